@@ -1,5 +1,6 @@
 """Reading prompt-completion rows and turning them into tokens: one code for the quote and for the training, so that
-the tokens that were quoted are the tokens that are trained and billed."""
+the tokens that were quoted are the tokens that are trained and billed.
+"""
 
 import csv
 import io

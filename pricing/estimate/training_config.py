@@ -1,4 +1,4 @@
-"""The training configuration: the keys of the trainer's YAML file and of `config` in the REST API, one model for both."""
+"""The training configuration: one model for the keys of the trainer's YAML file and of `config` in the REST API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

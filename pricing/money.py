@@ -1,0 +1,141 @@
+"""Amounts of money: whole micro-units (10⁻⁶) of one currency, exact, never a float."""
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Self
+
+MICROS_PER_UNIT = 1_000_000
+MICROS_PER_FEN = 10_000
+LARGEST_EXPONENT = 18
+DEFAULT_CURRENCY = "CNY"
+
+
+class AmountInvalid(ValueError):
+    """The text is not a finite decimal amount, is out of range, or has more than 6 decimal places."""
+
+    def __init__(self, value: object, reason: str) -> None:
+        self.value, self.reason = value, reason
+        super().__init__(f"{value!r} is not an amount: {reason}")
+
+
+class CurrencyMismatch(ValueError):
+    """Two amounts of different currencies were added, subtracted or compared."""
+
+    def __init__(self, left: str, right: str) -> None:
+        self.left, self.right = left, right
+        super().__init__(f"amounts of {left} and {right} do not mix")
+
+
+@dataclass(frozen=True, order=False)
+class Money:
+    """An amount of one currency.
+
+    Units: micros are millionths of the currency's unit (micro-yuan for CNY).
+    """
+
+    micros: int
+    currency: str = DEFAULT_CURRENCY
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.micros, int):
+            raise TypeError(f"micros is a whole number, not {type(self.micros).__name__}")
+
+    @classmethod
+    def zero(cls, currency: str = DEFAULT_CURRENCY) -> Self:
+        return cls(0, currency)
+
+    @classmethod
+    def from_decimal(cls, value: Decimal | str | int, currency: str = DEFAULT_CURRENCY) -> Self:
+        """The amount that a decimal writes, exactly.
+
+        Raises: TypeError for a float, AmountInvalid for what is not finite, out of range or finer than a micro.
+        """
+        micros = Fraction(_read_decimal(value)) * MICROS_PER_UNIT
+        if micros.denominator != 1:
+            raise AmountInvalid(value, "more than 6 decimal places")
+        return cls(micros.numerator, currency)
+
+    @classmethod
+    def from_exact(cls, exact: Fraction, currency: str = DEFAULT_CURRENCY) -> Self:
+        """An exact amount in units of the currency, rounded half-even to the micro."""
+        return cls(round(_check_exact(exact) * MICROS_PER_UNIT), currency)
+
+    def to_decimal(self) -> Decimal:
+        return Decimal(self.format_amount())
+
+    def round_to_fen(self) -> Self:
+        """The nearest hundredth of the unit, half-even."""
+        return type(self)(round(Fraction(self.micros, MICROS_PER_FEN)) * MICROS_PER_FEN, self.currency)
+
+    def format_amount(self) -> str:
+        """Plain digits: two decimal places, more (up to 6) only where the amount has them."""
+        whole, rest = divmod(abs(self.micros), MICROS_PER_UNIT)
+        places = f"{rest:06d}".rstrip("0").ljust(2, "0")
+        return f"{'-' if self.micros < 0 else ''}{whole}.{places}"
+
+    def __str__(self) -> str:
+        return f"{self.format_amount()} {self.currency}"
+
+    def __add__(self, other: "Money") -> Self:
+        return type(self)(self.micros + self._micros_of(other), self.currency)
+
+    def __sub__(self, other: "Money") -> Self:
+        return type(self)(self.micros - self._micros_of(other), self.currency)
+
+    def __neg__(self) -> Self:
+        return type(self)(-self.micros, self.currency)
+
+    def __mul__(self, count: int) -> Self:
+        if not isinstance(count, int):
+            return NotImplemented
+        return type(self)(self.micros * count, self.currency)
+
+    __rmul__ = __mul__
+
+    def __lt__(self, other: "Money") -> bool:
+        return self.micros < self._micros_of(other)
+
+    def __le__(self, other: "Money") -> bool:
+        return self.micros <= self._micros_of(other)
+
+    def __gt__(self, other: "Money") -> bool:
+        return self.micros > self._micros_of(other)
+
+    def __ge__(self, other: "Money") -> bool:
+        return self.micros >= self._micros_of(other)
+
+    def _micros_of(self, other: "Money") -> int:
+        if not isinstance(other, Money):
+            raise TypeError(f"an amount mixes with amounts only, not with {type(other).__name__}")
+        if other.currency != self.currency:
+            raise CurrencyMismatch(self.currency, other.currency)
+        return other.micros
+
+
+def round_to_fen(exact: Fraction, currency: str = DEFAULT_CURRENCY) -> Money:
+    """An exact amount in units of the currency, rounded once, half-even, to its hundredth.
+
+    Source: DESIGN, decision 3: a charge is computed exactly and rounded once, on the invoice line.
+    """
+    return Money(round(_check_exact(exact) * 100) * MICROS_PER_FEN, currency)
+
+
+def _check_exact(exact: Fraction) -> Fraction:
+    if not isinstance(exact, Fraction | int):
+        raise TypeError(f"an exact amount is a Fraction, not {type(exact).__name__}")
+    return Fraction(exact)
+
+
+def _read_decimal(value: Decimal | str | int) -> Decimal:
+    if not isinstance(value, Decimal | str | int):
+        raise TypeError(f"an amount is a Decimal, str or int, not {type(value).__name__}: floats are not exact")
+    try:
+        amount = Decimal(value)
+    except InvalidOperation as error:
+        raise AmountInvalid(value, "not a decimal number") from error
+    if not amount.is_finite():
+        raise AmountInvalid(value, "not finite")
+    if amount.adjusted() > LARGEST_EXPONENT or (amount and amount.adjusted() < -LARGEST_EXPONENT):
+        raise AmountInvalid(value, "out of range")
+    return amount

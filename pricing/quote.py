@@ -1,0 +1,65 @@
+"""Quotes: what the same work costs on every plan."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from pricing.money import Money, round_to_fen
+from pricing.plans import Meter, PlanName
+from pricing.rate_card import RateCard
+from pricing.rating import UsageTotal, rate_usage
+
+MONTHS_PER_YEAR = 12
+
+
+@dataclass(frozen=True)
+class PlanPrice:
+    """The price of a month's work on one plan, beside on-demand.
+
+    Units: saving_percent has 2 decimal places; yearly_saving is for twelve such months. Both are negative where the
+    plan costs more than on-demand.
+    """
+
+    plan: PlanName
+    gpu_cost: Money
+    token_cost: Money
+    total: Money
+    saving_percent: Decimal
+    yearly_saving: Money
+
+
+def compare_plans(card: RateCard, *, gpu_seconds: int, tokens: int, runs: int = 1) -> list[PlanPrice]:
+    """Price `runs` equal runs on every plan, on-demand first.
+
+    Units: GPU-seconds and tokens of one run. Each line (all runs of one meter) is rounded once, to the fen, and the
+    total is the sum of its lines.
+    Raises: NegativeUsage.
+    """
+    gpu = UsageTotal(Meter.GPU_SECONDS, gpu_seconds * runs)
+    text = UsageTotal(Meter.TOKENS, tokens * runs)
+    lines = {plan: (_price_line(gpu, card, plan), _price_line(text, card, plan)) for plan in PlanName}
+    on_demand = sum(lines[PlanName.ON_DEMAND], Money.zero(card.currency))
+    return [_compare(plan, *lines[plan], on_demand=on_demand) for plan in PlanName]
+
+
+def _price_line(usage: UsageTotal, card: RateCard, plan: PlanName) -> Money:
+    return round_to_fen(rate_usage(usage, card, plan).exact, card.currency)
+
+
+def _compare(plan: PlanName, gpu_cost: Money, token_cost: Money, *, on_demand: Money) -> PlanPrice:
+    total = gpu_cost + token_cost
+    saving = on_demand - total
+    return PlanPrice(
+        plan=plan,
+        gpu_cost=gpu_cost,
+        token_cost=token_cost,
+        total=total,
+        saving_percent=_compute_percent(saving, of=on_demand),
+        yearly_saving=saving * MONTHS_PER_YEAR,
+    )
+
+
+def _compute_percent(part: Money, *, of: Money) -> Decimal:
+    if not of.micros:
+        return Decimal("0.00")
+    return Decimal(round(Fraction(part.micros, of.micros) * 100_00)).scaleb(-2)

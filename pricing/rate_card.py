@@ -1,0 +1,177 @@
+"""Rate cards: what each plan costs, from a day on. A published card never changes; a new price is a new version."""
+
+from collections.abc import Hashable, Mapping
+from datetime import date
+from decimal import Decimal
+from functools import cache
+from typing import Annotated, Any, Literal, Self, assert_never
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+    model_validator,
+)
+
+from pricing.catalog import CATALOG
+from pricing.estimate.training_config import FieldProblem
+from pricing.plans import Meter, PlanName
+
+
+class RateCardInvalid(ValueError):
+    """The rate card does not validate; `problems` names each field and what is wrong with it."""
+
+    def __init__(self, problems: list[FieldProblem]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{p.field}: {p.message}" for p in problems))
+
+
+class NoPriceInForce(LookupError):
+    """No rate card is in force on this day."""
+
+    def __init__(self, on: date) -> None:
+        self.on = on
+        super().__init__(f"no rate card is in force on {on.isoformat()}")
+
+
+def _refuse_inexact(value: Any) -> Any:
+    if not isinstance(value, str | Decimal):
+        raise ValueError('write the price as a quoted decimal, such as "6.8"')  # noqa: TRY004  pydantic reports this
+    return value
+
+
+def _write_plainly(value: Decimal) -> str:
+    return format(value.normalize(), "f")
+
+
+Price = Annotated[
+    Decimal,
+    BeforeValidator(_refuse_inexact),
+    Field(ge=0, max_digits=18, decimal_places=12),
+    PlainSerializer(_write_plainly, return_type=str, when_used="json"),
+]
+
+
+class PlanTerms(BaseModel):
+    """What one plan costs and gives.
+
+    Units: the card's currency per GPU-hour and per token; the least commitment in GPU-hours.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    per_gpu_hour: Price
+    per_token: Price
+    minimum_commit_gpu_hours: StrictInt = Field(ge=0)
+    bought_ahead: StrictBool
+    queue: Literal["standard", "priority", "dedicated"]
+
+
+class RateCard(BaseModel):
+    """The prices of every plan, in force from a day on until a later card takes over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    version: str = Field(min_length=1, max_length=64)
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    effective_from: date
+    plans: dict[PlanName, PlanTerms]
+
+    @model_validator(mode="after")
+    def _check_plans(self) -> Self:
+        missing = [plan for plan in PlanName if plan not in self.plans]
+        if missing:
+            raise ValueError(f"every plan needs terms; missing under plans: {', '.join(missing)}")
+        if self.plans[PlanName.ON_DEMAND].minimum_commit_gpu_hours:
+            raise ValueError("plans.on_demand.minimum_commit_gpu_hours must be 0: on-demand commits to nothing")
+        return self
+
+    def terms(self, plan: PlanName) -> PlanTerms:
+        return self.plans[plan]
+
+    def unit_price(self, plan: PlanName, meter: Meter) -> Decimal:
+        """The price of one GPU-hour or of one token, in the card's currency."""
+        terms = self.terms(plan)
+        match meter:
+            case Meter.GPU_SECONDS:
+                return terms.per_gpu_hour
+            case Meter.TOKENS:
+                return terms.per_token
+            case _:
+                assert_never(meter)
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """The canonical form that the broker publishes: decimals are plain strings without trailing zeros."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json_dict(cls, raw: Mapping[str, Any]) -> Self:
+        """Raises: RateCardInvalid."""
+        try:
+            return cls.model_validate(dict(raw))
+        except ValidationError as error:
+            raise RateCardInvalid([_describe(dict(detail)) for detail in error.errors()]) from error
+
+
+def parse_rate_card(text: str) -> RateCard:
+    """Read a rate card from YAML; prices are quoted strings, since a YAML float is not exact.
+
+    Raises: RateCardInvalid.
+    """
+    try:
+        raw = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  it is a SafeLoader
+    except yaml.YAMLError as error:
+        raise RateCardInvalid([FieldProblem("rate_card", f"not YAML: {error}")]) from error
+    if not isinstance(raw, Mapping):
+        raise RateCardInvalid([FieldProblem("rate_card", "a mapping with version, currency, effective_from and plans")])
+    return RateCard.from_json_dict(raw)
+
+
+@cache
+def load_rate_cards() -> dict[str, RateCard]:
+    """The rate cards of the catalogue, by version; a file is named after the version in it.
+
+    Raises: RateCardInvalid.
+    """
+    folder = CATALOG / "rate_cards"
+    cards = {}
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if not entry.name.endswith(".yaml"):
+            continue
+        card = parse_rate_card(entry.read_text(encoding="utf-8"))
+        if entry.name != f"{card.version}.yaml":
+            raise RateCardInvalid([FieldProblem("version", f"{card.version!r} is in the file {entry.name}")])
+        cards[card.version] = card
+    return cards
+
+
+def rate_card_in_force(cards: Mapping[str, RateCard], on: date) -> RateCard:
+    """The latest card whose day has come; of two for the same day, the one with the later version.
+
+    `on` is a day in the contract's time zone.
+    Raises: NoPriceInForce.
+    """
+    begun = [card for card in cards.values() if card.effective_from <= on]
+    if not begun:
+        raise NoPriceInForce(on)
+    return max(begun, key=lambda card: (card.effective_from, card.version))
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A price written twice is a mistake; plain YAML would quietly take the second."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = next((key for position, key in enumerate(keys) if key in keys[:position]), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} is written twice", node.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _describe(detail: dict[str, Any]) -> FieldProblem:
+    field = ".".join(str(part) for part in detail["loc"] if part != "[key]") or "rate_card"
+    return FieldProblem(field, f"{detail['msg']}")

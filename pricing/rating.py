@@ -1,0 +1,75 @@
+"""Rating: from metered usage to an exact charge. Rounding is not done here: it happens once, on the invoice line."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from pricing.plans import Meter, PlanName
+from pricing.rate_card import RateCard
+
+BASE_UNITS_PER_PRICED_UNIT = {Meter.GPU_SECONDS: 3600, Meter.TOKENS: 1}
+
+
+class UnknownMeter(LookupError):
+    """There is no price for this meter."""
+
+    def __init__(self, meter: str) -> None:
+        self.meter = meter
+        super().__init__(f"unknown meter {meter!r}; known meters: {', '.join(Meter)}")
+
+
+class NegativeUsage(ValueError):
+    """Usage is counted from zero up; a correction is a credit note, not negative usage."""
+
+    def __init__(self, meter: str, quantity: int) -> None:
+        self.meter, self.quantity = meter, quantity
+        super().__init__(f"usage of {meter} cannot be negative, got {quantity}")
+
+
+@dataclass(frozen=True)
+class UsageTotal:
+    """What one meter counted. Units: GPU-seconds or tokens."""
+
+    meter: Meter
+    quantity: int
+
+
+@dataclass(frozen=True)
+class Charge:
+    """Priced usage of one meter.
+
+    Units: quantity in GPU-seconds or tokens, unit_price per GPU-hour or per token, exact in units of the currency.
+    """
+
+    meter: Meter
+    quantity: int
+    unit_price: Decimal
+    exact: Fraction
+    rate_card_version: str
+
+
+def price_usage(meter: Meter, quantity: int, unit_price: Decimal) -> Fraction:
+    """The exact price of a quantity, in units of the currency.
+
+    Units: quantity in GPU-seconds or tokens; unit_price per GPU-hour or per token.
+    Raises: UnknownMeter, NegativeUsage; TypeError for a price or a quantity that is not exact.
+    """
+    if meter not in BASE_UNITS_PER_PRICED_UNIT:
+        raise UnknownMeter(meter)
+    if not isinstance(quantity, int) or not isinstance(unit_price, Decimal):
+        raise TypeError(f"usage is a whole number and its price a Decimal, got {quantity!r} at {unit_price!r}")
+    if quantity < 0:
+        raise NegativeUsage(meter, quantity)
+    return Fraction(quantity) * Fraction(unit_price) / BASE_UNITS_PER_PRICED_UNIT[meter]
+
+
+def rate_usage(usage: UsageTotal, card: RateCard, plan: PlanName) -> Charge:
+    """Price one meter's usage under one plan.
+
+    Units: usage in the meter's base unit (GPU-seconds, tokens); the charge is exact, not rounded to the fen.
+    Raises: NegativeUsage.
+    Source: the contract's rate card; its version is on the charge.
+    """
+    unit_price = card.unit_price(plan, usage.meter)
+    exact = price_usage(usage.meter, usage.quantity, unit_price)
+    return Charge(usage.meter, usage.quantity, unit_price, exact, card.version)
