@@ -5,7 +5,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from pricing.estimate.text_rows import TextFormat
 
@@ -18,6 +19,25 @@ class UnknownBaseModel(LookupError):
     def __init__(self, name: str, known: list[str]) -> None:
         self.name, self.known = name, known
         super().__init__(f"{name!r} is not in the catalogue; known base models: {', '.join(known)}")
+
+
+class UnknownGpu(LookupError):
+    """The GPU type is not in the catalogue."""
+
+    def __init__(self, sku: str, known: list[str]) -> None:
+        self.sku, self.known = sku, known
+        super().__init__(f"{sku!r} is not in the catalogue; known GPU types: {', '.join(known)}")
+
+
+class GpuProfile(BaseModel):
+    """Facts of a GPU type. Units: memory in GiB; effective_teraflops is 10¹² FLOP/s that training reaches."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    sku: str
+    name: str
+    memory_gib: float = Field(gt=0)
+    effective_teraflops: float = Field(gt=0)
+    source: str
 
 
 class PackagedWeights(BaseModel):
@@ -70,6 +90,21 @@ def get_base_model(name: str) -> BaseModelProfile:
     if name not in models:
         raise UnknownBaseModel(name, sorted(models))
     return models[name]
+
+
+@cache
+def load_gpus() -> dict[str, GpuProfile]:
+    text = (CATALOG / "gpus.yaml").read_text(encoding="utf-8")
+    profiles = TypeAdapter(list[GpuProfile]).validate_python(yaml.safe_load(text))
+    return {profile.sku: profile for profile in profiles}
+
+
+def get_gpu(sku: str) -> GpuProfile:
+    """Raises: UnknownGpu."""
+    gpus = load_gpus()
+    if sku not in gpus:
+        raise UnknownGpu(sku, sorted(gpus))
+    return gpus[sku]
 
 
 def read_tokenizer(profile: BaseModelProfile) -> bytes:
