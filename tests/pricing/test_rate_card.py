@@ -1,0 +1,132 @@
+import json
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from pydantic import ValidationError
+
+from pricing.catalog import CATALOG
+from pricing.plans import Meter, PlanName
+from pricing.rate_card import (
+    NoPriceInForce,
+    RateCard,
+    RateCardInvalid,
+    load_rate_cards,
+    parse_rate_card,
+    rate_card_in_force,
+)
+
+TEXT = (CATALOG / "rate_cards" / "2026-01-01.yaml").read_text(encoding="utf-8")
+CARD = parse_rate_card(TEXT)
+
+
+def refused_fields(text):
+    with pytest.raises(RateCardInvalid) as caught:
+        parse_rate_card(text)
+    return [problem.field for problem in caught.value.problems]
+
+
+def card_of(version, effective_from):
+    return CARD.model_copy(update={"version": version, "effective_from": effective_from})
+
+
+@pytest.mark.parametrize(
+    ("plan", "per_gpu_hour", "per_token", "minimum", "queue"),
+    [
+        (PlanName.ON_DEMAND, "6.8", "0.00012", 0, "standard"),
+        (PlanName.PREPAID, "5.2", "0.00009", 500, "priority"),
+        (PlanName.LONG_TERM, "4.0", "0.00006", 2000, "dedicated"),
+    ],
+)
+def test_the_catalogue_holds_the_price_table(plan, per_gpu_hour, per_token, minimum, queue):
+    card = load_rate_cards()["2026-01-01"]
+    assert card.currency == "CNY"
+    assert card.unit_price(plan, Meter.GPU_SECONDS) == Decimal(per_gpu_hour)
+    assert card.unit_price(plan, Meter.TOKENS) == Decimal(per_token)
+    assert (card.terms(plan).minimum_commit_gpu_hours, card.terms(plan).queue) == (minimum, queue)
+    assert card.terms(plan).bought_ahead == (plan == PlanName.PREPAID)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ('"6.8"', "6.8", "plans.on_demand.per_gpu_hour"),
+        ('"6.8"', "7", "plans.on_demand.per_gpu_hour"),
+        ('"6.8"', '"NaN"', "plans.on_demand.per_gpu_hour"),
+        ('"0.00009"', '"-0.00009"', "plans.prepaid.per_token"),
+        ("500", '"500"', "plans.prepaid.minimum_commit_gpu_hours"),
+        ("bought_ahead: true", "bought_ahead: 1", "plans.prepaid.bought_ahead"),
+        ("queue: dedicated", "queue: fast", "plans.long_term.queue"),
+        ("  long_term:", "  longterm:", "plans.longterm"),
+        ("per_gpu_hour", "per_hour", "plans.on_demand.per_gpu_hour"),
+        ("currency: CNY", "currency: yuan", "currency"),
+        ('version: "2026-01-01"', "version: 2026-01-01", "version"),
+        ("effective_from: 2026-01-01", "effective_from: soon", "effective_from"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_name(old, new, field):
+    assert old in TEXT
+    assert field in refused_fields(TEXT.replace(old, new))
+
+
+def test_a_card_without_one_of_the_plans_is_refused():
+    raw = CARD.to_json_dict()
+    del raw["plans"]["long_term"]
+    with pytest.raises(RateCardInvalid, match="missing under plans: long_term"):
+        RateCard.from_json_dict(raw)
+
+
+def test_an_on_demand_minimum_is_refused():
+    raw = CARD.to_json_dict()
+    raw["plans"]["on_demand"]["minimum_commit_gpu_hours"] = 1
+    with pytest.raises(RateCardInvalid, match="on-demand commits to nothing"):
+        RateCard.from_json_dict(raw)
+
+
+def test_a_price_written_twice_is_refused():
+    twice = TEXT.replace('    per_gpu_hour: "6.8"\n', '    per_gpu_hour: "6.8"\n    per_gpu_hour: "0.1"\n')
+    with pytest.raises(RateCardInvalid, match="'per_gpu_hour' is written twice"):
+        parse_rate_card(twice)
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "a: [", "!!python/object/apply:os.getcwd []"])
+def test_what_is_no_card_at_all_is_refused(text):
+    assert refused_fields(text) == ["rate_card"]
+
+
+def test_the_canonical_form_has_plain_strings_and_comes_back_the_same():
+    raw = CARD.to_json_dict()
+    assert raw["plans"]["long_term"]["per_gpu_hour"] == "4"
+    assert raw["plans"]["long_term"]["per_token"] == "0.00006"
+    assert RateCard.from_json_dict(json.loads(json.dumps(raw))) == CARD
+
+
+@pytest.mark.parametrize(("written", "canonical"), [("0.00000001", "0.00000001"), ("100", "100"), ("6.80", "6.8")])
+def test_the_canonical_form_of_a_price_has_no_exponent(written, canonical):
+    card = parse_rate_card(TEXT.replace('"6.8"', f'"{written}"'))
+    assert card.to_json_dict()["plans"]["on_demand"]["per_gpu_hour"] == canonical
+
+
+def test_a_card_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        CARD.terms(PlanName.PREPAID).per_gpu_hour = Decimal(1)
+
+
+def test_the_latest_card_that_has_begun_is_in_force():
+    old, new = card_of("a", date(2026, 1, 1)), card_of("b", date(2026, 7, 1))
+    cards = {card.version: card for card in (new, old)}
+    assert rate_card_in_force(cards, date(2026, 1, 1)) is old
+    assert rate_card_in_force(cards, date(2026, 6, 30)) is old
+    assert rate_card_in_force(cards, date(2026, 7, 1)) is new
+
+
+def test_of_two_cards_for_one_day_the_later_version_wins():
+    first, second = card_of("2026-01-01", date(2026, 1, 1)), card_of("2026-01-01.2", date(2026, 1, 1))
+    cards = {card.version: card for card in (second, first)}
+    assert rate_card_in_force(cards, date(2026, 2, 1)) is second
+
+
+def test_before_the_first_card_there_is_no_price():
+    with pytest.raises(NoPriceInForce) as caught:
+        rate_card_in_force(load_rate_cards(), date(2025, 12, 31))
+    assert caught.value.on == date(2025, 12, 31)
