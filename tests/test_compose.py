@@ -1,0 +1,122 @@
+"""docker-compose.yml, as far as a parser can tell: no container engine runs where the tests do."""
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+COMPOSE_FILE = ROOT / "docker-compose.yml"
+PASSWORDS = {"BROKER_OWNER_PASSWORD": "owner", "BROKER_APP_PASSWORD": "app"}
+
+
+@pytest.fixture(scope="module")
+def services():
+    return yaml.safe_load(COMPOSE_FILE.read_text(encoding="utf-8"))["services"]
+
+
+def print_make_command(target, **variables):
+    """The command of the broker that `make TARGET` would run, without the folder of the virtual environment."""
+    assignments = [f"{name}={value}" for name, value in variables.items()]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    printed = subprocess.run(
+        ["make", "--dry-run", "--no-print-directory", target, *assignments],
+        cwd=ROOT,
+        env=clean,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    last = shlex.split(printed.splitlines()[-1])
+    return [Path(last[0]).name, *last[1:]]
+
+
+def test_broker_serves_with_the_command_of_make_run(services):
+    assert services["broker"]["command"] == print_make_command("run", HOST="0.0.0.0", PORT="8000")
+
+
+def test_migrations_run_with_the_command_of_make_migrate(services):
+    assert services["migrate"]["command"] == print_make_command("migrate")
+
+
+def test_worker_runs_the_worker_of_the_same_command(services):
+    assert services["worker"]["command"] == ["broker", "worker"]
+
+
+def test_nothing_starts_before_what_it_needs(services):
+    conditions = {
+        name: {needed: rule["condition"] for needed, rule in service.get("depends_on", {}).items()}
+        for name, service in services.items()
+    }
+    assert conditions == {
+        "postgres": {},
+        "migrate": {"postgres": "service_healthy"},
+        "broker": {"postgres": "service_healthy", "migrate": "service_completed_successfully"},
+        "worker": {"broker": "service_healthy"},
+    }
+
+
+def test_services_waited_for_as_healthy_have_a_health_check(services):
+    assert "pg_isready" in services["postgres"]["healthcheck"]["test"]
+    assert "/readyz" in services["broker"]["healthcheck"]["test"][-1]
+
+
+def test_migrations_run_once(services):
+    assert services["migrate"]["restart"] == "no"
+
+
+def test_worker_reserves_a_gpu(services):
+    devices = services["worker"]["deploy"]["resources"]["reservations"]["devices"]
+    assert devices == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
+
+
+def test_worker_image_has_the_trainer_and_the_others_do_not(services):
+    targets = {name: service["build"]["target"] for name, service in services.items() if "build" in service}
+    assert targets == {"migrate": "broker", "broker": "broker", "worker": "trainer"}
+    stages = split_into_stages((ROOT / "Dockerfile").read_text(encoding="utf-8"))
+    assert ".[trainer]" in stages["trainer"]
+    assert ".[trainer]" not in stages["broker"]
+
+
+def split_into_stages(dockerfile):
+    """The text of each build stage, by the name after AS."""
+    stages = {}
+    for part in dockerfile.split("\nFROM ")[1:]:
+        stages[part.splitlines()[0].split(" AS ")[1]] = part
+    return stages
+
+
+@pytest.mark.parametrize("name", ["migrate", "broker", "worker"])
+def test_application_connects_as_another_role_than_the_owner(services, name):
+    environment = services[name]["environment"]
+    assert environment["BROKER_DATABASE_URL"].startswith("postgresql://broker_app:")
+    assert environment["BROKER_MIGRATION_DATABASE_URL"].startswith("postgresql://broker_owner:")
+    assert environment["BROKER_PUBLIC_URL"] == "http://broker:8000"
+
+
+@pytest.mark.parametrize("name", ["migrate", "broker", "worker"])
+def test_services_share_the_data_volume(services, name):
+    assert services[name]["volumes"] == ["data:/data"]
+    assert services[name]["environment"]["BROKER_DATA_DIR"] == "/data"
+
+
+def has_docker_compose():
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not has_docker_compose(), reason="no `docker compose` (Docker CLI plugin) on this machine")
+def test_docker_compose_accepts_the_file():
+    checked = subprocess.run(
+        ["docker", "compose", "--file", str(COMPOSE_FILE), "config", "--quiet"],
+        env={**os.environ, **PASSWORDS},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
