@@ -32,6 +32,13 @@ class RowFinding:
 
 
 @dataclass(frozen=True)
+class _Unreadable:
+    """Stands for a record that could not be parsed at all."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class ParsedRows:
     rows: list[TextRow] = field(default_factory=list)
     findings: list[RowFinding] = field(default_factory=list)
@@ -85,8 +92,8 @@ def _read_jsonl(text: str) -> Iterable[tuple[int, Any]]:
             continue
         try:
             yield number, json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            yield number, f"not JSON: {error}"
+        except (ValueError, RecursionError) as error:
+            yield number, _Unreadable(f"not JSON: {error}")
 
 
 def _read_csv(text: str) -> Iterable[tuple[int, Any]]:
@@ -95,12 +102,12 @@ def _read_csv(text: str) -> Iterable[tuple[int, Any]]:
         for record in reader:
             yield reader.line_num, record
     except csv.Error as error:
-        yield reader.line_num, f"not CSV: {error}"
+        yield reader.line_num, _Unreadable(f"not CSV: {error}")
 
 
 def _to_row(record: Any) -> TextRow | str:
-    if isinstance(record, str):
-        return record
+    if isinstance(record, _Unreadable):
+        return record.reason
     if not isinstance(record, Mapping):
         return "a row is an object with prompt and completion"
     prompt, completion = record.get("prompt"), record.get("completion")
@@ -108,7 +115,14 @@ def _to_row(record: Any) -> TextRow | str:
         return "prompt and completion are both needed, as text"
     if not completion.strip():
         return "completion is empty: there is nothing to learn"
+    if _has_lone_surrogate(prompt + completion):
+        return "half of a surrogate pair is no character; write the character itself or both halves"
     return TextRow(prompt.strip(), completion.strip())
+
+
+def _has_lone_surrogate(text: str) -> bool:
+    """JSON escapes can write what UTF-8, and so every tokenizer, refuses."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def encode_row(row: TextRow, text_format: TextFormat, encode: Encode, *, max_length: int) -> EncodedRow:
