@@ -122,8 +122,8 @@ def test_the_latest_card_that_has_begun_is_in_force():
 
 def test_of_two_cards_for_one_day_the_later_version_wins():
     first, second = card_of("2026-01-01", date(2026, 1, 1)), card_of("2026-01-01.2", date(2026, 1, 1))
-    cards = {card.version: card for card in (second, first)}
-    assert rate_card_in_force(cards, date(2026, 2, 1)) is second
+    for cards in ({"a": first, "b": second}, {"b": second, "a": first}):
+        assert rate_card_in_force(cards, date(2026, 2, 1)) is second
 
 
 def test_before_the_first_card_there_is_no_price():
