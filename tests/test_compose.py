@@ -1,6 +1,7 @@
 """docker-compose.yml, as far as a parser can tell: no container engine runs where the tests do."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -72,6 +73,12 @@ def test_migrations_run_once(services):
 def test_worker_reserves_a_gpu(services):
     devices = services["worker"]["deploy"]["resources"]["reservations"]["devices"]
     assert devices == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
+
+
+def test_worker_names_its_card_as_the_catalogue_does(services):
+    variable = re.fullmatch(r"\$\{BROKER_LOCAL_SKU:-(.+)\}", services["worker"]["environment"]["BROKER_LOCAL_SKU"])
+    gpus = yaml.safe_load((ROOT / "pricing" / "catalog" / "gpus.yaml").read_text(encoding="utf-8"))
+    assert variable[1] in {gpu["sku"] for gpu in gpus}
 
 
 def test_worker_image_has_the_trainer_and_the_others_do_not(services):
