@@ -94,11 +94,12 @@ def write_results(path: Path, rows: Sequence[Row], machine: str) -> None:
     path.write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def report_outcome(outcome: Outcome, console: Console, results_file: Path) -> None:
+def report_outcome(outcome: Outcome, console: Console, results_file: Path | None) -> None:
     machine = describe_machine()
     console.print(build_table(outcome.rows, machine))
-    write_results(results_file, outcome.rows, machine)
-    console.print(f"wrote {results_file}")
+    if results_file is not None:
+        write_results(results_file, outcome.rows, machine)
+        console.print(f"wrote {results_file}")
     for name, trace in outcome.failures.items():
         console.print(f"[red]{name} failed[/]")
         console.print(trace, markup=False, highlight=False)
@@ -106,7 +107,9 @@ def report_outcome(outcome: Outcome, console: Console, results_file: Path) -> No
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Measure ours against a peer.")
-    parser.add_argument("names", nargs="*", help="benchmarks to run, without bench_; all of them by default")
+    parser.add_argument(
+        "names", nargs="*", help="benchmarks to show, without bench_; none: run all and write results.json"
+    )
     parser.add_argument("--strict", action="store_true", help="exit 1 where a bar does not hold, too")
     chosen = parser.parse_args(arguments)
     try:
@@ -114,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LookupError as error:
         parser.error(str(error))
     outcome = run_benchmarks(names, console := Console())
-    report_outcome(outcome, console, RESULTS_FILE)
+    report_outcome(outcome, console, None if chosen.names else RESULTS_FILE)
     missed = chosen.strict and not all(row.holds for row in outcome.rows)
     return 1 if outcome.failures or missed else 0
 
