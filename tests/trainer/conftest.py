@@ -1,0 +1,159 @@
+"""A tiny random LLaMA with a byte tokenizer, a small data set, and the training of the two, in a second or so."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from pricing.estimate.text_rows import EncodedRow
+from pricing.estimate.training_config import TrainingConfig
+from trainer.checkpoint import CheckpointFolder
+from trainer.config import BaseModelSource
+from trainer.families.causal_lm import CausalLM
+from trainer.recipe import StepReport, TrainingResult, train
+from trainer.stop import StopFlag, StopReason
+from trainer.training_state import RunIdentity, seed_generators
+
+END = "<|end|>"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    torch.set_num_threads(1)  # tiny tensors; two workers of pytest-xdist share two cores
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: 2 layers of width 32, random weights, one token for each byte."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
+    torch.manual_seed(7)
+    config = LlamaConfig(
+        vocab_size=257,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    write_byte_tokenizer(folder)
+    return folder
+
+
+def write_byte_tokenizer(folder: Path) -> None:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={token: index for index, token in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([END])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def tiny_source(tiny_model: Path) -> BaseModelSource:
+    return BaseModelSource("tiny-llama", tiny_model)
+
+
+@pytest.fixture
+def tiny_dataset(tmp_path: Path) -> Path:
+    """Eleven rows of different lengths: with batches of two, the last batch of an epoch is short."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = [{"prompt": f"tea {number}?", "completion": "calm " * (number % 4 + 1)} for number in range(11)]
+    (folder / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def tiny_config(tiny_model: Path, tiny_dataset: Path, tmp_path: Path) -> TrainingConfig:
+    return TrainingConfig(
+        base_model=str(tiny_model),
+        train_data_dir=str(tiny_dataset),
+        output_dir=str(tmp_path / "output"),
+        lora_rank=4,
+        lora_dropout=0.2,
+        batch_size=2,
+        epochs=3,
+        learning_rate=1e-2,
+        max_length=32,
+        warmup_steps=2,
+        save_steps=5,
+        seed=3,
+    )
+
+
+@dataclass
+class Recorder:
+    """An observer that remembers everything, and asks to stop after `stop_after` steps."""
+
+    stop: StopFlag = field(default_factory=StopFlag)
+    stop_after: int | None = None
+    reason: StopReason = StopReason.PREEMPTED
+    reports: list[StepReport] = field(default_factory=list)
+    saved: list[Path] = field(default_factory=list)
+
+    @property
+    def losses(self) -> list[float]:
+        return [report.loss for report in self.reports]
+
+    def training_started(self, *, step: int, total_steps: int) -> None:
+        self.started = (step, total_steps)
+
+    def step_done(self, report: StepReport) -> None:
+        self.reports.append(report)
+        if len(self.reports) == self.stop_after:
+            self.stop.request(self.reason)
+
+    def checkpoint_saved(self, folder: Path, step: int) -> None:
+        assert folder.name == f"step-{step:08d}"
+        self.saved.append(folder)
+
+
+@pytest.fixture
+def recorder() -> type[Recorder]:
+    return Recorder
+
+
+@pytest.fixture
+def encoded_rows() -> list[EncodedRow]:
+    return [EncodedRow(list(range(10 * n, 10 * n + 4 + n)), prompt_length=2) for n in range(1, 12)]
+
+
+Train = Callable[..., tuple[TrainingResult, CausalLM]]
+
+
+@pytest.fixture
+def train_tiny(tiny_source: BaseModelSource, tiny_config: TrainingConfig, encoded_rows: list[EncodedRow]) -> Train:
+    """Train the tiny model on `encoded_rows` with an observer; returns the result and the family."""
+
+    def run(
+        observer: Any,
+        *,
+        config: TrainingConfig = tiny_config,
+        rows: list[EncodedRow] = encoded_rows,
+        resume_from: Path | None = None,
+    ) -> tuple[TrainingResult, CausalLM]:
+        family = CausalLM.load(tiny_source)
+        seed_generators(config.seed)
+        family.attach_adapter(config)
+        result = train(
+            family,
+            rows,
+            RunIdentity(config, tiny_source.name, family.fingerprint(rows)),
+            checkpoints=CheckpointFolder(Path(config.output_dir) / "checkpoints", resume_from),
+            resume_from=resume_from,
+            observer=observer,
+            stop=observer.stop,
+        )
+        return result, family
+
+    return run

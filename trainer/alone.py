@@ -1,0 +1,40 @@
+"""`trainer train`: one YAML file, one command, no broker anywhere."""
+
+from rich.console import Console
+
+from pricing.estimate.text_rows import ParsedRows
+from pricing.estimate.training_config import TrainingConfig
+from trainer.config import BaseModelSource
+from trainer.console import PlainLines, ProgressBar
+from trainer.errors import ExitCode
+from trainer.recipe import TrainingResult
+from trainer.session import FinishedTraining, run_training
+from trainer.stop import StopFlag, StopReason, stop_on_signals
+
+
+def train_alone(config: TrainingConfig, source: BaseModelSource, dataset: ParsedRows, console: Console) -> ExitCode:
+    """Train, show how it goes, and say where the adapter is or how to go on. Raises: TrainerError."""
+    stop = StopFlag()
+    stop_on_signals(stop)
+    finished = _train_and_show(config, source, dataset, console, stop)
+    result = finished.result
+    if finished.adapter is not None:
+        console.print(f"{result.tokens} tokens in {result.steps} steps\nadapter: {finished.adapter}")
+        return ExitCode.SUCCEEDED
+    console.print(describe_stop(result))
+    return ExitCode.PREEMPTED if result.stopped is StopReason.PREEMPTED else ExitCode.STOPPED
+
+
+def describe_stop(result: TrainingResult) -> str:
+    if result.checkpoint is None:
+        return "stopped before the first step; nothing to keep"
+    return f"stopped after step {result.steps}; to go on: --resume-from {result.checkpoint}"
+
+
+def _train_and_show(
+    config: TrainingConfig, source: BaseModelSource, dataset: ParsedRows, console: Console, stop: StopFlag
+) -> FinishedTraining:
+    if not console.is_terminal:
+        return run_training(config, source, dataset, observer=PlainLines(), stop=stop)
+    with ProgressBar(console) as bar:
+        return run_training(config, source, dataset, observer=bar, stop=stop)

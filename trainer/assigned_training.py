@@ -1,0 +1,83 @@
+"""The training of one assignment: fetch its inputs, train, tell meter, heartbeat and uploads of each step."""
+
+import gc
+from pathlib import Path
+
+import torch
+
+from pricing.estimate.training_config import TrainingConfig, parse_training_config
+from trainer.checkpoint import name_checkpoint
+from trainer.client import BrokerClient, RunAssignment
+from trainer.config import resolve_base_model
+from trainer.console import PlainLines
+from trainer.data.text import read_text_dataset
+from trainer.heartbeat import Heartbeat
+from trainer.meter import Meter
+from trainer.recipe import StepReport
+from trainer.retry import keep_trying
+from trainer.session import FinishedTraining, run_training
+from trainer.stop import StopFlag
+from trainer.uploads import CheckpointUploads, unpack_folder
+
+
+class WorkerObserver:
+    """Passes on tokens to the meter, progress to the heartbeat, checkpoints to the uploads, lines to the log."""
+
+    def __init__(self, meter: Meter, heartbeat: Heartbeat, uploads: CheckpointUploads) -> None:
+        self._meter, self._heartbeat, self._uploads = meter, heartbeat, uploads
+        self._log = PlainLines()
+
+    def training_started(self, *, step: int, total_steps: int) -> None:
+        self._log.training_started(step=step, total_steps=total_steps)
+
+    def step_done(self, report: StepReport) -> None:
+        self._meter.add_tokens(report.tokens)
+        self._heartbeat.progress = {
+            "step": report.step,
+            "total_steps": report.total_steps,
+            "epoch": report.epoch,
+            "loss": report.loss,
+            "peak_memory_bytes": report.peak_memory_bytes,
+        }
+        self._log.step_done(report)
+
+    def checkpoint_saved(self, folder: Path, step: int) -> None:
+        self._log.checkpoint_saved(folder, step)
+        self._uploads.submit(folder, step)
+
+
+def train_assignment(
+    client: BrokerClient, assignment: RunAssignment, work_dir: Path, observer: WorkerObserver, stop: StopFlag
+) -> FinishedTraining:
+    """Raises: TrainerError, ConfigInvalid. When it returns, the model is let go and the devices are free."""
+    config = parse_training_config(assignment.config)
+    source = resolve_base_model(config.base_model, only_catalogue=True)
+    config = fetch_inputs(client, assignment, config, work_dir)
+    try:
+        return run_training(config, source, read_text_dataset(config), observer=observer, stop=stop)
+    finally:
+        release_devices()
+
+
+def fetch_inputs(
+    client: BrokerClient, assignment: RunAssignment, config: TrainingConfig, work_dir: Path
+) -> TrainingConfig:
+    """Download and unpack the data set and the checkpoint; returns the configuration with their paths."""
+    dataset, output = work_dir / "dataset", work_dir / "output"
+    archive = work_dir / "dataset.tar"
+    keep_trying(lambda: client.download(assignment.dataset, archive))
+    unpack_folder(archive, dataset)
+    places = {"train_data_dir": str(dataset), "output_dir": str(output), "metadata_path": None, "resume_from": None}
+    if assignment.checkpoint is not None:
+        remote, archive = assignment.checkpoint, work_dir / "checkpoint.tar"
+        keep_trying(lambda: client.download(remote, archive))
+        resume_from = output / "checkpoints" / name_checkpoint(remote.step)
+        unpack_folder(archive, resume_from)
+        places["resume_from"] = str(resume_from)
+    return config.model_copy(update=places)
+
+
+def release_devices() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,50 @@
+"""Writing so that a name on disk stands for a complete file or folder, or for none: write aside, fsync, rename."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def writing_file(path: Path) -> Iterator[Path]:
+    """Yield a name beside `path` to write to; the file takes its name when the block ends well."""
+    aside = path.with_name(f".{path.name}.writing")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield aside
+        sync(aside)
+        aside.replace(path)
+        sync(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill; it takes its name, and the old one's place, when the block ends well."""
+    aside, old = path.with_name(f".{path.name}.writing"), path.with_name(f".{path.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        for file in aside.iterdir():
+            sync(file)
+        sync(aside)
+        if path.exists():
+            path.rename(old)
+        aside.rename(path)
+        sync(path.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Make a file's content, or a folder's entries, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

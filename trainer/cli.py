@@ -1,0 +1,83 @@
+"""The command `trainer`: train alone, train for the broker, try an adapter out.
+
+What needs torch is imported inside the commands, so that `--help` and a wrong configuration answer at once.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pricing.estimate.training_config import ConfigInvalid
+from trainer.config import describe_config_problems, read_config, resolve_base_model
+from trainer.data.text import SHOWN_FINDINGS, read_text_dataset
+from trainer.errors import ExitCode, TrainerError
+
+app = typer.Typer(
+    help="LoRA training, alone or for the broker.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
+console = Console(highlight=False, soft_wrap=True, markup=False)
+stderr = Console(highlight=False, soft_wrap=True, markup=False, stderr=True)
+
+ConfigOption = Annotated[Path, typer.Option("--config", help="The YAML file of the training.")]
+
+
+@app.command()
+def train(
+    config_file: ConfigOption,
+    resume_from: Annotated[Path | None, typer.Option(help="A checkpoint folder to go on from.")] = None,
+) -> None:
+    """Train one adapter on this machine, with no broker. Ctrl-C writes a checkpoint first."""
+    with reporting_errors(config_file):
+        config = read_config(config_file)
+        if resume_from is not None:
+            config = config.model_copy(update={"resume_from": str(resume_from)})
+        source, dataset = resolve_base_model(config.base_model), read_text_dataset(config)
+        for finding in dataset.findings[:SHOWN_FINDINGS]:
+            console.print(f"row left out: {finding.file} line {finding.line}: {finding.message}")
+        with console.status(f"loading {source.name}"):
+            from trainer.alone import train_alone  # noqa: PLC0415
+        raise typer.Exit(train_alone(config, source, dataset, console))
+
+
+@app.command()
+def run() -> None:
+    """Train one run of the broker; LORA_* variables say which (docs/worker-protocol.md)."""
+    from trainer.worker import run_worker  # noqa: PLC0415
+
+    raise typer.Exit(run_worker())
+
+
+@app.command()
+def complete(
+    config_file: ConfigOption,
+    prompt: Annotated[str, typer.Option(help="What the model is asked.")],
+    adapter: Annotated[Path | None, typer.Option(help="The adapter's file; without it the base model answers.")] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 64,
+) -> None:
+    """Print the greedy answer of the base model, with or without an adapter on it."""
+    with reporting_errors(config_file):
+        source = resolve_base_model(read_config(config_file).base_model)
+        from trainer.inference import answer  # noqa: PLC0415
+
+        console.print(answer(source, prompt, adapter=adapter, max_new_tokens=max_new_tokens))
+
+
+@contextmanager
+def reporting_errors(config_file: Path) -> Iterator[None]:
+    """An expected error is one message on standard error and its exit code, not a traceback."""
+    try:
+        yield
+    except ConfigInvalid as error:
+        stderr.print(describe_config_problems(config_file, error))
+        raise typer.Exit(ExitCode.BAD_INPUT) from error
+    except TrainerError as error:
+        stderr.print(f"{config_file}: {error}")
+        raise typer.Exit(error.exit_code) from error
+
+
+def main() -> None:
+    app()

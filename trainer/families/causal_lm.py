@@ -1,0 +1,181 @@
+"""The LLaMA-like family: any causal language model that transformers knows, a LoRA on it, the base frozen."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from pricing.estimate.text_rows import EncodedRow, TextRow, encode_row
+from pricing.estimate.training_config import TrainingConfig
+from trainer.config import BaseModelSource
+from trainer.errors import BadInput
+from trainer.families.gguf_cache import dequantize_once
+from trainer.families.text_tokenizer import TextTokenizer, load_text_tokenizer
+from trainer.families.transformers_quiet import peft, transformers
+
+FALLBACK_TARGETS = ("q_proj", "v_proj")
+SHOWN_MODULES = 20
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Tensors [rows, length] of one step. `learnt` marks the positions whose next token carries loss."""
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    learnt: torch.Tensor
+    targets: torch.Tensor  # [loss tokens], in the order of `learnt`
+    tokens: int
+
+    def to(self, device: torch.device) -> Self:
+        tensors = ("input_ids", "attention_mask", "learnt", "targets")
+        return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
+
+
+class CausalLM:
+    """A causal language model, its tokenizer, and the adapter that is trained or applied."""
+
+    def __init__(self, model: Any, tokenizer: TextTokenizer, device: torch.device) -> None:
+        self.model, self.tokenizer, self.device = model, tokenizer, device
+
+    @classmethod
+    def load(cls, source: BaseModelSource) -> Self:
+        """Load base model and tokenizer in fp32, on the GPU if there is one. Raises: BadInput."""
+        folder = dequantize_once(source.weights) if source.is_gguf else source.weights
+        model = _load_frozen_model(folder)
+        model.name_or_path = source.name  # peft writes it into adapter_config.json
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return cls(model.to(device), load_text_tokenizer(source, folder), device)
+
+    def attach_adapter(self, config: TrainingConfig, default_targets: Sequence[str] | None = None) -> None:
+        """Put fresh LoRA matrices on the target modules. Draws from torch's generator. Raises: BadInput."""
+        targets = list(config.target_modules or default_targets or FALLBACK_TARGETS)
+        _check_targets(self.model, targets)
+        lora = peft.LoraConfig(
+            task_type="CAUSAL_LM",
+            r=config.lora_rank,
+            lora_alpha=config.lora_alpha,
+            lora_dropout=config.lora_dropout,
+            target_modules=targets,
+        )
+        self.model = _put_adapter_on(self.model, lora)
+
+    def apply_adapter(self, adapter_config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        """Put a finished adapter on the base model, for inference."""
+        self.model = _put_adapter_on(self.model, peft.LoraConfig.from_peft_type(**adapter_config))
+        self.load_adapter_tensors(tensors)
+        self.model.eval()
+
+    def encode(self, rows: Iterable[TextRow], *, max_length: int) -> list[EncodedRow]:
+        """Token ids of every row, as the broker's quote counts them. Raises: BadInput, if nothing is left to learn."""
+        encode, text_format = self.tokenizer.encode, self.tokenizer.text_format
+        encoded = [encode_row(row, text_format, encode, max_length=max_length) for row in rows]
+        if all(row.prompt_length >= len(row.token_ids) for row in encoded):
+            raise BadInput("max_length", f"at {max_length} tokens no row has any completion left; raise it")
+        return encoded
+
+    def fingerprint(self, examples: Sequence[EncodedRow]) -> str:
+        """SHA-256 of what is trained on, so that a checkpoint is not resumed on other data."""
+        digest = hashlib.sha256()
+        for row in examples:
+            digest.update(json.dumps([row.prompt_length, row.token_ids]).encode())
+        return digest.hexdigest()
+
+    def collate(self, examples: Sequence[EncodedRow]) -> TextBatch:
+        """Pad on the right to the longest row. Only the tokens of completions are targets."""
+        length = max(len(row.token_ids) for row in examples)
+        input_ids = torch.zeros(len(examples), length, dtype=torch.long)
+        attention_mask = torch.zeros_like(input_ids)
+        learnt = torch.zeros_like(input_ids, dtype=torch.bool)
+        for index, row in enumerate(examples):
+            used = len(row.token_ids)
+            input_ids[index, :used] = torch.tensor(row.token_ids)
+            attention_mask[index, :used] = 1
+            learnt[index, max(row.prompt_length - 1, 0) : used - 1] = True
+        targets = input_ids.roll(-1, dims=1)[learnt]
+        batch = TextBatch(input_ids, attention_mask, learnt, targets, tokens=int(attention_mask.sum()))
+        return batch.to(self.device)
+
+    def compute_loss(self, batch: TextBatch) -> torch.Tensor:
+        """Mean cross-entropy over the loss tokens of the batch, in nats; zero if it has none."""
+        with _only_rows_into(self.model.get_output_embeddings(), batch.learnt):
+            logits = self.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).logits
+        total: torch.Tensor = cross_entropy(logits.float(), batch.targets, reduction="sum")
+        return total / max(len(batch.targets), 1)
+
+    def adapter_tensors(self) -> dict[str, torch.Tensor]:
+        tensors = peft.get_peft_model_state_dict(self.model, save_embedding_layers=False)
+        return {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+
+    def load_adapter_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Raises: BadInput, if they are not of this model and rank."""
+        if {k: v.shape for k, v in tensors.items()} != {k: v.shape for k, v in self.adapter_tensors().items()}:
+            raise BadInput("base_model", "the adapter was made for another base model, rank or target_modules")
+        peft.set_peft_model_state_dict(self.model, tensors)
+
+    def adapter_config(self) -> dict[str, Any]:
+        described = self.model.peft_config["default"].to_dict()
+        described["target_modules"] = sorted(described["target_modules"])
+        described["inference_mode"] = True
+        return dict(described)
+
+    @torch.inference_mode()
+    def complete(self, prompt: str, *, max_new_tokens: int) -> str:
+        """The greedy completion of one prompt."""
+        text_format = self.tokenizer.text_format
+        prompt_ids = self.tokenizer.encode(text_format.before_prompt + prompt.strip() + text_format.after_prompt)
+        input_ids = torch.tensor([prompt_ids], device=self.device)
+        self.model.eval()
+        generated = self.model.generate(
+            input_ids=input_ids,
+            attention_mask=torch.ones_like(input_ids),
+            do_sample=False,
+            max_new_tokens=max_new_tokens,
+            pad_token_id=0,
+        )
+        return self.tokenizer.decode(generated[0, len(prompt_ids) :].tolist()).strip()
+
+
+def _load_frozen_model(folder: Path) -> Any:
+    try:
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError) as error:
+        raise BadInput("base_model", f"{folder} cannot be loaded as a causal language model: {error}") from error
+    return model.requires_grad_(requires_grad=False)
+
+
+def _put_adapter_on(model: Any, lora: Any) -> Any:
+    with warnings.catch_warnings():  # peft 0.21 asks transformers 5 for a property by its former name
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        return peft.get_peft_model(model, lora)
+
+
+def _check_targets(model: torch.nn.Module, targets: list[str]) -> None:
+    """Each name must match some linear layer; peft itself is content if one of them does."""
+    linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    for target in targets:
+        if not any(name == target or name.endswith(f".{target}") for name in linear):
+            known = sorted({name.rpartition(".")[2] for name in linear})[:SHOWN_MODULES]
+            raise BadInput("target_modules", f"{target!r} matches no linear layer; this model has {', '.join(known)}")
+
+
+@contextmanager
+def _only_rows_into(head: torch.nn.Module, learnt: torch.Tensor) -> Iterator[None]:
+    """Let only the positions with loss into the output layer: with a large vocabulary it is the dearest one.
+
+    Done at the layer's door, so that whatever a model does to its logits afterwards stays its own.
+    """
+    hook = head.register_forward_pre_hook(lambda _, inputs: (inputs[0][learnt],))
+    try:
+        yield
+    finally:
+        hook.remove()

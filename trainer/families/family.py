@@ -1,0 +1,37 @@
+"""What a model family gives the recipe: the recipe knows steps and state, the family knows models and rows."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+Example_contra = TypeVar("Example_contra", contravariant=True)
+
+
+class Batch(Protocol):
+    """The examples of one step as tensors on the device. `tokens`: non-padding tokens, what the step is billed for."""
+
+    @property
+    def tokens(self) -> int: ...
+
+
+class Family(Protocol[Example_contra]):
+    """A base model with a LoRA adapter on it; only the adapter's parameters require gradients."""
+
+    @property
+    def model(self) -> torch.nn.Module: ...
+
+    def collate(self, examples: Sequence[Example_contra]) -> Any:
+        """One Batch of these examples."""
+
+    def compute_loss(self, batch: Any) -> torch.Tensor:
+        """The mean loss of one batch, a scalar that can be differentiated."""
+
+    def adapter_tensors(self) -> dict[str, torch.Tensor]:
+        """The adapter in PEFT layout: keys begin with `base_model.model.`"""
+
+    def load_adapter_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Put such tensors back."""
+
+    def adapter_config(self) -> dict[str, Any]:
+        """What `adapter_config.json` holds: enough for plain `peft` to rebuild the adapter."""

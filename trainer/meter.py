@@ -1,0 +1,93 @@
+"""The two meters of a run: GPU-seconds on the monotonic clock times the devices, and tokens really trained."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+NANOSECONDS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class UsageInterval:
+    """What was used between two moments (aware, UTC). Both counts are whole: GPU-seconds, and non-padding tokens."""
+
+    started_at: datetime
+    ended_at: datetime
+    gpu_seconds: int
+    tokens: int
+
+
+def compute_gpu_seconds(held_ns: int, devices: int) -> int:
+    """Whole GPU-seconds of `devices` held for `held_ns` nanoseconds, rounded half up."""
+    return (held_ns * devices + NANOSECONDS // 2) // NANOSECONDS
+
+
+def read_wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+class Meter:
+    """Counts from its making (the devices are ours) to `close` (they are let go), and cuts that into intervals.
+
+    An interval's GPU-seconds are the rounded total at its end less the rounded total at its start, so the intervals
+    add up to the rounded whole whatever the cuts. Threads: the recipe adds, the heartbeat cuts.
+    """
+
+    def __init__(
+        self,
+        devices: int,
+        *,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        wall_clock: Callable[[], datetime] = read_wall_clock,
+    ) -> None:
+        self._devices = devices
+        self._monotonic_ns = monotonic_ns
+        self._lock = threading.Lock()
+        self._start_ns = monotonic_ns()
+        self._started_at = wall_clock()
+        self._closed_ns: int | None = None
+        self._cut_ns = 0
+        self._tokens = 0
+        self._total_tokens = 0
+
+    def add_tokens(self, tokens: int) -> None:
+        with self._lock:
+            self._tokens += tokens
+            self._total_tokens += tokens
+
+    def close(self) -> None:
+        """The devices are let go: from here on no more GPU-seconds are counted. Closing again changes nothing."""
+        with self._lock:
+            if self._closed_ns is None:
+                self._closed_ns = self._monotonic_ns()
+
+    def cut(self) -> UsageInterval | None:
+        """The interval since the last cut; None while there is not yet a whole unit in it (it goes into the next)."""
+        with self._lock:
+            held_ns = self._held_ns()
+            gpu_seconds = compute_gpu_seconds(held_ns, self._devices) - compute_gpu_seconds(self._cut_ns, self._devices)
+            if gpu_seconds == 0 and self._tokens == 0:
+                return None
+            interval = UsageInterval(self._moment(self._cut_ns), self._moment(held_ns), gpu_seconds, self._tokens)
+            self._cut_ns, self._tokens = held_ns, 0
+            return interval
+
+    @property
+    def total_gpu_seconds(self) -> int:
+        with self._lock:
+            return compute_gpu_seconds(self._held_ns(), self._devices)
+
+    @property
+    def total_tokens(self) -> int:
+        with self._lock:
+            return self._total_tokens
+
+    def _held_ns(self) -> int:
+        end_ns = self._monotonic_ns() if self._closed_ns is None else self._closed_ns
+        return end_ns - self._start_ns
+
+    def _moment(self, held_ns: int) -> datetime:
+        """The wall-clock time of a moment of the run, from one reading of that clock, so that no intervals overlap."""
+        return self._started_at + timedelta(microseconds=held_ns // 1000)

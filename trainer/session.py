@@ -1,0 +1,61 @@
+"""A whole training, from configuration to adapter file: what `trainer train` and `trainer run` have in common."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pricing.estimate.text_rows import ParsedRows
+from pricing.estimate.training_config import TrainingConfig
+from trainer.adapter_io import Adapter, describe_training, write_adapter
+from trainer.checkpoint import CheckpointFolder
+from trainer.config import BaseModelSource
+from trainer.errors import BadInput, OutOfMemory
+from trainer.families.causal_lm import CausalLM
+from trainer.recipe import Observer, TrainingResult, train
+from trainer.stop import StopFlag
+from trainer.training_state import RunIdentity, seed_generators
+
+
+@dataclass(frozen=True)
+class FinishedTraining:
+    """`adapter` is the file, or None when the run was stopped on the way."""
+
+    result: TrainingResult
+    adapter: Path | None
+
+
+def run_training(
+    config: TrainingConfig, source: BaseModelSource, dataset: ParsedRows, *, observer: Observer, stop: StopFlag
+) -> FinishedTraining:
+    """Load, train, and write checkpoints and the adapter under `output_dir`. Raises: TrainerError."""
+    output = Path(config.output_dir)
+    resume_from = Path(config.resume_from) if config.resume_from else None
+    checkpoints = CheckpointFolder(output / "checkpoints", resume_from)
+    if resume_from is None and checkpoints.find_latest() is not None:
+        raise BadInput(
+            "output_dir",
+            f"{output} holds checkpoints of an earlier run; set resume_from: {checkpoints.find_latest()} to go on "
+            "from there, name another output_dir, or delete that folder",
+        )
+    family = load_family(source)
+    examples = family.encode(dataset.rows, max_length=config.max_length)
+    seed_generators(config.seed)
+    family.attach_adapter(config, source.profile.default_target_modules if source.profile else None)
+    identity = RunIdentity(config, source.name, family.fingerprint(examples))
+    result = train(
+        family, examples, identity, checkpoints=checkpoints, resume_from=resume_from, observer=observer, stop=stop
+    )
+    if result.stopped is not None:
+        return FinishedTraining(result, None)
+    header = describe_training(config, base_model=source.name, steps=result.steps, tokens=result.tokens)
+    adapter = Adapter(family.adapter_tensors(), family.adapter_config(), header)
+    return FinishedTraining(result, write_adapter(output, adapter))
+
+
+def load_family(source: BaseModelSource) -> CausalLM:
+    """Raises: BadInput, OutOfMemory."""
+    try:
+        return CausalLM.load(source)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise OutOfMemory(f"loading {source.name}: {error}") from error
