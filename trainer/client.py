@@ -96,6 +96,9 @@ class BrokerClient:
             timeout=TIMEOUT,
         )
 
+    def close(self) -> None:
+        self._http.close()
+
     def claim(self) -> RunAssignment:
         return parse_answer(RunAssignment, self._post("claim", {}))
 

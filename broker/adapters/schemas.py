@@ -1,0 +1,30 @@
+"""API shapes of adapters."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from broker.adapters.tables import Adapter
+from broker.schemas import created_at_field
+
+
+class AdapterOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="Adapter id.", examples=["ada_01k"])
+    object: Literal["adapter"] = Field(default="adapter", description="Kind of object.", examples=["adapter"])
+    customer_id: str = Field(description="Whose adapter it is.", examples=["cus_01k"])
+    project_id: str | None = Field(description="Its project, if any.", examples=["prj_01k"])
+    job_id: str = Field(description="The job that trained it.", examples=["job_01k"])
+    name: str = Field(description="Name of its project or data set.", examples=["brand-tone"])
+    version: int = Field(description="Counts up for each name.", examples=[1])
+    base_model: str = Field(description="The base model it belongs on.", examples=["smollm2-135m-instruct"])
+    config: dict[str, Any] = Field(description="The configuration it was trained with.", examples=[{"lora_rank": 8}])
+    sha256: str = Field(description="SHA-256 of the .safetensors file, hex.", examples=["9f86d081…"])
+    size_bytes: int = Field(description="Size of the file in bytes.", examples=[1848320])
+    created_at: datetime = created_at_field()
+
+    @classmethod
+    def of(cls, row: Adapter) -> "AdapterOut":
+        return cls.model_validate(row)

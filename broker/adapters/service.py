@@ -1,0 +1,104 @@
+"""The adapter registry: one adapter a job, named and versioned for its customer."""
+
+import json
+import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from sqlalchemy import Select, func, select
+
+from broker import errors
+from broker.adapters.tables import Adapter
+from broker.jobs.model import JobStatus
+from broker.jobs.runs import HeldRun
+from broker.jobs.tables import Job
+from broker.work import Work
+
+MAX_ADAPTER_BYTES = 8 * 1024**3
+MAX_HEADER_BYTES = 100 * 1024 * 1024
+
+
+async def receive_adapter(
+    work: Work, run_id: str, chunks: AsyncIterator[bytes], sha256: str
+) -> tuple[str, int]:
+    """Keep an uploaded adapter file aside, before any lock is taken: its storage key and size.
+
+    Raises: ChecksumMismatch, InvalidRequest.
+    """
+    key = f"adapters/{run_id}.safetensors"
+    stored = await work.storage.write(key, chunks, max_bytes=MAX_ADAPTER_BYTES)
+    if stored.sha256 != sha256.lower():
+        await work.storage.delete(key)
+        raise errors.ChecksumMismatch(f"The body has SHA-256 {stored.sha256}; X-Content-SHA256 says {sha256}.")
+    if not is_safetensors(work.storage.local_path(key)):
+        await work.storage.delete(key)
+        raise errors.invalid_field("body", "is not a safetensors file; no other format is taken")
+    return key, stored.size_bytes
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors does: the length of a JSON header, then the header."""
+    with path.open("rb") as file:
+        prefix = file.read(8)
+        if len(prefix) < 8:
+            return False
+        (length,) = struct.unpack("<Q", prefix)
+        if not 2 <= length <= min(MAX_HEADER_BYTES, path.stat().st_size - 8):
+            return False
+        try:
+            return isinstance(json.loads(file.read(length)), dict)
+        except ValueError:
+            return False
+
+
+async def register_adapter(
+    work: Work, held: HeldRun, *, name: str, sha256: str, size_bytes: int, storage_key: str
+) -> Adapter:
+    """Enter a run's adapter; a later run of the same job replaces it under the same version."""
+    earlier = await find_adapter_of_job(work, held.job.id)
+    if earlier is not None:
+        earlier.run_id, earlier.sha256 = held.run.id, sha256
+        earlier.size_bytes, earlier.storage_key = size_bytes, storage_key
+        return earlier
+    adapter = Adapter(
+        id=work.new_id("ada"),
+        customer_id=held.job.customer_id,
+        project_id=held.job.project_id,
+        job_id=held.job.id,
+        run_id=held.run.id,
+        name=name,
+        version=await _next_version(work, held.job.customer_id, name),
+        base_model=held.job.config["base_model"],
+        config=held.job.config,
+        sha256=sha256,
+        size_bytes=size_bytes,
+        storage_key=storage_key,
+        created_at=work.now,
+    )
+    work.session.add(adapter)
+    await work.session.flush()
+    return adapter
+
+
+async def _next_version(work: Work, customer_id: str, name: str) -> int:
+    """Two jobs that end at once take turns here, so that no version is given twice."""
+    await work.session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"adapter:{customer_id}:{name}"))))
+    query = select(func.max(Adapter.version)).where(Adapter.customer_id == customer_id, Adapter.name == name)
+    return (await work.session.scalar(query) or 0) + 1
+
+
+async def find_adapter_of_job(work: Work, job_id: str) -> Adapter | None:
+    return (await work.session.scalars(select(Adapter).where(Adapter.job_id == job_id))).one_or_none()
+
+
+def select_finished() -> Select[tuple[Adapter]]:
+    """Adapters of jobs that succeeded; one of a job under way may still be replaced."""
+    return select(Adapter).join(Job, Job.id == Adapter.job_id).where(Job.status == JobStatus.SUCCEEDED.value)
+
+
+async def get_adapter(work: Work, adapter_id: str) -> Adapter:
+    """Raises: NotFound."""
+    adapter = (await work.session.scalars(select_finished().where(Adapter.id == adapter_id))).one_or_none()
+    if adapter is None:
+        raise errors.NotFound("adapter", adapter_id)
+    return adapter

@@ -1,0 +1,80 @@
+"""The application factory: routes, problems, health, and the background that runs beside them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy import text
+
+import broker
+from broker.adapters.routes import router as adapters
+from broker.billing.routes import router as billing
+from broker.contracts.routes import router as contracts
+from broker.daemon import Daemon
+from broker.datasets.routes import router as datasets
+from broker.execution.routes import router as execution
+from broker.identity.routes import router as identity
+from broker.jobs.routes import router as jobs
+from broker.metering.routes import router as metering
+from broker.problems import install_problem_handlers
+from broker.quotes.routes import router as quotes
+from broker.reports.routes import router as reports
+from broker.scheduling.routes import router as scheduling
+from broker.schemas import PROBLEM_RESPONSES
+from broker.system import System
+
+ROUTERS = (identity, contracts, datasets, quotes, jobs, adapters, metering, billing, reports, scheduling, execution)
+
+DESCRIPTION = """
+What each customer of a LoRA training service has bought, what a job will cost before it runs, who may run next, what
+really ran, and what to bill for it.
+
+Every POST takes an `Idempotency-Key` header. Errors are RFC 9457 `application/problem+json`. Times are UTC.
+Money is `{"amount": "4200.00", "currency": "CNY"}`; a GPU-hour is 3600 GPU-seconds.
+"""
+
+
+def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
+    """The service on an opened system; with a daemon it also plans, sweeps and runs local workers."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await system.database.check_role()
+        if daemon is not None:
+            await daemon.start()
+        yield
+        if daemon is not None:
+            await daemon.stop()
+        await system.database.close()
+
+    app = FastAPI(
+        title="LoRA Broker",
+        version=broker.__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    app.state.database, app.state.services = system.database, system.services
+    install_problem_handlers(app)
+    for router in ROUTERS:
+        app.include_router(router, responses=PROBLEM_RESPONSES)
+    add_health_routes(app)
+    return app
+
+
+def add_health_routes(app: FastAPI) -> None:
+    @app.get("/healthz", tags=["operations"])
+    async def healthz() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["operations"])
+    async def readyz(request: Request) -> JSONResponse:
+        """The process can serve: its database answers."""
+        try:
+            async with request.app.state.database.engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except Exception as error:  # noqa: BLE001 (whatever it is, we are not ready)
+            return JSONResponse({"status": "unavailable", "detail": type(error).__name__}, 503)
+        return JSONResponse({"status": "ready"})

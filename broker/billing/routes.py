@@ -1,0 +1,55 @@
+"""Invoices."""
+
+from typing import Annotated
+
+from fastapi import Query
+from sqlalchemy import select
+
+from broker.billing import service
+from broker.billing.schemas import InvoiceDraftIn, InvoiceOut, InvoiceWithLinesOut
+from broker.billing.tables import Invoice
+from broker.edge import BillingReader, FinanceWork, feature_router
+from broker.paging import fetch_page
+from broker.schemas import Cursor, Limit, Page
+from broker.work import Work
+
+router = feature_router("/invoices", "billing")
+
+
+async def _with_lines(work: Work, invoice: Invoice) -> InvoiceWithLinesOut:
+    return InvoiceWithLinesOut.with_lines(invoice, await service.list_lines(work, invoice.id))
+
+
+@router.post("", status_code=201)
+async def draft_invoice(work: FinanceWork, body: InvoiceDraftIn) -> InvoiceWithLinesOut:
+    """Draft the invoice of a contract's month, or write its draft anew; month close does the same by itself."""
+    return await _with_lines(work, await service.draft_usage_invoice(work, body.contract_id, body.month))
+
+
+@router.get("")
+async def list_invoices(
+    work: BillingReader,
+    contract_id: Annotated[str | None, Query(description="Only this contract's.", examples=["con_01k"])] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[InvoiceOut]:
+    query = select(Invoice) if contract_id is None else select(Invoice).where(Invoice.contract_id == contract_id)
+    rows, after = await fetch_page(work.session, query, Invoice, limit=limit, cursor=cursor)
+    return Page(data=[InvoiceOut.of(row) for row in rows], next_cursor=after)
+
+
+@router.get("/{invoice_id}")
+async def get_invoice(work: BillingReader, invoice_id: str) -> InvoiceWithLinesOut:
+    return await _with_lines(work, await service.get_invoice(work, invoice_id))
+
+
+@router.post("/{invoice_id}/finalize")
+async def finalize_invoice(work: FinanceWork, invoice_id: str) -> InvoiceWithLinesOut:
+    """Give a past month's invoice its number; it never changes after."""
+    return await _with_lines(work, await service.finalize_invoice(work, invoice_id))
+
+
+@router.post("/{invoice_id}/pay")
+async def pay_invoice(work: FinanceWork, invoice_id: str) -> InvoiceWithLinesOut:
+    """Mark an invoice as paid; hours bought ahead are credited then."""
+    return await _with_lines(work, await service.pay_invoice(work, invoice_id))

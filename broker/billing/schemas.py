@@ -1,0 +1,79 @@
+"""API shapes of invoices."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from broker.billing.tables import Invoice, InvoiceLine
+from broker.quotes.model import as_hours
+from broker.schemas import MoneyOut, RequestBody, created_at_field
+from pricing.plans import Meter
+
+MONTH_PATTERN = r"^\d{4}-(0[1-9]|1[0-2])$"
+
+
+class InvoiceDraftIn(RequestBody):
+    contract_id: str = Field(description="Whose usage to invoice.", examples=["con_01k"])
+    month: str = Field(pattern=MONTH_PATTERN, description="Billing month.", examples=["2026-11"])
+
+
+class InvoiceLineOut(BaseModel):
+    kind: Literal["commitment", "usage", "prepaid_applied"] = Field(
+        description="Hours bought ahead, usage, or what a grant has paid of it.", examples=["usage"]
+    )
+    description: str = Field(description="The line for people.", examples=["GPU-hours, job job_01k"])
+    job_id: str | None = Field(description="The job that used it.", examples=["job_01k"])
+    meter: Meter = Field(description="gpu_seconds or tokens.", examples=["gpu_seconds"])
+    quantity: int = Field(description="In the meter's own unit: GPU-seconds or tokens.", examples=[95])
+    gpu_hours: str | None = Field(description="The quantity in GPU-hours, to four places.", examples=["0.0264"])
+    unit_price: str = Field(description="Yuan per GPU-hour or per token.", examples=["5.2"])
+    rate_card_version: str = Field(description="The rate card of the price.", examples=["2026-01-01"])
+    amount: MoneyOut = Field(
+        description="Rounded once, half-even to the fen.", examples=[{"amount": "0.14", "currency": "CNY"}]
+    )
+
+    @classmethod
+    def of(cls, row: InvoiceLine) -> "InvoiceLineOut":
+        hours = as_hours(row.quantity) if row.meter == Meter.GPU_SECONDS else None
+        return cls.model_validate(
+            {
+                "kind": row.kind,
+                "description": row.description,
+                "job_id": row.job_id,
+                "meter": row.meter,
+                "quantity": row.quantity,
+                "gpu_hours": hours,
+                "unit_price": format(row.unit_price.normalize(), "f"),
+                "rate_card_version": row.rate_card_version,
+                "amount": MoneyOut.of_micros(row.amount_micros),
+            }
+        )
+
+
+class InvoiceOut(BaseModel):
+    id: str = Field(description="Invoice id.", examples=["inv_01k"])
+    object: Literal["invoice"] = Field(default="invoice", description="Kind of object.", examples=["invoice"])
+    number: str | None = Field(description="Given when it is finalized, without gaps.", examples=["INV-2026-000001"])
+    customer_id: str = Field(description="Who pays.", examples=["cus_01k"])
+    contract_id: str = Field(description="The contract.", examples=["con_01k"])
+    kind: Literal["advance", "usage"] = Field(description="Hours bought ahead, or a month's usage.", examples=["usage"])
+    month: str | None = Field(description="Billing month of a usage invoice.", examples=["2026-11"])
+    status: Literal["draft", "open", "paid"] = Field(description="A draft may still change.", examples=["open"])
+    total: MoneyOut = Field(description="Sum of the lines.", examples=[{"amount": "2600.00", "currency": "CNY"}])
+    finalized_at: datetime | None = Field(description="When it got its number (UTC).", examples=["2026-12-01T02:00:00Z"])
+    paid_at: datetime | None = Field(description="When it was marked as paid (UTC).", examples=["2026-12-05T02:00:00Z"])
+    created_at: datetime = created_at_field()
+
+    @classmethod
+    def of(cls, row: Invoice) -> "InvoiceOut":
+        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        return cls.model_validate({**own, "total": MoneyOut.of_micros(row.total_micros)})
+
+
+class InvoiceWithLinesOut(InvoiceOut):
+    lines: list[InvoiceLineOut] = Field(description="In their order.", examples=[[{"kind": "usage"}]])
+
+    @classmethod
+    def with_lines(cls, row: Invoice, lines: list[InvoiceLine]) -> "InvoiceWithLinesOut":
+        return cls(**InvoiceOut.of(row).model_dump(), lines=[InvoiceLineOut.of(line) for line in lines])

@@ -1,0 +1,216 @@
+"""Invoices: issued ahead for a grant, drafted from a month's captures, finalized, paid."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+
+from broker import errors
+from broker.billing.model import (
+    DraftLine,
+    InvoiceKind,
+    InvoiceStatus,
+    LineKind,
+    UsageGroup,
+    draft_usage_lines,
+    sum_lines,
+)
+from broker.billing.tables import Invoice, InvoiceLine, InvoiceNumber
+from broker.clock import billing_month, month_end
+from broker.contracts import service as contracts
+from broker.contracts.model import ContractTerms
+from broker.contracts.tables import Grant
+from broker.ledger import usage
+from broker.work import Work
+from pricing.money import round_to_fen
+from pricing.plans import Meter
+from pricing.rating import price_usage
+
+
+async def issue_advance_invoice(work: Work, terms: ContractTerms, grant: Grant) -> Invoice:
+    """Ask for the hours of a grant ahead; paying it credits them."""
+    meter = Meter.GPU_SECONDS
+    line = DraftLine(
+        kind=LineKind.COMMITMENT,
+        description=f"{terms.committed_gpu_hours} GPU-hours bought ahead, contract {terms.id}",
+        job_id=None,
+        meter=meter,
+        quantity=grant.gpu_seconds,
+        unit_price=grant.unit_price,
+        rate_card_version=terms.card.version,
+        amount=round_to_fen(price_usage(meter, grant.gpu_seconds, grant.unit_price)),
+    )
+    invoice = await _create_invoice(work, terms, InvoiceKind.ADVANCE, grant_id=grant.id)
+    await _write_lines(work, invoice, [line])
+    await _finalize(work, invoice)
+    return invoice
+
+
+async def _create_invoice(
+    work: Work, terms: ContractTerms, kind: InvoiceKind, *, grant_id: str | None = None, month: str | None = None
+) -> Invoice:
+    invoice = Invoice(
+        id=work.new_id("inv"),
+        customer_id=terms.customer_id,
+        contract_id=terms.id,
+        grant_id=grant_id,
+        kind=kind.value,
+        month=month,
+        status=InvoiceStatus.DRAFT.value,
+        total_micros=0,
+        created_at=work.now,
+    )
+    work.session.add(invoice)
+    await work.session.flush()
+    return invoice
+
+
+async def _write_lines(work: Work, invoice: Invoice, lines: Sequence[DraftLine]) -> None:
+    await work.session.execute(delete(InvoiceLine).where(InvoiceLine.invoice_id == invoice.id))
+    work.session.add_all(
+        InvoiceLine(
+            customer_id=invoice.customer_id,
+            invoice_id=invoice.id,
+            position=position,
+            kind=line.kind.value,
+            description=line.description,
+            job_id=line.job_id,
+            meter=line.meter.value,
+            quantity=line.quantity,
+            unit_price=line.unit_price,
+            rate_card_version=line.rate_card_version,
+            amount_micros=line.amount.micros,
+        )
+        for position, line in enumerate(lines, start=1)
+    )
+    invoice.total_micros = sum_lines(lines).micros
+    await work.session.flush()
+
+
+async def draft_usage_invoice(work: Work, contract_id: str, month: str) -> Invoice:
+    """The month's invoice as its captures have it now; a draft is written anew, a final one is never touched.
+
+    Raises: NotFound, IllegalTransition.
+    """
+    terms = await contracts.lock_contract(work, contract_id)
+    invoice = await _find_usage_invoice(work, contract_id, month)
+    if invoice is None:
+        invoice = await _create_invoice(work, terms, InvoiceKind.USAGE, month=month)
+    _require_status(invoice, InvoiceStatus.DRAFT)
+    await _write_lines(work, invoice, draft_usage_lines(await list_usage_groups(work, contract_id, month)))
+    return invoice
+
+
+async def _find_usage_invoice(work: Work, contract_id: str, month: str) -> Invoice | None:
+    query = select(Invoice).where(
+        Invoice.contract_id == contract_id, Invoice.kind == InvoiceKind.USAGE.value, Invoice.month == month
+    )
+    return (await work.session.scalars(query)).one_or_none()
+
+
+async def list_usage_groups(work: Work, contract_id: str, month: str) -> list[UsageGroup]:
+    """The month's captures by job, meter and price."""
+    return [
+        UsageGroup(
+            job_id=row.job_id,
+            meter=Meter(row.unit),
+            quantity=row.quantity,
+            unit_price=row.unit_price,
+            billable=row.billable,
+            rate_card_version=row.rate_card_version,
+        )
+        for row in await usage.sum_captures(work, month, contract_id=contract_id)
+    ]
+
+
+def _require_status(invoice: Invoice, status: InvoiceStatus) -> None:
+    if invoice.status != status:
+        raise errors.IllegalTransition(
+            f"Invoice {invoice.number or invoice.id} is {invoice.status}; this needs it to be {status.value}.",
+            status_before=invoice.status,
+        )
+
+
+async def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
+    """Give a month's invoice its number; from then on it never changes.
+
+    Raises: NotFound, IllegalTransition, PeriodStillOpen.
+    """
+    invoice = await lock_invoice(work, invoice_id)
+    _require_status(invoice, InvoiceStatus.DRAFT)
+    terms = await contracts.get_contract(work, invoice.contract_id)
+    assert invoice.month is not None, "a draft is a usage invoice"
+    ends = month_end(invoice.month, terms.time_zone)
+    if work.now < ends:
+        raise errors.PeriodStillOpen(
+            f"{invoice.month} ends at {ends.isoformat()}; its invoice can be finalized from then on.",
+            month=invoice.month,
+        )
+    await draft_usage_invoice(work, invoice.contract_id, invoice.month)
+    await _finalize(work, invoice)
+    return invoice
+
+
+async def _finalize(work: Work, invoice: Invoice) -> None:
+    invoice.number = await _next_number(work)
+    invoice.status, invoice.finalized_at = InvoiceStatus.OPEN.value, work.now
+
+
+async def _next_number(work: Work) -> str:
+    year = work.now.year
+    statement = insert(InvoiceNumber).values(year=year, last_number=1)
+    counted = statement.on_conflict_do_update(
+        index_elements=[InvoiceNumber.year], set_={"last_number": InvoiceNumber.last_number + 1}
+    ).returning(InvoiceNumber.last_number)
+    number = await work.session.scalar(counted)
+    return f"INV-{year}-{number:06d}"
+
+
+async def pay_invoice(work: Work, invoice_id: str) -> Invoice:
+    """Mark an invoice as paid; one for hours bought ahead credits its grant. Paying twice changes nothing.
+
+    Raises: NotFound, IllegalTransition.
+    """
+    invoice = await lock_invoice(work, invoice_id)
+    if invoice.status == InvoiceStatus.PAID:
+        return invoice
+    _require_status(invoice, InvoiceStatus.OPEN)
+    invoice.status, invoice.paid_at = InvoiceStatus.PAID.value, work.now
+    if invoice.grant_id is not None:
+        await contracts.lock_contract(work, invoice.contract_id)
+        await contracts.activate_grant(work, invoice.grant_id)
+    return invoice
+
+
+async def lock_invoice(work: Work, invoice_id: str) -> Invoice:
+    """Raises: NotFound."""
+    invoice = await work.session.get(Invoice, invoice_id, with_for_update=True, populate_existing=True)
+    if invoice is None:
+        raise errors.NotFound("invoice", invoice_id)
+    return invoice
+
+
+async def get_invoice(work: Work, invoice_id: str) -> Invoice:
+    """Raises: NotFound."""
+    invoice = await work.session.get(Invoice, invoice_id)
+    if invoice is None:
+        raise errors.NotFound("invoice", invoice_id)
+    return invoice
+
+
+async def list_lines(work: Work, invoice_id: str) -> list[InvoiceLine]:
+    query = select(InvoiceLine).where(InvoiceLine.invoice_id == invoice_id).order_by(InvoiceLine.position)
+    return list((await work.session.scalars(query)).all())
+
+
+async def close_months(work: Work) -> list[Invoice]:
+    """Draft the invoices of every past billing month that has usage and none yet; finance finalizes them."""
+    drafted = []
+    for contract_id, month in await usage.list_months(work):
+        terms = await contracts.get_contract(work, contract_id)
+        if month >= billing_month(work.now, terms.time_zone):
+            continue
+        if await _find_usage_invoice(work, contract_id, month) is None:
+            drafted.append(await draft_usage_invoice(work, contract_id, month))
+    return drafted
+

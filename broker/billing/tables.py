@@ -1,0 +1,60 @@
+"""Invoices and their lines. Money in micro-yuan; a line is rounded to the fen, a total is the sum of its lines."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import ForeignKey, Index, Numeric, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from broker.database import Base, moment_column
+
+
+class Invoice(Base):
+    """An advance invoice asks for a bought-ahead grant, a usage invoice for one billing month."""
+
+    __tablename__ = "invoices"
+    __table_args__ = (
+        Index("uq_invoices_usage_month", "contract_id", "month", unique=True, postgresql_where=text("kind = 'usage'")),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[str | None] = mapped_column(unique=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), index=True)
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    grant_id: Mapped[str | None] = mapped_column(ForeignKey("grants.id"))
+    kind: Mapped[str]
+    month: Mapped[str | None]
+    status: Mapped[str]
+    total_micros: Mapped[int]
+    created_at: Mapped[datetime] = moment_column()
+    finalized_at: Mapped[datetime | None] = moment_column(nullable=True)
+    paid_at: Mapped[datetime | None] = moment_column(nullable=True)
+
+
+class InvoiceLine(Base):
+    """`quantity` is in GPU-seconds or tokens; `unit_price` in yuan per GPU-hour or per token."""
+
+    __tablename__ = "invoice_lines"
+    __table_args__ = (UniqueConstraint("invoice_id", "position"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"))
+    position: Mapped[int]
+    kind: Mapped[str]
+    description: Mapped[str]
+    job_id: Mapped[str | None]
+    meter: Mapped[str]
+    quantity: Mapped[int]
+    unit_price: Mapped[Decimal] = mapped_column(Numeric(24, 12))
+    rate_card_version: Mapped[str]
+    amount_micros: Mapped[int]
+
+
+class InvoiceNumber(Base):
+    """The last number given out in a year: numbers have no gaps, so this is a locked row and not a sequence."""
+
+    __tablename__ = "invoice_numbers"
+
+    year: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    last_number: Mapped[int]

@@ -1,0 +1,67 @@
+"""Settings of the service, read from `BROKER_*` environment variables."""
+
+import secrets
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set. Durations are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="BROKER_")
+
+    data_dir: Path = Field(default=Path("var"), description="Datasets, adapters, keys, run folders, embedded database.")
+    database_url: str | None = Field(
+        default=None, description="postgresql:// URL of the application role; unset: the embedded server."
+    )
+    migration_database_url: str | None = Field(
+        default=None, description="postgresql:// URL of the owner of the tables; needed beside database_url."
+    )
+    database_pool_size: int = Field(default=20, ge=2)
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    public_url: str | None = Field(default=None, description="How workers reach this broker; default http://host:port.")
+    secret_key: str | None = Field(default=None, description="Signs run tokens; unset: DATA_DIR/secret.key.")
+
+    local_slots: int = Field(default=1, ge=0, description="Runs at one time on this machine; 0: no local engine.")
+    local_sku: str = "cpu"
+    local_pool: str = "local"
+
+    cycle_seconds: float = Field(default=1.0, gt=0, description="Longest time between two scheduling cycles.")
+    heartbeat_seconds: float = Field(default=2.0, gt=0)
+    lease_seconds: float = Field(default=30.0, gt=0, description="A run silent for longer is lost.")
+    sweep_seconds: float = Field(default=5.0, gt=0)
+    hold_seconds: int = Field(default=3600, ge=60, description="A hold that nothing renews for so long expires.")
+    quote_seconds: int = Field(default=86_400, ge=1)
+    max_attempts: int = Field(default=5, ge=1, description="Runs of one job, before it is failed.")
+    stop_grace_seconds: float = Field(default=30.0, ge=0)
+    max_dataset_bytes: int = Field(default=256 * 1024 * 1024, ge=1)
+    time_zone: str = Field(default="Asia/Shanghai", description="Billing months of new contracts follow it.")
+
+    @property
+    def worker_url(self) -> str:
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+    @property
+    def admin_key_path(self) -> Path:
+        return self.data_dir / "admin.key"
+
+    def load_secret(self) -> bytes:
+        """The key that signs run tokens; made on first use, mode 0600."""
+        if self.secret_key is not None:
+            return self.secret_key.encode()
+        path = self.data_dir / "secret.key"
+        if not path.exists():
+            write_private_file(path, secrets.token_hex(32))
+        return path.read_text().strip().encode()
+
+
+def write_private_file(path: Path, content: str) -> None:
+    """Write a file that only its owner reads (mode 0600), whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(path.name + f".{secrets.token_hex(4)}")
+    aside.touch(mode=0o600)
+    aside.write_text(content + "\n")
+    aside.rename(path)

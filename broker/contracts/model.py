@@ -1,0 +1,61 @@
+"""What a contract says, as the other features need it. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from pricing.plans import Meter, PlanName
+from pricing.rate_card import RateCard
+
+
+class Overage(StrEnum):
+    """What becomes of usage that no grant covers: billed at the plan's own price, or refused."""
+
+    BILL = "bill"
+    REFUSE = "refuse"
+
+
+DEFAULT_OVERAGE = {
+    PlanName.ON_DEMAND: Overage.BILL,
+    PlanName.PREPAID: Overage.REFUSE,
+    PlanName.LONG_TERM: Overage.BILL,
+}
+
+
+
+@dataclass(frozen=True)
+class ContractTerms:
+    """One contract with the rate card it was signed on. Money in micro-yuan."""
+
+    id: str
+    customer_id: str
+    plan: PlanName
+    committed_gpu_hours: int
+    overage: Overage
+    monthly_budget_micros: int | None
+    time_zone: str
+    starts_at: datetime
+    ends_at: datetime | None
+    card: RateCard
+
+    @property
+    def gpu_hour_price(self) -> Decimal:
+        return self.card.unit_price(self.plan, Meter.GPU_SECONDS)
+
+    @property
+    def token_price(self) -> Decimal:
+        return self.card.unit_price(self.plan, Meter.TOKENS)
+
+    @property
+    def home_queue(self) -> str:
+        """The queue that the plan gives: standard, priority, or the contract's own."""
+        kind = self.card.terms(self.plan).queue
+        return dedicated_queue_name(self.id) if kind == "dedicated" else kind
+
+    def covers(self, moment: datetime) -> bool:
+        return self.starts_at <= moment and (self.ends_at is None or moment < self.ends_at)
+
+
+def dedicated_queue_name(contract_id: str) -> str:
+    return f"dedicated:{contract_id}"

@@ -1,0 +1,212 @@
+"""Rate cards, contracts and grants: publishing, signing, looking up."""
+
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import or_, select
+
+from broker import errors
+from broker.contracts.model import DEFAULT_OVERAGE, ContractTerms, Overage
+from broker.contracts.tables import Contract, Grant, PublishedRateCard
+from broker.identity.service import get_customer
+from broker.ledger import accounts
+from broker.work import Work
+from pricing import grants as burn
+from pricing.plans import CommitmentNotAllowed, CommitmentTooSmall, PlanName, check_commitment
+from pricing.rate_card import RateCard, rate_card_in_force
+
+
+class RateCardChanged(RuntimeError):
+    """A published rate card differs from the catalogue's: publish a new version instead of editing one."""
+
+
+async def publish_rate_cards(work: Work, cards: dict[str, RateCard]) -> None:
+    """Publish what the catalogue has and the database has not. Raises: RateCardChanged."""
+    published = {row.version: row.document for row in await work.session.scalars(select(PublishedRateCard))}
+    for version, card in cards.items():
+        document = card.to_json_dict()
+        if version not in published:
+            row = PublishedRateCard(
+                version=version, effective_from=card.effective_from, document=document, published_at=work.now
+            )
+            work.session.add(row)
+        elif published[version] != document:
+            raise RateCardChanged(f"rate card {version} was published with other prices; give the new ones a new version")
+
+
+async def rate_card_on(work: Work, day: date) -> RateCard:
+    """The published card in force on a day. Raises: pricing.rate_card.NoPriceInForce."""
+    rows = await work.session.scalars(select(PublishedRateCard))
+    return rate_card_in_force({row.version: _parse_card(row) for row in rows}, day)
+
+
+def _parse_card(row: PublishedRateCard) -> RateCard:
+    return RateCard.from_json_dict(row.document)
+
+
+async def create_contract(
+    work: Work,
+    *,
+    customer_id: str,
+    plan: PlanName,
+    committed_gpu_hours: int,
+    starts_at: datetime,
+    ends_at: datetime | None,
+    overage: Overage | None,
+    monthly_budget_micros: int | None,
+) -> ContractTerms:
+    """Write one contract at the prices in force on its first day. Raises: NotFound, CommitmentRefused, InvalidRequest."""
+    await get_customer(work, customer_id)
+    zone = work.settings.time_zone
+    card = await rate_card_on(work, starts_at.astimezone(ZoneInfo(zone)).date())
+    _check_terms(card, plan, committed_gpu_hours, overage, starts_at, ends_at)
+    row = Contract(
+        id=work.new_id("con"),
+        customer_id=customer_id,
+        plan=plan.value,
+        committed_gpu_hours=committed_gpu_hours,
+        rate_card_version=card.version,
+        overage=(overage or DEFAULT_OVERAGE[plan]).value,
+        monthly_budget_micros=monthly_budget_micros,
+        time_zone=zone,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        created_at=work.now,
+    )
+    work.session.add(row)
+    await work.session.flush()
+    return _to_terms(row, card)
+
+
+def _check_terms(
+    card: RateCard,
+    plan: PlanName,
+    committed_gpu_hours: int,
+    overage: Overage | None,
+    starts_at: datetime,
+    ends_at: datetime | None,
+) -> None:
+    try:
+        check_commitment(card.terms(plan), plan, committed_gpu_hours)
+    except (CommitmentTooSmall, CommitmentNotAllowed) as error:
+        minimum = card.terms(plan).minimum_commit_gpu_hours
+        message = str(error)
+        raise errors.CommitmentRefused(
+            message, errors=[errors.FieldError("committed_gpu_hours", message)], minimum_gpu_hours=minimum
+        ) from error
+    if plan == PlanName.ON_DEMAND and overage == Overage.REFUSE:
+        raise errors.invalid_field("overage", "an on_demand contract has no grant, so refuse would let nothing run")
+    if ends_at is not None and ends_at <= starts_at:
+        raise errors.invalid_field("ends_at", "must be after starts_at")
+
+
+async def get_contract(work: Work, contract_id: str) -> ContractTerms:
+    """Raises: NotFound."""
+    row = await work.session.get(Contract, contract_id)
+    if row is None:
+        raise errors.NotFound("contract", contract_id)
+    return await _load_terms(work, row)
+
+
+async def lock_contract(work: Work, contract_id: str) -> ContractTerms:
+    """The contract, locked: everything that moves its balances takes its turn here. Raises: NotFound."""
+    query = select(Contract).where(Contract.id == contract_id).with_for_update(key_share=True)
+    row = (await work.session.scalars(query)).one_or_none()
+    if row is None:
+        raise errors.NotFound("contract", contract_id)
+    return await _load_terms(work, row)
+
+
+async def find_contract_in_force(work: Work, customer_id: str, contract_id: str | None) -> ContractTerms:
+    """The contract that a customer's job runs under: the one named, or the only one in force.
+
+    Raises: NotFound; NoContractInForce, where there is none, or several and none was named.
+    """
+    if contract_id is not None:
+        terms = await get_contract(work, contract_id)
+        if terms.customer_id != customer_id:
+            raise errors.NotFound("contract", contract_id)
+        if not terms.covers(work.now):
+            raise errors.NoContractInForce(f"Contract {contract_id} is not in force now.", contract_id=contract_id)
+        return terms
+    query = select(Contract).where(
+        Contract.customer_id == customer_id,
+        Contract.starts_at <= work.now,
+        or_(Contract.ends_at.is_(None), Contract.ends_at > work.now),
+    )
+    rows = (await work.session.scalars(query)).all()
+    if not rows:
+        raise errors.NoContractInForce("No contract of this customer is in force; sign one first.")
+    if len(rows) > 1:
+        ids = sorted(row.id for row in rows)
+        raise errors.NoContractInForce(
+            f"Several contracts are in force ({', '.join(ids)}); name one in contract_id.",
+            errors=[errors.FieldError("contract_id", "several contracts are in force; name one")],
+        )
+    return await _load_terms(work, rows[0])
+
+
+async def list_terms(work: Work) -> list[ContractTerms]:
+    rows = (await work.session.scalars(select(Contract).order_by(Contract.id))).all()
+    return [await _load_terms(work, row) for row in rows]
+
+
+async def load_terms(work: Work, contract_ids: set[str]) -> dict[str, ContractTerms]:
+    query = select(Contract, PublishedRateCard).join(PublishedRateCard).where(Contract.id.in_(contract_ids))
+    return {row.id: _to_terms(row, _parse_card(card)) for row, card in await work.session.execute(query)}
+
+
+async def _load_terms(work: Work, row: Contract) -> ContractTerms:
+    card = await work.session.get_one(PublishedRateCard, row.rate_card_version)
+    return _to_terms(row, _parse_card(card))
+
+
+def _to_terms(row: Contract, card: RateCard) -> ContractTerms:
+    return ContractTerms(
+        id=row.id,
+        customer_id=row.customer_id,
+        plan=PlanName(row.plan),
+        committed_gpu_hours=row.committed_gpu_hours,
+        overage=Overage(row.overage),
+        monthly_budget_micros=row.monthly_budget_micros,
+        time_zone=row.time_zone,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        card=card,
+    )
+
+
+async def create_grant(work: Work, terms: ContractTerms, *, bought_ahead: bool) -> Grant:
+    """The block of committed GPU-seconds of a contract; not usable before it is activated."""
+    grant = Grant(
+        id=work.new_id("gra"),
+        customer_id=terms.customer_id,
+        contract_id=terms.id,
+        gpu_seconds=terms.committed_gpu_hours * 3600,
+        unit_price=terms.gpu_hour_price,
+        priority=0,
+        bought_ahead=bought_ahead,
+        expires_at=terms.ends_at,
+        created_at=work.now,
+    )
+    work.session.add(grant)
+    await work.session.flush()
+    return grant
+
+
+async def activate_grant(work: Work, grant_id: str) -> Grant:
+    """Credit a grant's GPU-seconds to its contract, once."""
+    grant = await work.session.get_one(Grant, grant_id, with_for_update=True)
+    if grant.activated_at is None:
+        grant.activated_at = work.now
+        await accounts.issue_grant(work, grant.contract_id, grant.customer_id, grant.id, grant.gpu_seconds)
+    return grant
+
+
+async def list_grants(work: Work, contract_id: str) -> list[Grant]:
+    query = select(Grant).where(Grant.contract_id == contract_id).order_by(Grant.id)
+    return list((await work.session.scalars(query)).all())
+
+
+def to_burnable(grant: Grant, remaining_gpu_seconds: int) -> burn.Grant:
+    return burn.Grant(grant.id, remaining_gpu_seconds, grant.unit_price, grant.priority, grant.expires_at)

@@ -1,0 +1,60 @@
+"""Published rate cards, contracts and the grants under them."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Numeric
+from sqlalchemy.orm import Mapped, mapped_column
+
+from broker.database import Base, moment_column
+
+
+class PublishedRateCard(Base):
+    """A rate card as it was published; a trigger refuses every change."""
+
+    __tablename__ = "rate_cards"
+
+    version: Mapped[str] = mapped_column(primary_key=True)
+    effective_from: Mapped[date]
+    document: Mapped[dict[str, Any]]
+    published_at: Mapped[datetime] = moment_column()
+
+
+class Contract(Base):
+    """What one customer has signed. Prices are those of its rate card's version; money in micro-yuan."""
+
+    __tablename__ = "contracts"
+    __table_args__ = (
+        CheckConstraint("ends_at IS NULL OR ends_at > starts_at", name="ends_after_start"),
+        CheckConstraint("committed_gpu_hours >= 0", name="commitment_not_negative"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), index=True)
+    plan: Mapped[str]
+    committed_gpu_hours: Mapped[int]
+    rate_card_version: Mapped[str] = mapped_column(ForeignKey("rate_cards.version"))
+    overage: Mapped[str]
+    monthly_budget_micros: Mapped[int | None]
+    time_zone: Mapped[str]
+    starts_at: Mapped[datetime] = moment_column()
+    ends_at: Mapped[datetime | None] = moment_column(nullable=True)
+    created_at: Mapped[datetime] = moment_column()
+
+
+class Grant(Base):
+    """A block of committed GPU-seconds with its price. One bought ahead becomes active when its invoice is paid."""
+
+    __tablename__ = "grants"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"), index=True)
+    gpu_seconds: Mapped[int]
+    unit_price: Mapped[Decimal] = mapped_column(Numeric(24, 12))
+    priority: Mapped[int]
+    bought_ahead: Mapped[bool]
+    activated_at: Mapped[datetime | None] = moment_column(nullable=True)
+    expires_at: Mapped[datetime | None] = moment_column(nullable=True)
+    created_at: Mapped[datetime] = moment_column()

@@ -1,0 +1,143 @@
+"""What the broker does by itself: a scheduling cycle when something changed, sweeps, watching, month close."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import psycopg
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from sqlalchemy import delete
+
+from broker.billing.service import close_months
+from broker.database import WAKE_CHANNEL, without_driver
+from broker.execution.agent import PoolAgent
+from broker.identity.tables import IdempotencyKey
+from broker.jobs.runs import list_silent_runs, lose_run
+from broker.jobs.service import is_live
+from broker.ledger import service as ledger
+from broker.scheduling.cycle import run_cycle
+from broker.system import System
+
+log = logging.getLogger(__name__)
+
+RECONNECT_SECONDS = 1.0
+WATCH_SECONDS = 0.5
+IDEMPOTENCY_KEYS_KEPT = timedelta(days=30)
+
+
+@dataclass
+class Daemon:
+    """The background of one broker process. Two processes on one database take turns by locks."""
+
+    system: System
+    agent: PoolAgent | None
+    plans: bool = True
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    scheduler: AsyncIOScheduler = field(default_factory=lambda: AsyncIOScheduler(timezone="UTC"))
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def start(self) -> None:
+        if self.agent is not None:
+            await self.agent.start()
+        settings = self.system.services.settings
+        self._every(settings.cycle_seconds, self._tick)
+        if self.agent is not None:
+            self._every(WATCH_SECONDS, self.agent.watch)
+        if self.plans:
+            self._every(settings.sweep_seconds, self.sweep_silent_runs)
+            self._every(settings.sweep_seconds, self.sweep_holds)
+            self.scheduler.add_job(
+                self.close_months, "cron", minute=5, id="close_months", coalesce=True, misfire_grace_time=None
+            )
+            self.scheduler.add_job(self.forget_idempotency_keys, "cron", hour=3, id="forget_idempotency_keys")
+        self.scheduler.start()
+        self.tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._dispatch())]
+        self.wake.set()
+
+    def _every(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+        name = getattr(job, "__name__", "job")
+        self.scheduler.add_job(
+            job, "interval", seconds=seconds, id=name, max_instances=1, coalesce=True, misfire_grace_time=None
+        )
+
+    async def stop(self) -> None:
+        self.scheduler.shutdown(wait=False)
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        if self.agent is not None:
+            await self.agent.close()
+
+    async def _tick(self) -> None:
+        self.wake.set()
+
+    async def _listen(self) -> None:
+        """Wake up when another transaction says so; reconnect for as long as it takes."""
+        while True:
+            try:
+                await self._listen_once()
+            except (psycopg.Error, OSError) as error:
+                log.warning("listening for work was cut off: %s", error)
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _listen_once(self) -> None:
+        url = without_driver(self.system.database.url)
+        connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
+        async with connection:
+            await connection.execute(f"LISTEN {WAKE_CHANNEL}".encode())
+            async for _notification in connection.notifies():
+                self.wake.set()
+
+    async def _dispatch(self) -> None:
+        while True:
+            await self.wake.wait()
+            self.wake.clear()
+            try:
+                await self.run_once()
+            except Exception:
+                log.exception("a scheduling cycle failed; the next one tries again")
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def run_once(self) -> None:
+        """One scheduling cycle, then what it left for the engine."""
+        if self.plans:
+            async with self.system.work() as work:
+                await run_cycle(work)
+        if self.agent is not None:
+            await self.agent.relay()
+
+    async def sweep_silent_runs(self) -> None:
+        """End runs whose heartbeats have stopped; each in a transaction of its own."""
+        async with self.system.work() as work:
+            silent = await list_silent_runs(work)
+        for run_id in silent:
+            log.warning("run %s is silent: it is billed to its last heartbeat", run_id)
+            async with self.system.work() as work:
+                await lose_run(work, run_id, "its heartbeats stopped")
+
+    async def sweep_holds(self) -> None:
+        """Renew the holds of live jobs; expire those that nothing renews any more."""
+        async with self.system.work() as work:
+            due = await ledger.list_holds_due_for_renewal(work)
+        for job_id in due:
+            async with self.system.work() as work:
+                if await is_live(work, job_id):
+                    await ledger.renew_hold(work, job_id)
+        async with self.system.work() as work:
+            expired = await ledger.list_expired_holds(work)
+        for job_id in expired:
+            async with self.system.work() as work:
+                await ledger.expire_hold(work, job_id)
+
+    async def close_months(self) -> None:
+        async with self.system.work() as work:
+            for invoice in await close_months(work):
+                log.info("drafted invoice %s for %s of contract %s", invoice.id, invoice.month, invoice.contract_id)
+
+    async def forget_idempotency_keys(self) -> None:
+        async with self.system.work() as work:
+            before = work.now - IDEMPOTENCY_KEYS_KEPT
+            await work.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < before))
+

@@ -1,0 +1,107 @@
+"""The database: one connection pool, transactions with a tenant scope, LISTEN/NOTIFY.
+
+Row-level security reads two settings of the transaction: `broker.scope` (`all`, `tenant`, `authenticate`) and
+`broker.customer_id`. Without them a transaction sees no tenant row at all.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, MetaData, make_url, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+APP_ROLE = "broker_app"
+WAKE_CHANNEL = "broker_wake"
+
+
+class Base(DeclarativeBase):
+    """Declarative base: aware datetimes, 64-bit integers, JSONB for mappings and lists."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads it as a class attribute)
+        int: BigInteger,
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+    }
+
+
+def moment_column(*, nullable: bool = False, index: bool = False) -> Mapped[Any]:
+    return mapped_column(DateTime(timezone=True), nullable=nullable, index=index)
+
+
+class Scope(StrEnum):
+    ALL = "all"
+    TENANT = "tenant"
+    AUTHENTICATE = "authenticate"
+
+
+class UnsafeDatabaseRole(RuntimeError):
+    """The application's database role could bypass row-level security."""
+
+
+@dataclass(frozen=True)
+class Database:
+    engine: AsyncEngine
+    url: str
+
+    @asynccontextmanager
+    async def transaction(self, scope: Scope, customer_id: str | None = None) -> AsyncIterator[AsyncSession]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+            await set_scope(session, scope, customer_id)
+            yield session
+
+    async def check_role(self) -> None:
+        """Raises: UnsafeDatabaseRole, where the role is a superuser or may bypass row-level security."""
+        query = text("SELECT rolname, rolsuper OR rolbypassrls AS unsafe FROM pg_roles WHERE rolname = current_user")
+        async with self.engine.connect() as connection:
+            row = (await connection.execute(query)).one()
+        if row.unsafe:
+            raise UnsafeDatabaseRole(
+                f"BROKER_DATABASE_URL connects as {row.rolname!r}, which bypasses row-level security; "
+                f"connect as a plain role such as {APP_ROLE!r} and give the owner in BROKER_MIGRATION_DATABASE_URL"
+            )
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def open_database(url: str, *, pool_size: int = 20) -> Database:
+    engine = create_async_engine(with_driver(url), pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+    return Database(engine, url)
+
+
+def with_driver(url: str) -> str:
+    """The same URL for SQLAlchemy with psycopg 3."""
+    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def without_driver(url: str) -> str:
+    """The same URL for libpq, as psycopg itself takes it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+async def set_scope(session: AsyncSession, scope: Scope, customer_id: str | None = None) -> None:
+    """Set what the rest of the transaction may see."""
+    await session.execute(
+        text("SELECT set_config('broker.scope', :scope, true), set_config('broker.customer_id', :customer, true)"),
+        {"scope": scope.value, "customer": customer_id or ""},
+    )
+
+
+async def wake_dispatcher(session: AsyncSession) -> None:
+    """Tell every broker process, once this transaction is committed, that there is something to plan or relay."""
+    await session.execute(text(f"NOTIFY {WAKE_CHANNEL}"))

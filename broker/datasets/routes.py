@@ -1,0 +1,41 @@
+"""Upload of data sets and their quality reports."""
+
+from typing import Annotated
+
+from fastapi import Form, UploadFile
+from sqlalchemy import select
+
+from broker.datasets import service
+from broker.datasets.archive import UploadedFile
+from broker.datasets.schemas import DatasetOut
+from broker.datasets.tables import Dataset
+from broker.edge import AnyKey, CustomerWork, feature_router
+from broker.identity.service import resolve_customer
+from broker.paging import fetch_page
+from broker.schemas import Cursor, Limit, Page
+
+router = feature_router("/datasets", "datasets")
+
+
+@router.post("", status_code=201)
+async def upload_dataset(
+    work: CustomerWork,
+    files: list[UploadFile],
+    name: Annotated[str | None, Form(description="A name for people; default: the first file's.")] = None,
+    customer_id: Annotated[str | None, Form(description="Needed with a staff key only.")] = None,
+) -> DatasetOut:
+    """Send .jsonl or .csv files with `prompt` and `completion`, or a zip or tar of them."""
+    customer = resolve_customer(work, customer_id)
+    uploads = [UploadedFile(file.filename or "file", await file.read()) for file in files]
+    return DatasetOut.of(await service.create_dataset(work, customer, name or uploads[0].name, uploads))
+
+
+@router.get("")
+async def list_datasets(work: AnyKey, limit: Limit = 20, cursor: Cursor = None) -> Page[DatasetOut]:
+    rows, after = await fetch_page(work.session, select(Dataset), Dataset, limit=limit, cursor=cursor)
+    return Page(data=[DatasetOut.of(row) for row in rows], next_cursor=after)
+
+
+@router.get("/{dataset_id}")
+async def get_dataset(work: AnyKey, dataset_id: str) -> DatasetOut:
+    return DatasetOut.of(await service.get_dataset(work, dataset_id))

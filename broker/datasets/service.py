@@ -1,0 +1,84 @@
+"""Data sets: taken in, checked, kept, and read again for quotes and runs."""
+
+import asyncio
+from dataclasses import asdict, dataclass
+
+from broker import errors
+from broker.datasets.archive import ArchiveRefused, UploadedFile, pack_files, read_packed, unpack_uploads
+from broker.datasets.tables import Dataset
+from broker.identity.service import get_customer
+from broker.storage import one_chunk
+from broker.work import Work
+from pricing.estimate.text_rows import ParsedRows, TextRow, parse_text_files
+
+MAX_FINDINGS = 200
+
+
+@dataclass(frozen=True)
+class CheckedUpload:
+    files: list[UploadedFile]
+    parsed: ParsedRows
+    packed: bytes
+
+
+async def create_dataset(work: Work, customer_id: str, name: str, uploads: list[UploadedFile]) -> Dataset:
+    """Unpack, check and keep an upload. Raises: NotFound, DatasetUnusable."""
+    await get_customer(work, customer_id)
+    limit = work.settings.max_dataset_bytes
+    try:
+        checked = await asyncio.to_thread(_check_upload, uploads, limit)
+    except ArchiveRefused as error:
+        raise errors.DatasetUnusable(str(error), errors=[errors.FieldError("files", str(error))]) from error
+    _require_usable_rows(checked)
+    dataset_id = work.new_id("dat")
+    stored = await work.storage.write(
+        f"datasets/{customer_id}/{dataset_id}.tar", one_chunk(checked.packed), max_bytes=2 * limit
+    )
+    dataset = Dataset(
+        id=dataset_id,
+        customer_id=customer_id,
+        name=name,
+        sha256=stored.sha256,
+        size_bytes=stored.size_bytes,
+        storage_key=stored.key,
+        files=[{"name": file.name, "size_bytes": len(file.content)} for file in checked.files],
+        usable_rows=len(checked.parsed.rows),
+        findings=[asdict(finding) for finding in checked.parsed.findings[:MAX_FINDINGS]],
+        created_at=work.now,
+    )
+    work.session.add(dataset)
+    await work.session.flush()
+    return dataset
+
+
+def _check_upload(uploads: list[UploadedFile], max_bytes: int) -> CheckedUpload:
+    files = unpack_uploads(uploads, max_bytes=max_bytes)
+    parsed = parse_text_files([(file.name, file.content) for file in files])
+    return CheckedUpload(files, parsed, pack_files(files))
+
+
+def _require_usable_rows(checked: CheckedUpload) -> None:
+    if checked.parsed.rows:
+        return
+    findings = [
+        errors.FieldError(f"files.{finding.file}:{finding.line}", finding.message)
+        for finding in checked.parsed.findings[:20]
+    ]
+    raise errors.DatasetUnusable(
+        "The data set has no usable row; send .jsonl or .csv files whose rows have prompt and completion.",
+        errors=findings or [errors.FieldError("files", "no .jsonl or .csv file with a row in it")],
+    )
+
+
+async def get_dataset(work: Work, dataset_id: str) -> Dataset:
+    """Raises: NotFound."""
+    dataset = await work.session.get(Dataset, dataset_id)
+    if dataset is None:
+        raise errors.NotFound("dataset", dataset_id)
+    return dataset
+
+
+async def read_rows(work: Work, dataset: Dataset) -> list[TextRow]:
+    """The usable rows of a data set, in the order in which the trainer reads them."""
+    content = await work.storage.read(dataset.storage_key)
+    return await asyncio.to_thread(lambda: parse_text_files(read_packed(content)).rows)

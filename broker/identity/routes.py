@@ -1,0 +1,98 @@
+"""Set-up of customers, projects and API keys."""
+
+from typing import Annotated
+
+from fastapi import Query
+from sqlalchemy import select
+
+from broker.edge import AdminWork, AnyKey, feature_router
+from broker.identity import service
+from broker.identity.model import NewKey
+from broker.identity.schemas import (
+    ApiKeyIn,
+    ApiKeyOut,
+    CustomerIn,
+    CustomerOut,
+    NewApiKeyOut,
+    ProjectIn,
+    ProjectOut,
+    StaffKeyIn,
+)
+from broker.identity.tables import ApiKey, Customer, Project
+from broker.paging import fetch_page
+from broker.schemas import Cursor, Limit, Page
+from broker.work import Role
+
+router = feature_router("", "identity")
+
+
+@router.post("/customers", status_code=201)
+async def create_customer(work: AdminWork, body: CustomerIn) -> CustomerOut:
+    return CustomerOut.model_validate(await service.create_customer(work, body.name))
+
+
+@router.get("/customers")
+async def list_customers(work: AnyKey, limit: Limit = 20, cursor: Cursor = None) -> Page[CustomerOut]:
+    rows, after = await fetch_page(work.session, select(Customer), Customer, limit=limit, cursor=cursor)
+    return Page(data=[CustomerOut.model_validate(row) for row in rows], next_cursor=after)
+
+
+@router.get("/customers/{customer_id}")
+async def get_customer(work: AnyKey, customer_id: str) -> CustomerOut:
+    return CustomerOut.model_validate(await service.get_customer(work, customer_id))
+
+
+@router.post("/customers/{customer_id}/api-keys", status_code=201)
+async def create_customer_key(work: AdminWork, customer_id: str, body: ApiKeyIn) -> NewApiKeyOut:
+    key, new = await service.create_api_key(
+        work, role=Role.CUSTOMER, name=body.name, customer_id=customer_id, expires_at=body.expires_at
+    )
+    return _show_once(key, new)
+
+
+@router.post("/api-keys", status_code=201)
+async def create_staff_key(work: AdminWork, body: StaffKeyIn) -> NewApiKeyOut:
+    key, new = await service.create_api_key(
+        work, role=Role(body.role), name=body.name, customer_id=None, expires_at=body.expires_at
+    )
+    return _show_once(key, new)
+
+
+def _show_once(key: ApiKey, new: NewKey) -> NewApiKeyOut:
+    return NewApiKeyOut(**ApiKeyOut.model_validate(key).model_dump(), key=new.clear)
+
+
+@router.get("/api-keys")
+async def list_api_keys(work: AnyKey, limit: Limit = 20, cursor: Cursor = None) -> Page[ApiKeyOut]:
+    rows, after = await fetch_page(work.session, select(ApiKey), ApiKey, limit=limit, cursor=cursor)
+    return Page(data=[ApiKeyOut.model_validate(row) for row in rows], next_cursor=after)
+
+
+@router.delete("/api-keys/{key_id}")
+async def revoke_api_key(work: AdminWork, key_id: str) -> ApiKeyOut:
+    return ApiKeyOut.model_validate(await service.revoke_api_key(work, key_id))
+
+
+@router.post("/projects", status_code=201)
+async def create_project(work: AnyKey, body: ProjectIn) -> ProjectOut:
+    customer_id = service.resolve_customer(work, body.customer_id)
+    return ProjectOut.model_validate(await service.create_project(work, customer_id, body.name))
+
+
+@router.get("/projects")
+async def list_projects(
+    work: AnyKey,
+    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[ProjectOut]:
+    query = select(Project)
+    if customer_id is not None:
+        query = query.where(Project.customer_id == customer_id)
+    rows, after = await fetch_page(work.session, query, Project, limit=limit, cursor=cursor)
+    return Page(data=[ProjectOut.model_validate(row) for row in rows], next_cursor=after)
+
+
+@router.get("/projects/{project_id}")
+async def get_project(work: AnyKey, project_id: str) -> ProjectOut:
+    return ProjectOut.model_validate(await service.get_project(work, project_id))

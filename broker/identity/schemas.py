@@ -1,0 +1,71 @@
+"""API shapes of customers, projects and API keys."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from broker.schemas import RequestBody, created_at_field
+
+NAME = Field(min_length=1, max_length=200, description="A name for people.", examples=["Acme Tea"])
+
+
+class CustomerIn(RequestBody):
+    name: str = NAME
+
+
+class CustomerOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="Customer id.", examples=["cus_01k"])
+    object: Literal["customer"] = Field(default="customer", description="Kind of object.", examples=["customer"])
+    name: str = NAME
+    created_at: datetime = created_at_field()
+
+
+class ProjectIn(RequestBody):
+    name: str = NAME
+    customer_id: str | None = Field(
+        default=None, description="Needed with a staff key only.", examples=["cus_01k"]
+    )
+
+
+class ProjectOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="Project id.", examples=["prj_01k"])
+    object: Literal["project"] = Field(default="project", description="Kind of object.", examples=["project"])
+    customer_id: str = Field(description="Whose project it is.", examples=["cus_01k"])
+    name: str = NAME
+    created_at: datetime = created_at_field()
+
+
+class ApiKeyIn(RequestBody):
+    name: str = NAME
+    expires_at: AwareDatetime | None = Field(
+        default=None, description="From when on the key is refused (UTC); null: never.", examples=["2027-01-01T00:00:00Z"]
+    )
+
+
+class StaffKeyIn(ApiKeyIn):
+    role: Literal["finance", "ops", "admin"] = Field(description="What the key may do.", examples=["finance"])
+
+
+class ApiKeyOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="API key id (not the key).", examples=["key_01k"])
+    object: Literal["api_key"] = Field(default="api_key", description="Kind of object.", examples=["api_key"])
+    customer_id: str | None = Field(description="Null for a staff key.", examples=["cus_01k"])
+    role: str = Field(description="customer, finance, ops or admin.", examples=["customer"])
+    name: str = NAME
+    prefix: str = Field(description="The beginning of the key, to tell keys apart.", examples=["lbk_1a2b3c4d"])
+    expires_at: datetime | None = Field(
+        description="From when on it is refused (UTC).", examples=["2027-01-01T00:00:00Z"]
+    )
+    revoked_at: datetime | None = Field(description="When it was revoked (UTC).", examples=["2026-12-01T00:00:00Z"])
+    created_at: datetime = created_at_field()
+
+
+class NewApiKeyOut(ApiKeyOut):
+    key: str = Field(description="The key itself, shown this once.", examples=["lbk_1a2b3c4d_…"])

@@ -1,0 +1,130 @@
+"""Customers, projects, API keys; and who the bearer of a token is."""
+
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker import errors
+from broker.database import Base, Scope, set_scope
+from broker.identity.model import NewKey, hash_key, make_key, read_run_token
+from broker.identity.tables import ApiKey, Customer, Project
+from broker.work import STAFF, Actor, Role, Services, Work
+
+
+async def authenticate(session: AsyncSession, token: str, services: Services) -> Actor:
+    """Who bears this token. Raises: Unauthenticated."""
+    run_id = read_run_token(services.secret, token)
+    if run_id is not None:
+        return await _authenticate_run(session, run_id)
+    key = (await session.scalars(select(ApiKey).where(ApiKey.key_hash == hash_key(token)))).one_or_none()
+    if key is None or key.revoked_at is not None:
+        raise errors.Unauthenticated("This API key is unknown or was revoked.")
+    if key.expires_at is not None and key.expires_at <= services.clock():
+        raise errors.Unauthenticated(f"This API key expired at {key.expires_at.isoformat()}; ask for a new one.")
+    return Actor(Role(key.role), key.id, key.customer_id)
+
+
+async def _authenticate_run(session: AsyncSession, run_id: str) -> Actor:
+    from broker.jobs.service import find_run_customer  # noqa: PLC0415 (jobs imports identity)
+
+    await set_scope(session, Scope.ALL)
+    customer_id = await find_run_customer(session, run_id)
+    if customer_id is None:
+        raise errors.Unauthenticated("This run token is for no run of this broker.")
+    return Actor(Role.RUN, run_id, customer_id)
+
+
+Row = TypeVar("Row", bound=Base)
+
+
+async def create_customer(work: Work, name: str) -> Customer:
+    """Raises: NameTaken."""
+    customer = Customer(id=work.new_id("cus"), name=name, created_at=work.now)
+    return await _add_named(work, customer, name)
+
+
+async def create_project(work: Work, customer_id: str, name: str) -> Project:
+    """Raises: NotFound, NameTaken."""
+    await get_customer(work, customer_id)
+    project = Project(id=work.new_id("prj"), customer_id=customer_id, name=name, created_at=work.now)
+    return await _add_named(work, project, name)
+
+
+async def _add_named(work: Work, row: Row, name: str) -> Row:
+    try:
+        async with work.session.begin_nested():
+            work.session.add(row)
+    except IntegrityError as error:
+        raise errors.NameTaken(
+            f"The name {name!r} is in use; choose another.", errors=[errors.FieldError("name", "already in use")]
+        ) from error
+    return row
+
+
+async def get_customer(work: Work, customer_id: str) -> Customer:
+    """Raises: NotFound; another tenant's customer is not found either."""
+    customer = await work.session.get(Customer, customer_id)
+    if customer is None:
+        raise errors.NotFound("customer", customer_id)
+    return customer
+
+
+async def get_project(work: Work, project_id: str) -> Project:
+    """Raises: NotFound."""
+    project = await work.session.get(Project, project_id)
+    if project is None:
+        raise errors.NotFound("project", project_id)
+    return project
+
+
+async def create_api_key(
+    work: Work, *, role: Role, name: str, customer_id: str | None, expires_at: datetime | None
+) -> tuple[ApiKey, NewKey]:
+    """A new key; its clear form is in the answer and nowhere else. Raises: NotFound, InvalidRequest."""
+    if customer_id is not None:
+        await get_customer(work, customer_id)
+    if expires_at is not None and expires_at <= work.now:
+        raise errors.invalid_field("expires_at", "is in the past")
+    assert (customer_id is None) == (role in STAFF)
+    new = make_key()
+    key = ApiKey(
+        id=work.new_id("key"),
+        customer_id=customer_id,
+        role=role.value,
+        name=name,
+        prefix=new.prefix,
+        key_hash=new.key_hash,
+        expires_at=expires_at,
+        created_at=work.now,
+    )
+    work.session.add(key)
+    await work.session.flush()
+    return key, new
+
+
+async def revoke_api_key(work: Work, key_id: str) -> ApiKey:
+    """Raises: NotFound. Revoking twice changes nothing."""
+    key = await work.session.get(ApiKey, key_id)
+    if key is None:
+        raise errors.NotFound("API key", key_id)
+    key.revoked_at = key.revoked_at or work.now
+    return key
+
+
+async def has_admin_key(work: Work) -> bool:
+    query = select(func.count()).select_from(ApiKey).where(ApiKey.role == Role.ADMIN.value)
+    return bool(await work.session.scalar(query))
+
+
+def resolve_customer(work: Work, customer_id: str | None) -> str:
+    """The customer that a request is for: a customer's own, or the one that staff names. Raises: NotFound."""
+    own = work.actor.customer_id
+    if own is not None and customer_id not in {None, own}:
+        raise errors.NotFound("customer", customer_id or "")
+    resolved = own or customer_id
+    if resolved is None:
+        raise errors.invalid_field("customer_id", "is required for a staff key")
+    return resolved

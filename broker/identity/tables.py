@@ -1,0 +1,56 @@
+"""Customers, their projects and API keys."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from broker.database import Base, moment_column
+
+
+class Customer(Base):
+    __tablename__ = "customers"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = moment_column()
+
+
+class Project(Base):
+    __tablename__ = "projects"
+    __table_args__ = (UniqueConstraint("customer_id", "name"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    name: Mapped[str]
+    created_at: Mapped[datetime] = moment_column()
+
+
+class ApiKey(Base):
+    """A staff key has no customer. Only the hash of the key is kept; the prefix tells keys apart."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str | None] = mapped_column(ForeignKey("customers.id"), index=True)
+    role: Mapped[str]
+    name: Mapped[str]
+    prefix: Mapped[str]
+    key_hash: Mapped[str] = mapped_column(unique=True)
+    expires_at: Mapped[datetime | None] = moment_column(nullable=True)
+    revoked_at: Mapped[datetime | None] = moment_column(nullable=True)
+    created_at: Mapped[datetime] = moment_column()
+
+
+class IdempotencyKey(Base):
+    """A POST that was answered: its fingerprint and its answer, for the retry."""
+
+    __tablename__ = "idempotency_keys"
+
+    principal: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str | None]
+    fingerprint: Mapped[str]
+    status: Mapped[int]
+    body: Mapped[str]
+    created_at: Mapped[datetime] = moment_column()

@@ -1,0 +1,107 @@
+"""The states of jobs and runs and what may follow what. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from broker import errors
+
+
+class JobStatus(StrEnum):
+    QUEUED = "queued"
+    DISPATCHED = "dispatched"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class RunStatus(StrEnum):
+    STARTING = "starting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    PREEMPTED = "preempted"
+    LOST = "lost"
+
+
+class StopReason(StrEnum):
+    """Why a run is told to stop."""
+
+    CANCEL = "cancel"
+    PAUSE = "pause"
+    OUT_OF_BALANCE = "out_of_balance"
+
+
+JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.QUEUED: frozenset({JobStatus.DISPATCHED, JobStatus.PAUSED, JobStatus.CANCELLED, JobStatus.FAILED}),
+    JobStatus.DISPATCHED: frozenset(
+        {JobStatus.RUNNING, JobStatus.QUEUED, JobStatus.PAUSED, JobStatus.FAILED, JobStatus.CANCELLED}
+    ),
+    JobStatus.RUNNING: frozenset(
+        {JobStatus.SUCCEEDED, JobStatus.QUEUED, JobStatus.PAUSED, JobStatus.FAILED, JobStatus.CANCELLED}
+    ),
+    JobStatus.PAUSED: frozenset({JobStatus.QUEUED, JobStatus.CANCELLED}),
+    JobStatus.SUCCEEDED: frozenset(),
+    JobStatus.FAILED: frozenset(),
+    JobStatus.CANCELLED: frozenset(),
+}
+
+RUN_ENDS = frozenset(
+    {RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.STOPPED, RunStatus.PREEMPTED, RunStatus.LOST}
+)
+RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
+    RunStatus.STARTING: frozenset({RunStatus.RUNNING, RunStatus.LOST, RunStatus.FAILED, RunStatus.PREEMPTED}),
+    RunStatus.RUNNING: RUN_ENDS,
+    **{end: frozenset() for end in RUN_ENDS},
+}
+
+TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
+HOLDS_DEVICES = frozenset({JobStatus.DISPATCHED, JobStatus.RUNNING})
+
+
+def check_job_transition(job_id: str, before: JobStatus, after: JobStatus) -> None:
+    """Raises: IllegalTransition."""
+    if after not in JOB_TRANSITIONS[before]:
+        raise errors.IllegalTransition(
+            f"Job {job_id} is {before.value}; from there it cannot become {after.value}.",
+            status_before=before.value,
+            status_after=after.value,
+        )
+
+
+def check_run_transition(run_id: str, before: RunStatus, after: RunStatus) -> None:
+    """Raises: IllegalTransition."""
+    if after not in RUN_TRANSITIONS[before]:
+        raise errors.IllegalTransition(
+            f"Run {run_id} is {before.value}; from there it cannot become {after.value}.",
+            status_before=before.value,
+            status_after=after.value,
+        )
+
+
+@dataclass(frozen=True)
+class AfterRun:
+    """What becomes of a job whose run has ended, and why."""
+
+    status: JobStatus
+    explanation: str
+
+
+def decide_after_run(
+    outcome: RunStatus, stop_requested: StopReason | None, *, attempts: int, max_attempts: int
+) -> AfterRun:
+    """A run that was lost or preempted is tried again, unless the job was to stop or has had all its attempts."""
+    assert outcome in RUN_ENDS
+    if outcome == RunStatus.SUCCEEDED:
+        return AfterRun(JobStatus.SUCCEEDED, "training finished")
+    if stop_requested == StopReason.CANCEL:
+        return AfterRun(JobStatus.CANCELLED, "cancelled on request")
+    if outcome == RunStatus.FAILED:
+        return AfterRun(JobStatus.FAILED, "training failed")
+    if stop_requested is not None:
+        return AfterRun(JobStatus.PAUSED, f"paused: {stop_requested.value}")
+    if attempts >= max_attempts:
+        return AfterRun(JobStatus.FAILED, f"its run was {outcome.value} and it has had all {max_attempts} attempts")
+    return AfterRun(JobStatus.QUEUED, f"its run was {outcome.value}; goes on from the last checkpoint")

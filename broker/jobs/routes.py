@@ -1,0 +1,115 @@
+"""Jobs: submit, follow, cancel, pause, resume."""
+
+from typing import Annotated, Literal
+
+from fastapi import Query
+from sqlalchemy import select
+
+from broker.edge import AnyKey, CustomerWork, JobControl, feature_router
+from broker.identity.service import resolve_customer
+from broker.jobs import runs, service
+from broker.jobs.schemas import (
+    CheckpointListOut,
+    CheckpointOut,
+    JobEventListOut,
+    JobEventOut,
+    JobIn,
+    JobOut,
+    RunListOut,
+    RunOut,
+)
+from broker.jobs.tables import Job
+from broker.metering.schemas import UsageListOut
+from broker.metering.service import list_usage
+from broker.paging import fetch_page
+from broker.schemas import Cursor, Limit, Page
+from pricing.money import Money
+
+router = feature_router("/jobs", "jobs")
+
+JobStatusName = Literal["queued", "dispatched", "running", "paused", "succeeded", "failed", "cancelled"]
+
+
+@router.post("", status_code=201)
+async def submit_job(work: CustomerWork, body: JobIn) -> JobOut:
+    """Admit a job: its hold and its place in the queue together, or nothing."""
+    request = service.JobRequest(
+        customer_id=resolve_customer(work, body.customer_id),
+        config=body.config,
+        dataset_id=body.dataset_id,
+        quote_id=body.quote_id,
+        contract_id=body.contract_id,
+        project_id=body.project_id,
+        queue=body.queue,
+        max_cost=None if body.max_cost is None else Money.from_decimal(body.max_cost),
+    )
+    return JobOut.of(await service.submit_job(work, request))
+
+
+@router.get("")
+async def list_jobs(
+    work: AnyKey,
+    status: Annotated[JobStatusName | None, Query(description="Only these.", examples=["running"])] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[JobOut]:
+    query = select(Job) if status is None else select(Job).where(Job.status == status)
+    rows, after = await fetch_page(work.session, query, Job, limit=limit, cursor=cursor)
+    return Page(data=[JobOut.of(row) for row in rows], next_cursor=after)
+
+
+@router.get("/{job_id}")
+async def get_job(work: AnyKey, job_id: str) -> JobOut:
+    return JobOut.of(await service.get_job(work, job_id))
+
+
+@router.post("/{job_id}/cancel")
+async def cancel_job(work: JobControl, job_id: str) -> JobOut:
+    """End a job. A running one stops at its next heartbeat; what it has used is billed, the rest of its hold freed."""
+    return JobOut.of(await service.cancel_job(work, job_id))
+
+
+@router.post("/{job_id}/pause")
+async def pause_job(work: JobControl, job_id: str) -> JobOut:
+    """Stop a job after a checkpoint and keep its hold."""
+    return JobOut.of(await service.pause_job(work, job_id))
+
+
+@router.post("/{job_id}/resume")
+async def resume_job(work: JobControl, job_id: str) -> JobOut:
+    """Queue a paused job again; it goes on from its last checkpoint."""
+    return JobOut.of(await service.resume_job(work, job_id))
+
+
+@router.get("/{job_id}/events")
+async def list_job_events(
+    work: AnyKey,
+    job_id: str,
+    after: Annotated[int, Query(ge=0, description="Only events with a higher id.", examples=[0])] = 0,
+    limit: Limit = 100,
+) -> JobEventListOut:
+    """What happened to the job, oldest first."""
+    await service.get_job(work, job_id)
+    rows = await service.list_events(work, job_id, after=after, limit=limit)
+    cursor = str(rows[-1].id) if len(rows) == limit else None
+    return JobEventListOut(data=[JobEventOut.of(row) for row in rows], next_cursor=cursor)
+
+
+@router.get("/{job_id}/runs")
+async def list_job_runs(work: AnyKey, job_id: str) -> RunListOut:
+    """The attempts of the job."""
+    await service.get_job(work, job_id)
+    return RunListOut(data=[RunOut.of(row) for row in await service.list_runs(work, job_id)])
+
+
+@router.get("/{job_id}/checkpoints")
+async def list_job_checkpoints(work: AnyKey, job_id: str) -> CheckpointListOut:
+    await service.get_job(work, job_id)
+    return CheckpointListOut(data=[CheckpointOut.of(row) for row in await runs.list_checkpoints(work, job_id)])
+
+
+@router.get("/{job_id}/usage")
+async def list_job_usage(work: AnyKey, job_id: str) -> UsageListOut:
+    """The intervals under the job's charges."""
+    await service.get_job(work, job_id)
+    return UsageListOut.of(await list_usage(work, job_id))

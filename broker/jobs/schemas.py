@@ -1,0 +1,158 @@
+"""API shapes of jobs, their events, runs and checkpoints."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from broker.jobs.tables import Checkpoint, Job, JobEvent, Run
+from broker.quotes.model import as_hours
+from broker.quotes.schemas import CONFIG_EXAMPLE, ConfigIn, EstimateOut
+from broker.schemas import MoneyOut, RequestBody, created_at_field
+
+MAX_COST_DIGITS = 15
+
+
+class JobIn(RequestBody):
+    config: ConfigIn
+    dataset_id: str = Field(description="An uploaded data set.", examples=["dat_01k"])
+    quote_id: str | None = Field(
+        default=None, description="The quote to submit with; without one, one is made.", examples=["quo_01k"]
+    )
+    contract_id: str | None = Field(
+        default=None, description="Needed only where several contracts are in force.", examples=["con_01k"]
+    )
+    project_id: str | None = Field(default=None, description="For reports and the adapter's name.", examples=["prj_01k"])
+    queue: str | None = Field(default=None, description="Default: the plan's own queue.", examples=["standard"])
+    max_cost: Decimal | None = Field(
+        default=None,
+        gt=0,
+        max_digits=MAX_COST_DIGITS,
+        decimal_places=6,
+        description="Most the job may cost, in yuan; it is paused when it has cost so much.",
+        examples=["38.20"],
+    )
+    customer_id: str | None = Field(default=None, description="Needed with a staff key only.", examples=["cus_01k"])
+
+
+class PendingReasonOut(BaseModel):
+    code: str = Field(description="Kind of reason.", examples=["waiting_for_gpus"])
+    message: str = Field(description="The reason as a sentence.", examples=["Needs 1 GPU; pool local has 0 of 1 free."])
+    position: int = Field(description="Place in the planner's order, from 1.", examples=[1])
+
+
+class JobOut(BaseModel):
+    id: str = Field(description="Job id.", examples=["job_01k"])
+    object: Literal["job"] = Field(default="job", description="Kind of object.", examples=["job"])
+    customer_id: str = Field(description="Whose job it is.", examples=["cus_01k"])
+    contract_id: str = Field(description="The contract that pays.", examples=["con_01k"])
+    project_id: str | None = Field(description="Its project, if any.", examples=["prj_01k"])
+    dataset_id: str = Field(description="What it trains on.", examples=["dat_01k"])
+    quote_id: str | None = Field(description="The quote it was admitted with.", examples=["quo_01k"])
+    config: dict[str, Any] = Field(description="The configuration with its defaults.", examples=[CONFIG_EXAMPLE])
+    estimate: EstimateOut = Field(description="What it was expected to need.", examples=[{"tokens": 12840}])
+    queue: str = Field(description="The queue it entered.", examples=["priority"])
+    status: Literal["queued", "dispatched", "running", "paused", "succeeded", "failed", "cancelled"] = Field(
+        description="Where it is.", examples=["running"]
+    )
+    stop_requested: Literal["cancel", "pause", "out_of_balance"] | None = Field(
+        description="Its run has been told to stop, and why.", examples=["pause"]
+    )
+    pending_reason: PendingReasonOut | None = Field(
+        description="Why a queued job waits.", examples=[{"code": "waiting_for_gpus"}]
+    )
+    expected_start: datetime | None = Field(
+        description="When a queued job is expected to start (UTC).", examples=["2026-11-24T10:05:00Z"]
+    )
+    progress: dict[str, Any] | None = Field(
+        description="Last report of its run: step, total_steps, epoch, loss.", examples=[{"step": 10, "loss": 2.31}]
+    )
+    attempts: int = Field(description="Runs so far.", examples=[1])
+    used_gpu_seconds: int = Field(description="GPU-seconds metered so far.", examples=[95])
+    used_gpu_hours: str = Field(description="The same in GPU-hours, to four places.", examples=["0.0264"])
+    used_tokens: int = Field(description="Tokens metered so far.", examples=[12840])
+    cost: MoneyOut = Field(
+        description="Cost of the usage so far at the contract's rates.", examples=[{"amount": "1.30", "currency": "CNY"}]
+    )
+    max_cost: MoneyOut | None = Field(description="Its cap.", examples=[{"amount": "38.20", "currency": "CNY"}])
+    error: dict[str, Any] | None = Field(description="Why it failed.", examples=[{"code": "out_of_memory"}])
+    started_at: datetime | None = Field(description="When training began (UTC).", examples=["2026-11-24T10:00:00Z"])
+    finished_at: datetime | None = Field(description="When it ended (UTC).", examples=["2026-11-24T10:02:00Z"])
+    created_at: datetime = created_at_field()
+
+    @classmethod
+    def of(cls, job: Job) -> "JobOut":
+        own = {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
+        derived = {
+            "used_gpu_hours": as_hours(job.used_gpu_seconds),
+            "cost": MoneyOut.of_micros(job.cost_micros),
+            "max_cost": None if job.max_cost_micros is None else MoneyOut.of_micros(job.max_cost_micros),
+        }
+        return cls.model_validate({**own, **derived})
+
+
+class JobEventOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int = Field(description="Grows with time; send it as `after` for later events.", examples=[17])
+    object: Literal["job_event"] = Field(default="job_event", description="Kind of object.", examples=["job_event"])
+    job_id: str = Field(description="The job.", examples=["job_01k"])
+    kind: str = Field(description="What happened, in the past tense.", examples=["dispatched"])
+    data: dict[str, Any] = Field(description="Facts of the event.", examples=[{"attempt": 1}])
+    created_at: datetime = created_at_field()
+
+    @classmethod
+    def of(cls, row: JobEvent) -> "JobEventOut":
+        return cls.model_validate(row)
+
+
+class JobEventListOut(BaseModel):
+    data: list[JobEventOut] = Field(description="Oldest first.", examples=[[{"kind": "submitted"}]])
+    next_cursor: str | None = Field(description="Send it as `after`; null: no more now.", examples=["17"])
+
+
+class RunOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="Run id.", examples=["run_01k"])
+    object: Literal["run"] = Field(default="run", description="Kind of object.", examples=["run"])
+    job_id: str = Field(description="The job it is an attempt of.", examples=["job_01k"])
+    attempt: int = Field(description="Which attempt, from 1.", examples=[1])
+    pool: str = Field(description="Where it runs.", examples=["local"])
+    gpus: int = Field(description="Devices it holds.", examples=[1])
+    status: str = Field(description="starting, running, or how it ended.", examples=["running"])
+    claimed_at: datetime | None = Field(description="When its worker took it (UTC).", examples=["2026-11-24T10:00:00Z"])
+    last_heartbeat_at: datetime | None = Field(
+        description="When it last reported (UTC).", examples=["2026-11-24T10:00:00Z"]
+    )
+    ended_at: datetime | None = Field(description="When it ended (UTC).", examples=["2026-11-24T10:02:00Z"])
+    created_at: datetime = created_at_field()
+
+    @classmethod
+    def of(cls, row: Run) -> "RunOut":
+        return cls.model_validate(row)
+
+
+class RunListOut(BaseModel):
+    data: list[RunOut] = Field(description="First attempt first.", examples=[[{"attempt": 1}]])
+
+
+class CheckpointOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="Checkpoint id.", examples=["chk_01k"])
+    object: Literal["checkpoint"] = Field(default="checkpoint", description="Kind of object.", examples=["checkpoint"])
+    run_id: str = Field(description="The run that saved it.", examples=["run_01k"])
+    step: int = Field(description="Optimizer step that it was taken after.", examples=[100])
+    sha256: str = Field(description="SHA-256 of its tar, hex.", examples=["9f86d081…"])
+    size_bytes: int = Field(description="Size in bytes.", examples=[5545984])
+    created_at: datetime = created_at_field()
+
+    @classmethod
+    def of(cls, row: Checkpoint) -> "CheckpointOut":
+        return cls.model_validate(row)
+
+
+class CheckpointListOut(BaseModel):
+    data: list[CheckpointOut] = Field(description="Newest first.", examples=[[{"step": 100}]])

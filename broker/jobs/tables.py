@@ -1,0 +1,103 @@
+"""Jobs, their events, runs (attempts), checkpoints."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from broker.database import Base, moment_column
+
+ACTIVE_RUN = "status IN ('starting', 'running')"
+
+
+class Job(Base):
+    """A customer's training job. `estimate` is the quote's: GPU-seconds p50 and p90, tokens."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint("gpus > 0", name="gpus_positive"),
+        Index("ix_jobs_waiting", "queue", "created_at", postgresql_where=text("status = 'queued'")),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), index=True)
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
+    quote_id: Mapped[str | None] = mapped_column(ForeignKey("quotes.id"))
+    config: Mapped[dict[str, Any]]
+    estimate: Mapped[dict[str, Any]]
+    gpus: Mapped[int]
+    queue: Mapped[str] = mapped_column(ForeignKey("queues.name"))
+    status: Mapped[str]
+    pending_reason: Mapped[dict[str, Any] | None]
+    expected_start: Mapped[datetime | None] = moment_column(nullable=True)
+    stop_requested: Mapped[str | None]
+    max_cost_micros: Mapped[int | None]
+    progress: Mapped[dict[str, Any] | None]
+    used_gpu_seconds: Mapped[int]
+    used_tokens: Mapped[int]
+    cost_micros: Mapped[int]
+    error: Mapped[dict[str, Any] | None]
+    attempts: Mapped[int]
+    started_at: Mapped[datetime | None] = moment_column(nullable=True)
+    finished_at: Mapped[datetime | None] = moment_column(nullable=True)
+    created_at: Mapped[datetime] = moment_column()
+
+
+class JobEvent(Base):
+    """Something that happened to a job, in the past tense; never changed."""
+
+    __tablename__ = "job_events"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    kind: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = moment_column()
+
+
+class Run(Base):
+    """One attempt of a job. The attempt's number is its fence token: the highest of a job is the valid one."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        UniqueConstraint("job_id", "attempt"),
+        Index("uq_runs_one_active_per_job", "job_id", unique=True, postgresql_where=text(ACTIVE_RUN)),
+        Index("ix_runs_active_lease", "lease_expires_at", postgresql_where=text(ACTIVE_RUN)),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    attempt: Mapped[int]
+    pool: Mapped[str] = mapped_column(ForeignKey("pools.name"))
+    gpus: Mapped[int]
+    status: Mapped[str]
+    acknowledged_sequence: Mapped[int]
+    lease_expires_at: Mapped[datetime] = moment_column()
+    claimed_at: Mapped[datetime | None] = moment_column(nullable=True)
+    last_heartbeat_at: Mapped[datetime | None] = moment_column(nullable=True)
+    ended_at: Mapped[datetime | None] = moment_column(nullable=True)
+    created_at: Mapped[datetime] = moment_column()
+
+    @property
+    def fence_token(self) -> int:
+        return self.attempt
+
+
+class Checkpoint(Base):
+    __tablename__ = "checkpoints"
+    __table_args__ = (UniqueConstraint("run_id", "step"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    step: Mapped[int]
+    sha256: Mapped[str]
+    size_bytes: Mapped[int]
+    storage_key: Mapped[str]
+    created_at: Mapped[datetime] = moment_column()

@@ -1,0 +1,147 @@
+"""Accounts and transfers: the only code that writes entries and balances."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from broker.ledger.model import SOURCES, AccountKind, Posting, Unit, check_balanced, move
+from broker.ledger.tables import Account, Entry, Transfer
+from broker.work import Work
+
+
+async def open_account(
+    work: Work,
+    contract_id: str,
+    customer_id: str,
+    unit: Unit,
+    kind: AccountKind,
+    *,
+    grant_id: str | None = None,
+    month: str | None = None,
+    unlimited: bool = False,
+) -> str:
+    """The id of an account, opened at zero where it is new."""
+    same = (
+        Account.contract_id == contract_id,
+        Account.unit == unit.value,
+        Account.kind == kind.value,
+        Account.grant_id.is_not_distinct_from(grant_id),
+        Account.month.is_not_distinct_from(month),
+    )
+    find = select(Account.id).where(*same)
+    account_id = await work.session.scalar(find)
+    if account_id is None:
+        values = {
+            "id": work.new_id("acc"),
+            "customer_id": customer_id,
+            "contract_id": contract_id,
+            "unit": unit.value,
+            "kind": kind.value,
+            "grant_id": grant_id,
+            "month": month,
+            "may_go_negative": unlimited or kind in SOURCES,
+            "balance": 0,
+        }
+        await work.session.execute(upsert(Account).values(values).on_conflict_do_nothing())
+        account_id = await work.session.scalar(find)
+    assert account_id is not None
+    return account_id
+
+
+async def post_transfer(
+    work: Work,
+    contract_id: str,
+    customer_id: str,
+    kind: str,
+    postings: Sequence[Posting],
+    *,
+    hold_id: str | None = None,
+    reference: str | None = None,
+) -> None:
+    """Write one balanced transfer and move the balances beside it. The caller holds the contract's lock."""
+    moved = [posting for posting in postings if posting.amount != 0]
+    check_balanced(moved)
+    if not moved:
+        return
+    transfer_id = work.new_id("tra")
+    await work.session.execute(
+        insert(Transfer).values(
+            id=transfer_id,
+            customer_id=customer_id,
+            contract_id=contract_id,
+            kind=kind,
+            hold_id=hold_id,
+            reference=reference,
+            created_at=work.now,
+        )
+    )
+    rows = [
+        {
+            "customer_id": customer_id,
+            "transfer_id": transfer_id,
+            "account_id": posting.account_id,
+            "unit": posting.unit.value,
+            "amount": posting.amount,
+        }
+        for posting in moved
+    ]
+    await work.session.execute(insert(Entry), rows)
+    await _move_balances(work, moved)
+
+
+async def _move_balances(work: Work, postings: Sequence[Posting]) -> None:
+    changes: defaultdict[str, int] = defaultdict(int)
+    for posting in postings:
+        changes[posting.account_id] += posting.amount
+    connection = await work.session.connection()
+    statement = (
+        update(Account.__table__)  # type: ignore[arg-type]
+        .where(Account.__table__.c.id == bindparam("account"))
+        .values(balance=Account.__table__.c.balance + bindparam("change"))
+    )
+    await connection.execute(statement, [{"account": key, "change": changes[key]} for key in sorted(changes)])
+
+
+async def issue_grant(work: Work, contract_id: str, customer_id: str, grant_id: str, gpu_seconds: int) -> None:
+    """Credit a grant's GPU-seconds."""
+    unit = Unit.GPU_SECONDS
+    source = await open_account(work, contract_id, customer_id, unit, AccountKind.ISSUED)
+    target = await open_account(work, contract_id, customer_id, unit, AccountKind.GRANTED, grant_id=grant_id)
+    postings = move(source, target, unit, gpu_seconds)
+    await post_transfer(work, contract_id, customer_id, "grant_issued", postings, reference=grant_id)
+
+
+async def open_budget(
+    work: Work, contract_id: str, customer_id: str, month: str, monthly_budget_micros: int | None
+) -> str:
+    """The account of one month's budget, filled when the month is first used; without a budget it has no floor."""
+    unit = Unit.MICRO_YUAN
+    known = select(Account.id).where(
+        Account.contract_id == contract_id, Account.kind == AccountKind.BUDGET.value, Account.month == month
+    )
+    account_id = await work.session.scalar(known)
+    if account_id is not None:
+        return account_id
+    unlimited = monthly_budget_micros is None
+    account_id = await open_account(
+        work, contract_id, customer_id, unit, AccountKind.BUDGET, month=month, unlimited=unlimited
+    )
+    if monthly_budget_micros is not None:
+        source = await open_account(work, contract_id, customer_id, unit, AccountKind.BUDGET_ISSUED)
+        postings = move(source, account_id, unit, monthly_budget_micros)
+        await post_transfer(work, contract_id, customer_id, "budget_opened", postings, reference=month)
+    return account_id
+
+
+async def read_balance(work: Work, account_id: str) -> int:
+    """The balance as the database has it now (the caller holds the contract's lock)."""
+    balance = await work.session.scalar(select(Account.balance).where(Account.id == account_id))
+    assert balance is not None
+    return balance
+
+
+async def list_accounts(work: Work, contract_id: str) -> list[Account]:
+    query = select(Account).where(Account.contract_id == contract_id).execution_options(populate_existing=True)
+    return list((await work.session.scalars(query)).all())

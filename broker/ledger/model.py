@@ -1,0 +1,128 @@
+"""The rules of the ledger: units, kinds of account, postings, and how usage is drawn from a hold's legs. Pure."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+
+from pricing.money import MICROS_PER_UNIT, Money
+from pricing.plans import Meter
+from pricing.rating import price_usage
+
+
+class Unit(StrEnum):
+    GPU_SECONDS = "gpu_seconds"
+    TOKENS = "tokens"
+    MICRO_YUAN = "micro_yuan"
+
+
+METER_UNITS = (Unit.GPU_SECONDS, Unit.TOKENS)
+
+
+class AccountKind(StrEnum):
+    """ISSUED feeds grants, UNCOMMITTED is usage outside any grant, BUDGET_ISSUED feeds a month's budget,
+    OVER_BUDGET is usage that had happened when the budget was gone; then what is held and what is used."""
+
+    ISSUED = "issued"
+    GRANTED = "granted"
+    UNCOMMITTED = "uncommitted"
+    BUDGET_ISSUED = "budget_issued"
+    BUDGET = "budget"
+    OVER_BUDGET = "over_budget"
+    HELD = "held"
+    USED = "used"
+
+
+SOURCES = frozenset(
+    {AccountKind.ISSUED, AccountKind.UNCOMMITTED, AccountKind.BUDGET_ISSUED, AccountKind.OVER_BUDGET}
+)
+
+
+class HoldState(StrEnum):
+    PLACED = "placed"
+    SETTLED = "settled"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True)
+class Posting:
+    """One side of a transfer. Units: `amount` in `unit`; below zero it leaves the account."""
+
+    account_id: str
+    unit: Unit
+    amount: int
+
+
+def move(source_id: str, target_id: str, unit: Unit, amount: int) -> list[Posting]:
+    return [Posting(source_id, unit, -amount), Posting(target_id, unit, amount)]
+
+
+def check_balanced(postings: Iterable[Posting]) -> None:
+    """A transfer sums to zero in every unit; one that does not is our own fault."""
+    sums: defaultdict[Unit, int] = defaultdict(int)
+    for posting in postings:
+        sums[posting.unit] += posting.amount
+    assert not any(sums.values()), f"unbalanced transfer: {dict(sums)}"
+
+
+@dataclass(frozen=True)
+class LegState:
+    """A hold's leg as the arithmetic sees it. Units: quantities in the leg's unit, price per GPU-hour or token."""
+
+    unit: Unit
+    unit_price: Decimal | None
+    billable: bool
+    held: int
+    captured: int
+    released: int
+
+    @property
+    def open_quantity(self) -> int:
+        return self.held - self.captured - self.released
+
+
+@dataclass(frozen=True)
+class LegDraw:
+    """What one leg, by its place in the list, gives to a capture."""
+
+    index: int
+    quantity: int
+
+
+def plan_capture(legs: Sequence[LegState], unit: Unit, quantity: int) -> tuple[list[LegDraw], int]:
+    """Draw `quantity` of one unit from the legs in their order; the second value is what no leg could give."""
+    draws: list[LegDraw] = []
+    for index, leg in enumerate(legs):
+        if leg.unit != unit or quantity == 0:
+            continue
+        drawn = min(leg.open_quantity, quantity)
+        if drawn > 0:
+            draws.append(LegDraw(index, drawn))
+            quantity -= drawn
+    return draws, quantity
+
+
+def compute_captured_micros(legs: Iterable[LegState], *, billable_only: bool) -> int:
+    """The price of everything captured so far, exact until this one rounding (half-even) to the micro-yuan.
+
+    Charging an interval the difference of two such totals leaves no rounding behind in a job's sum.
+    """
+    exact = sum(
+        (_price(leg, leg.captured) for leg in legs if leg.unit_price is not None and (leg.billable or not billable_only)),
+        Fraction(0),
+    )
+    return Money.from_exact(exact).micros
+
+
+def compute_hold_micros(legs: Iterable[LegState]) -> int:
+    """Money to hold for the billable legs: their price, rounded up to the micro-yuan so that it always suffices."""
+    exact = sum((_price(leg, leg.held) for leg in legs if leg.billable and leg.unit_price is not None), Fraction(0))
+    return math.ceil(exact * MICROS_PER_UNIT)
+
+
+def _price(leg: LegState, quantity: int) -> Fraction:
+    assert leg.unit_price is not None
+    return price_usage(Meter(leg.unit.value), quantity, leg.unit_price)

@@ -1,0 +1,129 @@
+"""The double-entry ledger: accounts, transfers, entries; holds with their legs; captures.
+
+Units: GPU-seconds, tokens, micro-yuan. Entries and captures are never updated or deleted (a trigger refuses it).
+"""
+
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from broker.database import Base, moment_column
+
+
+class Account(Base):
+    """One balance. Only a source account may go below zero: the database itself refuses to oversell."""
+
+    __tablename__ = "ledger_accounts"
+    __table_args__ = (
+        UniqueConstraint("contract_id", "unit", "kind", "grant_id", "month", postgresql_nulls_not_distinct=True),
+        CheckConstraint("balance >= 0 OR may_go_negative", name="not_oversold"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    unit: Mapped[str]
+    kind: Mapped[str]
+    grant_id: Mapped[str | None] = mapped_column(ForeignKey("grants.id"))
+    month: Mapped[str | None]
+    may_go_negative: Mapped[bool]
+    balance: Mapped[int]
+
+
+class Transfer(Base):
+    __tablename__ = "ledger_transfers"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"), index=True)
+    kind: Mapped[str]
+    hold_id: Mapped[str | None]
+    reference: Mapped[str | None]
+    created_at: Mapped[datetime] = moment_column()
+
+
+class Entry(Base):
+    __tablename__ = "ledger_entries"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    transfer_id: Mapped[str] = mapped_column(ForeignKey("ledger_transfers.id"), index=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("ledger_accounts.id"), index=True)
+    unit: Mapped[str]
+    amount: Mapped[int]
+
+
+class Hold(Base):
+    """A two-phase reservation for one job: placed, captured in parts, then settled; or expired."""
+
+    __tablename__ = "holds"
+    __table_args__ = (
+        UniqueConstraint("contract_id", "idempotency_key"),
+        Index("ix_holds_placed_expiry", "expires_at", postgresql_where=text("state = 'placed'")),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    job_id: Mapped[str] = mapped_column(unique=True)
+    idempotency_key: Mapped[str]
+    month: Mapped[str]
+    state: Mapped[str]
+    expires_at: Mapped[datetime] = moment_column()
+    created_at: Mapped[datetime] = moment_column()
+    ended_at: Mapped[datetime | None] = moment_column(nullable=True)
+
+
+class HoldLeg(Base):
+    """One part of a hold: from which account, out of which grant, at which unit price, and whether it is billed later.
+
+    `unit_price` is yuan per GPU-hour or per token; a leg in micro-yuan has none.
+    """
+
+    __tablename__ = "hold_legs"
+    __table_args__ = (
+        UniqueConstraint("hold_id", "position"),
+        CheckConstraint("held >= 0 AND captured >= 0 AND released >= 0", name="not_negative"),
+        CheckConstraint("captured + released <= held", name="within_held"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    hold_id: Mapped[str] = mapped_column(ForeignKey("holds.id"))
+    position: Mapped[int]
+    unit: Mapped[str]
+    account_id: Mapped[str] = mapped_column(ForeignKey("ledger_accounts.id"))
+    grant_id: Mapped[str | None] = mapped_column(ForeignKey("grants.id"))
+    unit_price: Mapped[Decimal | None] = mapped_column(Numeric(24, 12))
+    billable: Mapped[bool]
+    held: Mapped[int]
+    captured: Mapped[int]
+    released: Mapped[int]
+
+
+class Capture(Base):
+    """Usage of one interval charged to one leg: what every invoice line is made of."""
+
+    __tablename__ = "captures"
+    __table_args__ = (
+        UniqueConstraint("run_id", "sequence", "leg_id"),
+        Index("ix_captures_contract_month", "contract_id", "month"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    job_id: Mapped[str] = mapped_column(index=True)
+    run_id: Mapped[str]
+    sequence: Mapped[int]
+    leg_id: Mapped[str] = mapped_column(ForeignKey("hold_legs.id"))
+    grant_id: Mapped[str | None]
+    unit: Mapped[str]
+    quantity: Mapped[int]
+    unit_price: Mapped[Decimal] = mapped_column(Numeric(24, 12))
+    billable: Mapped[bool]
+    rate_card_version: Mapped[str]
+    month: Mapped[str]
+    created_at: Mapped[datetime] = moment_column()

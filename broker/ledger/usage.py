@@ -1,0 +1,56 @@
+"""Reading the captures: what was used, by month, for invoices and reports."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import func, select
+
+from broker.ledger.tables import Capture
+from broker.work import Work
+
+
+@dataclass(frozen=True)
+class CaptureSum:
+    """Captures of one job, meter and price added up. Units: GPU-seconds or tokens; yuan per GPU-hour or token."""
+
+    contract_id: str
+    job_id: str
+    unit: str
+    quantity: int
+    unit_price: Decimal
+    billable: bool
+    rate_card_version: str
+
+
+async def sum_captures(work: Work, month: str, *, contract_id: str | None = None) -> list[CaptureSum]:
+    """One row for each job, meter and price of a billing month, in a fixed order."""
+    group = (
+        Capture.contract_id,
+        Capture.job_id,
+        Capture.unit,
+        Capture.unit_price,
+        Capture.billable,
+        Capture.rate_card_version,
+    )
+    query = select(*group, func.sum(Capture.quantity).label("quantity")).where(Capture.month == month)
+    if contract_id is not None:
+        query = query.where(Capture.contract_id == contract_id)
+    rows = await work.session.execute(query.group_by(*group).order_by(*group))
+    return [
+        CaptureSum(
+            contract_id=row.contract_id,
+            job_id=row.job_id,
+            unit=row.unit,
+            quantity=int(row.quantity),
+            unit_price=row.unit_price,
+            billable=row.billable,
+            rate_card_version=row.rate_card_version,
+        )
+        for row in rows
+    ]
+
+
+async def list_months(work: Work) -> list[tuple[str, str]]:
+    """Contract and billing month of all usage."""
+    query = select(Capture.contract_id, Capture.month).distinct().order_by(Capture.month, Capture.contract_id)
+    return [(contract_id, month) for contract_id, month in await work.session.execute(query)]

@@ -1,0 +1,111 @@
+"""`broker ledger verify`: re-derive every balance from the entries and check what must hold between the tables."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule and the rows that break it."""
+
+    rule: str
+    query: str
+
+
+CHECKS = (
+    Check(
+        "every transfer sums to zero in each unit",
+        """SELECT transfer_id AS id, unit, sum(amount) AS off FROM ledger_entries
+           GROUP BY transfer_id, unit HAVING sum(amount) <> 0""",
+    ),
+    Check(
+        "an entry is in the unit and of the customer of its account",
+        """SELECT e.id FROM ledger_entries e JOIN ledger_accounts a ON a.id = e.account_id
+           WHERE e.unit <> a.unit OR e.customer_id <> a.customer_id""",
+    ),
+    Check(
+        "a balance is the sum of its entries",
+        """SELECT a.id, a.balance, coalesce(sum(e.amount), 0) AS entries
+           FROM ledger_accounts a LEFT JOIN ledger_entries e ON e.account_id = a.id
+           GROUP BY a.id HAVING a.balance <> coalesce(sum(e.amount), 0)""",
+    ),
+    Check(
+        "no account is oversold",
+        "SELECT id, balance FROM ledger_accounts WHERE balance < 0 AND NOT may_go_negative",
+    ),
+    Check(
+        "what is held is what the open legs of placed holds hold",
+        """SELECT a.contract_id AS id, a.unit, a.balance, coalesce(o.quantity, 0) AS legs
+           FROM ledger_accounts a LEFT JOIN (
+               SELECT h.contract_id, l.unit, sum(l.held - l.captured - l.released) AS quantity
+               FROM holds h JOIN hold_legs l ON l.hold_id = h.id GROUP BY 1, 2
+           ) o ON o.contract_id = a.contract_id AND o.unit = a.unit
+           WHERE a.kind = 'held' AND a.balance <> coalesce(o.quantity, 0)""",
+    ),
+    Check(
+        "a hold that has ended holds nothing: captured + released = held",
+        """SELECT h.id, l.unit FROM holds h JOIN hold_legs l ON l.hold_id = h.id
+           WHERE h.state <> 'placed' AND l.captured + l.released <> l.held""",
+    ),
+    Check(
+        "what is used is what the legs captured",
+        """SELECT a.contract_id AS id, a.unit, a.balance, coalesce(o.quantity, 0) AS legs
+           FROM ledger_accounts a LEFT JOIN (
+               SELECT h.contract_id, l.unit, sum(l.captured) AS quantity
+               FROM holds h JOIN hold_legs l ON l.hold_id = h.id GROUP BY 1, 2
+           ) o ON o.contract_id = a.contract_id AND o.unit = a.unit
+           WHERE a.kind = 'used' AND a.balance <> coalesce(o.quantity, 0)""",
+    ),
+    Check(
+        "a metered leg captured what its captures say",
+        """SELECT l.id, l.captured, coalesce(sum(c.quantity), 0) AS captures
+           FROM hold_legs l LEFT JOIN captures c ON c.leg_id = l.id
+           WHERE l.unit <> 'micro_yuan' GROUP BY l.id HAVING l.captured <> coalesce(sum(c.quantity), 0)""",
+    ),
+    Check(
+        "every usage event is charged once and whole",
+        """SELECT u.run_id AS id, u.sequence, u.gpu_seconds, u.tokens FROM usage_events u
+           LEFT JOIN captures c ON c.run_id = u.run_id AND c.sequence = u.sequence
+           GROUP BY u.run_id, u.sequence
+           HAVING u.gpu_seconds <> coalesce(sum(c.quantity) FILTER (WHERE c.unit = 'gpu_seconds'), 0)
+               OR u.tokens <> coalesce(sum(c.quantity) FILTER (WHERE c.unit = 'tokens'), 0)""",
+    ),
+    Check(
+        "nothing is charged without a usage event",
+        """SELECT c.id FROM captures c LEFT JOIN usage_events u ON u.run_id = c.run_id AND u.sequence = c.sequence
+           WHERE u.run_id IS NULL""",
+    ),
+    Check(
+        "money captured is the price of what was captured, rounded once a job",
+        """SELECT h.id, m.micros, round(p.exact) AS priced FROM holds h
+           LEFT JOIN (SELECT hold_id, sum(captured) AS micros FROM hold_legs
+                      WHERE unit = 'micro_yuan' GROUP BY 1) m ON m.hold_id = h.id
+           LEFT JOIN (SELECT hold_id, sum(captured * unit_price * 1000000
+                             / CASE unit WHEN 'gpu_seconds' THEN 3600 ELSE 1 END) AS exact
+                      FROM hold_legs WHERE billable AND unit <> 'micro_yuan' GROUP BY 1) p ON p.hold_id = h.id
+           WHERE abs(coalesce(m.micros, 0) - coalesce(p.exact, 0)) > 0.5""",
+    ),
+    Check(
+        "a job that has ended holds nothing",
+        """SELECT j.id FROM jobs j JOIN holds h ON h.job_id = j.id
+           WHERE j.status IN ('succeeded', 'failed', 'cancelled') AND h.state = 'placed'""",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    rule: str
+    broken: list[str]
+
+
+async def verify_ledger(session: AsyncSession) -> list[CheckResult]:
+    """Run every check over all tenants; a result without broken rows holds."""
+    results = []
+    for check in CHECKS:
+        rows = (await session.execute(text(check.query))).mappings().all()
+        broken = [", ".join(f"{key}={value}" for key, value in row.items()) for row in rows]
+        results.append(CheckResult(check.rule, broken))
+    return results

@@ -1,0 +1,69 @@
+"""Usage events in CloudEvents form, and what is checked before one is believed."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from broker import errors
+
+EVENT_TYPE = "lora.usage.interval"
+CLOCK_SLACK = timedelta(seconds=2)
+MAX_QUANTITY = 2**53
+
+
+class UsageData(BaseModel):
+    """One interval of one run. Units: whole GPU-seconds and tokens of this interval."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sequence: int = Field(ge=0, description="Number of the interval in its run, from 0, without gaps.", examples=[0])
+    started_at: AwareDatetime = Field(description="Begin (UTC).", examples=["2026-11-24T10:00:00Z"])
+    ended_at: AwareDatetime = Field(description="End (UTC).", examples=["2026-11-24T10:00:02Z"])
+    gpu_seconds: int = Field(ge=0, le=MAX_QUANTITY, description="GPU-seconds held.", examples=[2])
+    tokens: int = Field(ge=0, le=MAX_QUANTITY, description="Non-padding tokens trained.", examples=[1024])
+
+
+class UsageCloudEvent(BaseModel):
+    """A CloudEvents 1.0 envelope around one interval of usage."""
+
+    model_config = ConfigDict(extra="allow")
+
+    specversion: Literal["1.0"] = Field(description="CloudEvents version.", examples=["1.0"])
+    id: str = Field(description="`run_id/sequence`.", examples=["run_01k/0"])
+    source: str = Field(description="`/runs/run_id`.", examples=["/runs/run_01k"])
+    type: Literal["lora.usage.interval"] = Field(description="Kind of event.", examples=[EVENT_TYPE])
+    subject: str = Field(description="The run.", examples=["run_01k"])
+    time: AwareDatetime = Field(description="When it was recorded (UTC).", examples=["2026-11-24T10:00:02Z"])
+    datacontenttype: Annotated[str, Field(description="Type of `data`.", examples=["application/json"])] = (
+        "application/json"
+    )
+    data: UsageData = Field(description="The interval.", examples=[{"sequence": 0, "gpu_seconds": 2, "tokens": 1024}])
+
+    def to_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+
+def check_event(event: UsageCloudEvent, *, run_id: str, gpus: int) -> None:
+    """Refuse an event that is for another run or claims more than its interval can hold.
+
+    Raises: InvalidRequest.
+    """
+    name = f"usage[{event.data.sequence}]"
+    if event.subject != run_id or event.id != f"{run_id}/{event.data.sequence}":
+        raise errors.invalid_field(f"{name}.subject", f"must be of run {run_id}, with id {run_id}/sequence")
+    length = event.data.ended_at - event.data.started_at
+    if length < timedelta(0):
+        raise errors.invalid_field(f"{name}.ended_at", "must not be before started_at")
+    most = gpus * (length + CLOCK_SLACK).total_seconds()
+    if event.data.gpu_seconds > most:
+        raise errors.invalid_field(
+            f"{name}.gpu_seconds", f"{event.data.gpu_seconds} is more than {gpus} devices hold in {length}"
+        )
+
+
+def next_acknowledged(acknowledged: int, stored: set[int]) -> int:
+    """The highest sequence up to which every interval is stored."""
+    while acknowledged + 1 in stored:
+        acknowledged += 1
+    return acknowledged

@@ -1,0 +1,28 @@
+"""Usage events: the evidence under every charge. Never updated or deleted (a trigger refuses it)."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from broker.database import Base, moment_column
+
+
+class UsageEvent(Base):
+    """One interval of one run, as the worker reported it; `event` is the CloudEvent itself."""
+
+    __tablename__ = "usage_events"
+    __table_args__ = (CheckConstraint("gpu_seconds >= 0 AND tokens >= 0", name="not_negative"),)
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    gpu_seconds: Mapped[int]
+    tokens: Mapped[int]
+    started_at: Mapped[datetime] = moment_column()
+    ended_at: Mapped[datetime] = moment_column()
+    event: Mapped[dict[str, Any]]
+    received_at: Mapped[datetime] = moment_column()

@@ -1,0 +1,39 @@
+"""What a job, or a month of jobs, will cost."""
+
+from typing import Annotated
+
+from fastapi import Query
+
+from broker.contracts.service import rate_card_on
+from broker.edge import AnyKey, CustomerWork, feature_router
+from broker.quotes import service
+from broker.quotes.schemas import PlanComparisonListOut, PlanComparisonOut, QuoteIn, QuoteOut
+from pricing.quote import compare_plans
+
+router = feature_router("", "quotes")
+
+
+@router.post("/quotes", status_code=201)
+async def create_quote(work: CustomerWork, body: QuoteIn) -> QuoteOut:
+    """What the configuration on the data set will need, and its price on every plan."""
+    return QuoteOut.of(await service.create_quote(work, body.config, body.dataset_id))
+
+
+@router.get("/quotes/{quote_id}")
+async def get_quote(work: AnyKey, quote_id: str) -> QuoteOut:
+    return QuoteOut.of(await service.get_quote(work, quote_id))
+
+
+@router.get("/plan-comparison")
+async def compare(
+    work: AnyKey,
+    gpu_hours: Annotated[int, Query(ge=0, le=1_000_000, description="GPU-hours of one run.", examples=[30])],
+    tokens: Annotated[int, Query(ge=0, le=10**12, description="Tokens of one run.", examples=[50_000])],
+    runs: Annotated[int, Query(ge=1, le=100_000, description="Equal runs a month.", examples=[20])] = 1,
+) -> PlanComparisonListOut:
+    """A month of equal runs on every plan, beside on-demand."""
+    card = await rate_card_on(work, work.now.date())
+    prices = compare_plans(card, gpu_seconds=gpu_hours * 3600, tokens=tokens, runs=runs)
+    return PlanComparisonListOut(
+        data=[PlanComparisonOut.of(price) for price in prices], rate_card_version=card.version
+    )

@@ -1,0 +1,125 @@
+"""API shapes of quotes, and of the training configuration in them."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from broker.quotes.tables import Quote
+from broker.schemas import MoneyOut, RequestBody, created_at_field
+from pricing.estimate.training_config import PATH_KEYS, TrainingConfig
+from pricing.plans import PlanName
+from pricing.quote import PlanPrice
+
+CONFIG_EXAMPLE = {
+    "base_model": "smollm2-135m-instruct",
+    "lora_rank": 8,
+    "lora_alpha": 16,
+    "target_modules": ["q_proj", "v_proj"],
+    "batch_size": 4,
+    "epochs": 2,
+    "learning_rate": 2e-4,
+    "max_length": 256,
+    "save_steps": 10,
+}
+
+
+def describe_config() -> dict[str, Any]:
+    """The trainer's own schema, less the keys that name paths: a job gets its data by `dataset_id`."""
+    schema = TrainingConfig.model_json_schema()
+    schema["properties"] = {key: value for key, value in schema["properties"].items() if key not in PATH_KEYS}
+    return {**schema, "examples": [CONFIG_EXAMPLE]}
+
+
+ConfigIn = Annotated[
+    dict[str, Any],
+    WithJsonSchema(describe_config()),
+    Field(description="The keys of the trainer's YAML file.", examples=[CONFIG_EXAMPLE]),
+]
+
+
+class QuoteIn(RequestBody):
+    config: ConfigIn
+    dataset_id: str = Field(description="An uploaded data set.", examples=["dat_01k"])
+
+
+class SecondsRange(BaseModel):
+    p50: int = Field(description="GPU-seconds; half of such jobs need no more.", examples=[95])
+    p90: int = Field(description="GPU-seconds; nine of ten such jobs need no more.", examples=[180])
+
+
+class HoursRange(BaseModel):
+    p50: str = Field(description="GPU-hours, to four places.", examples=["0.0264"])
+    p90: str = Field(description="GPU-hours, to four places; the hold is made for this.", examples=["0.0500"])
+
+
+class EstimateOut(BaseModel):
+    gpu_hours: HoursRange = Field(description="Expected GPU-hours.", examples=[{"p50": "0.0264", "p90": "0.0500"}])
+    gpu_seconds: SecondsRange = Field(description="The same in GPU-seconds.", examples=[{"p50": 95, "p90": 180}])
+    tokens: int = Field(description="Tokens that training will process, counted exactly.", examples=[12840])
+    rows: int = Field(description="Usable rows of the data set.", examples=[64])
+    steps: int = Field(description="Optimizer steps.", examples=[32])
+    vram_gib: float = Field(description="Peak device memory in GiB.", examples=[3.1])
+    adapter_parameters: int = Field(description="Parameters that are trained.", examples=[460800])
+    base_model: str = Field(description="Base model of the catalogue.", examples=["smollm2-135m-instruct"])
+    sku: str = Field(description="Type of device that the estimate is for.", examples=["cpu"])
+    calibration_runs: int = Field(description="Finished jobs of yours that corrected the estimate.", examples=[3])
+
+
+class PlanPriceOut(BaseModel):
+    plan: PlanName = Field(description="The plan that these prices are of.", examples=["prepaid"])
+    gpu_cost: MoneyOut = Field(description="GPU-hours at p50.", examples=[{"amount": "0.14", "currency": "CNY"}])
+    token_cost: MoneyOut = Field(description="Tokens.", examples=[{"amount": "1.16", "currency": "CNY"}])
+    total: MoneyOut = Field(description="Both.", examples=[{"amount": "1.30", "currency": "CNY"}])
+    total_p90: MoneyOut = Field(
+        description="Both, with GPU-hours at p90: what is held.", examples=[{"amount": "1.42", "currency": "CNY"}]
+    )
+
+
+class QuoteOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="Quote id; send it with the job.", examples=["quo_01k"])
+    object: Literal["quote"] = Field(default="quote", description="Kind of object.", examples=["quote"])
+    customer_id: str = Field(description="Whose quote it is.", examples=["cus_01k"])
+    dataset_id: str = Field(description="The data set that was counted.", examples=["dat_01k"])
+    config: dict[str, Any] = Field(description="The configuration with its defaults.", examples=[CONFIG_EXAMPLE])
+    estimate: EstimateOut = Field(description="What the job will need.", examples=[{"tokens": 12840}])
+    prices: list[PlanPriceOut] = Field(description="What it will cost on each plan.", examples=[[{"plan": "prepaid"}]])
+    rate_card_version: str = Field(description="The rate card behind the prices.", examples=["2026-01-01"])
+    expires_at: datetime = Field(description="Good until then (UTC).", examples=["2026-11-25T08:00:00Z"])
+    created_at: datetime = created_at_field()
+
+    @classmethod
+    def of(cls, row: Quote) -> "QuoteOut":
+        return cls.model_validate(row)
+
+
+class PlanComparisonOut(BaseModel):
+    """One plan's price of a month's work, beside on-demand."""
+
+    plan: PlanName = Field(description="The plan.", examples=["long_term"])
+    gpu_cost: MoneyOut = Field(description="All GPU-hours.", examples=[{"amount": "2400.00", "currency": "CNY"}])
+    token_cost: MoneyOut = Field(description="All tokens.", examples=[{"amount": "60.00", "currency": "CNY"}])
+    total: MoneyOut = Field(description="The month.", examples=[{"amount": "2460.00", "currency": "CNY"}])
+    saving_percent: Decimal = Field(description="Below on-demand, in percent.", examples=["41.43"])
+    yearly_saving: MoneyOut = Field(
+        description="Twelve such months below on-demand.", examples=[{"amount": "20880.00", "currency": "CNY"}]
+    )
+
+    @classmethod
+    def of(cls, price: PlanPrice) -> "PlanComparisonOut":
+        return cls(
+            plan=price.plan,
+            gpu_cost=MoneyOut.of(price.gpu_cost),
+            token_cost=MoneyOut.of(price.token_cost),
+            total=MoneyOut.of(price.total),
+            saving_percent=price.saving_percent,
+            yearly_saving=MoneyOut.of(price.yearly_saving),
+        )
+
+
+class PlanComparisonListOut(BaseModel):
+    data: list[PlanComparisonOut] = Field(description="One entry for each plan.", examples=[[{"plan": "long_term"}]])
+    rate_card_version: str = Field(description="The rate card behind the prices.", examples=["2026-01-01"])

@@ -1,0 +1,132 @@
+"""Quotes: made from a configuration and a data set, kept, and honoured until they expire."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from broker import errors
+from broker.contracts import service as contracts
+from broker.datasets import service as datasets
+from broker.datasets.tables import Dataset
+from broker.jobs import history
+from broker.quotes.model import JobEstimate, config_to_json, estimate_job, learnable_lengths, resolve_config
+from broker.quotes.tables import Quote
+from broker.quotes.tokens import RowLength, count_row_lengths
+from broker.scheduling import service as scheduling
+from broker.work import Work
+from pricing.catalog import BaseModelProfile, get_gpu
+from pricing.estimate.calibration import fit_calibration
+from pricing.money import Money
+from pricing.quote import compare_plans
+from pricing.rate_card import RateCard
+
+
+@dataclass
+class RowLengthCache:
+    """Row lengths of the data sets last quoted, by content and tokenizer: re-quoting after a change is quick."""
+
+    capacity: int = 256
+    entries: OrderedDict[tuple[str, str], tuple[RowLength, ...]] = field(default_factory=OrderedDict)
+
+    def find(self, key: tuple[str, str]) -> tuple[RowLength, ...] | None:
+        lengths = self.entries.get(key)
+        if lengths is not None:
+            self.entries.move_to_end(key)
+        return lengths
+
+    def keep(self, key: tuple[str, str], lengths: tuple[RowLength, ...]) -> None:
+        self.entries[key] = lengths
+        while len(self.entries) > self.capacity:
+            self.entries.popitem(last=False)
+
+
+ROW_LENGTHS = RowLengthCache()
+
+
+async def create_quote(work: Work, raw_config: Mapping[str, Any], dataset_id: str) -> Quote:
+    """Price a job on every plan. Raises: InvalidTrainingConfig, NotFound."""
+    config, profile = resolve_config(raw_config)
+    dataset = await datasets.get_dataset(work, dataset_id)
+    card = await contracts.rate_card_on(work, work.now.date())
+    sku = await scheduling.default_sku(work)
+    calibration = fit_calibration(await history.list_observations(work, dataset.customer_id, profile.name, sku))
+    lengths = await _row_lengths(work, dataset, profile)
+    estimate = estimate_job(config, profile, learnable_lengths(lengths, config), get_gpu(sku), calibration)
+    quote = Quote(
+        id=work.new_id("quo"),
+        customer_id=dataset.customer_id,
+        dataset_id=dataset.id,
+        config=config_to_json(config),
+        estimate=estimate.to_json(),
+        prices=_price_estimate(card, estimate),
+        rate_card_version=card.version,
+        expires_at=work.now + timedelta(seconds=work.settings.quote_seconds),
+        created_at=work.now,
+    )
+    work.session.add(quote)
+    await work.session.flush()
+    return quote
+
+
+async def _row_lengths(work: Work, dataset: Dataset, profile: BaseModelProfile) -> tuple[RowLength, ...]:
+    key = (dataset.sha256, profile.name)
+    lengths = ROW_LENGTHS.find(key)
+    if lengths is None:
+        rows = await datasets.read_rows(work, dataset)
+        lengths = await asyncio.to_thread(count_row_lengths, rows, profile)
+        ROW_LENGTHS.keep(key, lengths)
+    return lengths
+
+
+def _price_estimate(card: RateCard, estimate: JobEstimate) -> list[dict[str, Any]]:
+    tokens = estimate.workload.tokens
+    expected = compare_plans(card, gpu_seconds=estimate.gpu_seconds.p50, tokens=tokens)
+    cautious = compare_plans(card, gpu_seconds=estimate.gpu_seconds.p90, tokens=tokens)
+    return [
+        {
+            "plan": price.plan.value,
+            "gpu_cost": _money(price.gpu_cost),
+            "token_cost": _money(price.token_cost),
+            "total": _money(price.total),
+            "total_p90": _money(upper.total),
+        }
+        for price, upper in zip(expected, cautious, strict=True)
+    ]
+
+
+def _money(money: Money) -> dict[str, str]:
+    return {"amount": money.format_amount(), "currency": money.currency}
+
+
+async def get_quote(work: Work, quote_id: str) -> Quote:
+    """Raises: NotFound."""
+    quote = await work.session.get(Quote, quote_id)
+    if quote is None:
+        raise errors.NotFound("quote", quote_id)
+    return quote
+
+
+async def accept_quote(work: Work, quote_id: str, raw_config: Mapping[str, Any], dataset_id: str) -> Quote:
+    """The quote that a job is submitted with. Raises: NotFound, QuoteExpired, QuoteMismatch, InvalidTrainingConfig."""
+    quote = await get_quote(work, quote_id)
+    if quote.expires_at <= work.now:
+        raise errors.QuoteExpired(
+            f"Quote {quote_id} expired at {quote.expires_at.isoformat()}; ask for a new one.",
+            errors=[errors.FieldError("quote_id", "expired; ask for a new quote")],
+        )
+    config, _profile = resolve_config(raw_config)
+    if quote.dataset_id != dataset_id:
+        raise _mismatch(quote_id, "dataset_id", "is not the quoted data set")
+    if quote.config != config_to_json(config):
+        raise _mismatch(quote_id, "config", "is not the quoted configuration")
+    return quote
+
+
+def _mismatch(quote_id: str, name: str, message: str) -> errors.QuoteMismatch:
+    return errors.QuoteMismatch(
+        f"{name} {message}; ask for a new quote, or leave quote_id {quote_id} out.",
+        errors=[errors.FieldError(name, message)],
+    )

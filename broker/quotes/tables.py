@@ -1,0 +1,23 @@
+"""Quotes: what a configuration on a data set will cost, good until they expire."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from broker.database import Base, moment_column
+
+
+class Quote(Base):
+    __tablename__ = "quotes"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), index=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
+    config: Mapped[dict[str, Any]]
+    estimate: Mapped[dict[str, Any]]
+    prices: Mapped[list[Any]]
+    rate_card_version: Mapped[str] = mapped_column(ForeignKey("rate_cards.version"))
+    expires_at: Mapped[datetime] = moment_column()
+    created_at: Mapped[datetime] = moment_column()

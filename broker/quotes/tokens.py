@@ -1,0 +1,36 @@
+"""Counting a data set's tokens with the base model's own tokenizer, without torch."""
+
+import gzip
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tokenizers import Tokenizer
+
+from pricing.catalog import BaseModelProfile, get_base_model, read_tokenizer
+from pricing.estimate.text_rows import TextRow, encode_row
+
+
+@lru_cache(maxsize=8)
+def load_tokenizer(base_model: str) -> Tokenizer:
+    packed = read_tokenizer(get_base_model(base_model))
+    return Tokenizer.from_str(gzip.decompress(packed).decode())
+
+
+@dataclass(frozen=True)
+class RowLength:
+    """Tokens of one row, chat template included, cut only at the model's context length."""
+
+    prompt: int
+    whole: int
+
+
+def count_row_lengths(rows: Sequence[TextRow], profile: BaseModelProfile) -> tuple[RowLength, ...]:
+    """Count every row as the trainer will encode it."""
+    tokenizer = load_tokenizer(profile.name)
+
+    def encode(text: str) -> list[int]:
+        return tokenizer.encode(text, add_special_tokens=False).ids
+
+    encoded = (encode_row(row, profile.text_format, encode, max_length=profile.context_length) for row in rows)
+    return tuple(RowLength(row.prompt_length, len(row.token_ids)) for row in encoded)

@@ -1,0 +1,29 @@
+"""Reports for finance."""
+
+from typing import Annotated, Literal
+
+from fastapi import Query, Response
+
+from broker.billing.schemas import MONTH_PATTERN
+from broker.edge import BillingReader, feature_router
+from broker.reports import service
+from broker.reports.schemas import MonthlyCostOut, write_csv
+
+router = feature_router("/reports", "reports")
+
+Month = Annotated[str, Query(pattern=MONTH_PATTERN, description="Billing month.", examples=["2026-11"])]
+Format = Annotated[Literal["json", "csv"], Query(alias="format", description="json or csv.", examples=["json"])]
+
+
+@router.get(
+    "/monthly-cost",
+    response_model=MonthlyCostOut,
+    responses={200: {"content": {"text/csv": {}}, "description": "The report, as JSON or CSV."}},
+)
+async def monthly_cost(work: BillingReader, month: Month, as_format: Format = "json") -> MonthlyCostOut | Response:
+    """What each contract has cost in a billing month, by project; a customer sees its own."""
+    report = MonthlyCostOut.of(month, await service.report_monthly_cost(work, month), work.now)
+    if as_format == "json":
+        return report
+    headers = {"Content-Disposition": f'attachment; filename="monthly-cost-{month}.csv"'}
+    return Response(write_csv(report), media_type="text/csv; charset=utf-8", headers=headers)

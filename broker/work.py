@@ -1,0 +1,72 @@
+"""One unit of work: what a use case needs, handed in by the edge that opened the transaction and will commit it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker.clock import Clock
+from broker.config import Settings
+from broker.ids import IdFactory
+from broker.storage import Storage
+
+
+class Role(StrEnum):
+    CUSTOMER = "customer"
+    FINANCE = "finance"
+    OPS = "ops"
+    ADMIN = "admin"
+    RUN = "run"
+    SYSTEM = "system"
+
+
+STAFF = frozenset({Role.FINANCE, Role.OPS, Role.ADMIN})
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts: staff and the system see every customer, the others one."""
+
+    role: Role
+    id: str
+    customer_id: str | None = None
+
+
+SYSTEM_ACTOR = Actor(Role.SYSTEM, "system")
+
+
+@dataclass(frozen=True)
+class Services:
+    """What lives as long as the process and every unit of work may use."""
+
+    settings: Settings
+    storage: Storage
+    clock: Clock
+    new_id: IdFactory
+    secret: bytes
+
+
+@dataclass(frozen=True)
+class Work:
+    """A transaction with its actor. Services never commit; `now` is read from the injected clock."""
+
+    session: AsyncSession
+    actor: Actor
+    services: Services
+    idempotency_key: str | None = None
+
+    @property
+    def now(self) -> datetime:
+        return self.services.clock()
+
+    @property
+    def settings(self) -> Settings:
+        return self.services.settings
+
+    @property
+    def storage(self) -> Storage:
+        return self.services.storage
+
+    def new_id(self, prefix: str) -> str:
+        return self.services.new_id(prefix)

@@ -1,0 +1,101 @@
+"""The heartbeat: what was used arrives once, whatever happens to the connection."""
+
+import threading
+
+import pytest
+
+from trainer.heartbeat import Heartbeat, read_stop_reason
+from trainer.meter import Meter
+from trainer.spool import UsageSpool
+from trainer.stop import StopFlag, StopReason
+
+
+@pytest.fixture
+def meter() -> Meter:
+    return Meter(1)
+
+
+@pytest.fixture
+def stop() -> StopFlag:
+    return StopFlag()
+
+
+@pytest.fixture
+def fenced() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def heartbeat(client, meter, stop, fenced, tmp_path):
+    spool = UsageSpool(tmp_path / "spool", "run_1", 0)
+    return Heartbeat(client, meter, spool, stop, interval_seconds=0.02, on_fenced=lambda _error: fenced.set())
+
+
+def test_the_first_beat_goes_out_at_once(heartbeat, broker) -> None:
+    heartbeat._interval_seconds = 60
+    heartbeat.start()
+    broker.wait_for(lambda: broker.heartbeats, timeout=5)
+    heartbeat.close()
+    assert broker.heartbeats[0] == {"fence_token": 3, "progress": None, "usage": []}
+
+
+def test_tokens_arrive_once_though_answers_get_lost(heartbeat, broker, meter, client) -> None:
+    heartbeat.start()
+    for _ in range(20):
+        meter.add_tokens(10)
+        seen = len(broker.heartbeats)
+        broker.lose_next_answer = True
+        broker.wait_for(lambda seen=seen: len(broker.heartbeats) > seen)
+    broker.wait_for(lambda: broker.total("tokens") == 200)
+    heartbeat.close()
+    client.finish("succeeded", error=None, progress=None, usage=heartbeat.deliver_rest())
+    assert broker.total("tokens") == 200
+
+
+def test_usage_waits_on_disk_while_the_broker_is_away(heartbeat, broker, meter, tmp_path, capsys) -> None:
+    broker.away_for = {"heartbeats"}
+    heartbeat.start()
+    for tokens in (5, 6, 7):
+        seen = len(broker.requests)
+        meter.add_tokens(tokens)
+        while len(broker.requests) < seen + 2:
+            threading.Event().wait(0.01)
+    assert len(list((tmp_path / "spool").iterdir())) >= 1
+    broker.away_for = set()
+    broker.wait_for(lambda: broker.total("tokens") == 18)
+    heartbeat.close()
+    assert list((tmp_path / "spool").iterdir()) == []
+    said = capsys.readouterr().out
+    assert said.count("does not take heartbeats") == 1
+    assert said.count("takes heartbeats again") == 1
+
+
+def test_a_long_absence_is_delivered_in_several_requests(heartbeat, broker, meter, monkeypatch) -> None:
+    monkeypatch.setattr("trainer.heartbeat.EVENTS_IN_ONE_REQUEST", 4)
+    for tokens in range(1, 11):
+        meter.add_tokens(tokens)
+        heartbeat._keep_usage()
+    assert heartbeat.deliver_rest() == []
+    assert [len(beat["usage"]) for beat in broker.heartbeats] == [4, 4, 2]
+
+
+@pytest.mark.parametrize("reason", [StopReason.CANCEL, StopReason.PAUSE, StopReason.OUT_OF_BALANCE])
+def test_a_stop_command_raises_the_flag(heartbeat, broker, stop, reason) -> None:
+    broker.stop_reason = str(reason)
+    heartbeat.beat()
+    assert stop.reason is reason
+
+
+def test_a_reason_of_a_later_version_keeps_the_checkpoint() -> None:
+    assert read_stop_reason("maintenance") is StopReason.PAUSE
+    assert read_stop_reason(None) is StopReason.PAUSE
+
+
+def test_a_stale_fence_ends_the_run_and_nothing_more_is_said(heartbeat, broker, fenced) -> None:
+    heartbeat.start()
+    broker.wait_for(lambda: broker.heartbeats)
+    broker.fence = 4
+    assert fenced.wait(5)
+    said = len(broker.requests)
+    heartbeat.close()
+    assert len(broker.requests) == said

@@ -1,0 +1,225 @@
+"""A whole run under the protocol: in this process for what it says, in processes of their own for what kills it."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load
+
+from trainer.client import RunEnvironment
+from trainer.config import BaseModelSource
+from trainer.errors import ExitCode
+from trainer.stop import StopFlag
+from trainer.worker import work_on
+
+# The catalogue has no model small enough for a test, so the process is told where "tiny" is.
+WORKER = """
+import sys, pathlib, torch, trainer.config
+torch.set_num_threads(1)
+trainer.config.resolve_base_model = lambda name, **_: trainer.config.BaseModelSource("tiny", pathlib.Path(sys.argv[1]))
+from trainer.worker import run_worker
+sys.exit(run_worker())
+"""
+TOKENS_OF_AN_EPOCH = 11 * len("tea 0?\n") + 1 + sum(len("calm " * (n % 4 + 1)) for n in range(11))
+
+
+@pytest.fixture
+def tiny_in_catalogue(tiny_source: BaseModelSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.assigned_training.resolve_base_model", lambda _name, **_: tiny_source)
+
+
+@pytest.fixture
+def configured(broker, tiny_config):
+    paths = {"train_data_dir", "metadata_path", "output_dir", "resume_from"}
+    broker.config = tiny_config.model_dump(exclude=paths, mode="json") | {"base_model": "tiny"}
+    return broker
+
+
+@pytest.fixture
+def run_here(client, environment, tiny_in_catalogue):
+    def run(stop: StopFlag | None = None) -> ExitCode:
+        return work_on(client, client.claim(), environment, stop or StopFlag())
+
+    return run
+
+
+def start_process(environment: RunEnvironment, tiny_model: Path, log: Path) -> subprocess.Popen[bytes]:
+    variables = {
+        "LORA_BROKER_URL": environment.broker_url,
+        "LORA_RUN_ID": environment.run_id,
+        "LORA_RUN_TOKEN": environment.run_token,
+        "LORA_FENCE_TOKEN": str(environment.fence_token),
+        "LORA_WORK_DIR": str(environment.work_dir),
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+    }
+    command = [sys.executable, "-c", WORKER, str(tiny_model)]
+    with log.open("wb") as output:
+        return subprocess.Popen(command, env=os.environ | variables, stdout=output, stderr=subprocess.STDOUT)
+
+
+def test_a_run_succeeds_and_every_token_is_on_the_books(configured, run_here) -> None:
+    assert run_here() == ExitCode.SUCCEEDED
+    finish = configured.finishes[0]
+    assert (finish["outcome"], finish["error"]) == ("succeeded", None)
+    assert finish["progress"]["step"] == finish["progress"]["total_steps"] == 18
+    assert configured.total("tokens") == 3 * TOKENS_OF_AN_EPOCH
+    adapter = load(configured.adapter)
+    assert all(name.startswith("base_model.model.model.layers.") for name in adapter)
+    assert configured.requests.index("PUT adapter") < configured.requests.index("POST finish")
+
+
+def test_nothing_stays_in_the_spool_or_among_the_uploads(configured, run_here, environment) -> None:
+    run_here()
+    assert list((environment.work_dir / "spool").iterdir()) == []
+    assert list((environment.work_dir / "uploads").iterdir()) == []
+
+
+def test_training_goes_on_while_the_broker_is_away(configured, run_here) -> None:
+    def come_back_after_training(name: str) -> bool:
+        return name == "PUT adapter"
+
+    configured.away_for = {"heartbeats", "checkpoints", "adapter"}
+    original = configured.handle
+
+    def handle(request) -> None:
+        if request.path.endswith("/adapter"):
+            configured.away_for = set()
+        original(request)
+
+    configured.handle = handle
+    assert run_here() == ExitCode.SUCCEEDED
+    assert configured.total("tokens") == 3 * TOKENS_OF_AN_EPOCH
+
+
+@pytest.mark.parametrize("reason", ["pause", "out_of_balance", "cancel"])
+def test_a_stop_command_ends_the_run_with_a_checkpoint_unless_it_is_cancelled(configured, run_here, reason) -> None:
+    configured.stop_reason = reason
+    configured.config |= {"save_steps": 1000, "epochs": 1000}
+    assert run_here() == ExitCode.STOPPED
+    assert configured.finishes[0]["outcome"] == "stopped"
+    assert configured.adapter is None
+    if reason == "cancel":
+        assert configured.checkpoint is None
+    elif configured.finishes[0]["progress"] is not None:
+        assert configured.checkpoint[0] == configured.finishes[0]["progress"]["step"]
+
+
+def test_the_next_attempt_goes_on_from_the_uploaded_checkpoint(configured, run_here, environment, client) -> None:
+    configured.config |= {"save_steps": 1, "epochs": 40}
+    stop = StopFlag()
+    original = configured.on_heartbeats
+
+    def stop_at_step_three(said):
+        if (said["progress"] or {}).get("step", 0) >= 3:
+            configured.stop_reason = "pause"
+        return original(said)
+
+    configured.on_heartbeats = stop_at_step_three
+    assert run_here(stop) == ExitCode.STOPPED
+    first_steps = configured.finishes[0]["progress"]["step"]
+    assert configured.checkpoint[0] == first_steps
+
+    configured.on_heartbeats, configured.stop_reason, configured.finishes = original, None, []
+    assert run_here() == ExitCode.SUCCEEDED
+    assert configured.total("tokens") == 40 * TOKENS_OF_AN_EPOCH
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "field"),
+    [({"lora_rank": 0}, "bad_config", "lora_rank"), ({"target_modules": ["nope"]}, "bad_input", "target_modules")],
+)
+def test_a_bad_configuration_fails_with_its_field(configured, run_here, change, code, field) -> None:
+    configured.config |= change
+    assert run_here() == ExitCode.BAD_INPUT
+    error = configured.finishes[0]["error"]
+    assert error["code"] == code
+    assert error["message"].startswith(field)
+
+
+def test_a_path_as_base_model_is_refused_under_the_broker(configured, client, environment, tiny_model) -> None:
+    configured.config |= {"base_model": str(tiny_model)}
+    assert work_on(client, client.claim(), environment, StopFlag()) == ExitCode.BAD_INPUT
+    assert "not in the catalogue" in configured.finishes[0]["error"]["message"]
+
+
+def test_an_unforeseen_failure_is_told_to_the_broker(configured, run_here, monkeypatch, capsys) -> None:
+    def fail(*_args: object, **_named: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("trainer.assigned_training.run_training", fail)
+    assert run_here() == ExitCode.FAILED
+    assert configured.finishes[0]["error"] == {"code": "internal_error", "message": "ZeroDivisionError: oh"}
+    assert "Traceback" in capsys.readouterr().out
+
+
+def test_an_adapter_that_is_refused_makes_the_run_fail(configured, run_here) -> None:
+    original = configured.store
+    configured.store = lambda request, name, body: (
+        (413, b'{"detail": "too large"}') if name == "adapter" else original(request, name, body)
+    )
+    assert run_here() == ExitCode.FAILED
+    assert configured.finishes[0]["error"]["code"] == "broker_refused"
+
+
+def test_a_killed_run_is_billed_to_its_last_heartbeat_and_the_next_attempt_finishes(
+    configured, environment, tiny_model, tmp_path
+) -> None:
+    configured.config |= {"save_steps": 20, "epochs": 60}
+    process = start_process(environment, tiny_model, tmp_path / "first.log")
+    configured.wait_for(lambda: configured.checkpoint is not None and configured.checkpoint[0] >= 40)
+    process.kill()
+    process.wait()
+    assert process.returncode == -signal.SIGKILL
+    assert configured.finishes == []
+    billed = configured.total("tokens")
+    assert 0 < billed < 60 * TOKENS_OF_AN_EPOCH
+
+    configured.run_id, configured.fence, configured.events = "run_2", 4, {}
+    step = configured.checkpoint[0]
+    second = replace(environment, run_id="run_2", fence_token=4, work_dir=tmp_path / "second")
+    second.work_dir.mkdir()
+    assert start_process(second, tiny_model, tmp_path / "second.log").wait(120) == ExitCode.SUCCEEDED
+    assert f"training from step {step} to 360" in (tmp_path / "second.log").read_text()
+    assert configured.adapter is not None
+    assert 0 < configured.total("tokens") < 60 * TOKENS_OF_AN_EPOCH
+
+
+def test_sigterm_writes_and_uploads_a_checkpoint(configured, environment, tiny_model, tmp_path) -> None:
+    configured.config |= {"save_steps": 100_000, "epochs": 10_000}
+    process = start_process(environment, tiny_model, tmp_path / "run.log")
+    configured.wait_for(lambda: configured.heartbeats and configured.heartbeats[-1]["progress"])
+    process.terminate()
+    assert process.wait(60) == ExitCode.PREEMPTED
+    finish = configured.finishes[0]
+    assert finish["outcome"] == "preempted"
+    step, content = configured.checkpoint
+    assert step == finish["progress"]["step"]
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        facts = json.load(tar.extractfile("state.json"))
+    assert facts["counters"]["step"] == step
+    assert facts["counters"]["tokens"] == configured.total("tokens")
+
+
+def test_a_stale_fence_stops_the_process_at_once(configured, environment, tiny_model, tmp_path) -> None:
+    configured.config |= {"epochs": 10_000}
+    process = start_process(environment, tiny_model, tmp_path / "run.log")
+    configured.wait_for(lambda: configured.heartbeats and configured.heartbeats[-1]["progress"])
+    configured.fence = 4
+    assert process.wait(30) == ExitCode.FENCED_OFF
+    assert configured.finishes == []
+
+
+def test_heartbeats_begin_before_torch_is_loaded(configured, environment, tiny_model, tmp_path) -> None:
+    """The first beat goes out when the claim is answered, and GPU-seconds are counted while the model loads."""
+    process = start_process(environment, tiny_model, tmp_path / "run.log")
+    assert process.wait(120) == ExitCode.SUCCEEDED
+    first = next(index for index, request in enumerate(configured.requests) if request == "POST heartbeats")
+    assert first <= configured.requests.index("GET dataset")
+    assert any(beat["usage"] and beat["progress"] is None for beat in configured.heartbeats)
