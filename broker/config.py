@@ -1,6 +1,8 @@
 """Settings of the service, read from `BROKER_*` environment variables."""
 
 import secrets
+import shlex
+import sys
 from pathlib import Path
 
 from pydantic import Field
@@ -28,6 +30,7 @@ class Settings(BaseSettings):
     local_slots: int = Field(default=1, ge=0, description="Runs at one time on this machine; 0: no local engine.")
     local_sku: str = "cpu"
     local_pool: str = "local"
+    trainer_command: str | None = Field(default=None, description="What starts a run; default: this Python's trainer.")
 
     cycle_seconds: float = Field(default=1.0, gt=0, description="Longest time between two scheduling cycles.")
     heartbeat_seconds: float = Field(default=2.0, gt=0)
@@ -43,6 +46,12 @@ class Settings(BaseSettings):
     @property
     def worker_url(self) -> str:
         return self.public_url or f"http://{self.host}:{self.port}"
+
+    @property
+    def trainer_argv(self) -> list[str]:
+        if self.trainer_command is not None:
+            return shlex.split(self.trainer_command)
+        return [sys.executable, "-m", "trainer.cli", "run"]
 
     @property
     def admin_key_path(self) -> Path:

@@ -9,14 +9,14 @@ from trainer.console import PlainLines, ProgressBar
 from trainer.errors import ExitCode
 from trainer.recipe import TrainingResult
 from trainer.session import FinishedTraining, run_training
-from trainer.stop import StopFlag, StopReason, stop_on_signals
+from trainer.stop import StopFlag, StopReason, stopping_on_signals
 
 
 def train_alone(config: TrainingConfig, source: BaseModelSource, dataset: ParsedRows, console: Console) -> ExitCode:
     """Train, show how it goes, and say where the adapter is or how to go on. Raises: TrainerError."""
     stop = StopFlag()
-    stop_on_signals(stop)
-    finished = _train_and_show(config, source, dataset, console, stop)
+    with stopping_on_signals(stop):
+        finished = _train_and_show(config, source, dataset, console, stop)
     result = finished.result
     if finished.adapter is not None:
         console.print(f"{result.tokens} tokens in {result.steps} steps\nadapter: {finished.adapter}")

@@ -1,7 +1,8 @@
 """Asking a run to stop: by signal, or by a command of the broker. The recipe looks at the flag before every step."""
 
 import signal
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from types import FrameType
 
@@ -15,10 +16,9 @@ class StopReason(StrEnum):
 
 
 class StopFlag:
-    """Set once; the first reason stands."""
+    """Set once; the first reason stands. No lock: a signal may come while the main thread would be holding it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._reason: StopReason | None = None
 
     @property
@@ -26,20 +26,26 @@ class StopFlag:
         return self._reason
 
     def request(self, reason: StopReason) -> None:
-        with self._lock:
-            self._reason = self._reason or reason
+        self._reason = self._reason or reason
 
 
-def stop_on_signals(stop: StopFlag) -> None:
-    """SIGTERM and Ctrl-C end the run after the step in hand; a second Ctrl-C ends it at once."""
+@contextmanager
+def stopping_on_signals(stop: StopFlag) -> Iterator[None]:
+    """Within the block SIGTERM and Ctrl-C end the run after the step in hand; a second Ctrl-C ends it at once."""
 
     def on_terminate(_number: int, _frame: FrameType | None) -> None:
-        # Not StopFlag.request: the main thread may be inside it, holding its lock, when the signal arrives.
-        stop._reason = stop._reason or StopReason.PREEMPTED  # noqa: SLF001
+        stop.request(StopReason.PREEMPTED)
 
     def on_interrupt(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        stop._reason = stop._reason or StopReason.INTERRUPTED  # noqa: SLF001
+        stop.request(StopReason.INTERRUPTED)
 
-    signal.signal(signal.SIGTERM, on_terminate)
-    signal.signal(signal.SIGINT, on_interrupt)
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, on_terminate),
+        signal.SIGINT: signal.signal(signal.SIGINT, on_interrupt),
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

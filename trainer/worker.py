@@ -14,7 +14,7 @@ from trainer.log import write_line
 from trainer.meter import Meter
 from trainer.retry import keep_trying
 from trainer.spool import UsageSpool
-from trainer.stop import StopFlag, StopReason, stop_on_signals
+from trainer.stop import StopFlag, StopReason, stopping_on_signals
 from trainer.uploads import CheckpointUploads
 
 if TYPE_CHECKING:
@@ -37,12 +37,9 @@ class Ending:
 def run_worker() -> ExitCode:
     """One run from claim to finish; never raises for what the protocol foresees."""
     stop = StopFlag()
-    stop_on_signals(stop)
     try:
-        environment = read_run_environment()
-        client = BrokerClient(environment)
-        assignment = keep_trying(client.claim, wanted=lambda: stop.reason is None)
-        return work_on(client, assignment, environment, stop)
+        with stopping_on_signals(stop):
+            return claim_and_work(stop)
     except FencedOff as error:
         write_line(f"fenced off, stopping: {error}")
         return ExitCode.FENCED_OFF
@@ -52,6 +49,13 @@ def run_worker() -> ExitCode:
     except TrainerError as error:
         write_line(str(error))
         return error.exit_code
+
+
+def claim_and_work(stop: StopFlag) -> ExitCode:
+    environment = read_run_environment()
+    client = BrokerClient(environment)
+    assignment = keep_trying(client.claim, wanted=lambda: stop.reason is None)
+    return work_on(client, assignment, environment, stop)
 
 
 def work_on(client: BrokerClient, assignment: RunAssignment, environment: RunEnvironment, stop: StopFlag) -> ExitCode:

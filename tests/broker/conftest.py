@@ -1,0 +1,87 @@
+"""Real PostgreSQL from the real migrations: one server a session, one database a test, cloned from a template."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from fastapi import FastAPI
+
+from broker.app import create_app
+from broker.boot import DatabaseUrls, migrate_database, prepare
+from broker.config import Settings
+from broker.embedded import EmbeddedServer, start_embedded_server
+from broker.system import System, open_system
+from tests.broker.factories import Api
+
+NUMBERS = itertools.count(1)
+START = datetime(2026, 11, 10, 4, 0, tzinfo=UTC)
+
+
+class ManualClock:
+    """A clock that only the test moves."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self.now = start
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **duration: float) -> None:
+        self.now += timedelta(**duration)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    server = start_embedded_server(tmp_path_factory.mktemp("server"))
+    with psycopg.connect(server.owner_url("postgres"), autocommit=True) as connection:
+        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+            connection.execute(f"ALTER SYSTEM SET {setting}".encode())
+        connection.execute("SELECT pg_reload_conf()")
+    migrate_database(DatabaseUrls(server.app_url(), server.owner_url()))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def urls(server: EmbeddedServer) -> Iterator[DatabaseUrls]:
+    """A fresh database with the schema and nothing else in it."""
+    name = f"test_{next(NUMBERS)}"
+    with psycopg.connect(server.owner_url("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE broker".encode())
+    yield DatabaseUrls(server.app_url(name), server.owner_url(name))
+    with psycopg.connect(server.owner_url("postgres"), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(data_dir=tmp_path_factory.mktemp("data"), local_slots=0)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def system(settings: Settings, urls: DatabaseUrls, clock: ManualClock) -> AsyncIterator[System]:
+    """The opened system, rate cards published, the clock in the test's hands."""
+    prepared = await prepare(settings, urls)
+    await prepared.database.close()
+    system = open_system(settings, urls.app, clock=clock)
+    yield system
+    await system.database.close()
+
+
+@pytest.fixture
+def app(system: System) -> FastAPI:
+    return create_app(system)
+
+
+@pytest.fixture
+async def api(app: FastAPI, settings: Settings) -> AsyncIterator[Api]:
+    """The administrator at the API."""
+    async with Api.connect(app, settings.admin_key_path.read_text().strip()) as api:
+        yield api
