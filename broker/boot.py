@@ -43,7 +43,7 @@ def migrate_database(urls: DatabaseUrls) -> None:
     """Raises: MissingMigrationUrl."""
     if urls.owner is None:
         raise MissingMigrationUrl(
-            "set BROKER_MIGRATION_DATABASE_URL to the URL of the tables' owner; BROKER_DATABASE_URL is the application's"
+            "set BROKER_MIGRATION_DATABASE_URL to the URL of the tables' owner beside BROKER_DATABASE_URL"
         )
     migrate(urls.owner)
 

@@ -140,4 +140,3 @@ class Daemon:
         async with self.system.work() as work:
             before = work.now - IDEMPOTENCY_KEYS_KEPT
             await work.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < before))
-

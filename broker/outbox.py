@@ -80,4 +80,3 @@ async def mark_failed(session: AsyncSession, message_id: int, error: str, *, now
         .where(OutboxMessage.id == message_id)
         .values(failures=OutboxMessage.failures + 1, last_error=error[:2000], not_before=now + delay)
     )
-

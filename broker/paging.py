@@ -1,26 +1,22 @@
 """Keyset paging over ids, newest first: an id is a ULID, so its order is the order of making."""
 
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Select
+from sqlalchemy import Select, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped
 
+from broker.database import Base
 
-class HasId(Protocol):
-    id: Mapped[str]
-
-
-Row = TypeVar("Row", bound=HasId)
+Row = TypeVar("Row", bound=Base)
 
 
 async def fetch_page(
-    session: AsyncSession, query: Select[tuple[Row]], table: type[Row], *, limit: int, cursor: str | None
+    session: AsyncSession, query: Select[Row], table: type[Row], *, limit: int, cursor: str | None
 ) -> tuple[list[Row], str | None]:
     """The rows of one page and the cursor of the next. One query."""
-    key: Any = table.id
+    key: Any = inspect(table).primary_key[0]
     if cursor is not None:
         query = query.where(key < cursor)
     rows = list((await session.scalars(query.order_by(key.desc()).limit(limit + 1))).all())
     page = rows[:limit]
-    return page, page[-1].id if len(rows) > limit else None
+    return page, getattr(page[-1], key.name) if len(rows) > limit else None

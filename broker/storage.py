@@ -50,9 +50,7 @@ class FolderStorage:
             await asyncio.to_thread(aside.unlink, missing_ok=True)
         return stored
 
-    async def _write_aside(
-        self, key: str, aside: Path, chunks: AsyncIterator[bytes], max_bytes: int
-    ) -> StoredObject:
+    async def _write_aside(self, key: str, aside: Path, chunks: AsyncIterator[bytes], max_bytes: int) -> StoredObject:
         digest, size_bytes = hashlib.sha256(), 0
         with aside.open("wb") as file:
             async for chunk in chunks:

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,13 @@ class StepPlan:
         return step % self.steps_per_epoch == 0
 
     def rows_of(self, step: int) -> list[int]:
-        order = list(range(self.rows))
-        random.Random(f"{self.seed}/{self.epoch_of(step)}").shuffle(order)  # noqa: S311 - an order, not a secret
+        order = shuffle_rows(self.rows, self.seed, self.epoch_of(step))
         start = step % self.steps_per_epoch * self.batch_size
         return order[start : start + self.batch_size]
+
+
+@lru_cache(maxsize=2)  # the epoch in hand; shuffling anew for each step would show on large data
+def shuffle_rows(rows: int, seed: int, epoch: int) -> list[int]:
+    order = list(range(rows))
+    random.Random(f"{seed}/{epoch}").shuffle(order)  # noqa: S311 - an order, not a secret
+    return order

@@ -18,9 +18,7 @@ MAX_ADAPTER_BYTES = 8 * 1024**3
 MAX_HEADER_BYTES = 100 * 1024 * 1024
 
 
-async def receive_adapter(
-    work: Work, run_id: str, chunks: AsyncIterator[bytes], sha256: str
-) -> tuple[str, int]:
+async def receive_adapter(work: Work, run_id: str, chunks: AsyncIterator[bytes], sha256: str) -> tuple[str, int]:
     """Keep an uploaded adapter file aside, before any lock is taken: its storage key and size.
 
     Raises: ChecksumMismatch, InvalidRequest.
@@ -91,7 +89,7 @@ async def find_adapter_of_job(work: Work, job_id: str) -> Adapter | None:
     return (await work.session.scalars(select(Adapter).where(Adapter.job_id == job_id))).one_or_none()
 
 
-def select_finished() -> Select[tuple[Adapter]]:
+def select_finished() -> Select[Adapter]:
     """Adapters of jobs that succeeded; one of a job under way may still be replaced."""
     return select(Adapter).join(Job, Job.id == Adapter.job_id).where(Job.status == JobStatus.SUCCEEDED.value)
 

@@ -61,7 +61,9 @@ class InvoiceOut(BaseModel):
     month: str | None = Field(description="Billing month of a usage invoice.", examples=["2026-11"])
     status: Literal["draft", "open", "paid"] = Field(description="A draft may still change.", examples=["open"])
     total: MoneyOut = Field(description="Sum of the lines.", examples=[{"amount": "2600.00", "currency": "CNY"}])
-    finalized_at: datetime | None = Field(description="When it got its number (UTC).", examples=["2026-12-01T02:00:00Z"])
+    finalized_at: datetime | None = Field(
+        description="When it got its number (UTC).", examples=["2026-12-01T02:00:00Z"]
+    )
     paid_at: datetime | None = Field(description="When it was marked as paid (UTC).", examples=["2026-12-05T02:00:00Z"])
     created_at: datetime = created_at_field()
 

@@ -213,4 +213,3 @@ async def close_months(work: Work) -> list[Invoice]:
         if await _find_usage_invoice(work, contract_id, month) is None:
             drafted.append(await draft_usage_invoice(work, contract_id, month))
     return drafted
-

@@ -23,7 +23,6 @@ DEFAULT_OVERAGE = {
 }
 
 
-
 @dataclass(frozen=True)
 class ContractTerms:
     """One contract with the rate card it was signed on. Money in micro-yuan."""

@@ -29,9 +29,7 @@ async def create_contract(work: AdminWork, body: ContractIn) -> SignedContractOu
         overage=body.overage,
         monthly_budget_micros=None if budget is None else Money.from_decimal(budget).micros,
     )
-    return SignedContractOut(
-        **ContractOut.of(signed.terms).model_dump(), advance_invoice_id=signed.advance_invoice_id
-    )
+    return SignedContractOut(**ContractOut.of(signed.terms).model_dump(), advance_invoice_id=signed.advance_invoice_id)
 
 
 @router.get("")

@@ -16,7 +16,9 @@ from pricing.plans import PlanName
 
 class ContractIn(RequestBody):
     customer_id: str = Field(description="Whose contract it is.", examples=["cus_01k"])
-    plan: PlanName = Field(description="on_demand, prepaid (from 500 GPU-hours), long_term (from 2000).", examples=["prepaid"])
+    plan: PlanName = Field(
+        description="on_demand, prepaid (from 500 GPU-hours), long_term (from 2000).", examples=["prepaid"]
+    )
     committed_gpu_hours: int = Field(
         default=0, ge=0, le=100_000_000, description="Contracted volume in GPU-hours.", examples=[500]
     )

@@ -31,7 +31,9 @@ async def publish_rate_cards(work: Work, cards: dict[str, RateCard]) -> None:
             )
             work.session.add(row)
         elif published[version] != document:
-            raise RateCardChanged(f"rate card {version} was published with other prices; give the new ones a new version")
+            raise RateCardChanged(
+                f"rate card {version} was published with other prices; give the new ones a new version"
+            )
 
 
 async def rate_card_on(work: Work, day: date) -> RateCard:
@@ -55,7 +57,10 @@ async def create_contract(
     overage: Overage | None,
     monthly_budget_micros: int | None,
 ) -> ContractTerms:
-    """Write one contract at the prices in force on its first day. Raises: NotFound, CommitmentRefused, InvalidRequest."""
+    """Write one contract at the prices in force on its first day.
+
+    Raises: NotFound, CommitmentRefused, InvalidRequest.
+    """
     await get_customer(work, customer_id)
     zone = work.settings.time_zone
     card = await rate_card_on(work, starts_at.astimezone(ZoneInfo(zone)).date())

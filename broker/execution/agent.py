@@ -120,4 +120,3 @@ class PoolAgent:
         for task in list(self.stopping.values()):
             task.cancel()
         await asyncio.gather(*self.stopping.values(), return_exceptions=True)
-

@@ -69,9 +69,7 @@ class HeartbeatOut(BaseModel):
     reason: Literal["cancel", "pause", "out_of_balance"] | None = Field(
         description="Why it must stop.", examples=["pause"]
     )
-    acknowledged_sequence: int = Field(
-        description="Every interval up to this one is stored; -1: none.", examples=[4]
-    )
+    acknowledged_sequence: int = Field(description="Every interval up to this one is stored; -1: none.", examples=[4])
 
 
 class RunErrorIn(RequestBody):

@@ -47,9 +47,7 @@ async def claim(work: Work, run_id: str, fence_token: int) -> RunAssignmentOut:
         gpus=held.run.gpus,
         config=held.job.config,
         heartbeat_seconds=work.settings.heartbeat_seconds,
-        dataset=DownloadOut(
-            url=f"/v1/runs/{run_id}/dataset", sha256=dataset.sha256, size_bytes=dataset.size_bytes
-        ),
+        dataset=DownloadOut(url=f"/v1/runs/{run_id}/dataset", sha256=dataset.sha256, size_bytes=dataset.size_bytes),
         checkpoint=_describe_checkpoint(run_id, checkpoint),
         next_sequence=held.run.acknowledged_sequence + 1,
     )
@@ -155,9 +153,7 @@ async def _enter_checkpoint(work: Work, held: HeldRun, checkpoint: Checkpoint) -
     return checkpoint
 
 
-async def store_adapter(
-    work: Work, run_id: str, fence_token: int, chunks: AsyncIterator[bytes], sha256: str
-) -> int:
+async def store_adapter(work: Work, run_id: str, fence_token: int, chunks: AsyncIterator[bytes], sha256: str) -> int:
     """Keep and enter a run's adapter: its size. Raises: NotFound, StaleFenceToken, ChecksumMismatch, InvalidRequest."""
     key, size_bytes = await adapters.receive_adapter(work, run_id, chunks, sha256)
     held = await hold_run(work, run_id, fence_token)

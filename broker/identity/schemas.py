@@ -25,9 +25,7 @@ class CustomerOut(BaseModel):
 
 class ProjectIn(RequestBody):
     name: str = NAME
-    customer_id: str | None = Field(
-        default=None, description="Needed with a staff key only.", examples=["cus_01k"]
-    )
+    customer_id: str | None = Field(default=None, description="Needed with a staff key only.", examples=["cus_01k"])
 
 
 class ProjectOut(BaseModel):
@@ -43,7 +41,9 @@ class ProjectOut(BaseModel):
 class ApiKeyIn(RequestBody):
     name: str = NAME
     expires_at: AwareDatetime | None = Field(
-        default=None, description="From when on the key is refused (UTC); null: never.", examples=["2027-01-01T00:00:00Z"]
+        default=None,
+        description="From when on the key is refused (UTC); null: never.",
+        examples=["2027-01-01T00:00:00Z"],
     )
 
 

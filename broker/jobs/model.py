@@ -48,9 +48,7 @@ JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.CANCELLED: frozenset(),
 }
 
-RUN_ENDS = frozenset(
-    {RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.STOPPED, RunStatus.PREEMPTED, RunStatus.LOST}
-)
+RUN_ENDS = frozenset({RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.STOPPED, RunStatus.PREEMPTED, RunStatus.LOST})
 RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
     RunStatus.STARTING: frozenset({RunStatus.RUNNING, RunStatus.LOST, RunStatus.FAILED, RunStatus.PREEMPTED}),
     RunStatus.RUNNING: RUN_ENDS,

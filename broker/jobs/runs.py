@@ -113,9 +113,7 @@ async def renew_lease(work: Work, held: HeldRun) -> None:
     await ledger.renew_hold(work, held.job.id)
 
 
-async def end_run(
-    work: Work, held: HeldRun, outcome: RunStatus, error: dict[str, Any] | None = None
-) -> None:
+async def end_run(work: Work, held: HeldRun, outcome: RunStatus, error: dict[str, Any] | None = None) -> None:
     """End a run once and decide what becomes of its job. Ending it again the same way changes nothing.
 
     Raises: IllegalTransition.
@@ -128,7 +126,9 @@ async def end_run(
     after = decide_after_run(outcome, stop, attempts=held.job.attempts, max_attempts=work.settings.max_attempts)
     set_status(work, held.job, after.status)
     held.job.stop_requested = None
-    held.job.error = (error or {"code": outcome.value, "message": after.explanation}) if after.status == JobStatus.FAILED else None
+    held.job.error = (
+        (error or {"code": outcome.value, "message": after.explanation}) if after.status == JobStatus.FAILED else None
+    )
     record_event(
         work,
         held.job,
@@ -182,5 +182,3 @@ async def find_last_checkpoint(work: Work, job_id: str) -> Checkpoint | None:
 async def list_checkpoints(work: Work, job_id: str) -> list[Checkpoint]:
     query = select(Checkpoint).where(Checkpoint.job_id == job_id).order_by(Checkpoint.id.desc())
     return list((await work.session.scalars(query)).all())
-
-

@@ -23,7 +23,9 @@ class JobIn(RequestBody):
     contract_id: str | None = Field(
         default=None, description="Needed only where several contracts are in force.", examples=["con_01k"]
     )
-    project_id: str | None = Field(default=None, description="For reports and the adapter's name.", examples=["prj_01k"])
+    project_id: str | None = Field(
+        default=None, description="For reports and the adapter's name.", examples=["prj_01k"]
+    )
     queue: str | None = Field(default=None, description="Default: the plan's own queue.", examples=["standard"])
     max_cost: Decimal | None = Field(
         default=None,
@@ -73,7 +75,8 @@ class JobOut(BaseModel):
     used_gpu_hours: str = Field(description="The same in GPU-hours, to four places.", examples=["0.0264"])
     used_tokens: int = Field(description="Tokens metered so far.", examples=[12840])
     cost: MoneyOut = Field(
-        description="Cost of the usage so far at the contract's rates.", examples=[{"amount": "1.30", "currency": "CNY"}]
+        description="Cost of the usage so far at the contract's rates.",
+        examples=[{"amount": "1.30", "currency": "CNY"}],
     )
     max_cost: MoneyOut | None = Field(description="Its cap.", examples=[{"amount": "38.20", "currency": "CNY"}])
     error: dict[str, Any] | None = Field(description="Why it failed.", examples=[{"code": "out_of_memory"}])

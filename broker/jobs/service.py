@@ -96,9 +96,7 @@ def _check_max_cost(terms: ContractTerms, quote: Quote, max_cost: Money | None) 
         )
 
 
-def _new_job(
-    work: Work, job_id: str, request: JobRequest, quote: Quote, terms: ContractTerms, queue: str
-) -> Job:
+def _new_job(work: Work, job_id: str, request: JobRequest, quote: Quote, terms: ContractTerms, queue: str) -> Job:
     return Job(
         id=job_id,
         customer_id=request.customer_id,
@@ -135,7 +133,10 @@ async def is_live(work: Work, job_id: str) -> bool:
 
 
 async def lock_job(work: Work, job_id: str) -> Job:
-    """The job, locked. Every change of a job or its runs takes this lock first, then the contract's. Raises: NotFound."""
+    """The job, locked. Every change of a job or its runs takes this lock first, then the contract's.
+
+    Raises: NotFound.
+    """
     job = await work.session.get(Job, job_id, with_for_update={"key_share": True}, populate_existing=True)
     if job is None:
         raise errors.NotFound("job", job_id)
@@ -172,7 +173,10 @@ async def cancel_job(work: Work, job_id: str) -> Job:
 
 
 async def pause_job(work: Work, job_id: str) -> Job:
-    """Take a job out of the queue, or stop its run after a checkpoint; its hold stays. Raises: NotFound, IllegalTransition."""
+    """Take a job out of the queue, or stop its run after a checkpoint; its hold stays.
+
+    Raises: NotFound, IllegalTransition.
+    """
     job = await lock_job(work, job_id)
     if JobStatus(job.status) in HOLDS_DEVICES:
         await _request_stop(work, job, StopReason.PAUSE)
@@ -193,7 +197,10 @@ async def _request_stop(work: Work, job: Job, reason: StopReason) -> None:
 
 
 async def resume_job(work: Work, job_id: str) -> Job:
-    """Put a paused job back into its queue; it goes on from its last checkpoint. Raises: NotFound, IllegalTransition."""
+    """Put a paused job back into its queue; it goes on from its last checkpoint.
+
+    Raises: NotFound, IllegalTransition.
+    """
     job = await lock_job(work, job_id)
     set_status(work, job, JobStatus.QUEUED)
     job.stop_requested = None

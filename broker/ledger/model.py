@@ -23,8 +23,11 @@ METER_UNITS = (Unit.GPU_SECONDS, Unit.TOKENS)
 
 
 class AccountKind(StrEnum):
-    """ISSUED feeds grants, UNCOMMITTED is usage outside any grant, BUDGET_ISSUED feeds a month's budget,
-    OVER_BUDGET is usage that had happened when the budget was gone; then what is held and what is used."""
+    """Where units come from, where they wait, where they end.
+
+    ISSUED feeds grants, UNCOMMITTED is usage outside any grant, BUDGET_ISSUED feeds a month's budget, OVER_BUDGET is
+    usage that had happened when the budget was gone.
+    """
 
     ISSUED = "issued"
     GRANTED = "granted"
@@ -36,9 +39,7 @@ class AccountKind(StrEnum):
     USED = "used"
 
 
-SOURCES = frozenset(
-    {AccountKind.ISSUED, AccountKind.UNCOMMITTED, AccountKind.BUDGET_ISSUED, AccountKind.OVER_BUDGET}
-)
+SOURCES = frozenset({AccountKind.ISSUED, AccountKind.UNCOMMITTED, AccountKind.BUDGET_ISSUED, AccountKind.OVER_BUDGET})
 
 
 class HoldState(StrEnum):
@@ -111,7 +112,11 @@ def compute_captured_micros(legs: Iterable[LegState], *, billable_only: bool) ->
     Charging an interval the difference of two such totals leaves no rounding behind in a job's sum.
     """
     exact = sum(
-        (_price(leg, leg.captured) for leg in legs if leg.unit_price is not None and (leg.billable or not billable_only)),
+        (
+            _price(leg, leg.captured)
+            for leg in legs
+            if leg.unit_price is not None and (leg.billable or not billable_only)
+        ),
         Fraction(0),
     )
     return Money.from_exact(exact).micros

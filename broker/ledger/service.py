@@ -95,7 +95,9 @@ async def place_hold(
     month = billing_month(work.now, terms.time_zone)
     legs = await _plan_gpu_legs(work, terms, gpu_seconds, refuse=True)
     legs += await _plan_token_legs(work, terms, tokens)
-    legs += await _plan_money_legs(work, terms, month, compute_hold_micros([leg.as_state() for leg in legs]), refuse=True)
+    legs += await _plan_money_legs(
+        work, terms, month, compute_hold_micros([leg.as_state() for leg in legs]), refuse=True
+    )
     hold = Hold(
         id=work.new_id("hol"),
         customer_id=terms.customer_id,
@@ -131,14 +133,14 @@ async def _plan_gpu_legs(work: Work, terms: ContractTerms, gpu_seconds: int, *, 
             work, terms.id, terms.customer_id, Unit.GPU_SECONDS, AccountKind.GRANTED, grant_id=draw.grant_id
         )
         billable = not ahead[draw.grant_id]
-        legs.append(
-            NewLeg(Unit.GPU_SECONDS, account_id, draw.gpu_seconds, draw.unit_price, billable, draw.grant_id)
-        )
+        legs.append(NewLeg(Unit.GPU_SECONDS, account_id, draw.gpu_seconds, draw.unit_price, billable, draw.grant_id))
     if burnt.shortfall_gpu_seconds:
         account_id = await accounts.open_account(
             work, terms.id, terms.customer_id, Unit.GPU_SECONDS, AccountKind.UNCOMMITTED
         )
-        legs.append(NewLeg(Unit.GPU_SECONDS, account_id, burnt.shortfall_gpu_seconds, terms.gpu_hour_price, billable=True))
+        legs.append(
+            NewLeg(Unit.GPU_SECONDS, account_id, burnt.shortfall_gpu_seconds, terms.gpu_hour_price, billable=True)
+        )
     return legs
 
 
@@ -166,9 +168,7 @@ async def _plan_token_legs(work: Work, terms: ContractTerms, tokens: int) -> lis
     return [NewLeg(Unit.TOKENS, account_id, tokens, terms.token_price, billable=True)]
 
 
-async def _plan_money_legs(
-    work: Work, terms: ContractTerms, month: str, micros: int, *, refuse: bool
-) -> list[NewLeg]:
+async def _plan_money_legs(work: Work, terms: ContractTerms, month: str, micros: int, *, refuse: bool) -> list[NewLeg]:
     """Take money from the month's budget; what has already happened beyond it is booked as over budget."""
     if micros == 0:
         return []
@@ -177,7 +177,7 @@ async def _plan_money_legs(
     if left < micros and refuse:
         needed, available = Money(micros).format_amount(), Money(left).format_amount()
         raise errors.BudgetExceeded(
-            f"The job may cost up to {needed}; {available} of {month}'s budget is left: raise it or choose a smaller job.",
+            f"The job may cost up to {needed}; {available} of {month}'s budget is left: choose a smaller job.",
             needed=needed,
             available=available,
         )
@@ -191,9 +191,7 @@ async def _plan_money_legs(
     return legs
 
 
-async def _add_legs(
-    work: Work, hold: Hold, legs: Sequence[NewLeg], *, first_position: int, kind: str
-) -> list[HoldLeg]:
+async def _add_legs(work: Work, hold: Hold, legs: Sequence[NewLeg], *, first_position: int, kind: str) -> list[HoldLeg]:
     rows, postings = [], []
     for position, leg in enumerate(legs, start=first_position):
         row = HoldLeg(
@@ -292,9 +290,7 @@ async def _draw(
     return taken
 
 
-async def _extend_hold(
-    work: Work, terms: ContractTerms, view: HoldView, unit: Unit, quantity: int
-) -> list[HoldLeg]:
+async def _extend_hold(work: Work, terms: ContractTerms, view: HoldView, unit: Unit, quantity: int) -> list[HoldLeg]:
     if unit == Unit.GPU_SECONDS:
         legs = await _plan_gpu_legs(work, terms, quantity, refuse=False)
     elif unit == Unit.TOKENS:
@@ -358,9 +354,7 @@ async def renew_hold(work: Work, job_id: str) -> None:
 async def renew_holds(work: Work, job_ids: Sequence[str]) -> None:
     expires_at = work.now + timedelta(seconds=work.settings.hold_seconds)
     await work.session.execute(
-        update(Hold)
-        .where(Hold.job_id.in_(job_ids), Hold.state == HoldState.PLACED.value)
-        .values(expires_at=expires_at)
+        update(Hold).where(Hold.job_id.in_(job_ids), Hold.state == HoldState.PLACED.value).values(expires_at=expires_at)
     )
 
 
@@ -451,5 +445,3 @@ async def read_contract_balance(work: Work, contract_id: str) -> Balance:
         held_money=Money(total(Unit.MICRO_YUAN, AccountKind.HELD)),
         used_money=Money(total(Unit.MICRO_YUAN, AccountKind.USED)),
     )
-
-

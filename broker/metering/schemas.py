@@ -44,6 +44,4 @@ class UsageListOut(BaseModel):
 
 class UsageAcceptedOut(BaseModel):
     accepted: int = Field(description="Events taken, those known before included.", examples=[1])
-    acknowledged_sequence: int = Field(
-        description="Every interval up to this one is stored; -1: none.", examples=[0]
-    )
+    acknowledged_sequence: int = Field(description="Every interval up to this one is stored; -1: none.", examples=[0])

@@ -64,7 +64,9 @@ def resolve_config(raw: Mapping[str, Any]) -> tuple[TrainingConfig, BaseModelPro
     try:
         config = parse_training_config(raw)
     except ConfigInvalid as error:
-        raise _refuse([errors.FieldError(f"config.{found.field}", found.message) for found in error.problems]) from error
+        raise _refuse(
+            [errors.FieldError(f"config.{found.field}", found.message) for found in error.problems]
+        ) from error
     paths = sorted(PATH_KEYS & raw.keys())
     if paths:
         cure = "leave it out: a job takes its data from dataset_id and keeps its own output folder"

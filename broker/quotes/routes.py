@@ -34,6 +34,4 @@ async def compare(
     """A month of equal runs on every plan, beside on-demand."""
     card = await rate_card_on(work, work.now.date())
     prices = compare_plans(card, gpu_seconds=gpu_hours * 3600, tokens=tokens, runs=runs)
-    return PlanComparisonListOut(
-        data=[PlanComparisonOut.of(price) for price in prices], rate_card_version=card.version
-    )
+    return PlanComparisonListOut(data=[PlanComparisonOut.of(price) for price in prices], rate_card_version=card.version)

@@ -25,8 +25,12 @@ class CostRowOut(BaseModel):
     gpu_seconds: int = Field(description="GPU-seconds used.", examples=[190])
     gpu_hours: str = Field(description="The same in GPU-hours, to four places.", examples=["0.0528"])
     tokens: int = Field(description="Tokens used.", examples=[25680])
-    gpu_cost: MoneyOut = Field(description="GPU-hours at their prices.", examples=[{"amount": "0.27", "currency": "CNY"}])
-    token_cost: MoneyOut = Field(description="Tokens at their prices.", examples=[{"amount": "2.31", "currency": "CNY"}])
+    gpu_cost: MoneyOut = Field(
+        description="GPU-hours at their prices.", examples=[{"amount": "0.27", "currency": "CNY"}]
+    )
+    token_cost: MoneyOut = Field(
+        description="Tokens at their prices.", examples=[{"amount": "2.31", "currency": "CNY"}]
+    )
     cost: MoneyOut = Field(description="Both.", examples=[{"amount": "2.58", "currency": "CNY"}])
     prepaid_applied: MoneyOut = Field(
         description="What grants that were bought ahead have paid.", examples=[{"amount": "0.27", "currency": "CNY"}]

@@ -50,7 +50,9 @@ async def read_snapshot(work: Work) -> ClusterSnapshot:
         busy[run.pool] += run.gpus
     return ClusterSnapshot(
         pools=tuple([_pool_state(pool, busy[pool.name]) for pool in await work.session.scalars(select(Pool))]),
-        queues=tuple([QueueState(row.name, row.priority, row.open) for row in await work.session.scalars(select(Queue))]),
+        queues=tuple(
+            [QueueState(row.name, row.priority, row.open) for row in await work.session.scalars(select(Queue))]
+        ),
         waiting=tuple(_waiting_job(job) for job in waiting),
         running=tuple(
             RunningJob(

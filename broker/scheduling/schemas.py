@@ -20,9 +20,7 @@ class QueueOut(BaseModel):
 
 
 class QueuePatch(RequestBody):
-    priority: int | None = Field(
-        default=None, ge=0, le=1_000_000, description="The higher goes first.", examples=[250]
-    )
+    priority: int | None = Field(default=None, ge=0, le=1_000_000, description="The higher goes first.", examples=[250])
     open: bool | None = Field(default=None, description="False: start nothing from it.", examples=[False])
 
 

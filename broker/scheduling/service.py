@@ -23,9 +23,7 @@ async def register_pool(work: Work, *, name: str, sku: str, engine: str, total_g
         "created_at": work.now,
     }
     kept = {"sku": sku, "engine": engine, "total_gpus": total_gpus}
-    await work.session.execute(
-        insert(Pool).values(row).on_conflict_do_update(index_elements=[Pool.name], set_=kept)
-    )
+    await work.session.execute(insert(Pool).values(row).on_conflict_do_update(index_elements=[Pool.name], set_=kept))
 
 
 async def create_dedicated_queue(work: Work, terms: ContractTerms) -> Queue:
@@ -44,7 +42,10 @@ async def create_dedicated_queue(work: Work, terms: ContractTerms) -> Queue:
 
 
 def resolve_queue(terms: ContractTerms, wanted: str | None) -> str:
-    """The queue a job enters: its plan's, or the standard queue where the customer asks for it. Raises: InvalidRequest."""
+    """The queue a job enters: its plan's, or the standard queue where the customer asks for it.
+
+    Raises: InvalidRequest.
+    """
     home = terms.home_queue
     if wanted is None or wanted == home:
         return home

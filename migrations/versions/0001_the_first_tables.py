@@ -50,7 +50,9 @@ def upgrade() -> None:
         sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
     )
-    op.create_index("ix_outbox_pending", "outbox", ["pool", "id"], unique=False, postgresql_where=sa.text("done_at IS NULL"))
+    op.create_index(
+        "ix_outbox_pending", "outbox", ["pool", "id"], unique=False, postgresql_where=sa.text("done_at IS NULL")
+    )
     op.create_table(
         "pools",
         sa.Column("name", sa.String(), nullable=False),
@@ -244,7 +246,11 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_invoices_customer_id"), "invoices", ["customer_id"], unique=False)
     op.create_index(
-        "uq_invoices_usage_month", "invoices", ["contract_id", "month"], unique=True, postgresql_where=sa.text("kind = 'usage'")
+        "uq_invoices_usage_month",
+        "invoices",
+        ["contract_id", "month"],
+        unique=True,
+        postgresql_where=sa.text("kind = 'usage'"),
     )
     op.create_table(
         "jobs",
@@ -517,7 +523,6 @@ def upgrade() -> None:
     op.create_index(op.f("ix_usage_events_job_id"), "usage_events", ["job_id"], unique=False)
 
 
-
 def downgrade() -> None:
 
     op.drop_index(op.f("ix_usage_events_job_id"), table_name="usage_events")
@@ -528,8 +533,12 @@ def downgrade() -> None:
     op.drop_index("ix_captures_contract_month", table_name="captures")
     op.drop_table("captures")
     op.drop_table("adapters")
-    op.drop_index("uq_runs_one_active_per_job", table_name="runs", postgresql_where=sa.text("status IN ('starting', 'running')"))
-    op.drop_index("ix_runs_active_lease", table_name="runs", postgresql_where=sa.text("status IN ('starting', 'running')"))
+    op.drop_index(
+        "uq_runs_one_active_per_job", table_name="runs", postgresql_where=sa.text("status IN ('starting', 'running')")
+    )
+    op.drop_index(
+        "ix_runs_active_lease", table_name="runs", postgresql_where=sa.text("status IN ('starting', 'running')")
+    )
     op.drop_table("runs")
     op.drop_index(op.f("ix_ledger_entries_transfer_id"), table_name="ledger_entries")
     op.drop_index(op.f("ix_ledger_entries_account_id"), table_name="ledger_entries")
@@ -568,4 +577,3 @@ def downgrade() -> None:
     op.drop_table("invoice_numbers")
     op.drop_table("idempotency_keys")
     op.drop_table("customers")
-

@@ -69,7 +69,9 @@ async def staff_key(api: Api, role: str) -> str:
     return str((await api.post("/api-keys", {"name": role, "role": role}, expect=201))["key"])
 
 
-async def sign_contract(api: Api, customer_id: str, *, plan: str = "on_demand", expect: int = 201, **fields: Any) -> Any:
+async def sign_contract(
+    api: Api, customer_id: str, *, plan: str = "on_demand", expect: int = 201, **fields: Any
+) -> Any:
     return await api.post("/contracts", {"customer_id": customer_id, "plan": plan, **fields}, expect=expect)
 
 

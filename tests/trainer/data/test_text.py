@@ -1,0 +1,46 @@
+"""Finding the rows on disk."""
+
+import json
+
+import pytest
+
+from trainer.data.text import read_text_dataset
+from trainer.errors import BadInput
+
+
+def test_every_file_of_the_folder_is_read_in_the_order_of_names(tiny_config, tmp_path) -> None:
+    data = tmp_path / "mixed"
+    (data / "sub").mkdir(parents=True)
+    (data / "b.csv").write_text("prompt,completion\nb,2\n", encoding="utf-8")
+    (data / "a.jsonl").write_text(json.dumps({"prompt": "a", "completion": "1"}) + "\n{}\n", encoding="utf-8")
+    (data / "sub" / "c.jsonl").write_text(json.dumps({"prompt": "c", "completion": "3"}), encoding="utf-8")
+    (data / "notes.txt").write_text("not a row")
+    parsed = read_text_dataset(tiny_config.model_copy(update={"train_data_dir": str(data)}))
+    assert [row.prompt for row in parsed.rows] == ["a", "b", "c"]
+    assert [(finding.file, finding.line) for finding in parsed.findings] == [("a.jsonl", 2)]
+
+
+def test_metadata_path_names_the_one_file(tiny_config, tmp_path) -> None:
+    file = tmp_path / "one.csv"
+    file.write_text("prompt,completion\nonly,this\n", encoding="utf-8")
+    parsed = read_text_dataset(tiny_config.model_copy(update={"metadata_path": str(file)}))
+    assert [row.prompt for row in parsed.rows] == ["only"]
+
+
+@pytest.mark.parametrize("content", [None, "", '{"prompt": "x", "completion": " "}'])
+def test_a_data_set_with_no_usable_row_is_refused_with_what_is_wrong(tiny_config, tmp_path, content) -> None:
+    data = tmp_path / "empty"
+    data.mkdir()
+    if content is not None:
+        (data / "rows.jsonl").write_text(content)
+    with pytest.raises(BadInput, match=r"train_data_dir: no usable row in .*each row needs `prompt` and `completion`"):
+        read_text_dataset(tiny_config.model_copy(update={"train_data_dir": str(data)}))
+
+
+def test_a_place_that_is_not_there_is_refused_with_its_key(tiny_config, tmp_path) -> None:
+    with pytest.raises(BadInput, match="train_data_dir: .* is not a folder"):
+        read_text_dataset(tiny_config.model_copy(update={"train_data_dir": str(tmp_path / "no")}))
+    with pytest.raises(BadInput, match="metadata_path: .* cannot be read"):
+        read_text_dataset(tiny_config.model_copy(update={"metadata_path": str(tmp_path / "no.csv")}))
+    with pytest.raises(BadInput, match="train_data_dir: this key is required"):
+        read_text_dataset(tiny_config.model_copy(update={"train_data_dir": None}))
