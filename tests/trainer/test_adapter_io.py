@@ -12,7 +12,10 @@ from trainer.errors import AdapterUnusable
 from trainer.families.causal_lm import CausalLM
 
 INPUT_IDS = torch.tensor([[5, 6, 7, 8]])
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:The PEFT config's `base_model_name_or_path` was renamed:UserWarning"),
+]
 
 
 @pytest.fixture
@@ -68,17 +71,9 @@ def test_the_header_says_what_was_trained(written, encoded_rows) -> None:
     assert json.loads((file.parent / "adapter_config.json").read_text()) == json.loads(header["adapter_config"])
 
 
-def test_the_same_training_writes_the_same_bytes(train_tiny, recorder, tmp_path) -> None:
-    files = []
-    for name in ("a", "b"):
-        _, family = train_tiny(recorder())
-        files.append(write_adapter(tmp_path / name, Adapter(family.adapter_tensors(), family.adapter_config(), {})))
-    assert files[0].read_bytes() == files[1].read_bytes()
-
-
 def test_what_is_no_adapter_is_refused_in_words(tmp_path) -> None:
     file = tmp_path / "x.safetensors"
-    with pytest.raises(AdapterUnusable, match="cannot be|can be read"):
+    with pytest.raises(AdapterUnusable, match=r"no \.safetensors file that can be read"):
         read_adapter(file)
     file.write_bytes(b"\x80\x04pickle")
     with pytest.raises(AdapterUnusable, match="can be read"):

@@ -91,7 +91,7 @@ def test_rows_that_are_left_out_are_said(invoke, config_file, tiny_dataset) -> N
 
 
 def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(config_file, tiny_config, invoke) -> None:
-    change(config_file, epochs=100_000, save_steps=1_000_000)
+    change(config_file, epochs=10_000, save_steps=1_000_000)
     command = [sys.executable, "-c", "from trainer.cli import main; main()", "train", "--config", str(config_file)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env=os.environ)
     assert process.stdout is not None

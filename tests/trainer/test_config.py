@@ -71,7 +71,7 @@ def test_a_folder_and_a_gguf_file_are_models_too(tiny_model, tmp_path) -> None:
 
 
 def test_what_is_no_model_is_refused_with_what_would_be(tmp_path) -> None:
-    with pytest.raises(BadInput, match="base_model: .*catalogue .*smollm2.*config.json.*gguf"):
+    with pytest.raises(BadInput, match=r"base_model: .*catalogue .*smollm2.*config.json.*gguf"):
         resolve_base_model(str(tmp_path))
 
 

@@ -38,9 +38,9 @@ def test_a_data_set_with_no_usable_row_is_refused_with_what_is_wrong(tiny_config
 
 
 def test_a_place_that_is_not_there_is_refused_with_its_key(tiny_config, tmp_path) -> None:
-    with pytest.raises(BadInput, match="train_data_dir: .* is not a folder"):
+    with pytest.raises(BadInput, match=r"train_data_dir: .* is not a folder"):
         read_text_dataset(tiny_config.model_copy(update={"train_data_dir": str(tmp_path / "no")}))
-    with pytest.raises(BadInput, match="metadata_path: .* cannot be read"):
+    with pytest.raises(BadInput, match=r"metadata_path: .* cannot be read"):
         read_text_dataset(tiny_config.model_copy(update={"metadata_path": str(tmp_path / "no.csv")}))
     with pytest.raises(BadInput, match="train_data_dir: this key is required"):
         read_text_dataset(tiny_config.model_copy(update={"train_data_dir": None}))
