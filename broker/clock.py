@@ -16,8 +16,12 @@ def billing_month(moment: datetime, time_zone: str) -> str:
     return moment.astimezone(ZoneInfo(time_zone)).strftime("%Y-%m")
 
 
+def next_month(month: str) -> str:
+    """The billing month after one: "2026-12" → "2027-01"."""
+    return (datetime.strptime(month, "%Y-%m").replace(day=28, tzinfo=UTC) + timedelta(days=4)).strftime("%Y-%m")
+
+
 def month_end(month: str, time_zone: str) -> datetime:
     """The first moment (UTC) after a billing month."""
-    first = datetime.strptime(month, "%Y-%m").replace(tzinfo=ZoneInfo(time_zone))
-    next_month = (first.replace(day=28) + timedelta(days=4)).replace(day=1)
-    return next_month.astimezone(UTC)
+    first = datetime.strptime(next_month(month), "%Y-%m").replace(tzinfo=ZoneInfo(time_zone))
+    return first.astimezone(UTC)

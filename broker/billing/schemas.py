@@ -10,7 +10,7 @@ from broker.quotes.model import as_hours
 from broker.schemas import MoneyOut, RequestBody, created_at_field
 from pricing.plans import Meter
 
-MONTH_PATTERN = r"^\d{4}-(0[1-9]|1[0-2])$"
+MONTH_PATTERN = r"^2\d{3}-(0[1-9]|1[0-2])$"
 
 
 class InvoiceDraftIn(RequestBody):

@@ -1,6 +1,7 @@
 """Invoices: issued ahead for a grant, drafted from a month's captures, finalized, paid."""
 
 from collections.abc import Sequence
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
@@ -18,16 +19,15 @@ from broker.billing.model import (
 from broker.billing.tables import Invoice, InvoiceLine, InvoiceNumber
 from broker.clock import billing_month, month_end
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms
-from broker.contracts.tables import Grant
-from broker.ledger import usage
+from broker.contracts.model import ContractTerms, GrantTerms
+from broker.ledger import service as ledger
 from broker.work import Work
 from pricing.money import round_to_fen
 from pricing.plans import Meter
 from pricing.rating import price_usage
 
 
-async def issue_advance_invoice(work: Work, terms: ContractTerms, grant: Grant) -> Invoice:
+async def issue_advance_invoice(work: Work, terms: ContractTerms, grant: GrantTerms) -> Invoice:
     """Ask for the hours of a grant ahead; paying it credits them."""
     meter = Meter.GPU_SECONDS
     line = DraftLine(
@@ -90,9 +90,11 @@ async def _write_lines(work: Work, invoice: Invoice, lines: Sequence[DraftLine])
 async def draft_usage_invoice(work: Work, contract_id: str, month: str) -> Invoice:
     """The month's invoice as its captures have it now; a draft is written anew, a final one is never touched.
 
-    Raises: NotFound, IllegalTransition.
+    Raises: NotFound, InvalidRequest, IllegalTransition.
     """
     terms = await contracts.lock_contract(work, contract_id)
+    if month > billing_month(work.now, terms.time_zone):
+        raise errors.invalid_field("month", "has not begun")
     invoice = await _find_usage_invoice(work, contract_id, month)
     if invoice is None:
         invoice = await _create_invoice(work, terms, InvoiceKind.USAGE, month=month)
@@ -110,17 +112,18 @@ async def _find_usage_invoice(work: Work, contract_id: str, month: str) -> Invoi
 
 async def list_usage_groups(work: Work, contract_id: str, month: str) -> list[UsageGroup]:
     """The month's captures by job, meter and price."""
-    return [
-        UsageGroup(
-            job_id=row.job_id,
-            meter=Meter(row.unit),
-            quantity=row.quantity,
-            unit_price=row.unit_price,
-            billable=row.billable,
-            rate_card_version=row.rate_card_version,
-        )
-        for row in await usage.sum_captures(work, month, contract_id=contract_id)
-    ]
+    return [to_usage_group(row) for row in await ledger.sum_captures(work, month, contract_id=contract_id)]
+
+
+def to_usage_group(row: ledger.CaptureSum) -> UsageGroup:
+    return UsageGroup(
+        job_id=row.job_id,
+        meter=Meter(row.unit),
+        quantity=row.quantity,
+        unit_price=row.unit_price,
+        billable=row.billable,
+        rate_card_version=row.rate_card_version,
+    )
 
 
 def _require_status(invoice: Invoice, status: InvoiceStatus) -> None:
@@ -132,13 +135,12 @@ def _require_status(invoice: Invoice, status: InvoiceStatus) -> None:
 
 
 async def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
-    """Give a month's invoice its number; from then on it never changes.
+    """Give a month's invoice its number; from then on it never changes, and late usage goes to the next open month.
 
     Raises: NotFound, IllegalTransition, PeriodStillOpen.
     """
-    invoice = await lock_invoice(work, invoice_id)
+    terms, invoice = await _lock_invoice(work, invoice_id)
     _require_status(invoice, InvoiceStatus.DRAFT)
-    terms = await contracts.get_contract(work, invoice.contract_id)
     assert invoice.month is not None, "a draft is a usage invoice"
     ends = month_end(invoice.month, terms.time_zone)
     if work.now < ends:
@@ -147,6 +149,7 @@ async def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
             month=invoice.month,
         )
     await draft_usage_invoice(work, invoice.contract_id, invoice.month)
+    await ledger.close_month(work, terms, invoice.month)
     await _finalize(work, invoice)
     return invoice
 
@@ -157,7 +160,7 @@ async def _finalize(work: Work, invoice: Invoice) -> None:
 
 
 async def _next_number(work: Work) -> str:
-    year = work.now.year
+    year = work.now.astimezone(ZoneInfo(work.settings.time_zone)).year
     statement = insert(InvoiceNumber).values(year=year, last_number=1)
     counted = statement.on_conflict_do_update(
         index_elements=[InvoiceNumber.year], set_={"last_number": InvoiceNumber.last_number + 1}
@@ -171,23 +174,21 @@ async def pay_invoice(work: Work, invoice_id: str) -> Invoice:
 
     Raises: NotFound, IllegalTransition.
     """
-    invoice = await lock_invoice(work, invoice_id)
+    _terms, invoice = await _lock_invoice(work, invoice_id)
     if invoice.status == InvoiceStatus.PAID:
         return invoice
     _require_status(invoice, InvoiceStatus.OPEN)
     invoice.status, invoice.paid_at = InvoiceStatus.PAID.value, work.now
     if invoice.grant_id is not None:
-        await contracts.lock_contract(work, invoice.contract_id)
-        await contracts.activate_grant(work, invoice.grant_id)
+        await ledger.credit_grant(work, invoice.grant_id)
     return invoice
 
 
-async def lock_invoice(work: Work, invoice_id: str) -> Invoice:
-    """Raises: NotFound."""
-    invoice = await work.session.get(Invoice, invoice_id, with_for_update=True, populate_existing=True)
-    if invoice is None:
-        raise errors.NotFound("invoice", invoice_id)
-    return invoice
+async def _lock_invoice(work: Work, invoice_id: str) -> tuple[ContractTerms, Invoice]:
+    """An invoice and its contract, both locked: the contract first, as everywhere. Raises: NotFound."""
+    terms = await contracts.lock_contract(work, (await get_invoice(work, invoice_id)).contract_id)
+    invoice = await work.session.get_one(Invoice, invoice_id, with_for_update=True, populate_existing=True)
+    return terms, invoice
 
 
 async def get_invoice(work: Work, invoice_id: str) -> Invoice:
@@ -205,11 +206,12 @@ async def list_lines(work: Work, invoice_id: str) -> list[InvoiceLine]:
 
 async def close_months(work: Work) -> list[Invoice]:
     """Draft the invoices of every past billing month that has usage and none yet; finance finalizes them."""
-    drafted = []
-    for contract_id, month in await usage.list_months(work):
-        terms = await contracts.get_contract(work, contract_id)
-        if month >= billing_month(work.now, terms.time_zone):
-            continue
-        if await _find_usage_invoice(work, contract_id, month) is None:
-            drafted.append(await draft_usage_invoice(work, contract_id, month))
-    return drafted
+    query = select(Invoice.contract_id, Invoice.month).where(Invoice.kind == InvoiceKind.USAGE.value)
+    known = {(contract_id, month) for contract_id, month in await work.session.execute(query)}
+    missing = [place for place in await ledger.list_months(work) if place not in known]
+    terms = await contracts.load_terms(work, {contract_id for contract_id, _month in missing})
+    return [
+        await draft_usage_invoice(work, contract_id, month)
+        for contract_id, month in missing
+        if month < billing_month(work.now, terms[contract_id].time_zone)
+    ]

@@ -56,5 +56,26 @@ class ContractTerms:
         return self.starts_at <= moment and (self.ends_at is None or moment < self.ends_at)
 
 
+@dataclass(frozen=True)
+class GrantTerms:
+    """A block of committed hours. Units: GPU-seconds of the whole block; yuan per GPU-hour; lower priority pays first.
+
+    One that was bought ahead is paid by its own invoice, so its usage is not billed again.
+    """
+
+    id: str
+    contract_id: str
+    customer_id: str
+    gpu_seconds: int
+    unit_price: Decimal
+    priority: int
+    bought_ahead: bool
+    active: bool
+    expires_at: datetime | None
+
+    def has_expired(self, moment: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= moment
+
+
 def dedicated_queue_name(contract_id: str) -> str:
     return f"dedicated:{contract_id}"

@@ -1,49 +1,32 @@
-"""Rate cards, contracts and grants: publishing, signing, looking up."""
+"""Contracts: signed at the prices of their first day, looked up, locked while their balances move."""
 
-from datetime import date, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import or_, select
 
 from broker import errors
+from broker.contracts.grants import activate_grant, create_grant, list_grants
 from broker.contracts.model import DEFAULT_OVERAGE, ContractTerms, Overage
-from broker.contracts.tables import Contract, Grant, PublishedRateCard
+from broker.contracts.rate_cards import parse_card, publish_rate_cards, rate_card_on
+from broker.contracts.tables import Contract, PublishedRateCard
 from broker.identity.service import get_customer
-from broker.ledger import accounts
 from broker.work import Work
-from pricing import grants as burn
 from pricing.plans import CommitmentNotAllowed, CommitmentTooSmall, PlanName, check_commitment
-from pricing.rate_card import RateCard, rate_card_in_force
+from pricing.rate_card import NoPriceInForce, RateCard
 
-
-class RateCardChanged(RuntimeError):
-    """A published rate card differs from the catalogue's: publish a new version instead of editing one."""
-
-
-async def publish_rate_cards(work: Work, cards: dict[str, RateCard]) -> None:
-    """Publish what the catalogue has and the database has not. Raises: RateCardChanged."""
-    published = {row.version: row.document for row in await work.session.scalars(select(PublishedRateCard))}
-    for version, card in cards.items():
-        document = card.to_json_dict()
-        if version not in published:
-            row = PublishedRateCard(
-                version=version, effective_from=card.effective_from, document=document, published_at=work.now
-            )
-            work.session.add(row)
-        elif published[version] != document:
-            raise RateCardChanged(
-                f"rate card {version} was published with other prices; give the new ones a new version"
-            )
-
-
-async def rate_card_on(work: Work, day: date) -> RateCard:
-    """The published card in force on a day. Raises: pricing.rate_card.NoPriceInForce."""
-    rows = await work.session.scalars(select(PublishedRateCard))
-    return rate_card_in_force({row.version: _parse_card(row) for row in rows}, day)
-
-
-def _parse_card(row: PublishedRateCard) -> RateCard:
-    return RateCard.from_json_dict(row.document)
+__all__ = [
+    "activate_grant",
+    "create_contract",
+    "create_grant",
+    "find_contract_in_force",
+    "get_contract",
+    "list_grants",
+    "load_terms",
+    "lock_contract",
+    "publish_rate_cards",
+    "rate_card_on",
+]
 
 
 async def create_contract(
@@ -63,7 +46,7 @@ async def create_contract(
     """
     await get_customer(work, customer_id)
     zone = work.settings.time_zone
-    card = await rate_card_on(work, starts_at.astimezone(ZoneInfo(zone)).date())
+    card = await _card_at_signing(work, starts_at, zone)
     _check_terms(card, plan, committed_gpu_hours, overage, starts_at, ends_at)
     row = Contract(
         id=work.new_id("con"),
@@ -81,6 +64,13 @@ async def create_contract(
     work.session.add(row)
     await work.session.flush()
     return _to_terms(row, card)
+
+
+async def _card_at_signing(work: Work, starts_at: datetime, time_zone: str) -> RateCard:
+    try:
+        return await rate_card_on(work, starts_at.astimezone(ZoneInfo(time_zone)).date())
+    except (NoPriceInForce, OverflowError) as error:
+        raise errors.invalid_field("starts_at", f"{error}; choose a later day") from error
 
 
 def _check_terms(
@@ -115,7 +105,12 @@ async def get_contract(work: Work, contract_id: str) -> ContractTerms:
 
 async def lock_contract(work: Work, contract_id: str) -> ContractTerms:
     """The contract, locked: everything that moves its balances takes its turn here. Raises: NotFound."""
-    query = select(Contract).where(Contract.id == contract_id).with_for_update(key_share=True)
+    query = (
+        select(Contract)
+        .where(Contract.id == contract_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
     row = (await work.session.scalars(query)).one_or_none()
     if row is None:
         raise errors.NotFound("contract", contract_id)
@@ -151,19 +146,14 @@ async def find_contract_in_force(work: Work, customer_id: str, contract_id: str 
     return await _load_terms(work, rows[0])
 
 
-async def list_terms(work: Work) -> list[ContractTerms]:
-    rows = (await work.session.scalars(select(Contract).order_by(Contract.id))).all()
-    return [await _load_terms(work, row) for row in rows]
-
-
 async def load_terms(work: Work, contract_ids: set[str]) -> dict[str, ContractTerms]:
     query = select(Contract, PublishedRateCard).join(PublishedRateCard).where(Contract.id.in_(contract_ids))
-    return {row.id: _to_terms(row, _parse_card(card)) for row, card in await work.session.execute(query)}
+    return {row.id: _to_terms(row, parse_card(card)) for row, card in await work.session.execute(query)}
 
 
 async def _load_terms(work: Work, row: Contract) -> ContractTerms:
     card = await work.session.get_one(PublishedRateCard, row.rate_card_version)
-    return _to_terms(row, _parse_card(card))
+    return _to_terms(row, parse_card(card))
 
 
 def _to_terms(row: Contract, card: RateCard) -> ContractTerms:
@@ -179,39 +169,3 @@ def _to_terms(row: Contract, card: RateCard) -> ContractTerms:
         ends_at=row.ends_at,
         card=card,
     )
-
-
-async def create_grant(work: Work, terms: ContractTerms, *, bought_ahead: bool) -> Grant:
-    """The block of committed GPU-seconds of a contract; not usable before it is activated."""
-    grant = Grant(
-        id=work.new_id("gra"),
-        customer_id=terms.customer_id,
-        contract_id=terms.id,
-        gpu_seconds=terms.committed_gpu_hours * 3600,
-        unit_price=terms.gpu_hour_price,
-        priority=0,
-        bought_ahead=bought_ahead,
-        expires_at=terms.ends_at,
-        created_at=work.now,
-    )
-    work.session.add(grant)
-    await work.session.flush()
-    return grant
-
-
-async def activate_grant(work: Work, grant_id: str) -> Grant:
-    """Credit a grant's GPU-seconds to its contract, once."""
-    grant = await work.session.get_one(Grant, grant_id, with_for_update=True)
-    if grant.activated_at is None:
-        grant.activated_at = work.now
-        await accounts.issue_grant(work, grant.contract_id, grant.customer_id, grant.id, grant.gpu_seconds)
-    return grant
-
-
-async def list_grants(work: Work, contract_id: str) -> list[Grant]:
-    query = select(Grant).where(Grant.contract_id == contract_id).order_by(Grant.id)
-    return list((await work.session.scalars(query)).all())
-
-
-def to_burnable(grant: Grant, remaining_gpu_seconds: int) -> burn.Grant:
-    return burn.Grant(grant.id, remaining_gpu_seconds, grant.unit_price, grant.priority, grant.expires_at)

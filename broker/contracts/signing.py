@@ -6,6 +6,7 @@ from datetime import datetime
 from broker.billing import service as billing
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, Overage
+from broker.ledger import service as ledger
 from broker.scheduling import service as scheduling
 from broker.work import Work
 from pricing.plans import PlanName
@@ -51,7 +52,7 @@ async def sign_contract(
         return SignedContract(terms, None)
     grant = await contracts.create_grant(work, terms, bought_ahead=plan_terms.bought_ahead)
     if not plan_terms.bought_ahead:
-        await contracts.activate_grant(work, grant.id)
+        await ledger.credit_grant(work, grant.id)
         return SignedContract(terms, None)
     invoice = await billing.issue_advance_invoice(work, terms, grant)
     return SignedContract(terms, invoice.id)

@@ -31,7 +31,7 @@ async def open_account(
         Account.month.is_not_distinct_from(month),
     )
     find = select(Account.id).where(*same)
-    account_id = await work.session.scalar(find)
+    account_id: str | None = await work.session.scalar(find)
     if account_id is None:
         values = {
             "id": work.new_id("acc"),
@@ -48,6 +48,27 @@ async def open_account(
         account_id = await work.session.scalar(find)
     assert account_id is not None
     return account_id
+
+
+async def find_account(work: Work, contract_id: str, unit: Unit, kind: AccountKind) -> str | None:
+    """A contract's one account of a kind that has neither grant nor month."""
+    query = select(Account.id).where(
+        Account.contract_id == contract_id,
+        Account.unit == unit.value,
+        Account.kind == kind.value,
+        Account.grant_id.is_(None),
+        Account.month.is_(None),
+    )
+    account_id: str | None = await work.session.scalar(query)
+    return account_id
+
+
+async def read_granted(work: Work, contract_id: str) -> dict[str, int]:
+    """What is free in each grant of a contract. Units: GPU-seconds."""
+    query = select(Account.grant_id, Account.balance).where(
+        Account.contract_id == contract_id, Account.kind == AccountKind.GRANTED.value
+    )
+    return {grant_id: balance for grant_id, balance in await work.session.execute(query) if grant_id is not None}
 
 
 async def post_transfer(
@@ -102,15 +123,6 @@ async def _move_balances(work: Work, postings: Sequence[Posting]) -> None:
         .values(balance=Account.__table__.c.balance + bindparam("change"))
     )
     await connection.execute(statement, [{"account": key, "change": changes[key]} for key in sorted(changes)])
-
-
-async def issue_grant(work: Work, contract_id: str, customer_id: str, grant_id: str, gpu_seconds: int) -> None:
-    """Credit a grant's GPU-seconds."""
-    unit = Unit.GPU_SECONDS
-    source = await open_account(work, contract_id, customer_id, unit, AccountKind.ISSUED)
-    target = await open_account(work, contract_id, customer_id, unit, AccountKind.GRANTED, grant_id=grant_id)
-    postings = move(source, target, unit, gpu_seconds)
-    await post_transfer(work, contract_id, customer_id, "grant_issued", postings, reference=grant_id)
 
 
 async def open_budget(

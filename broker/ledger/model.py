@@ -42,6 +42,17 @@ class AccountKind(StrEnum):
 SOURCES = frozenset({AccountKind.ISSUED, AccountKind.UNCOMMITTED, AccountKind.BUDGET_ISSUED, AccountKind.OVER_BUDGET})
 
 
+class Beyond(StrEnum):
+    """What becomes of units that neither grant nor budget covers.
+
+    A job that asks is REFUSEd; usage has happened, so it is BOOKed; a hold that moves to a new month LEAVEs them out.
+    """
+
+    REFUSE = "refuse"
+    BOOK = "book"
+    LEAVE = "leave"
+
+
 class HoldState(StrEnum):
     PLACED = "placed"
     SETTLED = "settled"
@@ -71,7 +82,10 @@ def check_balanced(postings: Iterable[Posting]) -> None:
 
 @dataclass(frozen=True)
 class LegState:
-    """A hold's leg as the arithmetic sees it. Units: quantities in the leg's unit, price per GPU-hour or token."""
+    """A hold's leg as the arithmetic sees it. Units: quantities in the leg's unit, price per GPU-hour or token.
+
+    `month` is the budget month of a leg in money; the others have none.
+    """
 
     unit: Unit
     unit_price: Decimal | None
@@ -79,6 +93,7 @@ class LegState:
     held: int
     captured: int
     released: int
+    month: str | None = None
 
     @property
     def open_quantity(self) -> int:
@@ -93,11 +108,16 @@ class LegDraw:
     quantity: int
 
 
-def plan_capture(legs: Sequence[LegState], unit: Unit, quantity: int) -> tuple[list[LegDraw], int]:
-    """Draw `quantity` of one unit from the legs in their order; the second value is what no leg could give."""
+def plan_capture(
+    legs: Sequence[LegState], unit: Unit, quantity: int, *, month: str | None = None
+) -> tuple[list[LegDraw], int]:
+    """Draw `quantity` of one unit from the legs in their order; the second value is what no leg could give.
+
+    Money is drawn from the legs of one month's budget.
+    """
     draws: list[LegDraw] = []
     for index, leg in enumerate(legs):
-        if leg.unit != unit or quantity == 0:
+        if leg.unit != unit or leg.month != month or quantity == 0:
             continue
         drawn = min(leg.open_quantity, quantity)
         if drawn > 0:

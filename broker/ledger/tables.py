@@ -56,7 +56,10 @@ class Entry(Base):
 
 
 class Hold(Base):
-    """A two-phase reservation for one job: placed, captured in parts, then settled; or expired."""
+    """A two-phase reservation for one job: placed, captured in parts, then settled; or expired.
+
+    `month` is the billing month whose budget it reserves money of; it moves on with the months.
+    """
 
     __tablename__ = "holds"
     __table_args__ = (
@@ -79,7 +82,7 @@ class Hold(Base):
 class HoldLeg(Base):
     """One part of a hold: from which account, out of which grant, at which unit price, and whether it is billed later.
 
-    `unit_price` is yuan per GPU-hour or per token; a leg in micro-yuan has none.
+    `unit_price` is yuan per GPU-hour or per token; a leg in micro-yuan has none, but the `month` whose budget it is of.
     """
 
     __tablename__ = "hold_legs"
@@ -97,6 +100,7 @@ class HoldLeg(Base):
     account_id: Mapped[str] = mapped_column(ForeignKey("ledger_accounts.id"))
     grant_id: Mapped[str | None] = mapped_column(ForeignKey("grants.id"))
     unit_price: Mapped[Decimal | None] = mapped_column(Numeric(24, 12))
+    month: Mapped[str | None]
     billable: Mapped[bool]
     held: Mapped[int]
     captured: Mapped[int]
@@ -104,7 +108,7 @@ class HoldLeg(Base):
 
 
 class Capture(Base):
-    """Usage of one interval charged to one leg: what every invoice line is made of."""
+    """Usage of one interval charged to one leg: what every invoice line is made of. `month` is what bills it."""
 
     __tablename__ = "captures"
     __table_args__ = (
@@ -127,3 +131,14 @@ class Capture(Base):
     rate_card_version: Mapped[str]
     month: Mapped[str]
     created_at: Mapped[datetime] = moment_column()
+
+
+class ClosedMonth(Base):
+    """A billing month of a contract whose invoice is final: usage reported later is billed in a later month."""
+
+    __tablename__ = "closed_months"
+
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"), primary_key=True)
+    month: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    closed_at: Mapped[datetime] = moment_column()

@@ -9,7 +9,8 @@ from broker import errors
 
 EVENT_TYPE = "lora.usage.interval"
 CLOCK_SLACK = timedelta(seconds=2)
-MAX_QUANTITY = 2**53
+MAX_SEQUENCE = 2**53
+MAX_QUANTITY = 10**12
 
 
 class UsageData(BaseModel):
@@ -17,7 +18,9 @@ class UsageData(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    sequence: int = Field(ge=0, description="Number of the interval in its run, from 0, without gaps.", examples=[0])
+    sequence: int = Field(
+        ge=0, le=MAX_SEQUENCE, description="Number of the interval in its run, from 0, without gaps.", examples=[0]
+    )
     started_at: AwareDatetime = Field(description="Begin (UTC).", examples=["2026-11-24T10:00:00Z"])
     ended_at: AwareDatetime = Field(description="End (UTC).", examples=["2026-11-24T10:00:02Z"])
     gpu_seconds: int = Field(ge=0, le=MAX_QUANTITY, description="GPU-seconds held.", examples=[2])

@@ -6,7 +6,6 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from broker.jobs.runs import HeldRun
-from broker.jobs.tables import Job
 from broker.ledger import service as ledger
 from broker.metering.model import UsageCloudEvent, check_event, next_acknowledged
 from broker.metering.tables import UsageEvent
@@ -22,7 +21,7 @@ async def record_usage(work: Work, held: HeldRun, events: Sequence[UsageCloudEve
         check_event(event, run_id=held.run.id, gpus=held.run.gpus)
     for event in sorted(events, key=lambda event: event.data.sequence):
         if await _store(work, held, event):
-            await _charge(work, held.job, held.run.id, event)
+            await _charge(work, held, event)
     if events:
         held.run.acknowledged_sequence = await _acknowledge(work, held)
 
@@ -47,9 +46,9 @@ async def _store(work: Work, held: HeldRun, event: UsageCloudEvent) -> bool:
     return stored.first() is not None
 
 
-async def _charge(work: Work, job: Job, run_id: str, event: UsageCloudEvent) -> None:
-    data = event.data
-    interval = ledger.Interval(run_id, data.sequence, data.gpu_seconds, data.tokens, data.ended_at)
+async def _charge(work: Work, held: HeldRun, event: UsageCloudEvent) -> None:
+    data, job = event.data, held.job
+    interval = ledger.Interval(held.run.id, data.sequence, data.gpu_seconds, data.tokens, data.ended_at)
     view = await ledger.capture_usage(work, job.id, interval)
     job.used_gpu_seconds += data.gpu_seconds
     job.used_tokens += data.tokens

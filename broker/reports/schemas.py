@@ -108,6 +108,10 @@ CSV_COLUMNS = (
 )
 
 
+# Source: OWASP, CSV injection; a spreadsheet in a Chinese or Japanese locale reads the full-width ones as well.
+FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")
+
+
 def write_csv(report: MonthlyCostOut) -> str:
     """The report's rows as CSV; names that a spreadsheet would take for a formula are quoted with an apostrophe."""
     buffer = io.StringIO()
@@ -122,4 +126,4 @@ def write_csv(report: MonthlyCostOut) -> str:
 
 
 def _defuse(name: str | None) -> str | None:
-    return f"'{name}" if name and name[0] in "=+-@\t\r" else name
+    return f"'{name}" if name and name.lstrip(" ")[:1] in FORMULA_STARTS else name

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from broker.billing.model import UsageGroup
+from broker.billing.service import to_usage_group
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms
 from broker.identity.tables import Customer, Project
 from broker.jobs.tables import Job
-from broker.ledger import usage
+from broker.ledger import service as ledger
 from broker.work import Work
 from pricing.money import Money
 from pricing.plans import Meter
@@ -55,15 +56,12 @@ class JobPlace:
 
 async def report_monthly_cost(work: Work, month: str) -> list[CostRow]:
     """Every contract's cost of a billing month (in the contract's time zone), by project."""
-    sums = await usage.sum_captures(work, month)
+    sums = await ledger.sum_captures(work, month)
     terms = await contracts.load_terms(work, {row.contract_id for row in sums})
     places = await _read_places(work, {row.job_id for row in sums})
     groups: defaultdict[tuple[str, str], list[UsageGroup]] = defaultdict(list)
     for row in sums:
-        group = UsageGroup(
-            row.job_id, Meter(row.unit), row.quantity, row.unit_price, row.billable, row.rate_card_version
-        )
-        groups[row.contract_id, places[row.job_id].project_id or ""].append(group)
+        groups[row.contract_id, places[row.job_id].project_id or ""].append(to_usage_group(row))
     rows = [
         _cost_row(terms[contract_id], places[members[0].job_id], members)
         for (contract_id, _project), members in groups.items()

@@ -111,6 +111,16 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_contracts_customer_id"), "contracts", ["customer_id"], unique=False)
     op.create_table(
+        "closed_months",
+        sa.Column("contract_id", sa.String(), nullable=False),
+        sa.Column("month", sa.String(), nullable=False),
+        sa.Column("customer_id", sa.String(), nullable=False),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["contract_id"], ["contracts.id"], name=op.f("fk_closed_months_contract_id_contracts")),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("fk_closed_months_customer_id_customers")),
+        sa.PrimaryKeyConstraint("contract_id", "month", name=op.f("pk_closed_months")),
+    )
+    op.create_table(
         "datasets",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("customer_id", sa.String(), nullable=False),
@@ -331,6 +341,7 @@ def upgrade() -> None:
         sa.Column("account_id", sa.String(), nullable=False),
         sa.Column("grant_id", sa.String(), nullable=True),
         sa.Column("unit_price", sa.Numeric(precision=24, scale=12), nullable=True),
+        sa.Column("month", sa.String(), nullable=True),
         sa.Column("billable", sa.Boolean(), nullable=False),
         sa.Column("held", sa.BigInteger(), nullable=False),
         sa.Column("captured", sa.BigInteger(), nullable=False),
@@ -566,6 +577,7 @@ def downgrade() -> None:
     op.drop_table("projects")
     op.drop_index(op.f("ix_datasets_customer_id"), table_name="datasets")
     op.drop_table("datasets")
+    op.drop_table("closed_months")
     op.drop_index(op.f("ix_contracts_customer_id"), table_name="contracts")
     op.drop_table("contracts")
     op.drop_index(op.f("ix_api_keys_customer_id"), table_name="api_keys")

@@ -20,6 +20,7 @@ TENANT_TABLES = (
     "holds",
     "hold_legs",
     "captures",
+    "closed_months",
     "datasets",
     "quotes",
     "jobs",
@@ -39,6 +40,7 @@ RECORDS = (
     "ledger_transfers",
     "ledger_entries",
     "captures",
+    "closed_months",
     "usage_events",
     "job_events",
 )

@@ -1,0 +1,54 @@
+"""What is left of a contract: available, held, used, and the month's budget."""
+
+from dataclasses import dataclass
+
+from broker.clock import billing_month
+from broker.contracts import service as contracts
+from broker.ledger import accounts
+from broker.ledger.legs import read_available
+from broker.ledger.model import AccountKind, Unit
+from broker.work import Work
+from pricing.money import Money
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What is left of a contract. Units: GPU-seconds, tokens, money of the present billing month's budget."""
+
+    granted_gpu_seconds: int
+    available_gpu_seconds: int
+    held_gpu_seconds: int
+    used_gpu_seconds: int
+    held_tokens: int
+    used_tokens: int
+    month: str
+    budget: Money | None
+    budget_left: Money | None
+    held_money: Money
+    used_money: Money
+
+
+async def read_contract_balance(work: Work, contract_id: str) -> Balance:
+    """Raises: NotFound."""
+    terms = await contracts.get_contract(work, contract_id)
+    rows = await accounts.list_accounts(work, contract_id)
+    month = billing_month(work.now, terms.time_zone)
+
+    def total(unit: Unit, kind: AccountKind) -> int:
+        return sum(row.balance for row in rows if row.unit == unit and row.kind == kind)
+
+    budget = None if terms.monthly_budget_micros is None else Money(terms.monthly_budget_micros)
+    opened = [row.balance for row in rows if row.kind == AccountKind.BUDGET and row.month == month]
+    return Balance(
+        granted_gpu_seconds=-total(Unit.GPU_SECONDS, AccountKind.ISSUED),
+        available_gpu_seconds=await read_available(work, terms),
+        held_gpu_seconds=total(Unit.GPU_SECONDS, AccountKind.HELD),
+        used_gpu_seconds=total(Unit.GPU_SECONDS, AccountKind.USED),
+        held_tokens=total(Unit.TOKENS, AccountKind.HELD),
+        used_tokens=total(Unit.TOKENS, AccountKind.USED),
+        month=month,
+        budget=budget,
+        budget_left=(Money(opened[0]) if opened else budget) if budget is not None else None,
+        held_money=Money(total(Unit.MICRO_YUAN, AccountKind.HELD)),
+        used_money=Money(total(Unit.MICRO_YUAN, AccountKind.USED)),
+    )

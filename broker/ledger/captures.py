@@ -1,0 +1,150 @@
+"""Captures: usage charged to a job's hold as it is reported, and whether the job has used up what it may."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from broker.clock import billing_month
+from broker.contracts import service as contracts
+from broker.contracts.model import ContractTerms, Overage
+from broker.ledger import accounts
+from broker.ledger.holds import HoldView, add_legs, lock_hold, open_own, roll_hold
+from broker.ledger.legs import plan_gpu_legs, plan_money_legs, plan_token_legs, read_available
+from broker.ledger.model import AccountKind, Beyond, Posting, Unit, compute_captured_micros, move, plan_capture
+from broker.ledger.months import find_open_month
+from broker.ledger.tables import Capture, HoldLeg
+from broker.work import Work
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Usage of one run between two moments: GPU-seconds and tokens."""
+
+    run_id: str
+    sequence: int
+    gpu_seconds: int
+    tokens: int
+    ended_at: datetime
+
+
+@dataclass(frozen=True)
+class Charge:
+    """An interval on its way to a hold: the contract's terms and the month that bills it."""
+
+    terms: ContractTerms
+    view: HoldView
+    interval: Interval
+    month: str
+
+
+async def capture_usage(work: Work, job_id: str, interval: Interval) -> HoldView:
+    """Charge one interval to the job's hold. What the hold does not cover any more extends it first.
+
+    Usage has happened when it is reported, so it is always booked: beyond a grant at the plan's price, beyond the
+    budget as over budget. `is_exhausted` then tells that the job must stop.
+    Raises: NotFound.
+    """
+    terms, view = await lock_hold(work, job_id)
+    used_in = min(billing_month(interval.ended_at, terms.time_zone), billing_month(work.now, terms.time_zone))
+    charge = Charge(terms, view, interval, await find_open_month(work, terms.id, used_in))
+    await roll_hold(work, terms, view, charge.month)
+    postings = [
+        *await _capture_meter(work, charge, Unit.GPU_SECONDS, interval.gpu_seconds),
+        *await _capture_meter(work, charge, Unit.TOKENS, interval.tokens),
+        *await _capture_money(work, charge),
+    ]
+    reference = f"{interval.run_id}/{interval.sequence}"
+    await accounts.post_transfer(
+        work, terms.id, terms.customer_id, "usage_captured", postings, hold_id=view.hold.id, reference=reference
+    )
+    return view
+
+
+async def _capture_meter(work: Work, charge: Charge, unit: Unit, quantity: int) -> list[Posting]:
+    draws = await _draw(work, charge, unit, quantity)
+    work.session.add_all([_capture_row(work, charge, leg, drawn) for leg, drawn in draws])
+    return await _use(work, charge, unit, quantity)
+
+
+async def _capture_money(work: Work, charge: Charge) -> list[Posting]:
+    """The job's price up to now less what was captured of it before: rounded once a job, whatever its intervals."""
+    before = sum(leg.captured for leg in charge.view.legs if leg.unit == Unit.MICRO_YUAN)
+    micros = compute_captured_micros(charge.view.states(), billable_only=True) - before
+    await _draw(work, charge, Unit.MICRO_YUAN, micros)
+    return await _use(work, charge, Unit.MICRO_YUAN, micros)
+
+
+async def _draw(work: Work, charge: Charge, unit: Unit, quantity: int) -> list[tuple[HoldLeg, int]]:
+    """Draw from the hold's legs, extending it by what they lack; the legs count what was captured."""
+    view, month = charge.view, charge.month if unit == Unit.MICRO_YUAN else None
+    draws, missing = plan_capture(view.states(), unit, quantity, month=month)
+    if missing:
+        await _extend_hold(work, charge, unit, missing)
+        draws, missing = plan_capture(view.states(), unit, quantity, month=month)
+        assert missing == 0, "an extension covers what it was made for"
+    taken = [(view.legs[draw.index], draw.quantity) for draw in draws]
+    for leg, drawn in taken:
+        leg.captured += drawn
+    return taken
+
+
+async def _extend_hold(work: Work, charge: Charge, unit: Unit, quantity: int) -> None:
+    if unit == Unit.GPU_SECONDS:
+        legs = await plan_gpu_legs(work, charge.terms, quantity, Beyond.BOOK)
+    elif unit == Unit.TOKENS:
+        legs = await plan_token_legs(work, charge.terms, quantity)
+    else:
+        legs = await plan_money_legs(work, charge.terms, charge.month, quantity, Beyond.BOOK)
+    await add_legs(work, charge.view, legs, kind="hold_extended")
+
+
+async def _use(work: Work, charge: Charge, unit: Unit, quantity: int) -> list[Posting]:
+    if quantity == 0:
+        return []
+    held_id = await open_own(work, charge.view.hold, unit, AccountKind.HELD)
+    used_id = await open_own(work, charge.view.hold, unit, AccountKind.USED)
+    return move(held_id, used_id, unit, quantity)
+
+
+def _capture_row(work: Work, charge: Charge, leg: HoldLeg, quantity: int) -> Capture:
+    assert leg.unit_price is not None
+    hold = charge.view.hold
+    return Capture(
+        customer_id=hold.customer_id,
+        contract_id=hold.contract_id,
+        job_id=hold.job_id,
+        run_id=charge.interval.run_id,
+        sequence=charge.interval.sequence,
+        leg_id=leg.id,
+        grant_id=leg.grant_id,
+        unit=leg.unit,
+        quantity=quantity,
+        unit_price=leg.unit_price,
+        billable=leg.billable,
+        rate_card_version=charge.terms.card.version,
+        month=charge.month,
+        created_at=work.now,
+    )
+
+
+async def is_exhausted(work: Work, view: HoldView) -> bool:
+    """Whether a job has gone beyond what its contract allows and there is still nothing left for it: it must stop."""
+    terms = await contracts.get_contract(work, view.hold.contract_id)
+    return await _is_out_of_hours(work, terms, view) or await _is_out_of_budget(work, terms, view)
+
+
+async def _is_out_of_hours(work: Work, terms: ContractTerms, view: HoldView) -> bool:
+    if terms.overage == Overage.BILL:
+        return False
+    gpu = [leg for leg in view.legs if leg.unit == Unit.GPU_SECONDS]
+    return any(leg.grant_id is None for leg in gpu) and await read_available(work, terms) == 0
+
+
+async def _is_out_of_budget(work: Work, terms: ContractTerms, view: HoldView) -> bool:
+    if terms.monthly_budget_micros is None:
+        return False
+    month = billing_month(work.now, terms.time_zone)
+    over_id = await accounts.find_account(work, terms.id, Unit.MICRO_YUAN, AccountKind.OVER_BUDGET)
+    if not any(leg.account_id == over_id and leg.month == month for leg in view.legs):
+        return False
+    budget_id = await accounts.open_budget(work, terms.id, terms.customer_id, month, terms.monthly_budget_micros)
+    return await accounts.read_balance(work, budget_id) == 0

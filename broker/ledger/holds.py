@@ -1,0 +1,246 @@
+"""Holds: placed for a job, kept alive while it lives, settled when it ends or expired when nothing renews them.
+
+Locks are taken in one order everywhere: job, hold, contract. What they guard is read after they are taken.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import select, update
+
+from broker import errors
+from broker.clock import billing_month
+from broker.contracts import service as contracts
+from broker.contracts.model import ContractTerms
+from broker.ledger import accounts
+from broker.ledger.legs import NewLeg, plan_gpu_legs, plan_money_legs, plan_token_legs
+from broker.ledger.model import (
+    AccountKind,
+    Beyond,
+    HoldState,
+    LegState,
+    Posting,
+    Unit,
+    compute_captured_micros,
+    compute_hold_micros,
+    move,
+)
+from broker.ledger.tables import Hold, HoldLeg
+from broker.work import Work
+from pricing.money import Money
+
+
+@dataclass(frozen=True)
+class HoldView:
+    """A hold and its legs, in the order in which they pay."""
+
+    hold: Hold
+    legs: list[HoldLeg]
+
+    def states(self) -> list[LegState]:
+        return [to_state(leg) for leg in self.legs]
+
+    def cost_so_far(self) -> Money:
+        """What the usage captured so far costs at its prices, paid ahead or not."""
+        return Money(compute_captured_micros(self.states(), billable_only=False))
+
+
+def to_state(leg: HoldLeg) -> LegState:
+    return LegState(Unit(leg.unit), leg.unit_price, leg.billable, leg.held, leg.captured, leg.released, leg.month)
+
+
+async def place_hold(
+    work: Work, contract_id: str, *, job_id: str, idempotency_key: str, gpu_seconds: int, tokens: int
+) -> HoldView:
+    """Reserve a job's GPU-seconds, tokens and money, or nothing at all.
+
+    A key that was used before answers with the hold as it was split then, whatever the balance is by now.
+    Raises: NotFound, NoContractInForce, InsufficientBalance, BudgetExceeded.
+    """
+    terms = await contracts.lock_contract(work, contract_id)
+    earlier = await _find_by_key(work, contract_id, idempotency_key)
+    if earlier is not None:
+        return earlier
+    if not terms.covers(work.now):
+        raise errors.NoContractInForce(f"Contract {contract_id} is not in force now.", contract_id=contract_id)
+    month = billing_month(work.now, terms.time_zone)
+    legs = await plan_gpu_legs(work, terms, gpu_seconds, Beyond.REFUSE)
+    legs += await plan_token_legs(work, terms, tokens)
+    micros = compute_hold_micros([leg.as_state() for leg in legs])
+    legs += await plan_money_legs(work, terms, month, micros, Beyond.REFUSE)
+    hold = await _open_hold(work, terms, job_id, idempotency_key, month)
+    view = HoldView(hold, [])
+    await add_legs(work, view, legs, kind="hold_placed")
+    return view
+
+
+async def _open_hold(work: Work, terms: ContractTerms, job_id: str, idempotency_key: str, month: str) -> Hold:
+    hold = Hold(
+        id=work.new_id("hol"),
+        customer_id=terms.customer_id,
+        contract_id=terms.id,
+        job_id=job_id,
+        idempotency_key=idempotency_key,
+        month=month,
+        state=HoldState.PLACED.value,
+        expires_at=work.now + timedelta(seconds=work.settings.hold_seconds),
+        created_at=work.now,
+    )
+    work.session.add(hold)
+    await work.session.flush()
+    return hold
+
+
+async def add_legs(work: Work, view: HoldView, legs: Sequence[NewLeg], *, kind: str) -> None:
+    """Hold more for a job: the new legs pay after those that it has."""
+    hold, postings = view.hold, list[Posting]()
+    for leg in legs:
+        row = _leg_row(work, hold, leg, position=len(view.legs))
+        work.session.add(row)
+        view.legs.append(row)
+        held_id = await open_own(work, hold, leg.unit, AccountKind.HELD)
+        postings += move(leg.account_id, held_id, leg.unit, leg.quantity)
+    await work.session.flush()
+    await _post(work, hold, kind, postings)
+
+
+def _leg_row(work: Work, hold: Hold, leg: NewLeg, *, position: int) -> HoldLeg:
+    return HoldLeg(
+        id=work.new_id("leg"),
+        customer_id=hold.customer_id,
+        hold_id=hold.id,
+        position=position,
+        unit=leg.unit.value,
+        account_id=leg.account_id,
+        grant_id=leg.grant_id,
+        unit_price=leg.unit_price,
+        month=leg.month,
+        billable=leg.billable,
+        held=leg.quantity,
+        captured=0,
+        released=0,
+    )
+
+
+async def open_own(work: Work, hold: Hold, unit: Unit, kind: AccountKind) -> str:
+    return await accounts.open_account(work, hold.contract_id, hold.customer_id, unit, kind)
+
+
+async def _post(work: Work, hold: Hold, kind: str, postings: Sequence[Posting]) -> None:
+    await accounts.post_transfer(
+        work, hold.contract_id, hold.customer_id, kind, postings, hold_id=hold.id, reference=hold.job_id
+    )
+
+
+async def _find_by_key(work: Work, contract_id: str, idempotency_key: str) -> HoldView | None:
+    query = select(Hold).where(Hold.contract_id == contract_id, Hold.idempotency_key == idempotency_key)
+    hold = (await work.session.scalars(query)).one_or_none()
+    return None if hold is None else HoldView(hold, await _list_legs(work, hold))
+
+
+async def get_hold(work: Work, job_id: str) -> HoldView:
+    """The hold of a job. Raises: NotFound."""
+    hold = (await work.session.scalars(select(Hold).where(Hold.job_id == job_id))).one_or_none()
+    if hold is None:
+        raise errors.NotFound("hold of job", job_id)
+    return HoldView(hold, await _list_legs(work, hold))
+
+
+async def lock_hold(work: Work, job_id: str) -> tuple[ContractTerms, HoldView]:
+    """The hold of a job and its contract, both locked, as they are once we have the locks. Raises: NotFound."""
+    query = (
+        select(Hold)
+        .where(Hold.job_id == job_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    hold = (await work.session.scalars(query)).one_or_none()
+    if hold is None:
+        raise errors.NotFound("hold of job", job_id)
+    terms = await contracts.lock_contract(work, hold.contract_id)
+    return terms, HoldView(hold, await _list_legs(work, hold))
+
+
+async def _list_legs(work: Work, hold: Hold) -> list[HoldLeg]:
+    query = (
+        select(HoldLeg)
+        .where(HoldLeg.hold_id == hold.id)
+        .order_by(HoldLeg.position)
+        .execution_options(populate_existing=True)
+    )
+    return list((await work.session.scalars(query)).all())
+
+
+async def renew_hold(work: Work, job_id: str) -> None:
+    """Keep a live job's hold for another `hold_seconds`; in a new month it goes on from that month's budget."""
+    renewal = (
+        update(Hold)
+        .where(Hold.job_id == job_id, Hold.state == HoldState.PLACED.value)
+        .values(expires_at=work.now + timedelta(seconds=work.settings.hold_seconds))
+        .returning(Hold.contract_id, Hold.month)
+    )
+    renewed = (await work.session.execute(renewal)).one_or_none()
+    if renewed is None:
+        return
+    terms = await contracts.get_contract(work, renewed.contract_id)
+    month = billing_month(work.now, terms.time_zone)
+    if renewed.month < month:
+        locked_terms, view = await lock_hold(work, job_id)
+        await roll_hold(work, locked_terms, view, month)
+
+
+async def roll_hold(work: Work, terms: ContractTerms, view: HoldView, month: str) -> None:
+    """Move the money still held of an earlier month's budget to that of `month`, as far as that one reaches."""
+    if view.hold.month >= month:
+        return
+    view.hold.month = month
+    earlier = [leg for leg in view.legs if leg.month is not None and leg.month < month]
+    rest = sum(to_state(leg).open_quantity for leg in earlier)
+    await _release(work, view.hold, earlier, kind="hold_rolled")
+    await add_legs(work, view, await plan_money_legs(work, terms, month, rest, Beyond.LEAVE), kind="hold_rolled")
+
+
+async def _release(work: Work, hold: Hold, legs: Sequence[HoldLeg], *, kind: str) -> None:
+    """Give what is still open of these legs back to where it came from."""
+    postings: list[Posting] = []
+    for leg in legs:
+        unit, rest = Unit(leg.unit), to_state(leg).open_quantity
+        leg.released += rest
+        postings += move(await open_own(work, hold, unit, AccountKind.HELD), leg.account_id, unit, rest)
+    await _post(work, hold, kind, postings)
+
+
+async def list_holds_due_for_renewal(work: Work) -> list[str]:
+    """Jobs whose placed hold has used up half of its life, whether or not it is over."""
+    half = work.now + timedelta(seconds=work.settings.hold_seconds / 2)
+    query = select(Hold.job_id).where(Hold.state == HoldState.PLACED.value, Hold.expires_at < half)
+    return list((await work.session.scalars(query)).all())
+
+
+async def list_expired_holds(work: Work) -> list[str]:
+    """Jobs whose placed hold nothing has renewed in time."""
+    query = select(Hold.job_id).where(Hold.state == HoldState.PLACED.value, Hold.expires_at <= work.now)
+    return list((await work.session.scalars(query)).all())
+
+
+async def settle_hold(work: Work, job_id: str) -> HoldView:
+    """End a job's hold: what was not captured goes back where it came from. Ending it twice changes nothing."""
+    _terms, view = await lock_hold(work, job_id)
+    await _end_hold(work, view, HoldState.SETTLED)
+    return view
+
+
+async def expire_hold(work: Work, job_id: str) -> HoldView:
+    """End a hold that nothing renews any more; one that was renewed meanwhile stays."""
+    _terms, view = await lock_hold(work, job_id)
+    if view.hold.expires_at <= work.now:
+        await _end_hold(work, view, HoldState.EXPIRED)
+    return view
+
+
+async def _end_hold(work: Work, view: HoldView, state: HoldState) -> None:
+    if view.hold.state != HoldState.PLACED:
+        return
+    view.hold.state, view.hold.ended_at = state.value, work.now
+    await _release(work, view.hold, view.legs, kind=f"hold_{state.value}")

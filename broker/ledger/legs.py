@@ -1,0 +1,121 @@
+"""Which accounts pay: grants burn down in their order, then the plan's own price; money comes from a month's budget."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from broker import errors
+from broker.contracts import service as contracts
+from broker.contracts.model import ContractTerms, GrantTerms, Overage
+from broker.ledger import accounts
+from broker.ledger.model import AccountKind, Beyond, LegState, Unit
+from broker.work import Work
+from pricing import grants as burn
+from pricing.money import Money
+
+
+@dataclass(frozen=True)
+class NewLeg:
+    """A leg to be held. Units: `quantity` in `unit`; `unit_price` in yuan per GPU-hour or token."""
+
+    unit: Unit
+    account_id: str
+    quantity: int
+    unit_price: Decimal | None
+    billable: bool
+    grant_id: str | None = None
+    month: str | None = None
+
+    def as_state(self) -> LegState:
+        return LegState(self.unit, self.unit_price, self.billable, self.quantity, 0, 0, self.month)
+
+
+async def plan_gpu_legs(work: Work, terms: ContractTerms, gpu_seconds: int, beyond: Beyond) -> list[NewLeg]:
+    """Burn grants down, then go on at the plan's own price where the contract bills overage.
+
+    Usage that has happened is booked even where the contract would refuse it. Raises: InsufficientBalance.
+    """
+    grants = {grant.id: grant for grant in await contracts.list_grants(work, terms.id)}
+    burnt = burn.burn_down(await _burnable(work, terms, grants.values()), gpu_seconds, now=work.now)
+    shortfall = burnt.shortfall_gpu_seconds
+    if shortfall and beyond == Beyond.REFUSE and terms.overage == Overage.REFUSE:
+        raise _insufficient_balance(gpu_seconds, gpu_seconds - shortfall, list(grants.values()))
+    legs = [await _grant_leg(work, grants[draw.grant_id], draw.gpu_seconds) for draw in burnt.draws]
+    if shortfall:
+        account_id = await _open(work, terms, Unit.GPU_SECONDS, AccountKind.UNCOMMITTED)
+        legs.append(NewLeg(Unit.GPU_SECONDS, account_id, shortfall, terms.gpu_hour_price, billable=True))
+    return legs
+
+
+async def _burnable(work: Work, terms: ContractTerms, grants: Iterable[GrantTerms]) -> list[burn.Grant]:
+    free = await accounts.read_granted(work, terms.id)
+    return [
+        burn.Grant(grant.id, free.get(grant.id, 0), grant.unit_price, grant.priority, grant.expires_at)
+        for grant in grants
+    ]
+
+
+async def _grant_leg(work: Work, grant: GrantTerms, gpu_seconds: int) -> NewLeg:
+    unit = Unit.GPU_SECONDS
+    account_id = await accounts.open_account(
+        work, grant.contract_id, grant.customer_id, unit, AccountKind.GRANTED, grant_id=grant.id
+    )
+    return NewLeg(unit, account_id, gpu_seconds, grant.unit_price, not grant.bought_ahead, grant.id)
+
+
+def _insufficient_balance(needed: int, available: int, grants: Sequence[GrantTerms]) -> errors.InsufficientBalance:
+    unpaid = any(not grant.active for grant in grants)
+    cure = "pay the advance invoice" if unpaid else "buy more hours, or choose a smaller job"
+    return errors.InsufficientBalance(
+        f"The job needs {needed / 3600:.2f} GPU-hours; {available / 3600:.2f} are available: {cure}.",
+        needed_gpu_seconds=needed,
+        available_gpu_seconds=available,
+    )
+
+
+async def read_available(work: Work, terms: ContractTerms) -> int:
+    """GPU-seconds that a new job could draw from grants now."""
+    grants = await contracts.list_grants(work, terms.id)
+    free = await accounts.read_granted(work, terms.id)
+    return sum(free.get(grant.id, 0) for grant in grants if not grant.has_expired(work.now))
+
+
+async def plan_token_legs(work: Work, terms: ContractTerms, tokens: int) -> list[NewLeg]:
+    """Tokens are always billed at the plan's price: no plan buys them ahead."""
+    if tokens == 0:
+        return []
+    account_id = await _open(work, terms, Unit.TOKENS, AccountKind.UNCOMMITTED)
+    return [NewLeg(Unit.TOKENS, account_id, tokens, terms.token_price, billable=True)]
+
+
+async def plan_money_legs(work: Work, terms: ContractTerms, month: str, micros: int, beyond: Beyond) -> list[NewLeg]:
+    """Take money from a month's budget. Raises: BudgetExceeded."""
+    if micros == 0:
+        return []
+    budget_id = await accounts.open_budget(work, terms.id, terms.customer_id, month, terms.monthly_budget_micros)
+    left = micros if terms.monthly_budget_micros is None else await accounts.read_balance(work, budget_id)
+    if left < micros and beyond == Beyond.REFUSE:
+        raise _budget_exceeded(month, micros, left)
+    within = min(left, micros)
+    legs = [_money_leg(budget_id, within, month)] if within else []
+    if within < micros and beyond == Beyond.BOOK:
+        over_id = await _open(work, terms, Unit.MICRO_YUAN, AccountKind.OVER_BUDGET)
+        legs.append(_money_leg(over_id, micros - within, month))
+    return legs
+
+
+def _money_leg(account_id: str, micros: int, month: str) -> NewLeg:
+    return NewLeg(Unit.MICRO_YUAN, account_id, micros, None, billable=False, month=month)
+
+
+def _budget_exceeded(month: str, micros: int, left_micros: int) -> errors.BudgetExceeded:
+    needed, available = Money(micros).format_amount(), Money(left_micros).format_amount()
+    return errors.BudgetExceeded(
+        f"The job may cost up to {needed}; {available} of {month}'s budget is left: choose a smaller job.",
+        needed=needed,
+        available=available,
+    )
+
+
+async def _open(work: Work, terms: ContractTerms, unit: Unit, kind: AccountKind) -> str:
+    return await accounts.open_account(work, terms.id, terms.customer_id, unit, kind)
