@@ -36,7 +36,8 @@ def run_demo(settings: Settings, *, serve_on: bool) -> int:
     """Play the scenario on a broker of its own; 0 only if every step held."""
     if "data_dir" not in settings.model_fields_set:
         settings = settings.model_copy(update={"data_dir": DEMO_DATA_DIR})
-    stage = Stage(settings, Console())
+    stage = Stage(settings, Console(soft_wrap=True))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     try:
         with served_broker(stage):
@@ -83,7 +84,7 @@ def sign_customers(stage: Stage, admin: Client) -> Cast:
     finance = make_staff_client(stage, admin, "finance")
     plans = ("on_demand", "prepaid", "long_term")
     customers = {plan: meet_customer(stage, admin, finance, plan) for plan in plans}
-    table = Table("customer", "plan", "CNY per GPU-hour", "CNY per token", "committed", "queue", "available GPU-hours")
+    table = Table("customer", "plan", "per GPU-hour", "per token", "committed", "available")
     for plan, customer in customers.items():
         contract, balance = customer.contract, training.read_balance(customer)
         table.add_row(
@@ -92,12 +93,12 @@ def sign_customers(stage: Stage, admin: Client) -> Cast:
             contract["gpu_hour_price"],
             contract["token_price"],
             f"{contract['committed_gpu_hours']} h",
-            contract["queue"],
-            balance["available_gpu_hours"],
+            f"{balance['available_gpu_hours']} h",
         )
     stage.console.print(table)
     own = customers["long_term"].contract
-    stage.check(own["queue"] == f"dedicated:{own['id']}", "the long-term contract has a dedicated queue of its own")
+    dedicated = f"dedicated:{own['id']}"
+    stage.check(own["queue"] == dedicated, f"the long-term contract has a queue of its own: {dedicated}")
     granted = training.read_balance(customers["prepaid"])["granted_gpu_hours"]
     stage.check(granted == "500.0000", "paying the advance invoice credited 500 GPU-hours")
     return Cast(customers, finance)

@@ -7,9 +7,9 @@ from broker.client import Client
 from broker.demo.stage import Stage
 
 NAMES = {
-    "on_demand": "Harbour Press (on demand)",
-    "prepaid": "Slowferry (prepaid)",
-    "long_term": "Northlight Studios (long term)",
+    "on_demand": "Harbour Press",
+    "prepaid": "Slowferry",
+    "long_term": "Northlight Studios",
 }
 COMMITTED_HOURS = {"on_demand": 0, "prepaid": 500, "long_term": 2000}
 PROJECT = "brand-tone"

@@ -3,6 +3,8 @@
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -33,8 +35,14 @@ class ManualClock:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    server = start_embedded_server(tmp_path_factory.mktemp("server"))
+def server() -> Iterator[EmbeddedServer]:
+    """Not below pytest's own folder: every pytest session shuts that one to other users, PostgreSQL's among them."""
+    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as folder:
+        yield from run_server(Path(folder))
+
+
+def run_server(folder: Path) -> Iterator[EmbeddedServer]:
+    server = start_embedded_server(folder)
     with psycopg.connect(server.owner_url("postgres"), autocommit=True) as connection:
         for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
             connection.execute(f"ALTER SYSTEM SET {setting}".encode())

@@ -1,0 +1,241 @@
+"""`kill -9` of the broker at any moment: nothing is lost, nothing is billed twice.
+
+A real `broker serve` on its own PostgreSQL is killed twenty times at random points while a client submits, pauses,
+resumes and cancels, and while real processes train (`fake_trainer.py`, some of which kill themselves). What each
+training process wrote down on its own disk is then compared with what the books say.
+"""
+
+import asyncio
+import json
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from sqlalchemy import text
+
+from broker.client import ApiError, Client
+from broker.database import Scope, open_database
+from broker.embedded import start_embedded_server
+from broker.ledger.verify import verify_ledger
+from tests.broker.factories import CONFIG, jsonl
+from tests.broker.served import ServedBroker, fake_trainer
+
+pytestmark = pytest.mark.slow
+
+KILLS = 20
+PLANS = ("on_demand", "prepaid")
+SETTLE_SECONDS = 240
+TERMINAL = {"succeeded", "failed", "cancelled"}
+SETTINGS = {
+    "trainer_command": fake_trainer(beats=20, pause=0.05, deaths=5),
+    "local_slots": "4",
+    "heartbeat_seconds": "0.2",
+    "lease_seconds": "5",
+    "sweep_seconds": "0.5",
+    "cycle_seconds": "0.5",
+    "stop_grace_seconds": "5",
+    "max_attempts": "100",
+}
+
+
+@pytest.fixture
+def broker(server_folder: Path) -> Iterator[ServedBroker]:
+    served = ServedBroker(server_folder / "var", SETTINGS)
+    yield served
+    served.close()
+
+
+@dataclass
+class Shopper(threading.Thread):
+    """A client that never stops: each request is repeated with its key until the broker has answered it."""
+
+    client: Client
+    rng: random.Random
+    dataset_id: str
+    customer_id: str
+    accepted: dict[str, str] = field(default_factory=dict)
+    done: threading.Event = field(default_factory=threading.Event)
+    error: BaseException | None = None
+
+    def __post_init__(self) -> None:
+        super().__init__(daemon=True)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def run(self) -> None:
+        try:
+            while not self.done.is_set():
+                self.shop()
+                time.sleep(self.rng.uniform(0.1, 0.5))
+        except BaseException as error:  # noqa: BLE001 (told by the test's own thread)
+            self.error = error
+        finally:
+            self.client.http.close()
+
+    def shop(self) -> None:
+        key = f"{self.customer_id}-{len(self.accepted)}"
+        order = {"config": CONFIG, "dataset_id": self.dataset_id, "customer_id": self.customer_id}
+        job = self.insist("/jobs", order, key)
+        self.accepted[key] = job["id"]
+        if self.rng.random() < 0.3:
+            time.sleep(self.rng.uniform(0, 1))
+            action = self.rng.choice(["cancel", "pause", "pause", "resume"])
+            chosen = self.rng.choice(list(self.accepted.values())[-4:])
+            self.insist(f"/jobs/{chosen}/{action}", {}, f"{key}-{action}")
+
+    def insist(self, path: str, body: dict[str, Any], key: str) -> Any:
+        """A 409 is an answer too: the job had moved on."""
+        while True:
+            try:
+                return self.client.post(path, body, idempotency_key=key)
+            except ApiError as error:
+                if error.status == 409:
+                    return error.problem
+                if error.status < 500:
+                    raise
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+
+
+def set_up(client: Client, folder: Path, plan: str) -> dict[str, str]:
+    customer = client.post("/customers", {"name": f"Customer on {plan}"})["id"]
+    hours = 500 if plan == "prepaid" else 0
+    contract = client.post("/contracts", {"customer_id": customer, "plan": plan, "committed_gpu_hours": hours})
+    if plan == "prepaid":
+        client.post(f"/invoices/{contract['advance_invoice_id']}/pay")
+    data = folder / "train.jsonl"
+    data.write_bytes(jsonl())
+    return {"customer_id": customer, "dataset_id": client.upload_dataset([data], customer_id=customer)["id"]}
+
+
+def start_shopper(broker: ServedBroker, seed: int, plan: str, owner: dict[str, str]) -> Shopper:
+    shopper = Shopper(Client(broker.url, broker.admin_key()), random.Random(f"{seed} {plan}"), **owner)
+    shopper.start()
+    return shopper
+
+
+def kill_and_restart(broker: ServedBroker, rng: random.Random, *, with_database: bool) -> None:
+    """Kill at a random moment, the start itself included, and see it up again."""
+    time.sleep(rng.uniform(0.0, 3.0))
+    broker.kill()
+    if with_database:
+        broker.kill_database()
+    if rng.random() < 0.2:
+        broker.start(wait=False)
+        time.sleep(rng.uniform(0.0, 2.5))
+        broker.kill()
+    broker.start()
+
+
+def wait_for_ends(client: Client) -> list[dict[str, Any]]:
+    """All jobs, once each has ended; what is paused is resumed first."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        jobs = list(client.list_all("/jobs"))
+        for job in jobs:
+            if job["status"] == "paused":
+                client.post(f"/jobs/{job['id']}/resume")
+        if all(job["status"] in TERMINAL for job in jobs):
+            return jobs
+        time.sleep(0.5)
+    waiting = [job for job in client.list_all("/jobs") if job["status"] not in TERMINAL]
+    pytest.fail(f"{len(waiting)} jobs never ended: {waiting[:3]}")
+
+
+def test_twenty_kills_lose_nothing_and_bill_nothing_twice(broker: ServedBroker, tmp_path: Path) -> None:
+    seed = int(os.environ.get("CRASH_SEED", time.time_ns() % 1_000_000))
+    print(f"CRASH_SEED={seed}")
+    rng = random.Random(seed)
+    broker.start()
+    with Client(broker.url, broker.admin_key()) as client:
+        shoppers = [start_shopper(broker, seed, plan, set_up(client, tmp_path, plan)) for plan in PLANS]
+        for number in range(1, KILLS + 1):
+            kill_and_restart(broker, rng, with_database=number % 5 == 0)
+        for shopper in shoppers:
+            shopper.done.set()
+            shopper.join(SETTLE_SECONDS)
+            assert (shopper.error, shopper.is_alive()) == (None, False)
+        jobs = wait_for_ends(client)
+    accepted = [job_id for shopper in shoppers for job_id in shopper.accepted.values()]
+    assert sorted(job["id"] for job in jobs) == sorted(accepted)
+    assert broker.terminate() == 0
+    assert broker.workers() == []
+    books = asyncio.run(read_books(broker.data_dir))
+    check_books(books, broker.data_dir / "runs", jobs)
+
+
+@dataclass(frozen=True)
+class Books:
+    broken_rules: dict[str, list[str]]
+    open_holds: int
+    unrelayed: int
+    runs: dict[str, str]
+    usage: dict[str, list[dict[str, int]]]
+
+
+async def read_books(data_dir: Path) -> Books:
+    server = start_embedded_server(data_dir)
+    database = open_database(server.app_url())
+    try:
+        async with database.transaction(Scope.ALL) as session:
+            usage: dict[str, list[dict[str, int]]] = {}
+            query = text("SELECT run_id, sequence, gpu_seconds, tokens FROM usage_events ORDER BY run_id, sequence")
+            for row in (await session.execute(query)).mappings():
+                stored = {name: row[name] for name in ("sequence", "gpu_seconds", "tokens")}
+                usage.setdefault(row["run_id"], []).append(stored)
+            return Books(
+                {check.rule: check.broken for check in await verify_ledger(session) if check.broken},
+                await session.scalar(text("SELECT count(*) FROM holds WHERE state = 'placed'")) or 0,
+                await session.scalar(text("SELECT count(*) FROM outbox WHERE done_at IS NULL")) or 0,
+                {run_id: status for run_id, status in await session.execute(text("SELECT id, status FROM runs"))},
+                usage,
+            )
+    finally:
+        await database.close()
+        server.stop()
+
+
+def check_books(books: Books, runs_dir: Path, jobs: list[dict[str, Any]]) -> None:
+    assert books.broken_rules == {}
+    assert books.open_holds == 0
+    folders = {folder.name for folder in runs_dir.iterdir()}
+    assert folders <= set(books.runs), "a process was started for a run that no row knows"
+    for run_id, status in books.runs.items():
+        check_run(runs_dir / run_id / "work", status, books.usage.get(run_id, []))
+    stored = [interval for run in books.usage.values() for interval in run]
+    for meter, told in (("gpu_seconds", "used_gpu_seconds"), ("tokens", "used_tokens")):
+        assert sum(interval[meter] for interval in stored) == sum(job[told] for job in jobs)
+    outcomes = {status: list(books.runs.values()).count(status) for status in sorted(set(books.runs.values()))}
+    print(f"{len(jobs)} jobs, {len(books.runs)} runs {outcomes}, {len(stored)} intervals")
+    assert outcomes["succeeded"] > 0
+    assert outcomes["lost"] > 0
+
+
+def check_run(work_dir: Path, status: str, stored: list[dict[str, int]]) -> None:
+    """What is on the books is what the run's process wrote down: all of it where it knew that it had ended.
+
+    A process that was killed may have sent a last interval whose acknowledgement it never read; more than it wrote
+    down, or less than was acknowledged to it, is on the books of nobody.
+    """
+    written = read_lines(work_dir / "intervals.jsonl")
+    acknowledged = max(read_lines(work_dir / "acknowledged.jsonl"), default=-1)
+    assert stored == written[: len(stored)], work_dir
+    assert len(stored) > acknowledged, work_dir
+    assert read_lines(work_dir / "refused.jsonl") == []
+    ended = read_lines(work_dir / "ended.jsonl")
+    if ended:
+        assert [status] == ended, work_dir
+        assert stored == written, work_dir
+
+
+def read_lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

@@ -1,0 +1,17 @@
+"""What all tests share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+
+@pytest.fixture
+def server_folder() -> Iterator[Path]:
+    """A folder for a PostgreSQL server, which runs as a user of its own.
+
+    Not `tmp_path`: every pytest session that starts shuts the folder above it to other users.
+    """
+    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)

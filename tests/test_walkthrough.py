@@ -1,0 +1,37 @@
+"""`docs/rest-walkthrough.md` works as written: its commands are typed into bash, in one shell, at a served broker."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.broker.served import ServedBroker, fake_trainer
+
+ROOT = Path(__file__).resolve().parent.parent
+WALKTHROUGH = ROOT / "docs" / "rest-walkthrough.md"
+
+
+@pytest.mark.slow
+def test_walkthrough_works_as_written(server_folder: Path) -> None:
+    blocks = re.findall(r"^```bash\n(.*?)^```$", WALKTHROUGH.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    script = "set -euo pipefail\n" + "\n".join(blocks)
+    broker = ServedBroker(server_folder / "var", {"trainer_command": fake_trainer()})
+    broker.start()
+    try:
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=ROOT,
+            env={**os.environ, "URL": broker.url, "VAR": str(broker.data_dir)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+    finally:
+        broker.close()
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "did you mean lora_rank?" in done.stdout
+    assert "'amount': '2600.00'" in done.stdout
+    assert "adapter.safetensors" in done.stdout
