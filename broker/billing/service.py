@@ -32,7 +32,7 @@ async def issue_advance_invoice(work: Work, terms: ContractTerms, grant: GrantTe
     meter = Meter.GPU_SECONDS
     line = DraftLine(
         kind=LineKind.COMMITMENT,
-        description=f"{terms.committed_gpu_hours} GPU-hours bought ahead, contract {terms.id}",
+        description=f"{grant.gpu_seconds // 3600} GPU-hours bought ahead, contract {terms.id}",
         job_id=None,
         meter=meter,
         quantity=grant.gpu_seconds,

@@ -7,15 +7,17 @@ from broker.contracts.tables import Grant
 from broker.work import Work
 
 
-async def create_grant(work: Work, terms: ContractTerms, *, bought_ahead: bool) -> GrantTerms:
-    """The block of a contract's commitment; not usable before it is activated."""
+async def create_grant(
+    work: Work, terms: ContractTerms, *, gpu_seconds: int, bought_ahead: bool, priority: int = 0
+) -> GrantTerms:
+    """A block of hours at the plan's price, until the contract ends; not usable before it is credited."""
     grant = Grant(
         id=work.new_id("gra"),
         customer_id=terms.customer_id,
         contract_id=terms.id,
-        gpu_seconds=terms.committed_gpu_hours * 3600,
+        gpu_seconds=gpu_seconds,
         unit_price=terms.gpu_hour_price,
-        priority=0,
+        priority=priority,
         bought_ahead=bought_ahead,
         expires_at=terms.ends_at,
         created_at=work.now,

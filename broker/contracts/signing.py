@@ -50,7 +50,8 @@ async def sign_contract(
         await scheduling.create_dedicated_queue(work, terms)
     if committed_gpu_hours == 0:
         return SignedContract(terms, None)
-    grant = await contracts.create_grant(work, terms, bought_ahead=plan_terms.bought_ahead)
+    gpu_seconds = committed_gpu_hours * 3600
+    grant = await contracts.create_grant(work, terms, gpu_seconds=gpu_seconds, bought_ahead=plan_terms.bought_ahead)
     if not plan_terms.bought_ahead:
         await ledger.credit_grant(work, grant.id)
         return SignedContract(terms, None)

@@ -77,20 +77,50 @@ CHECKS = (
         """SELECT c.id FROM captures c LEFT JOIN usage_events u ON u.run_id = c.run_id AND u.sequence = c.sequence
            WHERE u.run_id IS NULL""",
     ),
+    # Compared in 1/3600 micro-yuan, where every price is exact: a division here would have a rounding of its own.
     Check(
         "money captured is the price of what was captured, rounded once a job",
-        """SELECT h.id, m.micros, round(p.exact) AS priced FROM holds h
+        """SELECT h.id, coalesce(m.micros, 0) AS micros, p.parts / 3600 AS priced FROM holds h
            LEFT JOIN (SELECT hold_id, sum(captured) AS micros FROM hold_legs
                       WHERE unit = 'micro_yuan' GROUP BY 1) m ON m.hold_id = h.id
            LEFT JOIN (SELECT hold_id, sum(captured * unit_price * 1000000
-                             / CASE unit WHEN 'gpu_seconds' THEN 3600 ELSE 1 END) AS exact
+                             * CASE unit WHEN 'gpu_seconds' THEN 1 ELSE 3600 END) AS parts
                       FROM hold_legs WHERE billable AND unit <> 'micro_yuan' GROUP BY 1) p ON p.hold_id = h.id
-           WHERE abs(coalesce(m.micros, 0) - coalesce(p.exact, 0)) > 0.5""",
+           WHERE abs(coalesce(m.micros, 0) * 3600 - coalesce(p.parts, 0)) > 1800""",
     ),
     Check(
         "a job that has ended holds nothing",
         """SELECT j.id FROM jobs j JOIN holds h ON h.job_id = j.id
            WHERE j.status IN ('succeeded', 'failed', 'cancelled') AND h.state = 'placed'""",
+    ),
+    Check(
+        "a grant is credited once and whole, when it is activated",
+        """SELECT g.id, coalesce(sum(e.amount), 0) AS credited FROM grants g
+           LEFT JOIN ledger_accounts a ON a.grant_id = g.id AND a.kind = 'granted'
+           LEFT JOIN ledger_transfers t ON t.reference = g.id AND t.kind = 'grant_credited'
+           LEFT JOIN ledger_entries e ON e.account_id = a.id AND e.transfer_id = t.id
+           GROUP BY g.id
+           HAVING coalesce(sum(e.amount), 0) <> CASE WHEN g.activated_at IS NULL THEN 0 ELSE g.gpu_seconds END""",
+    ),
+    Check(
+        "an invoice is the sum of its lines",
+        """SELECT i.id, i.total_micros, coalesce(sum(l.amount_micros), 0) AS lines
+           FROM invoices i LEFT JOIN invoice_lines l ON l.invoice_id = i.id
+           GROUP BY i.id HAVING i.total_micros <> coalesce(sum(l.amount_micros), 0)""",
+    ),
+    Check(
+        "a final invoice bills what its month captured, and takes off what was paid ahead",
+        """SELECT i.id, x.job_id, x.meter, sum(x.quantity) AS billed_less_captured
+           FROM invoices i CROSS JOIN LATERAL (
+               SELECT l.kind, l.job_id, l.meter, l.unit_price, l.quantity FROM invoice_lines l WHERE l.invoice_id = i.id
+               UNION ALL
+               SELECT k.kind, c.job_id, c.unit, c.unit_price, -c.quantity
+               FROM captures c JOIN (VALUES ('usage', true), ('usage', false), ('prepaid_applied', false))
+                   AS k (kind, billable) ON k.billable = c.billable
+               WHERE c.contract_id = i.contract_id AND c.month = i.month
+           ) x
+           WHERE i.kind = 'usage' AND i.status <> 'draft'
+           GROUP BY i.id, x.kind, x.job_id, x.meter, x.unit_price HAVING sum(x.quantity) <> 0""",
     ),
 )
 

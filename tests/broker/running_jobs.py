@@ -1,0 +1,149 @@
+"""Builders below the API: a job that runs, with exactly the hold and the usage that a test wants."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from broker.contracts import service as contracts
+from broker.jobs.runs import hold_run
+from broker.jobs.tables import Job, Run
+from broker.ledger import service as ledger
+from broker.ledger.holds import HoldView
+from broker.ledger.verify import verify_ledger
+from broker.metering.model import UsageCloudEvent
+from broker.metering.service import record_usage
+from broker.scheduling.service import register_pool
+from broker.system import System
+from broker.work import Work
+from tests.broker.factories import Customer, usage_event
+
+HOUR = 3600
+
+
+@dataclass
+class RunningJob:
+    """A job with one run that may report. `sequence` is the next interval's."""
+
+    id: str
+    run_id: str
+    contract_id: str
+    sequence: int = 0
+
+
+async def start_job(
+    system: System,
+    customer: Customer,
+    *,
+    gpu_seconds: int = HOUR,
+    tokens: int = 1000,
+    gpus: int = 1,
+    key: str | None = None,
+    **fields: Any,
+) -> RunningJob:
+    """Place a hold of just this size and put its job into the state of one that runs."""
+    async with system.work() as work:
+        job_id, contract_id = work.new_id("job"), customer.contract["id"]
+        await ledger.place_hold(
+            work, contract_id, job_id=job_id, idempotency_key=key or job_id, gpu_seconds=gpu_seconds, tokens=tokens
+        )
+        await register_pool(work, name="test", sku="cpu", engine="local", total_gpus=1)
+        work.session.add(_job_row(work, job_id, customer, gpus, fields))
+        await work.session.flush()
+        run = _run_row(work, job_id, customer.id, gpus)
+        work.session.add(run)
+        return RunningJob(job_id, run.id, contract_id)
+
+
+def _job_row(work: Work, job_id: str, customer: Customer, gpus: int, fields: dict[str, Any]) -> Job:
+    values = {
+        "config": {},
+        "estimate": {},
+        "queue": "standard",
+        "status": "running",
+        "used_gpu_seconds": 0,
+        "used_tokens": 0,
+        "cost_micros": 0,
+        "attempts": 1,
+        **fields,
+    }
+    return Job(
+        id=job_id,
+        customer_id=customer.id,
+        contract_id=customer.contract["id"],
+        dataset_id=customer.dataset["id"],
+        gpus=gpus,
+        created_at=work.now,
+        **values,
+    )
+
+
+def _run_row(work: Work, job_id: str, customer_id: str, gpus: int) -> Run:
+    return Run(
+        id=work.new_id("run"),
+        customer_id=customer_id,
+        job_id=job_id,
+        attempt=1,
+        pool="test",
+        gpus=gpus,
+        status="running",
+        acknowledged_sequence=-1,
+        lease_expires_at=work.now,
+        created_at=work.now,
+    )
+
+
+async def report_usage(
+    system: System, job: RunningJob, *, gpu_seconds: int = 0, tokens: int = 0, ended_at: datetime | None = None
+) -> None:
+    """One more interval of the job's run, metered and captured; it ends now unless told otherwise."""
+    async with system.work() as work:
+        ended = ended_at or work.now
+        event = usage_event(
+            job.run_id,
+            job.sequence,
+            gpu_seconds=gpu_seconds,
+            tokens=tokens,
+            started_at=(ended - timedelta(seconds=gpu_seconds)).isoformat(),
+            ended_at=ended.isoformat(),
+        )
+        held = await hold_run(work, job.run_id, fence_token=1)
+        await record_usage(work, held, [UsageCloudEvent.model_validate(event)])
+    job.sequence += 1
+
+
+async def settle(system: System, job: RunningJob) -> HoldView:
+    """The job has succeeded."""
+    async with system.work() as work:
+        row = await work.session.get_one(Job, job.id)
+        row.status = "succeeded"
+        return await ledger.settle_hold(work, job.id)
+
+
+async def read_hold(system: System, job_id: str) -> HoldView:
+    async with system.work() as work:
+        return await ledger.get_hold(work, job_id)
+
+
+async def read_balance(system: System, contract_id: str) -> ledger.Balance:
+    async with system.work() as work:
+        return await ledger.read_contract_balance(work, contract_id)
+
+
+async def is_exhausted(system: System, job: RunningJob) -> bool:
+    async with system.work() as work:
+        return await ledger.is_exhausted(work, await ledger.get_hold(work, job.id))
+
+
+async def broken_rules(system: System) -> dict[str, list[str]]:
+    """What `broker ledger verify` finds: nothing, where all is well."""
+    async with system.work() as work:
+        return {result.rule: result.broken for result in await verify_ledger(work.session) if result.broken}
+
+
+async def add_grant(system: System, contract_id: str, gpu_seconds: int, *, priority: int = 0) -> str:
+    """A further block of hours of just this size, paid ahead and credited."""
+    async with system.work() as work:
+        terms = await contracts.lock_contract(work, contract_id)
+        grant = await contracts.create_grant(work, terms, gpu_seconds=gpu_seconds, bought_ahead=True, priority=priority)
+        await ledger.credit_grant(work, grant.id)
+        return grant.id
