@@ -1,0 +1,148 @@
+"""Each rule of `broker ledger verify` is broken once, by the tables' owner with every guard off: only it is found."""
+
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from broker.boot import DatabaseUrls
+from broker.database import with_driver
+from broker.ledger.verify import CHECKS, verify_ledger
+from broker.system import System
+from tests.broker.conftest import ManualClock
+from tests.broker.factories import Api, make_ready_customer
+from tests.broker.running_jobs import HOUR, broken_rules, report_usage, settle, start_job
+
+HELD_GPU = "kind = 'held' AND unit = 'gpu_seconds'"
+USED_GPU = "kind = 'used' AND unit = 'gpu_seconds'"
+OTHER_LEG = "(SELECT max(id) FROM hold_legs WHERE unit = 'gpu_seconds')"
+ADD_ENTRY = "INSERT INTO ledger_entries (customer_id, transfer_id, account_id, unit, amount)"
+ENDED = "(SELECT id FROM holds WHERE state = 'settled')"
+TRANSFER = "(SELECT min(id) FROM ledger_transfers)"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Statements that break one rule, and the words by which the rule is known."""
+
+    rule: str
+    statements: tuple[str, ...]
+
+
+def move_balance(where: str, amount: int) -> tuple[str, ...]:
+    """Change a balance and its entries alike, out of nowhere else than the same contract's source."""
+    entry = f"{ADD_ENTRY} SELECT customer_id, {TRANSFER}, id, unit, {{}} FROM ledger_accounts WHERE {{}}"
+    source = "kind = 'uncommitted' AND unit = 'gpu_seconds'"
+    return (
+        entry.format(amount, where),
+        entry.format(-amount, source),
+        f"UPDATE ledger_accounts SET balance = balance + {amount} WHERE {where}",
+        f"UPDATE ledger_accounts SET balance = balance - {amount} WHERE {source}",
+    )
+
+
+DAMAGES = (
+    Damage(
+        "every transfer sums to zero in each unit",
+        (
+            f"{ADD_ENTRY} SELECT customer_id, {TRANSFER}, id, unit, 5 FROM ledger_accounts WHERE kind = 'issued'",
+            "UPDATE ledger_accounts SET balance = balance + 5 WHERE kind = 'issued'",
+        ),
+    ),
+    Damage(
+        "an entry is in the unit and of the customer of its account",
+        (
+            "INSERT INTO customers (id, name, created_at) VALUES ('cus_x', 'Somebody else', now())",
+            "UPDATE ledger_entries SET customer_id = 'cus_x' WHERE id = (SELECT min(id) FROM ledger_entries)",
+        ),
+    ),
+    Damage(
+        "a balance is the sum of its entries",
+        ("UPDATE ledger_accounts SET balance = balance + 1 WHERE kind = 'granted'",),
+    ),
+    Damage(
+        "no account is oversold",
+        ("UPDATE ledger_accounts SET may_go_negative = false WHERE kind = 'uncommitted' AND unit = 'gpu_seconds'",),
+    ),
+    Damage("what is held is what the open legs of placed holds hold", move_balance(HELD_GPU, 7)),
+    Damage(
+        "a hold that has ended holds nothing: captured + released = held",
+        (
+            "UPDATE holds SET state = 'settled' WHERE state = 'placed'",
+            "UPDATE jobs SET status = 'succeeded'",
+        ),
+    ),
+    Damage("what is used is what the legs captured", move_balance(USED_GPU, 7)),
+    Damage(
+        "a metered leg captured what its captures say",
+        (f"UPDATE captures SET leg_id = {OTHER_LEG} WHERE sequence = 1 AND unit = 'gpu_seconds'",),
+    ),
+    Damage(
+        "every usage event is charged once and whole",
+        ("UPDATE usage_events SET tokens = tokens + 1 WHERE sequence = 0 AND tokens > 0",),
+    ),
+    Damage(
+        "nothing is charged without a usage event",
+        ("DELETE FROM usage_events WHERE sequence = 1",),
+    ),
+    Damage(
+        "money captured is the price of what was captured, rounded once a job",
+        (f"UPDATE hold_legs SET unit_price = unit_price * 2 WHERE unit = 'tokens' AND hold_id IN {ENDED}",),
+    ),
+    Damage(
+        "a job that has ended holds nothing",
+        ("UPDATE jobs SET status = 'failed' WHERE status = 'running'",),
+    ),
+    Damage(
+        "a grant is credited once and whole, when it is activated",
+        ("UPDATE grants SET activated_at = NULL",),
+    ),
+    Damage(
+        "an invoice is the sum of its lines",
+        ("UPDATE invoices SET total_micros = total_micros + 10000 WHERE kind = 'advance'",),
+    ),
+    Damage(
+        "a final invoice bills what its month captured, and takes off what was paid ahead",
+        ("UPDATE invoice_lines SET quantity = quantity - 1 WHERE kind = 'prepaid_applied'",),
+    ),
+)
+
+
+@pytest.fixture
+async def books(api: Api, system: System, clock: ManualClock) -> System:
+    """A prepaid contract that has gone beyond its grant: one job ended, one live, one month invoiced for good."""
+    customer = await make_ready_customer(api, plan="prepaid", overage="bill")
+    ended = await start_job(system, customer, gpu_seconds=499 * HOUR, tokens=1000)
+    await report_usage(system, ended, gpu_seconds=498 * HOUR, tokens=900)
+    await report_usage(system, ended, gpu_seconds=90, tokens=77)
+    await settle(system, ended)
+    live = await start_job(system, customer, gpu_seconds=3 * HOUR, tokens=500)
+    await report_usage(system, live, gpu_seconds=2 * HOUR, tokens=300)
+    clock.advance(days=30)
+    draft = await api.post("/invoices", {"contract_id": customer.contract["id"], "month": "2026-11"}, expect=201)
+    await api.post(f"/invoices/{draft['id']}/finalize")
+    return system
+
+
+async def find_broken(owner: AsyncEngine, damage: Damage) -> list[str]:
+    """The rules that verify finds broken by this damage, which is rolled back after."""
+    async with AsyncSession(owner) as session:
+        await session.execute(text("SET LOCAL session_replication_role = replica"))  # no triggers, no foreign keys
+        await session.execute(text("ALTER TABLE ledger_accounts DROP CONSTRAINT ck_ledger_accounts_not_oversold"))
+        for statement in damage.statements:
+            connection = await session.connection()
+            assert (await connection.execute(text(statement))).rowcount > 0, f"did nothing: {statement}"
+        return [result.rule for result in await verify_ledger(session) if result.broken]
+
+
+async def test_broken_rule_is_found_and_no_other(books: System, urls: DatabaseUrls) -> None:
+    assert await broken_rules(books) == {}
+    owner = create_async_engine(with_driver(urls.owner or ""))
+    found = {damage.rule: await find_broken(owner, damage) for damage in DAMAGES}
+    await owner.dispose()
+    assert found == {damage.rule: [damage.rule] for damage in DAMAGES}
+
+
+def test_every_rule_is_broken_once() -> None:
+    assert sorted(damage.rule for damage in DAMAGES) == sorted(check.rule for check in CHECKS)
