@@ -1,10 +1,12 @@
 """The edge: one transaction for each request, opened here and committed before the response is sent.
 
 Code after `yield` in a FastAPI dependency runs after the response; a commit there could answer 201 and then fail.
-So the transaction is held by the route itself.
+So the transaction is held by the route itself. The bearer is known before the body is read, and the body is read
+before the transaction opens: a slow client holds no database connection.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -12,14 +14,16 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from broker import errors
-from broker.database import Database, Scope, set_scope
-from broker.idempotency import find_earlier_answer, keep_answer, read_claim
+from broker.body import limit_body, read_body
+from broker.database import Database, Scope
+from broker.idempotency import Claim, answer_once, read_claim
 from broker.identity.service import authenticate
+from broker.tenancy import confine
 from broker.work import STAFF, Actor, Role, Services, Work
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-BEARER = HTTPBearer(auto_error=False, scheme_name="API key", description="`Authorization: Bearer <API key>`")
+BEARER = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="`Authorization: Bearer <API key>`")
 
 
 class TransactionalRoute(APIRoute):
@@ -29,26 +33,37 @@ class TransactionalRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_in_transaction(request: Request) -> Response:
-            token = read_bearer_token(request)
-            check_content_length(request)
-            claim = await read_claim(request)
-            database: Database = request.app.state.database
-            services: Services = request.app.state.services
-            async with database.transaction(Scope.AUTHENTICATE) as session:
-                actor = await authenticate(session, token, services)
-                await set_scope(session, *scope_of(actor))
-                work = Work(session, actor, services, claim.key if claim else None)
-                request.state.work = work
-                if claim is None:
-                    return await handle(request)
-                earlier = await find_earlier_answer(work, claim)
-                if earlier is not None:
-                    return earlier
-                response = await handle(request)
-                await keep_answer(work, claim, response)
-                return response
+            actor = await identify(request)
+            request = limit_body(request, request.app.state.services)
+            try:
+                await read_body(request)
+                claim = await read_claim(request)
+                async with open_work(request, actor, claim) as work:
+                    request.state.work = work
+                    return await answer_once(work, claim, lambda: handle(request))
+            finally:
+                await request.close()
 
         return handle_in_transaction
+
+
+async def identify(request: Request) -> Actor:
+    """Whose request it is, read in a short transaction of its own. Raises: Unauthenticated."""
+    token = read_bearer_token(request)
+    database: Database = request.app.state.database
+    async with database.transaction(Scope.AUTHENTICATE) as session:
+        return await authenticate(session, token, request.app.state.services)
+
+
+@asynccontextmanager
+async def open_work(request: Request, actor: Actor, claim: Claim | None) -> AsyncIterator[Work]:
+    """The request's unit of work, which sees what its actor may; committed when the block ends."""
+    database: Database = request.app.state.database
+    services: Services = request.app.state.services
+    async with database.transaction(*scope_of(actor)) as session:
+        if actor.role not in STAFF:
+            confine(session.sync_session, actor.customer_id or "")
+        yield Work(session, actor, services, claim.key if claim else None)
 
 
 def read_bearer_token(request: Request) -> str:
@@ -57,14 +72,6 @@ def read_bearer_token(request: Request) -> str:
     if scheme.lower() != "bearer" or not token.strip():
         raise errors.Unauthenticated("Send the API key as `Authorization: Bearer <API key>`.")
     return token.strip()
-
-
-def check_content_length(request: Request) -> None:
-    """Refuse a body that is too large before a byte of it is read. Raises: DatasetTooLarge."""
-    limit = request.app.state.services.settings.max_dataset_bytes
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > limit + (1 << 20):
-        raise errors.DatasetTooLarge(f"The body has {length} bytes; this broker takes {limit}.", limit_bytes=limit)
 
 
 def scope_of(actor: Actor) -> tuple[Scope, str | None]:

@@ -57,7 +57,7 @@ class DatasetUnusable(DomainError):
     """The data set has no usable row."""
 
 
-class DatasetTooLarge(DomainError):
+class UploadTooLarge(DomainError):
     """The upload is larger than this broker takes."""
 
 

@@ -4,6 +4,8 @@ The key is claimed in the request's own transaction: a concurrent twin waits for
 """
 
 import hashlib
+import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from fastapi import Request, Response
@@ -12,12 +14,14 @@ from sqlalchemy.dialects.postgresql import insert
 from starlette.datastructures import UploadFile
 
 from broker import errors
+from broker.body import is_form
 from broker.identity.tables import IdempotencyKey
-from broker.work import Work
+from broker.work import Role, Work
 
 HEADER = "Idempotency-Key"
 MAX_KEY_LENGTH = 255
 REPLAYED = {"Idempotency-Replayed": "true"}
+SHOWN_ONCE = {"api_key": ("key",)}
 
 
 @dataclass(frozen=True)
@@ -36,28 +40,37 @@ async def read_claim(request: Request) -> Claim | None:
     if not key or len(key) > MAX_KEY_LENGTH:
         raise errors.invalid_field(HEADER, f"must have 1 to {MAX_KEY_LENGTH} characters")
     digest = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode())
-    if _is_form(request):
+    if is_form(request):
         await _hash_form(request, digest)
     else:
         digest.update(await request.body())
     return Claim(key, digest.hexdigest())
 
 
-def _is_form(request: Request) -> bool:
-    return request.headers.get("content-type", "").startswith("multipart/form-data")
-
-
 async def _hash_form(request: Request, digest: "hashlib._Hash") -> None:
     """Fields and files, not the raw body: a client that retries makes a new multipart boundary."""
     for name, value in (await request.form()).multi_items():
-        digest.update(f"{name}=".encode())
         if isinstance(value, UploadFile):
-            digest.update(f"{value.filename}\n".encode())
+            content = hashlib.sha256()
             while chunk := await value.read(1 << 20):
-                digest.update(chunk)
+                content.update(chunk)
             await value.seek(0)
+            part = ["file", name, value.filename, content.hexdigest()]
         else:
-            digest.update(value.encode())
+            part = ["field", name, value]
+        digest.update(json.dumps(part).encode() + b"\n")
+
+
+async def answer_once(work: Work, claim: Claim | None, handle: Callable[[], Awaitable[Response]]) -> Response:
+    """Handle a request, or give the answer that it got before. Raises: IdempotencyConflict."""
+    if claim is None:
+        return await handle()
+    earlier = await find_earlier_answer(work, claim)
+    if earlier is not None:
+        return earlier
+    response = await handle()
+    await keep_answer(work, claim, response)
+    return response
 
 
 async def find_earlier_answer(work: Work, claim: Claim) -> Response | None:
@@ -90,19 +103,25 @@ async def find_earlier_answer(work: Work, claim: Claim) -> Response | None:
 
 async def keep_answer(work: Work, claim: Claim, response: Response) -> None:
     """Keep the answer of the request that claimed the key; one that has no JSON body frees the key again."""
-    key = (_principal(work), claim.key)
-    if response.media_type != "application/json" and response.headers.get("content-type") != "application/json":
-        await work.session.execute(
-            delete(IdempotencyKey).where(IdempotencyKey.principal == key[0], IdempotencyKey.key == key[1])
-        )
+    mine = (IdempotencyKey.principal == _principal(work), IdempotencyKey.key == claim.key)
+    if response.headers.get("content-type") != "application/json":
+        await work.session.execute(delete(IdempotencyKey).where(*mine))
         return
-    row = (
-        await work.session.scalars(
-            select(IdempotencyKey).where(IdempotencyKey.principal == key[0], IdempotencyKey.key == key[1])
-        )
-    ).one()
-    row.status, row.body = response.status_code, bytes(response.body).decode()
+    row = (await work.session.scalars(select(IdempotencyKey).where(*mine))).one()
+    row.status, row.body = response.status_code, _without_secrets(bytes(response.body).decode())
+
+
+def _without_secrets(body: str) -> str:
+    """What is shown once is not kept: the retry gets null in its place."""
+    answer = json.loads(body)
+    if isinstance(answer, dict):
+        for member in SHOWN_ONCE.get(answer.get("object", ""), ()):
+            answer[member] = None
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
 
 
 def _principal(work: Work) -> str:
-    return work.actor.customer_id or work.actor.id
+    """Whose keys these are: a customer's API keys share them; a run and each staff key has its own."""
+    if work.actor.role == Role.CUSTOMER and work.actor.customer_id is not None:
+        return work.actor.customer_id
+    return work.actor.id

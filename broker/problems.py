@@ -22,7 +22,7 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.NameTaken: HTTPStatus.CONFLICT,
     errors.InvalidTrainingConfig: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.DatasetUnusable: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.DatasetTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.CommitmentRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NoContractInForce: HTTPStatus.CONFLICT,
     errors.QuoteExpired: HTTPStatus.CONFLICT,

@@ -1,13 +1,15 @@
 """API shapes that several features share: money, pages, problems."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from pricing.money import Money
 
 Item = TypeVar("Item")
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 PROBLEM_EXAMPLE = "/problems/insufficient-balance"
 
 
@@ -15,6 +17,16 @@ class RequestBody(BaseModel):
     """A request body: an unknown field is refused rather than ignored."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+def _check_moment(moment: datetime) -> datetime:
+    """A time that every time zone and PostgreSQL can write, too."""
+    if not EARLIEST <= moment < LATEST:
+        raise ValueError(f"must be between {EARLIEST.year} and {LATEST.year}")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_check_moment)]
 
 
 class MoneyOut(BaseModel):
@@ -33,7 +45,7 @@ class MoneyOut(BaseModel):
 class Page(BaseModel, Generic[Item]):
     """One page of a list, newest first."""
 
-    data: list[Item] = Field(description="The objects of this page, newest first.")
+    data: list[Item] = Field(description="The objects of this page, newest first.", examples=[[{"id": "job_01k"}]])
     next_cursor: str | None = Field(
         description="Send it as `cursor` for the next page; null on the last one.", examples=["job_01k"]
     )
@@ -67,7 +79,10 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 Limit = Annotated[int, Query(ge=1, le=100, description="Objects on one page.", examples=[20])]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", examples=["job_01k"])]
+Cursor = Annotated[
+    str | None,
+    Query(pattern="^[a-z]{3}_[0-9a-z]{1,40}$", description="`next_cursor` of the page before.", examples=["job_01k"]),
+]
 
 
 def created_at_field() -> Any:

@@ -39,7 +39,7 @@ def read_run_token(secret: bytes, token: str) -> str | None:
     """The run that a token is for; None where it is not one of ours."""
     mark, _, rest = token.partition(".")
     run_id, _, mac = rest.partition(".")
-    if mark != RUN_MARK or not hmac.compare_digest(mac, _mac(secret, run_id)):
+    if mark != RUN_MARK or not hmac.compare_digest(mac.encode(), _mac(secret, run_id).encode()):
         return None
     return run_id
 

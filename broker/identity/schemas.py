@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from broker.schemas import RequestBody, created_at_field
+from broker.schemas import Moment, RequestBody, created_at_field
 
 NAME = Field(min_length=1, max_length=200, description="A name for people.", examples=["Acme Tea"])
 
@@ -40,7 +40,7 @@ class ProjectOut(BaseModel):
 
 class ApiKeyIn(RequestBody):
     name: str = NAME
-    expires_at: AwareDatetime | None = Field(
+    expires_at: Moment | None = Field(
         default=None,
         description="From when on the key is refused (UTC); null: never.",
         examples=["2027-01-01T00:00:00Z"],
@@ -68,4 +68,7 @@ class ApiKeyOut(BaseModel):
 
 
 class NewApiKeyOut(ApiKeyOut):
-    key: str = Field(description="The key itself, shown this once.", examples=["lbk_1a2b3c4d_…"])
+    key: str | None = Field(
+        description="The key itself, shown this once; null where a retry gets the same answer again.",
+        examples=["lbk_1a2b3c4d_…"],
+    )

@@ -1,0 +1,119 @@
+"""The body of a request: read whole before the transaction opens, within its limit, and free of what no table keeps.
+
+Uploads by PUT are not read here: their routes stream them to the storage, with limits of their own.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.types import Message
+
+from broker import errors
+from broker.work import Services
+
+MAX_JSON_BYTES = 8 * 1024 * 1024
+FORM_SLACK_BYTES = 1024 * 1024
+MAX_DEPTH = 32
+INT64 = range(-(2**63), 2**63)
+JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;|$)", re.IGNORECASE)
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+
+
+def limit_body(request: Request, services: Services) -> Request:
+    """The same request, whose body ends in UploadTooLarge where it is longer than this broker takes.
+
+    Raises: UploadTooLarge at once, where the header says so, and before a byte is read.
+    """
+    if request.method == "PUT":
+        return request
+    limit = services.settings.max_dataset_bytes + FORM_SLACK_BYTES if is_form(request) else MAX_JSON_BYTES
+    announced = request.headers.get("content-length", "0")
+    if not re.fullmatch("[0-9]{1,18}", announced) or int(announced) > limit:
+        raise _too_large(limit)
+    received = 0
+
+    async def receive() -> Message:
+        nonlocal received
+        message = await request.receive()
+        received += len(message.get("body", b""))
+        if received > limit:
+            raise _too_large(limit)
+        return message
+
+    return Request(request.scope, receive)
+
+
+def _too_large(limit: int) -> errors.UploadTooLarge:
+    message = f"has more than {limit} bytes; send a smaller one"
+    return errors.UploadTooLarge(f"body: {message}", errors=[errors.FieldError("body", message)], limit_bytes=limit)
+
+
+async def read_body(request: Request) -> None:
+    """Receive and check the whole body; the handler finds it parsed. Raises: InvalidRequest, UploadTooLarge."""
+    found = [*_check_fields(request.path_params), *_check_fields(dict(request.query_params))]
+    if request.method == "PUT":
+        pass
+    elif is_form(request):
+        found += _check_form((await request.form()).multi_items())
+    elif await request.body() and JSON_TYPE.match(request.headers.get("content-type", "")):
+        found += find_unstorable(await _read_json(request))
+    if found:
+        raise errors.InvalidRequest("; ".join(f"{item.field}: {item.message}" for item in found), errors=found)
+
+
+async def _read_json(request: Request) -> Any:
+    try:
+        return await request.json()
+    except RecursionError as error:
+        raise errors.invalid_field("body", f"is nested deeper than {MAX_DEPTH} levels") from error
+    except ValueError as error:
+        raise errors.invalid_field("body", f"is not JSON: {error}") from error
+
+
+def _check_form(items: list[tuple[str, UploadFile | str]]) -> list[errors.FieldError]:
+    texts = [(name, value.filename or "" if isinstance(value, UploadFile) else value) for name, value in items]
+    return [error for name, text in texts for error in _check_fields({name: text})]
+
+
+def _check_fields(fields: dict[str, Any]) -> list[errors.FieldError]:
+    return list(find_unstorable({name: value for name, value in fields.items() if isinstance(value, str)}))
+
+
+def find_unstorable(document: Any) -> Iterator[errors.FieldError]:
+    """What JSON can write and PostgreSQL cannot keep, each with its dotted path and the cure."""
+    waiting: list[tuple[str, int, Any]] = [("", 0, document)]
+    while waiting:
+        path, depth, value = waiting.pop()
+        message = _refuse_value(value, depth)
+        if message is not None:
+            yield errors.FieldError(path or "body", message)
+        elif isinstance(value, dict):
+            if any(UNSTORABLE.search(key) for key in value):
+                yield errors.FieldError(path or "body", "has a key with a NUL or half a surrogate pair; remove it")
+            waiting += [(_join(path, key), depth + 1, inner) for key, inner in reversed(value.items())]
+        elif isinstance(value, list):
+            waiting += [(_join(path, str(place)), depth + 1, inner) for place, inner in enumerate(value)][::-1]
+
+
+def _refuse_value(value: Any, depth: int) -> str | None:
+    if depth > MAX_DEPTH:
+        return f"is nested deeper than {MAX_DEPTH} levels"
+    if isinstance(value, str) and UNSTORABLE.search(value):
+        return "has a NUL character or half a surrogate pair, which cannot be stored; remove it"
+    if isinstance(value, int) and value not in INT64:
+        return "is too large a number: whole numbers have 64 bits"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "is not a finite number"
+    return None
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
