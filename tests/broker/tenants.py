@@ -1,0 +1,109 @@
+"""A tenant that has one of everything: what another tenant's key must not reach, and no table may give away."""
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from broker.system import System
+from tests.broker.factories import (
+    CONFIG,
+    Api,
+    customer_api,
+    dispatch,
+    make_customer,
+    sign_contract,
+    sign_prepaid,
+    submit_job,
+    upload_dataset,
+    usage_event,
+    worker_api,
+)
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """The ids of what a tenant has. `run_id` has succeeded, `live_run_id` still runs; `key` is a customer's API key."""
+
+    customer_id: str
+    key: str
+    key_id: str
+    project_id: str
+    contract_id: str
+    dataset_id: str
+    quote_id: str
+    job_id: str
+    live_job_id: str
+    run_id: str
+    live_run_id: str
+    adapter_id: str
+    invoice_id: str
+    queue: str
+
+    def marks(self) -> set[str]:
+        """Every id; none may stand in an answer to somebody else."""
+        return {value for name, value in vars(self).items() if name != "queue"}
+
+
+def safetensors_file(text: str = "pt") -> bytes:
+    header = json.dumps({"__metadata__": {"format": text}}).encode()
+    return struct.pack("<Q", len(header)) + header
+
+
+async def put_bytes(worker: Api, path: str, content: bytes, *, expect: int = 201, fence: int = 1) -> Any:
+    headers = {"X-Fence-Token": str(fence), "X-Content-SHA256": hashlib.sha256(content).hexdigest()}
+    return (await worker.call("PUT", path, expect=expect, content=content, headers=headers)).json()
+
+
+async def finish_job(
+    api: Api, system: System, job_id: str, *, gpu_seconds: int = 30, tokens: int = 200, content: bytes | None = None
+) -> str:
+    """Run a dispatched job to its end; the id of its run."""
+    run_id = str((await api.get(f"/jobs/{job_id}/runs"))["data"][0]["id"])
+    async with worker_api(api.app, system, run_id) as worker:
+        await worker.post(f"/runs/{run_id}/claim", {"fence_token": 1})
+        usage = [usage_event(run_id, gpu_seconds=gpu_seconds, tokens=tokens)]
+        await worker.post(f"/runs/{run_id}/heartbeats", {"fence_token": 1, "usage": usage})
+        await put_bytes(worker, f"/runs/{run_id}/checkpoints/1", b"a checkpoint")
+        await put_bytes(worker, f"/runs/{run_id}/adapter", content or safetensors_file())
+        await worker.post(f"/runs/{run_id}/finish", {"fence_token": 1, "outcome": "succeeded"})
+    return run_id
+
+
+async def make_tenant(api: Api, system: System) -> Tenant:
+    customer = (await make_customer(api))["id"]
+    made_key = await api.post(f"/customers/{customer}/api-keys", {"name": "laptop"}, expect=201)
+    await sign_prepaid(api, customer)
+    contract = (await sign_contract(api, customer, plan="long_term", committed_gpu_hours=2000))["id"]
+    async with customer_api(api, customer) as own:
+        project = (await own.post("/projects", {"name": "brand-tone"}, expect=201))["id"]
+        dataset = (await upload_dataset(own))["id"]
+        quote = (await own.post("/quotes", {"config": CONFIG, "dataset_id": dataset}, expect=201))["id"]
+        place = {"contract_id": contract, "project_id": project}
+        job = (await submit_job(own, dataset, quote_id=quote, key="first", **place))["id"]
+        await dispatch(system, gpus=8)
+        run = await finish_job(own, system, job)
+        live_job = (await submit_job(own, dataset, **place))["id"]
+        await dispatch(system, gpus=8)
+        live_run = (await own.get(f"/jobs/{live_job}/runs"))["data"][0]["id"]
+        adapter = (await own.get("/adapters"))["data"][0]["id"]
+    past = await api.post("/invoices", {"contract_id": contract, "month": "2026-10"}, expect=201)
+    await api.post(f"/invoices/{past['id']}/finalize")
+    invoice = (await api.post("/invoices", {"contract_id": contract, "month": "2026-11"}, expect=201))["id"]
+    return Tenant(
+        customer_id=customer,
+        key=made_key["key"],
+        key_id=made_key["id"],
+        project_id=project,
+        contract_id=contract,
+        dataset_id=dataset,
+        quote_id=quote,
+        job_id=job,
+        live_job_id=live_job,
+        run_id=run,
+        live_run_id=live_run,
+        adapter_id=adapter,
+        invoice_id=invoice,
+        queue=f"dedicated:{contract}",
+    )

@@ -1,0 +1,456 @@
+"""No tenant reaches another's objects: over the API on every route, and in the database on every table."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import pytest
+from fastapi import FastAPI
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from broker import edge
+from broker.app import create_app
+from broker.boot import DatabaseUrls
+from broker.config import Settings
+from broker.identity.model import sign_run_token
+from broker.system import System, open_system
+from tests.broker.factories import CONFIG, Api, jsonl
+from tests.broker.rows import TENANT_TABLES, list_tables, owner_connection, read_everything
+from tests.broker.tenants import Tenant, make_tenant
+
+RECORDS = (
+    "rate_cards",
+    "ledger_transfers",
+    "ledger_entries",
+    "captures",
+    "usage_events",
+    "job_events",
+    "closed_months",
+)
+SHARED_TABLES = {"alembic_version", "invoice_numbers", "outbox", "pools", "rate_cards"}
+APP_ROLE = "broker_app"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a customer gets who asks with another's ids; `{…}` in a value is an id of the other tenant."""
+
+    status: int
+    params: dict[str, str] = field(default_factory=dict)
+    body: dict[str, Any] | None = None
+    form: dict[str, str] | None = None
+
+
+LIST, SHARED, NOT_FOUND, FORBIDDEN = Ask(200), Ask(200), Ask(404), Ask(403)
+ANSWERS = {
+    "GET /healthz": SHARED,
+    "GET /readyz": SHARED,
+    "POST /v1/customers": FORBIDDEN,
+    "GET /v1/customers": LIST,
+    "GET /v1/customers/{customer_id}": NOT_FOUND,
+    "POST /v1/customers/{customer_id}/api-keys": FORBIDDEN,
+    "POST /v1/api-keys": FORBIDDEN,
+    "GET /v1/api-keys": LIST,
+    "DELETE /v1/api-keys/{key_id}": FORBIDDEN,
+    "POST /v1/projects": Ask(404, body={"customer_id": "{customer_id}", "name": "mine now"}),
+    "GET /v1/projects": Ask(200, params={"customer_id": "{customer_id}"}),
+    "GET /v1/projects/{project_id}": NOT_FOUND,
+    "POST /v1/contracts": FORBIDDEN,
+    "GET /v1/contracts": LIST,
+    "GET /v1/contracts/{contract_id}": NOT_FOUND,
+    "GET /v1/contracts/{contract_id}/balance": NOT_FOUND,
+    "POST /v1/datasets": Ask(404, form={"customer_id": "{customer_id}"}),
+    "GET /v1/datasets": LIST,
+    "GET /v1/datasets/{dataset_id}": NOT_FOUND,
+    "POST /v1/quotes": Ask(404, body={"config": CONFIG, "dataset_id": "{dataset_id}"}),
+    "GET /v1/quotes/{quote_id}": NOT_FOUND,
+    "GET /v1/plan-comparison": Ask(200, params={"gpu_hours": "30", "tokens": "50000"}),
+    "POST /v1/jobs": Ask(404, body={"config": CONFIG, "dataset_id": "{dataset_id}"}),
+    "GET /v1/jobs": LIST,
+    "GET /v1/jobs/{job_id}": NOT_FOUND,
+    "POST /v1/jobs/{job_id}/cancel": NOT_FOUND,
+    "POST /v1/jobs/{job_id}/pause": NOT_FOUND,
+    "POST /v1/jobs/{job_id}/resume": NOT_FOUND,
+    "GET /v1/jobs/{job_id}/events": NOT_FOUND,
+    "GET /v1/jobs/{job_id}/runs": NOT_FOUND,
+    "GET /v1/jobs/{job_id}/checkpoints": NOT_FOUND,
+    "GET /v1/jobs/{job_id}/usage": NOT_FOUND,
+    "GET /v1/adapters": LIST,
+    "GET /v1/adapters/{adapter_id}": NOT_FOUND,
+    "GET /v1/adapters/{adapter_id}/download": NOT_FOUND,
+    "POST /v1/usage-events": FORBIDDEN,
+    "GET /v1/usage": Ask(404, params={"job_id": "{job_id}"}),
+    "POST /v1/invoices": FORBIDDEN,
+    "GET /v1/invoices": Ask(200, params={"contract_id": "{contract_id}"}),
+    "GET /v1/invoices/{invoice_id}": NOT_FOUND,
+    "POST /v1/invoices/{invoice_id}/finalize": FORBIDDEN,
+    "POST /v1/invoices/{invoice_id}/pay": FORBIDDEN,
+    "GET /v1/reports/monthly-cost": Ask(200, params={"month": "2026-11"}),
+    "GET /v1/queues": LIST,
+    "GET /v1/queues/{queue}": NOT_FOUND,
+    "PATCH /v1/queues/{queue}": FORBIDDEN,
+    "GET /v1/pools": LIST,
+    "GET /v1/pools/{pool}": SHARED,
+    "PATCH /v1/pools/{pool}": FORBIDDEN,
+    "POST /v1/runs/{run_id}/claim": FORBIDDEN,
+    "POST /v1/runs/{run_id}/heartbeats": FORBIDDEN,
+    "POST /v1/runs/{run_id}/finish": FORBIDDEN,
+    "GET /v1/runs/{run_id}/dataset": FORBIDDEN,
+    "GET /v1/runs/{run_id}/checkpoint": FORBIDDEN,
+    "PUT /v1/runs/{run_id}/checkpoints/{step}": FORBIDDEN,
+    "PUT /v1/runs/{run_id}/adapter": FORBIDDEN,
+}
+NAMES_NO_TENANT = {"GET /v1/plan-comparison", "GET /v1/pools", "GET /v1/adapters/{adapter_id}/download"}
+RUN_BODIES = {
+    "POST /v1/runs/{run_id}/claim": {"fence_token": 1},
+    "POST /v1/runs/{run_id}/heartbeats": {"fence_token": 1},
+    "POST /v1/runs/{run_id}/finish": {"fence_token": 1, "outcome": "failed"},
+}
+JOB = {"config": CONFIG, "dataset_id": "{own.dataset_id}", "contract_id": "{own.contract_id}"}
+FOREIGN_JOBS = [
+    {**JOB, "quote_id": "{quote_id}"},
+    {**JOB, "contract_id": "{contract_id}"},
+    {**JOB, "project_id": "{project_id}"},
+    {**JOB, "customer_id": "{customer_id}"},
+    {**JOB, "dataset_id": "{dataset_id}", "quote_id": "{quote_id}"},
+]
+
+
+@pytest.fixture
+async def tenants(api: Api, system: System) -> tuple[Tenant, Tenant]:
+    """The one whose key is used, and the one whose ids are asked for; both have one of everything."""
+    return await make_tenant(api, system), await make_tenant(api, system)
+
+
+@pytest.fixture(params=["both guards", "services alone", "database alone"])
+async def guarded_app(
+    request: pytest.FixtureRequest,
+    system: System,
+    settings: Settings,
+    urls: DatabaseUrls,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[FastAPI]:
+    """The application with both guards of tenancy, and with each of them taken away."""
+    if request.param == "database alone":
+        monkeypatch.setattr(edge, "confine", lambda _session, _customer_id: None)
+    if request.param != "services alone":
+        yield create_app(system)
+        return
+    assert urls.owner is not None
+    unguarded = open_system(settings, urls.owner, clock=system.services.clock)
+    yield create_app(unguarded)
+    await unguarded.database.close()
+
+
+def list_operations(app: FastAPI) -> Iterator[tuple[str, str]]:
+    for path, item in app.openapi()["paths"].items():
+        kind = "queue" if "/queues/" in path else "pool"
+        for method in item:
+            yield method.upper(), path.replace("{name}", f"{{{kind}}}")
+
+
+def fill(value: Any, own: Tenant, other: Tenant) -> Any:
+    if isinstance(value, dict):
+        return {key: fill(inner, own, other) for key, inner in value.items()}
+    if not isinstance(value, str):
+        return value
+    return value.format(**{**vars(other), "pool": "test", "step": "1", "own": own})
+
+
+def make_options(ask: Ask, own: Tenant, other: Tenant) -> dict[str, Any]:
+    options: dict[str, Any] = {"params": fill(ask.params, own, other)}
+    if ask.form is not None:
+        options |= {"data": fill(ask.form, own, other), "files": {"files": ("train.jsonl", jsonl())}}
+    elif ask.body is not None:
+        options["json"] = fill(ask.body, own, other)
+    return options
+
+
+def test_every_route_has_its_answer_here(app: FastAPI) -> None:
+    """A new route must say what a foreign key gets; this is how it is not forgotten."""
+    assert {f"{method} {path}" for method, path in list_operations(app)} == ANSWERS.keys()
+
+
+async def test_no_route_gives_or_changes_what_another_tenant_has(
+    guarded_app: FastAPI, tenants: tuple[Tenant, Tenant], urls: DatabaseUrls
+) -> None:
+    own, other = tenants
+    before = read_everything(urls)
+    faults = []
+    async with Api.connect(guarded_app, own.key) as stranger:
+        for method, path in list_operations(guarded_app):
+            ask = ANSWERS[f"{method} {path}"]
+            address = fill(path, own, other)
+            response = await stranger.http.request(method, address, **make_options(ask, own, other))
+            sent = f"{address} {make_options(ask, own, other)}" if ask.status != 200 else ""
+            told = {mark for mark in other.marks() if mark in response.text and mark not in sent}
+            if response.status_code != ask.status or told:
+                faults.append((method, path, response.status_code, told, response.text[:200]))
+    assert faults == []
+    assert read_everything(urls) == before
+
+
+async def test_the_same_routes_do_answer_the_owner(app: FastAPI, tenants: tuple[Tenant, Tenant]) -> None:
+    """So that a 404 above is for the tenant and not for a wrong address."""
+    _stranger, owner = tenants
+    async with Api.connect(app, owner.key) as own:
+        for name, ask in ANSWERS.items():
+            method, path = name.split()
+            if method == "GET" and ask.status != 403:
+                response = await own.http.request(method, fill(path, owner, owner), **make_options(ask, owner, owner))
+                assert response.status_code == 200, (name, response.text)
+                if ask is not SHARED and name not in NAMES_NO_TENANT:
+                    assert any(mark.encode() in response.content for mark in {*owner.marks(), owner.queue}), name
+
+
+@pytest.mark.parametrize("body", FOREIGN_JOBS, ids=lambda body: ",".join(body.keys()))
+async def test_job_with_another_tenants_object_is_not_found(
+    guarded_app: FastAPI, tenants: tuple[Tenant, Tenant], urls: DatabaseUrls, body: dict[str, Any]
+) -> None:
+    own, other = tenants
+    before = read_everything(urls)
+    async with Api.connect(guarded_app, own.key) as stranger:
+        problem = await stranger.post("/jobs", fill(body, own, other), expect=404)
+    assert problem["type"] == "/problems/not-found"
+    assert read_everything(urls) == before
+
+
+async def test_job_of_ones_own_objects_is_admitted(app: FastAPI, tenants: tuple[Tenant, Tenant]) -> None:
+    """The control of the test above: the same body with nothing foreign in it."""
+    own, _other = tenants
+    body = {**JOB, "quote_id": "{own.quote_id}", "project_id": "{own.project_id}", "customer_id": "{own.customer_id}"}
+    async with Api.connect(app, own.key) as customer:
+        job = await customer.post("/jobs", fill(body, own, own), expect=201)
+    assert (job["customer_id"], job["quote_id"]) == (own.customer_id, own.quote_id)
+
+
+async def test_staff_cannot_mix_two_tenants_in_one_job(
+    api: Api, tenants: tuple[Tenant, Tenant], urls: DatabaseUrls
+) -> None:
+    own, other = tenants
+    before = read_everything(urls)
+    for body, status in ((0, 409), (1, 404), (2, 404), (4, 404)):
+        await api.post("/jobs", {**fill(FOREIGN_JOBS[body], own, other), "customer_id": own.customer_id}, expect=status)
+    assert read_everything(urls) == before
+
+
+RUN_ROUTES = [name for name in ANSWERS if "/runs/{run_id}" in name]
+
+
+async def ask_as_run(app: FastAPI, token: str, name: str, run_id: str) -> Any:
+    method, path = name.split()
+    headers = {"Authorization": f"Bearer {token}".encode("latin-1")}
+    if method == "PUT":
+        headers |= {"X-Fence-Token": b"1", "X-Content-SHA256": b"0" * 64}
+    options: dict[str, Any] = {"content": b"x"} if method == "PUT" else {"json": RUN_BODIES.get(name)}
+    async with Api.connect(app, "replaced") as worker:
+        return await worker.http.request(method, path.format(run_id=run_id, step=1), headers=headers, **options)
+
+
+@pytest.mark.parametrize("which", ["another tenant's run", "another run of the same tenant"])
+async def test_run_token_is_good_for_its_own_run_only(
+    guarded_app: FastAPI, system: System, tenants: tuple[Tenant, Tenant], urls: DatabaseUrls, which: str
+) -> None:
+    own, other = tenants
+    token = sign_run_token(system.services.secret, own.live_run_id)
+    run_id = other.live_run_id if which == "another tenant's run" else own.run_id
+    before = read_everything(urls)
+    for name in RUN_ROUTES:
+        response = await ask_as_run(guarded_app, token, name, run_id)
+        assert response.status_code == 404, (name, response.text)
+    assert read_everything(urls) == before
+
+
+@pytest.mark.parametrize("secret", [b"", b"another broker's secret"])
+async def test_forged_run_token_is_refused(
+    app: FastAPI, tenants: tuple[Tenant, Tenant], urls: DatabaseUrls, secret: bytes
+) -> None:
+    own, _other = tenants
+    before = read_everything(urls)
+    for token in (sign_run_token(secret, own.live_run_id), f"lbr.{own.live_run_id}.", f"lbr.{own.live_run_id}.é"):
+        for name in RUN_ROUTES:
+            response = await ask_as_run(app, token, name, own.live_run_id)
+            assert response.status_code == 401, (name, response.text)
+    assert read_everything(urls) == before
+
+
+async def test_run_token_of_a_run_that_never_was_is_refused(app: FastAPI, system: System) -> None:
+    token = sign_run_token(system.services.secret, "run_01k00000000000000000000000")
+    response = await ask_as_run(app, token, "POST /v1/runs/{run_id}/claim", "run_01k00000000000000000000000")
+    assert response.status_code == 401
+
+
+async def test_run_token_reaches_nothing_but_the_worker_protocol(
+    app: FastAPI, system: System, tenants: tuple[Tenant, Tenant]
+) -> None:
+    """A worker runs the customer's training code: its token must not read what else the customer has."""
+    own, _other = tenants
+    async with Api.connect(app, sign_run_token(system.services.secret, own.live_run_id)) as worker:
+        for name in ANSWERS.keys() - RUN_ROUTES - {"GET /healthz", "GET /readyz", "POST /v1/usage-events"}:
+            method, path = name.split()
+            response = await worker.http.request(method, fill(path, own, own))
+            assert response.status_code == 403, (name, response.text)
+
+
+# ── the database itself ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def tenant_tables(urls: DatabaseUrls) -> list[str]:
+    found = list_tables(urls, TENANT_TABLES)
+    assert {"jobs", "ledger_entries", "api_keys"} <= set(found)
+    return found
+
+
+def scoped(urls: DatabaseUrls, scope: str | None, customer_id: str = "") -> psycopg.Connection[dict[str, Any]]:
+    connection = psycopg.connect(urls.app, row_factory=dict_row)
+    if scope is not None:
+        connection.execute(
+            "SELECT set_config('broker.scope', %s, false), set_config('broker.customer_id', %s, false)",
+            [scope, customer_id],
+        )
+        connection.commit()
+    return connection
+
+
+def on(table: str, query: str) -> sql.Composed:
+    return sql.SQL(query).format(table=sql.Identifier(table))
+
+
+def count(connection: psycopg.Connection[dict[str, Any]], table: str, customer_id: str) -> int:
+    row = connection.execute(on(table, "SELECT count(*) AS n FROM {table} WHERE customer_id = %s"), [customer_id])
+    return int((row.fetchone() or {})["n"])
+
+
+def test_every_table_of_a_customer_forces_row_level_security(urls: DatabaseUrls, tenant_tables: list[str]) -> None:
+    """Read from the catalogue, so that a table that a later migration brings cannot forget it."""
+    query = """
+        SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity AS forced,
+               (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid) AS policies
+        FROM pg_class c WHERE c.relname = ANY(%s) AND c.relnamespace = 'public'::regnamespace
+    """
+    with owner_connection(urls) as connection:
+        rows = connection.execute(query, [[*tenant_tables, "customers"]]).fetchall()
+    assert len(rows) == len(tenant_tables) + 1
+    assert [row["relname"] for row in rows if not row["forced"] or not row["policies"]] == []
+
+
+def test_a_table_without_customer_is_one_of_those_that_are_shared(urls: DatabaseUrls, tenant_tables: list[str]) -> None:
+    assert set(list_tables(urls)) - set(tenant_tables) - {"customers"} == SHARED_TABLES
+
+
+def test_application_role_owns_nothing_and_bypasses_nothing(urls: DatabaseUrls) -> None:
+    with owner_connection(urls) as connection:
+        role = connection.execute(
+            "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = %s", [APP_ROLE]
+        ).fetchone()
+        owned = connection.execute("SELECT tablename FROM pg_tables WHERE tableowner = %s", [APP_ROLE]).fetchall()
+        member = connection.execute(
+            "SELECT roleid::regrole::text FROM pg_auth_members WHERE member = %s::regrole", [APP_ROLE]
+        ).fetchall()
+    assert role is not None
+    assert set(role.values()) == {False}
+    assert (owned, member) == ([], [])
+
+
+async def test_tenant_scope_sees_own_rows_only(
+    urls: DatabaseUrls, tenants: tuple[Tenant, Tenant], tenant_tables: list[str]
+) -> None:
+    own, other = tenants
+    with owner_connection(urls) as everything, scoped(urls, "tenant", own.customer_id) as connection:
+        for table in tenant_tables:
+            assert count(everything, table, other.customer_id) > 0, f"{table}: the test proves nothing without a row"
+            assert count(connection, table, other.customer_id) == 0, table
+            assert count(connection, table, own.customer_id) == count(everything, table, own.customer_id), table
+        rows = connection.execute("SELECT id FROM customers").fetchall()
+    assert [row["id"] for row in rows] == [own.customer_id]
+
+
+async def test_tenant_scope_sees_no_row_of_the_staff(urls: DatabaseUrls, tenants: tuple[Tenant, Tenant]) -> None:
+    own, _other = tenants
+    with owner_connection(urls) as everything:
+        staff = everything.execute("SELECT count(*) AS n FROM api_keys WHERE customer_id IS NULL").fetchone()
+        assert staff is not None
+        assert staff["n"] == 1
+    with scoped(urls, "tenant", own.customer_id) as connection:
+        assert connection.execute("SELECT 1 FROM api_keys WHERE customer_id IS NULL").fetchall() == []
+        assert connection.execute("SELECT 1 FROM idempotency_keys WHERE customer_id IS NULL").fetchall() == []
+
+
+async def test_tenant_scope_changes_no_foreign_row(
+    urls: DatabaseUrls, tenants: tuple[Tenant, Tenant], tenant_tables: list[str]
+) -> None:
+    own, other = tenants
+    before = read_everything(urls)
+    with scoped(urls, "tenant", own.customer_id) as connection:
+        for table in tenant_tables:
+            update = on(table, "UPDATE {table} SET customer_id = customer_id WHERE customer_id = %s")
+            if table in RECORDS:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
+                    connection.execute(update, [own.customer_id])
+                continue
+            assert connection.execute(update, [other.customer_id]).rowcount == 0, table
+            give_away = on(table, "UPDATE {table} SET customer_id = %s WHERE customer_id = %s")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level"), connection.transaction():
+                connection.execute(give_away, [other.customer_id, own.customer_id])
+        connection.commit()
+    assert read_everything(urls) == before
+
+
+async def test_tenant_scope_writes_no_row_for_another(
+    urls: DatabaseUrls, tenants: tuple[Tenant, Tenant], tenant_tables: list[str]
+) -> None:
+    own, other = tenants
+    with owner_connection(urls) as everything, scoped(urls, "tenant", own.customer_id) as connection:
+        for table in tenant_tables:
+            query = on(table, "SELECT to_jsonb(t) AS row FROM {table} t WHERE customer_id = %s LIMIT 1")
+            found = everything.execute(query, [other.customer_id]).fetchone()
+            assert found is not None
+            insert = on(table, "INSERT INTO {table} SELECT * FROM jsonb_populate_record(NULL::{table}, %s)")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level"), connection.transaction():
+                connection.execute(insert, [json.dumps(found["row"])])
+
+
+async def test_without_scope_nothing_is_seen(
+    urls: DatabaseUrls, tenants: tuple[Tenant, Tenant], tenant_tables: list[str]
+) -> None:
+    """Not even with the customer's id: the scope has to be set, too. To authenticate, API keys are only read."""
+    own, _other = tenants
+    for scope in (None, "", "everything", "authenticate"):
+        with scoped(urls, scope, own.customer_id) as connection:
+            for table in {"customers", *tenant_tables} - ({"api_keys"} if scope == "authenticate" else set()):
+                assert connection.execute(on(table, "SELECT 1 FROM {table}")).fetchall() == [], (scope, table)
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level"), connection.transaction():
+                connection.execute("INSERT INTO customers VALUES ('cus_x', 'x', now())")
+            assert connection.execute("UPDATE api_keys SET revoked_at = now()").rowcount == 0, scope
+
+
+async def test_scope_ends_with_its_transaction(system: System, tenants: tuple[Tenant, Tenant]) -> None:
+    """The next request on the same connection starts with nothing."""
+    async with system.work():
+        pass
+    async with system.database.engine.connect() as connection:
+        rows = await connection.exec_driver_sql("SELECT current_setting('broker.scope', true), count(*) FROM jobs")
+        assert tuple(rows.one()) in {("", 0), (None, 0)}
+
+
+CHANGES = ("UPDATE {table} SET {column} = {column}", "DELETE FROM {table}", "TRUNCATE {table} CASCADE")
+
+
+@pytest.mark.parametrize("role", ["application", "owner"])
+async def test_records_are_never_changed_or_deleted(
+    urls: DatabaseUrls, tenants: tuple[Tenant, Tenant], role: str
+) -> None:
+    refused = (psycopg.errors.RaiseException, psycopg.errors.InsufficientPrivilege)
+    with owner_connection(urls) if role == "owner" else scoped(urls, "all") as connection:
+        for table in RECORDS:
+            assert connection.execute(on(table, "SELECT 1 FROM {table} LIMIT 1")).fetchone() is not None
+            names = {"rate_cards": "version", "usage_events": "tokens", "closed_months": "month"}
+            column = sql.Identifier(names.get(table, "id"))
+            for change in CHANGES:
+                query = sql.SQL(change).format(table=sql.Identifier(table), column=column)
+                with pytest.raises(refused), connection.transaction():
+                    connection.execute(query)
