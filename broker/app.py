@@ -17,6 +17,7 @@ from broker.execution.routes import router as execution
 from broker.identity.routes import router as identity
 from broker.jobs.routes import router as jobs
 from broker.metering.routes import router as metering
+from broker.openapi import install_openapi
 from broker.problems import install_problem_handlers
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
@@ -60,6 +61,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, responses=PROBLEM_RESPONSES)
     add_health_routes(app)
+    install_openapi(app)
     return app
 
 
