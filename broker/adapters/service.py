@@ -12,6 +12,7 @@ from broker.adapters.tables import Adapter
 from broker.jobs.model import JobStatus
 from broker.jobs.runs import HeldRun
 from broker.jobs.tables import Job
+from broker.storage import TooLarge
 from broker.work import Work
 
 MAX_ADAPTER_BYTES = 8 * 1024**3
@@ -19,12 +20,18 @@ MAX_HEADER_BYTES = 100 * 1024 * 1024
 
 
 async def receive_adapter(work: Work, run_id: str, chunks: AsyncIterator[bytes], sha256: str) -> tuple[str, int]:
-    """Keep an uploaded adapter file aside, before any lock is taken: its storage key and size.
+    """Keep an uploaded adapter file, before any lock is taken: its storage key and size.
 
-    Raises: ChecksumMismatch, InvalidRequest.
+    Each upload has a key of its own, so that one that is refused later never touches the adapter that is registered.
+    Raises: UploadTooLarge, ChecksumMismatch, InvalidRequest.
     """
-    key = f"adapters/{run_id}.safetensors"
-    stored = await work.storage.write(key, chunks, max_bytes=MAX_ADAPTER_BYTES)
+    key = f"adapters/{run_id}/{work.new_id('upl')}.safetensors"
+    try:
+        stored = await work.storage.write(key, chunks, max_bytes=MAX_ADAPTER_BYTES)
+    except TooLarge as error:
+        raise errors.UploadTooLarge(
+            f"body: has {error}; an adapter is smaller", limit_bytes=MAX_ADAPTER_BYTES
+        ) from error
     if stored.sha256 != sha256.lower():
         await work.storage.delete(key)
         raise errors.ChecksumMismatch(f"The body has SHA-256 {stored.sha256}; X-Content-SHA256 says {sha256}.")

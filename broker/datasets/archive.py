@@ -1,13 +1,33 @@
 """Unpacking uploads and packing them again as one plain tar. Works on bytes in memory, touches no file system."""
 
+import gzip
 import io
+import lzma
 import tarfile
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 MAX_FILES = 20_000
+MAX_NAME_BYTES = 255
+MAX_PATH_BYTES = 1024
+TAR_OVERHEAD_BYTES = 64 * 1024 * 1024
+GZIP_MAGIC = b"\x1f\x8b"
+
+BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    NotImplementedError,  # a compression that we do not know
+    RuntimeError,  # an encrypted zip
+    ValueError,
+    OverflowError,
+)
 
 
 class ArchiveRefused(ValueError):
@@ -34,7 +54,16 @@ def unpack_uploads(uploads: list[UploadedFile], *, max_bytes: int) -> list[Uploa
         if member.name in unpacked:
             raise ArchiveRefused(f"{member.name} comes twice; give each file its own name")
         unpacked[member.name] = member
+    _check_folders(unpacked)
     return [unpacked[name] for name in sorted(unpacked)]
+
+
+def _check_folders(unpacked: Collection[str]) -> None:
+    """A name that is a file here and a folder there could not be written to a disk."""
+    for name in unpacked:
+        for folder in PurePosixPath(name).parents:
+            if str(folder) in unpacked:
+                raise ArchiveRefused(f"{folder} is a file and a folder; rename one of them")
 
 
 def _members(upload: UploadedFile, max_bytes: int) -> Iterator[UploadedFile]:
@@ -43,11 +72,13 @@ def _members(upload: UploadedFile, max_bytes: int) -> Iterator[UploadedFile]:
         if name.endswith(".zip"):
             yield from _zip_members(upload.content, max_bytes)
         elif name.endswith((".tar", ".tar.gz", ".tgz")):
-            yield from _tar_members(upload.content, max_bytes)
-        else:
+            yield from _tar_members(_gunzip(upload.content, max_bytes + TAR_OVERHEAD_BYTES), max_bytes)
+        elif not _is_clutter(upload.name):
             yield UploadedFile(_safe_name(upload.name), upload.content)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        raise ArchiveRefused(f"{upload.name} cannot be unpacked: {error}") from error
+    except ArchiveRefused:
+        raise
+    except BROKEN as error:
+        raise ArchiveRefused(f"{upload.name} cannot be unpacked: {error}; pack it again") from error
 
 
 def _zip_members(content: bytes, max_bytes: int) -> Iterator[UploadedFile]:
@@ -59,8 +90,19 @@ def _zip_members(content: bytes, max_bytes: int) -> Iterator[UploadedFile]:
                 yield UploadedFile(_safe_name(info.filename), file.read(max_bytes + 1))
 
 
+def _gunzip(content: bytes, max_bytes: int) -> bytes:
+    """The tar itself. Unpacked within a limit before tarfile sees it, which would read headers of any size."""
+    if not content.startswith(GZIP_MAGIC):
+        return content
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+        plain = file.read(max_bytes + 1)
+    if len(plain) > max_bytes:
+        raise ArchiveRefused(f"more than {max_bytes} bytes unpacked; send a smaller data set")
+    return plain
+
+
 def _tar_members(content: bytes, max_bytes: int) -> Iterator[UploadedFile]:
-    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
         for member in archive:
             if not member.isfile() or _is_clutter(member.name):
                 continue
@@ -77,6 +119,12 @@ def _safe_name(name: str) -> str:
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
         raise ArchiveRefused(f"{name!r} leaves the data set's folder; use plain relative names")
+    try:
+        sizes = [len(part.encode()) for part in path.parts]
+    except UnicodeEncodeError as error:
+        raise ArchiveRefused(f"{name!r} is not UTF-8; rename it") from error
+    if max(sizes) > MAX_NAME_BYTES or sum(sizes) + len(sizes) > MAX_PATH_BYTES:
+        raise ArchiveRefused(f"{name[:80]!r}… is too long a name; use at most {MAX_NAME_BYTES} bytes")
     return str(path)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Form, UploadFile
+from fastapi import File, Form, UploadFile
 from sqlalchemy import select
 
 from broker.datasets import service
@@ -20,14 +20,17 @@ router = feature_router("/datasets", "datasets")
 @router.post("", status_code=201)
 async def upload_dataset(
     work: CustomerWork,
-    files: list[UploadFile],
-    name: Annotated[str | None, Form(description="A name for people; default: the first file's.")] = None,
-    customer_id: Annotated[str | None, Form(description="Needed with a staff key only.")] = None,
+    files: Annotated[list[UploadFile], File(description="The data, or archives of it.", examples=[["train.jsonl"]])],
+    name: Annotated[
+        str | None,
+        Form(max_length=200, description="A name for people; default: the first file's.", examples=["brand tone"]),
+    ] = None,
+    customer_id: Annotated[str | None, Form(description="Needed with a staff key only.", examples=["cus_01k"])] = None,
 ) -> DatasetOut:
     """Send .jsonl or .csv files with `prompt` and `completion`, or a zip or tar of them."""
     customer = resolve_customer(work, customer_id)
     uploads = [UploadedFile(file.filename or "file", await file.read()) for file in files]
-    return DatasetOut.of(await service.create_dataset(work, customer, name or uploads[0].name, uploads))
+    return DatasetOut.of(await service.create_dataset(work, customer, name or uploads[0].name[:200], uploads))
 
 
 @router.get("")

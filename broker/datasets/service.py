@@ -32,7 +32,7 @@ async def create_dataset(work: Work, customer_id: str, name: str, uploads: list[
     _require_usable_rows(checked)
     dataset_id = work.new_id("dat")
     stored = await work.storage.write(
-        f"datasets/{customer_id}/{dataset_id}.tar", one_chunk(checked.packed), max_bytes=2 * limit
+        f"datasets/{customer_id}/{dataset_id}.tar", one_chunk(checked.packed), max_bytes=len(checked.packed)
     )
     dataset = Dataset(
         id=dataset_id,

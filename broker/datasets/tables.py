@@ -10,7 +10,7 @@ from broker.database import Base, moment_column
 
 
 class Dataset(Base):
-    """One upload, kept as one tar of its files. `report` holds the findings."""
+    """One upload, kept as one tar of its files. `findings` are the rows that are left out, and why."""
 
     __tablename__ = "datasets"
 
