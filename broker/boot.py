@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from sqlalchemy import func, select
+
 from broker.config import Settings, write_private_file
 from broker.contracts.service import publish_rate_cards
 from broker.embedded import start_embedded_server
@@ -12,6 +14,8 @@ from broker.migrate import migrate
 from broker.system import System, open_system
 from broker.work import Role
 from pricing.rate_card import load_rate_cards
+
+FIRST_START_LOCK = 7_203_116  # two processes that start at once take turns: one of them makes the key
 
 
 class MissingMigrationUrl(RuntimeError):
@@ -52,6 +56,7 @@ async def prepare(settings: Settings, urls: DatabaseUrls) -> System:
     """Open the system; publish new rate cards; on the first start write the administrator's key to `admin.key`."""
     system = open_system(settings, urls.app)
     async with system.work() as work:
+        await work.session.execute(select(func.pg_advisory_xact_lock(FIRST_START_LOCK)))
         await publish_rate_cards(work, load_rate_cards())
         if not await has_admin_key(work):
             _key, new = await create_api_key(

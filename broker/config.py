@@ -1,12 +1,18 @@
 """Settings of the service, read from `BROKER_*` environment variables."""
 
+import contextlib
+import os
 import secrets
 import shlex
 import sys
 from pathlib import Path
+from typing import Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pricing.catalog import load_gpus
 
 
 class Settings(BaseSettings):
@@ -25,7 +31,9 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     public_url: str | None = Field(default=None, description="How workers reach this broker; default http://host:port.")
-    secret_key: str | None = Field(default=None, description="Signs run tokens; unset: DATA_DIR/secret.key.")
+    secret_key: str | None = Field(
+        default=None, min_length=16, description="Signs run tokens; unset: DATA_DIR/secret.key."
+    )
 
     local_slots: int = Field(default=1, ge=0, description="Runs at one time on this machine; 0: no local engine.")
     local_sku: str = "cpu"
@@ -42,6 +50,28 @@ class Settings(BaseSettings):
     stop_grace_seconds: float = Field(default=30.0, ge=0)
     max_dataset_bytes: int = Field(default=256 * 1024 * 1024, ge=1)
     time_zone: str = Field(default="Asia/Shanghai", description="Billing months of new contracts follow it.")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check_time_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is no time zone; write one like Asia/Shanghai") from error
+        return name
+
+    @field_validator("local_sku")
+    @classmethod
+    def _check_local_sku(cls, sku: str) -> str:
+        if sku not in load_gpus():
+            raise ValueError(f"{sku!r} is not in the catalogue; it has: {', '.join(sorted(load_gpus()))}")
+        return sku
+
+    @model_validator(mode="after")
+    def _check_lease_outlives_heartbeats(self) -> Self:
+        if self.lease_seconds <= self.heartbeat_seconds:
+            raise ValueError("lease_seconds must be more than heartbeat_seconds, or every run would be lost")
+        return self
 
     @property
     def worker_url(self) -> str:
@@ -63,14 +93,21 @@ class Settings(BaseSettings):
             return self.secret_key.encode()
         path = self.data_dir / "secret.key"
         if not path.exists():
-            write_private_file(path, secrets.token_hex(32))
+            with contextlib.suppress(FileExistsError):  # another process was quicker: its key is the one
+                write_private_file(path, secrets.token_hex(32), replace=False)
         return path.read_text().strip().encode()
 
 
-def write_private_file(path: Path, content: str) -> None:
-    """Write a file that only its owner reads (mode 0600), whole or not at all."""
+def write_private_file(path: Path, content: str, *, replace: bool = True) -> None:
+    """Write a file that only its owner reads (mode 0600), whole or not at all. Raises: FileExistsError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(path.name + f".{secrets.token_hex(4)}")
-    aside.touch(mode=0o600)
-    aside.write_text(content + "\n")
-    aside.rename(path)
+    try:
+        aside.touch(mode=0o600)
+        aside.write_text(content + "\n")
+        if replace:
+            aside.rename(path)
+        else:
+            os.link(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

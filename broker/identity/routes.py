@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query
 from sqlalchemy import select
 
-from broker.edge import AdminWork, AnyKey, feature_router
+from broker.edge import AdminWork, AnyKey, CustomerWork, feature_router
 from broker.identity import service
 from broker.identity.model import NewKey
 from broker.identity.schemas import (
@@ -74,7 +74,7 @@ async def revoke_api_key(work: AdminWork, key_id: str) -> ApiKeyOut:
 
 
 @router.post("/projects", status_code=201)
-async def create_project(work: AnyKey, body: ProjectIn) -> ProjectOut:
+async def create_project(work: CustomerWork, body: ProjectIn) -> ProjectOut:
     customer_id = service.resolve_customer(work, body.customer_id)
     return ProjectOut.model_validate(await service.create_project(work, customer_id, body.name))
 

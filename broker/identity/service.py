@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -106,12 +106,25 @@ async def create_api_key(
 
 
 async def revoke_api_key(work: Work, key_id: str) -> ApiKey:
-    """Raises: NotFound. Revoking twice changes nothing."""
+    """Raises: NotFound; IllegalTransition for the last administrator's key. Revoking twice changes nothing."""
     key = await work.session.get(ApiKey, key_id)
     if key is None:
         raise errors.NotFound("API key", key_id)
-    key.revoked_at = key.revoked_at or work.now
+    if key.revoked_at is None:
+        await _keep_one_administrator(work, key)
+        key.revoked_at = work.now
     return key
+
+
+async def _keep_one_administrator(work: Work, leaving: ApiKey) -> None:
+    """Without an administrator nobody could ever make a key again."""
+    if leaving.role != Role.ADMIN:
+        return
+    usable = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > work.now)
+    query = select(ApiKey.id).where(ApiKey.role == Role.ADMIN.value, ApiKey.revoked_at.is_(None), usable)
+    administrators = set((await work.session.scalars(query.order_by(ApiKey.id).with_for_update())).all())
+    if administrators <= {leaving.id}:
+        raise errors.IllegalTransition("This is the last administrator's key; make another one first.")
 
 
 async def has_admin_key(work: Work) -> bool:
