@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from trainer.log import write_line
 from trainer.recipe import StepReport
@@ -42,6 +42,7 @@ class ProgressBar:
 
     def __init__(self, console: Console) -> None:
         columns = (
+            TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]}"),
@@ -49,7 +50,7 @@ class ProgressBar:
             TimeRemainingColumn(),
         )
         self._progress = Progress(*columns, console=console)
-        self._task: TaskID | None = None
+        self._task = self._progress.add_task("loading", total=None, loss="-", speed="")
         self._started, self._first_step = time.monotonic(), 0
 
     def __enter__(self) -> Self:
@@ -61,14 +62,14 @@ class ProgressBar:
 
     def training_started(self, *, step: int, total_steps: int) -> None:
         self._started, self._first_step = time.monotonic(), step
-        self._task = self._progress.add_task("training", total=total_steps, completed=step, loss="-", speed="")
+        self._progress.update(self._task, description="training", total=total_steps, completed=step)
 
     def step_done(self, report: StepReport) -> None:
-        if self._task is None:
-            return
         speed = (report.step - self._first_step) / max(time.monotonic() - self._started, 1e-9)
         loss, pace = f"{report.loss:.4f}", f"{speed:.2f} it/s"
         self._progress.update(self._task, completed=report.step, loss=loss, speed=pace)
 
     def checkpoint_saved(self, folder: Path, step: int) -> None:
-        self._progress.console.print(f"checkpoint of step {step} in {folder}", soft_wrap=True)
+        self._progress.console.print(
+            f"checkpoint of step {step} in {folder}", soft_wrap=True, highlight=False, markup=False
+        )

@@ -1,5 +1,6 @@
 """The command, as a person at a desk meets it."""
 
+import io
 import json
 import os
 import signal
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 from typer.testing import CliRunner
 
 from trainer.cli import app
+from trainer.console import ProgressBar
 from trainer.errors import ExitCode
 
 REPOSITORY = Path(__file__).parents[2]
@@ -102,6 +105,23 @@ def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(config_file, tiny_conf
     process.stdout.close()
     checkpoint = max((Path(tiny_config.output_dir) / "checkpoints").iterdir())
     assert f"to go on: --resume-from {checkpoint}" in said
+
+
+def test_the_progress_bar_goes_from_loading_to_the_last_step(recorder, train_tiny) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    observer = recorder()
+    with ProgressBar(console) as bar:
+        bar.stop = observer.stop
+        train_tiny(bar)
+    shown = console.file.getvalue()
+    assert "18/18" in shown
+    assert "it/s" in shown
+    assert "checkpoint of step 15 in" in shown
+
+
+def test_the_engine_can_start_it_as_a_module() -> None:
+    command = [sys.executable, "-m", "trainer.cli", "--help"]
+    assert "complete" in subprocess.check_output(command, cwd=REPOSITORY, text=True)
 
 
 def test_run_without_a_broker_says_who_starts_it(invoke, monkeypatch) -> None:

@@ -48,8 +48,7 @@ class CausalLM:
     @classmethod
     def load(cls, source: BaseModelSource) -> Self:
         """Load base model and tokenizer in fp32, on the GPU if there is one. Raises: BadInput."""
-        folder = dequantize_once(source.weights) if source.is_gguf else source.weights
-        model = _load_frozen_model(folder)
+        folder, model = _load_frozen_model(source)
         model.name_or_path = source.name  # peft writes it into adapter_config.json
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return cls(model.to(device), load_text_tokenizer(source, folder), device)
@@ -68,14 +67,19 @@ class CausalLM:
         self.model = _put_adapter_on(self.model, lora)
 
     def apply_adapter(self, adapter_config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
-        """Put a finished adapter on the base model, for inference."""
+        """Put a finished adapter on the base model, for inference. Raises: BadInput."""
+        _check_targets(self.model, list(adapter_config["target_modules"]))
         self.model = _put_adapter_on(self.model, peft.LoraConfig.from_peft_type(**adapter_config))
         self.load_adapter_tensors(tensors)
         self.model.eval()
 
     def encode(self, rows: Iterable[TextRow], *, max_length: int) -> list[EncodedRow]:
-        """Token ids of every row, as the broker's quote counts them. Raises: BadInput, if nothing is left to learn."""
+        """Token ids of every row, as the broker's quote counts them: cut at `max_length` and at the model's context.
+
+        Raises: BadInput, if nothing is left to learn.
+        """
         encode, text_format = self.tokenizer.encode, self.tokenizer.text_format
+        max_length = min(max_length, self.model.config.max_position_embeddings)
         encoded = [encode_row(row, text_format, encode, max_length=max_length) for row in rows]
         if all(row.prompt_length >= len(row.token_ids) for row in encoded):
             raise BadInput("max_length", f"at {max_length} tokens no row has any completion left; raise it")
@@ -143,14 +147,16 @@ class CausalLM:
         return self.tokenizer.decode(generated[0, len(prompt_ids) :].tolist()).strip()
 
 
-def _load_frozen_model(folder: Path) -> Any:
+def _load_frozen_model(source: BaseModelSource) -> tuple[Path, Any]:
+    """The model, and the folder it came from (for a GGUF file the de-quantized one)."""
     try:
+        folder = dequantize_once(source.weights) if source.is_gguf else source.weights
         model = transformers.AutoModelForCausalLM.from_pretrained(
             str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True
         )
     except (OSError, ValueError) as error:
-        raise BadInput("base_model", f"{folder} cannot be loaded as a causal language model: {error}") from error
-    return model.requires_grad_(requires_grad=False)
+        raise BadInput("base_model", f"{source.weights} cannot be loaded as a language model: {error}") from error
+    return folder, model.requires_grad_(requires_grad=False)
 
 
 def _put_adapter_on(model: Any, lora: Any) -> Any:

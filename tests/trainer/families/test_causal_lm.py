@@ -84,6 +84,11 @@ def test_rows_that_are_all_cut_before_their_completion_are_refused(family) -> No
         family.encode([TextRow("a long prompt", "x")], max_length=8)
 
 
+def test_rows_are_cut_at_the_context_of_the_model_too(family) -> None:
+    encoded = family.encode([TextRow("tea?", "calm " * 100)], max_length=1000)
+    assert len(encoded[0].token_ids) == 128
+
+
 def test_a_target_that_matches_nothing_is_refused_with_the_names_there_are(family) -> None:
     config = TrainingConfig(base_model="tiny", target_modules=["q_proj", "query"])
     with pytest.raises(BadInput, match=r"target_modules: 'query' matches no linear layer.*down_proj.*q_proj"):
@@ -105,6 +110,14 @@ def test_a_folder_with_a_pickle_is_refused(tiny_model, tmp_path) -> None:
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(BadInput, match="base_model"):
         CausalLM.load(BaseModelSource("pickled", folder))
+
+
+def test_a_damaged_gguf_file_is_refused_with_its_key(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("LORA_TRAINER_CACHE", str(tmp_path / "cache"))
+    gguf = tmp_path / "damaged.gguf"
+    gguf.write_bytes(b"not GGUF at all")
+    with pytest.raises(BadInput, match=r"base_model: .*damaged\.gguf cannot be loaded"):
+        CausalLM.load(BaseModelSource("damaged", gguf))
 
 
 def test_a_completion_is_greedy_and_ends_where_the_model_ends_it(family) -> None:
