@@ -4,12 +4,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from broker.contracts.model import ContractTerms, Overage
 from broker.ledger.service import Balance
 from broker.quotes.model import as_hours
-from broker.schemas import MoneyOut, RequestBody
+from broker.schemas import Moment, MoneyOut, RequestBody
 from pricing.money import Money
 from pricing.plans import PlanName
 
@@ -22,10 +22,10 @@ class ContractIn(RequestBody):
     committed_gpu_hours: int = Field(
         default=0, ge=0, le=100_000_000, description="Contracted volume in GPU-hours.", examples=[500]
     )
-    starts_at: AwareDatetime | None = Field(
+    starts_at: Moment | None = Field(
         default=None, description="In force from then on (UTC); default: now.", examples=["2026-11-01T00:00:00Z"]
     )
-    ends_at: AwareDatetime | None = Field(
+    ends_at: Moment | None = Field(
         default=None, description="In force until then; null: without end.", examples=["2027-11-01T00:00:00Z"]
     )
     overage: Overage | None = Field(

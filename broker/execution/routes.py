@@ -88,7 +88,7 @@ async def upload_checkpoint(
     work: RunWork,
     request: Request,
     run_id: str,
-    step: Annotated[int, Path(ge=0, description="Optimizer step.", examples=[100])],
+    step: Annotated[int, Path(ge=0, le=10**12, description="Optimizer step.", examples=[100])],
     fence_token: FenceHeader,
     sha256: Checksum,
 ) -> StoredOut:

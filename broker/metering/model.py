@@ -3,9 +3,10 @@
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from broker import errors
+from broker.schemas import Moment
 
 EVENT_TYPE = "lora.usage.interval"
 CLOCK_SLACK = timedelta(seconds=2)
@@ -21,8 +22,8 @@ class UsageData(BaseModel):
     sequence: int = Field(
         ge=0, le=MAX_SEQUENCE, description="Number of the interval in its run, from 0, without gaps.", examples=[0]
     )
-    started_at: AwareDatetime = Field(description="Begin (UTC).", examples=["2026-11-24T10:00:00Z"])
-    ended_at: AwareDatetime = Field(description="End (UTC).", examples=["2026-11-24T10:00:02Z"])
+    started_at: Moment = Field(description="Begin (UTC).", examples=["2026-11-24T10:00:00Z"])
+    ended_at: Moment = Field(description="End (UTC).", examples=["2026-11-24T10:00:02Z"])
     gpu_seconds: int = Field(ge=0, le=MAX_QUANTITY, description="GPU-seconds held.", examples=[2])
     tokens: int = Field(ge=0, le=MAX_QUANTITY, description="Non-padding tokens trained.", examples=[1024])
 
@@ -37,7 +38,7 @@ class UsageCloudEvent(BaseModel):
     source: str = Field(description="`/runs/run_id`.", examples=["/runs/run_01k"])
     type: Literal["lora.usage.interval"] = Field(description="Kind of event.", examples=[EVENT_TYPE])
     subject: str = Field(description="The run.", examples=["run_01k"])
-    time: AwareDatetime = Field(description="When it was recorded (UTC).", examples=["2026-11-24T10:00:02Z"])
+    time: Moment = Field(description="When it was recorded (UTC).", examples=["2026-11-24T10:00:02Z"])
     datacontenttype: Annotated[str, Field(description="Type of `data`.", examples=["application/json"])] = (
         "application/json"
     )
