@@ -84,7 +84,7 @@ def train(
             break
         batch = family.collate([examples[row] for row in plan.rows_of(step)])
         set_learning_rate(optimizer, compute_learning_rate(config, step, plan.total_steps))
-        loss = take_step(family, batch, optimizer, trainable)
+        loss = take_step(family, batch, optimizer, trainable, step=step + 1)
         if not math.isfinite(loss):
             raise LossNotFinite(step + 1, loss)
         state.counters.count_step(loss=loss, tokens=batch.tokens, starts_epoch=plan.starts_epoch(step))
@@ -101,7 +101,7 @@ def train(
 
 
 def take_step(
-    family: Family[Any], batch: Any, optimizer: torch.optim.Optimizer, trainable: list[torch.nn.Parameter]
+    family: Family[Any], batch: Any, optimizer: torch.optim.Optimizer, trainable: list[torch.nn.Parameter], *, step: int
 ) -> float:
     """Forward, backward, update; returns the loss of the batch. A loss that is not finite changes no weight.
 
@@ -115,9 +115,16 @@ def take_step(
             loss.backward()
             torch.nn.utils.clip_grad_norm_(trainable, MAX_GRADIENT_NORM)
             optimizer.step()
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemory(str(error).splitlines()[0]) from error
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise OutOfMemory(f"step {step}: {error}") from error
+        raise
     return value
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """On the GPU torch has a type for it, on the CPU only a message."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:

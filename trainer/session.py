@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from pricing.estimate.text_rows import ParsedRows
 from pricing.estimate.training_config import TrainingConfig
 from trainer.adapter_io import Adapter, describe_training, write_adapter
@@ -12,7 +10,7 @@ from trainer.checkpoint import CheckpointFolder
 from trainer.config import BaseModelSource
 from trainer.errors import BadInput, OutOfMemory
 from trainer.families.causal_lm import CausalLM
-from trainer.recipe import Observer, TrainingResult, train
+from trainer.recipe import Observer, TrainingResult, is_out_of_memory, train
 from trainer.stop import StopFlag
 from trainer.training_state import RunIdentity, seed_generators
 
@@ -57,5 +55,7 @@ def load_family(source: BaseModelSource) -> CausalLM:
     """Raises: BadInput, OutOfMemory."""
     try:
         return CausalLM.load(source)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemory(f"loading {source.name}: {error}") from error
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise OutOfMemory(f"loading {source.name}: {error}") from error
+        raise

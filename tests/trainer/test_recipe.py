@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainer.errors import CheckpointUnusable, LossNotFinite
+from trainer.errors import CheckpointUnusable, LossNotFinite, OutOfMemory
 from trainer.stop import StopReason
 
 
@@ -95,3 +95,22 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
         train_tiny(observer)
     assert [path.name for path in observer.saved] == ["step-00000005"]
     assert observer.saved[0].exists()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_running_out_of_memory_is_said_with_its_cure(train_tiny, recorder, monkeypatch, error) -> None:
+    def fail(*_args: object, **_named: object) -> None:
+        raise error
+
+    monkeypatch.setattr("trainer.families.causal_lm.cross_entropy", fail)
+    with pytest.raises(OutOfMemory, match=r"set batch_size to 2 or 1.*step 1"):
+        train_tiny(recorder())
+
+
+def test_another_fault_of_torch_is_not_taken_for_it(train_tiny, recorder, monkeypatch) -> None:
+    def fail(*_args: object, **_named: object) -> None:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr("trainer.families.causal_lm.cross_entropy", fail)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        train_tiny(recorder())
