@@ -1,8 +1,12 @@
 """The running process: its database and services, and units of work for what no request asked for."""
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.exc import OperationalError
 
 from broker.clock import Clock, system_clock
 from broker.config import Settings
@@ -10,6 +14,8 @@ from broker.database import Database, Scope, open_database
 from broker.ids import IdFactory, new_id
 from broker.storage import FolderStorage
 from broker.work import SYSTEM_ACTOR, Services, Work
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,20 @@ class System:
         """A transaction as the system itself, which sees every tenant."""
         async with self.database.transaction(Scope.ALL) as session:
             yield Work(session, SYSTEM_ACTOR, self.services)
+
+    async def work_on(self, object_ids: Iterable[str], act: Callable[[Work, str], Awaitable[Any]]) -> None:
+        """Act on each object in a transaction of its own; one that fails is logged and keeps no other from its turn.
+
+        Raises: sqlalchemy.exc.OperationalError, where the database is gone: nothing else could be done either.
+        """
+        for object_id in object_ids:
+            try:
+                async with self.work() as work:
+                    await act(work, object_id)
+            except OperationalError:
+                raise
+            except Exception:
+                log.exception("%s failed for %s", getattr(act, "__name__", "work"), object_id)
 
 
 def open_system(

@@ -5,10 +5,13 @@ It lives in `broker serve` for the local pool, or alone in `broker worker`. No e
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from broker import outbox
-from broker.execution.engine import Engine, LaunchError, LaunchSpec, RunState
+from broker.database import wake_dispatcher
+from broker.execution.engine import Engine, LaunchSpec, RunState
 from broker.identity.model import sign_run_token
 from broker.jobs.model import RUN_ENDS, RunStatus
 from broker.jobs.runs import extend_leases, get_run, list_active_runs, lose_run
@@ -52,26 +55,33 @@ class PoolAgent:
         return [run_id for run_id in active if run_id not in waiting]
 
     async def relay(self) -> None:
-        """Hand every message that is due to the engine, oldest first."""
+        """Hand every message that is due to the engine, oldest first; a failing one is put off and stops no other."""
         async with self.system.work() as work:
-            messages = await outbox.list_pending(work.session, self.pool, now=work.now)
+            messages = await outbox.list_pending(work.session, self.pool, now=work.now, under_way=self.stopping.keys())
         for message in messages:
             if message.kind == "launch":
-                await self._relay_launch(message)
-            elif message.id not in self.stopping:
+                await self._settle(message, self._launch(message.run_id))
+            else:
                 self.stopping[message.id] = asyncio.create_task(self._relay_stop(message))
 
-    async def _relay_launch(self, message: PendingMessage) -> None:
-        spec = await self._launch_spec(message.run_id)
+    async def _settle(self, message: PendingMessage, call: Coroutine[Any, Any, None]) -> None:
+        """Make the call that a message asks for; mark the message as done, or put it off where the call fails."""
         try:
-            if spec is not None:
-                await self.engine.launch(spec)
-        except LaunchError as error:
-            log.warning("%s", error)
+            await call
+        except Exception as error:  # noqa: BLE001 (whatever an engine raises, the message is tried again)
+            log.warning("%s of run %s failed: %s", message.kind, message.run_id, error)
             async with self.system.work() as work:
-                await outbox.mark_failed(work.session, message.id, str(error), now=work.now)
-            return
-        await self._mark_done(message)
+                await outbox.mark_failed(work.session, message.id, f"{type(error).__name__}: {error}", now=work.now)
+        else:
+            async with self.system.work() as work:
+                await outbox.mark_done(work.session, message.id, now=work.now)
+                if message.kind == "stop":  # its devices are free now
+                    await wake_dispatcher(work.session)
+
+    async def _launch(self, run_id: str) -> None:
+        spec = await self._launch_spec(run_id)
+        if spec is not None:
+            await self.engine.launch(spec)
 
     async def _launch_spec(self, run_id: str) -> LaunchSpec | None:
         """What to launch; None where the run has ended before it was ever started."""
@@ -90,17 +100,13 @@ class PoolAgent:
         )
 
     async def _relay_stop(self, message: PendingMessage) -> None:
+        grace_seconds = self.system.services.settings.stop_grace_seconds
         try:
-            await self.engine.stop(message.run_id, grace_seconds=self.system.services.settings.stop_grace_seconds)
-            await self._mark_done(message)
+            await self._settle(message, self.engine.stop(message.run_id, grace_seconds=grace_seconds))
         except Exception:
-            log.exception("could not stop run %s", message.run_id)
+            log.exception("could not note the stop of run %s; it is stopped again", message.run_id)
         finally:
             del self.stopping[message.id]
-
-    async def _mark_done(self, message: PendingMessage) -> None:
-        async with self.system.work() as work:
-            await outbox.mark_done(work.session, message.id, now=work.now)
 
     async def watch(self) -> None:
         """Find runs whose process is gone without having reported its end."""
@@ -108,12 +114,14 @@ class PoolAgent:
             run_ids = await self._list_launched(work)
         if not run_ids:
             return
-        for seen in await self.engine.reconcile(run_ids):
-            if seen.state == RunState.ALIVE:
-                continue
-            code = "unknown exit code" if seen.exit_code is None else f"exit code {seen.exit_code}"
-            async with self.system.work() as work:
-                await lose_run(work, seen.run_id, f"its process ended without a report ({code})")
+        ended = {seen.run_id: seen for seen in await self.engine.reconcile(run_ids) if seen.state != RunState.ALIVE}
+
+        async def lose(work: Work, run_id: str) -> None:
+            exit_code = ended[run_id].exit_code
+            code = "unknown exit code" if exit_code is None else f"exit code {exit_code}"
+            await lose_run(work, run_id, f"its process ended without a report ({code})")
+
+        await self.system.work_on(ended, lose)
 
     async def close(self) -> None:
         """Leave the runs running; only the waiting for stops ends here."""

@@ -17,18 +17,21 @@ from broker.identity import service as identity
 from broker.jobs.model import RunStatus, StopReason
 from broker.jobs.runs import (
     HeldRun,
+    check_current,
     claim_run,
     end_run,
+    find_checkpoint,
     find_last_checkpoint,
     get_run,
     hold_run,
     renew_lease,
     require_active,
 )
-from broker.jobs.service import get_job, record_event
+from broker.jobs.service import get_job, has_reached_max_cost, record_event, request_stop
 from broker.jobs.tables import Checkpoint
 from broker.ledger import service as ledger
 from broker.metering.service import record_usage
+from broker.storage import StoredObject, TooLarge
 from broker.work import Work
 
 MAX_CHECKPOINT_BYTES = 32 * 1024**3
@@ -86,14 +89,11 @@ async def _take_report(work: Work, held: HeldRun, body: HeartbeatIn) -> None:
         held.job.progress = body.progress.model_dump(exclude_none=True)
     await renew_lease(work, held)
     if body.usage and held.job.stop_requested is None and await _has_run_out(work, held):
-        held.job.stop_requested = StopReason.OUT_OF_BALANCE.value
-        record_event(work, held.job, "stop_requested", {"reason": StopReason.OUT_OF_BALANCE.value})
+        await request_stop(work, held.job, StopReason.OUT_OF_BALANCE)
 
 
 async def _has_run_out(work: Work, held: HeldRun) -> bool:
-    if held.job.max_cost_micros is not None and held.job.cost_micros >= held.job.max_cost_micros:
-        return True
-    return await ledger.is_exhausted(work, await ledger.get_hold(work, held.job.id))
+    return has_reached_max_cost(held.job) or await ledger.is_exhausted(work, await ledger.get_hold(work, held.job.id))
 
 
 async def finish(work: Work, run_id: str, body: FinishIn) -> HeldRun:
@@ -119,14 +119,21 @@ async def _require_adapter(work: Work, held: HeldRun) -> None:
 async def store_checkpoint(
     work: Work, run_id: str, fence_token: int, step: int, chunks: AsyncIterator[bytes], sha256: str
 ) -> Checkpoint:
-    """Keep a checkpoint; the bytes come before the lock. Raises: NotFound, StaleFenceToken, ChecksumMismatch."""
-    key = f"checkpoints/{run_id}/step-{step:08d}.tar"
-    stored = await work.storage.write(key, chunks, max_bytes=MAX_CHECKPOINT_BYTES)
-    if stored.sha256 != sha256.lower():
-        await work.storage.delete(key)
-        raise errors.ChecksumMismatch(f"The body has SHA-256 {stored.sha256}; X-Content-SHA256 says {sha256}.")
+    """Keep a checkpoint; the bytes come before the lock.
+
+    Each upload has a key of its own: one that breaks off, is torn or comes too late leaves the stored one as it is.
+    Raises: NotFound, StaleFenceToken, ChecksumMismatch, UploadTooLarge.
+    """
+    await check_current(work, run_id, fence_token)
+    key = f"checkpoints/{run_id}/step-{step:08d}-{work.new_id('upl')}.tar"
+    stored = await _receive(work, key, chunks, sha256)
     held = await hold_run(work, run_id, fence_token)
     require_active(held)
+    await renew_lease(work, held)
+    earlier = await find_checkpoint(work, run_id, step)
+    if earlier is not None:
+        earlier.sha256, earlier.size_bytes, earlier.storage_key = stored.sha256, stored.size_bytes, key
+        return earlier
     checkpoint = Checkpoint(
         id=work.new_id("chk"),
         customer_id=held.job.customer_id,
@@ -138,23 +145,26 @@ async def store_checkpoint(
         storage_key=key,
         created_at=work.now,
     )
-    await renew_lease(work, held)
-    return await _enter_checkpoint(work, held, checkpoint)
-
-
-async def _enter_checkpoint(work: Work, held: HeldRun, checkpoint: Checkpoint) -> Checkpoint:
-    last = await find_last_checkpoint(work, held.job.id)
-    if last is not None and last.run_id == checkpoint.run_id and last.step == checkpoint.step:
-        last.sha256, last.size_bytes = checkpoint.sha256, checkpoint.size_bytes
-        return last
     work.session.add(checkpoint)
     await work.session.flush()
-    record_event(work, held.job, "checkpoint_saved", {"run_id": held.run.id, "step": checkpoint.step})
+    record_event(work, held.job, "checkpoint_saved", {"run_id": run_id, "step": step})
     return checkpoint
+
+
+async def _receive(work: Work, key: str, chunks: AsyncIterator[bytes], sha256: str) -> StoredObject:
+    try:
+        stored = await work.storage.write(key, chunks, max_bytes=MAX_CHECKPOINT_BYTES)
+    except TooLarge as error:
+        raise errors.UploadTooLarge(f"body: has {error}", limit_bytes=MAX_CHECKPOINT_BYTES) from error
+    if stored.sha256 != sha256.lower():
+        await work.storage.delete(key)
+        raise errors.ChecksumMismatch(f"The body has SHA-256 {stored.sha256}; X-Content-SHA256 says {sha256}.")
+    return stored
 
 
 async def store_adapter(work: Work, run_id: str, fence_token: int, chunks: AsyncIterator[bytes], sha256: str) -> int:
     """Keep and enter a run's adapter: its size. Raises: NotFound, StaleFenceToken, ChecksumMismatch, InvalidRequest."""
+    await check_current(work, run_id, fence_token)
     key, size_bytes = await adapters.receive_adapter(work, run_id, chunks, sha256)
     held = await hold_run(work, run_id, fence_token)
     require_active(held)

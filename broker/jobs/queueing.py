@@ -1,27 +1,118 @@
-"""The jobs that the planner plans with: who waits, who holds devices."""
+"""The jobs that the planner plans with: who waits, who holds devices; and writing down why each waits.
 
-from collections.abc import Collection
+Thousands may wait: they are read as few columns in one query, and written in one statement.
+"""
 
-from sqlalchemy import select
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from broker.jobs.model import HOLDS_DEVICES, JobStatus
+from sqlalchemy import select, text
+
+from broker import outbox
+from broker.jobs.model import HOLDS_DEVICES, RUN_ENDS, JobStatus
 from broker.jobs.tables import Job, Run
 from broker.work import Work
 
+# Half of such jobs hold their devices no longer. Units: GPU-seconds.
+EXPECTED_GPU_SECONDS = Job.estimate["gpu_seconds"]["p50"].as_integer()
 
-async def list_waiting(work: Work) -> list[Job]:
-    query = select(Job).where(Job.status == JobStatus.QUEUED.value).order_by(Job.created_at, Job.id)
-    return list((await work.session.scalars(query)).all())
+WRITE_WAITS = text("""
+    WITH told AS (
+        SELECT * FROM jsonb_to_recordset(CAST(:waits AS jsonb))
+            AS told(id text, reason jsonb, expected_start timestamptz)
+    ), free AS (
+        SELECT jobs.id FROM jobs JOIN told USING (id)
+        WHERE jobs.status = 'queued' FOR NO KEY UPDATE OF jobs SKIP LOCKED
+    )
+    UPDATE jobs SET pending_reason = told.reason, expected_start = told.expected_start
+    FROM told JOIN free USING (id) WHERE jobs.id = told.id
+""")
 
 
-async def list_holding_devices(work: Work) -> list[tuple[Job, Run]]:
-    """Dispatched and running jobs with their present run."""
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job that waits, and what it was last told about that."""
+
+    id: str
+    contract_id: str
+    queue: str
+    gpus: int
+    created_at: datetime
+    expected_seconds: int
+    pending_reason: dict[str, Any] | None
+    expected_start: datetime | None
+
+
+@dataclass(frozen=True)
+class DeviceHolder:
+    """A run that holds devices. `expected_seconds` is its whole time; None: it has ended and is being stopped."""
+
+    job_id: str
+    contract_id: str
+    pool: str
+    gpus: int
+    started_at: datetime
+    expected_seconds: int | None
+
+
+@dataclass(frozen=True)
+class ToldWait:
+    """What a waiting job is to be told."""
+
+    job_id: str
+    reason: dict[str, Any]
+    expected_start: datetime | None
+
+
+async def list_waiting(work: Work) -> list[QueuedJob]:
     query = (
-        select(Job, Run)
+        select(
+            Job.id,
+            Job.contract_id,
+            Job.queue,
+            Job.gpus,
+            Job.created_at,
+            EXPECTED_GPU_SECONDS,
+            Job.pending_reason,
+            Job.expected_start,
+        )
+        .where(Job.status == JobStatus.QUEUED.value)
+        .order_by(Job.created_at, Job.id)
+    )
+    return [
+        QueuedJob(job_id, contract_id, queue, gpus, created_at, _expected_seconds(seconds, gpus), reason, start)
+        for job_id, contract_id, queue, gpus, created_at, seconds, reason, start in await work.session.execute(query)
+    ]
+
+
+def _expected_seconds(gpu_seconds: int | None, gpus: int) -> int:
+    return max(1, (gpu_seconds or 0) // gpus)
+
+
+async def list_device_holders(work: Work) -> list[DeviceHolder]:
+    """The present runs of dispatched and running jobs, and ended runs whose processes are still being stopped."""
+    columns = (Job.id, Job.contract_id, Run.pool, Run.gpus, Run.created_at)
+    holding = (
+        select(*columns, EXPECTED_GPU_SECONDS)
         .join(Run, (Run.job_id == Job.id) & (Run.attempt == Job.attempts))
         .where(Job.status.in_([status.value for status in HOLDS_DEVICES]))
     )
-    return [(job, run) for job, run in await work.session.execute(query)]
+    stopping = (
+        select(*columns)
+        .join(Run, Run.job_id == Job.id)
+        .where(
+            Run.id.in_(await outbox.list_unstopped(work.session)),
+            Run.status.in_([status.value for status in RUN_ENDS]),
+        )
+    )
+    holders = [
+        DeviceHolder(job_id, contract_id, pool, gpus, since, _expected_seconds(seconds, gpus))
+        for job_id, contract_id, pool, gpus, since, seconds in await work.session.execute(holding)
+    ]
+    return holders + [DeviceHolder(*row, expected_seconds=None) for row in await work.session.execute(stopping)]
 
 
 async def lock_waiting(work: Work, job_ids: Collection[str]) -> dict[str, Job]:
@@ -35,7 +126,16 @@ async def lock_waiting(work: Work, job_ids: Collection[str]) -> dict[str, Job]:
     return {job.id: job for job in await work.session.scalars(query)}
 
 
-def expected_seconds(job: Job) -> int:
-    """Half of such jobs hold their devices no longer."""
-    gpu_seconds: int = job.estimate["gpu_seconds"]["p50"]
-    return max(1, gpu_seconds // job.gpus)
+async def write_waits(work: Work, waits: Sequence[ToldWait]) -> None:
+    """Tell jobs why they wait; one that waits no longer, or is locked elsewhere, is left as it is."""
+    if not waits:
+        return
+    rows = [
+        {
+            "id": wait.job_id,
+            "reason": wait.reason,
+            "expected_start": wait.expected_start.isoformat() if wait.expected_start else None,
+        }
+        for wait in waits
+    ]
+    await work.session.execute(WRITE_WAITS, {"waits": json.dumps(rows)})

@@ -17,7 +17,7 @@ from broker.jobs.model import (
     check_run_transition,
     decide_after_run,
 )
-from broker.jobs.service import lock_job, record_event, set_status
+from broker.jobs.service import get_job, lock_job, record_event, set_status
 from broker.jobs.tables import Checkpoint, Job, Run
 from broker.ledger import service as ledger
 from broker.work import Work
@@ -69,11 +69,26 @@ async def get_run(work: Work, run_id: str) -> Run:
 async def hold_run(work: Work, run_id: str, fence_token: int) -> HeldRun:
     """Lock a run that may still report. Raises: NotFound, StaleFenceToken."""
     held = await _lock_run(work, run_id)
+    _check_fence(held, fence_token)
+    return held
+
+
+def _check_fence(held: HeldRun, fence_token: int) -> None:
     if held.run.fence_token != fence_token or held.job.attempts != held.run.attempt:
         raise errors.StaleFenceToken(
-            f"Run {run_id} was superseded; stop and report nothing more.", current_fence_token=held.job.attempts
+            f"Run {held.run.id} was superseded; stop and report nothing more.", current_fence_token=held.job.attempts
         )
-    return held
+
+
+async def check_current(work: Work, run_id: str, fence_token: int) -> None:
+    """Refuse a run that may not report, without a lock: before an upload, which checks again once it is stored.
+
+    Raises: NotFound, StaleFenceToken.
+    """
+    run = await get_run(work, run_id)
+    job = await get_job(work, run.job_id)
+    _check_fence(HeldRun(run, job), fence_token)
+    require_active(HeldRun(run, job))
 
 
 async def _lock_run(work: Work, run_id: str) -> HeldRun:
@@ -150,6 +165,13 @@ async def lose_run(work: Work, run_id: str, explanation: str) -> None:
     await end_run(work, held, RunStatus.LOST, error)
 
 
+async def lose_silent_run(work: Work, run_id: str) -> None:
+    """End a run whose lease is over; one that has reported meanwhile stays as it is."""
+    held = await _lock_run(work, run_id)
+    if held.run.lease_expires_at <= work.now:
+        await lose_run(work, run_id, "its heartbeats stopped")
+
+
 async def list_silent_runs(work: Work) -> list[str]:
     """Active runs whose lease is over."""
     query = select(Run.id).where(Run.status.in_(("starting", "running")), Run.lease_expires_at <= work.now)
@@ -176,6 +198,11 @@ async def find_last_checkpoint(work: Work, job_id: str) -> Checkpoint | None:
         .order_by(Checkpoint.step.desc(), Checkpoint.id.desc())
         .limit(1)
     )
+    return (await work.session.scalars(query)).one_or_none()
+
+
+async def find_checkpoint(work: Work, run_id: str, step: int) -> Checkpoint | None:
+    query = select(Checkpoint).where(Checkpoint.run_id == run_id, Checkpoint.step == step)
     return (await work.session.scalars(query)).one_or_none()
 
 

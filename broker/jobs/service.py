@@ -164,7 +164,7 @@ async def cancel_job(work: Work, job_id: str) -> Job:
     """
     job = await lock_job(work, job_id)
     if JobStatus(job.status) in HOLDS_DEVICES:
-        await _request_stop(work, job, StopReason.CANCEL)
+        await request_stop(work, job, StopReason.CANCEL)
         return job
     set_status(work, job, JobStatus.CANCELLED)
     await ledger.settle_hold(work, job.id)
@@ -179,18 +179,28 @@ async def pause_job(work: Work, job_id: str) -> Job:
     """
     job = await lock_job(work, job_id)
     if JobStatus(job.status) in HOLDS_DEVICES:
-        await _request_stop(work, job, StopReason.PAUSE)
+        await request_stop(work, job, StopReason.PAUSE)
         return job
     set_status(work, job, JobStatus.PAUSED)
     record_event(work, job, "paused", {"reason": StopReason.PAUSE.value})
     return job
 
 
-async def _request_stop(work: Work, job: Job, reason: StopReason) -> None:
-    if job.stop_requested == StopReason.CANCEL:
+async def request_stop(work: Work, job: Job, reason: StopReason) -> None:
+    """Tell the run of a locked job to stop: by its next heartbeat and, in case it does not listen, by its engine.
+
+    A stop for the same reason changes nothing; a cancellation overrides every other reason and is final.
+    Raises: IllegalTransition, where the job is being cancelled and was to be stopped for something else.
+    """
+    earlier = job.stop_requested
+    if earlier == reason:
         return
+    if earlier == StopReason.CANCEL:
+        raise errors.IllegalTransition(f"Job {job.id} is being cancelled.", status_before=job.status)
     job.stop_requested = reason.value
     record_event(work, job, "stop_requested", {"reason": reason.value})
+    if earlier is not None:
+        return
     run = await find_active_run(work.session, job.id)
     assert run is not None, "a job that holds devices has an active run"
     await outbox.enqueue(work.session, pool=run.pool, kind="stop", run_id=run.id, now=work.now)
@@ -199,14 +209,33 @@ async def _request_stop(work: Work, job: Job, reason: StopReason) -> None:
 async def resume_job(work: Work, job_id: str) -> Job:
     """Put a paused job back into its queue; it goes on from its last checkpoint.
 
-    Raises: NotFound, IllegalTransition.
+    Raises: NotFound, IllegalTransition; MaxCostExceeded, InsufficientBalance, where it would stop again at once.
     """
     job = await lock_job(work, job_id)
+    if job.status != JobStatus.PAUSED:
+        stopping = " It has not stopped yet; resume it once it is paused." if job.stop_requested else ""
+        raise errors.IllegalTransition(
+            f"Job {job_id} is {job.status}; only a paused job can be resumed.{stopping}", status_before=job.status
+        )
+    await _check_may_go_on(work, job)
     set_status(work, job, JobStatus.QUEUED)
-    job.stop_requested = None
     record_event(work, job, "resumed", {})
     await wake_dispatcher(work.session)
     return job
+
+
+async def _check_may_go_on(work: Work, job: Job) -> None:
+    if has_reached_max_cost(job):
+        cost, cap = Money(job.cost_micros).format_amount(), Money(job.max_cost_micros or 0).format_amount()
+        raise errors.MaxCostExceeded(f"Job {job.id} has cost {cost}, and its max_cost is {cap}: it cannot go on.")
+    if await ledger.is_exhausted(work, await ledger.get_hold(work, job.id)):
+        raise errors.InsufficientBalance(
+            f"Job {job.id} has used all that its contract allows, and nothing is left for it to go on."
+        )
+
+
+def has_reached_max_cost(job: Job) -> bool:
+    return job.max_cost_micros is not None and job.cost_micros >= job.max_cost_micros
 
 
 async def find_active_run(session: AsyncSession, job_id: str) -> Run | None:

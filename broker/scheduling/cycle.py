@@ -1,15 +1,17 @@
 """The scheduling cycle: read a snapshot, plan, apply under lock."""
 
+import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
 
 from broker.jobs import queueing
+from broker.jobs.queueing import DeviceHolder, QueuedJob, ToldWait
 from broker.jobs.runs import start_run
-from broker.jobs.tables import Job
 from broker.scheduling.model import (
     ClusterSnapshot,
     CyclePlan,
@@ -23,7 +25,11 @@ from broker.scheduling.model import (
 from broker.scheduling.tables import Pool, Queue
 from broker.work import Work
 
+log = logging.getLogger(__name__)
+
 CYCLE_LOCK = 7_203_115
+# A forecast that moved by less is not written again: otherwise every cycle would write every waiting job.
+FORECAST_TOLERANCE = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
@@ -35,35 +41,29 @@ class CycleResult:
 async def run_cycle(work: Work) -> CycleResult:
     """One cycle, in the caller's transaction. Processes take turns: each plans from what the one before committed."""
     await work.session.execute(select(func.pg_advisory_xact_lock(CYCLE_LOCK)))
-    plan = plan_cycle(await read_snapshot(work), now=work.now)
+    waiting = await queueing.list_waiting(work)
+    if not waiting:
+        return CycleResult(0, 0)
+    snapshot = await read_snapshot(work, waiting)
+    plan = plan_cycle(snapshot, now=work.now)
     started = await _apply_starts(work, plan)
-    await _apply_waits(work, plan)
+    await queueing.write_waits(work, _changed_waits(waiting, plan))
     return CycleResult(started, len(plan.waits))
 
 
-async def read_snapshot(work: Work) -> ClusterSnapshot:
+async def read_snapshot(work: Work, waiting: Sequence[QueuedJob]) -> ClusterSnapshot:
     """What the planner plans from: pools, queues, waiting and running jobs."""
-    holding = await queueing.list_holding_devices(work)
-    waiting = await queueing.list_waiting(work)
+    holders = await queueing.list_device_holders(work)
     busy: Counter[str] = Counter()
-    for _job, run in holding:
-        busy[run.pool] += run.gpus
+    for holder in holders:
+        busy[holder.pool] += holder.gpus
+    pools = await work.session.scalars(select(Pool))
+    queues = await work.session.scalars(select(Queue))
     return ClusterSnapshot(
-        pools=tuple([_pool_state(pool, busy[pool.name]) for pool in await work.session.scalars(select(Pool))]),
-        queues=tuple(
-            [QueueState(row.name, row.priority, row.open) for row in await work.session.scalars(select(Queue))]
-        ),
+        pools=tuple(_pool_state(pool, busy[pool.name]) for pool in pools.all()),
+        queues=tuple(QueueState(row.name, row.priority, row.open) for row in queues.all()),
         waiting=tuple(_waiting_job(job) for job in waiting),
-        running=tuple(
-            RunningJob(
-                job.id,
-                job.contract_id,
-                run.pool,
-                run.gpus,
-                expected_end=run.created_at + timedelta(seconds=queueing.expected_seconds(job)),
-            )
-            for job, run in holding
-        ),
+        running=tuple(_running_job(holder, work.now) for holder in holders),
     )
 
 
@@ -71,32 +71,52 @@ def _pool_state(pool: Pool, busy: int) -> PoolState:
     return PoolState(pool.name, pool.sku, pool.total_gpus, max(0, pool.total_gpus - busy), pool.open)
 
 
-def _waiting_job(job: Job) -> WaitingJob:
-    return WaitingJob(
-        job.id, job.contract_id, job.queue, None, job.gpus, job.created_at, queueing.expected_seconds(job)
-    )
+def _waiting_job(job: QueuedJob) -> WaitingJob:
+    return WaitingJob(job.id, job.contract_id, job.queue, None, job.gpus, job.created_at, job.expected_seconds)
+
+
+def _running_job(holder: DeviceHolder, now: datetime) -> RunningJob:
+    seconds = holder.expected_seconds
+    expected_end = now if seconds is None else holder.started_at + timedelta(seconds=seconds)
+    return RunningJob(holder.job_id, holder.contract_id, holder.pool, holder.gpus, expected_end)
 
 
 async def _apply_starts(work: Work, plan: CyclePlan) -> int:
-    """Start what is still queued; a job that was cancelled or is locked meanwhile waits for the next cycle."""
+    """Start what is still queued; a job that was cancelled or is locked meanwhile waits for the next cycle.
+
+    Each starts in a savepoint: one that cannot keeps nobody else from starting.
+    """
     jobs = await queueing.lock_waiting(work, [start.job_id for start in plan.starts])
+    started = 0
     for start in plan.starts:
-        if start.job_id in jobs:
-            await start_run(work, jobs[start.job_id], start.pool)
-    return len(jobs)
+        if start.job_id not in jobs:
+            continue
+        try:
+            async with work.session.begin_nested():
+                await start_run(work, jobs[start.job_id], start.pool)
+            started += 1
+        except Exception:
+            log.exception("job %s could not be started", start.job_id)
+    return started
 
 
-async def _apply_waits(work: Work, plan: CyclePlan) -> None:
-    """Write why each job waits, where that has changed."""
-    waits = {wait.job_id: wait for wait in plan.waits}
-    for job in (await queueing.lock_waiting(work, list(waits))).values():
-        wait = waits[job.id]
-        reason = _describe(wait)
-        if job.pending_reason != reason:
-            job.pending_reason = reason
-        if job.expected_start != wait.expected_start:
-            job.expected_start = wait.expected_start
+def _changed_waits(waiting: Sequence[QueuedJob], plan: CyclePlan) -> list[ToldWait]:
+    """The reasons to write: those that differ from what their job was told last."""
+    told = {job.id: job for job in waiting}
+    waits = [ToldWait(wait.job_id, _describe(wait), wait.expected_start) for wait in plan.waits]
+    return [
+        wait
+        for wait in waits
+        if told[wait.job_id].pending_reason != wait.reason
+        or _has_moved(told[wait.job_id].expected_start, wait.expected_start)
+    ]
 
 
 def _describe(wait: Wait) -> dict[str, Any]:
     return {"code": wait.reason.code.value, "message": wait.reason.message, "position": wait.position}
+
+
+def _has_moved(before: datetime | None, after: datetime | None) -> bool:
+    if before is None or after is None:
+        return before is not after
+    return abs(after - before) >= FORECAST_TOLERANCE
