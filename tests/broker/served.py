@@ -112,6 +112,11 @@ class ServedBroker:
     def admin_key(self) -> str:
         return (self.data_dir / "admin.key").read_text().strip()
 
+    def database_url(self) -> str:
+        """The embedded server of this data directory, as the owner of its tables."""
+        socket_folder = (self.data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[4]
+        return f"postgresql://postgres@/broker?host={socket_folder}"
+
     def read_log(self) -> str:
         return self.log_path.read_text()
 
