@@ -60,6 +60,11 @@ class EncodedRow:
     token_ids: list[int]
     prompt_length: int
 
+    @property
+    def is_learnable(self) -> bool:
+        """Whether a token of the completion is left after the cut: a row without one would be billed for nothing."""
+        return self.prompt_length < len(self.token_ids)
+
 
 def parse_text_files(files: Iterable[tuple[str, bytes]]) -> ParsedRows:
     """Read every .jsonl and .csv among `files` (name, content), in the order of their names; others are passed over."""

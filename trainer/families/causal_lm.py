@@ -74,16 +74,19 @@ class CausalLM:
         self.model.eval()
 
     def encode(self, rows: Iterable[TextRow], *, max_length: int) -> list[EncodedRow]:
-        """Token ids of every row, as the broker's quote counts them: cut at `max_length` and at the model's context.
+        """Token ids of the rows, as the broker's quote counts them: cut at `max_length` and at the model's context.
+
+        A row whose prompt alone is that long has nothing to learn and is left out.
 
         Raises: BadInput, if nothing is left to learn.
         """
         encode, text_format = self.tokenizer.encode, self.tokenizer.text_format
         max_length = min(max_length, self.model.config.max_position_embeddings)
         encoded = [encode_row(row, text_format, encode, max_length=max_length) for row in rows]
-        if all(row.prompt_length >= len(row.token_ids) for row in encoded):
+        learnable = [row for row in encoded if row.is_learnable]
+        if not learnable:
             raise BadInput("max_length", f"at {max_length} tokens no row has any completion left; raise it")
-        return encoded
+        return learnable
 
     def fingerprint(self, examples: Sequence[EncodedRow]) -> str:
         """SHA-256 of what is trained on, so that a checkpoint is not resumed on other data."""

@@ -84,6 +84,11 @@ def test_rows_that_are_all_cut_before_their_completion_are_refused(family) -> No
         family.encode([TextRow("a long prompt", "x")], max_length=8)
 
 
+def test_a_row_that_is_cut_before_its_completion_is_left_out_as_in_the_quote(family) -> None:
+    encoded = family.encode([TextRow("a long prompt", "x"), TextRow("tea", "x")], max_length=8)
+    assert [row.prompt_length for row in encoded] == [len("tea\n")]
+
+
 def test_rows_are_cut_at_the_context_of_the_model_too(family) -> None:
     encoded = family.encode([TextRow("tea?", "calm " * 100)], max_length=1000)
     assert len(encoded[0].token_ids) == 128
