@@ -12,7 +12,7 @@ from broker.embedded import start_embedded_server
 from broker.identity.service import create_api_key, has_admin_key
 from broker.migrate import migrate
 from broker.system import System, open_system
-from broker.work import Role
+from broker.work import Role, Work
 from pricing.rate_card import load_rate_cards
 
 FIRST_START_LOCK = 7_203_116  # two processes that start at once take turns: one of them makes the key
@@ -55,12 +55,20 @@ def migrate_database(urls: DatabaseUrls) -> None:
 async def prepare(settings: Settings, urls: DatabaseUrls) -> System:
     """Open the system; publish new rate cards; on the first start write the administrator's key to `admin.key`."""
     system = open_system(settings, urls.app)
-    async with system.work() as work:
-        await work.session.execute(select(func.pg_advisory_xact_lock(FIRST_START_LOCK)))
-        await publish_rate_cards(work, load_rate_cards())
-        if not await has_admin_key(work):
-            _key, new = await create_api_key(
-                work, role=Role.ADMIN, name="first administrator", customer_id=None, expires_at=None
-            )
-            write_private_file(settings.admin_key_path, new.clear)
+    try:
+        async with system.work() as work:
+            await work.session.execute(select(func.pg_advisory_xact_lock(FIRST_START_LOCK)))
+            await publish_rate_cards(work, load_rate_cards())
+            if not await has_admin_key(work):
+                await _write_admin_key(work)
+    except BaseException:
+        await system.database.close()
+        raise
     return system
+
+
+async def _write_admin_key(work: Work) -> None:
+    _key, new = await create_api_key(
+        work, role=Role.ADMIN, name="first administrator", customer_id=None, expires_at=None
+    )
+    write_private_file(work.settings.admin_key_path, new.clear)

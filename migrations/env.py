@@ -1,7 +1,7 @@
 """Alembic's environment: runs under `broker migrate`, which hands in the owner's URL."""
 
 from alembic import context
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 
 from broker.database import with_driver
 from broker.schema import METADATA
@@ -10,14 +10,13 @@ MIGRATION_LOCK = 7_203_114
 
 
 def run_migrations() -> None:
-    engine = create_engine(with_driver(context.config.attributes["owner_url"]))
+    engine = create_engine(with_driver(context.config.attributes["owner_url"]), poolclass=NullPool)
     with engine.begin() as connection:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
         connection.execute(text("SELECT set_config('broker.scope', 'all', true)"))
         context.configure(connection=connection, target_metadata=METADATA, compare_type=True)
         with context.begin_transaction():
             context.run_migrations()
-    engine.dispose()
 
 
 run_migrations()
