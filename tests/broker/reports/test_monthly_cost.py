@@ -1,0 +1,142 @@
+"""The monthly cost report: the invoices' numbers again, by project, as JSON and as CSV, each to its own customer."""
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from broker.system import System
+from tests.broker.conftest import ManualClock
+from tests.broker.factories import Api, Customer, customer_api, make_ready_customer, staff_key
+from tests.broker.running_jobs import HOUR, report_usage, start_job
+
+MONEY_COLUMNS = ("gpu_cost", "token_cost", "cost", "prepaid_applied", "due")
+
+
+async def make_project(api: Api, customer: Customer, name: str) -> str:
+    body = {"name": name, "customer_id": customer.id}
+    return str((await api.post("/projects", body, expect=201))["id"])
+
+
+async def use(system: System, customer: Customer, gpu_seconds: int, tokens: int, **fields: Any) -> None:
+    job = await start_job(system, customer, **fields)
+    await report_usage(system, job, gpu_seconds=gpu_seconds, tokens=tokens)
+
+
+async def read_csv(api: Api, month: str = "2026-11") -> list[dict[str, str]]:
+    answer = await api.call("GET", "/reports/monthly-cost", expect=200, params={"month": month, "format": "csv"})
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"] == f'attachment; filename="monthly-cost-{month}.csv"'
+    return list(csv.DictReader(io.StringIO(answer.text, newline="")))
+
+
+def fen(amount: str) -> int:
+    return int(amount.replace(".", ""))
+
+
+@pytest.fixture
+async def customers(api: Api, system: System) -> list[Customer]:
+    """Three plans, two projects, a job without one, usage beyond a grant, odd amounts."""
+    on_demand = await make_ready_customer(api)
+    prepaid = await make_ready_customer(api, plan="prepaid", overage="bill")
+    long_term = await make_ready_customer(api, plan="long_term", committed_gpu_hours=2000)
+    tone = await make_project(api, prepaid, "brand-tone")
+    await use(system, on_demand, 95, 12_841)
+    await use(system, prepaid, 37, 41, project_id=tone)
+    await use(system, prepaid, 501 * HOUR, 43, project_id=tone)
+    await use(system, prepaid, 7, 1)
+    await use(system, long_term, 1234, 250)
+    return [on_demand, prepaid, long_term]
+
+
+async def test_report_is_the_sum_of_the_invoices_lines(api: Api, customers: list[Customer]) -> None:
+    report = await api.get("/reports/monthly-cost", month="2026-11")
+    for customer in customers:
+        body = {"contract_id": customer.contract["id"], "month": "2026-11"}
+        lines = (await api.post("/invoices", body, expect=201))["lines"]
+        rows = [row for row in report["data"] if row["contract_id"] == customer.contract["id"]]
+        for meter, cost in (("gpu_seconds", "gpu_cost"), ("tokens", "token_cost")):
+            used = [line for line in lines if line["kind"] == "usage" and line["meter"] == meter]
+            assert sum(fen(row[cost]["amount"]) for row in rows) == sum(fen(line["amount"]["amount"]) for line in used)
+            assert sum(row[meter] for row in rows) == sum(line["quantity"] for line in used)
+        assert sum(fen(row["due"]["amount"]) for row in rows) == sum(fen(line["amount"]["amount"]) for line in lines)
+    for name in ("cost", "prepaid_applied", "due"):
+        assert fen(report[name]["amount"]) == sum(fen(row[name]["amount"]) for row in report["data"])
+
+
+async def test_report_splits_a_contract_by_project(api: Api, customers: list[Customer]) -> None:
+    rows = (await api.get("/reports/monthly-cost", month="2026-11"))["data"]
+    prepaid = {row["project"]: row for row in rows if row["plan"] == "prepaid"}
+    assert {name: row["jobs"] for name, row in prepaid.items()} == {"brand-tone": 2, None: 1}
+    assert (
+        prepaid["brand-tone"]["prepaid_applied"]["amount"] == "2594.85"
+    )  # 499 h and 37 s: one hour is still held by the first job
+    assert prepaid["brand-tone"]["cost"]["amount"] == "2605.25"
+
+
+async def test_csv_has_the_same_numbers_as_json(api: Api, customers: list[Customer]) -> None:
+    rows = (await api.get("/reports/monthly-cost", month="2026-11"))["data"]
+    table = await read_csv(api)
+    assert len(table) == len(rows) == 4
+    for row, cells in zip(rows, table, strict=True):
+        assert {name: cells[name] for name in MONEY_COLUMNS} == {name: row[name]["amount"] for name in MONEY_COLUMNS}
+        assert (cells["month"], cells["currency"]) == ("2026-11", "CNY")
+        for name in cells.keys() - {*MONEY_COLUMNS, "month", "currency"}:
+            assert cells[name] == ("" if row[name] is None else str(row[name]))
+
+
+async def test_customer_sees_only_its_own_rows(api: Api, customers: list[Customer]) -> None:
+    for customer in customers:
+        async with customer_api(api, customer.id) as own:
+            report = await own.get("/reports/monthly-cost", month="2026-11")
+            assert {row["customer_id"] for row in report["data"]} == {customer.id}
+            assert {row["customer_id"] for row in await read_csv(own)} == {customer.id}
+            assert fen(report["due"]["amount"]) == sum(fen(row["due"]["amount"]) for row in report["data"])
+
+
+async def test_ops_has_no_business_with_money(api: Api) -> None:
+    async with Api.connect(api.app, await staff_key(api, "ops")) as ops:
+        await ops.get("/reports/monthly-cost", month="2026-11", expect=403)
+
+
+async def test_names_that_a_spreadsheet_would_calculate_are_defused(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    names = ["=1+1", "+1", "-1", "@SUM(A1)", "＝1+1"]
+    for name in names:
+        await use(system, customer, 10, 10, project_id=await make_project(api, customer, name))
+    assert sorted(row["project"] for row in await read_csv(api)) == sorted(f"'{name}" for name in names)
+
+
+async def test_name_with_commas_and_quotes_comes_back_whole(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    name = '茶, "tea"; 品牌'
+    await use(system, customer, 10, 10, project_id=await make_project(api, customer, name))
+    (row,) = await read_csv(api)
+    assert row["project"] == name
+
+
+async def test_month_without_usage_is_an_empty_report(api: Api) -> None:
+    report = await api.get("/reports/monthly-cost", month="2026-10")
+    assert (report["data"], report["due"]["amount"], report["cost"]["amount"]) == ([], "0.00", "0.00")
+    assert await read_csv(api, "2026-10") == []
+
+
+async def test_what_is_no_month_is_refused(api: Api) -> None:
+    for month in ("2026-13", "0000-01", "2026-1", "2026", "2026-11\n"):
+        problem = await api.get("/reports/monthly-cost", month=month, expect=422)
+        assert problem["errors"][0]["field"] == "month", month
+
+
+async def test_report_of_a_closed_month_stays_as_its_invoice(api: Api, system: System, clock: ManualClock) -> None:
+    customer = await make_ready_customer(api)
+    job = await start_job(system, customer)
+    await report_usage(system, job, gpu_seconds=HOUR)
+    ended = clock.now
+    clock.advance(days=25)
+    draft = await api.post("/invoices", {"contract_id": customer.contract["id"], "month": "2026-11"}, expect=201)
+    await api.post(f"/invoices/{draft['id']}/finalize")
+    await report_usage(system, job, gpu_seconds=HOUR, ended_at=ended)
+    november = await api.get("/reports/monthly-cost", month="2026-11")
+    december = await api.get("/reports/monthly-cost", month="2026-12")
+    assert (november["due"]["amount"], december["due"]["amount"]) == ("6.80", "6.80")
