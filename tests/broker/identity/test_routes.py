@@ -1,0 +1,146 @@
+"""Customers, projects and API keys over the API."""
+
+from datetime import timedelta
+
+import pytest
+
+from broker.boot import DatabaseUrls
+from tests.broker.conftest import START, ManualClock
+from tests.broker.factories import Api, customer_api, make_customer, staff_key
+from tests.broker.rows import owner_connection
+
+
+async def test_key_is_shown_once_and_kept_as_a_hash(api: Api, urls: DatabaseUrls) -> None:
+    customer = await make_customer(api)
+    made = await api.post(f"/customers/{customer['id']}/api-keys", {"name": "laptop"}, expect=201)
+    listed = (await api.get("/api-keys"))["data"]
+    assert made["key"].startswith(made["prefix"])
+    assert "key" not in listed[0]
+    assert {**listed[0], "key": made["key"]} == made
+    with owner_connection(urls) as connection:
+        stored = str(connection.execute("SELECT * FROM api_keys").fetchall())
+    assert made["prefix"] in stored
+    assert made["key"] not in stored
+    assert made["key"].removeprefix(made["prefix"]) not in stored
+
+
+async def test_key_has_its_customer_role_and_expiry(api: Api) -> None:
+    customer = await make_customer(api)
+    body = {"name": "laptop", "expires_at": "2027-01-01T08:00:00+08:00"}
+    made = await api.post(f"/customers/{customer['id']}/api-keys", body, expect=201)
+    assert (made["customer_id"], made["role"], made["name"]) == (customer["id"], "customer", "laptop")
+    assert made["revoked_at"] is None
+    assert (await api.get("/api-keys"))["data"][0]["expires_at"] == "2027-01-01T00:00:00Z"
+
+
+async def test_key_for_nobody_is_not_made(api: Api) -> None:
+    await api.post("/customers/cus_nobody/api-keys", {"name": "x"}, expect=404)
+
+
+@pytest.mark.parametrize("role", ["finance", "ops", "admin"])
+async def test_staff_key_has_no_customer(api: Api, role: str) -> None:
+    made = await api.post("/api-keys", {"name": "x", "role": role}, expect=201)
+    assert (made["customer_id"], made["role"]) == (None, role)
+
+
+async def test_key_works_until_its_expiry_and_not_at_it(api: Api, clock: ManualClock) -> None:
+    expiry = START + timedelta(hours=1)
+    made = await api.post("/api-keys", {"name": "x", "role": "ops", "expires_at": expiry.isoformat()}, expect=201)
+    async with Api.connect(api.app, made["key"]) as ops:
+        clock.now = expiry - timedelta(microseconds=1)
+        await ops.get("/queues")
+        clock.now = expiry
+        assert "expired" in (await ops.get("/queues", expect=401))["detail"]
+
+
+async def test_revoked_key_stays_revoked_from_the_first_time(api: Api, clock: ManualClock) -> None:
+    made = await api.post("/api-keys", {"name": "x", "role": "ops"}, expect=201)
+    first = (await api.call("DELETE", f"/api-keys/{made['id']}", expect=200)).json()
+    clock.advance(hours=1)
+    again = (await api.call("DELETE", f"/api-keys/{made['id']}", expect=200)).json()
+    assert first["revoked_at"] == again["revoked_at"] == "2026-11-10T04:00:00Z"
+    async with Api.connect(api.app, made["key"]) as ops:
+        await ops.get("/queues", expect=401)
+    await api.call("DELETE", "/api-keys/key_nobody", expect=404)
+
+
+async def test_last_administrators_key_cannot_be_revoked(api: Api, clock: ManualClock) -> None:
+    """Without one nobody could ever make a key again."""
+    first = (await api.get("/api-keys"))["data"][0]["id"]
+    await api.call("DELETE", f"/api-keys/{first}", expect=409)
+    expiry = (START + timedelta(hours=1)).isoformat()
+    await api.post("/api-keys", {"name": "soon gone", "role": "admin", "expires_at": expiry}, expect=201)
+    clock.advance(hours=2)
+    await api.call("DELETE", f"/api-keys/{first}", expect=409)
+    second = await api.post("/api-keys", {"name": "second", "role": "admin"}, expect=201)
+    await api.call("DELETE", f"/api-keys/{first}", expect=200)
+    async with Api.connect(api.app, second["key"]) as admin:
+        await admin.call("DELETE", f"/api-keys/{second['id']}", expect=409)
+
+
+WHO_MAY = {
+    ("POST", "/customers"): {"admin"},
+    ("POST", "/customers/cus_x/api-keys"): {"admin"},
+    ("POST", "/api-keys"): {"admin"},
+    ("DELETE", "/api-keys/key_x"): {"admin"},
+    ("POST", "/projects"): {"admin", "customer"},
+    ("POST", "/contracts"): {"admin"},
+    ("POST", "/datasets"): {"admin", "customer"},
+    ("POST", "/quotes"): {"admin", "customer"},
+    ("POST", "/jobs"): {"admin", "customer"},
+    ("POST", "/jobs/job_x/cancel"): {"admin", "customer", "ops"},
+    ("POST", "/jobs/job_x/pause"): {"admin", "customer", "ops"},
+    ("POST", "/jobs/job_x/resume"): {"admin", "customer", "ops"},
+    ("POST", "/usage-events"): set(),
+    ("POST", "/runs/run_x/claim"): set(),
+    ("POST", "/invoices"): {"admin", "finance"},
+    ("GET", "/invoices"): {"admin", "finance", "customer"},
+    ("GET", "/invoices/inv_x"): {"admin", "finance", "customer"},
+    ("POST", "/invoices/inv_x/finalize"): {"admin", "finance"},
+    ("POST", "/invoices/inv_x/pay"): {"admin", "finance"},
+    ("GET", "/reports/monthly-cost"): {"admin", "finance", "customer"},
+    ("PATCH", "/queues/standard"): {"admin", "ops"},
+    ("PATCH", "/pools/x"): {"admin", "ops"},
+    ("GET", "/jobs"): {"admin", "finance", "ops", "customer"},
+}
+
+
+async def test_each_role_may_what_it_is_for_and_no_more(api: Api) -> None:
+    customer = await make_customer(api)
+    made = await api.post(f"/customers/{customer['id']}/api-keys", {"name": "x"}, expect=201)
+    keys = {role: await staff_key(api, role) for role in ("admin", "finance", "ops")} | {"customer": made["key"]}
+    faults = []
+    for role, key in keys.items():
+        async with Api.connect(api.app, key) as bearer:
+            for (method, path), roles in WHO_MAY.items():
+                status = (await bearer.call(method, path)).status_code
+                if (status != 403) != (role in roles):
+                    faults.append((role, method, path, status))
+    assert faults == []
+
+
+async def test_name_is_given_once(api: Api) -> None:
+    customer = await make_customer(api, "Acme")
+    assert (await api.post("/customers", {"name": "Acme"}, expect=409))["type"] == "/problems/name-taken"
+    project = {"customer_id": customer["id"], "name": "brand-tone"}
+    await api.post("/projects", project, expect=201)
+    await api.post("/projects", project, expect=409)
+    await api.post("/projects", {**project, "customer_id": (await make_customer(api))["id"]}, expect=201)
+
+
+async def test_customer_sees_itself_and_its_projects(api: Api) -> None:
+    mine, other = await make_customer(api), await make_customer(api)
+    await api.post("/projects", {"customer_id": other["id"], "name": "theirs"}, expect=201)
+    async with customer_api(api, mine["id"]) as own:
+        project = await own.post("/projects", {"name": "ours"}, expect=201)
+        assert (await own.get("/customers"))["data"] == [mine]
+        assert (await own.get("/projects"))["data"] == [project]
+        assert await own.get(f"/projects/{project['id']}") == project
+    assert len((await api.get("/projects"))["data"]) == 2
+    assert (await api.get("/projects", customer_id=mine["id"]))["data"] == [project]
+
+
+async def test_staff_must_name_the_customer(api: Api) -> None:
+    problem = await api.post("/projects", {"name": "whose"}, expect=422)
+    assert problem["errors"] == [{"field": "customer_id", "message": "is required for a staff key"}]
+    await api.post("/projects", {"name": "whose", "customer_id": "cus_nobody"}, expect=404)

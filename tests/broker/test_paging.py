@@ -1,0 +1,129 @@
+"""Lists: every row exactly once, newest first, and no query more for more rows."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from broker.system import System
+from tests.broker.factories import Api, customer_api, make_customer, make_ready_customer, submit_job, upload_dataset
+from tests.broker.tenants import make_tenant
+
+LISTS = (
+    "/customers",
+    "/api-keys",
+    "/projects",
+    "/contracts",
+    "/datasets",
+    "/jobs",
+    "/adapters",
+    "/invoices",
+    "/queues",
+    "/pools",
+    "/reports/monthly-cost?month=2026-11",
+)
+
+
+async def walk(api: Api, path: str, **params: Any) -> AsyncIterator[list[str]]:
+    cursor = None
+    while True:
+        page = await api.get(path, **params, **({"cursor": cursor} if cursor else {}))
+        yield [row["id"] for row in page["data"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 6, 7, 100])
+async def test_pages_hold_every_row_exactly_once_newest_first(api: Api, limit: int) -> None:
+    made = [(await make_customer(api))["id"] for _ in range(6)]
+    pages = [page async for page in walk(api, "/customers", limit=limit)]
+    assert [id_ for page in pages for id_ in page] == sorted(made, reverse=True)
+    assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+    assert len(pages) == max(1, -(-6 // limit))
+
+
+async def test_empty_list_is_one_empty_page(api: Api) -> None:
+    assert await api.get("/jobs") == {"data": [], "next_cursor": None}
+
+
+async def test_row_made_while_walking_moves_no_other(api: Api) -> None:
+    made = [(await make_customer(api))["id"] for _ in range(4)]
+    seen: list[str] = []
+    async for page in walk(api, "/customers", limit=2):
+        seen += page
+        await make_customer(api)
+    assert seen == sorted(made, reverse=True)
+
+
+async def test_pages_of_a_filter_hold_its_rows_only(api: Api) -> None:
+    customer = await make_ready_customer(api)
+    jobs = [(await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"] for _ in range(5)]
+    for job in jobs[:2]:
+        await api.post(f"/jobs/{job}/cancel")
+    queued = [id_ async for page in walk(api, "/jobs", limit=2, status="queued") for id_ in page]
+    assert queued == sorted(jobs[2:], reverse=True)
+
+
+async def test_pages_of_a_customer_hold_its_rows_only(api: Api) -> None:
+    mine, other = await make_customer(api), await make_customer(api)
+    ids = []
+    for _ in range(3):
+        ids.append((await upload_dataset(api, mine["id"]))["id"])
+        await upload_dataset(api, other["id"])
+    async with customer_api(api, mine["id"]) as own:
+        assert [id_ async for page in walk(own, "/datasets", limit=2) for id_ in page] == sorted(ids, reverse=True)
+
+
+async def test_events_of_a_job_are_walked_once_oldest_first(api: Api) -> None:
+    customer = await make_ready_customer(api)
+    job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    for action in ("pause", "resume", "pause", "cancel"):
+        await api.post(f"/jobs/{job['id']}/{action}")
+    kinds, after = [], "0"
+    while after is not None:
+        page = await api.get(f"/jobs/{job['id']}/events", limit=2, after=after)
+        kinds += [row["kind"] for row in page["data"]]
+        after = page["next_cursor"]
+    assert kinds == ["submitted", "paused", "resumed", "paused", "cancelled"]
+
+
+@contextmanager
+def counted(system: System) -> Iterator[list[str]]:
+    """Every statement that the application sends meanwhile."""
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        statements.append(statement)
+
+    engine = system.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(engine, "before_cursor_execute", note)
+
+
+async def count_queries(api: Api, system: System) -> dict[str, int]:
+    counts = {}
+    for path in LISTS:
+        with counted(system) as statements:
+            page = (await api.call("GET", path, expect=200)).json()
+        assert page["data"], f"{path}: an empty list proves nothing"
+        counts[path] = len(statements)
+    return counts
+
+
+async def test_queries_of_a_list_do_not_grow_with_its_rows(api: Api, system: System) -> None:
+    first = await make_tenant(api, system)
+    async with Api.connect(api.app, first.key) as own:
+        as_staff, as_customer = await count_queries(api, system), await count_queries(own, system)
+    for _ in range(3):
+        await make_tenant(api, system)
+    assert await count_queries(api, system) == as_staff
+    async with Api.connect(api.app, first.key) as own:
+        for number in range(3):
+            await upload_dataset(own)
+            await own.post("/projects", {"name": f"another {number}"}, expect=201)
+        assert await count_queries(own, system) == as_customer
+    assert max(as_staff.values()) <= 9
