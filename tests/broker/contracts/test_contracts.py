@@ -25,6 +25,7 @@ NONSENSE: list[tuple[dict[str, Any], str]] = [
     ({"ends_at": "2026-11-10T04:00:00Z"}, "ends_at"),
     ({"starts_at": "2025-12-31T15:59:59Z"}, "starts_at"),
     ({"starts_at": "2026-11-10T04:00:00"}, "starts_at"),
+    ({"starts_at": "9999-12-31T23:00:00Z"}, "starts_at"),
     ({"monthly_budget": "0"}, "monthly_budget"),
     ({"monthly_budget": "0.0000001"}, "monthly_budget"),
     ({"monthly_budget": "NaN"}, "monthly_budget"),

@@ -100,6 +100,7 @@ IMPOSSIBLE = [
     (spoilt("sequence", 2**63), "data.sequence"),
     (spoilt("ended_at", "2026-11-10T03:59:59Z"), "usage[0].ended_at"),
     (spoilt("ended_at", "2026-11-10T04:00:02"), "data.ended_at"),
+    (spoilt("ended_at", "9999-12-31T23:00:00Z"), "data.ended_at"),
     (lambda event: event.update(subject="run_other"), "usage[0].subject"),
     (lambda event: event.update(id="run_other/0"), "usage[0].subject"),
     (lambda event: event.update(specversion="0.3"), "specversion"),
