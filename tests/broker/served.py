@@ -1,6 +1,7 @@
 """A real `broker serve` in a process of its own: started, killed, started again on the same data."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -9,10 +10,13 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import httpx2 as httpx
 import psutil
+
+from broker.client import Client
+from tests.broker.factories import CONFIG, jsonl
 
 START_SECONDS = 120
 FAKE_TRAINER = Path(__file__).with_name("fake_trainer.py")
@@ -119,6 +123,30 @@ class ServedBroker:
 
     def read_log(self) -> str:
         return self.log_path.read_text()
+
+
+@dataclass(frozen=True)
+class Buyer:
+    """A customer with a contract and a data set, ready to submit."""
+
+    customer_id: str
+    contract_id: str
+    dataset_id: str
+
+    def order(self, **fields: Any) -> dict[str, Any]:
+        """The body of a submission."""
+        return {"config": CONFIG, "dataset_id": self.dataset_id, "customer_id": self.customer_id, **fields}
+
+
+def make_buyer(client: Client, folder: Path, *, plan: str = "on_demand", rows: bytes | None = None) -> Buyer:
+    customer = client.post("/customers", {"name": f"Customer {secrets.token_hex(4)}"})["id"]
+    hours = 500 if plan == "prepaid" else 0
+    contract = client.post("/contracts", {"customer_id": customer, "plan": plan, "committed_gpu_hours": hours})
+    if plan == "prepaid":
+        client.post(f"/invoices/{contract['advance_invoice_id']}/pay")
+    data = folder / f"{customer}.jsonl"
+    data.write_bytes(rows or jsonl())
+    return Buyer(customer, contract["id"], client.upload_dataset([data], customer_id=customer)["id"])
 
 
 def start_process(command: list[str], environment: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:

@@ -26,8 +26,7 @@ from broker.client import ApiError, Client
 from broker.database import Scope, open_database
 from broker.embedded import start_embedded_server
 from broker.ledger.verify import verify_ledger
-from tests.broker.factories import CONFIG, jsonl
-from tests.broker.served import ServedBroker, fake_trainer
+from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer
 
 pytestmark = pytest.mark.slow
 
@@ -60,8 +59,7 @@ class Shopper(threading.Thread):
 
     client: Client
     rng: random.Random
-    dataset_id: str
-    customer_id: str
+    buyer: Buyer
     accepted: dict[str, str] = field(default_factory=dict)
     done: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
@@ -83,9 +81,8 @@ class Shopper(threading.Thread):
             self.client.http.close()
 
     def shop(self) -> None:
-        key = f"{self.customer_id}-{len(self.accepted)}"
-        order = {"config": CONFIG, "dataset_id": self.dataset_id, "customer_id": self.customer_id}
-        job = self.insist("/jobs", order, key)
+        key = f"{self.buyer.customer_id}-{len(self.accepted)}"
+        job = self.insist("/jobs", self.buyer.order(), key)
         self.accepted[key] = job["id"]
         if self.rng.random() < 0.5:
             time.sleep(self.rng.uniform(0, 1))
@@ -108,19 +105,8 @@ class Shopper(threading.Thread):
             time.sleep(0.05)
 
 
-def set_up(client: Client, folder: Path, plan: str) -> dict[str, str]:
-    customer = client.post("/customers", {"name": f"Customer on {plan}"})["id"]
-    hours = 500 if plan == "prepaid" else 0
-    contract = client.post("/contracts", {"customer_id": customer, "plan": plan, "committed_gpu_hours": hours})
-    if plan == "prepaid":
-        client.post(f"/invoices/{contract['advance_invoice_id']}/pay")
-    data = folder / "train.jsonl"
-    data.write_bytes(jsonl())
-    return {"customer_id": customer, "dataset_id": client.upload_dataset([data], customer_id=customer)["id"]}
-
-
-def start_shopper(broker: ServedBroker, seed: int, plan: str, owner: dict[str, str]) -> Shopper:
-    shopper = Shopper(Client(broker.url, broker.admin_key()), random.Random(f"{seed} {plan}"), **owner)
+def start_shopper(broker: ServedBroker, seed: int, plan: str, buyer: Buyer) -> Shopper:
+    shopper = Shopper(Client(broker.url, broker.admin_key()), random.Random(f"{seed} {plan}"), buyer)
     shopper.start()
     return shopper
 
@@ -167,7 +153,7 @@ def test_twenty_kills_lose_nothing_and_bill_nothing_twice(broker: ServedBroker, 
     broker.start()
     relax_fsync(broker)
     with Client(broker.url, broker.admin_key()) as client:
-        shoppers = [start_shopper(broker, seed, plan, set_up(client, tmp_path, plan)) for plan in PLANS]
+        shoppers = [start_shopper(broker, seed, plan, make_buyer(client, tmp_path, plan=plan)) for plan in PLANS]
         for number in range(1, KILLS + 1):
             kill_and_restart(broker, rng, with_database=number % 5 == 0)
         for shopper in shoppers:
