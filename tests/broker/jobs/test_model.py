@@ -1,0 +1,143 @@
+"""The state machines as tables: every pair is listed, so that a new state or arrow shows up here."""
+
+from itertools import product
+
+import pytest
+
+from broker import errors
+from broker.jobs.model import (
+    HOLDS_DEVICES,
+    RUN_ENDS,
+    TERMINAL,
+    JobStatus,
+    RunStatus,
+    StopReason,
+    check_job_transition,
+    check_run_transition,
+    decide_after_run,
+)
+
+JOB_TABLE = """
+from        queued dispatched running paused succeeded failed cancelled
+queued      .      yes        .       yes    .         yes    yes
+dispatched  yes    .          yes     yes    .         yes    yes
+running     yes    .          .       yes    yes       yes    yes
+paused      yes    .          .       .      .         .      yes
+succeeded   .      .          .       .      .         .      .
+failed      .      .          .       .      .         .      .
+cancelled   .      .          .       .      .         .      .
+"""
+RUN_TABLE = """
+from        starting running succeeded failed stopped preempted lost
+starting    .        yes     .         yes    .       yes       yes
+running     .        .       yes       yes    yes     yes       yes
+succeeded   .        .       .         .      .       .         .
+failed      .        .       .         .      .       .         .
+stopped     .        .       .         .      .       .         .
+preempted   .        .       .         .      .       .         .
+lost        .        .       .         .      .       .         .
+"""
+# What becomes of a job: its run's outcome, the stop that was asked for, whether it may be tried again.
+AFTER_RUN = """
+outcome    stop            again      after
+succeeded  none            yes        succeeded
+succeeded  none            no         succeeded
+succeeded  cancel          yes        succeeded
+succeeded  cancel          no         succeeded
+succeeded  pause           yes        succeeded
+succeeded  pause           no         succeeded
+succeeded  out_of_balance  yes        succeeded
+succeeded  out_of_balance  no         succeeded
+failed     none            yes        failed
+failed     none            no         failed
+failed     cancel          yes        cancelled
+failed     cancel          no         cancelled
+failed     pause           yes        failed
+failed     pause           no         failed
+failed     out_of_balance  yes        failed
+failed     out_of_balance  no         failed
+stopped    none            yes        queued
+stopped    none            no         failed
+stopped    cancel          yes        cancelled
+stopped    cancel          no         cancelled
+stopped    pause           yes        paused
+stopped    pause           no         paused
+stopped    out_of_balance  yes        paused
+stopped    out_of_balance  no         paused
+preempted  none            yes        queued
+preempted  none            no         failed
+preempted  cancel          yes        cancelled
+preempted  cancel          no         cancelled
+preempted  pause           yes        paused
+preempted  pause           no         paused
+preempted  out_of_balance  yes        paused
+preempted  out_of_balance  no         paused
+lost       none            yes        queued
+lost       none            no         failed
+lost       cancel          yes        cancelled
+lost       cancel          no         cancelled
+lost       pause           yes        paused
+lost       pause           no         paused
+lost       out_of_balance  yes        paused
+lost       out_of_balance  no         paused
+"""
+
+
+def read_pairs(table: str) -> dict[tuple[str, str], bool]:
+    header, *rows = [line.split() for line in table.strip().splitlines()]
+    return {(row[0], name): cell == "yes" for row in rows for name, cell in zip(header[1:], row[1:], strict=True)}
+
+
+JOB_PAIRS, RUN_PAIRS = read_pairs(JOB_TABLE), read_pairs(RUN_TABLE)
+ENDINGS = [line.split() for line in AFTER_RUN.strip().splitlines()[1:]]
+
+
+def test_tables_list_every_pair_and_every_ending() -> None:
+    assert set(JOB_PAIRS) == set(product(JobStatus, JobStatus))
+    assert set(RUN_PAIRS) == set(product(RunStatus, RunStatus))
+    stops = ["none", *StopReason]
+    assert sorted(row[:3] for row in ENDINGS) == sorted([*row] for row in product(RUN_ENDS, stops, ["yes", "no"]))
+
+
+@pytest.mark.parametrize(("pair", "allowed"), JOB_PAIRS.items())
+def test_job_goes_where_the_table_lets_it(pair: tuple[str, str], allowed: bool) -> None:
+    before, after = JobStatus(pair[0]), JobStatus(pair[1])
+    if allowed:
+        check_job_transition("job_1", before, after)
+        return
+    with pytest.raises(errors.IllegalTransition, match=f"job_1 is {before}; from there it cannot become {after}"):
+        check_job_transition("job_1", before, after)
+
+
+@pytest.mark.parametrize(("pair", "allowed"), RUN_PAIRS.items())
+def test_run_goes_where_the_table_lets_it(pair: tuple[str, str], allowed: bool) -> None:
+    before, after = RunStatus(pair[0]), RunStatus(pair[1])
+    if allowed:
+        check_run_transition("run_1", before, after)
+        return
+    with pytest.raises(errors.IllegalTransition) as caught:
+        check_run_transition("run_1", before, after)
+    assert caught.value.fields == {"status_before": before, "status_after": after}
+
+
+@pytest.mark.parametrize(("outcome", "stop", "again", "after"), ENDINGS)
+def test_job_becomes_what_its_run_s_end_asks_for(outcome: str, stop: str, again: str, after: str) -> None:
+    reason = None if stop == "none" else StopReason(stop)
+    attempts = 2 if again == "yes" else 3
+    decided = decide_after_run(RunStatus(outcome), reason, attempts=attempts, max_attempts=3)
+    assert decided.status == after
+
+
+@pytest.mark.parametrize("status", HOLDS_DEVICES)
+@pytest.mark.parametrize(("outcome", "stop", "again", "after"), ENDINGS)
+def test_every_ending_is_a_step_that_the_job_s_table_allows(
+    status: JobStatus, outcome: str, stop: str, again: str, after: str
+) -> None:
+    run_before = RunStatus.STARTING if status == JobStatus.DISPATCHED else RunStatus.RUNNING
+    if RUN_PAIRS[run_before, outcome]:
+        assert JOB_PAIRS[status, after]
+
+
+def test_ended_jobs_and_runs_stay_as_they_are() -> None:
+    assert not any(allowed for (before, _), allowed in JOB_PAIRS.items() if before in TERMINAL)
+    assert not any(allowed for (before, _), allowed in RUN_PAIRS.items() if before in RUN_ENDS)
