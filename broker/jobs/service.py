@@ -41,7 +41,7 @@ async def submit_job(work: Work, request: JobRequest) -> Job:
     """Admit a job: checks, hold and queue entry together, or nothing.
 
     Raises: InvalidTrainingConfig, NotFound, QuoteExpired, QuoteMismatch, NoContractInForce, MaxCostExceeded,
-    InsufficientBalance, BudgetExceeded, InvalidRequest.
+    InsufficientBalance, BudgetExceeded, IdempotencyConflict, InvalidRequest.
     """
     quote = await _quote_for(work, request)
     if quote.customer_id != request.customer_id:
@@ -55,18 +55,35 @@ async def submit_job(work: Work, request: JobRequest) -> Job:
         work,
         terms.id,
         job_id=job_id,
-        idempotency_key=work.idempotency_key or job_id,
+        idempotency_key=_hold_key(work, job_id),
         gpu_seconds=quote.estimate["gpu_seconds"]["p90"],
         tokens=quote.estimate["tokens"],
     )
     if view.hold.job_id != job_id:
-        return await get_job(work, view.hold.job_id)
+        return _check_same_order(await get_job(work, view.hold.job_id), quote)
     job = _new_job(work, job_id, request, quote, terms, queue)
     work.session.add(job)
     await work.session.flush()
     record_event(work, job, "submitted", {"queue": queue, "contract_id": terms.id, "quote_id": quote.id})
     await wake_dispatcher(work.session)
     return job
+
+
+def _hold_key(work: Work, job_id: str) -> str:
+    """A hold is placed once for each key of each principal, for longer than the edge remembers the key's answer."""
+    if work.idempotency_key is None:
+        return job_id
+    return f"{work.actor.customer_id or work.actor.id}:{work.idempotency_key}"
+
+
+def _check_same_order(earlier: Job, quote: Quote) -> Job:
+    """Raises: IdempotencyConflict, where the key was used to order something else."""
+    if (earlier.config, earlier.dataset_id) != (quote.config, quote.dataset_id):
+        raise errors.IdempotencyConflict(
+            f"The Idempotency-Key was used for job {earlier.id}; send a new key with a new order.",
+            errors=[errors.FieldError("Idempotency-Key", "already used for another order")],
+        )
+    return earlier
 
 
 async def _quote_for(work: Work, request: JobRequest) -> Quote:
