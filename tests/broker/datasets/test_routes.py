@@ -1,0 +1,98 @@
+"""Data sets over the API: what is kept of an upload, and what its report says."""
+
+import hashlib
+import io
+import json
+import zipfile
+
+from broker.datasets.archive import read_packed
+from broker.datasets.service import get_dataset, read_rows
+from broker.system import System
+from pricing.estimate.text_rows import TextRow
+from tests.broker.factories import ROWS, Api, customer_api, jsonl, make_customer, upload_dataset
+
+BAD_ROWS = b'{"prompt": "only a prompt"}\n{"prompt": "a", "completion": ""}\nnot json\n'
+
+
+async def test_upload_is_kept_as_one_tar_whose_sum_is_told(api: Api, system: System) -> None:
+    customer = await make_customer(api)
+    dataset = await upload_dataset(api, customer["id"])
+    stored = list((system.services.settings.data_dir / "objects").rglob("*.tar"))
+    assert len(stored) == 1
+    content = stored[0].read_bytes()
+    assert (dataset["sha256"], dataset["size_bytes"]) == (hashlib.sha256(content).hexdigest(), len(content))
+    assert read_packed(content) == [("train.jsonl", jsonl())]
+    assert dataset["files"] == [{"name": "train.jsonl", "size_bytes": len(jsonl())}]
+    assert (dataset["usable_rows"], dataset["findings"], dataset["name"]) == (len(ROWS), [], "train.jsonl")
+    assert await api.get(f"/datasets/{dataset['id']}") == dataset
+
+
+async def test_rows_that_are_left_out_are_reported_with_their_line(api: Api) -> None:
+    customer = await make_customer(api)
+    dataset = await upload_dataset(api, customer["id"], content=BAD_ROWS + jsonl(ROWS[:2]))
+    assert dataset["usable_rows"] == 2
+    assert [(finding["file"], finding["line"]) for finding in dataset["findings"]] == [
+        ("train.jsonl", 1),
+        ("train.jsonl", 2),
+        ("train.jsonl", 3),
+    ]
+
+
+async def test_report_holds_the_first_two_hundred_findings(api: Api) -> None:
+    customer = await make_customer(api)
+    dataset = await upload_dataset(api, customer["id"], content=b"bad\n" * 300 + jsonl())
+    assert len(dataset["findings"]) == 200
+
+
+async def test_rows_are_read_again_as_they_were_counted(api: Api, system: System) -> None:
+    customer = await make_customer(api)
+    dataset = await upload_dataset(api, customer["id"], content=BAD_ROWS + jsonl())
+    async with system.work() as work:
+        rows = await read_rows(work, await get_dataset(work, dataset["id"]))
+    assert rows == [TextRow(row["prompt"], row["completion"]) for row in ROWS]
+
+
+async def test_zip_with_folders_and_csv_is_one_data_set(api: Api) -> None:
+    customer = await make_customer(api)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("data/one.jsonl", jsonl(ROWS[:3]))
+        archive.writestr("data/two.csv", 'prompt,completion\n提示,"茶, 春天"\n')
+        archive.writestr("README.md", "# about")
+    async with customer_api(api, customer["id"]) as own:
+        response = await own.call("POST", "/datasets", expect=201, files={"files": ("brand.zip", buffer.getvalue())})
+    dataset = response.json()
+    assert [file["name"] for file in dataset["files"]] == ["README.md", "data/one.jsonl", "data/two.csv"]
+    assert (dataset["usable_rows"], dataset["name"]) == (4, "brand.zip")
+
+
+async def test_same_rows_in_any_order_of_files_are_the_same_bytes(api: Api) -> None:
+    customer = await make_customer(api)
+    files = [("files", ("a.jsonl", jsonl(ROWS[:2]))), ("files", ("b.jsonl", jsonl(ROWS[2:])))]
+    async with customer_api(api, customer["id"]) as own:
+        one = (await own.call("POST", "/datasets", expect=201, files=files)).json()
+        two = (await own.call("POST", "/datasets", expect=201, files=files[::-1], data={"name": "tea"})).json()
+    assert one["sha256"] == two["sha256"]
+    assert (one["id"] != two["id"], two["name"]) == (True, "tea")
+
+
+async def test_refused_upload_leaves_no_file(api: Api, system: System) -> None:
+    customer = await make_customer(api)
+    files = {"files": ("train.jsonl", BAD_ROWS)}
+    response = await api.call("POST", "/datasets", files=files, data={"customer_id": customer["id"]}, expect=422)
+    named = [error["field"] for error in response.json()["errors"]]
+    assert named == [f"files.train.jsonl:{line}" for line in (1, 2, 3)]
+    assert list((system.services.settings.data_dir / "objects").rglob("*.tar*")) == []
+
+
+async def test_two_customers_with_the_same_bytes_have_a_file_each(api: Api, system: System) -> None:
+    for _ in range(2):
+        await upload_dataset(api, (await make_customer(api))["id"])
+    assert len(list((system.services.settings.data_dir / "objects").rglob("*.tar"))) == 2
+
+
+async def test_half_a_surrogate_pair_in_a_row_is_a_finding(api: Api) -> None:
+    customer = await make_customer(api)
+    bad = json.dumps({"prompt": "\ud800", "completion": "x"}).encode()
+    dataset = await upload_dataset(api, customer["id"], content=bad + b"\n" + jsonl())
+    assert [finding["line"] for finding in dataset["findings"]] == [1]

@@ -1,0 +1,53 @@
+"""From a configuration and row lengths to what a job will need."""
+
+import pytest
+
+from broker import errors
+from broker.quotes.model import as_hours, config_to_json, learnable_lengths, resolve_config
+from broker.quotes.tokens import RowLength
+from pricing.estimate.training_config import TrainingConfig
+
+
+def config(max_length: int = 100) -> TrainingConfig:
+    return TrainingConfig(base_model="smollm2-135m-instruct", max_length=max_length)
+
+
+def test_row_is_cut_at_max_length() -> None:
+    lengths = [RowLength(prompt=10, whole=100), RowLength(prompt=10, whole=101), RowLength(prompt=10, whole=500)]
+    assert learnable_lengths(lengths, config()) == [100, 100, 100]
+
+
+def test_row_whose_prompt_fills_max_length_teaches_nothing_and_costs_nothing() -> None:
+    lengths = [RowLength(prompt=99, whole=120), RowLength(prompt=100, whole=120), RowLength(prompt=120, whole=150)]
+    assert learnable_lengths(lengths, config()) == [100], "one token of the first is left to learn"
+
+
+def test_row_of_a_prompt_alone_teaches_nothing() -> None:
+    assert learnable_lengths([RowLength(5, 5), RowLength(5, 6)], config()) == [6]
+
+
+def test_data_set_that_teaches_nothing_at_this_length_is_refused() -> None:
+    with pytest.raises(errors.InvalidTrainingConfig) as refused:
+        learnable_lengths([RowLength(100, 120)], config())
+    assert [error.field for error in refused.value.errors] == ["config.max_length"]
+
+
+def test_every_wrong_key_is_named_at_once() -> None:
+    with pytest.raises(errors.InvalidTrainingConfig) as refused:
+        resolve_config({"base_model": "smollm2-135m-instruct", "lora_rank": 0, "epochs": 0, "colour": "red"})
+    named = {error.field for error in refused.value.errors}
+    assert named == {"config.lora_rank", "config.epochs", "config.colour"}
+
+
+def test_default_that_is_written_out_is_the_same_configuration() -> None:
+    short, _profile = resolve_config({"base_model": "smollm2-135m-instruct"})
+    written, _profile = resolve_config({"base_model": "smollm2-135m-instruct", "lora_rank": 8, "batch_size": 4})
+    assert config_to_json(short) == config_to_json(written)
+    assert not {"output_dir", "train_data_dir", "metadata_path", "resume_from"} & config_to_json(short).keys()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "hours"), [(0, "0.0000"), (1, "0.0003"), (95, "0.0264"), (3600, "1.0000"), (1_800_000, "500.0000")]
+)
+def test_hours_have_four_places(seconds: int, hours: str) -> None:
+    assert as_hours(seconds) == hours

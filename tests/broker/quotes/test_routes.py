@@ -1,0 +1,133 @@
+"""Quotes over the API: tokens to the last one, prices of every plan, calibrated by one's own jobs only."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from broker.quotes.tokens import count_row_lengths
+from broker.system import System
+from pricing.catalog import get_base_model
+from pricing.estimate.text_rows import parse_text_files
+from tests.broker.conftest import ManualClock
+from tests.broker.factories import (
+    CONFIG,
+    Api,
+    customer_api,
+    dispatch,
+    jsonl,
+    make_customer,
+    make_ready_customer,
+    submit_job,
+    upload_dataset,
+)
+from tests.broker.tenants import finish_job
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+TEMPLATE = EXAMPLES / "template_smollm2.yaml"
+EXAMPLE_TOKENS = 5398  # transformers' own count of examples/brand_tone with the model's chat template
+
+
+async def quote(api: Api, dataset_id: str, **config: Any) -> Any:
+    return await api.post("/quotes", {"config": {**CONFIG, **config}, "dataset_id": dataset_id}, expect=201)
+
+
+async def test_tokens_of_the_example_are_counted_to_the_last_one(api: Api) -> None:
+    customer = await make_customer(api)
+    content = (EXAMPLES / "brand_tone" / "train.jsonl").read_bytes()
+    dataset = await upload_dataset(api, customer["id"], content=content)
+    made = await quote(api, dataset["id"], epochs=3, batch_size=4)
+    assert made["estimate"]["rows"] == 68
+    assert made["estimate"]["tokens"] == 3 * EXAMPLE_TOKENS
+    assert made["estimate"]["steps"] == 3 * 17
+
+
+async def test_template_of_the_examples_can_be_quoted_without_its_paths(api: Api) -> None:
+    customer = await make_ready_customer(api)
+    config = yaml.safe_load(TEMPLATE.read_text())
+    own = {key: value for key, value in config.items() if key not in {"train_data_dir", "output_dir"}}
+    made = await api.post("/quotes", {"config": own, "dataset_id": customer.dataset["id"]}, expect=201)
+    assert {key: made["config"][key] for key in own} == own | {"learning_rate": float(own["learning_rate"])}
+
+
+async def test_prices_are_those_of_the_plans_for_what_is_estimated(api: Api) -> None:
+    customer = await make_ready_customer(api)
+    made = await quote(api, customer.dataset["id"], epochs=1000)
+    estimate = made["estimate"]
+    rates = {"on_demand": ("6.8", "0.00012"), "prepaid": ("5.2", "0.00009"), "long_term": ("4.0", "0.00006")}
+    assert [price["plan"] for price in made["prices"]] == list(rates)
+    for price in made["prices"]:
+        per_hour, per_token = (Decimal(rate) for rate in rates[price["plan"]])
+        exact = {
+            "gpu_cost": per_hour * estimate["gpu_seconds"]["p50"] / 3600,
+            "token_cost": per_token * estimate["tokens"],
+        }
+        exact["total"] = exact["gpu_cost"] + exact["token_cost"]
+        exact["total_p90"] = per_hour * estimate["gpu_seconds"]["p90"] / 3600 + exact["token_cost"]
+        for name, amount in exact.items():
+            assert abs(Decimal(price[name]["amount"]) - amount) <= Decimal("0.01"), (price, name)
+    assert estimate["gpu_seconds"]["p50"] < estimate["gpu_seconds"]["p90"]
+    assert made["rate_card_version"] == "2026-01-01"
+
+
+async def test_quote_is_kept_as_it_was_made(api: Api, clock: ManualClock) -> None:
+    customer = await make_ready_customer(api)
+    async with customer_api(api, customer.id) as own:
+        made = await quote(own, customer.dataset["id"])
+        clock.advance(hours=30)
+        assert await own.get(f"/quotes/{made['id']}") == made
+    assert (made["created_at"], made["expires_at"]) == ("2026-11-10T04:00:00Z", "2026-11-11T04:00:00Z")
+
+
+async def test_rows_are_counted_anew_for_other_content_and_cut_anew_for_another_length(api: Api) -> None:
+    """Row lengths are remembered by content: neither the name of the upload nor its owner matters, the bytes do."""
+    customer = await make_customer(api)
+    long = jsonl([{"prompt": "Write a line.", "completion": "tea " * 300}])
+    short = jsonl([{"prompt": "Write a line.", "completion": "tea " * 3}])
+    datasets = [await upload_dataset(api, customer["id"], content=content) for content in (long, short, long)]
+    whole, few, again = [await quote(api, each["id"], max_length=512) for each in datasets]
+    cut = await quote(api, datasets[0]["id"], max_length=128)
+    profile = get_base_model("smollm2-135m-instruct")
+    (length,) = count_row_lengths(parse_text_files([("train.jsonl", long)]).rows, profile)
+    assert whole["estimate"]["tokens"] == again["estimate"]["tokens"] == length.whole
+    assert few["estimate"]["tokens"] < cut["estimate"]["tokens"] == 128
+
+
+async def test_estimate_learns_from_the_customers_own_jobs_only(api: Api, system: System) -> None:
+    """A job that took far longer than expected moves its own customer's next quote, and nobody else's."""
+    mine, other = await make_ready_customer(api), await make_ready_customer(api)
+    before = (await quote(api, mine.dataset["id"]))["estimate"]
+    job = await submit_job(api, mine.dataset["id"], customer_id=mine.id)
+    await dispatch(system)
+    await finish_job(api, system, job["id"], gpu_seconds=before["gpu_seconds"]["p50"] * 4)
+    after = (await quote(api, mine.dataset["id"]))["estimate"]
+    assert (before["calibration_runs"], after["calibration_runs"]) == (0, 1)
+    assert after["gpu_seconds"]["p50"] > before["gpu_seconds"]["p50"]
+    assert after["tokens"] == before["tokens"]
+    assert (await quote(api, other.dataset["id"]))["estimate"] == before
+
+
+async def test_unfinished_and_cancelled_jobs_teach_nothing(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    await api.post(f"/jobs/{job['id']}/cancel")
+    assert (await quote(api, customer.dataset["id"]))["estimate"]["calibration_runs"] == 0
+
+
+async def test_worked_month_is_exact(api: Api) -> None:
+    month = await api.get("/plan-comparison", gpu_hours=30, tokens=50_000, runs=20)
+    assert [(row["plan"], row["total"]["amount"], row["saving_percent"]) for row in month["data"]] == [
+        ("on_demand", "4200.00", "0.00"),
+        ("prepaid", "3210.00", "23.57"),
+        ("long_term", "2460.00", "41.43"),
+    ]
+    assert month["data"][2]["yearly_saving"] == {"amount": "20880.00", "currency": "CNY"}
+
+
+async def test_nothing_used_costs_nothing_and_saves_nothing(api: Api) -> None:
+    nothing = await api.get("/plan-comparison", gpu_hours=0, tokens=0)
+    assert {row["total"]["amount"] for row in nothing["data"]} == {"0.00"}
+    most = await api.get("/plan-comparison", gpu_hours=1_000_000, tokens=10**12, runs=100_000)
+    assert most["data"][0]["total"]["amount"] == "12680000000000.00"
