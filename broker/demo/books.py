@@ -16,7 +16,8 @@ from broker.demo.stage import Stage
 from broker.demo.world import DemoCustomer
 from broker.ledger.verify import CheckResult, verify_ledger
 
-REPORT_COLUMNS = ("customer", "plan", "project", "jobs", "gpu_hours", "tokens", "gpu_cost", "token_cost", "cost", "due")
+REPORT_COLUMNS = ("customer", "plan", "jobs", "gpu_hours", "tokens", "gpu_cost", "token_cost", "cost", "due")
+HEADINGS = ("customer", "plan", "jobs", "GPU-h", "tokens", "¥ GPU", "¥ tok", "¥ cost", "¥ due")
 
 
 def present_month(stage: Stage) -> str:
@@ -66,10 +67,10 @@ def show_report(stage: Stage, finance: Client, invoice: dict[str, Any]) -> None:
     month = present_month(stage)
     report = finance.get("/reports/monthly-cost", month=month)
     rows = list(csv.DictReader(io.StringIO(finance.get_text("/reports/monthly-cost", month=month, format="csv"))))
-    table = Table(*REPORT_COLUMNS, title=f"Monthly cost {month}, as of {report['as_of']}")
+    table = Table(*HEADINGS, title=f"Monthly cost {month}, as of {report['as_of']}")
     for row in report["data"]:
         table.add_row(*[_cell(row[name]) for name in REPORT_COLUMNS])
-    table.add_row("total", *[""] * 7, report["cost"]["amount"], report["due"]["amount"], style="bold")
+    table.add_row("total", *[""] * 6, report["cost"]["amount"], report["due"]["amount"], style="bold")
     stage.console.print(table)
     as_json = [[_cell(row[name]) for name in REPORT_COLUMNS] for row in report["data"]]
     stage.check(as_json == [[row[name] for name in REPORT_COLUMNS] for row in rows], "JSON and CSV say the same")
