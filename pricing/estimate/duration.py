@@ -10,6 +10,7 @@ from pricing.estimate.workload import Workload
 START_UP_SECONDS = 15
 LOADED_BYTES_PER_SECOND = 200e6
 FLOPS_PER_PARAMETER_AND_TOKEN = 4
+FORWARD_FLOPS_PER_PARAMETER = 2
 ATTENTION_FLOPS_FACTOR = 12
 Z_90 = 1.2816
 
@@ -43,12 +44,14 @@ def count_training_flops(workload: Workload, profile: BaseModelProfile) -> float
 
     Per token 2N forward and 2N for the gradient of the activations; the 2N for the gradient of the weights falls away,
     since they are frozen, and the adapter's own share (under 1 %) is left out. Attention adds 12 × layers × hidden ×
-    row length, taken at the longest row, so as an upper bound.
+    row length, taken at the longest row, so as an upper bound. Held-out rows go forward only.
     Source: Kaplan et al. 2020, "Scaling Laws for Neural Language Models", section 2.1 (2N and 4N); Chowdhery et al.
     2022, "PaLM", appendix B (attention).
     """
     attention = ATTENTION_FLOPS_FACTOR * profile.layers * profile.hidden_size * workload.longest_row
-    return float(workload.padded_tokens * (FLOPS_PER_PARAMETER_AND_TOKEN * profile.parameters + attention))
+    trained = workload.padded_tokens * (FLOPS_PER_PARAMETER_AND_TOKEN * profile.parameters + attention)
+    evaluated = workload.evaluated_tokens * (FORWARD_FLOPS_PER_PARAMETER * profile.parameters + attention / 3)
+    return float(trained + evaluated)
 
 
 def _estimate_start_up_seconds(profile: BaseModelProfile) -> float:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-PATH_KEYS = frozenset({"train_data_dir", "metadata_path", "output_dir", "resume_from"})
+# What only the trainer alone knows: a job of the broker takes its data, output and checkpoint from the broker.
+PATH_KEYS = frozenset({"train_data_dir", "metadata_path", "output_dir", "resume_from", "resume", "init_from", "log_to"})
+ALL_LINEAR = "all-linear"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,24 @@ class TrainingConfig(BaseModel):
         description="A checkpoint folder of an earlier run, to go on from (trainer alone).",
         examples=["./output/my_style_lora/checkpoints/step-00000100"],
     )
+    resume: Literal["never", "auto"] = Field(
+        default="never",
+        description="auto goes on from the last checkpoint in output_dir, if there is one (trainer alone).",
+        examples=["auto"],
+    )
+    init_from: str | None = Field(
+        default=None,
+        description="An existing adapter to start from; the rank and the modules must be its own (trainer alone).",
+        examples=["./output/my_style_lora/adapter_model.safetensors"],
+    )
+    log_to: Literal["tensorboard"] | None = Field(
+        default=None,
+        description="Write loss and learning rate to output_dir/logs as well (trainer alone).",
+        examples=["tensorboard"],
+    )
+    variant: Literal["lora", "rslora", "dora", "lokr"] = Field(
+        default="lora", description="Kind of adapter: LoRA, rank-stabilized LoRA, DoRA or LoKr.", examples=["lora"]
+    )
     lora_rank: int = Field(
         default=8, ge=1, le=1024, description="Rank of the LoRA matrices; usual ranks are 4 to 16.", examples=[8]
     )
@@ -66,12 +86,62 @@ class TrainingConfig(BaseModel):
     target_modules: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
-        description="Names of the modules that get LoRA matrices; by default those of the base model's profile.",
+        description="Names of the modules that get LoRA matrices, or all-linear; by default those of the base model's "
+        "profile.",
         examples=[["q_proj", "v_proj"]],
+        json_schema_extra={
+            "anyOf": [
+                {"type": "array", "items": {"type": "string"}, "minItems": 1},
+                {"const": ALL_LINEAR},
+                {"type": "null"},
+            ]
+        },
     )
-    batch_size: int = Field(default=4, ge=1, le=4096, description="Rows in one step.", examples=[4])
+    batch_size: int = Field(
+        default=4, ge=1, le=4096, description="Rows that go through the model at once.", examples=[4]
+    )
+    gradient_accumulation: int = Field(
+        default=1, ge=1, le=4096, description="Batches in one optimizer step: their loss is one mean.", examples=[4]
+    )
+    gradient_checkpointing: Literal["auto", True, False] = Field(
+        default="auto",
+        description="Compute activations twice instead of keeping them; auto does so where memory would not do.",
+        examples=["auto"],
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto",
+        description="Number format of the base model; auto is bf16 on a GPU that has it, else fp32.",
+        examples=["bf16"],
+    )
+    quantization: Literal["none", "8bit", "4bit"] = Field(
+        default="none", description="Keep the base in 8 or 4 bit (bitsandbytes and a GPU).", examples=["4bit"]
+    )
+    packing: bool = Field(
+        default=True,
+        description="Lay the rows of a batch end to end instead of padding them; rows never see each other.",
+        examples=[True],
+    )
     epochs: int = Field(default=10, ge=1, le=10_000, description="Passes over the data.", examples=[10])
+    max_steps: int | None = Field(
+        default=None, ge=1, le=10_000_000, description="Stop after so many steps, if epochs are more.", examples=[500]
+    )
+    validation_split: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="Share of the rows that is held out; its loss is measured after every epoch.",
+        examples=[0.1],
+    )
+    sample_prompts: tuple[str, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Prompts that are answered at every checkpoint and at the end.",
+        examples=[["Write one line about tea."]],
+    )
     learning_rate: float = Field(default=2e-4, gt=0, le=1, description="Peak learning rate.", examples=[2e-4])
+    optimizer: Literal["adamw", "adamw8bit", "lion", "prodigy", "adafactor", "schedule-free"] = Field(
+        default="adamw", description="Optimizer; prodigy wants learning_rate 1.", examples=["adamw"]
+    )
     lr_scheduler: Literal["constant", "linear", "cosine"] = Field(
         default="cosine", description="Course of the learning rate after the warm-up.", examples=["cosine"]
     )
@@ -83,6 +153,31 @@ class TrainingConfig(BaseModel):
     seed: int = Field(
         default=0, ge=0, le=2**31 - 1, description="Seed of shuffling, dropout and initial weights.", examples=[42]
     )
+
+    auto_fit: bool = Field(
+        default=False,
+        description="On running out of memory try again with the first setting that the estimate says would fit.",
+        examples=[True],
+    )
+
+    @field_validator("target_modules", mode="before")
+    @classmethod
+    def _take_one_name_for_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @property
+    def rows_per_step(self) -> int:
+        return self.batch_size * self.gradient_accumulation
+
+    @model_validator(mode="after")
+    def _check_keys_that_exclude_each_other(self) -> Self:
+        if self.resume == "auto" and self.resume_from is not None:
+            raise ValueError("resume: auto and resume_from name two places to go on from; leave one out")
+        if self.variant == "lokr" and self.lora_dropout:
+            raise ValueError("variant: lokr has no dropout on its input; set lora_dropout: 0")
+        if self.target_modules is not None and ALL_LINEAR in self.target_modules and len(self.target_modules) > 1:
+            raise ValueError("target_modules is either all-linear or names, not both")
+        return self
 
     @model_validator(mode="after")
     def _check_metadata_has_a_home(self) -> Self:

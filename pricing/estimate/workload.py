@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pricing.catalog import BaseModelProfile
-from pricing.estimate.training_config import TrainingConfig
+from pricing.estimate.step_plan import hold_out_rows, plan_steps
+from pricing.estimate.training_config import ALL_LINEAR, TrainingConfig
 
 
 class NoUsableRow(ValueError):
@@ -30,7 +31,8 @@ class Workload:
     """The work of one run.
 
     Units: rows of one epoch; steps and tokens of all epochs. `tokens` is exact, what is billed: padding does not count;
-    `padded_tokens` is what is computed, an expectation over shuffles; `longest_row` in tokens.
+    `padded_tokens` is what is computed, an expectation over shuffles; `longest_row` in tokens. `evaluated_tokens` go
+    forward only, to measure the validation loss: they take time, but train nothing and are not billed as tokens.
     """
 
     rows: int
@@ -38,42 +40,84 @@ class Workload:
     tokens: int
     padded_tokens: int
     longest_row: int
+    evaluated_tokens: int = 0
 
 
 def plan_text_workload(row_lengths: Sequence[int], config: TrainingConfig) -> Workload:
-    """Count the work of training on rows of these lengths: every row in every epoch, none dropped.
+    """Count the work of training on rows of these lengths, in the order of the data.
 
     Units: lengths in tokens of prompt and completion; a row longer than `max_length` counts as cut.
     Raises: NoUsableRow; ValueError for a row without tokens.
     Source: MISSION, "What the two meters count": the non-padding tokens of every step, epochs counted.
     """
-    lengths = sorted(min(length, config.max_length) for length in row_lengths)
+    lengths = [min(length, config.max_length) for length in row_lengths]
     if not lengths:
         raise NoUsableRow
-    if lengths[0] < 1:
-        raise ValueError(f"a row of {lengths[0]} tokens cannot be trained on")
-    tokens = config.epochs * sum(lengths)
-    padded = config.epochs * _expect_padded_tokens(lengths, config.batch_size)
+    if min(lengths) < 1:
+        raise ValueError(f"a row of {min(lengths)} tokens cannot be trained on")
+    trained, held_out = hold_out_rows(len(lengths), config)
+    trained_lengths = [lengths[row] for row in trained]
+    plan = plan_steps(len(trained), config)
+    tokens = plan.count_tokens(trained_lengths)
     return Workload(
-        rows=len(lengths),
-        steps=config.epochs * math.ceil(len(lengths) / config.batch_size),
+        rows=len(trained),
+        steps=plan.total_steps,
         tokens=tokens,
-        padded_tokens=max(tokens, round(padded)),
-        longest_row=lengths[-1],
+        padded_tokens=tokens if config.packing else _expect_padding(trained_lengths, tokens, config),
+        longest_row=max(lengths),
+        evaluated_tokens=sum(lengths[row] for row in held_out) * -(-plan.total_steps // plan.steps_per_epoch),
     )
+
+
+def _expect_padding(lengths: Sequence[int], tokens: int, config: TrainingConfig) -> int:
+    """Tokens of the run with every batch padded to its longest row; in the proportion of a whole epoch."""
+    padded_epoch = _expect_padded_tokens(sorted(lengths), config.batch_size)
+    return max(tokens, round(tokens * padded_epoch / sum(lengths)))
 
 
 def count_adapter_parameters(profile: BaseModelProfile, config: TrainingConfig) -> int:
     """The parameters that train: for each target module of each layer a matrix in→rank and a matrix rank→out.
 
+    DoRA adds one magnitude for each output; LoKr has its own count.
     Raises: UnknownTargetModules.
-    Source: Hu et al. 2021, "LoRA", section 4.2; rank 8 on q and v of a 7B LLaMA is 4,194,304 (MISSION).
+    Source: Hu et al. 2021, "LoRA", section 4.2; rank 8 on q and v of a 7B LLaMA is 4,194,304 (MISSION). Liu et al.
+    2024, "DoRA", section 4.1.
     """
-    targets = set(config.target_modules or profile.default_target_modules)
+    targets = name_target_modules(profile, config)
     missing = sorted(targets - profile.modules.keys())
     if missing:
         raise UnknownTargetModules(profile.name, missing, sorted(profile.modules))
-    return config.lora_rank * profile.layers * sum(sum(profile.modules[target]) for target in targets)
+    shapes = [profile.modules[target] for target in targets]
+    return profile.layers * sum(_count_module_parameters(width_in, width_out, config) for width_in, width_out in shapes)
+
+
+def name_target_modules(profile: BaseModelProfile, config: TrainingConfig) -> set[str]:
+    targets = set(config.target_modules or profile.default_target_modules)
+    return set(profile.modules) if targets == {ALL_LINEAR} else targets
+
+
+def _count_module_parameters(width_in: int, width_out: int, config: TrainingConfig) -> int:
+    if config.variant == "lokr":
+        return _count_lokr_parameters(width_in, width_out, config.lora_rank)
+    magnitudes = width_out if config.variant == "dora" else 0
+    return config.lora_rank * (width_in + width_out) + magnitudes
+
+
+def _count_lokr_parameters(width_in: int, width_out: int, rank: int) -> int:
+    """A Kronecker product of a small full matrix and a large one, the latter of low rank where that is smaller.
+
+    Source: peft, `LoKrLayer.create_adapter_parameters`, with its default factors.
+    """
+    small_out, large_out = _factorize(width_out)
+    small_in, large_in = _factorize(width_in)
+    is_low_rank = rank < max(large_out, large_in) / 2
+    return small_out * small_in + (rank * (large_out + large_in) if is_low_rank else large_out * large_in)
+
+
+def _factorize(width: int) -> tuple[int, int]:
+    """The two factors of a width that lie closest together, the smaller first."""
+    small = next(factor for factor in range(math.isqrt(width), 0, -1) if width % factor == 0)
+    return small, width // small
 
 
 def _expect_padded_tokens(lengths: Sequence[int], batch_size: int) -> float:

@@ -18,7 +18,8 @@ LENGTHS = st.lists(st.integers(1, 200), min_size=1, max_size=60)
 
 
 def config_of(**keys):
-    return TrainingConfig(**{"base_model": "smollm2-135m-instruct", "batch_size": 2, "epochs": 1, **keys})
+    keys = {"batch_size": 2, "epochs": 1, "packing": False, **keys}
+    return TrainingConfig(base_model="smollm2-135m-instruct", **keys)
 
 
 def pad_in_order(lengths, batch_size):

@@ -1,0 +1,81 @@
+"""Which rows each step trains on: a pure function of the step, so that a resumed run needs no other data position, and
+the quote counts the very rows that will be trained.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from pricing.estimate.training_config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """Every row once in every epoch, in an order drawn from seed and epoch; the last step of an epoch may be short.
+
+    `batch_size` is the rows of one optimizer step, accumulation included. Steps count from 0, epochs from 1.
+    `max_steps` cuts the run short.
+    """
+
+    rows: int
+    batch_size: int
+    epochs: int
+    seed: int
+    max_steps: int | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.rows // self.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        steps = self.steps_per_epoch * self.epochs
+        return steps if self.max_steps is None else min(steps, self.max_steps)
+
+    def epoch_of(self, step: int) -> int:
+        return step // self.steps_per_epoch + 1
+
+    def starts_epoch(self, step: int) -> bool:
+        return step % self.steps_per_epoch == 0
+
+    def ends_epoch(self, step: int) -> bool:
+        return (step + 1) % self.steps_per_epoch == 0
+
+    def rows_of(self, step: int) -> list[int]:
+        order = shuffle_rows(self.rows, self.seed, self.epoch_of(step))
+        start = step % self.steps_per_epoch * self.batch_size
+        return order[start : start + self.batch_size]
+
+    def count_tokens(self, row_lengths: Sequence[int]) -> int:
+        """Tokens of all steps, exact; `row_lengths` in tokens, in the order of the data."""
+        whole_epochs, rest = divmod(self.total_steps, self.steps_per_epoch)
+        tokens = whole_epochs * sum(row_lengths)
+        for step in range(self.total_steps - rest, self.total_steps):
+            tokens += sum(row_lengths[row] for row in self.rows_of(step))
+        return tokens
+
+
+def plan_steps(rows: int, config: TrainingConfig) -> StepPlan:
+    """The steps over the rows that train (held-out rows not among them)."""
+    return StepPlan(rows, config.rows_per_step, config.epochs, config.seed, config.max_steps)
+
+
+@lru_cache(maxsize=2)  # the epoch in hand; shuffling anew for each step would show on large data
+def shuffle_rows(rows: int, seed: int, epoch: int) -> list[int]:
+    order = list(range(rows))
+    random.Random(f"{seed}/{epoch}").shuffle(order)  # noqa: S311 - an order, not a secret
+    return order
+
+
+def hold_out_rows(rows: int, config: TrainingConfig) -> tuple[list[int], list[int]]:
+    """Indexes of the rows that train and of those held out for validation, each ascending, drawn by the seed.
+
+    At least one row is held out where a split is asked for, and at least one trains.
+    """
+    if not config.validation_split or rows < 2:
+        return list(range(rows)), []
+    count = min(max(1, round(rows * config.validation_split)), rows - 1)
+    drawn = random.Random(f"{config.seed}/validation").sample(range(rows), count)  # noqa: S311 - no secret
+    held_out = set(drawn)
+    return [row for row in range(rows) if row not in held_out], sorted(held_out)
