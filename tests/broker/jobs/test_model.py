@@ -128,7 +128,7 @@ def test_job_becomes_what_its_run_s_end_asks_for(outcome: str, stop: str, again:
     assert decided.status == after
 
 
-@pytest.mark.parametrize("status", HOLDS_DEVICES)
+@pytest.mark.parametrize("status", sorted(HOLDS_DEVICES))
 @pytest.mark.parametrize(("outcome", "stop", "again", "after"), ENDINGS)
 def test_every_ending_is_a_step_that_the_job_s_table_allows(
     status: JobStatus, outcome: str, stop: str, again: str, after: str

@@ -1,0 +1,339 @@
+"""The scheduling cycle on the database: who starts, what the others are told, and two cycles at once."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import event, func, select, text
+
+from broker.jobs import queueing
+from broker.jobs.queueing import ToldWait
+from broker.jobs.runs import lose_run
+from broker.jobs.service import lock_job
+from broker.jobs.tables import Job, Run
+from broker.outbox import OutboxMessage
+from broker.scheduling import cycle
+from broker.scheduling.cycle import CycleResult, run_cycle
+from broker.scheduling.service import register_pool
+from broker.system import System
+from tests.broker.conftest import ManualClock
+from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
+from tests.broker.workers import worker_of
+
+
+@pytest.fixture
+async def customer(api: Api) -> Customer:
+    return await make_ready_customer(api)
+
+
+async def set_pool(system: System, gpus: int, name: str = "test") -> None:
+    async with system.work() as work:
+        await register_pool(work, name=name, sku="cpu", engine="local", total_gpus=gpus)
+
+
+async def cycle_once(system: System) -> CycleResult:
+    async with system.work() as work:
+        return await run_cycle(work)
+
+
+async def submit(api: Api, customer: Customer, **fields: Any) -> str:
+    return str((await submit_job(api, customer.dataset["id"], customer_id=customer.id, **fields))["id"])
+
+
+async def read_job(api: Api, job_id: str) -> Any:
+    return await api.get(f"/jobs/{job_id}")
+
+
+async def finish_run(api: Api, app: FastAPI, system: System, job_id: str) -> None:
+    async with worker_of(api, app, system, job_id) as worker:
+        await worker.claim()
+        await worker.finish("succeeded")
+
+
+async def start_order(system: System) -> list[str]:
+    """Jobs in the order in which they were dispatched."""
+    async with system.work() as work:
+        query = select(Run.job_id).join(OutboxMessage, OutboxMessage.run_id == Run.id).order_by(OutboxMessage.id)
+        return list((await work.session.scalars(query.where(OutboxMessage.kind == "launch"))).all())
+
+
+async def copy_job(system: System, job_id: str, number: int, *, name: str = "copy") -> None:
+    """So many more queued jobs like this one, each a second younger than the one before."""
+    changed = {
+        "id": f"'job_{name}' || lpad(n::text, 6, '0')",
+        "created_at": "created_at + n * interval '1 second'",
+    }
+    columns = [column.name for column in Job.__table__.columns]
+    values = ", ".join(changed.get(name, name) for name in columns)
+    copies = f"SELECT {values} FROM jobs, generate_series(1, :number) n WHERE id = :id"
+    async with system.work() as work:
+        await work.session.execute(
+            text(f"INSERT INTO jobs ({', '.join(columns)}) {copies}"), {"number": number, "id": job_id}
+        )
+
+
+@contextmanager
+def counted_statements(system: System) -> Iterator[list[str]]:
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        statements.append(statement)
+
+    engine = system.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+async def test_cycle_starts_what_fits_and_tells_the_others_why(
+    api: Api, system: System, customer: Customer, clock: ManualClock
+) -> None:
+    jobs = []
+    for _ in range(3):
+        jobs.append(await submit(api, customer))
+        clock.advance(seconds=1)
+    await set_pool(system, 1)
+    assert await cycle_once(system) == CycleResult(started=1, waiting=2)
+    started, second, third = [await read_job(api, job_id) for job_id in jobs]
+    assert (started["status"], started["pending_reason"], started["expected_start"]) == ("dispatched", None, None)
+    assert second["pending_reason"] == {
+        "code": "waiting_for_gpus",
+        "message": "Needs 1 GPU; pool test has 0 of 1 free. It is next.",
+        "position": 1,
+    }
+    assert (third["pending_reason"]["code"], third["pending_reason"]["position"]) == ("behind_earlier_jobs", 2)
+    expected = timedelta(seconds=started["estimate"]["gpu_seconds"]["p50"])
+    starts = [datetime.fromisoformat(job["expected_start"]) for job in (second, third)]
+    assert starts == [clock.now + expected, clock.now + 2 * expected]
+
+
+async def test_job_moves_up_and_starts_when_the_one_before_it_ends(
+    api: Api, app: FastAPI, system: System, customer: Customer, clock: ManualClock
+) -> None:
+    jobs = []
+    for _ in range(3):
+        jobs.append(await submit(api, customer))
+        clock.advance(seconds=1)
+    await set_pool(system, 1)
+    await cycle_once(system)
+    await finish_run(api, app, system, jobs[0])
+    assert await cycle_once(system) == CycleResult(started=1, waiting=1)
+    assert (await read_job(api, jobs[1]))["status"] == "dispatched"
+    assert (await read_job(api, jobs[2]))["pending_reason"]["position"] == 1
+
+
+async def test_jobs_wait_without_a_pool_and_with_a_closed_one(api: Api, system: System, customer: Customer) -> None:
+    job_id = await submit(api, customer)
+    await cycle_once(system)
+    assert (await read_job(api, job_id))["pending_reason"]["code"] == "no_open_pool"
+    await set_pool(system, 1)
+    await api.call("PATCH", "/pools/test", json={"open": False}, expect=200)
+    await cycle_once(system)
+    job = await read_job(api, job_id)
+    assert (job["pending_reason"]["code"], job["expected_start"]) == ("no_open_pool", None)
+    await api.call("PATCH", "/pools/test", json={"open": True}, expect=200)
+    assert await cycle_once(system) == CycleResult(started=1, waiting=0)
+
+
+async def test_registering_a_pool_again_keeps_it_closed(api: Api, system: System) -> None:
+    await set_pool(system, 1)
+    await api.call("PATCH", "/pools/test", json={"open": False}, expect=200)
+    await set_pool(system, 4)
+    pool = await api.get("/pools/test")
+    assert (pool["total_gpus"], pool["open"]) == (4, False)
+
+
+async def test_closed_queue_starts_nothing_and_holds_up_no_other(api: Api, system: System, customer: Customer) -> None:
+    prepaid = await make_ready_customer(api, plan="prepaid")
+    waiting, free = await submit(api, prepaid), await submit(api, customer)
+    await api.call("PATCH", "/queues/priority", json={"open": False}, expect=200)
+    await set_pool(system, 1)
+    await cycle_once(system)
+    assert (await read_job(api, waiting))["pending_reason"]["code"] == "queue_closed"
+    assert (await read_job(api, free))["status"] == "dispatched"
+
+
+async def test_dedicated_goes_before_priority_before_standard(api: Api, system: System, customer: Customer) -> None:
+    prepaid = await make_ready_customer(api, plan="prepaid")
+    long_term = await make_ready_customer(api, plan="long_term", committed_gpu_hours=2000)
+    standard = await submit(api, customer)
+    lowered = await submit(api, long_term, queue="standard")
+    priority = await submit(api, prepaid)
+    dedicated = await submit(api, long_term)
+    await set_pool(system, 4)
+    await cycle_once(system)
+    assert await start_order(system) == [dedicated, priority, standard, lowered]
+
+
+async def test_queue_priority_set_by_ops_counts_in_the_next_cycle(api: Api, system: System, customer: Customer) -> None:
+    prepaid = await make_ready_customer(api, plan="prepaid")
+    later, first = await submit(api, prepaid), await submit(api, customer)
+    await api.call("PATCH", "/queues/standard", json={"priority": 999}, expect=200)
+    await set_pool(system, 2)
+    await cycle_once(system)
+    assert await start_order(system) == [first, later]
+
+
+async def test_contracts_of_one_priority_take_turns(api: Api, system: System, clock: ManualClock) -> None:
+    greedy, modest = await make_ready_customer(api), await make_ready_customer(api)
+    jobs = {}
+    for name, customer in (("g1", greedy), ("g2", greedy), ("g3", greedy), ("m1", modest), ("m2", modest)):
+        jobs[await submit(api, customer)] = name
+        clock.advance(seconds=1)
+    await set_pool(system, 3)
+    await cycle_once(system)
+    assert [jobs[job_id] for job_id in await start_order(system)] == ["g1", "m1", "g2"]
+
+
+async def test_contract_that_holds_devices_waits_for_one_that_holds_none(
+    api: Api, app: FastAPI, system: System, clock: ManualClock
+) -> None:
+    greedy, modest = await make_ready_customer(api), await make_ready_customer(api)
+    running = [await submit(api, greedy) for _ in range(2)]
+    await set_pool(system, 2)
+    await cycle_once(system)
+    waiting = await submit(api, greedy)
+    clock.advance(seconds=60)
+    late = await submit(api, modest)
+    await finish_run(api, app, system, running[0])
+    await cycle_once(system)
+    assert (await read_job(api, late))["status"] == "dispatched"
+    assert (await read_job(api, waiting))["status"] == "queued"
+
+
+async def test_jobs_paused_cancelled_or_ended_are_not_planned(
+    api: Api, app: FastAPI, system: System, customer: Customer
+) -> None:
+    paused, cancelled, done = [await submit(api, customer) for _ in range(3)]
+    await api.post(f"/jobs/{paused}/pause")
+    await api.post(f"/jobs/{cancelled}/cancel")
+    await set_pool(system, 8)
+    assert await cycle_once(system) == CycleResult(started=1, waiting=0)
+    await finish_run(api, app, system, done)
+    assert await cycle_once(system) == CycleResult(started=0, waiting=0)
+
+
+async def test_two_cycles_at_once_never_oversell_a_pool(api: Api, system: System, customer: Customer) -> None:
+    await copy_job(system, await submit(api, customer), 19)
+    await set_pool(system, 3)
+    results = await asyncio.gather(*(cycle_once(system) for _ in range(4)))
+    assert sum(result.started for result in results) == 3
+    async with system.work() as work:
+        active = select(func.count()).select_from(Run).where(Run.status == "starting")
+        assert await work.session.scalar(active) == 3
+
+
+async def test_devices_of_a_run_that_is_still_being_stopped_are_not_given_away(
+    api: Api, app: FastAPI, system: System, customer: Customer
+) -> None:
+    """Its successor was started beside it, on a device whose memory was still full."""
+    job_id = await submit(api, customer)
+    await set_pool(system, 1)
+    await cycle_once(system)
+    async with worker_of(api, app, system, job_id) as worker:
+        await worker.claim()
+    async with system.work() as work:
+        await lose_run(work, worker.run_id, "its heartbeats stopped")
+    assert await cycle_once(system) == CycleResult(started=0, waiting=1)
+    async with system.work() as work:
+        await work.session.execute(text("UPDATE outbox SET done_at = now() WHERE kind = 'stop'"))
+    assert await cycle_once(system) == CycleResult(started=1, waiting=0)
+
+
+async def test_stop_of_a_run_that_still_runs_counts_its_devices_once(
+    api: Api, system: System, customer: Customer
+) -> None:
+    stopping, other = await submit(api, customer), await submit(api, customer)
+    await set_pool(system, 2)
+    await api.post(f"/jobs/{other}/pause")
+    await cycle_once(system)
+    await api.post(f"/jobs/{stopping}/cancel")
+    await api.post(f"/jobs/{other}/resume")
+    assert await cycle_once(system) == CycleResult(started=1, waiting=0)
+
+
+async def test_job_that_is_locked_waits_for_the_next_cycle(api: Api, system: System, customer: Customer) -> None:
+    locked, free = await submit(api, customer), await submit(api, customer)
+    await set_pool(system, 2)
+    async with system.work() as work:
+        await lock_job(work, locked)
+        assert await cycle_once(system) == CycleResult(started=1, waiting=0)
+    assert (await read_job(api, free))["status"] == "dispatched"
+    assert await cycle_once(system) == CycleResult(started=1, waiting=0)
+
+
+async def test_job_that_cannot_be_started_keeps_no_other_from_starting(
+    api: Api, system: System, customer: Customer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One job whose start broke a constraint ended every cycle, and nobody was started any more."""
+    bad, good = await submit(api, customer), await submit(api, customer)
+    started = cycle.start_run
+
+    async def start_run(work: Any, job: Job, pool: str) -> Run:
+        run = await started(work, job, pool)
+        if job.id == bad:
+            raise LookupError(bad)
+        return run
+
+    monkeypatch.setattr(cycle, "start_run", start_run)
+    await set_pool(system, 2)
+    assert await cycle_once(system) == CycleResult(started=1, waiting=0)
+    assert f"job {bad} could not be started" in caplog.text
+    assert [(await read_job(api, job_id))["status"] for job_id in (bad, good)] == ["queued", "dispatched"]
+    assert await start_order(system) == [good]
+
+
+async def test_thousands_of_waiting_jobs_take_as_many_statements_as_ten(
+    api: Api, system: System, customer: Customer, clock: ManualClock
+) -> None:
+    running, model = await submit(api, customer), await submit(api, customer)
+    await set_pool(system, 1)
+    await copy_job(system, model, 9)
+    assert await cycle_once(system) == CycleResult(started=1, waiting=10)
+    assert (await read_job(api, running))["status"] == "dispatched"
+    clock.advance(hours=1)
+    with counted_statements(system) as few:
+        await cycle_once(system)
+    await copy_job(system, model, 3000, name="more")
+    clock.advance(hours=1)
+    with counted_statements(system) as many:
+        assert await cycle_once(system) == CycleResult(started=0, waiting=3010)
+    assert len(many) == len(few)
+    assert (await read_job(api, "job_more003000"))["pending_reason"]["position"] == 3010
+
+
+async def test_unchanged_reasons_are_not_written_again(
+    api: Api, system: System, customer: Customer, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[ToldWait] = []
+
+    async def write_waits(_work: Any, waits: list[ToldWait]) -> None:
+        written.extend(waits)
+
+    await copy_job(system, await submit(api, customer), 4)
+    await set_pool(system, 1)
+    await cycle_once(system)
+    monkeypatch.setattr(queueing, "write_waits", write_waits)
+    clock.advance(seconds=1)
+    await cycle_once(system)
+    assert written == []
+    clock.advance(hours=1)  # the running job takes longer than was thought
+    await cycle_once(system)
+    assert len(written) == 4
+
+
+async def test_reason_of_a_job_that_waits_no_longer_is_not_written(
+    api: Api, system: System, customer: Customer
+) -> None:
+    cancelled, queued = await submit(api, customer), await submit(api, customer)
+    await api.post(f"/jobs/{cancelled}/cancel")
+    reason = {"code": "waiting_for_gpus", "message": "It is next.", "position": 1}
+    async with system.work() as work:
+        await queueing.write_waits(work, [ToldWait(job_id, reason, None) for job_id in (cancelled, queued)])
+    assert [(await read_job(api, job_id))["pending_reason"] for job_id in (cancelled, queued)] == [None, reason]

@@ -1,0 +1,247 @@
+"""What the broker does by itself: waking up, sweeping, going on after its database was away."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import psycopg
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+
+from broker.boot import DatabaseUrls
+from broker.config import Settings
+from broker.daemon import Daemon, log_failure
+from broker.execution.agent import PoolAgent
+from broker.jobs.runs import lose_silent_run
+from broker.ledger import service as ledger
+from broker.ledger.tables import Hold
+from broker.system import System
+from tests.broker.conftest import ManualClock
+from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
+from tests.broker.running_jobs import broken_rules, start_job
+from tests.broker.workers import PaperEngine
+
+DEADLINE_SECONDS = 30
+
+
+@pytest.fixture
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Nothing happens by the clock: what happens was woken up by a notification."""
+    return Settings(data_dir=tmp_path_factory.mktemp("data"), local_slots=0, cycle_seconds=3600, sweep_seconds=3600)
+
+
+@pytest.fixture
+async def customer(api: Api) -> Customer:
+    return await make_ready_customer(api)
+
+
+async def submit(api: Api, customer: Customer) -> str:
+    return str((await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"])
+
+
+async def eventually(is_so: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        answer = is_so()
+        if answer if isinstance(answer, bool) else await answer:
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"it never came to pass: {is_so}")
+
+
+@asynccontextmanager
+async def running_daemon(system: System, engine: PaperEngine) -> AsyncIterator[Daemon]:
+    daemon = Daemon(system, PoolAgent(system, "test", engine))
+    await daemon.start()
+    try:
+        yield daemon
+    finally:
+        await daemon.stop()
+
+
+async def test_submission_wakes_the_dispatcher(api: Api, system: System, customer: Customer) -> None:
+    engine = PaperEngine()
+    async with running_daemon(system, engine):
+        job_id = await submit(api, customer)
+        await eventually(lambda: [spec.job_id for spec in engine.launched] == [job_id])
+
+
+async def test_free_devices_wake_the_dispatcher_for_who_waits(api: Api, system: System, customer: Customer) -> None:
+    engine = PaperEngine()
+    async with running_daemon(system, engine):
+        jobs = [await submit(api, customer) for _ in range(3)]
+        await eventually(lambda: len(engine.launched) == 2)
+        await api.post(f"/jobs/{jobs[0]}/cancel")
+        await eventually(lambda: len(engine.launched) == 3)
+    assert engine.launched[2].job_id == jobs[2]
+
+
+@pytest.mark.parametrize(("path", "closed"), [("/queues/standard", {"open": False}), ("/pools/test", {"open": False})])
+async def test_change_of_a_queue_or_pool_wakes_the_dispatcher(
+    path: str, closed: dict[str, bool], api: Api, system: System, customer: Customer
+) -> None:
+    engine = PaperEngine()
+    async with running_daemon(system, engine):
+        await api.call("PATCH", path, json=closed, expect=200)
+        job_id = await submit(api, customer)
+
+        async def is_told_why() -> bool:
+            return (await api.get(f"/jobs/{job_id}"))["pending_reason"] is not None
+
+        await eventually(is_told_why)
+        assert engine.launched == []
+        await api.call("PATCH", path, json={"open": True}, expect=200)
+        await eventually(lambda: [spec.job_id for spec in engine.launched] == [job_id])
+
+
+async def test_daemon_listens_again_after_its_connections_were_cut(
+    api: Api, system: System, customer: Customer, urls: DatabaseUrls
+) -> None:
+    engine = PaperEngine()
+    async with running_daemon(system, engine):
+        first = await submit(api, customer)
+        await eventually(lambda: [spec.job_id for spec in engine.launched] == [first])
+        with psycopg.connect(urls.owner, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        second = await submit(api, customer)
+        await eventually(lambda: [spec.job_id for spec in engine.launched] == [first, second])
+
+
+async def test_process_that_vanishes_is_noticed_and_its_job_started_again(
+    api: Api, system: System, customer: Customer
+) -> None:
+    engine = PaperEngine()
+    async with running_daemon(system, engine):
+        await submit(api, customer)
+        await eventually(lambda: len(engine.launched) == 1)
+        engine.alive.clear()
+        await eventually(lambda: [spec.fence_token for spec in engine.launched] == [1, 2])
+
+
+async def test_stopping_leaves_runs_running(api: Api, system: System, customer: Customer) -> None:
+    engine = PaperEngine()
+    async with running_daemon(system, engine):
+        await submit(api, customer)
+        await eventually(lambda: len(engine.launched) == 1)
+    assert (len(engine.alive), engine.stopped) == (1, [])
+
+
+async def test_silent_run_is_lost_and_stopped(api: Api, system: System, customer: Customer, clock: ManualClock) -> None:
+    job_id = await submit(api, customer)
+    await dispatch(system)
+    engine = PaperEngine()
+    agent = PoolAgent(system, "test", engine)
+    await agent.relay()
+    clock.advance(seconds=system.services.settings.lease_seconds)
+    await Daemon(system, agent).sweep_silent_runs()
+    assert (await api.get(f"/jobs/{job_id}"))["status"] == "queued"
+    await agent.relay()
+    await asyncio.gather(*agent.stopping.values())
+    assert engine.stopped == [engine.launched[0].run_id]
+
+
+async def test_run_that_reports_just_before_it_is_swept_stays(
+    api: Api, system: System, customer: Customer, clock: ManualClock
+) -> None:
+    job_id = await submit(api, customer)
+    await dispatch(system)
+    run_id = (await api.get(f"/jobs/{job_id}/runs"))["data"][0]["id"]
+    clock.advance(seconds=system.services.settings.lease_seconds - 1)
+    async with system.work() as work:
+        await lose_silent_run(work, run_id)
+    assert (await api.get(f"/jobs/{job_id}"))["status"] == "dispatched"
+
+
+async def test_nobody_is_silent_before_a_whole_lease_was_listened_to(
+    api: Api, system: System, customer: Customer, clock: ManualClock
+) -> None:
+    """A restart after a long break called every run silent that another machine was still training."""
+    settings = system.services.settings
+    job_id = await submit(api, customer)
+    await dispatch(system)
+    clock.advance(hours=5)
+    daemon = Daemon(system, None)
+    sweep_seconds = settings.lease_seconds / 10
+    daemon.system.services.settings.sweep_seconds = sweep_seconds
+    for _ in range(10):
+        await daemon._sweep_when_heard()
+        assert (await api.get(f"/jobs/{job_id}"))["status"] == "dispatched"
+        clock.advance(seconds=sweep_seconds)
+    await daemon._sweep_when_heard()
+    assert (await api.get(f"/jobs/{job_id}"))["status"] == "queued"
+
+
+async def test_break_in_which_nobody_listened_starts_the_lease_anew(
+    api: Api, system: System, customer: Customer, clock: ManualClock
+) -> None:
+    settings = system.services.settings
+    settings.sweep_seconds = 1
+    daemon = Daemon(system, None)
+    await daemon._sweep_when_heard()
+    job_id = await submit(api, customer)
+    await dispatch(system)
+    clock.advance(seconds=10 * settings.lease_seconds)  # the database was away, or the machine slept
+    await daemon._sweep_when_heard()
+    assert (await api.get(f"/jobs/{job_id}"))["status"] == "dispatched"
+
+
+async def expires_at(system: System, job_id: str) -> object:
+    async with system.work() as work:
+        return await work.session.scalar(select(Hold.expires_at).where(Hold.job_id == job_id))
+
+
+async def test_holds_of_live_jobs_live_on_however_long_they_wait(
+    api: Api, system: System, customer: Customer, clock: ManualClock
+) -> None:
+    queued, paused = await submit(api, customer), await submit(api, customer)
+    await api.post(f"/jobs/{paused}/pause")
+    clock.advance(days=30)
+    await Daemon(system, None).sweep_holds()
+    lease = timedelta(seconds=system.services.settings.hold_seconds)
+    for job_id in (queued, paused):
+        assert await expires_at(system, job_id) == clock.now + lease
+    assert await broken_rules(system) == {}
+
+
+async def test_hold_without_a_live_job_expires(system: System, customer: Customer, clock: ManualClock) -> None:
+    async with system.work() as work:
+        await ledger.place_hold(
+            work, customer.contract["id"], job_id="job_gone", idempotency_key="k", gpu_seconds=60, tokens=1
+        )
+    live = await start_job(system, customer)
+    clock.advance(days=1)
+    await Daemon(system, None).sweep_holds()
+    async with system.work() as work:
+        states = [(await ledger.get_hold(work, job_id)).hold.state for job_id in ("job_gone", live.id)]
+    assert states == ["expired", "placed"]
+
+
+async def test_one_object_that_fails_keeps_no_other_from_its_turn(
+    system: System, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = []
+
+    async def act(_work: object, object_id: str) -> None:
+        if object_id == "bad":
+            raise LookupError(object_id)
+        done.append(object_id)
+
+    await system.work_on(["first", "bad", "last"], act)
+    assert done == ["first", "last"]
+    assert "act failed for bad" in caplog.text
+
+
+def test_database_that_is_away_is_one_line_and_our_own_fault_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    away = OperationalError("SELECT 1", {}, psycopg.OperationalError("the server is gone\nsecond line"))
+    log_failure("a cycle", away)
+    assert [record.getMessage() for record in caplog.records] == [
+        "a cycle failed and is tried again: the server is gone"
+    ]
+    log_failure("a cycle", KeyError("ours"))
+    assert caplog.records[-1].exc_info is not None
