@@ -67,6 +67,35 @@ def complete(
         console.print(answer(source, prompt, adapter=adapter, max_new_tokens=max_new_tokens))
 
 
+@app.command("make-tiny")
+def make_tiny(
+    kind: Annotated[str, typer.Argument(help="sd15, sdxl or llama.")],
+    target: Annotated[Path, typer.Argument(help="A new folder; for sd15 and sdxl also a .safetensors file.")],
+) -> None:
+    """Write a small random model of the true architecture, to try the trainer out with."""
+    with reporting_errors(target):
+        from trainer import tiny_models  # noqa: PLC0415 - brings torch
+
+        console.print(f"written: {tiny_models.make_tiny(kind, target)}")
+
+
+@app.command()
+def check(
+    data: Annotated[Path, typer.Argument(help="The folder with the pictures or the text rows.")],
+    config_file: Annotated[Path | None, typer.Option("--config", help="The training it is for: counts tokens.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="Write the report as one HTML page.")] = None,
+    leave_out: Annotated[bool, typer.Option("--leave-out", help="Write a list without the bad rows.")] = False,
+) -> None:
+    """Report what is wrong with a data set, each finding with file and cure. Changes nothing in it."""
+    with reporting_errors(config_file or data):
+        from trainer.check_command import run_check  # noqa: PLC0415 - Pillow and numpy
+
+        config = read_config(config_file) if config_file else None
+        outputs = {"json_file": json_file, "html_file": html_file}
+        raise typer.Exit(run_check(data, config, console, **outputs, leave_out=leave_out))
+
+
 @contextmanager
 def reporting_errors(config_file: Path) -> Iterator[None]:
     """An expected error is one message on standard error and its exit code, not a traceback."""
