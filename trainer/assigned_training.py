@@ -41,6 +41,12 @@ class WorkerObserver:
         }
         self._log.step_done(report)
 
+    def validated(self, *, step: int, loss: float, advice: str | None) -> None:
+        self._log.validated(step=step, loss=loss, advice=advice)
+
+    def sampled(self, *, step: int, prompt: str, sample: str) -> None:
+        self._log.sampled(step=step, prompt=prompt, sample=sample)
+
     def checkpoint_saved(self, folder: Path, step: int) -> None:
         self._log.checkpoint_saved(folder, step)
         self._uploads.submit(folder, step)

@@ -33,6 +33,14 @@ class PlainLines:
         self._since, self._tokens = now, 0
         write_line(f"step {report.step}/{report.total_steps} loss {report.loss:.4f} tokens/s {rate:.0f}")
 
+    def validated(self, *, step: int, loss: float, advice: str | None) -> None:
+        write_line(f"step {step} validation loss {loss:.4f}")
+        if advice is not None:
+            write_line(advice)
+
+    def sampled(self, *, step: int, prompt: str, sample: str) -> None:
+        write_line(f"step {step} sample of {prompt!r}: {sample}")
+
     def checkpoint_saved(self, folder: Path, step: int) -> None:
         write_line(f"checkpoint of step {step} in {folder}")
 
@@ -69,7 +77,16 @@ class ProgressBar:
         loss, pace = f"{report.loss:.4f}", f"{speed:.2f} it/s"
         self._progress.update(self._task, completed=report.step, loss=loss, speed=pace)
 
+    def validated(self, *, step: int, loss: float, advice: str | None) -> None:
+        self._print(f"step {step} validation loss {loss:.4f}")
+        if advice is not None:
+            self._print(advice)
+
+    def sampled(self, *, step: int, prompt: str, sample: str) -> None:
+        self._print(f"step {step} sample of {prompt!r}: {sample}")
+
     def checkpoint_saved(self, folder: Path, step: int) -> None:
-        self._progress.console.print(
-            f"checkpoint of step {step} in {folder}", soft_wrap=True, highlight=False, markup=False
-        )
+        self._print(f"checkpoint of step {step} in {folder}")
+
+    def _print(self, line: str) -> None:
+        self._progress.console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -1,6 +1,5 @@
 """The training recipe, for every family and for both ways of running: read it from top to bottom."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +8,15 @@ from typing import Any, Protocol
 import torch
 
 from trainer.checkpoint import CheckpointFolder, read_checkpoint
-from trainer.errors import LossNotFinite, OutOfMemory
+from trainer.evaluation import find_overfitting, looking_at, measure_loss
 from trainer.families.family import Family
 from trainer.learning_rate import compute_learning_rate
+from trainer.optimizer_step import Stepper, create_scaler
+from trainer.optimizers import create_optimizer, use_final_weights, use_training_weights
 from trainer.peak_memory import read_peak_memory_bytes
-from trainer.step_plan import StepPlan
+from trainer.step_plan import plan_steps
 from trainer.stop import StopFlag, StopReason
 from trainer.training_state import RunIdentity, TrainingState
-
-MAX_GRADIENT_NORM = 1.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,7 @@ class StepReport:
     loss: float
     tokens: int
     peak_memory_bytes: int
+    learning_rate: float = 0.0
 
 
 class Observer(Protocol):
@@ -38,6 +38,12 @@ class Observer(Protocol):
     def training_started(self, *, step: int, total_steps: int) -> None: ...
 
     def step_done(self, report: StepReport) -> None: ...
+
+    def validated(self, *, step: int, loss: float, advice: str | None) -> None:
+        """`loss` of the held-out rows; `advice` where it shows overfitting."""
+
+    def sampled(self, *, step: int, prompt: str, sample: str) -> None:
+        """`sample` is the text, or the name of the file with the picture."""
 
     def checkpoint_saved(self, folder: Path, step: int) -> None: ...
 
@@ -61,35 +67,43 @@ def train(
     resume_from: Path | None,
     observer: Observer,
     stop: StopFlag,
+    held_out: Sequence[Any] = (),
 ) -> TrainingResult:
     """Train the adapter until every step is done or somebody asks to stop, in which case a checkpoint is written.
 
     The family's adapter is attached and the generators are seeded already. Resuming from a checkpoint gives exactly
-    the losses of a run that was never stopped, on the same machine with the same number of threads.
-    Raises: LossNotFinite, OutOfMemory, CheckpointUnusable.
+    the losses of a run that was never stopped, on the same machine with the same number of threads. The loss of the
+    `held_out` examples is measured after every epoch.
+    Raises: LossNotFinite, OutOfMemory, CheckpointUnusable, BadInput.
     """
     config = identity.config
-    plan = StepPlan(len(examples), config.batch_size, config.epochs, config.seed)
+    plan = plan_steps(len(examples), config)
     trainable = [parameter for parameter in family.model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trainable, lr=config.learning_rate, weight_decay=0.0)
-    state = TrainingState(family, optimizer, identity)
+    optimizer = create_optimizer(config, trainable)
+    scaler = create_scaler(family.model)
+    stepper = Stepper(family, optimizer, trainable, config.batch_size, scaler)
+    state = TrainingState(family, optimizer, identity, scaler)
     if resume_from is not None:
         state.restore(read_checkpoint(resume_from))
     saved_step, checkpoint = state.counters.step, resume_from
     observer.training_started(step=saved_step, total_steps=plan.total_steps)
 
     family.model.train()
+    use_training_weights(optimizer)
     for step in range(saved_step, plan.total_steps):
         if stop.reason is not None:
             break
-        batch = family.collate([examples[row] for row in plan.rows_of(step)])
-        set_learning_rate(optimizer, compute_learning_rate(config, step, plan.total_steps))
-        loss = take_step(family, batch, optimizer, trainable, step=step + 1)
-        if not math.isfinite(loss):
-            raise LossNotFinite(step + 1, loss)
-        state.counters.count_step(loss=loss, tokens=batch.tokens, starts_epoch=plan.starts_epoch(step))
+        rows, rate = plan.rows_of(step), compute_learning_rate(config, step, plan.total_steps)
+        set_learning_rate(optimizer, rate)
+        loss, tokens = stepper.take_step([examples[row] for row in rows], step=step + 1)
+        state.counters.count_step(loss=loss, tokens=tokens, starts_epoch=plan.starts_epoch(step))
         epoch, peak = plan.epoch_of(step), read_peak_memory_bytes()
-        observer.step_done(StepReport(step + 1, plan.total_steps, epoch, loss, batch.tokens, peak))
+        observer.step_done(StepReport(step + 1, plan.total_steps, epoch, loss, tokens, peak, rate))
+        is_last = step + 1 == plan.total_steps
+        if held_out and (plan.ends_epoch(step) or is_last):
+            validate(state, held_out, observer)
+        if config.sample_prompts and ((step + 1) % config.save_steps == 0 or is_last):
+            draw_samples(state, checkpoints.folder.parent / "samples", observer)
         if (step + 1) % config.save_steps == 0:
             saved_step, checkpoint = step + 1, save_checkpoint(state, checkpoints, observer)
 
@@ -97,39 +111,30 @@ def train(
     stopped = stop.reason if counters.step < plan.total_steps else None
     if stopped not in {None, StopReason.CANCEL} and counters.step > saved_step:
         checkpoint = save_checkpoint(state, checkpoints, observer)
+    use_final_weights(optimizer)
     return TrainingResult(counters.step, counters.tokens, stopped, checkpoint)
-
-
-def take_step(
-    family: Family[Any], batch: Any, optimizer: torch.optim.Optimizer, trainable: list[torch.nn.Parameter], *, step: int
-) -> float:
-    """Forward, backward, update; returns the loss of the batch. A loss that is not finite changes no weight.
-
-    Raises: OutOfMemory.
-    """
-    try:
-        optimizer.zero_grad()
-        loss = family.compute_loss(batch)
-        value = float(loss.detach())
-        if math.isfinite(value):
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(trainable, MAX_GRADIENT_NORM)
-            optimizer.step()
-    except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error):
-            raise OutOfMemory(f"step {step}: {error}") from error
-        raise
-    return value
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """On the GPU torch has a type for it, on the CPU only a message."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
+
+
+def validate(state: TrainingState, held_out: Sequence[Any], observer: Observer) -> None:
+    family, losses = state.family, state.counters.validation_losses
+    with looking_at(family.model, state.optimizer):
+        losses.append(measure_loss(family, held_out, batch_size=state.identity.config.batch_size))
+    observer.validated(step=state.counters.step, loss=losses[-1], advice=find_overfitting(losses))
+
+
+def draw_samples(state: TrainingState, folder: Path, observer: Observer) -> None:
+    """Every prompt with the same seed each time, so that the samples of a run can be compared."""
+    config, step = state.identity.config, state.counters.step
+    with looking_at(state.family.model, state.optimizer):
+        for number, prompt in enumerate(config.sample_prompts):
+            place = folder / f"step-{step:08d}-{number}"
+            sample = state.family.sample(prompt, seed=config.seed, place=place)
+            observer.sampled(step=step, prompt=prompt, sample=sample)
 
 
 def save_checkpoint(state: TrainingState, checkpoints: CheckpointFolder, observer: Observer) -> Path:

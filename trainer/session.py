@@ -8,9 +8,11 @@ from pricing.estimate.training_config import TrainingConfig
 from trainer.adapter_io import Adapter, describe_training, write_adapter
 from trainer.checkpoint import CheckpointFolder
 from trainer.config import BaseModelSource
-from trainer.errors import BadInput, OutOfMemory
+from trainer.errors import BadInput
 from trainer.families.causal_lm import CausalLM
-from trainer.recipe import Observer, TrainingResult, is_out_of_memory, train
+from trainer.optimizer_step import telling_out_of_memory
+from trainer.recipe import Observer, TrainingResult, train
+from trainer.step_plan import hold_out_rows
 from trainer.stop import StopFlag
 from trainer.training_state import RunIdentity, seed_generators
 
@@ -41,8 +43,16 @@ def run_training(
     seed_generators(config.seed)
     family.attach_adapter(config, source.profile.default_target_modules if source.profile else None)
     identity = RunIdentity(config, source.name, family.fingerprint(examples))
+    trained, held_out = ([examples[row] for row in rows] for rows in hold_out_rows(len(examples), config))
     result = train(
-        family, examples, identity, checkpoints=checkpoints, resume_from=resume_from, observer=observer, stop=stop
+        family,
+        trained,
+        identity,
+        checkpoints=checkpoints,
+        resume_from=resume_from,
+        observer=observer,
+        stop=stop,
+        held_out=held_out,
     )
     if result.stopped is not None:
         return FinishedTraining(result, None)
@@ -53,9 +63,5 @@ def run_training(
 
 def load_family(source: BaseModelSource) -> CausalLM:
     """Raises: BadInput, OutOfMemory."""
-    try:
+    with telling_out_of_memory(f"loading {source.name}"):
         return CausalLM.load(source)
-    except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error):
-            raise OutOfMemory(f"loading {source.name}: {error}") from error
-        raise

@@ -1,7 +1,8 @@
 """Everything of a run that changes from step to step, and how it goes into a checkpoint and out again."""
 
 import random
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,15 @@ from trainer.checkpoint import Checkpoint
 from trainer.errors import CheckpointUnusable
 from trainer.families.family import Family
 
-MAY_CHANGE_ON_RESUME = PATH_KEYS | {"save_steps"}
+# None of these changes what a step computes (two batch keys: see `_check_identity`).
+MAY_CHANGE_ON_RESUME = PATH_KEYS | {
+    "save_steps",
+    "sample_prompts",
+    "gradient_checkpointing",
+    "auto_fit",
+    "batch_size",
+    "gradient_accumulation",
+}
 
 
 @dataclass(frozen=True)
@@ -26,12 +35,15 @@ class RunIdentity:
 
 @dataclass
 class Counters:
-    """Steps done, non-padding tokens trained, and the losses of the epoch so far (sum and number of steps)."""
+    """Steps done, non-padding tokens trained, the losses of the epoch so far (sum and number of steps), and the
+    validation losses, oldest first.
+    """
 
     step: int = 0
     tokens: int = 0
     epoch_loss_sum: float = 0.0
     epoch_loss_steps: int = 0
+    validation_losses: list[float] = field(default_factory=list)
 
     def count_step(self, *, loss: float, tokens: int, starts_epoch: bool) -> None:
         if starts_epoch:
@@ -45,23 +57,30 @@ class Counters:
 class TrainingState:
     """The adapter, the optimizer, the random generators and the counters of one run."""
 
-    def __init__(self, family: Family[Any], optimizer: torch.optim.Optimizer, identity: RunIdentity) -> None:
-        self.family, self.optimizer, self.identity = family, optimizer, identity
+    def __init__(
+        self,
+        family: Family[Any],
+        optimizer: torch.optim.Optimizer,
+        identity: RunIdentity,
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> None:
+        self.family, self.optimizer, self.identity, self.scaler = family, optimizer, identity, scaler
         self.counters = Counters()
 
     def capture(self) -> Checkpoint:
-        optimizer = self.optimizer.state_dict()
         tensors = {f"adapter.{name}": tensor for name, tensor in self.family.adapter_tensors().items()}
-        for index, slots in optimizer["state"].items():
-            tensors |= {f"optimizer.{index}.{slot}": tensor.cpu() for slot, tensor in slots.items()}
-        tensors |= {f"random.{name}": tensor for name, tensor in _capture_torch_generators().items()}
+        optimizer_tensors, optimizer_facts = split_optimizer_state(self.optimizer)
+        torch_generators, python_generators = capture_generators()
+        tensors |= optimizer_tensors
+        tensors |= {f"random.{name}": tensor for name, tensor in torch_generators.items()}
         facts = {
             "counters": asdict(self.counters),
             "config": self.identity.config.model_dump(mode="json", exclude=set(PATH_KEYS)),
             "base_model": self.identity.base_model,
             "data_sha256": self.identity.data_sha256,
-            "optimizer_groups": optimizer["param_groups"],
-            "random": _capture_python_generators(),
+            **optimizer_facts,
+            "scaler": self.scaler.state_dict() if self.scaler is not None else {},
+            "random": python_generators,
         }
         return Checkpoint(self.counters.step, tensors, facts)
 
@@ -69,13 +88,40 @@ class TrainingState:
         """Raises: CheckpointUnusable, if it was made by another configuration, base model or data."""
         _check_identity(self.identity, checkpoint.facts)
         self.family.load_adapter_tensors(_with_prefix(checkpoint.tensors, "adapter."))
-        slots: dict[int, dict[str, torch.Tensor]] = {}
-        for name, tensor in _with_prefix(checkpoint.tensors, "optimizer.").items():
-            index, _, slot = name.partition(".")
-            slots.setdefault(int(index), {})[slot] = tensor
-        self.optimizer.load_state_dict({"state": slots, "param_groups": checkpoint.facts["optimizer_groups"]})
+        self.optimizer.load_state_dict(join_optimizer_state(checkpoint.tensors, checkpoint.facts))
+        if self.scaler is not None and checkpoint.facts.get("scaler"):
+            self.scaler.load_state_dict(checkpoint.facts["scaler"])
         self.counters = Counters(**checkpoint.facts["counters"])
-        _restore_generators(_with_prefix(checkpoint.tensors, "random."), checkpoint.facts["random"])
+        restore_generators(_with_prefix(checkpoint.tensors, "random."), checkpoint.facts["random"])
+
+
+def split_optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The state of any optimizer as named tensors, and what else it keeps (numbers, settings) as JSON values."""
+    state = optimizer.state_dict()
+    places = {
+        f"optimizer.{index}.{slot}": value for index, slots in state["state"].items() for slot, value in slots.items()
+    }
+    groups = [dict(group) for group in state["param_groups"]]
+    for number, group in enumerate(groups):
+        kept = [key for key, value in group.items() if isinstance(value, torch.Tensor)]
+        places |= {f"optimizer_group.{number}.{key}": group.pop(key) for key in kept}
+    tensors = {name: value.detach().cpu() for name, value in places.items() if isinstance(value, torch.Tensor)}
+    numbers = {name: value for name, value in places.items() if not isinstance(value, torch.Tensor)}
+    return tensors, {"optimizer_groups": groups, "optimizer_numbers": numbers}
+
+
+def join_optimizer_state(tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The reverse of `split_optimizer_state`."""
+    groups = [dict(group) for group in facts["optimizer_groups"]]
+    slots: dict[int, dict[str, Any]] = {}
+    for name, value in {**tensors, **facts.get("optimizer_numbers", {})}.items():
+        kind, _, place = name.partition(".")
+        index, _, slot = place.partition(".")
+        if kind == "optimizer":
+            slots.setdefault(int(index), {})[slot] = value
+        elif kind == "optimizer_group":
+            groups[int(index)][slot] = value
+    return {"state": slots, "param_groups": groups}
 
 
 def seed_generators(seed: int) -> None:
@@ -93,7 +139,10 @@ def _check_identity(identity: RunIdentity, facts: dict[str, Any]) -> None:
     # Parsed anew, so that a key which is younger than the checkpoint has its default there.
     saved = parse_training_config(facts["config"]).model_dump(exclude=set(MAY_CHANGE_ON_RESUME))
     asked = identity.config.model_dump(exclude=set(MAY_CHANGE_ON_RESUME))
+    rows_then, rows_now = parse_training_config(facts["config"]).rows_per_step, identity.config.rows_per_step
     changed = [f"{key} (was {saved[key]!r}, now {asked[key]!r})" for key in asked if asked[key] != saved[key]]
+    if rows_then != rows_now:
+        changed.append(f"batch_size times gradient_accumulation (was {rows_then}, now {rows_now})")
     if facts["base_model"] != identity.base_model:
         changed.append(f"base model (was {facts['base_model']!r})")
     if facts["data_sha256"] != identity.data_sha256:
@@ -105,11 +154,12 @@ def _check_identity(identity: RunIdentity, facts: dict[str, Any]) -> None:
         )
 
 
-def _capture_torch_generators() -> dict[str, torch.Tensor]:
+def capture_generators() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The state of every generator that training may draw from: torch's as tensors, the others as JSON values."""
     states = {"torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         states |= {f"cuda.{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
-    return states
+    return states, _capture_python_generators()
 
 
 def _capture_python_generators() -> dict[str, Any]:
@@ -121,7 +171,7 @@ def _capture_python_generators() -> dict[str, Any]:
     }
 
 
-def _restore_generators(tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+def restore_generators(tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
     torch.set_rng_state(tensors["torch"])
     for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         if f"cuda.{index}" in tensors:

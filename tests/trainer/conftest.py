@@ -100,6 +100,8 @@ class Recorder:
     reason: StopReason = StopReason.PREEMPTED
     reports: list[StepReport] = field(default_factory=list)
     saved: list[Path] = field(default_factory=list)
+    validations: list[tuple[int, float, str | None]] = field(default_factory=list)
+    samples: list[tuple[int, str, str]] = field(default_factory=list)
 
     @property
     def losses(self) -> list[float]:
@@ -112,6 +114,12 @@ class Recorder:
         self.reports.append(report)
         if len(self.reports) == self.stop_after:
             self.stop.request(self.reason)
+
+    def validated(self, *, step: int, loss: float, advice: str | None) -> None:
+        self.validations.append((step, loss, advice))
+
+    def sampled(self, *, step: int, prompt: str, sample: str) -> None:
+        self.samples.append((step, prompt, sample))
 
     def checkpoint_saved(self, folder: Path, step: int) -> None:
         assert folder.name == f"step-{step:08d}"

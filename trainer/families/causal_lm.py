@@ -22,6 +22,7 @@ from trainer.families.transformers_quiet import peft, transformers
 
 FALLBACK_TARGETS = ("q_proj", "v_proj")
 SHOWN_MODULES = 20
+SAMPLE_TOKENS = 48
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class TextBatch:
     learnt: torch.Tensor
     targets: torch.Tensor  # [loss tokens], in the order of `learnt`
     tokens: int
+
+    @property
+    def weight(self) -> float:
+        """The loss tokens."""
+        return len(self.targets)
 
     def to(self, device: torch.device) -> Self:
         tensors = ("input_ids", "attention_mask", "learnt", "targets")
@@ -132,6 +138,9 @@ class CausalLM:
         described["target_modules"] = sorted(described["target_modules"])
         described["inference_mode"] = True
         return dict(described)
+
+    def sample(self, prompt: str, *, seed: int, place: Path) -> str:  # noqa: ARG002 - greedy, and no file
+        return self.complete(prompt, max_new_tokens=SAMPLE_TOKENS)
 
     @torch.inference_mode()
     def complete(self, prompt: str, *, max_new_tokens: int) -> str:

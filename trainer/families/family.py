@@ -1,6 +1,7 @@
 """What a model family gives the recipe: the recipe knows steps and state, the family knows models and rows."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -9,10 +10,17 @@ Example_contra = TypeVar("Example_contra", contravariant=True)
 
 
 class Batch(Protocol):
-    """The examples of one step as tensors on the device. `tokens`: non-padding tokens, what the step is billed for."""
+    """The examples that go through the model at once, as tensors on the device.
+
+    `tokens`: non-padding tokens, what the step is billed for. `weight`: how much the batch's mean loss counts among the
+    batches of one step (loss tokens for text, pictures for images), so that accumulation changes no loss.
+    """
 
     @property
     def tokens(self) -> int: ...
+
+    @property
+    def weight(self) -> float: ...
 
 
 class Family(Protocol[Example_contra]):
@@ -26,6 +34,9 @@ class Family(Protocol[Example_contra]):
 
     def compute_loss(self, batch: Any) -> torch.Tensor:
         """The mean loss of one batch, a scalar that can be differentiated."""
+
+    def sample(self, prompt: str, *, seed: int, place: Path) -> str:
+        """What the model makes of a prompt: the text, or the name of the file written at `place` plus a suffix."""
 
     def adapter_tensors(self) -> dict[str, torch.Tensor]:
         """The adapter in PEFT layout: keys begin with `base_model.model.`"""
