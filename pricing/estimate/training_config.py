@@ -8,7 +8,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 # What only the trainer alone knows: a job of the broker takes its data, output and checkpoint from the broker.
-PATH_KEYS = frozenset({"train_data_dir", "metadata_path", "output_dir", "resume_from", "resume", "init_from", "log_to"})
+PATH_KEYS = frozenset(
+    {"train_data_dir", "metadata_path", "reg_data_dir", "output_dir", "resume_from", "resume", "init_from", "log_to"}
+)
 ALL_LINEAR = "all-linear"
 
 
@@ -154,6 +156,72 @@ class TrainingConfig(BaseModel):
         default=0, ge=0, le=2**31 - 1, description="Seed of shuffling, dropout and initial weights.", examples=[42]
     )
 
+    skip_bad_rows: bool = Field(
+        default=False,
+        description="Train without the pictures that cannot be used, instead of refusing the data (images).",
+        examples=[True],
+    )
+    default_caption: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=2000,
+        description="Caption of pictures that have none (images).",
+        examples=["a picture in my style"],
+    )
+    resolution: int | None = Field(
+        default=None,
+        ge=64,
+        le=4096,
+        description="Pictures train at this many pixels squared; by default 512, for SDXL 1024 (images).",
+        examples=[512],
+    )
+    aspect_buckets: bool = Field(
+        default=True,
+        description="Keep the shape of pictures, at the area of `resolution`; else every picture is cropped square.",
+        examples=[True],
+    )
+    flip: bool = Field(
+        default=False, description="Mirror every second picture at random, left to right (images).", examples=[True]
+    )
+    caption_dropout: float = Field(
+        default=0.0, ge=0, le=1, description="Share of captions that are left empty (images).", examples=[0.1]
+    )
+    noise_offset: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Shift of the noise's mean, for darker and lighter pictures.",
+        examples=[0.05],
+    )
+    min_snr_gamma: float | None = Field(
+        default=None,
+        gt=0,
+        le=100,
+        description="Weigh the noise levels by min(SNR, gamma) (images); 5 is usual.",
+        examples=[5.0],
+    )
+    prediction_type: Literal["auto", "epsilon", "v_prediction"] = Field(
+        default="auto", description="What the UNet predicts; auto is what the base model says.", examples=["auto"]
+    )
+    train_text_encoder: bool = Field(
+        default=False, description="Put LoRA matrices on the text encoders as well (images).", examples=[True]
+    )
+    reg_data_dir: str | None = Field(
+        default=None,
+        description="Pictures of the class without the subject, which keep what the base knows (trainer alone).",
+        examples=["./data/regularisation"],
+    )
+    prior_loss_weight: float = Field(
+        default=1.0, ge=0, le=10, description="Weight of the loss of regularisation pictures.", examples=[1.0]
+    )
+    clip_skip: int = Field(
+        default=1,
+        ge=1,
+        le=12,
+        description="The layer of CLIP, from its end, that captions are read from (SD 1.5); 2 for anime models.",
+        examples=[2],
+    )
+
     auto_fit: bool = Field(
         default=False,
         description="On running out of memory try again with the first setting that the estimate says would fit.",
@@ -177,6 +245,8 @@ class TrainingConfig(BaseModel):
             raise ValueError("variant: lokr has no dropout on its input; set lora_dropout: 0")
         if self.target_modules is not None and ALL_LINEAR in self.target_modules and len(self.target_modules) > 1:
             raise ValueError("target_modules is either all-linear or names, not both")
+        if self.reg_data_dir is not None and self.train_data_dir is None:
+            raise ValueError("reg_data_dir needs train_data_dir beside it")
         return self
 
     @model_validator(mode="after")
