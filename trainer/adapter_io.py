@@ -1,60 +1,62 @@
 """The finished adapter: one `.safetensors` in PEFT layout whose header says all that is needed to rebuild it."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from pricing.estimate.training_config import PATH_KEYS, TrainingConfig
 from trainer import __version__
 from trainer.atomic_files import writing_file
 from trainer.errors import AdapterUnusable
+from trainer.formats.adapter import ADAPTER_FILE, CONFIG_FILE, Adapter
+from trainer.formats.peft_layout import read_peft
+from trainer.formats.safe_file import read_safetensors
+from trainer.formats.writing import complete_header, save_atomically
 
-ADAPTER_FILE, CONFIG_FILE = "adapter_model.safetensors", "adapter_config.json"  # the names that peft looks for
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """LoRA weights by PEFT name, peft's configuration, and the header (strings, as safetensors has them)."""
-
-    tensors: dict[str, torch.Tensor]
-    config: dict[str, Any]
-    header: dict[str, str]
+__all__ = ["ADAPTER_FILE", "CONFIG_FILE", "Adapter", "describe_training", "read_adapter", "write_adapter"]
 
 
 def write_adapter(folder: Path, adapter: Adapter) -> Path:
     """Write the adapter and, beside it, peft's `adapter_config.json`, each whole or not at all; returns the former."""
-    header = {"format": "pt", **adapter.header, "adapter_config": json.dumps(adapter.config, sort_keys=True)}
+    header = {**adapter.header, "adapter_config": json.dumps(adapter.config, sort_keys=True), "format": "pt"}
     with writing_file(folder / CONFIG_FILE) as aside:
         aside.write_text(json.dumps(adapter.config, indent=2, sort_keys=True), encoding="utf-8")
-    with writing_file(folder / ADAPTER_FILE) as aside:
-        save_file(adapter.tensors, aside, metadata=header)
+    save_atomically(folder / ADAPTER_FILE, adapter.tensors, _add_sd_scripts_header(adapter, header, folder.name))
     return folder / ADAPTER_FILE
 
 
-def describe_training(config: TrainingConfig, *, base_model: str, steps: int, tokens: int) -> dict[str, str]:
-    """The header of a finished adapter: base model, training configuration, steps and tokens trained, version."""
+def _add_sd_scripts_header(adapter: Adapter, header: dict[str, str], output_name: str) -> dict[str, str]:
+    try:
+        lora = read_peft(adapter.tensors, header, adapter.config)
+    except AdapterUnusable:  # LoKr and others have no counterpart in networks.lora
+        return header
+    return complete_header(header, lora, adapter.tensors, output_name=output_name)
+
+
+def describe_training(
+    config: TrainingConfig, *, base_model: str, steps: int, tokens: int, facts: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The header of a finished adapter: base model, training configuration, steps and tokens trained, version.
+
+    `facts` are further strings, of which these are also told to sd-scripts' readers: `epoch`, `base_model_sha256`,
+    `images` (their number), `tag_frequency` (JSON).
+    """
     return {
         "base_model": base_model,
         "training_config": config.model_dump_json(exclude=set(PATH_KEYS)),
         "steps": str(steps),
         "tokens": str(tokens),
         "trainer_version": __version__,
+        **(facts or {}),
     }
 
 
 def read_adapter(file: Path) -> Adapter:
     """Read an adapter and its header. Raises: AdapterUnusable."""
-    try:
-        with safe_open(file, framework="pt") as opened:
-            header = dict(opened.metadata() or {})
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError) as error:
-        raise AdapterUnusable(f"{file} is no .safetensors file that can be read ({error})") from error
+    tensors, header = read_safetensors(file)
     if "adapter_config" not in header:
-        raise AdapterUnusable(f"{file} has no adapter_config in its header, so it was not written by this trainer")
+        raise AdapterUnusable(
+            f"{file} has no adapter_config in its header, so it was not written by this trainer; "
+            "`trainer export --format peft` reads the other layouts"
+        )
     return Adapter(tensors, json.loads(header["adapter_config"]), header)

@@ -75,6 +75,9 @@ def test_what_is_no_adapter_is_refused_in_words(tmp_path) -> None:
     file = tmp_path / "x.safetensors"
     with pytest.raises(AdapterUnusable, match=r"no \.safetensors file that can be read"):
         read_adapter(file)
-    file.write_bytes(b"\x80\x04pickle")
+    file.write_bytes(b"no tensors")
     with pytest.raises(AdapterUnusable, match="can be read"):
+        read_adapter(file)
+    file.write_bytes(b"\x80\x04pickle")
+    with pytest.raises(AdapterUnusable, match="is a pickle"):
         read_adapter(file)

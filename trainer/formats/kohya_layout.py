@@ -1,0 +1,74 @@
+"""The layout of kohya's sd-scripts, which WebUI, ComfyUI and Forge load: `lora_unet_….lora_down.weight`, `.alpha`."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from trainer.errors import AdapterUnusable
+from trainer.formats.kohya_names import find_prefix, flatten_path, split_kohya_name, unflatten_path
+from trainer.formats.lora_set import (
+    UNET,
+    LoraLayer,
+    LoraSet,
+    fits_config,
+    normalize_text_path,
+    write_text_path,
+)
+from trainer.formats.model_version import is_sdxl
+from trainer.formats.sgm_names import from_sgm, to_sgm
+
+NAMES_IN_HEADER = "layer_names"  # those that cannot be read back from the flattened name
+DOWN, UP, ALPHA, MAGNITUDE = "lora_down.weight", "lora_up.weight", "alpha", "dora_scale"
+PARTS = {DOWN, UP, ALPHA, MAGNITUDE}
+
+
+def read_kohya(tensors: Mapping[str, torch.Tensor], header: dict[str, str], config: dict[str, Any]) -> LoraSet:
+    """Raises: AdapterUnusable, for another kind of network (LoHa, LoKr, LoCon's mid matrix) or a missing matrix."""
+    parts: dict[str, dict[str, torch.Tensor]] = {}
+    for key, tensor in tensors.items():
+        name, _, part = key.partition(".")
+        if part not in PARTS or split_kohya_name(name) is None:
+            raise AdapterUnusable(f"the tensor {key} is of another kind of network; only LoRA and DoRA can be read")
+        parts.setdefault(name, {})[part] = tensor
+    known: dict[str, str] = json.loads(header.get(NAMES_IN_HEADER, "{}"))
+    layers = [_read_layer(name, found, known) for name, found in parts.items()]
+    rest = {key: value for key, value in header.items() if key != NAMES_IN_HEADER}
+    return LoraSet(layers, config if fits_config(layers, config) else {}, rest)
+
+
+def _read_layer(name: str, found: Mapping[str, torch.Tensor], known: Mapping[str, str]) -> LoraLayer:
+    if DOWN not in found or UP not in found:
+        raise AdapterUnusable(f"{name} has only one of its two LoRA matrices; the file is damaged, fetch it again")
+    split = split_kohya_name(name)
+    assert split is not None
+    component, flat = split
+    path = known.get(name) or _restore_path(component, flat)
+    down, up, magnitude = found[DOWN], found[UP], found.get(MAGNITUDE)
+    alpha = float(found[ALPHA]) if ALPHA in found else float(down.shape[0])  # as sd-scripts: no alpha is alpha = rank
+    return LoraLayer(component, path, down, up, alpha, magnitude.flatten() if magnitude is not None else None)
+
+
+def _restore_path(component: str, flat: str) -> str:
+    path = unflatten_path(flat)
+    return from_sgm(path) if component == UNET else normalize_text_path(component, path)
+
+
+def write_kohya(lora: LoraSet) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors and header of a file as sd-scripts writes them; names that cannot be read back go into the header."""
+    sdxl = is_sdxl(lora)
+    tensors: dict[str, torch.Tensor] = {}
+    hard_names: dict[str, str] = {}
+    for layer in lora.layers:
+        path = to_sgm(layer.path) if sdxl and layer.component == UNET else write_text_path(layer.component, layer.path)
+        name = find_prefix(layer.component, two_encoders=sdxl) + flatten_path(path)
+        if f"{name}.{DOWN}" in tensors:
+            raise AdapterUnusable(f"two layers come to the name {name} in kohya's layout; keep the peft layout")
+        tensors[f"{name}.{DOWN}"], tensors[f"{name}.{UP}"] = layer.down, layer.up
+        tensors[f"{name}.{ALPHA}"] = torch.tensor(layer.alpha)
+        if layer.magnitude is not None:
+            tensors[f"{name}.{MAGNITUDE}"] = layer.magnitude.unsqueeze(1)
+        if _restore_path(layer.component, flatten_path(path)) != layer.path:
+            hard_names[name] = layer.path
+    return tensors, {NAMES_IN_HEADER: json.dumps(hard_names, sort_keys=True)} if hard_names else {}

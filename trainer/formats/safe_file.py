@@ -1,0 +1,45 @@
+"""Opening a file that came from elsewhere: only safetensors, never a pickle."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from trainer.errors import AdapterUnusable
+
+UNSAFE_SUFFIXES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle"})
+PICKLE, ZIP = b"\x80", b"PK\x03\x04"  # how torch.save's files begin, before and since torch 1.6
+LENGTH = 8  # bytes before the header of a safetensors file
+
+
+def read_safetensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """All tensors and the header. Raises: AdapterUnusable, if it is unsafe, no safetensors, or cannot be read."""
+    refuse_unsafe(file)
+    try:
+        with safe_open(file, framework="pt") as opened:
+            header = dict(opened.metadata() or {})
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+    except (OSError, SafetensorError) as error:
+        raise AdapterUnusable(f"{file} is no .safetensors file that can be read ({error})") from error
+    return tensors, header
+
+
+def refuse_unsafe(file: Path) -> None:
+    """Raises: AdapterUnusable, for a pickle by its name or by its first bytes."""
+    if file.suffix.lower() in UNSAFE_SUFFIXES or _starts_as_pickle(file):
+        raise AdapterUnusable(
+            f"{file} is a pickle, and opening one can run any code that its author put in, so it is not opened; get "
+            "the .safetensors file of the same model, or convert it where no harm can be done: "
+            "torch.load(…, weights_only=True), then safetensors.torch.save_file"
+        )
+
+
+def _starts_as_pickle(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(LENGTH + 1)
+    except OSError:
+        return False  # said when it is read
+    if start[LENGTH:] == b"{":  # safetensors: the header behind its length, whose low byte may be 0x80 as well
+        return int.from_bytes(start[:LENGTH], "little") > file.stat().st_size
+    return start.startswith((PICKLE, ZIP))
