@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import subprocess
 import time
 import warnings
@@ -76,7 +77,7 @@ def start_embedded_server(data_dir: Path) -> EmbeddedServer:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            return _start(folder)
+            return _start_undisturbed(folder)
         except NOT_READY:
             if time.monotonic() > deadline:
                 raise
@@ -94,6 +95,22 @@ def revive_embedded_server(data_dir: Path) -> None:
         pass
     log.warning("the embedded database is gone; starting it again")
     start_embedded_server(data_dir)
+
+
+def _start_undisturbed(folder: Path) -> EmbeddedServer:
+    """A signal that comes meanwhile waits until the server is there, and then ends it too."""
+    server = None
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        try:
+            server = _start(folder)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    except BaseException:
+        if server is not None:
+            server.stop()
+        raise
+    return server
 
 
 def _start(folder: Path) -> EmbeddedServer:
