@@ -4,9 +4,10 @@ Standard library only, so that it starts quickly. Its memory is what a trainer k
 `intervals.jsonl` before they are sent, acknowledgements to `acknowledged.jsonl` after they were received. While the
 broker is away it goes on, and delivers when it is back.
 
-Settings, as `name=value` arguments: `beats`, `pause` (seconds between two), `deaths` (per mille of beats at which it
-kills itself), `save` (beats between two checkpoints), `ignore` (1: neither SIGTERM nor a stop command ends it),
-`silent` (1: claims and reports nothing more), `exit` (an exit code: report `failed` after the first beat and exit).
+Settings, as `name=value` arguments, or in the JSON file named by `file=…`: `beats`, `pause` (seconds between two),
+`deaths` (per mille of beats at which it kills itself), `save` (beats between two checkpoints), `ignore` (1: neither
+SIGTERM nor a stop command ends it), `silent` (1: claims and reports nothing more), `exit` (an exit code: report
+`failed` after the first beat and exit).
 """
 
 import hashlib
@@ -23,7 +24,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 OPTIONS = {"beats": 20.0, "pause": 0.05, "deaths": 0.0, "save": 6.0, "ignore": 0.0, "silent": 0.0, "exit": 0.0}
-OPTIONS |= {name: float(value) for name, _, value in (word.partition("=") for word in sys.argv[1:])}
+for name, _, value in (word.partition("=") for word in sys.argv[1:]):
+    OPTIONS |= json.loads(Path(value).read_text()) if name == "file" else {name: float(value)}
 RUN = os.environ["LORA_RUN_ID"]
 FENCE = int(os.environ["LORA_FENCE_TOKEN"])
 WORK = Path(os.environ["LORA_WORK_DIR"])
@@ -40,8 +42,14 @@ def note(file: str, entry: object) -> None:
         log.write(json.dumps(entry) + "\n")
 
 
-def call(method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
-    """One request, tried until the broker answers it."""
+class Away(Exception):
+    """The broker does not answer."""
+
+
+def call(
+    method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None, *, patient: bool = True
+) -> bytes:
+    """One request, tried until the broker answers it, or just once. Raises: Away."""
     whole = {"Authorization": f"Bearer {os.environ['LORA_RUN_TOKEN']}", **(headers or {})}
     request = urllib.request.Request(f"{BASE}/{path}", body or None, whole, method=method)
     deadline = time.monotonic() + GIVE_UP_SECONDS
@@ -58,14 +66,14 @@ def call(method: str, path: str, body: bytes = b"", headers: dict[str, str] | No
                 raise
         except (OSError, urllib.error.URLError):
             pass
-        if time.monotonic() > deadline:
-            raise TimeoutError(path)
+        if not patient or time.monotonic() > deadline:
+            raise Away(path)
         time.sleep(RETRY_SECONDS)
 
 
-def post(path: str, **fields: object) -> dict:
+def post(path: str, *, patient: bool = True, **fields: object) -> dict:
     body = json.dumps({"fence_token": FENCE, **fields}).encode()
-    return json.loads(call("POST", path, body, {"Content-Type": "application/json"}))
+    return json.loads(call("POST", path, body, {"Content-Type": "application/json"}, patient=patient))
 
 
 def put(path: str, content: bytes) -> None:
@@ -145,6 +153,16 @@ def main() -> None:
     train(Meter(assignment["next_sequence"]), first)
 
 
+def beat(meter: Meter, progress: dict[str, object]) -> str:
+    """Send what is not acknowledged; where nobody answers, training goes on."""
+    try:
+        answer = post("heartbeats", patient=False, progress=progress, usage=meter.spool)
+    except Away:
+        return "continue"
+    meter.acknowledge(answer["acknowledged_sequence"])
+    return answer["command"]
+
+
 def train(meter: Meter, first: int) -> None:
     total = int(OPTIONS["beats"])
     for step in range(first + 1, total + 1):
@@ -152,15 +170,14 @@ def train(meter: Meter, first: int) -> None:
         meter.close_interval()
         if FATE.randrange(1000) < OPTIONS["deaths"]:
             os.kill(os.getpid(), signal.SIGKILL)
-        answer = post("heartbeats", progress={"step": step, "total_steps": total, "loss": 2.0}, usage=meter.spool)
-        meter.acknowledge(answer["acknowledged_sequence"])
+        command = beat(meter, {"step": step, "total_steps": total, "loss": 2.0})
         if step % OPTIONS["save"] == 0:
             save(step)
         if OPTIONS["exit"]:
             end("failed", meter, int(OPTIONS["exit"]), code="out_of_memory", message="batch_size: 1")
         if OPTIONS["ignore"]:
             continue
-        if answer["command"] == "stop":
+        if command == "stop":
             save(step)
             end("stopped", meter, STOPPED)
         if terminated:

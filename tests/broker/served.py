@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -29,7 +28,7 @@ def free_port() -> int:
         return port
 
 
-def fake_trainer(**options: float) -> str:
+def fake_trainer(**options: float | Path) -> str:
     """The value of BROKER_TRAINER_COMMAND for the fake trainer."""
     return " ".join([sys.executable, str(FAKE_TRAINER), *(f"{name}={value}" for name, value in options.items())])
 
@@ -84,9 +83,9 @@ class ServedBroker:
 
     def kill_database(self) -> None:
         """`kill -9` of the postmaster; its backends notice by themselves."""
-        pid_file = self.data_dir / "postgres" / "postmaster.pid"
-        with suppress(OSError, ValueError, IndexError):
-            os.kill(int(pid_file.read_text().splitlines()[0]), signal.SIGKILL)
+        postmaster = self.postmaster()
+        if postmaster is not None and postmaster.name() == "postgres":
+            postmaster.kill()
 
     def terminate(self, *, timeout: float = 60) -> int:
         """A polite end: the exit code."""
@@ -112,6 +111,23 @@ class ServedBroker:
                 if folder.startswith(str(self.data_dir)) and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found
+
+    def postmaster(self) -> psutil.Process | None:
+        """The embedded server's first process, where it runs."""
+        with suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
+            pid = int((self.data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+            return psutil.Process(pid)
+        return None
+
+    def run_cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The `broker` command on this data directory and at this address."""
+        environment = self.environment | {
+            "BROKER_DATA_DIR": str(self.data_dir),
+            "BROKER_URL": self.url,
+            "COLUMNS": "200",
+        }
+        command = [sys.executable, "-m", "broker.cli", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
     def admin_key(self) -> str:
         return (self.data_dir / "admin.key").read_text().strip()
