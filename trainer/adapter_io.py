@@ -27,7 +27,9 @@ def write_adapter(folder: Path, adapter: Adapter) -> Path:
 
 def _add_sd_scripts_header(adapter: Adapter, header: dict[str, str], output_name: str) -> dict[str, str]:
     try:
-        lora = read_peft(adapter.tensors, header, adapter.config)
+        lora = read_peft(
+            adapter.tensors, header, json.loads(header["adapter_config"])
+        )  # plain strings for peft's enums
     except AdapterUnusable:  # LoKr and others have no counterpart in networks.lora
         return header
     return complete_header(header, lora, adapter.tensors, output_name=output_name)

@@ -24,6 +24,7 @@ console = Console(highlight=False, soft_wrap=True, markup=False)
 stderr = Console(highlight=False, soft_wrap=True, markup=False, stderr=True)
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The YAML file of the training.")]
+LoraFile = Annotated[Path, typer.Argument(help="A LoRA .safetensors file, or the folder of one.")]
 
 
 @app.command()
@@ -94,6 +95,58 @@ def check(
         config = read_config(config_file) if config_file else None
         outputs = {"json_file": json_file, "html_file": html_file}
         raise typer.Exit(run_check(data, config, console, **outputs, leave_out=leave_out))
+
+
+@app.command()
+def export(
+    file: LoraFile,
+    layout: Annotated[str, typer.Option("--format", help="kohya (WebUI, ComfyUI), diffusers or peft.")],
+    output: Annotated[Path | None, typer.Option(help="The new file; by default beside the old one.")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32, fp16 or bf16; by default as it is.")] = None,
+) -> None:
+    """Write a LoRA file in another layout. The layout it has is told by its names."""
+    with reporting_errors(file):
+        from trainer import adapter_commands  # noqa: PLC0415 - brings torch
+
+        console.print(adapter_commands.export(file, layout, output, precision))
+
+
+@app.command()
+def inspect(
+    file: LoraFile, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a script.")] = False
+) -> None:
+    """Show what a LoRA file is: layout, rank, alpha, base model, modules, norms, metadata."""
+    with reporting_errors(file):
+        from trainer import adapter_commands  # noqa: PLC0415 - brings torch
+
+        console.print(adapter_commands.inspect(file, as_json=as_json))
+
+
+@app.command()
+def merge(
+    files: Annotated[list[str], typer.Argument(help="LoRA files, each with its weight: style.safetensors:0.7")],
+    output: Annotated[Path, typer.Option(help="The new .safetensors file, or with --base the new model folder.")],
+    rank: Annotated[int | None, typer.Option(min=1, help="Rank of the result; by default the highest.")] = None,
+    base: Annotated[str | None, typer.Option(help="Merge into this base model (folder, GGUF, or name).")] = None,
+) -> None:
+    """Merge several LoRAs into one of a given rank, or into a copy of their base model."""
+    with reporting_errors(output):
+        from trainer import adapter_commands  # noqa: PLC0415 - brings torch
+
+        console.print(adapter_commands.merge(files, rank, output, base))
+
+
+@app.command()
+def resize(
+    file: LoraFile,
+    rank: Annotated[int, typer.Option(min=1, help="The smaller rank.")],
+    output: Annotated[Path | None, typer.Option(help="The new file; by default beside the old one.")] = None,
+) -> None:
+    """Bring a LoRA to a smaller rank, as near to it as that rank allows."""
+    with reporting_errors(file):
+        from trainer import adapter_commands  # noqa: PLC0415 - brings torch
+
+        console.print(adapter_commands.resize(file, rank, output))
 
 
 @contextmanager

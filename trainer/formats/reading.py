@@ -74,7 +74,7 @@ def _interpret(
 
 
 def _read_raw(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str], dict[str, Any]]:
-    file = _find_file(path)
+    file = find_file(path)
     tensors, header = read_safetensors(file)
     beside = file.with_name(CONFIG_FILE)
     written = header.get("adapter_config")
@@ -87,7 +87,7 @@ def _read_raw(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str], dict
     return tensors, header, config
 
 
-def _find_file(path: Path) -> Path:
+def find_file(path: Path) -> Path:
     """A folder stands for the one adapter file in it."""
     if not path.is_dir():
         return path
