@@ -1,5 +1,7 @@
 """`trainer train`: one YAML file, one command, no broker anywhere."""
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 
 from pricing.estimate.text_rows import ParsedRows
@@ -11,8 +13,13 @@ from trainer.recipe import TrainingResult
 from trainer.session import FinishedTraining, run_training
 from trainer.stop import StopFlag, StopReason, stopping_on_signals
 
+if TYPE_CHECKING:
+    from trainer.data.image_dataset import ImageDataset
 
-def train_alone(config: TrainingConfig, source: BaseModelSource, dataset: ParsedRows, console: Console) -> ExitCode:
+
+def train_alone(
+    config: TrainingConfig, source: BaseModelSource, dataset: "ParsedRows | ImageDataset", console: Console
+) -> ExitCode:
     """Train, show how it goes, and say where the adapter is or how to go on. Raises: TrainerError."""
     stop = StopFlag()
     with stopping_on_signals(stop):
@@ -32,7 +39,11 @@ def describe_stop(result: TrainingResult) -> str:
 
 
 def _train_and_show(
-    config: TrainingConfig, source: BaseModelSource, dataset: ParsedRows, console: Console, stop: StopFlag
+    config: TrainingConfig,
+    source: BaseModelSource,
+    dataset: "ParsedRows | ImageDataset",
+    console: Console,
+    stop: StopFlag,
 ) -> FinishedTraining:
     if not console.is_terminal:
         return run_training(config, source, dataset, observer=PlainLines(), stop=stop)

@@ -10,7 +10,7 @@ from trainer.checkpoint import name_checkpoint
 from trainer.client import BrokerClient, RunAssignment
 from trainer.config import resolve_base_model
 from trainer.console import PlainLines
-from trainer.data.text import read_text_dataset
+from trainer.data.dataset import read_dataset
 from trainer.heartbeat import Heartbeat
 from trainer.meter import Meter
 from trainer.recipe import StepReport
@@ -60,7 +60,7 @@ def train_assignment(
     source = resolve_base_model(config.base_model, only_catalogue=True)
     config = fetch_inputs(client, assignment, config, work_dir)
     try:
-        return run_training(config, source, read_text_dataset(config), observer=observer, stop=stop)
+        return run_training(config, source, read_dataset(config, source), observer=observer, stop=stop)
     finally:
         release_devices()
 

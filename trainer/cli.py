@@ -14,7 +14,8 @@ from rich.console import Console
 
 from pricing.estimate.training_config import ConfigInvalid
 from trainer.config import describe_config_problems, read_config, resolve_base_model
-from trainer.data.text import SHOWN_FINDINGS, read_text_dataset
+from trainer.data.dataset import read_dataset
+from trainer.data.text import SHOWN_FINDINGS
 from trainer.errors import ExitCode, TrainerError
 
 app = typer.Typer(
@@ -37,7 +38,8 @@ def train(
         config = read_config(config_file)
         if resume_from is not None:
             config = config.model_copy(update={"resume_from": str(resume_from)})
-        source, dataset = resolve_base_model(config.base_model), read_text_dataset(config)
+        source = resolve_base_model(config.base_model)
+        dataset = read_dataset(config, source)
         for finding in dataset.findings[:SHOWN_FINDINGS]:
             console.print(f"row left out: {finding.file} line {finding.line}: {finding.message}")
         with console.status(f"loading {source.name}"):
@@ -95,6 +97,36 @@ def check(
         config = read_config(config_file) if config_file else None
         outputs = {"json_file": json_file, "html_file": html_file}
         raise typer.Exit(run_check(data, config, console, **outputs, leave_out=leave_out))
+
+
+@app.command("auto-label")
+def auto_label(
+    data: Annotated[Path, typer.Argument(help="The folder with the pictures.")],
+    model: Annotated[Path | None, typer.Option(help="A BLIP or Florence-2 model folder.")] = None,
+    wd14: Annotated[Path | None, typer.Option(help="A WD14 tagger's .onnx file, selected_tags.csv beside it.")] = None,
+    tags: Annotated[Path | None, typer.Option(help="The tagger's selected_tags.csv, where it is elsewhere.")] = None,
+    from_filename: Annotated[bool, typer.Option("--from-filename", help="Take the words of the file names.")] = False,
+    trigger: Annotated[str, typer.Option(help="The word that calls the style; it comes first.")] = "",
+    prefix: Annotated[str, typer.Option(help="What stands before the words, such as `a photo of`.")] = "",
+    drop: Annotated[str, typer.Option(help="Tags to leave out, separated by commas.")] = "",
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Least probability of a WD14 tag.")] = 0.35,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest caption of a model, in tokens.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures in one go.")] = 4,
+    write: Annotated[str, typer.Option(help="metadata (metadata.csv) or sidecar (a .txt each).")] = "metadata",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace captions that are there.")] = False,
+) -> None:
+    """Write captions for the pictures that have none. Captions that are there stay."""
+    with reporting_errors(data):
+        from trainer.auto_label_command import (  # noqa: PLC0415 - Pillow and numpy
+            LabelSource,
+            make_style,
+            parse_place,
+            run_auto_label,
+        )
+
+        source = LabelSource(model, wd14, tags, from_filename, threshold, max_new_tokens, batch_size)
+        style, place = make_style(trigger, prefix, drop), parse_place(write)
+        raise typer.Exit(run_auto_label(data, source, style, console, place=place, overwrite=overwrite))
 
 
 @app.command()

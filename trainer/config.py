@@ -10,6 +10,8 @@ from pricing.catalog import BaseModelProfile, UnknownBaseModel, get_base_model, 
 from pricing.estimate.training_config import ConfigInvalid, TrainingConfig, parse_training_config
 from trainer.errors import BadInput
 
+PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})
+
 
 @dataclass(frozen=True)
 class BaseModelSource:
@@ -22,6 +24,10 @@ class BaseModelSource:
     @property
     def is_gguf(self) -> bool:
         return self.weights.suffix == ".gguf"
+
+    @property
+    def is_stable_diffusion(self) -> bool:
+        return self.weights.suffix == ".safetensors" or (self.weights / "model_index.json").is_file()
 
 
 def read_config(path: Path) -> TrainingConfig:
@@ -67,12 +73,21 @@ def _resolve_local_model(name: str) -> BaseModelSource:
     path = Path(name).expanduser()
     if path.is_file() and path.suffix == ".gguf":
         return BaseModelSource(path.stem, path)
-    if (path / "config.json").is_file():
+    if path.suffix.lower() in PICKLES:
+        raise BadInput(
+            "base_model",
+            f"{path} is a pickle, which can run any code when it is opened, and is never loaded; take the "
+            ".safetensors file of the same model",
+        )
+    if path.is_file() and path.suffix == ".safetensors":
+        return BaseModelSource(path.stem, path)
+    if (path / "config.json").is_file() or (path / "model_index.json").is_file():
         return BaseModelSource(path.resolve().name, path)
     known = ", ".join(load_base_models())
     raise BadInput(
         "base_model",
-        f"{name!r} is neither in the catalogue ({known}), nor a folder with config.json, nor a .gguf file",
+        f"{name!r} is neither in the catalogue ({known}), nor a folder with config.json or model_index.json, "
+        "nor a .gguf or .safetensors file",
     )
 
 

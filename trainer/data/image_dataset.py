@@ -1,0 +1,129 @@
+"""Reading an image data set: every picture with its caption and repeats; what cannot be used is listed before anything
+is loaded.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pricing.estimate.text_rows import RowFinding
+from pricing.estimate.training_config import TrainingConfig
+from trainer.data.captions import choose_caption, read_kohya_folder
+from trainer.data.images import ImageUnusable, read_size
+from trainer.data.quality_samples import PictureListing, PictureSample, list_pictures
+from trainer.errors import BadInput
+
+SHOWN_PROBLEMS = 10
+NO_CAPTION = (
+    "has no caption; name it in metadata.csv, write it into a .txt beside the picture, run `trainer auto-label`, "
+    "or set default_caption"
+)
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """One picture of the data set: `size` is width and height in pixels; `repeats` is how often an epoch has it."""
+
+    path: Path
+    name: str
+    caption: str
+    size: tuple[int, int]
+    repeats: int = 1
+    is_regularisation: bool = False
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """The pictures that can be used, and why the others cannot."""
+
+    rows: list[ImageRow] = field(default_factory=list)
+    findings: list[RowFinding] = field(default_factory=list)
+
+
+def read_image_dataset(config: TrainingConfig) -> ImageDataset:
+    """Every picture of `train_data_dir`, and of `reg_data_dir`, with its caption.
+
+    Raises: BadInput, if a picture cannot be used and the configuration does not say to leave such out, or if none is
+    left.
+    """
+    if config.train_data_dir is None:
+        raise BadInput("train_data_dir", "this key is required: the folder with your pictures")
+    dataset = ImageDataset()
+    folder, metadata = Path(config.train_data_dir), Path(config.metadata_path) if config.metadata_path else None
+    _read_folder("train_data_dir", folder, metadata, dataset, config.default_caption)
+    if not dataset.rows and not dataset.findings:
+        raise BadInput("train_data_dir", f"{folder} has no picture (.png, .jpg, .webp, …); give the folder with yours")
+    if config.reg_data_dir is not None:
+        _read_folder("reg_data_dir", Path(config.reg_data_dir), None, dataset, config.default_caption)
+    refuse_bad_rows(dataset.findings, skip=config.skip_bad_rows)
+    if not any(not row.is_regularisation for row in dataset.rows):
+        raise BadInput("train_data_dir", _list("no picture is left to train on", dataset.findings))
+    return dataset
+
+
+def refuse_bad_rows(findings: Sequence[RowFinding], *, skip: bool) -> None:
+    """Raises: BadInput with every file and its cure, unless the user said to leave bad ones out."""
+    if findings and not skip:
+        cure = "cure them, or set skip_bad_rows: true to train without them"
+        raise BadInput("train_data_dir", _list(f"{len(findings)} cannot be used; {cure}", findings))
+
+
+def _list(heading: str, findings: Sequence[RowFinding]) -> str:
+    lines = [f"\n  {_describe(finding)}" for finding in findings[:SHOWN_PROBLEMS]]
+    more = len(findings) - SHOWN_PROBLEMS
+    return heading + "".join(lines) + (f"\n  … and {more} more (`trainer check` lists all)" if more > 0 else "")
+
+
+def _describe(finding: RowFinding) -> str:
+    place = f"{finding.file} line {finding.line}" if finding.line > 1 else finding.file
+    return f"{place} {finding.message}"
+
+
+def _read_folder(
+    key: str, folder: Path, metadata: Path | None, dataset: ImageDataset, default_caption: str | None
+) -> None:
+    if not folder.is_dir():
+        raise BadInput(key, f"{folder} is not a folder; give the folder with your pictures")
+    if metadata is not None and not metadata.is_file():
+        raise BadInput("metadata_path", f"{metadata} is not there; give the path of the metadata file, or leave it out")
+    is_regularisation = key == "reg_data_dir"
+    listing = list_pictures(folder, metadata)
+    dataset.findings.extend(_take_over_findings(listing))
+    for sample in listing.samples:
+        row = _read_row(sample, default_caption, is_regularisation=is_regularisation)
+        if isinstance(row, ImageRow):
+            dataset.rows.append(row)
+        else:
+            dataset.findings.append(RowFinding(sample.name, 1, row))
+
+
+def _take_over_findings(listing: PictureListing) -> Iterator[RowFinding]:
+    for found in listing.findings:
+        yield RowFinding(found.file, found.line or 1, f"{found.message}; {found.cure}")
+
+
+def _read_row(sample: PictureSample, default_caption: str | None, *, is_regularisation: bool) -> ImageRow | str:
+    """The row, or what is wrong with it. A regularisation picture may go without a caption: its class has no name."""
+    caption = choose_caption(sample, default_caption)
+    if caption is None and is_regularisation:
+        caption = ""
+    if caption is None:
+        return NO_CAPTION
+    try:
+        size = read_size(sample.path)
+    except ImageUnusable as error:
+        return str(error)
+    kohya = read_kohya_folder(sample.name)
+    return ImageRow(sample.path, sample.name, caption, size, kohya.repeats if kohya else 1, is_regularisation)
+
+
+def repeat_rows(rows: Sequence[ImageRow]) -> list[ImageRow]:
+    """The rows of one epoch: each picture as often as its folder says, and as many regularisation pictures as others.
+
+    Source: prior preservation, Ruiz et al. 2022, "DreamBooth", section 3.2; sd-scripts balances the two the same way.
+    """
+    trained = [row for row in rows if not row.is_regularisation for _ in range(row.repeats)]
+    prior = [row for row in rows if row.is_regularisation for _ in range(row.repeats)]
+    if not prior:
+        return trained
+    return trained + [prior[index % len(prior)] for index in range(len(trained))]

@@ -1,0 +1,125 @@
+"""Opening a picture file for training: upright, RGB on white, in sRGB; or a finding with the cure, never a crash."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from trainer.data.quality_thresholds import MAX_PIXELS
+
+SIDEWAYS = frozenset({5, 6, 7, 8})
+ORIENTATION_TAG = 0x0112
+HEIC_SUFFIXES = (".heic", ".heif")
+
+
+class ImageUnusable(Exception):
+    """The file gives no picture to train on; the message says why and what to do."""
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels, upright, from the file's header. Raises: ImageUnusable."""
+    with _opening(path) as opened:
+        is_sideways = opened.getexif().get(ORIENTATION_TAG) in SIDEWAYS
+        return (opened.height, opened.width) if is_sideways else (opened.width, opened.height)
+
+
+def open_image(path: Path) -> Image.Image:
+    """The picture decoded whole: first frame, EXIF orientation applied, alpha on white, colours in sRGB.
+
+    Raises: ImageUnusable.
+    """
+    with _opening(path) as opened:
+        opened.load()
+        profile = opened.info.get("icc_profile")
+        upright = ImageOps.exif_transpose(opened)
+        return _to_srgb(_flatten(upright, has_profile=bool(profile)), profile)
+
+
+@contextmanager
+def _opening(path: Path) -> Iterator[Image.Image]:
+    """Open a file and turn whatever goes wrong with it, also later in the block, into ImageUnusable."""
+    try:
+        _check_content(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of bombs and odd EXIF; the limit below is our own
+            _register_heif(path)
+            with Image.open(path) as opened:
+                _check_pixels(opened)
+                yield opened
+    except ImageUnusable:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageUnusable(f"is too large ({error}); resize it to 2048 pixels or so") from error
+    except UnidentifiedImageError as error:
+        raise ImageUnusable(_describe_unidentified(path)) from error
+    except MemoryError as error:
+        raise ImageUnusable("is too large for the memory; resize it to 2048 pixels or so") from error
+    except Exception as error:  # a decoder raises anything for a damaged file: OSError, SyntaxError, struct.error, …
+        raise ImageUnusable(f"cannot be decoded ({error}); save it anew in a picture program, or delete it") from error
+
+
+def _check_content(path: Path) -> None:
+    if path.stat().st_size == 0:
+        raise ImageUnusable("has no content (0 bytes); copy the file again, or delete it")
+
+
+def _check_pixels(opened: Image.Image) -> None:
+    pixels = opened.width * opened.height
+    if pixels > MAX_PIXELS:
+        size = f"{opened.width}×{opened.height}, {pixels / 1e6:.0f} million pixels"
+        raise ImageUnusable(f"is too large ({size}); resize it to 2048 pixels or so")
+
+
+def _register_heif(path: Path) -> None:
+    """HEIC where the package pillow-heif is there; Pillow alone cannot read it."""
+    if path.suffix.lower() not in HEIC_SUFFIXES:
+        return
+    try:
+        import pillow_heif  # type: ignore[import-not-found]  # noqa: PLC0415 - optional
+    except ImportError:
+        return
+    pillow_heif.register_heif_opener()
+
+
+def _describe_unidentified(path: Path) -> str:
+    if path.suffix.lower() in HEIC_SUFFIXES:
+        return "is HEIC; run `pip install pillow-heif`, or save it as JPEG or PNG"
+    return "is no picture that Pillow knows; save it as JPEG or PNG, or delete it"
+
+
+def _flatten(picture: Image.Image, *, has_profile: bool) -> Image.Image:
+    """RGB (or CMYK with a profile, which says what its inks are) without alpha; palettes and 16 bit written out."""
+    if picture.mode.startswith(("I", "F")):
+        return _narrow(picture)
+    if picture.has_transparency_data:
+        with_alpha = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", with_alpha.size, "white"), with_alpha).convert("RGB")
+    if picture.mode == "CMYK" and has_profile:
+        return picture
+    return picture.convert("RGB")
+
+
+def _narrow(picture: Image.Image) -> Image.Image:
+    """16 bit to 8 by the full range; what goes beyond 16 bit, and floats, by their own range."""
+    values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and values.max() <= 65535):
+        scaled = values / 257
+    else:
+        scaled = (values - values.min()) * (255 / (float(np.ptp(values)) or 1.0))
+    return Image.fromarray(scaled.clip(0, 255).round().astype(np.uint8)).convert("RGB")
+
+
+def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """Through the file's colour profile, where it has one that can be read and fits the picture."""
+    if not profile:
+        return picture
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return picture.convert("RGB")
+    return converted or picture.convert("RGB")

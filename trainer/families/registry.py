@@ -1,0 +1,16 @@
+"""Which family a base model belongs to."""
+
+from typing import Any
+
+from trainer.config import BaseModelSource
+
+
+def get_family_class(source: BaseModelSource) -> Any:
+    """The class that loads this base model; its module, and what that brings, is imported now."""
+    if source.is_stable_diffusion:
+        from trainer.families.stable_diffusion import StableDiffusion  # noqa: PLC0415 - brings diffusers
+
+        return StableDiffusion
+    from trainer.families.causal_lm import CausalLM  # noqa: PLC0415
+
+    return CausalLM
