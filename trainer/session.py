@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pricing.estimate.text_rows import ParsedRows
 from pricing.estimate.training_config import TrainingConfig
@@ -9,12 +10,15 @@ from trainer.adapter_io import Adapter, describe_training, write_adapter
 from trainer.checkpoint import CheckpointFolder
 from trainer.config import BaseModelSource
 from trainer.errors import BadInput
-from trainer.families.causal_lm import CausalLM
+from trainer.families.registry import get_family_class
 from trainer.optimizer_step import telling_out_of_memory
 from trainer.recipe import Observer, TrainingResult, train
 from trainer.step_plan import hold_out_rows
 from trainer.stop import StopFlag
 from trainer.training_state import RunIdentity, seed_generators
+
+if TYPE_CHECKING:
+    from trainer.data.image_dataset import ImageDataset
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,12 @@ class FinishedTraining:
 
 
 def run_training(
-    config: TrainingConfig, source: BaseModelSource, dataset: ParsedRows, *, observer: Observer, stop: StopFlag
+    config: TrainingConfig,
+    source: BaseModelSource,
+    dataset: "ParsedRows | ImageDataset",
+    *,
+    observer: Observer,
+    stop: StopFlag,
 ) -> FinishedTraining:
     """Load, train, and write checkpoints and the adapter under `output_dir`. Raises: TrainerError."""
     output = Path(config.output_dir)
@@ -38,7 +47,7 @@ def run_training(
             f"{output} holds checkpoints of an earlier run; set resume_from: {checkpoints.find_latest()} to go on "
             "from there, name another output_dir, or delete that folder",
         )
-    family = load_family(source)
+    family = load_family(source, config)
     examples = family.encode(dataset.rows, max_length=config.max_length)
     seed_generators(config.seed)
     family.attach_adapter(config, source.profile.default_target_modules if source.profile else None)
@@ -61,7 +70,7 @@ def run_training(
     return FinishedTraining(result, write_adapter(output, adapter))
 
 
-def load_family(source: BaseModelSource) -> CausalLM:
+def load_family(source: BaseModelSource, config: TrainingConfig | None = None) -> Any:
     """Raises: BadInput, OutOfMemory."""
     with telling_out_of_memory(f"loading {source.name}"):
-        return CausalLM.load(source)
+        return get_family_class(source).load(source, config)

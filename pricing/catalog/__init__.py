@@ -8,7 +8,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from pricing.estimate.text_rows import TextFormat
+from pricing.estimate.text_format import TextFormat
 
 CATALOG: Traversable = files("pricing.catalog")
 

@@ -1,25 +1,29 @@
-"""Reading prompt-completion rows and turning them into tokens: one code for the quote and for the training, so that
-the tokens that were quoted are the tokens that are trained and billed.
-"""
+"""Reading text rows from files: JSON lines, JSON, CSV and Parquet, in the forms of `text_records`."""
 
 import csv
+import importlib
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-Encode = Callable[[str], list[int]]
+from pricing.estimate.text_format import Encode, EncodedRow, TextFormat, TextRow, encode_row
+from pricing.estimate.text_records import RowRefused, to_row
 
-TEXT_SUFFIXES = (".jsonl", ".csv")
+__all__ = [
+    "TEXT_SUFFIXES",
+    "Encode",
+    "EncodedRow",
+    "ParsedRows",
+    "RowFinding",
+    "TextFormat",
+    "TextRow",
+    "encode_row",
+    "parse_text_files",
+]
 
-
-@dataclass(frozen=True)
-class TextRow:
-    """One training example: the completion is learnt, the prompt is context."""
-
-    prompt: str
-    completion: str
+TEXT_SUFFIXES = (".jsonl", ".csv", ".json", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -44,30 +48,8 @@ class ParsedRows:
     findings: list[RowFinding] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class TextFormat:
-    """The text that a base model expects around prompt and completion (its chat template, written out)."""
-
-    before_prompt: str = ""
-    after_prompt: str = "\n"
-    after_completion: str = ""
-
-
-@dataclass(frozen=True)
-class EncodedRow:
-    """Token ids of one row; the first `prompt_length` of them carry no loss."""
-
-    token_ids: list[int]
-    prompt_length: int
-
-    @property
-    def is_learnable(self) -> bool:
-        """Whether a token of the completion is left after the cut: a row without one would be billed for nothing."""
-        return self.prompt_length < len(self.token_ids)
-
-
 def parse_text_files(files: Iterable[tuple[str, bytes]]) -> ParsedRows:
-    """Read every .jsonl and .csv among `files` (name, content), in the order of their names; others are passed over."""
+    """Read every text file among `files` (name, content), in the order of their names; others are passed over."""
     parsed = ParsedRows()
     for name, content in sorted(files):
         if not name.lower().endswith(TEXT_SUFFIXES):
@@ -77,18 +59,28 @@ def parse_text_files(files: Iterable[tuple[str, bytes]]) -> ParsedRows:
 
 
 def _parse_file(name: str, content: bytes, parsed: ParsedRows) -> None:
+    suffix = name[name.rindex(".") :].lower()
+    if suffix == ".parquet":
+        for line, record in _read_parquet(content):
+            _take_record(name, line, record, parsed)
+        return
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         parsed.findings.append(RowFinding(name, 1, f"not UTF-8 (byte {error.start}); save the file as UTF-8"))
         return
-    records = _read_jsonl(text) if name.lower().endswith(".jsonl") else _read_csv(text)
-    for line, record in records:
-        row = _to_row(record)
-        if isinstance(row, TextRow):
-            parsed.rows.append(row)
-        else:
-            parsed.findings.append(RowFinding(name, line, row))
+    for line, record in _READERS[suffix](text):
+        _take_record(name, line, record, parsed)
+
+
+def _take_record(name: str, line: int, record: Any, parsed: ParsedRows) -> None:
+    if isinstance(record, _Unreadable):
+        parsed.findings.append(RowFinding(name, line, record.reason))
+        return
+    try:
+        parsed.rows.append(to_row(record))
+    except RowRefused as error:
+        parsed.findings.append(RowFinding(name, line, str(error)))
 
 
 def _read_jsonl(text: str) -> Iterable[tuple[int, Any]]:
@@ -110,33 +102,31 @@ def _read_csv(text: str) -> Iterable[tuple[int, Any]]:
         yield reader.line_num, _Unreadable(f"not CSV: {error}")
 
 
-def _to_row(record: Any) -> TextRow | str:
-    if isinstance(record, _Unreadable):
-        return record.reason
-    if not isinstance(record, Mapping):
-        return "a row is an object with prompt and completion"
-    prompt, completion = record.get("prompt"), record.get("completion")
-    if not isinstance(prompt, str) or not isinstance(completion, str):
-        return "prompt and completion are both needed, as text"
-    if not completion.strip():
-        return "completion is empty: there is nothing to learn"
-    if _has_lone_surrogate(prompt + completion):
-        return "half of a surrogate pair is no character; write the character itself or both halves"
-    return TextRow(prompt.strip(), completion.strip())
+def _read_json(text: str) -> Iterable[tuple[int, Any]]:
+    """One list of rows, as alpaca and sharegpt files come; lines are the numbers of the rows."""
+    try:
+        records = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return [(1, _Unreadable(f"not JSON: {error}"))]
+    if not isinstance(records, list):
+        return [(1, _Unreadable("a .json file holds one list of rows; for a row on each line name it .jsonl"))]
+    return enumerate(records, start=1)
 
 
-def _has_lone_surrogate(text: str) -> bool:
-    """JSON escapes can write what UTF-8, and so every tokenizer, refuses."""
-    return any("\ud800" <= character <= "\udfff" for character in text)
+def _read_parquet(content: bytes) -> Iterable[tuple[int, Any]]:
+    """Parquet needs pyarrow, which is large and therefore no dependency of ours."""
+    try:
+        pyarrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        return [(1, _Unreadable("Parquet is read with pyarrow; run `pip install pyarrow`, or save as .jsonl"))]
+    try:
+        return enumerate(parquet.read_table(io.BytesIO(content)).to_pylist(), start=1)
+    except pyarrow.ArrowException as error:
+        return [(1, _Unreadable(f"not Parquet: {error}"))]
 
 
-def encode_row(row: TextRow, text_format: TextFormat, encode: Encode, *, max_length: int) -> EncodedRow:
-    """Token ids of one row, cut at `max_length` tokens from the end.
-
-    `encode` must not add special tokens of its own. The prompt and the completion are encoded apart and joined, so
-    that the border of the loss falls between tokens.
-    """
-    prompt_ids = encode(text_format.before_prompt + row.prompt + text_format.after_prompt)
-    completion_ids = encode(row.completion + text_format.after_completion)
-    token_ids = (prompt_ids + completion_ids)[:max_length]
-    return EncodedRow(token_ids, prompt_length=min(len(prompt_ids), len(token_ids)))
+_READERS: dict[str, Callable[[str], Iterable[tuple[int, Any]]]] = {
+    ".jsonl": _read_jsonl,
+    ".json": _read_json,
+    ".csv": _read_csv,
+}

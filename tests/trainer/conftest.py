@@ -17,6 +17,7 @@ from trainer.checkpoint import CheckpointFolder
 from trainer.config import BaseModelSource
 from trainer.families.causal_lm import CausalLM
 from trainer.recipe import StepReport, TrainingResult, train
+from trainer.step_plan import hold_out_rows
 from trainer.stop import StopFlag, StopReason
 from trainer.training_state import RunIdentity, seed_generators
 
@@ -153,14 +154,16 @@ def train_tiny(tiny_source: BaseModelSource, tiny_config: TrainingConfig, encode
         family = CausalLM.load(tiny_source)
         seed_generators(config.seed)
         family.attach_adapter(config)
+        trained, held_out = ([rows[row] for row in chosen] for chosen in hold_out_rows(len(rows), config))
         result = train(
             family,
-            rows,
+            trained,
             RunIdentity(config, tiny_source.name, family.fingerprint(rows)),
             checkpoints=CheckpointFolder(Path(config.output_dir) / "checkpoints", resume_from),
             resume_from=resume_from,
             observer=observer,
             stop=observer.stop,
+            held_out=held_out,
         )
         return result, family
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from pricing.estimate.text_rows import encode_row, parse_text_files
+from pricing.estimate.text_rows import TextRow, encode_row, parse_text_files
 from pricing.estimate.training_config import TrainingConfig
 from pricing.estimate.workload import plan_text_workload
 from trainer.adapter_io import read_adapter
 from trainer.config import resolve_base_model
 from trainer.data.text import read_text_dataset
 from trainer.families.gguf_cache import dequantize_once
-from trainer.families.text_tokenizer import derive_text_format, load_text_tokenizer
+from trainer.families.text_tokenizer import derive_text_format, list_messages, load_text_tokenizer
 from trainer.session import run_training
 
 pytestmark = [
@@ -29,6 +29,11 @@ TEXTS = [
     ("为一双跑鞋写一句文案。", "路很长，鞋要轻一点。"),
     ("Write one line about a desk lamp.", "Light enough to read by, warm enough to stay."),
     ("为一床羽绒被写一句文案。", "冬天在外面，你在里面。"),
+]
+CONVERSATIONS = [
+    TextRow("Hi", "Hello."),
+    TextRow("And tea?", "Calm.", history=(("Hi", "Hello."),)),
+    TextRow("And tea?", "Calm.", system="Be brief.", history=(("Hi", "Hello."),)),
 ]
 
 
@@ -83,3 +88,6 @@ def test_the_catalogue_has_the_tokenizer_and_the_template_of_the_gguf_file(monke
     text = " ".join(f"{prompt} <|im_start|>{completion}<|im_end|>\n" for prompt, completion in TEXTS)
     assert ours.encode(text) == theirs(text, add_special_tokens=False)["input_ids"]
     assert ours.text_format == derive_text_format(folder)
+    for row in CONVERSATIONS:
+        text = "".join(piece for piece, _ in ours.text_format.lay_out(row))
+        assert text == theirs.apply_chat_template(list_messages(row), tokenize=False)

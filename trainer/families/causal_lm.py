@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,32 +15,15 @@ from pricing.estimate.training_config import TrainingConfig
 from trainer.config import BaseModelSource
 from trainer.errors import BadInput
 from trainer.families.gguf_cache import dequantize_once
+from trainer.families.number_format import choose_dtype, describe_quantization
+from trainer.families.packed_attention import use_packed_attention
+from trainer.families.peft_adapter import check_targets, describe_adapter, name_targets, put_adapter_on
+from trainer.families.text_batch import TextBatch, pack_rows, pad_rows
 from trainer.families.text_tokenizer import TextTokenizer, load_text_tokenizer
 from trainer.families.transformers_quiet import peft, transformers
 
 FALLBACK_TARGETS = ("q_proj", "v_proj")
-SHOWN_MODULES = 20
 SAMPLE_TOKENS = 48
-
-
-@dataclass(frozen=True)
-class TextBatch:
-    """Tensors [rows, length] of one step. `learnt` marks the positions whose next token carries loss."""
-
-    input_ids: torch.Tensor
-    attention_mask: torch.Tensor
-    learnt: torch.Tensor
-    targets: torch.Tensor  # [loss tokens], in the order of `learnt`
-    tokens: int
-
-    @property
-    def weight(self) -> float:
-        """The loss tokens."""
-        return len(self.targets)
-
-    def to(self, device: torch.device) -> Self:
-        tensors = ("input_ids", "attention_mask", "learnt", "targets")
-        return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
 
 
 class CausalLM:
@@ -50,32 +31,33 @@ class CausalLM:
 
     def __init__(self, model: Any, tokenizer: TextTokenizer, device: torch.device) -> None:
         self.model, self.tokenizer, self.device = model, tokenizer, device
+        self.packs_rows = False
 
     @classmethod
-    def load(cls, source: BaseModelSource) -> Self:
-        """Load base model and tokenizer in fp32, on the GPU if there is one. Raises: BadInput."""
-        folder, model = _load_frozen_model(source)
-        model.name_or_path = source.name  # peft writes it into adapter_config.json
+    def load(cls, source: BaseModelSource, config: TrainingConfig | None = None) -> Self:
+        """Load base model and tokenizer on the GPU if there is one, in the precision asked for, else fp32.
+
+        Raises: BadInput.
+        """
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        folder, model = _load_frozen_model(source, config, device)
+        model.name_or_path = source.name  # peft writes it into adapter_config.json
         return cls(model.to(device), load_text_tokenizer(source, folder), device)
 
     def attach_adapter(self, config: TrainingConfig, default_targets: Sequence[str] | None = None) -> None:
-        """Put fresh LoRA matrices on the target modules. Draws from torch's generator. Raises: BadInput."""
-        targets = list(config.target_modules or default_targets or FALLBACK_TARGETS)
-        _check_targets(self.model, targets)
-        lora = peft.LoraConfig(
-            task_type="CAUSAL_LM",
-            r=config.lora_rank,
-            lora_alpha=config.lora_alpha,
-            lora_dropout=config.lora_dropout,
-            target_modules=targets,
-        )
-        self.model = _put_adapter_on(self.model, lora)
+        """Put fresh adapter matrices on the target modules. Draws from torch's generator. Raises: BadInput."""
+        self.packs_rows = config.packing and use_packed_attention(self.model, longest_row=config.max_length)
+        targets = name_targets(self.model, config.target_modules or default_targets or FALLBACK_TARGETS)
+        self.model = put_adapter_on(self.model, describe_adapter(config, targets, "CAUSAL_LM"))
+
+    def recompute_activations(self) -> None:
+        """Gradient checkpointing: a layer's activations are computed again on the way back instead of being kept."""
+        self.model.base_model.model.gradient_checkpointing_enable({"use_reentrant": False})
 
     def apply_adapter(self, adapter_config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         """Put a finished adapter on the base model, for inference. Raises: BadInput."""
-        _check_targets(self.model, list(adapter_config["target_modules"]))
-        self.model = _put_adapter_on(self.model, peft.LoraConfig.from_peft_type(**adapter_config))
+        check_targets(self.model, list(adapter_config["target_modules"]))
+        self.model = put_adapter_on(self.model, peft.PeftConfig.from_peft_type(**adapter_config))
         self.load_adapter_tensors(tensors)
         self.model.eval()
 
@@ -98,28 +80,19 @@ class CausalLM:
         """SHA-256 of what is trained on, so that a checkpoint is not resumed on other data."""
         digest = hashlib.sha256()
         for row in examples:
-            digest.update(json.dumps([row.prompt_length, row.token_ids]).encode())
+            marks = [row.prompt_length, row.token_ids, *([row.unlearnt] if row.unlearnt else [])]
+            digest.update(json.dumps(marks).encode())
         return digest.hexdigest()
 
     def collate(self, examples: Sequence[EncodedRow]) -> TextBatch:
-        """Pad on the right to the longest row. Only the tokens of completions are targets."""
-        length = max(len(row.token_ids) for row in examples)
-        input_ids = torch.zeros(len(examples), length, dtype=torch.long)
-        attention_mask = torch.zeros_like(input_ids)
-        learnt = torch.zeros_like(input_ids, dtype=torch.bool)
-        for index, row in enumerate(examples):
-            used = len(row.token_ids)
-            input_ids[index, :used] = torch.tensor(row.token_ids)
-            attention_mask[index, :used] = 1
-            learnt[index, max(row.prompt_length - 1, 0) : used - 1] = True
-        targets = input_ids.roll(-1, dims=1)[learnt]
-        batch = TextBatch(input_ids, attention_mask, learnt, targets, tokens=int(attention_mask.sum()))
+        """One batch, packed where the model can do it. Only the tokens of completions are targets."""
+        batch = pack_rows(examples, self.device) if self.packs_rows else pad_rows(examples)
         return batch.to(self.device)
 
     def compute_loss(self, batch: TextBatch) -> torch.Tensor:
         """Mean cross-entropy over the loss tokens of the batch, in nats; zero if it has none."""
         with _only_rows_into(self.model.get_output_embeddings(), batch.learnt):
-            logits = self.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).logits
+            logits = self.model(**batch.model_inputs(), use_cache=False).logits
         total: torch.Tensor = cross_entropy(logits.float(), batch.targets, reduction="sum")
         return total / max(len(batch.targets), 1)
 
@@ -159,31 +132,21 @@ class CausalLM:
         return self.tokenizer.decode(generated[0, len(prompt_ids) :].tolist()).strip()
 
 
-def _load_frozen_model(source: BaseModelSource) -> tuple[Path, Any]:
+def _load_frozen_model(
+    source: BaseModelSource, config: TrainingConfig | None, device: torch.device
+) -> tuple[Path, Any]:
     """The model, and the folder it came from (for a GGUF file the de-quantized one)."""
+    dtype = choose_dtype(config, device)
+    quantization = describe_quantization(config, dtype)
+    placing = {} if quantization is None else {"quantization_config": quantization, "device_map": {"": 0}}
     try:
         folder = dequantize_once(source.weights) if source.is_gguf else source.weights
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True
+            str(folder), dtype=dtype, local_files_only=True, use_safetensors=True, **placing
         )
     except (OSError, ValueError) as error:
         raise BadInput("base_model", f"{source.weights} cannot be loaded as a language model: {error}") from error
     return folder, model.requires_grad_(requires_grad=False)
-
-
-def _put_adapter_on(model: Any, lora: Any) -> Any:
-    with warnings.catch_warnings():  # peft 0.21 asks transformers 5 for a property by its former name
-        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
-        return peft.get_peft_model(model, lora)
-
-
-def _check_targets(model: torch.nn.Module, targets: list[str]) -> None:
-    """Each name must match some linear layer; peft itself is content if one of them does."""
-    linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
-    for target in targets:
-        if not any(name == target or name.endswith(f".{target}") for name in linear):
-            known = sorted({name.rpartition(".")[2] for name in linear})[:SHOWN_MODULES]
-            raise BadInput("target_modules", f"{target!r} matches no linear layer; this model has {', '.join(known)}")
 
 
 @contextmanager

@@ -1,17 +1,20 @@
 """The tokenizer and the text format of a base model: the catalogue's, by which the broker quotes, else the folder's."""
 
 import gzip
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from pricing.catalog import read_tokenizer
-from pricing.estimate.text_rows import TextFormat
+from pricing.estimate.text_format import TextFormat, TextRow
 from trainer.config import BaseModelSource
 from trainer.errors import BadInput
 
-PROMPT_MARK, COMPLETION_MARK = "\u2063prompt\u2063", "\u2063completion\u2063"
+Write = Callable[[TextRow], str]
+PROMPT_MARK, COMPLETION_MARK, SYSTEM_MARK = "\u2063prompt\u2063", "\u2063completion\u2063", "\u2063system\u2063"
+EARLIER_PROMPT_MARK, EARLIER_COMPLETION_MARK = "\u2063earlier prompt\u2063", "\u2063earlier completion\u2063"
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,57 @@ def derive_text_format(folder: Path) -> TextFormat:
     tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     if tokenizer.chat_template is None:
         return TextFormat(after_completion=tokenizer.eos_token or "")
-    turns = [{"role": "user", "content": PROMPT_MARK}, {"role": "assistant", "content": COMPLETION_MARK}]
-    written = tokenizer.apply_chat_template(turns, tokenize=False)
+
+    def write(row: TextRow) -> str:
+        return str(tokenizer.apply_chat_template(list_messages(row), tokenize=False))
+
+    single = _write_out_single_turn(write)
+    return _add_later_turns(_add_system(single, write), write)
+
+
+def list_messages(row: TextRow) -> list[dict[str, str]]:
+    """The row as chat templates take it."""
+    opening = [] if row.system is None else [{"role": "system", "content": row.system}]
+    turns = (*row.history, (row.prompt, row.completion))
+    return opening + [
+        {"role": role, "content": text}
+        for turn in turns
+        for role, text in zip(("user", "assistant"), turn, strict=True)
+    ]
+
+
+def _write_out_single_turn(write: Write) -> TextFormat:
+    written = write(TextRow(PROMPT_MARK, COMPLETION_MARK))
     before_prompt, _, rest = written.partition(PROMPT_MARK)
     after_prompt, _, after_completion = rest.partition(COMPLETION_MARK)
     return TextFormat(before_prompt, after_prompt, after_completion)
+
+
+def _add_system(single: TextFormat, write: Write) -> TextFormat:
+    """Where the template has a place for a system message. One that refuses or drops it leaves the format as it is."""
+    row = TextRow(PROMPT_MARK, COMPLETION_MARK, system=SYSTEM_MARK)
+    written = _try_to_write(row, write)
+    before_system, mark, rest = written.partition(SYSTEM_MARK)
+    after_system, _, _ = rest.partition(PROMPT_MARK)
+    found = replace(single, before_system=before_system, after_system=after_system)
+    return found if mark and _join(row, found) == written else single
+
+
+def _add_later_turns(opening: TextFormat, write: Write) -> TextFormat:
+    """What stands before the second prompt, if the template lays out later turns like the first."""
+    row = TextRow(PROMPT_MARK, COMPLETION_MARK, history=((EARLIER_PROMPT_MARK, EARLIER_COMPLETION_MARK),))
+    written = _try_to_write(row, write)
+    between = written.partition(EARLIER_COMPLETION_MARK)[2].partition(PROMPT_MARK)[0]
+    found = replace(opening, before_next_prompt=between.removeprefix(opening.after_completion))
+    return found if _join(row, found) == written else opening
+
+
+def _join(row: TextRow, text_format: TextFormat) -> str:
+    return "".join(text for text, _ in text_format.lay_out(row))
+
+
+def _try_to_write(row: TextRow, write: Write) -> str:
+    try:
+        return write(row)
+    except Exception:  # noqa: BLE001 - templates raise what they like for roles that they do not take
+        return ""

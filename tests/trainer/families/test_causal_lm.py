@@ -8,6 +8,7 @@ from pricing.estimate.training_config import TrainingConfig
 from trainer.config import BaseModelSource
 from trainer.errors import BadInput
 from trainer.families.causal_lm import CausalLM
+from trainer.families.text_batch import pad_rows
 from trainer.training_state import seed_generators
 
 ROWS = [EncodedRow([5, 6, 7, 8, 9], prompt_length=2), EncodedRow([11, 12, 13], prompt_length=1)]
@@ -39,10 +40,11 @@ def test_collate_pads_on_the_right_and_only_completions_are_learnt(family) -> No
 
 
 def test_the_loss_is_the_one_of_transformers_over_all_loss_tokens(trained) -> None:
-    batch = trained.collate(ROWS)
+    batch = pad_rows(ROWS)
     labels = torch.tensor([[-100, -100, 7, 8, 9], [-100, 12, 13, -100, -100]])
     expected = trained.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=labels).loss
     assert trained.compute_loss(batch).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert trained.compute_loss(trained.collate(ROWS)).item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_padding_changes_neither_loss_nor_gradients(trained) -> None:

@@ -1,0 +1,95 @@
+"""A text row, the text that a base model expects around it, and the tokens of the two: one code for the quote and for
+the training, so that the tokens that were quoted are the tokens that are trained and billed.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+Encode = Callable[[str], list[int]]
+
+
+@dataclass(frozen=True)
+class TextRow:
+    """One training example: completions are learnt, prompts are context.
+
+    `history` holds earlier turns (prompt, answer) of the same conversation, whose answers are learnt as well. A plain
+    row is its completion, with nothing around it.
+    """
+
+    prompt: str
+    completion: str
+    system: str | None = None
+    history: tuple[tuple[str, str], ...] = ()
+    is_plain: bool = False
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """The text that a base model expects around prompt and completion (its chat template, written out).
+
+    `before_prompt` opens a conversation without a system message. Where there is one it stands between `before_system`
+    and `after_system`, which take the place of `before_prompt`; `before_next_prompt` stands before every later prompt.
+    None where the template has no such thing.
+    """
+
+    before_prompt: str = ""
+    after_prompt: str = "\n"
+    after_completion: str = ""
+    before_system: str | None = None
+    after_system: str | None = None
+    before_next_prompt: str | None = None
+
+    def open_conversation(self, system: str | None) -> str:
+        """What stands before the first prompt. Without a place of its own the system message leads the prompt."""
+        if system is None:
+            return self.before_prompt
+        if self.before_system is None or self.after_system is None:
+            return f"{self.before_prompt}{system}\n\n"
+        return f"{self.before_system}{system}{self.after_system}"
+
+    def lay_out(self, row: TextRow) -> Iterator[tuple[str, bool]]:
+        """The pieces of a row in order, each with whether it is learnt: prompts and answers in turn."""
+        if row.is_plain:
+            yield row.completion + self.after_completion, True
+            return
+        opening = self.open_conversation(row.system)
+        next_opening = self.before_prompt if self.before_next_prompt is None else self.before_next_prompt
+        for prompt, completion in (*row.history, (row.prompt, row.completion)):
+            yield opening + prompt + self.after_prompt, False
+            yield completion + self.after_completion, True
+            opening = next_opening
+
+
+@dataclass(frozen=True)
+class EncodedRow:
+    """Token ids of one row; the first `prompt_length` of them carry no loss, nor do the later prompts, `unlearnt`
+    (start, end).
+    """
+
+    token_ids: list[int]
+    prompt_length: int
+    unlearnt: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def is_learnable(self) -> bool:
+        """Whether a token of the completion is left after the cut: a row without one would be billed for nothing."""
+        return self.prompt_length < len(self.token_ids)
+
+
+def encode_row(row: TextRow, text_format: TextFormat, encode: Encode, *, max_length: int) -> EncodedRow:
+    """Token ids of one row, cut at `max_length` tokens from the end.
+
+    `encode` must not add special tokens of its own. Prompts and completions are encoded apart and joined, so that the
+    borders of the loss fall between tokens.
+    """
+    token_ids: list[int] = []
+    prompts: list[tuple[int, int]] = []
+    for text, is_learnt in text_format.lay_out(row):
+        start = len(token_ids)
+        token_ids += encode(text)
+        if not is_learnt:
+            prompts.append((start, len(token_ids)))
+    token_ids = token_ids[:max_length]
+    kept = [(start, min(end, max_length)) for start, end in prompts if start < len(token_ids)]
+    prompt_length = kept[0][1] if kept else 0
+    return EncodedRow(token_ids, prompt_length, tuple(kept[1:]))
