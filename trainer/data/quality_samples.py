@@ -52,15 +52,18 @@ def is_picture(path: Path) -> bool:
 
 
 def list_pictures(folder: Path, metadata_path: Path | None = None) -> PictureListing:
-    """Every picture under `folder`; the caption is the metadata's, else that of the text file beside the picture."""
+    """Every picture under `folder`; the caption is the metadata's, else that of the text file beside the picture.
+
+    A metadata file that is named by `metadata_path` is the list: pictures that it does not name are left out.
+    """
     listing = PictureListing()
     entries: dict[str, _Entry] = {}
     for file in [metadata_path] if metadata_path else [folder / name for name in METADATA_NAMES]:
         if file.is_file():
             _read_metadata(file, folder, entries, listing.findings)
     for path in sorted(folder.rglob("*")):
-        if is_picture(path) and path.is_file():
-            name = path.relative_to(folder).as_posix()
+        name = path.relative_to(folder).as_posix()
+        if is_picture(path) and path.is_file() and (metadata_path is None or name in entries):
             listing.samples.append(_make_sample(path, name, folder, entries.pop(name, None), listing.findings))
     for name, entry in entries.items():
         cure = "correct the name or delete the row"

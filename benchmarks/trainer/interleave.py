@@ -1,0 +1,104 @@
+"""Runs measured processes in turn, one round each, and keeps what they say."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Self
+
+from benchmarks.trainer.turnstile import MARK, Round
+
+# Both sides alike: spinning threads would fight with whatever else runs on the machine (see trainer.cli.main).
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+PATIENCE_SECONDS = 30.0
+
+
+@dataclass
+class Side:
+    """One measured process. `start_seconds`: from its start to the end of its first step."""
+
+    module: str
+    arguments: tuple[str, ...]
+    start_seconds: float = 0.0
+    rounds: list[Round] = field(default_factory=list)
+
+    def start(self) -> Self:
+        self._errors: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed in stop
+        started = time.monotonic()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", self.module, *self.arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env=os.environ | ENVIRONMENT,
+        )
+        self.start_seconds = self._read_round().ended_at - started
+        self._go()
+        return self
+
+    def take_round(self) -> None:
+        self._go()
+        self.rounds.append(self._read_round())
+
+    def warm_up(self) -> None:
+        self._read_round()
+
+    def stop(self) -> None:
+        if self._process.poll() is None:
+            self._say("stop")
+            try:
+                self._process.wait(PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._errors.close()
+
+    def median(self, name: str) -> float:
+        return statistics.median(getattr(done, name) for done in self.rounds)
+
+    @property
+    def peak_bytes(self) -> int:
+        return max(done.peak_bytes for done in self.rounds)
+
+    def _go(self) -> None:
+        self._say("go")
+
+    def _say(self, word: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(word + "\n")
+        self._process.stdin.flush()
+
+    def _read_round(self) -> Round:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith(MARK):
+                return Round(**json.loads(line.removeprefix(MARK)))
+        self._errors.seek(0)
+        raise RuntimeError(f"{self.module} ended early:\n{self._errors.read()[-4000:]}")
+
+
+def interleave(sides: list[Side], rounds: int) -> None:
+    """Start the sides one after the other, then let each take `rounds` rounds in turn. All are ended."""
+    started: list[Side] = []
+    try:
+        for side in sides:
+            started.append(side)
+            side.start()
+            side.warm_up()
+        for _ in range(rounds):
+            for side in sides:
+                side.take_round()
+    finally:
+        for side in started:
+            side.stop()
+
+
+def write_lines(file: Path, lines: list[str]) -> Path:
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file

@@ -1,0 +1,39 @@
+"""Measured process: our own training, as `trainer train` runs it, with the turnstile for an observer."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.trainer.turnstile import Turnstile
+from trainer.config import read_config, resolve_base_model
+from trainer.data.text import read_text_dataset
+from trainer.session import run_training
+from trainer.stop import StopFlag, StopReason
+
+
+class TurnstileObserver:
+    """Stops the run, without a checkpoint, when no more rounds are wanted."""
+
+    def __init__(self, epochs: int) -> None:
+        self.turnstile, self.stop, self._epochs = Turnstile(), StopFlag(), epochs
+
+    def training_started(self, *, total_steps: int, **_: Any) -> None:
+        self.turnstile.steps_per_round = total_steps // self._epochs
+
+    def step_done(self, _report: Any) -> None:
+        if not self.turnstile.step_done():
+            self.stop.request(StopReason.CANCEL)
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: None  # whatever else an observer may be told
+
+
+def main() -> None:
+    config = read_config(Path(sys.argv[1]))
+    observer = TurnstileObserver(config.epochs)
+    source, dataset = resolve_base_model(config.base_model), read_text_dataset(config)
+    run_training(config, source, dataset, observer=observer, stop=observer.stop)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The report on text rows: each with its line, counted in the tokens that training has."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.data.quality import check_dataset, write_kept
+from trainer.data.quality_report import Level, make_histogram
+from trainer.data.quality_text import detect_language, place_rows
+from trainer.data.text import read_text_dataset
+
+
+@pytest.fixture
+def write(tmp_path):
+    folder = tmp_path / "rows"
+    folder.mkdir()
+
+    def write(*rows: object, name: str = "rows.jsonl"):
+        lines = [row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows]
+        (folder / name).write_text("\n".join(lines), encoding="utf-8")
+        return folder
+
+    return write
+
+
+def row(number: int = 0, completion: str = "A kettle that boils in four minutes.") -> dict[str, str]:
+    return {"prompt": f"Write line {number}.", "completion": completion}
+
+
+def found(report, code: str) -> list[tuple[str, int | None]]:
+    return [(finding.file, finding.line) for finding in report.findings if finding.code == code]
+
+
+def test_fifty_good_rows_have_no_finding(write) -> None:
+    report = check_dataset(write(*(row(number) for number in range(50))))
+    assert report.findings == []
+    assert report.figures == {"rows": 50, "languages": {"en": 50}}
+
+
+def test_duplicates_are_found_in_other_case_and_spacing(write) -> None:
+    report = check_dataset(write(row(1), row(2), row(1, "a  KETTLE that boils\tin four minutes.")))
+    assert found(report, "row_duplicate") == [("rows.jsonl", 3)]
+    assert "says the same as rows.jsonl line 1" in next(f.message for f in report.findings if f.line == 3)
+
+
+@pytest.mark.parametrize("bad", ["{", '"text"', '{"prompt": "only"}', '{"prompt": "a", "completion": " "}'])
+def test_a_row_that_cannot_be_used_is_told_with_its_line(write, bad) -> None:
+    report = check_dataset(write(row(1), "", bad, row(2)))
+    assert found(report, "row_unusable") == [("rows.jsonl", 3)]
+    assert report.findings[0].level is Level.ERROR
+
+
+def test_csv_rows_have_their_lines_though_cells_span_several(write) -> None:
+    folder = write('prompt,completion\n"one\nline","two\nlines"\nlast,\n', name="rows.csv")
+    assert found(check_dataset(folder), "row_unusable") == [("rows.csv", 5)]
+
+
+def test_a_file_that_is_not_utf8_or_empty_is_a_finding(write) -> None:
+    folder = write(row(1))
+    (folder / "more.jsonl").write_bytes(b'{"prompt": "caf\xe9", "completion": "x"}')
+    (folder / "none.csv").write_bytes(b"")
+    report = check_dataset(folder)
+    assert found(report, "row_unusable") == [("more.jsonl", 1)]
+    assert found(report, "file_empty") == [("none.csv", None)]
+
+
+def test_lengths_are_the_tokens_of_the_training(write, tiny_config) -> None:
+    folder = write(row(1), {"prompt": "x" * 40, "completion": "y"}, {"prompt": "a", "completion": "b"})
+    config = tiny_config.model_copy(update={"train_data_dir": str(folder)})  # a byte is a token; max_length is 32
+    report = check_dataset(folder, config)
+    assert found(report, "row_cut") == [("rows.jsonl", 1)]
+    assert found(report, "row_too_long") == [("rows.jsonl", 2)]
+    short = len("a") + len("\n") + len("b") + 1  # and the end token
+    assert report.figures["tokens_of_one_epoch"] == 32 + short
+
+
+def test_a_minor_language_is_a_hint(write) -> None:
+    rows = [row(number) for number in range(20)]
+    report = check_dataset(write(*rows, row(20, "四分钟烧开一升水，手柄不烫。" * 3)))
+    assert report.figures["languages"] == {"en": 20, "zh": 1}
+    assert [f.message for f in report.findings if f.code == "language_minor"] == [
+        "has 1 of 21 rows in zh: too few to learn, enough to disturb"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("one kettle, 四", "en"),
+        ("Slowferry 慢渡的水壶烧水很快", "zh"),
+        ("12 345", "other"),
+        ("", "other"),
+        ("чай", "other"),
+    ],
+)
+def test_language_is_that_of_most_words(text, language) -> None:
+    assert detect_language(text) == language
+
+
+def test_kept_rows_can_be_trained_on(write, tiny_config) -> None:
+    folder = write(row(1), "{", row(1), row(2))
+    file = write_kept(check_dataset(folder))
+    config = tiny_config.model_copy(update={"train_data_dir": str(folder), "metadata_path": str(file)})
+    parsed = read_text_dataset(config)
+    assert [one.prompt for one in parsed.rows] == ["Write line 1.", "Write line 2."]
+    assert parsed.findings == []
+
+
+@given(st.lists(st.integers(0, 100_000), min_size=1, max_size=50))
+def test_a_histogram_counts_every_value_in_its_bar(values) -> None:
+    histogram = make_histogram("t", "u", values)
+    assert histogram is not None
+    assert sum(histogram.counts) == len(values)
+    assert len(histogram.edges) == len(histogram.counts) + 1
+    assert len(histogram.counts) <= 13
+    for low, high, count in zip(histogram.edges, histogram.edges[1:], histogram.counts, strict=False):
+        assert count == sum(low <= value < high for value in values)
+
+
+@given(st.binary(max_size=200), st.sampled_from(["a.jsonl", "a.csv"]))
+def test_whatever_bytes_a_file_has_nothing_is_raised(content, name) -> None:
+    rows, findings = place_rows(iter([(name, content)]))
+    assert all(placed.line >= 1 for placed in rows)
+    assert all(finding.cure for finding in findings)
