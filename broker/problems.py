@@ -8,6 +8,8 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from broker import errors
@@ -46,6 +48,8 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(errors.DomainError, _on_domain_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    for lost in (OperationalError, InterfaceError, PoolTimeout):
+        app.add_exception_handler(lost, _on_database_away)
     app.add_exception_handler(Exception, _on_unexpected_error)
 
 
@@ -77,6 +81,15 @@ async def _on_http_exception(_request: Request, error: Exception) -> JSONRespons
     slug = status.phrase.lower().replace(" ", "-")
     response = problem_response(slug, status.phrase, status, str(error.detail))
     response.headers.update(error.headers or {})
+    return response
+
+
+async def _on_database_away(request: Request, error: Exception) -> JSONResponse:
+    """No connection, a lost one, or a deadlock: the same request may work in a moment."""
+    log.warning("the database did not serve %s %s: %s", request.method, request.url.path, error)
+    detail = "The database could not be reached. The request was rolled back; send it again in a moment."
+    response = problem_response("database-away", "Database away", HTTPStatus.SERVICE_UNAVAILABLE, detail)
+    response.headers["Retry-After"] = "1"
     return response
 
 

@@ -3,11 +3,14 @@
 import asyncio
 from typing import Any
 
+import psycopg
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import make_url
 
 from broker.boot import DatabaseUrls
 from broker.edge import TransactionalRoute
+from broker.embedded import EmbeddedServer
 from broker.system import System
 from tests.broker.factories import Api, make_customer
 from tests.broker.rows import owner_connection, read_everything
@@ -130,3 +133,17 @@ def walk_routes(app: Any) -> list[Any]:
         inner = getattr(route, "original_router", None)
         found += walk_routes(inner) if inner is not None else [route]
     return found
+
+
+async def test_a_database_that_is_away_is_a_503_to_try_again(
+    api: Api, server: EmbeddedServer, urls: DatabaseUrls
+) -> None:
+    name = make_url(urls.app).database
+    with psycopg.connect(server.owner_url("postgres"), autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        response = await api.call("GET", "/customers", expect=503)
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
+    assert response.headers["Retry-After"] == "1"
+    assert response.json()["type"] == "/problems/database-away"
+    await api.get("/customers")
