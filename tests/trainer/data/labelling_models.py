@@ -1,0 +1,77 @@
+"""Tiny labelling models for tests: a random BLIP, and a WD14-like ONNX file written out by hand."""
+
+import struct
+from pathlib import Path
+
+import torch
+from transformers import BertTokenizerFast, BlipConfig, BlipForConditionalGeneration, BlipProcessor
+from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]", "a", "red", "blue", "kettle", "table", "on"]
+TAGS = "tag_id,name,category,count\n1,red_kettle,0,9\n2,slow_ferry,4,9\n3,general,9,9\n"
+
+
+def write_tiny_blip(folder: Path) -> Path:
+    """One layer of width 16, thirteen words, random weights."""
+    torch.manual_seed(5)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    special = {"bos_token_id": 5, "eos_token_id": 3, "sep_token_id": 3, "pad_token_id": 0}
+    text = sizes | special | {"vocab_size": len(WORDS), "encoder_hidden_size": 16, "projection_dim": 16}
+    vision = sizes | {"image_size": 32, "patch_size": 16}
+    config = BlipConfig(text_config=text, vision_config=vision, projection_dim=16, image_text_hidden_size=16)
+    BlipForConditionalGeneration(config).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(WORDS), encoding="utf-8")
+    tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), bos_token="[DEC]")
+    BlipProcessor(BlipImageProcessorPil(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
+    return folder
+
+
+def write_tiny_tagger(folder: Path) -> Path:
+    """Three "probabilities": the mean of blue, green and red over the picture, 1 for 255. Takes [1, 8, 8, 3]."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "selected_tags.csv").write_text(TAGS, encoding="utf-8")
+    axes = _tensor("axes", 7, [2], struct.pack("<2q", 1, 2))
+    scale = _tensor("scale", 1, [], struct.pack("<f", 1 / 255))
+    mean = _node(
+        "ReduceMean", ["picture", "axes"], ["mean"], _field(5, _text(1, "keepdims") + _int(3, 0) + _int(20, 2))
+    )
+    multiply = _node("Mul", ["mean", "scale"], ["tags"], b"")
+    graph = _field(1, mean) + _field(1, multiply) + _text(2, "tagger") + _field(5, axes) + _field(5, scale)
+    graph += _field(11, _value("picture", [1, 8, 8, 3])) + _field(12, _value("tags", [1, 3]))
+    model = _int(1, 8) + _field(7, graph) + _field(8, _text(1, "") + _int(2, 18))
+    (folder / "model.onnx").write_bytes(model)
+    return folder / "model.onnx"
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def _int(field: int, value: int) -> bytes:
+    return _varint(field << 3) + _varint(value)
+
+
+def _field(field: int, content: bytes) -> bytes:
+    return _varint(field << 3 | 2) + _varint(len(content)) + content
+
+
+def _text(field: int, text: str) -> bytes:
+    return _field(field, text.encode())
+
+
+def _tensor(name: str, kind: int, shape: list[int], content: bytes) -> bytes:
+    return b"".join(_int(1, size) for size in shape) + _int(2, kind) + _text(8, name) + _field(9, content)
+
+
+def _node(kind: str, inputs: list[str], outputs: list[str], attributes: bytes) -> bytes:
+    names = b"".join(_text(1, name) for name in inputs) + b"".join(_text(2, name) for name in outputs)
+    return names + _text(4, kind) + attributes
+
+
+def _value(name: str, shape: list[int]) -> bytes:
+    dimensions = b"".join(_field(1, _int(1, size)) for size in shape)
+    return _text(1, name) + _field(2, _field(1, _int(1, 1) + _field(2, dimensions)))

@@ -1,0 +1,138 @@
+"""Captions for pictures that have none: which ones, how the words are put together, and where they are written."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.atomic_files import writing_file
+from trainer.data.quality_samples import (
+    CAPTION_KEYS,
+    FILE_KEYS,
+    METADATA_NAMES,
+    PictureSample,
+    find_sidecar,
+    list_pictures,
+)
+from trainer.errors import BadInput
+
+CAMERA_NAME = re.compile(
+    r"^(img|dsc[nf]?|dcim|pxl|mvimg|image|photo|picture|screenshot|untitled|微信图片|截图)(?![^\W\d])", re.IGNORECASE
+)
+COPY_MARK = re.compile(r"\(\d+\)|\bcopy\b|副本", re.IGNORECASE)
+NUMBER = re.compile(r"\b\d+\b")
+UNDERSCORE_FACES = frozenset({"0_0", "(o)_(o)", "+_+", "+_-", "._.", "<o>_<o>", "<|>_<|>", "=_=", ">_<", "3_3", "6_9",
+                              ">_o", "@_@", "^_^", "o_o", "u_u", "x_x", "|_|", "||_||"})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LabelStyle:
+    """What stands around the words of the model: `trigger, prefix words`; tags that are dropped from them."""
+
+    trigger: str = ""
+    prefix: str = ""
+    drop: frozenset[str] = frozenset()
+
+
+def choose_pictures(folder: Path, metadata_path: Path | None, *, overwrite: bool) -> list[PictureSample]:
+    """The pictures to label: those without a caption, or all of them if a caption may be replaced. Raises: BadInput."""
+    if not folder.is_dir():
+        raise BadInput("DATA", f"{folder} is not a folder; give the folder with your pictures")
+    samples = list_pictures(folder, metadata_path).samples
+    if not samples:
+        raise BadInput("DATA", f"{folder} has no picture")
+    return [sample for sample in samples if overwrite or not sample.caption]
+
+
+def compose_caption(words: str, style: LabelStyle) -> str:
+    """`trigger, prefix words`. Commas separate tags: each is tidied, doubled and dropped ones fall out."""
+    tags: dict[str, str] = {}
+    for part in f"{style.prefix} {words}".split(","):
+        tag = clean_tag(part)
+        if tag and tag.casefold() not in {style.trigger.casefold(), *style.drop}:
+            tags.setdefault(tag.casefold(), tag)
+    return ", ".join([style.trigger] * bool(style.trigger) + list(tags.values()))
+
+
+def clean_tag(tag: str) -> str:
+    """Underscores are spaces, but in faces such as ^_^; doubled blanks and a full stop at the end go."""
+    tag = " ".join(tag.split()).rstrip(".。")
+    return tag if tag in UNDERSCORE_FACES else tag.replace("_", " ").strip()
+
+
+def caption_from_name(name: str) -> str:
+    """Words of a file's name: `blue-kettle_03 (2).jpg` is `blue kettle`; "" for what a camera made up."""
+    stem = Path(name).stem
+    words = COPY_MARK.sub(" ", re.sub(r"[_\-.+]+", " ", stem))
+    if CAMERA_NAME.match(words.strip()):
+        return ""
+    return " ".join(NUMBER.sub(" ", words).split())
+
+
+def write_sidecars(captions: Mapping[str, str], folder: Path) -> list[Path]:
+    """One text file beside each picture, or the one that is there; each whole or not at all."""
+    written = []
+    for name, caption in captions.items():
+        picture = folder / name
+        file = find_sidecar(picture) or picture.with_suffix(".txt")
+        with writing_file(file) as aside:
+            aside.write_text(caption + "\n", encoding="utf-8")
+        written.append(file)
+    return written
+
+
+def write_metadata(captions: Mapping[str, str], samples: Sequence[PictureSample], file: Path) -> Path:
+    """Put the captions into a metadata CSV, made if it is not there; other rows and columns stay as they are.
+
+    Every picture of `samples` is in it afterwards, with the caption it had. Raises: BadInput.
+    """
+    header, rows = _read_table(file)
+    file_key = next((key for key in header if key.strip().lower() in FILE_KEYS), None)
+    caption_key = next((key for key in header if key.strip().lower() in CAPTION_KEYS), None)
+    if file_key is None or caption_key is None:
+        raise BadInput(str(file), f"needs a column {FILE_KEYS[0]} and a column {CAPTION_KEYS[0]}")
+    by_name = {_normal(row.get(file_key) or ""): row for row in rows}
+    for sample in samples:
+        if sample.name not in by_name:
+            by_name[sample.name] = {file_key: sample.name, caption_key: sample.caption}
+            rows.append(by_name[sample.name])
+        if sample.name in captions:
+            by_name[sample.name][caption_key] = captions[sample.name]
+    with writing_file(file) as aside:
+        aside.write_text(_write_table(header, rows), encoding="utf-8", newline="")
+    return file
+
+
+def find_metadata_file(folder: Path) -> Path:
+    """The CSV that captions go into. Raises: BadInput, where the folder keeps them in metadata.jsonl."""
+    as_csv, as_jsonl = (folder / name for name in METADATA_NAMES)
+    if as_jsonl.is_file() and not as_csv.is_file():
+        raise BadInput(str(as_jsonl), "captions stand in JSONL here; use --write sidecar, or turn it into metadata.csv")
+    return as_csv
+
+
+def _read_table(file: Path) -> tuple[list[str], list[dict[str, str]]]:
+    if not file.is_file():
+        return [FILE_KEYS[0], CAPTION_KEYS[0]], []
+    try:
+        reader = csv.DictReader(io.StringIO(file.read_bytes().decode("utf-8-sig"), newline=""), restval="")
+        rows = [dict(row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(str(file), f"cannot be read as CSV in UTF-8 ({error}); correct it first") from error
+    if any(None in row for row in rows):
+        raise BadInput(str(file), "has rows with more cells than the heading; put captions with commas into quotes")
+    return list(reader.fieldnames or []), rows
+
+
+def _write_table(header: Iterable[str], rows: Iterable[Mapping[str, str]]) -> str:
+    written = io.StringIO(newline="")
+    writer = csv.DictWriter(written, list(header), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return written.getvalue()
+
+
+def _normal(name: str) -> str:
+    return name.replace("\\", "/").removeprefix("./")
