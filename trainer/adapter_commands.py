@@ -6,6 +6,7 @@ import torch
 
 from trainer.config import resolve_base_model
 from trainer.errors import BadInput
+from trainer.families.model_type import CHATGLM_ORIGINAL, read_model_type
 from trainer.formats.base_merge import merge_into_base
 from trainer.formats.combining import Combined, Weighted, merge_loras, resize_lora
 from trainer.formats.inspecting import describe_report, inspect_lora
@@ -65,16 +66,22 @@ def split_weight(text: str) -> tuple[Path, float]:
 
 
 def find_model_folder(base: str) -> Path:
-    """A local folder with weights, a GGUF file de-quantized. Raises: BadInput."""
-    folder = Path(base).expanduser()
-    if (folder / "model_index.json").is_file():
-        return folder
-    source = resolve_base_model(base)
-    if not source.is_gguf:
-        return source.weights
-    from trainer.families.gguf_cache import dequantize_once  # noqa: PLC0415 - brings transformers
+    """A folder with weights under transformers' or diffusers' names: GGUF de-quantized, ChatGLM converted.
 
-    return dequantize_once(source.weights)
+    Raises: BadInput.
+    """
+    source = resolve_base_model(base)
+    if source.is_gguf:
+        from trainer.families.gguf_cache import dequantize_once  # noqa: PLC0415 - brings transformers
+
+        return dequantize_once(source.weights)
+    if read_model_type(source.weights) == CHATGLM_ORIGINAL:
+        from trainer.families.chatglm import convert_once  # noqa: PLC0415 - brings transformers
+
+        return convert_once(source.weights)
+    if source.weights.is_file():
+        raise BadInput("--base", f"{source.weights} is one file; give the diffusers folder of the model")
+    return source.weights
 
 
 def name_beside(file: Path, suffix: str) -> Path:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from trainer.config import BaseModelSource
+from trainer.families.model_type import is_chatglm
 
 
 def get_family_class(source: BaseModelSource) -> Any:
@@ -11,6 +12,10 @@ def get_family_class(source: BaseModelSource) -> Any:
         from trainer.families.stable_diffusion import StableDiffusion  # noqa: PLC0415 - brings diffusers
 
         return StableDiffusion
+    if is_chatglm(source.weights):
+        from trainer.families.chatglm import ChatGLM  # noqa: PLC0415
+
+        return ChatGLM
     from trainer.families.causal_lm import CausalLM  # noqa: PLC0415
 
     return CausalLM
