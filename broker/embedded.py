@@ -133,8 +133,8 @@ def _forget_dead_processes(folder: Path) -> None:
         try:
             pids = json.loads(handles.read_text())
         except ValueError:  # torn: its writer was killed
-            pids = []
-        alive = [pid for pid in pids if pid == os.getpid() or _has_run_since(pid, written_at)]
+            pids = None
+        alive = [pid for pid in pids or [] if pid == os.getpid() or _has_run_since(pid, written_at)]
         if alive != pids:
             _replace(handles, json.dumps(alive))
 
