@@ -77,7 +77,7 @@ def train(
     Raises: LossNotFinite, OutOfMemory, CheckpointUnusable, BadInput.
     """
     config = identity.config
-    plan = plan_steps(len(examples), config)
+    plan = plan_steps(len(examples), config, groups=family.group(examples))
     trainable = [parameter for parameter in family.model.parameters() if parameter.requires_grad]
     optimizer = create_optimizer(config, trainable)
     scaler = create_scaler(family.model)

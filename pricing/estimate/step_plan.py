@@ -3,7 +3,7 @@ the quote counts the very rows that will be trained.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +15,8 @@ class StepPlan:
     """Every row once in every epoch, in an order drawn from seed and epoch; the last step of an epoch may be short.
 
     `batch_size` is the rows of one optimizer step, accumulation included. Steps count from 0, epochs from 1.
-    `max_steps` cuts the run short.
+    `max_steps` cuts the run short. Rows of one group (`groups` names each row's) share batches of `group_size` as far
+    as they go; what is left over is mixed, so that grouping changes no number of steps.
     """
 
     rows: int
@@ -23,6 +24,8 @@ class StepPlan:
     epochs: int
     seed: int
     max_steps: int | None = None
+    groups: tuple[Hashable, ...] = ()
+    group_size: int = 1
 
     @property
     def steps_per_epoch(self) -> int:
@@ -43,7 +46,10 @@ class StepPlan:
         return (step + 1) % self.steps_per_epoch == 0
 
     def rows_of(self, step: int) -> list[int]:
-        order = shuffle_rows(self.rows, self.seed, self.epoch_of(step))
+        epoch = self.epoch_of(step)
+        order = shuffle_rows(self.rows, self.seed, epoch)
+        if self.groups:
+            order = order_by_group(self.groups, self.group_size, self.seed, epoch)
         start = step % self.steps_per_epoch * self.batch_size
         return order[start : start + self.batch_size]
 
@@ -56,9 +62,12 @@ class StepPlan:
         return tokens
 
 
-def plan_steps(rows: int, config: TrainingConfig) -> StepPlan:
+def plan_steps(rows: int, config: TrainingConfig, *, groups: Sequence[Hashable] = ()) -> StepPlan:
     """The steps over the rows that train (held-out rows not among them)."""
-    return StepPlan(rows, config.rows_per_step, config.epochs, config.seed, config.max_steps)
+    grouped = tuple(groups) if len(set(groups)) > 1 else ()
+    return StepPlan(
+        rows, config.rows_per_step, config.epochs, config.seed, config.max_steps, grouped, config.batch_size
+    )
 
 
 @lru_cache(maxsize=2)  # the epoch in hand; shuffling anew for each step would show on large data
@@ -66,6 +75,23 @@ def shuffle_rows(rows: int, seed: int, epoch: int) -> list[int]:
     order = list(range(rows))
     random.Random(f"{seed}/{epoch}").shuffle(order)  # noqa: S311 - an order, not a secret
     return order
+
+
+@lru_cache(maxsize=2)
+def order_by_group(groups: tuple[Hashable, ...], group_size: int, seed: int, epoch: int) -> list[int]:
+    """The shuffled rows, dealt into batches of one group each; leftovers make mixed batches, the short one last."""
+    waiting: dict[Hashable, list[int]] = {}
+    batches: list[list[int]] = []
+    for row in shuffle_rows(len(groups), seed, epoch):
+        members = waiting.setdefault(groups[row], [])
+        members.append(row)
+        if len(members) == group_size:
+            batches.append(waiting.pop(groups[row]))
+    rest = [row for members in waiting.values() for row in members]
+    cut = len(rest) // group_size * group_size
+    batches += [rest[start : start + group_size] for start in range(0, cut, group_size)]
+    random.Random(f"{seed}/{epoch}/batches").shuffle(batches)  # noqa: S311 - an order, not a secret
+    return [row for batch in (*batches, rest[cut:]) for row in batch]
 
 
 def hold_out_rows(rows: int, config: TrainingConfig) -> tuple[list[int], list[int]]:

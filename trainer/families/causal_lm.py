@@ -84,6 +84,9 @@ class CausalLM:
             digest.update(json.dumps(marks).encode())
         return digest.hexdigest()
 
+    def group(self, examples: Sequence[EncodedRow]) -> tuple[()]:  # noqa: ARG002 - rows of any length go together
+        return ()
+
     def collate(self, examples: Sequence[EncodedRow]) -> TextBatch:
         """One batch, packed where the model can do it. Only the tokens of completions are targets."""
         batch = pack_rows(examples, self.device) if self.packs_rows else pad_rows(examples)

@@ -1,6 +1,6 @@
 """What a model family gives the recipe: the recipe knows steps and state, the family knows models and rows."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -28,6 +28,9 @@ class Family(Protocol[Example_contra]):
 
     @property
     def model(self) -> torch.nn.Module: ...
+
+    def group(self, examples: Sequence[Example_contra]) -> Sequence[Hashable]:
+        """A name for each example, the same for those that go through the model best together; () for all the same."""
 
     def collate(self, examples: Sequence[Example_contra]) -> Any:
         """One Batch of these examples."""

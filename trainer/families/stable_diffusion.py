@@ -147,6 +147,9 @@ class StableDiffusion:
         self.load_adapter_tensors(tensors)
         self.model.eval()
 
+    def group(self, examples: Sequence[ImageExample]) -> list[tuple[int, int]]:
+        return [example.shape for example in examples]
+
     def collate(self, examples: Sequence[ImageExample]) -> ImageBatch:
         """Draw noise, timesteps, mirroring and dropped captions; pictures of one shape make a group.
 
