@@ -10,7 +10,6 @@ import torch
 from trainer.errors import AdapterUnusable
 from trainer.formats.lora_set import (
     LANGUAGE_MODEL,
-    TEXT_ENCODER,
     LoraLayer,
     LoraSet,
     derive_config,
@@ -86,8 +85,6 @@ def _describe(lora: LoraSet) -> dict[str, Any]:
             if layer.component == component
         ]
         config = derive_config(layers) | {"task_type": None}
-        if component == TEXT_ENCODER:  # with or without the inner model, whichever transformers reads it
-            config["target_modules"] = rf"(text_model\.)?({'|'.join(map(re.escape, config['target_modules']))})"
         prefix = f"{component}." if component else ""
         described |= {f"{prefix}{key}": value for key, value in config.items()}
     return described

@@ -38,7 +38,15 @@ class LoraLayer:
 
     @property
     def name(self) -> str:
-        return f"{self.component}.{self.path}" if self.component else self.path
+        """Its name in PEFT layout: a UNet's layers have no model's name before them, so that peft finds them on one."""
+        if self.component in {UNET, LANGUAGE_MODEL}:
+            return self.path
+        return f"{self.component}.{write_text_path(self.component, self.path)}"
+
+    @property
+    def target(self) -> str:
+        """What names it among `target_modules`: the end of its name in its own model."""
+        return self.path.removeprefix("text_model.")
 
 
 @dataclass(frozen=True)
@@ -122,7 +130,7 @@ def derive_config(layers: list[LoraLayer]) -> dict[str, Any]:
         "lora_alpha": _plain_number(alpha),
         "rank_pattern": {layer.name: layer.rank for layer in layers if layer.rank != rank},
         "alpha_pattern": {layer.name: _plain_number(layer.alpha) for layer in layers if layer.alpha != alpha},
-        "target_modules": sorted(layer.name for layer in layers),
+        "target_modules": sorted({layer.target for layer in layers}),
         "use_dora": any(layer.magnitude is not None for layer in layers),
         "use_rslora": False,
         "lora_dropout": 0.0,
