@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from broker import cli_jobs
@@ -96,6 +98,13 @@ def main() -> None:
         app()
     except (MissingMigrationUrl, UnsafeDatabaseRole) as error:
         console.print(f"[red]broker:[/] {error}")
+        raise SystemExit(2) from error
+    except ValidationError as error:
+        if error.title != Settings.__name__:
+            raise
+        for item in error.errors():
+            name = "BROKER_" + "_".join(str(part) for part in item["loc"]).upper() if item["loc"] else "settings"
+            console.print(f"[red]broker:[/] {name}: {escape(item['msg'])}", soft_wrap=True)
         raise SystemExit(2) from error
 
 

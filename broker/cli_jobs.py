@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx2 as httpx
 import typer
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -19,6 +21,7 @@ from pricing.estimate.training_config import PATH_KEYS
 
 app = typer.Typer(no_args_is_help=True, help="Training jobs, over the REST API (BROKER_URL, BROKER_API_KEY).")
 console = Console()
+errors = Console(stderr=True)
 
 Url = Annotated[str, typer.Option("--url", envvar="BROKER_URL", help="The broker's address.")]
 Key = Annotated[str | None, typer.Option("--key", envvar="BROKER_API_KEY", help="API key; default: admin.key.")]
@@ -29,13 +32,19 @@ POLL_SECONDS = 1.0
 
 
 @contextmanager
-def _explain_errors() -> Iterator[None]:
-    """A problem of the API is one line and exit code 1."""
+def _explain_errors(url: str) -> Iterator[None]:
+    """A problem of the API, or a broker that does not answer, is one line and exit code 1."""
     try:
         yield
     except ApiError as error:
-        console.print(f"[red]broker:[/] {error}")
-        raise typer.Exit(1) from error
+        raise _fail(str(error)) from error
+    except httpx.TransportError as error:
+        raise _fail(f"no answer from {url} ({error}); is `broker serve` running there?") from error
+
+
+def _fail(message: str) -> typer.Exit:
+    errors.print(f"[red]broker:[/] {escape(message)}", soft_wrap=True)
+    return typer.Exit(1)
 
 
 def connect(url: str, key: str | None) -> Client:
@@ -55,7 +64,7 @@ def list_jobs(
 ) -> None:
     """The latest jobs."""
     table = Table("job", "status", "queue", "step", "GPU-hours", "tokens", "cost", "why it waits", title="Jobs")
-    with connect(url, key) as client:
+    with _explain_errors(url), connect(url, key) as client:
         for job in client.get("/jobs", limit=100, status=status)["data"]:
             table.add_row(
                 job["id"],
@@ -77,7 +86,7 @@ def describe_progress(progress: dict[str, Any] | None) -> str:
 @app.command("show")
 def show_job(job_id: str, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Everything about one job, with its events."""
-    with _explain_errors(), connect(url, key) as client:
+    with _explain_errors(url), connect(url, key) as client:
         job = client.get(f"/jobs/{job_id}")
         events = client.get(f"/jobs/{job_id}/events")["data"]
     console.print_json(json.dumps(job))
@@ -97,10 +106,9 @@ def submit_job(
     key: Key = None,
 ) -> None:
     """Upload data, show the price on every plan, and submit on a yes."""
-    raw = yaml.safe_load(config.read_text(encoding="utf-8"))
-    settings = {name: value for name, value in raw.items() if name not in PATH_KEYS}
+    settings = read_config(config)
     owner = {"customer_id": customer} if customer else {}
-    with _explain_errors(), connect(url, key) as client:
+    with _explain_errors(url), connect(url, key) as client:
         dataset = client.upload_dataset(data, **owner)
         quote = client.post("/quotes", {"config": settings, "dataset_id": dataset["id"]})
         console.print(quote_table(quote))
@@ -109,6 +117,17 @@ def submit_job(
         order = {"config": settings, "dataset_id": dataset["id"], "quote_id": quote["id"], **owner}
         job = client.post("/jobs", order)
     console.print(f"Submitted [bold]{job['id']}[/] to queue {job['queue']}.")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The trainer's YAML file without its paths, which are of this machine. Raises: typer.BadParameter."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{path} is not YAML: {error}", param_hint="--config") from error
+    if not isinstance(raw, dict):
+        raise typer.BadParameter(f"{path} must hold keys with values", param_hint="--config")
+    return {name: value for name, value in raw.items() if name not in PATH_KEYS}
 
 
 def quote_table(quote: dict[str, Any]) -> Table:
@@ -147,7 +166,7 @@ def resume_job(job_id: str, url: Url = DEFAULT_URL, key: Key = None) -> None:
 
 
 def _control(url: str, key: str | None, job_id: str, action: str) -> None:
-    with _explain_errors(), connect(url, key) as client:
+    with _explain_errors(url), connect(url, key) as client:
         job = client.post(f"/jobs/{job_id}/{action}")
     stopping = f" (asked to stop: {job['stop_requested']})" if job["stop_requested"] else ""
     console.print(f"{job_id} is {job['status']}{stopping}.")
@@ -156,7 +175,7 @@ def _control(url: str, key: str | None, job_id: str, action: str) -> None:
 @app.command("watch")
 def watch_job(job_id: str, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Follow a job until it ends; exit code 1 unless it succeeds."""
-    with _explain_errors(), connect(url, key) as client:
+    with _explain_errors(url), connect(url, key) as client:
         job = follow_job(client, job_id)
     console.print(f"{job_id} {job['status']}: {job['used_gpu_hours']} GPU-hours, cost {job['cost']['amount']} CNY")
     if job["status"] != "succeeded":
