@@ -1,13 +1,15 @@
 """A tiny random LLaMA with a byte tokenizer, a small data set, and the training of the two, in a second or so."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -19,6 +21,7 @@ from trainer.families.causal_lm import CausalLM
 from trainer.recipe import StepReport, TrainingResult, train
 from trainer.step_plan import hold_out_rows
 from trainer.stop import StopFlag, StopReason
+from trainer.tiny_models import make_tiny
 from trainer.training_state import RunIdentity, seed_generators
 
 END = "<|end|>"
@@ -168,3 +171,61 @@ def train_tiny(tiny_source: BaseModelSource, tiny_config: TrainingConfig, encode
         return result, family
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_sd15(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random SD 1.5 as a diffusers folder."""
+    return make_tiny("sd15", tmp_path_factory.mktemp("sd") / "sd15")
+
+
+@pytest.fixture(scope="session")
+def tiny_sd15_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same weights in one file of the original layout."""
+    return make_tiny("sd15", tmp_path_factory.mktemp("sd") / "v1-5-pruned.safetensors")
+
+
+@pytest.fixture(scope="session")
+def tiny_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny("sdxl", tmp_path_factory.mktemp("sd") / "sdxl")
+
+
+@pytest.fixture(scope="session")
+def tiny_sdxl_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny("sdxl", tmp_path_factory.mktemp("sd") / "sdxl.safetensors")
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def picture_cache(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Latents and text embeddings go here, not into the home folder."""
+    monkeypatch.setenv("LORA_TRAINER_CACHE", str(shared_cache))
+    return shared_cache
+
+
+@pytest.fixture
+def picture_dataset(tmp_path: Path) -> Path:
+    """Seven drawn pictures of three shapes, with captions in metadata.csv."""
+    folder = tmp_path / "style_train"
+    draw_pictures(folder, count=7)
+    return folder
+
+
+def draw_pictures(
+    folder: Path, *, count: int, sizes: Sequence[tuple[int, int]] = ((96, 96), (128, 72), (72, 128))
+) -> None:
+    """A disc on noise, each of another colour, place and caption."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = ["file_name,text"]
+    for number in range(count):
+        width, height = sizes[number % len(sizes)]
+        noise = np.random.default_rng(number).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
+        picture = Image.fromarray(noise).resize((width, height))
+        ImageDraw.Draw(picture).ellipse((8, 8, 30 + 5 * number, 60), fill=(30 * number % 256, 90, 200))
+        picture.save(folder / f"{number}.png")
+        rows.append(f'{number}.png,"disc number {number}' + ", on noise" * (number % 3) + '"')
+    (folder / "metadata.csv").write_text("\n".join(rows), encoding="utf-8")
