@@ -1,22 +1,30 @@
 """Writing so that a name on disk stands for a complete file or folder, or for none: write aside, fsync, rename."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
+from trainer.errors import CannotWrite
+
+NOT_TO_BE_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+
 
 @contextmanager
 def writing_file(path: Path) -> Iterator[Path]:
     """Yield a name beside `path` to write to; the file takes its name when the block ends well."""
     aside = path.with_name(f".{path.name}.writing")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        yield aside
-        sync(aside)
-        aside.replace(path)
-        sync(path.parent)
+        with telling_why(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield aside
+            sync(aside)
+            aside.replace(path)
+            sync(path.parent)
     finally:
         aside.unlink(missing_ok=True)
 
@@ -26,19 +34,36 @@ def writing_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder to fill; it takes its name, and the old one's place, when the block ends well."""
     aside, old = path.with_name(f".{path.name}.writing"), path.with_name(f".{path.name}.old")
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
     try:
-        yield aside
-        for file in aside.iterdir():
-            sync(file)
-        sync(aside)
-        if path.exists():
-            path.rename(old)
-        aside.rename(path)
-        sync(path.parent)
+        with telling_why(path):
+            aside.mkdir(parents=True)
+            yield aside
+            for file in aside.iterdir():
+                sync(file)
+            sync(aside)
+            if path.exists():
+                path.rename(old)
+            aside.rename(path)
+            sync(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def telling_why(path: Path) -> Iterator[None]:
+    """A full disk or a folder that is not ours becomes a message; every other fault stays what it is.
+
+    Raises: CannotWrite.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NOT_TO_BE_WRITTEN:
+            raise
+        raise CannotWrite(path, error.strerror or str(error)) from error
+    except SafetensorError as error:  # the library's own name for whatever the system told it
+        raise CannotWrite(path, str(error)) from error
 
 
 def sync(path: Path) -> None:

@@ -1,5 +1,6 @@
 """What can go wrong in a training run, with the exit code of the process and the code that the broker is told."""
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 
@@ -33,24 +34,44 @@ class BadInput(TrainerError):
 
 
 class LossNotFinite(TrainerError):
-    """The loss became NaN or infinite; the weights of this step are not saved."""
+    """The loss became NaN or infinite; the weights of this step are not saved.
+
+    `rows` count from 1 over the usable rows.
+    """
 
     code = "loss_not_finite"
 
-    def __init__(self, step: int, loss: float) -> None:
+    def __init__(self, step: int, loss: float, rows: Sequence[int] = ()) -> None:
+        which = f" (rows {', '.join(map(str, rows))} of the usable ones)" if rows else ""
         super().__init__(
             f"the loss of step {step} is {loss}; lower learning_rate (a tenth is a good try), add warmup_steps, "
-            "and look at the rows of that step. The last checkpoint is kept"
+            f"and look at the rows of that step{which}. The last checkpoint is kept"
         )
 
 
 class OutOfMemory(TrainerError):
-    """The device has not enough memory for this configuration."""
+    """The device has not enough memory for this configuration; `would_fit` are changes that the estimate allows."""
 
     code = "out_of_memory"
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(f"set batch_size to 2 or 1, shorten max_length, or set lora_rank to 4 ({detail})")
+    def __init__(self, detail: str, would_fit: Sequence[str] = ()) -> None:
+        self.detail = detail
+        cure = "set batch_size to 2 or 1, shorten max_length, or set lora_rank to 4"
+        if would_fit:
+            cure = f"by the estimate one of these would fit: {'; or '.join(would_fit)}; auto_fit: true tries the first"
+        super().__init__(f"{cure} ({detail})")
+
+
+class CannotWrite(TrainerError):
+    """A file cannot be written: the disk is full, or the folder is not ours to write to."""
+
+    code = "cannot_write"
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(
+            f"{path} cannot be written ({reason}); free some space there, or choose another output_dir that you may "
+            "write to. What was written before is kept, and nothing half-written bears a final name"
+        )
 
 
 class CheckpointUnusable(TrainerError):

@@ -7,7 +7,7 @@ import torch
 
 from trainer.atomic_files import writing_folder
 from trainer.checkpoint import Checkpoint, CheckpointFolder, read_checkpoint
-from trainer.errors import CheckpointUnusable
+from trainer.errors import CannotWrite, CheckpointUnusable
 
 
 def make_checkpoint(step: int = 7) -> Checkpoint:
@@ -30,7 +30,7 @@ def test_a_save_that_breaks_off_leaves_the_last_good_one(tmp_path, monkeypatch) 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("trainer.checkpoint.save_file", break_off)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(CannotWrite, match=r"No space left.*free some space"):
         folder.save(make_checkpoint(6))
     assert [path.name for path in tmp_path.iterdir()] == [good.name]
     assert folder.find_latest() == good

@@ -52,7 +52,9 @@ class CausalLM:
 
     def recompute_activations(self) -> None:
         """Gradient checkpointing: a layer's activations are computed again on the way back instead of being kept."""
-        self.model.base_model.model.gradient_checkpointing_enable({"use_reentrant": False})
+        base = self.model.base_model.model
+        enable = getattr(base, "activation_checkpointing_enable", None) or base.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
 
     def apply_adapter(self, adapter_config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         """Put a finished adapter on the base model, for inference. Raises: BadInput."""

@@ -27,10 +27,10 @@ def describe_adapter(config: TrainingConfig, targets: list[str], task_type: str 
     )
 
 
-def put_adapter_on(model: Any, adapter: Any) -> Any:
+def put_adapter_on(model: Any, adapter: Any, name: str = "default") -> Any:
     with warnings.catch_warnings():  # peft 0.21 asks transformers 5 for a property by its former name
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
-        return peft.get_peft_model(model, adapter)
+        return peft.get_peft_model(model, adapter, name)
 
 
 def name_targets(model: Any, targets: Sequence[str]) -> list[str]:

@@ -1,0 +1,64 @@
+"""What to change when a run does not fit into memory, by the estimator's numbers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pricing.catalog import BaseModelProfile
+from pricing.estimate.memory import estimate_memory_gib
+from pricing.estimate.training_config import TrainingConfig
+from pricing.estimate.workload import Workload
+
+SMALLER_RANK = 4
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One change of the configuration, and the peak GiB that the run is estimated to need with it."""
+
+    changes: dict[str, Any]
+    gib: float
+
+    def describe(self) -> str:
+        written = ", ".join(f"{key}: {str(value).lower()}" for key, value in self.changes.items())
+        return f"{written} ({self.gib:.1f} GiB)"
+
+
+def list_fits(
+    profile: BaseModelProfile, config: TrainingConfig, workload: Workload, *, available_gib: float, on_gpu: bool
+) -> list[Fit]:
+    """The changes that would fit, the least costly first: those that leave every step as it is, then the others.
+
+    The run that is told of has run out of memory already, so a change must also need a tenth less than its estimate.
+    Raises: UnknownTargetModules.
+    """
+    now = estimate_memory_gib(profile, config, workload)
+    limit = min(available_gib, 0.9 * now)
+    fits = []
+    for changes in _list_changes(config, on_gpu=on_gpu):
+        gib = estimate_memory_gib(profile, config.model_copy(update=changes), workload)
+        if gib <= limit:
+            fits.append(Fit(changes, gib))
+    return fits
+
+
+def _list_changes(config: TrainingConfig, *, on_gpu: bool) -> Iterator[dict[str, Any]]:
+    recomputing: dict[str, Any] = {"gradient_checkpointing": True}
+    if config.gradient_checkpointing is not True:
+        yield recomputing
+    smaller = [_split_batch(config, size) for size in (2, 1) if size < config.batch_size]
+    yield from smaller
+    yield from (recomputing | changes for changes in smaller)
+    if on_gpu and config.precision == "fp32":
+        yield {"precision": "bf16"}
+        yield recomputing | (smaller[-1] if smaller else {}) | {"precision": "bf16"}
+    if config.lora_rank > SMALLER_RANK:
+        yield {"lora_rank": SMALLER_RANK}
+        yield recomputing | (smaller[-1] if smaller else {}) | {"lora_rank": SMALLER_RANK}
+
+
+def _split_batch(config: TrainingConfig, size: int) -> dict[str, Any]:
+    """A smaller batch, with as much more accumulation where that leaves the rows of a step, and so the quote, alone."""
+    if config.rows_per_step % size:
+        return {"batch_size": size}
+    return {"batch_size": size, "gradient_accumulation": config.rows_per_step // size}
