@@ -7,8 +7,9 @@ from rich.console import Console
 from pricing.estimate.text_rows import ParsedRows
 from pricing.estimate.training_config import TrainingConfig
 from trainer.config import BaseModelSource
-from trainer.console import PlainLines, ProgressBar
+from trainer.console import PlainLines, ProgressBar, Silence
 from trainer.errors import ExitCode
+from trainer.processes import Processes, join_processes, leave_processes
 from trainer.recipe import TrainingResult
 from trainer.session import FinishedTraining, run_training
 from trainer.stop import StopFlag, StopReason, stopping_on_signals
@@ -16,20 +17,27 @@ from trainer.stop import StopFlag, StopReason, stopping_on_signals
 if TYPE_CHECKING:
     from trainer.data.image_dataset import ImageDataset
 
+EXIT_CODES = {None: ExitCode.SUCCEEDED, StopReason.PREEMPTED: ExitCode.PREEMPTED}
+
 
 def train_alone(
     config: TrainingConfig, source: BaseModelSource, dataset: "ParsedRows | ImageDataset", console: Console
 ) -> ExitCode:
     """Train, show how it goes, and say where the adapter is or how to go on. Raises: TrainerError."""
-    stop = StopFlag()
-    with stopping_on_signals(stop):
-        finished = _train_and_show(config, source, dataset, console, stop)
+    stop, processes = StopFlag(), join_processes()
+    try:
+        with stopping_on_signals(stop):
+            finished = _train_and_show(config, source, dataset, console, stop, processes)
+    finally:
+        leave_processes(processes)
     result = finished.result
+    if not processes.is_first:
+        return EXIT_CODES.get(result.stopped, ExitCode.STOPPED)
     if finished.adapter is not None:
         console.print(f"{result.tokens} tokens in {result.steps} steps\nadapter: {finished.adapter}")
         return ExitCode.SUCCEEDED
     console.print(describe_stop(result))
-    return ExitCode.PREEMPTED if result.stopped is StopReason.PREEMPTED else ExitCode.STOPPED
+    return EXIT_CODES.get(result.stopped, ExitCode.STOPPED)
 
 
 def describe_stop(result: TrainingResult) -> str:
@@ -44,8 +52,11 @@ def _train_and_show(
     dataset: "ParsedRows | ImageDataset",
     console: Console,
     stop: StopFlag,
+    processes: Processes,
 ) -> FinishedTraining:
+    if not processes.is_first:
+        return run_training(config, source, dataset, observer=Silence(), stop=stop, processes=processes)
     if not console.is_terminal:
-        return run_training(config, source, dataset, observer=PlainLines(), stop=stop)
+        return run_training(config, source, dataset, observer=PlainLines(), stop=stop, processes=processes)
     with ProgressBar(console) as bar:
-        return run_training(config, source, dataset, observer=bar, stop=stop)
+        return run_training(config, source, dataset, observer=bar, stop=stop, processes=processes)

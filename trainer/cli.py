@@ -17,6 +17,7 @@ from trainer.config import describe_config_problems, read_config, resolve_base_m
 from trainer.data.dataset import read_dataset
 from trainer.data.text import SHOWN_FINDINGS
 from trainer.errors import ExitCode, TrainerError
+from trainer.launch import launch_processes
 
 app = typer.Typer(
     help="LoRA training, alone or for the broker.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
@@ -32,10 +33,14 @@ LoraFile = Annotated[Path, typer.Argument(help="A LoRA .safetensors file, or the
 def train(
     config_file: ConfigOption,
     resume_from: Annotated[Path | None, typer.Option(help="A checkpoint folder to go on from.")] = None,
+    num_processes: Annotated[int, typer.Option(min=1, help="Processes that share the work, one for each GPU.")] = 1,
 ) -> None:
     """Train one adapter on this machine, with no broker. Ctrl-C writes a checkpoint first."""
     with reporting_errors(config_file):
         config = read_config(config_file)
+        if num_processes > 1:
+            resume = ["--resume-from", str(resume_from)] if resume_from else []
+            raise typer.Exit(launch_processes(num_processes, ["train", "--config", str(config_file), *resume]))
         if resume_from is not None:
             config = config.model_copy(update={"resume_from": str(resume_from)})
         source = resolve_base_model(config.base_model)

@@ -45,6 +45,20 @@ class PlainLines:
         write_line(f"checkpoint of step {step} in {folder}")
 
 
+class Silence:
+    """Of several processes only the first says anything."""
+
+    def training_started(self, *, step: int, total_steps: int) -> None: ...
+
+    def step_done(self, report: StepReport) -> None: ...
+
+    def validated(self, *, step: int, loss: float, advice: str | None) -> None: ...
+
+    def sampled(self, *, step: int, prompt: str, sample: str) -> None: ...
+
+    def checkpoint_saved(self, folder: Path, step: int) -> None: ...
+
+
 class ProgressBar:
     """A bar with step, loss, steps per second and the time that is left."""
 

@@ -10,6 +10,7 @@ import torch
 
 from trainer.errors import LossNotFinite, OutOfMemory
 from trainer.families.family import Family
+from trainer.processes import ALONE, Processes
 
 MAX_GRADIENT_NORM = 1.0
 
@@ -23,18 +24,25 @@ class Stepper:
     trainable: list[torch.nn.Parameter]
     batch_size: int
     scaler: torch.amp.GradScaler
+    processes: Processes = ALONE
+    seed: int = 0
 
     def take_step(self, examples: Sequence[Any], *, step: int) -> tuple[float, int]:
-        """Returns the loss of the step, in nats, and its tokens. A loss that is not finite changes no weight.
+        """Returns the loss of the step, in nats, and its tokens, in all processes the same.
+
+        A loss that is not finite changes no weight.
 
         Raises: OutOfMemory, LossNotFinite.
         """
         with telling_out_of_memory(f"step {step}"):
-            batches = [self.family.collate(chunk) for chunk in cut_into_batches(examples, self.batch_size)]
+            batch_size = self.processes.choose_batch_size(self.batch_size, len(examples))
+            batches = [self.family.collate(chunk) for chunk in cut_into_batches(examples, batch_size)]
             self.optimizer.zero_grad()
-            loss = self._accumulate(batches)
+            with self.processes.own_randomness(seed=self.seed, step=step):
+                loss = self.processes.add_up(self._accumulate(batches))
             if not math.isfinite(loss):
                 raise LossNotFinite(step, loss)
+            self.processes.add_gradients(self.trainable)
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.trainable, MAX_GRADIENT_NORM)
             self.scaler.step(self.optimizer)
@@ -45,7 +53,7 @@ class Stepper:
         """Each batch's mean loss counts by its weight, so the gradient is that of one large batch."""
         whole = sum(batch.weight for batch in batches)
         losses = []
-        for batch in batches:
+        for batch in self.processes.share(batches):
             loss = self.family.compute_loss(batch)
             if len(batches) > 1:
                 loss = loss * (batch.weight / whole)

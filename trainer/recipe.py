@@ -14,6 +14,7 @@ from trainer.learning_rate import compute_learning_rate
 from trainer.optimizer_step import Stepper, create_scaler
 from trainer.optimizers import create_optimizer, use_final_weights, use_training_weights
 from trainer.peak_memory import read_peak_memory_bytes
+from trainer.processes import ALONE, Processes
 from trainer.step_plan import plan_steps
 from trainer.stop import StopFlag, StopReason
 from trainer.training_state import RunIdentity, TrainingState
@@ -68,12 +69,13 @@ def train(
     observer: Observer,
     stop: StopFlag,
     held_out: Sequence[Any] = (),
+    processes: Processes = ALONE,
 ) -> TrainingResult:
     """Train the adapter until every step is done or somebody asks to stop, in which case a checkpoint is written.
 
     The family's adapter is attached and the generators are seeded already. Resuming from a checkpoint gives exactly
     the losses of a run that was never stopped, on the same machine with the same number of threads. The loss of the
-    `held_out` examples is measured after every epoch.
+    `held_out` examples is measured after every epoch. Of several processes only the first writes anything.
     Raises: LossNotFinite, OutOfMemory, CheckpointUnusable, BadInput.
     """
     config = identity.config
@@ -81,7 +83,7 @@ def train(
     trainable = [parameter for parameter in family.model.parameters() if parameter.requires_grad]
     optimizer = create_optimizer(config, trainable)
     scaler = create_scaler(family.model)
-    stepper = Stepper(family, optimizer, trainable, config.batch_size, scaler)
+    stepper = Stepper(family, optimizer, trainable, config.batch_size, scaler, processes, config.seed)
     state = TrainingState(family, optimizer, identity, scaler)
     if resume_from is not None:
         state.restore(read_checkpoint(resume_from))
@@ -91,7 +93,7 @@ def train(
     family.model.train()
     use_training_weights(optimizer)
     for step in range(saved_step, plan.total_steps):
-        if stop.reason is not None:
+        if processes.agree_on_stop(stop) is not None:
             break
         rows, rate = plan.rows_of(step), compute_learning_rate(config, step, plan.total_steps)
         set_learning_rate(optimizer, rate)
@@ -102,6 +104,8 @@ def train(
         is_last = step + 1 == plan.total_steps
         if held_out and (plan.ends_epoch(step) or is_last):
             validate(state, held_out, observer)
+        if not processes.is_first:
+            continue
         if config.sample_prompts and ((step + 1) % config.save_steps == 0 or is_last):
             draw_samples(state, checkpoints.folder.parent / "samples", observer)
         if (step + 1) % config.save_steps == 0:
@@ -109,7 +113,7 @@ def train(
 
     counters = state.counters
     stopped = stop.reason if counters.step < plan.total_steps else None
-    if stopped not in {None, StopReason.CANCEL} and counters.step > saved_step:
+    if stopped not in {None, StopReason.CANCEL} and counters.step > saved_step and processes.is_first:
         checkpoint = save_checkpoint(state, checkpoints, observer)
     use_final_weights(optimizer)
     return TrainingResult(counters.step, counters.tokens, stopped, checkpoint)

@@ -12,6 +12,7 @@ from trainer.config import BaseModelSource
 from trainer.errors import BadInput
 from trainer.families.registry import get_family_class
 from trainer.optimizer_step import telling_out_of_memory
+from trainer.processes import ALONE, Processes
 from trainer.recipe import Observer, TrainingResult, train
 from trainer.step_plan import hold_out_rows
 from trainer.stop import StopFlag
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FinishedTraining:
-    """`adapter` is the file, or None when the run was stopped on the way."""
+    """`adapter` is the file, or None when the run was stopped on the way or another process writes it."""
 
     result: TrainingResult
     adapter: Path | None
@@ -36,8 +37,12 @@ def run_training(
     *,
     observer: Observer,
     stop: StopFlag,
+    processes: Processes = ALONE,
 ) -> FinishedTraining:
-    """Load, train, and write checkpoints and the adapter under `output_dir`. Raises: TrainerError."""
+    """Load, train, and write checkpoints and the adapter under `output_dir`; of several processes the first writes.
+
+    Raises: TrainerError.
+    """
     output = Path(config.output_dir)
     resume_from = Path(config.resume_from) if config.resume_from else None
     checkpoints = CheckpointFolder(output / "checkpoints", resume_from)
@@ -47,8 +52,9 @@ def run_training(
             f"{output} holds checkpoints of an earlier run; set resume_from: {checkpoints.find_latest()} to go on "
             "from there, name another output_dir, or delete that folder",
         )
-    family = load_family(source, config)
-    examples = family.encode(dataset.rows, max_length=config.max_length)
+    with processes.first_goes_first():
+        family = load_family(source, config)
+        examples = family.encode(dataset.rows, max_length=config.max_length)
     seed_generators(config.seed)
     family.attach_adapter(config, source.profile.default_target_modules if source.profile else None)
     identity = RunIdentity(config, source.name, family.fingerprint(examples))
@@ -62,8 +68,9 @@ def run_training(
         observer=observer,
         stop=stop,
         held_out=held_out,
+        processes=processes,
     )
-    if result.stopped is not None:
+    if result.stopped is not None or not processes.is_first:
         return FinishedTraining(result, None)
     header = describe_training(config, base_model=source.name, steps=result.steps, tokens=result.tokens)
     adapter = Adapter(family.adapter_tensors(), family.adapter_config(), header)
