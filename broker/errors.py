@@ -105,5 +105,9 @@ class ChecksumMismatch(DomainError):
     """The upload's checksum is not that of its bytes."""
 
 
+class PartMismatch(DomainError):
+    """The part does not join on to those before it."""
+
+
 class PeriodStillOpen(DomainError):
     """The billing month has not ended."""

@@ -14,6 +14,7 @@ from trainer.atomic_files import writing_file
 from trainer.errors import BadInput, BrokerAway, BrokerRefused, FencedOff
 
 TIMEOUT = httpx2.Timeout(10.0, read=30.0)
+PART_BYTES = 8 * 1024 * 1024
 HEARTBEAT_TIMEOUT = httpx2.Timeout(10.0)
 TEMPORARY_STATUSES = frozenset({408, 425, 429})
 STALE_FENCE = "stale-fence-token"
@@ -81,13 +82,20 @@ class HeartbeatReply(BaseModel):
     acknowledged_sequence: int
 
 
+class PartsReply(BaseModel):
+    """`received_bytes`: how much of a file the broker has."""
+
+    received_bytes: int
+
+
 class BrokerClient:
     """The requests of one run.
 
     Every method raises: FencedOff (the run is no longer ours), BrokerAway (try again later), BrokerRefused (do not).
     """
 
-    def __init__(self, environment: RunEnvironment) -> None:
+    def __init__(self, environment: RunEnvironment, *, part_bytes: int = PART_BYTES) -> None:
+        self.part_bytes = part_bytes
         self._fence_token = environment.fence_token
         self._run = f"/v1/runs/{environment.run_id}"
         self._http = httpx2.Client(
@@ -150,18 +158,39 @@ class BrokerClient:
         return response
 
     def _put(self, name: str, file: Path) -> None:
+        """A small file in one request, a large one in parts: called again, it goes on from what the broker has."""
         with file.open("rb") as content:
             sha256 = hashlib.file_digest(content, "sha256").hexdigest()
             content.seek(0)
-            headers = {
-                "Content-Type": "application/octet-stream",
-                "X-Fence-Token": str(self._fence_token),
-                "X-Content-SHA256": sha256,
-            }
-            try:
-                response = self._http.put(f"{self._run}/{name}", content=content, headers=headers)
-            except httpx2.RequestError as error:
-                raise BrokerAway(f"PUT {name}: {error}") from error
+            if file.stat().st_size <= self.part_bytes:
+                self._send(name, content.read(), sha256)
+                return
+            received = self._count_received(sha256)
+            content.seek(received)
+            while part := content.read(self.part_bytes):
+                self._send(f"parts/{sha256}", part, sha256, offset=received)
+                received += len(part)
+        self._send(name, b"", sha256, from_parts=True)
+
+    def _count_received(self, sha256: str) -> int:
+        path = f"{self._run}/parts/{sha256}"
+        try:
+            response = self._http.get(path)
+        except httpx2.RequestError as error:
+            raise BrokerAway(f"GET {path}: {error}") from error
+        raise_for_problem(response)
+        return parse_answer(PartsReply, response).received_bytes
+
+    def _send(self, name: str, content: bytes, sha256: str, **query: int | bool) -> None:
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "X-Fence-Token": str(self._fence_token),
+            "X-Content-SHA256": sha256,
+        }
+        try:
+            response = self._http.put(f"{self._run}/{name}", content=content, headers=headers, params=query)
+        except httpx2.RequestError as error:
+            raise BrokerAway(f"PUT {name}: {error}") from error
         raise_for_problem(response)
 
 

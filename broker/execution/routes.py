@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import Header, Path, Request
+from fastapi import Header, Path, Query, Request
 from fastapi.responses import FileResponse
 
 from broker import errors
 from broker.edge import RunWork, feature_router
-from broker.execution import service
+from broker.execution import parts, service
 from broker.execution.schemas import (
     ClaimIn,
     FinishIn,
     FinishOut,
     HeartbeatIn,
     HeartbeatOut,
+    PartsOut,
     RunAssignmentOut,
     StoredOut,
 )
@@ -31,6 +32,15 @@ Checksum = Annotated[
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     ),
 ]
+PartsOf = Annotated[
+    str,
+    Path(
+        pattern=r"^[0-9a-fA-F]{64}$",
+        description="SHA-256 of the whole file, hex.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    ),
+]
+FromParts = Annotated[bool, Query(description="Make it of the parts sent before; no body then.", examples=[False])]
 BINARY = {
     "requestBody": {
         "required": True,
@@ -83,6 +93,28 @@ async def download_checkpoint(work: RunWork, run_id: str) -> FileResponse:
     return FileResponse(work.storage.local_path(key), media_type="application/octet-stream")
 
 
+@router.get("/parts/{sha256}")
+async def count_received(work: RunWork, run_id: str, sha256: PartsOf) -> PartsOut:
+    """How much of a file is here: an upload that was cut off goes on from there."""
+    check_own_run(work, run_id)
+    return PartsOut(received_bytes=await parts.count_received(work, run_id, sha256))
+
+
+@router.put("/parts/{sha256}", openapi_extra=BINARY)
+async def upload_part(
+    work: RunWork,
+    request: Request,
+    run_id: str,
+    sha256: PartsOf,
+    fence_token: FenceHeader,
+    offset: Annotated[int, Query(ge=0, le=10**12, description="First byte of the part.", examples=[8388608])] = 0,
+) -> PartsOut:
+    """One part of a large file, as raw bytes; all of them together have the SHA-256 of the path."""
+    check_own_run(work, run_id)
+    received = await parts.store_part(work, run_id, fence_token, sha256, offset, request.stream())
+    return PartsOut(received_bytes=received)
+
+
 @router.put("/checkpoints/{step}", status_code=201, openapi_extra=BINARY)
 async def upload_checkpoint(
     work: RunWork,
@@ -91,18 +123,28 @@ async def upload_checkpoint(
     step: Annotated[int, Path(ge=0, le=10**12, description="Optimizer step.", examples=[100])],
     fence_token: FenceHeader,
     sha256: Checksum,
+    from_parts: FromParts = False,
 ) -> StoredOut:
-    """One tar of a checkpoint folder, as raw bytes."""
+    """One tar of a checkpoint folder, as raw bytes, or made of the parts that were sent before."""
     check_own_run(work, run_id)
-    checkpoint = await service.store_checkpoint(work, run_id, fence_token, step, request.stream(), sha256)
+    chunks = parts.read_parts(work, run_id, sha256) if from_parts else request.stream()
+    checkpoint = await service.store_checkpoint(work, run_id, fence_token, step, chunks, sha256)
+    await parts.forget_parts(work, run_id, sha256)
     return StoredOut(sha256=checkpoint.sha256, size_bytes=checkpoint.size_bytes)
 
 
 @router.put("/adapter", status_code=201, openapi_extra=BINARY)
 async def upload_adapter(
-    work: RunWork, request: Request, run_id: str, fence_token: FenceHeader, sha256: Checksum
+    work: RunWork,
+    request: Request,
+    run_id: str,
+    fence_token: FenceHeader,
+    sha256: Checksum,
+    from_parts: FromParts = False,
 ) -> StoredOut:
-    """The finished adapter, as raw bytes of one `.safetensors` file."""
+    """The finished adapter, as raw bytes of one `.safetensors` file, or made of the parts that were sent before."""
     check_own_run(work, run_id)
-    size_bytes = await service.store_adapter(work, run_id, fence_token, request.stream(), sha256)
+    chunks = parts.read_parts(work, run_id, sha256) if from_parts else request.stream()
+    size_bytes = await service.store_adapter(work, run_id, fence_token, chunks, sha256)
+    await parts.forget_parts(work, run_id, sha256)
     return StoredOut(sha256=sha256.lower(), size_bytes=size_bytes)

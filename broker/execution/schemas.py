@@ -89,6 +89,10 @@ class FinishOut(BaseModel):
     job_status: str = Field(description="The job's status now.", examples=["succeeded"])
 
 
+class PartsOut(BaseModel):
+    received_bytes: int = Field(description="Bytes that are here; go on from there.", examples=[8388608])
+
+
 class StoredOut(BaseModel):
     sha256: str = Field(description="SHA-256 of what was stored, hex.", examples=["9f86d081…"])
     size_bytes: int = Field(description="Size in bytes.", examples=[1848320])

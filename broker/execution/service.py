@@ -14,7 +14,7 @@ from broker.execution.schemas import (
     RunAssignmentOut,
 )
 from broker.identity import service as identity
-from broker.jobs.model import RunStatus, StopReason
+from broker.jobs.model import RUN_ENDS, RunStatus, StopReason
 from broker.jobs.runs import (
     HeldRun,
     check_current,
@@ -203,4 +203,8 @@ async def checkpoint_of_run(work: Work, run_id: str) -> str:
 
 
 async def _job_of(work: Work, run_id: str) -> str:
-    return (await get_run(work, run_id)).job_id
+    """Raises: NotFound; StaleFenceToken, where the run has ended: its token reads nothing any more."""
+    run = await get_run(work, run_id)
+    if RunStatus(run.status) in RUN_ENDS:
+        raise errors.StaleFenceToken(f"Run {run_id} has ended ({run.status}); stop and report nothing more.")
+    return run.job_id

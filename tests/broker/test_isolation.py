@@ -101,6 +101,8 @@ ANSWERS = {
     "GET /v1/runs/{run_id}/dataset": FORBIDDEN,
     "GET /v1/runs/{run_id}/checkpoint": FORBIDDEN,
     "PUT /v1/runs/{run_id}/checkpoints/{step}": FORBIDDEN,
+    "GET /v1/runs/{run_id}/parts/{sha256}": FORBIDDEN,
+    "PUT /v1/runs/{run_id}/parts/{sha256}": FORBIDDEN,
     "PUT /v1/runs/{run_id}/adapter": FORBIDDEN,
 }
 NAMES_NO_TENANT = {"GET /v1/plan-comparison", "GET /v1/pools", "GET /v1/adapters/{adapter_id}/download"}
@@ -157,7 +159,7 @@ def fill(value: Any, own: Tenant, other: Tenant) -> Any:
         return {key: fill(inner, own, other) for key, inner in value.items()}
     if not isinstance(value, str):
         return value
-    return value.format(**{**vars(other), "pool": "test", "step": "1", "own": own})
+    return value.format(**{**vars(other), "pool": "test", "step": "1", "sha256": "0" * 64, "own": own})
 
 
 def make_options(ask: Ask, own: Tenant, other: Tenant) -> dict[str, Any]:
@@ -247,7 +249,9 @@ async def ask_as_run(app: FastAPI, token: str, name: str, run_id: str) -> Any:
         headers |= {"X-Fence-Token": b"1", "X-Content-SHA256": b"0" * 64}
     options: dict[str, Any] = {"content": b"x"} if method == "PUT" else {"json": RUN_BODIES.get(name)}
     async with Api.connect(app, "replaced") as worker:
-        return await worker.http.request(method, path.format(run_id=run_id, step=1), headers=headers, **options)
+        return await worker.http.request(
+            method, path.format(run_id=run_id, step=1, sha256="0" * 64), headers=headers, **options
+        )
 
 
 @pytest.mark.parametrize("which", ["another tenant's run", "another run of the same tenant"])

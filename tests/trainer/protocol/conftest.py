@@ -30,6 +30,7 @@ class FakeBroker:
         self.heartbeats: list[dict[str, Any]] = []
         self.finishes: list[dict[str, Any]] = []
         self.requests: list[str] = []
+        self.parts: dict[str, bytes] = {}
         self.violations: list[str] = []
         self.away_for: set[str] = set()  # names of requests that get no answer at all
         self.failing_for: set[str] = set()  # names of requests that get 503
@@ -88,6 +89,8 @@ class FakeBroker:
     def answer(self, request: BaseHTTPRequestHandler, kind: str, name: str, body: bytes) -> tuple[int, bytes]:
         if request.headers["Authorization"] != f"Bearer {TOKEN}":
             return 401, b"{}"
+        if kind == "parts" and request.command == "GET":
+            return 200, json.dumps({"received_bytes": len(self.parts.get(name, b""))}).encode()
         if request.command == "GET":
             return 200, self.dataset if name == "dataset" else self.checkpoint[1]
         if request.command == "PUT":
@@ -100,6 +103,14 @@ class FakeBroker:
     def store(self, request: BaseHTTPRequestHandler, name: str, body: bytes) -> tuple[int, bytes]:
         if request.headers["X-Fence-Token"] != str(self.fence):
             return stale()
+        name, _, query = name.partition("?")
+        if name.startswith("parts/"):
+            kept = self.parts.get(name, b"")
+            self.check(query == f"offset={len(kept)}", f"offset of {name}")
+            self.parts[name] = kept + body
+            return 200, b"{}"
+        if query:
+            body = self.parts.pop(f"parts/{request.headers['X-Content-SHA256']}")
         self.check(hashlib.sha256(body).hexdigest() == request.headers["X-Content-SHA256"], f"checksum of {name}")
         self.check(request.headers["Content-Type"] == "application/octet-stream", f"content type of {name}")
         if name == "adapter":
