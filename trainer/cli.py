@@ -186,6 +186,22 @@ def resize(
         console.print(adapter_commands.resize(file, rank, output))
 
 
+@app.command()
+def serve(
+    base: Annotated[str, typer.Option(help="The base model: a name of the catalogue, a folder, a GGUF file.")],
+    adapters: Annotated[Path, typer.Option(help="The folder with the adapters; what appears there later counts too.")],
+    host: Annotated[str, typer.Option(help="Where to listen; there is no login: mind who reaches it.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
+    keep: Annotated[int, typer.Option(min=1, help="Adapters kept in memory.")] = 16,
+) -> None:
+    """Serve one base model with many adapters, in the OpenAI form; `model` in a request names the adapter."""
+    with reporting_errors(adapters):
+        source = resolve_base_model(base)
+        from trainer.serving import command  # noqa: PLC0415 - brings torch
+
+        command.serve(source, adapters, host=host, port=port, kept=keep)
+
+
 @contextmanager
 def reporting_errors(config_file: Path) -> Iterator[None]:
     """An expected error is one message on standard error and its exit code, not a traceback."""

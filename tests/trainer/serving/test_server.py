@@ -1,0 +1,219 @@
+"""`trainer serve` over HTTP, each request with the adapter that it names."""
+
+import http.client
+import json
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from pricing.estimate.training_config import TrainingConfig
+from trainer.adapter_io import Adapter, write_adapter
+from trainer.families.causal_lm import CausalLM
+from trainer.formats.reading import Layout, load_adapter_any, read_lora
+from trainer.formats.writing import write_lora
+from trainer.serving.command import open_server
+
+
+@pytest.fixture(scope="module")
+def adapter_file(tiny_source, tmp_path_factory) -> Path:
+    """An adapter with both matrices random, so that it changes what the tiny model says."""
+    family = CausalLM.load(tiny_source)
+    torch.manual_seed(5)
+    family.attach_adapter(TrainingConfig(base_model="tiny", lora_rank=4))
+    for parameter in family.model.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.5)
+    adapter = Adapter(family.adapter_tensors(), family.adapter_config(), {})
+    return write_adapter(tmp_path_factory.mktemp("adapter"), adapter)
+
+
+@pytest.fixture
+def shelf(adapter_file, tmp_path) -> Path:
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    (folder / "calm.safetensors").write_bytes(adapter_file.read_bytes())
+    return folder
+
+
+@pytest.fixture
+def server(tiny_source, shelf):
+    with open_server(tiny_source, shelf, host="127.0.0.1", port=0, kept=2) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def ask(server):
+    def send(method: str, path: str, body: object = None, **headers: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=30)
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        connection.request(method, path, content, headers)
+        response = connection.getresponse()
+        answer = response.status, response.read()
+        connection.close()
+        return answer
+
+    return send
+
+
+@pytest.fixture
+def complete(ask):
+    def send(model: str, **more: object) -> dict:
+        status, body = ask("POST", "/v1/completions", {"model": model, "prompt": "tea 0?\n", "max_tokens": 6, **more})
+        return {"status": status, **json.loads(body)}
+
+    return send
+
+
+def expected(tiny_source, file: Path | None) -> str:
+    """What the family's own greedy completion says, 6 tokens long."""
+    family = CausalLM.load(tiny_source)
+    if file is not None:
+        adapter = load_adapter_any(file)
+        family.apply_adapter(adapter.config, adapter.tensors)
+    return family.complete("tea 0?", max_new_tokens=6)
+
+
+def text_of(answer: dict) -> str:
+    return answer["choices"][0]["text"].strip()
+
+
+def test_each_request_is_answered_by_the_adapter_it_names(complete, server, shelf, tiny_source) -> None:
+    with_adapter, without = expected(tiny_source, shelf / "calm.safetensors"), expected(tiny_source, None)
+    assert with_adapter != without
+    base = server.model.model
+    said = [text_of(complete(name)) for name in ("calm", "tiny-llama", "calm", "tiny-llama")]
+    assert said == [with_adapter, without, with_adapter, without]
+    assert server.model.model is base
+
+
+def test_models_are_listed_and_new_files_appear_without_a_restart(ask, complete, shelf) -> None:
+    def names() -> list[str]:
+        return [model["id"] for model in json.loads(ask("GET", "/v1/models")[1])["data"]]
+
+    assert names() == ["tiny-llama", "calm"]
+    lora, _ = read_lora(shelf / "calm.safetensors")
+    (shelf / "customer").mkdir()
+    write_lora(shelf / "customer" / "calm_v2.safetensors", lora, Layout.KOHYA)
+    assert names() == ["tiny-llama", "calm", "customer/calm_v2"]
+    assert text_of(complete("customer/calm_v2")) == text_of(complete("calm"))
+
+
+def test_a_file_that_changes_is_read_again_and_one_that_goes_is_gone(complete, shelf) -> None:
+    before = text_of(complete("calm"))
+    lora, _ = read_lora(shelf / "calm.safetensors")
+    for layer in lora.layers:
+        layer.up.zero_()
+    write_lora(shelf / "calm.safetensors", lora, Layout.PEFT)
+    assert text_of(complete("calm")) == text_of(complete("tiny-llama")) != before
+    (shelf / "calm.safetensors").unlink()
+    gone = complete("calm")
+    assert gone["status"] == 404
+    assert gone["error"]["code"] == "model_not_found"
+
+
+def test_more_adapters_than_are_kept_take_turns(complete, shelf) -> None:
+    lora, _ = read_lora(shelf / "calm.safetensors")
+    for number in range(4):
+        write_lora(shelf / f"calm{number}.safetensors", lora, Layout.DIFFUSERS)
+    answers = {text_of(complete(f"calm{number}")) for _ in range(2) for number in range(4)}
+    assert answers == {text_of(complete("calm"))}
+
+
+def test_a_chat_is_laid_out_as_in_training(ask, complete) -> None:
+    status, body = ask("POST", "/v1/chat/completions", {"model": "calm", "max_tokens": 6, "messages": [user("tea 0?")]})
+    answer = json.loads(body)
+    assert status == 200
+    assert answer["object"] == "chat.completion"
+    assert answer["choices"][0]["message"]["role"] == "assistant"
+    assert answer["choices"][0]["message"]["content"].strip() == text_of(complete("calm"))
+    usage = answer["usage"]
+    assert usage["prompt_tokens"] == len("tea 0?\n")
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+
+
+def user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def test_a_stream_brings_the_same_text_in_pieces(ask, complete) -> None:
+    whole = complete("calm")["choices"][0]["text"]
+    body = {"model": "calm", "prompt": "tea 0?\n", "max_tokens": 6, "stream": True}
+    _, events = ask("POST", "/v1/completions", body)
+    lines = [line.removeprefix("data: ") for line in events.decode().split("\n\n") if line]
+    assert lines[-1] == "[DONE]"
+    choices = [json.loads(line)["choices"][0] for line in lines[:-1]]
+    assert "".join(choice["text"] for choice in choices) == whole
+    assert [choice["finish_reason"] for choice in choices if choice["finish_reason"]] in (["stop"], ["length"])
+
+
+def test_an_answer_ends_before_its_stop_text(complete) -> None:
+    whole = complete("calm")["choices"][0]["text"]
+    stopped = complete("calm", stop=[whole[2:4]])["choices"][0]
+    assert (stopped["text"], stopped["finish_reason"]) == (whole[: whole.index(whole[2:4])], "stop")
+
+
+def test_drawn_answers_are_the_same_for_the_same_seed(complete) -> None:
+    first, second = (text_of(complete("tiny-llama", temperature=1.5, seed=7)) for _ in range(2))
+    others = {text_of(complete("tiny-llama", temperature=1.5, seed=seed)) for seed in range(5)}
+    assert first == second
+    assert len(others) > 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "message"),
+    [
+        ("/v1/completions", b"{", 400, "Invalid JSON"),
+        ("/v1/completions", {"model": "calm"}, 400, "prompt: Field required"),
+        ("/v1/completions", {"prompt": "x" * 200}, 400, "do not fit"),
+        ("/v1/completions", {"prompt": "x", "n": 3}, 400, "n: "),
+        ("/v1/completions", {"prompt": "x", "model": "../../etc/passwd"}, 404, "does not exist"),
+        ("/v1/chat/completions", {"messages": []}, 400, "messages"),
+        ("/v1/chat/completions", {"messages": [{"role": "assistant", "content": "a"}]}, 400, "take turns"),
+        ("/v1/images/generations", {"prompt": "ink"}, 400, "holds a language model"),
+        ("/v1/embeddings", {"input": "x"}, 404, "there is no /v1/embeddings"),
+    ],
+)
+def test_a_request_that_cannot_be_answered_is_told_why(ask, path, body, status, message) -> None:
+    found, answer = ask("POST", path, body)
+    assert found == status
+    assert message in json.loads(answer)["error"]["message"]
+
+
+def test_an_adapter_of_another_model_is_refused_and_the_others_go_on(complete, shelf) -> None:
+    lora, _ = read_lora(shelf / "calm.safetensors")
+    for layer in lora.layers:
+        object.__setattr__(layer, "down", torch.ones(4, 7))
+    write_lora(shelf / "strange.safetensors", lora, Layout.KOHYA)
+    (shelf / "torn.safetensors").write_bytes(b"half a file")
+    before = text_of(complete("calm"))
+    for name in ("strange", "torn"):
+        refused = complete(name)
+        assert refused["status"] == 400
+        assert refused["error"]["code"] == "adapter_unusable"
+    assert text_of(complete("calm")) == before
+
+
+def test_a_body_without_end_or_too_large_is_not_read(ask) -> None:
+    assert ask("POST", "/v1/completions", b"{}", **{"Content-Length": str(1 << 30)})[0] == 413
+
+
+def test_requests_at_once_each_get_their_own_adapter(complete) -> None:
+    expected_texts = {name: text_of(complete(name)) for name in ("calm", "tiny-llama")}
+    found: list[tuple[str, str]] = []
+
+    def work(name: str) -> None:
+        found.extend((name, text_of(complete(name))) for _ in range(5))
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("calm", "tiny-llama", "calm")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 15
+    assert all(expected_texts[name] == text for name, text in found)

@@ -1,0 +1,43 @@
+"""What `trainer serve` does."""
+
+from pathlib import Path
+from typing import Any
+
+from trainer.config import BaseModelSource
+from trainer.errors import BadInput
+from trainer.log import write_line
+from trainer.serving.host import ModelHost
+from trainer.serving.server import AdapterServer
+from trainer.serving.shelf import AdapterShelf
+from trainer.serving.text import TextServer
+from trainer.session import load_family
+
+
+def open_server(source: BaseModelSource, adapters: Path, *, host: str, port: int, kept: int) -> AdapterServer:
+    """Load the base model and the newest adapters, and listen. Raises: BadInput."""
+    if not adapters.is_dir():
+        raise BadInput("--adapters", f"{adapters} is not a folder; make it, adapters may come later")
+    family = load_family(source)
+    if source.is_stable_diffusion:
+        from trainer.serving.images import ImageServer  # noqa: PLC0415 - brings diffusers, which text does without
+
+        model: Any = ImageServer(family, source.name)
+    else:
+        model = TextServer(family)
+    models = ModelHost(source.name, model, AdapterShelf(adapters), kept=kept)
+    models.preload()
+    try:
+        return AdapterServer((host, port), models, model)
+    except OSError as error:
+        raise BadInput("--port", f"{host}:{port} cannot be listened on ({error.strerror}); take another") from error
+
+
+def serve(source: BaseModelSource, adapters: Path, *, host: str, port: int, kept: int) -> None:
+    """Answer until interrupted. Raises: BadInput."""
+    with open_server(source, adapters, host=host, port=port, kept=kept) as server:
+        names = ", ".join(name for name, _ in server.host.list_names())
+        write_line(f"http://{host}:{server.server_address[1]}/v1 serves {names}")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            write_line("stopped")

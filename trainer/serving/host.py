@@ -1,0 +1,117 @@
+"""One base model, the adapters that were asked for lately, and the one that is in use."""
+
+import itertools
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from trainer.errors import AdapterUnusable
+from trainer.formats.adapter import Adapter
+from trainer.formats.reading import load_adapter_any
+from trainer.log import write_line
+from trainer.serving.shelf import AdapterShelf, ShelvedFile
+
+KEPT = 16
+
+
+class UnknownModel(LookupError):
+    """No adapter of this name is in the folder."""
+
+
+class Swappable(Protocol):
+    """What a family's server can do with adapters."""
+
+    def can_take(self, adapter: Adapter) -> bool: ...
+
+    def add(self, slot: str, adapter: Adapter) -> None: ...
+
+    def use(self, slot: str | None) -> None: ...
+
+    def remove(self, slot: str) -> None: ...
+
+    def clear(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    slot: str
+    file: ShelvedFile
+
+
+class ModelHost:
+    """Hands the model to one request at a time, with the adapter that it names."""
+
+    def __init__(self, base_name: str, swap: Swappable, shelf: AdapterShelf, *, kept: int = KEPT) -> None:
+        self.base_name, self.shelf = base_name, shelf
+        self._swap, self._kept = swap, kept
+        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()  # the least lately used first
+        self._current: str | None = None
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self.last_switch_seconds = 0.0
+
+    def list_names(self) -> list[tuple[str, int]]:
+        """The base model first, then the adapters, each with the Unix time of its last change."""
+        return [(self.base_name, 0), *((file.name, file.changed_at) for file in self.shelf.list().values())]
+
+    def preload(self) -> None:
+        """Load the newest adapters, so that their first request only switches. One that does not fit is told of."""
+        newest = sorted(self.shelf.list().values(), key=lambda file: file.stamp[1])[-self._kept :]
+        for file in newest:
+            try:
+                self._load(file)
+            except AdapterUnusable as error:
+                write_line(f"adapter {file.name} is passed over: {error}")
+        self._swap.use(None)
+        self._current = None
+
+    @contextmanager
+    def using(self, name: str | None) -> Iterator[None]:
+        """The model with this adapter (None or the base's name: without), until the block ends.
+
+        Raises: UnknownModel, AdapterUnusable.
+        """
+        with self._lock:
+            started = time.perf_counter()
+            slot = None if name is None or name == self.base_name else self._find_slot(name)
+            if slot is None or slot != self._current:
+                self._swap.use(slot)
+                self._current = slot
+            self.last_switch_seconds = time.perf_counter() - started
+            yield
+
+    def _find_slot(self, name: str) -> str:
+        file = self.shelf.find(name)
+        if file is None:
+            raise UnknownModel(name)
+        loaded = self._loaded.get(name)
+        if loaded is not None and loaded.file.stamp == file.stamp:
+            self._loaded.move_to_end(name)
+            return loaded.slot
+        return self._load(file)
+
+    def _load(self, file: ShelvedFile) -> str:
+        adapter = load_adapter_any(file.path)
+        if not self._swap.can_take(adapter):
+            self._swap.clear()
+            self._loaded.clear()
+            self._current = None
+        slot = f"slot{next(self._numbers)}"
+        self._swap.add(slot, adapter)
+        self._forget(file.name)
+        self._loaded[file.name] = _Loaded(slot, file)
+        while len(self._loaded) > self._kept:
+            self._forget(next(iter(self._loaded)))
+        return slot
+
+    def _forget(self, name: str) -> None:
+        loaded = self._loaded.pop(name, None)
+        if loaded is None:
+            return
+        self._swap.remove(loaded.slot)
+        if self._current == loaded.slot:
+            self._current = None

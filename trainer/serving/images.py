@@ -1,0 +1,81 @@
+"""Pictures of a Stable Diffusion model, with adapters on its parts."""
+
+import tempfile
+from pathlib import Path
+
+from pricing.estimate.training_config import TrainingConfig
+from trainer.errors import AdapterUnusable, BadInput
+from trainer.families.stable_diffusion import StableDiffusion
+from trainer.formats.adapter import Adapter
+from trainer.formats.lora_set import LANGUAGE_MODEL, LoraLayer, LoraSet, derive_config
+from trainer.formats.peft_layout import read_peft, write_peft
+from trainer.serving.hot_swap import HotSwap
+
+IDLE = "default"  # the adapter that the family puts on each part: its second matrix is zero
+
+
+class ImageServer:
+    """A Stable Diffusion model, each part with its adapters."""
+
+    def __init__(self, family: StableDiffusion, base_name: str) -> None:
+        self.family = family
+        family.attach_adapter(TrainingConfig(base_model=base_name, lora_rank=1, train_text_encoder=True))
+        family.model.eval()
+        self._parts = {name: HotSwap(part) for name, part in family.adapters.parts.items()}
+        self._slots: dict[str, set[str]] = {}
+
+    def can_take(self, adapter: Adapter) -> bool:  # noqa: ARG002 - what cannot be taken is refused by add
+        return True
+
+    def add(self, slot: str, adapter: Adapter) -> None:
+        """Raises: AdapterUnusable."""
+        by_part = split_by_part(read_peft(adapter.tensors, {}, adapter.config))
+        strange = sorted(by_part.keys() - self._parts.keys())
+        if strange:
+            missing = strange[0] or "language model"
+            raise AdapterUnusable(f"the adapter is of another base model: this one has no {missing}")
+        self._slots[slot] = set()
+        for part, own in by_part.items():
+            try:
+                self._parts[part].add(slot, own)
+            except AdapterUnusable:
+                self.remove(slot)
+                raise
+            self._slots[slot].add(part)
+
+    def use(self, slot: str | None) -> None:
+        with_adapter = self._slots.get(slot or "", set())
+        for name, part in self._parts.items():
+            part.use(slot if name in with_adapter and slot else IDLE)
+
+    def remove(self, slot: str) -> None:
+        for part in self._slots.pop(slot, set()):
+            self._parts[part].remove(slot)
+
+    def clear(self) -> None:
+        for slot in list(self._slots):
+            self.remove(slot)
+
+    def draw(self, prompt: str, *, seed: int, size: str | None) -> bytes:
+        """One picture as PNG. Raises: BadInput."""
+        if size is not None:
+            width, _, height = size.partition("x")
+            if width != height:
+                raise BadInput("size", f"{size} is not square; say {width}x{width}")
+            self.family.config = self.family.config.model_copy(update={"resolution": int(width)})
+        with tempfile.TemporaryDirectory() as folder:
+            return Path(self.family.sample(prompt, seed=seed, place=Path(folder) / "picture")).read_bytes()
+
+
+def split_by_part(lora: LoraSet) -> dict[str, Adapter]:
+    """An adapter of a pipeline as one for each of its parts, named as if the part stood alone."""
+    parts: dict[str, Adapter] = {}
+    for component in lora.components:
+        layers = [
+            LoraLayer(LANGUAGE_MODEL, layer.path, layer.down, layer.up, layer.alpha, layer.magnitude)
+            for layer in lora.layers
+            if layer.component == component
+        ]
+        alone = LoraSet(layers, derive_config(layers) | {"task_type": None})
+        parts[component] = write_peft(alone)
+    return parts

@@ -1,0 +1,49 @@
+"""The folder of adapters as it is now: files that appear, change or go are noticed without a restart."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.formats.adapter import ADAPTER_FILE
+
+
+@dataclass(frozen=True)
+class ShelvedFile:
+    """One adapter file; `stamp` changes with its content (size, and time of the last change in nanoseconds)."""
+
+    name: str
+    path: Path
+    stamp: tuple[int, int]
+
+    @property
+    def changed_at(self) -> int:
+        """Unix time in seconds."""
+        return self.stamp[1] // 10**9
+
+
+class AdapterShelf:
+    """The `.safetensors` files under a folder, named by their path: `customer/style_v1`.
+
+    A file with peft's usual name is named by its folder. Files still being written (a dot first) are passed over.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def list(self) -> dict[str, ShelvedFile]:
+        return {file.name: file for file in self._walk()}
+
+    def find(self, name: str) -> ShelvedFile | None:
+        return self.list().get(name)
+
+    def _walk(self) -> Iterator[ShelvedFile]:
+        for path in sorted(self.folder.rglob("*.safetensors")):
+            inside = path.relative_to(self.folder)
+            if any(part.startswith(".") or part == "checkpoints" for part in inside.parts):
+                continue
+            named = inside.parent if path.name == ADAPTER_FILE and len(inside.parts) > 1 else inside.with_suffix("")
+            try:
+                stat = path.stat()
+            except OSError:  # gone meanwhile
+                continue
+            yield ShelvedFile(named.as_posix(), path, (stat.st_size, stat.st_mtime_ns))
