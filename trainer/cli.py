@@ -75,6 +75,30 @@ def complete(
         console.print(answer(source, prompt, adapter=adapter, max_new_tokens=max_new_tokens))
 
 
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the YAML file, for an editor that completes and checks it."""
+    from trainer.schema_command import format_schema  # noqa: PLC0415
+
+    console.print(format_schema())
+
+
+@app.command()
+def template(
+    kind: Annotated[str, typer.Argument(help="sd15, sdxl, llama or chatglm.")],
+    output: Annotated[Path | None, typer.Option(help="The new file; without it the template is printed.")] = None,
+) -> None:
+    """Write a commented YAML file to begin with."""
+    with reporting_errors(output or Path(kind)):
+        from trainer.template_command import read_template, write_template  # noqa: PLC0415
+
+        if output is None:
+            console.print(read_template(kind), end="")
+            return
+        write_template(kind, output)
+        console.print(f"written: {output}")
+
+
 @app.command("make-tiny")
 def make_tiny(
     kind: Annotated[str, typer.Argument(help="sd15, sdxl or llama.")],

@@ -27,10 +27,10 @@ class Stepper:
     processes: Processes = ALONE
     seed: int = 0
 
-    def take_step(self, examples: Sequence[Any], *, step: int) -> tuple[float, int]:
+    def take_step(self, examples: Sequence[Any], *, step: int, rows: Sequence[int] = ()) -> tuple[float, int]:
         """Returns the loss of the step, in nats, and its tokens, in all processes the same.
 
-        A loss that is not finite changes no weight.
+        A loss that is not finite changes no weight. `rows` are the numbers of the examples, for that message.
 
         Raises: OutOfMemory, LossNotFinite.
         """
@@ -41,7 +41,7 @@ class Stepper:
             with self.processes.own_randomness(seed=self.seed, step=step):
                 loss = self.processes.add_up(self._accumulate(batches))
             if not math.isfinite(loss):
-                raise LossNotFinite(step, loss)
+                raise LossNotFinite(step, loss, rows)
             self.processes.add_gradients(self.trainable)
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.trainable, MAX_GRADIENT_NORM)

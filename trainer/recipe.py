@@ -15,7 +15,7 @@ from trainer.optimizer_step import Stepper, create_scaler
 from trainer.optimizers import create_optimizer, use_final_weights, use_training_weights
 from trainer.peak_memory import read_peak_memory_bytes
 from trainer.processes import ALONE, Processes
-from trainer.step_plan import plan_steps
+from trainer.step_plan import hold_out_rows, plan_steps
 from trainer.stop import StopFlag, StopReason
 from trainer.training_state import RunIdentity, TrainingState
 
@@ -80,6 +80,7 @@ def train(
     """
     config = identity.config
     plan = plan_steps(len(examples), config, groups=family.group(examples))
+    row_numbers, _ = hold_out_rows(len(examples) + len(held_out), config)
     trainable = [parameter for parameter in family.model.parameters() if parameter.requires_grad]
     optimizer = create_optimizer(config, trainable)
     scaler = create_scaler(family.model)
@@ -97,7 +98,8 @@ def train(
             break
         rows, rate = plan.rows_of(step), compute_learning_rate(config, step, plan.total_steps)
         set_learning_rate(optimizer, rate)
-        loss, tokens = stepper.take_step([examples[row] for row in rows], step=step + 1)
+        numbers = [row_numbers[row] + 1 for row in rows]
+        loss, tokens = stepper.take_step([examples[row] for row in rows], step=step + 1, rows=numbers)
         state.counters.count_step(loss=loss, tokens=tokens, starts_epoch=plan.starts_epoch(step))
         epoch, peak = plan.epoch_of(step), read_peak_memory_bytes()
         observer.step_done(StepReport(step + 1, plan.total_steps, epoch, loss, tokens, peak, rate))

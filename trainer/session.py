@@ -1,22 +1,31 @@
 """A whole training, from configuration to adapter file: what `trainer train` and `trainer run` have in common."""
 
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from pricing.estimate.text_rows import ParsedRows
 from pricing.estimate.training_config import TrainingConfig
 from trainer.adapter_io import Adapter, describe_training, write_adapter
+from trainer.available_memory import read_available_gib
 from trainer.checkpoint import CheckpointFolder
 from trainer.config import BaseModelSource
-from trainer.errors import BadInput
+from trainer.errors import OutOfMemory
 from trainer.families.registry import get_family_class
+from trainer.log import write_line
+from trainer.memory_plan import find_fits, recompute_if_needed
 from trainer.optimizer_step import telling_out_of_memory
 from trainer.processes import ALONE, Processes
 from trainer.recipe import Observer, TrainingResult, train
+from trainer.resume import find_resume
 from trainer.step_plan import hold_out_rows
 from trainer.stop import StopFlag
+from trainer.tensorboard_log import add_log
 from trainer.training_state import RunIdentity, seed_generators
+from trainer.warm_start import start_from_adapter
 
 if TYPE_CHECKING:
     from trainer.data.image_dataset import ImageDataset
@@ -41,22 +50,51 @@ def run_training(
 ) -> FinishedTraining:
     """Load, train, and write checkpoints and the adapter under `output_dir`; of several processes the first writes.
 
+    On running out of memory the error says what would have fitted; with `auto_fit` the run goes on with it.
     Raises: TrainerError.
     """
-    output = Path(config.output_dir)
-    resume_from = Path(config.resume_from) if config.resume_from else None
+    if processes.is_first:
+        observer = add_log(observer, config)
+    while True:
+        try:
+            return _train_once(config, source, dataset, observer=observer, stop=stop, processes=processes)
+        except OutOfMemory as error:
+            fits = find_fits(config, source.profile)
+            if not (config.auto_fit and fits) or processes.count > 1:
+                raise OutOfMemory(error.detail, [fit.describe() for fit in fits]) from error
+        release_memory()
+        latest = CheckpointFolder(Path(config.output_dir) / "checkpoints").find_latest()
+        goes_on = {"resume_from": str(latest), "resume": "never"} if latest else {}
+        config = config.model_copy(update=fits[0].changes | goes_on)
+        write_line(f"out of memory; auto_fit tries again with {fits[0].describe()}")
+
+
+def release_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _train_once(
+    config: TrainingConfig,
+    source: BaseModelSource,
+    dataset: "ParsedRows | ImageDataset",
+    *,
+    observer: Observer,
+    stop: StopFlag,
+    processes: Processes,
+) -> FinishedTraining:
+    output, available_gib = Path(config.output_dir), read_available_gib()
+    resume_from = find_resume(config)
     checkpoints = CheckpointFolder(output / "checkpoints", resume_from)
-    if resume_from is None and checkpoints.find_latest() is not None:
-        raise BadInput(
-            "output_dir",
-            f"{output} holds checkpoints of an earlier run; set resume_from: {checkpoints.find_latest()} to go on "
-            "from there, name another output_dir, or delete that folder",
-        )
     with processes.first_goes_first():
         family = load_family(source, config)
         examples = family.encode(dataset.rows, max_length=config.max_length)
     seed_generators(config.seed)
     family.attach_adapter(config, source.profile.default_target_modules if source.profile else None)
+    if resume_from is None:
+        start_from_adapter(family, config, source.name)
+    recompute_if_needed(family, config, source, examples, available_gib=available_gib)
     identity = RunIdentity(config, source.name, family.fingerprint(examples))
     trained, held_out = ([examples[row] for row in rows] for rows in hold_out_rows(len(examples), config))
     result = train(
