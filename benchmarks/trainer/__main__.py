@@ -1,6 +1,10 @@
-"""`make bench-trainer`: every comparison, or those that are named; one table, and benchmarks/results/NAME.json."""
+"""`make bench-trainer`: every comparison, or those that are named; one table, and benchmarks/results/MACHINE.json.
+
+The file has the newest row of each name: a comparison that is run alone leaves the other rows as they are.
+"""
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -9,9 +13,9 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.machine import describe_machine
-from benchmarks.row import Row
+from benchmarks.row import Row, to_record
 from benchmarks.run import report_outcome, run_benchmarks
-from benchmarks.trainer import start_up, text
+from benchmarks.trainer import image, start_up, text
 
 RESULTS = Path(__file__).parents[1] / "results"
 MEASURES: dict[str, Callable[[], list[Row]]] = {
@@ -19,6 +23,7 @@ MEASURES: dict[str, Callable[[], list[Row]]] = {
     "text-fixed": text.measure_fixed,
     "text-mixed": text.measure_mixed,
     "text-bf16": text.measure_bf16,
+    "image": image.measure,
 }
 
 
@@ -28,9 +33,19 @@ def name_results_file(machine: str) -> Path:
     return RESULTS / f"trainer-{words}.json"
 
 
+def merge_results(rows: Sequence[Row], machine: str) -> Path:
+    """Put the rows into the machine's file, each in place of its former self."""
+    RESULTS.mkdir(exist_ok=True)
+    file = name_results_file(machine)
+    records = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    by_name = {record["name"]: record for record in records} | {row.name: to_record(row, machine) for row in rows}
+    file.write_text(json.dumps(list(by_name.values()), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return file
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trainer", description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(MEASURES)}; none: all, and write the results")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(MEASURES)}; none: all")
     parser.add_argument("--strict", action="store_true", help="exit 1 where a bar does not hold, too")
     chosen = parser.parse_args(arguments)
     unknown = sorted(set(chosen.names) - set(MEASURES))
@@ -38,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no comparison named {', '.join(unknown)}; there are: {', '.join(MEASURES)}")
     names = [name for name in MEASURES if name in chosen.names or not chosen.names]
     outcome = run_benchmarks(names, console := Console(), lambda name: MEASURES[name])
-    RESULTS.mkdir(exist_ok=True)
-    report_outcome(outcome, console, None if chosen.names else name_results_file(describe_machine()))
+    report_outcome(outcome, console, None)
+    console.print(f"wrote {merge_results(outcome.rows, describe_machine())}")
     missed = chosen.strict and not all(row.holds for row in outcome.rows)
     return 1 if outcome.failures or missed else 0
 

@@ -8,7 +8,6 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Self
 
 from benchmarks.trainer.turnstile import MARK, Round
@@ -97,8 +96,3 @@ def interleave(sides: list[Side], rounds: int) -> None:
     finally:
         for side in started:
             side.stop()
-
-
-def write_lines(file: Path, lines: list[str]) -> Path:
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return file

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.trainer.turnstile import Turnstile
 from trainer.config import read_config, resolve_base_model
-from trainer.data.text import read_text_dataset
+from trainer.data.dataset import read_dataset
 from trainer.session import run_training
 from trainer.stop import StopFlag, StopReason
 
@@ -31,8 +31,8 @@ class TurnstileObserver:
 def main() -> None:
     config = read_config(Path(sys.argv[1]))
     observer = TurnstileObserver(config.epochs)
-    source, dataset = resolve_base_model(config.base_model), read_text_dataset(config)
-    run_training(config, source, dataset, observer=observer, stop=observer.stop)
+    source = resolve_base_model(config.base_model)
+    run_training(config, source, read_dataset(config, source), observer=observer, stop=observer.stop)
 
 
 if __name__ == "__main__":
