@@ -56,8 +56,9 @@ class PartAdapters:
             base = part.get_base_model()
             if name == "unet":
                 base.enable_gradient_checkpointing()
-            else:
-                base.gradient_checkpointing_enable()
+            else:  # transformers 5.2x has another name for it
+                enable = getattr(base, "activation_checkpointing_enable", None) or base.gradient_checkpointing_enable
+                enable()
 
     def read_tensors(self) -> dict[str, torch.Tensor]:
         tensors = {}

@@ -245,6 +245,33 @@ def test_a_sample_is_a_picture_and_the_same_each_time(family, tmp_path) -> None:
     assert Path(files[0]).read_bytes() == Path(files[1]).read_bytes()
 
 
+@pytest.mark.parametrize("train_text_encoder", [False, True])
+def test_gradient_checkpointing_changes_no_gradient(tiny_sd15, picture_dataset, train_text_encoder) -> None:
+    gradients = []
+    for checkpointing in (False, True):
+        keys = {"gradient_checkpointing": checkpointing, "train_text_encoder": train_text_encoder}
+        model, examples = make_family(tiny_sd15, picture_dataset, **keys)
+        make_adapter_matter(model)
+        model.model.train()
+        model.compute_loss(model.collate(examples[:2])).backward()
+        gradients.append([p.grad.clone() for p in model.model.parameters() if p.requires_grad])
+    for plain, checkpointed in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, checkpointed)
+
+
+def test_a_base_in_bf16_trains_a_float_adapter_to_nearly_the_same_loss(tiny_sd15, picture_dataset) -> None:
+    losses = []
+    for precision in ("fp32", "bf16"):
+        model, examples = make_family(tiny_sd15, picture_dataset, precision=precision)
+        loss = model.compute_loss(model.collate(examples[:2]))
+        loss.backward()
+        losses.append(loss.item())
+    formats = {p.dtype for p in model.model.parameters() if p.requires_grad}
+    assert formats == {torch.float32}
+    assert next(p for p in model.model.parameters() if not p.requires_grad).dtype is torch.bfloat16
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_sample_is_what_the_pipeline_of_diffusers_draws(family, tiny_sd15, tmp_path) -> None:
     model, _ = family
