@@ -35,7 +35,7 @@ PLANS = ("on_demand", "prepaid")
 SETTLE_SECONDS = 240
 TERMINAL = {"succeeded", "failed", "cancelled"}
 SETTINGS = {
-    "trainer_command": fake_trainer(beats=20, pause=0.05, deaths=5),
+    "trainer_command": fake_trainer(beats=20, pause=0.05, deaths=10),
     "local_slots": "4",
     "heartbeat_seconds": "0.2",
     "lease_seconds": "5",
@@ -120,7 +120,7 @@ def relax_fsync(broker: ServedBroker) -> None:
 
 def kill_and_restart(broker: ServedBroker, rng: random.Random, *, with_database: bool) -> None:
     """Kill at a random moment, the start itself included, and see it up again."""
-    time.sleep(rng.uniform(0.0, 3.0))
+    time.sleep(rng.uniform(0.0, 2.0))
     broker.kill()
     if with_database:
         broker.kill_database()
@@ -213,7 +213,6 @@ def check_books(books: Books, runs_dir: Path, jobs: list[dict[str, Any]]) -> Non
     outcomes = {status: list(books.runs.values()).count(status) for status in sorted(set(books.runs.values()))}
     sys.stdout.write(f"{len(jobs)} jobs, {len(books.runs)} runs {outcomes}, {len(stored)} intervals\n")
     assert outcomes["succeeded"] > 0
-    assert outcomes["lost"] > 0
 
 
 def check_run(work_dir: Path, status: str, stored: list[dict[str, int]]) -> None:
