@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -18,7 +19,7 @@ from benchmarks.run import report_outcome, run_benchmarks
 from benchmarks.trainer import image, start_up, text
 
 RESULTS = Path(__file__).parents[1] / "results"
-MEASURES: dict[str, Callable[[], list[Row]]] = {
+MEASURES: dict[str, Callable[[int], list[Row]]] = {
     "start-up": start_up.measure,
     "text-fixed": text.measure_fixed,
     "text-mixed": text.measure_mixed,
@@ -46,13 +47,14 @@ def merge_results(rows: Sequence[Row], machine: str) -> Path:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trainer", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(MEASURES)}; none: all")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each side, of which the median counts")
     parser.add_argument("--strict", action="store_true", help="exit 1 where a bar does not hold, too")
     chosen = parser.parse_args(arguments)
     unknown = sorted(set(chosen.names) - set(MEASURES))
     if unknown:
         parser.error(f"no comparison named {', '.join(unknown)}; there are: {', '.join(MEASURES)}")
     names = [name for name in MEASURES if name in chosen.names or not chosen.names]
-    outcome = run_benchmarks(names, console := Console(), lambda name: MEASURES[name])
+    outcome = run_benchmarks(names, console := Console(), lambda name: partial(MEASURES[name], chosen.rounds))
     report_outcome(outcome, console, None)
     console.print(f"wrote {merge_results(outcome.rows, describe_machine())}")
     missed = chosen.strict and not all(row.holds for row in outcome.rows)

@@ -15,15 +15,14 @@ from benchmarks.trainer.interleave import Side, interleave
 OURS, PEER = "benchmarks.trainer.side_ours", "benchmarks.trainer.side_diffusers"
 PEER_NAME = "diffusers' train_text_to_image_lora.py"
 SPEED_BAR = 1.5
-ROUNDS = 5
 MIB = 2**20
 
 
-def measure() -> list[Row]:
+def measure(rounds: int) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="lora-bench-", ignore_cleanup_errors=True) as folder:
         job = str(write_image_job(Path(folder) / "job"))
         ours, peer = Side(OURS, (job,)), Side(PEER, (job,))
-        interleave([ours, peer], ROUNDS)
+        interleave([ours, peer], rounds)
     steps = PICTURES // BATCH
     name = "image, tiny SD, 256 px, batch 4"
     wall = (steps / ours.median("wall_seconds"), steps / peer.median("wall_seconds"))

@@ -15,21 +15,20 @@ from trainer.config import read_config
 
 OURS, PEER = "benchmarks.trainer.side_ours", "benchmarks.trainer.side_transformers"
 PEER_NAME = "peft + transformers.Trainer"
-ROUNDS = 5
 FIXED_BAR, MIXED_BAR = 1.15, 2.0
 MIB = 2**20
 
 
-def measure_fixed() -> list[Row]:
-    return _compare(write_fixed_job, "text, 4×128, fp32", FIXED_BAR, ROUNDS)
+def measure_fixed(rounds: int) -> list[Row]:
+    return _compare(write_fixed_job, "text, 4×128, fp32", FIXED_BAR, rounds)
 
 
-def measure_mixed() -> list[Row]:
-    return _compare(write_mixed_job, "text, brand_tone, fp32", MIXED_BAR, 3)
+def measure_mixed(rounds: int) -> list[Row]:
+    return _compare(write_mixed_job, "text, brand_tone, fp32", MIXED_BAR, rounds)
 
 
-def measure_bf16() -> list[Row]:
-    return _compare(lambda folder: write_fixed_job(folder, precision="bf16"), "text, 4×128, bf16", 1.0, ROUNDS)
+def measure_bf16(rounds: int) -> list[Row]:
+    return _compare(lambda folder: write_fixed_job(folder, precision="bf16"), "text, 4×128, bf16", 1.0, rounds)
 
 
 def _compare(write: Callable[[Path], Path], name: str, bar: float, rounds: int) -> list[Row]:

@@ -1,6 +1,7 @@
 """The report of `trainer check` as one HTML page that needs nothing else: thumbnails and charts are inside it."""
 
 import base64
+from collections.abc import Iterable
 from html import escape
 
 from trainer.data.quality_report import Finding, Histogram, QualityReport, Thumbnail
@@ -29,11 +30,11 @@ svg rect { fill: var(--bar); }
 table { border-collapse: collapse; width: 100%; }
 td, th { text-align: left; vertical-align: top; padding: 7px 12px 7px 0;
   border-bottom: 1px solid var(--line); overflow-wrap: anywhere; } th { font-size: 13px; color: var(--dim);
-  font-weight: 500; } td.place { width: 26%; font-size: 13px; } td.level { width: 84px; }
+  font-weight: 500; } td.place { width: 25%; font-size: 13px; } td.level { width: 84px; }
 td.cure { width: 30%; color: var(--dim); }
 .error { color: var(--error); } .warning { color: var(--warning); } .hint { color: var(--hint); }
 .level { font-weight: 600; }
-td img { display: block; width: 72px; height: 54px; object-fit: cover; border-radius: 4px; margin-bottom: 3px; }
+td img { width: 84px; height: 63px; object-fit: cover; border-radius: 4px; margin: 0 6px 3px 0; vertical-align: top; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 16px; }
 .card { font-size: 12px; line-height: 1.35; overflow-wrap: anywhere; } .card img { width: 100%; height: 120px;
   object-fit: contain; background: var(--soft); border-radius: 6px; display: block; margin-bottom: 4px; }
@@ -98,20 +99,33 @@ def draw_histogram(histogram: Histogram) -> str:
 def _render_findings(findings: list[Finding], pictures: dict[str, Thumbnail]) -> str:
     if not findings:
         return "<h2>Findings</h2><p>Nothing found.</p>"
-    rows = [_render_finding(finding, pictures.get(finding.file)) for finding in findings[:MAX_FINDINGS]]
-    heading = "<tr><th>level</th><th>where</th><th>what</th><th>what to do</th></tr>"
+    shown = findings[:MAX_FINDINGS]
+    rows = [_render_place(list(same), pictures) for same in _group_by_place(shown)]
+    heading = "<tr><th>where</th><th>level</th><th>what</th><th>what to do</th></tr>"
     more = len(findings) - MAX_FINDINGS
     note = f'<p class="dim">And {more} more; --json has all of them.</p>' if more > 0 else ""
     return f"<h2>Findings</h2><table>{heading}{''.join(rows)}</table>{note}"
 
 
-def _render_finding(finding: Finding, thumbnail: Thumbnail | None) -> str:
-    picture = f"<img src={_embed(thumbnail)} alt=''>" if thumbnail else ""
-    level = finding.level.value
-    return (
-        f'<tr><td class="level {level}">{level}</td><td class="place">{picture}{escape(finding.place)}</td>'
-        f'<td>{escape(finding.message)}</td><td class="cure">{escape(finding.cure)}</td></tr>'
-    )
+def _group_by_place(findings: list[Finding]) -> Iterable[list[Finding]]:
+    """What is said of one file or row stands together, at the place of the worst of it."""
+    grouped: dict[str, list[Finding]] = {}
+    for finding in findings:
+        grouped.setdefault(finding.place, []).append(finding)
+    return grouped.values()
+
+
+def _render_place(findings: list[Finding], pictures: dict[str, Thumbnail]) -> str:
+    files = [findings[0].file, *(finding.other for finding in findings)]
+    shown = "".join(f"<img src={_embed(pictures[file])} alt=''>" for file in dict.fromkeys(files) if file in pictures)
+    place = f'<td class="place" rowspan="{len(findings)}"><div>{shown}</div>{escape(findings[0].place)}</td>'
+    rows = []
+    for finding in findings:
+        level = finding.level.value
+        what = f"<td>{escape(finding.message)}</td><td class='cure'>{escape(finding.cure)}</td>"
+        rows.append(f'<tr>{place}<td class="level {level}">{level}</td>{what}</tr>')
+        place = ""
+    return "".join(rows)
 
 
 def _render_gallery(report: QualityReport) -> str:

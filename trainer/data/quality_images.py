@@ -44,7 +44,8 @@ def check_images(
     findings = list(listing.findings)
     for sample, facts in zip(listing.samples, measured, strict=True):
         findings += judge_file(sample, facts)
-        findings += [_caption_finding(sample, problem) for problem in judge_caption(sample.caption)]
+        if isinstance(facts, PictureFacts):
+            findings += [_caption_finding(sample, problem) for problem in judge_caption(sample.caption)]
     readable = [(s, f) for s, f in zip(listing.samples, measured, strict=True) if isinstance(f, PictureFacts)]
     findings += judge_duplicates(readable)
     captioned = [sample for sample in listing.samples if sample.caption]
@@ -121,7 +122,7 @@ def judge_duplicates(readable: Sequence[tuple[PictureSample, PictureFacts]]) -> 
         what = "is the same file as" if is_same else "is nearly the same picture as"
         message = f"{what} {kept.name}" + ("" if is_same else f" ({bits} of 64 bits differ)")
         cure = "keep one of the two: what comes twice is learnt twice as strongly"
-        found.append(Finding("picture_duplicate", Level.WARNING, sample.name, None, message, cure, is_bad_row=True))
+        found.append(Finding("picture_duplicate", Level.WARNING, sample.name, None, message, cure, True, kept.name))
     return found
 
 

@@ -95,7 +95,7 @@ def _decode(file: Path) -> PictureFacts:
     with Image.open(file) as opened:
         if opened.width * opened.height > MAX_PIXELS:
             raise _too_large(f"{opened.width}×{opened.height} pixels, {opened.width * opened.height / 1e6:.0f} million")
-        mode, frames = opened.mode, getattr(opened, "n_frames", 1)
+        mode, frames = opened.mode, _count_frames(opened)
         orientation, size = _read_orientation(opened), opened.size
         opened.draft(None, (DRAFT_SIDE, DRAFT_SIDE))  # a large JPEG is decoded at a half or a quarter
         opened.load()
@@ -116,6 +116,15 @@ def _decode(file: Path) -> PictureFacts:
         picture_hash=hash_picture(picture),
         jpeg=_make_thumbnail(picture),
     )
+
+
+def _count_frames(opened: Image.Image) -> int:
+    """Frames or pages; 1 where what follows the first is damaged, since only that is trained on."""
+    try:
+        return int(getattr(opened, "n_frames", 1))
+    except Exception:  # noqa: BLE001 - as below
+        opened.seek(0)
+        return 1
 
 
 def _read_orientation(opened: Image.Image) -> int:

@@ -21,7 +21,8 @@ class Level(StrEnum):
 class Finding:
     """One thing about one file or row, or (with an empty file) about the data set.
 
-    `line` counts from 1, None for a whole file. `is_bad_row`: `--leave-out` leaves this sample out.
+    `line` counts from 1, None for a whole file. `is_bad_row`: `--leave-out` leaves this sample out. `other` is the file
+    that this one is compared with.
     """
 
     code: str
@@ -31,6 +32,7 @@ class Finding:
     message: str
     cure: str
     is_bad_row: bool = False
+    other: str = ""
 
     @property
     def place(self) -> str:
