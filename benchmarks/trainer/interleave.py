@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Self
 
@@ -50,13 +51,16 @@ class Side:
 
     def stop(self) -> None:
         if self._process.poll() is None:
-            self._say("stop")
             try:
+                self._say("stop")
                 self._process.wait(PATIENCE_SECONDS)
-            except subprocess.TimeoutExpired:
+            except (subprocess.TimeoutExpired, OSError):
                 self._process.kill()
                 self._process.wait()
-        self._errors.close()
+        for pipe in (self._process.stdin, self._process.stdout, self._errors):
+            with suppress(OSError):  # what is left in the pipe of a process that is gone
+                if pipe is not None:
+                    pipe.close()
 
     def median(self, name: str) -> float:
         return statistics.median(getattr(done, name) for done in self.rounds)

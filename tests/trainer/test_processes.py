@@ -88,7 +88,7 @@ def test_bad_input_ends_all_processes_with_its_code(tiny_config, tmp_path) -> No
 
 
 @pytest.mark.slow
-def test_accelerate_launch_starts_it_too(tiny_config, tmp_path) -> None:
+def test_torchrun_starts_it_too(tiny_config, tmp_path) -> None:
     file = write_config(tiny_config, tmp_path / "two", lora_dropout=0.0)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
     command += [str(find_free_port()), "-m", "trainer.cli", "train", "--config", str(file)]
