@@ -101,7 +101,7 @@ def template(
 
 @app.command("make-tiny")
 def make_tiny(
-    kind: Annotated[str, typer.Argument(help="sd15, sdxl or llama.")],
+    kind: Annotated[str, typer.Argument(help="sd15, sdxl, llama or chatglm.")],
     target: Annotated[Path, typer.Argument(help="A new folder; for sd15 and sdxl also a .safetensors file.")],
 ) -> None:
     """Write a small random model of the true architecture, to try the trainer out with."""

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from trainer import tiny_chatglm
 from trainer.atomic_files import writing_file, writing_folder
 from trainer.errors import BadInput
 from trainer.families.clip_text import ClipTokenizer
@@ -171,8 +172,14 @@ def _write_byte_tokenizer(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
+def make_chatglm(target: Path) -> None:
+    with writing_folder(target) as folder:
+        tiny_chatglm.write_folder(folder, tiny_chatglm.CONFIG)
+
+
 WRITERS: dict[str, Callable[[Path], None]] = {
     "sd15": lambda target: make_stable_diffusion("sd15", target),
     "sdxl": lambda target: make_stable_diffusion("sdxl", target),
     "llama": make_llama,
+    "chatglm": make_chatglm,
 }

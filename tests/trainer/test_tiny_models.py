@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from trainer.config import resolve_base_model
 from trainer.errors import BadInput
 from trainer.families.diffusers_quiet import diffusers, transformers
+from trainer.families.registry import get_family_class
 from trainer.families.stable_diffusion_weights import BaseWeights
 from trainer.tiny_models import make_tiny
 
@@ -48,6 +50,13 @@ def test_llama_can_be_loaded(tmp_path) -> None:
     model = transformers.AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True)
     assert model.config.num_hidden_layers == 2
     assert (folder / "tokenizer.json").is_file()
+
+
+def test_chatglm_is_of_the_original_layout_and_can_be_loaded(tmp_path) -> None:
+    source = resolve_base_model(str(make_tiny("chatglm", tmp_path / "glm")))
+    family = get_family_class(source).load(source)
+    assert type(family).__name__ == "ChatGLM"
+    assert family.complete("tea?", max_new_tokens=2) is not None
 
 
 def test_nothing_that_is_there_is_overwritten(tiny_sd15) -> None:

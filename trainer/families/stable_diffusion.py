@@ -128,11 +128,13 @@ class StableDiffusion:
         self._adapters = PartAdapters.attach({name: self.base.load(name) for name in names}, config, default_targets)
         self._dtype = choose_dtype(config, self.device)
         self._adapters.move(self.device, self._dtype)
-        if config.gradient_checkpointing is True:
-            self._adapters.save_memory()
         self._schedule = NoiseSchedule.create(
             self.base.scheduler, config.prediction_type, config.min_snr_gamma, self.device
         )
+
+    def recompute_activations(self) -> None:
+        """Compute activations twice instead of keeping them."""
+        self.adapters.save_memory()
 
     def apply_adapter(self, adapter_config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         """Put a finished adapter on the base model, for drawing. Raises: BadInput."""
@@ -153,7 +155,8 @@ class StableDiffusion:
     def collate(self, examples: Sequence[ImageExample]) -> ImageBatch:
         """Draw noise, timesteps, mirroring and dropped captions; pictures of one shape make a group.
 
-        Everything is drawn on the CPU, picture by picture, so that a resumed run draws the same.
+        Everything is drawn on the CPU, picture by picture, so that a resumed run draws the same. While nothing trains
+        (validation) a picture has the same noise each time, so that its losses can be compared.
         """
         drawn = [(example, self._draw(example)) for example in examples]
         groups = []
@@ -165,17 +168,20 @@ class StableDiffusion:
 
     def _draw(self, example: ImageExample) -> dict[str, Any]:
         cached, config = self._cache.get(example.latents), self.config
-        mirror, drop = torch.rand(2).tolist()
+        source = None if self.model.training else torch.Generator().manual_seed(int(example.latents[:8], 16))
+        mirror, drop = torch.rand(2, generator=source).tolist()
         mean, logvar = cached["mirrored" if config.flip and mirror < 0.5 else "moments"].chunk(2)
         spread = torch.exp(0.5 * logvar.clamp(-30, 20))
-        latents = (mean + spread * torch.randn(mean.shape)) * self.base.configs["vae"]["scaling_factor"]
-        noise = torch.randn(mean.shape)
+        latents = (mean + spread * torch.randn(mean.shape, generator=source)) * self.base.configs["vae"][
+            "scaling_factor"
+        ]
+        noise = torch.randn(mean.shape, generator=source)
         if config.noise_offset:
-            noise = noise + config.noise_offset * torch.randn(len(mean), 1, 1)
+            noise = noise + config.noise_offset * torch.randn(len(mean), 1, 1, generator=source)
         return {
             "latents": latents,
             "noise": noise,
-            "timesteps": torch.randint(self._schedule.steps, ()),
+            "timesteps": torch.randint(self._schedule.steps, (), generator=source),
             "weights": torch.tensor(example.weight),
             "geometry": cached["geometry"],
             "caption": self.tokenizer.encode("") if drop < config.caption_dropout else example.caption,

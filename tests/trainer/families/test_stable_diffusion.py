@@ -31,6 +31,7 @@ def make_family(base: Path, data: Path, **keys: Any) -> tuple[StableDiffusion, l
     examples = family.encode(read_image_dataset(config).rows, max_length=0)
     seed_generators(1)
     family.attach_adapter(config)
+    family.model.train()
     return family, examples
 
 
@@ -245,13 +246,26 @@ def test_a_sample_is_a_picture_and_the_same_each_time(family, tmp_path) -> None:
     assert Path(files[0]).read_bytes() == Path(files[1]).read_bytes()
 
 
+def test_a_picture_has_the_same_noise_at_every_validation_and_another_at_every_step(family) -> None:
+    model, examples = family
+
+    def draw() -> torch.Tensor:
+        return model.collate(examples[:1]).groups[0].noise
+
+    model.model.eval()
+    assert torch.equal(draw(), draw())
+    model.model.train()
+    assert not torch.equal(draw(), draw())
+
+
 @pytest.mark.parametrize("train_text_encoder", [False, True])
 def test_gradient_checkpointing_changes_no_gradient(tiny_sd15, picture_dataset, train_text_encoder) -> None:
     gradients = []
     for checkpointing in (False, True):
-        keys = {"gradient_checkpointing": checkpointing, "train_text_encoder": train_text_encoder}
-        model, examples = make_family(tiny_sd15, picture_dataset, **keys)
+        model, examples = make_family(tiny_sd15, picture_dataset, train_text_encoder=train_text_encoder)
         make_adapter_matter(model)
+        if checkpointing:
+            model.recompute_activations()
         model.model.train()
         model.compute_loss(model.collate(examples[:2])).backward()
         gradients.append([p.grad.clone() for p in model.model.parameters() if p.requires_grad])
