@@ -16,6 +16,7 @@ from trainer.config import BaseModelSource
 from trainer.errors import OutOfMemory
 from trainer.families.registry import get_family_class
 from trainer.log import write_line
+from trainer.memory_allocator import keep_freed_memory
 from trainer.memory_plan import find_fits, recompute_if_needed
 from trainer.optimizer_step import telling_out_of_memory
 from trainer.processes import ALONE, Processes
@@ -53,6 +54,7 @@ def run_training(
     On running out of memory the error says what would have fitted; with `auto_fit` the run goes on with it.
     Raises: TrainerError.
     """
+    keep_freed_memory()
     if processes.is_first:
         observer = add_log(observer, config)
     while True:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from trainer.errors import CheckpointUnusable, LossNotFinite, OutOfMemory
+from trainer.families.head_loss import sum_head_loss
 from trainer.stop import StopReason
 
 
@@ -85,12 +86,12 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
     train_tiny, recorder, monkeypatch
 ) -> None:
     observer = recorder()
-    real = torch.nn.functional.cross_entropy
+    real = sum_head_loss
 
     def spoiled(*args, **kwargs):
         return real(*args, **kwargs) * (float("nan") if len(observer.reports) == 6 else 1.0)
 
-    monkeypatch.setattr("trainer.families.causal_lm.cross_entropy", spoiled)
+    monkeypatch.setattr("trainer.families.causal_lm.sum_head_loss", spoiled)
     with pytest.raises(LossNotFinite, match="step 7 is nan; lower learning_rate"):
         train_tiny(observer)
     assert [path.name for path in observer.saved] == ["step-00000005"]
@@ -102,7 +103,7 @@ def test_running_out_of_memory_is_said_with_its_cure(train_tiny, recorder, monke
     def fail(*_args: object, **_named: object) -> None:
         raise error
 
-    monkeypatch.setattr("trainer.families.causal_lm.cross_entropy", fail)
+    monkeypatch.setattr("trainer.families.causal_lm.sum_head_loss", fail)
     with pytest.raises(OutOfMemory, match=r"set batch_size to 2 or 1.*step 1"):
         train_tiny(recorder())
 
@@ -111,6 +112,6 @@ def test_another_fault_of_torch_is_not_taken_for_it(train_tiny, recorder, monkey
     def fail(*_args: object, **_named: object) -> None:
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr("trainer.families.causal_lm.cross_entropy", fail)
+    monkeypatch.setattr("trainer.families.causal_lm.sum_head_loss", fail)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         train_tiny(recorder())

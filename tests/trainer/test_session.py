@@ -15,6 +15,7 @@ from trainer.adapter_io import read_adapter
 from trainer.config import BaseModelSource
 from trainer.data.text import read_text_dataset
 from trainer.errors import BadInput, CannotWrite, LossNotFinite, OutOfMemory
+from trainer.families.head_loss import sum_head_loss
 from trainer.session import run_training
 
 
@@ -169,23 +170,23 @@ def test_auto_fit_tries_again_and_trains_the_same_steps_and_tokens(run, profiled
 
 def test_auto_fit_goes_on_from_the_last_checkpoint(run, recorder, profiled, monkeypatch) -> None:
     """Memory runs out late: at a batch of more than one row after six steps."""
-    observer, real = recorder(), torch.nn.functional.cross_entropy
+    observer, real = recorder(), sum_head_loss
 
-    def fail_late(logits, targets, **named):
+    def fail_late(*args):
         if len(observer.reports) == 6:
             observer.reports.append(observer.reports[-1])  # once only
             raise MemoryError
-        return real(logits, targets, **named)
+        return real(*args)
 
-    monkeypatch.setattr("trainer.families.causal_lm.cross_entropy", fail_late)
+    monkeypatch.setattr("trainer.families.causal_lm.sum_head_loss", fail_late)
     monkeypatch.setattr("pricing.estimate.memory.RUNTIME_GIB", 0.0)
     run(observer, source=profiled, gradient_checkpointing=True, auto_fit=True)
     assert observer.started == (5, 18)
 
 
 def test_a_loss_that_is_not_finite_names_its_rows(run, monkeypatch) -> None:
-    real = torch.nn.functional.cross_entropy
-    monkeypatch.setattr("trainer.families.causal_lm.cross_entropy", lambda *a, **k: real(*a, **k) * float("nan"))
+    real = sum_head_loss
+    monkeypatch.setattr("trainer.families.causal_lm.sum_head_loss", lambda *args: real(*args) * float("nan"))
     with pytest.raises(LossNotFinite, match=r"step 1 is nan.*\(rows \d+, \d+ of the usable ones\)"):
         run(validation_split=0.2)
 

@@ -15,6 +15,7 @@ from pricing.estimate.training_config import TrainingConfig
 from trainer.config import BaseModelSource
 from trainer.errors import BadInput
 from trainer.families.gguf_cache import dequantize_once
+from trainer.families.head_loss import find_plain_head, sum_head_loss
 from trainer.families.number_format import choose_dtype, describe_quantization
 from trainer.families.packed_attention import use_packed_attention
 from trainer.families.peft_adapter import check_targets, describe_adapter, name_targets, put_adapter_on
@@ -96,10 +97,18 @@ class CausalLM:
 
     def compute_loss(self, batch: TextBatch) -> torch.Tensor:
         """Mean cross-entropy over the loss tokens of the batch, in nats; zero if it has none."""
-        with _only_rows_into(self.model.get_output_embeddings(), batch.learnt):
+        return self._sum_loss(batch) / max(len(batch.targets), 1)
+
+    def _sum_loss(self, batch: TextBatch) -> torch.Tensor:
+        base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        weight, decoder = find_plain_head(base), base.get_decoder()
+        if weight is not None and decoder is not base:
+            hidden = decoder(**batch.model_inputs(), use_cache=False).last_hidden_state
+            return sum_head_loss(hidden[batch.learnt], weight, batch.targets)
+        with _only_rows_into(base.get_output_embeddings(), batch.learnt):
             logits = self.model(**batch.model_inputs(), use_cache=False).logits
         total: torch.Tensor = cross_entropy(logits.float(), batch.targets, reduction="sum")
-        return total / max(len(batch.targets), 1)
+        return total
 
     def adapter_tensors(self) -> dict[str, torch.Tensor]:
         tensors = peft.get_peft_model_state_dict(self.model, save_embedding_layers=False)

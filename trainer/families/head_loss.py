@@ -1,0 +1,55 @@
+"""The loss behind the output layer, a few positions at a time: the logits of all of them never exist at once.
+
+With 49,152 tokens in the vocabulary the logits of 512 positions, their log-softmax and their gradient are 300 MB. The
+output layer is frozen, so the gradient of the hidden states can be taken at once, while a chunk's logits are at hand.
+"""
+
+from typing import Any
+
+import torch
+
+CHUNK = 128  # positions; smaller ones read the weight too often, larger ones leave the cache
+# What models do to their logits after the output layer, by the key of their configuration.
+REWORKED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+
+
+class _HeadLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        wants_gradient = ctx.needs_input_grad[0]
+        gradient = torch.empty_like(hidden) if wants_gradient else None
+        for start in range(0, len(targets), CHUNK):
+            part = slice(start, start + CHUNK)
+            wanted = targets[part, None]
+            scores = torch.log_softmax((hidden[part] @ weight.T).float(), dim=-1)
+            total -= scores.gather(1, wanted).sum()
+            if gradient is not None:
+                scores.exp_().scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=scores.dtype))
+                torch.matmul(scores.to(weight.dtype), weight, out=gradient[part])
+        ctx.gradient = gradient
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return ctx.gradient * gradients[0].to(ctx.gradient.dtype), None, None
+
+
+def sum_head_loss(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Summed cross-entropy in nats, in fp32, differentiable by `hidden` only.
+
+    Shapes: hidden [positions, width], weight [vocabulary, width] (frozen), targets [positions].
+    """
+    loss: torch.Tensor = _HeadLoss.apply(hidden, weight, targets)
+    return loss
+
+
+def find_plain_head(model: Any) -> torch.Tensor | None:
+    """The weight of the output layer, where logits are the plain product of it: no bias, adapter or rework."""
+    head = model.get_output_embeddings()
+    is_plain = type(head) is torch.nn.Linear and head.bias is None and not head.weight.requires_grad
+    reworks = any(getattr(model.config, key, None) not in {None, 1} for key in REWORKED_LOGITS)
+    if not is_plain or reworks or not head.weight.is_floating_point():
+        return None
+    weight: torch.Tensor = head.weight
+    return weight
