@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from tests.trainer.data.labelling_models import write_tiny_blip, write_tiny_tagger
+from tests.trainer.data.labelling_models import write_tiny_blip, write_tiny_florence, write_tiny_tagger
 from tests.trainer.data.pictures import draw_picture
 from trainer.cli import app
 from trainer.data.auto_label_captioner import FolderCaptioner
@@ -52,6 +52,14 @@ def test_a_model_labels_what_has_no_caption_and_says_its_tokens(auto_label, fold
     tokens = sum(label.tokens for label in labels)
     assert 2 <= tokens <= 12
     assert f"labelled: 2; left as they were: 1; generated tokens: {tokens}" in result.output
+
+
+def test_florence_labels_too(auto_label, folder, tmp_path) -> None:
+    model = write_tiny_florence(tmp_path / "florence")
+    result = auto_label("--model", model, "--trigger", "slwfry", "--max-new-tokens", 6)
+    assert result.exit_code == 0, result.output
+    assert "labelled: 2; left as they were: 1; generated tokens: " in result.output
+    assert captions_of(folder)["IMG_0001.png"].startswith("slwfry")
 
 
 def test_running_again_labels_nothing_and_generates_nothing(auto_label, folder, blip) -> None:

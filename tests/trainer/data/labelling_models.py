@@ -1,13 +1,25 @@
-"""Tiny labelling models for tests: a random BLIP, and a WD14-like ONNX file written out by hand."""
+"""Tiny labelling models for tests: random BLIP and Florence-2, and a WD14-like ONNX file written out by hand."""
 
 import struct
 from pathlib import Path
 
 import torch
-from transformers import BertTokenizerFast, BlipConfig, BlipForConditionalGeneration, BlipProcessor
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    BertTokenizerFast,
+    BlipConfig,
+    BlipForConditionalGeneration,
+    BlipProcessor,
+    Florence2Config,
+    Florence2ForConditionalGeneration,
+    Florence2Processor,
+    PreTrainedTokenizerFast,
+)
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]", "a", "red", "blue", "kettle", "table", "on"]
+CODER_SIZES = {"layers": 1, "attention_heads": 2, "ffn_dim": 16}
 TAGS = "tag_id,name,category,count\n1,red_kettle,0,9\n2,slow_ferry,4,9\n3,general,9,9\n"
 
 
@@ -24,6 +36,38 @@ def write_tiny_blip(folder: Path) -> Path:
     tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), bos_token="[DEC]")
     BlipProcessor(BlipImageProcessorPil(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
     return folder
+
+
+def write_tiny_florence(folder: Path) -> Path:
+    """One layer of width 16 in each part, a token for each byte, random weights."""
+    torch.manual_seed(3)
+    tokenizer = _make_byte_tokenizer()
+    image_token, ends = tokenizer.convert_tokens_to_ids("<image>"), {"bos_token_id": 0, "pad_token_id": 1}
+    coders = {f"{part}_{name}": n for part in ("encoder", "decoder") for name, n in CODER_SIZES.items()}
+    text = coders | ends | {"model_type": "bart", "vocab_size": len(tokenizer), "d_model": 16, "eos_token_id": 2}
+    stages = {name: [1] * 4 for name in ("depths", "num_heads", "num_groups")}
+    vision = stages | {"embed_dim": [8, 8, 8, 16], "window_size": 2, "projection_dim": 16, "max_position_embeddings": 8}
+    config = Florence2Config(
+        text_config=text | {"decoder_start_token_id": 2, "max_position_embeddings": 256},
+        vision_config=vision | {"max_temporal_embeddings": 4},
+        image_token_id=image_token,
+    )
+    Florence2ForConditionalGeneration(config).save_pretrained(folder)
+    side = {"height": 64, "width": 64}
+    pictures = CLIPImageProcessorPil(size=side, crop_size=side, do_center_crop=False)
+    pictures.image_seq_length = 5  # 2×2 fields and their mean
+    Florence2Processor(pictures, tokenizer).save_pretrained(folder)
+    return folder
+
+
+def _make_byte_tokenizer() -> PreTrainedTokenizerFast:
+    words = ["<s>", "<pad>", "</s>", "<unk>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    tokenizer = Tokenizer(models.BPE(vocab={word: index for index, word in enumerate(words)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    extra = {"image_token": "<image>"}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, extra_special_tokens=extra, **special)
 
 
 def write_tiny_tagger(folder: Path) -> Path:
