@@ -16,7 +16,7 @@ from rich.console import Console
 from benchmarks.machine import describe_machine
 from benchmarks.row import Row, to_record
 from benchmarks.run import report_outcome, run_benchmarks
-from benchmarks.trainer import image, start_up, text
+from benchmarks.trainer import image, start_up, switch, text
 
 RESULTS = Path(__file__).parents[1] / "results"
 MEASURES: dict[str, Callable[[int], list[Row]]] = {
@@ -25,6 +25,7 @@ MEASURES: dict[str, Callable[[int], list[Row]]] = {
     "text-mixed": text.measure_mixed,
     "text-bf16": text.measure_bf16,
     "image": image.measure,
+    "switch": switch.measure,
 }
 
 

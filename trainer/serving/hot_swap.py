@@ -15,6 +15,7 @@ class HotSwap:
 
     def __init__(self, model: Any) -> None:
         self.model = model
+        self._is_off = False
 
     @property
     def _is_wrapped(self) -> bool:
@@ -53,9 +54,12 @@ class HotSwap:
             return
         if slot is None:
             self.model.base_model.disable_adapter_layers()
-        else:
+            self._is_off = True
+            return
+        if self._is_off:  # walks all layers, and takes longer than the switch itself
             self.model.base_model.enable_adapter_layers()
-            self.model.set_adapter(slot, inference_mode=True)
+            self._is_off = False
+        self.model.set_adapter(slot, inference_mode=True)
 
     def remove(self, slot: str) -> None:
         if not self._is_wrapped or slot not in self.model.peft_config:
@@ -69,7 +73,7 @@ class HotSwap:
     def clear(self) -> None:
         """Take every adapter off."""
         if self._is_wrapped:
-            self.model = self.model.unload()
+            self.model, self._is_off = self.model.unload(), False
 
 
 @contextmanager
