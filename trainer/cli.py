@@ -76,6 +76,24 @@ def complete(
 
 
 @app.command()
+def draw(
+    config_file: ConfigOption,
+    prompt: Annotated[str, typer.Option(help="What is to be seen.")],
+    adapter: Annotated[Path | None, typer.Option(help="The adapter's file; without it the base model draws.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same picture.")] = 0,
+    output: Annotated[Path, typer.Option(help="The new .png file.")] = Path("picture.png"),
+) -> None:
+    """Draw a picture with a Stable Diffusion model, with or without an adapter on it."""
+    with reporting_errors(config_file):
+        config = read_config(config_file)
+        source = resolve_base_model(config.base_model)
+        from trainer.inference import draw as draw_picture  # noqa: PLC0415
+
+        place = output.with_suffix("")
+        console.print(draw_picture(source, config, prompt, adapter=adapter, seed=seed, place=place))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of the YAML file, for an editor that completes and checks it."""
     from trainer.schema_command import format_schema  # noqa: PLC0415

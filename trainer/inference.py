@@ -2,13 +2,36 @@
 
 from pathlib import Path
 
+from pricing.estimate.training_config import TrainingConfig
 from trainer.adapter_io import read_adapter
 from trainer.config import BaseModelSource
+from trainer.errors import BadInput
 from trainer.session import load_family
+
+
+def draw(
+    source: BaseModelSource, config: TrainingConfig, prompt: str, *, adapter: Path | None, seed: int, place: Path
+) -> str:
+    """Draw one picture into `place`.png, at the configuration's resolution; returns its name.
+
+    Raises: BadInput, AdapterUnusable.
+    """
+    if not source.is_stable_diffusion:
+        raise BadInput("base_model", f"{source.name} writes text; use `trainer complete`")
+    family = load_family(source, config)
+    if adapter is None:
+        family.attach_adapter(config)  # its second matrices are zero
+    else:
+        read = read_adapter(adapter)
+        family.apply_adapter(read.config, read.tensors)
+    family.model.eval()
+    return str(family.sample(prompt, seed=seed, place=place))
 
 
 def answer(source: BaseModelSource, prompt: str, *, adapter: Path | None, max_new_tokens: int) -> str:
     """The greedy answer to one prompt. Raises: BadInput, AdapterUnusable."""
+    if source.is_stable_diffusion:
+        raise BadInput("base_model", f"{source.name} draws pictures; use `trainer draw`")
     family = load_family(source)
     if adapter is not None:
         read = read_adapter(adapter)

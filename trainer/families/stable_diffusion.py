@@ -6,6 +6,7 @@ in the training loop.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -138,13 +139,15 @@ class StableDiffusion:
 
     def apply_adapter(self, adapter_config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         """Put a finished adapter on the base model, for drawing. Raises: BadInput."""
-        config = TrainingConfig(
-            base_model=str(self.base.path),
-            lora_rank=adapter_config["r"],
-            lora_alpha=adapter_config["lora_alpha"],
-            target_modules=tuple(adapter_config["target_modules"]),
-            train_text_encoder=any(".text_encoder" in name for name in tensors),
-        )
+        of_adapter = {
+            "lora_rank": adapter_config["r"],
+            "lora_alpha": adapter_config["lora_alpha"],
+            "target_modules": tuple(adapter_config["target_modules"]),
+            "train_text_encoder": any(".text_encoder" in name for name in tensors),
+            "lora_dropout": 0.0,
+            "variant": _name_variant(adapter_config),
+        }
+        config = self.config.model_copy(update=of_adapter)
         self.attach_adapter(config)
         self.load_adapter_tensors(tensors)
         self.model.eval()
@@ -155,10 +158,16 @@ class StableDiffusion:
     def collate(self, examples: Sequence[ImageExample]) -> ImageBatch:
         """Draw noise, timesteps, mirroring and dropped captions; pictures of one shape make a group.
 
-        Everything is drawn on the CPU, picture by picture, so that a resumed run draws the same. While nothing trains
-        (validation) a picture has the same noise each time, so that its losses can be compared.
+        Everything is drawn on the CPU, from a number of this step and the picture itself, so that a resumed run draws
+        the same, and several processes what one would draw. While nothing trains (validation) that number is fixed,
+        so that losses can be compared.
         """
-        drawn = [(example, self._draw(example)) for example in examples]
+        step = int(torch.randint(2**31, ())) if self.model.training else 0
+        seen: Counter[str] = Counter()
+        drawn = []
+        for example in examples:
+            drawn.append((example, self._draw(example, f"{step}/{seen[example.latents]}/{example.latents}")))
+            seen[example.latents] += 1
         groups = []
         for shape in dict.fromkeys(example.shape for example in examples):
             members = [tensors for example, tensors in drawn if example.shape == shape]
@@ -166,9 +175,9 @@ class StableDiffusion:
         tokens = sum(len(caption.token_ids) for group in groups for caption in group.captions)
         return ImageBatch(groups, tokens, float(len(examples)))
 
-    def _draw(self, example: ImageExample) -> dict[str, Any]:
+    def _draw(self, example: ImageExample, seed: str) -> dict[str, Any]:
         cached, config = self._cache.get(example.latents), self.config
-        source = None if self.model.training else torch.Generator().manual_seed(int(example.latents[:8], 16))
+        source = torch.Generator().manual_seed(int(hashlib.sha256(seed.encode()).hexdigest()[:15], 16))
         mirror, drop = torch.rand(2, generator=source).tolist()
         mean, logvar = cached["mirrored" if config.flip and mirror < 0.5 else "moments"].chunk(2)
         spread = torch.exp(0.5 * logvar.clamp(-30, 20))
@@ -248,6 +257,12 @@ class StableDiffusion:
         file.parent.mkdir(parents=True, exist_ok=True)
         picture.save(file)
         return str(file)
+
+
+def _name_variant(adapter_config: Mapping[str, Any]) -> str:
+    if adapter_config.get("use_dora"):
+        return "dora"
+    return "rslora" if adapter_config.get("use_rslora") else "lora"
 
 
 def _stack(members: Sequence[Mapping[str, Any]], device: torch.device) -> ImageGroup:

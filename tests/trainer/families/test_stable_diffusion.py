@@ -258,6 +258,25 @@ def test_a_picture_has_the_same_noise_at_every_validation_and_another_at_every_s
     assert not torch.equal(draw(), draw())
 
 
+def test_two_processes_draw_for_their_pictures_what_one_would(family) -> None:
+    model, examples = family
+    seed_generators(8)
+    whole = model.collate(examples[:6:3]).groups[0]
+    halves = []
+    for example in examples[:6:3]:
+        seed_generators(8)
+        halves.append(model.collate([example]).groups[0])
+    assert torch.equal(whole.noise, torch.cat([half.noise for half in halves]))
+    assert torch.equal(whole.timesteps, torch.cat([half.timesteps for half in halves]))
+    assert not torch.equal(halves[0].noise, halves[1].noise)
+
+
+def test_a_picture_that_is_twice_in_a_batch_has_other_noise_each_time(family) -> None:
+    model, examples = family
+    noise = model.collate([examples[0], examples[0]]).groups[0].noise
+    assert not torch.equal(noise[0], noise[1])
+
+
 @pytest.mark.parametrize("train_text_encoder", [False, True])
 def test_gradient_checkpointing_changes_no_gradient(tiny_sd15, picture_dataset, train_text_encoder) -> None:
     gradients = []
