@@ -1,6 +1,7 @@
 """Pictures and captions computed once, before training: latents and text embeddings, kept on disk by content."""
 
 import json
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from trainer.data.tensor_cache import TensorCache, Tensors, hash_file, make_key
 from trainer.families.clip_text import Caption
 from trainer.families.stable_diffusion_text import embed_captions
 from trainer.families.stable_diffusion_weights import BaseWeights
+from trainer.log import write_line
 
 CAPTIONS_AT_ONCE = 16
+SECONDS_BETWEEN_WORDS = 10
 
 
 class LatentEncoder:
@@ -72,7 +75,11 @@ def collect_latents(
     """The key of each picture, and the pictures that turned out to be unusable when they were decoded."""
     keys: dict[Path, str] = {}
     findings = []
+    last_word = time.monotonic()
     for row in rows:
+        if time.monotonic() - last_word > SECONDS_BETWEEN_WORDS:
+            last_word = time.monotonic()
+            write_line(f"reading pictures: {len(keys)} of {len(rows)}")
         try:
             keys[row.path] = encode(row)
         except ImageUnusable as error:
