@@ -1,11 +1,14 @@
 """The Stable Diffusion family against the plain formulas of diffusers and peft."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from pricing.estimate.training_config import TrainingConfig
 from trainer.adapter_io import Adapter, write_adapter
@@ -17,7 +20,9 @@ from trainer.errors import BadInput
 from trainer.families.diffusers_quiet import diffusers, transformers
 from trainer.families.stable_diffusion import StableDiffusion
 from trainer.families.stable_diffusion_inputs import to_pixels
+from trainer.families.stable_diffusion_layout import to_original_layout
 from trainer.families.transformers_quiet import peft
+from trainer.tiny_models import build_tiny_parts
 from trainer.training_state import seed_generators
 
 pytestmark = pytest.mark.usefixtures("picture_cache")
@@ -319,6 +324,19 @@ def test_a_sample_is_what_the_pipeline_of_diffusers_draws(family, tiny_sd15, tmp
     theirs = pipeline("a disc", num_inference_steps=25, latents=noise, height=64, width=64).images[0]
     difference = torch.tensor(list(ours.tobytes())).sub(torch.tensor(list(theirs.tobytes()))).abs()
     assert difference.max() <= 2  # of 255: the order of operations differs
+
+
+def test_v_prediction_is_read_from_the_folder_or_the_mark_in_the_file(tiny_sd15, tmp_path) -> None:
+    folder, file = tmp_path / "folder", tmp_path / "v.safetensors"
+    shutil.copytree(tiny_sd15, folder)
+    scheduler = folder / "scheduler" / "scheduler_config.json"
+    scheduler.write_text(json.dumps(json.loads(scheduler.read_text()) | {"prediction_type": "v_prediction"}))
+    tensors = to_original_layout("sd15", build_tiny_parts("sd15"))
+    save_file(tensors | {"v_pred": torch.zeros(0)}, file)
+    for path, expected in ((folder, "v_prediction"), (file, "v_prediction"), (tiny_sd15, "epsilon")):
+        model = StableDiffusion.load(BaseModelSource("tiny", path))
+        model.attach_adapter(TrainingConfig(base_model="tiny"))
+        assert model._schedule.prediction_type == expected
 
 
 def test_a_damaged_base_file_is_refused_with_its_key(tmp_path) -> None:
