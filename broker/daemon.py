@@ -111,6 +111,7 @@ class Daemon:
             except Exception as error:  # noqa: BLE001 (the next cycle tries again)
                 log_failure("a scheduling cycle", error)
                 await asyncio.sleep(RECONNECT_SECONDS)
+                self.wake.set()
 
     async def run_once(self) -> None:
         """One scheduling cycle, then what it left for the engine."""
