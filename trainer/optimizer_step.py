@@ -1,7 +1,7 @@
 """One optimizer step: the batches of a step forward and backward, their loss as one mean, then the update."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -35,8 +35,9 @@ class Stepper:
         Raises: OutOfMemory, LossNotFinite.
         """
         with telling_out_of_memory(f"step {step}"):
-            batch_size = self.processes.choose_batch_size(self.batch_size, len(examples))
-            batches = [self.family.collate(chunk) for chunk in cut_into_batches(examples, batch_size)]
+            piece_size = self.processes.choose_batch_size(self.batch_size, len(examples))
+            chunks = cut_into_batches(examples, self.batch_size)
+            batches = [batch for chunk in chunks for batch in self._collate(chunk, piece_size)]
             self.optimizer.zero_grad()
             with self.processes.own_randomness(seed=self.seed, step=step):
                 loss = self.processes.add_up(self._accumulate(batches))
@@ -48,6 +49,13 @@ class Stepper:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         return loss, sum(batch.tokens for batch in batches)
+
+    def _collate(self, chunk: Sequence[Any], piece_size: int) -> Iterator[Any]:
+        """A batch, or its pieces where several processes share it; each piece draws as the whole batch would."""
+        state = torch.get_rng_state()
+        for piece in cut_into_batches(chunk, piece_size):
+            torch.set_rng_state(state)
+            yield self.family.collate(piece)
 
     def _accumulate(self, batches: Sequence[Any]) -> float:
         """Each batch's mean loss counts by its weight, so the gradient is that of one large batch."""

@@ -11,10 +11,12 @@ import torch
 import yaml
 
 from pricing.estimate.training_config import TrainingConfig
+from tests.trainer.data.pictures import write_pictures
 from trainer.adapter_io import read_adapter
 from trainer.errors import ExitCode
 from trainer.launch import find_free_port
 from trainer.processes import ALONE, Processes
+from trainer.tiny_models import make_tiny
 
 REPOSITORY = Path(__file__).parents[2]
 TOLERANCE = 2e-5  # the sums of fp32 gradients are taken in another order
@@ -55,6 +57,27 @@ def test_two_processes_train_what_one_trains(tiny_config, tmp_path, changes) -> 
     assert expected.keys() == found.keys()
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_pictures_and_the_noise_of_one(tmp_path) -> None:
+    write_pictures(tmp_path / "data", 4)
+    config = TrainingConfig(
+        base_model=str(make_tiny("sd15", tmp_path / "tiny-sd15")),
+        train_data_dir=str(tmp_path / "data"),
+        lora_rank=4,
+        resolution=64,
+        batch_size=4,
+        max_steps=2,
+    )
+    one, two = (write_config(config, tmp_path / name) for name in ("one", "two"))
+    cache = {"LORA_TRAINER_CACHE": str(tmp_path / "cache")}
+    alone, shared = train(one, environment=cache), train(two, "--num-processes", "2", environment=cache)
+    assert (alone.returncode, shared.returncode) == (0, 0), shared.stderr
+    assert losses_of(alone) == losses_of(shared)
+    found = tensors_of(two)
+    for name, tensor in tensors_of(one).items():
+        torch.testing.assert_close(found[name], tensor, atol=5 * TOLERANCE, rtol=0)
 
 
 @pytest.mark.slow
