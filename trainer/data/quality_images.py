@@ -18,7 +18,7 @@ from trainer.data.quality_report import (
     make_histogram,
     sort_findings,
 )
-from trainer.data.quality_samples import PictureSample, list_pictures
+from trainer.data.quality_samples import PictureSample, is_picture, list_pictures
 from trainer.data.quality_thresholds import (
     BLUR_LIMIT,
     CLIP_CAPTION_TOKENS,
@@ -41,7 +41,7 @@ def check_images(
     """
     listing = list_pictures(folder, metadata_path)
     measured = measure_all([sample.path for sample in listing.samples])
-    findings = list(listing.findings)
+    findings = [*listing.findings, *judge_unnamed(folder, metadata_path, len(listing.samples))]
     for sample, facts in zip(listing.samples, measured, strict=True):
         findings += judge_file(sample, facts)
         if isinstance(facts, PictureFacts):
@@ -62,6 +62,16 @@ def check_images(
         thumbnails=[Thumbnail(sample.name, sample.caption, facts.jpeg) for sample, facts in readable],
         kept=[{"file_name": s.name, "text": s.caption} for s in listing.samples if s.name not in bad],
     )
+
+
+def judge_unnamed(folder: Path, metadata_path: Path | None, named: int) -> list[Finding]:
+    """A metadata file that the configuration names is the whole list; what it leaves out should be meant."""
+    unnamed = sum(is_picture(path) for path in folder.rglob("*")) - named if metadata_path else 0
+    if metadata_path is None or unnamed <= 0:
+        return []
+    message = f"has {unnamed} pictures that {metadata_path.name} does not name; they are not trained on"
+    cure = "name them there, or leave out metadata_path"
+    return [Finding("picture_unnamed", Level.HINT, "", None, message, cure)]
 
 
 def measure_all(paths: Sequence[Path]) -> list[PictureFacts | PictureUnreadable]:

@@ -122,6 +122,15 @@ def test_kept_is_a_metadata_file_without_the_bad_rows_and_touches_nothing(folder
     assert listed.findings == []
 
 
+def test_pictures_that_the_metadata_file_does_not_name_are_a_hint(folder, tiny_config) -> None:
+    (folder / "list.csv").write_text("file_name,text\n001.png,a blue block on a red block\n", encoding="utf-8")
+    config = tiny_config.model_copy(update={"metadata_path": str(folder / "list.csv")})
+    report = check_dataset(folder, config)
+    assert report.figures["pictures"] == 1
+    (finding,) = [finding for finding in report.findings if finding.code == "picture_unnamed"]
+    assert finding.message == "has 2 pictures that list.csv does not name; they are not trained on"
+
+
 def test_the_page_stands_alone_and_escapes_what_the_data_says(folder) -> None:
     (folder / "000.txt").write_text("<script>alert('red block')</script> on a table")
     page = render_html(check_dataset(folder))
