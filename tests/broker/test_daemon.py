@@ -110,7 +110,9 @@ async def test_daemon_listens_again_after_its_connections_were_cut(
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         second = await submit(api, customer)
-        await eventually(lambda: [spec.job_id for spec in engine.launched] == [first, second])
+        # A launch whose mark was cut off is relayed again, so the first may be there twice.
+        await eventually(lambda: second in [spec.job_id for spec in engine.launched])
+    assert {spec.job_id for spec in engine.launched} == {first, second}
 
 
 async def test_process_that_vanishes_is_noticed_and_its_job_started_again(
