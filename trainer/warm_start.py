@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from pricing.estimate.training_config import TrainingConfig
-from trainer.adapter_io import ADAPTER_FILE, read_adapter
 from trainer.errors import AdapterUnusable, BadInput
+from trainer.formats.reading import load_adapter_any
+from trainer.formats.rescaling import rescale_tensors
 
 
 def start_from_adapter(family: Any, config: TrainingConfig, base_model: str) -> None:
@@ -16,7 +17,7 @@ def start_from_adapter(family: Any, config: TrainingConfig, base_model: str) -> 
     if config.init_from is None:
         return
     place = Path(config.init_from).expanduser()
-    adapter = read_adapter(place / ADAPTER_FILE if place.is_dir() else place)
+    adapter = load_adapter_any(place)  # kohya's and diffusers' files too
     theirs, ours = adapter.config, family.adapter_config()
     differences = list(_compare(theirs, ours))
     trained_on = adapter.header.get("base_model")
@@ -25,7 +26,7 @@ def start_from_adapter(family: Any, config: TrainingConfig, base_model: str) -> 
     if differences:
         raise BadInput("init_from", f"{place} does not fit: {'; '.join(differences)}")
     try:
-        family.load_adapter_tensors(adapter.tensors)
+        family.load_adapter_tensors(rescale_tensors(adapter, ours))
     except (BadInput, RuntimeError, KeyError) as error:
         raise AdapterUnusable(f"init_from: {place} has not the tensors of this base model ({error})") from error
 
@@ -48,4 +49,11 @@ def _compare(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
 
 
 def _names(modules: Any) -> set[str]:
-    return {modules} if isinstance(modules, str) else set(modules or ())
+    """The kinds of layers: files of other programs name each layer in full."""
+    return {_shorten(name) for name in ({modules} if isinstance(modules, str) else modules or ())}
+
+
+def _shorten(name: str) -> str:
+    """`…attn1.to_out.0` keeps its number; any other layer is its last word."""
+    head, _, last = name.rpartition(".")
+    return f"{head.rpartition('.')[2]}.{last}" if last.isdigit() else last
