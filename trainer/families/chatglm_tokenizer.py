@@ -14,6 +14,9 @@ from trainer.errors import BadInput
 from trainer.families.gguf_cache import get_cache_dir
 from trainer.families.transformers_quiet import transformers
 
+# isort: split
+from transformers.convert_slow_tokenizer import TikTokenConverter  # after the line that sets transformers offline
+
 FORMAT = "v1"  # changes with what is written below
 RANKS_FILE, SETTINGS_FILE = "tokenizer.model", "tokenizer_config.json"
 
@@ -90,7 +93,7 @@ def convert_tokenizer(folder: Path, ranks: dict[bytes, int], settings: dict[str,
     )
 
 
-class _Ranks(transformers.convert_slow_tokenizer.TikTokenConverter):
+class _Ranks(TikTokenConverter):
     """transformers' converter, given the ranks instead of a file (which it would read with `tiktoken`)."""
 
     def __init__(self, ranks: dict[bytes, int], *, extra_special_tokens: list[str]) -> None:

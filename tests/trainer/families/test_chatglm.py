@@ -1,5 +1,9 @@
 """ChatGLM2/3 and GLM-4 in their original layout, against their published formulas."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,6 +18,7 @@ from trainer.families.chatglm import ChatGLM, convert_once, translate_targets
 from trainer.families.chatglm_layout import IN_LAYER, OUTSIDE, map_config, map_tensors
 from trainer.families.registry import get_family_class
 
+REPOSITORY = Path(__file__).parents[3]
 IDS = torch.tensor([7, 60, 200, 3, 9, 9, 131])
 KINDS = {
     "chatglm3": {},
@@ -170,3 +175,8 @@ def test_the_longer_context_of_chatglm2_stretches_positions_that_of_chatglm3_the
     assert (stretched["rope_type"], stretched["factor"], stretched["rope_theta"]) == ("linear", 16, 10_000)
     rebased = map_config(CONFIG | {"rope_ratio": 50, "_name_or_path": "THUDM/chatglm3-6b-32k"})["rope_parameters"]
     assert (rebased["rope_type"], rebased["rope_theta"]) == ("default", 500_000)
+
+
+def test_the_family_can_be_imported_first_in_a_fresh_process() -> None:
+    """`transformers.convert_slow_tokenizer` was taken for a module; it is a function until somebody imports that."""
+    subprocess.run([sys.executable, "-c", "import trainer.families.chatglm"], check=True, cwd=REPOSITORY)
