@@ -10,11 +10,11 @@ CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def read_available_gib() -> float:
-    """GiB that a run may take: those of the GPU, or without one what is free of the machine or its container, and what
-    this process holds already.
+    """GiB that a run may take: what is free of the GPU, or without one of the machine or its container, and what this
+    process holds already.
     """
     if torch.cuda.is_available():
-        return float(torch.cuda.mem_get_info()[1]) / BYTES_PER_GIB
+        return (torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()) / BYTES_PER_GIB
     mine = psutil.Process().memory_info().rss
     return min(psutil.virtual_memory().available + mine, _read_container_limit()) / BYTES_PER_GIB
 

@@ -12,6 +12,7 @@ from pricing.estimate.training_config import TrainingConfig
 from pricing.estimate.workload import NoUsableRow, UnknownTargetModules, Workload, plan_text_workload
 from trainer.available_memory import read_available_gib
 from trainer.config import BaseModelSource
+from trainer.families.local_profile import find_profile
 
 
 def recompute_if_needed(
@@ -22,17 +23,28 @@ def recompute_if_needed(
     Auto leaves it off where the base model has no profile to estimate by.
     """
     recomputes = config.gradient_checkpointing is True
+    profile = None if source.is_stable_diffusion else find_profile(source)
     lengths = [len(example.token_ids) for example in examples if hasattr(example, "token_ids")]
-    if config.gradient_checkpointing == "auto" and source.profile is not None and lengths:
+    if config.gradient_checkpointing == "auto" and profile is not None and lengths:
         workload = plan_text_workload(lengths, config)
-        recomputes = needs_checkpointing(source.profile, config, workload, available_gib=available_gib)
+        recomputes = _needs_checkpointing(profile, config, workload, available_gib)
     if recomputes and hasattr(family, "recompute_activations"):
         family.recompute_activations()
     return recomputes
 
 
-def find_fits(config: TrainingConfig, profile: BaseModelProfile | None) -> list[Fit]:
+def _needs_checkpointing(
+    profile: BaseModelProfile, config: TrainingConfig, workload: Workload, available_gib: float
+) -> bool:
+    try:
+        return needs_checkpointing(profile, config, workload, available_gib=available_gib)
+    except UnknownTargetModules:  # parts of names, or the output layer: peft knows them, the profile does not
+        return False
+
+
+def find_fits(config: TrainingConfig, source: BaseModelSource) -> list[Fit]:
     """What would have fitted, by the estimate, for rows as long as `max_length`; empty where nothing is known."""
+    profile = None if source.is_stable_diffusion else find_profile(source)
     if profile is None:
         return []
     longest = min(config.max_length, profile.context_length)

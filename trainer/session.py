@@ -62,7 +62,7 @@ def run_training(
         try:
             return _train_once(config, source, dataset, observer=observer, stop=stop, processes=processes)
         except OutOfMemory as error:
-            fits = find_fits(config, source.profile)
+            fits = find_fits(config, source)
             if not (config.auto_fit and fits) or processes.count > 1:
                 raise OutOfMemory(error.detail, [fit.describe() for fit in fits]) from error
         release_memory()

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from pricing.catalog import BaseModelProfile
-from pricing.estimate.text_rows import TextFormat
+from pricing.estimate.workload import plan_text_workload
 from trainer.adapter_io import read_adapter
 from trainer.config import BaseModelSource
 from trainer.data.text import read_text_dataset
 from trainer.errors import BadInput, CannotWrite, LossNotFinite, OutOfMemory
+from trainer.families.causal_lm import CausalLM
 from trainer.families.head_loss import sum_head_loss
 from trainer.session import run_training
 
@@ -29,46 +29,6 @@ def run(tiny_source, tiny_config, recorder):
         return run_training(config, source, dataset, observer=observer, stop=observer.stop), observer
 
     return train
-
-
-@pytest.fixture
-def profiled(tiny_source) -> BaseModelSource:
-    """The tiny model as if the catalogue knew it, so that its memory can be estimated."""
-    profile = BaseModelProfile(
-        name="tiny-llama",
-        family="causal_lm",
-        licence="none",
-        parameters=50_000,
-        hidden_size=32,
-        layers=2,
-        attention_heads=4,
-        vocabulary=257,
-        context_length=128,
-        bytes_per_parameter=4,
-        modules={"q_proj": (32, 32), "v_proj": (32, 16)},
-        default_target_modules=("q_proj", "v_proj"),
-        tokenizer="",
-        text_format=TextFormat(),
-    )
-    return BaseModelSource("tiny-llama", tiny_source.weights, _UsingFolder(profile))
-
-
-class _UsingFolder:
-    """A profile whose tokenizer is the folder's."""
-
-    def __init__(self, profile: BaseModelProfile) -> None:
-        self._profile = profile
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._profile, name)
-
-
-@pytest.fixture(autouse=True)
-def _tokenizer_of_the_folder(monkeypatch, tiny_source) -> None:
-    import trainer.families.causal_lm as module  # noqa: PLC0415
-
-    real = module.load_text_tokenizer
-    monkeypatch.setattr(module, "load_text_tokenizer", lambda _source, folder: real(tiny_source, folder))
 
 
 def test_an_earlier_run_is_not_written_over_without_a_word(run, recorder) -> None:
@@ -119,6 +79,25 @@ def test_an_adapter_of_another_base_model_is_refused(run, tmp_path, tiny_source)
         run(init_from=str(first.adapter), output_dir=str(tmp_path / "again"), source=other)
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"max_steps": 7},
+        {"gradient_accumulation": 3},
+        {"validation_split": 0.3, "max_steps": 9, "packing": False},
+        {"batch_size": 3, "gradient_accumulation": 2, "validation_split": 0.1, "max_length": 16},
+    ],
+)
+def test_what_is_quoted_is_what_is_trained(run, tiny_source, tiny_config, keys) -> None:
+    finished, observer = run(**keys)
+    config = tiny_config.model_copy(update=keys)
+    rows = CausalLM.load(tiny_source).encode(read_text_dataset(config).rows, max_length=config.max_length)
+    quoted = plan_text_workload([len(row.token_ids) for row in rows], config)
+    assert (finished.result.steps, finished.result.tokens) == (quoted.steps, quoted.tokens)
+    assert sum(report.tokens for report in observer.reports) == quoted.tokens
+
+
 def test_recomputing_activations_changes_no_loss(run, tmp_path) -> None:
     _, kept = run(gradient_checkpointing=False)
     _, recomputed = run(gradient_checkpointing=True, output_dir=str(tmp_path / "again"))
@@ -126,13 +105,11 @@ def test_recomputing_activations_changes_no_loss(run, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(("available_gib", "recomputes"), [(64.0, False), (0.5, True)])
-def test_auto_recomputes_where_the_estimate_says_it_would_not_fit(
-    run, profiled, monkeypatch, available_gib, recomputes
-) -> None:
+def test_auto_recomputes_where_the_estimate_says_it_would_not_fit(run, monkeypatch, available_gib, recomputes) -> None:
     monkeypatch.setattr("trainer.session.read_available_gib", lambda: available_gib)
     called = []
     monkeypatch.setattr("trainer.families.causal_lm.CausalLM.recompute_activations", lambda _self: called.append(1))
-    run(source=profiled, max_steps=1)
+    run(max_steps=1)
     assert bool(called) is recomputes
 
 
@@ -152,23 +129,23 @@ def _large_batches_do_not_fit(monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("_large_batches_do_not_fit")
-def test_running_out_of_memory_names_what_would_have_fitted(run, profiled) -> None:
+def test_running_out_of_memory_names_what_would_have_fitted(run) -> None:
     with pytest.raises(OutOfMemory) as caught:
-        run(source=profiled, gradient_checkpointing=True)
+        run(gradient_checkpointing=True)
     assert "batch_size: 1, gradient_accumulation: 2 (" in str(caught.value)
     assert "auto_fit: true" in str(caught.value)
 
 
 @pytest.mark.usefixtures("_large_batches_do_not_fit")
-def test_auto_fit_tries_again_and_trains_the_same_steps_and_tokens(run, profiled, tmp_path) -> None:
-    finished, observer = run(source=profiled, gradient_checkpointing=True, auto_fit=True)
+def test_auto_fit_tries_again_and_trains_the_same_steps_and_tokens(run, tmp_path) -> None:
+    finished, observer = run(gradient_checkpointing=True, auto_fit=True)
     assert observer.started == (0, 18)
     _, alone = run(batch_size=1, gradient_accumulation=2, output_dir=str(tmp_path / "again"))
     assert [report.tokens for report in observer.reports] == [report.tokens for report in alone.reports]
     assert finished.adapter is not None
 
 
-def test_auto_fit_goes_on_from_the_last_checkpoint(run, recorder, profiled, monkeypatch) -> None:
+def test_auto_fit_goes_on_from_the_last_checkpoint(run, recorder, monkeypatch) -> None:
     """Memory runs out late: at a batch of more than one row after six steps."""
     observer, real = recorder(), sum_head_loss
 
@@ -180,7 +157,7 @@ def test_auto_fit_goes_on_from_the_last_checkpoint(run, recorder, profiled, monk
 
     monkeypatch.setattr("trainer.families.causal_lm.sum_head_loss", fail_late)
     monkeypatch.setattr("pricing.estimate.memory.RUNTIME_GIB", 0.0)
-    run(observer, source=profiled, gradient_checkpointing=True, auto_fit=True)
+    run(observer, gradient_checkpointing=True, auto_fit=True)
     assert observer.started == (5, 18)
 
 
