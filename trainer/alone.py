@@ -9,7 +9,7 @@ from pricing.estimate.training_config import TrainingConfig
 from trainer.config import BaseModelSource
 from trainer.console import PlainLines, ProgressBar, Silence
 from trainer.errors import ExitCode
-from trainer.processes import Processes, join_processes, leave_processes
+from trainer.processes import Processes, end_together, join_processes, leave_processes
 from trainer.recipe import TrainingResult
 from trainer.session import FinishedTraining, run_training
 from trainer.stop import StopFlag, StopReason, stopping_on_signals
@@ -28,8 +28,15 @@ def train_alone(
     try:
         with stopping_on_signals(stop):
             finished = _train_and_show(config, source, dataset, console, stop, processes)
-    finally:
+    except BaseException:
         leave_processes(processes)
+        raise
+    exit_code = _tell_ending(finished, console, processes)
+    end_together(processes, exit_code)
+    return exit_code
+
+
+def _tell_ending(finished: FinishedTraining, console: Console, processes: Processes) -> ExitCode:
     result = finished.result
     if not processes.is_first:
         return EXIT_CODES.get(result.stopped, ExitCode.STOPPED)

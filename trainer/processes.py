@@ -7,6 +7,7 @@ neither the loss nor the tokens that are metered.
 """
 
 import os
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -120,6 +121,20 @@ def join_processes() -> Processes:
 def leave_processes(processes: Processes) -> None:
     if processes.count > 1 and dist.is_initialized():
         dist.destroy_process_group()
+
+
+def end_together(processes: Processes, exit_code: int) -> None:
+    """End this process once all have done their work; a process that is alone goes on.
+
+    Python's own way out is passed by: in it a thread of gloo now and then aborts the process, and torchrun then kills
+    the others with it.
+    """
+    if processes.count == 1:
+        return
+    dist.barrier()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
 
 
 def _on_device(tensor: torch.Tensor) -> torch.Tensor:
