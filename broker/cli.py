@@ -11,10 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from broker import cli_jobs
-from broker.boot import DatabaseUrls, MissingMigrationUrl, database_urls, migrate_database
+from broker.boot import MissingMigrationUrl, database_urls, migrate_database
 from broker.config import Settings
-from broker.database import Scope, UnsafeDatabaseRole, open_database
-from broker.ledger.verify import CheckResult, verify_ledger
+from broker.database import UnsafeDatabaseRole
+from broker.ledger.verify import verify_database
 
 app = typer.Typer(no_args_is_help=True, help="LoRA Broker: quotes, queues, meters and bills LoRA training.")
 ledger_app = typer.Typer(no_args_is_help=True, help="The double-entry ledger.")
@@ -74,22 +74,13 @@ def demo(
 def verify(data_dir: DataDir = None) -> None:
     """Re-derive every balance from its entries and check what must hold; exit code 1 if anything does not."""
     with database_urls(load_settings(data_dir=data_dir)) as urls:
-        results = asyncio.run(_verify(urls))
+        results = asyncio.run(verify_database(urls.app))
     table = Table("rule", "broken rows", title="Ledger")
     for result in results:
         table.add_row(result.rule, "[green]none[/]" if not result.broken else "[red]" + "\n".join(result.broken))
     console.print(table)
     if any(result.broken for result in results):
         raise typer.Exit(1)
-
-
-async def _verify(urls: DatabaseUrls) -> list[CheckResult]:
-    database = open_database(urls.app)
-    try:
-        async with database.transaction(Scope.ALL) as session:
-            return await verify_ledger(session)
-    finally:
-        await database.close()
 
 
 def main() -> None:

@@ -8,13 +8,12 @@ from typing import Any
 
 from rich.table import Table
 
-from broker.boot import DatabaseUrls, database_urls
+from broker.boot import database_urls
 from broker.client import Client
 from broker.clock import billing_month
-from broker.database import Scope, open_database
 from broker.demo.stage import Stage
 from broker.demo.world import DemoCustomer
-from broker.ledger.verify import CheckResult, verify_ledger
+from broker.ledger.verify import verify_database
 
 REPORT_COLUMNS = ("customer", "plan", "jobs", "gpu_hours", "tokens", "gpu_cost", "token_cost", "cost", "due")
 HEADINGS = ("customer", "plan", "jobs", "GPU-h", "tokens", "¥ GPU", "¥ tok", "¥ cost", "¥ due")
@@ -27,18 +26,9 @@ def present_month(stage: Stage) -> str:
 def verify_books(stage: Stage) -> None:
     """Every rule of the ledger holds."""
     with database_urls(stage.settings) as urls:
-        results = asyncio.run(_verify(urls))
+        results = asyncio.run(verify_database(urls.app))
     broken = [f"{result.rule}: {result.broken}" for result in results if result.broken]
     stage.check(not broken, f"the ledger verifies: {len(results)} rules hold {broken or ''}")
-
-
-async def _verify(urls: DatabaseUrls) -> list[CheckResult]:
-    database = open_database(urls.app)
-    try:
-        async with database.transaction(Scope.ALL) as session:
-            return await verify_ledger(session)
-    finally:
-        await database.close()
 
 
 def show_invoice(stage: Stage, finance: Client, customer: DemoCustomer, job_ids: list[str]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from broker.database import Scope, open_database
+
 
 @dataclass(frozen=True)
 class Check:
@@ -139,3 +141,13 @@ async def verify_ledger(session: AsyncSession) -> list[CheckResult]:
         broken = [", ".join(f"{key}={value}" for key, value in row.items()) for row in rows]
         results.append(CheckResult(check.rule, broken))
     return results
+
+
+async def verify_database(url: str) -> list[CheckResult]:
+    """The same for a database by its URL, over a connection of its own."""
+    database = open_database(url)
+    try:
+        async with database.transaction(Scope.ALL) as session:
+            return await verify_ledger(session)
+    finally:
+        await database.close()
