@@ -83,6 +83,12 @@ def describe_progress(progress: dict[str, Any] | None) -> str:
     return f"{progress['step']}/{progress['total_steps']}" if progress else ""
 
 
+def describe_facts(data: dict[str, Any]) -> str:
+    """An event's facts on a line or two; a picture as what it is, not as its bytes."""
+    short = {key: "(a picture)" if str(value).startswith("data:image/") else value for key, value in data.items()}
+    return json.dumps(short, ensure_ascii=False)
+
+
 @app.command("show")
 def show_job(job_id: str, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Everything about one job, with its events."""
@@ -92,7 +98,7 @@ def show_job(job_id: str, url: Url = DEFAULT_URL, key: Key = None) -> None:
     console.print_json(json.dumps(job))
     table = Table("when (UTC)", "what", "facts", title="Events")
     for event in events:
-        table.add_row(event["created_at"], event["kind"], json.dumps(event["data"]))
+        table.add_row(event["created_at"], event["kind"], describe_facts(event["data"]))
     console.print(table)
 
 
@@ -198,6 +204,8 @@ def follow_job(client: Client, job_id: str) -> dict[str, Any]:
             job: dict[str, Any] = client.get(f"/jobs/{job_id}")
             progress = job["progress"] or {}
             loss = f"loss {progress['loss']:.3f}  " if "loss" in progress else ""
+            if "validation_loss" in progress:
+                loss += f"validation {progress['validation_loss']:.3f}  "
             bars.update(
                 bar,
                 description=f"{job_id[:14]}… {job['status']}",

@@ -7,7 +7,7 @@ from rich.console import Console
 from pricing.estimate.text_rows import ParsedRows
 from pricing.estimate.training_config import TrainingConfig
 from trainer.config import BaseModelSource
-from trainer.console import PlainLines, ProgressBar, Silence
+from trainer.console import Silence, showing_progress
 from trainer.errors import ExitCode
 from trainer.processes import Processes, end_together, join_processes, leave_processes
 from trainer.recipe import TrainingResult
@@ -63,7 +63,5 @@ def _train_and_show(
 ) -> FinishedTraining:
     if not processes.is_first:
         return run_training(config, source, dataset, observer=Silence(), stop=stop, processes=processes)
-    if not console.is_terminal:
-        return run_training(config, source, dataset, observer=PlainLines(), stop=stop, processes=processes)
-    with ProgressBar(console) as bar:
-        return run_training(config, source, dataset, observer=bar, stop=stop, processes=processes)
+    with showing_progress(console=console) as shown:
+        return run_training(config, source, dataset, observer=shown, stop=stop, processes=processes)

@@ -1,6 +1,8 @@
 """The training of one assignment: fetch its inputs, train, tell meter, heartbeat and uploads of each step."""
 
 import gc
+import math
+import os
 from pathlib import Path
 
 import torch
@@ -9,11 +11,11 @@ from pricing.estimate.training_config import TrainingConfig, parse_training_conf
 from trainer.checkpoint import name_checkpoint
 from trainer.client import BrokerClient, RunAssignment
 from trainer.config import resolve_base_model
-from trainer.console import PlainLines
 from trainer.data.dataset import read_dataset
 from trainer.heartbeat import Heartbeat
+from trainer.log import write_line
 from trainer.meter import Meter
-from trainer.recipe import StepReport
+from trainer.recipe import Observer, StepReport
 from trainer.retry import keep_trying
 from trainer.session import FinishedTraining, run_training
 from trainer.stop import StopFlag
@@ -21,14 +23,19 @@ from trainer.uploads import CheckpointUploads, unpack_folder
 
 
 class WorkerObserver:
-    """Passes on tokens to the meter, progress to the heartbeat, checkpoints to the uploads, lines to the log."""
+    """Passes on tokens to the meter, progress and looks to the heartbeat, checkpoints to the uploads, and everything to
+    the console. Pictures are told from texts by their place in `samples_folder`.
+    """
 
-    def __init__(self, meter: Meter, heartbeat: Heartbeat, uploads: CheckpointUploads) -> None:
+    def __init__(
+        self, meter: Meter, heartbeat: Heartbeat, uploads: CheckpointUploads, shown: Observer, samples_folder: Path
+    ) -> None:
         self._meter, self._heartbeat, self._uploads = meter, heartbeat, uploads
-        self._log = PlainLines()
+        self._shown, self._samples_folder = shown, samples_folder
+        self._validation_loss: float | None = None
 
     def training_started(self, *, step: int, total_steps: int) -> None:
-        self._log.training_started(step=step, total_steps=total_steps)
+        self._shown.training_started(step=step, total_steps=total_steps)
 
     def step_done(self, report: StepReport) -> None:
         self._meter.add_tokens(report.tokens)
@@ -37,18 +44,32 @@ class WorkerObserver:
             "total_steps": report.total_steps,
             "epoch": report.epoch,
             "loss": report.loss,
+            "validation_loss": self._validation_loss,
             "peak_memory_bytes": report.peak_memory_bytes,
         }
-        self._log.step_done(report)
+        self._shown.step_done(report)
 
     def validated(self, *, step: int, loss: float, advice: str | None) -> None:
-        self._log.validated(step=step, loss=loss, advice=advice)
+        self._shown.validated(step=step, loss=loss, advice=advice)
+        if math.isfinite(loss):
+            self._validation_loss = loss
+        if self._heartbeat.progress is not None:
+            self._heartbeat.progress = self._heartbeat.progress | {"validation_loss": self._validation_loss}
+        self._heartbeat.looks.add_validation(step=step, loss=loss, advice=advice)
 
     def sampled(self, *, step: int, prompt: str, sample: str) -> None:
-        self._log.sampled(step=step, prompt=prompt, sample=sample)
+        self._shown.sampled(step=step, prompt=prompt, sample=sample)
+        looks = self._heartbeat.looks
+        if not sample.startswith(f"{self._samples_folder}{os.sep}"):
+            looks.add_text(step=step, prompt=prompt, text=sample)
+            return
+        try:
+            looks.add_picture(step=step, prompt=prompt, file=Path(sample))
+        except OSError as error:
+            write_line(f"the sample of step {step} is not sent: {error}")
 
     def checkpoint_saved(self, folder: Path, step: int) -> None:
-        self._log.checkpoint_saved(folder, step)
+        self._shown.checkpoint_saved(folder, step)
         self._uploads.submit(folder, step)
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from trainer.atomic_files import writing_file
 from trainer.errors import BadInput, BrokerAway, BrokerRefused, FencedOff
+from trainer.looks import Looks
 
 TIMEOUT = httpx2.Timeout(10.0, read=30.0)
 PART_BYTES = 8 * 1024 * 1024
@@ -74,12 +75,22 @@ class RunAssignment(BaseModel):
     next_sequence: int
 
 
+class Cost(BaseModel):
+    """Money as the broker counts it; `amount` is an exact decimal in words, never a float."""
+
+    amount: str
+    currency: str
+
+
 class HeartbeatReply(BaseModel):
-    """`acknowledged_sequence`: the highest sequence that is stored with all before it; -1 for none."""
+    """`acknowledged_sequence`: the highest sequence that is stored with all before it; -1 for none. `cost_so_far` is
+    that of the whole job, of which this run may be a later attempt.
+    """
 
     command: Literal["continue", "stop"]
     reason: str | None = None
     acknowledged_sequence: int
+    cost_so_far: Cost | None = None
 
 
 class PartsReply(BaseModel):
@@ -110,8 +121,10 @@ class BrokerClient:
     def claim(self) -> RunAssignment:
         return parse_answer(RunAssignment, self._post("claim", {}))
 
-    def send_heartbeat(self, progress: dict[str, Any] | None, usage: list[dict[str, Any]]) -> HeartbeatReply:
-        body = {"progress": progress, "usage": usage}
+    def send_heartbeat(
+        self, progress: dict[str, Any] | None, usage: list[dict[str, Any]], looks: Looks | None = None
+    ) -> HeartbeatReply:
+        body = {"progress": progress, "usage": usage, **(looks or {})}
         return parse_answer(HeartbeatReply, self._post("heartbeats", body, timeout=HEARTBEAT_TIMEOUT))
 
     def finish(
@@ -121,8 +134,10 @@ class BrokerClient:
         error: dict[str, str] | None,
         progress: dict[str, Any] | None,
         usage: list[dict[str, Any]],
+        looks: Looks | None = None,
     ) -> None:
-        self._post("finish", {"outcome": outcome, "error": error, "progress": progress, "usage": usage})
+        said = {"outcome": outcome, "error": error, "progress": progress, "usage": usage}
+        self._post("finish", {**said, **(looks or {})})
 
     def download(self, remote: RemoteFile, to: Path) -> None:
         """Fetch a file; it is at `to` whole and with the right SHA-256, or not at all."""

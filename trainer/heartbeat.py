@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from trainer.client import BrokerClient
+from trainer.client import BrokerClient, Cost
 from trainer.errors import BrokerAway, BrokerRefused, ExitCode, FencedOff
 from trainer.log import write_line
+from trainer.looks import PendingLooks
 from trainer.meter import Meter
 from trainer.retry import keep_trying
 from trainer.spool import UsageSpool
@@ -43,6 +44,8 @@ class Heartbeat:
         self._away = False
         self._thread = threading.Thread(target=self._loop, name="heartbeat", daemon=True)
         self.progress: dict[str, Any] | None = None
+        self.looks = PendingLooks()
+        self.cost_so_far: Cost | None = None
 
     def start(self) -> None:
         self._thread.start()
@@ -56,21 +59,26 @@ class Heartbeat:
         """One heartbeat: cut the usage, keep it on disk, send all that is pending. Raises: as BrokerClient."""
         self._keep_usage()
         while True:
-            events = self._spool.list_pending(EVENTS_IN_ONE_REQUEST)
-            reply = self._client.send_heartbeat(self.progress, events)
+            events, looks = self._spool.list_pending(EVENTS_IN_ONE_REQUEST), self.looks.list_pending()
+            reply = self._client.send_heartbeat(self.progress, events, looks)
             self._spool.acknowledge(reply.acknowledged_sequence)
+            self.looks.forget(looks)
+            self.cost_so_far = reply.cost_so_far or self.cost_so_far
             if reply.command == "stop":
                 self._stop.request(read_stop_reason(reply.reason))
-            if len(events) < EVENTS_IN_ONE_REQUEST:
+            if len(events) < EVENTS_IN_ONE_REQUEST and not self.looks:
                 return
 
     def deliver_rest(self) -> list[dict[str, Any]]:
-        """After `close`: cut the last interval, send what is too much for `finish`, and return what is left.
+        """After `close`: cut the last interval, send what is too much for `finish`, and return the usage that is left.
 
         Raises: as BrokerClient.
         """
         self._keep_usage()
-        while len(self._spool.list_pending(EVENTS_IN_ONE_REQUEST)) == EVENTS_IN_ONE_REQUEST:
+        while (
+            self.looks.is_more_than_one_request
+            or len(self._spool.list_pending(EVENTS_IN_ONE_REQUEST)) == EVENTS_IN_ONE_REQUEST
+        ):
             keep_trying(self.beat)
         return self._spool.list_pending(EVENTS_IN_ONE_REQUEST)
 

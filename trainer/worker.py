@@ -71,7 +71,10 @@ def work_on(client: BrokerClient, assignment: RunAssignment, environment: RunEnv
     ending = hand_in(client, ending, uploads)
     heartbeat.close()
     rest = heartbeat.deliver_rest()
-    keep_trying(lambda: client.finish(ending.outcome, error=ending.error, progress=heartbeat.progress, usage=rest))
+    looks = heartbeat.looks.list_pending()
+    keep_trying(
+        lambda: client.finish(ending.outcome, error=ending.error, progress=heartbeat.progress, usage=rest, looks=looks)
+    )
     spool.forget_all()
     write_line(f"{ending.outcome}: {meter.total_gpu_seconds} GPU-seconds, {meter.total_tokens} tokens")
     return ending.exit_code
@@ -85,11 +88,16 @@ def train_and_judge(
     stop: StopFlag,
 ) -> Ending:
     """Train; whatever goes wrong becomes an ending with its error. Raises: FencedOff."""
+    meter, heartbeat, uploads = parts
     shutil.rmtree(work_dir / "output", ignore_errors=True)  # an earlier process of this run; the broker knows the truth
     try:
-        from trainer.assigned_training import WorkerObserver, train_assignment  # noqa: PLC0415 - brings torch
+        # Both bring torch.
+        from trainer.assigned_training import WorkerObserver, train_assignment  # noqa: PLC0415
+        from trainer.console import showing_progress  # noqa: PLC0415
 
-        return judge(train_assignment(client, assignment, work_dir, WorkerObserver(*parts), stop))
+        with showing_progress(lambda: heartbeat.cost_so_far) as shown:
+            observer = WorkerObserver(meter, heartbeat, uploads, shown, work_dir / "output" / "samples")
+            return judge(train_assignment(client, assignment, work_dir, observer, stop))
     except FencedOff:
         raise
     except ConfigInvalid as error:

@@ -6,7 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.metering.model import UsageCloudEvent
 from broker.quotes.schemas import CONFIG_EXAMPLE
-from broker.schemas import RequestBody
+from broker.schemas import MoneyOut, RequestBody
+
+MAX_STEP = 10**12
+MAX_PICTURE_CHARACTERS = 100_000
 
 FENCE = Field(ge=1, description="The run's fence token, from its environment.", examples=[1])
 
@@ -53,7 +56,42 @@ class ProgressIn(BaseModel):
     loss: float | None = Field(
         default=None, allow_inf_nan=False, description="Training loss of the last step.", examples=[2.31]
     )
+    validation_loss: float | None = Field(
+        default=None, allow_inf_nan=False, description="Loss of the held-out rows at their last look.", examples=[2.44]
+    )
     peak_memory_bytes: int | None = Field(default=None, ge=0, description="Peak memory in bytes.", examples=[1 << 31])
+
+
+class ValidationIn(RequestBody):
+    """One look at the held-out rows."""
+
+    step: int = Field(ge=0, le=MAX_STEP, description="Optimizer steps done by then.", examples=[20])
+    loss: float | None = Field(
+        allow_inf_nan=False, description="Mean loss of the held-out rows; null: it is not finite.", examples=[2.44]
+    )
+    advice: str | None = Field(
+        default=None,
+        max_length=2000,
+        description="Where the loss rises: that it is overfitting, with the cures.",
+        examples=["overfitting: the validation loss rises (2.44, best 2.31 after epoch 2); train fewer epochs"],
+    )
+
+
+class SampleIn(RequestBody):
+    """What the adapter makes of one of `sample_prompts`, as a text or as a small picture."""
+
+    step: int = Field(ge=0, le=MAX_STEP, description="Optimizer steps done by then.", examples=[100])
+    prompt: str = Field(max_length=2000, description="The prompt, cut to 2000 characters.", examples=["tea?"])
+    text: str | None = Field(
+        default=None, max_length=4000, description="The answer of a language model.", examples=["Calm."]
+    )
+    image: str | None = Field(
+        default=None,
+        max_length=MAX_PICTURE_CHARACTERS,
+        pattern=r"^data:image/jpeg;base64,[A-Za-z0-9+/]+={0,2}$",
+        description="The picture, at most 256 pixels wide and high, as a data URI.",
+        examples=["data:image/jpeg;base64,/9j/4AAQ"],
+    )
 
 
 class HeartbeatIn(RequestBody):
@@ -61,6 +99,18 @@ class HeartbeatIn(RequestBody):
     progress: ProgressIn | None = Field(default=None, description="Null while loading.", examples=[{"step": 10}])
     usage: list[UsageCloudEvent] = Field(
         default_factory=list, max_length=1000, description="Intervals not acknowledged yet.", examples=[[]]
+    )
+    validations: list[ValidationIn] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Looks at the held-out rows that no heartbeat has told yet.",
+        examples=[[{"step": 20, "loss": 2.44}]],
+    )
+    samples: list[SampleIn] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Samples that no heartbeat has told yet.",
+        examples=[[{"step": 100, "prompt": "tea?", "text": "Calm."}]],
     )
 
 
@@ -70,6 +120,10 @@ class HeartbeatOut(BaseModel):
         description="Why it must stop.", examples=["pause"]
     )
     acknowledged_sequence: int = Field(description="Every interval up to this one is stored; -1: none.", examples=[4])
+    cost_so_far: MoneyOut = Field(
+        description="Cost of the job's usage that is stored, of all its runs, at its contract's rates.",
+        examples=[{"amount": "1.30", "currency": "CNY"}],
+    )
 
 
 class RunErrorIn(RequestBody):

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from broker import errors
 from broker.adapters import service as adapters
 from broker.datasets import service as datasets
+from broker.execution.looks import record_looks
 from broker.execution.schemas import (
     CheckpointDownloadOut,
     DownloadOut,
@@ -31,6 +32,7 @@ from broker.jobs.service import get_job, has_reached_max_cost, record_event, req
 from broker.jobs.tables import Checkpoint
 from broker.ledger import service as ledger
 from broker.metering.service import record_usage
+from broker.schemas import MoneyOut
 from broker.storage import StoredObject, TooLarge
 from broker.work import Work
 
@@ -79,6 +81,7 @@ async def heartbeat(work: Work, run_id: str, body: HeartbeatIn) -> HeartbeatOut:
             "command": "stop" if reason else "continue",
             "reason": reason,
             "acknowledged_sequence": held.run.acknowledged_sequence,
+            "cost_so_far": MoneyOut.of_micros(held.job.cost_micros),
         }
     )
 
@@ -87,6 +90,7 @@ async def _take_report(work: Work, held: HeldRun, body: HeartbeatIn) -> None:
     await record_usage(work, held, body.usage)
     if body.progress is not None:
         held.job.progress = body.progress.model_dump(exclude_none=True)
+    await record_looks(work, held, body.validations, body.samples)
     await renew_lease(work, held)
     if body.usage and held.job.stop_requested is None and await _has_run_out(work, held):
         await request_stop(work, held.job, StopReason.OUT_OF_BALANCE)

@@ -68,7 +68,8 @@ class JobOut(BaseModel):
         description="When a queued job is expected to start (UTC).", examples=["2026-11-24T10:05:00Z"]
     )
     progress: dict[str, Any] | None = Field(
-        description="Last report of its run: step, total_steps, epoch, loss.", examples=[{"step": 10, "loss": 2.31}]
+        description="Last report of its run: step, total_steps, epoch, loss, validation_loss.",
+        examples=[{"step": 10, "loss": 2.31, "validation_loss": 2.44}],
     )
     attempts: int = Field(description="Runs so far.", examples=[1])
     used_gpu_seconds: int = Field(description="GPU-seconds metered so far.", examples=[95])

@@ -211,3 +211,8 @@ def test_help_lists_every_command(run: Run) -> None:
     shown = run("--help").stdout
     for command in ("serve", "worker", "migrate", "demo", "ledger", "jobs"):
         assert command in shown
+
+
+def test_a_sample_picture_is_not_printed_as_its_bytes() -> None:
+    facts = {"step": 10, "prompt": "茶", "image": "data:image/jpeg;base64," + "A" * 9000}
+    assert cli_jobs.describe_facts(facts) == '{"step": 10, "prompt": "茶", "image": "(a picture)"}'

@@ -66,7 +66,12 @@ async def test_heartbeat_moves_lease_and_progress(
     async with dispatched_worker(api, app, system, job_id) as worker:
         await worker.claim()
         clock.advance(seconds=20)
-        assert await worker.beat(step=4) == {"command": "continue", "reason": None, "acknowledged_sequence": -1}
+        assert await worker.beat(step=4) == {
+            "command": "continue",
+            "reason": None,
+            "acknowledged_sequence": -1,
+            "cost_so_far": {"amount": "0.00", "currency": "CNY"},
+        }
     job = await api.get(f"/jobs/{job_id}")
     assert (job["status"], job["progress"]["step"]) == ("running", 4)
     run = (await api.get(f"/jobs/{job_id}/runs"))["data"][0]

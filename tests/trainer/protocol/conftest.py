@@ -28,6 +28,8 @@ class FakeBroker:
         self.adapter: bytes | None = None
         self.events: dict[int, dict[str, Any]] = {}
         self.heartbeats: list[dict[str, Any]] = []
+        self.validations: list[dict[str, Any]] = []
+        self.samples: list[dict[str, Any]] = []
         self.finishes: list[dict[str, Any]] = []
         self.requests: list[str] = []
         self.parts: dict[str, bytes] = {}
@@ -140,8 +142,10 @@ class FakeBroker:
         self.check(not self.finishes, "a heartbeat after finish")
         self.heartbeats.append(said)
         self.take_usage(said["usage"])
+        self.take_looks(said)
         acknowledged = next(number for number in range(10_000) if number not in self.events) - 1
         reply = {"command": "continue", "reason": None, "acknowledged_sequence": acknowledged}
+        reply |= {"cost_so_far": {"amount": "1.30", "currency": "CNY"}}
         if self.stop_reason is not None:
             reply |= {"command": "stop", "reason": self.stop_reason}
         return 200, json.dumps(reply).encode()
@@ -149,6 +153,7 @@ class FakeBroker:
     def on_finish(self, said: dict[str, Any]) -> tuple[int, bytes]:
         self.check(said["outcome"] in {"succeeded", "failed", "stopped", "preempted"}, "outcome of finish")
         self.take_usage(said["usage"])
+        self.take_looks(said)
         self.finishes.append(said)
         return 200, b"{}"
 
@@ -163,6 +168,11 @@ class FakeBroker:
             self.check(self.events.get(sequence, event) == event, f"event {sequence} changed between two deliveries")
             self.events[sequence] = event
         self.check(sorted(self.events) == list(range(len(self.events))), f"gap in {sorted(self.events)}")
+
+    def take_looks(self, said: dict[str, Any]) -> None:
+        """Each look once, however often it is told."""
+        for kept, told in ((self.validations, said.get("validations", [])), (self.samples, said.get("samples", []))):
+            kept += [look for look in told if look not in kept]
 
     def check(self, held: bool, what: str) -> None:
         if not held:

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from trainer.errors import BrokerAway
 from trainer.heartbeat import Heartbeat, read_stop_reason
 from trainer.meter import Meter
 from trainer.spool import UsageSpool
@@ -36,7 +37,39 @@ def test_the_first_beat_goes_out_at_once(heartbeat, broker) -> None:
     heartbeat.start()
     broker.wait_for(lambda: broker.heartbeats, timeout=5)
     heartbeat.close()
-    assert broker.heartbeats[0] == {"fence_token": 3, "progress": None, "usage": []}
+    nothing = {"progress": None, "usage": [], "validations": [], "samples": []}
+    assert broker.heartbeats[0] == {"fence_token": 3, **nothing}
+
+
+def test_looks_wait_until_a_heartbeat_has_told_them(heartbeat, broker) -> None:
+    broker.away_for = {"heartbeats"}
+    heartbeat.looks.add_validation(step=4, loss=2.5, advice="overfitting: …")
+    heartbeat.looks.add_text(step=4, prompt="tea?", text="calm\0")
+    with pytest.raises(BrokerAway):
+        heartbeat.beat()
+    broker.away_for = set()
+    heartbeat.beat()
+    heartbeat.beat()
+    assert broker.validations == [{"step": 4, "loss": 2.5, "advice": "overfitting: …"}]
+    assert broker.samples == [{"step": 4, "prompt": "tea?", "text": "calm\N{REPLACEMENT CHARACTER}"}]
+    assert [len(beat["validations"]) for beat in broker.heartbeats] == [1, 0]
+
+
+def test_many_looks_go_out_in_several_requests_and_the_rest_is_left_for_finish(heartbeat, broker) -> None:
+    for step in range(40):
+        heartbeat.looks.add_text(step=step, prompt="tea?", text="calm")
+    heartbeat.deliver_rest()
+    assert [len(beat["samples"]) for beat in broker.heartbeats] == [16, 16, 8]
+    heartbeat.looks.add_text(step=40, prompt="tea?", text="calm")
+    heartbeat.deliver_rest()
+    assert len(broker.heartbeats) == 3
+    assert [look["step"] for look in heartbeat.looks.list_pending()["samples"]] == [40]
+
+
+def test_the_heartbeat_knows_what_the_job_has_cost(heartbeat) -> None:
+    assert heartbeat.cost_so_far is None
+    heartbeat.beat()
+    assert (heartbeat.cost_so_far.amount, heartbeat.cost_so_far.currency) == ("1.30", "CNY")
 
 
 def test_tokens_arrive_once_though_answers_get_lost(heartbeat, broker, meter, client) -> None:

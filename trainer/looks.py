@@ -1,0 +1,80 @@
+"""Validation losses and samples on their way to the broker: kept until a heartbeat has told them."""
+
+import base64
+import io
+import math
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+LONGEST_PROMPT, LONGEST_TEXT, LONGEST_ADVICE = 2000, 4000, 2000
+PICTURE_PIXELS = 256
+JPEG_QUALITY = 75
+IN_ONE_REQUEST = {"validations": 100, "samples": 16}
+# Of a broker that is away for hours only the newest are kept: they lie in memory.
+KEPT = 200
+NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
+
+Looks = dict[str, list[dict[str, Any]]]
+
+
+class PendingLooks:
+    """What the recipe saw of the run from outside. Threads: the recipe adds, the heartbeat lists and forgets."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pending: Looks = {kind: [] for kind in IN_ONE_REQUEST}
+
+    def add_validation(self, *, step: int, loss: float, advice: str | None) -> None:
+        shown = loss if math.isfinite(loss) else None
+        self._add("validations", {"step": step, "loss": shown, "advice": advice and advice[:LONGEST_ADVICE]})
+
+    def add_text(self, *, step: int, prompt: str, text: str) -> None:
+        self._add("samples", {"step": step, "prompt": clean(prompt, LONGEST_PROMPT), "text": clean(text, LONGEST_TEXT)})
+
+    def add_picture(self, *, step: int, prompt: str, file: Path) -> None:
+        """Raises: OSError, if the picture cannot be read."""
+        self._add("samples", {"step": step, "prompt": clean(prompt, LONGEST_PROMPT), "image": shrink_picture(file)})
+
+    def list_pending(self) -> Looks:
+        """The oldest first, as many as go into one request."""
+        with self._lock:
+            return {kind: self._pending[kind][:most] for kind, most in IN_ONE_REQUEST.items()}
+
+    def forget(self, told: Looks) -> None:
+        """The broker has these."""
+        known = {id(look) for looks in told.values() for look in looks}
+        with self._lock:
+            for kind, looks in self._pending.items():
+                self._pending[kind] = [look for look in looks if id(look) not in known]
+
+    def __bool__(self) -> bool:
+        with self._lock:
+            return any(self._pending.values())
+
+    @property
+    def is_more_than_one_request(self) -> bool:
+        with self._lock:
+            return any(len(self._pending[kind]) > most for kind, most in IN_ONE_REQUEST.items())
+
+    def _add(self, kind: str, look: dict[str, Any]) -> None:
+        with self._lock:
+            self._pending[kind] = [*self._pending[kind], look][-KEPT:]
+
+
+def clean(text: str, longest: int) -> str:
+    """The text without what JSON or PostgreSQL cannot hold, cut to so many characters."""
+    return NOT_STORABLE.sub("\N{REPLACEMENT CHARACTER}", text)[:longest]
+
+
+def shrink_picture(file: Path) -> str:
+    """The picture as a JPEG of at most 256 pixels each way, in a data URI."""
+    with Image.open(file) as picture:
+        small = picture.convert("RGB")
+    small.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS))
+    content = io.BytesIO()
+    small.save(content, "JPEG", quality=JPEG_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
