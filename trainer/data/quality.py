@@ -7,7 +7,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from pricing.catalog import CATALOG
-from pricing.estimate.text_rows import encode_row
+from pricing.estimate.text_rows import TextRow, encode_row
 from pricing.estimate.training_config import TrainingConfig
 from trainer.atomic_files import writing_file
 from trainer.config import BaseModelSource, resolve_base_model
@@ -59,8 +59,8 @@ def load_row_measure(source: BaseModelSource) -> MeasureRow:
         folder = dequantize_once(source.weights)
     tokenizer = load_text_tokenizer(source, folder)
 
-    def measure(row: object) -> RowLength:
-        encoded = encode_row(row, tokenizer.text_format, tokenizer.encode, max_length=UNCUT)  # type: ignore[arg-type]
+    def measure(row: TextRow) -> RowLength:
+        encoded = encode_row(row, tokenizer.text_format, tokenizer.encode, max_length=UNCUT)
         return RowLength(len(encoded.token_ids), encoded.prompt_length)
 
     return measure
@@ -76,6 +76,6 @@ def write_kept(report: QualityReport) -> Path | None:
     folder = Path(report.folder).resolve()
     file = folder.with_name(f"{folder.name}.kept.jsonl")
     with writing_file(file) as aside:
-        lines = (json.dumps(row, ensure_ascii=False) for row in report.kept)
+        lines = (json.dumps(row, ensure_ascii=False, default=str) for row in report.kept)
         aside.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file

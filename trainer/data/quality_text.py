@@ -1,15 +1,14 @@
 """The report on a text data set: rows that cannot be used, duplicates, lengths in tokens, mix of languages."""
 
-import csv
-import io
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pricing.estimate.text_rows import TEXT_SUFFIXES, ParsedRows, parse_text_files
+from pricing.estimate.text_records import FORMS
+from pricing.estimate.text_rows import TEXT_SUFFIXES, TextRow
+from trainer.data.placed_rows import PlacedRow, place_rows
 from trainer.data.quality_report import Finding, Level, QualityReport, make_histogram, sort_findings
 from trainer.data.quality_thresholds import CHINESE_CHARACTER, MAX_SAMPLES, MIN_SAMPLES, MINOR_LANGUAGE_SHARE, WORD
 
@@ -22,17 +21,7 @@ class RowLength:
     prompt_tokens: int
 
 
-MeasureRow = Callable[[Any], RowLength]  # of a row as pricing.estimate.text_rows parses it
-
-
-@dataclass(frozen=True)
-class PlacedRow:
-    """A usable row, where it stands, and all that its record says."""
-
-    row: Any
-    file: str
-    line: int
-    record: dict[str, Any]
+MeasureRow = Callable[[TextRow], RowLength]
 
 
 def check_text(
@@ -78,69 +67,10 @@ def _read_files(folder: Path, metadata_path: Path | None) -> Iterator[tuple[str,
                 yield name, error
 
 
-def place_rows(files: Iterator[tuple[str, bytes | OSError]]) -> tuple[list[PlacedRow], list[Finding]]:
-    """Every usable row with its line: each record goes alone through the parser that quote and training use."""
-    rows: list[PlacedRow] = []
-    findings: list[Finding] = []
-    for name, content in files:
-        if isinstance(content, OSError):
-            message = f"cannot be read ({content.strerror})"
-            findings.append(Finding("file_unreadable", Level.ERROR, name, None, message, "give it read permission"))
-        elif not content.strip():
-            findings.append(Finding("file_empty", Level.ERROR, name, None, "has no content", "delete it"))
-        else:
-            for line, record in _split_records(name, content):
-                _place_record(name, line, record, rows, findings)
-    return rows, findings
-
-
-def _place_record(name: str, line: int, record: bytes, rows: list[PlacedRow], findings: list[Finding]) -> None:
-    parsed: ParsedRows = parse_text_files([(name, record)])
-    rows.extend(PlacedRow(row, name, line, _read_record(name, record)) for row in parsed.rows)
-    for problem in parsed.findings:
-        cure = "correct it; training leaves such rows out"
-        findings.append(Finding("row_unusable", Level.ERROR, name, line, problem.message, cure, is_bad_row=True))
-
-
-def _split_records(name: str, content: bytes) -> Iterator[tuple[int, bytes]]:
-    """(line, one-row file): the lines of a JSONL; for CSV each record below a copy of the heading."""
-    if name.lower().endswith(".jsonl"):
-        for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
-            if line.strip():
-                yield number, line
-    else:
-        yield from _split_csv(content)
-
-
-def _read_record(name: str, record: bytes) -> dict[str, Any]:
-    """The keys and values of a one-row file that the parser accepted."""
-    text = record.decode("utf-8-sig")
-    if name.lower().endswith(".csv"):
-        return dict(next(csv.DictReader(io.StringIO(text, newline=""))))
-    return dict(json.loads(text))
-
-
-def _split_csv(content: bytes) -> Iterator[tuple[int, bytes]]:
-    try:
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
-        heading = next(reader, [])
-        for record in reader:
-            if record:
-                yield reader.line_num, _write_csv([heading, record])
-    except (UnicodeDecodeError, csv.Error):
-        yield 1, content  # the parser says what is wrong with it
-
-
-def _write_csv(records: list[list[str]]) -> bytes:
-    written = io.StringIO()
-    csv.writer(written).writerows(records)
-    return written.getvalue().encode()
-
-
-def describe_row(row: Any) -> str:
+def describe_row(row: TextRow) -> str:
     """All text of a row, for comparing and for telling its language."""
-    values = (getattr(row, name) for name in getattr(row, "__dataclass_fields__", {}))
-    return "\n".join(value for value in values if isinstance(value, str))
+    turns = (*row.history, (row.prompt, row.completion))
+    return "\n".join(text for text in (row.system or "", *(text for turn in turns for text in turn)) if text)
 
 
 def judge_duplicates(rows: Sequence[PlacedRow]) -> list[Finding]:
@@ -196,7 +126,7 @@ def judge_languages(languages: Counter[str]) -> list[Finding]:
 
 def judge_counts(usable: int) -> list[Finding]:
     if usable == 0:
-        message, cure = "has no usable row", "each row needs a prompt and a completion, as text"
+        message, cure = "has no usable row", f"give it some: {FORMS}"
         return [Finding("no_sample", Level.ERROR, "", None, message, cure)]
     if usable < MIN_SAMPLES:
         message = f"has {usable} usable rows; {MIN_SAMPLES} to {MAX_SAMPLES} make a style"

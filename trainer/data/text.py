@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from pricing.estimate.text_records import FORMS
 from pricing.estimate.text_rows import TEXT_SUFFIXES, ParsedRows, parse_text_files
 from pricing.estimate.training_config import TrainingConfig
 from trainer.errors import BadInput
@@ -11,19 +12,21 @@ SHOWN_FINDINGS = 5
 
 
 def read_text_dataset(config: TrainingConfig) -> ParsedRows:
-    """All usable rows of `metadata_path`, else of every .jsonl and .csv under `train_data_dir`; the rest as findings.
+    """All usable rows of `metadata_path`, else of every text file under `train_data_dir`; the rest as findings.
 
     Raises: BadInput, if there is no such place or no usable row in it.
     """
     if config.train_data_dir is None:
-        raise BadInput("train_data_dir", "this key is required: the folder with your .jsonl or .csv files")
+        raise BadInput(
+            "train_data_dir", "this key is required: the folder with your text files (.jsonl, .json, .csv, .parquet)"
+        )
     parsed = parse_text_files(list(_read_files(Path(config.train_data_dir), config.metadata_path)))
     if parsed.rows:
         return parsed
     found = "; ".join(f"{f.file} line {f.line}: {f.message}" for f in parsed.findings[:SHOWN_FINDINGS])
     place = config.metadata_path or config.train_data_dir
     kinds = " or ".join(TEXT_SUFFIXES)
-    cure = "each row needs `prompt` and `completion`, as text"
+    cure = f"give it some: {FORMS}"
     raise BadInput("train_data_dir", f"no usable row in {place} ({found or f'no {kinds} file there'}); {cure}")
 
 

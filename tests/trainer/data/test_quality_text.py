@@ -1,14 +1,18 @@
 """The report on text rows: each with its line, counted in the tokens that training has."""
 
+import csv
+import importlib
+import io
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.data.placed_rows import place_rows
 from trainer.data.quality import check_dataset, write_kept
 from trainer.data.quality_report import Level, make_histogram
-from trainer.data.quality_text import detect_language, place_rows
+from trainer.data.quality_text import detect_language
 from trainer.data.text import read_text_dataset
 
 
@@ -119,8 +123,81 @@ def test_a_histogram_counts_every_value_in_its_bar(values) -> None:
         assert count == sum(low <= value < high for value in values)
 
 
-@given(st.binary(max_size=200), st.sampled_from(["a.jsonl", "a.csv"]))
+@given(st.binary(max_size=200), st.sampled_from(["a.jsonl", "a.csv", "a.json", "a.parquet"]))
 def test_whatever_bytes_a_file_has_nothing_is_raised(content, name) -> None:
     rows, findings = place_rows(iter([(name, content)]))
     assert all(placed.line >= 1 for placed in rows)
     assert all(finding.cure for finding in findings)
+
+
+FORMS = {
+    "prompt-completion": {"prompt": "Tea?", "completion": "Calm.", "system": "Be brief."},
+    "alpaca": {"instruction": "Name a drink.", "input": "hot", "output": "Tea.", "system": "Be brief."},
+    "messages": {"messages": [{"role": "user", "content": "Tea?"}, {"role": "assistant", "content": "Calm."}]},
+    "sharegpt": {"conversations": [{"from": "human", "value": "Tea?"}, {"from": "gpt", "value": "Calm."}]},
+    "plain": {"text": "Tea is calm."},
+}
+NESTED = {"messages", "sharegpt"}
+
+
+def encode_file(kind: str, record: dict[str, object]) -> bytes:
+    """A file of three rows: a good one, one without anything to learn, the good one again."""
+    rows = [record, dict.fromkeys(record), record]
+    if kind == "jsonl":
+        return "\n".join(map(json.dumps, rows)).encode()
+    if kind == "json":
+        return json.dumps(rows, indent=1).encode()
+    written = io.StringIO()
+    writer = csv.DictWriter(written, fieldnames=list(record))
+    writer.writeheader()
+    writer.writerows(rows)
+    return written.getvalue().encode()
+
+
+def encode_parquet(record: dict[str, object]) -> bytes:
+    pyarrow = pytest.importorskip("pyarrow")
+    content = io.BytesIO()
+    rows = [record, dict.fromkeys(record), record]
+    importlib.import_module("pyarrow.parquet").write_table(pyarrow.Table.from_pylist(rows), content)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        (kind, form)
+        for kind in ("jsonl", "json", "csv", "parquet")
+        for form in FORMS
+        if kind != "csv" or form not in NESTED  # a cell holds no list
+    ],
+)
+def test_every_form_in_every_file_is_judged_as_training_reads_it(kind, form, tmp_path, tiny_config) -> None:
+    content = encode_parquet(FORMS[form]) if kind == "parquet" else encode_file(kind, FORMS[form])
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    (folder / f"rows.{kind}").write_bytes(content)
+    config = tiny_config.model_copy(update={"train_data_dir": str(folder)})
+    report, parsed = check_dataset(folder, config), read_text_dataset(config)
+    assert report.figures["rows"] == len(parsed.rows) == 2
+    first = 2 if kind == "csv" else 1
+    assert found(report, "row_unusable") == [(f"rows.{kind}", first + 1)]
+    assert [f.line for f in parsed.findings] == [first + 1]
+    assert found(report, "row_duplicate") == [(f"rows.{kind}", first + 2)]
+    kept = read_text_dataset(config.model_copy(update={"metadata_path": str(write_kept(report))}))
+    assert kept.rows == parsed.rows[:1]
+
+
+def test_a_list_that_cannot_be_read_is_one_finding_with_its_cure(write) -> None:
+    folder = write('{"prompt": "a", "completion": "b"}', name="rows.json")
+    report = check_dataset(folder)
+    assert found(report, "row_unusable") == [("rows.json", 1)]
+    assert any("name it .jsonl" in finding.message for finding in report.findings)
+
+
+def test_talks_that_end_alike_but_begin_differently_are_no_duplicates(write) -> None:
+    def talk(opening: str) -> dict[str, object]:
+        words = [("user", opening), ("assistant", "Yes."), ("user", "Why?"), ("assistant", "It is calm.")]
+        return {"messages": [{"role": role, "content": text} for role, text in words]}
+
+    report = check_dataset(write(talk("Tea?"), talk("Rain?"), talk("tea?")))
+    assert found(report, "row_duplicate") == [("rows.jsonl", 3)]
