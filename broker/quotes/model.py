@@ -1,5 +1,7 @@
 """What a job will need and cost, from its configuration and the lengths of its rows. Pure."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -92,6 +94,12 @@ def _refuse(found: list[errors.FieldError]) -> errors.InvalidTrainingConfig:
 def config_to_json(config: TrainingConfig) -> dict[str, Any]:
     """The configuration with its defaults written out, less the keys that only the trainer alone knows."""
     return config.model_dump(mode="json", exclude=set(PATH_KEYS))
+
+
+def hash_config(config: TrainingConfig) -> str:
+    """SHA-256 (hex) of the configuration with its defaults written out: equal however it was written."""
+    canonical = json.dumps(config_to_json(config), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def learnable_lengths(lengths: Sequence[RowLength], config: TrainingConfig) -> list[int]:

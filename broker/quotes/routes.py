@@ -15,8 +15,8 @@ router = feature_router("", "quotes")
 
 @router.post("/quotes", status_code=201)
 async def create_quote(work: CustomerWork, body: QuoteIn) -> QuoteOut:
-    """What the configuration on the data set will need, and its price on every plan."""
-    return QuoteOut.of(await service.create_quote(work, body.config, body.dataset_id))
+    """What the configuration on the data set will need, its price on every plan, and what `max_cost` buys of it."""
+    return QuoteOut.of(await service.create_quote(work, body.config, body.dataset_id, body.read_budget()))
 
 
 @router.get("/quotes/{quote_id}")

@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from broker.quotes.budget import QuoteBudget
 from broker.quotes.tables import Quote
 from broker.schemas import MoneyOut, RequestBody, created_at_field
 from pricing.estimate.training_config import PATH_KEYS, TrainingConfig
+from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.quote import PlanPrice
 
@@ -42,6 +44,24 @@ ConfigIn = Annotated[
 class QuoteIn(RequestBody):
     config: ConfigIn
     dataset_id: str = Field(description="An uploaded data set.", examples=["dat_01k"])
+    max_cost: Decimal | None = Field(
+        default=None,
+        gt=0,
+        max_digits=15,
+        decimal_places=6,
+        description="A sum in yuan: the answer tells in `max_cost_buys` how much of the job it pays for.",
+        examples=["1.00"],
+    )
+    contract_id: str | None = Field(
+        default=None,
+        description="The contract at whose prices `max_cost` buys; needed only where several are in force.",
+        examples=["con_01k"],
+    )
+
+    def read_budget(self) -> QuoteBudget | None:
+        if self.max_cost is None:
+            return None
+        return QuoteBudget(Money.from_decimal(self.max_cost), self.contract_id)
 
 
 class SecondsRange(BaseModel):
@@ -77,6 +97,21 @@ class PlanPriceOut(BaseModel):
     )
 
 
+class JobPartOut(BaseModel):
+    steps: int = Field(description="Whole optimizer steps.", examples=[24])
+    epochs: Decimal = Field(description="The same in epochs, rounded down to 2 places.", examples=["1.50"])
+    percent: Decimal = Field(description="The same in percent of the job, rounded down.", examples=["75.00"])
+    cost: MoneyOut = Field(description="What they cost.", examples=[{"amount": "0.98", "currency": "CNY"}])
+
+
+class MaxCostBuysOut(BaseModel):
+    contract_id: str = Field(description="The contract whose prices these are.", examples=["con_01k"])
+    plan: PlanName = Field(description="Its plan.", examples=["prepaid"])
+    max_cost: MoneyOut = Field(description="The sum asked for.", examples=[{"amount": "1.00", "currency": "CNY"}])
+    p50: JobPartOut = Field(description="What it pays for where GPU-hours are as at p50.", examples=[{"steps": 24}])
+    p90: JobPartOut = Field(description="The same at p90: nine of ten jobs get so far.", examples=[{"steps": 22}])
+
+
 class QuoteOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
@@ -84,9 +119,18 @@ class QuoteOut(BaseModel):
     object: Literal["quote"] = Field(default="quote", description="Kind of object.", examples=["quote"])
     customer_id: str = Field(description="Whose quote it is.", examples=["cus_01k"])
     dataset_id: str = Field(description="The data set that was counted.", examples=["dat_01k"])
+    dataset_sha256: str = Field(
+        description="SHA-256 of its bytes: the quote is good for no other data.", examples=["9f86d081…"]
+    )
     config: dict[str, Any] = Field(description="The configuration with its defaults.", examples=[CONFIG_EXAMPLE])
+    config_hash: str = Field(
+        description="SHA-256 of the configuration: the quote is good for no other.", examples=["60303ae2…"]
+    )
     estimate: EstimateOut = Field(description="What the job will need.", examples=[{"tokens": 12840}])
     prices: list[PlanPriceOut] = Field(description="What it will cost on each plan.", examples=[[{"plan": "prepaid"}]])
+    max_cost_buys: MaxCostBuysOut | None = Field(
+        description="What `max_cost` pays for; null: none was asked for.", examples=[{"plan": "prepaid"}]
+    )
     rate_card_version: str = Field(description="The rate card behind the prices.", examples=["2026-01-01"])
     expires_at: datetime = Field(description="Good until then (UTC).", examples=["2026-11-25T08:00:00Z"])
     created_at: datetime = created_at_field()

@@ -12,14 +12,22 @@ from broker.contracts import service as contracts
 from broker.datasets import service as datasets
 from broker.datasets.tables import Dataset
 from broker.jobs import history
-from broker.quotes.model import JobEstimate, config_to_json, estimate_job, learnable_lengths, resolve_config
+from broker.quotes.budget import QuoteBudget, describe_purchase, money_to_json
+from broker.quotes.model import (
+    JobEstimate,
+    config_to_json,
+    estimate_job,
+    hash_config,
+    learnable_lengths,
+    resolve_config,
+)
 from broker.quotes.tables import Quote
 from broker.quotes.tokens import RowLength, count_row_lengths
 from broker.scheduling import service as scheduling
 from broker.work import Work
 from pricing.catalog import BaseModelProfile, get_gpu
 from pricing.estimate.calibration import fit_calibration
-from pricing.money import Money
+from pricing.estimate.training_config import TrainingConfig
 from pricing.quote import compare_plans
 from pricing.rate_card import RateCard
 
@@ -46,8 +54,13 @@ class RowLengthCache:
 ROW_LENGTHS = RowLengthCache()
 
 
-async def create_quote(work: Work, raw_config: Mapping[str, Any], dataset_id: str) -> Quote:
-    """Price a job on every plan. Raises: InvalidTrainingConfig, NotFound."""
+async def create_quote(
+    work: Work, raw_config: Mapping[str, Any], dataset_id: str, budget: QuoteBudget | None = None
+) -> Quote:
+    """Price a job on every plan, and say what a budget buys of it.
+
+    Raises: InvalidTrainingConfig, NotFound; NoContractInForce, with a budget.
+    """
     config, profile = resolve_config(raw_config)
     dataset = await datasets.get_dataset(work, dataset_id)
     card = await contracts.rate_card_on(work, work.now.date())
@@ -59,9 +72,12 @@ async def create_quote(work: Work, raw_config: Mapping[str, Any], dataset_id: st
         id=work.new_id("quo"),
         customer_id=dataset.customer_id,
         dataset_id=dataset.id,
+        dataset_sha256=dataset.sha256,
         config=config_to_json(config),
+        config_hash=hash_config(config),
         estimate=estimate.to_json(),
         prices=_price_estimate(card, estimate),
+        max_cost_buys=await _buy(work, dataset.customer_id, estimate, config, budget),
         rate_card_version=card.version,
         expires_at=work.now + timedelta(seconds=work.settings.quote_seconds),
         created_at=work.now,
@@ -69,6 +85,15 @@ async def create_quote(work: Work, raw_config: Mapping[str, Any], dataset_id: st
     work.session.add(quote)
     await work.session.flush()
     return quote
+
+
+async def _buy(
+    work: Work, customer_id: str, estimate: JobEstimate, config: TrainingConfig, budget: QuoteBudget | None
+) -> dict[str, Any] | None:
+    if budget is None:
+        return None
+    terms = await contracts.find_contract_in_force(work, customer_id, budget.contract_id)
+    return describe_purchase(terms, estimate, config, budget.max_cost)
 
 
 async def _row_lengths(work: Work, dataset: Dataset, profile: BaseModelProfile) -> tuple[RowLength, ...]:
@@ -88,17 +113,13 @@ def _price_estimate(card: RateCard, estimate: JobEstimate) -> list[dict[str, Any
     return [
         {
             "plan": price.plan.value,
-            "gpu_cost": _money(price.gpu_cost),
-            "token_cost": _money(price.token_cost),
-            "total": _money(price.total),
-            "total_p90": _money(upper.total),
+            "gpu_cost": money_to_json(price.gpu_cost),
+            "token_cost": money_to_json(price.token_cost),
+            "total": money_to_json(price.total),
+            "total_p90": money_to_json(upper.total),
         }
         for price, upper in zip(expected, cautious, strict=True)
     ]
-
-
-def _money(money: Money) -> dict[str, str]:
-    return {"amount": money.format_amount(), "currency": money.currency}
 
 
 async def get_quote(work: Work, quote_id: str) -> Quote:
@@ -110,7 +131,10 @@ async def get_quote(work: Work, quote_id: str) -> Quote:
 
 
 async def accept_quote(work: Work, quote_id: str, raw_config: Mapping[str, Any], dataset_id: str) -> Quote:
-    """The quote that a job is submitted with. Raises: NotFound, QuoteExpired, QuoteMismatch, InvalidTrainingConfig."""
+    """The quote that a job is submitted with: of the same configuration and the same bytes, by their hashes.
+
+    Raises: NotFound, QuoteExpired, QuoteMismatch, InvalidTrainingConfig.
+    """
     quote = await get_quote(work, quote_id)
     if quote.expires_at <= work.now:
         raise errors.QuoteExpired(
@@ -118,9 +142,10 @@ async def accept_quote(work: Work, quote_id: str, raw_config: Mapping[str, Any],
             errors=[errors.FieldError("quote_id", "expired; ask for a new quote")],
         )
     config, _profile = resolve_config(raw_config)
-    if quote.dataset_id != dataset_id:
+    dataset = await datasets.get_dataset(work, dataset_id)
+    if (dataset.customer_id, dataset.sha256) != (quote.customer_id, quote.dataset_sha256):
         raise _mismatch(quote_id, "dataset_id", "is not the quoted data set")
-    if quote.config != config_to_json(config):
+    if quote.config_hash != hash_config(config):
         raise _mismatch(quote_id, "config", "is not the quoted configuration")
     return quote
 

@@ -1,0 +1,61 @@
+"""What a fixed sum of money buys of a job."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from pricing.money import Money
+from pricing.plans import Meter, PlanName
+from pricing.rate_card import RateCard
+from pricing.rating import UsageTotal, rate_usage
+
+
+@dataclass(frozen=True)
+class JobNeed:
+    """What a whole job needs. Units: GPU-seconds, tokens, optimizer steps of the job and of one epoch."""
+
+    gpu_seconds: int
+    tokens: int
+    steps: int
+    steps_per_epoch: int
+
+
+@dataclass(frozen=True)
+class JobPart:
+    """The part of a job that a sum pays for.
+
+    Units: whole optimizer steps; epochs and percent to 2 decimal places, rounded down; `cost` is the price of the
+    steps, never more than the sum.
+    """
+
+    steps: int
+    epochs: Decimal
+    percent: Decimal
+    cost: Money
+
+
+def buy_part(card: RateCard, plan: PlanName, max_cost: Money, need: JobNeed) -> JobPart:
+    """The most whole steps that `max_cost` pays for on a plan; all of them where it reaches.
+
+    Every step is taken to cost the same, so that the time to load the model is spread over the steps.
+    Raises: NegativeUsage.
+    Source: issue 4, "what a fixed max_cost buys".
+    """
+    price = _price(card, plan, need)
+    limit = Fraction(max_cost.to_decimal())
+    steps = need.steps if price <= limit else int(need.steps * max(limit, Fraction(0)) / price)
+    return JobPart(
+        steps=steps,
+        epochs=_round_down(Fraction(steps, need.steps_per_epoch)),
+        percent=_round_down(Fraction(100 * steps, need.steps)),
+        cost=Money.from_exact(price * steps / need.steps, card.currency),
+    )
+
+
+def _price(card: RateCard, plan: PlanName, need: JobNeed) -> Fraction:
+    usage = (UsageTotal(Meter.GPU_SECONDS, need.gpu_seconds), UsageTotal(Meter.TOKENS, need.tokens))
+    return sum((rate_usage(meter, card, plan).exact for meter in usage), Fraction(0))
+
+
+def _round_down(value: Fraction) -> Decimal:
+    return Decimal(int(value * 100)).scaleb(-2)

@@ -1,0 +1,68 @@
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricing.budget import JobNeed, buy_part
+from pricing.money import Money
+from pricing.plans import PlanName
+from pricing.rate_card import load_rate_cards
+from pricing.rating import NegativeUsage
+
+CARD = load_rate_cards()["2026-01-01"]
+NEED = JobNeed(gpu_seconds=30 * 3600, tokens=50_000, steps=1000, steps_per_epoch=100)  # 210.00 on demand
+
+
+@pytest.mark.parametrize(
+    ("max_cost", "steps", "epochs", "percent", "cost"),
+    [
+        ("105.00", 500, "5.00", "50.00", "105.00"),
+        ("104.99", 499, "4.99", "49.90", "104.79"),
+        ("0.21", 1, "0.01", "0.10", "0.21"),
+        ("0.209999", 0, "0.00", "0.00", "0.00"),
+        ("0", 0, "0.00", "0.00", "0.00"),
+        ("-1", 0, "0.00", "0.00", "0.00"),
+        ("210.00", 1000, "10.00", "100.00", "210.00"),
+        ("209.999999", 999, "9.99", "99.90", "209.79"),
+        ("5000", 1000, "10.00", "100.00", "210.00"),
+    ],
+)
+def test_money_buys_whole_steps(max_cost, steps, epochs, percent, cost):
+    part = buy_part(CARD, PlanName.ON_DEMAND, Money.from_decimal(max_cost), NEED)
+    assert (part.steps, part.epochs, part.percent) == (steps, Decimal(epochs), Decimal(percent))
+    assert part.cost.format_amount() == cost
+
+
+def test_a_cheaper_plan_buys_more_steps_for_the_same_money():
+    steps = [buy_part(CARD, plan, Money.from_decimal("61.50"), NEED).steps for plan in PlanName]
+    assert steps == [292, 383, 500]
+
+
+def test_what_costs_nothing_is_bought_whole():
+    nothing = JobNeed(gpu_seconds=0, tokens=0, steps=7, steps_per_epoch=7)
+    part = buy_part(CARD, PlanName.PREPAID, Money.zero(), nothing)
+    assert (part.steps, part.percent, part.cost) == (7, Decimal("100.00"), Money.zero())
+
+
+@given(
+    st.integers(0, 10**12),
+    st.integers(0, 10**7),
+    st.integers(0, 10**9),
+    st.integers(1, 10**6),
+    st.sampled_from(PlanName),
+)
+def test_no_more_is_bought_than_paid_for_and_not_one_step_less(micros, gpu_seconds, tokens, steps, plan):
+    max_cost = Money(micros)
+    part = buy_part(CARD, plan, max_cost, JobNeed(gpu_seconds, tokens, steps, steps))
+    terms = CARD.terms(plan)
+    price = Fraction(terms.per_gpu_hour) * gpu_seconds / 3600 + Fraction(terms.per_token) * tokens
+    assert part.cost <= max_cost
+    assert price * part.steps <= steps * Fraction(micros, 10**6)
+    assert part.steps == steps or price * (part.steps + 1) > steps * Fraction(micros, 10**6)
+
+
+def test_negative_need_has_no_price():
+    with pytest.raises(NegativeUsage):
+        buy_part(CARD, PlanName.PREPAID, Money.zero(), JobNeed(-1, 0, 1, 1))
