@@ -15,7 +15,7 @@ from trainer.optimizer_step import Stepper, create_scaler
 from trainer.optimizers import create_optimizer, use_final_weights, use_training_weights
 from trainer.peak_memory import read_peak_memory_bytes
 from trainer.processes import ALONE, Processes
-from trainer.step_plan import hold_out_rows, plan_steps
+from trainer.step_plan import plan_steps
 from trainer.stop import StopFlag, StopReason
 from trainer.training_state import RunIdentity, TrainingState
 
@@ -69,18 +69,20 @@ def train(
     observer: Observer,
     stop: StopFlag,
     held_out: Sequence[Any] = (),
+    row_numbers: Sequence[int] = (),
     processes: Processes = ALONE,
 ) -> TrainingResult:
     """Train the adapter until every step is done or somebody asks to stop, in which case a checkpoint is written.
 
     The family's adapter is attached and the generators are seeded already. Resuming from a checkpoint gives exactly
     the losses of a run that was never stopped, on the same machine with the same number of threads. The loss of the
-    `held_out` examples is measured after every epoch. Of several processes only the first writes anything.
+    `held_out` examples is measured after every epoch. `row_numbers` are those of the examples in the data, for messages
+    (by default they count from 1). Of several processes only the first writes anything.
     Raises: LossNotFinite, OutOfMemory, CheckpointUnusable, BadInput.
     """
     config = identity.config
     plan = plan_steps(len(examples), config, groups=family.group(examples))
-    row_numbers, _ = hold_out_rows(len(examples) + len(held_out), config)
+    row_numbers = row_numbers or range(1, len(examples) + 1)
     trainable = [parameter for parameter in family.model.parameters() if parameter.requires_grad]
     optimizer = create_optimizer(config, trainable)
     scaler = create_scaler(family.model)
@@ -98,7 +100,7 @@ def train(
             break
         rows, rate = plan.rows_of(step), compute_learning_rate(config, step, plan.total_steps)
         set_learning_rate(optimizer, rate)
-        numbers = [row_numbers[row] + 1 for row in rows]
+        numbers = [row_numbers[row] for row in rows]
         loss, tokens = stepper.take_step([examples[row] for row in rows], step=step + 1, rows=numbers)
         state.counters.count_step(loss=loss, tokens=tokens, starts_epoch=plan.starts_epoch(step))
         epoch, peak = plan.epoch_of(step), read_peak_memory_bytes()

@@ -23,7 +23,7 @@ from trainer.optimizer_step import telling_out_of_memory
 from trainer.processes import ALONE, Processes
 from trainer.recipe import Observer, TrainingResult, train
 from trainer.resume import find_resume
-from trainer.step_plan import hold_out_rows
+from trainer.step_plan import hold_out_copies
 from trainer.stop import StopFlag
 from trainer.tensorboard_log import add_log
 from trainer.training_state import RunIdentity, seed_generators
@@ -99,16 +99,18 @@ def _train_once(
         start_from_adapter(family, config, source.name)
     recompute_if_needed(family, config, source, examples, available_gib=available_gib)
     identity = RunIdentity(config, source.name, family.fingerprint(examples))
-    trained, held_out = ([examples[row] for row in rows] for rows in hold_out_rows(len(examples), config))
+    sources = [example.latents for example in examples] if source.is_stable_diffusion else range(len(examples))
+    trained_rows, held_out_rows = hold_out_copies(sources, config)
     result = train(
         family,
-        trained,
+        [examples[row] for row in trained_rows],
         identity,
         checkpoints=checkpoints,
         resume_from=resume_from,
         observer=observer,
         stop=stop,
-        held_out=held_out,
+        held_out=[examples[row] for row in held_out_rows],
+        row_numbers=[row + 1 for row in trained_rows],
         processes=processes,
     )
     if result.stopped is not None or not processes.is_first:

@@ -1,5 +1,21 @@
 """Which rows each step trains on: the plan that the quote was counted by."""
 
-from pricing.estimate.step_plan import StepPlan, hold_out_rows, plan_steps, shuffle_rows
+from collections.abc import Hashable, Sequence
 
-__all__ = ["StepPlan", "hold_out_rows", "plan_steps", "shuffle_rows"]
+from pricing.estimate.step_plan import StepPlan, hold_out_rows, plan_steps, shuffle_rows
+from pricing.estimate.training_config import TrainingConfig
+
+__all__ = ["StepPlan", "hold_out_copies", "hold_out_rows", "plan_steps", "shuffle_rows"]
+
+
+def hold_out_copies(sources: Sequence[Hashable], config: TrainingConfig) -> tuple[list[int], list[int]]:
+    """As `hold_out_rows`, where several rows may be copies of one source, as the repeats of a picture are.
+
+    All copies are on one side, so that no held-out picture is learnt; of those held out one is looked at.
+    """
+    distinct = list(dict.fromkeys(sources))
+    _, chosen = hold_out_rows(len(distinct), config)
+    held_out = {distinct[number] for number in chosen}
+    trained = [row for row, source in enumerate(sources) if source not in held_out]
+    first_rows = {source: row for row, source in reversed(list(enumerate(sources)))}
+    return trained, sorted(first_rows[source] for source in held_out)

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.step_plan import StepPlan
+from pricing.estimate.training_config import TrainingConfig
+from trainer.step_plan import StepPlan, hold_out_copies, hold_out_rows
 
 plans = st.builds(
     StepPlan,
@@ -39,3 +40,24 @@ def test_the_order_is_drawn_from_seed_and_epoch() -> None:
 def test_the_order_is_the_same_on_every_machine() -> None:
     """A resumed run may be on another one. Guards the value itself."""
     assert StepPlan(rows=8, batch_size=8, epochs=1, seed=0).rows_of(0) == [6, 1, 0, 2, 3, 4, 5, 7]
+
+
+def test_copies_of_one_picture_are_all_trained_or_all_held_out() -> None:
+    sources = [name for name in "abcdefghij" for _ in range(5)]
+    config = TrainingConfig(base_model="x", validation_split=0.2, seed=3)
+    trained, held_out = hold_out_copies(sources, config)
+    assert len(held_out) == 2
+    assert len(trained) == 40
+    assert {sources[row] for row in trained} & {sources[row] for row in held_out} == set()
+    assert all(row % 5 == 0 for row in held_out)
+
+
+def test_rows_without_copies_are_held_out_as_the_quote_counts_them() -> None:
+    for split in (0.0, 0.1, 0.5):
+        config = TrainingConfig(base_model="x", validation_split=split, seed=3)
+        assert hold_out_copies(range(11), config) == hold_out_rows(11, config)
+
+
+def test_of_one_picture_nothing_is_held_out_however_often_it_is_repeated() -> None:
+    config = TrainingConfig(base_model="x", validation_split=0.5)
+    assert hold_out_copies(["a"] * 10, config) == (list(range(10)), [])

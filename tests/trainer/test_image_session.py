@@ -1,0 +1,42 @@
+"""A whole run on pictures: what is held out, and what the adapter's header says of the base model."""
+
+from typing import Any
+
+import pytest
+
+from pricing.estimate.training_config import TrainingConfig
+from tests.trainer.conftest import draw_pictures
+from trainer import session
+from trainer.config import resolve_base_model
+from trainer.data.dataset import read_dataset
+from trainer.recipe import TrainingResult
+from trainer.stop import StopFlag
+
+pytestmark = pytest.mark.usefixtures("picture_cache")
+
+
+def test_a_held_out_picture_is_in_no_training_step_though_its_folder_repeats_it(
+    tiny_sd15, tmp_path, monkeypatch, recorder
+) -> None:
+    """Past fault: the copies of `5_name` were dealt out one by one, so a held-out picture was learnt four times."""
+    draw_pictures(tmp_path / "data" / "5_disc", count=4)
+    given: dict[str, Any] = {}
+
+    def note(_family: Any, examples: Any, *_: Any, held_out: Any, row_numbers: Any, **_named: Any) -> TrainingResult:
+        given.update(trained=examples, held_out=held_out, row_numbers=row_numbers)
+        return TrainingResult(0, 0, StopFlag().reason, None)
+
+    monkeypatch.setattr(session, "train", note)
+    monkeypatch.setattr(session, "write_adapter", lambda folder, _adapter: folder)
+    config = TrainingConfig(
+        base_model=str(tiny_sd15),
+        train_data_dir=str(tmp_path / "data"),
+        output_dir=str(tmp_path / "output"),
+        resolution=64,
+        validation_split=0.25,
+    )
+    source = resolve_base_model(config.base_model)
+    session.run_training(config, source, read_dataset(config, source), observer=recorder(), stop=StopFlag())
+    assert (len(given["trained"]), len(given["held_out"])) == (15, 1)
+    assert given["held_out"][0].latents not in {example.latents for example in given["trained"]}
+    assert set(given["row_numbers"]) < set(range(1, 21))
