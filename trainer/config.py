@@ -6,7 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from pricing.catalog import BaseModelProfile, UnknownBaseModel, get_base_model, load_base_models
+from pricing.catalog import UnknownBaseModel, get_base_model, load_base_models
+from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.training_config import ConfigInvalid, TrainingConfig, parse_training_config
 from trainer.errors import BadInput
 
@@ -94,7 +95,11 @@ def _resolve_local_model(name: str) -> BaseModelSource:
 def _find_packaged_weights(profile: BaseModelProfile) -> Path:
     """The file inside its package, found without importing the package."""
     if profile.weights is None:
-        raise BadInput("base_model", f"no package carries the weights of {profile.name}; give the path of its folder")
+        raise BadInput(
+            "base_model",
+            f"the weights of {profile.name} do not ship with this package (it is in the catalogue to be estimated); "
+            "download the model and give the path of its folder as base_model",
+        )
     package = profile.weights.package
     spec = importlib.util.find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from pricing.catalog import BaseModelProfile
+from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.memory import needs_checkpointing
 from pricing.estimate.memory_advice import Fit, list_fits
 from pricing.estimate.training_config import TrainingConfig

@@ -9,7 +9,8 @@ from typing import Any
 
 from broker import errors
 from broker.quotes.tokens import RowLength
-from pricing.catalog import BaseModelProfile, GpuProfile, UnknownBaseModel, get_base_model
+from pricing.catalog import GpuProfile, NoTokenizer, UnknownBaseModel, get_base_model
+from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.calibration import Calibration
 from pricing.estimate.duration import Estimate, estimate_gpu_seconds
 from pricing.estimate.memory import estimate_memory_gib
@@ -80,6 +81,8 @@ def resolve_config(raw: Mapping[str, Any]) -> tuple[TrainingConfig, BaseModelPro
         raise _refuse([errors.FieldError("config.base_model", str(error))]) from error
     except UnknownTargetModules as error:
         raise _refuse([errors.FieldError("config.target_modules", str(error))]) from error
+    if profile.tokenizer is None:
+        raise _refuse([errors.FieldError("config.base_model", str(NoTokenizer(profile.name)))])
     if config.max_length > profile.context_length:
         message = f"{profile.name} reads at most {profile.context_length} tokens"
         raise _refuse([errors.FieldError("config.max_length", message)])

@@ -25,7 +25,8 @@ from broker.quotes.tables import Quote
 from broker.quotes.tokens import RowLength, count_row_lengths
 from broker.scheduling import service as scheduling
 from broker.work import Work
-from pricing.catalog import BaseModelProfile, get_gpu
+from pricing.catalog import get_gpu
+from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.calibration import fit_calibration
 from pricing.estimate.training_config import TrainingConfig
 from pricing.quote import compare_plans

@@ -7,7 +7,9 @@ from functools import lru_cache
 
 from tokenizers import Tokenizer
 
-from pricing.catalog import BaseModelProfile, get_base_model, read_tokenizer
+from pricing.catalog import get_base_model, read_tokenizer
+from pricing.catalog.profile import BaseModelProfile
+from pricing.estimate.text_format import TextFormat
 from pricing.estimate.text_rows import TextRow, encode_row
 
 
@@ -32,5 +34,6 @@ def count_row_lengths(rows: Sequence[TextRow], profile: BaseModelProfile) -> tup
     def encode(text: str) -> list[int]:
         return tokenizer.encode(text, add_special_tokens=False).ids
 
-    encoded = (encode_row(row, profile.text_format, encode, max_length=profile.context_length) for row in rows)
+    text_format = profile.text_format or TextFormat()
+    encoded = (encode_row(row, text_format, encode, max_length=profile.context_length) for row in rows)
     return tuple(RowLength(row.prompt_length, len(row.token_ids)) for row in encoded)

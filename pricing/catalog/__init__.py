@@ -3,12 +3,11 @@
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from pricing.estimate.text_format import TextFormat
+from pricing.catalog.profile import BaseModelProfile
 
 CATALOG: Traversable = files("pricing.catalog")
 
@@ -40,39 +39,6 @@ class GpuProfile(BaseModel):
     source: str
 
 
-class PackagedWeights(BaseModel):
-    """Where a worker finds the weights: a file inside an installed Python package."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    package: str
-    file: str
-
-
-class BaseModelProfile(BaseModel):
-    """Facts of a base model that pricing and the broker need, so that neither has to load it.
-
-    Units: parameters and widths are counts; `modules` maps a target module to [input width, output width], one such
-    module in each layer.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
-    family: Literal["causal_lm"]
-    licence: str
-    parameters: int = Field(gt=0)
-    hidden_size: int = Field(gt=0)
-    layers: int = Field(gt=0)
-    attention_heads: int = Field(gt=0)
-    vocabulary: int = Field(gt=0)
-    context_length: int = Field(gt=0)
-    bytes_per_parameter: int = Field(gt=0)
-    modules: dict[str, tuple[int, int]]
-    default_target_modules: tuple[str, ...]
-    tokenizer: str
-    text_format: TextFormat
-    weights: PackagedWeights | None = None
-
-
 @cache
 def load_base_models() -> dict[str, BaseModelProfile]:
     folder = CATALOG / "base_models"
@@ -84,12 +50,21 @@ def load_base_models() -> dict[str, BaseModelProfile]:
     return {profile.name: profile for profile in profiles}
 
 
+@cache
+def _index_base_models() -> dict[str, BaseModelProfile]:
+    return {
+        spelling.casefold(): profile
+        for profile in load_base_models().values()
+        for spelling in (*profile.aliases, profile.name)
+    }
+
+
 def get_base_model(name: str) -> BaseModelProfile:
-    """Raises: UnknownBaseModel."""
-    models = load_base_models()
-    if name not in models:
-        raise UnknownBaseModel(name, sorted(models))
-    return models[name]
+    """By name or alias, in upper or lower case. Raises: UnknownBaseModel."""
+    profile = _index_base_models().get(name.casefold())
+    if profile is None:
+        raise UnknownBaseModel(name, sorted(load_base_models()))
+    return profile
 
 
 @cache
@@ -107,6 +82,20 @@ def get_gpu(sku: str) -> GpuProfile:
     return gpus[sku]
 
 
+class NoTokenizer(LookupError):
+    """The tokenizer of a base model is not in the catalogue: its tokens cannot be counted."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"no tokenizer of {name} is installed, so the tokens of a data set cannot be counted and it cannot be "
+            "quoted; estimate it with `broker estimator predict`, or take a model whose tokenizer is installed: "
+            + ", ".join(sorted(model.name for model in load_base_models().values() if model.tokenizer)),
+        )
+
+
 def read_tokenizer(profile: BaseModelProfile) -> bytes:
-    """The gzip-compressed `tokenizer.json` of a base model."""
+    """The gzip-compressed `tokenizer.json` of a base model. Raises: NoTokenizer."""
+    if profile.tokenizer is None:
+        raise NoTokenizer(profile.name)
     return (CATALOG / "tokenizers" / profile.tokenizer).read_bytes()

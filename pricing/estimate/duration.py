@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from pricing.catalog import BaseModelProfile, GpuProfile
+from pricing.catalog import GpuProfile
+from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.calibration import Calibration
 from pricing.estimate.workload import Workload
 

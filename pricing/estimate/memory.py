@@ -1,6 +1,6 @@
 """How much GPU memory a run needs at its peak."""
 
-from pricing.catalog import BaseModelProfile
+from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.training_config import TrainingConfig
 from pricing.estimate.workload import Workload, count_adapter_parameters
 

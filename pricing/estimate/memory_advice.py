@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pricing.catalog import BaseModelProfile
+from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.memory import estimate_memory_gib
 from pricing.estimate.training_config import TrainingConfig
 from pricing.estimate.workload import Workload

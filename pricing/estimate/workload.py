@@ -1,12 +1,15 @@
 """What a training run will do: its steps and tokens, counted before it starts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pricing.catalog import BaseModelProfile
+from pricing.catalog.profile import BaseModelProfile, ModuleShape
 from pricing.estimate.step_plan import hold_out_rows, plan_steps
 from pricing.estimate.training_config import ALL_LINEAR, TrainingConfig
+
+# What a text encoder that trains beside an image model gets adapters on, unless the configuration names modules.
+TEXT_ENCODER_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 
 class NoUsableRow(ValueError):
@@ -76,24 +79,43 @@ def _expect_padding(lengths: Sequence[int], tokens: int, config: TrainingConfig)
 
 
 def count_adapter_parameters(profile: BaseModelProfile, config: TrainingConfig) -> int:
-    """The parameters that train: for each target module of each layer a matrix in→rank and a matrix rank→out.
+    """The parameters that train: for each target module a matrix in→rank and a matrix rank→out.
 
-    DoRA adds one magnitude for each output; LoKr has its own count.
+    DoRA adds one magnitude for each output; LoKr has its own count. A text encoder that trains as well has its own.
     Raises: UnknownTargetModules.
     Source: Hu et al. 2021, "LoRA", section 4.2; rank 8 on q and v of a 7B LLaMA is 4,194,304 (MISSION). Liu et al.
     2024, "DoRA", section 4.1.
     """
-    targets = name_target_modules(profile, config)
-    missing = sorted(targets - profile.modules.keys())
-    if missing:
-        raise UnknownTargetModules(profile.name, missing, sorted(profile.modules))
-    shapes = [profile.modules[target] for target in targets]
-    return profile.layers * sum(_count_module_parameters(width_in, width_out, config) for width_in, width_out in shapes)
+    return sum(
+        shape.count * _count_module_parameters(shape.in_features, shape.out_features, config)
+        for shape in list_target_shapes(profile, config)
+    )
+
+
+def list_target_shapes(profile: BaseModelProfile, config: TrainingConfig) -> list[ModuleShape]:
+    """The modules that get an adapter, those of trained text encoders too. Raises: UnknownTargetModules."""
+    shapes = [shape for name in sorted(name_target_modules(profile, config)) for shape in profile.modules[name]]
+    if profile.is_text or not config.train_text_encoder:
+        return shapes
+    targets = config.target_modules or TEXT_ENCODER_TARGETS
+    named = _match(profile.text_modules, targets)
+    return shapes + [shape for name in sorted(named) for shape in profile.text_modules[name]]
 
 
 def name_target_modules(profile: BaseModelProfile, config: TrainingConfig) -> set[str]:
-    targets = set(config.target_modules or profile.default_target_modules)
-    return set(profile.modules) if targets == {ALL_LINEAR} else targets
+    """The keys of `modules` that the configuration, or else the profile, targets. Raises: UnknownTargetModules."""
+    targets = config.target_modules or profile.default_target_modules
+    missing = sorted({target for target in targets if not _match(profile.modules, [target])})
+    if missing:
+        raise UnknownTargetModules(profile.name, missing, sorted(profile.modules))
+    return _match(profile.modules, targets)
+
+
+def _match(names: Iterable[str], targets: Sequence[str]) -> set[str]:
+    """The names that are one of the targets or end in one, as peft matches them; with all-linear every name."""
+    if ALL_LINEAR in targets:
+        return set(names)
+    return {name for name in names for target in targets if name == target or name.endswith(f".{target}")}
 
 
 def _count_module_parameters(width_in: int, width_out: int, config: TrainingConfig) -> int:

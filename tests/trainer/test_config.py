@@ -57,6 +57,11 @@ def test_every_wrong_key_is_named_with_its_cure(write) -> None:
     assert "lora_rank: Input should be greater than or equal to 1 (got 0)" in said
 
 
+def test_a_name_of_the_catalogue_without_weights_is_told_the_cure() -> None:
+    with pytest.raises(BadInput, match="download the model and give the path of its folder"):
+        resolve_base_model("llama-2-7b")
+
+
 def test_a_name_of_the_catalogue_is_its_packaged_weights() -> None:
     source = resolve_base_model("smollm2-135m-instruct")
     assert (source.is_gguf, source.profile) == (True, get_base_model("smollm2-135m-instruct"))

@@ -36,7 +36,7 @@ def load_text_tokenizer(source: BaseModelSource, folder: Path) -> TextTokenizer:
     """`folder` holds the model (de-quantized where the source is a GGUF file). Raises: BadInput."""
     if source.profile is not None:
         tokenizer_json = gzip.decompress(read_tokenizer(source.profile)).decode("utf-8")
-        return TextTokenizer(Tokenizer.from_str(tokenizer_json), source.profile.text_format)
+        return TextTokenizer(Tokenizer.from_str(tokenizer_json), source.profile.text_format or TextFormat())
     file = folder / "tokenizer.json"
     if not file.is_file():
         raise BadInput("base_model", f"{folder} has no tokenizer.json; save the fast tokenizer into that folder")

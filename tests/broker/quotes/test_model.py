@@ -39,6 +39,12 @@ def test_every_wrong_key_is_named_at_once() -> None:
     assert named == {"config.lora_rank", "config.epochs", "config.colour"}
 
 
+def test_model_whose_tokenizer_is_not_installed_is_refused_with_the_cure() -> None:
+    with pytest.raises(errors.InvalidTrainingConfig, match="broker estimator predict") as refused:
+        resolve_config({"base_model": "Llama2-7B"})
+    assert [error.field for error in refused.value.errors] == ["config.base_model"]
+
+
 def test_default_that_is_written_out_is_the_same_configuration() -> None:
     short, _profile = resolve_config({"base_model": "smollm2-135m-instruct"})
     written, _profile = resolve_config({"base_model": "smollm2-135m-instruct", "lora_rank": 8, "batch_size": 4})

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from pricing.catalog import (
+    NoTokenizer,
     UnknownBaseModel,
     UnknownGpu,
     get_base_model,
@@ -12,6 +13,8 @@ from pricing.catalog import (
     load_gpus,
     read_tokenizer,
 )
+from pricing.estimate.training_config import TrainingConfig
+from pricing.estimate.workload import name_target_modules
 
 
 def test_the_named_gpu_types_are_there():
@@ -41,15 +44,37 @@ def test_an_unknown_base_model_is_told_the_known_ones():
     assert caught.value.name == "gpt-9"
 
 
-def test_every_base_model_has_its_modules_and_its_tokenizer():
+def test_every_base_model_has_its_modules_and_a_tokenizer_that_fits_its_vocabulary():
     for profile in load_base_models().values():
-        assert set(profile.default_target_modules) <= profile.modules.keys()
-        tokenizer = json.loads(gzip.decompress(read_tokenizer(profile)))
-        assert len(tokenizer["model"]["vocab"]) <= profile.vocabulary
+        assert name_target_modules(profile, TrainingConfig(base_model=profile.name)) <= profile.modules.keys()
+        if profile.tokenizer is not None:
+            tokenizer = json.loads(gzip.decompress(read_tokenizer(profile)))
+            assert len(tokenizer["model"]["vocab"]) <= profile.vocabulary
+
+
+def test_a_base_model_is_found_by_any_spelling():
+    llama = get_base_model("llama-2-7b")
+    assert all(get_base_model(name) is llama for name in ("Llama2-7B", "LLAMA-2-7B", "meta-llama/Llama-2-7b-hf"))
+
+
+def test_no_two_base_models_share_a_spelling():
+    spellings = [
+        spelling
+        for profile in load_base_models().values()
+        for spelling in {name.casefold() for name in (profile.name, *profile.aliases)}
+    ]
+    assert len(spellings) == len(set(spellings))
+
+
+def test_a_base_model_without_tokenizer_cannot_be_counted():
+    with pytest.raises(NoTokenizer, match=r"broker estimator predict.*smollm2-135m-instruct"):
+        read_tokenizer(get_base_model("llama-2-7b"))
 
 
 def test_the_modules_of_smollm2_add_up_to_its_parameters():
     profile = get_base_model("smollm2-135m-instruct")
-    per_layer = sum(width_in * width_out for width_in, width_out in profile.modules.values()) + 2 * profile.hidden_size
+    shapes = [shape for shapes in profile.modules.values() for shape in shapes]
+    linear = sum(shape.count * shape.in_features * shape.out_features for shape in shapes)
+    norms = (2 * profile.layers + 1) * profile.hidden_size
     embedding = profile.vocabulary * profile.hidden_size  # tied to the output head
-    assert profile.layers * per_layer + embedding + profile.hidden_size == profile.parameters
+    assert linear + norms + embedding == profile.parameters

@@ -2,37 +2,11 @@
 
 import pytest
 
-from pricing.catalog import BaseModelProfile
-from pricing.estimate.text_rows import TextFormat
 from pricing.estimate.training_config import TrainingConfig
 from pricing.estimate.workload import UnknownTargetModules, count_adapter_parameters
 from trainer.errors import BadInput
 from trainer.families.causal_lm import CausalLM
-
-PROFILE = BaseModelProfile(
-    name="tiny-llama",
-    family="causal_lm",
-    licence="none",
-    parameters=1,
-    hidden_size=32,
-    layers=2,
-    attention_heads=4,
-    vocabulary=257,
-    context_length=128,
-    bytes_per_parameter=4,
-    modules={
-        "q_proj": (32, 32),
-        "k_proj": (32, 16),
-        "v_proj": (32, 16),
-        "o_proj": (32, 32),
-        "gate_proj": (32, 64),
-        "up_proj": (32, 64),
-        "down_proj": (64, 32),
-    },
-    default_target_modules=("q_proj", "v_proj"),
-    tokenizer="",
-    text_format=TextFormat(),
-)
+from trainer.families.local_profile import find_profile
 
 
 def count_trainable(source, config) -> int:
@@ -46,13 +20,13 @@ def count_trainable(source, config) -> int:
 @pytest.mark.parametrize("rank", [2, 16])
 def test_the_estimate_counts_the_parameters_that_train(tiny_source, variant, targets, rank) -> None:
     config = TrainingConfig(base_model="tiny", variant=variant, target_modules=targets, lora_rank=rank)
-    assert count_trainable(tiny_source, config) == count_adapter_parameters(PROFILE, config)
+    assert count_trainable(tiny_source, config) == count_adapter_parameters(find_profile(tiny_source), config)
 
 
 def test_all_linear_leaves_the_output_layer_out(tiny_source) -> None:
     family = CausalLM.load(tiny_source)
     family.attach_adapter(TrainingConfig(base_model="tiny", target_modules="all-linear"))
-    assert set(family.adapter_config()["target_modules"]) == set(PROFILE.modules)
+    assert set(family.adapter_config()["target_modules"]) == set(find_profile(tiny_source).modules)
 
 
 def test_a_name_that_matches_nothing_is_told_what_there_is(tiny_source) -> None:
@@ -60,4 +34,4 @@ def test_a_name_that_matches_nothing_is_told_what_there_is(tiny_source) -> None:
     with pytest.raises(BadInput, match=r"'query_key_value' matches no linear layer.*q_proj"):
         CausalLM.load(tiny_source).attach_adapter(config)
     with pytest.raises(UnknownTargetModules):
-        count_adapter_parameters(PROFILE, config)
+        count_adapter_parameters(find_profile(tiny_source), config)

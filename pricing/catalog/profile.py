@@ -1,0 +1,122 @@
+"""What is known of a base model without loading it: its shape, its modules, and what a sample costs to train on."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pricing.estimate.text_format import TextFormat
+
+Family = Literal["causal_lm", "chatglm", "stable_diffusion", "flux"]
+TEXT_FAMILIES: frozenset[Family] = frozenset({"causal_lm", "chatglm"})
+
+
+class Curve(BaseModel):
+    """A cost of one sample as a polynomial of its size n: constant + linear·n + quadratic·n².
+
+    n is tokens for text and latent positions (height/8 × width/8) for images.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    constant: float = 0.0
+    linear: float = 0.0
+    quadratic: float = 0.0
+
+    def at(self, size: float) -> float:
+        """The cost of a sample of n = `size`."""
+        return self.constant + (self.linear + self.quadratic * size) * size
+
+
+NO_COST = Curve()
+
+
+class Costs(BaseModel):
+    """What one sample costs in training a LoRA, the base frozen. Units: FLOPs (a multiply-add is two) and bytes.
+
+    Attention is counted at the full square in the FLOPs: who estimates halves what a causal kernel saves. The adapter's
+    own FLOPs are left out (under 1 % at the usual ranks). Bytes are at 16 bits a number, with an attention that keeps
+    no matrix of scores (sdpa, flash) and reads shared keys and values unexpanded; the output head and the loss are left
+    out of them.
+
+    - `forward_flops`, `backward_flops`: adapters on the default target modules; `forward_flops` has the head in it.
+    - `recomputed_flops`: what gradient checkpointing computes a second time.
+    - `head_flops`: the output head's forward alone (text).
+    - `activation_bytes`: kept for the backward pass, adapters on the default target modules, no checkpointing.
+    - `all_linear_activation_bytes`: the same with adapters on all linear modules; a frozen linear module without an
+      adapter need not keep its input.
+    - `checkpoint_bytes`: kept with checkpointing; `layer_bytes`: of the checkpointed part that keeps the most, while it
+      is computed again.
+    - `encode_flops`: the VAE's encoder, per image; `text_flops`: all text encoders, per caption at its full length.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    forward_flops: Curve
+    backward_flops: Curve
+    recomputed_flops: Curve
+    head_flops: Curve = NO_COST
+    activation_bytes: Curve
+    all_linear_activation_bytes: Curve
+    checkpoint_bytes: Curve
+    layer_bytes: Curve
+    encode_flops: Curve = NO_COST
+    text_flops: float = 0.0
+
+
+class ModuleShape(BaseModel):
+    """Linear modules of one name and shape: how wide they are, and how many the whole model has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    in_features: int = Field(gt=0)
+    out_features: int = Field(gt=0)
+    count: int = Field(gt=0)
+
+
+class PackagedWeights(BaseModel):
+    """Where a worker finds the weights: a file inside an installed Python package."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    package: str
+    file: str
+
+
+class BaseModelProfile(BaseModel):
+    """Facts of a base model that pricing and the broker need, so that neither has to load it.
+
+    `aliases` are other spellings of the name. `parameters` is exact and of the trained network: the language model, or
+    the UNet or transformer of an image model, whose other parts are in `component_parameters`. `layers` counts
+    transformer blocks; of an image model `hidden_size`, `attention_heads` and `head_width` are those of its widest
+    block, `vocabulary` and `context_length` (in tokens) those of its longest text encoder.
+
+    `modules` has every linear module of the trained network but the output head, by the end of its path: the last name,
+    with what stands before it where that is a number (`to_out.0`) or tells two kinds apart (`attn.c_proj`).
+    Convolutions are not listed. `text_modules` has those of the text encoders of an image model.
+
+    A model without `tokenizer` can be estimated, but not quoted on a data set. `source` says where the facts are from.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    aliases: tuple[str, ...] = ()
+    family: Family
+    licence: str
+    parameters: int = Field(gt=0)
+    component_parameters: dict[str, int] = {}
+    layers: int = Field(gt=0)
+    hidden_size: int = Field(gt=0)
+    attention_heads: int = Field(gt=0)
+    kv_heads: int = Field(gt=0)
+    head_width: int = Field(gt=0)
+    vocabulary: int = Field(gt=0)
+    context_length: int = Field(gt=0)
+    bytes_per_parameter: int = Field(gt=0)
+    modules: dict[str, tuple[ModuleShape, ...]]
+    text_modules: dict[str, tuple[ModuleShape, ...]] = {}
+    default_target_modules: tuple[str, ...]
+    costs: Costs
+    tokenizer: str | None = None
+    text_format: TextFormat | None = None
+    weights: PackagedWeights | None = None
+    source: str
+
+    @property
+    def is_text(self) -> bool:
+        return self.family in TEXT_FAMILIES

@@ -1,0 +1,81 @@
+"""FLOPs and bytes of one sample through a network on the meta device, as polynomials of its size."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import torch
+from torch.utils.checkpoint import checkpoint
+from torch.utils.flop_counter import FlopCounterMode
+
+from pricing.catalog.profile import Costs
+from trainer.profiles.adapted_linear import adapted
+from trainer.profiles.attention import measured_attention
+from trainer.profiles.curves import fit_curve
+from trainer.profiles.network import Network
+from trainer.profiles.saved_bytes import SavedTape, count_bytes
+
+Measured = dict[str, float]
+
+
+def measure_costs(network: Network, targets: Sequence[str]) -> Costs:
+    """Raises: NotAPolynomial."""
+    points = [measure_bytes(network, size, targets) | measure_flops(network, size, targets) for size in network.sizes]
+    return Costs(**{name: fit_curve(network.sizes, [point[name] for point in points]) for name in points[0]})
+
+
+def measure_bytes(network: Network, size: int, targets: Sequence[str]) -> Measured:
+    tape = _record(network, size, network.find_layers(targets))
+    return {
+        "activation_bytes": count_bytes(tape.kept),
+        "checkpoint_bytes": count_bytes(tape.checkpointed),
+        "layer_bytes": tape.largest_part,
+        "all_linear_activation_bytes": count_bytes(_record(network, size, network.list_layers()).kept),
+    }
+
+
+def _record(network: Network, size: int, layers: list[torch.nn.Linear]) -> SavedTape:
+    tape = SavedTape(network.model)
+    _set_checkpointing(network.model, tape.run_part)
+    with measured_attention(), adapted(layers), tape.record():
+        network.run(size)
+    return tape
+
+
+def measure_flops(network: Network, size: int, targets: Sequence[str]) -> Measured:
+    """With the output head in the forward and the backward."""
+    layers = network.find_layers(targets)
+    forward, backward = _count_flops(network, size, layers, None)
+    _, recomputing = _count_flops(network, size, layers, partial(checkpoint, use_reentrant=False))
+    head = 2 * size * network.head.weight.numel() if network.head is not None else 0
+    return {
+        "forward_flops": forward,
+        "backward_flops": backward,
+        "recomputed_flops": recomputing - backward,
+        "head_flops": head,
+    }
+
+
+def _count_flops(
+    network: Network, size: int, layers: list[torch.nn.Linear], checkpointing: Callable[..., Any] | None
+) -> tuple[int, int]:
+    """Of the forward and of the backward pass."""
+    _set_checkpointing(network.model, checkpointing)
+    with ExitStack() as stack:
+        stack.enter_context(measured_attention())
+        stack.enter_context(adapted(layers))
+        with FlopCounterMode(display=False) as forward:
+            output = network.run(size)
+            output = network.head(output) if network.head is not None else output
+        with FlopCounterMode(display=False) as backward:
+            output.backward(torch.empty_like(output))
+    return forward.get_total_flops(), backward.get_total_flops()
+
+
+def _set_checkpointing(model: Any, function: Callable[..., Any] | None) -> None:
+    """As `gradient_checkpointing_enable` of transformers and diffusers does, with a function of our own."""
+    for module in model.modules():
+        if hasattr(module, "gradient_checkpointing"):
+            module.gradient_checkpointing = function is not None
+            module._gradient_checkpointing_func = function  # noqa: SLF001 - where both libraries look for it

@@ -1,0 +1,42 @@
+"""The profile of a causal language model in a folder, from its config.json alone."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pricing.catalog.profile import BaseModelProfile
+from pricing.estimate.text_format import TextFormat
+from trainer.families.chatglm import DEFAULT_TARGETS as CHATGLM_TARGETS
+from trainer.families.chatglm_layout import map_config, read_original_config
+from trainer.families.model_type import CHATGLM_ORIGINAL, is_chatglm, read_model_type
+from trainer.families.transformers_quiet import transformers
+from trainer.profiles.text_network import build_text_network
+from trainer.profiles.text_profile import describe_text_network
+
+USUAL_TARGETS = ("q_proj", "v_proj")
+
+
+def profile_text_folder(folder: Path, name: str) -> BaseModelProfile:
+    """Raises: BadInput, for a ChatGLM that is not known; ValueError and others, where transformers cannot build it."""
+    network = build_text_network(_read_config(folder))
+    modules = network.list_modules()
+    usual = CHATGLM_TARGETS if is_chatglm(folder) else USUAL_TARGETS
+    targets = tuple(target for target in usual if target in modules) or tuple(modules)[:1]
+    return BaseModelProfile(
+        name=name,
+        family="chatglm" if is_chatglm(folder) else "causal_lm",
+        licence="unknown",
+        bytes_per_parameter=2 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else 4,
+        default_target_modules=targets,
+        text_format=TextFormat(),
+        source=f"config.json of the folder {folder.name}",
+        **describe_text_network(network, targets),
+    )
+
+
+def _read_config(folder: Path) -> Any:
+    """No code of the folder is run: an architecture that transformers does not have is refused."""
+    if read_model_type(folder) == CHATGLM_ORIGINAL:
+        return transformers.GlmConfig(**map_config(read_original_config(folder)))
+    return transformers.AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)

@@ -1,0 +1,78 @@
+"""The shape and costs of a causal language model, from its configuration alone."""
+
+import copy
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from pricing.catalog.profile import Costs, Curve
+from trainer.profiles.measure import measure_costs
+from trainer.profiles.network import Network
+from trainer.profiles.text_network import build_text_network
+
+# The first and the last layer may differ from those between (nothing below the first needs a gradient).
+FEW_LAYERS, ONE_MORE = 2, 3
+
+
+def describe_text_network(network: Network, targets: Sequence[str]) -> dict[str, Any]:
+    """The fields of a profile that the architecture gives. Raises: NotAPolynomial."""
+    return describe_shape(network) | {"costs": measure_by_layer(network, targets)}
+
+
+def describe_shape(network: Network) -> dict[str, Any]:
+    config = network.model.config
+    heads = config.num_attention_heads
+    return {
+        "parameters": sum(parameter.numel() for parameter in network.model.parameters()),
+        "layers": config.num_hidden_layers,
+        "hidden_size": config.hidden_size,
+        "attention_heads": heads,
+        "kv_heads": getattr(config, "num_key_value_heads", None) or heads,
+        "head_width": getattr(config, "head_dim", None) or config.hidden_size // heads,
+        "vocabulary": config.vocab_size,
+        "context_length": config.max_position_embeddings,
+        "modules": network.list_modules(),
+    }
+
+
+def measure_by_layer(network: Network, targets: Sequence[str]) -> Costs:
+    """The costs of the whole model from one of two layers and one of three, where all its layers are alike."""
+    config = network.model.config
+    if config.num_hidden_layers <= ONE_MORE or not _has_equal_layers(network):
+        return measure_costs(network, targets)
+    few, more = (measure_costs(build_text_network(_cut(config, depth)), targets) for depth in (FEW_LAYERS, ONE_MORE))
+    return _extend(few, more, config.num_hidden_layers - ONE_MORE)
+
+
+def _has_equal_layers(network: Network) -> bool:
+    """Every shape of module stands in each layer equally often."""
+    layers = network.model.config.num_hidden_layers
+    counts = Counter((layer.in_features, layer.out_features) for layer in network.list_layers())
+    return all(count % layers == 0 for count in counts.values())
+
+
+def _cut(config: Any, depth: int) -> Any:
+    cut = copy.deepcopy(config)
+    kinds = getattr(config, "layer_types", None)
+    if kinds:
+        cut.layer_types = kinds[:depth]
+    cut.num_hidden_layers = depth
+    return cut
+
+
+def _extend(few: Costs, more: Costs, further_layers: int) -> Costs:
+    """Add the difference that one layer makes as often as there are further layers; one layer's own bytes stay."""
+    extended = {
+        name: _extend_curve(getattr(few, name), getattr(more, name), further_layers)
+        for name in Costs.model_fields
+        if name not in {"layer_bytes", "text_flops"}
+    }
+    return more.model_copy(update=extended)
+
+
+def _extend_curve(few: Curve, more: Curve, times: int) -> Curve:
+    def extend(name: str) -> float:
+        last: float = getattr(more, name)
+        return last + times * (last - getattr(few, name))
+
+    return Curve(constant=extend("constant"), linear=extend("linear"), quadratic=extend("quadratic"))
