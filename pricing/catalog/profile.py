@@ -45,6 +45,8 @@ class Costs(BaseModel):
       adapter need not keep its input.
     - `checkpoint_bytes`: kept with checkpointing; `layer_bytes`: of the checkpointed part that keeps the most, while it
       is computed again.
+    - `launches`: kernels that forward and backward launch in eager mode, adapters on the default target modules;
+      `recomputed_launches`: those that gradient checkpointing adds.
     - `encode_flops`: the VAE's encoder, per image; `text_flops`: all text encoders, per caption at its full length.
     """
 
@@ -57,6 +59,8 @@ class Costs(BaseModel):
     all_linear_activation_bytes: Curve
     checkpoint_bytes: Curve
     layer_bytes: Curve
+    launches: Curve
+    recomputed_launches: Curve
     encode_flops: Curve = NO_COST
     text_flops: float = 0.0
 

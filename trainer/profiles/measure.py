@@ -13,6 +13,7 @@ from pricing.catalog.profile import Costs
 from trainer.profiles.adapted_linear import adapted
 from trainer.profiles.attention import measured_attention
 from trainer.profiles.curves import fit_curve
+from trainer.profiles.launches import LaunchCounter
 from trainer.profiles.network import Network
 from trainer.profiles.saved_bytes import SavedTape, count_bytes
 
@@ -21,7 +22,12 @@ Measured = dict[str, float]
 
 def measure_costs(network: Network, targets: Sequence[str]) -> Costs:
     """Raises: NotAPolynomial."""
-    points = [measure_bytes(network, size, targets) | measure_flops(network, size, targets) for size in network.sizes]
+    points = [
+        measure_bytes(network, size, targets)
+        | measure_flops(network, size, targets)
+        | measure_launches(network, size, targets)
+        for size in network.sizes
+    ]
     return Costs(**{name: fit_curve(network.sizes, [point[name] for point in points]) for name in points[0]})
 
 
@@ -71,6 +77,25 @@ def _count_flops(
         with FlopCounterMode(display=False) as backward:
             output.backward(torch.empty_like(output))
     return forward.get_total_flops(), backward.get_total_flops()
+
+
+def measure_launches(network: Network, size: int, targets: Sequence[str]) -> Measured:
+    """Of forward and backward together, and of what checkpointing launches a second time."""
+    layers = network.find_layers(targets)
+    kept = _count_launches(network, size, layers, None)
+    recomputing = _count_launches(network, size, layers, partial(checkpoint, use_reentrant=False))
+    return {"launches": kept, "recomputed_launches": recomputing - kept}
+
+
+def _count_launches(
+    network: Network, size: int, layers: list[torch.nn.Linear], checkpointing: Callable[..., Any] | None
+) -> int:
+    _set_checkpointing(network.model, checkpointing)
+    with measured_attention(), adapted(layers), LaunchCounter() as counter:
+        output = network.run(size)
+        output = network.head(output) if network.head is not None else output
+        output.backward(torch.empty_like(output))
+    return counter.launches
 
 
 def _set_checkpointing(model: Any, function: Callable[..., Any] | None) -> None:
