@@ -1,5 +1,8 @@
 """What `trainer serve` does."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,8 @@ from trainer.serving.server import AdapterServer
 from trainer.serving.shelf import AdapterShelf
 from trainer.serving.text import TextServer
 from trainer.session import load_family
+
+LONGEST_FINISH_SECONDS = 20.0  # less than the half minute that supervisors wait before they kill
 
 
 def open_server(source: BaseModelSource, adapters: Path, *, host: str, port: int, kept: int) -> AdapterServer:
@@ -33,11 +38,25 @@ def open_server(source: BaseModelSource, adapters: Path, *, host: str, port: int
 
 
 def serve(source: BaseModelSource, adapters: Path, *, host: str, port: int, kept: int) -> None:
-    """Answer until interrupted. Raises: BadInput."""
-    with open_server(source, adapters, host=host, port=port, kept=kept) as server:
-        names = ", ".join(name for name, _ in server.host.list_names())
-        write_line(f"http://{host}:{server.server_address[1]}/v1 serves {names}")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            write_line("stopped")
+    """Answer until Ctrl-C or SIGTERM, then finish the answers in hand. Raises: BadInput."""
+    try:
+        with _interrupted_by_sigterm(), open_server(source, adapters, host=host, port=port, kept=kept) as server:
+            names = ", ".join(name for name, _ in server.host.list_names())
+            write_line(f"http://{host}:{server.server_address[1]}/v1 serves {names}")
+            try:
+                server.serve_forever()
+            except KeyboardInterrupt:
+                server.finish_answers(LONGEST_FINISH_SECONDS)
+                raise
+    except KeyboardInterrupt:  # also while the model loads, and a second time while answers are finished
+        write_line("stopped")
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Within the block SIGTERM is what Ctrl-C is."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -2,9 +2,10 @@
 
 import itertools
 import json
+import threading
 import traceback
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,28 @@ class AdapterServer(ThreadingHTTPServer):
         super().__init__(address, RequestHandler)
         self.host, self.model = host, model
         self.numbers = itertools.count(1)
+        self._answering = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Around every answer, so that the end waits for it."""
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        with self._changed:
+            self._answering += more
+            self._changed.notify_all()
+
+    def finish_answers(self, timeout_seconds: float) -> None:
+        """Take no more connections, and wait for the answers in hand."""
+        self.socket.close()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._answering, timeout_seconds)
 
 
 class RequestHandler(BaseHTTPRequestHandler):
@@ -114,6 +137,10 @@ class RequestHandler(BaseHTTPRequestHandler):
         return self.server.model
 
     def _answer(self, work: Callable[[], None]) -> None:
+        with self.server.answering():
+            self._work(work)
+
+    def _work(self, work: Callable[[], None]) -> None:
         try:
             work()
         except UnknownModel as error:
