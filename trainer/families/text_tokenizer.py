@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -11,6 +12,7 @@ from pricing.catalog import read_tokenizer
 from pricing.estimate.text_format import TextFormat, TextRow
 from trainer.config import BaseModelSource
 from trainer.errors import BadInput
+from trainer.log import write_line
 
 Write = Callable[[TextRow], str]
 PROMPT_MARK, COMPLETION_MARK, SYSTEM_MARK = "\u2063prompt\u2063", "\u2063completion\u2063", "\u2063system\u2063"
@@ -55,7 +57,18 @@ def derive_text_format(folder: Path) -> TextFormat:
         return str(tokenizer.apply_chat_template(list_messages(row), tokenize=False))
 
     single = _write_out_single_turn(write)
-    return _add_later_turns(_add_system(single, write), write)
+    with_system = _add_system(single, write)
+    complete = _add_later_turns(with_system, write)
+    if with_system is single:
+        _say_once(f"{folder}: its chat template takes no system message; one in a row leads the first prompt")
+    if complete is with_system:
+        _say_once(f"{folder}: its chat template cannot be written out for later turns; each is laid out like a first")
+    return complete
+
+
+@cache
+def _say_once(line: str) -> None:
+    write_line(line)
 
 
 def list_messages(row: TextRow) -> list[dict[str, str]]:

@@ -70,3 +70,21 @@ def test_the_written_out_format_is_the_template(folder_with, template, row) -> N
     tokenizer = AutoTokenizer.from_pretrained(folder)
     text = "".join(piece for piece, _ in derive_text_format(folder).lay_out(row))
     assert text == tokenizer.apply_chat_template(list_messages(row), tokenize=False)
+
+
+NO_SECOND_TURN = "{% if messages[2:] %}{{ raise_exception('one turn only') }}{% endif %}" + CHATML
+
+
+def test_a_template_that_fails_for_later_turns_is_told_of_once(folder_with, capsys) -> None:
+    folder = folder_with(NO_SECOND_TURN)
+    for _ in range(2):
+        assert derive_text_format(folder).before_next_prompt is None
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said if "later turns" in line] == [
+        f"{folder}: its chat template cannot be written out for later turns; each is laid out like a first"
+    ]
+
+
+def test_a_template_that_takes_everything_is_not_talked_about(folder_with, capsys) -> None:
+    derive_text_format(folder_with(LLAMA_2))
+    assert capsys.readouterr().out == ""
