@@ -11,6 +11,7 @@ import torch
 from pricing.estimate.training_config import TrainingConfig
 from trainer.errors import BadInput
 
+LEAST_PRODIGY_RATE = 0.05
 Parameters = list[torch.nn.Parameter]
 
 
@@ -20,6 +21,16 @@ def create_optimizer(config: TrainingConfig, parameters: Iterable[torch.nn.Param
     Raises: BadInput, with the command that installs what is missing.
     """
     return _MAKERS[config.optimizer](list(parameters), config.learning_rate)
+
+
+def advise_on_rate(config: TrainingConfig) -> str | None:
+    """What to say of a learning rate that was meant for another optimizer."""
+    if config.optimizer != "prodigy" or config.learning_rate >= LEAST_PRODIGY_RATE:
+        return None
+    return (
+        f"learning_rate: {config.learning_rate} makes prodigy's steps that much smaller than those it finds, which is "
+        "next to nothing; leave the key out (1.0), or take optimizer: adamw"
+    )
 
 
 def use_training_weights(optimizer: torch.optim.Optimizer) -> None:

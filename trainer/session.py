@@ -20,6 +20,7 @@ from trainer.log import write_line
 from trainer.memory_allocator import keep_freed_memory
 from trainer.memory_plan import find_fits, recompute_if_needed
 from trainer.optimizer_step import telling_out_of_memory
+from trainer.optimizers import advise_on_rate
 from trainer.processes import ALONE, Processes
 from trainer.recipe import Observer, TrainingResult, train
 from trainer.resume import find_resume
@@ -58,6 +59,8 @@ def run_training(
     keep_freed_memory()
     if processes.is_first:
         observer = add_log(observer, config)
+        if advice := advise_on_rate(config):
+            write_line(advice)
     while True:
         try:
             return _train_once(config, source, dataset, observer=observer, stop=stop, processes=processes)

@@ -140,9 +140,11 @@ class TrainingConfig(BaseModel):
         description="Prompts that are answered at every checkpoint and at the end.",
         examples=[["Write one line about tea."]],
     )
-    learning_rate: float = Field(default=2e-4, gt=0, le=1, description="Peak learning rate.", examples=[2e-4])
+    learning_rate: float = Field(
+        default=2e-4, gt=0, le=1, description="Peak learning rate; by default 1 for prodigy.", examples=[2e-4]
+    )
     optimizer: Literal["adamw", "adamw8bit", "lion", "prodigy", "adafactor", "schedule-free"] = Field(
-        default="adamw", description="Optimizer; prodigy wants learning_rate 1.", examples=["adamw"]
+        default="adamw", description="Optimizer; prodigy finds its own step size.", examples=["adamw"]
     )
     lr_scheduler: Literal["constant", "linear", "cosine"] = Field(
         default="cosine", description="Course of the learning rate after the warm-up.", examples=["cosine"]
@@ -227,6 +229,14 @@ class TrainingConfig(BaseModel):
         description="On running out of memory try again with the first setting that the estimate says would fit.",
         examples=[True],
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_the_step_size_to_prodigy(cls, raw: Any) -> Any:
+        """It estimates the step size itself, and the learning rate multiplies that. Source: README of `prodigyopt`."""
+        if isinstance(raw, Mapping) and raw.get("optimizer") == "prodigy" and "learning_rate" not in raw:
+            return {**raw, "learning_rate": 1.0}
+        return raw
 
     @field_validator("target_modules", mode="before")
     @classmethod

@@ -6,7 +6,7 @@ import torch
 from pricing.estimate.training_config import TrainingConfig
 from trainer.errors import BadInput
 from trainer.evaluation import find_overfitting
-from trainer.optimizers import create_optimizer, use_final_weights, use_training_weights
+from trainer.optimizers import advise_on_rate, create_optimizer, use_final_weights, use_training_weights
 
 
 def make(name: str) -> torch.optim.Optimizer:
@@ -68,3 +68,20 @@ def test_overfitting_is_a_rise_that_is_clear_or_goes_on(losses, is_overfitting) 
     assert (said is not None) is is_overfitting
     if said:
         assert "best 1.5000 after epoch 2" in said
+
+
+def test_prodigy_has_the_learning_rate_one_unless_it_is_told_another() -> None:
+    assert TrainingConfig(base_model="m", optimizer="prodigy").learning_rate == 1.0
+    assert TrainingConfig(base_model="m", optimizer="prodigy", learning_rate=0.5).learning_rate == 0.5
+    assert TrainingConfig(base_model="m").learning_rate == 2e-4
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate", "is_told"), [("prodigy", 2e-4, True), ("prodigy", 0.5, False), ("adamw", 2e-4, False)]
+)
+def test_a_tiny_rate_for_prodigy_is_told_with_its_cure(optimizer, rate, is_told) -> None:
+    said = advise_on_rate(TrainingConfig(base_model="m", optimizer=optimizer, learning_rate=rate))
+    assert (said is not None) is is_told
+    if said:
+        assert said.startswith("learning_rate: 0.0002")
+        assert "leave the key out" in said
