@@ -5,8 +5,9 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import TypeAdapter
 
+from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
 
 CATALOG: Traversable = files("pricing.catalog")
@@ -26,17 +27,6 @@ class UnknownGpu(LookupError):
     def __init__(self, sku: str, known: list[str]) -> None:
         self.sku, self.known = sku, known
         super().__init__(f"{sku!r} is not in the catalogue; known GPU types: {', '.join(known)}")
-
-
-class GpuProfile(BaseModel):
-    """Facts of a GPU type. Units: memory in GiB; effective_teraflops is 10¹² FLOP/s that training reaches."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    sku: str
-    name: str
-    memory_gib: float = Field(gt=0)
-    effective_teraflops: float = Field(gt=0)
-    source: str
 
 
 @cache
@@ -74,12 +64,17 @@ def load_gpus() -> dict[str, GpuProfile]:
     return {profile.sku: profile for profile in profiles}
 
 
+@cache
+def _index_gpus() -> dict[str, GpuProfile]:
+    return {spelling.casefold(): gpu for gpu in load_gpus().values() for spelling in (*gpu.aliases, gpu.name, gpu.sku)}
+
+
 def get_gpu(sku: str) -> GpuProfile:
-    """Raises: UnknownGpu."""
-    gpus = load_gpus()
-    if sku not in gpus:
-        raise UnknownGpu(sku, sorted(gpus))
-    return gpus[sku]
+    """By SKU, name or alias, in upper or lower case. Raises: UnknownGpu."""
+    gpu = _index_gpus().get(sku.casefold())
+    if gpu is None:
+        raise UnknownGpu(sku, sorted(load_gpus()))
+    return gpu
 
 
 class NoTokenizer(LookupError):

@@ -34,7 +34,7 @@ def estimate_gpu_seconds(
     """
     calibration = calibration or Calibration()
     teraflops = count_training_flops(workload, profile) / 1e12
-    predicted = _estimate_start_up_seconds(profile) + teraflops / gpu.effective_teraflops
+    predicted = _estimate_start_up_seconds(profile) + teraflops / (gpu.fp32_teraflops * 0.75 if gpu.is_cpu else gpu.teraflops * 0.4)
     p50 = predicted * calibration.ratio
     p90 = p50 * math.exp(Z_90 * calibration.spread)
     return Estimate(p50=max(1, math.ceil(p50)), p90=max(1, math.ceil(p90)))
