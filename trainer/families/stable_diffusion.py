@@ -29,6 +29,8 @@ from trainer.families.stable_diffusion_noise import NoiseSchedule
 from trainer.families.stable_diffusion_sampling import draw_picture
 from trainer.families.stable_diffusion_text import TextEmbedding, embed_captions
 from trainer.families.stable_diffusion_weights import BaseWeights
+from trainer.formats.adapter import Adapter
+from trainer.formats.parts import describe_parts
 
 RESOLUTIONS = {"sd15": 512, "sdxl": 1024}
 
@@ -127,8 +129,13 @@ class StableDiffusion:
         self.config = config
         names = ["unet", *(self.base.text_encoders if config.train_text_encoder else ())]
         self._adapters = PartAdapters.attach({name: self.base.load(name) for name in names}, config, default_targets)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Bring the parts and their adapters to the device, and choose how noise is weighed."""
+        config = self.config
         self._dtype = choose_dtype(config, self.device)
-        self._adapters.move(self.device, self._dtype)
+        self.adapters.move(self.device, self._dtype)
         self._schedule = NoiseSchedule.create(
             self.base.scheduler, config.prediction_type, config.min_snr_gamma, self.device
         )
@@ -138,17 +145,15 @@ class StableDiffusion:
         self.adapters.save_memory()
 
     def apply_adapter(self, adapter_config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
-        """Put a finished adapter on the base model, for drawing. Raises: BadInput."""
-        of_adapter = {
-            "lora_rank": adapter_config["r"],
-            "lora_alpha": adapter_config["lora_alpha"],
-            "target_modules": tuple(adapter_config["target_modules"]),
-            "train_text_encoder": any(".text_encoder" in name for name in tensors),
-            "lora_dropout": 0.0,
-            "variant": _name_variant(adapter_config),
-        }
-        config = self.config.model_copy(update=of_adapter)
-        self.attach_adapter(config)
+        """Put a finished adapter on the base model, for drawing. Raises: BadInput, AdapterUnusable."""
+        described = describe_parts(Adapter(tensors, adapter_config, {}))
+        strange = sorted(described.keys() - {"unet", *self.base.text_encoders})
+        if strange or "unet" not in described:
+            has = f"it has layers of {strange[0] or 'a language model'}" if strange else "it has none of the UNet"
+            raise BadInput("base_model", f"the adapter was made for another kind of base model: {has}")
+        self.config = self.config.model_copy(update={"train_text_encoder": len(described) > 1})
+        self._adapters = PartAdapters.rebuild({name: self.base.load(name) for name in described}, described)
+        self._prepare()
         self.load_adapter_tensors(tensors)
         self.model.eval()
 
@@ -257,12 +262,6 @@ class StableDiffusion:
         file.parent.mkdir(parents=True, exist_ok=True)
         picture.save(file)
         return str(file)
-
-
-def _name_variant(adapter_config: Mapping[str, Any]) -> str:
-    if adapter_config.get("use_dora"):
-        return "dora"
-    return "rslora" if adapter_config.get("use_rslora") else "lora"
 
 
 def _stack(members: Sequence[Mapping[str, Any]], device: torch.device) -> ImageGroup:

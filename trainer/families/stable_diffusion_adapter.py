@@ -44,10 +44,23 @@ class PartAdapters:
         }
         return cls(adapted, sorted(wanted))
 
+    @classmethod
+    def rebuild(cls, parts: Mapping[str, torch.nn.Module], described: Mapping[str, Mapping[str, Any]]) -> Self:
+        """Put the matrices of a finished adapter on each part, every layer with the rank and alpha that it has there.
+
+        `described` is peft's configuration for each part. Raises: BadInput.
+        """
+        adapted = {}
+        for name, part in parts.items():
+            config = peft.PeftConfig.from_peft_type(**{"peft_type": "LORA", **described[name], "inference_mode": False})
+            _check_targets({name: part}, sorted(config.target_modules))
+            adapted[name] = put_adapter_on(part, config)
+        return cls(adapted, sorted({target for config in described.values() for target in config["target_modules"]}))
+
     def move(self, device: torch.device, dtype: torch.dtype) -> None:
         """The frozen base in `dtype`; the adapter stays in fp32."""
         for name, parameter in self.model.named_parameters():
-            parameter.data = parameter.data.to(device, torch.float32 if "lora_" in name else dtype)
+            parameter.data = parameter.data.to(device, torch.float32 if is_of_adapter(name) else dtype)
         self.model.to(device)
 
     def save_memory(self) -> None:
@@ -80,7 +93,12 @@ class PartAdapters:
         described = self.parts["unet"].peft_config["default"].to_dict()
         described["target_modules"] = list(self._targets)
         described["inference_mode"] = True
+        described["peft_type"] = described["peft_type"].value  # a plain word, as it stands in files
         return dict(described)
+
+
+def is_of_adapter(name: str) -> bool:
+    return "lora_" in name or "lokr_" in name
 
 
 def _name_outside(part: str, name: str) -> str:

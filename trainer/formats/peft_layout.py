@@ -17,7 +17,10 @@ KEY = re.compile(r"base_model\.model\.(?P<path>.+)\.(?P<part>lora_A\.weight|lora
 def read_peft(tensors: Mapping[str, torch.Tensor], header: dict[str, str], config: dict[str, Any]) -> LoraSet:
     """Raises: AdapterUnusable, for what is no LoRA (LoKr, saved embeddings) or lacks a matrix."""
     if str(config.get("peft_type", "LORA")) != "LORA":
-        raise AdapterUnusable(f"this adapter is {config['peft_type']}, which only peft's own layout can hold")
+        raise AdapterUnusable(
+            f"this adapter is {config['peft_type']}, which only peft's own layout can hold; use the file as it is with "
+            "peft, or train with variant: lora for other programs"
+        )
     parts: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         match = KEY.fullmatch(key)

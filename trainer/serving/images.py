@@ -7,8 +7,8 @@ from pricing.estimate.training_config import TrainingConfig
 from trainer.errors import AdapterUnusable, BadInput
 from trainer.families.stable_diffusion import StableDiffusion
 from trainer.formats.adapter import Adapter
-from trainer.formats.lora_set import LANGUAGE_MODEL, LoraLayer, LoraSet, derive_config
-from trainer.formats.peft_layout import read_peft, write_peft
+from trainer.formats.parts import split_by_part
+from trainer.formats.peft_layout import read_peft
 from trainer.serving.hot_swap import HotSwap
 
 IDLE = "default"  # the adapter that the family puts on each part: its second matrix is zero
@@ -29,6 +29,11 @@ class ImageServer:
 
     def add(self, slot: str, adapter: Adapter) -> None:
         """Raises: AdapterUnusable."""
+        if str(adapter.config.get("peft_type", "LORA")) != "LORA":
+            kind = adapter.config["peft_type"]
+            raise AdapterUnusable(
+                f"this adapter is {kind}; pictures are served with LoRA, use `trainer draw` for this one"
+            )
         by_part = split_by_part(read_peft(adapter.tensors, {}, adapter.config))
         strange = sorted(by_part.keys() - self._parts.keys())
         if strange:
@@ -65,17 +70,3 @@ class ImageServer:
             self.family.config = self.family.config.model_copy(update={"resolution": int(width)})
         with tempfile.TemporaryDirectory() as folder:
             return Path(self.family.sample(prompt, seed=seed, place=Path(folder) / "picture")).read_bytes()
-
-
-def split_by_part(lora: LoraSet) -> dict[str, Adapter]:
-    """An adapter of a pipeline as one for each of its parts, named as if the part stood alone."""
-    parts: dict[str, Adapter] = {}
-    for component in lora.components:
-        layers = [
-            LoraLayer(LANGUAGE_MODEL, layer.path, layer.down, layer.up, layer.alpha, layer.magnitude)
-            for layer in lora.layers
-            if layer.component == component
-        ]
-        alone = LoraSet(layers, derive_config(layers) | {"task_type": None})
-        parts[component] = write_peft(alone)
-    return parts

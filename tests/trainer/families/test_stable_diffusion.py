@@ -16,14 +16,17 @@ from trainer.config import BaseModelSource, resolve_base_model
 from trainer.data.buckets import Bucket
 from trainer.data.image_dataset import read_image_dataset
 from trainer.data.smart_crop import fit_to_bucket
-from trainer.errors import BadInput
+from trainer.errors import AdapterUnusable, BadInput
 from trainer.families.diffusers_quiet import diffusers, transformers
 from trainer.families.stable_diffusion import StableDiffusion
 from trainer.families.stable_diffusion_inputs import to_pixels
 from trainer.families.stable_diffusion_layout import to_original_layout
+from trainer.families.stable_diffusion_weights import BaseWeights
 from trainer.families.transformers_quiet import peft
+from trainer.formats.reading import load_adapter_any, read_lora
 from trainer.tiny_models import build_tiny_parts
 from trainer.training_state import seed_generators
+from trainer.warm_start import start_from_adapter
 
 pytestmark = pytest.mark.usefixtures("picture_cache")
 
@@ -354,3 +357,66 @@ def test_a_folder_with_pickles_only_is_refused(tmp_path, tiny_sd15) -> None:
     torch.save({}, folder / "unet" / "diffusion_pytorch_model.bin")
     with pytest.raises(BadInput, match=r"unet has no \.safetensors file; a \.bin is a pickle"):
         StableDiffusion.load(BaseModelSource("pickled", folder))
+
+
+PATTERNS = {"rank_pattern": {"to_q": 2}, "alpha_pattern": {"to_q": 12}}
+
+
+@pytest.mark.parametrize("settings", [PATTERNS, {"use_rslora": True, **PATTERNS}, {"use_dora": True}], ids=str)
+def test_a_finished_adapter_keeps_the_rank_and_alpha_of_every_layer(tiny_sd15, settings, tmp_path) -> None:
+    """Past fault: rank_pattern and alpha_pattern were passed over, so another adapter was drawn with."""
+    unet = BaseWeights.open(tiny_sd15).load("unet")
+    config = peft.LoraConfig(r=4, lora_alpha=8, target_modules=["to_q", "to_v"], **settings)
+    trained = peft.get_peft_model(unet, config).eval()
+    for name, parameter in trained.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(parameter, std=0.2)
+    trained.save_pretrained(tmp_path)
+    adapter = load_adapter_any(tmp_path)
+    drawn = StableDiffusion.load(BaseModelSource("tiny", tiny_sd15))
+    drawn.apply_adapter(adapter.config, adapter.tensors)
+    inputs = (torch.randn(1, 4, 8, 8), torch.tensor([7]), torch.randn(1, 77, 64))
+    with torch.no_grad():
+        torch.testing.assert_close(drawn.adapters.parts["unet"](*inputs).sample, trained(*inputs).sample)
+
+
+def test_an_adapter_of_a_language_model_is_refused_with_what_it_is(tiny_sd15) -> None:
+    tensors = {
+        f"base_model.model.model.layers.0.self_attn.q_proj.{part}.weight": torch.ones(shape)
+        for part, shape in (("lora_A", (2, 8)), ("lora_B", (8, 2)))
+    }
+    config = {"r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}
+    with pytest.raises(BadInput, match="another kind of base model: it has layers of a language model"):
+        StableDiffusion.load(BaseModelSource("tiny", tiny_sd15)).apply_adapter(config, tensors)
+
+
+@pytest.mark.parametrize("train_text_encoder", [False, True])
+def test_lokr_trains_on_pictures_and_comes_back(tiny_sd15, picture_dataset, train_text_encoder, tmp_path) -> None:
+    keys = {"variant": "lokr", "train_text_encoder": train_text_encoder}
+    model, examples = make_family(tiny_sd15, picture_dataset, **keys)
+    model.compute_loss(model.collate(examples[:2])).backward()
+    trained = [parameter for parameter in model.model.parameters() if parameter.requires_grad]
+    assert trained
+    assert all(parameter.grad is not None for parameter in trained)
+    make_adapter_matter(model)
+    file = write_adapter(tmp_path, Adapter(model.adapter_tensors(), model.adapter_config(), {}))
+    adapter = load_adapter_any(file)
+    other = StableDiffusion.load(BaseModelSource("tiny", tiny_sd15), model.config)
+    other.apply_adapter(adapter.config, adapter.tensors)
+    model.model.eval()
+    pictures = [Path(one.sample("ink", seed=1, place=tmp_path / "a")).read_bytes() for one in (model, other)]
+    assert pictures[0] == pictures[1]
+    if not train_text_encoder:
+        plain = peft.PeftModel.from_pretrained(model.base.load("unet"), str(tmp_path)).eval()
+        inputs = (torch.randn(1, 4, 8, 8), torch.tensor([7]), torch.randn(1, 77, 64))
+        torch.testing.assert_close(plain(*inputs).sample, model.adapters.parts["unet"](*inputs).sample)
+    fresh, _ = make_family(tiny_sd15, picture_dataset, init_from=str(file), **keys)
+    start_from_adapter(fresh, fresh.config, "tiny-sd15")
+    assert all(torch.equal(tensor, model.adapter_tensors()[name]) for name, tensor in fresh.adapter_tensors().items())
+
+
+def test_lokr_of_pictures_stays_in_the_layout_of_peft(tiny_sd15, picture_dataset, tmp_path) -> None:
+    model, _ = make_family(tiny_sd15, picture_dataset, variant="lokr")
+    file = write_adapter(tmp_path, Adapter(model.adapter_tensors(), model.adapter_config(), {}))
+    with pytest.raises(AdapterUnusable, match="LOKR, which only peft's own layout can hold"):
+        read_lora(file)
