@@ -40,8 +40,7 @@ def describe_training(
 ) -> dict[str, str]:
     """The header of a finished adapter: base model, training configuration, steps and tokens trained, version.
 
-    `facts` are further strings, of which these are also told to sd-scripts' readers: `epoch`, `base_model_sha256`,
-    `images` (their number), `tag_frequency` (JSON).
+    `facts` are further strings, of which some are also told to sd-scripts' readers: see `trainer.formats.header`.
     """
     return {
         "base_model": base_model,

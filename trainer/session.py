@@ -15,7 +15,7 @@ from trainer.checkpoint import CheckpointFolder
 from trainer.config import BaseModelSource
 from trainer.errors import OutOfMemory
 from trainer.families.registry import get_family_class
-from trainer.formats.base_model_hash import hash_base_model
+from trainer.formats.base_model_hash import describe_base_file, hash_base_model
 from trainer.log import write_line
 from trainer.memory_allocator import keep_freed_memory
 from trainer.memory_plan import find_fits, recompute_if_needed
@@ -118,7 +118,10 @@ def _train_once(
     )
     if result.stopped is not None or not processes.is_first:
         return FinishedTraining(result, None)
-    facts = {"base_model_sha256": hash_base_model(source.weights), "data_sha256": identity.data_sha256}
+    base_sha256 = hash_base_model(source.weights)
+    facts = {"base_model_sha256": base_sha256, "data_sha256": identity.data_sha256}
+    if source.is_stable_diffusion:
+        facts |= describe_base_file(source.weights, base_sha256)
     if config.max_steps is None:
         facts["epoch"] = str(config.epochs)
     header = describe_training(config, base_model=source.name, steps=result.steps, tokens=result.tokens, facts=facts)

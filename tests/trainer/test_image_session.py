@@ -1,5 +1,6 @@
 """A whole run on pictures: what is held out, and what the adapter's header says of the base model."""
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from pricing.estimate.training_config import TrainingConfig
 from tests.trainer.conftest import draw_pictures
 from trainer import session
+from trainer.adapter_io import read_adapter
 from trainer.config import resolve_base_model
 from trainer.data.dataset import read_dataset
 from trainer.recipe import TrainingResult
@@ -40,3 +42,21 @@ def test_a_held_out_picture_is_in_no_training_step_though_its_folder_repeats_it(
     assert (len(given["trained"]), len(given["held_out"])) == (15, 1)
     assert given["held_out"][0].latents not in {example.latents for example in given["trained"]}
     assert set(given["row_numbers"]) < set(range(1, 21))
+
+
+def test_the_header_names_the_base_file_as_sd_scripts_does(tiny_sd15_file, tmp_path, recorder) -> None:
+    draw_pictures(tmp_path / "data", count=2)
+    config = TrainingConfig(
+        base_model=str(tiny_sd15_file),
+        train_data_dir=str(tmp_path / "data"),
+        output_dir=str(tmp_path / "output"),
+        resolution=64,
+        max_steps=1,
+    )
+    source = resolve_base_model(config.base_model)
+    dataset = read_dataset(config, source)
+    finished = session.run_training(config, source, dataset, observer=recorder(), stop=StopFlag())
+    header = read_adapter(finished.adapter).header
+    assert header["ss_sd_model_name"] == tiny_sd15_file.name
+    assert header["ss_new_sd_model_hash"] == hashlib.sha256(tiny_sd15_file.read_bytes()).hexdigest()
+    assert len(header["ss_sd_model_hash"]) == 8

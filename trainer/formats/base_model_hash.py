@@ -5,6 +5,8 @@ from pathlib import Path
 
 WEIGHTS = ("*.safetensors", "*/*.safetensors")  # a model folder, or a pipeline's folder of models
 
+OLD_HASH_OFFSET, OLD_HASH_BYTES, OLD_HASH_DIGITS = 0x100000, 0x10000, 8
+
 
 def hash_base_model(weights: Path) -> str:
     """SHA-256 in hex: of the file, as WebUI counts it too; of a folder over names and hashes of its weight files."""
@@ -14,6 +16,20 @@ def hash_base_model(weights: Path) -> str:
     for file in sorted(file for pattern in WEIGHTS for file in weights.glob(pattern)):
         digest.update(f"{file.relative_to(weights).as_posix()} {_hash_file(file)}\n".encode())
     return digest.hexdigest()
+
+
+def describe_base_file(weights: Path, sha256: str) -> dict[str, str]:
+    """What sd-scripts says of a base model that is one file: its name, and the two hashes that WebUI shows of it.
+
+    `sha256` is that of the file; the older hash is that of the 64 KiB from 1 MiB on, in 8 digits. Empty for a folder.
+    Source: sd-scripts, `model_hash` and the metadata of `train_network.py`.
+    """
+    if not weights.is_file():
+        return {}
+    with weights.open("rb") as opened:
+        opened.seek(OLD_HASH_OFFSET)
+        old = hashlib.sha256(opened.read(OLD_HASH_BYTES)).hexdigest()[:OLD_HASH_DIGITS]
+    return {"sd_model_name": weights.name, "sd_model_hash": old, "new_sd_model_hash": sha256}
 
 
 def _hash_file(file: Path) -> str:

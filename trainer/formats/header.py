@@ -24,9 +24,21 @@ SS_OF_CONFIG = {
     "seed": "ss_seed",
     "lora_dropout": "ss_network_dropout",
     "optimizer": "ss_optimizer",
+}
+SS_OF_PICTURES = {
     "noise_offset": "ss_noise_offset",
     "min_snr_gamma": "ss_min_snr_gamma",
     "resolution": "ss_resolution",
+}
+SS_OF_FACTS = {"steps": "ss_steps", "epoch": "ss_epoch"}
+# Of Stable Diffusion: sd-scripts trains nothing else. It hashes a base model that is one file, a folder it only names.
+SS_OF_PICTURE_FACTS = {
+    "base_model": "ss_sd_model_name",
+    "sd_model_name": "ss_sd_model_name",
+    "sd_model_hash": "ss_sd_model_hash",
+    "new_sd_model_hash": "ss_new_sd_model_hash",
+    "images": "ss_num_train_images",
+    "tag_frequency": "ss_tag_frequency",
 }
 
 
@@ -46,7 +58,8 @@ def describe_for_sd_scripts(lora: LoraSet, *, output_name: str) -> dict[str, str
     version = find_base_version(lora)
     if version is not None:
         known |= {"ss_base_model_version": version, "ss_v2": str(version == "sd_v2")}
-    return {**known, **_describe_training(lora.header), **_keep_given(lora.header)}
+    described = _describe_training(lora.header, of_pictures=version is not None)
+    return {**known, **described, **_keep_given(lora.header)}
 
 
 def _keep_given(header: Mapping[str, str]) -> dict[str, str]:
@@ -55,18 +68,12 @@ def _keep_given(header: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in header.items() if key.startswith("ss_") and key not in anew}
 
 
-def _describe_training(header: Mapping[str, str]) -> dict[str, str]:
+def _describe_training(header: Mapping[str, str], *, of_pictures: bool) -> dict[str, str]:
     config: dict[str, Any] = json.loads(header.get("training_config", "{}"))
-    known = {ss: config[key] for key, ss in SS_OF_CONFIG.items() if config.get(key) is not None}
-    ours = {
-        "ss_steps": "steps",
-        "ss_epoch": "epoch",
-        "ss_sd_model_name": "base_model",
-        "ss_new_sd_model_hash": "base_model_sha256",
-        "ss_num_train_images": "images",
-        "ss_tag_frequency": "tag_frequency",
-    }
-    known |= {ss: header[key] for ss, key in ours.items() if key in header}
+    keys = SS_OF_CONFIG | (SS_OF_PICTURES if of_pictures else {})
+    facts = SS_OF_FACTS | (SS_OF_PICTURE_FACTS if of_pictures else {})
+    known = {ss: config[key] for key, ss in keys.items() if config.get(key) is not None}
+    known |= {ss: header[key] for key, ss in facts.items() if key in header}
     return {ss: str(value) for ss, value in known.items()}
 
 

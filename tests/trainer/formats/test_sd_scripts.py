@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from tests.trainer.formats.loras import MODELS
+from trainer.formats.base_model_hash import describe_base_file, hash_base_model
+from trainer.formats.header import describe_for_sd_scripts
 from trainer.formats.lora_set import LoraLayer, LoraSet, derive_config
 from trainer.formats.reading import Layout
 from trainer.formats.writing import write_lora
@@ -123,3 +125,53 @@ def read_raw(file) -> tuple[dict, bytes]:
     content = file.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
     return json.loads(content[8 : 8 + length]), content[8 + length :]
+
+
+def test_a_base_model_of_one_file_has_the_name_and_hashes_that_sd_scripts_writes(tmp_path) -> None:
+    """Past fault: the hash of a folder, which is ours alone, stood where WebUI looks for that of a file."""
+    base = tmp_path / "v1-5-pruned.safetensors"
+    base.write_bytes(bytes(range(256)) * 5000)
+    known = describe_base_file(base, hash_base_model(base))
+    lora = make_lora("sd15")
+    file = write_lora(
+        tmp_path / "ink.safetensors", LoraSet(lora.layers, lora.config, lora.header | known), Layout.KOHYA
+    )
+    said = read_raw(file)[0]["__metadata__"]
+    content = base.read_bytes()
+    assert said["ss_sd_model_name"] == "v1-5-pruned.safetensors"
+    assert said["ss_new_sd_model_hash"] == hashlib.sha256(content).hexdigest()
+    assert said["ss_sd_model_hash"] == hashlib.sha256(content[0x100000:0x110000]).hexdigest()[:8]
+
+
+def test_a_base_model_in_a_folder_has_our_hash_under_our_name_only(tmp_path) -> None:
+    (tmp_path / "unet").mkdir()
+    assert describe_base_file(tmp_path, hash_base_model(tmp_path)) == {}
+    lora = make_lora("sd15")
+    header = lora.header | {"base_model_sha256": hash_base_model(tmp_path)}
+    said = describe_for_sd_scripts(LoraSet(lora.layers, lora.config, header), output_name="ink")
+    assert [key for key in said if "hash" in key] == []
+    assert said["ss_sd_model_name"] == "v1-5-pruned"
+
+
+def test_what_is_said_of_pictures_does_not_stand_on_the_adapter_of_a_language_model() -> None:
+    layers = [
+        LoraLayer(component, path, torch.ones(4, 3), torch.ones(5, 4), 8.0) for component, path in MODELS["llama"]
+    ]
+    config = {"learning_rate": 2e-4, "noise_offset": 0.0, "min_snr_gamma": 5.0, "resolution": 512}
+    header = {
+        "base_model": "smollm2",
+        "steps": "3",
+        "new_sd_model_hash": "00",
+        "images": "7",
+        "tag_frequency": "{}",
+        "training_config": json.dumps(config),
+    }
+    said = describe_for_sd_scripts(LoraSet(layers, derive_config(layers), header), output_name="calm")
+    assert set(said) == {
+        "ss_network_module",
+        "ss_network_dim",
+        "ss_network_alpha",
+        "ss_output_name",
+        "ss_learning_rate",
+        "ss_steps",
+    }

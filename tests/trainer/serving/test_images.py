@@ -12,12 +12,14 @@ from PIL import Image
 
 from pricing.estimate.training_config import TrainingConfig
 from trainer.config import BaseModelSource
+from trainer.errors import AdapterUnusable
 from trainer.families.stable_diffusion import StableDiffusion
 from trainer.formats.adapter import Adapter
 from trainer.formats.peft_layout import read_peft
 from trainer.formats.reading import Layout, load_adapter_any
 from trainer.formats.writing import write_lora
 from trainer.serving.command import open_server
+from trainer.serving.images import ImageServer
 from trainer.tiny_models import make_tiny
 from trainer.warm_start import start_from_adapter
 
@@ -91,3 +93,9 @@ def test_a_kohya_file_is_a_warm_start(source, family, tmp_path) -> None:
     fresh.attach_adapter(config)
     start_from_adapter(fresh, config, "tiny-sd")
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in fresh.adapter_tensors().items())
+
+
+def test_lokr_is_refused_with_what_takes_it(source) -> None:
+    server = ImageServer(StableDiffusion.load(source), "tiny-sd")
+    with pytest.raises(AdapterUnusable, match=r"this adapter is LOKR; .* use `trainer draw`"):
+        server.add("slot1", Adapter({}, {"peft_type": "LOKR"}, {}))
