@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from broker.billing.service import close_months
 from broker.database import WAKE_CHANNEL, without_driver
+from broker.estimator import service as estimator
 from broker.execution.agent import PoolAgent
 from broker.identity.tables import IdempotencyKey
 from broker.jobs.runs import list_silent_runs, lose_silent_run
@@ -52,6 +53,7 @@ class Daemon:
         if self.plans:
             self._every(settings.sweep_seconds, self._sweep_when_heard)
             self._every(settings.sweep_seconds, self.sweep_holds)
+            self._every(settings.sweep_seconds, self.learn)
             self.scheduler.add_job(
                 self.close_months, "cron", minute=5, id="close_months", coalesce=True, misfire_grace_time=None
             )
@@ -150,6 +152,10 @@ class Daemon:
         async with self.system.work() as work:
             expired = await ledger.list_expired_holds(work)
         await self.system.work_on(expired, ledger.expire_hold)
+
+    async def learn(self) -> None:
+        """Learn from the jobs that finished since the last calibration."""
+        await estimator.learn(self.system)
 
     async def close_months(self) -> None:
         async with self.system.work() as work:

@@ -5,6 +5,7 @@ from broker.billing import tables as billing
 from broker.contracts import tables as contracts
 from broker.database import Base
 from broker.datasets import tables as datasets
+from broker.estimator import tables as estimator
 from broker.identity import tables as identity
 from broker.jobs import tables as jobs
 from broker.ledger import tables as ledger
@@ -19,6 +20,7 @@ __all__ = [
     "billing",
     "contracts",
     "datasets",
+    "estimator",
     "identity",
     "jobs",
     "ledger",

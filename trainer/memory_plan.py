@@ -13,6 +13,7 @@ from pricing.estimate.workload import NoUsableRow, UnknownTargetModules, Workloa
 from trainer.available_memory import read_available_gib
 from trainer.config import BaseModelSource
 from trainer.families.local_profile import find_profile
+from trainer.families.number_format import choose_auto_precision
 
 
 def recompute_if_needed(
@@ -37,7 +38,9 @@ def _needs_checkpointing(
     profile: BaseModelProfile, config: TrainingConfig, workload: Workload, available_gib: float
 ) -> bool:
     try:
-        return needs_checkpointing(profile, config, workload, available_gib=available_gib)
+        return needs_checkpointing(
+            profile, config, workload, precision=choose_auto_precision(), available_gib=available_gib
+        )
     except UnknownTargetModules:  # parts of names, or the output layer: peft knows them, the profile does not
         return False
 
@@ -48,10 +51,23 @@ def find_fits(config: TrainingConfig, source: BaseModelSource) -> list[Fit]:
     if profile is None:
         return []
     longest = min(config.max_length, profile.context_length)
-    workload = Workload(rows=config.batch_size, steps=1, tokens=1, padded_tokens=1, longest_row=longest)
+    workload = Workload(
+        rows=config.batch_size,
+        steps=1,
+        micro_batches=1,
+        samples=config.batch_size,
+        tokens=longest * config.batch_size,
+        positions=longest * config.batch_size,
+        longest=longest,
+    )
     try:
         return list_fits(
-            profile, config, workload, available_gib=read_available_gib(), on_gpu=torch.cuda.is_available()
+            profile,
+            config,
+            workload,
+            precision=choose_auto_precision(),
+            available_gib=read_available_gib(),
+            on_gpu=torch.cuda.is_available(),
         )
     except (UnknownTargetModules, NoUsableRow):
         return []

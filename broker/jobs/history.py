@@ -1,29 +1,38 @@
-"""What finished jobs really took, for the calibration of estimates."""
+"""What finished jobs really took, beside what was estimated: what the estimator learns from and is judged by."""
 
-from sqlalchemy import select
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, select
 
 from broker.jobs.model import JobStatus
 from broker.jobs.tables import Job
 from broker.work import Work
-from pricing.estimate.calibration import Observation
-
-LATEST = 50
 
 
-async def list_observations(work: Work, customer_id: str, base_model: str, sku: str) -> list[Observation]:
-    """The customer's last jobs of one base model and device that ran through in one attempt."""
-    predicted = Job.estimate["uncalibrated_gpu_seconds"].as_integer()
-    query = (
-        select(predicted, Job.used_gpu_seconds)
-        .where(
-            Job.customer_id == customer_id,
-            Job.status == JobStatus.SUCCEEDED.value,
-            Job.attempts == 1,
-            Job.used_gpu_seconds > 0,
-            Job.estimate["base_model"].as_string() == base_model,
-            Job.estimate["sku"].as_string() == sku,
-        )
-        .order_by(Job.id.desc())
-        .limit(LATEST)
-    )
-    return [Observation(float(expected), float(actual)) for expected, actual in await work.session.execute(query)]
+@dataclass(frozen=True)
+class FinishedJob:
+    """A job that ran through in one attempt. `estimate` is the one that it was admitted with."""
+
+    id: str
+    estimate: dict[str, Any]
+    gpu_seconds: int
+    gpus: int
+    finished_at: datetime
+
+
+async def list_finished_jobs(work: Work, *, latest: int) -> list[FinishedJob]:
+    """The latest of all customers, in the order in which they finished."""
+    columns = (Job.id, Job.estimate, Job.used_gpu_seconds, Job.gpus, Job.finished_at)
+    query = select(*columns).where(_ran_through()).order_by(Job.finished_at.desc(), Job.id.desc()).limit(latest)
+    found = [FinishedJob(*row) for row in await work.session.execute(query)]
+    return found[::-1]
+
+
+async def count_finished_jobs(work: Work) -> int:
+    return await work.session.scalar(select(func.count()).select_from(Job).where(_ran_through())) or 0
+
+
+def _ran_through() -> ColumnElement[bool]:
+    return and_(Job.status == JobStatus.SUCCEEDED.value, Job.attempts == 1, Job.used_gpu_seconds > 0)

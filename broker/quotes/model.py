@@ -3,17 +3,17 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
-from broker import errors
+from broker import __version__, errors
 from broker.quotes.tokens import RowLength
-from pricing.catalog import GpuProfile, NoTokenizer, UnknownBaseModel, get_base_model
+from pricing.catalog import NoTokenizer, UnknownBaseModel, get_base_model
+from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.calibration import Calibration
-from pricing.estimate.duration import Estimate, estimate_gpu_seconds
-from pricing.estimate.memory import estimate_memory_gib
+from pricing.estimate.run_estimate import GpuSeconds, RunEstimate, estimate_run
 from pricing.estimate.training_config import PATH_KEYS, ConfigInvalid, TrainingConfig, parse_training_config
 from pricing.estimate.workload import (
     UnknownTargetModules,
@@ -27,30 +27,35 @@ HOURS_STEP = Decimal("0.0001")
 
 @dataclass(frozen=True)
 class JobEstimate:
-    """Units: GPU-seconds, tokens, GiB. `uncalibrated_gpu_seconds` is the p50 before this customer's own history."""
+    """What a job will need, on one GPU of a type."""
 
     base_model: str
-    sku: str
     workload: Workload
-    gpu_seconds: Estimate
-    uncalibrated_gpu_seconds: int
-    calibration: Calibration
-    vram_gib: float
-    adapter_parameters: int
+    run: RunEstimate
+
+    @property
+    def gpu_seconds(self) -> GpuSeconds:
+        return self.run.gpu_seconds
 
     def to_json(self) -> dict[str, Any]:
+        """As the quote and the job keep it; `kind` and `work` are what the estimator will learn from."""
+        run = self.run
         return {
             "base_model": self.base_model,
-            "sku": self.sku,
-            "gpu_seconds": {"p50": self.gpu_seconds.p50, "p90": self.gpu_seconds.p90},
-            "gpu_hours": {"p50": as_hours(self.gpu_seconds.p50), "p90": as_hours(self.gpu_seconds.p90)},
+            "sku": run.sku,
+            "gpu_seconds": {"p50": run.gpu_seconds.p50, "p90": run.gpu_seconds.p90},
+            "gpu_hours": {"p50": as_hours(run.gpu_seconds.p50), "p90": as_hours(run.gpu_seconds.p90)},
             "tokens": self.workload.tokens,
             "rows": self.workload.rows,
             "steps": self.workload.steps,
-            "vram_gib": round(self.vram_gib, 2),
-            "adapter_parameters": self.adapter_parameters,
-            "uncalibrated_gpu_seconds": self.uncalibrated_gpu_seconds,
-            "calibration_runs": self.calibration.observations,
+            "vram_gib": round(run.memory_gib, 2),
+            "fit": run.fit.value,
+            "gradient_checkpointing": run.checkpointing,
+            "adapter_parameters": run.adapter_parameters,
+            "calibration": run.calibration,
+            "calibration_runs": run.calibration_runs,
+            "kind": asdict(run.kind),
+            "work": run.work.to_json(),
         }
 
 
@@ -126,13 +131,5 @@ def estimate_job(
 ) -> JobEstimate:
     """Steps, tokens, GPU-seconds and memory of a job on one GPU of a type."""
     workload = plan_text_workload(row_lengths, config)
-    return JobEstimate(
-        base_model=profile.name,
-        sku=gpu.sku,
-        workload=workload,
-        gpu_seconds=estimate_gpu_seconds(workload, profile, gpu, calibration=calibration),
-        uncalibrated_gpu_seconds=estimate_gpu_seconds(workload, profile, gpu).p50,
-        calibration=calibration,
-        vram_gib=estimate_memory_gib(profile, config, workload),
-        adapter_parameters=count_adapter_parameters(profile, config),
-    )
+    run = estimate_run(profile, config, workload, gpu, calibration, trainer_version=__version__)
+    return JobEstimate(profile.name, workload, run)

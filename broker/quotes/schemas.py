@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from broker.quotes.budget import QuoteBudget
 from broker.quotes.tables import Quote
 from broker.schemas import MoneyOut, RequestBody, created_at_field
+from pricing.estimate.peak_memory import FitJudgement
 from pricing.estimate.training_config import PATH_KEYS, TrainingConfig
 from pricing.money import Money
 from pricing.plans import PlanName
@@ -84,7 +85,15 @@ class EstimateOut(BaseModel):
     adapter_parameters: int = Field(description="Parameters that are trained.", examples=[460800])
     base_model: str = Field(description="Base model of the catalogue.", examples=["smollm2-135m-instruct"])
     sku: str = Field(description="Type of device that the estimate is for.", examples=["cpu"])
-    calibration_runs: int = Field(description="Finished jobs of yours that corrected the estimate.", examples=[3])
+    fit: FitJudgement = Field(
+        description="Whether the job fits into the device's memory: fits, tight, or does_not_fit.", examples=["fits"]
+    )
+    gradient_checkpointing: bool = Field(description="Whether activations are computed twice.", examples=[False])
+    calibration: str = Field(description="Version of the calibration that made the estimate.", examples=["7"])
+    calibration_runs: int = Field(
+        description="Finished runs that gave the interval its width; 0: published figures only, so a wide one.",
+        examples=[30],
+    )
 
 
 class PlanPriceOut(BaseModel):

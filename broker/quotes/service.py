@@ -11,7 +11,7 @@ from broker import errors
 from broker.contracts import service as contracts
 from broker.datasets import service as datasets
 from broker.datasets.tables import Dataset
-from broker.jobs import history
+from broker.estimator import service as estimator
 from broker.quotes.budget import QuoteBudget, describe_purchase, money_to_json
 from broker.quotes.model import (
     JobEstimate,
@@ -27,7 +27,6 @@ from broker.scheduling import service as scheduling
 from broker.work import Work
 from pricing.catalog import get_gpu
 from pricing.catalog.profile import BaseModelProfile
-from pricing.estimate.calibration import fit_calibration
 from pricing.estimate.training_config import TrainingConfig
 from pricing.quote import compare_plans
 from pricing.rate_card import RateCard
@@ -66,7 +65,7 @@ async def create_quote(
     dataset = await datasets.get_dataset(work, dataset_id)
     card = await contracts.rate_card_on(work, work.now.date())
     sku = await scheduling.default_sku(work)
-    calibration = fit_calibration(await history.list_observations(work, dataset.customer_id, profile.name, sku))
+    calibration = await estimator.get_calibration(work)
     lengths = await _row_lengths(work, dataset, profile)
     estimate = estimate_job(config, profile, learnable_lengths(lengths, config), get_gpu(sku), calibration)
     quote = Quote(

@@ -73,6 +73,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("version", name=op.f("pk_rate_cards")),
     )
     op.create_table(
+        "calibrations",
+        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("finished_jobs", sa.BigInteger(), nullable=False),
+        sa.Column("content", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_calibrations")),
+    )
+    op.create_table(
         "api_keys",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("customer_id", sa.String(), nullable=True),
@@ -585,6 +593,7 @@ def downgrade() -> None:
     op.drop_table("contracts")
     op.drop_index(op.f("ix_api_keys_customer_id"), table_name="api_keys")
     op.drop_table("api_keys")
+    op.drop_table("calibrations")
     op.drop_table("rate_cards")
     op.drop_table("pools")
     op.drop_index("ix_outbox_pending", table_name="outbox", postgresql_where=sa.text("done_at IS NULL"))

@@ -34,9 +34,10 @@ TENANT_TABLES = (
     "queues",
     "idempotency_keys",
 )
-SHARED_TABLES = ("rate_cards", "pools", "outbox", "invoice_numbers")
+SHARED_TABLES = ("rate_cards", "calibrations", "pools", "outbox", "invoice_numbers")
 RECORDS = (
     "rate_cards",
+    "calibrations",
     "ledger_transfers",
     "ledger_entries",
     "captures",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pricing.catalog.gpu import Precision
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.memory import estimate_memory_gib
 from pricing.estimate.training_config import TrainingConfig
@@ -25,31 +26,37 @@ class Fit:
 
 
 def list_fits(
-    profile: BaseModelProfile, config: TrainingConfig, workload: Workload, *, available_gib: float, on_gpu: bool
+    profile: BaseModelProfile,
+    config: TrainingConfig,
+    workload: Workload,
+    *,
+    precision: Precision,
+    available_gib: float,
+    on_gpu: bool,
 ) -> list[Fit]:
     """The changes that would fit, the least costly first: those that leave every step as it is, then the others.
 
     The run that is told of has run out of memory already, so a change must also need a tenth less than its estimate.
     Raises: UnknownTargetModules.
     """
-    now = estimate_memory_gib(profile, config, workload)
+    now = estimate_memory_gib(profile, config, workload, precision=precision)
     limit = min(available_gib, 0.9 * now)
     fits = []
-    for changes in _list_changes(config, on_gpu=on_gpu):
-        gib = estimate_memory_gib(profile, config.model_copy(update=changes), workload)
+    for changes in _list_changes(config, precision=precision, on_gpu=on_gpu):
+        gib = estimate_memory_gib(profile, config.model_copy(update=changes), workload, precision=precision)
         if gib <= limit:
             fits.append(Fit(changes, gib))
     return fits
 
 
-def _list_changes(config: TrainingConfig, *, on_gpu: bool) -> Iterator[dict[str, Any]]:
+def _list_changes(config: TrainingConfig, *, precision: Precision, on_gpu: bool) -> Iterator[dict[str, Any]]:
     recomputing: dict[str, Any] = {"gradient_checkpointing": True}
     if config.gradient_checkpointing is not True:
         yield recomputing
     smaller = [_split_batch(config, size) for size in (2, 1) if size < config.batch_size]
     yield from smaller
     yield from (recomputing | changes for changes in smaller)
-    if on_gpu and config.precision == "fp32":
+    if on_gpu and (precision if config.precision == "auto" else config.precision) == "fp32":
         yield {"precision": "bf16"}
         yield recomputing | (smaller[-1] if smaller else {}) | {"precision": "bf16"}
     if config.lora_rank > SMALLER_RANK:

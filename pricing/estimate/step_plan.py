@@ -53,6 +53,22 @@ class StepPlan:
         start = step % self.steps_per_epoch * self.batch_size
         return order[start : start + self.batch_size]
 
+    def count_rows(self) -> int:
+        """Rows of all steps."""
+        whole_epochs, rest = divmod(self.total_steps, self.steps_per_epoch)
+        return whole_epochs * self.rows + rest * self.batch_size
+
+    def count_micro_batches(self, size: int) -> int:
+        """Micro-batches of all steps; `size` in rows."""
+        whole_epochs, rest = divmod(self.total_steps, self.steps_per_epoch)
+        last_step = self.rows - (self.steps_per_epoch - 1) * self.batch_size
+        whole_step = -(-self.batch_size // size)
+        return whole_epochs * ((self.steps_per_epoch - 1) * whole_step + -(-last_step // size)) + rest * whole_step
+
+    def count_epochs(self) -> int:
+        """Epochs, one that is cut short among them."""
+        return -(-self.total_steps // self.steps_per_epoch)
+
     def count_tokens(self, row_lengths: Sequence[int]) -> int:
         """Tokens of all steps, exact; `row_lengths` in tokens, in the order of the data."""
         whole_epochs, rest = divmod(self.total_steps, self.steps_per_epoch)

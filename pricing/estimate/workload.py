@@ -33,17 +33,28 @@ class UnknownTargetModules(LookupError):
 class Workload:
     """The work of one run.
 
-    Units: rows of one epoch; steps and tokens of all epochs. `tokens` is exact, what is billed: padding does not count;
-    `padded_tokens` is what is computed, an expectation over shuffles; `longest_row` in tokens. `evaluated_tokens` go
-    forward only, to measure the validation loss: they take time, but train nothing and are not billed as tokens.
+    Units: rows (or pictures) of one epoch; steps, micro-batches, samples, tokens and positions of all epochs. `tokens`
+    is exact, what is billed: padding does not count. `positions` is what is computed: tokens with their padding, an
+    expectation over shuffles, or latent positions; `longest` are those of the longest sample. `evaluated_positions` go
+    forward only, to measure the validation loss: they take time, but train nothing and are not billed.
     """
 
     rows: int
     steps: int
+    micro_batches: int
+    samples: int
     tokens: int
-    padded_tokens: int
-    longest_row: int
-    evaluated_tokens: int = 0
+    positions: int
+    longest: int
+    evaluated_positions: int = 0
+
+    @property
+    def samples_per_micro_batch(self) -> float:
+        return self.samples / self.micro_batches
+
+    @property
+    def positions_per_sample(self) -> float:
+        return self.positions / self.samples
 
 
 def plan_text_workload(row_lengths: Sequence[int], config: TrainingConfig) -> Workload:
@@ -65,10 +76,12 @@ def plan_text_workload(row_lengths: Sequence[int], config: TrainingConfig) -> Wo
     return Workload(
         rows=len(trained),
         steps=plan.total_steps,
+        micro_batches=plan.count_micro_batches(config.batch_size),
+        samples=plan.count_rows(),
         tokens=tokens,
-        padded_tokens=tokens if config.packing else _expect_padding(trained_lengths, tokens, config),
-        longest_row=max(lengths),
-        evaluated_tokens=sum(lengths[row] for row in held_out) * -(-plan.total_steps // plan.steps_per_epoch),
+        positions=tokens if config.packing else _expect_padding(trained_lengths, tokens, config),
+        longest=max(lengths),
+        evaluated_positions=sum(lengths[row] for row in held_out) * plan.count_epochs(),
     )
 
 

@@ -5,16 +5,22 @@ from typing import Any
 
 import torch
 
+from pricing.catalog.gpu import Precision
 from pricing.estimate.training_config import TrainingConfig
 from trainer.errors import BadInput
 from trainer.families.transformers_quiet import transformers
+
+
+def choose_auto_precision() -> Precision:
+    """What `precision: auto` stands for on this machine."""
+    return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp32"
 
 
 def choose_dtype(config: TrainingConfig | None, device: torch.device) -> torch.dtype:
     """The number format of the base; the adapter itself is always fp32. Raises: BadInput."""
     precision = config.precision if config is not None else "fp32"
     if precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+        precision = choose_auto_precision() if device.type == "cuda" else "fp32"
     if precision == "fp16" and device.type != "cuda":
         raise BadInput("precision", "fp16 needs a GPU; set precision: bf16, which halves the memory too, or fp32")
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]

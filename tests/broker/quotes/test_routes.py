@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from broker.estimator.service import learn
 from broker.quotes.tokens import count_row_lengths
 from broker.system import System
 from pricing.catalog import get_base_model
@@ -94,18 +95,28 @@ async def test_rows_are_counted_anew_for_other_content_and_cut_anew_for_another_
     assert few["estimate"]["tokens"] < cut["estimate"]["tokens"] == 128
 
 
-async def test_estimate_learns_from_the_customers_own_jobs_only(api: Api, system: System) -> None:
-    """A job that took far longer than expected moves its own customer's next quote, and nobody else's."""
-    mine, other = await make_ready_customer(api), await make_ready_customer(api)
+async def test_estimates_learn_from_jobs_that_finished(api: Api, system: System) -> None:
+    """A job that took far longer than expected moves the next quote, which names the calibration it was made with."""
+    mine = await make_ready_customer(api)
     before = (await quote(api, mine.dataset["id"]))["estimate"]
     job = await submit_job(api, mine.dataset["id"], customer_id=mine.id)
     await dispatch(system)
     await finish_job(api, system, job["id"], gpu_seconds=before["gpu_seconds"]["p50"] * 4)
+    assert (await quote(api, mine.dataset["id"]))["estimate"] == before
+    assert await learn(system) is not None
     after = (await quote(api, mine.dataset["id"]))["estimate"]
-    assert (before["calibration_runs"], after["calibration_runs"]) == (0, 1)
+    assert (before["calibration"], after["calibration"]) == ("prior", "1")
     assert after["gpu_seconds"]["p50"] > before["gpu_seconds"]["p50"]
     assert after["tokens"] == before["tokens"]
-    assert (await quote(api, other.dataset["id"]))["estimate"] == before
+
+
+async def test_nothing_is_learnt_twice(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    await dispatch(system)
+    await finish_job(api, system, job["id"], gpu_seconds=100)
+    assert (await learn(system)) is not None
+    assert (await learn(system)) is None
 
 
 async def test_unfinished_and_cancelled_jobs_teach_nothing(api: Api, system: System) -> None:
@@ -113,7 +124,7 @@ async def test_unfinished_and_cancelled_jobs_teach_nothing(api: Api, system: Sys
     await submit_job(api, customer.dataset["id"], customer_id=customer.id)
     job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
     await api.post(f"/jobs/{job['id']}/cancel")
-    assert (await quote(api, customer.dataset["id"]))["estimate"]["calibration_runs"] == 0
+    assert await learn(system) is None
 
 
 async def test_worked_month_is_exact(api: Api) -> None:

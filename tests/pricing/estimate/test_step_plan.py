@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricing.estimate.duration import count_training_flops
+from pricing.estimate.method import describe_method
+from pricing.estimate.run_plan import plan_run
 from pricing.estimate.step_plan import hold_out_rows, plan_steps
 from pricing.estimate.training_config import TrainingConfig
 from pricing.estimate.workload import plan_text_workload
@@ -63,6 +64,18 @@ def test_held_out_rows_take_time_but_no_tokens(smollm2):
     split = plan_text_workload([50] * 10, TrainingConfig(base_model="m", epochs=2, validation_split=0.2))
     less = plan_text_workload([50] * 8, TrainingConfig(base_model="m", epochs=2))
     assert split.tokens == less.tokens == 800
-    assert split.evaluated_tokens == 200
-    ratio = count_training_flops(split, smollm2) / count_training_flops(less, smollm2)
-    assert ratio == pytest.approx(1 + 200 / 800 / 2, rel=0.05)
+    assert split.evaluated_positions == 200
+    config = TrainingConfig(base_model="m")
+    method = describe_method(smollm2, config, "fp32", checkpointing=False)
+    works = [plan_run(smollm2, config, workload, method) for workload in (split, less)]
+    assert works[0].micro_batches / works[1].micro_batches == pytest.approx(1 + 200 / 800 / 2, rel=0.02)
+
+
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=40), CONFIGS)
+def test_micro_batches_and_rows_are_those_of_the_walk(lengths, config):
+    workload = plan_text_workload(lengths, config)
+    trained, _ = hold_out_rows(len(lengths), config)
+    plan = plan_steps(len(trained), config)
+    sizes = [len(plan.rows_of(step)) for step in range(plan.total_steps)]
+    assert workload.samples == sum(sizes)
+    assert workload.micro_batches == sum(-(-size // config.batch_size) for size in sizes)

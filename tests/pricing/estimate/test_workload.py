@@ -29,7 +29,7 @@ def pad_in_order(lengths, batch_size):
 
 def test_a_small_workload_by_hand():
     workload = plan_text_workload([10, 20, 30], config_of(epochs=3))
-    assert workload == Workload(rows=3, steps=6, tokens=180, padded_tokens=220, longest_row=30)
+    assert workload == Workload(rows=3, steps=6, micro_batches=6, samples=9, tokens=180, positions=220, longest=30)
 
 
 @given(LENGTHS, st.integers(1, 70), st.integers(1, 20))
@@ -43,26 +43,26 @@ def test_every_row_counts_in_every_epoch(lengths, batch_size, epochs):
 @given(LENGTHS, st.integers(1, 70))
 def test_padding_lies_between_the_bare_tokens_and_the_longest_row_everywhere(lengths, batch_size):
     workload = plan_text_workload(lengths, config_of(batch_size=batch_size))
-    assert workload.tokens <= workload.padded_tokens <= len(lengths) * max(lengths)
+    assert workload.tokens <= workload.positions <= len(lengths) * max(lengths)
 
 
 @given(LENGTHS, st.integers(1, 10))
 def test_batches_of_one_and_equal_rows_have_no_padding(lengths, batch_size):
-    assert plan_text_workload(lengths, config_of(batch_size=1)).padded_tokens == sum(lengths)
+    assert plan_text_workload(lengths, config_of(batch_size=1)).positions == sum(lengths)
     equal = [lengths[0]] * len(lengths)
-    assert plan_text_workload(equal, config_of(batch_size=batch_size)).padded_tokens == sum(equal)
+    assert plan_text_workload(equal, config_of(batch_size=batch_size)).positions == sum(equal)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 5, 9])
-def test_padded_tokens_are_the_mean_over_all_shuffles(batch_size):
+def test_positions_are_the_mean_over_all_shuffles(batch_size):
     lengths = [3, 50, 7, 120, 11]
     mean = fmean(pad_in_order(order, batch_size) for order in permutations(lengths))
-    assert plan_text_workload(lengths, config_of(batch_size=batch_size)).padded_tokens == round(mean)
+    assert plan_text_workload(lengths, config_of(batch_size=batch_size)).positions == round(mean)
 
 
 def test_a_row_beyond_max_length_counts_as_cut():
     workload = plan_text_workload([1000, 10], config_of(max_length=256))
-    assert (workload.tokens, workload.longest_row) == (266, 256)
+    assert (workload.tokens, workload.longest) == (266, 256)
 
 
 def test_without_a_row_there_is_no_workload():

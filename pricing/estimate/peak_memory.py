@@ -1,0 +1,157 @@
+"""How much GPU memory a run needs at its peak, part by part."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pricing.catalog.gpu import GpuProfile
+from pricing.catalog.profile import BaseModelProfile
+from pricing.estimate.fitting import Prior
+from pricing.estimate.method import BITS_PER_WEIGHT, Method
+from pricing.estimate.step_work import count_linear_weights
+
+BYTES_PER_GIB = 2**30
+# What the driver and the display keep of a card.
+USABLE_SHARE = 0.98
+# A run is said to fit where its estimate leaves this share of the card free: half of the error that is usual.
+MARGIN = 0.05
+# Weights that quantization leaves alone are held in 32 bit. Source: peft, `prepare_model_for_kbit_training`.
+UNQUANTIZED_BYTES = 4
+
+
+@dataclass(frozen=True)
+class MemoryConstants:
+    """Units: a multiple of the bytes kept for the backward pass; bytes a logit and an adapter parameter; GiB."""
+
+    activations: float
+    logit_bytes: float
+    adapter_bytes: float
+    context_gib: float
+
+
+MEMORY_PRIORS: dict[str, Prior] = {
+    "activations": Prior(1.1, 0.2, "what PyTorch's allocator reserves beyond what is in use"),
+    "logit_bytes": Prior(12.0, 0.3, "16-bit logits, their fp32 copy, its softmax or gradient: 2 + 4 + 4"),
+    "adapter_bytes": Prior(16.0, 0.1, "fp32 weight, gradient and the two moments of Adam"),
+    "context_gib": Prior(1.0, 0.4, "CUDA context, cuBLAS workspace and what the allocator leaves unused"),
+}
+DEFAULT_MEMORY = MemoryConstants(**{name: prior.value for name, prior in MEMORY_PRIORS.items()})
+# The leanest run that is known: a loss in pieces, checkpoints kept in the machine's memory, an 8-bit optimizer.
+LEAN_MEMORY = MemoryConstants(activations=1.0, logit_bytes=0.0, adapter_bytes=10.0, context_gib=0.5)
+
+
+class FitJudgement(StrEnum):
+    """Whether a run fits on a card: surely, only if it is lean or lucky, or not at all."""
+
+    FITS = "fits"
+    TIGHT = "tight"
+    DOES_NOT_FIT = "does_not_fit"
+
+
+@dataclass(frozen=True)
+class MemoryParts:
+    """The peak of one GPU, by what it is for. Unit: GiB."""
+
+    weights: float
+    adapter: float
+    activations: float
+    logits: float
+    context: float
+
+    @property
+    def total(self) -> float:
+        return self.weights + self.adapter + self.activations + self.logits + self.context
+
+
+def estimate_memory(
+    profile: BaseModelProfile,
+    method: Method,
+    *,
+    samples: int,
+    positions: float,
+    is_sharded: bool = False,
+    constants: MemoryConstants = DEFAULT_MEMORY,
+) -> MemoryParts:
+    """The peak of one GPU with a micro-batch of `samples`, each as long as the longest: `positions`.
+
+    `is_sharded`: weights and adapter lie spread over the GPUs.
+    Source: each part in its own function.
+    """
+    shards = method.gpus if is_sharded else 1
+    kept = _count_kept_bytes(profile, method, positions)
+    return MemoryParts(
+        weights=(
+            _count_weight_bytes(profile, method) / shards + _count_work_bytes(profile, method, is_sharded=is_sharded)
+        )
+        / BYTES_PER_GIB,
+        adapter=method.adapter_parameters * constants.adapter_bytes / shards / BYTES_PER_GIB,
+        activations=samples * kept * constants.activations / BYTES_PER_GIB,
+        logits=samples * positions * profile.vocabulary * constants.logit_bytes / BYTES_PER_GIB
+        if profile.is_text
+        else 0.0,
+        context=constants.context_gib,
+    )
+
+
+def judge_fit(
+    profile: BaseModelProfile,
+    method: Method,
+    gpu: GpuProfile,
+    *,
+    samples: int,
+    positions: float,
+    is_sharded: bool = False,
+    constants: MemoryConstants = DEFAULT_MEMORY,
+) -> FitJudgement:
+    """Compare the peak with what the card has; the leanest run that is known decides what cannot fit at all."""
+
+    def needed(constants: MemoryConstants) -> float:
+        return estimate_memory(
+            profile, method, samples=samples, positions=positions, is_sharded=is_sharded, constants=constants
+        ).total
+
+    usable = gpu.memory_gib * USABLE_SHARE
+    if needed(constants) * (1 + MARGIN) <= usable:
+        return FitJudgement.FITS
+    parts = estimate_memory(
+        profile, method, samples=samples, positions=positions, is_sharded=is_sharded, constants=LEAN_MEMORY
+    )
+    offloaded = samples * profile.costs.checkpoint_bytes.at(positions) / BYTES_PER_GIB if method.checkpointing else 0.0
+    return FitJudgement.TIGHT if parts.total - offloaded <= usable else FitJudgement.DOES_NOT_FIT
+
+
+def _count_weight_bytes(profile: BaseModelProfile, method: Method) -> float:
+    """All parts of the model in the run's precision; of a quantized one the linear weights are packed."""
+    parts = sum(profile.component_parameters.values()) * method.bytes_per_number
+    if method.quantization == "none":
+        return profile.parameters * method.bytes_per_number + parts
+    packed = count_linear_weights(profile)
+    rest = profile.parameters - packed
+    return packed * BITS_PER_WEIGHT[method.quantization] / 8 + rest * UNQUANTIZED_BYTES + parts
+
+
+def _count_work_bytes(profile: BaseModelProfile, method: Method, *, is_sharded: bool) -> float:
+    """Room to unpack the largest module into; or to gather two layers, the one in work and the next, and the embeddings
+    and the head, which are gathered whole.
+    """
+    if method.quantization != "none":
+        shapes = (shape for shapes in profile.modules.values() for shape in shapes)
+        return 2 * max(shape.in_features * shape.out_features for shape in shapes)
+    if not is_sharded:
+        return 0.0
+    linear = count_linear_weights(profile)
+    return (2 * linear / profile.layers + profile.parameters - linear) * method.bytes_per_number
+
+
+def _count_kept_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
+    """Bytes of one sample kept for the backward pass, and with checkpointing those of the layer in work.
+
+    Source: measured on the meta device for the profile, at 16 bits a number.
+    """
+    costs = profile.costs
+    if method.checkpointing:
+        kept = costs.checkpoint_bytes.at(positions) + costs.layer_bytes.at(positions)
+    elif method.adapts_all:
+        kept = costs.all_linear_activation_bytes.at(positions)
+    else:
+        kept = costs.activation_bytes.at(positions)
+    return kept * method.bytes_per_number / 2

@@ -1,0 +1,172 @@
+"""One estimate for scripts: a base model, a GPU type and a few settings in, seconds, memory and GPU-hours out."""
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from pricing.catalog import get_base_model, get_gpu
+from pricing.catalog.gpu import GpuProfile
+from pricing.catalog.profile import BaseModelProfile
+from pricing.estimate.calibration import Calibration, RunKind
+from pricing.estimate.method import Method, Quantization, describe_method
+from pricing.estimate.peak_memory import FitJudgement, estimate_memory, judge_fit
+from pricing.estimate.run_work import RunWork
+from pricing.estimate.step_work import count_step_work
+from pricing.estimate.training_config import TrainingConfig
+
+METHODS: dict[str, Quantization] = {"lora": "none", "qlora-nf4": "4bit", "lora-int8": "8bit"}
+LATENT_PIXELS = 8
+SECONDS_PER_HOUR = 3600
+
+
+def _split(written: Any) -> Any:
+    return [name.strip() for name in written.split(",")] if isinstance(written, str) else written
+
+
+class PredictionRequest(BaseModel):
+    """What is to be trained, and on what. Units: tokens (`sequence_length`, `mean_tokens`), pixels (`resolution`).
+
+    `micro_batch` is per GPU. `gradient_checkpointing` null is what the usual scripts do: on for text, for images where
+    the run would not fit without.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    base_model: str
+    gpu: str
+    gpus: int = Field(default=1, ge=1, le=1024)
+    method: Literal["lora", "qlora-nf4", "lora-int8"] = "lora"
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    rank: int = Field(default=8, ge=1, le=1024)
+    target_modules: Annotated[tuple[str, ...] | None, BeforeValidator(_split)] = None
+    micro_batch: int = Field(default=1, ge=1, le=65536)
+    accumulation: int = Field(default=1, ge=1, le=65536)
+    sequence_length: int | None = Field(default=None, ge=1, le=10_000_000)
+    resolution: int | None = Field(default=None, ge=64, le=16384)
+    mean_tokens: float | None = Field(default=None, gt=0)
+    gradient_checkpointing: bool | None = None
+    cached_latents: bool = True
+    steps: int = Field(default=1000, ge=1, le=1_000_000_000)
+
+    @model_validator(mode="after")
+    def _has_one_size(self) -> "PredictionRequest":
+        if (self.sequence_length is None) == (self.resolution is None):
+            raise ValueError("give sequence_length for a text model, or resolution for an image model")
+        if self.mean_tokens is not None and self.mean_tokens > (self.sequence_length or 0):
+            raise ValueError("mean_tokens is at most sequence_length")
+        return self
+
+
+class PredictionRefused(ValueError):
+    """The request names something that does not go together; the message says what to change."""
+
+
+class Range(BaseModel):
+    p50: float
+    p90: float
+
+
+class Prediction(BaseModel):
+    """Units: seconds of an optimizer step; GiB of one GPU; GPU-hours of all GPUs; tokens of all GPUs a second.
+
+    `fits` is false only where even the leanest run that is known would not; `fit` tells surely from tight.
+    """
+
+    seconds_per_step: Range
+    tokens_per_second: float | None
+    samples_per_second: float
+    peak_vram_gib: float
+    gpu_hours: Range
+    adapter_parameters: int
+    fits: bool
+    fit: FitJudgement
+    gradient_checkpointing: bool
+    calibration: str
+    calibration_runs: int
+
+
+def predict(request: PredictionRequest, calibration: Calibration) -> Prediction:
+    """Raises: UnknownBaseModel, UnknownGpu, UnknownTargetModules, PredictionRefused."""
+    profile, gpu = get_base_model(request.base_model), get_gpu(request.gpu)
+    longest, mean = read_sizes(request, profile)
+    method, is_sharded = choose_method(request, profile, gpu, longest)
+    work = count_step_work(
+        profile,
+        method,
+        samples=request.micro_batch,
+        positions=mean,
+        is_sharded=is_sharded,
+        encodes=not (profile.is_text or request.cached_latents),
+    )
+    run = RunWork(
+        micro_batch=work,
+        micro_batches=request.steps * request.accumulation,
+        precision=method.precision,
+        loaded_bytes=profile.parameters * profile.bytes_per_parameter,
+    )
+    kind = RunKind(gpu.sku, profile.family, method.precision, method.checkpointing, "published")
+    seconds = calibration.estimate(kind, run, gpu)
+    step = calibration.estimate_micro_batch(kind, run, gpu)
+    fit = judge_fit(profile, method, gpu, samples=request.micro_batch, positions=longest, is_sharded=is_sharded)
+    memory = estimate_memory(profile, method, samples=request.micro_batch, positions=longest, is_sharded=is_sharded)
+    samples_per_second = request.micro_batch * request.gpus / step.p50
+    return Prediction(
+        seconds_per_step=Range(p50=step.p50 * request.accumulation, p90=step.p90 * request.accumulation),
+        tokens_per_second=samples_per_second * mean if profile.is_text else None,
+        samples_per_second=samples_per_second,
+        peak_vram_gib=memory.total,
+        gpu_hours=Range(
+            p50=seconds.p50 * request.gpus / SECONDS_PER_HOUR, p90=seconds.p90 * request.gpus / SECONDS_PER_HOUR
+        ),
+        adapter_parameters=method.adapter_parameters,
+        fits=fit is not FitJudgement.DOES_NOT_FIT,
+        fit=fit,
+        gradient_checkpointing=method.checkpointing,
+        calibration=calibration.version,
+        calibration_runs=step.runs,
+    )
+
+
+def choose_method(
+    request: PredictionRequest,
+    profile: BaseModelProfile,
+    gpu: GpuProfile,
+    longest: float,
+    *,
+    quantization: Quantization | None = None,
+) -> tuple[Method, bool]:
+    """The method of a request, and whether the weights must be spread over its GPUs to fit at all.
+
+    `quantization` stands in for one that a request cannot name.
+    Raises: UnknownTargetModules.
+    """
+    config = TrainingConfig(
+        base_model=profile.name,
+        lora_rank=request.rank,
+        target_modules=request.target_modules,
+        precision=request.precision,
+        quantization=METHODS[request.method],
+        batch_size=min(request.micro_batch, 4096),
+    )
+    kept = describe_method(profile, config, request.precision, checkpointing=False, gpus=request.gpus)
+    kept = replace(kept, quantization=quantization or kept.quantization)
+    recomputed = replace(kept, checkpointing=True)
+    alone = judge_fit(profile, recomputed, gpu, samples=1, positions=1)
+    is_sharded = request.gpus > 1 and alone is FitJudgement.DOES_NOT_FIT
+    asked = request.gradient_checkpointing
+    if asked is None:
+        fit = judge_fit(profile, kept, gpu, samples=request.micro_batch, positions=longest, is_sharded=is_sharded)
+        asked = profile.is_text or fit is not FitJudgement.FITS
+    return (recomputed if asked else kept), is_sharded
+
+
+def read_sizes(request: PredictionRequest, profile: BaseModelProfile) -> tuple[float, float]:
+    """The longest and the mean sample, in positions of the profile's curves."""
+    if profile.is_text:
+        if request.sequence_length is None:
+            raise PredictionRefused(f"{profile.name} reads text: give sequence_length instead of resolution")
+        return request.sequence_length, request.mean_tokens or request.sequence_length
+    if request.resolution is None:
+        raise PredictionRefused(f"{profile.name} draws pictures: give resolution instead of sequence_length")
+    positions = (request.resolution / LATENT_PIXELS) ** 2
+    return positions, positions
