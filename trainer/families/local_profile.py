@@ -7,6 +7,7 @@ from pricing.catalog.profile import BaseModelProfile
 from trainer.config import BaseModelSource
 from trainer.errors import BadInput
 from trainer.profiles.text_folder import profile_text_folder
+from trainer.profiles.text_network import SIZES
 
 
 def find_profile(source: BaseModelSource) -> BaseModelProfile | None:
@@ -19,6 +20,6 @@ def find_profile(source: BaseModelSource) -> BaseModelProfile | None:
 @lru_cache(maxsize=4)
 def _profile_folder(folder: Path, name: str) -> BaseModelProfile | None:
     try:
-        return profile_text_folder(folder, name)
+        return profile_text_folder(folder, name, sizes=SIZES[:3])  # training waits for it: no check
     except (AttributeError, BadInput, KeyError, OSError, RuntimeError, TypeError, ValueError):
         return None  # an estimate is a help; training does without

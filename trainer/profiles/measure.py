@@ -1,7 +1,7 @@
 """FLOPs and bytes of one sample through a network on the meta device, as polynomials of its size."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,12 +22,7 @@ Measured = dict[str, float]
 
 def measure_costs(network: Network, targets: Sequence[str]) -> Costs:
     """Raises: NotAPolynomial."""
-    points = [
-        measure_bytes(network, size, targets)
-        | measure_flops(network, size, targets)
-        | measure_launches(network, size, targets)
-        for size in network.sizes
-    ]
+    points = [measure_bytes(network, size, targets) | measure_work(network, size, targets) for size in network.sizes]
     return Costs(**{name: fit_curve(network.sizes, [point[name] for point in points]) for name in points[0]})
 
 
@@ -49,53 +44,41 @@ def _record(network: Network, size: int, layers: list[torch.nn.Linear]) -> Saved
     return tape
 
 
-def measure_flops(network: Network, size: int, targets: Sequence[str]) -> Measured:
-    """With the output head in the forward and the backward."""
+def measure_work(network: Network, size: int, targets: Sequence[str]) -> Measured:
+    """FLOPs and launched kernels, with the output head in the forward and the backward."""
     layers = network.find_layers(targets)
-    forward, backward = _count_flops(network, size, layers, None)
-    _, recomputing = _count_flops(network, size, layers, partial(checkpoint, use_reentrant=False))
+    kept = _count(network, size, layers, None)
+    recomputing = _count(network, size, layers, partial(checkpoint, use_reentrant=False))
     head = 2 * size * network.head.weight.numel() if network.head is not None else 0
     return {
-        "forward_flops": forward,
-        "backward_flops": backward,
-        "recomputed_flops": recomputing - backward,
+        "forward_flops": kept.forward_flops,
+        "backward_flops": kept.backward_flops,
+        "recomputed_flops": recomputing.backward_flops - kept.backward_flops,
         "head_flops": head,
+        "launches": kept.launches,
+        "recomputed_launches": recomputing.launches - kept.launches,
     }
 
 
-def _count_flops(
+@dataclass(frozen=True)
+class _Counted:
+    forward_flops: int
+    backward_flops: int
+    launches: int
+
+
+def _count(
     network: Network, size: int, layers: list[torch.nn.Linear], checkpointing: Callable[..., Any] | None
-) -> tuple[int, int]:
-    """Of the forward and of the backward pass."""
+) -> _Counted:
     _set_checkpointing(network.model, checkpointing)
-    with ExitStack() as stack:
-        stack.enter_context(measured_attention())
-        stack.enter_context(adapted(layers))
-        with FlopCounterMode(display=False) as forward:
+    forward, backward, launched = FlopCounterMode(display=False), FlopCounterMode(display=False), LaunchCounter()
+    with measured_attention(), adapted(layers):
+        with forward, launched:
             output = network.run(size)
             output = network.head(output) if network.head is not None else output
-        with FlopCounterMode(display=False) as backward:
+        with backward, launched:
             output.backward(torch.empty_like(output))
-    return forward.get_total_flops(), backward.get_total_flops()
-
-
-def measure_launches(network: Network, size: int, targets: Sequence[str]) -> Measured:
-    """Of forward and backward together, and of what checkpointing launches a second time."""
-    layers = network.find_layers(targets)
-    kept = _count_launches(network, size, layers, None)
-    recomputing = _count_launches(network, size, layers, partial(checkpoint, use_reentrant=False))
-    return {"launches": kept, "recomputed_launches": recomputing - kept}
-
-
-def _count_launches(
-    network: Network, size: int, layers: list[torch.nn.Linear], checkpointing: Callable[..., Any] | None
-) -> int:
-    _set_checkpointing(network.model, checkpointing)
-    with measured_attention(), adapted(layers), LaunchCounter() as counter:
-        output = network.run(size)
-        output = network.head(output) if network.head is not None else output
-        output.backward(torch.empty_like(output))
-    return counter.launches
+    return _Counted(forward.get_total_flops(), backward.get_total_flops(), launched.launches)
 
 
 def _set_checkpointing(model: Any, function: Callable[..., Any] | None) -> None:

@@ -20,7 +20,6 @@ class Network:
     run: Callable[[int], torch.Tensor]
     sizes: Sequence[int]
     head: torch.nn.Linear | None = None
-    told_apart: frozenset[str] = frozenset()
 
     def find_layers(self, targets: Sequence[str]) -> list[torch.nn.Linear]:
         """The linear layers that these names mean, by the whole path or its end."""
@@ -32,7 +31,10 @@ class Network:
         return [layer for _, layer in self._list_linear()]
 
     def list_modules(self) -> Modules:
-        return list_modules(self._list_linear(), self.told_apart)
+        return list_modules(self._list_linear())
+
+    def count_parameters(self) -> int:
+        return count_parameters(self.model)
 
     def _list_linear(self) -> list[tuple[str, torch.nn.Linear]]:
         return list_linear(self.model, self.head)
@@ -43,9 +45,9 @@ def list_linear(model: torch.nn.Module, head: Any = None) -> list[tuple[str, tor
     return [(path, layer) for path, layer in named if isinstance(layer, torch.nn.Linear) and layer is not head]
 
 
-def list_modules(layers: Sequence[tuple[str, torch.nn.Linear]], told_apart: frozenset[str] = frozenset()) -> Modules:
+def list_modules(layers: Sequence[tuple[str, torch.nn.Linear]]) -> Modules:
     """How many there are of each name and shape."""
-    counts = Counter((shorten(path, told_apart), layer.in_features, layer.out_features) for path, layer in layers)
+    counts = Counter((shorten(path), layer.in_features, layer.out_features) for path, layer in layers)
     modules: Modules = {}
     for (name, inputs, outputs), count in counts.items():
         shape = ModuleShape(in_features=inputs, out_features=outputs, count=count)
@@ -53,7 +55,12 @@ def list_modules(layers: Sequence[tuple[str, torch.nn.Linear]], told_apart: froz
     return modules
 
 
-def shorten(path: str, told_apart: frozenset[str] = frozenset()) -> str:
-    """The last name of a path, with the one before it where the last is a number or tells two kinds apart."""
+def shorten(path: str) -> str:
+    """The last name of a path, with the one before it where the last is a number."""
     head, _, last = path.rpartition(".")
-    return f"{head.rpartition('.')[2]}.{last}" if last.isdigit() or last in told_apart else last
+    return f"{head.rpartition('.')[2]}.{last}" if last.isdigit() else last
+
+
+def count_parameters(model: Any) -> int:
+    """Of each once, also where two layers share it."""
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,5 +1,6 @@
 """The profile of a causal language model in a folder, from its config.json alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,15 @@ from trainer.families.chatglm import DEFAULT_TARGETS as CHATGLM_TARGETS
 from trainer.families.chatglm_layout import map_config, read_original_config
 from trainer.families.model_type import CHATGLM_ORIGINAL, is_chatglm, read_model_type
 from trainer.families.transformers_quiet import transformers
-from trainer.profiles.text_network import build_text_network
+from trainer.profiles.text_network import SIZES, build_text_network
 from trainer.profiles.text_profile import describe_text_network
 
 USUAL_TARGETS = ("q_proj", "v_proj")
 
 
-def profile_text_folder(folder: Path, name: str) -> BaseModelProfile:
+def profile_text_folder(folder: Path, name: str, *, sizes: Sequence[int] = SIZES) -> BaseModelProfile:
     """Raises: BadInput, for a ChatGLM that is not known; ValueError and others, where transformers cannot build it."""
-    network = build_text_network(_read_config(folder))
+    network = build_text_network(_read_config(folder), sizes)
     modules = network.list_modules()
     usual = CHATGLM_TARGETS if is_chatglm(folder) else USUAL_TARGETS
     targets = tuple(target for target in usual if target in modules) or tuple(modules)[:1]

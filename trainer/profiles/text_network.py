@@ -1,23 +1,23 @@
 """A causal language model on the meta device."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
+from trainer.families.chatglm_layout import map_config
+from trainer.families.model_type import CHATGLM_ORIGINAL
 from trainer.families.transformers_quiet import transformers
 from trainer.profiles.attention import MEASURED
 from trainer.profiles.network import Network
 
-SIZES = (128, 256, 512, 1024)
+SIZES = (128, 256, 512, 1024)  # tokens; three make the polynomials, the last checks them
 
 
-def build_text_network(config: Any, told_apart: frozenset[str] = frozenset()) -> Network:
+def build_text_network(config: Any, sizes: Sequence[int] = SIZES) -> Network:
     """The model in 16 bit, frozen, in training mode, without weights. No code of a model folder is run."""
-    with torch.device("meta"):
-        model = transformers.AutoModelForCausalLM.from_config(
-            config, dtype=torch.bfloat16, attn_implementation=MEASURED
-        )
-    model.requires_grad_(requires_grad=False).train()
+    model = _build(config).requires_grad_(requires_grad=False).train()
     decoder = model.get_decoder()
 
     def run(tokens: int) -> torch.Tensor:
@@ -27,4 +27,20 @@ def build_text_network(config: Any, told_apart: frozenset[str] = frozenset()) ->
         hidden: torch.Tensor = decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
         return hidden
 
-    return Network(model, run, SIZES, model.get_output_embeddings(), told_apart)
+    return Network(model, run, sizes, model.get_output_embeddings())
+
+
+def _build(config: Any) -> Any:
+    build = partial(transformers.AutoModelForCausalLM.from_config, config, dtype=torch.bfloat16)
+    with torch.device("meta"):
+        try:
+            return build(attn_implementation=MEASURED)
+        except KeyError:  # older classes have a table of their own; torch's attention is the measured one as well
+            return build(attn_implementation="sdpa")
+
+
+def read_text_config(config: Mapping[str, Any]) -> Any:
+    """The configuration of the transformers class, or of the one that the original layout of ChatGLM is mapped onto."""
+    if config["model_type"] == CHATGLM_ORIGINAL:
+        return transformers.GlmConfig(**map_config(config))
+    return transformers.AutoConfig.for_model(**config)

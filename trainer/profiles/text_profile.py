@@ -23,7 +23,7 @@ def describe_shape(network: Network) -> dict[str, Any]:
     config = network.model.config
     heads = config.num_attention_heads
     return {
-        "parameters": sum(parameter.numel() for parameter in network.model.parameters()),
+        "parameters": network.count_parameters(),
         "layers": config.num_hidden_layers,
         "hidden_size": config.hidden_size,
         "attention_heads": heads,
@@ -40,7 +40,8 @@ def measure_by_layer(network: Network, targets: Sequence[str]) -> Costs:
     config = network.model.config
     if config.num_hidden_layers <= ONE_MORE or not _has_equal_layers(network):
         return measure_costs(network, targets)
-    few, more = (measure_costs(build_text_network(_cut(config, depth)), targets) for depth in (FEW_LAYERS, ONE_MORE))
+    cut = (build_text_network(_cut(config, depth), network.sizes) for depth in (FEW_LAYERS, ONE_MORE))
+    few, more = (measure_costs(part, targets) for part in cut)
     return _extend(few, more, config.num_hidden_layers - ONE_MORE)
 
 

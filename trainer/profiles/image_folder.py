@@ -1,0 +1,40 @@
+"""The profile of an image model in a diffusers folder, from the config.json of each part."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pricing.catalog.profile import BaseModelProfile, Family
+from trainer.errors import BadInput
+from trainer.families.stable_diffusion_adapter import UNET_TARGETS
+from trainer.profiles.image_network import RUNS
+from trainer.profiles.image_profile import TEXT_ENCODERS, TRAINED, VAE, describe_image_model
+
+
+def profile_image_folder(folder: Path, name: str) -> BaseModelProfile:
+    """Raises: BadInput, for a part that is missing or of another architecture."""
+    parts = {part: _read(folder / part) for part in (*TRAINED, VAE, *TEXT_ENCODERS) if (folder / part).is_dir()}
+    trained = next((part for part in TRAINED if part in parts), None)
+    if trained is None or VAE not in parts or TEXT_ENCODERS[0] not in parts:
+        raise BadInput(str(folder), "needs unet or transformer, vae and text_encoder, each with its config.json")
+    kind = parts[trained].get("_class_name")
+    if kind not in RUNS:
+        raise BadInput(str(folder), f"its {trained} is a {kind}; profiles are made of {', '.join(RUNS)}")
+    family: Family = "stable_diffusion" if trained == "unet" else "flux"
+    return BaseModelProfile(
+        name=name,
+        family=family,
+        licence="unknown",
+        bytes_per_parameter=2,
+        default_target_modules=UNET_TARGETS,
+        source=f"configurations of the folder {folder.name}",
+        **describe_image_model(parts, family, UNET_TARGETS),
+    )
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(str(folder / "config.json"), f"cannot be read ({error}); copy it there again") from error
+    return config

@@ -1,0 +1,57 @@
+"""The shape and costs of an image model, from the configurations of its parts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pricing.catalog.profile import Family
+from trainer.profiles.image_components import (
+    build_text_encoder,
+    build_vae,
+    caption_tokens,
+    count_text_flops,
+    measure_encoding,
+)
+from trainer.profiles.image_network import build_image_network
+from trainer.profiles.measure import measure_costs
+from trainer.profiles.network import count_parameters, list_linear, list_modules
+
+Parts = Mapping[str, Mapping[str, Any]]  # component of a diffusers folder → its config.json
+TRAINED, VAE, TEXT_ENCODERS = ("unet", "transformer"), "vae", ("text_encoder", "text_encoder_2")
+
+
+def describe_image_model(parts: Parts, family: Family, targets: Sequence[str]) -> dict[str, Any]:
+    """The fields of a profile that the architecture gives. Raises: NotAPolynomial."""
+    network = build_image_network(next(parts[name] for name in TRAINED if name in parts))
+    vae = build_vae(parts[VAE])
+    encoders = {name: build_text_encoder(parts[name]) for name in TEXT_ENCODERS if name in parts}
+    costs = measure_costs(network, targets).model_copy(
+        update={"encode_flops": measure_encoding(vae), "text_flops": count_text_flops(encoders.values())}
+    )
+    trained_encoders = encoders if family == "stable_diffusion" else {}
+    return {
+        "parameters": network.count_parameters(),
+        "component_parameters": {name: count_parameters(part) for name, part in {VAE: vae, **encoders}.items()},
+        "modules": network.list_modules(),
+        "text_modules": list_modules([found for part in trained_encoders.values() for found in list_linear(part)]),
+        "costs": costs,
+        **_describe_blocks(network.model),
+        **_describe_captions(encoders.values()),
+    }
+
+
+def _describe_blocks(model: Any) -> dict[str, int]:
+    blocks = [module for module in model.modules() if type(module).__name__.endswith("TransformerBlock")]
+    attentions = [module for module in model.modules() if hasattr(module, "heads") and hasattr(module, "inner_dim")]
+    widest = max(attentions, key=lambda attention: attention.inner_dim)
+    return {
+        "layers": len(blocks),
+        "hidden_size": widest.inner_dim,
+        "attention_heads": widest.heads,
+        "kv_heads": widest.heads,
+        "head_width": widest.inner_dim // widest.heads,
+    }
+
+
+def _describe_captions(encoders: Any) -> dict[str, int]:
+    longest = max((encoder.config for encoder in encoders), key=caption_tokens)
+    return {"vocabulary": longest.vocab_size, "context_length": caption_tokens(longest)}
