@@ -16,6 +16,13 @@ class Overage(StrEnum):
     REFUSE = "refuse"
 
 
+class QuoteGuarantee(StrEnum):
+    """What becomes of a job that reaches its quote: it pauses until the customer raises it, or the house pays on."""
+
+    PAUSE = "pause"
+    CAP = "cap"
+
+
 DEFAULT_OVERAGE = {
     PlanName.ON_DEMAND: Overage.BILL,
     PlanName.PREPAID: Overage.REFUSE,
@@ -32,6 +39,7 @@ class ContractTerms:
     plan: PlanName
     committed_gpu_hours: int
     overage: Overage
+    quote_guarantee: QuoteGuarantee
     monthly_budget_micros: int | None
     time_zone: str
     starts_at: datetime

@@ -27,6 +27,7 @@ async def create_contract(work: AdminWork, body: ContractIn) -> SignedContractOu
         starts_at=body.starts_at or work.now,
         ends_at=body.ends_at,
         overage=body.overage,
+        quote_guarantee=body.quote_guarantee,
         monthly_budget_micros=None if budget is None else Money.from_decimal(budget).micros,
     )
     return SignedContractOut(**ContractOut.of(signed.terms).model_dump(), advance_invoice_id=signed.advance_invoice_id)

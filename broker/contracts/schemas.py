@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from broker.contracts.model import ContractTerms, Overage
+from broker.contracts.model import ContractTerms, Overage, QuoteGuarantee
 from broker.ledger.service import Balance
 from broker.quotes.model import as_hours
 from broker.schemas import Moment, MoneyOut, RequestBody
@@ -33,6 +33,11 @@ class ContractIn(RequestBody):
         description="Usage beyond the grant: `bill` it at the plan's price or `refuse` it. Default: prepaid refuses.",
         examples=["refuse"],
     )
+    quote_guarantee: QuoteGuarantee = Field(
+        default=QuoteGuarantee.PAUSE,
+        description="A job that reaches its quote: `pause` it until the customer raises it, or `cap` what it costs.",
+        examples=["cap"],
+    )
     monthly_budget: Decimal | None = Field(
         default=None,
         gt=0,
@@ -54,6 +59,9 @@ class ContractOut(BaseModel):
     rate_card_version: str = Field(description="The rate card it was signed on.", examples=["2026-01-01"])
     queue: str = Field(description="The queue of its jobs.", examples=["priority"])
     overage: Overage = Field(description="What becomes of usage beyond the grant.", examples=["refuse"])
+    quote_guarantee: QuoteGuarantee = Field(
+        description="What becomes of a job that reaches its quote.", examples=["pause"]
+    )
     monthly_budget: MoneyOut | None = Field(
         description="Most that a month may add to invoices.", examples=[{"amount": "5000.00", "currency": "CNY"}]
     )
@@ -74,6 +82,7 @@ class ContractOut(BaseModel):
             rate_card_version=terms.card.version,
             queue=terms.home_queue,
             overage=terms.overage,
+            quote_guarantee=terms.quote_guarantee,
             monthly_budget=None if budget is None else MoneyOut.of_micros(budget),
             time_zone=terms.time_zone,
             starts_at=terms.starts_at,

@@ -7,7 +7,7 @@ from sqlalchemy import or_, select
 
 from broker import errors
 from broker.contracts.grants import activate_grant, create_grant, list_grants
-from broker.contracts.model import DEFAULT_OVERAGE, ContractTerms, Overage
+from broker.contracts.model import DEFAULT_OVERAGE, ContractTerms, Overage, QuoteGuarantee
 from broker.contracts.rate_cards import parse_card, publish_rate_cards, rate_card_on
 from broker.contracts.tables import Contract, PublishedRateCard
 from broker.identity.service import get_customer
@@ -38,6 +38,7 @@ async def create_contract(
     starts_at: datetime,
     ends_at: datetime | None,
     overage: Overage | None,
+    quote_guarantee: QuoteGuarantee,
     monthly_budget_micros: int | None,
 ) -> ContractTerms:
     """Write one contract at the prices in force on its first day.
@@ -55,6 +56,7 @@ async def create_contract(
         committed_gpu_hours=committed_gpu_hours,
         rate_card_version=card.version,
         overage=(overage or DEFAULT_OVERAGE[plan]).value,
+        quote_guarantee=quote_guarantee.value,
         monthly_budget_micros=monthly_budget_micros,
         time_zone=zone,
         starts_at=starts_at,
@@ -163,6 +165,7 @@ def _to_terms(row: Contract, card: RateCard) -> ContractTerms:
         plan=PlanName(row.plan),
         committed_gpu_hours=row.committed_gpu_hours,
         overage=Overage(row.overage),
+        quote_guarantee=QuoteGuarantee(row.quote_guarantee),
         monthly_budget_micros=row.monthly_budget_micros,
         time_zone=row.time_zone,
         starts_at=row.starts_at,

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from broker.billing import service as billing
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms, Overage
+from broker.contracts.model import ContractTerms, Overage, QuoteGuarantee
 from broker.ledger import service as ledger
 from broker.scheduling import service as scheduling
 from broker.work import Work
@@ -29,6 +29,7 @@ async def sign_contract(
     starts_at: datetime,
     ends_at: datetime | None,
     overage: Overage | None,
+    quote_guarantee: QuoteGuarantee,
     monthly_budget_micros: int | None,
 ) -> SignedContract:
     """Hours bought ahead are credited when their invoice is paid; committed hours at once.
@@ -43,6 +44,7 @@ async def sign_contract(
         starts_at=starts_at,
         ends_at=ends_at,
         overage=overage,
+        quote_guarantee=quote_guarantee,
         monthly_budget_micros=monthly_budget_micros,
     )
     plan_terms = terms.card.terms(plan)

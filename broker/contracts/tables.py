@@ -36,6 +36,7 @@ class Contract(Base):
     committed_gpu_hours: Mapped[int]
     rate_card_version: Mapped[str] = mapped_column(ForeignKey("rate_cards.version"))
     overage: Mapped[str]
+    quote_guarantee: Mapped[str]
     monthly_budget_micros: Mapped[int | None]
     time_zone: Mapped[str]
     starts_at: Mapped[datetime] = moment_column()

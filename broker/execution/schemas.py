@@ -116,7 +116,7 @@ class HeartbeatIn(RequestBody):
 
 class HeartbeatOut(BaseModel):
     command: Literal["continue", "stop"] = Field(description="What the run must do.", examples=["continue"])
-    reason: Literal["cancel", "pause", "out_of_balance"] | None = Field(
+    reason: Literal["cancel", "pause", "out_of_balance", "budget"] | None = Field(
         description="Why it must stop.", examples=["pause"]
     )
     acknowledged_sequence: int = Field(description="Every interval up to this one is stored; -1: none.", examples=[4])

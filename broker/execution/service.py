@@ -15,6 +15,7 @@ from broker.execution.schemas import (
     RunAssignmentOut,
 )
 from broker.identity import service as identity
+from broker.jobs.limits import has_reached_limit
 from broker.jobs.model import RUN_ENDS, RunStatus, StopReason
 from broker.jobs.runs import (
     HeldRun,
@@ -28,7 +29,7 @@ from broker.jobs.runs import (
     renew_lease,
     require_active,
 )
-from broker.jobs.service import get_job, has_reached_max_cost, record_event, request_stop
+from broker.jobs.service import get_job, record_event, request_stop
 from broker.jobs.tables import Checkpoint
 from broker.ledger import service as ledger
 from broker.metering.service import record_usage
@@ -92,12 +93,18 @@ async def _take_report(work: Work, held: HeldRun, body: HeartbeatIn) -> None:
         held.job.progress = body.progress.model_dump(exclude_none=True)
     await record_looks(work, held, body.validations, body.samples)
     await renew_lease(work, held)
-    if body.usage and held.job.stop_requested is None and await _has_run_out(work, held):
-        await request_stop(work, held.job, StopReason.OUT_OF_BALANCE)
+    if held.job.stop_requested is None:
+        reason = await _find_shortage(work, held, body)
+        if reason is not None:
+            await request_stop(work, held.job, reason)
 
 
-async def _has_run_out(work: Work, held: HeldRun) -> bool:
-    return has_reached_max_cost(held.job) or await ledger.is_exhausted(work, await ledger.get_hold(work, held.job.id))
+async def _find_shortage(work: Work, held: HeldRun, body: HeartbeatIn) -> StopReason | None:
+    if has_reached_limit(held.job):
+        return StopReason.BUDGET
+    if body.usage and await ledger.is_exhausted(work, await ledger.get_hold(work, held.job.id)):
+        return StopReason.OUT_OF_BALANCE
+    return None
 
 
 async def finish(work: Work, run_id: str, body: FinishIn) -> HeldRun:

@@ -32,6 +32,7 @@ class StopReason(StrEnum):
     CANCEL = "cancel"
     PAUSE = "pause"
     OUT_OF_BALANCE = "out_of_balance"
+    BUDGET = "budget"
 
 
 JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {

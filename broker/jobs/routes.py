@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from broker.edge import AnyKey, CustomerWork, JobControl, feature_router
 from broker.identity.service import resolve_customer
-from broker.jobs import runs, service
+from broker.jobs import resume, runs, service
 from broker.jobs.schemas import (
     CheckpointListOut,
     CheckpointOut,
@@ -15,6 +15,7 @@ from broker.jobs.schemas import (
     JobEventOut,
     JobIn,
     JobOut,
+    JobResumeIn,
     RunListOut,
     RunOut,
 )
@@ -76,9 +77,12 @@ async def pause_job(work: JobControl, job_id: str) -> JobOut:
 
 
 @router.post("/{job_id}/resume")
-async def resume_job(work: JobControl, job_id: str) -> JobOut:
-    """Queue a paused job again; it goes on from its last checkpoint."""
-    return JobOut.of(await service.resume_job(work, job_id))
+async def resume_job(work: JobControl, job_id: str, body: JobResumeIn | None = None) -> JobOut:
+    """Queue a paused job again; it goes on from its last checkpoint, held for what is left.
+
+    One that was paused for `budget` needs a higher `max_cost`, which takes the place of its quote and its old limit.
+    """
+    return JobOut.of(await resume.resume_job(work, job_id, None if body is None else body.read_max_cost()))
 
 
 @router.get("/{job_id}/events")

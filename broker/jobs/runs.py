@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import select
 
 from broker import errors, outbox
+from broker.contracts import service as contracts
 from broker.database import wake_dispatcher
 from broker.jobs.model import (
     RUN_ENDS,
@@ -20,6 +21,7 @@ from broker.jobs.model import (
 from broker.jobs.service import get_job, lock_job, record_event, set_status
 from broker.jobs.tables import Checkpoint, Job, Run
 from broker.ledger import service as ledger
+from broker.quotes.remaining import estimate_remaining
 from broker.work import Work
 
 
@@ -140,6 +142,8 @@ async def end_run(work: Work, held: HeldRun, outcome: RunStatus, error: dict[str
     stop = StopReason(held.job.stop_requested) if held.job.stop_requested else None
     after = decide_after_run(outcome, stop, attempts=held.job.attempts, max_attempts=work.settings.max_attempts)
     set_status(work, held.job, after.status)
+    if after.status == JobStatus.PAUSED:
+        held.job.pause_reason = held.job.stop_requested
     held.job.stop_requested = None
     held.job.error = (
         (error or {"code": outcome.value, "message": after.explanation}) if after.status == JobStatus.FAILED else None
@@ -152,7 +156,22 @@ async def end_run(work: Work, held: HeldRun, outcome: RunStatus, error: dict[str
     )
     if after.status in TERMINAL:
         await ledger.settle_hold(work, held.job.id)
+    else:
+        held.job.remaining = await _estimate_remaining(work, held.job)
     await wake_dispatcher(work.session)
+
+
+async def _estimate_remaining(work: Work, job: Job) -> dict[str, Any]:
+    """What is left for the next run, which goes on from the last checkpoint."""
+    checkpoint = await find_last_checkpoint(work, job.id)
+    done = checkpoint.step if checkpoint else 0
+    remaining = estimate_remaining(
+        job.estimate,
+        done_steps=done,
+        trained_steps=max(done, (job.progress or {}).get("step", 0)),
+        used_gpu_seconds=job.used_gpu_seconds,
+    )
+    return remaining.to_json(await contracts.get_contract(work, job.contract_id))
 
 
 async def lose_run(work: Work, run_id: str, explanation: str) -> None:

@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.jobs.tables import Checkpoint, Job, JobEvent, Run
 from broker.quotes.model import as_hours
-from broker.quotes.schemas import CONFIG_EXAMPLE, ConfigIn, EstimateOut
+from broker.quotes.schemas import CONFIG_EXAMPLE, ConfigIn, EstimateOut, SecondsRange
 from broker.schemas import MoneyOut, RequestBody, created_at_field
+from pricing.money import Money
 
 MAX_COST_DIGITS = 15
 
@@ -38,6 +39,39 @@ class JobIn(RequestBody):
     customer_id: str | None = Field(default=None, description="Needed with a staff key only.", examples=["cus_01k"])
 
 
+class JobResumeIn(RequestBody):
+    max_cost: Decimal | None = Field(
+        default=None,
+        gt=0,
+        max_digits=MAX_COST_DIGITS,
+        decimal_places=6,
+        description="Most the whole job may cost from now on, in yuan; more than it has cost so far.",
+        examples=["50.00"],
+    )
+
+    def read_max_cost(self) -> Money | None:
+        return None if self.max_cost is None else Money.from_decimal(self.max_cost)
+
+
+class CostRangeOut(BaseModel):
+    p50: MoneyOut = Field(description="At p50.", examples=[{"amount": "0.61", "currency": "CNY"}])
+    p90: MoneyOut = Field(description="At p90.", examples=[{"amount": "0.70", "currency": "CNY"}])
+
+
+class RemainingOut(BaseModel):
+    """What a job that goes on from a checkpoint still needs."""
+
+    steps: int = Field(description="Optimizer steps that are left.", examples=[16])
+    tokens: int = Field(description="Their tokens, rounded up.", examples=[6420])
+    gpu_seconds: SecondsRange = Field(
+        description="Their GPU-seconds, by the estimate or, where it was overrun, by the job's own pace.",
+        examples=[{"p50": 48, "p90": 90}],
+    )
+    cost: CostRangeOut = Field(
+        description="Their price under the contract.", examples=[{"p50": {"amount": "0.61", "currency": "CNY"}}]
+    )
+
+
 class PendingReasonOut(BaseModel):
     code: str = Field(description="Kind of reason.", examples=["waiting_for_gpus"])
     message: str = Field(description="The reason as a sentence.", examples=["Needs 1 GPU; pool local has 0 of 1 free."])
@@ -58,8 +92,12 @@ class JobOut(BaseModel):
     status: Literal["queued", "dispatched", "running", "paused", "succeeded", "failed", "cancelled"] = Field(
         description="Where it is.", examples=["running"]
     )
-    stop_requested: Literal["cancel", "pause", "out_of_balance"] | None = Field(
+    stop_requested: Literal["cancel", "pause", "out_of_balance", "budget"] | None = Field(
         description="Its run has been told to stop, and why.", examples=["pause"]
+    )
+    pause_reason: Literal["pause", "out_of_balance", "budget"] | None = Field(
+        description="Why a paused job is paused: on request, for want of balance, or at its quote or `max_cost`.",
+        examples=["budget"],
     )
     pending_reason: PendingReasonOut | None = Field(
         description="Why a queued job waits.", examples=[{"code": "waiting_for_gpus"}]
@@ -76,10 +114,33 @@ class JobOut(BaseModel):
     used_gpu_hours: str = Field(description="The same in GPU-hours, to four places.", examples=["0.0264"])
     used_tokens: int = Field(description="Tokens metered so far.", examples=[12840])
     cost: MoneyOut = Field(
-        description="Cost of the usage so far at the contract's rates.",
+        description="What the customer is charged for the usage so far, at the contract's rates.",
         examples=[{"amount": "1.30", "currency": "CNY"}],
     )
-    max_cost: MoneyOut | None = Field(description="Its cap.", examples=[{"amount": "38.20", "currency": "CNY"}])
+    borne: MoneyOut = Field(
+        description="Price of the usage that the house pays: beyond the cap, or after a limit was reached.",
+        examples=[{"amount": "0.00", "currency": "CNY"}],
+    )
+    max_cost: MoneyOut | None = Field(
+        description="Most it may cost, as the customer said.", examples=[{"amount": "38.20", "currency": "CNY"}]
+    )
+    quote_guarantee: Literal["pause", "cap"] | None = Field(
+        description="What becomes of it at its quote; null: it was submitted without one.", examples=["pause"]
+    )
+    limit: MoneyOut | None = Field(
+        description="It pauses when it has cost so much: the quote at p90, or `max_cost`.",
+        examples=[{"amount": "1.4202", "currency": "CNY"}],
+    )
+    limit_gpu_seconds: int | None = Field(
+        description="It pauses when it has used so many GPU-seconds: the quote's p90.", examples=[180]
+    )
+    cap: MoneyOut | None = Field(
+        description="The customer is never charged more: the quoted total at p90, under a contract that caps.",
+        examples=[{"amount": "1.42", "currency": "CNY"}],
+    )
+    remaining: RemainingOut | None = Field(
+        description="What was left when its last run ended early.", examples=[{"steps": 16}]
+    )
     error: dict[str, Any] | None = Field(description="Why it failed.", examples=[{"code": "out_of_memory"}])
     started_at: datetime | None = Field(description="When training began (UTC).", examples=["2026-11-24T10:00:00Z"])
     finished_at: datetime | None = Field(description="When it ended (UTC).", examples=["2026-11-24T10:02:00Z"])
@@ -91,9 +152,16 @@ class JobOut(BaseModel):
         derived = {
             "used_gpu_hours": as_hours(job.used_gpu_seconds),
             "cost": MoneyOut.of_micros(job.cost_micros),
-            "max_cost": None if job.max_cost_micros is None else MoneyOut.of_micros(job.max_cost_micros),
+            "borne": MoneyOut.of_micros(job.borne_micros),
+            "max_cost": _optional(job.max_cost_micros),
+            "limit": _optional(job.limit_micros),
+            "cap": _optional(job.cap_micros),
         }
         return cls.model_validate({**own, **derived})
+
+
+def _optional(micros: int | None) -> MoneyOut | None:
+    return None if micros is None else MoneyOut.of_micros(micros)
 
 
 class JobEventOut(BaseModel):

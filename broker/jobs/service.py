@@ -1,4 +1,4 @@
-"""Jobs: admitted with their hold in one transaction, cancelled, paused, resumed, looked up."""
+"""Jobs: admitted with their hold in one transaction, cancelled, paused, looked up."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms
 from broker.database import wake_dispatcher
 from broker.identity import service as identity
+from broker.jobs.limits import Limits, QuotedNeed, plan_limits
 from broker.jobs.model import HOLDS_DEVICES, TERMINAL, JobStatus, StopReason, check_job_transition
 from broker.jobs.tables import Job, JobEvent, Run
 from broker.ledger import service as ledger
@@ -25,7 +26,7 @@ from pricing.quote import compare_plans
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What a customer submits. `max_cost` caps the money the job may cost."""
+    """What a customer submits. The job pauses when it has cost `max_cost`."""
 
     customer_id: str
     config: Mapping[str, Any]
@@ -60,8 +61,11 @@ async def submit_job(work: Work, request: JobRequest) -> Job:
         tokens=quote.estimate["tokens"],
     )
     if view.hold.job_id != job_id:
-        return _check_same_order(await get_job(work, view.hold.job_id), quote)
-    job = _new_job(work, job_id, request, quote, terms, queue)
+        return _check_same_order(await get_job(work, view.hold.job_id), quote, request.dataset_id)
+    limits = plan_limits(
+        terms, _read_need(quote, terms), was_named=request.quote_id is not None, max_cost=request.max_cost
+    )
+    job = _new_job(work, job_id, request, quote, terms, queue, limits)
     work.session.add(job)
     await work.session.flush()
     record_event(work, job, "submitted", {"queue": queue, "contract_id": terms.id, "quote_id": quote.id})
@@ -76,9 +80,9 @@ def _hold_key(work: Work, job_id: str) -> str:
     return f"{work.actor.customer_id or work.actor.id}:{work.idempotency_key}"
 
 
-def _check_same_order(earlier: Job, quote: Quote) -> Job:
+def _check_same_order(earlier: Job, quote: Quote, dataset_id: str) -> Job:
     """Raises: IdempotencyConflict, where the key was used to order something else."""
-    if (earlier.config, earlier.dataset_id) != (quote.config, quote.dataset_id):
+    if (earlier.config, earlier.dataset_id) != (quote.config, dataset_id):
         raise errors.IdempotencyConflict(
             f"The Idempotency-Key was used for job {earlier.id}; send a new key with a new order.",
             errors=[errors.FieldError("Idempotency-Key", "already used for another order")],
@@ -113,7 +117,23 @@ def _check_max_cost(terms: ContractTerms, quote: Quote, max_cost: Money | None) 
         )
 
 
-def _new_job(work: Work, job_id: str, request: JobRequest, quote: Quote, terms: ContractTerms, queue: str) -> Job:
+def _read_need(quote: Quote, terms: ContractTerms) -> QuotedNeed:
+    return QuotedNeed(
+        gpu_seconds=quote.estimate["gpu_seconds"]["p90"],
+        tokens=quote.estimate["tokens"],
+        total=quotes.find_total_p90(quote, terms.plan),
+    )
+
+
+def _new_job(
+    work: Work,
+    job_id: str,
+    request: JobRequest,
+    quote: Quote,
+    terms: ContractTerms,
+    queue: str,
+    limits: Limits,
+) -> Job:
     return Job(
         id=job_id,
         customer_id=request.customer_id,
@@ -126,10 +146,15 @@ def _new_job(work: Work, job_id: str, request: JobRequest, quote: Quote, terms: 
         gpus=1,
         queue=queue,
         status=JobStatus.QUEUED.value,
+        quote_guarantee=limits.guarantee,
         max_cost_micros=request.max_cost.micros if request.max_cost else None,
+        limit_micros=limits.limit_micros,
+        limit_gpu_seconds=limits.limit_gpu_seconds,
+        cap_micros=limits.cap_micros,
         used_gpu_seconds=0,
         used_tokens=0,
         cost_micros=0,
+        borne_micros=0,
         attempts=0,
         created_at=work.now,
     )
@@ -164,6 +189,7 @@ def set_status(work: Work, job: Job, status: JobStatus) -> None:
     """Raises: IllegalTransition."""
     check_job_transition(job.id, JobStatus(job.status), status)
     job.status = status.value
+    job.pause_reason = None
     if status != JobStatus.QUEUED:
         job.pending_reason, job.expected_start = None, None
     if status in TERMINAL:
@@ -199,6 +225,7 @@ async def pause_job(work: Work, job_id: str) -> Job:
         await request_stop(work, job, StopReason.PAUSE)
         return job
     set_status(work, job, JobStatus.PAUSED)
+    job.pause_reason = StopReason.PAUSE.value
     record_event(work, job, "paused", {"reason": StopReason.PAUSE.value})
     return job
 
@@ -221,38 +248,6 @@ async def request_stop(work: Work, job: Job, reason: StopReason) -> None:
     run = await find_active_run(work.session, job.id)
     assert run is not None, "a job that holds devices has an active run"
     await outbox.enqueue(work.session, pool=run.pool, kind="stop", run_id=run.id, now=work.now)
-
-
-async def resume_job(work: Work, job_id: str) -> Job:
-    """Put a paused job back into its queue; it goes on from its last checkpoint.
-
-    Raises: NotFound, IllegalTransition; MaxCostExceeded, InsufficientBalance, where it would stop again at once.
-    """
-    job = await lock_job(work, job_id)
-    if job.status != JobStatus.PAUSED:
-        stopping = " It has not stopped yet; resume it once it is paused." if job.stop_requested else ""
-        raise errors.IllegalTransition(
-            f"Job {job_id} is {job.status}; only a paused job can be resumed.{stopping}", status_before=job.status
-        )
-    await _check_may_go_on(work, job)
-    set_status(work, job, JobStatus.QUEUED)
-    record_event(work, job, "resumed", {})
-    await wake_dispatcher(work.session)
-    return job
-
-
-async def _check_may_go_on(work: Work, job: Job) -> None:
-    if has_reached_max_cost(job):
-        cost, cap = Money(job.cost_micros).format_amount(), Money(job.max_cost_micros or 0).format_amount()
-        raise errors.MaxCostExceeded(f"Job {job.id} has cost {cost}, and its max_cost is {cap}: it cannot go on.")
-    if await ledger.is_exhausted(work, await ledger.get_hold(work, job.id)):
-        raise errors.InsufficientBalance(
-            f"Job {job.id} has used all that its contract allows, and nothing is left for it to go on."
-        )
-
-
-def has_reached_max_cost(job: Job) -> bool:
-    return job.max_cost_micros is not None and job.cost_micros >= job.max_cost_micros
 
 
 async def find_active_run(session: AsyncSession, job_id: str) -> Run | None:

@@ -12,7 +12,11 @@ ACTIVE_RUN = "status IN ('starting', 'running')"
 
 
 class Job(Base):
-    """A customer's training job. `estimate` is the quote's: GPU-seconds p50 and p90, tokens."""
+    """A customer's training job. `estimate` is the quote's: GPU-seconds p50 and p90, tokens.
+
+    `limit_…` is where its run is told to pause, `cap_micros` the most that the customer is charged; `cost_micros` is
+    what the customer is charged so far, `borne_micros` what the house pays. `remaining` estimates what is left.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -34,11 +38,18 @@ class Job(Base):
     pending_reason: Mapped[dict[str, Any] | None]
     expected_start: Mapped[datetime | None] = moment_column(nullable=True)
     stop_requested: Mapped[str | None]
+    pause_reason: Mapped[str | None]
+    quote_guarantee: Mapped[str | None]
     max_cost_micros: Mapped[int | None]
+    limit_micros: Mapped[int | None]
+    limit_gpu_seconds: Mapped[int | None]
+    cap_micros: Mapped[int | None]
     progress: Mapped[dict[str, Any] | None]
     used_gpu_seconds: Mapped[int]
     used_tokens: Mapped[int]
     cost_micros: Mapped[int]
+    borne_micros: Mapped[int]
+    remaining: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
     attempts: Mapped[int]
     started_at: Mapped[datetime | None] = moment_column(nullable=True)

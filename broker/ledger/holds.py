@@ -20,6 +20,7 @@ from broker.ledger.model import (
     Beyond,
     HoldState,
     LegState,
+    Payer,
     Posting,
     Unit,
     compute_captured_micros,
@@ -42,12 +43,25 @@ class HoldView:
         return [to_state(leg) for leg in self.legs]
 
     def cost_so_far(self) -> Money:
-        """What the usage captured so far costs at its prices, paid ahead or not."""
-        return Money(compute_captured_micros(self.states(), billable_only=False))
+        """What the customer's usage captured so far costs at its prices, paid ahead or not."""
+        return Money(compute_captured_micros(self.states()))
+
+    def borne_so_far(self) -> Money:
+        """What the house has paid for the customer, at the same prices."""
+        return Money(compute_captured_micros(self.states(), payer=Payer.HOUSE))
 
 
 def to_state(leg: HoldLeg) -> LegState:
-    return LegState(Unit(leg.unit), leg.unit_price, leg.billable, leg.held, leg.captured, leg.released, leg.month)
+    return LegState(
+        unit=Unit(leg.unit),
+        unit_price=leg.unit_price,
+        billable=leg.billable,
+        held=leg.held,
+        captured=leg.captured,
+        released=leg.released,
+        month=leg.month,
+        payer=Payer(leg.payer),
+    )
 
 
 async def place_hold(
@@ -116,6 +130,7 @@ def _leg_row(work: Work, hold: Hold, leg: NewLeg, *, position: int) -> HoldLeg:
         grant_id=leg.grant_id,
         unit_price=leg.unit_price,
         month=leg.month,
+        payer=leg.payer.value,
         billable=leg.billable,
         held=leg.quantity,
         captured=0,
@@ -196,18 +211,24 @@ async def roll_hold(work: Work, terms: ContractTerms, view: HoldView, month: str
         return
     view.hold.month = month
     earlier = [leg for leg in view.legs if leg.month is not None and leg.month < month]
-    rest = sum(to_state(leg).open_quantity for leg in earlier)
-    await _release(work, view.hold, earlier, kind="hold_rolled")
+    open_money = list_open(earlier)
+    rest = sum(quantity for _leg, quantity in open_money)
+    await release_legs(work, view.hold, open_money, kind="hold_rolled")
     await add_legs(work, view, await plan_money_legs(work, terms, month, rest, Beyond.LEAVE), kind="hold_rolled")
 
 
-async def _release(work: Work, hold: Hold, legs: Sequence[HoldLeg], *, kind: str) -> None:
-    """Give what is still open of these legs back to where it came from."""
+def list_open(legs: Sequence[HoldLeg]) -> list[tuple[HoldLeg, int]]:
+    """Legs with what is still open of each."""
+    return [(leg, to_state(leg).open_quantity) for leg in legs]
+
+
+async def release_legs(work: Work, hold: Hold, quantities: Sequence[tuple[HoldLeg, int]], *, kind: str) -> None:
+    """Give so much of these legs back to where it came from."""
     postings: list[Posting] = []
-    for leg in legs:
-        unit, rest = Unit(leg.unit), to_state(leg).open_quantity
-        leg.released += rest
-        postings += move(await open_own(work, hold, unit, AccountKind.HELD), leg.account_id, unit, rest)
+    for leg, quantity in quantities:
+        unit = Unit(leg.unit)
+        leg.released += quantity
+        postings += move(await open_own(work, hold, unit, AccountKind.HELD), leg.account_id, unit, quantity)
     await _post(work, hold, kind, postings)
 
 
@@ -243,4 +264,4 @@ async def _end_hold(work: Work, view: HoldView, state: HoldState) -> None:
     if view.hold.state != HoldState.PLACED:
         return
     view.hold.state, view.hold.ended_at = state.value, work.now
-    await _release(work, view.hold, view.legs, kind=f"hold_{state.value}")
+    await release_legs(work, view.hold, list_open(view.legs), kind=f"hold_{state.value}")

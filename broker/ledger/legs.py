@@ -8,7 +8,7 @@ from broker import errors
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, GrantTerms, Overage
 from broker.ledger import accounts
-from broker.ledger.model import AccountKind, Beyond, LegState, Unit
+from broker.ledger.model import AccountKind, Beyond, LegState, Payer, Unit
 from broker.work import Work
 from pricing import grants as burn
 from pricing.money import Money
@@ -25,9 +25,10 @@ class NewLeg:
     billable: bool
     grant_id: str | None = None
     month: str | None = None
+    payer: Payer = Payer.CUSTOMER
 
     def as_state(self) -> LegState:
-        return LegState(self.unit, self.unit_price, self.billable, self.quantity, 0, 0, self.month)
+        return LegState(self.unit, self.unit_price, self.billable, self.quantity, 0, 0, self.month, self.payer)
 
 
 async def plan_gpu_legs(work: Work, terms: ContractTerms, gpu_seconds: int, beyond: Beyond) -> list[NewLeg]:

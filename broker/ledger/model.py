@@ -26,7 +26,8 @@ class AccountKind(StrEnum):
     """Where units come from, where they wait, where they end.
 
     ISSUED feeds grants, UNCOMMITTED is usage outside any grant, BUDGET_ISSUED feeds a month's budget, OVER_BUDGET is
-    usage that had happened when the budget was gone.
+    usage that had happened when the budget was gone. HOUSE is usage that the customer does not pay for; it ends in
+    BORNE, as the customer's ends in USED.
     """
 
     ISSUED = "issued"
@@ -37,9 +38,29 @@ class AccountKind(StrEnum):
     OVER_BUDGET = "over_budget"
     HELD = "held"
     USED = "used"
+    HOUSE = "house"
+    BORNE = "borne"
 
 
-SOURCES = frozenset({AccountKind.ISSUED, AccountKind.UNCOMMITTED, AccountKind.BUDGET_ISSUED, AccountKind.OVER_BUDGET})
+SOURCES = frozenset(
+    {
+        AccountKind.ISSUED,
+        AccountKind.UNCOMMITTED,
+        AccountKind.BUDGET_ISSUED,
+        AccountKind.OVER_BUDGET,
+        AccountKind.HOUSE,
+    }
+)
+
+
+class Payer(StrEnum):
+    """Who pays for usage: the customer, up to what it was promised, and the house for what goes beyond."""
+
+    CUSTOMER = "customer"
+    HOUSE = "house"
+
+
+ENDS_IN = {Payer.CUSTOMER: AccountKind.USED, Payer.HOUSE: AccountKind.BORNE}
 
 
 class Beyond(StrEnum):
@@ -94,6 +115,7 @@ class LegState:
     captured: int
     released: int
     month: str | None = None
+    payer: Payer = Payer.CUSTOMER
 
     @property
     def open_quantity(self) -> int:
@@ -109,15 +131,20 @@ class LegDraw:
 
 
 def plan_capture(
-    legs: Sequence[LegState], unit: Unit, quantity: int, *, month: str | None = None
+    legs: Sequence[LegState],
+    unit: Unit,
+    quantity: int,
+    *,
+    month: str | None = None,
+    payer: Payer = Payer.CUSTOMER,
 ) -> tuple[list[LegDraw], int]:
-    """Draw `quantity` of one unit from the legs in their order; the second value is what no leg could give.
+    """Draw `quantity` of one unit from one payer's legs in their order; the second value is what no leg could give.
 
     Money is drawn from the legs of one month's budget.
     """
     draws: list[LegDraw] = []
     for index, leg in enumerate(legs):
-        if leg.unit != unit or leg.month != month or quantity == 0:
+        if (leg.unit, leg.month, leg.payer) != (unit, month, payer) or quantity == 0:
             continue
         drawn = min(leg.open_quantity, quantity)
         if drawn > 0:
@@ -126,8 +153,10 @@ def plan_capture(
     return draws, quantity
 
 
-def compute_captured_micros(legs: Iterable[LegState], *, billable_only: bool) -> int:
-    """The price of everything captured so far, exact until this one rounding (half-even) to the micro-yuan.
+def compute_captured_micros(
+    legs: Iterable[LegState], *, billable_only: bool = False, payer: Payer = Payer.CUSTOMER
+) -> int:
+    """The price of all that one payer's legs captured, exact until this one rounding (half-even) to the micro-yuan.
 
     Charging an interval the difference of two such totals leaves no rounding behind in a job's sum.
     """
@@ -135,7 +164,7 @@ def compute_captured_micros(legs: Iterable[LegState], *, billable_only: bool) ->
         (
             _price(leg, leg.captured)
             for leg in legs
-            if leg.unit_price is not None and (leg.billable or not billable_only)
+            if leg.unit_price is not None and leg.payer == payer and (leg.billable or not billable_only)
         ),
         Fraction(0),
     )
@@ -146,6 +175,14 @@ def compute_hold_micros(legs: Iterable[LegState]) -> int:
     """Money to hold for the billable legs: their price, rounded up to the micro-yuan so that it always suffices."""
     exact = sum((_price(leg, leg.held) for leg in legs if leg.billable and leg.unit_price is not None), Fraction(0))
     return math.ceil(exact * MICROS_PER_UNIT)
+
+
+def compute_money_needed(legs: Sequence[LegState]) -> int:
+    """Money that must be open for what the billable legs hold open: rounded up, less what was captured of it before."""
+    captured = sum(leg.captured for leg in legs if leg.unit == Unit.MICRO_YUAN and leg.payer == Payer.CUSTOMER)
+    metered = [leg for leg in legs if leg.billable and leg.unit_price is not None]
+    exact = sum((_price(leg, leg.captured + leg.open_quantity) for leg in metered), Fraction(0))
+    return math.ceil(exact * MICROS_PER_UNIT) - captured
 
 
 def _price(leg: LegState, quantity: int) -> Fraction:

@@ -16,7 +16,9 @@ from broker.ledger.holds import (
     renew_hold,
     settle_hold,
 )
+from broker.ledger.model import Payer
 from broker.ledger.months import close_month
+from broker.ledger.refit import refit_hold
 from broker.ledger.usage import CaptureSum, list_months, sum_captures
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "CaptureSum",
     "HoldView",
     "Interval",
+    "Payer",
     "capture_usage",
     "close_month",
     "credit_grant",
@@ -35,6 +38,7 @@ __all__ = [
     "list_months",
     "place_hold",
     "read_contract_balance",
+    "refit_hold",
     "renew_hold",
     "settle_hold",
     "sum_captures",

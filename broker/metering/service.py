@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from broker.jobs.limits import find_ceiling
 from broker.jobs.runs import HeldRun
 from broker.ledger import service as ledger
 from broker.metering.model import UsageCloudEvent, check_event, next_acknowledged
@@ -49,10 +50,10 @@ async def _store(work: Work, held: HeldRun, event: UsageCloudEvent) -> bool:
 async def _charge(work: Work, held: HeldRun, event: UsageCloudEvent) -> None:
     data, job = event.data, held.job
     interval = ledger.Interval(held.run.id, data.sequence, data.gpu_seconds, data.tokens, data.ended_at)
-    view = await ledger.capture_usage(work, job.id, interval)
+    view = await ledger.capture_usage(work, job.id, interval, ceiling=find_ceiling(job))
     job.used_gpu_seconds += data.gpu_seconds
     job.used_tokens += data.tokens
-    job.cost_micros = view.cost_so_far().micros
+    job.cost_micros, job.borne_micros = view.cost_so_far().micros, view.borne_so_far().micros
 
 
 async def _acknowledge(work: Work, held: HeldRun) -> int:

@@ -28,6 +28,8 @@ from broker.work import Work
 from pricing.catalog import get_gpu
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.training_config import TrainingConfig
+from pricing.money import Money
+from pricing.plans import PlanName
 from pricing.quote import compare_plans
 from pricing.rate_card import RateCard
 
@@ -128,6 +130,12 @@ async def get_quote(work: Work, quote_id: str) -> Quote:
     if quote is None:
         raise errors.NotFound("quote", quote_id)
     return quote
+
+
+def find_total_p90(quote: Quote, plan: PlanName) -> Money:
+    """What the quote shows as the job's price at p90 on a plan."""
+    (total,) = (price["total_p90"] for price in quote.prices if price["plan"] == plan.value)
+    return Money.from_decimal(total["amount"], total["currency"])
 
 
 async def accept_quote(work: Work, quote_id: str, raw_config: Mapping[str, Any], dataset_id: str) -> Quote:

@@ -63,6 +63,7 @@ def _job_row(work: Work, job_id: str, customer: Customer, gpus: int, fields: dic
         "used_gpu_seconds": 0,
         "used_tokens": 0,
         "cost_micros": 0,
+        "borne_micros": 0,
         "attempts": 1,
         **fields,
     }

@@ -185,7 +185,7 @@ async def test_job_at_its_max_cost_pauses_and_is_not_resumed(api: Api, app: Fast
         await worker.claim()
         assert (await worker.beat(300))["command"] == "continue"
         told = await worker.beat(300)
-        assert (told["command"], told["reason"]) == ("stop", "out_of_balance")
+        assert (told["command"], told["reason"]) == ("stop", "budget")
         assert await list_stops(system) == [worker.run_id]
         await worker.finish("stopped")
     job = await api.get(f"/jobs/{job['id']}")

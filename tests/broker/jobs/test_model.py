@@ -48,6 +48,8 @@ succeeded  pause           yes        succeeded
 succeeded  pause           no         succeeded
 succeeded  out_of_balance  yes        succeeded
 succeeded  out_of_balance  no         succeeded
+succeeded  budget          yes        succeeded
+succeeded  budget          no         succeeded
 failed     none            yes        failed
 failed     none            no         failed
 failed     cancel          yes        cancelled
@@ -56,6 +58,8 @@ failed     pause           yes        failed
 failed     pause           no         failed
 failed     out_of_balance  yes        failed
 failed     out_of_balance  no         failed
+failed     budget          yes        failed
+failed     budget          no         failed
 stopped    none            yes        queued
 stopped    none            no         failed
 stopped    cancel          yes        cancelled
@@ -64,6 +68,8 @@ stopped    pause           yes        paused
 stopped    pause           no         paused
 stopped    out_of_balance  yes        paused
 stopped    out_of_balance  no         paused
+stopped    budget          yes        paused
+stopped    budget          no         paused
 preempted  none            yes        queued
 preempted  none            no         failed
 preempted  cancel          yes        cancelled
@@ -72,6 +78,8 @@ preempted  pause           yes        paused
 preempted  pause           no         paused
 preempted  out_of_balance  yes        paused
 preempted  out_of_balance  no         paused
+preempted  budget          yes        paused
+preempted  budget          no         paused
 lost       none            yes        queued
 lost       none            no         failed
 lost       cancel          yes        cancelled
@@ -80,6 +88,8 @@ lost       pause           yes        paused
 lost       pause           no         paused
 lost       out_of_balance  yes        paused
 lost       out_of_balance  no         paused
+lost       budget          yes        paused
+lost       budget          no         paused
 """
 
 

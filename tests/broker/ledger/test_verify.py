@@ -73,7 +73,7 @@ DAMAGES = (
             "UPDATE jobs SET status = 'succeeded'",
         ),
     ),
-    Damage("what is used is what the legs captured", move_balance(USED_GPU, 7)),
+    Damage("what is used, or borne by the house, is what the legs captured", move_balance(USED_GPU, 7)),
     Damage(
         "a metered leg captured what its captures say",
         (f"UPDATE captures SET leg_id = {OTHER_LEG} WHERE sequence = 1 AND unit = 'gpu_seconds'",),
@@ -87,8 +87,12 @@ DAMAGES = (
         ("DELETE FROM usage_events WHERE sequence = 1",),
     ),
     Damage(
-        "money captured is the price of what was captured, rounded once a job",
+        "money captured is the price of what was captured, rounded once a job and payer",
         (f"UPDATE hold_legs SET unit_price = unit_price * 2 WHERE unit = 'tokens' AND hold_id IN {ENDED}",),
+    ),
+    Damage(
+        "no customer is charged more for a job than its cap",
+        ("UPDATE jobs SET cap_micros = 1000000 WHERE status = 'running'",),
     ),
     Damage(
         "a job that has ended holds nothing",

@@ -1,0 +1,129 @@
+"""Where a job pauses and where its charge ends: the pure rules."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.contracts.model import ContractTerms, Overage, QuoteGuarantee
+from broker.jobs.limits import (
+    Limits,
+    QuotedNeed,
+    clip_need,
+    find_ceiling,
+    has_reached_limit,
+    plan_limits,
+    price_need,
+    raise_limit,
+)
+from broker.jobs.tables import Job
+from pricing.money import Money
+from pricing.plans import PlanName
+from pricing.rate_card import load_rate_cards
+
+PAUSES = ContractTerms(
+    id="con_1",
+    customer_id="cus_1",
+    plan=PlanName.ON_DEMAND,
+    committed_gpu_hours=0,
+    overage=Overage.BILL,
+    quote_guarantee=QuoteGuarantee.PAUSE,
+    monthly_budget_micros=None,
+    time_zone="Asia/Shanghai",
+    starts_at=datetime(2026, 11, 1, tzinfo=UTC),
+    ends_at=None,
+    card=load_rate_cards()["2026-01-01"],
+)
+CAPS = replace(PAUSES, quote_guarantee=QuoteGuarantee.CAP)
+QUOTED = QuotedNeed(gpu_seconds=1801, tokens=1000, total=Money.from_decimal("3.52"))
+EXACT = 3_521_889  # 1801 × 6.8/3600 + 1000 × 0.00012, rounded up to the micro-yuan
+
+
+def job(**fields: Any) -> Job:
+    unset = {"limit_micros": None, "limit_gpu_seconds": None, "cap_micros": None}
+    return Job(**{"cost_micros": 0, "used_gpu_seconds": 0, **unset, **fields})
+
+
+@pytest.mark.parametrize(
+    ("terms", "was_named", "max_cost", "expected"),
+    [
+        (PAUSES, True, None, Limits(QuoteGuarantee.PAUSE, EXACT, 1801, None)),
+        (PAUSES, True, "1.00", Limits(QuoteGuarantee.PAUSE, 1_000_000, 1801, None)),
+        (PAUSES, True, "9.00", Limits(QuoteGuarantee.PAUSE, EXACT, 1801, None)),
+        (PAUSES, False, None, Limits(None, None, None, None)),
+        (PAUSES, False, "9.00", Limits(None, 9_000_000, None, None)),
+        (CAPS, True, None, Limits(QuoteGuarantee.CAP, None, None, 3_520_000)),
+        (CAPS, False, None, Limits(QuoteGuarantee.CAP, None, None, 3_520_000)),
+        (CAPS, True, "1.00", Limits(QuoteGuarantee.CAP, 1_000_000, None, 3_520_000)),
+    ],
+)
+def test_contract_quote_and_max_cost_give_the_limits(
+    terms: ContractTerms, was_named: bool, max_cost: str | None, expected: Limits
+) -> None:
+    most = None if max_cost is None else Money.from_decimal(max_cost)
+    assert plan_limits(terms, QUOTED, was_named=was_named, max_cost=most) == expected
+
+
+@pytest.mark.parametrize(
+    ("cost", "seconds", "reached"), [(99, 9, False), (100, 9, True), (99, 10, True), (101, 11, True)]
+)
+def test_limit_is_reached_by_cost_or_by_time(cost: int, seconds: int, reached: bool) -> None:
+    limited = job(limit_micros=100, limit_gpu_seconds=10, cost_micros=cost, used_gpu_seconds=seconds)
+    assert has_reached_limit(limited) == reached
+    assert not has_reached_limit(job(cost_micros=cost, used_gpu_seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    ("fields", "ceiling"),
+    [
+        ({"cost_micros": 50}, None),
+        ({"limit_micros": 100, "cost_micros": 99}, None),
+        ({"limit_micros": 100, "cost_micros": 130}, 130),
+        ({"cap_micros": 90, "cost_micros": 10}, 90),
+        ({"cap_micros": 90, "limit_micros": 50, "cost_micros": 60}, 60),
+        ({"cap_micros": 90, "limit_micros": 200, "cost_micros": 89}, 90),
+        ({"limit_gpu_seconds": 5, "used_gpu_seconds": 5, "cost_micros": 7}, 7),
+    ],
+)
+def test_charge_ends_at_the_cap_and_where_the_limit_was_reached(fields: dict[str, int], ceiling: int | None) -> None:
+    assert find_ceiling(job(**fields)) == (None if ceiling is None else Money(ceiling))
+
+
+def test_raised_limit_takes_the_place_of_the_quote_and_leaves_the_cap() -> None:
+    raised = job(limit_micros=100, limit_gpu_seconds=5, cap_micros=90, max_cost_micros=None)
+    raise_limit(raised, Money(500))
+    assert (raised.max_cost_micros, raised.limit_micros, raised.limit_gpu_seconds) == (500, 500, None)
+    assert raised.cap_micros == 90
+
+
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 10**6),
+    st.one_of(st.none(), st.integers(0, 10**9)),
+    st.one_of(st.none(), st.integers(0, 10**9)),
+    st.integers(0, 10**9),
+)
+def test_no_more_is_held_than_can_be_charged(
+    gpu_seconds: int, tokens: int, limit: int | None, cap: int | None, cost: int
+) -> None:
+    held = clip_need(job(limit_micros=limit, cap_micros=cap, cost_micros=cost), PAUSES, gpu_seconds, tokens)
+    assert held[0] <= gpu_seconds
+    assert held[1] <= tokens
+    ends = [end for end in (limit, cap) if end is not None]
+    if not ends:
+        assert held == (gpu_seconds, tokens)
+        return
+    left = Fraction(max(0, min(ends) - cost), 10**6)
+    one_of_each = price_need(PAUSES, 1, 1)
+    assert price_need(PAUSES, *held) <= left + one_of_each
+    assert held == (gpu_seconds, tokens) or price_need(PAUSES, *held) >= left
+
+
+def test_time_that_the_quote_has_left_is_all_that_is_held() -> None:
+    limited = job(limit_gpu_seconds=100, used_gpu_seconds=70)
+    assert clip_need(limited, PAUSES, 50, 5) == (30, 5)
+    assert clip_need(limited, PAUSES, 20, 5) == (20, 5)
