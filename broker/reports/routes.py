@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 from fastapi import Query, Response
 
 from broker.billing.schemas import MONTH_PATTERN
-from broker.edge import BillingReader, feature_router
+from broker.edge import BillingReader, FinanceWork, feature_router
 from broker.reports import service
+from broker.reports.margin import report_margin
+from broker.reports.margin_schemas import MarginReportOut, write_margin_csv
 from broker.reports.schemas import MonthlyCostOut, write_csv
 
 router = feature_router("/reports", "reports")
@@ -25,5 +27,20 @@ async def monthly_cost(work: BillingReader, month: Month, as_format: Format = "j
     report = MonthlyCostOut.of(month, await service.report_monthly_cost(work, month), work.now)
     if as_format == "json":
         return report
-    headers = {"Content-Disposition": f'attachment; filename="monthly-cost-{month}.csv"'}
-    return Response(write_csv(report), media_type="text/csv; charset=utf-8", headers=headers)
+    return _answer_csv(write_csv(report), f"monthly-cost-{month}.csv")
+
+
+@router.get(
+    "/margin",
+    response_model=MarginReportOut,
+    responses={200: {"content": {"text/csv": {}}, "description": "The report, as JSON or CSV."}},
+)
+async def margin(work: FinanceWork, month: Month, as_format: Format = "json") -> MarginReportOut | Response:
+    """What the house has borne of jobs beyond their cap or limit in a billing month, job by job."""
+    report = MarginReportOut.of(month, await report_margin(work, month), work.now)
+    return report if as_format == "json" else _answer_csv(write_margin_csv(report), f"margin-{month}.csv")
+
+
+def _answer_csv(content: str, filename: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{filename}"'}
+    return Response(content, media_type="text/csv; charset=utf-8", headers=headers)

@@ -1,7 +1,5 @@
 """API shapes of reports."""
 
-import csv
-import io
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
@@ -9,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from broker.quotes.model import as_hours
+from broker.reports.csv_table import write_table
 from broker.reports.service import CostRow
 from broker.schemas import MoneyOut
 from pricing.money import Money
@@ -108,22 +107,7 @@ CSV_COLUMNS = (
 )
 
 
-# Source: OWASP, CSV injection; a spreadsheet in a Chinese or Japanese locale reads the full-width ones as well.
-FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")
-
-
 def write_csv(report: MonthlyCostOut) -> str:
-    """The report's rows as CSV; names that a spreadsheet would take for a formula are quoted with an apostrophe."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\r\n")
-    writer.writeheader()
-    for row in report.data:
-        cells = row.model_dump()
-        amounts = {name: cell["amount"] for name, cell in cells.items() if isinstance(cell, dict)}
-        names = {name: _defuse(cells[name]) for name in ("customer", "project")}
-        writer.writerow({**cells, **amounts, **names, "month": report.month, "currency": row.cost.currency})
-    return buffer.getvalue()
-
-
-def _defuse(name: str | None) -> str | None:
-    return f"'{name}" if name and name.lstrip(" ")[:1] in FORMULA_STARTS else name
+    """The report's rows as CSV."""
+    rows = [{**row.model_dump(), "month": report.month, "currency": row.cost.currency} for row in report.data]
+    return write_table(CSV_COLUMNS, rows, names=("customer", "project"))

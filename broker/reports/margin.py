@@ -1,0 +1,70 @@
+"""The margin report: what the house has borne of jobs that went beyond what their customers were promised."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from broker.billing.service import to_usage_group
+from broker.contracts import service as contracts
+from broker.identity.tables import Customer
+from broker.jobs.tables import Job
+from broker.ledger import service as ledger
+from broker.work import Work
+from pricing.money import Money
+
+
+@dataclass(frozen=True)
+class MarginRow:
+    """One job in one billing month. Money to the fen, as on invoices; the cap is of the whole job."""
+
+    job_id: str
+    customer_id: str
+    customer: str
+    contract_id: str
+    plan: str
+    quote_guarantee: str | None
+    quoted_cap: Money | None
+    charged: Money
+    excess: Money
+
+    @property
+    def actual(self) -> Money:
+        return self.charged + self.excess
+
+
+async def report_margin(work: Work, month: str) -> list[MarginRow]:
+    """Every job of a billing month that has a cap, or of which the house has borne something."""
+    charged = _add_by_job(await ledger.sum_captures(work, month))
+    borne = _add_by_job(await ledger.sum_captures(work, month, payer=ledger.Payer.HOUSE))
+    query = (
+        select(Job, Customer.name)
+        .join(Customer, Customer.id == Job.customer_id)
+        .where(Job.id.in_(charged.keys() | borne.keys()), Job.cap_micros.is_not(None) | Job.id.in_(borne.keys()))
+        .order_by(Customer.name, Job.id)
+    )
+    found = (await work.session.execute(query)).all()
+    terms = await contracts.load_terms(work, {job.contract_id for job, _name in found})
+    return [
+        MarginRow(
+            job_id=job.id,
+            customer_id=job.customer_id,
+            customer=name,
+            contract_id=job.contract_id,
+            plan=terms[job.contract_id].plan.value,
+            quote_guarantee=job.quote_guarantee,
+            quoted_cap=None if job.cap_micros is None else Money(job.cap_micros),
+            charged=charged.get(job.id, Money.zero()),
+            excess=borne.get(job.id, Money.zero()),
+        )
+        for job, name in found
+    ]
+
+
+def _add_by_job(sums: Iterable[ledger.CaptureSum]) -> dict[str, Money]:
+    """Each job's invoice lines added up."""
+    totals: defaultdict[str, Money] = defaultdict(Money.zero)
+    for row in sums:
+        totals[row.job_id] += to_usage_group(row).amount
+    return dict(totals)
