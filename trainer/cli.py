@@ -16,7 +16,7 @@ from pricing.estimate.training_config import ConfigInvalid
 from trainer.config import describe_config_problems, read_config, resolve_base_model
 from trainer.data.dataset import read_dataset
 from trainer.data.text import SHOWN_FINDINGS
-from trainer.errors import ExitCode, TrainerError
+from trainer.errors import BadInput, ExitCode, TrainerError
 from trainer.launch import launch_processes
 
 app = typer.Typer(
@@ -127,6 +127,30 @@ def make_tiny(
         from trainer import tiny_models  # noqa: PLC0415 - brings torch
 
         console.print(f"written: {tiny_models.make_tiny(kind, target)}")
+
+
+@app.command()
+def profile(
+    model: Annotated[Path | None, typer.Argument(help="A model folder (text or diffusers), or a config.json.")] = None,
+    name: Annotated[str | None, typer.Option(help="Its name; by default that of the folder.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The new .json file; without it the profile is printed.")] = None,
+    catalogue: Annotated[Path | None, typer.Option(help="Write the shipped profiles anew into this folder.")] = None,
+) -> None:
+    """Describe a base model for the estimator: modules, FLOPs, memory. No weight is read and no code of it is run."""
+    with reporting_errors(model or Path("profile")):
+        from trainer.profile_command import profile_catalogue, profile_model  # noqa: PLC0415 - brings torch
+
+        if catalogue is not None:
+            profile_catalogue(catalogue, console)
+            return
+        if model is None:
+            raise BadInput("model", "name a model folder or a config.json, or give --catalogue")
+        written = profile_model(model, name)
+        if output is None:
+            console.print(written, end="")
+            return
+        output.write_text(written, encoding="utf-8")
+        console.print(f"written: {output}")
 
 
 @app.command()

@@ -16,10 +16,10 @@ def profile_image_folder(folder: Path, name: str) -> BaseModelProfile:
     parts = {part: _read(folder / part) for part in (*TRAINED, VAE, *TEXT_ENCODERS) if (folder / part).is_dir()}
     trained = next((part for part in TRAINED if part in parts), None)
     if trained is None or VAE not in parts or TEXT_ENCODERS[0] not in parts:
-        raise BadInput(str(folder), "needs unet or transformer, vae and text_encoder, each with its config.json")
+        raise BadInput("model", "needs unet or transformer, vae and text_encoder, each with its config.json")
     kind = parts[trained].get("_class_name")
     if kind not in RUNS:
-        raise BadInput(str(folder), f"its {trained} is a {kind}; profiles are made of {', '.join(RUNS)}")
+        raise BadInput("model", f"its {trained} is a {kind}; profiles are made of {', '.join(RUNS)}")
     family: Family = "stable_diffusion" if trained == "unet" else "flux"
     return BaseModelProfile(
         name=name,
@@ -36,5 +36,5 @@ def _read(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(str(folder / "config.json"), f"cannot be read ({error}); copy it there again") from error
+        raise BadInput("model", f"{folder.name}/config.json cannot be read ({error}); copy it there again") from error
     return config

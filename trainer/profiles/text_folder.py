@@ -8,22 +8,23 @@ import torch
 
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.text_format import TextFormat
+from trainer.errors import BadInput
 from trainer.families.chatglm import DEFAULT_TARGETS as CHATGLM_TARGETS
 from trainer.families.chatglm_layout import map_config, read_original_config
 from trainer.families.model_type import CHATGLM_ORIGINAL, is_chatglm, read_model_type
 from trainer.families.transformers_quiet import transformers
+from trainer.profiles.network import Modules
 from trainer.profiles.text_network import SIZES, build_text_network
 from trainer.profiles.text_profile import describe_text_network
 
-USUAL_TARGETS = ("q_proj", "v_proj")
+USUAL_TARGETS = (("q_proj", "v_proj"), ("query_key_value",), ("qkv_proj",))
 
 
 def profile_text_folder(folder: Path, name: str, *, sizes: Sequence[int] = SIZES) -> BaseModelProfile:
     """Raises: BadInput, for a ChatGLM that is not known; ValueError and others, where transformers cannot build it."""
     network = build_text_network(_read_config(folder), sizes)
-    modules = network.list_modules()
-    usual = CHATGLM_TARGETS if is_chatglm(folder) else USUAL_TARGETS
-    targets = tuple(target for target in usual if target in modules) or tuple(modules)[:1]
+    usual = (CHATGLM_TARGETS,) if is_chatglm(folder) else USUAL_TARGETS
+    targets = _choose_targets(network.list_modules(), usual)
     return BaseModelProfile(
         name=name,
         family="chatglm" if is_chatglm(folder) else "causal_lm",
@@ -34,6 +35,13 @@ def profile_text_folder(folder: Path, name: str, *, sizes: Sequence[int] = SIZES
         source=f"config.json of the folder {folder.name}",
         **describe_text_network(network, targets),
     )
+
+
+def _choose_targets(modules: Modules, usual: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The first of the usual that the model has; else its first linear layers, by which it can be measured."""
+    if not modules:
+        raise BadInput("model", "has no linear layer that an adapter could go on")
+    return next((targets for targets in usual if modules.keys() >= set(targets)), tuple(modules)[:1])
 
 
 def _read_config(folder: Path) -> Any:

@@ -1,0 +1,55 @@
+"""`trainer profile`: what a model's shape is and what a sample costs to train on, from its configuration alone."""
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from pricing.catalog.profile import BaseModelProfile
+from trainer.errors import BadInput
+from trainer.profiles.catalogue import load_entries, make_profile
+from trainer.profiles.curves import NotAPolynomial
+from trainer.profiles.image_folder import profile_image_folder
+from trainer.profiles.profile_file import format_profile
+from trainer.profiles.text_folder import profile_text_folder
+
+CONFIG_FILE = "config.json"
+
+
+def profile_model(model: Path, name: str | None) -> str:
+    """The profile, as JSON, of a model folder (text or diffusers) or of a config.json. No weight is read, no code run.
+
+    Raises: BadInput.
+    """
+    folder = model.parent if model.name == CONFIG_FILE else model
+    try:
+        return format_profile(_profile_folder(folder, name or folder.resolve().name))
+    except NotAPolynomial as error:
+        raise BadInput("model", f"does not cost what a transformer costs: {error}") from error
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise BadInput(
+            "model",
+            f"cannot be built without its weights ({reason}). No code of a model folder is run, so only architectures "
+            "of the installed transformers and diffusers have profiles",
+        ) from error
+
+
+def _profile_folder(folder: Path, name: str) -> BaseModelProfile:
+    if (folder / "model_index.json").is_file():
+        return profile_image_folder(folder, name)
+    if not (folder / CONFIG_FILE).is_file():
+        raise BadInput(
+            "model", "has no config.json or model_index.json; give a model folder, or the config.json of one"
+        )
+    if "_class_name" in json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")):
+        raise BadInput("model", "is one part of an image model; give the folder above, which holds model_index.json")
+    return profile_text_folder(folder, name)
+
+
+def profile_catalogue(folder: Path, console: Console) -> None:
+    """Write the profile of every base model that ships. Takes minutes."""
+    for name, entry in load_entries().items():
+        file = folder / f"{name}.json"
+        file.write_text(format_profile(make_profile(entry)), encoding="utf-8")
+        console.print(f"written: {file}")
