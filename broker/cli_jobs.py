@@ -74,7 +74,7 @@ def list_jobs(
                 job["used_gpu_hours"],
                 str(job["used_tokens"]),
                 job["cost"]["amount"],
-                (job["pending_reason"] or {}).get("message", ""),
+                describe_wait(job),
             )
     console.print(table)
 
@@ -87,6 +87,13 @@ def describe_facts(data: dict[str, Any]) -> str:
     """An event's facts on a line or two; a picture as what it is, not as its bytes."""
     short = {key: "(a picture)" if str(value).startswith("data:image/") else value for key, value in data.items()}
     return json.dumps(short, ensure_ascii=False)
+
+
+def describe_wait(job: dict[str, Any]) -> str:
+    """Why a job does not run now; empty where it runs or has ended."""
+    if job["pause_reason"] == "budget":
+        return "paused at its limit; resume it with a higher --max-cost"
+    return (job["pending_reason"] or {}).get("message", "") or (job["pause_reason"] or "")
 
 
 @app.command("show")
@@ -166,14 +173,21 @@ def pause_job(job_id: str, url: Url = DEFAULT_URL, key: Key = None) -> None:
 
 
 @app.command("resume")
-def resume_job(job_id: str, url: Url = DEFAULT_URL, key: Key = None) -> None:
+def resume_job(
+    job_id: str,
+    max_cost: Annotated[
+        str | None, typer.Option("--max-cost", help="Yuan that the whole job may cost, where it paused for budget.")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+) -> None:
     """Queue a paused job again."""
-    _control(url, key, job_id, "resume")
+    _control(url, key, job_id, "resume", {} if max_cost is None else {"max_cost": max_cost})
 
 
-def _control(url: str, key: str | None, job_id: str, action: str) -> None:
+def _control(url: str, key: str | None, job_id: str, action: str, body: dict[str, Any] | None = None) -> None:
     with _explain_errors(url), connect(url, key) as client:
-        job = client.post(f"/jobs/{job_id}/{action}")
+        job = client.post(f"/jobs/{job_id}/{action}", body)
     stopping = f" (asked to stop: {job['stop_requested']})" if job["stop_requested"] else ""
     console.print(f"{job_id} is {job['status']}{stopping}.")
 
@@ -211,7 +225,7 @@ def follow_job(client: Client, job_id: str) -> dict[str, Any]:
                 description=f"{job_id[:14]}… {job['status']}",
                 total=progress.get("total_steps"),
                 completed=progress.get("step", 0),
-                facts=f"{loss}¥{job['cost']['amount']}  {(job['pending_reason'] or {}).get('message', '')}",
+                facts=f"{loss}¥{job['cost']['amount']}  {describe_wait(job)}",
             )
             if job["status"] in TERMINAL:
                 return job

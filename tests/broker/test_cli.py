@@ -120,6 +120,20 @@ def test_action_that_the_status_does_not_allow_is_one_line(run: Run, order: list
     assert one_line(refused).startswith("broker: The object's state does not allow this. (409) ")
 
 
+def test_max_cost_is_raised_with_the_resumption(run: Run, order: list[str], broker: ServedBroker) -> None:
+    with Client(broker.url, broker.admin_key()) as client:
+        client.http.patch("/v1/pools/local", json={"open": False}).raise_for_status()
+        try:
+            job_id = submit(run, order)
+            run("jobs", "pause", job_id)
+            resumed = run("jobs", "resume", job_id, "--max-cost", "12.50").stdout.strip()
+            job = client.get(f"/jobs/{job_id}")
+            run("jobs", "cancel", job_id)
+        finally:
+            client.http.patch("/v1/pools/local", json={"open": True}).raise_for_status()
+    assert (resumed, job["max_cost"]["amount"]) == (f"{job_id} is queued.", "12.50")
+
+
 @pytest.mark.parametrize("command", [["list"], ["show", "job_x"], ["watch", "job_x"], ["cancel", "job_x"]])
 def test_broker_that_does_not_answer_is_one_line(run: Run, command: list[str]) -> None:
     """It was a traceback of a hundred lines."""

@@ -107,3 +107,25 @@ async def test_advance_invoice_of_the_worked_month(api: Api, system: System) -> 
     invoice = await api.get(f"/invoices/{contract['advance_invoice_id']}")
     assert invoice["total"]["amount"] == "3120.00"
     compare_with_golden("worked_month_prepaid_advance", invoice)
+
+
+async def test_capped_job_is_invoiced_at_its_cap(api: Api, system: System, clock: ManualClock) -> None:
+    """Seven hours and 30,000 tokens cost 51.20; the quote said at most 42.00, over the end of a month as well."""
+    owner = await make_customer(api, "Customer with a cap")
+    contract = await sign_contract(api, owner["id"], quote_guarantee="cap")
+    customer = Customer(owner["id"], contract, await upload_dataset(api, owner["id"]))
+    job = await start_job(
+        system, customer, gpu_seconds=6 * HOUR, tokens=TOKENS, quote_guarantee="cap", cap_micros=42_000_000
+    )
+    for days, gpu_seconds, tokens in ((0, 4 * HOUR, 20_000), (25, HOUR + 17, 10_000), (1, 2 * HOUR - 17, 0)):
+        clock.advance(days=days)
+        await report_usage(system, job, gpu_seconds=gpu_seconds, tokens=tokens)
+    await settle(system, job)
+    invoices = []
+    for month in ("2026-11", "2026-12"):
+        draft = await api.post("/invoices", {"contract_id": contract["id"], "month": month}, expect=201)
+        clock.advance(days=31)
+        invoices.append(await api.post(f"/invoices/{draft['id']}/finalize"))
+    assert sum(int(invoice["total"]["amount"].replace(".", "")) for invoice in invoices) == 42_00
+    compare_with_golden("capped_job", invoices)
+    assert await broken_rules(system) == {}
