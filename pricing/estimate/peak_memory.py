@@ -20,23 +20,27 @@ UNQUANTIZED_BYTES = 4
 
 @dataclass(frozen=True)
 class MemoryConstants:
-    """Units: a multiple of the bytes kept for the backward pass; bytes a logit and an adapter parameter; GiB."""
+    """Units: a multiple of the bytes kept for the backward pass; bytes a logit, a latent position of a picture that is
+    encoded, and an adapter parameter; GiB.
+    """
 
     activations: float
     logit_bytes: float
+    picture_bytes: float
     adapter_bytes: float
     context_gib: float
 
 
 MEMORY_PRIORS: dict[str, Prior] = {
     "activations": Prior(1.1, 0.2, "what PyTorch's allocator reserves beyond what is in use"),
-    "logit_bytes": Prior(12.0, 0.3, "16-bit logits, their fp32 copy, its softmax or gradient: 2 + 4 + 4"),
+    "logit_bytes": Prior(12.0, 0.3, "fp32 logits, their softmax and its gradient, 4 bytes each"),
+    "picture_bytes": Prior(98e3, 0.7, "six maps of the VAE's first stage: 64 pixels a position, 128 channels, 16 bit"),
     "adapter_bytes": Prior(16.0, 0.1, "fp32 weight, gradient and the two moments of Adam"),
     "context_gib": Prior(1.0, 0.4, "CUDA context, cuBLAS workspace and what the allocator leaves unused"),
 }
 DEFAULT_MEMORY = MemoryConstants(**{name: prior.value for name, prior in MEMORY_PRIORS.items()})
 # The leanest run that is known: a loss in pieces, checkpoints kept in the machine's memory, an 8-bit optimizer.
-LEAN_MEMORY = MemoryConstants(activations=1.0, logit_bytes=0.0, adapter_bytes=10.0, context_gib=0.5)
+LEAN_MEMORY = MemoryConstants(activations=1.0, logit_bytes=0.0, picture_bytes=98e3, adapter_bytes=10.0, context_gib=0.5)
 
 
 class FitJudgement(StrEnum):
@@ -55,39 +59,44 @@ class MemoryParts:
     adapter: float
     activations: float
     logits: float
+    pictures: float
     context: float
 
     @property
     def total(self) -> float:
-        return self.weights + self.adapter + self.activations + self.logits + self.context
+        return self.weights + self.adapter + self.activations + self.logits + self.pictures + self.context
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """What is in memory at once: `samples`, each as long as the longest, in `positions`.
+
+    `is_sharded`: weights and adapter lie spread over the GPUs. `encodes`: pictures are encoded in every step, a whole
+    micro-batch at once; else one by one before the first.
+    """
+
+    samples: int
+    positions: float
+    is_sharded: bool = False
+    encodes: bool = False
 
 
 def estimate_memory(
-    profile: BaseModelProfile,
-    method: Method,
-    *,
-    samples: int,
-    positions: float,
-    is_sharded: bool = False,
-    constants: MemoryConstants = DEFAULT_MEMORY,
+    profile: BaseModelProfile, method: Method, batch: MicroBatch, constants: MemoryConstants = DEFAULT_MEMORY
 ) -> MemoryParts:
-    """The peak of one GPU with a micro-batch of `samples`, each as long as the longest: `positions`.
-
-    `is_sharded`: weights and adapter lie spread over the GPUs.
-    Source: each part in its own function.
-    """
-    shards = method.gpus if is_sharded else 1
-    kept = _count_kept_bytes(profile, method, positions)
+    """The peak of one GPU with a micro-batch. Source: each part in its own function."""
+    shards = method.gpus if batch.is_sharded else 1
+    weights = _count_weight_bytes(profile, method) / shards
+    room = _count_work_bytes(profile, method, is_sharded=batch.is_sharded)
+    kept = batch.samples * _count_kept_bytes(profile, method, batch.positions)
+    logits = batch.samples * batch.positions * profile.vocabulary if profile.is_text else 0.0
+    pictures = 0.0 if profile.is_text else (batch.samples if batch.encodes else 1) * batch.positions
     return MemoryParts(
-        weights=(
-            _count_weight_bytes(profile, method) / shards + _count_work_bytes(profile, method, is_sharded=is_sharded)
-        )
-        / BYTES_PER_GIB,
+        weights=(weights + room) / BYTES_PER_GIB,
         adapter=method.adapter_parameters * constants.adapter_bytes / shards / BYTES_PER_GIB,
-        activations=samples * kept * constants.activations / BYTES_PER_GIB,
-        logits=samples * positions * profile.vocabulary * constants.logit_bytes / BYTES_PER_GIB
-        if profile.is_text
-        else 0.0,
+        activations=kept * constants.activations / BYTES_PER_GIB,
+        logits=logits * constants.logit_bytes / BYTES_PER_GIB,
+        pictures=pictures * constants.picture_bytes / BYTES_PER_GIB,
         context=constants.context_gib,
     )
 
@@ -96,27 +105,17 @@ def judge_fit(
     profile: BaseModelProfile,
     method: Method,
     gpu: GpuProfile,
-    *,
-    samples: int,
-    positions: float,
-    is_sharded: bool = False,
+    batch: MicroBatch,
     constants: MemoryConstants = DEFAULT_MEMORY,
 ) -> FitJudgement:
     """Compare the peak with what the card has; the leanest run that is known decides what cannot fit at all."""
-
-    def needed(constants: MemoryConstants) -> float:
-        return estimate_memory(
-            profile, method, samples=samples, positions=positions, is_sharded=is_sharded, constants=constants
-        ).total
-
     usable = gpu.memory_gib * USABLE_SHARE
-    if needed(constants) * (1 + MARGIN) <= usable:
+    if estimate_memory(profile, method, batch, constants).total * (1 + MARGIN) <= usable:
         return FitJudgement.FITS
-    parts = estimate_memory(
-        profile, method, samples=samples, positions=positions, is_sharded=is_sharded, constants=LEAN_MEMORY
-    )
-    offloaded = samples * profile.costs.checkpoint_bytes.at(positions) / BYTES_PER_GIB if method.checkpointing else 0.0
-    return FitJudgement.TIGHT if parts.total - offloaded <= usable else FitJudgement.DOES_NOT_FIT
+    lean = estimate_memory(profile, method, batch, LEAN_MEMORY).total
+    if method.checkpointing:
+        lean -= batch.samples * profile.costs.checkpoint_bytes.at(batch.positions) / BYTES_PER_GIB
+    return FitJudgement.TIGHT if lean <= usable else FitJudgement.DOES_NOT_FIT
 
 
 def _count_weight_bytes(profile: BaseModelProfile, method: Method) -> float:
@@ -150,6 +149,9 @@ def _count_kept_bytes(profile: BaseModelProfile, method: Method, positions: floa
     costs = profile.costs
     if method.checkpointing:
         kept = costs.checkpoint_bytes.at(positions) + costs.layer_bytes.at(positions)
+        if method.adapts_all:
+            further = costs.all_linear_activation_bytes.at(positions) - costs.activation_bytes.at(positions)
+            kept += further / profile.layers
     elif method.adapts_all:
         kept = costs.all_linear_activation_bytes.at(positions)
     else:

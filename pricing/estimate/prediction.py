@@ -10,8 +10,9 @@ from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.calibration import Calibration, RunKind
 from pricing.estimate.method import Method, Quantization, describe_method
-from pricing.estimate.peak_memory import FitJudgement, estimate_memory, judge_fit
+from pricing.estimate.peak_memory import FitJudgement, MicroBatch, estimate_memory, judge_fit
 from pricing.estimate.run_work import RunWork
+from pricing.estimate.shipped import load_memory_constants
 from pricing.estimate.step_work import count_step_work
 from pricing.estimate.training_config import TrainingConfig
 
@@ -90,13 +91,14 @@ def predict(request: PredictionRequest, calibration: Calibration) -> Prediction:
     profile, gpu = get_base_model(request.base_model), get_gpu(request.gpu)
     longest, mean = read_sizes(request, profile)
     method, is_sharded = choose_method(request, profile, gpu, longest)
+    encodes = not (profile.is_text or request.cached_latents)
     work = count_step_work(
         profile,
         method,
         samples=request.micro_batch,
         positions=mean,
         is_sharded=is_sharded,
-        encodes=not (profile.is_text or request.cached_latents),
+        encodes=encodes,
     )
     run = RunWork(
         micro_batch=work,
@@ -107,8 +109,10 @@ def predict(request: PredictionRequest, calibration: Calibration) -> Prediction:
     kind = RunKind(gpu.sku, profile.family, method.precision, method.checkpointing, "published")
     seconds = calibration.estimate(kind, run, gpu)
     step = calibration.estimate_micro_batch(kind, run, gpu)
-    fit = judge_fit(profile, method, gpu, samples=request.micro_batch, positions=longest, is_sharded=is_sharded)
-    memory = estimate_memory(profile, method, samples=request.micro_batch, positions=longest, is_sharded=is_sharded)
+    batch = MicroBatch(request.micro_batch, longest, is_sharded=is_sharded, encodes=encodes)
+    constants = load_memory_constants("published")
+    fit = judge_fit(profile, method, gpu, batch, constants)
+    memory = estimate_memory(profile, method, batch, constants)
     samples_per_second = request.micro_batch * request.gpus / step.p50
     return Prediction(
         seconds_per_step=Range(p50=step.p50 * request.accumulation, p90=step.p90 * request.accumulation),
@@ -151,11 +155,11 @@ def choose_method(
     kept = describe_method(profile, config, request.precision, checkpointing=False, gpus=request.gpus)
     kept = replace(kept, quantization=quantization or kept.quantization)
     recomputed = replace(kept, checkpointing=True)
-    alone = judge_fit(profile, recomputed, gpu, samples=1, positions=1)
+    alone = judge_fit(profile, recomputed, gpu, MicroBatch(1, 1))
     is_sharded = request.gpus > 1 and alone is FitJudgement.DOES_NOT_FIT
     asked = request.gradient_checkpointing
     if asked is None:
-        fit = judge_fit(profile, kept, gpu, samples=request.micro_batch, positions=longest, is_sharded=is_sharded)
+        fit = judge_fit(profile, kept, gpu, MicroBatch(request.micro_batch, longest, is_sharded=is_sharded))
         asked = profile.is_text or fit is not FitJudgement.FITS
     return (recomputed if asked else kept), is_sharded
 

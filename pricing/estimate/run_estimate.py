@@ -8,7 +8,7 @@ from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.calibration import Calibration, RunKind
 from pricing.estimate.memory import TRAINER
 from pricing.estimate.method import Method, describe_method, resolve_precision
-from pricing.estimate.peak_memory import USABLE_SHARE, FitJudgement, estimate_memory, judge_fit
+from pricing.estimate.peak_memory import USABLE_SHARE, FitJudgement, MicroBatch, estimate_memory, judge_fit
 from pricing.estimate.run_plan import plan_run
 from pricing.estimate.run_work import RunWork
 from pricing.estimate.shipped import load_memory_constants
@@ -53,7 +53,10 @@ def estimate_run(
 
     Raises: UnknownTargetModules.
     """
-    samples, constants = min(config.batch_size, workload.rows), load_memory_constants(TRAINER)
+    batch, constants = (
+        MicroBatch(min(config.batch_size, workload.rows), workload.longest),
+        load_memory_constants(TRAINER),
+    )
     method = choose_method(profile, config, workload, gpu)
     work = plan_run(profile, config, workload, method)
     kind = RunKind(gpu.sku, profile.family, method.precision, method.checkpointing, trainer_version)
@@ -63,10 +66,8 @@ def estimate_run(
         kind=kind,
         work=work,
         gpu_seconds=GpuSeconds(max(1, math.ceil(interval.p50)), max(1, math.ceil(interval.p90))),
-        memory_gib=estimate_memory(
-            profile, method, samples=samples, positions=workload.longest, constants=constants
-        ).total,
-        fit=judge_fit(profile, method, gpu, samples=samples, positions=workload.longest, constants=constants),
+        memory_gib=estimate_memory(profile, method, batch, constants).total,
+        fit=judge_fit(profile, method, gpu, batch, constants),
         checkpointing=method.checkpointing,
         adapter_parameters=method.adapter_parameters,
         calibration=calibration.version,
@@ -81,8 +82,8 @@ def choose_method(profile: BaseModelProfile, config: TrainingConfig, workload: W
     kept = describe_method(profile, config, precision, checkpointing=asked is True)
     if asked != "auto":
         return kept
-    samples, constants = min(config.batch_size, workload.rows), load_memory_constants(TRAINER)
-    needed = estimate_memory(profile, kept, samples=samples, positions=workload.longest, constants=constants).total
+    batch = MicroBatch(min(config.batch_size, workload.rows), workload.longest)
+    needed = estimate_memory(profile, kept, batch, load_memory_constants(TRAINER)).total
     if needed <= gpu.memory_gib * USABLE_SHARE:
         return kept
     return describe_method(profile, config, precision, checkpointing=True)

@@ -73,7 +73,7 @@ def compute_run_seconds(work: RunWork, gpu: GpuProfile, constants: DeviceConstan
     return (
         run.start_seconds
         + work.loaded_bytes / run.loaded_bytes_per_second
-        + work.prepared_flops / (steps.matmul_efficiency * gpu.peak_flops(work.precision))
+        + work.prepared_flops / (steps.convolution_efficiency * gpu.peak_flops(work.precision))
         + work.micro_batches * compute_micro_batch_seconds(work.micro_batch, gpu, work.precision, steps)
         + work.sampled_launches * steps.launch_seconds
         + work.saves * run.save_seconds

@@ -29,6 +29,7 @@ class StepWork:
     matmul_flops: float
     attention_flops: float
     traffic_bytes: float
+    is_image: bool = False
     quantization: Quantization = "none"
     unpacked_bytes: float = 0.0
     gathered_bytes: float = 0.0
@@ -57,6 +58,7 @@ def count_step_work(
         matmul_flops=samples * _count_matmul_flops(profile, method, positions, encodes=encodes),
         attention_flops=samples * _count_attention_flops(profile, method, positions),
         traffic_bytes=samples * _count_traffic_bytes(profile, method, positions),
+        is_image=not profile.is_text,
         quantization=method.quantization,
         unpacked_bytes=passes * _count_unpacked_bytes(profile, method),
         gathered_bytes=passes * _count_gathered_bytes(profile, method) if is_sharded else 0.0,

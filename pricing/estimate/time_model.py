@@ -21,7 +21,9 @@ class TimeConstants:
     recomputed_launch_share: float
     adapter_launch_share: float
     unpacking_launches: float
+    image_launches: float
     matmul_efficiency: float
+    convolution_efficiency: float
     attention_efficiency: float
     traffic: float
     unpacking_4bit: float
@@ -36,7 +38,9 @@ TIME_PRIORS: dict[str, Prior] = {
     "recomputed_launch_share": Prior(0.7, 0.2, "a forward pass without the graph's bookkeeping"),
     "adapter_launch_share": Prior(0.5, 0.5, "adapters launch small kernels, some of which are fused"),
     "unpacking_launches": Prior(1.2, 0.15, "one kernel more for each linear module and pass"),
+    "image_launches": Prior(2.0, 0.5, "hooks around a UNet's modules, and the text encoder and the VAE in the loop"),
     "matmul_efficiency": Prior(0.8, 0.15, "cuBLAS reaches 75 to 85 % of the dense peak on large products"),
+    "convolution_efficiency": Prior(0.5, 0.3, "cuDNN in channels-first order on the small maps of a UNet"),
     "attention_efficiency": Prior(0.6, 0.2, "Dao 2023, FlashAttention-2: 73 % forward, 63 % backward on A100"),
     "traffic": Prior(4.0, 0.5, "unfused norms, rotations and activations read and write several times what they keep"),
     "unpacking_4bit": Prior(0.6, 0.4, "share of the bandwidth that an unpacking kernel reaches"),
@@ -68,13 +72,15 @@ def _compute_launching(work: StepWork, constants: TimeConstants) -> float:
         + work.adapter_launches * constants.adapter_launch_share
     )
     unpacking = constants.unpacking_launches if work.quantization != "none" else 1.0
-    return launches * unpacking * constants.launch_seconds
+    image = constants.image_launches if work.is_image else 1.0
+    return launches * unpacking * image * constants.launch_seconds
 
 
 def _compute_computing(work: StepWork, gpu: GpuProfile, precision: Precision, constants: TimeConstants) -> float:
     peak = gpu.peak_flops(precision)
+    efficiency = constants.convolution_efficiency if work.is_image else constants.matmul_efficiency
     return (
-        work.matmul_flops / (constants.matmul_efficiency * peak)
+        work.matmul_flops / (efficiency * peak)
         + work.attention_flops / (constants.attention_efficiency * peak)
         + work.traffic_bytes * constants.traffic / _bandwidth(gpu)
     )

@@ -4,11 +4,13 @@ import json
 import random
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from pricing.estimate.peak_memory import DEFAULT_MEMORY
 from pricing.estimate.workload import plan_text_workload
 from trainer.adapter_io import read_adapter
 from trainer.config import BaseModelSource
@@ -113,6 +115,12 @@ def test_auto_recomputes_where_the_estimate_says_it_would_not_fit(run, monkeypat
     assert bool(called) is recomputes
 
 
+def forget_the_context(monkeypatch) -> None:
+    """A tiny model's context is all that it needs: without it a smaller batch shows."""
+    constants = replace(DEFAULT_MEMORY, context_gib=0.0)
+    monkeypatch.setattr("pricing.estimate.memory.load_memory_constants", lambda _program: constants)
+
+
 @pytest.fixture
 def _large_batches_do_not_fit(monkeypatch) -> None:
     import trainer.families.causal_lm as module  # noqa: PLC0415
@@ -125,7 +133,7 @@ def _large_batches_do_not_fit(monkeypatch) -> None:
         return real(self, examples)
 
     monkeypatch.setattr(module.CausalLM, "collate", collate)
-    monkeypatch.setattr("pricing.estimate.memory.RUNTIME_GIB", 0.0)
+    forget_the_context(monkeypatch)
 
 
 @pytest.mark.usefixtures("_large_batches_do_not_fit")
@@ -156,7 +164,7 @@ def test_auto_fit_goes_on_from_the_last_checkpoint(run, recorder, monkeypatch) -
         return real(*args)
 
     monkeypatch.setattr("trainer.families.causal_lm.sum_head_loss", fail_late)
-    monkeypatch.setattr("pricing.estimate.memory.RUNTIME_GIB", 0.0)
+    forget_the_context(monkeypatch)
     run(observer, gradient_checkpointing=True, auto_fit=True)
     assert observer.started == (5, 18)
 

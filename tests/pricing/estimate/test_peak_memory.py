@@ -2,7 +2,7 @@ import pytest
 
 from pricing.catalog import get_gpu
 from pricing.estimate.method import describe_method
-from pricing.estimate.peak_memory import DEFAULT_MEMORY, FitJudgement, estimate_memory, judge_fit
+from pricing.estimate.peak_memory import DEFAULT_MEMORY, FitJudgement, MicroBatch, estimate_memory, judge_fit
 from pricing.estimate.training_config import TrainingConfig
 
 
@@ -12,7 +12,7 @@ def method_of(profile, *, precision="bf16", checkpointing=False, gpus=1, **keys)
 
 
 def parts_of(profile, method, *, positions=1024, samples=1, is_sharded=False):
-    return estimate_memory(profile, method, samples=samples, positions=positions, is_sharded=is_sharded)
+    return estimate_memory(profile, method, MicroBatch(samples, positions, is_sharded=is_sharded))
 
 
 def test_a_7b_llama_weighs_two_bytes_a_parameter(llama_7b):
@@ -61,4 +61,4 @@ def test_sharded_weights_are_spread_and_two_layers_gathered(llama_7b):
 )
 def test_whether_a_7b_llama_in_16_bit_fits(llama_7b, gpu, positions, judgement):
     method = method_of(llama_7b)
-    assert judge_fit(llama_7b, method, get_gpu(gpu), samples=1, positions=positions) is judgement
+    assert judge_fit(llama_7b, method, get_gpu(gpu), MicroBatch(1, positions)) is judgement

@@ -1,0 +1,1 @@
+"""The estimator against published figures and against real runs of this machine."""

@@ -1,0 +1,120 @@
+"""Fitting the estimator's constants to published rows, and estimating rows with fitted constants."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.estimator.published import PublishedRow
+from pricing.catalog import get_base_model, get_gpu
+from pricing.catalog.gpu import GpuProfile
+from pricing.catalog.profile import BaseModelProfile
+from pricing.estimate.fitting import Prior, fit_constants
+from pricing.estimate.method import Method
+from pricing.estimate.peak_memory import MEMORY_PRIORS, MemoryConstants, MicroBatch, estimate_memory
+from pricing.estimate.prediction import choose_method, read_sizes
+from pricing.estimate.step_work import StepWork, count_step_work
+from pricing.estimate.time_model import TIME_PRIORS, TimeConstants, compute_micro_batch_seconds
+
+# How far a figure of another program is expected to lie off, and one of the same program that has been calibrated.
+SCALE_OF_STRANGERS = 0.25
+SCALE_OF_ONE_SOURCE = 0.06
+INDEPENDENT_ROWS = 8
+
+
+@dataclass(frozen=True)
+class PreparedRow:
+    """A row with all that does not depend on the constants."""
+
+    row: PublishedRow
+    profile: BaseModelProfile
+    gpu: GpuProfile
+    method: Method
+    is_sharded: bool
+    work: StepWork
+    longest: float
+
+    @property
+    def batch(self) -> MicroBatch:
+        """The scripts that were published encode pictures in every step."""
+        samples, encodes = self.row.request.micro_batch, not self.profile.is_text
+        return MicroBatch(samples, self.longest, is_sharded=self.is_sharded, encodes=encodes)
+
+    @property
+    def seconds(self) -> float:
+        """Of an optimizer step, as published. Raises: ValueError, where no speed was."""
+        if self.row.seconds is None:
+            raise ValueError(f"{self.row.source} has no speed in this row")
+        return self.row.seconds
+
+    @property
+    def memory_gib(self) -> float:
+        """Of one GPU, as published. Raises: ValueError, where no peak was."""
+        if self.row.memory_gib is None:
+            raise ValueError(f"{self.row.source} has no peak in this row")
+        return self.row.memory_gib
+
+    def estimate_seconds(self, constants: TimeConstants) -> float:
+        """Of an optimizer step."""
+        micro_batch = compute_micro_batch_seconds(self.work, self.gpu, self.method.precision, constants)
+        return self.row.request.accumulation * micro_batch
+
+    def estimate_memory_gib(self, constants: MemoryConstants) -> float:
+        """As the row counts it: with or without the context."""
+        parts = estimate_memory(self.profile, self.method, self.batch, constants)
+        return parts.total if self.row.counts_context else parts.total - parts.context
+
+
+def prepare(row: PublishedRow) -> PreparedRow:
+    """Raises: UnknownBaseModel, UnknownGpu, UnknownTargetModules."""
+    request = row.request
+    profile, gpu = get_base_model(request.base_model), get_gpu(request.gpu)
+    longest, mean = read_sizes(request, profile)
+    method, is_sharded = choose_method(request, profile, gpu, longest, quantization=row.quantization)
+    work = count_step_work(
+        profile,
+        method,
+        samples=request.micro_batch,
+        positions=mean,
+        is_sharded=is_sharded,
+        encodes=not profile.is_text,
+    )
+    return PreparedRow(row, profile, gpu, method, is_sharded, work, longest)
+
+
+def fit_time(
+    rows: Sequence[PreparedRow], priors: Mapping[str, Prior] = TIME_PRIORS, *, scale: float = SCALE_OF_STRANGERS
+) -> TimeConstants:
+    measured = [row for row in rows if row.row.seconds is not None]
+    beliefs = _weigh(measured)
+
+    def residuals(values: Mapping[str, float]) -> list[float]:
+        constants = TimeConstants(**values)
+        return [
+            belief * math.log(row.estimate_seconds(constants) / row.seconds)
+            for row, belief in zip(measured, beliefs, strict=True)
+        ]
+
+    return TimeConstants(**fit_constants(priors, residuals, scale=scale))
+
+
+def fit_memory(
+    rows: Sequence[PreparedRow], priors: Mapping[str, Prior] = MEMORY_PRIORS, *, scale: float = 0.15
+) -> MemoryConstants:
+    measured = [row for row in rows if row.row.memory_gib is not None]
+    beliefs = _weigh(measured)
+
+    def residuals(values: Mapping[str, float]) -> list[float]:
+        constants = MemoryConstants(**values)
+        return [
+            belief * math.log(row.estimate_memory_gib(constants) / row.memory_gib)
+            for row, belief in zip(measured, beliefs, strict=True)
+        ]
+
+    return MemoryConstants(**fit_constants(priors, residuals, scale=scale))
+
+
+def _weigh(rows: Sequence[PreparedRow]) -> list[float]:
+    """Rows of one source share their code and machine: however many they are, they say no more than a few would."""
+    counts = Counter(row.row.source for row in rows)
+    return [min(1.0, math.sqrt(INDEPENDENT_ROWS / counts[row.row.source])) for row in rows]
