@@ -10,6 +10,7 @@ import torch
 from pricing.estimate.training_config import TrainingConfig, parse_training_config
 from trainer.checkpoint import name_checkpoint
 from trainer.client import BrokerClient, RunAssignment
+from trainer.companions import with_companions
 from trainer.config import resolve_base_model
 from trainer.data.dataset import read_dataset
 from trainer.heartbeat import Heartbeat
@@ -80,8 +81,10 @@ def train_assignment(
     config = parse_training_config(assignment.config)
     source = resolve_base_model(config.base_model, only_catalogue=True)
     config = fetch_inputs(client, assignment, config, work_dir)
+    dataset = read_dataset(config, source)
     try:
-        return run_training(config, source, read_dataset(config, source), observer=observer, stop=stop)
+        with with_companions(assignment.gpus, config, work_dir) as processes:
+            return run_training(config, source, dataset, observer=observer, stop=stop, processes=processes)
     finally:
         release_devices()
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from types import FrameType
 
@@ -20,14 +20,15 @@ def launch_processes(count: int, arguments: Sequence[str]) -> int:
     A signal is handed on to all of them. Where one fails, the others cannot go on: they are ended.
     """
     port = find_free_port()
-    processes = [_start(rank, count, port, arguments) for rank in range(count)]
+    # A session of their own: Ctrl-C of the terminal comes to us alone, and we hand it on once.
+    processes = [start_process(rank, count, port, arguments, own_session=True) for rank in range(count)]
     before = {number: signal.signal(number, _hand_on(processes)) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         return _wait_for_all(processes)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _end_all(processes)
+        end_all(processes)
 
 
 def find_free_port() -> int:
@@ -36,7 +37,8 @@ def find_free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def _start(rank: int, count: int, port: int, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+def describe_meeting(rank: int, count: int, port: int) -> dict[str, str]:
+    """The environment by which one of `count` processes of this machine finds the others, as torchrun sets it."""
     meeting = {
         "RANK": rank,
         "LOCAL_RANK": rank,
@@ -45,10 +47,23 @@ def _start(rank: int, count: int, port: int, arguments: Sequence[str]) -> subpro
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": port,
     }
-    environment = os.environ | {name: str(value) for name, value in meeting.items()}
+    return {name: str(value) for name, value in meeting.items()}
+
+
+def start_process(
+    rank: int,
+    count: int,
+    port: int,
+    arguments: Sequence[str],
+    *,
+    own_session: bool = False,
+    without: Collection[str] = (),
+) -> subprocess.Popen[bytes]:
+    """Start `trainer ARGUMENTS` as one of `count` processes, in our environment but for what it is to be `without`."""
+    inherited = {name: value for name, value in os.environ.items() if name not in without}
     command = [sys.executable, "-m", "trainer.cli", *arguments]
-    # A session of its own: Ctrl-C of the terminal comes to us alone, and we hand it on once.
-    return subprocess.Popen(command, env=environment, start_new_session=True)
+    environment = inherited | describe_meeting(rank, count, port)
+    return subprocess.Popen(command, env=environment, start_new_session=own_session)
 
 
 def _hand_on(processes: Sequence[subprocess.Popen[bytes]]) -> Callable[[int, FrameType | None], None]:
@@ -76,7 +91,7 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], seconds: float) -> None:
             process.wait(max(0.0, deadline - time.monotonic()))
 
 
-def _end_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+def end_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     """A process that waits for one that is gone hears no gentler signal."""
     for process in processes:
         if process.poll() is None:

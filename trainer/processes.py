@@ -11,7 +11,7 @@ import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -123,15 +123,24 @@ def leave_processes(processes: Processes) -> None:
         dist.destroy_process_group()
 
 
-def end_together(processes: Processes, exit_code: int) -> None:
-    """End this process once all have done their work; a process that is alone goes on.
+def wait_for_all(processes: Processes) -> None:
+    """Go on when all have done their work."""
+    if processes.count > 1:
+        dist.barrier()
 
-    Python's own way out is passed by: in it a thread of gloo now and then aborts the process, and torchrun then kills
-    the others with it.
-    """
+
+def end_together(processes: Processes, exit_code: int) -> None:
+    """End this process once all have done their work; a process that is alone goes on."""
     if processes.count == 1:
         return
-    dist.barrier()
+    wait_for_all(processes)
+    end_at_once(exit_code)
+
+
+def end_at_once(exit_code: int) -> NoReturn:
+    """End a process that was one of several. Python's own way out is passed by: in it a thread of gloo now and then
+    aborts the process, and torchrun then kills the others with it.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(exit_code)

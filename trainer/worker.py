@@ -77,6 +77,10 @@ def work_on(client: BrokerClient, assignment: RunAssignment, environment: RunEnv
     )
     spool.forget_all()
     write_line(f"{ending.outcome}: {meter.total_gpu_seconds} GPU-seconds, {meter.total_tokens} tokens")
+    if assignment.gpus > 1:
+        from trainer.processes import end_at_once  # noqa: PLC0415 - brings torch
+
+        end_at_once(ending.exit_code)
     return ending.exit_code
 
 

@@ -120,6 +120,27 @@ def test_torchrun_starts_it_too(tiny_config, tmp_path) -> None:
     assert done.stdout.count("adapter: ") == 1
 
 
+@pytest.mark.slow
+def test_accelerate_launch_starts_it_too(tiny_config, tmp_path) -> None:
+    file = write_config(tiny_config, tmp_path / "two", lora_dropout=0.0)
+    command = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(find_free_port())]
+    command += ["-m", "trainer", "train", "--config", str(file)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("adapter: ") == 1
+    assert done.stdout.count("training from step 0 to 18") == 1
+
+
 def test_batches_are_dealt_out_and_none_is_lost() -> None:
     batches = list(range(7))
     dealt = [Processes(rank, 3).share(batches) for rank in range(3)]

@@ -23,7 +23,7 @@ class FakeBroker:
 
     def __init__(self, dataset: bytes) -> None:
         self.dataset, self.config = dataset, {}
-        self.run_id, self.fence = "run_1", FENCE
+        self.run_id, self.fence, self.gpus = "run_1", FENCE, 1
         self.checkpoint: tuple[int, bytes] | None = None
         self.adapter: bytes | None = None
         self.events: dict[int, dict[str, Any]] = {}
@@ -129,7 +129,7 @@ class FakeBroker:
             "run_id": self.run_id,
             "job_id": "job_1",
             "attempt": 1,
-            "gpus": 1,
+            "gpus": self.gpus,
             "config": self.config,
             "heartbeat_seconds": 0.05,
             "dataset": describe_file(f"{prefix}/dataset", self.dataset),
