@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from broker import cli_jobs
+from broker import cli_estimator, cli_jobs
 from broker.boot import MissingMigrationUrl, database_urls, migrate_database
 from broker.config import Settings
 from broker.database import UnsafeDatabaseRole
@@ -20,6 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="LoRA Broker: quotes, queues, meter
 ledger_app = typer.Typer(no_args_is_help=True, help="The double-entry ledger.")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(cli_jobs.app, name="jobs")
+app.add_typer(cli_estimator.app, name="estimator")
 console = Console()
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everything is kept (BROKER_DATA_DIR).")]

@@ -29,6 +29,12 @@ class UnknownGpu(LookupError):
         super().__init__(f"{sku!r} is not in the catalogue; known GPU types: {', '.join(known)}")
 
 
+def fold_spelling(name: str) -> str:
+    """What spellings of one name have in common: its letters and digits, in lower case; 40GB is 40G."""
+    folded = "".join(filter(str.isalnum, name.casefold()))
+    return folded.removesuffix("b") if folded.endswith("gb") else folded
+
+
 @cache
 def load_base_models() -> dict[str, BaseModelProfile]:
     folder = CATALOG / "base_models"
@@ -43,15 +49,15 @@ def load_base_models() -> dict[str, BaseModelProfile]:
 @cache
 def _index_base_models() -> dict[str, BaseModelProfile]:
     return {
-        spelling.casefold(): profile
+        fold_spelling(spelling): profile
         for profile in load_base_models().values()
         for spelling in (*profile.aliases, profile.name)
     }
 
 
 def get_base_model(name: str) -> BaseModelProfile:
-    """By name or alias, in upper or lower case. Raises: UnknownBaseModel."""
-    profile = _index_base_models().get(name.casefold())
+    """By name or alias, however its words are joined. Raises: UnknownBaseModel."""
+    profile = _index_base_models().get(fold_spelling(name))
     if profile is None:
         raise UnknownBaseModel(name, sorted(load_base_models()))
     return profile
@@ -66,12 +72,14 @@ def load_gpus() -> dict[str, GpuProfile]:
 
 @cache
 def _index_gpus() -> dict[str, GpuProfile]:
-    return {spelling.casefold(): gpu for gpu in load_gpus().values() for spelling in (*gpu.aliases, gpu.name, gpu.sku)}
+    return {
+        fold_spelling(spelling): gpu for gpu in load_gpus().values() for spelling in (*gpu.aliases, gpu.name, gpu.sku)
+    }
 
 
 def get_gpu(sku: str) -> GpuProfile:
-    """By SKU, name or alias, in upper or lower case. Raises: UnknownGpu."""
-    gpu = _index_gpus().get(sku.casefold())
+    """By SKU, name or alias, however its words are joined. Raises: UnknownGpu."""
+    gpu = _index_gpus().get(fold_spelling(sku))
     if gpu is None:
         raise UnknownGpu(sku, sorted(load_gpus()))
     return gpu

@@ -74,7 +74,7 @@ class Ratio:
 class Calibration:
     """What has been learnt so far. `version` names it; a quote keeps the name of the one it was made with."""
 
-    version: str = "prior"
+    version: str = "published"
     runs: int = 0
     constants: Mapping[str, DeviceConstants] = field(default_factory=dict)
     ratios: Mapping[Key, Ratio] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from pricing.estimate.peak_memory import FitJudgement, MicroBatch, estimate_memo
 from pricing.estimate.run_work import RunWork
 from pricing.estimate.shipped import load_memory_constants
 from pricing.estimate.step_work import count_step_work
-from pricing.estimate.training_config import TrainingConfig
+from pricing.estimate.training_config import ALL_LINEAR, TrainingConfig
 
 METHODS: dict[str, Quantization] = {"lora": "none", "qlora-nf4": "4bit", "lora-int8": "8bit"}
 LATENT_PIXELS = 8
@@ -22,7 +22,9 @@ SECONDS_PER_HOUR = 3600
 
 
 def _split(written: Any) -> Any:
-    return [name.strip() for name in written.split(",")] if isinstance(written, str) else written
+    """`q_proj,v_proj` as well as a list; `all` is short for all-linear."""
+    names = [name.strip() for name in written.split(",")] if isinstance(written, str) else written
+    return [ALL_LINEAR] if names == ["all"] else names
 
 
 class PredictionRequest(BaseModel):

@@ -105,7 +105,7 @@ async def test_estimates_learn_from_jobs_that_finished(api: Api, system: System)
     assert (await quote(api, mine.dataset["id"]))["estimate"] == before
     assert await learn(system) is not None
     after = (await quote(api, mine.dataset["id"]))["estimate"]
-    assert (before["calibration"], after["calibration"]) == ("prior", "1")
+    assert (before["calibration"], after["calibration"]) == ("published", "1")
     assert after["gpu_seconds"]["p50"] > before["gpu_seconds"]["p50"]
     assert after["tokens"] == before["tokens"]
 

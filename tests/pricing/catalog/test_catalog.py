@@ -7,6 +7,7 @@ from pricing.catalog import (
     NoTokenizer,
     UnknownBaseModel,
     UnknownGpu,
+    fold_spelling,
     get_base_model,
     get_gpu,
     load_base_models,
@@ -30,13 +31,14 @@ def test_every_gpu_type_of_the_market_is_there():
 
 def test_a_gpu_type_is_found_by_any_spelling():
     assert get_gpu("A100-40G") is get_gpu("a100 40gb") is get_gpu("a100-40g")
+    assert get_gpu("RTX4090") is get_gpu("NVIDIA GeForce RTX 4090") is get_gpu("rtx-4090")
 
 
 def test_no_two_gpu_types_share_a_spelling():
     owners = {}
     for gpu in load_gpus().values():
         for name in (gpu.sku, gpu.name, *gpu.aliases):
-            assert owners.setdefault(name.casefold(), gpu.sku) == gpu.sku
+            assert owners.setdefault(fold_spelling(name), gpu.sku) == gpu.sku
 
 
 def test_16_bit_is_faster_than_32_bit_on_a_gpu():
@@ -73,7 +75,7 @@ def test_no_two_base_models_share_a_spelling():
     spellings = [
         spelling
         for profile in load_base_models().values()
-        for spelling in {name.casefold() for name in (profile.name, *profile.aliases)}
+        for spelling in {fold_spelling(name) for name in (profile.name, *profile.aliases)}
     ]
     assert len(spellings) == len(set(spellings))
 
