@@ -1,0 +1,65 @@
+"""A real training under a real broker: what its customer sees of it on the way."""
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from broker import cli_jobs
+from broker.client import Client
+from tests.broker.served import ServedBroker, make_buyer
+
+pytestmark = pytest.mark.slow
+
+WORDS = [
+    f"{first}{last}" for first in ("amber", "birch", "cedar", "heron") for last in ("fall", "gate", "lake", "wood")
+]
+CONFIG = {
+    "base_model": "smollm2-135m-instruct",
+    "batch_size": 3,
+    "epochs": 8,
+    "learning_rate": 0.005,
+    "lr_scheduler": "constant",
+    "max_length": 64,
+    "validation_split": 0.25,
+    "sample_prompts": ["Say a word."],
+}
+
+
+@pytest.fixture
+def broker() -> Iterator[ServedBroker]:
+    """Not in `tmp_path`: the database runs as a user of its own, and must reach it."""
+    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as name:
+        served = ServedBroker(Path(name) / "var", {"heartbeat_seconds": "0.5"})
+        served.start()
+        yield served
+        served.close()
+
+
+def list_rows() -> list[dict[str, str]]:
+    """Nothing to learn but the rows themselves: each is a draw of words, so the loss of others rises."""
+    draw = random.Random(1)
+    return [{"prompt": "Say a word.", "completion": " ".join(draw.sample(WORDS, 6))} for _ in range(12)]
+
+
+def test_losses_samples_overfitting_and_cost_reach_the_customer(broker: ServedBroker) -> None:
+    with Client(broker.url, broker.admin_key()) as client:
+        rows = "\n".join(json.dumps(row) for row in list_rows()).encode()
+        buyer = make_buyer(client, broker.data_dir.parent, rows=rows)
+        order = {"config": CONFIG, "dataset_id": buyer.dataset_id, "customer_id": buyer.customer_id}
+        job = cli_jobs.follow_job(client, client.post("/jobs", order)["id"])
+        assert job["status"] == "succeeded", job["error"]
+        events = client.get(f"/jobs/{job['id']}/events")["data"]
+        run = client.get(f"/jobs/{job['id']}/runs")["data"][0]
+    looks = {kind: [e["data"] for e in events if e["kind"] == kind] for kind in {event["kind"] for event in events}}
+    assert [look["step"] for look in looks["validated"]] == list(range(3, 25, 3))
+    assert job["progress"]["validation_loss"] == looks["validated"][-1]["loss"]
+    assert "set lora_dropout: 0.1" in looks["overfitting_noticed"][-1]["message"]
+    assert [(look["step"], look["prompt"]) for look in looks["sampled"]] == [(24, "Say a word.")]
+    log = (broker.data_dir / "runs" / run["id"] / "trainer.log").read_text()
+    last = next(line for line in reversed(log.splitlines()) if line.startswith("step 24/24"))
+    assert " CNY" in last
+    assert last.split(" cost ")[1].split()[1] == job["cost"]["currency"]
