@@ -13,6 +13,8 @@ from pricing.catalog import NoTokenizer, UnknownBaseModel, get_base_model
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.calibration import Calibration
+from pricing.estimate.memory_advice import list_fits
+from pricing.estimate.peak_memory import USABLE_SHARE, FitJudgement
 from pricing.estimate.run_estimate import GpuSeconds, RunEstimate, estimate_run
 from pricing.estimate.training_config import PATH_KEYS, ConfigInvalid, TrainingConfig, parse_training_config
 from pricing.estimate.workload import (
@@ -57,6 +59,21 @@ class JobEstimate:
             "kind": asdict(run.kind),
             "work": run.work.to_json(),
         }
+
+
+def refuse_what_does_not_fit(
+    config: TrainingConfig, profile: BaseModelProfile, estimate: JobEstimate, gpu: GpuProfile
+) -> None:
+    """Raises: InvalidTrainingConfig, where not even the leanest run would fit; it names the least costly change."""
+    if estimate.run.fit is not FitJudgement.DOES_NOT_FIT:
+        return
+    precision, usable = estimate.run.work.precision, gpu.memory_gib * USABLE_SHARE
+    fits = list_fits(
+        profile, config, estimate.workload, precision=precision, available_gib=usable, on_gpu=not gpu.is_cpu
+    )
+    cure = f"set {fits[0].describe()}" if fits else "no smaller batch or rank would fit; take a smaller base model"
+    needed = f"needs about {estimate.run.memory_gib:.1f} GiB, {gpu.name} has {usable:.1f} GiB"
+    raise _refuse([errors.FieldError("config.batch_size", f"{needed}: {cure}")])
 
 
 def as_hours(gpu_seconds: int) -> str:

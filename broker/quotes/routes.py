@@ -6,8 +6,8 @@ from fastapi import Query
 
 from broker.contracts.service import rate_card_on
 from broker.edge import AnyKey, CustomerWork, feature_router
-from broker.quotes import service
-from broker.quotes.schemas import PlanComparisonListOut, PlanComparisonOut, QuoteIn, QuoteOut
+from broker.quotes import offers, service
+from broker.quotes.schemas import PlanComparisonListOut, PlanComparisonOut, QuoteIn, QuoteOffersOut, QuoteOut
 from pricing.quote import compare_plans
 
 router = feature_router("", "quotes")
@@ -22,6 +22,18 @@ async def create_quote(work: CustomerWork, body: QuoteIn) -> QuoteOut:
 @router.get("/quotes/{quote_id}")
 async def get_quote(work: AnyKey, quote_id: str) -> QuoteOut:
     return QuoteOut.of(await service.get_quote(work, quote_id))
+
+
+@router.get("/quotes/{quote_id}/offers")
+async def list_offers(
+    work: AnyKey,
+    quote_id: str,
+    gpu: Annotated[
+        str | None, Query(description="Only this device type, which an open pool must have.", examples=["rtx-4090"])
+    ] = None,
+) -> QuoteOffersOut:
+    """The quoted job on every device type, and the fastest and cheapest ways to do its very steps."""
+    return QuoteOffersOut.of(await offers.offer_quote(work, quote_id, gpu))
 
 
 @router.get("/plan-comparison")

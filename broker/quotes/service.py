@@ -12,15 +12,17 @@ from broker.contracts import service as contracts
 from broker.datasets import service as datasets
 from broker.datasets.tables import Dataset
 from broker.estimator import service as estimator
-from broker.quotes.budget import QuoteBudget, describe_purchase, money_to_json
+from broker.quotes.budget import QuoteBudget, describe_purchase
 from broker.quotes.model import (
     JobEstimate,
     config_to_json,
     estimate_job,
     hash_config,
     learnable_lengths,
+    refuse_what_does_not_fit,
     resolve_config,
 )
+from broker.quotes.prices import price_on_every_plan
 from broker.quotes.tables import Quote
 from broker.quotes.tokens import RowLength, count_row_lengths
 from broker.scheduling import service as scheduling
@@ -30,8 +32,6 @@ from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.training_config import TrainingConfig
 from pricing.money import Money
 from pricing.plans import PlanName
-from pricing.quote import compare_plans
-from pricing.rate_card import RateCard
 
 
 @dataclass
@@ -68,8 +68,10 @@ async def create_quote(
     card = await contracts.rate_card_on(work, work.now.date())
     sku = await scheduling.default_sku(work)
     calibration = await estimator.get_calibration(work)
-    lengths = await _row_lengths(work, dataset, profile)
-    estimate = estimate_job(config, profile, learnable_lengths(lengths, config), get_gpu(sku), calibration)
+    lengths = await row_lengths(work, dataset, profile)
+    gpu = get_gpu(sku)
+    estimate = estimate_job(config, profile, learnable_lengths(lengths, config), gpu, calibration)
+    refuse_what_does_not_fit(config, profile, estimate, gpu)
     quote = Quote(
         id=work.new_id("quo"),
         customer_id=dataset.customer_id,
@@ -78,7 +80,7 @@ async def create_quote(
         config=config_to_json(config),
         config_hash=hash_config(config),
         estimate=estimate.to_json(),
-        prices=_price_estimate(card, estimate),
+        prices=price_on_every_plan(card, estimate.gpu_seconds, estimate.workload.tokens),
         max_cost_buys=await _buy(work, dataset.customer_id, estimate, config, budget),
         rate_card_version=card.version,
         expires_at=work.now + timedelta(seconds=work.settings.quote_seconds),
@@ -98,7 +100,7 @@ async def _buy(
     return describe_purchase(terms, estimate, config, budget.max_cost)
 
 
-async def _row_lengths(work: Work, dataset: Dataset, profile: BaseModelProfile) -> tuple[RowLength, ...]:
+async def row_lengths(work: Work, dataset: Dataset, profile: BaseModelProfile) -> tuple[RowLength, ...]:
     key = (dataset.sha256, profile.name)
     lengths = ROW_LENGTHS.find(key)
     if lengths is None:
@@ -106,22 +108,6 @@ async def _row_lengths(work: Work, dataset: Dataset, profile: BaseModelProfile) 
         lengths = await asyncio.to_thread(count_row_lengths, rows, profile)
         ROW_LENGTHS.keep(key, lengths)
     return lengths
-
-
-def _price_estimate(card: RateCard, estimate: JobEstimate) -> list[dict[str, Any]]:
-    tokens = estimate.workload.tokens
-    expected = compare_plans(card, gpu_seconds=estimate.gpu_seconds.p50, tokens=tokens)
-    cautious = compare_plans(card, gpu_seconds=estimate.gpu_seconds.p90, tokens=tokens)
-    return [
-        {
-            "plan": price.plan.value,
-            "gpu_cost": money_to_json(price.gpu_cost),
-            "token_cost": money_to_json(price.token_cost),
-            "total": money_to_json(price.total),
-            "total_p90": money_to_json(upper.total),
-        }
-        for price, upper in zip(expected, cautious, strict=True)
-    ]
 
 
 async def get_quote(work: Work, quote_id: str) -> Quote:

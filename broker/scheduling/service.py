@@ -60,6 +60,12 @@ async def default_sku(work: Work) -> str:
     return await work.session.scalar(query) or work.settings.local_sku
 
 
+async def list_skus(work: Work) -> list[str]:
+    """Device types that an open pool has, or else the broker's own setting."""
+    query = select(Pool.sku).where(Pool.open, Pool.total_gpus > 0).distinct().order_by(Pool.sku)
+    return list(await work.session.scalars(query)) or [work.settings.local_sku]
+
+
 async def get_queue(work: Work, name: str) -> Queue:
     """Raises: NotFound."""
     queue = await work.session.get(Queue, name)

@@ -1,0 +1,84 @@
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricing.catalog import get_base_model, get_gpu, load_gpus
+from pricing.estimate.calibration import Calibration
+from pricing.estimate.offers import Offer, find_frontier, list_offers, list_variants
+from pricing.estimate.peak_memory import FitJudgement
+from pricing.estimate.run_estimate import GpuSeconds, estimate_run
+from pricing.estimate.training_config import TrainingConfig
+from pricing.estimate.workload import plan_text_workload
+
+CONFIG = TrainingConfig(base_model="m", batch_size=4, gradient_accumulation=2, epochs=3)
+GPUS = list(load_gpus().values())
+
+
+def ran_for(seconds):
+    """An estimate of so many seconds; the rest of it is that of SmolLM2 on a CPU."""
+    profile = get_base_model("smollm2-135m-instruct")
+    workload = plan_text_workload([100], CONFIG)
+    run = estimate_run(profile, CONFIG, workload, get_gpu("cpu"), Calibration(), trainer_version="1")
+    return replace(run, gpu_seconds=GpuSeconds(seconds, seconds))
+
+
+@pytest.fixture
+def offers_of(smollm2):
+    def make(listing, gpus=GPUS, profile=smollm2, config=CONFIG):
+        plan = partial(plan_text_workload, [100, 120, 80, 200] * 10)
+        return listing(profile, config, plan, gpus, Calibration(), trainer_version="1")
+
+    return make
+
+
+def test_a_small_model_is_offered_on_every_type(offers_of):
+    assert {offer.run.sku for offer in offers_of(list_offers)} == load_gpus().keys()
+
+
+def test_a_large_model_is_offered_only_where_it_fits(offers_of, llama_7b):
+    skus = {offer.run.sku for offer in offers_of(list_offers, profile=llama_7b)}
+    assert "a100-80g" in skus
+    assert not skus & {"rtx-2080ti", "rtx-3060"}
+
+
+def test_every_variant_trains_the_same_steps_and_surely_fits(offers_of):
+    variants = offers_of(list_variants)
+    assert len(variants) > len(GPUS)
+    for offer in variants:
+        assert offer.config.rows_per_step == CONFIG.rows_per_step
+        assert offer.run.fit is FitJudgement.FITS
+        assert plan_text_workload([100] * 40, offer.config).steps == plan_text_workload([100] * 40, CONFIG).steps
+
+
+def test_the_fastest_way_is_no_slower_than_the_configuration_as_it_is(offers_of):
+    gpus = [get_gpu("rtx-4090")]
+    variants = offers_of(list_variants, gpus)
+    fastest = find_frontier(variants, [offer.run.gpu_seconds.p50 for offer in variants])[0]
+    assert fastest.run.gpu_seconds.p50 <= offers_of(list_offers, gpus)[0].run.gpu_seconds.p50
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=30))
+def test_the_frontier_holds_what_nothing_beats_and_only_that(points):
+    offers = [Offer(CONFIG, ran_for(seconds)) for seconds, _ in points]
+    costs = [cost for _, cost in points]
+    frontier = find_frontier(offers, costs)
+    kept = [points[next(place for place, offer in enumerate(offers) if offer is each)] for each in frontier]
+    unbeaten = {
+        point for point in points if not any(a <= point[0] and b <= point[1] and (a, b) != point for a, b in points)
+    }
+    assert set(kept) == unbeaten
+    assert len(kept) == len(unbeaten)
+
+
+def test_of_equal_ways_one_is_kept():
+    offers = [Offer(CONFIG, ran_for(5)), Offer(CONFIG, ran_for(5))]
+    assert len(find_frontier(offers, [7, 7])) == 1
+
+
+def test_the_frontier_goes_from_the_fastest_to_the_cheapest():
+    offers = [Offer(CONFIG, ran_for(seconds)) for seconds in (30, 10, 20, 25)]
+    frontier = find_frontier(offers, [1, 9, 5, 8])
+    assert [offer.run.gpu_seconds.p50 for offer in frontier] == [10, 20, 30]
