@@ -1,4 +1,4 @@
-"""Coverage: the share of runs that stayed at or below a quantile, how sure that share is, and the band for p90. Pure."""
+"""Coverage: the share of runs that stayed at or below a quantile, how sure that is, and the band for p90. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Coverage:
 
 
 class BandState(StrEnum):
-    """Where the coverage of p90 stands. Below: too many runs took longer; above: the intervals are wider than need be."""
+    """Where the coverage of p90 stands. Below: too many runs took longer; above: intervals are wider than need be."""
 
     UNJUDGED = "unjudged"
     BELOW = "below"
