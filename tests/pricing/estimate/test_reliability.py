@@ -162,4 +162,4 @@ def test_judgement_does_not_depend_on_the_unit_of_time(runs, factor):
         assert scaled is None
         return
     assert scaled.overall.median_ratio == pytest.approx(judged.overall.median_ratio)
-    assert scaled.overall.median_error == pytest.approx(judged.overall.median_error, abs=1e-9)
+    assert scaled.overall.median_error == pytest.approx(judged.overall.median_error, rel=1e-6, abs=1e-9)
