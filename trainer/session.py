@@ -102,7 +102,7 @@ def _train_once(
         start_from_adapter(family, config, source.name)
     recompute_if_needed(family, config, source, examples, available_gib=available_gib)
     identity = RunIdentity(config, source.name, family.fingerprint(examples))
-    sources = [example.latents for example in examples] if source.is_stable_diffusion else range(len(examples))
+    sources = [example.source for example in examples] if source.is_stable_diffusion else range(len(examples))
     trained_rows, held_out_rows = hold_out_copies(sources, config)
     result = train(
         family,

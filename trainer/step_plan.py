@@ -8,12 +8,13 @@ from pricing.estimate.training_config import TrainingConfig
 __all__ = ["StepPlan", "hold_out_copies", "hold_out_rows", "plan_steps", "shuffle_rows"]
 
 
-def hold_out_copies(sources: Sequence[Hashable], config: TrainingConfig) -> tuple[list[int], list[int]]:
+def hold_out_copies(sources: Sequence[Hashable | None], config: TrainingConfig) -> tuple[list[int], list[int]]:
     """As `hold_out_rows`, where several rows may be copies of one source, as the repeats of a picture are.
 
-    All copies are on one side, so that no held-out picture is learnt; of those held out one is looked at.
+    All copies are on one side, so that no held-out picture is learnt; of those held out one is looked at. Rows without
+    a source always train.
     """
-    distinct = list(dict.fromkeys(sources))
+    distinct = [source for source in dict.fromkeys(sources) if source is not None]
     _, chosen = hold_out_rows(len(distinct), config)
     held_out = {distinct[number] for number in chosen}
     trained = [row for row, source in enumerate(sources) if source not in held_out]

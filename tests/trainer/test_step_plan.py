@@ -61,3 +61,10 @@ def test_rows_without_copies_are_held_out_as_the_quote_counts_them() -> None:
 def test_of_one_picture_nothing_is_held_out_however_often_it_is_repeated() -> None:
     config = TrainingConfig(base_model="x", validation_split=0.5)
     assert hold_out_copies(["a"] * 10, config) == (list(range(10)), [])
+
+
+def test_rows_without_a_source_always_train() -> None:
+    config = TrainingConfig(base_model="x", validation_split=0.5)
+    trained, held_out = hold_out_copies([None, "a", None, "b", None], config)
+    assert {0, 2, 4} < set(trained)
+    assert len(held_out) == 1

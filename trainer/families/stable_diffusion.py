@@ -91,7 +91,8 @@ class StableDiffusion:
     def _make_example(self, row: ImageRow, key: str) -> ImageExample:
         weight = self.config.prior_loss_weight if row.is_regularisation else 1.0
         height, width = self._cache.get(key)["moments"].shape[-2:]
-        return ImageExample(key, self.tokenizer.encode(row.caption), weight, (height, width))
+        caption = self.tokenizer.encode(row.caption)
+        return ImageExample(key, caption, weight, (height, width), row.is_regularisation)
 
     def _embed(self, captions: Sequence[Caption]) -> None:
         encoders = self.text_encoders()

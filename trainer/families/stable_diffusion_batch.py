@@ -10,12 +10,18 @@ from trainer.families.clip_text import Caption
 
 @dataclass(frozen=True)
 class ImageExample:
-    """A picture of an epoch: the cache keys of its latents and of its caption's embedding, and its loss weight."""
+    """A picture of an epoch: the cache key of its latents, its caption, and its loss weight."""
 
     latents: str
     caption: Caption
     weight: float
     shape: tuple[int, int]  # height and width of the latents
+    is_regularisation: bool = False
+
+    @property
+    def source(self) -> str | None:
+        """The picture that this is a copy of; None for one that is never held out: it is not what is to be learnt."""
+        return None if self.is_regularisation else self.latents
 
 
 @dataclass(frozen=True)

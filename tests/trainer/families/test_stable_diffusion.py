@@ -221,6 +221,7 @@ def test_regularisation_pictures_count_by_their_weight(tiny_sd15, picture_datase
     Image.new("RGB", (96, 96), "green").save(regularisation / "r.png")
     model, examples = make_family(tiny_sd15, picture_dataset, reg_data_dir=str(tmp_path / "reg"), prior_loss_weight=0.0)
     assert [example.weight for example in examples] == [1.0] * 7 + [0.0] * 7
+    assert [example.source is None for example in examples] == [False] * 7 + [True] * 7
     assert model.compute_loss(model.collate(examples[7:])).item() == 0
 
 
