@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
+from pricing.estimate.caption_dropout import CaptionDropout, plan_caption_dropout
 from trainer.checkpoint import CheckpointFolder, read_checkpoint
 from trainer.evaluation import find_overfitting, looking_at, measure_loss
 from trainer.families.family import Family
@@ -82,6 +83,7 @@ def train(
     """
     config = identity.config
     plan = plan_steps(len(examples), config, groups=family.group(examples))
+    dropout = plan_caption_dropout(len(examples), config)
     row_numbers = row_numbers or range(1, len(examples) + 1)
     trainable = [parameter for parameter in family.model.parameters() if parameter.requires_grad]
     optimizer = create_optimizer(config, trainable)
@@ -101,9 +103,11 @@ def train(
         rows, rate = plan.rows_of(step), compute_learning_rate(config, step, plan.total_steps)
         set_learning_rate(optimizer, rate)
         numbers = [row_numbers[row] for row in rows]
-        loss, tokens = stepper.take_step([examples[row] for row in rows], step=step + 1, rows=numbers)
+        epoch = plan.epoch_of(step)
+        chosen = choose_examples(examples, rows, dropout, epoch)
+        loss, tokens = stepper.take_step(chosen, step=step + 1, rows=numbers)
         state.counters.count_step(loss=loss, tokens=tokens, starts_epoch=plan.starts_epoch(step))
-        epoch, peak = plan.epoch_of(step), read_peak_memory_bytes()
+        peak = read_peak_memory_bytes()
         observer.step_done(StepReport(step + 1, plan.total_steps, epoch, loss, tokens, peak, rate))
         is_last = step + 1 == plan.total_steps
         if held_out and (plan.ends_epoch(step) or is_last):
@@ -121,6 +125,11 @@ def train(
         checkpoint = save_checkpoint(state, checkpoints, observer)
     use_final_weights(optimizer)
     return TrainingResult(counters.step, counters.tokens, stopped, checkpoint)
+
+
+def choose_examples(examples: Sequence[Any], rows: Sequence[int], dropout: CaptionDropout, epoch: int) -> list[Any]:
+    """The examples of a step, those whose caption this epoch drops (pictures only) without it."""
+    return [examples[row].without_caption() if dropout.drops(row, epoch) else examples[row] for row in rows]
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:

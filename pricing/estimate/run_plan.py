@@ -27,7 +27,7 @@ def plan_run(profile: BaseModelProfile, config: TrainingConfig, workload: Worklo
         micro_batches=workload.micro_batches + _count_evaluations(profile, workload),
         precision=method.precision,
         loaded_bytes=profile.bytes_per_parameter * (profile.parameters + sum(profile.component_parameters.values())),
-        prepared_flops=0.0 if profile.is_text else workload.rows * _count_encoding(profile, workload),
+        prepared_flops=workload.encoded_pictures * _count_encoding(profile, workload),
         sampled_launches=_count_sampled_launches(profile, config, workload),
         saves=workload.steps // config.save_steps + 1,
     )

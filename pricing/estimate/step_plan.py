@@ -45,13 +45,20 @@ class StepPlan:
     def ends_epoch(self, step: int) -> bool:
         return (step + 1) % self.steps_per_epoch == 0
 
-    def rows_of(self, step: int) -> list[int]:
-        epoch = self.epoch_of(step)
-        order = shuffle_rows(self.rows, self.seed, epoch)
+    def order_of(self, epoch: int) -> list[int]:
+        """All rows, in the order in which the steps of an epoch take them."""
         if self.groups:
-            order = order_by_group(self.groups, self.group_size, self.seed, epoch)
+            return order_by_group(self.groups, self.group_size, self.seed, epoch)
+        return shuffle_rows(self.rows, self.seed, epoch)
+
+    def rows_of(self, step: int) -> list[int]:
         start = step % self.steps_per_epoch * self.batch_size
-        return order[start : start + self.batch_size]
+        return self.order_of(self.epoch_of(step))[start : start + self.batch_size]
+
+    def rows_of_last_epoch(self) -> list[int]:
+        """Rows of the steps of an epoch that `max_steps` cuts short; none where every epoch is whole."""
+        whole_epochs, rest = divmod(self.total_steps, self.steps_per_epoch)
+        return self.order_of(whole_epochs + 1)[: rest * self.batch_size] if rest else []
 
     def count_rows(self) -> int:
         """Rows of all steps."""
@@ -71,11 +78,8 @@ class StepPlan:
 
     def count_tokens(self, row_lengths: Sequence[int]) -> int:
         """Tokens of all steps, exact; `row_lengths` in tokens, in the order of the data."""
-        whole_epochs, rest = divmod(self.total_steps, self.steps_per_epoch)
-        tokens = whole_epochs * sum(row_lengths)
-        for step in range(self.total_steps - rest, self.total_steps):
-            tokens += sum(row_lengths[row] for row in self.rows_of(step))
-        return tokens
+        whole_epochs = self.total_steps // self.steps_per_epoch
+        return whole_epochs * sum(row_lengths) + sum(row_lengths[row] for row in self.rows_of_last_epoch())
 
 
 def plan_steps(rows: int, config: TrainingConfig, *, groups: Sequence[Hashable] = ()) -> StepPlan:
@@ -121,3 +125,17 @@ def hold_out_rows(rows: int, config: TrainingConfig) -> tuple[list[int], list[in
     drawn = random.Random(f"{config.seed}/validation").sample(range(rows), count)  # noqa: S311 - no secret
     held_out = set(drawn)
     return [row for row in range(rows) if row not in held_out], sorted(held_out)
+
+
+def hold_out_copies(sources: Sequence[Hashable | None], config: TrainingConfig) -> tuple[list[int], list[int]]:
+    """As `hold_out_rows`, where several rows may be copies of one source, as the repeats of a picture are.
+
+    All copies are on one side, so that no held-out picture is learnt; of those held out one is looked at. Rows without
+    a source always train.
+    """
+    distinct = [source for source in dict.fromkeys(sources) if source is not None]
+    _, chosen = hold_out_rows(len(distinct), config)
+    held_out = {distinct[number] for number in chosen}
+    trained = [row for row, source in enumerate(sources) if source not in held_out]
+    first_rows = {source: row for row, source in reversed(list(enumerate(sources)))}
+    return trained, sorted(first_rows[source] for source in held_out)

@@ -37,6 +37,7 @@ class Workload:
     is exact, what is billed: padding does not count. `positions` is what is computed: tokens with their padding, an
     expectation over shuffles, or latent positions; `longest` are those of the longest sample. `evaluated_positions` go
     forward only, to measure the validation loss: they take time, but train nothing and are not billed.
+    `encoded_pictures` go through the VAE once, before the first step; one that is mirrored counts twice.
     """
 
     rows: int
@@ -47,6 +48,7 @@ class Workload:
     positions: int
     longest: int
     evaluated_positions: int = 0
+    encoded_pictures: int = 0
 
     @property
     def samples_per_micro_batch(self) -> float:

@@ -115,15 +115,3 @@ def _read_row(sample: PictureSample, default_caption: str | None, *, is_regulari
         return str(error)
     kohya = read_kohya_folder(sample.name)
     return ImageRow(sample.path, sample.name, caption, size, kohya.repeats if kohya else 1, is_regularisation)
-
-
-def repeat_rows(rows: Sequence[ImageRow]) -> list[ImageRow]:
-    """The rows of one epoch: each picture as often as its folder says, and as many regularisation pictures as others.
-
-    Source: prior preservation, Ruiz et al. 2022, "DreamBooth", section 3.2; sd-scripts balances the two the same way.
-    """
-    trained = [row for row in rows if not row.is_regularisation for _ in range(row.repeats)]
-    prior = [row for row in rows if row.is_regularisation for _ in range(row.repeats)]
-    if not prior:
-        return trained
-    return trained + [prior[index % len(prior)] for index in range(len(trained))]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from trainer.data.buckets import Bucket
+from pricing.estimate.buckets import Bucket
 
 CENTRE_PULL = 0.25
 

@@ -14,9 +14,10 @@ from typing import Any, Self
 
 import torch
 
+from pricing.estimate.image_workload import repeat_pictures
 from pricing.estimate.training_config import TrainingConfig
 from trainer.config import BaseModelSource
-from trainer.data.image_dataset import ImageRow, refuse_bad_rows, repeat_rows
+from trainer.data.image_dataset import ImageRow, refuse_bad_rows
 from trainer.data.tensor_cache import TensorCache
 from trainer.errors import BadInput
 from trainer.families.clip_text import Caption, ClipTokenizer
@@ -76,7 +77,7 @@ class StableDiffusion:
         rows = [row for row in rows if row.path in keys]
         if all(row.is_regularisation for row in rows):
             raise BadInput("train_data_dir", "no picture is left to train on: none of them can be decoded")
-        examples = [self._make_example(row, keys[row.path]) for row in repeat_rows(rows)]
+        examples = [self._make_example(row, keys[row.path]) for row in repeat_pictures(rows)]
         if not self.config.train_text_encoder:
             self._embed([example.caption for example in examples])
         if not self.config.sample_prompts:
@@ -162,7 +163,7 @@ class StableDiffusion:
         return [example.shape for example in examples]
 
     def collate(self, examples: Sequence[ImageExample]) -> ImageBatch:
-        """Draw noise, timesteps, mirroring and dropped captions; pictures of one shape make a group.
+        """Draw noise, timesteps and mirroring; pictures of one shape make a group.
 
         Everything is drawn on the CPU, from a number of this step and the picture itself, so that a resumed run draws
         the same, and several processes what one would draw. While nothing trains (validation) that number is fixed,
@@ -184,7 +185,7 @@ class StableDiffusion:
     def _draw(self, example: ImageExample, seed: str) -> dict[str, Any]:
         cached, config = self._cache.get(example.latents), self.config
         source = torch.Generator().manual_seed(int(hashlib.sha256(seed.encode()).hexdigest()[:15], 16))
-        mirror, drop = torch.rand(2, generator=source).tolist()
+        mirror = float(torch.rand((), generator=source))
         mean, logvar = cached["mirrored" if config.flip and mirror < 0.5 else "moments"].chunk(2)
         spread = torch.exp(0.5 * logvar.clamp(-30, 20))
         latents = (mean + spread * torch.randn(mean.shape, generator=source)) * self.base.configs["vae"][
@@ -199,7 +200,7 @@ class StableDiffusion:
             "timesteps": torch.randint(self._schedule.steps, (), generator=source),
             "weights": torch.tensor(example.weight),
             "geometry": cached["geometry"],
-            "caption": self.tokenizer.encode("") if drop < config.caption_dropout else example.caption,
+            "caption": example.caption,
         }
 
     def compute_loss(self, batch: ImageBatch) -> torch.Tensor:

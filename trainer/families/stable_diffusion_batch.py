@@ -1,11 +1,12 @@
 """What goes through the UNet in one step: pictures of one shape in a group, groups of different shapes in a batch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 
-from trainer.families.clip_text import Caption
+from trainer.families.clip_text import Caption, ClipTokenizer
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,9 @@ class ImageExample:
     def source(self) -> str | None:
         """The picture that this is a copy of; None for one that is never held out: it is not what is to be learnt."""
         return None if self.is_regularisation else self.latents
+
+    def without_caption(self) -> Self:
+        return replace(self, caption=ClipTokenizer.load().encode(""))
 
 
 @dataclass(frozen=True)

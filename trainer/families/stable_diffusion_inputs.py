@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from pricing.estimate.buckets import Bucket, choose_bucket
 from pricing.estimate.text_rows import RowFinding
 from pricing.estimate.training_config import TrainingConfig
-from trainer.data.buckets import Bucket, choose_bucket
 from trainer.data.image_dataset import ImageRow
 from trainer.data.images import ImageUnusable, open_image
 from trainer.data.smart_crop import fit_to_bucket

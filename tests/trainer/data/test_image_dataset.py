@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from pricing.estimate.image_workload import repeat_pictures
 from pricing.estimate.training_config import TrainingConfig
-from trainer.data.image_dataset import read_image_dataset, repeat_rows
+from trainer.data.image_dataset import read_image_dataset
 from trainer.errors import BadInput
 
 
@@ -54,8 +55,8 @@ def test_a_kohya_folder_says_repeats_and_the_caption_of_what_has_none(tmp_path) 
         "10_my style/b.png": "own words",
         "2_other/c.png": "other",
     }
-    assert [row.name for row in repeat_rows(dataset.rows)].count("10_my style/a.png") == 10
-    assert len(repeat_rows(dataset.rows)) == 22
+    assert [row.name for row in repeat_pictures(dataset.rows)].count("10_my style/a.png") == 10
+    assert len(repeat_pictures(dataset.rows)) == 22
 
 
 def test_a_picture_without_a_caption_is_refused_unless_there_is_a_default(tmp_path) -> None:
@@ -122,6 +123,6 @@ def test_there_are_as_many_regularisation_pictures_as_others(tmp_path) -> None:
     put(tmp_path / "reg" / "1_cup" / "r.png")
     put(tmp_path / "reg" / "s.png")
     dataset = read(tmp_path / "train", default_caption="x", reg_data_dir=str(tmp_path / "reg"))
-    repeated = repeat_rows(dataset.rows)
+    repeated = repeat_pictures(dataset.rows)
     assert [row.is_regularisation for row in repeated] == [False] * 5 + [True] * 5
     assert {row.name for row in repeated if row.is_regularisation} == {"1_cup/r.png", "s.png"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.buckets import Bucket, choose_bucket, plan_buckets
+from pricing.estimate.buckets import Bucket, choose_bucket, plan_buckets
 
 
 @pytest.mark.parametrize("resolution", [64, 256, 512, 768, 1024])

@@ -1,0 +1,112 @@
+"""What is quoted for pictures is what the trainer trains."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricing.estimate.buckets import choose_bucket
+from pricing.estimate.caption_dropout import EMPTY_CAPTION_TOKENS, plan_caption_dropout
+from pricing.estimate.image_workload import TrainingPicture, plan_image_workload, repeat_pictures
+from pricing.estimate.training_config import TrainingConfig
+from tests.trainer.conftest import draw_pictures
+from trainer import session
+from trainer.config import resolve_base_model
+from trainer.data.dataset import read_dataset
+from trainer.data.tensor_cache import hash_file
+from trainer.families.clip_text import Caption, ClipTokenizer
+from trainer.families.stable_diffusion_batch import ImageExample
+from trainer.optimizer_step import cut_into_batches
+from trainer.recipe import choose_examples
+from trainer.step_plan import hold_out_copies, plan_steps
+from trainer.stop import StopFlag
+
+SIZES = [(512, 512), (1024, 512), (500, 900), (520, 500)]
+CONTENTS = [(f"{letter}{size}", size) for letter in "abc" for size in SIZES]
+PICTURES = st.lists(
+    st.builds(
+        lambda content, **facts: TrainingPicture(*content, **facts),
+        st.sampled_from(CONTENTS),
+        caption_tokens=st.integers(2, 77),
+        repeats=st.integers(1, 4),
+        is_regularisation=st.booleans(),
+    ),
+    min_size=1,
+    max_size=12,
+).filter(lambda rows: any(not row.is_regularisation for row in rows))
+CONFIGS = st.builds(
+    TrainingConfig,
+    base_model=st.just("sd-1.5"),
+    batch_size=st.integers(1, 4),
+    gradient_accumulation=st.integers(1, 3),
+    epochs=st.integers(1, 5),
+    max_steps=st.none() | st.integers(1, 30),
+    validation_split=st.sampled_from([0.0, 0.1, 0.5]),
+    caption_dropout=st.sampled_from([0.0, 0.1, 0.35, 1.0]),
+    aspect_buckets=st.booleans(),
+    seed=st.integers(0, 3),
+)
+
+
+def make_example(picture: TrainingPicture, config: TrainingConfig) -> ImageExample:
+    """As the family makes it: latents are keyed by content and bucket."""
+    bucket = choose_bucket(*picture.size, 512, keep_aspect=config.aspect_buckets)
+    caption = Caption(tuple(range(picture.caption_tokens)), is_cut=False)
+    shape = (bucket.height // 8, bucket.width // 8)
+    return ImageExample(picture.source, caption, 1.0, shape, picture.is_regularisation)
+
+
+@given(PICTURES, CONFIGS)
+def test_steps_and_tokens_are_those_of_the_recipes_walk(pictures, config) -> None:
+    quoted = plan_image_workload(pictures, config, resolution=512)
+    examples = [make_example(picture, config) for picture in repeat_pictures(pictures)]
+    rows, _ = hold_out_copies([example.source for example in examples], config)
+    trained = [examples[row] for row in rows]
+    plan = plan_steps(len(trained), config, groups=[example.shape for example in trained])
+    dropout = plan_caption_dropout(len(trained), config)
+    steps = [
+        choose_examples(trained, plan.rows_of(step), dropout, plan.epoch_of(step)) for step in range(plan.total_steps)
+    ]
+    seen = [example for step in steps for example in step]
+    batches = [batch for step in steps for batch in cut_into_batches(step, config.batch_size)]
+    assert (quoted.steps, quoted.samples) == (len(steps), len(seen))
+    assert quoted.tokens == sum(len(example.caption.token_ids) for example in seen)
+    assert quoted.positions == sum(height * width for height, width in (example.shape for example in seen))
+    if plan.count_epochs() == 1 or not plan.groups:
+        assert quoted.micro_batches == sum(len({each.shape for each in batch}) for batch in batches)
+
+
+def test_an_empty_caption_has_two_tokens() -> None:
+    assert ClipTokenizer.load().count_tokens([""]) == [EMPTY_CAPTION_TOKENS]
+
+
+@pytest.mark.usefixtures("picture_cache")
+def test_a_real_training_ends_with_the_quoted_tokens(tiny_sd15: Path, tmp_path: Path, recorder: Any) -> None:
+    draw_pictures(tmp_path / "data" / "3_disc on noise", count=5)
+    draw_pictures(tmp_path / "reg", count=3)
+    config = TrainingConfig(
+        base_model=str(tiny_sd15),
+        train_data_dir=str(tmp_path / "data"),
+        reg_data_dir=str(tmp_path / "reg"),
+        output_dir=str(tmp_path / "output"),
+        resolution=64,
+        batch_size=2,
+        gradient_accumulation=2,
+        epochs=3,
+        max_steps=16,
+        validation_split=0.2,
+        caption_dropout=0.3,
+        lora_rank=2,
+    )
+    source = resolve_base_model(config.base_model)
+    dataset: Any = read_dataset(config, source)
+    count = ClipTokenizer.load().count_tokens
+    pictures = [
+        TrainingPicture(hash_file(row.path), row.size, count([row.caption])[0], row.repeats, row.is_regularisation)
+        for row in dataset.rows
+    ]
+    quoted = plan_image_workload(pictures, config, resolution=512)
+    finished = session.run_training(config, source, dataset, observer=recorder(), stop=StopFlag())
+    assert (finished.result.steps, finished.result.tokens) == (quoted.steps, quoted.tokens)
