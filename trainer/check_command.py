@@ -7,11 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pricing.estimate.finding_level import Level
 from pricing.estimate.training_config import TrainingConfig
 from trainer.atomic_files import writing_file
 from trainer.data.quality import check_dataset, write_kept
 from trainer.data.quality_html import render_html, sum_up_levels
-from trainer.data.quality_report import Finding, Level, QualityReport, to_json_value
+from trainer.data.quality_report import Finding, QualityReport, to_json_value
 from trainer.errors import ExitCode
 
 SHOWN_OF_A_KIND = 5

@@ -6,18 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pricing.estimate.picture_captions import NO_CAPTION, choose_caption, read_kohya_folder
 from pricing.estimate.text_rows import RowFinding
 from pricing.estimate.training_config import TrainingConfig
-from trainer.data.captions import choose_caption, read_kohya_folder
 from trainer.data.images import ImageUnusable, read_size
 from trainer.data.quality_samples import PictureListing, PictureSample, list_pictures
 from trainer.errors import BadInput
 
 SHOWN_PROBLEMS = 10
-NO_CAPTION = (
-    "has no caption; name it in metadata.csv, write it into a .txt beside the picture, run `trainer auto-label`, "
-    "or set default_caption"
-)
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,7 @@ def _take_over_findings(listing: PictureListing) -> Iterator[RowFinding]:
 
 def _read_row(sample: PictureSample, default_caption: str | None, *, is_regularisation: bool) -> ImageRow | str:
     """The row, or what is wrong with it. A regularisation picture may go without a caption: its class has no name."""
-    caption = choose_caption(sample, default_caption)
+    caption = choose_caption(sample.name, sample.caption, default_caption)
     if caption is None and is_regularisation:
         caption = ""
     if caption is None:

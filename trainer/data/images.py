@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from trainer.data.quality_thresholds import MAX_PIXELS
+from pricing.estimate.quality_thresholds import MAX_PIXELS
 
 SIDEWAYS = frozenset({5, 6, 7, 8})
 ORIENTATION_TAG = 0x0112

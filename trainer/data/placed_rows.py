@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pricing.estimate.finding_level import Level
 from pricing.estimate.text_records import RowRefused, to_row
 from pricing.estimate.text_rows import TextRow, parse_text_files
-from trainer.data.quality_report import Finding, Level
+from trainer.data.quality_report import Finding
 
 CURE = "correct it; training leaves such rows out"
 

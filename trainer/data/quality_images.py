@@ -6,20 +6,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from trainer.data.quality_captions import CaptionProblem, judge_caption
-from trainer.data.quality_near_duplicates import find_near_duplicates
-from trainer.data.quality_pictures import PictureFacts, PictureUnreadable, measure_picture
-from trainer.data.quality_report import (
-    Finding,
-    Histogram,
-    Level,
-    QualityReport,
-    Thumbnail,
-    make_histogram,
-    sort_findings,
-)
-from trainer.data.quality_samples import PictureSample, is_picture, list_pictures
-from trainer.data.quality_thresholds import (
+from pricing.estimate.caption_quality import CaptionProblem, judge_caption
+from pricing.estimate.finding_level import Level
+from pricing.estimate.quality_thresholds import (
     BLUR_LIMIT,
     CLIP_CAPTION_TOKENS,
     MAX_ASPECT,
@@ -27,6 +16,10 @@ from trainer.data.quality_thresholds import (
     MIN_SAMPLES,
     MIN_SIDE_PIXELS,
 )
+from trainer.data.quality_near_duplicates import find_near_duplicates
+from trainer.data.quality_pictures import PictureFacts, PictureUnreadable, measure_picture
+from trainer.data.quality_report import Finding, Histogram, QualityReport, Thumbnail, make_histogram, sort_findings
+from trainer.data.quality_samples import PictureSample, is_picture, list_pictures
 
 CountTokens = Callable[[str], int]
 MAX_THREADS = 8

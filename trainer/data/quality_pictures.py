@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from trainer.data.quality_near_duplicates import PictureHash, hash_picture
-from trainer.data.quality_thresholds import (
+from pricing.estimate.quality_thresholds import (
     BLANK_DEVIATION,
     BLUR_LIMIT,
     BLUR_PERCENTILE,
@@ -19,6 +18,7 @@ from trainer.data.quality_thresholds import (
     MAX_PIXELS,
     MIN_SIDE_PIXELS,
 )
+from trainer.data.quality_near_duplicates import PictureHash, hash_picture
 
 THUMBNAIL_SIDE = 160
 ORIENTATION_TAG = 0x0112

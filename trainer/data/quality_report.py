@@ -3,18 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from typing import Any
 
+from pricing.estimate.finding_level import Level
+
 HISTOGRAM_BARS = 12
-
-
-class Level(StrEnum):
-    """An error cannot be trained on; a warning will show in the result; a hint may be as you mean it."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    HINT = "hint"
 
 
 @dataclass(frozen=True)

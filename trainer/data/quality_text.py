@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pricing.estimate.finding_level import Level
+from pricing.estimate.quality_thresholds import CHINESE_CHARACTER, MAX_SAMPLES, MIN_SAMPLES, MINOR_LANGUAGE_SHARE, WORD
 from pricing.estimate.text_records import FORMS
 from pricing.estimate.text_rows import TEXT_SUFFIXES, TextRow
 from trainer.data.placed_rows import PlacedRow, place_rows
-from trainer.data.quality_report import Finding, Level, QualityReport, make_histogram, sort_findings
-from trainer.data.quality_thresholds import CHINESE_CHARACTER, MAX_SAMPLES, MIN_SAMPLES, MINOR_LANGUAGE_SHARE, WORD
+from trainer.data.quality_report import Finding, QualityReport, make_histogram, sort_findings
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ import json
 import pytest
 from PIL import Image
 
+from pricing.estimate.finding_level import Level
 from tests.trainer.data.pictures import blur, crop, draw_picture, write_pictures
 from trainer.data.quality import check_dataset, load_clip_counter, write_kept
 from trainer.data.quality_html import render_html
-from trainer.data.quality_report import Level, to_json_value
+from trainer.data.quality_report import to_json_value
 from trainer.data.quality_samples import list_pictures
 
 

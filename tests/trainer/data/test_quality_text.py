@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pricing.estimate.finding_level import Level
 from trainer.data.placed_rows import place_rows
 from trainer.data.quality import check_dataset, write_kept
-from trainer.data.quality_report import Level, make_histogram
+from trainer.data.quality_report import make_histogram
 from trainer.data.quality_text import detect_language
 from trainer.data.text import read_text_dataset
 

@@ -4,9 +4,11 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from trainer.data.quality_samples import PictureSample
-
 KOHYA_FOLDER = re.compile(r"(\d{1,4})_(\S.*)")
+NO_CAPTION = (
+    "has no caption; name it in metadata.csv, write it into a .txt beside the picture, run `trainer auto-label`, "
+    "or set default_caption"
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ def read_kohya_folder(name: str) -> KohyaFolder | None:
     return KohyaFolder(int(match[1]), match[2].strip())
 
 
-def choose_caption(sample: PictureSample, default_caption: str | None) -> str | None:
-    """The picture's own caption, else the default, else the name of its kohya folder."""
-    kohya = read_kohya_folder(sample.name)
-    return sample.caption or default_caption or (kohya.name if kohya else None)
+def choose_caption(name: str, caption: str, default_caption: str | None) -> str | None:
+    """The caption of the picture `name`: its own, else the default, else the name of its kohya folder."""
+    kohya = read_kohya_folder(name)
+    return caption or default_caption or (kohya.name if kohya else None)

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.quality_captions import judge_caption
-from trainer.data.quality_report import Level
-from trainer.data.quality_thresholds import VAGUE_CHINESE, VAGUE_ENGLISH
+from pricing.estimate.caption_quality import judge_caption
+from pricing.estimate.finding_level import Level
+from pricing.estimate.quality_thresholds import VAGUE_CHINESE, VAGUE_ENGLISH
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from trainer.data.quality_report import Level
-from trainer.data.quality_thresholds import (
+from pricing.estimate.finding_level import Level
+from pricing.estimate.quality_thresholds import (
     CHINESE_CHARACTER,
     CONCRETE_WORDS,
     FILLER_ENGLISH,
