@@ -3,6 +3,7 @@
 What needs torch is imported inside the commands, so that `--help` and a wrong configuration answer at once.
 """
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +51,29 @@ def train(
         with console.status(f"loading {source.name}"):
             from trainer.alone import train_alone  # noqa: PLC0415
         raise typer.Exit(train_alone(config, source, dataset, console))
+
+
+@app.command("probe")
+def probe_run(
+    config_file: ConfigOption,
+    steps: Annotated[int, typer.Option(help="Steps to take; the first two only warm up.")] = 12,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for `broker estimator predict`.")] = False,
+) -> None:
+    """Take a dozen steps of a training on this device, and tell how long all of it will take. Nothing is kept."""
+    with reporting_errors(config_file):
+        config = read_config(config_file)
+        source = resolve_base_model(config.base_model)
+        dataset = read_dataset(config, source)
+        from trainer.probe import probe  # noqa: PLC0415
+
+        report = probe(config, source, dataset, steps=steps)
+    if as_json:
+        console.print(json.dumps(report.to_json()))
+        return
+    step, whole = report.seconds_per_step, report.seconds
+    console.print(f"start {report.seconds_to_start:.1f} s, a step {step.p50:.2f} s (p90 {step.p90:.2f} s)")
+    console.print(f"{report.tokens_per_second:.0f} tokens/s, peak memory {report.peak_memory_gib:.2f} GiB")
+    console.print(f"all {report.steps} steps: {whole.p50:.0f} s, nine of ten such runs within {whole.p90:.0f} s")
 
 
 @app.command()

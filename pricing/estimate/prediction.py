@@ -1,7 +1,7 @@
 """One estimate for scripts: a base model, a GPU type and a few settings in, seconds, memory and GPU-hours out."""
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -13,12 +13,13 @@ from pricing.estimate.method import Method, Quantization, describe_method
 from pricing.estimate.peak_memory import FitJudgement, MicroBatch, estimate_memory, judge_fit
 from pricing.estimate.run_work import RunWork
 from pricing.estimate.shipped import load_memory_constants
-from pricing.estimate.step_work import count_step_work
+from pricing.estimate.step_work import StepWork, count_step_work
 from pricing.estimate.training_config import ALL_LINEAR, TrainingConfig
 
 METHODS: dict[str, Quantization] = {"lora": "none", "qlora-nf4": "4bit", "lora-int8": "8bit"}
 LATENT_PIXELS = 8
 SECONDS_PER_HOUR = 3600
+PUBLISHED: Final = "published"
 
 
 def _split(written: Any) -> Any:
@@ -27,11 +28,16 @@ def _split(written: Any) -> Any:
     return [ALL_LINEAR] if names == ["all"] else names
 
 
+class Range(BaseModel):
+    p50: float = Field(gt=0)
+    p90: float = Field(gt=0)
+
+
 class PredictionRequest(BaseModel):
     """What is to be trained, and on what. Units: tokens (`sequence_length`, `mean_tokens`), pixels (`resolution`).
 
     `micro_batch` is per GPU. `gradient_checkpointing` null is what the usual scripts do: on for text, for images where
-    the run would not fit without.
+    the run would not fit without. `measured_seconds_per_step`, of a probe on that GPU type, replaces the estimate.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,6 +56,7 @@ class PredictionRequest(BaseModel):
     gradient_checkpointing: bool | None = None
     cached_latents: bool = True
     steps: int = Field(default=1000, ge=1, le=1_000_000_000)
+    measured_seconds_per_step: Range | None = None
 
     @model_validator(mode="after")
     def _has_one_size(self) -> "PredictionRequest":
@@ -62,11 +69,6 @@ class PredictionRequest(BaseModel):
 
 class PredictionRefused(ValueError):
     """The request names something that does not go together; the message says what to change."""
-
-
-class Range(BaseModel):
-    p50: float
-    p90: float
 
 
 class Prediction(BaseModel):
@@ -95,42 +97,48 @@ def predict(request: PredictionRequest, calibration: Calibration) -> Prediction:
     method, is_sharded = choose_method(request, profile, gpu, longest)
     encodes = not (profile.is_text or request.cached_latents)
     work = count_step_work(
-        profile,
-        method,
-        samples=request.micro_batch,
-        positions=mean,
-        is_sharded=is_sharded,
-        encodes=encodes,
+        profile, method, samples=request.micro_batch, positions=mean, is_sharded=is_sharded, encodes=encodes
     )
-    run = RunWork(
-        micro_batch=work,
-        micro_batches=request.steps * request.accumulation,
-        precision=method.precision,
-        loaded_bytes=profile.parameters * profile.bytes_per_parameter,
-    )
-    kind = RunKind(gpu.sku, profile.family, method.precision, method.checkpointing, "published")
-    seconds = calibration.estimate(kind, run, gpu)
-    step = calibration.estimate_micro_batch(kind, run, gpu)
+    step, run, runs = _predict_time(request, profile, gpu, method, work, calibration)
     batch = MicroBatch(request.micro_batch, longest, is_sharded=is_sharded, encodes=encodes)
-    constants = load_memory_constants("published")
+    constants = load_memory_constants(PUBLISHED)
     fit = judge_fit(profile, method, gpu, batch, constants)
-    memory = estimate_memory(profile, method, batch, constants)
-    samples_per_second = request.micro_batch * request.gpus / step.p50
+    samples_per_second = request.micro_batch * request.accumulation * request.gpus / step.p50
+    is_measured = request.measured_seconds_per_step is not None
     return Prediction(
-        seconds_per_step=Range(p50=step.p50 * request.accumulation, p90=step.p90 * request.accumulation),
+        seconds_per_step=step,
         tokens_per_second=samples_per_second * mean if profile.is_text else None,
         samples_per_second=samples_per_second,
-        peak_vram_gib=memory.total,
-        gpu_hours=Range(
-            p50=seconds.p50 * request.gpus / SECONDS_PER_HOUR, p90=seconds.p90 * request.gpus / SECONDS_PER_HOUR
-        ),
+        peak_vram_gib=estimate_memory(profile, method, batch, constants).total,
+        gpu_hours=Range(p50=run.p50 * request.gpus / SECONDS_PER_HOUR, p90=run.p90 * request.gpus / SECONDS_PER_HOUR),
         adapter_parameters=method.adapter_parameters,
         fits=fit is not FitJudgement.DOES_NOT_FIT,
         fit=fit,
         gradient_checkpointing=method.checkpointing,
-        calibration=calibration.version,
-        calibration_runs=step.runs,
+        calibration="probe" if is_measured else calibration.version,
+        calibration_runs=runs,
     )
+
+
+def _predict_time(
+    request: PredictionRequest,
+    profile: BaseModelProfile,
+    gpu: GpuProfile,
+    method: Method,
+    work: StepWork,
+    calibration: Calibration,
+) -> tuple[Range, Range, int]:
+    """Seconds of an optimizer step, and of the whole run; and how many finished runs gave them their width."""
+    loaded = profile.parameters * profile.bytes_per_parameter
+    run = RunWork(work, request.steps * request.accumulation, method.precision, loaded_bytes=loaded)
+    kind = RunKind(gpu.sku, profile.family, method.precision, method.checkpointing, PUBLISHED)
+    measured = request.measured_seconds_per_step
+    if measured is None:
+        micro_batch, whole = calibration.estimate_micro_batch(kind, run, gpu), calibration.estimate(kind, run, gpu)
+        step = Range(p50=micro_batch.p50 * request.accumulation, p90=micro_batch.p90 * request.accumulation)
+        return step, Range(p50=whole.p50, p90=whole.p90), whole.runs
+    start = calibration.estimate(kind, replace(run, micro_batches=0), gpu).p50
+    return measured, Range(p50=start + request.steps * measured.p50, p90=start + request.steps * measured.p90), 0
 
 
 def choose_method(

@@ -69,3 +69,12 @@ def test_pictures_are_asked_for_by_their_resolution():
 def test_what_cannot_fit_is_said_not_to():
     (answer,) = predict({**LLAMA, "base_model": "llama-2-70b"})
     assert (answer["fits"], answer["fit"]) == (False, "does_not_fit")
+
+
+def test_a_probe_replaces_the_estimate_of_time():
+    measured = {"p50": 2.0, "p90": 2.2}
+    plain, (answer,) = predict(LLAMA)[0], predict(LLAMA | {"measured_seconds_per_step": measured})
+    assert answer["seconds_per_step"] == measured
+    assert answer["calibration"] == "probe"
+    assert answer["gpu_hours"]["p50"] > 2.0 * 1000 / 3600
+    assert answer["peak_vram_gib"] == plain["peak_vram_gib"]
