@@ -5,11 +5,14 @@ trainer process, as a run of the broker holds its device.
 """
 
 import argparse
+import json
+import math
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -24,20 +27,27 @@ from benchmarks.run import build_table, write_results
 from broker import __version__
 from pricing.catalog import get_gpu, load_gpus
 from pricing.estimate.calibration import Calibration, FinishedRun, Interval, learn_calibration
+from pricing.estimate.fitting import Prior, fit_constants
+from pricing.estimate.method import describe_method
+from pricing.estimate.peak_memory import BYTES_PER_GIB, MEMORY_PRIORS, MemoryConstants, MicroBatch, estimate_memory
 from pricing.estimate.run_estimate import RunEstimate, estimate_run
+from pricing.estimate.shipped import FILE as SHIPPED
 
 RESULTS = Path(__file__).parents[1] / "results" / "estimator-local.json"
 TEACHING = 10
+CONTEXT_OF_A_CPU = Prior(0.45, 0.2, "Python and torch before a model is loaded")
+MEMORY_SCALE = 0.1
 ERROR_BAR, FEWEST_BELOW, MOST_BELOW = 0.10, 0.85, 0.95
 
 
 @dataclass(frozen=True)
 class JudgedRun:
-    """What was estimated, and the seconds it took."""
+    """What was estimated, the seconds it took, and the GiB that its process held at most."""
 
     name: str
     expected: Interval
     seconds: float
+    peak_gib: float
 
     @property
     def error(self) -> float:
@@ -47,6 +57,7 @@ class JudgedRun:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.estimator.local_runs", description=__doc__)
     parser.add_argument("--runs", type=int, help="only so many, to try it out; nothing is written then")
+    parser.add_argument("--write", action="store_true", help="ship the constants of the trainer's memory")
     chosen = parser.parse_args(arguments)
     console = Console()
     with tempfile.TemporaryDirectory(prefix="lora-broker-estimator-") as folder:
@@ -57,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(build_table(judged_rows, describe_machine()))
     if chosen.runs is None:
         write_results(RESULTS, judged_rows, describe_machine())
+    if chosen.write:
+        console.print(f"memory of the trainer: {ship_memory(jobs, judged)}")
     return 0 if all(row.holds for row in judged_rows) else 1
 
 
@@ -66,8 +79,8 @@ def run_and_learn(jobs: Sequence[LocalJob], console: Console) -> list[JudgedRun]
     for number, job in enumerate(jobs, start=1):
         estimate = estimate_run(job.profile, job.config, job.workload, gpu, calibration, trainer_version=__version__)
         expected = calibration.estimate(estimate.kind, estimate.work, gpu)
-        seconds = run_job(job)
-        judged.append(JudgedRun(job.name, expected, seconds))
+        seconds, peak_gib = run_job(job)
+        judged.append(JudgedRun(job.name, expected, seconds, peak_gib))
         finished.append(_finish(estimate, seconds))
         calibration = learn_calibration(finished, load_gpus(), version=str(number))
         console.print(
@@ -76,12 +89,16 @@ def run_and_learn(jobs: Sequence[LocalJob], console: Console) -> list[JudgedRun]
     return judged
 
 
-def run_job(job: LocalJob) -> float:
-    """Wall seconds of the trainer. Raises: CalledProcessError."""
+def run_job(job: LocalJob) -> tuple[float, float]:
+    """Wall seconds and peak GiB of the trainer. Raises: CalledProcessError."""
     begun = time.monotonic()
     command = [sys.executable, "-m", "trainer", "train", "--config", str(job.file)]
-    subprocess.run(command, check=True, capture_output=True)
-    return time.monotonic() - begun
+    with (job.file.parent / "log.txt").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command, log.name)
+    return time.monotonic() - begun, usage.ru_maxrss * 1024 / BYTES_PER_GIB
 
 
 def _finish(estimate: RunEstimate, seconds: float) -> FinishedRun:
@@ -100,9 +117,31 @@ def judge(judged: Sequence[JudgedRun]) -> list[Row]:
     ]
 
 
+def ship_memory(jobs: Sequence[LocalJob], judged: Sequence[JudgedRun]) -> dict[str, float]:
+    """Fit the memory of our own trainer to what its processes held. The context is not shipped: it is that of a CPU."""
+    measured = list(zip(jobs, judged, strict=True))
+
+    def residuals(values: Mapping[str, float]) -> list[float]:
+        constants = MemoryConstants(**values)
+        return [math.log(estimate_peak_gib(job, constants) / run.peak_gib) for job, run in measured]
+
+    fitted = fit_constants(MEMORY_PRIORS | {"context_gib": CONTEXT_OF_A_CPU}, residuals, scale=MEMORY_SCALE)
+    shipped = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    shipped["memory"]["trainer"] = {name: float(f"{fitted[name]:.4g}") for name in ("activations", "logit_bytes")}
+    SHIPPED.write_text(json.dumps(shipped, indent=2) + "\n", encoding="utf-8")  # type: ignore[attr-defined]
+    return fitted
+
+
+def estimate_peak_gib(job: LocalJob, constants: MemoryConstants) -> float:
+    checkpointing = job.config.gradient_checkpointing is True
+    method = describe_method(job.profile, job.config, "fp32", checkpointing=checkpointing)
+    batch = MicroBatch(min(job.config.batch_size, job.workload.rows), job.workload.longest)
+    return estimate_memory(job.profile, method, batch, constants).total
+
+
 def build_run_table(judged: Sequence[JudgedRun]) -> Table:
     table = Table(title="Local runs, in the order in which they ran")
-    for heading in ("run", "p50 s", "p90 s", "took s", "p50 / took", "below p90"):
+    for heading in ("run", "p50 s", "p90 s", "took s", "p50 / took", "below p90", "peak GiB"):
         table.add_column(heading, justify="right")
     for run in judged:
         numbers = (run.expected.p50, run.expected.p90, run.seconds)
