@@ -27,7 +27,10 @@ async def upload_dataset(
     ] = None,
     customer_id: Annotated[str | None, Form(description="Needed with a staff key only.", examples=["cus_01k"])] = None,
 ) -> DatasetOut:
-    """Send .jsonl or .csv files with `prompt` and `completion`, or a zip or tar of them."""
+    """Send .jsonl or .csv files with `prompt` and `completion`; or pictures, with their captions in metadata.csv or
+    metadata.jsonl (`file_name`, `text`), in a .txt beside each, or in the name of their folder (`10_style` is ten
+    repeats an epoch). A zip or tar of them will do.
+    """
     customer = resolve_customer(work, customer_id)
     uploads = [UploadedFile(file.filename or "file", await file.read()) for file in files]
     return DatasetOut.of(await service.create_dataset(work, customer, name or uploads[0].name[:200], uploads))

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.datasets.tables import Dataset
 from broker.schemas import created_at_field
+from pricing.estimate.finding_level import Level
 
 
 class FileOut(BaseModel):
@@ -15,9 +16,14 @@ class FileOut(BaseModel):
 
 
 class FindingOut(BaseModel):
-    file: str = Field(description="File of the data set.", examples=["train.jsonl"])
-    line: int = Field(description="Line in the file, from 1.", examples=[12])
-    message: str = Field(description="Why the row is left out.", examples=["completion is empty"])
+    file: str = Field(description="File of the data set; empty: the data set as a whole.", examples=["train.jsonl"])
+    line: int | None = Field(default=None, description="Line in the file, from 1; null: the whole file.", examples=[12])
+    level: Level = Field(
+        default=Level.ERROR,
+        description="error: left out, or with pictures refused; warning: will show in the result; hint: may be meant.",
+        examples=["error"],
+    )
+    message: str = Field(description="What is wrong, and the cure.", examples=["completion is empty"])
 
 
 class DatasetOut(BaseModel):
@@ -32,10 +38,13 @@ class DatasetOut(BaseModel):
     files: list[FileOut] = Field(
         description="What it consists of.", examples=[[{"name": "train.jsonl", "size_bytes": 18342}]]
     )
-    usable_rows: int = Field(description="Rows that training reads.", examples=[64])
+    kind: Literal["text", "images"] = Field(
+        description="images, if there is a picture among the files.", examples=["text"]
+    )
+    usable_rows: int = Field(description="Rows of text, or pictures, that training reads.", examples=[64])
     findings: list[FindingOut] = Field(
-        description="Rows that are left out, and why (the first 200).",
-        examples=[[{"file": "train.jsonl", "line": 12, "message": "completion is empty"}]],
+        description="What cannot be used, and what will show in the result (the first 200).",
+        examples=[[{"file": "train.jsonl", "line": 12, "level": "error", "message": "completion is empty"}]],
     )
     created_at: datetime = created_at_field()
 

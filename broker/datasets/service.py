@@ -2,22 +2,35 @@
 
 import asyncio
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from broker import errors
 from broker.datasets.archive import ArchiveRefused, UploadedFile, pack_files, read_packed, unpack_uploads
+from broker.datasets.pictures import (
+    DatasetFinding,
+    ParsedPictures,
+    holds_pictures,
+    parse_pictures,
+    report_on_pictures,
+)
 from broker.datasets.tables import Dataset
 from broker.identity.service import get_customer
 from broker.storage import one_chunk
 from broker.work import Work
-from pricing.estimate.text_rows import ParsedRows, TextRow, parse_text_files
+from pricing.estimate.finding_level import Level
+from pricing.estimate.text_rows import TextRow, parse_text_files
 
 MAX_FINDINGS = 200
+LONGEST_MESSAGE = 500
 
 
 @dataclass(frozen=True)
 class CheckedUpload:
+    """`usable`: the rows of text, or the pictures, that training can read."""
+
     files: list[UploadedFile]
-    parsed: ParsedRows
+    usable: int
+    findings: list[DatasetFinding]
     packed: bytes
 
 
@@ -42,8 +55,8 @@ async def create_dataset(work: Work, customer_id: str, name: str, uploads: list[
         size_bytes=stored.size_bytes,
         storage_key=stored.key,
         files=[{"name": file.name, "size_bytes": len(file.content)} for file in checked.files],
-        usable_rows=len(checked.parsed.rows),
-        findings=[asdict(finding) for finding in checked.parsed.findings[:MAX_FINDINGS]],
+        usable_rows=checked.usable,
+        findings=[_to_json(finding) for finding in checked.findings[:MAX_FINDINGS]],
         created_at=work.now,
     )
     work.session.add(dataset)
@@ -53,20 +66,35 @@ async def create_dataset(work: Work, customer_id: str, name: str, uploads: list[
 
 def _check_upload(uploads: list[UploadedFile], max_bytes: int) -> CheckedUpload:
     files = unpack_uploads(uploads, max_bytes=max_bytes)
-    parsed = parse_text_files([(file.name, file.content) for file in files])
-    return CheckedUpload(files, parsed, pack_files(files))
+    contents = [(file.name, file.content) for file in files]
+    if holds_pictures(name for name, _ in contents):
+        pictures = parse_pictures(contents)
+        usable, findings = len(pictures.pictures), report_on_pictures(pictures)
+    else:
+        rows = parse_text_files(contents)
+        usable = len(rows.rows)
+        findings = [DatasetFinding(found.file, found.line, Level.ERROR, found.message) for found in rows.findings]
+    return CheckedUpload(files, usable, findings, pack_files(files))
+
+
+def _to_json(finding: DatasetFinding) -> dict[str, Any]:
+    """Text that came from the data may be long, or hold what the database cannot keep."""
+    message = finding.message.replace("\0", "\ufffd")
+    return {**asdict(finding), "message": message[:LONGEST_MESSAGE]}
 
 
 def _require_usable_rows(checked: CheckedUpload) -> None:
-    if checked.parsed.rows:
+    if checked.usable:
         return
     findings = [
-        errors.FieldError(f"files.{finding.file}:{finding.line}", finding.message)
-        for finding in checked.parsed.findings[:20]
+        errors.FieldError(f"files.{found.file}" + (f":{found.line}" if found.line else ""), found.message)
+        for found in checked.findings
+        if found.file
     ]
     raise errors.DatasetUnusable(
-        "The data set has no usable row; send .jsonl or .csv files whose rows have prompt and completion.",
-        errors=findings or [errors.FieldError("files", "no .jsonl or .csv file with a row in it")],
+        "The data set has no usable row or picture; send .jsonl or .csv files whose rows have prompt and completion, "
+        "or pictures with captions.",
+        errors=findings[:20] or [errors.FieldError("files", "no .jsonl or .csv file with a row in it, no picture")],
     )
 
 
@@ -82,3 +110,9 @@ async def read_rows(work: Work, dataset: Dataset) -> list[TextRow]:
     """The usable rows of a data set, in the order in which the trainer reads them."""
     content = await work.storage.read(dataset.storage_key)
     return await asyncio.to_thread(lambda: parse_text_files(read_packed(content)).rows)
+
+
+async def read_pictures(work: Work, dataset: Dataset) -> ParsedPictures:
+    """The pictures of a data set, in the order in which the trainer reads them, and what it will refuse."""
+    content = await work.storage.read(dataset.storage_key)
+    return await asyncio.to_thread(lambda: parse_pictures(read_packed(content)))

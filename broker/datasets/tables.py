@@ -7,10 +7,11 @@ from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.database import Base, moment_column
+from broker.datasets.pictures import holds_pictures
 
 
 class Dataset(Base):
-    """One upload, kept as one tar of its files. `findings` are the rows that are left out, and why."""
+    """One upload, kept as one tar of its files. `findings` is its report: what cannot be used, and what will show."""
 
     __tablename__ = "datasets"
 
@@ -24,3 +25,7 @@ class Dataset(Base):
     usable_rows: Mapped[int]
     findings: Mapped[list[Any]]
     created_at: Mapped[datetime] = moment_column()
+
+    @property
+    def kind(self) -> str:
+        return "images" if holds_pictures(file["name"] for file in self.files) else "text"

@@ -8,11 +8,13 @@ from decimal import Decimal
 from typing import Any
 
 from broker import __version__, errors
+from broker.quotes.refusal import refuse_fields
 from broker.quotes.tokens import RowLength
 from pricing.catalog import NoTokenizer, UnknownBaseModel, get_base_model
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.calibration import Calibration
+from pricing.estimate.family_keys import find_foreign_keys
 from pricing.estimate.memory_advice import list_fits
 from pricing.estimate.peak_memory import USABLE_SHARE, FitJudgement
 from pricing.estimate.run_estimate import GpuSeconds, RunEstimate, estimate_run
@@ -21,7 +23,6 @@ from pricing.estimate.workload import (
     UnknownTargetModules,
     Workload,
     count_adapter_parameters,
-    plan_text_workload,
 )
 
 HOURS_STEP = Decimal("0.0001")
@@ -73,7 +74,7 @@ def refuse_what_does_not_fit(
     )
     cure = f"set {fits[0].describe()}" if fits else "no smaller batch or rank would fit; take a smaller base model"
     needed = f"needs about {estimate.run.memory_gib:.1f} GiB, {gpu.name} has {usable:.1f} GiB"
-    raise _refuse([errors.FieldError("config.batch_size", f"{needed}: {cure}")])
+    raise refuse_fields([errors.FieldError("config.batch_size", f"{needed}: {cure}")])
 
 
 def as_hours(gpu_seconds: int) -> str:
@@ -89,31 +90,29 @@ def resolve_config(raw: Mapping[str, Any]) -> tuple[TrainingConfig, BaseModelPro
     try:
         config = parse_training_config(raw)
     except ConfigInvalid as error:
-        raise _refuse(
+        raise refuse_fields(
             [errors.FieldError(f"config.{found.field}", found.message) for found in error.problems]
         ) from error
     paths = sorted(PATH_KEYS & raw.keys())
     if paths:
         cure = "leave it out: a job takes its data from dataset_id and keeps its own output folder"
-        raise _refuse([errors.FieldError(f"config.{key}", cure) for key in paths])
+        raise refuse_fields([errors.FieldError(f"config.{key}", cure) for key in paths])
     try:
         profile = get_base_model(config.base_model)
         count_adapter_parameters(profile, config)
     except UnknownBaseModel as error:
-        raise _refuse([errors.FieldError("config.base_model", str(error))]) from error
+        raise refuse_fields([errors.FieldError("config.base_model", str(error))]) from error
     except UnknownTargetModules as error:
-        raise _refuse([errors.FieldError("config.target_modules", str(error))]) from error
+        raise refuse_fields([errors.FieldError("config.target_modules", str(error))]) from error
     if profile.tokenizer is None:
-        raise _refuse([errors.FieldError("config.base_model", str(NoTokenizer(profile.name)))])
-    if config.max_length > profile.context_length:
+        raise refuse_fields([errors.FieldError("config.base_model", str(NoTokenizer(profile.name)))])
+    foreign = find_foreign_keys(config, profile.name, is_text=profile.is_text)
+    if foreign:
+        raise refuse_fields([errors.FieldError(f"config.{key}", reason) for key, reason in foreign.items()])
+    if profile.is_text and config.max_length > profile.context_length:
         message = f"{profile.name} reads at most {profile.context_length} tokens"
-        raise _refuse([errors.FieldError("config.max_length", message)])
+        raise refuse_fields([errors.FieldError("config.max_length", message)])
     return config, profile
-
-
-def _refuse(found: list[errors.FieldError]) -> errors.InvalidTrainingConfig:
-    detail = "; ".join(f"{item.field}: {item.message}" for item in found)
-    return errors.InvalidTrainingConfig(detail, errors=found)
 
 
 def config_to_json(config: TrainingConfig) -> dict[str, Any]:
@@ -135,18 +134,17 @@ def learnable_lengths(lengths: Sequence[RowLength], config: TrainingConfig) -> l
     whole = [min(row.whole, config.max_length) for row in lengths if row.prompt < min(row.whole, config.max_length)]
     if not whole:
         message = f"every row's prompt fills max_length ({config.max_length} tokens); raise it"
-        raise _refuse([errors.FieldError("config.max_length", message)])
+        raise refuse_fields([errors.FieldError("config.max_length", message)])
     return whole
 
 
 def estimate_job(
     config: TrainingConfig,
     profile: BaseModelProfile,
-    row_lengths: Sequence[int],
+    workload: Workload,
     gpu: GpuProfile,
     calibration: Calibration,
 ) -> JobEstimate:
-    """Steps, tokens, GPU-seconds and memory of a job on one GPU of a type."""
-    workload = plan_text_workload(row_lengths, config)
+    """Steps, tokens, GPU-seconds and memory of a job that does this work on one GPU of a type."""
     run = estimate_run(profile, config, workload, gpu, calibration, trainer_version=__version__)
     return JobEstimate(profile.name, workload, run)

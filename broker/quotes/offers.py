@@ -8,15 +8,14 @@ from broker import __version__, errors
 from broker.contracts import service as contracts
 from broker.datasets import service as datasets
 from broker.estimator import service as estimator
-from broker.quotes.model import as_hours, learnable_lengths, resolve_config
+from broker.quotes.counting import count_dataset
+from broker.quotes.model import as_hours, resolve_config
 from broker.quotes.prices import price_on_every_plan
-from broker.quotes.service import get_quote, row_lengths
+from broker.quotes.service import get_quote
 from broker.scheduling import service as scheduling
 from broker.work import Work
 from pricing.catalog import UnknownGpu, get_gpu, load_gpus
 from pricing.estimate.offers import Offer, find_frontier, list_offers, list_variants
-from pricing.estimate.training_config import TrainingConfig
-from pricing.estimate.workload import Workload, plan_text_workload
 from pricing.quote import compare_plans
 from pricing.rate_card import RateCard
 
@@ -41,12 +40,9 @@ async def offer_quote(work: Work, quote_id: str, gpu: str | None = None) -> Quot
     available = await scheduling.list_skus(work)
     skus = _choose_skus(available, gpu)
     config, profile = resolve_config(quote.config)
-    lengths = await row_lengths(work, await datasets.get_dataset(work, quote.dataset_id), profile)
+    plan = await count_dataset(work, await datasets.get_dataset(work, quote.dataset_id), profile)
     calibration = await estimator.get_calibration(work)
     card = await contracts.rate_card_on(work, work.now.date())
-
-    def plan(variant: TrainingConfig) -> Workload:
-        return plan_text_workload(learnable_lengths(lengths, variant), variant)
 
     def priced(offers: Sequence[Offer]) -> list[dict[str, Any]]:
         return [_to_json(offer, card, tokens, is_available=offer.run.sku in available) for offer in offers]

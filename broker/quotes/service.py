@@ -1,59 +1,32 @@
 """Quotes: made from a configuration and a data set, kept, and honoured until they expire."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from broker import errors
 from broker.contracts import service as contracts
 from broker.datasets import service as datasets
-from broker.datasets.tables import Dataset
 from broker.estimator import service as estimator
 from broker.quotes.budget import QuoteBudget, describe_purchase
+from broker.quotes.counting import count_dataset
 from broker.quotes.model import (
     JobEstimate,
     config_to_json,
     estimate_job,
     hash_config,
-    learnable_lengths,
     refuse_what_does_not_fit,
     resolve_config,
 )
 from broker.quotes.prices import price_on_every_plan
 from broker.quotes.tables import Quote
-from broker.quotes.tokens import RowLength, count_row_lengths
 from broker.scheduling import service as scheduling
 from broker.work import Work
 from pricing.catalog import get_gpu
-from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.training_config import TrainingConfig
 from pricing.money import Money
 from pricing.plans import PlanName
-
-
-@dataclass
-class RowLengthCache:
-    """Row lengths of the data sets last quoted, by content and tokenizer: re-quoting after a change is quick."""
-
-    capacity: int = 256
-    entries: OrderedDict[tuple[str, str], tuple[RowLength, ...]] = field(default_factory=OrderedDict)
-
-    def find(self, key: tuple[str, str]) -> tuple[RowLength, ...] | None:
-        lengths = self.entries.get(key)
-        if lengths is not None:
-            self.entries.move_to_end(key)
-        return lengths
-
-    def keep(self, key: tuple[str, str], lengths: tuple[RowLength, ...]) -> None:
-        self.entries[key] = lengths
-        while len(self.entries) > self.capacity:
-            self.entries.popitem(last=False)
-
-
-ROW_LENGTHS = RowLengthCache()
 
 
 async def create_quote(
@@ -61,16 +34,16 @@ async def create_quote(
 ) -> Quote:
     """Price a job on every plan, and say what a budget buys of it.
 
-    Raises: InvalidTrainingConfig, NotFound; NoContractInForce, with a budget.
+    Raises: InvalidTrainingConfig, InvalidRequest, NotFound; NoContractInForce, with a budget.
     """
     config, profile = resolve_config(raw_config)
     dataset = await datasets.get_dataset(work, dataset_id)
     card = await contracts.rate_card_on(work, work.now.date())
     sku = await scheduling.default_sku(work)
     calibration = await estimator.get_calibration(work)
-    lengths = await row_lengths(work, dataset, profile)
-    gpu = get_gpu(sku)
-    estimate = estimate_job(config, profile, learnable_lengths(lengths, config), gpu, calibration)
+    plan = await count_dataset(work, dataset, profile)
+    workload, gpu = await asyncio.to_thread(plan, config), get_gpu(sku)
+    estimate = estimate_job(config, profile, workload, gpu, calibration)
     refuse_what_does_not_fit(config, profile, estimate, gpu)
     quote = Quote(
         id=work.new_id("quo"),
@@ -98,16 +71,6 @@ async def _buy(
         return None
     terms = await contracts.find_contract_in_force(work, customer_id, budget.contract_id)
     return describe_purchase(terms, estimate, config, budget.max_cost)
-
-
-async def row_lengths(work: Work, dataset: Dataset, profile: BaseModelProfile) -> tuple[RowLength, ...]:
-    key = (dataset.sha256, profile.name)
-    lengths = ROW_LENGTHS.find(key)
-    if lengths is None:
-        rows = await datasets.read_rows(work, dataset)
-        lengths = await asyncio.to_thread(count_row_lengths, rows, profile)
-        ROW_LENGTHS.keep(key, lengths)
-    return lengths
 
 
 async def get_quote(work: Work, quote_id: str) -> Quote:

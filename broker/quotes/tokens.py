@@ -37,3 +37,9 @@ def count_row_lengths(rows: Sequence[TextRow], profile: BaseModelProfile) -> tup
     text_format = profile.text_format or TextFormat()
     encoded = (encode_row(row, text_format, encode, max_length=profile.context_length) for row in rows)
     return tuple(RowLength(row.prompt_length, len(row.token_ids)) for row in encoded)
+
+
+def count_caption_tokens(captions: Sequence[str], profile: BaseModelProfile) -> list[int]:
+    """What the text encoder reads of each caption: begin and end counted, cut at its context length."""
+    encoded = load_tokenizer(profile.name).encode_batch(list(captions))
+    return [min(len(each.ids), profile.context_length) for each in encoded]

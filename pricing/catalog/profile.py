@@ -88,7 +88,8 @@ class BaseModelProfile(BaseModel):
     `aliases` are other spellings of the name. `parameters` is exact and of the trained network: the language model, or
     the UNet or transformer of an image model, whose other parts are in `component_parameters`. `layers` counts
     transformer blocks; of an image model `hidden_size`, `attention_heads` and `head_width` are those of its widest
-    block, `vocabulary` and `context_length` (in tokens) those of its longest text encoder.
+    block, `vocabulary` and `context_length` (in tokens) those of its longest text encoder; `resolution` is the side of
+    the square pictures that it was made for.
 
     `modules` has every linear module of the trained network but the output head, by the end of its path: the last name,
     with what stands before it where that is a number (`to_out.0`) or tells two kinds apart (`attn.c_proj`).
@@ -112,6 +113,7 @@ class BaseModelProfile(BaseModel):
     vocabulary: int = Field(gt=0)
     context_length: int = Field(gt=0)
     bytes_per_parameter: int = Field(gt=0)
+    resolution: int | None = None
     modules: dict[str, tuple[ModuleShape, ...]]
     text_modules: dict[str, tuple[ModuleShape, ...]] = {}
     default_target_modules: tuple[str, ...]

@@ -11,6 +11,7 @@ from typing import Any
 PICTURE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
+PICTURE_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # Pillow's names of those it reads by itself
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl")
 SIDECAR_SUFFIXES = (".txt", ".caption")
 FILE_KEYS = ("file_name", "filename", "file", "image")

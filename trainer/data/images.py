@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from pricing.estimate.picture_listing import PICTURE_FORMATS
 from pricing.estimate.quality_thresholds import MAX_PIXELS
 
 SIDEWAYS = frozenset({5, 6, 7, 8})
@@ -23,7 +24,8 @@ class ImageUnusable(Exception):
 def read_size(path: Path) -> tuple[int, int]:
     """Width and height in pixels, upright, from the file's header. Raises: ImageUnusable."""
     with _opening(path) as opened:
-        is_sideways = opened.getexif().get(ORIENTATION_TAG) in SIDEWAYS
+        # Pillow gives the size of a TIFF as it stands upright.
+        is_sideways = opened.format != "TIFF" and opened.getexif().get(ORIENTATION_TAG) in SIDEWAYS
         return (opened.height, opened.width) if is_sideways else (opened.width, opened.height)
 
 
@@ -46,8 +48,7 @@ def _opening(path: Path) -> Iterator[Image.Image]:
         _check_content(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of bombs and odd EXIF; the limit below is our own
-            _register_heif(path)
-            with Image.open(path) as opened:
+            with Image.open(path, formats=_list_formats(path)) as opened:
                 _check_pixels(opened)
                 yield opened
     except ImageUnusable:
@@ -74,15 +75,16 @@ def _check_pixels(opened: Image.Image) -> None:
         raise ImageUnusable(f"is too large ({size}); resize it to 2048 pixels or so")
 
 
-def _register_heif(path: Path) -> None:
-    """HEIC where the package pillow-heif is there; Pillow alone cannot read it."""
+def _list_formats(path: Path) -> tuple[str, ...]:
+    """Those that the broker counts by; HEIC too, where the package pillow-heif is there."""
     if path.suffix.lower() not in HEIC_SUFFIXES:
-        return
+        return PICTURE_FORMATS
     try:
         import pillow_heif  # type: ignore[import-not-found]  # noqa: PLC0415 - optional
     except ImportError:
-        return
+        return PICTURE_FORMATS
     pillow_heif.register_heif_opener()
+    return (*PICTURE_FORMATS, "HEIF")
 
 
 def _describe_unidentified(path: Path) -> str:

@@ -27,6 +27,7 @@ class CatalogueEntry(BaseModel):
     family: Family
     licence: str
     bytes_per_parameter: int = 2
+    resolution: int | None = None
     default_target_modules: tuple[str, ...]
     tokenizer: str | None = None
     text_format: TextFormat | None = None

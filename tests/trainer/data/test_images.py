@@ -42,6 +42,15 @@ def test_pictures_are_turned_upright(tmp_path, orientation, top_left) -> None:
     assert picture.getpixel((1, 1)) == {"red": (255, 0, 0), "blue": (0, 0, 255)}[top_left]
 
 
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".avif", ".tiff", ".jpg"])
+def test_the_size_of_a_sideways_picture_is_that_of_the_upright_one_in_every_format(tmp_path, suffix) -> None:
+    """Past fault: the size of a TIFF, which Pillow tells upright, was turned once more."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(halves(), tmp_path / f"p{suffix}", exif=exif)
+    assert open_image(path).size == read_size(path) == (20, 40)
+
+
 def test_alpha_is_laid_on_white(tmp_path) -> None:
     picture = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
     assert open_image(save(picture, tmp_path / "p.png")).getpixel((0, 0)) == (255, 255, 255)

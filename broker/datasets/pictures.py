@@ -1,0 +1,109 @@
+"""Data sets of pictures: which files are pictures with which caption, and what a report says of them. Pure."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from broker.datasets.picture_size import PictureUnusable, read_picture_size
+from pricing.estimate.caption_quality import judge_caption
+from pricing.estimate.finding_level import Level
+from pricing.estimate.picture_captions import NO_CAPTION, choose_caption
+from pricing.estimate.picture_listing import ListedPicture, ListingProblem, is_picture_name, list_named_pictures
+from pricing.estimate.quality_thresholds import MAX_ASPECT, MAX_SAMPLES, MIN_SAMPLES, MIN_SIDE_PIXELS
+
+Files = Sequence[tuple[str, bytes]]
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """A picture that can be read: its own caption ("" without one), upright size in pixels, SHA-256 of the file."""
+
+    name: str
+    caption: str
+    size: tuple[int, int]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DatasetFinding:
+    """`line` counts from 1, None for a whole file; an empty `file` is the data set."""
+
+    file: str
+    line: int | None
+    level: Level
+    message: str
+
+
+@dataclass(frozen=True)
+class ParsedPictures:
+    """`unusable` are files and metadata rows that the trainer refuses, unless it is told to leave them out."""
+
+    pictures: list[StoredPicture] = field(default_factory=list)
+    unusable: list[DatasetFinding] = field(default_factory=list)
+
+
+def holds_pictures(names: Iterable[str]) -> bool:
+    """A data set with a picture in it is one of pictures, whatever else is there."""
+    return any(is_picture_name(name) for name in names)
+
+
+def parse_pictures(files: Files) -> ParsedPictures:
+    """Every picture among the files, in the order in which the trainer reads them."""
+    contents = dict(files)
+    listing = list_named_pictures(contents, contents.__getitem__)
+    parsed = ParsedPictures(unusable=[_take_over(problem) for problem in listing.problems])
+    for listed in listing.pictures:
+        try:
+            parsed.pictures.append(_read_picture(listed, contents[listed.name]))
+        except PictureUnusable as error:
+            parsed.unusable.append(DatasetFinding(listed.name, None, Level.ERROR, str(error)))
+    return parsed
+
+
+def _read_picture(listed: ListedPicture, content: bytes) -> StoredPicture:
+    size = read_picture_size(content)
+    return StoredPicture(listed.name, listed.caption, size, hashlib.sha256(content).hexdigest())
+
+
+def _take_over(problem: ListingProblem) -> DatasetFinding:
+    return DatasetFinding(problem.file, problem.line, Level.ERROR, f"{problem.message}; {problem.cure}")
+
+
+def report_on_pictures(parsed: ParsedPictures) -> list[DatasetFinding]:
+    """What cannot be used first, then what will show in the result. Sharpness and near-duplicates need the pixels:
+    `trainer check` judges those.
+    """
+    judged = [*_judge_count(len(parsed.pictures)), *_judge_copies(parsed.pictures)]
+    return parsed.unusable + judged + [found for picture in parsed.pictures for found in _judge_picture(picture)]
+
+
+def _judge_picture(picture: StoredPicture) -> Iterator[DatasetFinding]:
+    width, height = picture.size
+    if min(width, height) < MIN_SIDE_PIXELS:
+        message = f"is {width}×{height} pixels; take the original, of at least {MIN_SIDE_PIXELS}×{MIN_SIDE_PIXELS}"
+        yield DatasetFinding(picture.name, None, Level.WARNING, message)
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        message = f"is {width}×{height}, longer than {MAX_ASPECT:g} : 1; crop it by hand to what matters"
+        yield DatasetFinding(picture.name, None, Level.HINT, message)
+    caption = choose_caption(picture.name, picture.caption, None)
+    if caption is None:
+        yield DatasetFinding(picture.name, None, Level.WARNING, NO_CAPTION)
+    elif picture.caption:
+        for problem in judge_caption(caption):
+            yield DatasetFinding(picture.name, None, problem.level, f"{problem.message}; {problem.cure}")
+
+
+def _judge_count(pictures: int) -> Iterator[DatasetFinding]:
+    if not MIN_SAMPLES <= pictures <= MAX_SAMPLES:
+        message = f"has {pictures} pictures; {MIN_SAMPLES} to {MAX_SAMPLES} suit a style"
+        yield DatasetFinding("", None, Level.HINT, message)
+
+
+def _judge_copies(pictures: Sequence[StoredPicture]) -> Iterator[DatasetFinding]:
+    first: dict[str, str] = {}
+    counts = Counter(picture.sha256 for picture in pictures)
+    for picture in pictures:
+        if counts[picture.sha256] > 1 and first.setdefault(picture.sha256, picture.name) != picture.name:
+            message = f"is the same file as {first[picture.sha256]}; keep one: what comes twice is learnt twice"
+            yield DatasetFinding(picture.name, None, Level.WARNING, message)

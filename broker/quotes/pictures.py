@@ -1,0 +1,93 @@
+"""Counting a data set of pictures: the caption tokens that the text encoder reads, without torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from broker.datasets.pictures import ParsedPictures
+from broker.quotes.refusal import refuse_config
+from broker.quotes.tokens import count_caption_tokens
+from pricing.catalog.profile import BaseModelProfile
+from pricing.estimate.image_workload import TrainingPicture, plan_image_workload
+from pricing.estimate.picture_captions import read_kohya_folder
+from pricing.estimate.training_config import TrainingConfig
+from pricing.estimate.workload import Workload
+
+MAX_EPOCH_PICTURES = 500_000
+
+
+@dataclass(frozen=True)
+class CountedPicture:
+    """A picture and the tokens of its own caption, and of its kohya folder's name; None where it has none."""
+
+    name: str
+    source: str
+    size: tuple[int, int]
+    repeats: int
+    own_tokens: int | None
+    folder_tokens: int | None
+
+
+@dataclass(frozen=True)
+class CountedPictures:
+    """`unusable` says of each file and metadata row that cannot be used where it is, and why."""
+
+    pictures: tuple[CountedPicture, ...]
+    unusable: tuple[str, ...]
+
+
+def count_pictures(parsed: ParsedPictures, profile: BaseModelProfile) -> CountedPictures:
+    """Captions as the trainer encodes them."""
+    folders = [read_kohya_folder(picture.name) for picture in parsed.pictures]
+    own = count_caption_tokens([picture.caption for picture in parsed.pictures], profile)
+    named = count_caption_tokens([folder.name if folder else "" for folder in folders], profile)
+    pictures = tuple(
+        CountedPicture(
+            name=picture.name,
+            source=picture.sha256,
+            size=picture.size,
+            repeats=folder.repeats if folder else 1,
+            own_tokens=own_tokens if picture.caption else None,
+            folder_tokens=folder_tokens if folder else None,
+        )
+        for picture, folder, own_tokens, folder_tokens in zip(parsed.pictures, folders, own, named, strict=True)
+    )
+    unusable = (f"{each.file}{f' line {each.line}' if each.line else ''} {each.message}" for each in parsed.unusable)
+    return CountedPictures(pictures, tuple(unusable))
+
+
+def plan_counted_pictures(counted: CountedPictures, profile: BaseModelProfile, config: TrainingConfig) -> Workload:
+    """The work that the trainer will do on them. Raises: InvalidTrainingConfig, where it would refuse them."""
+    pictures = choose_captioned(counted, profile, config)
+    epoch = sum(picture.repeats for picture in pictures)
+    if epoch > MAX_EPOCH_PICTURES:
+        message = f"an epoch has {epoch} pictures, repeats counted; at most {MAX_EPOCH_PICTURES} can be trained on"
+        raise refuse_config("epochs", f"{message}: send the data set anew with fewer repeats, and raise epochs")
+    assert profile.resolution is not None, "a model that is quoted on pictures has a resolution"
+    return plan_image_workload(pictures, config, resolution=profile.resolution)
+
+
+def choose_captioned(
+    counted: CountedPictures, profile: BaseModelProfile, config: TrainingConfig
+) -> list[TrainingPicture]:
+    """The pictures with the caption that they train with: their own, the default, or their folder's name.
+
+    Raises: InvalidTrainingConfig, for what cannot be used, unless the configuration says to leave it out.
+    """
+    default = count_caption_tokens([config.default_caption], profile)[0] if config.default_caption else None
+    chosen, bad = [], list(counted.unusable)
+    for each in counted.pictures:
+        tokens = next((count for count in (each.own_tokens, default, each.folder_tokens) if count is not None), None)
+        if tokens is None:
+            bad.append(f"{each.name} has no caption; set default_caption, or send the data set anew with one")
+        else:
+            chosen.append(TrainingPicture(each.source, each.size, tokens, each.repeats))
+    if bad and not config.skip_bad_rows:
+        raise refuse_config("skip_bad_rows", f"{_list(bad)}; set it to true to train without these")
+    if not chosen:
+        raise refuse_config("default_caption", f"no picture is left to train on: {_list(bad)}")
+    return chosen
+
+
+def _list(bad: Sequence[str]) -> str:
+    more = f", and {len(bad) - 1} more cannot be used" if len(bad) > 1 else ""
+    return f"{bad[0]}{more}"

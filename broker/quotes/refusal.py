@@ -1,0 +1,15 @@
+"""The refusal of a configuration, key by key."""
+
+from collections.abc import Sequence
+
+from broker import errors
+
+
+def refuse_fields(found: Sequence[errors.FieldError]) -> errors.InvalidTrainingConfig:
+    detail = "; ".join(f"{item.field}: {item.message}" for item in found)
+    return errors.InvalidTrainingConfig(detail, errors=list(found))
+
+
+def refuse_config(key: str, message: str) -> errors.InvalidTrainingConfig:
+    """Of one key."""
+    return refuse_fields([errors.FieldError(f"config.{key}", message)])
