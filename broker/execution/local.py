@@ -64,10 +64,12 @@ class LocalEngine:
         slots: int,
         sku: str = "cpu",
         command: Sequence[str] = (sys.executable, "-m", "trainer.cli", "run"),
+        base_models_dir: Path | None = None,
     ) -> None:
         self._runs_dir = runs_dir.resolve()
         self._capacity = Capacity(sku, slots)
         self._command = tuple(command)
+        self._further = {} if base_models_dir is None else {"LORA_BASE_MODELS_DIR": str(base_models_dir.resolve())}
         self._watched: set[str] = set()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._observing = threading.Lock()
@@ -140,7 +142,7 @@ class LocalEngine:
         with (run_dir / "trainer.log").open("ab") as log:
             return subprocess.Popen(
                 self._command,
-                env=_build_environment(spec, run_dir / "work"),
+                env=_build_environment(spec, run_dir / "work") | self._further,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -6,6 +6,7 @@ from pricing.catalog import get_base_model
 from pricing.estimate.training_config import ConfigInvalid
 from trainer.config import describe_config_problems, read_config, resolve_base_model
 from trainer.errors import BadInput
+from trainer.families.causal_lm import CausalLM
 
 
 @pytest.fixture
@@ -57,9 +58,32 @@ def test_every_wrong_key_is_named_with_its_cure(write) -> None:
     assert "lora_rank: Input should be greater than or equal to 1 (got 0)" in said
 
 
-def test_a_name_of_the_catalogue_without_weights_is_told_the_cure() -> None:
-    with pytest.raises(BadInput, match="download the model and give the path of its folder"):
-        resolve_base_model("llama-2-7b")
+def test_a_name_of_the_catalogue_without_weights_is_told_where_to_put_them(monkeypatch, tmp_path) -> None:
+    monkeypatch.delenv("LORA_BASE_MODELS_DIR", raising=False)
+    with pytest.raises(BadInput, match=r"put them into DIR/sd-1\.5 .* BROKER_BASE_MODELS_DIR=DIR"):
+        resolve_base_model("sd15", only_catalogue=True)
+    monkeypatch.setenv("LORA_BASE_MODELS_DIR", str(tmp_path))
+    with pytest.raises(BadInput, match=r"sd-1\.5 is no model folder, nor is there sd-1\.5\.safetensors"):
+        resolve_base_model("sd15", only_catalogue=True)
+
+
+def test_weights_of_the_catalogue_are_a_folder_or_a_file_of_the_operator(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("LORA_BASE_MODELS_DIR", str(tmp_path))
+    file = tmp_path / "sdxl-1.0.safetensors"
+    file.touch()
+    source = resolve_base_model("stabilityai/stable-diffusion-xl-base-1.0", only_catalogue=True)
+    assert (source.weights, source.profile, source.is_stable_diffusion) == (file, get_base_model("sdxl-1.0"), True)
+    folder = tmp_path / "llama-2-7b"
+    folder.mkdir()
+    (folder / "config.json").touch()
+    assert resolve_base_model("llama-2-7b").weights == folder
+
+
+def test_a_text_model_of_the_operator_brings_its_own_tokenizer(monkeypatch, tmp_path, tiny_model) -> None:
+    monkeypatch.setenv("LORA_BASE_MODELS_DIR", str(tmp_path))
+    (tmp_path / "llama-2-7b").symlink_to(tiny_model)
+    tokenizer = CausalLM.load(resolve_base_model("llama-2-7b")).tokenizer
+    assert tokenizer.decode(tokenizer.encode("tea")) == "tea"
 
 
 def test_a_name_of_the_catalogue_is_its_packaged_weights() -> None:

@@ -58,7 +58,8 @@ class ChatGLM(CausalLM):
     def attach_adapter(self, config: TrainingConfig, default_targets: Sequence[str] | None = None) -> None:
         """Target modules may be named as in the original layout. Raises: BadInput."""
         named = translate_targets(config.target_modules)
-        super().attach_adapter(config.model_copy(update={"target_modules": named}), default_targets or DEFAULT_TARGETS)
+        default = translate_targets(default_targets) or DEFAULT_TARGETS
+        super().attach_adapter(config.model_copy(update={"target_modules": named}), default)
 
 
 def translate_targets(targets: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -36,7 +36,7 @@ class TextTokenizer:
 
 def load_text_tokenizer(source: BaseModelSource, folder: Path) -> TextTokenizer:
     """`folder` holds the model (de-quantized where the source is a GGUF file). Raises: BadInput."""
-    if source.profile is not None:
+    if source.profile is not None and source.profile.tokenizer is not None:
         tokenizer_json = gzip.decompress(read_tokenizer(source.profile)).decode("utf-8")
         return TextTokenizer(Tokenizer.from_str(tokenizer_json), source.profile.text_format or TextFormat())
     file = folder / "tokenizer.json"
