@@ -16,6 +16,7 @@ from trainer.config import BaseModelSource
 from trainer.errors import BadInput
 from trainer.families.gguf_cache import dequantize_once
 from trainer.families.head_loss import find_plain_head, sum_head_loss
+from trainer.families.llama_layer import use_llama_layers
 from trainer.families.number_format import choose_dtype, describe_quantization
 from trainer.families.packed_attention import use_packed_attention
 from trainer.families.peft_adapter import check_targets, describe_adapter, name_targets, put_adapter_on
@@ -50,6 +51,8 @@ class CausalLM:
         self.packs_rows = config.packing and use_packed_attention(self.model, longest_row=config.max_length)
         targets = name_targets(self.model, config.target_modules or default_targets or FALLBACK_TARGETS)
         self.model = put_adapter_on(self.model, describe_adapter(config, targets, "CAUSAL_LM"))
+        if self.packs_rows:
+            use_llama_layers(self.model)
 
     def recompute_activations(self) -> None:
         """Gradient checkpointing: a layer's activations are computed again on the way back instead of being kept."""

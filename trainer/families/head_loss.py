@@ -4,11 +4,14 @@ With 49,152 tokens in the vocabulary the logits of 512 positions, their log-soft
 output layer is frozen, so the gradient of the hidden states can be taken at once, while a chunk's logits are at hand.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import torch
 
-CHUNK = 128  # positions; smaller ones read the weight too often, larger ones leave the cache
+from trainer.families.frozen_product import multiply, multiply_back
+
+CHUNK = 160  # positions at most; smaller ones read the weight too often, larger ones leave the cache
 # What models do to their logits after the output layer, by the key of their configuration.
 REWORKED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
@@ -19,20 +22,26 @@ class _HeadLoss(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         wants_gradient = ctx.needs_input_grad[0]
         gradient = torch.empty_like(hidden) if wants_gradient else None
-        for start in range(0, len(targets), CHUNK):
-            part = slice(start, start + CHUNK)
+        for part in _cut_evenly(len(targets)):
             wanted = targets[part, None]
-            scores = torch.log_softmax((hidden[part] @ weight.T).float(), dim=-1)
+            scores = torch.log_softmax(multiply(hidden[part], weight).float(), dim=-1)
             total -= scores.gather(1, wanted).sum()
             if gradient is not None:
                 scores.exp_().scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=scores.dtype))
-                torch.matmul(scores.to(weight.dtype), weight, out=gradient[part])
+                gradient[part] = multiply_back(scores.to(weight.dtype), weight)
         ctx.gradient = gradient
         return total
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         return ctx.gradient * gradients[0].to(ctx.gradient.dtype), None, None
+
+
+def _cut_evenly(positions: int) -> list[slice]:
+    """As few chunks as there may be, of about one size: a short last one would read the whole weight for little."""
+    chunks = -(-positions // CHUNK)
+    bounds = [positions * number // max(chunks, 1) for number in range(chunks + 1)]
+    return [slice(start, end) for start, end in pairwise(bounds)]
 
 
 def sum_head_loss(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -19,11 +19,16 @@ class PackedRows:
     """How a packed batch lies: `prefix` shared tokens, then what is each row's own, `lengths` tokens each.
 
     `masks`: True where a query may look; one for the whole batch, else one for each row; None for plain causal.
+    `whole`: the places in the batch of each row's prefix and own tokens, row after row; `firsts`: where in that the
+    batch's tokens stand first; `copies`: where the prefix stands again.
     """
 
     prefix: int
     lengths: tuple[int, ...]
     masks: tuple[torch.Tensor | None, ...]
+    whole: torch.Tensor
+    firsts: torch.Tensor
+    copies: torch.Tensor
 
 
 def lay_out_rows(prefix: int, lengths: tuple[int, ...], device: torch.device) -> PackedRows:
@@ -35,7 +40,14 @@ def lay_out_rows(prefix: int, lengths: tuple[int, ...], device: torch.device) ->
         masks = (_mask_all(prefix, lengths, device),)
     else:
         masks = tuple(_mask_row(prefix, length, device) if prefix else None for length in lengths)
-    return PackedRows(prefix, lengths, masks)
+    return PackedRows(prefix, lengths, masks, *(places.to(device) for places in _find_whole_rows(prefix, lengths)))
+
+
+def _find_whole_rows(prefix: int, lengths: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    head, own = torch.arange(prefix), torch.arange(prefix, prefix + sum(lengths)).split(lengths)
+    whole = torch.cat([part for row in own for part in (head, row)])
+    is_copy = (whole < prefix) & (torch.arange(len(whole)) >= prefix)
+    return whole, (~is_copy).nonzero().flatten(), is_copy.nonzero().flatten()
 
 
 def _mask_all(prefix: int, lengths: tuple[int, ...], device: torch.device) -> torch.Tensor:

@@ -63,14 +63,17 @@ def pad_rows(rows: Sequence[EncodedRow]) -> TextBatch:
 
 
 def pack_rows(rows: Sequence[EncodedRow], device: torch.device) -> TextBatch:
-    """Lay the rows end to end, after the prefix that all of them share and that carries no loss."""
-    prefix = count_shared_prefix(rows)
-    pieces = [row.token_ids[prefix:] for row in rows]
+    """Lay the rows end to end, after the prefix that all of them share and that carries no loss.
+
+    A row ends with the last token that predicts a learnt one: what comes after it changes no loss.
+    """
+    prefix, marks = count_shared_prefix(rows), [mark_learnt(row) for row in rows]
+    ends = [max(prefix, *mark.nonzero().flatten().tolist(), 0) + 1 for mark in marks]
+    pieces = [row.token_ids[prefix:end] for row, end in zip(rows, ends, strict=True)]
     own = [token for piece in pieces for token in piece]
-    marks = [mark_learnt(row) for row in rows]
-    learnt = torch.cat([torch.zeros(prefix, dtype=torch.bool), *(mark[prefix:] for mark in marks)])
+    learnt = torch.cat([marks[0][:prefix], *(mark[prefix:end] for mark, end in zip(marks, ends, strict=True))])
     targets = torch.cat([torch.tensor(row.token_ids).roll(-1)[mark] for row, mark in zip(rows, marks, strict=True)])
-    positions = [torch.arange(prefix), *(torch.arange(prefix, len(row.token_ids)) for row in rows)]
+    positions = [torch.arange(prefix), *(torch.arange(prefix, end) for end in ends)]
     return TextBatch(
         input_ids=torch.tensor([[*rows[0].token_ids[:prefix], *own]]),
         learnt=learnt[None],

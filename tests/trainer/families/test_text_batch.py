@@ -62,10 +62,10 @@ def test_each_packed_row_has_the_loss_that_it_has_alone(family, monkeypatch, den
 
 def test_a_packed_batch_has_no_padding_and_bills_what_a_padded_one_does() -> None:
     packed, padded = pack_rows(ROWS, CPU), pad_rows(ROWS)
-    assert packed.input_ids.shape == (1, 12 + 5 + 3 + 8)
+    assert packed.input_ids.shape == (1, 12 + 4 + 2 + 7)  # the last token of a row predicts none
     assert packed.tokens == padded.tokens == 17 + 15 + 20
     assert sorted(packed.targets.tolist()) == sorted(padded.targets.tolist())
-    assert packed.position_ids[0, 12:17].tolist() == packed.position_ids[0, 20:25].tolist() == [12, 13, 14, 15, 16]
+    assert packed.position_ids[0, 12:16].tolist() == packed.position_ids[0, 18:22].tolist() == [12, 13, 14, 15]
 
 
 def test_the_shared_prefix_ends_before_anything_that_is_learnt() -> None:
@@ -90,3 +90,11 @@ def test_a_model_with_a_shorter_window_is_padded(tiny_source) -> None:
     family.model.config.sliding_window = 16
     family.attach_adapter(TrainingConfig(base_model="tiny", max_length=32))
     assert family.collate(STRANGERS).packed_rows is None
+
+
+def test_a_row_ends_with_the_last_token_that_predicts_a_learnt_one() -> None:
+    rows = [EncodedRow([5, 6, 7, 8], prompt_length=1, unlearnt=((2, 4),)), EncodedRow([9, 8], prompt_length=2)]
+    packed = pack_rows(rows, CPU)
+    assert packed.input_ids.tolist() == [[5, 9]]
+    assert packed.targets.tolist() == [6]
+    assert packed.tokens == 6

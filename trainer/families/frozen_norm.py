@@ -1,0 +1,32 @@
+"""RMSNorm under a frozen weight, forward and backward: its input and one number for each token are all that is kept."""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class FrozenNorm:
+    """y = x / sqrt(mean(x²) + eps) · weight. Shapes: x, y and gradients [tokens, width], scale [tokens, 1].
+
+    Source: Zhang and Sennrich 2019, "Root Mean Square Layer Normalization".
+    """
+
+    weight: torch.Tensor
+    eps: float
+
+    def forward(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns y, and the scale 1 / sqrt(mean(x²) + eps) for the way back."""
+        scale = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
+        scale = scale.square_().div_(states.shape[-1]).add_(self.eps).rsqrt_()
+        return self.apply(states, scale), scale
+
+    def apply(self, states: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        return (states * scale).mul_(self.weight)
+
+    def backward(self, gradient: torch.Tensor, states: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """Dx = scale · (g·weight − x · scale² · mean(x · g·weight)). Overwrites `gradient`."""
+        weighted = gradient.mul_(self.weight)
+        share = (weighted * states).sum(-1, keepdim=True).div_(states.shape[-1])
+        share.mul_(scale).mul_(scale).mul_(scale)
+        return weighted.mul_(scale).addcmul_(states, share, value=-1)
