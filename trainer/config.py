@@ -18,8 +18,8 @@ PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})
 
 @dataclass(frozen=True)
 class BaseModelSource:
-    """Where a base model comes from: `weights` is a model folder, a GGUF file or an original-layout `.safetensors` file;
-    only the catalogue's have a profile.
+    """Where a base model comes from: `weights` is a model folder, a GGUF file or a `.safetensors` file in the original
+    layout; only the catalogue's have a profile.
     """
 
     name: str

@@ -6,13 +6,16 @@ from typing import Any
 import torch
 
 from pricing.catalog.profile import BaseModelProfile
+from pricing.estimate.buckets import plan_buckets
+from pricing.estimate.image_workload import count_positions
 from pricing.estimate.memory import needs_checkpointing
 from pricing.estimate.memory_advice import Fit, list_fits
 from pricing.estimate.training_config import TrainingConfig
-from pricing.estimate.workload import NoUsableRow, UnknownTargetModules, Workload, plan_text_workload
+from pricing.estimate.workload import UnknownTargetModules, Workload
 from trainer.available_memory import read_available_gib
 from trainer.config import BaseModelSource
 from trainer.families.local_profile import find_profile
+from trainer.families.model_type import is_chatglm
 from trainer.families.number_format import choose_auto_precision
 
 
@@ -24,14 +27,39 @@ def recompute_if_needed(
     Auto leaves it off where the base model has no profile to estimate by.
     """
     recomputes = config.gradient_checkpointing is True
-    profile = None if source.is_stable_diffusion else find_profile(source)
-    lengths = [len(example.token_ids) for example in examples if hasattr(example, "token_ids")]
-    if config.gradient_checkpointing == "auto" and profile is not None and lengths:
-        workload = plan_text_workload(lengths, config)
-        recomputes = _needs_checkpointing(profile, config, workload, available_gib)
+    if config.gradient_checkpointing == "auto" and examples:
+        profile = find_profile(source)
+        longest = max(count_example_positions(example) for example in examples)
+        recomputes = profile is not None and _needs_checkpointing(
+            profile, name_layers(config, source), _describe_batch(longest, len(examples)), available_gib
+        )
     if recomputes and hasattr(family, "recompute_activations"):
         family.recompute_activations()
     return recomputes
+
+
+def count_example_positions(example: Any) -> int:
+    """Tokens of a text row, latent positions of a picture."""
+    if hasattr(example, "token_ids"):
+        return len(example.token_ids)
+    height, width = example.shape
+    return int(height * width)
+
+
+def name_layers(config: TrainingConfig, source: BaseModelSource) -> TrainingConfig:
+    """Target modules under the names that the profile has: a ChatGLM's may be the original ones."""
+    if source.is_stable_diffusion or not is_chatglm(source.weights):
+        return config
+    from trainer.families.chatglm import translate_targets  # noqa: PLC0415 - brings transformers
+
+    return config.model_copy(update={"target_modules": translate_targets(config.target_modules)})
+
+
+def _describe_batch(longest: int, rows: int) -> Workload:
+    """As far as memory depends on it: one full batch of samples as long as the longest."""
+    return Workload(
+        rows=rows, steps=1, micro_batches=1, samples=rows, tokens=0, positions=longest * rows, longest=longest
+    )
 
 
 def _needs_checkpointing(
@@ -46,28 +74,28 @@ def _needs_checkpointing(
 
 
 def find_fits(config: TrainingConfig, source: BaseModelSource) -> list[Fit]:
-    """What would have fitted, by the estimate, for rows as long as `max_length`; empty where nothing is known."""
-    profile = None if source.is_stable_diffusion else find_profile(source)
+    """What would have fitted, by the estimate; empty where nothing is known.
+
+    Rows are taken to be as long as `max_length`, pictures as large as their largest bucket.
+    """
+    profile = find_profile(source)
     if profile is None:
         return []
-    longest = min(config.max_length, profile.context_length)
-    workload = Workload(
-        rows=config.batch_size,
-        steps=1,
-        micro_batches=1,
-        samples=config.batch_size,
-        tokens=longest * config.batch_size,
-        positions=longest * config.batch_size,
-        longest=longest,
-    )
     try:
         return list_fits(
             profile,
-            config,
-            workload,
+            name_layers(config, source),
+            _describe_batch(_count_longest(config, profile), config.batch_size),
             precision=choose_auto_precision(),
             available_gib=read_available_gib(),
             on_gpu=torch.cuda.is_available(),
         )
-    except (UnknownTargetModules, NoUsableRow):
+    except UnknownTargetModules:
         return []
+
+
+def _count_longest(config: TrainingConfig, profile: BaseModelProfile) -> int:
+    side = config.resolution or profile.resolution
+    if profile.is_text or side is None:
+        return min(config.max_length, profile.context_length)
+    return max(count_positions(bucket) for bucket in plan_buckets(side))

@@ -54,6 +54,13 @@ class BaseWeights:
     def text_encoders(self) -> tuple[str, ...]:
         return tuple(name for name in self.components if name.startswith("text_encoder"))
 
+    @property
+    def has_published_unet(self) -> bool:
+        """Whether the UNet is that of the release, by every key that both configurations have (sizes are no matter)."""
+        ours, published = self.configs["unet"], get_config(self.kind, "unet")
+        common = {key for key in ours.keys() & published.keys() if not key.startswith("_")} - {"sample_size"}
+        return all(ours[key] == published[key] for key in common)
+
     @classmethod
     def open(cls, path: Path) -> Self:
         """Look at a base model without reading its weights. Raises: BadInput."""

@@ -34,12 +34,12 @@ def describe_image_model(parts: Parts, family: Family, targets: Sequence[str]) -
         "modules": network.list_modules(),
         "text_modules": list_modules([found for part in trained_encoders.values() for found in list_linear(part)]),
         "costs": costs,
-        **_describe_blocks(network.model),
-        **_describe_captions(encoders.values()),
+        **describe_blocks(network.model),
+        **describe_captions(encoders.values()),
     }
 
 
-def _describe_blocks(model: Any) -> dict[str, int]:
+def describe_blocks(model: Any) -> dict[str, int]:
     blocks = [module for module in model.modules() if type(module).__name__.endswith("TransformerBlock")]
     attentions = [module for module in model.modules() if hasattr(module, "heads") and hasattr(module, "inner_dim")]
     widest = max(attentions, key=lambda attention: attention.inner_dim)
@@ -52,6 +52,6 @@ def _describe_blocks(model: Any) -> dict[str, int]:
     }
 
 
-def _describe_captions(encoders: Any) -> dict[str, int]:
+def describe_captions(encoders: Any) -> dict[str, int]:
     longest = max((encoder.config for encoder in encoders), key=caption_tokens)
     return {"vocabulary": longest.vocab_size, "context_length": caption_tokens(longest)}
