@@ -28,8 +28,9 @@ class TextFormat:
     """The text that a base model expects around prompt and completion (its chat template, written out).
 
     `before_prompt` opens a conversation without a system message. Where there is one it stands between `before_system`
-    and `after_system`, which take the place of `before_prompt`; `before_next_prompt` stands before every later prompt.
-    None where the template has no such thing.
+    and `after_system`, which take the place of `before_prompt`; `before_next_prompt` stands before every later prompt,
+    with the number of the turn (from 1) where it says {round}. `after_earlier_completion` stands after every answer but
+    the last, where that is not `after_completion`. None where the template has no such thing.
     """
 
     before_prompt: str = ""
@@ -38,6 +39,7 @@ class TextFormat:
     before_system: str | None = None
     after_system: str | None = None
     before_next_prompt: str | None = None
+    after_earlier_completion: str | None = None
 
     def open_conversation(self, system: str | None) -> str:
         """What stands before the first prompt. Without a place of its own the system message leads the prompt."""
@@ -54,10 +56,11 @@ class TextFormat:
             return
         opening = self.open_conversation(row.system)
         next_opening = self.before_prompt if self.before_next_prompt is None else self.before_next_prompt
-        for prompt, completion in (*row.history, (row.prompt, row.completion)):
+        between = self.after_completion if self.after_earlier_completion is None else self.after_earlier_completion
+        for number, (prompt, completion) in enumerate((*row.history, (row.prompt, row.completion)), start=1):
             yield opening + prompt + self.after_prompt, False
-            yield completion + self.after_completion, True
-            opening = next_opening
+            yield completion + (between if number <= len(row.history) else self.after_completion), True
+            opening = next_opening.replace("{round}", str(number + 1))
 
 
 @dataclass(frozen=True)

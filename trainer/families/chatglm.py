@@ -13,14 +13,16 @@ from typing import Any, Self
 
 import torch
 from safetensors.torch import save_file
+from tokenizers import Tokenizer
 
 from pricing.estimate.training_config import TrainingConfig
 from trainer.atomic_files import writing_folder
 from trainer.config import BaseModelSource
 from trainer.errors import BadInput
 from trainer.families.causal_lm import CausalLM
+from trainer.families.chatglm_generation import LAYOUTS
 from trainer.families.chatglm_layout import map_config, map_tensors, read_original_config
-from trainer.families.chatglm_tokenizer import prepare_tokenizer_folder
+from trainer.families.chatglm_tokenizer import find_generation, prepare_tokenizer_folder
 from trainer.families.gguf_cache import get_cache_dir
 from trainer.families.model_type import CHATGLM_ORIGINAL, read_model_type
 from trainer.families.number_format import choose_dtype, describe_quantization
@@ -50,8 +52,7 @@ class ChatGLM(CausalLM):
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
             model = load_original(source.weights, config, device)
             model.name_or_path = source.name
-            folder = prepare_tokenizer_folder(source.weights)
-            family = cls(model.to(device), load_text_tokenizer(source, folder), device)
+            family = cls(model.to(device), _load_tokenizer(source), device)
         family.tokenizer = _end_completions(family.tokenizer)
         return family
 
@@ -127,6 +128,14 @@ def read_mapped_tensors(folder: Path, config: dict[str, Any]) -> dict[str, torch
     return {name: tensor for file in files for name, tensor in map_tensors(read_safetensors(file)[0], config)}
 
 
+def _load_tokenizer(source: BaseModelSource) -> TextTokenizer:
+    """Raises: BadInput."""
+    folder, generation = prepare_tokenizer_folder(source.weights), find_generation(source.weights)
+    if generation is None:
+        return load_text_tokenizer(source, folder)
+    return TextTokenizer(Tokenizer.from_file(str(folder / "tokenizer.json")), LAYOUTS[generation].text_format)
+
+
 def _end_completions(tokenizer: TextTokenizer) -> TextTokenizer:
     """GLM's chat templates end an answer with the next turn's mark, so a lone answer would never learn to end.
 
@@ -135,4 +144,10 @@ def _end_completions(tokenizer: TextTokenizer) -> TextTokenizer:
     text_format = tokenizer.text_format
     if text_format.after_completion or tokenizer.tokenizer.token_to_id("<|user|>") is None:
         return tokenizer
-    return TextTokenizer(tokenizer.tokenizer, replace(text_format, after_completion="<|user|>"))
+    further = text_format.before_next_prompt
+    ended = replace(
+        text_format,
+        after_completion="<|user|>",
+        before_next_prompt=None if further is None else further.removeprefix("<|user|>"),
+    )
+    return TextTokenizer(tokenizer.tokenizer, ended)

@@ -163,11 +163,20 @@ def test_weights_in_a_pickle_are_not_opened(tmp_path) -> None:
         load(folder)
 
 
-def test_a_sentencepiece_file_is_told_from_a_tiktoken_file(tmp_path) -> None:
+def test_a_file_that_is_neither_tiktoken_nor_sentencepiece_is_told(tmp_path) -> None:
     folder = write_folder(tmp_path / "glm", CONFIG)
     (folder / "tokenizer.model").write_bytes(b"\n\x0e\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02\n\x0c")
-    with pytest.raises(BadInput, match=r"SentencePiece model.*put a tokenizer\.json into that folder"):
+    with pytest.raises(BadInput, match="is neither a tiktoken file nor a SentencePiece model"):
         load(folder)
+
+
+def test_later_turns_begin_with_the_mark_that_ends_an_answer_once(tmp_path) -> None:
+    """Past fault: <|user|> ended an answer and began the next turn as well."""
+    family = load(write_folder(tmp_path / "glm", CONFIG))
+    (row,) = family.encode([TextRow("q2", "a2", history=(("q1", "a1"),))], max_length=128)
+    written = family.tokenizer.tokenizer.decode(row.token_ids, skip_special_tokens=False)
+    expected = "[gMASK]<sop><|user|>\nq1<|assistant|>\na1<|user|>\nq2<|assistant|>\na2<|user|>"
+    assert written.replace(" ", "") == expected
 
 
 def test_the_longer_context_of_chatglm2_stretches_positions_that_of_chatglm3_the_base() -> None:
