@@ -15,8 +15,9 @@ class StepPlan:
     """Every row once in every epoch, in an order drawn from seed and epoch; the last step of an epoch may be short.
 
     `batch_size` is the rows of one optimizer step, accumulation included. Steps count from 0, epochs from 1.
-    `max_steps` cuts the run short. Rows of one group (`groups` names each row's) share batches of `group_size` as far
-    as they go; what is left over is mixed, so that grouping changes no number of steps.
+    `max_steps` cuts the run short. Rows of one group (`groups` names each row's) share steps as far as they go; what is
+    left over is mixed, so that grouping changes no number of steps. Which rows a step has does not depend on how they
+    are cut into batches, so a run that goes on with smaller ones trains the rows that were quoted.
     """
 
     rows: int
@@ -25,7 +26,6 @@ class StepPlan:
     seed: int
     max_steps: int | None = None
     groups: tuple[Hashable, ...] = ()
-    group_size: int = 1
 
     @property
     def steps_per_epoch(self) -> int:
@@ -48,7 +48,7 @@ class StepPlan:
     def order_of(self, epoch: int) -> list[int]:
         """All rows, in the order in which the steps of an epoch take them."""
         if self.groups:
-            return order_by_group(self.groups, self.group_size, self.seed, epoch)
+            return order_by_group(self.groups, self.batch_size, self.seed, epoch)
         return shuffle_rows(self.rows, self.seed, epoch)
 
     def rows_of(self, step: int) -> list[int]:
@@ -85,9 +85,7 @@ class StepPlan:
 def plan_steps(rows: int, config: TrainingConfig, *, groups: Sequence[Hashable] = ()) -> StepPlan:
     """The steps over the rows that train (held-out rows not among them)."""
     grouped = tuple(groups) if len(set(groups)) > 1 else ()
-    return StepPlan(
-        rows, config.rows_per_step, config.epochs, config.seed, config.max_steps, grouped, config.batch_size
-    )
+    return StepPlan(rows, config.rows_per_step, config.epochs, config.seed, config.max_steps, grouped)
 
 
 @lru_cache(maxsize=2)  # the epoch in hand; shuffling anew for each step would show on large data
@@ -98,20 +96,23 @@ def shuffle_rows(rows: int, seed: int, epoch: int) -> list[int]:
 
 
 @lru_cache(maxsize=2)
-def order_by_group(groups: tuple[Hashable, ...], group_size: int, seed: int, epoch: int) -> list[int]:
-    """The shuffled rows, dealt into batches of one group each; leftovers make mixed batches, the short one last."""
+def order_by_group(groups: tuple[Hashable, ...], size: int, seed: int, epoch: int) -> list[int]:
+    """The shuffled rows, dealt into steps of `size` rows of one group each; leftovers make mixed ones, the short one last.
+
+    A mixed step has its rows group by group, so that they make few mixed batches.
+    """
     waiting: dict[Hashable, list[int]] = {}
-    batches: list[list[int]] = []
+    steps: list[list[int]] = []
     for row in shuffle_rows(len(groups), seed, epoch):
         members = waiting.setdefault(groups[row], [])
         members.append(row)
-        if len(members) == group_size:
-            batches.append(waiting.pop(groups[row]))
+        if len(members) == size:
+            steps.append(waiting.pop(groups[row]))
     rest = [row for members in waiting.values() for row in members]
-    cut = len(rest) // group_size * group_size
-    batches += [rest[start : start + group_size] for start in range(0, cut, group_size)]
-    random.Random(f"{seed}/{epoch}/batches").shuffle(batches)  # noqa: S311 - an order, not a secret
-    return [row for batch in (*batches, rest[cut:]) for row in batch]
+    cut = len(rest) // size * size
+    steps += [rest[start : start + size] for start in range(0, cut, size)]
+    random.Random(f"{seed}/{epoch}/batches").shuffle(steps)  # noqa: S311 - an order, not a secret
+    return [row for step in (*steps, rest[cut:]) for row in step]
 
 
 def hold_out_rows(rows: int, config: TrainingConfig) -> tuple[list[int], list[int]]:

@@ -78,6 +78,26 @@ def test_steps_and_tokens_are_those_of_the_recipes_walk(pictures, config) -> Non
         assert quoted.micro_batches == sum(len({each.shape for each in batch}) for batch in batches)
 
 
+@given(PICTURES, CONFIGS.filter(lambda config: config.gradient_accumulation > 1))
+def test_a_smaller_batch_with_more_accumulation_trains_the_quoted_rows(pictures, config) -> None:
+    """Past fault: grouping by the batch, so `auto_fit` and a resume changed which pictures a step has."""
+    small = config.model_copy(update={"batch_size": 1, "gradient_accumulation": config.rows_per_step})
+    shapes = [make_example(picture, config).shape for picture in repeat_pictures(pictures)]
+    plans = [plan_steps(len(shapes), each, groups=shapes) for each in (config, small)]
+    for step in range(plans[0].total_steps):
+        assert plans[0].rows_of(step) == plans[1].rows_of(step)
+    quotes = [plan_image_workload(pictures, each, resolution=512) for each in (config, small)]
+    assert (quotes[0].steps, quotes[0].tokens) == (quotes[1].steps, quotes[1].tokens)
+
+
+def test_steps_hold_one_shape_as_far_as_they_go() -> None:
+    shapes = [(8, 8)] * 9 + [(4, 16)] * 6
+    config = TrainingConfig(base_model="sd-1.5", batch_size=2, gradient_accumulation=2, epochs=1)
+    plan = plan_steps(15, config, groups=shapes)
+    mixed = [len({shapes[row] for row in plan.rows_of(step)}) for step in range(plan.total_steps)]
+    assert sorted(mixed) == [1, 1, 1, 2]
+
+
 def test_an_empty_caption_has_two_tokens() -> None:
     assert ClipTokenizer.load().count_tokens([""]) == [EMPTY_CAPTION_TOKENS]
 
