@@ -97,7 +97,7 @@ def shuffle_rows(rows: int, seed: int, epoch: int) -> list[int]:
 
 @lru_cache(maxsize=2)
 def order_by_group(groups: tuple[Hashable, ...], size: int, seed: int, epoch: int) -> list[int]:
-    """The shuffled rows, dealt into steps of `size` rows of one group each; leftovers make mixed ones, the short one last.
+    """The shuffled rows, dealt into steps of `size` rows of one group; leftovers make mixed ones, the short one last.
 
     A mixed step has its rows group by group, so that they make few mixed batches.
     """
