@@ -59,14 +59,14 @@ class Money:
     @classmethod
     def from_exact(cls, exact: Fraction, currency: str = DEFAULT_CURRENCY) -> Self:
         """An exact amount in units of the currency, rounded half-even to the micro."""
-        return cls(round(_check_exact(exact) * MICROS_PER_UNIT), currency)
+        return cls(_scale(exact, MICROS_PER_UNIT), currency)
 
     def to_decimal(self) -> Decimal:
         return Decimal(self.format_amount())
 
     def round_to_fen(self) -> Self:
         """The nearest hundredth of the unit, half-even."""
-        return type(self)(round(Fraction(self.micros, MICROS_PER_FEN)) * MICROS_PER_FEN, self.currency)
+        return type(self)(divide_half_even(self.micros, MICROS_PER_FEN) * MICROS_PER_FEN, self.currency)
 
     def format_amount(self) -> str:
         """Plain digits: two decimal places, more (up to 6) only where the amount has them."""
@@ -118,13 +118,20 @@ def round_to_fen(exact: Fraction, currency: str = DEFAULT_CURRENCY) -> Money:
 
     Source: DESIGN, decision 3: a charge is computed exactly and rounded once, on the invoice line.
     """
-    return Money(round(_check_exact(exact) * 100) * MICROS_PER_FEN, currency)
+    return Money(_scale(exact, 100) * MICROS_PER_FEN, currency)
 
 
-def _check_exact(exact: Fraction) -> Fraction:
+def divide_half_even(dividend: int, divisor: int) -> int:
+    """The whole number nearest to the quotient, of two as near the even one. The divisor is above zero."""
+    quotient, rest = divmod(dividend, divisor)
+    return quotient + (2 * rest + (quotient & 1) > divisor)
+
+
+def _scale(exact: Fraction, parts: int) -> int:
+    """So many parts of the unit, rounded half-even. In whole numbers: `Fraction` would reduce what is rounded next."""
     if not isinstance(exact, Fraction | int):
         raise TypeError(f"an exact amount is a Fraction, not {type(exact).__name__}")
-    return Fraction(exact)
+    return divide_half_even(exact.numerator * parts, exact.denominator)
 
 
 def _read_decimal(value: Decimal | str | int) -> Decimal:

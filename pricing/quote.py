@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 
-from pricing.money import Money, round_to_fen
+from pricing.money import Money, divide_half_even, round_to_fen
 from pricing.plans import Meter, PlanName
 from pricing.rate_card import RateCard
 from pricing.rating import UsageTotal, rate_usage
@@ -37,12 +36,13 @@ def compare_plans(card: RateCard, *, gpu_seconds: int, tokens: int, runs: int = 
     """
     gpu = UsageTotal(Meter.GPU_SECONDS, gpu_seconds * runs)
     text = UsageTotal(Meter.TOKENS, tokens * runs)
-    lines = {plan: (_price_line(gpu, card, plan), _price_line(text, card, plan)) for plan in PlanName}
+    lines = {plan: (price_line(gpu, card, plan), price_line(text, card, plan)) for plan in PlanName}
     on_demand = sum(lines[PlanName.ON_DEMAND], Money.zero(card.currency))
     return [_compare(plan, *lines[plan], on_demand=on_demand) for plan in PlanName]
 
 
-def _price_line(usage: UsageTotal, card: RateCard, plan: PlanName) -> Money:
+def price_line(usage: UsageTotal, card: RateCard, plan: PlanName) -> Money:
+    """What one meter costs on one plan, rounded once, to the fen. Raises: NegativeUsage."""
     return round_to_fen(rate_usage(usage, card, plan).exact, card.currency)
 
 
@@ -62,4 +62,4 @@ def _compare(plan: PlanName, gpu_cost: Money, token_cost: Money, *, on_demand: M
 def _compute_percent(part: Money, *, of: Money) -> Decimal:
     if not of.micros:
         return Decimal("0.00")
-    return Decimal(round(Fraction(part.micros, of.micros) * 100_00)).scaleb(-2)
+    return Decimal(divide_half_even(part.micros * 100_00, of.micros)).scaleb(-2)

@@ -60,7 +60,8 @@ def price_usage(meter: Meter, quantity: int, unit_price: Decimal) -> Fraction:
         raise TypeError(f"usage is a whole number and its price a Decimal, got {quantity!r} at {unit_price!r}")
     if quantity < 0:
         raise NegativeUsage(meter, quantity)
-    return Fraction(quantity) * Fraction(unit_price) / BASE_UNITS_PER_PRICED_UNIT[meter]
+    numerator, denominator = unit_price.as_integer_ratio()
+    return Fraction(quantity * numerator, denominator * BASE_UNITS_PER_PRICED_UNIT[meter])
 
 
 def rate_usage(usage: UsageTotal, card: RateCard, plan: PlanName) -> Charge:

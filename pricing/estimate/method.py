@@ -6,7 +6,7 @@ from typing import Literal
 from pricing.catalog.gpu import GpuProfile, Precision
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.training_config import TrainingConfig
-from pricing.estimate.workload import count_adapter_parameters, list_target_shapes
+from pricing.estimate.workload import count_parameters_on, list_target_shapes
 
 Quantization = Literal["none", "8bit", "4bit", "gptq"]
 
@@ -40,11 +40,12 @@ def describe_method(
     profile: BaseModelProfile, config: TrainingConfig, precision: Precision, *, checkpointing: bool, gpus: int = 1
 ) -> Method:
     """The method of a configuration. Raises: UnknownTargetModules."""
-    adapted = count_adapted_modules(profile, config)
+    shapes = list_target_shapes(profile, config)
+    adapted = sum(shape.count for shape in shapes)
     return Method(
         precision=precision,
         quantization=config.quantization,
-        adapter_parameters=count_adapter_parameters(profile, config),
+        adapter_parameters=count_parameters_on(shapes, config),
         adapted_modules=adapted,
         adapts_all=2 * adapted > sum(shape.count for shapes in profile.modules.values() for shape in shapes),
         checkpointing=checkpointing,
@@ -57,8 +58,3 @@ def resolve_precision(config: TrainingConfig, gpu: GpuProfile) -> Precision:
     if config.precision != "auto":
         return config.precision
     return "bf16" if gpu.has_bf16 else "fp32"
-
-
-def count_adapted_modules(profile: BaseModelProfile, config: TrainingConfig) -> int:
-    """Modules that get an adapter. Raises: UnknownTargetModules."""
-    return sum(shape.count for shape in list_target_shapes(profile, config))

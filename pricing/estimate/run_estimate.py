@@ -1,7 +1,7 @@
 """The estimate of one run on one GPU type: how long, how much memory, and by which calibration."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
@@ -86,4 +86,4 @@ def choose_method(profile: BaseModelProfile, config: TrainingConfig, workload: W
     needed = estimate_memory(profile, kept, batch, load_memory_constants(TRAINER)).total
     if needed <= gpu.memory_gib * USABLE_SHARE:
         return kept
-    return describe_method(profile, config, precision, checkpointing=True)
+    return replace(kept, checkpointing=True)

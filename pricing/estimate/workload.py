@@ -101,9 +101,13 @@ def count_adapter_parameters(profile: BaseModelProfile, config: TrainingConfig) 
     Source: Hu et al. 2021, "LoRA", section 4.2; rank 8 on q and v of a 7B LLaMA is 4,194,304 (MISSION). Liu et al.
     2024, "DoRA", section 4.1.
     """
+    return count_parameters_on(list_target_shapes(profile, config), config)
+
+
+def count_parameters_on(shapes: Iterable[ModuleShape], config: TrainingConfig) -> int:
+    """The parameters that the configuration's adapter has on these modules."""
     return sum(
-        shape.count * _count_module_parameters(shape.in_features, shape.out_features, config)
-        for shape in list_target_shapes(profile, config)
+        shape.count * _count_module_parameters(shape.in_features, shape.out_features, config) for shape in shapes
     )
 
 
@@ -120,10 +124,11 @@ def list_target_shapes(profile: BaseModelProfile, config: TrainingConfig) -> lis
 def name_target_modules(profile: BaseModelProfile, config: TrainingConfig) -> set[str]:
     """The keys of `modules` that the configuration, or else the profile, targets. Raises: UnknownTargetModules."""
     targets = config.target_modules or profile.default_target_modules
-    missing = sorted({target for target in targets if not _match(profile.modules, [target])})
+    matched = {target: _match(profile.modules, [target]) for target in targets}
+    missing = sorted(target for target, names in matched.items() if not names)
     if missing:
         raise UnknownTargetModules(profile.name, missing, sorted(profile.modules))
-    return _match(profile.modules, targets)
+    return set().union(*matched.values())
 
 
 def _match(names: Iterable[str], targets: Sequence[str]) -> set[str]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricing.money import AmountInvalid, CurrencyMismatch, Money, round_to_fen
+from pricing.money import AmountInvalid, CurrencyMismatch, Money, divide_half_even, round_to_fen
 
 MICROS = st.integers(-(10**18), 10**18)
 EXACT = st.fractions(min_value=-(10**12), max_value=10**12)
@@ -153,6 +153,17 @@ def test_rounding_to_the_fen_is_off_by_half_a_fen_at_most(exact):
 def test_rounding_is_symmetric_and_rounding_again_changes_nothing(exact):
     assert round_to_fen(-exact) == -round_to_fen(exact)
     assert round_to_fen(exact).round_to_fen() == round_to_fen(exact)
+
+
+@given(st.integers(), st.integers(min_value=1))
+def test_a_quotient_is_rounded_as_its_fraction_is(dividend, divisor):
+    assert divide_half_even(dividend, divisor) == round(Fraction(dividend, divisor))
+
+
+@given(st.integers(), st.sampled_from([2, 200, 20_000]))
+def test_halves_go_to_the_even_neighbour(whole, divisor):
+    dividend = whole * divisor + divisor // 2
+    assert divide_half_even(dividend, divisor) == round(Fraction(dividend, divisor)) == whole + whole % 2
 
 
 def test_rounding_once_is_not_rounding_twice():

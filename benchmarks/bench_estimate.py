@@ -1,0 +1,56 @@
+"""How long an estimate on every GPU type of the catalogue takes, with its price on every plan.
+
+In process, from a profile and a data set that are loaded and counted before: what is left is the planning of the work,
+time and memory on each type, and the prices. The limit is the requirement's own.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+from benchmarks.row import Row
+from broker import __version__
+from broker.quotes.prices import price_on_every_plan
+from pricing.catalog import get_base_model, load_gpus
+from pricing.estimate.calibration import Calibration
+from pricing.estimate.offers import list_offers
+from pricing.estimate.training_config import TrainingConfig
+from pricing.estimate.workload import Workload, plan_text_workload
+from pricing.rate_card import load_rate_cards
+
+LIMIT_MS = 2.0
+BASE_MODEL = "smollm2-135m-instruct"  # fits on every type, so that every type is priced
+ROW_LENGTHS = [100 + number % 150 for number in range(64)]
+ROUNDS = 300
+
+
+def measure() -> list[Row]:
+    types = len(load_gpus())
+    return [
+        Row(f"estimate on {types} GPU types and all plans, p50", "ms", time_estimate(), "limit of 2 ms", LIMIT_MS, 1.0)
+    ]
+
+
+def time_estimate() -> float:
+    """Median milliseconds, the planning of the work included."""
+    profile, gpus, calibration = get_base_model(BASE_MODEL), list(load_gpus().values()), Calibration()
+    config = TrainingConfig(base_model=BASE_MODEL, batch_size=4, epochs=2, max_length=256)
+    card = max(load_rate_cards().values(), key=lambda card: card.effective_from)
+
+    def plan(config: TrainingConfig) -> Workload:
+        return plan_text_workload(ROW_LENGTHS, config)
+
+    def estimate() -> int:
+        tokens = plan(config).tokens
+        offers = list_offers(profile, config, plan, gpus, calibration, trainer_version=__version__)
+        return len([price_on_every_plan(card, offer.run.gpu_seconds, tokens) for offer in offers])
+
+    if (priced := estimate()) != len(gpus):
+        raise RuntimeError(f"{BASE_MODEL} should fit on all {len(gpus)} types, and {priced} were priced")
+    return statistics.median(time_call(estimate) for _ in range(ROUNDS))
+
+
+def time_call(act: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    act()
+    return 1000 * (time.perf_counter() - begun)
