@@ -19,15 +19,23 @@ class SavedTape:
 
     def __init__(self, model: torch.nn.Module) -> None:
         self._own = {_identify(parameter) for parameter in model.parameters()}
-        self.kept: Storages = {}
-        self.checkpointed: Storages = {}
+        self._outside: Storages = {}
+        self._inside: Storages = {}
+        self._inputs: Storages = {}
         self.largest_part = 0
 
     @contextmanager
     def record(self) -> Iterator[None]:
-        with self._record_into(self.checkpointed):
+        with self._record_into(self._outside):
             yield
-        self.kept |= self.checkpointed
+
+    @property
+    def kept(self) -> Storages:
+        return self._outside | self._inside
+
+    @property
+    def checkpointed(self) -> Storages:
+        return self._outside | self._inputs
 
     def run_part(self, function: Any, *arguments: Any, **options: Any) -> Any:
         """In place of `torch.utils.checkpoint.checkpoint`: runs the part, and counts it by itself."""
@@ -35,8 +43,8 @@ class SavedTape:
         inside: Storages = {}
         with self._record_into(inside):
             result = function(*arguments, **options)
-        self.checkpointed |= inputs
-        self.kept |= inside
+        self._inputs |= inputs
+        self._inside |= inside
         own = {key: storage for key, storage in inside.items() if key not in inputs}
         self.largest_part = max(self.largest_part, count_bytes(own))
         return result
