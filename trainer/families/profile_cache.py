@@ -13,7 +13,7 @@ from trainer.atomic_files import writing_file
 from trainer.errors import CannotWrite
 from trainer.families.gguf_cache import get_cache_dir
 
-FORMAT = "1"  # changes with how profiles are measured
+FORMAT = "2"  # changes with how profiles are measured
 LIBRARIES = ("torch", "transformers", "diffusers")
 WORTH_KEEPING_SECONDS = 1.0
 
