@@ -1,6 +1,7 @@
 """Aspect-ratio buckets: pictures keep their shape and train with others of the same one, at the area asked for."""
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -33,12 +34,20 @@ def plan_buckets(resolution: int) -> tuple[Bucket, ...]:
     return tuple(sorted(buckets, key=lambda bucket: (bucket.width / bucket.height, bucket.width)))
 
 
+@lru_cache(maxsize=8)
+def _list_ratios(resolution: int) -> tuple[float, ...]:
+    return tuple(bucket.width / bucket.height for bucket in plan_buckets(resolution))
+
+
 def choose_bucket(width: int, height: int, resolution: int, *, keep_aspect: bool) -> Bucket:
     """The bucket whose aspect ratio is nearest to the picture's; the square one without `keep_aspect`."""
-    buckets = plan_buckets(resolution)
     ratio = width / height if keep_aspect else 1.0
+    ratios = _list_ratios(resolution)  # ascending: the nearest is next to where this one would stand
+    place = bisect_left(ratios, ratio)
+    below, above = ratios[max(place - 1, 0)], ratios[min(place, len(ratios) - 1)]
+    near = plan_buckets(resolution)[bisect_left(ratios, below) : bisect_right(ratios, above)]
 
     def distance(bucket: Bucket) -> tuple[float, int]:
         return abs(math.log(bucket.width / bucket.height / ratio)), -bucket.width * bucket.height
 
-    return min(buckets, key=distance)
+    return min(near, key=distance)

@@ -46,3 +46,12 @@ def test_turning_a_picture_turns_its_bucket(width, height) -> None:
     assert math.isclose(
         abs(math.log(upright.width / upright.height)), abs(math.log(turned.width / turned.height)), abs_tol=0.2
     )
+
+
+@given(st.integers(1, 20_000), st.integers(1, 20_000), st.sampled_from([64, 200, 256, 512, 768, 1000, 1024, 4096]))
+def test_no_other_bucket_is_nearer(width, height, resolution) -> None:
+    def distance(bucket: Bucket) -> tuple[float, int]:
+        return abs(math.log(bucket.width / bucket.height / (width / height))), -bucket.width * bucket.height
+
+    chosen = choose_bucket(width, height, resolution, keep_aspect=True)
+    assert distance(chosen) == min(map(distance, plan_buckets(resolution)))
