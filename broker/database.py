@@ -4,19 +4,27 @@ Row-level security reads two settings of the transaction: `broker.scope` (`all`,
 `broker.customer_id`. Without them a transaction sees no tenant row at all.
 """
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, MetaData, make_url, text
+import psycopg
+from sqlalchemy import BigInteger, DateTime, MetaData, event, make_url, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import ConnectionPoolEntry
 
 APP_ROLE = "broker_app"
 WAKE_CHANNEL = "broker_wake"
+# A connection that was in use so lately is taken to be alive: to ask costs as much as the statement that comes next.
+TRUSTED_SECONDS = 1.0
+SET_SCOPE = "SELECT set_config('broker.scope', %s, true), set_config('broker.customer_id', %s, true)"
 
 
 class Base(DeclarativeBase):
@@ -80,8 +88,26 @@ class Database:
 
 
 def open_database(url: str, *, pool_size: int = 20) -> Database:
-    engine = create_async_engine(with_driver(url), pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+    engine = create_async_engine(with_driver(url), pool_size=pool_size, max_overflow=0)
+    _ask_idle_connections(engine)
     return Database(engine, url)
+
+
+def _ask_idle_connections(engine: AsyncEngine) -> None:
+    """Replace a pooled connection that does not answer any more, and with it the others of before."""
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def note_use(_connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+        entry.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def ask(connection: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: Any) -> None:
+        if time.monotonic() - entry.info.get("used_at", time.monotonic()) < TRUSTED_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise InvalidatePoolError from error
 
 
 def with_driver(url: str) -> str:
@@ -95,11 +121,26 @@ def without_driver(url: str) -> str:
 
 
 async def set_scope(session: AsyncSession, scope: Scope, customer_id: str | None = None) -> None:
-    """Set what the rest of the transaction may see."""
-    await session.execute(
-        text("SELECT set_config('broker.scope', :scope, true), set_config('broker.customer_id', :customer, true)"),
-        {"scope": scope.value, "customer": customer_id or ""},
-    )
+    """Set what the rest of the transaction may see; with its BEGIN where it is the first statement."""
+    async with pipeline(await session.connection()) as driver:
+        await driver.execute(SET_SCOPE, (scope.value, customer_id or ""))
+
+
+@asynccontextmanager
+async def pipeline(connection: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """The driver's connection; what is executed on it inside the block goes out in one round trip.
+
+    Raises: sqlalchemy.exc.OperationalError, as for every other statement.
+    """
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver, psycopg.AsyncConnection)
+    try:
+        async with driver.pipeline():
+            yield driver
+    except psycopg.OperationalError as error:
+        if driver.closed:
+            await connection.invalidate(error)
+        raise OperationalError(None, None, error, connection_invalidated=driver.closed) from error
 
 
 async def wake_dispatcher(session: AsyncSession) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from fastapi import Request, Response
-from sqlalchemy import delete, select
+from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
 from starlette.datastructures import UploadFile
 
@@ -107,8 +107,8 @@ async def keep_answer(work: Work, claim: Claim, response: Response) -> None:
     if response.headers.get("content-type") != "application/json":
         await work.session.execute(delete(IdempotencyKey).where(*mine))
         return
-    row = (await work.session.scalars(select(IdempotencyKey).where(*mine))).one()
-    row.status, row.body = response.status_code, _without_secrets(bytes(response.body).decode())
+    kept = {"status": response.status_code, "body": _without_secrets(bytes(response.body).decode())}
+    await work.session.execute(update(IdempotencyKey).where(*mine).values(kept))
 
 
 def _without_secrets(body: str) -> str:

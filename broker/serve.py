@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 import uvicorn
+from uvicorn.loops.auto import auto_loop_factory
 
 from broker.app import create_app
 from broker.boot import DatabaseUrls, database_urls, migrate_database, prepare
@@ -65,7 +66,9 @@ def serve(settings: Settings) -> None:
     with open_listener(settings.host, settings.port) as listener, database_urls(settings) as urls:
         if urls.owner is not None:
             migrate_database(urls)
-        asyncio.run(_serve(settings.model_copy(update={"port": listener.getsockname()[1]}), urls, listener))
+        listening = settings.model_copy(update={"port": listener.getsockname()[1]})
+        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop, where there is one
+            runner.run(_serve(listening, urls, listener))
 
 
 def _exit_on_signal(number: int, _frame: FrameType | None) -> None:

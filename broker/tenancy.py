@@ -6,7 +6,7 @@ The same rule as the database's row-level security, kept a second time: neither 
 from functools import lru_cache
 
 from sqlalchemy import ColumnElement, event, or_
-from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy.orm import LoaderCriteriaOption, ORMExecuteState, Session, with_loader_criteria
 
 from broker.database import Base
 
@@ -15,7 +15,7 @@ SHARED_WITHOUT_CUSTOMER = frozenset({"queues"})
 
 def confine(session: Session, customer_id: str) -> None:
     """From now on every SELECT over mapped classes, `session.get` too, is of this customer."""
-    options = [with_loader_criteria(table, condition) for table, condition in _conditions(customer_id)]
+    options = _criteria(customer_id)
 
     @event.listens_for(session, "do_orm_execute")
     def add_conditions(state: ORMExecuteState) -> None:
@@ -24,9 +24,10 @@ def confine(session: Session, customer_id: str) -> None:
 
 
 @lru_cache(maxsize=256)
-def _conditions(customer_id: str) -> tuple[tuple[type[Base], ColumnElement[bool]], ...]:
+def _criteria(customer_id: str) -> tuple[LoaderCriteriaOption, ...]:
     classes = [mapper.class_ for mapper in Base.registry.mappers]
-    return tuple((table, _condition(table, customer_id)) for table in classes if _owner_column(table) is not None)
+    owned = [table for table in classes if _owner_column(table) is not None]
+    return tuple(with_loader_criteria(table, _condition(table, customer_id)) for table in owned)
 
 
 def _owner_column(table: type[Base]) -> str | None:

@@ -1,8 +1,10 @@
 """Rate cards: published once, then looked up by the day on which a contract is signed."""
 
+import json
 from datetime import date
+from functools import lru_cache
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, select
 
 from broker.contracts.tables import PublishedRateCard
 from broker.work import Work
@@ -31,8 +33,14 @@ async def publish_rate_cards(work: Work, cards: dict[str, RateCard]) -> None:
 
 async def rate_card_on(work: Work, day: date) -> RateCard:
     """The published card in force on a day. Raises: pricing.rate_card.NoPriceInForce."""
-    rows = await work.session.scalars(select(PublishedRateCard))
-    return rate_card_in_force({row.version: parse_card(row) for row in rows}, day)
+    documents = await work.session.scalars(select(cast(PublishedRateCard.document, Text)))
+    cards = [_parse_document(document) for document in documents]
+    return rate_card_in_force({card.version: card for card in cards}, day)
+
+
+@lru_cache(maxsize=256)
+def _parse_document(document: str) -> RateCard:
+    return RateCard.from_json_dict(json.loads(document))
 
 
 def parse_card(row: PublishedRateCard) -> RateCard:
