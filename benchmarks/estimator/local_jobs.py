@@ -11,14 +11,14 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from broker.quotes.model import learnable_lengths
+from broker.quotes.model import plan_text
 from broker.quotes.tokens import count_row_lengths
 from pricing.catalog import get_base_model
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.step_plan import plan_steps
 from pricing.estimate.text_rows import parse_text_files
 from pricing.estimate.training_config import TrainingConfig
-from pricing.estimate.workload import Workload, plan_text_workload
+from pricing.estimate.workload import Workload
 from trainer.profiles.image_folder import profile_image_folder
 from trainer.tiny_models import make_tiny
 
@@ -75,8 +75,7 @@ def _write_text_jobs(folder: Path, draw: random.Random) -> Iterator[LocalJob]:
         content = _write_rows(data, words)
         file, config = _write_job(folder / f"text-{number:02}", SMOLLM2, data, keys)
         lengths = count_row_lengths(parse_text_files([("train.jsonl", content)]).rows, profile)
-        workload = plan_text_workload(learnable_lengths(lengths, config), config)
-        yield LocalJob(f"text-{number:02}", file, config, profile, workload)
+        yield LocalJob(f"text-{number:02}", file, config, profile, plan_text(lengths, config))
 
 
 def _write_rows(folder: Path, words: int) -> bytes:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from broker import errors
 from broker.datasets import service as datasets
 from broker.datasets.tables import Dataset
-from broker.quotes.model import learnable_lengths
+from broker.quotes.model import plan_text
 from broker.quotes.pictures import CountedPictures, count_pictures, plan_counted_pictures
 from broker.quotes.tokens import RowLength, count_row_lengths
 from broker.work import Work
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.training_config import TrainingConfig
-from pricing.estimate.workload import Workload, plan_text_workload
+from pricing.estimate.workload import Workload
 
 Counted = tuple[RowLength, ...] | CountedPictures
 PlanWork = Callable[[TrainingConfig], Workload]
@@ -70,4 +70,4 @@ async def _count(work: Work, dataset: Dataset, profile: BaseModelProfile) -> Cou
 def _plan_with(counted: Counted, profile: BaseModelProfile) -> PlanWork:
     if isinstance(counted, CountedPictures):
         return lambda config: plan_counted_pictures(counted, profile, config)
-    return lambda config: plan_text_workload(learnable_lengths(counted, config), config)
+    return lambda config: plan_text(counted, config)

@@ -23,6 +23,7 @@ from pricing.estimate.workload import (
     UnknownTargetModules,
     Workload,
     count_adapter_parameters,
+    plan_text_workload,
 )
 
 HOURS_STEP = Decimal("0.0001")
@@ -49,6 +50,8 @@ class JobEstimate:
             "gpu_seconds": {"p50": run.gpu_seconds.p50, "p90": run.gpu_seconds.p90},
             "gpu_hours": {"p50": as_hours(run.gpu_seconds.p50), "p90": as_hours(run.gpu_seconds.p90)},
             "tokens": self.workload.tokens,
+            "loss_tokens": self.workload.loss_tokens,
+            "padding_tokens": self.workload.padding_tokens,
             "rows": self.workload.rows,
             "steps": self.workload.steps,
             "vram_gib": round(run.memory_gib, 2),
@@ -126,16 +129,23 @@ def hash_config(config: TrainingConfig) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def learnable_lengths(lengths: Sequence[RowLength], config: TrainingConfig) -> list[int]:
-    """Tokens of each row that training reads: one whose prompt alone fills `max_length` has nothing to learn.
+def plan_text(lengths: Sequence[RowLength], config: TrainingConfig) -> Workload:
+    """The work of a configuration on rows of these lengths. Raises: InvalidTrainingConfig, where no row is left."""
+    rows = list_learnable(lengths, config)
+    cut = [min(row.whole, config.max_length) for row in rows]
+    return plan_text_workload(cut, config, [row.count_learnt(config.max_length) for row in rows])
+
+
+def list_learnable(lengths: Sequence[RowLength], config: TrainingConfig) -> list[RowLength]:
+    """The rows that training reads: one whose prompt alone fills `max_length` has nothing to learn.
 
     Raises: InvalidTrainingConfig, where no row is left.
     """
-    whole = [min(row.whole, config.max_length) for row in lengths if row.prompt < min(row.whole, config.max_length)]
-    if not whole:
+    rows = [row for row in lengths if row.prompt < min(row.whole, config.max_length)]
+    if not rows:
         message = f"every row's prompt fills max_length ({config.max_length} tokens); raise it"
         raise refuse_fields([errors.FieldError("config.max_length", message)])
-    return whole
+    return rows
 
 
 def estimate_job(

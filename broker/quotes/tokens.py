@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from pricing.catalog import get_base_model, read_tokenizer
 from pricing.catalog.profile import BaseModelProfile
-from pricing.estimate.text_format import TextFormat
+from pricing.estimate.text_format import TextFormat, count_learnt
 from pricing.estimate.text_rows import TextRow, encode_row
 
 
@@ -21,10 +21,18 @@ def load_tokenizer(base_model: str) -> Tokenizer:
 
 @dataclass(frozen=True)
 class RowLength:
-    """Tokens of one row, chat template included, cut only at the model's context length."""
+    """Tokens of one row, chat template included, cut only at the model's context length.
+
+    `later_prompts` (start, end) are those of a conversation's further turns; like the first they carry no loss.
+    """
 
     prompt: int
     whole: int
+    later_prompts: tuple[tuple[int, int], ...] = ()
+
+    def count_learnt(self, max_length: int) -> int:
+        """Tokens that carry loss in the row cut at `max_length`."""
+        return count_learnt(min(self.whole, max_length), self.prompt, self.later_prompts)
 
 
 def count_row_lengths(rows: Sequence[TextRow], profile: BaseModelProfile) -> tuple[RowLength, ...]:
@@ -36,7 +44,7 @@ def count_row_lengths(rows: Sequence[TextRow], profile: BaseModelProfile) -> tup
 
     text_format = profile.text_format or TextFormat()
     encoded = (encode_row(row, text_format, encode, max_length=profile.context_length) for row in rows)
-    return tuple(RowLength(row.prompt_length, len(row.token_ids)) for row in encoded)
+    return tuple(RowLength(row.prompt_length, len(row.token_ids), row.unlearnt) for row in encoded)
 
 
 def count_caption_tokens(captions: Sequence[str], profile: BaseModelProfile) -> list[int]:

@@ -2,7 +2,7 @@
 the training, so that the tokens that were quoted are the tokens that are trained and billed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 Encode = Callable[[str], list[int]]
@@ -77,6 +77,15 @@ class EncodedRow:
     def is_learnable(self) -> bool:
         """Whether a token of the completion is left after the cut: a row without one would be billed for nothing."""
         return self.prompt_length < len(self.token_ids)
+
+
+def count_learnt(length: int, prompt_length: int, unlearnt: Iterable[tuple[int, int]] = ()) -> int:
+    """Tokens that carry loss, of a row cut at `length`: those of completions, each predicted by the one before it.
+
+    The first token of a row is predicted by none.
+    """
+    later_prompts = sum(max(0, min(end, length) - start) for start, end in unlearnt)
+    return max(0, length - max(prompt_length, 1) - later_prompts)
 
 
 def encode_row(row: TextRow, text_format: TextFormat, encode: Encode, *, max_length: int) -> EncodedRow:

@@ -34,10 +34,12 @@ class Workload:
     """The work of one run.
 
     Units: rows (or pictures) of one epoch; steps, micro-batches, samples, tokens and positions of all epochs. `tokens`
-    is exact, what is billed: padding does not count. `positions` is what is computed: tokens with their padding, an
-    expectation over shuffles, or latent positions; `longest` are those of the longest sample. `evaluated_positions` go
-    forward only, to measure the validation loss: they take time, but train nothing and are not billed.
-    `encoded_pictures` go through the VAE once, before the first step; one that is mirrored counts twice.
+    is exact, what is billed. `loss_tokens` of them are learnt, the others are context; None where that is not known.
+    `padding_tokens` are computed beside them in an unpacked batch: an expectation over shuffles, and not billed.
+    `positions` is all that is computed: tokens with their padding, or latent positions; `longest` are those of the
+    longest sample. `evaluated_positions` go forward only, to measure the validation loss: they take time, but train
+    nothing and are not billed. `encoded_pictures` go through the VAE once, before the first step; one that is mirrored
+    counts twice.
     """
 
     rows: int
@@ -49,6 +51,8 @@ class Workload:
     longest: int
     evaluated_positions: int = 0
     encoded_pictures: int = 0
+    loss_tokens: int | None = None
+    padding_tokens: int = 0
 
     @property
     def samples_per_micro_batch(self) -> float:
@@ -59,10 +63,13 @@ class Workload:
         return self.positions / self.samples
 
 
-def plan_text_workload(row_lengths: Sequence[int], config: TrainingConfig) -> Workload:
+def plan_text_workload(
+    row_lengths: Sequence[int], config: TrainingConfig, learnt_lengths: Sequence[int] | None = None
+) -> Workload:
     """Count the work of training on rows of these lengths, in the order of the data.
 
-    Units: lengths in tokens of prompt and completion; a row longer than `max_length` counts as cut.
+    Units: lengths in tokens of prompt and completion; a row longer than `max_length` counts as cut. `learnt_lengths`
+    are the tokens of each row, as cut, that carry loss.
     Raises: NoUsableRow; ValueError for a row without tokens.
     Source: MISSION, "What the two meters count": the non-padding tokens of every step, epochs counted.
     """
@@ -75,15 +82,18 @@ def plan_text_workload(row_lengths: Sequence[int], config: TrainingConfig) -> Wo
     trained_lengths = [lengths[row] for row in trained]
     plan = plan_steps(len(trained), config)
     tokens = plan.count_tokens(trained_lengths)
+    computed = tokens if config.packing else _expect_padding(trained_lengths, tokens, config)
     return Workload(
         rows=len(trained),
         steps=plan.total_steps,
         micro_batches=plan.count_micro_batches(config.batch_size),
         samples=plan.count_rows(),
         tokens=tokens,
-        positions=tokens if config.packing else _expect_padding(trained_lengths, tokens, config),
+        positions=computed,
         longest=max(lengths),
         evaluated_positions=sum(lengths[row] for row in held_out) * plan.count_epochs(),
+        padding_tokens=computed - tokens,
+        loss_tokens=None if learnt_lengths is None else plan.count_tokens([learnt_lengths[row] for row in trained]),
     )
 
 

@@ -29,7 +29,9 @@ def pad_in_order(lengths, batch_size):
 
 def test_a_small_workload_by_hand():
     workload = plan_text_workload([10, 20, 30], config_of(epochs=3))
-    assert workload == Workload(rows=3, steps=6, micro_batches=6, samples=9, tokens=180, positions=220, longest=30)
+    assert workload == Workload(
+        rows=3, steps=6, micro_batches=6, samples=9, tokens=180, positions=220, longest=30, padding_tokens=40
+    )
 
 
 @given(LENGTHS, st.integers(1, 70), st.integers(1, 20))

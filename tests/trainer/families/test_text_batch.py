@@ -1,8 +1,13 @@
 """Packed rows: no padding, no row sees another, and the loss and gradient of every row are those it has alone."""
 
+import itertools
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pricing.estimate.text_format import count_learnt
 from pricing.estimate.text_rows import EncodedRow
 from pricing.estimate.training_config import TrainingConfig
 from trainer.families.causal_lm import CausalLM
@@ -98,3 +103,18 @@ def test_a_row_ends_with_the_last_token_that_predicts_a_learnt_one() -> None:
     assert packed.input_ids.tolist() == [[5, 9]]
     assert packed.targets.tolist() == [6]
     assert packed.tokens == 6
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(0, 45),
+    st.lists(st.integers(1, 9), max_size=6),
+)
+def test_quoted_loss_tokens_are_those_that_are_marked(length, prompt, gaps) -> None:
+    """Later prompts lie behind the first, in turn with answers of one token at least, and may be cut off."""
+    prompt_length, spans, place = min(prompt, length), [], prompt
+    for start, end in itertools.pairwise(itertools.accumulate(gaps)):
+        spans.append((place + start, place + end))
+    later = [(start, min(end, length)) for start, end in spans[::2] if start < length]
+    row = EncodedRow(list(range(length)), prompt_length, tuple(later))
+    assert count_learnt(length, prompt_length, later) == int(mark_learnt(row).sum())
