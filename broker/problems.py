@@ -56,11 +56,17 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 async def _on_domain_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.DomainError)
+    body = describe_error(error)
+    return _respond(body, HTTPStatus(body["status"]))
+
+
+def describe_error(error: errors.DomainError) -> dict[str, Any]:
+    """The problem of a domain error, as it goes over the wire."""
     title = (type(error).__doc__ or "").strip()
     members: dict[str, Any] = dict(error.fields)
     if error.errors:
         members["errors"] = [{"field": item.field, "message": item.message} for item in error.errors]
-    return problem_response(slug_of(type(error)), title, STATUS_OF[type(error)], error.detail, **members)
+    return _describe(slug_of(type(error)), title, STATUS_OF[type(error)], error.detail, **members)
 
 
 async def _on_validation_error(_request: Request, error: Exception) -> JSONResponse:
@@ -101,6 +107,13 @@ async def _on_unexpected_error(request: Request, error: Exception) -> JSONRespon
 
 
 def problem_response(slug: str, title: str, status: HTTPStatus, detail: str, **members: Any) -> JSONResponse:
-    body = {"type": f"/problems/{slug}", "title": title, "status": int(status), "detail": detail, **members}
+    return _respond(_describe(slug, title, status, detail, **members), status)
+
+
+def _describe(slug: str, title: str, status: HTTPStatus, detail: str, **members: Any) -> dict[str, Any]:
+    return {"type": f"/problems/{slug}", "title": title, "status": int(status), "detail": detail, **members}
+
+
+def _respond(body: dict[str, Any], status: HTTPStatus) -> JSONResponse:
     headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
     return JSONResponse(body, status, headers, media_type="application/problem+json")

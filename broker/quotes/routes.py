@@ -7,7 +7,16 @@ from fastapi import Query
 from broker.contracts.service import rate_card_on
 from broker.edge import AnyKey, CustomerWork, feature_router
 from broker.quotes import offers, service
-from broker.quotes.schemas import PlanComparisonListOut, PlanComparisonOut, QuoteIn, QuoteOffersOut, QuoteOut
+from broker.quotes.schemas import (
+    PlanComparisonListOut,
+    PlanComparisonOut,
+    QuoteAnswerOut,
+    QuoteBatchIn,
+    QuoteBatchOut,
+    QuoteIn,
+    QuoteOffersOut,
+    QuoteOut,
+)
 from pricing.quote import compare_plans
 
 router = feature_router("", "quotes")
@@ -17,6 +26,13 @@ router = feature_router("", "quotes")
 async def create_quote(work: CustomerWork, body: QuoteIn) -> QuoteOut:
     """What the configuration on the data set will need, its price on every plan, and what `max_cost` buys of it."""
     return QuoteOut.of(await service.create_quote(work, body.config, body.dataset_id, body.read_budget()))
+
+
+@router.post("/quotes/batch")
+async def create_quotes(work: CustomerWork, body: QuoteBatchIn) -> QuoteBatchOut:
+    """Up to 100 configurations on one data set at once: for each its quote, or the problem with it."""
+    answers = await service.create_quotes(work, body.configs, body.dataset_id)
+    return QuoteBatchOut(data=[QuoteAnswerOut.of(answer) for answer in answers])
 
 
 @router.get("/quotes/{quote_id}")

@@ -6,10 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from broker.errors import DomainError
+from broker.problems import describe_error
 from broker.quotes.budget import QuoteBudget
 from broker.quotes.offers import QuoteOffers
 from broker.quotes.tables import Quote
-from broker.schemas import MoneyOut, RequestBody, created_at_field
+from broker.schemas import MoneyOut, ProblemOut, RequestBody, created_at_field
 from pricing.estimate.peak_memory import FitJudgement
 from pricing.estimate.training_config import PATH_KEYS, TrainingConfig
 from pricing.money import Money
@@ -80,6 +82,13 @@ class EstimateOut(BaseModel):
     gpu_hours: HoursRange = Field(description="Expected GPU-hours.", examples=[{"p50": "0.0264", "p90": "0.0500"}])
     gpu_seconds: SecondsRange = Field(description="The same in GPU-seconds.", examples=[{"p50": 95, "p90": 180}])
     tokens: int = Field(description="Tokens that training will process, counted exactly.", examples=[12840])
+    loss_tokens: int | None = Field(
+        description="Of these the ones that are learnt: completions, not prompts; null for pictures.", examples=[9120]
+    )
+    padding_tokens: int = Field(
+        description="Computed beside them, not billed: what fills up an unpacked batch, as an expectation.",
+        examples=[0],
+    )
     rows: int = Field(description="Usable rows of the data set.", examples=[64])
     steps: int = Field(description="Optimizer steps.", examples=[32])
     vram_gib: float = Field(description="Peak device memory in GiB.", examples=[3.1])
@@ -148,6 +157,39 @@ class QuoteOut(BaseModel):
     @classmethod
     def of(cls, row: Quote) -> "QuoteOut":
         return cls.model_validate(row)
+
+
+class QuoteBatchIn(RequestBody):
+    configs: list[ConfigIn] = Field(
+        min_length=1,
+        max_length=100,
+        description="Configurations to compare, each with the keys of the trainer's YAML file.",
+        examples=[[CONFIG_EXAMPLE, {**CONFIG_EXAMPLE, "lora_rank": 16}]],
+    )
+    dataset_id: str = Field(description="An uploaded data set.", examples=["dat_01k"])
+
+
+class QuoteAnswerOut(BaseModel):
+    """The answer to one configuration: either its quote or its problem."""
+
+    quote: QuoteOut | None = Field(default=None, description="The quote; null: see `problem`.", examples=[None])
+    problem: ProblemOut | None = Field(
+        default=None,
+        description="Why there is no quote, as `POST /v1/quotes` would have answered; null: there is one.",
+        examples=[{"type": "/problems/invalid-training-config", "status": 422}],
+    )
+
+    @classmethod
+    def of(cls, answer: Quote | DomainError) -> "QuoteAnswerOut":
+        if isinstance(answer, DomainError):
+            return cls(problem=ProblemOut.model_validate(describe_error(answer)))
+        return cls(quote=QuoteOut.of(answer))
+
+
+class QuoteBatchOut(BaseModel):
+    data: list[QuoteAnswerOut] = Field(
+        description="One answer for each configuration, in their order.", examples=[[{"quote": {"id": "quo_01k"}}]]
+    )
 
 
 class OfferOut(BaseModel):

@@ -1,13 +1,15 @@
 """Quotes: made from a configuration and a data set, kept, and honoured until they expire."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from broker import errors
 from broker.contracts import service as contracts
 from broker.datasets import service as datasets
+from broker.datasets.tables import Dataset
 from broker.estimator import service as estimator
 from broker.quotes.budget import QuoteBudget, describe_purchase
 from broker.quotes.counting import count_dataset
@@ -24,9 +26,22 @@ from broker.quotes.tables import Quote
 from broker.scheduling import service as scheduling
 from broker.work import Work
 from pricing.catalog import get_gpu
+from pricing.catalog.profile import BaseModelProfile
+from pricing.estimate.calibration import Calibration
 from pricing.estimate.training_config import TrainingConfig
 from pricing.money import Money
 from pricing.plans import PlanName
+from pricing.rate_card import RateCard
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every quote on one data set stands on, read once."""
+
+    dataset: Dataset
+    card: RateCard
+    sku: str
+    calibration: Calibration
 
 
 async def create_quote(
@@ -37,15 +52,51 @@ async def create_quote(
     Raises: InvalidTrainingConfig, InvalidRequest, NotFound; NoContractInForce, with a budget.
     """
     config, profile = resolve_config(raw_config)
-    dataset = await datasets.get_dataset(work, dataset_id)
-    card = await contracts.rate_card_on(work, work.now.date())
-    sku = await scheduling.default_sku(work)
-    calibration = await estimator.get_calibration(work)
+    quote = await _make_quote(work, await _look_up(work, dataset_id), config, profile, budget)
+    work.session.add(quote)
+    await work.session.flush()
+    return quote
+
+
+async def create_quotes(
+    work: Work, raw_configs: Sequence[Mapping[str, Any]], dataset_id: str
+) -> list[Quote | errors.DomainError]:
+    """Price many configurations on one data set: for each its quote, or why there is none.
+
+    Raises: NotFound.
+    """
+    ground = await _look_up(work, dataset_id)
+    answers: list[Quote | errors.DomainError] = []
+    for raw_config in raw_configs:
+        try:
+            answers.append(await _make_quote(work, ground, *resolve_config(raw_config)))
+        except (errors.InvalidTrainingConfig, errors.InvalidRequest) as error:
+            answers.append(error)
+    work.session.add_all(answer for answer in answers if isinstance(answer, Quote))
+    await work.session.flush()
+    return answers
+
+
+async def _look_up(work: Work, dataset_id: str) -> Ground:
+    """Raises: NotFound."""
+    return Ground(
+        dataset=await datasets.get_dataset(work, dataset_id),
+        card=await contracts.rate_card_on(work, work.now.date()),
+        sku=await scheduling.default_sku(work),
+        calibration=await estimator.get_calibration(work),
+    )
+
+
+async def _make_quote(
+    work: Work, ground: Ground, config: TrainingConfig, profile: BaseModelProfile, budget: QuoteBudget | None = None
+) -> Quote:
+    """Raises: InvalidTrainingConfig, InvalidRequest; NoContractInForce, with a budget."""
+    dataset, card, gpu = ground.dataset, ground.card, get_gpu(ground.sku)
     plan = await count_dataset(work, dataset, profile)
-    workload, gpu = await asyncio.to_thread(plan, config), get_gpu(sku)
-    estimate = estimate_job(config, profile, workload, gpu, calibration)
+    workload = await asyncio.to_thread(plan, config)
+    estimate = estimate_job(config, profile, workload, gpu, ground.calibration)
     refuse_what_does_not_fit(config, profile, estimate, gpu)
-    quote = Quote(
+    return Quote(
         id=work.new_id("quo"),
         customer_id=dataset.customer_id,
         dataset_id=dataset.id,
@@ -59,9 +110,6 @@ async def create_quote(
         expires_at=work.now + timedelta(seconds=work.settings.quote_seconds),
         created_at=work.now,
     )
-    work.session.add(quote)
-    await work.session.flush()
-    return quote
 
 
 async def _buy(

@@ -66,6 +66,7 @@ ANSWERS = {
     "GET /v1/datasets": LIST,
     "GET /v1/datasets/{dataset_id}": NOT_FOUND,
     "POST /v1/quotes": Ask(404, body={"config": CONFIG, "dataset_id": "{dataset_id}"}),
+    "POST /v1/quotes/batch": Ask(404, body={"configs": [CONFIG], "dataset_id": "{dataset_id}"}),
     "GET /v1/quotes/{quote_id}": NOT_FOUND,
     "GET /v1/quotes/{quote_id}/offers": NOT_FOUND,
     "GET /v1/plan-comparison": Ask(200, params={"gpu_hours": "30", "tokens": "50000"}),
