@@ -4,6 +4,7 @@ Row-level security reads two settings of the transaction: `broker.scope` (`all`,
 `broker.customer_id`. Without them a transaction sees no tenant row at all.
 """
 
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -68,9 +69,10 @@ class Database:
     @asynccontextmanager
     async def transaction(self, scope: Scope, customer_id: str | None = None) -> AsyncIterator[AsyncSession]:
         """One transaction: committed when the block ends, rolled back when it raises."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
-            await set_scope(session, scope, customer_id)
+        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+            await _begin(session, scope, customer_id)
             yield session
+            await session.commit()
 
     async def check_role(self) -> None:
         """Raises: UnsafeDatabaseRole, where the role is a superuser or may bypass row-level security."""
@@ -94,7 +96,16 @@ def open_database(url: str, *, pool_size: int = 20) -> Database:
 
 
 def _ask_idle_connections(engine: AsyncEngine) -> None:
-    """Replace a pooled connection that does not answer any more, and with it the others of before."""
+    """Replace a pooled connection that does not answer any more, and with it the others of before.
+
+    One that was in use just now is not asked, unless another has been found dead since.
+    """
+    found_dead_at = -math.inf
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def note_death(_connection: DBAPIConnection, _entry: ConnectionPoolEntry, _error: Any) -> None:
+        nonlocal found_dead_at
+        found_dead_at = time.monotonic()
 
     @event.listens_for(engine.sync_engine, "checkin")
     def note_use(_connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
@@ -102,7 +113,8 @@ def _ask_idle_connections(engine: AsyncEngine) -> None:
 
     @event.listens_for(engine.sync_engine, "checkout")
     def ask(connection: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: Any) -> None:
-        if time.monotonic() - entry.info.get("used_at", time.monotonic()) < TRUSTED_SECONDS:
+        used_at = entry.info.get("used_at")
+        if used_at is None or used_at > max(time.monotonic() - TRUSTED_SECONDS, found_dead_at):
             return
         try:
             engine.dialect.do_ping(connection)
@@ -118,6 +130,17 @@ def with_driver(url: str) -> str:
 def without_driver(url: str) -> str:
     """The same URL for libpq, as psycopg itself takes it."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+async def _begin(session: AsyncSession, scope: Scope, customer_id: str | None) -> None:
+    """Begin on a connection that is alive: where the first statement finds it dead, nothing has been done yet."""
+    try:
+        await set_scope(session, scope, customer_id)
+    except OperationalError as error:
+        if not error.connection_invalidated:
+            raise
+        await session.rollback()
+        await set_scope(session, scope, customer_id)
 
 
 async def set_scope(session: AsyncSession, scope: Scope, customer_id: str | None = None) -> None:
