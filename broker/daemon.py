@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from broker.billing.service import close_months
 from broker.database import WAKE_CHANNEL, without_driver
 from broker.estimator import service as estimator
+from broker.estimator.watch import ReliabilityWatch
 from broker.execution.agent import PoolAgent
 from broker.identity.tables import IdempotencyKey
 from broker.jobs.runs import list_silent_runs, lose_silent_run
@@ -37,6 +38,7 @@ class Daemon:
     system: System
     agent: PoolAgent | None
     plans: bool = True
+    reliability: ReliabilityWatch = field(default_factory=ReliabilityWatch)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     scheduler: AsyncIOScheduler = field(default_factory=lambda: AsyncIOScheduler(timezone="UTC"))
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -154,8 +156,9 @@ class Daemon:
         await self.system.work_on(expired, ledger.expire_hold)
 
     async def learn(self) -> None:
-        """Learn from the jobs that finished since the last calibration."""
+        """Learn from the jobs that finished since the last calibration, and judge how good their estimates were."""
         await estimator.learn(self.system)
+        await self.reliability.refresh(self.system)
 
     async def close_months(self) -> None:
         async with self.system.work() as work:

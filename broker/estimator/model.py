@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from broker.jobs.history import FinishedJob
+from broker.jobs.history import FinishedJob, JudgedJob
 from pricing.catalog import load_gpus
 from pricing.estimate.calibration import FinishedRun, RunKind
+from pricing.estimate.reliability import JudgedRun
 from pricing.estimate.run_work import RunWork
 
 
@@ -19,3 +20,18 @@ def read_finished_runs(jobs: Sequence[FinishedJob]) -> list[FinishedRun]:
         for job in jobs
         if job.estimate["sku"] in load_gpus()
     ]
+
+
+def to_judged_run(job: JudgedJob) -> JudgedRun:
+    """Estimate and actual are both GPU-seconds, of all the job's GPUs."""
+    estimate = job.estimate
+    return JudgedRun(
+        job_id=job.id,
+        kind=RunKind(**estimate["kind"]),
+        calibration=estimate["calibration"],
+        p50=estimate["gpu_seconds"]["p50"],
+        p90=estimate["gpu_seconds"]["p90"],
+        actual=job.gpu_seconds,
+        finished_at=job.finished_at,
+        has_ended=job.has_ended,
+    )

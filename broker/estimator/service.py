@@ -42,9 +42,14 @@ class ParsedCalibrations:
 PARSED = ParsedCalibrations()
 
 
+async def find_newest_version(work: Work) -> int | None:
+    """None before any job has finished."""
+    return await work.session.scalar(select(func.max(LearntCalibration.version)))
+
+
 async def get_calibration(work: Work) -> Calibration:
     """The newest one; before any job has finished, that of published figures."""
-    version = await work.session.scalar(select(func.max(LearntCalibration.version)))
+    version = await find_newest_version(work)
     if version is None:
         return PRIOR
     if version in PARSED.entries:

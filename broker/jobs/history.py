@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
-from broker.jobs.model import JobStatus
-from broker.jobs.tables import Job
+from broker.jobs.model import JobStatus, StopReason
+from broker.jobs.tables import Job, JobEvent
 from broker.work import Work
 
 
@@ -22,6 +22,38 @@ class FinishedJob:
     finished_at: datetime
 
 
+@dataclass(frozen=True)
+class JudgedJob:
+    """A job whose estimate can be judged. `has_ended` is false for one that would have gone on beyond its quote."""
+
+    id: str
+    estimate: dict[str, Any]
+    gpu_seconds: int
+    finished_at: datetime
+    has_ended: bool
+
+
+@dataclass(frozen=True)
+class JudgedState:
+    """Another one means that there is something new to judge."""
+
+    jobs: int
+    latest_at: datetime | None
+
+
+# When a job was first told to stop at its limit; null for one that never was.
+STOPPED_AT = (
+    select(func.min(JobEvent.created_at))
+    .where(
+        JobEvent.job_id == Job.id,
+        JobEvent.kind == "stop_requested",
+        JobEvent.data["reason"].as_string() == StopReason.BUDGET.value,
+    )
+    .scalar_subquery()
+)
+OVER_AT = func.coalesce(Job.finished_at, STOPPED_AT)
+
+
 async def list_finished_jobs(work: Work, *, latest: int) -> list[FinishedJob]:
     """The latest of all customers, in the order in which they finished."""
     columns = (Job.id, Job.estimate, Job.used_gpu_seconds, Job.gpus, Job.finished_at)
@@ -32,6 +64,30 @@ async def list_finished_jobs(work: Work, *, latest: int) -> list[FinishedJob]:
 
 async def count_finished_jobs(work: Work) -> int:
     return await work.session.scalar(select(func.count()).select_from(Job).where(_ran_through())) or 0
+
+
+async def list_judged_jobs(work: Work, *, latest: int) -> list[JudgedJob]:
+    """The latest of all customers, in the order in which they were over."""
+    has_ended = Job.status == JobStatus.SUCCEEDED.value
+    columns = (Job.id, Job.estimate, Job.used_gpu_seconds, OVER_AT, has_ended)
+    query = select(*columns).where(_is_judged()).order_by(OVER_AT.desc(), Job.id.desc()).limit(latest)
+    found = [JudgedJob(*row) for row in await work.session.execute(query)]
+    return found[::-1]
+
+
+async def read_judged_state(work: Work) -> JudgedState:
+    row = (await work.session.execute(select(func.count(), func.max(OVER_AT)).where(_is_judged()))).one()
+    return JudgedState(*row)
+
+
+def _is_judged() -> ColumnElement[bool]:
+    """Those that succeeded, in however many attempts, and those that reached their quote at p90 and were stopped there.
+
+    Without the latter, the slow ones that nobody resumed would be left out (decision 0006).
+    """
+    reached_quote = Job.used_gpu_seconds >= Job.estimate["gpu_seconds"]["p90"].as_integer()
+    succeeded = and_(Job.status == JobStatus.SUCCEEDED.value, Job.used_gpu_seconds > 0)
+    return or_(succeeded, and_(reached_quote, STOPPED_AT.is_not(None)))
 
 
 def _ran_through() -> ColumnElement[bool]:

@@ -30,7 +30,7 @@ RECORDS = (
     "job_events",
     "closed_months",
 )
-SHARED_TABLES = {"alembic_version", "invoice_numbers", "outbox", "pools", "rate_cards"}
+SHARED_TABLES = {"alembic_version", "calibrations", "invoice_numbers", "outbox", "pools", "rate_cards"}
 APP_ROLE = "broker_app"
 
 
@@ -48,6 +48,7 @@ LIST, SHARED, NOT_FOUND, FORBIDDEN = Ask(200), Ask(200), Ask(404), Ask(403)
 ANSWERS = {
     "GET /healthz": SHARED,
     "GET /readyz": SHARED,
+    "GET /metrics": SHARED,
     "POST /v1/customers": FORBIDDEN,
     "GET /v1/customers": LIST,
     "GET /v1/customers/{customer_id}": NOT_FOUND,
@@ -108,7 +109,12 @@ ANSWERS = {
     "PUT /v1/runs/{run_id}/parts/{sha256}": FORBIDDEN,
     "PUT /v1/runs/{run_id}/adapter": FORBIDDEN,
 }
-NAMES_NO_TENANT = {"GET /v1/plan-comparison", "GET /v1/pools", "GET /v1/adapters/{adapter_id}/download"}
+NAMES_NO_TENANT = {
+    "GET /v1/plan-comparison",
+    "GET /v1/pools",
+    "GET /v1/adapters/{adapter_id}/download",
+    "GET /v1/quotes/{quote_id}/offers",
+}
 RUN_BODIES = {
     "POST /v1/runs/{run_id}/claim": {"fence_token": 1},
     "POST /v1/runs/{run_id}/heartbeats": {"fence_token": 1},
@@ -296,7 +302,9 @@ async def test_run_token_reaches_nothing_but_the_worker_protocol(
     """A worker runs the customer's training code: its token must not read what else the customer has."""
     own, _other = tenants
     async with Api.connect(app, sign_run_token(system.services.secret, own.live_run_id)) as worker:
-        for name in ANSWERS.keys() - RUN_ROUTES - {"GET /healthz", "GET /readyz", "POST /v1/usage-events"}:
+        for name in (
+            ANSWERS.keys() - RUN_ROUTES - {"GET /healthz", "GET /readyz", "GET /metrics", "POST /v1/usage-events"}
+        ):
             method, path = name.split()
             response = await worker.http.request(method, fill(path, own, own))
             assert response.status_code == 403, (name, response.text)

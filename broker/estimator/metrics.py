@@ -1,0 +1,45 @@
+"""The estimator's metrics for Prometheus, as its watch last knew them."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from broker.estimator.watch import ReliabilityWatch
+
+
+class EstimatorCollector(Collector):
+    """Reads the watch on each scrape. A share of no runs is left out: nought would raise an alarm."""
+
+    def __init__(self, watch: ReliabilityWatch) -> None:
+        self.watch = watch
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        watch, accuracy = self.watch, self.watch.accuracy
+        if watch.judged is None:
+            return
+        yield GaugeMetricFamily(
+            "broker_estimator_calibration_version",
+            "Newest calibration of the estimator; 0: published figures alone.",
+            watch.calibration,
+        )
+        yield GaugeMetricFamily(
+            "broker_estimator_judged_runs",
+            "Latest runs that the estimates are judged by.",
+            accuracy.runs if accuracy else 0,
+        )
+        if accuracy is None:
+            return
+        coverage = GaugeMetricFamily(
+            "broker_estimator_coverage_ratio",
+            "Share of the judged runs that stayed at or below the quantile of their estimate.",
+            labels=["quantile"],
+        )
+        coverage.add_metric(["0.5"], accuracy.p50.share)
+        coverage.add_metric(["0.9"], accuracy.p90.share)
+        yield coverage
+        yield GaugeMetricFamily(
+            "broker_estimator_median_absolute_error_ratio",
+            "Median of |estimate at p50 - actual| / actual of the judged runs.",
+            accuracy.median_error,
+        )

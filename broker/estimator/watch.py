@@ -1,0 +1,58 @@
+"""Watching the reliability of estimates: judged anew when jobs have finished, and said aloud when p90 goes wrong."""
+
+import logging
+from dataclasses import dataclass
+
+from broker.estimator.reliability import LATEST_JUDGED, judge_estimates
+from broker.estimator.service import find_newest_version
+from broker.jobs import history
+from broker.jobs.history import JudgedState
+from broker.system import System
+from pricing.estimate.coverage import P90_BAND, BandState
+from pricing.estimate.reliability import Accuracy
+
+log = logging.getLogger(__name__)
+
+OUTSIDE = frozenset({BandState.BELOW, BandState.ABOVE})
+MEANING = {BandState.BELOW: "too many runs take longer than quoted", BandState.ABOVE: "quotes are wider than need be"}
+
+
+@dataclass
+class ReliabilityWatch:
+    """What one process knows. Each judges the same jobs of the database, so that several say the same.
+
+    `calibration` is the newest version; 0: published figures alone.
+    """
+
+    judged: JudgedState | None = None
+    calibration: int = 0
+    accuracy: Accuracy | None = None
+    band: BandState = BandState.UNJUDGED
+
+    async def refresh(self, system: System) -> None:
+        """Judge anew if there is something new to judge."""
+        async with system.work() as work:
+            self.calibration = await find_newest_version(work) or 0
+            state = await history.read_judged_state(work)
+            if state == self.judged:
+                return
+            reliability = await judge_estimates(work, latest=LATEST_JUDGED)
+        self.judged = state
+        if reliability is not None:
+            self.accuracy = reliability.overall
+            self._tell_change(reliability.overall)
+
+    def _tell_change(self, accuracy: Accuracy) -> None:
+        before, self.band = self.band, accuracy.band
+        if self.band == before or (self.band not in OUTSIDE and before not in OUTSIDE):
+            return
+        lower, upper = P90_BAND
+        log.warning(
+            "p90 of estimates covers %.1f %% of the last %s runs, %s its band of %.0f to %.0f %%%s",
+            100 * accuracy.p90.share,
+            accuracy.runs,
+            "outside" if self.band in OUTSIDE else "within",
+            100 * lower,
+            100 * upper,
+            f": {MEANING[self.band]}; see `broker estimator report`" if self.band in OUTSIDE else " again",
+        )

@@ -1,0 +1,106 @@
+"""What finished jobs say about their estimates, over the API, in the metrics and in the log."""
+
+import logging
+from typing import Any
+
+from broker.app import create_app
+from broker.daemon import Daemon
+from broker.estimator.reliability import judge_estimates
+from broker.estimator.service import learn
+from broker.estimator.watch import ReliabilityWatch
+from broker.jobs.tables import Job
+from broker.system import System
+from pricing.estimate.coverage import BandState
+from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
+from tests.broker.tenants import finish_job
+
+
+async def run_job(api: Api, system: System, customer: Customer, *, times_p50: float) -> Any:
+    """A job that takes so many times its p50; it named no quote, so that it is not stopped at its p90."""
+    job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    await dispatch(system)
+    seconds = round(job["estimate"]["gpu_seconds"]["p50"] * times_p50)
+    await finish_job(api, system, job["id"], gpu_seconds=seconds)
+    return job
+
+
+async def test_without_finished_jobs_there_is_nothing_to_judge(system: System) -> None:
+    async with system.work() as work:
+        assert await judge_estimates(work) is None
+
+
+async def test_finished_jobs_are_judged_by_the_estimate_they_were_admitted_with(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    for times in (1.0, 1.0, 9.0):
+        await run_job(api, system, customer, times_p50=times)
+    async with system.work() as work:
+        judged = await judge_estimates(work)
+    assert judged is not None
+    assert judged.overall.runs == 3
+    assert judged.overall.median_error == 0.0
+    assert round(judged.overall.p90.share, 3) == 0.667
+
+
+async def test_leaving_the_band_and_coming_back_is_said_once_each(
+    api: Api, system: System, caplog: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("pricing.estimate.coverage.FEWEST_JUDGED", 3)
+    customer, watch = await make_ready_customer(api), ReliabilityWatch()
+    caplog.set_level(logging.WARNING, logger="broker.estimator.watch")
+    for _ in range(3):
+        await run_job(api, system, customer, times_p50=9.0)
+    for _ in range(2):
+        await watch.refresh(system)
+    assert watch.band is BandState.BELOW
+    monkeypatch.setattr("broker.estimator.watch.LATEST_JUDGED", 10)
+    for _ in range(10):
+        await run_job(api, system, customer, times_p50=1.0)
+    await run_job(api, system, customer, times_p50=9.0)
+    for _ in range(2):
+        await watch.refresh(system)
+    assert watch.band is BandState.WITHIN
+    assert [record.message for record in caplog.records] == [
+        (
+            "p90 of estimates covers 0.0 % of the last 3 runs, outside its band of 85 to 95 %: "
+            "too many runs take longer than quoted; see `broker estimator report`"
+        ),
+        "p90 of estimates covers 90.0 % of the last 10 runs, within its band of 85 to 95 % again",
+    ]
+
+
+async def test_a_job_of_two_attempts_is_judged_whole_but_teaches_nothing(api: Api, system: System) -> None:
+    """Decision 0006: the slow ones must not be left out."""
+    customer = await make_ready_customer(api)
+    job = await run_job(api, system, customer, times_p50=9.0)
+    async with system.work() as work:
+        (await work.session.get_one(Job, job["id"])).attempts = 2
+    async with system.work() as work:
+        judged = await judge_estimates(work)
+    assert judged is not None
+    assert judged.overall.p90.share == 0.0
+    assert await learn(system) is None
+
+
+async def test_metrics_tell_coverage_and_calibration(api: Api, system: System) -> None:
+    daemon = Daemon(system, agent=None)
+    async with Api.connect(create_app(system, daemon), "") as scraper:
+        before = (await scraper.http.get("/metrics")).text
+        customer = await make_ready_customer(api)
+        await run_job(api, system, customer, times_p50=1.0)
+        await daemon.learn()
+        after = (await scraper.http.get("/metrics")).text
+    assert "broker_estimator" not in before
+    assert "broker_estimator_calibration_version 1.0" in after
+    assert "broker_estimator_judged_runs 1.0" in after
+    assert 'broker_estimator_coverage_ratio{quantile="0.9"} 1.0' in after
+
+
+async def test_learning_twice_judges_the_same(api: Api, system: System) -> None:
+    customer, watch = await make_ready_customer(api), ReliabilityWatch()
+    await run_job(api, system, customer, times_p50=1.0)
+    await learn(system)
+    await watch.refresh(system)
+    judged = watch.judged
+    await watch.refresh(system)
+    assert watch.judged == judged
+    assert watch.calibration == 1
