@@ -1,0 +1,57 @@
+"""`broker estimator report`: what finished jobs say, as tables, JSON and a page; nothing to say is said clearly."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from click.testing import Result
+from typer.testing import CliRunner
+
+from broker.boot import DatabaseUrls
+from broker.cli import app as cli
+from broker.system import System
+from tests.broker.estimator.test_watch import run_job
+from tests.broker.factories import Api, make_ready_customer
+
+
+async def report(system: System, urls: DatabaseUrls, *options: str) -> Result:
+    """The command in a thread of its own: it runs an event loop."""
+    environment = {
+        "BROKER_DATABASE_URL": urls.app,
+        "BROKER_DATA_DIR": str(system.services.settings.data_dir),
+        "COLUMNS": "120",
+    }
+    arguments = ["estimator", "report", *options]
+    return await asyncio.to_thread(lambda: CliRunner().invoke(cli, arguments, env=environment))
+
+
+async def judge_three(api: Api, system: System) -> list[Any]:
+    customer = await make_ready_customer(api)
+    return [await run_job(api, system, customer, times_p50=times) for times in (1.0, 1.0, 9.0)]
+
+
+async def test_without_finished_jobs_it_says_so(system: System, urls: DatabaseUrls) -> None:
+    result = await report(system, urls)
+    assert result.exit_code == 1
+    assert "No job has finished yet" in result.stderr
+
+
+async def test_tables_tell_coverage_and_error_by_group(api: Api, system: System, urls: DatabaseUrls) -> None:
+    await judge_three(api, system)
+    result = await report(system, urls)
+    assert result.exit_code == 0, result.output
+    assert "p90 covers 66.7% of 3 runs: too few to judge its band of 85% to 95%." in result.stdout
+    assert "trainer version" in result.stdout
+    assert "Reliability" in result.stdout
+
+
+async def test_json_holds_every_judged_job(api: Api, system: System, urls: DatabaseUrls, tmp_path: Path) -> None:
+    jobs, file = await judge_three(api, system), tmp_path / "report.json"
+    result = await report(system, urls, "--format", "json", "--output", str(file))
+    assert result.exit_code == 0, result.output
+    written = json.loads(file.read_text())
+    assert [run["job_id"] for run in written["runs"]] == [job["id"] for job in jobs]
+    assert written["overall"]["runs"] == 3
+    assert written["overall"]["median_error"] == 0.0
+    assert [point["level"] for point in written["reliability"]][-1] == 0.9
