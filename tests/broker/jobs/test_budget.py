@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
 
+from broker.estimator.service import learn
 from broker.outbox import OutboxMessage
 from broker.system import System
 from tests.broker.factories import (
@@ -93,6 +94,18 @@ async def test_job_pauses_at_its_quoted_gpu_seconds(place: Place) -> None:
     job = await place.job(job["id"])
     assert (job["status"], job["pause_reason"], job["stop_requested"]) == ("paused", "budget", None)
     assert await broken_rules(place.system) == {}
+
+
+async def test_job_that_was_stopped_at_its_quote_teaches_the_estimator(place: Place) -> None:
+    """Left out, the slow ones would make every p90 narrower than the one before."""
+    customer = await make_ready_customer(place.api)
+    job, quote = await submit_quoted(place.api, customer)
+    async with place.running(job["id"]) as worker:
+        await worker.beat(quote["estimate"]["gpu_seconds"]["p90"])
+        await worker.finish("stopped")
+    learnt = await learn(place.system)
+    assert learnt is not None
+    assert learnt.runs == 1
 
 
 async def test_job_pauses_at_its_quoted_price_where_its_tokens_are_more_than_quoted(place: Place) -> None:
