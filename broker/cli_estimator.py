@@ -16,6 +16,7 @@ from rich.console import Console
 from broker.boot import database_urls
 from broker.config import Settings
 from broker.estimator.reliability import MOST_JUDGED, judge_estimates
+from broker.estimator.report_html import render_html
 from broker.estimator.report_table import make_tables
 from broker.estimator.schemas import EstimatorAccuracyOut
 from broker.system import open_system
@@ -35,6 +36,7 @@ NOTHING_TO_JUDGE = "No job has finished yet: once one has, this shows how good i
 class ReportFormat(StrEnum):
     TABLE = "table"
     JSON = "json"
+    HTML = "html"
 
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everything is kept (BROKER_DATA_DIR).")]
@@ -70,6 +72,8 @@ async def _judge(settings: Settings, database_url: str) -> tuple[Reliability | N
 def write_report(judged: Reliability, as_of: datetime, as_format: ReportFormat) -> str:
     if as_format is ReportFormat.JSON:
         return EstimatorAccuracyOut.of(judged, as_of).model_dump_json(indent=2) + "\n"
+    if as_format is ReportFormat.HTML:
+        return render_html(judged, as_of)
     console = Console()
     with console.capture() as capture:
         console.print(make_tables(judged), highlight=False)

@@ -10,9 +10,12 @@ from typer.testing import CliRunner
 
 from broker.boot import DatabaseUrls
 from broker.cli import app as cli
+from broker.estimator.report_html import render_html
 from broker.system import System
+from pricing.estimate.reliability import judge_runs
 from tests.broker.estimator.test_watch import run_job
 from tests.broker.factories import Api, make_ready_customer
+from tests.pricing.estimate.test_reliability import run_of
 
 
 async def report(system: System, urls: DatabaseUrls, *options: str) -> Result:
@@ -55,3 +58,26 @@ async def test_json_holds_every_judged_job(api: Api, system: System, urls: Datab
     assert written["overall"]["runs"] == 3
     assert written["overall"]["median_error"] == 0.0
     assert [point["level"] for point in written["reliability"]][-1] == 0.9
+
+
+async def test_the_page_needs_nothing_else_and_shows_every_job(
+    api: Api, system: System, urls: DatabaseUrls, tmp_path: Path
+) -> None:
+    jobs, file = await judge_three(api, system), tmp_path / "report.html"
+    result = await report(system, urls, "--format", "html", "--output", str(file))
+    assert result.exit_code == 0, result.output
+    page = file.read_text()
+    assert page.count("<svg") == 2, "drift needs twenty jobs"
+    assert all(job["id"] in page for job in jobs)
+    assert page.count('class="miss"') == 1
+    assert not any(word in page for word in ("http:", "https:", "src=", "<script", "url("))
+
+
+def test_the_page_escapes_what_comes_from_the_data_and_draws_drift() -> None:
+    runs = [run_of(float(100 + number), number=number, calibration="<b>") for number in range(45)]
+    judged = judge_runs(runs)
+    assert judged is not None
+    page = render_html(judged, runs[-1].finished_at)
+    assert page.count("<svg") == 3
+    assert "<td>&lt;b&gt;</td>" in page
+    assert "<b>" not in page
