@@ -1,11 +1,13 @@
-"""Reports for finance."""
+"""Reports for finance and for ops."""
 
 from typing import Annotated, Literal
 
 from fastapi import Query, Response
 
 from broker.billing.schemas import MONTH_PATTERN
-from broker.edge import BillingReader, FinanceWork, feature_router
+from broker.edge import BillingReader, FinanceWork, OpsWork, feature_router
+from broker.estimator.reliability import judge_estimates
+from broker.estimator.schemas import EstimatorAccuracyOut
 from broker.reports import service
 from broker.reports.margin import report_margin
 from broker.reports.margin_schemas import MarginReportOut, write_margin_csv
@@ -39,6 +41,12 @@ async def margin(work: FinanceWork, month: Month, as_format: Format = "json") ->
     """What the house has borne of jobs beyond their cap or limit in a billing month, job by job."""
     report = MarginReportOut.of(month, await report_margin(work, month), work.now)
     return report if as_format == "json" else _answer_csv(write_margin_csv(report), f"margin-{month}.csv")
+
+
+@router.get("/estimator-accuracy")
+async def estimator_accuracy(work: OpsWork) -> EstimatorAccuracyOut:
+    """How good the estimates of finished jobs were, by the latest 200, of all customers."""
+    return EstimatorAccuracyOut.of(await judge_estimates(work), work.now)
 
 
 def _answer_csv(content: str, filename: str) -> Response:

@@ -93,6 +93,7 @@ ANSWERS = {
     "POST /v1/invoices/{invoice_id}/pay": FORBIDDEN,
     "GET /v1/reports/monthly-cost": Ask(200, params={"month": "2026-11"}),
     "GET /v1/reports/margin": FORBIDDEN,
+    "GET /v1/reports/estimator-accuracy": FORBIDDEN,
     "GET /v1/queues": LIST,
     "GET /v1/queues/{queue}": NOT_FOUND,
     "PATCH /v1/queues/{queue}": FORBIDDEN,
