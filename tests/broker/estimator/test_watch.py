@@ -8,6 +8,8 @@ from broker.daemon import Daemon
 from broker.estimator.reliability import judge_estimates
 from broker.estimator.service import learn
 from broker.estimator.watch import ReliabilityWatch
+from broker.jobs.model import StopReason
+from broker.jobs.service import request_stop
 from broker.jobs.tables import Job
 from broker.system import System
 from pricing.estimate.coverage import BandState
@@ -79,6 +81,22 @@ async def test_a_job_of_two_attempts_is_judged_whole_but_teaches_nothing(api: Ap
     assert judged is not None
     assert judged.overall.p90.share == 0.0
     assert await learn(system) is None
+
+
+async def test_a_job_that_was_stopped_at_its_quote_is_a_miss(api: Api, system: System) -> None:
+    """Decision 0006: without those that nobody resumed, every miss would be left out."""
+    customer = await make_ready_customer(api)
+    job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    await dispatch(system)
+    async with system.work() as work:
+        row = await work.session.get_one(Job, job["id"])
+        row.used_gpu_seconds = job["estimate"]["gpu_seconds"]["p90"]
+        await request_stop(work, row, StopReason.BUDGET)
+    async with system.work() as work:
+        judged = await judge_estimates(work)
+    assert judged is not None
+    assert [run.has_ended for run in judged.runs] == [False]
+    assert judged.overall.p90.share == 0.0
 
 
 async def test_metrics_tell_coverage_and_calibration(api: Api, system: System) -> None:
