@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,13 @@ async def test_without_finished_jobs_it_says_so(system: System, urls: DatabaseUr
     result = await report(system, urls)
     assert result.exit_code == 1
     assert "No job has finished yet" in result.stderr
+
+
+async def test_a_database_that_was_never_set_up_is_one_line(system: System, urls: DatabaseUrls) -> None:
+    nowhere = replace(urls, app=urls.app.replace("broker_app", "nobody"))
+    result = await report(system, nowhere)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("broker: the database cannot be read; has `broker migrate` been run?")
 
 
 async def test_tables_tell_coverage_and_error_by_group(api: Api, system: System, urls: DatabaseUrls) -> None:
