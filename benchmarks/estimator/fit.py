@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.estimator.published import PublishedRow
@@ -85,33 +85,36 @@ def prepare(row: PublishedRow) -> PreparedRow:
 def fit_time(
     rows: Sequence[PreparedRow], priors: Mapping[str, Prior] = TIME_PRIORS, *, scale: float = SCALE_OF_STRANGERS
 ) -> TimeConstants:
+    def measure_error(row: PreparedRow, values: Mapping[str, float]) -> float:
+        return math.log(row.estimate_seconds(TimeConstants(**values)) / row.seconds)
+
     measured = [row for row in rows if row.row.seconds is not None]
-    beliefs = _weigh(measured)
-
-    def residuals(values: Mapping[str, float]) -> list[float]:
-        constants = TimeConstants(**values)
-        return [
-            belief * math.log(row.estimate_seconds(constants) / row.seconds)
-            for row, belief in zip(measured, beliefs, strict=True)
-        ]
-
-    return TimeConstants(**fit_constants(priors, residuals, scale=scale))
+    return TimeConstants(**_fit(measured, priors, measure_error, scale=scale))
 
 
 def fit_memory(
     rows: Sequence[PreparedRow], priors: Mapping[str, Prior] = MEMORY_PRIORS, *, scale: float = 0.15
 ) -> MemoryConstants:
+    def measure_error(row: PreparedRow, values: Mapping[str, float]) -> float:
+        return math.log(row.estimate_memory_gib(MemoryConstants(**values)) / row.memory_gib)
+
     measured = [row for row in rows if row.row.memory_gib is not None]
-    beliefs = _weigh(measured)
+    return MemoryConstants(**_fit(measured, priors, measure_error, scale=scale))
+
+
+def _fit(
+    rows: Sequence[PreparedRow],
+    priors: Mapping[str, Prior],
+    measure_error: Callable[[PreparedRow, Mapping[str, float]], float],
+    *,
+    scale: float,
+) -> dict[str, float]:
+    beliefs = _weigh(rows)
 
     def residuals(values: Mapping[str, float]) -> list[float]:
-        constants = MemoryConstants(**values)
-        return [
-            belief * math.log(row.estimate_memory_gib(constants) / row.memory_gib)
-            for row, belief in zip(measured, beliefs, strict=True)
-        ]
+        return [belief * measure_error(row, values) for row, belief in zip(rows, beliefs, strict=True)]
 
-    return MemoryConstants(**fit_constants(priors, residuals, scale=scale))
+    return fit_constants(priors, residuals, scale=scale)
 
 
 def _weigh(rows: Sequence[PreparedRow]) -> list[float]:

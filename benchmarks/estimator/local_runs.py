@@ -28,8 +28,9 @@ from broker import __version__
 from pricing.catalog import get_gpu, load_gpus
 from pricing.estimate.calibration import Calibration, FinishedRun, Interval, learn_calibration
 from pricing.estimate.fitting import Prior, fit_constants
+from pricing.estimate.memory import fill_micro_batch
 from pricing.estimate.method import describe_method
-from pricing.estimate.peak_memory import BYTES_PER_GIB, MEMORY_PRIORS, MemoryConstants, MicroBatch, estimate_memory
+from pricing.estimate.peak_memory import BYTES_PER_GIB, MEMORY_PRIORS, MemoryConstants, estimate_memory
 from pricing.estimate.run_estimate import RunEstimate, estimate_run
 from pricing.estimate.shipped import FILE as SHIPPED
 
@@ -135,8 +136,7 @@ def ship_memory(jobs: Sequence[LocalJob], judged: Sequence[JudgedRun]) -> dict[s
 def estimate_peak_gib(job: LocalJob, constants: MemoryConstants) -> float:
     checkpointing = job.config.gradient_checkpointing is True
     method = describe_method(job.profile, job.config, "fp32", checkpointing=checkpointing)
-    batch = MicroBatch(min(job.config.batch_size, job.workload.rows), job.workload.longest)
-    return estimate_memory(job.profile, method, batch, constants).total
+    return estimate_memory(job.profile, method, fill_micro_batch(job.config, job.workload), constants).total
 
 
 def build_run_table(judged: Sequence[JudgedRun]) -> Table:

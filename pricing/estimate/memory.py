@@ -17,10 +17,9 @@ def estimate_memory_gib(
     workload: Workload,
     *,
     precision: Precision,
-    recomputes: bool = False,
 ) -> float:
     """Peak GiB of our own trainer. Raises: UnknownTargetModules."""
-    return estimate_memory_parts(profile, config, workload, precision=precision, recomputes=recomputes).total
+    return estimate_memory_parts(profile, config, workload, precision=precision).total
 
 
 def estimate_memory_parts(
@@ -29,19 +28,21 @@ def estimate_memory_parts(
     workload: Workload,
     *,
     precision: Precision,
-    recomputes: bool = False,
 ) -> MemoryParts:
     """The peak of our own trainer by what it is for, with a full micro-batch of samples as long as the longest.
 
-    Activations are kept, unless gradient checkpointing is set or `recomputes`. `precision` holds where the
-    configuration says auto.
+    Activations are kept, unless gradient checkpointing is set. `precision` holds where the configuration says auto.
     Raises: UnknownTargetModules.
     """
-    checkpointing = recomputes or config.gradient_checkpointing is True
+    checkpointing = config.gradient_checkpointing is True
     chosen = precision if config.precision == "auto" else config.precision
     method = describe_method(profile, config, chosen, checkpointing=checkpointing)
-    batch = MicroBatch(min(config.batch_size, workload.rows), workload.longest)
-    return estimate_memory(profile, method, batch, load_memory_constants(TRAINER))
+    return estimate_memory(profile, method, fill_micro_batch(config, workload), load_memory_constants(TRAINER))
+
+
+def fill_micro_batch(config: TrainingConfig, workload: Workload) -> MicroBatch:
+    """The largest that a run has in memory at once: full, of samples as long as the longest."""
+    return MicroBatch(min(config.batch_size, workload.rows), workload.longest)
 
 
 def needs_checkpointing(

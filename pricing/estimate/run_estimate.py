@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.calibration import Calibration, RunKind
-from pricing.estimate.memory import TRAINER
+from pricing.estimate.memory import TRAINER, fill_micro_batch
 from pricing.estimate.method import Method, describe_method, resolve_precision
-from pricing.estimate.peak_memory import USABLE_SHARE, FitJudgement, MicroBatch, estimate_memory, judge_fit
+from pricing.estimate.peak_memory import USABLE_SHARE, FitJudgement, estimate_memory, judge_fit
 from pricing.estimate.run_plan import plan_run
 from pricing.estimate.run_work import RunWork
 from pricing.estimate.shipped import load_memory_constants
@@ -53,10 +53,7 @@ def estimate_run(
 
     Raises: UnknownTargetModules.
     """
-    batch, constants = (
-        MicroBatch(min(config.batch_size, workload.rows), workload.longest),
-        load_memory_constants(TRAINER),
-    )
+    batch, constants = fill_micro_batch(config, workload), load_memory_constants(TRAINER)
     method = choose_method(profile, config, workload, gpu)
     work = plan_run(profile, config, workload, method)
     kind = RunKind(gpu.sku, profile.family, method.precision, method.checkpointing, trainer_version)
@@ -82,7 +79,7 @@ def choose_method(profile: BaseModelProfile, config: TrainingConfig, workload: W
     kept = describe_method(profile, config, precision, checkpointing=asked is True)
     if asked != "auto":
         return kept
-    batch = MicroBatch(min(config.batch_size, workload.rows), workload.longest)
+    batch = fill_micro_batch(config, workload)
     needed = estimate_memory(profile, kept, batch, load_memory_constants(TRAINER)).total
     if needed <= gpu.memory_gib * USABLE_SHARE:
         return kept

@@ -7,7 +7,7 @@ from typing import Any
 from pricing.catalog.gpu import GpuProfile, Precision
 from pricing.estimate.fitting import Prior
 from pricing.estimate.step_work import StepWork
-from pricing.estimate.time_model import DEFAULT_CONSTANTS, TIME_PRIORS, TimeConstants, compute_micro_batch_seconds
+from pricing.estimate.time_model import TIME_PRIORS, TimeConstants, compute_micro_batch_seconds
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,14 @@ RUN_PRIORS: dict[str, Prior] = {
     "loaded_bytes_per_second": Prior(500e6, 0.7, "reading weights from a disk that others read too"),
     "save_seconds": Prior(0.3, 0.7, "writing and syncing a checkpoint"),
 }
-DEFAULT_RUN_CONSTANTS = RunConstants(**{name: prior.value for name, prior in RUN_PRIORS.items()})
 
 
 @dataclass(frozen=True)
 class DeviceConstants:
     """All that the time of a run on one GPU type is computed from."""
 
-    steps: TimeConstants = DEFAULT_CONSTANTS
-    run: RunConstants = DEFAULT_RUN_CONSTANTS
+    steps: TimeConstants
+    run: RunConstants
 
     @classmethod
     def of(cls, values: Mapping[str, float]) -> "DeviceConstants":
