@@ -82,7 +82,7 @@ def run_and_learn(jobs: Sequence[LocalJob], console: Console) -> list[JudgedRun]
         expected = calibration.estimate(estimate.kind, estimate.work, gpu)
         seconds, peak_gib = run_job(job)
         judged.append(JudgedRun(job.name, expected, seconds, peak_gib))
-        finished.append(_finish(estimate, seconds))
+        finished.append(_finish(estimate, expected, seconds))
         calibration = learn_calibration(finished, load_gpus(), version=str(number))
         console.print(
             f"{number:2} {job.name}: p50 {expected.p50:.1f} s, p90 {expected.p90:.1f} s, took {seconds:.1f} s"
@@ -102,8 +102,9 @@ def run_job(job: LocalJob) -> tuple[float, float]:
     return time.monotonic() - begun, usage.ru_maxrss * 1024 / BYTES_PER_GIB
 
 
-def _finish(estimate: RunEstimate, seconds: float) -> FinishedRun:
-    return FinishedRun(estimate.kind, estimate.work, seconds)
+def _finish(estimate: RunEstimate, expected: Interval, seconds: float) -> FinishedRun:
+    kept = seconds <= expected.p90 if expected.has_learnt_width else None
+    return FinishedRun(estimate.kind, estimate.work, seconds, kept)
 
 
 def judge(judged: Sequence[JudgedRun]) -> list[Row]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from broker.jobs.history import FinishedJob, JudgedJob
+from broker.jobs.history import FinishedJob
 from pricing.catalog import load_gpus
-from pricing.estimate.calibration import FinishedRun, RunKind
+from pricing.estimate.calibration import FinishedRun, RunKind, has_learnt_width
 from pricing.estimate.reliability import JudgedRun
 from pricing.estimate.run_work import RunWork
 
@@ -16,13 +16,14 @@ def read_finished_runs(jobs: Sequence[FinishedJob]) -> list[FinishedRun]:
             kind=RunKind(**job.estimate["kind"]),
             work=RunWork.from_json(job.estimate["work"]),
             seconds=job.gpu_seconds / job.gpus,
+            kept_p90=to_judged_run(job).is_covered(0.9) if has_learnt_width(job.estimate["calibration_runs"]) else None,
         )
         for job in jobs
         if job.estimate["sku"] in load_gpus()
     ]
 
 
-def to_judged_run(job: JudgedJob) -> JudgedRun:
+def to_judged_run(job: FinishedJob) -> JudgedRun:
     """Estimate and actual are both GPU-seconds, of all the job's GPUs."""
     estimate = job.estimate
     return JudgedRun(

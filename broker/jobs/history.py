@@ -13,22 +13,15 @@ from broker.work import Work
 
 @dataclass(frozen=True)
 class FinishedJob:
-    """A job that the estimator can learn from. `estimate` is the one that it was admitted with."""
+    """A job that is over. `estimate` is the one that it was admitted with; GPU-seconds are those of all its GPUs.
+
+    `has_ended` is false for one that would have gone on beyond its quote.
+    """
 
     id: str
     estimate: dict[str, Any]
     gpu_seconds: int
     gpus: int
-    finished_at: datetime
-
-
-@dataclass(frozen=True)
-class JudgedJob:
-    """A job whose estimate can be judged. `has_ended` is false for one that would have gone on beyond its quote."""
-
-    id: str
-    estimate: dict[str, Any]
-    gpu_seconds: int
     finished_at: datetime
     has_ended: bool
 
@@ -55,28 +48,29 @@ OVER_AT = func.coalesce(Job.finished_at, STOPPED_AT)
 
 
 async def list_finished_jobs(work: Work, *, latest: int) -> list[FinishedJob]:
-    """The latest of all customers, in the order in which they were over.
+    """Those that teach: the latest of all customers, in the order in which they were over.
 
     A job that was stopped at its quote counts by what it has used, which is the least that it takes: without those the
     slow ones would never teach, and every p90 would be narrower than the one before.
     """
-    columns = (Job.id, Job.estimate, Job.used_gpu_seconds, Job.gpus, OVER_AT)
-    query = select(*columns).where(_teaches()).order_by(OVER_AT.desc(), Job.id.desc()).limit(latest)
+    return await _list_latest(work, _teaches(), latest)
+
+
+async def list_judged_jobs(work: Work, *, latest: int) -> list[FinishedJob]:
+    """Those whose estimate can be judged: the latest of all customers, in the order in which they were over."""
+    return await _list_latest(work, _is_judged(), latest)
+
+
+async def _list_latest(work: Work, condition: ColumnElement[bool], latest: int) -> list[FinishedJob]:
+    has_ended = Job.status == JobStatus.SUCCEEDED.value
+    columns = (Job.id, Job.estimate, Job.used_gpu_seconds, Job.gpus, OVER_AT, has_ended)
+    query = select(*columns).where(condition).order_by(OVER_AT.desc(), Job.id.desc()).limit(latest)
     found = [FinishedJob(*row) for row in await work.session.execute(query)]
     return found[::-1]
 
 
 async def count_finished_jobs(work: Work) -> int:
     return await work.session.scalar(select(func.count()).select_from(Job).where(_teaches())) or 0
-
-
-async def list_judged_jobs(work: Work, *, latest: int) -> list[JudgedJob]:
-    """The latest of all customers, in the order in which they were over."""
-    has_ended = Job.status == JobStatus.SUCCEEDED.value
-    columns = (Job.id, Job.estimate, Job.used_gpu_seconds, OVER_AT, has_ended)
-    query = select(*columns).where(_is_judged()).order_by(OVER_AT.desc(), Job.id.desc()).limit(latest)
-    found = [JudgedJob(*row) for row in await work.session.execute(query)]
-    return found[::-1]
 
 
 async def read_judged_state(work: Work) -> JudgedState:

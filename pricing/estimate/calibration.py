@@ -1,7 +1,8 @@
 """Calibration: how far estimates were off, learnt from runs that finished, and how wide an interval must be. Pure.
 
 Three layers, each on what the one before leaves over: the constants of a GPU type, fitted to the installation's runs on
-it; the mean ratio of runs of one kind, shrunk to that of wider kinds; and conformal quantiles of what is left.
+it; the mean ratio of runs of one kind, shrunk to that of wider kinds; and conformal quantiles of what is left, at a
+level that follows how many runs kept theirs.
 """
 
 import math
@@ -11,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pricing.catalog.gpu import GpuProfile
+from pricing.estimate.coverage_level import WANTED, follow_coverage
 from pricing.estimate.fitting import Prior, fit_constants
 from pricing.estimate.run_work import RUN_PRIORS, DeviceConstants, RunWork, compute_run_seconds
 from pricing.estimate.shipped import load_device_constants, load_log_spread
@@ -46,11 +48,15 @@ class RunKind:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """One run that finished: its kind, its work, and the seconds that it held its GPUs."""
+    """One run that finished: its kind, its work, and the seconds that it held its GPUs.
+
+    `kept_p90`: whether it stayed within the p90 that was quoted; None where the width of that was not learnt.
+    """
 
     kind: RunKind
     work: RunWork
     seconds: float
+    kept_p90: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,15 @@ class Interval:
     p50: float
     p90: float
     runs: int
+
+    @property
+    def has_learnt_width(self) -> bool:
+        return has_learnt_width(self.runs)
+
+
+def has_learnt_width(runs: int) -> bool:
+    """Whether so many finished runs gave an interval its width; with fewer it has that of published figures."""
+    return runs >= FEWEST_RESIDUALS
 
 
 @dataclass(frozen=True)
@@ -79,6 +94,7 @@ class Calibration:
     constants: Mapping[str, DeviceConstants] = field(default_factory=dict)
     ratios: Mapping[Key, Ratio] = field(default_factory=dict)
     residuals: Mapping[Key, tuple[float, ...]] = field(default_factory=dict)
+    levels: Mapping[str, float] = field(default_factory=dict)
 
     def estimate(self, kind: RunKind, work: RunWork, gpu: GpuProfile) -> Interval:
         """p50 and p90 of the seconds of a run."""
@@ -95,9 +111,10 @@ class Calibration:
     def _widen(self, kind: RunKind, computed: float) -> Interval:
         expected = computed * math.exp(self.find_ratio(kind).log)
         residuals = self._find_residuals(kind)
-        if len(residuals) < FEWEST_RESIDUALS:
+        if not has_learnt_width(len(residuals)):
             return Interval(expected, expected * math.exp(Z_90 * load_log_spread()), len(residuals))
-        upper = max(residuals[math.ceil((len(residuals) + 1) * 0.9) - 1], 0.0)
+        place = math.ceil((len(residuals) + 1) * self.levels.get(kind.sku, WANTED))
+        upper = max(residuals[min(place, len(residuals)) - 1], 0.0)
         return Interval(expected, expected * math.exp(upper), len(residuals))
 
     def find_ratio(self, kind: RunKind) -> Ratio:
@@ -122,6 +139,7 @@ class Calibration:
             "constants": {sku: asdict(found) for sku, found in self.constants.items()},
             "ratios": [[list(key), ratio.log, ratio.runs] for key, ratio in self.ratios.items()],
             "residuals": [[list(key), list(found)] for key, found in self.residuals.items()],
+            "levels": dict(self.levels),
         }
 
     @classmethod
@@ -134,6 +152,7 @@ class Calibration:
             },
             ratios={tuple(key): Ratio(log, runs) for key, log, runs in written["ratios"]},
             residuals={tuple(key): tuple(found) for key, found in written["residuals"]},
+            levels=written.get("levels", {}),  # versions of before have none
         )
 
 
@@ -156,7 +175,16 @@ def learn_calibration(finished: Sequence[FinishedRun], gpus: Mapping[str, GpuPro
         constants=constants,
         ratios=_shrink_ratios(runs, logs),
         residuals={key: tuple(sorted(found)) for key, found in _group(runs, residuals).items() if key},
+        levels=_follow_levels(runs),
     )
+
+
+def _follow_levels(runs: Sequence[FinishedRun]) -> dict[str, float]:
+    kept: dict[str, list[bool]] = defaultdict(list)
+    for run in runs:
+        if run.kept_p90 is not None:
+            kept[run.kind.sku].append(run.kept_p90)
+    return {sku: follow_coverage(of_sku) for sku, of_sku in kept.items()}
 
 
 def _keep_last(finished: Sequence[FinishedRun]) -> list[FinishedRun]:

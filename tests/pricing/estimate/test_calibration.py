@@ -1,6 +1,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -81,6 +82,26 @@ def test_with_fewer_than_nine_runs_the_interval_stays_wide():
     assert interval.p90 / interval.p50 == pytest.approx(math.exp(1.2816 * load_log_spread()))
 
 
+def test_runs_that_miss_their_p90_widen_it_and_runs_that_keep_it_narrow_it():
+    runs = various(40, 0.2, seed=2)
+    missed, unsaid, kept = (
+        learn([replace(run, kept_p90=is_kept) for run in runs]).estimate(KIND, work_of(1000), GPU)
+        for is_kept in (False, None, True)
+    )
+    assert missed.p50 == unsaid.p50 == kept.p50
+    assert missed.p90 > unsaid.p90 > kept.p90 > kept.p50
+
+
+def test_the_misses_of_one_gpu_type_do_not_widen_another():
+    other = replace(KIND, sku="h100-80g")
+    missed = [replace(run, kept_p90=False) for run in various(20, 0.2, kind=other, seed=4)]
+    calibration, alone = learn([*various(20, 0.2), *missed]), learn(various(20, 0.2))
+    assert calibration.estimate(KIND, work_of(1000), GPU).p90 == pytest.approx(
+        alone.estimate(KIND, work_of(1000), GPU).p90, rel=0.1
+    )
+    assert set(calibration.levels) == {"h100-80g"}
+
+
 def test_a_kind_that_is_always_slower_is_told_apart():
     slow = RunKind("rtx-3090", "stable_diffusion", "bf16", checkpointing=False, trainer_version="1")
     calibration = learn(various(30, 0.02) + various(30, 0.02, ratio=1.4, kind=slow, seed=5))
@@ -100,7 +121,8 @@ def test_runs_of_one_gpu_type_say_nothing_of_the_constants_of_another():
 
 
 def test_it_comes_back_from_json_as_it_was():
-    calibration = learn(various(20, 0.1))
+    calibration = learn([replace(run, kept_p90=True) for run in various(20, 0.1)])
+    assert calibration.levels
     assert Calibration.from_json(json.loads(json.dumps(calibration.to_json()))) == calibration
 
 
