@@ -1,18 +1,20 @@
 """The database: one connection pool, transactions with a tenant scope, LISTEN/NOTIFY.
 
-Row-level security reads two settings of the transaction: `broker.scope` (`all`, `tenant`, `authenticate`) and
-`broker.customer_id`. Without them a transaction sees no tenant row at all.
+Row-level security reads two settings of the transaction: `broker.scope` (`all` or `tenant`) and `broker.customer_id`.
+Without them a transaction sees no tenant row at all.
 """
 
 import math
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import psycopg
+from psycopg import sql
 from sqlalchemy import BigInteger, DateTime, MetaData, event, make_url, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -21,11 +23,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from broker import driver
+from broker.driver import Parameters, Statement
+
 APP_ROLE = "broker_app"
 WAKE_CHANNEL = "broker_wake"
 # A connection that was in use so lately is taken to be alive: to ask costs as much as the statement that comes next.
 TRUSTED_SECONDS = 1.0
-SET_SCOPE = "SELECT set_config('broker.scope', %s, true), set_config('broker.customer_id', %s, true)"
+BEGIN = sql.SQL("BEGIN; SET LOCAL broker.scope TO {}; SET LOCAL broker.customer_id TO {}")
+
+Answer = TypeVar("Answer")
 
 
 class Base(DeclarativeBase):
@@ -54,7 +61,6 @@ def moment_column(*, nullable: bool = False, index: bool = False) -> Mapped[Any]
 class Scope(StrEnum):
     ALL = "all"
     TENANT = "tenant"
-    AUTHENTICATE = "authenticate"
 
 
 class UnsafeDatabaseRole(RuntimeError):
@@ -69,10 +75,33 @@ class Database:
     @asynccontextmanager
     async def transaction(self, scope: Scope, customer_id: str | None = None) -> AsyncIterator[AsyncSession]:
         """One transaction: committed when the block ends, rolled back when it raises."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session:
-            await _begin(session, scope, customer_id)
-            yield session
-            await session.commit()
+        beginning = _write_begin(scope, customer_id or "")
+        async with self._connect(lambda connection: driver.run_script(connection, beginning)) as (connection, _):
+            async with AsyncSession(connection, expire_on_commit=False) as session:
+                yield session
+                await session.commit()
+            await driver.commit(connection)
+
+    async def fetch_row(self, statement: Statement, parameters: Parameters) -> tuple[Any, ...] | None:
+        """The only row of a statement that is a transaction of its own, without a scope: one round trip."""
+        async with self._connect(lambda connection: driver.fetch_row(connection, statement, parameters)) as (_, row):
+            return row
+
+    @asynccontextmanager
+    async def _connect(
+        self, ask: Callable[[AsyncConnection], Awaitable[Answer]]
+    ) -> AsyncIterator[tuple[AsyncConnection, Answer]]:
+        """A connection that is alive, and its first answer: where that finds it dead, nothing has been done yet."""
+        async with AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(self.engine.connect())
+            try:
+                answer = await ask(connection)
+            except OperationalError as error:
+                if not error.connection_invalidated:
+                    raise
+                connection = await stack.enter_async_context(self.engine.connect())
+                answer = await ask(connection)
+            yield connection, answer
 
     async def check_role(self) -> None:
         """Raises: UnsafeDatabaseRole, where the role is a superuser or may bypass row-level security."""
@@ -90,7 +119,8 @@ class Database:
 
 
 def open_database(url: str, *, pool_size: int = 20) -> Database:
-    engine = create_async_engine(with_driver(url), pool_size=pool_size, max_overflow=0)
+    """AUTOCOMMIT: the driver begins no transaction. `transaction` does, in one message with the scope."""
+    engine = create_async_engine(with_driver(url), pool_size=pool_size, max_overflow=0, isolation_level="AUTOCOMMIT")
     _ask_idle_connections(engine)
     return Database(engine, url)
 
@@ -132,38 +162,10 @@ def without_driver(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-async def _begin(session: AsyncSession, scope: Scope, customer_id: str | None) -> None:
-    """Begin on a connection that is alive: where the first statement finds it dead, nothing has been done yet."""
-    try:
-        await set_scope(session, scope, customer_id)
-    except OperationalError as error:
-        if not error.connection_invalidated:
-            raise
-        await session.rollback()
-        await set_scope(session, scope, customer_id)
-
-
-async def set_scope(session: AsyncSession, scope: Scope, customer_id: str | None = None) -> None:
-    """Set what the rest of the transaction may see; with its BEGIN where it is the first statement."""
-    async with pipeline(await session.connection()) as driver:
-        await driver.execute(SET_SCOPE, (scope.value, customer_id or ""))
-
-
-@asynccontextmanager
-async def pipeline(connection: AsyncConnection) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-    """The driver's connection; what is executed on it inside the block goes out in one round trip.
-
-    Raises: sqlalchemy.exc.OperationalError, as for every other statement.
-    """
-    driver = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(driver, psycopg.AsyncConnection)
-    try:
-        async with driver.pipeline():
-            yield driver
-    except psycopg.OperationalError as error:
-        if driver.closed:
-            await connection.invalidate(error)
-        raise OperationalError(None, None, error, connection_invalidated=driver.closed) from error
+@lru_cache(maxsize=256)
+def _write_begin(scope: Scope, customer_id: str) -> bytes:
+    """BEGIN with the scope, for one round trip: a message of several statements takes no parameters."""
+    return BEGIN.format(sql.Literal(scope.value), sql.Literal(customer_id)).as_bytes()
 
 
 async def wake_dispatcher(session: AsyncSession) -> None:

@@ -48,11 +48,8 @@ class TransactionalRoute(APIRoute):
 
 
 async def identify(request: Request) -> Actor:
-    """Whose request it is, read in a short transaction of its own. Raises: Unauthenticated."""
-    token = read_bearer_token(request)
-    database: Database = request.app.state.database
-    async with database.transaction(Scope.AUTHENTICATE) as session:
-        return await authenticate(session, token, request.app.state.services)
+    """Whose request it is, read in a transaction of its own. Raises: Unauthenticated."""
+    return await authenticate(request.app.state.database, read_bearer_token(request), request.app.state.services)
 
 
 @asynccontextmanager
@@ -61,9 +58,10 @@ async def open_work(request: Request, actor: Actor, claim: Claim | None) -> Asyn
     database: Database = request.app.state.database
     services: Services = request.app.state.services
     async with database.transaction(*scope_of(actor)) as session:
-        if actor.role not in STAFF:
-            confine(session.sync_session, actor.customer_id or "")
-        yield Work(session, actor, services, claim.key if claim else None)
+        work = Work(session, actor, services, claim.key if claim else None)
+        if work.confined_to is not None:
+            confine(session.sync_session, work.confined_to)
+        yield work
 
 
 def read_bearer_token(request: Request) -> str:
@@ -80,10 +78,10 @@ def scope_of(actor: Actor) -> tuple[Scope, str | None]:
     return Scope.TENANT, actor.customer_id
 
 
-def allow(*roles: Role) -> Callable[..., Work]:
+def allow(*roles: Role) -> Callable[..., Coroutine[Any, Any, Work]]:
     """A dependency that hands the request's unit of work to actors of these roles. Raises: Forbidden."""
 
-    def get_work(request: Request, _bearer: Annotated[Any, Depends(BEARER)]) -> Work:
+    async def get_work(request: Request, _bearer: Annotated[Any, Depends(BEARER)]) -> Work:
         work: Work = request.state.work
         if work.actor.role not in roles:
             names = ", ".join(sorted(role.value for role in roles))

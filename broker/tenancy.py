@@ -27,6 +27,11 @@ def confine(session: Session, customer_id: str) -> None:
             state.statement = state.statement.options(*options)
 
 
+def owns(column: ColumnElement[str], customer_id: ColumnElement[str | None]) -> ColumnElement[bool]:
+    """The same condition, for a statement that no session sees (`broker.driver`); null is for who sees every tenant."""
+    return or_(customer_id.is_(None), column == customer_id)
+
+
 def name_tables(statement: Executable) -> set[str]:
     """Every table that a statement reads: those of its subqueries, joins and single columns, too."""
     assert isinstance(statement, ClauseElement)

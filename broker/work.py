@@ -1,14 +1,15 @@
 """One unit of work: what a use case needs, handed in by the edge that opened the transaction and will commit it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from broker.clock import Clock
 from broker.config import Settings
 from broker.ids import IdFactory
+from broker.parsed import ParsedRows
 from broker.storage import Storage
 
 
@@ -45,6 +46,7 @@ class Services:
     clock: Clock
     new_id: IdFactory
     secret: bytes
+    parsed: ParsedRows = field(default_factory=ParsedRows)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,18 @@ class Work:
     actor: Actor
     services: Services
     idempotency_key: str | None = None
+
+    @property
+    def connection(self) -> AsyncConnection:
+        """That of the transaction, for statements of `broker.driver`."""
+        connection = self.session.bind
+        assert isinstance(connection, AsyncConnection)
+        return connection
+
+    @property
+    def confined_to(self) -> str | None:
+        """The customer whose rows alone are seen; None for those who see every customer's."""
+        return None if self.actor.role in {*STAFF, Role.SYSTEM} else self.actor.customer_id or ""
 
     @property
     def now(self) -> datetime:

@@ -1,14 +1,12 @@
 """Rate cards: published once, then looked up by the day on which a contract is signed."""
 
-import json
 from datetime import date
-from functools import lru_cache
 
-from sqlalchemy import Text, cast, select
+from sqlalchemy import ColumnElement, Date, ScalarSelect, literal, select
 
 from broker.contracts.tables import PublishedRateCard
 from broker.work import Work
-from pricing.rate_card import RateCard, rate_card_in_force
+from pricing.rate_card import NoPriceInForce, RateCard
 
 
 class RateCardChanged(RuntimeError):
@@ -31,16 +29,31 @@ async def publish_rate_cards(work: Work, cards: dict[str, RateCard]) -> None:
             )
 
 
+def select_card_version(day: ColumnElement[date]) -> ScalarSelect[str]:
+    """The version of the published card in force on a day, for a statement that asks for more.
+
+    Null where there is none. It chooses as `pricing.rate_card.rate_card_in_force` does.
+    """
+    latest = (PublishedRateCard.effective_from.desc(), PublishedRateCard.version.collate("C").desc())
+    begun = select(PublishedRateCard.version).where(PublishedRateCard.effective_from <= day)
+    return begun.order_by(*latest).limit(1).scalar_subquery()
+
+
 async def rate_card_on(work: Work, day: date) -> RateCard:
     """The published card in force on a day. Raises: pricing.rate_card.NoPriceInForce."""
-    documents = await work.session.scalars(select(cast(PublishedRateCard.document, Text)))
-    cards = [_parse_document(document) for document in documents]
-    return rate_card_in_force({card.version: card for card in cards}, day)
+    version = await work.session.scalar(select(select_card_version(literal(day, Date))))
+    if version is None:
+        raise NoPriceInForce(day)
+    return await get_rate_card(work, version)
 
 
-@lru_cache(maxsize=256)
-def _parse_document(document: str) -> RateCard:
-    return RateCard.from_json_dict(json.loads(document))
+async def get_rate_card(work: Work, version: str) -> RateCard:
+    """A published card, of which there is one."""
+    known = work.services.parsed.find(RateCard, version)
+    if known is not None:
+        return known
+    row = await work.session.get_one(PublishedRateCard, version)
+    return work.services.parsed.keep(version, parse_card(row))
 
 
 def parse_card(row: PublishedRateCard) -> RateCard:

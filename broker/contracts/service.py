@@ -8,7 +8,13 @@ from sqlalchemy import or_, select
 from broker import errors
 from broker.contracts.grants import activate_grant, create_grant, list_grants
 from broker.contracts.model import DEFAULT_OVERAGE, ContractTerms, Overage, QuoteGuarantee
-from broker.contracts.rate_cards import parse_card, publish_rate_cards, rate_card_on
+from broker.contracts.rate_cards import (
+    get_rate_card,
+    parse_card,
+    publish_rate_cards,
+    rate_card_on,
+    select_card_version,
+)
 from broker.contracts.tables import Contract, PublishedRateCard
 from broker.identity.service import get_customer
 from broker.work import Work
@@ -21,11 +27,13 @@ __all__ = [
     "create_grant",
     "find_contract_in_force",
     "get_contract",
+    "get_rate_card",
     "list_grants",
     "load_terms",
     "lock_contract",
     "publish_rate_cards",
     "rate_card_on",
+    "select_card_version",
 ]
 
 
@@ -154,8 +162,7 @@ async def load_terms(work: Work, contract_ids: set[str]) -> dict[str, ContractTe
 
 
 async def _load_terms(work: Work, row: Contract) -> ContractTerms:
-    card = await work.session.get_one(PublishedRateCard, row.rate_card_version)
-    return _to_terms(row, parse_card(card))
+    return _to_terms(row, await get_rate_card(work, row.rate_card_version))
 
 
 def _to_terms(row: Contract, card: RateCard) -> ContractTerms:

@@ -1,8 +1,11 @@
 """Data sets: taken in, checked, kept, and read again for quotes and runs."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from sqlalchemy import ColumnElement, Select, select
 
 from broker import errors
 from broker.datasets.archive import ArchiveRefused, UploadedFile, pack_files, read_packed, unpack_uploads
@@ -16,6 +19,7 @@ from broker.datasets.pictures import (
 from broker.datasets.tables import Dataset
 from broker.identity.service import get_customer
 from broker.storage import one_chunk
+from broker.tenancy import owns
 from broker.work import Work
 from pricing.estimate.finding_level import Level
 from pricing.estimate.text_rows import TextRow, parse_text_files
@@ -96,6 +100,16 @@ def _require_usable_rows(checked: CheckedUpload) -> None:
         "or pictures with captions.",
         errors=findings[:20] or [errors.FieldError("files", "no .jsonl or .csv file with a row in it, no picture")],
     )
+
+
+def select_dataset(dataset_id: ColumnElement[str], customer_id: ColumnElement[str | None]) -> Select[Dataset]:
+    """One data set of this customer, for a statement of `broker.driver` that asks for more; see `read_dataset`."""
+    return select(Dataset).where(Dataset.id == dataset_id, owns(Dataset.__table__.c.customer_id, customer_id))
+
+
+def read_dataset(values: Sequence[Any]) -> Dataset:
+    """The data set from the columns of `select_dataset`; of no session."""
+    return Dataset(**dict(zip(Dataset.__table__.columns.keys(), values, strict=True)))
 
 
 async def get_dataset(work: Work, dataset_id: str) -> Dataset:

@@ -2,11 +2,9 @@
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
-from sqlalchemy import func, select
+from sqlalchemy import ScalarSelect, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from broker.estimator.model import read_finished_runs
@@ -25,37 +23,30 @@ LATEST = 1000
 PRIOR = Calibration()
 
 
-@dataclass
-class ParsedCalibrations:
-    """The versions last used, parsed: a quote needs one at once."""
-
-    capacity: int = 4
-    entries: OrderedDict[int, Calibration] = field(default_factory=OrderedDict)
-
-    def keep(self, version: int, calibration: Calibration) -> Calibration:
-        self.entries[version] = calibration
-        while len(self.entries) > self.capacity:
-            self.entries.popitem(last=False)
-        return calibration
-
-
-PARSED = ParsedCalibrations()
+def select_newest_version() -> ScalarSelect[int | None]:
+    """For a statement that asks for more; null before any job has finished."""
+    return select(func.max(LearntCalibration.version)).scalar_subquery()
 
 
 async def find_newest_version(work: Work) -> int | None:
     """None before any job has finished."""
-    return await work.session.scalar(select(func.max(LearntCalibration.version)))
+    return await work.session.scalar(select(select_newest_version()))
 
 
-async def get_calibration(work: Work) -> Calibration:
+async def get_newest_calibration(work: Work) -> Calibration:
     """The newest one; before any job has finished, that of published figures."""
-    version = await find_newest_version(work)
+    return await get_calibration(work, await find_newest_version(work))
+
+
+async def get_calibration(work: Work, version: int | None) -> Calibration:
+    """The calibration of a version, of which there is one; none is that of published figures."""
     if version is None:
         return PRIOR
-    if version in PARSED.entries:
-        return PARSED.entries[version]
+    known = work.services.parsed.find(Calibration, str(version))
+    if known is not None:
+        return known
     row = await work.session.get_one(LearntCalibration, version)
-    return PARSED.keep(version, Calibration.from_json(row.content))
+    return work.services.parsed.keep(str(version), Calibration.from_json(row.content))
 
 
 async def learn(system: System) -> Calibration | None:

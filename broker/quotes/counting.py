@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from broker import errors
@@ -17,7 +16,8 @@ from pricing.estimate.training_config import TrainingConfig
 from pricing.estimate.workload import Workload
 
 Counted = tuple[RowLength, ...] | CountedPictures
-PlanWork = Callable[[TrainingConfig], Workload]
+# A thread costs as much time as some hundred rows of text take to plan.
+ROWS_PLANNED_AT_ONCE = 200
 
 
 @dataclass
@@ -42,8 +42,28 @@ class CountCache:
 COUNTS = CountCache()
 
 
-async def count_dataset(work: Work, dataset: Dataset, profile: BaseModelProfile) -> PlanWork:
-    """What plans the work of a configuration on this data set; it raises InvalidTrainingConfig where none can be done.
+@dataclass(frozen=True)
+class CountedDataset:
+    """A data set as a base model reads it."""
+
+    counted: Counted
+    profile: BaseModelProfile
+
+    def plan(self, config: TrainingConfig) -> Workload:
+        """The work of a configuration on it. Raises: InvalidTrainingConfig, where none can be done."""
+        if isinstance(self.counted, CountedPictures):
+            return plan_counted_pictures(self.counted, self.profile, config)
+        return plan_text(self.counted, config)
+
+    async def plan_aside(self, config: TrainingConfig) -> Workload:
+        """The same; what may take long in a thread, so that other requests go on. Raises: InvalidTrainingConfig."""
+        if isinstance(self.counted, tuple) and len(self.counted) <= ROWS_PLANNED_AT_ONCE:
+            return self.plan(config)
+        return await asyncio.to_thread(self.plan, config)
+
+
+async def count_dataset(work: Work, dataset: Dataset, profile: BaseModelProfile) -> CountedDataset:
+    """The data set, counted for this base model.
 
     Raises: InvalidRequest, for pictures where the base model learns from text, or the other way round.
     """
@@ -56,7 +76,7 @@ async def count_dataset(work: Work, dataset: Dataset, profile: BaseModelProfile)
     if counted is None:
         counted = await _count(work, dataset, profile)
         COUNTS.keep(key, counted)
-    return _plan_with(counted, profile)
+    return CountedDataset(counted, profile)
 
 
 async def _count(work: Work, dataset: Dataset, profile: BaseModelProfile) -> Counted:
@@ -65,9 +85,3 @@ async def _count(work: Work, dataset: Dataset, profile: BaseModelProfile) -> Cou
         return await asyncio.to_thread(count_row_lengths, rows, profile)
     pictures = await datasets.read_pictures(work, dataset)
     return await asyncio.to_thread(count_pictures, pictures, profile)
-
-
-def _plan_with(counted: Counted, profile: BaseModelProfile) -> PlanWork:
-    if isinstance(counted, CountedPictures):
-        return lambda config: plan_counted_pictures(counted, profile, config)
-    return lambda config: plan_text(counted, config)

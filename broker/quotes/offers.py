@@ -40,8 +40,8 @@ async def offer_quote(work: Work, quote_id: str, gpu: str | None = None) -> Quot
     available = await scheduling.list_skus(work)
     skus = _choose_skus(available, gpu)
     config, profile = resolve_config(quote.config)
-    plan = await count_dataset(work, await datasets.get_dataset(work, quote.dataset_id), profile)
-    calibration = await estimator.get_calibration(work)
+    plan = (await count_dataset(work, await datasets.get_dataset(work, quote.dataset_id), profile)).plan
+    calibration = await estimator.get_newest_calibration(work)
     card = await contracts.rate_card_on(work, work.now.date())
 
     def priced(offers: Sequence[Offer]) -> list[dict[str, Any]]:

@@ -1,18 +1,18 @@
 """Quotes: made from a configuration and a data set, kept, and honoured until they expire."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+
+from sqlalchemy import insert
 
 from broker import errors
 from broker.contracts import service as contracts
 from broker.datasets import service as datasets
-from broker.datasets.tables import Dataset
-from broker.estimator import service as estimator
+from broker.driver import Statement, execute_each
 from broker.quotes.budget import QuoteBudget, describe_purchase
 from broker.quotes.counting import count_dataset
+from broker.quotes.ground import Ground, look_up
 from broker.quotes.model import (
     JobEstimate,
     config_to_json,
@@ -23,25 +23,15 @@ from broker.quotes.model import (
 )
 from broker.quotes.prices import price_on_every_plan
 from broker.quotes.tables import Quote
-from broker.scheduling import service as scheduling
 from broker.work import Work
 from pricing.catalog import get_gpu
 from pricing.catalog.profile import BaseModelProfile
-from pricing.estimate.calibration import Calibration
 from pricing.estimate.training_config import TrainingConfig
 from pricing.money import Money
 from pricing.plans import PlanName
-from pricing.rate_card import RateCard
 
-
-@dataclass(frozen=True)
-class Ground:
-    """What every quote on one data set stands on, read once."""
-
-    dataset: Dataset
-    card: RateCard
-    sku: str
-    calibration: Calibration
+QUOTE_COLUMNS = Quote.__table__.columns.keys()
+INSERT_QUOTE = Statement(insert(Quote).inline())
 
 
 async def create_quote(
@@ -52,9 +42,8 @@ async def create_quote(
     Raises: InvalidTrainingConfig, InvalidRequest, NotFound; NoContractInForce, with a budget.
     """
     config, profile = resolve_config(raw_config)
-    quote = await _make_quote(work, await _look_up(work, dataset_id), config, profile, budget)
-    work.session.add(quote)
-    await work.session.flush()
+    quote = await _make_quote(work, await look_up(work, dataset_id), config, profile, budget)
+    await _keep(work, [quote])
     return quote
 
 
@@ -65,26 +54,20 @@ async def create_quotes(
 
     Raises: NotFound.
     """
-    ground = await _look_up(work, dataset_id)
+    ground = await look_up(work, dataset_id)
     answers: list[Quote | errors.DomainError] = []
     for raw_config in raw_configs:
         try:
             answers.append(await _make_quote(work, ground, *resolve_config(raw_config)))
         except (errors.InvalidTrainingConfig, errors.InvalidRequest) as error:
             answers.append(error)
-    work.session.add_all(answer for answer in answers if isinstance(answer, Quote))
-    await work.session.flush()
+    await _keep(work, [answer for answer in answers if isinstance(answer, Quote)])
     return answers
 
 
-async def _look_up(work: Work, dataset_id: str) -> Ground:
-    """Raises: NotFound."""
-    return Ground(
-        dataset=await datasets.get_dataset(work, dataset_id),
-        card=await contracts.rate_card_on(work, work.now.date()),
-        sku=await scheduling.default_sku(work),
-        calibration=await estimator.get_calibration(work),
-    )
+async def _keep(work: Work, quotes: Sequence[Quote]) -> None:
+    rows = [{column: getattr(quote, column) for column in QUOTE_COLUMNS} for quote in quotes]
+    await execute_each(work.connection, INSERT_QUOTE, rows)
 
 
 async def _make_quote(
@@ -92,8 +75,8 @@ async def _make_quote(
 ) -> Quote:
     """Raises: InvalidTrainingConfig, InvalidRequest; NoContractInForce, with a budget."""
     dataset, card, gpu = ground.dataset, ground.card, get_gpu(ground.sku)
-    plan = await count_dataset(work, dataset, profile)
-    workload = await asyncio.to_thread(plan, config)
+    counted = await count_dataset(work, dataset, profile)
+    workload = await counted.plan_aside(config)
     estimate = estimate_job(config, profile, workload, gpu, ground.calibration)
     refuse_what_does_not_fit(config, profile, estimate, gpu)
     return Quote(

@@ -1,6 +1,6 @@
 """Queues and pools: what ops sees and tunes, and what an engine registers."""
 
-from sqlalchemy import select
+from sqlalchemy import ScalarSelect, select
 from sqlalchemy.dialects.postgresql import insert
 
 from broker import errors
@@ -54,10 +54,9 @@ def resolve_queue(terms: ContractTerms, wanted: str | None) -> str:
     return wanted
 
 
-async def default_sku(work: Work) -> str:
-    """The device type that a quote is made for: that of the first open pool, else the broker's own setting."""
-    query = select(Pool.sku).where(Pool.open, Pool.total_gpus > 0).order_by(Pool.name).limit(1)
-    return await work.session.scalar(query) or work.settings.local_sku
+def select_first_sku() -> ScalarSelect[str]:
+    """The device type of the first open pool, for a statement that asks for more; null where none is open."""
+    return select(Pool.sku).where(Pool.open, Pool.total_gpus > 0).order_by(Pool.name).limit(1).scalar_subquery()
 
 
 async def list_skus(work: Work) -> list[str]:

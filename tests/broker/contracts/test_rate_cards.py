@@ -1,0 +1,39 @@
+"""The database chooses the card in force as the pure rule does, and a card is the same however often it is read."""
+
+from datetime import date
+
+import pytest
+
+from broker.contracts.rate_cards import publish_rate_cards, rate_card_on
+from broker.system import System
+from pricing.rate_card import NoPriceInForce, RateCard, load_rate_cards, rate_card_in_force
+
+# Of one day the later version counts, by its characters' codes: a language's own order would leave out the hyphen.
+LATER = [("v10", date(2026, 7, 1)), ("v-2", date(2026, 7, 1)), ("V3", date(2026, 7, 1)), ("a", date(2026, 9, 1))]
+DAYS = [date(2026, 6, 30), date(2026, 7, 1), date(2026, 8, 31), date(2026, 9, 1), date(2030, 1, 1)]
+
+
+@pytest.fixture
+async def cards(system: System) -> dict[str, RateCard]:
+    """Published: those of the catalogue, and later ones."""
+    card = next(iter(load_rate_cards().values()))
+    changes = [{"version": version, "effective_from": day} for version, day in LATER]
+    cards = {**load_rate_cards(), **{str(each["version"]): card.model_copy(update=each) for each in changes}}
+    async with system.work() as work:
+        await publish_rate_cards(work, cards)
+    return cards
+
+
+@pytest.mark.parametrize("day", DAYS)
+async def test_card_in_force_is_the_one_that_the_rule_chooses(
+    system: System, cards: dict[str, RateCard], day: date
+) -> None:
+    for _ in range(2):
+        async with system.work() as work:
+            assert await rate_card_on(work, day) == rate_card_in_force(cards, day)
+
+
+async def test_before_the_first_card_there_is_no_price(system: System) -> None:
+    async with system.work() as work:
+        with pytest.raises(NoPriceInForce):
+            await rate_card_on(work, date(2000, 1, 1))
