@@ -19,6 +19,7 @@ from trainer.data.dataset import read_dataset
 from trainer.data.text import SHOWN_FINDINGS
 from trainer.errors import BadInput, ExitCode, TrainerError
 from trainer.launch import launch_processes
+from trainer.openmp import set_waiting
 
 app = typer.Typer(
     help="LoRA training, alone or for the broker.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
@@ -309,10 +310,7 @@ def reporting_errors(config_file: Path) -> Iterator[None]:
 
 
 def main() -> None:
-    # torch's threads wait for each other a thousand times a step. Spinning meanwhile, as is their default, they steal
-    # the cores from whatever else runs: on 2 cores shared with a test run a step took 11 s so, and 6 s sleeping.
-    # OpenMP reads it when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    set_waiting(os.environ)
     app()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.row import Row
 from benchmarks.trainer.image_job import BATCH, PICTURES, write_image_job
-from benchmarks.trainer.interleave import Side, interleave
+from benchmarks.trainer.interleave import Side, interleave, read_trainer_environment
 
 OURS, PEER = "benchmarks.trainer.side_ours", "benchmarks.trainer.side_diffusers"
 PEER_NAME = "diffusers' train_text_to_image_lora.py"
@@ -21,7 +21,7 @@ MIB = 2**20
 def measure(rounds: int) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="lora-bench-", ignore_cleanup_errors=True) as folder:
         job = str(write_image_job(Path(folder) / "job"))
-        ours, peer = Side(OURS, (job,)), Side(PEER, (job,))
+        ours, peer = Side(OURS, (job,), read_trainer_environment()), Side(PEER, (job,))
         interleave([ours, peer], rounds)
     steps = PICTURES // BATCH
     name = "image, tiny SD, 256 px, batch 4"

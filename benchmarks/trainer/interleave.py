@@ -7,23 +7,35 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Self
 
 from benchmarks.trainer.turnstile import MARK, Round
+from trainer.openmp import set_waiting
 
-# Both sides alike: spinning threads would fight with whatever else runs on the machine (see trainer.cli.main).
-ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 PATIENCE_SECONDS = 30.0
+
+
+def read_trainer_environment() -> dict[str, str]:
+    """What `trainer train` sets for itself before it loads torch."""
+    environment = dict(os.environ)
+    set_waiting(environment)
+    return environment
 
 
 @dataclass
 class Side:
-    """One measured process. `start_seconds`: from its start to the end of its first step."""
+    """One measured process. `start_seconds`: from its start to the end of its first step.
+
+    `environment` is what its own command sets for itself; without any, it runs with torch's defaults.
+    """
 
     module: str
     arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
     start_seconds: float = 0.0
     rounds: list[Round] = field(default_factory=list)
 
@@ -36,7 +48,7 @@ class Side:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env=os.environ | ENVIRONMENT,
+            env={**os.environ, **self.environment, **ENVIRONMENT},
         )
         self.start_seconds = self._read_round().ended_at - started
         self._go()

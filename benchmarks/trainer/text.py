@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.row import Row
-from benchmarks.trainer.interleave import Side, interleave
+from benchmarks.trainer.interleave import Side, interleave, read_trainer_environment
 from benchmarks.trainer.text_job import count_loss_tokens, encode_rows, write_fixed_job, write_mixed_job
 from trainer.config import read_config
 
@@ -34,7 +34,7 @@ def measure_bf16(rounds: int) -> list[Row]:
 def _compare(write: Callable[[Path], Path], name: str, bar: float, rounds: int) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="lora-bench-", ignore_cleanup_errors=True) as folder:
         job = write(Path(folder) / "job")
-        ours, peer = Side(OURS, (str(job),)), Side(PEER, (str(job),))
+        ours, peer = Side(OURS, (str(job),), read_trainer_environment()), Side(PEER, (str(job),))
         tokens = count_loss_tokens(encode_rows(read_config(job)))
         interleave([ours, peer], rounds)
     return compare_sides(ours, peer, name, tokens, bar)

@@ -14,8 +14,8 @@ from trainer.families.adapted_attention import AdaptedAttention, Rotation
 from trainer.families.adapted_linear import AdaptedLinear, Lora
 from trainer.families.adapted_mlp import AdaptedMLP
 from trainer.families.frozen_norm import FrozenNorm
+from trainer.families.head_shape import HeadShape
 from trainer.families.packed_attention import PackedRows, lay_out_rows
-from trainer.families.row_attention import HeadShape
 from trainer.families.transformers_quiet import peft
 
 LAYER_PARTS = {"input_layernorm", "self_attn", "post_attention_layernorm", "mlp"}
@@ -27,18 +27,25 @@ TOLERANCE = 1e-4  # of the largest output; another formula is off by far more, f
 
 @dataclass(frozen=True)
 class LlamaLayer:
-    """The two halves of a layer, each with the adapter matrices of its linear layers."""
+    """The two halves of a layer, each with the adapter matrices of its linear layers.
+
+    After the last layer only the places with loss are looked at: its MLP computes no others.
+    """
 
     attention: AdaptedAttention
-    attention_lora: Sequence[Lora]
+    attention_lora: Lora
     mlp: AdaptedMLP
-    mlp_lora: Sequence[Lora]
+    mlp_lora: Lora
+    is_last: bool
 
     def __call__(self, hidden: torch.Tensor, rotation: Rotation, rows: PackedRows) -> torch.Tensor:
         """Shapes: hidden [1, tokens, width], cosine and sine [1, tokens, width of a head] → [1, tokens, width]."""
         (cosine,), (sine,) = rotation
         middle = self.attention(hidden[0], (cosine, sine), rows, *self.attention_lora)
-        return self.mlp(middle, *self.mlp_lora)[None]
+        if not self.is_last:
+            return self.mlp(middle, *self.mlp_lora)[None]
+        looked_at = self.mlp(middle.index_select(0, rows.learnt), *self.mlp_lora)
+        return torch.zeros_like(middle).index_copy(0, rows.learnt, looked_at)[None]
 
 
 def use_llama_layers(model: Any) -> bool:
@@ -50,12 +57,20 @@ def use_llama_layers(model: Any) -> bool:
     layers = list(getattr(decoder, "layers", ()))
     if not layers or not hasattr(decoder, "rotary_emb") or not all(map(_is_llama_like, layers)):
         return False
-    ours = [_build(layer) for layer in layers]
+    _leave_file(model)
+    ours = [_build(layer, is_last=layer is layers[-1]) for layer in layers]
     if not all(_computes_the_same(decoder, layer, own) for layer, own in zip(layers, ours, strict=True)):
         return False
     for layer, own in zip(layers, ours, strict=True):
         layer.forward = _choose_by_call(layer, own)
     return True
+
+
+def _leave_file(model: Any) -> None:
+    """Copy the frozen weights out of the file that they are mapped from: it would stay in memory beside the joined."""
+    for parameter in model.parameters():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.clone()
 
 
 def _choose_by_call(layer: Any, own: LlamaLayer) -> Any:
@@ -99,17 +114,18 @@ def _is_plain(linear: Any) -> bool:
     return weight is not None and weight.dtype is torch.float32 and weight.device.type == "cpu"
 
 
-def _build(layer: Any) -> LlamaLayer:
+def _build(layer: Any, *, is_last: bool) -> LlamaLayer:
     attention, width = layer.self_attn, layer.self_attn.head_dim
-    linears, mlp_linears = _pick(attention, ATTENTION_PARTS), _pick(layer.mlp, MLP_PARTS)
-    query, key, value, output = map(_take_linear, linears)
-    heads, key_heads = (linear.out_features // width for linear in linears[:2])
+    *entry, output = linears = _pick(attention, ATTENTION_PARTS)
+    *opening, down = mlp_linears = _pick(layer.mlp, MLP_PARTS)
+    heads, key_heads = (linear.out_features // width for linear in entry[:2])
     shape = HeadShape(heads, key_heads, width, attention.scaling)
     return LlamaLayer(
-        AdaptedAttention(_take_norm(layer.input_layernorm), query, key, value, output, shape),
-        [*map(_take_lora, linears)],
-        AdaptedMLP(_take_norm(layer.post_attention_layernorm), *map(_take_linear, mlp_linears)),
-        [*map(_take_lora, mlp_linears)],
+        AdaptedAttention(_take_norm(layer.input_layernorm), _join(entry), _join([output]), shape),
+        _list_lora(linears),
+        AdaptedMLP(_take_norm(layer.post_attention_layernorm), _join(opening), _join([down])),
+        _list_lora(mlp_linears),
+        is_last,
     )
 
 
@@ -121,13 +137,42 @@ def _take_norm(norm: Any) -> FrozenNorm:
     return FrozenNorm(norm.weight.detach(), norm.variance_epsilon)
 
 
-def _take_linear(linear: Any) -> AdaptedLinear:
-    base = getattr(linear, "base_layer", linear)
-    [scale] = getattr(linear, "scaling", {"none": 1.0}).values()
-    return AdaptedLinear(base.weight.detach(), None if base.bias is None else base.bias.detach(), scale)
+def _join(linears: Sequence[Any]) -> AdaptedLinear:
+    """Several layers of one input as one. They keep their weights as views of the joined one: nothing is held twice."""
+    bases = [getattr(linear, "base_layer", linear) for linear in linears]
+    widths = tuple(base.out_features for base in bases)
+    weight = _share([base.weight for base in bases])
+    biases = [base.bias for base in bases]
+    bias = None
+    if any(one is not None for one in biases):
+        bias = torch.cat(
+            [
+                weight.new_zeros(width) if one is None else one.detach()
+                for one, width in zip(biases, widths, strict=True)
+            ]
+        )
+    return AdaptedLinear(weight, bias, widths, tuple(_find_scale(linear) for linear in linears))
 
 
-def _take_lora(linear: Any) -> Lora:
+def _share(parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
+    if len(parameters) == 1:
+        return parameters[0].detach()
+    joined = torch.cat([parameter.detach() for parameter in parameters])
+    for parameter, part in zip(parameters, joined.split([len(parameter) for parameter in parameters]), strict=True):
+        parameter.data = part
+    return joined
+
+
+def _find_scale(linear: Any) -> float:
+    [scale] = getattr(linear, "scaling", {"no adapter": 1.0}).values()
+    return float(scale)
+
+
+def _list_lora(linears: Sequence[Any]) -> list[torch.Tensor | None]:
+    return [matrix for linear in linears for matrix in _take_lora(linear)]
+
+
+def _take_lora(linear: Any) -> tuple[torch.Tensor, torch.Tensor] | tuple[None, None]:
     if not isinstance(linear, peft.tuners.lora.LoraLayer):
         return None, None
     [down], [up] = linear.lora_A.values(), linear.lora_B.values()
@@ -137,9 +182,9 @@ def _take_lora(linear: Any) -> Lora:
 @torch.no_grad()
 def _computes_the_same(decoder: Any, layer: Any, own: LlamaLayer) -> bool:
     """Looks, on a few random tokens, whether the formula is the layer's own. Draws from no generator but its own."""
-    rows = lay_out_rows(PROBE_PREFIX, PROBE_LENGTHS, torch.device("cpu"))
     positions = torch.cat([torch.arange(PROBE_PREFIX), *(PROBE_PREFIX + torch.arange(n) for n in PROBE_LENGTHS)])[None]
     tokens, width = positions.shape[1], layer.input_layernorm.weight.shape[0]
+    rows = lay_out_rows(PROBE_PREFIX, PROBE_LENGTHS, torch.ones(tokens, dtype=torch.bool), torch.device("cpu"))
     hidden = torch.randn(1, tokens, width, generator=torch.Generator().manual_seed(0))
     rotation = decoder.rotary_emb(hidden, position_ids=positions)
     ready = positions.new_empty(1, 1, 0, 0)

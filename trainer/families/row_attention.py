@@ -5,86 +5,48 @@ each row again, so that every row is plain causal attention over its own few tok
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 
+from trainer.families import dense_attention, flash_attention
+from trainer.families.head_shape import HeadShape
 from trainer.families.packed_attention import PackedRows
 
-# What scaled_dot_product_attention itself calls on a CPU.
-_FORWARD: Any = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001
-_BACKWARD: Any = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward  # noqa: SLF001
-PER_ROW = 5  # tensors kept
 
+def attend_rows(projected: torch.Tensor, shape: HeadShape, rows: PackedRows) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Returns what was attended to, and what is kept for the way back.
 
-@dataclass(frozen=True)
-class HeadShape:
-    """Heads of queries, heads of keys and of values (each serves several queries), and the width of one head."""
-
-    heads: int
-    key_heads: int
-    width: int
-    scaling: float
-
-
-def attend_rows(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, shape: HeadShape, rows: PackedRows
-) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Shapes: [tokens, heads·width], keys and values [tokens, key heads·width] → [tokens, heads·width].
-
-    Returns also what is kept for the way back: query, key, value, output and log-sum of each row in turn.
+    Shapes: [tokens, (heads + 2·key heads)·width], queries, keys and values side by side → [tokens, heads·width].
     """
-    heads = (shape.heads, shape.key_heads, shape.key_heads)
-    whole = [_gather_rows(*one, shape, rows) for one in zip((query, key, value), heads, strict=True)]
-    kept: list[torch.Tensor] = []
-    for parts in zip(*whole, strict=True):
-        kept += [*parts, *_FORWARD(*parts, is_causal=True, scale=shape.scaling)]
-    return join_outputs(kept, rows), kept
+    whole = projected.index_select(0, rows.whole)
+    if rows.padded_length:
+        attended, kept = dense_attention.attend(whole, shape, rows.padded_length)
+    else:
+        attended, kept = flash_attention.attend(whole, shape, rows.whole_lengths)
+    return attended.index_select(0, rows.firsts), kept
 
 
-def join_outputs(kept: Sequence[torch.Tensor], rows: PackedRows) -> torch.Tensor:
-    """What was attended to, in the order of the packed batch, [tokens, heads·width]."""
-    return _join_rows(kept[3::PER_ROW]).flatten(1).index_select(0, rows.firsts)
+def join_outputs(kept: Sequence[torch.Tensor], shape: HeadShape, rows: PackedRows) -> torch.Tensor:
+    """What was attended to, once more, [tokens, heads·width]."""
+    if rows.padded_length:
+        attended = dense_attention.attend_again(kept, shape, rows.padded_length)
+    else:
+        attended = flash_attention.join_outputs(kept)
+    return attended.index_select(0, rows.firsts)
 
 
 def attend_rows_backward(
     gradient: torch.Tensor, kept: Sequence[torch.Tensor], shape: HeadShape, rows: PackedRows
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The gradients of query, key and value, from that of what was attended to."""
+) -> torch.Tensor:
+    """The gradient of queries, keys and values side by side, from that of what was attended to."""
     of_output = gradient.index_select(0, rows.whole)
-    if len(rows.copies):
-        of_output.index_fill_(0, rows.copies, 0)  # of the copies of the prefix only the first was handed on
-    into = []
-    for number, of_row in enumerate(_split_rows(of_output.view(-1, shape.heads, shape.width), rows)):
-        one = kept[number * PER_ROW : (number + 1) * PER_ROW]
-        into.append(_BACKWARD(of_row, *one, dropout_p=0.0, is_causal=True, scale=shape.scaling))
-    query, key, value = (_join_rows(parts) for parts in zip(*into, strict=True))
-    key, value = (part.unflatten(1, (shape.key_heads, -1)).sum(2) for part in (key, value))
-    into_query, into_key, into_value = (_add_copies(part.flatten(1), rows) for part in (query, key, value))
-    return into_query, into_key, into_value
-
-
-def _gather_rows(states: torch.Tensor, heads: int, shape: HeadShape, rows: PackedRows) -> list[torch.Tensor]:
-    """Each row with its prefix, a head for each query head: [1, query heads, tokens, width]."""
-    whole = states.index_select(0, rows.whole).view(-1, heads, 1, shape.width)
-    repeated = whole.expand(-1, -1, shape.heads // heads, -1).reshape(-1, shape.heads, shape.width)
-    return _split_rows(repeated, rows)
-
-
-def _split_rows(whole: torch.Tensor, rows: PackedRows) -> list[torch.Tensor]:
-    """[tokens of all whole rows, heads, width] → for each row [1, heads, tokens, width]."""
-    return [row.transpose(0, 1)[None] for row in whole.split([rows.prefix + length for length in rows.lengths])]
-
-
-def _join_rows(parts: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The way back of `_split_rows`."""
-    return torch.cat([part[0].transpose(0, 1) for part in parts])
-
-
-def _add_copies(whole: torch.Tensor, rows: PackedRows) -> torch.Tensor:
-    """From whole rows to the packed batch; what stands in several rows adds up."""
+    if len(rows.blanks):
+        of_output.index_fill_(0, rows.blanks, 0)  # of the copies of the prefix only the first was handed on
+    if rows.padded_length:
+        whole = dense_attention.attend_backward(of_output, kept, shape, rows.padded_length)
+    else:
+        whole = flash_attention.attend_backward(of_output, kept, shape, rows.whole_lengths)
     packed = whole.index_select(0, rows.firsts)
-    if len(rows.copies):
+    if len(rows.copies):  # what stands in several rows adds up
         packed[: rows.prefix] += whole.index_select(0, rows.copies).view(-1, rows.prefix, whole.shape[1]).sum(0)
     return packed

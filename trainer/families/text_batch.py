@@ -80,7 +80,7 @@ def pack_rows(rows: Sequence[EncodedRow], device: torch.device) -> TextBatch:
         targets=targets,
         tokens=sum(len(row.token_ids) for row in rows),
         position_ids=torch.cat(positions)[None],
-        packed_rows=lay_out_rows(prefix, tuple(len(piece) for piece in pieces), device),
+        packed_rows=lay_out_rows(prefix, tuple(len(piece) for piece in pieces), learnt, device),
     )
 
 

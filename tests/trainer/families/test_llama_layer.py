@@ -8,6 +8,7 @@ from pricing.estimate.text_rows import EncodedRow
 from pricing.estimate.training_config import TrainingConfig
 from trainer.families.causal_lm import CausalLM
 from trainer.families.llama_layer import use_llama_layers
+from trainer.families.packed_attention import LONGEST_DENSE_ROW
 from trainer.families.text_batch import pack_rows, pad_rows
 
 CPU = torch.device("cpu")
@@ -18,6 +19,7 @@ ROWS = [
     EncodedRow([*SHARED, 21, 22, 23, 24, 25, 26, 27, 28], prompt_length=14, unlearnt=((16, 18),)),
 ]
 STRANGERS = [EncodedRow([5, 6, 7, 8], prompt_length=1), EncodedRow([9, 8, 7], prompt_length=2)]
+LONG = [EncodedRow([*SHARED, *(number % 60 for number in range(n))], prompt_length=20) for n in (LONGEST_DENSE_ROW, 30)]
 SIZES = {
     "vocab_size": 64,
     "hidden_size": 32,
@@ -25,7 +27,7 @@ SIZES = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
-    "max_position_embeddings": 128,
+    "max_position_embeddings": 256,
     "initializer_range": 0.2,
 }
 LLAMA_LIKE = {
@@ -73,14 +75,16 @@ def assert_close(ours, theirs) -> None:
     assert ours.keys() == theirs.keys()
     for name, gradient in theirs.items():
         assert gradient.norm() > 0, name
-        assert (ours[name] - gradient).norm() <= 3e-5 * gradient.norm(), name
+        assert (ours[name] - gradient).norm() <= 1e-4 * gradient.norm(), name
 
 
 def runs_own_layers(family) -> bool:
     return "forward" in vars(family.model.get_base_model().get_decoder().layers[0])
 
 
-@pytest.mark.parametrize("rows", [ROWS, STRANGERS, ROWS[:1]], ids=["shared prefix", "strangers", "one row"])
+@pytest.mark.parametrize(
+    "rows", [ROWS, STRANGERS, ROWS[:1], LONG], ids=["shared prefix", "strangers", "one row", "long"]
+)
 @pytest.mark.parametrize("targets", [("q_proj", "v_proj"), ("o_proj", "up_proj"), ("all-linear",)], ids="+".join)
 @pytest.mark.parametrize("name", LLAMA_LIKE)
 def test_loss_and_adapter_gradients_are_those_of_transformers(name, targets, rows) -> None:
@@ -128,6 +132,15 @@ def test_recomputing_activations_changes_no_gradient() -> None:
     again, gradients_again = loss_and_gradients(family, pack_rows(ROWS, CPU))
     assert again == pytest.approx(loss, rel=1e-6)
     assert_close(gradients_again, gradients)
+
+
+def test_joined_weights_are_held_once() -> None:
+    """The stock layers, which generation goes through, see the same weights."""
+    family = make_family(LLAMA_LIKE["llama"], target_modules=("q_proj",))
+    attention = family.model.get_base_model().get_decoder().layers[0].self_attn
+    weights = [attention.q_proj.base_layer.weight, attention.k_proj.weight, attention.v_proj.weight]
+    assert len({weight.untyped_storage().data_ptr() for weight in weights}) == 1
+    assert weights[0].untyped_storage().nbytes() == sum(weight.nbytes for weight in weights)
 
 
 def test_looking_whether_the_layers_fit_draws_nothing() -> None:

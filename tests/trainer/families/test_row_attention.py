@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from trainer.families.packed_attention import lay_out_rows
-from trainer.families.row_attention import HeadShape, attend_rows, attend_rows_backward
+from trainer.families.head_shape import HeadShape
+from trainer.families.packed_attention import LONGEST_DENSE_ROW, lay_out_rows
+from trainer.families.row_attention import attend_rows, attend_rows_backward, join_outputs
 
 SHAPE = HeadShape(heads=4, key_heads=2, width=8, scaling=0.3)
 
@@ -21,22 +22,41 @@ def attend_by_mask(query, key, value, rows):
     return attended[0].transpose(0, 1).flatten(1)
 
 
-@pytest.mark.parametrize(("prefix", "lengths"), [(0, (5,)), (0, (3, 1, 6)), (4, (3, 1, 6)), (70, (40, 2))])
+def lay_out(prefix, lengths):
+    return lay_out_rows(prefix, lengths, torch.ones(prefix + sum(lengths), dtype=torch.bool), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "lengths"),
+    [(0, (5,)), (0, (3, 1, 6)), (4, (3, 1, 6)), (70, (40, 2)), (0, (LONGEST_DENSE_ROW + 1, 3)), (90, (40, 2, 60))],
+    ids=str,
+)
 def test_output_and_gradients_are_those_of_a_mask(prefix, lengths) -> None:
     torch.manual_seed(0)
-    rows, tokens = lay_out_rows(prefix, lengths, torch.device("cpu")), prefix + sum(lengths)
+    rows, tokens = lay_out(prefix, lengths), prefix + sum(lengths)
     states = [torch.randn(tokens, heads * SHAPE.width, requires_grad=True) for heads in (4, 2, 2)]
     gradient = torch.randn(tokens, 4 * SHAPE.width)
     expected = attend_by_mask(*states, rows)
     expected.backward(gradient)
-    attended, kept = attend_rows(*(part.detach() for part in states), SHAPE, rows)
+    attended, kept = attend_rows(torch.cat(states, dim=1).detach(), SHAPE, rows)
     torch.testing.assert_close(attended, expected.detach(), rtol=1e-5, atol=1e-6)
-    for ours, part in zip(attend_rows_backward(gradient, kept, SHAPE, rows), states, strict=True):
-        torch.testing.assert_close(ours, part.grad, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(join_outputs(kept, SHAPE, rows), attended, rtol=0, atol=0)
+    into = attend_rows_backward(gradient, kept, SHAPE, rows)
+    torch.testing.assert_close(into, torch.cat([part.grad for part in states], dim=1), rtol=1e-5, atol=1e-5)
 
 
-def test_every_row_is_laid_out_with_its_prefix() -> None:
-    rows = lay_out_rows(2, (1, 2), torch.device("cpu"))
-    assert rows.whole.tolist() == [0, 1, 2, 0, 1, 3, 4]
-    assert rows.firsts.tolist() == [0, 1, 2, 5, 6]
-    assert rows.copies.tolist() == [3, 4]
+def test_short_rows_are_laid_out_with_their_prefix_and_filled_up() -> None:
+    rows = lay_out(2, (1, 3))
+    assert rows.padded_length == 5
+    assert rows.whole.tolist() == [0, 1, 2, 0, 0, 0, 1, 3, 4, 5]
+    assert rows.firsts.tolist() == [0, 1, 2, 7, 8, 9]
+    assert rows.copies.tolist() == [5, 6]
+    assert rows.blanks.tolist() == [3, 4, 5, 6]
+
+
+def test_long_rows_are_laid_out_with_their_prefix_end_to_end() -> None:
+    rows = lay_out(2, (1, LONGEST_DENSE_ROW))
+    assert rows.padded_length == 0
+    assert rows.whole.tolist() == [0, 1, 2, 0, 1, *range(3, LONGEST_DENSE_ROW + 3)]
+    assert rows.whole_lengths == (3, LONGEST_DENSE_ROW + 2)
+    assert rows.copies.tolist() == rows.blanks.tolist() == [3, 4]

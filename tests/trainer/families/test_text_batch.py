@@ -82,7 +82,7 @@ def test_the_shared_prefix_ends_before_anything_that_is_learnt() -> None:
 
 
 def test_the_mask_shows_a_row_itself_and_the_prefix() -> None:
-    [mask] = lay_out_rows(1, (2, 1), CPU).masks
+    [mask] = lay_out_rows(1, (2, 1), torch.ones(4, dtype=torch.bool), CPU).masks
     assert mask[0, 0].int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 1]]
 
 
