@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 
 import broker
@@ -14,12 +13,11 @@ from broker.billing.routes import router as billing
 from broker.contracts.routes import router as contracts
 from broker.daemon import Daemon
 from broker.datasets.routes import router as datasets
-from broker.estimator.metrics import EstimatorCollector
 from broker.execution.routes import router as execution
 from broker.identity.routes import router as identity
 from broker.jobs.routes import router as jobs
 from broker.metering.routes import router as metering
-from broker.metrics import add_metrics_route
+from broker.metrics import Metrics, add_metrics_route
 from broker.openapi import install_openapi
 from broker.problems import install_problem_handlers
 from broker.quotes.routes import router as quotes
@@ -64,17 +62,9 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, responses=PROBLEM_RESPONSES)
     add_health_routes(app)
-    add_metrics_route(app, make_registry(daemon))
+    add_metrics_route(app, Metrics(system))
     install_openapi(app)
     return app
-
-
-def make_registry(daemon: Daemon | None) -> CollectorRegistry:
-    """What a process measures: the estimator, where a daemon watches it."""
-    registry = CollectorRegistry()
-    if daemon is not None:
-        registry.register(EstimatorCollector(daemon.reliability))
-    return registry
 
 
 def add_health_routes(app: FastAPI) -> None:

@@ -1,16 +1,46 @@
-"""`GET /metrics`: what this process measures, in the text format of Prometheus."""
+"""`GET /metrics`: what the database says, in the text format of Prometheus; the same from every process."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from broker.estimator.metrics import EstimatorCollector
+from broker.estimator.watch import ReliabilityReading
+from broker.system import System
 
-def add_metrics_route(app: FastAPI, registry: CollectorRegistry) -> None:
+# Anybody may ask, but the database is not asked more often.
+READING_KEPT = timedelta(seconds=1)
+
+
+@dataclass
+class Metrics:
+    """What one process tells; it is read when it is asked for."""
+
+    system: System
+    reading: ReliabilityReading = field(default_factory=ReliabilityReading)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    read_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        self.registry.register(EstimatorCollector(self.reading))
+
+    async def refresh(self) -> None:
+        now = self.system.services.clock()
+        if self.read_at is None or now - self.read_at >= READING_KEPT:
+            await self.reading.refresh(self.system)
+            self.read_at = now
+
+
+def add_metrics_route(app: FastAPI, measured: Metrics) -> None:
     """Without a key, as health is: it tells of no customer."""
 
     @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse)
     async def metrics(request: Request) -> PlainTextResponse:
-        """What this process measures, for Prometheus."""
+        """What is measured, for Prometheus."""
+        await measured.refresh()
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
-        return PlainTextResponse(encode(registry), media_type=media_type)
+        return PlainTextResponse(encode(measured.registry), media_type=media_type)

@@ -1,27 +1,27 @@
-"""The estimator's metrics for Prometheus, as its watch last knew them."""
+"""The estimator's metrics for Prometheus, as its reading last knew them."""
 
 from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from broker.estimator.watch import ReliabilityWatch
+from broker.estimator.watch import ReliabilityReading
 
 
 class EstimatorCollector(Collector):
-    """Reads the watch on each scrape. A share of no runs is left out: nought would raise an alarm."""
+    """Tells the reading, once there is one. A share of no runs is left out: nought would raise an alarm."""
 
-    def __init__(self, watch: ReliabilityWatch) -> None:
-        self.watch = watch
+    def __init__(self, reading: ReliabilityReading) -> None:
+        self.reading = reading
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        watch, accuracy = self.watch, self.watch.accuracy
-        if watch.judged is None:
+        reading, accuracy = self.reading, self.reading.accuracy
+        if reading.judged is None:
             return
         yield GaugeMetricFamily(
             "broker_estimator_calibration_version",
             "Newest calibration of the estimator; 0: published figures alone.",
-            watch.calibration,
+            reading.calibration,
         )
         yield GaugeMetricFamily(
             "broker_estimator_judged_runs",

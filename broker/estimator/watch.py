@@ -1,7 +1,7 @@
 """Watching the reliability of estimates: judged anew when jobs have finished, and said aloud when p90 goes wrong."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from broker.estimator.reliability import LATEST_JUDGED, judge_estimates
 from broker.estimator.service import find_newest_version
@@ -18,8 +18,8 @@ MEANING = {BandState.BELOW: "too many runs take longer than quoted", BandState.A
 
 
 @dataclass
-class ReliabilityWatch:
-    """What one process knows. Each judges the same jobs of the database, so that several say the same.
+class ReliabilityReading:
+    """What the database says to whoever asks: every process judges the same jobs, so that all say the same.
 
     `calibration` is the newest version; 0: published figures alone.
     """
@@ -27,7 +27,6 @@ class ReliabilityWatch:
     judged: JudgedState | None = None
     calibration: int = 0
     accuracy: Accuracy | None = None
-    band: BandState = BandState.UNJUDGED
 
     async def refresh(self, system: System) -> None:
         """Judge anew if there is something new to judge."""
@@ -38,9 +37,20 @@ class ReliabilityWatch:
                 return
             reliability = await judge_estimates(work, latest=LATEST_JUDGED)
         self.judged = state
-        if reliability is not None:
-            self.accuracy = reliability.overall
-            self._tell_change(reliability.overall)
+        self.accuracy = reliability.overall if reliability else None
+
+
+@dataclass
+class ReliabilityWatch:
+    """Says in the log of its process when p90 leaves its band, and when it is back."""
+
+    reading: ReliabilityReading = field(default_factory=ReliabilityReading)
+    band: BandState = BandState.UNJUDGED
+
+    async def refresh(self, system: System) -> None:
+        await self.reading.refresh(system)
+        if self.reading.accuracy is not None:
+            self._tell_change(self.reading.accuracy)
 
     def _tell_change(self, accuracy: Accuracy) -> None:
         before, self.band = self.band, accuracy.band

@@ -3,6 +3,8 @@
 import logging
 from typing import Any
 
+from fastapi import FastAPI
+
 from broker.app import create_app
 from broker.daemon import Daemon
 from broker.estimator.reliability import judge_estimates
@@ -13,6 +15,7 @@ from broker.jobs.service import request_stop
 from broker.jobs.tables import Job
 from broker.system import System
 from pricing.estimate.coverage import BandState
+from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
 from tests.broker.tenants import finish_job
 
@@ -99,18 +102,30 @@ async def test_a_job_that_was_stopped_at_its_quote_is_a_miss(api: Api, system: S
     assert judged.overall.p90.share == 0.0
 
 
-async def test_metrics_tell_coverage_and_calibration(api: Api, system: System) -> None:
+async def scrape(app: FastAPI) -> str:
+    async with Api.connect(app, "") as scraper:
+        return (await scraper.http.get("/metrics")).text
+
+
+async def test_metrics_tell_coverage_and_calibration_in_every_process(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """One process has the daemon that learns; another, which only answers, says the same."""
     daemon = Daemon(system, agent=None)
-    async with Api.connect(create_app(system, daemon), "") as scraper:
-        before = (await scraper.http.get("/metrics")).text
-        customer = await make_ready_customer(api)
-        await run_job(api, system, customer, times_p50=1.0)
-        await daemon.learn()
-        after = (await scraper.http.get("/metrics")).text
-    assert "broker_estimator" not in before
-    assert "broker_estimator_calibration_version 1.0" in after
-    assert "broker_estimator_judged_runs 1.0" in after
-    assert 'broker_estimator_coverage_ratio{quantile="0.9"} 1.0' in after
+    learning, answering = create_app(system, daemon), create_app(system)
+    before = [await scrape(app) for app in (learning, answering)]
+    customer = await make_ready_customer(api)
+    await run_job(api, system, customer, times_p50=1.0)
+    await daemon.learn()
+    clock.advance(seconds=1)
+    after = [await scrape(app) for app in (learning, answering)]
+    for text in before:
+        assert "broker_estimator_judged_runs 0.0" in text
+        assert "broker_estimator_coverage_ratio" not in text
+    for text in after:
+        assert "broker_estimator_calibration_version 1.0" in text
+        assert "broker_estimator_judged_runs 1.0" in text
+        assert 'broker_estimator_coverage_ratio{quantile="0.9"} 1.0' in text
 
 
 async def test_learning_twice_judges_the_same(api: Api, system: System) -> None:
@@ -118,7 +133,7 @@ async def test_learning_twice_judges_the_same(api: Api, system: System) -> None:
     await run_job(api, system, customer, times_p50=1.0)
     await learn(system)
     await watch.refresh(system)
-    judged = watch.judged
+    judged = watch.reading.judged
     await watch.refresh(system)
-    assert watch.judged == judged
-    assert watch.calibration == 1
+    assert watch.reading.judged == judged
+    assert watch.reading.calibration == 1
