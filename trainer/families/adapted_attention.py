@@ -67,7 +67,7 @@ class _AdaptedAttention(torch.autograd.Function):
         into_normed, into_entry = block.query_key_value.backward(
             into_projected, normed, narrow, lora[:6], wants_states=wants_states
         )
-        into_states = block.norm.backward(into_normed, states, scale).add_(gradient) if wants_states else None
+        into_states = block.norm.backward(into_normed, states, scale, gradient) if wants_states else None
         return into_states, None, None, None, *into_entry, *into_output
 
 

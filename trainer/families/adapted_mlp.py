@@ -54,4 +54,4 @@ class _AdaptedMLP(torch.autograd.Function):
 
         normed = None if opened_narrow is None else mlp.norm.apply(states, scale)
         into_normed, into_gate_up = mlp.gate_up.backward(into_opened, normed, opened_narrow, lora[:4])
-        return mlp.norm.backward(into_normed, states, scale).add_(gradient), None, *into_gate_up, *into_down
+        return mlp.norm.backward(into_normed, states, scale, gradient), None, *into_gate_up, *into_down

@@ -24,9 +24,11 @@ class FrozenNorm:
     def apply(self, states: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
         return (states * scale).mul_(self.weight)
 
-    def backward(self, gradient: torch.Tensor, states: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        """Dx = scale · (g·weight − x · scale² · mean(x · g·weight)). Overwrites `gradient`."""
+    def backward(
+        self, gradient: torch.Tensor, states: torch.Tensor, scale: torch.Tensor, residual: torch.Tensor
+    ) -> torch.Tensor:
+        """Dx = scale · (g·weight − x · scale² · mean(x · g·weight)), added to `residual`. Overwrites `gradient`."""
         weighted = gradient.mul_(self.weight)
         share = (weighted * states).sum(-1, keepdim=True).div_(states.shape[-1])
         share.mul_(scale).mul_(scale).mul_(scale)
-        return weighted.mul_(scale).addcmul_(states, share, value=-1)
+        return torch.addcmul(residual, weighted, scale).addcmul_(states, share, value=-1)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from trainer.families.adapted_attention import AdaptedAttention, Rotation
-from trainer.families.adapted_linear import AdaptedLinear, Lora
+from trainer.families.adapted_linear import AdaptedLinear, Lora, place_adapters
 from trainer.families.adapted_mlp import AdaptedMLP
 from trainer.families.frozen_norm import FrozenNorm
 from trainer.families.head_shape import HeadShape
@@ -140,18 +140,14 @@ def _take_norm(norm: Any) -> FrozenNorm:
 def _join(linears: Sequence[Any]) -> AdaptedLinear:
     """Several layers of one input as one. They keep their weights as views of the joined one: nothing is held twice."""
     bases = [getattr(linear, "base_layer", linear) for linear in linears]
-    widths = tuple(base.out_features for base in bases)
-    weight = _share([base.weight for base in bases])
-    biases = [base.bias for base in bases]
+    weight, biases = _share([base.weight for base in bases]), [base.bias for base in bases]
+    widths = [base.out_features for base in bases]
     bias = None
     if any(one is not None for one in biases):
-        bias = torch.cat(
-            [
-                weight.new_zeros(width) if one is None else one.detach()
-                for one, width in zip(biases, widths, strict=True)
-            ]
-        )
-    return AdaptedLinear(weight, bias, widths, tuple(_find_scale(linear) for linear in linears))
+        known = zip(biases, widths, strict=True)
+        bias = torch.cat([weight.new_zeros(width) if one is None else one.detach() for one, width in known])
+    ranks = [0 if down is None else len(down) for down, _ in map(_take_lora, linears)]
+    return AdaptedLinear(weight, bias, place_adapters(widths, ranks, [*map(_find_scale, linears)]))
 
 
 def _share(parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
