@@ -1,4 +1,7 @@
-"""A FastAPI application with one empty handler, under the server settings of `broker serve`: python -m ... PORT."""
+"""A FastAPI application with one empty handler, under the server settings of `broker serve`.
+
+python -m benchmarks.empty_handler PORT PROCESSES
+"""
 
 import sys
 
@@ -14,4 +17,5 @@ async def answer() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, port=int(sys.argv[1]), log_config=None, access_log=False)
+    port, processes = (int(argument) for argument in sys.argv[1:])
+    uvicorn.run("benchmarks.empty_handler:app", port=port, workers=processes, log_config=None, access_log=False)

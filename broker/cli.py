@@ -36,11 +36,12 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on (BROKER_HOST).")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on (BROKER_PORT).")] = None,
     data_dir: DataDir = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that answer the API (BROKER_WORKERS).")] = None,
 ) -> None:
     """Migrate, start the embedded PostgreSQL if no other is set, serve, plan and run local workers."""
     from broker.serve import serve as run  # noqa: PLC0415 (the web stack is slow to import)
 
-    run(load_settings(host=host, port=port, data_dir=data_dir))
+    run(load_settings(host=host, port=port, data_dir=data_dir, workers=workers))
 
 
 @app.command()

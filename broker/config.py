@@ -27,9 +27,10 @@ class Settings(BaseSettings):
     migration_database_url: str | None = Field(
         default=None, description="postgresql:// URL of the owner of the tables; needed beside database_url."
     )
-    database_pool_size: int = Field(default=20, ge=2)
+    database_pool_size: int = Field(default=20, ge=2, description="Connections, shared out among `workers`.")
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1, le=256, description="Processes that answer the API on the one port.")
     public_url: str | None = Field(default=None, description="How workers reach this broker; default http://host:port.")
     secret_key: str | None = Field(
         default=None, min_length=16, description="Signs run tokens; unset: DATA_DIR/secret.key."
@@ -75,6 +76,11 @@ class Settings(BaseSettings):
         if self.lease_seconds <= self.heartbeat_seconds:
             raise ValueError("lease_seconds must be more than heartbeat_seconds, or every run would be lost")
         return self
+
+    @property
+    def process_pool_size(self) -> int:
+        """Connections of one process: its share, but enough to go on beside some slow requests."""
+        return max(min(self.database_pool_size, 5), self.database_pool_size // self.workers)
 
     @property
     def worker_url(self) -> str:

