@@ -93,6 +93,7 @@ def test_rows_that_are_left_out_are_said(invoke, config_file, tiny_dataset) -> N
     assert "row left out: more.jsonl line 1" in invoke("train", "--config", config_file).output
 
 
+@pytest.mark.slow
 def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(config_file, tiny_config, invoke) -> None:
     change(config_file, epochs=10_000, save_steps=1_000_000)
     command = [sys.executable, "-c", "from trainer.cli import main; main()", "train", "--config", str(config_file)]

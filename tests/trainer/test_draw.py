@@ -31,6 +31,7 @@ def draw(config_file: Path, output: Path, *more: str) -> bytes:
     return output.read_bytes()
 
 
+@pytest.mark.slow
 def test_an_adapter_changes_the_picture_and_the_seed_fixes_it(config_file, tiny_sd15, tmp_path) -> None:
     family = StableDiffusion.load(resolve_base_model(str(tiny_sd15)))
     family.attach_adapter(TrainingConfig(base_model="tiny", lora_rank=2, variant="rslora"))

@@ -72,6 +72,7 @@ def test_running_out_of_memory_names_what_would_have_fitted_for_pictures(train) 
     assert "batch_size: 1, gradient_accumulation: 4 (" in said
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_large_batches_do_not_fit")
 def test_auto_fit_trains_the_same_steps_and_tokens_on_pictures(train, tmp_path) -> None:
     finished, observer = train(batch_size=8, resolution=512, gradient_checkpointing=True, auto_fit=True)

@@ -186,6 +186,7 @@ def test_the_longer_context_of_chatglm2_stretches_positions_that_of_chatglm3_the
     assert (rebased["rope_type"], rebased["rope_theta"]) == ("default", 500_000)
 
 
+@pytest.mark.slow
 def test_the_family_can_be_imported_first_in_a_fresh_process() -> None:
     """`transformers.convert_slow_tokenizer` was taken for a module; it is a function until somebody imports that."""
     subprocess.run([sys.executable, "-c", "import trainer.families.chatglm"], check=True, cwd=REPOSITORY)

@@ -391,6 +391,7 @@ def test_an_adapter_of_a_language_model_is_refused_with_what_it_is(tiny_sd15) ->
         StableDiffusion.load(BaseModelSource("tiny", tiny_sd15)).apply_adapter(config, tensors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train_text_encoder", [False, True])
 def test_lokr_trains_on_pictures_and_comes_back(tiny_sd15, picture_dataset, train_text_encoder, tmp_path) -> None:
     keys = {"variant": "lokr", "train_text_encoder": train_text_encoder}

@@ -75,6 +75,7 @@ def test_a_run_succeeds_and_every_token_is_on_the_books(configured, run_here) ->
     assert configured.requests.index("PUT adapter") < configured.requests.index("POST finish")
 
 
+@pytest.mark.slow
 def test_validation_losses_samples_and_cost_are_told(configured, run_here, capsys) -> None:
     configured.config |= {"validation_split": 0.2, "sample_prompts": ["tea?"], "epochs": 60, "learning_rate": 0.05}
     assert run_here() == ExitCode.SUCCEEDED
@@ -186,6 +187,7 @@ def test_an_adapter_that_is_refused_makes_the_run_fail(configured, run_here) -> 
     assert configured.finishes[0]["error"]["code"] == "broker_refused"
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_billed_to_its_last_heartbeat_and_the_next_attempt_finishes(
     configured, environment, tiny_model, tmp_path
 ) -> None:
@@ -209,6 +211,7 @@ def test_a_killed_run_is_billed_to_its_last_heartbeat_and_the_next_attempt_finis
     assert 0 < configured.total("tokens") < 60 * TOKENS_OF_AN_EPOCH
 
 
+@pytest.mark.slow
 def test_sigterm_writes_and_uploads_a_checkpoint(configured, environment, tiny_model, tmp_path) -> None:
     configured.config |= {"save_steps": 100_000, "epochs": 10_000}
     process = start_process(environment, tiny_model, tmp_path / "run.log")
@@ -234,6 +237,7 @@ def test_a_stale_fence_stops_the_process_at_once(configured, environment, tiny_m
     assert configured.finishes == []
 
 
+@pytest.mark.slow
 def test_gpu_seconds_are_reported_while_the_model_loads(configured, environment, tiny_model, tmp_path) -> None:
     process = start_process(environment, tiny_model, tmp_path / "run.log")
     assert process.wait(120) == ExitCode.SUCCEEDED

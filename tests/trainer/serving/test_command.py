@@ -14,6 +14,7 @@ from trainer.serving.command import open_server
 REPOSITORY = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_server_with_exit_code_0(tiny_model, tmp_path, number) -> None:
     command = [sys.executable, "-m", "trainer.cli", "serve"]
