@@ -4,10 +4,11 @@ Row-level security reads two settings of the transaction: `broker.scope` (`all` 
 Without them a transaction sees no tenant row at all.
 """
 
+import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -77,10 +78,12 @@ class Database:
         """One transaction: committed when the block ends, rolled back when it raises."""
         beginning = _write_begin(scope, customer_id or "")
         async with self._connect(lambda connection: driver.run_script(connection, beginning)) as (connection, _):
-            async with AsyncSession(connection, expire_on_commit=False) as session:
-                yield session
+            session = AsyncSession(connection, expire_on_commit=False)
+            yield session
+            if session.in_transaction():
                 await session.commit()
-            await driver.commit(connection)
+            else:
+                await driver.commit(connection)
 
     async def fetch_row(self, statement: Statement, parameters: Parameters) -> tuple[Any, ...] | None:
         """The only row of a statement that is a transaction of its own, without a scope: one round trip."""
@@ -91,17 +94,25 @@ class Database:
     async def _connect(
         self, ask: Callable[[AsyncConnection], Awaitable[Answer]]
     ) -> AsyncIterator[tuple[AsyncConnection, Answer]]:
-        """A connection that is alive, and its first answer: where that finds it dead, nothing has been done yet."""
-        async with AsyncExitStack() as stack:
-            connection = await stack.enter_async_context(self.engine.connect())
+        """A connection that is alive, and its first answer: where that finds it dead, nothing has been done yet.
+
+        A transaction that is open at the end of the block is rolled back.
+        """
+        connection = await self.engine.connect()
+        try:
             try:
                 answer = await ask(connection)
             except OperationalError as error:
                 if not error.connection_invalidated:
                     raise
-                connection = await stack.enter_async_context(self.engine.connect())
+                await connection.close()
+                connection = await self.engine.connect()
                 answer = await ask(connection)
             yield connection, answer
+        except BaseException:
+            await asyncio.shield(connection.close())
+            raise
+        await connection.close()
 
     async def check_role(self) -> None:
         """Raises: UnsafeDatabaseRole, where the role is a superuser or may bypass row-level security."""
