@@ -15,9 +15,8 @@ from fastapi import FastAPI
 log = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 5
-# For each connection that a process has, up to so many: 2 ms at most.
-PATIENCE_SECONDS = 0.0002
-MOST_COUNTED = 10
+PATIENCE_SECONDS = 0.001  # for each connection
+LONGEST_PATIENCE_SECONDS = 0.005
 
 
 class Server(uvicorn.Server):
@@ -43,8 +42,8 @@ class Server(uvicorn.Server):
 class SharingServer(Server):
     """One of several processes on one socket.
 
-    Each takes one connection at a time, and waits the longer before it the more it has, so that all get their share.
-    uvicorn itself takes whatever waits: of clients that come together, one process would get all.
+    The more connections a process has, the longer it leaves the next to the others, and then takes no more than it has.
+    So all get their share. uvicorn itself takes whatever waits: of clients that come together, one would get all.
     """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -62,15 +61,23 @@ class SharingServer(Server):
         listener.setblocking(False)
         while True:
             await _wait_until_readable(listener)
-            await asyncio.sleep(PATIENCE_SECONDS * min(len(self.server_state.connections), MOST_COUNTED))
-            try:
-                connection, _address = listener.accept()
-                await asyncio.get_running_loop().connect_accepted_socket(self._make_protocol, connection)
-            except (BlockingIOError, ConnectionError):
-                continue  # another process took it, or the client is gone again
-            except OSError:
-                log.exception("a connection could not be taken; trying again")
-                await asyncio.sleep(1)
+            count = len(self.server_state.connections)
+            await asyncio.sleep(min(PATIENCE_SECONDS * count, LONGEST_PATIENCE_SECONDS))
+            for _ in range(max(count, 1)):
+                if not await self._accept_one(listener):
+                    break
+
+    async def _accept_one(self, listener: socket.socket) -> bool:
+        """False, where there is none left."""
+        try:
+            connection, _address = listener.accept()
+            await asyncio.get_running_loop().connect_accepted_socket(self._make_protocol, connection)
+        except (BlockingIOError, ConnectionError):
+            return False  # another process took it, or the client is gone again
+        except OSError:
+            log.exception("a connection could not be taken; trying again")
+            await asyncio.sleep(1)
+        return True
 
     def _make_protocol(self) -> asyncio.Protocol:
         """As uvicorn's own `startup` makes one."""
