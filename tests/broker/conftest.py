@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,9 +56,16 @@ def run_server(folder: Path) -> Iterator[EmbeddedServer]:
 @pytest.fixture
 def urls(server: EmbeddedServer) -> Iterator[DatabaseUrls]:
     """A fresh database with the schema and nothing else in it."""
+    with cloned_database(server) as urls:
+        yield urls
+
+
+@contextmanager
+def cloned_database(server: EmbeddedServer, template: str = "broker") -> Iterator[DatabaseUrls]:
+    """A database of its own, for as long as the block lasts."""
     name = f"test_{next(NUMBERS)}"
     with psycopg.connect(server.owner_url("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE broker".encode())
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
     yield DatabaseUrls(server.app_url(name), server.owner_url(name))
     with psycopg.connect(server.owner_url("postgres"), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
@@ -75,6 +83,12 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def system(settings: Settings, urls: DatabaseUrls, clock: ManualClock) -> AsyncIterator[System]:
+    async with opened_system(settings, urls, clock) as system:
+        yield system
+
+
+@asynccontextmanager
+async def opened_system(settings: Settings, urls: DatabaseUrls, clock: ManualClock) -> AsyncIterator[System]:
     """The opened system, rate cards published, the clock in the test's hands."""
     prepared = await prepare(settings, urls)
     await prepared.database.close()

@@ -1,5 +1,6 @@
 """No tenant reaches another's objects: over the API on every route, and in the database on every table."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -10,13 +11,16 @@ import pytest
 from fastapi import FastAPI
 from psycopg import sql
 from psycopg.rows import dict_row
+from sqlalchemy import make_url
 
 from broker import edge
 from broker.app import create_app
 from broker.boot import DatabaseUrls
 from broker.config import Settings
+from broker.embedded import EmbeddedServer
 from broker.identity.model import sign_run_token
 from broker.system import System, open_system
+from tests.broker.conftest import ManualClock, cloned_database, opened_system
 from tests.broker.factories import CONFIG, Api, jsonl
 from tests.broker.rows import TENANT_TABLES, list_tables, owner_connection, read_everything
 from tests.broker.tenants import Tenant, make_tenant
@@ -131,10 +135,46 @@ FOREIGN_JOBS = [
 ]
 
 
+@dataclass(frozen=True)
+class Furnished:
+    """Two tenants, the database that they are in, which every test here gets a clone of, and its data folder."""
+
+    database: str
+    settings: Settings
+    tenants: tuple[Tenant, Tenant]
+
+
+@pytest.fixture(scope="module")
+def furnished(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Furnished]:
+    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), local_slots=0)
+    with cloned_database(server) as urls:
+        tenants = asyncio.run(make_tenants(settings, urls))
+        yield Furnished(make_url(urls.app).database or "", settings, tenants)
+
+
+async def make_tenants(settings: Settings, urls: DatabaseUrls) -> tuple[Tenant, Tenant]:
+    async with (
+        opened_system(settings, urls, ManualClock()) as system,
+        Api.connect(create_app(system), settings.admin_key_path.read_text().strip()) as api,
+    ):
+        return await make_tenant(api, system), await make_tenant(api, system)
+
+
 @pytest.fixture
-async def tenants(api: Api, system: System) -> tuple[Tenant, Tenant]:
+def settings(furnished: Furnished) -> Settings:
+    return furnished.settings
+
+
+@pytest.fixture
+def urls(server: EmbeddedServer, furnished: Furnished) -> Iterator[DatabaseUrls]:
+    with cloned_database(server, furnished.database) as urls:
+        yield urls
+
+
+@pytest.fixture
+def tenants(furnished: Furnished) -> tuple[Tenant, Tenant]:
     """The one whose key is used, and the one whose ids are asked for; both have one of everything."""
-    return await make_tenant(api, system), await make_tenant(api, system)
+    return furnished.tenants
 
 
 @pytest.fixture(params=["both guards", "services alone", "database alone"])
