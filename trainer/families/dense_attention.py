@@ -12,66 +12,79 @@ import torch
 
 from trainer.families.head_shape import HeadShape
 
+SPLIT_AT_MULTIPLE_OF = 16  # what products like
+
 
 def attend(whole: torch.Tensor, shape: HeadShape, length: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Returns what was attended to, and query, key, value and weights for the way back.
+    """Returns what was attended to, and query, key, value and both halves' weights for the way back.
 
     Shapes: [rows·length, columns] → [rows·length, heads·width]. What stands after a row's end changes nothing before.
     """
-    heads = whole.view(-1, length, shape.columns // shape.width, shape.width)
-    query, key, value = heads.split((shape.heads, shape.key_heads, shape.key_heads), dim=2)
-    query, key, value = _gather_queries(query, shape), _gather_keys(key), _gather_keys(value)
-    scores = torch.baddbmm(_mask_future(length, shape.group), query, key.transpose(1, 2), alpha=shape.scaling)
-    weights = torch.softmax(scores, dim=-1)
-    kept = [query, key, value, weights]
+    query, key, value = (_put_heads_first(part, shape) for part in _split_heads(whole, shape, length))
+    kept = [query, key, value]
+    for queries, keys in _list_halves(length, shape.group):
+        mask = _mask_future(length, shape.group)[queries, keys]
+        scores = torch.baddbmm(mask, query[:, queries], key[:, keys].transpose(1, 2), alpha=shape.scaling)
+        kept.append(torch.softmax(scores, dim=-1))
     return attend_again(kept, shape, length), kept
 
 
 def attend_again(kept: Sequence[torch.Tensor], shape: HeadShape, length: int) -> torch.Tensor:
     """What was attended to, from what was kept."""
-    _, _, value, weights = kept
-    attended = torch.bmm(weights, value).view(-1, shape.key_heads, shape.group, length, shape.width)
-    return attended.permute(0, 3, 1, 2, 4).reshape(-1, shape.heads * shape.width)
+    query, _, value, *weights = kept
+    attended = torch.empty_like(query)
+    for (queries, keys), of_half in zip(_list_halves(length, shape.group), weights, strict=True):
+        attended[:, queries].baddbmm_(of_half, value[:, keys], beta=0)
+    whole = query.new_empty(len(query) // shape.key_heads * length, shape.heads * shape.width)
+    _put_back(attended, whole.view(-1, length, shape.key_heads, shape.group * shape.width))
+    return whole
 
 
 def attend_backward(
     gradient: torch.Tensor, kept: Sequence[torch.Tensor], shape: HeadShape, length: int
 ) -> torch.Tensor:
     """Shapes: [rows·length, heads·width] → [rows·length, columns]."""
-    query, key, value, weights = kept
-    of_output = _gather_queries(gradient.view(-1, length, shape.heads, shape.width), shape)
-    into_weights = torch.bmm(of_output, value.transpose(1, 2))
-    into_scores = torch._softmax_backward_data(into_weights, weights, -1, weights.dtype).mul_(shape.scaling)  # noqa: SLF001
-
+    query, key, value, *weights = kept
+    of_output = _put_heads_first(gradient.view(-1, length, shape.key_heads, shape.group * shape.width), shape)
+    into_query, into_key, into_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
+    for (queries, keys), of_half in zip(_list_halves(length, shape.group), weights, strict=True):
+        into_weights = torch.bmm(of_output[:, queries], value[:, keys].transpose(1, 2))
+        into_scores = torch._softmax_backward_data(into_weights, of_half, -1, of_half.dtype)  # noqa: SLF001
+        into_query[:, queries].baddbmm_(into_scores, key[:, keys], beta=0, alpha=shape.scaling)
+        into_key[:, keys].baddbmm_(into_scores.transpose(1, 2), query[:, queries], alpha=shape.scaling)
+        into_value[:, keys].baddbmm_(of_half.transpose(1, 2), of_output[:, queries])
     into_whole = gradient.new_empty(len(gradient), shape.columns)
-    heads = into_whole.view(-1, length, shape.columns // shape.width, shape.width)
-    into_query, into_key, into_value = heads.split((shape.heads, shape.key_heads, shape.key_heads), dim=2)
-    _put_back(torch.bmm(into_scores, key), into_query, shape)
-    _put_back(torch.bmm(into_scores.transpose(1, 2), query), into_key, shape)
-    _put_back(torch.bmm(weights.transpose(1, 2), of_output), into_value, shape)
+    for part, place in zip((into_query, into_key, into_value), _split_heads(into_whole, shape, length), strict=True):
+        _put_back(part, place)
     return into_whole
 
 
-def _gather_queries(states: torch.Tensor, shape: HeadShape) -> torch.Tensor:
-    """[rows, length, heads, width] → [rows·key heads, group·length, width]: the queries that share a key together."""
-    rows, length = states.shape[:2]
-    grouped = states.unflatten(2, (shape.key_heads, shape.group)).permute(0, 2, 3, 1, 4)
-    return grouped.reshape(rows * shape.key_heads, shape.group * length, shape.width)
+def _list_halves(length: int, group: int) -> list[tuple[slice, slice]]:
+    """The queries of a row's first half, which see its keys only, and those of the second, which see all."""
+    half = length // 2 // SPLIT_AT_MULTIPLE_OF * SPLIT_AT_MULTIPLE_OF
+    first = [(slice(0, half * group), slice(0, half))] if half else []
+    return [*first, (slice(half * group, None), slice(0, None))]
 
 
-def _gather_keys(states: torch.Tensor) -> torch.Tensor:
-    """[rows, length, key heads, width] → [rows·key heads, length, width]."""
-    return states.transpose(1, 2).flatten(0, 1)
+def _split_heads(whole: torch.Tensor, shape: HeadShape, length: int) -> list[torch.Tensor]:
+    """Queries, keys and values as views [rows, length, key heads, width of all queries of a key, or of one key]."""
+    columns = (shape.heads * shape.width, *[shape.key_heads * shape.width] * 2)
+    rows = whole.view(-1, length, shape.columns).split(columns, dim=2)
+    return [part.unflatten(2, (shape.key_heads, -1)) for part in rows]
 
 
-def _put_back(gathered: torch.Tensor, place: torch.Tensor, shape: HeadShape) -> None:
-    """The way back of both, into a place of [rows, length, heads, width]."""
-    rows, length, _, width = place.shape
-    heads = gathered.view(rows, shape.key_heads, -1, length, width)
-    place.unflatten(2, (shape.key_heads, -1)).copy_(heads.permute(0, 3, 1, 2, 4))
+def _put_heads_first(states: torch.Tensor, shape: HeadShape) -> torch.Tensor:
+    """[rows, length, key heads, group·width] → [rows·key heads, length·group, width]; keys have a group of one."""
+    return states.transpose(1, 2).reshape(len(states) * shape.key_heads, -1, shape.width)
 
 
-@lru_cache(maxsize=8)
+def _put_back(gathered: torch.Tensor, place: torch.Tensor) -> None:
+    """The way back of it, into a place of [rows, length, key heads, group·width]."""
+    rows, length, key_heads, width = place.shape
+    place.copy_(gathered.view(rows, key_heads, length, width).transpose(1, 2))
+
+
+@lru_cache(maxsize=256)
 def _mask_future(length: int, group: int) -> torch.Tensor:
-    """[group·length, length]: −∞ where a key comes after its query, else 0."""
-    return torch.full((length, length), -torch.inf).triu(1).repeat(group, 1)
+    """[length·group, length]: −∞ where a key comes after its query, else 0."""
+    return torch.full((length, length), -torch.inf).triu(1).repeat_interleave(group, 0)
