@@ -13,13 +13,13 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from sqlalchemy import make_url
 
-from broker import edge
 from broker.app import create_app
 from broker.boot import DatabaseUrls
 from broker.config import Settings
 from broker.embedded import EmbeddedServer
 from broker.identity.model import sign_run_token
 from broker.system import System, open_system
+from broker.work import Work
 from tests.broker.conftest import ManualClock, cloned_database, opened_system
 from tests.broker.factories import CONFIG, Api, jsonl
 from tests.broker.rows import TENANT_TABLES, list_tables, owner_connection, read_everything
@@ -187,7 +187,7 @@ async def guarded_app(
 ) -> AsyncIterator[FastAPI]:
     """The application with both guards of tenancy, and with each of them taken away."""
     if request.param == "database alone":
-        monkeypatch.setattr(edge, "confine", lambda _session, _customer_id: None)
+        monkeypatch.setattr(Work, "confined_to", None)  # what sessions and the driver's statements are confined to
     if request.param != "services alone":
         yield create_app(system)
         return
