@@ -9,7 +9,7 @@ from trainer.families.adapted_linear import AdaptedLinear
 from trainer.families.frozen_norm import FrozenNorm
 from trainer.families.head_shape import HeadShape
 from trainer.families.packed_attention import PackedRows
-from trainer.families.row_attention import attend_rows, attend_rows_backward, join_outputs
+from trainer.families.row_attention import attend_rows, attend_rows_again, attend_rows_backward
 
 Rotation = tuple[torch.Tensor, torch.Tensor]
 
@@ -57,7 +57,7 @@ class _AdaptedAttention(torch.autograd.Function):
         states, scale, narrow, output_narrow, *rest = ctx.saved_tensors
         lora, kept = rest[: ctx.matrices], rest[ctx.matrices :]
 
-        attended = None if output_narrow is None else join_outputs(kept, block.shape, ctx.rows)
+        attended = None if output_narrow is None else attend_rows_again(kept, block.shape, ctx.rows)
         into_attended, into_output = block.output.backward(gradient, attended, output_narrow, lora[6:])
         into_projected = attend_rows_backward(into_attended, kept, block.shape, ctx.rows)
         rotate(into_projected[:, : block.shape.rotated], cosine, -sine)

@@ -12,7 +12,6 @@ from trainer.families.transformers_quiet import transformers
 
 NAME = "lora_packed_rows"
 DENSE_TOKENS = 1024  # up to here one call with a mask costs less than one call for each row
-LONGEST_DENSE_ROW = 128  # up to here all rows at once cost less than one call for each, and keep no more memory
 
 
 @dataclass(frozen=True)
@@ -20,25 +19,13 @@ class PackedRows:
     """How a packed batch lies: `prefix` shared tokens, then what is each row's own, `lengths` tokens each.
 
     `masks`: True where a query may look; one for the whole batch, else one for each row; None for plain causal.
-    `learnt`: the places in the batch whose output carries loss. `whole`: the places in the batch of each row's prefix
-    and own tokens, row after row, where `padded_length` is not 0 filled up to it; `firsts`: where in that the batch's
-    tokens stand first; `copies`: where the prefix stands again; `blanks`: these and what fills up.
+    `learnt`: the places in the batch whose output carries loss.
     """
 
     prefix: int
     lengths: tuple[int, ...]
-    padded_length: int
     masks: tuple[torch.Tensor | None, ...]
     learnt: torch.Tensor
-    whole: torch.Tensor
-    firsts: torch.Tensor
-    copies: torch.Tensor
-    blanks: torch.Tensor
-
-    @property
-    def whole_lengths(self) -> tuple[int, ...]:
-        """Tokens of each row with its prefix."""
-        return tuple(self.prefix + length for length in self.lengths)
 
 
 def lay_out_rows(prefix: int, lengths: tuple[int, ...], learnt: torch.Tensor, device: torch.device) -> PackedRows:
@@ -50,21 +37,7 @@ def lay_out_rows(prefix: int, lengths: tuple[int, ...], learnt: torch.Tensor, de
         masks = (_mask_all(prefix, lengths, device),)
     else:
         masks = tuple(_mask_row(prefix, length, device) if prefix else None for length in lengths)
-    longest = prefix + max(lengths)
-    padded_length = longest if longest <= LONGEST_DENSE_ROW else 0
-    places = (learnt.nonzero().flatten(), *_find_whole_rows(prefix, lengths, padded_length))
-    return PackedRows(prefix, lengths, padded_length, masks, *(place.to(device) for place in places))
-
-
-def _find_whole_rows(prefix: int, lengths: tuple[int, ...], padded_length: int) -> tuple[torch.Tensor, ...]:
-    """`whole`, `firsts`, `copies` and `blanks`. What fills up is the batch's first token: nobody looks at it."""
-    head, own = torch.arange(prefix), torch.arange(prefix, prefix + sum(lengths)).split(lengths)
-    fills = [torch.full((max(padded_length - prefix - length, 0),), -1) for length in lengths]
-    whole = torch.cat([part for row, fill in zip(own, fills, strict=True) for part in (head, row, fill)])
-    is_copy = (whole >= 0) & (whole < prefix) & (torch.arange(len(whole)) >= prefix)
-    is_blank = is_copy | (whole < 0)
-    places = (mask.nonzero().flatten() for mask in (~is_blank, is_copy, is_blank))
-    return whole.clamp(min=0), *places
+    return PackedRows(prefix, lengths, masks, learnt.nonzero().flatten().to(device))
 
 
 def _mask_all(prefix: int, lengths: tuple[int, ...], device: torch.device) -> torch.Tensor:

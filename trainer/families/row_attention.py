@@ -1,16 +1,20 @@
 """Causal attention within each row of a packed batch, forward and backward, on a CPU.
 
-A mask over the whole batch costs tokens², most of it for pairs that never meet. Here the shared prefix is put before
-each row again, so that every row is plain causal attention over its own few tokens, as if it were alone.
+A mask over the whole batch costs tokens², most of it for pairs that never meet. Here every row is causal attention over
+its own few tokens and the prefix before them, as if it were alone: short rows all at once, longer ones in turn.
 """
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from trainer.families import dense_attention, flash_attention
+from trainer.families.dense_layout import lay_out_beside
+from trainer.families.flash_attention import lay_out_behind
 from trainer.families.head_shape import HeadShape
 from trainer.families.packed_attention import PackedRows
+
+LONGEST_DENSE_ROW = 128  # up to here all rows at once cost less than one call for each, and keep no more memory
 
 
 def attend_rows(projected: torch.Tensor, shape: HeadShape, rows: PackedRows) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -18,35 +22,29 @@ def attend_rows(projected: torch.Tensor, shape: HeadShape, rows: PackedRows) -> 
 
     Shapes: [tokens, (heads + 2·key heads)·width], queries, keys and values side by side → [tokens, heads·width].
     """
-    whole = projected.index_select(0, rows.whole)
-    if rows.padded_length:
-        attended, kept = dense_attention.attend(whole, shape, rows.padded_length)
-    else:
-        attended, kept = flash_attention.attend(whole, shape, rows.whole_lengths)
-    return attended.index_select(0, rows.firsts), kept
+    way, layout = _choose(shape, rows)
+    attended, kept = way.attend(projected, shape, layout)
+    return attended, kept
 
 
-def join_outputs(kept: Sequence[torch.Tensor], shape: HeadShape, rows: PackedRows) -> torch.Tensor:
+def attend_rows_again(kept: list[torch.Tensor], shape: HeadShape, rows: PackedRows) -> torch.Tensor:
     """What was attended to, once more, [tokens, heads·width]."""
-    if rows.padded_length:
-        attended = dense_attention.attend_again(kept, shape, rows.padded_length)
-    else:
-        attended = flash_attention.join_outputs(kept)
-    return attended.index_select(0, rows.firsts)
+    way, layout = _choose(shape, rows)
+    attended: torch.Tensor = way.attend_again(kept, shape, layout)
+    return attended
 
 
 def attend_rows_backward(
-    gradient: torch.Tensor, kept: Sequence[torch.Tensor], shape: HeadShape, rows: PackedRows
+    gradient: torch.Tensor, kept: list[torch.Tensor], shape: HeadShape, rows: PackedRows
 ) -> torch.Tensor:
     """The gradient of queries, keys and values side by side, from that of what was attended to."""
-    of_output = gradient.index_select(0, rows.whole)
-    if len(rows.blanks):
-        of_output.index_fill_(0, rows.blanks, 0)  # of the copies of the prefix only the first was handed on
-    if rows.padded_length:
-        whole = dense_attention.attend_backward(of_output, kept, shape, rows.padded_length)
-    else:
-        whole = flash_attention.attend_backward(of_output, kept, shape, rows.whole_lengths)
-    packed = whole.index_select(0, rows.firsts)
-    if len(rows.copies):  # what stands in several rows adds up
-        packed[: rows.prefix] += whole.index_select(0, rows.copies).view(-1, rows.prefix, whole.shape[1]).sum(0)
-    return packed
+    way, layout = _choose(shape, rows)
+    into: torch.Tensor = way.attend_backward(gradient, kept, shape, layout)
+    return into
+
+
+def _choose(shape: HeadShape, rows: PackedRows) -> tuple[Any, Any]:
+    """One of two modules with the same functions, and the layout that it takes."""
+    if rows.prefix + max(rows.lengths) <= LONGEST_DENSE_ROW:
+        return dense_attention, lay_out_beside(rows.prefix, rows.lengths, shape)
+    return flash_attention, lay_out_behind(rows.prefix, rows.lengths)

@@ -8,7 +8,7 @@ from pricing.estimate.text_rows import EncodedRow
 from pricing.estimate.training_config import TrainingConfig
 from trainer.families.causal_lm import CausalLM
 from trainer.families.llama_layer import use_llama_layers
-from trainer.families.packed_attention import LONGEST_DENSE_ROW
+from trainer.families.row_attention import LONGEST_DENSE_ROW
 from trainer.families.text_batch import pack_rows, pad_rows
 
 CPU = torch.device("cpu")

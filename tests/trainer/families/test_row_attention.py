@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from trainer.families.dense_layout import lay_out_beside
+from trainer.families.flash_attention import lay_out_behind
 from trainer.families.head_shape import HeadShape
-from trainer.families.packed_attention import LONGEST_DENSE_ROW, lay_out_rows
-from trainer.families.row_attention import attend_rows, attend_rows_backward, join_outputs
+from trainer.families.packed_attention import lay_out_rows
+from trainer.families.row_attention import LONGEST_DENSE_ROW, attend_rows, attend_rows_again, attend_rows_backward
 
 SHAPE = HeadShape(heads=4, key_heads=2, width=8, scaling=0.3)
 
@@ -40,23 +42,29 @@ def test_output_and_gradients_are_those_of_a_mask(prefix, lengths) -> None:
     expected.backward(gradient)
     attended, kept = attend_rows(torch.cat(states, dim=1).detach(), SHAPE, rows)
     torch.testing.assert_close(attended, expected.detach(), rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(join_outputs(kept, SHAPE, rows), attended, rtol=0, atol=0)
+    torch.testing.assert_close(attend_rows_again(kept, SHAPE, rows), attended, rtol=0, atol=0)
     into = attend_rows_backward(gradient, kept, SHAPE, rows)
     torch.testing.assert_close(into, torch.cat([part.grad for part in states], dim=1), rtol=1e-5, atol=1e-5)
 
 
-def test_short_rows_are_laid_out_with_their_prefix_and_filled_up() -> None:
-    rows = lay_out(2, (1, 3))
-    assert rows.padded_length == 5
-    assert rows.whole.tolist() == [0, 1, 2, 0, 0, 0, 1, 3, 4, 5]
-    assert rows.firsts.tolist() == [0, 1, 2, 7, 8, 9]
-    assert rows.copies.tolist() == [5, 6]
-    assert rows.blanks.tolist() == [3, 4, 5, 6]
+def test_short_rows_lie_beside_each_other_and_the_prefix_asks_in_the_shortest() -> None:
+    one_head = HeadShape(heads=1, key_heads=1, width=8, scaling=1.0)
+    layout = lay_out_beside(2, (3, 1), one_head)
+    queries, keys, values = (layout.spread // 3).split([2 * 3, 2 * 5, 2 * 5])
+    assert queries.tolist() == layout.spread_queries.tolist() == [2, 3, 4, 0, 1, 5]
+    assert keys.tolist() == values.tolist() == [0, 1, 2, 3, 4, 0, 1, 5, 0, 0]  # the last two fill up
+    assert layout.collect_queries.tolist() == [3, 4, 0, 1, 2, 5]
+    assert (layout.collect.view(6, 3)[:, 1] - 6).tolist() == [0, 1, 2, 3, 4, 7]  # the prefix from the first row
+    assert (layout.hidden == 0).sum(2).tolist() == [[3, 4, 5], [1, 2, 3]]
 
 
-def test_long_rows_are_laid_out_with_their_prefix_end_to_end() -> None:
-    rows = lay_out(2, (1, LONGEST_DENSE_ROW))
-    assert rows.padded_length == 0
-    assert rows.whole.tolist() == [0, 1, 2, 0, 1, *range(3, LONGEST_DENSE_ROW + 3)]
-    assert rows.whole_lengths == (3, LONGEST_DENSE_ROW + 2)
-    assert rows.copies.tolist() == rows.blanks.tolist() == [3, 4]
+def test_a_row_with_fewer_queries_is_filled_up() -> None:
+    layout = lay_out_beside(0, (1, 3), SHAPE)
+    assert layout.is_token.view(2, 2, 3, 2)[:, 0, :, 0].tolist() == [[1, 0, 0], [1, 1, 1]]
+
+
+def test_long_rows_lie_end_to_end_with_their_prefix() -> None:
+    rows = lay_out_behind(2, (1, LONGEST_DENSE_ROW))
+    assert rows.spread.tolist() == [0, 1, 2, 0, 1, *range(3, LONGEST_DENSE_ROW + 3)]
+    assert rows.lengths == (3, LONGEST_DENSE_ROW + 2)
+    assert rows.copies.tolist() == [3, 4]
