@@ -1,74 +1,85 @@
 """The attention block of a LLaMA-like layer with its norm and its residual, LoRA on any of its projections."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import torch
 
-from trainer.families.adapted_linear import AdaptedLinear
+from trainer.families.adapted_linear import AdaptedLinear, JoinedLora, Lora
 from trainer.families.frozen_norm import FrozenNorm
 from trainer.families.head_shape import HeadShape
 from trainer.families.packed_attention import PackedRows
 from trainer.families.row_attention import attend_rows, attend_rows_again, attend_rows_backward
 
-Rotation = tuple[torch.Tensor, torch.Tensor]
+Rotation = tuple[torch.Tensor, torch.Tensor]  # cosine and sine [tokens, width of a head]
+
+
+class KeptOfAttention(NamedTuple):
+    """What the way back wants of the way forward."""
+
+    states: torch.Tensor
+    scale: torch.Tensor
+    entry: JoinedLora | None
+    heads: list[torch.Tensor]
+    output: JoinedLora | None
 
 
 @dataclass(frozen=True)
 class AdaptedAttention:
     """x + output(attend(rotate(query(norm(x))), rotate(key(norm(x))), value(norm(x)))).
 
-    `query_key_value`: the three layers in one.
+    `query_key_value`: the three layers in one. `is_last`: of the last layer, whose output is wanted only where there is
+    loss. `lora` is of query, key, value and output.
     """
 
     norm: FrozenNorm
     query_key_value: AdaptedLinear
     output: AdaptedLinear
     shape: HeadShape
+    is_last: bool
 
-    def __call__(
-        self, states: torch.Tensor, rotation: Rotation, rows: PackedRows, *lora: torch.Tensor | None
-    ) -> torch.Tensor:
-        """Shapes: states [tokens, width], cosine and sine [tokens, width of a head] → [tokens, width].
-
-        `lora` is of query, key, value and output. Differentiable by `states` and `lora`.
-        """
-        out: torch.Tensor = _AdaptedAttention.apply(states, self, rotation, rows, *lora)
-        return out
-
-
-class _AdaptedAttention(torch.autograd.Function):
-    @staticmethod
     def forward(
-        ctx: Any, states: torch.Tensor, block: AdaptedAttention, rotation: Rotation, rows: PackedRows, *lora: Any
-    ) -> torch.Tensor:
-        normed, scale = block.norm.forward(states)
-        projected, narrow = block.query_key_value.forward(normed, lora[:6])
-        rotate(projected[:, : block.shape.rotated], *rotation)
-        attended, kept = attend_rows(projected, block.shape, rows)
-        out, output_narrow = block.output.forward(attended, lora[6:])
-        ctx.block, ctx.rotation, ctx.rows, ctx.matrices = block, rotation, rows, len(lora)
-        ctx.save_for_backward(states, scale, narrow, output_narrow, *lora, *kept)
-        return out.add_(states)
+        self, states: torch.Tensor, rotation: Rotation, rows: PackedRows, lora: Lora
+    ) -> tuple[torch.Tensor, KeptOfAttention]:
+        """Shapes: [tokens, width] → the same; of the last layer [loss tokens, width]."""
+        normed, scale = self.norm.forward(states)
+        projected, entry = self.query_key_value.forward(normed, lora[:6])
+        rotate(projected[:, : self.shape.rotated], *rotation)
+        attended, heads = attend_rows(projected, self.shape, rows)
+        out, output = self.output.forward(self._pick(attended, rows), lora[6:], onto=self._pick(states, rows))
+        return out, KeptOfAttention(states, scale, entry, heads, output)
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[Any, ...]:
-        (gradient,), block, (cosine, sine) = gradients, ctx.block, ctx.rotation
-        states, scale, narrow, output_narrow, *rest = ctx.saved_tensors
-        lora, kept = rest[: ctx.matrices], rest[ctx.matrices :]
+    def backward(
+        self, gradient: torch.Tensor, kept: KeptOfAttention, rotation: Rotation, rows: PackedRows, *, wants_states: bool
+    ) -> tuple[torch.Tensor | None, Lora]:
+        """The gradients of x, None where it is not wanted, and of `lora`."""
+        attended = None
+        if kept.output is not None:
+            attended = self._pick(attend_rows_again(kept.heads, self.shape, rows), rows)
+        into_attended, into_output = self.output.backward(gradient, attended, kept.output)
+        assert into_attended is not None
+        into_attended = self._put_back(into_attended, kept.states, rows)
+        into_projected = attend_rows_backward(into_attended, kept.heads, self.shape, rows)
+        cosine, sine = rotation
+        rotate(into_projected[:, : self.shape.rotated], cosine, -sine)
 
-        attended = None if output_narrow is None else attend_rows_again(kept, block.shape, ctx.rows)
-        into_attended, into_output = block.output.backward(gradient, attended, output_narrow, lora[6:])
-        into_projected = attend_rows_backward(into_attended, kept, block.shape, ctx.rows)
-        rotate(into_projected[:, : block.shape.rotated], cosine, -sine)
-
-        normed = None if narrow is None else block.norm.apply(states, scale)
-        wants_states = ctx.needs_input_grad[0]  # the first layer's input needs no gradient
-        into_normed, into_entry = block.query_key_value.backward(
-            into_projected, normed, narrow, lora[:6], wants_states=wants_states
+        normed = None if kept.entry is None else self.norm.apply(kept.states, kept.scale)
+        into_normed, into_entry = self.query_key_value.backward(
+            into_projected, normed, kept.entry, wants_states=wants_states
         )
-        into_states = block.norm.backward(into_normed, states, scale, gradient) if wants_states else None
-        return into_states, None, None, None, *into_entry, *into_output
+        into_lora = [*into_entry, *into_output]
+        if into_normed is None:
+            return None, into_lora
+        residual = self._put_back(gradient, kept.states, rows)
+        return self.norm.backward(into_normed, kept.states, kept.scale, residual), into_lora
+
+    def _pick(self, states: torch.Tensor, rows: PackedRows) -> torch.Tensor:
+        return states.index_select(0, rows.learnt) if self.is_last else states
+
+    def _put_back(self, picked: torch.Tensor, states: torch.Tensor, rows: PackedRows) -> torch.Tensor:
+        if not self.is_last:
+            return picked
+        return picked.new_zeros(len(states), picked.shape[1]).index_copy_(0, rows.learnt, picked)
 
 
 def rotate(projected: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 import torch
 
@@ -12,76 +13,80 @@ from trainer.families.frozen_product import multiply, multiply_back
 Lora = Sequence[torch.Tensor | None]
 
 
-@dataclass(frozen=True)
-class Adapter:
-    """Where one adapter stands: its A among the matrices, B after it; its columns of y and of the joined x·Aᵀ."""
+class JoinedLora(NamedTuple):
+    """The adapters of layers of one input as one, in a step: what is kept for the way back.
 
-    place: int
-    outputs: slice
-    ranks: slice
-    scale: float
+    Shapes: `downs` [ranks, in], each A below the other; `ups` [outs, ranks], each scale · B in its rows and columns and
+    zeros elsewhere; `narrow` [tokens, ranks], x · downsᵀ.
+    """
 
-
-def place_adapters(widths: Sequence[int], ranks: Sequence[int], scales: Sequence[float]) -> tuple[Adapter, ...]:
-    """By the width of each layer's output and the rank of its adapter; rank 0: it has none."""
-    outputs, narrows = (pairwise(accumulate(sizes, initial=0)) for sizes in (widths, ranks))
-    return tuple(
-        Adapter(2 * number, slice(*output), slice(*narrow), scale)
-        for number, (output, narrow, scale) in enumerate(zip(outputs, narrows, scales, strict=True))
-        if narrow[0] < narrow[1]
-    )
+    downs: torch.Tensor
+    ups: torch.Tensor
+    narrow: torch.Tensor
 
 
 @dataclass(frozen=True)
 class AdaptedLinear:
     """y = x·Wᵀ + b + scale · x·Aᵀ·Bᵀ, for several W of one x at once: their outputs lie side by side.
 
+    `widths`, `ranks` and `scales` are of each layer in turn; rank 0: it has no adapter.
     Shapes: x [tokens, in]; W [out₁ + out₂ + …, in] and b are frozen; y [tokens, out₁ + out₂ + …].
     Source: Hu et al. 2021, "LoRA", section 4.1.
     """
 
     weight: torch.Tensor
     bias: torch.Tensor | None
-    adapters: tuple[Adapter, ...]
+    widths: tuple[int, ...]
+    ranks: tuple[int, ...]
+    scales: tuple[float, ...]
 
-    def forward(self, states: torch.Tensor, lora: Lora) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Returns y, and x·Aᵀ of all adapters side by side for the way back."""
-        product = multiply(states, self.weight, self.bias)
-        if not self.adapters:
+    @property
+    def has_adapter(self) -> bool:
+        return any(self.ranks)
+
+    def forward(
+        self, states: torch.Tensor, lora: Lora, onto: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, JoinedLora | None]:
+        """Returns y, plus `onto`, and what the way back wants of the adapters."""
+        product = multiply(states, self.weight, self.bias, onto)
+        if not self.has_adapter:
             return product, None
-        narrow = states @ self._join_downs(lora).T
-        for one in self.adapters:
-            product[:, one.outputs].addmm_(narrow[:, one.ranks], _up(lora, one).T, alpha=one.scale)
-        return product, narrow
+        downs, ups = self._join(lora)
+        narrow = states @ downs.T
+        return product.addmm_(narrow, ups.T), JoinedLora(downs, ups, narrow)
 
     def backward(
         self,
         gradient: torch.Tensor,
         states: torch.Tensor | None,
-        narrow: torch.Tensor | None,
-        lora: Lora,
+        joined: JoinedLora | None,
         *,
+        onto: torch.Tensor | None = None,
         wants_states: bool = True,
     ) -> tuple[torch.Tensor | None, Lora]:
-        """The gradients of x and of `lora`. Without an adapter neither x nor x·Aᵀ is wanted."""
-        into_states = multiply_back(gradient, self.weight) if wants_states else None
-        into_lora: list[torch.Tensor | None] = [None] * len(lora)
-        if states is None or narrow is None:
-            return into_states, into_lora
-        reduced = torch.cat([(gradient[:, one.outputs] @ _up(lora, one)).mul_(one.scale) for one in self.adapters], 1)
+        """The gradients of x, plus `onto`, and of the adapters. Without an adapter neither x nor `joined` is wanted."""
+        into_states = multiply_back(gradient, self.weight, onto) if wants_states else None
+        if states is None or joined is None:
+            return into_states, [None, None] * len(self.ranks)
+        narrowed = gradient @ joined.ups
         if into_states is not None:
-            into_states.addmm_(reduced, self._join_downs(lora))
-        into_downs = reduced.T @ states
-        for one in self.adapters:
-            into_lora[one.place] = into_downs[one.ranks]
-            into_lora[one.place + 1] = (gradient[:, one.outputs].T @ narrow[:, one.ranks]).mul_(one.scale)
-        return into_states, into_lora
+            into_states.addmm_(narrowed, joined.downs)
+        return into_states, self._split(narrowed.T @ states, gradient.T @ joined.narrow)
 
-    def _join_downs(self, lora: Lora) -> torch.Tensor:
-        return torch.cat([down for one in self.adapters if (down := lora[one.place]) is not None])
+    def _join(self, lora: Lora) -> tuple[torch.Tensor, torch.Tensor]:
+        downs = [down for down in lora[::2] if down is not None]
+        ups = [
+            self.weight.new_empty(width, 0) if up is None else up * scale
+            for up, width, scale in zip(lora[1::2], self.widths, self.scales, strict=True)
+        ]
+        return torch.cat(downs), torch.block_diag(*ups)
 
-
-def _up(lora: Lora, adapter: Adapter) -> torch.Tensor:
-    up = lora[adapter.place + 1]
-    assert up is not None
-    return up
+    def _split(self, into_downs: torch.Tensor, into_ups: torch.Tensor) -> Lora:
+        """The gradients of A and B of each layer, from those of all A and of all B with their scales."""
+        into_lora: list[torch.Tensor | None] = []
+        ranks, outs = (pairwise(accumulate(sizes, initial=0)) for sizes in (self.ranks, self.widths))
+        for (first, last), (top, bottom), scale in zip(ranks, outs, self.scales, strict=True):
+            has_adapter = first < last
+            into_lora.append(into_downs[first:last] if has_adapter else None)
+            into_lora.append(into_ups[top:bottom, first:last] * scale if has_adapter else None)
+        return into_lora

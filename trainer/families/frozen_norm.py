@@ -13,12 +13,12 @@ class FrozenNorm:
     """
 
     weight: torch.Tensor
-    eps: float
+    eps: torch.Tensor  # of no dimension
 
     def forward(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns y, and the scale 1 / sqrt(mean(x²) + eps) for the way back."""
-        scale = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
-        scale = scale.square_().div_(states.shape[-1]).add_(self.eps).rsqrt_()
+        length = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
+        scale = torch.addcmul(self.eps, length, length, value=1 / states.shape[-1]).rsqrt_()
         return self.apply(states, scale), scale
 
     def apply(self, states: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -29,6 +29,6 @@ class FrozenNorm:
     ) -> torch.Tensor:
         """Dx = scale · (g·weight − x · scale² · mean(x · g·weight)), added to `residual`. Overwrites `gradient`."""
         weighted = gradient.mul_(self.weight)
-        share = (weighted * states).sum(-1, keepdim=True).div_(states.shape[-1])
-        share.mul_(scale).mul_(scale).mul_(scale)
-        return torch.addcmul(residual, weighted, scale).addcmul_(states, share, value=-1)
+        share = torch.linalg.vecdot(weighted, states)[:, None] * scale.pow(3)
+        into = torch.addcmul(residual, weighted, scale)
+        return into.addcmul_(states, share, value=-1 / states.shape[-1])

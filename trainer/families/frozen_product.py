@@ -4,22 +4,37 @@ torch multiplies fp32 matrices with MKL. On AMD EPYC (Zen 4, 2 cores) oneDNN tak
 and 35 % less for its output layer, from the weight as it lies: nothing is packed, so nothing is kept twice.
 """
 
+from typing import Any
+
 import torch
 from torch.nn.functional import linear
 
 # What torch's own compiler calls for a linear layer; only a torch that was built with oneDNN has it.
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+_ONEDNN: Any = torch.ops.mkldnn._linear_pointwise if _HAS_ONEDNN else None  # noqa: SLF001
 
 
-def multiply(states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """The product states · weightᵀ + bias. Not differentiable. Shapes: [rows, in], [out, in], [out] → [rows, out]."""
+def multiply(
+    states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None, onto: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The product states · weightᵀ + bias + onto. Not differentiable.
+
+    Shapes: [rows, in], [out, in], [out], [rows, out] → [rows, out].
+    """
     is_for_onednn = states.device.type == "cpu" and states.dtype is torch.float32 and len(states) > 0
     if not (_HAS_ONEDNN and is_for_onednn):
-        return linear(states, weight, bias)
-    product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(states, weight, bias, "none", [], "")  # noqa: SLF001
-    return product
+        product = linear(states, weight, bias)
+        return product if onto is None else product.add_(onto)
+    if onto is not None:
+        added: torch.Tensor = _ONEDNN.binary(states, onto, weight, bias, "add")
+        return added
+    alone: torch.Tensor = _ONEDNN(states, weight, bias, "none", [], "")
+    return alone
 
 
-def multiply_back(gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """The gradient of what `multiply` was given. Shapes: [rows, out], [out, in] → [rows, in]."""
-    return multiply(gradient, weight.T)
+def multiply_back(gradient: torch.Tensor, weight: torch.Tensor, onto: torch.Tensor | None = None) -> torch.Tensor:
+    """The gradient of what `multiply` was given, plus `onto`.
+
+    Shapes: [rows, out], [out, in], [rows, in] → [rows, in].
+    """
+    return multiply(gradient, weight.T, onto=onto)

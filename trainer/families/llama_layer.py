@@ -5,47 +5,26 @@ SmolLM are. Any other model, and any other way of calling the layer (generation,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from trainer.families.adapted_attention import AdaptedAttention, Rotation
-from trainer.families.adapted_linear import AdaptedLinear, Lora, place_adapters
+from trainer.families.adapted_attention import AdaptedAttention
+from trainer.families.adapted_linear import AdaptedLinear
 from trainer.families.adapted_mlp import AdaptedMLP
 from trainer.families.frozen_norm import FrozenNorm
 from trainer.families.head_shape import HeadShape
+from trainer.families.llama_stack import LlamaLayer, LlamaStack
 from trainer.families.packed_attention import PackedRows, lay_out_rows
-from trainer.families.transformers_quiet import peft
+from trainer.families.transformers_quiet import peft, transformers
 
+CPU = torch.device("cpu")
+DECODER_PARTS = ("embed_tokens", "rotary_emb", "norm")
 LAYER_PARTS = {"input_layernorm", "self_attn", "post_attention_layernorm", "mlp"}
 ATTENTION_PARTS = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP_PARTS = ("gate_proj", "up_proj", "down_proj")
 PROBE_PREFIX, PROBE_LENGTHS = 2, (3, 4)
 TOLERANCE = 1e-4  # of the largest output; another formula is off by far more, fp32 by far less
-
-
-@dataclass(frozen=True)
-class LlamaLayer:
-    """The two halves of a layer, each with the adapter matrices of its linear layers.
-
-    After the last layer only the places with loss are looked at: its MLP computes no others.
-    """
-
-    attention: AdaptedAttention
-    attention_lora: Lora
-    mlp: AdaptedMLP
-    mlp_lora: Lora
-    is_last: bool
-
-    def __call__(self, hidden: torch.Tensor, rotation: Rotation, rows: PackedRows) -> torch.Tensor:
-        """Shapes: hidden [1, tokens, width], cosine and sine [1, tokens, width of a head] → [1, tokens, width]."""
-        (cosine,), (sine,) = rotation
-        middle = self.attention(hidden[0], (cosine, sine), rows, *self.attention_lora)
-        if not self.is_last:
-            return self.mlp(middle, *self.mlp_lora)[None]
-        looked_at = self.mlp(middle.index_select(0, rows.learnt), *self.mlp_lora)
-        return torch.zeros_like(middle).index_copy(0, rows.learnt, looked_at)[None]
 
 
 def use_llama_layers(model: Any) -> bool:
@@ -55,14 +34,13 @@ def use_llama_layers(model: Any) -> bool:
     """
     decoder = model.get_base_model().get_decoder()
     layers = list(getattr(decoder, "layers", ()))
-    if not layers or not hasattr(decoder, "rotary_emb") or not all(map(_is_llama_like, layers)):
+    if not layers or not all(hasattr(decoder, part) for part in DECODER_PARTS) or not all(map(_is_llama_like, layers)):
         return False
     _leave_file(model)
-    ours = [_build(layer, is_last=layer is layers[-1]) for layer in layers]
-    if not all(_computes_the_same(decoder, layer, own) for layer, own in zip(layers, ours, strict=True)):
+    stack = LlamaStack(tuple(_build(layer, is_last=layer is layers[-1]) for layer in layers))
+    if not _computes_the_same(decoder, stack):
         return False
-    for layer, own in zip(layers, ours, strict=True):
-        layer.forward = _choose_by_call(layer, own)
+    decoder.forward = _choose_by_call(decoder, stack)
     return True
 
 
@@ -73,17 +51,23 @@ def _leave_file(model: Any) -> None:
             parameter.data = parameter.data.clone()
 
 
-def _choose_by_call(layer: Any, own: LlamaLayer) -> Any:
-    stock = layer.forward
+def _choose_by_call(decoder: Any, stack: LlamaStack) -> Any:
+    stock = decoder.forward
 
-    def forward(hidden_states: torch.Tensor, *arguments: Any, **named: Any) -> torch.Tensor:
-        rows = named.get("packed_rows")
-        if rows is None or layer.gradient_checkpointing:
-            out: torch.Tensor = stock(hidden_states, *arguments, **named)
-            return out
-        return own(hidden_states, named["position_embeddings"], rows)
+    def forward(*arguments: Any, **named: Any) -> Any:
+        if named.get("packed_rows") is None or decoder.layers[0].gradient_checkpointing:
+            return stock(*arguments, **named)
+        return _run(decoder, stack, named["input_ids"], named["position_ids"], named["packed_rows"])
 
     return forward
+
+
+def _run(decoder: Any, stack: LlamaStack, input_ids: torch.Tensor, position_ids: torch.Tensor, rows: PackedRows) -> Any:
+    """Shapes: [1, tokens] → last hidden state [1, tokens, width], of the places with loss."""
+    states = decoder.embed_tokens(input_ids)
+    (cosine,), (sine,) = decoder.rotary_emb(states, position_ids=position_ids)
+    hidden = stack(states[0], (cosine, sine), rows)
+    return transformers.modeling_outputs.BaseModelOutputWithPast(last_hidden_state=decoder.norm(hidden[None]))
 
 
 def _is_llama_like(layer: Any) -> bool:
@@ -117,15 +101,14 @@ def _is_plain(linear: Any) -> bool:
 def _build(layer: Any, *, is_last: bool) -> LlamaLayer:
     attention, width = layer.self_attn, layer.self_attn.head_dim
     *entry, output = linears = _pick(attention, ATTENTION_PARTS)
-    *opening, down = mlp_linears = _pick(layer.mlp, MLP_PARTS)
+    mlp_linears = _pick(layer.mlp, MLP_PARTS)
     heads, key_heads = (linear.out_features // width for linear in entry[:2])
     shape = HeadShape(heads, key_heads, width, attention.scaling)
     return LlamaLayer(
-        AdaptedAttention(_take_norm(layer.input_layernorm), _join(entry), _join([output]), shape),
+        AdaptedAttention(_take_norm(layer.input_layernorm), _join(entry), _join([output]), shape, is_last),
         _list_lora(linears),
-        AdaptedMLP(_take_norm(layer.post_attention_layernorm), _join(opening), _join([down])),
+        AdaptedMLP(_take_norm(layer.post_attention_layernorm), *(_join([linear]) for linear in mlp_linears)),
         _list_lora(mlp_linears),
-        is_last,
     )
 
 
@@ -134,7 +117,7 @@ def _pick(parent: Any, names: Sequence[str]) -> list[Any]:
 
 
 def _take_norm(norm: Any) -> FrozenNorm:
-    return FrozenNorm(norm.weight.detach(), norm.variance_epsilon)
+    return FrozenNorm(norm.weight.detach(), torch.tensor(norm.variance_epsilon))
 
 
 def _join(linears: Sequence[Any]) -> AdaptedLinear:
@@ -146,8 +129,8 @@ def _join(linears: Sequence[Any]) -> AdaptedLinear:
     if any(one is not None for one in biases):
         known = zip(biases, widths, strict=True)
         bias = torch.cat([weight.new_zeros(width) if one is None else one.detach() for one, width in known])
-    ranks = [0 if down is None else len(down) for down, _ in map(_take_lora, linears)]
-    return AdaptedLinear(weight, bias, place_adapters(widths, ranks, [*map(_find_scale, linears)]))
+    ranks = (0 if down is None else len(down) for down, _ in map(_take_lora, linears))
+    return AdaptedLinear(weight, bias, tuple(widths), tuple(ranks), tuple(map(_find_scale, linears)))
 
 
 def _share(parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
@@ -176,16 +159,19 @@ def _take_lora(linear: Any) -> tuple[torch.Tensor, torch.Tensor] | tuple[None, N
 
 
 @torch.no_grad()
-def _computes_the_same(decoder: Any, layer: Any, own: LlamaLayer) -> bool:
-    """Looks, on a few random tokens, whether the formula is the layer's own. Draws from no generator but its own."""
-    positions = torch.cat([torch.arange(PROBE_PREFIX), *(PROBE_PREFIX + torch.arange(n) for n in PROBE_LENGTHS)])[None]
-    tokens, width = positions.shape[1], layer.input_layernorm.weight.shape[0]
-    rows = lay_out_rows(PROBE_PREFIX, PROBE_LENGTHS, torch.ones(tokens, dtype=torch.bool), torch.device("cpu"))
-    hidden = torch.randn(1, tokens, width, generator=torch.Generator().manual_seed(0))
-    rotation = decoder.rotary_emb(hidden, position_ids=positions)
-    ready = positions.new_empty(1, 1, 0, 0)
-    named = {"attention_mask": ready, "position_ids": positions, "position_embeddings": rotation, "packed_rows": rows}
-    expected = layer(hidden, **named)
+def _computes_the_same(decoder: Any, stack: LlamaStack) -> bool:
+    """Looks, on a few random tokens, whether the formula is the model's own. Draws from no generator but its own."""
+    lengths = (PROBE_PREFIX, *(PROBE_PREFIX + length for length in PROBE_LENGTHS))
+    positions = torch.cat([torch.arange(PROBE_PREFIX), *(torch.arange(PROBE_PREFIX, n) for n in lengths[1:])])[None]
+    rows = lay_out_rows(PROBE_PREFIX, PROBE_LENGTHS, torch.ones(positions.shape[1], dtype=torch.bool), CPU)
+    vocabulary, generator = decoder.embed_tokens.num_embeddings, torch.Generator().manual_seed(0)
+    input_ids = torch.randint(vocabulary, positions.shape, generator=generator)
+    batch = {"input_ids": input_ids, "position_ids": positions, "packed_rows": rows}
+    ready = positions.new_empty(1, 1, 0, 0)  # "a mask is made already"
+    expected = decoder(**batch, attention_mask=ready, use_cache=False).last_hidden_state
+    rotation = decoder.rotary_emb(expected, position_ids=positions)
     halves_agree = all(torch.equal(*part.chunk(2, dim=-1)) for part in rotation)  # else turning back is another formula
-    error = (own(hidden, rotation, rows) - expected).abs().max()
-    return halves_agree and bool(error <= TOLERANCE * expected.abs().max())
+    if not halves_agree:
+        return False
+    error = (_run(decoder, stack, input_ids, positions, rows).last_hidden_state - expected).abs().max()
+    return bool(error <= TOLERANCE * expected.abs().max())

@@ -8,7 +8,7 @@ from trainer.families.frozen_norm import FrozenNorm
 def test_output_and_gradient_are_those_of_torch() -> None:
     torch.manual_seed(0)
     weight, states = torch.randn(24), torch.randn(5, 24, requires_grad=True)
-    norm, gradient = FrozenNorm(weight, 1e-3), torch.randn(5, 24)
+    norm, gradient = FrozenNorm(weight, torch.tensor(1e-3)), torch.randn(5, 24)
     expected = torch.nn.functional.rms_norm(states, (24,), weight, 1e-3)
     expected.backward(gradient)
     normed, scale = norm.forward(states.detach())

@@ -18,3 +18,6 @@ def test_products_are_those_of_torch(monkeypatch, has_onednn, rows, dtype) -> No
     torch.testing.assert_close(multiply(states, weight), states @ weight.T)
     torch.testing.assert_close(multiply(states, weight, bias), torch.nn.functional.linear(states, weight, bias))
     torch.testing.assert_close(multiply_back(gradient, weight), gradient @ weight)
+    onto, before = torch.randn(rows, 24, dtype=dtype), torch.randn(rows, 40, dtype=dtype)
+    torch.testing.assert_close(multiply(states, weight, onto=before), states @ weight.T + before)
+    torch.testing.assert_close(multiply_back(gradient, weight, onto), gradient @ weight + onto)
