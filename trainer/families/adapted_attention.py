@@ -74,12 +74,12 @@ class AdaptedAttention:
         return self.norm.backward(into_normed, kept.states, kept.scale, residual), into_lora
 
     def _pick(self, states: torch.Tensor, rows: PackedRows) -> torch.Tensor:
-        return states.index_select(0, rows.learnt) if self.is_last else states
+        return states.index_select(0, rows.wanted) if self.is_last else states
 
     def _put_back(self, picked: torch.Tensor, states: torch.Tensor, rows: PackedRows) -> torch.Tensor:
         if not self.is_last:
             return picked
-        return picked.new_zeros(len(states), picked.shape[1]).index_copy_(0, rows.learnt, picked)
+        return picked.new_zeros(len(states), picked.shape[1]).index_copy_(0, rows.wanted, picked)
 
 
 def rotate(projected: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> None:

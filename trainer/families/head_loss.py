@@ -8,7 +8,9 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 
+from trainer.families.even_sizes import MULTIPLE_OF, count_missing
 from trainer.families.frozen_product import multiply, multiply_back
 
 CHUNK = 160  # positions at most; smaller ones read the weight too often, larger ones leave the cache
@@ -20,16 +22,17 @@ class _HeadLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        missing = count_missing(len(targets))
+        hidden, wanted = pad(hidden, (0, 0, 0, missing)), pad(targets, (0, missing))[:, None]
         wants_gradient = ctx.needs_input_grad[0]
         gradient = torch.empty_like(hidden) if wants_gradient else None
-        for part in _cut_evenly(len(targets)):
-            wanted = targets[part, None]
+        for part in _cut_evenly(len(hidden)):
             scores = torch.log_softmax(multiply(hidden[part], weight).float(), dim=-1)
-            total -= scores.gather(1, wanted).sum()
+            total -= scores.gather(1, wanted[part])[: len(targets) - part.start].sum()
             if gradient is not None:
-                scores.exp_().scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=scores.dtype))
+                scores.exp_().scatter_add_(1, wanted[part], scores.new_full((len(scores), 1), -1))
                 gradient[part] = multiply_back(scores.to(weight.dtype), weight)
-        ctx.gradient = gradient
+        ctx.gradient = gradient if gradient is None else gradient[: len(targets)]
         return total
 
     @staticmethod
@@ -39,8 +42,8 @@ class _HeadLoss(torch.autograd.Function):
 
 def _cut_evenly(positions: int) -> list[slice]:
     """As few chunks as there may be, of about one size: a short last one would read the whole weight for little."""
-    chunks = -(-positions // CHUNK)
-    bounds = [positions * number // max(chunks, 1) for number in range(chunks + 1)]
+    chunks, units = -(-positions // CHUNK), positions // MULTIPLE_OF
+    bounds = [units * number // max(chunks, 1) * MULTIPLE_OF for number in range(chunks + 1)]
     return [slice(start, end) for start, end in pairwise(bounds)]
 
 

@@ -48,11 +48,11 @@ class _Stack(torch.autograd.Function):
             states, of_mlp = layer.mlp.forward(states, layer.mlp_lora)
             if keeps:
                 ctx.kept.append((of_attention, of_mlp))
-        return out.index_copy_(0, rows.learnt, states)
+        return out.index_copy_(0, rows.wanted, states)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[Any, ...]:
-        gradient: torch.Tensor | None = gradients[0].index_select(0, ctx.rows.learnt)
+        gradient: torch.Tensor | None = gradients[0].index_select(0, ctx.rows.wanted)
         into_lora: list[torch.Tensor | None] = []
         while ctx.kept:  # what a layer kept is let go as soon as it is used
             layer = ctx.stack.layers[len(ctx.kept) - 1]

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from trainer.families.even_sizes import count_missing
 from trainer.families.transformers_quiet import transformers
 
 NAME = "lora_packed_rows"
@@ -19,13 +20,13 @@ class PackedRows:
     """How a packed batch lies: `prefix` shared tokens, then what is each row's own, `lengths` tokens each.
 
     `masks`: True where a query may look; one for the whole batch, else one for each row; None for plain causal.
-    `learnt`: the places in the batch whose output carries loss.
+    `wanted`: the places in the batch whose output carries loss, filled up to an even size by places without.
     """
 
     prefix: int
     lengths: tuple[int, ...]
     masks: tuple[torch.Tensor | None, ...]
-    learnt: torch.Tensor
+    wanted: torch.Tensor
 
 
 def lay_out_rows(prefix: int, lengths: tuple[int, ...], learnt: torch.Tensor, device: torch.device) -> PackedRows:
@@ -37,7 +38,9 @@ def lay_out_rows(prefix: int, lengths: tuple[int, ...], learnt: torch.Tensor, de
         masks = (_mask_all(prefix, lengths, device),)
     else:
         masks = tuple(_mask_row(prefix, length, device) if prefix else None for length in lengths)
-    return PackedRows(prefix, lengths, masks, learnt.nonzero().flatten().to(device))
+    wanted, others = (mark.nonzero().flatten() for mark in (learnt, ~learnt))
+    filled = torch.cat([wanted, others[: count_missing(len(wanted))]])
+    return PackedRows(prefix, lengths, masks, filled.to(device))
 
 
 def _mask_all(prefix: int, lengths: tuple[int, ...], device: torch.device) -> torch.Tensor:

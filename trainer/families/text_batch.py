@@ -7,6 +7,7 @@ from typing import Any, Self
 import torch
 
 from pricing.estimate.text_rows import EncodedRow
+from trainer.families.even_sizes import count_missing
 from trainer.families.packed_attention import PackedRows, lay_out_rows
 
 
@@ -65,22 +66,26 @@ def pad_rows(rows: Sequence[EncodedRow]) -> TextBatch:
 def pack_rows(rows: Sequence[EncodedRow], device: torch.device) -> TextBatch:
     """Lay the rows end to end, after the prefix that all of them share and that carries no loss.
 
-    A row ends with the last token that predicts a learnt one: what comes after it changes no loss.
+    A row ends with the last token that predicts a learnt one: what comes after it changes no loss. So the shortest row
+    can fill the batch up to an even size, with copies of its last token.
     """
     prefix, marks = count_shared_prefix(rows), [mark_learnt(row) for row in rows]
     ends = [max(prefix, *mark.nonzero().flatten().tolist(), 0) + 1 for mark in marks]
-    pieces = [row.token_ids[prefix:end] for row, end in zip(rows, ends, strict=True)]
-    own = [token for piece in pieces for token in piece]
-    learnt = torch.cat([marks[0][:prefix], *(mark[prefix:end] for mark, end in zip(marks, ends, strict=True))])
+    places = [torch.arange(prefix, end) for end in ends]
+    shortest, missing = ends.index(min(ends)), count_missing(prefix + sum(map(len, places)))
+    places[shortest] = torch.cat([places[shortest], places[shortest][-1:].expand(missing)])
+    own = [torch.tensor(row.token_ids)[place] for row, place in zip(rows, places, strict=True)]
+    own_marks = [mark[place] for mark, place in zip(marks, places, strict=True)]
+    own_marks[shortest][len(places[shortest]) - missing :] = False
     targets = torch.cat([torch.tensor(row.token_ids).roll(-1)[mark] for row, mark in zip(rows, marks, strict=True)])
-    positions = [torch.arange(prefix), *(torch.arange(prefix, end) for end in ends)]
+    learnt = torch.cat([marks[0][:prefix], *own_marks])
     return TextBatch(
-        input_ids=torch.tensor([[*rows[0].token_ids[:prefix], *own]]),
+        input_ids=torch.cat([torch.tensor(rows[0].token_ids[:prefix], dtype=torch.long), *own])[None],
         learnt=learnt[None],
         targets=targets,
         tokens=sum(len(row.token_ids) for row in rows),
-        position_ids=torch.cat(positions)[None],
-        packed_rows=lay_out_rows(prefix, tuple(len(piece) for piece in pieces), learnt, device),
+        position_ids=torch.cat([torch.arange(prefix), *places])[None],
+        packed_rows=lay_out_rows(prefix, tuple(map(len, places)), learnt, device),
     )
 
 

@@ -11,6 +11,7 @@ from pricing.estimate.text_format import count_learnt
 from pricing.estimate.text_rows import EncodedRow
 from pricing.estimate.training_config import TrainingConfig
 from trainer.families.causal_lm import CausalLM
+from trainer.families.even_sizes import MULTIPLE_OF, count_missing
 from trainer.families.packed_attention import lay_out_rows
 from trainer.families.text_batch import count_shared_prefix, mark_learnt, pack_rows, pad_rows
 from trainer.training_state import seed_generators
@@ -67,10 +68,21 @@ def test_each_packed_row_has_the_loss_that_it_has_alone(family, monkeypatch, den
 
 def test_a_packed_batch_has_no_padding_and_bills_what_a_padded_one_does() -> None:
     packed, padded = pack_rows(ROWS, CPU), pad_rows(ROWS)
-    assert packed.input_ids.shape == (1, 12 + 4 + 2 + 7)  # the last token of a row predicts none
+    needed = 12 + 4 + 2 + 7  # the last token of a row predicts none
+    assert packed.input_ids.shape == (1, needed + count_missing(needed))
     assert packed.tokens == padded.tokens == 17 + 15 + 20
     assert sorted(packed.targets.tolist()) == sorted(padded.targets.tolist())
-    assert packed.position_ids[0, 12:16].tolist() == packed.position_ids[0, 18:22].tolist() == [12, 13, 14, 15]
+
+
+def test_a_packed_batch_is_filled_up_to_an_even_size_by_its_shortest_row() -> None:
+    packed = pack_rows(ROWS, CPU)
+    missing = count_missing(12 + 4 + 2 + 7)
+    assert packed.packed_rows.lengths == (4, 2 + missing, 7)
+    assert packed.input_ids[0, 17 : 18 + missing].unique().numel() == 1
+    assert packed.position_ids[0, 12:18].tolist() == [12, 13, 14, 15, 12, 13]
+    assert packed.learnt.sum() == len(packed.targets)
+    assert not packed.learnt[0, 18 : 18 + missing].any()
+    assert len(packed.packed_rows.wanted) % MULTIPLE_OF == 0
 
 
 def test_the_shared_prefix_ends_before_anything_that_is_learnt() -> None:
@@ -100,7 +112,8 @@ def test_a_model_with_a_shorter_window_is_padded(tiny_source) -> None:
 def test_a_row_ends_with_the_last_token_that_predicts_a_learnt_one() -> None:
     rows = [EncodedRow([5, 6, 7, 8], prompt_length=1, unlearnt=((2, 4),)), EncodedRow([9, 8], prompt_length=2)]
     packed = pack_rows(rows, CPU)
-    assert packed.input_ids.tolist() == [[5, 9]]
+    assert packed.input_ids.tolist() == [[5] * (MULTIPLE_OF - 1) + [9]]  # filled up by the first
+    assert packed.learnt.nonzero().tolist() == [[0, 0]]
     assert packed.targets.tolist() == [6]
     assert packed.tokens == 6
 
