@@ -4,20 +4,41 @@ import pytest
 import torch
 
 from trainer.families import frozen_product
-from trainer.families.frozen_product import multiply, multiply_back
+from trainer.families.frozen_product import is_made_for_mkl, multiply, multiply_back
 
 
-@pytest.mark.parametrize("has_onednn", [True, False])
+@pytest.mark.parametrize("uses_onednn", [True, False])
 @pytest.mark.parametrize("rows", [0, 1, 7])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_products_are_those_of_torch(monkeypatch, has_onednn, rows, dtype) -> None:
-    monkeypatch.setattr(frozen_product, "_HAS_ONEDNN", has_onednn and frozen_product._HAS_ONEDNN)
+def test_products_are_those_of_torch(monkeypatch, uses_onednn, rows, dtype) -> None:
+    monkeypatch.setattr(frozen_product, "_USES_ONEDNN", uses_onednn and frozen_product._HAS_ONEDNN)
     torch.manual_seed(0)
     states, weight, bias = (torch.randn(shape, dtype=dtype) for shape in ((rows, 24), (40, 24), (40,)))
-    gradient = torch.randn(rows, 40, dtype=dtype)
-    torch.testing.assert_close(multiply(states, weight), states @ weight.T)
-    torch.testing.assert_close(multiply(states, weight, bias), torch.nn.functional.linear(states, weight, bias))
-    torch.testing.assert_close(multiply_back(gradient, weight), gradient @ weight)
-    onto, before = torch.randn(rows, 24, dtype=dtype), torch.randn(rows, 40, dtype=dtype)
-    torch.testing.assert_close(multiply(states, weight, onto=before), states @ weight.T + before)
-    torch.testing.assert_close(multiply_back(gradient, weight, onto), gradient @ weight + onto)
+    gradient, onto, before = (torch.randn(rows, width, dtype=dtype) for width in (40, 24, 40))
+    product = states.float() @ weight.float().T
+    assert_same(multiply(states, weight), product)
+    assert_same(multiply(states, weight, bias), product + bias)
+    assert_same(multiply(states, weight, onto=before), product + before)
+    assert_same(multiply(states, weight, bias, before), product + bias + before)
+    back = gradient.float() @ weight.float()
+    assert_same(multiply_back(gradient, weight), back)
+    assert_same(multiply_back(gradient, weight, onto), back + onto)
+
+
+def assert_same(actual, exact) -> None:
+    """Up to the rounding of its own precision, twice where something is added."""
+    bits = torch.finfo(actual.dtype).eps
+    torch.testing.assert_close(actual.float(), exact, rtol=8 * bits, atol=64 * bits)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "is_intel"), [("GenuineIntel", True), ("AuthenticAMD", False)], ids=["Intel", "AMD"]
+)
+def test_mkl_is_for_intel(tmp_path, vendor, is_intel) -> None:
+    information = tmp_path / "cpuinfo"
+    information.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\n", "utf-8")
+    assert is_made_for_mkl(information) is is_intel
+
+
+def test_where_linux_tells_nothing_mkl_has_no_preference(tmp_path) -> None:
+    assert not is_made_for_mkl(tmp_path / "cpuinfo")
