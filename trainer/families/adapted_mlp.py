@@ -16,6 +16,7 @@ class KeptOfMLP(NamedTuple):
     states: torch.Tensor
     scale: torch.Tensor
     gate: torch.Tensor
+    opened: torch.Tensor
     up: torch.Tensor
     gate_lora: JoinedLora | None
     up_lora: JoinedLora | None
@@ -41,16 +42,16 @@ class AdaptedMLP:
         normed, scale = self.norm.forward(states)
         gate, gate_lora = self.gate.forward(normed, lora[:2])
         up, up_lora = self.up.forward(normed, lora[2:4])
-        out, down_lora = self.down.forward(silu(gate).mul_(up), lora[4:], onto=states)
-        return out, KeptOfMLP(states, scale, gate, up, gate_lora, up_lora, down_lora)
+        opened = silu(gate)
+        out, down_lora = self.down.forward(opened * up, lora[4:], onto=states)
+        return out, KeptOfMLP(states, scale, gate, opened, up, gate_lora, up_lora, down_lora)
 
     def backward(self, gradient: torch.Tensor, kept: KeptOfMLP) -> tuple[torch.Tensor, Lora]:
         """The gradients of x and of `lora`."""
-        opened = silu(kept.gate)
-        product = None if kept.down_lora is None else opened * kept.up
+        product = None if kept.down_lora is None else kept.opened * kept.up
         into_product, into_down = self.down.backward(gradient, product, kept.down_lora)
         assert into_product is not None
-        into_up = opened.mul_(into_product)
+        into_up = kept.opened.mul_(into_product)  # the way back is taken once
         into_gate = torch.ops.aten.silu_backward(into_product.mul_(kept.up), kept.gate)
 
         is_plain = kept.gate_lora is None and kept.up_lora is None

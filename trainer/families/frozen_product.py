@@ -23,7 +23,7 @@ def is_made_for_mkl(information: Path = _CPU_INFORMATION) -> bool:
     return information.is_file() and "GenuineIntel" in information.read_text("utf-8", errors="replace")
 
 
-_USES_ONEDNN = _HAS_ONEDNN and not (torch.backends.mkl.is_available() and is_made_for_mkl())
+USES_ONEDNN = _HAS_ONEDNN and not (torch.backends.mkl.is_available() and is_made_for_mkl())
 
 
 def multiply(
@@ -34,7 +34,7 @@ def multiply(
     Shapes: [rows, in], [out, in], [out], [rows, out] → [rows, out].
     """
     is_for_onednn = states.device.type == "cpu" and states.dtype is torch.float32 and len(states) > 0
-    if not (_USES_ONEDNN and is_for_onednn):
+    if not (USES_ONEDNN and is_for_onednn):
         return _multiply_by_torch(states, weight, bias, onto)
     if onto is not None:
         added: torch.Tensor = _ONEDNN.binary(states, onto, weight, bias, "add")

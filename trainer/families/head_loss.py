@@ -4,16 +4,16 @@ With 49,152 tokens in the vocabulary the logits of 512 positions, their log-soft
 output layer is frozen, so the gradient of the hidden states can be taken at once, while a chunk's logits are at hand.
 """
 
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch.nn.functional import pad
 
-from trainer.families.even_sizes import MULTIPLE_OF, count_missing
+from trainer.families.even_sizes import count_missing, cut_evenly
 from trainer.families.frozen_product import multiply, multiply_back
 
-CHUNK = 160  # positions at most; smaller ones read the weight too often, larger ones leave the cache
+# Positions at most: a short chunk reads the whole weight for little, a larger one leaves the cache.
+CHUNK = 160
 # What models do to their logits after the output layer, by the key of their configuration.
 REWORKED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
@@ -26,7 +26,7 @@ class _HeadLoss(torch.autograd.Function):
         hidden, wanted = pad(hidden, (0, 0, 0, missing)), pad(targets, (0, missing))[:, None]
         wants_gradient = ctx.needs_input_grad[0]
         gradient = torch.empty_like(hidden) if wants_gradient else None
-        for part in _cut_evenly(len(hidden)):
+        for part in cut_evenly(len(hidden), CHUNK):
             scores = torch.log_softmax(multiply(hidden[part], weight).float(), dim=-1)
             total -= scores.gather(1, wanted[part])[: len(targets) - part.start].sum()
             if gradient is not None:
@@ -38,13 +38,6 @@ class _HeadLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         return ctx.gradient * gradients[0].to(ctx.gradient.dtype), None, None
-
-
-def _cut_evenly(positions: int) -> list[slice]:
-    """As few chunks as there may be, of about one size: a short last one would read the whole weight for little."""
-    chunks, units = -(-positions // CHUNK), positions // MULTIPLE_OF
-    bounds = [units * number // max(chunks, 1) * MULTIPLE_OF for number in range(chunks + 1)]
-    return [slice(start, end) for start, end in pairwise(bounds)]
 
 
 def sum_head_loss(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,7 @@ class PackedRows:
     """How a packed batch lies: `prefix` shared tokens, then what is each row's own, `lengths` tokens each.
 
     `masks`: True where a query may look; one for the whole batch, else one for each row; None for plain causal.
-    `wanted`: the places in the batch whose output carries loss, filled up to an even size by places without.
+    `wanted`: the places in the batch whose output carries loss, where it pays filled up by places without.
     """
 
     prefix: int

@@ -10,13 +10,13 @@ import torch
 
 from trainer.families import dense_attention, flash_attention
 from trainer.families.dense_layout import lay_out_beside
-from trainer.families.even_sizes import MULTIPLE_OF
+from trainer.families.even_sizes import EVEN_FOR_ONEDNN
 from trainer.families.flash_attention import lay_out_behind
 from trainer.families.head_shape import HeadShape
 from trainer.families.packed_attention import PackedRows
 
 # Up to here all rows at once cost less than one call for each, and keep no more memory: 128 and what fills a batch up.
-LONGEST_DENSE_ROW = 128 + MULTIPLE_OF
+LONGEST_DENSE_ROW = 128 + EVEN_FOR_ONEDNN
 
 
 def attend_rows(projected: torch.Tensor, shape: HeadShape, rows: PackedRows) -> tuple[torch.Tensor, list[torch.Tensor]]:

@@ -67,7 +67,7 @@ def pack_rows(rows: Sequence[EncodedRow], device: torch.device) -> TextBatch:
     """Lay the rows end to end, after the prefix that all of them share and that carries no loss.
 
     A row ends with the last token that predicts a learnt one: what comes after it changes no loss. So the shortest row
-    can fill the batch up to an even size, with copies of its last token.
+    can fill the batch up, where that pays, with copies of its last token.
     """
     prefix, marks = count_shared_prefix(rows), [mark_learnt(row) for row in rows]
     ends = [max(prefix, *mark.nonzero().flatten().tolist(), 0) + 1 for mark in marks]

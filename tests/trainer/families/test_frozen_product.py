@@ -11,7 +11,7 @@ from trainer.families.frozen_product import is_made_for_mkl, multiply, multiply_
 @pytest.mark.parametrize("rows", [0, 1, 7])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_products_are_those_of_torch(monkeypatch, uses_onednn, rows, dtype) -> None:
-    monkeypatch.setattr(frozen_product, "_USES_ONEDNN", uses_onednn and frozen_product._HAS_ONEDNN)
+    monkeypatch.setattr(frozen_product, "USES_ONEDNN", uses_onednn and frozen_product._HAS_ONEDNN)
     torch.manual_seed(0)
     states, weight, bias = (torch.randn(shape, dtype=dtype) for shape in ((rows, 24), (40, 24), (40,)))
     gradient, onto, before = (torch.randn(rows, width, dtype=dtype) for width in (40, 24, 40))

@@ -11,7 +11,7 @@ from pricing.estimate.text_format import count_learnt
 from pricing.estimate.text_rows import EncodedRow
 from pricing.estimate.training_config import TrainingConfig
 from trainer.families.causal_lm import CausalLM
-from trainer.families.even_sizes import MULTIPLE_OF, count_missing
+from trainer.families.even_sizes import count_missing
 from trainer.families.packed_attention import lay_out_rows
 from trainer.families.text_batch import count_shared_prefix, mark_learnt, pack_rows, pad_rows
 from trainer.training_state import seed_generators
@@ -24,6 +24,12 @@ ROWS = [
     EncodedRow([*SHARED, 21, 22, 23, 24, 25, 26, 27, 28], prompt_length=14, unlearnt=((16, 18),)),
 ]
 STRANGERS = [EncodedRow([5, 6, 7, 8], prompt_length=1), EncodedRow([9, 8, 7], prompt_length=2), EncodedRow([3, 4], 0)]
+
+
+@pytest.fixture(params=[1, 16], ids=["as it is", "filled up"], autouse=True)
+def multiple_of(request, monkeypatch) -> int:
+    monkeypatch.setattr("trainer.families.even_sizes.MULTIPLE_OF", request.param)
+    return request.param
 
 
 @pytest.fixture
@@ -74,7 +80,7 @@ def test_a_packed_batch_has_no_padding_and_bills_what_a_padded_one_does() -> Non
     assert sorted(packed.targets.tolist()) == sorted(padded.targets.tolist())
 
 
-def test_a_packed_batch_is_filled_up_to_an_even_size_by_its_shortest_row() -> None:
+def test_a_packed_batch_is_filled_up_to_an_even_size_by_its_shortest_row(multiple_of) -> None:
     packed = pack_rows(ROWS, CPU)
     missing = count_missing(12 + 4 + 2 + 7)
     assert packed.packed_rows.lengths == (4, 2 + missing, 7)
@@ -82,7 +88,7 @@ def test_a_packed_batch_is_filled_up_to_an_even_size_by_its_shortest_row() -> No
     assert packed.position_ids[0, 12:18].tolist() == [12, 13, 14, 15, 12, 13]
     assert packed.learnt.sum() == len(packed.targets)
     assert not packed.learnt[0, 18 : 18 + missing].any()
-    assert len(packed.packed_rows.wanted) % MULTIPLE_OF == 0
+    assert len(packed.packed_rows.wanted) % multiple_of == 0
 
 
 def test_the_shared_prefix_ends_before_anything_that_is_learnt() -> None:
@@ -109,10 +115,10 @@ def test_a_model_with_a_shorter_window_is_padded(tiny_source) -> None:
     assert family.collate(STRANGERS).packed_rows is None
 
 
-def test_a_row_ends_with_the_last_token_that_predicts_a_learnt_one() -> None:
+def test_a_row_ends_with_the_last_token_that_predicts_a_learnt_one(multiple_of) -> None:
     rows = [EncodedRow([5, 6, 7, 8], prompt_length=1, unlearnt=((2, 4),)), EncodedRow([9, 8], prompt_length=2)]
     packed = pack_rows(rows, CPU)
-    assert packed.input_ids.tolist() == [[5] * (MULTIPLE_OF - 1) + [9]]  # filled up by the first
+    assert packed.input_ids.tolist() == [[5] * max(multiple_of - 1, 1) + [9]]  # filled up by the first
     assert packed.learnt.nonzero().tolist() == [[0, 0]]
     assert packed.targets.tolist() == [6]
     assert packed.tokens == 6
