@@ -23,6 +23,7 @@ MEASURES: dict[str, Callable[[int], list[Row]]] = {
     "start-up": start_up.measure,
     "text-fixed": text.measure_fixed,
     "text-mixed": text.measure_mixed,
+    "text-mixed-by-eight": text.measure_mixed_by_eight,
     "text-bf16": text.measure_bf16,
     "image": image.measure,
     "switch": lambda _rounds: switch.measure(),  # has many switches of its own
