@@ -67,7 +67,7 @@ bench-trainer: $(TRAINER_READY) ## Measure the trainer against the usual scripts
 bench-estimator: $(TRAINER_READY) ## Judge the estimator on published figures (ARGS='--data FILE')
 	$(BIN)/python -m benchmarks.estimator $(ARGS)
 
-bench-estimator-local: $(TRAINER_READY) ## Judge the estimator on forty real runs of this machine (half an hour)
+bench-estimator-local: $(TRAINER_READY) ## Judge the estimator on forty real runs of this machine (a quarter of an hour)
 	$(BIN)/python -m benchmarks.estimator.local_runs $(ARGS)
 
 clean: ## Remove the environment, builds and caches; data in var/ and output/ stays

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from broker import cli_estimator, cli_jobs
 from broker.boot import MissingMigrationUrl, database_urls, migrate_database
+from broker.cli_database import reading_database
 from broker.config import Settings
 from broker.database import UnsafeDatabaseRole
 from broker.ledger.verify import verify_database
@@ -75,7 +76,7 @@ def demo(
 @ledger_app.command("verify")
 def verify(data_dir: DataDir = None) -> None:
     """Re-derive every balance from its entries and check what must hold; exit code 1 if anything does not."""
-    with database_urls(load_settings(data_dir=data_dir)) as urls:
+    with reading_database(load_settings(data_dir=data_dir)) as urls:
         results = asyncio.run(verify_database(urls.app))
     table = Table("rule", "broken rows", title="Ledger")
     for result in results:

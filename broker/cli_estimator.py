@@ -12,9 +12,8 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from sqlalchemy.exc import DBAPIError
 
-from broker.boot import database_urls
+from broker.cli_database import reading_database
 from broker.config import Settings
 from broker.estimator.reliability import MOST_JUDGED, judge_estimates
 from broker.estimator.report_html import render_html
@@ -49,12 +48,8 @@ Output = Annotated[Path | None, typer.Option("--output", help="File to write; st
 def report(as_format: Format = ReportFormat.TABLE, output: Output = None, data_dir: DataDir = None) -> None:
     """How good the estimates of finished jobs were: estimated against actual, coverage, error by group, drift."""
     settings = Settings() if data_dir is None else Settings.model_validate({"data_dir": data_dir})
-    try:
-        with database_urls(settings) as urls:
-            judged, as_of = asyncio.run(_judge(settings, urls.app))
-    except DBAPIError as error:
-        typer.echo(f"broker: the database cannot be read; has `broker migrate` been run? {error.orig}", err=True)
-        raise typer.Exit(2) from error
+    with reading_database(settings) as urls:
+        judged, as_of = asyncio.run(_judge(settings, urls.app))
     if judged is None:
         typer.echo(NOTHING_TO_JUDGE, err=True)
         raise typer.Exit(1)
