@@ -10,7 +10,9 @@ from trainer.families.head_loss import CHUNK, find_plain_head, sum_head_loss
 
 
 @pytest.mark.parametrize("positions", [0, 1, CHUNK, CHUNK + 3])
-def test_loss_and_gradient_are_those_of_torch(positions) -> None:
+@pytest.mark.parametrize("multiple_of", [1, 16], ids=["as it is", "filled up"])
+def test_loss_and_gradient_are_those_of_torch(monkeypatch, multiple_of, positions) -> None:
+    monkeypatch.setattr("trainer.families.even_sizes.MULTIPLE_OF", multiple_of)
     torch.manual_seed(0)
     weight, targets = torch.randn(50, 8), torch.randint(0, 50, (positions,))
     hidden = torch.randn(positions, 8, requires_grad=True)
