@@ -39,14 +39,15 @@ class AdaptedAttention:
     is_last: bool
 
     def forward(
-        self, states: torch.Tensor, rotation: Rotation, rows: PackedRows, lora: Lora
+        self, states: torch.Tensor, rotation: Rotation, rows: PackedRows, lora: Lora, *, drops: bool
     ) -> tuple[torch.Tensor, KeptOfAttention]:
         """Shapes: [tokens, width] → the same; of the last layer [loss tokens, width]."""
         normed, scale = self.norm.forward(states)
-        projected, entry = self.query_key_value.forward(normed, lora[:6])
+        projected, entry = self.query_key_value.forward(normed, lora[:6], drops=drops)
         rotate(projected[:, : self.shape.rotated], *rotation)
         attended, heads = attend_rows(projected, self.shape, rows)
-        out, output = self.output.forward(self._pick(attended, rows), lora[6:], onto=self._pick(states, rows))
+        residual = self._pick(states, rows)
+        out, output = self.output.forward(self._pick(attended, rows), lora[6:], onto=residual, drops=drops)
         return out, KeptOfAttention(states, scale, entry, heads, output)
 
     def backward(

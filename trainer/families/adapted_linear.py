@@ -6,6 +6,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import torch
+from torch.nn.functional import dropout
 
 from trainer.families.frozen_product import multiply, multiply_back
 
@@ -17,19 +18,22 @@ class JoinedLora(NamedTuple):
     """The adapters of layers of one input as one, in a step: what is kept for the way back.
 
     Shapes: `downs` [ranks, in], each A below the other; `ups` [outs, ranks], each scale · B in its rows and columns and
-    zeros elsewhere; `narrow` [tokens, ranks], x · downsᵀ.
+    zeros elsewhere; `narrow` [tokens, ranks], x · downsᵀ. `masks` [tokens, in]: what dropout multiplies x by, for each
+    adapter its own; None where nothing is dropped.
     """
 
     downs: torch.Tensor
     ups: torch.Tensor
     narrow: torch.Tensor
+    masks: list[torch.Tensor] | None
 
 
 @dataclass(frozen=True)
 class AdaptedLinear:
-    """y = x·Wᵀ + b + scale · x·Aᵀ·Bᵀ, for several W of one x at once: their outputs lie side by side.
+    """y = x·Wᵀ + b + scale · drop(x)·Aᵀ·Bᵀ, for several W of one x at once: their outputs lie side by side.
 
-    `widths`, `ranks` and `scales` are of each layer in turn; rank 0: it has no adapter.
+    `widths`, `ranks` and `scales` are of each layer in turn; rank 0: it has no adapter. `dropout`: the share of x that
+    an adapter does not see in training.
     Shapes: x [tokens, in]; W [out₁ + out₂ + …, in] and b are frozen; y [tokens, out₁ + out₂ + …].
     Source: Hu et al. 2021, "LoRA", section 4.1.
     """
@@ -39,21 +43,23 @@ class AdaptedLinear:
     widths: tuple[int, ...]
     ranks: tuple[int, ...]
     scales: tuple[float, ...]
+    dropout: float = 0.0
 
     @property
     def has_adapter(self) -> bool:
         return any(self.ranks)
 
     def forward(
-        self, states: torch.Tensor, lora: Lora, onto: torch.Tensor | None = None
+        self, states: torch.Tensor, lora: Lora, onto: torch.Tensor | None = None, *, drops: bool = False
     ) -> tuple[torch.Tensor, JoinedLora | None]:
-        """Returns y, plus `onto`, and what the way back wants of the adapters."""
+        """Returns y, plus `onto`, and what the way back wants of the adapters. `drops`: whether this is training."""
         product = multiply(states, self.weight, self.bias, onto)
         if not self.has_adapter:
             return product, None
         downs, ups = self._join(lora)
-        narrow = states @ downs.T
-        return product.addmm_(narrow, ups.T), JoinedLora(downs, ups, narrow)
+        masks = self._draw_masks(states) if drops and self.dropout else None
+        narrow = self._narrow(states, downs, masks)
+        return product.addmm_(narrow, ups.T), JoinedLora(downs, ups, narrow, masks)
 
     def backward(
         self,
@@ -70,8 +76,36 @@ class AdaptedLinear:
             return into_states, [None, None] * len(self.ranks)
         narrowed = gradient @ joined.ups
         if into_states is not None:
+            self._add_back(into_states, narrowed, joined)
+        return into_states, self._split(self._go_down(narrowed, states, joined.masks), gradient.T @ joined.narrow)
+
+    @property
+    def _own_ranks(self) -> list[int]:
+        return [rank for rank in self.ranks if rank]
+
+    def _draw_masks(self, states: torch.Tensor) -> list[torch.Tensor]:
+        return [dropout(torch.ones_like(states), self.dropout) for _ in self._own_ranks]
+
+    def _narrow(self, states: torch.Tensor, downs: torch.Tensor, masks: list[torch.Tensor] | None) -> torch.Tensor:
+        if masks is None:
+            return states @ downs.T
+        seen = zip(masks, downs.split(self._own_ranks), strict=True)
+        return torch.cat([(states * mask) @ down.T for mask, down in seen], dim=1)
+
+    def _add_back(self, into_states: torch.Tensor, narrowed: torch.Tensor, joined: JoinedLora) -> None:
+        if joined.masks is None:
             into_states.addmm_(narrowed, joined.downs)
-        return into_states, self._split(narrowed.T @ states, gradient.T @ joined.narrow)
+            return
+        parts, downs = narrowed.split(self._own_ranks, dim=1), joined.downs.split(self._own_ranks)
+        for part, down, mask in zip(parts, downs, joined.masks, strict=True):
+            into_states.addcmul_(part @ down, mask)
+
+    def _go_down(self, narrowed: torch.Tensor, states: torch.Tensor, masks: list[torch.Tensor] | None) -> torch.Tensor:
+        """The gradient of all A."""
+        if masks is None:
+            return narrowed.T @ states
+        parts = narrowed.split(self._own_ranks, dim=1)
+        return torch.cat([part.T @ (states * mask) for part, mask in zip(parts, masks, strict=True)])
 
     def _join(self, lora: Lora) -> tuple[torch.Tensor, torch.Tensor]:
         downs = [down for down in lora[::2] if down is not None]

@@ -37,13 +37,13 @@ class AdaptedMLP:
     up: AdaptedLinear
     down: AdaptedLinear
 
-    def forward(self, states: torch.Tensor, lora: Lora) -> tuple[torch.Tensor, KeptOfMLP]:
+    def forward(self, states: torch.Tensor, lora: Lora, *, drops: bool) -> tuple[torch.Tensor, KeptOfMLP]:
         """Shapes: [tokens, width] → the same."""
         normed, scale = self.norm.forward(states)
-        gate, gate_lora = self.gate.forward(normed, lora[:2])
-        up, up_lora = self.up.forward(normed, lora[2:4])
+        gate, gate_lora = self.gate.forward(normed, lora[:2], drops=drops)
+        up, up_lora = self.up.forward(normed, lora[2:4], drops=drops)
         opened = silu(gate)
-        out, down_lora = self.down.forward(opened * up, lora[4:], onto=states)
+        out, down_lora = self.down.forward(opened * up, lora[4:], onto=states, drops=drops)
         return out, KeptOfMLP(states, scale, gate, opened, up, gate_lora, up_lora, down_lora)
 
     def backward(self, gradient: torch.Tensor, kept: KeptOfMLP) -> tuple[torch.Tensor, Lora]:

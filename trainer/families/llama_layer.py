@@ -4,7 +4,8 @@ Whether a layer is LLaMA-like is told by its parts and by its output, not by the
 SmolLM are. Any other model, and any other way of calling the layer (generation, padded rows), stays with transformers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ TOLERANCE = 1e-4  # of the largest output; another formula is off by far more, f
 def use_llama_layers(model: Any) -> bool:
     """Let packed batches go through our own layers. Returns False, and changes nothing, where one of them does not fit.
 
-    The model has its adapter already, in plain LoRA without dropout; its frozen weights are fp32 on a CPU.
+    The model has its adapter already, in plain LoRA; its frozen weights are fp32 on a CPU.
     """
     decoder = model.get_base_model().get_decoder()
     layers = list(getattr(decoder, "layers", ()))
@@ -66,7 +67,7 @@ def _run(decoder: Any, stack: LlamaStack, input_ids: torch.Tensor, position_ids:
     """Shapes: [1, tokens] → last hidden state [1, tokens, width], of the places with loss."""
     states = decoder.embed_tokens(input_ids)
     (cosine,), (sine,) = decoder.rotary_emb(states, position_ids=position_ids)
-    hidden = stack(states[0], (cosine, sine), rows)
+    hidden = stack(states[0], (cosine, sine), rows, drops=decoder.training)
     return transformers.modeling_outputs.BaseModelOutputWithPast(last_hidden_state=decoder.norm(hidden[None]))
 
 
@@ -90,7 +91,7 @@ def _is_plain(linear: Any) -> bool:
         base = linear.base_layer
         if type(linear) is not peft.tuners.lora.Linear or len(linear.lora_A) != 1 or linear.lora_variant:
             return False
-        if any(type(dropout) is not torch.nn.Identity for dropout in linear.lora_dropout.values()):
+        if any(type(dropout) not in {torch.nn.Identity, torch.nn.Dropout} for dropout in linear.lora_dropout.values()):
             return False
         if any(matrix.bias is not None for matrix in (*linear.lora_A.values(), *linear.lora_B.values())):
             return False
@@ -130,7 +131,8 @@ def _join(linears: Sequence[Any]) -> AdaptedLinear:
         known = zip(biases, widths, strict=True)
         bias = torch.cat([weight.new_zeros(width) if one is None else one.detach() for one, width in known])
     ranks = (0 if down is None else len(down) for down, _ in map(_take_lora, linears))
-    return AdaptedLinear(weight, bias, tuple(widths), tuple(ranks), tuple(map(_find_scale, linears)))
+    scales, dropout = tuple(map(_find_scale, linears)), max(map(_find_dropout, linears))
+    return AdaptedLinear(weight, bias, tuple(widths), tuple(ranks), scales, dropout)
 
 
 def _share(parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
@@ -145,6 +147,11 @@ def _share(parameters: Sequence[torch.nn.Parameter]) -> torch.Tensor:
 def _find_scale(linear: Any) -> float:
     [scale] = getattr(linear, "scaling", {"no adapter": 1.0}).values()
     return float(scale)
+
+
+def _find_dropout(linear: Any) -> float:
+    """The same for every layer of an adapter; 0 for a layer without."""
+    return max((getattr(dropout, "p", 0.0) for dropout in getattr(linear, "lora_dropout", {}).values()), default=0.0)
 
 
 def _list_lora(linears: Sequence[Any]) -> list[torch.Tensor | None]:
@@ -168,10 +175,24 @@ def _computes_the_same(decoder: Any, stack: LlamaStack) -> bool:
     input_ids = torch.randint(vocabulary, positions.shape, generator=generator)
     batch = {"input_ids": input_ids, "position_ids": positions, "packed_rows": rows}
     ready = positions.new_empty(1, 1, 0, 0)  # "a mask is made already"
-    expected = decoder(**batch, attention_mask=ready, use_cache=False).last_hidden_state
+    with _without_dropout(decoder):
+        expected = decoder(**batch, attention_mask=ready, use_cache=False).last_hidden_state
+        ours = _run(decoder, stack, input_ids, positions, rows).last_hidden_state
     rotation = decoder.rotary_emb(expected, position_ids=positions)
     halves_agree = all(torch.equal(*part.chunk(2, dim=-1)) for part in rotation)  # else turning back is another formula
     if not halves_agree:
         return False
-    error = (_run(decoder, stack, input_ids, positions, rows).last_hidden_state - expected).abs().max()
+    error = (ours - expected).abs().max()
     return bool(error <= TOLERANCE * expected.abs().max())
+
+
+@contextmanager
+def _without_dropout(decoder: Any) -> Iterator[None]:
+    """Evaluation; afterwards each module is as it was."""
+    before = [(module, module.training) for module in decoder.modules()]
+    decoder.eval()
+    try:
+        yield
+    finally:
+        for module, is_training in before:
+            module.training = is_training

@@ -1,7 +1,7 @@
 """All layers of a LLaMA-like model as one step for autograd: a step of its own costs more than a small operation."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -27,26 +27,38 @@ class LlamaStack:
 
     layers: tuple[LlamaLayer, ...]
 
-    def __call__(self, states: torch.Tensor, rotation: Rotation, rows: PackedRows) -> torch.Tensor:
-        """Shapes: [tokens, width] → the same. Differentiable, once, by `states` and by every adapter matrix."""
+    def __call__(self, states: torch.Tensor, rotation: Rotation, rows: PackedRows, *, drops: bool) -> torch.Tensor:
+        """Shapes: [tokens, width] → the same. Differentiable, once, by `states` and by every adapter matrix.
+
+        `drops`: whether the adapters' dropout is at work, as in training.
+        """
         lora = [matrix for layer in self.layers for matrix in (*layer.attention_lora, *layer.mlp_lora)]
-        keeps = torch.is_grad_enabled()
-        out: torch.Tensor = _Stack.apply(states, self, rotation, rows, keeps, *lora)
+        mode = _Mode(keeps=torch.is_grad_enabled(), drops=drops)
+        out: torch.Tensor = _Stack.apply(states, self, rotation, rows, mode, *lora)
         return out
+
+
+class _Mode(NamedTuple):
+    """Whether something is kept for a way back, and whether dropout is at work."""
+
+    keeps: bool
+    drops: bool
 
 
 class _Stack(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, states: torch.Tensor, stack: LlamaStack, rotation: Rotation, rows: PackedRows, keeps: bool, *_: Any
+        ctx: Any, states: torch.Tensor, stack: LlamaStack, rotation: Rotation, rows: PackedRows, mode: _Mode, *_: Any
     ) -> torch.Tensor:
         ctx.stack, ctx.rotation, ctx.rows = stack, rotation, rows
         ctx.kept = []
         out = torch.zeros_like(states)
         for layer in stack.layers:
-            states, of_attention = layer.attention.forward(states, rotation, rows, layer.attention_lora)
-            states, of_mlp = layer.mlp.forward(states, layer.mlp_lora)
-            if keeps:
+            states, of_attention = layer.attention.forward(
+                states, rotation, rows, layer.attention_lora, drops=mode.drops
+            )
+            states, of_mlp = layer.mlp.forward(states, layer.mlp_lora, drops=mode.drops)
+            if mode.keeps:
                 ctx.kept.append((of_attention, of_mlp))
         return out.index_copy_(0, rows.wanted, states)
 

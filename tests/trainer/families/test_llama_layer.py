@@ -106,9 +106,40 @@ def test_other_models_stay_with_transformers(name) -> None:
     assert_close(our_gradients, their_gradients)
 
 
-@pytest.mark.parametrize("adapter", [{"lora_dropout": 0.1}, {"variant": "dora"}, {"variant": "lokr"}], ids=str)
+@pytest.mark.parametrize("adapter", [{"variant": "dora"}, {"variant": "lokr"}], ids=str)
 def test_adapters_that_are_more_than_two_products_stay_with_peft(adapter) -> None:
     assert not runs_own_layers(make_family(LLAMA_LIKE["llama"], target_modules=("q_proj",), **adapter))
+
+
+def test_dropout_is_at_work_in_training_alone_and_drawn_from_the_seed() -> None:
+    family = make_family(LLAMA_LIKE["llama"], target_modules=("all-linear",), lora_dropout=0.5)
+    assert runs_own_layers(family)
+    losses = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        losses.append(family.compute_loss(pack_rows(ROWS, CPU)).item())
+    assert losses[0] == losses[1] != losses[2]
+    family.model.eval()
+    ours, theirs = (loss_and_gradients(family, batch) for batch in (pack_rows(ROWS, CPU), pad_rows(ROWS)))
+    assert ours[0] == pytest.approx(theirs[0], rel=1e-6)
+    assert_close(ours[1], theirs[1])
+
+
+def test_with_dropout_the_gradient_is_the_slope_of_the_loss() -> None:
+    """Measured along the gradient, between two points on either side, with the same draws."""
+    family = make_family(LLAMA_LIKE["llama"], target_modules=("all-linear",), lora_dropout=0.3)
+    trained = [parameter for parameter in family.model.parameters() if parameter.requires_grad]
+    torch.manual_seed(5)
+    loss_and_gradients(family, pack_rows(ROWS, CPU))
+    gradients = [parameter.grad.clone() for parameter in trained]
+    length = sum(gradient.square().sum() for gradient in gradients).sqrt()
+    losses = []
+    for move in (-1e-3, 2e-3):
+        for parameter, gradient in zip(trained, gradients, strict=True):
+            parameter.data.add_(gradient / length, alpha=move)
+        torch.manual_seed(5)
+        losses.append(family.compute_loss(pack_rows(ROWS, CPU)).item())
+    assert (losses[1] - losses[0]) / 2e-3 == pytest.approx(length.item(), rel=2e-3)
 
 
 def test_rslora_has_its_own_scale() -> None:
@@ -144,7 +175,7 @@ def test_joined_weights_are_held_once() -> None:
 
 
 def test_looking_whether_the_layers_fit_draws_nothing() -> None:
-    family = make_family(LLAMA_LIKE["llama"], target_modules=("q_proj",))
+    family = make_family(LLAMA_LIKE["llama"], target_modules=("q_proj",), lora_dropout=0.5)
     before = torch.get_rng_state()
     assert use_llama_layers(family.model)
     assert torch.equal(torch.get_rng_state(), before)
