@@ -14,21 +14,15 @@ def test_products_are_those_of_torch(monkeypatch, uses_onednn, rows, dtype) -> N
     monkeypatch.setattr(frozen_product, "USES_ONEDNN", uses_onednn and frozen_product._HAS_ONEDNN)
     torch.manual_seed(0)
     states, weight, bias = (torch.randn(shape, dtype=dtype) for shape in ((rows, 24), (40, 24), (40,)))
-    gradient, onto, before = (torch.randn(rows, width, dtype=dtype) for width in (40, 24, 40))
-    product = states.float() @ weight.float().T
-    assert_same(multiply(states, weight), product)
-    assert_same(multiply(states, weight, bias), product + bias)
-    assert_same(multiply(states, weight, onto=before), product + before)
-    assert_same(multiply(states, weight, bias, before), product + bias + before)
-    back = gradient.float() @ weight.float()
-    assert_same(multiply_back(gradient, weight), back)
-    assert_same(multiply_back(gradient, weight, onto), back + onto)
-
-
-def assert_same(actual, exact) -> None:
-    """Up to the rounding of its own precision, twice where something is added."""
-    bits = torch.finfo(actual.dtype).eps
-    torch.testing.assert_close(actual.float(), exact, rtol=8 * bits, atol=64 * bits)
+    gradient = torch.randn(rows, 40, dtype=dtype)
+    torch.testing.assert_close(multiply(states, weight), states @ weight.T)
+    torch.testing.assert_close(multiply(states, weight, bias), torch.nn.functional.linear(states, weight, bias))
+    torch.testing.assert_close(multiply_back(gradient, weight), gradient @ weight)
+    onto, before = torch.randn(rows, 24, dtype=dtype), torch.randn(rows, 40, dtype=dtype)
+    summed = torch.addmm(before, states, weight.T)  # rounded once, also in bf16
+    torch.testing.assert_close(multiply(states, weight, onto=before), summed)
+    torch.testing.assert_close(multiply(states, weight, bias, before), summed + bias)
+    torch.testing.assert_close(multiply_back(gradient, weight, onto), torch.addmm(onto, gradient, weight))
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def test_a_packed_batch_is_filled_up_to_an_even_size_by_its_shortest_row(multipl
     assert packed.packed_rows.lengths == (4, 2 + missing, 7)
     assert packed.input_ids[0, 17 : 18 + missing].unique().numel() == 1
     assert packed.position_ids[0, 12:18].tolist() == [12, 13, 14, 15, 12, 13]
+    assert packed.position_ids[0, 18 + missing : 22 + missing].tolist() == [12, 13, 14, 15]
     assert packed.learnt.sum() == len(packed.targets)
     assert not packed.learnt[0, 18 : 18 + missing].any()
     assert len(packed.packed_rows.wanted) % multiple_of == 0
