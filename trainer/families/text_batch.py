@@ -70,17 +70,18 @@ def pack_rows(rows: Sequence[EncodedRow], device: torch.device) -> TextBatch:
     can fill the batch up, where that pays, with copies of its last token.
     """
     prefix, marks = count_shared_prefix(rows), [mark_learnt(row) for row in rows]
+    ids = [torch.tensor(row.token_ids) for row in rows]
     ends = [max(prefix, *mark.nonzero().flatten().tolist(), 0) + 1 for mark in marks]
     places = [torch.arange(prefix, end) for end in ends]
     shortest, missing = ends.index(min(ends)), count_missing(prefix + sum(map(len, places)))
     places[shortest] = torch.cat([places[shortest], places[shortest][-1:].expand(missing)])
-    own = [torch.tensor(row.token_ids)[place] for row, place in zip(rows, places, strict=True)]
+    own = [of_row[place] for of_row, place in zip(ids, places, strict=True)]
     own_marks = [mark[place] for mark, place in zip(marks, places, strict=True)]
     own_marks[shortest][len(places[shortest]) - missing :] = False
-    targets = torch.cat([torch.tensor(row.token_ids).roll(-1)[mark] for row, mark in zip(rows, marks, strict=True)])
+    targets = torch.cat([of_row.roll(-1)[mark] for of_row, mark in zip(ids, marks, strict=True)])
     learnt = torch.cat([marks[0][:prefix], *own_marks])
     return TextBatch(
-        input_ids=torch.cat([torch.tensor(rows[0].token_ids[:prefix], dtype=torch.long), *own])[None],
+        input_ids=torch.cat([ids[0][:prefix], *own])[None],
         learnt=learnt[None],
         targets=targets,
         tokens=sum(len(row.token_ids) for row in rows),
