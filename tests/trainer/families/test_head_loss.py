@@ -1,4 +1,4 @@
-"""The loss in chunks against torch's own."""
+"""The loss, part of the vocabulary by part, against torch's own."""
 
 import pytest
 import torch
@@ -6,13 +6,15 @@ from torch.nn.functional import cross_entropy
 
 from pricing.estimate.training_config import TrainingConfig
 from trainer.families.causal_lm import CausalLM
-from trainer.families.head_loss import CHUNK, find_plain_head, sum_head_loss
+from trainer.families.head_loss import find_plain_head, sum_head_loss
 
 
-@pytest.mark.parametrize("positions", [0, 1, CHUNK, CHUNK + 3])
+@pytest.mark.parametrize("positions", [0, 1, 16, 19])
 @pytest.mark.parametrize("multiple_of", [1, 16], ids=["as it is", "filled up"])
-def test_loss_and_gradient_are_those_of_torch(monkeypatch, multiple_of, positions) -> None:
+@pytest.mark.parametrize("logits", [1, 170, 10_000], ids=["token by token", "uneven parts", "in one part"])
+def test_loss_and_gradient_are_those_of_torch(monkeypatch, multiple_of, positions, logits) -> None:
     monkeypatch.setattr("trainer.families.even_sizes.MULTIPLE_OF", multiple_of)
+    monkeypatch.setattr("trainer.families.head_loss.LOGITS", logits)
     torch.manual_seed(0)
     weight, targets = torch.randn(50, 8), torch.randint(0, 50, (positions,))
     hidden = torch.randn(positions, 8, requires_grad=True)
