@@ -9,9 +9,8 @@ from trainer.families.adapted_linear import AdaptedLinear, JoinedLora, Lora
 from trainer.families.frozen_norm import FrozenNorm
 from trainer.families.head_shape import HeadShape
 from trainer.families.packed_attention import PackedRows
+from trainer.families.rotation import Rotation
 from trainer.families.row_attention import attend_rows, attend_rows_again, attend_rows_backward
-
-Rotation = tuple[torch.Tensor, torch.Tensor]  # cosine and sine [tokens, width of a head]
 
 
 class KeptOfAttention(NamedTuple):
@@ -44,7 +43,7 @@ class AdaptedAttention:
         """Shapes: [tokens, width] → the same; of the last layer [loss tokens, width]."""
         normed, scale = self.norm.forward(states)
         projected, entry = self.query_key_value.forward(normed, lora[:6], drops=drops)
-        rotate(projected[:, : self.shape.rotated], *rotation)
+        rotation.turn(projected[:, : self.shape.rotated])
         attended, heads = attend_rows(projected, self.shape, rows)
         residual = self._pick(states, rows)
         out, output = self.output.forward(self._pick(attended, rows), lora[6:], onto=residual, drops=drops)
@@ -61,8 +60,7 @@ class AdaptedAttention:
         assert into_attended is not None
         into_attended = self._put_back(into_attended, kept.states, rows)
         into_projected = attend_rows_backward(into_attended, kept.heads, self.shape, rows)
-        cosine, sine = rotation
-        rotate(into_projected[:, : self.shape.rotated], cosine, -sine)
+        rotation.turn_back(into_projected[:, : self.shape.rotated])
 
         normed = None if kept.entry is None else self.norm.apply(kept.states, kept.scale)
         into_normed, into_entry = self.query_key_value.backward(
@@ -81,17 +79,3 @@ class AdaptedAttention:
         if not self.is_last:
             return picked
         return picked.new_zeros(len(states), picked.shape[1]).index_copy_(0, rows.wanted, picked)
-
-
-def rotate(projected: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> None:
-    """Turn each head by its position, in place; with −sine it is the way back.
-
-    Shapes: projected [tokens, heads·width], cosine and sine [tokens, width], each of two equal halves.
-    Source: Su et al. 2021, "RoFormer", section 3.4.2, the halves of a head paired as transformers pairs them.
-    """
-    half = cosine.shape[1] // 2
-    heads = projected.unflatten(1, (-1, 2 * half))
-    turned = heads * cosine[:, None]
-    turned[..., :half].addcmul_(heads[..., half:], sine[:, None, :half], value=-1)
-    turned[..., half:].addcmul_(heads[..., :half], sine[:, None, half:])
-    heads.copy_(turned)

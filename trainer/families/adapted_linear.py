@@ -1,6 +1,6 @@
 """Frozen linear layers of one input, as one product, each with or without LoRA on it; their gradients by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import NamedTuple
@@ -108,19 +108,23 @@ class AdaptedLinear:
         return torch.cat([part.T @ (states * mask) for part, mask in zip(parts, masks, strict=True)])
 
     def _join(self, lora: Lora) -> tuple[torch.Tensor, torch.Tensor]:
-        downs = [down for down in lora[::2] if down is not None]
-        ups = [
-            self.weight.new_empty(width, 0) if up is None else up * scale
-            for up, width, scale in zip(lora[1::2], self.widths, self.scales, strict=True)
-        ]
-        return torch.cat(downs), torch.block_diag(*ups)
+        downs = torch.cat([down for down in lora[::2] if down is not None])
+        ups = self.weight.new_zeros(sum(self.widths), sum(self.ranks))
+        for up, scale, place in zip(lora[1::2], self.scales, self._places, strict=True):
+            if up is not None:
+                torch.mul(up, scale, out=ups[place])
+        return downs, ups
+
+    @property
+    def _places(self) -> Iterator[tuple[slice, slice]]:
+        """Where each layer's outputs and ranks lie among those of all."""
+        outs, ranks = (pairwise(accumulate(sizes, initial=0)) for sizes in (self.widths, self.ranks))
+        return ((slice(*out), slice(*rank)) for out, rank in zip(outs, ranks, strict=True))
 
     def _split(self, into_downs: torch.Tensor, into_ups: torch.Tensor) -> Lora:
         """The gradients of A and B of each layer, from those of all A and of all B with their scales."""
         into_lora: list[torch.Tensor | None] = []
-        ranks, outs = (pairwise(accumulate(sizes, initial=0)) for sizes in (self.ranks, self.widths))
-        for (first, last), (top, bottom), scale in zip(ranks, outs, self.scales, strict=True):
-            has_adapter = first < last
-            into_lora.append(into_downs[first:last] if has_adapter else None)
-            into_lora.append(into_ups[top:bottom, first:last] * scale if has_adapter else None)
+        for (outs, ranks), rank, scale in zip(self._places, self.ranks, self.scales, strict=True):
+            into_lora.append(into_downs[ranks] if rank else None)
+            into_lora.append(into_ups[outs, ranks] * scale if rank else None)
         return into_lora

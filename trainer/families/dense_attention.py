@@ -29,16 +29,16 @@ def attend(projected: torch.Tensor, shape: HeadShape, layout: DenseLayout) -> tu
     Shapes: projected [tokens, columns] → [tokens, heads · width].
     """
     places = projected.view(-1, shape.width).index_select(0, layout.spread)
-    query, key, _ = _cut(places, shape, layout)
+    query, key, value = _cut(places, shape, layout)
     weights = torch.baddbmm(layout.hidden, query, key.transpose(1, 2), alpha=shape.scaling).softmax(-1)
-    kept = [places, weights]
+    kept = [query, key, value, weights]
     return attend_again(kept, shape, layout), kept
 
 
 def attend_again(kept: list[torch.Tensor], shape: HeadShape, layout: DenseLayout) -> torch.Tensor:
     """What was attended to, [tokens, heads · width], from what was kept."""
-    places, weights = kept
-    attended = torch.bmm(weights, _cut(places, shape, layout).value)
+    *_, value, weights = kept
+    attended = torch.bmm(weights, value)
     return attended.view(-1, shape.width).index_select(0, layout.collect_queries).view(-1, shape.heads * shape.width)
 
 
@@ -46,14 +46,13 @@ def attend_backward(
     gradient: torch.Tensor, kept: list[torch.Tensor], shape: HeadShape, layout: DenseLayout
 ) -> torch.Tensor:
     """Shapes: [tokens, heads · width] → [tokens, columns]."""
-    places, weights = kept
-    query, key, value = _cut(places, shape, layout)
+    query, key, value, weights = kept
     of_output = gradient.view(-1, shape.width).index_select(0, layout.spread_queries).view_as(query)
     of_output.mul_(layout.is_token)
     into_weights = torch.bmm(of_output, value.transpose(1, 2))
     into_scores = torch._softmax_backward_data(into_weights, weights, -1, weights.dtype)  # noqa: SLF001
 
-    into_places = torch.empty_like(places)
+    into_places = query.new_empty(len(layout.spread), shape.width)
     into = _cut(into_places, shape, layout)
     torch.baddbmm(_NOTHING, into_scores, key, beta=0, alpha=shape.scaling, out=into.query)
     torch.baddbmm(_NOTHING, into_scores.transpose(1, 2), query, beta=0, alpha=shape.scaling, out=into.key)

@@ -17,6 +17,7 @@ from trainer.families.frozen_norm import FrozenNorm
 from trainer.families.head_shape import HeadShape
 from trainer.families.llama_stack import LlamaLayer, LlamaStack
 from trainer.families.packed_attention import PackedRows, lay_out_rows
+from trainer.families.rotation import Rotation
 from trainer.families.transformers_quiet import peft, transformers
 
 CPU = torch.device("cpu")
@@ -67,7 +68,7 @@ def _run(decoder: Any, stack: LlamaStack, input_ids: torch.Tensor, position_ids:
     """Shapes: [1, tokens] → last hidden state [1, tokens, width], of the places with loss."""
     states = decoder.embed_tokens(input_ids)
     (cosine,), (sine,) = decoder.rotary_emb(states, position_ids=position_ids)
-    hidden = stack(states[0], (cosine, sine), rows, drops=decoder.training)
+    hidden = stack(states[0], Rotation.by_angles(cosine, sine), rows, drops=decoder.training)
     return transformers.modeling_outputs.BaseModelOutputWithPast(last_hidden_state=decoder.norm(hidden[None]))
 
 

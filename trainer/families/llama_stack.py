@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import torch
 
-from trainer.families.adapted_attention import AdaptedAttention, KeptOfAttention, Rotation
+from trainer.families.adapted_attention import AdaptedAttention, KeptOfAttention
 from trainer.families.adapted_linear import Lora
 from trainer.families.adapted_mlp import AdaptedMLP, KeptOfMLP
 from trainer.families.packed_attention import PackedRows
+from trainer.families.rotation import Rotation
 
 
 @dataclass(frozen=True)
