@@ -1,7 +1,7 @@
 """Batches of any size, filled up to a few sizes where that is cheaper: oneDNN prepares for each one that it meets.
 
-It keeps 0.7 MB for each size of each product and takes about 1 ms to make it. With SmolLM2 on rows of mixed length that was
-2 % of the time and, after some epochs, 700 MB. MKL keeps nothing, and takes 2 % less time without the filling.
+It keeps 0.7 MB for each size of each product and takes about 1 ms to make it. With SmolLM2 on rows of mixed length that
+was 2 % of the time and, after some epochs, 700 MB. MKL keeps nothing, and takes 2 % less time without the filling.
 """
 
 from trainer.families.frozen_product import USES_ONEDNN
