@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     def trainer_argv(self) -> list[str]:
         if self.trainer_command is not None:
             return shlex.split(self.trainer_command)
-        return [sys.executable, "-m", "trainer.cli", "run"]
+        return [sys.executable, "-m", "trainer", "run"]
 
     @property
     def admin_key_path(self) -> Path:

@@ -4,7 +4,6 @@ What needs torch is imported inside the commands, so that `--help` and a wrong c
 """
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,6 @@ from trainer.data.dataset import read_dataset
 from trainer.data.text import SHOWN_FINDINGS
 from trainer.errors import BadInput, ExitCode, TrainerError
 from trainer.launch import launch_processes
-from trainer.openmp import set_waiting
 
 app = typer.Typer(
     help="LoRA training, alone or for the broker.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
@@ -307,12 +305,3 @@ def reporting_errors(config_file: Path) -> Iterator[None]:
     except OSError as error:
         stderr.print(f"{error.filename or config_file}: {error.strerror}; what was written before is kept")
         raise typer.Exit(ExitCode.FAILED) from error
-
-
-def main() -> None:
-    set_waiting(os.environ)
-    app()
-
-
-if __name__ == "__main__":  # the local engine starts `python -m trainer.cli run`
-    main()

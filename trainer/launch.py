@@ -61,7 +61,7 @@ def start_process(
 ) -> subprocess.Popen[bytes]:
     """Start `trainer ARGUMENTS` as one of `count` processes, in our environment but for what it is to be `without`."""
     inherited = {name: value for name, value in os.environ.items() if name not in without}
-    command = [sys.executable, "-m", "trainer.cli", *arguments]
+    command = [sys.executable, "-m", "trainer", *arguments]
     environment = inherited | describe_meeting(rank, count, port)
     return subprocess.Popen(command, env=environment, start_new_session=own_session)
 

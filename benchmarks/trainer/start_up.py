@@ -24,7 +24,7 @@ def measure(rounds: int) -> list[Row]:
 def _start_once() -> float:
     with tempfile.TemporaryDirectory(prefix="lora-bench-", ignore_cleanup_errors=True) as folder:
         job = write_mixed_job(Path(folder) / "job", epochs=1)
-        command = [sys.executable, "-m", "trainer.cli", "train", "--config", str(job)]
+        command = [sys.executable, "-m", "trainer", "train", "--config", str(job)]
         started = time.monotonic()
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | ENVIRONMENT) as process:
             assert process.stdout is not None

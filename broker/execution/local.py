@@ -63,7 +63,7 @@ class LocalEngine:
         *,
         slots: int,
         sku: str = "cpu",
-        command: Sequence[str] = (sys.executable, "-m", "trainer.cli", "run"),
+        command: Sequence[str] = (sys.executable, "-m", "trainer", "run"),
         base_models_dir: Path | None = None,
     ) -> None:
         self._runs_dir = runs_dir.resolve()

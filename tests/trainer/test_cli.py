@@ -96,7 +96,7 @@ def test_rows_that_are_left_out_are_said(invoke, config_file, tiny_dataset) -> N
 @pytest.mark.slow
 def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(config_file, tiny_config, invoke) -> None:
     change(config_file, epochs=10_000, save_steps=1_000_000)
-    command = [sys.executable, "-c", "from trainer.cli import main; main()", "train", "--config", str(config_file)]
+    command = [sys.executable, "-m", "trainer", "train", "--config", str(config_file)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env=os.environ)
     assert process.stdout is not None
     assert any(line.startswith("step 10/") for line in process.stdout)
@@ -121,7 +121,7 @@ def test_the_progress_bar_goes_from_loading_to_the_last_step(recorder, train_tin
 
 
 def test_the_engine_can_start_it_as_a_module() -> None:
-    command = [sys.executable, "-m", "trainer.cli", "--help"]
+    command = [sys.executable, "-m", "trainer", "--help"]
     assert "complete" in subprocess.check_output(command, cwd=REPOSITORY, text=True)
 
 

@@ -30,7 +30,7 @@ def write_config(config: TrainingConfig, folder: Path, **changes) -> Path:
 
 
 def train(file: Path, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "trainer.cli", "train", "--config", str(file), *arguments]
+    command = [sys.executable, "-m", "trainer", "train", "--config", str(file), *arguments]
     env = os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {})
     return subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=120)
 
@@ -114,7 +114,7 @@ def test_bad_input_ends_all_processes_with_its_code(tiny_config, tmp_path) -> No
 def test_torchrun_starts_it_too(tiny_config, tmp_path) -> None:
     file = write_config(tiny_config, tmp_path / "two", lora_dropout=0.0)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
-    command += [str(find_free_port()), "-m", "trainer.cli", "train", "--config", str(file)]
+    command += [str(find_free_port()), "-m", "trainer", "train", "--config", str(file)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("adapter: ") == 1

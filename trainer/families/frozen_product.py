@@ -6,21 +6,16 @@ and 35 % less for its output layer, from the weight as it lies: nothing is packe
 decides the last bit, so a resumed run must make the same.
 """
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.functional import linear
 
-_CPU_INFORMATION = Path("/proc/cpuinfo")
+from trainer.cpu_vendor import is_made_for_mkl
+
 # What torch's own compiler calls for a linear layer; only a torch that was built with oneDNN has it.
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 _ONEDNN: Any = torch.ops.mkldnn._linear_pointwise if _HAS_ONEDNN else None  # noqa: SLF001
-
-
-def is_made_for_mkl(information: Path = _CPU_INFORMATION) -> bool:
-    """Whether this machine's CPU is Intel's, as Linux tells it; elsewhere False."""
-    return information.is_file() and "GenuineIntel" in information.read_text("utf-8", errors="replace")
 
 
 USES_ONEDNN = _HAS_ONEDNN and not (torch.backends.mkl.is_available() and is_made_for_mkl())

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainer.families import frozen_product
-from trainer.families.frozen_product import is_made_for_mkl, multiply, multiply_back
+from trainer.families.frozen_product import multiply, multiply_back
 
 
 @pytest.mark.parametrize("uses_onednn", [True, False])
@@ -23,16 +23,3 @@ def test_products_are_those_of_torch(monkeypatch, uses_onednn, rows, dtype) -> N
     torch.testing.assert_close(multiply(states, weight, onto=before), summed)
     torch.testing.assert_close(multiply(states, weight, bias, before), summed + bias)
     torch.testing.assert_close(multiply_back(gradient, weight, onto), torch.addmm(onto, gradient, weight))
-
-
-@pytest.mark.parametrize(
-    ("vendor", "is_intel"), [("GenuineIntel", True), ("AuthenticAMD", False)], ids=["Intel", "AMD"]
-)
-def test_mkl_is_for_intel(tmp_path, vendor, is_intel) -> None:
-    information = tmp_path / "cpuinfo"
-    information.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\n", "utf-8")
-    assert is_made_for_mkl(information) is is_intel
-
-
-def test_where_linux_tells_nothing_mkl_has_no_preference(tmp_path) -> None:
-    assert not is_made_for_mkl(tmp_path / "cpuinfo")

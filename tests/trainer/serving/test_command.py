@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[3]
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_server_with_exit_code_0(tiny_model, tmp_path, number) -> None:
-    command = [sys.executable, "-m", "trainer.cli", "serve"]
+    command = [sys.executable, "-m", "trainer", "serve"]
     options = ["--base", str(tiny_model), "--adapters", str(tmp_path), "--port", "0"]
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as process:
         assert "/v1 serves tiny-llama" in process.stdout.readline()
