@@ -16,7 +16,8 @@ from torch.nn.functional import pad
 from trainer.families.even_sizes import count_missing
 from trainer.families.frozen_product import multiply, multiply_back
 
-LOGITS = 2**21  # at once, of all positions; 8 MB stay in the cache, and twice as many cost no more
+LOGITS = 2**21  # at once, of all positions: 8 MB stay in the cache, and twice as many cost no more
+LEAST_PART = 4096  # tokens: of more than 512 positions smaller parts would go over the gradient too often
 # What models do to their logits after the output layer, by the key of their configuration.
 REWORKED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
@@ -29,8 +30,8 @@ class _HeadLoss(torch.autograd.Function):
         log_sum = torch.full(wanted.shape, -torch.inf, device=hidden.device)
         of_target = torch.zeros_like(log_sum)
         mean = torch.zeros(states.shape, device=hidden.device)  # of the weight's rows, by the softmax
-        first = 0
-        for part in weight.chunk(-(-len(states) * len(weight) // LOGITS) or 1):
+        size, first = max(LEAST_PART, LOGITS // max(len(states), 1)), 0
+        for part in weight.chunk(-(-len(weight) // size)):
             scores = multiply(states, part).float()
             place = wanted - first
             first += len(part)
