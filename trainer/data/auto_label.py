@@ -23,6 +23,7 @@ CAMERA_NAME = re.compile(
 )
 COPY_MARK = re.compile(r"\(\d+\)|\bcopy\b|副本", re.IGNORECASE)
 NUMBER = re.compile(r"\b\d+\b")
+TAG_ENDS = ".。 "
 UNDERSCORE_FACES = frozenset({"0_0", "(o)_(o)", "+_+", "+_-", "._.", "<o>_<o>", "<|>_<|>", "=_=", ">_<", "3_3", "6_9",
                               ">_o", "@_@", "^_^", "o_o", "u_u", "x_x", "|_|", "||_||"})  # fmt: skip
 
@@ -58,8 +59,10 @@ def compose_caption(words: str, style: LabelStyle) -> str:
 
 def clean_tag(tag: str) -> str:
     """Underscores are spaces, but in faces such as ^_^; doubled blanks and a full stop at the end go."""
-    tag = " ".join(tag.split()).rstrip(".。")
-    return tag if tag in UNDERSCORE_FACES else tag.replace("_", " ").strip()
+    for face in (tag.strip(), tag.strip().rstrip(TAG_ENDS)):
+        if face in UNDERSCORE_FACES:
+            return face
+    return " ".join(tag.replace("_", " ").split()).rstrip(TAG_ENDS)
 
 
 def caption_from_name(name: str) -> str:

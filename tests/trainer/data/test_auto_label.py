@@ -3,7 +3,7 @@
 import csv
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.trainer.data.pictures import write_pictures
@@ -40,6 +40,7 @@ def captions_of(folder) -> dict[str, str]:
         ("long_hair, 1girl, long hair, ^_^", LabelStyle(), "long hair, 1girl, ^_^"),
         ("1girl, simple_background", LabelStyle("ink", drop=frozenset({"simple background"})), "ink, 1girl"),
         ("ink, kettle", LabelStyle("ink"), "ink, kettle"),
+        ("._., a _kettle. .", LabelStyle(), "._., a kettle"),
         ("", LabelStyle("ink"), "ink"),
     ],
 )
@@ -47,7 +48,10 @@ def test_a_caption_is_trigger_prefix_and_tidy_words(words, style, caption) -> No
     assert compose_caption(words, style) == caption
 
 
-@given(st.text(max_size=60))
+@example("0 _0")
+@example("a . .")
+@example("._.")
+@given(st.text(max_size=60) | st.text("a._ 。^,", max_size=20))
 def test_composing_again_changes_nothing(words) -> None:
     once = compose_caption(words, LabelStyle("ink"))
     assert compose_caption(once, LabelStyle("ink")) == once
