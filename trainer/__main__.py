@@ -1,14 +1,20 @@
 """`trainer`: what must be settled before torch is loaded, then the commands."""
 
 import os
+from collections.abc import MutableMapping
 
 from trainer.huge_pages import ask_for_huge_pages, start_again
 from trainer.openmp import set_waiting
 
 
+def settle(environment: MutableMapping[str, str]) -> bool:
+    """What `trainer` sets for itself, unless the user has. Returns whether the process must start again for it."""
+    set_waiting(environment)
+    return ask_for_huge_pages(environment)
+
+
 def main() -> None:
-    set_waiting(os.environ)
-    if ask_for_huge_pages(os.environ):
+    if settle(os.environ):
         start_again()
     from trainer.cli import app  # noqa: PLC0415 - after a restart only
 

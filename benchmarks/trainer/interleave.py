@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import IO, Self
 
 from benchmarks.trainer.turnstile import MARK, Round
-from trainer.huge_pages import ask_for_huge_pages
-from trainer.openmp import set_waiting
+from trainer.__main__ import settle
 
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 PATIENCE_SECONDS = 30.0
@@ -23,8 +22,7 @@ PATIENCE_SECONDS = 30.0
 def read_trainer_environment() -> dict[str, str]:
     """What `trainer train` sets for itself before it loads torch."""
     environment = dict(os.environ)
-    set_waiting(environment)
-    ask_for_huge_pages(environment)
+    settle(environment)
     return environment
 
 

@@ -16,8 +16,6 @@ from trainer.cpu_vendor import is_made_for_mkl
 # What torch's own compiler calls for a linear layer; only a torch that was built with oneDNN has it.
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 _ONEDNN: Any = torch.ops.mkldnn._linear_pointwise if _HAS_ONEDNN else None  # noqa: SLF001
-
-
 USES_ONEDNN = _HAS_ONEDNN and not (torch.backends.mkl.is_available() and is_made_for_mkl())
 
 
