@@ -11,12 +11,12 @@ from collections.abc import Callable
 from benchmarks.row import Row
 from broker import __version__
 from broker.quotes.prices import price_on_every_plan
+from pricing.calibration.calibration import Calibration
 from pricing.catalog import get_base_model, load_gpus
-from pricing.estimate.calibration import Calibration
 from pricing.estimate.offers import list_offers
-from pricing.estimate.training_config import TrainingConfig
-from pricing.estimate.workload import Workload, plan_text_workload
 from pricing.rate_card import load_rate_cards
+from pricing.training.config import TrainingConfig
+from pricing.training.text_workload import Workload, plan_text_workload
 
 LIMIT_MS = 2.0
 BASE_MODEL = "smollm2-135m-instruct"  # fits on every type, so that every type is priced

@@ -20,11 +20,11 @@ from broker.estimator.report_html import render_html
 from broker.estimator.report_table import make_tables
 from broker.estimator.schemas import EstimatorAccuracyOut
 from broker.system import open_system
+from pricing.calibration.accuracy import Reliability
+from pricing.calibration.calibration import Calibration
 from pricing.catalog import UnknownBaseModel, UnknownGpu
-from pricing.estimate.calibration import Calibration
 from pricing.estimate.prediction import PredictionRefused, PredictionRequest, predict
-from pricing.estimate.reliability import Reliability
-from pricing.estimate.workload import UnknownTargetModules
+from pricing.training.text_workload import UnknownTargetModules
 
 app = typer.Typer(no_args_is_help=True, help="Predictions, and how good the estimates were.")
 

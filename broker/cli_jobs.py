@@ -17,7 +17,7 @@ from rich.table import Table
 
 from broker.client import ApiError, Client
 from broker.config import Settings
-from pricing.estimate.training_config import PATH_KEYS
+from pricing.training.config import PATH_KEYS
 
 app = typer.Typer(no_args_is_help=True, help="Training jobs, over the REST API (BROKER_URL, BROKER_API_KEY).")
 console = Console()

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from pricing.catalog import CATALOG
-from pricing.estimate.training_config import FieldProblem
+from pricing.field_problem import FieldProblem
 from pricing.plans import Meter, PlanName
 
 

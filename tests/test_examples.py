@@ -10,8 +10,8 @@ import yaml
 from tokenizers import Tokenizer
 
 from pricing.catalog import get_base_model, read_tokenizer
-from pricing.estimate.text_rows import encode_row, parse_text_files
-from pricing.estimate.training_config import parse_training_config
+from pricing.datasets.text_rows import encode_row, parse_text_files
+from pricing.training.config import parse_training_config
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TRAINING_FILE = EXAMPLES / "brand_tone" / "train.jsonl"

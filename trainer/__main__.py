@@ -3,8 +3,8 @@
 import os
 from collections.abc import MutableMapping
 
-from trainer.huge_pages import ask_for_huge_pages, start_again
-from trainer.openmp import set_waiting
+from trainer.machine.huge_pages import ask_for_huge_pages, start_again
+from trainer.machine.openmp import set_waiting
 
 
 def settle(environment: MutableMapping[str, str]) -> bool:
@@ -16,7 +16,7 @@ def settle(environment: MutableMapping[str, str]) -> bool:
 def main() -> None:
     if settle(os.environ):
         start_again()
-    from trainer.cli import app  # noqa: PLC0415 - after a restart only
+    from trainer.commands.cli import app  # noqa: PLC0415 - after a restart only
 
     app()
 

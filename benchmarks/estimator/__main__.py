@@ -28,7 +28,7 @@ from benchmarks.estimator.published import UNSLOTH, read_published
 from benchmarks.machine import describe_machine
 from benchmarks.row import Row
 from benchmarks.run import build_table, write_results
-from pricing.estimate.shipped import FILE as SHIPPED
+from pricing.resources.shipped_constants import FILE as SHIPPED
 
 DEFAULT_DATA = Path(__file__).parents[3] / "shared" / "data" / "lora_speeds.csv"
 RESULTS = Path(__file__).parents[1] / "results" / "estimator-published.json"

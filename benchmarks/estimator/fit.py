@@ -9,12 +9,12 @@ from benchmarks.estimator.published import PublishedRow
 from pricing.catalog import get_base_model, get_gpu
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
-from pricing.estimate.fitting import Prior, fit_constants
-from pricing.estimate.method import Method
-from pricing.estimate.peak_memory import MEMORY_PRIORS, MemoryConstants, MicroBatch, estimate_memory
 from pricing.estimate.prediction import choose_method, read_sizes
-from pricing.estimate.step_work import StepWork, count_step_work
-from pricing.estimate.time_model import TIME_PRIORS, TimeConstants, compute_micro_batch_seconds
+from pricing.resources.fitting import Prior, fit_constants
+from pricing.resources.memory import MEMORY_PRIORS, MemoryConstants, MicroBatch, estimate_memory
+from pricing.resources.method import Method
+from pricing.resources.step_work import StepWork, count_step_work
+from pricing.resources.time import TIME_PRIORS, TimeConstants, compute_micro_batch_seconds
 
 # How far a figure of another program is expected to lie off, and one of the same program that has been calibrated.
 SCALE_OF_STRANGERS = 0.25

@@ -7,9 +7,9 @@ from statistics import median
 
 from benchmarks.estimator.fit import SCALE_OF_ONE_SOURCE, PreparedRow, fit_memory, fit_time
 from benchmarks.estimator.published import UNSLOTH
-from pricing.estimate.fitting import Prior
-from pricing.estimate.peak_memory import FitJudgement, judge_fit
-from pricing.estimate.time_model import TIME_PRIORS, TimeConstants
+from pricing.resources.fitting import Prior
+from pricing.resources.memory import FitJudgement, judge_fit
+from pricing.resources.time import TIME_PRIORS, TimeConstants
 
 ROWS_TO_CALIBRATE = 5
 DRAWS = 5

@@ -15,12 +15,12 @@ from broker.quotes.model import plan_text
 from broker.quotes.tokens import count_row_lengths
 from pricing.catalog import get_base_model
 from pricing.catalog.profile import BaseModelProfile
-from pricing.estimate.step_plan import plan_steps
-from pricing.estimate.text_rows import parse_text_files
-from pricing.estimate.training_config import TrainingConfig
-from pricing.estimate.workload import Workload
+from pricing.datasets.text_rows import parse_text_files
+from pricing.training.config import TrainingConfig
+from pricing.training.step_plan import plan_steps
+from pricing.training.text_workload import Workload
+from trainer.commands.make_tiny import make_tiny
 from trainer.profiles.image_folder import profile_image_folder
-from trainer.tiny_models import make_tiny
 
 TEXT_JOBS, IMAGE_JOBS, SEED = 24, 16, 4
 ROWS, PICTURES, SIDE = 48, 24, 256

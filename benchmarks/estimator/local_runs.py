@@ -25,14 +25,14 @@ from benchmarks.machine import describe_machine
 from benchmarks.row import Row
 from benchmarks.run import build_table, write_results
 from broker import __version__
+from pricing.calibration.calibration import Calibration, FinishedRun, Interval, learn_calibration
 from pricing.catalog import get_gpu, load_gpus
-from pricing.estimate.calibration import Calibration, FinishedRun, Interval, learn_calibration
-from pricing.estimate.fitting import Prior, fit_constants
-from pricing.estimate.memory import fill_micro_batch
-from pricing.estimate.method import describe_method
-from pricing.estimate.peak_memory import BYTES_PER_GIB, MEMORY_PRIORS, MemoryConstants, estimate_memory
 from pricing.estimate.run_estimate import RunEstimate, estimate_run
-from pricing.estimate.shipped import FILE as SHIPPED
+from pricing.resources.fitting import Prior, fit_constants
+from pricing.resources.memory import BYTES_PER_GIB, MEMORY_PRIORS, MemoryConstants, estimate_memory
+from pricing.resources.method import describe_method
+from pricing.resources.shipped_constants import FILE as SHIPPED
+from pricing.resources.trainer_memory import fill_micro_batch
 
 RESULTS = Path(__file__).parents[1] / "results" / "estimator-local.json"
 TEACHING = 10

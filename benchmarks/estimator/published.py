@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pricing.estimate.method import Quantization
 from pricing.estimate.prediction import PredictionRequest
+from pricing.resources.method import Quantization
 
 # The Alpaca data, in the usual template: its longest row as litgpt states it, and the mean that is used for it.
 ALPACA_LONGEST, ALPACA_MEAN = 1304, 180

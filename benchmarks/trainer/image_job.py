@@ -7,7 +7,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from trainer.tiny_models import make_tiny
+from trainer.commands.make_tiny import make_tiny
 
 PICTURES, SIDE, BATCH = 32, 512, 4
 COMMON: dict[str, Any] = {

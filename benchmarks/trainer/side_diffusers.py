@@ -18,8 +18,8 @@ from torch.nn.functional import mse_loss
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from benchmarks.trainer.turnstile import Turnstile
-from pricing.estimate.training_config import TrainingConfig
-from trainer.config import read_config
+from pricing.training.config import TrainingConfig
+from trainer.base_models.config import read_config
 
 
 def main() -> None:

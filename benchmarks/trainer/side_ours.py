@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.trainer.turnstile import Turnstile
-from trainer.config import read_config, resolve_base_model
+from trainer.base_models.config import read_config, resolve_base_model
 from trainer.data.dataset import read_dataset
-from trainer.session import run_training
 from trainer.stop import StopFlag, StopReason
+from trainer.training.session import run_training
 
 
 class TurnstileObserver:

@@ -20,8 +20,8 @@ from transformers import (
 
 from benchmarks.trainer.text_job import encode_rows, find_model_folder
 from benchmarks.trainer.turnstile import Turnstile
-from pricing.estimate.training_config import TrainingConfig
-from trainer.config import read_config
+from pricing.training.config import TrainingConfig
+from trainer.base_models.config import read_config
 
 
 class TurnstileCallback(TrainerCallback):

@@ -16,12 +16,12 @@ from pathlib import Path
 import torch
 
 from benchmarks.row import Row
-from pricing.estimate.training_config import TrainingConfig
-from trainer.adapter_io import Adapter, write_adapter
-from trainer.config import resolve_base_model
-from trainer.families.causal_lm import CausalLM
+from pricing.training.config import TrainingConfig
+from trainer.base_models.config import resolve_base_model
+from trainer.families.text.causal_lm import CausalLM
 from trainer.serving.command import open_server
 from trainer.serving.server import AdapterServer
+from trainer.training.adapter_file import Adapter, write_adapter
 
 MODEL = "smollm2-135m-instruct"
 LIMIT_MILLISECONDS, FIRST_LIMIT_MILLISECONDS = 50.0, 500.0

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.row import Row
 from benchmarks.trainer.interleave import Side, interleave, read_trainer_environment
 from benchmarks.trainer.text_job import count_loss_tokens, encode_rows, write_fixed_job, write_mixed_job
-from trainer.config import read_config
+from trainer.base_models.config import read_config
 
 OURS, PEER = "benchmarks.trainer.side_ours", "benchmarks.trainer.side_transformers"
 PEER_NAME = "peft + transformers.Trainer"

@@ -7,12 +7,12 @@ from typing import Any
 import yaml
 
 from pricing.catalog import get_base_model
-from pricing.estimate.text_rows import EncodedRow, encode_row
-from pricing.estimate.training_config import TrainingConfig
-from trainer.config import resolve_base_model
+from pricing.datasets.text_rows import EncodedRow, encode_row
+from pricing.training.config import TrainingConfig
+from trainer.base_models.config import resolve_base_model
+from trainer.base_models.gguf_cache import dequantize_once
 from trainer.data.text import read_text_dataset
-from trainer.families.gguf_cache import dequantize_once
-from trainer.families.text_tokenizer import load_text_tokenizer
+from trainer.families.text.tokenizer import load_text_tokenizer
 
 BASE_MODEL = "smollm2-135m-instruct"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "brand_tone"

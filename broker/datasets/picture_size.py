@@ -5,8 +5,8 @@ import warnings
 
 from PIL import Image
 
-from pricing.estimate.picture_listing import PICTURE_FORMATS
-from pricing.estimate.quality_thresholds import MAX_PIXELS
+from pricing.datasets.picture_listing import PICTURE_FORMATS
+from pricing.datasets.thresholds import MAX_PIXELS
 
 SIDEWAYS = frozenset({5, 6, 7, 8})
 ORIENTATION_TAG = 0x0112

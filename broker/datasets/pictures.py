@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from broker.datasets.picture_size import PictureUnusable, read_picture_size
-from pricing.estimate.caption_quality import judge_caption
-from pricing.estimate.finding_level import Level
-from pricing.estimate.picture_captions import NO_CAPTION, choose_caption
-from pricing.estimate.picture_listing import ListedPicture, ListingProblem, is_picture_name, list_named_pictures
-from pricing.estimate.quality_thresholds import MAX_ASPECT, MAX_SAMPLES, MIN_SAMPLES, MIN_SIDE_PIXELS
+from pricing.datasets.caption_quality import judge_caption
+from pricing.datasets.finding_level import Level
+from pricing.datasets.picture_captions import NO_CAPTION, choose_caption
+from pricing.datasets.picture_listing import ListedPicture, ListingProblem, is_picture_name, list_named_pictures
+from pricing.datasets.thresholds import MAX_ASPECT, MAX_SAMPLES, MIN_SAMPLES, MIN_SIDE_PIXELS
 
 Files = Sequence[tuple[str, bytes]]
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.datasets.tables import Dataset
 from broker.schemas import created_at_field
-from pricing.estimate.finding_level import Level
+from pricing.datasets.finding_level import Level
 
 
 class FileOut(BaseModel):

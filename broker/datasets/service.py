@@ -21,8 +21,8 @@ from broker.identity.service import get_customer
 from broker.storage import one_chunk
 from broker.tenancy import owns
 from broker.work import Work
-from pricing.estimate.finding_level import Level
-from pricing.estimate.text_rows import TextRow, parse_text_files
+from pricing.datasets.finding_level import Level
+from pricing.datasets.text_rows import TextRow, parse_text_files
 
 MAX_FINDINGS = 200
 LONGEST_MESSAGE = 500

@@ -19,7 +19,7 @@ import broker
 from broker.cli_jobs import TERMINAL, quote_table
 from broker.demo.stage import Stage, StepFailed
 from broker.demo.world import DemoCustomer
-from pricing.estimate.training_config import PATH_KEYS
+from pricing.training.config import PATH_KEYS
 
 EXAMPLES = Path(broker.__file__).resolve().parent.parent / "examples"
 DATA = EXAMPLES / "brand_tone" / "train.jsonl"

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from broker.jobs.history import FinishedJob
+from pricing.calibration.accuracy import JudgedRun
+from pricing.calibration.calibration import FinishedRun, RunKind, has_learnt_width
 from pricing.catalog import load_gpus
-from pricing.estimate.calibration import FinishedRun, RunKind, has_learnt_width
-from pricing.estimate.reliability import JudgedRun
-from pricing.estimate.run_work import RunWork
+from pricing.resources.run_work import RunWork
 
 
 def read_finished_runs(jobs: Sequence[FinishedJob]) -> list[FinishedRun]:

@@ -3,7 +3,7 @@
 from broker.estimator.model import to_judged_run
 from broker.jobs import history
 from broker.work import Work
-from pricing.estimate.reliability import Reliability, judge_runs
+from pricing.calibration.accuracy import Reliability, judge_runs
 
 # Enough that a right p90 seldom leaves its band by chance, few enough that old estimators are soon forgotten.
 LATEST_JUDGED = 200

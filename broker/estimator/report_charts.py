@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from statistics import median
 
-from pricing.estimate.coverage import P90_BAND
-from pricing.estimate.reliability import DriftWindow, JudgedRun, ReliabilityPoint
+from pricing.calibration.accuracy import DriftWindow, JudgedRun, ReliabilityPoint
+from pricing.calibration.coverage import P90_BAND
 
 WIDTH, HEIGHT = 460, 340
 LEFT, RIGHT, TOP, FOOT = 68, 36, 12, 44

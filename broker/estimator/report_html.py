@@ -6,7 +6,7 @@ from html import escape
 
 from broker.estimator.report_charts import draw_drift, draw_predictions, draw_reliability
 from broker.estimator.report_table import COLUMNS, describe_band, format_accuracy
-from pricing.estimate.reliability import DRIFT_WINDOW, Group, Reliability
+from pricing.calibration.accuracy import DRIFT_WINDOW, Group, Reliability
 
 STYLE = """
 :root { color-scheme: light dark; --line: #d8d5cf; --ink: #22201d; --dim: #6d6860; --mark: #2f6f8f; --miss: #b3261e;

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from rich.console import Group as Together
 from rich.table import Table
 
-from pricing.estimate.coverage import P90_BAND, BandState
-from pricing.estimate.reliability import Accuracy, Group, Reliability
+from pricing.calibration.accuracy import Accuracy, Group, Reliability
+from pricing.calibration.coverage import P90_BAND, BandState
 
 COLUMNS = ("runs", "median error", "actual / p50", "within p50", "within p90")
 LATEST_WINDOWS = 10

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from pricing.estimate.coverage import BandState, Coverage
-from pricing.estimate.reliability import Accuracy, JudgedRun, Reliability
+from pricing.calibration.accuracy import Accuracy, JudgedRun, Reliability
+from pricing.calibration.coverage import BandState, Coverage
 
 
 class CoverageOut(BaseModel):

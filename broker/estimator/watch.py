@@ -8,8 +8,8 @@ from broker.estimator.service import find_newest_version
 from broker.jobs import history
 from broker.jobs.history import JudgedState
 from broker.system import System
-from pricing.estimate.coverage import P90_BAND, BandState
-from pricing.estimate.reliability import Accuracy
+from pricing.calibration.accuracy import Accuracy
+from pricing.calibration.coverage import P90_BAND, BandState
 
 log = logging.getLogger(__name__)
 

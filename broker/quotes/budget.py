@@ -6,8 +6,8 @@ from typing import Any
 from broker.contracts.model import ContractTerms
 from broker.quotes.model import JobEstimate
 from pricing.budget import JobNeed, JobPart, buy_part
-from pricing.estimate.training_config import TrainingConfig
 from pricing.money import Money
+from pricing.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from broker.driver import Statement, fetch_row
 from broker.estimator import service as estimator
 from broker.scheduling import service as scheduling
 from broker.work import Work
-from pricing.estimate.calibration import Calibration
+from pricing.calibration.calibration import Calibration
 from pricing.rate_card import NoPriceInForce, RateCard
 
 GROUND = Statement(

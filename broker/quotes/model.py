@@ -10,16 +10,16 @@ from typing import Any
 from broker import __version__, errors
 from broker.quotes.refusal import refuse_fields
 from broker.quotes.tokens import RowLength
+from pricing.calibration.calibration import Calibration
 from pricing.catalog import NoTokenizer, UnknownBaseModel, get_base_model
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
-from pricing.estimate.calibration import Calibration
-from pricing.estimate.family_keys import find_foreign_keys
 from pricing.estimate.memory_advice import list_fits
-from pricing.estimate.peak_memory import USABLE_SHARE, FitJudgement
 from pricing.estimate.run_estimate import GpuSeconds, RunEstimate, estimate_run
-from pricing.estimate.training_config import PATH_KEYS, ConfigInvalid, TrainingConfig, parse_training_config
-from pricing.estimate.workload import (
+from pricing.resources.memory import USABLE_SHARE, FitJudgement
+from pricing.training.config import PATH_KEYS, ConfigInvalid, TrainingConfig, parse_training_config
+from pricing.training.family_keys import find_foreign_keys
+from pricing.training.text_workload import (
     UnknownTargetModules,
     Workload,
     count_adapter_parameters,

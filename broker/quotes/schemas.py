@@ -12,11 +12,11 @@ from broker.quotes.budget import QuoteBudget
 from broker.quotes.offers import QuoteOffers
 from broker.quotes.tables import Quote
 from broker.schemas import MoneyOut, ProblemOut, RequestBody, created_at_field
-from pricing.estimate.peak_memory import FitJudgement
-from pricing.estimate.training_config import PATH_KEYS, TrainingConfig
 from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.quote import PlanPrice
+from pricing.resources.memory import FitJudgement
+from pricing.training.config import PATH_KEYS, TrainingConfig
 
 CONFIG_EXAMPLE = {
     "base_model": "smollm2-135m-instruct",

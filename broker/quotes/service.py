@@ -26,9 +26,9 @@ from broker.quotes.tables import Quote
 from broker.work import Work
 from pricing.catalog import get_gpu
 from pricing.catalog.profile import BaseModelProfile
-from pricing.estimate.training_config import TrainingConfig
 from pricing.money import Money
 from pricing.plans import PlanName
+from pricing.training.config import TrainingConfig
 
 QUOTE_COLUMNS = Quote.__table__.columns.keys()
 INSERT_QUOTE = Statement(insert(Quote).inline())

@@ -9,8 +9,8 @@ from tokenizers import Tokenizer
 
 from pricing.catalog import get_base_model, read_tokenizer
 from pricing.catalog.profile import BaseModelProfile
-from pricing.estimate.text_format import TextFormat, count_learnt
-from pricing.estimate.text_rows import TextRow, encode_row
+from pricing.datasets.text_format import TextFormat, count_learnt
+from pricing.datasets.text_rows import TextRow, encode_row
 
 
 @lru_cache(maxsize=8)

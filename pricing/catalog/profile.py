@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pricing.estimate.text_format import TextFormat
+from pricing.datasets.text_format import TextFormat
 
 Family = Literal["causal_lm", "chatglm", "stable_diffusion", "flux"]
 TEXT_FAMILIES: frozenset[Family] = frozenset({"causal_lm", "chatglm"})

@@ -6,9 +6,9 @@ from typing import Any
 
 from pricing.catalog.gpu import Precision
 from pricing.catalog.profile import BaseModelProfile
-from pricing.estimate.memory import estimate_memory_gib
-from pricing.estimate.training_config import TrainingConfig
-from pricing.estimate.workload import Workload
+from pricing.resources.trainer_memory import estimate_memory_gib
+from pricing.training.config import TrainingConfig
+from pricing.training.text_workload import Workload
 
 SMALLER_RANK = 4
 

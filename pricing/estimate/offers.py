@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pricing.calibration.calibration import Calibration
 from pricing.catalog.gpu import GpuProfile, Precision
 from pricing.catalog.profile import BaseModelProfile
-from pricing.estimate.calibration import Calibration
-from pricing.estimate.peak_memory import FitJudgement
 from pricing.estimate.run_estimate import RunEstimate, estimate_run
-from pricing.estimate.training_config import TrainingConfig
-from pricing.estimate.workload import Workload
+from pricing.resources.memory import FitJudgement
+from pricing.training.config import TrainingConfig
+from pricing.training.text_workload import Workload
 
 Plan = Callable[[TrainingConfig], Workload]
 

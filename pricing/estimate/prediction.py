@@ -5,16 +5,16 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from pricing.calibration.calibration import Calibration, RunKind
 from pricing.catalog import get_base_model, get_gpu
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
-from pricing.estimate.calibration import Calibration, RunKind
-from pricing.estimate.method import Method, Quantization, describe_method
-from pricing.estimate.peak_memory import FitJudgement, MicroBatch, estimate_memory, judge_fit
-from pricing.estimate.run_work import RunWork
-from pricing.estimate.shipped import load_memory_constants
-from pricing.estimate.step_work import StepWork, count_step_work
-from pricing.estimate.training_config import ALL_LINEAR, TrainingConfig
+from pricing.resources.memory import FitJudgement, MicroBatch, estimate_memory, judge_fit
+from pricing.resources.method import Method, Quantization, describe_method
+from pricing.resources.run_work import RunWork
+from pricing.resources.shipped_constants import load_memory_constants
+from pricing.resources.step_work import StepWork, count_step_work
+from pricing.training.config import ALL_LINEAR, TrainingConfig
 
 METHODS: dict[str, Quantization] = {"lora": "none", "qlora-nf4": "4bit", "lora-int8": "8bit"}
 LATENT_PIXELS = 8

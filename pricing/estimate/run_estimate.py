@@ -3,17 +3,17 @@
 import math
 from dataclasses import dataclass, replace
 
+from pricing.calibration.calibration import Calibration, RunKind
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
-from pricing.estimate.calibration import Calibration, RunKind
-from pricing.estimate.memory import TRAINER, fill_micro_batch
-from pricing.estimate.method import Method, describe_method, resolve_precision
-from pricing.estimate.peak_memory import USABLE_SHARE, FitJudgement, estimate_memory, judge_fit
-from pricing.estimate.run_plan import plan_run
-from pricing.estimate.run_work import RunWork
-from pricing.estimate.shipped import load_memory_constants
-from pricing.estimate.training_config import TrainingConfig
-from pricing.estimate.workload import Workload
+from pricing.resources.memory import USABLE_SHARE, FitJudgement, estimate_memory, judge_fit
+from pricing.resources.method import Method, describe_method, resolve_precision
+from pricing.resources.run_plan import plan_run
+from pricing.resources.run_work import RunWork
+from pricing.resources.shipped_constants import load_memory_constants
+from pricing.resources.trainer_memory import TRAINER, fill_micro_batch
+from pricing.training.config import TrainingConfig
+from pricing.training.text_workload import Workload
 
 
 @dataclass(frozen=True)

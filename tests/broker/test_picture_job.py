@@ -14,7 +14,7 @@ from broker import cli_jobs
 from broker.client import Client
 from tests.broker.picture_files import style_files, zip_files
 from tests.broker.served import Buyer, ServedBroker, make_buyer
-from trainer.tiny_models import make_tiny
+from trainer.commands.make_tiny import make_tiny
 
 pytestmark = pytest.mark.slow
 

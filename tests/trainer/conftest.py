@@ -13,16 +13,16 @@ from PIL import Image, ImageDraw
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pricing.estimate.text_rows import EncodedRow
-from pricing.estimate.training_config import TrainingConfig
-from trainer.checkpoint import CheckpointFolder
-from trainer.config import BaseModelSource
-from trainer.families.causal_lm import CausalLM
-from trainer.recipe import StepReport, TrainingResult, train
-from trainer.step_plan import hold_out_rows
+from pricing.datasets.text_rows import EncodedRow
+from pricing.training.config import TrainingConfig
+from pricing.training.step_plan import hold_out_rows
+from trainer.base_models.config import BaseModelSource
+from trainer.commands.make_tiny import make_tiny
+from trainer.families.text.causal_lm import CausalLM
 from trainer.stop import StopFlag, StopReason
-from trainer.tiny_models import make_tiny
-from trainer.training_state import RunIdentity, seed_generators
+from trainer.training.checkpoint import CheckpointFolder
+from trainer.training.recipe import StepReport, TrainingResult, train
+from trainer.training.state import RunIdentity, seed_generators
 
 END = "<|end|>"
 

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from pricing.estimate.family_keys import find_foreign_keys
-from pricing.estimate.text_rows import ParsedRows
-from pricing.estimate.training_config import TrainingConfig
-from trainer.config import BaseModelSource
+from pricing.datasets.text_rows import ParsedRows
+from pricing.training.config import TrainingConfig
+from pricing.training.family_keys import find_foreign_keys
+from trainer.base_models.config import BaseModelSource
 from trainer.data.text import read_text_dataset
 from trainer.errors import BadInput
 

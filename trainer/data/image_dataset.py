@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pricing.estimate.picture_captions import NO_CAPTION, choose_caption, read_kohya_folder
-from pricing.estimate.text_rows import RowFinding
-from pricing.estimate.training_config import TrainingConfig
+from pricing.datasets.picture_captions import NO_CAPTION, choose_caption, read_kohya_folder
+from pricing.datasets.text_rows import RowFinding
+from pricing.training.config import TrainingConfig
 from trainer.data.images import ImageUnusable, read_size
 from trainer.data.quality_samples import PictureListing, PictureSample, list_pictures
 from trainer.errors import BadInput

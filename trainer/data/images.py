@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from pricing.estimate.picture_listing import PICTURE_FORMATS
-from pricing.estimate.quality_thresholds import MAX_PIXELS
+from pricing.datasets.picture_listing import PICTURE_FORMATS
+from pricing.datasets.thresholds import MAX_PIXELS
 
 SIDEWAYS = frozenset({5, 6, 7, 8})
 ORIENTATION_TAG = 0x0112

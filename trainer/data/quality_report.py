@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pricing.estimate.finding_level import Level
+from pricing.datasets.finding_level import Level
 
 HISTOGRAM_BARS = 12
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pricing.estimate.finding_level import Level
-from pricing.estimate.picture_listing import (
+from pricing.datasets.finding_level import Level
+from pricing.datasets.picture_listing import (
     CAPTION_KEYS,
     FILE_KEYS,
     METADATA_NAMES,

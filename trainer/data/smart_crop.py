@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pricing.estimate.buckets import Bucket
+from pricing.training.buckets import Bucket
 
 CENTRE_PULL = 0.25
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pricing.estimate.text_records import FORMS
-from pricing.estimate.text_rows import TEXT_SUFFIXES, ParsedRows, parse_text_files
-from pricing.estimate.training_config import TrainingConfig
+from pricing.datasets.text_records import FORMS
+from pricing.datasets.text_rows import TEXT_SUFFIXES, ParsedRows, parse_text_files
+from pricing.training.config import TrainingConfig
 from trainer.errors import BadInput
 
 SHOWN_FINDINGS = 5

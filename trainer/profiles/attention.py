@@ -11,7 +11,7 @@ from unittest.mock import patch
 import torch
 from torch.utils.flop_counter import register_flop_formula
 
-from trainer.families.transformers_quiet import transformers
+from trainer.base_models.transformers_quiet import transformers
 
 MEASURED = "measured"
 Shape = torch.Size

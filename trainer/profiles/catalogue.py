@@ -9,9 +9,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from pricing.catalog.profile import BaseModelProfile, Family, ModuleShape, PackagedWeights
-from pricing.estimate.text_format import TextFormat
-from trainer.families.stable_diffusion_configs import Kind, get_config
-from trainer.families.stable_diffusion_layout import COMPONENTS
+from pricing.datasets.text_format import TextFormat
+from trainer.families.stable_diffusion.configs import Kind, get_config
+from trainer.families.stable_diffusion.layout import COMPONENTS
 from trainer.profiles.image_profile import Parts, describe_image_model
 from trainer.profiles.network import Modules
 from trainer.profiles.text_network import build_text_network, read_text_config

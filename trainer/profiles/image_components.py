@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pricing.catalog.profile import Curve
-from trainer.families.diffusers_quiet import diffusers, transformers
+from trainer.base_models.diffusers_quiet import diffusers, transformers
 from trainer.profiles.attention import MEASURED, measured_attention
 from trainer.profiles.curves import fit_curve
 from trainer.profiles.image_network import CLIP_TOKENS, FLUX_TOKENS, SIZES

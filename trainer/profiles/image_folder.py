@@ -6,7 +6,7 @@ from typing import Any
 
 from pricing.catalog.profile import BaseModelProfile, Family
 from trainer.errors import BadInput
-from trainer.families.stable_diffusion_adapter import UNET_TARGETS
+from trainer.families.stable_diffusion.adapter import UNET_TARGETS
 from trainer.profiles.image_network import RUNS
 from trainer.profiles.image_profile import TEXT_ENCODERS, TRAINED, VAE, describe_image_model
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from trainer.families.diffusers_quiet import diffusers
+from trainer.base_models.diffusers_quiet import diffusers
 from trainer.profiles.network import Network
 
 Config = Mapping[str, Any]

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 
 from pricing.catalog.profile import BaseModelProfile
-from pricing.estimate.text_format import TextFormat
+from pricing.datasets.text_format import TextFormat
+from trainer.base_models.model_type import CHATGLM_ORIGINAL, is_chatglm, read_model_type
+from trainer.base_models.transformers_quiet import transformers
 from trainer.errors import BadInput
-from trainer.families.chatglm import DEFAULT_TARGETS as CHATGLM_TARGETS
-from trainer.families.chatglm_layout import map_config, read_original_config
-from trainer.families.model_type import CHATGLM_ORIGINAL, is_chatglm, read_model_type
-from trainer.families.transformers_quiet import transformers
+from trainer.families.chatglm.chatglm import DEFAULT_TARGETS as CHATGLM_TARGETS
+from trainer.families.chatglm.layout import map_config, read_original_config
 from trainer.profiles.network import Modules
 from trainer.profiles.text_network import SIZES, build_text_network
 from trainer.profiles.text_profile import describe_text_network

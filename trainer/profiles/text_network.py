@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from trainer.families.chatglm_layout import map_config
-from trainer.families.model_type import CHATGLM_ORIGINAL
-from trainer.families.transformers_quiet import transformers
+from trainer.base_models.model_type import CHATGLM_ORIGINAL
+from trainer.base_models.transformers_quiet import transformers
+from trainer.families.chatglm.layout import map_config
 from trainer.profiles.attention import MEASURED
 from trainer.profiles.network import Network
 

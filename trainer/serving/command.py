@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from trainer.config import BaseModelSource
+from trainer.base_models.config import BaseModelSource
 from trainer.errors import BadInput
 from trainer.log import write_line
 from trainer.serving.host import ModelHost
 from trainer.serving.server import AdapterServer
 from trainer.serving.shelf import AdapterShelf
 from trainer.serving.text import TextServer
-from trainer.session import load_family
+from trainer.training.session import load_family
 
 LONGEST_FINISH_SECONDS = 20.0  # less than the half minute that supervisors wait before they kill
 

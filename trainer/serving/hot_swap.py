@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from trainer.base_models.transformers_quiet import peft
 from trainer.errors import AdapterUnusable
-from trainer.families.transformers_quiet import peft
 from trainer.formats.adapter import Adapter
 
 

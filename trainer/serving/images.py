@@ -3,9 +3,9 @@
 import tempfile
 from pathlib import Path
 
-from pricing.estimate.training_config import TrainingConfig
+from pricing.training.config import TrainingConfig
 from trainer.errors import AdapterUnusable, BadInput
-from trainer.families.stable_diffusion import StableDiffusion
+from trainer.families.stable_diffusion.stable_diffusion import StableDiffusion
 from trainer.formats.adapter import Adapter
 from trainer.formats.parts import split_by_part
 from trainer.formats.peft_layout import read_peft

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from pricing.estimate.text_format import TextRow
+from pricing.datasets.text_format import TextRow
 from trainer.errors import BadInput
-from trainer.families.causal_lm import CausalLM
+from trainer.families.text.causal_lm import CausalLM
 from trainer.serving.hot_swap import HotSwap
 
 HALF_CHARACTER = "\ufffd"  # what a cut UTF-8 sequence is decoded to

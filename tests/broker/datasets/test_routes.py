@@ -8,7 +8,7 @@ import zipfile
 from broker.datasets.archive import read_packed
 from broker.datasets.service import get_dataset, read_rows
 from broker.system import System
-from pricing.estimate.text_rows import TextRow
+from pricing.datasets.text_rows import TextRow
 from tests.broker.factories import ROWS, Api, customer_api, jsonl, make_customer, upload_dataset
 
 BAD_ROWS = b'{"prompt": "only a prompt"}\n{"prompt": "a", "completion": ""}\nnot json\n'

@@ -13,10 +13,10 @@ from broker.boot import DatabaseUrls
 from broker.cli import app as cli
 from broker.estimator.report_html import render_html
 from broker.system import System
-from pricing.estimate.reliability import judge_runs
+from pricing.calibration.accuracy import judge_runs
 from tests.broker.estimator.test_watch import run_job
 from tests.broker.factories import Api, make_ready_customer
-from tests.pricing.estimate.test_reliability import run_of
+from tests.pricing.calibration.test_accuracy import run_of
 
 
 async def report(system: System, urls: DatabaseUrls, *options: str) -> Result:

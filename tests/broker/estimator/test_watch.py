@@ -14,7 +14,7 @@ from broker.jobs.model import StopReason
 from broker.jobs.service import request_stop
 from broker.jobs.tables import Job
 from broker.system import System
-from pricing.estimate.coverage import BandState
+from pricing.calibration.coverage import BandState
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
 from tests.broker.tenants import finish_job
@@ -49,7 +49,7 @@ async def test_finished_jobs_are_judged_by_the_estimate_they_were_admitted_with(
 async def test_leaving_the_band_and_coming_back_is_said_once_each(
     api: Api, system: System, caplog: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("pricing.estimate.coverage.FEWEST_JUDGED", 3)
+    monkeypatch.setattr("pricing.calibration.coverage.FEWEST_JUDGED", 3)
     customer, watch = await make_ready_customer(api), ReliabilityWatch()
     caplog.set_level(logging.WARNING, logger="broker.estimator.watch")
     for _ in range(3):

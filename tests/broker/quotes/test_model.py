@@ -5,7 +5,7 @@ import pytest
 from broker import errors
 from broker.quotes.model import as_hours, config_to_json, list_learnable, plan_text, resolve_config
 from broker.quotes.tokens import RowLength
-from pricing.estimate.training_config import TrainingConfig
+from pricing.training.config import TrainingConfig
 
 
 def config(max_length: int = 100) -> TrainingConfig:

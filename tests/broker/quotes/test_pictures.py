@@ -6,11 +6,11 @@ import pytest
 
 from broker.quotes.tokens import count_caption_tokens
 from pricing.catalog import get_base_model
-from pricing.estimate.image_workload import TrainingPicture, plan_image_workload
-from pricing.estimate.training_config import TrainingConfig
+from pricing.training.config import TrainingConfig
+from pricing.training.image_workload import TrainingPicture, plan_image_workload
 from tests.broker.factories import Api, Customer, make_ready_customer
 from tests.broker.picture_files import draw_picture, style_files, upload_pictures
-from trainer.families.clip_text import ClipTokenizer
+from trainer.families.stable_diffusion.clip_text import ClipTokenizer
 
 CONFIG = {"base_model": "sd-1.5", "resolution": 64, "batch_size": 2, "epochs": 10}
 CAPTIONS = ["", "a blue disc", "茶，春天", "Ünïcode <|endoftext|> …", "word " * 200, "a\tb\nc"]

@@ -10,7 +10,7 @@ from broker.estimator.service import learn
 from broker.quotes.tokens import count_row_lengths
 from broker.system import System
 from pricing.catalog import get_base_model
-from pricing.estimate.text_rows import parse_text_files
+from pricing.datasets.text_rows import parse_text_files
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import (
     CONFIG,

@@ -7,7 +7,7 @@ import pytest
 
 from broker.quotes.tokens import RowLength, count_row_lengths
 from pricing.catalog import get_base_model
-from pricing.estimate.text_rows import TextRow, parse_text_files
+from pricing.datasets.text_rows import TextRow, parse_text_files
 
 TRAINING_FILE = Path(__file__).parents[3] / "examples" / "brand_tone" / "train.jsonl"
 PROFILE = get_base_model("smollm2-135m-instruct")

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pricing.calibration.calibration import Calibration
 from pricing.catalog import get_base_model, get_gpu, load_gpus
-from pricing.estimate.calibration import Calibration
 from pricing.estimate.offers import Offer, find_frontier, list_offers, list_variants
-from pricing.estimate.peak_memory import FitJudgement
 from pricing.estimate.run_estimate import GpuSeconds, estimate_run
-from pricing.estimate.training_config import TrainingConfig
-from pricing.estimate.workload import plan_text_workload
+from pricing.resources.memory import FitJudgement
+from pricing.training.config import TrainingConfig
+from pricing.training.text_workload import plan_text_workload
 
 CONFIG = TrainingConfig(base_model="m", batch_size=4, gradient_accumulation=2, epochs=3)
 GPUS = list(load_gpus().values())

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pricing.estimate.image_workload import repeat_pictures
-from pricing.estimate.training_config import TrainingConfig
+from pricing.training.config import TrainingConfig
+from pricing.training.image_workload import repeat_pictures
 from trainer.data.image_dataset import read_image_dataset
 from trainer.errors import BadInput
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pricing.estimate.buckets import Bucket
+from pricing.training.buckets import Bucket
 from trainer.data.smart_crop import fit_to_bucket
 
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from pricing.catalog import get_base_model, load_base_models
-from pricing.estimate.training_config import TrainingConfig
-from pricing.estimate.workload import count_adapter_parameters
-from trainer.families.peft_adapter import describe_adapter, name_targets, put_adapter_on
-from trainer.families.stable_diffusion_adapter import PartAdapters
+from pricing.training.config import TrainingConfig
+from pricing.training.text_workload import count_adapter_parameters
+from trainer.base_models.peft_adapter import describe_adapter, name_targets, put_adapter_on
+from trainer.families.stable_diffusion.adapter import PartAdapters
 from trainer.profiles.catalogue import get_parts, load_entries
 from trainer.profiles.image_components import build_text_encoder
 from trainer.profiles.image_network import build_image_network

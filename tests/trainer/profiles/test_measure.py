@@ -8,10 +8,10 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pricing.estimate.training_config import TrainingConfig
-from trainer.families.peft_adapter import describe_adapter, put_adapter_on
-from trainer.families.stable_diffusion_adapter import UNET_TARGETS, PartAdapters
-from trainer.families.stable_diffusion_configs import get_config
+from pricing.training.config import TrainingConfig
+from trainer.base_models.peft_adapter import describe_adapter, put_adapter_on
+from trainer.families.stable_diffusion.adapter import UNET_TARGETS, PartAdapters
+from trainer.families.stable_diffusion.configs import get_config
 from trainer.profiles.attention import measured_attention
 from trainer.profiles.image_network import RUNS, build_image_network
 from trainer.profiles.measure import measure_bytes, measure_costs, measure_work

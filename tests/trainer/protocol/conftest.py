@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from trainer.client import BrokerClient, RunEnvironment
+from trainer.protocol.client import BrokerClient, RunEnvironment
 
 TOKEN, FENCE = "run-token", 3
 

@@ -5,8 +5,8 @@ import hashlib
 
 import pytest
 
-from trainer.client import BrokerClient, RemoteFile, read_run_environment
 from trainer.errors import BadInput, BrokerAway, BrokerRefused, FencedOff
+from trainer.protocol.client import BrokerClient, RemoteFile, read_run_environment
 
 
 def test_claim_brings_the_assignment(client, broker) -> None:

@@ -5,9 +5,9 @@ import threading
 import pytest
 
 from trainer.errors import BrokerAway
-from trainer.heartbeat import Heartbeat, read_stop_reason
-from trainer.meter import Meter
-from trainer.spool import UsageSpool
+from trainer.protocol.heartbeat import Heartbeat, read_stop_reason
+from trainer.protocol.meter import Meter
+from trainer.protocol.usage_spool import UsageSpool
 from trainer.stop import StopFlag, StopReason
 
 
@@ -104,7 +104,7 @@ def test_usage_waits_on_disk_while_the_broker_is_away(heartbeat, broker, meter, 
 
 
 def test_a_long_absence_is_delivered_in_several_requests(heartbeat, broker, meter, monkeypatch) -> None:
-    monkeypatch.setattr("trainer.heartbeat.EVENTS_IN_ONE_REQUEST", 4)
+    monkeypatch.setattr("trainer.protocol.heartbeat.EVENTS_IN_ONE_REQUEST", 4)
     for tokens in range(1, 11):
         meter.add_tokens(tokens)
         heartbeat._keep_usage()

@@ -13,18 +13,19 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load
 
-from trainer.client import RunEnvironment
-from trainer.config import BaseModelSource
+from trainer.base_models.config import BaseModelSource
 from trainer.errors import ExitCode
+from trainer.protocol.client import RunEnvironment
+from trainer.protocol.worker import work_on
 from trainer.stop import StopFlag
-from trainer.worker import work_on
 
 # The catalogue has no model small enough for a test, so the process is told where "tiny" is.
 WORKER = """
-import sys, pathlib, torch, trainer.config
+import sys, pathlib, torch
+from trainer.base_models import config
 torch.set_num_threads(1)
-trainer.config.resolve_base_model = lambda name, **_: trainer.config.BaseModelSource("tiny", pathlib.Path(sys.argv[1]))
-from trainer.worker import run_worker
+config.resolve_base_model = lambda name, **_: config.BaseModelSource("tiny", pathlib.Path(sys.argv[1]))
+from trainer.protocol.worker import run_worker
 sys.exit(run_worker())
 """
 TOKENS_OF_AN_EPOCH = 11 * len("tea 0?\n") + 1 + sum(len("calm " * (n % 4 + 1)) for n in range(11))
@@ -32,7 +33,7 @@ TOKENS_OF_AN_EPOCH = 11 * len("tea 0?\n") + 1 + sum(len("calm " * (n % 4 + 1)) f
 
 @pytest.fixture
 def tiny_in_catalogue(tiny_source: BaseModelSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.assigned_training.resolve_base_model", lambda _name, **_: tiny_source)
+    monkeypatch.setattr("trainer.protocol.assigned_training.resolve_base_model", lambda _name, **_: tiny_source)
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_an_unforeseen_failure_is_told_to_the_broker(configured, run_here, monke
     def fail(*_args: object, **_named: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("trainer.assigned_training.run_training", fail)
+    monkeypatch.setattr("trainer.protocol.assigned_training.run_training", fail)
     assert run_here() == ExitCode.FAILED
     assert configured.finishes[0]["error"] == {"code": "internal_error", "message": "ZeroDivisionError: oh"}
     assert "Traceback" in capsys.readouterr().out
@@ -246,5 +247,7 @@ def test_gpu_seconds_are_reported_while_the_model_loads(configured, environment,
 
 
 def test_the_first_beat_does_not_wait_for_torch() -> None:
-    check = "import sys, trainer.worker; sys.exit(sum(name in sys.modules for name in ('torch', 'transformers')))"
+    check = (
+        "import sys, trainer.protocol.worker; sys.exit(sum(name in sys.modules for name in ('torch', 'transformers')))"
+    )
     subprocess.run([sys.executable, "-c", check], check=True, cwd=Path(__file__).parents[3])

@@ -10,18 +10,18 @@ import pytest
 import torch
 from PIL import Image
 
-from pricing.estimate.training_config import TrainingConfig
-from trainer.config import BaseModelSource
+from pricing.training.config import TrainingConfig
+from trainer.base_models.config import BaseModelSource
+from trainer.commands.make_tiny import make_tiny
 from trainer.errors import AdapterUnusable
-from trainer.families.stable_diffusion import StableDiffusion
+from trainer.families.stable_diffusion.stable_diffusion import StableDiffusion
 from trainer.formats.adapter import Adapter
 from trainer.formats.peft_layout import read_peft
 from trainer.formats.reading import Layout, load_adapter_any
 from trainer.formats.writing import write_lora
 from trainer.serving.command import open_server
 from trainer.serving.images import ImageServer
-from trainer.tiny_models import make_tiny
-from trainer.warm_start import start_from_adapter
+from trainer.training.warm_start import start_from_adapter
 
 pytestmark = pytest.mark.slow
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from pricing.estimate.training_config import TrainingConfig
-from trainer.adapter_io import Adapter, write_adapter
-from trainer.families.causal_lm import CausalLM
+from pricing.training.config import TrainingConfig
+from trainer.families.text.causal_lm import CausalLM
 from trainer.formats.reading import Layout, load_adapter_any, read_lora
 from trainer.formats.writing import write_lora
 from trainer.serving.command import open_server
+from trainer.training.adapter_file import Adapter, write_adapter
 
 
 @pytest.fixture(scope="module")

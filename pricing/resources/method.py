@@ -1,0 +1,60 @@
+"""How a base model is trained, as far as time and memory depend on it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pricing.catalog.gpu import GpuProfile, Precision
+from pricing.catalog.profile import BaseModelProfile
+from pricing.training.config import TrainingConfig
+from pricing.training.text_workload import count_parameters_on, list_target_shapes
+
+Quantization = Literal["none", "8bit", "4bit", "gptq"]
+
+# Bits of a quantized weight with its scales. 4 bit: NF4 in blocks of 64, scales quantized again (Dettmers et al. 2023,
+# "QLoRA", section 3). gptq: 4 bit in groups of 128, a 16-bit scale and a 4-bit zero each.
+BITS_PER_WEIGHT: dict[Quantization, float] = {"8bit": 8.0, "4bit": 4.127, "gptq": 4.156}
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a base model is trained. `adapter_parameters` is the exact count; `checkpointing` is gradient checkpointing.
+
+    `adapts_all` says that most linear modules have an adapter, so that their inputs are kept for the backward pass.
+    `gpus` work side by side, each on its own samples.
+    """
+
+    precision: Precision
+    quantization: Quantization
+    adapter_parameters: int
+    adapted_modules: int
+    adapts_all: bool
+    checkpointing: bool
+    gpus: int = 1
+
+    @property
+    def bytes_per_number(self) -> int:
+        return 4 if self.precision == "fp32" else 2
+
+
+def describe_method(
+    profile: BaseModelProfile, config: TrainingConfig, precision: Precision, *, checkpointing: bool, gpus: int = 1
+) -> Method:
+    """The method of a configuration. Raises: UnknownTargetModules."""
+    shapes = list_target_shapes(profile, config)
+    adapted = sum(shape.count for shape in shapes)
+    return Method(
+        precision=precision,
+        quantization=config.quantization,
+        adapter_parameters=count_parameters_on(shapes, config),
+        adapted_modules=adapted,
+        adapts_all=2 * adapted > sum(shape.count for shapes in profile.modules.values() for shape in shapes),
+        checkpointing=checkpointing,
+        gpus=gpus,
+    )
+
+
+def resolve_precision(config: TrainingConfig, gpu: GpuProfile) -> Precision:
+    """Precision auto is bf16 where the GPU has it, else fp32."""
+    if config.precision != "auto":
+        return config.precision
+    return "bf16" if gpu.has_bf16 else "fp32"

@@ -1,0 +1,79 @@
+"""What a whole run has to do, and how long its parts take together."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pricing.catalog.gpu import GpuProfile, Precision
+from pricing.resources.fitting import Prior
+from pricing.resources.step_work import StepWork
+from pricing.resources.time import TIME_PRIORS, TimeConstants, compute_micro_batch_seconds
+
+
+@dataclass(frozen=True)
+class RunWork:
+    """The work of one run on its GPUs, each of which does the same.
+
+    `micro_batch` is the mean one; `micro_batches` counts those of all steps, an evaluation as the share of one that it
+    computes. `prepared_flops` are computed once, before the first step (latents and text embeddings that are cached).
+    `sampled_launches` are those of drawing samples.
+    """
+
+    micro_batch: StepWork
+    micro_batches: float
+    precision: Precision
+    loaded_bytes: float
+    prepared_flops: float = 0.0
+    sampled_launches: float = 0.0
+    saves: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> "RunWork":
+        return cls(**{**written, "micro_batch": StepWork(**written["micro_batch"])})
+
+
+@dataclass(frozen=True)
+class RunConstants:
+    """What a run takes beside its steps. Units: seconds; bytes a second."""
+
+    start_seconds: float
+    loaded_bytes_per_second: float
+    save_seconds: float
+
+
+RUN_PRIORS: dict[str, Prior] = {
+    "start_seconds": Prior(15.0, 0.5, "starting Python, importing torch, taking a device"),
+    "loaded_bytes_per_second": Prior(500e6, 0.7, "reading weights from a disk that others read too"),
+    "save_seconds": Prior(0.3, 0.7, "writing and syncing a checkpoint"),
+}
+
+
+@dataclass(frozen=True)
+class DeviceConstants:
+    """All that the time of a run on one GPU type is computed from."""
+
+    steps: TimeConstants
+    run: RunConstants
+
+    @classmethod
+    def of(cls, values: Mapping[str, float]) -> "DeviceConstants":
+        return cls(
+            steps=TimeConstants(**{name: values[name] for name in TIME_PRIORS}),
+            run=RunConstants(**{name: values[name] for name in RUN_PRIORS}),
+        )
+
+
+def compute_run_seconds(work: RunWork, gpu: GpuProfile, constants: DeviceConstants) -> float:
+    """Seconds from the moment a run holds its GPUs until it lets them go: start, load, prepare, train, sample, save."""
+    steps, run = constants.steps, constants.run
+    return (
+        run.start_seconds
+        + work.loaded_bytes / run.loaded_bytes_per_second
+        + work.prepared_flops / (steps.convolution_efficiency * gpu.peak_flops(work.precision))
+        + work.micro_batches * compute_micro_batch_seconds(work.micro_batch, gpu, work.precision, steps)
+        + work.sampled_launches * steps.launch_seconds
+        + work.saves * run.save_seconds
+    )

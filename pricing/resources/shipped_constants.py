@@ -1,0 +1,50 @@
+"""The constants that an installation starts with: fitted to runs, and kept as a file of the catalogue.
+
+`make bench-estimator ARGS=--write` writes it.
+"""
+
+from functools import cache
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from pricing.catalog import CATALOG
+from pricing.resources.memory import MEMORY_PRIORS, MemoryConstants
+from pricing.resources.run_work import RUN_PRIORS, DeviceConstants
+from pricing.resources.time import TIME_PRIORS
+
+FILE = CATALOG / "estimator.json"
+
+
+class Shipped(BaseModel):
+    """Constants by name, those that no run says anything about left out; `log_spread` is that of strangers' figures."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    time: dict[str, float] = {}
+    memory: dict[Literal["published", "trainer"], dict[str, float]] = {}
+    log_spread: float
+    source: str
+
+
+@cache
+def load_shipped() -> Shipped:
+    return Shipped.model_validate_json(FILE.read_text(encoding="utf-8"))
+
+
+@cache
+def load_device_constants() -> DeviceConstants:
+    """Of a GPU type that has no runs of its own."""
+    priors = {name: prior.value for name, prior in (TIME_PRIORS | RUN_PRIORS).items()}
+    return DeviceConstants.of(priors | load_shipped().time)
+
+
+@cache
+def load_memory_constants(program: Literal["published", "trainer"]) -> MemoryConstants:
+    """Of the scripts that people publish figures of, or of our own trainer."""
+    priors = {name: prior.value for name, prior in MEMORY_PRIORS.items()}
+    return MemoryConstants(**(priors | load_shipped().memory.get(program, {})))
+
+
+def load_log_spread() -> float:
+    """The standard deviation of log(actual / estimated) for a source of which no run was seen."""
+    return load_shipped().log_spread

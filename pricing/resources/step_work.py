@@ -1,0 +1,115 @@
+"""What one GPU has to do in one micro-batch: kernels to launch, arithmetic, bytes to move."""
+
+from dataclasses import dataclass
+
+from pricing.catalog.profile import BaseModelProfile
+from pricing.resources.method import BITS_PER_WEIGHT, Method, Quantization
+
+# The backward pass of an attention that keeps no scores does five products where the forward does two.
+# Source: Dao 2023, "FlashAttention-2", section 3.1.
+ATTENTION_BACKWARD = 2.5
+CAUSAL_SHARE = 0.5
+FLOPS_PER_ADAPTER_PARAMETER = 6
+LOGIT_PASSES = 6
+LAUNCHES_PER_ADAPTED_MODULE = 13
+
+
+@dataclass(frozen=True)
+class StepWork:
+    """The work of one micro-batch on one GPU, forward and backward.
+
+    Units: kernel launches; FLOPs of matrix products and of attention; bytes that pass through memory between kernels
+    (`traffic_bytes`), that unpacking quantized weights reads and writes (`unpacked_bytes`), and that arrive from other
+    GPUs (`gathered_bytes`).
+    """
+
+    launches: float
+    recomputed_launches: float
+    adapter_launches: float
+    matmul_flops: float
+    attention_flops: float
+    traffic_bytes: float
+    is_image: bool = False
+    quantization: Quantization = "none"
+    unpacked_bytes: float = 0.0
+    gathered_bytes: float = 0.0
+
+
+def count_step_work(
+    profile: BaseModelProfile,
+    method: Method,
+    *,
+    samples: float,
+    positions: float,
+    is_sharded: bool = False,
+    encodes: bool = False,
+) -> StepWork:
+    """The work of a micro-batch of `samples` samples, each of `positions` tokens or latent positions.
+
+    `is_sharded`: the weights are spread over the GPUs and gathered for every pass. `encodes`: pictures and captions go
+    through VAE and text encoders in every step, where they are not cached.
+    """
+    costs, recomputes = profile.costs, method.checkpointing
+    passes = 3 if recomputes else 2
+    return StepWork(
+        launches=costs.launches.at(positions),
+        recomputed_launches=costs.recomputed_launches.at(positions) if recomputes else 0,
+        adapter_launches=LAUNCHES_PER_ADAPTED_MODULE * _count_further_modules(profile, method),
+        matmul_flops=samples * _count_matmul_flops(profile, method, positions, encodes=encodes),
+        attention_flops=samples * _count_attention_flops(profile, method, positions),
+        traffic_bytes=samples * _count_traffic_bytes(profile, method, positions),
+        is_image=not profile.is_text,
+        quantization=method.quantization,
+        unpacked_bytes=passes * _count_unpacked_bytes(profile, method),
+        gathered_bytes=passes * _count_gathered_bytes(profile, method) if is_sharded else 0.0,
+    )
+
+
+def count_linear_weights(profile: BaseModelProfile) -> int:
+    """Weights of the linear modules, which quantization packs; embeddings, norms, head and convolutions stay as is."""
+    return sum(
+        shape.in_features * shape.out_features * shape.count for shapes in profile.modules.values() for shape in shapes
+    )
+
+
+def _count_further_modules(profile: BaseModelProfile, method: Method) -> int:
+    """Adapted modules beyond the default targets, whose launches the profile has."""
+    usual = sum(shape.count for name in profile.default_target_modules for shape in profile.modules[name])
+    return max(0, method.adapted_modules - usual)
+
+
+def _count_matmul_flops(profile: BaseModelProfile, method: Method, positions: float, *, encodes: bool) -> float:
+    """FLOPs of one sample beside attention: forward, backward, what is recomputed, and the adapter's own (2 + 4)."""
+    costs = profile.costs
+    curves = [costs.forward_flops, costs.backward_flops, *([costs.recomputed_flops] if method.checkpointing else [])]
+    base = sum(curve.constant + curve.linear * positions for curve in curves)
+    adapter = FLOPS_PER_ADAPTER_PARAMETER * method.adapter_parameters * positions
+    encoder = costs.encode_flops.at(positions) + costs.text_flops if encodes else 0.0
+    return base + adapter + encoder
+
+
+def _count_attention_flops(profile: BaseModelProfile, method: Method, positions: float) -> float:
+    forward = profile.costs.forward_flops.quadratic * positions**2 * (CAUSAL_SHARE if profile.is_text else 1.0)
+    return forward * (1 + ATTENTION_BACKWARD + (1 if method.checkpointing else 0))
+
+
+def _count_traffic_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
+    """What is kept for the backward pass is written once and read once, and once more where it is recomputed.
+
+    The logits are taken as fp32, with six passes over them in loss and gradient.
+    """
+    kept = profile.costs.activation_bytes.at(positions) * method.bytes_per_number / 2
+    logits = LOGIT_PASSES * 4 * profile.vocabulary * positions if profile.is_text else 0.0
+    return kept * (3 if method.checkpointing else 2) + logits
+
+
+def _count_unpacked_bytes(profile: BaseModelProfile, method: Method) -> float:
+    """Each pass reads the packed weights, writes them as 16-bit numbers, and the product reads those."""
+    if method.quantization == "none":
+        return 0.0
+    return count_linear_weights(profile) * (BITS_PER_WEIGHT[method.quantization] / 8 + 2 + 2)
+
+
+def _count_gathered_bytes(profile: BaseModelProfile, method: Method) -> float:
+    """The part of the weights that lies on the other GPUs. Source: Rajbhandari et al. 2020, "ZeRO", section 7.2."""
+    return profile.parameters * method.bytes_per_number * (method.gpus - 1) / method.gpus

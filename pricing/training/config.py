@@ -1,0 +1,281 @@
+"""The training configuration: one model for the keys of the trainer's YAML file and of `config` in the REST API."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pricing.field_problem import FieldProblem
+
+# What only the trainer alone knows: a job of the broker takes its data, output and checkpoint from the broker.
+PATH_KEYS = frozenset(
+    {"train_data_dir", "metadata_path", "reg_data_dir", "output_dir", "resume_from", "resume", "init_from", "log_to"}
+)
+ALL_LINEAR = "all-linear"
+
+
+class ConfigInvalid(ValueError):
+    """The training configuration does not validate; `problems` names each key and its cure."""
+
+    def __init__(self, problems: list[FieldProblem]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{p.field}: {p.message}" for p in problems))
+
+
+class TrainingConfig(BaseModel):
+    """What to train and how. Lengths are in tokens, sizes in rows, the learning rate per optimizer step."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_model: str = Field(
+        min_length=1,
+        description="A base model of the catalogue, or (trainer alone) the path of a model folder or GGUF file.",
+        examples=["smollm2-135m-instruct"],
+    )
+    train_data_dir: str | None = Field(
+        default=None, description="Folder with the training data (trainer alone).", examples=["./data/style_train"]
+    )
+    metadata_path: str | None = Field(
+        default=None,
+        description="The metadata file, where it is not inside train_data_dir (trainer alone).",
+        examples=["./data/style_train/metadata.csv"],
+    )
+    output_dir: str = Field(
+        default="./output",
+        description="Where checkpoints and the adapter are written (trainer alone).",
+        examples=["./output/my_style_lora"],
+    )
+    resume_from: str | None = Field(
+        default=None,
+        description="A checkpoint folder of an earlier run, to go on from (trainer alone).",
+        examples=["./output/my_style_lora/checkpoints/step-00000100"],
+    )
+    resume: Literal["never", "auto"] = Field(
+        default="never",
+        description="auto goes on from the last checkpoint in output_dir, if there is one (trainer alone).",
+        examples=["auto"],
+    )
+    init_from: str | None = Field(
+        default=None,
+        description="An existing adapter to start from; the rank and the modules must be its own (trainer alone).",
+        examples=["./output/my_style_lora/adapter_model.safetensors"],
+    )
+    log_to: Literal["tensorboard"] | None = Field(
+        default=None,
+        description="Write loss and learning rate to output_dir/logs as well (trainer alone).",
+        examples=["tensorboard"],
+    )
+    variant: Literal["lora", "rslora", "dora", "lokr"] = Field(
+        default="lora", description="Kind of adapter: LoRA, rank-stabilized LoRA, DoRA or LoKr.", examples=["lora"]
+    )
+    lora_rank: int = Field(
+        default=8, ge=1, le=1024, description="Rank of the LoRA matrices; usual ranks are 4 to 16.", examples=[8]
+    )
+    lora_alpha: int = Field(
+        default=16, ge=1, le=4096, description="LoRA scale numerator; alpha / rank is the scale.", examples=[16]
+    )
+    lora_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Dropout on the LoRA input; 0.1 on small data.", examples=[0.1]
+    )
+    target_modules: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Names of the modules that get LoRA matrices, or all-linear; by default those of the base model's "
+        "profile.",
+        examples=[["q_proj", "v_proj"]],
+        json_schema_extra={
+            "anyOf": [
+                {"type": "array", "items": {"type": "string"}, "minItems": 1},
+                {"const": ALL_LINEAR},
+                {"type": "null"},
+            ]
+        },
+    )
+    batch_size: int = Field(
+        default=4, ge=1, le=4096, description="Rows that go through the model at once.", examples=[4]
+    )
+    gradient_accumulation: int = Field(
+        default=1, ge=1, le=4096, description="Batches in one optimizer step: their loss is one mean.", examples=[4]
+    )
+    gradient_checkpointing: Literal["auto", True, False] = Field(
+        default="auto",
+        description="Compute activations twice instead of keeping them; auto does so where memory would not do.",
+        examples=["auto"],
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto",
+        description="Number format of the base model; auto is bf16 on a GPU that has it, else fp32.",
+        examples=["bf16"],
+    )
+    quantization: Literal["none", "8bit", "4bit"] = Field(
+        default="none", description="Keep the base in 8 or 4 bit (bitsandbytes and a GPU).", examples=["4bit"]
+    )
+    packing: bool = Field(
+        default=True,
+        description="Lay the rows of a batch end to end instead of padding them; rows never see each other.",
+        examples=[True],
+    )
+    epochs: int = Field(default=10, ge=1, le=10_000, description="Passes over the data.", examples=[10])
+    max_steps: int | None = Field(
+        default=None, ge=1, le=10_000_000, description="Stop after so many steps, if epochs are more.", examples=[500]
+    )
+    validation_split: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="Share of the rows that is held out; its loss is measured after every epoch.",
+        examples=[0.1],
+    )
+    sample_prompts: tuple[str, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Prompts that are answered at every checkpoint and at the end.",
+        examples=[["Write one line about tea."]],
+    )
+    learning_rate: float = Field(
+        default=2e-4, gt=0, le=1, description="Peak learning rate; by default 1 for prodigy.", examples=[2e-4]
+    )
+    optimizer: Literal["adamw", "adamw8bit", "lion", "prodigy", "adafactor", "schedule-free"] = Field(
+        default="adamw", description="Optimizer; prodigy finds its own step size.", examples=["adamw"]
+    )
+    lr_scheduler: Literal["constant", "linear", "cosine"] = Field(
+        default="cosine", description="Course of the learning rate after the warm-up.", examples=["cosine"]
+    )
+    warmup_steps: int = Field(default=0, ge=0, description="Steps of linear warm-up.", examples=[10])
+    max_length: int = Field(
+        default=512, ge=8, le=131_072, description="Tokens a row is cut to (prompt and completion).", examples=[256]
+    )
+    save_steps: int = Field(default=100, ge=1, description="Steps between two checkpoints.", examples=[100])
+    seed: int = Field(
+        default=0, ge=0, le=2**31 - 1, description="Seed of shuffling, dropout and initial weights.", examples=[42]
+    )
+
+    skip_bad_rows: bool = Field(
+        default=False,
+        description="Train without the pictures that cannot be used, instead of refusing the data (images).",
+        examples=[True],
+    )
+    default_caption: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=2000,
+        description="Caption of pictures that have none (images).",
+        examples=["a picture in my style"],
+    )
+    resolution: int | None = Field(
+        default=None,
+        ge=64,
+        le=4096,
+        description="Pictures train at this many pixels squared; by default 512, for SDXL 1024 (images).",
+        examples=[512],
+    )
+    aspect_buckets: bool = Field(
+        default=True,
+        description="Keep the shape of pictures, at the area of `resolution`; else every picture is cropped square.",
+        examples=[True],
+    )
+    flip: bool = Field(
+        default=False, description="Mirror every second picture at random, left to right (images).", examples=[True]
+    )
+    caption_dropout: float = Field(
+        default=0.0, ge=0, le=1, description="Share of captions that are left empty (images).", examples=[0.1]
+    )
+    noise_offset: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Shift of the noise's mean, for darker and lighter pictures.",
+        examples=[0.05],
+    )
+    min_snr_gamma: float | None = Field(
+        default=None,
+        gt=0,
+        le=100,
+        description="Weigh the noise levels by min(SNR, gamma) (images); 5 is usual.",
+        examples=[5.0],
+    )
+    prediction_type: Literal["auto", "epsilon", "v_prediction"] = Field(
+        default="auto", description="What the UNet predicts; auto is what the base model says.", examples=["auto"]
+    )
+    train_text_encoder: bool = Field(
+        default=False, description="Put LoRA matrices on the text encoders as well (images).", examples=[True]
+    )
+    reg_data_dir: str | None = Field(
+        default=None,
+        description="Pictures of the class without the subject, which keep what the base knows (trainer alone).",
+        examples=["./data/regularisation"],
+    )
+    prior_loss_weight: float = Field(
+        default=1.0, ge=0, le=10, description="Weight of the loss of regularisation pictures.", examples=[1.0]
+    )
+    clip_skip: int = Field(
+        default=1,
+        ge=1,
+        le=12,
+        description="The layer of CLIP, from its end, that captions are read from (SD 1.5); 2 for anime models.",
+        examples=[2],
+    )
+
+    auto_fit: bool = Field(
+        default=False,
+        description="On running out of memory try again with the first setting that the estimate says would fit.",
+        examples=[True],
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_the_step_size_to_prodigy(cls, raw: Any) -> Any:
+        """It estimates the step size itself, and the learning rate multiplies that. Source: README of `prodigyopt`."""
+        if isinstance(raw, Mapping) and raw.get("optimizer") == "prodigy" and "learning_rate" not in raw:
+            return {**raw, "learning_rate": 1.0}
+        return raw
+
+    @field_validator("target_modules", mode="before")
+    @classmethod
+    def _take_one_name_for_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @property
+    def rows_per_step(self) -> int:
+        return self.batch_size * self.gradient_accumulation
+
+    @model_validator(mode="after")
+    def _check_keys_that_exclude_each_other(self) -> Self:
+        if self.resume == "auto" and self.resume_from is not None:
+            raise ValueError("resume: auto and resume_from name two places to go on from; leave one out")
+        if self.variant == "lokr" and self.lora_dropout:
+            raise ValueError("variant: lokr has no dropout on its input; set lora_dropout: 0")
+        if self.target_modules is not None and ALL_LINEAR in self.target_modules and len(self.target_modules) > 1:
+            raise ValueError("target_modules is either all-linear or names, not both")
+        if self.reg_data_dir is not None and self.train_data_dir is None:
+            raise ValueError("reg_data_dir needs train_data_dir beside it")
+        return self
+
+    @model_validator(mode="after")
+    def _check_metadata_has_a_home(self) -> Self:
+        if self.metadata_path is not None and self.train_data_dir is None:
+            raise ValueError("metadata_path needs train_data_dir beside it")
+        return self
+
+
+def parse_training_config(raw: Mapping[str, Any]) -> TrainingConfig:
+    """Validate a mapping read from YAML or JSON.
+
+    Raises: ConfigInvalid, with one FieldProblem for each wrong key; an unknown key is told the nearest known one.
+    """
+    try:
+        return TrainingConfig.model_validate(dict(raw))
+    except ValidationError as error:
+        raise ConfigInvalid([_describe(dict(detail)) for detail in error.errors()]) from error
+
+
+def _describe(detail: dict[str, Any]) -> FieldProblem:
+    field = ".".join(str(part) for part in detail["loc"]) or "config"
+    if detail["type"] == "extra_forbidden":
+        near = get_close_matches(field, TrainingConfig.model_fields, n=1, cutoff=0.5)
+        cure = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(TrainingConfig.model_fields)}"
+        return FieldProblem(field, f"unknown key; {cure}")
+    if detail["type"] == "missing":
+        return FieldProblem(field, "this key is required")
+    return FieldProblem(field, f"{detail['msg']} (got {detail['input']!r})")

@@ -1,0 +1,64 @@
+import pytest
+
+from pricing.catalog import get_gpu
+from pricing.resources.memory import DEFAULT_MEMORY, FitJudgement, MicroBatch, estimate_memory, judge_fit
+from pricing.resources.method import describe_method
+from pricing.training.config import TrainingConfig
+
+
+def method_of(profile, *, precision="bf16", checkpointing=False, gpus=1, **keys):
+    config = TrainingConfig(base_model="m", **keys)
+    return describe_method(profile, config, precision, checkpointing=checkpointing, gpus=gpus)
+
+
+def parts_of(profile, method, *, positions=1024, samples=1, is_sharded=False):
+    return estimate_memory(profile, method, MicroBatch(samples, positions, is_sharded=is_sharded))
+
+
+def test_a_7b_llama_weighs_two_bytes_a_parameter(llama_7b):
+    assert parts_of(llama_7b, method_of(llama_7b)).weights == pytest.approx(6_738_415_616 * 2 / 2**30)
+
+
+def test_4_bit_packs_the_linear_weights_and_leaves_the_rest_in_32_bit(llama_7b):
+    """The largest module, 4096 × 11008, is unpacked into 16 bit at a time."""
+    packed, rest = 6_476_005_376, 6_738_415_616 - 6_476_005_376
+    expected = packed * 4.127 / 8 + rest * 4 + 4096 * 11008 * 2
+    assert parts_of(llama_7b, method_of(llama_7b, quantization="4bit")).weights == pytest.approx(expected / 2**30)
+
+
+def test_logits_and_activations_grow_with_samples_and_positions(llama_7b):
+    method = method_of(llama_7b)
+    one = parts_of(llama_7b, method)
+    assert parts_of(llama_7b, method, samples=2).activations == pytest.approx(2 * one.activations)
+    assert parts_of(llama_7b, method, positions=2048).logits == pytest.approx(2 * one.logits)
+    assert one.logits == pytest.approx(1024 * 32_000 * DEFAULT_MEMORY.logit_bytes / 2**30)
+
+
+def test_checkpointing_keeps_a_fraction_of_the_activations(llama_7b):
+    kept, recomputed = (parts_of(llama_7b, method_of(llama_7b, checkpointing=on)).activations for on in (False, True))
+    assert recomputed < 0.15 * kept
+
+
+def test_an_adapter_on_every_module_keeps_more_inputs(llama_7b):
+    few, many = method_of(llama_7b), method_of(llama_7b, target_modules=["all-linear"])
+    assert parts_of(llama_7b, many).activations > parts_of(llama_7b, few).activations
+
+
+def test_sharded_weights_are_spread_and_two_layers_gathered(llama_7b):
+    method = method_of(llama_7b, gpus=4)
+    linear = 6_476_005_376
+    expected = 6_738_415_616 * 2 / 4 + (2 * linear / 32 + 6_738_415_616 - linear) * 2
+    assert parts_of(llama_7b, method, is_sharded=True).weights == pytest.approx(expected / 2**30)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "positions", "judgement"),
+    [
+        ("a100-80g", 1024, FitJudgement.FITS),
+        ("rtx-3090", 2048, FitJudgement.TIGHT),
+        ("rtx-3060", 512, FitJudgement.DOES_NOT_FIT),
+    ],
+)
+def test_whether_a_7b_llama_in_16_bit_fits(llama_7b, gpu, positions, judgement):
+    method = method_of(llama_7b)
+    assert judge_fit(llama_7b, method, get_gpu(gpu), MicroBatch(1, positions)) is judgement

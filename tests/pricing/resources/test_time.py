@@ -1,0 +1,70 @@
+from dataclasses import replace
+
+import pytest
+
+from pricing.catalog import get_gpu
+from pricing.resources.method import describe_method
+from pricing.resources.step_work import StepWork, count_step_work
+from pricing.resources.time import DEFAULT_CONSTANTS, compute_micro_batch_seconds
+from pricing.training.config import TrainingConfig
+
+A100 = get_gpu("a100-80g")
+EMPTY = StepWork(0, 0, 0, 0, 0, 0)
+
+
+def seconds_of(work, gpu=A100, precision="bf16", constants=DEFAULT_CONSTANTS):
+    return compute_micro_batch_seconds(work, gpu, precision, constants)
+
+
+def work_of(profile, *, samples=1, positions=512, checkpointing=False, is_sharded=False, gpus=1, **keys):
+    config = TrainingConfig(base_model="m", **keys)
+    method = describe_method(profile, config, "bf16", checkpointing=checkpointing, gpus=gpus)
+    return count_step_work(profile, method, samples=samples, positions=positions, is_sharded=is_sharded)
+
+
+def test_launching_alone_takes_the_seconds_of_its_launches():
+    assert seconds_of(replace(EMPTY, launches=1000)) == pytest.approx(1000 * DEFAULT_CONSTANTS.launch_seconds)
+
+
+def test_arithmetic_alone_takes_flops_over_the_reached_peak():
+    work = replace(EMPTY, matmul_flops=312e12)
+    assert seconds_of(work) == pytest.approx(1 / DEFAULT_CONSTANTS.matmul_efficiency)
+    assert seconds_of(work, precision="fp32") == pytest.approx(312 / 19.5 / DEFAULT_CONSTANTS.matmul_efficiency)
+
+
+def test_a_gpu_computes_while_it_launches_and_a_cpu_does_not():
+    work = replace(EMPTY, launches=1000, matmul_flops=1e12)
+    for gpu, is_sum in ((A100, False), (get_gpu("cpu"), True)):
+        launching = seconds_of(replace(work, matmul_flops=0), gpu)
+        computing = seconds_of(replace(work, launches=0), gpu)
+        together = seconds_of(work, gpu)
+        assert max(launching, computing) <= together <= launching + computing + 1e-12
+        assert (together == pytest.approx(launching + computing)) is is_sum
+
+
+def test_a_small_batch_waits_for_launches_and_a_large_one_for_arithmetic(llama_7b):
+    short, longer = (seconds_of(work_of(llama_7b, positions=size)) for size in (16, 32))
+    assert longer / short < 1.05
+    large, larger = (seconds_of(work_of(llama_7b, samples=size, positions=2048)) for size in (4, 8))
+    assert larger / large == pytest.approx(2, rel=0.02)
+
+
+def test_checkpointing_takes_longer_and_4_bit_longer_still(llama_7b):
+    plain = seconds_of(work_of(llama_7b))
+    recomputed = seconds_of(work_of(llama_7b, checkpointing=True))
+    packed = seconds_of(work_of(llama_7b, checkpointing=True, quantization="4bit"))
+    assert plain < recomputed < packed
+
+
+@pytest.mark.parametrize(("checkpointing", "low", "high"), [(False, 2.04, 2.21), (True, 2.85, 3.15)])
+def test_lora_costs_what_was_seen_in_multiples_of_2n_tokens(llama_7b, checkpointing, low, high):
+    """Of the matrix products and the full square of attention, as a FLOP counter sees them."""
+    work = work_of(llama_7b, positions=1024, checkpointing=checkpointing)
+    full_square = work.attention_flops * 2 * ((2 + checkpointing) + 1) / (3.5 + checkpointing)
+    assert low <= (work.matmul_flops + full_square) / (2 * llama_7b.parameters * 1024) <= high
+
+
+def test_sharded_weights_are_gathered_in_every_pass(llama_7b):
+    work = work_of(llama_7b, gpus=4, is_sharded=True, checkpointing=True)
+    assert work.gathered_bytes == pytest.approx(3 * llama_7b.parameters * 2 * 3 / 4)
+    assert seconds_of(work) > seconds_of(replace(work, gathered_bytes=0))

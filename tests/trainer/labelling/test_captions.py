@@ -1,0 +1,117 @@
+"""Auto-label: words put together, a person's captions kept, files whole."""
+
+import csv
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.trainer.checking.pictures import write_pictures
+from trainer.data.quality_samples import list_pictures
+from trainer.errors import BadInput
+from trainer.labelling.captions import (
+    LabelStyle,
+    caption_from_name,
+    choose_pictures,
+    compose_caption,
+    find_metadata_file,
+    write_metadata,
+    write_sidecars,
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_pictures(tmp_path / "style", 3, captions=False)
+    (tmp_path / "style" / "001.txt").write_text("a person wrote this", encoding="utf-8")
+    return tmp_path / "style"
+
+
+def captions_of(folder) -> dict[str, str]:
+    return {sample.name: sample.caption for sample in list_pictures(folder).samples}
+
+
+@pytest.mark.parametrize(
+    ("words", "style", "caption"),
+    [
+        ("a red kettle", LabelStyle(), "a red kettle"),
+        ("a red kettle.", LabelStyle("slwfry"), "slwfry, a red kettle"),
+        ("red kettle", LabelStyle("slwfry", "a photo of a"), "slwfry, a photo of a red kettle"),
+        ("long_hair, 1girl, long hair, ^_^", LabelStyle(), "long hair, 1girl, ^_^"),
+        ("1girl, simple_background", LabelStyle("ink", drop=frozenset({"simple background"})), "ink, 1girl"),
+        ("ink, kettle", LabelStyle("ink"), "ink, kettle"),
+        ("._., a _kettle. .", LabelStyle(), "._., a kettle"),
+        ("", LabelStyle("ink"), "ink"),
+    ],
+)
+def test_a_caption_is_trigger_prefix_and_tidy_words(words, style, caption) -> None:
+    assert compose_caption(words, style) == caption
+
+
+@example("0 _0")
+@example("a . .")
+@example("._.")
+@given(st.text(max_size=60) | st.text("a._ 。^,", max_size=20))
+def test_composing_again_changes_nothing(words) -> None:
+    once = compose_caption(words, LabelStyle("ink"))
+    assert compose_caption(once, LabelStyle("ink")) == once
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("10_style/blue-kettle_03 (2).jpg", "blue kettle"),
+        ("青瓷茶杯_俯视-01.png", "青瓷茶杯 俯视"),
+        ("IMG_2041.JPG", ""),
+        ("DSC00012.jpg", ""),
+        ("微信图片_20260101.jpg", ""),
+        ("oak lamp copy.webp", "oak lamp"),
+    ],
+)
+def test_a_file_name_gives_its_words_unless_a_camera_made_it(name, words) -> None:
+    assert caption_from_name(name) == words
+
+
+def test_a_persons_caption_is_chosen_only_to_be_overwritten(folder) -> None:
+    assert [sample.name for sample in choose_pictures(folder, None, overwrite=False)] == ["000.png", "002.png"]
+    assert len(choose_pictures(folder, None, overwrite=True)) == 3
+
+
+def test_sidecars_stand_beside_their_pictures(folder) -> None:
+    write_sidecars({"000.png": "红色水壶, 木桌"}, folder)
+    assert captions_of(folder) == {"000.png": "红色水壶, 木桌", "001.png": "a person wrote this", "002.png": ""}
+
+
+def test_metadata_keeps_other_rows_columns_and_the_sidecars_words(folder) -> None:
+    file = folder / "metadata.csv"
+    file.write_text('file_name,artist,text\n002.png,Lin,"blue, ""quoted"""\n', encoding="utf-8")
+    write_metadata({"000.png": "red, round"}, list_pictures(folder).samples, file)
+    with file.open(encoding="utf-8", newline="") as opened:
+        assert list(csv.reader(opened)) == [
+            ["file_name", "artist", "text"],
+            ["002.png", "Lin", 'blue, "quoted"'],
+            ["000.png", "", "red, round"],
+            ["001.png", "", "a person wrote this"],
+        ]
+    assert captions_of(folder)["001.png"] == "a person wrote this"
+
+
+def test_a_metadata_file_is_made_where_there_is_none(folder) -> None:
+    write_metadata({"000.png": "red kettle"}, list_pictures(folder).samples, find_metadata_file(folder))
+    assert captions_of(folder) == {"000.png": "red kettle", "001.png": "a person wrote this", "002.png": ""}
+
+
+@pytest.mark.parametrize(
+    "content", [b"a,b\n1,2\n", b"file_name,text\nx.png,one, two\n", "file_name,text\n茶".encode("gbk")]
+)
+def test_a_metadata_file_that_would_be_damaged_is_left_alone(folder, content) -> None:
+    (folder / "metadata.csv").write_bytes(content)
+    with pytest.raises(BadInput, match=r"metadata\.csv"):
+        write_metadata({"000.png": "red"}, list_pictures(folder).samples, folder / "metadata.csv")
+    assert (folder / "metadata.csv").read_bytes() == content
+
+
+def test_captions_in_jsonl_are_not_given_a_second_home(folder) -> None:
+    (folder / "metadata.jsonl").write_text("{}")
+    with pytest.raises(BadInput, match="--write sidecar"):
+        find_metadata_file(folder)

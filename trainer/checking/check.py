@@ -1,0 +1,81 @@
+"""`trainer check`: what kind of data a folder holds, its report, and the list of what is left when bad rows go."""
+
+import gzip
+import json
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from pricing.catalog import CATALOG
+from pricing.datasets.text_rows import TextRow, encode_row
+from pricing.training.config import TrainingConfig
+from trainer.atomic_files import writing_file
+from trainer.base_models.config import BaseModelSource, resolve_base_model
+from trainer.checking.image_report import CountTokens, check_images
+from trainer.checking.text_report import MeasureRow, RowLength, check_text
+from trainer.data.quality_report import QualityReport
+from trainer.data.quality_samples import has_pictures
+from trainer.errors import BadInput
+
+# The vocabulary of the text encoders of Stable Diffusion 1.5 and XL (CLIP ViT-L/14).
+CLIP_TOKENIZER = "clip-vit-large-patch14.json.gz"
+UNCUT = 2**31
+
+
+def check_dataset(folder: Path, config: TrainingConfig | None = None) -> QualityReport:
+    """The report on a folder of pictures, or else of text rows. Without `config` text has no lengths in tokens.
+
+    Raises: BadInput, for a folder that is not there or a base model that cannot be found.
+    """
+    if not folder.is_dir():
+        raise BadInput("DATA", f"{folder} is not a folder; give the folder with your data")
+    metadata = Path(config.metadata_path) if config is not None and config.metadata_path else None
+    if metadata is not None and not metadata.is_file():
+        raise BadInput("metadata_path", f"{metadata} is not a file; give the metadata file, or leave the key out")
+    if has_pictures(folder):
+        return check_images(folder, metadata, load_clip_counter())
+    if config is None:
+        return check_text(folder, metadata)
+    source = resolve_base_model(config.base_model)
+    max_length = min(config.max_length, source.profile.context_length if source.profile else config.max_length)
+    return check_text(folder, metadata, load_row_measure(source), max_length=max_length)
+
+
+def load_clip_counter() -> CountTokens:
+    """Tokens of a caption without begin and end."""
+    content = gzip.decompress((CATALOG / "tokenizers" / CLIP_TOKENIZER).read_bytes())
+    tokenizer = Tokenizer.from_str(content.decode("utf-8"))
+    return lambda caption: len(tokenizer.encode(caption, add_special_tokens=False).ids)
+
+
+def load_row_measure(source: BaseModelSource) -> MeasureRow:
+    """Tokens of a row as the training of this base model encodes it. Raises: BadInput."""
+    from trainer.families.text.tokenizer import load_text_tokenizer  # noqa: PLC0415 - quick only for the catalogue's
+
+    folder = source.weights.parent if source.is_gguf else source.weights
+    if source.is_gguf and source.profile is None:
+        from trainer.base_models.gguf_cache import dequantize_once  # noqa: PLC0415 - needs torch
+
+        folder = dequantize_once(source.weights)
+    tokenizer = load_text_tokenizer(source, folder)
+
+    def measure(row: TextRow) -> RowLength:
+        encoded = encode_row(row, tokenizer.text_format, tokenizer.encode, max_length=UNCUT)
+        return RowLength(len(encoded.token_ids), encoded.prompt_length)
+
+    return measure
+
+
+def write_kept(report: QualityReport) -> Path | None:
+    """Write the samples without a bad row beside the data's folder; None if no sample is left.
+
+    The data itself is not touched: `metadata_path` in the configuration names the new file.
+    """
+    if not report.kept:
+        return None
+    folder = Path(report.folder).resolve()
+    file = folder.with_name(f"{folder.name}.kept.jsonl")
+    with writing_file(file) as aside:
+        lines = (json.dumps(row, ensure_ascii=False, default=str) for row in report.kept)
+        aside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file

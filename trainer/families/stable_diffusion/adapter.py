@@ -1,0 +1,140 @@
+"""The adapters on the parts of a Stable Diffusion model, and their names in one file.
+
+UNet weights carry no part's name (`base_model.model.down_blocks.0…`), so that plain peft puts the file on a UNet; those
+of a text encoder do (`base_model.model.text_encoder.text_model.encoder…`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import torch
+
+from pricing.training.config import ALL_LINEAR, TrainingConfig
+from trainer.base_models.peft_adapter import describe_adapter, put_adapter_on
+from trainer.base_models.transformers_quiet import peft
+from trainer.errors import BadInput
+from trainer.families.stable_diffusion.layout import with_text_model
+
+UNET_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
+TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj")
+PREFIX = "base_model.model."
+SHOWN_MODULES = 20
+
+
+class PartAdapters:
+    """Parts of the model with an adapter on each, by name: unet, text_encoder, text_encoder_2."""
+
+    def __init__(self, parts: dict[str, Any], targets: Sequence[str]) -> None:
+        self.parts, self._targets = parts, targets
+        self.model = torch.nn.ModuleDict(parts)
+
+    @classmethod
+    def attach(
+        cls, parts: Mapping[str, torch.nn.Module], config: TrainingConfig, default_targets: Sequence[str] | None = None
+    ) -> Self:
+        """Put fresh matrices on the target modules of each part. Raises: BadInput."""
+        wanted = config.target_modules
+        if wanted is None:
+            text = TEXT_TARGETS if len(parts) > 1 else ()
+            wanted = (*(default_targets or UNET_TARGETS), *text)
+        _check_targets(parts, wanted)
+        adapted = {
+            name: put_adapter_on(part, describe_adapter(config, _targets_of(part, wanted), None))
+            for name, part in parts.items()
+        }
+        return cls(adapted, sorted(wanted))
+
+    @classmethod
+    def rebuild(cls, parts: Mapping[str, torch.nn.Module], described: Mapping[str, Mapping[str, Any]]) -> Self:
+        """Put the matrices of a finished adapter on each part, every layer with the rank and alpha that it has there.
+
+        `described` is peft's configuration for each part. Raises: BadInput.
+        """
+        adapted = {}
+        for name, part in parts.items():
+            config = peft.PeftConfig.from_peft_type(**{"peft_type": "LORA", **described[name], "inference_mode": False})
+            _check_targets({name: part}, sorted(config.target_modules))
+            adapted[name] = put_adapter_on(part, config)
+        return cls(adapted, sorted({target for config in described.values() for target in config["target_modules"]}))
+
+    def move(self, device: torch.device, dtype: torch.dtype) -> None:
+        """The frozen base in `dtype`; the adapter stays in fp32."""
+        for name, parameter in self.model.named_parameters():
+            parameter.data = parameter.data.to(device, torch.float32 if is_of_adapter(name) else dtype)
+        self.model.to(device)
+
+    def save_memory(self) -> None:
+        """Compute activations twice instead of keeping them."""
+        for name, part in self.parts.items():
+            base = part.get_base_model()
+            if name == "unet":
+                base.enable_gradient_checkpointing()
+            else:  # transformers 5.2x has another name for it
+                enable = getattr(base, "activation_checkpointing_enable", None) or base.gradient_checkpointing_enable
+                enable()
+
+    def read_tensors(self) -> dict[str, torch.Tensor]:
+        tensors = {}
+        for part, model in self.parts.items():
+            for name, tensor in peft.get_peft_model_state_dict(model, save_embedding_layers=False).items():
+                tensors[_name_outside(part, name)] = tensor.detach().contiguous().cpu()
+        return tensors
+
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Raises: BadInput, if they are not of this model, rank and targets."""
+        if {k: v.shape for k, v in tensors.items()} != {k: v.shape for k, v in self.read_tensors().items()}:
+            raise BadInput("base_model", "the adapter was made for another base model, rank or target_modules")
+        for part, model in self.parts.items():
+            names = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
+            peft.set_peft_model_state_dict(model, {name: tensors[_name_outside(part, name)] for name in names})
+
+    def describe(self) -> dict[str, Any]:
+        """What peft wants to know of the UNet's adapter; the target modules are those of every part."""
+        described = self.parts["unet"].peft_config["default"].to_dict()
+        described["target_modules"] = list(self._targets)
+        described["inference_mode"] = True
+        described["peft_type"] = described["peft_type"].value  # a plain word, as it stands in files
+        return dict(described)
+
+
+def is_of_adapter(name: str) -> bool:
+    return "lora_" in name or "lokr_" in name
+
+
+def _name_outside(part: str, name: str) -> str:
+    if part == "unet":
+        return name
+    return f"{PREFIX}{part}.{with_text_model(name.removeprefix(PREFIX))}"
+
+
+def _check_targets(parts: Mapping[str, torch.nn.Module], wanted: Sequence[str]) -> None:
+    if ALL_LINEAR in wanted:
+        return
+    layers = [name for part in parts.values() for name in _list_layers(part)]
+    for target in wanted:
+        if not any(_matches(name, target) for name in layers):
+            known = sorted({_shorten(name) for name in layers})[:SHOWN_MODULES]
+            raise BadInput("target_modules", f"{target!r} matches no layer; this model has {', '.join(known)}")
+
+
+def _targets_of(part: torch.nn.Module, wanted: Sequence[str]) -> list[str]:
+    layers = _list_layers(part, with_convolutions=ALL_LINEAR not in wanted)
+    found = [name for name in layers if ALL_LINEAR in wanted or any(_matches(name, target) for target in wanted)]
+    if not found:
+        raise BadInput("target_modules", f"{', '.join(wanted)} match nothing in a {type(part).__name__}")
+    return found
+
+
+def _list_layers(part: torch.nn.Module, *, with_convolutions: bool = True) -> list[str]:
+    kinds = (torch.nn.Linear, torch.nn.Conv2d) if with_convolutions else torch.nn.Linear
+    return [name for name, module in part.named_modules() if isinstance(module, kinds)]
+
+
+def _matches(name: str, target: str) -> bool:
+    return name == target or name.endswith(f".{target}")
+
+
+def _shorten(name: str) -> str:
+    """`to_out.0` keeps its number; every other layer is its last word."""
+    head, _, last = name.rpartition(".")
+    return f"{head.rpartition('.')[2]}.{last}" if last.isdigit() else last

@@ -1,0 +1,119 @@
+"""The tokenizer and the text format of a base model: the catalogue's, by which the broker quotes, else the folder's."""
+
+import gzip
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from pricing.catalog import read_tokenizer
+from pricing.datasets.text_format import TextFormat, TextRow
+from trainer.base_models.config import BaseModelSource
+from trainer.errors import BadInput
+from trainer.log import write_line
+
+Write = Callable[[TextRow], str]
+PROMPT_MARK, COMPLETION_MARK, SYSTEM_MARK = "\u2063prompt\u2063", "\u2063completion\u2063", "\u2063system\u2063"
+EARLIER_PROMPT_MARK, EARLIER_COMPLETION_MARK = "\u2063earlier prompt\u2063", "\u2063earlier completion\u2063"
+
+
+@dataclass(frozen=True)
+class TextTokenizer:
+    """Text to token ids and back, with the text that the model expects around prompt and completion."""
+
+    tokenizer: Tokenizer
+    text_format: TextFormat
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids without special tokens of its own; those written out in the text are recognised."""
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def decode(self, token_ids: list[int]) -> str:
+        return self.tokenizer.decode(token_ids, skip_special_tokens=True)
+
+
+def load_text_tokenizer(source: BaseModelSource, folder: Path) -> TextTokenizer:
+    """`folder` holds the model (de-quantized where the source is a GGUF file). Raises: BadInput."""
+    if source.profile is not None and source.profile.tokenizer is not None:
+        tokenizer_json = gzip.decompress(read_tokenizer(source.profile)).decode("utf-8")
+        return TextTokenizer(Tokenizer.from_str(tokenizer_json), source.profile.text_format or TextFormat())
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise BadInput("base_model", f"{folder} has no tokenizer.json; save the fast tokenizer into that folder")
+    return TextTokenizer(Tokenizer.from_file(str(file)), derive_text_format(folder))
+
+
+def derive_text_format(folder: Path) -> TextFormat:
+    """The chat template of a model folder written out; without one, a line break and the end-of-text token."""
+    from trainer.base_models.transformers_quiet import transformers  # noqa: PLC0415 - slow, and only local models need it
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    if tokenizer.chat_template is None:
+        return TextFormat(after_completion=tokenizer.eos_token or "")
+
+    def write(row: TextRow) -> str:
+        return str(tokenizer.apply_chat_template(list_messages(row), tokenize=False))
+
+    single = _write_out_single_turn(write)
+    with_system = _add_system(single, write)
+    complete = _add_later_turns(with_system, write)
+    if with_system is single:
+        _say_once(f"{folder}: its chat template takes no system message; one in a row leads the first prompt")
+    if complete is with_system:
+        _say_once(f"{folder}: its chat template cannot be written out for later turns; each is laid out like a first")
+    return complete
+
+
+@cache
+def _say_once(line: str) -> None:
+    write_line(line)
+
+
+def list_messages(row: TextRow) -> list[dict[str, str]]:
+    """The row as chat templates take it."""
+    opening = [] if row.system is None else [{"role": "system", "content": row.system}]
+    turns = (*row.history, (row.prompt, row.completion))
+    return opening + [
+        {"role": role, "content": text}
+        for turn in turns
+        for role, text in zip(("user", "assistant"), turn, strict=True)
+    ]
+
+
+def _write_out_single_turn(write: Write) -> TextFormat:
+    written = write(TextRow(PROMPT_MARK, COMPLETION_MARK))
+    before_prompt, _, rest = written.partition(PROMPT_MARK)
+    after_prompt, _, after_completion = rest.partition(COMPLETION_MARK)
+    return TextFormat(before_prompt, after_prompt, after_completion)
+
+
+def _add_system(single: TextFormat, write: Write) -> TextFormat:
+    """Where the template has a place for a system message. One that refuses or drops it leaves the format as it is."""
+    row = TextRow(PROMPT_MARK, COMPLETION_MARK, system=SYSTEM_MARK)
+    written = _try_to_write(row, write)
+    before_system, mark, rest = written.partition(SYSTEM_MARK)
+    after_system, _, _ = rest.partition(PROMPT_MARK)
+    found = replace(single, before_system=before_system, after_system=after_system)
+    return found if mark and _join(row, found) == written else single
+
+
+def _add_later_turns(opening: TextFormat, write: Write) -> TextFormat:
+    """What stands before the second prompt, if the template lays out later turns like the first."""
+    row = TextRow(PROMPT_MARK, COMPLETION_MARK, history=((EARLIER_PROMPT_MARK, EARLIER_COMPLETION_MARK),))
+    written = _try_to_write(row, write)
+    between = written.partition(EARLIER_COMPLETION_MARK)[2].partition(PROMPT_MARK)[0]
+    found = replace(opening, before_next_prompt=between.removeprefix(opening.after_completion))
+    return found if _join(row, found) == written else opening
+
+
+def _join(row: TextRow, text_format: TextFormat) -> str:
+    return "".join(text for text, _ in text_format.lay_out(row))
+
+
+def _try_to_write(row: TextRow, write: Write) -> str:
+    try:
+        return write(row)
+    except Exception:  # noqa: BLE001 - templates raise what they like for roles that they do not take
+        return ""

@@ -1,0 +1,145 @@
+"""`trainer run`: claim the run, keep the heart beating, train, hand in the result. torch comes after the first beat."""
+
+import shutil
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pricing.training.config import ConfigInvalid
+from trainer.errors import BrokerAway, BrokerRefused, ExitCode, FencedOff, TrainerError
+from trainer.log import write_line
+from trainer.protocol.checkpoint_uploads import CheckpointUploads
+from trainer.protocol.client import BrokerClient, Outcome, RunAssignment, RunEnvironment, read_run_environment
+from trainer.protocol.heartbeat import Heartbeat
+from trainer.protocol.meter import Meter
+from trainer.protocol.retry import keep_trying
+from trainer.protocol.usage_spool import UsageSpool
+from trainer.stop import StopFlag, StopReason, stopping_on_signals
+
+if TYPE_CHECKING:
+    from trainer.training.session import FinishedTraining
+
+LONGEST_MESSAGE = 2000
+BY_SIGNAL = frozenset({StopReason.PREEMPTED, StopReason.INTERRUPTED})
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the run ends, for the broker and for whoever started the process."""
+
+    outcome: Outcome
+    exit_code: ExitCode
+    error: dict[str, str] | None = None
+    adapter: Path | None = None
+
+
+def run_worker() -> ExitCode:
+    """One run from claim to finish; never raises for what the protocol foresees."""
+    stop = StopFlag()
+    try:
+        with stopping_on_signals(stop):
+            return claim_and_work(stop)
+    except FencedOff as error:
+        write_line(f"fenced off, stopping: {error}")
+        return ExitCode.FENCED_OFF
+    except BrokerAway as error:
+        write_line(f"giving up: {error}")
+        return ExitCode.PREEMPTED if stop.reason in BY_SIGNAL else ExitCode.FAILED
+    except TrainerError as error:
+        write_line(str(error))
+        return error.exit_code
+
+
+def claim_and_work(stop: StopFlag) -> ExitCode:
+    environment = read_run_environment()
+    client = BrokerClient(environment)
+    assignment = keep_trying(client.claim, wanted=lambda: stop.reason is None)
+    return work_on(client, assignment, environment, stop)
+
+
+def work_on(client: BrokerClient, assignment: RunAssignment, environment: RunEnvironment, stop: StopFlag) -> ExitCode:
+    """Raises: FencedOff, BrokerAway, BrokerRefused."""
+    meter = Meter(assignment.gpus)
+    spool = UsageSpool(environment.work_dir / "spool", environment.run_id, assignment.next_sequence)
+    heartbeat = Heartbeat(client, meter, spool, stop, interval_seconds=assignment.heartbeat_seconds)
+    heartbeat.start()
+    uploads = CheckpointUploads(client, environment.work_dir / "uploads")
+    write_line(f"run {assignment.run_id} of {assignment.job_id}, attempt {assignment.attempt}")
+    ending = train_and_judge(client, assignment, environment.work_dir, (meter, heartbeat, uploads), stop)
+    meter.close()
+    ending = hand_in(client, ending, uploads)
+    heartbeat.close()
+    rest = heartbeat.deliver_rest()
+    looks = heartbeat.looks.list_pending()
+    keep_trying(
+        lambda: client.finish(ending.outcome, error=ending.error, progress=heartbeat.progress, usage=rest, looks=looks)
+    )
+    spool.forget_all()
+    write_line(f"{ending.outcome}: {meter.total_gpu_seconds} GPU-seconds, {meter.total_tokens} tokens")
+    if assignment.gpus > 1:
+        from trainer.several_devices.processes import end_at_once  # noqa: PLC0415 - brings torch
+
+        end_at_once(ending.exit_code)
+    return ending.exit_code
+
+
+def train_and_judge(
+    client: BrokerClient,
+    assignment: RunAssignment,
+    work_dir: Path,
+    parts: tuple[Meter, Heartbeat, CheckpointUploads],
+    stop: StopFlag,
+) -> Ending:
+    """Train; whatever goes wrong becomes an ending with its error. Raises: FencedOff."""
+    meter, heartbeat, uploads = parts
+    shutil.rmtree(work_dir / "output", ignore_errors=True)  # an earlier process of this run; the broker knows the truth
+    try:
+        # Both bring torch.
+        from trainer.protocol.assigned_training import WorkerObserver, train_assignment  # noqa: PLC0415
+        from trainer.training.console import showing_progress  # noqa: PLC0415
+
+        with showing_progress(lambda: heartbeat.cost_so_far) as shown:
+            observer = WorkerObserver(meter, heartbeat, uploads, shown, work_dir / "output" / "samples")
+            return judge(train_assignment(client, assignment, work_dir, observer, stop))
+    except FencedOff:
+        raise
+    except ConfigInvalid as error:
+        return fail("bad_config", str(error), ExitCode.BAD_INPUT)
+    except TrainerError as error:
+        return fail(error.code, str(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001 - the broker is told of every failure, and the log has the traceback
+        write_line(traceback.format_exc())
+        return fail("internal_error", f"{type(error).__name__}: {error}", ExitCode.FAILED)
+
+
+def judge(finished: "FinishedTraining") -> Ending:
+    """Which ending a training that did not fail comes to."""
+    if finished.adapter is not None:
+        return Ending("succeeded", ExitCode.SUCCEEDED, adapter=finished.adapter)
+    if finished.result.stopped in BY_SIGNAL:
+        return Ending("preempted", ExitCode.PREEMPTED)
+    return Ending("stopped", ExitCode.STOPPED)
+
+
+def fail(code: str, message: str, exit_code: ExitCode) -> Ending:
+    write_line(f"failed: {message}")
+    return Ending("failed", exit_code, {"code": code, "message": message[:LONGEST_MESSAGE]})
+
+
+def hand_in(client: BrokerClient, ending: Ending, uploads: CheckpointUploads) -> Ending:
+    """Upload the adapter, or the last checkpoint if there is none; a result that is refused is a failure.
+
+    Raises: FencedOff, BrokerAway.
+    """
+    adapter = ending.adapter
+    try:
+        if adapter is not None:
+            keep_trying(lambda: client.upload_adapter(adapter))
+        elif not uploads.drain():
+            write_line("the last checkpoint did not reach the broker")
+    except BrokerRefused as error:
+        return fail(error.code, str(error), ExitCode.FAILED)
+    finally:
+        uploads.close()
+    return ending

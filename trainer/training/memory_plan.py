@@ -1,0 +1,101 @@
+"""Fitting a run into memory: when to recompute activations, and what to say, or try, once it has run out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from pricing.catalog.profile import BaseModelProfile
+from pricing.estimate.memory_advice import Fit, list_fits
+from pricing.resources.trainer_memory import needs_checkpointing
+from pricing.training.buckets import plan_buckets
+from pricing.training.config import TrainingConfig
+from pricing.training.image_workload import count_positions
+from pricing.training.text_workload import UnknownTargetModules, Workload
+from trainer.base_models.config import BaseModelSource
+from trainer.base_models.model_type import is_chatglm
+from trainer.base_models.number_format import choose_auto_precision
+from trainer.machine.available_memory import read_available_gib
+from trainer.profiles.local_profile import find_profile
+
+
+def recompute_if_needed(
+    family: Any, config: TrainingConfig, source: BaseModelSource, examples: Sequence[Any], *, available_gib: float
+) -> bool:
+    """Switch gradient checkpointing on as the configuration or, with auto, the estimate says. Returns whether it is.
+
+    Auto leaves it off where the base model has no profile to estimate by.
+    """
+    recomputes = config.gradient_checkpointing is True
+    if config.gradient_checkpointing == "auto" and examples:
+        profile = find_profile(source)
+        longest = max(count_example_positions(example) for example in examples)
+        recomputes = profile is not None and _needs_checkpointing(
+            profile, name_layers(config, source), _describe_batch(longest, len(examples)), available_gib
+        )
+    if recomputes and hasattr(family, "recompute_activations"):
+        family.recompute_activations()
+    return recomputes
+
+
+def count_example_positions(example: Any) -> int:
+    """Tokens of a text row, latent positions of a picture."""
+    if hasattr(example, "token_ids"):
+        return len(example.token_ids)
+    height, width = example.shape
+    return int(height * width)
+
+
+def name_layers(config: TrainingConfig, source: BaseModelSource) -> TrainingConfig:
+    """Target modules under the names that the profile has: a ChatGLM's may be the original ones."""
+    if source.is_stable_diffusion or not is_chatglm(source.weights):
+        return config
+    from trainer.families.chatglm.chatglm import translate_targets  # noqa: PLC0415 - brings transformers
+
+    return config.model_copy(update={"target_modules": translate_targets(config.target_modules)})
+
+
+def _describe_batch(longest: int, rows: int) -> Workload:
+    """As far as memory depends on it: one full batch of samples as long as the longest."""
+    return Workload(
+        rows=rows, steps=1, micro_batches=1, samples=rows, tokens=0, positions=longest * rows, longest=longest
+    )
+
+
+def _needs_checkpointing(
+    profile: BaseModelProfile, config: TrainingConfig, workload: Workload, available_gib: float
+) -> bool:
+    try:
+        return needs_checkpointing(
+            profile, config, workload, precision=choose_auto_precision(), available_gib=available_gib
+        )
+    except UnknownTargetModules:  # parts of names, or the output layer: peft knows them, the profile does not
+        return False
+
+
+def find_fits(config: TrainingConfig, source: BaseModelSource) -> list[Fit]:
+    """What would have fitted, by the estimate; empty where nothing is known.
+
+    Rows are taken to be as long as `max_length`, pictures as large as their largest bucket.
+    """
+    profile = find_profile(source)
+    if profile is None:
+        return []
+    try:
+        return list_fits(
+            profile,
+            name_layers(config, source),
+            _describe_batch(_count_longest(config, profile), config.batch_size),
+            precision=choose_auto_precision(),
+            available_gib=read_available_gib(),
+            on_gpu=torch.cuda.is_available(),
+        )
+    except UnknownTargetModules:
+        return []
+
+
+def _count_longest(config: TrainingConfig, profile: BaseModelProfile) -> int:
+    side = config.resolution or profile.resolution
+    if profile.is_text or side is None:
+        return min(config.max_length, profile.context_length)
+    return max(count_positions(bucket) for bucket in plan_buckets(side))

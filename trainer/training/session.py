@@ -1,0 +1,135 @@
+"""A whole training, from configuration to adapter file: what `trainer train` and `trainer run` have in common."""
+
+import gc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pricing.datasets.text_rows import ParsedRows
+from pricing.training.config import TrainingConfig
+from pricing.training.step_plan import hold_out_copies
+from trainer.base_models.config import BaseModelSource
+from trainer.errors import OutOfMemory
+from trainer.families.registry import get_family_class
+from trainer.formats.base_model_hash import describe_base_file, hash_base_model
+from trainer.log import write_line
+from trainer.machine.available_memory import read_available_gib
+from trainer.machine.memory_allocator import keep_freed_memory
+from trainer.several_devices.processes import ALONE, Processes
+from trainer.stop import StopFlag
+from trainer.training.adapter_file import Adapter, describe_training, write_adapter
+from trainer.training.checkpoint import CheckpointFolder
+from trainer.training.memory_plan import find_fits, recompute_if_needed
+from trainer.training.optimizer_step import telling_out_of_memory
+from trainer.training.optimizers import advise_on_rate
+from trainer.training.recipe import Observer, TrainingResult, train
+from trainer.training.resume import find_resume
+from trainer.training.state import RunIdentity, seed_generators
+from trainer.training.tensorboard_log import add_log
+from trainer.training.warm_start import start_from_adapter
+
+if TYPE_CHECKING:
+    from trainer.data.image_dataset import ImageDataset
+
+
+@dataclass(frozen=True)
+class FinishedTraining:
+    """`adapter` is the file, or None when the run was stopped on the way or another process writes it."""
+
+    result: TrainingResult
+    adapter: Path | None
+
+
+def run_training(
+    config: TrainingConfig,
+    source: BaseModelSource,
+    dataset: "ParsedRows | ImageDataset",
+    *,
+    observer: Observer,
+    stop: StopFlag,
+    processes: Processes = ALONE,
+) -> FinishedTraining:
+    """Load, train, and write checkpoints and the adapter under `output_dir`; of several processes the first writes.
+
+    On running out of memory the error says what would have fitted; with `auto_fit` the run goes on with it.
+    Raises: TrainerError.
+    """
+    keep_freed_memory()
+    if processes.is_first:
+        observer = add_log(observer, config)
+        if advice := advise_on_rate(config):
+            write_line(advice)
+    while True:
+        try:
+            return _train_once(config, source, dataset, observer=observer, stop=stop, processes=processes)
+        except OutOfMemory as error:
+            fits = find_fits(config, source)
+            if not (config.auto_fit and fits) or processes.count > 1:
+                raise OutOfMemory(error.detail, [fit.describe() for fit in fits]) from error
+        release_memory()
+        latest = CheckpointFolder(Path(config.output_dir) / "checkpoints").find_latest()
+        goes_on = {"resume_from": str(latest), "resume": "never"} if latest else {}
+        config = config.model_copy(update=fits[0].changes | goes_on)
+        write_line(f"out of memory; auto_fit tries again with {fits[0].describe()}")
+
+
+def release_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _train_once(
+    config: TrainingConfig,
+    source: BaseModelSource,
+    dataset: "ParsedRows | ImageDataset",
+    *,
+    observer: Observer,
+    stop: StopFlag,
+    processes: Processes,
+) -> FinishedTraining:
+    output, available_gib = Path(config.output_dir), read_available_gib()
+    resume_from = find_resume(config)
+    checkpoints = CheckpointFolder(output / "checkpoints", resume_from)
+    with processes.first_goes_first():
+        family = load_family(source, config)
+        examples = family.encode(dataset.rows, max_length=config.max_length)
+    seed_generators(config.seed)
+    family.attach_adapter(config, source.profile.default_target_modules if source.profile else None)
+    if resume_from is None:
+        start_from_adapter(family, config, source.name)
+    recompute_if_needed(family, config, source, examples, available_gib=available_gib)
+    identity = RunIdentity(config, source.name, family.fingerprint(examples))
+    sources = [example.source for example in examples] if source.is_stable_diffusion else range(len(examples))
+    trained_rows, held_out_rows = hold_out_copies(sources, config)
+    result = train(
+        family,
+        [examples[row] for row in trained_rows],
+        identity,
+        checkpoints=checkpoints,
+        resume_from=resume_from,
+        observer=observer,
+        stop=stop,
+        held_out=[examples[row] for row in held_out_rows],
+        row_numbers=[row + 1 for row in trained_rows],
+        processes=processes,
+    )
+    if result.stopped is not None or not processes.is_first:
+        return FinishedTraining(result, None)
+    base_sha256 = hash_base_model(source.weights)
+    facts = {"base_model_sha256": base_sha256, "data_sha256": identity.data_sha256}
+    if source.is_stable_diffusion:
+        facts |= describe_base_file(source.weights, base_sha256)
+    if config.max_steps is None:
+        facts["epoch"] = str(config.epochs)
+    header = describe_training(config, base_model=source.name, steps=result.steps, tokens=result.tokens, facts=facts)
+    adapter = Adapter(family.adapter_tensors(), family.adapter_config(), header)
+    return FinishedTraining(result, write_adapter(output, adapter))
+
+
+def load_family(source: BaseModelSource, config: TrainingConfig | None = None) -> Any:
+    """Raises: BadInput, OutOfMemory."""
+    with telling_out_of_memory(f"loading {source.name}"):
+        return get_family_class(source).load(source, config)
