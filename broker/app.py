@@ -10,21 +10,21 @@ from sqlalchemy import text
 import broker
 from broker.adapters.routes import router as adapters
 from broker.billing.routes import router as billing
+from broker.capacity.routes import router as scheduling
 from broker.contracts.routes import router as contracts
 from broker.daemon import Daemon
 from broker.datasets.routes import router as datasets
-from broker.execution.routes import router as execution
+from broker.http.openapi import install_openapi
+from broker.http.problems import install_problem_handlers
+from broker.http.shapes import PROBLEM_RESPONSES
 from broker.identity.routes import router as identity
 from broker.jobs.routes import router as jobs
 from broker.metering.routes import router as metering
 from broker.metrics import Metrics, add_metrics_route
-from broker.openapi import install_openapi
-from broker.problems import install_problem_handlers
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
-from broker.scheduling.routes import router as scheduling
-from broker.schemas import PROBLEM_RESPONSES
 from broker.system import System
+from broker.workers.routes import router as execution
 
 ROUTERS = (identity, contracts, datasets, quotes, jobs, adapters, metering, billing, reports, scheduling, execution)
 

@@ -12,14 +12,14 @@ from sqlalchemy import delete
 from sqlalchemy.exc import OperationalError
 
 from broker.billing.service import close_months
-from broker.database import WAKE_CHANNEL, without_driver
 from broker.estimator import service as estimator
 from broker.estimator.watch import ReliabilityWatch
-from broker.execution.agent import PoolAgent
+from broker.execution.pool_agent import PoolAgent
 from broker.identity.tables import IdempotencyKey
 from broker.jobs.runs import list_silent_runs, lose_silent_run
 from broker.jobs.service import is_live
 from broker.ledger import service as ledger
+from broker.persistence.database import WAKE_CHANNEL, without_driver
 from broker.scheduling.cycle import run_cycle
 from broker.system import System
 from broker.work import Work

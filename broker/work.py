@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from broker.clock import Clock
 from broker.config import Settings
 from broker.ids import IdFactory
-from broker.parsed import ParsedRows
-from broker.storage import Storage
+from broker.persistence.storage import Storage
+from broker.persistence.version_cache import ParsedRows
 
 
 class Role(StrEnum):
@@ -60,7 +60,7 @@ class Work:
 
     @property
     def connection(self) -> AsyncConnection:
-        """That of the transaction, for statements of `broker.driver`."""
+        """That of the transaction, for statements of `broker.persistence.driver`."""
         connection = self.session.bind
         assert isinstance(connection, AsyncConnection)
         return connection

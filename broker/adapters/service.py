@@ -12,7 +12,7 @@ from broker.adapters.tables import Adapter
 from broker.jobs.model import JobStatus
 from broker.jobs.runs import HeldRun
 from broker.jobs.tables import Job
-from broker.storage import TooLarge
+from broker.persistence.storage import TooLarge
 from broker.work import Work
 
 MAX_ADAPTER_BYTES = 8 * 1024**3

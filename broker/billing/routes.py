@@ -8,9 +8,9 @@ from sqlalchemy import select
 from broker.billing import service
 from broker.billing.schemas import InvoiceDraftIn, InvoiceOut, InvoiceWithLinesOut
 from broker.billing.tables import Invoice
-from broker.edge import BillingReader, FinanceWork, feature_router
-from broker.paging import fetch_page
-from broker.schemas import Cursor, Limit, Page
+from broker.http.edge import BillingReader, FinanceWork, feature_router
+from broker.http.paging import fetch_page
+from broker.http.shapes import Cursor, Limit, Page
 from broker.work import Work
 
 router = feature_router("/invoices", "billing")

@@ -6,8 +6,8 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from broker.billing.tables import Invoice, InvoiceLine
+from broker.http.shapes import MoneyOut, RequestBody, created_at_field
 from broker.quotes.model import as_hours
-from broker.schemas import MoneyOut, RequestBody, created_at_field
 from pricing.plans import Meter
 
 MONTH_PATTERN = r"^2\d{3}-(0[1-9]|1[0-2])$"

@@ -4,12 +4,12 @@ from sqlalchemy import select
 
 from broker.contracts import service
 from broker.contracts.schemas import BalanceOut, ContractIn, ContractOut, SignedContractOut
-from broker.contracts.signing import sign_contract
 from broker.contracts.tables import Contract
-from broker.edge import AdminWork, AnyKey, feature_router
+from broker.http.edge import AdminWork, AnyKey, feature_router
+from broker.http.paging import fetch_page
+from broker.http.shapes import Cursor, Limit, Page
 from broker.ledger.service import read_contract_balance
-from broker.paging import fetch_page
-from broker.schemas import Cursor, Limit, Page
+from broker.signing.service import sign_contract
 from pricing.money import Money
 
 router = feature_router("/contracts", "contracts")

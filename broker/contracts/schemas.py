@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from broker.contracts.model import ContractTerms, Overage, QuoteGuarantee
+from broker.http.shapes import Moment, MoneyOut, RequestBody
 from broker.ledger.service import Balance
 from broker.quotes.model import as_hours
-from broker.schemas import Moment, MoneyOut, RequestBody
 from pricing.money import Money
 from pricing.plans import PlanName
 

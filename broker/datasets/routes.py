@@ -9,10 +9,10 @@ from broker.datasets import service
 from broker.datasets.archive import UploadedFile
 from broker.datasets.schemas import DatasetOut
 from broker.datasets.tables import Dataset
-from broker.edge import AnyKey, CustomerWork, feature_router
+from broker.http.edge import AnyKey, CustomerWork, feature_router
+from broker.http.paging import fetch_page
+from broker.http.shapes import Cursor, Limit, Page
 from broker.identity.service import resolve_customer
-from broker.paging import fetch_page
-from broker.schemas import Cursor, Limit, Page
 
 router = feature_router("/datasets", "datasets")
 

@@ -18,8 +18,8 @@ from broker.datasets.pictures import (
 )
 from broker.datasets.tables import Dataset
 from broker.identity.service import get_customer
-from broker.storage import one_chunk
-from broker.tenancy import owns
+from broker.persistence.storage import one_chunk
+from broker.persistence.tenancy import owns
 from broker.work import Work
 from pricing.datasets.finding_level import Level
 from pricing.datasets.text_rows import TextRow, parse_text_files
@@ -103,7 +103,7 @@ def _require_usable_rows(checked: CheckedUpload) -> None:
 
 
 def select_dataset(dataset_id: ColumnElement[str], customer_id: ColumnElement[str | None]) -> Select[Dataset]:
-    """One data set of this customer, for a statement of `broker.driver` that asks for more; see `read_dataset`."""
+    """One data set of this customer, for a statement of `persistence.driver` that asks for more; see `read_dataset`."""
     return select(Dataset).where(Dataset.id == dataset_id, owns(Dataset.__table__.c.customer_id, customer_id))
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from sqlalchemy import ScalarSelect, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from broker.calibrations.tables import LearntCalibration
 from broker.estimator.model import read_finished_runs
-from broker.estimator.tables import LearntCalibration
 from broker.jobs import history
 from broker.jobs.history import FinishedJob
 from broker.system import System

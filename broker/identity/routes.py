@@ -5,7 +5,9 @@ from typing import Annotated
 from fastapi import Query
 from sqlalchemy import select
 
-from broker.edge import AdminWork, AnyKey, CustomerWork, feature_router
+from broker.http.edge import AdminWork, AnyKey, CustomerWork, feature_router
+from broker.http.paging import fetch_page
+from broker.http.shapes import Cursor, Limit, Page
 from broker.identity import service
 from broker.identity.model import NewKey
 from broker.identity.schemas import (
@@ -19,8 +21,6 @@ from broker.identity.schemas import (
     StaffKeyIn,
 )
 from broker.identity.tables import ApiKey, Customer, Project
-from broker.paging import fetch_page
-from broker.schemas import Cursor, Limit, Page
 from broker.work import Role
 
 router = feature_router("", "identity")

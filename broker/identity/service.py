@@ -7,10 +7,10 @@ from sqlalchemy import func, or_, select, text
 from sqlalchemy.exc import IntegrityError
 
 from broker import errors
-from broker.database import Base, Database, Scope
-from broker.driver import Statement
 from broker.identity.model import NewKey, hash_key, make_key, read_run_token
 from broker.identity.tables import ApiKey, Customer, Project
+from broker.persistence.database import Base, Database, Scope
+from broker.persistence.driver import Statement
 from broker.work import STAFF, Actor, Role, Services, Work
 
 # The function sees the keys for as long as it runs, in a scope of its own (migration 0003).

@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Text, any_, func, literal, select, text
 
-from broker import outbox
 from broker.jobs.model import HOLDS_DEVICES, RUN_ENDS, JobStatus
 from broker.jobs.tables import Job, Run
+from broker.persistence import outbox
 from broker.work import Work
 
 # Half of such jobs hold their devices no longer; one that goes on needs what is left. Units: GPU-seconds.

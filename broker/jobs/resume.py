@@ -2,12 +2,12 @@
 
 from broker import errors
 from broker.contracts import service as contracts
-from broker.database import wake_dispatcher
 from broker.jobs.limits import clip_need, has_reached_limit, raise_limit
 from broker.jobs.model import JobStatus
 from broker.jobs.service import lock_job, record_event, set_status
 from broker.jobs.tables import Job
 from broker.ledger import service as ledger
+from broker.persistence.database import wake_dispatcher
 from broker.work import Role, Work
 from pricing.money import Money
 

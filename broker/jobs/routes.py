@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 from fastapi import Query
 from sqlalchemy import select
 
-from broker.edge import AnyKey, CustomerWork, JobControl, feature_router
+from broker.http.edge import AnyKey, CustomerWork, JobControl, feature_router
+from broker.http.paging import fetch_page
+from broker.http.shapes import Cursor, Limit, Page
 from broker.identity.service import resolve_customer
 from broker.jobs import resume, runs, service
 from broker.jobs.schemas import (
@@ -22,8 +24,6 @@ from broker.jobs.schemas import (
 from broker.jobs.tables import Job
 from broker.metering.schemas import UsageListOut
 from broker.metering.service import list_usage
-from broker.paging import fetch_page
-from broker.schemas import Cursor, Limit, Page
 from pricing.money import Money
 
 router = feature_router("/jobs", "jobs")

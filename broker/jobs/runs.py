@@ -6,9 +6,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from broker import errors, outbox
+from broker import errors
 from broker.contracts import service as contracts
-from broker.database import wake_dispatcher
 from broker.jobs.model import (
     RUN_ENDS,
     TERMINAL,
@@ -18,10 +17,12 @@ from broker.jobs.model import (
     check_run_transition,
     decide_after_run,
 )
+from broker.jobs.remaining import estimate_remaining
 from broker.jobs.service import get_job, lock_job, record_event, set_status
 from broker.jobs.tables import Checkpoint, Job, Run
 from broker.ledger import service as ledger
-from broker.quotes.remaining import estimate_remaining
+from broker.persistence import outbox
+from broker.persistence.database import wake_dispatcher
 from broker.work import Work
 
 

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.http.shapes import MoneyOut, RequestBody, created_at_field
 from broker.jobs.tables import Checkpoint, Job, JobEvent, Run
 from broker.quotes.model import as_hours
 from broker.quotes.schemas import CONFIG_EXAMPLE, ConfigIn, EstimateOut, SecondsRange
-from broker.schemas import MoneyOut, RequestBody, created_at_field
 from pricing.money import Money
 
 MAX_COST_DIGITS = 15

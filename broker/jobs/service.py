@@ -7,18 +7,19 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker import errors, outbox
+from broker import errors
+from broker.capacity import service as scheduling
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms
-from broker.database import wake_dispatcher
 from broker.identity import service as identity
 from broker.jobs.limits import Limits, QuotedNeed, plan_limits
 from broker.jobs.model import HOLDS_DEVICES, TERMINAL, JobStatus, StopReason, check_job_transition
 from broker.jobs.tables import Job, JobEvent, Run
 from broker.ledger import service as ledger
+from broker.persistence import outbox
+from broker.persistence.database import wake_dispatcher
 from broker.quotes import service as quotes
 from broker.quotes.tables import Quote
-from broker.scheduling import service as scheduling
 from broker.work import Work
 from pricing.money import Money
 from pricing.quote import compare_plans

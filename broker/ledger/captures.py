@@ -7,9 +7,10 @@ from broker.clock import billing_month
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, Overage
 from broker.ledger import accounts
-from broker.ledger.ceiling import Line, add_usage, count_affordable
+from broker.ledger.borne import hold_for_house
+from broker.ledger.charge_limit import Line, add_usage, count_affordable
+from broker.ledger.closed_months import find_open_month
 from broker.ledger.holds import HoldView, add_legs, lock_hold, open_own, roll_hold
-from broker.ledger.house import hold_for_house
 from broker.ledger.legs import NewLeg, plan_gpu_legs, plan_money_legs, plan_token_legs, read_available
 from broker.ledger.model import (
     ENDS_IN,
@@ -22,7 +23,6 @@ from broker.ledger.model import (
     move,
     plan_capture,
 )
-from broker.ledger.months import find_open_month
 from broker.ledger.tables import Capture, HoldLeg
 from broker.ledger.usage import read_paid_lines
 from broker.work import Work

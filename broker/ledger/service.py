@@ -3,9 +3,11 @@
 Holds are placed for a job, captured as usage arrives, and settled when it ends; grants are credited, months closed.
 """
 
+from broker.ledger.adjust import refit_hold
 from broker.ledger.balance import Balance, read_contract_balance
 from broker.ledger.captures import Interval, capture_usage, is_exhausted
-from broker.ledger.grants import credit_grant
+from broker.ledger.closed_months import close_month
+from broker.ledger.credit import credit_grant
 from broker.ledger.holds import (
     HoldView,
     expire_hold,
@@ -17,8 +19,6 @@ from broker.ledger.holds import (
     settle_hold,
 )
 from broker.ledger.model import Payer
-from broker.ledger.months import close_month
-from broker.ledger.refit import refit_hold
 from broker.ledger.usage import CaptureSum, list_months, sum_captures
 
 __all__ = [

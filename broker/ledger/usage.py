@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from sqlalchemy import func, select
 
-from broker.ledger.ceiling import Line
+from broker.ledger.charge_limit import Line
 from broker.ledger.model import Payer, Unit
 from broker.ledger.tables import Capture
 from broker.work import Work

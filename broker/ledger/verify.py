@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker.database import Scope, open_database
+from broker.persistence.database import Scope, open_database
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker import errors
-from broker.schemas import Moment
+from broker.http.shapes import Moment
 
 EVENT_TYPE = "lora.usage.interval"
 CLOCK_SLACK = timedelta(seconds=2)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Body, Header, Query
 
-from broker.edge import AnyKey, RunWork, feature_router
+from broker.http.edge import AnyKey, RunWork, feature_router
 from broker.jobs.runs import hold_run, require_active
 from broker.jobs.service import get_job
 from broker.metering import service

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker import __version__, errors
+from broker.capacity import service as scheduling
 from broker.contracts import service as contracts
 from broker.datasets import service as datasets
 from broker.estimator import service as estimator
@@ -12,7 +13,6 @@ from broker.quotes.counting import count_dataset
 from broker.quotes.model import as_hours, resolve_config
 from broker.quotes.prices import price_on_every_plan
 from broker.quotes.service import get_quote
-from broker.scheduling import service as scheduling
 from broker.work import Work
 from pricing.catalog import UnknownGpu, get_gpu, load_gpus
 from pricing.estimate.offers import Offer, find_frontier, list_offers, list_variants

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from broker.errors import DomainError
-from broker.problems import describe_error
+from broker.http.problems import describe_error
+from broker.http.shapes import MoneyOut, ProblemOut, RequestBody, created_at_field
 from broker.quotes.budget import QuoteBudget
 from broker.quotes.offers import QuoteOffers
 from broker.quotes.tables import Quote
-from broker.schemas import MoneyOut, ProblemOut, RequestBody, created_at_field
 from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.quote import PlanPrice

@@ -9,10 +9,10 @@ from sqlalchemy import insert
 from broker import errors
 from broker.contracts import service as contracts
 from broker.datasets import service as datasets
-from broker.driver import Statement, execute_each
+from broker.persistence.driver import Statement, execute_each
 from broker.quotes.budget import QuoteBudget, describe_purchase
 from broker.quotes.counting import count_dataset
-from broker.quotes.ground import Ground, look_up
+from broker.quotes.inputs import Ground, look_up
 from broker.quotes.model import (
     JobEstimate,
     config_to_json,

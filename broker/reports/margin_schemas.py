@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.http.shapes import MoneyOut
 from broker.reports.csv_table import write_table
 from broker.reports.margin import MarginRow
-from broker.schemas import MoneyOut
 from pricing.money import Money
 
 

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from broker.http.shapes import MoneyOut
 from broker.quotes.model import as_hours
 from broker.reports.csv_table import write_table
 from broker.reports.service import CostRow
-from broker.schemas import MoneyOut
 from pricing.money import Money
 
 

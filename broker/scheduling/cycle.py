@@ -10,10 +10,11 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from broker.capacity.tables import Pool, Queue
 from broker.jobs import queueing
 from broker.jobs.queueing import DeviceHolder, QueuedJob, ToldWait
 from broker.jobs.runs import start_run
-from broker.scheduling.model import (
+from broker.scheduling.planner import (
     ClusterSnapshot,
     CyclePlan,
     PoolState,
@@ -23,7 +24,6 @@ from broker.scheduling.model import (
     WaitingJob,
     plan_cycle,
 )
-from broker.scheduling.tables import Pool, Queue
 from broker.work import Work
 
 log = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ import pytest
 from fastapi import FastAPI
 
 from broker.app import create_app
-from broker.boot import DatabaseUrls, migrate_database, prepare
 from broker.config import Settings
-from broker.embedded import EmbeddedServer, start_embedded_server
+from broker.persistence.embedded import EmbeddedServer, start_embedded_server
+from broker.processes.boot import DatabaseUrls, migrate_database, prepare
 from broker.system import System, open_system
 from tests.broker.factories import Api
 

@@ -11,9 +11,9 @@ from typing import Any
 import httpx2 as httpx
 from fastapi import FastAPI
 
+from broker.capacity.service import register_pool
 from broker.identity.model import sign_run_token
 from broker.scheduling.cycle import run_cycle
-from broker.scheduling.service import register_pool
 from broker.system import System
 
 NUMBERS = itertools.count(1)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from broker.capacity.service import register_pool
 from broker.contracts import service as contracts
 from broker.jobs.runs import hold_run
 from broker.jobs.tables import Job, Run
@@ -12,7 +13,6 @@ from broker.ledger.holds import HoldView
 from broker.ledger.verify import verify_ledger
 from broker.metering.model import UsageCloudEvent
 from broker.metering.service import record_usage
-from broker.scheduling.service import register_pool
 from broker.system import System
 from broker.work import Work
 from tests.broker.factories import Customer, usage_event

@@ -11,18 +11,18 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from broker.boot import DatabaseUrls
 from broker.config import Settings
 from broker.daemon import Daemon, log_failure
-from broker.execution.agent import PoolAgent
+from broker.execution.pool_agent import PoolAgent
 from broker.jobs.runs import lose_silent_run
 from broker.ledger import service as ledger
 from broker.ledger.tables import Hold
+from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
 from tests.broker.running_jobs import broken_rules, start_job
-from tests.broker.workers import PaperEngine
+from tests.broker.worker_calls import PaperEngine
 
 DEADLINE_SECONDS = 30
 

@@ -14,10 +14,10 @@ from psycopg.rows import dict_row
 from sqlalchemy import make_url
 
 from broker.app import create_app
-from broker.boot import DatabaseUrls
 from broker.config import Settings
-from broker.embedded import EmbeddedServer
 from broker.identity.model import sign_run_token
+from broker.persistence.embedded import EmbeddedServer
+from broker.processes.boot import DatabaseUrls
 from broker.system import System, open_system
 from broker.work import Work
 from tests.broker.conftest import ManualClock, cloned_database, opened_system

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from broker.boot import DatabaseUrls, prepare
 from broker.config import Settings
+from broker.processes.boot import DatabaseUrls, prepare
 from broker.system import System, open_system
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_customer, sign_contract, sign_prepaid, upload_dataset

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from broker.app import create_app
 from broker.daemon import Daemon
-from broker.estimator.reliability import judge_estimates
+from broker.estimator.accuracy import judge_estimates
 from broker.estimator.service import learn
 from broker.estimator.watch import ReliabilityWatch
 from broker.jobs.model import StopReason

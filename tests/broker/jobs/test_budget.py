@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from broker.estimator.service import learn
-from broker.outbox import OutboxMessage
+from broker.persistence.outbox import OutboxMessage
 from broker.system import System
 from tests.broker.factories import (
     CONFIG,
@@ -25,7 +25,7 @@ from tests.broker.factories import (
     submit_job,
 )
 from tests.broker.running_jobs import broken_rules, read_balance
-from tests.broker.workers import Worker, dispatched_worker, worker_of
+from tests.broker.worker_calls import Worker, dispatched_worker, worker_of
 
 GPU_HOUR, TOKEN = Fraction("6.8"), Fraction("0.00012")
 

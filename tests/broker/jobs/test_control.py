@@ -8,11 +8,11 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from broker.jobs.model import JobStatus
-from broker.outbox import OutboxMessage
+from broker.persistence.outbox import OutboxMessage
 from broker.system import System
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
 from tests.broker.running_jobs import broken_rules
-from tests.broker.workers import dispatched_worker, worker_of
+from tests.broker.worker_calls import dispatched_worker, worker_of
 
 # status, action, answer, status after, what the run is told
 TABLE = """

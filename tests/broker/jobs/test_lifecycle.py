@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from broker.database import Scope
 from broker.ledger.verify import verify_ledger
+from broker.persistence.database import Scope
 from broker.system import System
 from tests.broker.factories import (
     Api,

@@ -24,12 +24,12 @@ from hypothesis.stateful import (
 
 from broker import errors
 from broker.app import create_app
-from broker.boot import DatabaseUrls, prepare
 from broker.config import Settings
 from broker.contracts import service as contracts
 from broker.ledger import service as ledger
 from broker.ledger.holds import HoldView
 from broker.ledger.verify import verify_ledger
+from broker.processes.boot import DatabaseUrls, prepare
 from broker.system import System, open_system
 from broker.work import Work
 from pricing.money import Money

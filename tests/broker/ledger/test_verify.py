@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from broker.boot import DatabaseUrls
-from broker.database import with_driver
 from broker.ledger.verify import CHECKS, verify_ledger
+from broker.persistence.database import with_driver
+from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, make_ready_customer

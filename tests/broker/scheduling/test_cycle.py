@@ -10,19 +10,19 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import event, func, select, text
 
+from broker.capacity.service import register_pool
 from broker.jobs import queueing
 from broker.jobs.queueing import ToldWait
 from broker.jobs.runs import lose_run
 from broker.jobs.service import lock_job
 from broker.jobs.tables import Job, Run
-from broker.outbox import OutboxMessage
+from broker.persistence.outbox import OutboxMessage
 from broker.scheduling import cycle
 from broker.scheduling.cycle import CycleResult, run_cycle
-from broker.scheduling.service import register_pool
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
-from tests.broker.workers import worker_of
+from tests.broker.worker_calls import worker_of
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from broker.execution.schemas import SampleIn, ValidationIn
+from broker.workers.schemas import SampleIn, ValidationIn
 from trainer.protocol.observations import KEPT, PendingLooks
 
 
