@@ -6,6 +6,7 @@ from broker.calibrations import tables as estimator
 from broker.capacity import tables as scheduling
 from broker.contracts import tables as contracts
 from broker.datasets import tables as datasets
+from broker.http.idempotency import IdempotencyKey
 from broker.identity import tables as identity
 from broker.jobs import tables as jobs
 from broker.ledger import tables as ledger
@@ -15,6 +16,7 @@ from broker.persistence.outbox import OutboxMessage
 from broker.quotes import tables as quotes
 
 __all__ = [
+    "IdempotencyKey",
     "OutboxMessage",
     "adapters",
     "billing",

@@ -18,6 +18,7 @@ from broker.http.openapi import install_openapi
 from broker.http.problems import install_problem_handlers
 from broker.http.shapes import PROBLEM_RESPONSES
 from broker.identity.routes import router as identity
+from broker.identity.service import authenticate
 from broker.jobs.routes import router as jobs
 from broker.metering.routes import router as metering
 from broker.metrics import Metrics, add_metrics_route
@@ -57,7 +58,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
         lifespan=lifespan,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
-    app.state.database, app.state.services = system.database, system.services
+    app.state.database, app.state.services, app.state.authenticate = system.database, system.services, authenticate
     install_problem_handlers(app)
     for router in ROUTERS:
         app.include_router(router, responses=PROBLEM_RESPONSES)

@@ -8,14 +8,13 @@ from datetime import datetime, timedelta
 
 import psycopg
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from sqlalchemy import delete
 from sqlalchemy.exc import OperationalError
 
 from broker.billing.service import close_months
 from broker.estimator import service as estimator
 from broker.estimator.watch import ReliabilityWatch
 from broker.execution.pool_agent import PoolAgent
-from broker.identity.tables import IdempotencyKey
+from broker.http.idempotency import forget_old_answers
 from broker.jobs.runs import list_silent_runs, lose_silent_run
 from broker.jobs.service import is_live
 from broker.ledger import service as ledger
@@ -28,7 +27,6 @@ log = logging.getLogger(__name__)
 
 RECONNECT_SECONDS = 1.0
 WATCH_SECONDS = 0.5
-IDEMPOTENCY_KEYS_KEPT = timedelta(days=30)
 
 
 @dataclass
@@ -167,8 +165,7 @@ class Daemon:
 
     async def forget_idempotency_keys(self) -> None:
         async with self.system.work() as work:
-            before = work.now - IDEMPOTENCY_KEYS_KEPT
-            await work.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < before))
+            await forget_old_answers(work)
 
 
 async def _renew_hold_of_live_job(work: Work, job_id: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from broker.capacity.service import register_pool
 from broker.execution.engine import Engine, LaunchSpec, RunState
-from broker.identity.model import sign_run_token
+from broker.identity.model import RunBearer, sign_run_token
 from broker.jobs.model import RUN_ENDS, RunStatus
 from broker.jobs.runs import extend_leases, get_run, list_active_runs, lose_run
 from broker.persistence import outbox
@@ -94,7 +94,7 @@ class PoolAgent:
             run_id=run.id,
             job_id=run.job_id,
             fence_token=run.fence_token,
-            run_token=sign_run_token(services.secret, run.id),
+            run_token=sign_run_token(services.secret, RunBearer(run.id, run.customer_id)),
             gpus=run.gpus,
             broker_url=services.settings.worker_url,
         )

@@ -5,7 +5,7 @@ So the transaction is held by the route itself. The bearer is known before the b
 before the transaction opens: a slow client holds no database connection.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -16,12 +16,12 @@ from fastapi.security import HTTPBearer
 from broker import errors
 from broker.http.body import limit_body, read_body
 from broker.http.idempotency import Claim, answer_once, read_claim
-from broker.identity.service import authenticate
 from broker.persistence.database import Database, Scope
 from broker.persistence.tenancy import confine
 from broker.work import STAFF, Actor, Role, Services, Work
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Authenticate = Callable[[Database, str, Services], Awaitable[Actor]]
 
 BEARER = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="`Authorization: Bearer <API key>`")
 
@@ -48,8 +48,10 @@ class TransactionalRoute(APIRoute):
 
 
 async def identify(request: Request) -> Actor:
-    """Whose request it is, read in a transaction of its own. Raises: Unauthenticated."""
-    return await authenticate(request.app.state.database, read_bearer_token(request), request.app.state.services)
+    """Find whose request it is, in a transaction of its own; `app.py` says how. Raises: Unauthenticated."""
+    state = request.app.state
+    authenticate: Authenticate = state.authenticate
+    return await authenticate(state.database, read_bearer_token(request), state.services)
 
 
 @asynccontextmanager

@@ -7,21 +7,38 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from fastapi import Request, Response
 from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, mapped_column
 from starlette.datastructures import UploadFile
 
 from broker import errors
 from broker.http.body import is_form
-from broker.identity.tables import IdempotencyKey
+from broker.persistence.database import Base, moment_column
 from broker.work import Role, Work
 
 HEADER = "Idempotency-Key"
 MAX_KEY_LENGTH = 255
 REPLAYED = {"Idempotency-Replayed": "true"}
 SHOWN_ONCE = {"api_key": ("key",)}
+ANSWERS_KEPT = timedelta(days=30)
+
+
+class IdempotencyKey(Base):
+    """A POST that was answered: its fingerprint and its answer, for the retry."""
+
+    __tablename__ = "idempotency_keys"
+
+    principal: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str | None]
+    fingerprint: Mapped[str]
+    status: Mapped[int]
+    body: Mapped[str]
+    created_at: Mapped[datetime] = moment_column()
 
 
 @dataclass(frozen=True)
@@ -109,6 +126,11 @@ async def keep_answer(work: Work, claim: Claim, response: Response) -> None:
         return
     kept = {"status": response.status_code, "body": _without_secrets(bytes(response.body).decode())}
     await work.session.execute(update(IdempotencyKey).where(*mine).values(kept))
+
+
+async def forget_old_answers(work: Work) -> None:
+    """Forget the keys, and with them the answers, that no retry may ask for any more."""
+    await work.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < work.now - ANSWERS_KEPT))
 
 
 def _without_secrets(body: str) -> str:

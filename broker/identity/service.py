@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from broker import errors
 from broker.identity.model import NewKey, hash_key, make_key, read_run_token
 from broker.identity.tables import ApiKey, Customer, Project
-from broker.persistence.database import Base, Database, Scope
+from broker.persistence.database import Base, Database
 from broker.persistence.driver import Statement
 from broker.work import STAFF, Actor, Role, Services, Work
 
@@ -27,9 +27,9 @@ class FoundKey(NamedTuple):
 
 async def authenticate(database: Database, token: str, services: Services) -> Actor:
     """Who bears this token: asked anew each time, so that a key ends at once. Raises: Unauthenticated."""
-    run_id = read_run_token(services.secret, token)
-    if run_id is not None:
-        return await _authenticate_run(database, run_id)
+    bearer = read_run_token(services.secret, token)
+    if bearer is not None:
+        return Actor(Role.RUN, bearer.run_id, bearer.customer_id)
     found = await database.fetch_row(FIND_KEY, {"key_hash": hash_key(token)})
     key = FoundKey(*found) if found else None
     if key is None or key.revoked_at is not None:
@@ -37,16 +37,6 @@ async def authenticate(database: Database, token: str, services: Services) -> Ac
     if key.expires_at is not None and key.expires_at <= services.clock():
         raise errors.Unauthenticated(f"This API key expired at {key.expires_at.isoformat()}; ask for a new one.")
     return Actor(Role(key.role), key.id, key.customer_id)
-
-
-async def _authenticate_run(database: Database, run_id: str) -> Actor:
-    from broker.jobs.service import find_run_customer  # noqa: PLC0415 (jobs imports identity)
-
-    async with database.transaction(Scope.ALL) as session:
-        customer_id = await find_run_customer(session, run_id)
-    if customer_id is None:
-        raise errors.Unauthenticated("This run token is for no run of this broker.")
-    return Actor(Role.RUN, run_id, customer_id)
 
 
 Row = TypeVar("Row", bound=Base)

@@ -256,12 +256,6 @@ async def find_active_run(session: AsyncSession, job_id: str) -> Run | None:
     return (await session.scalars(query)).one_or_none()
 
 
-async def find_run_customer(session: AsyncSession, run_id: str) -> str | None:
-    """Whose run it is; for the authentication of a run token."""
-    customer_id: str | None = await session.scalar(select(Run.customer_id).where(Run.id == run_id))
-    return customer_id
-
-
 async def list_runs(work: Work, job_id: str) -> list[Run]:
     query = select(Run).where(Run.job_id == job_id).order_by(Run.attempt)
     return list((await work.session.scalars(query)).all())

@@ -6,7 +6,7 @@ Parts of one file are kept under its SHA-256 until `PUT …?from_parts=true` mak
 from collections.abc import AsyncIterator
 
 from broker import errors
-from broker.jobs.runs import check_current
+from broker.jobs.runs import check_current, get_run
 from broker.persistence.storage import OffsetMismatch, TooLarge
 from broker.work import Work
 
@@ -18,7 +18,8 @@ def parts_key(run_id: str, sha256: str) -> str:
 
 
 async def count_received(work: Work, run_id: str, sha256: str) -> int:
-    """Bytes of a file that are here already."""
+    """Count the bytes of a file that are here already. Raises: NotFound."""
+    await get_run(work, run_id)
     return await work.storage.size(parts_key(run_id, sha256))
 
 

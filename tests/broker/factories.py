@@ -12,7 +12,8 @@ import httpx2 as httpx
 from fastapi import FastAPI
 
 from broker.capacity.service import register_pool
-from broker.identity.model import sign_run_token
+from broker.identity.model import RunBearer, sign_run_token
+from broker.jobs.runs import get_run
 from broker.scheduling.cycle import run_cycle
 from broker.system import System
 
@@ -125,7 +126,9 @@ async def dispatch(system: System, *, gpus: int = 1) -> None:
 @asynccontextmanager
 async def worker_api(app: FastAPI, system: System, run_id: str) -> AsyncIterator[Api]:
     """The worker of a run at the API."""
-    async with Api.connect(app, sign_run_token(system.services.secret, run_id)) as worker:
+    async with system.work() as work:
+        bearer = RunBearer(run_id, (await get_run(work, run_id)).customer_id)
+    async with Api.connect(app, sign_run_token(system.services.secret, bearer)) as worker:
         yield worker
 
 
