@@ -10,7 +10,7 @@ from sqlalchemy import text
 import broker
 from broker.adapters.routes import router as adapters
 from broker.billing.routes import router as billing
-from broker.capacity.routes import router as scheduling
+from broker.capacity.routes import router as capacity
 from broker.contracts.routes import router as contracts
 from broker.daemon import Daemon
 from broker.datasets.routes import router as datasets
@@ -20,14 +20,30 @@ from broker.http.shapes import PROBLEM_RESPONSES
 from broker.identity.routes import router as identity
 from broker.identity.service import authenticate
 from broker.jobs.routes import router as jobs
+from broker.ledger.routes import router as ledger
 from broker.metering.routes import router as metering
 from broker.metrics import Metrics, add_metrics_route
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
+from broker.signing.routes import router as signing
 from broker.system import System
-from broker.workers.routes import router as execution
+from broker.workers.routes import router as workers
 
-ROUTERS = (identity, contracts, datasets, quotes, jobs, adapters, metering, billing, reports, scheduling, execution)
+ROUTERS = (
+    identity,
+    contracts,
+    signing,
+    ledger,
+    datasets,
+    quotes,
+    jobs,
+    adapters,
+    metering,
+    billing,
+    reports,
+    capacity,
+    workers,
+)
 
 DESCRIPTION = """
 What each customer of a LoRA training service has bought, what a job will cost before it runs, who may run next, what

@@ -10,7 +10,7 @@ from broker.clock import Clock
 from broker.config import Settings
 from broker.ids import IdFactory
 from broker.persistence.storage import Storage
-from broker.persistence.version_cache import ParsedRows
+from broker.persistence.version_cache import VersionCache
 
 
 class Role(StrEnum):
@@ -46,7 +46,7 @@ class Services:
     clock: Clock
     new_id: IdFactory
     secret: bytes
-    parsed: ParsedRows = field(default_factory=ParsedRows)
+    versions: VersionCache = field(default_factory=VersionCache)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import Query
-from sqlalchemy import select
 
 from broker.billing import service
 from broker.billing.schemas import InvoiceDraftIn, InvoiceOut, InvoiceWithLinesOut
@@ -33,7 +32,7 @@ async def list_invoices(
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[InvoiceOut]:
-    query = select(Invoice) if contract_id is None else select(Invoice).where(Invoice.contract_id == contract_id)
+    query = service.select_invoices(contract_id)
     rows, after = await fetch_page(work.session, query, Invoice, limit=limit, cursor=cursor)
     return Page(data=[InvoiceOut.of(row) for row in rows], next_cursor=after)
 

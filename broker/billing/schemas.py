@@ -6,8 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from broker.billing.tables import Invoice, InvoiceLine
-from broker.http.shapes import MoneyOut, RequestBody, created_at_field
-from broker.quotes.model import as_hours
+from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field
 from pricing.plans import Meter
 
 MONTH_PATTERN = r"^2\d{3}-(0[1-9]|1[0-2])$"
@@ -19,8 +18,8 @@ class InvoiceDraftIn(RequestBody):
 
 
 class InvoiceLineOut(BaseModel):
-    kind: Literal["commitment", "usage", "prepaid_applied"] = Field(
-        description="Hours bought ahead, usage, or what a grant has paid of it.", examples=["usage"]
+    kind: Literal["commitment", "usage", "advance"] = Field(
+        description="Hours in advance, usage, or what an advance has paid of it.", examples=["usage"]
     )
     description: str = Field(description="The line for people.", examples=["GPU-hours, job job_01k"])
     job_id: str | None = Field(description="The job that used it.", examples=["job_01k"])
@@ -57,7 +56,7 @@ class InvoiceOut(BaseModel):
     number: str | None = Field(description="Given when it is finalized, without gaps.", examples=["INV-2026-000001"])
     customer_id: str = Field(description="Who pays.", examples=["cus_01k"])
     contract_id: str = Field(description="The contract.", examples=["con_01k"])
-    kind: Literal["advance", "usage"] = Field(description="Hours bought ahead, or a month's usage.", examples=["usage"])
+    kind: Literal["advance", "usage"] = Field(description="Hours in advance, or a month's usage.", examples=["usage"])
     month: str | None = Field(description="Billing month of a usage invoice.", examples=["2026-11"])
     status: Literal["draft", "open", "paid"] = Field(description="A draft may still change.", examples=["open"])
     total: MoneyOut = Field(description="Sum of the lines.", examples=[{"amount": "2600.00", "currency": "CNY"}])

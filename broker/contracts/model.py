@@ -68,7 +68,7 @@ class ContractTerms:
 class GrantTerms:
     """A block of committed hours. Units: GPU-seconds of the whole block; yuan per GPU-hour; lower priority pays first.
 
-    One that was bought ahead is paid by its own invoice, so its usage is not billed again.
+    An `advance` is paid by its own invoice, so its usage is not billed again.
     """
 
     id: str
@@ -77,7 +77,7 @@ class GrantTerms:
     gpu_seconds: int
     unit_price: Decimal
     priority: int
-    bought_ahead: bool
+    advance: bool
     active: bool
     expires_at: datetime | None
 

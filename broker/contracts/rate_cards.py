@@ -49,11 +49,11 @@ async def rate_card_on(work: Work, day: date) -> RateCard:
 
 async def get_rate_card(work: Work, version: str) -> RateCard:
     """A published card, of which there is one."""
-    known = work.services.parsed.find(RateCard, version)
+    known = work.services.versions.find(RateCard, version)
     if known is not None:
         return known
     row = await work.session.get_one(PublishedRateCard, version)
-    return work.services.parsed.keep(version, parse_card(row))
+    return work.services.versions.keep(version, parse_card(row))
 
 
 def parse_card(row: PublishedRateCard) -> RateCard:

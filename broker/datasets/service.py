@@ -24,6 +24,16 @@ from broker.work import Work
 from pricing.datasets.finding_level import Level
 from pricing.datasets.text_rows import TextRow, parse_text_files
 
+__all__ = [
+    "Dataset",
+    "create_dataset",
+    "get_dataset",
+    "read_dataset",
+    "read_pictures",
+    "read_rows",
+    "select_dataset",
+]
+
 MAX_FINDINGS = 200
 LONGEST_MESSAGE = 500
 

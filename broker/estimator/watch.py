@@ -3,8 +3,8 @@
 import logging
 from dataclasses import dataclass, field
 
+from broker.calibrations.service import find_newest_version
 from broker.estimator.accuracy import LATEST_JUDGED, judge_estimates
-from broker.estimator.service import find_newest_version
 from broker.jobs import history
 from broker.jobs.history import JudgedState
 from broker.system import System

@@ -12,8 +12,9 @@ from typing import Any
 from broker.capacity.service import register_pool
 from broker.execution.engine import Engine, LaunchSpec, RunState
 from broker.identity.model import RunBearer, sign_run_token
+from broker.jobs.locked_run import get_run
 from broker.jobs.model import RUN_ENDS, RunStatus
-from broker.jobs.runs import extend_leases, get_run, list_active_runs, lose_run
+from broker.jobs.runs import extend_leases, list_active_runs, lose_run
 from broker.persistence import outbox
 from broker.persistence.database import wake_dispatcher
 from broker.persistence.outbox import PendingMessage
@@ -60,11 +61,11 @@ class PoolAgent:
             messages = await outbox.list_pending(work.session, self.pool, now=work.now, under_way=self.stopping.keys())
         for message in messages:
             if message.kind == "launch":
-                await self._settle(message, self._launch(message.run_id))
+                await self._deliver(message, self._launch(message.run_id))
             else:
                 self.stopping[message.id] = asyncio.create_task(self._relay_stop(message))
 
-    async def _settle(self, message: PendingMessage, call: Coroutine[Any, Any, None]) -> None:
+    async def _deliver(self, message: PendingMessage, call: Coroutine[Any, Any, None]) -> None:
         """Make the call that a message asks for; mark the message as done, or put it off where the call fails."""
         try:
             await call
@@ -102,7 +103,7 @@ class PoolAgent:
     async def _relay_stop(self, message: PendingMessage) -> None:
         grace_seconds = self.system.services.settings.stop_grace_seconds
         try:
-            await self._settle(message, self.engine.stop(message.run_id, grace_seconds=grace_seconds))
+            await self._deliver(message, self.engine.stop(message.run_id, grace_seconds=grace_seconds))
         except Exception:
             log.exception("could not note the stop of run %s; it is stopped again", message.run_id)
         finally:

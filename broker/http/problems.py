@@ -36,7 +36,7 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.IllegalTransition: HTTPStatus.CONFLICT,
     errors.StaleFenceToken: HTTPStatus.CONFLICT,
     errors.ChecksumMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.PartMismatch: HTTPStatus.CONFLICT,
+    errors.ChunkMismatch: HTTPStatus.CONFLICT,
     errors.PeriodStillOpen: HTTPStatus.CONFLICT,
 }
 

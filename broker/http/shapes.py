@@ -1,15 +1,17 @@
 """API shapes that several features share: money, pages, problems."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Query
+from fastapi import Header, Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from pricing.money import Money
 
 Item = TypeVar("Item")
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+HOURS_STEP = Decimal("0.0001")
 PROBLEM_EXAMPLE = "/problems/insufficient-balance"
 
 
@@ -40,6 +42,11 @@ class MoneyOut(BaseModel):
     @classmethod
     def of_micros(cls, micros: int) -> "MoneyOut":
         return cls.of(Money(micros))
+
+
+def as_hours(gpu_seconds: int) -> str:
+    """Write GPU-hours to four places, for people; GPU-seconds stay the exact unit."""
+    return str((Decimal(gpu_seconds) / 3600).quantize(HOURS_STEP))
 
 
 class Page(BaseModel, Generic[Item]):
@@ -83,6 +90,8 @@ Cursor = Annotated[
     str | None,
     Query(pattern="^[a-z]{3}_[0-9a-z]{1,40}$", description="`next_cursor` of the page before.", examples=["job_01k"]),
 ]
+
+FenceHeader = Annotated[int, Header(alias="X-Fence-Token", description="Fence token of the run.", examples=[1])]
 
 
 def created_at_field() -> Any:

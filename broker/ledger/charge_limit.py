@@ -1,4 +1,4 @@
-"""Where a customer's charge ends and the house's begins: at a ceiling that was promised. Pure."""
+"""Where a customer's charge ends and what is borne begins: at a limit that was promised. Pure."""
 
 from bisect import bisect_left
 from collections import defaultdict
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from broker.ledger.model import Unit
 from pricing.money import Money, round_to_fen
 from pricing.plans import Meter
 from pricing.rating import price_usage
+from pricing.usage import Unit
 
 
 @dataclass(frozen=True)
-class Line:
+class BilledLine:
     """What becomes one line of one invoice: a job's usage of a meter at one price in one billing month."""
 
     unit: Unit
@@ -23,23 +23,23 @@ class Line:
     month: str
 
 
-Usage = Sequence[tuple[Line, int]]
+NewUsage = Sequence[tuple[BilledLine, int]]
 
 
-def count_affordable(paid: Mapping[Line, int], usage: Usage, ceiling: Money) -> int:
-    """How many units of `usage`, taken in its order, a customer can still be charged for.
+def count_affordable(paid: Mapping[BilledLine, int], usage: NewUsage, charge_limit: Money) -> int:
+    """Count the units of `usage`, taken in its order, that a customer can still be charged for.
 
     Neither the exact price of all its usage nor the sum of its invoice lines, each rounded to the fen, goes beyond the
-    ceiling. Units: GPU-seconds or tokens.
+    charge limit. Units: GPU-seconds or tokens.
     """
     total = sum(quantity for _line, quantity in usage)
-    if _fits(paid, usage, total, ceiling):
+    if _fits(paid, usage, total, charge_limit):
         return total
-    return bisect_left(range(total), True, key=lambda count: not _fits(paid, usage, count + 1, ceiling))
+    return bisect_left(range(total), True, key=lambda count: not _fits(paid, usage, count + 1, charge_limit))
 
 
-def add_usage(paid: Mapping[Line, int], usage: Usage, count: int) -> dict[Line, int]:
-    """The lines with the first `count` units of `usage` added to them."""
+def add_usage(paid: Mapping[BilledLine, int], usage: NewUsage, count: int) -> dict[BilledLine, int]:
+    """Add the first `count` units of `usage` to the lines."""
     lines = defaultdict(int, paid)
     for line, quantity in usage:
         taken = min(quantity, count)
@@ -48,12 +48,12 @@ def add_usage(paid: Mapping[Line, int], usage: Usage, count: int) -> dict[Line, 
     return dict(lines)
 
 
-def _fits(paid: Mapping[Line, int], usage: Usage, count: int, ceiling: Money) -> bool:
+def _fits(paid: Mapping[BilledLine, int], usage: NewUsage, count: int, charge_limit: Money) -> bool:
     prices = [_price(line, quantity) for line, quantity in add_usage(paid, usage, count).items()]
     exact = sum(prices, Fraction(0))
-    invoiced = sum((round_to_fen(price, ceiling.currency) for price in prices), Money.zero(ceiling.currency))
-    return exact <= Fraction(ceiling.to_decimal()) and invoiced <= ceiling
+    invoiced = sum((round_to_fen(price, charge_limit.currency) for price in prices), Money.zero(charge_limit.currency))
+    return exact <= Fraction(charge_limit.to_decimal()) and invoiced <= charge_limit
 
 
-def _price(line: Line, quantity: int) -> Fraction:
+def _price(line: BilledLine, quantity: int) -> Fraction:
     return price_usage(Meter(line.unit.value), quantity, line.unit_price)

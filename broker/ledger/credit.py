@@ -2,8 +2,9 @@
 
 from broker.contracts import service as contracts
 from broker.ledger.accounts import open_account, post_transfer
-from broker.ledger.model import AccountKind, Unit, move
+from broker.ledger.model import AccountKind, move
 from broker.work import Work
+from pricing.usage import Unit
 
 
 async def credit_grant(work: Work, grant_id: str) -> None:

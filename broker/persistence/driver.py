@@ -4,16 +4,16 @@ They run in the transaction of their connection. They see nothing that a session
 of tenancy does not see them: a statement over a customer's rows carries the condition itself (`tenancy.owns`).
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
-from psycopg.types.json import Jsonb
-from sqlalchemy import JSON, ClauseElement, make_url
+from sqlalchemy import ClauseElement, make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
 
 Driver = psycopg.AsyncConnection[tuple[Any, ...]]
 Parameters = Mapping[str, object]
@@ -21,17 +21,25 @@ DIALECT = make_url("postgresql+psycopg://").get_dialect()()
 
 
 class Statement:
-    """A statement of SQLAlchemy, compiled once. Its parameters are plain values, and documents for JSON columns."""
+    """A statement of SQLAlchemy, compiled once. Its parameters are what the session would be given for its columns."""
 
     def __init__(self, statement: ClauseElement) -> None:
         compiled = statement.compile(dialect=DIALECT)
         assert isinstance(compiled, SQLCompiler)
         self.text = str(compiled).encode()
         self.constants = {name: value for name, value in compiled.params.items() if value is not None}
-        self.documents = [name for name, value in compiled.binds.items() if isinstance(value.type, JSON)]
+        processors = {name: _get_processor(value.type) for name, value in compiled.binds.items()}
+        self.processors = {name: process for name, process in processors.items() if process is not None}
 
     def bind(self, parameters: Parameters) -> dict[str, object]:
-        return {**self.constants, **parameters, **{name: Jsonb(parameters[name]) for name in self.documents}}
+        processed = {name: process(parameters[name]) for name, process in self.processors.items()}
+        return {**self.constants, **parameters, **processed}
+
+
+def _get_processor(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
+    """Get what turns a value of the column into one of the driver; None where the two are the same."""
+    processor: Callable[[Any], Any] | None = kind.dialect_impl(DIALECT).bind_processor(DIALECT)
+    return processor
 
 
 @asynccontextmanager

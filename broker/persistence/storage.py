@@ -24,7 +24,7 @@ class TooLarge(ValueError):
 
 
 class OffsetMismatch(ValueError):
-    """A part does not join on to what is there; `size_bytes` is what is there."""
+    """A chunk does not join on to what is there; `size_bytes` is what is there."""
 
     def __init__(self, size_bytes: int) -> None:
         self.size_bytes = size_bytes
@@ -36,7 +36,7 @@ class Storage(Protocol):
         """Keep a stream under `key`, whole or not at all. Raises: TooLarge."""
 
     async def append(self, key: str, offset: int, chunks: AsyncIterator[bytes], *, max_bytes: int) -> int:
-        """Write a part of `key` from `offset` on, over what a broken-off part may have left; the size from then on.
+        """Write a chunk of `key` from `offset` on, over what a broken-off chunk may have left; the size from then on.
 
         Raises: TooLarge; OffsetMismatch, where less than `offset` bytes are there.
         """

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from broker.datasets.pictures import ParsedPictures
 from broker.quotes.refusal import refuse_config
-from broker.quotes.tokens import count_caption_tokens
+from broker.quotes.text import count_caption_tokens
 from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.picture_captions import read_kohya_folder
 from pricing.training.config import TrainingConfig

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from broker.capacity.tables import Pool, Queue
 from broker.jobs import queueing
-from broker.jobs.queueing import DeviceHolder, QueuedJob, ToldWait
+from broker.jobs.queueing import DeviceHolder, QueuedJob, WaitNotice
 from broker.jobs.runs import start_run
 from broker.scheduling.planner import (
     ClusterSnapshot,
@@ -101,10 +101,10 @@ async def _apply_starts(work: Work, plan: CyclePlan) -> int:
     return started
 
 
-def _changed_waits(waiting: Sequence[QueuedJob], plan: CyclePlan) -> list[ToldWait]:
+def _changed_waits(waiting: Sequence[QueuedJob], plan: CyclePlan) -> list[WaitNotice]:
     """The reasons to write: those that differ from what their job was told last."""
     told = {job.id: job for job in waiting}
-    waits = [ToldWait(wait.job_id, _describe(wait), wait.expected_start) for wait in plan.waits]
+    waits = [WaitNotice(wait.job_id, _describe(wait), wait.expected_start) for wait in plan.waits]
     return [
         wait
         for wait in waits

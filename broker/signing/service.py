@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from broker.billing import service as billing
-from broker.capacity import service as scheduling
+from broker.capacity import service as capacity
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, Overage, QuoteGuarantee
 from broker.ledger import service as ledger
@@ -14,7 +14,7 @@ from pricing.plans import PlanName
 
 @dataclass(frozen=True)
 class SignedContract:
-    """A contract and, where its hours are bought ahead, the invoice that has to be paid first."""
+    """A contract and, where its hours are an advance, the invoice that has to be paid first."""
 
     terms: ContractTerms
     advance_invoice_id: str | None
@@ -32,7 +32,7 @@ async def sign_contract(
     quote_guarantee: QuoteGuarantee,
     monthly_budget_micros: int | None,
 ) -> SignedContract:
-    """Hours bought ahead are credited when their invoice is paid; committed hours at once.
+    """Sign a contract: an advance is credited when its invoice is paid, other committed hours at once.
 
     Raises: NotFound, CommitmentRefused, InvalidRequest.
     """
@@ -49,12 +49,12 @@ async def sign_contract(
     )
     plan_terms = terms.card.terms(plan)
     if plan_terms.queue == "dedicated":
-        await scheduling.create_dedicated_queue(work, terms)
+        await capacity.create_dedicated_queue(work, terms)
     if committed_gpu_hours == 0:
         return SignedContract(terms, None)
     gpu_seconds = committed_gpu_hours * 3600
-    grant = await contracts.create_grant(work, terms, gpu_seconds=gpu_seconds, bought_ahead=plan_terms.bought_ahead)
-    if not plan_terms.bought_ahead:
+    grant = await contracts.create_grant(work, terms, gpu_seconds=gpu_seconds, advance=plan_terms.advance)
+    if not plan_terms.advance:
         await ledger.credit_grant(work, grant.id)
         return SignedContract(terms, None)
     invoice = await billing.issue_advance_invoice(work, terms, grant)

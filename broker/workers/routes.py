@@ -7,19 +7,23 @@ from fastapi.responses import FileResponse
 
 from broker import errors
 from broker.http.edge import RunWork, feature_router
-from broker.metering.routes import FenceHeader
+from broker.http.shapes import FenceHeader
+from broker.jobs.model import RunStatus
 from broker.work import Work
-from broker.workers import chunks, service
+from broker.workers import chunks
+from broker.workers.assignment import claim_assignment, find_checkpoint_key, find_dataset_key
+from broker.workers.heartbeat import finish_run, take_heartbeat
 from broker.workers.schemas import (
+    ChunksOut,
     ClaimIn,
     FinishIn,
     FinishOut,
     HeartbeatIn,
     HeartbeatOut,
-    PartsOut,
     RunAssignmentOut,
     StoredOut,
 )
+from broker.workers.uploads import store_adapter, store_checkpoint
 
 router = feature_router("/runs/{run_id}", "workers")
 
@@ -32,7 +36,7 @@ Checksum = Annotated[
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     ),
 ]
-PartsOf = Annotated[
+ChunksOf = Annotated[
     str,
     Path(
         pattern=r"^[0-9a-fA-F]{64}$",
@@ -40,7 +44,7 @@ PartsOf = Annotated[
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     ),
 ]
-FromParts = Annotated[bool, Query(description="Make it of the parts sent before; no body then.", examples=[False])]
+FromChunks = Annotated[bool, Query(description="Make it of the chunks sent before; no body then.", examples=[False])]
 BINARY = {
     "requestBody": {
         "required": True,
@@ -59,29 +63,30 @@ def check_own_run(work: Work, run_id: str) -> None:
 async def claim(work: RunWork, run_id: str, body: ClaimIn) -> RunAssignmentOut:
     """The worker holds its devices and takes the run."""
     check_own_run(work, run_id)
-    return await service.claim(work, run_id, body.fence_token)
+    return RunAssignmentOut.of(await claim_assignment(work, run_id, body.fence_token))
 
 
 @router.post("/heartbeats")
 async def heartbeat(work: RunWork, run_id: str, body: HeartbeatIn) -> HeartbeatOut:
     """Progress and usage; the answer says whether to go on."""
     check_own_run(work, run_id)
-    return await service.heartbeat(work, run_id, body)
+    return HeartbeatOut.of(await take_heartbeat(work, run_id, body.fence_token, body.read_report()))
 
 
 @router.post("/finish")
 async def finish(work: RunWork, run_id: str, body: FinishIn) -> FinishOut:
     """The run has ended, with its last intervals."""
     check_own_run(work, run_id)
-    held = await service.finish(work, run_id, body)
-    return FinishOut(run_status=held.run.status, job_status=held.job.status)
+    error = None if body.error is None else body.error.model_dump()
+    ended = await finish_run(work, run_id, body.fence_token, RunStatus(body.outcome), body.read_report(), error)
+    return FinishOut(run_status=ended.run.status, job_status=ended.job.status)
 
 
 @router.get("/dataset", response_class=FileResponse)
 async def download_dataset(work: RunWork, run_id: str) -> FileResponse:
     """The run's data set as one tar."""
     check_own_run(work, run_id)
-    key = await service.dataset_of_run(work, run_id)
+    key = await find_dataset_key(work, run_id)
     return FileResponse(work.storage.local_path(key), media_type="application/x-tar")
 
 
@@ -89,30 +94,30 @@ async def download_dataset(work: RunWork, run_id: str) -> FileResponse:
 async def download_checkpoint(work: RunWork, run_id: str) -> FileResponse:
     """The checkpoint that the run goes on from."""
     check_own_run(work, run_id)
-    key = await service.checkpoint_of_run(work, run_id)
+    key = await find_checkpoint_key(work, run_id)
     return FileResponse(work.storage.local_path(key), media_type="application/octet-stream")
 
 
-@router.get("/parts/{sha256}")
-async def count_received(work: RunWork, run_id: str, sha256: PartsOf) -> PartsOut:
+@router.get("/chunks/{sha256}")
+async def count_received(work: RunWork, run_id: str, sha256: ChunksOf) -> ChunksOut:
     """How much of a file is here: an upload that was cut off goes on from there."""
     check_own_run(work, run_id)
-    return PartsOut(received_bytes=await chunks.count_received(work, run_id, sha256))
+    return ChunksOut(received_bytes=await chunks.count_received(work, run_id, sha256))
 
 
-@router.put("/parts/{sha256}", openapi_extra=BINARY)
-async def upload_part(
+@router.put("/chunks/{sha256}", openapi_extra=BINARY)
+async def upload_chunk(
     work: RunWork,
     request: Request,
     run_id: str,
-    sha256: PartsOf,
+    sha256: ChunksOf,
     fence_token: FenceHeader,
-    offset: Annotated[int, Query(ge=0, le=10**12, description="First byte of the part.", examples=[8388608])] = 0,
-) -> PartsOut:
-    """One part of a large file, as raw bytes; all of them together have the SHA-256 of the path."""
+    offset: Annotated[int, Query(ge=0, le=10**12, description="First byte of the chunk.", examples=[8388608])] = 0,
+) -> ChunksOut:
+    """One chunk of a large file, as raw bytes; all of them together have the SHA-256 of the path."""
     check_own_run(work, run_id)
-    received = await chunks.store_part(work, run_id, fence_token, sha256, offset, request.stream())
-    return PartsOut(received_bytes=received)
+    received = await chunks.store_chunk(work, run_id, fence_token, sha256, offset, request.stream())
+    return ChunksOut(received_bytes=received)
 
 
 @router.put("/checkpoints/{step}", status_code=201, openapi_extra=BINARY)
@@ -123,13 +128,13 @@ async def upload_checkpoint(
     step: Annotated[int, Path(ge=0, le=10**12, description="Optimizer step.", examples=[100])],
     fence_token: FenceHeader,
     sha256: Checksum,
-    from_parts: FromParts = False,
+    from_chunks: FromChunks = False,
 ) -> StoredOut:
-    """One tar of a checkpoint folder, as raw bytes, or made of the parts that were sent before."""
+    """One tar of a checkpoint folder, as raw bytes, or made of the chunks that were sent before."""
     check_own_run(work, run_id)
-    content = chunks.read_parts(work, run_id, sha256) if from_parts else request.stream()
-    checkpoint = await service.store_checkpoint(work, run_id, fence_token, step, content, sha256)
-    await chunks.forget_parts(work, run_id, sha256)
+    content = chunks.read_file(work, run_id, sha256) if from_chunks else request.stream()
+    checkpoint = await store_checkpoint(work, run_id, fence_token, step, content, sha256)
+    await chunks.forget_chunks(work, run_id, sha256)
     return StoredOut(sha256=checkpoint.sha256, size_bytes=checkpoint.size_bytes)
 
 
@@ -140,11 +145,11 @@ async def upload_adapter(
     run_id: str,
     fence_token: FenceHeader,
     sha256: Checksum,
-    from_parts: FromParts = False,
+    from_chunks: FromChunks = False,
 ) -> StoredOut:
-    """The finished adapter, as raw bytes of one `.safetensors` file, or made of the parts that were sent before."""
+    """The finished adapter, as raw bytes of one `.safetensors` file, or made of the chunks that were sent before."""
     check_own_run(work, run_id)
-    content = chunks.read_parts(work, run_id, sha256) if from_parts else request.stream()
-    size_bytes = await service.store_adapter(work, run_id, fence_token, content, sha256)
-    await chunks.forget_parts(work, run_id, sha256)
+    content = chunks.read_file(work, run_id, sha256) if from_chunks else request.stream()
+    size_bytes = await store_adapter(work, run_id, fence_token, content, sha256)
+    await chunks.forget_chunks(work, run_id, sha256)
     return StoredOut(sha256=sha256.lower(), size_bytes=size_bytes)

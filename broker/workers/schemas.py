@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from broker.http.shapes import MoneyOut, RequestBody
 from broker.metering.model import UsageCloudEvent
 from broker.quotes.schemas import CONFIG_EXAMPLE
+from broker.workers.model import Assignment, Instruction, Report, Sample, Validation
 
 MAX_STEP = 10**12
 MAX_PICTURE_CHARACTERS = 100_000
@@ -44,6 +45,15 @@ class RunAssignmentOut(BaseModel):
     )
     next_sequence: int = Field(description="Number of the first usage interval to report.", examples=[0])
 
+    @classmethod
+    def of(cls, assignment: Assignment) -> "RunAssignmentOut":
+        place = f"/v1/runs/{assignment.run_id}"
+        own = {name: getattr(assignment, name) for name in cls.model_fields if hasattr(assignment, name)}
+        dataset = DownloadOut(url=f"{place}/dataset", **vars(assignment.dataset))
+        checkpoint = assignment.checkpoint
+        continued = None if checkpoint is None else CheckpointDownloadOut(url=f"{place}/checkpoint", **vars(checkpoint))
+        return cls(**{**own, "dataset": dataset, "checkpoint": continued})
+
 
 class ProgressIn(BaseModel):
     """How far training is."""
@@ -57,13 +67,13 @@ class ProgressIn(BaseModel):
         default=None, allow_inf_nan=False, description="Training loss of the last step.", examples=[2.31]
     )
     validation_loss: float | None = Field(
-        default=None, allow_inf_nan=False, description="Loss of the held-out rows at their last look.", examples=[2.44]
+        default=None, allow_inf_nan=False, description="Loss of the held-out rows when last validated.", examples=[2.44]
     )
     peak_memory_bytes: int | None = Field(default=None, ge=0, description="Peak memory in bytes.", examples=[1 << 31])
 
 
 class ValidationIn(RequestBody):
-    """One look at the held-out rows."""
+    """The loss of the held-out rows after a step."""
 
     step: int = Field(ge=0, le=MAX_STEP, description="Optimizer steps done by then.", examples=[20])
     loss: float | None = Field(
@@ -103,7 +113,7 @@ class HeartbeatIn(RequestBody):
     validations: list[ValidationIn] = Field(
         default_factory=list,
         max_length=100,
-        description="Looks at the held-out rows that no heartbeat has told yet.",
+        description="Losses of the held-out rows that no heartbeat has told yet.",
         examples=[[{"step": 20, "loss": 2.44}]],
     )
     samples: list[SampleIn] = Field(
@@ -113,10 +123,18 @@ class HeartbeatIn(RequestBody):
         examples=[[{"step": 100, "prompt": "tea?", "text": "Calm."}]],
     )
 
+    def read_report(self) -> Report:
+        return Report(
+            progress=None if self.progress is None else self.progress.model_dump(exclude_none=True),
+            usage=self.usage,
+            validations=[Validation(**each.model_dump()) for each in self.validations],
+            samples=[Sample(**each.model_dump()) for each in self.samples],
+        )
+
 
 class HeartbeatOut(BaseModel):
     command: Literal["continue", "stop"] = Field(description="What the run must do.", examples=["continue"])
-    reason: Literal["cancel", "pause", "out_of_balance", "budget"] | None = Field(
+    reason: Literal["cancel", "pause", "limit", "balance", "budget"] | None = Field(
         description="Why it must stop.", examples=["pause"]
     )
     acknowledged_sequence: int = Field(description="Every interval up to this one is stored; -1: none.", examples=[4])
@@ -124,6 +142,16 @@ class HeartbeatOut(BaseModel):
         description="Cost of the job's usage that is stored, of all its runs, at its contract's rates.",
         examples=[{"amount": "1.30", "currency": "CNY"}],
     )
+
+    @classmethod
+    def of(cls, instruction: Instruction) -> "HeartbeatOut":
+        reason = instruction.stop_reason
+        return cls(
+            command="continue" if reason is None else "stop",
+            reason=None if reason is None else reason.value,
+            acknowledged_sequence=instruction.acknowledged_sequence,
+            cost_so_far=MoneyOut.of(instruction.cost),
+        )
 
 
 class RunErrorIn(RequestBody):
@@ -143,7 +171,7 @@ class FinishOut(BaseModel):
     job_status: str = Field(description="The job's status now.", examples=["succeeded"])
 
 
-class PartsOut(BaseModel):
+class ChunksOut(BaseModel):
     received_bytes: int = Field(description="Bytes that are here; go on from there.", examples=[8388608])
 
 

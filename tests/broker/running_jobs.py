@@ -6,7 +6,7 @@ from typing import Any
 
 from broker.capacity.service import register_pool
 from broker.contracts import service as contracts
-from broker.jobs.runs import hold_run
+from broker.jobs.runs import lock_run
 from broker.jobs.tables import Job, Run
 from broker.ledger import service as ledger
 from broker.ledger.holds import HoldView
@@ -107,7 +107,7 @@ async def report_usage(
             started_at=(ended - timedelta(seconds=gpu_seconds)).isoformat(),
             ended_at=ended.isoformat(),
         )
-        held = await hold_run(work, job.run_id, fence_token=1)
+        held = await lock_run(work, job.run_id, fence_token=1)
         await record_usage(work, held, [UsageCloudEvent.model_validate(event)])
     job.sequence += 1
 
@@ -145,6 +145,6 @@ async def add_grant(system: System, contract_id: str, gpu_seconds: int, *, prior
     """A further block of hours of just this size, paid ahead and credited."""
     async with system.work() as work:
         terms = await contracts.lock_contract(work, contract_id)
-        grant = await contracts.create_grant(work, terms, gpu_seconds=gpu_seconds, bought_ahead=True, priority=priority)
+        grant = await contracts.create_grant(work, terms, gpu_seconds=gpu_seconds, advance=True, priority=priority)
         await ledger.credit_grant(work, grant.id)
         return grant.id

@@ -108,7 +108,7 @@ DAMAGES = (
     ),
     Damage(
         "a final invoice bills what its month captured, and takes off what was paid ahead",
-        ("UPDATE invoice_lines SET quantity = quantity - 1 WHERE kind = 'prepaid_applied'",),
+        ("UPDATE invoice_lines SET quantity = quantity - 1 WHERE kind = 'advance'",),
     ),
 )
 

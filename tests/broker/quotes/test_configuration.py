@@ -1,10 +1,10 @@
 """From a configuration and row lengths to what a job will need."""
 
 import pytest
-
-from broker import errors
 from broker.quotes.model import as_hours, config_to_json, list_learnable, plan_text, resolve_config
 from broker.quotes.tokens import RowLength
+
+from broker import errors
 from pricing.training.config import TrainingConfig
 
 

@@ -1,4 +1,4 @@
-"""Counting a data set's tokens with the base model's own tokenizer, without torch."""
+"""Text: its tokens counted with the base model's own tokenizer, without torch, and the work of training on it."""
 
 import gzip
 from collections.abc import Sequence
@@ -7,10 +7,13 @@ from functools import lru_cache
 
 from tokenizers import Tokenizer
 
+from broker.quotes.refusal import refuse_config
 from pricing.catalog import get_base_model, read_tokenizer
 from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.text_format import TextFormat, count_learnt
 from pricing.datasets.text_rows import TextRow, encode_row
+from pricing.training.config import TrainingConfig
+from pricing.training.text_workload import Workload, plan_text_workload
 
 
 @lru_cache(maxsize=8)
@@ -51,3 +54,22 @@ def count_caption_tokens(captions: Sequence[str], profile: BaseModelProfile) -> 
     """What the text encoder reads of each caption: begin and end counted, cut at its context length."""
     encoded = load_tokenizer(profile.name).encode_batch(list(captions))
     return [min(len(each.ids), profile.context_length) for each in encoded]
+
+
+def plan_text(lengths: Sequence[RowLength], config: TrainingConfig) -> Workload:
+    """Plan the work of a configuration on rows of these lengths. Raises: InvalidTrainingConfig, where none is left."""
+    rows = list_learnable(lengths, config)
+    cut = [min(row.whole, config.max_length) for row in rows]
+    return plan_text_workload(cut, config, [row.count_learnt(config.max_length) for row in rows])
+
+
+def list_learnable(lengths: Sequence[RowLength], config: TrainingConfig) -> list[RowLength]:
+    """List the rows that training reads: one whose prompt alone fills `max_length` has nothing to learn.
+
+    Raises: InvalidTrainingConfig, where no row is left.
+    """
+    rows = [row for row in lengths if row.prompt < min(row.whole, config.max_length)]
+    if not rows:
+        message = f"every row's prompt fills max_length ({config.max_length} tokens); raise it"
+        raise refuse_config("max_length", message)
+    return rows
