@@ -16,7 +16,8 @@ from pricing.catalog import get_base_model, load_gpus
 from pricing.estimate.offers import list_offers
 from pricing.rate_card import load_rate_cards
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import Workload, plan_text_workload
+from pricing.training.text_workload import plan_text_workload
+from pricing.training.workload import Workload
 
 LIMIT_MS = 2.0
 BASE_MODEL = "smollm2-135m-instruct"  # fits on every type, so that every type is priced

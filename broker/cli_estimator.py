@@ -24,7 +24,7 @@ from pricing.calibration.accuracy import Reliability
 from pricing.calibration.calibration import Calibration
 from pricing.catalog import UnknownBaseModel, UnknownGpu
 from pricing.estimate.prediction import PredictionRefused, PredictionRequest, predict
-from pricing.training.text_workload import UnknownTargetModules
+from pricing.training.adapter_parameters import UnknownTargetModules
 
 app = typer.Typer(no_args_is_help=True, help="Predictions, and how good the estimates were.")
 

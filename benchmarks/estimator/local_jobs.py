@@ -18,7 +18,7 @@ from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.text_rows import parse_text_files
 from pricing.training.config import TrainingConfig
 from pricing.training.step_plan import plan_steps
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 from trainer.commands.make_tiny import make_tiny
 from trainer.profiles.image_folder import profile_image_folder
 

@@ -25,7 +25,8 @@ from benchmarks.machine import describe_machine
 from benchmarks.row import Row
 from benchmarks.run import build_table, write_results
 from broker import __version__
-from pricing.calibration.calibration import Calibration, FinishedRun, Interval, learn_calibration
+from pricing.calibration.calibration import Calibration, Interval
+from pricing.calibration.learning import FinishedRun, learn_calibration
 from pricing.catalog import get_gpu, load_gpus
 from pricing.estimate.run_estimate import RunEstimate, estimate_run
 from pricing.resources.fitting import Prior, fit_constants

@@ -13,7 +13,7 @@ from broker.quotes.tokens import RowLength, count_row_lengths
 from broker.work import Work
 from pricing.catalog.profile import BaseModelProfile
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 
 Counted = tuple[RowLength, ...] | CountedPictures
 # A thread costs as much time as some hundred rows of text take to plan.

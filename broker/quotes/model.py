@@ -17,14 +17,12 @@ from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.memory_advice import list_fits
 from pricing.estimate.run_estimate import GpuSeconds, RunEstimate, estimate_run
 from pricing.resources.memory import USABLE_SHARE, FitJudgement
-from pricing.training.config import PATH_KEYS, ConfigInvalid, TrainingConfig, parse_training_config
+from pricing.training.adapter_parameters import UnknownTargetModules, count_adapter_parameters
+from pricing.training.config import PATH_KEYS, TrainingConfig
+from pricing.training.config_parsing import ConfigInvalid, parse_training_config
 from pricing.training.family_keys import find_foreign_keys
-from pricing.training.text_workload import (
-    UnknownTargetModules,
-    Workload,
-    count_adapter_parameters,
-    plan_text_workload,
-)
+from pricing.training.text_workload import plan_text_workload
+from pricing.training.workload import Workload
 
 HOURS_STEP = Decimal("0.0001")
 

@@ -8,7 +8,7 @@ from pricing.catalog.gpu import Precision
 from pricing.catalog.profile import BaseModelProfile
 from pricing.resources.trainer_memory import estimate_memory_gib
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 
 SMALLER_RANK = 4
 

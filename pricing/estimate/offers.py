@@ -9,7 +9,7 @@ from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.run_estimate import RunEstimate, estimate_run
 from pricing.resources.memory import FitJudgement
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 
 Plan = Callable[[TrainingConfig], Workload]
 

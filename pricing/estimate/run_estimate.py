@@ -13,7 +13,7 @@ from pricing.resources.run_work import RunWork
 from pricing.resources.shipped_constants import load_memory_constants
 from pricing.resources.trainer_memory import TRAINER, fill_micro_batch
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 
 
 @dataclass(frozen=True)

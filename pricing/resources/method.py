@@ -5,8 +5,8 @@ from typing import Literal
 
 from pricing.catalog.gpu import GpuProfile, Precision
 from pricing.catalog.profile import BaseModelProfile
+from pricing.training.adapter_parameters import count_parameters_on, list_target_shapes
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import count_parameters_on, list_target_shapes
 
 Quantization = Literal["none", "8bit", "4bit", "gptq"]
 

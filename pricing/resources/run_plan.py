@@ -5,7 +5,7 @@ from pricing.resources.method import Method
 from pricing.resources.run_work import RunWork
 from pricing.resources.step_work import count_step_work
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 
 # A drawn answer has at most so many tokens, a drawn picture so many passes through the network.
 TOKENS_OF_A_SAMPLE = 64

@@ -6,7 +6,7 @@ from pricing.resources.memory import MemoryParts, MicroBatch, estimate_memory
 from pricing.resources.method import describe_method
 from pricing.resources.shipped_constants import load_memory_constants
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 
 TRAINER = "trainer"
 

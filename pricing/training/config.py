@@ -1,26 +1,15 @@
 """The training configuration: one model for the keys of the trainer's YAML file and of `config` in the REST API."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from pricing.field_problem import FieldProblem
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 # What only the trainer alone knows: a job of the broker takes its data, output and checkpoint from the broker.
 PATH_KEYS = frozenset(
     {"train_data_dir", "metadata_path", "reg_data_dir", "output_dir", "resume_from", "resume", "init_from", "log_to"}
 )
 ALL_LINEAR = "all-linear"
-
-
-class ConfigInvalid(ValueError):
-    """The training configuration does not validate; `problems` names each key and its cure."""
-
-    def __init__(self, problems: list[FieldProblem]) -> None:
-        self.problems = problems
-        super().__init__("; ".join(f"{p.field}: {p.message}" for p in problems))
 
 
 class TrainingConfig(BaseModel):
@@ -257,25 +246,3 @@ class TrainingConfig(BaseModel):
         if self.metadata_path is not None and self.train_data_dir is None:
             raise ValueError("metadata_path needs train_data_dir beside it")
         return self
-
-
-def parse_training_config(raw: Mapping[str, Any]) -> TrainingConfig:
-    """Validate a mapping read from YAML or JSON.
-
-    Raises: ConfigInvalid, with one FieldProblem for each wrong key; an unknown key is told the nearest known one.
-    """
-    try:
-        return TrainingConfig.model_validate(dict(raw))
-    except ValidationError as error:
-        raise ConfigInvalid([_describe(dict(detail)) for detail in error.errors()]) from error
-
-
-def _describe(detail: dict[str, Any]) -> FieldProblem:
-    field = ".".join(str(part) for part in detail["loc"]) or "config"
-    if detail["type"] == "extra_forbidden":
-        near = get_close_matches(field, TrainingConfig.model_fields, n=1, cutoff=0.5)
-        cure = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(TrainingConfig.model_fields)}"
-        return FieldProblem(field, f"unknown key; {cure}")
-    if detail["type"] == "missing":
-        return FieldProblem(field, "this key is required")
-    return FieldProblem(field, f"{detail['msg']} (got {detail['input']!r})")

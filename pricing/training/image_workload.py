@@ -8,7 +8,7 @@ from pricing.training.buckets import Bucket, choose_bucket
 from pricing.training.caption_dropout import EMPTY_CAPTION_TOKENS, CaptionDropout, plan_caption_dropout
 from pricing.training.config import TrainingConfig
 from pricing.training.step_plan import StepPlan, hold_out_copies, plan_steps
-from pricing.training.text_workload import NoUsableRow, Workload
+from pricing.training.workload import NoUsableRow, Workload
 
 PIXELS_PER_POSITION = 8  # a side of the VAE's latents is an eighth of the picture's
 

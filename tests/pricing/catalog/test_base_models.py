@@ -5,8 +5,8 @@ import time
 import pytest
 
 from pricing.catalog import get_base_model, load_base_models
+from pricing.training.adapter_parameters import UnknownTargetModules, count_adapter_parameters
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import UnknownTargetModules, count_adapter_parameters
 
 # Parameters by the model cards and the safetensors indices of the models, tied weights once.
 PUBLISHED = {

@@ -14,8 +14,8 @@ from pricing.catalog import (
     load_gpus,
     read_tokenizer,
 )
+from pricing.training.adapter_parameters import name_target_modules
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import name_target_modules
 
 
 def test_the_named_gpu_types_are_there():

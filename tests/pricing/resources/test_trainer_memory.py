@@ -1,8 +1,9 @@
 import pytest
 
 from pricing.resources.trainer_memory import estimate_memory_gib, estimate_memory_parts, needs_checkpointing
+from pricing.training.adapter_parameters import UnknownTargetModules
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import UnknownTargetModules, Workload
+from pricing.training.workload import Workload
 
 
 def config_of(**keys):
