@@ -123,12 +123,6 @@ def test_sd15_encodes_an_image_of_512_pixels_in_1_117_teraflops():
     assert get_base_model("sd-1.5").costs.encode_flops.at(4096) / 1e12 == pytest.approx(1.117, abs=5e-4)
 
 
-def test_the_head_costs_two_flops_for_each_weight_and_token():
-    for profile in load_base_models().values():
-        expected = 2 * profile.hidden_size * profile.vocabulary if profile.is_text else 0
-        assert profile.costs.head_flops.linear == expected
-
-
 def test_checkpointing_keeps_less_and_computes_more():
     for profile in load_base_models().values():
         size = 1024 if profile.is_text else 16384
