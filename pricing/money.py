@@ -64,10 +64,6 @@ class Money:
     def to_decimal(self) -> Decimal:
         return Decimal(self.format_amount())
 
-    def round_to_fen(self) -> Self:
-        """The nearest hundredth of the unit, half-even."""
-        return type(self)(divide_half_even(self.micros, MICROS_PER_FEN) * MICROS_PER_FEN, self.currency)
-
     def format_amount(self) -> str:
         """Plain digits: two decimal places, more (up to 6) only where the amount has them."""
         whole, rest = divmod(abs(self.micros), MICROS_PER_UNIT)

@@ -149,18 +149,6 @@ def load_rate_cards() -> dict[str, RateCard]:
     return cards
 
 
-def rate_card_in_force(cards: Mapping[str, RateCard], on: date) -> RateCard:
-    """The latest card whose day has come; of two for the same day, the one with the later version.
-
-    `on` is a day in the contract's time zone.
-    Raises: NoPriceInForce.
-    """
-    begun = [card for card in cards.values() if card.effective_from <= on]
-    if not begun:
-        raise NoPriceInForce(on)
-    return max(begun, key=lambda card: (card.effective_from, card.version))
-
-
 class _UniqueKeyLoader(yaml.SafeLoader):
     """A price written twice is a mistake; plain YAML would quietly take the second."""
 

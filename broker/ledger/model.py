@@ -19,9 +19,6 @@ class Unit(StrEnum):
     MICRO_YUAN = "micro_yuan"
 
 
-METER_UNITS = (Unit.GPU_SECONDS, Unit.TOKENS)
-
-
 class AccountKind(StrEnum):
     """Where units come from, where they wait, where they end.
 

@@ -48,7 +48,6 @@ TIME_PRIORS: dict[str, Prior] = {
     "unpacking_gptq": Prior(0.5, 0.7, "as 4 bit, with kernels made for inference"),
     "link_efficiency": Prior(0.6, 0.4, "share of the link that gathering weights reaches"),
 }
-DEFAULT_CONSTANTS = TimeConstants(**{name: prior.value for name, prior in TIME_PRIORS.items()})
 
 
 def compute_micro_batch_seconds(

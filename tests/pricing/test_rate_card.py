@@ -1,5 +1,4 @@
 import json
-from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -8,12 +7,10 @@ from pydantic import ValidationError
 from pricing.catalog import CATALOG
 from pricing.plans import Meter, PlanName
 from pricing.rate_card import (
-    NoPriceInForce,
     RateCard,
     RateCardInvalid,
     load_rate_cards,
     parse_rate_card,
-    rate_card_in_force,
 )
 
 TEXT = (CATALOG / "rate_cards" / "2026-01-01.yaml").read_text(encoding="utf-8")
@@ -24,10 +21,6 @@ def refused_fields(text):
     with pytest.raises(RateCardInvalid) as caught:
         parse_rate_card(text)
     return [problem.field for problem in caught.value.problems]
-
-
-def card_of(version, effective_from):
-    return CARD.model_copy(update={"version": version, "effective_from": effective_from})
 
 
 @pytest.mark.parametrize(
@@ -110,23 +103,3 @@ def test_the_canonical_form_of_a_price_has_no_exponent(written, canonical):
 def test_a_card_cannot_be_changed():
     with pytest.raises(ValidationError):
         CARD.terms(PlanName.PREPAID).per_gpu_hour = Decimal(1)
-
-
-def test_the_latest_card_that_has_begun_is_in_force():
-    old, new = card_of("a", date(2026, 1, 1)), card_of("b", date(2026, 7, 1))
-    cards = {card.version: card for card in (new, old)}
-    assert rate_card_in_force(cards, date(2026, 1, 1)) is old
-    assert rate_card_in_force(cards, date(2026, 6, 30)) is old
-    assert rate_card_in_force(cards, date(2026, 7, 1)) is new
-
-
-def test_of_two_cards_for_one_day_the_later_version_wins():
-    first, second = card_of("2026-01-01", date(2026, 1, 1)), card_of("2026-01-01.2", date(2026, 1, 1))
-    for cards in ({"a": first, "b": second}, {"b": second, "a": first}):
-        assert rate_card_in_force(cards, date(2026, 2, 1)) is second
-
-
-def test_before_the_first_card_there_is_no_price():
-    with pytest.raises(NoPriceInForce) as caught:
-        rate_card_in_force(load_rate_cards(), date(2025, 12, 31))
-    assert caught.value.on == date(2025, 12, 31)
