@@ -13,7 +13,7 @@ from broker import __version__
 from broker.quotes.prices import price_on_every_plan
 from pricing.calibration.calibration import Calibration
 from pricing.catalog import get_base_model, load_gpus
-from pricing.estimate.offers import list_offers
+from pricing.estimate.offers import OfferedJob
 from pricing.rate_card import load_rate_cards
 from pricing.training.config import TrainingConfig
 from pricing.training.text_workload import plan_text_workload
@@ -43,7 +43,7 @@ def time_estimate() -> float:
 
     def estimate() -> int:
         tokens = plan(config).tokens
-        offers = list_offers(profile, config, plan, gpus, calibration, trainer_version=__version__)
+        offers = OfferedJob(profile, config, plan, calibration, __version__).list_offers(gpus)
         return len([price_on_every_plan(card, offer.run.gpu_seconds, tokens) for offer in offers])
 
     if (priced := estimate()) != len(gpus):

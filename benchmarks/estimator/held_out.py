@@ -8,7 +8,7 @@ from statistics import median
 from benchmarks.estimator.fit import SCALE_OF_ONE_SOURCE, PreparedRow, fit_memory, fit_time
 from benchmarks.estimator.published import UNSLOTH
 from pricing.resources.fitting import Prior
-from pricing.resources.memory import FitJudgement, judge_fit
+from pricing.resources.memory import FitJudgement, estimate_peak
 from pricing.resources.time import TIME_PRIORS, TimeConstants
 
 ROWS_TO_CALIBRATE = 5
@@ -74,8 +74,7 @@ def measure_memory_errors(rows: Sequence[PreparedRow]) -> tuple[list[Error], lis
             if row.row.source != source or row.row.memory_gib is None:
                 continue
             errors.append(Error(row, row.estimate_memory_gib(constants) / row.memory_gib))
-            judged = judge_fit(row.profile, row.method, row.gpu, row.batch, constants)
-            if judged is FitJudgement.DOES_NOT_FIT:
+            if estimate_peak(row.contents, constants).judge_fit(row.gpu) is FitJudgement.DOES_NOT_FIT:
                 wrong.append(row)
     return errors, wrong
 

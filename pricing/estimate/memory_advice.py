@@ -6,6 +6,7 @@ from typing import Any
 
 from pricing.catalog.gpu import Precision
 from pricing.catalog.profile import BaseModelProfile
+from pricing.resources.method import resolve_precision
 from pricing.resources.trainer_memory import estimate_memory_gib
 from pricing.training.config import TrainingConfig
 from pricing.training.workload import Workload
@@ -56,7 +57,7 @@ def _list_changes(config: TrainingConfig, *, precision: Precision, on_gpu: bool)
     smaller = [_split_batch(config, size) for size in (2, 1) if size < config.batch_size]
     yield from smaller
     yield from (recomputing | changes for changes in smaller)
-    if on_gpu and (precision if config.precision == "auto" else config.precision) == "fp32":
+    if on_gpu and resolve_precision(config, precision) == "fp32":
         yield {"precision": "bf16"}
         yield recomputing | (smaller[-1] if smaller else {}) | {"precision": "bf16"}
     if config.lora_rank > SMALLER_RANK:

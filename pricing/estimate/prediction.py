@@ -9,8 +9,9 @@ from pricing.calibration.calibration import Calibration, RunKind
 from pricing.catalog import get_base_model, get_gpu
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
-from pricing.resources.memory import FitJudgement, MicroBatch, estimate_memory, judge_fit
+from pricing.resources.memory import FitJudgement, estimate_peak
 from pricing.resources.method import Method, Quantization, describe_method
+from pricing.resources.peak_contents import MicroBatch, count_peak_contents
 from pricing.resources.run_work import RunWork
 from pricing.resources.shipped_constants import load_memory_constants
 from pricing.resources.step_work import StepWork, count_step_work
@@ -101,15 +102,15 @@ def predict(request: PredictionRequest, calibration: Calibration) -> Prediction:
     )
     step, run, runs = _predict_time(request, profile, gpu, method, work, calibration)
     batch = MicroBatch(request.micro_batch, longest, is_sharded=is_sharded, encodes=encodes)
-    constants = load_memory_constants(PUBLISHED)
-    fit = judge_fit(profile, method, gpu, batch, constants)
+    peak = estimate_peak(count_peak_contents(profile, method, batch), load_memory_constants(PUBLISHED))
+    fit = peak.judge_fit(gpu)
     samples_per_second = request.micro_batch * request.accumulation * request.gpus / step.p50
     is_measured = request.measured_seconds_per_step is not None
     return Prediction(
         seconds_per_step=step,
         tokens_per_second=samples_per_second * mean if profile.is_text else None,
         samples_per_second=samples_per_second,
-        peak_vram_gib=estimate_memory(profile, method, batch, constants).total,
+        peak_vram_gib=peak.gib,
         gpu_hours=Range(p50=run.p50 * request.gpus / SECONDS_PER_HOUR, p90=run.p90 * request.gpus / SECONDS_PER_HOUR),
         adapter_parameters=method.adapter_parameters,
         fits=fit is not FitJudgement.DOES_NOT_FIT,
@@ -165,13 +166,16 @@ def choose_method(
     kept = describe_method(profile, config, request.precision, checkpointing=False, gpus=request.gpus)
     kept = replace(kept, quantization=quantization or kept.quantization)
     recomputed = replace(kept, checkpointing=True)
-    alone = judge_fit(profile, recomputed, gpu, MicroBatch(1, 1))
-    is_sharded = request.gpus > 1 and alone is FitJudgement.DOES_NOT_FIT
+    is_sharded = request.gpus > 1 and _judge(profile, recomputed, gpu, MicroBatch(1, 1)) is FitJudgement.DOES_NOT_FIT
     asked = request.gradient_checkpointing
     if asked is None:
-        fit = judge_fit(profile, kept, gpu, MicroBatch(request.micro_batch, longest, is_sharded=is_sharded))
-        asked = profile.is_text or fit is not FitJudgement.FITS
+        batch = MicroBatch(request.micro_batch, longest, is_sharded=is_sharded)
+        asked = profile.is_text or _judge(profile, kept, gpu, batch) is not FitJudgement.FITS
     return (recomputed if asked else kept), is_sharded
+
+
+def _judge(profile: BaseModelProfile, method: Method, gpu: GpuProfile, batch: MicroBatch) -> FitJudgement:
+    return estimate_peak(count_peak_contents(profile, method, batch)).judge_fit(gpu)
 
 
 def read_sizes(request: PredictionRequest, profile: BaseModelProfile) -> tuple[float, float]:

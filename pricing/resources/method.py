@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pricing.catalog.gpu import GpuProfile, Precision
+from pricing.catalog.gpu import Precision
 from pricing.catalog.profile import BaseModelProfile
 from pricing.training.adapter_parameters import count_parameters_on, list_target_shapes
 from pricing.training.config import TrainingConfig
@@ -53,8 +53,6 @@ def describe_method(
     )
 
 
-def resolve_precision(config: TrainingConfig, gpu: GpuProfile) -> Precision:
-    """Precision auto is bf16 where the GPU has it, else fp32."""
-    if config.precision != "auto":
-        return config.precision
-    return "bf16" if gpu.has_bf16 else "fp32"
+def resolve_precision(config: TrainingConfig, auto: Precision) -> Precision:
+    """Take the configured precision, or `auto` where the configuration leaves it open."""
+    return auto if config.precision == "auto" else config.precision
