@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-# What only the trainer alone knows: a job of the broker takes its data, output and checkpoint from the broker.
+# What only a standalone trainer knows: a job of the broker takes its data, output and checkpoint from the broker.
 PATH_KEYS = frozenset(
     {"train_data_dir", "metadata_path", "reg_data_dir", "output_dir", "resume_from", "resume", "init_from", "log_to"}
 )
@@ -19,40 +19,40 @@ class TrainingConfig(BaseModel):
 
     base_model: str = Field(
         min_length=1,
-        description="A base model of the catalogue, or (trainer alone) the path of a model folder or GGUF file.",
+        description="A base model of the catalogue, or (trainer standalone) the path of a model folder or GGUF file.",
         examples=["smollm2-135m-instruct"],
     )
     train_data_dir: str | None = Field(
-        default=None, description="Folder with the training data (trainer alone).", examples=["./data/style_train"]
+        default=None, description="Folder with the training data (trainer standalone).", examples=["./data/style_train"]
     )
     metadata_path: str | None = Field(
         default=None,
-        description="The metadata file, where it is not inside train_data_dir (trainer alone).",
+        description="The metadata file, where it is not inside train_data_dir (trainer standalone).",
         examples=["./data/style_train/metadata.csv"],
     )
     output_dir: str = Field(
         default="./output",
-        description="Where checkpoints and the adapter are written (trainer alone).",
+        description="Where checkpoints and the adapter are written (trainer standalone).",
         examples=["./output/my_style_lora"],
     )
     resume_from: str | None = Field(
         default=None,
-        description="A checkpoint folder of an earlier run, to go on from (trainer alone).",
+        description="A checkpoint folder of an earlier run, to go on from (trainer standalone).",
         examples=["./output/my_style_lora/checkpoints/step-00000100"],
     )
     resume: Literal["never", "auto"] = Field(
         default="never",
-        description="auto goes on from the last checkpoint in output_dir, if there is one (trainer alone).",
+        description="auto goes on from the last checkpoint in output_dir, if there is one (trainer standalone).",
         examples=["auto"],
     )
     init_from: str | None = Field(
         default=None,
-        description="An existing adapter to start from; the rank and the modules must be its own (trainer alone).",
+        description="An existing adapter to start from; the rank and the modules must be its own (trainer standalone).",
         examples=["./output/my_style_lora/adapter_model.safetensors"],
     )
     log_to: Literal["tensorboard"] | None = Field(
         default=None,
-        description="Write loss and learning rate to output_dir/logs as well (trainer alone).",
+        description="Write loss and learning rate to output_dir/logs as well (trainer standalone).",
         examples=["tensorboard"],
     )
     variant: Literal["lora", "rslora", "dora", "lokr"] = Field(
@@ -192,7 +192,7 @@ class TrainingConfig(BaseModel):
     )
     reg_data_dir: str | None = Field(
         default=None,
-        description="Pictures of the class without the subject, which keep what the base knows (trainer alone).",
+        description="Pictures of the class without the subject, which keep what the base knows (trainer standalone).",
         examples=["./data/regularisation"],
     )
     prior_loss_weight: float = Field(
