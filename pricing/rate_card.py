@@ -61,14 +61,15 @@ Price = Annotated[
 class PlanTerms(BaseModel):
     """What one plan costs and gives.
 
-    Units: the card's currency per GPU-hour and per token; the least commitment in GPU-hours.
+    Units: the card's currency per GPU-hour and per token; the least commitment in GPU-hours. With `advance` the
+    committed hours are paid for before they can be used.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     per_gpu_hour: Price
     per_token: Price
     minimum_commit_gpu_hours: StrictInt = Field(ge=0)
-    bought_ahead: StrictBool
+    advance: StrictBool
     queue: Literal["standard", "priority", "dedicated"]
 
 

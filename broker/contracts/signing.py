@@ -53,8 +53,8 @@ async def sign_contract(
     if committed_gpu_hours == 0:
         return SignedContract(terms, None)
     gpu_seconds = committed_gpu_hours * 3600
-    grant = await contracts.create_grant(work, terms, gpu_seconds=gpu_seconds, bought_ahead=plan_terms.bought_ahead)
-    if not plan_terms.bought_ahead:
+    grant = await contracts.create_grant(work, terms, gpu_seconds=gpu_seconds, bought_ahead=plan_terms.advance)
+    if not plan_terms.advance:
         await ledger.credit_grant(work, grant.id)
         return SignedContract(terms, None)
     invoice = await billing.issue_advance_invoice(work, terms, grant)

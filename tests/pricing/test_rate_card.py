@@ -37,7 +37,7 @@ def test_the_catalogue_holds_the_price_table(plan, per_gpu_hour, per_token, mini
     assert card.unit_price(plan, Meter.GPU_SECONDS) == Decimal(per_gpu_hour)
     assert card.unit_price(plan, Meter.TOKENS) == Decimal(per_token)
     assert (card.terms(plan).minimum_commit_gpu_hours, card.terms(plan).queue) == (minimum, queue)
-    assert card.terms(plan).bought_ahead == (plan == PlanName.PREPAID)
+    assert card.terms(plan).advance == (plan == PlanName.PREPAID)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_the_catalogue_holds_the_price_table(plan, per_gpu_hour, per_token, mini
         ('"6.8"', '"NaN"', "plans.on_demand.per_gpu_hour"),
         ('"0.00009"', '"-0.00009"', "plans.prepaid.per_token"),
         ("500", '"500"', "plans.prepaid.minimum_commit_gpu_hours"),
-        ("bought_ahead: true", "bought_ahead: 1", "plans.prepaid.bought_ahead"),
+        ("advance: true", "advance: 1", "plans.prepaid.advance"),
         ("queue: dedicated", "queue: fast", "plans.long_term.queue"),
         ("  long_term:", "  longterm:", "plans.longterm"),
         ("per_gpu_hour", "per_hour", "plans.on_demand.per_gpu_hour"),
