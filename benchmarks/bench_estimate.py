@@ -33,7 +33,7 @@ def measure() -> list[Row]:
 
 
 def time_estimate() -> float:
-    """Median milliseconds, the planning of the work included."""
+    """Measure the median milliseconds of an estimate, the planning of its work included."""
     profile, gpus, calibration = get_base_model(BASE_MODEL), list(load_gpus().values()), Calibration()
     config = TrainingConfig(base_model=BASE_MODEL, batch_size=4, epochs=2, max_length=256)
     card = max(load_rate_cards().values(), key=lambda card: card.effective_from)

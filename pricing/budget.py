@@ -35,7 +35,7 @@ class JobPart:
 
 
 def buy_part(card: RateCard, plan: PlanName, max_cost: Money, need: JobNeed) -> JobPart:
-    """The most whole steps that `max_cost` pays for on a plan; all of them where it reaches.
+    """Find the most whole steps that `max_cost` pays for on a plan; all of them where it reaches.
 
     Every step is taken to cost the same, so that the time to load the model is spread over the steps.
     Raises: NegativeUsage.

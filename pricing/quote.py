@@ -42,7 +42,7 @@ def compare_plans(card: RateCard, *, gpu_seconds: int, tokens: int, runs: int = 
 
 
 def price_line(usage: UsageTotal, card: RateCard, plan: PlanName) -> Money:
-    """What one meter costs on one plan, rounded once, to the fen. Raises: NegativeUsage."""
+    """Price one meter on one plan, rounded once, to the fen. Raises: NegativeUsage."""
     return round_to_fen(rate_usage(usage, card, plan).exact, card.currency)
 
 

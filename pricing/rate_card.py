@@ -95,7 +95,7 @@ class RateCard(BaseModel):
         return self.plans[plan]
 
     def unit_price(self, plan: PlanName, meter: Meter) -> Decimal:
-        """The price of one GPU-hour or of one token, in the card's currency."""
+        """Look up the price of one GPU-hour or of one token, in the card's currency."""
         terms = self.terms(plan)
         match meter:
             case Meter.GPU_SECONDS:
@@ -106,12 +106,12 @@ class RateCard(BaseModel):
                 assert_never(meter)
 
     def to_json_dict(self) -> dict[str, Any]:
-        """The canonical form that the broker publishes: decimals are plain strings without trailing zeros."""
+        """Write the canonical form that the broker publishes: decimals are plain strings without trailing zeros."""
         return self.model_dump(mode="json")
 
     @classmethod
     def from_json_dict(cls, raw: Mapping[str, Any]) -> Self:
-        """Raises: RateCardInvalid."""
+        """Read the canonical form. Raises: RateCardInvalid."""
         try:
             return cls.model_validate(dict(raw))
         except ValidationError as error:
@@ -134,7 +134,7 @@ def parse_rate_card(text: str) -> RateCard:
 
 @cache
 def load_rate_cards() -> dict[str, RateCard]:
-    """The rate cards of the catalogue, by version; a file is named after the version in it.
+    """Load the rate cards of the catalogue, by version; a file is named after the version in it.
 
     Raises: RateCardInvalid.
     """

@@ -49,7 +49,7 @@ class Charge:
 
 
 def price_usage(meter: Meter, quantity: int, unit_price: Decimal) -> Fraction:
-    """The exact price of a quantity, in units of the currency.
+    """Compute the exact price of a quantity, in units of the currency.
 
     Units: quantity in GPU-seconds or tokens; unit_price per GPU-hour or per token.
     Raises: UnknownMeter, NegativeUsage; TypeError for a price or a quantity that is not exact.

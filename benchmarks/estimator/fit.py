@@ -36,25 +36,25 @@ class PreparedRow:
 
     @property
     def seconds(self) -> float:
-        """Of an optimizer step, as published. Raises: ValueError, where no speed was."""
+        """The published seconds of an optimizer step. Raises: ValueError, where no speed was published."""
         if self.row.seconds is None:
             raise ValueError(f"{self.row.source} has no speed in this row")
         return self.row.seconds
 
     @property
     def memory_gib(self) -> float:
-        """Of one GPU, as published. Raises: ValueError, where no peak was."""
+        """The published peak of one GPU. Raises: ValueError, where no peak was published."""
         if self.row.memory_gib is None:
             raise ValueError(f"{self.row.source} has no peak in this row")
         return self.row.memory_gib
 
     def estimate_seconds(self, constants: TimeConstants) -> float:
-        """Of an optimizer step."""
+        """Estimate the seconds of an optimizer step."""
         micro_batch = compute_micro_batch_seconds(self.work, self.gpu, self.method.precision, constants)
         return self.row.request.accumulation * micro_batch
 
     def estimate_memory_gib(self, constants: MemoryConstants) -> float:
-        """As the row counts it: with or without the context."""
+        """Estimate the peak as the row counts it: with or without the context."""
         parts = weigh_contents(self.contents, constants)
         return parts.total if self.row.counts_context else parts.total - parts.context
 
@@ -112,6 +112,6 @@ def _fit(
 
 
 def _weigh(rows: Sequence[PreparedRow]) -> list[float]:
-    """Rows of one source share their code and machine: however many they are, they say no more than a few would."""
+    """Weigh a row less the more its source has: they share code and machine, and say no more than a few would."""
     counts = Counter(row.row.source for row in rows)
     return [min(1.0, math.sqrt(INDEPENDENT_ROWS / counts[row.row.source])) for row in rows]

@@ -93,7 +93,7 @@ def run_and_learn(jobs: Sequence[LocalJob], console: Console) -> list[JudgedRun]
 
 
 def run_job(job: LocalJob) -> tuple[float, float]:
-    """Wall seconds and peak GiB of the trainer. Raises: CalledProcessError."""
+    """Run the trainer, and tell its wall seconds and its peak GiB. Raises: CalledProcessError."""
     begun = time.monotonic()
     command = [sys.executable, "-m", "trainer", "train", "--config", str(job.file)]
     with (job.file.parent / "log.txt").open("wb") as log:
@@ -110,7 +110,7 @@ def _finish(estimate: RunEstimate, expected: Interval, seconds: float) -> Finish
 
 
 def judge(judged: Sequence[JudgedRun]) -> list[Row]:
-    """The peer is the bar that the requirement names."""
+    """Compare error and coverage with the bars that the requirement names, which stand as their peers."""
     below = sum(run.seconds <= run.expected.p90 for run in judged) / len(judged)
     error = median(run.error for run in judged)
     count = len(judged)

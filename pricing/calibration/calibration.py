@@ -34,7 +34,7 @@ class RunKind:
     trainer_version: str
 
     def list_keys(self) -> list[Key]:
-        """The keys that runs of this kind are counted under, the widest first."""
+        """List the keys that runs of this kind are counted under, the widest first."""
         narrow = (self.sku, self.family, self.precision, f"checkpointing={self.checkpointing}", self.trainer_version)
         return [narrow[:length] for length in range(len(narrow) + 1)]
 
@@ -53,7 +53,7 @@ class Interval:
 
 
 def has_learnt_width(runs: int) -> bool:
-    """Whether so many finished runs gave an interval its width; with fewer it has that of published figures."""
+    """Tell whether so many finished runs gave an interval its width; with fewer it has that of published figures."""
     return runs >= FEWEST_RESIDUALS
 
 
@@ -77,11 +77,11 @@ class Calibration:
     levels: Mapping[str, float] = field(default_factory=dict)
 
     def estimate(self, kind: RunKind, work: RunWork, gpu: GpuProfile) -> Interval:
-        """p50 and p90 of the seconds of a run."""
+        """Estimate p50 and p90 of the seconds of a run."""
         return self._widen(kind, compute_run_seconds(work, gpu, self.find_constants(kind.sku)))
 
     def estimate_micro_batch(self, kind: RunKind, work: RunWork, gpu: GpuProfile) -> Interval:
-        """p50 and p90 of the seconds of one micro-batch of a run."""
+        """Estimate p50 and p90 of the seconds of one micro-batch of a run."""
         steps = self.find_constants(kind.sku).steps
         return self._widen(kind, compute_micro_batch_seconds(work.micro_batch, gpu, work.precision, steps))
 
@@ -104,7 +104,7 @@ class Calibration:
         return Ratio(0.0, 0)
 
     def _find_residuals(self, kind: RunKind) -> tuple[float, ...]:
-        """Those of the narrowest key that has enough of them; of the sku, where none has."""
+        """Find the residuals of the narrowest key that has enough of them; those of the GPU type, where none has."""
         keys = kind.list_keys()
         for key in reversed(keys[1:]):
             found = self.residuals.get(key, ())

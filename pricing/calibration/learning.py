@@ -84,7 +84,7 @@ def _fit_device(runs: Sequence[FinishedRun], gpu: GpuProfile) -> DeviceConstants
 
 
 def list_priors(gpu: GpuProfile) -> dict[str, Prior]:
-    """Where an installation's fit starts: the shipped constants; held loosely on a CPU, which they are not made for."""
+    """List where a fit starts: the shipped constants, held loosely on a CPU, which they are not made for."""
     looseness, shipped = 3.0 if gpu.is_cpu else 1.0, load_device_constants()
     values = asdict(shipped.steps) | asdict(shipped.run)
     return {
@@ -116,7 +116,7 @@ def _log_ratios(
 
 
 def _shrink_ratios(runs: Sequence[FinishedRun], logs: Sequence[float]) -> dict[Key, Ratio]:
-    """From wide to narrow: (runs × mean + 3 × the wider key's ratio) / (runs + 3)."""
+    """Shrink each key's ratio to that of the next wider one: (runs × mean + 3 × the wider ratio) / (runs + 3)."""
     groups = _group(runs, logs)
     ratios: dict[Key, Ratio] = {}
     for key in sorted(groups, key=len):

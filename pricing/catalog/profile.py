@@ -22,7 +22,7 @@ class Curve(BaseModel):
     quadratic: float = 0.0
 
     def at(self, size: float) -> float:
-        """The cost of a sample of n = `size`."""
+        """Compute the cost of a sample of n = `size`."""
         return self.constant + (self.linear + self.quadratic * size) * size
 
 

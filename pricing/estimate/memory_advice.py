@@ -35,7 +35,7 @@ def list_fits(
     available_gib: float,
     on_gpu: bool,
 ) -> list[Fit]:
-    """The changes that would fit, the least costly first: those that leave every step as it is, then the others.
+    """List the changes that would fit, the least costly first: those that leave every step as it is, then the others.
 
     The run that is told of has run out of memory already, so a change must also need a tenth less than its estimate.
     Raises: UnknownTargetModules.
@@ -66,7 +66,7 @@ def _list_changes(config: TrainingConfig, *, precision: Precision, on_gpu: bool)
 
 
 def _split_batch(config: TrainingConfig, size: int) -> dict[str, Any]:
-    """A smaller batch, with as much more accumulation where that leaves the rows of a step, and so the quote, alone."""
+    """Make the batch smaller, and accumulate as much more where that leaves the rows of a step, so the quote, as is."""
     if config.rows_per_step % size:
         return {"batch_size": size}
     return {"batch_size": size, "gradient_accumulation": config.rows_per_step // size}

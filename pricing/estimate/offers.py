@@ -126,7 +126,7 @@ def _write_method(config: TrainingConfig, method: Method) -> TrainingConfig:
 
 
 def find_frontier(offers: Sequence[Offer], costs: Sequence[int]) -> list[Offer]:
-    """Those that no other beats in both time and cost, the fastest first; of equals the one that comes first.
+    """Find those that no other beats in both time and cost, the fastest first; of equals the one that comes first.
 
     `costs` are the offers' own, in any one unit.
     """

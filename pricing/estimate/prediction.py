@@ -24,7 +24,7 @@ PUBLISHED: Final = "published"
 
 
 def _split(written: Any) -> Any:
-    """`q_proj,v_proj` as well as a list; `all` is short for all-linear."""
+    """Split `q_proj,v_proj` into names; a list stays one, and `all` is short for all-linear."""
     names = [name.strip() for name in written.split(",")] if isinstance(written, str) else written
     return [ALL_LINEAR] if names == ["all"] else names
 
@@ -92,7 +92,10 @@ class Prediction(BaseModel):
 
 
 def predict(request: PredictionRequest, calibration: Calibration) -> Prediction:
-    """Raises: UnknownBaseModel, UnknownGpu, UnknownTargetModules, PredictionRefused."""
+    """Predict seconds, memory and GPU-hours of a published script's run.
+
+    Raises: UnknownBaseModel, UnknownGpu, UnknownTargetModules, PredictionRefused.
+    """
     profile, gpu = get_base_model(request.base_model), get_gpu(request.gpu)
     longest, mean = read_sizes(request, profile)
     method, is_sharded = choose_method(request, profile, gpu, longest)
@@ -129,7 +132,7 @@ def _predict_time(
     work: StepWork,
     calibration: Calibration,
 ) -> tuple[Range, Range, int]:
-    """Seconds of an optimizer step, and of the whole run; and how many finished runs gave them their width."""
+    """Predict seconds of an optimizer step and of the whole run; tell how many finished runs gave them their width."""
     loaded = profile.parameters * profile.bytes_per_parameter
     run = RunWork(work, request.steps * request.accumulation, method.precision, loaded_bytes=loaded)
     kind = RunKind(gpu.sku, profile.family, method.precision, method.checkpointing, PUBLISHED)
@@ -150,7 +153,7 @@ def choose_method(
     *,
     quantization: Quantization | None = None,
 ) -> tuple[Method, bool]:
-    """The method of a request, and whether the weights must be spread over its GPUs to fit at all.
+    """Choose the method of a request, and whether the weights must be spread over its GPUs to fit at all.
 
     `quantization` stands in for one that a request cannot name.
     Raises: UnknownTargetModules.
@@ -179,7 +182,7 @@ def _judge(profile: BaseModelProfile, method: Method, gpu: GpuProfile, batch: Mi
 
 
 def read_sizes(request: PredictionRequest, profile: BaseModelProfile) -> tuple[float, float]:
-    """The longest and the mean sample, in positions of the profile's curves."""
+    """Read the longest and the mean sample, in positions of the profile's curves. Raises: PredictionRefused."""
     if profile.is_text:
         if request.sequence_length is None:
             raise PredictionRefused(f"{profile.name} reads text: give sequence_length instead of resolution")

@@ -39,7 +39,7 @@ class Method:
 def describe_method(
     profile: BaseModelProfile, config: TrainingConfig, precision: Precision, *, checkpointing: bool, gpus: int = 1
 ) -> Method:
-    """The method of a configuration. Raises: UnknownTargetModules."""
+    """Describe the method of a configuration. Raises: UnknownTargetModules."""
     shapes = list_target_shapes(profile, config)
     adapted = sum(shape.count for shape in shapes)
     return Method(

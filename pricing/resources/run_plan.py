@@ -15,7 +15,7 @@ FORWARD_SHARE = 0.4
 
 
 def plan_run(profile: BaseModelProfile, config: TrainingConfig, workload: Workload, method: Method) -> RunWork:
-    """The work of the run that trains this workload by this method.
+    """Plan the work of the run that trains this workload by this method.
 
     Latents and text embeddings are computed once, before the first step, as the trainer caches them.
     """
@@ -34,7 +34,7 @@ def plan_run(profile: BaseModelProfile, config: TrainingConfig, workload: Worklo
 
 
 def _count_evaluations(profile: BaseModelProfile, workload: Workload) -> float:
-    """Evaluated positions as micro-batches: by their number, and by the share of the arithmetic that goes forward."""
+    """Count evaluated positions as micro-batches: by number, and by the share of the arithmetic that goes forward."""
     if not workload.evaluated_positions:
         return 0.0
     costs, size = profile.costs, workload.positions_per_sample

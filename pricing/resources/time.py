@@ -53,7 +53,7 @@ TIME_PRIORS: dict[str, Prior] = {
 def compute_micro_batch_seconds(
     work: StepWork, gpu: GpuProfile, precision: Precision, constants: TimeConstants
 ) -> float:
-    """Seconds of one micro-batch on one GPU: ((launching)^p + (computing)^p)^(1/p) + unpacking + gathering.
+    """Compute seconds of a micro-batch on one GPU: ((launching)^p + (computing)^p)^(1/p) + unpacking + gathering.
 
     p is 2 on a GPU, 1 on a CPU.
     """

@@ -21,7 +21,7 @@ class UnknownTargetModules(LookupError):
 
 
 def count_adapter_parameters(profile: BaseModelProfile, config: TrainingConfig) -> int:
-    """The parameters that train: for each target module a matrix in→rank and a matrix rank→out.
+    """Count the parameters that train: for each target module a matrix in→rank and a matrix rank→out.
 
     DoRA adds one magnitude for each output; LoKr has its own count. A text encoder that trains as well has its own.
     Raises: UnknownTargetModules.
@@ -32,14 +32,14 @@ def count_adapter_parameters(profile: BaseModelProfile, config: TrainingConfig) 
 
 
 def count_parameters_on(shapes: Iterable[ModuleShape], config: TrainingConfig) -> int:
-    """The parameters that the configuration's adapter has on these modules."""
+    """Count the parameters that the configuration's adapter has on these modules."""
     return sum(
         shape.count * _count_module_parameters(shape.in_features, shape.out_features, config) for shape in shapes
     )
 
 
 def list_target_shapes(profile: BaseModelProfile, config: TrainingConfig) -> list[ModuleShape]:
-    """The modules that get an adapter, those of trained text encoders too. Raises: UnknownTargetModules."""
+    """List the modules that get an adapter, those of trained text encoders too. Raises: UnknownTargetModules."""
     shapes = [shape for name in sorted(name_target_modules(profile, config)) for shape in profile.modules[name]]
     if profile.is_text or not config.train_text_encoder:
         return shapes
@@ -49,7 +49,7 @@ def list_target_shapes(profile: BaseModelProfile, config: TrainingConfig) -> lis
 
 
 def name_target_modules(profile: BaseModelProfile, config: TrainingConfig) -> set[str]:
-    """The keys of `modules` that the configuration, or else the profile, targets. Raises: UnknownTargetModules."""
+    """Name the keys of `modules` that the configuration, or else the profile, targets. Raises: UnknownTargetModules."""
     targets = config.target_modules or profile.default_target_modules
     matched = {target: _match(profile.modules, [target]) for target in targets}
     missing = sorted(target for target, names in matched.items() if not names)
@@ -59,7 +59,7 @@ def name_target_modules(profile: BaseModelProfile, config: TrainingConfig) -> se
 
 
 def _match(names: Iterable[str], targets: Sequence[str]) -> set[str]:
-    """The names that are one of the targets or end in one, as peft matches them; with all-linear every name."""
+    """Match the names that are a target or end in one, as peft does; all-linear matches every name."""
     if ALL_LINEAR in targets:
         return set(names)
     return {name for name in names for target in targets if name == target or name.endswith(f".{target}")}
@@ -73,7 +73,7 @@ def _count_module_parameters(width_in: int, width_out: int, config: TrainingConf
 
 
 def _count_lokr_parameters(width_in: int, width_out: int, rank: int) -> int:
-    """A Kronecker product of a small full matrix and a large one, the latter of low rank where that is smaller.
+    """Count a Kronecker product of a small full matrix and a large one, the latter of low rank where that is smaller.
 
     Source: peft, `LoKrLayer.create_adapter_parameters`, with its default factors.
     """
@@ -84,6 +84,6 @@ def _count_lokr_parameters(width_in: int, width_out: int, rank: int) -> int:
 
 
 def _factorize(width: int) -> tuple[int, int]:
-    """The two factors of a width that lie closest together, the smaller first."""
+    """Split a width into the two factors that lie closest together, the smaller first."""
     small = next(factor for factor in range(math.isqrt(width), 0, -1) if width % factor == 0)
     return small, width // small

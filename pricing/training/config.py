@@ -215,7 +215,7 @@ class TrainingConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _leave_the_step_size_to_prodigy(cls, raw: Any) -> Any:
-        """It estimates the step size itself, and the learning rate multiplies that. Source: README of `prodigyopt`."""
+        """Multiply the step size that prodigy finds by 1, its usual learning rate. Source: README of `prodigyopt`."""
         if isinstance(raw, Mapping) and raw.get("optimizer") == "prodigy" and "learning_rate" not in raw:
             return {**raw, "learning_rate": 1.0}
         return raw

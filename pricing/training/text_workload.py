@@ -42,13 +42,13 @@ def plan_text_workload(
 
 
 def _expect_padding(lengths: Sequence[int], tokens: int, config: TrainingConfig) -> int:
-    """Tokens of the run with every batch padded to its longest row; in the proportion of a whole epoch."""
+    """Expect the tokens of the run with every batch padded to its longest row, in the proportion of a whole epoch."""
     padded_epoch = _expect_padded_tokens(sorted(lengths), config.batch_size)
     return max(tokens, round(tokens * padded_epoch / sum(lengths)))
 
 
 def _expect_padded_tokens(lengths: Sequence[int], batch_size: int) -> float:
-    """Tokens of one epoch when each batch of a random shuffle is padded to its longest row; `lengths` ascend."""
+    """Expect the tokens of one epoch whose shuffled batches are padded to their longest row; `lengths` ascend."""
     full_batches, rest = divmod(len(lengths), batch_size)
     expected = rest * _expect_longest(lengths, rest) if rest else 0.0
     if full_batches:
@@ -57,7 +57,7 @@ def _expect_padded_tokens(lengths: Sequence[int], batch_size: int) -> float:
 
 
 def _expect_longest(lengths: Sequence[int], batch_size: int) -> float:
-    """Mean length of the longest of `batch_size` rows drawn without replacement.
+    """Expect the length of the longest of `batch_size` rows drawn without replacement.
 
     The i-th shortest of n rows is the longest of b drawn with probability C(i-1, b-1) / C(n, b), which is b/n for the
     last and shrinks by (i-b)/(i-1) at each step down.

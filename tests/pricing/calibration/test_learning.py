@@ -29,7 +29,7 @@ def work_of(micro_batches, teraflops=1.0):
 
 
 def run_of(ratio, micro_batches=1000, *, kind=KIND, teraflops=1.0):
-    """A run that took `ratio` times what the shipped constants say."""
+    """Make a run that took `ratio` times what the shipped constants say."""
     work = work_of(micro_batches, teraflops)
     seconds = compute_run_seconds(work, get_gpu(kind.sku), load_device_constants())
     return FinishedRun(kind, work, seconds * ratio)
@@ -55,7 +55,7 @@ def test_it_learns_how_much_slower_this_installation_is():
 
 
 def test_it_tells_a_slow_start_from_slow_steps():
-    """Runs that take a minute longer each, whatever their length: short ones are far off, long ones hardly."""
+    """Learn from runs that each take a minute longer: short ones are far off, long ones hardly."""
     runs = [FinishedRun(run.kind, run.work, run.seconds + 60) for run in various(40, 0.01)]
     calibration = learn(runs)
     for micro_batches in (100, 20_000):

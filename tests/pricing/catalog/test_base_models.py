@@ -102,7 +102,7 @@ def test_a_target_may_be_the_end_of_a_path():
 
 
 def test_lora_training_costs_about_two_thirds_of_full_training():
-    """Two passes of 2N a token and not three, as the weights are frozen; with checkpointing a good half more."""
+    """Expect two passes of 2N a token and not three, as the weights are frozen; with checkpointing a good half more."""
     llama = get_base_model("llama-2-7b")
     for tokens in (1024, 2048):
         unit = 2 * llama.parameters * tokens
@@ -113,7 +113,7 @@ def test_lora_training_costs_about_two_thirds_of_full_training():
 
 @pytest.mark.parametrize(("positions", "teraflops"), [(4096, 1.718), (16384, 11.27)])
 def test_sd15_costs_what_was_measured_with_an_adapter_of_rank_8(positions, teraflops):
-    """The profile leaves the adapter's own FLOPs out: 0.4 % at rank 8."""
+    """Expect a little less: the profile leaves the adapter's own FLOPs out, 0.4 % at rank 8."""
     costs = get_base_model("sd-1.5").costs
     without_adapter = (costs.forward_flops.at(positions) + costs.backward_flops.at(positions)) / 1e12
     assert 0.995 * teraflops < without_adapter < teraflops

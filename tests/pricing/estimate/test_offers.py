@@ -18,7 +18,7 @@ GPUS = list(load_gpus().values())
 
 
 def ran_for(seconds):
-    """An estimate of so many seconds; the rest of it is that of SmolLM2 on a CPU."""
+    """Make an estimate of so many seconds; the rest of it is that of SmolLM2 on a CPU."""
     profile = get_base_model("smollm2-135m-instruct")
     workload = plan_text_workload([100], CONFIG)
     run = estimate_run(profile, CONFIG, workload, get_gpu("cpu"), Calibration(), trainer_version="1")

@@ -26,7 +26,7 @@ def test_a_7b_llama_weighs_two_bytes_a_parameter(llama_7b):
 
 
 def test_4_bit_packs_the_linear_weights_and_leaves_the_rest_in_32_bit(llama_7b):
-    """The largest module, 4096 × 11008, is unpacked into 16 bit at a time."""
+    """Expect room to unpack the largest module, 4096 × 11008, into 16 bit beside the packed weights."""
     packed, rest = 6_476_005_376, 6_738_415_616 - 6_476_005_376
     expected = packed * 4.127 / 8 + rest * 4 + 4096 * 11008 * 2
     assert parts_of(llama_7b, method_of(llama_7b, quantization="4bit")).weights == pytest.approx(expected / 2**30)

@@ -59,7 +59,7 @@ def test_checkpointing_takes_longer_and_4_bit_longer_still(llama_7b):
 
 @pytest.mark.parametrize(("checkpointing", "low", "high"), [(False, 2.04, 2.21), (True, 2.85, 3.15)])
 def test_lora_costs_what_was_seen_in_multiples_of_2n_tokens(llama_7b, checkpointing, low, high):
-    """Of the matrix products and the full square of attention, as a FLOP counter sees them."""
+    """Count the matrix products and the full square of attention, as a FLOP counter sees them."""
     work = work_of(llama_7b, positions=1024, checkpointing=checkpointing)
     full_square = work.attention_flops * 2 * ((2 + checkpointing) + 1) / (3.5 + checkpointing)
     assert low <= (work.matmul_flops + full_square) / (2 * llama_7b.parameters * 1024) <= high

@@ -26,7 +26,7 @@ def test_the_weights_and_the_adapter_of_smollm2_by_hand(smollm2):
 
 
 def test_the_peak_of_smollm2_is_near_what_a_run_was_seen_to_take(smollm2):
-    """Steps of 4×128 tokens in fp32 on 2 cores had a resident peak of 1.62 GiB (torch 2.13, 2 cores)."""
+    """Compare with steps of 4×128 tokens in fp32, whose resident peak was 1.62 GiB (torch 2.13, 2 cores)."""
     assert 1.62 <= estimate(smollm2, rows_of(128), precision="fp32", batch_size=4) <= 1.62 * 1.5
 
 
