@@ -98,8 +98,11 @@ class DriftWindow:
 
 
 @dataclass(frozen=True)
-class Reliability:
-    """The whole judgement. `runs` are in the order in which they finished."""
+class AccuracyReport:
+    """The accuracy of runs that are over: overall, by group, by level of quantile and over time.
+
+    `runs` are in the order in which they finished. `points` are those of a reliability diagram.
+    """
 
     runs: tuple[JudgedRun, ...]
     overall: Accuracy
@@ -118,12 +121,12 @@ DIMENSIONS: Mapping[str, Callable[[JudgedRun], str]] = {
 }
 
 
-def judge_runs(runs: Sequence[JudgedRun]) -> Reliability | None:
+def judge_runs(runs: Sequence[JudgedRun]) -> AccuracyReport | None:
     """Judge how far off the estimates of these runs were; None where there is no run to judge."""
     if not runs:
         return None
     ordered = tuple(sorted(runs, key=lambda run: (run.finished_at, run.job_id)))
-    return Reliability(
+    return AccuracyReport(
         runs=ordered,
         overall=measure_accuracy(ordered),
         groups=tuple(group for by in DIMENSIONS for group in _group_by(by, ordered)),

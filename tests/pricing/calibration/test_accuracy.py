@@ -1,4 +1,4 @@
-"""Error, coverage, reliability and drift of runs that are over: by hand, and as properties."""
+"""Error, coverage and drift of runs that are over: by hand, and as properties."""
 
 import math
 from dataclasses import replace
