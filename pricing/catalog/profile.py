@@ -84,7 +84,7 @@ class BaseModelProfile(BaseModel):
     """Facts of a base model that pricing and the broker need, so that neither has to load it.
 
     `aliases` are other spellings of the name. `parameters` is exact and of the trained network: the language model, or
-    the UNet or transformer of an image model, whose other parts are in `component_parameters`. `layers` counts
+    the UNet or transformer of an image model, whose other components are in `component_parameters`. `layers` counts
     transformer blocks; of an image model `vocabulary` and `context_length` (in tokens) are those of its longest text
     encoder, and `resolution` is the side of the square pictures that it was made for.
 

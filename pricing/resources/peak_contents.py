@@ -59,13 +59,13 @@ def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroB
 
 
 def _count_weight_bytes(profile: BaseModelProfile, method: Method) -> float:
-    """Count all parts of the model in the run's precision; of a quantized one the linear weights are packed."""
-    parts = sum(profile.component_parameters.values()) * method.bytes_per_number
+    """Count all components of the model in the run's precision; of a quantized one the linear weights are packed."""
+    components = sum(profile.component_parameters.values()) * method.bytes_per_number
     if method.quantization == "none":
-        return profile.parameters * method.bytes_per_number + parts
+        return profile.parameters * method.bytes_per_number + components
     packed = count_linear_weights(profile)
     rest = profile.parameters - packed
-    return packed * BITS_PER_WEIGHT[method.quantization] / 8 + rest * UNQUANTIZED_BYTES + parts
+    return packed * BITS_PER_WEIGHT[method.quantization] / 8 + rest * UNQUANTIZED_BYTES + components
 
 
 def _count_work_bytes(profile: BaseModelProfile, method: Method, *, is_sharded: bool) -> float:
