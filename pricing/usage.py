@@ -15,6 +15,14 @@ class Unit(StrEnum):
 METERS = (Unit.GPU_SECONDS, Unit.TOKENS)
 
 
+class UnknownMeter(LookupError):
+    """There is no price for this meter."""
+
+    def __init__(self, meter: str) -> None:
+        self.meter = meter
+        super().__init__(f"unknown meter {meter!r}; known meters: {', '.join(METERS)}")
+
+
 @dataclass(frozen=True)
 class Usage:
     """What a run used: one value from the heartbeat to the invoice. Units: whole GPU-seconds and tokens."""

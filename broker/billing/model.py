@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from broker.ledger.service import CapturedUsage
 from pricing.money import Money
-from pricing.plans import Meter
+from pricing.usage import Unit
 
 
 class InvoiceKind(StrEnum):
@@ -32,14 +32,14 @@ class DraftLine:
     kind: LineKind
     description: str
     job_id: str | None
-    meter: Meter
+    meter: Unit
     quantity: int
     unit_price: Decimal
     rate_card_version: str
     amount: Money
 
 
-METER_NAMES = {Meter.GPU_SECONDS: "GPU-hours", Meter.TOKENS: "tokens"}
+METER_NAMES = {Unit.GPU_SECONDS: "GPU-hours", Unit.TOKENS: "tokens"}
 
 
 def draft_usage_lines(groups: Iterable[CapturedUsage]) -> list[DraftLine]:

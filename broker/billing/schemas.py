@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from broker.billing.tables import Invoice, InvoiceLine
 from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field
-from pricing.plans import Meter
+from pricing.usage import Unit
 
 MONTH_PATTERN = r"^2\d{3}-(0[1-9]|1[0-2])$"
 
@@ -23,7 +23,7 @@ class InvoiceLineOut(BaseModel):
     )
     description: str = Field(description="The line for people.", examples=["GPU-hours, job job_01k"])
     job_id: str | None = Field(description="The job that used it.", examples=["job_01k"])
-    meter: Meter = Field(description="gpu_seconds or tokens.", examples=["gpu_seconds"])
+    meter: Literal["gpu_seconds", "tokens"] = Field(description="gpu_seconds or tokens.", examples=["gpu_seconds"])
     quantity: int = Field(description="In the meter's own unit: GPU-seconds or tokens.", examples=[95])
     gpu_hours: str | None = Field(description="The quantity in GPU-hours, to four places.", examples=["0.0264"])
     unit_price: str = Field(description="Yuan per GPU-hour or per token.", examples=["5.2"])
@@ -34,7 +34,7 @@ class InvoiceLineOut(BaseModel):
 
     @classmethod
     def of(cls, row: InvoiceLine) -> "InvoiceLineOut":
-        hours = as_hours(row.quantity) if row.meter == Meter.GPU_SECONDS else None
+        hours = as_hours(row.quantity) if row.meter == Unit.GPU_SECONDS else None
         return cls.model_validate(
             {
                 "kind": row.kind,

@@ -22,13 +22,13 @@ from broker.contracts.model import ContractTerms, GrantTerms
 from broker.ledger import service as ledger
 from broker.work import Work
 from pricing.money import round_to_fen
-from pricing.plans import Meter
 from pricing.rating import price_usage
+from pricing.usage import Unit
 
 
 async def issue_advance_invoice(work: Work, terms: ContractTerms, grant: GrantTerms) -> Invoice:
     """Ask for the hours of a grant ahead; paying it credits them."""
-    meter = Meter.GPU_SECONDS
+    meter = Unit.GPU_SECONDS
     line = DraftLine(
         kind=LineKind.COMMITMENT,
         description=f"{grant.gpu_seconds // 3600} GPU-hours in advance, contract {terms.id}",

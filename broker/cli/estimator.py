@@ -20,11 +20,11 @@ from broker.estimator.report_html import render_html
 from broker.estimator.report_table import make_tables
 from broker.estimator.schemas import EstimatorAccuracyOut
 from broker.system import open_system
-from pricing.calibration.accuracy import Reliability
+from pricing.calibration.accuracy import AccuracyReport
 from pricing.calibration.calibration import Calibration
 from pricing.catalog import UnknownBaseModel, UnknownGpu
 from pricing.estimate.prediction import PredictionRefused, PredictionRequest, predict
-from pricing.training.text_workload import UnknownTargetModules
+from pricing.training.adapter_parameters import UnknownTargetModules
 
 app = typer.Typer(no_args_is_help=True, help="Predictions, and how good the estimates were.")
 
@@ -60,7 +60,7 @@ def report(as_format: Format = ReportFormat.TABLE, output: Output = None, data_d
         output.write_text(written, encoding="utf-8")
 
 
-async def _judge(settings: Settings, database_url: str) -> tuple[Reliability | None, datetime]:
+async def _judge(settings: Settings, database_url: str) -> tuple[AccuracyReport | None, datetime]:
     system = open_system(settings, database_url)
     try:
         async with system.work() as work:
@@ -69,7 +69,7 @@ async def _judge(settings: Settings, database_url: str) -> tuple[Reliability | N
         await system.database.close()
 
 
-def write_report(judged: Reliability, as_of: datetime, as_format: ReportFormat) -> str:
+def write_report(judged: AccuracyReport, as_of: datetime, as_format: ReportFormat) -> str:
     if as_format is ReportFormat.JSON:
         return EstimatorAccuracyOut.of(judged, as_of).model_dump_json(indent=2) + "\n"
     if as_format is ReportFormat.HTML:

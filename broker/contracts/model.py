@@ -5,8 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from pricing.plans import Meter, PlanName
+from pricing.plans import PlanName
 from pricing.rate_card import RateCard
+from pricing.usage import Unit
 
 
 class Overage(StrEnum):
@@ -48,11 +49,11 @@ class ContractTerms:
 
     @property
     def gpu_hour_price(self) -> Decimal:
-        return self.card.unit_price(self.plan, Meter.GPU_SECONDS)
+        return self.card.unit_price(self.plan, Unit.GPU_SECONDS)
 
     @property
     def token_price(self) -> Decimal:
-        return self.card.unit_price(self.plan, Meter.TOKENS)
+        return self.card.unit_price(self.plan, Unit.TOKENS)
 
     @property
     def home_queue(self) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from broker.jobs.history import FinishedJob
 from pricing.calibration.accuracy import JudgedRun
-from pricing.calibration.calibration import FinishedRun, has_learnt_width
+from pricing.calibration.calibration import has_learnt_width
+from pricing.calibration.learning import FinishedRun
 from pricing.catalog import load_gpus
 
 

@@ -6,7 +6,7 @@ from html import escape
 
 from broker.estimator.report_charts import draw_drift, draw_predictions, draw_reliability
 from broker.estimator.report_table import COLUMNS, describe_band, format_accuracy
-from pricing.calibration.accuracy import DRIFT_WINDOW, Group, Reliability
+from pricing.calibration.accuracy import DRIFT_WINDOW, AccuracyReport, Group
 
 STYLE = """
 :root { color-scheme: light dark; --line: #d8d5cf; --ink: #22201d; --dim: #6d6860; --mark: #2f6f8f; --miss: #b3261e;
@@ -38,7 +38,7 @@ DRIFT = f"Each dot is {DRIFT_WINDOW} jobs in a row, at the time the last of them
 TOO_FEW = f"Drift is drawn from {DRIFT_WINDOW} jobs on."
 
 
-def render_html(judged: Reliability, as_of: datetime) -> str:
+def render_html(judged: AccuracyReport, as_of: datetime) -> str:
     """The whole page. Everything that comes from the data is escaped."""
     parts = [
         "<h1>How good the estimates were</h1>",
@@ -64,7 +64,7 @@ def _figure(title: str, chart: str, caption: str) -> str:
     return f"<section><h2>{title}</h2><figure>{chart}<figcaption>{escape(caption)}</figcaption></figure></section>"
 
 
-def _render_groups(judged: Reliability) -> str:
+def _render_groups(judged: AccuracyReport) -> str:
     head = "".join(f"<th>{escape(heading)}</th>" for heading in ("by", "", *COLUMNS))
     rows = [_row(("all", "", *format_accuracy(judged.overall)), kind="all"), *map(_group_row, judged.groups)]
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'

@@ -9,7 +9,8 @@ from broker.estimator.model import read_finished_runs
 from broker.jobs import history
 from broker.jobs.history import FinishedJob
 from broker.system import System
-from pricing.calibration.calibration import Calibration, learn_calibration
+from pricing.calibration.calibration import Calibration
+from pricing.calibration.learning import learn_calibration
 from pricing.catalog import load_gpus
 
 log = logging.getLogger(__name__)

@@ -6,9 +6,8 @@ from fractions import Fraction
 
 from broker.contracts.model import ContractTerms, QuoteGuarantee
 from pricing.money import MICROS_PER_UNIT, Money
-from pricing.plans import Meter
 from pricing.rating import price_usage
-from pricing.usage import Usage
+from pricing.usage import Unit, Usage
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,8 @@ def plan_limits(terms: ContractTerms, quoted: QuotedNeed, *, was_named: bool, ma
 
 def price_need(terms: ContractTerms, usage: Usage) -> Fraction:
     """Price usage under a contract, exact, in yuan."""
-    return price_usage(Meter.GPU_SECONDS, usage.gpu_seconds, terms.gpu_hour_price) + price_usage(
-        Meter.TOKENS, usage.tokens, terms.token_price
+    return price_usage(Unit.GPU_SECONDS, usage.gpu_seconds, terms.gpu_hour_price) + price_usage(
+        Unit.TOKENS, usage.tokens, terms.token_price
     )
 
 

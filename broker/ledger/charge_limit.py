@@ -8,7 +8,6 @@ from decimal import Decimal
 from fractions import Fraction
 
 from pricing.money import Money, round_to_fen
-from pricing.plans import Meter
 from pricing.rating import price_usage
 from pricing.usage import Unit
 
@@ -56,4 +55,4 @@ def _fits(paid: Mapping[BilledLine, int], usage: NewUsage, count: int, charge_li
 
 
 def _price(line: BilledLine, quantity: int) -> Fraction:
-    return price_usage(Meter(line.unit.value), quantity, line.unit_price)
+    return price_usage(line.unit, quantity, line.unit_price)

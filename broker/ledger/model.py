@@ -10,7 +10,6 @@ from enum import StrEnum
 from fractions import Fraction
 
 from pricing.money import MICROS_PER_UNIT, Money
-from pricing.plans import Meter
 from pricing.rating import price_usage
 from pricing.usage import Unit, Usage
 
@@ -178,4 +177,4 @@ def compute_money_needed(legs: Sequence[LegState]) -> int:
 
 def _price(leg: LegState, quantity: int) -> Fraction:
     assert leg.unit_price is not None
-    return price_usage(Meter(leg.unit.value), quantity, leg.unit_price)
+    return price_usage(leg.unit, quantity, leg.unit_price)

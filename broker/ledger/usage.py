@@ -9,7 +9,6 @@ from broker.ledger.charge_limit import BilledLine
 from broker.ledger.tables import Capture
 from broker.work import Work
 from pricing.money import Money, round_to_fen
-from pricing.plans import Meter
 from pricing.rating import price_usage
 from pricing.usage import Unit
 
@@ -23,7 +22,7 @@ class CapturedUsage:
 
     contract_id: str
     job_id: str
-    meter: Meter
+    meter: Unit
     quantity: int
     unit_price: Decimal
     billable: bool
@@ -57,7 +56,7 @@ async def list_captured_usage(
         CapturedUsage(
             contract_id=row.contract_id,
             job_id=row.job_id,
-            meter=Meter(row.unit),
+            meter=Unit(row.unit),
             quantity=int(row.quantity),
             unit_price=row.unit_price,
             billable=row.billable,

@@ -10,9 +10,10 @@ from broker import errors
 from broker.quotes.refusal import refuse_config, refuse_fields
 from pricing.catalog import NoTokenizer, UnknownBaseModel, get_base_model
 from pricing.catalog.profile import BaseModelProfile
-from pricing.training.config import PATH_KEYS, ConfigInvalid, TrainingConfig, parse_training_config
+from pricing.training.adapter_parameters import UnknownTargetModules, count_adapter_parameters
+from pricing.training.config import PATH_KEYS, TrainingConfig
+from pricing.training.config_parsing import ConfigInvalid, parse_training_config
 from pricing.training.family_keys import find_foreign_keys
-from pricing.training.text_workload import UnknownTargetModules, count_adapter_parameters
 
 
 @dataclass(frozen=True)

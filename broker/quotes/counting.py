@@ -14,7 +14,7 @@ from broker.quotes.pictures import CountedPictures, count_pictures, plan_counted
 from broker.quotes.text import RowLength, count_row_lengths, plan_text
 from broker.work import Work
 from pricing.catalog.profile import BaseModelProfile
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 
 Counted = tuple[RowLength, ...] | CountedPictures
 # A thread costs as much time as some hundred rows of text take to plan.

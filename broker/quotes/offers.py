@@ -14,11 +14,11 @@ from broker.quotes.prices import PlanQuote, price_on_every_plan
 from broker.quotes.service import get_quote
 from broker.work import Work
 from pricing.catalog import UnknownGpu, get_gpu, load_gpus
-from pricing.estimate.offers import Offer, find_frontier, list_offers, list_variants
+from pricing.estimate.offers import Offer, OfferedJob, find_frontier
 from pricing.quote import compare_plans
 from pricing.rate_card import RateCard
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,9 @@ async def offer_quote(work: Work, quote_id: str, gpu: str | None = None) -> Quot
         return [_price(offer, card, tokens, available) for offer in offers]
 
     tokens = plan(config).tokens
-    named = [get_gpu(sku) for sku in skus]
-    offers = list_offers(profile, config, plan, named, calibration, trainer_version=__version__)
-    buyable = [get_gpu(sku) for sku in skus if sku in available]
-    variants = list_variants(profile, config, plan, buyable, calibration, trainer_version=__version__)
+    job = OfferedJob(profile, config, plan, calibration, __version__)
+    offers = job.list_offers([get_gpu(sku) for sku in skus])
+    variants = job.list_variants([get_gpu(sku) for sku in skus if sku in available])
     return QuoteOffers(priced(offers), priced(find_frontier(variants, [_cost_micros(each, card) for each in variants])))
 
 

@@ -10,7 +10,7 @@ from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.picture_captions import read_kohya_folder
 from pricing.training.config import TrainingConfig
 from pricing.training.image_workload import TrainingPicture, plan_image_workload
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 
 MAX_EPOCH_PICTURES = 500_000
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from pricing.estimate.run_estimate import GpuSeconds
 from pricing.money import Money
-from pricing.plans import Meter, PlanName
+from pricing.plans import PlanName
 from pricing.quote import price_line
 from pricing.rate_card import RateCard
 from pricing.rating import UsageTotal
+from pricing.usage import Unit
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,12 @@ def price_on_every_plan(card: RateCard, gpu_seconds: GpuSeconds, tokens: int) ->
 
 def price_on_plan(card: RateCard, plan: PlanName, gpu_seconds: GpuSeconds, tokens: int) -> PlanQuote:
     """Price a job on one plan. Each line is rounded once, to the fen, and a total is the sum of its lines."""
-    token_cost = price_line(UsageTotal(Meter.TOKENS, tokens), card, plan)
+    token_cost = price_line(UsageTotal(Unit.TOKENS, tokens), card, plan)
     return PlanQuote(
         plan=plan,
-        gpu_cost=price_line(UsageTotal(Meter.GPU_SECONDS, gpu_seconds.p50), card, plan),
+        gpu_cost=price_line(UsageTotal(Unit.GPU_SECONDS, gpu_seconds.p50), card, plan),
         token_cost=token_cost,
-        total_p90=price_line(UsageTotal(Meter.GPU_SECONDS, gpu_seconds.p90), card, plan) + token_cost,
+        total_p90=price_line(UsageTotal(Unit.GPU_SECONDS, gpu_seconds.p90), card, plan) + token_cost,
     )
 
 

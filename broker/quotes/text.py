@@ -13,7 +13,8 @@ from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.text_format import TextFormat, count_learnt
 from pricing.datasets.text_rows import TextRow, encode_row
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import Workload, plan_text_workload
+from pricing.training.text_workload import plan_text_workload
+from pricing.training.workload import Workload
 
 
 @lru_cache(maxsize=8)

@@ -13,7 +13,7 @@ from broker.jobs.tables import Job
 from broker.ledger import service as ledger
 from broker.work import Work
 from pricing.money import Money
-from pricing.plans import Meter
+from pricing.usage import Unit
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ async def report_monthly_cost(work: Work, month: str) -> list[CostRow]:
 
 
 def _cost_row(terms: ContractTerms, place: JobPlace, groups: list[ledger.CapturedUsage]) -> CostRow:
-    gpu = [group for group in groups if group.meter == Meter.GPU_SECONDS]
-    tokens = [group for group in groups if group.meter == Meter.TOKENS]
+    gpu = [group for group in groups if group.meter == Unit.GPU_SECONDS]
+    tokens = [group for group in groups if group.meter == Unit.TOKENS]
     return CostRow(
         customer_id=place.customer_id,
         customer=place.customer,

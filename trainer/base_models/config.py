@@ -9,7 +9,8 @@ import yaml
 
 from pricing.catalog import UnknownBaseModel, get_base_model, load_base_models
 from pricing.catalog.profile import BaseModelProfile, PackagedWeights
-from pricing.training.config import ConfigInvalid, TrainingConfig, parse_training_config
+from pricing.training.config import TrainingConfig
+from pricing.training.config_parsing import ConfigInvalid, parse_training_config
 from trainer.errors import BadInput
 
 BASE_MODELS_DIR = "LORA_BASE_MODELS_DIR"

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pricing.training.config import ConfigInvalid
+from pricing.training.config_parsing import ConfigInvalid
 from trainer.base_models.config import describe_config_problems, read_config, resolve_base_model
 from trainer.data.dataset import read_dataset
 from trainer.data.text import SHOWN_FINDINGS

@@ -41,15 +41,7 @@ def describe_image_model(parts: Parts, family: Family, targets: Sequence[str]) -
 
 def describe_blocks(model: Any) -> dict[str, int]:
     blocks = [module for module in model.modules() if type(module).__name__.endswith("TransformerBlock")]
-    attentions = [module for module in model.modules() if hasattr(module, "heads") and hasattr(module, "inner_dim")]
-    widest = max(attentions, key=lambda attention: attention.inner_dim)
-    return {
-        "layers": len(blocks),
-        "hidden_size": widest.inner_dim,
-        "attention_heads": widest.heads,
-        "kv_heads": widest.heads,
-        "head_width": widest.inner_dim // widest.heads,
-    }
+    return {"layers": len(blocks)}
 
 
 def describe_captions(encoders: Any) -> dict[str, int]:

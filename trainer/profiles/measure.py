@@ -49,12 +49,10 @@ def measure_work(network: Network, size: int, targets: Sequence[str]) -> Measure
     layers = network.find_layers(targets)
     kept = _count(network, size, layers, None)
     recomputing = _count(network, size, layers, partial(checkpoint, use_reentrant=False))
-    head = 2 * size * network.head.weight.numel() if network.head is not None else 0
     return {
         "forward_flops": kept.forward_flops,
         "backward_flops": kept.backward_flops,
         "recomputed_flops": recomputing.backward_flops - kept.backward_flops,
-        "head_flops": head,
         "launches": kept.launches,
         "recomputed_launches": recomputing.launches - kept.launches,
     }

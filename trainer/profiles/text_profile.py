@@ -21,14 +21,9 @@ def describe_text_network(network: Network, targets: Sequence[str]) -> dict[str,
 
 def describe_shape(network: Network) -> dict[str, Any]:
     config = network.model.config
-    heads = config.num_attention_heads
     return {
         "parameters": network.count_parameters(),
         "layers": config.num_hidden_layers,
-        "hidden_size": config.hidden_size,
-        "attention_heads": heads,
-        "kv_heads": getattr(config, "num_key_value_heads", None) or heads,
-        "head_width": getattr(config, "head_dim", None) or config.hidden_size // heads,
         "vocabulary": config.vocab_size,
         "context_length": config.max_position_embeddings,
         "modules": network.list_modules(),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from pricing.training.config import TrainingConfig, parse_training_config
+from pricing.training.config import TrainingConfig
+from pricing.training.config_parsing import parse_training_config
 from trainer.base_models.config import resolve_base_model
 from trainer.data.dataset import read_dataset
 from trainer.log import write_line

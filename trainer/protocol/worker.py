@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pricing.training.config import ConfigInvalid
+from pricing.training.config_parsing import ConfigInvalid
 from trainer.errors import BrokerAway, BrokerRefused, ExitCode, FencedOff, TrainerError
 from trainer.log import write_line
 from trainer.protocol.checkpoint_uploads import CheckpointUploads

@@ -8,10 +8,11 @@ import torch
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.memory_advice import Fit, list_fits
 from pricing.resources.trainer_memory import needs_checkpointing
+from pricing.training.adapter_parameters import UnknownTargetModules
 from pricing.training.buckets import plan_buckets
 from pricing.training.config import TrainingConfig
 from pricing.training.image_workload import count_positions
-from pricing.training.text_workload import UnknownTargetModules, Workload
+from pricing.training.workload import Workload
 from trainer.base_models.config import BaseModelSource
 from trainer.base_models.model_type import is_chatglm
 from trainer.base_models.number_format import choose_auto_precision

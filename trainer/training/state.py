@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from pricing.training.config import PATH_KEYS, TrainingConfig, parse_training_config
+from pricing.training.config import PATH_KEYS, TrainingConfig
+from pricing.training.config_parsing import parse_training_config
 from trainer.errors import CheckpointUnusable
 from trainer.families.family import Family
 from trainer.training.checkpoint import Checkpoint

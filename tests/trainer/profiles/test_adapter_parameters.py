@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from pricing.catalog import get_base_model, load_base_models
+from pricing.training.adapter_parameters import count_adapter_parameters
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import count_adapter_parameters
 from trainer.base_models.peft_adapter import describe_adapter, name_targets, put_adapter_on
 from trainer.families.stable_diffusion.adapter import PartAdapters
 from trainer.profiles.catalogue import get_parts, load_entries

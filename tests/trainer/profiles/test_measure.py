@@ -32,7 +32,6 @@ def test_the_forward_of_a_llama_by_hand():
     linear = 64 * 64 * 2 + 64 * 32 * 2 + 3 * 64 * 160  # q and o, k and v, the MLP
     attention = 2 * 128 * 64  # scores and their product with the values, full square
     head = 2 * 128 * 64 * 300
-    assert measured["head_flops"] == head
     assert measured["forward_flops"] == 2 * 128 * 2 * (linear + attention) + head
 
 
