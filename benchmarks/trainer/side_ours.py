@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.trainer.turnstile import Turnstile
 from trainer.base_models.config import read_config, resolve_base_model
-from trainer.data.dataset import read_dataset
+from trainer.families.registry import read_dataset
 from trainer.stop import StopFlag, StopReason
 from trainer.training.session import run_training
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from trainer.base_models.config import resolve_base_model
-from trainer.base_models.model_type import CHATGLM_ORIGINAL, read_model_type
 from trainer.errors import BadInput
+from trainer.families.registry import get_family_class
 from trainer.formats.base_merge import merge_into_base
 from trainer.formats.combining import Combined, Weighted, merge_loras, resize_lora
 from trainer.formats.inspecting import describe_report, inspect_lora
@@ -71,17 +71,10 @@ def find_model_folder(base: str) -> Path:
     Raises: BadInput.
     """
     source = resolve_base_model(base)
-    if source.is_gguf:
-        from trainer.base_models.gguf_cache import dequantize_once  # noqa: PLC0415 - brings transformers
-
-        return dequantize_once(source.weights)
-    if read_model_type(source.weights) == CHATGLM_ORIGINAL:
-        from trainer.families.chatglm.chatglm import convert_once  # noqa: PLC0415 - brings transformers
-
-        return convert_once(source.weights)
-    if source.weights.is_file():
-        raise BadInput("--base", f"{source.weights} is one file; give the diffusers folder of the model")
-    return source.weights
+    folder = get_family_class(source).prepare_weights(source)
+    if folder.is_file():
+        raise BadInput("--base", f"{folder} is one file; give the diffusers folder of the model")
+    return folder
 
 
 def name_beside(file: Path, suffix: str) -> Path:

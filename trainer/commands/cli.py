@@ -14,9 +14,9 @@ from rich.console import Console
 
 from pricing.training.config import ConfigInvalid
 from trainer.base_models.config import describe_config_problems, read_config, resolve_base_model
-from trainer.data.dataset import read_dataset
 from trainer.data.text import SHOWN_FINDINGS
 from trainer.errors import BadInput, ExitCode, TrainerError
+from trainer.families.registry import read_dataset
 from trainer.several_devices.launch import launch_processes
 
 app = typer.Typer(

@@ -7,8 +7,8 @@ from pathlib import Path
 from pricing.catalog import get_base_model
 from pricing.catalog.profile import BaseModelProfile
 from trainer.base_models.config import BaseModelSource
-from trainer.base_models.model_type import is_chatglm
 from trainer.errors import BadInput
+from trainer.families.registry import get_family
 from trainer.profiles.profile_cache import keep_profile
 from trainer.profiles.text_folder import profile_text_folder
 from trainer.profiles.text_network import SIZES
@@ -23,9 +23,10 @@ def find_profile(source: BaseModelSource) -> BaseModelProfile | None:
     None where it cannot be built: an estimate is a help, training does without. A ChatGLM is always measured, because
     the catalogue has its modules under their original names.
     """
-    if source.is_stable_diffusion:
+    family = get_family(source)
+    if not family.is_text:
         return _profile_pictures(source.weights, source.name)
-    if source.profile is not None and not is_chatglm(source.weights):
+    if source.profile is not None and family.has_catalogue_names:
         return source.profile
     if not (source.weights / "config.json").is_file():
         return source.profile

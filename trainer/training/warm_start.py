@@ -5,11 +5,12 @@ from typing import Any
 
 from pricing.training.config import TrainingConfig
 from trainer.errors import AdapterUnusable, BadInput
+from trainer.families.family import Family
 from trainer.formats.reading import load_adapter_any
 from trainer.formats.rescaling import rescale_tensors
 
 
-def start_from_adapter(family: Any, config: TrainingConfig, base_model: str) -> None:
+def start_from_adapter(family: Family[Any], config: TrainingConfig, base_model: str) -> None:
     """Put the adapter of `init_from` on the family, whose fresh adapter is attached already.
 
     Raises: AdapterUnusable; BadInput, which names what does not match: rank, modules, variant or base model.

@@ -56,18 +56,28 @@ class ChatGLM(CausalLM):
         family.tokenizer = _end_completions(family.tokenizer)
         return family
 
+    @classmethod
+    def prepare_weights(cls, source: BaseModelSource) -> Path:
+        """Return the model's folder, for one in the original layout the one that it is converted into once.
+
+        Raises: BadInput.
+        """
+        if read_model_type(source.weights) == CHATGLM_ORIGINAL:
+            return convert_once(source.weights)
+        return super().prepare_weights(source)
+
+    @classmethod
+    def translate_targets(cls, targets: Sequence[str] | None) -> tuple[str, ...] | None:
+        """Replace `query_key_value` and the other names of the original layout by the layers that they became."""
+        if targets is None:
+            return None
+        return tuple(dict.fromkeys(layer for name in targets for layer in ORIGINAL_TARGETS.get(name, (name,))))
+
     def attach_adapter(self, config: TrainingConfig, default_targets: Sequence[str] | None = None) -> None:
-        """Target modules may be named as in the original layout. Raises: BadInput."""
-        named = translate_targets(config.target_modules)
-        default = translate_targets(default_targets) or DEFAULT_TARGETS
+        """Take target modules under the names of the original layout, too. Raises: BadInput."""
+        named = self.translate_targets(config.target_modules)
+        default = self.translate_targets(default_targets) or DEFAULT_TARGETS
         super().attach_adapter(config.model_copy(update={"target_modules": named}), default)
-
-
-def translate_targets(targets: Sequence[str] | None) -> tuple[str, ...] | None:
-    """`query_key_value` and the others of the original layout → the layers that they became."""
-    if targets is None:
-        return None
-    return tuple(dict.fromkeys(layer for name in targets for layer in ORIGINAL_TARGETS.get(name, (name,))))
 
 
 def load_original(folder: Path, config: TrainingConfig | None, device: torch.device) -> Any:

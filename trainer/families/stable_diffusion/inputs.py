@@ -29,11 +29,9 @@ SECONDS_BETWEEN_WORDS = 10
 class LatentEncoder:
     """Turns pictures into latents with a VAE in fp32 (in fp16 SDXL's overflows)."""
 
-    def __init__(self, base: BaseWeights, cache: TensorCache, config: TrainingConfig, resolution: int) -> None:
-        self._base, self._cache, self._resolution = base, cache, resolution
+    def __init__(self, cache: TensorCache, config: TrainingConfig, resolution: int) -> None:
+        self._cache, self._resolution = cache, resolution
         self._flip, self._keep_aspect = config.flip, config.aspect_buckets
-        self._vae: torch.nn.Module | None = None
-        self.computed = 0
 
     def choose_bucket(self, row: ImageRow) -> Bucket:
         return choose_bucket(*row.size, self._resolution, keep_aspect=self._keep_aspect)
@@ -49,7 +47,6 @@ class LatentEncoder:
         key = make_key("latents", content, json.dumps(facts))
         if self._cache.find(key) is None:
             self._cache.put(key, self._compute(open_image(row.path), bucket, load_vae(), device))
-            self.computed += 1
         return key
 
     def _compute(self, picture: Image.Image, bucket: Bucket, vae: Any, device: torch.device) -> Tensors:

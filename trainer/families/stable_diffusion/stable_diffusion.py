@@ -31,6 +31,7 @@ from trainer.families.stable_diffusion.sampling import draw_picture
 from trainer.families.stable_diffusion.text_encoders import TextEmbedding, embed_captions
 from trainer.families.stable_diffusion.weights import BaseWeights
 from trainer.formats.adapter import Adapter
+from trainer.formats.base_model_hash import describe_base_file
 from trainer.formats.parts import describe_parts
 
 RESOLUTIONS = {"sd15": 512, "sdxl": 1024}
@@ -85,7 +86,7 @@ class StableDiffusion:
         return examples
 
     def _make_latent_encoder(self) -> Any:
-        encoder = LatentEncoder(self.base, self._cache, self.config, self.resolution)
+        encoder = LatentEncoder(self._cache, self.config, self.resolution)
         vae_key = self.base.fingerprint("vae", self.part("vae"))
         return lambda row: encoder.encode(row, vae_key, lambda: self.part("vae"), self.device)
 
@@ -125,6 +126,29 @@ class StableDiffusion:
         for example in examples:
             digest.update(json.dumps([example.latents, example.caption.token_ids, example.weight]).encode())
         return digest.hexdigest()
+
+    @classmethod
+    def prepare_weights(cls, source: BaseModelSource) -> Path:
+        """Return the weights as they lie: a diffusers folder, or one file."""
+        return source.weights
+
+    @classmethod
+    def translate_targets(cls, targets: Sequence[str] | None) -> tuple[str, ...] | None:
+        """Return the names as they are: diffusers has but one for each layer."""
+        return None if targets is None else tuple(targets)
+
+    def list_sources(self, examples: Sequence[ImageExample]) -> list[str | None]:
+        """Name the picture that each example is a repeat of; None for regularisation, which is not to be learnt."""
+        return [example.source for example in examples]
+
+    def count_positions(self, example: ImageExample) -> int:
+        """Count the latent positions of a picture."""
+        height, width = example.shape
+        return height * width
+
+    def describe_base_file(self, source: BaseModelSource, sha256: str) -> dict[str, str]:
+        """Name the base model as sd-scripts and WebUI do."""
+        return describe_base_file(source.weights, sha256)
 
     def attach_adapter(self, config: TrainingConfig, default_targets: Sequence[str] | None = None) -> None:
         """Put fresh matrices on UNet and, if asked, text encoders. Draws from torch's generator. Raises: BadInput."""

@@ -46,6 +46,16 @@ class CausalLM:
         model.name_or_path = source.name  # peft writes it into adapter_config.json
         return cls(model.to(device), load_text_tokenizer(source, folder), device)
 
+    @classmethod
+    def prepare_weights(cls, source: BaseModelSource) -> Path:
+        """Return the model's folder, for a GGUF file the one that it is de-quantized into once."""
+        return dequantize_once(source.weights) if source.is_gguf else source.weights
+
+    @classmethod
+    def translate_targets(cls, targets: Sequence[str] | None) -> tuple[str, ...] | None:
+        """Return the names as they are: transformers has but one for each layer."""
+        return None if targets is None else tuple(targets)
+
     def attach_adapter(self, config: TrainingConfig, default_targets: Sequence[str] | None = None) -> None:
         """Put fresh adapter matrices on the target modules. Draws from torch's generator. Raises: BadInput."""
         self.packs_rows = config.packing and use_packed_attention(self.model, longest_row=config.max_length)
@@ -89,6 +99,18 @@ class CausalLM:
             marks = [row.prompt_length, row.token_ids, *([row.unlearnt] if row.unlearnt else [])]
             digest.update(json.dumps(marks).encode())
         return digest.hexdigest()
+
+    def list_sources(self, examples: Sequence[EncodedRow]) -> range:
+        """Number the rows: each is the only copy of itself."""
+        return range(len(examples))
+
+    def count_positions(self, example: EncodedRow) -> int:
+        """Count the tokens of a row."""
+        return len(example.token_ids)
+
+    def describe_base_file(self, source: BaseModelSource, sha256: str) -> dict[str, str]:  # noqa: ARG002
+        """Return nothing: no other program looks for the base model of a language model's adapter."""
+        return {}
 
     def group(self, examples: Sequence[EncodedRow]) -> tuple[()]:  # noqa: ARG002 - rows of any length go together
         return ()
@@ -157,7 +179,7 @@ def _load_frozen_model(
     quantization = describe_quantization(config, dtype)
     placing = {} if quantization is None else {"quantization_config": quantization, "device_map": {"": 0}}
     try:
-        folder = dequantize_once(source.weights) if source.is_gguf else source.weights
+        folder = CausalLM.prepare_weights(source)
         model = transformers.AutoModelForCausalLM.from_pretrained(
             str(folder), dtype=dtype, local_files_only=True, use_safetensors=True, **placing
         )

@@ -18,7 +18,8 @@ from pricing.training.config import TrainingConfig
 from tests.trainer.families.chatglm.glm_folders import CONFIG, draw_tensors, write_folder
 from trainer.base_models.config import BaseModelSource
 from trainer.errors import BadInput
-from trainer.families.chatglm.chatglm import ChatGLM, convert_once, sentencepiece_file
+from trainer.families.chatglm import sentencepiece_file
+from trainer.families.chatglm.chatglm import ChatGLM, convert_once
 from trainer.families.chatglm.generation import Generation, tell_generation
 from trainer.families.chatglm.sentencepiece_file import convert_sentencepiece, list_merges
 
