@@ -39,14 +39,14 @@ def merge(files: list[str], rank: int | None, output: Path, base: str | None) ->
     """Raises: BadInput, AdapterUnusable."""
     wanted = [split_weight(text) for text in files]
     loras = [read_lora(path) for path, _ in wanted]
-    parts = [Weighted(lora, weight, path.name) for (lora, _), (path, weight) in zip(loras, wanted, strict=True)]
+    weighted = [Weighted(lora, weight, path.name) for (lora, _), (path, weight) in zip(loras, wanted, strict=True)]
     if base is not None:
-        changed = merge_into_base(find_model_folder(base), parts, output)
+        changed = merge_into_base(find_model_folder(base), weighted, output)
         return f"{changed} layers changed: {output}"
     if output.suffix != ".safetensors":
         raise BadInput("--output", f"{output} must end in .safetensors (a folder needs --base)")
     highest = max(layer.rank for lora, _ in loras for layer in lora.layers)
-    return write_combined(merge_loras(parts, rank or highest), loras[0][1], output)
+    return write_combined(merge_loras(weighted, rank or highest), loras[0][1], output)
 
 
 def write_combined(combined: Combined, layout: Layout, output: Path) -> str:

@@ -1,4 +1,4 @@
-"""The parts of an image model that do not train: what the VAE and the text encoders cost."""
+"""The components of an image model that do not train: what the VAE and the text encoders cost."""
 
 import math
 from collections.abc import Iterable, Mapping

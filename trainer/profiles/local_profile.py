@@ -47,7 +47,7 @@ def _profile_folder(folder: Path, name: str) -> BaseModelProfile | None:
 
 @lru_cache(maxsize=4)
 def _profile_pictures(weights: Path, name: str) -> BaseModelProfile | None:
-    """The catalogue's where the UNet is the published one, else what the parts at hand need."""
+    """The catalogue's where the UNet is the published one, else what the components at hand need."""
     from trainer.families.stable_diffusion.adapter import UNET_TARGETS  # noqa: PLC0415
     from trainer.families.stable_diffusion.stable_diffusion import RESOLUTIONS  # noqa: PLC0415 - brings diffusers
     from trainer.families.stable_diffusion.weights import BaseWeights  # noqa: PLC0415

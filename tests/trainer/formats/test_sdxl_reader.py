@@ -52,7 +52,7 @@ def test_load_lora_weights_gives_what_was_trained(trained, tiny_sdxl, layout, tm
     bare = compute(*(getattr(pipeline, name) for name in parts))
     pipeline.load_lora_weights(str(tmp_path), weight_name=file.name)
     loaded = compute(*(getattr(pipeline, name) for name in parts))
-    expected = compute(*(trained.adapters.parts[name] for name in parts))
+    expected = compute(*(trained.adapters.components[name] for name in parts))
     for name, before, got, want in zip(parts, bare, loaded, expected, strict=True):
         torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
         assert not torch.allclose(before, want, atol=1e-3)

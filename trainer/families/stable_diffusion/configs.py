@@ -74,7 +74,7 @@ def _describe_strange(shapes: Shapes) -> str:
 def derive_configs(kind: Kind, shapes: Shapes) -> dict[str, Config]:
     """The configuration of each component: the published one, with widths and depths as the weights have them.
 
-    Raises: NotThisArchitecture, if a weight is missing that says how wide a part is.
+    Raises: NotThisArchitecture, if a weight is missing that says how wide a component is.
     """
     try:
         fitted = {

@@ -115,19 +115,19 @@ def with_text_model(name: str) -> str:
     return name if name.startswith(("text_model.", "text_projection.")) else f"text_model.{name}"
 
 
-def to_original_layout(kind: str, parts: Mapping[str, torch.nn.Module]) -> dict[str, torch.Tensor]:
+def to_original_layout(kind: str, components: Mapping[str, torch.nn.Module]) -> dict[str, torch.Tensor]:
     """All weights of the components under their original keys."""
     tensors: dict[str, torch.Tensor] = {}
-    unet_config, vae_config = dict(parts["unet"].config), dict(parts["vae"].config)  # type: ignore[arg-type]
-    for name, tensor in parts["unet"].state_dict().items():
+    unet_config, vae_config = dict(components["unet"].config), dict(components["vae"].config)  # type: ignore[arg-type]
+    for name, tensor in components["unet"].state_dict().items():
         tensors[name_unet_key(name, unet_config)] = tensor
-    for name, tensor in parts["vae"].state_dict().items():
+    for name, tensor in components["vae"].state_dict().items():
         key = name_vae_key(name, vae_config)
         tensors[key] = tensor[:, :, None, None] if is_vae_convolution(key, tensor.dim() + 2) else tensor
-    for name, tensor in parts["text_encoder"].state_dict().items():
+    for name, tensor in components["text_encoder"].state_dict().items():
         tensors[CLIP_PREFIXES[kind] + with_text_model(name)] = tensor
     if kind == "sdxl":
-        tensors |= _fuse_open_clip(parts["text_encoder_2"].state_dict())
+        tensors |= _fuse_open_clip(components["text_encoder_2"].state_dict())
     return {key: tensor.contiguous().clone() for key, tensor in tensors.items()}
 
 
