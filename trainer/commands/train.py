@@ -15,7 +15,7 @@ from trainer.training.session import FinishedTraining, run_training
 EXIT_CODES = {None: ExitCode.SUCCEEDED, StopReason.PREEMPTED: ExitCode.PREEMPTED}
 
 
-def train_alone(config: TrainingConfig, source: BaseModelSource, dataset: Dataset, console: Console) -> ExitCode:
+def train_standalone(config: TrainingConfig, source: BaseModelSource, dataset: Dataset, console: Console) -> ExitCode:
     """Train, show how it goes, and say where the adapter is or how to go on. Raises: TrainerError."""
     stop, processes = StopFlag(), join_processes()
     try:

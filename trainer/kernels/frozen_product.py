@@ -32,8 +32,8 @@ def multiply(
     if onto is not None:
         added: torch.Tensor = _ONEDNN.binary(states, onto, weight, bias, "add")
         return added
-    alone: torch.Tensor = _ONEDNN(states, weight, bias, "none", [], "")
-    return alone
+    product: torch.Tensor = _ONEDNN(states, weight, bias, "none", [], "")
+    return product
 
 
 def multiply_back(gradient: torch.Tensor, weight: torch.Tensor, onto: torch.Tensor | None = None) -> torch.Tensor:
