@@ -296,7 +296,7 @@ def serve(
 
 @contextmanager
 def reporting_errors(config_file: Path) -> Iterator[None]:
-    """An expected error is one message on standard error and its exit code, not a traceback."""
+    """Report an expected error as one message on standard error and its exit code, not as a traceback."""
     try:
         yield
     except ConfigInvalid as error:

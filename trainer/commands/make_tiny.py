@@ -99,7 +99,7 @@ def make_stable_diffusion(kind: Kind, target: Path) -> None:
 
 
 def build_tiny_components(kind: Kind) -> dict[str, Any]:
-    """The components with random weights, drawn from torch's generator."""
+    """Build the components with random weights, drawn from torch's generator."""
     components = {}
     for component in COMPONENTS[kind]:
         config = get_config(kind, component) | TINY[kind][component]
@@ -112,7 +112,7 @@ def build_tiny_components(kind: Kind) -> dict[str, Any]:
 
 
 def _write_tokenizers(kind: Kind, folder: Path) -> None:
-    """CLIP's vocabulary in the two files that every reader knows."""
+    """Write CLIP's vocabulary in the two files that every reader knows."""
     model = json.loads(ClipTokenizer.load().tokenizer.to_str())["model"]
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
     for component in ("tokenizer", "tokenizer_2")[: len(COMPONENTS[kind]) - 2]:
@@ -144,7 +144,7 @@ def _write_index(kind: Kind, folder: Path) -> None:
 
 
 def make_llama(target: Path) -> None:
-    """A LLaMA of 2 layers and width 32 with one token for each byte, and no chat template."""
+    """Write a LLaMA of 2 layers and width 32 with one token for each byte, and no chat template."""
     config = transformers.LlamaConfig(
         vocab_size=257,
         hidden_size=32,

@@ -123,6 +123,6 @@ def summarize(observer: StepClock, steps: int) -> ProbeReport:
 
 
 def _spread(taken: Sequence[float], steps: int) -> float:
-    """The standard deviation of the mean step of the whole run, as a share."""
+    """Estimate the standard deviation of the mean step of the whole run, as a share of it."""
     relative = pstdev(taken) / fmean(taken)
     return max(LEAST_SPREAD, relative * math.sqrt(1 / len(taken) + 1 / steps))

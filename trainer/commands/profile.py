@@ -17,7 +17,7 @@ CONFIG_FILE = "config.json"
 
 
 def profile_model(model: Path, name: str | None) -> str:
-    """The profile, as JSON, of a model folder (text or diffusers) or of a config.json. No weight is read, no code run.
+    """Profile a model folder (text or diffusers) or a config.json, as JSON. No weight is read, no code of it is run.
 
     Raises: BadInput.
     """

@@ -31,7 +31,7 @@ def draw(
 
 
 def answer(source: BaseModelSource, prompt: str, *, adapter: Path | None, max_new_tokens: int) -> str:
-    """The greedy answer to one prompt. Raises: BadInput, AdapterUnusable."""
+    """Return the greedy answer to one prompt. Raises: BadInput, AdapterUnusable."""
     if not get_family(source).is_text:
         raise BadInput("base_model", f"{source.name} draws pictures; use `trainer draw`")
     family = load_family(source)

@@ -54,7 +54,7 @@ def is_picture(path: Path) -> bool:
 
 
 def list_pictures(folder: Path, metadata_path: Path | None = None) -> PictureListing:
-    """Every picture under `folder`; the caption is the metadata's, else that of the text file beside the picture.
+    """List every picture under `folder`; its caption is the metadata's, else that of the text file beside it.
 
     A metadata file that is named by `metadata_path` is the list: pictures that it does not name are left out.
     """

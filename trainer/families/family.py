@@ -85,7 +85,7 @@ class Family(Protocol[Example]):
         """Return what the model makes of a prompt: the text, or the name of the picture's file, `place` and suffix."""
 
     def adapter_tensors(self) -> dict[str, torch.Tensor]:
-        """Return the adapter in PEFT layout: keys begin with `base_model.model.`"""
+        """Return the adapter in PEFT layout: its keys begin with `base_model.model`."""
 
     def load_adapter_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
         """Put such tensors back. Raises: BadInput, if they are not of this model and rank."""

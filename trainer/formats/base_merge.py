@@ -56,7 +56,7 @@ def _list_changes(loras: list[Weighted]) -> dict[tuple[str, str], list[tuple[Lor
 
 
 def _name_component(base: Path, file: Path) -> str:
-    """In a pipeline's folder each model has a folder of its own."""
+    """Name the component that a weight file is of: in a pipeline's folder each has a folder of its own."""
     top = file.relative_to(base).parts[0]
     return top if top in COMPONENTS else LANGUAGE_MODEL
 
@@ -73,7 +73,9 @@ def _rewrite(
 
 
 def _list_layer_names(component: str, tensor: str) -> Iterator[tuple[str, str]]:
-    """The layer of a weight; text encoders were saved with and without an inner `text_model`."""
+    """List the names that the layer of a weight may have: text encoders were saved with and without an inner
+    `text_model`.
+    """
     if tensor.endswith(".weight"):
         layer = tensor.removesuffix(".weight")
         yield component, layer

@@ -29,7 +29,7 @@ class Combined:
 
 
 def resize_lora(lora: LoraSet, rank: int) -> Combined:
-    """The best approximation of each layer's change in `rank`; each layer keeps its scale.
+    """Approximate each layer's change as well as `rank` allows; each layer keeps its scale.
 
     Source: Eckart and Young 1936. Raises: BadInput, if no layer has a higher rank; AdapterUnusable, for DoRA.
     """
@@ -40,7 +40,7 @@ def resize_lora(lora: LoraSet, rank: int) -> Combined:
 
 
 def merge_loras(loras: Sequence[Weighted], rank: int) -> Combined:
-    """One LoRA whose change is the weighted sum of their changes, as near as `rank` allows; its scale is 1.
+    """Make one LoRA whose change is the weighted sum of theirs, as near as `rank` allows; its scale is 1.
 
     Raises: AdapterUnusable, for LoRAs of different base models or shapes, and for DoRA.
     """
@@ -63,7 +63,7 @@ def merge_loras(loras: Sequence[Weighted], rank: int) -> Combined:
 
 
 def compute_norm(layer: LoraLayer) -> float:
-    """Frobenius norm of a layer's change, without ever forming it: ‖BA‖² = tr(BᵀB · AAᵀ)."""
+    """Compute the Frobenius norm of a layer's change, without ever forming it: ‖BA‖² = tr(BᵀB · AAᵀ)."""
     down, up = layer.down.double().flatten(1), layer.up.double().flatten(1)
     return abs(layer.scale) * float(((up.T @ up) * (down @ down.T)).sum().clamp(min=0).sqrt())
 
@@ -76,7 +76,7 @@ def _shrink_all(groups: list[list[LoraLayer]], rank: int, *, header: dict[str, s
 
 
 def _shrink(group: list[LoraLayer], rank: int) -> tuple[LoraLayer, torch.Tensor]:
-    """The sum of a group's changes as one layer of at most `rank`, and all its singular values.
+    """Make the sum of a group's changes one layer of at most `rank`; returns all its singular values, too.
 
     Works on the small factors only: with up = QᵤRᵤ and downᵀ = Q_d R_d the values are those of Rᵤ R_dᵀ.
     """

@@ -47,7 +47,7 @@ def load_entries() -> dict[str, CatalogueEntry]:
 
 
 def make_profile(entry: CatalogueEntry) -> BaseModelProfile:
-    """Raises: NotAPolynomial."""
+    """Make the profile of an entry. Raises: NotAPolynomial."""
     told = entry.model_dump(exclude={"config", "names", "components", "shipped_components"})
     return BaseModelProfile(**(told | _describe(entry)))
 
@@ -67,7 +67,7 @@ def get_components(entry: CatalogueEntry) -> Components:
 
 
 def rename_modules(modules: Modules, names: Mapping[str, Sequence[str]]) -> Modules:
-    """The modules under other names; several layers under one name are one that has all their outputs."""
+    """Return the modules under other names; several layers under one name are one that has all their outputs."""
     if not names:
         return modules
     return {name: (_fuse([modules[layer][0] for layer in layers]),) for name, layers in names.items()}

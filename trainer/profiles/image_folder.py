@@ -12,7 +12,7 @@ from trainer.profiles.image_profile import TEXT_ENCODERS, TRAINED, VAE, describe
 
 
 def profile_image_folder(folder: Path, name: str) -> BaseModelProfile:
-    """Raises: BadInput, for a component that is missing or of another architecture."""
+    """Profile a diffusers folder. Raises: BadInput, for a component that is missing or of another architecture."""
     components = {name: _read(folder / name) for name in (*TRAINED, VAE, *TEXT_ENCODERS) if (folder / name).is_dir()}
     trained = next((name for name in TRAINED if name in components), None)
     if trained is None or VAE not in components or TEXT_ENCODERS[0] not in components:

@@ -17,8 +17,9 @@ POINTS = SIZES[:3]  # a training waits for it: no fourth point to check the poly
 def profile_image_memory(
     configs: Mapping[str, Mapping[str, Any]], name: str, resolution: int, targets: Sequence[str]
 ) -> BaseModelProfile:
-    """`configs` of the UNet, the VAE and each text encoder. FLOPs and launches are 0. Takes 1 to 4 seconds.
+    """Profile the memory of a pipeline in 1 to 4 seconds; FLOPs and launches are 0.
 
+    `configs`: of the UNet, the VAE and each text encoder.
     Raises: NotAPolynomial.
     """
     network = build_image_network(configs["unet"])

@@ -20,7 +20,7 @@ TRAINED, VAE, TEXT_ENCODERS = ("unet", "transformer"), "vae", ("text_encoder", "
 
 
 def describe_image_model(components: Components, family: Family, targets: Sequence[str]) -> dict[str, Any]:
-    """The fields of a profile that the architecture gives. Raises: NotAPolynomial."""
+    """Return the fields of a profile that the architecture gives. Raises: NotAPolynomial."""
     network = build_image_network(next(components[name] for name in TRAINED if name in components))
     vae = build_vae(components[VAE])
     encoders = {name: build_text_encoder(components[name]) for name in TEXT_ENCODERS if name in components}

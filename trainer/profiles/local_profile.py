@@ -18,7 +18,7 @@ CATALOGUE_NAMES = {"sd15": "sd-1.5", "sdxl": "sdxl-1.0"}
 
 
 def find_profile(source: BaseModelSource) -> BaseModelProfile | None:
-    """The catalogue's profile; for other weights one made on the meta device, for Stable Diffusion of its memory alone.
+    """Find the catalogue's profile, or measure other weights on the meta device; of Stable Diffusion only the memory.
 
     None where it cannot be built: an estimate is a help, training does without. A ChatGLM is always measured, because
     the catalogue has its modules under their original names.
@@ -47,7 +47,7 @@ def _profile_folder(folder: Path, name: str) -> BaseModelProfile | None:
 
 @lru_cache(maxsize=4)
 def _profile_pictures(weights: Path, name: str) -> BaseModelProfile | None:
-    """The catalogue's where the UNet is the published one, else what the components at hand need."""
+    """Return the catalogue's where the UNet is the published one, else what the components at hand need."""
     from trainer.families.stable_diffusion.adapter import UNET_TARGETS  # noqa: PLC0415
     from trainer.families.stable_diffusion.stable_diffusion import RESOLUTIONS  # noqa: PLC0415 - brings diffusers
     from trainer.families.stable_diffusion.weights import BaseWeights  # noqa: PLC0415

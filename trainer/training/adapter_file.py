@@ -38,7 +38,7 @@ def _add_sd_scripts_header(adapter: Adapter, header: dict[str, str], output_name
 def describe_training(
     config: TrainingConfig, *, base_model: str, steps: int, tokens: int, facts: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The header of a finished adapter: base model, training configuration, steps and tokens trained, version.
+    """Write the header of a finished adapter: base model, training configuration, steps and tokens trained, version.
 
     `facts` are further strings, of which some are also told to sd-scripts' readers: see `trainer.formats.header`.
     """

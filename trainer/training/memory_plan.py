@@ -50,7 +50,7 @@ def name_layers(config: TrainingConfig, family: Family[Any] | type[Family[Any]])
 
 
 def _describe_batch(longest: int, rows: int) -> Workload:
-    """As far as memory depends on it: one full batch of samples as long as the longest."""
+    """Describe the workload as far as memory depends on it: one full batch of samples as long as the longest."""
     return Workload(
         rows=rows, steps=1, micro_batches=1, samples=rows, tokens=0, positions=longest * rows, longest=longest
     )
@@ -68,7 +68,7 @@ def _needs_checkpointing(
 
 
 def find_fits(config: TrainingConfig, source: BaseModelSource) -> list[Fit]:
-    """What would have fitted, by the estimate; empty where nothing is known.
+    """Find what would have fitted, by the estimate; empty where nothing is known.
 
     Rows are taken to be as long as `max_length`, pictures as large as their largest bucket.
     """

@@ -50,11 +50,11 @@ def _compare(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
 
 
 def _names(modules: Any) -> set[str]:
-    """The kinds of layers: files of other programs name each layer in full."""
+    """Name the kinds of layers: files of other programs name each layer in full."""
     return {_shorten(name) for name in ({modules} if isinstance(modules, str) else modules or ())}
 
 
 def _shorten(name: str) -> str:
-    """`…attn1.to_out.0` keeps its number; any other layer is its last word."""
+    """Shorten a layer's path to its last word; `…attn1.to_out.0` keeps its number."""
     head, _, last = name.rpartition(".")
     return f"{head.rpartition('.')[2]}.{last}" if last.isdigit() else last

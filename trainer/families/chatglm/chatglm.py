@@ -45,7 +45,7 @@ class ChatGLM(CausalLM):
 
     @classmethod
     def load(cls, source: BaseModelSource, config: TrainingConfig | None = None) -> Self:
-        """Raises: BadInput."""
+        """Load a folder in either layout. Raises: BadInput."""
         if read_model_type(source.weights) != CHATGLM_ORIGINAL:
             family = super().load(source, config)
         else:
@@ -81,7 +81,7 @@ class ChatGLM(CausalLM):
 
 
 def load_original(folder: Path, config: TrainingConfig | None, device: torch.device) -> Any:
-    """A frozen `GlmForCausalLM` from a folder in the original layout. Raises: BadInput."""
+    """Load a frozen `GlmForCausalLM` from a folder in the original layout. Raises: BadInput."""
     original = read_original_config(folder)
     dtype = choose_dtype(config, device)
     quantization = describe_quantization(config, dtype)
@@ -101,7 +101,7 @@ def load_original(folder: Path, config: TrainingConfig | None, device: torch.dev
 
 
 def convert_once(folder: Path) -> Path:
-    """The folder in transformers' own layout, with weights as they are, made if it is not there yet.
+    """Return the folder in transformers' own layout, with weights as they are, made if it is not there yet.
 
     Raises: BadInput.
     """
@@ -127,7 +127,7 @@ def convert_once(folder: Path) -> Path:
 
 
 def read_mapped_tensors(folder: Path, config: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """All weight files of the folder. Raises: BadInput, if there are none, or only pickles."""
+    """Read all weight files of the folder. Raises: BadInput, if there are none, or only pickles."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise BadInput(
@@ -139,7 +139,7 @@ def read_mapped_tensors(folder: Path, config: dict[str, Any]) -> dict[str, torch
 
 
 def _load_tokenizer(source: BaseModelSource) -> TextTokenizer:
-    """Raises: BadInput."""
+    """Load the tokenizer of a folder in the original layout. Raises: BadInput."""
     folder, generation = prepare_tokenizer_folder(source.weights), find_generation(source.weights)
     if generation is None:
         return load_text_tokenizer(source, folder)
@@ -147,7 +147,7 @@ def _load_tokenizer(source: BaseModelSource) -> TextTokenizer:
 
 
 def _end_completions(tokenizer: TextTokenizer) -> TextTokenizer:
-    """GLM's chat templates end an answer with the next turn's mark, so a lone answer would never learn to end.
+    """End each answer with the mark of the user's turn, else a lone answer would never learn to end.
 
     `<|user|>` is among the tokens at which the released models stop.
     """

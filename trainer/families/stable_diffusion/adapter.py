@@ -61,7 +61,7 @@ class ComponentAdapters:
         return cls(adapted, sorted({target for config in described.values() for target in config["target_modules"]}))
 
     def move(self, device: torch.device, dtype: torch.dtype) -> None:
-        """The frozen base in `dtype`; the adapter stays in fp32."""
+        """Move the frozen base to the device in `dtype`; the adapter stays in fp32."""
         for name, parameter in self.model.named_parameters():
             parameter.data = parameter.data.to(device, torch.float32 if is_of_adapter(name) else dtype)
         self.model.to(device)
@@ -84,7 +84,7 @@ class ComponentAdapters:
         return tensors
 
     def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Raises: BadInput, if they are not of this model, rank and targets."""
+        """Put tensors back. Raises: BadInput, if they are not of this model, rank and targets."""
         if {k: v.shape for k, v in tensors.items()} != {k: v.shape for k, v in self.read_tensors().items()}:
             raise BadInput("base_model", "the adapter was made for another base model, rank or target_modules")
         for component, model in self.components.items():
@@ -92,7 +92,7 @@ class ComponentAdapters:
             peft.set_peft_model_state_dict(model, {name: tensors[_name_outside(component, name)] for name in names})
 
     def describe(self) -> dict[str, Any]:
-        """What peft wants to know of the UNet's adapter; the target modules are those of every component."""
+        """Return peft's configuration of the UNet's adapter; the target modules are those of every component."""
         described = self.components["unet"].peft_config["default"].to_dict()
         described["target_modules"] = list(self._targets)
         described["inference_mode"] = True
@@ -138,6 +138,6 @@ def _matches(name: str, target: str) -> bool:
 
 
 def _shorten(name: str) -> str:
-    """`to_out.0` keeps its number; every other layer is its last word."""
+    """Shorten a layer's path to its last word; `to_out.0` keeps its number."""
     head, _, last = name.rpartition(".")
     return f"{head.rpartition('.')[2]}.{last}" if last.isdigit() else last

@@ -35,7 +35,7 @@ class ClipTokenizer:
         return cls(_load_vocabulary())
 
     def encode(self, text: str) -> Caption:
-        """Token ids with begin and end of text; a longer text loses its end."""
+        """Encode a text as token ids with begin and end; a longer text loses its end."""
         ids = self.tokenizer.encode(text).ids
         if len(ids) <= LENGTH:
             return Caption(tuple(ids))

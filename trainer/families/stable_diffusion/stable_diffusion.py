@@ -69,7 +69,8 @@ class StableDiffusion:
         return self.config.resolution or RESOLUTIONS[self.base.kind]
 
     def encode(self, rows: Sequence[ImageRow], *, max_length: int) -> list[ImageExample]:  # noqa: ARG002 - CLIP's own
-        """Latents and text embeddings of every picture, from the cache or computed; then VAE and encoders are let go.
+        """Compute latents and text embeddings of every picture, or find them in the cache; then let go of VAE and
+        encoders.
 
         Raises: BadInput, for pictures that cannot be decoded, unless the configuration says to leave such out.
         """
@@ -110,18 +111,18 @@ class StableDiffusion:
         )
 
     def component(self, name: str) -> torch.nn.Module:
-        """A frozen component without adapter, loaded when it is first asked for."""
+        """Return a frozen component without adapter, loaded when it is first asked for."""
         if name not in self._components:
             self._components[name] = self.base.load(name).to(self.device)
         return self._components[name]
 
     def text_encoders(self) -> Mapping[str, torch.nn.Module]:
-        """The text encoders, each with its adapter if it has one."""
+        """Return the text encoders, each with its adapter if it has one."""
         trained = self._adapters.components if self._adapters is not None else {}
         return {name: trained.get(name) or self.component(name) for name in self.base.text_encoders}
 
     def fingerprint(self, examples: Sequence[ImageExample]) -> str:
-        """SHA-256 of what is trained on, so that a checkpoint is not resumed on other data."""
+        """Compute the SHA-256 of what is trained on, so that a checkpoint is not resumed on other data."""
         digest = hashlib.sha256()
         for example in examples:
             digest.update(json.dumps([example.latents, example.caption.token_ids, example.weight]).encode())
@@ -230,7 +231,7 @@ class StableDiffusion:
         }
 
     def compute_loss(self, batch: ImageBatch) -> torch.Tensor:
-        """Mean squared error of the prediction, weighted, the mean over the pictures of the batch."""
+        """Compute the weighted mean squared error of the prediction, the mean over the pictures of the batch."""
         total = torch.zeros((), device=self.device)
         for group in batch.groups:
             noisy = self._schedule.add_noise(group.latents, group.noise, group.timesteps)
@@ -265,7 +266,7 @@ class StableDiffusion:
         return self.adapters.read_tensors()
 
     def load_adapter_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Raises: BadInput, if they are not of this model and rank."""
+        """Put the adapter's tensors back. Raises: BadInput, if they are not of this model and rank."""
         self.adapters.load_tensors(tensors)
 
     def adapter_config(self) -> dict[str, Any]:
