@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def judge(
     time: Sequence[Error], calibrated: Sequence[Error], memory: Sequence[Error], wrong: Sequence[PreparedRow]
 ) -> list[Row]:
-    """The peer is the bar that the requirement names."""
+    """Compare with the bar that the requirement names: it is the peer."""
     bars = [
         ("time, median error, no row of the source seen", summarize(time), TIME_BAR),
         ("time, median error, after five rows of the source", summarize(calibrated), CALIBRATED_BAR),
@@ -140,7 +140,7 @@ def ship(rows: Sequence[PreparedRow], time: Sequence[Error]) -> None:
 
 
 def _compute_log_spread(errors: Sequence[Error]) -> float:
-    """The standard deviation of a normal distribution whose 90th percentile is that of log(published / estimated)."""
+    """Compute the spread of a normal distribution whose 90th percentile is that of log(published / estimated)."""
     logs = sorted(-math.log(error.ratio) for error in errors)
     return logs[math.ceil(0.9 * (len(logs) + 1)) - 1] / 1.2816
 

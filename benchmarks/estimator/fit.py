@@ -66,7 +66,7 @@ class PreparedRow:
 
 
 def prepare(row: PublishedRow) -> PreparedRow:
-    """Raises: UnknownBaseModel, UnknownGpu, UnknownTargetModules."""
+    """Prepare a row for the fit. Raises: UnknownBaseModel, UnknownGpu, UnknownTargetModules."""
     request = row.request
     profile, gpu = get_base_model(request.base_model), get_gpu(request.gpu)
     longest, mean = read_sizes(request, profile)

@@ -81,7 +81,7 @@ def measure_memory_errors(rows: Sequence[PreparedRow]) -> tuple[list[Error], lis
 
 
 def _without(rows: Sequence[PreparedRow], source: str) -> list[PreparedRow]:
-    """What is learnt from: kernels of Unsloth's own are judged, but teach nothing of the usual ones."""
+    """Keep what is learnt from: kernels of Unsloth's own are judged, but teach nothing of the usual ones."""
     return [row for row in rows if row.row.source != source and row.row.trainer != UNSLOTH]
 
 
@@ -90,5 +90,5 @@ def _with_seconds(rows: Sequence[PreparedRow], source: str) -> list[PreparedRow]
 
 
 def summarize(errors: Sequence[Error]) -> float:
-    """The median absolute error, as a share."""
+    """Compute the median absolute error, as a share."""
     return median(error.size for error in errors)

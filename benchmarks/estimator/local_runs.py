@@ -108,7 +108,7 @@ def _finish(estimate: RunEstimate, expected: Interval, seconds: float) -> Finish
 
 
 def judge(judged: Sequence[JudgedRun]) -> list[Row]:
-    """The peer is the bar that the requirement names."""
+    """Compare with the bar that the requirement names: it is the peer."""
     below = sum(run.seconds <= run.expected.p90 for run in judged) / len(judged)
     error = median(run.error for run in judged)
     count = len(judged)

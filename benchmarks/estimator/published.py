@@ -47,7 +47,7 @@ class LeftOut:
 
 
 def read_published(path: Path) -> tuple[list[PublishedRow], list[LeftOut]]:
-    """Raises: OSError; KeyError and ValueError for a table of another form."""
+    """Read the tables of published runs. Raises: OSError; KeyError and ValueError for a table of another form."""
     rows: list[PublishedRow] = []
     left_out: list[LeftOut] = []
     with path.open(encoding="utf-8", newline="") as file:

@@ -28,7 +28,7 @@ def invoke():
 
 @pytest.fixture
 def trained(train_tiny, recorder, tiny_config, tmp_path):
-    """The adapter's file, and the logits of the model with it."""
+    """Return the adapter's file, and the logits of the model with it."""
     result, family = train_tiny(recorder())
     header = describe_training(tiny_config, base_model="tiny-llama", steps=result.steps, tokens=result.tokens)
     file = write_adapter(tmp_path / "my_style", Adapter(family.adapter_tensors(), family.adapter_config(), header))

@@ -42,7 +42,7 @@ def count_with_peft(build, config, targets):
 
 
 def build_text(name):
-    """The transformers class; where the catalogue names modules as the original does, a model of those modules."""
+    """Build the transformers class; where the catalogue has the original names, a model of those modules."""
     entry = load_entries()[name]
     if entry.names:
         return OriginalModel(name)

@@ -118,7 +118,7 @@ def test_auto_recomputes_where_the_estimate_says_it_would_not_fit(run, monkeypat
 
 
 def forget_the_context(monkeypatch) -> None:
-    """A tiny model's context is all that it needs: without it a smaller batch shows."""
+    """Count no context, which is all that a tiny model needs: without it a smaller batch shows."""
     constants = replace(DEFAULT_MEMORY, context_gib=0.0)
     monkeypatch.setattr("pricing.resources.trainer_memory.load_memory_constants", lambda _program: constants)
 

@@ -70,7 +70,7 @@ def _cache(tmp_path, monkeypatch) -> None:
 
 @pytest.fixture
 def make_folder(tmp_path, pieces) -> Any:
-    """A release's folder: code, settings and the SentencePiece file, but no tokenizer.json."""
+    """Make a release's folder: code, settings and the SentencePiece file, but no tokenizer.json."""
 
     def make(generation: int, name: str = "glm") -> Path:
         config = CONFIG | {"padded_vocab_size": 832, "eos_token_id": 2, "pad_token_id": 0}
