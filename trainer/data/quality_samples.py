@@ -5,27 +5,12 @@ from pathlib import Path
 
 from pricing.datasets.finding_level import Level
 from pricing.datasets.picture_listing import (
-    CAPTION_KEYS,
-    FILE_KEYS,
-    METADATA_NAMES,
     SIDECAR_SUFFIXES,
     MetadataFile,
     is_picture_name,
     list_named_pictures,
 )
 from trainer.data.quality_report import Finding
-
-__all__ = [
-    "CAPTION_KEYS",
-    "FILE_KEYS",
-    "METADATA_NAMES",
-    "PictureListing",
-    "PictureSample",
-    "find_sidecar",
-    "has_pictures",
-    "is_picture",
-    "list_pictures",
-]
 
 
 @dataclass(frozen=True)

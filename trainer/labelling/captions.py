@@ -7,15 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pricing.datasets.picture_listing import CAPTION_KEYS, FILE_KEYS, METADATA_NAMES
 from trainer.atomic_files import writing_file
-from trainer.data.quality_samples import (
-    CAPTION_KEYS,
-    FILE_KEYS,
-    METADATA_NAMES,
-    PictureSample,
-    find_sidecar,
-    list_pictures,
-)
+from trainer.data.quality_samples import PictureSample, find_sidecar, list_pictures
 from trainer.errors import BadInput
 
 CAMERA_NAME = re.compile(

@@ -13,8 +13,6 @@ from trainer.formats.peft_layout import read_peft
 from trainer.formats.safe_file import read_safetensors
 from trainer.formats.writing import complete_header, save_atomically
 
-__all__ = ["ADAPTER_FILE", "CONFIG_FILE", "Adapter", "describe_training", "read_adapter", "write_adapter"]
-
 
 def write_adapter(folder: Path, adapter: Adapter) -> Path:
     """Write the adapter and, beside it, peft's `adapter_config.json`, each whole or not at all; returns the former."""

@@ -14,13 +14,14 @@ from trainer.data.dataset import Dataset
 from trainer.errors import OutOfMemory
 from trainer.families.family import Family
 from trainer.families.registry import get_family_class
+from trainer.formats.adapter import Adapter
 from trainer.formats.base_model_hash import hash_base_model
 from trainer.log import write_line
 from trainer.machine.available_memory import read_available_gib
 from trainer.machine.memory_allocator import keep_freed_memory
 from trainer.several_devices.processes import ALONE, Processes
 from trainer.stop import StopFlag
-from trainer.training.adapter_file import Adapter, describe_training, write_adapter
+from trainer.training.adapter_file import describe_training, write_adapter
 from trainer.training.checkpoint import CheckpointFolder
 from trainer.training.memory_plan import find_fits, recompute_if_needed
 from trainer.training.optimizer_step import telling_out_of_memory

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from trainer.commands.cli import app
 from trainer.errors import ExitCode
+from trainer.formats.adapter import Adapter
 from trainer.formats.reading import load_adapter_any
-from trainer.training.adapter_file import Adapter, describe_training, write_adapter
+from trainer.training.adapter_file import describe_training, write_adapter
 
 INPUT_IDS = torch.tensor([[5, 6, 7, 8]])
 pytestmark = [

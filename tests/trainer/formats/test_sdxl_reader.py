@@ -9,9 +9,10 @@ from pricing.training.config import TrainingConfig
 from trainer.base_models.config import BaseModelSource
 from trainer.base_models.diffusers_quiet import diffusers
 from trainer.families.stable_diffusion.stable_diffusion import StableDiffusion
+from trainer.formats.adapter import Adapter
 from trainer.formats.reading import Layout, read_lora
 from trainer.formats.writing import write_lora
-from trainer.training.adapter_file import Adapter, write_adapter
+from trainer.training.adapter_file import write_adapter
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 IDS = torch.tensor([[49406, 320, 2368, 49407]])

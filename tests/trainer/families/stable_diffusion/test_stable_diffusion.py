@@ -23,8 +23,9 @@ from trainer.families.stable_diffusion.inputs import to_pixels
 from trainer.families.stable_diffusion.layout import to_original_layout
 from trainer.families.stable_diffusion.stable_diffusion import StableDiffusion
 from trainer.families.stable_diffusion.weights import BaseWeights
+from trainer.formats.adapter import Adapter
 from trainer.formats.reading import load_adapter_any, read_lora
-from trainer.training.adapter_file import Adapter, write_adapter
+from trainer.training.adapter_file import write_adapter
 from trainer.training.state import seed_generators
 from trainer.training.warm_start import start_from_adapter
 
