@@ -19,9 +19,10 @@ from benchmarks.row import Row
 from pricing.training.config import TrainingConfig
 from trainer.base_models.config import resolve_base_model
 from trainer.families.text.causal_lm import CausalLM
+from trainer.formats.adapter import Adapter
 from trainer.serving.command import open_server
 from trainer.serving.server import AdapterServer
-from trainer.training.adapter_file import Adapter, write_adapter
+from trainer.training.adapter_file import write_adapter
 
 MODEL = "smollm2-135m-instruct"
 LIMIT_MILLISECONDS, FIRST_LIMIT_MILLISECONDS = 50.0, 500.0

@@ -10,7 +10,7 @@ import torch
 from pricing.training.config import TrainingConfig
 from pricing.training.config_parsing import parse_training_config
 from trainer.base_models.config import resolve_base_model
-from trainer.data.dataset import read_dataset
+from trainer.families.registry import read_dataset
 from trainer.log import write_line
 from trainer.protocol.checkpoint_uploads import CheckpointUploads, unpack_folder
 from trainer.protocol.client import BrokerClient, RunAssignment

@@ -22,7 +22,7 @@ def open_server(source: BaseModelSource, adapters: Path, *, host: str, port: int
     """Load the base model and the newest adapters, and listen. Raises: BadInput."""
     if not adapters.is_dir():
         raise BadInput("--adapters", f"{adapters} is not a folder; make it, adapters may come later")
-    family = load_family(source)
+    family: Any = load_family(source)
     if source.is_stable_diffusion:
         from trainer.serving.images import ImageServer  # noqa: PLC0415 - brings diffusers, which text does without
 

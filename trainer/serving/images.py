@@ -7,7 +7,7 @@ from pricing.training.config import TrainingConfig
 from trainer.errors import AdapterUnusable, BadInput
 from trainer.families.stable_diffusion.stable_diffusion import StableDiffusion
 from trainer.formats.adapter import Adapter
-from trainer.formats.parts import split_by_part
+from trainer.formats.components import split_by_component
 from trainer.formats.peft_layout import read_peft
 from trainer.serving.hot_swap import HotSwap
 
@@ -21,7 +21,7 @@ class ImageServer:
         self.family = family
         family.attach_adapter(TrainingConfig(base_model=base_name, lora_rank=1, train_text_encoder=True))
         family.model.eval()
-        self._parts = {name: HotSwap(part) for name, part in family.adapters.parts.items()}
+        self._parts = {name: HotSwap(part) for name, part in family.adapters.components.items()}
         self._slots: dict[str, set[str]] = {}
 
     def can_take(self, adapter: Adapter) -> bool:  # noqa: ARG002 - what cannot be taken is refused by add
@@ -34,7 +34,7 @@ class ImageServer:
             raise AdapterUnusable(
                 f"this adapter is {kind}; pictures are served with LoRA, use `trainer draw` for this one"
             )
-        by_part = split_by_part(read_peft(adapter.tensors, {}, adapter.config))
+        by_part = split_by_component(read_peft(adapter.tensors, {}, adapter.config))
         strange = sorted(by_part.keys() - self._parts.keys())
         if strange:
             missing = strange[0] or "language model"

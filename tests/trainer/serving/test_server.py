@@ -10,10 +10,11 @@ import torch
 
 from pricing.training.config import TrainingConfig
 from trainer.families.text.causal_lm import CausalLM
+from trainer.formats.adapter import Adapter
 from trainer.formats.reading import Layout, load_adapter_any, read_lora
 from trainer.formats.writing import write_lora
 from trainer.serving.command import open_server
-from trainer.training.adapter_file import Adapter, write_adapter
+from trainer.training.adapter_file import write_adapter
 
 
 @pytest.fixture(scope="module")

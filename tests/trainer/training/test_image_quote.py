@@ -14,8 +14,8 @@ from pricing.training.image_workload import TrainingPicture, plan_image_workload
 from pricing.training.step_plan import hold_out_copies, plan_steps
 from tests.trainer.conftest import draw_pictures
 from trainer.base_models.config import resolve_base_model
-from trainer.data.dataset import read_dataset
 from trainer.data.tensor_cache import hash_file
+from trainer.families.registry import read_dataset
 from trainer.families.stable_diffusion.batch import ImageExample
 from trainer.families.stable_diffusion.clip_text import Caption, ClipTokenizer
 from trainer.stop import StopFlag
@@ -53,7 +53,7 @@ CONFIGS = st.builds(
 def make_example(picture: TrainingPicture, config: TrainingConfig) -> ImageExample:
     """As the family makes it: latents are keyed by content and bucket."""
     bucket = choose_bucket(*picture.size, 512, keep_aspect=config.aspect_buckets)
-    caption = Caption(tuple(range(picture.caption_tokens)), is_cut=False)
+    caption = Caption(tuple(range(picture.caption_tokens)))
     shape = (bucket.height // 8, bucket.width // 8)
     return ImageExample(picture.source, caption, 1.0, shape, picture.is_regularisation)
 

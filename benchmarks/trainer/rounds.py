@@ -23,8 +23,11 @@ class Round:
     peak_bytes: int
 
 
-class Turnstile:
-    """`step_done` after every step. The very first step is a round of its own: it tells how long starting took."""
+class Rounds:
+    """Cuts a training into rounds, and waits after each until it may go on. Call `step_done` after every step.
+
+    The very first step is a round of its own: it tells how long starting took.
+    """
 
     def __init__(self) -> None:
         self.steps_per_round = 0  # to be set before the first step
@@ -32,7 +35,7 @@ class Turnstile:
         self._begin()
 
     def step_done(self) -> bool:
-        """False when the other side wants no more rounds."""
+        """Report a step; False when the other side wants no more rounds."""
         self._total += 1
         self._steps += 1
         if self._total != 1 and self._total % self.steps_per_round:
