@@ -16,7 +16,6 @@ from trainer.families.registry import get_family_class
 from trainer.formats.base_model_hash import describe_base_file, hash_base_model
 from trainer.log import write_line
 from trainer.machine.available_memory import read_available_gib
-from trainer.machine.memory_allocator import keep_freed_memory
 from trainer.several_devices.processes import ALONE, Processes
 from trainer.stop import StopFlag
 from trainer.training.adapter_file import Adapter, describe_training, write_adapter
@@ -56,7 +55,6 @@ def run_training(
     On running out of memory the error says what would have fitted; with `auto_fit` the run goes on with it.
     Raises: TrainerError.
     """
-    keep_freed_memory()
     if processes.is_first:
         observer = add_log(observer, config)
         if advice := advise_on_rate(config):
