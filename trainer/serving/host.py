@@ -3,11 +3,12 @@
 import itertools
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
+
+from cachetools import LRUCache
 
 from trainer.errors import AdapterUnusable
 from trainer.formats.adapter import Adapter
@@ -42,13 +43,26 @@ class _Loaded:
     file: ShelvedFile
 
 
+class _LoadedAdapters(LRUCache[str, _Loaded]):
+    """The adapters in memory by name; `on_evicted` hears of the one least lately used when it has to make room."""
+
+    def __init__(self, most: int, on_evicted: Callable[[_Loaded], None]) -> None:
+        super().__init__(most)
+        self._on_evicted = on_evicted
+
+    def popitem(self) -> tuple[str, _Loaded]:
+        name, loaded = super().popitem()
+        self._on_evicted(loaded)
+        return name, loaded
+
+
 class ModelHost:
     """Hands the model to one request at a time, with the adapter that it names."""
 
     def __init__(self, base_name: str, swap: Swappable, shelf: AdapterShelf, *, kept: int = KEPT) -> None:
         self.base_name, self.shelf = base_name, shelf
         self._swap, self._kept = swap, kept
-        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()  # the least lately used first
+        self._loaded = _LoadedAdapters(kept, self._take_off)
         self._current: str | None = None
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
@@ -90,7 +104,6 @@ class ModelHost:
             raise UnknownModel(name)
         loaded = self._loaded.get(name)
         if loaded is not None and loaded.file.stamp == file.stamp:
-            self._loaded.move_to_end(name)
             return loaded.slot
         return self._load(file)
 
@@ -102,16 +115,13 @@ class ModelHost:
             self._current = None
         slot = f"slot{next(self._numbers)}"
         self._swap.add(slot, adapter)
-        self._forget(file.name)
+        older = self._loaded.pop(file.name, None)
+        if older is not None:
+            self._take_off(older)
         self._loaded[file.name] = _Loaded(slot, file)
-        while len(self._loaded) > self._kept:
-            self._forget(next(iter(self._loaded)))
         return slot
 
-    def _forget(self, name: str) -> None:
-        loaded = self._loaded.pop(name, None)
-        if loaded is None:
-            return
+    def _take_off(self, loaded: _Loaded) -> None:
         self._swap.remove(loaded.slot)
         if self._current == loaded.slot:
             self._current = None
