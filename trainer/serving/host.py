@@ -1,14 +1,15 @@
 """One base model, the adapters that were asked for lately, and the one that is in use."""
 
+import asyncio
 import itertools
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from cachetools import LRUCache
+from starlette.concurrency import run_in_threadpool
 
 from trainer.errors import AdapterUnusable
 from trainer.formats.adapter import Adapter
@@ -64,7 +65,7 @@ class ModelHost:
         self._swap, self._kept = swap, kept
         self._loaded = _LoadedAdapters(kept, self._take_off)
         self._current: str | None = None
-        self._lock = threading.Lock()
+        self._lock = asyncio.Lock()
         self._numbers = itertools.count(1)
         self.last_switch_seconds = 0.0
 
@@ -83,20 +84,23 @@ class ModelHost:
         self._swap.use(None)
         self._current = None
 
-    @contextmanager
-    def using(self, name: str | None) -> Iterator[None]:
-        """The model with this adapter (None or the base's name: without), until the block ends.
+    @asynccontextmanager
+    async def using(self, name: str | None) -> AsyncIterator[None]:
+        """Hold the model with this adapter (None or the base's name: without) until the block ends.
 
-        Raises: UnknownModel, AdapterUnusable.
+        Whoever comes meanwhile waits without a thread, in the order of coming. Raises: UnknownModel, AdapterUnusable.
         """
-        with self._lock:
-            started = time.perf_counter()
-            slot = None if name is None or name == self.base_name else self._find_slot(name)
-            if slot is None or slot != self._current:
-                self._swap.use(slot)
-                self._current = slot
-            self.last_switch_seconds = time.perf_counter() - started
+        async with self._lock:
+            await run_in_threadpool(self._switch, name)
             yield
+
+    def _switch(self, name: str | None) -> None:
+        started = time.perf_counter()
+        slot = None if name is None or name == self.base_name else self._find_slot(name)
+        if slot is None or slot != self._current:
+            self._swap.use(slot)
+            self._current = slot
+        self.last_switch_seconds = time.perf_counter() - started
 
     def _find_slot(self, name: str) -> str:
         file = self.shelf.find(name)

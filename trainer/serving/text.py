@@ -1,6 +1,6 @@
 """Completions of a language model, as tokens come."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,7 @@ class TextServer(HotSwap):
         return "".join(pieces[:-1])  # the last piece is what follows the answer
 
     @torch.inference_mode()
-    def generate(self, text: str, sampling: Sampling) -> Iterator[Piece]:
+    def generate(self, text: str, sampling: Sampling) -> Generator[Piece]:
         """Yield the answer piece by piece. Raises: BadInput, if the prompt fills the model's context."""
         prompt_ids = self.tokenizer.encode(text)
         room = self.context - len(prompt_ids)
