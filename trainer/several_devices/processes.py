@@ -60,9 +60,9 @@ class Processes:
         for gradients in by_dtype.values():
             joined = torch.cat([gradient.flatten() for gradient in gradients])
             dist.all_reduce(joined)
-            parts = joined.split([gradient.numel() for gradient in gradients])
-            for gradient, part in zip(gradients, parts, strict=True):
-                gradient.copy_(part.view_as(gradient))
+            pieces = joined.split([gradient.numel() for gradient in gradients])
+            for gradient, piece in zip(gradients, pieces, strict=True):
+                gradient.copy_(piece.view_as(gradient))
 
     def agree_on_stop(self, stop: StopFlag) -> StopReason | None:
         """The reason that any of the processes was given, so that all end after the same step."""
@@ -99,7 +99,7 @@ class Processes:
             dist.barrier()
 
 
-ALONE = Processes()
+SINGLE_PROCESS = Processes()
 
 
 def join_processes() -> Processes:
@@ -108,7 +108,7 @@ def join_processes() -> Processes:
     On a GPU machine each process gets the device of its local rank.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
-        return ALONE
+        return SINGLE_PROCESS
     threads = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"])))
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     torch.set_num_threads(threads)

@@ -16,7 +16,7 @@ from trainer.families.registry import get_family_class
 from trainer.formats.base_model_hash import describe_base_file, hash_base_model
 from trainer.log import write_line
 from trainer.machine.available_memory import read_available_gib
-from trainer.several_devices.processes import ALONE, Processes
+from trainer.several_devices.processes import SINGLE_PROCESS, Processes
 from trainer.stop import StopFlag
 from trainer.training.adapter_file import Adapter, describe_training, write_adapter
 from trainer.training.checkpoint import CheckpointFolder
@@ -48,7 +48,7 @@ def run_training(
     *,
     observer: Observer,
     stop: StopFlag,
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> FinishedTraining:
     """Load, train, and write checkpoints and the adapter under `output_dir`; of several processes the first writes.
 
