@@ -89,5 +89,5 @@ class Meter:
         return end_ns - self._start_ns
 
     def _moment(self, held_ns: int) -> datetime:
-        """Tell the wall-clock time of a moment of the run by one reading of that clock, so that no intervals overlap."""
+        """Tell the wall-clock time of a moment of the run, by one reading of that clock: no intervals overlap."""
         return self._started_at + timedelta(microseconds=held_ns // 1000)

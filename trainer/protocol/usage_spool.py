@@ -28,7 +28,7 @@ class UsageSpool:
         self._next_sequence = max(self._pending, default=next_sequence - 1) + 1
 
     def append(self, interval: UsageInterval) -> None:
-        """Number an interval and keep it, in memory where the disk is full.
+        """Give an interval its number and keep it, in memory where the disk is full.
 
         Raises: OSError, after keeping it.
         """

@@ -1,4 +1,4 @@
-"""What `trainer serve` does."""
+"""The command `trainer serve`: load a base model, listen, and end by a signal."""
 
 import logging
 import signal
@@ -71,7 +71,7 @@ def _show_requests() -> None:
 
 @contextmanager
 def _interrupted_by_sigterm() -> Iterator[None]:
-    """Within the block SIGTERM is what Ctrl-C is."""
+    """Take SIGTERM for Ctrl-C within the block."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

@@ -70,7 +70,7 @@ class ModelHost:
         self.last_switch_seconds = 0.0
 
     def list_names(self) -> list[tuple[str, int]]:
-        """The base model first, then the adapters, each with the Unix time of its last change."""
+        """List the base model and then the adapters, each with the Unix time of its last change, in seconds."""
         return [(self.base_name, 0), *((file.name, file.changed_at) for file in self.shelf.list().values())]
 
     def preload(self) -> None:

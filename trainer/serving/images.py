@@ -28,7 +28,7 @@ class ImageServer:
         return True
 
     def add(self, slot: str, adapter: Adapter) -> None:
-        """Raises: AdapterUnusable."""
+        """Put an adapter on the components that it has layers for. Raises: AdapterUnusable, and none is left of it."""
         if str(adapter.config.get("peft_type", "LORA")) != "LORA":
             kind = adapter.config["peft_type"]
             raise AdapterUnusable(
@@ -62,7 +62,7 @@ class ImageServer:
             self.remove(slot)
 
     def draw(self, prompt: str, *, seed: int, size: str | None) -> bytes:
-        """One picture as PNG. Raises: BadInput."""
+        """Draw one picture, as PNG. `size`: WIDTHxHEIGHT in pixels, both the same. Raises: BadInput."""
         if size is not None:
             width, _, height = size.partition("x")
             if width != height:

@@ -33,7 +33,7 @@ SECRETS = frozenset({"LORA_RUN_TOKEN"})
 
 @contextmanager
 def with_peers(count: int, config: TrainingConfig, work_dir: Path) -> Iterator[Processes]:
-    """The processes of a run of `count` devices, this one first among them; all have ended when the block has.
+    """Start the other processes of a run of `count` devices, this one being the first; all end with the block.
 
     Where one of the others fails, this process cannot go on: it ends with FAILED, and the broker tries the run again.
     """
@@ -66,7 +66,7 @@ def write_config(config: TrainingConfig, file: Path) -> Path:
 
 @contextmanager
 def _environment_of_first(count: int, port: int) -> Iterator[None]:
-    """As `accelerate launch` would have set it; what is started later has nothing to do with it."""
+    """Set what `accelerate launch` would have set, within the block: what is started later is not one of them."""
     meeting = describe_meeting(0, count, port)
     os.environ.update(meeting)
     try:
