@@ -99,7 +99,7 @@ def _read_parquet(content: bytes) -> list[Any] | None:
 
 
 def _split_records(name: str, content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Split a file into (line, one-row file): the lines of a JSONL; each record of a CSV below a copy of its heading."""
+    """Split a file into (line, one-row file): lines of a JSONL; records of a CSV, each below a copy of its heading."""
     if name.lower().endswith(".jsonl"):
         for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
             if line.strip():

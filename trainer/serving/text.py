@@ -117,7 +117,7 @@ class GrowingText:
         self._decode, self._stops, self._shown = decode, stops, 0
 
     def add(self, token: int) -> str:
-        """Take a token, and return the text it brings: none while that is half a character or may become a stop text."""
+        """Take a token and return the text it brings: none while that is half a character or may become a stop text."""
         self.token_ids.append(token)
         text = self._decode(self.token_ids)
         found = [text.index(stop) for stop in self._stops if stop in text]
