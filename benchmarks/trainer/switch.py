@@ -8,9 +8,6 @@ import http.client
 import json
 import statistics
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -36,7 +33,7 @@ def measure() -> list[Row]:
         shelf.mkdir()
         for name in ("a", "b"):
             (shelf / f"{name}.safetensors").write_bytes(template.read_bytes())
-        with serving(shelf) as server:
+        with open_server(resolve_base_model(MODEL), shelf, host="127.0.0.1", port=0, kept=16) as server:
             ask(server, "a")
             switches = [ask(server, "ba"[number % 2]) for number in range(SWITCHES)]
             first_uses = []
@@ -60,21 +57,9 @@ def make_adapter(folder: Path) -> Path:
     return write_adapter(folder, Adapter(family.adapter_tensors(), family.adapter_config(), {}))
 
 
-@contextmanager
-def serving(shelf: Path) -> Iterator[AdapterServer]:
-    with open_server(resolve_base_model(MODEL), shelf, host="127.0.0.1", port=0, kept=16) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def ask(server: AdapterServer, name: str) -> float:
     """Milliseconds that the request's switch took, as the server tells it in the answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("POST", "/v1/completions", json.dumps({"model": name, "prompt": "Tea", "max_tokens": 1}))
     response = connection.getresponse()
     answer = json.loads(response.read())

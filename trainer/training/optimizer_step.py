@@ -10,7 +10,7 @@ import torch
 
 from trainer.errors import LossNotFinite, OutOfMemory
 from trainer.families.family import Family
-from trainer.several_devices.processes import ALONE, Processes
+from trainer.several_devices.processes import SINGLE_PROCESS, Processes
 
 MAX_GRADIENT_NORM = 1.0
 
@@ -24,7 +24,7 @@ class Stepper:
     trainable: list[torch.nn.Parameter]
     batch_size: int
     scaler: torch.amp.GradScaler
-    processes: Processes = ALONE
+    processes: Processes = SINGLE_PROCESS
     seed: int = 0
 
     def take_step(self, examples: Sequence[Any], *, step: int, rows: Sequence[int] = ()) -> tuple[float, int]:

@@ -11,7 +11,7 @@ from pricing.training.caption_dropout import CaptionDropout, plan_caption_dropou
 from pricing.training.step_plan import plan_steps
 from trainer.families.family import Family
 from trainer.machine.peak_memory import read_peak_memory_bytes
-from trainer.several_devices.processes import ALONE, Processes
+from trainer.several_devices.processes import SINGLE_PROCESS, Processes
 from trainer.stop import StopFlag, StopReason
 from trainer.training.checkpoint import CheckpointFolder, read_checkpoint
 from trainer.training.evaluation import find_overfitting, looking_at, measure_loss
@@ -71,7 +71,7 @@ def train(
     stop: StopFlag,
     held_out: Sequence[Any] = (),
     row_numbers: Sequence[int] = (),
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> TrainingResult:
     """Train the adapter until every step is done or somebody asks to stop, in which case a checkpoint is written.
 

@@ -18,8 +18,7 @@ from trainer.formats.adapter import Adapter
 from trainer.formats.base_model_hash import hash_base_model
 from trainer.log import write_line
 from trainer.machine.available_memory import read_available_gib
-from trainer.machine.memory_allocator import keep_freed_memory
-from trainer.several_devices.processes import ALONE, Processes
+from trainer.several_devices.processes import SINGLE_PROCESS, Processes
 from trainer.stop import StopFlag
 from trainer.training.adapter_file import describe_training, write_adapter
 from trainer.training.checkpoint import CheckpointFolder
@@ -48,14 +47,13 @@ def run_training(
     *,
     observer: Observer,
     stop: StopFlag,
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> FinishedTraining:
     """Load, train, and write checkpoints and the adapter under `output_dir`; of several processes the first writes.
 
     On running out of memory the error says what would have fitted; with `auto_fit` the run goes on with it.
     Raises: TrainerError.
     """
-    keep_freed_memory()
     if processes.is_first:
         observer = add_log(observer, config)
         if advice := advise_on_rate(config):

@@ -80,10 +80,10 @@ def test_a_run_succeeds_and_every_token_is_on_the_books(configured, run_here) ->
 def test_validation_losses_samples_and_cost_are_told(configured, run_here, capsys) -> None:
     configured.config |= {"validation_split": 0.2, "sample_prompts": ["tea?"], "epochs": 60, "learning_rate": 0.05}
     assert run_here() == ExitCode.SUCCEEDED
-    assert [look["step"] for look in configured.validations][:2] == [5, 10]
+    assert [observation["step"] for observation in configured.validations][:2] == [5, 10]
     assert len(configured.validations) == 60
     assert configured.finishes[0]["progress"]["validation_loss"] == configured.validations[-1]["loss"]
-    advice = [look["advice"] for look in configured.validations if look["advice"]]
+    advice = [observation["advice"] for observation in configured.validations if observation["advice"]]
     assert advice
     assert all(text.startswith("overfitting") and "lora_dropout" in text for text in advice)
     last = configured.samples[-1]

@@ -26,25 +26,25 @@ from trainer.several_devices.launch import (
     find_free_port,
     start_process,
 )
-from trainer.several_devices.processes import ALONE, Processes, join_processes, leave_processes, wait_for_all
+from trainer.several_devices.processes import SINGLE_PROCESS, Processes, join_processes, leave_processes, wait_for_all
 
 SECRETS = frozenset({"LORA_RUN_TOKEN"})
 
 
 @contextmanager
-def with_companions(count: int, config: TrainingConfig, work_dir: Path) -> Iterator[Processes]:
-    """The processes of a run of `count` devices, this one first among them; all have ended when the block has.
+def with_peers(count: int, config: TrainingConfig, work_dir: Path) -> Iterator[Processes]:
+    """Start the other processes of a run of `count` devices, this one being the first; all end with the block.
 
     Where one of the others fails, this process cannot go on: it ends with FAILED, and the broker tries the run again.
     """
     if count == 1:
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     port = find_free_port()
-    command = ["train", "--config", str(write_config(config, work_dir / "companions.yaml"))]
-    companions = [start_process(rank, count, port, command, without=SECRETS) for rank in range(1, count)]
+    command = ["train", "--config", str(write_config(config, work_dir / "peers.yaml"))]
+    peers = [start_process(rank, count, port, command, without=SECRETS) for rank in range(1, count)]
     closing = threading.Event()
-    watch = threading.Thread(target=_watch, args=(companions, closing), name="companions", daemon=True)
+    watch = threading.Thread(target=_watch, args=(peers, closing), name="peers", daemon=True)
     watch.start()
     try:
         with _environment_of_first(count, port):
@@ -55,7 +55,7 @@ def with_companions(count: int, config: TrainingConfig, work_dir: Path) -> Itera
     finally:
         closing.set()
         watch.join()
-        end_all(companions)
+        end_all(peers)
 
 
 def write_config(config: TrainingConfig, file: Path) -> Path:
@@ -66,7 +66,7 @@ def write_config(config: TrainingConfig, file: Path) -> Path:
 
 @contextmanager
 def _environment_of_first(count: int, port: int) -> Iterator[None]:
-    """As `accelerate launch` would have set it; what is started later has nothing to do with it."""
+    """Set what `accelerate launch` would have set, within the block: what is started later is not one of them."""
     meeting = describe_meeting(0, count, port)
     os.environ.update(meeting)
     try:
@@ -76,13 +76,13 @@ def _environment_of_first(count: int, port: int) -> Iterator[None]:
             del os.environ[name]
 
 
-def _watch(companions: Sequence[subprocess.Popen[bytes]], closing: threading.Event) -> None:
+def _watch(peers: Sequence[subprocess.Popen[bytes]], closing: threading.Event) -> None:
     """End this process where another has failed: it may be waiting for that one for ever."""
     while not closing.wait(POLL_SECONDS):
-        failed = next(((rank, one.poll()) for rank, one in enumerate(companions, start=1) if one.poll()), None)
+        failed = next(((rank, one.poll()) for rank, one in enumerate(peers, start=1) if one.poll()), None)
         if failed is None or closing.wait(GRACE_SECONDS):  # a stopped run ends in all of them, each with a code
             continue
         write_line(f"process {failed[0]} of this run ended with exit code {failed[1]}; the run cannot go on")
-        end_all(companions)
+        end_all(peers)
         sys.stdout.flush()
         os._exit(ExitCode.FAILED)
