@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import yaml
-from broker.quotes.model import plan_text
-from broker.quotes.tokens import count_row_lengths
+from broker.quotes.text import plan_text
+from broker.quotes.text import count_row_lengths
 from PIL import Image
 
 from pricing.catalog import get_base_model

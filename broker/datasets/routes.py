@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import File, Form, UploadFile
-from sqlalchemy import select
 
 from broker.datasets import service
 from broker.datasets.archive import UploadedFile
@@ -38,7 +37,7 @@ async def upload_dataset(
 
 @router.get("")
 async def list_datasets(work: AnyKey, limit: Limit = 20, cursor: Cursor = None) -> Page[DatasetOut]:
-    rows, after = await fetch_page(work.session, select(Dataset), Dataset, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, service.select_datasets(), Dataset, limit=limit, cursor=cursor)
     return Page(data=[DatasetOut.of(row) for row in rows], next_cursor=after)
 
 

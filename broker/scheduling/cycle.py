@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from broker.capacity.tables import Pool, Queue
+from broker.capacity import service as capacity
+from broker.capacity.service import Pool
 from broker.jobs import queueing
 from broker.jobs.queueing import DeviceHolder, QueuedJob, WaitNotice
 from broker.jobs.runs import start_run
@@ -58,11 +59,10 @@ async def read_snapshot(work: Work, waiting: Sequence[QueuedJob]) -> ClusterSnap
     busy: Counter[str] = Counter()
     for holder in holders:
         busy[holder.pool] += holder.gpus
-    pools = await work.session.scalars(select(Pool))
-    queues = await work.session.scalars(select(Queue))
+    pools, queues = await capacity.list_pools(work), await capacity.list_queues(work)
     return ClusterSnapshot(
-        pools=tuple(_pool_state(pool, busy[pool.name]) for pool in pools.all()),
-        queues=tuple(QueueState(row.name, row.priority, row.open) for row in queues.all()),
+        pools=tuple(_pool_state(pool, busy[pool.name]) for pool in pools),
+        queues=tuple(QueueState(row.name, row.priority, row.open) for row in queues),
         waiting=tuple(_waiting_job(job) for job in waiting),
         running=tuple(_running_job(holder, work.now) for holder in holders),
     )

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from broker.capacity.service import register_pool
 from broker.identity.model import RunBearer, sign_run_token
-from broker.jobs.runs import get_run
+from broker.jobs.locked_run import get_run
 from broker.scheduling.cycle import run_cycle
 from broker.system import System
 

@@ -110,8 +110,8 @@ ANSWERS = {
     "GET /v1/runs/{run_id}/dataset": FORBIDDEN,
     "GET /v1/runs/{run_id}/checkpoint": FORBIDDEN,
     "PUT /v1/runs/{run_id}/checkpoints/{step}": FORBIDDEN,
-    "GET /v1/runs/{run_id}/parts/{sha256}": FORBIDDEN,
-    "PUT /v1/runs/{run_id}/parts/{sha256}": FORBIDDEN,
+    "GET /v1/runs/{run_id}/chunks/{sha256}": FORBIDDEN,
+    "PUT /v1/runs/{run_id}/chunks/{sha256}": FORBIDDEN,
     "PUT /v1/runs/{run_id}/adapter": FORBIDDEN,
 }
 NAMES_NO_TENANT = {

@@ -11,7 +11,7 @@ from broker.estimator.accuracy import judge_estimates
 from broker.estimator.service import learn
 from broker.estimator.watch import ReliabilityWatch
 from broker.jobs.model import StopReason
-from broker.jobs.service import request_stop
+from broker.jobs.control import request_stop
 from broker.jobs.tables import Job
 from broker.system import System
 from pricing.calibration.coverage import BandState

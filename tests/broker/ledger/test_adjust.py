@@ -1,4 +1,4 @@
-"""Refitting a hold: exactly what is left, from the right grants, or nothing changes."""
+"""Adjusting a hold: exactly what is left, from the right grants, or nothing changes."""
 
 import pytest
 
@@ -6,6 +6,7 @@ from broker import errors
 from broker.ledger import service as ledger
 from broker.ledger.holds import HoldView
 from broker.system import System
+from pricing.usage import Usage
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, make_ready_customer
 from tests.broker.running_jobs import (
@@ -20,9 +21,9 @@ from tests.broker.running_jobs import (
 )
 
 
-async def refit(system: System, job: RunningJob, *, gpu_seconds: int, tokens: int) -> HoldView:
+async def adjust(system: System, job: RunningJob, *, gpu_seconds: int, tokens: int) -> HoldView:
     async with system.work() as work:
-        return await ledger.refit_hold(work, job.id, gpu_seconds=gpu_seconds, tokens=tokens)
+        return await ledger.adjust_hold(work, job.id, need=Usage(gpu_seconds, tokens))
 
 
 @pytest.mark.parametrize("plan", ["on_demand", "prepaid"])
@@ -35,7 +36,7 @@ async def test_hold_is_what_is_left_and_the_money_for_it(
     customer = await make_ready_customer(api, plan=plan)
     job = await start_job(system, customer, gpu_seconds=HOUR, tokens=1000)
     await report_usage(system, job, gpu_seconds=601, tokens=101)
-    await refit(system, job, gpu_seconds=gpu_seconds, tokens=tokens)
+    await adjust(system, job, gpu_seconds=gpu_seconds, tokens=tokens)
     balance = await read_balance(system, job.contract_id)
     assert (balance.held_gpu_seconds, balance.held_tokens) == (gpu_seconds, tokens)
     per_hour, per_token = (6_800_000, 120) if plan == "on_demand" else (0, 90)
@@ -53,9 +54,9 @@ async def test_hold_is_what_is_left_and_the_money_for_it(
 async def test_refit_again_changes_nothing(api: Api, system: System) -> None:
     customer = await make_ready_customer(api)
     job = await start_job(system, customer)
-    once = await refit(system, job, gpu_seconds=77, tokens=5)
+    once = await adjust(system, job, gpu_seconds=77, tokens=5)
     first = [(leg.unit, leg.held, leg.released) for leg in once.legs]
-    again = await refit(system, job, gpu_seconds=77, tokens=5)
+    again = await adjust(system, job, gpu_seconds=77, tokens=5)
     assert [(leg.unit, leg.held, leg.released) for leg in again.legs] == first
 
 
@@ -63,7 +64,7 @@ async def test_surplus_goes_back_to_the_grant_that_pays_last(api: Api, system: S
     customer = await make_ready_customer(api, plan="prepaid")
     first = await add_grant(system, job_contract := customer.contract["id"], 100, priority=-1)
     job = await start_job(system, customer, gpu_seconds=150, tokens=0)
-    view = await refit(system, job, gpu_seconds=100, tokens=0)
+    view = await adjust(system, job, gpu_seconds=100, tokens=0)
     opened = {leg.grant_id: leg.held - leg.released for leg in view.legs if leg.unit == "gpu_seconds"}
     assert opened.pop(first) == 100
     assert list(opened.values()) == [0]
@@ -77,7 +78,7 @@ async def test_what_the_contract_does_not_cover_is_refused_and_changes_nothing(a
         job = await start_job(system, customer, gpu_seconds=HOUR, tokens=0)
         before = await read_balance(system, job.contract_id)
         with pytest.raises(error):
-            await refit(system, job, gpu_seconds=501 * HOUR, tokens=0)
+            await adjust(system, job, gpu_seconds=501 * HOUR, tokens=0)
         assert await read_balance(system, job.contract_id) == before
     assert await broken_rules(system) == {}
 
@@ -86,9 +87,9 @@ async def test_nothing_more_is_held_on_a_contract_that_has_ended(api: Api, syste
     customer = await make_ready_customer(api, ends_at="2026-11-12T00:00:00Z")
     job = await start_job(system, customer, gpu_seconds=HOUR, tokens=0)
     clock.advance(days=3)
-    await refit(system, job, gpu_seconds=HOUR, tokens=0)
+    await adjust(system, job, gpu_seconds=HOUR, tokens=0)
     with pytest.raises(errors.NoContractInForce):
-        await refit(system, job, gpu_seconds=HOUR + 1, tokens=0)
+        await adjust(system, job, gpu_seconds=HOUR + 1, tokens=0)
 
 
 async def test_hold_that_had_expired_holds_again(api: Api, system: System, clock: ManualClock) -> None:
@@ -98,7 +99,7 @@ async def test_hold_that_had_expired_holds_again(api: Api, system: System, clock
     clock.advance(days=400)
     async with system.work() as work:
         await ledger.expire_hold(work, job.id)
-    await refit(system, job, gpu_seconds=600, tokens=0)
+    await adjust(system, job, gpu_seconds=600, tokens=0)
     hold = (await read_hold(system, job.id)).hold
     assert (hold.state, hold.ended_at, hold.month) == ("placed", None, "2027-12")
     assert hold.expires_at > clock.now

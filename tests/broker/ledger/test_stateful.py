@@ -37,6 +37,7 @@ from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_customer, sign_contract, upload_dataset
 from tests.broker.ledger.paper_books import GPU, MONEY, TOKENS, PaperContract, Refused, month_of
 from tests.broker.running_jobs import (
+    place_hold,
     RunningJob,
     add_grant,
     broken_rules,
@@ -259,9 +260,7 @@ def split_of(view: HoldView) -> list[Any]:
 
 async def place_again(system: System, job: RunningJob, gpu_seconds: int) -> HoldView:
     async with system.work() as work:
-        return await ledger.place_hold(
-            work, job.contract_id, job_id="job_other", idempotency_key=job.id, gpu_seconds=gpu_seconds, tokens=7
-        )
+        return await place_hold(work, job.contract_id, "job_other", gpu_seconds=gpu_seconds, tokens=7, key=job.id)
 
 
 async def renew_hold(system: System, job_id: str) -> None:

@@ -1,10 +1,12 @@
 """What was parsed is kept under its type and version, and the longest unused goes first."""
 
-from broker.persistence.version_cache import ParsedRows
+from cachetools import LRUCache
+
+from broker.persistence.version_cache import VersionCache
 
 
 def test_what_was_kept_is_found_under_its_own_type_and_version() -> None:
-    parsed = ParsedRows()
+    parsed = VersionCache()
     assert parsed.keep("1", "a card") == "a card"
     assert parsed.find(str, "1") == "a card"
     assert parsed.find(str, "2") is None
@@ -12,7 +14,7 @@ def test_what_was_kept_is_found_under_its_own_type_and_version() -> None:
 
 
 def test_the_longest_unused_goes_first() -> None:
-    parsed = ParsedRows(capacity=2)
+    parsed = VersionCache(LRUCache(2))
     parsed.keep("1", "first")
     parsed.keep("2", "second")
     assert parsed.find(str, "1") == "first"

@@ -1,8 +1,9 @@
 """From a configuration and row lengths to what a job will need."""
 
 import pytest
-from broker.quotes.model import as_hours, config_to_json, list_learnable, plan_text, resolve_config
-from broker.quotes.tokens import RowLength
+from broker.http.shapes import as_hours
+from broker.quotes.configuration import resolve_configuration
+from broker.quotes.text import RowLength, list_learnable, plan_text
 
 from broker import errors
 from pricing.training.config import TrainingConfig
@@ -41,22 +42,22 @@ def test_data_set_that_teaches_nothing_at_this_length_is_refused() -> None:
 
 def test_every_wrong_key_is_named_at_once() -> None:
     with pytest.raises(errors.InvalidTrainingConfig) as refused:
-        resolve_config({"base_model": "smollm2-135m-instruct", "lora_rank": 0, "epochs": 0, "colour": "red"})
+        resolve_configuration({"base_model": "smollm2-135m-instruct", "lora_rank": 0, "epochs": 0, "colour": "red"})
     named = {error.field for error in refused.value.errors}
     assert named == {"config.lora_rank", "config.epochs", "config.colour"}
 
 
 def test_model_whose_tokenizer_is_not_installed_is_refused_with_the_cure() -> None:
     with pytest.raises(errors.InvalidTrainingConfig, match="broker estimator predict") as refused:
-        resolve_config({"base_model": "Llama2-7B"})
+        resolve_configuration({"base_model": "Llama2-7B"})
     assert [error.field for error in refused.value.errors] == ["config.base_model"]
 
 
 def test_default_that_is_written_out_is_the_same_configuration() -> None:
-    short, _profile = resolve_config({"base_model": "smollm2-135m-instruct"})
-    written, _profile = resolve_config({"base_model": "smollm2-135m-instruct", "lora_rank": 8, "batch_size": 4})
-    assert config_to_json(short) == config_to_json(written)
-    assert not {"output_dir", "train_data_dir", "metadata_path", "resume_from"} & config_to_json(short).keys()
+    short = resolve_configuration({"base_model": "smollm2-135m-instruct"})
+    written = resolve_configuration({"base_model": "smollm2-135m-instruct", "lora_rank": 8, "batch_size": 4})
+    assert short.to_json() == written.to_json()
+    assert not {"output_dir", "train_data_dir", "metadata_path", "resume_from"} & short.to_json().keys()
 
 
 @pytest.mark.parametrize(

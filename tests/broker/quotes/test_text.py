@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from broker.quotes.tokens import RowLength, count_row_lengths
+from broker.quotes.text import RowLength, count_row_lengths
 
 from pricing.catalog import get_base_model
 from pricing.datasets.text_rows import TextRow, parse_text_files
