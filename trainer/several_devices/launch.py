@@ -1,4 +1,9 @@
-"""`trainer train --num-processes N`: start N processes of this very command, and end them together."""
+"""`trainer train --num-processes N`: start N processes of this very command, and end them together.
+
+torch's elastic launcher would not do: on SIGTERM it ends with an exception instead of the processes' exit code, kills
+them 30 s later whatever step or checkpoint they are in, and puts each into a session where an engine's signal to the
+group of the run does not reach it.
+"""
 
 import os
 import signal
