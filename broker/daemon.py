@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from broker.billing.service import close_months
 from broker.estimator import service as estimator
-from broker.estimator.watch import ReliabilityWatch
+from broker.estimator.watch import AccuracyWatch
 from broker.execution.pool_agent import PoolAgent
 from broker.http.idempotency import forget_old_answers
 from broker.jobs.runs import list_silent_runs, lose_silent_run
@@ -36,7 +36,7 @@ class Daemon:
     system: System
     agent: PoolAgent | None
     plans: bool = True
-    reliability: ReliabilityWatch = field(default_factory=ReliabilityWatch)
+    accuracy: AccuracyWatch = field(default_factory=AccuracyWatch)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     scheduler: AsyncIOScheduler = field(default_factory=lambda: AsyncIOScheduler(timezone="UTC"))
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -156,7 +156,7 @@ class Daemon:
     async def learn(self) -> None:
         """Learn from the jobs that finished since the last calibration, and judge how good their estimates were."""
         await estimator.learn(self.system)
-        await self.reliability.refresh(self.system)
+        await self.accuracy.refresh(self.system)
 
     async def close_months(self) -> None:
         async with self.system.work() as work:

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import yaml
-from broker.quotes.text import plan_text
-from broker.quotes.text import count_row_lengths
 from PIL import Image
 
+from broker.quotes.text import count_row_lengths, plan_text
 from pricing.catalog import get_base_model
 from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.text_rows import parse_text_files

@@ -50,5 +50,5 @@ async def finalize_invoice(work: FinanceWork, invoice_id: str) -> InvoiceWithLin
 
 @router.post("/{invoice_id}/pay")
 async def pay_invoice(work: FinanceWork, invoice_id: str) -> InvoiceWithLinesOut:
-    """Mark an invoice as paid; hours bought ahead are credited then."""
+    """Mark an invoice as paid; the hours of an advance are credited then."""
     return await _with_lines(work, await service.pay_invoice(work, invoice_id))

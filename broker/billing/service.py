@@ -155,7 +155,7 @@ async def _next_number(work: Work) -> str:
 
 
 async def pay_invoice(work: Work, invoice_id: str) -> Invoice:
-    """Mark an invoice as paid; one for hours bought ahead credits its grant. Paying twice changes nothing.
+    """Mark an invoice as paid; one for an advance credits its grant. Paying twice changes nothing.
 
     Raises: NotFound, IllegalTransition.
     """

@@ -91,7 +91,7 @@ def describe_facts(data: dict[str, Any]) -> str:
 
 def describe_wait(job: dict[str, Any]) -> str:
     """Why a job does not run now; empty where it runs or has ended."""
-    if job["pause_reason"] == "budget":
+    if job["pause_reason"] == "limit":
         return "paused at its limit; resume it with a higher --max-cost"
     return (job["pending_reason"] or {}).get("message", "") or (job["pause_reason"] or "")
 
@@ -176,7 +176,7 @@ def pause_job(job_id: str, url: Url = DEFAULT_URL, key: Key = None) -> None:
 def resume_job(
     job_id: str,
     max_cost: Annotated[
-        str | None, typer.Option("--max-cost", help="Yuan that the whole job may cost, where it paused for budget.")
+        str | None, typer.Option("--max-cost", help="Yuan that the whole job may cost, where it paused at its limit.")
     ] = None,
     url: Url = DEFAULT_URL,
     key: Key = None,

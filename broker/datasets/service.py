@@ -114,7 +114,7 @@ def _require_usable_rows(checked: CheckedUpload) -> None:
 
 
 def select_dataset(dataset_id: ColumnElement[str], customer_id: ColumnElement[str | None]) -> Select[Dataset]:
-    """Select one data set of this customer, for a statement of `persistence.driver` that asks for more; see `read_dataset`."""
+    """Select one data set of this customer, for a statement that asks for more; see `read_dataset`."""
     return select(Dataset).where(Dataset.id == dataset_id, owns(Dataset.__table__.c.customer_id, customer_id))
 
 

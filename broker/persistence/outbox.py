@@ -13,8 +13,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column, wake_dispatcher
 
-RETRY_CEILING_SECONDS = 60
-MOST_DOUBLINGS = 6  # beyond the ceiling; an exponent without one overflows after a night of failures
+LONGEST_RETRY_SECONDS = 60
+MOST_DOUBLINGS = 6  # beyond the longest pause; an exponent without one overflows after a night of failures
 BATCH = 100
 
 
@@ -89,7 +89,7 @@ async def mark_done(session: AsyncSession, message_id: int, *, now: datetime) ->
 async def mark_failed(session: AsyncSession, message_id: int, error: str, *, now: datetime) -> None:
     """Count the failure and wait: 1 s, 2 s, 4 s … at most a minute."""
     doubled = func.power(2, func.least(OutboxMessage.failures, MOST_DOUBLINGS))
-    delay = func.make_interval(0, 0, 0, 0, 0, 0, func.least(doubled, RETRY_CEILING_SECONDS))
+    delay = func.make_interval(0, 0, 0, 0, 0, 0, func.least(doubled, LONGEST_RETRY_SECONDS))
     await session.execute(
         update(OutboxMessage)
         .where(OutboxMessage.id == message_id)

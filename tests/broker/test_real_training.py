@@ -54,11 +54,11 @@ def test_losses_samples_overfitting_and_cost_reach_the_customer(broker: ServedBr
         assert job["status"] == "succeeded", job["error"]
         events = client.get(f"/jobs/{job['id']}/events")["data"]
         run = client.get(f"/jobs/{job['id']}/runs")["data"][0]
-    looks = {kind: [e["data"] for e in events if e["kind"] == kind] for kind in {event["kind"] for event in events}}
-    assert [look["step"] for look in looks["validated"]] == list(range(3, 25, 3))
-    assert job["progress"]["validation_loss"] == looks["validated"][-1]["loss"]
-    assert "set lora_dropout: 0.1" in looks["overfitting_noticed"][-1]["message"]
-    assert [(look["step"], look["prompt"]) for look in looks["sampled"]] == [(24, "Say a word.")]
+    observed = {kind: [e["data"] for e in events if e["kind"] == kind] for kind in {event["kind"] for event in events}}
+    assert [seen["step"] for seen in observed["validated"]] == list(range(3, 25, 3))
+    assert job["progress"]["validation_loss"] == observed["validated"][-1]["loss"]
+    assert "set lora_dropout: 0.1" in observed["overfitting_noticed"][-1]["message"]
+    assert [(seen["step"], seen["prompt"]) for seen in observed["sampled"]] == [(24, "Say a word.")]
     log = (broker.data_dir / "runs" / run["id"] / "trainer.log").read_text()
     last = next(line for line in reversed(log.splitlines()) if line.startswith("step 24/24"))
     assert " CNY" in last

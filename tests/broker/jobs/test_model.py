@@ -46,8 +46,8 @@ succeeded  cancel          yes        succeeded
 succeeded  cancel          no         succeeded
 succeeded  pause           yes        succeeded
 succeeded  pause           no         succeeded
-succeeded  out_of_balance  yes        succeeded
-succeeded  out_of_balance  no         succeeded
+succeeded  balance         yes        succeeded
+succeeded  balance         no         succeeded
 succeeded  budget          yes        succeeded
 succeeded  budget          no         succeeded
 failed     none            yes        failed
@@ -56,8 +56,8 @@ failed     cancel          yes        cancelled
 failed     cancel          no         cancelled
 failed     pause           yes        failed
 failed     pause           no         failed
-failed     out_of_balance  yes        failed
-failed     out_of_balance  no         failed
+failed     balance         yes        failed
+failed     balance         no         failed
 failed     budget          yes        failed
 failed     budget          no         failed
 stopped    none            yes        queued
@@ -66,8 +66,8 @@ stopped    cancel          yes        cancelled
 stopped    cancel          no         cancelled
 stopped    pause           yes        paused
 stopped    pause           no         paused
-stopped    out_of_balance  yes        paused
-stopped    out_of_balance  no         paused
+stopped    balance         yes        paused
+stopped    balance         no         paused
 stopped    budget          yes        paused
 stopped    budget          no         paused
 preempted  none            yes        queued
@@ -76,8 +76,8 @@ preempted  cancel          yes        cancelled
 preempted  cancel          no         cancelled
 preempted  pause           yes        paused
 preempted  pause           no         paused
-preempted  out_of_balance  yes        paused
-preempted  out_of_balance  no         paused
+preempted  balance         yes        paused
+preempted  balance         no         paused
 preempted  budget          yes        paused
 preempted  budget          no         paused
 lost       none            yes        queued
@@ -86,8 +86,8 @@ lost       cancel          yes        cancelled
 lost       cancel          no         cancelled
 lost       pause           yes        paused
 lost       pause           no         paused
-lost       out_of_balance  yes        paused
-lost       out_of_balance  no         paused
+lost       balance         yes        paused
+lost       balance         no         paused
 lost       budget          yes        paused
 lost       budget          no         paused
 """

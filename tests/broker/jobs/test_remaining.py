@@ -16,7 +16,9 @@ ESTIMATE = make_estimate(steps=100, tokens=9001, p50=1000, p90=1500)
 
 
 def remaining(**fields: Any) -> tuple[int, int, int, int]:
-    left = estimate_remaining(ESTIMATE, PAUSES, **{"trained_steps": fields["done_steps"], "used_gpu_seconds": 0, **fields})
+    left = estimate_remaining(
+        ESTIMATE, PAUSES, **{"trained_steps": fields["done_steps"], "used_gpu_seconds": 0, **fields}
+    )
     return left.steps, left.tokens, left.gpu_seconds.p50, left.gpu_seconds.p90
 
 

@@ -26,9 +26,9 @@ SEED = random.randrange(2**32)
 COMMITMENTS: dict[str, dict[str, int]] = {"on_demand": {}, "prepaid": {"hours": 500}}
 
 
-async def list_captures(system: System, job: RunningJob, payer: str) -> list[Capture]:
+async def list_captures(system: System, job: RunningJob, *, borne: bool) -> list[Capture]:
     async with system.work() as work:
-        query = select(Capture).where(Capture.job_id == job.id, Capture.payer == payer)
+        query = select(Capture).where(Capture.job_id == job.id, Capture.borne == borne)
         return list((await work.session.scalars(query)).all())
 
 
@@ -51,7 +51,7 @@ async def test_customer_pays_to_the_cap_and_the_house_the_rest_whatever_the_inte
         await report_usage(system, job, gpu_seconds=gpu_seconds, tokens=tokens)
     view = await read_hold(system, job.id)
     assert 0 <= 2_340_000 - view.cost_so_far().micros < 2000
-    captured = {payer: await list_captures(system, job, payer) for payer in ("customer", "house")}
+    captured = {borne: await list_captures(system, job, borne=borne) for borne in (False, True)}
     for index, unit in enumerate(("gpu_seconds", "tokens")):
         rows = [row for each in captured.values() for row in each if row.unit == unit]
         assert sum(row.quantity for row in rows) == sum(interval[index] for interval in used)
@@ -67,7 +67,7 @@ async def test_house_s_units_come_from_its_own_account_and_end_in_its_own(api: A
     customer = await make_ready_customer(api)
     job = await start_job(system, customer, gpu_seconds=HOUR, tokens=0, cap_micros=6_800_000)
     await report_usage(system, job, gpu_seconds=3 * HOUR, tokens=1000)
-    assert await read_accounts(system, job.contract_id, "house") == {
+    assert await read_accounts(system, job.contract_id, "borne_issued") == {
         "gpu_seconds": -2 * HOUR,
         "tokens": -1000,
         "micro_yuan": -13_720_000,
@@ -88,7 +88,7 @@ async def test_house_has_one_leg_a_unit_however_many_intervals(api: Api, system:
     job = await start_job(system, customer, gpu_seconds=1, tokens=0, cap_micros=0)
     for _ in range(7):
         await report_usage(system, job, gpu_seconds=2, tokens=3)
-    legs = [leg for leg in (await read_hold(system, job.id)).legs if leg.payer == "house"]
+    legs = [leg for leg in (await read_hold(system, job.id)).legs if leg.borne]
     assert sorted((leg.unit, leg.held) for leg in legs) == [
         ("gpu_seconds", 14),
         ("micro_yuan", sum(leg.captured for leg in legs if leg.unit == "micro_yuan")),

@@ -1,4 +1,4 @@
-"""Where a charge ends: never above the charge limit, neither exactly nor on its invoices, and at the last unit below."""
+"""Where a charge ends: never above its limit, neither exactly nor on its invoices, and at the last unit below it."""
 
 from decimal import Decimal
 from fractions import Fraction

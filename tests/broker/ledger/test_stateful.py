@@ -37,10 +37,10 @@ from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_customer, sign_contract, upload_dataset
 from tests.broker.ledger.paper_books import GPU, MONEY, TOKENS, PaperContract, Refused, month_of
 from tests.broker.running_jobs import (
-    place_hold,
     RunningJob,
     add_grant,
     broken_rules,
+    place_hold,
     read_hold,
     report_usage,
     settle,

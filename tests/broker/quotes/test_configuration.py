@@ -1,11 +1,11 @@
 """From a configuration and row lengths to what a job will need."""
 
 import pytest
+
+from broker import errors
 from broker.http.shapes import as_hours
 from broker.quotes.configuration import resolve_configuration
 from broker.quotes.text import RowLength, list_learnable, plan_text
-
-from broker import errors
 from pricing.training.config import TrainingConfig
 
 

@@ -4,8 +4,8 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from broker.quotes.text import RowLength, count_row_lengths
 
+from broker.quotes.text import RowLength, count_row_lengths
 from pricing.catalog import get_base_model
 from pricing.datasets.text_rows import TextRow, parse_text_files
 

@@ -21,29 +21,31 @@ async def job_id(api: Api) -> str:
     return str((await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"])
 
 
-async def list_looks(api: Api, job_id: str) -> list[dict[str, Any]]:
+async def list_observations(api: Api, job_id: str) -> list[dict[str, Any]]:
     events = (await api.get(f"/jobs/{job_id}/events"))["data"]
     return [event for event in events if event["kind"] in {"validated", "sampled", "overfitting_noticed"}]
 
 
-async def test_looks_become_events_of_the_job_each_once(api: Api, app: FastAPI, system: System, job_id: str) -> None:
+async def test_observations_become_events_of_the_job_each_once(
+    api: Api, app: FastAPI, system: System, job_id: str
+) -> None:
     async with dispatched_worker(api, app, system, job_id) as worker:
         await worker.claim()
         for validations in (VALIDATIONS[:1], VALIDATIONS, VALIDATIONS):
             await worker.post("heartbeats", validations=validations, samples=SAMPLES)
         await worker.finish("stopped", validations=VALIDATIONS, samples=SAMPLES)
-    looks = await list_looks(api, job_id)
+    observations = await list_observations(api, job_id)
     run_id = worker.run_id
-    assert [(look["kind"], look["data"]["step"]) for look in looks] == [
+    assert [(observation["kind"], observation["data"]["step"]) for observation in observations] == [
         ("validated", 5),
         ("sampled", 10),
         ("sampled", 10),
         ("validated", 10),
         ("overfitting_noticed", 10),
     ]
-    assert looks[0]["data"] == {"run_id": run_id, "step": 5, "loss": 2.4}
-    assert looks[1]["data"] == {"run_id": run_id, "step": 10, "prompt": "tea?", "text": "calm"}
-    assert looks[4]["data"] == {"run_id": run_id, "step": 10, "message": ADVICE}
+    assert observations[0]["data"] == {"run_id": run_id, "step": 5, "loss": 2.4}
+    assert observations[1]["data"] == {"run_id": run_id, "step": 10, "prompt": "tea?", "text": "calm"}
+    assert observations[4]["data"] == {"run_id": run_id, "step": 10, "message": ADVICE}
 
 
 async def test_a_later_attempt_is_told_on_its_own(api: Api, app: FastAPI, system: System, job_id: str) -> None:
@@ -52,7 +54,7 @@ async def test_a_later_attempt_is_told_on_its_own(api: Api, app: FastAPI, system
             await worker.claim()
             await worker.post("heartbeats", validations=VALIDATIONS[:1])
             await worker.finish("preempted")
-    assert [look["data"]["step"] for look in await list_looks(api, job_id)] == [5, 5]
+    assert [observation["data"]["step"] for observation in await list_observations(api, job_id)] == [5, 5]
 
 
 async def test_validation_loss_stands_in_the_progress(api: Api, app: FastAPI, system: System, job_id: str) -> None:
@@ -92,4 +94,4 @@ async def test_a_sample_that_is_too_large_or_points_elsewhere_is_refused(
         await worker.claim()
         await worker.post("heartbeats", samples=samples, expect=422)
         await worker.post("heartbeats", samples=[{"step": 1, "prompt": "x", "image": PICTURE}])
-    assert [look["data"]["image"] for look in await list_looks(api, job_id)] == [PICTURE]
+    assert [observation["data"]["image"] for observation in await list_observations(api, job_id)] == [PICTURE]

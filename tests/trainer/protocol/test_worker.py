@@ -125,7 +125,7 @@ def stop_once_it_trains(configured, reason: str) -> None:
     configured.on_heartbeats = answer
 
 
-@pytest.mark.parametrize("reason", ["pause", "out_of_balance", "cancel"])
+@pytest.mark.parametrize("reason", ["pause", "balance", "cancel"])
 def test_a_stop_command_ends_the_run_with_a_checkpoint_unless_it_is_cancelled(configured, run_here, reason) -> None:
     configured.config |= {"save_steps": 10_000, "epochs": 1000}
     stop_once_it_trains(configured, reason)
