@@ -102,9 +102,6 @@ class PaperEngine:
         self.alive.add(spec.run_id)
         return spec.run_id
 
-    async def poll(self) -> list[RunObservation]:
-        return await self.reconcile(sorted(self.alive))
-
     async def stop(self, run_id: str, *, grace_seconds: float) -> None:  # noqa: ARG002
         if {"stop", run_id} & self.failing:
             raise EngineFault(f"cannot stop {run_id}")

@@ -49,7 +49,9 @@ succeeded  pause           no         succeeded
 succeeded  balance         yes        succeeded
 succeeded  balance         no         succeeded
 succeeded  budget          yes        succeeded
+succeeded  limit           yes        succeeded
 succeeded  budget          no         succeeded
+succeeded  limit           no         succeeded
 failed     none            yes        failed
 failed     none            no         failed
 failed     cancel          yes        cancelled
@@ -59,7 +61,9 @@ failed     pause           no         failed
 failed     balance         yes        failed
 failed     balance         no         failed
 failed     budget          yes        failed
+failed     limit           yes        failed
 failed     budget          no         failed
+failed     limit           no         failed
 stopped    none            yes        queued
 stopped    none            no         failed
 stopped    cancel          yes        cancelled
@@ -69,7 +73,9 @@ stopped    pause           no         paused
 stopped    balance         yes        paused
 stopped    balance         no         paused
 stopped    budget          yes        paused
+stopped    limit           yes        paused
 stopped    budget          no         paused
+stopped    limit           no         paused
 preempted  none            yes        queued
 preempted  none            no         failed
 preempted  cancel          yes        cancelled
@@ -79,7 +85,9 @@ preempted  pause           no         paused
 preempted  balance         yes        paused
 preempted  balance         no         paused
 preempted  budget          yes        paused
+preempted  limit           yes        paused
 preempted  budget          no         paused
+preempted  limit           no         paused
 lost       none            yes        queued
 lost       none            no         failed
 lost       cancel          yes        cancelled
@@ -89,7 +97,9 @@ lost       pause           no         paused
 lost       balance         yes        paused
 lost       balance         no         paused
 lost       budget          yes        paused
+lost       limit           yes        paused
 lost       budget          no         paused
+lost       limit           no         paused
 """
 
 
