@@ -10,6 +10,7 @@ from pricing.catalog import get_base_model, get_gpu, load_gpus
 from pricing.estimate.offers import Offer, OfferedJob, find_frontier
 from pricing.estimate.run_estimate import GpuSeconds, estimate_run
 from pricing.resources.memory import FitJudgement
+from pricing.resources.peak_contents import count_peak_contents
 from pricing.training.config import TrainingConfig
 from pricing.training.text_workload import plan_text_workload
 
@@ -58,6 +59,19 @@ def test_the_fastest_way_is_no_slower_than_the_configuration_as_it_is(offers_of)
     variants = offers_of(OfferedJob.list_variants, gpus)
     fastest = find_frontier(variants, [offer.run.gpu_seconds.p50 for offer in variants])[0]
     assert fastest.run.gpu_seconds.p50 <= offers_of(OfferedJob.list_offers, gpus)[0].run.gpu_seconds.p50
+
+
+@pytest.mark.parametrize("listing", [OfferedJob.list_offers, OfferedJob.list_variants])
+def test_all_gpu_types_share_one_peak_for_each_batch_and_method(offers_of, llama_7b, monkeypatch, listing):
+    counted = []
+
+    def count(profile, method, batch):
+        counted.append((method, batch))
+        return count_peak_contents(profile, method, batch)
+
+    monkeypatch.setattr("pricing.resources.trainer_memory.count_peak_contents", count)
+    assert offers_of(listing, profile=llama_7b)
+    assert len(counted) == len(set(counted))
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=30))
