@@ -99,7 +99,7 @@ def test_steps_hold_one_shape_as_far_as_they_go() -> None:
 
 
 def test_an_empty_caption_has_two_tokens() -> None:
-    assert ClipTokenizer.load().count_tokens([""]) == [EMPTY_CAPTION_TOKENS]
+    assert count_trained_tokens([""]) == [EMPTY_CAPTION_TOKENS]
 
 
 @pytest.mark.usefixtures("picture_cache")
@@ -122,7 +122,7 @@ def test_a_real_training_ends_with_the_quoted_tokens(tiny_sd15: Path, tmp_path: 
     )
     source = resolve_base_model(config.base_model)
     dataset: Any = read_dataset(config, source)
-    count = ClipTokenizer.load().count_tokens
+    count = count_trained_tokens
     pictures = [
         TrainingPicture(hash_file(row.path), row.size, count([row.caption])[0], row.repeats, row.is_regularisation)
         for row in dataset.rows
