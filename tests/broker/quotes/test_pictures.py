@@ -11,7 +11,7 @@ from pricing.training.config import TrainingConfig
 from pricing.training.image_workload import TrainingPicture, plan_image_workload
 from tests.broker.factories import Api, Customer, make_ready_customer
 from tests.broker.picture_files import draw_picture, style_files, upload_pictures
-from tests.trainer.captions import count_trained_tokens
+from trainer.families.stable_diffusion.clip_text import ClipTokenizer
 
 CONFIG = {"base_model": "sd-1.5", "resolution": 64, "batch_size": 2, "epochs": 10}
 CAPTIONS = ["", "a blue disc", "茶，春天", "Ünïcode <|endoftext|> …", "word " * 200, "a\tb\nc"]
@@ -34,11 +34,7 @@ async def customer(api: Api) -> Customer:
 @pytest.mark.parametrize("name", ["sd-1.5", "sdxl-1.0"])
 def test_captions_are_counted_as_the_trainer_encodes_them(name: str) -> None:
     counted = count_caption_tokens(CAPTIONS, get_base_model(name))
-<<<<<<< HEAD
-    assert counted == count_trained_tokens(CAPTIONS)
-=======
     assert counted == count_as_trained(CAPTIONS)
->>>>>>> house-trainer-say
     assert (counted[0], counted[4]) == (2, 77)
 
 
@@ -46,11 +42,7 @@ async def test_the_caption_tokens_of_every_epoch_are_quoted_and_priced(api: Api,
     dataset = await upload_pictures(api, customer.id, style_files())
     made = await ask(api, dataset["id"])
     texts = ["a blue disc on a wall" + ", with a shadow" * (number % 3) for number in range(6)] + ["red disc"] * 3
-<<<<<<< HEAD
-    assert made["estimate"]["tokens"] == 10 * sum(count_trained_tokens(texts))
-=======
     assert made["estimate"]["tokens"] == 10 * sum(count_as_trained(texts))
->>>>>>> house-trainer-say
     assert (made["estimate"]["rows"], made["estimate"]["steps"]) == (9, 50)
     assert made["estimate"]["adapter_parameters"] == 1_594_368
     assert [price["plan"] for price in made["prices"]] == ["on_demand", "prepaid", "long_term"]
@@ -68,10 +60,6 @@ async def test_a_default_caption_counts_for_the_pictures_without_one(api: Api, c
     refused = await ask(api, dataset["id"], expect=422)
     assert refused["errors"][0]["field"] == "config.skip_bad_rows"
     assert "b.png has no caption; set default_caption" in refused["errors"][0]["message"]
-<<<<<<< HEAD
-    count = count_trained_tokens
-=======
->>>>>>> house-trainer-say
     with_default = await ask(api, dataset["id"], default_caption="in my style", epochs=1)
     assert with_default["estimate"]["tokens"] == sum(count_as_trained(["a cup of tea", "in my style"]))
     without = await ask(api, dataset["id"], skip_bad_rows=True, epochs=1)
@@ -89,10 +77,6 @@ async def test_max_steps_counts_the_very_captions_of_these_steps(api: Api, custo
     dataset = await upload_pictures(api, customer.id, style_files())
     keys = {"max_steps": 13, "validation_split": 0.2, "caption_dropout": 0.1, "gradient_accumulation": 2, "seed": 4}
     made = await ask(api, dataset["id"], **keys)
-<<<<<<< HEAD
-    count = count_trained_tokens
-=======
->>>>>>> house-trainer-say
     sizes = [(96, 96), (128, 72), (72, 128)]
     captions = ["a blue disc on a wall" + ", with a shadow" * (number % 3) for number in range(6)]
     pictures = [

@@ -99,11 +99,7 @@ def test_steps_hold_one_shape_as_far_as_they_go() -> None:
 
 
 def test_an_empty_caption_has_two_tokens() -> None:
-<<<<<<< HEAD
-    assert count_trained_tokens([""]) == [EMPTY_CAPTION_TOKENS]
-=======
     assert len(ClipTokenizer.load().encode("").token_ids) == EMPTY_CAPTION_TOKENS
->>>>>>> house-trainer-say
 
 
 @pytest.mark.usefixtures("picture_cache")
@@ -126,11 +122,7 @@ def test_a_real_training_ends_with_the_quoted_tokens(tiny_sd15: Path, tmp_path: 
     )
     source = resolve_base_model(config.base_model)
     dataset: Any = read_dataset(config, source)
-<<<<<<< HEAD
-    count = count_trained_tokens
-=======
     counted = [len(ClipTokenizer.load().encode(row.caption).token_ids) for row in dataset.rows]
->>>>>>> house-trainer-say
     pictures = [
         TrainingPicture(hash_file(row.path), row.size, tokens, row.repeats, row.is_regularisation)
         for row, tokens in zip(dataset.rows, counted, strict=True)
