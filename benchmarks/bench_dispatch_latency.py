@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.row import Row
-from broker.client import Client
+from broker.client.rest import Client
 from tests.broker.served import Buyer, ServedBroker, make_buyer
 
 LIMIT_MS = 200.0

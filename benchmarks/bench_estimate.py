@@ -13,10 +13,11 @@ from broker import __version__
 from broker.quotes.prices import price_on_every_plan
 from pricing.calibration.calibration import Calibration
 from pricing.catalog import get_base_model, load_gpus
-from pricing.estimate.offers import list_offers
+from pricing.estimate.offers import OfferedJob
 from pricing.rate_card import load_rate_cards
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import Workload, plan_text_workload
+from pricing.training.text_workload import plan_text_workload
+from pricing.training.workload import Workload
 
 LIMIT_MS = 2.0
 BASE_MODEL = "smollm2-135m-instruct"  # fits on every type, so that every type is priced
@@ -32,7 +33,7 @@ def measure() -> list[Row]:
 
 
 def time_estimate() -> float:
-    """Median milliseconds, the planning of the work included."""
+    """Measure the median milliseconds of an estimate, the planning of its work included."""
     profile, gpus, calibration = get_base_model(BASE_MODEL), list(load_gpus().values()), Calibration()
     config = TrainingConfig(base_model=BASE_MODEL, batch_size=4, epochs=2, max_length=256)
     card = max(load_rate_cards().values(), key=lambda card: card.effective_from)
@@ -42,7 +43,7 @@ def time_estimate() -> float:
 
     def estimate() -> int:
         tokens = plan(config).tokens
-        offers = list_offers(profile, config, plan, gpus, calibration, trainer_version=__version__)
+        offers = OfferedJob(profile, config, plan, calibration, __version__).list_offers(gpus)
         return len([price_on_every_plan(card, offer.run.gpu_seconds, tokens) for offer in offers])
 
     if (priced := estimate()) != len(gpus):

@@ -22,7 +22,7 @@ import httpx2 as httpx
 from benchmarks.load import CONNECTIONS, Target, measure_rate
 from benchmarks.machine import count_cores
 from benchmarks.row import Row
-from broker.client import Client
+from broker.client.rest import Client
 from tests.broker.served import Buyer, ServedBroker, free_port, make_buyer
 
 LIMIT = 500.0

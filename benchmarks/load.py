@@ -70,7 +70,7 @@ async def ask(target: Target, requests: Sequence[bytes], seconds: float) -> int:
 
 
 async def read_answer(reader: asyncio.StreamReader, status: int) -> None:
-    """Raises: ValueError, for another status."""
+    """Read the answer of a request. Raises: ValueError, for another status."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
     body = await reader.readexactly(length)

@@ -38,7 +38,7 @@ class Row:
 
 
 def to_record(row: Row, machine: str) -> dict[str, Any]:
-    """The entry of one row in results.json."""
+    """Return the entry of one row in results.json."""
     return {
         "name": row.name,
         "unit": row.unit,

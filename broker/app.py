@@ -10,23 +10,40 @@ from sqlalchemy import text
 import broker
 from broker.adapters.routes import router as adapters
 from broker.billing.routes import router as billing
+from broker.capacity.routes import router as capacity
 from broker.contracts.routes import router as contracts
 from broker.daemon import Daemon
 from broker.datasets.routes import router as datasets
-from broker.execution.routes import router as execution
+from broker.http.openapi import install_openapi
+from broker.http.problems import install_problem_handlers
+from broker.http.shapes import PROBLEM_RESPONSES
 from broker.identity.routes import router as identity
+from broker.identity.service import authenticate
 from broker.jobs.routes import router as jobs
+from broker.ledger.routes import router as ledger
 from broker.metering.routes import router as metering
 from broker.metrics import Metrics, add_metrics_route
-from broker.openapi import install_openapi
-from broker.problems import install_problem_handlers
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
-from broker.scheduling.routes import router as scheduling
-from broker.schemas import PROBLEM_RESPONSES
+from broker.signing.routes import router as signing
 from broker.system import System
+from broker.workers.routes import router as workers
 
-ROUTERS = (identity, contracts, datasets, quotes, jobs, adapters, metering, billing, reports, scheduling, execution)
+ROUTERS = (
+    identity,
+    contracts,
+    signing,
+    ledger,
+    datasets,
+    quotes,
+    jobs,
+    adapters,
+    metering,
+    billing,
+    reports,
+    capacity,
+    workers,
+)
 
 DESCRIPTION = """
 What each customer of a LoRA training service has bought, what a job will cost before it runs, who may run next, what
@@ -57,7 +74,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
         lifespan=lifespan,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
-    app.state.database, app.state.services = system.database, system.services
+    app.state.database, app.state.services, app.state.authenticate = system.database, system.services, authenticate
     install_problem_handlers(app)
     for router in ROUTERS:
         app.include_router(router, responses=PROBLEM_RESPONSES)

@@ -8,18 +8,17 @@ from datetime import datetime, timedelta
 
 import psycopg
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from sqlalchemy import delete
 from sqlalchemy.exc import OperationalError
 
 from broker.billing.service import close_months
-from broker.database import WAKE_CHANNEL, without_driver
 from broker.estimator import service as estimator
-from broker.estimator.watch import ReliabilityWatch
-from broker.execution.agent import PoolAgent
-from broker.identity.tables import IdempotencyKey
+from broker.estimator.watch import AccuracyWatch
+from broker.execution.pool_agent import PoolAgent
+from broker.http.idempotency import forget_old_answers
 from broker.jobs.runs import list_silent_runs, lose_silent_run
 from broker.jobs.service import is_live
 from broker.ledger import service as ledger
+from broker.persistence.database import WAKE_CHANNEL, without_driver
 from broker.scheduling.cycle import run_cycle
 from broker.system import System
 from broker.work import Work
@@ -28,7 +27,6 @@ log = logging.getLogger(__name__)
 
 RECONNECT_SECONDS = 1.0
 WATCH_SECONDS = 0.5
-IDEMPOTENCY_KEYS_KEPT = timedelta(days=30)
 
 
 @dataclass
@@ -38,7 +36,7 @@ class Daemon:
     system: System
     agent: PoolAgent | None
     plans: bool = True
-    reliability: ReliabilityWatch = field(default_factory=ReliabilityWatch)
+    accuracy: AccuracyWatch = field(default_factory=AccuracyWatch)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     scheduler: AsyncIOScheduler = field(default_factory=lambda: AsyncIOScheduler(timezone="UTC"))
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -158,7 +156,7 @@ class Daemon:
     async def learn(self) -> None:
         """Learn from the jobs that finished since the last calibration, and judge how good their estimates were."""
         await estimator.learn(self.system)
-        await self.reliability.refresh(self.system)
+        await self.accuracy.refresh(self.system)
 
     async def close_months(self) -> None:
         async with self.system.work() as work:
@@ -167,8 +165,7 @@ class Daemon:
 
     async def forget_idempotency_keys(self) -> None:
         async with self.system.work() as work:
-            before = work.now - IDEMPOTENCY_KEYS_KEPT
-            await work.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < before))
+            await forget_old_answers(work)
 
 
 async def _renew_hold_of_live_job(work: Work, job_id: str) -> None:

@@ -105,8 +105,8 @@ class ChecksumMismatch(DomainError):
     """The upload's checksum is not that of its bytes."""
 
 
-class PartMismatch(DomainError):
-    """The part does not join on to those before it."""
+class ChunkMismatch(DomainError):
+    """The chunk does not join on to those before it."""
 
 
 class PeriodStillOpen(DomainError):

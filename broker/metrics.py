@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from broker.estimator.metrics import EstimatorCollector
-from broker.estimator.watch import ReliabilityReading
+from broker.estimator.watch import AccuracyReading
 from broker.system import System
 
 # Anybody may ask, but the database is not asked more often.
@@ -21,7 +21,7 @@ class Metrics:
     """What one process tells; it is read when it is asked for."""
 
     system: System
-    reading: ReliabilityReading = field(default_factory=ReliabilityReading)
+    reading: AccuracyReading = field(default_factory=AccuracyReading)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     read_at: datetime | None = None
 

@@ -10,9 +10,9 @@ from sqlalchemy.exc import OperationalError
 
 from broker.clock import Clock, system_clock
 from broker.config import Settings
-from broker.database import Database, Scope, open_database
 from broker.ids import IdFactory, new_id
-from broker.storage import FolderStorage
+from broker.persistence.database import Database, Scope, open_database
+from broker.persistence.storage import FolderStorage
 from broker.work import SYSTEM_ACTOR, Services, Work
 
 log = logging.getLogger(__name__)

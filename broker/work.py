@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from broker.clock import Clock
 from broker.config import Settings
 from broker.ids import IdFactory
-from broker.parsed import ParsedRows
-from broker.storage import Storage
+from broker.persistence.storage import Storage
+from broker.persistence.version_cache import VersionCache
 
 
 class Role(StrEnum):
@@ -46,7 +46,7 @@ class Services:
     clock: Clock
     new_id: IdFactory
     secret: bytes
-    parsed: ParsedRows = field(default_factory=ParsedRows)
+    versions: VersionCache = field(default_factory=VersionCache)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Work:
 
     @property
     def connection(self) -> AsyncConnection:
-        """That of the transaction, for statements of `broker.driver`."""
+        """That of the transaction, for statements of `broker.persistence.driver`."""
         connection = self.session.bind
         assert isinstance(connection, AsyncConnection)
         return connection

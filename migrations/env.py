@@ -3,8 +3,8 @@
 from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 
-from broker.database import with_driver
-from broker.schema import METADATA
+from broker.all_tables import METADATA
+from broker.persistence.database import with_driver
 
 MIGRATION_LOCK = 7_203_114
 

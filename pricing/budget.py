@@ -5,9 +5,10 @@ from decimal import Decimal
 from fractions import Fraction
 
 from pricing.money import Money
-from pricing.plans import Meter, PlanName
+from pricing.plans import PlanName
 from pricing.rate_card import RateCard
 from pricing.rating import UsageTotal, rate_usage
+from pricing.usage import Unit
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class JobPart:
 
 
 def buy_part(card: RateCard, plan: PlanName, max_cost: Money, need: JobNeed) -> JobPart:
-    """The most whole steps that `max_cost` pays for on a plan; all of them where it reaches.
+    """Find the most whole steps that `max_cost` pays for on a plan; all of them where it reaches.
 
     Every step is taken to cost the same, so that the time to load the model is spread over the steps.
     Raises: NegativeUsage.
@@ -53,7 +54,7 @@ def buy_part(card: RateCard, plan: PlanName, max_cost: Money, need: JobNeed) -> 
 
 
 def _price(card: RateCard, plan: PlanName, need: JobNeed) -> Fraction:
-    usage = (UsageTotal(Meter.GPU_SECONDS, need.gpu_seconds), UsageTotal(Meter.TOKENS, need.tokens))
+    usage = (UsageTotal(Unit.GPU_SECONDS, need.gpu_seconds), UsageTotal(Unit.TOKENS, need.tokens))
     return sum((rate_usage(meter, card, plan).exact for meter in usage), Fraction(0))
 
 

@@ -47,7 +47,7 @@ class Money:
 
     @classmethod
     def from_decimal(cls, value: Decimal | str | int, currency: str = DEFAULT_CURRENCY) -> Self:
-        """The amount that a decimal writes, exactly.
+        """Read the amount that a decimal writes, exactly.
 
         Raises: TypeError for a float, AmountInvalid for what is not finite, out of range or finer than a micro.
         """
@@ -58,18 +58,14 @@ class Money:
 
     @classmethod
     def from_exact(cls, exact: Fraction, currency: str = DEFAULT_CURRENCY) -> Self:
-        """An exact amount in units of the currency, rounded half-even to the micro."""
+        """Round an exact amount in units of the currency half-even to the micro."""
         return cls(_scale(exact, MICROS_PER_UNIT), currency)
 
     def to_decimal(self) -> Decimal:
         return Decimal(self.format_amount())
 
-    def round_to_fen(self) -> Self:
-        """The nearest hundredth of the unit, half-even."""
-        return type(self)(divide_half_even(self.micros, MICROS_PER_FEN) * MICROS_PER_FEN, self.currency)
-
     def format_amount(self) -> str:
-        """Plain digits: two decimal places, more (up to 6) only where the amount has them."""
+        """Write plain digits: two decimal places, more (up to 6) only where the amount has them."""
         whole, rest = divmod(abs(self.micros), MICROS_PER_UNIT)
         places = f"{rest:06d}".rstrip("0").ljust(2, "0")
         return f"{'-' if self.micros < 0 else ''}{whole}.{places}"
@@ -114,7 +110,7 @@ class Money:
 
 
 def round_to_fen(exact: Fraction, currency: str = DEFAULT_CURRENCY) -> Money:
-    """An exact amount in units of the currency, rounded once, half-even, to its hundredth.
+    """Round an exact amount in units of the currency to its hundredth, once, half-even.
 
     Source: DESIGN, decision 3: a charge is computed exactly and rounded once, on the invoice line.
     """
@@ -122,13 +118,13 @@ def round_to_fen(exact: Fraction, currency: str = DEFAULT_CURRENCY) -> Money:
 
 
 def divide_half_even(dividend: int, divisor: int) -> int:
-    """The whole number nearest to the quotient, of two as near the even one. The divisor is above zero."""
+    """Divide and round to the nearest whole number, of two as near to the even one. The divisor is above zero."""
     quotient, rest = divmod(dividend, divisor)
     return quotient + (2 * rest + (quotient & 1) > divisor)
 
 
 def _scale(exact: Fraction, parts: int) -> int:
-    """So many parts of the unit, rounded half-even. In whole numbers: `Fraction` would reduce what is rounded next."""
+    """Count parts of the unit, rounded half-even. In whole numbers: `Fraction` would reduce what is rounded next."""
     if not isinstance(exact, Fraction | int):
         raise TypeError(f"an exact amount is a Fraction, not {type(exact).__name__}")
     return divide_half_even(exact.numerator * parts, exact.denominator)

@@ -1,4 +1,4 @@
-"""The three plans, the two meters, and what a contract must commit to."""
+"""The three plans, and what a contract must commit to."""
 
 from enum import StrEnum
 from typing import Protocol
@@ -8,13 +8,6 @@ class PlanName(StrEnum):
     ON_DEMAND = "on_demand"
     PREPAID = "prepaid"
     LONG_TERM = "long_term"
-
-
-class Meter(StrEnum):
-    """What is counted: seconds that a run holds its devices, times the devices; the non-padding tokens it trains."""
-
-    GPU_SECONDS = "gpu_seconds"
-    TOKENS = "tokens"
 
 
 class CommitmentTerms(Protocol):

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pricing.money import Money, divide_half_even, round_to_fen
-from pricing.plans import Meter, PlanName
+from pricing.plans import PlanName
 from pricing.rate_card import RateCard
 from pricing.rating import UsageTotal, rate_usage
+from pricing.usage import Unit
 
 MONTHS_PER_YEAR = 12
 
@@ -34,15 +35,15 @@ def compare_plans(card: RateCard, *, gpu_seconds: int, tokens: int, runs: int = 
     total is the sum of its lines.
     Raises: NegativeUsage.
     """
-    gpu = UsageTotal(Meter.GPU_SECONDS, gpu_seconds * runs)
-    text = UsageTotal(Meter.TOKENS, tokens * runs)
+    gpu = UsageTotal(Unit.GPU_SECONDS, gpu_seconds * runs)
+    text = UsageTotal(Unit.TOKENS, tokens * runs)
     lines = {plan: (price_line(gpu, card, plan), price_line(text, card, plan)) for plan in PlanName}
     on_demand = sum(lines[PlanName.ON_DEMAND], Money.zero(card.currency))
     return [_compare(plan, *lines[plan], on_demand=on_demand) for plan in PlanName]
 
 
 def price_line(usage: UsageTotal, card: RateCard, plan: PlanName) -> Money:
-    """What one meter costs on one plan, rounded once, to the fen. Raises: NegativeUsage."""
+    """Price one meter on one plan, rounded once, to the fen. Raises: NegativeUsage."""
     return round_to_fen(rate_usage(usage, card, plan).exact, card.currency)
 
 

@@ -21,7 +21,8 @@ from pydantic import (
 
 from pricing.catalog import CATALOG
 from pricing.field_problem import FieldProblem
-from pricing.plans import Meter, PlanName
+from pricing.plans import PlanName
+from pricing.usage import Unit, UnknownMeter
 
 
 class RateCardInvalid(ValueError):
@@ -61,14 +62,15 @@ Price = Annotated[
 class PlanTerms(BaseModel):
     """What one plan costs and gives.
 
-    Units: the card's currency per GPU-hour and per token; the least commitment in GPU-hours.
+    Units: the card's currency per GPU-hour and per token; the least commitment in GPU-hours. With `advance` the
+    committed hours are paid for before they can be used.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     per_gpu_hour: Price
     per_token: Price
     minimum_commit_gpu_hours: StrictInt = Field(ge=0)
-    bought_ahead: StrictBool
+    advance: StrictBool
     queue: Literal["standard", "priority", "dedicated"]
 
 
@@ -93,24 +95,26 @@ class RateCard(BaseModel):
     def terms(self, plan: PlanName) -> PlanTerms:
         return self.plans[plan]
 
-    def unit_price(self, plan: PlanName, meter: Meter) -> Decimal:
-        """The price of one GPU-hour or of one token, in the card's currency."""
+    def unit_price(self, plan: PlanName, meter: Unit) -> Decimal:
+        """Look up the price of one GPU-hour or of one token, in the card's currency."""
         terms = self.terms(plan)
         match meter:
-            case Meter.GPU_SECONDS:
+            case Unit.GPU_SECONDS:
                 return terms.per_gpu_hour
-            case Meter.TOKENS:
+            case Unit.TOKENS:
                 return terms.per_token
+            case Unit.MICRO_YUAN:
+                raise UnknownMeter(meter)
             case _:
                 assert_never(meter)
 
     def to_json_dict(self) -> dict[str, Any]:
-        """The canonical form that the broker publishes: decimals are plain strings without trailing zeros."""
+        """Write the canonical form that the broker publishes: decimals are plain strings without trailing zeros."""
         return self.model_dump(mode="json")
 
     @classmethod
     def from_json_dict(cls, raw: Mapping[str, Any]) -> Self:
-        """Raises: RateCardInvalid."""
+        """Read the canonical form. Raises: RateCardInvalid."""
         try:
             return cls.model_validate(dict(raw))
         except ValidationError as error:
@@ -133,7 +137,7 @@ def parse_rate_card(text: str) -> RateCard:
 
 @cache
 def load_rate_cards() -> dict[str, RateCard]:
-    """The rate cards of the catalogue, by version; a file is named after the version in it.
+    """Load the rate cards of the catalogue, by version; a file is named after the version in it.
 
     Raises: RateCardInvalid.
     """
@@ -147,18 +151,6 @@ def load_rate_cards() -> dict[str, RateCard]:
             raise RateCardInvalid([FieldProblem("version", f"{card.version!r} is in the file {entry.name}")])
         cards[card.version] = card
     return cards
-
-
-def rate_card_in_force(cards: Mapping[str, RateCard], on: date) -> RateCard:
-    """The latest card whose day has come; of two for the same day, the one with the later version.
-
-    `on` is a day in the contract's time zone.
-    Raises: NoPriceInForce.
-    """
-    begun = [card for card in cards.values() if card.effective_from <= on]
-    if not begun:
-        raise NoPriceInForce(on)
-    return max(begun, key=lambda card: (card.effective_from, card.version))
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

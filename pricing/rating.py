@@ -4,18 +4,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from pricing.plans import Meter, PlanName
+from pricing.plans import PlanName
 from pricing.rate_card import RateCard
+from pricing.usage import Unit, UnknownMeter
 
-BASE_UNITS_PER_PRICED_UNIT = {Meter.GPU_SECONDS: 3600, Meter.TOKENS: 1}
-
-
-class UnknownMeter(LookupError):
-    """There is no price for this meter."""
-
-    def __init__(self, meter: str) -> None:
-        self.meter = meter
-        super().__init__(f"unknown meter {meter!r}; known meters: {', '.join(Meter)}")
+BASE_UNITS_PER_PRICED_UNIT = {Unit.GPU_SECONDS: 3600, Unit.TOKENS: 1}
 
 
 class NegativeUsage(ValueError):
@@ -30,7 +23,7 @@ class NegativeUsage(ValueError):
 class UsageTotal:
     """What one meter counted. Units: GPU-seconds or tokens."""
 
-    meter: Meter
+    meter: Unit
     quantity: int
 
 
@@ -41,15 +34,15 @@ class Charge:
     Units: quantity in GPU-seconds or tokens, unit_price per GPU-hour or per token, exact in units of the currency.
     """
 
-    meter: Meter
+    meter: Unit
     quantity: int
     unit_price: Decimal
     exact: Fraction
     rate_card_version: str
 
 
-def price_usage(meter: Meter, quantity: int, unit_price: Decimal) -> Fraction:
-    """The exact price of a quantity, in units of the currency.
+def price_usage(meter: Unit, quantity: int, unit_price: Decimal) -> Fraction:
+    """Compute the exact price of a quantity, in units of the currency.
 
     Units: quantity in GPU-seconds or tokens; unit_price per GPU-hour or per token.
     Raises: UnknownMeter, NegativeUsage; TypeError for a price or a quantity that is not exact.

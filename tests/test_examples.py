@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from pricing.catalog import get_base_model, read_tokenizer
 from pricing.datasets.text_rows import encode_row, parse_text_files
-from pricing.training.config import parse_training_config
+from pricing.training.config_parsing import parse_training_config
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TRAINING_FILE = EXAMPLES / "brand_tone" / "train.jsonl"

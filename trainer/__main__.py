@@ -8,7 +8,7 @@ from trainer.machine.openmp import set_waiting
 
 
 def settle(environment: MutableMapping[str, str]) -> bool:
-    """What `trainer` sets for itself, unless the user has. Returns whether the process must start again for it."""
+    """Set what `trainer` sets for itself, unless the user has. Returns whether the process must start again for it."""
     set_waiting(environment)
     return ask_for_huge_pages(environment)
 

@@ -52,7 +52,7 @@ def writing_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def telling_why(path: Path) -> Iterator[None]:
-    """A full disk or a folder that is not ours becomes a message; every other fault stays what it is.
+    """Turn a full disk, or a folder that is not ours, into a message; every other fault stays what it is.
 
     Raises: CannotWrite.
     """

@@ -12,7 +12,9 @@ class StopReason(StrEnum):
     PREEMPTED = "preempted"  # SIGTERM
     CANCEL = "cancel"  # from here on: commands of the broker
     PAUSE = "pause"
-    OUT_OF_BALANCE = "out_of_balance"
+    LIMIT = "limit"
+    BALANCE = "balance"
+    BUDGET = "budget"
 
 
 class StopFlag:

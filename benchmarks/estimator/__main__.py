@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def judge(
     time: Sequence[Error], calibrated: Sequence[Error], memory: Sequence[Error], wrong: Sequence[PreparedRow]
 ) -> list[Row]:
-    """The peer is the bar that the requirement names."""
+    """Compare each error with the bar that the requirement names, which stands as its peer."""
     bars = [
         ("time, median error, no row of the source seen", summarize(time), TIME_BAR),
         ("time, median error, after five rows of the source", summarize(calibrated), CALIBRATED_BAR),
@@ -129,7 +129,7 @@ def build_row_table(time: Sequence[Error], memory: Sequence[Error]) -> Table:
 
 
 def ship(rows: Sequence[PreparedRow], time: Sequence[Error]) -> None:
-    """Constants of all rows, and the spread of the held-out errors: that is how far off a stranger's run may be."""
+    """Ship the constants of all rows, and the spread of the held-out errors: how far off a stranger's run may be."""
     learnt_from = [row for row in rows if row.row.trainer != UNSLOTH]
     shipped = json.loads(SHIPPED.read_text(encoding="utf-8"))
     shipped["time"] = _rounded(asdict(fit_time(learnt_from)))
@@ -140,7 +140,7 @@ def ship(rows: Sequence[PreparedRow], time: Sequence[Error]) -> None:
 
 
 def _compute_log_spread(errors: Sequence[Error]) -> float:
-    """The standard deviation of a normal distribution whose 90th percentile is that of log(published / estimated)."""
+    """Compute the spread of the normal distribution with the 90th percentile of log(published / estimated)."""
     logs = sorted(-math.log(error.ratio) for error in errors)
     return logs[math.ceil(0.9 * (len(logs) + 1)) - 1] / 1.2816
 

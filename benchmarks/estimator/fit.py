@@ -11,8 +11,9 @@ from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.prediction import choose_method, read_sizes
 from pricing.resources.fitting import Prior, fit_constants
-from pricing.resources.memory import MEMORY_PRIORS, MemoryConstants, MicroBatch, estimate_memory
+from pricing.resources.memory import MEMORY_PRIORS, MemoryConstants, weigh_contents
 from pricing.resources.method import Method
+from pricing.resources.peak_contents import MicroBatch, PeakContents, count_peak_contents
 from pricing.resources.step_work import StepWork, count_step_work
 from pricing.resources.time import TIME_PRIORS, TimeConstants, compute_micro_batch_seconds
 
@@ -30,56 +31,49 @@ class PreparedRow:
     profile: BaseModelProfile
     gpu: GpuProfile
     method: Method
-    is_sharded: bool
     work: StepWork
-    longest: float
-
-    @property
-    def batch(self) -> MicroBatch:
-        """The scripts that were published encode pictures in every step."""
-        samples, encodes = self.row.request.micro_batch, not self.profile.is_text
-        return MicroBatch(samples, self.longest, is_sharded=self.is_sharded, encodes=encodes)
+    contents: PeakContents
 
     @property
     def seconds(self) -> float:
-        """Of an optimizer step, as published. Raises: ValueError, where no speed was."""
+        """The published seconds of an optimizer step. Raises: ValueError, where no speed was published."""
         if self.row.seconds is None:
             raise ValueError(f"{self.row.source} has no speed in this row")
         return self.row.seconds
 
     @property
     def memory_gib(self) -> float:
-        """Of one GPU, as published. Raises: ValueError, where no peak was."""
+        """The published peak of one GPU. Raises: ValueError, where no peak was published."""
         if self.row.memory_gib is None:
             raise ValueError(f"{self.row.source} has no peak in this row")
         return self.row.memory_gib
 
     def estimate_seconds(self, constants: TimeConstants) -> float:
-        """Of an optimizer step."""
+        """Estimate the seconds of an optimizer step."""
         micro_batch = compute_micro_batch_seconds(self.work, self.gpu, self.method.precision, constants)
         return self.row.request.accumulation * micro_batch
 
     def estimate_memory_gib(self, constants: MemoryConstants) -> float:
-        """As the row counts it: with or without the context."""
-        parts = estimate_memory(self.profile, self.method, self.batch, constants)
+        """Estimate the peak as the row counts it: with or without the context."""
+        parts = weigh_contents(self.contents, constants)
         return parts.total if self.row.counts_context else parts.total - parts.context
 
 
 def prepare(row: PublishedRow) -> PreparedRow:
-    """Raises: UnknownBaseModel, UnknownGpu, UnknownTargetModules."""
+    """Count what a row's step and peak consist of; published scripts encode pictures in every step.
+
+    Raises: UnknownBaseModel, UnknownGpu, UnknownTargetModules.
+    """
     request = row.request
     profile, gpu = get_base_model(request.base_model), get_gpu(request.gpu)
     longest, mean = read_sizes(request, profile)
     method, is_sharded = choose_method(request, profile, gpu, longest, quantization=row.quantization)
+    encodes = not profile.is_text
     work = count_step_work(
-        profile,
-        method,
-        samples=request.micro_batch,
-        positions=mean,
-        is_sharded=is_sharded,
-        encodes=not profile.is_text,
+        profile, method, samples=request.micro_batch, positions=mean, is_sharded=is_sharded, encodes=encodes
     )
-    return PreparedRow(row, profile, gpu, method, is_sharded, work, longest)
+    batch = MicroBatch(request.micro_batch, longest, is_sharded=is_sharded, encodes=encodes)
+    return PreparedRow(row, profile, gpu, method, work, count_peak_contents(profile, method, batch))
 
 
 def fit_time(
@@ -118,6 +112,6 @@ def _fit(
 
 
 def _weigh(rows: Sequence[PreparedRow]) -> list[float]:
-    """Rows of one source share their code and machine: however many they are, they say no more than a few would."""
+    """Weigh a row less the more its source has: they share code and machine, and say no more than a few would."""
     counts = Counter(row.row.source for row in rows)
     return [min(1.0, math.sqrt(INDEPENDENT_ROWS / counts[row.row.source])) for row in rows]

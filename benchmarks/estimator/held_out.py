@@ -8,7 +8,7 @@ from statistics import median
 from benchmarks.estimator.fit import SCALE_OF_ONE_SOURCE, PreparedRow, fit_memory, fit_time
 from benchmarks.estimator.published import UNSLOTH
 from pricing.resources.fitting import Prior
-from pricing.resources.memory import FitJudgement, judge_fit
+from pricing.resources.memory import FitJudgement, estimate_peak
 from pricing.resources.time import TIME_PRIORS, TimeConstants
 
 ROWS_TO_CALIBRATE = 5
@@ -32,7 +32,7 @@ def list_sources(rows: Sequence[PreparedRow]) -> list[str]:
 
 
 def measure_time_errors(rows: Sequence[PreparedRow]) -> list[Error]:
-    """Each source under constants fitted to all the others."""
+    """Estimate the time of each source's rows under constants fitted to all the others."""
     return [
         Error(row, row.estimate_seconds(constants) / row.seconds)
         for source in list_sources(rows)
@@ -42,7 +42,7 @@ def measure_time_errors(rows: Sequence[PreparedRow]) -> list[Error]:
 
 
 def measure_calibrated_errors(rows: Sequence[PreparedRow]) -> list[Error]:
-    """Each source that has more than five rows, under constants that five of them, drawn by a seed, have moved."""
+    """Estimate each source of more than five rows under constants that five of them, drawn by a seed, have moved."""
     errors = []
     for source in list_sources(rows):
         own = _with_seconds(rows, source)
@@ -66,7 +66,7 @@ def _believe(constants: TimeConstants) -> dict[str, Prior]:
 
 
 def measure_memory_errors(rows: Sequence[PreparedRow]) -> tuple[list[Error], list[PreparedRow]]:
-    """Each source under constants fitted to the others; and the rows that ran but are said not to fit."""
+    """Estimate each source's peaks under constants fitted to the others; find rows that ran and are said not to fit."""
     errors, wrong = [], []
     for source in list_sources(rows):
         constants = fit_memory(_without(rows, source))
@@ -74,14 +74,13 @@ def measure_memory_errors(rows: Sequence[PreparedRow]) -> tuple[list[Error], lis
             if row.row.source != source or row.row.memory_gib is None:
                 continue
             errors.append(Error(row, row.estimate_memory_gib(constants) / row.memory_gib))
-            judged = judge_fit(row.profile, row.method, row.gpu, row.batch, constants)
-            if judged is FitJudgement.DOES_NOT_FIT:
+            if estimate_peak(row.contents, constants).judge_fit(row.gpu) is FitJudgement.DOES_NOT_FIT:
                 wrong.append(row)
     return errors, wrong
 
 
 def _without(rows: Sequence[PreparedRow], source: str) -> list[PreparedRow]:
-    """What is learnt from: kernels of Unsloth's own are judged, but teach nothing of the usual ones."""
+    """List what is learnt from: kernels of Unsloth's own are judged, but teach nothing of the usual ones."""
     return [row for row in rows if row.row.source != source and row.row.trainer != UNSLOTH]
 
 
@@ -90,5 +89,5 @@ def _with_seconds(rows: Sequence[PreparedRow], source: str) -> list[PreparedRow]
 
 
 def summarize(errors: Sequence[Error]) -> float:
-    """The median absolute error, as a share."""
+    """Take the median absolute error, as a share."""
     return median(error.size for error in errors)

@@ -11,14 +11,13 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from broker.quotes.model import plan_text
-from broker.quotes.tokens import count_row_lengths
+from broker.quotes.text import count_row_lengths, plan_text
 from pricing.catalog import get_base_model
 from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.text_rows import parse_text_files
 from pricing.training.config import TrainingConfig
 from pricing.training.step_plan import plan_steps
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 from trainer.commands.make_tiny import make_tiny
 from trainer.profiles.image_folder import profile_image_folder
 
@@ -57,7 +56,7 @@ class LocalJob:
 
 
 def write_jobs(folder: Path) -> list[LocalJob]:
-    """In an order drawn by a seed, so that the first ten are of both families."""
+    """Write all jobs, in an order drawn by a seed, so that the first ten are of both families."""
     draw = random.Random(SEED)
     jobs = [*_write_text_jobs(folder, draw), *_write_image_jobs(folder, draw)]
     draw.shuffle(jobs)
@@ -79,7 +78,7 @@ def _write_text_jobs(folder: Path, draw: random.Random) -> Iterator[LocalJob]:
 
 
 def _write_rows(folder: Path, words: int) -> bytes:
-    """Rows of half to one and a half times so many words."""
+    """Write rows of half to one and a half times so many words."""
     draw = random.Random(words)
     rows = []
     for _ in range(ROWS):
@@ -115,7 +114,7 @@ def _write_pictures(folder: Path) -> Path:
 
 
 def _plan_pictures(config: TrainingConfig) -> Workload:
-    """All pictures are square, so that every one has as many latent positions as the others."""
+    """Count the work of pictures that are all square, so that each has as many latent positions as the others."""
     plan = plan_steps(PICTURES, config)
     positions = ((config.resolution or 0) // LATENT_PIXELS) ** 2
     return Workload(

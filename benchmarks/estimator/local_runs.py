@@ -25,12 +25,14 @@ from benchmarks.machine import describe_machine
 from benchmarks.row import Row
 from benchmarks.run import build_table, write_results
 from broker import __version__
-from pricing.calibration.calibration import Calibration, FinishedRun, Interval, learn_calibration
+from pricing.calibration.calibration import Calibration, Interval
+from pricing.calibration.learning import FinishedRun, learn_calibration
 from pricing.catalog import get_gpu, load_gpus
 from pricing.estimate.run_estimate import RunEstimate, estimate_run
 from pricing.resources.fitting import Prior, fit_constants
-from pricing.resources.memory import BYTES_PER_GIB, MEMORY_PRIORS, MemoryConstants, estimate_memory
+from pricing.resources.memory import BYTES_PER_GIB, MEMORY_PRIORS, MemoryConstants, weigh_contents
 from pricing.resources.method import describe_method
+from pricing.resources.peak_contents import PeakContents, count_peak_contents
 from pricing.resources.shipped_constants import FILE as SHIPPED
 from pricing.resources.trainer_memory import fill_micro_batch
 
@@ -91,7 +93,7 @@ def run_and_learn(jobs: Sequence[LocalJob], console: Console) -> list[JudgedRun]
 
 
 def run_job(job: LocalJob) -> tuple[float, float]:
-    """Wall seconds and peak GiB of the trainer. Raises: CalledProcessError."""
+    """Run the trainer, and tell its wall seconds and its peak GiB. Raises: CalledProcessError."""
     begun = time.monotonic()
     command = [sys.executable, "-m", "trainer", "train", "--config", str(job.file)]
     with (job.file.parent / "log.txt").open("wb") as log:
@@ -108,7 +110,7 @@ def _finish(estimate: RunEstimate, expected: Interval, seconds: float) -> Finish
 
 
 def judge(judged: Sequence[JudgedRun]) -> list[Row]:
-    """The peer is the bar that the requirement names."""
+    """Compare error and coverage with the bars that the requirement names, which stand as their peers."""
     below = sum(run.seconds <= run.expected.p90 for run in judged) / len(judged)
     error = median(run.error for run in judged)
     count = len(judged)
@@ -121,11 +123,11 @@ def judge(judged: Sequence[JudgedRun]) -> list[Row]:
 
 def ship_memory(jobs: Sequence[LocalJob], judged: Sequence[JudgedRun]) -> dict[str, float]:
     """Fit the memory of our own trainer to what its processes held. The context is not shipped: it is that of a CPU."""
-    measured = list(zip(jobs, judged, strict=True))
+    measured = [(count_contents(job), run) for job, run in zip(jobs, judged, strict=True)]
 
     def residuals(values: Mapping[str, float]) -> list[float]:
         constants = MemoryConstants(**values)
-        return [math.log(estimate_peak_gib(job, constants) / run.peak_gib) for job, run in measured]
+        return [math.log(weigh_contents(contents, constants).total / run.peak_gib) for contents, run in measured]
 
     fitted = fit_constants(MEMORY_PRIORS | {"context_gib": CONTEXT_OF_A_CPU}, residuals, scale=MEMORY_SCALE)
     shipped = json.loads(SHIPPED.read_text(encoding="utf-8"))
@@ -134,10 +136,10 @@ def ship_memory(jobs: Sequence[LocalJob], judged: Sequence[JudgedRun]) -> dict[s
     return fitted
 
 
-def estimate_peak_gib(job: LocalJob, constants: MemoryConstants) -> float:
+def count_contents(job: LocalJob) -> PeakContents:
     checkpointing = job.config.gradient_checkpointing is True
     method = describe_method(job.profile, job.config, "fp32", checkpointing=checkpointing)
-    return estimate_memory(job.profile, method, fill_micro_batch(job.config, job.workload), constants).total
+    return count_peak_contents(job.profile, method, fill_micro_batch(job.config, job.workload))
 
 
 def build_run_table(judged: Sequence[JudgedRun]) -> Table:

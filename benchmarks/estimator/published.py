@@ -47,7 +47,10 @@ class LeftOut:
 
 
 def read_published(path: Path) -> tuple[list[PublishedRow], list[LeftOut]]:
-    """Raises: OSError; KeyError and ValueError for a table of another form."""
+    """Read the table of published figures.
+
+    Raises: OSError; KeyError and ValueError for a table of another form.
+    """
     rows: list[PublishedRow] = []
     left_out: list[LeftOut] = []
     with path.open(encoding="utf-8", newline="") as file:
@@ -101,7 +104,7 @@ def _read_row(record: dict[str, str]) -> PublishedRow:
 
 
 def _read_batch(text: str) -> tuple[int, int]:
-    """`1x8acc` is micro-batch 1 and 8 accumulation steps."""
+    """Read the batch: `1x8acc` is micro-batch 1 and 8 accumulation steps."""
     found = re.match(r"(\d+)(?:x(\d+)acc)?", text)
     if found is None:
         raise ValueError(f"microbatch {text!r} is no number")
@@ -141,7 +144,7 @@ def _read_size(record: dict[str, str]) -> dict[str, float]:
 
 
 def _read_seconds(record: dict[str, str], request: PredictionRequest) -> float | None:
-    """Seconds of an optimizer step; a step without accumulation is a micro-batch."""
+    """Read the seconds of an optimizer step; a step without accumulation is a micro-batch."""
     speed = record["speed"]
     found = re.match(r"~?([\d.]+)", speed)
     if found is None:
@@ -160,7 +163,7 @@ def _read_seconds(record: dict[str, str], request: PredictionRequest) -> float |
 
 
 def _read_memory(text: str, gpus: int, *, gib_per_gb: float) -> float | None:
-    """GiB of one GPU."""
+    """Read the GiB of one GPU."""
     found = re.match(r"[\d.]+", text)
     if found is None:
         return None

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Self
 
-from benchmarks.trainer.turnstile import MARK, Round
+from benchmarks.trainer.rounds import MARK, Round
 from trainer.__main__ import settle
 
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 30.0
 
 
 def read_trainer_environment() -> dict[str, str]:
-    """What `trainer train` sets for itself before it loads torch."""
+    """Return what `trainer train` sets for itself before it loads torch."""
     environment = dict(os.environ)
     settle(environment)
     return environment

@@ -17,7 +17,7 @@ from PIL import Image
 from torch.nn.functional import mse_loss
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from benchmarks.trainer.turnstile import Turnstile
+from benchmarks.trainer.rounds import Rounds
 from pricing.training.config import TrainingConfig
 from trainer.base_models.config import read_config
 
@@ -38,8 +38,8 @@ def main() -> None:
     trained = [parameter for parameter in unet.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=1e-2)
     pictures = sorted(Path(config.train_data_dir or "").glob("*.png"))
-    turnstile = Turnstile()
-    turnstile.steps_per_round = len(pictures) // config.batch_size
+    rounds = Rounds()
+    rounds.steps_per_round = len(pictures) // config.batch_size
     torch.manual_seed(config.seed)
     unet.train()
     for pixels, captions in draw_batches(pictures, config):
@@ -55,7 +55,7 @@ def main() -> None:
         optimizer.step()
         optimizer.zero_grad()
         loss.item()
-        if not turnstile.step_done():
+        if not rounds.step_done():
             return
 
 

@@ -18,19 +18,19 @@ from transformers import (
     TrainingArguments,
 )
 
+from benchmarks.trainer.rounds import Rounds
 from benchmarks.trainer.text_job import encode_rows, find_model_folder
-from benchmarks.trainer.turnstile import Turnstile
 from pricing.training.config import TrainingConfig
 from trainer.base_models.config import read_config
 
 
-class TurnstileCallback(TrainerCallback):
+class RoundCallback(TrainerCallback):
     def __init__(self, steps_per_round: int) -> None:
-        self.turnstile = Turnstile()
-        self.turnstile.steps_per_round = steps_per_round
+        self.rounds = Rounds()
+        self.rounds.steps_per_round = steps_per_round
 
     def on_step_end(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
-        control.should_training_stop = not self.turnstile.step_done()
+        control.should_training_stop = not self.rounds.step_done()
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
         args=make_arguments(config, bf16=bf16),
         train_dataset=rows,
         data_collator=DataCollatorForSeq2Seq(tokenizer),
-        callbacks=[TurnstileCallback(-(-len(rows) // config.batch_size))],
+        callbacks=[RoundCallback(-(-len(rows) // config.batch_size))],
     ).train()
 
 

@@ -8,9 +8,6 @@ import http.client
 import json
 import statistics
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -19,9 +16,10 @@ from benchmarks.row import Row
 from pricing.training.config import TrainingConfig
 from trainer.base_models.config import resolve_base_model
 from trainer.families.text.causal_lm import CausalLM
+from trainer.formats.adapter import Adapter
 from trainer.serving.command import open_server
 from trainer.serving.server import AdapterServer
-from trainer.training.adapter_file import Adapter, write_adapter
+from trainer.training.adapter_file import write_adapter
 
 MODEL = "smollm2-135m-instruct"
 LIMIT_MILLISECONDS, FIRST_LIMIT_MILLISECONDS = 50.0, 500.0
@@ -35,7 +33,7 @@ def measure() -> list[Row]:
         shelf.mkdir()
         for name in ("a", "b"):
             (shelf / f"{name}.safetensors").write_bytes(template.read_bytes())
-        with serving(shelf) as server:
+        with open_server(resolve_base_model(MODEL), shelf, host="127.0.0.1", port=0, kept=16) as server:
             ask(server, "a")
             switches = [ask(server, "ba"[number % 2]) for number in range(SWITCHES)]
             first_uses = []
@@ -59,21 +57,9 @@ def make_adapter(folder: Path) -> Path:
     return write_adapter(folder, Adapter(family.adapter_tensors(), family.adapter_config(), {}))
 
 
-@contextmanager
-def serving(shelf: Path) -> Iterator[AdapterServer]:
-    with open_server(resolve_base_model(MODEL), shelf, host="127.0.0.1", port=0, kept=16) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def ask(server: AdapterServer, name: str) -> float:
     """Milliseconds that the request's switch took, as the server tells it in the answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("POST", "/v1/completions", json.dumps({"model": name, "prompt": "Tea", "max_tokens": 1}))
     response = connection.getresponse()
     answer = json.loads(response.read())

@@ -44,7 +44,7 @@ def write_fixed_job(folder: Path, **changes: Any) -> Path:
 
 
 def write_mixed_job(folder: Path, **changes: Any) -> Path:
-    """The 68 rows of examples/brand_tone, 50 to 110 tokens, as they are."""
+    """Write a job on the 68 rows of examples/brand_tone, 50 to 110 tokens, as they are."""
     folder.mkdir(parents=True)
     return write_job(folder, train_data_dir=str(EXAMPLES), **changes)
 
@@ -70,6 +70,6 @@ def count_loss_tokens(rows: list[EncodedRow]) -> int:
 
 
 def find_model_folder() -> Path:
-    """The de-quantized weights as a plain folder: transformers.Trainer refuses a model loaded from GGUF."""
+    """Find the de-quantized weights as a plain folder: transformers.Trainer refuses a model loaded from GGUF."""
     assert get_base_model(BASE_MODEL)
     return dequantize_once(resolve_base_model(BASE_MODEL).weights)

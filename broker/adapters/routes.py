@@ -5,9 +5,9 @@ from fastapi.responses import FileResponse
 from broker.adapters import service
 from broker.adapters.schemas import AdapterOut
 from broker.adapters.tables import Adapter
-from broker.edge import AnyKey, feature_router
-from broker.paging import fetch_page
-from broker.schemas import Cursor, Limit, Page
+from broker.http.edge import AnyKey, feature_router
+from broker.http.paging import fetch_page
+from broker.http.shapes import Cursor, Limit, Page
 
 router = feature_router("/adapters", "adapters")
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.adapters.tables import Adapter
-from broker.schemas import created_at_field
+from broker.http.shapes import created_at_field
 
 
 class AdapterOut(BaseModel):

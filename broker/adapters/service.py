@@ -9,10 +9,9 @@ from sqlalchemy import Select, func, select
 
 from broker import errors
 from broker.adapters.tables import Adapter
-from broker.jobs.model import JobStatus
-from broker.jobs.runs import HeldRun
-from broker.jobs.tables import Job
-from broker.storage import TooLarge
+from broker.jobs.locked_run import LockedRun
+from broker.jobs.service import select_succeeded_ids
+from broker.persistence.storage import TooLarge
 from broker.work import Work
 
 MAX_ADAPTER_BYTES = 8 * 1024**3
@@ -57,24 +56,24 @@ def is_safetensors(path: Path) -> bool:
 
 
 async def register_adapter(
-    work: Work, held: HeldRun, *, name: str, sha256: str, size_bytes: int, storage_key: str
+    work: Work, locked: LockedRun, *, name: str, sha256: str, size_bytes: int, storage_key: str
 ) -> Adapter:
     """Enter a run's adapter; a later run of the same job replaces it under the same version."""
-    earlier = await find_adapter_of_job(work, held.job.id)
+    earlier = await find_adapter_of_job(work, locked.job.id)
     if earlier is not None:
-        earlier.run_id, earlier.sha256 = held.run.id, sha256
+        earlier.run_id, earlier.sha256 = locked.run.id, sha256
         earlier.size_bytes, earlier.storage_key = size_bytes, storage_key
         return earlier
     adapter = Adapter(
         id=work.new_id("ada"),
-        customer_id=held.job.customer_id,
-        project_id=held.job.project_id,
-        job_id=held.job.id,
-        run_id=held.run.id,
+        customer_id=locked.job.customer_id,
+        project_id=locked.job.project_id,
+        job_id=locked.job.id,
+        run_id=locked.run.id,
         name=name,
-        version=await _next_version(work, held.job.customer_id, name),
-        base_model=held.job.config["base_model"],
-        config=held.job.config,
+        version=await _next_version(work, locked.job.customer_id, name),
+        base_model=locked.job.estimate.base_model,
+        config=locked.job.config,
         sha256=sha256,
         size_bytes=size_bytes,
         storage_key=storage_key,
@@ -97,12 +96,12 @@ async def find_adapter_of_job(work: Work, job_id: str) -> Adapter | None:
 
 
 def select_finished() -> Select[Adapter]:
-    """Adapters of jobs that succeeded; one of a job under way may still be replaced."""
-    return select(Adapter).join(Job, Job.id == Adapter.job_id).where(Job.status == JobStatus.SUCCEEDED.value)
+    """Select the adapters of jobs that succeeded; one of a job under way may still be replaced."""
+    return select(Adapter).where(Adapter.job_id.in_(select_succeeded_ids()))
 
 
 async def get_adapter(work: Work, adapter_id: str) -> Adapter:
-    """Raises: NotFound."""
+    """Get the adapter of a job that succeeded. Raises: NotFound."""
     adapter = (await work.session.scalars(select_finished().where(Adapter.id == adapter_id))).one_or_none()
     if adapter is None:
         raise errors.NotFound("adapter", adapter_id)

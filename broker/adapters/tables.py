@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from broker.database import Base, moment_column
+from broker.persistence.database import Base, moment_column
 
 
 class Adapter(Base):

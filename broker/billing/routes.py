@@ -3,14 +3,13 @@
 from typing import Annotated
 
 from fastapi import Query
-from sqlalchemy import select
 
 from broker.billing import service
 from broker.billing.schemas import InvoiceDraftIn, InvoiceOut, InvoiceWithLinesOut
 from broker.billing.tables import Invoice
-from broker.edge import BillingReader, FinanceWork, feature_router
-from broker.paging import fetch_page
-from broker.schemas import Cursor, Limit, Page
+from broker.http.edge import BillingReader, FinanceWork, feature_router
+from broker.http.paging import fetch_page
+from broker.http.shapes import Cursor, Limit, Page
 from broker.work import Work
 
 router = feature_router("/invoices", "billing")
@@ -33,7 +32,7 @@ async def list_invoices(
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[InvoiceOut]:
-    query = select(Invoice) if contract_id is None else select(Invoice).where(Invoice.contract_id == contract_id)
+    query = service.select_invoices(contract_id)
     rows, after = await fetch_page(work.session, query, Invoice, limit=limit, cursor=cursor)
     return Page(data=[InvoiceOut.of(row) for row in rows], next_cursor=after)
 
@@ -51,5 +50,5 @@ async def finalize_invoice(work: FinanceWork, invoice_id: str) -> InvoiceWithLin
 
 @router.post("/{invoice_id}/pay")
 async def pay_invoice(work: FinanceWork, invoice_id: str) -> InvoiceWithLinesOut:
-    """Mark an invoice as paid; hours bought ahead are credited then."""
+    """Mark an invoice as paid; the hours of an advance are credited then."""
     return await _with_lines(work, await service.pay_invoice(work, invoice_id))

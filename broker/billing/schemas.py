@@ -6,9 +6,8 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from broker.billing.tables import Invoice, InvoiceLine
-from broker.quotes.model import as_hours
-from broker.schemas import MoneyOut, RequestBody, created_at_field
-from pricing.plans import Meter
+from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field
+from pricing.usage import Unit
 
 MONTH_PATTERN = r"^2\d{3}-(0[1-9]|1[0-2])$"
 
@@ -19,12 +18,12 @@ class InvoiceDraftIn(RequestBody):
 
 
 class InvoiceLineOut(BaseModel):
-    kind: Literal["commitment", "usage", "prepaid_applied"] = Field(
-        description="Hours bought ahead, usage, or what a grant has paid of it.", examples=["usage"]
+    kind: Literal["commitment", "usage", "advance"] = Field(
+        description="Hours in advance, usage, or what an advance has paid of it.", examples=["usage"]
     )
     description: str = Field(description="The line for people.", examples=["GPU-hours, job job_01k"])
     job_id: str | None = Field(description="The job that used it.", examples=["job_01k"])
-    meter: Meter = Field(description="gpu_seconds or tokens.", examples=["gpu_seconds"])
+    meter: Literal["gpu_seconds", "tokens"] = Field(description="gpu_seconds or tokens.", examples=["gpu_seconds"])
     quantity: int = Field(description="In the meter's own unit: GPU-seconds or tokens.", examples=[95])
     gpu_hours: str | None = Field(description="The quantity in GPU-hours, to four places.", examples=["0.0264"])
     unit_price: str = Field(description="Yuan per GPU-hour or per token.", examples=["5.2"])
@@ -35,7 +34,7 @@ class InvoiceLineOut(BaseModel):
 
     @classmethod
     def of(cls, row: InvoiceLine) -> "InvoiceLineOut":
-        hours = as_hours(row.quantity) if row.meter == Meter.GPU_SECONDS else None
+        hours = as_hours(row.quantity) if row.meter == Unit.GPU_SECONDS else None
         return cls.model_validate(
             {
                 "kind": row.kind,
@@ -57,7 +56,7 @@ class InvoiceOut(BaseModel):
     number: str | None = Field(description="Given when it is finalized, without gaps.", examples=["INV-2026-000001"])
     customer_id: str = Field(description="Who pays.", examples=["cus_01k"])
     contract_id: str = Field(description="The contract.", examples=["con_01k"])
-    kind: Literal["advance", "usage"] = Field(description="Hours bought ahead, or a month's usage.", examples=["usage"])
+    kind: Literal["advance", "usage"] = Field(description="Hours in advance, or a month's usage.", examples=["usage"])
     month: str | None = Field(description="Billing month of a usage invoice.", examples=["2026-11"])
     status: Literal["draft", "open", "paid"] = Field(description="A draft may still change.", examples=["open"])
     total: MoneyOut = Field(description="Sum of the lines.", examples=[{"amount": "2600.00", "currency": "CNY"}])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from broker import errors
@@ -12,7 +12,6 @@ from broker.billing.model import (
     InvoiceKind,
     InvoiceStatus,
     LineKind,
-    UsageGroup,
     draft_usage_lines,
     sum_lines,
 )
@@ -23,16 +22,16 @@ from broker.contracts.model import ContractTerms, GrantTerms
 from broker.ledger import service as ledger
 from broker.work import Work
 from pricing.money import round_to_fen
-from pricing.plans import Meter
 from pricing.rating import price_usage
+from pricing.usage import Unit
 
 
 async def issue_advance_invoice(work: Work, terms: ContractTerms, grant: GrantTerms) -> Invoice:
     """Ask for the hours of a grant ahead; paying it credits them."""
-    meter = Meter.GPU_SECONDS
+    meter = Unit.GPU_SECONDS
     line = DraftLine(
         kind=LineKind.COMMITMENT,
-        description=f"{grant.gpu_seconds // 3600} GPU-hours bought ahead, contract {terms.id}",
+        description=f"{grant.gpu_seconds // 3600} GPU-hours in advance, contract {terms.id}",
         job_id=None,
         meter=meter,
         quantity=grant.gpu_seconds,
@@ -99,7 +98,9 @@ async def draft_usage_invoice(work: Work, contract_id: str, month: str) -> Invoi
     if invoice is None:
         invoice = await _create_invoice(work, terms, InvoiceKind.USAGE, month=month)
     _require_status(invoice, InvoiceStatus.DRAFT)
-    await _write_lines(work, invoice, draft_usage_lines(await list_usage_groups(work, contract_id, month)))
+    await _write_lines(
+        work, invoice, draft_usage_lines(await ledger.list_captured_usage(work, month, contract_id=contract_id))
+    )
     return invoice
 
 
@@ -108,22 +109,6 @@ async def _find_usage_invoice(work: Work, contract_id: str, month: str) -> Invoi
         Invoice.contract_id == contract_id, Invoice.kind == InvoiceKind.USAGE.value, Invoice.month == month
     )
     return (await work.session.scalars(query)).one_or_none()
-
-
-async def list_usage_groups(work: Work, contract_id: str, month: str) -> list[UsageGroup]:
-    """The month's captures by job, meter and price."""
-    return [to_usage_group(row) for row in await ledger.sum_captures(work, month, contract_id=contract_id)]
-
-
-def to_usage_group(row: ledger.CaptureSum) -> UsageGroup:
-    return UsageGroup(
-        job_id=row.job_id,
-        meter=Meter(row.unit),
-        quantity=row.quantity,
-        unit_price=row.unit_price,
-        billable=row.billable,
-        rate_card_version=row.rate_card_version,
-    )
 
 
 def _require_status(invoice: Invoice, status: InvoiceStatus) -> None:
@@ -170,7 +155,7 @@ async def _next_number(work: Work) -> str:
 
 
 async def pay_invoice(work: Work, invoice_id: str) -> Invoice:
-    """Mark an invoice as paid; one for hours bought ahead credits its grant. Paying twice changes nothing.
+    """Mark an invoice as paid; one for an advance credits its grant. Paying twice changes nothing.
 
     Raises: NotFound, IllegalTransition.
     """
@@ -189,6 +174,11 @@ async def _lock_invoice(work: Work, invoice_id: str) -> tuple[ContractTerms, Inv
     terms = await contracts.lock_contract(work, (await get_invoice(work, invoice_id)).contract_id)
     invoice = await work.session.get_one(Invoice, invoice_id, with_for_update=True, populate_existing=True)
     return terms, invoice
+
+
+def select_invoices(contract_id: str | None = None) -> Select[Invoice]:
+    """Select the invoices that the actor sees, of one contract or of all."""
+    return select(Invoice) if contract_id is None else select(Invoice).where(Invoice.contract_id == contract_id)
 
 
 async def get_invoice(work: Work, invoice_id: str) -> Invoice:

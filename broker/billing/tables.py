@@ -6,11 +6,11 @@ from decimal import Decimal
 from sqlalchemy import ForeignKey, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from broker.database import Base, moment_column
+from broker.persistence.database import Base, moment_column
 
 
 class Invoice(Base):
-    """An advance invoice asks for a bought-ahead grant, a usage invoice for one billing month."""
+    """An advance invoice asks for the hours of a grant, a usage invoice for one billing month."""
 
     __tablename__ = "invoices"
     __table_args__ = (

@@ -1,0 +1,7 @@
+"""What customers have signed: contracts with their terms, the grants under them, published rate cards.
+
+Owns `contracts`, `grants`, `rate_cards`. Called by everything that prices, holds or bills. Invariants: a contract's
+prices are those of the rate card of its first day, and a published card never changes (a trigger refuses it). The lock
+of a contract (`lock_contract`) is where everything that moves its balances takes its turn; it is taken after a job's
+and a hold's. What is left of a grant is in the ledger: this package moves no units and writes no invoice.
+"""

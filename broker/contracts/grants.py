@@ -8,7 +8,7 @@ from broker.work import Work
 
 
 async def create_grant(
-    work: Work, terms: ContractTerms, *, gpu_seconds: int, bought_ahead: bool, priority: int = 0
+    work: Work, terms: ContractTerms, *, gpu_seconds: int, advance: bool, priority: int = 0
 ) -> GrantTerms:
     """A block of hours at the plan's price, until the contract ends; not usable before it is credited."""
     grant = Grant(
@@ -18,7 +18,7 @@ async def create_grant(
         gpu_seconds=gpu_seconds,
         unit_price=terms.gpu_hour_price,
         priority=priority,
-        bought_ahead=bought_ahead,
+        advance=advance,
         expires_at=terms.ends_at,
         created_at=work.now,
     )
@@ -49,7 +49,7 @@ def _to_terms(row: Grant) -> GrantTerms:
         gpu_seconds=row.gpu_seconds,
         unit_price=row.unit_price,
         priority=row.priority,
-        bought_ahead=row.bought_ahead,
+        advance=row.advance,
         active=row.activated_at is not None,
         expires_at=row.expires_at,
     )

@@ -5,8 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from pricing.plans import Meter, PlanName
+from pricing.plans import PlanName
 from pricing.rate_card import RateCard
+from pricing.usage import Unit
 
 
 class Overage(StrEnum):
@@ -48,11 +49,11 @@ class ContractTerms:
 
     @property
     def gpu_hour_price(self) -> Decimal:
-        return self.card.unit_price(self.plan, Meter.GPU_SECONDS)
+        return self.card.unit_price(self.plan, Unit.GPU_SECONDS)
 
     @property
     def token_price(self) -> Decimal:
-        return self.card.unit_price(self.plan, Meter.TOKENS)
+        return self.card.unit_price(self.plan, Unit.TOKENS)
 
     @property
     def home_queue(self) -> str:
@@ -68,7 +69,7 @@ class ContractTerms:
 class GrantTerms:
     """A block of committed hours. Units: GPU-seconds of the whole block; yuan per GPU-hour; lower priority pays first.
 
-    One that was bought ahead is paid by its own invoice, so its usage is not billed again.
+    An `advance` is paid by its own invoice, so its usage is not billed again.
     """
 
     id: str
@@ -77,7 +78,7 @@ class GrantTerms:
     gpu_seconds: int
     unit_price: Decimal
     priority: int
-    bought_ahead: bool
+    advance: bool
     active: bool
     expires_at: datetime | None
 

@@ -32,7 +32,7 @@ async def publish_rate_cards(work: Work, cards: dict[str, RateCard]) -> None:
 def select_card_version(day: ColumnElement[date]) -> ScalarSelect[str]:
     """The version of the published card in force on a day, for a statement that asks for more.
 
-    Null where there is none. It chooses as `pricing.rate_card.rate_card_in_force` does.
+    Null where there is none. Of two cards for the same day it takes the one with the later version.
     """
     latest = (PublishedRateCard.effective_from.desc(), PublishedRateCard.version.collate("C").desc())
     begun = select(PublishedRateCard.version).where(PublishedRateCard.effective_from <= day)
@@ -49,11 +49,11 @@ async def rate_card_on(work: Work, day: date) -> RateCard:
 
 async def get_rate_card(work: Work, version: str) -> RateCard:
     """A published card, of which there is one."""
-    known = work.services.parsed.find(RateCard, version)
+    known = work.services.versions.find(RateCard, version)
     if known is not None:
         return known
     row = await work.session.get_one(PublishedRateCard, version)
-    return work.services.parsed.keep(version, parse_card(row))
+    return work.services.versions.keep(version, parse_card(row))
 
 
 def parse_card(row: PublishedRateCard) -> RateCard:

@@ -1,9 +1,10 @@
 """Contracts: signed at the prices of their first day, looked up, locked while their balances move."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 
 from broker import errors
 from broker.contracts.grants import activate_grant, create_grant, list_grants
@@ -31,9 +32,11 @@ __all__ = [
     "list_grants",
     "load_terms",
     "lock_contract",
+    "lock_contract_in_force",
     "publish_rate_cards",
     "rate_card_on",
     "select_card_version",
+    "select_contracts",
 ]
 
 
@@ -106,7 +109,7 @@ def _check_terms(
 
 
 async def get_contract(work: Work, contract_id: str) -> ContractTerms:
-    """Raises: NotFound."""
+    """Get a contract's terms. Raises: NotFound."""
     row = await work.session.get(Contract, contract_id)
     if row is None:
         raise errors.NotFound("contract", contract_id)
@@ -114,37 +117,46 @@ async def get_contract(work: Work, contract_id: str) -> ContractTerms:
 
 
 async def lock_contract(work: Work, contract_id: str) -> ContractTerms:
-    """The contract, locked: everything that moves its balances takes its turn here. Raises: NotFound."""
-    query = (
-        select(Contract)
-        .where(Contract.id == contract_id)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    )
-    row = (await work.session.scalars(query)).one_or_none()
+    """Lock a contract: everything that moves its balances takes its turn here. Raises: NotFound."""
+    row = (await work.session.scalars(_under_lock(select(Contract).where(Contract.id == contract_id)))).one_or_none()
     if row is None:
         raise errors.NotFound("contract", contract_id)
     return await _load_terms(work, row)
 
 
+def _under_lock(query: Select[Contract]) -> Select[Contract]:
+    return query.with_for_update(key_share=True).execution_options(populate_existing=True)
+
+
 async def find_contract_in_force(work: Work, customer_id: str, contract_id: str | None) -> ContractTerms:
-    """The contract that a customer's job runs under: the one named, or the only one in force.
+    """Choose the contract that a customer's job runs under: the one named, or the only one in force.
 
     Raises: NotFound; NoContractInForce, where there is none, or several and none was named.
     """
+    rows = (await work.session.scalars(_select_candidates(work, customer_id, contract_id))).all()
+    return await _choose_in_force(work, rows, contract_id)
+
+
+async def lock_contract_in_force(work: Work, customer_id: str, contract_id: str | None) -> ContractTerms:
+    """Choose the contract in the same way and lock it, for a use that moves its balances.
+
+    Raises: NotFound; NoContractInForce, where there is none, or several and none was named.
+    """
+    query = _under_lock(_select_candidates(work, customer_id, contract_id).order_by(Contract.id))
+    return await _choose_in_force(work, (await work.session.scalars(query)).all(), contract_id)
+
+
+def _select_candidates(work: Work, customer_id: str, contract_id: str | None) -> Select[Contract]:
+    """Select the contract named, or all that are in force. One of another customer is not found."""
+    own = select(Contract).where(Contract.customer_id == customer_id)
     if contract_id is not None:
-        terms = await get_contract(work, contract_id)
-        if terms.customer_id != customer_id:
-            raise errors.NotFound("contract", contract_id)
-        if not terms.covers(work.now):
-            raise errors.NoContractInForce(f"Contract {contract_id} is not in force now.", contract_id=contract_id)
-        return terms
-    query = select(Contract).where(
-        Contract.customer_id == customer_id,
-        Contract.starts_at <= work.now,
-        or_(Contract.ends_at.is_(None), Contract.ends_at > work.now),
-    )
-    rows = (await work.session.scalars(query)).all()
+        return own.where(Contract.id == contract_id)
+    return own.where(Contract.starts_at <= work.now, or_(Contract.ends_at.is_(None), Contract.ends_at > work.now))
+
+
+async def _choose_in_force(work: Work, rows: Sequence[Contract], contract_id: str | None) -> ContractTerms:
+    if not rows and contract_id is not None:
+        raise errors.NotFound("contract", contract_id)
     if not rows:
         raise errors.NoContractInForce("No contract of this customer is in force; sign one first.")
     if len(rows) > 1:
@@ -153,10 +165,19 @@ async def find_contract_in_force(work: Work, customer_id: str, contract_id: str 
             f"Several contracts are in force ({', '.join(ids)}); name one in contract_id.",
             errors=[errors.FieldError("contract_id", "several contracts are in force; name one")],
         )
-    return await _load_terms(work, rows[0])
+    terms = await _load_terms(work, rows[0])
+    if not terms.covers(work.now):
+        raise errors.NoContractInForce(f"Contract {terms.id} is not in force now.", contract_id=terms.id)
+    return terms
+
+
+def select_contracts() -> Select[Contract]:
+    """Select the contracts that the actor sees."""
+    return select(Contract)
 
 
 async def load_terms(work: Work, contract_ids: set[str]) -> dict[str, ContractTerms]:
+    """Load the terms of several contracts, by their ids."""
     query = select(Contract, PublishedRateCard).join(PublishedRateCard).where(Contract.id.in_(contract_ids))
     return {row.id: _to_terms(row, parse_card(card)) for row, card in await work.session.execute(query)}
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Numeric
 from sqlalchemy.orm import Mapped, mapped_column
 
-from broker.database import Base, moment_column
+from broker.persistence.database import Base, moment_column
 
 
 class PublishedRateCard(Base):
@@ -45,7 +45,7 @@ class Contract(Base):
 
 
 class Grant(Base):
-    """A block of committed GPU-seconds with its price. One bought ahead becomes active when its invoice is paid."""
+    """A block of committed GPU-seconds with its price. An advance becomes active when its invoice is paid."""
 
     __tablename__ = "grants"
 
@@ -55,7 +55,7 @@ class Grant(Base):
     gpu_seconds: Mapped[int]
     unit_price: Mapped[Decimal] = mapped_column(Numeric(24, 12))
     priority: Mapped[int]
-    bought_ahead: Mapped[bool]
+    advance: Mapped[bool]
     activated_at: Mapped[datetime | None] = moment_column(nullable=True)
     expires_at: Mapped[datetime | None] = moment_column(nullable=True)
     created_at: Mapped[datetime] = moment_column()

@@ -3,16 +3,15 @@
 from typing import Annotated
 
 from fastapi import File, Form, UploadFile
-from sqlalchemy import select
 
 from broker.datasets import service
 from broker.datasets.archive import UploadedFile
 from broker.datasets.schemas import DatasetOut
 from broker.datasets.tables import Dataset
-from broker.edge import AnyKey, CustomerWork, feature_router
+from broker.http.edge import AnyKey, CustomerWork, feature_router
+from broker.http.paging import fetch_page
+from broker.http.shapes import Cursor, Limit, Page
 from broker.identity.service import resolve_customer
-from broker.paging import fetch_page
-from broker.schemas import Cursor, Limit, Page
 
 router = feature_router("/datasets", "datasets")
 
@@ -38,7 +37,7 @@ async def upload_dataset(
 
 @router.get("")
 async def list_datasets(work: AnyKey, limit: Limit = 20, cursor: Cursor = None) -> Page[DatasetOut]:
-    rows, after = await fetch_page(work.session, select(Dataset), Dataset, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, service.select_datasets(), Dataset, limit=limit, cursor=cursor)
     return Page(data=[DatasetOut.of(row) for row in rows], next_cursor=after)
 
 

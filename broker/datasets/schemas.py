@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.datasets.tables import Dataset
-from broker.schemas import created_at_field
+from broker.http.shapes import created_at_field
 from pricing.datasets.finding_level import Level
 
 

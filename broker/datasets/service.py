@@ -18,11 +18,22 @@ from broker.datasets.pictures import (
 )
 from broker.datasets.tables import Dataset
 from broker.identity.service import get_customer
-from broker.storage import one_chunk
-from broker.tenancy import owns
+from broker.persistence.storage import one_chunk
+from broker.persistence.tenancy import owns
 from broker.work import Work
 from pricing.datasets.finding_level import Level
 from pricing.datasets.text_rows import TextRow, parse_text_files
+
+__all__ = [
+    "Dataset",
+    "create_dataset",
+    "get_dataset",
+    "read_dataset",
+    "read_pictures",
+    "read_rows",
+    "select_dataset",
+    "select_datasets",
+]
 
 MAX_FINDINGS = 200
 LONGEST_MESSAGE = 500
@@ -103,17 +114,22 @@ def _require_usable_rows(checked: CheckedUpload) -> None:
 
 
 def select_dataset(dataset_id: ColumnElement[str], customer_id: ColumnElement[str | None]) -> Select[Dataset]:
-    """One data set of this customer, for a statement of `broker.driver` that asks for more; see `read_dataset`."""
+    """Select one data set of this customer, for a statement that asks for more; see `read_dataset`."""
     return select(Dataset).where(Dataset.id == dataset_id, owns(Dataset.__table__.c.customer_id, customer_id))
 
 
 def read_dataset(values: Sequence[Any]) -> Dataset:
-    """The data set from the columns of `select_dataset`; of no session."""
+    """Read the data set from the columns of `select_dataset`; it is of no session."""
     return Dataset(**dict(zip(Dataset.__table__.columns.keys(), values, strict=True)))
 
 
+def select_datasets() -> Select[Dataset]:
+    """Select the data sets that the actor sees."""
+    return select(Dataset)
+
+
 async def get_dataset(work: Work, dataset_id: str) -> Dataset:
-    """Raises: NotFound."""
+    """Get a data set. Raises: NotFound."""
     dataset = await work.session.get(Dataset, dataset_id)
     if dataset is None:
         raise errors.NotFound("dataset", dataset_id)
@@ -121,12 +137,12 @@ async def get_dataset(work: Work, dataset_id: str) -> Dataset:
 
 
 async def read_rows(work: Work, dataset: Dataset) -> list[TextRow]:
-    """The usable rows of a data set, in the order in which the trainer reads them."""
+    """Read the usable rows of a data set, in the order in which the trainer reads them."""
     content = await work.storage.read(dataset.storage_key)
     return await asyncio.to_thread(lambda: parse_text_files(read_packed(content)).rows)
 
 
 async def read_pictures(work: Work, dataset: Dataset) -> ParsedPictures:
-    """The pictures of a data set, in the order in which the trainer reads them, and what it will refuse."""
+    """Read the pictures of a data set, in the order in which the trainer reads them, and what it will refuse."""
     content = await work.storage.read(dataset.storage_key)
     return await asyncio.to_thread(lambda: parse_pictures(read_packed(content)))

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from broker.database import Base, moment_column
 from broker.datasets.pictures import holds_pictures
+from broker.persistence.database import Base, moment_column
 
 
 class Dataset(Base):

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from broker.estimator.watch import ReliabilityReading
+from broker.estimator.watch import AccuracyReading
 
 
 class EstimatorCollector(Collector):
     """Tells the reading, once there is one. A share of no runs is left out: nought would raise an alarm."""
 
-    def __init__(self, reading: ReliabilityReading) -> None:
+    def __init__(self, reading: AccuracyReading) -> None:
         self.reading = reading
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

@@ -4,22 +4,22 @@ from collections.abc import Sequence
 
 from broker.jobs.history import FinishedJob
 from pricing.calibration.accuracy import JudgedRun
-from pricing.calibration.calibration import FinishedRun, RunKind, has_learnt_width
+from pricing.calibration.calibration import has_learnt_width
+from pricing.calibration.learning import FinishedRun
 from pricing.catalog import load_gpus
-from pricing.resources.run_work import RunWork
 
 
 def read_finished_runs(jobs: Sequence[FinishedJob]) -> list[FinishedRun]:
     """Those whose GPU type is in the catalogue; seconds are those that each GPU was held."""
     return [
         FinishedRun(
-            kind=RunKind(**job.estimate["kind"]),
-            work=RunWork.from_json(job.estimate["work"]),
+            kind=job.estimate.kind,
+            work=job.estimate.work,
             seconds=job.gpu_seconds / job.gpus,
-            kept_p90=to_judged_run(job).is_covered(0.9) if has_learnt_width(job.estimate["calibration_runs"]) else None,
+            kept_p90=to_judged_run(job).is_covered(0.9) if has_learnt_width(job.estimate.calibration_runs) else None,
         )
         for job in jobs
-        if job.estimate["sku"] in load_gpus()
+        if job.estimate.sku in load_gpus()
     ]
 
 
@@ -28,10 +28,10 @@ def to_judged_run(job: FinishedJob) -> JudgedRun:
     estimate = job.estimate
     return JudgedRun(
         job_id=job.id,
-        kind=RunKind(**estimate["kind"]),
-        calibration=estimate["calibration"],
-        p50=estimate["gpu_seconds"]["p50"],
-        p90=estimate["gpu_seconds"]["p90"],
+        kind=estimate.kind,
+        calibration=estimate.calibration,
+        p50=estimate.gpu_seconds.p50,
+        p90=estimate.gpu_seconds.p90,
         actual=job.gpu_seconds,
         finished_at=job.finished_at,
         has_ended=job.has_ended,

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from rich.console import Group as Together
 from rich.table import Table
 
-from pricing.calibration.accuracy import Accuracy, Group, Reliability
+from pricing.calibration.accuracy import Accuracy, AccuracyReport, Group
 from pricing.calibration.coverage import P90_BAND, BandState
 
 COLUMNS = ("runs", "median error", "actual / p50", "within p50", "within p90")
 LATEST_WINDOWS = 10
 
 
-def make_tables(judged: Reliability) -> Together:
+def make_tables(judged: AccuracyReport) -> Together:
     """All runs and each group; the reliability diagram in figures; drift, where there are enough runs for it."""
     tables = [_accuracy_table("Estimates", judged), _reliability_table(judged)]
     return Together(describe_band(judged.overall), *tables, *([_drift_table(judged)] if judged.drift else []))
@@ -38,7 +38,7 @@ def format_accuracy(accuracy: Accuracy) -> list[str]:
     return [str(accuracy.runs), error, f"{accuracy.median_ratio:.2f}", half, most]
 
 
-def _accuracy_table(title: str, judged: Reliability) -> Table:
+def _accuracy_table(title: str, judged: AccuracyReport) -> Table:
     table = _new_table(title, ("by", "", *COLUMNS), words=2)
     table.add_row("all", "", *format_accuracy(judged.overall))
     by = ""
@@ -52,7 +52,7 @@ def _name_once(group: Group, before: str) -> str:
     return "" if group.by == before else group.by.replace("_", " ")
 
 
-def _reliability_table(judged: Reliability) -> Table:
+def _reliability_table(judged: AccuracyReport) -> Table:
     table = _new_table("Reliability", ("should stay below", "did", "95 % interval"))
     for point in judged.points:
         seen = point.observed
@@ -60,7 +60,7 @@ def _reliability_table(judged: Reliability) -> Table:
     return table
 
 
-def _drift_table(judged: Reliability) -> Table:
+def _drift_table(judged: AccuracyReport) -> Table:
     table = _new_table("Drift: the latest windows of 20 runs", ("until", *COLUMNS), words=1)
     for window in judged.drift[-LATEST_WINDOWS:]:
         table.add_row(f"{window.ended_at:%Y-%m-%d %H:%M}", *format_accuracy(window.accuracy))

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from pricing.calibration.accuracy import Accuracy, JudgedRun, Reliability
+from pricing.calibration.accuracy import Accuracy, AccuracyReport, JudgedRun
 from pricing.calibration.coverage import BandState, Coverage
 
 
@@ -97,7 +97,7 @@ class EstimatorAccuracyOut(BaseModel):
     runs: list[JudgedRunOut] = Field(description="Estimated against actual.", examples=[[{"job_id": "job_01k"}]])
 
     @classmethod
-    def of(cls, judged: Reliability | None, as_of: datetime) -> "EstimatorAccuracyOut":
+    def of(cls, judged: AccuracyReport | None, as_of: datetime) -> "EstimatorAccuracyOut":
         if judged is None:
             return cls(as_of=as_of, overall=None, groups=[], reliability=[], drift=[], runs=[])
         return cls(

@@ -1,10 +1,10 @@
-"""Watching the reliability of estimates: judged anew when jobs have finished, and said aloud when p90 goes wrong."""
+"""Watching the accuracy of estimates: judged anew when jobs have finished, and said aloud when p90 goes wrong."""
 
 import logging
 from dataclasses import dataclass, field
 
-from broker.estimator.reliability import LATEST_JUDGED, judge_estimates
-from broker.estimator.service import find_newest_version
+from broker.calibrations.service import find_newest_version
+from broker.estimator.accuracy import LATEST_JUDGED, judge_estimates
 from broker.jobs import history
 from broker.jobs.history import JudgedState
 from broker.system import System
@@ -18,7 +18,7 @@ MEANING = {BandState.BELOW: "too many runs take longer than quoted", BandState.A
 
 
 @dataclass
-class ReliabilityReading:
+class AccuracyReading:
     """What the database says to whoever asks: every process judges the same jobs, so that all say the same.
 
     `calibration` is the newest version; 0: published figures alone.
@@ -35,16 +35,16 @@ class ReliabilityReading:
             state = await history.read_judged_state(work)
             if state == self.judged:
                 return
-            reliability = await judge_estimates(work, latest=LATEST_JUDGED)
+            judged = await judge_estimates(work, latest=LATEST_JUDGED)
         self.judged = state
-        self.accuracy = reliability.overall if reliability else None
+        self.accuracy = judged.overall if judged else None
 
 
 @dataclass
-class ReliabilityWatch:
+class AccuracyWatch:
     """Says in the log of its process when p90 leaves its band, and when it is back."""
 
-    reading: ReliabilityReading = field(default_factory=ReliabilityReading)
+    reading: AccuracyReading = field(default_factory=AccuracyReading)
     band: BandState = BandState.UNJUDGED
 
     async def refresh(self, system: System) -> None:

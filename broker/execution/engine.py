@@ -74,21 +74,16 @@ class Engine(Protocol):
         Raises: LaunchError when nothing was started; the same run id may then be launched again.
         """
 
-    async def poll(self) -> list[RunObservation]:
-        """Observe every run that this object launched or adopted.
-
-        A run that has ended is reported by one poll and then dropped: a caller that failed to store it asks
-        `reconcile`, which answers for any run id at any time.
-        """
-
     async def stop(self, run_id: str, *, grace_seconds: float) -> None:
         """Ask the run's processes to end (SIGTERM), and after `grace_seconds` make them (SIGKILL).
 
         Returns when they have ended, or ten seconds after a SIGKILL that the kernel has not carried out; does nothing
-        for a run that does not run. The exit is still told by `poll`.
+        for a run that does not run. The exit is still told by `reconcile`.
         """
 
     async def reconcile(self, run_ids: Iterable[str]) -> list[RunObservation]:
-        """Observe the given runs, one answer each in the given order, and adopt those alive so that `poll` tells of
-        them. For a broker that restarted: it needs no memory of its own but the run ids. Starts and stops nothing.
+        """Observe the given runs, one answer each in the given order, whoever launched them.
+
+        It needs no memory of its own but the run ids, so a broker that restarted asks in the same way. Starts and
+        stops nothing.
         """

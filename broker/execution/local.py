@@ -70,7 +70,6 @@ class LocalEngine:
         self._capacity = Capacity(sku, slots)
         self._command = tuple(command)
         self._further = {} if base_models_dir is None else {"LORA_BASE_MODELS_DIR": str(base_models_dir.resolve())}
-        self._watched: set[str] = set()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._observing = threading.Lock()
 
@@ -80,11 +79,8 @@ class LocalEngine:
     async def launch(self, spec: LaunchSpec) -> str:
         return await asyncio.to_thread(self._launch, spec)
 
-    async def poll(self) -> list[RunObservation]:
-        return await asyncio.to_thread(self._poll)
-
     async def reconcile(self, run_ids: Iterable[str]) -> list[RunObservation]:
-        return await asyncio.to_thread(self._reconcile, list(run_ids))
+        return await asyncio.to_thread(lambda ids: [self._observe(run_id) for run_id in ids], list(run_ids))
 
     async def stop(self, run_id: str, *, grace_seconds: float) -> None:
         pid = await asyncio.to_thread(self._signal_group, run_id, signal.SIGTERM)
@@ -117,7 +113,6 @@ class LocalEngine:
         with _locked(run_dir / "launch.lock"):
             if _read_record(run_dir) is None:
                 self._start(spec, run_dir)
-        self._watched.add(spec.run_id)
         return str(run_dir)
 
     def _start(self, spec: LaunchSpec, run_dir: Path) -> None:
@@ -134,7 +129,7 @@ class LocalEngine:
                 raise LaunchError(spec.run_id, str(error)) from error
             try:
                 _write_record(run_dir, replace(intent, pid=process.pid, create_time=_create_time(process.pid)))
-            finally:  # only now, or a poll beside us could record an exit code that this record would wipe out
+            finally:  # only now, or an observer beside us could record an exit code that this record would wipe out
                 self._children[spec.run_id] = process
 
     def _spawn(self, spec: LaunchSpec, run_dir: Path, run_lock: BinaryIO) -> subprocess.Popen[bytes]:
@@ -149,16 +144,6 @@ class LocalEngine:
                 start_new_session=True,
                 pass_fds=(run_lock.fileno(),),
             )
-
-    def _poll(self) -> list[RunObservation]:
-        observations = [self._observe(run_id) for run_id in sorted(self._watched)]
-        self._watched.difference_update(seen.run_id for seen in observations if seen.state is not RunState.ALIVE)
-        return observations
-
-    def _reconcile(self, run_ids: list[str]) -> list[RunObservation]:
-        observations = [self._observe(run_id) for run_id in run_ids]
-        self._watched.update(seen.run_id for seen in observations if seen.state is RunState.ALIVE)
-        return observations
 
     def _observe(self, run_id: str) -> RunObservation:
         run_dir = self._run_dir(run_id)

@@ -30,19 +30,29 @@ def hash_key(clear: str) -> str:
     return hashlib.sha256(clear.encode()).hexdigest()
 
 
-def sign_run_token(secret: bytes, run_id: str) -> str:
-    """The bearer token of one run: derived, so that a relaunch hands out the same and none is stored."""
-    return f"{RUN_MARK}.{run_id}.{_mac(secret, run_id)}"
+@dataclass(frozen=True)
+class RunBearer:
+    """The run that a token is for, and the customer whose run it is."""
+
+    run_id: str
+    customer_id: str
 
 
-def read_run_token(secret: bytes, token: str) -> str | None:
-    """The run that a token is for; None where it is not one of ours."""
-    mark, _, rest = token.partition(".")
-    run_id, _, mac = rest.partition(".")
-    if mark != RUN_MARK or not hmac.compare_digest(mac.encode(), _mac(secret, run_id).encode()):
+def sign_run_token(secret: bytes, bearer: RunBearer) -> str:
+    """Derive the bearer token of one run: a relaunch hands out the same, and none is stored."""
+    return f"{RUN_MARK}.{bearer.run_id}.{bearer.customer_id}.{_mac(secret, bearer)}"
+
+
+def read_run_token(secret: bytes, token: str) -> RunBearer | None:
+    """Read the run and its customer out of a token; None where it is not one of ours."""
+    if token.count(".") != 3:
         return None
-    return run_id
+    mark, run_id, customer_id, mac = token.split(".")
+    bearer = RunBearer(run_id, customer_id)
+    if mark != RUN_MARK or not hmac.compare_digest(mac.encode(), _mac(secret, bearer).encode()):
+        return None
+    return bearer
 
 
-def _mac(secret: bytes, run_id: str) -> str:
-    return hmac.new(secret, run_id.encode(), hashlib.sha256).hexdigest()
+def _mac(secret: bytes, bearer: RunBearer) -> str:
+    return hmac.new(secret, f"{bearer.run_id}.{bearer.customer_id}".encode(), hashlib.sha256).hexdigest()

@@ -3,9 +3,10 @@
 from typing import Annotated
 
 from fastapi import Query
-from sqlalchemy import select
 
-from broker.edge import AdminWork, AnyKey, CustomerWork, feature_router
+from broker.http.edge import AdminWork, AnyKey, CustomerWork, feature_router
+from broker.http.paging import fetch_page
+from broker.http.shapes import Cursor, Limit, Page
 from broker.identity import service
 from broker.identity.model import NewKey
 from broker.identity.schemas import (
@@ -19,8 +20,6 @@ from broker.identity.schemas import (
     StaffKeyIn,
 )
 from broker.identity.tables import ApiKey, Customer, Project
-from broker.paging import fetch_page
-from broker.schemas import Cursor, Limit, Page
 from broker.work import Role
 
 router = feature_router("", "identity")
@@ -33,7 +32,7 @@ async def create_customer(work: AdminWork, body: CustomerIn) -> CustomerOut:
 
 @router.get("/customers")
 async def list_customers(work: AnyKey, limit: Limit = 20, cursor: Cursor = None) -> Page[CustomerOut]:
-    rows, after = await fetch_page(work.session, select(Customer), Customer, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, service.select_customers(), Customer, limit=limit, cursor=cursor)
     return Page(data=[CustomerOut.model_validate(row) for row in rows], next_cursor=after)
 
 
@@ -64,7 +63,7 @@ def _show_once(key: ApiKey, new: NewKey) -> NewApiKeyOut:
 
 @router.get("/api-keys")
 async def list_api_keys(work: AnyKey, limit: Limit = 20, cursor: Cursor = None) -> Page[ApiKeyOut]:
-    rows, after = await fetch_page(work.session, select(ApiKey), ApiKey, limit=limit, cursor=cursor)
+    rows, after = await fetch_page(work.session, service.select_api_keys(), ApiKey, limit=limit, cursor=cursor)
     return Page(data=[ApiKeyOut.model_validate(row) for row in rows], next_cursor=after)
 
 
@@ -86,9 +85,7 @@ async def list_projects(
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[ProjectOut]:
-    query = select(Project)
-    if customer_id is not None:
-        query = query.where(Project.customer_id == customer_id)
+    query = service.select_projects(customer_id)
     rows, after = await fetch_page(work.session, query, Project, limit=limit, cursor=cursor)
     return Page(data=[ProjectOut.model_validate(row) for row in rows], next_cursor=after)
 

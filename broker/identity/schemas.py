@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.schemas import Moment, RequestBody, created_at_field
+from broker.http.shapes import Moment, RequestBody, created_at_field
 
 NAME = Field(min_length=1, max_length=200, description="A name for people.", examples=["Acme Tea"])
 

@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import func, or_, select, text
+from sqlalchemy import Select, func, or_, select, text
 from sqlalchemy.exc import IntegrityError
 
 from broker import errors
-from broker.database import Base, Database, Scope
-from broker.driver import Statement
 from broker.identity.model import NewKey, hash_key, make_key, read_run_token
 from broker.identity.tables import ApiKey, Customer, Project
+from broker.persistence.database import Base, Database
+from broker.persistence.driver import Statement
 from broker.work import STAFF, Actor, Role, Services, Work
 
 # The function sees the keys for as long as it runs, in a scope of its own (migration 0003).
@@ -26,10 +26,10 @@ class FoundKey(NamedTuple):
 
 
 async def authenticate(database: Database, token: str, services: Services) -> Actor:
-    """Who bears this token: asked anew each time, so that a key ends at once. Raises: Unauthenticated."""
-    run_id = read_run_token(services.secret, token)
-    if run_id is not None:
-        return await _authenticate_run(database, run_id)
+    """Find who bears this token: asked anew each time, so that a key ends at once. Raises: Unauthenticated."""
+    bearer = read_run_token(services.secret, token)
+    if bearer is not None:
+        return Actor(Role.RUN, bearer.run_id, bearer.customer_id)
     found = await database.fetch_row(FIND_KEY, {"key_hash": hash_key(token)})
     key = FoundKey(*found) if found else None
     if key is None or key.revoked_at is not None:
@@ -39,27 +39,17 @@ async def authenticate(database: Database, token: str, services: Services) -> Ac
     return Actor(Role(key.role), key.id, key.customer_id)
 
 
-async def _authenticate_run(database: Database, run_id: str) -> Actor:
-    from broker.jobs.service import find_run_customer  # noqa: PLC0415 (jobs imports identity)
-
-    async with database.transaction(Scope.ALL) as session:
-        customer_id = await find_run_customer(session, run_id)
-    if customer_id is None:
-        raise errors.Unauthenticated("This run token is for no run of this broker.")
-    return Actor(Role.RUN, run_id, customer_id)
-
-
 Row = TypeVar("Row", bound=Base)
 
 
 async def create_customer(work: Work, name: str) -> Customer:
-    """Raises: NameTaken."""
+    """Create a customer. Raises: NameTaken."""
     customer = Customer(id=work.new_id("cus"), name=name, created_at=work.now)
     return await _add_named(work, customer, name)
 
 
 async def create_project(work: Work, customer_id: str, name: str) -> Project:
-    """Raises: NotFound, NameTaken."""
+    """Create a customer's project. Raises: NotFound, NameTaken."""
     await get_customer(work, customer_id)
     project = Project(id=work.new_id("prj"), customer_id=customer_id, name=name, created_at=work.now)
     return await _add_named(work, project, name)
@@ -76,8 +66,23 @@ async def _add_named(work: Work, row: Row, name: str) -> Row:
     return row
 
 
+def select_customers() -> Select[Customer]:
+    """Select the customers that the actor sees."""
+    return select(Customer)
+
+
+def select_api_keys() -> Select[ApiKey]:
+    """Select the API keys that the actor sees."""
+    return select(ApiKey)
+
+
+def select_projects(customer_id: str | None = None) -> Select[Project]:
+    """Select the projects that the actor sees, of one customer or of all."""
+    return select(Project) if customer_id is None else select(Project).where(Project.customer_id == customer_id)
+
+
 async def get_customer(work: Work, customer_id: str) -> Customer:
-    """Raises: NotFound; another tenant's customer is not found either."""
+    """Get a customer. Raises: NotFound; another tenant's customer is not found either."""
     customer = await work.session.get(Customer, customer_id)
     if customer is None:
         raise errors.NotFound("customer", customer_id)
@@ -85,7 +90,7 @@ async def get_customer(work: Work, customer_id: str) -> Customer:
 
 
 async def get_project(work: Work, project_id: str) -> Project:
-    """Raises: NotFound."""
+    """Get a project. Raises: NotFound."""
     project = await work.session.get(Project, project_id)
     if project is None:
         raise errors.NotFound("project", project_id)
@@ -95,7 +100,7 @@ async def get_project(work: Work, project_id: str) -> Project:
 async def create_api_key(
     work: Work, *, role: Role, name: str, customer_id: str | None, expires_at: datetime | None
 ) -> tuple[ApiKey, NewKey]:
-    """A new key; its clear form is in the answer and nowhere else. Raises: NotFound, InvalidRequest."""
+    """Create a key; its clear form is in the answer and nowhere else. Raises: NotFound, InvalidRequest."""
     if customer_id is not None:
         await get_customer(work, customer_id)
     if expires_at is not None and expires_at <= work.now:
@@ -118,7 +123,7 @@ async def create_api_key(
 
 
 async def revoke_api_key(work: Work, key_id: str) -> ApiKey:
-    """Raises: NotFound; IllegalTransition for the last administrator's key. Revoking twice changes nothing."""
+    """Revoke a key; again changes nothing. Raises: NotFound; IllegalTransition for the last administrator's key."""
     key = await work.session.get(ApiKey, key_id)
     if key is None:
         raise errors.NotFound("API key", key_id)
@@ -129,7 +134,7 @@ async def revoke_api_key(work: Work, key_id: str) -> ApiKey:
 
 
 async def _keep_one_administrator(work: Work, leaving: ApiKey) -> None:
-    """Without an administrator nobody could ever make a key again."""
+    """Refuse to revoke the last administrator's key: without one nobody could ever make a key again."""
     if leaving.role != Role.ADMIN:
         return
     usable = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > work.now)
@@ -145,7 +150,7 @@ async def has_admin_key(work: Work) -> bool:
 
 
 def resolve_customer(work: Work, customer_id: str | None) -> str:
-    """The customer that a request is for: a customer's own, or the one that staff names. Raises: NotFound."""
+    """Resolve the customer that a request is for: its own, or the one that staff names. Raises: NotFound."""
     own = work.actor.customer_id
     if own is not None and customer_id not in {None, own}:
         raise errors.NotFound("customer", customer_id or "")

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from broker.database import Base, moment_column
+from broker.persistence.database import Base, moment_column
 
 
 class Customer(Base):
@@ -39,18 +39,4 @@ class ApiKey(Base):
     key_hash: Mapped[str] = mapped_column(unique=True)
     expires_at: Mapped[datetime | None] = moment_column(nullable=True)
     revoked_at: Mapped[datetime | None] = moment_column(nullable=True)
-    created_at: Mapped[datetime] = moment_column()
-
-
-class IdempotencyKey(Base):
-    """A POST that was answered: its fingerprint and its answer, for the retry."""
-
-    __tablename__ = "idempotency_keys"
-
-    principal: Mapped[str] = mapped_column(primary_key=True)
-    key: Mapped[str] = mapped_column(primary_key=True)
-    customer_id: Mapped[str | None]
-    fingerprint: Mapped[str]
-    status: Mapped[int]
-    body: Mapped[str]
     created_at: Mapped[datetime] = moment_column()

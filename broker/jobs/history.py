@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from broker.jobs.model import JobStatus, StopReason
 from broker.jobs.tables import Job, JobEvent
+from broker.quotes.estimate import JobEstimate
 from broker.work import Work
 
 
@@ -19,7 +19,7 @@ class FinishedJob:
     """
 
     id: str
-    estimate: dict[str, Any]
+    estimate: JobEstimate
     gpu_seconds: int
     gpus: int
     finished_at: datetime
@@ -40,7 +40,7 @@ STOPPED_AT = (
     .where(
         JobEvent.job_id == Job.id,
         JobEvent.kind == "stop_requested",
-        JobEvent.data["reason"].as_string() == StopReason.BUDGET.value,
+        JobEvent.data["reason"].as_string() == StopReason.LIMIT.value,
     )
     .scalar_subquery()
 )

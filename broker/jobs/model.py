@@ -27,11 +27,14 @@ class RunStatus(StrEnum):
 
 
 class StopReason(StrEnum):
-    """Why a run is told to stop."""
+    """Why a run is told to stop: somebody asked, or the job's own limit is reached, or the contract's hours or the
+    month's budget are gone.
+    """
 
     CANCEL = "cancel"
     PAUSE = "pause"
-    OUT_OF_BALANCE = "out_of_balance"
+    LIMIT = "limit"
+    BALANCE = "balance"
     BUDGET = "budget"
 
 

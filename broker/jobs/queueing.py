@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Text, any_, func, literal, select, text
 
-from broker import outbox
 from broker.jobs.model import HOLDS_DEVICES, RUN_ENDS, JobStatus
 from broker.jobs.tables import Job, Run
+from broker.persistence import outbox
 from broker.work import Work
 
 # Half of such jobs hold their devices no longer; one that goes on needs what is left. Units: GPU-seconds.
@@ -55,7 +55,7 @@ class DeviceHolder:
 
 
 @dataclass(frozen=True)
-class ToldWait:
+class WaitNotice:
     """What a waiting job is to be told."""
 
     job_id: str
@@ -122,7 +122,7 @@ async def lock_waiting(work: Work, job_ids: Collection[str]) -> dict[str, Job]:
     return {job.id: job for job in await work.session.scalars(query)}
 
 
-async def write_waits(work: Work, waits: Sequence[ToldWait]) -> None:
+async def write_waits(work: Work, waits: Sequence[WaitNotice]) -> None:
     """Tell jobs why they wait; one that waits no longer, or is locked elsewhere, is left as it is."""
     ids = literal([wait.job_id for wait in waits], ARRAY(Text))  # one parameter: a statement has at most 65,535
     lock = (

@@ -2,12 +2,13 @@
 
 from broker import errors
 from broker.contracts import service as contracts
-from broker.database import wake_dispatcher
-from broker.jobs.limits import clip_need, has_reached_limit, raise_limit
+from broker.jobs.events import record_event
+from broker.jobs.limits import clip_need, has_reached_limit
 from broker.jobs.model import JobStatus
-from broker.jobs.service import lock_job, record_event, set_status
+from broker.jobs.service import lock_job, set_status
 from broker.jobs.tables import Job
 from broker.ledger import service as ledger
+from broker.persistence.database import wake_dispatcher
 from broker.work import Role, Work
 from pricing.money import Money
 
@@ -25,37 +26,33 @@ async def resume_job(work: Work, job_id: str, max_cost: Money | None = None) -> 
             f"Job {job_id} is {job.status}; only a paused job can be resumed.{stopping}", status_before=job.status
         )
     if max_cost is not None:
-        _raise_limit(work, job, max_cost)
+        _replace_limit(work, job, max_cost)
     await _check_may_go_on(work, job)
-    await _hold_what_is_left(work, job)
+    terms = await contracts.get_contract(work, job.contract_id)
+    await ledger.adjust_hold(work, job.id, need=clip_need(job.limits, job.spent, terms, job.need))
     set_status(work, job, JobStatus.QUEUED)
     record_event(work, job, "resumed", {})
     await wake_dispatcher(work.session)
     return job
 
 
-def _raise_limit(work: Work, job: Job, max_cost: Money) -> None:
+def _replace_limit(work: Work, job: Job, max_cost: Money) -> None:
+    """Let the customer's own `max_cost` count from now on, and no longer the quote's limit; a cap stays."""
     if work.actor.role == Role.OPS:
         raise errors.Forbidden("What a job may cost is for its customer to say: resume it without max_cost.")
-    raise_limit(job, max_cost)
+    job.max_cost_micros = job.limit_micros = max_cost.micros
+    job.limit_gpu_seconds = None
     record_event(work, job, "limit_raised", {"max_cost": max_cost.format_amount()})
 
 
 async def _check_may_go_on(work: Work, job: Job) -> None:
-    if has_reached_limit(job):
+    if has_reached_limit(job.limits, job.spent):
         cost = Money(job.cost_micros).format_amount()
         raise errors.MaxCostExceeded(
             f"Job {job.id} has cost {cost} and has reached its limit; resume it with a max_cost above that.",
             errors=[errors.FieldError("max_cost", f"must be more than {cost}")],
         )
-    if await ledger.is_exhausted(work, await ledger.get_hold(work, job.id)):
+    if await ledger.find_shortage(work, await ledger.get_hold(work, job.id)) is not None:
         raise errors.InsufficientBalance(
             f"Job {job.id} has used all that its contract allows, and nothing is left for it to go on."
         )
-
-
-async def _hold_what_is_left(work: Work, job: Job) -> None:
-    left = job.remaining or job.estimate
-    terms = await contracts.get_contract(work, job.contract_id)
-    gpu_seconds, tokens = clip_need(job, terms, left["gpu_seconds"]["p90"], left["tokens"])
-    await ledger.refit_hold(work, job.id, gpu_seconds=gpu_seconds, tokens=tokens)

@@ -3,11 +3,12 @@
 from typing import Annotated, Literal
 
 from fastapi import Query
-from sqlalchemy import select
 
-from broker.edge import AnyKey, CustomerWork, JobControl, feature_router
+from broker.http.edge import AnyKey, CustomerWork, JobControl, feature_router
+from broker.http.paging import fetch_page
+from broker.http.shapes import Cursor, Limit, Page
 from broker.identity.service import resolve_customer
-from broker.jobs import resume, runs, service
+from broker.jobs import admission, checkpoints, control, events, resume, service
 from broker.jobs.schemas import (
     CheckpointListOut,
     CheckpointOut,
@@ -20,10 +21,6 @@ from broker.jobs.schemas import (
     RunOut,
 )
 from broker.jobs.tables import Job
-from broker.metering.schemas import UsageListOut
-from broker.metering.service import list_usage
-from broker.paging import fetch_page
-from broker.schemas import Cursor, Limit, Page
 from pricing.money import Money
 
 router = feature_router("/jobs", "jobs")
@@ -34,7 +31,7 @@ JobStatusName = Literal["queued", "dispatched", "running", "paused", "succeeded"
 @router.post("", status_code=201)
 async def submit_job(work: CustomerWork, body: JobIn) -> JobOut:
     """Admit a job: its hold and its place in the queue together, or nothing."""
-    request = service.JobRequest(
+    request = admission.JobRequest(
         customer_id=resolve_customer(work, body.customer_id),
         config=body.config,
         dataset_id=body.dataset_id,
@@ -44,7 +41,7 @@ async def submit_job(work: CustomerWork, body: JobIn) -> JobOut:
         queue=body.queue,
         max_cost=None if body.max_cost is None else Money.from_decimal(body.max_cost),
     )
-    return JobOut.of(await service.submit_job(work, request))
+    return JobOut.of(await admission.submit_job(work, request))
 
 
 @router.get("")
@@ -54,7 +51,7 @@ async def list_jobs(
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[JobOut]:
-    query = select(Job) if status is None else select(Job).where(Job.status == status)
+    query = service.select_jobs(status)
     rows, after = await fetch_page(work.session, query, Job, limit=limit, cursor=cursor)
     return Page(data=[JobOut.of(row) for row in rows], next_cursor=after)
 
@@ -67,20 +64,20 @@ async def get_job(work: AnyKey, job_id: str) -> JobOut:
 @router.post("/{job_id}/cancel")
 async def cancel_job(work: JobControl, job_id: str) -> JobOut:
     """End a job. A running one stops at its next heartbeat; what it has used is billed, the rest of its hold freed."""
-    return JobOut.of(await service.cancel_job(work, job_id))
+    return JobOut.of(await control.cancel_job(work, job_id))
 
 
 @router.post("/{job_id}/pause")
 async def pause_job(work: JobControl, job_id: str) -> JobOut:
     """Stop a job after a checkpoint and keep its hold."""
-    return JobOut.of(await service.pause_job(work, job_id))
+    return JobOut.of(await control.pause_job(work, job_id))
 
 
 @router.post("/{job_id}/resume")
 async def resume_job(work: JobControl, job_id: str, body: JobResumeIn | None = None) -> JobOut:
     """Queue a paused job again; it goes on from its last checkpoint, held for what is left.
 
-    One that was paused for `budget` needs a higher `max_cost`, which takes the place of its quote and its old limit.
+    One that was paused at its `limit` needs a higher `max_cost`, which takes the place of its quote and its old limit.
     """
     return JobOut.of(await resume.resume_job(work, job_id, None if body is None else body.read_max_cost()))
 
@@ -94,7 +91,7 @@ async def list_job_events(
 ) -> JobEventListOut:
     """What happened to the job, oldest first."""
     await service.get_job(work, job_id)
-    rows = await service.list_events(work, job_id, after=after, limit=limit)
+    rows = await events.list_events(work, job_id, after=after, limit=limit)
     cursor = str(rows[-1].id) if len(rows) == limit else None
     return JobEventListOut(data=[JobEventOut.of(row) for row in rows], next_cursor=cursor)
 
@@ -109,11 +106,4 @@ async def list_job_runs(work: AnyKey, job_id: str) -> RunListOut:
 @router.get("/{job_id}/checkpoints")
 async def list_job_checkpoints(work: AnyKey, job_id: str) -> CheckpointListOut:
     await service.get_job(work, job_id)
-    return CheckpointListOut(data=[CheckpointOut.of(row) for row in await runs.list_checkpoints(work, job_id)])
-
-
-@router.get("/{job_id}/usage")
-async def list_job_usage(work: AnyKey, job_id: str) -> UsageListOut:
-    """The intervals under the job's charges."""
-    await service.get_job(work, job_id)
-    return UsageListOut.of(await list_usage(work, job_id))
+    return CheckpointListOut(data=[CheckpointOut.of(row) for row in await checkpoints.list_checkpoints(work, job_id)])

@@ -1,14 +1,14 @@
 """The life of a run: started by the planner, claimed by its worker, kept alive by heartbeats, ended once."""
 
-from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
 
-from broker import errors, outbox
 from broker.contracts import service as contracts
-from broker.database import wake_dispatcher
+from broker.jobs.checkpoints import find_last_checkpoint
+from broker.jobs.events import record_event
+from broker.jobs.locked_run import LockedRun, lock_any_run, require_active
 from broker.jobs.model import (
     RUN_ENDS,
     TERMINAL,
@@ -18,19 +18,13 @@ from broker.jobs.model import (
     check_run_transition,
     decide_after_run,
 )
-from broker.jobs.service import get_job, lock_job, record_event, set_status
-from broker.jobs.tables import Checkpoint, Job, Run
+from broker.jobs.remaining import Remaining, estimate_remaining
+from broker.jobs.service import set_status
+from broker.jobs.tables import Job, Run
 from broker.ledger import service as ledger
-from broker.quotes.remaining import estimate_remaining
+from broker.persistence import outbox
+from broker.persistence.database import wake_dispatcher
 from broker.work import Work
-
-
-@dataclass(frozen=True)
-class HeldRun:
-    """A run with its job, both locked."""
-
-    run: Run
-    job: Job
 
 
 async def start_run(work: Work, job: Job, pool: str) -> Run:
@@ -46,7 +40,7 @@ async def start_run(work: Work, job: Job, pool: str) -> Run:
         gpus=job.gpus,
         status=RunStatus.STARTING.value,
         acknowledged_sequence=-1,
-        lease_expires_at=_lease(work),
+        lease_expires_at=_compute_lease(work),
         created_at=work.now,
     )
     work.session.add(run)
@@ -56,175 +50,109 @@ async def start_run(work: Work, job: Job, pool: str) -> Run:
     return run
 
 
-def _lease(work: Work) -> Any:
+def _compute_lease(work: Work) -> datetime:
     return work.now + timedelta(seconds=work.settings.lease_seconds)
 
 
-async def get_run(work: Work, run_id: str) -> Run:
-    """Raises: NotFound."""
-    run = await work.session.get(Run, run_id)
-    if run is None:
-        raise errors.NotFound("run", run_id)
-    return run
-
-
-async def hold_run(work: Work, run_id: str, fence_token: int) -> HeldRun:
-    """Lock a run that may still report. Raises: NotFound, StaleFenceToken."""
-    held = await _lock_run(work, run_id)
-    _check_fence(held, fence_token)
-    return held
-
-
-def _check_fence(held: HeldRun, fence_token: int) -> None:
-    if held.run.fence_token != fence_token or held.job.attempts != held.run.attempt:
-        raise errors.StaleFenceToken(
-            f"Run {held.run.id} was superseded; stop and report nothing more.", current_fence_token=held.job.attempts
-        )
-
-
-async def check_current(work: Work, run_id: str, fence_token: int) -> None:
-    """Refuse a run that may not report, without a lock: before an upload, which checks again once it is stored.
-
-    Raises: NotFound, StaleFenceToken.
-    """
-    run = await get_run(work, run_id)
-    job = await get_job(work, run.job_id)
-    _check_fence(HeldRun(run, job), fence_token)
-    require_active(HeldRun(run, job))
-
-
-async def _lock_run(work: Work, run_id: str) -> HeldRun:
-    job_id = await work.session.scalar(select(Run.job_id).where(Run.id == run_id))
-    if job_id is None:
-        raise errors.NotFound("run", run_id)
-    job = await lock_job(work, job_id)
-    run = await work.session.get_one(Run, run_id, populate_existing=True)
-    return HeldRun(run, job)
-
-
-def require_active(held: HeldRun) -> None:
-    """Raises: StaleFenceToken, where the run has ended: the broker may have given its place away."""
-    if RunStatus(held.run.status) in RUN_ENDS:
-        raise errors.StaleFenceToken(
-            f"Run {held.run.id} has ended ({held.run.status}); stop and report nothing more.",
-            current_fence_token=held.job.attempts,
-        )
-
-
-async def claim_run(work: Work, held: HeldRun) -> None:
-    """The worker has its devices and takes the run; again is the same."""
-    require_active(held)
-    await renew_lease(work, held)
-    if held.run.status == RunStatus.RUNNING:
+def claim_run(work: Work, locked: LockedRun) -> None:
+    """Give the run to its worker, which has its devices; claiming it again is the same. Raises: StaleFenceToken."""
+    require_active(locked)
+    renew_lease(work, locked)
+    if locked.run.status == RunStatus.RUNNING:
         return
-    check_run_transition(held.run.id, RunStatus(held.run.status), RunStatus.RUNNING)
-    held.run.status, held.run.claimed_at = RunStatus.RUNNING.value, work.now
-    set_status(work, held.job, JobStatus.RUNNING)
-    held.job.started_at = held.job.started_at or work.now
-    record_event(work, held.job, "started", {"run_id": held.run.id, "attempt": held.run.attempt})
+    check_run_transition(locked.run.id, RunStatus(locked.run.status), RunStatus.RUNNING)
+    locked.run.status, locked.run.claimed_at = RunStatus.RUNNING.value, work.now
+    set_status(work, locked.job, JobStatus.RUNNING)
+    locked.job.started_at = locked.job.started_at or work.now
+    record_event(work, locked.job, "started", {"run_id": locked.run.id, "attempt": locked.run.attempt})
 
 
-async def renew_lease(work: Work, held: HeldRun) -> None:
-    """A sign of life: the run's lease and its job's hold live on."""
-    held.run.lease_expires_at, held.run.last_heartbeat_at = _lease(work), work.now
-    await ledger.renew_hold(work, held.job.id)
+def renew_lease(work: Work, locked: LockedRun) -> None:
+    """Note a sign of life: the run's lease begins anew. Its job's hold is the ledger's to renew."""
+    locked.run.lease_expires_at, locked.run.last_heartbeat_at = _compute_lease(work), work.now
 
 
-async def end_run(work: Work, held: HeldRun, outcome: RunStatus, error: dict[str, Any] | None = None) -> None:
+def report_progress(locked: LockedRun, progress: dict[str, Any]) -> None:
+    """Note how far a run's training is: step, total_steps, epoch, loss and so on."""
+    locked.job.progress = progress
+
+
+def acknowledge_usage(locked: LockedRun, sequence: int) -> None:
+    """Note up to which number every usage interval of a run is stored."""
+    locked.run.acknowledged_sequence = sequence
+
+
+async def end_run(work: Work, locked: LockedRun, outcome: RunStatus, error: dict[str, Any] | None = None) -> None:
     """End a run once and decide what becomes of its job. Ending it again the same way changes nothing.
 
     Raises: IllegalTransition.
     """
-    if held.run.status == outcome:
+    run, job = locked.run, locked.job
+    if run.status == outcome:
         return
-    check_run_transition(held.run.id, RunStatus(held.run.status), outcome)
-    held.run.status, held.run.ended_at = outcome.value, work.now
-    stop = StopReason(held.job.stop_requested) if held.job.stop_requested else None
-    after = decide_after_run(outcome, stop, attempts=held.job.attempts, max_attempts=work.settings.max_attempts)
-    set_status(work, held.job, after.status)
+    check_run_transition(run.id, RunStatus(run.status), outcome)
+    run.status, run.ended_at = outcome.value, work.now
+    stop = StopReason(job.stop_requested) if job.stop_requested else None
+    after = decide_after_run(outcome, stop, attempts=job.attempts, max_attempts=work.settings.max_attempts)
+    set_status(work, job, after.status)
     if after.status == JobStatus.PAUSED:
-        held.job.pause_reason = held.job.stop_requested
-    held.job.stop_requested = None
-    held.job.error = (
-        (error or {"code": outcome.value, "message": after.explanation}) if after.status == JobStatus.FAILED else None
-    )
-    record_event(
-        work,
-        held.job,
-        f"run_{outcome.value}",
-        {"run_id": held.run.id, "job_status": after.status.value, "explanation": after.explanation},
-    )
+        job.pause_reason = job.stop_requested
+    job.stop_requested = None
+    failed = after.status == JobStatus.FAILED
+    job.error = (error or {"code": outcome.value, "message": after.explanation}) if failed else None
+    facts = {"run_id": run.id, "job_status": after.status.value, "explanation": after.explanation}
+    record_event(work, job, f"run_{outcome.value}", facts)
     if after.status in TERMINAL:
-        await ledger.settle_hold(work, held.job.id)
+        await ledger.settle_hold(work, job.id)
     else:
-        held.job.remaining = await _estimate_remaining(work, held.job)
+        job.remaining = await _estimate_remaining(work, job)
     await wake_dispatcher(work.session)
 
 
-async def _estimate_remaining(work: Work, job: Job) -> dict[str, Any]:
-    """What is left for the next run, which goes on from the last checkpoint."""
+async def _estimate_remaining(work: Work, job: Job) -> Remaining:
+    """Estimate what is left for the next run, which goes on from the last checkpoint."""
     checkpoint = await find_last_checkpoint(work, job.id)
     done = checkpoint.step if checkpoint else 0
-    remaining = estimate_remaining(
+    return estimate_remaining(
         job.estimate,
+        await contracts.get_contract(work, job.contract_id),
         done_steps=done,
         trained_steps=max(done, (job.progress or {}).get("step", 0)),
         used_gpu_seconds=job.used_gpu_seconds,
     )
-    return remaining.to_json(await contracts.get_contract(work, job.contract_id))
 
 
 async def lose_run(work: Work, run_id: str, explanation: str) -> None:
     """End a run whose process is gone or silent: it is billed to its last heartbeat. An ended run stays as it is."""
-    held = await _lock_run(work, run_id)
-    if RunStatus(held.run.status) in RUN_ENDS:
+    locked = await lock_any_run(work, run_id)
+    if RunStatus(locked.run.status) in RUN_ENDS:
         return
     error = {"code": "worker_lost", "message": explanation}
-    await outbox.enqueue(work.session, pool=held.run.pool, kind="stop", run_id=run_id, now=work.now)
-    await end_run(work, held, RunStatus.LOST, error)
+    await outbox.enqueue(work.session, pool=locked.run.pool, kind="stop", run_id=run_id, now=work.now)
+    await end_run(work, locked, RunStatus.LOST, error)
 
 
 async def lose_silent_run(work: Work, run_id: str) -> None:
     """End a run whose lease is over; one that has reported meanwhile stays as it is."""
-    held = await _lock_run(work, run_id)
-    if held.run.lease_expires_at <= work.now:
+    locked = await lock_any_run(work, run_id)
+    if locked.run.lease_expires_at <= work.now:
         await lose_run(work, run_id, "its heartbeats stopped")
 
 
 async def list_silent_runs(work: Work) -> list[str]:
-    """Active runs whose lease is over."""
+    """List active runs whose lease is over."""
     query = select(Run.id).where(Run.status.in_(("starting", "running")), Run.lease_expires_at <= work.now)
     return list((await work.session.scalars(query)).all())
 
 
 async def list_active_runs(work: Work, pool: str) -> list[str]:
+    """List the runs of a pool that hold devices or are about to."""
     query = select(Run.id).where(Run.status.in_(("starting", "running")), Run.pool == pool)
     return list((await work.session.scalars(query)).all())
 
 
 async def extend_leases(work: Work, run_ids: list[str]) -> None:
-    """After a restart of the broker: what its engine sees alive could not report meanwhile, and is not silent."""
+    """Extend leases after a restart of the broker: what its engine sees alive could not report, and is not silent."""
     for run in await work.session.scalars(select(Run).where(Run.id.in_(run_ids)).with_for_update()):
         if RunStatus(run.status) not in RUN_ENDS:
-            run.lease_expires_at = _lease(work)
-
-
-async def find_last_checkpoint(work: Work, job_id: str) -> Checkpoint | None:
-    """The most advanced checkpoint of any of the job's runs."""
-    query = (
-        select(Checkpoint)
-        .where(Checkpoint.job_id == job_id)
-        .order_by(Checkpoint.step.desc(), Checkpoint.id.desc())
-        .limit(1)
-    )
-    return (await work.session.scalars(query)).one_or_none()
-
-
-async def find_checkpoint(work: Work, run_id: str, step: int) -> Checkpoint | None:
-    query = select(Checkpoint).where(Checkpoint.run_id == run_id, Checkpoint.step == step)
-    return (await work.session.scalars(query)).one_or_none()
-
-
-async def list_checkpoints(work: Work, job_id: str) -> list[Checkpoint]:
-    query = select(Checkpoint).where(Checkpoint.job_id == job_id).order_by(Checkpoint.id.desc())
-    return list((await work.session.scalars(query)).all())
+            run.lease_expires_at = _compute_lease(work)

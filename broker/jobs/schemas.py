@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field
+from broker.jobs.remaining import Remaining
 from broker.jobs.tables import Checkpoint, Job, JobEvent, Run
-from broker.quotes.model import as_hours
 from broker.quotes.schemas import CONFIG_EXAMPLE, ConfigIn, EstimateOut, SecondsRange
-from broker.schemas import MoneyOut, RequestBody, created_at_field
 from pricing.money import Money
 
 MAX_COST_DIGITS = 15
@@ -71,6 +71,15 @@ class RemainingOut(BaseModel):
         description="Their price under the contract.", examples=[{"p50": {"amount": "0.61", "currency": "CNY"}}]
     )
 
+    @classmethod
+    def of(cls, remaining: Remaining) -> "RemainingOut":
+        return cls(
+            steps=remaining.steps,
+            tokens=remaining.tokens,
+            gpu_seconds=SecondsRange.of(remaining.gpu_seconds),
+            cost=CostRangeOut(p50=MoneyOut.of(remaining.cost.p50), p90=MoneyOut.of(remaining.cost.p90)),
+        )
+
 
 class PendingReasonOut(BaseModel):
     code: str = Field(description="Kind of reason.", examples=["waiting_for_gpus"])
@@ -92,12 +101,13 @@ class JobOut(BaseModel):
     status: Literal["queued", "dispatched", "running", "paused", "succeeded", "failed", "cancelled"] = Field(
         description="Where it is.", examples=["running"]
     )
-    stop_requested: Literal["cancel", "pause", "out_of_balance", "budget"] | None = Field(
+    stop_requested: Literal["cancel", "pause", "limit", "balance", "budget"] | None = Field(
         description="Its run has been told to stop, and why.", examples=["pause"]
     )
-    pause_reason: Literal["pause", "out_of_balance", "budget"] | None = Field(
-        description="Why a paused job is paused: on request, for want of balance, or at its quote or `max_cost`.",
-        examples=["budget"],
+    pause_reason: Literal["pause", "limit", "balance", "budget"] | None = Field(
+        description="Why a paused job is paused: on request, at its limit (its quote or `max_cost`), for want of "
+        "hours, or because the month's budget is gone.",
+        examples=["limit"],
     )
     pending_reason: PendingReasonOut | None = Field(
         description="Why a queued job waits.", examples=[{"code": "waiting_for_gpus"}]
@@ -150,6 +160,8 @@ class JobOut(BaseModel):
     def of(cls, job: Job) -> "JobOut":
         own = {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
         derived = {
+            "estimate": EstimateOut.of(job.estimate),
+            "remaining": None if job.remaining is None else RemainingOut.of(job.remaining),
             "used_gpu_hours": as_hours(job.used_gpu_seconds),
             "cost": MoneyOut.of_micros(job.cost_micros),
             "borne": MoneyOut.of_micros(job.borne_micros),

@@ -6,13 +6,18 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from broker.database import Base, moment_column
+from broker.contracts.model import QuoteGuarantee
+from broker.jobs.limits import Limits, Spent
+from broker.jobs.remaining import Remaining
+from broker.persistence.database import Base, Document, moment_column
+from broker.quotes.estimate import JobEstimate
+from pricing.usage import Usage
 
 ACTIVE_RUN = "status IN ('starting', 'running')"
 
 
 class Job(Base):
-    """A customer's training job. `estimate` is the quote's: GPU-seconds p50 and p90, tokens.
+    """A customer's training job. `estimate` is the quote's.
 
     `limit_…` is where its run is told to pause, `cap_micros` the most that the customer is charged; `cost_micros` is
     what the customer is charged so far, `borne_micros` what the house pays. `remaining` estimates what is left.
@@ -31,7 +36,7 @@ class Job(Base):
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
     quote_id: Mapped[str | None] = mapped_column(ForeignKey("quotes.id"))
     config: Mapped[dict[str, Any]]
-    estimate: Mapped[dict[str, Any]]
+    estimate: Mapped[JobEstimate] = mapped_column(Document(JobEstimate.to_json, JobEstimate.from_json))
     gpus: Mapped[int]
     queue: Mapped[str] = mapped_column(ForeignKey("queues.name"))
     status: Mapped[str]
@@ -49,12 +54,27 @@ class Job(Base):
     used_tokens: Mapped[int]
     cost_micros: Mapped[int]
     borne_micros: Mapped[int]
-    remaining: Mapped[dict[str, Any] | None]
+    remaining: Mapped[Remaining | None] = mapped_column(Document(Remaining.to_json, Remaining.from_json))
     error: Mapped[dict[str, Any] | None]
     attempts: Mapped[int]
     started_at: Mapped[datetime | None] = moment_column(nullable=True)
     finished_at: Mapped[datetime | None] = moment_column(nullable=True)
     created_at: Mapped[datetime] = moment_column()
+
+    @property
+    def limits(self) -> Limits:
+        guarantee = None if self.quote_guarantee is None else QuoteGuarantee(self.quote_guarantee)
+        return Limits(guarantee, self.limit_micros, self.limit_gpu_seconds, self.cap_micros)
+
+    @property
+    def spent(self) -> Spent:
+        return Spent(self.used_gpu_seconds, self.cost_micros)
+
+    @property
+    def need(self) -> Usage:
+        """What nine of ten such jobs need no more than: of the whole job, or of what is left of it."""
+        left = self.remaining or self.estimate
+        return Usage(left.gpu_seconds.p90, left.tokens)
 
 
 class JobEvent(Base):

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from broker.ledger.model import SOURCES, AccountKind, Posting, Unit, check_balanced, move
+from broker.ledger.model import SOURCES, AccountKind, Posting, check_balanced, move
 from broker.ledger.tables import Account, Entry, Transfer
 from broker.work import Work
+from pricing.usage import Unit
 
 
 async def open_account(
@@ -22,7 +23,7 @@ async def open_account(
     month: str | None = None,
     unlimited: bool = False,
 ) -> str:
-    """The id of an account, opened at zero where it is new."""
+    """Open an account at zero, where it is new; returns its id."""
     same = (
         Account.contract_id == contract_id,
         Account.unit == unit.value,
@@ -51,7 +52,7 @@ async def open_account(
 
 
 async def find_account(work: Work, contract_id: str, unit: Unit, kind: AccountKind) -> str | None:
-    """A contract's one account of a kind that has neither grant nor month."""
+    """Find a contract's one account of a kind that has neither grant nor month."""
     query = select(Account.id).where(
         Account.contract_id == contract_id,
         Account.unit == unit.value,
@@ -64,7 +65,7 @@ async def find_account(work: Work, contract_id: str, unit: Unit, kind: AccountKi
 
 
 async def read_granted(work: Work, contract_id: str) -> dict[str, int]:
-    """What is free in each grant of a contract. Units: GPU-seconds."""
+    """Read what is free in each grant of a contract. Units: GPU-seconds."""
     query = select(Account.grant_id, Account.balance).where(
         Account.contract_id == contract_id, Account.kind == AccountKind.GRANTED.value
     )
@@ -128,7 +129,7 @@ async def _move_balances(work: Work, postings: Sequence[Posting]) -> None:
 async def open_budget(
     work: Work, contract_id: str, customer_id: str, month: str, monthly_budget_micros: int | None
 ) -> str:
-    """The account of one month's budget, filled when the month is first used; without a budget it has no floor."""
+    """Open the account of one month's budget, filled when the month is first used; without a budget it has no floor."""
     unit = Unit.MICRO_YUAN
     known = select(Account.id).where(
         Account.contract_id == contract_id, Account.kind == AccountKind.BUDGET.value, Account.month == month
@@ -147,13 +148,19 @@ async def open_budget(
     return account_id
 
 
-async def read_balance(work: Work, account_id: str) -> int:
-    """The balance as the database has it now (the caller holds the contract's lock)."""
-    balance = await work.session.scalar(select(Account.balance).where(Account.id == account_id))
-    assert balance is not None
-    return balance
+async def read_budget_left(work: Work, contract_id: str, month: str, monthly_budget_micros: int) -> int:
+    """Read what is left of a month's budget: all of it before it is first used. The caller holds the contract's lock.
+
+    Units: micro-yuan.
+    """
+    query = select(Account.balance).where(
+        Account.contract_id == contract_id, Account.kind == AccountKind.BUDGET.value, Account.month == month
+    )
+    left: int | None = await work.session.scalar(query)
+    return monthly_budget_micros if left is None else left
 
 
 async def list_accounts(work: Work, contract_id: str) -> list[Account]:
+    """List the accounts of a contract, as the database has them now."""
     query = select(Account).where(Account.contract_id == contract_id).execution_options(populate_existing=True)
     return list((await work.session.scalars(query)).all())

@@ -6,9 +6,10 @@ from broker.clock import billing_month
 from broker.contracts import service as contracts
 from broker.ledger import accounts
 from broker.ledger.legs import read_available
-from broker.ledger.model import AccountKind, Unit
+from broker.ledger.model import AccountKind
 from broker.work import Work
 from pricing.money import Money
+from pricing.usage import Unit
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Balance:
 
 
 async def read_contract_balance(work: Work, contract_id: str) -> Balance:
-    """Raises: NotFound."""
+    """Read what is left of a contract. Raises: NotFound."""
     terms = await contracts.get_contract(work, contract_id)
     rows = await accounts.list_accounts(work, contract_id)
     month = billing_month(work.now, terms.time_zone)

@@ -5,7 +5,7 @@ Locks are taken in one order everywhere: job, hold, contract. What they guard is
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 
@@ -17,12 +17,10 @@ from broker.ledger import accounts
 from broker.ledger.legs import NewLeg, plan_gpu_legs, plan_money_legs, plan_token_legs
 from broker.ledger.model import (
     AccountKind,
-    Beyond,
     HoldState,
     LegState,
-    Payer,
+    OnShortfall,
     Posting,
-    Unit,
     compute_captured_micros,
     compute_hold_micros,
     move,
@@ -30,12 +28,14 @@ from broker.ledger.model import (
 from broker.ledger.tables import Hold, HoldLeg
 from broker.work import Work
 from pricing.money import Money
+from pricing.usage import Unit, Usage
 
 
 @dataclass(frozen=True)
 class HoldView:
-    """A hold and its legs, in the order in which they pay."""
+    """A hold, its legs in the order in which they pay, and the terms of its contract."""
 
+    terms: ContractTerms
     hold: Hold
     legs: list[HoldLeg]
 
@@ -43,12 +43,12 @@ class HoldView:
         return [to_state(leg) for leg in self.legs]
 
     def cost_so_far(self) -> Money:
-        """What the customer's usage captured so far costs at its prices, paid ahead or not."""
+        """Price the customer's usage captured so far, paid by an advance or not."""
         return Money(compute_captured_micros(self.states()))
 
     def borne_so_far(self) -> Money:
-        """What the house has paid for the customer, at the same prices."""
-        return Money(compute_captured_micros(self.states(), payer=Payer.HOUSE))
+        """Price what the house has borne so far, at the same prices."""
+        return Money(compute_captured_micros(self.states(), borne=True))
 
 
 def to_state(leg: HoldLeg) -> LegState:
@@ -60,31 +60,28 @@ def to_state(leg: HoldLeg) -> LegState:
         captured=leg.captured,
         released=leg.released,
         month=leg.month,
-        payer=Payer(leg.payer),
+        borne=leg.borne,
     )
 
 
-async def place_hold(
-    work: Work, contract_id: str, *, job_id: str, idempotency_key: str, gpu_seconds: int, tokens: int
-) -> HoldView:
-    """Reserve a job's GPU-seconds, tokens and money, or nothing at all.
+async def place_hold(work: Work, terms: ContractTerms, *, job_id: str, idempotency_key: str, need: Usage) -> HoldView:
+    """Reserve a job's GPU-seconds, tokens and money under a locked contract, or nothing at all.
 
     A key that was used before answers with the hold as it was split then, whatever the balance is by now.
-    Raises: NotFound, NoContractInForce, InsufficientBalance, BudgetExceeded.
+    Raises: NoContractInForce, InsufficientBalance, BudgetExceeded.
     """
-    terms = await contracts.lock_contract(work, contract_id)
-    earlier = await _find_by_key(work, contract_id, idempotency_key)
+    earlier = await _find_by_key(work, terms, idempotency_key)
     if earlier is not None:
         return earlier
     if not terms.covers(work.now):
-        raise errors.NoContractInForce(f"Contract {contract_id} is not in force now.", contract_id=contract_id)
+        raise errors.NoContractInForce(f"Contract {terms.id} is not in force now.", contract_id=terms.id)
     month = billing_month(work.now, terms.time_zone)
-    legs = await plan_gpu_legs(work, terms, gpu_seconds, Beyond.REFUSE)
-    legs += await plan_token_legs(work, terms, tokens)
+    legs = await plan_gpu_legs(work, terms, need.gpu_seconds, OnShortfall.REFUSE)
+    legs += plan_token_legs(terms, need.tokens)
     micros = compute_hold_micros([leg.as_state() for leg in legs])
-    legs += await plan_money_legs(work, terms, month, micros, Beyond.REFUSE)
+    legs += await plan_money_legs(work, terms, month, micros, OnShortfall.REFUSE)
     hold = await _open_hold(work, terms, job_id, idempotency_key, month)
-    view = HoldView(hold, [])
+    view = HoldView(terms, hold, [])
     await add_legs(work, view, legs, kind="hold_placed")
     return view
 
@@ -98,7 +95,7 @@ async def _open_hold(work: Work, terms: ContractTerms, job_id: str, idempotency_
         idempotency_key=idempotency_key,
         month=month,
         state=HoldState.PLACED.value,
-        expires_at=work.now + timedelta(seconds=work.settings.hold_seconds),
+        expires_at=_compute_expiry(work),
         created_at=work.now,
     )
     work.session.add(hold)
@@ -106,31 +103,46 @@ async def _open_hold(work: Work, terms: ContractTerms, job_id: str, idempotency_
     return hold
 
 
+def _compute_expiry(work: Work) -> datetime:
+    return work.now + timedelta(seconds=work.settings.hold_seconds)
+
+
 async def add_legs(work: Work, view: HoldView, legs: Sequence[NewLeg], *, kind: str) -> None:
     """Hold more for a job: the new legs pay after those that it has."""
-    hold, postings = view.hold, list[Posting]()
+    hold = view.hold
+    postings: list[Posting] = []
     for leg in legs:
-        row = _leg_row(work, hold, leg, position=len(view.legs))
+        source_id = await _open_source(work, view.terms, leg)
+        row = _leg_row(work, hold, leg, source_id, position=len(view.legs))
         work.session.add(row)
         view.legs.append(row)
         held_id = await open_own(work, hold, leg.unit, AccountKind.HELD)
-        postings += move(leg.account_id, held_id, leg.unit, leg.quantity)
+        postings += move(source_id, held_id, leg.unit, leg.quantity)
     await work.session.flush()
     await _post(work, hold, kind, postings)
 
 
-def _leg_row(work: Work, hold: Hold, leg: NewLeg, *, position: int) -> HoldLeg:
+async def _open_source(work: Work, terms: ContractTerms, leg: NewLeg) -> str:
+    if leg.source == AccountKind.BUDGET:
+        assert leg.month is not None, "a budget is of a month"
+        budget = terms.monthly_budget_micros
+        return await accounts.open_budget(work, terms.id, terms.customer_id, leg.month, budget)
+    unit, kind = leg.unit, leg.source
+    return await accounts.open_account(work, terms.id, terms.customer_id, unit, kind, grant_id=leg.grant_id)
+
+
+def _leg_row(work: Work, hold: Hold, leg: NewLeg, source_id: str, *, position: int) -> HoldLeg:
     return HoldLeg(
         id=work.new_id("leg"),
         customer_id=hold.customer_id,
         hold_id=hold.id,
         position=position,
         unit=leg.unit.value,
-        account_id=leg.account_id,
+        account_id=source_id,
         grant_id=leg.grant_id,
         unit_price=leg.unit_price,
         month=leg.month,
-        payer=leg.payer.value,
+        borne=leg.borne,
         billable=leg.billable,
         held=leg.quantity,
         captured=0,
@@ -148,22 +160,23 @@ async def _post(work: Work, hold: Hold, kind: str, postings: Sequence[Posting]) 
     )
 
 
-async def _find_by_key(work: Work, contract_id: str, idempotency_key: str) -> HoldView | None:
-    query = select(Hold).where(Hold.contract_id == contract_id, Hold.idempotency_key == idempotency_key)
+async def _find_by_key(work: Work, terms: ContractTerms, idempotency_key: str) -> HoldView | None:
+    query = select(Hold).where(Hold.contract_id == terms.id, Hold.idempotency_key == idempotency_key)
     hold = (await work.session.scalars(query)).one_or_none()
-    return None if hold is None else HoldView(hold, await _list_legs(work, hold))
+    return None if hold is None else HoldView(terms, hold, await _list_legs(work, hold))
 
 
 async def get_hold(work: Work, job_id: str) -> HoldView:
-    """The hold of a job. Raises: NotFound."""
+    """Get the hold of a job. Raises: NotFound."""
     hold = (await work.session.scalars(select(Hold).where(Hold.job_id == job_id))).one_or_none()
     if hold is None:
         raise errors.NotFound("hold of job", job_id)
-    return HoldView(hold, await _list_legs(work, hold))
+    terms = await contracts.get_contract(work, hold.contract_id)
+    return HoldView(terms, hold, await _list_legs(work, hold))
 
 
-async def lock_hold(work: Work, job_id: str) -> tuple[ContractTerms, HoldView]:
-    """The hold of a job and its contract, both locked, as they are once we have the locks. Raises: NotFound."""
+async def lock_hold(work: Work, job_id: str) -> HoldView:
+    """Lock the hold of a job and its contract, and read both as they are under the locks. Raises: NotFound."""
     query = (
         select(Hold)
         .where(Hold.job_id == job_id)
@@ -174,7 +187,7 @@ async def lock_hold(work: Work, job_id: str) -> tuple[ContractTerms, HoldView]:
     if hold is None:
         raise errors.NotFound("hold of job", job_id)
     terms = await contracts.lock_contract(work, hold.contract_id)
-    return terms, HoldView(hold, await _list_legs(work, hold))
+    return HoldView(terms, hold, await _list_legs(work, hold))
 
 
 async def _list_legs(work: Work, hold: Hold) -> list[HoldLeg]:
@@ -192,7 +205,7 @@ async def renew_hold(work: Work, job_id: str) -> None:
     renewal = (
         update(Hold)
         .where(Hold.job_id == job_id, Hold.state == HoldState.PLACED.value)
-        .values(expires_at=work.now + timedelta(seconds=work.settings.hold_seconds))
+        .values(expires_at=_compute_expiry(work))
         .returning(Hold.contract_id, Hold.month)
     )
     renewed = (await work.session.execute(renewal)).one_or_none()
@@ -201,11 +214,18 @@ async def renew_hold(work: Work, job_id: str) -> None:
     terms = await contracts.get_contract(work, renewed.contract_id)
     month = billing_month(work.now, terms.time_zone)
     if renewed.month < month:
-        locked_terms, view = await lock_hold(work, job_id)
-        await roll_hold(work, locked_terms, view, month)
+        await roll_hold(work, await lock_hold(work, job_id), month)
 
 
-async def roll_hold(work: Work, terms: ContractTerms, view: HoldView, month: str) -> None:
+async def renew_locked_hold(work: Work, view: HoldView) -> None:
+    """Renew a hold that is locked already; one that has ended stays so."""
+    if view.hold.state != HoldState.PLACED:
+        return
+    view.hold.expires_at = _compute_expiry(work)
+    await roll_hold(work, view, billing_month(work.now, view.terms.time_zone))
+
+
+async def roll_hold(work: Work, view: HoldView, month: str) -> None:
     """Move the money still held of an earlier month's budget to that of `month`, as far as that one reaches."""
     if view.hold.month >= month:
         return
@@ -214,11 +234,12 @@ async def roll_hold(work: Work, terms: ContractTerms, view: HoldView, month: str
     open_money = list_open(earlier)
     rest = sum(quantity for _leg, quantity in open_money)
     await release_legs(work, view.hold, open_money, kind="hold_rolled")
-    await add_legs(work, view, await plan_money_legs(work, terms, month, rest, Beyond.LEAVE), kind="hold_rolled")
+    legs = await plan_money_legs(work, view.terms, month, rest, OnShortfall.LEAVE)
+    await add_legs(work, view, legs, kind="hold_rolled")
 
 
 def list_open(legs: Sequence[HoldLeg]) -> list[tuple[HoldLeg, int]]:
-    """Legs with what is still open of each."""
+    """List legs with what is still open of each."""
     return [(leg, to_state(leg).open_quantity) for leg in legs]
 
 
@@ -233,28 +254,28 @@ async def release_legs(work: Work, hold: Hold, quantities: Sequence[tuple[HoldLe
 
 
 async def list_holds_due_for_renewal(work: Work) -> list[str]:
-    """Jobs whose placed hold has used up half of its life, whether or not it is over."""
+    """List jobs whose placed hold has used up half of its life, whether or not it is over."""
     half = work.now + timedelta(seconds=work.settings.hold_seconds / 2)
     query = select(Hold.job_id).where(Hold.state == HoldState.PLACED.value, Hold.expires_at < half)
     return list((await work.session.scalars(query)).all())
 
 
 async def list_expired_holds(work: Work) -> list[str]:
-    """Jobs whose placed hold nothing has renewed in time."""
+    """List jobs whose placed hold nothing has renewed in time."""
     query = select(Hold.job_id).where(Hold.state == HoldState.PLACED.value, Hold.expires_at <= work.now)
     return list((await work.session.scalars(query)).all())
 
 
 async def settle_hold(work: Work, job_id: str) -> HoldView:
     """End a job's hold: what was not captured goes back where it came from. Ending it twice changes nothing."""
-    _terms, view = await lock_hold(work, job_id)
+    view = await lock_hold(work, job_id)
     await _end_hold(work, view, HoldState.SETTLED)
     return view
 
 
 async def expire_hold(work: Work, job_id: str) -> HoldView:
     """End a hold that nothing renews any more; one that was renewed meanwhile stays."""
-    _terms, view = await lock_hold(work, job_id)
+    view = await lock_hold(work, job_id)
     if view.hold.expires_at <= work.now:
         await _end_hold(work, view, HoldState.EXPIRED)
     return view

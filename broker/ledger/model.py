@@ -4,30 +4,22 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
 from pricing.money import MICROS_PER_UNIT, Money
-from pricing.plans import Meter
 from pricing.rating import price_usage
-
-
-class Unit(StrEnum):
-    GPU_SECONDS = "gpu_seconds"
-    TOKENS = "tokens"
-    MICRO_YUAN = "micro_yuan"
-
-
-METER_UNITS = (Unit.GPU_SECONDS, Unit.TOKENS)
+from pricing.usage import Unit, Usage
 
 
 class AccountKind(StrEnum):
     """Where units come from, where they wait, where they end.
 
     ISSUED feeds grants, UNCOMMITTED is usage outside any grant, BUDGET_ISSUED feeds a month's budget, OVER_BUDGET is
-    usage that had happened when the budget was gone. HOUSE is usage that the customer does not pay for; it ends in
-    BORNE, as the customer's ends in USED.
+    usage that had happened when the budget was gone. BORNE_ISSUED feeds what the house pays in a customer's stead; it
+    ends in BORNE, as what the customer pays for ends in USED.
     """
 
     ISSUED = "issued"
@@ -38,7 +30,7 @@ class AccountKind(StrEnum):
     OVER_BUDGET = "over_budget"
     HELD = "held"
     USED = "used"
-    HOUSE = "house"
+    BORNE_ISSUED = "borne_issued"
     BORNE = "borne"
 
 
@@ -48,22 +40,12 @@ SOURCES = frozenset(
         AccountKind.UNCOMMITTED,
         AccountKind.BUDGET_ISSUED,
         AccountKind.OVER_BUDGET,
-        AccountKind.HOUSE,
+        AccountKind.BORNE_ISSUED,
     }
 )
 
 
-class Payer(StrEnum):
-    """Who pays for usage: the customer, up to what it was promised, and the house for what goes beyond."""
-
-    CUSTOMER = "customer"
-    HOUSE = "house"
-
-
-ENDS_IN = {Payer.CUSTOMER: AccountKind.USED, Payer.HOUSE: AccountKind.BORNE}
-
-
-class Beyond(StrEnum):
+class OnShortfall(StrEnum):
     """What becomes of units that neither grant nor budget covers.
 
     A job that asks is REFUSEd; usage has happened, so it is BOOKed; a hold that moves to a new month LEAVEs them out.
@@ -81,6 +63,16 @@ class HoldState(StrEnum):
 
 
 @dataclass(frozen=True)
+class UsageInterval:
+    """What one run used up to a moment, under its number in the run."""
+
+    run_id: str
+    sequence: int
+    usage: Usage
+    ended_at: datetime
+
+
+@dataclass(frozen=True)
 class Posting:
     """One side of a transfer. Units: `amount` in `unit`; below zero it leaves the account."""
 
@@ -94,7 +86,7 @@ def move(source_id: str, target_id: str, unit: Unit, amount: int) -> list[Postin
 
 
 def check_balanced(postings: Iterable[Posting]) -> None:
-    """A transfer sums to zero in every unit; one that does not is our own fault."""
+    """Assert that a transfer sums to zero in every unit; one that does not is our own fault."""
     sums: defaultdict[Unit, int] = defaultdict(int)
     for posting in postings:
         sums[posting.unit] += posting.amount
@@ -105,7 +97,7 @@ def check_balanced(postings: Iterable[Posting]) -> None:
 class LegState:
     """A hold's leg as the arithmetic sees it. Units: quantities in the leg's unit, price per GPU-hour or token.
 
-    `month` is the budget month of a leg in money; the others have none.
+    `month` is the budget month of a leg in money; the others have none. `borne`: the house pays, not the customer.
     """
 
     unit: Unit
@@ -115,7 +107,7 @@ class LegState:
     captured: int
     released: int
     month: str | None = None
-    payer: Payer = Payer.CUSTOMER
+    borne: bool = False
 
     @property
     def open_quantity(self) -> int:
@@ -136,15 +128,15 @@ def plan_capture(
     quantity: int,
     *,
     month: str | None = None,
-    payer: Payer = Payer.CUSTOMER,
+    borne: bool = False,
 ) -> tuple[list[LegDraw], int]:
-    """Draw `quantity` of one unit from one payer's legs in their order; the second value is what no leg could give.
+    """Draw `quantity` of one unit from legs in their order; the second value is what no leg could give.
 
-    Money is drawn from the legs of one month's budget.
+    Money is drawn from the legs of one month's budget; what is `borne` from its own legs, and nothing else is.
     """
     draws: list[LegDraw] = []
     for index, leg in enumerate(legs):
-        if (leg.unit, leg.month, leg.payer) != (unit, month, payer) or quantity == 0:
+        if (leg.unit, leg.month, leg.borne) != (unit, month, borne) or quantity == 0:
             continue
         drawn = min(leg.open_quantity, quantity)
         if drawn > 0:
@@ -153,10 +145,8 @@ def plan_capture(
     return draws, quantity
 
 
-def compute_captured_micros(
-    legs: Iterable[LegState], *, billable_only: bool = False, payer: Payer = Payer.CUSTOMER
-) -> int:
-    """The price of all that one payer's legs captured, exact until this one rounding (half-even) to the micro-yuan.
+def compute_captured_micros(legs: Iterable[LegState], *, billable_only: bool = False, borne: bool = False) -> int:
+    """Price all that the customer's legs captured, or the borne ones, exact until this one rounding (half-even).
 
     Charging an interval the difference of two such totals leaves no rounding behind in a job's sum.
     """
@@ -164,7 +154,7 @@ def compute_captured_micros(
         (
             _price(leg, leg.captured)
             for leg in legs
-            if leg.unit_price is not None and leg.payer == payer and (leg.billable or not billable_only)
+            if leg.unit_price is not None and leg.borne == borne and (leg.billable or not billable_only)
         ),
         Fraction(0),
     )
@@ -172,14 +162,14 @@ def compute_captured_micros(
 
 
 def compute_hold_micros(legs: Iterable[LegState]) -> int:
-    """Money to hold for the billable legs: their price, rounded up to the micro-yuan so that it always suffices."""
+    """Price what the billable legs hold, rounded up to the micro-yuan so that the money held for it always suffices."""
     exact = sum((_price(leg, leg.held) for leg in legs if leg.billable and leg.unit_price is not None), Fraction(0))
     return math.ceil(exact * MICROS_PER_UNIT)
 
 
 def compute_money_needed(legs: Sequence[LegState]) -> int:
-    """Money that must be open for what the billable legs hold open: rounded up, less what was captured of it before."""
-    captured = sum(leg.captured for leg in legs if leg.unit == Unit.MICRO_YUAN and leg.payer == Payer.CUSTOMER)
+    """Price what the billable legs hold open, rounded up, less what was captured of it before: what must be held."""
+    captured = sum(leg.captured for leg in legs if leg.unit == Unit.MICRO_YUAN and not leg.borne)
     metered = [leg for leg in legs if leg.billable and leg.unit_price is not None]
     exact = sum((_price(leg, leg.captured + leg.open_quantity) for leg in metered), Fraction(0))
     return math.ceil(exact * MICROS_PER_UNIT) - captured
@@ -187,4 +177,4 @@ def compute_money_needed(legs: Sequence[LegState]) -> int:
 
 def _price(leg: LegState, quantity: int) -> Fraction:
     assert leg.unit_price is not None
-    return price_usage(Meter(leg.unit.value), quantity, leg.unit_price)
+    return price_usage(leg.unit, quantity, leg.unit_price)

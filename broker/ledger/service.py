@@ -3,43 +3,49 @@
 Holds are placed for a job, captured as usage arrives, and settled when it ends; grants are credited, months closed.
 """
 
+from broker.ledger.adjust import adjust_hold
 from broker.ledger.balance import Balance, read_contract_balance
-from broker.ledger.captures import Interval, capture_usage, is_exhausted
-from broker.ledger.grants import credit_grant
+from broker.ledger.captures import Captured, capture_usage
+from broker.ledger.closed_months import close_month
+from broker.ledger.credit import credit_grant
 from broker.ledger.holds import (
     HoldView,
     expire_hold,
     get_hold,
     list_expired_holds,
     list_holds_due_for_renewal,
+    lock_hold,
     place_hold,
     renew_hold,
+    renew_locked_hold,
     settle_hold,
 )
-from broker.ledger.model import Payer
-from broker.ledger.months import close_month
-from broker.ledger.refit import refit_hold
-from broker.ledger.usage import CaptureSum, list_months, sum_captures
+from broker.ledger.model import UsageInterval
+from broker.ledger.shortage import Shortage, find_shortage
+from broker.ledger.usage import CapturedUsage, list_captured_usage, list_months
 
 __all__ = [
     "Balance",
-    "CaptureSum",
+    "Captured",
+    "CapturedUsage",
     "HoldView",
-    "Interval",
-    "Payer",
+    "Shortage",
+    "UsageInterval",
+    "adjust_hold",
     "capture_usage",
     "close_month",
     "credit_grant",
     "expire_hold",
+    "find_shortage",
     "get_hold",
-    "is_exhausted",
+    "list_captured_usage",
     "list_expired_holds",
     "list_holds_due_for_renewal",
     "list_months",
+    "lock_hold",
     "place_hold",
     "read_contract_balance",
-    "refit_hold",
     "renew_hold",
+    "renew_locked_hold",
     "settle_hold",
-    "sum_captures",
 ]

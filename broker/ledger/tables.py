@@ -9,7 +9,7 @@ from decimal import Decimal
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from broker.database import Base, moment_column
+from broker.persistence.database import Base, moment_column
 
 
 class Account(Base):
@@ -83,7 +83,7 @@ class HoldLeg(Base):
     """One part of a hold: from which account, out of which grant, at which unit price, and whether it is billed later.
 
     `unit_price` is yuan per GPU-hour or per token; a leg in micro-yuan has none, but the `month` whose budget it is of.
-    `payer` is the customer, or the house for what goes beyond the customer's ceiling.
+    `borne`: the house pays for it, since it goes beyond what the customer was promised.
     """
 
     __tablename__ = "hold_legs"
@@ -102,7 +102,7 @@ class HoldLeg(Base):
     grant_id: Mapped[str | None] = mapped_column(ForeignKey("grants.id"))
     unit_price: Mapped[Decimal | None] = mapped_column(Numeric(24, 12))
     month: Mapped[str | None]
-    payer: Mapped[str]
+    borne: Mapped[bool]
     billable: Mapped[bool]
     held: Mapped[int]
     captured: Mapped[int]
@@ -112,7 +112,7 @@ class HoldLeg(Base):
 class Capture(Base):
     """Usage of one interval charged to one leg: what every invoice line is made of. `month` is what bills it.
 
-    What the house pays for (`payer`) is on no invoice, but in the margin report.
+    What is `borne` by the house is on no invoice, but in the margin report.
     """
 
     __tablename__ = "captures"
@@ -132,7 +132,7 @@ class Capture(Base):
     unit: Mapped[str]
     quantity: Mapped[int]
     unit_price: Mapped[Decimal] = mapped_column(Numeric(24, 12))
-    payer: Mapped[str]
+    borne: Mapped[bool]
     billable: Mapped[bool]
     rate_card_version: Mapped[str]
     month: Mapped[str]

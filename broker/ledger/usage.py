@@ -5,29 +5,39 @@ from decimal import Decimal
 
 from sqlalchemy import func, select
 
-from broker.ledger.ceiling import Line
-from broker.ledger.model import Payer, Unit
+from broker.ledger.charge_limit import BilledLine
 from broker.ledger.tables import Capture
 from broker.work import Work
+from pricing.money import Money, round_to_fen
+from pricing.rating import price_usage
+from pricing.usage import Unit
 
 
 @dataclass(frozen=True)
-class CaptureSum:
-    """Captures of one job, meter and price added up. Units: GPU-seconds or tokens; yuan per GPU-hour or token."""
+class CapturedUsage:
+    """What one job used in a month of one meter at one price. Units: GPU-seconds or tokens; yuan per GPU-hour or token.
+
+    `billable` is false where an advance has paid for it, or the house bears it.
+    """
 
     contract_id: str
     job_id: str
-    unit: str
+    meter: Unit
     quantity: int
     unit_price: Decimal
     billable: bool
     rate_card_version: str
 
+    @property
+    def amount(self) -> Money:
+        """Its price, rounded once, half-even to the fen."""
+        return round_to_fen(price_usage(self.meter, self.quantity, self.unit_price))
 
-async def sum_captures(
-    work: Work, month: str, *, contract_id: str | None = None, payer: Payer = Payer.CUSTOMER
-) -> list[CaptureSum]:
-    """One row for each job, meter and price of what one payer used in a billing month, in a fixed order."""
+
+async def list_captured_usage(
+    work: Work, month: str, *, contract_id: str | None = None, borne: bool = False
+) -> list[CapturedUsage]:
+    """Add up what customers pay for in a billing month, or what is borne: by job, meter and price, in a fixed order."""
     group = (
         Capture.contract_id,
         Capture.job_id,
@@ -37,16 +47,16 @@ async def sum_captures(
         Capture.rate_card_version,
     )
     query = select(*group, func.sum(Capture.quantity).label("quantity")).where(
-        Capture.month == month, Capture.payer == payer.value
+        Capture.month == month, Capture.borne == borne
     )
     if contract_id is not None:
         query = query.where(Capture.contract_id == contract_id)
     rows = await work.session.execute(query.group_by(*group).order_by(*group))
     return [
-        CaptureSum(
+        CapturedUsage(
             contract_id=row.contract_id,
             job_id=row.job_id,
-            unit=row.unit,
+            meter=Unit(row.unit),
             quantity=int(row.quantity),
             unit_price=row.unit_price,
             billable=row.billable,
@@ -57,23 +67,21 @@ async def sum_captures(
 
 
 async def list_months(work: Work) -> list[tuple[str, str]]:
-    """Contract and billing month of all usage that customers pay for."""
+    """List contract and billing month of all usage that customers pay for."""
     query = (
         select(Capture.contract_id, Capture.month)
-        .where(Capture.payer == Payer.CUSTOMER.value)
+        .where(~Capture.borne)
         .distinct()
         .order_by(Capture.month, Capture.contract_id)
     )
     return [(contract_id, month) for contract_id, month in await work.session.execute(query)]
 
 
-async def read_paid_lines(work: Work, job_id: str) -> dict[Line, int]:
-    """What a job's customer has been charged for, as the lines of its invoices will have it."""
+async def read_paid_lines(work: Work, job_id: str) -> dict[BilledLine, int]:
+    """Read what a job's customer has been charged for, as the lines of its invoices will have it."""
     group = (Capture.unit, Capture.unit_price, Capture.billable, Capture.month)
-    query = (
-        select(*group, func.sum(Capture.quantity))
-        .where(Capture.job_id == job_id, Capture.payer == Payer.CUSTOMER.value)
-        .group_by(*group)
-    )
+    query = select(*group, func.sum(Capture.quantity)).where(Capture.job_id == job_id, ~Capture.borne).group_by(*group)
     rows = await work.session.execute(query)
-    return {Line(Unit(unit), price, billable, month): int(quantity) for unit, price, billable, month, quantity in rows}
+    return {
+        BilledLine(Unit(unit), price, billable, month): int(quantity) for unit, price, billable, month, quantity in rows
+    }

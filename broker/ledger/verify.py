@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from broker.database import Scope, open_database
+from broker.persistence.database import Scope, open_database
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ CHECKS = (
            WHERE h.state <> 'placed' AND l.captured + l.released <> l.held""",
     ),
     Check(
-        "what is used, or borne by the house, is what the legs captured",
+        "what is used, or borne, is what the legs captured",
         """SELECT a.contract_id AS id, a.unit, a.kind, a.balance, coalesce(o.quantity, 0) AS legs
            FROM ledger_accounts a LEFT JOIN (
-               SELECT h.contract_id, l.unit, CASE l.payer WHEN 'house' THEN 'borne' ELSE 'used' END AS kind,
+               SELECT h.contract_id, l.unit, CASE WHEN l.borne THEN 'borne' ELSE 'used' END AS kind,
                       sum(l.captured) AS quantity
                FROM holds h JOIN hold_legs l ON l.hold_id = h.id GROUP BY 1, 2, 3
            ) o ON o.contract_id = a.contract_id AND o.unit = a.unit AND o.kind = a.kind
@@ -64,7 +64,7 @@ CHECKS = (
     Check(
         "a metered leg captured what its captures say",
         """SELECT l.id, l.captured, coalesce(sum(c.quantity), 0) AS captures
-           FROM hold_legs l LEFT JOIN captures c ON c.leg_id = l.id AND c.payer = l.payer
+           FROM hold_legs l LEFT JOIN captures c ON c.leg_id = l.id AND c.borne = l.borne
            WHERE l.unit <> 'micro_yuan' GROUP BY l.id HAVING l.captured <> coalesce(sum(c.quantity), 0)""",
     ),
     Check(
@@ -82,15 +82,15 @@ CHECKS = (
     ),
     # Compared in 1/3600 micro-yuan, where every price is exact: a division here would have a rounding of its own.
     Check(
-        "money captured is the price of what was captured, rounded once a job and payer",
-        """SELECT h.id, y.payer, coalesce(m.micros, 0) AS micros, p.parts / 3600 AS priced
-           FROM holds h CROSS JOIN (VALUES ('customer'), ('house')) AS y (payer)
-           LEFT JOIN (SELECT hold_id, payer, sum(captured) AS micros FROM hold_legs
-                      WHERE unit = 'micro_yuan' GROUP BY 1, 2) m ON m.hold_id = h.id AND m.payer = y.payer
-           LEFT JOIN (SELECT hold_id, payer, sum(captured * unit_price * 1000000
+        "money captured is the price of what was captured, rounded once a job for what is paid and for what is borne",
+        """SELECT h.id, y.borne, coalesce(m.micros, 0) AS micros, p.parts / 3600 AS priced
+           FROM holds h CROSS JOIN (VALUES (false), (true)) AS y (borne)
+           LEFT JOIN (SELECT hold_id, borne, sum(captured) AS micros FROM hold_legs
+                      WHERE unit = 'micro_yuan' GROUP BY 1, 2) m ON m.hold_id = h.id AND m.borne = y.borne
+           LEFT JOIN (SELECT hold_id, borne, sum(captured * unit_price * 1000000
                              * CASE unit WHEN 'gpu_seconds' THEN 1 ELSE 3600 END) AS parts
-                      FROM hold_legs WHERE (billable OR payer = 'house') AND unit <> 'micro_yuan' GROUP BY 1, 2) p
-               ON p.hold_id = h.id AND p.payer = y.payer
+                      FROM hold_legs WHERE (billable OR borne) AND unit <> 'micro_yuan' GROUP BY 1, 2) p
+               ON p.hold_id = h.id AND p.borne = y.borne
            WHERE abs(coalesce(m.micros, 0) * 3600 - coalesce(p.parts, 0)) > 1800""",
     ),
     Check(
@@ -98,7 +98,7 @@ CHECKS = (
         """SELECT j.id, j.cap_micros, c.parts / 3600 AS charged FROM jobs j
            JOIN (SELECT job_id, sum(quantity * unit_price * 1000000
                         * CASE unit WHEN 'gpu_seconds' THEN 1 ELSE 3600 END) AS parts
-                 FROM captures WHERE payer = 'customer' GROUP BY 1) c ON c.job_id = j.id
+                 FROM captures WHERE NOT borne GROUP BY 1) c ON c.job_id = j.id
            WHERE c.parts > j.cap_micros * 3600::numeric""",
     ),
     Check(
@@ -122,15 +122,15 @@ CHECKS = (
            GROUP BY i.id HAVING i.total_micros <> coalesce(sum(l.amount_micros), 0)""",
     ),
     Check(
-        "a final invoice bills what its month captured, and takes off what was paid ahead",
+        "a final invoice bills what its month captured, and takes off what an advance has paid",
         """SELECT i.id, x.job_id, x.meter, sum(x.quantity) AS billed_less_captured
            FROM invoices i CROSS JOIN LATERAL (
                SELECT l.kind, l.job_id, l.meter, l.unit_price, l.quantity FROM invoice_lines l WHERE l.invoice_id = i.id
                UNION ALL
                SELECT k.kind, c.job_id, c.unit, c.unit_price, -c.quantity
-               FROM captures c JOIN (VALUES ('usage', true), ('usage', false), ('prepaid_applied', false))
+               FROM captures c JOIN (VALUES ('usage', true), ('usage', false), ('advance', false))
                    AS k (kind, billable) ON k.billable = c.billable
-               WHERE c.contract_id = i.contract_id AND c.month = i.month AND c.payer = 'customer'
+               WHERE c.contract_id = i.contract_id AND c.month = i.month AND NOT c.borne
            ) x
            WHERE i.kind = 'usage' AND i.status <> 'draft'
            GROUP BY i.id, x.kind, x.job_id, x.meter, x.unit_price HAVING sum(x.quantity) <> 0""",
@@ -155,7 +155,7 @@ async def verify_ledger(session: AsyncSession) -> list[CheckResult]:
 
 
 async def verify_database(url: str) -> list[CheckResult]:
-    """The same for a database by its URL, over a connection of its own."""
+    """Verify a database by its URL, over a connection of its own."""
     database = open_database(url)
     try:
         async with database.transaction(Scope.ALL) as session:

@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker import errors
-from broker.schemas import Moment
+from broker.http.shapes import Moment
+from broker.ledger.service import UsageInterval
+from pricing.usage import Usage
 
 EVENT_TYPE = "lora.usage.interval"
 CLOCK_SLACK = timedelta(seconds=2)
@@ -26,6 +28,10 @@ class UsageData(BaseModel):
     ended_at: Moment = Field(description="End (UTC).", examples=["2026-11-24T10:00:02Z"])
     gpu_seconds: int = Field(ge=0, le=MAX_QUANTITY, description="GPU-seconds held.", examples=[2])
     tokens: int = Field(ge=0, le=MAX_QUANTITY, description="Non-padding tokens trained.", examples=[1024])
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(self.gpu_seconds, self.tokens)
 
 
 class UsageCloudEvent(BaseModel):
@@ -47,6 +53,10 @@ class UsageCloudEvent(BaseModel):
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
 
+    def to_interval(self) -> UsageInterval:
+        """Take from the envelope what is charged. Its subject has been checked to be the run."""
+        return UsageInterval(self.subject, self.data.sequence, self.data.usage, self.data.ended_at)
+
 
 def check_event(event: UsageCloudEvent, *, run_id: str, gpus: int) -> None:
     """Refuse an event that is for another run or claims more than its interval can hold.
@@ -67,7 +77,7 @@ def check_event(event: UsageCloudEvent, *, run_id: str, gpus: int) -> None:
 
 
 def next_acknowledged(acknowledged: int, stored: set[int]) -> int:
-    """The highest sequence up to which every interval is stored."""
+    """Find the highest sequence up to which every interval is stored."""
     while acknowledged + 1 in stored:
         acknowledged += 1
     return acknowledged

@@ -2,18 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import Body, Header, Query
+from fastapi import Body, Query
 
-from broker.edge import AnyKey, RunWork, feature_router
-from broker.jobs.runs import hold_run, require_active
+from broker.http.edge import AnyKey, RunWork, feature_router
+from broker.http.shapes import FenceHeader
+from broker.jobs.locked_run import lock_run, require_active
 from broker.jobs.service import get_job
 from broker.metering import service
 from broker.metering.model import UsageCloudEvent
 from broker.metering.schemas import UsageAcceptedOut, UsageListOut
+from broker.work import Work
 
 router = feature_router("", "metering")
-
-FenceHeader = Annotated[int, Header(alias="X-Fence-Token", description="Fence token of the run.", examples=[1])]
 
 
 @router.post("/usage-events", status_code=202)
@@ -27,15 +27,25 @@ async def record_usage_events(
 ) -> UsageAcceptedOut:
     """Late intervals of a run that still lives; again is harmless."""
     events = body if isinstance(body, list) else [body]
-    held = await hold_run(work, work.actor.id, fence_token)
-    require_active(held)
-    await service.record_usage(work, held, events)
-    return UsageAcceptedOut(accepted=len(events), acknowledged_sequence=held.run.acknowledged_sequence)
+    locked = await lock_run(work, work.actor.id, fence_token)
+    require_active(locked)
+    await service.record_usage(work, locked, events)
+    return UsageAcceptedOut(accepted=len(events), acknowledged_sequence=locked.run.acknowledged_sequence)
+
+
+@router.get("/jobs/{job_id}/usage", tags=["jobs"])
+async def list_job_usage(work: AnyKey, job_id: str) -> UsageListOut:
+    """List the intervals under the job's charges."""
+    return await _answer_usage(work, job_id)
 
 
 @router.get("/usage")
 async def list_usage(
     work: AnyKey, job_id: Annotated[str, Query(description="The job whose intervals to list.", examples=["job_01k"])]
 ) -> UsageListOut:
+    return await _answer_usage(work, job_id)
+
+
+async def _answer_usage(work: Work, job_id: str) -> UsageListOut:
     await get_job(work, job_id)
     return UsageListOut.of(await service.list_usage(work, job_id))

@@ -5,35 +5,40 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from broker.jobs.limits import find_ceiling
-from broker.jobs.runs import HeldRun
+from broker.jobs.limits import find_charge_limit
+from broker.jobs.locked_run import LockedRun
+from broker.jobs.runs import acknowledge_usage
+from broker.jobs.service import add_usage
 from broker.ledger import service as ledger
 from broker.metering.model import UsageCloudEvent, check_event, next_acknowledged
 from broker.metering.tables import UsageEvent
 from broker.work import Work
 
 
-async def record_usage(work: Work, held: HeldRun, events: Sequence[UsageCloudEvent]) -> None:
+async def record_usage(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> ledger.HoldView | None:
     """Store and charge the intervals that are new; those stored before change nothing.
 
-    The caller holds the locks of the run and its job. Raises: InvalidRequest.
+    The caller holds the locks of the run and its job. Returns the job's hold, locked, where something was charged to
+    it, so that it need not be read again. Raises: InvalidRequest.
     """
     for event in events:
-        check_event(event, run_id=held.run.id, gpus=held.run.gpus)
-    for event in sorted(events, key=lambda event: event.data.sequence):
-        if await _store(work, held, event):
-            await _charge(work, held, event)
+        check_event(event, run_id=locked.run.id, gpus=locked.run.gpus)
+    new = [
+        event for event in sorted(events, key=lambda event: event.data.sequence) if await _store(work, locked, event)
+    ]
+    hold = await _charge(work, locked, new) if new else None
     if events:
-        held.run.acknowledged_sequence = await _acknowledge(work, held)
+        acknowledge_usage(locked, await _find_acknowledged(work, locked))
+    return hold
 
 
-async def _store(work: Work, held: HeldRun, event: UsageCloudEvent) -> bool:
+async def _store(work: Work, locked: LockedRun, event: UsageCloudEvent) -> bool:
     row = {
-        "run_id": held.run.id,
+        "run_id": locked.run.id,
         "sequence": event.data.sequence,
-        "customer_id": held.job.customer_id,
-        "contract_id": held.job.contract_id,
-        "job_id": held.job.id,
+        "customer_id": locked.job.customer_id,
+        "contract_id": locked.job.contract_id,
+        "job_id": locked.job.id,
         "gpu_seconds": event.data.gpu_seconds,
         "tokens": event.data.tokens,
         "started_at": event.data.started_at,
@@ -47,23 +52,23 @@ async def _store(work: Work, held: HeldRun, event: UsageCloudEvent) -> bool:
     return stored.first() is not None
 
 
-async def _charge(work: Work, held: HeldRun, event: UsageCloudEvent) -> None:
-    data, job = event.data, held.job
-    interval = ledger.Interval(held.run.id, data.sequence, data.gpu_seconds, data.tokens, data.ended_at)
-    view = await ledger.capture_usage(work, job.id, interval, ceiling=find_ceiling(job))
-    job.used_gpu_seconds += data.gpu_seconds
-    job.used_tokens += data.tokens
-    job.cost_micros, job.borne_micros = view.cost_so_far().micros, view.borne_so_far().micros
+async def _charge(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> ledger.HoldView:
+    job = locked.job
+    hold = await ledger.lock_hold(work, job.id)
+    for event in events:
+        charge_limit = find_charge_limit(job.limits, job.spent)
+        captured = await ledger.capture_usage(work, hold, event.to_interval(), charge_limit=charge_limit)
+        add_usage(job, event.data.usage, cost=captured.cost, borne=captured.borne)
+    return hold
 
 
-async def _acknowledge(work: Work, held: HeldRun) -> int:
-    query = select(UsageEvent.sequence).where(
-        UsageEvent.run_id == held.run.id, UsageEvent.sequence > held.run.acknowledged_sequence
-    )
-    return next_acknowledged(held.run.acknowledged_sequence, set((await work.session.scalars(query)).all()))
+async def _find_acknowledged(work: Work, locked: LockedRun) -> int:
+    acknowledged = locked.run.acknowledged_sequence
+    query = select(UsageEvent.sequence).where(UsageEvent.run_id == locked.run.id, UsageEvent.sequence > acknowledged)
+    return next_acknowledged(acknowledged, set((await work.session.scalars(query)).all()))
 
 
 async def list_usage(work: Work, job_id: str) -> list[UsageEvent]:
-    """The intervals of a job, run by run."""
+    """List the intervals of a job, run by run."""
     query = select(UsageEvent).where(UsageEvent.job_id == job_id).order_by(UsageEvent.run_id, UsageEvent.sequence)
     return list((await work.session.scalars(query)).all())

@@ -1,0 +1,7 @@
+"""What a job will need and cost: a configuration is resolved, counted on its data, estimated, priced, and kept.
+
+Owns `quotes`. Customers ask by REST; admission accepts or makes one. The value grows by one step each: configuration →
+planned job → estimate → prices → quote. Invariants: a quote is tied to the hashes of its configuration and its data;
+tokens are counted exactly, by the code that trains; a configuration that fits on no device is refused with the cure.
+Pure modules: configuration, text, pictures, estimate, prices, budget. It reserves nothing.
+"""

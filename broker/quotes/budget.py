@@ -1,12 +1,16 @@
 """What a customer's `max_cost` buys of a job, at the prices of its own contract. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from broker.contracts.model import ContractTerms
-from broker.quotes.model import JobEstimate
+from broker.quotes.estimate import JobEstimate
+from broker.quotes.prices import money_from_json, money_to_json
 from pricing.budget import JobNeed, JobPart, buy_part
 from pricing.money import Money
+from pricing.plans import PlanName
 from pricing.training.config import TrainingConfig
 
 
@@ -18,27 +22,51 @@ class QuoteBudget:
     contract_id: str | None = None
 
 
-def describe_purchase(
+@dataclass(frozen=True)
+class MaxCostBuys:
+    """What a sum pays for of a job under one contract, where it takes as long as at p50 and as at p90."""
+
+    contract_id: str
+    plan: PlanName
+    max_cost: Money
+    p50: JobPart
+    p90: JobPart
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "contract_id": self.contract_id,
+            "plan": self.plan.value,
+            "max_cost": money_to_json(self.max_cost),
+            "p50": _part_to_json(self.p50),
+            "p90": _part_to_json(self.p90),
+        }
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> "MaxCostBuys":
+        return cls(
+            contract_id=written["contract_id"],
+            plan=PlanName(written["plan"]),
+            max_cost=money_from_json(written["max_cost"]),
+            p50=_part_from_json(written["p50"]),
+            p90=_part_from_json(written["p90"]),
+        )
+
+
+def compute_max_cost_buys(
     terms: ContractTerms, estimate: JobEstimate, config: TrainingConfig, max_cost: Money
-) -> dict[str, Any]:
-    """What the sum pays for at p50 and at p90, as the quote keeps it."""
-    return {
-        "contract_id": terms.id,
-        "plan": terms.plan.value,
-        "max_cost": money_to_json(max_cost),
-        "p50": _part_to_json(terms, max_cost, _need(estimate, config, estimate.gpu_seconds.p50)),
-        "p90": _part_to_json(terms, max_cost, _need(estimate, config, estimate.gpu_seconds.p90)),
-    }
+) -> MaxCostBuys:
+    """Compute what the sum pays for at p50 and at p90."""
+
+    def buy(gpu_seconds: int) -> JobPart:
+        steps_per_epoch = -(-estimate.rows // config.rows_per_step)
+        need = JobNeed(gpu_seconds, estimate.tokens, estimate.steps, steps_per_epoch)
+        return buy_part(terms.card, terms.plan, max_cost, need)
+
+    p50, p90 = buy(estimate.gpu_seconds.p50), buy(estimate.gpu_seconds.p90)
+    return MaxCostBuys(terms.id, terms.plan, max_cost, p50, p90)
 
 
-def _need(estimate: JobEstimate, config: TrainingConfig, gpu_seconds: int) -> JobNeed:
-    work = estimate.workload
-    steps_per_epoch = -(-work.rows // config.rows_per_step)
-    return JobNeed(gpu_seconds, work.tokens, work.steps, steps_per_epoch)
-
-
-def _part_to_json(terms: ContractTerms, max_cost: Money, need: JobNeed) -> dict[str, Any]:
-    part: JobPart = buy_part(terms.card, terms.plan, max_cost, need)
+def _part_to_json(part: JobPart) -> dict[str, Any]:
     return {
         "steps": part.steps,
         "epochs": str(part.epochs),
@@ -47,5 +75,10 @@ def _part_to_json(terms: ContractTerms, max_cost: Money, need: JobNeed) -> dict[
     }
 
 
-def money_to_json(money: Money) -> dict[str, str]:
-    return {"amount": money.format_amount(), "currency": money.currency}
+def _part_from_json(written: Mapping[str, Any]) -> JobPart:
+    return JobPart(
+        steps=written["steps"],
+        epochs=Decimal(written["epochs"]),
+        percent=Decimal(written["percent"]),
+        cost=money_from_json(written["cost"]),
+    )

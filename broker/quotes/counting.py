@@ -1,69 +1,59 @@
 """From a data set to the work of any configuration on it: counted once by content, planned anew for each."""
 
 import asyncio
-from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 from broker import errors
 from broker.datasets import service as datasets
-from broker.datasets.tables import Dataset
-from broker.quotes.model import plan_text
+from broker.datasets.service import Dataset
+from broker.quotes.configuration import JobConfiguration
 from broker.quotes.pictures import CountedPictures, count_pictures, plan_counted_pictures
-from broker.quotes.tokens import RowLength, count_row_lengths
+from broker.quotes.text import RowLength, count_row_lengths, plan_text
 from broker.work import Work
 from pricing.catalog.profile import BaseModelProfile
-from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 
 Counted = tuple[RowLength, ...] | CountedPictures
 # A thread costs as much time as some hundred rows of text take to plan.
 ROWS_PLANNED_AT_ONCE = 200
+# Counts of the data sets last quoted, by content and tokenizer: quoting again after a change is quick.
+COUNTS: MutableMapping[tuple[str, str], Counted] = LRUCache(256)
 
 
-@dataclass
-class CountCache:
-    """Counts of the data sets last quoted, by content and tokenizer: re-quoting after a change is quick."""
+@dataclass(frozen=True)
+class PlannedJob:
+    """A configuration and the work that it does on one data set."""
 
-    capacity: int = 256
-    entries: OrderedDict[tuple[str, str], Counted] = field(default_factory=OrderedDict)
-
-    def find(self, key: tuple[str, str]) -> Counted | None:
-        counted = self.entries.get(key)
-        if counted is not None:
-            self.entries.move_to_end(key)
-        return counted
-
-    def keep(self, key: tuple[str, str], counted: Counted) -> None:
-        self.entries[key] = counted
-        while len(self.entries) > self.capacity:
-            self.entries.popitem(last=False)
-
-
-COUNTS = CountCache()
+    configuration: JobConfiguration
+    workload: Workload
 
 
 @dataclass(frozen=True)
 class CountedDataset:
-    """A data set as a base model reads it."""
+    """A data set as one base model reads it."""
 
     counted: Counted
-    profile: BaseModelProfile
 
-    def plan(self, config: TrainingConfig) -> Workload:
-        """The work of a configuration on it. Raises: InvalidTrainingConfig, where none can be done."""
+    def plan(self, configuration: JobConfiguration) -> PlannedJob:
+        """Plan the work of a configuration of that base model. Raises: InvalidTrainingConfig, where there is none."""
         if isinstance(self.counted, CountedPictures):
-            return plan_counted_pictures(self.counted, self.profile, config)
-        return plan_text(self.counted, config)
+            workload = plan_counted_pictures(self.counted, configuration.profile, configuration.config)
+        else:
+            workload = plan_text(self.counted, configuration.config)
+        return PlannedJob(configuration, workload)
 
-    async def plan_aside(self, config: TrainingConfig) -> Workload:
-        """The same; what may take long in a thread, so that other requests go on. Raises: InvalidTrainingConfig."""
+    async def plan_aside(self, configuration: JobConfiguration) -> PlannedJob:
+        """Plan the same, in a thread where it may take long: other requests go on. Raises: InvalidTrainingConfig."""
         if isinstance(self.counted, tuple) and len(self.counted) <= ROWS_PLANNED_AT_ONCE:
-            return self.plan(config)
-        return await asyncio.to_thread(self.plan, config)
+            return self.plan(configuration)
+        return await asyncio.to_thread(self.plan, configuration)
 
 
 async def count_dataset(work: Work, dataset: Dataset, profile: BaseModelProfile) -> CountedDataset:
-    """The data set, counted for this base model.
+    """Count a data set for this base model.
 
     Raises: InvalidRequest, for pictures where the base model learns from text, or the other way round.
     """
@@ -72,11 +62,10 @@ async def count_dataset(work: Work, dataset: Dataset, profile: BaseModelProfile)
         message = f"it holds {has}, and {profile.name} learns from {wants}; name a data set of {wants}"
         raise errors.invalid_field("dataset_id", message)
     key = (dataset.sha256, profile.name)
-    counted = COUNTS.find(key)
+    counted = COUNTS.get(key)
     if counted is None:
-        counted = await _count(work, dataset, profile)
-        COUNTS.keep(key, counted)
-    return CountedDataset(counted, profile)
+        counted = COUNTS[key] = await _count(work, dataset, profile)
+    return CountedDataset(counted)
 
 
 async def _count(work: Work, dataset: Dataset, profile: BaseModelProfile) -> Counted:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from broker.datasets.pictures import ParsedPictures
 from broker.quotes.refusal import refuse_config
-from broker.quotes.tokens import count_caption_tokens
+from broker.quotes.text import count_caption_tokens
 from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.picture_captions import read_kohya_folder
 from pricing.training.config import TrainingConfig
 from pricing.training.image_workload import TrainingPicture, plan_image_workload
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 
 MAX_EPOCH_PICTURES = 500_000
 

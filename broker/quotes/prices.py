@@ -1,31 +1,60 @@
 """What GPU-seconds and tokens cost on every plan, at p50 and at p90. Pure."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from broker.quotes.budget import money_to_json
 from pricing.estimate.run_estimate import GpuSeconds
-from pricing.plans import Meter, PlanName
+from pricing.money import Money
+from pricing.plans import PlanName
 from pricing.quote import price_line
 from pricing.rate_card import RateCard
 from pricing.rating import UsageTotal
+from pricing.usage import Unit
 
 
-def price_on_every_plan(card: RateCard, gpu_seconds: GpuSeconds, tokens: int) -> list[dict[str, Any]]:
-    """On-demand first. Each line is rounded once, to the fen, and a total is the sum of its lines."""
-    expected = UsageTotal(Meter.GPU_SECONDS, gpu_seconds.p50)
-    cautious = UsageTotal(Meter.GPU_SECONDS, gpu_seconds.p90)
-    text = UsageTotal(Meter.TOKENS, tokens)
-    return [_price(card, plan, expected, cautious, text) for plan in PlanName]
+@dataclass(frozen=True)
+class PlanQuote:
+    """What a job costs on one plan: GPU-seconds at p50, tokens, and both with GPU-seconds at p90. To the fen."""
+
+    plan: PlanName
+    gpu_cost: Money
+    token_cost: Money
+    total_p90: Money
+
+    @property
+    def total(self) -> Money:
+        return self.gpu_cost + self.token_cost
+
+    def to_json(self) -> dict[str, Any]:
+        costs = {name: getattr(self, name) for name in ("gpu_cost", "token_cost", "total", "total_p90")}
+        return {"plan": self.plan.value, **{name: money_to_json(cost) for name, cost in costs.items()}}
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> "PlanQuote":
+        costs = {name: money_from_json(written[name]) for name in ("gpu_cost", "token_cost", "total_p90")}
+        return cls(plan=PlanName(written["plan"]), **costs)
 
 
-def _price(
-    card: RateCard, plan: PlanName, expected: UsageTotal, cautious: UsageTotal, text: UsageTotal
-) -> dict[str, Any]:
-    gpu_cost, token_cost = price_line(expected, card, plan), price_line(text, card, plan)
-    return {
-        "plan": plan.value,
-        "gpu_cost": money_to_json(gpu_cost),
-        "token_cost": money_to_json(token_cost),
-        "total": money_to_json(gpu_cost + token_cost),
-        "total_p90": money_to_json(price_line(cautious, card, plan) + token_cost),
-    }
+def price_on_every_plan(card: RateCard, gpu_seconds: GpuSeconds, tokens: int) -> list[PlanQuote]:
+    """Price a job on every plan, on-demand first."""
+    return [price_on_plan(card, plan, gpu_seconds, tokens) for plan in PlanName]
+
+
+def price_on_plan(card: RateCard, plan: PlanName, gpu_seconds: GpuSeconds, tokens: int) -> PlanQuote:
+    """Price a job on one plan. Each line is rounded once, to the fen, and a total is the sum of its lines."""
+    token_cost = price_line(UsageTotal(Unit.TOKENS, tokens), card, plan)
+    return PlanQuote(
+        plan=plan,
+        gpu_cost=price_line(UsageTotal(Unit.GPU_SECONDS, gpu_seconds.p50), card, plan),
+        token_cost=token_cost,
+        total_p90=price_line(UsageTotal(Unit.GPU_SECONDS, gpu_seconds.p90), card, plan) + token_cost,
+    )
+
+
+def money_to_json(money: Money) -> dict[str, str]:
+    return {"amount": money.format_amount(), "currency": money.currency}
+
+
+def money_from_json(written: Mapping[str, str]) -> Money:
+    return Money.from_decimal(written["amount"], written["currency"])

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query
 
 from broker.contracts.service import rate_card_on
-from broker.edge import AnyKey, CustomerWork, feature_router
+from broker.http.edge import AnyKey, CustomerWork, feature_router
 from broker.quotes import offers, service
 from broker.quotes.schemas import (
     PlanComparisonListOut,

@@ -4,14 +4,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from broker.errors import DomainError
-from broker.problems import describe_error
-from broker.quotes.budget import QuoteBudget
-from broker.quotes.offers import QuoteOffers
+from broker.http.problems import describe_error
+from broker.http.shapes import MoneyOut, ProblemOut, RequestBody, as_hours, created_at_field
+from broker.quotes.budget import MaxCostBuys, QuoteBudget
+from broker.quotes.estimate import JobEstimate
+from broker.quotes.offers import PricedOffer, QuoteOffers
+from broker.quotes.prices import PlanQuote
 from broker.quotes.tables import Quote
-from broker.schemas import MoneyOut, ProblemOut, RequestBody, created_at_field
+from pricing.budget import JobPart
+from pricing.estimate.run_estimate import GpuSeconds
 from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.quote import PlanPrice
@@ -32,7 +36,7 @@ CONFIG_EXAMPLE = {
 
 
 def describe_config() -> dict[str, Any]:
-    """The trainer's own schema, less the keys that name paths: a job gets its data by `dataset_id`."""
+    """Describe the trainer's own schema, less the keys that name paths: a job gets its data by `dataset_id`."""
     schema = TrainingConfig.model_json_schema()
     schema["properties"] = {key: value for key, value in schema["properties"].items() if key not in PATH_KEYS}
     return {**schema, "examples": [CONFIG_EXAMPLE]}
@@ -72,10 +76,18 @@ class SecondsRange(BaseModel):
     p50: int = Field(description="GPU-seconds; half of such jobs need no more.", examples=[95])
     p90: int = Field(description="GPU-seconds; nine of ten such jobs need no more.", examples=[180])
 
+    @classmethod
+    def of(cls, seconds: GpuSeconds) -> "SecondsRange":
+        return cls(p50=seconds.p50, p90=seconds.p90)
+
 
 class HoursRange(BaseModel):
     p50: str = Field(description="GPU-hours, to four places.", examples=["0.0264"])
     p90: str = Field(description="GPU-hours, to four places; the hold is made for this.", examples=["0.0500"])
+
+    @classmethod
+    def of(cls, seconds: GpuSeconds) -> "HoursRange":
+        return cls(p50=as_hours(seconds.p50), p90=as_hours(seconds.p90))
 
 
 class EstimateOut(BaseModel):
@@ -105,6 +117,12 @@ class EstimateOut(BaseModel):
         examples=[30],
     )
 
+    @classmethod
+    def of(cls, estimate: JobEstimate) -> "EstimateOut":
+        own = {name: getattr(estimate, name) for name in cls.model_fields if hasattr(estimate, name)}
+        seconds = estimate.gpu_seconds
+        return cls(**{**own, "gpu_seconds": SecondsRange.of(seconds), "gpu_hours": HoursRange.of(seconds)})
+
 
 class PlanPriceOut(BaseModel):
     plan: PlanName = Field(description="The plan that these prices are of.", examples=["prepaid"])
@@ -115,12 +133,21 @@ class PlanPriceOut(BaseModel):
         description="Both, with GPU-hours at p90: what is held.", examples=[{"amount": "1.42", "currency": "CNY"}]
     )
 
+    @classmethod
+    def of(cls, price: PlanQuote) -> "PlanPriceOut":
+        costs = {name: MoneyOut.of(getattr(price, name)) for name in cls.model_fields if name != "plan"}
+        return cls(plan=price.plan, **costs)
+
 
 class JobPartOut(BaseModel):
     steps: int = Field(description="Whole optimizer steps.", examples=[24])
     epochs: Decimal = Field(description="The same in epochs, rounded down to 2 places.", examples=["1.50"])
     percent: Decimal = Field(description="The same in percent of the job, rounded down.", examples=["75.00"])
     cost: MoneyOut = Field(description="What they cost.", examples=[{"amount": "0.98", "currency": "CNY"}])
+
+    @classmethod
+    def of(cls, part: JobPart) -> "JobPartOut":
+        return cls(steps=part.steps, epochs=part.epochs, percent=part.percent, cost=MoneyOut.of(part.cost))
 
 
 class MaxCostBuysOut(BaseModel):
@@ -130,10 +157,18 @@ class MaxCostBuysOut(BaseModel):
     p50: JobPartOut = Field(description="What it pays for where GPU-hours are as at p50.", examples=[{"steps": 24}])
     p90: JobPartOut = Field(description="The same at p90: nine of ten jobs get so far.", examples=[{"steps": 22}])
 
+    @classmethod
+    def of(cls, buys: MaxCostBuys) -> "MaxCostBuysOut":
+        return cls(
+            contract_id=buys.contract_id,
+            plan=buys.plan,
+            max_cost=MoneyOut.of(buys.max_cost),
+            p50=JobPartOut.of(buys.p50),
+            p90=JobPartOut.of(buys.p90),
+        )
+
 
 class QuoteOut(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
     id: str = Field(description="Quote id; send it with the job.", examples=["quo_01k"])
     object: Literal["quote"] = Field(default="quote", description="Kind of object.", examples=["quote"])
     customer_id: str = Field(description="Whose quote it is.", examples=["cus_01k"])
@@ -156,7 +191,13 @@ class QuoteOut(BaseModel):
 
     @classmethod
     def of(cls, row: Quote) -> "QuoteOut":
-        return cls.model_validate(row)
+        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        values = {
+            "estimate": EstimateOut.of(row.estimate),
+            "prices": [PlanPriceOut.of(price) for price in row.prices],
+            "max_cost_buys": None if row.max_cost_buys is None else MaxCostBuysOut.of(row.max_cost_buys),
+        }
+        return cls(**{**own, **values})
 
 
 class QuoteBatchIn(RequestBody):
@@ -213,6 +254,24 @@ class OfferOut(BaseModel):
     calibration_runs: int = Field(description="Finished runs that gave the interval its width.", examples=[30])
     prices: list[PlanPriceOut] = Field(description="What it costs on each plan.", examples=[[{"plan": "prepaid"}]])
 
+    @classmethod
+    def of(cls, priced: PricedOffer) -> "OfferOut":
+        offer, run = priced.offer, priced.offer.run
+        return cls(
+            sku=run.sku,
+            available=priced.available,
+            precision=offer.precision,
+            batch_size=offer.config.batch_size,
+            gradient_accumulation=offer.config.gradient_accumulation,
+            gradient_checkpointing=run.checkpointing,
+            fit=run.fit,
+            vram_gib=round(run.memory_gib, 2),
+            gpu_seconds=SecondsRange.of(run.gpu_seconds),
+            gpu_hours=HoursRange.of(run.gpu_seconds),
+            calibration_runs=run.calibration_runs,
+            prices=[PlanPriceOut.of(price) for price in priced.prices],
+        )
+
 
 class QuoteOffersOut(BaseModel):
     data: list[OfferOut] = Field(
@@ -232,9 +291,9 @@ class QuoteOffersOut(BaseModel):
 
     @classmethod
     def of(cls, offers: QuoteOffers) -> "QuoteOffersOut":
-        frontier = [OfferOut.model_validate(offer) for offer in offers.frontier]
+        frontier = [OfferOut.of(offer) for offer in offers.frontier]
         return cls(
-            data=[OfferOut.model_validate(offer) for offer in offers.offers],
+            data=[OfferOut.of(offer) for offer in offers.offers],
             fastest=frontier[0] if frontier else None,
             cheapest=frontier[-1] if frontier else None,
             frontier=frontier,

@@ -9,26 +9,17 @@ from sqlalchemy import insert
 from broker import errors
 from broker.contracts import service as contracts
 from broker.datasets import service as datasets
-from broker.driver import Statement, execute_each
-from broker.quotes.budget import QuoteBudget, describe_purchase
+from broker.persistence.driver import Statement, execute_each
+from broker.quotes.budget import MaxCostBuys, QuoteBudget, compute_max_cost_buys
+from broker.quotes.configuration import JobConfiguration, resolve_configuration
 from broker.quotes.counting import count_dataset
-from broker.quotes.ground import Ground, look_up
-from broker.quotes.model import (
-    JobEstimate,
-    config_to_json,
-    estimate_job,
-    hash_config,
-    refuse_what_does_not_fit,
-    resolve_config,
-)
+from broker.quotes.estimate import JobEstimate, estimate_job
+from broker.quotes.inputs import QuoteInputs, read_inputs
 from broker.quotes.prices import price_on_every_plan
 from broker.quotes.tables import Quote
 from broker.work import Work
-from pricing.catalog import get_gpu
-from pricing.catalog.profile import BaseModelProfile
-from pricing.money import Money
-from pricing.plans import PlanName
-from pricing.training.config import TrainingConfig
+
+__all__ = ["Quote", "accept_quote", "create_quote", "create_quotes", "get_quote"]
 
 QUOTE_COLUMNS = Quote.__table__.columns.keys()
 INSERT_QUOTE = Statement(insert(Quote).inline())
@@ -41,8 +32,8 @@ async def create_quote(
 
     Raises: InvalidTrainingConfig, InvalidRequest, NotFound; NoContractInForce, with a budget.
     """
-    config, profile = resolve_config(raw_config)
-    quote = await _make_quote(work, await look_up(work, dataset_id), config, profile, budget)
+    configuration = resolve_configuration(raw_config)
+    quote = await _make_quote(work, await read_inputs(work, dataset_id), configuration, budget)
     await _keep(work, [quote])
     return quote
 
@@ -54,11 +45,11 @@ async def create_quotes(
 
     Raises: NotFound.
     """
-    ground = await look_up(work, dataset_id)
+    inputs = await read_inputs(work, dataset_id)
     answers: list[Quote | errors.DomainError] = []
     for raw_config in raw_configs:
         try:
-            answers.append(await _make_quote(work, ground, *resolve_config(raw_config)))
+            answers.append(await _make_quote(work, inputs, resolve_configuration(raw_config)))
         except (errors.InvalidTrainingConfig, errors.InvalidRequest) as error:
             answers.append(error)
     await _keep(work, [answer for answer in answers if isinstance(answer, Quote)])
@@ -71,55 +62,50 @@ async def _keep(work: Work, quotes: Sequence[Quote]) -> None:
 
 
 async def _make_quote(
-    work: Work, ground: Ground, config: TrainingConfig, profile: BaseModelProfile, budget: QuoteBudget | None = None
+    work: Work, inputs: QuoteInputs, configuration: JobConfiguration, budget: QuoteBudget | None = None
 ) -> Quote:
-    """Raises: InvalidTrainingConfig, InvalidRequest; NoContractInForce, with a budget."""
-    dataset, card, gpu = ground.dataset, ground.card, get_gpu(ground.sku)
-    counted = await count_dataset(work, dataset, profile)
-    workload = await counted.plan_aside(config)
-    estimate = estimate_job(config, profile, workload, gpu, ground.calibration)
-    refuse_what_does_not_fit(config, profile, estimate, gpu)
+    """Count, plan, estimate, price: each step takes what the last one made.
+
+    Raises: InvalidTrainingConfig, InvalidRequest; NoContractInForce, with a budget.
+    """
+    counted = await count_dataset(work, inputs.dataset, configuration.profile)
+    planned = await counted.plan_aside(configuration)
+    estimate = estimate_job(planned, inputs.gpu, inputs.calibration)
     return Quote(
         id=work.new_id("quo"),
-        customer_id=dataset.customer_id,
-        dataset_id=dataset.id,
-        dataset_sha256=dataset.sha256,
-        config=config_to_json(config),
-        config_hash=hash_config(config),
-        estimate=estimate.to_json(),
-        prices=price_on_every_plan(card, estimate.gpu_seconds, estimate.workload.tokens),
-        max_cost_buys=await _buy(work, dataset.customer_id, estimate, config, budget),
-        rate_card_version=card.version,
+        customer_id=inputs.dataset.customer_id,
+        dataset_id=inputs.dataset.id,
+        dataset_sha256=inputs.dataset.sha256,
+        config=configuration.to_json(),
+        config_hash=configuration.compute_hash(),
+        estimate=estimate,
+        prices=price_on_every_plan(inputs.card, estimate.gpu_seconds, estimate.tokens),
+        max_cost_buys=await _buy(work, inputs.dataset.customer_id, estimate, configuration, budget),
+        rate_card_version=inputs.card.version,
         expires_at=work.now + timedelta(seconds=work.settings.quote_seconds),
         created_at=work.now,
     )
 
 
 async def _buy(
-    work: Work, customer_id: str, estimate: JobEstimate, config: TrainingConfig, budget: QuoteBudget | None
-) -> dict[str, Any] | None:
+    work: Work, customer_id: str, estimate: JobEstimate, configuration: JobConfiguration, budget: QuoteBudget | None
+) -> MaxCostBuys | None:
     if budget is None:
         return None
     terms = await contracts.find_contract_in_force(work, customer_id, budget.contract_id)
-    return describe_purchase(terms, estimate, config, budget.max_cost)
+    return compute_max_cost_buys(terms, estimate, configuration.config, budget.max_cost)
 
 
 async def get_quote(work: Work, quote_id: str) -> Quote:
-    """Raises: NotFound."""
+    """Get a quote. Raises: NotFound."""
     quote = await work.session.get(Quote, quote_id)
     if quote is None:
         raise errors.NotFound("quote", quote_id)
     return quote
 
 
-def find_total_p90(quote: Quote, plan: PlanName) -> Money:
-    """What the quote shows as the job's price at p90 on a plan."""
-    (total,) = (price["total_p90"] for price in quote.prices if price["plan"] == plan.value)
-    return Money.from_decimal(total["amount"], total["currency"])
-
-
 async def accept_quote(work: Work, quote_id: str, raw_config: Mapping[str, Any], dataset_id: str) -> Quote:
-    """The quote that a job is submitted with: of the same configuration and the same bytes, by their hashes.
+    """Accept the quote that a job is submitted with: of the same configuration and the same bytes, by their hashes.
 
     Raises: NotFound, QuoteExpired, QuoteMismatch, InvalidTrainingConfig.
     """
@@ -129,11 +115,11 @@ async def accept_quote(work: Work, quote_id: str, raw_config: Mapping[str, Any],
             f"Quote {quote_id} expired at {quote.expires_at.isoformat()}; ask for a new one.",
             errors=[errors.FieldError("quote_id", "expired; ask for a new quote")],
         )
-    config, _profile = resolve_config(raw_config)
+    configuration = resolve_configuration(raw_config)
     dataset = await datasets.get_dataset(work, dataset_id)
     if (dataset.customer_id, dataset.sha256) != (quote.customer_id, quote.dataset_sha256):
         raise _mismatch(quote_id, "dataset_id", "is not the quoted data set")
-    if quote.config_hash != hash_config(config):
+    if quote.config_hash != configuration.compute_hash():
         raise _mismatch(quote_id, "config", "is not the quoted configuration")
     return quote
 

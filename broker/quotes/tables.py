@@ -1,12 +1,25 @@
 """Quotes: what a configuration on a data set will cost, good until they expire."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from broker.database import Base, moment_column
+from broker.persistence.database import Base, Document, moment_column
+from broker.quotes.budget import MaxCostBuys
+from broker.quotes.estimate import JobEstimate
+from broker.quotes.prices import PlanQuote
+from pricing.plans import PlanName
+
+
+def _write_prices(prices: Sequence[PlanQuote]) -> list[dict[str, Any]]:
+    return [price.to_json() for price in prices]
+
+
+def _read_prices(written: Sequence[Mapping[str, Any]]) -> list[PlanQuote]:
+    return [PlanQuote.from_json(price) for price in written]
 
 
 class Quote(Base):
@@ -20,9 +33,14 @@ class Quote(Base):
     dataset_sha256: Mapped[str]
     config: Mapped[dict[str, Any]]
     config_hash: Mapped[str]
-    estimate: Mapped[dict[str, Any]]
-    prices: Mapped[list[Any]]
-    max_cost_buys: Mapped[dict[str, Any] | None]
+    estimate: Mapped[JobEstimate] = mapped_column(Document(JobEstimate.to_json, JobEstimate.from_json))
+    prices: Mapped[list[PlanQuote]] = mapped_column(Document(_write_prices, _read_prices))
+    max_cost_buys: Mapped[MaxCostBuys | None] = mapped_column(Document(MaxCostBuys.to_json, MaxCostBuys.from_json))
     rate_card_version: Mapped[str] = mapped_column(ForeignKey("rate_cards.version"))
     expires_at: Mapped[datetime] = moment_column()
     created_at: Mapped[datetime] = moment_column()
+
+    def price_on(self, plan: PlanName) -> PlanQuote:
+        """Pick the price on one plan, as the quote shows it."""
+        (price,) = (price for price in self.prices if price.plan == plan)
+        return price

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from broker.billing.service import to_usage_group
 from broker.contracts import service as contracts
 from broker.identity.tables import Customer
 from broker.jobs.tables import Job
@@ -27,17 +26,17 @@ class MarginRow:
     quote_guarantee: str | None
     quoted_cap: Money | None
     charged: Money
-    excess: Money
+    borne: Money
 
     @property
     def actual(self) -> Money:
-        return self.charged + self.excess
+        return self.charged + self.borne
 
 
 async def report_margin(work: Work, month: str) -> list[MarginRow]:
     """Every job of a billing month that has a cap, or of which the house has borne something."""
-    charged = _add_by_job(await ledger.sum_captures(work, month))
-    borne = _add_by_job(await ledger.sum_captures(work, month, payer=ledger.Payer.HOUSE))
+    charged = _add_by_job(await ledger.list_captured_usage(work, month))
+    borne = _add_by_job(await ledger.list_captured_usage(work, month, borne=True))
     query = (
         select(Job, Customer.name)
         .join(Customer, Customer.id == Job.customer_id)
@@ -56,15 +55,15 @@ async def report_margin(work: Work, month: str) -> list[MarginRow]:
             quote_guarantee=job.quote_guarantee,
             quoted_cap=None if job.cap_micros is None else Money(job.cap_micros),
             charged=charged.get(job.id, Money.zero()),
-            excess=borne.get(job.id, Money.zero()),
+            borne=borne.get(job.id, Money.zero()),
         )
         for job, name in found
     ]
 
 
-def _add_by_job(sums: Iterable[ledger.CaptureSum]) -> dict[str, Money]:
-    """Each job's invoice lines added up."""
+def _add_by_job(sums: Iterable[ledger.CapturedUsage]) -> dict[str, Money]:
+    """Add up each job's invoice lines."""
     totals: defaultdict[str, Money] = defaultdict(Money.zero)
     for row in sums:
-        totals[row.job_id] += to_usage_group(row).amount
+        totals[row.job_id] += row.amount
     return dict(totals)

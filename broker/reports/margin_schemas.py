@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.http.shapes import MoneyOut
 from broker.reports.csv_table import write_table
 from broker.reports.margin import MarginRow
-from broker.schemas import MoneyOut
 from pricing.money import Money
 
 
@@ -34,13 +34,11 @@ class MarginRowOut(BaseModel):
     charged: MoneyOut = Field(
         description="What the customer is charged of it.", examples=[{"amount": "1.42", "currency": "CNY"}]
     )
-    excess: MoneyOut = Field(
-        description="What the house bears of it.", examples=[{"amount": "0.48", "currency": "CNY"}]
-    )
+    borne: MoneyOut = Field(description="What the house bears of it.", examples=[{"amount": "0.48", "currency": "CNY"}])
 
     @classmethod
     def of(cls, row: MarginRow) -> "MarginRowOut":
-        money = {name: MoneyOut.of(getattr(row, name)) for name in ("actual", "charged", "excess")}
+        money = {name: MoneyOut.of(getattr(row, name)) for name in ("actual", "charged", "borne")}
         cap = None if row.quoted_cap is None else MoneyOut.of(row.quoted_cap)
         return cls.model_validate({**vars(row), **money, "quoted_cap": cap})
 
@@ -54,7 +52,7 @@ class MarginReportOut(BaseModel):
     data: list[MarginRowOut] = Field(description="By customer and job.", examples=[[{"job_id": "job_01k"}]])
     actual: MoneyOut = Field(description="Sum of the prices.", examples=[{"amount": "1.90", "currency": "CNY"}])
     charged: MoneyOut = Field(description="Sum of what is charged.", examples=[{"amount": "1.42", "currency": "CNY"}])
-    excess: MoneyOut = Field(
+    borne: MoneyOut = Field(
         description="Sum of what the house bears.", examples=[{"amount": "0.48", "currency": "CNY"}]
     )
 
@@ -66,7 +64,7 @@ class MarginReportOut(BaseModel):
             data=[MarginRowOut.of(row) for row in rows],
             actual=_total(row.actual for row in rows),
             charged=_total(row.charged for row in rows),
-            excess=_total(row.excess for row in rows),
+            borne=_total(row.borne for row in rows),
         )
 
 
@@ -85,7 +83,7 @@ CSV_COLUMNS = (
     "quoted_cap",
     "actual",
     "charged",
-    "excess",
+    "borne",
     "currency",
 )
 

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from fastapi import Query, Response
 
 from broker.billing.schemas import MONTH_PATTERN
-from broker.edge import BillingReader, FinanceWork, OpsWork, feature_router
-from broker.estimator.reliability import judge_estimates
+from broker.estimator.accuracy import judge_estimates
 from broker.estimator.schemas import EstimatorAccuracyOut
+from broker.http.edge import BillingReader, FinanceWork, OpsWork, feature_router
 from broker.reports import service
 from broker.reports.margin import report_margin
 from broker.reports.margin_schemas import MarginReportOut, write_margin_csv

@@ -6,10 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from broker.quotes.model import as_hours
+from broker.http.shapes import MoneyOut, as_hours
 from broker.reports.csv_table import write_table
 from broker.reports.service import CostRow
-from broker.schemas import MoneyOut
 from pricing.money import Money
 
 
@@ -31,8 +30,8 @@ class CostRowOut(BaseModel):
         description="Tokens at their prices.", examples=[{"amount": "2.31", "currency": "CNY"}]
     )
     cost: MoneyOut = Field(description="Both.", examples=[{"amount": "2.58", "currency": "CNY"}])
-    prepaid_applied: MoneyOut = Field(
-        description="What grants that were bought ahead have paid.", examples=[{"amount": "0.27", "currency": "CNY"}]
+    advance: MoneyOut = Field(
+        description="What advances have paid of it.", examples=[{"amount": "0.27", "currency": "CNY"}]
     )
     due: MoneyOut = Field(description="What the invoice asks for.", examples=[{"amount": "2.31", "currency": "CNY"}])
 
@@ -52,7 +51,7 @@ class CostRowOut(BaseModel):
             gpu_cost=MoneyOut.of(row.gpu_cost),
             token_cost=MoneyOut.of(row.token_cost),
             cost=MoneyOut.of(row.cost),
-            prepaid_applied=MoneyOut.of(row.prepaid_applied),
+            advance=MoneyOut.of(row.advance),
             due=MoneyOut.of(row.due),
         )
 
@@ -65,8 +64,8 @@ class MonthlyCostOut(BaseModel):
     as_of: datetime = Field(description="When it was made (UTC).", examples=["2026-11-24T10:00:00Z"])
     data: list[CostRowOut] = Field(description="By customer, contract and project.", examples=[[{"jobs": 2}]])
     cost: MoneyOut = Field(description="Sum of the costs.", examples=[{"amount": "2.58", "currency": "CNY"}])
-    prepaid_applied: MoneyOut = Field(
-        description="Sum of what was paid ahead.", examples=[{"amount": "0.27", "currency": "CNY"}]
+    advance: MoneyOut = Field(
+        description="Sum of what advances have paid.", examples=[{"amount": "0.27", "currency": "CNY"}]
     )
     due: MoneyOut = Field(description="Sum of what is due.", examples=[{"amount": "2.31", "currency": "CNY"}])
 
@@ -77,7 +76,7 @@ class MonthlyCostOut(BaseModel):
             as_of=as_of,
             data=[CostRowOut.of(row) for row in rows],
             cost=_total(row.cost for row in rows),
-            prepaid_applied=_total(row.prepaid_applied for row in rows),
+            advance=_total(row.advance for row in rows),
             due=_total(row.due for row in rows),
         )
 
@@ -101,7 +100,7 @@ CSV_COLUMNS = (
     "gpu_cost",
     "token_cost",
     "cost",
-    "prepaid_applied",
+    "advance",
     "due",
     "currency",
 )

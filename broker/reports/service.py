@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from broker.billing.model import UsageGroup
-from broker.billing.service import to_usage_group
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms
 from broker.identity.tables import Customer, Project
@@ -15,12 +13,12 @@ from broker.jobs.tables import Job
 from broker.ledger import service as ledger
 from broker.work import Work
 from pricing.money import Money
-from pricing.plans import Meter
+from pricing.usage import Unit
 
 
 @dataclass(frozen=True)
 class CostRow:
-    """One contract's cost in one project. Money to the fen; `due` is the cost less what was paid ahead."""
+    """One contract's cost in one project. Money to the fen; `due` is the cost less what an advance has paid."""
 
     customer_id: str
     customer: str
@@ -33,7 +31,7 @@ class CostRow:
     tokens: int
     gpu_cost: Money
     token_cost: Money
-    prepaid_applied: Money
+    advance: Money
 
     @property
     def cost(self) -> Money:
@@ -41,7 +39,7 @@ class CostRow:
 
     @property
     def due(self) -> Money:
-        return self.cost - self.prepaid_applied
+        return self.cost - self.advance
 
 
 @dataclass(frozen=True)
@@ -56,12 +54,12 @@ class JobPlace:
 
 async def report_monthly_cost(work: Work, month: str) -> list[CostRow]:
     """Every contract's cost of a billing month (in the contract's time zone), by project."""
-    sums = await ledger.sum_captures(work, month)
+    sums = await ledger.list_captured_usage(work, month)
     terms = await contracts.load_terms(work, {row.contract_id for row in sums})
     places = await _read_places(work, {row.job_id for row in sums})
-    groups: defaultdict[tuple[str, str], list[UsageGroup]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str], list[ledger.CapturedUsage]] = defaultdict(list)
     for row in sums:
-        groups[row.contract_id, places[row.job_id].project_id or ""].append(to_usage_group(row))
+        groups[row.contract_id, places[row.job_id].project_id or ""].append(row)
     rows = [
         _cost_row(terms[contract_id], places[members[0].job_id], members)
         for (contract_id, _project), members in groups.items()
@@ -69,9 +67,9 @@ async def report_monthly_cost(work: Work, month: str) -> list[CostRow]:
     return sorted(rows, key=lambda row: (row.customer, row.contract_id, row.project or ""))
 
 
-def _cost_row(terms: ContractTerms, place: JobPlace, groups: list[UsageGroup]) -> CostRow:
-    gpu = [group for group in groups if group.meter == Meter.GPU_SECONDS]
-    tokens = [group for group in groups if group.meter == Meter.TOKENS]
+def _cost_row(terms: ContractTerms, place: JobPlace, groups: list[ledger.CapturedUsage]) -> CostRow:
+    gpu = [group for group in groups if group.meter == Unit.GPU_SECONDS]
+    tokens = [group for group in groups if group.meter == Unit.TOKENS]
     return CostRow(
         customer_id=place.customer_id,
         customer=place.customer,
@@ -84,11 +82,11 @@ def _cost_row(terms: ContractTerms, place: JobPlace, groups: list[UsageGroup]) -
         tokens=sum(group.quantity for group in tokens),
         gpu_cost=_add(gpu),
         token_cost=_add(tokens),
-        prepaid_applied=_add(group for group in groups if not group.billable),
+        advance=_add(group for group in groups if not group.billable),
     )
 
 
-def _add(groups: Iterable[UsageGroup]) -> Money:
+def _add(groups: Iterable[ledger.CapturedUsage]) -> Money:
     return sum((group.amount for group in groups), Money.zero())
 
 

@@ -10,10 +10,12 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from broker.capacity import service as capacity
+from broker.capacity.service import Pool
 from broker.jobs import queueing
-from broker.jobs.queueing import DeviceHolder, QueuedJob, ToldWait
+from broker.jobs.queueing import DeviceHolder, QueuedJob, WaitNotice
 from broker.jobs.runs import start_run
-from broker.scheduling.model import (
+from broker.scheduling.planner import (
     ClusterSnapshot,
     CyclePlan,
     PoolState,
@@ -23,7 +25,6 @@ from broker.scheduling.model import (
     WaitingJob,
     plan_cycle,
 )
-from broker.scheduling.tables import Pool, Queue
 from broker.work import Work
 
 log = logging.getLogger(__name__)
@@ -58,11 +59,10 @@ async def read_snapshot(work: Work, waiting: Sequence[QueuedJob]) -> ClusterSnap
     busy: Counter[str] = Counter()
     for holder in holders:
         busy[holder.pool] += holder.gpus
-    pools = await work.session.scalars(select(Pool))
-    queues = await work.session.scalars(select(Queue))
+    pools, queues = await capacity.list_pools(work), await capacity.list_queues(work)
     return ClusterSnapshot(
-        pools=tuple(_pool_state(pool, busy[pool.name]) for pool in pools.all()),
-        queues=tuple(QueueState(row.name, row.priority, row.open) for row in queues.all()),
+        pools=tuple(_pool_state(pool, busy[pool.name]) for pool in pools),
+        queues=tuple(QueueState(row.name, row.priority, row.open) for row in queues),
         waiting=tuple(_waiting_job(job) for job in waiting),
         running=tuple(_running_job(holder, work.now) for holder in holders),
     )
@@ -101,10 +101,10 @@ async def _apply_starts(work: Work, plan: CyclePlan) -> int:
     return started
 
 
-def _changed_waits(waiting: Sequence[QueuedJob], plan: CyclePlan) -> list[ToldWait]:
+def _changed_waits(waiting: Sequence[QueuedJob], plan: CyclePlan) -> list[WaitNotice]:
     """The reasons to write: those that differ from what their job was told last."""
     told = {job.id: job for job in waiting}
-    waits = [ToldWait(wait.job_id, _describe(wait), wait.expected_start) for wait in plan.waits]
+    waits = [WaitNotice(wait.job_id, _describe(wait), wait.expected_start) for wait in plan.waits]
     return [
         wait
         for wait in waits

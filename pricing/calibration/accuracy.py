@@ -1,4 +1,4 @@
-"""How good the estimates of runs were: error, coverage, reliability and drift, of runs that are over. Pure."""
+"""The accuracy of estimates: their error, coverage and drift, judged by runs that are over. Pure."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -32,16 +32,16 @@ class JudgedRun:
 
     @property
     def ratio(self) -> float:
-        """Actual to estimated: above 1 it took longer."""
+        """Actual over estimated GPU-seconds: above 1 the run took longer."""
         return self.actual / self.p50
 
     @property
     def error(self) -> float:
-        """Absolute, as a share of the actual."""
+        """The absolute error, as a share of the actual GPU-seconds."""
         return abs(self.p50 - self.actual) / self.actual
 
     def find_quantile(self, level: float) -> float:
-        """GPU-seconds that the run stays at or below with this probability.
+        """Find the GPU-seconds that the run stays at or below with this probability.
 
         Only p50 and p90 are quoted. The others are those of the log-normal distribution that has this p50 and p90.
         """
@@ -58,7 +58,7 @@ class JudgedRun:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Of some runs: the median of actual to estimated, the median absolute error, and the coverage of p50 and p90."""
+    """How good the estimates of some runs were: the median ratio and error, and the coverage of p50 and p90."""
 
     runs: int
     median_ratio: float
@@ -90,7 +90,7 @@ class ReliabilityPoint:
 
 @dataclass(frozen=True)
 class DriftWindow:
-    """Neighbours in time: the first and the last of them finished then."""
+    """The accuracy of runs that finished one after another, between the two times."""
 
     started_at: datetime
     ended_at: datetime
@@ -98,8 +98,11 @@ class DriftWindow:
 
 
 @dataclass(frozen=True)
-class Reliability:
-    """The whole judgement. `runs` are in the order in which they finished."""
+class AccuracyReport:
+    """The accuracy of runs that are over: overall, by group, by level of quantile and over time.
+
+    `runs` are in the order in which they finished. `points` are those of a reliability diagram.
+    """
 
     runs: tuple[JudgedRun, ...]
     overall: Accuracy
@@ -118,12 +121,12 @@ DIMENSIONS: Mapping[str, Callable[[JudgedRun], str]] = {
 }
 
 
-def judge_runs(runs: Sequence[JudgedRun]) -> Reliability | None:
-    """None, where there is nothing to judge."""
+def judge_runs(runs: Sequence[JudgedRun]) -> AccuracyReport | None:
+    """Judge how far off the estimates of these runs were; None where there is no run to judge."""
     if not runs:
         return None
     ordered = tuple(sorted(runs, key=lambda run: (run.finished_at, run.job_id)))
-    return Reliability(
+    return AccuracyReport(
         runs=ordered,
         overall=measure_accuracy(ordered),
         groups=tuple(group for by in DIMENSIONS for group in _group_by(by, ordered)),
@@ -133,7 +136,7 @@ def judge_runs(runs: Sequence[JudgedRun]) -> Reliability | None:
 
 
 def measure_accuracy(runs: Sequence[JudgedRun]) -> Accuracy:
-    """Raises: ValueError without runs."""
+    """Measure the errors and the coverage of some runs. Raises: ValueError without runs."""
     return Accuracy(
         runs=len(runs),
         median_ratio=median(run.ratio for run in runs),
@@ -148,7 +151,7 @@ def _cover(runs: Sequence[JudgedRun], level: float) -> Coverage:
 
 
 def _group_by(by: str, runs: Sequence[JudgedRun]) -> list[Group]:
-    """The largest first."""
+    """Group the runs by one dimension, the largest group first."""
     members: dict[str, list[JudgedRun]] = {}
     for run in runs:
         members.setdefault(DIMENSIONS[by](run), []).append(run)
@@ -157,7 +160,7 @@ def _group_by(by: str, runs: Sequence[JudgedRun]) -> list[Group]:
 
 
 def _list_windows(runs: Sequence[JudgedRun]) -> list[Sequence[JudgedRun]]:
-    """Rolling windows of 20 runs, the last one up to now; of a long history at most 60, evenly spaced."""
+    """List rolling windows of 20 runs, the last one up to now; of a long history at most 60, evenly spaced."""
     step = max(1, math.ceil((len(runs) - DRIFT_WINDOW + 1) / MOST_WINDOWS))
     ends = range(len(runs), DRIFT_WINDOW - 1, -step)
     return [runs[end - DRIFT_WINDOW : end] for end in reversed(ends)]

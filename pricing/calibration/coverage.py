@@ -28,7 +28,7 @@ class BandState(StrEnum):
 
 
 def measure_coverage(covered: int, runs: int) -> Coverage:
-    """Raises: ValueError without runs.
+    """Measure which share of the runs was covered, and how sure that share is. Raises: ValueError without runs.
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference": it stays within 0 and
     1, and is honest for few runs.
@@ -46,7 +46,7 @@ def measure_coverage(covered: int, runs: int) -> Coverage:
 
 
 def judge_band(share: float, runs: int) -> BandState:
-    """Fewer than 20 runs say nothing: one more or less would decide."""
+    """Judge a share against the band; fewer than 20 runs say nothing, as one more or less would decide."""
     if runs < FEWEST_JUDGED:
         return BandState.UNJUDGED
     lower, upper = P90_BAND

@@ -13,7 +13,7 @@ LOWEST, HIGHEST = 0.5, 1.0
 
 
 def follow_coverage(kept: Iterable[bool]) -> float:
-    """The level after these runs, each of which kept its p90 or did not, in the order in which they ended.
+    """Follow the level over runs that kept their p90 or did not, in the order in which they ended.
 
     Source: Gibbs and Candès 2021, "Adaptive Conformal Inference Under Distribution Shift", equation 2.
     """

@@ -1,4 +1,11 @@
-"""The catalogue: rate cards, GPU types and base models, as files of this package, read once."""
+"""The catalogue: rate cards, GPU types, base models, tokenizers and fitted constants, as files of this package.
+
+Owns the files and the shapes of two of them (`gpu`, `profile`); `rate_card` and `resources` read theirs through
+`CATALOG`. Broker and trainer look up GPU types and base models here, by any spelling.
+Invariants: profiles and GPU types are read once, name their source, and share no spelling; a published rate card
+never changes. `make profiles` writes the base models, `make bench-estimator ARGS=--write` the constants.
+May never: hold what one installation has learnt or owns, or need torch or a network to be read.
+"""
 
 from functools import cache
 from importlib.resources import files
@@ -30,7 +37,7 @@ class UnknownGpu(LookupError):
 
 
 def fold_spelling(name: str) -> str:
-    """What spellings of one name have in common: its letters and digits, in lower case; 40GB is 40G."""
+    """Reduce a name to what its spellings have in common: letters and digits in lower case; 40GB is 40G."""
     folded = "".join(filter(str.isalnum, name.casefold()))
     return folded.removesuffix("b") if folded.endswith("gb") else folded
 
@@ -56,7 +63,7 @@ def _index_base_models() -> dict[str, BaseModelProfile]:
 
 
 def get_base_model(name: str) -> BaseModelProfile:
-    """By name or alias, however its words are joined. Raises: UnknownBaseModel."""
+    """Get a profile by name or alias, however its words are joined. Raises: UnknownBaseModel."""
     profile = _index_base_models().get(fold_spelling(name))
     if profile is None:
         raise UnknownBaseModel(name, sorted(load_base_models()))
@@ -78,7 +85,7 @@ def _index_gpus() -> dict[str, GpuProfile]:
 
 
 def get_gpu(sku: str) -> GpuProfile:
-    """By SKU, name or alias, however its words are joined. Raises: UnknownGpu."""
+    """Get a GPU type by SKU, name or alias, however its words are joined. Raises: UnknownGpu."""
     gpu = _index_gpus().get(fold_spelling(sku))
     if gpu is None:
         raise UnknownGpu(sku, sorted(load_gpus()))
@@ -98,7 +105,7 @@ class NoTokenizer(LookupError):
 
 
 def read_tokenizer(profile: BaseModelProfile) -> bytes:
-    """The gzip-compressed `tokenizer.json` of a base model. Raises: NoTokenizer."""
+    """Read the gzip-compressed `tokenizer.json` of a base model. Raises: NoTokenizer."""
     if profile.tokenizer is None:
         raise NoTokenizer(profile.name)
     return (CATALOG / "tokenizers" / profile.tokenizer).read_bytes()

@@ -29,6 +29,11 @@ class GpuProfile(BaseModel):
     is_cpu: bool = False
     source: str
 
+    @property
+    def auto_precision(self) -> Precision:
+        """What precision auto means here: bf16 where the GPU has it, else fp32."""
+        return "bf16" if self.has_bf16 else "fp32"
+
     def peak_flops(self, precision: Precision) -> float:
-        """FLOP/s of dense matrix products. Source: the data sheet."""
+        """Return the FLOP/s of dense matrix products. Source: the data sheet."""
         return 1e12 * (self.fp32_teraflops if precision == "fp32" else self.teraflops)

@@ -22,7 +22,7 @@ class Curve(BaseModel):
     quadratic: float = 0.0
 
     def at(self, size: float) -> float:
-        """The cost of a sample of n = `size`."""
+        """Compute the cost of a sample of n = `size`."""
         return self.constant + (self.linear + self.quadratic * size) * size
 
 
@@ -39,7 +39,6 @@ class Costs(BaseModel):
 
     - `forward_flops`, `backward_flops`: adapters on the default target modules; `forward_flops` has the head in it.
     - `recomputed_flops`: what gradient checkpointing computes a second time.
-    - `head_flops`: the output head's forward alone (text).
     - `activation_bytes`: kept for the backward pass, adapters on the default target modules, no checkpointing.
     - `all_linear_activation_bytes`: the same with adapters on all linear modules; a frozen linear module without an
       adapter need not keep its input.
@@ -54,7 +53,6 @@ class Costs(BaseModel):
     forward_flops: Curve
     backward_flops: Curve
     recomputed_flops: Curve
-    head_flops: Curve = NO_COST
     activation_bytes: Curve
     all_linear_activation_bytes: Curve
     checkpoint_bytes: Curve
@@ -86,10 +84,9 @@ class BaseModelProfile(BaseModel):
     """Facts of a base model that pricing and the broker need, so that neither has to load it.
 
     `aliases` are other spellings of the name. `parameters` is exact and of the trained network: the language model, or
-    the UNet or transformer of an image model, whose other parts are in `component_parameters`. `layers` counts
-    transformer blocks; of an image model `hidden_size`, `attention_heads` and `head_width` are those of its widest
-    block, `vocabulary` and `context_length` (in tokens) those of its longest text encoder; `resolution` is the side of
-    the square pictures that it was made for.
+    the UNet or transformer of an image model, whose other components are in `component_parameters`. `layers` counts
+    transformer blocks; of an image model `vocabulary` and `context_length` (in tokens) are those of its longest text
+    encoder, and `resolution` is the side of the square pictures that it was made for.
 
     `modules` has every linear module of the trained network but the output head, by the end of its path: the last name,
     with what stands before it where that is a number (`to_out.0`) or tells two kinds apart (`attn.c_proj`).
@@ -106,10 +103,6 @@ class BaseModelProfile(BaseModel):
     parameters: int = Field(gt=0)
     component_parameters: dict[str, int] = {}
     layers: int = Field(gt=0)
-    hidden_size: int = Field(gt=0)
-    attention_heads: int = Field(gt=0)
-    kv_heads: int = Field(gt=0)
-    head_width: int = Field(gt=0)
     vocabulary: int = Field(gt=0)
     context_length: int = Field(gt=0)
     bytes_per_parameter: int = Field(gt=0)

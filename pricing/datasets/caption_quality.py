@@ -26,7 +26,7 @@ class CaptionProblem:
 
 
 def judge_caption(caption: str) -> list[CaptionProblem]:
-    """Problems of one caption, at most one of each kind; a missing one has no other."""
+    """List the problems of one caption, at most one of each kind; a missing caption has no other."""
     if not caption.strip():
         cure = "write one, or run `trainer auto-label`"
         return [CaptionProblem("caption_missing", Level.WARNING, "has no caption", cure, is_bad_row=True)]
@@ -45,13 +45,16 @@ def judge_caption(caption: str) -> list[CaptionProblem]:
 
 
 def count_words(text: str) -> float:
-    """Words that carry content; articles and the like do not count, a Chinese character counts as half a word."""
+    """Count the words that carry content: articles and the like do not, a Chinese character counts as half a word."""
     words = [word for word in WORD.findall(text.lower()) if word not in FILLER_ENGLISH]
     return sum(0.5 if CHINESE_CHARACTER.fullmatch(word) else 1.0 for word in words)
 
 
 def find_vague_words(text: str) -> list[str]:
-    """In the order of the lists, each once. `Nice` with a capital inside a sentence is a town, and not counted."""
+    """Find the vague words, each once, in the order of the lists.
+
+    `Nice` with a capital inside a sentence is a town, and not counted.
+    """
     spoken = {word.lower() for index, word in enumerate(WORD.findall(text)) if index == 0 or not word.istitle()}
     english = sorted(spoken & VAGUE_ENGLISH)
     chinese: list[str] = []

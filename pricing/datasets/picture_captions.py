@@ -20,7 +20,7 @@ class KohyaFolder:
 
 
 def read_kohya_folder(name: str) -> KohyaFolder | None:
-    """The folder of a picture, given its name relative to the data folder with `/`; None for any other folder."""
+    """Read the folder of a picture from its name relative to the data folder, with `/`; None for any other folder."""
     match = KOHYA_FOLDER.fullmatch(PurePosixPath(name).parent.name)
     if match is None or int(match[1]) < 1:
         return None
@@ -28,6 +28,6 @@ def read_kohya_folder(name: str) -> KohyaFolder | None:
 
 
 def choose_caption(name: str, caption: str, default_caption: str | None) -> str | None:
-    """The caption of the picture `name`: its own, else the default, else the name of its kohya folder."""
+    """Choose the caption of the picture `name`: its own, else the default, else the name of its kohya folder."""
     kohya = read_kohya_folder(name)
     return caption or default_caption or (kohya.name if kohya else None)

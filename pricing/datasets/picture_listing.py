@@ -68,7 +68,7 @@ def is_picture_name(name: str) -> bool:
 def list_named_pictures(
     names: Iterable[str], read: Callable[[str], bytes], metadata: MetadataFile | None = None
 ) -> PictureListing:
-    """Every picture among the files `names`; its caption is the metadata's, else that of the text file beside it.
+    """List every picture among the files `names`; its caption is the metadata's, else that of the text file beside it.
 
     A metadata file that is given is the list: pictures that it does not name are left out. Folders are walked in the
     order of their names, as the trainer walks them. `read` may raise OSError.

@@ -42,7 +42,7 @@ class TextFormat:
     after_earlier_completion: str | None = None
 
     def open_conversation(self, system: str | None) -> str:
-        """What stands before the first prompt. Without a place of its own the system message leads the prompt."""
+        """Write what stands before the first prompt; without a place of its own the system message leads the prompt."""
         if system is None:
             return self.before_prompt
         if self.before_system is None or self.after_system is None:
@@ -50,7 +50,7 @@ class TextFormat:
         return f"{self.before_system}{system}{self.after_system}"
 
     def lay_out(self, row: TextRow) -> Iterator[tuple[str, bool]]:
-        """The pieces of a row in order, each with whether it is learnt: prompts and answers in turn."""
+        """Lay out the pieces of a row in order, each with whether it is learnt: prompts and answers in turn."""
         if row.is_plain:
             yield row.completion + self.after_completion, True
             return
@@ -80,7 +80,7 @@ class EncodedRow:
 
 
 def count_learnt(length: int, prompt_length: int, unlearnt: Iterable[tuple[int, int]] = ()) -> int:
-    """Tokens that carry loss, of a row cut at `length`: those of completions, each predicted by the one before it.
+    """Count the tokens of completions in a row cut at `length`: those carry loss, each predicted by the one before it.
 
     The first token of a row is predicted by none.
     """
@@ -89,7 +89,7 @@ def count_learnt(length: int, prompt_length: int, unlearnt: Iterable[tuple[int, 
 
 
 def encode_row(row: TextRow, text_format: TextFormat, encode: Encode, *, max_length: int) -> EncodedRow:
-    """Token ids of one row, cut at `max_length` tokens from the end.
+    """Encode one row into token ids, cut at `max_length` tokens from the end.
 
     `encode` must not add special tokens of its own. Prompts and completions are encoded apart and joined, so that the
     borders of the loss fall between tokens.

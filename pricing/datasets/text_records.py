@@ -24,7 +24,7 @@ class RowRefused(ValueError):
 
 
 def to_row(record: Any) -> TextRow:
-    """One row, stripped of white space around its texts. Raises: RowRefused."""
+    """Turn a record into a row, stripped of white space around its texts. Raises: RowRefused."""
     if not isinstance(record, Mapping):
         raise RowRefused("a row is an object with prompt and completion")
     row = _read_form(record)
@@ -37,7 +37,7 @@ def to_row(record: Any) -> TextRow:
 
 
 def _read_form(record: Mapping[str, Any]) -> TextRow:
-    """By the keys that are there, the more telling first."""
+    """Recognize the form by the keys that are there, the more telling first."""
     has = {key for key, value in record.items() if value is not None}
     if has & {"messages", "conversations"}:
         return _read_turns(record)
@@ -52,7 +52,7 @@ def _read_form(record: Mapping[str, Any]) -> TextRow:
 
 
 def _read_alpaca(record: Mapping[str, Any]) -> TextRow:
-    """The input, where there is one, follows the instruction on a line of its own, as LLaMA-Factory has it."""
+    """Read instruction and output; an input follows the instruction on a line of its own, as LLaMA-Factory has it."""
     instruction, given = _text_of(record, "instruction"), _optional(record, "input")
     history = record.get("history") or ()
     if not isinstance(history, Sequence) or not all(_is_pair(turn) for turn in history):
@@ -70,7 +70,7 @@ def _is_pair(turn: Any) -> bool:
 
 
 def _read_turns(record: Mapping[str, Any]) -> TextRow:
-    """`messages` (role, content) or `conversations` (from, value); a last question without an answer is left out."""
+    """Read `messages` (role, content) or `conversations` (from, value); a last question without answer is left out."""
     turns = record.get("messages") or record.get("conversations")
     if not isinstance(turns, Sequence) or isinstance(turns, str) or not turns:
         raise RowRefused("messages is a list of objects with role and content")
@@ -115,5 +115,5 @@ def _optional(record: Mapping[str, Any], key: str) -> str | None:
 
 
 def _has_lone_surrogate(text: str) -> bool:
-    """JSON escapes can write what UTF-8, and so every tokenizer, refuses."""
+    """Find half of a surrogate pair, which JSON can write as an escape and UTF-8, so every tokenizer, refuses."""
     return any("\ud800" <= character <= "\udfff" for character in text)

@@ -103,7 +103,7 @@ def _read_csv(text: str) -> Iterable[tuple[int, Any]]:
 
 
 def _read_json(text: str) -> Iterable[tuple[int, Any]]:
-    """One list of rows, as alpaca and sharegpt files come; lines are the numbers of the rows."""
+    """Read one list of rows, as alpaca and sharegpt files come; lines are the numbers of the rows."""
     try:
         records = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -114,7 +114,7 @@ def _read_json(text: str) -> Iterable[tuple[int, Any]]:
 
 
 def _read_parquet(content: bytes) -> Iterable[tuple[int, Any]]:
-    """Parquet needs pyarrow, which is large and therefore no dependency of ours."""
+    """Read Parquet with pyarrow, which is large and therefore no dependency of ours."""
     try:
         pyarrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError:

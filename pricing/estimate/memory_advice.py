@@ -6,9 +6,10 @@ from typing import Any
 
 from pricing.catalog.gpu import Precision
 from pricing.catalog.profile import BaseModelProfile
+from pricing.resources.method import resolve_precision
 from pricing.resources.trainer_memory import estimate_memory_gib
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 
 SMALLER_RANK = 4
 
@@ -34,7 +35,7 @@ def list_fits(
     available_gib: float,
     on_gpu: bool,
 ) -> list[Fit]:
-    """The changes that would fit, the least costly first: those that leave every step as it is, then the others.
+    """List the changes that would fit, the least costly first: those that leave every step as it is, then the others.
 
     The run that is told of has run out of memory already, so a change must also need a tenth less than its estimate.
     Raises: UnknownTargetModules.
@@ -56,7 +57,7 @@ def _list_changes(config: TrainingConfig, *, precision: Precision, on_gpu: bool)
     smaller = [_split_batch(config, size) for size in (2, 1) if size < config.batch_size]
     yield from smaller
     yield from (recomputing | changes for changes in smaller)
-    if on_gpu and (precision if config.precision == "auto" else config.precision) == "fp32":
+    if on_gpu and resolve_precision(config, precision) == "fp32":
         yield {"precision": "bf16"}
         yield recomputing | (smaller[-1] if smaller else {}) | {"precision": "bf16"}
     if config.lora_rank > SMALLER_RANK:
@@ -65,7 +66,7 @@ def _list_changes(config: TrainingConfig, *, precision: Precision, on_gpu: bool)
 
 
 def _split_batch(config: TrainingConfig, size: int) -> dict[str, Any]:
-    """A smaller batch, with as much more accumulation where that leaves the rows of a step, and so the quote, alone."""
+    """Make the batch smaller, and accumulate as much more where that leaves the rows of a step, so the quote, as is."""
     if config.rows_per_step % size:
         return {"batch_size": size}
     return {"batch_size": size, "gradient_accumulation": config.rows_per_step // size}

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from pricing.calibration.calibration import Calibration
 from pricing.catalog.gpu import GpuProfile, Precision
 from pricing.catalog.profile import BaseModelProfile
-from pricing.estimate.run_estimate import RunEstimate, estimate_run
-from pricing.resources.memory import FitJudgement
+from pricing.estimate.run_estimate import RunEstimate, estimate_method
+from pricing.resources.memory import FitJudgement, compute_usable_gib
+from pricing.resources.method import Method, resolve_precision
+from pricing.resources.trainer_memory import MethodMemory, TrainerMemory
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 
 Plan = Callable[[TrainingConfig], Workload]
 
@@ -26,48 +29,57 @@ class Offer:
         return self.run.work.precision
 
 
-def list_offers(
-    profile: BaseModelProfile,
-    config: TrainingConfig,
-    plan: Plan,
-    gpus: Sequence[GpuProfile],
-    calibration: Calibration,
-    *,
-    trainer_version: str,
-) -> list[Offer]:
-    """The configuration as it is on every GPU type that it fits on. Raises: UnknownTargetModules."""
-    workload = plan(config)
-    runs = (estimate_run(profile, config, workload, gpu, calibration, trainer_version=trainer_version) for gpu in gpus)
-    return [Offer(config, run) for run in runs if run.fit is not FitJudgement.DOES_NOT_FIT]
+@dataclass(frozen=True)
+class OfferedJob:
+    """A job that is offered: its base model and configuration, how its work is counted, and what it is estimated by."""
 
+    profile: BaseModelProfile
+    config: TrainingConfig
+    plan: Plan
+    calibration: Calibration
+    trainer_version: str
 
-def list_variants(
-    profile: BaseModelProfile,
-    config: TrainingConfig,
-    plan: Plan,
-    gpus: Sequence[GpuProfile],
-    calibration: Calibration,
-    *,
-    trainer_version: str,
-) -> list[Offer]:
-    """The same rows in every step, in other micro-batches and precisions, with and without gradient checkpointing; on
-    every GPU type that each surely fits on.
-
-    Raises: UnknownTargetModules.
-    """
-    offers = []
-    for batch in _vary_batch(config):
-        workload = plan(batch)
+    def list_offers(self, gpus: Sequence[GpuProfile]) -> list[Offer]:
+        """List the configuration as it is on every GPU type that it fits on. Raises: UnknownTargetModules."""
+        memory_in = self._measure_memory(self.config)
+        offers = []
         for gpu in gpus:
-            for variant in _vary_method(batch, gpu):
-                run = estimate_run(profile, variant, workload, gpu, calibration, trainer_version=trainer_version)
-                if run.fit is FitJudgement.FITS:
-                    offers.append(Offer(variant, run))
-    return offers
+            memory = memory_in(resolve_precision(self.config, gpu.auto_precision))
+            run = self._estimate(memory, memory.choose(compute_usable_gib(gpu)), gpu)
+            if run.fit is not FitJudgement.DOES_NOT_FIT:
+                offers.append(Offer(self.config, run))
+        return offers
+
+    def list_variants(self, gpus: Sequence[GpuProfile]) -> list[Offer]:
+        """List other ways to train the same rows in every step, on every GPU type that each surely fits on.
+
+        They are in other micro-batches and precisions, with and without gradient checkpointing.
+        Raises: UnknownTargetModules.
+        """
+        offers = []
+        for batch in _vary_batch(self.config):
+            memory_in = self._measure_memory(batch)
+            for gpu in gpus:
+                for memory in map(memory_in, _list_precisions(gpu)):
+                    runs = [self._estimate(memory, found, gpu) for found in (memory.kept, memory.recomputed)]
+                    offers += [
+                        Offer(_write_method(batch, run.memory.method), run)
+                        for run in runs
+                        if run.fit is FitJudgement.FITS
+                    ]
+        return offers
+
+    def _measure_memory(self, config: TrainingConfig) -> Callable[[Precision], TrainerMemory]:
+        """Count the work of a configuration, and answer its memory in each precision: once, whatever the GPU type."""
+        workload = self.plan(config)
+        return cache(lambda precision: TrainerMemory(self.profile, config, workload, precision))
+
+    def _estimate(self, memory: TrainerMemory, chosen: MethodMemory, gpu: GpuProfile) -> RunEstimate:
+        return estimate_method(memory, chosen, gpu, self.calibration, trainer_version=self.trainer_version)
 
 
 def _vary_batch(config: TrainingConfig) -> Iterator[TrainingConfig]:
-    """Micro-batches whose accumulation makes up the same step: powers of two that divide its rows."""
+    """Yield micro-batches whose accumulation makes up the same step: powers of two that divide its rows."""
     yield config
     size = 1
     while size <= config.rows_per_step:
@@ -77,15 +89,18 @@ def _vary_batch(config: TrainingConfig) -> Iterator[TrainingConfig]:
         size *= 2
 
 
-def _vary_method(config: TrainingConfig, gpu: GpuProfile) -> Iterator[TrainingConfig]:
-    precisions = ("fp32", "bf16") if gpu.has_bf16 else ("fp32",) if gpu.is_cpu else ("fp32", "fp16")
-    for precision in precisions:
-        for checkpointing in (False, True):
-            yield config.model_copy(update={"precision": precision, "gradient_checkpointing": checkpointing})
+def _list_precisions(gpu: GpuProfile) -> tuple[Precision, ...]:
+    if gpu.has_bf16:
+        return "fp32", "bf16"
+    return ("fp32",) if gpu.is_cpu else ("fp32", "fp16")
+
+
+def _write_method(config: TrainingConfig, method: Method) -> TrainingConfig:
+    return config.model_copy(update={"precision": method.precision, "gradient_checkpointing": method.checkpointing})
 
 
 def find_frontier(offers: Sequence[Offer], costs: Sequence[int]) -> list[Offer]:
-    """Those that no other beats in both time and cost, the fastest first; of equals the one that comes first.
+    """Find those that no other beats in both time and cost, the fastest first; of equals the one that comes first.
 
     `costs` are the offers' own, in any one unit.
     """

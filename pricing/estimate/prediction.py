@@ -9,8 +9,9 @@ from pricing.calibration.calibration import Calibration, RunKind
 from pricing.catalog import get_base_model, get_gpu
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
-from pricing.resources.memory import FitJudgement, MicroBatch, estimate_memory, judge_fit
+from pricing.resources.memory import FitJudgement, estimate_peak
 from pricing.resources.method import Method, Quantization, describe_method
+from pricing.resources.peak_contents import MicroBatch, count_peak_contents
 from pricing.resources.run_work import RunWork
 from pricing.resources.shipped_constants import load_memory_constants
 from pricing.resources.step_work import StepWork, count_step_work
@@ -23,7 +24,7 @@ PUBLISHED: Final = "published"
 
 
 def _split(written: Any) -> Any:
-    """`q_proj,v_proj` as well as a list; `all` is short for all-linear."""
+    """Split `q_proj,v_proj` into names; a list stays one, and `all` is short for all-linear."""
     names = [name.strip() for name in written.split(",")] if isinstance(written, str) else written
     return [ALL_LINEAR] if names == ["all"] else names
 
@@ -91,7 +92,10 @@ class Prediction(BaseModel):
 
 
 def predict(request: PredictionRequest, calibration: Calibration) -> Prediction:
-    """Raises: UnknownBaseModel, UnknownGpu, UnknownTargetModules, PredictionRefused."""
+    """Predict seconds, memory and GPU-hours of a published script's run.
+
+    Raises: UnknownBaseModel, UnknownGpu, UnknownTargetModules, PredictionRefused.
+    """
     profile, gpu = get_base_model(request.base_model), get_gpu(request.gpu)
     longest, mean = read_sizes(request, profile)
     method, is_sharded = choose_method(request, profile, gpu, longest)
@@ -101,15 +105,15 @@ def predict(request: PredictionRequest, calibration: Calibration) -> Prediction:
     )
     step, run, runs = _predict_time(request, profile, gpu, method, work, calibration)
     batch = MicroBatch(request.micro_batch, longest, is_sharded=is_sharded, encodes=encodes)
-    constants = load_memory_constants(PUBLISHED)
-    fit = judge_fit(profile, method, gpu, batch, constants)
+    peak = estimate_peak(count_peak_contents(profile, method, batch), load_memory_constants(PUBLISHED))
+    fit = peak.judge_fit(gpu)
     samples_per_second = request.micro_batch * request.accumulation * request.gpus / step.p50
     is_measured = request.measured_seconds_per_step is not None
     return Prediction(
         seconds_per_step=step,
         tokens_per_second=samples_per_second * mean if profile.is_text else None,
         samples_per_second=samples_per_second,
-        peak_vram_gib=estimate_memory(profile, method, batch, constants).total,
+        peak_vram_gib=peak.gib,
         gpu_hours=Range(p50=run.p50 * request.gpus / SECONDS_PER_HOUR, p90=run.p90 * request.gpus / SECONDS_PER_HOUR),
         adapter_parameters=method.adapter_parameters,
         fits=fit is not FitJudgement.DOES_NOT_FIT,
@@ -128,7 +132,7 @@ def _predict_time(
     work: StepWork,
     calibration: Calibration,
 ) -> tuple[Range, Range, int]:
-    """Seconds of an optimizer step, and of the whole run; and how many finished runs gave them their width."""
+    """Predict seconds of an optimizer step and of the whole run; tell how many finished runs gave them their width."""
     loaded = profile.parameters * profile.bytes_per_parameter
     run = RunWork(work, request.steps * request.accumulation, method.precision, loaded_bytes=loaded)
     kind = RunKind(gpu.sku, profile.family, method.precision, method.checkpointing, PUBLISHED)
@@ -149,7 +153,7 @@ def choose_method(
     *,
     quantization: Quantization | None = None,
 ) -> tuple[Method, bool]:
-    """The method of a request, and whether the weights must be spread over its GPUs to fit at all.
+    """Choose the method of a request, and whether the weights must be spread over its GPUs to fit at all.
 
     `quantization` stands in for one that a request cannot name.
     Raises: UnknownTargetModules.
@@ -165,17 +169,20 @@ def choose_method(
     kept = describe_method(profile, config, request.precision, checkpointing=False, gpus=request.gpus)
     kept = replace(kept, quantization=quantization or kept.quantization)
     recomputed = replace(kept, checkpointing=True)
-    alone = judge_fit(profile, recomputed, gpu, MicroBatch(1, 1))
-    is_sharded = request.gpus > 1 and alone is FitJudgement.DOES_NOT_FIT
+    is_sharded = request.gpus > 1 and _judge(profile, recomputed, gpu, MicroBatch(1, 1)) is FitJudgement.DOES_NOT_FIT
     asked = request.gradient_checkpointing
     if asked is None:
-        fit = judge_fit(profile, kept, gpu, MicroBatch(request.micro_batch, longest, is_sharded=is_sharded))
-        asked = profile.is_text or fit is not FitJudgement.FITS
+        batch = MicroBatch(request.micro_batch, longest, is_sharded=is_sharded)
+        asked = profile.is_text or _judge(profile, kept, gpu, batch) is not FitJudgement.FITS
     return (recomputed if asked else kept), is_sharded
 
 
+def _judge(profile: BaseModelProfile, method: Method, gpu: GpuProfile, batch: MicroBatch) -> FitJudgement:
+    return estimate_peak(count_peak_contents(profile, method, batch)).judge_fit(gpu)
+
+
 def read_sizes(request: PredictionRequest, profile: BaseModelProfile) -> tuple[float, float]:
-    """The longest and the mean sample, in positions of the profile's curves."""
+    """Read the longest and the mean sample, in positions of the profile's curves. Raises: PredictionRefused."""
     if profile.is_text:
         if request.sequence_length is None:
             raise PredictionRefused(f"{profile.name} reads text: give sequence_length instead of resolution")

@@ -1,19 +1,18 @@
 """The estimate of one run on one GPU type: how long, how much memory, and by which calibration."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pricing.calibration.calibration import Calibration, RunKind
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
-from pricing.resources.memory import USABLE_SHARE, FitJudgement, estimate_memory, judge_fit
-from pricing.resources.method import Method, describe_method, resolve_precision
+from pricing.resources.memory import FitJudgement, compute_usable_gib
+from pricing.resources.method import resolve_precision
 from pricing.resources.run_plan import plan_run
 from pricing.resources.run_work import RunWork
-from pricing.resources.shipped_constants import load_memory_constants
-from pricing.resources.trainer_memory import TRAINER, fill_micro_batch
+from pricing.resources.trainer_memory import MethodMemory, TrainerMemory
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -26,18 +25,31 @@ class GpuSeconds:
 
 @dataclass(frozen=True)
 class RunEstimate:
-    """One run on one GPU of a type. `calibration_runs` finished runs gave the interval its width; 0 is thin ground."""
+    """One run on one GPU of a type, by the method that it was estimated with and the peak of that.
+
+    `calibration_runs` finished runs gave the interval its width; with 0 it has that of published figures.
+    """
 
     sku: str
     kind: RunKind
     work: RunWork
     gpu_seconds: GpuSeconds
-    memory_gib: float
+    memory: MethodMemory
     fit: FitJudgement
-    checkpointing: bool
-    adapter_parameters: int
     calibration: str
     calibration_runs: int
+
+    @property
+    def memory_gib(self) -> float:
+        return self.memory.peak.gib
+
+    @property
+    def checkpointing(self) -> bool:
+        return self.memory.method.checkpointing
+
+    @property
+    def adapter_parameters(self) -> int:
+        return self.memory.method.adapter_parameters
 
 
 def estimate_run(
@@ -49,38 +61,30 @@ def estimate_run(
     *,
     trainer_version: str,
 ) -> RunEstimate:
-    """The estimate of our own trainer's run; gradient checkpointing auto is on where the run would not fit without.
+    """Estimate our own trainer's run on a GPU type, by the method that the trainer will choose there.
 
     Raises: UnknownTargetModules.
     """
-    batch, constants = fill_micro_batch(config, workload), load_memory_constants(TRAINER)
-    method = choose_method(profile, config, workload, gpu)
-    work = plan_run(profile, config, workload, method)
-    kind = RunKind(gpu.sku, profile.family, method.precision, method.checkpointing, trainer_version)
+    job = TrainerMemory(profile, config, workload, resolve_precision(config, gpu.auto_precision))
+    chosen = job.choose(compute_usable_gib(gpu))
+    return estimate_method(job, chosen, gpu, calibration, trainer_version=trainer_version)
+
+
+def estimate_method(
+    job: TrainerMemory, chosen: MethodMemory, gpu: GpuProfile, calibration: Calibration, *, trainer_version: str
+) -> RunEstimate:
+    """Estimate a run of a job by one of its methods, whose peak is taken along and not worked out again."""
+    method = chosen.method
+    work = plan_run(job.profile, job.config, job.workload, method)
+    kind = RunKind(gpu.sku, job.profile.family, method.precision, method.checkpointing, trainer_version)
     interval = calibration.estimate(kind, work, gpu)
     return RunEstimate(
         sku=gpu.sku,
         kind=kind,
         work=work,
         gpu_seconds=GpuSeconds(max(1, math.ceil(interval.p50)), max(1, math.ceil(interval.p90))),
-        memory_gib=estimate_memory(profile, method, batch, constants).total,
-        fit=judge_fit(profile, method, gpu, batch, constants),
-        checkpointing=method.checkpointing,
-        adapter_parameters=method.adapter_parameters,
+        memory=chosen,
+        fit=chosen.peak.judge_fit(gpu),
         calibration=calibration.version,
         calibration_runs=interval.runs,
     )
-
-
-def choose_method(profile: BaseModelProfile, config: TrainingConfig, workload: Workload, gpu: GpuProfile) -> Method:
-    """As the trainer will choose on such a GPU. Raises: UnknownTargetModules."""
-    precision = resolve_precision(config, gpu)
-    asked = config.gradient_checkpointing
-    kept = describe_method(profile, config, precision, checkpointing=asked is True)
-    if asked != "auto":
-        return kept
-    batch = fill_micro_batch(config, workload)
-    needed = estimate_memory(profile, kept, batch, load_memory_constants(TRAINER)).total
-    if needed <= gpu.memory_gib * USABLE_SHARE:
-        return kept
-    return replace(kept, checkpointing=True)

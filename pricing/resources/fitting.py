@@ -25,7 +25,7 @@ class Prior:
 
 
 def fit_constants(priors: Mapping[str, Prior], residuals: Residuals, *, scale: float) -> dict[str, float]:
-    """The most probable constants, given the priors and the residuals log(predicted / measured).
+    """Fit the most probable constants, given the priors and the residuals log(predicted / measured).
 
     `scale` is the standard deviation that a residual is expected to have. A constant that no measurement depends on
     keeps its prior's value.
@@ -73,7 +73,7 @@ def _linearize(
     weights: Sequence[float],
     start: Sequence[float],
 ) -> tuple[list[list[float]], list[float]]:
-    """The Gauss-Newton matrix and the gradient at `logs`, each residual weighted by how much it is to be believed."""
+    """Compute the Gauss-Newton matrix and gradient at `logs`, each residual weighted by how far it is believed."""
     columns = []
     for place in range(len(logs)):
         nudged = list(logs)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pricing.catalog.gpu import GpuProfile, Precision
+from pricing.catalog.gpu import Precision
 from pricing.catalog.profile import BaseModelProfile
+from pricing.training.adapter_parameters import count_parameters_on, list_target_shapes
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import count_parameters_on, list_target_shapes
 
 Quantization = Literal["none", "8bit", "4bit", "gptq"]
 
@@ -39,7 +39,7 @@ class Method:
 def describe_method(
     profile: BaseModelProfile, config: TrainingConfig, precision: Precision, *, checkpointing: bool, gpus: int = 1
 ) -> Method:
-    """The method of a configuration. Raises: UnknownTargetModules."""
+    """Describe the method of a configuration. Raises: UnknownTargetModules."""
     shapes = list_target_shapes(profile, config)
     adapted = sum(shape.count for shape in shapes)
     return Method(
@@ -53,8 +53,6 @@ def describe_method(
     )
 
 
-def resolve_precision(config: TrainingConfig, gpu: GpuProfile) -> Precision:
-    """Precision auto is bf16 where the GPU has it, else fp32."""
-    if config.precision != "auto":
-        return config.precision
-    return "bf16" if gpu.has_bf16 else "fp32"
+def resolve_precision(config: TrainingConfig, auto: Precision) -> Precision:
+    """Take the configured precision, or `auto` where the configuration leaves it open."""
+    return auto if config.precision == "auto" else config.precision

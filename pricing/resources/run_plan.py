@@ -5,7 +5,7 @@ from pricing.resources.method import Method
 from pricing.resources.run_work import RunWork
 from pricing.resources.step_work import count_step_work
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 
 # A drawn answer has at most so many tokens, a drawn picture so many passes through the network.
 TOKENS_OF_A_SAMPLE = 64
@@ -15,7 +15,7 @@ FORWARD_SHARE = 0.4
 
 
 def plan_run(profile: BaseModelProfile, config: TrainingConfig, workload: Workload, method: Method) -> RunWork:
-    """The work of the run that trains this workload by this method.
+    """Plan the work of the run that trains this workload by this method.
 
     Latents and text embeddings are computed once, before the first step, as the trainer caches them.
     """
@@ -34,7 +34,7 @@ def plan_run(profile: BaseModelProfile, config: TrainingConfig, workload: Worklo
 
 
 def _count_evaluations(profile: BaseModelProfile, workload: Workload) -> float:
-    """Evaluated positions as micro-batches: by their number, and by the share of the arithmetic that goes forward."""
+    """Count evaluated positions as micro-batches: by number, and by the share of the arithmetic that goes forward."""
     if not workload.evaluated_positions:
         return 0.0
     costs, size = profile.costs, workload.positions_per_sample

@@ -67,7 +67,7 @@ class DeviceConstants:
 
 
 def compute_run_seconds(work: RunWork, gpu: GpuProfile, constants: DeviceConstants) -> float:
-    """Seconds from the moment a run holds its GPUs until it lets them go: start, load, prepare, train, sample, save."""
+    """Compute the seconds that a run holds its GPUs: to start, load, prepare, train, sample and save."""
     steps, run = constants.steps, constants.run
     return (
         run.start_seconds

@@ -33,18 +33,18 @@ def load_shipped() -> Shipped:
 
 @cache
 def load_device_constants() -> DeviceConstants:
-    """Of a GPU type that has no runs of its own."""
+    """Load the constants of a GPU type that has no runs of its own."""
     priors = {name: prior.value for name, prior in (TIME_PRIORS | RUN_PRIORS).items()}
     return DeviceConstants.of(priors | load_shipped().time)
 
 
 @cache
 def load_memory_constants(program: Literal["published", "trainer"]) -> MemoryConstants:
-    """Of the scripts that people publish figures of, or of our own trainer."""
+    """Load those of the scripts that people publish figures of, or of our own trainer."""
     priors = {name: prior.value for name, prior in MEMORY_PRIORS.items()}
     return MemoryConstants(**(priors | load_shipped().memory.get(program, {})))
 
 
 def load_log_spread() -> float:
-    """The standard deviation of log(actual / estimated) for a source of which no run was seen."""
+    """Load the standard deviation of log(actual / estimated) for a source of which no run was seen."""
     return load_shipped().log_spread

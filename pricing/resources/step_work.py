@@ -44,7 +44,7 @@ def count_step_work(
     is_sharded: bool = False,
     encodes: bool = False,
 ) -> StepWork:
-    """The work of a micro-batch of `samples` samples, each of `positions` tokens or latent positions.
+    """Count the work of a micro-batch of `samples` samples, each of `positions` tokens or latent positions.
 
     `is_sharded`: the weights are spread over the GPUs and gathered for every pass. `encodes`: pictures and captions go
     through VAE and text encoders in every step, where they are not cached.
@@ -66,20 +66,20 @@ def count_step_work(
 
 
 def count_linear_weights(profile: BaseModelProfile) -> int:
-    """Weights of the linear modules, which quantization packs; embeddings, norms, head and convolutions stay as is."""
+    """Count the weights that quantization packs: linear modules, not embeddings, norms, head and convolutions."""
     return sum(
         shape.in_features * shape.out_features * shape.count for shapes in profile.modules.values() for shape in shapes
     )
 
 
 def _count_further_modules(profile: BaseModelProfile, method: Method) -> int:
-    """Adapted modules beyond the default targets, whose launches the profile has."""
+    """Count adapted modules beyond the default targets, whose launches the profile has."""
     usual = sum(shape.count for name in profile.default_target_modules for shape in profile.modules[name])
     return max(0, method.adapted_modules - usual)
 
 
 def _count_matmul_flops(profile: BaseModelProfile, method: Method, positions: float, *, encodes: bool) -> float:
-    """FLOPs of one sample beside attention: forward, backward, what is recomputed, and the adapter's own (2 + 4)."""
+    """Count the FLOPs of one sample beside attention: forward, backward, recomputed, and the adapter's own (2 + 4)."""
     costs = profile.costs
     curves = [costs.forward_flops, costs.backward_flops, *([costs.recomputed_flops] if method.checkpointing else [])]
     base = sum(curve.constant + curve.linear * positions for curve in curves)
@@ -94,7 +94,7 @@ def _count_attention_flops(profile: BaseModelProfile, method: Method, positions:
 
 
 def _count_traffic_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
-    """What is kept for the backward pass is written once and read once, and once more where it is recomputed.
+    """Count what is kept for the backward pass: written once, read once, and once more where it is recomputed.
 
     The logits are taken as fp32, with six passes over them in loss and gradient.
     """
@@ -104,12 +104,12 @@ def _count_traffic_bytes(profile: BaseModelProfile, method: Method, positions: f
 
 
 def _count_unpacked_bytes(profile: BaseModelProfile, method: Method) -> float:
-    """Each pass reads the packed weights, writes them as 16-bit numbers, and the product reads those."""
+    """Count the bytes of unpacking in one pass: packed weights are read, written in 16 bit, and read by the product."""
     if method.quantization == "none":
         return 0.0
     return count_linear_weights(profile) * (BITS_PER_WEIGHT[method.quantization] / 8 + 2 + 2)
 
 
 def _count_gathered_bytes(profile: BaseModelProfile, method: Method) -> float:
-    """The part of the weights that lies on the other GPUs. Source: Rajbhandari et al. 2020, "ZeRO", section 7.2."""
+    """Count the weights that lie on the other GPUs. Source: Rajbhandari et al. 2020, "ZeRO", section 7.2."""
     return profile.parameters * method.bytes_per_number * (method.gpus - 1) / method.gpus

@@ -48,13 +48,12 @@ TIME_PRIORS: dict[str, Prior] = {
     "unpacking_gptq": Prior(0.5, 0.7, "as 4 bit, with kernels made for inference"),
     "link_efficiency": Prior(0.6, 0.4, "share of the link that gathering weights reaches"),
 }
-DEFAULT_CONSTANTS = TimeConstants(**{name: prior.value for name, prior in TIME_PRIORS.items()})
 
 
 def compute_micro_batch_seconds(
     work: StepWork, gpu: GpuProfile, precision: Precision, constants: TimeConstants
 ) -> float:
-    """Seconds of one micro-batch on one GPU: ((launching)^p + (computing)^p)^(1/p) + unpacking + gathering.
+    """Compute seconds of a micro-batch on one GPU: ((launching)^p + (computing)^p)^(1/p) + unpacking + gathering.
 
     p is 2 on a GPU, 1 on a CPU.
     """

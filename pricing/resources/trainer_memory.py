@@ -1,48 +1,86 @@
-"""How much GPU memory a job needs at its peak."""
+"""How much GPU memory a job of our own trainer needs at its peak, and when it recomputes activations to need less."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
 
 from pricing.catalog.gpu import Precision
 from pricing.catalog.profile import BaseModelProfile
-from pricing.resources.memory import MemoryParts, MicroBatch, estimate_memory
-from pricing.resources.method import describe_method
+from pricing.resources.memory import PeakMemory, estimate_peak
+from pricing.resources.method import Method, describe_method, resolve_precision
+from pricing.resources.peak_contents import MicroBatch, count_peak_contents
 from pricing.resources.shipped_constants import load_memory_constants
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import Workload
+from pricing.training.workload import Workload
 
-TRAINER = "trainer"
-
-
-def estimate_memory_gib(
-    profile: BaseModelProfile,
-    config: TrainingConfig,
-    workload: Workload,
-    *,
-    precision: Precision,
-) -> float:
-    """Peak GiB of our own trainer. Raises: UnknownTargetModules."""
-    return estimate_memory_parts(profile, config, workload, precision=precision).total
+TRAINER: Final = "trainer"
 
 
-def estimate_memory_parts(
-    profile: BaseModelProfile,
-    config: TrainingConfig,
-    workload: Workload,
-    *,
-    precision: Precision,
-) -> MemoryParts:
-    """The peak of our own trainer by what it is for, with a full micro-batch of samples as long as the longest.
+@dataclass(frozen=True)
+class MethodMemory:
+    """A method of our own trainer, and the peak that it is estimated to have."""
 
-    Activations are kept, unless gradient checkpointing is set. `precision` holds where the configuration says auto.
-    Raises: UnknownTargetModules.
+    method: Method
+    peak: PeakMemory
+
+
+@dataclass(frozen=True)
+class TrainerMemory:
+    """The peaks of one job in one precision, with its activations kept and with them recomputed.
+
+    Each is worked out once, when it is first asked for, so that an estimate, a judgement of fit and the offers of many
+    GPU types share it. Both raise UnknownTargetModules.
     """
-    checkpointing = config.gradient_checkpointing is True
-    chosen = precision if config.precision == "auto" else config.precision
-    method = describe_method(profile, config, chosen, checkpointing=checkpointing)
-    return estimate_memory(profile, method, fill_micro_batch(config, workload), load_memory_constants(TRAINER))
+
+    profile: BaseModelProfile
+    config: TrainingConfig
+    workload: Workload
+    precision: Precision
+
+    @cached_property
+    def kept(self) -> MethodMemory:
+        return self._measure(self._method)
+
+    @cached_property
+    def recomputed(self) -> MethodMemory:
+        return self._measure(replace(self._method, checkpointing=True))
+
+    def choose(self, available_gib: float) -> MethodMemory:
+        """Choose as the trainer will where so many GiB are available. Raises: UnknownTargetModules."""
+        return self.recomputed if self.needs_checkpointing(available_gib) else self.kept
+
+    def needs_checkpointing(self, available_gib: float) -> bool:
+        """Decide on gradient checkpointing: as set, or with auto where the run would not fit without.
+
+        Raises: UnknownTargetModules.
+        """
+        asked = self.config.gradient_checkpointing
+        return self.kept.peak.gib > available_gib if asked == "auto" else asked
+
+    @cached_property
+    def _method(self) -> Method:
+        return describe_method(self.profile, self.config, self.precision, checkpointing=False)
+
+    def _measure(self, method: Method) -> MethodMemory:
+        contents = count_peak_contents(self.profile, method, fill_micro_batch(self.config, self.workload))
+        return MethodMemory(method, estimate_peak(contents, load_memory_constants(TRAINER)))
 
 
 def fill_micro_batch(config: TrainingConfig, workload: Workload) -> MicroBatch:
-    """The largest that a run has in memory at once: full, of samples as long as the longest."""
+    """Take the largest micro-batch that a run has in memory: full, of samples as long as the longest."""
     return MicroBatch(min(config.batch_size, workload.rows), workload.longest)
+
+
+def estimate_memory_gib(
+    profile: BaseModelProfile, config: TrainingConfig, workload: Workload, *, precision: Precision
+) -> float:
+    """Estimate the peak GiB of our own trainer; its activations are kept, unless gradient checkpointing is set.
+
+    `precision` holds where the configuration says auto.
+    Raises: UnknownTargetModules.
+    """
+    memory = TrainerMemory(profile, config, workload, resolve_precision(config, precision))
+    return (memory.recomputed if config.gradient_checkpointing is True else memory.kept).peak.gib
 
 
 def needs_checkpointing(
@@ -53,10 +91,10 @@ def needs_checkpointing(
     precision: Precision,
     available_gib: float,
 ) -> bool:
-    """Whether activations are to be computed twice: as set, or with auto where the run would not fit otherwise.
+    """Decide whether a job's activations are to be recomputed: see `TrainerMemory`.
 
+    `precision` holds where the configuration says auto.
     Raises: UnknownTargetModules.
     """
-    if config.gradient_checkpointing != "auto":
-        return bool(config.gradient_checkpointing)
-    return estimate_memory_gib(profile, config, workload, precision=precision) > available_gib
+    memory = TrainerMemory(profile, config, workload, resolve_precision(config, precision))
+    return memory.needs_checkpointing(available_gib)

@@ -20,7 +20,7 @@ class Bucket:
 
 @lru_cache(maxsize=8)
 def plan_buckets(resolution: int) -> tuple[Bucket, ...]:
-    """Every shape of at most resolution² pixels whose sides are from half to twice the resolution.
+    """List every shape of at most resolution² pixels whose sides are from half to twice the resolution.
 
     Sides are multiples of 64 pixels (8 of the latents, which the UNet halves three times), of 32 below 256 pixels.
     Source: NovelAI's aspect-ratio bucketing (2022), as sd-scripts has it.
@@ -40,7 +40,7 @@ def _list_ratios(resolution: int) -> tuple[float, ...]:
 
 
 def choose_bucket(width: int, height: int, resolution: int, *, keep_aspect: bool) -> Bucket:
-    """The bucket whose aspect ratio is nearest to the picture's; the square one without `keep_aspect`."""
+    """Choose the bucket whose aspect ratio is nearest to the picture's; the square one without `keep_aspect`."""
     ratio = width / height if keep_aspect else 1.0
     ratios = _list_ratios(resolution)  # ascending: the nearest is next to where this one would stand
     place = bisect_left(ratios, ratio)

@@ -21,16 +21,16 @@ class CaptionDropout:
     phases: tuple[int, ...]
 
     def drops(self, row: int, epoch: int) -> bool:
-        """Epochs count from 1."""
+        """Tell whether the row has no caption in this epoch; epochs count from 1."""
         return self.count_drops(row, epoch) > self.count_drops(row, epoch - 1)
 
     def count_drops(self, row: int, epochs: int) -> int:
-        """In how many of the first `epochs` the row has no caption."""
+        """Count in how many of the first `epochs` the row has no caption."""
         return (self.phases[row] + epochs * self.share) // MILLION if self.share else 0
 
 
 def plan_caption_dropout(rows: int, config: TrainingConfig) -> CaptionDropout:
-    """Of the rows that train."""
+    """Draw by the seed in which epochs each of the rows that train loses its caption."""
     share = round(config.caption_dropout * MILLION)
     source = random.Random(f"{config.seed}/captions")  # noqa: S311 - no secret
     return CaptionDropout(share, tuple(source.randrange(MILLION) for _ in range(rows if share else 0)))

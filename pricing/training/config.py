@@ -1,26 +1,15 @@
 """The training configuration: one model for the keys of the trainer's YAML file and of `config` in the REST API."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pricing.field_problem import FieldProblem
-
-# What only the trainer alone knows: a job of the broker takes its data, output and checkpoint from the broker.
+# What only a standalone trainer knows: a job of the broker takes its data, output and checkpoint from the broker.
 PATH_KEYS = frozenset(
     {"train_data_dir", "metadata_path", "reg_data_dir", "output_dir", "resume_from", "resume", "init_from", "log_to"}
 )
 ALL_LINEAR = "all-linear"
-
-
-class ConfigInvalid(ValueError):
-    """The training configuration does not validate; `problems` names each key and its cure."""
-
-    def __init__(self, problems: list[FieldProblem]) -> None:
-        self.problems = problems
-        super().__init__("; ".join(f"{p.field}: {p.message}" for p in problems))
 
 
 class TrainingConfig(BaseModel):
@@ -30,40 +19,40 @@ class TrainingConfig(BaseModel):
 
     base_model: str = Field(
         min_length=1,
-        description="A base model of the catalogue, or (trainer alone) the path of a model folder or GGUF file.",
+        description="A base model of the catalogue, or (trainer standalone) the path of a model folder or GGUF file.",
         examples=["smollm2-135m-instruct"],
     )
     train_data_dir: str | None = Field(
-        default=None, description="Folder with the training data (trainer alone).", examples=["./data/style_train"]
+        default=None, description="Folder with the training data (trainer standalone).", examples=["./data/style_train"]
     )
     metadata_path: str | None = Field(
         default=None,
-        description="The metadata file, where it is not inside train_data_dir (trainer alone).",
+        description="The metadata file, where it is not inside train_data_dir (trainer standalone).",
         examples=["./data/style_train/metadata.csv"],
     )
     output_dir: str = Field(
         default="./output",
-        description="Where checkpoints and the adapter are written (trainer alone).",
+        description="Where checkpoints and the adapter are written (trainer standalone).",
         examples=["./output/my_style_lora"],
     )
     resume_from: str | None = Field(
         default=None,
-        description="A checkpoint folder of an earlier run, to go on from (trainer alone).",
+        description="A checkpoint folder of an earlier run, to go on from (trainer standalone).",
         examples=["./output/my_style_lora/checkpoints/step-00000100"],
     )
     resume: Literal["never", "auto"] = Field(
         default="never",
-        description="auto goes on from the last checkpoint in output_dir, if there is one (trainer alone).",
+        description="auto goes on from the last checkpoint in output_dir, if there is one (trainer standalone).",
         examples=["auto"],
     )
     init_from: str | None = Field(
         default=None,
-        description="An existing adapter to start from; the rank and the modules must be its own (trainer alone).",
+        description="An existing adapter to start from; the rank and the modules must be its own (trainer standalone).",
         examples=["./output/my_style_lora/adapter_model.safetensors"],
     )
     log_to: Literal["tensorboard"] | None = Field(
         default=None,
-        description="Write loss and learning rate to output_dir/logs as well (trainer alone).",
+        description="Write loss and learning rate to output_dir/logs as well (trainer standalone).",
         examples=["tensorboard"],
     )
     variant: Literal["lora", "rslora", "dora", "lokr"] = Field(
@@ -203,7 +192,7 @@ class TrainingConfig(BaseModel):
     )
     reg_data_dir: str | None = Field(
         default=None,
-        description="Pictures of the class without the subject, which keep what the base knows (trainer alone).",
+        description="Pictures of the class without the subject, which keep what the base knows (trainer standalone).",
         examples=["./data/regularisation"],
     )
     prior_loss_weight: float = Field(
@@ -226,7 +215,7 @@ class TrainingConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _leave_the_step_size_to_prodigy(cls, raw: Any) -> Any:
-        """It estimates the step size itself, and the learning rate multiplies that. Source: README of `prodigyopt`."""
+        """Multiply the step size that prodigy finds by 1, its usual learning rate. Source: README of `prodigyopt`."""
         if isinstance(raw, Mapping) and raw.get("optimizer") == "prodigy" and "learning_rate" not in raw:
             return {**raw, "learning_rate": 1.0}
         return raw
@@ -257,25 +246,3 @@ class TrainingConfig(BaseModel):
         if self.metadata_path is not None and self.train_data_dir is None:
             raise ValueError("metadata_path needs train_data_dir beside it")
         return self
-
-
-def parse_training_config(raw: Mapping[str, Any]) -> TrainingConfig:
-    """Validate a mapping read from YAML or JSON.
-
-    Raises: ConfigInvalid, with one FieldProblem for each wrong key; an unknown key is told the nearest known one.
-    """
-    try:
-        return TrainingConfig.model_validate(dict(raw))
-    except ValidationError as error:
-        raise ConfigInvalid([_describe(dict(detail)) for detail in error.errors()]) from error
-
-
-def _describe(detail: dict[str, Any]) -> FieldProblem:
-    field = ".".join(str(part) for part in detail["loc"]) or "config"
-    if detail["type"] == "extra_forbidden":
-        near = get_close_matches(field, TrainingConfig.model_fields, n=1, cutoff=0.5)
-        cure = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(TrainingConfig.model_fields)}"
-        return FieldProblem(field, f"unknown key; {cure}")
-    if detail["type"] == "missing":
-        return FieldProblem(field, "this key is required")
-    return FieldProblem(field, f"{detail['msg']} (got {detail['input']!r})")

@@ -23,7 +23,7 @@ OF_TEXT = frozenset({"max_length", "packing", "quantization"})
 
 
 def find_foreign_keys(config: TrainingConfig, base_model: str, *, is_text: bool) -> dict[str, str]:
-    """The keys that are set to more than their default though this base model has no use for them, each with why."""
+    """Find keys that are set to more than their default though the base model has no use for them, each with why."""
     foreign, kind = (OF_IMAGES, "a text") if is_text else (OF_TEXT, "an image")
     return {
         key: f"has no meaning for {base_model}, which is {kind} model; leave it out"

@@ -8,7 +8,7 @@ from pricing.training.buckets import Bucket, choose_bucket
 from pricing.training.caption_dropout import EMPTY_CAPTION_TOKENS, CaptionDropout, plan_caption_dropout
 from pricing.training.config import TrainingConfig
 from pricing.training.step_plan import StepPlan, hold_out_copies, plan_steps
-from pricing.training.text_workload import NoUsableRow, Workload
+from pricing.training.workload import NoUsableRow, Workload
 
 PIXELS_PER_POSITION = 8  # a side of the VAE's latents is an eighth of the picture's
 
@@ -40,7 +40,7 @@ class TrainingPicture:
 
 
 def repeat_pictures(pictures: Sequence[Picture]) -> list[Picture]:
-    """One epoch: each picture as often as its folder says, and as many regularisation pictures as others.
+    """Make up one epoch: each picture as often as its folder says, and as many regularisation pictures as others.
 
     Source: prior preservation, Ruiz et al. 2022, "DreamBooth", section 3.2; sd-scripts balances the two the same way.
     """
@@ -86,12 +86,12 @@ def plan_image_workload(pictures: Sequence[TrainingPicture], config: TrainingCon
 
 
 def count_positions(bucket: Bucket) -> int:
-    """Latent positions of a picture of this shape."""
+    """Count the latent positions of a picture of this shape."""
     return (bucket.width // PIXELS_PER_POSITION) * (bucket.height // PIXELS_PER_POSITION)
 
 
 def _count_tokens(plan: StepPlan, lengths: Sequence[int], dropout: CaptionDropout) -> int:
-    """Caption tokens of all steps, exact: those of full captions less what empty ones do without."""
+    """Count the caption tokens of all steps, exactly: those of full captions less what empty ones do without."""
     whole_epochs = plan.total_steps // plan.steps_per_epoch
     spared = [length - EMPTY_CAPTION_TOKENS for length in lengths]
     dropped = sum(dropout.count_drops(row, whole_epochs) * spared[row] for row in range(plan.rows))

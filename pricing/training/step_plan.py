@@ -46,7 +46,7 @@ class StepPlan:
         return (step + 1) % self.steps_per_epoch == 0
 
     def order_of(self, epoch: int) -> list[int]:
-        """All rows, in the order in which the steps of an epoch take them."""
+        """Order all rows as the steps of an epoch take them."""
         if self.groups:
             return order_by_group(self.groups, self.batch_size, self.seed, epoch)
         return shuffle_rows(self.rows, self.seed, epoch)
@@ -56,34 +56,34 @@ class StepPlan:
         return self.order_of(self.epoch_of(step))[start : start + self.batch_size]
 
     def rows_of_last_epoch(self) -> list[int]:
-        """Rows of the steps of an epoch that `max_steps` cuts short; none where every epoch is whole."""
+        """List the rows of the steps of an epoch that `max_steps` cuts short; none where every epoch is whole."""
         whole_epochs, rest = divmod(self.total_steps, self.steps_per_epoch)
         return self.order_of(whole_epochs + 1)[: rest * self.batch_size] if rest else []
 
     def count_rows(self) -> int:
-        """Rows of all steps."""
+        """Count the rows of all steps."""
         whole_epochs, rest = divmod(self.total_steps, self.steps_per_epoch)
         return whole_epochs * self.rows + rest * self.batch_size
 
     def count_micro_batches(self, size: int) -> int:
-        """Micro-batches of all steps; `size` in rows."""
+        """Count the micro-batches of all steps; `size` in rows."""
         whole_epochs, rest = divmod(self.total_steps, self.steps_per_epoch)
         last_step = self.rows - (self.steps_per_epoch - 1) * self.batch_size
         whole_step = -(-self.batch_size // size)
         return whole_epochs * ((self.steps_per_epoch - 1) * whole_step + -(-last_step // size)) + rest * whole_step
 
     def count_epochs(self) -> int:
-        """Epochs, one that is cut short among them."""
+        """Count the epochs, one that is cut short among them."""
         return -(-self.total_steps // self.steps_per_epoch)
 
     def count_tokens(self, row_lengths: Sequence[int]) -> int:
-        """Tokens of all steps, exact; `row_lengths` in tokens, in the order of the data."""
+        """Count the tokens of all steps, exactly; `row_lengths` in tokens, in the order of the data."""
         whole_epochs = self.total_steps // self.steps_per_epoch
         return whole_epochs * sum(row_lengths) + sum(row_lengths[row] for row in self.rows_of_last_epoch())
 
 
 def plan_steps(rows: int, config: TrainingConfig, *, groups: Sequence[Hashable] = ()) -> StepPlan:
-    """The steps over the rows that train (held-out rows not among them)."""
+    """Plan the steps over the rows that train (held-out rows are not among them)."""
     grouped = tuple(groups) if len(set(groups)) > 1 else ()
     return StepPlan(rows, config.rows_per_step, config.epochs, config.seed, config.max_steps, grouped)
 
@@ -97,7 +97,7 @@ def shuffle_rows(rows: int, seed: int, epoch: int) -> list[int]:
 
 @lru_cache(maxsize=2)
 def order_by_group(groups: tuple[Hashable, ...], size: int, seed: int, epoch: int) -> list[int]:
-    """The shuffled rows, dealt into steps of `size` rows of one group; leftovers make mixed ones, the short one last.
+    """Deal the shuffled rows into steps of `size` rows of one group; leftovers make mixed ones, the short one last.
 
     A mixed step has its rows group by group, so that they make few mixed batches.
     """
@@ -116,7 +116,7 @@ def order_by_group(groups: tuple[Hashable, ...], size: int, seed: int, epoch: in
 
 
 def hold_out_rows(rows: int, config: TrainingConfig) -> tuple[list[int], list[int]]:
-    """Indexes of the rows that train and of those held out for validation, each ascending, drawn by the seed.
+    """Draw by the seed the rows that train and those held out for validation; indexes, each ascending.
 
     At least one row is held out where a split is asked for, and at least one trains.
     """
@@ -129,7 +129,7 @@ def hold_out_rows(rows: int, config: TrainingConfig) -> tuple[list[int], list[in
 
 
 def hold_out_copies(sources: Sequence[Hashable | None], config: TrainingConfig) -> tuple[list[int], list[int]]:
-    """As `hold_out_rows`, where several rows may be copies of one source, as the repeats of a picture are.
+    """Hold out as `hold_out_rows` does, where several rows may be copies of one source, as a picture's repeats are.
 
     All copies are on one side, so that no held-out picture is learnt; of those held out one is looked at. Rows without
     a source always train.

@@ -11,9 +11,9 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 from broker.app import create_app
-from broker.boot import DatabaseUrls, migrate_database, prepare
 from broker.config import Settings, write_private_file
-from broker.embedded import EmbeddedServer, start_embedded_server
+from broker.persistence.embedded import EmbeddedServer, start_embedded_server
+from broker.processes.boot import DatabaseUrls, migrate_database, prepare
 from broker.system import System, open_system
 from tests.broker.databases import Contents, Lender, LentDatabase, cloned_database, open_lender, read_contents
 from tests.broker.factories import Api

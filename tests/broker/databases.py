@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
-from broker.boot import DatabaseUrls
-from broker.database import Database, open_database
-from broker.embedded import EmbeddedServer
+from broker.persistence.database import Database, open_database
+from broker.persistence.embedded import EmbeddedServer
+from broker.processes.boot import DatabaseUrls
 
 NUMBERS = itertools.count(1)
 MOST_LENDS = 100  # dead rows stay on their pages until then

@@ -11,9 +11,10 @@ from typing import Any
 import httpx2 as httpx
 from fastapi import FastAPI
 
-from broker.identity.model import sign_run_token
+from broker.capacity.service import register_pool
+from broker.identity.model import RunBearer, sign_run_token
+from broker.jobs.locked_run import get_run
 from broker.scheduling.cycle import run_cycle
-from broker.scheduling.service import register_pool
 from broker.system import System
 
 NUMBERS = itertools.count(1)
@@ -125,7 +126,9 @@ async def dispatch(system: System, *, gpus: int = 1) -> None:
 @asynccontextmanager
 async def worker_api(app: FastAPI, system: System, run_id: str) -> AsyncIterator[Api]:
     """The worker of a run at the API."""
-    async with Api.connect(app, sign_run_token(system.services.secret, run_id)) as worker:
+    async with system.work() as work:
+        bearer = RunBearer(run_id, (await get_run(work, run_id)).customer_id)
+    async with Api.connect(app, sign_run_token(system.services.secret, bearer)) as worker:
         yield worker
 
 

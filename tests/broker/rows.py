@@ -4,7 +4,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from broker.boot import DatabaseUrls
+from broker.processes.boot import DatabaseUrls
 
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
 TENANT_TABLES = """

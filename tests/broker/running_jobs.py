@@ -4,17 +4,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from broker.capacity.service import register_pool
 from broker.contracts import service as contracts
-from broker.jobs.runs import hold_run
+from broker.jobs.locked_run import lock_run
 from broker.jobs.tables import Job, Run
 from broker.ledger import service as ledger
 from broker.ledger.holds import HoldView
 from broker.ledger.verify import verify_ledger
 from broker.metering.model import UsageCloudEvent
 from broker.metering.service import record_usage
-from broker.scheduling.service import register_pool
 from broker.system import System
 from broker.work import Work
+from pricing.usage import Usage
+from tests.broker.estimates import make_estimate
 from tests.broker.factories import Customer, usage_event
 
 HOUR = 3600
@@ -43,9 +45,7 @@ async def start_job(
     """Place a hold of just this size and put its job into the state of one that runs."""
     async with system.work() as work:
         job_id, contract_id = work.new_id("job"), customer.contract["id"]
-        await ledger.place_hold(
-            work, contract_id, job_id=job_id, idempotency_key=key or job_id, gpu_seconds=gpu_seconds, tokens=tokens
-        )
+        await place_hold(work, contract_id, job_id, gpu_seconds=gpu_seconds, tokens=tokens, key=key)
         await register_pool(work, name="test", sku="cpu", engine="local", total_gpus=1)
         work.session.add(_job_row(work, job_id, customer, gpus, fields))
         await work.session.flush()
@@ -54,10 +54,19 @@ async def start_job(
         return RunningJob(job_id, run.id, contract_id)
 
 
+async def place_hold(
+    work: Work, contract_id: str, job_id: str, *, gpu_seconds: int, tokens: int, key: str | None = None
+) -> HoldView:
+    """A hold of just this size, under the contract's lock as admission has it."""
+    terms = await contracts.lock_contract(work, contract_id)
+    need = Usage(gpu_seconds, tokens)
+    return await ledger.place_hold(work, terms, job_id=job_id, idempotency_key=key or job_id, need=need)
+
+
 def _job_row(work: Work, job_id: str, customer: Customer, gpus: int, fields: dict[str, Any]) -> Job:
     values = {
         "config": {},
-        "estimate": {},
+        "estimate": make_estimate(),
         "queue": "standard",
         "status": "running",
         "used_gpu_seconds": 0,
@@ -107,8 +116,8 @@ async def report_usage(
             started_at=(ended - timedelta(seconds=gpu_seconds)).isoformat(),
             ended_at=ended.isoformat(),
         )
-        held = await hold_run(work, job.run_id, fence_token=1)
-        await record_usage(work, held, [UsageCloudEvent.model_validate(event)])
+        locked = await lock_run(work, job.run_id, fence_token=1)
+        await record_usage(work, locked, [UsageCloudEvent.model_validate(event)])
     job.sequence += 1
 
 
@@ -132,7 +141,7 @@ async def read_balance(system: System, contract_id: str) -> ledger.Balance:
 
 async def is_exhausted(system: System, job: RunningJob) -> bool:
     async with system.work() as work:
-        return await ledger.is_exhausted(work, await ledger.get_hold(work, job.id))
+        return await ledger.find_shortage(work, await ledger.get_hold(work, job.id)) is not None
 
 
 async def broken_rules(system: System) -> dict[str, list[str]]:
@@ -142,9 +151,9 @@ async def broken_rules(system: System) -> dict[str, list[str]]:
 
 
 async def add_grant(system: System, contract_id: str, gpu_seconds: int, *, priority: int = 0) -> str:
-    """A further block of hours of just this size, paid ahead and credited."""
+    """A further block of hours of just this size, an advance that is paid and credited."""
     async with system.work() as work:
         terms = await contracts.lock_contract(work, contract_id)
-        grant = await contracts.create_grant(work, terms, gpu_seconds=gpu_seconds, bought_ahead=True, priority=priority)
+        grant = await contracts.create_grant(work, terms, gpu_seconds=gpu_seconds, advance=True, priority=priority)
         await ledger.credit_grant(work, grant.id)
         return grant.id

@@ -14,7 +14,7 @@ from typing import IO, Any
 import httpx2 as httpx
 import psutil
 
-from broker.client import Client
+from broker.client.rest import Client
 from tests.broker.factories import CONFIG, jsonl
 
 START_SECONDS = 120
@@ -57,7 +57,7 @@ class ServedBroker:
 
     def start(self, *, wait: bool = True) -> None:
         """Start the process; with `wait`, until it answers."""
-        command = [sys.executable, "-m", "broker.cli", "serve"]
+        command = [sys.executable, "-m", "broker.cli.main", "serve"]
         command += ["--port", str(self.port), "--data-dir", str(self.data_dir)]
         with self.log_path.open("ab") as log:
             self.process = start_process(command, self.environment, log)
@@ -112,7 +112,7 @@ class ServedBroker:
         found = []
         for process in self.first_process().children():
             with suppress(psutil.Error):
-                if "broker.api_process" in process.cmdline():
+                if "broker.processes.child_main" in process.cmdline():
                     found.append(process)
         return found
 
@@ -140,7 +140,7 @@ class ServedBroker:
             "BROKER_URL": self.url,
             "COLUMNS": "200",
         }
-        command = [sys.executable, "-m", "broker.cli", *arguments]
+        command = [sys.executable, "-m", "broker.cli.main", *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
     def admin_key(self) -> str:

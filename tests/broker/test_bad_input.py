@@ -7,7 +7,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from broker.boot import DatabaseUrls
+from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.bad_input import CASES, ROWS, World
 from tests.broker.conftest import START, ManualClock

@@ -22,10 +22,10 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from broker.client import ApiError, Client
-from broker.database import Scope, open_database
-from broker.embedded import start_embedded_server
+from broker.client.rest import ApiError, Client
 from broker.ledger.verify import verify_ledger
+from broker.persistence.database import Scope, open_database
+from broker.persistence.embedded import start_embedded_server
 from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer
 
 pytestmark = pytest.mark.slow

@@ -11,18 +11,18 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from broker.boot import DatabaseUrls
 from broker.config import Settings
 from broker.daemon import Daemon, log_failure
-from broker.execution.agent import PoolAgent
+from broker.execution.pool_agent import PoolAgent
 from broker.jobs.runs import lose_silent_run
 from broker.ledger import service as ledger
 from broker.ledger.tables import Hold
+from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
-from tests.broker.running_jobs import broken_rules, start_job
-from tests.broker.workers import PaperEngine
+from tests.broker.running_jobs import broken_rules, place_hold, start_job
+from tests.broker.worker_calls import PaperEngine
 
 DEADLINE_SECONDS = 30
 
@@ -213,9 +213,7 @@ async def test_holds_of_live_jobs_live_on_however_long_they_wait(
 
 async def test_hold_without_a_live_job_expires(system: System, customer: Customer, clock: ManualClock) -> None:
     async with system.work() as work:
-        await ledger.place_hold(
-            work, customer.contract["id"], job_id="job_gone", idempotency_key="k", gpu_seconds=60, tokens=1
-        )
+        await place_hold(work, customer.contract["id"], "job_gone", gpu_seconds=60, tokens=1)
     live = await start_job(system, customer)
     clock.advance(days=1)
     await Daemon(system, None).sweep_holds()

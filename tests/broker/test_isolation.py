@@ -13,10 +13,10 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from broker.app import create_app
-from broker.boot import DatabaseUrls, prepare
 from broker.config import Settings
-from broker.embedded import EmbeddedServer
-from broker.identity.model import sign_run_token
+from broker.identity.model import RunBearer, sign_run_token
+from broker.persistence.embedded import EmbeddedServer
+from broker.processes.boot import DatabaseUrls, prepare
 from broker.system import System, open_system
 from broker.work import Work
 from tests.broker.conftest import ManualClock
@@ -110,8 +110,8 @@ ANSWERS = {
     "GET /v1/runs/{run_id}/dataset": FORBIDDEN,
     "GET /v1/runs/{run_id}/checkpoint": FORBIDDEN,
     "PUT /v1/runs/{run_id}/checkpoints/{step}": FORBIDDEN,
-    "GET /v1/runs/{run_id}/parts/{sha256}": FORBIDDEN,
-    "PUT /v1/runs/{run_id}/parts/{sha256}": FORBIDDEN,
+    "GET /v1/runs/{run_id}/chunks/{sha256}": FORBIDDEN,
+    "PUT /v1/runs/{run_id}/chunks/{sha256}": FORBIDDEN,
     "PUT /v1/runs/{run_id}/adapter": FORBIDDEN,
 }
 NAMES_NO_TENANT = {
@@ -316,7 +316,7 @@ async def test_run_token_is_good_for_its_own_run_only(
     guarded_app: FastAPI, system: System, tenants: tuple[Tenant, Tenant], urls: DatabaseUrls, which: str
 ) -> None:
     own, other = tenants
-    token = sign_run_token(system.services.secret, own.live_run_id)
+    token = sign_run_token(system.services.secret, RunBearer(own.live_run_id, own.customer_id))
     run_id = other.live_run_id if which == "another tenant's run" else own.run_id
     before = read_everything(urls)
     for name in RUN_ROUTES:
@@ -331,17 +331,31 @@ async def test_forged_run_token_is_refused(
 ) -> None:
     own, _other = tenants
     before = read_everything(urls)
-    for token in (sign_run_token(secret, own.live_run_id), f"lbr.{own.live_run_id}.", f"lbr.{own.live_run_id}.é"):
+    bearer = f"lbr.{own.live_run_id}.{own.customer_id}"
+    for token in (sign_run_token(secret, RunBearer(own.live_run_id, own.customer_id)), f"{bearer}.", f"{bearer}.é"):
         for name in RUN_ROUTES:
             response = await ask_as_run(app, token, name, own.live_run_id)
             assert response.status_code == 401, (name, response.text)
     assert read_everything(urls) == before
 
 
-async def test_run_token_of_a_run_that_never_was_is_refused(app: FastAPI, system: System) -> None:
-    token = sign_run_token(system.services.secret, "run_01k00000000000000000000000")
-    response = await ask_as_run(app, token, "POST /v1/runs/{run_id}/claim", "run_01k00000000000000000000000")
-    assert response.status_code == 401
+async def test_run_token_of_a_run_that_never_was_is_refused(
+    app: FastAPI, system: System, tenants: tuple[Tenant, Tenant]
+) -> None:
+    bearer = RunBearer("run_01k00000000000000000000000", tenants[0].customer_id)
+    token = sign_run_token(system.services.secret, bearer)
+    response = await ask_as_run(app, token, "POST /v1/runs/{run_id}/claim", bearer.run_id)
+    assert response.status_code == 404
+
+
+async def test_run_token_of_another_tenant_for_the_same_run_reaches_nothing(
+    app: FastAPI, system: System, tenants: tuple[Tenant, Tenant]
+) -> None:
+    own, other = tenants
+    token = sign_run_token(system.services.secret, RunBearer(own.live_run_id, other.customer_id))
+    for name in RUN_ROUTES:
+        response = await ask_as_run(app, token, name, own.live_run_id)
+        assert response.status_code == 404, (name, response.text)
 
 
 async def test_run_token_reaches_nothing_but_the_worker_protocol(
@@ -349,7 +363,9 @@ async def test_run_token_reaches_nothing_but_the_worker_protocol(
 ) -> None:
     """A worker runs the customer's training code: its token must not read what else the customer has."""
     own, _other = tenants
-    async with Api.connect(app, sign_run_token(system.services.secret, own.live_run_id)) as worker:
+    async with Api.connect(
+        app, sign_run_token(system.services.secret, RunBearer(own.live_run_id, own.customer_id))
+    ) as worker:
         for name in (
             ANSWERS.keys() - RUN_ROUTES - {"GET /healthz", "GET /readyz", "GET /metrics", "POST /v1/usage-events"}
         ):

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from broker import cli_jobs
-from broker.client import Client
+from broker.cli import jobs
+from broker.client.rest import Client
 from tests.broker.served import ServedBroker, make_buyer
 
 pytestmark = pytest.mark.slow
@@ -50,15 +50,15 @@ def test_losses_samples_overfitting_and_cost_reach_the_customer(broker: ServedBr
         rows = "\n".join(json.dumps(row) for row in list_rows()).encode()
         buyer = make_buyer(client, broker.data_dir.parent, rows=rows)
         order = {"config": CONFIG, "dataset_id": buyer.dataset_id, "customer_id": buyer.customer_id}
-        job = cli_jobs.follow_job(client, client.post("/jobs", order)["id"])
+        job = jobs.follow_job(client, client.post("/jobs", order)["id"])
         assert job["status"] == "succeeded", job["error"]
         events = client.get(f"/jobs/{job['id']}/events")["data"]
         run = client.get(f"/jobs/{job['id']}/runs")["data"][0]
-    looks = {kind: [e["data"] for e in events if e["kind"] == kind] for kind in {event["kind"] for event in events}}
-    assert [look["step"] for look in looks["validated"]] == list(range(3, 25, 3))
-    assert job["progress"]["validation_loss"] == looks["validated"][-1]["loss"]
-    assert "set lora_dropout: 0.1" in looks["overfitting_noticed"][-1]["message"]
-    assert [(look["step"], look["prompt"]) for look in looks["sampled"]] == [(24, "Say a word.")]
+    observed = {kind: [e["data"] for e in events if e["kind"] == kind] for kind in {event["kind"] for event in events}}
+    assert [seen["step"] for seen in observed["validated"]] == list(range(3, 25, 3))
+    assert job["progress"]["validation_loss"] == observed["validated"][-1]["loss"]
+    assert "set lora_dropout: 0.1" in observed["overfitting_noticed"][-1]["message"]
+    assert [(seen["step"], seen["prompt"]) for seen in observed["sampled"]] == [(24, "Say a word.")]
     log = (broker.data_dir / "runs" / run["id"] / "trainer.log").read_text()
     last = next(line for line in reversed(log.splitlines()) if line.startswith("step 24/24"))
     assert " CNY" in last

@@ -123,7 +123,7 @@ def test_the_same_micros_of_two_currencies_are_not_equal():
 
 def test_arithmetic_keeps_the_currency():
     dollar = Money(1_004_999, "USD")
-    results = [dollar + dollar, dollar - dollar, -dollar, dollar * 2, dollar.round_to_fen()]
+    results = [dollar + dollar, dollar - dollar, -dollar, dollar * 2]
     assert {amount.currency for amount in results} == {"USD"}
     assert round_to_fen(Fraction(1), "USD") == Money(1_000_000, "USD")
 
@@ -134,7 +134,6 @@ def test_arithmetic_keeps_the_currency():
 )
 def test_a_half_fen_goes_to_the_even_neighbour(exact, text):
     assert round_to_fen(Fraction(exact)).format_amount() == text
-    assert Money.from_decimal(exact).round_to_fen().format_amount() == text
 
 
 def test_a_half_micro_goes_to_the_even_neighbour():
@@ -152,7 +151,7 @@ def test_rounding_to_the_fen_is_off_by_half_a_fen_at_most(exact):
 @given(EXACT)
 def test_rounding_is_symmetric_and_rounding_again_changes_nothing(exact):
     assert round_to_fen(-exact) == -round_to_fen(exact)
-    assert round_to_fen(exact).round_to_fen() == round_to_fen(exact)
+    assert round_to_fen(Fraction(round_to_fen(exact).to_decimal())) == round_to_fen(exact)
 
 
 @given(st.integers(), st.integers(min_value=1))
@@ -169,4 +168,4 @@ def test_halves_go_to_the_even_neighbour(whole, divisor):
 def test_rounding_once_is_not_rounding_twice():
     exact = Fraction("0.0149999999")
     assert round_to_fen(exact).format_amount() == "0.01"
-    assert Money.from_exact(exact).round_to_fen().format_amount() == "0.02"
+    assert round_to_fen(Fraction(Money.from_exact(exact).to_decimal())).format_amount() == "0.02"

@@ -1,20 +1,18 @@
 import json
-from datetime import date
 from decimal import Decimal
 
 import pytest
 from pydantic import ValidationError
 
 from pricing.catalog import CATALOG
-from pricing.plans import Meter, PlanName
+from pricing.plans import PlanName
 from pricing.rate_card import (
-    NoPriceInForce,
     RateCard,
     RateCardInvalid,
     load_rate_cards,
     parse_rate_card,
-    rate_card_in_force,
 )
+from pricing.usage import Unit
 
 TEXT = (CATALOG / "rate_cards" / "2026-01-01.yaml").read_text(encoding="utf-8")
 CARD = parse_rate_card(TEXT)
@@ -24,10 +22,6 @@ def refused_fields(text):
     with pytest.raises(RateCardInvalid) as caught:
         parse_rate_card(text)
     return [problem.field for problem in caught.value.problems]
-
-
-def card_of(version, effective_from):
-    return CARD.model_copy(update={"version": version, "effective_from": effective_from})
 
 
 @pytest.mark.parametrize(
@@ -41,10 +35,10 @@ def card_of(version, effective_from):
 def test_the_catalogue_holds_the_price_table(plan, per_gpu_hour, per_token, minimum, queue):
     card = load_rate_cards()["2026-01-01"]
     assert card.currency == "CNY"
-    assert card.unit_price(plan, Meter.GPU_SECONDS) == Decimal(per_gpu_hour)
-    assert card.unit_price(plan, Meter.TOKENS) == Decimal(per_token)
+    assert card.unit_price(plan, Unit.GPU_SECONDS) == Decimal(per_gpu_hour)
+    assert card.unit_price(plan, Unit.TOKENS) == Decimal(per_token)
     assert (card.terms(plan).minimum_commit_gpu_hours, card.terms(plan).queue) == (minimum, queue)
-    assert card.terms(plan).bought_ahead == (plan == PlanName.PREPAID)
+    assert card.terms(plan).advance == (plan == PlanName.PREPAID)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +49,7 @@ def test_the_catalogue_holds_the_price_table(plan, per_gpu_hour, per_token, mini
         ('"6.8"', '"NaN"', "plans.on_demand.per_gpu_hour"),
         ('"0.00009"', '"-0.00009"', "plans.prepaid.per_token"),
         ("500", '"500"', "plans.prepaid.minimum_commit_gpu_hours"),
-        ("bought_ahead: true", "bought_ahead: 1", "plans.prepaid.bought_ahead"),
+        ("advance: true", "advance: 1", "plans.prepaid.advance"),
         ("queue: dedicated", "queue: fast", "plans.long_term.queue"),
         ("  long_term:", "  longterm:", "plans.longterm"),
         ("per_gpu_hour", "per_hour", "plans.on_demand.per_gpu_hour"),
@@ -110,23 +104,3 @@ def test_the_canonical_form_of_a_price_has_no_exponent(written, canonical):
 def test_a_card_cannot_be_changed():
     with pytest.raises(ValidationError):
         CARD.terms(PlanName.PREPAID).per_gpu_hour = Decimal(1)
-
-
-def test_the_latest_card_that_has_begun_is_in_force():
-    old, new = card_of("a", date(2026, 1, 1)), card_of("b", date(2026, 7, 1))
-    cards = {card.version: card for card in (new, old)}
-    assert rate_card_in_force(cards, date(2026, 1, 1)) is old
-    assert rate_card_in_force(cards, date(2026, 6, 30)) is old
-    assert rate_card_in_force(cards, date(2026, 7, 1)) is new
-
-
-def test_of_two_cards_for_one_day_the_later_version_wins():
-    first, second = card_of("2026-01-01", date(2026, 1, 1)), card_of("2026-01-01.2", date(2026, 1, 1))
-    for cards in ({"a": first, "b": second}, {"b": second, "a": first}):
-        assert rate_card_in_force(cards, date(2026, 2, 1)) is second
-
-
-def test_before_the_first_card_there_is_no_price():
-    with pytest.raises(NoPriceInForce) as caught:
-        rate_card_in_force(load_rate_cards(), date(2025, 12, 31))
-    assert caught.value.on == date(2025, 12, 31)

@@ -5,23 +5,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricing.plans import Meter, PlanName
+from pricing.plans import PlanName
 from pricing.rate_card import load_rate_cards
-from pricing.rating import NegativeUsage, UnknownMeter, UsageTotal, price_usage, rate_usage
+from pricing.rating import NegativeUsage, UsageTotal, price_usage, rate_usage
+from pricing.usage import Unit, UnknownMeter
 
 CARD = load_rate_cards()["2026-01-01"]
-METERS = st.sampled_from(Meter)
+METERS = st.sampled_from(Unit)
 QUANTITIES = st.integers(0, 10**12)
 PRICES = st.decimals(0, 1000, places=6)
 
 
 def test_gpu_seconds_are_priced_by_the_hour():
-    assert price_usage(Meter.GPU_SECONDS, 30 * 3600, Decimal("6.8")) == 204
-    assert price_usage(Meter.GPU_SECONDS, 1, Decimal("6.8")) == Fraction(68, 36000)
+    assert price_usage(Unit.GPU_SECONDS, 30 * 3600, Decimal("6.8")) == 204
+    assert price_usage(Unit.GPU_SECONDS, 1, Decimal("6.8")) == Fraction(68, 36000)
 
 
 def test_tokens_are_priced_one_by_one():
-    assert price_usage(Meter.TOKENS, 50_000, Decimal("0.00012")) == 6
+    assert price_usage(Unit.TOKENS, 50_000, Decimal("0.00012")) == 6
 
 
 @given(METERS, st.lists(QUANTITIES, max_size=20), PRICES)
@@ -37,12 +38,12 @@ def test_more_usage_never_costs_less(meter, some, more, price):
 
 def test_the_price_is_exact_whatever_the_decimal_context():
     with localcontext(prec=2):
-        assert price_usage(Meter.TOKENS, 123_456_789, Decimal("0.00012")) == Fraction("14814.81468")
+        assert price_usage(Unit.TOKENS, 123_456_789, Decimal("0.00012")) == Fraction("14814.81468")
 
 
 def test_negative_usage_is_refused():
     with pytest.raises(NegativeUsage) as caught:
-        price_usage(Meter.TOKENS, -1, Decimal(1))
+        price_usage(Unit.TOKENS, -1, Decimal(1))
     assert caught.value.quantity == -1
 
 
@@ -54,11 +55,11 @@ def test_an_unknown_meter_is_refused():
 @pytest.mark.parametrize(("quantity", "price"), [(1.5, Decimal(1)), (1, 0.1)])
 def test_floats_are_refused(quantity, price):
     with pytest.raises(TypeError):
-        price_usage(Meter.TOKENS, quantity, price)
+        price_usage(Unit.TOKENS, quantity, price)
 
 
 def test_a_charge_says_what_it_was_priced_by():
-    charge = rate_usage(UsageTotal(Meter.GPU_SECONDS, 7200), CARD, PlanName.LONG_TERM)
-    assert (charge.meter, charge.quantity, charge.unit_price) == (Meter.GPU_SECONDS, 7200, Decimal("4.0"))
+    charge = rate_usage(UsageTotal(Unit.GPU_SECONDS, 7200), CARD, PlanName.LONG_TERM)
+    assert (charge.meter, charge.quantity, charge.unit_price) == (Unit.GPU_SECONDS, 7200, Decimal("4.0"))
     assert charge.exact == 8
     assert charge.rate_card_version == "2026-01-01"

@@ -34,7 +34,7 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder: 2 layers of width 32, random weights, one token for each byte."""
+    """Write a model folder: 2 layers of width 32, random weights, one token for each byte."""
     folder = tmp_path_factory.mktemp("models") / "tiny-llama"
     torch.manual_seed(7)
     config = LlamaConfig(
@@ -175,13 +175,13 @@ def train_tiny(tiny_source: BaseModelSource, tiny_config: TrainingConfig, encode
 
 @pytest.fixture(scope="session")
 def tiny_sd15(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random SD 1.5 as a diffusers folder."""
+    """Write a tiny random SD 1.5 as a diffusers folder."""
     return make_tiny("sd15", tmp_path_factory.mktemp("sd") / "sd15")
 
 
 @pytest.fixture(scope="session")
 def tiny_sd15_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same weights in one file of the original layout."""
+    """Write the same weights in one file of the original layout."""
     return make_tiny("sd15", tmp_path_factory.mktemp("sd") / "v1-5-pruned.safetensors")
 
 
@@ -218,7 +218,7 @@ def picture_dataset(tmp_path: Path) -> Path:
 def draw_pictures(
     folder: Path, *, count: int, sizes: Sequence[tuple[int, int]] = ((96, 96), (128, 72), (72, 128))
 ) -> None:
-    """A disc on noise, each of another colour, place and caption."""
+    """Draw discs on noise, each of another colour, place and caption."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = ["file_name,text"]
     for number in range(count):

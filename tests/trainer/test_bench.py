@@ -8,24 +8,24 @@ import pytest
 from benchmarks.row import Row
 from benchmarks.trainer import __main__ as bench
 from benchmarks.trainer.interleave import Side, interleave
-from benchmarks.trainer.turnstile import MARK, Round, Turnstile
+from benchmarks.trainer.rounds import MARK, Round, Rounds
 
 COUNTING = """
 import sys
-from benchmarks.trainer.turnstile import Turnstile
-turnstile = Turnstile()
-turnstile.steps_per_round = 3
-while turnstile.step_done():
+from benchmarks.trainer.rounds import Rounds
+rounds = Rounds()
+rounds.steps_per_round = 3
+while rounds.step_done():
     pass
 """
 
 
 def test_the_first_step_is_a_round_of_its_own_and_rounds_end_with_epochs(monkeypatch, capsys) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("go\ngo\nstop\n"))
-    turnstile = Turnstile()
-    turnstile.steps_per_round = 4
+    rounds = Rounds()
+    rounds.steps_per_round = 4
     steps = 1
-    while turnstile.step_done():
+    while rounds.step_done():
         steps += 1
     rounds = [json.loads(line.removeprefix(MARK)) for line in capsys.readouterr().out.splitlines()]
     assert [done["steps"] for done in rounds] == [1, 3, 4]

@@ -9,7 +9,8 @@ import yaml
 
 from pricing.catalog import UnknownBaseModel, get_base_model, load_base_models
 from pricing.catalog.profile import BaseModelProfile, PackagedWeights
-from pricing.training.config import ConfigInvalid, TrainingConfig, parse_training_config
+from pricing.training.config import TrainingConfig
+from pricing.training.config_parsing import ConfigInvalid, parse_training_config
 from trainer.errors import BadInput
 
 BASE_MODELS_DIR = "LORA_BASE_MODELS_DIR"
@@ -54,7 +55,7 @@ def read_config(path: Path) -> TrainingConfig:
 
 
 def describe_config_problems(file: Path, error: ConfigInvalid) -> str:
-    """The one-screen message: file, then each key with its cure."""
+    """Write the one-screen message: the file, then each key with its cure."""
     lines = [f"  {problem.field}: {problem.message}" for problem in error.problems]
     return "\n".join([f"{file} cannot be used:", *lines])
 
@@ -101,7 +102,7 @@ def _is_model_folder(path: Path) -> bool:
 
 
 def _find_catalogue_weights(profile: BaseModelProfile) -> Path:
-    """Those of an installed package, else those that an operator put under LORA_BASE_MODELS_DIR. Raises: BadInput."""
+    """Find an installed package's, else what an operator put under LORA_BASE_MODELS_DIR. Raises: BadInput."""
     if profile.weights is not None:
         return _find_packaged_weights(profile.weights, profile.name)
     base_models_dir = os.environ.get(BASE_MODELS_DIR)
@@ -122,7 +123,7 @@ def _find_catalogue_weights(profile: BaseModelProfile) -> Path:
 
 
 def _find_packaged_weights(weights: PackagedWeights, name: str) -> Path:
-    """The file inside its package, found without importing the package. Raises: BadInput."""
+    """Find the file inside its package, without importing the package. Raises: BadInput."""
     spec = importlib.util.find_spec(weights.package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         file = Path(folder) / weights.file

@@ -18,7 +18,8 @@ def get_cache_dir() -> Path:
 
 
 def dequantize_once(gguf: Path) -> Path:
-    """The folder with the fp32 weights, configuration and tokenizer of this GGUF file, made if it is not there yet.
+    """Return the folder with the fp32 weights, configuration and tokenizer of this GGUF file, made if it is not there
+    yet.
 
     The folder's name is the hash of the file, and it appears complete or not at all.
     """

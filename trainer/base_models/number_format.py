@@ -12,12 +12,12 @@ from trainer.errors import BadInput
 
 
 def choose_auto_precision() -> Precision:
-    """What `precision: auto` stands for on this machine."""
+    """Choose what `precision: auto` stands for on this machine."""
     return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp32"
 
 
 def choose_dtype(config: TrainingConfig | None, device: torch.device) -> torch.dtype:
-    """The number format of the base; the adapter itself is always fp32. Raises: BadInput."""
+    """Choose the number format of the base; the adapter itself is always fp32. Raises: BadInput."""
     precision = config.precision if config is not None else "fp32"
     if precision == "auto":
         precision = choose_auto_precision() if device.type == "cuda" else "fp32"
@@ -27,7 +27,7 @@ def choose_dtype(config: TrainingConfig | None, device: torch.device) -> torch.d
 
 
 def describe_quantization(config: TrainingConfig | None, dtype: torch.dtype) -> Any | None:
-    """What transformers is given to load the base in 8 or 4 bit, or None. Raises: BadInput."""
+    """Describe to transformers how to load the base in 8 or 4 bit; None where it is not quantized. Raises: BadInput."""
     if config is None or config.quantization == "none":
         return None
     if not torch.cuda.is_available():

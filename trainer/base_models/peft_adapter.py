@@ -14,7 +14,7 @@ SHOWN_MODULES = 20
 
 
 def describe_adapter(config: TrainingConfig, targets: list[str], task_type: str | None) -> Any:
-    """The configuration that peft takes of the adapter: LoRA, rsLoRA, DoRA or LoKr."""
+    """Make the configuration from which peft builds the adapter: LoRA, rsLoRA, DoRA or LoKr."""
     shared = {"task_type": task_type, "r": config.lora_rank, "target_modules": targets}
     if config.variant == "lokr":
         return peft.LoKrConfig(**shared, alpha=config.lora_alpha)
@@ -34,7 +34,7 @@ def put_adapter_on(model: Any, adapter: Any, name: str = "default") -> Any:
 
 
 def name_targets(model: Any, targets: Sequence[str]) -> list[str]:
-    """The names that get adapters: those asked for, or with all-linear every linear layer's but the output layer's.
+    """Name the modules that get adapters: those asked for, or with all-linear every linear layer but the output layer.
 
     Raises: BadInput.
     """
@@ -46,7 +46,7 @@ def name_targets(model: Any, targets: Sequence[str]) -> list[str]:
 
 
 def check_targets(model: torch.nn.Module, targets: list[str]) -> None:
-    """Each name must match some linear layer; peft itself is content if one of them does. Raises: BadInput."""
+    """Check that each name matches some linear layer; peft itself is content if one of them does. Raises: BadInput."""
     linear = [name for name, _ in _linear_layers(model)]
     for target in targets:
         if not any(name == target or name.endswith(f".{target}") for name in linear):

@@ -23,7 +23,7 @@ UNCUT = 2**31
 
 
 def check_dataset(folder: Path, config: TrainingConfig | None = None) -> QualityReport:
-    """The report on a folder of pictures, or else of text rows. Without `config` text has no lengths in tokens.
+    """Report on a folder of pictures, or else of text rows. Without `config` text has no lengths in tokens.
 
     Raises: BadInput, for a folder that is not there or a base model that cannot be found.
     """
@@ -42,14 +42,14 @@ def check_dataset(folder: Path, config: TrainingConfig | None = None) -> Quality
 
 
 def load_clip_counter() -> CountTokens:
-    """Tokens of a caption without begin and end."""
+    """Load what counts the tokens of a caption, begin and end not counted."""
     content = gzip.decompress((CATALOG / "tokenizers" / CLIP_TOKENIZER).read_bytes())
     tokenizer = Tokenizer.from_str(content.decode("utf-8"))
     return lambda caption: len(tokenizer.encode(caption, add_special_tokens=False).ids)
 
 
 def load_row_measure(source: BaseModelSource) -> MeasureRow:
-    """Tokens of a row as the training of this base model encodes it. Raises: BadInput."""
+    """Load what counts the tokens of a row as the training of this base model encodes it. Raises: BadInput."""
     from trainer.families.text.tokenizer import load_text_tokenizer  # noqa: PLC0415 - quick only for the catalogue's
 
     folder = source.weights.parent if source.is_gguf else source.weights

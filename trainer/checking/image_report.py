@@ -58,7 +58,7 @@ def check_images(
 
 
 def judge_unnamed(folder: Path, metadata_path: Path | None, named: int) -> list[Finding]:
-    """A metadata file that the configuration names is the whole list; what it leaves out should be meant."""
+    """Find pictures that the named metadata file leaves out: it is the whole list, so that should be meant."""
     unnamed = sum(is_picture(path) for path in folder.rglob("*")) - named if metadata_path else 0
     if metadata_path is None or unnamed <= 0:
         return []
@@ -68,7 +68,7 @@ def judge_unnamed(folder: Path, metadata_path: Path | None, named: int) -> list[
 
 
 def measure_all(paths: Sequence[Path]) -> list[PictureFacts | PictureUnreadable]:
-    """Pillow and numpy let go of the interpreter's lock while they compute, so threads are enough."""
+    """Measure the pictures in threads: Pillow and numpy let go of the interpreter's lock while they compute."""
 
     def measure(path: Path) -> PictureFacts | PictureUnreadable:
         try:
@@ -81,7 +81,7 @@ def measure_all(paths: Sequence[Path]) -> list[PictureFacts | PictureUnreadable]
 
 
 def judge_file(sample: PictureSample, facts: PictureFacts | PictureUnreadable) -> list[Finding]:
-    """What is wrong with the picture itself."""
+    """Find what is wrong with the picture itself."""
 
     def find(code: str, level: Level, message: str, cure: str, *, is_bad_row: bool = True) -> Finding:
         return Finding(code, level, sample.name, None, message, cure, is_bad_row)
@@ -113,7 +113,7 @@ def _caption_finding(sample: PictureSample, problem: CaptionProblem) -> Finding:
 
 
 def judge_duplicates(readable: Sequence[tuple[PictureSample, PictureFacts]]) -> list[Finding]:
-    """The larger picture of a pair stays: pictures are compared in falling size, then by name."""
+    """Find pictures that come twice. The larger of a pair stays: they are compared in falling size, then by name."""
     ordered = sorted(
         (item for item in readable if not item[1].is_blank),
         key=lambda item: (-item[1].width * item[1].height, item[0].name),

@@ -28,7 +28,7 @@ class PictureHash:
 
 
 def hash_picture(picture: Image.Image) -> PictureHash:
-    """`picture` is upright already; its colours do not count."""
+    """Hash a picture that is upright already; its colours do not count."""
     grey = picture.convert("L").resize((WORK_SIDE, WORK_SIDE), Image.Resampling.BOX)
     whole = compute_hash(grey)
     mirrored = compute_hash(grey.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
@@ -37,7 +37,7 @@ def hash_picture(picture: Image.Image) -> PictureHash:
 
 
 def compute_hash(grey: Image.Image, box: tuple[float, float, float, float] | None = None) -> int:
-    """The DCT hash (pHash): a bit for each of the 64 lowest terms, set if it is above their median.
+    """Compute the DCT hash (pHash): a bit for each of the 64 lowest terms, set if it is above their median.
 
     Source: Zauner 2010, section 3.2.1; the transform is the orthonormal DCT-II.
     """
@@ -49,7 +49,7 @@ def compute_hash(grey: Image.Image, box: tuple[float, float, float, float] | Non
 
 
 def _make_cosines() -> NDArray[np.float64]:
-    """The first 8 rows of the DCT-II matrix for 32 values."""
+    """Make the first 8 rows of the DCT-II matrix for 32 values."""
     frequencies, places = np.arange(HASH_SIDE)[:, None], np.arange(PICTURE_SIDE)[None, :]
     cosines = np.cos(np.pi * frequencies * (2 * places + 1) / (2 * PICTURE_SIDE)) * np.sqrt(2 / PICTURE_SIDE)
     cosines[0] /= np.sqrt(2)
@@ -68,7 +68,7 @@ def _crop_boxes() -> list[tuple[float, float, float, float]]:
 
 
 def find_near_duplicates(hashes: Sequence[PictureHash], max_distance: int = MAX_DISTANCE) -> list[tuple[int, int, int]]:
-    """Pairs (earlier, later, bits that differ), each later picture once, with the nearest picture before it.
+    """Find pairs (earlier, later, bits that differ), each later picture once, with the nearest before it.
 
     A picture is compared with every variant of the other, in both directions.
     """
@@ -89,7 +89,7 @@ def find_near_duplicates(hashes: Sequence[PictureHash], max_distance: int = MAX_
 
 
 def _distances(wholes: NDArray[np.uint64], variants: NDArray[np.uint64], start: int, stop: int) -> NDArray[np.uint8]:
-    """Smallest distance [stop - start, stop] of the pictures of the block to all up to its end."""
+    """Compute the smallest distances [stop - start, stop] of the pictures of the block to all up to its end."""
     nearest = np.full((stop - start, stop), 64, dtype=np.uint8)
     for number in range(variants.shape[1]):
         forth = np.bitwise_count(wholes[start:stop, None] ^ variants[None, :stop, number])

@@ -119,7 +119,7 @@ def _decode(file: Path) -> PictureFacts:
 
 
 def _count_frames(opened: Image.Image) -> int:
-    """Frames or pages; 1 where what follows the first is damaged, since only that is trained on."""
+    """Count frames or pages; 1 where what follows the first is damaged, since only that is trained on."""
     try:
         return int(getattr(opened, "n_frames", 1))
     except Exception:  # noqa: BLE001 - as below
@@ -128,7 +128,7 @@ def _count_frames(opened: Image.Image) -> int:
 
 
 def _read_orientation(opened: Image.Image) -> int:
-    """EXIF orientation, 1 (upright) where there is none or the EXIF block is damaged."""
+    """Read the EXIF orientation, 1 (upright) where there is none or the EXIF block is damaged."""
     try:
         return int(opened.getexif().get(ORIENTATION_TAG, 1))
     except Exception:  # noqa: BLE001 - a damaged EXIF block is no reason to lose the picture
@@ -148,7 +148,7 @@ def _unidentified(file: Path) -> PictureUnreadable:
 
 
 def _flatten(picture: Image.Image) -> Image.Image:
-    """RGB on white; the alpha of a palette counts as well."""
+    """Make the picture RGB on white; the alpha of a palette counts as well."""
     if picture.mode.startswith(("I", "F")):
         return _stretch(picture)
     if not picture.has_transparency_data:
@@ -159,14 +159,14 @@ def _flatten(picture: Image.Image) -> Image.Image:
 
 
 def _stretch(picture: Image.Image) -> Image.Image:
-    """16-bit and float pictures by their own range: convert would cut all above 255 to white."""
+    """Spread 16-bit and float pictures over their own range: convert would cut all above 255 to white."""
     values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
     span = float(np.ptp(values)) or 1.0
     return Image.fromarray(((values - values.min()) * (255 / span)).astype(np.uint8)).convert("RGB")
 
 
 def _reduce(grey: Image.Image) -> NDArray[np.float32]:
-    """The shorter side at 512 pixels, as training sees it; a smaller picture as it is."""
+    """Bring the shorter side to 512 pixels, as training sees it; leave a smaller picture as it is."""
     scale = MIN_SIDE_PIXELS / min(grey.size)
     if scale < 1:
         size = (max(1, round(grey.width * scale)), max(1, round(grey.height * scale)))
@@ -175,7 +175,7 @@ def _reduce(grey: Image.Image) -> NDArray[np.float32]:
 
 
 def compute_sharpness(grey: NDArray[np.float32]) -> float:
-    """Variance of the Laplacian in the sharpest tenth of 8×8 tiles; of the whole where it is smaller than that.
+    """Compute the variance of the Laplacian in the sharpest tenth of 8×8 tiles; of a smaller picture as a whole.
 
     The kernel is the 4-neighbour one, grey values 0 to 255. Source: see BLUR_LIMIT.
     """

@@ -36,7 +36,10 @@ class _Placed:
 
 
 def place_rows(files: Iterable[tuple[str, bytes | OSError]]) -> tuple[list[PlacedRow], list[Finding]]:
-    """The usable rows, and what is wrong with the others and with whole files. Raises: nothing for their content."""
+    """List the usable rows, and what is wrong with the others and with whole files.
+
+    Raises: nothing for what is in the files.
+    """
     placed = _Placed([], [])
     for name, content in files:
         if isinstance(content, OSError):
@@ -62,7 +65,7 @@ def _place_list(name: str, records: list[Any], placed: _Placed) -> None:
 
 
 def _place_pieces(name: str, content: bytes, placed: _Placed) -> None:
-    """Each record as a file of its own; so is a list that cannot be read, and the parser says why."""
+    """Parse each record as a file of its own, and so a list that cannot be read: the parser says why."""
     for line, piece in _split_records(name, content):
         parsed = parse_text_files([(name, piece)])
         placed.rows.extend(PlacedRow(row, name, line, _read_record(name, piece)) for row in parsed.rows)
@@ -71,7 +74,7 @@ def _place_pieces(name: str, content: bytes, placed: _Placed) -> None:
 
 
 def _read_list(name: str, content: bytes) -> list[Any] | None:
-    """The records of a file that holds one list; None for other kinds, and where there is none to be read."""
+    """Read the records of a file that holds one list; None for other kinds, and where there is none to be read."""
     suffix = name.lower().rpartition(".")[2]
     if suffix == "parquet":
         return _read_parquet(content)
@@ -96,7 +99,7 @@ def _read_parquet(content: bytes) -> list[Any] | None:
 
 
 def _split_records(name: str, content: bytes) -> Iterator[tuple[int, bytes]]:
-    """(line, one-row file): the lines of a JSONL; for CSV each record below a copy of the heading."""
+    """Split a file into (line, one-row file): lines of a JSONL; records of a CSV, each below a copy of its heading."""
     if name.lower().endswith(".jsonl"):
         for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
             if line.strip():
@@ -108,7 +111,7 @@ def _split_records(name: str, content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _read_record(name: str, record: bytes) -> dict[str, Any]:
-    """The keys and values of a one-row file that the parser accepted."""
+    """Read the keys and values of a one-row file that the parser accepted."""
     text = record.decode("utf-8-sig")
     if name.lower().endswith(".csv"):
         return dict(next(csv.DictReader(io.StringIO(text, newline=""))))

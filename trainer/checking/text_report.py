@@ -69,13 +69,13 @@ def _read_files(folder: Path, metadata_path: Path | None) -> Iterator[tuple[str,
 
 
 def describe_row(row: TextRow) -> str:
-    """All text of a row, for comparing and for telling its language."""
+    """Join all text of a row, for comparing and for telling its language."""
     turns = (*row.history, (row.prompt, row.completion))
     return "\n".join(text for text in (row.system or "", *(text for turn in turns for text in turn)) if text)
 
 
 def judge_duplicates(rows: Sequence[PlacedRow]) -> list[Finding]:
-    """The same words twice, in whatever case and spacing; and one prompt with several answers, as a hint."""
+    """Find rows that say the same words, in whatever case and spacing."""
     found: list[Finding] = []
     seen: dict[str, PlacedRow] = {}
     for placed in rows:
@@ -105,7 +105,7 @@ def judge_lengths(rows: Sequence[PlacedRow], lengths: Sequence[RowLength], max_l
 
 
 def detect_language(text: str) -> str:
-    """`zh` or `en` by which script has more words (two Chinese characters count as one); `other` for neither."""
+    """Tell `zh` or `en` by which script has more words (two Chinese characters count as one); `other` for neither."""
     words = WORD.findall(text)
     chinese = sum(1 for word in words if CHINESE_CHARACTER.fullmatch(word)) / 2
     latin = sum(1 for word in words if word.isascii() and word[0].isalpha())

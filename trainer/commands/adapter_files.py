@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from trainer.base_models.config import resolve_base_model
-from trainer.base_models.model_type import CHATGLM_ORIGINAL, read_model_type
 from trainer.errors import BadInput
+from trainer.families.registry import get_family_class
 from trainer.formats.base_merge import merge_into_base
 from trainer.formats.combining import Combined, Weighted, merge_loras, resize_lora
 from trainer.formats.inspecting import describe_report, inspect_lora
@@ -15,7 +15,7 @@ from trainer.formats.writing import DTYPES, write_lora
 
 
 def export(file: Path, layout: str, output: Path | None, precision: str | None) -> str:
-    """Raises: BadInput, AdapterUnusable."""
+    """Write a LoRA file in another layout. Raises: BadInput, AdapterUnusable."""
     lora, found = read_lora(file)
     wanted = parse_layout(layout)
     target = output or name_beside(file, str(wanted))
@@ -24,29 +24,29 @@ def export(file: Path, layout: str, output: Path | None, precision: str | None) 
 
 
 def inspect(file: Path, *, as_json: bool) -> str:
-    """Raises: AdapterUnusable."""
+    """Report what a LoRA file is, as text or JSON. Raises: AdapterUnusable."""
     report = inspect_lora(file)
     return report.to_json() if as_json else describe_report(report)
 
 
 def resize(file: Path, rank: int, output: Path | None) -> str:
-    """Raises: BadInput, AdapterUnusable."""
+    """Bring a LoRA to a smaller rank. Raises: BadInput, AdapterUnusable."""
     lora, layout = read_lora(file)
     return write_combined(resize_lora(lora, rank), layout, output or name_beside(file, f"rank{rank}"))
 
 
 def merge(files: list[str], rank: int | None, output: Path, base: str | None) -> str:
-    """Raises: BadInput, AdapterUnusable."""
+    """Merge LoRAs into one, or into a copy of their base model. Raises: BadInput, AdapterUnusable."""
     wanted = [split_weight(text) for text in files]
     loras = [read_lora(path) for path, _ in wanted]
-    parts = [Weighted(lora, weight, path.name) for (lora, _), (path, weight) in zip(loras, wanted, strict=True)]
+    weighted = [Weighted(lora, weight, path.name) for (lora, _), (path, weight) in zip(loras, wanted, strict=True)]
     if base is not None:
-        changed = merge_into_base(find_model_folder(base), parts, output)
+        changed = merge_into_base(find_model_folder(base), weighted, output)
         return f"{changed} layers changed: {output}"
     if output.suffix != ".safetensors":
         raise BadInput("--output", f"{output} must end in .safetensors (a folder needs --base)")
     highest = max(layer.rank for lora, _ in loras for layer in lora.layers)
-    return write_combined(merge_loras(parts, rank or highest), loras[0][1], output)
+    return write_combined(merge_loras(weighted, rank or highest), loras[0][1], output)
 
 
 def write_combined(combined: Combined, layout: Layout, output: Path) -> str:
@@ -55,7 +55,7 @@ def write_combined(combined: Combined, layout: Layout, output: Path) -> str:
 
 
 def split_weight(text: str) -> tuple[Path, float]:
-    """`style.safetensors:0.7` → the path and 0.7; without a weight 1.0. Raises: BadInput."""
+    """Split `style.safetensors:0.7` into the path and 0.7; without a weight it is 1.0. Raises: BadInput."""
     path, colon, weight = text.rpartition(":")
     if not colon or ("." not in weight and not weight.lstrip("-").isdigit()):
         return Path(text), 1.0
@@ -66,26 +66,19 @@ def split_weight(text: str) -> tuple[Path, float]:
 
 
 def find_model_folder(base: str) -> Path:
-    """A folder with weights under transformers' or diffusers' names: GGUF de-quantized, ChatGLM converted.
+    """Find a folder with weights under transformers' or diffusers' names: GGUF de-quantized, ChatGLM converted.
 
     Raises: BadInput.
     """
     source = resolve_base_model(base)
-    if source.is_gguf:
-        from trainer.base_models.gguf_cache import dequantize_once  # noqa: PLC0415 - brings transformers
-
-        return dequantize_once(source.weights)
-    if read_model_type(source.weights) == CHATGLM_ORIGINAL:
-        from trainer.families.chatglm.chatglm import convert_once  # noqa: PLC0415 - brings transformers
-
-        return convert_once(source.weights)
-    if source.weights.is_file():
-        raise BadInput("--base", f"{source.weights} is one file; give the diffusers folder of the model")
-    return source.weights
+    folder = get_family_class(source).prepare_weights(source)
+    if folder.is_file():
+        raise BadInput("--base", f"{folder} is one file; give the diffusers folder of the model")
+    return folder
 
 
 def name_beside(file: Path, suffix: str) -> Path:
-    """`style.safetensors` → `style.kohya.safetensors`; a folder's adapter takes the folder's name."""
+    """Turn `style.safetensors` into `style.kohya.safetensors`; a folder's adapter takes the folder's name."""
     real = find_file(file)
     return real.with_name(f"{real.stem}.{suffix}.safetensors")
 

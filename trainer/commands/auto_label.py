@@ -42,19 +42,19 @@ class LabelSource:
     batch_size: int = 4
 
     def check(self) -> None:
-        """Raises: BadInput."""
+        """Check that exactly one source of words is named. Raises: BadInput."""
         if (self.model is not None) + (self.wd14 is not None) + self.from_filename != 1:
             raise BadInput("auto-label", "say where the words come from: one of --model, --wd14, --from-filename")
 
 
 def make_style(trigger: str, prefix: str, drop: str) -> LabelStyle:
-    """`drop` separates its tags by commas; their case does not count."""
+    """Make the style of all captions. `drop` separates its tags by commas; their case does not count."""
     dropped = frozenset(clean_tag(tag).casefold() for tag in drop.split(",") if tag.strip())
     return LabelStyle(trigger.strip(), prefix.strip(), dropped)
 
 
 def parse_place(word: str) -> CaptionPlace:
-    """Raises: BadInput."""
+    """Parse the value of `--write`. Raises: BadInput."""
     try:
         return CaptionPlace(word)
     except ValueError as error:
@@ -70,7 +70,10 @@ def run_auto_label(
     place: CaptionPlace = CaptionPlace.METADATA,
     overwrite: bool = False,
 ) -> ExitCode:
-    """Raises: BadInput. Captions are written after each batch, so what is done stays done."""
+    """Label the pictures of a folder. Raises: BadInput.
+
+    Captions are written after each batch, so what is done stays done.
+    """
     source.check()
     chosen = choose_pictures(folder, None, overwrite=overwrite)
     total = len(list_pictures(folder).samples)
@@ -94,7 +97,7 @@ Batch = tuple[dict[str, str], int]
 def _label(
     samples: Sequence[PictureSample], source: LabelSource, style: LabelStyle, console: Console
 ) -> Iterator[Batch]:
-    """Captions by the pictures' names, and the tokens generated for them."""
+    """Yield, batch by batch, captions by the pictures' names, and the tokens generated for them."""
     if source.from_filename:
         captions = {sample.name: compose_caption(caption_from_name(sample.name), style) for sample in samples}
         for name in [name for name, caption in captions.items() if not caption_from_name(name)]:

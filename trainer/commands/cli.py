@@ -1,4 +1,4 @@
-"""The command `trainer`: train alone, train for the broker, try an adapter out.
+"""The command `trainer`: train standalone, train for the broker, try an adapter out.
 
 What needs torch is imported inside the commands, so that `--help` and a wrong configuration answer at once.
 """
@@ -12,15 +12,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pricing.training.config import ConfigInvalid
+from pricing.training.config_parsing import ConfigInvalid
 from trainer.base_models.config import describe_config_problems, read_config, resolve_base_model
-from trainer.data.dataset import read_dataset
 from trainer.data.text import SHOWN_FINDINGS
 from trainer.errors import BadInput, ExitCode, TrainerError
+from trainer.families.registry import read_dataset
 from trainer.several_devices.launch import launch_processes
 
 app = typer.Typer(
-    help="LoRA training, alone or for the broker.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    help="LoRA training, standalone or for the broker.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 console = Console(highlight=False, soft_wrap=True, markup=False)
 stderr = Console(highlight=False, soft_wrap=True, markup=False, stderr=True)
@@ -48,8 +51,8 @@ def train(
         for finding in dataset.findings[:SHOWN_FINDINGS]:
             console.print(f"row left out: {finding.file} line {finding.line}: {finding.message}")
         with console.status(f"loading {source.name}"):
-            from trainer.commands.train import train_alone  # noqa: PLC0415
-        raise typer.Exit(train_alone(config, source, dataset, console))
+            from trainer.commands.train import train_standalone  # noqa: PLC0415
+        raise typer.Exit(train_standalone(config, source, dataset, console))
 
 
 @app.command("probe")
@@ -293,7 +296,7 @@ def serve(
 
 @contextmanager
 def reporting_errors(config_file: Path) -> Iterator[None]:
-    """An expected error is one message on standard error and its exit code, not a traceback."""
+    """Report an expected error as one message on standard error and its exit code, not as a traceback."""
     try:
         yield
     except ConfigInvalid as error:

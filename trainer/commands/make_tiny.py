@@ -84,35 +84,35 @@ def make_tiny(kind: str, target: Path) -> Path:
 
 
 def make_stable_diffusion(kind: Kind, target: Path) -> None:
-    parts = build_tiny_parts(kind)
+    components = build_tiny_components(kind)
     if target.suffix == ".safetensors":
         with writing_file(target) as aside:
-            save_file(to_original_layout(kind, parts), aside, metadata={"format": "pt"})
+            save_file(to_original_layout(kind, components), aside, metadata={"format": "pt"})
         return
     with writing_folder(target) as folder:
-        for component, part in parts.items():
-            part.save_pretrained(folder / component, safe_serialization=True)
+        for component, model in components.items():
+            model.save_pretrained(folder / component, safe_serialization=True)
         _write_tokenizers(kind, folder)
         scheduler = getattr(diffusers, get_config(kind, "scheduler")["_class_name"])
         scheduler.from_config(get_config(kind, "scheduler")).save_pretrained(folder / "scheduler")
         _write_index(kind, folder)
 
 
-def build_tiny_parts(kind: Kind) -> dict[str, Any]:
-    """The components with random weights, drawn from torch's generator."""
-    parts = {}
+def build_tiny_components(kind: Kind) -> dict[str, Any]:
+    """Build the components with random weights, drawn from torch's generator."""
+    components = {}
     for component in COMPONENTS[kind]:
         config = get_config(kind, component) | TINY[kind][component]
         library, name = MODEL_CLASSES[component]
         if library == "diffusers":
-            parts[component] = getattr(diffusers, name).from_config(config)
+            components[component] = getattr(diffusers, name).from_config(config)
         else:
-            parts[component] = getattr(transformers, name)(transformers.CLIPTextConfig(**config))
-    return parts
+            components[component] = getattr(transformers, name)(transformers.CLIPTextConfig(**config))
+    return components
 
 
 def _write_tokenizers(kind: Kind, folder: Path) -> None:
-    """CLIP's vocabulary in the two files that every reader knows."""
+    """Write CLIP's vocabulary in the two files that every reader knows."""
     model = json.loads(ClipTokenizer.load().tokenizer.to_str())["model"]
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
     for component in ("tokenizer", "tokenizer_2")[: len(COMPONENTS[kind]) - 2]:
@@ -144,7 +144,7 @@ def _write_index(kind: Kind, folder: Path) -> None:
 
 
 def make_llama(target: Path) -> None:
-    """A LLaMA of 2 layers and width 32 with one token for each byte, and no chat template."""
+    """Write a LLaMA of 2 layers and width 32 with one token for each byte, and no chat template."""
     config = transformers.LlamaConfig(
         vocab_size=257,
         hidden_size=32,

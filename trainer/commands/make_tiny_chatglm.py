@@ -39,7 +39,7 @@ SPECIAL = ["<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", "<
 
 
 def draw_tensors(config: dict[str, Any], seed: int = 5) -> dict[str, torch.Tensor]:
-    """Random weights under the names and in the shapes of the original layout."""
+    """Draw random weights under the names and in the shapes of the original layout."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape: int) -> torch.Tensor:
@@ -70,7 +70,7 @@ def draw_tensors(config: dict[str, Any], seed: int = 5) -> dict[str, torch.Tenso
 
 
 def write_folder(folder: Path, config: dict[str, Any], tensors: dict[str, torch.Tensor] | None = None) -> Path:
-    """The folder as it is released: two weight files, the tokenizer as a tiktoken file with its settings."""
+    """Write the folder as it is released: two weight files, the tokenizer as a tiktoken file with its settings."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     tensors = draw_tensors(config) if tensors is None else tensors

@@ -8,19 +8,16 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, pstdev
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pricing.datasets.text_rows import ParsedRows
 from pricing.training.config import TrainingConfig
 from pricing.training.step_plan import hold_out_rows, plan_steps
 from trainer.base_models.config import BaseModelSource
+from trainer.data.dataset import Dataset
 from trainer.errors import BadInput
 from trainer.stop import StopFlag
 from trainer.training.recipe import StepReport
 from trainer.training.session import run_training
-
-if TYPE_CHECKING:
-    from trainer.data.image_dataset import ImageDataset
 
 WARM_UP_STEPS = 2
 FEWEST_STEPS = WARM_UP_STEPS + 3
@@ -80,9 +77,7 @@ class StepClock:
     def checkpoint_saved(self, folder: Path, step: int) -> None: ...
 
 
-def probe(
-    config: TrainingConfig, source: BaseModelSource, dataset: "ParsedRows | ImageDataset", *, steps: int = 12
-) -> ProbeReport:
+def probe(config: TrainingConfig, source: BaseModelSource, dataset: Dataset, *, steps: int = 12) -> ProbeReport:
     """Train so many steps of the run as it would begin, in a folder that is thrown away, and time them.
 
     Nothing is validated, sampled or saved meanwhile; the first two steps warm up and do not count.
@@ -128,6 +123,6 @@ def summarize(observer: StepClock, steps: int) -> ProbeReport:
 
 
 def _spread(taken: Sequence[float], steps: int) -> float:
-    """The standard deviation of the mean step of the whole run, as a share."""
+    """Estimate the standard deviation of the mean step of the whole run, as a share of it."""
     relative = pstdev(taken) / fmean(taken)
     return max(LEAST_SPREAD, relative * math.sqrt(1 / len(taken) + 1 / steps))

@@ -17,7 +17,7 @@ CONFIG_FILE = "config.json"
 
 
 def profile_model(model: Path, name: str | None) -> str:
-    """The profile, as JSON, of a model folder (text or diffusers) or of a config.json. No weight is read, no code run.
+    """Profile a model folder (text or diffusers) or a config.json, as JSON. No weight is read, no code of it is run.
 
     Raises: BadInput.
     """
@@ -43,7 +43,9 @@ def _profile_folder(folder: Path, name: str) -> BaseModelProfile:
             "model", "has no config.json or model_index.json; give a model folder, or the config.json of one"
         )
     if "_class_name" in json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")):
-        raise BadInput("model", "is one part of an image model; give the folder above, which holds model_index.json")
+        raise BadInput(
+            "model", "is one component of an image model; give the folder above, which holds model_index.json"
+        )
     return profile_text_folder(folder, name)
 
 

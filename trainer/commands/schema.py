@@ -9,7 +9,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def describe_schema() -> dict[str, Any]:
-    """The schema with every key, its description, default, limits and example; unknown keys are wrong."""
+    """Describe every key as JSON schema: description, default, limits and example; unknown keys are wrong."""
     schema = TrainingConfig.model_json_schema()
     return {"$schema": DIALECT, **schema, "title": "LoRA training"}
 

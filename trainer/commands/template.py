@@ -13,14 +13,14 @@ def list_templates() -> list[str]:
 
 
 def read_template(kind: str) -> str:
-    """Raises: BadInput, with the kinds that there are."""
+    """Read a template by its kind. Raises: BadInput, with the kinds that there are."""
     if kind not in list_templates():
         raise BadInput("template", f"there is none for {kind!r}; there are {', '.join(list_templates())}")
     return (TEMPLATES / f"{kind}.yaml").read_text(encoding="utf-8")
 
 
 def write_template(kind: str, file: Path) -> None:
-    """Never over a file that is there. Raises: BadInput, OSError."""
+    """Write a template to a new file, never over one that is there. Raises: BadInput, OSError."""
     content = read_template(kind)
     try:
         with file.open("x", encoding="utf-8") as opened:

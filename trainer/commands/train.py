@@ -1,12 +1,10 @@
 """`trainer train`: one YAML file, one command, no broker anywhere."""
 
-from typing import TYPE_CHECKING
-
 from rich.console import Console
 
-from pricing.datasets.text_rows import ParsedRows
 from pricing.training.config import TrainingConfig
 from trainer.base_models.config import BaseModelSource
+from trainer.data.dataset import Dataset
 from trainer.errors import ExitCode
 from trainer.several_devices.processes import Processes, end_together, join_processes, leave_processes
 from trainer.stop import StopFlag, StopReason, stopping_on_signals
@@ -14,15 +12,10 @@ from trainer.training.console import Silence, showing_progress
 from trainer.training.recipe import TrainingResult
 from trainer.training.session import FinishedTraining, run_training
 
-if TYPE_CHECKING:
-    from trainer.data.image_dataset import ImageDataset
-
 EXIT_CODES = {None: ExitCode.SUCCEEDED, StopReason.PREEMPTED: ExitCode.PREEMPTED}
 
 
-def train_alone(
-    config: TrainingConfig, source: BaseModelSource, dataset: "ParsedRows | ImageDataset", console: Console
-) -> ExitCode:
+def train_standalone(config: TrainingConfig, source: BaseModelSource, dataset: Dataset, console: Console) -> ExitCode:
     """Train, show how it goes, and say where the adapter is or how to go on. Raises: TrainerError."""
     stop, processes = StopFlag(), join_processes()
     try:
@@ -56,7 +49,7 @@ def describe_stop(result: TrainingResult) -> str:
 def _train_and_show(
     config: TrainingConfig,
     source: BaseModelSource,
-    dataset: "ParsedRows | ImageDataset",
+    dataset: Dataset,
     console: Console,
     stop: StopFlag,
     processes: Processes,

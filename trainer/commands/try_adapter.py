@@ -5,6 +5,8 @@ from pathlib import Path
 from pricing.training.config import TrainingConfig
 from trainer.base_models.config import BaseModelSource
 from trainer.errors import BadInput
+from trainer.families.registry import get_family
+from trainer.families.text.causal_lm import CausalLM
 from trainer.training.adapter_file import read_adapter
 from trainer.training.session import load_family
 
@@ -16,7 +18,7 @@ def draw(
 
     Raises: BadInput, AdapterUnusable.
     """
-    if not source.is_stable_diffusion:
+    if get_family(source).is_text:
         raise BadInput("base_model", f"{source.name} writes text; use `trainer complete`")
     family = load_family(source, config)
     if adapter is None:
@@ -25,14 +27,15 @@ def draw(
         read = read_adapter(adapter)
         family.apply_adapter(read.config, read.tensors)
     family.model.eval()
-    return str(family.sample(prompt, seed=seed, place=place))
+    return family.sample(prompt, seed=seed, place=place)
 
 
 def answer(source: BaseModelSource, prompt: str, *, adapter: Path | None, max_new_tokens: int) -> str:
-    """The greedy answer to one prompt. Raises: BadInput, AdapterUnusable."""
-    if source.is_stable_diffusion:
+    """Return the greedy answer to one prompt. Raises: BadInput, AdapterUnusable."""
+    if not get_family(source).is_text:
         raise BadInput("base_model", f"{source.name} draws pictures; use `trainer draw`")
     family = load_family(source)
+    assert isinstance(family, CausalLM)
     if adapter is not None:
         read = read_adapter(adapter)
         family.apply_adapter(read.config, read.tensors)

@@ -37,7 +37,7 @@ class ImageDataset:
 
 
 def read_image_dataset(config: TrainingConfig) -> ImageDataset:
-    """Every picture of `train_data_dir`, and of `reg_data_dir`, with its caption.
+    """Read every picture of `train_data_dir`, and of `reg_data_dir`, with its caption.
 
     Raises: BadInput, if a picture cannot be used and the configuration does not say to leave such out, or if none is
     left.
@@ -58,7 +58,7 @@ def read_image_dataset(config: TrainingConfig) -> ImageDataset:
 
 
 def refuse_bad_rows(findings: Sequence[RowFinding], *, skip: bool) -> None:
-    """Raises: BadInput with every file and its cure, unless the user said to leave bad ones out."""
+    """Refuse data with bad rows, unless such are to be left out. Raises: BadInput with every file and its cure."""
     if findings and not skip:
         cure = "cure them, or set skip_bad_rows: true to train without them"
         raise BadInput("train_data_dir", _list(f"{len(findings)} cannot be used; {cure}", findings))
@@ -99,7 +99,10 @@ def _take_over_findings(listing: PictureListing) -> Iterator[RowFinding]:
 
 
 def _read_row(sample: PictureSample, default_caption: str | None, *, is_regularisation: bool) -> ImageRow | str:
-    """The row, or what is wrong with it. A regularisation picture may go without a caption: its class has no name."""
+    """Read one row, or return what is wrong with it.
+
+    A regularisation picture may go without a caption: its class has no name.
+    """
     caption = choose_caption(sample.name, sample.caption, default_caption)
     if caption is None and is_regularisation:
         caption = ""

@@ -22,7 +22,7 @@ class ImageUnusable(Exception):
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels, upright, from the file's header. Raises: ImageUnusable."""
+    """Read width and height in pixels, upright, from the file's header. Raises: ImageUnusable."""
     with _opening(path) as opened:
         # Pillow gives the size of a TIFF as it stands upright.
         is_sideways = opened.format != "TIFF" and opened.getexif().get(ORIENTATION_TAG) in SIDEWAYS
@@ -30,7 +30,7 @@ def read_size(path: Path) -> tuple[int, int]:
 
 
 def open_image(path: Path) -> Image.Image:
-    """The picture decoded whole: first frame, EXIF orientation applied, alpha on white, colours in sRGB.
+    """Decode a picture whole: its first frame, EXIF orientation applied, alpha on white, colours in sRGB.
 
     Raises: ImageUnusable.
     """
@@ -76,7 +76,7 @@ def _check_pixels(opened: Image.Image) -> None:
 
 
 def _list_formats(path: Path) -> tuple[str, ...]:
-    """Those that the broker counts by; HEIC too, where the package pillow-heif is there."""
+    """List the formats that the broker counts by; HEIC too, where the package pillow-heif is there."""
     if path.suffix.lower() not in HEIC_SUFFIXES:
         return PICTURE_FORMATS
     try:
@@ -94,7 +94,9 @@ def _describe_unidentified(path: Path) -> str:
 
 
 def _flatten(picture: Image.Image, *, has_profile: bool) -> Image.Image:
-    """RGB (or CMYK with a profile, which says what its inks are) without alpha; palettes and 16 bit written out."""
+    """Turn a picture into RGB (or CMYK, where a profile says what its inks are) without alpha; palettes and 16 bit are
+    written out.
+    """
     if picture.mode.startswith(("I", "F")):
         return _narrow(picture)
     if picture.has_transparency_data:
@@ -106,7 +108,7 @@ def _flatten(picture: Image.Image, *, has_profile: bool) -> Image.Image:
 
 
 def _narrow(picture: Image.Image) -> Image.Image:
-    """16 bit to 8 by the full range; what goes beyond 16 bit, and floats, by their own range."""
+    """Narrow 16 bit to 8 by the full range; what goes beyond 16 bit, and floats, by their own range."""
     values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
     if picture.mode.startswith("I;16") or (picture.mode == "I" and values.max() <= 65535):
         scaled = values / 257
@@ -116,7 +118,7 @@ def _narrow(picture: Image.Image) -> Image.Image:
 
 
 def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Through the file's colour profile, where it has one that can be read and fits the picture."""
+    """Convert a picture through its colour profile, where it has one that can be read and fits the picture."""
     if not profile:
         return picture
     try:

@@ -72,7 +72,7 @@ class QualityReport:
 
 
 def to_json_value(report: QualityReport) -> dict[str, Any]:
-    """What `--json` writes: everything but the pictures."""
+    """Return what `--json` writes: everything but the pictures."""
     return {
         "kind": report.kind,
         "folder": report.folder,
@@ -85,13 +85,13 @@ def to_json_value(report: QualityReport) -> dict[str, Any]:
 
 
 def sort_findings(findings: Sequence[Finding]) -> list[Finding]:
-    """Errors first; within a level the data set's own, then by file and line."""
+    """Sort the errors first; within a level the data set's own findings, then by file and line."""
     order = list(Level)
     return sorted(findings, key=lambda f: (order.index(f.level), f.file, f.line or 0, f.code))
 
 
 def make_histogram(title: str, unit: str, values: Sequence[int]) -> Histogram | None:
-    """At most 12 bars of one width, a round number (1, 2 or 5 times a power of ten); None without values."""
+    """Make at most 12 bars of one width, a round number (1, 2 or 5 times a power of ten); None without values."""
     if not values:
         return None
     low, high = min(values), max(values)

@@ -5,27 +5,12 @@ from pathlib import Path
 
 from pricing.datasets.finding_level import Level
 from pricing.datasets.picture_listing import (
-    CAPTION_KEYS,
-    FILE_KEYS,
-    METADATA_NAMES,
     SIDECAR_SUFFIXES,
     MetadataFile,
     is_picture_name,
     list_named_pictures,
 )
 from trainer.data.quality_report import Finding
-
-__all__ = [
-    "CAPTION_KEYS",
-    "FILE_KEYS",
-    "METADATA_NAMES",
-    "PictureListing",
-    "PictureSample",
-    "find_sidecar",
-    "has_pictures",
-    "is_picture",
-    "list_pictures",
-]
 
 
 @dataclass(frozen=True)
@@ -54,7 +39,7 @@ def is_picture(path: Path) -> bool:
 
 
 def list_pictures(folder: Path, metadata_path: Path | None = None) -> PictureListing:
-    """Every picture under `folder`; the caption is the metadata's, else that of the text file beside the picture.
+    """List every picture under `folder`; its caption is the metadata's, else that of the text file beside it.
 
     A metadata file that is named by `metadata_path` is the list: pictures that it does not name are left out.
     """

@@ -31,7 +31,7 @@ def fit_to_bucket(picture: Image.Image, bucket: Bucket) -> Fitted:
 
 
 def choose_crop(grey: NDArray[np.float32], bucket: Bucket) -> tuple[int, int]:
-    """Left and top of the window with the most detail, the middle preferred where that makes little difference.
+    """Choose left and top of the window with the most detail, the middle preferred where that makes little difference.
 
     Detail is the sum of the absolute grey differences to the neighbours; a window at the edge is worth a quarter less
     than one in the middle (our choice: sky and floor are flat, and subjects are mostly near the middle).

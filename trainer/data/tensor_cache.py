@@ -1,10 +1,10 @@
 """Tensors on disk under a key that is made of what they were computed from: latents, text embeddings."""
 
 import hashlib
-from collections import OrderedDict
 from pathlib import Path
 
 import torch
+from cachetools import LRUCache
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -18,7 +18,7 @@ Tensors = dict[str, torch.Tensor]
 
 
 def make_key(*parts: str) -> str:
-    """SHA-256 over the parts; two different lists of parts have different keys."""
+    """Hash the parts (SHA-256); two different lists of parts have different keys."""
     digest = hashlib.sha256(FORMAT.encode())
     for part in parts:
         digest.update(f"{len(part)}:{part}".encode())
@@ -34,15 +34,14 @@ class TensorCache:
     """Entries in a folder, each whole or not there; those used last are kept in memory as well, up to a limit."""
 
     def __init__(self, folder: Path, *, memory_bytes: int = MEMORY_BYTES) -> None:
-        self.folder, self._memory_bytes = folder, memory_bytes
-        self._held: OrderedDict[str, Tensors] = OrderedDict()
-        self._held_bytes = 0
+        self.folder = folder
+        self._held: LRUCache[str, Tensors] = LRUCache(memory_bytes, getsizeof=_count_bytes)
 
     def find(self, key: str) -> Tensors | None:
-        """None if there is no such entry, or it is damaged, and so has to be computed again."""
-        if key in self._held:
-            self._held.move_to_end(key)
-            return self._held[key]
+        """Look an entry up; None if there is none, or it is damaged, and so has to be computed again."""
+        held = self._held.get(key)
+        if held is not None:
+            return held
         try:
             tensors = load_file(self._place(key))
         except (OSError, SafetensorError):
@@ -51,7 +50,7 @@ class TensorCache:
         return tensors
 
     def get(self, key: str) -> Tensors:
-        """Raises: TrainerError, if somebody deleted it meanwhile."""
+        """Look up an entry that was put. Raises: TrainerError, if somebody deleted it meanwhile."""
         tensors = self.find(key)
         if tensors is None:
             raise TrainerError(f"{self._place(key)} is gone from the cache; start again, and it is computed anew")
@@ -66,11 +65,8 @@ class TensorCache:
         return self.folder / key[:2] / f"{key}.safetensors"
 
     def _hold(self, key: str, tensors: Tensors) -> None:
-        self._held[key] = tensors
-        self._held_bytes += _count_bytes(tensors)
-        while self._held_bytes > self._memory_bytes:
-            _, dropped = self._held.popitem(last=False)
-            self._held_bytes -= _count_bytes(dropped)
+        if _count_bytes(tensors) <= self._held.maxsize:  # a larger entry is on disk alone
+            self._held[key] = tensors
 
 
 def _count_bytes(tensors: Tensors) -> int:

@@ -12,7 +12,8 @@ SHOWN_FINDINGS = 5
 
 
 def read_text_dataset(config: TrainingConfig) -> ParsedRows:
-    """All usable rows of `metadata_path`, else of every text file under `train_data_dir`; the rest as findings.
+    """Read all usable rows of `metadata_path`, else of every text file under `train_data_dir`; the rest become
+    findings.
 
     Raises: BadInput, if there is no such place or no usable row in it.
     """

@@ -1,12 +1,15 @@
-"""What a model family gives the recipe: the recipe knows steps and state, the family knows models and rows."""
+"""What training asks of a model family: training knows steps and state, the family knows models and rows."""
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import torch
 
-Example_contra = TypeVar("Example_contra", contravariant=True)
+from pricing.training.config import TrainingConfig
+from trainer.base_models.config import BaseModelSource
+
+Example = TypeVar("Example")
 
 
 class Batch(Protocol):
@@ -23,29 +26,75 @@ class Batch(Protocol):
     def weight(self) -> float: ...
 
 
-class Family(Protocol[Example_contra]):
-    """A base model with a LoRA adapter on it; only the adapter's parameters require gradients."""
+class Family(Protocol[Example]):
+    """A base model with a LoRA adapter on it; only the adapter's parameters require gradients.
+
+    Called in this order: `load`, `encode`, then `attach_adapter` (a fresh adapter, to train) or `apply_adapter` (a
+    finished one, to try out). What is known of a family without importing its code is in `families/registry.py`.
+    """
 
     @property
     def model(self) -> torch.nn.Module: ...
 
-    def group(self, examples: Sequence[Example_contra]) -> Sequence[Hashable]:
-        """A name for each example, the same for those that go through the model best together; () for all the same."""
+    @classmethod
+    def load(cls, source: BaseModelSource, config: TrainingConfig | None = None) -> Self:
+        """Load the base model on the GPU if there is one, in the configuration's precision. Raises: BadInput."""
 
-    def collate(self, examples: Sequence[Example_contra]) -> Any:
-        """One Batch of these examples."""
+    @classmethod
+    def prepare_weights(cls, source: BaseModelSource) -> Path:
+        """Return the weights under transformers' or diffusers' names, converted once where they lie under others.
+
+        A folder, but for a Stable Diffusion model in one file. Raises: BadInput.
+        """
+
+    @classmethod
+    def translate_targets(cls, targets: Sequence[str] | None) -> tuple[str, ...] | None:
+        """Name target modules as this trainer's profiles do; None stands for the family's default."""
+
+    def encode(self, rows: Sequence[Any], *, max_length: int) -> list[Example]:
+        """Turn the rows of the data set into examples, once, before training. Raises: BadInput."""
+
+    def fingerprint(self, examples: Sequence[Example]) -> str:
+        """Compute the SHA-256 of what is trained on, so that a checkpoint is not resumed on other data."""
+
+    def list_sources(self, examples: Sequence[Example]) -> Sequence[Hashable | None]:
+        """Name what each example is a copy of, so that all its copies are held out together; None is never held out."""
+
+    def count_positions(self, example: Example) -> int:
+        """Count what memory grows with: tokens of a text, latent positions of a picture."""
+
+    def attach_adapter(self, config: TrainingConfig, default_targets: Sequence[str] | None = None) -> None:
+        """Put fresh adapter matrices on the target modules. Draws from torch's generator. Raises: BadInput."""
+
+    def apply_adapter(self, adapter_config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        """Put a finished adapter on the base model, for inference. Raises: BadInput, AdapterUnusable."""
+
+    def recompute_activations(self) -> None:
+        """Compute activations again on the way back instead of keeping them (gradient checkpointing)."""
+
+    def group(self, examples: Sequence[Example]) -> Sequence[Hashable]:
+        """Name the group of each example; those of one group go through the model best together. () for one group."""
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """Make one batch of these examples."""
 
     def compute_loss(self, batch: Any) -> torch.Tensor:
-        """The mean loss of one batch, a scalar that can be differentiated."""
+        """Compute the mean loss of one batch, a scalar that can be differentiated."""
 
     def sample(self, prompt: str, *, seed: int, place: Path) -> str:
-        """What the model makes of a prompt: the text, or the name of the file written at `place` plus a suffix."""
+        """Return what the model makes of a prompt: the text, or the name of the picture's file, `place` and suffix."""
 
     def adapter_tensors(self) -> dict[str, torch.Tensor]:
-        """The adapter in PEFT layout: keys begin with `base_model.model.`"""
+        """Return the adapter in PEFT layout: its keys begin with `base_model.model`."""
 
     def load_adapter_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Put such tensors back."""
+        """Put such tensors back. Raises: BadInput, if they are not of this model and rank."""
 
     def adapter_config(self) -> dict[str, Any]:
-        """What `adapter_config.json` holds: enough for plain `peft` to rebuild the adapter."""
+        """Return what `adapter_config.json` holds: enough for plain `peft` to rebuild the adapter."""
+
+    def describe_base_file(self, source: BaseModelSource, sha256: str) -> dict[str, str]:
+        """Describe the base model for the header of the adapter's file, as other programs of this family look for it.
+
+        `sha256` is that of the weights; empty where nobody looks for it.
+        """

@@ -16,7 +16,7 @@ from trainer.formats.safe_file import UNSAFE_SUFFIXES, read_safetensors
 LEFT_OUT = UNSAFE_SUFFIXES | {".py"}  # neither pickles nor code go into the new folder
 
 
-def merge_into_base(base: Path, parts: list[Weighted], output: Path) -> int:
+def merge_into_base(base: Path, loras: list[Weighted], output: Path) -> int:
     """Write a copy of the model folder `base` with the LoRAs added to its weights; returns the changed layers.
 
     The weights keep their data type; sums are made in fp32. `output` appears whole or not at all.
@@ -24,7 +24,7 @@ def merge_into_base(base: Path, parts: list[Weighted], output: Path) -> int:
     """
     if output.exists():
         raise BadInput("--output", f"{output} is there already; name another folder")
-    open_layers = _list_changes(parts)
+    open_layers = _list_changes(loras)
     changed = len(open_layers)
     with writing_folder(output) as aside:
         for file in sorted(path for path in base.rglob("*") if path.is_file()):
@@ -43,20 +43,20 @@ def merge_into_base(base: Path, parts: list[Weighted], output: Path) -> int:
     return changed
 
 
-def _list_changes(parts: list[Weighted]) -> dict[tuple[str, str], list[tuple[LoraLayer, float]]]:
+def _list_changes(loras: list[Weighted]) -> dict[tuple[str, str], list[tuple[LoraLayer, float]]]:
     changes: dict[tuple[str, str], list[tuple[LoraLayer, float]]] = {}
-    for part in parts:
-        for layer in part.lora.layers:
+    for weighted in loras:
+        for layer in weighted.lora.layers:
             if layer.magnitude is not None:
                 raise AdapterUnusable(
-                    f"{part.name} is a DoRA, which this command cannot merge; use peft's merge_and_unload"
+                    f"{weighted.name} is a DoRA, which this command cannot merge; use peft's merge_and_unload"
                 )
-            changes.setdefault((layer.component, layer.path), []).append((layer, part.weight))
+            changes.setdefault((layer.component, layer.path), []).append((layer, weighted.weight))
     return changes
 
 
 def _name_component(base: Path, file: Path) -> str:
-    """In a pipeline's folder each model has a folder of its own."""
+    """Name the component that a weight file is of: in a pipeline's folder each has a folder of its own."""
     top = file.relative_to(base).parts[0]
     return top if top in COMPONENTS else LANGUAGE_MODEL
 
@@ -73,7 +73,9 @@ def _rewrite(
 
 
 def _list_layer_names(component: str, tensor: str) -> Iterator[tuple[str, str]]:
-    """The layer of a weight; text encoders were saved with and without an inner `text_model`."""
+    """List the names that the layer of a weight may have: text encoders were saved with and without an inner
+    `text_model`.
+    """
     if tensor.endswith(".weight"):
         layer = tensor.removesuffix(".weight")
         yield component, layer

@@ -9,7 +9,9 @@ OLD_HASH_OFFSET, OLD_HASH_BYTES, OLD_HASH_DIGITS = 0x100000, 0x10000, 8
 
 
 def hash_base_model(weights: Path) -> str:
-    """SHA-256 in hex: of the file, as WebUI counts it too; of a folder over names and hashes of its weight files."""
+    """Compute the SHA-256 in hex: of the file, as WebUI counts it too; of a folder over names and hashes of its weight
+    files.
+    """
     if weights.is_file():
         return _hash_file(weights)
     digest = hashlib.sha256()
@@ -19,7 +21,7 @@ def hash_base_model(weights: Path) -> str:
 
 
 def describe_base_file(weights: Path, sha256: str) -> dict[str, str]:
-    """What sd-scripts says of a base model that is one file: its name, and the two hashes that WebUI shows of it.
+    """Describe a base model that is one file as sd-scripts does: its name, and the two hashes that WebUI shows of it.
 
     `sha256` is that of the file; the older hash is that of the 64 KiB from 1 MiB on, in 8 digits. Empty for a folder.
     Source: sd-scripts, `model_hash` and the metadata of `train_network.py`.

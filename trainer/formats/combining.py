@@ -29,7 +29,7 @@ class Combined:
 
 
 def resize_lora(lora: LoraSet, rank: int) -> Combined:
-    """The best approximation of each layer's change in `rank`; each layer keeps its scale.
+    """Approximate each layer's change as well as `rank` allows; each layer keeps its scale.
 
     Source: Eckart and Young 1936. Raises: BadInput, if no layer has a higher rank; AdapterUnusable, for DoRA.
     """
@@ -39,29 +39,31 @@ def resize_lora(lora: LoraSet, rank: int) -> Combined:
     return _shrink_all([[layer] for layer in _refuse_dora(lora).layers], rank, header=lora.header)
 
 
-def merge_loras(parts: Sequence[Weighted], rank: int) -> Combined:
-    """One LoRA whose change is the weighted sum of the parts' changes, as near as `rank` allows; its scale is 1.
+def merge_loras(loras: Sequence[Weighted], rank: int) -> Combined:
+    """Make one LoRA whose change is the weighted sum of theirs, as near as `rank` allows; its scale is 1.
 
-    Raises: AdapterUnusable, for parts of different base models or shapes, and for DoRA.
+    Raises: AdapterUnusable, for LoRAs of different base models or shapes, and for DoRA.
     """
-    bases = {part.lora.header["base_model"]: part.name for part in parts if "base_model" in part.lora.header}
+    bases = {
+        weighted.lora.header["base_model"]: weighted.name for weighted in loras if "base_model" in weighted.lora.header
+    }
     if len(bases) > 1:
         told = "; ".join(f"{name} of {base}" for base, name in bases.items())
         raise AdapterUnusable(f"adapters of different base models cannot be merged: {told}")
     by_name: dict[str, list[LoraLayer]] = {}
-    for part in parts:
-        for layer in _refuse_dora(part.lora).layers:
+    for weighted in loras:
+        for layer in _refuse_dora(weighted.lora).layers:
             same = by_name.setdefault(layer.name, [])
             if same and _outer_shape(same[0]) != _outer_shape(layer):
-                raise AdapterUnusable(f"{part.name}: {layer.name} has another shape than in the first file")
-            same.append(dataclasses.replace(layer, alpha=layer.alpha * part.weight))
-    header = {"merged_from": json.dumps([[part.name, part.weight] for part in parts])}
+                raise AdapterUnusable(f"{weighted.name}: {layer.name} has another shape than in the first file")
+            same.append(dataclasses.replace(layer, alpha=layer.alpha * weighted.weight))
+    header = {"merged_from": json.dumps([[weighted.name, weighted.weight] for weighted in loras])}
     header |= {"base_model": next(iter(bases))} if bases else {}
     return _shrink_all(list(by_name.values()), rank, header=header)
 
 
 def compute_norm(layer: LoraLayer) -> float:
-    """Frobenius norm of a layer's change, without ever forming it: ‖BA‖² = tr(BᵀB · AAᵀ)."""
+    """Compute the Frobenius norm of a layer's change, without ever forming it: ‖BA‖² = tr(BᵀB · AAᵀ)."""
     down, up = layer.down.double().flatten(1), layer.up.double().flatten(1)
     return abs(layer.scale) * float(((up.T @ up) * (down @ down.T)).sum().clamp(min=0).sqrt())
 
@@ -74,7 +76,7 @@ def _shrink_all(groups: list[list[LoraLayer]], rank: int, *, header: dict[str, s
 
 
 def _shrink(group: list[LoraLayer], rank: int) -> tuple[LoraLayer, torch.Tensor]:
-    """The sum of a group's changes as one layer of at most `rank`, and all its singular values.
+    """Make the sum of a group's changes one layer of at most `rank`; returns all its singular values, too.
 
     Works on the small factors only: with up = QᵤRᵤ and downᵀ = Q_d R_d the values are those of Rᵤ R_dᵀ.
     """

@@ -30,7 +30,10 @@ DOWN, UP, MAGNITUDE, ALPHA = "down", "up", "lora_magnitude_vector", "alpha"
 
 
 def read_diffusers(tensors: Mapping[str, torch.Tensor], header: dict[str, str], config: dict[str, Any]) -> LoraSet:
-    """Without a configuration in the header the scale is 1, as diffusers reads it. Raises: AdapterUnusable."""
+    """Read a file of diffusers. Without a configuration in the header the scale is 1, as diffusers reads it.
+
+    Raises: AdapterUnusable.
+    """
     parts: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         path, part = _read_key(key)
@@ -64,7 +67,7 @@ def _read_layer(name: str, found: Mapping[str, torch.Tensor], described: Mapping
 
 
 def write_diffusers(lora: LoraSet) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Tensors and header of a file as `save_lora_weights` of diffusers writes them."""
+    """Return tensors and header of a file as `save_lora_weights` of diffusers writes them."""
     tensors: dict[str, torch.Tensor] = {}
     for layer in lora.layers:
         path = write_text_path(layer.component, layer.path)
@@ -76,7 +79,7 @@ def write_diffusers(lora: LoraSet) -> tuple[dict[str, torch.Tensor], dict[str, s
 
 
 def _describe(lora: LoraSet) -> dict[str, Any]:
-    """For each model of the pipeline the arguments of its `LoraConfig`, under its name."""
+    """Return the arguments of `LoraConfig` for each model of the pipeline, under its name."""
     described: dict[str, Any] = {}
     for component in lora.components:
         layers = [

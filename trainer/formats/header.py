@@ -43,7 +43,7 @@ SS_OF_PICTURE_FACTS = {
 
 
 def describe_for_sd_scripts(lora: LoraSet, *, output_name: str) -> dict[str, str]:
-    """The `ss_…` strings that we know; what we do not know is left out rather than made up.
+    """Return the `ss_…` strings that we know; what we do not know is left out rather than made up.
 
     Where layers differ in rank or alpha, the largest rank and `Dynamic`, as LoRA tools write it.
     """
@@ -63,7 +63,7 @@ def describe_for_sd_scripts(lora: LoraSet, *, output_name: str) -> dict[str, str
 
 
 def _keep_given(header: Mapping[str, str]) -> dict[str, str]:
-    """What a file of sd-scripts said of its training stays true, but for what is told anew from the tensors."""
+    """Keep what a file of sd-scripts said of its training, but for what is told anew from the tensors."""
     anew = {"ss_network_module", "ss_network_dim", "ss_network_alpha", "ss_output_name"}
     return {key: value for key, value in header.items() if key.startswith("ss_") and key not in anew}
 
@@ -78,7 +78,7 @@ def _describe_training(header: Mapping[str, str], *, of_pictures: bool) -> dict[
 
 
 def hash_like_sd_scripts(tensors: Mapping[str, torch.Tensor], header: Mapping[str, str]) -> dict[str, str]:
-    """`sshs_model_hash` and `sshs_legacy_hash`, by which WebUI knows a model whatever its header says.
+    """Compute `sshs_model_hash` and `sshs_legacy_hash`, by which WebUI knows a model whatever its header says.
 
     The first is the SHA-256 of what follows the header; the second that of 64 KiB from 1 MiB on, with only the `ss_…`
     strings in the header, in 8 digits.

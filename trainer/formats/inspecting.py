@@ -55,7 +55,7 @@ class LoraReport:
 
 
 def inspect_lora(path: Path) -> LoraReport:
-    """Raises: AdapterUnusable."""
+    """Look at a LoRA file of any layout. Raises: AdapterUnusable."""
     lora, layout = read_lora(path)
     header = lora.header
     modules = _report_modules(lora)
@@ -99,7 +99,7 @@ def _report_modules(lora: LoraSet) -> list[ModuleReport]:
 
 
 def _name_kind(path: str) -> str:
-    """The name behind the number of the block: `attn1.to_q`, `ff.net.0.proj`, `self_attn.q_proj`, `conv1`."""
+    """Return what stands behind the number of the block: `attn1.to_q`, `ff.net.0.proj`, `self_attn.q_proj`, `conv1`."""
     for holder in HOLDERS:
         if holder in path:
             return path.partition(holder)[2].partition(".")[2]
@@ -111,7 +111,7 @@ def _plain(norm: float) -> float:
 
 
 def describe_report(report: LoraReport) -> str:
-    """The report as lines for a terminal."""
+    """Write the report as lines for a terminal."""
     version = f" ({report.base_version})" if report.base_version else ""
     norm = f"{report.norm:.4g}" if report.finite else "NOT FINITE: some weights are NaN or infinite"
     lines = [

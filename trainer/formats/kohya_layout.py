@@ -25,7 +25,10 @@ PARTS = {DOWN, UP, ALPHA, MAGNITUDE}
 
 
 def read_kohya(tensors: Mapping[str, torch.Tensor], header: dict[str, str], config: dict[str, Any]) -> LoraSet:
-    """Raises: AdapterUnusable, for another kind of network (LoHa, LoKr, LoCon's mid matrix) or a missing matrix."""
+    """Read a file of sd-scripts.
+
+    Raises: AdapterUnusable, for another kind of network (LoHa, LoKr, LoCon's mid matrix) or a missing matrix.
+    """
     parts: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         name, _, part = key.partition(".")
@@ -56,7 +59,7 @@ def _restore_path(component: str, flat: str) -> str:
 
 
 def write_kohya(lora: LoraSet) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Tensors and header of a file as sd-scripts writes them; names that cannot be read back go into the header."""
+    """Return tensors and header of a file of sd-scripts; names that cannot be read back go into the header."""
     sdxl = is_sdxl(lora)
     tensors: dict[str, torch.Tensor] = {}
     hard_names: dict[str, str] = {}

@@ -20,7 +20,7 @@ LONGEST = max(map(len, KNOWN))
 
 
 def split_kohya_name(name: str) -> tuple[str, str] | None:
-    """Component and flattened path of a key's stem such as `lora_te1_text_model_…`; None if it is none."""
+    """Split a key's stem such as `lora_te1_text_model_…` into component and flattened path; None if it is none."""
     for prefix, component in {**PREFIXES, LANGUAGE_PREFIX: LANGUAGE_MODEL}.items():
         if name.startswith(prefix):
             return component, name.removeprefix(prefix)
@@ -28,7 +28,9 @@ def split_kohya_name(name: str) -> tuple[str, str] | None:
 
 
 def find_prefix(component: str, *, two_encoders: bool) -> str:
-    """SDXL counts its text encoders, Stable Diffusion 1 and 2 have `lora_te_` for their one."""
+    """Find the prefix of a component: SDXL counts its text encoders, Stable Diffusion 1 and 2 have `lora_te_` for their
+    one.
+    """
     if component == LANGUAGE_MODEL:
         return LANGUAGE_PREFIX
     if component == TEXT_ENCODER and not two_encoders:
@@ -41,7 +43,7 @@ def flatten_path(path: str) -> str:
 
 
 def unflatten_path(flat: str) -> str:
-    """`down_blocks_0_attentions_1_proj_in` → `down_blocks.0.attentions.1.proj_in`."""
+    """Turn `down_blocks_0_attentions_1_proj_in` into `down_blocks.0.attentions.1.proj_in`."""
     parts, words, at = flat.split("_"), [], 0
     while at < len(parts):
         length = next((n for n in range(LONGEST, 1, -1) if tuple(parts[at : at + n]) in KNOWN), 1)

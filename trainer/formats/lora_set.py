@@ -63,7 +63,7 @@ class LoraSet:
 
 
 def place_layer(path: str) -> tuple[str, str]:
-    """Component and path of a layer from its dotted name, with or without the component in front."""
+    """Split a layer's dotted name into component and path, with or without the component in front."""
     head, _, rest = path.partition(".")
     if head in COMPONENTS:
         return head, normalize_text_path(head, rest)
@@ -75,7 +75,7 @@ def place_layer(path: str) -> tuple[str, str]:
 
 
 def normalize_text_path(component: str, path: str) -> str:
-    """The name of a text encoder's layer as transformers has it now.
+    """Return the name of a text encoder's layer as transformers has it now.
 
     CLIPTextModel lost its inner `text_model` in transformers 5.6, CLIPTextModelWithProjection kept it.
     """
@@ -86,14 +86,14 @@ def normalize_text_path(component: str, path: str) -> str:
 
 
 def write_text_path(component: str, path: str) -> str:
-    """The name of a layer in files: there a text encoder's layers always lie in `text_model`."""
+    """Return the name of a layer in files: there a text encoder's layers always lie in `text_model`."""
     if component == TEXT_ENCODER and path.startswith(("encoder.", "embeddings.")):
         return f"text_model.{path}"
     return path
 
 
 def find_alpha(config: Mapping[str, Any], name: str, rank: int) -> float:
-    """The alpha that peft gives a layer, as the numerator of `alpha / rank` (so rsLoRA's is alpha · √rank).
+    """Find the alpha that peft gives a layer, as the numerator of `alpha / rank` (so rsLoRA's is alpha · √rank).
 
     Source: peft's `get_pattern_key`: a pattern matches the end of the name at a dot, or all of it after `^`.
     """
@@ -110,7 +110,7 @@ def _find_pattern(patterns: Mapping[str, Any], name: str, default: Any) -> Any:
 
 
 def fits_config(layers: Iterable[LoraLayer], config: Mapping[str, Any]) -> bool:
-    """Whether peft's configuration still gives each layer the alpha that stands in the file."""
+    """Tell whether peft's configuration still gives each layer the alpha that stands in the file."""
     if not config:
         return False
     return all(
@@ -119,7 +119,9 @@ def fits_config(layers: Iterable[LoraLayer], config: Mapping[str, Any]) -> bool:
 
 
 def derive_config(layers: list[LoraLayer]) -> dict[str, Any]:
-    """A configuration for peft from the layers alone: the commonest rank and alpha, the others as patterns."""
+    """Derive a configuration for peft from nothing but the layers: the commonest rank and alpha, the others as
+    patterns.
+    """
     rank = Counter(layer.rank for layer in layers).most_common(1)[0][0]
     alpha = Counter(layer.alpha for layer in layers).most_common(1)[0][0]
     language = all(layer.component == LANGUAGE_MODEL for layer in layers)

@@ -6,7 +6,9 @@ SDXL_CONTEXT, SD2_CONTEXT = 2048, 1024  # widths of the text that cross-attentio
 
 
 def is_sdxl(lora: LoraSet) -> bool:
-    """The header says so, or: SDXL has a second text encoder, text of width 2048, several blocks in an attention."""
+    """Tell by the header, or by what only SDXL has: a second text encoder, text of width 2048, several blocks in an
+    attention.
+    """
     return lora.header.get("ss_base_model_version", "").startswith("sdxl") or any(
         layer.component == TEXT_ENCODER_2
         or (layer.component == UNET and (_has_several_blocks(layer.path) or _find_context_width(layer) == SDXL_CONTEXT))
@@ -15,7 +17,7 @@ def is_sdxl(lora: LoraSet) -> bool:
 
 
 def find_base_version(lora: LoraSet) -> str | None:
-    """The value of sd-scripts' `ss_base_model_version`; None for a language model."""
+    """Find the value of sd-scripts' `ss_base_model_version`; None for a language model."""
     if all(layer.component == LANGUAGE_MODEL for layer in lora.layers):
         return None
     if is_sdxl(lora):

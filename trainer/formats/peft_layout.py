@@ -15,7 +15,10 @@ KEY = re.compile(r"base_model\.model\.(?P<path>.+)\.(?P<part>lora_A\.weight|lora
 
 
 def read_peft(tensors: Mapping[str, torch.Tensor], header: dict[str, str], config: dict[str, Any]) -> LoraSet:
-    """Raises: AdapterUnusable, for what is no LoRA (LoKr, saved embeddings) or lacks a matrix."""
+    """Read tensors in PEFT layout.
+
+    Raises: AdapterUnusable, for what is no LoRA (LoKr, saved embeddings) or lacks a matrix.
+    """
     if str(config.get("peft_type", "LORA")) != "LORA":
         raise AdapterUnusable(
             f"this adapter is {config['peft_type']}, which only peft's own layout can hold; use the file as it is with "
@@ -40,7 +43,7 @@ def _read_layer(path: str, found: Mapping[str, torch.Tensor], config: Mapping[st
 
 
 def write_peft(lora: LoraSet) -> Adapter:
-    """The tensors and a configuration from which plain `peft` rebuilds the adapter."""
+    """Return the tensors and a configuration from which plain `peft` rebuilds the adapter."""
     tensors: dict[str, torch.Tensor] = {}
     for layer in lora.layers:
         stem = f"{PREFIX}{layer.name}"

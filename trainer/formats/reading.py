@@ -34,7 +34,7 @@ READERS: dict[Layout, Callable[[Mapping[str, torch.Tensor], dict[str, str], dict
 
 
 def detect_layout(keys: Iterable[str]) -> Layout | None:
-    """The layout whose form every tensor name has, or None."""
+    """Find the layout whose form every tensor name has, or None."""
     keys = list(keys)
     if not keys:
         return None
@@ -46,7 +46,7 @@ def detect_layout(keys: Iterable[str]) -> Layout | None:
 
 
 def load_adapter_any(path: Path) -> Adapter:
-    """A LoRA of any layout as an adapter in PEFT layout; `path` is a .safetensors file or the folder of one.
+    """Load a LoRA of any layout as an adapter in PEFT layout; `path` is a .safetensors file or the folder of one.
 
     Raises: AdapterUnusable.
     """
@@ -57,7 +57,7 @@ def load_adapter_any(path: Path) -> Adapter:
 
 
 def read_lora(path: Path) -> tuple[LoraSet, Layout]:
-    """A LoRA apart from its layout, and the layout it had. Raises: AdapterUnusable."""
+    """Read a LoRA apart from its layout, and the layout it had. Raises: AdapterUnusable."""
     return _interpret(path, *_read_raw(path))
 
 
@@ -88,7 +88,7 @@ def _read_raw(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str], dict
 
 
 def find_file(path: Path) -> Path:
-    """A folder stands for the one adapter file in it."""
+    """Find the file: a folder stands for the one adapter file in it."""
     if not path.is_dir():
         return path
     if (path / ADAPTER_FILE).is_file():

@@ -12,7 +12,7 @@ from trainer.formats.peft_layout import read_peft, write_peft
 
 
 def rescale_tensors(adapter: Adapter, config: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """The adapter's tensors for a model whose scale is that of `config`: what alpha loses, the up matrix gains.
+    """Return the adapter's tensors for a model whose scale is that of `config`: what alpha loses, the up matrix gains.
 
     Exact where the two scales differ by a power of two. LoKr is given back as it is.
     """

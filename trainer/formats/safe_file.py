@@ -13,7 +13,7 @@ LENGTH = 8  # bytes before the header of a safetensors file
 
 
 def read_safetensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """All tensors and the header. Raises: AdapterUnusable, if it is unsafe, no safetensors, or cannot be read."""
+    """Read all tensors and the header. Raises: AdapterUnusable, if it is unsafe, no safetensors, or cannot be read."""
     refuse_unsafe(file)
     try:
         with safe_open(file, framework="pt") as opened:
@@ -25,7 +25,7 @@ def read_safetensors(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, str
 
 
 def refuse_unsafe(file: Path) -> None:
-    """Raises: AdapterUnusable, for a pickle by its name or by its first bytes."""
+    """Refuse a pickle, by its name or by its first bytes. Raises: AdapterUnusable."""
     if file.suffix.lower() in UNSAFE_SUFFIXES or _starts_as_pickle(file):
         raise AdapterUnusable(
             f"{file} is a pickle, and opening one can run any code that its author put in, so it is not opened; get "

@@ -22,7 +22,7 @@ OUTSIDE = {
 
 
 def _list_blocks() -> dict[str, str]:
-    """The blocks of resnets and attentions, diffusers' name to sd-scripts'."""
+    """List the blocks of resnets and attentions, diffusers' name to sd-scripts'."""
     blocks = {"mid_block.attentions.0": "middle_block.1"}
     blocks |= {f"mid_block.resnets.{layer}": f"middle_block.{2 * layer}" for layer in range(2)}
     for level in range(LEVELS):
@@ -53,12 +53,12 @@ RESNET_BACK = {sgm: diffusers for diffusers, sgm in RESNET.items()}
 
 
 def to_sgm(path: str) -> str:
-    """The name that sd-scripts gives a layer of SDXL's UNet; a layer that SDXL does not have keeps its own."""
+    """Return the name that sd-scripts gives a layer of SDXL's UNet; a layer that SDXL does not have keeps its own."""
     return WHOLE.get(path) or _rename(path, BLOCKS, RESNET)
 
 
 def from_sgm(path: str) -> str:
-    """The name that diffusers gives it."""
+    """Return the name that diffusers gives a layer of sd-scripts' name."""
     return WHOLE_BACK.get(path) or _rename(path, BLOCKS_BACK, RESNET_BACK)
 
 

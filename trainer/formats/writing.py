@@ -28,7 +28,7 @@ def write_lora(file: Path, lora: LoraSet, layout: Layout, *, dtype: torch.dtype 
 
 
 def lay_out(lora: LoraSet, layout: Layout) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """The tensors under their names in a layout, and what it wants in the header."""
+    """Return the tensors under their names in a layout, and what the layout wants in the header."""
     adapter = write_peft(lora)
     config = {"adapter_config": json.dumps(adapter.config, sort_keys=True)}
     if layout is Layout.PEFT:
@@ -40,7 +40,9 @@ def lay_out(lora: LoraSet, layout: Layout) -> tuple[dict[str, torch.Tensor], dic
 def complete_header(
     header: Mapping[str, str], lora: LoraSet, tensors: Mapping[str, torch.Tensor], *, output_name: str
 ) -> dict[str, str]:
-    """Ours, the `ss_…` strings of sd-scripts, and its two hashes over the tensors as they will be written."""
+    """Complete our header by the `ss_…` strings of sd-scripts, and its two hashes over the tensors as they will be
+    written.
+    """
     told = {**header, **describe_for_sd_scripts(lora, output_name=output_name), "format": "pt"}
     return {**told, **hash_like_sd_scripts(tensors, told)}
 

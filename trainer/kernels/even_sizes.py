@@ -11,5 +11,5 @@ MULTIPLE_OF = EVEN_FOR_ONEDNN if USES_ONEDNN else 1
 
 
 def count_missing(size: int) -> int:
-    """How many are missing to the next even size."""
+    """Count how many are missing to the next even size."""
     return -size % MULTIPLE_OF

@@ -22,7 +22,7 @@ USES_ONEDNN = _HAS_ONEDNN and not (torch.backends.mkl.is_available() and is_made
 def multiply(
     states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None, onto: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """The product states · weightᵀ + bias + onto. Not differentiable.
+    """Compute states · weightᵀ + bias + onto. Not differentiable.
 
     Shapes: [rows, in], [out, in], [out], [rows, out] → [rows, out].
     """
@@ -32,12 +32,12 @@ def multiply(
     if onto is not None:
         added: torch.Tensor = _ONEDNN.binary(states, onto, weight, bias, "add")
         return added
-    alone: torch.Tensor = _ONEDNN(states, weight, bias, "none", [], "")
-    return alone
+    product: torch.Tensor = _ONEDNN(states, weight, bias, "none", [], "")
+    return product
 
 
 def multiply_back(gradient: torch.Tensor, weight: torch.Tensor, onto: torch.Tensor | None = None) -> torch.Tensor:
-    """The gradient of what `multiply` was given, plus `onto`.
+    """Compute the gradient of what `multiply` was given, plus `onto`.
 
     Shapes: [rows, out], [out, in], [rows, in] → [rows, in].
     """

@@ -54,7 +54,7 @@ class _HeadLoss(torch.autograd.Function):
 
 
 def sum_head_loss(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Summed cross-entropy in nats, in fp32, differentiable by `hidden` only.
+    """Sum the cross-entropy in nats, in fp32, differentiable by `hidden` only.
 
     Shapes: hidden [positions, width], weight [vocabulary, width] (frozen), targets [positions].
     """
@@ -63,7 +63,7 @@ def sum_head_loss(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Ten
 
 
 def find_plain_head(model: Any) -> torch.Tensor | None:
-    """The weight of the output layer, where logits are the plain product of it: no bias, adapter or rework."""
+    """Find the weight of the output layer, where logits are the plain product of it: no bias, adapter or rework."""
     head = model.get_output_embeddings()
     is_plain = type(head) is torch.nn.Linear and head.bias is None and not head.weight.requires_grad
     reworks = any(getattr(model.config, key, None) not in {None, 1} for key in REWORKED_LOGITS)

@@ -30,7 +30,7 @@ class PackedRows:
 
 
 def lay_out_rows(prefix: int, lengths: tuple[int, ...], learnt: torch.Tensor, device: torch.device) -> PackedRows:
-    """The layout with its masks, made once for a batch and used by every layer. `learnt` [tokens]: which carry loss."""
+    """Make the layout with its masks, once for a batch; every layer uses it. `learnt` [tokens]: which carry loss."""
     masks: tuple[torch.Tensor | None, ...]
     if len(lengths) == 1:
         masks = (None,)
@@ -56,7 +56,7 @@ def _mask_row(prefix: int, length: int, device: torch.device) -> torch.Tensor:
 
 
 def attend(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **kwargs: Any) -> tuple[Any, None]:
-    """An attention function of transformers; without `packed_rows` it is its own `sdpa`.
+    """Attend by rows: an attention function of transformers, which without `packed_rows` is its own `sdpa`.
 
     Shapes: query [1, heads, tokens, width]; returns [1, tokens, heads, width].
     """

@@ -26,7 +26,10 @@ class FolderCaptioner:
 
     @classmethod
     def load(cls, folder: Path, *, max_new_tokens: int) -> Self:
-        """Raises: BadInput, for a folder that is not there, another kind of model, or pickled weights only."""
+        """Load a captioning model.
+
+        Raises: BadInput, for a folder that is not there, another kind of model, or pickled weights only.
+        """
         model_class = getattr(transformers, MODEL_CLASSES[read_model_type(folder)])
         options = {"local_files_only": True, "trust_remote_code": False}
         try:
@@ -46,7 +49,7 @@ class FolderCaptioner:
         return [self._read(row.tolist()) for row in generated]
 
     def _read(self, token_ids: list[int]) -> Label:
-        """The first token is given, not generated; what follows the end is padding."""
+        """Decode the tokens. The first is given, not generated; what follows the end is padding."""
         tokenizer = self.processor.tokenizer
         said = token_ids[1:]
         ends = {tokenizer.eos_token_id, tokenizer.sep_token_id} - {None}
@@ -57,7 +60,7 @@ class FolderCaptioner:
 
 
 def read_model_type(folder: Path) -> str:
-    """`blip` or `florence2`. Raises: BadInput."""
+    """Read the kind of model: `blip` or `florence2`. Raises: BadInput."""
     try:
         model_type = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
     except (OSError, ValueError, AttributeError) as error:

@@ -7,15 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pricing.datasets.picture_listing import CAPTION_KEYS, FILE_KEYS, METADATA_NAMES
 from trainer.atomic_files import writing_file
-from trainer.data.quality_samples import (
-    CAPTION_KEYS,
-    FILE_KEYS,
-    METADATA_NAMES,
-    PictureSample,
-    find_sidecar,
-    list_pictures,
-)
+from trainer.data.quality_samples import PictureSample, find_sidecar, list_pictures
 from trainer.errors import BadInput
 
 CAMERA_NAME = re.compile(
@@ -38,7 +32,7 @@ class LabelStyle:
 
 
 def choose_pictures(folder: Path, metadata_path: Path | None, *, overwrite: bool) -> list[PictureSample]:
-    """The pictures to label: those without a caption, or all of them if a caption may be replaced. Raises: BadInput."""
+    """Choose the pictures without a caption, or all of them if a caption may be replaced. Raises: BadInput."""
     if not folder.is_dir():
         raise BadInput("DATA", f"{folder} is not a folder; give the folder with your pictures")
     samples = list_pictures(folder, metadata_path).samples
@@ -48,7 +42,7 @@ def choose_pictures(folder: Path, metadata_path: Path | None, *, overwrite: bool
 
 
 def compose_caption(words: str, style: LabelStyle) -> str:
-    """`trigger, prefix words`. Commas separate tags: each is tidied, doubled and dropped ones fall out."""
+    """Compose `trigger, prefix words`. Commas separate tags: each is tidied, doubled and dropped ones fall out."""
     tags: dict[str, str] = {}
     for part in f"{style.prefix} {words}".split(","):
         tag = clean_tag(part)
@@ -58,7 +52,7 @@ def compose_caption(words: str, style: LabelStyle) -> str:
 
 
 def clean_tag(tag: str) -> str:
-    """Underscores are spaces, but in faces such as ^_^; doubled blanks and a full stop at the end go."""
+    """Turn underscores into spaces, but in faces such as ^_^; doubled blanks and a full stop at the end go."""
     for face in (tag.strip(), tag.strip().rstrip(TAG_ENDS)):
         if face in UNDERSCORE_FACES:
             return face
@@ -66,7 +60,7 @@ def clean_tag(tag: str) -> str:
 
 
 def caption_from_name(name: str) -> str:
-    """Words of a file's name: `blue-kettle_03 (2).jpg` is `blue kettle`; "" for what a camera made up."""
+    """Read the words of a file's name: `blue-kettle_03 (2).jpg` is `blue kettle`; "" for what a camera made up."""
     stem = Path(name).stem
     words = COPY_MARK.sub(" ", re.sub(r"[_\-.+]+", " ", stem))
     if CAMERA_NAME.match(words.strip()):
@@ -75,7 +69,7 @@ def caption_from_name(name: str) -> str:
 
 
 def write_sidecars(captions: Mapping[str, str], folder: Path) -> list[Path]:
-    """One text file beside each picture, or the one that is there; each whole or not at all."""
+    """Write one text file beside each picture, or over the one that is there; each whole or not at all."""
     written = []
     for name, caption in captions.items():
         picture = folder / name
@@ -109,7 +103,7 @@ def write_metadata(captions: Mapping[str, str], samples: Sequence[PictureSample]
 
 
 def find_metadata_file(folder: Path) -> Path:
-    """The CSV that captions go into. Raises: BadInput, where the folder keeps them in metadata.jsonl."""
+    """Find the CSV that captions go into. Raises: BadInput, where the folder keeps them in metadata.jsonl."""
     as_csv, as_jsonl = (folder / name for name in METADATA_NAMES)
     if as_jsonl.is_file() and not as_csv.is_file():
         raise BadInput(str(as_jsonl), "captions stand in JSONL here; use --write sidecar, or turn it into metadata.csv")

@@ -34,7 +34,7 @@ class Wd14Tagger:
 
     @classmethod
     def load(cls, file: Path, tags_file: Path | None = None, *, threshold: float = GENERAL_THRESHOLD) -> Self:
-        """Raises: BadInput, without onnxruntime, for a file that is no such model, or without its tags."""
+        """Load a tagger. Raises: BadInput, without onnxruntime, for no such model, or without its tags."""
         try:
             import onnxruntime  # noqa: PLC0415 - optional
         except ImportError as error:
@@ -66,7 +66,7 @@ class Wd14Tagger:
 
 
 def read_tags(file: Path) -> list[Tag]:
-    """Raises: BadInput."""
+    """Read the tags of a tagger's CSV file. Raises: BadInput."""
     try:
         with file.open(encoding="utf-8", newline="") as opened:
             return [Tag(row["name"], row["category"]) for row in csv.DictReader(opened)]
@@ -75,7 +75,7 @@ def read_tags(file: Path) -> list[Tag]:
 
 
 def prepare_picture(picture: Image.Image, side: int) -> NDArray[np.float32]:
-    """[1, side, side, 3], blue first, 0 to 255, on a white square: what WD14 was trained on."""
+    """Turn a picture into what WD14 was trained on: [1, side, side, 3], blue first, 0 to 255, on a white square."""
     longest = max(picture.size)
     square = Image.new("RGB", (longest, longest), "white")
     square.paste(picture, ((longest - picture.width) // 2, (longest - picture.height) // 2))

@@ -10,8 +10,8 @@ CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def read_available_gib() -> float:
-    """GiB that a run may take: what is free of the GPU, or without one of the machine or its container, and what this
-    process holds already.
+    """Read how many GiB a run may take: what is free of the GPU, or without one of the machine or its container, and
+    what this process holds already.
     """
     if torch.cuda.is_available():
         return (torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()) / BYTES_PER_GIB
@@ -20,7 +20,7 @@ def read_available_gib() -> float:
 
 
 def _read_container_limit() -> float:
-    """Bytes; infinite where no container, or none with a limit, is around us."""
+    """Read the limit in bytes; infinite where no container, or none with a limit, is around us."""
     try:
         return float(CGROUP_LIMIT.read_text(encoding="ascii").strip().replace("max", "inf"))
     except (OSError, ValueError):

@@ -6,5 +6,5 @@ _CPU_INFORMATION = Path("/proc/cpuinfo")
 
 
 def is_made_for_mkl(information: Path = _CPU_INFORMATION) -> bool:
-    """Whether this machine's CPU is Intel's; elsewhere than on Linux False."""
+    """Tell whether this machine's CPU is Intel's; elsewhere than on Linux False."""
     return information.is_file() and "GenuineIntel" in information.read_text("utf-8", errors="replace")

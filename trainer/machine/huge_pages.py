@@ -20,7 +20,7 @@ _KERNEL_POLICY = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def ask_for_huge_pages(environment: MutableMapping[str, str], policy: Path = _KERNEL_POLICY) -> bool:
-    """Set it unless the user has, or it is of no use here. Returns whether the process must start again for it."""
+    """Set the tunable unless the user has, or it is of no use here. Tell whether the process must start again."""
     tunables = environment.get(TUNABLES, "")
     gives_on_request = policy.is_file() and "[madvise]" in policy.read_text("utf-8")
     if HUGE_PAGES in tunables or not gives_on_request or not _has_tunable() or is_made_for_mkl():
@@ -30,7 +30,7 @@ def ask_for_huge_pages(environment: MutableMapping[str, str], policy: Path = _KE
 
 
 def start_again() -> None:
-    """The same command as the same process, with the environment as it is now. Does not return."""
+    """Start the same command as the same process, with the environment as it is now. Does not return."""
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command line
 
 

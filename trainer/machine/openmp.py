@@ -10,6 +10,6 @@ SPINS_BEFORE_SLEEP = "10000"  # about 0.2 ms
 
 
 def set_waiting(environment: MutableMapping[str, str]) -> None:
-    """Set it unless the user has. OpenMP reads it when torch is loaded, so this must come before."""
+    """Set how long to spin unless the user has. OpenMP reads it when torch is loaded, so this must come before."""
     if "OMP_WAIT_POLICY" not in environment:
         environment.setdefault("GOMP_SPINCOUNT", SPINS_BEFORE_SLEEP)

@@ -7,7 +7,7 @@ import torch
 
 
 def read_peak_memory_bytes() -> int:
-    """Peak bytes allocated on the GPU, or without one the peak resident size of this process."""
+    """Read the peak of the bytes allocated on the GPU, or without one of this process's resident size."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -26,7 +26,7 @@ class _AdaptedLinear(torch.autograd.Function):
 
 @contextmanager
 def adapted(layers: list[torch.nn.Linear]) -> Iterator[None]:
-    """These layers behave as if they had an adapter."""
+    """Let these layers behave as if they had an adapter."""
     anchor = torch.empty(1, device="meta", requires_grad=True)
 
     def replace(layer: torch.nn.Linear) -> Any:

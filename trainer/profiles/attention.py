@@ -19,7 +19,10 @@ Shape = torch.Size
 
 @torch.library.custom_op("profiles::attend", mutates_args=())
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The output, and one number a query that the backward pass needs. Shapes: [batch, heads, positions, width]."""
+    """Return the output, and one number a query that the backward pass needs.
+
+    Shapes: [batch, heads, positions, width].
+    """
     raise NotImplementedError
 
 
@@ -58,19 +61,19 @@ attend.register_autograd(_go_back, setup_context=_keep)
 
 @register_flop_formula(torch.ops.profiles.attend)
 def _count_forward(query: Shape, key: Shape, value: Shape, **_: Any) -> int:
-    """Two products: the scores, and theirs with the values."""
+    """Count two products: the scores, and theirs with the values."""
     batch, heads, positions, width = query
     return 2 * batch * heads * positions * key[2] * (width + value[3])
 
 
 @register_flop_formula(torch.ops.profiles.attend_backward)
 def _count_backward(_: Shape, query: Shape, key: Shape, value: Shape, **__: Any) -> int:
-    """Four products; that a flash kernel computes the scores once more is not counted."""
+    """Count four products; that a flash kernel computes the scores once more is not counted."""
     return 2 * _count_forward(query, key, value)
 
 
 def _attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-    """In place of `torch.nn.functional.scaled_dot_product_attention`."""
+    """Stand in for `torch.nn.functional.scaled_dot_product_attention`."""
     output: torch.Tensor = attend(query, key, value)[0]
     return output
 
@@ -83,7 +86,9 @@ def _attend_in_transformers(
 
 @contextmanager
 def measured_attention() -> Iterator[None]:
-    """Attention of diffusers, and of a transformers model made with `attn_implementation=MEASURED`, is the measured."""
+    """Let diffusers, and a transformers model made with `attn_implementation=MEASURED`, use the attention that is
+    measured.
+    """
     with patch("torch.nn.functional.scaled_dot_product_attention", _attend):
         yield
 

@@ -12,7 +12,7 @@ from pricing.catalog.profile import BaseModelProfile, Family, ModuleShape, Packa
 from pricing.datasets.text_format import TextFormat
 from trainer.families.stable_diffusion.configs import Kind, get_config
 from trainer.families.stable_diffusion.layout import COMPONENTS
-from trainer.profiles.image_profile import Parts, describe_image_model
+from trainer.profiles.image_profile import Components, describe_image_model
 from trainer.profiles.network import Modules
 from trainer.profiles.text_network import build_text_network, read_text_config
 from trainer.profiles.text_profile import describe_text_network
@@ -35,8 +35,8 @@ class CatalogueEntry(BaseModel):
     source: str
     config: dict[str, Any] | None = None
     names: dict[str, tuple[str, ...]] = {}
-    parts: dict[str, dict[str, Any]] | None = None
-    shipped_parts: Kind | None = None
+    components: dict[str, dict[str, Any]] | None = None
+    shipped_components: Kind | None = None
 
 
 @cache
@@ -47,27 +47,27 @@ def load_entries() -> dict[str, CatalogueEntry]:
 
 
 def make_profile(entry: CatalogueEntry) -> BaseModelProfile:
-    """Raises: NotAPolynomial."""
-    told = entry.model_dump(exclude={"config", "names", "parts", "shipped_parts"})
+    """Make the profile of an entry. Raises: NotAPolynomial."""
+    told = entry.model_dump(exclude={"config", "names", "components", "shipped_components"})
     return BaseModelProfile(**(told | _describe(entry)))
 
 
 def _describe(entry: CatalogueEntry) -> dict[str, Any]:
     if entry.config is None:
-        return describe_image_model(get_parts(entry), entry.family, entry.default_target_modules)
+        return describe_image_model(get_components(entry), entry.family, entry.default_target_modules)
     targets = [layer for target in entry.default_target_modules for layer in entry.names.get(target, (target,))]
     described = describe_text_network(build_text_network(read_text_config(entry.config)), targets)
     return described | {"modules": rename_modules(described["modules"], entry.names)}
 
 
-def get_parts(entry: CatalogueEntry) -> Parts:
-    if entry.shipped_parts is not None:
-        return {part: get_config(entry.shipped_parts, part) for part in COMPONENTS[entry.shipped_parts]}
-    return entry.parts or {}
+def get_components(entry: CatalogueEntry) -> Components:
+    if entry.shipped_components is not None:
+        return {name: get_config(entry.shipped_components, name) for name in COMPONENTS[entry.shipped_components]}
+    return entry.components or {}
 
 
 def rename_modules(modules: Modules, names: Mapping[str, Sequence[str]]) -> Modules:
-    """The modules under other names; several layers under one name are one that has all their outputs."""
+    """Return the modules under other names; several layers under one name are one that has all their outputs."""
     if not names:
         return modules
     return {name: (_fuse([modules[layer][0] for layer in layers]),) for name, layers in names.items()}

@@ -13,7 +13,7 @@ class NotAPolynomial(ValueError):
 
 
 def fit_curve(sizes: Sequence[int], costs: Sequence[float], *, tolerance: float = BYTES_TOLERANCE) -> Curve:
-    """The polynomial through the first three points; any further one checks it.
+    """Fit the polynomial through the first three points; any further one checks it.
 
     Source: Newton's divided differences, in exact fractions.
     Raises: NotAPolynomial, where a further point lies off it by more than `tolerance` of its cost.

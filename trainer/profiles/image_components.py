@@ -1,4 +1,4 @@
-"""The parts of an image model that do not train: what the VAE and the text encoders cost."""
+"""The components of an image model that do not train: what the VAE and the text encoders cost."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ def build_vae(config: Config) -> Any:
 
 
 def build_text_encoder(config: Config) -> Any:
-    """The class that its configuration names first; no code of a model folder is run."""
+    """Build the class that its configuration names first; no code of a model folder is run."""
     model_class = getattr(transformers, config["architectures"][0])
     with torch.device("meta"):
         return model_class._from_config(  # noqa: SLF001 - a class as such has no public way from a configuration
@@ -33,7 +33,7 @@ def build_text_encoder(config: Config) -> Any:
 
 
 def measure_encoding(vae: Any) -> Curve:
-    """FLOPs of encoding one image, by latent positions."""
+    """Measure the FLOPs of encoding one image, by latent positions."""
     return fit_curve(SIZES, [_count_encoding(vae, positions) for positions in SIZES])
 
 
@@ -45,7 +45,7 @@ def _count_encoding(vae: Any, positions: int) -> int:
 
 
 def count_text_flops(encoders: Iterable[Any]) -> int:
-    """FLOPs of reading one caption, filled up to the length that the model is trained with."""
+    """Count the FLOPs of reading one caption, filled up to the length that the model is trained with."""
     return sum(_count_reading(encoder) for encoder in encoders)
 
 

@@ -1,4 +1,4 @@
-"""The profile of an image model in a diffusers folder, from the config.json of each part."""
+"""The profile of an image model in a diffusers folder, from the config.json of each component."""
 
 import json
 from pathlib import Path
@@ -12,12 +12,12 @@ from trainer.profiles.image_profile import TEXT_ENCODERS, TRAINED, VAE, describe
 
 
 def profile_image_folder(folder: Path, name: str) -> BaseModelProfile:
-    """Raises: BadInput, for a part that is missing or of another architecture."""
-    parts = {part: _read(folder / part) for part in (*TRAINED, VAE, *TEXT_ENCODERS) if (folder / part).is_dir()}
-    trained = next((part for part in TRAINED if part in parts), None)
-    if trained is None or VAE not in parts or TEXT_ENCODERS[0] not in parts:
+    """Profile a diffusers folder. Raises: BadInput, for a component that is missing or of another architecture."""
+    components = {name: _read(folder / name) for name in (*TRAINED, VAE, *TEXT_ENCODERS) if (folder / name).is_dir()}
+    trained = next((name for name in TRAINED if name in components), None)
+    if trained is None or VAE not in components or TEXT_ENCODERS[0] not in components:
         raise BadInput("model", "needs unet or transformer, vae and text_encoder, each with its config.json")
-    kind = parts[trained].get("_class_name")
+    kind = components[trained].get("_class_name")
     if kind not in RUNS:
         raise BadInput("model", f"its {trained} is a {kind}; profiles are made of {', '.join(RUNS)}")
     family: Family = "stable_diffusion" if trained == "unet" else "flux"
@@ -28,7 +28,7 @@ def profile_image_folder(folder: Path, name: str) -> BaseModelProfile:
         bytes_per_parameter=2,
         default_target_modules=UNET_TARGETS,
         source=f"configurations of the folder {folder.name}",
-        **describe_image_model(parts, family, UNET_TARGETS),
+        **describe_image_model(components, family, UNET_TARGETS),
     )
 
 

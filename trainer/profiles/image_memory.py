@@ -17,13 +17,14 @@ POINTS = SIZES[:3]  # a training waits for it: no fourth point to check the poly
 def profile_image_memory(
     configs: Mapping[str, Mapping[str, Any]], name: str, resolution: int, targets: Sequence[str]
 ) -> BaseModelProfile:
-    """`configs` of the UNet, the VAE and each text encoder. FLOPs and launches are 0. Takes 1 to 4 seconds.
+    """Profile the memory of a pipeline in 1 to 4 seconds; FLOPs and launches are 0.
 
+    `configs`: of the UNet, the VAE and each text encoder.
     Raises: NotAPolynomial.
     """
     network = build_image_network(configs["unet"])
     vae = build_vae(configs["vae"])
-    encoders = {part: build_text_encoder(configs[part]) for part in configs if part.startswith("text_encoder")}
+    encoders = {name: build_text_encoder(config) for name, config in configs.items() if name.startswith("text_encoder")}
     measured = [measure_bytes(network, size, targets) for size in POINTS]
     curves = {cost: fit_curve(POINTS, [point[cost] for point in measured]) for cost in measured[0]}
     rest = {cost: NO_COST for cost, field in Costs.model_fields.items() if field.is_required() and cost not in curves}
@@ -35,7 +36,7 @@ def profile_image_memory(
         resolution=resolution,
         default_target_modules=tuple(targets),
         parameters=network.count_parameters(),
-        component_parameters={part: count_parameters(model) for part, model in {"vae": vae, **encoders}.items()},
+        component_parameters={name: count_parameters(model) for name, model in {"vae": vae, **encoders}.items()},
         modules=network.list_modules(),
         text_modules=list_modules([found for encoder in encoders.values() for found in list_linear(encoder)]),
         costs=Costs(**curves, **rest),

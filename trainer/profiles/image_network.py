@@ -17,7 +17,7 @@ CLIP_TOKENS, FLUX_TOKENS = 77, 512
 
 
 def build_image_network(config: Config) -> Network:
-    """In 16 bit, frozen, in training mode. `config` is that of its diffusers class."""
+    """Build the network in 16 bit, frozen, in training mode. `config` is that of its diffusers class."""
     with torch.device("meta"):
         model = getattr(diffusers, config["_class_name"]).from_config(dict(config))
     model = model.to(torch.bfloat16).requires_grad_(requires_grad=False).train()

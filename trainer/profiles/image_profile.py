@@ -1,4 +1,4 @@
-"""The shape and costs of an image model, from the configurations of its parts."""
+"""The shape and costs of an image model, from the configurations of its components."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,24 +15,26 @@ from trainer.profiles.image_network import build_image_network
 from trainer.profiles.measure import measure_costs
 from trainer.profiles.network import count_parameters, list_linear, list_modules
 
-Parts = Mapping[str, Mapping[str, Any]]  # component of a diffusers folder → its config.json
+Components = Mapping[str, Mapping[str, Any]]  # component of a diffusers folder → its config.json
 TRAINED, VAE, TEXT_ENCODERS = ("unet", "transformer"), "vae", ("text_encoder", "text_encoder_2")
 
 
-def describe_image_model(parts: Parts, family: Family, targets: Sequence[str]) -> dict[str, Any]:
-    """The fields of a profile that the architecture gives. Raises: NotAPolynomial."""
-    network = build_image_network(next(parts[name] for name in TRAINED if name in parts))
-    vae = build_vae(parts[VAE])
-    encoders = {name: build_text_encoder(parts[name]) for name in TEXT_ENCODERS if name in parts}
+def describe_image_model(components: Components, family: Family, targets: Sequence[str]) -> dict[str, Any]:
+    """Return the fields of a profile that the architecture gives. Raises: NotAPolynomial."""
+    network = build_image_network(next(components[name] for name in TRAINED if name in components))
+    vae = build_vae(components[VAE])
+    encoders = {name: build_text_encoder(components[name]) for name in TEXT_ENCODERS if name in components}
     costs = measure_costs(network, targets).model_copy(
         update={"encode_flops": measure_encoding(vae), "text_flops": count_text_flops(encoders.values())}
     )
     trained_encoders = encoders if family == "stable_diffusion" else {}
     return {
         "parameters": network.count_parameters(),
-        "component_parameters": {name: count_parameters(part) for name, part in {VAE: vae, **encoders}.items()},
+        "component_parameters": {name: count_parameters(model) for name, model in {VAE: vae, **encoders}.items()},
         "modules": network.list_modules(),
-        "text_modules": list_modules([found for part in trained_encoders.values() for found in list_linear(part)]),
+        "text_modules": list_modules(
+            [found for encoder in trained_encoders.values() for found in list_linear(encoder)]
+        ),
         "costs": costs,
         **describe_blocks(network.model),
         **describe_captions(encoders.values()),
@@ -41,15 +43,7 @@ def describe_image_model(parts: Parts, family: Family, targets: Sequence[str]) -
 
 def describe_blocks(model: Any) -> dict[str, int]:
     blocks = [module for module in model.modules() if type(module).__name__.endswith("TransformerBlock")]
-    attentions = [module for module in model.modules() if hasattr(module, "heads") and hasattr(module, "inner_dim")]
-    widest = max(attentions, key=lambda attention: attention.inner_dim)
-    return {
-        "layers": len(blocks),
-        "hidden_size": widest.inner_dim,
-        "attention_heads": widest.heads,
-        "kv_heads": widest.heads,
-        "head_width": widest.inner_dim // widest.heads,
-    }
+    return {"layers": len(blocks)}
 
 
 def describe_captions(encoders: Any) -> dict[str, int]:

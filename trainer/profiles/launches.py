@@ -26,6 +26,6 @@ class LaunchCounter(TorchDispatchMode):
 
 
 def _is_view(func: torch._ops.OpOverload) -> bool:
-    """A result that aliases an argument without being written to."""
+    """Tell whether a result aliases an argument without being written to."""
     returned = [value.alias_info for value in func._schema.returns]  # noqa: SLF001 - the schema has no public name
     return bool(returned) and all(info is not None and not info.is_write for info in returned)

@@ -7,8 +7,8 @@ from pathlib import Path
 from pricing.catalog import get_base_model
 from pricing.catalog.profile import BaseModelProfile
 from trainer.base_models.config import BaseModelSource
-from trainer.base_models.model_type import is_chatglm
 from trainer.errors import BadInput
+from trainer.families.registry import get_family
 from trainer.profiles.profile_cache import keep_profile
 from trainer.profiles.text_folder import profile_text_folder
 from trainer.profiles.text_network import SIZES
@@ -18,14 +18,15 @@ CATALOGUE_NAMES = {"sd15": "sd-1.5", "sdxl": "sdxl-1.0"}
 
 
 def find_profile(source: BaseModelSource) -> BaseModelProfile | None:
-    """The catalogue's profile; for other weights one made on the meta device, for Stable Diffusion of its memory alone.
+    """Find the catalogue's profile, or measure other weights on the meta device; of Stable Diffusion only the memory.
 
     None where it cannot be built: an estimate is a help, training does without. A ChatGLM is always measured, because
     the catalogue has its modules under their original names.
     """
-    if source.is_stable_diffusion:
+    family = get_family(source)
+    if not family.is_text:
         return _profile_pictures(source.weights, source.name)
-    if source.profile is not None and not is_chatglm(source.weights):
+    if source.profile is not None and family.has_catalogue_names:
         return source.profile
     if not (source.weights / "config.json").is_file():
         return source.profile
@@ -46,7 +47,7 @@ def _profile_folder(folder: Path, name: str) -> BaseModelProfile | None:
 
 @lru_cache(maxsize=4)
 def _profile_pictures(weights: Path, name: str) -> BaseModelProfile | None:
-    """The catalogue's where the UNet is the published one, else what the parts at hand need."""
+    """Return the catalogue's where the UNet is the published one, else what the components at hand need."""
     from trainer.families.stable_diffusion.adapter import UNET_TARGETS  # noqa: PLC0415
     from trainer.families.stable_diffusion.stable_diffusion import RESOLUTIONS  # noqa: PLC0415 - brings diffusers
     from trainer.families.stable_diffusion.weights import BaseWeights  # noqa: PLC0415

@@ -21,7 +21,7 @@ Measured = dict[str, float]
 
 
 def measure_costs(network: Network, targets: Sequence[str]) -> Costs:
-    """Raises: NotAPolynomial."""
+    """Measure FLOPs, launches and bytes of one step. Raises: NotAPolynomial."""
     points = [measure_bytes(network, size, targets) | measure_work(network, size, targets) for size in network.sizes]
     return Costs(**{name: fit_curve(network.sizes, [point[name] for point in points]) for name in points[0]})
 
@@ -45,16 +45,14 @@ def _record(network: Network, size: int, layers: list[torch.nn.Linear]) -> Saved
 
 
 def measure_work(network: Network, size: int, targets: Sequence[str]) -> Measured:
-    """FLOPs and launched kernels, with the output head in the forward and the backward."""
+    """Measure FLOPs and launched kernels, with the output head in the forward and the backward."""
     layers = network.find_layers(targets)
     kept = _count(network, size, layers, None)
     recomputing = _count(network, size, layers, partial(checkpoint, use_reentrant=False))
-    head = 2 * size * network.head.weight.numel() if network.head is not None else 0
     return {
         "forward_flops": kept.forward_flops,
         "backward_flops": kept.backward_flops,
         "recomputed_flops": recomputing.backward_flops - kept.backward_flops,
-        "head_flops": head,
         "launches": kept.launches,
         "recomputed_launches": recomputing.launches - kept.launches,
     }
@@ -82,7 +80,7 @@ def _count(
 
 
 def _set_checkpointing(model: Any, function: Callable[..., Any] | None) -> None:
-    """As `gradient_checkpointing_enable` of transformers and diffusers does, with a function of our own."""
+    """Switch checkpointing on as transformers and diffusers do, with a function of our own."""
     for module in model.modules():
         if hasattr(module, "gradient_checkpointing"):
             module.gradient_checkpointing = function is not None

@@ -22,12 +22,12 @@ class Network:
     head: torch.nn.Linear | None = None
 
     def find_layers(self, targets: Sequence[str]) -> list[torch.nn.Linear]:
-        """The linear layers that these names mean, by the whole path or its end."""
+        """Find the linear layers that these names mean, by the whole path or its end."""
         wanted = tuple(f".{target}" for target in targets)
         return [layer for path, layer in self._list_linear() if f".{path}".endswith(wanted)]
 
     def list_layers(self) -> list[torch.nn.Linear]:
-        """Every linear layer but the output head."""
+        """List every linear layer but the output head."""
         return [layer for _, layer in self._list_linear()]
 
     def list_modules(self) -> Modules:
@@ -46,7 +46,7 @@ def list_linear(model: torch.nn.Module, head: Any = None) -> list[tuple[str, tor
 
 
 def list_modules(layers: Sequence[tuple[str, torch.nn.Linear]]) -> Modules:
-    """How many there are of each name and shape."""
+    """Count the layers of each name and shape."""
     counts = Counter((shorten(path), layer.in_features, layer.out_features) for path, layer in layers)
     modules: Modules = {}
     for (name, inputs, outputs), count in counts.items():
@@ -56,11 +56,11 @@ def list_modules(layers: Sequence[tuple[str, torch.nn.Linear]]) -> Modules:
 
 
 def shorten(path: str) -> str:
-    """The last name of a path, with the one before it where the last is a number."""
+    """Shorten a path to its last name, with the one before it where the last is a number."""
     head, _, last = path.rpartition(".")
     return f"{head.rpartition('.')[2]}.{last}" if last.isdigit() else last
 
 
 def count_parameters(model: Any) -> int:
-    """Of each once, also where two layers share it."""
+    """Count each parameter once, also where two layers share it."""
     return sum(parameter.numel() for parameter in model.parameters())

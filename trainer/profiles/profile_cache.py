@@ -19,7 +19,7 @@ WORTH_KEEPING_SECONDS = 1.0
 
 
 def keep_profile(facts: Mapping[str, Any], measure: Callable[[], BaseModelProfile]) -> BaseModelProfile:
-    """The profile of these facts, measured if it is not there. A cache that cannot be written costs only time."""
+    """Return the profile of these facts, measured where none is kept. Failing to keep it costs only time."""
     versions = [version(library) for library in LIBRARIES]
     key = hashlib.sha256(json.dumps([FORMAT, versions, facts], sort_keys=True, default=str).encode()).hexdigest()
     file = get_cache_dir() / "profiles" / f"{key}.json"

@@ -26,7 +26,7 @@ def _shorten(value: Any) -> Any:
 
 
 def _join(lines: str, edge: str) -> str:
-    """The lines as one, if that is short enough to read."""
+    """Join the lines, if that is short enough to read."""
     first, *inner, last = (line.strip() for line in lines.splitlines())
     joined = f"{first}{edge}{' '.join(inner)}{edge}{last}"
     return joined if len(joined) <= LONGEST_LINE else lines

@@ -38,7 +38,7 @@ class SavedTape:
         return self._outside | self._inputs
 
     def run_part(self, function: Any, *arguments: Any, **options: Any) -> Any:
-        """In place of `torch.utils.checkpoint.checkpoint`: runs the part, and counts it by itself."""
+        """Run a checkpointed function and count it by itself, in place of `torch.utils.checkpoint.checkpoint`."""
         inputs = {_identify(argument): argument.untyped_storage() for argument in _list_tensors(arguments)}
         inside: Storages = {}
         with self._record_into(inside):

@@ -21,7 +21,10 @@ USUAL_TARGETS = (("q_proj", "v_proj"), ("query_key_value",), ("qkv_proj",))
 
 
 def profile_text_folder(folder: Path, name: str, *, sizes: Sequence[int] = SIZES) -> BaseModelProfile:
-    """Raises: BadInput, for a ChatGLM that is not known; ValueError and others, where transformers cannot build it."""
+    """Profile a folder by its config.json.
+
+    Raises: BadInput, for a ChatGLM that is not known; ValueError and others, where transformers cannot build it.
+    """
     network = build_text_network(_read_config(folder), sizes)
     usual = (CHATGLM_TARGETS,) if is_chatglm(folder) else USUAL_TARGETS
     targets = _choose_targets(network.list_modules(), usual)
@@ -38,14 +41,16 @@ def profile_text_folder(folder: Path, name: str, *, sizes: Sequence[int] = SIZES
 
 
 def _choose_targets(modules: Modules, usual: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """The first of the usual that the model has; else its first linear layers, by which it can be measured."""
+    """Choose the first of the usual that the model has; else its first linear layers, by which it can be measured."""
     if not modules:
         raise BadInput("model", "has no linear layer that an adapter could go on")
     return next((targets for targets in usual if modules.keys() >= set(targets)), tuple(modules)[:1])
 
 
 def _read_config(folder: Path) -> Any:
-    """No code of the folder is run: an architecture that transformers does not have is refused."""
+    """Read the configuration, running no code of the folder: an architecture that transformers does not have is
+    refused.
+    """
     if read_model_type(folder) == CHATGLM_ORIGINAL:
         return transformers.GlmConfig(**map_config(read_original_config(folder)))
     return transformers.AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)

@@ -16,7 +16,7 @@ SIZES = (128, 256, 512, 1024)  # tokens; three make the polynomials, the last ch
 
 
 def build_text_network(config: Any, sizes: Sequence[int] = SIZES) -> Network:
-    """The model in 16 bit, frozen, in training mode, without weights. No code of a model folder is run."""
+    """Build the model in 16 bit, frozen, in training mode, without weights. No code of a model folder is run."""
     model = _build(config).requires_grad_(requires_grad=False).train()
     decoder = model.get_decoder()
 
@@ -40,7 +40,9 @@ def _build(config: Any) -> Any:
 
 
 def read_text_config(config: Mapping[str, Any]) -> Any:
-    """The configuration of the transformers class, or of the one that the original layout of ChatGLM is mapped onto."""
+    """Read the configuration of the transformers class, or of the one that the original layout of ChatGLM is mapped
+    onto.
+    """
     if config["model_type"] == CHATGLM_ORIGINAL:
         return transformers.GlmConfig(**map_config(config))
     return transformers.AutoConfig.for_model(**config)

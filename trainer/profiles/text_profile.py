@@ -15,20 +15,15 @@ FEW_LAYERS, ONE_MORE = 2, 3
 
 
 def describe_text_network(network: Network, targets: Sequence[str]) -> dict[str, Any]:
-    """The fields of a profile that the architecture gives. Raises: NotAPolynomial."""
+    """Return the fields of a profile that the architecture gives. Raises: NotAPolynomial."""
     return describe_shape(network) | {"costs": measure_by_layer(network, targets)}
 
 
 def describe_shape(network: Network) -> dict[str, Any]:
     config = network.model.config
-    heads = config.num_attention_heads
     return {
         "parameters": network.count_parameters(),
         "layers": config.num_hidden_layers,
-        "hidden_size": config.hidden_size,
-        "attention_heads": heads,
-        "kv_heads": getattr(config, "num_key_value_heads", None) or heads,
-        "head_width": getattr(config, "head_dim", None) or config.hidden_size // heads,
         "vocabulary": config.vocab_size,
         "context_length": config.max_position_embeddings,
         "modules": network.list_modules(),
@@ -36,7 +31,7 @@ def describe_shape(network: Network) -> dict[str, Any]:
 
 
 def measure_by_layer(network: Network, targets: Sequence[str]) -> Costs:
-    """The costs of the whole model from one of two layers and one of three, where all its layers are alike."""
+    """Extend the costs of two and of three layers to the whole model, where all its layers are alike."""
     config = network.model.config
     if config.num_hidden_layers <= ONE_MORE or not _has_equal_layers(network):
         return measure_costs(network, targets)
@@ -46,7 +41,7 @@ def measure_by_layer(network: Network, targets: Sequence[str]) -> Costs:
 
 
 def _has_equal_layers(network: Network) -> bool:
-    """Every shape of module stands in each layer equally often."""
+    """Tell whether every shape of module stands in each layer equally often."""
     layers = network.model.config.num_hidden_layers
     counts = Counter((layer.in_features, layer.out_features) for layer in network.list_layers())
     return all(count % layers == 0 for count in counts.values())

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import torch
 
-from pricing.training.config import TrainingConfig, parse_training_config
+from pricing.training.config import TrainingConfig
+from pricing.training.config_parsing import parse_training_config
 from trainer.base_models.config import resolve_base_model
-from trainer.data.dataset import read_dataset
+from trainer.families.registry import read_dataset
 from trainer.log import write_line
 from trainer.protocol.checkpoint_uploads import CheckpointUploads, unpack_folder
 from trainer.protocol.client import BrokerClient, RunAssignment
 from trainer.protocol.heartbeat import Heartbeat
 from trainer.protocol.meter import Meter
 from trainer.protocol.retry import keep_trying
-from trainer.several_devices.companions import with_companions
+from trainer.several_devices.peers import with_peers
 from trainer.stop import StopFlag
 from trainer.training.checkpoint import name_checkpoint
 from trainer.training.recipe import Observer, StepReport
@@ -24,8 +25,8 @@ from trainer.training.session import FinishedTraining, run_training
 
 
 class WorkerObserver:
-    """Passes on tokens to the meter, progress and looks to the heartbeat, checkpoints to the uploads, and everything to
-    the console. Pictures are told from texts by their place in `samples_folder`.
+    """Passes tokens on to the meter, progress and observations to the heartbeat, checkpoints to the uploads, and
+    everything to the console. Pictures are told from texts by their place in `samples_folder`.
     """
 
     def __init__(
@@ -56,16 +57,16 @@ class WorkerObserver:
             self._validation_loss = loss
         if self._heartbeat.progress is not None:
             self._heartbeat.progress = self._heartbeat.progress | {"validation_loss": self._validation_loss}
-        self._heartbeat.looks.add_validation(step=step, loss=loss, advice=advice)
+        self._heartbeat.observations.add_validation(step=step, loss=loss, advice=advice)
 
     def sampled(self, *, step: int, prompt: str, sample: str) -> None:
         self._shown.sampled(step=step, prompt=prompt, sample=sample)
-        looks = self._heartbeat.looks
+        observations = self._heartbeat.observations
         if not sample.startswith(f"{self._samples_folder}{os.sep}"):
-            looks.add_text(step=step, prompt=prompt, text=sample)
+            observations.add_text(step=step, prompt=prompt, text=sample)
             return
         try:
-            looks.add_picture(step=step, prompt=prompt, file=Path(sample))
+            observations.add_picture(step=step, prompt=prompt, file=Path(sample))
         except OSError as error:
             write_line(f"the sample of step {step} is not sent: {error}")
 
@@ -77,13 +78,16 @@ class WorkerObserver:
 def train_assignment(
     client: BrokerClient, assignment: RunAssignment, work_dir: Path, observer: WorkerObserver, stop: StopFlag
 ) -> FinishedTraining:
-    """Raises: TrainerError, ConfigInvalid. When it returns, the model is let go and the devices are free."""
+    """Fetch the inputs and train, on all devices of the run. Afterwards the model is let go and the devices are free.
+
+    Raises: TrainerError, ConfigInvalid.
+    """
     config = parse_training_config(assignment.config)
     source = resolve_base_model(config.base_model, only_catalogue=True)
     config = fetch_inputs(client, assignment, config, work_dir)
     dataset = read_dataset(config, source)
     try:
-        with with_companions(assignment.gpus, config, work_dir) as processes:
+        with with_peers(assignment.gpus, config, work_dir) as processes:
             return run_training(config, source, dataset, observer=observer, stop=stop, processes=processes)
     finally:
         release_devices()
@@ -92,7 +96,7 @@ def train_assignment(
 def fetch_inputs(
     client: BrokerClient, assignment: RunAssignment, config: TrainingConfig, work_dir: Path
 ) -> TrainingConfig:
-    """Download and unpack the data set and the checkpoint; returns the configuration with their paths."""
+    """Download and unpack the data set and the checkpoint, and return the configuration with their paths."""
     dataset, output = work_dir / "dataset", work_dir / "output"
     archive = work_dir / "dataset.tar"
     keep_trying(lambda: client.download(assignment.dataset, archive))

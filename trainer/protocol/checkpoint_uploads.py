@@ -92,7 +92,7 @@ class CheckpointUploads:
 
 
 def pack_folder(folder: Path, file: Path) -> None:
-    """One tar of the plain files of a folder, the same bytes for the same content."""
+    """Write the plain files of a folder into one tar, the same bytes for the same content."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(file, "w") as tar:
         for path in sorted(folder.iterdir()):

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ValidationError
 
 from trainer.atomic_files import writing_file
 from trainer.errors import BadInput, BrokerAway, BrokerRefused, FencedOff
-from trainer.protocol.observations import Looks
+from trainer.protocol.observations import Observations
 
 TIMEOUT = httpx2.Timeout(10.0, read=30.0)
-PART_BYTES = 8 * 1024 * 1024
+CHUNK_BYTES = 8 * 1024 * 1024
 HEARTBEAT_TIMEOUT = httpx2.Timeout(10.0)
 TEMPORARY_STATUSES = frozenset({408, 425, 429})
 STALE_FENCE = "stale-fence-token"
@@ -36,7 +36,7 @@ class RunEnvironment:
 
 
 def read_run_environment(environ: Mapping[str, str] = os.environ) -> RunEnvironment:
-    """Raises: BadInput, if a variable is missing."""
+    """Read what the engine has set. Raises: BadInput, if a variable is missing or makes no sense."""
     names = ("LORA_BROKER_URL", "LORA_RUN_ID", "LORA_RUN_TOKEN", "LORA_FENCE_TOKEN", "LORA_WORK_DIR")
     missing = [name for name in names if not environ.get(name)]
     if missing:
@@ -93,7 +93,7 @@ class HeartbeatReply(BaseModel):
     cost_so_far: Cost | None = None
 
 
-class PartsReply(BaseModel):
+class ChunksReply(BaseModel):
     """`received_bytes`: how much of a file the broker has."""
 
     received_bytes: int
@@ -105,8 +105,8 @@ class BrokerClient:
     Every method raises: FencedOff (the run is no longer ours), BrokerAway (try again later), BrokerRefused (do not).
     """
 
-    def __init__(self, environment: RunEnvironment, *, part_bytes: int = PART_BYTES) -> None:
-        self.part_bytes = part_bytes
+    def __init__(self, environment: RunEnvironment, *, chunk_bytes: int = CHUNK_BYTES) -> None:
+        self.chunk_bytes = chunk_bytes
         self._fence_token = environment.fence_token
         self._run = f"/v1/runs/{environment.run_id}"
         self._http = httpx2.Client(
@@ -122,9 +122,9 @@ class BrokerClient:
         return parse_answer(RunAssignment, self._post("claim", {}))
 
     def send_heartbeat(
-        self, progress: dict[str, Any] | None, usage: list[dict[str, Any]], looks: Looks | None = None
+        self, progress: dict[str, Any] | None, usage: list[dict[str, Any]], observations: Observations | None = None
     ) -> HeartbeatReply:
-        body = {"progress": progress, "usage": usage, **(looks or {})}
+        body = {"progress": progress, "usage": usage, **(observations or {})}
         return parse_answer(HeartbeatReply, self._post("heartbeats", body, timeout=HEARTBEAT_TIMEOUT))
 
     def finish(
@@ -134,13 +134,13 @@ class BrokerClient:
         error: dict[str, str] | None,
         progress: dict[str, Any] | None,
         usage: list[dict[str, Any]],
-        looks: Looks | None = None,
+        observations: Observations | None = None,
     ) -> None:
         said = {"outcome": outcome, "error": error, "progress": progress, "usage": usage}
-        self._post("finish", {**said, **(looks or {})})
+        self._post("finish", {**said, **(observations or {})})
 
     def download(self, remote: RemoteFile, to: Path) -> None:
-        """Fetch a file; it is at `to` whole and with the right SHA-256, or not at all."""
+        """Fetch a file: it is at `to` whole and with the right SHA-256, or not at all."""
         digest = hashlib.sha256()
         with writing_file(to) as aside, aside.open("wb") as file:
             try:
@@ -173,28 +173,28 @@ class BrokerClient:
         return response
 
     def _put(self, name: str, file: Path) -> None:
-        """A small file in one request, a large one in parts: called again, it goes on from what the broker has."""
+        """Send a small file in one request, a large one in chunks; called again, go on from what the broker has."""
         with file.open("rb") as content:
             sha256 = hashlib.file_digest(content, "sha256").hexdigest()
             content.seek(0)
-            if file.stat().st_size <= self.part_bytes:
+            if file.stat().st_size <= self.chunk_bytes:
                 self._send(name, content.read(), sha256)
                 return
             received = self._count_received(sha256)
             content.seek(received)
-            while part := content.read(self.part_bytes):
-                self._send(f"parts/{sha256}", part, sha256, offset=received)
-                received += len(part)
-        self._send(name, b"", sha256, from_parts=True)
+            while chunk := content.read(self.chunk_bytes):
+                self._send(f"chunks/{sha256}", chunk, sha256, offset=received)
+                received += len(chunk)
+        self._send(name, b"", sha256, from_chunks=True)
 
     def _count_received(self, sha256: str) -> int:
-        path = f"{self._run}/parts/{sha256}"
+        path = f"{self._run}/chunks/{sha256}"
         try:
             response = self._http.get(path)
         except httpx2.RequestError as error:
             raise BrokerAway(f"GET {path}: {error}") from error
         raise_for_problem(response)
-        return parse_answer(PartsReply, response).received_bytes
+        return parse_answer(ChunksReply, response).received_bytes
 
     def _send(self, name: str, content: bytes, sha256: str, **query: int | bool) -> None:
         headers = {
@@ -210,7 +210,7 @@ class BrokerClient:
 
 
 def parse_answer(shape: type[Answer], response: httpx2.Response) -> Answer:
-    """Raises: BrokerRefused, if it is not of that shape."""
+    """Read an answer. Raises: BrokerRefused, if it is not of that shape."""
     try:
         return shape.model_validate_json(response.content)
     except ValidationError as error:
@@ -218,7 +218,10 @@ def parse_answer(shape: type[Answer], response: httpx2.Response) -> Answer:
 
 
 def raise_for_problem(response: httpx2.Response) -> None:
-    """Sort an error response into the three kinds that matter to a worker."""
+    """Sort an error response into the three kinds that matter to a worker.
+
+    Raises: FencedOff, BrokerAway, BrokerRefused; nothing for a success.
+    """
     if response.is_success:
         return
     problem = _read_problem(response)

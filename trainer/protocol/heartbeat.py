@@ -10,7 +10,7 @@ from trainer.errors import BrokerAway, BrokerRefused, ExitCode, FencedOff
 from trainer.log import write_line
 from trainer.protocol.client import BrokerClient, Cost
 from trainer.protocol.meter import Meter
-from trainer.protocol.observations import PendingLooks
+from trainer.protocol.observations import PendingObservations
 from trainer.protocol.retry import keep_trying
 from trainer.protocol.usage_spool import UsageSpool
 from trainer.stop import StopFlag, StopReason
@@ -44,7 +44,7 @@ class Heartbeat:
         self._away = False
         self._thread = threading.Thread(target=self._loop, name="heartbeat", daemon=True)
         self.progress: dict[str, Any] | None = None
-        self.looks = PendingLooks()
+        self.observations = PendingObservations()
         self.cost_so_far: Cost | None = None
 
     def start(self) -> None:
@@ -56,27 +56,27 @@ class Heartbeat:
         self._thread.join()
 
     def beat(self) -> None:
-        """One heartbeat: cut the usage, keep it on disk, send all that is pending. Raises: as BrokerClient."""
+        """Cut the usage, keep it on disk, and send all that is pending. Raises: as BrokerClient."""
         self._keep_usage()
         while True:
-            events, looks = self._spool.list_pending(EVENTS_IN_ONE_REQUEST), self.looks.list_pending()
-            reply = self._client.send_heartbeat(self.progress, events, looks)
+            events, observations = self._spool.list_pending(EVENTS_IN_ONE_REQUEST), self.observations.list_pending()
+            reply = self._client.send_heartbeat(self.progress, events, observations)
             self._spool.acknowledge(reply.acknowledged_sequence)
-            self.looks.forget(looks)
+            self.observations.forget(observations)
             self.cost_so_far = reply.cost_so_far or self.cost_so_far
             if reply.command == "stop":
                 self._stop.request(read_stop_reason(reply.reason))
-            if len(events) < EVENTS_IN_ONE_REQUEST and not self.looks:
+            if len(events) < EVENTS_IN_ONE_REQUEST and not self.observations:
                 return
 
     def deliver_rest(self) -> list[dict[str, Any]]:
-        """After `close`: cut the last interval, send what is too much for `finish`, and return the usage that is left.
+        """Cut the last interval, send what is too much for `finish`, and return the usage that is left.
 
-        Raises: as BrokerClient.
+        To be called after `close`. Raises: as BrokerClient.
         """
         self._keep_usage()
         while (
-            self.looks.is_more_than_one_request
+            self.observations.is_more_than_one_request
             or len(self._spool.list_pending(EVENTS_IN_ONE_REQUEST)) == EVENTS_IN_ONE_REQUEST
         ):
             keep_trying(self.beat)
@@ -105,7 +105,7 @@ class Heartbeat:
             write_line(f"usage cannot be kept on disk, only in memory: {error}")
 
     def _note_away(self, error: Exception | None) -> None:
-        """One line when the broker goes and one when it is back, not one for each beat."""
+        """Write a line when the broker goes and one when it is back, not one for each beat."""
         if error is not None and not self._away:
             write_line(f"the broker does not take heartbeats; training goes on, usage is kept on disk ({error})")
         if error is None and self._away:
@@ -114,6 +114,6 @@ class Heartbeat:
 
 
 def read_stop_reason(reason: str | None) -> StopReason:
-    """A reason that this version does not know keeps the checkpoint, as a pause does."""
-    known = {StopReason.CANCEL, StopReason.PAUSE, StopReason.OUT_OF_BALANCE}
+    """Understand why to stop; a reason that this version does not know keeps the checkpoint, as a pause does."""
+    known = {StopReason.CANCEL, StopReason.PAUSE, StopReason.LIMIT, StopReason.BALANCE, StopReason.BUDGET}
     return next((item for item in known if item == reason), StopReason.PAUSE)

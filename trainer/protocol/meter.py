@@ -20,7 +20,7 @@ class UsageInterval:
 
 
 def compute_gpu_seconds(held_ns: int, devices: int) -> int:
-    """Whole GPU-seconds of `devices` held for `held_ns` nanoseconds, rounded half up."""
+    """Count the whole GPU-seconds of `devices` held for `held_ns` nanoseconds, rounded half up."""
     return (held_ns * devices + NANOSECONDS // 2) // NANOSECONDS
 
 
@@ -58,13 +58,13 @@ class Meter:
             self._total_tokens += tokens
 
     def close(self) -> None:
-        """The devices are let go: from here on no more GPU-seconds are counted. Closing again changes nothing."""
+        """Count no more GPU-seconds: the devices are let go. Closing again changes nothing."""
         with self._lock:
             if self._closed_ns is None:
                 self._closed_ns = self._monotonic_ns()
 
     def cut(self) -> UsageInterval | None:
-        """The interval since the last cut; None while there is not yet a whole unit in it (it goes into the next)."""
+        """Take the interval since the last cut; None while there is no whole unit in it yet (it goes into the next)."""
         with self._lock:
             held_ns = self._held_ns()
             gpu_seconds = compute_gpu_seconds(held_ns, self._devices) - compute_gpu_seconds(self._cut_ns, self._devices)
@@ -89,5 +89,5 @@ class Meter:
         return end_ns - self._start_ns
 
     def _moment(self, held_ns: int) -> datetime:
-        """The wall-clock time of a moment of the run, from one reading of that clock, so that no intervals overlap."""
+        """Tell the wall-clock time of a moment of the run, by one reading of that clock: no intervals overlap."""
         return self._started_at + timedelta(microseconds=held_ns // 1000)

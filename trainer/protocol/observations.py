@@ -18,15 +18,15 @@ IN_ONE_REQUEST = {"validations": 100, "samples": 16}
 KEPT = 200
 NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
-Looks = dict[str, list[dict[str, Any]]]
+Observations = dict[str, list[dict[str, Any]]]
 
 
-class PendingLooks:
+class PendingObservations:
     """What the recipe saw of the run from outside. Threads: the recipe adds, the heartbeat lists and forgets."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pending: Looks = {kind: [] for kind in IN_ONE_REQUEST}
+        self._pending: Observations = {kind: [] for kind in IN_ONE_REQUEST}
 
     def add_validation(self, *, step: int, loss: float, advice: str | None) -> None:
         shown = loss if math.isfinite(loss) else None
@@ -36,20 +36,20 @@ class PendingLooks:
         self._add("samples", {"step": step, "prompt": clean(prompt, LONGEST_PROMPT), "text": clean(text, LONGEST_TEXT)})
 
     def add_picture(self, *, step: int, prompt: str, file: Path) -> None:
-        """Raises: OSError, if the picture cannot be read."""
+        """Keep a small copy of a picture. Raises: OSError, if it cannot be read."""
         self._add("samples", {"step": step, "prompt": clean(prompt, LONGEST_PROMPT), "image": shrink_picture(file)})
 
-    def list_pending(self) -> Looks:
-        """The oldest first, as many as go into one request."""
+    def list_pending(self) -> Observations:
+        """List what waits, the oldest first, as many as go into one request."""
         with self._lock:
             return {kind: self._pending[kind][:most] for kind, most in IN_ONE_REQUEST.items()}
 
-    def forget(self, told: Looks) -> None:
-        """The broker has these."""
-        known = {id(look) for looks in told.values() for look in looks}
+    def forget(self, told: Observations) -> None:
+        """Drop what the broker was told."""
+        known = {id(observation) for observations in told.values() for observation in observations}
         with self._lock:
-            for kind, looks in self._pending.items():
-                self._pending[kind] = [look for look in looks if id(look) not in known]
+            for kind, observations in self._pending.items():
+                self._pending[kind] = [observation for observation in observations if id(observation) not in known]
 
     def __bool__(self) -> bool:
         with self._lock:
@@ -60,18 +60,18 @@ class PendingLooks:
         with self._lock:
             return any(len(self._pending[kind]) > most for kind, most in IN_ONE_REQUEST.items())
 
-    def _add(self, kind: str, look: dict[str, Any]) -> None:
+    def _add(self, kind: str, observation: dict[str, Any]) -> None:
         with self._lock:
-            self._pending[kind] = [*self._pending[kind], look][-KEPT:]
+            self._pending[kind] = [*self._pending[kind], observation][-KEPT:]
 
 
 def clean(text: str, longest: int) -> str:
-    """The text without what JSON or PostgreSQL cannot hold, cut to so many characters."""
+    """Replace what JSON or PostgreSQL cannot hold, and cut the text to so many characters."""
     return NOT_STORABLE.sub("\N{REPLACEMENT CHARACTER}", text)[:longest]
 
 
 def shrink_picture(file: Path) -> str:
-    """The picture as a JPEG of at most 256 pixels each way, in a data URI."""
+    """Make the picture a JPEG of at most 256 pixels each way, in a data URI."""
     with Image.open(file) as picture:
         small = picture.convert("RGB")
     small.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS))

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from tenacity import Retrying, retry_if_exception, wait_exponential
+
 from trainer.errors import BrokerAway
 
 Answer = TypeVar("Answer")
@@ -25,12 +27,12 @@ def keep_trying(
 
     Raises: BrokerAway, when giving up; whatever else the call raises, at once.
     """
-    deadline, pause_seconds = monotonic() + give_up_after_seconds, FIRST_PAUSE_SECONDS
-    while True:
-        try:
-            return call()
-        except BrokerAway:
-            if monotonic() + pause_seconds > deadline or not wanted():
-                raise
-        sleep(pause_seconds)
-        pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+    deadline = monotonic() + give_up_after_seconds
+    retrying = Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, BrokerAway) and wanted()),
+        wait=wait_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
+        stop=lambda state: monotonic() + state.upcoming_sleep > deadline,
+        sleep=sleep,
+        reraise=True,
+    )
+    return retrying(call)

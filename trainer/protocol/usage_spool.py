@@ -28,7 +28,7 @@ class UsageSpool:
         self._next_sequence = max(self._pending, default=next_sequence - 1) + 1
 
     def append(self, interval: UsageInterval) -> None:
-        """Number an interval and keep it. Should the disk be full, it is kept in memory all the same.
+        """Give an interval its number and keep it, in memory where the disk is full.
 
         Raises: OSError, after keeping it.
         """
@@ -40,7 +40,7 @@ class UsageSpool:
             aside.write_text(json.dumps(event), encoding="utf-8")
 
     def list_pending(self, limit: int) -> list[dict[str, Any]]:
-        """The oldest events first."""
+        """List the oldest events, in their order."""
         return [self._pending[sequence] for sequence in sorted(self._pending)[:limit]]
 
     def acknowledge(self, sequence: int) -> None:
@@ -50,7 +50,7 @@ class UsageSpool:
             del self._pending[known]
 
     def forget_all(self) -> None:
-        """The broker has everything: the run is finished."""
+        """Forget everything: the run is finished, and the broker has it all."""
         self.acknowledge(self._next_sequence - 1)
 
     def _path(self, sequence: int) -> Path:
@@ -58,7 +58,7 @@ class UsageSpool:
 
 
 def build_usage_event(interval: UsageInterval, run_id: str, sequence: int) -> dict[str, Any]:
-    """The interval as a CloudEvent. Source: CloudEvents 1.0, JSON format."""
+    """Write the interval as a CloudEvent. Source: CloudEvents 1.0, JSON format."""
     return {
         "specversion": "1.0",
         "id": f"{run_id}/{sequence}",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pricing.training.config import ConfigInvalid
+from pricing.training.config_parsing import ConfigInvalid
 from trainer.errors import BrokerAway, BrokerRefused, ExitCode, FencedOff, TrainerError
 from trainer.log import write_line
 from trainer.protocol.checkpoint_uploads import CheckpointUploads
@@ -34,8 +34,17 @@ class Ending:
     adapter: Path | None = None
 
 
+@dataclass(frozen=True)
+class Reporting:
+    """What tells the broker of the run while it trains."""
+
+    meter: Meter
+    heartbeat: Heartbeat
+    uploads: CheckpointUploads
+
+
 def run_worker() -> ExitCode:
-    """One run from claim to finish; never raises for what the protocol foresees."""
+    """Work on one run from claim to finish; never raises for what the protocol foresees."""
     stop = StopFlag()
     try:
         with stopping_on_signals(stop):
@@ -59,21 +68,24 @@ def claim_and_work(stop: StopFlag) -> ExitCode:
 
 
 def work_on(client: BrokerClient, assignment: RunAssignment, environment: RunEnvironment, stop: StopFlag) -> ExitCode:
-    """Raises: FencedOff, BrokerAway, BrokerRefused."""
+    """Train what was claimed, and hand in how it ended. Raises: FencedOff, BrokerAway, BrokerRefused."""
     meter = Meter(assignment.gpus)
     spool = UsageSpool(environment.work_dir / "spool", environment.run_id, assignment.next_sequence)
     heartbeat = Heartbeat(client, meter, spool, stop, interval_seconds=assignment.heartbeat_seconds)
     heartbeat.start()
     uploads = CheckpointUploads(client, environment.work_dir / "uploads")
     write_line(f"run {assignment.run_id} of {assignment.job_id}, attempt {assignment.attempt}")
-    ending = train_and_judge(client, assignment, environment.work_dir, (meter, heartbeat, uploads), stop)
+    reporting = Reporting(meter, heartbeat, uploads)
+    ending = train_and_judge(client, assignment, environment.work_dir, reporting, stop)
     meter.close()
     ending = hand_in(client, ending, uploads)
     heartbeat.close()
     rest = heartbeat.deliver_rest()
-    looks = heartbeat.looks.list_pending()
+    observations = heartbeat.observations.list_pending()
     keep_trying(
-        lambda: client.finish(ending.outcome, error=ending.error, progress=heartbeat.progress, usage=rest, looks=looks)
+        lambda: client.finish(
+            ending.outcome, error=ending.error, progress=heartbeat.progress, usage=rest, observations=observations
+        )
     )
     spool.forget_all()
     write_line(f"{ending.outcome}: {meter.total_gpu_seconds} GPU-seconds, {meter.total_tokens} tokens")
@@ -85,22 +97,19 @@ def work_on(client: BrokerClient, assignment: RunAssignment, environment: RunEnv
 
 
 def train_and_judge(
-    client: BrokerClient,
-    assignment: RunAssignment,
-    work_dir: Path,
-    parts: tuple[Meter, Heartbeat, CheckpointUploads],
-    stop: StopFlag,
+    client: BrokerClient, assignment: RunAssignment, work_dir: Path, reporting: Reporting, stop: StopFlag
 ) -> Ending:
     """Train; whatever goes wrong becomes an ending with its error. Raises: FencedOff."""
-    meter, heartbeat, uploads = parts
     shutil.rmtree(work_dir / "output", ignore_errors=True)  # an earlier process of this run; the broker knows the truth
     try:
         # Both bring torch.
         from trainer.protocol.assigned_training import WorkerObserver, train_assignment  # noqa: PLC0415
         from trainer.training.console import showing_progress  # noqa: PLC0415
 
-        with showing_progress(lambda: heartbeat.cost_so_far) as shown:
-            observer = WorkerObserver(meter, heartbeat, uploads, shown, work_dir / "output" / "samples")
+        with showing_progress(lambda: reporting.heartbeat.cost_so_far) as shown:
+            observer = WorkerObserver(
+                reporting.meter, reporting.heartbeat, reporting.uploads, shown, work_dir / "output" / "samples"
+            )
             return judge(train_assignment(client, assignment, work_dir, observer, stop))
     except FencedOff:
         raise
@@ -114,7 +123,7 @@ def train_and_judge(
 
 
 def judge(finished: "FinishedTraining") -> Ending:
-    """Which ending a training that did not fail comes to."""
+    """Tell which ending a training that did not fail comes to."""
     if finished.adapter is not None:
         return Ending("succeeded", ExitCode.SUCCEEDED, adapter=finished.adapter)
     if finished.result.stopped in BY_SIGNAL:

@@ -13,7 +13,7 @@ OBJECTS = {"chat": "chat.completion", "text": "text_completion"}
 
 
 def describe_models(names: Sequence[tuple[str, int]]) -> dict[str, Any]:
-    """The base model first; `created` is the Unix time of a file's last change."""
+    """List the base model first; `created` is the Unix time of a file's last change."""
     models = [
         {"id": name, "object": "model", "created": created, "owned_by": "adapter" if created else "base"}
         for name, created in names
@@ -39,7 +39,7 @@ def describe_completion(kind: Kind, answer_id: str, model: str, pieces: Sequence
 
 
 def stream_completion(kind: Kind, answer_id: str, model: str, pieces: Iterator[Piece]) -> Iterator[bytes]:
-    """Server-sent events, one for each piece, and `[DONE]`."""
+    """Write server-sent events, one for each piece, and `[DONE]`."""
     shared = {"id": answer_id, "created": int(time.time()), "model": model}
     shared["object"] = "chat.completion.chunk" if kind == "chat" else "text_completion"
     for piece in pieces:

@@ -1,5 +1,6 @@
-"""What `trainer serve` does."""
+"""The command `trainer serve`: load a base model, listen, and end by a signal."""
 
+import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ def open_server(source: BaseModelSource, adapters: Path, *, host: str, port: int
     """Load the base model and the newest adapters, and listen. Raises: BadInput."""
     if not adapters.is_dir():
         raise BadInput("--adapters", f"{adapters} is not a folder; make it, adapters may come later")
-    family = load_family(source)
+    family: Any = load_family(source)
     if source.is_stable_diffusion:
         from trainer.serving.images import ImageServer  # noqa: PLC0415 - brings diffusers, which text does without
 
@@ -39,12 +40,13 @@ def open_server(source: BaseModelSource, adapters: Path, *, host: str, port: int
 
 def serve(source: BaseModelSource, adapters: Path, *, host: str, port: int, kept: int) -> None:
     """Answer until Ctrl-C or SIGTERM, then finish the answers in hand. Raises: BadInput."""
+    _show_requests()
     try:
         with _interrupted_by_sigterm(), open_server(source, adapters, host=host, port=port, kept=kept) as server:
             names = ", ".join(name for name, _ in server.host.list_names())
-            write_line(f"http://{host}:{server.server_address[1]}/v1 serves {names}")
+            write_line(f"http://{host}:{server.port}/v1 serves {names}")
             try:
-                server.serve_forever()
+                server.wait()
             except KeyboardInterrupt:
                 server.finish_answers(LONGEST_FINISH_SECONDS)
                 raise
@@ -52,9 +54,24 @@ def serve(source: BaseModelSource, adapters: Path, *, host: str, port: int, kept
         write_line("stopped")
 
 
+class _LineHandler(logging.Handler):
+    """Writes what a library logs into the run's log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        write_line(self.format(record))
+
+
+def _show_requests() -> None:
+    """Have uvicorn tell each request, and what goes wrong in one, in the run's log."""
+    for name, level in (("uvicorn.access", logging.INFO), ("uvicorn.error", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        logger.addHandler(_LineHandler())
+
+
 @contextmanager
 def _interrupted_by_sigterm() -> Iterator[None]:
-    """Within the block SIGTERM is what Ctrl-C is."""
+    """Take SIGTERM for Ctrl-C within the block."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

@@ -1,13 +1,15 @@
 """One base model, the adapters that were asked for lately, and the one that is in use."""
 
+import asyncio
 import itertools
-import threading
 import time
-from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
+
+from cachetools import LRUCache
+from starlette.concurrency import run_in_threadpool
 
 from trainer.errors import AdapterUnusable
 from trainer.formats.adapter import Adapter
@@ -42,20 +44,33 @@ class _Loaded:
     file: ShelvedFile
 
 
+class _LoadedAdapters(LRUCache[str, _Loaded]):
+    """The adapters in memory by name; `on_evicted` hears of the one least lately used when it has to make room."""
+
+    def __init__(self, most: int, on_evicted: Callable[[_Loaded], None]) -> None:
+        super().__init__(most)
+        self._on_evicted = on_evicted
+
+    def popitem(self) -> tuple[str, _Loaded]:
+        name, loaded = super().popitem()
+        self._on_evicted(loaded)
+        return name, loaded
+
+
 class ModelHost:
     """Hands the model to one request at a time, with the adapter that it names."""
 
     def __init__(self, base_name: str, swap: Swappable, shelf: AdapterShelf, *, kept: int = KEPT) -> None:
         self.base_name, self.shelf = base_name, shelf
         self._swap, self._kept = swap, kept
-        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()  # the least lately used first
+        self._loaded = _LoadedAdapters(kept, self._take_off)
         self._current: str | None = None
-        self._lock = threading.Lock()
+        self._lock = asyncio.Lock()
         self._numbers = itertools.count(1)
         self.last_switch_seconds = 0.0
 
     def list_names(self) -> list[tuple[str, int]]:
-        """The base model first, then the adapters, each with the Unix time of its last change."""
+        """List the base model and then the adapters, each with the Unix time of its last change, in seconds."""
         return [(self.base_name, 0), *((file.name, file.changed_at) for file in self.shelf.list().values())]
 
     def preload(self) -> None:
@@ -69,20 +84,23 @@ class ModelHost:
         self._swap.use(None)
         self._current = None
 
-    @contextmanager
-    def using(self, name: str | None) -> Iterator[None]:
-        """The model with this adapter (None or the base's name: without), until the block ends.
+    @asynccontextmanager
+    async def using(self, name: str | None) -> AsyncIterator[None]:
+        """Hold the model with this adapter (None or the base's name: without) until the block ends.
 
-        Raises: UnknownModel, AdapterUnusable.
+        Whoever comes meanwhile waits without a thread, in the order of coming. Raises: UnknownModel, AdapterUnusable.
         """
-        with self._lock:
-            started = time.perf_counter()
-            slot = None if name is None or name == self.base_name else self._find_slot(name)
-            if slot is None or slot != self._current:
-                self._swap.use(slot)
-                self._current = slot
-            self.last_switch_seconds = time.perf_counter() - started
+        async with self._lock:
+            await run_in_threadpool(self._switch, name)
             yield
+
+    def _switch(self, name: str | None) -> None:
+        started = time.perf_counter()
+        slot = None if name is None or name == self.base_name else self._find_slot(name)
+        if slot is None or slot != self._current:
+            self._swap.use(slot)
+            self._current = slot
+        self.last_switch_seconds = time.perf_counter() - started
 
     def _find_slot(self, name: str) -> str:
         file = self.shelf.find(name)
@@ -90,7 +108,6 @@ class ModelHost:
             raise UnknownModel(name)
         loaded = self._loaded.get(name)
         if loaded is not None and loaded.file.stamp == file.stamp:
-            self._loaded.move_to_end(name)
             return loaded.slot
         return self._load(file)
 
@@ -102,16 +119,13 @@ class ModelHost:
             self._current = None
         slot = f"slot{next(self._numbers)}"
         self._swap.add(slot, adapter)
-        self._forget(file.name)
+        older = self._loaded.pop(file.name, None)
+        if older is not None:
+            self._take_off(older)
         self._loaded[file.name] = _Loaded(slot, file)
-        while len(self._loaded) > self._kept:
-            self._forget(next(iter(self._loaded)))
         return slot
 
-    def _forget(self, name: str) -> None:
-        loaded = self._loaded.pop(name, None)
-        if loaded is None:
-            return
+    def _take_off(self, loaded: _Loaded) -> None:
         self._swap.remove(loaded.slot)
         if self._current == loaded.slot:
             self._current = None

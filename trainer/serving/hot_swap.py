@@ -11,7 +11,7 @@ from trainer.formats.adapter import Adapter
 
 
 class HotSwap:
-    """One model (a language model, or one part of a pipeline) and the adapters in its slots."""
+    """One model (a language model, or one component of a pipeline) and the adapters in its slots."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -22,7 +22,7 @@ class HotSwap:
         return isinstance(self.model, peft.PeftModel)
 
     def can_take(self, adapter: Adapter) -> bool:
-        """Peft keeps adapters of one kind on a model: LoRA with all its variants, or LoKr."""
+        """Tell whether peft can keep this adapter beside the others: LoRA with all its variants, or LoKr, not both."""
         if not self._is_wrapped:
             return True
         return all(
@@ -78,7 +78,7 @@ class HotSwap:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Peft remarks on missing keys and renamed settings; what matters of it is checked here."""
+    """Silence peft's remarks on missing keys and renamed settings; what matters of them is checked here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""Pictures of a Stable Diffusion model, with adapters on its parts."""
+"""Pictures of a Stable Diffusion model, with adapters on its components."""
 
 import tempfile
 from pathlib import Path
@@ -7,62 +7,62 @@ from pricing.training.config import TrainingConfig
 from trainer.errors import AdapterUnusable, BadInput
 from trainer.families.stable_diffusion.stable_diffusion import StableDiffusion
 from trainer.formats.adapter import Adapter
-from trainer.formats.parts import split_by_part
+from trainer.formats.components import split_by_component
 from trainer.formats.peft_layout import read_peft
 from trainer.serving.hot_swap import HotSwap
 
-IDLE = "default"  # the adapter that the family puts on each part: its second matrix is zero
+IDLE = "default"  # the adapter that the family puts on each component: its second matrix is zero
 
 
 class ImageServer:
-    """A Stable Diffusion model, each part with its adapters."""
+    """A Stable Diffusion model, each component with its adapters."""
 
     def __init__(self, family: StableDiffusion, base_name: str) -> None:
         self.family = family
         family.attach_adapter(TrainingConfig(base_model=base_name, lora_rank=1, train_text_encoder=True))
         family.model.eval()
-        self._parts = {name: HotSwap(part) for name, part in family.adapters.parts.items()}
+        self._components = {name: HotSwap(network) for name, network in family.adapters.components.items()}
         self._slots: dict[str, set[str]] = {}
 
     def can_take(self, adapter: Adapter) -> bool:  # noqa: ARG002 - what cannot be taken is refused by add
         return True
 
     def add(self, slot: str, adapter: Adapter) -> None:
-        """Raises: AdapterUnusable."""
+        """Put an adapter on the components that it has layers for. Raises: AdapterUnusable, and none is left of it."""
         if str(adapter.config.get("peft_type", "LORA")) != "LORA":
             kind = adapter.config["peft_type"]
             raise AdapterUnusable(
                 f"this adapter is {kind}; pictures are served with LoRA, use `trainer draw` for this one"
             )
-        by_part = split_by_part(read_peft(adapter.tensors, {}, adapter.config))
-        strange = sorted(by_part.keys() - self._parts.keys())
+        by_component = split_by_component(read_peft(adapter.tensors, {}, adapter.config))
+        strange = sorted(by_component.keys() - self._components.keys())
         if strange:
             missing = strange[0] or "language model"
             raise AdapterUnusable(f"the adapter is of another base model: this one has no {missing}")
         self._slots[slot] = set()
-        for part, own in by_part.items():
+        for component, own in by_component.items():
             try:
-                self._parts[part].add(slot, own)
+                self._components[component].add(slot, own)
             except AdapterUnusable:
                 self.remove(slot)
                 raise
-            self._slots[slot].add(part)
+            self._slots[slot].add(component)
 
     def use(self, slot: str | None) -> None:
         with_adapter = self._slots.get(slot or "", set())
-        for name, part in self._parts.items():
-            part.use(slot if name in with_adapter and slot else IDLE)
+        for name, component in self._components.items():
+            component.use(slot if name in with_adapter and slot else IDLE)
 
     def remove(self, slot: str) -> None:
-        for part in self._slots.pop(slot, set()):
-            self._parts[part].remove(slot)
+        for component in self._slots.pop(slot, set()):
+            self._components[component].remove(slot)
 
     def clear(self) -> None:
         for slot in list(self._slots):
             self.remove(slot)
 
     def draw(self, prompt: str, *, seed: int, size: str | None) -> bytes:
-        """One picture as PNG. Raises: BadInput."""
+        """Draw one picture, as PNG. `size`: WIDTHxHEIGHT in pixels, both the same. Raises: BadInput."""
         if size is not None:
             width, _, height = size.partition("x")
             if width != height:

@@ -80,7 +80,7 @@ class ImageRequest(BaseModel):
 
 
 def parse_request(kind: type[RequestT], body: bytes) -> RequestT:
-    """Raises: BadInput, with the key and what is wrong with it."""
+    """Check a body. Raises: BadInput, with the key and what is wrong with it."""
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:

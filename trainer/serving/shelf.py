@@ -17,7 +17,7 @@ class ShelvedFile:
 
     @property
     def changed_at(self) -> int:
-        """Unix time in seconds."""
+        """The time of the last change, in Unix seconds."""
         return self.stamp[1] // 10**9
 
 

@@ -1,6 +1,6 @@
 """Completions of a language model, as tokens come."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ class TextServer(HotSwap):
         self._ends = _list_ends(family)
 
     def write_chat(self, messages: Sequence[dict[str, str]]) -> str:
-        """The conversation as the base model expects it, up to where its answer begins. Raises: BadInput."""
+        """Lay out the conversation as the base model expects it, up to where its answer begins. Raises: BadInput."""
         system = [message["content"] for message in messages if message["role"] == "system"]
         turns = [message for message in messages if message["role"] != "system"]
         if [turn["role"] for turn in turns] != ["user", "assistant"] * (len(turns) // 2) + ["user"]:
@@ -57,7 +57,7 @@ class TextServer(HotSwap):
         return "".join(pieces[:-1])  # the last piece is what follows the answer
 
     @torch.inference_mode()
-    def generate(self, text: str, sampling: Sampling) -> Iterator[Piece]:
+    def generate(self, text: str, sampling: Sampling) -> Generator[Piece]:
         """Yield the answer piece by piece. Raises: BadInput, if the prompt fills the model's context."""
         prompt_ids = self.tokenizer.encode(text)
         room = self.context - len(prompt_ids)
@@ -88,7 +88,7 @@ class TextServer(HotSwap):
 
 
 def choose_token(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator | None) -> int:
-    """The likeliest token, or one drawn from the smallest set of likeliest tokens that has `top_p` of the probability.
+    """Take the likeliest token, or draw from the smallest set of likeliest tokens with `top_p` of the probability.
 
     Source: Holtzman et al. 2019, "The Curious Case of Neural Text Degeneration".
     """
@@ -101,7 +101,7 @@ def choose_token(logits: torch.Tensor, sampling: Sampling, generator: torch.Gene
 
 
 def _list_ends(family: CausalLM) -> frozenset[int]:
-    """The tokens that end an answer: the model's own, and what the text format puts behind a completion."""
+    """List the tokens that end an answer: the model's own, and what the text format puts behind a completion."""
     own: Any = getattr(family.model.generation_config, "eos_token_id", None) or family.model.config.eos_token_id
     own = own if isinstance(own, list) else [own]
     after = family.tokenizer.encode(family.tokenizer.text_format.after_completion.strip())
@@ -117,7 +117,7 @@ class GrowingText:
         self._decode, self._stops, self._shown = decode, stops, 0
 
     def add(self, token: int) -> str:
-        """The text that this token brings: nothing while it is half a character, or may become a stop text."""
+        """Take a token and return the text it brings: none while that is half a character or may become a stop text."""
         self.token_ids.append(token)
         text = self._decode(self.token_ids)
         found = [text.index(stop) for stop in self._stops if stop in text]
@@ -127,7 +127,7 @@ class GrowingText:
         return "" if text.endswith(HALF_CHARACTER) else self._show(text[: len(text) - self._count_held(text)])
 
     def finish(self) -> str:
-        """What was held back and is no stop text after all."""
+        """Return what was held back and is no stop text after all."""
         return "" if self.is_stopped else self._show(self._decode(self.token_ids))
 
     def _show(self, text: str) -> str:

@@ -1,4 +1,9 @@
-"""`trainer train --num-processes N`: start N processes of this very command, and end them together."""
+"""`trainer train --num-processes N`: start N processes of this very command, and end them together.
+
+torch's elastic launcher would not do: on SIGTERM it ends with an exception instead of the processes' exit code, kills
+them 30 s later whatever step or checkpoint they are in, and puts each into a session where an engine's signal to the
+group of the run does not reach it.
+"""
 
 import os
 import signal
@@ -15,7 +20,7 @@ GRACE_SECONDS = 10.0
 
 
 def launch_processes(count: int, arguments: Sequence[str]) -> int:
-    """Run `trainer ARGUMENTS` in `count` processes; returns the first exit code that is not 0.
+    """Run `trainer ARGUMENTS` in `count` processes, and return the first exit code that is not 0.
 
     A signal is handed on to all of them. Where one fails, the others cannot go on: they are ended.
     """
@@ -38,7 +43,7 @@ def find_free_port() -> int:
 
 
 def describe_meeting(rank: int, count: int, port: int) -> dict[str, str]:
-    """The environment by which one of `count` processes of this machine finds the others, as torchrun sets it."""
+    """Name the variables by which one of `count` processes of this machine finds the others, as torchrun sets them."""
     meeting = {
         "RANK": rank,
         "LOCAL_RANK": rank,
@@ -92,7 +97,7 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], seconds: float) -> None:
 
 
 def end_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """A process that waits for one that is gone hears no gentler signal."""
+    """Kill what still runs: a process that waits for one that is gone hears no gentler signal."""
     for process in processes:
         if process.poll() is None:
             process.kill()

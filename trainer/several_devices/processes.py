@@ -33,15 +33,15 @@ class Processes:
         return self.rank == 0
 
     def choose_batch_size(self, batch_size: int, rows: int) -> int:
-        """Rows of a batch: fewer than `batch_size` where a step's rows would not give every process one."""
+        """Choose the rows of a batch: fewer than `batch_size` where a step's rows would not give every process one."""
         return min(batch_size, -(-rows // self.count))
 
     def share(self, batches: Sequence[T]) -> Sequence[T]:
-        """The batches of a step that are this process's own; none, if there are fewer than processes."""
+        """Take the batches of a step that are this process's own; none, if there are fewer than processes."""
         return batches[self.rank :: self.count]
 
     def add_up(self, value: float) -> float:
-        """The sum over the processes."""
+        """Sum a number up over the processes."""
         if self.count == 1:
             return value
         total = _on_device(torch.tensor(value, dtype=torch.float64))
@@ -60,12 +60,12 @@ class Processes:
         for gradients in by_dtype.values():
             joined = torch.cat([gradient.flatten() for gradient in gradients])
             dist.all_reduce(joined)
-            parts = joined.split([gradient.numel() for gradient in gradients])
-            for gradient, part in zip(gradients, parts, strict=True):
-                gradient.copy_(part.view_as(gradient))
+            pieces = joined.split([gradient.numel() for gradient in gradients])
+            for gradient, piece in zip(gradients, pieces, strict=True):
+                gradient.copy_(piece.view_as(gradient))
 
     def agree_on_stop(self, stop: StopFlag) -> StopReason | None:
-        """The reason that any of the processes was given, so that all end after the same step."""
+        """Find the reason that any of the processes was given, so that all end after the same step."""
         if self.count == 1:
             return stop.reason
         code = _on_device(torch.tensor(STOP_REASONS.index(stop.reason) + 1 if stop.reason else 0))
@@ -76,7 +76,7 @@ class Processes:
 
     @contextmanager
     def own_randomness(self, *, seed: int, step: int) -> Iterator[None]:
-        """Within the block draw from a generator of this process, anew for each step; after it from the common one.
+        """Draw from a generator of this process within the block, anew for each step; after it from the common one.
 
         Noise and caption dropout are drawn before, by all processes alike, so a picture has the noise that it would
         have in one process. LoRA dropout is drawn inside, so that no two processes drop the same.
@@ -91,7 +91,7 @@ class Processes:
 
     @contextmanager
     def first_goes_first(self) -> Iterator[None]:
-        """The others enter the block when the first has left it: what it puts into a cache is there for them."""
+        """Hold the others back until the first has left the block: what it puts into a cache is there for them."""
         if self.count > 1 and not self.is_first:
             dist.barrier()
         yield
@@ -99,7 +99,7 @@ class Processes:
             dist.barrier()
 
 
-ALONE = Processes()
+SINGLE_PROCESS = Processes()
 
 
 def join_processes() -> Processes:
@@ -108,7 +108,7 @@ def join_processes() -> Processes:
     On a GPU machine each process gets the device of its local rank.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
-        return ALONE
+        return SINGLE_PROCESS
     threads = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"])))
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     torch.set_num_threads(threads)
@@ -130,7 +130,7 @@ def wait_for_all(processes: Processes) -> None:
 
 
 def end_together(processes: Processes, exit_code: int) -> None:
-    """End this process once all have done their work; a process that is alone goes on."""
+    """End this process once all have done their work; a single process goes on."""
     if processes.count == 1:
         return
     wait_for_all(processes)
@@ -147,5 +147,5 @@ def end_at_once(exit_code: int) -> NoReturn:
 
 
 def _on_device(tensor: torch.Tensor) -> torch.Tensor:
-    """NCCL adds up tensors of the GPU only."""
+    """Bring a tensor where it can be exchanged: NCCL adds up tensors of the GPU only."""
     return tensor.cuda() if dist.get_backend() == "nccl" else tensor

@@ -13,8 +13,6 @@ from trainer.formats.peft_layout import read_peft
 from trainer.formats.safe_file import read_safetensors
 from trainer.formats.writing import complete_header, save_atomically
 
-__all__ = ["ADAPTER_FILE", "CONFIG_FILE", "Adapter", "describe_training", "read_adapter", "write_adapter"]
-
 
 def write_adapter(folder: Path, adapter: Adapter) -> Path:
     """Write the adapter and, beside it, peft's `adapter_config.json`, each whole or not at all; returns the former."""
@@ -38,7 +36,7 @@ def _add_sd_scripts_header(adapter: Adapter, header: dict[str, str], output_name
 def describe_training(
     config: TrainingConfig, *, base_model: str, steps: int, tokens: int, facts: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The header of a finished adapter: base model, training configuration, steps and tokens trained, version.
+    """Write the header of a finished adapter: base model, training configuration, steps and tokens trained, version.
 
     `facts` are further strings, of which some are also told to sd-scripts' readers: see `trainer.formats.header`.
     """

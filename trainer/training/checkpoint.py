@@ -55,7 +55,7 @@ def name_checkpoint(step: int) -> str:
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """Raises: CheckpointUnusable, if it is not there, incomplete, or of a later format."""
+    """Read a checkpoint. Raises: CheckpointUnusable, if it is not there, incomplete, or of a later format."""
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         tensors = load_file(folder / TENSORS)

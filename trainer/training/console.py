@@ -27,11 +27,11 @@ ReadCost = Callable[[], Cost | None]
 
 
 def read_no_cost() -> None:
-    """Without a broker nothing is known of money."""
+    """Return no cost: without a broker nothing is known of money."""
 
 
 def describe_cost(read_cost: ReadCost) -> str:
-    """`cost 1.30 CNY`, or nothing."""
+    """Write `cost 1.30 CNY`, or nothing."""
     cost = read_cost()
     return "" if cost is None else f"cost {cost.amount} {cost.currency}"
 
@@ -143,7 +143,7 @@ class ProgressBar:
 
 @contextmanager
 def showing_progress(read_cost: ReadCost = read_no_cost, console: Console | None = None) -> Iterator[Observer]:
-    """A bar where there is a terminal, else plain lines."""
+    """Show a bar where there is a terminal, else plain lines."""
     console = console or Console()
     if not console.is_terminal:
         yield PlainLines(read_cost)

@@ -17,7 +17,7 @@ CLEAR_RISE = 1.05
 
 @contextmanager
 def looking_at(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Final weights, no dropout, no gradients; afterwards training goes on as if nobody had looked."""
+    """Switch to final weights, no dropout, no gradients; afterwards training goes on as if nobody had looked."""
     generators = capture_generators()
     use_final_weights(optimizer)
     model.eval()
@@ -31,7 +31,7 @@ def looking_at(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Iter
 
 
 def measure_loss(family: Family[Any], examples: Sequence[Any], *, batch_size: int) -> float:
-    """Mean loss over all loss tokens (or pictures) of the examples, in nats."""
+    """Measure the mean loss over all loss tokens (or pictures) of the examples, in nats."""
     total = weight = 0.0
     with telling_out_of_memory("validation"):
         for chunk in cut_into_batches(examples, batch_size):
@@ -42,7 +42,8 @@ def measure_loss(family: Family[Any], examples: Sequence[Any], *, batch_size: in
 
 
 def find_overfitting(losses: Sequence[float]) -> str | None:
-    """What to say after these validation losses, oldest first: a rise that is clear, or goes on, is overfitting.
+    """Tell from the validation losses, oldest first, whether the run overfits: the loss clearly rises, or goes on
+    rising.
 
     Clear is 5 % above the best so far; on is twice in a row. Our choice: a single small rise is noise.
     Source: MISSION, "Advice when things go wrong".

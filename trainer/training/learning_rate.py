@@ -6,7 +6,7 @@ from pricing.training.config import TrainingConfig
 
 
 def compute_learning_rate(config: TrainingConfig, step: int, total_steps: int) -> float:
-    """Learning rate of `step` (from 0): a linear warm-up to the peak, then constant, or down to 0 at the end.
+    """Compute the rate of `step` (from 0): a linear warm-up to the peak, then constant, or down to 0 at the end.
 
     A schedule-free optimizer does its own averaging and wants a constant rate (Defazio et al. 2024).
     """

@@ -8,19 +8,26 @@ import torch
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.memory_advice import Fit, list_fits
 from pricing.resources.trainer_memory import needs_checkpointing
+from pricing.training.adapter_parameters import UnknownTargetModules
 from pricing.training.buckets import plan_buckets
 from pricing.training.config import TrainingConfig
 from pricing.training.image_workload import count_positions
-from pricing.training.text_workload import UnknownTargetModules, Workload
+from pricing.training.workload import Workload
 from trainer.base_models.config import BaseModelSource
-from trainer.base_models.model_type import is_chatglm
 from trainer.base_models.number_format import choose_auto_precision
+from trainer.families.family import Family
+from trainer.families.registry import get_family_class
 from trainer.machine.available_memory import read_available_gib
 from trainer.profiles.local_profile import find_profile
 
 
 def recompute_if_needed(
-    family: Any, config: TrainingConfig, source: BaseModelSource, examples: Sequence[Any], *, available_gib: float
+    family: Family[Any],
+    config: TrainingConfig,
+    source: BaseModelSource,
+    examples: Sequence[Any],
+    *,
+    available_gib: float,
 ) -> bool:
     """Switch gradient checkpointing on as the configuration or, with auto, the estimate says. Returns whether it is.
 
@@ -29,34 +36,22 @@ def recompute_if_needed(
     recomputes = config.gradient_checkpointing is True
     if config.gradient_checkpointing == "auto" and examples:
         profile = find_profile(source)
-        longest = max(count_example_positions(example) for example in examples)
+        longest = max(family.count_positions(example) for example in examples)
         recomputes = profile is not None and _needs_checkpointing(
-            profile, name_layers(config, source), _describe_batch(longest, len(examples)), available_gib
+            profile, name_layers(config, family), _describe_batch(longest, len(examples)), available_gib
         )
-    if recomputes and hasattr(family, "recompute_activations"):
+    if recomputes:
         family.recompute_activations()
     return recomputes
 
 
-def count_example_positions(example: Any) -> int:
-    """Tokens of a text row, latent positions of a picture."""
-    if hasattr(example, "token_ids"):
-        return len(example.token_ids)
-    height, width = example.shape
-    return int(height * width)
-
-
-def name_layers(config: TrainingConfig, source: BaseModelSource) -> TrainingConfig:
-    """Target modules under the names that the profile has: a ChatGLM's may be the original ones."""
-    if source.is_stable_diffusion or not is_chatglm(source.weights):
-        return config
-    from trainer.families.chatglm.chatglm import translate_targets  # noqa: PLC0415 - brings transformers
-
-    return config.model_copy(update={"target_modules": translate_targets(config.target_modules)})
+def name_layers(config: TrainingConfig, family: Family[Any] | type[Family[Any]]) -> TrainingConfig:
+    """Name the target modules as the profile does: a ChatGLM's may have the names of its original layout."""
+    return config.model_copy(update={"target_modules": family.translate_targets(config.target_modules)})
 
 
 def _describe_batch(longest: int, rows: int) -> Workload:
-    """As far as memory depends on it: one full batch of samples as long as the longest."""
+    """Describe the workload as far as memory depends on it: one full batch of samples as long as the longest."""
     return Workload(
         rows=rows, steps=1, micro_batches=1, samples=rows, tokens=0, positions=longest * rows, longest=longest
     )
@@ -74,7 +69,7 @@ def _needs_checkpointing(
 
 
 def find_fits(config: TrainingConfig, source: BaseModelSource) -> list[Fit]:
-    """What would have fitted, by the estimate; empty where nothing is known.
+    """Find what would have fitted, by the estimate; empty where nothing is known.
 
     Rows are taken to be as long as `max_length`, pictures as large as their largest bucket.
     """
@@ -84,7 +79,7 @@ def find_fits(config: TrainingConfig, source: BaseModelSource) -> list[Fit]:
     try:
         return list_fits(
             profile,
-            name_layers(config, source),
+            name_layers(config, get_family_class(source)),
             _describe_batch(_count_longest(config, profile), config.batch_size),
             precision=choose_auto_precision(),
             available_gib=read_available_gib(),

@@ -10,7 +10,7 @@ import torch
 
 from trainer.errors import LossNotFinite, OutOfMemory
 from trainer.families.family import Family
-from trainer.several_devices.processes import ALONE, Processes
+from trainer.several_devices.processes import SINGLE_PROCESS, Processes
 
 MAX_GRADIENT_NORM = 1.0
 
@@ -24,11 +24,11 @@ class Stepper:
     trainable: list[torch.nn.Parameter]
     batch_size: int
     scaler: torch.amp.GradScaler
-    processes: Processes = ALONE
+    processes: Processes = SINGLE_PROCESS
     seed: int = 0
 
     def take_step(self, examples: Sequence[Any], *, step: int, rows: Sequence[int] = ()) -> tuple[float, int]:
-        """Returns the loss of the step, in nats, and its tokens, in all processes the same.
+        """Take one step; returns its loss, in nats, and its tokens, in all processes the same.
 
         A loss that is not finite changes no weight. `rows` are the numbers of the examples, for that message.
 
@@ -51,14 +51,14 @@ class Stepper:
         return loss, sum(batch.tokens for batch in batches)
 
     def _collate(self, chunk: Sequence[Any], piece_size: int) -> Iterator[Any]:
-        """A batch, or its pieces where several processes share it; each piece draws as the whole batch would."""
+        """Yield a batch, or its pieces where several processes share it; each piece draws as the whole batch would."""
         state = torch.get_rng_state()
         for piece in cut_into_batches(chunk, piece_size):
             torch.set_rng_state(state)
             yield self.family.collate(piece)
 
     def _accumulate(self, batches: Sequence[Any]) -> float:
-        """Each batch's mean loss counts by its weight, so the gradient is that of one large batch."""
+        """Add up gradients, each batch's mean loss weighted, so that the gradient is that of one large batch."""
         whole = sum(batch.weight for batch in batches)
         losses = []
         for batch in self.processes.share(batches):
@@ -71,7 +71,7 @@ class Stepper:
 
 
 def create_scaler(model: torch.nn.Module) -> torch.amp.GradScaler:
-    """Enabled where the frozen base is in fp16, whose small gradients would vanish."""
+    """Create the scaler, enabled where the frozen base is in fp16, whose small gradients would vanish."""
     is_half = any(parameter.dtype is torch.float16 for parameter in model.parameters())
     device = next(model.parameters()).device.type
     return torch.amp.GradScaler(device, enabled=is_half)
@@ -93,5 +93,5 @@ class telling_out_of_memory(AbstractContextManager[None]):  # noqa: N801 - read 
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """On the GPU torch has a type for it, on the CPU only a message."""
+    """Tell whether memory ran out: on the GPU torch has a type for it, on the CPU only a message."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -16,7 +16,7 @@ Parameters = list[torch.nn.Parameter]
 
 
 def create_optimizer(config: TrainingConfig, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer over these parameters, at the peak learning rate, without weight decay.
+    """Create the optimizer over these parameters, at the peak learning rate, without weight decay.
 
     Raises: BadInput, with the command that installs what is missing.
     """
@@ -24,7 +24,7 @@ def create_optimizer(config: TrainingConfig, parameters: Iterable[torch.nn.Param
 
 
 def advise_on_rate(config: TrainingConfig) -> str | None:
-    """What to say of a learning rate that was meant for another optimizer."""
+    """Advise on a learning rate that was meant for another optimizer."""
     if config.optimizer != "prodigy" or config.learning_rate >= LEAST_PRODIGY_RATE:
         return None
     return (
@@ -34,7 +34,7 @@ def advise_on_rate(config: TrainingConfig) -> str | None:
 
 
 def use_training_weights(optimizer: torch.optim.Optimizer) -> None:
-    """Schedule-free optimizers train on other weights than they are judged by; for all others this does nothing.
+    """Switch to the weights that are trained: a schedule-free optimizer is judged by others; all others have one set.
 
     Source: Defazio et al. 2024, "The Road Less Scheduled"; README of `schedulefree`.
     """
@@ -49,7 +49,7 @@ def use_final_weights(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _adamw(parameters: Parameters, learning_rate: float) -> torch.optim.Optimizer:
-    """One pass over each matrix where torch has it: the pieces of an adapter are many and small."""
+    """Create AdamW, with one pass over each matrix where torch has it: an adapter's matrices are many and small."""
     is_fused = {parameter.device.type for parameter in parameters} <= {"cpu", "cuda"}
     return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.0, fused=is_fused)
 

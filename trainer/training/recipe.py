@@ -11,7 +11,7 @@ from pricing.training.caption_dropout import CaptionDropout, plan_caption_dropou
 from pricing.training.step_plan import plan_steps
 from trainer.families.family import Family
 from trainer.machine.peak_memory import read_peak_memory_bytes
-from trainer.several_devices.processes import ALONE, Processes
+from trainer.several_devices.processes import SINGLE_PROCESS, Processes
 from trainer.stop import StopFlag, StopReason
 from trainer.training.checkpoint import CheckpointFolder, read_checkpoint
 from trainer.training.evaluation import find_overfitting, looking_at, measure_loss
@@ -42,10 +42,10 @@ class Observer(Protocol):
     def step_done(self, report: StepReport) -> None: ...
 
     def validated(self, *, step: int, loss: float, advice: str | None) -> None:
-        """`loss` of the held-out rows; `advice` where it shows overfitting."""
+        """Hear of the `loss` of the held-out rows, with `advice` where it shows overfitting."""
 
     def sampled(self, *, step: int, prompt: str, sample: str) -> None:
-        """`sample` is the text, or the name of the file with the picture."""
+        """Hear of a `sample`: the text, or the name of the file with the picture."""
 
     def checkpoint_saved(self, folder: Path, step: int) -> None: ...
 
@@ -71,7 +71,7 @@ def train(
     stop: StopFlag,
     held_out: Sequence[Any] = (),
     row_numbers: Sequence[int] = (),
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> TrainingResult:
     """Train the adapter until every step is done or somebody asks to stop, in which case a checkpoint is written.
 
@@ -128,7 +128,7 @@ def train(
 
 
 def choose_examples(examples: Sequence[Any], rows: Sequence[int], dropout: CaptionDropout, epoch: int) -> list[Any]:
-    """The examples of a step, those whose caption this epoch drops (pictures only) without it."""
+    """Choose the examples of a step; those whose caption this epoch drops (pictures only) come without it."""
     return [examples[row].without_caption() if dropout.drops(row, epoch) else examples[row] for row in rows]
 
 
@@ -145,7 +145,7 @@ def validate(state: TrainingState, held_out: Sequence[Any], observer: Observer) 
 
 
 def draw_samples(state: TrainingState, folder: Path, observer: Observer) -> None:
-    """Every prompt with the same seed each time, so that the samples of a run can be compared."""
+    """Answer every prompt, with the same seed each time, so that the samples of a run can be compared."""
     config, step = state.identity.config, state.counters.step
     with looking_at(state.family.model, state.optimizer):
         for number, prompt in enumerate(config.sample_prompts):

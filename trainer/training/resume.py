@@ -8,7 +8,7 @@ from trainer.training.checkpoint import CheckpointFolder
 
 
 def find_resume(config: TrainingConfig) -> Path | None:
-    """The checkpoint of `resume_from`, or with `resume: auto` the last one under `output_dir`; None for a new run.
+    """Find the checkpoint of `resume_from`, or with `resume: auto` the last one under `output_dir`; None for a new run.
 
     Raises: BadInput, where a new run would write among the checkpoints of an earlier one.
     """

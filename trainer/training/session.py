@@ -3,23 +3,24 @@
 import gc
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from pricing.datasets.text_rows import ParsedRows
 from pricing.training.config import TrainingConfig
 from pricing.training.step_plan import hold_out_copies
 from trainer.base_models.config import BaseModelSource
+from trainer.data.dataset import Dataset
 from trainer.errors import OutOfMemory
+from trainer.families.family import Family
 from trainer.families.registry import get_family_class
-from trainer.formats.base_model_hash import describe_base_file, hash_base_model
+from trainer.formats.adapter import Adapter
+from trainer.formats.base_model_hash import hash_base_model
 from trainer.log import write_line
 from trainer.machine.available_memory import read_available_gib
-from trainer.machine.memory_allocator import keep_freed_memory
-from trainer.several_devices.processes import ALONE, Processes
+from trainer.several_devices.processes import SINGLE_PROCESS, Processes
 from trainer.stop import StopFlag
-from trainer.training.adapter_file import Adapter, describe_training, write_adapter
+from trainer.training.adapter_file import describe_training, write_adapter
 from trainer.training.checkpoint import CheckpointFolder
 from trainer.training.memory_plan import find_fits, recompute_if_needed
 from trainer.training.optimizer_step import telling_out_of_memory
@@ -29,9 +30,6 @@ from trainer.training.resume import find_resume
 from trainer.training.state import RunIdentity, seed_generators
 from trainer.training.tensorboard_log import add_log
 from trainer.training.warm_start import start_from_adapter
-
-if TYPE_CHECKING:
-    from trainer.data.image_dataset import ImageDataset
 
 
 @dataclass(frozen=True)
@@ -45,18 +43,17 @@ class FinishedTraining:
 def run_training(
     config: TrainingConfig,
     source: BaseModelSource,
-    dataset: "ParsedRows | ImageDataset",
+    dataset: Dataset,
     *,
     observer: Observer,
     stop: StopFlag,
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> FinishedTraining:
     """Load, train, and write checkpoints and the adapter under `output_dir`; of several processes the first writes.
 
     On running out of memory the error says what would have fitted; with `auto_fit` the run goes on with it.
     Raises: TrainerError.
     """
-    keep_freed_memory()
     if processes.is_first:
         observer = add_log(observer, config)
         if advice := advise_on_rate(config):
@@ -84,7 +81,7 @@ def release_memory() -> None:
 def _train_once(
     config: TrainingConfig,
     source: BaseModelSource,
-    dataset: "ParsedRows | ImageDataset",
+    dataset: Dataset,
     *,
     observer: Observer,
     stop: StopFlag,
@@ -102,8 +99,7 @@ def _train_once(
         start_from_adapter(family, config, source.name)
     recompute_if_needed(family, config, source, examples, available_gib=available_gib)
     identity = RunIdentity(config, source.name, family.fingerprint(examples))
-    sources = [example.source for example in examples] if source.is_stable_diffusion else range(len(examples))
-    trained_rows, held_out_rows = hold_out_copies(sources, config)
+    trained_rows, held_out_rows = hold_out_copies(family.list_sources(examples), config)
     result = train(
         family,
         [examples[row] for row in trained_rows],
@@ -120,8 +116,7 @@ def _train_once(
         return FinishedTraining(result, None)
     base_sha256 = hash_base_model(source.weights)
     facts = {"base_model_sha256": base_sha256, "data_sha256": identity.data_sha256}
-    if source.is_stable_diffusion:
-        facts |= describe_base_file(source.weights, base_sha256)
+    facts |= family.describe_base_file(source, base_sha256)
     if config.max_steps is None:
         facts["epoch"] = str(config.epochs)
     header = describe_training(config, base_model=source.name, steps=result.steps, tokens=result.tokens, facts=facts)
@@ -129,7 +124,7 @@ def _train_once(
     return FinishedTraining(result, write_adapter(output, adapter))
 
 
-def load_family(source: BaseModelSource, config: TrainingConfig | None = None) -> Any:
-    """Raises: BadInput, OutOfMemory."""
+def load_family(source: BaseModelSource, config: TrainingConfig | None = None) -> Family[Any]:
+    """Load a base model as its family does. Raises: BadInput, OutOfMemory."""
     with telling_out_of_memory(f"loading {source.name}"):
         return get_family_class(source).load(source, config)

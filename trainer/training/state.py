@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from pricing.training.config import PATH_KEYS, TrainingConfig, parse_training_config
+from pricing.training.config import PATH_KEYS, TrainingConfig
+from pricing.training.config_parsing import parse_training_config
 from trainer.errors import CheckpointUnusable
 from trainer.families.family import Family
 from trainer.training.checkpoint import Checkpoint
@@ -85,7 +86,10 @@ class TrainingState:
         return Checkpoint(self.counters.step, tensors, facts)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Raises: CheckpointUnusable, if it was made by another configuration, base model or data."""
+        """Restore the run from a checkpoint.
+
+        Raises: CheckpointUnusable, if it was made by another configuration, base model or data.
+        """
         _check_identity(self.identity, checkpoint.facts)
         self.family.load_adapter_tensors(_with_prefix(checkpoint.tensors, "adapter."))
         self.optimizer.load_state_dict(join_optimizer_state(checkpoint.tensors, checkpoint.facts))
@@ -96,7 +100,7 @@ class TrainingState:
 
 
 def split_optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The state of any optimizer as named tensors, and what else it keeps (numbers, settings) as JSON values."""
+    """Split the state of any optimizer into named tensors and what else it keeps (numbers, settings) as JSON values."""
     state = optimizer.state_dict()
     places = {
         f"optimizer.{index}.{slot}": value for index, slots in state["state"].items() for slot, value in slots.items()
@@ -111,7 +115,7 @@ def split_optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, t
 
 
 def join_optimizer_state(tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The reverse of `split_optimizer_state`."""
+    """Reverse `split_optimizer_state`."""
     groups = [dict(group) for group in facts["optimizer_groups"]]
     slots: dict[int, dict[str, Any]] = {}
     for name, value in {**tensors, **facts.get("optimizer_numbers", {})}.items():
@@ -155,7 +159,7 @@ def _check_identity(identity: RunIdentity, facts: dict[str, Any]) -> None:
 
 
 def capture_generators() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The state of every generator that training may draw from: torch's as tensors, the others as JSON values."""
+    """Capture every generator that training may draw from: torch's as tensors, the others as JSON values."""
     states = {"torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         states |= {f"cuda.{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}

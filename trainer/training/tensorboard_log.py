@@ -10,7 +10,7 @@ from trainer.training.recipe import Observer, StepReport
 
 
 def add_log(observer: Observer, config: TrainingConfig) -> Observer:
-    """The observer, with a log beside it where the configuration asks for one. Raises: BadInput."""
+    """Return the observer, with a log beside it where the configuration asks for one. Raises: BadInput."""
     return observer if config.log_to is None else TensorBoardLog(observer, Path(config.output_dir) / "logs")
 
 

@@ -5,11 +5,12 @@ from typing import Any
 
 from pricing.training.config import TrainingConfig
 from trainer.errors import AdapterUnusable, BadInput
+from trainer.families.family import Family
 from trainer.formats.reading import load_adapter_any
 from trainer.formats.rescaling import rescale_tensors
 
 
-def start_from_adapter(family: Any, config: TrainingConfig, base_model: str) -> None:
+def start_from_adapter(family: Family[Any], config: TrainingConfig, base_model: str) -> None:
     """Put the adapter of `init_from` on the family, whose fresh adapter is attached already.
 
     Raises: AdapterUnusable; BadInput, which names what does not match: rank, modules, variant or base model.
@@ -49,11 +50,11 @@ def _compare(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
 
 
 def _names(modules: Any) -> set[str]:
-    """The kinds of layers: files of other programs name each layer in full."""
+    """Name the kinds of layers: files of other programs name each layer in full."""
     return {_shorten(name) for name in ({modules} if isinstance(modules, str) else modules or ())}
 
 
 def _shorten(name: str) -> str:
-    """`…attn1.to_out.0` keeps its number; any other layer is its last word."""
+    """Shorten a layer's path to its last word; `…attn1.to_out.0` keeps its number."""
     head, _, last = name.rpartition(".")
     return f"{head.rpartition('.')[2]}.{last}" if last.isdigit() else last

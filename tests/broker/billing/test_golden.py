@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from broker.boot import DatabaseUrls, prepare
 from broker.config import Settings
+from broker.processes.boot import DatabaseUrls, prepare
 from broker.system import System, open_system
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_customer, sign_contract, sign_prepaid, upload_dataset
@@ -84,7 +84,7 @@ def sum_amounts(invoice: Any, kind: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("plan", "usage", "prepaid_applied", "total"),
+    ("plan", "usage", "advance", "total"),
     [
         ("on_demand", "4,200.00", "0.00", "4200.00"),
         ("prepaid", "3,210.00", "-3,120.00", "90.00"),
@@ -92,10 +92,10 @@ def sum_amounts(invoice: Any, kind: str) -> str:
     ],
 )
 async def test_worked_month_is_invoiced_to_the_fen(
-    api: Api, system: System, clock: ManualClock, plan: str, usage: str, prepaid_applied: str, total: str
+    api: Api, system: System, clock: ManualClock, plan: str, usage: str, advance: str, total: str
 ) -> None:
     invoice = await run_worked_month(api, system, clock, plan)
-    assert (sum_amounts(invoice, "usage"), sum_amounts(invoice, "prepaid_applied")) == (usage, prepaid_applied)
+    assert (sum_amounts(invoice, "usage"), sum_amounts(invoice, "advance")) == (usage, advance)
     assert invoice["total"]["amount"] == total
     compare_with_golden(f"worked_month_{plan}", invoice)
     assert await broken_rules(system) == {}

@@ -1,4 +1,4 @@
-"""The database chooses the card in force as the pure rule does, and a card is the same however often it is read."""
+"""The latest card whose day has come is in force, and a card is the same however often it is read."""
 
 from datetime import date
 
@@ -6,11 +6,17 @@ import pytest
 
 from broker.contracts.rate_cards import publish_rate_cards, rate_card_on
 from broker.system import System
-from pricing.rate_card import NoPriceInForce, RateCard, load_rate_cards, rate_card_in_force
+from pricing.rate_card import NoPriceInForce, RateCard, load_rate_cards
 
 # Of one day the later version counts, by its characters' codes: a language's own order would leave out the hyphen.
 LATER = [("v10", date(2026, 7, 1)), ("v-2", date(2026, 7, 1)), ("V3", date(2026, 7, 1)), ("a", date(2026, 9, 1))]
-DAYS = [date(2026, 6, 30), date(2026, 7, 1), date(2026, 8, 31), date(2026, 9, 1), date(2030, 1, 1)]
+IN_FORCE = [
+    (date(2026, 6, 30), "2026-01-01"),
+    (date(2026, 7, 1), "v10"),
+    (date(2026, 8, 31), "v10"),
+    (date(2026, 9, 1), "a"),
+    (date(2030, 1, 1), "a"),
+]
 
 
 @pytest.fixture
@@ -24,13 +30,13 @@ async def cards(system: System) -> dict[str, RateCard]:
     return cards
 
 
-@pytest.mark.parametrize("day", DAYS)
+@pytest.mark.parametrize(("day", "version"), IN_FORCE)
 async def test_card_in_force_is_the_one_that_the_rule_chooses(
-    system: System, cards: dict[str, RateCard], day: date
+    system: System, cards: dict[str, RateCard], day: date, version: str
 ) -> None:
     for _ in range(2):
         async with system.work() as work:
-            assert await rate_card_on(work, day) == rate_card_in_force(cards, day)
+            assert await rate_card_on(work, day) == cards[version]
 
 
 async def test_before_the_first_card_there_is_no_price(system: System) -> None:

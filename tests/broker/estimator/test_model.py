@@ -14,8 +14,8 @@ async def test_a_job_tells_whether_it_kept_a_p90_whose_width_was_learnt(api: Api
     await run_job(api, system, await make_ready_customer(api), times_p50=1.0)
     async with system.work() as work:
         [first] = await history.list_finished_jobs(work, latest=1)
-    p90 = first.estimate["gpu_seconds"]["p90"]
-    learnt = replace(first, estimate=first.estimate | {"calibration_runs": FEWEST_RESIDUALS})
+    p90 = first.estimate.gpu_seconds.p90
+    learnt = replace(first, estimate=replace(first.estimate, calibration_runs=FEWEST_RESIDUALS))
     jobs = [
         first,
         replace(learnt, gpu_seconds=p90),

@@ -9,9 +9,9 @@ from typing import Any
 from click.testing import Result
 from typer.testing import CliRunner
 
-from broker.boot import DatabaseUrls
-from broker.cli import app as cli
+from broker.cli.main import app as cli
 from broker.estimator.report_html import render_html
+from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from pricing.calibration.accuracy import judge_runs
 from tests.broker.estimator.test_watch import run_job

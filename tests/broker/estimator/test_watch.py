@@ -7,11 +7,11 @@ from fastapi import FastAPI
 
 from broker.app import create_app
 from broker.daemon import Daemon
-from broker.estimator.reliability import judge_estimates
+from broker.estimator.accuracy import judge_estimates
 from broker.estimator.service import learn
-from broker.estimator.watch import ReliabilityWatch
+from broker.estimator.watch import AccuracyWatch
+from broker.jobs.control import request_stop
 from broker.jobs.model import StopReason
-from broker.jobs.service import request_stop
 from broker.jobs.tables import Job
 from broker.system import System
 from pricing.calibration.coverage import BandState
@@ -50,7 +50,7 @@ async def test_leaving_the_band_and_coming_back_is_said_once_each(
     api: Api, system: System, caplog: Any, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr("pricing.calibration.coverage.FEWEST_JUDGED", 3)
-    customer, watch = await make_ready_customer(api), ReliabilityWatch()
+    customer, watch = await make_ready_customer(api), AccuracyWatch()
     caplog.set_level(logging.WARNING, logger="broker.estimator.watch")
     for _ in range(3):
         await run_job(api, system, customer, times_p50=9.0)
@@ -94,7 +94,7 @@ async def test_a_job_that_was_stopped_at_its_quote_is_a_miss(api: Api, system: S
     async with system.work() as work:
         row = await work.session.get_one(Job, job["id"])
         row.used_gpu_seconds = job["estimate"]["gpu_seconds"]["p90"]
-        await request_stop(work, row, StopReason.BUDGET)
+        await request_stop(work, row, StopReason.LIMIT)
     async with system.work() as work:
         judged = await judge_estimates(work)
     assert judged is not None
@@ -129,7 +129,7 @@ async def test_metrics_tell_coverage_and_calibration_in_every_process(
 
 
 async def test_learning_twice_judges_the_same(api: Api, system: System) -> None:
-    customer, watch = await make_ready_customer(api), ReliabilityWatch()
+    customer, watch = await make_ready_customer(api), AccuracyWatch()
     await run_job(api, system, customer, times_p50=1.0)
     await learn(system)
     await watch.refresh(system)

@@ -50,10 +50,11 @@ async def make_engine(tmp_path):
         return engine
 
     yield make
-    for run_dir in (tmp_path / "runs").glob("run_*"):
-        await engines[0].stop(run_dir.name, grace_seconds=0)
+    run_ids = [run_dir.name for run_dir in (tmp_path / "runs").glob("run_*")]
+    for run_id in run_ids:
+        await engines[0].stop(run_id, grace_seconds=0)
     for engine in engines:
-        await engine.poll()
+        await engine.reconcile(run_ids)
 
 
 @pytest.fixture
@@ -81,10 +82,9 @@ async def observe_until(engine: LocalEngine, state: RunState, run_id="run_1") ->
     deadline = time.monotonic() + DEADLINE_SECONDS
     seen: list[RunObservation] = []
     while time.monotonic() < deadline:
-        seen = await engine.poll()
-        for observation in seen:
-            if (observation.run_id, observation.state) == (run_id, state):
-                return observation
+        seen = await engine.reconcile([run_id])
+        if seen[0].state == state:
+            return seen[0]
         await asyncio.sleep(0.02)
     pytest.fail(f"{run_id} never became {state}; last seen: {seen}")
 
@@ -120,7 +120,7 @@ async def test_launched_run_is_alive_in_a_session_of_its_own(make_engine, tmp_pa
     engine = make_engine()
     handle = await engine.launch(make_spec())
     assert handle == str(tmp_path / "runs" / "run_1")
-    assert await engine.poll() == [RunObservation("run_1", RunState.ALIVE)]
+    assert await engine.reconcile(["run_1"]) == [RunObservation("run_1", RunState.ALIVE)]
     record = record_of(tmp_path)
     assert os.getsid(record["pid"]) == record["pid"]
     assert record["fence_token"] == 3
@@ -157,12 +157,11 @@ async def test_output_and_errors_go_to_the_log(make_engine, tmp_path):
 
 
 @pytest.mark.parametrize("exit_code", [0, 1, 75])
-async def test_exit_code_is_told_by_one_poll_and_by_reconcile_ever_after(make_engine, exit_code):
+async def test_exit_code_is_told_ever_after_by_any_engine_of_the_machine(make_engine, exit_code):
     engine = make_engine(f"raise SystemExit({exit_code})")
     await engine.launch(make_spec())
     exited = RunObservation("run_1", RunState.EXITED, exit_code)
     assert await observe_until(engine, RunState.EXITED) == exited
-    assert await engine.poll() == []
     assert await engine.reconcile(["run_1"]) == [exited]
     assert await make_engine().reconcile(["run_1"]) == [exited]
 
@@ -222,7 +221,7 @@ async def test_concurrent_launches_of_one_run_start_one_process(make_engine, tmp
     engines = [make_engine(COUNT_START + SLEEP) for _ in range(4)]
     await asyncio.gather(*(engine.launch(make_spec()) for engine in engines for _ in range(4)))
     for engine in engines:
-        assert await engine.poll() == [RunObservation("run_1", RunState.ALIVE)]
+        assert await engine.reconcile(["run_1"]) == [RunObservation("run_1", RunState.ALIVE)]
     await wait_for_text(starts_of(tmp_path))
     await engines[0].stop("run_1", grace_seconds=DEADLINE_SECONDS)
     assert starts_of(tmp_path).read_text().splitlines() == [str(record_of(tmp_path)["pid"])]
@@ -262,7 +261,11 @@ async def test_different_runs_are_told_apart(make_engine):
     deadline = time.monotonic() + DEADLINE_SECONDS
     codes: dict[str, int | None] = {}
     while len(codes) < 2 and time.monotonic() < deadline:
-        codes |= {seen.run_id: seen.exit_code for seen in await engine.poll() if seen.state is RunState.EXITED}
+        codes |= {
+            seen.run_id: seen.exit_code
+            for seen in await engine.reconcile(["run_1", "run_2"])
+            if seen.state is RunState.EXITED
+        }
     assert codes == {"run_1": 1, "run_2": 2}
 
 
@@ -272,7 +275,7 @@ async def test_failed_start_leaves_nothing_and_may_be_repeated(make_engine, tmp_
     engine = make_engine()
     assert await engine.reconcile(["run_1"]) == [RunObservation("run_1", RunState.GONE)]
     await engine.launch(make_spec())
-    assert await engine.poll() == [RunObservation("run_1", RunState.ALIVE)]
+    assert await engine.reconcile(["run_1"]) == [RunObservation("run_1", RunState.ALIVE)]
 
 
 async def test_unknown_run_is_gone_and_stopping_it_does_nothing(make_engine):
@@ -282,7 +285,7 @@ async def test_unknown_run_is_gone_and_stopping_it_does_nothing(make_engine):
         RunObservation("run_8", RunState.GONE),
     ]
     await engine.stop("run_9", grace_seconds=0)
-    assert await engine.poll() == []
+    assert await engine.reconcile(["run_9"]) == [RunObservation("run_9", RunState.GONE)]
 
 
 @pytest.mark.parametrize("run_id", ["", ".", "..", "../run_1", "a/b", "/etc", "run_1\n", "run\0", "-r", "r" * 129])
@@ -305,10 +308,9 @@ async def test_run_survives_kill_minus_nine_of_its_broker_and_is_adopted(make_en
         RunObservation("run_1", RunState.ALIVE),
         RunObservation("run_2", RunState.GONE),
     ]
-    assert await engine.poll() == [RunObservation("run_1", RunState.ALIVE)]
+    assert await engine.reconcile(["run_1"]) == [RunObservation("run_1", RunState.ALIVE)]
     os.kill(record_of(tmp_path)["pid"], signal.SIGKILL)
     assert await observe_until(engine, RunState.GONE) == RunObservation("run_1", RunState.GONE)
-    assert await engine.poll() == []
 
 
 async def test_second_engine_object_adopts_and_stops_a_run(make_engine):
@@ -323,18 +325,18 @@ async def test_second_engine_object_adopts_and_stops_a_run(make_engine):
 async def test_run_of_another_living_broker_stays_alive_until_that_broker_knows_the_exit_code(
     make_engine, start_broker, tmp_path
 ):
-    code = "launch(); print('launched', flush=True); sys.stdin.readline(); asyncio.run(engine.poll()); "
-    code += "print('polled', flush=True); sys.stdin.readline()"
+    code = "launch(); print('launched', flush=True); sys.stdin.readline(); asyncio.run(engine.reconcile(['run_1'])); "
+    code += "print('observed', flush=True); sys.stdin.readline()"
     broker = start_broker(code, "raise SystemExit(7)")
     assert broker.stdout.readline() == "launched\n"
     process = psutil.Process(record_of(tmp_path)["pid"])
     assert_ends(process)
     engine = make_engine()
     assert await engine.reconcile(["run_1"]) == [RunObservation("run_1", RunState.ALIVE)]
-    broker.stdin.write("poll\n")
+    broker.stdin.write("observe\n")
     broker.stdin.flush()
-    assert broker.stdout.readline() == "polled\n"
-    assert await engine.poll() == [RunObservation("run_1", RunState.EXITED, 7)]
+    assert broker.stdout.readline() == "observed\n"
+    assert await engine.reconcile(["run_1"]) == [RunObservation("run_1", RunState.EXITED, 7)]
 
 
 # The broker dies at a chosen write of the record: before it (nothing recorded), or after it.
@@ -372,7 +374,7 @@ async def test_broker_killed_between_intent_and_start_costs_the_run_and_starts_n
     assert broker.wait(DEADLINE_SECONDS) == -signal.SIGKILL
     engine = make_engine(COUNT_START + SLEEP)
     await engine.launch(make_spec())
-    assert await engine.poll() == [RunObservation("run_1", RunState.GONE)]
+    assert await engine.reconcile(["run_1"]) == [RunObservation("run_1", RunState.GONE)]
     assert not starts_of(tmp_path).exists()
 
 
@@ -381,7 +383,7 @@ async def test_broker_killed_before_the_intent_lets_the_next_one_start_the_run(m
     assert broker.wait(DEADLINE_SECONDS) == -signal.SIGKILL
     engine = make_engine()
     await engine.launch(make_spec())
-    assert await engine.poll() == [RunObservation("run_1", RunState.ALIVE)]
+    assert await engine.reconcile(["run_1"]) == [RunObservation("run_1", RunState.ALIVE)]
 
 
 async def test_torn_record_starts_nothing_and_is_gone(make_engine, tmp_path):
@@ -391,7 +393,7 @@ async def test_torn_record_starts_nothing_and_is_gone(make_engine, tmp_path):
     (tmp_path / "runs" / "run_1" / "run.json").write_text('{"run_id": "ru')
     second = make_engine(COUNT_START)
     await second.launch(make_spec())
-    assert await second.poll() == [RunObservation("run_1", RunState.GONE)]
+    assert await second.reconcile(["run_1"]) == [RunObservation("run_1", RunState.GONE)]
     assert len(starts_of(tmp_path).read_text().splitlines()) == 1
 
 
@@ -402,7 +404,7 @@ async def test_removed_record_of_a_living_run_starts_no_second_process(make_engi
     (tmp_path / "runs" / "run_1" / "run.json").unlink()
     second = make_engine(COUNT_START + SLEEP)
     await second.launch(make_spec())
-    assert await second.poll() == [RunObservation("run_1", RunState.ALIVE)]
+    assert await second.reconcile(["run_1"]) == [RunObservation("run_1", RunState.ALIVE)]
     await second.stop("run_1", grace_seconds=DEADLINE_SECONDS)
     assert len(starts_of(tmp_path).read_text().splitlines()) == 1
 
@@ -433,7 +435,7 @@ async def test_stop_lets_the_run_end_by_itself_within_its_grace(make_engine, tmp
     await engine.launch(make_spec())
     await wait_for_text(tmp_path / "runs" / "run_1" / "trainer.log")
     await engine.stop("run_1", grace_seconds=DEADLINE_SECONDS)
-    assert await engine.poll() == [RunObservation("run_1", RunState.EXITED, 75)]
+    assert await engine.reconcile(["run_1"]) == [RunObservation("run_1", RunState.EXITED, 75)]
 
 
 async def test_stop_kills_a_run_that_ignores_sigterm(make_engine, tmp_path):
@@ -441,7 +443,7 @@ async def test_stop_kills_a_run_that_ignores_sigterm(make_engine, tmp_path):
     await engine.launch(make_spec())
     await wait_for_text(tmp_path / "runs" / "run_1" / "trainer.log")
     await engine.stop("run_1", grace_seconds=0.2)
-    assert await engine.poll() == [RunObservation("run_1", RunState.EXITED, -signal.SIGKILL)]
+    assert await engine.reconcile(["run_1"]) == [RunObservation("run_1", RunState.EXITED, -signal.SIGKILL)]
 
 
 async def test_stop_kills_a_child_that_outlives_its_leader(make_engine, tmp_path):
@@ -461,7 +463,7 @@ async def test_event_loop_goes_on_while_a_stop_waits(make_engine, tmp_path):
     await engine.launch(make_spec())
     await wait_for_text(tmp_path / "runs" / "run_1" / "trainer.log")
     stopping = asyncio.create_task(engine.stop("run_1", grace_seconds=0.5))
-    seen = await engine.poll()
+    seen = await engine.reconcile(["run_1"])
     assert not stopping.done()
     assert seen == [RunObservation("run_1", RunState.ALIVE)]
     await stopping

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.identity.model import hash_key, make_key, read_run_token, sign_run_token
+from broker.identity.model import RunBearer, hash_key, make_key, read_run_token, sign_run_token
 
 SECRET = b"a secret of this broker"
+BEARER = RunBearer("run_1", "cus_1")
 
 
 def test_key_begins_with_its_visible_prefix_and_only_its_hash_is_kept() -> None:
@@ -22,16 +23,18 @@ def test_no_two_keys_are_alike() -> None:
     assert len({make_key().clear for _ in range(100)}) == 100
 
 
-def test_token_of_a_run_is_the_same_each_time_and_names_its_run() -> None:
-    token = sign_run_token(SECRET, "run_1")
-    assert token == sign_run_token(SECRET, "run_1")
-    assert read_run_token(SECRET, token) == "run_1"
+def test_token_of_a_run_is_the_same_each_time_and_names_its_run_and_customer() -> None:
+    token = sign_run_token(SECRET, BEARER)
+    assert token == sign_run_token(SECRET, BEARER)
+    assert read_run_token(SECRET, token) == BEARER
 
 
 @pytest.mark.parametrize(
     "forge",
     [
         lambda token: token.replace("run_1", "run_2"),
+        lambda token: token.replace("cus_1", "cus_2"),
+        lambda token: token.replace(".cus_1", ""),
         lambda token: token[:-1],
         lambda token: token + "0",
         lambda token: token.upper(),
@@ -41,12 +44,12 @@ def test_token_of_a_run_is_the_same_each_time_and_names_its_run() -> None:
     ],
 )
 def test_changed_token_is_none_of_ours(forge: object) -> None:
-    token = sign_run_token(SECRET, "run_1")
+    token = sign_run_token(SECRET, BEARER)
     assert read_run_token(SECRET, forge(token)) is None  # type: ignore[operator]
 
 
 def test_token_of_another_broker_is_none_of_ours() -> None:
-    assert read_run_token(SECRET, sign_run_token(b"another secret", "run_1")) is None
+    assert read_run_token(SECRET, sign_run_token(b"another secret", BEARER)) is None
 
 
 @given(st.text())

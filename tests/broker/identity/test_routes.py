@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from broker.boot import DatabaseUrls
+from broker.processes.boot import DatabaseUrls
 from tests.broker.conftest import START, ManualClock
 from tests.broker.factories import Api, customer_api, make_customer, staff_key
 from tests.broker.rows import owner_connection

@@ -5,12 +5,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker import errors
-from broker.boot import DatabaseUrls
 from broker.config import Settings
-from broker.database import Scope
-from broker.driver import fetch_row
 from broker.identity.model import hash_key
 from broker.identity.service import FIND_KEY, authenticate
+from broker.persistence.database import Scope
+from broker.persistence.driver import fetch_row
+from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from broker.work import Role
 from tests.broker.rows import owner_connection

@@ -1,4 +1,4 @@
-"""A quote binds upward: its job pauses there until the customer raises it, or the house pays for what goes beyond."""
+"""A quote binds upward: its job pauses there until the customer raises it, or what goes beyond is borne."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from broker.estimator.service import learn
-from broker.outbox import OutboxMessage
+from broker.persistence.outbox import OutboxMessage
 from broker.system import System
 from tests.broker.factories import (
     CONFIG,
@@ -25,7 +25,7 @@ from tests.broker.factories import (
     submit_job,
 )
 from tests.broker.running_jobs import broken_rules, read_balance
-from tests.broker.workers import Worker, dispatched_worker, worker_of
+from tests.broker.worker_calls import Worker, dispatched_worker, worker_of
 
 GPU_HOUR, TOKEN = Fraction("6.8"), Fraction("0.00012")
 
@@ -69,7 +69,7 @@ async def pause_at_quote(place: Place, customer: Customer) -> tuple[Any, Any]:
         await worker.put("checkpoints/1", b"half")
         await worker.finish("stopped")
     paused = await place.job(job["id"])
-    assert (paused["status"], paused["pause_reason"]) == ("paused", "budget")
+    assert (paused["status"], paused["pause_reason"]) == ("paused", "limit")
     return paused, quote
 
 
@@ -89,10 +89,10 @@ async def test_job_pauses_at_its_quoted_gpu_seconds(place: Place) -> None:
     async with place.running(job["id"]) as worker:
         assert (await worker.beat(p90 - 1))["command"] == "continue"
         told = await worker.beat(1)
-        assert (told["command"], told["reason"]) == ("stop", "budget")
+        assert (told["command"], told["reason"]) == ("stop", "limit")
         await worker.finish("stopped")
     job = await place.job(job["id"])
-    assert (job["status"], job["pause_reason"], job["stop_requested"]) == ("paused", "budget", None)
+    assert (job["status"], job["pause_reason"], job["stop_requested"]) == ("paused", "limit", None)
     assert await broken_rules(place.system) == {}
 
 
@@ -119,7 +119,7 @@ async def test_job_pauses_at_its_quoted_price_where_its_tokens_are_more_than_quo
         told = await worker.post("heartbeats", usage=[worker.interval(0, most)])
         assert told["command"] == "continue"
         told = await worker.post("heartbeats", usage=[worker.interval(0, 1)])
-        assert (told["command"], told["reason"]) == ("stop", "budget")
+        assert (told["command"], told["reason"]) == ("stop", "limit")
 
 
 async def test_job_that_named_no_quote_goes_on_past_its_estimate(place: Place) -> None:
@@ -138,7 +138,7 @@ async def test_only_the_interval_that_reaches_the_limit_is_charged(place: Place)
     async with place.running(job["id"]) as worker:
         await worker.beat(p90 - 1)
         late = [worker.interval(2) for _ in range(30)]
-        assert (await worker.post("heartbeats", usage=late))["reason"] == "budget"
+        assert (await worker.post("heartbeats", usage=late))["reason"] == "limit"
         await worker.finish("stopped", usage=[worker.interval(3)])
     job = await place.job(job["id"])
     assert job["used_gpu_seconds"] == p90 - 1 + 63
@@ -157,7 +157,7 @@ async def test_two_heartbeats_at_once_stop_the_run_once_and_charge_one_interval_
         await worker.beat(p90 - 1)
         intervals = [worker.interval(5) for _ in range(6)]
         answers = await asyncio.gather(*(worker.post("heartbeats", usage=[each]) for each in intervals))
-        assert {answer["reason"] for answer in answers} == {"budget"}
+        assert {answer["reason"] for answer in answers} == {"limit"}
     job = await place.job(job["id"])
     assert micros(job["cost"]) == round((p90 + 4) * GPU_HOUR * 10**6 / 3600)
     assert (await list_kinds(place.api, job["id"])).count("stop_requested") == 1
@@ -181,7 +181,7 @@ async def test_job_at_its_quote_goes_on_only_under_a_higher_max_cost(place: Plac
     assert (await list_kinds(place.api, job["id"]))[-2:] == ["limit_raised", "resumed"]
     async with place.running(job["id"]) as worker:
         assert (await worker.beat(3600))["command"] == "continue"
-        assert (await worker.beat(7 * 3600))["reason"] == "budget"
+        assert (await worker.beat(7 * 3600))["reason"] == "limit"
     assert await broken_rules(place.system) == {}
 
 
@@ -300,7 +300,7 @@ async def test_capped_job_still_pauses_at_its_customer_s_max_cost(place: Place) 
     async with place.running(job["id"]) as worker:
         limit = int(micros(job["limit"]) / (GPU_HOUR * 10**6 / 3600))
         assert (await worker.beat(limit))["command"] == "continue"
-        assert (await worker.beat(1))["reason"] == "budget"
+        assert (await worker.beat(1))["reason"] == "limit"
         await worker.finish("stopped")
     raised = await place.api.post(f"/jobs/{job['id']}/resume", {"max_cost": "5000"})
     assert raised["cap"] == prices["total_p90"], "a cap stays where it was"
@@ -314,4 +314,4 @@ async def test_run_that_is_lost_at_its_limit_is_not_tried_again(place: Place) ->
         await worker.beat(quote["estimate"]["gpu_seconds"]["p90"])
     async with worker_of(place.api, place.app, place.system, job["id"]) as worker:
         await worker.finish("preempted")
-    assert (await place.job(job["id"]))["pause_reason"] == "budget"
+    assert (await place.job(job["id"]))["pause_reason"] == "limit"

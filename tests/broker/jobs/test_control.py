@@ -8,11 +8,11 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from broker.jobs.model import JobStatus
-from broker.outbox import OutboxMessage
+from broker.persistence.outbox import OutboxMessage
 from broker.system import System
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
 from tests.broker.running_jobs import broken_rules
-from tests.broker.workers import dispatched_worker, worker_of
+from tests.broker.worker_calls import dispatched_worker, worker_of
 
 # status, action, answer, status after, what the run is told
 TABLE = """
@@ -185,7 +185,7 @@ async def test_job_at_its_max_cost_pauses_and_is_not_resumed(api: Api, app: Fast
         await worker.claim()
         assert (await worker.beat(300))["command"] == "continue"
         told = await worker.beat(300)
-        assert (told["command"], told["reason"]) == ("stop", "budget")
+        assert (told["command"], told["reason"]) == ("stop", "limit")
         assert await list_stops(system) == [worker.run_id]
         await worker.finish("stopped")
     job = await api.get(f"/jobs/{job['id']}")
@@ -201,7 +201,7 @@ async def test_job_beyond_its_budget_pauses_and_is_not_resumed_while_nothing_is_
     job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
     async with dispatched_worker(api, app, system, job["id"]) as worker:
         await worker.claim()
-        assert (await worker.beat(600))["reason"] == "out_of_balance"
+        assert (await worker.beat(600))["reason"] == "budget"
         await worker.finish("preempted")
     assert (await api.get(f"/jobs/{job['id']}"))["status"] == "paused"
     problem = await api.post(f"/jobs/{job['id']}/resume", expect=402)

@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from broker.database import Scope
 from broker.ledger.verify import verify_ledger
+from broker.persistence.database import Scope
 from broker.system import System
 from tests.broker.factories import (
     Api,
@@ -56,7 +56,7 @@ async def test_job_goes_from_submission_to_invoice(api: Api, app: FastAPI, syste
     invoice = await api.post("/invoices", {"contract_id": customer.contract["id"], "month": "2026-11"}, expect=201)
     assert [(line["kind"], line["meter"], line["amount"]["amount"]) for line in invoice["lines"]] == [
         ("usage", "gpu_seconds", "0.04"),
-        ("prepaid_applied", "gpu_seconds", "-0.04"),
+        ("advance", "gpu_seconds", "-0.04"),
         ("usage", "tokens", "0.02"),
     ]
     report = await api.get("/reports/monthly-cost", month="2026-11")

@@ -13,17 +13,17 @@ from broker.contracts.model import ContractTerms, Overage, QuoteGuarantee
 from broker.jobs.limits import (
     Limits,
     QuotedNeed,
+    Spent,
     clip_need,
-    find_ceiling,
+    find_charge_limit,
     has_reached_limit,
     plan_limits,
     price_need,
-    raise_limit,
 )
-from broker.jobs.tables import Job
 from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.rate_card import load_rate_cards
+from pricing.usage import Usage
 
 PAUSES = ContractTerms(
     id="con_1",
@@ -39,13 +39,13 @@ PAUSES = ContractTerms(
     card=load_rate_cards()["2026-01-01"],
 )
 CAPS = replace(PAUSES, quote_guarantee=QuoteGuarantee.CAP)
-QUOTED = QuotedNeed(gpu_seconds=1801, tokens=1000, total=Money.from_decimal("3.52"))
+QUOTED = QuotedNeed(Usage(1801, 1000), total=Money.from_decimal("3.52"))
 EXACT = 3_521_889  # 1801 × 6.8/3600 + 1000 × 0.00012, rounded up to the micro-yuan
 
 
-def job(**fields: Any) -> Job:
-    unset = {"limit_micros": None, "limit_gpu_seconds": None, "cap_micros": None}
-    return Job(**{"cost_micros": 0, "used_gpu_seconds": 0, **unset, **fields})
+def limits(**fields: Any) -> Limits:
+    unset = {"guarantee": None, "limit_micros": None, "limit_gpu_seconds": None, "cap_micros": None}
+    return Limits(**{**unset, **fields})
 
 
 @pytest.mark.parametrize(
@@ -72,32 +72,27 @@ def test_contract_quote_and_max_cost_give_the_limits(
     ("cost", "seconds", "reached"), [(99, 9, False), (100, 9, True), (99, 10, True), (101, 11, True)]
 )
 def test_limit_is_reached_by_cost_or_by_time(cost: int, seconds: int, reached: bool) -> None:
-    limited = job(limit_micros=100, limit_gpu_seconds=10, cost_micros=cost, used_gpu_seconds=seconds)
-    assert has_reached_limit(limited) == reached
-    assert not has_reached_limit(job(cost_micros=cost, used_gpu_seconds=seconds))
+    spent = Spent(gpu_seconds=seconds, cost_micros=cost)
+    assert has_reached_limit(limits(limit_micros=100, limit_gpu_seconds=10), spent) == reached
+    assert not has_reached_limit(limits(), spent)
 
 
 @pytest.mark.parametrize(
-    ("fields", "ceiling"),
+    ("promised", "spent", "charge_limit"),
     [
-        ({"cost_micros": 50}, None),
-        ({"limit_micros": 100, "cost_micros": 99}, None),
-        ({"limit_micros": 100, "cost_micros": 130}, 130),
-        ({"cap_micros": 90, "cost_micros": 10}, 90),
-        ({"cap_micros": 90, "limit_micros": 50, "cost_micros": 60}, 60),
-        ({"cap_micros": 90, "limit_micros": 200, "cost_micros": 89}, 90),
-        ({"limit_gpu_seconds": 5, "used_gpu_seconds": 5, "cost_micros": 7}, 7),
+        ({}, Spent(0, 50), None),
+        ({"limit_micros": 100}, Spent(0, 99), None),
+        ({"limit_micros": 100}, Spent(0, 130), 130),
+        ({"cap_micros": 90}, Spent(0, 10), 90),
+        ({"cap_micros": 90, "limit_micros": 50}, Spent(0, 60), 60),
+        ({"cap_micros": 90, "limit_micros": 200}, Spent(0, 89), 90),
+        ({"limit_gpu_seconds": 5}, Spent(5, 7), 7),
     ],
 )
-def test_charge_ends_at_the_cap_and_where_the_limit_was_reached(fields: dict[str, int], ceiling: int | None) -> None:
-    assert find_ceiling(job(**fields)) == (None if ceiling is None else Money(ceiling))
-
-
-def test_raised_limit_takes_the_place_of_the_quote_and_leaves_the_cap() -> None:
-    raised = job(limit_micros=100, limit_gpu_seconds=5, cap_micros=90, max_cost_micros=None)
-    raise_limit(raised, Money(500))
-    assert (raised.max_cost_micros, raised.limit_micros, raised.limit_gpu_seconds) == (500, 500, None)
-    assert raised.cap_micros == 90
+def test_charge_ends_at_the_cap_and_where_the_limit_was_reached(
+    promised: dict[str, int], spent: Spent, charge_limit: int | None
+) -> None:
+    assert find_charge_limit(limits(**promised), spent) == (None if charge_limit is None else Money(charge_limit))
 
 
 @given(
@@ -110,20 +105,21 @@ def test_raised_limit_takes_the_place_of_the_quote_and_leaves_the_cap() -> None:
 def test_no_more_is_held_than_can_be_charged(
     gpu_seconds: int, tokens: int, limit: int | None, cap: int | None, cost: int
 ) -> None:
-    held = clip_need(job(limit_micros=limit, cap_micros=cap, cost_micros=cost), PAUSES, gpu_seconds, tokens)
-    assert held[0] <= gpu_seconds
-    assert held[1] <= tokens
+    need = Usage(gpu_seconds, tokens)
+    held = clip_need(limits(limit_micros=limit, cap_micros=cap), Spent(0, cost), PAUSES, need)
+    assert held.gpu_seconds <= gpu_seconds
+    assert held.tokens <= tokens
     ends = [end for end in (limit, cap) if end is not None]
     if not ends:
-        assert held == (gpu_seconds, tokens)
+        assert held == need
         return
     left = Fraction(max(0, min(ends) - cost), 10**6)
-    one_of_each = price_need(PAUSES, 1, 1)
-    assert price_need(PAUSES, *held) <= left + one_of_each
-    assert held == (gpu_seconds, tokens) or price_need(PAUSES, *held) >= left
+    one_of_each = price_need(PAUSES, Usage(1, 1))
+    assert price_need(PAUSES, held) <= left + one_of_each
+    assert held == need or price_need(PAUSES, held) >= left
 
 
 def test_time_that_the_quote_has_left_is_all_that_is_held() -> None:
-    limited = job(limit_gpu_seconds=100, used_gpu_seconds=70)
-    assert clip_need(limited, PAUSES, 50, 5) == (30, 5)
-    assert clip_need(limited, PAUSES, 20, 5) == (20, 5)
+    limited, spent = limits(limit_gpu_seconds=100), Spent(gpu_seconds=70, cost_micros=0)
+    assert clip_need(limited, spent, PAUSES, Usage(50, 5)) == Usage(30, 5)
+    assert clip_need(limited, spent, PAUSES, Usage(20, 5)) == Usage(20, 5)

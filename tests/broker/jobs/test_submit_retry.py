@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 
-from broker.daemon import IDEMPOTENCY_KEYS_KEPT, Daemon
+from broker.daemon import Daemon
+from broker.http.idempotency import ANSWERS_KEPT
 from broker.system import System
 from tests.broker.factories import CONFIG, Api, customer_api, make_ready_customer, submit_job
 
 
 async def forget_keys(system: System, clock) -> None:
-    clock.now += IDEMPOTENCY_KEYS_KEPT + timedelta(days=1)
+    clock.now += ANSWERS_KEPT + timedelta(days=1)
     await Daemon(system, None).forget_idempotency_keys()
 
 

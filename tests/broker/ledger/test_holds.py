@@ -27,6 +27,7 @@ from tests.broker.running_jobs import (
     HOUR,
     add_grant,
     broken_rules,
+    place_hold,
     read_balance,
     read_hold,
     report_usage,
@@ -37,9 +38,7 @@ from tests.broker.running_jobs import (
 
 async def place(system: System, contract_id: str, job_id: str, gpu_seconds: int, key: str = "key-1") -> HoldView:
     async with system.work() as work:
-        return await ledger.place_hold(
-            work, contract_id, job_id=job_id, idempotency_key=key, gpu_seconds=gpu_seconds, tokens=100
-        )
+        return await place_hold(work, contract_id, job_id, gpu_seconds=gpu_seconds, tokens=100, key=key)
 
 
 def split_of(view: HoldView) -> list[tuple[str, str | None, int]]:

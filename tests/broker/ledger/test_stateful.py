@@ -24,12 +24,12 @@ from hypothesis.stateful import (
 
 from broker import errors
 from broker.app import create_app
-from broker.boot import DatabaseUrls, prepare
 from broker.config import Settings
 from broker.contracts import service as contracts
 from broker.ledger import service as ledger
 from broker.ledger.holds import HoldView
 from broker.ledger.verify import verify_ledger
+from broker.processes.boot import DatabaseUrls, prepare
 from broker.system import System, open_system
 from broker.work import Work
 from pricing.money import Money
@@ -40,6 +40,7 @@ from tests.broker.running_jobs import (
     RunningJob,
     add_grant,
     broken_rules,
+    place_hold,
     read_hold,
     report_usage,
     settle,
@@ -259,9 +260,7 @@ def split_of(view: HoldView) -> list[Any]:
 
 async def place_again(system: System, job: RunningJob, gpu_seconds: int) -> HoldView:
     async with system.work() as work:
-        return await ledger.place_hold(
-            work, job.contract_id, job_id="job_other", idempotency_key=job.id, gpu_seconds=gpu_seconds, tokens=7
-        )
+        return await place_hold(work, job.contract_id, "job_other", gpu_seconds=gpu_seconds, tokens=7, key=job.id)
 
 
 async def renew_hold(system: System, job_id: str) -> None:

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from broker.boot import DatabaseUrls
-from broker.database import with_driver
 from broker.ledger.verify import CHECKS, verify_ledger
+from broker.persistence.database import with_driver
+from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, make_ready_customer
@@ -73,7 +73,7 @@ DAMAGES = (
             "UPDATE jobs SET status = 'succeeded'",
         ),
     ),
-    Damage("what is used, or borne by the house, is what the legs captured", move_balance(USED_GPU, 7)),
+    Damage("what is used, or borne, is what the legs captured", move_balance(USED_GPU, 7)),
     Damage(
         "a metered leg captured what its captures say",
         (f"UPDATE captures SET leg_id = {OTHER_LEG} WHERE sequence = 1 AND unit = 'gpu_seconds'",),
@@ -87,7 +87,7 @@ DAMAGES = (
         ("DELETE FROM usage_events WHERE sequence = 1",),
     ),
     Damage(
-        "money captured is the price of what was captured, rounded once a job and payer",
+        "money captured is the price of what was captured, rounded once a job for what is paid and for what is borne",
         (f"UPDATE hold_legs SET unit_price = unit_price * 2 WHERE unit = 'tokens' AND hold_id IN {ENDED}",),
     ),
     Damage(
@@ -107,8 +107,8 @@ DAMAGES = (
         ("UPDATE invoices SET total_micros = total_micros + 10000 WHERE kind = 'advance'",),
     ),
     Damage(
-        "a final invoice bills what its month captured, and takes off what was paid ahead",
-        ("UPDATE invoice_lines SET quantity = quantity - 1 WHERE kind = 'prepaid_applied'",),
+        "a final invoice bills what its month captured, and takes off what an advance has paid",
+        ("UPDATE invoice_lines SET quantity = quantity - 1 WHERE kind = 'advance'",),
     ),
 )
 

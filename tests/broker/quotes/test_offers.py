@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from broker.scheduling.service import register_pool
+from broker.capacity.service import register_pool
 from broker.system import System
 from pricing.catalog import load_gpus
 from tests.broker.factories import CONFIG, Api, jsonl, make_customer, make_ready_customer, upload_dataset

@@ -11,7 +11,7 @@ from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, customer_api, make_ready_customer, staff_key
 from tests.broker.running_jobs import HOUR, RunningJob, broken_rules, report_usage, start_job
 
-COLUMNS = ("actual", "charged", "excess")
+COLUMNS = ("actual", "charged", "borne")
 
 
 async def start_capped(system: System, customer: Customer, cap_micros: int, **fields: Any) -> RunningJob:
@@ -115,6 +115,6 @@ async def test_margin_is_for_finance_and_the_administrator_only(api: Api, custom
 
 async def test_month_without_usage_is_an_empty_report(api: Api) -> None:
     report = await api.get("/reports/margin", month="2026-10")
-    assert (report["data"], report["excess"]["amount"]) == ([], "0.00")
+    assert (report["data"], report["borne"]["amount"]) == ([], "0.00")
     problem = await api.get("/reports/margin", month="2026-13", expect=422)
     assert problem["errors"][0]["field"] == "month"

@@ -11,7 +11,7 @@ from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, customer_api, make_ready_customer, staff_key
 from tests.broker.running_jobs import HOUR, report_usage, start_job
 
-MONEY_COLUMNS = ("gpu_cost", "token_cost", "cost", "prepaid_applied", "due")
+MONEY_COLUMNS = ("gpu_cost", "token_cost", "cost", "advance", "due")
 
 
 async def make_project(api: Api, customer: Customer, name: str) -> str:
@@ -61,7 +61,7 @@ async def test_report_is_the_sum_of_the_invoices_lines(api: Api, customers: list
             assert sum(fen(row[cost]["amount"]) for row in rows) == sum(fen(line["amount"]["amount"]) for line in used)
             assert sum(row[meter] for row in rows) == sum(line["quantity"] for line in used)
         assert sum(fen(row["due"]["amount"]) for row in rows) == sum(fen(line["amount"]["amount"]) for line in lines)
-    for name in ("cost", "prepaid_applied", "due"):
+    for name in ("cost", "advance", "due"):
         assert fen(report[name]["amount"]) == sum(fen(row[name]["amount"]) for row in report["data"])
 
 
@@ -70,7 +70,7 @@ async def test_report_splits_a_contract_by_project(api: Api, customers: list[Cus
     prepaid = {row["project"]: row for row in rows if row["plan"] == "prepaid"}
     assert {name: row["jobs"] for name, row in prepaid.items()} == {"brand-tone": 2, None: 1}
     assert (
-        prepaid["brand-tone"]["prepaid_applied"]["amount"] == "2594.85"
+        prepaid["brand-tone"]["advance"]["amount"] == "2594.85"
     )  # 499 h and 37 s: one hour is still held by the first job
     assert prepaid["brand-tone"]["cost"]["amount"] == "2605.25"
 

@@ -10,19 +10,19 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import event, func, select, text
 
+from broker.capacity.service import register_pool
 from broker.jobs import queueing
-from broker.jobs.queueing import ToldWait
+from broker.jobs.queueing import WaitNotice
 from broker.jobs.runs import lose_run
 from broker.jobs.service import lock_job
 from broker.jobs.tables import Job, Run
-from broker.outbox import OutboxMessage
+from broker.persistence.outbox import OutboxMessage
 from broker.scheduling import cycle
 from broker.scheduling.cycle import CycleResult, run_cycle
-from broker.scheduling.service import register_pool
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
-from tests.broker.workers import worker_of
+from tests.broker.worker_calls import worker_of
 
 
 @pytest.fixture
@@ -311,9 +311,9 @@ async def test_thousands_of_waiting_jobs_take_as_many_statements_as_ten(
 async def test_unchanged_reasons_are_not_written_again(
     api: Api, system: System, customer: Customer, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written: list[ToldWait] = []
+    written: list[WaitNotice] = []
 
-    async def write_waits(_work: Any, waits: list[ToldWait]) -> None:
+    async def write_waits(_work: Any, waits: list[WaitNotice]) -> None:
         written.extend(waits)
 
     await copy_job(system, await submit(api, customer), 4)
@@ -335,5 +335,5 @@ async def test_reason_of_a_job_that_waits_no_longer_is_not_written(
     await api.post(f"/jobs/{cancelled}/cancel")
     reason = {"code": "waiting_for_gpus", "message": "It is next.", "position": 1}
     async with system.work() as work:
-        await queueing.write_waits(work, [ToldWait(job_id, reason, None) for job_id in (cancelled, queued)])
+        await queueing.write_waits(work, [WaitNotice(job_id, reason, None) for job_id in (cancelled, queued)])
     assert [(await read_job(api, job_id))["pending_reason"] for job_id in (cancelled, queued)] == [None, reason]

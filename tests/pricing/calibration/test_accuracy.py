@@ -1,4 +1,4 @@
-"""Error, coverage, reliability and drift of runs that are over: by hand, and as properties."""
+"""Error, coverage and drift of runs that are over: by hand, and as properties."""
 
 import math
 from dataclasses import replace
@@ -36,7 +36,7 @@ def runs_of(*actuals):
 
 @st.composite
 def histories(draw, largest=120):
-    """Runs in any order of time, of a few kinds."""
+    """Draw runs in any order of time, of a few kinds."""
     seconds = st.floats(1, 1e7)
     drawn = draw(st.lists(st.tuples(seconds, st.floats(1, 50), seconds, st.integers(0, 500)), max_size=largest))
     return [
@@ -53,7 +53,7 @@ def histories(draw, largest=120):
 
 
 def test_a_few_runs_by_hand():
-    """Ratios 0.5, 1, 2, 2.5; errors 1, 0, 1/2, 3/5; two of four within p50, three within p90."""
+    """Expect by hand: ratios 0.5, 1, 2, 2.5; errors 1, 0, 1/2, 3/5; two of four within p50, three within p90."""
     overall = judge_runs(runs_of(50, 100, 200, 250)).overall
     assert overall.runs == 4
     assert overall.median_ratio == 1.5
@@ -67,7 +67,7 @@ def test_without_runs_there_is_no_judgement():
 
 
 def test_a_run_that_was_stopped_at_its_quote_took_more_than_any_of_its_quantiles():
-    """It used exactly p90 and was not done: counted as covered it would hide every miss of a binding quote."""
+    """Count a run that used up its p90 and was not done as a miss: it would hide every miss of a binding quote."""
     judged = judge_runs([run_of(200, has_ended=False)])
     assert [point.observed.share for point in judged.points] == [0.0] * 9
     assert judge_runs([run_of(200)]).overall.p90.share == 1.0

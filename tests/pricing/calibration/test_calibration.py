@@ -1,136 +1,13 @@
-import json
 import math
-import random
-from dataclasses import replace
 
 import pytest
 
-from pricing.calibration.calibration import Calibration, FinishedRun, RunKind, learn_calibration
-from pricing.catalog import get_gpu, load_gpus
-from pricing.resources.run_work import RunWork, compute_run_seconds
-from pricing.resources.shipped_constants import load_device_constants, load_log_spread
-from pricing.resources.step_work import StepWork
-
-GPU = get_gpu("rtx-3090")
-KIND = RunKind("rtx-3090", "causal_lm", "bf16", checkpointing=False, trainer_version="1")
-
-
-def work_of(micro_batches, teraflops=1.0):
-    micro_batch = StepWork(
-        launches=4000,
-        recomputed_launches=0,
-        adapter_launches=0,
-        matmul_flops=teraflops * 1e12,
-        attention_flops=0.0,
-        traffic_bytes=teraflops * 1e9,
-    )
-    return RunWork(micro_batch, micro_batches, "bf16", loaded_bytes=1e9)
-
-
-def run_of(ratio, micro_batches=1000, *, kind=KIND, teraflops=1.0):
-    """A run that took `ratio` times what the shipped constants say."""
-    work = work_of(micro_batches, teraflops)
-    seconds = compute_run_seconds(work, get_gpu(kind.sku), load_device_constants())
-    return FinishedRun(kind, work, seconds * ratio)
-
-
-def learn(runs):
-    return learn_calibration(runs, load_gpus(), version="1")
-
-
-def various(count, noise, *, ratio=1.0, seed=1, kind=KIND):
-    drawn = random.Random(seed)
-    runs = []
-    for _ in range(count):
-        micro_batches, teraflops = drawn.randint(200, 5000), drawn.uniform(0.2, 20)
-        runs.append(run_of(ratio * math.exp(drawn.gauss(0, noise)), micro_batches, teraflops=teraflops, kind=kind))
-    return runs
+from pricing.calibration.calibration import Calibration
+from pricing.resources.shipped_constants import load_log_spread
+from tests.pricing.calibration.test_learning import GPU, KIND, work_of
 
 
 def test_without_runs_the_interval_is_that_of_published_figures():
     interval = Calibration().estimate(KIND, work_of(1000), GPU)
     assert interval.runs == 0
     assert interval.p90 / interval.p50 == pytest.approx(math.exp(1.2816 * load_log_spread()))
-
-
-def test_it_learns_how_much_slower_this_installation_is():
-    calibration = learn(various(40, 0.02, ratio=1.5))
-    seen = run_of(1.5, 2000, teraflops=5.0)
-    assert calibration.estimate(KIND, seen.work, GPU).p50 == pytest.approx(seen.seconds, rel=0.05)
-
-
-def test_it_tells_a_slow_start_from_slow_steps():
-    """Runs that take a minute longer each, whatever their length: short ones are far off, long ones hardly."""
-    runs = [FinishedRun(run.kind, run.work, run.seconds + 60) for run in various(40, 0.01)]
-    calibration = learn(runs)
-    for micro_batches in (100, 20_000):
-        plain = run_of(1.0, micro_batches)
-        assert calibration.estimate(KIND, plain.work, GPU).p50 == pytest.approx(plain.seconds + 60, rel=0.1)
-
-
-def test_p90_is_above_nine_of_ten_runs_it_has_not_seen():
-    calibration = learn(various(100, 0.2, seed=2))
-    unseen = various(500, 0.2, seed=3)
-    below = sum(run.seconds <= calibration.estimate(run.kind, run.work, GPU).p90 for run in unseen)
-    assert 0.85 <= below / len(unseen) <= 0.95
-
-
-def test_with_fewer_than_nine_runs_the_interval_stays_wide():
-    calibration = learn(various(8, 0.01))
-    interval = calibration.estimate(KIND, work_of(1000), GPU)
-    assert interval.runs == 8
-    assert interval.p90 / interval.p50 == pytest.approx(math.exp(1.2816 * load_log_spread()))
-
-
-def test_runs_that_miss_their_p90_widen_it_and_runs_that_keep_it_narrow_it():
-    runs = various(40, 0.2, seed=2)
-    missed, unsaid, kept = (
-        learn([replace(run, kept_p90=is_kept) for run in runs]).estimate(KIND, work_of(1000), GPU)
-        for is_kept in (False, None, True)
-    )
-    assert missed.p50 == unsaid.p50 == kept.p50
-    assert missed.p90 > unsaid.p90 > kept.p90 > kept.p50
-
-
-def test_the_misses_of_one_gpu_type_do_not_widen_another():
-    other = replace(KIND, sku="h100-80g")
-    missed = [replace(run, kept_p90=False) for run in various(20, 0.2, kind=other, seed=4)]
-    calibration, alone = learn([*various(20, 0.2), *missed]), learn(various(20, 0.2))
-    assert calibration.estimate(KIND, work_of(1000), GPU).p90 == pytest.approx(
-        alone.estimate(KIND, work_of(1000), GPU).p90, rel=0.1
-    )
-    assert set(calibration.levels) == {"h100-80g"}
-
-
-def test_a_kind_that_is_always_slower_is_told_apart():
-    slow = RunKind("rtx-3090", "stable_diffusion", "bf16", checkpointing=False, trainer_version="1")
-    calibration = learn(various(30, 0.02) + various(30, 0.02, ratio=1.4, kind=slow, seed=5))
-    usual, slower = (calibration.estimate(kind, work_of(1000), GPU).p50 for kind in (KIND, slow))
-    assert slower / usual == pytest.approx(1.4, rel=0.08)
-
-
-def test_a_new_kind_takes_the_ratio_of_the_next_wider_one():
-    calibration = learn(various(40, 0.02, ratio=1.5))
-    new = RunKind("rtx-3090", "causal_lm", "bf16", checkpointing=False, trainer_version="2")
-    assert calibration.find_ratio(new) == calibration.ratios[KIND.list_keys()[-2]]
-
-
-def test_runs_of_one_gpu_type_say_nothing_of_the_constants_of_another():
-    calibration = learn(various(40, 0.02, ratio=1.5))
-    assert calibration.find_constants("h100-80g") == load_device_constants()
-
-
-def test_it_comes_back_from_json_as_it_was():
-    calibration = learn([replace(run, kept_p90=True) for run in various(20, 0.1)])
-    assert calibration.levels
-    assert Calibration.from_json(json.loads(json.dumps(calibration.to_json()))) == calibration
-
-
-def test_only_the_last_runs_of_a_gpu_type_count():
-    assert learn(various(250, 0.02)).runs == 200
-
-
-@pytest.mark.parametrize("seconds", [0.0, -1.0])
-def test_seconds_that_are_not_positive_are_refused(seconds):
-    with pytest.raises(ValueError, match="positive seconds"):
-        learn([FinishedRun(KIND, work_of(10), seconds)])

@@ -14,7 +14,7 @@ def counts(draw):
 
 
 def test_nine_of_ten_are_what_wilson_s_formula_gives_by_hand():
-    """With z²/n = 0.384146: (0.9 + 0.192073 ± √(0.384146 · 0.09 + 0.384146² / 4)) / 1.384146."""
+    """Expect with z²/n = 0.384146: (0.9 + 0.192073 ± √(0.384146 · 0.09 + 0.384146² / 4)) / 1.384146."""
     found = measure_coverage(9, 10)
     assert found.share == 0.9
     assert found.lower == pytest.approx(0.595850, abs=1e-5)
@@ -23,7 +23,7 @@ def test_nine_of_ten_are_what_wilson_s_formula_gives_by_hand():
 
 @pytest.mark.parametrize(("covered", "lower", "upper"), [(0, 0.0, 0.277533), (10, 0.722467, 1.0)])
 def test_none_and_all_of_ten_still_have_a_wide_interval(covered, lower, upper):
-    """z² / (10 + z²) = 0.277533."""
+    """Expect z² / (10 + z²) = 0.277533."""
     found = measure_coverage(covered, 10)
     assert (found.lower, found.upper) == (pytest.approx(lower, abs=1e-6), pytest.approx(upper, abs=1e-6))
 

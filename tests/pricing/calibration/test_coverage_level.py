@@ -23,7 +23,7 @@ def test_it_stays_within_its_bounds():
 
 @pytest.mark.parametrize("inflation", [0.93, 1.0, 1.3], ids=["too narrow", "right", "too wide"])
 def test_nine_of_ten_are_kept_whatever_the_quantiles_are_like(inflation):
-    """Errors are uniform on 0..1, so that the right quantile of a level is the level; ours is off by a factor."""
+    """Draw errors uniformly on 0..1, so that the right quantile of a level is the level; ours is off by a factor."""
     drawn, kept = random.Random(1), []
     for _ in range(400):
         level = follow_coverage(kept)

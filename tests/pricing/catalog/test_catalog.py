@@ -14,8 +14,8 @@ from pricing.catalog import (
     load_gpus,
     read_tokenizer,
 )
+from pricing.training.adapter_parameters import name_target_modules
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import name_target_modules
 
 
 def test_the_named_gpu_types_are_there():
@@ -89,6 +89,7 @@ def test_the_modules_of_smollm2_add_up_to_its_parameters():
     profile = get_base_model("smollm2-135m-instruct")
     shapes = [shape for shapes in profile.modules.values() for shape in shapes]
     linear = sum(shape.count * shape.in_features * shape.out_features for shape in shapes)
-    norms = (2 * profile.layers + 1) * profile.hidden_size
-    embedding = profile.vocabulary * profile.hidden_size  # tied to the output head
+    width = profile.modules["q_proj"][0].in_features
+    norms = (2 * profile.layers + 1) * width
+    embedding = profile.vocabulary * width  # tied to the output head
     assert linear + norms + embedding == profile.parameters

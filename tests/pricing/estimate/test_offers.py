@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from pricing.calibration.calibration import Calibration
 from pricing.catalog import get_base_model, get_gpu, load_gpus
-from pricing.estimate.offers import Offer, find_frontier, list_offers, list_variants
+from pricing.estimate.offers import Offer, OfferedJob, find_frontier
 from pricing.estimate.run_estimate import GpuSeconds, estimate_run
 from pricing.resources.memory import FitJudgement
+from pricing.resources.peak_contents import count_peak_contents
 from pricing.training.config import TrainingConfig
 from pricing.training.text_workload import plan_text_workload
 
@@ -18,7 +19,7 @@ GPUS = list(load_gpus().values())
 
 
 def ran_for(seconds):
-    """An estimate of so many seconds; the rest of it is that of SmolLM2 on a CPU."""
+    """Make an estimate of so many seconds; the rest of it is that of SmolLM2 on a CPU."""
     profile = get_base_model("smollm2-135m-instruct")
     workload = plan_text_workload([100], CONFIG)
     run = estimate_run(profile, CONFIG, workload, get_gpu("cpu"), Calibration(), trainer_version="1")
@@ -29,23 +30,23 @@ def ran_for(seconds):
 def offers_of(smollm2):
     def make(listing, gpus=GPUS, profile=smollm2, config=CONFIG):
         plan = partial(plan_text_workload, [100, 120, 80, 200] * 10)
-        return listing(profile, config, plan, gpus, Calibration(), trainer_version="1")
+        return listing(OfferedJob(profile, config, plan, Calibration(), "1"), gpus)
 
     return make
 
 
 def test_a_small_model_is_offered_on_every_type(offers_of):
-    assert {offer.run.sku for offer in offers_of(list_offers)} == load_gpus().keys()
+    assert {offer.run.sku for offer in offers_of(OfferedJob.list_offers)} == load_gpus().keys()
 
 
 def test_a_large_model_is_offered_only_where_it_fits(offers_of, llama_7b):
-    skus = {offer.run.sku for offer in offers_of(list_offers, profile=llama_7b)}
+    skus = {offer.run.sku for offer in offers_of(OfferedJob.list_offers, profile=llama_7b)}
     assert "a100-80g" in skus
     assert not skus & {"rtx-2080ti", "rtx-3060"}
 
 
 def test_every_variant_trains_the_same_steps_and_surely_fits(offers_of):
-    variants = offers_of(list_variants)
+    variants = offers_of(OfferedJob.list_variants)
     assert len(variants) > len(GPUS)
     for offer in variants:
         assert offer.config.rows_per_step == CONFIG.rows_per_step
@@ -55,9 +56,22 @@ def test_every_variant_trains_the_same_steps_and_surely_fits(offers_of):
 
 def test_the_fastest_way_is_no_slower_than_the_configuration_as_it_is(offers_of):
     gpus = [get_gpu("rtx-4090")]
-    variants = offers_of(list_variants, gpus)
+    variants = offers_of(OfferedJob.list_variants, gpus)
     fastest = find_frontier(variants, [offer.run.gpu_seconds.p50 for offer in variants])[0]
-    assert fastest.run.gpu_seconds.p50 <= offers_of(list_offers, gpus)[0].run.gpu_seconds.p50
+    assert fastest.run.gpu_seconds.p50 <= offers_of(OfferedJob.list_offers, gpus)[0].run.gpu_seconds.p50
+
+
+@pytest.mark.parametrize("listing", [OfferedJob.list_offers, OfferedJob.list_variants])
+def test_all_gpu_types_share_one_peak_for_each_batch_and_method(offers_of, llama_7b, monkeypatch, listing):
+    counted = []
+
+    def count(profile, method, batch):
+        counted.append((method, batch))
+        return count_peak_contents(profile, method, batch)
+
+    monkeypatch.setattr("pricing.resources.trainer_memory.count_peak_contents", count)
+    assert offers_of(listing, profile=llama_7b)
+    assert len(counted) == len(set(counted))
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=30))

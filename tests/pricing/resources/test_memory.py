@@ -1,8 +1,9 @@
 import pytest
 
 from pricing.catalog import get_gpu
-from pricing.resources.memory import DEFAULT_MEMORY, FitJudgement, MicroBatch, estimate_memory, judge_fit
+from pricing.resources.memory import DEFAULT_MEMORY, FitJudgement, estimate_peak
 from pricing.resources.method import describe_method
+from pricing.resources.peak_contents import MicroBatch, count_peak_contents
 from pricing.training.config import TrainingConfig
 
 
@@ -11,8 +12,13 @@ def method_of(profile, *, precision="bf16", checkpointing=False, gpus=1, **keys)
     return describe_method(profile, config, precision, checkpointing=checkpointing, gpus=gpus)
 
 
-def parts_of(profile, method, *, positions=1024, samples=1, is_sharded=False):
-    return estimate_memory(profile, method, MicroBatch(samples, positions, is_sharded=is_sharded))
+def peak_of(profile, method, *, positions=1024, samples=1, is_sharded=False):
+    batch = MicroBatch(samples, positions, is_sharded=is_sharded)
+    return estimate_peak(count_peak_contents(profile, method, batch))
+
+
+def parts_of(profile, method, **keys):
+    return peak_of(profile, method, **keys).parts
 
 
 def test_a_7b_llama_weighs_two_bytes_a_parameter(llama_7b):
@@ -20,7 +26,7 @@ def test_a_7b_llama_weighs_two_bytes_a_parameter(llama_7b):
 
 
 def test_4_bit_packs_the_linear_weights_and_leaves_the_rest_in_32_bit(llama_7b):
-    """The largest module, 4096 × 11008, is unpacked into 16 bit at a time."""
+    """Expect room to unpack the largest module, 4096 × 11008, into 16 bit beside the packed weights."""
     packed, rest = 6_476_005_376, 6_738_415_616 - 6_476_005_376
     expected = packed * 4.127 / 8 + rest * 4 + 4096 * 11008 * 2
     assert parts_of(llama_7b, method_of(llama_7b, quantization="4bit")).weights == pytest.approx(expected / 2**30)
@@ -60,5 +66,4 @@ def test_sharded_weights_are_spread_and_two_layers_gathered(llama_7b):
     ],
 )
 def test_whether_a_7b_llama_in_16_bit_fits(llama_7b, gpu, positions, judgement):
-    method = method_of(llama_7b)
-    assert judge_fit(llama_7b, method, get_gpu(gpu), MicroBatch(1, positions)) is judgement
+    assert peak_of(llama_7b, method_of(llama_7b), positions=positions).judge_fit(get_gpu(gpu)) is judgement

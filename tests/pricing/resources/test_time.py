@@ -5,14 +5,15 @@ import pytest
 from pricing.catalog import get_gpu
 from pricing.resources.method import describe_method
 from pricing.resources.step_work import StepWork, count_step_work
-from pricing.resources.time import DEFAULT_CONSTANTS, compute_micro_batch_seconds
+from pricing.resources.time import TIME_PRIORS, TimeConstants, compute_micro_batch_seconds
 from pricing.training.config import TrainingConfig
 
 A100 = get_gpu("a100-80g")
+CONSTANTS = TimeConstants(**{name: prior.value for name, prior in TIME_PRIORS.items()})
 EMPTY = StepWork(0, 0, 0, 0, 0, 0)
 
 
-def seconds_of(work, gpu=A100, precision="bf16", constants=DEFAULT_CONSTANTS):
+def seconds_of(work, gpu=A100, precision="bf16", constants=CONSTANTS):
     return compute_micro_batch_seconds(work, gpu, precision, constants)
 
 
@@ -23,13 +24,13 @@ def work_of(profile, *, samples=1, positions=512, checkpointing=False, is_sharde
 
 
 def test_launching_alone_takes_the_seconds_of_its_launches():
-    assert seconds_of(replace(EMPTY, launches=1000)) == pytest.approx(1000 * DEFAULT_CONSTANTS.launch_seconds)
+    assert seconds_of(replace(EMPTY, launches=1000)) == pytest.approx(1000 * CONSTANTS.launch_seconds)
 
 
 def test_arithmetic_alone_takes_flops_over_the_reached_peak():
     work = replace(EMPTY, matmul_flops=312e12)
-    assert seconds_of(work) == pytest.approx(1 / DEFAULT_CONSTANTS.matmul_efficiency)
-    assert seconds_of(work, precision="fp32") == pytest.approx(312 / 19.5 / DEFAULT_CONSTANTS.matmul_efficiency)
+    assert seconds_of(work) == pytest.approx(1 / CONSTANTS.matmul_efficiency)
+    assert seconds_of(work, precision="fp32") == pytest.approx(312 / 19.5 / CONSTANTS.matmul_efficiency)
 
 
 def test_a_gpu_computes_while_it_launches_and_a_cpu_does_not():
@@ -58,7 +59,7 @@ def test_checkpointing_takes_longer_and_4_bit_longer_still(llama_7b):
 
 @pytest.mark.parametrize(("checkpointing", "low", "high"), [(False, 2.04, 2.21), (True, 2.85, 3.15)])
 def test_lora_costs_what_was_seen_in_multiples_of_2n_tokens(llama_7b, checkpointing, low, high):
-    """Of the matrix products and the full square of attention, as a FLOP counter sees them."""
+    """Count the matrix products and the full square of attention, as a FLOP counter sees them."""
     work = work_of(llama_7b, positions=1024, checkpointing=checkpointing)
     full_square = work.attention_flops * 2 * ((2 + checkpointing) + 1) / (3.5 + checkpointing)
     assert low <= (work.matmul_flops + full_square) / (2 * llama_7b.parameters * 1024) <= high

@@ -1,8 +1,10 @@
 import pytest
 
-from pricing.resources.trainer_memory import estimate_memory_gib, estimate_memory_parts, needs_checkpointing
+from pricing.resources.peak_contents import count_peak_contents
+from pricing.resources.trainer_memory import TrainerMemory, estimate_memory_gib, needs_checkpointing
+from pricing.training.adapter_parameters import UnknownTargetModules
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import UnknownTargetModules, Workload
+from pricing.training.workload import Workload
 
 
 def config_of(**keys):
@@ -18,13 +20,13 @@ def estimate(profile, rows, *, precision="bf16", **keys):
 
 
 def test_the_weights_and_the_adapter_of_smollm2_by_hand(smollm2):
-    parts = estimate_memory_parts(smollm2, config_of(), rows_of(256), precision="fp32")
+    parts = TrainerMemory(smollm2, config_of(), rows_of(256), "fp32").kept.peak.parts
     assert parts.weights == pytest.approx(134_515_008 * 4 / 2**30)
     assert 460_800 * 12 / 2**30 <= parts.adapter <= 460_800 * 20 / 2**30
 
 
 def test_the_peak_of_smollm2_is_near_what_a_run_was_seen_to_take(smollm2):
-    """Steps of 4×128 tokens in fp32 on 2 cores had a resident peak of 1.62 GiB (torch 2.13, 2 cores)."""
+    """Compare with steps of 4×128 tokens in fp32, whose resident peak was 1.62 GiB (torch 2.13, 2 cores)."""
     assert 1.62 <= estimate(smollm2, rows_of(128), precision="fp32", batch_size=4) <= 1.62 * 1.5
 
 
@@ -34,7 +36,7 @@ def test_a_7b_llama_at_batch_1_fits_on_24_gib(llama_7b):
 
 def test_4_bit_needs_less_than_a_third_of_the_weights(llama_7b):
     packed, whole = (
-        estimate_memory_parts(llama_7b, config_of(quantization=kind), rows_of(64), precision="bf16").weights
+        TrainerMemory(llama_7b, config_of(quantization=kind), rows_of(64), "bf16").kept.peak.parts.weights
         for kind in ("4bit", "none")
     )
     assert packed < 0.4 * whole
@@ -59,6 +61,21 @@ def test_auto_recomputes_only_what_would_not_fit(llama_7b):
     needed = estimate_memory_gib(llama_7b, config, rows, precision="bf16")
     assert not needs_checkpointing(llama_7b, config, rows, precision="bf16", available_gib=needed + 1)
     assert needs_checkpointing(llama_7b, config, rows, precision="bf16", available_gib=needed - 1)
+
+
+@pytest.mark.parametrize("asked", ["auto", True, False])
+def test_each_peak_is_worked_out_once_however_often_it_is_asked_for(llama_7b, monkeypatch, asked):
+    counted = []
+
+    def count(*given):
+        counted.append(given)
+        return count_peak_contents(*given)
+
+    monkeypatch.setattr("pricing.resources.trainer_memory.count_peak_contents", count)
+    memory = TrainerMemory(llama_7b, config_of(gradient_checkpointing=asked), rows_of(1024), "bf16")
+    chosen = [memory.choose(available_gib).method.checkpointing for available_gib in (1.0, 1000.0, 1.0, 1000.0)]
+    assert chosen == ([True, False] * 2 if asked == "auto" else [asked] * 4)
+    assert len(counted) == (2 if asked == "auto" else 1)
 
 
 def test_modules_that_the_model_lacks_are_refused(smollm2):

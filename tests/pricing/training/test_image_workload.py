@@ -10,7 +10,7 @@ from pricing.resources.run_plan import plan_run
 from pricing.training.buckets import Bucket
 from pricing.training.config import TrainingConfig
 from pricing.training.image_workload import TrainingPicture, count_positions, plan_image_workload
-from pricing.training.text_workload import NoUsableRow, Workload
+from pricing.training.workload import NoUsableRow, Workload
 
 
 def pictures(*captions: int, size: tuple[int, int] = (512, 512), **facts: Any) -> list[TrainingPicture]:

@@ -38,7 +38,7 @@ def test_the_order_is_drawn_from_seed_and_epoch() -> None:
 
 
 def test_the_order_is_the_same_on_every_machine() -> None:
-    """A resumed run may be on another one. Guards the value itself."""
+    """Guard the value itself: a resumed run may be on another machine."""
     assert StepPlan(rows=8, batch_size=8, epochs=1, seed=0).rows_of(0) == [6, 1, 0, 2, 3, 4, 5, 7]
 
 

@@ -24,7 +24,7 @@ CONFIGS = st.builds(
 
 
 def walk(lengths, config):
-    """What the recipe does: hold out, then step by step."""
+    """Do what the recipe does: hold out, then step by step."""
     trained, _ = hold_out_rows(len(lengths), config)
     plan = plan_steps(len(trained), config)
     rows = [[trained[row] for row in plan.rows_of(step)] for step in range(plan.total_steps)]

@@ -6,13 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import (
-    NoUsableRow,
-    UnknownTargetModules,
-    Workload,
-    count_adapter_parameters,
-    plan_text_workload,
-)
+from pricing.training.text_workload import plan_text_workload
+from pricing.training.workload import NoUsableRow, Workload
 
 LENGTHS = st.lists(st.integers(1, 200), min_size=1, max_size=60)
 
@@ -75,25 +70,3 @@ def test_without_a_row_there_is_no_workload():
 def test_a_row_without_tokens_is_refused():
     with pytest.raises(ValueError, match="0 tokens"):
         plan_text_workload([5, 0], config_of())
-
-
-def test_rank_8_on_q_and_v_of_a_7b_llama(llama_7b):
-    config = config_of(lora_rank=8, target_modules=["q_proj", "v_proj"])
-    assert count_adapter_parameters(llama_7b, config) == 4_194_304
-
-
-def test_rank_8_on_the_default_modules_of_smollm2(smollm2):
-    assert count_adapter_parameters(smollm2, config_of(lora_rank=8)) == 460_800
-
-
-def test_a_module_named_twice_counts_once(smollm2):
-    once = config_of(target_modules=["q_proj"])
-    twice = config_of(target_modules=["q_proj", "q_proj"])
-    assert count_adapter_parameters(smollm2, twice) == count_adapter_parameters(smollm2, once)
-
-
-def test_modules_that_the_model_lacks_are_named(smollm2):
-    with pytest.raises(UnknownTargetModules) as caught:
-        count_adapter_parameters(smollm2, config_of(target_modules=["q_proj", "query_key_value", "to_k"]))
-    assert caught.value.missing == ["query_key_value", "to_k"]
-    assert "q_proj" in caught.value.known

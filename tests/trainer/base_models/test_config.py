@@ -3,7 +3,7 @@
 import pytest
 
 from pricing.catalog import get_base_model
-from pricing.training.config import ConfigInvalid
+from pricing.training.config_parsing import ConfigInvalid
 from trainer.base_models.config import describe_config_problems, read_config, resolve_base_model
 from trainer.errors import BadInput
 from trainer.families.text.causal_lm import CausalLM

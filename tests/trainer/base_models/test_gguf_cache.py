@@ -7,7 +7,7 @@ from trainer.base_models import gguf_cache
 
 @pytest.fixture
 def calls(monkeypatch, tmp_path):
-    """Counts the de-quantizations, of which the real one is tested on SmolLM2 (test_smollm2.py)."""
+    """Count the de-quantizations, of which the real one is tested on SmolLM2 (test_smollm2.py)."""
     made = []
 
     def write(gguf, folder) -> None:

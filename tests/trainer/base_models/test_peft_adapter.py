@@ -2,8 +2,8 @@
 
 import pytest
 
+from pricing.training.adapter_parameters import UnknownTargetModules, count_adapter_parameters
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import UnknownTargetModules, count_adapter_parameters
 from trainer.errors import BadInput
 from trainer.families.text.causal_lm import CausalLM
 from trainer.profiles.local_profile import find_profile

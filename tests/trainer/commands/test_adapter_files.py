@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from trainer.commands.cli import app
 from trainer.errors import ExitCode
+from trainer.formats.adapter import Adapter
 from trainer.formats.reading import load_adapter_any
-from trainer.training.adapter_file import Adapter, describe_training, write_adapter
+from trainer.training.adapter_file import describe_training, write_adapter
 
 INPUT_IDS = torch.tensor([[5, 6, 7, 8]])
 pytestmark = [
@@ -28,7 +29,7 @@ def invoke():
 
 @pytest.fixture
 def trained(train_tiny, recorder, tiny_config, tmp_path):
-    """The adapter's file, and the logits of the model with it."""
+    """Return the adapter's file, and the logits of the model with it."""
     result, family = train_tiny(recorder())
     header = describe_training(tiny_config, base_model="tiny-llama", steps=result.steps, tokens=result.tokens)
     file = write_adapter(tmp_path / "my_style", Adapter(family.adapter_tensors(), family.adapter_config(), header))

@@ -12,7 +12,8 @@ from trainer.base_models.config import resolve_base_model
 from trainer.commands.cli import app
 from trainer.errors import ExitCode
 from trainer.families.stable_diffusion.stable_diffusion import StableDiffusion
-from trainer.training.adapter_file import Adapter, write_adapter
+from trainer.formats.adapter import Adapter
+from trainer.training.adapter_file import write_adapter
 
 
 @pytest.fixture

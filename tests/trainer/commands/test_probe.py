@@ -14,7 +14,7 @@ from trainer.training.recipe import StepReport
 
 
 def clock_of(*seconds, start=5.0):
-    """An observer that saw training start after `start` seconds, and steps of these seconds with 100 tokens each."""
+    """Make an observer that saw training start after `start` seconds, and steps of such seconds and 100 tokens each."""
     moments = iter([0.0, start])
     observer = StepClock(clock=lambda: next(moments))
     observer.training_started(step=0, total_steps=len(seconds))

@@ -8,7 +8,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from pricing.training.config import TrainingConfig, parse_training_config
+from pricing.training.config import TrainingConfig
+from pricing.training.config_parsing import parse_training_config
 from trainer.commands.cli import app
 from trainer.commands.schema import describe_schema, format_schema
 from trainer.commands.template import list_templates, read_template

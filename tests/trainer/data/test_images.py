@@ -101,7 +101,7 @@ def png_bytes() -> bytes:
 
 
 def bomb_bytes(width: int, height: int) -> bytes:
-    """A PNG whose header claims a size that it has no data for."""
+    """Make a PNG whose header claims a size that it has no data for."""
     content = bytearray(png_bytes())
     content[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
     content[29:33] = zlib.crc32(bytes(content[12:29])).to_bytes(4, "big")

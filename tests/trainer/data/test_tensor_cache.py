@@ -29,8 +29,16 @@ def test_memory_is_bounded_and_nothing_is_lost(tmp_path) -> None:
     cache = TensorCache(tmp_path, memory_bytes=100)
     for number in range(10):
         cache.put(make_key(str(number)), {"x": torch.full((10,), float(number))})
-        assert cache._held_bytes <= 100
+        assert cache._held.currsize <= 100
     assert [cache.get(make_key(str(number)))["x"][0].item() for number in range(10)] == list(range(10))
+
+
+def test_an_entry_larger_than_the_memory_is_on_disk_alone_and_drives_no_other_out(tmp_path) -> None:
+    cache = TensorCache(tmp_path, memory_bytes=100)
+    cache.put(make_key("small"), {"x": torch.ones(10)})
+    cache.put(make_key("large"), {"x": torch.ones(100)})
+    assert list(cache._held) == [make_key("small")]
+    assert cache.get(make_key("large"))["x"].sum().item() == 100
 
 
 def test_an_entry_that_was_deleted_meanwhile_is_told(tmp_path) -> None:

@@ -74,7 +74,7 @@ MODELS = {
 
 @st.composite
 def draw_layers(draw: st.DrawFn, model: str, *, dora: bool = False) -> list[LoraLayer]:
-    """Some layers of a model, each with a rank, an alpha and random matrices of its own."""
+    """Draw some layers of a model, each with a rank, an alpha and random matrices of its own."""
     names = draw(st.lists(st.sampled_from(MODELS[model]), min_size=1, max_size=6, unique=True))
     if model == "sdxl" and all(component == TEXT_ENCODER for component, _ in names):
         names.append((TEXT_ENCODER_2, "text_model.encoder.layers.0.mlp.fc1"))

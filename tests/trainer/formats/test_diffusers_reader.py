@@ -70,7 +70,7 @@ def make_pipeline(bundle: Bundle) -> StableDiffusionPipeline:
 
 @pytest.fixture(params=[{}, {"use_rslora": True}, PATTERNS], ids=["plain", "rslora", "patterns"])
 def trained(request):
-    """An adapter on both models with both matrices random, and what it makes of fixed inputs."""
+    """Return an adapter on both models with both matrices random, and what it makes of fixed inputs."""
     config = peft.LoraConfig(r=4, lora_alpha=16, target_modules=TARGETS, **request.param)
     model = peft.get_peft_model(Bundle(), config).eval()
     for parameter in model.parameters():

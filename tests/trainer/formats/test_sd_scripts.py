@@ -33,7 +33,7 @@ def make_lora(model: str) -> LoraSet:
 
 
 def list_sd_scripts_names(model: str) -> set[str]:
-    """What `LoRANetwork` of sd-scripts names its modules: prefix, underscore, the model's own name with underscores.
+    """List the names that `LoRANetwork` of sd-scripts gives: prefix, underscore, the model's own name with underscores.
 
     Its SD 1.5 UNet has the names of diffusers, its SDXL UNet those of the original release, its text encoders lie in
     `text_model`.
@@ -51,7 +51,7 @@ def list_sd_scripts_names(model: str) -> set[str]:
 
 
 def to_release(path: str) -> str:
-    """The UNet of the SDXL release, block by block: what is at which place of its `input_blocks` and so on."""
+    """Name the UNet of the SDXL release, block by block: what is at which place of its `input_blocks` and so on."""
     places = {"conv_in": "input_blocks.0.0", "add_embedding.linear_2": "label_emb.0.2"}
     inputs = ["0r0", "0r1", "0d", "1r0", "1r1", "1d", "2r0", "2r1"]
     for number, what in enumerate(inputs, start=1):

@@ -9,9 +9,10 @@ from pricing.training.config import TrainingConfig
 from trainer.base_models.config import BaseModelSource
 from trainer.base_models.diffusers_quiet import diffusers
 from trainer.families.stable_diffusion.stable_diffusion import StableDiffusion
+from trainer.formats.adapter import Adapter
 from trainer.formats.reading import Layout, read_lora
 from trainer.formats.writing import write_lora
-from trainer.training.adapter_file import Adapter, write_adapter
+from trainer.training.adapter_file import write_adapter
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 IDS = torch.tensor([[49406, 320, 2368, 49407]])
@@ -52,7 +53,7 @@ def test_load_lora_weights_gives_what_was_trained(trained, tiny_sdxl, layout, tm
     bare = compute(*(getattr(pipeline, name) for name in parts))
     pipeline.load_lora_weights(str(tmp_path), weight_name=file.name)
     loaded = compute(*(getattr(pipeline, name) for name in parts))
-    expected = compute(*(trained.adapters.parts[name] for name in parts))
+    expected = compute(*(trained.adapters.components[name] for name in parts))
     for name, before, got, want in zip(parts, bare, loaded, expected, strict=True):
         torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
         assert not torch.allclose(before, want, atol=1e-3)

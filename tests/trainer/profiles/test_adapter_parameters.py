@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from pricing.catalog import get_base_model, load_base_models
+from pricing.training.adapter_parameters import count_adapter_parameters
 from pricing.training.config import TrainingConfig
-from pricing.training.text_workload import count_adapter_parameters
 from trainer.base_models.peft_adapter import describe_adapter, name_targets, put_adapter_on
-from trainer.families.stable_diffusion.adapter import PartAdapters
-from trainer.profiles.catalogue import get_parts, load_entries
+from trainer.families.stable_diffusion.adapter import ComponentAdapters
+from trainer.profiles.catalogue import get_components, load_entries
 from trainer.profiles.image_components import build_text_encoder
 from trainer.profiles.image_network import build_image_network
 from trainer.profiles.image_profile import TEXT_ENCODERS, TRAINED
@@ -42,7 +42,7 @@ def count_with_peft(build, config, targets):
 
 
 def build_text(name):
-    """The transformers class; where the catalogue names modules as the original does, a model of those modules."""
+    """Build the transformers class; where the catalogue has the original names, a model of those modules."""
     entry = load_entries()[name]
     if entry.names:
         return OriginalModel(name)
@@ -94,12 +94,12 @@ def test_models_with_names_of_their_own_are_those_of_the_list_above():
     assert set(RENAMED) == QWEN.keys() | GLM_LAYERS.keys()
 
 
-def build_parts(name, *, with_text):
-    parts = get_parts(load_entries()[name])
-    trained = {"unet": build_image_network(next(parts[part] for part in TRAINED if part in parts)).model}
+def build_components(name, *, with_text):
+    components = get_components(load_entries()[name])
+    trained = {"unet": build_image_network(next(components[name] for name in TRAINED if name in components)).model}
     if with_text:
-        trained |= {part: build_text_encoder(parts[part]) for part in TEXT_ENCODERS if part in parts}
-    return {part: model.requires_grad_(requires_grad=False) for part, model in trained.items()}
+        trained |= {name: build_text_encoder(components[name]) for name in TEXT_ENCODERS if name in components}
+    return {name: model.requires_grad_(requires_grad=False) for name, model in trained.items()}
 
 
 @pytest.mark.slow
@@ -110,8 +110,8 @@ def test_image_models(name, rank, targets):
     profile = get_base_model(name)
     config = config_of(name, lora_rank=rank, target_modules=targets)
     with torch.device("meta"):
-        parts = build_parts(name, with_text=False)
-        adapters = PartAdapters.attach(parts, config, profile.default_target_modules)
+        components = build_components(name, with_text=False)
+        adapters = ComponentAdapters.attach(components, config, profile.default_target_modules)
     assert count_trainable(adapters.model) == count_adapter_parameters(profile, config)
 
 
@@ -126,7 +126,9 @@ def test_text_encoders_that_train_as_well(name, targets):
     profile = get_base_model(name)
     config = config_of(name, target_modules=targets, train_text_encoder=True)
     with torch.device("meta"):
-        adapters = PartAdapters.attach(build_parts(name, with_text=True), config, profile.default_target_modules)
+        adapters = ComponentAdapters.attach(
+            build_components(name, with_text=True), config, profile.default_target_modules
+        )
     assert count_trainable(adapters.model) == count_adapter_parameters(profile, config)
 
 

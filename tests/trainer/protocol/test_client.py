@@ -74,19 +74,19 @@ def test_the_environment_is_checked_by_name() -> None:
             read_run_environment(whole | changed)
 
 
-def test_a_large_file_goes_in_parts_and_on_from_where_it_was_cut_off(environment, broker, tmp_path) -> None:
+def test_a_large_file_goes_in_chunks_and_on_from_where_it_was_cut_off(environment, broker, tmp_path) -> None:
     file = tmp_path / "adapter.safetensors"
     file.write_bytes(bytes(range(250)) * 10)
-    client = BrokerClient(environment, part_bytes=1000)
+    client = BrokerClient(environment, chunk_bytes=1000)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    client._send(f"parts/{digest}", file.read_bytes()[:1000], digest, offset=0)
+    client._send(f"chunks/{digest}", file.read_bytes()[:1000], digest, offset=0)
     broker.requests.clear()
     client.upload_adapter(file)
     client.close()
     assert broker.adapter == file.read_bytes()
     assert [request.split("?")[-1] for request in broker.requests] == [
-        f"GET parts/{digest}",
+        f"GET chunks/{digest}",
         "offset=1000",
         "offset=2000",
-        "from_parts=true",
+        "from_chunks=true",
     ]

@@ -1,4 +1,4 @@
-"""Looks at a run: what goes to the broker fits into its fields."""
+"""Observations of a run: what goes to the broker fits into its fields."""
 
 import base64
 import io
@@ -7,16 +7,16 @@ import math
 import numpy as np
 from PIL import Image
 
-from broker.execution.schemas import SampleIn, ValidationIn
-from trainer.protocol.observations import KEPT, PendingLooks
+from broker.workers.schemas import SampleIn, ValidationIn
+from trainer.protocol.observations import KEPT, PendingObservations
 
 
 def test_a_picture_goes_out_small_and_in_shape(tmp_path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (512, 1024, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "a.png")
-    looks = PendingLooks()
-    looks.add_picture(step=3, prompt="a lighthouse", file=tmp_path / "a.png")
-    sample = SampleIn.model_validate(looks.list_pending()["samples"][0])
+    observations = PendingObservations()
+    observations.add_picture(step=3, prompt="a lighthouse", file=tmp_path / "a.png")
+    sample = SampleIn.model_validate(observations.list_pending()["samples"][0])
     content = base64.b64decode(sample.image.partition(",")[2])
     assert Image.open(io.BytesIO(content)).size == (256, 128)
 
@@ -24,17 +24,17 @@ def test_a_picture_goes_out_small_and_in_shape(tmp_path) -> None:
 def test_the_worst_picture_text_and_loss_are_taken_by_the_broker(tmp_path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "a.png")
-    looks = PendingLooks()
-    looks.add_picture(step=1, prompt="x" * 9000, file=tmp_path / "a.png")
-    looks.add_text(step=1, prompt="y", text="\ud800\0" * 9000)
-    looks.add_validation(step=1, loss=math.nan, advice="z" * 9000)
-    told = looks.list_pending()
-    assert all(SampleIn.model_validate(look) for look in told["samples"])
+    observations = PendingObservations()
+    observations.add_picture(step=1, prompt="x" * 9000, file=tmp_path / "a.png")
+    observations.add_text(step=1, prompt="y", text="\ud800\0" * 9000)
+    observations.add_validation(step=1, loss=math.nan, advice="z" * 9000)
+    told = observations.list_pending()
+    assert all(SampleIn.model_validate(observation) for observation in told["samples"])
     assert ValidationIn.model_validate(told["validations"][0]).loss is None
 
 
 def test_of_a_broker_that_stays_away_the_newest_are_kept() -> None:
-    looks = PendingLooks()
+    observations = PendingObservations()
     for step in range(KEPT + 5):
-        looks.add_validation(step=step, loss=1.0, advice=None)
-    assert looks.list_pending()["validations"][0]["step"] == 5
+        observations.add_validation(step=step, loss=1.0, advice=None)
+    assert observations.list_pending()["validations"][0]["step"] == 5

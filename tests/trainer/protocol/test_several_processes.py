@@ -26,7 +26,7 @@ def two_devices(broker, tiny_config, tiny_model):
     return broker
 
 
-def find_companion(process) -> psutil.Process:
+def find_peer(process) -> psutil.Process:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         children = psutil.Process(process.pid).children()
@@ -47,7 +47,7 @@ def test_two_processes_train_what_one_does_and_both_devices_are_billed(
     shared, held = load(two_devices.adapter), [event["data"] for event in two_devices.events.values()]
     begin, end = (datetime.fromisoformat(held[place][name]) for place, name in ((0, "started_at"), (-1, "ended_at")))
     assert two_devices.total("gpu_seconds") == pytest.approx(2 * (end - begin).total_seconds(), abs=1)
-    assert "LORA_RUN_TOKEN" not in (environment.work_dir / "companions.yaml").read_text()
+    assert "LORA_RUN_TOKEN" not in (environment.work_dir / "peers.yaml").read_text()
 
     two_devices.gpus, two_devices.events, two_devices.finishes = 1, {}, []
     assert start_process(environment, tiny_model, tmp_path / "one.log").wait(120) == ExitCode.SUCCEEDED
@@ -60,25 +60,25 @@ def test_the_second_process_knows_no_token_and_is_in_the_group_that_the_engine_e
 ) -> None:
     two_devices.config |= {"save_steps": 100_000, "epochs": 10_000}
     process = start_process(environment, tiny_model, tmp_path / "run.log")
-    companion = find_companion(process)
+    peer = find_peer(process)
     two_devices.wait_for(lambda: two_devices.heartbeats and two_devices.heartbeats[-1]["progress"])
-    variables = companion.environ()
+    variables = peer.environ()
     assert (variables["RANK"], variables["WORLD_SIZE"]) == ("1", "2")
     assert "LORA_RUN_TOKEN" not in variables
-    assert os.getpgid(companion.pid) == os.getpgid(process.pid)
+    assert os.getpgid(peer.pid) == os.getpgid(process.pid)
     process.terminate()
     assert process.wait(60) == ExitCode.PREEMPTED
     assert two_devices.finishes[0]["outcome"] == "preempted"
     assert two_devices.checkpoint[0] == two_devices.finishes[0]["progress"]["step"]
-    assert not companion.is_running()
+    assert not peer.is_running()
 
 
 def test_a_second_process_that_dies_takes_the_run_with_it(two_devices, environment, tiny_model, tmp_path) -> None:
     two_devices.config |= {"save_steps": 100_000, "epochs": 10_000}
     process = start_process(environment, tiny_model, tmp_path / "run.log")
-    companion = find_companion(process)
+    peer = find_peer(process)
     two_devices.wait_for(lambda: two_devices.heartbeats and two_devices.heartbeats[-1]["progress"])
-    companion.send_signal(signal.SIGKILL)
+    peer.send_signal(signal.SIGKILL)
     assert process.wait(60) == ExitCode.FAILED
     assert all(finish["outcome"] == "failed" for finish in two_devices.finishes)
 

@@ -80,10 +80,10 @@ def test_a_run_succeeds_and_every_token_is_on_the_books(configured, run_here) ->
 def test_validation_losses_samples_and_cost_are_told(configured, run_here, capsys) -> None:
     configured.config |= {"validation_split": 0.2, "sample_prompts": ["tea?"], "epochs": 60, "learning_rate": 0.05}
     assert run_here() == ExitCode.SUCCEEDED
-    assert [look["step"] for look in configured.validations][:2] == [5, 10]
+    assert [observation["step"] for observation in configured.validations][:2] == [5, 10]
     assert len(configured.validations) == 60
     assert configured.finishes[0]["progress"]["validation_loss"] == configured.validations[-1]["loss"]
-    advice = [look["advice"] for look in configured.validations if look["advice"]]
+    advice = [observation["advice"] for observation in configured.validations if observation["advice"]]
     assert advice
     assert all(text.startswith("overfitting") and "lora_dropout" in text for text in advice)
     last = configured.samples[-1]
@@ -125,7 +125,7 @@ def stop_once_it_trains(configured, reason: str) -> None:
     configured.on_heartbeats = answer
 
 
-@pytest.mark.parametrize("reason", ["pause", "out_of_balance", "cancel"])
+@pytest.mark.parametrize("reason", ["pause", "balance", "cancel"])
 def test_a_stop_command_ends_the_run_with_a_checkpoint_unless_it_is_cancelled(configured, run_here, reason) -> None:
     configured.config |= {"save_steps": 10_000, "epochs": 1000}
     stop_once_it_trains(configured, reason)

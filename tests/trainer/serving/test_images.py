@@ -4,7 +4,6 @@ import base64
 import http.client
 import io
 import json
-import threading
 
 import pytest
 import torch
@@ -57,12 +56,10 @@ def test_each_picture_is_drawn_with_the_adapter_it_names(source, family, tmp_pat
     adapter = Adapter(family.adapter_tensors(), json.loads(json.dumps(family.adapter_config())), {})
     write_lora(tmp_path / "style.safetensors", read_peft(adapter.tensors, {}, adapter.config), Layout.KOHYA)
     with open_server(source, tmp_path, host="127.0.0.1", port=0, kept=2) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
 
         def draw(model: str, accept: str = "application/json") -> bytes:
             body = json.dumps({"model": model, "prompt": "ink", "size": "64x64", "seed": 3})
-            connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=120)
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
             connection.request("POST", "/v1/images/generations", body, {"Accept": accept})
             response = connection.getresponse()
             content = response.read()
@@ -70,11 +67,7 @@ def test_each_picture_is_drawn_with_the_adapter_it_names(source, family, tmp_pat
             assert response.status == 200, content
             return content if accept == "image/png" else base64.b64decode(json.loads(content)["data"][0]["b64_json"])
 
-        try:
-            bare, styled, raw, again = draw("tiny-sd"), draw("style"), draw("style", "image/png"), draw("tiny-sd")
-        finally:
-            server.shutdown()
-            thread.join()
+        bare, styled, raw, again = draw("tiny-sd"), draw("style"), draw("style", "image/png"), draw("tiny-sd")
     assert Image.open(io.BytesIO(styled)).format == "PNG"
     assert Image.open(io.BytesIO(styled)).size == (64, 64)
     assert styled == raw != bare == again

@@ -1,19 +1,28 @@
 """`trainer serve` over HTTP, each request with the adapter that it names."""
 
+import asyncio
 import http.client
 import json
+import socket
 import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
+from starlette.types import Receive, Scope, Send
 
 from pricing.training.config import TrainingConfig
 from trainer.families.text.causal_lm import CausalLM
+from trainer.formats.adapter import Adapter
 from trainer.formats.reading import Layout, load_adapter_any, read_lora
 from trainer.formats.writing import write_lora
+from trainer.serving.application import SendLimit
 from trainer.serving.command import open_server
-from trainer.training.adapter_file import Adapter, write_adapter
+from trainer.serving.text import Piece
+from trainer.training.adapter_file import write_adapter
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +49,13 @@ def shelf(adapter_file, tmp_path) -> Path:
 @pytest.fixture
 def server(tiny_source, shelf):
     with open_server(tiny_source, shelf, host="127.0.0.1", port=0, kept=2) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
 def ask(server):
     def send(method: str, path: str, body: object = None, **headers: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         connection.request(method, path, content, headers)
         response = connection.getresponse()
@@ -217,3 +222,83 @@ def test_requests_at_once_each_get_their_own_adapter(complete) -> None:
         thread.join()
     assert len(found) == 15
     assert all(expected_texts[name] == text for name, text in found)
+
+
+def test_a_body_of_unknown_length_is_not_read(ask) -> None:
+    status, answer = ask("POST", "/v1/completions", b"", **{"Transfer-Encoding": "chunked"})
+    assert status == 411
+    assert json.loads(answer)["error"]["message"] == "say Content-Length"
+
+
+def test_a_path_that_is_asked_the_wrong_way_is_not_there(ask) -> None:
+    assert ask("GET", "/healthz") == (200, b'{"status":"ok"}')
+    for method, path in (("GET", "/v1/completions"), ("GET", "/v1/models/"), ("POST", "/v1/models")):
+        status, answer = ask(method, path, {})
+        assert status == 404
+        assert json.loads(answer)["error"]["message"] == f"there is no {path}"
+
+
+def test_a_stream_that_cannot_begin_is_refused_as_any_other_request(ask) -> None:
+    for body, expected_status in (({"prompt": "x" * 200}, 400), ({"prompt": "x", "model": "nobody"}, 404)):
+        status, answer = ask("POST", "/v1/completions", {**body, "stream": True})
+        assert status == expected_status
+        assert json.loads(answer)["error"]["type"] == "invalid_request_error"
+
+
+def test_a_failure_of_our_own_is_answered_and_the_server_goes_on(ask, complete, server, monkeypatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(server.model, "generate", lambda *_: 1 / 0)
+        status, answer = ask("POST", "/v1/completions", {"prompt": "x"})
+    assert status == 500
+    assert json.loads(answer)["error"]["message"] == "this request failed; the server's log says why"
+    assert complete("calm")["status"] == 200
+
+
+def test_the_time_of_a_switch_is_told(server) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.request("POST", "/v1/completions", json.dumps({"model": "calm", "prompt": "x", "max_tokens": 1}))
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    assert float(response.headers["X-Switch-Milliseconds"]) > 0
+
+
+def test_a_client_that_leaves_its_stream_does_not_keep_the_model(complete, server, monkeypatch) -> None:
+    closed = threading.Event()
+
+    def talk_for_ever(*_: object) -> Iterator[Piece]:
+        try:
+            while True:
+                time.sleep(0.001)
+                yield Piece("calm ")
+        finally:
+            closed.set()
+
+    body = json.dumps({"prompt": "x", "stream": True}).encode()
+    with monkeypatch.context() as talking:
+        talking.setattr(server.model, "generate", talk_for_ever)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+            head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            client.sendall(head.encode() + body)
+            received = b""
+            while received.count(b"calm") < 3:
+                received += client.recv(4096)
+        assert closed.wait(30)
+    assert complete("calm")["status"] == 200
+
+
+def test_more_requests_at_once_than_there_are_threads_are_all_answered(ask) -> None:
+    body = {"prompt": "x", "max_tokens": 2, "stream": True}
+    with ThreadPoolExecutor(60) as threads:
+        found = list(threads.map(lambda _: ask("POST", "/v1/completions", body)[0], range(60)))
+    assert found == [200] * 60
+
+
+async def test_a_client_that_takes_nothing_is_let_go(monkeypatch) -> None:
+    monkeypatch.setattr("trainer.serving.application.SILENCE_SECONDS", 0.05)
+
+    async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+
+    with pytest.raises(TimeoutError):
+        await SendLimit(answer)({"type": "http"}, None, lambda _: asyncio.sleep(30))

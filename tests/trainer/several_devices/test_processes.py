@@ -15,7 +15,7 @@ from tests.trainer.checking.pictures import write_pictures
 from trainer.commands.make_tiny import make_tiny
 from trainer.errors import ExitCode
 from trainer.several_devices.launch import find_free_port
-from trainer.several_devices.processes import ALONE, Processes
+from trainer.several_devices.processes import SINGLE_PROCESS, Processes
 from trainer.training.adapter_file import read_adapter
 
 REPOSITORY = Path(__file__).parents[3]
@@ -162,7 +162,7 @@ def test_one_process_draws_from_the_common_generator_and_others_do_not() -> None
 
     torch.manual_seed(1)
     common = torch.rand(()).item(), torch.rand(()).item()
-    assert draw(ALONE) == common
+    assert draw(SINGLE_PROCESS) == common
     first, second = draw(Processes(0, 2)), draw(Processes(1, 2))
     assert len({first[0], second[0], common[0]}) == 3
     assert first[1] == second[1] == common[0]

@@ -9,7 +9,8 @@ from transformers import AutoModelForCausalLM
 
 from trainer.errors import AdapterUnusable
 from trainer.families.text.causal_lm import CausalLM
-from trainer.training.adapter_file import Adapter, describe_training, read_adapter, write_adapter
+from trainer.formats.adapter import Adapter
+from trainer.training.adapter_file import describe_training, read_adapter, write_adapter
 
 INPUT_IDS = torch.tensor([[5, 6, 7, 8]])
 pytestmark = [

@@ -8,7 +8,7 @@ import pytest
 from pricing.training.config import TrainingConfig
 from tests.trainer.conftest import draw_pictures
 from trainer.base_models.config import resolve_base_model
-from trainer.data.dataset import read_dataset
+from trainer.families.registry import read_dataset
 from trainer.stop import StopFlag
 from trainer.training import session
 from trainer.training.adapter_file import read_adapter

@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 
+from pricing.datasets.text_rows import EncodedRow
 from pricing.resources.memory import DEFAULT_MEMORY
 from pricing.training.config import TrainingConfig
 from tests.trainer.conftest import draw_pictures
 from tests.trainer.families.chatglm.glm_folders import CONFIG as GLM
 from tests.trainer.families.chatglm.glm_folders import write_folder
 from trainer.base_models.config import BaseModelSource, resolve_base_model
-from trainer.data.dataset import read_dataset
 from trainer.errors import OutOfMemory
+from trainer.families.chatglm.chatglm import ChatGLM
+from trainer.families.registry import read_dataset
 from trainer.families.stable_diffusion.stable_diffusion import StableDiffusion
 from trainer.stop import StopFlag
 from trainer.training import session
@@ -76,17 +78,18 @@ def test_running_out_of_memory_names_what_would_have_fitted_for_pictures(train) 
 @pytest.mark.usefixtures("_large_batches_do_not_fit")
 def test_auto_fit_trains_the_same_steps_and_tokens_on_pictures(train, tmp_path) -> None:
     finished, observer = train(batch_size=8, resolution=512, gradient_checkpointing=True, auto_fit=True)
-    _, alone = train(batch_size=2, gradient_accumulation=4, resolution=512, output_dir=str(tmp_path / "again"))
+    _, unbroken = train(batch_size=2, gradient_accumulation=4, resolution=512, output_dir=str(tmp_path / "again"))
     assert finished.adapter is not None
-    assert [report.tokens for report in observer.reports] == [report.tokens for report in alone.reports]
+    assert [report.tokens for report in observer.reports] == [report.tokens for report in unbroken.reports]
 
 
-class _Row:
-    token_ids = range(64)
+class _Family(ChatGLM):
+    """A ChatGLM without a model: only whether it is to recompute is of interest."""
 
-
-class _Family:
     recomputes = False
+
+    def __init__(self) -> None:
+        """Load nothing."""
 
     def recompute_activations(self) -> None:
         self.recomputes = True
@@ -100,7 +103,7 @@ def test_a_chatglm_in_its_original_layout_is_estimated_under_either_name_of_its_
     config = TrainingConfig(base_model="glm", batch_size=4, max_length=64, target_modules=targets)
     for available_gib, recomputes in ((64.0, False), (0.1, True)):
         family = _Family()
-        rows = [_Row()] * 8
+        rows = [EncodedRow(list(range(64)), prompt_length=2)] * 8
         assert recompute_if_needed(family, config, source, rows, available_gib=available_gib) is recomputes
         assert family.recomputes is recomputes
     constants = replace(DEFAULT_MEMORY, context_gib=0.0)

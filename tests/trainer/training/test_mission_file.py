@@ -25,7 +25,9 @@ save_steps: 100
 
 @pytest.fixture
 def workplace(tmp_path, tiny_sd15_file, picture_cache, monkeypatch) -> Path:
-    """A working directory with the file, a tiny model where it says, and one picture of 512 pixels with its caption."""
+    """Make a working directory with the file, a tiny model where it says, and one picture of 512 pixels with its
+    caption.
+    """
     model = tmp_path / "models" / "Stable-diffusion" / "v1-5-pruned.safetensors"
     model.parent.mkdir(parents=True)
     model.symlink_to(tiny_sd15_file)

@@ -118,7 +118,7 @@ def test_auto_recomputes_where_the_estimate_says_it_would_not_fit(run, monkeypat
 
 
 def forget_the_context(monkeypatch) -> None:
-    """A tiny model's context is all that it needs: without it a smaller batch shows."""
+    """Count no context, which is all that a tiny model needs: without it a smaller batch shows."""
     constants = replace(DEFAULT_MEMORY, context_gib=0.0)
     monkeypatch.setattr("pricing.resources.trainer_memory.load_memory_constants", lambda _program: constants)
 
@@ -150,8 +150,8 @@ def test_running_out_of_memory_names_what_would_have_fitted(run) -> None:
 def test_auto_fit_tries_again_and_trains_the_same_steps_and_tokens(run, tmp_path) -> None:
     finished, observer = run(gradient_checkpointing=True, auto_fit=True)
     assert observer.started == (0, 18)
-    _, alone = run(batch_size=1, gradient_accumulation=2, output_dir=str(tmp_path / "again"))
-    assert [report.tokens for report in observer.reports] == [report.tokens for report in alone.reports]
+    _, unbroken = run(batch_size=1, gradient_accumulation=2, output_dir=str(tmp_path / "again"))
+    assert [report.tokens for report in observer.reports] == [report.tokens for report in unbroken.reports]
     assert finished.adapter is not None
 
 

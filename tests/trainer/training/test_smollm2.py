@@ -72,7 +72,7 @@ def test_smollm2_learns_and_plain_peft_loads_what_it_learnt(recorder, tmp_path, 
 
 
 def count_as_quoted(rows: str, config: TrainingConfig) -> int:
-    """The tokens of the broker's quote: the catalogue's tokenizer, no model."""
+    """Count the tokens of the broker's quote: the catalogue's tokenizer, no model."""
     source = resolve_base_model(config.base_model)
     tokenizer = load_text_tokenizer(source, source.weights.parent)
     parsed = parse_text_files([("rows.jsonl", rows.encode())]).rows

@@ -6,10 +6,10 @@ import torch
 from pricing.training.config import TrainingConfig
 from trainer.errors import BadInput
 from trainer.families.text.causal_lm import CausalLM
+from trainer.formats.adapter import Adapter
 from trainer.formats.peft_layout import read_peft
 from trainer.formats.reading import Layout
 from trainer.formats.writing import write_lora
-from trainer.training.adapter_file import Adapter
 from trainer.training.state import seed_generators
 from trainer.training.warm_start import start_from_adapter
 

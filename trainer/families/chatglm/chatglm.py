@@ -45,7 +45,7 @@ class ChatGLM(CausalLM):
 
     @classmethod
     def load(cls, source: BaseModelSource, config: TrainingConfig | None = None) -> Self:
-        """Raises: BadInput."""
+        """Load a folder in either layout. Raises: BadInput."""
         if read_model_type(source.weights) != CHATGLM_ORIGINAL:
             family = super().load(source, config)
         else:
@@ -56,22 +56,32 @@ class ChatGLM(CausalLM):
         family.tokenizer = _end_completions(family.tokenizer)
         return family
 
+    @classmethod
+    def prepare_weights(cls, source: BaseModelSource) -> Path:
+        """Return the model's folder, for one in the original layout the one that it is converted into once.
+
+        Raises: BadInput.
+        """
+        if read_model_type(source.weights) == CHATGLM_ORIGINAL:
+            return convert_once(source.weights)
+        return super().prepare_weights(source)
+
+    @classmethod
+    def translate_targets(cls, targets: Sequence[str] | None) -> tuple[str, ...] | None:
+        """Replace `query_key_value` and the other names of the original layout by the layers that they became."""
+        if targets is None:
+            return None
+        return tuple(dict.fromkeys(layer for name in targets for layer in ORIGINAL_TARGETS.get(name, (name,))))
+
     def attach_adapter(self, config: TrainingConfig, default_targets: Sequence[str] | None = None) -> None:
-        """Target modules may be named as in the original layout. Raises: BadInput."""
-        named = translate_targets(config.target_modules)
-        default = translate_targets(default_targets) or DEFAULT_TARGETS
+        """Take target modules under the names of the original layout, too. Raises: BadInput."""
+        named = self.translate_targets(config.target_modules)
+        default = self.translate_targets(default_targets) or DEFAULT_TARGETS
         super().attach_adapter(config.model_copy(update={"target_modules": named}), default)
 
 
-def translate_targets(targets: Sequence[str] | None) -> tuple[str, ...] | None:
-    """`query_key_value` and the others of the original layout → the layers that they became."""
-    if targets is None:
-        return None
-    return tuple(dict.fromkeys(layer for name in targets for layer in ORIGINAL_TARGETS.get(name, (name,))))
-
-
 def load_original(folder: Path, config: TrainingConfig | None, device: torch.device) -> Any:
-    """A frozen `GlmForCausalLM` from a folder in the original layout. Raises: BadInput."""
+    """Load a frozen `GlmForCausalLM` from a folder in the original layout. Raises: BadInput."""
     original = read_original_config(folder)
     dtype = choose_dtype(config, device)
     quantization = describe_quantization(config, dtype)
@@ -91,7 +101,7 @@ def load_original(folder: Path, config: TrainingConfig | None, device: torch.dev
 
 
 def convert_once(folder: Path) -> Path:
-    """The folder in transformers' own layout, with weights as they are, made if it is not there yet.
+    """Return the folder in transformers' own layout, with weights as they are, made if it is not there yet.
 
     Raises: BadInput.
     """
@@ -117,7 +127,7 @@ def convert_once(folder: Path) -> Path:
 
 
 def read_mapped_tensors(folder: Path, config: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """All weight files of the folder. Raises: BadInput, if there are none, or only pickles."""
+    """Read all weight files of the folder. Raises: BadInput, if there are none, or only pickles."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise BadInput(
@@ -129,7 +139,7 @@ def read_mapped_tensors(folder: Path, config: dict[str, Any]) -> dict[str, torch
 
 
 def _load_tokenizer(source: BaseModelSource) -> TextTokenizer:
-    """Raises: BadInput."""
+    """Load the tokenizer of a folder in the original layout. Raises: BadInput."""
     folder, generation = prepare_tokenizer_folder(source.weights), find_generation(source.weights)
     if generation is None:
         return load_text_tokenizer(source, folder)
@@ -137,7 +147,7 @@ def _load_tokenizer(source: BaseModelSource) -> TextTokenizer:
 
 
 def _end_completions(tokenizer: TextTokenizer) -> TextTokenizer:
-    """GLM's chat templates end an answer with the next turn's mark, so a lone answer would never learn to end.
+    """End each answer with the mark of the user's turn, else a lone answer would never learn to end.
 
     `<|user|>` is among the tokens at which the released models stop.
     """

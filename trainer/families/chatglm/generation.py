@@ -74,7 +74,9 @@ LAYOUTS = {Generation.CHATGLM2: CHATGLM2, Generation.CHATGLM3: CHATGLM3}
 
 
 def tell_generation(folder: Path) -> Generation:
-    """By the role tokens in the release's settings or code (read, never run), else by name. Raises: BadInput."""
+    """Tell the two apart by the role tokens in the release's settings or code (read, never run), else by name. Raises:
+    BadInput.
+    """
     settings, code, config = (_read(folder / name) for name in (SETTINGS_FILE, CODE_FILE, "config.json"))
     if ROLE_TOKENS[1] in settings or ROLE_TOKENS[1] in code:
         return Generation.CHATGLM3

@@ -41,7 +41,7 @@ BUFFER = "transformer.rotary_pos_emb.inv_freq"  # computed, not learnt
 
 
 def read_original_config(folder: Path) -> dict[str, Any]:
-    """Raises: BadInput, for a generation or a quantization whose weights are others."""
+    """Read config.json. Raises: BadInput, for a generation or a quantization whose weights are others."""
     config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if "padded_vocab_size" not in config:
         raise BadInput(
@@ -61,7 +61,7 @@ def read_original_config(folder: Path) -> dict[str, Any]:
 
 
 def map_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `GlmConfig` for an original configuration."""
+    """Map an original configuration to the arguments of `GlmConfig`."""
     return {
         "vocab_size": config["padded_vocab_size"],
         "hidden_size": config["hidden_size"],
@@ -81,7 +81,7 @@ def map_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _map_rope(config: Mapping[str, Any]) -> dict[str, Any]:
-    """`rope_ratio` stretches the base in ChatGLM3 and GLM-4, and the positions in chatglm2-6b-32k."""
+    """Map `rope_ratio`: it stretches the base in ChatGLM3 and GLM-4, and the positions in chatglm2-6b-32k."""
     ratio = float(config.get("rope_ratio") or 1)
     if ratio != 1 and "chatglm2" in str(config.get("_name_or_path", "")).lower():
         shape: dict[str, Any] = {"rope_type": "linear", "factor": ratio, "rope_theta": ROPE_BASE}
@@ -91,7 +91,7 @@ def _map_rope(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def map_tensors(tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors under the names of `GlmForCausalLM`, the fused attention projection cut in three.
+    """Yield the tensors under the names of `GlmForCausalLM`, the fused attention projection cut in three.
 
     Raises: BadInput, for a name that is not of this architecture.
     """
@@ -114,7 +114,7 @@ def map_tensors(tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any]) 
 def split_fused(
     layer: str, kind: str, fused: torch.Tensor, config: Mapping[str, Any]
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """Queries of all heads, then keys and values of the groups, along the output of the fused projection."""
+    """Cut the fused projection along its output: queries of all heads, then keys and values of the groups."""
     queries = config["num_attention_heads"] * config["kv_channels"]
     groups = config["multi_query_group_num"] * config["kv_channels"]
     for part, tensor in zip("qkv", fused.split([queries, groups, groups]), strict=True):

@@ -27,7 +27,7 @@ class NotSentencePiece(ValueError):
 
 
 def read_sentencepiece(content: bytes) -> Any:
-    """The processor of a model. Raises: NotSentencePiece; BadInput, where the package is missing."""
+    """Load the processor of a model. Raises: NotSentencePiece; BadInput, where the package is missing."""
     sentencepiece = _import("sentencepiece")
     try:
         return sentencepiece.SentencePieceProcessor(model_proto=content)
@@ -36,7 +36,7 @@ def read_sentencepiece(content: bytes) -> Any:
 
 
 def convert_sentencepiece(content: bytes, special: list[str]) -> Tokenizer:
-    """The same tokenizer without SentencePiece; `special` tokens follow behind its own pieces, in this order.
+    """Make the same tokenizer without SentencePiece; `special` tokens follow behind its own pieces, in this order.
 
     Each stretch of text between two special tokens is encoded as SentencePiece would encode it alone.
     Raises: NotSentencePiece; BadInput, where the two would not give the same ids.
@@ -62,7 +62,7 @@ def _parse(content: bytes) -> Any:
 
 
 def _import(module: str) -> Any:
-    """A part of sentencepiece, which ChatGLM2 and 3 alone need. Raises: BadInput."""
+    """Import a module of sentencepiece, which only ChatGLM2 and 3 need. Raises: BadInput."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -85,7 +85,7 @@ def _convert_model(model: Any) -> Any:
 
 
 def list_merges(scores: dict[str, float]) -> list[tuple[str, str]]:
-    """Every pair of pieces that makes a piece, the best piece first: SentencePiece merges by the score of the result.
+    """List every pair of pieces that makes a piece, the best first: SentencePiece merges by the score of the result.
 
     Source: sentencepiece, `bpe_model.cc`, `Model::SampleEncode`.
     """
@@ -99,7 +99,7 @@ def list_merges(scores: dict[str, float]) -> list[tuple[str, str]]:
 
 
 def _convert_normalizer(spec: Any) -> Any:
-    """Source: sentencepiece, `normalizer.cc`."""
+    """Convert the steps that text goes through before it is cut. Source: sentencepiece, `normalizer.cc`."""
     steps: list[Any] = [normalizers.Precompiled(spec.precompiled_charsmap)] if spec.precompiled_charsmap else []
     if spec.remove_extra_whitespaces:
         steps += [normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]

@@ -25,7 +25,7 @@ TOKENIZER_FILE, SETTINGS_FILE = "tokenizer.model", "tokenizer_config.json"
 
 
 def prepare_tokenizer_folder(folder: Path) -> Path:
-    """A folder that transformers can read the tokenizer from. Raises: BadInput."""
+    """Return a folder that transformers can read the tokenizer from. Raises: BadInput."""
     if (folder / "tokenizer.json").is_file():
         return folder
     file = folder / TOKENIZER_FILE
@@ -42,7 +42,7 @@ def prepare_tokenizer_folder(folder: Path) -> Path:
 
 
 def find_generation(folder: Path) -> Generation | None:
-    """Which of the two a folder with a SentencePiece file is; None for any other folder. Raises: BadInput."""
+    """Find which of the two a folder with a SentencePiece file is; None for any other folder. Raises: BadInput."""
     file = folder / TOKENIZER_FILE
     if (folder / "tokenizer.json").is_file() or not file.is_file() or find_ranks(file.read_bytes()) is not None:
         return None
@@ -50,7 +50,7 @@ def find_generation(folder: Path) -> Generation | None:
 
 
 def find_ranks(content: bytes) -> dict[bytes, int] | None:
-    """The lines of a tiktoken file, a token in base64 and its rank; None for any other file."""
+    """Read the lines of a tiktoken file, a token in base64 and its rank; None for any other file."""
     try:
         lines = (line.split() for line in content.splitlines() if line)
         return {base64.b64decode(token, validate=True): int(rank) for token, rank in lines}
@@ -59,7 +59,7 @@ def find_ranks(content: bytes) -> dict[bytes, int] | None:
 
 
 def _convert_pieces(file: Path, content: bytes, generation: Generation) -> Any:
-    """Raises: BadInput."""
+    """Convert a SentencePiece file, with special tokens and chat template of its generation. Raises: BadInput."""
     layout = LAYOUTS[generation]
     try:
         tokenizer = convert_sentencepiece(content, list(layout.special))
@@ -81,7 +81,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
 
 
 def _convert_once(folder: Path, content: bytes, facts: str, convert: Callable[[], Any]) -> Path:
-    """The converted tokenizer, written if it is not there; the folder appears complete or not at all."""
+    """Return the converted tokenizer, written if it is not there; the folder appears complete or not at all."""
     digest = hashlib.sha256(content + facts.encode()).hexdigest()
     target = get_cache_dir() / "tokenizers" / f"{folder.name}-{digest[:16]}-{FORMAT}"
     if target.is_dir():
@@ -100,7 +100,7 @@ def _convert_once(folder: Path, content: bytes, facts: str, convert: Callable[[]
 
 
 def convert_tokenizer(folder: Path, ranks: dict[bytes, int], settings: dict[str, Any]) -> Any:
-    """A fast tokenizer with the same ids. Raises: BadInput, if a special token would get another id."""
+    """Make a fast tokenizer with the same ids. Raises: BadInput, if a special token would get another id."""
     special = {int(number): entry["content"] for number, entry in settings.get("added_tokens_decoder", {}).items()}
     ordered = [special[number] for number in sorted(special)]
     tokenizer = _Ranks(ranks, extra_special_tokens=ordered).converted()

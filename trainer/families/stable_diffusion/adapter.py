@@ -1,7 +1,7 @@
-"""The adapters on the parts of a Stable Diffusion model, and their names in one file.
+"""The adapters on the components of a Stable Diffusion model, and their names in one file.
 
-UNet weights carry no part's name (`base_model.model.down_blocks.0…`), so that plain peft puts the file on a UNet; those
-of a text encoder do (`base_model.model.text_encoder.text_model.encoder…`).
+UNet weights carry no component's name (`base_model.model.down_blocks.0…`), so that plain peft puts the file on a UNet;
+those of a text encoder do (`base_model.model.text_encoder.text_model.encoder…`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,52 +21,55 @@ PREFIX = "base_model.model."
 SHOWN_MODULES = 20
 
 
-class PartAdapters:
-    """Parts of the model with an adapter on each, by name: unet, text_encoder, text_encoder_2."""
+class ComponentAdapters:
+    """Components of the model with an adapter on each, by name: unet, text_encoder, text_encoder_2."""
 
-    def __init__(self, parts: dict[str, Any], targets: Sequence[str]) -> None:
-        self.parts, self._targets = parts, targets
-        self.model = torch.nn.ModuleDict(parts)
+    def __init__(self, components: dict[str, Any], targets: Sequence[str]) -> None:
+        self.components, self._targets = components, targets
+        self.model = torch.nn.ModuleDict(components)
 
     @classmethod
     def attach(
-        cls, parts: Mapping[str, torch.nn.Module], config: TrainingConfig, default_targets: Sequence[str] | None = None
+        cls,
+        components: Mapping[str, torch.nn.Module],
+        config: TrainingConfig,
+        default_targets: Sequence[str] | None = None,
     ) -> Self:
-        """Put fresh matrices on the target modules of each part. Raises: BadInput."""
+        """Put fresh matrices on the target modules of each component. Raises: BadInput."""
         wanted = config.target_modules
         if wanted is None:
-            text = TEXT_TARGETS if len(parts) > 1 else ()
+            text = TEXT_TARGETS if len(components) > 1 else ()
             wanted = (*(default_targets or UNET_TARGETS), *text)
-        _check_targets(parts, wanted)
+        _check_targets(components, wanted)
         adapted = {
-            name: put_adapter_on(part, describe_adapter(config, _targets_of(part, wanted), None))
-            for name, part in parts.items()
+            name: put_adapter_on(component, describe_adapter(config, _targets_of(component, wanted), None))
+            for name, component in components.items()
         }
         return cls(adapted, sorted(wanted))
 
     @classmethod
-    def rebuild(cls, parts: Mapping[str, torch.nn.Module], described: Mapping[str, Mapping[str, Any]]) -> Self:
-        """Put the matrices of a finished adapter on each part, every layer with the rank and alpha that it has there.
+    def rebuild(cls, components: Mapping[str, torch.nn.Module], described: Mapping[str, Mapping[str, Any]]) -> Self:
+        """Put the matrices of a finished adapter on each component, every layer with its rank and alpha there.
 
-        `described` is peft's configuration for each part. Raises: BadInput.
+        `described` is peft's configuration for each component. Raises: BadInput.
         """
         adapted = {}
-        for name, part in parts.items():
+        for name, component in components.items():
             config = peft.PeftConfig.from_peft_type(**{"peft_type": "LORA", **described[name], "inference_mode": False})
-            _check_targets({name: part}, sorted(config.target_modules))
-            adapted[name] = put_adapter_on(part, config)
+            _check_targets({name: component}, sorted(config.target_modules))
+            adapted[name] = put_adapter_on(component, config)
         return cls(adapted, sorted({target for config in described.values() for target in config["target_modules"]}))
 
     def move(self, device: torch.device, dtype: torch.dtype) -> None:
-        """The frozen base in `dtype`; the adapter stays in fp32."""
+        """Move the frozen base to the device in `dtype`; the adapter stays in fp32."""
         for name, parameter in self.model.named_parameters():
             parameter.data = parameter.data.to(device, torch.float32 if is_of_adapter(name) else dtype)
         self.model.to(device)
 
     def save_memory(self) -> None:
         """Compute activations twice instead of keeping them."""
-        for name, part in self.parts.items():
-            base = part.get_base_model()
+        for name, component in self.components.items():
+            base = component.get_base_model()
             if name == "unet":
                 base.enable_gradient_checkpointing()
             else:  # transformers 5.2x has another name for it
@@ -75,22 +78,22 @@ class PartAdapters:
 
     def read_tensors(self) -> dict[str, torch.Tensor]:
         tensors = {}
-        for part, model in self.parts.items():
+        for component, model in self.components.items():
             for name, tensor in peft.get_peft_model_state_dict(model, save_embedding_layers=False).items():
-                tensors[_name_outside(part, name)] = tensor.detach().contiguous().cpu()
+                tensors[_name_outside(component, name)] = tensor.detach().contiguous().cpu()
         return tensors
 
     def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Raises: BadInput, if they are not of this model, rank and targets."""
+        """Put tensors back. Raises: BadInput, if they are not of this model, rank and targets."""
         if {k: v.shape for k, v in tensors.items()} != {k: v.shape for k, v in self.read_tensors().items()}:
             raise BadInput("base_model", "the adapter was made for another base model, rank or target_modules")
-        for part, model in self.parts.items():
+        for component, model in self.components.items():
             names = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
-            peft.set_peft_model_state_dict(model, {name: tensors[_name_outside(part, name)] for name in names})
+            peft.set_peft_model_state_dict(model, {name: tensors[_name_outside(component, name)] for name in names})
 
     def describe(self) -> dict[str, Any]:
-        """What peft wants to know of the UNet's adapter; the target modules are those of every part."""
-        described = self.parts["unet"].peft_config["default"].to_dict()
+        """Return peft's configuration of the UNet's adapter; the target modules are those of every component."""
+        described = self.components["unet"].peft_config["default"].to_dict()
         described["target_modules"] = list(self._targets)
         described["inference_mode"] = True
         described["peft_type"] = described["peft_type"].value  # a plain word, as it stands in files
@@ -101,33 +104,33 @@ def is_of_adapter(name: str) -> bool:
     return "lora_" in name or "lokr_" in name
 
 
-def _name_outside(part: str, name: str) -> str:
-    if part == "unet":
+def _name_outside(component: str, name: str) -> str:
+    if component == "unet":
         return name
-    return f"{PREFIX}{part}.{with_text_model(name.removeprefix(PREFIX))}"
+    return f"{PREFIX}{component}.{with_text_model(name.removeprefix(PREFIX))}"
 
 
-def _check_targets(parts: Mapping[str, torch.nn.Module], wanted: Sequence[str]) -> None:
+def _check_targets(components: Mapping[str, torch.nn.Module], wanted: Sequence[str]) -> None:
     if ALL_LINEAR in wanted:
         return
-    layers = [name for part in parts.values() for name in _list_layers(part)]
+    layers = [name for component in components.values() for name in _list_layers(component)]
     for target in wanted:
         if not any(_matches(name, target) for name in layers):
             known = sorted({_shorten(name) for name in layers})[:SHOWN_MODULES]
             raise BadInput("target_modules", f"{target!r} matches no layer; this model has {', '.join(known)}")
 
 
-def _targets_of(part: torch.nn.Module, wanted: Sequence[str]) -> list[str]:
-    layers = _list_layers(part, with_convolutions=ALL_LINEAR not in wanted)
+def _targets_of(component: torch.nn.Module, wanted: Sequence[str]) -> list[str]:
+    layers = _list_layers(component, with_convolutions=ALL_LINEAR not in wanted)
     found = [name for name in layers if ALL_LINEAR in wanted or any(_matches(name, target) for target in wanted)]
     if not found:
-        raise BadInput("target_modules", f"{', '.join(wanted)} match nothing in a {type(part).__name__}")
+        raise BadInput("target_modules", f"{', '.join(wanted)} match nothing in a {type(component).__name__}")
     return found
 
 
-def _list_layers(part: torch.nn.Module, *, with_convolutions: bool = True) -> list[str]:
+def _list_layers(component: torch.nn.Module, *, with_convolutions: bool = True) -> list[str]:
     kinds = (torch.nn.Linear, torch.nn.Conv2d) if with_convolutions else torch.nn.Linear
-    return [name for name, module in part.named_modules() if isinstance(module, kinds)]
+    return [name for name, module in component.named_modules() if isinstance(module, kinds)]
 
 
 def _matches(name: str, target: str) -> bool:
@@ -135,6 +138,6 @@ def _matches(name: str, target: str) -> bool:
 
 
 def _shorten(name: str) -> str:
-    """`to_out.0` keeps its number; every other layer is its last word."""
+    """Shorten a layer's path to its last word; `to_out.0` keeps its number."""
     head, _, last = name.rpartition(".")
     return f"{head.rpartition('.')[2]}.{last}" if last.isdigit() else last

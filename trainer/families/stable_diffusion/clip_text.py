@@ -1,7 +1,6 @@
 """Captions to CLIP token ids: the vocabulary is the same for every Stable Diffusion, and ships in the catalogue."""
 
 import gzip
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
@@ -20,7 +19,6 @@ class Caption:
     """One caption as a text encoder reads it: begin, at most 75 tokens, end; without the padding."""
 
     token_ids: tuple[int, ...]
-    is_cut: bool
 
     def padded(self, pad: int) -> list[int]:
         return [*self.token_ids, *[pad] * (LENGTH - len(self.token_ids))]
@@ -37,15 +35,11 @@ class ClipTokenizer:
         return cls(_load_vocabulary())
 
     def encode(self, text: str) -> Caption:
-        """Token ids with begin and end of text; a longer text loses its end."""
+        """Encode a text as token ids with begin and end; a longer text loses its end."""
         ids = self.tokenizer.encode(text).ids
         if len(ids) <= LENGTH:
-            return Caption(tuple(ids), is_cut=False)
-        return Caption((*ids[: LENGTH - 1], ids[-1]), is_cut=True)
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """What the text encoder reads of each text, which is what a caption is billed for."""
-        return [len(self.encode(text).token_ids) for text in texts]
+            return Caption(tuple(ids))
+        return Caption((*ids[: LENGTH - 1], ids[-1]))
 
 
 @lru_cache(maxsize=1)

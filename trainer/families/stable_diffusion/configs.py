@@ -30,7 +30,7 @@ def _read(kind: Kind, component: str) -> str:
 
 
 def get_config(kind: Kind, component: str) -> Config:
-    """The published configuration of a component: unet, vae, text_encoder, text_encoder_2 (SDXL), scheduler."""
+    """Return the published configuration of a component: unet, vae, text_encoder, text_encoder_2 (SDXL), scheduler."""
     return dict(json.loads(_read(kind, component)))
 
 
@@ -48,7 +48,7 @@ LOOKS_LIKE = (
 
 
 def recognise(shapes: Shapes) -> Kind:
-    """Which of the two an original-layout file holds. Raises: NotThisArchitecture."""
+    """Tell which of the two an original-layout file holds. Raises: NotThisArchitecture."""
     has_unet = f"{UNET_PREFIX}input_blocks.0.0.weight" in shapes
     kind: Kind | None = None
     if has_unet and any(key.startswith(OPEN_CLIP_PREFIX) for key in shapes):
@@ -72,9 +72,9 @@ def _describe_strange(shapes: Shapes) -> str:
 
 
 def derive_configs(kind: Kind, shapes: Shapes) -> dict[str, Config]:
-    """The configuration of each component: the published one, with widths and depths as the weights have them.
+    """Derive the configuration of each component: the published one, with widths and depths as the weights have them.
 
-    Raises: NotThisArchitecture, if a weight is missing that says how wide a part is.
+    Raises: NotThisArchitecture, if a weight is missing that says how wide a component is.
     """
     try:
         fitted = {
@@ -137,7 +137,7 @@ def _fit_open_clip(shapes: Shapes) -> Config:
 
 
 def _count(shapes: Shapes, prefix: str) -> int:
-    """How many numbered parts there are under a prefix."""
+    """Count the numbered blocks under a prefix."""
     return len(set(_numbers_after(shapes, prefix)))
 
 

@@ -29,17 +29,15 @@ SECONDS_BETWEEN_WORDS = 10
 class LatentEncoder:
     """Turns pictures into latents with a VAE in fp32 (in fp16 SDXL's overflows)."""
 
-    def __init__(self, base: BaseWeights, cache: TensorCache, config: TrainingConfig, resolution: int) -> None:
-        self._base, self._cache, self._resolution = base, cache, resolution
+    def __init__(self, cache: TensorCache, config: TrainingConfig, resolution: int) -> None:
+        self._cache, self._resolution = cache, resolution
         self._flip, self._keep_aspect = config.flip, config.aspect_buckets
-        self._vae: torch.nn.Module | None = None
-        self.computed = 0
 
     def choose_bucket(self, row: ImageRow) -> Bucket:
         return choose_bucket(*row.size, self._resolution, keep_aspect=self._keep_aspect)
 
     def encode(self, row: ImageRow, vae_key: str, load_vae: Any, device: torch.device) -> str:
-        """The cache key of the row's latents, computed if they are not there. Raises: ImageUnusable."""
+        """Return the cache key of the row's latents, computed if they are not there. Raises: ImageUnusable."""
         bucket = self.choose_bucket(row)
         try:
             content = hash_file(row.path)
@@ -49,11 +47,10 @@ class LatentEncoder:
         key = make_key("latents", content, json.dumps(facts))
         if self._cache.find(key) is None:
             self._cache.put(key, self._compute(open_image(row.path), bucket, load_vae(), device))
-            self.computed += 1
         return key
 
     def _compute(self, picture: Image.Image, bucket: Bucket, vae: Any, device: torch.device) -> Tensors:
-        """Mean and logarithm of the variance of the latents [2·channels, h, w], of the mirrored picture too."""
+        """Compute mean and logarithm of the variance of the latents [2·channels, h, w], of the mirrored picture too."""
         fitted = fit_to_bucket(picture, bucket)
         geometry = [picture.height, picture.width, fitted.top, fitted.left, bucket.height, bucket.width]
         pixels = to_pixels(fitted.picture).to(device)
@@ -65,14 +62,14 @@ class LatentEncoder:
 
 
 def to_pixels(picture: Image.Image) -> torch.Tensor:
-    """[3, height, width], from -1 to 1."""
+    """Turn a picture into a tensor [3, height, width], from -1 to 1."""
     return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 127.5 - 1).permute(2, 0, 1)
 
 
 def collect_latents(
     rows: Sequence[ImageRow], encode: Callable[[ImageRow], str]
 ) -> tuple[dict[Path, str], list[RowFinding]]:
-    """The key of each picture, and the pictures that turned out to be unusable when they were decoded."""
+    """Collect the key of each picture, and those pictures that turned out to be unusable when they were decoded."""
     keys: dict[Path, str] = {}
     findings = []
     last_word = time.monotonic()

@@ -62,7 +62,7 @@ BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|u
 
 
 def name_unet_key(name: str, config: Mapping[str, Any]) -> str:
-    """The original key of a UNet weight; `config` is the UNet's, for which levels have attention."""
+    """Name the original key of a UNet weight; `config` is the UNet's, which says which levels have attention."""
     match = BLOCK.fullmatch(name)
     if match is None:
         head = next(head for head in UNET_ENDS if name.startswith(f"{head}."))
@@ -87,7 +87,7 @@ def _name_resnet_part(rest: str) -> str:
 
 
 def name_vae_key(name: str, config: Mapping[str, Any]) -> str:
-    """The original key of a VAE weight: the decoder's levels count from the other end there."""
+    """Name the original key of a VAE weight: the decoder's levels count from the other end there."""
     last = len(config["block_out_channels"]) - 1
     key = re.sub(r"down_blocks\.(\d+)\.resnets\.(\d+)", r"down.\1.block.\2", name)
     key = re.sub(r"down_blocks\.(\d+)", r"down.\1", key)
@@ -99,7 +99,7 @@ def name_vae_key(name: str, config: Mapping[str, Any]) -> str:
 
 
 def name_open_clip_key(name: str) -> str:
-    """The original key of a weight of SDXL's second text encoder, less the parts that are fused there."""
+    """Name the original key of a weight of SDXL's second text encoder, but for the layers that are fused there."""
     if name == "text_projection.weight":
         return OPEN_CLIP_PREFIX + "text_projection"
     if name == "text_model.embeddings.position_embedding.weight":
@@ -111,28 +111,30 @@ def name_open_clip_key(name: str) -> str:
 
 
 def with_text_model(name: str) -> str:
-    """CLIP names as every file has them: some releases of transformers leave the outermost `text_model.` out."""
+    """Complete a CLIP name as every file has it: some releases of transformers lack the outermost `text_model.`."""
     return name if name.startswith(("text_model.", "text_projection.")) else f"text_model.{name}"
 
 
-def to_original_layout(kind: str, parts: Mapping[str, torch.nn.Module]) -> dict[str, torch.Tensor]:
-    """All weights of the components under their original keys."""
+def to_original_layout(kind: str, components: Mapping[str, torch.nn.Module]) -> dict[str, torch.Tensor]:
+    """Return all weights of the components under their original keys."""
     tensors: dict[str, torch.Tensor] = {}
-    unet_config, vae_config = dict(parts["unet"].config), dict(parts["vae"].config)  # type: ignore[arg-type]
-    for name, tensor in parts["unet"].state_dict().items():
+    unet_config, vae_config = dict(components["unet"].config), dict(components["vae"].config)  # type: ignore[arg-type]
+    for name, tensor in components["unet"].state_dict().items():
         tensors[name_unet_key(name, unet_config)] = tensor
-    for name, tensor in parts["vae"].state_dict().items():
+    for name, tensor in components["vae"].state_dict().items():
         key = name_vae_key(name, vae_config)
         tensors[key] = tensor[:, :, None, None] if is_vae_convolution(key, tensor.dim() + 2) else tensor
-    for name, tensor in parts["text_encoder"].state_dict().items():
+    for name, tensor in components["text_encoder"].state_dict().items():
         tensors[CLIP_PREFIXES[kind] + with_text_model(name)] = tensor
     if kind == "sdxl":
-        tensors |= _fuse_open_clip(parts["text_encoder_2"].state_dict())
+        tensors |= _fuse_open_clip(components["text_encoder_2"].state_dict())
     return {key: tensor.contiguous().clone() for key, tensor in tensors.items()}
 
 
 def is_vae_convolution(key: str, original_dimensions: int) -> bool:
-    """The VAE's attention is made of 1×1 convolutions there, of linear layers in diffusers."""
+    """Tell whether a weight is a 1×1 convolution in the original, where diffusers has a linear layer: the VAE's
+    attention.
+    """
     return ".mid.attn_1." in key and ".norm." not in key and key.endswith(".weight") and original_dimensions == 4
 
 

@@ -23,7 +23,7 @@ class NoiseSchedule:
 
     @classmethod
     def create(cls, scheduler: dict[str, Any], prediction_type: str, min_snr_gamma: float | None, device: Any) -> Self:
-        """From a scheduler's configuration; `prediction_type` auto takes what that says."""
+        """Create the schedule of a scheduler's configuration; `prediction_type` auto takes what that says."""
         if prediction_type == "auto":
             prediction_type = scheduler.get("prediction_type", "epsilon")
         alphas = diffusers.DDPMScheduler.from_config(scheduler).alphas_cumprod.to(device)
@@ -35,7 +35,7 @@ class NoiseSchedule:
     def compute_loss(
         self, predicted: torch.Tensor, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor
     ) -> torch.Tensor:
-        """The weighted mean squared error of each picture [n], in fp32."""
+        """Compute the weighted mean squared error of each picture [n], in fp32."""
         target = noise
         if self.prediction_type == "v_prediction":
             target = _spread(self._signal[timesteps]) * noise - _spread(self._noise[timesteps]) * latents

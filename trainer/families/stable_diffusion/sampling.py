@@ -26,8 +26,9 @@ def draw_picture(
     steps: int = STEPS,
     guidance: float = GUIDANCE,
 ) -> Image.Image:
-    """A square picture. `predict` takes latents [2, 4, h, w] (without and with the prompt), timesteps and geometry.
+    """Draw a square picture.
 
+    `predict` takes latents [2, 4, h, w] (without and with the prompt), timesteps and geometry.
     Source: Song et al. 2020, "Denoising Diffusion Implicit Models"; Ho & Salimans 2022, "Classifier-Free Guidance".
     """
     device = next(vae.parameters()).device

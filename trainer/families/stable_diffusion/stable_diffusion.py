@@ -22,7 +22,7 @@ from trainer.base_models.number_format import choose_dtype
 from trainer.data.image_dataset import ImageRow, refuse_bad_rows
 from trainer.data.tensor_cache import TensorCache
 from trainer.errors import BadInput
-from trainer.families.stable_diffusion.adapter import PartAdapters
+from trainer.families.stable_diffusion.adapter import ComponentAdapters
 from trainer.families.stable_diffusion.batch import ImageBatch, ImageExample, ImageGroup
 from trainer.families.stable_diffusion.clip_text import Caption, ClipTokenizer
 from trainer.families.stable_diffusion.inputs import LatentEncoder, collect_latents, embed_once, make_embedding_key
@@ -31,7 +31,8 @@ from trainer.families.stable_diffusion.sampling import draw_picture
 from trainer.families.stable_diffusion.text_encoders import TextEmbedding, embed_captions
 from trainer.families.stable_diffusion.weights import BaseWeights
 from trainer.formats.adapter import Adapter
-from trainer.formats.parts import describe_parts
+from trainer.formats.base_model_hash import describe_base_file
+from trainer.formats.components import describe_components
 
 RESOLUTIONS = {"sd15": 512, "sdxl": 1024}
 
@@ -43,13 +44,13 @@ class StableDiffusion:
         self.base, self.config, self.device = base, config, device
         self.tokenizer = ClipTokenizer.load()
         self._cache = TensorCache(get_cache_dir() / "images")
-        self._parts: dict[str, torch.nn.Module] = {}
-        self._adapters: PartAdapters | None = None
+        self._components: dict[str, torch.nn.Module] = {}
+        self._adapters: ComponentAdapters | None = None
         self._encoders_key = ""
 
     @classmethod
     def load(cls, source: BaseModelSource, config: TrainingConfig | None = None) -> Self:
-        """Look at the base model; its parts are loaded when they are needed. Raises: BadInput."""
+        """Look at the base model; its components are loaded when they are needed. Raises: BadInput."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return cls(BaseWeights.open(source.weights), config or TrainingConfig(base_model=source.name), device)
 
@@ -58,7 +59,7 @@ class StableDiffusion:
         return self.adapters.model
 
     @property
-    def adapters(self) -> PartAdapters:
+    def adapters(self) -> ComponentAdapters:
         if self._adapters is None:
             raise RuntimeError("attach_adapter comes first")
         return self._adapters
@@ -68,7 +69,8 @@ class StableDiffusion:
         return self.config.resolution or RESOLUTIONS[self.base.kind]
 
     def encode(self, rows: Sequence[ImageRow], *, max_length: int) -> list[ImageExample]:  # noqa: ARG002 - CLIP's own
-        """Latents and text embeddings of every picture, from the cache or computed; then VAE and encoders are let go.
+        """Compute latents and text embeddings of every picture, or find them in the cache; then let go of VAE and
+        encoders.
 
         Raises: BadInput, for pictures that cannot be decoded, unless the configuration says to leave such out.
         """
@@ -81,13 +83,13 @@ class StableDiffusion:
         if not self.config.train_text_encoder:
             self._embed([example.caption for example in examples])
         if not self.config.sample_prompts:
-            self._parts.clear()
+            self._components.clear()
         return examples
 
     def _make_latent_encoder(self) -> Any:
-        encoder = LatentEncoder(self.base, self._cache, self.config, self.resolution)
-        vae_key = self.base.fingerprint("vae", self.part("vae"))
-        return lambda row: encoder.encode(row, vae_key, lambda: self.part("vae"), self.device)
+        encoder = LatentEncoder(self._cache, self.config, self.resolution)
+        vae_key = self.base.fingerprint("vae", self.component("vae"))
+        return lambda row: encoder.encode(row, vae_key, lambda: self.component("vae"), self.device)
 
     def _make_example(self, row: ImageRow, key: str) -> ImageExample:
         weight = self.config.prior_loss_weight if row.is_regularisation else 1.0
@@ -97,7 +99,7 @@ class StableDiffusion:
 
     def _embed(self, captions: Sequence[Caption]) -> None:
         encoders = self.text_encoders()
-        self._encoders_key = " ".join(self.base.fingerprint(name, part) for name, part in encoders.items())
+        self._encoders_key = " ".join(self.base.fingerprint(name, encoder) for name, encoder in encoders.items())
         embed_once(
             self.base,
             self._cache,
@@ -108,33 +110,58 @@ class StableDiffusion:
             device=self.device,
         )
 
-    def part(self, name: str) -> torch.nn.Module:
-        """A frozen component without adapter, loaded when it is first asked for."""
-        if name not in self._parts:
-            self._parts[name] = self.base.load(name).to(self.device)
-        return self._parts[name]
+    def component(self, name: str) -> torch.nn.Module:
+        """Return a frozen component without adapter, loaded when it is first asked for."""
+        if name not in self._components:
+            self._components[name] = self.base.load(name).to(self.device)
+        return self._components[name]
 
     def text_encoders(self) -> Mapping[str, torch.nn.Module]:
-        """The text encoders, each with its adapter if it has one."""
-        trained = self._adapters.parts if self._adapters is not None else {}
-        return {name: trained.get(name) or self.part(name) for name in self.base.text_encoders}
+        """Return the text encoders, each with its adapter if it has one."""
+        trained = self._adapters.components if self._adapters is not None else {}
+        return {name: trained.get(name) or self.component(name) for name in self.base.text_encoders}
 
     def fingerprint(self, examples: Sequence[ImageExample]) -> str:
-        """SHA-256 of what is trained on, so that a checkpoint is not resumed on other data."""
+        """Compute the SHA-256 of what is trained on, so that a checkpoint is not resumed on other data."""
         digest = hashlib.sha256()
         for example in examples:
             digest.update(json.dumps([example.latents, example.caption.token_ids, example.weight]).encode())
         return digest.hexdigest()
 
+    @classmethod
+    def prepare_weights(cls, source: BaseModelSource) -> Path:
+        """Return the weights as they lie: a diffusers folder, or one file."""
+        return source.weights
+
+    @classmethod
+    def translate_targets(cls, targets: Sequence[str] | None) -> tuple[str, ...] | None:
+        """Return the names as they are: diffusers has but one for each layer."""
+        return None if targets is None else tuple(targets)
+
+    def list_sources(self, examples: Sequence[ImageExample]) -> list[str | None]:
+        """Name the picture that each example is a repeat of; None for regularisation, which is not to be learnt."""
+        return [example.source for example in examples]
+
+    def count_positions(self, example: ImageExample) -> int:
+        """Count the latent positions of a picture."""
+        height, width = example.shape
+        return height * width
+
+    def describe_base_file(self, source: BaseModelSource, sha256: str) -> dict[str, str]:
+        """Name the base model as sd-scripts and WebUI do."""
+        return describe_base_file(source.weights, sha256)
+
     def attach_adapter(self, config: TrainingConfig, default_targets: Sequence[str] | None = None) -> None:
         """Put fresh matrices on UNet and, if asked, text encoders. Draws from torch's generator. Raises: BadInput."""
         self.config = config
         names = ["unet", *(self.base.text_encoders if config.train_text_encoder else ())]
-        self._adapters = PartAdapters.attach({name: self.base.load(name) for name in names}, config, default_targets)
+        self._adapters = ComponentAdapters.attach(
+            {name: self.base.load(name) for name in names}, config, default_targets
+        )
         self._prepare()
 
     def _prepare(self) -> None:
-        """Bring the parts and their adapters to the device, and choose how noise is weighed."""
+        """Bring the components and their adapters to the device, and choose how noise is weighed."""
         config = self.config
         self._dtype = choose_dtype(config, self.device)
         self.adapters.move(self.device, self._dtype)
@@ -148,13 +175,13 @@ class StableDiffusion:
 
     def apply_adapter(self, adapter_config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         """Put a finished adapter on the base model, for drawing. Raises: BadInput, AdapterUnusable."""
-        described = describe_parts(Adapter(tensors, adapter_config, {}))
+        described = describe_components(Adapter(tensors, adapter_config, {}))
         strange = sorted(described.keys() - {"unet", *self.base.text_encoders})
         if strange or "unet" not in described:
             has = f"it has layers of {strange[0] or 'a language model'}" if strange else "it has none of the UNet"
             raise BadInput("base_model", f"the adapter was made for another kind of base model: {has}")
         self.config = self.config.model_copy(update={"train_text_encoder": len(described) > 1})
-        self._adapters = PartAdapters.rebuild({name: self.base.load(name) for name in described}, described)
+        self._adapters = ComponentAdapters.rebuild({name: self.base.load(name) for name in described}, described)
         self._prepare()
         self.load_adapter_tensors(tensors)
         self.model.eval()
@@ -204,7 +231,7 @@ class StableDiffusion:
         }
 
     def compute_loss(self, batch: ImageBatch) -> torch.Tensor:
-        """Mean squared error of the prediction, weighted, the mean over the pictures of the batch."""
+        """Compute the weighted mean squared error of the prediction, the mean over the pictures of the batch."""
         total = torch.zeros((), device=self.device)
         for group in batch.groups:
             noisy = self._schedule.add_noise(group.latents, group.noise, group.timesteps)
@@ -218,7 +245,7 @@ class StableDiffusion:
         self, noisy: torch.Tensor, timesteps: torch.Tensor, text: TextEmbedding, geometry: torch.Tensor
     ) -> torch.Tensor:
         added = {"text_embeds": text.pooled, "time_ids": geometry} if self.base.kind == "sdxl" else None
-        unet = self.adapters.parts["unet"]
+        unet = self.adapters.components["unet"]
         return unet(noisy, timesteps, encoder_hidden_states=text.hidden, added_cond_kwargs=added, return_dict=False)[0]
 
     def _embedding_of(self, captions: Sequence[Caption]) -> TextEmbedding:
@@ -239,7 +266,7 @@ class StableDiffusion:
         return self.adapters.read_tensors()
 
     def load_adapter_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Raises: BadInput, if they are not of this model and rank."""
+        """Put the adapter's tensors back. Raises: BadInput, if they are not of this model and rank."""
         self.adapters.load_tensors(tensors)
 
     def adapter_config(self) -> dict[str, Any]:
@@ -255,7 +282,7 @@ class StableDiffusion:
         with self._autocast():
             picture = draw_picture(
                 lambda noisy, timesteps, geometry: self._predict(noisy, timesteps, text, geometry),
-                self.part("vae"),
+                self.component("vae"),
                 self.base.scheduler | {"prediction_type": self._schedule.prediction_type},
                 resolution=self.resolution,
                 seed=seed,

@@ -36,7 +36,7 @@ def embed_captions(
 
 
 def _pick_layer(encoder: torch.nn.Module, read: Any, clip_skip: int) -> torch.Tensor:
-    """The last layer, or one before it, through the final norm that the UNet was trained with."""
+    """Pick the last layer, or one before it, through the final norm that the UNet was trained with."""
     if clip_skip == 1:
         return read.last_hidden_state
     if clip_skip >= len(read.hidden_states):

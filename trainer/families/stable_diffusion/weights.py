@@ -67,7 +67,7 @@ class BaseWeights:
         return cls(*(_open_folder(path) if path.is_dir() else _open_file(path)))
 
     def load(self, component: str) -> torch.nn.Module:
-        """One component in fp32, frozen, in evaluation mode. Raises: BadInput."""
+        """Load one component in fp32, frozen, in evaluation mode. Raises: BadInput."""
         try:
             model = self._load_from_folder(component) if self.path.is_dir() else self._load_from_file(component)
         except (OSError, ValueError, SafetensorError) as error:
@@ -110,7 +110,9 @@ class BaseWeights:
         return {}
 
     def fingerprint(self, component: str, model: torch.nn.Module) -> str:
-        """SHA-256 of a component's weights, for the keys of the cache; folder and file of one model have the same."""
+        """Compute the SHA-256 of a component's weights, for the keys of the cache; folder and file of one model have
+        the same.
+        """
         if component not in self.fingerprints:
             self.fingerprints[component] = _hash_weights(model)
         return self.fingerprints[component]
@@ -148,7 +150,7 @@ def _build(component: str, config: Config) -> torch.nn.Module:
 
 
 def _with_buffers(component: str, config: Config, model: torch.nn.Module) -> torch.nn.Module:
-    """Buffers that no file holds (CLIP's position ids) are still on the meta device: take them from a small twin."""
+    """Fill the buffers that no file holds (CLIP's position ids, still on the meta device) from a small twin."""
     if not component.startswith("text_encoder"):
         return model
     twin = _build(component, config | {"num_hidden_layers": 0})

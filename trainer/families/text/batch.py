@@ -37,7 +37,7 @@ class TextBatch:
         return replace(self, **moved)
 
     def model_inputs(self) -> dict[str, Any]:
-        """What the model's `forward` takes."""
+        """Return the arguments of the model's `forward`."""
         if self.packed_rows is None:
             return {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
         ready = self.input_ids.new_empty(1, 1, 0, 0)  # "a mask is made already": the attention has its own
@@ -91,7 +91,7 @@ def pack_rows(rows: Sequence[EncodedRow], device: torch.device) -> TextBatch:
 
 
 def mark_learnt(row: EncodedRow) -> torch.Tensor:
-    """True at each position whose next token is learnt: those of completions, not of prompts."""
+    """Mark each position whose next token is learnt: those of completions, not of prompts."""
     mark = torch.zeros(len(row.token_ids), dtype=torch.bool)
     mark[max(row.prompt_length - 1, 0) : len(row.token_ids) - 1] = True
     for start, end in row.unlearnt:
@@ -100,7 +100,7 @@ def mark_learnt(row: EncodedRow) -> torch.Tensor:
 
 
 def count_shared_prefix(rows: Sequence[EncodedRow]) -> int:
-    """Tokens that all rows begin with, none of them predicting a token that is learnt; 0 for a single row."""
+    """Count the tokens that all rows begin with, none of them predicting a token that is learnt; 0 for a single row."""
     if len(rows) == 1:
         return 0
     longest = max(min(row.prompt_length for row in rows) - 1, 0)

@@ -46,6 +46,16 @@ class CausalLM:
         model.name_or_path = source.name  # peft writes it into adapter_config.json
         return cls(model.to(device), load_text_tokenizer(source, folder), device)
 
+    @classmethod
+    def prepare_weights(cls, source: BaseModelSource) -> Path:
+        """Return the model's folder, for a GGUF file the one that it is de-quantized into once."""
+        return dequantize_once(source.weights) if source.is_gguf else source.weights
+
+    @classmethod
+    def translate_targets(cls, targets: Sequence[str] | None) -> tuple[str, ...] | None:
+        """Return the names as they are: transformers has but one for each layer."""
+        return None if targets is None else tuple(targets)
+
     def attach_adapter(self, config: TrainingConfig, default_targets: Sequence[str] | None = None) -> None:
         """Put fresh adapter matrices on the target modules. Draws from torch's generator. Raises: BadInput."""
         self.packs_rows = config.packing and use_packed_attention(self.model, longest_row=config.max_length)
@@ -55,7 +65,7 @@ class CausalLM:
             use_llama_layers(self.model)
 
     def recompute_activations(self) -> None:
-        """Gradient checkpointing: a layer's activations are computed again on the way back instead of being kept."""
+        """Compute a layer's activations again on the way back instead of keeping them (gradient checkpointing)."""
         base = self.model.base_model.model
         enable = getattr(base, "activation_checkpointing_enable", None) or base.gradient_checkpointing_enable
         enable({"use_reentrant": False})
@@ -68,7 +78,7 @@ class CausalLM:
         self.model.eval()
 
     def encode(self, rows: Iterable[TextRow], *, max_length: int) -> list[EncodedRow]:
-        """Token ids of the rows, as the broker's quote counts them: cut at `max_length` and at the model's context.
+        """Encode the rows as the broker's quote counts them: cut at `max_length` and at the model's context.
 
         A row whose prompt alone is that long has nothing to learn and is left out.
 
@@ -83,23 +93,35 @@ class CausalLM:
         return learnable
 
     def fingerprint(self, examples: Sequence[EncodedRow]) -> str:
-        """SHA-256 of what is trained on, so that a checkpoint is not resumed on other data."""
+        """Compute the SHA-256 of what is trained on, so that a checkpoint is not resumed on other data."""
         digest = hashlib.sha256()
         for row in examples:
             marks = [row.prompt_length, row.token_ids, *([row.unlearnt] if row.unlearnt else [])]
             digest.update(json.dumps(marks).encode())
         return digest.hexdigest()
 
+    def list_sources(self, examples: Sequence[EncodedRow]) -> range:
+        """Give each row a number of its own: no row is a copy of another."""
+        return range(len(examples))
+
+    def count_positions(self, example: EncodedRow) -> int:
+        """Count the tokens of a row."""
+        return len(example.token_ids)
+
+    def describe_base_file(self, source: BaseModelSource, sha256: str) -> dict[str, str]:  # noqa: ARG002
+        """Return nothing: no other program looks for the base model of a language model's adapter."""
+        return {}
+
     def group(self, examples: Sequence[EncodedRow]) -> tuple[()]:  # noqa: ARG002 - rows of any length go together
         return ()
 
     def collate(self, examples: Sequence[EncodedRow]) -> TextBatch:
-        """One batch, packed where the model can do it. Only the tokens of completions are targets."""
+        """Make one batch, packed where the model can do it. Only the tokens of completions are targets."""
         batch = pack_rows(examples, self.device) if self.packs_rows else pad_rows(examples)
         return batch.to(self.device)
 
     def compute_loss(self, batch: TextBatch) -> torch.Tensor:
-        """Mean cross-entropy over the loss tokens of the batch, in nats; zero if it has none."""
+        """Compute the mean cross-entropy over the loss tokens of the batch, in nats; zero if it has none."""
         return self._sum_loss(batch) / max(len(batch.targets), 1)
 
     def _sum_loss(self, batch: TextBatch) -> torch.Tensor:
@@ -118,7 +140,7 @@ class CausalLM:
         return {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
 
     def load_adapter_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Raises: BadInput, if they are not of this model and rank."""
+        """Put the adapter's tensors back. Raises: BadInput, if they are not of this model and rank."""
         if {k: v.shape for k, v in tensors.items()} != {k: v.shape for k, v in self.adapter_tensors().items()}:
             raise BadInput("base_model", "the adapter was made for another base model, rank or target_modules")
         peft.set_peft_model_state_dict(self.model, tensors)
@@ -134,7 +156,7 @@ class CausalLM:
 
     @torch.inference_mode()
     def complete(self, prompt: str, *, max_new_tokens: int) -> str:
-        """The greedy completion of one prompt."""
+        """Return the greedy completion of one prompt."""
         text_format = self.tokenizer.text_format
         prompt_ids = self.tokenizer.encode(text_format.before_prompt + prompt.strip() + text_format.after_prompt)
         input_ids = torch.tensor([prompt_ids], device=self.device)
@@ -152,12 +174,12 @@ class CausalLM:
 def _load_frozen_model(
     source: BaseModelSource, config: TrainingConfig | None, device: torch.device
 ) -> tuple[Path, Any]:
-    """The model, and the folder it came from (for a GGUF file the de-quantized one)."""
+    """Load the model; returns the folder it came from, too (for a GGUF file the de-quantized one)."""
     dtype = choose_dtype(config, device)
     quantization = describe_quantization(config, dtype)
     placing = {} if quantization is None else {"quantization_config": quantization, "device_map": {"": 0}}
     try:
-        folder = dequantize_once(source.weights) if source.is_gguf else source.weights
+        folder = CausalLM.prepare_weights(source)
         model = transformers.AutoModelForCausalLM.from_pretrained(
             str(folder), dtype=dtype, local_files_only=True, use_safetensors=True, **placing
         )

@@ -27,7 +27,7 @@ class TextTokenizer:
     text_format: TextFormat
 
     def encode(self, text: str) -> list[int]:
-        """Token ids without special tokens of its own; those written out in the text are recognised."""
+        """Encode a text without adding special tokens; those written out in the text are recognised."""
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def decode(self, token_ids: list[int]) -> str:
@@ -35,7 +35,9 @@ class TextTokenizer:
 
 
 def load_text_tokenizer(source: BaseModelSource, folder: Path) -> TextTokenizer:
-    """`folder` holds the model (de-quantized where the source is a GGUF file). Raises: BadInput."""
+    """Load the catalogue's tokenizer, else that of `folder` (de-quantized where the source is a GGUF file). Raises:
+    BadInput.
+    """
     if source.profile is not None and source.profile.tokenizer is not None:
         tokenizer_json = gzip.decompress(read_tokenizer(source.profile)).decode("utf-8")
         return TextTokenizer(Tokenizer.from_str(tokenizer_json), source.profile.text_format or TextFormat())
@@ -46,7 +48,7 @@ def load_text_tokenizer(source: BaseModelSource, folder: Path) -> TextTokenizer:
 
 
 def derive_text_format(folder: Path) -> TextFormat:
-    """The chat template of a model folder written out; without one, a line break and the end-of-text token."""
+    """Write out the chat template of a model folder; without one, a line break and the end-of-text token."""
     from trainer.base_models.transformers_quiet import transformers  # noqa: PLC0415 - slow, and only local models need it
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
@@ -72,7 +74,7 @@ def _say_once(line: str) -> None:
 
 
 def list_messages(row: TextRow) -> list[dict[str, str]]:
-    """The row as chat templates take it."""
+    """List the row's messages as chat templates take them."""
     opening = [] if row.system is None else [{"role": "system", "content": row.system}]
     turns = (*row.history, (row.prompt, row.completion))
     return opening + [
@@ -90,7 +92,7 @@ def _write_out_single_turn(write: Write) -> TextFormat:
 
 
 def _add_system(single: TextFormat, write: Write) -> TextFormat:
-    """Where the template has a place for a system message. One that refuses or drops it leaves the format as it is."""
+    """Add the place for a system message. A template that refuses or drops one leaves the format as it is."""
     row = TextRow(PROMPT_MARK, COMPLETION_MARK, system=SYSTEM_MARK)
     written = _try_to_write(row, write)
     before_system, mark, rest = written.partition(SYSTEM_MARK)
@@ -100,7 +102,7 @@ def _add_system(single: TextFormat, write: Write) -> TextFormat:
 
 
 def _add_later_turns(opening: TextFormat, write: Write) -> TextFormat:
-    """What stands before the second prompt, if the template lays out later turns like the first."""
+    """Add what stands before the second prompt, if the template lays out later turns like the first."""
     row = TextRow(PROMPT_MARK, COMPLETION_MARK, history=((EARLIER_PROMPT_MARK, EARLIER_COMPLETION_MARK),))
     written = _try_to_write(row, write)
     between = written.partition(EARLIER_COMPLETION_MARK)[2].partition(PROMPT_MARK)[0]

@@ -40,7 +40,10 @@ class AdaptedAttention:
     def forward(
         self, states: torch.Tensor, rotation: Rotation, rows: PackedRows, lora: Lora, *, drops: bool
     ) -> tuple[torch.Tensor, KeptOfAttention]:
-        """Shapes: [tokens, width] → the same; of the last layer [loss tokens, width]."""
+        """Return the block's output, and what the way back wants.
+
+        Shapes: [tokens, width] → the same; of the last layer [loss tokens, width].
+        """
         normed, scale = self.norm.forward(states)
         projected, entry = self.query_key_value.forward(normed, lora[:6], drops=drops)
         rotation.turn(projected[:, : self.shape.rotated])
@@ -52,7 +55,7 @@ class AdaptedAttention:
     def backward(
         self, gradient: torch.Tensor, kept: KeptOfAttention, rotation: Rotation, rows: PackedRows, *, wants_states: bool
     ) -> tuple[torch.Tensor | None, Lora]:
-        """The gradients of x, None where it is not wanted, and of `lora`."""
+        """Compute the gradients of x, None where it is not wanted, and of `lora`."""
         attended = None
         if kept.output is not None:
             attended = self._pick(attend_rows_again(kept.heads, self.shape, rows), rows)

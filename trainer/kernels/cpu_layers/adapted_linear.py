@@ -52,7 +52,7 @@ class AdaptedLinear:
     def forward(
         self, states: torch.Tensor, lora: Lora, onto: torch.Tensor | None = None, *, drops: bool = False
     ) -> tuple[torch.Tensor, JoinedLora | None]:
-        """Returns y, plus `onto`, and what the way back wants of the adapters. `drops`: whether this is training."""
+        """Return y, plus `onto`, and what the way back wants of the adapters. `drops`: whether this is training."""
         product = multiply(states, self.weight, self.bias, onto)
         if not self.has_adapter:
             return product, None
@@ -70,7 +70,10 @@ class AdaptedLinear:
         onto: torch.Tensor | None = None,
         wants_states: bool = True,
     ) -> tuple[torch.Tensor | None, Lora]:
-        """The gradients of x, plus `onto`, and of the adapters. Without an adapter neither x nor `joined` is wanted."""
+        """Compute the gradients of x, plus `onto`, and of the adapters.
+
+        Without an adapter neither x nor `joined` is wanted.
+        """
         into_states = multiply_back(gradient, self.weight, onto) if wants_states else None
         if states is None or joined is None:
             return into_states, [None, None] * len(self.ranks)
@@ -101,7 +104,7 @@ class AdaptedLinear:
             into_states.addcmul_(part @ down, mask)
 
     def _go_down(self, narrowed: torch.Tensor, states: torch.Tensor, masks: list[torch.Tensor] | None) -> torch.Tensor:
-        """The gradient of all A."""
+        """Compute the gradient of all A."""
         if masks is None:
             return narrowed.T @ states
         parts = narrowed.split(self._own_ranks, dim=1)
@@ -122,7 +125,7 @@ class AdaptedLinear:
         return ((slice(*out), slice(*rank)) for out, rank in zip(outs, ranks, strict=True))
 
     def _split(self, into_downs: torch.Tensor, into_ups: torch.Tensor) -> Lora:
-        """The gradients of A and B of each layer, from those of all A and of all B with their scales."""
+        """Cut the gradients of all A, and of all B with their scales, into those of each layer."""
         into_lora: list[torch.Tensor | None] = []
         for (outs, ranks), rank, scale in zip(self._places, self.ranks, self.scales, strict=True):
             into_lora.append(into_downs[ranks] if rank else None)

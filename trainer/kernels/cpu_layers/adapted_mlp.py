@@ -38,7 +38,7 @@ class AdaptedMLP:
     down: AdaptedLinear
 
     def forward(self, states: torch.Tensor, lora: Lora, *, drops: bool) -> tuple[torch.Tensor, KeptOfMLP]:
-        """Shapes: [tokens, width] → the same."""
+        """Return the block's output, and what the way back wants. Shapes: [tokens, width] → the same."""
         normed, scale = self.norm.forward(states)
         gate, gate_lora = self.gate.forward(normed, lora[:2], drops=drops)
         up, up_lora = self.up.forward(normed, lora[2:4], drops=drops)
@@ -47,7 +47,7 @@ class AdaptedMLP:
         return out, KeptOfMLP(states, scale, gate, opened, up, gate_lora, up_lora, down_lora)
 
     def backward(self, gradient: torch.Tensor, kept: KeptOfMLP) -> tuple[torch.Tensor, Lora]:
-        """The gradients of x and of `lora`."""
+        """Compute the gradients of x and of `lora`."""
         product = None if kept.down_lora is None else kept.opened * kept.up
         into_product, into_down = self.down.backward(gradient, product, kept.down_lora)
         assert into_product is not None

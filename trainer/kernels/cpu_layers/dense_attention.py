@@ -24,7 +24,7 @@ class Spread(NamedTuple):
 
 
 def attend(projected: torch.Tensor, shape: HeadShape, layout: DenseLayout) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Returns what was attended to, and what is kept for the way back.
+    """Return what was attended to, and what is kept for the way back.
 
     Shapes: projected [tokens, columns] → [tokens, heads · width].
     """
@@ -36,7 +36,7 @@ def attend(projected: torch.Tensor, shape: HeadShape, layout: DenseLayout) -> tu
 
 
 def attend_again(kept: list[torch.Tensor], shape: HeadShape, layout: DenseLayout) -> torch.Tensor:
-    """What was attended to, [tokens, heads · width], from what was kept."""
+    """Compute what was attended to, [tokens, heads · width], from what was kept."""
     *_, value, weights = kept
     attended = torch.bmm(weights, value)
     return attended.view(-1, shape.width).index_select(0, layout.collect_queries).view(-1, shape.heads * shape.width)
@@ -45,7 +45,7 @@ def attend_again(kept: list[torch.Tensor], shape: HeadShape, layout: DenseLayout
 def attend_backward(
     gradient: torch.Tensor, kept: list[torch.Tensor], shape: HeadShape, layout: DenseLayout
 ) -> torch.Tensor:
-    """Shapes: [tokens, heads · width] → [tokens, columns]."""
+    """Compute the gradient of the projections. Shapes: [tokens, heads · width] → [tokens, columns]."""
     query, key, value, weights = kept
     of_output = gradient.view(-1, shape.width).index_select(0, layout.spread_queries).view_as(query)
     of_output.mul_(layout.is_token)
@@ -69,7 +69,7 @@ def _cut(places: torch.Tensor, shape: HeadShape, layout: DenseLayout) -> Spread:
 
 
 def _add_up_prefix(into_keys_and_values: torch.Tensor, shape: HeadShape, layout: DenseLayout) -> None:
-    """The prefix stands in every row, and is collected from the first."""
+    """Add up the gradients of the prefix, which stands in every row, into the first row, from which it is collected."""
     by_row = into_keys_and_values.view(2, layout.rows, shape.key_heads, layout.keys, shape.width)
     prefix = by_row[:, :, :, : layout.prefix]
     prefix[:, 0] = prefix.sum(1)

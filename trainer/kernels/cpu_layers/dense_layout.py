@@ -40,7 +40,9 @@ class DenseLayout:
 
 @lru_cache(maxsize=2)  # every layer of a step asks for the same
 def lay_out_beside(prefix: int, lengths: tuple[int, ...], shape: HeadShape) -> DenseLayout:
-    """`prefix` tokens of the batch are shared, then come each row's own, `lengths` of them, at least one in all."""
+    """Lay the rows beside each other. `prefix` tokens of the batch are shared, then come each row's own, `lengths` of
+    them.
+    """
     tokens_of_queries, tokens_of_keys = _list_tokens(prefix, lengths)
     rows, queries = tokens_of_queries.shape
     keys = tokens_of_keys.shape[1]
@@ -71,7 +73,7 @@ def lay_out_beside(prefix: int, lengths: tuple[int, ...], shape: HeadShape) -> D
 
 
 def _list_tokens(prefix: int, lengths: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The tokens of the batch whose queries and whose keys stand in each row, filled up with NOBODY."""
+    """List the tokens of the batch whose queries and whose keys stand in each row, filled up with NOBODY."""
     head, own = torch.arange(prefix), torch.arange(prefix, prefix + sum(lengths)).split(lengths)
     shortest = lengths.index(min(lengths))
     with_head = [torch.cat([head, row]) for row in own]
@@ -81,7 +83,7 @@ def _list_tokens(prefix: int, lengths: tuple[int, ...]) -> tuple[torch.Tensor, t
 
 
 def _find_first(tokens: torch.Tensor, places: torch.Tensor, heads: tuple[int, int]) -> torch.Tensor:
-    """The place of each token's heads, [tokens, heads], in the first row it stands in. `tokens` [rows, length]."""
+    """Find the place of each token's heads, [tokens, heads], in the first row it stands in. `tokens` [rows, length]."""
     rows, length = tokens.shape
     by_token = places.view(rows, heads[0], length, heads[1]).transpose(1, 2).reshape(rows * length, -1)
     first = torch.empty(int(tokens.max()) + 1, by_token.shape[1], dtype=torch.long)
@@ -91,11 +93,11 @@ def _find_first(tokens: torch.Tensor, places: torch.Tensor, heads: tuple[int, in
 
 
 def _find_positions(tokens: torch.Tensor, prefix: int) -> torch.Tensor:
-    """The position of each query in its row, [rows, queries]: a row begins with the prefix, or stands after it."""
+    """Find the position of each query in its row, [rows, queries]: a row begins with the prefix, or stands after it."""
     has_prefix = tokens[:, :1] < prefix
     return torch.arange(tokens.shape[1]) + torch.where(has_prefix, 0, prefix)
 
 
 def _give_to_heads(of_queries: torch.Tensor, shape: HeadShape) -> torch.Tensor:
-    """[rows, queries, anything] → [rows · key heads, queries · group, anything]."""
+    """Repeat [rows, queries, anything] for every head: [rows · key heads, queries · group, anything]."""
     return of_queries.repeat_interleave(shape.key_heads, dim=0).repeat_interleave(shape.group, dim=1)

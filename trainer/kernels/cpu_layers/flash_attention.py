@@ -32,7 +32,7 @@ class WholeRows:
 
 @lru_cache(maxsize=2)  # every layer of a step asks for the same
 def lay_out_behind(prefix: int, lengths: tuple[int, ...]) -> WholeRows:
-    """`prefix` tokens of the batch are shared, then come each row's own, `lengths` of them."""
+    """Lay the rows end to end. `prefix` tokens of the batch are shared, then come each row's own, `lengths` of them."""
     head, own = torch.arange(prefix), torch.arange(prefix, prefix + sum(lengths)).split(lengths)
     spread = torch.cat([part for row in own for part in (head, row)])
     is_copy = (spread < prefix) & (torch.arange(len(spread)) >= prefix)
@@ -41,7 +41,7 @@ def lay_out_behind(prefix: int, lengths: tuple[int, ...]) -> WholeRows:
 
 
 def attend(projected: torch.Tensor, shape: HeadShape, rows: WholeRows) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Returns what was attended to, and for the way back PER_ROW tensors of each row in turn.
+    """Return what was attended to, and for the way back PER_ROW tensors of each row in turn.
 
     Shapes: [tokens, columns] → [tokens, heads·width].
     """
@@ -55,7 +55,7 @@ def attend(projected: torch.Tensor, shape: HeadShape, rows: WholeRows) -> tuple[
 
 
 def attend_again(kept: Sequence[torch.Tensor], _shape: HeadShape, rows: WholeRows) -> torch.Tensor:
-    """What was attended to, from what was kept."""
+    """Compute what was attended to, from what was kept."""
     whole = torch.cat([output[0].transpose(0, 1) for output in kept[3::PER_ROW]]).flatten(1)
     return whole.index_select(0, rows.firsts)
 
@@ -63,7 +63,7 @@ def attend_again(kept: Sequence[torch.Tensor], _shape: HeadShape, rows: WholeRow
 def attend_backward(
     gradient: torch.Tensor, kept: Sequence[torch.Tensor], shape: HeadShape, rows: WholeRows
 ) -> torch.Tensor:
-    """Shapes: [tokens, heads·width] → [tokens, columns]."""
+    """Compute the gradient of the projections. Shapes: [tokens, heads·width] → [tokens, columns]."""
     of_output = gradient.index_select(0, rows.spread)
     of_output.index_fill_(0, rows.copies, 0)  # of the copies of the prefix only the first was handed on
     into = []
@@ -82,10 +82,10 @@ def attend_backward(
 
 
 def _put_heads_first(row: torch.Tensor) -> torch.Tensor:
-    """[tokens, heads, width] → [1, heads, tokens, width]."""
+    """Turn [tokens, heads, width] into [1, heads, tokens, width]."""
     return row.transpose(0, 1)[None]
 
 
 def _repeat(row: torch.Tensor, shape: HeadShape) -> torch.Tensor:
-    """A head for each query's: [tokens, key heads, width] → [tokens, heads, width]."""
+    """Repeat a head for each query that it serves: [tokens, key heads, width] → [tokens, heads, width]."""
     return row.repeat_interleave(shape.group, dim=1)

@@ -16,7 +16,7 @@ class FrozenNorm:
     eps: torch.Tensor  # of no dimension
 
     def forward(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns y, and the scale 1 / sqrt(mean(x²) + eps) for the way back."""
+        """Return y, and the scale 1 / sqrt(mean(x²) + eps) for the way back."""
         length = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
         scale = torch.addcmul(self.eps, length, length, value=1 / states.shape[-1]).rsqrt_()
         return self.apply(states, scale), scale
@@ -27,7 +27,9 @@ class FrozenNorm:
     def backward(
         self, gradient: torch.Tensor, states: torch.Tensor, scale: torch.Tensor, residual: torch.Tensor
     ) -> torch.Tensor:
-        """Dx = scale · (g·weight − x · scale² · mean(x · g·weight)), added to `residual`. Overwrites `gradient`."""
+        """Compute dx = scale · (g·weight − x · scale² · mean(x · g·weight)) and add it to `residual`. Overwrites
+        `gradient`.
+        """
         weighted = gradient.mul_(self.weight)
         share = torch.linalg.vecdot(weighted, states)[:, None] * scale.pow(3)
         into = torch.addcmul(residual, weighted, scale)

@@ -65,7 +65,10 @@ def _choose_by_call(decoder: Any, stack: LlamaStack) -> Any:
 
 
 def _run(decoder: Any, stack: LlamaStack, input_ids: torch.Tensor, position_ids: torch.Tensor, rows: PackedRows) -> Any:
-    """Shapes: [1, tokens] → last hidden state [1, tokens, width], of the places with loss."""
+    """Run the stack in place of the decoder.
+
+    Shapes: [1, tokens] → last hidden state [1, tokens, width], of the places with loss.
+    """
     states = decoder.embed_tokens(input_ids)
     (cosine,), (sine,) = decoder.rotary_emb(states, position_ids=position_ids)
     hidden = stack(states[0], Rotation.by_angles(cosine, sine), rows, drops=decoder.training)
@@ -86,7 +89,7 @@ def _is_llama_like(layer: Any) -> bool:
 
 
 def _is_plain(linear: Any) -> bool:
-    """A frozen linear layer in fp32 on the CPU, bare or under one plain LoRA."""
+    """Tell whether this is a frozen linear layer in fp32 on the CPU, bare or under one plain LoRA."""
     base = linear
     if isinstance(linear, peft.tuners.lora.LoraLayer):
         base = linear.base_layer
@@ -123,7 +126,7 @@ def _take_norm(norm: Any) -> FrozenNorm:
 
 
 def _join(linears: Sequence[Any]) -> AdaptedLinear:
-    """Several layers of one input as one. They keep their weights as views of the joined one: nothing is held twice."""
+    """Join several layers of one input. They keep their weights as views of the joined one: nothing is held twice."""
     bases = [getattr(linear, "base_layer", linear) for linear in linears]
     weight, biases = _share([base.weight for base in bases]), [base.bias for base in bases]
     widths = [base.out_features for base in bases]
@@ -151,7 +154,7 @@ def _find_scale(linear: Any) -> float:
 
 
 def _find_dropout(linear: Any) -> float:
-    """The same for every layer of an adapter; 0 for a layer without."""
+    """Find the dropout, the same for every layer of an adapter; 0 for a layer without."""
     return max((getattr(dropout, "p", 0.0) for dropout in getattr(linear, "lora_dropout", {}).values()), default=0.0)
 
 
@@ -168,7 +171,7 @@ def _take_lora(linear: Any) -> tuple[torch.Tensor, torch.Tensor] | tuple[None, N
 
 @torch.no_grad()
 def _computes_the_same(decoder: Any, stack: LlamaStack) -> bool:
-    """Looks, on a few random tokens, whether the formula is the model's own. Draws from no generator but its own."""
+    """Check on a few random tokens that the formula is the model's own. Draws from no generator but its own."""
     lengths = (PROBE_PREFIX, *(PROBE_PREFIX + length for length in PROBE_LENGTHS))
     positions = torch.cat([torch.arange(PROBE_PREFIX), *(torch.arange(PROBE_PREFIX, n) for n in lengths[1:])])[None]
     rows = lay_out_rows(PROBE_PREFIX, PROBE_LENGTHS, torch.ones(positions.shape[1], dtype=torch.bool), CPU)
@@ -189,7 +192,7 @@ def _computes_the_same(decoder: Any, stack: LlamaStack) -> bool:
 
 @contextmanager
 def _without_dropout(decoder: Any) -> Iterator[None]:
-    """Evaluation; afterwards each module is as it was."""
+    """Switch the decoder to evaluation; afterwards each module is as it was."""
     before = [(module, module.training) for module in decoder.modules()]
     decoder.eval()
     try:

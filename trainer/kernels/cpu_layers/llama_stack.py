@@ -29,7 +29,8 @@ class LlamaStack:
     layers: tuple[LlamaLayer, ...]
 
     def __call__(self, states: torch.Tensor, rotation: Rotation, rows: PackedRows, *, drops: bool) -> torch.Tensor:
-        """Shapes: [tokens, width] → the same. Differentiable, once, by `states` and by every adapter matrix.
+        """Run all layers. Shapes: [tokens, width] → the same. Differentiable, once, by `states` and by every adapter
+        matrix.
 
         `drops`: whether the adapters' dropout is at work, as in training.
         """

@@ -20,16 +20,16 @@ class Rotation:
 
     @classmethod
     def by_angles(cls, cosine: torch.Tensor, sine: torch.Tensor) -> Self:
-        """Of each token's cosine and sine, [tokens, width] of two equal halves."""
+        """Make the rotation of each token's cosine and sine, [tokens, width] of two equal halves."""
         first, second = sine.chunk(2, dim=1)
         return cls(cosine[:, None], torch.cat([-first, second], dim=1)[:, None])
 
     def turn(self, projected: torch.Tensor) -> None:
-        """In place. Shape: [tokens, heads·width]."""
+        """Turn the heads in place. Shape: [tokens, heads·width]."""
         self._turn(projected, 1)
 
     def turn_back(self, projected: torch.Tensor) -> None:
-        """In place, as the gradient goes. Shape: [tokens, heads·width]."""
+        """Turn the heads back in place, as the gradient goes. Shape: [tokens, heads·width]."""
         self._turn(projected, -1)
 
     def _turn(self, projected: torch.Tensor, direction: int) -> None:

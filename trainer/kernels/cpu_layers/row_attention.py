@@ -20,7 +20,7 @@ LONGEST_DENSE_ROW = 128 + EVEN_FOR_ONEDNN
 
 
 def attend_rows(projected: torch.Tensor, shape: HeadShape, rows: PackedRows) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Returns what was attended to, and what is kept for the way back.
+    """Return what was attended to, and what is kept for the way back.
 
     Shapes: [tokens, (heads + 2·key heads)·width], queries, keys and values side by side → [tokens, heads·width].
     """
@@ -30,7 +30,7 @@ def attend_rows(projected: torch.Tensor, shape: HeadShape, rows: PackedRows) -> 
 
 
 def attend_rows_again(kept: list[torch.Tensor], shape: HeadShape, rows: PackedRows) -> torch.Tensor:
-    """What was attended to, once more, [tokens, heads·width]."""
+    """Compute what was attended to once more, [tokens, heads·width]."""
     way, layout = _choose(shape, rows)
     attended: torch.Tensor = way.attend_again(kept, shape, layout)
     return attended
@@ -39,14 +39,14 @@ def attend_rows_again(kept: list[torch.Tensor], shape: HeadShape, rows: PackedRo
 def attend_rows_backward(
     gradient: torch.Tensor, kept: list[torch.Tensor], shape: HeadShape, rows: PackedRows
 ) -> torch.Tensor:
-    """The gradient of queries, keys and values side by side, from that of what was attended to."""
+    """Compute the gradient of queries, keys and values side by side, from that of what was attended to."""
     way, layout = _choose(shape, rows)
     into: torch.Tensor = way.attend_backward(gradient, kept, shape, layout)
     return into
 
 
 def _choose(shape: HeadShape, rows: PackedRows) -> tuple[Any, Any]:
-    """One of two modules with the same functions, and the layout that it takes."""
+    """Choose one of two modules with the same functions, and make the layout that it takes."""
     if rows.prefix + max(rows.lengths) <= LONGEST_DENSE_ROW:
         return dense_attention, lay_out_beside(rows.prefix, rows.lengths, shape)
     return flash_attention, lay_out_behind(rows.prefix, rows.lengths)

@@ -12,7 +12,7 @@ __all__ = ["CONFIG", "SPECIAL", "compute_logits", "draw_tensors", "write_folder"
 
 
 def write_folder(folder: Path, config: dict, tensors: dict[str, torch.Tensor] | None = None) -> Path:
-    """The folder as it is released, with code in it that must not be run."""
+    """Write the folder as it is released, with code in it that must not be run."""
     make_tiny_chatglm.write_folder(folder, config, tensors)
     (folder / "modeling_chatglm.py").write_text("raise SystemExit('remote code was run')")
     (folder / "tokenization_chatglm.py").write_text("raise SystemExit('remote code was run')")
@@ -20,7 +20,9 @@ def write_folder(folder: Path, config: dict, tensors: dict[str, torch.Tensor] | 
 
 
 def compute_logits(tensors: dict[str, torch.Tensor], config: dict, ids: torch.Tensor) -> torch.Tensor:
-    """The published formulas, for one row of token ids: a loop over heads and positions, nothing shared with ours."""
+    """Compute the published formulas for one row of token ids: a loop over heads and positions, nothing shared with
+    ours.
+    """
     states = tensors["transformer.embedding.word_embeddings.weight"][ids]
     for number in range(config["num_layers"]):
         layer = {

@@ -14,7 +14,7 @@ from pricing.training.config import TrainingConfig
 from tests.trainer.families.chatglm.glm_folders import CONFIG, SPECIAL, compute_logits, draw_tensors, write_folder
 from trainer.base_models.config import BaseModelSource
 from trainer.errors import BadInput
-from trainer.families.chatglm.chatglm import ChatGLM, convert_once, translate_targets
+from trainer.families.chatglm.chatglm import ChatGLM, convert_once
 from trainer.families.chatglm.layout import IN_LAYER, OUTSIDE, map_config, map_tensors
 from trainer.families.registry import get_family_class
 
@@ -94,7 +94,7 @@ def test_target_modules_may_have_their_original_names(tmp_path) -> None:
     family.attach_adapter(TrainingConfig(base_model="glm", lora_rank=2, target_modules=targets))
     expected = ["down_proj", "gate_up_proj", "k_proj", "o_proj", "q_proj", "v_proj"]
     assert family.adapter_config()["target_modules"] == expected
-    assert translate_targets(["q_proj", "query_key_value"]) == ("q_proj", "k_proj", "v_proj")
+    assert ChatGLM.translate_targets(["q_proj", "query_key_value"]) == ("q_proj", "k_proj", "v_proj")
 
 
 def test_the_tiktoken_file_is_read_with_its_special_tokens_where_they_were(tmp_path) -> None:

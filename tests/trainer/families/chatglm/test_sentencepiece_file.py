@@ -18,7 +18,8 @@ from pricing.training.config import TrainingConfig
 from tests.trainer.families.chatglm.glm_folders import CONFIG, draw_tensors, write_folder
 from trainer.base_models.config import BaseModelSource
 from trainer.errors import BadInput
-from trainer.families.chatglm.chatglm import ChatGLM, convert_once, sentencepiece_file
+from trainer.families.chatglm import sentencepiece_file
+from trainer.families.chatglm.chatglm import ChatGLM, convert_once
 from trainer.families.chatglm.generation import Generation, tell_generation
 from trainer.families.chatglm.sentencepiece_file import convert_sentencepiece, list_merges
 
@@ -69,7 +70,7 @@ def _cache(tmp_path, monkeypatch) -> None:
 
 @pytest.fixture
 def make_folder(tmp_path, pieces) -> Any:
-    """A release's folder: code, settings and the SentencePiece file, but no tokenizer.json."""
+    """Make a release's folder: code, settings and the SentencePiece file, but no tokenizer.json."""
 
     def make(generation: int, name: str = "glm") -> Path:
         config = CONFIG | {"padded_vocab_size": 832, "eos_token_id": 2, "pad_token_id": 0}

@@ -15,7 +15,7 @@ from trainer.families.stable_diffusion.weights import _build
 
 @pytest.fixture(scope="module", params=["sd15", "sdxl"])
 def real_shapes(request):
-    """The keys and shapes of the real model, built on the meta device."""
+    """Return the keys and shapes of the real model, built on the meta device."""
     kind = request.param
     with torch.device("meta"):
         parts = {component: _build(component, get_config(kind, component)) for component in COMPONENTS[kind]}

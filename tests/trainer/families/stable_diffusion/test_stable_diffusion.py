@@ -15,7 +15,7 @@ from pricing.training.config import TrainingConfig
 from trainer.base_models.config import BaseModelSource, resolve_base_model
 from trainer.base_models.diffusers_quiet import diffusers, transformers
 from trainer.base_models.transformers_quiet import peft
-from trainer.commands.make_tiny import build_tiny_parts
+from trainer.commands.make_tiny import build_tiny_components
 from trainer.data.image_dataset import read_image_dataset
 from trainer.data.smart_crop import fit_to_bucket
 from trainer.errors import AdapterUnusable, BadInput
@@ -23,8 +23,9 @@ from trainer.families.stable_diffusion.inputs import to_pixels
 from trainer.families.stable_diffusion.layout import to_original_layout
 from trainer.families.stable_diffusion.stable_diffusion import StableDiffusion
 from trainer.families.stable_diffusion.weights import BaseWeights
+from trainer.formats.adapter import Adapter
 from trainer.formats.reading import load_adapter_any, read_lora
-from trainer.training.adapter_file import Adapter, write_adapter
+from trainer.training.adapter_file import write_adapter
 from trainer.training.state import seed_generators
 from trainer.training.warm_start import start_from_adapter
 
@@ -85,7 +86,7 @@ def test_the_loss_is_that_of_the_formulas_of_diffusers(tiny_sd15, picture_datase
     noisy = scheduler.add_noise(group.latents, group.noise, group.timesteps)
     ids = torch.tensor([group.captions[0].padded(49407)])
     hidden = model.base.load("text_encoder")(ids)[0]
-    predicted = model.adapters.parts["unet"](noisy, group.timesteps, hidden).sample
+    predicted = model.adapters.components["unet"](noisy, group.timesteps, hidden).sample
     signal = scheduler.alphas_cumprod[group.timesteps]
     snr = signal / (1 - signal)
     if prediction == "epsilon":
@@ -158,7 +159,7 @@ def test_plain_peft_rebuilds_the_adapter_on_a_unet(family, tmp_path) -> None:
     plain = peft.PeftModel.from_pretrained(model.base.load("unet"), str(tmp_path)).eval()
     model.model.eval()
     inputs = (torch.randn(1, 4, 8, 8), torch.tensor([7]), torch.randn(1, 77, 64))
-    torch.testing.assert_close(plain(*inputs).sample, model.adapters.parts["unet"](*inputs).sample)
+    torch.testing.assert_close(plain(*inputs).sample, model.adapters.components["unet"](*inputs).sample)
 
 
 def test_an_adapter_goes_out_and_in_again(tiny_sd15, family) -> None:
@@ -335,7 +336,7 @@ def test_v_prediction_is_read_from_the_folder_or_the_mark_in_the_file(tiny_sd15,
     shutil.copytree(tiny_sd15, folder)
     scheduler = folder / "scheduler" / "scheduler_config.json"
     scheduler.write_text(json.dumps(json.loads(scheduler.read_text()) | {"prediction_type": "v_prediction"}))
-    tensors = to_original_layout("sd15", build_tiny_parts("sd15"))
+    tensors = to_original_layout("sd15", build_tiny_components("sd15"))
     save_file(tensors | {"v_pred": torch.zeros(0)}, file)
     for path, expected in ((folder, "v_prediction"), (file, "v_prediction"), (tiny_sd15, "epsilon")):
         model = StableDiffusion.load(BaseModelSource("tiny", path))
@@ -378,7 +379,7 @@ def test_a_finished_adapter_keeps_the_rank_and_alpha_of_every_layer(tiny_sd15, s
     drawn.apply_adapter(adapter.config, adapter.tensors)
     inputs = (torch.randn(1, 4, 8, 8), torch.tensor([7]), torch.randn(1, 77, 64))
     with torch.no_grad():
-        torch.testing.assert_close(drawn.adapters.parts["unet"](*inputs).sample, trained(*inputs).sample)
+        torch.testing.assert_close(drawn.adapters.components["unet"](*inputs).sample, trained(*inputs).sample)
 
 
 def test_an_adapter_of_a_language_model_is_refused_with_what_it_is(tiny_sd15) -> None:
@@ -411,7 +412,7 @@ def test_lokr_trains_on_pictures_and_comes_back(tiny_sd15, picture_dataset, trai
     if not train_text_encoder:
         plain = peft.PeftModel.from_pretrained(model.base.load("unet"), str(tmp_path)).eval()
         inputs = (torch.randn(1, 4, 8, 8), torch.tensor([7]), torch.randn(1, 77, 64))
-        torch.testing.assert_close(plain(*inputs).sample, model.adapters.parts["unet"](*inputs).sample)
+        torch.testing.assert_close(plain(*inputs).sample, model.adapters.components["unet"](*inputs).sample)
     fresh, _ = make_family(tiny_sd15, picture_dataset, init_from=str(file), **keys)
     start_from_adapter(fresh, fresh.config, "tiny-sd15")
     assert all(torch.equal(tensor, model.adapter_tensors()[name]) for name, tensor in fresh.adapter_tensors().items())

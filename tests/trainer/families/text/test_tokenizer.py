@@ -27,7 +27,7 @@ def test_a_folder_without_a_chat_template_ends_completions_with_its_end_token(ti
 
 @pytest.fixture
 def folder_with(tiny_model, tmp_path):
-    """A model folder whose tokenizer has this chat template."""
+    """Make a model folder whose tokenizer has this chat template."""
 
     def make(chat_template: str) -> Path:
         (tmp_path / "tokenizer.json").write_bytes((tiny_model / "tokenizer.json").read_bytes())

@@ -18,7 +18,7 @@ def make_layer(dropout: float) -> tuple[AdaptedLinear, list[torch.Tensor | None]
 
 
 def compute_plainly(layer, states, lora, masks):
-    """The output of each layer, with every adapter's own mask on x."""
+    """Compute the output of each layer, with every adapter's own mask on x."""
     outs, masks = [], iter(masks)
     for weight, down, up, scale in zip(layer.weight.split(WIDTHS), lora[::2], lora[1::2], SCALES, strict=True):
         out = states @ weight.T

@@ -1,0 +1,34 @@
+"""Every table of the service, imported in one place for the migrations and for the check that they agree."""
+
+from broker.adapters import tables as adapters
+from broker.billing import tables as billing
+from broker.calibrations import tables as estimator
+from broker.capacity import tables as scheduling
+from broker.contracts import tables as contracts
+from broker.datasets import tables as datasets
+from broker.http.idempotency import IdempotencyKey
+from broker.identity import tables as identity
+from broker.jobs import tables as jobs
+from broker.ledger import tables as ledger
+from broker.metering import tables as metering
+from broker.persistence.database import Base
+from broker.persistence.outbox import OutboxMessage
+from broker.quotes import tables as quotes
+
+__all__ = [
+    "IdempotencyKey",
+    "OutboxMessage",
+    "adapters",
+    "billing",
+    "contracts",
+    "datasets",
+    "estimator",
+    "identity",
+    "jobs",
+    "ledger",
+    "metering",
+    "quotes",
+    "scheduling",
+]
+
+METADATA = Base.metadata

@@ -1,0 +1,128 @@
+"""Queues and pools: what ops sees and tunes, and what an engine registers."""
+
+from sqlalchemy import ScalarSelect, select
+from sqlalchemy.dialects.postgresql import insert
+
+from broker import errors
+from broker.capacity.tables import Pool, Queue
+from broker.contracts.model import ContractTerms, dedicated_queue_name
+from broker.persistence.database import wake_dispatcher
+from broker.work import Work
+
+__all__ = [
+    "Pool",
+    "Queue",
+    "change_pool",
+    "change_queue",
+    "create_dedicated_queue",
+    "get_pool",
+    "get_queue",
+    "list_pools",
+    "list_queues",
+    "list_skus",
+    "register_pool",
+    "resolve_queue",
+    "select_first_sku",
+]
+
+STANDARD_QUEUE = "standard"
+DEDICATED_PRIORITY = 300
+
+
+async def register_pool(work: Work, *, name: str, sku: str, engine: str, total_gpus: int) -> None:
+    """Tell what an engine has; what ops has set (open) stays."""
+    row = {
+        "name": name,
+        "sku": sku,
+        "engine": engine,
+        "total_gpus": total_gpus,
+        "open": True,
+        "created_at": work.now,
+    }
+    kept = {"sku": sku, "engine": engine, "total_gpus": total_gpus}
+    await work.session.execute(insert(Pool).values(row).on_conflict_do_update(index_elements=[Pool.name], set_=kept))
+
+
+async def create_dedicated_queue(work: Work, terms: ContractTerms) -> Queue:
+    """Create the queue of a long-term contract's own."""
+    queue = Queue(
+        name=dedicated_queue_name(terms.id),
+        customer_id=terms.customer_id,
+        contract_id=terms.id,
+        priority=DEDICATED_PRIORITY,
+        open=True,
+        created_at=work.now,
+    )
+    work.session.add(queue)
+    await work.session.flush()
+    return queue
+
+
+def resolve_queue(terms: ContractTerms, wanted: str | None) -> str:
+    """Choose the queue that a job enters: its plan's, or the standard queue where the customer asks for it.
+
+    Raises: InvalidRequest.
+    """
+    home = terms.home_queue
+    if wanted is None or wanted == home:
+        return home
+    if wanted != STANDARD_QUEUE:
+        raise errors.invalid_field("queue", f"this contract's jobs may enter {home} or {STANDARD_QUEUE}")
+    return wanted
+
+
+def select_first_sku() -> ScalarSelect[str]:
+    """Select the device type of the first open pool, for a statement that asks for more; null where none is open."""
+    return select(Pool.sku).where(Pool.open, Pool.total_gpus > 0).order_by(Pool.name).limit(1).scalar_subquery()
+
+
+async def list_skus(work: Work) -> list[str]:
+    """List the device types that open pools have, or else the broker's own setting."""
+    query = select(Pool.sku).where(Pool.open, Pool.total_gpus > 0).distinct().order_by(Pool.sku)
+    return list(await work.session.scalars(query)) or [work.settings.local_sku]
+
+
+async def list_queues(work: Work) -> list[Queue]:
+    """List the queues in the planner's order."""
+    return list(await work.session.scalars(select(Queue).order_by(Queue.priority.desc(), Queue.name)))
+
+
+async def list_pools(work: Work) -> list[Pool]:
+    """List the pools by name."""
+    return list(await work.session.scalars(select(Pool).order_by(Pool.name)))
+
+
+async def get_queue(work: Work, name: str) -> Queue:
+    """Get a queue. Raises: NotFound."""
+    queue = await work.session.get(Queue, name)
+    if queue is None:
+        raise errors.NotFound("queue", name)
+    return queue
+
+
+async def change_queue(work: Work, name: str, *, priority: int | None, is_open: bool | None) -> Queue:
+    """Set a queue's priority, or open or close it, and have the next cycle planned at once. Raises: NotFound."""
+    queue = await get_queue(work, name)
+    if priority is not None:
+        queue.priority = priority
+    if is_open is not None:
+        queue.open = is_open
+    await wake_dispatcher(work.session)
+    return queue
+
+
+async def change_pool(work: Work, name: str, *, is_open: bool | None) -> Pool:
+    """Open or close a pool, and have the next cycle planned at once. Raises: NotFound."""
+    pool = await get_pool(work, name)
+    if is_open is not None:
+        pool.open = is_open
+    await wake_dispatcher(work.session)
+    return pool
+
+
+async def get_pool(work: Work, name: str) -> Pool:
+    """Get a pool. Raises: NotFound."""
+    pool = await work.session.get(Pool, name)
+    if pool is None:
+        raise errors.NotFound("pool", name)
+    return pool

@@ -1,0 +1,77 @@
+"""The demo's closing of the books: ledger, invoices, monthly report."""
+
+import asyncio
+import csv
+import io
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.table import Table
+
+from broker.cli.demo.stage import Stage
+from broker.cli.demo.world import DemoCustomer
+from broker.client.rest import Client
+from broker.clock import billing_month
+from broker.ledger.verify import verify_database
+from broker.processes.boot import database_urls
+
+REPORT_COLUMNS = ("customer", "plan", "jobs", "gpu_hours", "tokens", "gpu_cost", "token_cost", "cost", "due")
+HEADINGS = ("customer", "plan", "jobs", "GPU-h", "tokens", "¥ GPU", "¥ tok", "¥ cost", "¥ due")
+
+
+def present_month(stage: Stage) -> str:
+    return billing_month(datetime.now(UTC), stage.settings.time_zone)
+
+
+def verify_books(stage: Stage) -> None:
+    """Every rule of the ledger holds."""
+    with database_urls(stage.settings) as urls:
+        results = asyncio.run(verify_database(urls.app))
+    broken = [f"{result.rule}: {result.broken}" for result in results if result.broken]
+    stage.check(not broken, f"the ledger verifies: {len(results)} rules hold {broken or ''}")
+
+
+def show_invoice(stage: Stage, finance: Client, customer: DemoCustomer, job_ids: list[str]) -> dict[str, Any]:
+    """The month's draft invoice, with a line for each meter of each job."""
+    invoice: dict[str, Any] = finance.post(
+        "/invoices", {"contract_id": customer.contract["id"], "month": present_month(stage)}
+    )
+    table = Table(
+        "line", "GPU-hours / tokens", "unit price", "CNY", title=f"{customer.name}, {invoice['month']} (draft)"
+    )
+    for line in invoice["lines"]:
+        quantity = line["gpu_hours"] or str(line["quantity"])
+        table.add_row(line["description"], quantity, line["unit_price"], line["amount"]["amount"])
+    table.add_row("total due", "", "", invoice["total"]["amount"], style="bold")
+    stage.console.print(table)
+    billed = {(line["job_id"], line["meter"]) for line in invoice["lines"]}
+    wanted = {(job_id, meter) for job_id in job_ids for meter in ("gpu_seconds", "tokens")}
+    stage.check(wanted <= billed, "GPU-hours and tokens of every job of this run are on the invoice")
+    prices = {line["meter"]: line["unit_price"] for line in invoice["lines"]}
+    stage.check(prices == {"gpu_seconds": "5.2", "tokens": "0.00009"}, "at the contract's rates: 5.2 and 0.00009")
+    return invoice
+
+
+def show_report(stage: Stage, finance: Client, invoice: dict[str, Any]) -> None:
+    """The monthly cost report as a table, as JSON and as CSV: the same numbers."""
+    month = present_month(stage)
+    report = finance.get("/reports/monthly-cost", month=month)
+    rows = list(csv.DictReader(io.StringIO(finance.get_text("/reports/monthly-cost", month=month, format="csv"))))
+    table = Table(*HEADINGS, title=f"Monthly cost {month}, as of {report['as_of']}")
+    for row in report["data"]:
+        table.add_row(*[_cell(row[name]) for name in REPORT_COLUMNS])
+    table.add_row("total", *[""] * 6, report["cost"]["amount"], report["due"]["amount"], style="bold")
+    stage.console.print(table)
+    as_json = [[_cell(row[name]) for name in REPORT_COLUMNS] for row in report["data"]]
+    stage.check(as_json == [[row[name] for name in REPORT_COLUMNS] for row in rows], "JSON and CSV say the same")
+    due = sum(_fen(row["due"]["amount"]) for row in report["data"] if row["contract_id"] == invoice["contract_id"])
+    stage.check(due == _fen(invoice["total"]["amount"]), "the report's due is the invoice's total")
+
+
+def _cell(value: Any) -> str:
+    return str(value["amount"] if isinstance(value, dict) else value or "")
+
+
+def _fen(amount: str) -> int:
+    yuan, _, fen = amount.partition(".")
+    return int(yuan) * 100 + int(fen)

@@ -1,0 +1,62 @@
+"""The demo's three customers with their contracts and keys: made on the first run, found again on the next."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from broker.cli.demo.stage import Stage
+from broker.client.rest import Client
+
+NAMES = {
+    "on_demand": "Harbour Press",
+    "prepaid": "Slowferry",
+    "long_term": "Northlight Studios",
+}
+COMMITTED_HOURS = {"on_demand": 0, "prepaid": 500, "long_term": 2000}
+PROJECT = "brand-tone"
+
+
+@dataclass(frozen=True)
+class DemoCustomer:
+    """One customer as the demo plays it: ids and a key of its own."""
+
+    id: str
+    name: str
+    contract: dict[str, Any]
+    project_id: str
+    client: Client
+
+
+def meet_customer(stage: Stage, admin: Client, finance: Client, plan: str) -> DemoCustomer:
+    """Sign the customer up, or find it; an open advance invoice is paid."""
+    customer = _find(admin, "/customers", "name", NAMES[plan]) or admin.post("/customers", {"name": NAMES[plan]})
+    contract = _find(admin, "/contracts", "customer_id", customer["id"]) or _sign(admin, customer["id"], plan)
+    _pay_ahead(stage, finance, contract)
+    made = admin.post(f"/customers/{customer['id']}/api-keys", {"name": "demo"})
+    client = Client(stage.url, made["key"])
+    project = _find(client, "/projects", "name", PROJECT) or client.post("/projects", {"name": PROJECT})
+    return DemoCustomer(customer["id"], customer["name"], contract, project["id"], client)
+
+
+def _find(client: Client, path: str, field: str, value: str) -> dict[str, Any] | None:
+    return next((item for item in client.list_all(path) if item[field] == value), None)
+
+
+def _sign(admin: Client, customer_id: str, plan: str) -> dict[str, Any]:
+    """A contract that caps its jobs: on a busy machine, or after the demo's crash, they outlast their quotes."""
+    terms = {"plan": plan, "committed_gpu_hours": COMMITTED_HOURS[plan], "quote_guarantee": "cap"}
+    signed: dict[str, Any] = admin.post("/contracts", {"customer_id": customer_id, **terms})
+    return signed
+
+
+def _pay_ahead(stage: Stage, finance: Client, contract: dict[str, Any]) -> None:
+    for invoice in finance.list_all("/invoices", contract_id=contract["id"]):
+        if invoice["kind"] != "advance":
+            continue
+        stage.check(invoice["total"]["amount"] == "2600.00", "advance invoice for 500 GPU-hours: 2,600.00 CNY")
+        if invoice["status"] == "open":
+            finance.post(f"/invoices/{invoice['id']}/pay")
+            stage.console.print(f"    finance marked {invoice['number']} as paid")
+
+
+def make_staff_client(stage: Stage, admin: Client, role: str) -> Client:
+    return Client(stage.url, admin.post("/api-keys", {"name": f"demo {role}", "role": role})["key"])

@@ -1,0 +1,107 @@
+"""The edge: one transaction for each request, opened here and committed before the response is sent.
+
+Code after `yield` in a FastAPI dependency runs after the response; a commit there could answer 201 and then fail.
+So the transaction is held by the route itself. The bearer is known before the body is read, and the body is read
+before the transaction opens: a slow client holds no database connection.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+
+from broker import errors
+from broker.http.body import limit_body, read_body
+from broker.http.idempotency import Claim, answer_once, read_claim
+from broker.persistence.database import Database, Scope
+from broker.persistence.tenancy import confine
+from broker.work import STAFF, Actor, Role, Services, Work
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Authenticate = Callable[[Database, str, Services], Awaitable[Actor]]
+
+BEARER = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="`Authorization: Bearer <API key>`")
+
+
+class TransactionalRoute(APIRoute):
+    """A route whose handler runs in one transaction, as the actor of its API key."""
+
+    def get_route_handler(self) -> Handler:
+        handle = super().get_route_handler()
+
+        async def handle_in_transaction(request: Request) -> Response:
+            actor = await identify(request)
+            request = limit_body(request, request.app.state.services)
+            try:
+                await read_body(request)
+                claim = await read_claim(request)
+                async with open_work(request, actor, claim) as work:
+                    request.state.work = work
+                    return await answer_once(work, claim, lambda: handle(request))
+            finally:
+                await request.close()
+
+        return handle_in_transaction
+
+
+async def identify(request: Request) -> Actor:
+    """Find whose request it is, in a transaction of its own; `app.py` says how. Raises: Unauthenticated."""
+    state = request.app.state
+    authenticate: Authenticate = state.authenticate
+    return await authenticate(state.database, read_bearer_token(request), state.services)
+
+
+@asynccontextmanager
+async def open_work(request: Request, actor: Actor, claim: Claim | None) -> AsyncIterator[Work]:
+    """The request's unit of work, which sees what its actor may; committed when the block ends."""
+    database: Database = request.app.state.database
+    services: Services = request.app.state.services
+    async with database.transaction(*scope_of(actor)) as session:
+        work = Work(session, actor, services, claim.key if claim else None)
+        if work.confined_to is not None:
+            confine(session.sync_session, work.confined_to)
+        yield work
+
+
+def read_bearer_token(request: Request) -> str:
+    """Raises: Unauthenticated."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise errors.Unauthenticated("Send the API key as `Authorization: Bearer <API key>`.")
+    return token.strip()
+
+
+def scope_of(actor: Actor) -> tuple[Scope, str | None]:
+    if actor.role in STAFF:
+        return Scope.ALL, None
+    return Scope.TENANT, actor.customer_id
+
+
+def allow(*roles: Role) -> Callable[..., Coroutine[Any, Any, Work]]:
+    """A dependency that hands the request's unit of work to actors of these roles. Raises: Forbidden."""
+
+    async def get_work(request: Request, _bearer: Annotated[Any, Depends(BEARER)]) -> Work:
+        work: Work = request.state.work
+        if work.actor.role not in roles:
+            names = ", ".join(sorted(role.value for role in roles))
+            raise errors.Forbidden(f"This needs a key of role {names}; yours is {work.actor.role.value}.")
+        return work
+
+    return get_work
+
+
+AnyKey = Annotated[Work, Depends(allow(Role.CUSTOMER, Role.FINANCE, Role.OPS, Role.ADMIN))]
+CustomerWork = Annotated[Work, Depends(allow(Role.CUSTOMER, Role.ADMIN))]
+JobControl = Annotated[Work, Depends(allow(Role.CUSTOMER, Role.OPS, Role.ADMIN))]
+FinanceWork = Annotated[Work, Depends(allow(Role.FINANCE, Role.ADMIN))]
+BillingReader = Annotated[Work, Depends(allow(Role.CUSTOMER, Role.FINANCE, Role.ADMIN))]
+OpsWork = Annotated[Work, Depends(allow(Role.OPS, Role.ADMIN))]
+AdminWork = Annotated[Work, Depends(allow(Role.ADMIN))]
+RunWork = Annotated[Work, Depends(allow(Role.RUN))]
+
+
+def feature_router(prefix: str, tag: str) -> APIRouter:
+    return APIRouter(prefix=f"/v1{prefix}", tags=[tag], route_class=TransactionalRoute)

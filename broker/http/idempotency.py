@@ -1,0 +1,149 @@
+"""Idempotency-Key: a POST that is sent again with the same key and body gets the first answer again.
+
+The key is claimed in the request's own transaction: a concurrent twin waits for it, a failed request leaves nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from fastapi import Request, Response
+from sqlalchemy import delete, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, mapped_column
+from starlette.datastructures import UploadFile
+
+from broker import errors
+from broker.http.body import is_form
+from broker.persistence.database import Base, moment_column
+from broker.work import Role, Work
+
+HEADER = "Idempotency-Key"
+MAX_KEY_LENGTH = 255
+REPLAYED = {"Idempotency-Replayed": "true"}
+SHOWN_ONCE = {"api_key": ("key",)}
+ANSWERS_KEPT = timedelta(days=30)
+
+
+class IdempotencyKey(Base):
+    """A POST that was answered: its fingerprint and its answer, for the retry."""
+
+    __tablename__ = "idempotency_keys"
+
+    principal: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str | None]
+    fingerprint: Mapped[str]
+    status: Mapped[int]
+    body: Mapped[str]
+    created_at: Mapped[datetime] = moment_column()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A key and the fingerprint of the request that uses it."""
+
+    key: str
+    fingerprint: str
+
+
+async def read_claim(request: Request) -> Claim | None:
+    """The claim of a POST that carries the header; None for every other request. Raises: InvalidRequest."""
+    key = request.headers.get(HEADER)
+    if request.method != "POST" or key is None:
+        return None
+    if not key or len(key) > MAX_KEY_LENGTH:
+        raise errors.invalid_field(HEADER, f"must have 1 to {MAX_KEY_LENGTH} characters")
+    digest = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode())
+    if is_form(request):
+        await _hash_form(request, digest)
+    else:
+        digest.update(await request.body())
+    return Claim(key, digest.hexdigest())
+
+
+async def _hash_form(request: Request, digest: "hashlib._Hash") -> None:
+    """Fields and files, not the raw body: a client that retries makes a new multipart boundary."""
+    for name, value in (await request.form()).multi_items():
+        if isinstance(value, UploadFile):
+            content = hashlib.sha256()
+            while chunk := await value.read(1 << 20):
+                content.update(chunk)
+            await value.seek(0)
+            part = ["file", name, value.filename, content.hexdigest()]
+        else:
+            part = ["field", name, value]
+        digest.update(json.dumps(part).encode() + b"\n")
+
+
+async def answer_once(work: Work, claim: Claim | None, handle: Callable[[], Awaitable[Response]]) -> Response:
+    """Handle a request, or give the answer that it got before. Raises: IdempotencyConflict."""
+    if claim is None:
+        return await handle()
+    earlier = await find_earlier_answer(work, claim)
+    if earlier is not None:
+        return earlier
+    response = await handle()
+    await keep_answer(work, claim, response)
+    return response
+
+
+async def find_earlier_answer(work: Work, claim: Claim) -> Response | None:
+    """Claim the key, or return the answer that an earlier request with it got.
+
+    Raises: IdempotencyConflict, where the earlier request was another one.
+    """
+    row = {
+        "principal": _principal(work),
+        "key": claim.key,
+        "customer_id": work.actor.customer_id,
+        "fingerprint": claim.fingerprint,
+        "status": 0,
+        "body": "",
+        "created_at": work.now,
+    }
+    claimed = await work.session.execute(
+        insert(IdempotencyKey).values(row).on_conflict_do_nothing().returning(IdempotencyKey.key)
+    )
+    if claimed.first() is not None:
+        return None
+    earlier = await work.session.get_one(IdempotencyKey, (row["principal"], claim.key))
+    if earlier.fingerprint != claim.fingerprint:
+        raise errors.IdempotencyConflict(
+            f"{HEADER} {claim.key!r} was used for another request; send a new key with a new request",
+            errors=[errors.FieldError(HEADER, "already used for another request")],
+        )
+    return Response(earlier.body, earlier.status, REPLAYED, media_type="application/json")
+
+
+async def keep_answer(work: Work, claim: Claim, response: Response) -> None:
+    """Keep the answer of the request that claimed the key; one that has no JSON body frees the key again."""
+    mine = (IdempotencyKey.principal == _principal(work), IdempotencyKey.key == claim.key)
+    if response.headers.get("content-type") != "application/json":
+        await work.session.execute(delete(IdempotencyKey).where(*mine))
+        return
+    kept = {"status": response.status_code, "body": _without_secrets(bytes(response.body).decode())}
+    await work.session.execute(update(IdempotencyKey).where(*mine).values(kept))
+
+
+async def forget_old_answers(work: Work) -> None:
+    """Forget the keys, and with them the answers, that no retry may ask for any more."""
+    await work.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < work.now - ANSWERS_KEPT))
+
+
+def _without_secrets(body: str) -> str:
+    """What is shown once is not kept: the retry gets null in its place."""
+    answer = json.loads(body)
+    if isinstance(answer, dict):
+        for member in SHOWN_ONCE.get(answer.get("object", ""), ()):
+            answer[member] = None
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+
+
+def _principal(work: Work) -> str:
+    """Whose keys these are: a customer's API keys share them; a run and each staff key has its own."""
+    if work.actor.role == Role.CUSTOMER and work.actor.customer_id is not None:
+        return work.actor.customer_id
+    return work.actor.id

@@ -1,0 +1,29 @@
+"""Keyset paging over ids, newest first: an id is a ULID, so its order is the order of making."""
+
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, inspect
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker import errors
+from broker.persistence.database import Base
+
+Row = TypeVar("Row", bound=Base)
+
+
+async def fetch_page(
+    session: AsyncSession, query: Select[Row], table: type[Row], *, limit: int, cursor: str | None
+) -> tuple[list[Row], str | None]:
+    """The rows of one page and the cursor of the next. One query. Raises: InvalidRequest, for another list's cursor."""
+    key: Any = inspect(table).primary_key[0]
+    if cursor is not None:
+        query = query.where(key < cursor)
+    rows = list((await session.scalars(query.order_by(key.desc()).limit(limit + 1))).all())
+    if rows and cursor is not None and _kind(cursor) != _kind(getattr(rows[0], key.name)):
+        raise errors.invalid_field("cursor", "is not of this list; send the next_cursor of its page before")
+    page = rows[:limit]
+    return page, getattr(page[-1], key.name) if len(rows) > limit else None
+
+
+def _kind(object_id: str) -> str:
+    return object_id.partition("_")[0]

@@ -1,0 +1,98 @@
+"""API shapes that several features share: money, pages, problems."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import Header, Query
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from pricing.money import Money
+
+Item = TypeVar("Item")
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+HOURS_STEP = Decimal("0.0001")
+PROBLEM_EXAMPLE = "/problems/insufficient-balance"
+
+
+class RequestBody(BaseModel):
+    """A request body: an unknown field is refused rather than ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def _check_moment(moment: datetime) -> datetime:
+    """A time that every time zone and PostgreSQL can write, too."""
+    if not EARLIEST <= moment < LATEST:
+        raise ValueError(f"must be between {EARLIEST.year} and {LATEST.year}")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_check_moment)]
+
+
+class MoneyOut(BaseModel):
+    amount: str = Field(description="Exact decimal, in units of the currency.", examples=["4200.00"])
+    currency: str = Field(description="ISO 4217 code.", examples=["CNY"])
+
+    @classmethod
+    def of(cls, money: Money) -> "MoneyOut":
+        return cls(amount=money.format_amount(), currency=money.currency)
+
+    @classmethod
+    def of_micros(cls, micros: int) -> "MoneyOut":
+        return cls.of(Money(micros))
+
+
+def as_hours(gpu_seconds: int) -> str:
+    """Write GPU-hours to four places, for people; GPU-seconds stay the exact unit."""
+    return str((Decimal(gpu_seconds) / 3600).quantize(HOURS_STEP))
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page of a list, newest first."""
+
+    data: list[Item] = Field(description="The objects of this page, newest first.", examples=[[{"id": "job_01k"}]])
+    next_cursor: str | None = Field(
+        description="Send it as `cursor` for the next page; null on the last one.", examples=["job_01k"]
+    )
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457 problem details; further members name what was wrong."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="URI reference of the problem's type.", examples=[PROBLEM_EXAMPLE])
+    title: str = Field(description="What this type of problem is.", examples=["The balance does not cover the job."])
+    status: int = Field(description="HTTP status.", examples=[402])
+    detail: str = Field(description="What was wrong this time, and the cure.", examples=["Needs 2.0 GPU-hours."])
+    errors: list[dict[str, Any]] = Field(
+        default_factory=list,
+        description="One entry for each wrong field: `field` and `message`.",
+        examples=[[{"field": "config.lora_rank", "message": "must be at least 1"}]],
+    )
+
+
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": ProblemOut, "description": text}
+    for status, text in {
+        401: "No valid API key.",
+        403: "The key's role does not allow it.",
+        404: "No such object, or another tenant's.",
+        409: "State or idempotency conflict.",
+        422: "The request does not validate.",
+    }.items()
+}
+
+Limit = Annotated[int, Query(ge=1, le=100, description="Objects on one page.", examples=[20])]
+Cursor = Annotated[
+    str | None,
+    Query(pattern="^[a-z]{3}_[0-9a-z]{1,40}$", description="`next_cursor` of the page before.", examples=["job_01k"]),
+]
+
+FenceHeader = Annotated[int, Header(alias="X-Fence-Token", description="Fence token of the run.", examples=[1])]
+
+
+def created_at_field() -> Any:
+    return Field(description="When it was made (UTC).", examples=["2026-11-24T08:00:00Z"])

@@ -1,0 +1,57 @@
+"""Checkpoints: what a run has uploaded, and which one the next run goes on from."""
+
+from sqlalchemy import select
+
+from broker.jobs.events import record_event
+from broker.jobs.locked_run import LockedRun
+from broker.jobs.tables import Checkpoint
+from broker.persistence.storage import StoredObject
+from broker.work import Work
+
+__all__ = ["Checkpoint", "find_checkpoint", "find_last_checkpoint", "keep_checkpoint", "list_checkpoints"]
+
+
+async def keep_checkpoint(work: Work, locked: LockedRun, step: int, stored: StoredObject) -> Checkpoint:
+    """Enter the checkpoint of a step; one that the run uploads again takes the place of the earlier one."""
+    earlier = await find_checkpoint(work, locked.run.id, step)
+    if earlier is not None:
+        earlier.sha256, earlier.size_bytes, earlier.storage_key = stored.sha256, stored.size_bytes, stored.key
+        return earlier
+    checkpoint = Checkpoint(
+        id=work.new_id("chk"),
+        customer_id=locked.job.customer_id,
+        job_id=locked.job.id,
+        run_id=locked.run.id,
+        step=step,
+        sha256=stored.sha256,
+        size_bytes=stored.size_bytes,
+        storage_key=stored.key,
+        created_at=work.now,
+    )
+    work.session.add(checkpoint)
+    await work.session.flush()
+    record_event(work, locked.job, "checkpoint_saved", {"run_id": locked.run.id, "step": step})
+    return checkpoint
+
+
+async def find_checkpoint(work: Work, run_id: str, step: int) -> Checkpoint | None:
+    """Find the checkpoint that a run has uploaded of a step."""
+    query = select(Checkpoint).where(Checkpoint.run_id == run_id, Checkpoint.step == step)
+    return (await work.session.scalars(query)).one_or_none()
+
+
+async def find_last_checkpoint(work: Work, job_id: str) -> Checkpoint | None:
+    """Find the most advanced checkpoint of any of the job's runs."""
+    query = (
+        select(Checkpoint)
+        .where(Checkpoint.job_id == job_id)
+        .order_by(Checkpoint.step.desc(), Checkpoint.id.desc())
+        .limit(1)
+    )
+    return (await work.session.scalars(query)).one_or_none()
+
+
+async def list_checkpoints(work: Work, job_id: str) -> list[Checkpoint]:
+    """List the checkpoints of a job, the newest first."""
+    query = select(Checkpoint).where(Checkpoint.job_id == job_id).order_by(Checkpoint.id.desc())
+    return list((await work.session.scalars(query)).all())

@@ -1,0 +1,31 @@
+"""What happened to a job: recorded in the past tense, never changed."""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import select
+
+from broker.jobs.tables import Job, JobEvent
+from broker.work import Work
+
+
+def record_event(work: Work, job: Job, kind: str, data: dict[str, Any]) -> None:
+    """Record what happened to a locked job."""
+    work.session.add(JobEvent(customer_id=job.customer_id, job_id=job.id, kind=kind, data=data, created_at=work.now))
+
+
+async def list_events(work: Work, job_id: str, *, after: int, limit: int) -> list[JobEvent]:
+    """List a job's events with a higher id than `after`, oldest first."""
+    query = select(JobEvent).where(JobEvent.job_id == job_id, JobEvent.id > after).order_by(JobEvent.id).limit(limit)
+    return list((await work.session.scalars(query)).all())
+
+
+async def list_observed(
+    work: Work, job_id: str, run_id: str, kinds: Collection[str]
+) -> set[tuple[str, int, str | None]]:
+    """List kind, step and prompt of what a run has been observed to do, as far as it is recorded."""
+    data = JobEvent.data
+    query = select(JobEvent.kind, data["step"].as_integer(), data["prompt"].as_string()).where(
+        JobEvent.job_id == job_id, JobEvent.kind.in_(kinds), data["run_id"].as_string() == run_id
+    )
+    return {(kind, step, prompt) for kind, step, prompt in await work.session.execute(query)}

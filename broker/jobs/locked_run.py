@@ -1,0 +1,72 @@
+"""A run and its job under lock, and whether its worker may still report."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from broker import errors
+from broker.jobs.model import RUN_ENDS, RunStatus
+from broker.jobs.service import get_job, lock_job
+from broker.jobs.tables import Job, Run
+from broker.work import Work
+
+
+@dataclass(frozen=True)
+class LockedRun:
+    """A run with its job, both locked."""
+
+    run: Run
+    job: Job
+
+
+async def get_run(work: Work, run_id: str) -> Run:
+    """Get a run. Raises: NotFound."""
+    run = await work.session.get(Run, run_id)
+    if run is None:
+        raise errors.NotFound("run", run_id)
+    return run
+
+
+async def lock_run(work: Work, run_id: str, fence_token: int) -> LockedRun:
+    """Lock a run that may still report. Raises: NotFound, StaleFenceToken."""
+    locked = await lock_any_run(work, run_id)
+    _check_fence(locked, fence_token)
+    return locked
+
+
+async def lock_any_run(work: Work, run_id: str) -> LockedRun:
+    """Lock a run, whether or not its worker may still report. Raises: NotFound."""
+    job_id = await work.session.scalar(select(Run.job_id).where(Run.id == run_id))
+    if job_id is None:
+        raise errors.NotFound("run", run_id)
+    job = await lock_job(work, job_id)
+    run = await work.session.get_one(Run, run_id, populate_existing=True)
+    return LockedRun(run, job)
+
+
+async def check_current(work: Work, run_id: str, fence_token: int) -> None:
+    """Refuse a run that may not report, without a lock: before an upload, which checks again once it is stored.
+
+    Raises: NotFound, StaleFenceToken.
+    """
+    run = await get_run(work, run_id)
+    seen = LockedRun(run, await get_job(work, run.job_id))
+    _check_fence(seen, fence_token)
+    require_active(seen)
+
+
+def require_active(locked: LockedRun) -> None:
+    """Refuse a run that has ended: the broker may have given its place away. Raises: StaleFenceToken."""
+    if RunStatus(locked.run.status) in RUN_ENDS:
+        raise errors.StaleFenceToken(
+            f"Run {locked.run.id} has ended ({locked.run.status}); stop and report nothing more.",
+            current_fence_token=locked.job.attempts,
+        )
+
+
+def _check_fence(locked: LockedRun, fence_token: int) -> None:
+    if locked.run.fence_token != fence_token or locked.job.attempts != locked.run.attempt:
+        raise errors.StaleFenceToken(
+            f"Run {locked.run.id} was superseded; stop and report nothing more.",
+            current_fence_token=locked.job.attempts,
+        )

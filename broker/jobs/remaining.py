@@ -1,0 +1,71 @@
+"""What is left of a job that goes on from a checkpoint. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from broker.contracts.model import ContractTerms
+from broker.jobs.limits import price_need
+from broker.quotes.estimate import JobEstimate
+from broker.quotes.prices import money_from_json, money_to_json
+from pricing.estimate.run_estimate import GpuSeconds
+from pricing.money import Money
+from pricing.usage import Usage
+
+
+@dataclass(frozen=True)
+class CostRange:
+    """A price at p50 and at p90, exact to the micro-yuan."""
+
+    p50: Money
+    p90: Money
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """Units: optimizer steps, tokens, GPU-seconds; `cost` is their price under the job's contract."""
+
+    steps: int
+    tokens: int
+    gpu_seconds: GpuSeconds
+    cost: CostRange
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "steps": self.steps,
+            "tokens": self.tokens,
+            "gpu_seconds": {"p50": self.gpu_seconds.p50, "p90": self.gpu_seconds.p90},
+            "cost": {"p50": money_to_json(self.cost.p50), "p90": money_to_json(self.cost.p90)},
+        }
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> "Remaining":
+        cost = written["cost"]
+        return cls(
+            steps=written["steps"],
+            tokens=written["tokens"],
+            gpu_seconds=GpuSeconds(**written["gpu_seconds"]),
+            cost=CostRange(money_from_json(cost["p50"]), money_from_json(cost["p90"])),
+        )
+
+
+def estimate_remaining(
+    estimate: JobEstimate, terms: ContractTerms, *, done_steps: int, trained_steps: int, used_gpu_seconds: int
+) -> Remaining:
+    """Take the estimate's share of the steps that are left; where it was overrun, the job's own pace instead.
+
+    `done_steps` are those of the checkpoint that the job goes on from, `trained_steps` the most it ever reached.
+    """
+    steps, quoted = estimate.steps, estimate.gpu_seconds
+    left = max(0, steps - done_steps)
+    was_overrun = trained_steps > 0 and used_gpu_seconds >= quoted.p90
+    pace = _share(used_gpu_seconds, left, trained_steps) if was_overrun else 0
+    tokens = _share(estimate.tokens, left, steps)
+    p50, p90 = (max(pace, _share(whole, left, steps)) for whole in (quoted.p50, quoted.p90))
+    cost = CostRange(*(Money.from_exact(price_need(terms, Usage(seconds, tokens))) for seconds in (p50, p90)))
+    return Remaining(left, tokens, GpuSeconds(p50, p90), cost)
+
+
+def _share(whole: int, part: int, parts: int) -> int:
+    """Compute a share, rounded up: what is left must suffice."""
+    return -(-whole * part // parts)

@@ -1,0 +1,54 @@
+"""Adjusting a hold: before a paused job goes on it holds what it still needs, and no more."""
+
+from datetime import timedelta
+
+from broker import errors
+from broker.clock import billing_month
+from broker.ledger.holds import HoldView, add_legs, lock_hold, release_legs, roll_hold, to_state
+from broker.ledger.legs import NewLeg, plan_gpu_legs, plan_money_legs, plan_token_legs
+from broker.ledger.model import HoldState, OnShortfall, compute_money_needed
+from broker.ledger.tables import HoldLeg
+from broker.work import Work
+from pricing.usage import Unit, Usage
+
+
+async def adjust_hold(work: Work, job_id: str, *, need: Usage) -> HoldView:
+    """Give back what a job needs no more, and hold what it lacks, or nothing changes at all.
+
+    A hold that had expired lives again.
+    Raises: NotFound, NoContractInForce, InsufficientBalance, BudgetExceeded.
+    """
+    view = await lock_hold(work, job_id)
+    terms = view.terms
+    _revive(work, view)
+    await roll_hold(work, view, billing_month(work.now, terms.time_zone))
+    lacking = await _release_surplus(work, view, Unit.GPU_SECONDS, need.gpu_seconds)
+    await _add(work, view, await plan_gpu_legs(work, terms, lacking, OnShortfall.REFUSE) if lacking else [])
+    lacking = await _release_surplus(work, view, Unit.TOKENS, need.tokens)
+    await _add(work, view, plan_token_legs(terms, lacking))
+    lacking = await _release_surplus(work, view, Unit.MICRO_YUAN, compute_money_needed(view.states()))
+    await _add(work, view, await plan_money_legs(work, terms, view.hold.month, lacking, OnShortfall.REFUSE))
+    return view
+
+
+def _revive(work: Work, view: HoldView) -> None:
+    view.hold.state, view.hold.ended_at = HoldState.PLACED.value, None
+    view.hold.expires_at = work.now + timedelta(seconds=work.settings.hold_seconds)
+
+
+async def _release_surplus(work: Work, view: HoldView, unit: Unit, quantity: int) -> int:
+    """Release what is held beyond `quantity`, from the legs that would pay last; returns what is lacking instead."""
+    surplus: list[tuple[HoldLeg, int]] = []
+    for leg in view.legs:
+        if leg.unit == unit and not leg.borne:
+            kept = min(quantity, to_state(leg).open_quantity)
+            quantity -= kept
+            surplus.append((leg, to_state(leg).open_quantity - kept))
+    await release_legs(work, view.hold, surplus, kind="hold_adjusted")
+    return quantity
+
+
+async def _add(work: Work, view: HoldView, legs: list[NewLeg]) -> None:
+    if legs and not view.terms.covers(work.now):
+        raise errors.NoContractInForce(f"Contract {view.terms.id} is not in force now.", contract_id=view.terms.id)
+    await add_legs(work, view, legs, kind="hold_adjusted")

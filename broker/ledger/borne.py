@@ -1,0 +1,38 @@
+"""What the house pays for in a customer's stead: held only to be captured at once."""
+
+from broker.ledger import accounts
+from broker.ledger.holds import HoldView, add_legs, open_own
+from broker.ledger.legs import NewLeg
+from broker.ledger.model import AccountKind, move
+from broker.ledger.tables import HoldLeg
+from broker.work import Work
+from pricing.usage import Unit
+
+
+async def hold_borne(work: Work, view: HoldView, unit: Unit, quantity: int, month: str | None) -> None:
+    """Let the borne part of a hold grow: by one leg for each unit (and month, for money), however many intervals."""
+    earlier = _find_leg(view, unit, month)
+    if earlier is None:
+        await add_legs(work, view, [_plan_leg(view, unit, quantity, month)], kind="hold_extended")
+        return
+    earlier.held += quantity
+    held_id = await open_own(work, view.hold, unit, AccountKind.HELD)
+    await accounts.post_transfer(
+        work,
+        view.terms.id,
+        view.terms.customer_id,
+        "hold_extended",
+        move(earlier.account_id, held_id, unit, quantity),
+        hold_id=view.hold.id,
+        reference=view.hold.job_id,
+    )
+
+
+def _find_leg(view: HoldView, unit: Unit, month: str | None) -> HoldLeg | None:
+    return next((leg for leg in view.legs if leg.borne and (leg.unit, leg.month) == (unit, month)), None)
+
+
+def _plan_leg(view: HoldView, unit: Unit, quantity: int, month: str | None) -> NewLeg:
+    prices = {Unit.GPU_SECONDS: view.terms.gpu_hour_price, Unit.TOKENS: view.terms.token_price}
+    source = AccountKind.BORNE_ISSUED
+    return NewLeg(unit, source, quantity, prices.get(unit), billable=False, month=month, borne=True)

@@ -1,0 +1,24 @@
+"""Closed billing months: their invoices are final, and usage that is reported later goes to the next open month."""
+
+from sqlalchemy import select
+
+from broker.clock import next_month
+from broker.contracts.model import ContractTerms
+from broker.ledger.tables import ClosedMonth
+from broker.work import Work
+
+
+async def close_month(work: Work, terms: ContractTerms, month: str) -> None:
+    """Close a month: nothing is charged to it any more. The caller holds the contract's lock."""
+    row = ClosedMonth(contract_id=terms.id, month=month, customer_id=terms.customer_id, closed_at=work.now)
+    work.session.add(row)
+    await work.session.flush()
+
+
+async def find_open_month(work: Work, contract_id: str, month: str) -> str:
+    """Find the first month, from this one on, that is not closed. The caller holds the contract's lock."""
+    query = select(ClosedMonth.month).where(ClosedMonth.contract_id == contract_id, ClosedMonth.month >= month)
+    closed = set((await work.session.scalars(query)).all())
+    while month in closed:
+        month = next_month(month)
+    return month

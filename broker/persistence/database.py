@@ -1,0 +1,204 @@
+"""The database: one connection pool, transactions with a tenant scope, LISTEN/NOTIFY.
+
+Row-level security reads two settings of the transaction: `broker.scope` (`all` or `tenant`) and `broker.customer_id`.
+Without them a transaction sees no tenant row at all.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import BigInteger, DateTime, Dialect, MetaData, TypeDecorator, event, make_url, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from broker.persistence import driver
+from broker.persistence.driver import Parameters, Statement
+
+APP_ROLE = "broker_app"
+WAKE_CHANNEL = "broker_wake"
+# A connection that was in use so lately is taken to be alive: to ask costs as much as the statement that comes next.
+TRUSTED_SECONDS = 1.0
+BEGIN = sql.SQL("BEGIN; SET LOCAL broker.scope TO {}; SET LOCAL broker.customer_id TO {}")
+
+Answer = TypeVar("Answer")
+
+
+class Base(DeclarativeBase):
+    """Declarative base: aware datetimes, 64-bit integers, JSONB for mappings and lists."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads it as a class attribute)
+        int: BigInteger,
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+    }
+
+
+def moment_column(*, nullable: bool = False, index: bool = False) -> Mapped[Any]:
+    return mapped_column(DateTime(timezone=True), nullable=nullable, index=index)
+
+
+class Document(TypeDecorator[Any]):
+    """A value of the domain kept as JSON: `tables.py` says how it is written and read, and nothing else does.
+
+    In an expression over parts of the JSON it behaves as JSONB does.
+    """
+
+    impl = JSONB
+    cache_ok = True
+
+    def __init__(self, write: Callable[[Any], Any], read: Callable[[Any], Any]) -> None:
+        super().__init__(none_as_null=True)
+        self.write, self.read = write, read
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002 - as SQLAlchemy calls it
+        return None if value is None else self.write(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002 - as SQLAlchemy calls it
+        return None if value is None else self.read(value)
+
+
+class Scope(StrEnum):
+    ALL = "all"
+    TENANT = "tenant"
+
+
+class UnsafeDatabaseRole(RuntimeError):
+    """The application's database role could bypass row-level security."""
+
+
+@dataclass(frozen=True)
+class Database:
+    engine: AsyncEngine
+    url: str
+
+    @asynccontextmanager
+    async def transaction(self, scope: Scope, customer_id: str | None = None) -> AsyncIterator[AsyncSession]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        beginning = _write_begin(scope, customer_id or "")
+        async with self._connect(lambda connection: driver.run_script(connection, beginning)) as (connection, _):
+            session = AsyncSession(connection, expire_on_commit=False)
+            yield session
+            if session.in_transaction():
+                await session.commit()
+            else:
+                await driver.commit(connection)
+
+    async def fetch_row(self, statement: Statement, parameters: Parameters) -> tuple[Any, ...] | None:
+        """The only row of a statement that is a transaction of its own, without a scope: one round trip."""
+        async with self._connect(lambda connection: driver.fetch_row(connection, statement, parameters)) as (_, row):
+            return row
+
+    @asynccontextmanager
+    async def _connect(
+        self, ask: Callable[[AsyncConnection], Awaitable[Answer]]
+    ) -> AsyncIterator[tuple[AsyncConnection, Answer]]:
+        """A connection that is alive, and its first answer: where that finds it dead, nothing has been done yet.
+
+        A transaction that is open at the end of the block is rolled back.
+        """
+        connection = await self.engine.connect()
+        try:
+            try:
+                answer = await ask(connection)
+            except OperationalError as error:
+                if not error.connection_invalidated:
+                    raise
+                await connection.close()
+                connection = await self.engine.connect()
+                answer = await ask(connection)
+            yield connection, answer
+        except BaseException:
+            await asyncio.shield(connection.close())
+            raise
+        await connection.close()
+
+    async def check_role(self) -> None:
+        """Raises: UnsafeDatabaseRole, where the role is a superuser or may bypass row-level security."""
+        query = text("SELECT rolname, rolsuper OR rolbypassrls AS unsafe FROM pg_roles WHERE rolname = current_user")
+        async with self.engine.connect() as connection:
+            row = (await connection.execute(query)).one()
+        if row.unsafe:
+            raise UnsafeDatabaseRole(
+                f"BROKER_DATABASE_URL connects as {row.rolname!r}, which bypasses row-level security; "
+                f"connect as a plain role such as {APP_ROLE!r} and give the owner in BROKER_MIGRATION_DATABASE_URL"
+            )
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def open_database(url: str, *, pool_size: int = 20) -> Database:
+    """AUTOCOMMIT: the driver begins no transaction. `transaction` does, in one message with the scope."""
+    engine = create_async_engine(with_driver(url), pool_size=pool_size, max_overflow=0, isolation_level="AUTOCOMMIT")
+    _ask_idle_connections(engine)
+    return Database(engine, url)
+
+
+def _ask_idle_connections(engine: AsyncEngine) -> None:
+    """Replace a pooled connection that does not answer any more, and with it the others of before.
+
+    One that was in use just now is not asked, unless another has been found dead since.
+    """
+    found_dead_at = -math.inf
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def note_death(_connection: DBAPIConnection, _entry: ConnectionPoolEntry, _error: Any) -> None:
+        nonlocal found_dead_at
+        found_dead_at = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def note_use(_connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+        entry.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def ask(connection: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: Any) -> None:
+        used_at = entry.info.get("used_at")
+        if used_at is None or used_at > max(time.monotonic() - TRUSTED_SECONDS, found_dead_at):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise InvalidatePoolError from error
+
+
+def with_driver(url: str) -> str:
+    """The same URL for SQLAlchemy with psycopg 3."""
+    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def without_driver(url: str) -> str:
+    """The same URL for libpq, as psycopg itself takes it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+@lru_cache(maxsize=256)
+def _write_begin(scope: Scope, customer_id: str) -> bytes:
+    """BEGIN with the scope, for one round trip: a message of several statements takes no parameters."""
+    return BEGIN.format(sql.Literal(scope.value), sql.Literal(customer_id)).as_bytes()
+
+
+async def wake_dispatcher(session: AsyncSession) -> None:
+    """Tell every broker process, once this transaction is committed, that there is something to plan or relay."""
+    await session.execute(text(f"NOTIFY {WAKE_CHANNEL}"))

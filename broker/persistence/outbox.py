@@ -1,0 +1,97 @@
+"""The outbox: what must be asked of an engine, written with the change that asks for it and relayed after the commit.
+
+Relaying is at least once: every message is idempotent at its receiver.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Index, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from broker.persistence.database import Base, moment_column, wake_dispatcher
+
+LONGEST_RETRY_SECONDS = 60
+MOST_DOUBLINGS = 6  # beyond the longest pause; an exponent without one overflows after a night of failures
+BATCH = 100
+
+
+class OutboxMessage(Base):
+    """A message for the engine of one pool."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_pending", "pool", "id", postgresql_where=text("done_at IS NULL")),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    pool: Mapped[str]
+    kind: Mapped[str]
+    run_id: Mapped[str]
+    failures: Mapped[int]
+    last_error: Mapped[str | None]
+    not_before: Mapped[datetime] = moment_column()
+    created_at: Mapped[datetime] = moment_column()
+    done_at: Mapped[datetime | None] = moment_column(nullable=True)
+
+
+@dataclass(frozen=True)
+class PendingMessage:
+    id: int
+    kind: str
+    run_id: str
+    failures: int
+
+
+async def enqueue(session: AsyncSession, *, pool: str, kind: str, run_id: str, now: datetime) -> None:
+    """Write a message inside the caller's transaction and wake the relay once it commits."""
+    session.add(OutboxMessage(pool=pool, kind=kind, run_id=run_id, failures=0, not_before=now, created_at=now))
+    await wake_dispatcher(session)
+
+
+async def list_pending(
+    session: AsyncSession, pool: str, *, now: datetime, under_way: Collection[int] = ()
+) -> list[PendingMessage]:
+    """The messages of a pool that are due and not under way, oldest first."""
+    query = (
+        select(OutboxMessage)
+        .where(
+            OutboxMessage.pool == pool,
+            OutboxMessage.done_at.is_(None),
+            OutboxMessage.not_before <= now,
+            OutboxMessage.id.not_in(under_way),
+        )
+        .order_by(OutboxMessage.id)
+        .limit(BATCH)
+    )
+    rows = (await session.scalars(query)).all()
+    return [PendingMessage(row.id, row.kind, row.run_id, row.failures) for row in rows]
+
+
+async def list_unlaunched(session: AsyncSession, pool: str) -> set[str]:
+    """Runs of a pool whose launch has not been relayed yet."""
+    query = select(OutboxMessage.run_id).where(
+        OutboxMessage.pool == pool, OutboxMessage.kind == "launch", OutboxMessage.done_at.is_(None)
+    )
+    return set((await session.scalars(query)).all())
+
+
+async def list_unstopped(session: AsyncSession) -> set[str]:
+    """Runs of any pool that are being stopped: their processes may still hold devices."""
+    query = select(OutboxMessage.run_id).where(OutboxMessage.kind == "stop", OutboxMessage.done_at.is_(None))
+    return set((await session.scalars(query)).all())
+
+
+async def mark_done(session: AsyncSession, message_id: int, *, now: datetime) -> None:
+    await session.execute(update(OutboxMessage).where(OutboxMessage.id == message_id).values(done_at=now))
+
+
+async def mark_failed(session: AsyncSession, message_id: int, error: str, *, now: datetime) -> None:
+    """Count the failure and wait: 1 s, 2 s, 4 s … at most a minute."""
+    doubled = func.power(2, func.least(OutboxMessage.failures, MOST_DOUBLINGS))
+    delay = func.make_interval(0, 0, 0, 0, 0, 0, func.least(doubled, LONGEST_RETRY_SECONDS))
+    await session.execute(
+        update(OutboxMessage)
+        .where(OutboxMessage.id == message_id)
+        .values(failures=OutboxMessage.failures + 1, last_error=error[:2000], not_before=now + delay)
+    )

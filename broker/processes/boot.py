@@ -1,0 +1,74 @@
+"""Starting up: the database and its migrations, the rate cards, the administrator's key."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from broker.config import Settings, write_private_file
+from broker.contracts.service import publish_rate_cards
+from broker.identity.service import create_api_key, has_admin_key
+from broker.persistence.embedded import start_embedded_server
+from broker.persistence.migrate import migrate
+from broker.system import System, open_system
+from broker.work import Role, Work
+from pricing.rate_card import load_rate_cards
+
+FIRST_START_LOCK = 7_203_116  # two processes that start at once take turns: one of them makes the key
+
+
+class MissingMigrationUrl(RuntimeError):
+    """BROKER_DATABASE_URL is set without BROKER_MIGRATION_DATABASE_URL."""
+
+
+@dataclass(frozen=True)
+class DatabaseUrls:
+    """The application's role and the owner of the tables."""
+
+    app: str
+    owner: str | None
+
+
+@contextmanager
+def database_urls(settings: Settings) -> Iterator[DatabaseUrls]:
+    """The configured server, or the embedded one for as long as the block lasts."""
+    if settings.database_url is not None:
+        yield DatabaseUrls(settings.database_url, settings.migration_database_url)
+        return
+    server = start_embedded_server(settings.data_dir)
+    try:
+        yield DatabaseUrls(server.app_url(), server.owner_url())
+    finally:
+        server.stop()
+
+
+def migrate_database(urls: DatabaseUrls) -> None:
+    """Raises: MissingMigrationUrl."""
+    if urls.owner is None:
+        raise MissingMigrationUrl(
+            "set BROKER_MIGRATION_DATABASE_URL to the URL of the tables' owner beside BROKER_DATABASE_URL"
+        )
+    migrate(urls.owner)
+
+
+async def prepare(settings: Settings, urls: DatabaseUrls) -> System:
+    """Open the system; publish new rate cards; on the first start write the administrator's key to `admin.key`."""
+    system = open_system(settings, urls.app)
+    try:
+        async with system.work() as work:
+            await work.session.execute(select(func.pg_advisory_xact_lock(FIRST_START_LOCK)))
+            await publish_rate_cards(work, load_rate_cards())
+            if not await has_admin_key(work):
+                await _write_admin_key(work)
+    except BaseException:
+        await system.database.close()
+        raise
+    return system
+
+
+async def _write_admin_key(work: Work) -> None:
+    _key, new = await create_api_key(
+        work, role=Role.ADMIN, name="first administrator", customer_id=None, expires_at=None
+    )
+    write_private_file(work.settings.admin_key_path, new.clear)

@@ -1,0 +1,54 @@
+"""A further process of `broker serve`: `python -m broker.processes.child_main` answers the API and does nothing else.
+
+What it needs is one line of JSON on its standard input. That stays open for as long as its parent lives: when it ends,
+however the parent came to its end, so does this process.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+
+from pydantic import BaseModel
+from uvicorn.loops.auto import auto_loop_factory
+
+from broker.app import create_app
+from broker.config import Settings
+from broker.processes.http_server import SharingServer
+from broker.processes.logs import configure_logging
+from broker.system import open_system
+
+
+class Order(BaseModel):
+    """What the parent hands on: its settings, the application's URL of the database, the socket that it listens on."""
+
+    settings: Settings
+    database_url: str
+    listener: int
+
+
+async def serve_api(order: Order) -> None:
+    """Answer requests until the standard input ends, or a signal comes."""
+    server = SharingServer.of(create_app(open_system(order.settings, order.database_url)))
+    loop, lifeline = asyncio.get_running_loop(), sys.stdin.fileno()
+
+    def end_with_parent() -> None:
+        if not os.read(lifeline, 1):
+            loop.remove_reader(lifeline)
+            server.should_exit = True
+
+    loop.add_reader(lifeline, end_with_parent)
+    await server.serve(sockets=[socket.socket(fileno=order.listener)])
+
+
+def main() -> None:
+    configure_logging()
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return  # the parent was gone before it had told us anything
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        runner.run(serve_api(Order.model_validate_json(line)))
+
+
+if __name__ == "__main__":
+    main()

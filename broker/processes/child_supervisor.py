@@ -1,0 +1,69 @@
+"""The further API processes of `broker serve`: kept up for as long as it runs, and ended with it."""
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from broker.processes.child_main import Order
+from broker.processes.http_server import SHUTDOWN_SECONDS
+
+log = logging.getLogger(__name__)
+
+RESTART_SECONDS = 1.0
+END_SECONDS = 2 * SHUTDOWN_SECONDS
+
+
+@asynccontextmanager
+async def further_processes(count: int, order: Order) -> AsyncIterator[None]:
+    """So many processes beside this one, for as long as the block lasts."""
+    keeping = [asyncio.create_task(_keep_one(order)) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for task in keeping:
+            task.cancel()
+        await asyncio.gather(*keeping, return_exceptions=True)
+
+
+async def _keep_one(order: Order) -> None:
+    """One process at a time: when it dies, another takes its place."""
+    while True:
+        try:
+            pid, code = await _run(order)
+            log.warning("API process %s ended (exit code %s); starting another", pid, code)
+        except OSError:
+            log.exception("an API process could not be started; trying again")
+        await asyncio.sleep(RESTART_SECONDS)
+
+
+async def _run(order: Order) -> tuple[int, int]:
+    """The process id and the exit code of a process that ended by itself; ended in order if we are cancelled."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "broker.processes.child_main",
+        stdin=asyncio.subprocess.PIPE,
+        pass_fds=[order.listener],
+        start_new_session=True,
+    )
+    try:
+        assert process.stdin is not None
+        process.stdin.write(order.model_dump_json().encode() + b"\n")
+        return process.pid, await process.wait()
+    finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Close its lifeline, and wait until it has answered what it was asked."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), END_SECONDS)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

@@ -1,0 +1,112 @@
+"""The processes of the service: `broker serve` (API, planning, local runs) and `broker worker` (local runs only)."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from types import FrameType
+
+from uvicorn.loops.auto import auto_loop_factory
+
+from broker.app import create_app
+from broker.config import Settings
+from broker.daemon import Daemon
+from broker.execution.local import LocalEngine
+from broker.execution.pool_agent import PoolAgent
+from broker.persistence.embedded import revive_embedded_server
+from broker.processes.boot import DatabaseUrls, database_urls, migrate_database, prepare
+from broker.processes.child_main import Order
+from broker.processes.child_supervisor import further_processes
+from broker.processes.http_server import Server, SharingServer, open_listener
+from broker.processes.logs import configure_logging
+from broker.system import System
+
+log = logging.getLogger(__name__)
+
+DATABASE_CHECK_SECONDS = 2.0
+
+
+def make_agent(system: System) -> PoolAgent | None:
+    """The agent of this machine's own pool; None where it runs nothing."""
+    settings = system.services.settings
+    if settings.local_slots == 0:
+        return None
+    engine = LocalEngine(
+        settings.data_dir / "runs",
+        slots=settings.local_slots,
+        sku=settings.local_sku,
+        command=settings.trainer_argv,
+        base_models_dir=settings.base_models_dir,
+    )
+    return PoolAgent(system, settings.local_pool, engine)
+
+
+def serve(settings: Settings) -> None:
+    """Migrate, then serve until a signal; runs go on without us and are adopted by the next start."""
+    configure_logging()
+    signal.signal(signal.SIGTERM, _exit_on_signal)
+    with open_listener(settings.host, settings.port) as listener, database_urls(settings) as urls:
+        if urls.owner is not None:
+            migrate_database(urls)
+        listening = settings.model_copy(update={"port": listener.getsockname()[1]})
+        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop, where there is one
+            runner.run(_serve(listening, urls, listener))
+
+
+def _exit_on_signal(number: int, _frame: FrameType | None) -> None:
+    """Until the server takes signals itself: leave through every `finally`, so that the database is stopped."""
+    sys.exit(128 + number)
+
+
+async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket) -> None:
+    system = await prepare(settings, urls)
+    app = create_app(system, Daemon(system, make_agent(system)))
+    server = Server.of(app) if settings.workers == 1 else SharingServer.of(app)
+    order = Order(settings=settings, database_url=urls.app, listener=listener.fileno())
+    log.info("API at %s/docs; administrator's key in %s", settings.worker_url, settings.admin_key_path)
+    keeping = asyncio.create_task(keep_database(settings))
+    try:
+        async with further_processes(settings.workers - 1, order):
+            await server.serve(sockets=[listener])
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def keep_database(settings: Settings) -> None:
+    """See that the embedded server runs, for as long as we do."""
+    while settings.database_url is None:
+        await asyncio.sleep(DATABASE_CHECK_SECONDS)
+        try:
+            await asyncio.to_thread(revive_embedded_server, settings.data_dir)
+        except Exception:
+            log.exception("the embedded database could not be started; trying again")
+
+
+def work(settings: Settings) -> None:
+    """Run the local engine without an API, for a machine that only trains."""
+    if settings.local_slots == 0:
+        raise SystemExit("broker: BROKER_LOCAL_SLOTS is 0: this worker would run nothing")
+    configure_logging()
+    signal.signal(signal.SIGTERM, _exit_on_signal)
+    with database_urls(settings) as urls:
+        asyncio.run(_work(settings, urls))
+
+
+async def _work(settings: Settings, urls: DatabaseUrls) -> None:
+    system = await prepare(settings, urls)
+    await system.database.check_role()
+    agent = make_agent(system)
+    assert agent is not None, "a worker has slots"
+    daemon = Daemon(system, agent, plans=False)
+    await daemon.start()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    with contextlib.suppress(asyncio.CancelledError):
+        await stop.wait()
+    await daemon.stop()
+    await system.database.close()

@@ -1,0 +1,50 @@
+"""API shapes of signing a contract."""
+
+from decimal import Decimal
+
+from pydantic import Field
+
+from broker.contracts.model import Overage, QuoteGuarantee
+from broker.contracts.schemas import ContractOut
+from broker.http.shapes import Moment, RequestBody
+from pricing.plans import PlanName
+
+
+class ContractIn(RequestBody):
+    customer_id: str = Field(description="Whose contract it is.", examples=["cus_01k"])
+    plan: PlanName = Field(
+        description="on_demand, prepaid (from 500 GPU-hours), long_term (from 2000).", examples=["prepaid"]
+    )
+    committed_gpu_hours: int = Field(
+        default=0, ge=0, le=100_000_000, description="Contracted volume in GPU-hours.", examples=[500]
+    )
+    starts_at: Moment | None = Field(
+        default=None, description="In force from then on (UTC); default: now.", examples=["2026-11-01T00:00:00Z"]
+    )
+    ends_at: Moment | None = Field(
+        default=None, description="In force until then; null: without end.", examples=["2027-11-01T00:00:00Z"]
+    )
+    overage: Overage | None = Field(
+        default=None,
+        description="Usage beyond the grant: `bill` it at the plan's price or `refuse` it. Default: prepaid refuses.",
+        examples=["refuse"],
+    )
+    quote_guarantee: QuoteGuarantee = Field(
+        default=QuoteGuarantee.PAUSE,
+        description="A job that reaches its quote: `pause` it until the customer raises it, or `cap` what it costs.",
+        examples=["cap"],
+    )
+    monthly_budget: Decimal | None = Field(
+        default=None,
+        gt=0,
+        max_digits=15,
+        decimal_places=6,
+        description="Most that a month's usage may add to invoices, in yuan; null: no limit.",
+        examples=["5000.00"],
+    )
+
+
+class SignedContractOut(ContractOut):
+    advance_invoice_id: str | None = Field(
+        description="To be paid before its hours can be used; null: nothing to pay ahead.", examples=["inv_01k"]
+    )

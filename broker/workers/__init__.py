@@ -1,0 +1,7 @@
+"""The worker protocol: what `trainer run` asks of the broker with its run token (docs/worker-protocol.md).
+
+Owns no table. A worker claims its run, sends heartbeats with progress, usage and observations, uploads checkpoints and
+the adapter, and finishes. Invariants: a run token speaks for its own run only; a stale fence token can neither report
+nor settle; the bytes of an upload come before any lock; the same request again changes nothing. Order of locks: job and
+run, hold, contract.
+"""

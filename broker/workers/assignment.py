@@ -1,0 +1,59 @@
+"""What a worker fetches: its assignment, its data set, the checkpoint that it goes on from."""
+
+from broker import errors
+from broker.datasets import service as datasets
+from broker.jobs.checkpoints import Checkpoint, find_last_checkpoint
+from broker.jobs.locked_run import get_run, lock_run
+from broker.jobs.model import RUN_ENDS, RunStatus
+from broker.jobs.runs import claim_run
+from broker.jobs.service import get_job
+from broker.ledger import service as ledger
+from broker.work import Work
+from broker.workers.model import Assignment, CheckpointDownload, Download
+
+
+async def claim_assignment(work: Work, run_id: str, fence_token: int) -> Assignment:
+    """Give a run to the worker that has its devices. Raises: NotFound, StaleFenceToken."""
+    locked = await lock_run(work, run_id, fence_token)
+    claim_run(work, locked)
+    await ledger.renew_hold(work, locked.job.id)
+    dataset = await datasets.get_dataset(work, locked.job.dataset_id)
+    return Assignment(
+        run_id=run_id,
+        job_id=locked.job.id,
+        attempt=locked.run.attempt,
+        gpus=locked.run.gpus,
+        config=locked.job.config,
+        heartbeat_seconds=work.settings.heartbeat_seconds,
+        dataset=Download(dataset.sha256, dataset.size_bytes),
+        checkpoint=_describe_checkpoint(await find_last_checkpoint(work, locked.job.id)),
+        next_sequence=locked.run.acknowledged_sequence + 1,
+    )
+
+
+def _describe_checkpoint(checkpoint: Checkpoint | None) -> CheckpointDownload | None:
+    if checkpoint is None:
+        return None
+    return CheckpointDownload(checkpoint.sha256, checkpoint.size_bytes, checkpoint.step)
+
+
+async def find_dataset_key(work: Work, run_id: str) -> str:
+    """Find the storage key of a run's data set. Raises: NotFound, StaleFenceToken."""
+    job = await get_job(work, await _find_job_id(work, run_id))
+    return (await datasets.get_dataset(work, job.dataset_id)).storage_key
+
+
+async def find_checkpoint_key(work: Work, run_id: str) -> str:
+    """Find the storage key of the checkpoint that a run goes on from. Raises: NotFound, StaleFenceToken."""
+    checkpoint = await find_last_checkpoint(work, await _find_job_id(work, run_id))
+    if checkpoint is None:
+        raise errors.NotFound("checkpoint of run", run_id)
+    return checkpoint.storage_key
+
+
+async def _find_job_id(work: Work, run_id: str) -> str:
+    """Find the job of a run. Raises: NotFound; StaleFenceToken, where it has ended: its token reads nothing more."""
+    run = await get_run(work, run_id)
+    if RunStatus(run.status) in RUN_ENDS:
+        raise errors.StaleFenceToken(f"Run {run_id} has ended ({run.status}); stop and report nothing more.")
+    return run.job_id

@@ -1,0 +1,77 @@
+"""What a worker reports and what it is told, apart from how either is written. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from broker.jobs.model import StopReason
+from broker.metering.model import UsageCloudEvent
+from pricing.money import Money
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The loss of the held-out rows after a step, None where it is not finite; `advice` where it says overfitting."""
+
+    step: int
+    loss: float | None
+    advice: str | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the adapter makes of a prompt after a step: a text, or a small picture as a data URI."""
+
+    step: int
+    prompt: str
+    text: str | None = None
+    image: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a heartbeat brings. `progress` has step, total_steps, epoch, loss and so on; None while loading."""
+
+    progress: dict[str, Any] | None = None
+    usage: Sequence[UsageCloudEvent] = field(default_factory=tuple)
+    validations: Sequence[Validation] = field(default_factory=tuple)
+    samples: Sequence[Sample] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What a heartbeat is answered: whether to stop and why, what is stored, and what the job has cost so far."""
+
+    stop_reason: StopReason | None
+    acknowledged_sequence: int
+    cost: Money
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that the run fetches from the broker. Units: bytes."""
+
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class CheckpointDownload(Download):
+    """The checkpoint that a run goes on from, taken after `step` optimizer steps."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker that claims a run is to train, from what, and how often it is to report."""
+
+    run_id: str
+    job_id: str
+    attempt: int
+    gpus: int
+    config: dict[str, Any]
+    heartbeat_seconds: float
+    dataset: Download
+    checkpoint: CheckpointDownload | None
+    next_sequence: int

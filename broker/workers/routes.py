@@ -1,0 +1,155 @@
+"""The worker protocol: what `trainer run` asks of the broker, with its run token (`docs/worker-protocol.md`)."""
+
+from typing import Annotated
+
+from fastapi import Header, Path, Query, Request
+from fastapi.responses import FileResponse
+
+from broker import errors
+from broker.http.edge import RunWork, feature_router
+from broker.http.shapes import FenceHeader
+from broker.jobs.model import RunStatus
+from broker.work import Work
+from broker.workers import chunks
+from broker.workers.assignment import claim_assignment, find_checkpoint_key, find_dataset_key
+from broker.workers.heartbeat import finish_run, take_heartbeat
+from broker.workers.schemas import (
+    ChunksOut,
+    ClaimIn,
+    FinishIn,
+    FinishOut,
+    HeartbeatIn,
+    HeartbeatOut,
+    RunAssignmentOut,
+    StoredOut,
+)
+from broker.workers.uploads import store_adapter, store_checkpoint
+
+router = feature_router("/runs/{run_id}", "workers")
+
+Checksum = Annotated[
+    str,
+    Header(
+        alias="X-Content-SHA256",
+        pattern=r"^[0-9a-fA-F]{64}$",
+        description="SHA-256 of the body, hex.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    ),
+]
+ChunksOf = Annotated[
+    str,
+    Path(
+        pattern=r"^[0-9a-fA-F]{64}$",
+        description="SHA-256 of the whole file, hex.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    ),
+]
+FromChunks = Annotated[bool, Query(description="Make it of the chunks sent before; no body then.", examples=[False])]
+BINARY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+def check_own_run(work: Work, run_id: str) -> None:
+    """A run token speaks for its own run only. Raises: NotFound."""
+    if work.actor.id != run_id:
+        raise errors.NotFound("run", run_id)
+
+
+@router.post("/claim")
+async def claim(work: RunWork, run_id: str, body: ClaimIn) -> RunAssignmentOut:
+    """The worker holds its devices and takes the run."""
+    check_own_run(work, run_id)
+    return RunAssignmentOut.of(await claim_assignment(work, run_id, body.fence_token))
+
+
+@router.post("/heartbeats")
+async def heartbeat(work: RunWork, run_id: str, body: HeartbeatIn) -> HeartbeatOut:
+    """Progress and usage; the answer says whether to go on."""
+    check_own_run(work, run_id)
+    return HeartbeatOut.of(await take_heartbeat(work, run_id, body.fence_token, body.read_report()))
+
+
+@router.post("/finish")
+async def finish(work: RunWork, run_id: str, body: FinishIn) -> FinishOut:
+    """The run has ended, with its last intervals."""
+    check_own_run(work, run_id)
+    error = None if body.error is None else body.error.model_dump()
+    ended = await finish_run(work, run_id, body.fence_token, RunStatus(body.outcome), body.read_report(), error)
+    return FinishOut(run_status=ended.run.status, job_status=ended.job.status)
+
+
+@router.get("/dataset", response_class=FileResponse)
+async def download_dataset(work: RunWork, run_id: str) -> FileResponse:
+    """The run's data set as one tar."""
+    check_own_run(work, run_id)
+    key = await find_dataset_key(work, run_id)
+    return FileResponse(work.storage.local_path(key), media_type="application/x-tar")
+
+
+@router.get("/checkpoint", response_class=FileResponse)
+async def download_checkpoint(work: RunWork, run_id: str) -> FileResponse:
+    """The checkpoint that the run goes on from."""
+    check_own_run(work, run_id)
+    key = await find_checkpoint_key(work, run_id)
+    return FileResponse(work.storage.local_path(key), media_type="application/octet-stream")
+
+
+@router.get("/chunks/{sha256}")
+async def count_received(work: RunWork, run_id: str, sha256: ChunksOf) -> ChunksOut:
+    """How much of a file is here: an upload that was cut off goes on from there."""
+    check_own_run(work, run_id)
+    return ChunksOut(received_bytes=await chunks.count_received(work, run_id, sha256))
+
+
+@router.put("/chunks/{sha256}", openapi_extra=BINARY)
+async def upload_chunk(
+    work: RunWork,
+    request: Request,
+    run_id: str,
+    sha256: ChunksOf,
+    fence_token: FenceHeader,
+    offset: Annotated[int, Query(ge=0, le=10**12, description="First byte of the chunk.", examples=[8388608])] = 0,
+) -> ChunksOut:
+    """One chunk of a large file, as raw bytes; all of them together have the SHA-256 of the path."""
+    check_own_run(work, run_id)
+    received = await chunks.store_chunk(work, run_id, fence_token, sha256, offset, request.stream())
+    return ChunksOut(received_bytes=received)
+
+
+@router.put("/checkpoints/{step}", status_code=201, openapi_extra=BINARY)
+async def upload_checkpoint(
+    work: RunWork,
+    request: Request,
+    run_id: str,
+    step: Annotated[int, Path(ge=0, le=10**12, description="Optimizer step.", examples=[100])],
+    fence_token: FenceHeader,
+    sha256: Checksum,
+    from_chunks: FromChunks = False,
+) -> StoredOut:
+    """One tar of a checkpoint folder, as raw bytes, or made of the chunks that were sent before."""
+    check_own_run(work, run_id)
+    content = chunks.read_file(work, run_id, sha256) if from_chunks else request.stream()
+    checkpoint = await store_checkpoint(work, run_id, fence_token, step, content, sha256)
+    await chunks.forget_chunks(work, run_id, sha256)
+    return StoredOut(sha256=checkpoint.sha256, size_bytes=checkpoint.size_bytes)
+
+
+@router.put("/adapter", status_code=201, openapi_extra=BINARY)
+async def upload_adapter(
+    work: RunWork,
+    request: Request,
+    run_id: str,
+    fence_token: FenceHeader,
+    sha256: Checksum,
+    from_chunks: FromChunks = False,
+) -> StoredOut:
+    """The finished adapter, as raw bytes of one `.safetensors` file, or made of the chunks that were sent before."""
+    check_own_run(work, run_id)
+    content = chunks.read_file(work, run_id, sha256) if from_chunks else request.stream()
+    size_bytes = await store_adapter(work, run_id, fence_token, content, sha256)
+    await chunks.forget_chunks(work, run_id, sha256)
+    return StoredOut(sha256=sha256.lower(), size_bytes=size_bytes)

@@ -1,0 +1,180 @@
+"""API shapes of the worker protocol (`docs/worker-protocol.md`)."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from broker.http.shapes import MoneyOut, RequestBody
+from broker.metering.model import UsageCloudEvent
+from broker.quotes.schemas import CONFIG_EXAMPLE
+from broker.workers.model import Assignment, Instruction, Report, Sample, Validation
+
+MAX_STEP = 10**12
+MAX_PICTURE_CHARACTERS = 100_000
+
+FENCE = Field(ge=1, description="The run's fence token, from its environment.", examples=[1])
+
+
+class ClaimIn(RequestBody):
+    fence_token: int = FENCE
+
+
+class DownloadOut(BaseModel):
+    url: str = Field(description="Path on this broker.", examples=["/v1/runs/run_01k/dataset"])
+    sha256: str = Field(description="SHA-256 of the bytes, hex.", examples=["9f86d081…"])
+    size_bytes: int = Field(description="Size in bytes.", examples=[20480])
+
+
+class CheckpointDownloadOut(DownloadOut):
+    step: int = Field(description="Optimizer step that it was taken after.", examples=[100])
+
+
+class RunAssignmentOut(BaseModel):
+    object: Literal["run_assignment"] = Field(
+        default="run_assignment", description="Kind of object.", examples=["run_assignment"]
+    )
+    run_id: str = Field(description="The run.", examples=["run_01k"])
+    job_id: str = Field(description="Its job.", examples=["job_01k"])
+    attempt: int = Field(description="Which attempt of the job this is, from 1.", examples=[1])
+    gpus: int = Field(description="Devices that the run holds.", examples=[1])
+    config: dict[str, Any] = Field(description="What to train.", examples=[CONFIG_EXAMPLE])
+    heartbeat_seconds: float = Field(description="Seconds between two heartbeats.", examples=[2.0])
+    dataset: DownloadOut = Field(description="The data, as a tar.", examples=[{"url": "/v1/runs/run_01k/dataset"}])
+    checkpoint: CheckpointDownloadOut | None = Field(
+        description="Where to go on from; null: from the start.", examples=[{"step": 100}]
+    )
+    next_sequence: int = Field(description="Number of the first usage interval to report.", examples=[0])
+
+    @classmethod
+    def of(cls, assignment: Assignment) -> "RunAssignmentOut":
+        place = f"/v1/runs/{assignment.run_id}"
+        own = {name: getattr(assignment, name) for name in cls.model_fields if hasattr(assignment, name)}
+        dataset = DownloadOut(url=f"{place}/dataset", **vars(assignment.dataset))
+        checkpoint = assignment.checkpoint
+        continued = None if checkpoint is None else CheckpointDownloadOut(url=f"{place}/checkpoint", **vars(checkpoint))
+        return cls(**{**own, "dataset": dataset, "checkpoint": continued})
+
+
+class ProgressIn(BaseModel):
+    """How far training is."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    step: int = Field(ge=0, description="Optimizer steps done.", examples=[10])
+    total_steps: int = Field(ge=0, description="Optimizer steps of the whole job.", examples=[200])
+    epoch: int | None = Field(default=None, ge=0, description="Epoch under way, from 1.", examples=[1])
+    loss: float | None = Field(
+        default=None, allow_inf_nan=False, description="Training loss of the last step.", examples=[2.31]
+    )
+    validation_loss: float | None = Field(
+        default=None, allow_inf_nan=False, description="Loss of the held-out rows when last validated.", examples=[2.44]
+    )
+    peak_memory_bytes: int | None = Field(default=None, ge=0, description="Peak memory in bytes.", examples=[1 << 31])
+
+
+class ValidationIn(RequestBody):
+    """The loss of the held-out rows after a step."""
+
+    step: int = Field(ge=0, le=MAX_STEP, description="Optimizer steps done by then.", examples=[20])
+    loss: float | None = Field(
+        allow_inf_nan=False, description="Mean loss of the held-out rows; null: it is not finite.", examples=[2.44]
+    )
+    advice: str | None = Field(
+        default=None,
+        max_length=2000,
+        description="Where the loss rises: that it is overfitting, with the cures.",
+        examples=["overfitting: the validation loss rises (2.44, best 2.31 after epoch 2); train fewer epochs"],
+    )
+
+
+class SampleIn(RequestBody):
+    """What the adapter makes of one of `sample_prompts`, as a text or as a small picture."""
+
+    step: int = Field(ge=0, le=MAX_STEP, description="Optimizer steps done by then.", examples=[100])
+    prompt: str = Field(max_length=2000, description="The prompt, cut to 2000 characters.", examples=["tea?"])
+    text: str | None = Field(
+        default=None, max_length=4000, description="The answer of a language model.", examples=["Calm."]
+    )
+    image: str | None = Field(
+        default=None,
+        max_length=MAX_PICTURE_CHARACTERS,
+        pattern=r"^data:image/jpeg;base64,[A-Za-z0-9+/]+={0,2}$",
+        description="The picture, at most 256 pixels wide and high, as a data URI.",
+        examples=["data:image/jpeg;base64,/9j/4AAQ"],
+    )
+
+
+class HeartbeatIn(RequestBody):
+    fence_token: int = FENCE
+    progress: ProgressIn | None = Field(default=None, description="Null while loading.", examples=[{"step": 10}])
+    usage: list[UsageCloudEvent] = Field(
+        default_factory=list, max_length=1000, description="Intervals not acknowledged yet.", examples=[[]]
+    )
+    validations: list[ValidationIn] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Losses of the held-out rows that no heartbeat has told yet.",
+        examples=[[{"step": 20, "loss": 2.44}]],
+    )
+    samples: list[SampleIn] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Samples that no heartbeat has told yet.",
+        examples=[[{"step": 100, "prompt": "tea?", "text": "Calm."}]],
+    )
+
+    def read_report(self) -> Report:
+        return Report(
+            progress=None if self.progress is None else self.progress.model_dump(exclude_none=True),
+            usage=self.usage,
+            validations=[Validation(**each.model_dump()) for each in self.validations],
+            samples=[Sample(**each.model_dump()) for each in self.samples],
+        )
+
+
+class HeartbeatOut(BaseModel):
+    command: Literal["continue", "stop"] = Field(description="What the run must do.", examples=["continue"])
+    reason: Literal["cancel", "pause", "limit", "balance", "budget"] | None = Field(
+        description="Why it must stop.", examples=["pause"]
+    )
+    acknowledged_sequence: int = Field(description="Every interval up to this one is stored; -1: none.", examples=[4])
+    cost_so_far: MoneyOut = Field(
+        description="Cost of the job's usage that is stored, of all its runs, at its contract's rates.",
+        examples=[{"amount": "1.30", "currency": "CNY"}],
+    )
+
+    @classmethod
+    def of(cls, instruction: Instruction) -> "HeartbeatOut":
+        reason = instruction.stop_reason
+        return cls(
+            command="continue" if reason is None else "stop",
+            reason=None if reason is None else reason.value,
+            acknowledged_sequence=instruction.acknowledged_sequence,
+            cost_so_far=MoneyOut.of(instruction.cost),
+        )
+
+
+class RunErrorIn(RequestBody):
+    code: str = Field(max_length=100, description="Short name of the error.", examples=["out_of_memory"])
+    message: str = Field(max_length=10_000, description="What went wrong, and the cure.", examples=["batch_size: 2"])
+
+
+class FinishIn(HeartbeatIn):
+    outcome: Literal["succeeded", "failed", "stopped", "preempted"] = Field(
+        description="How the run ended.", examples=["succeeded"]
+    )
+    error: RunErrorIn | None = Field(default=None, description="With `failed`.", examples=[None])
+
+
+class FinishOut(BaseModel):
+    run_status: str = Field(description="The run's status now.", examples=["succeeded"])
+    job_status: str = Field(description="The job's status now.", examples=["succeeded"])
+
+
+class ChunksOut(BaseModel):
+    received_bytes: int = Field(description="Bytes that are here; go on from there.", examples=[8388608])
+
+
+class StoredOut(BaseModel):
+    sha256: str = Field(description="SHA-256 of what was stored, hex.", examples=["9f86d081…"])
+    size_bytes: int = Field(description="Size in bytes.", examples=[1848320])

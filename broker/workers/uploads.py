@@ -1,0 +1,73 @@
+"""What a worker uploads: checkpoints and the finished adapter. The bytes come before any lock is taken.
+
+Each upload has a key of its own: one that breaks off, is torn or comes too late leaves the stored one as it is.
+"""
+
+from collections.abc import AsyncIterator
+
+from broker import errors
+from broker.adapters import service as adapters
+from broker.datasets import service as datasets
+from broker.identity import service as identity
+from broker.jobs.checkpoints import Checkpoint, keep_checkpoint
+from broker.jobs.locked_run import LockedRun, check_current, lock_run, require_active
+from broker.jobs.runs import renew_lease
+from broker.ledger import service as ledger
+from broker.persistence.storage import StoredObject, TooLarge
+from broker.work import Work
+
+MAX_CHECKPOINT_BYTES = 32 * 1024**3
+
+
+async def store_checkpoint(
+    work: Work, run_id: str, fence_token: int, step: int, content: AsyncIterator[bytes], sha256: str
+) -> Checkpoint:
+    """Keep a checkpoint. Raises: NotFound, StaleFenceToken, ChecksumMismatch, UploadTooLarge."""
+    await check_current(work, run_id, fence_token)
+    key = f"checkpoints/{run_id}/step-{step:08d}-{work.new_id('upl')}.tar"
+    stored = await _receive(work, key, content, sha256)
+    return await keep_checkpoint(work, await _lock_live_run(work, run_id, fence_token), step, stored)
+
+
+async def _lock_live_run(work: Work, run_id: str, fence_token: int) -> LockedRun:
+    """Lock a run that still reports, and take its upload for a sign of life."""
+    locked = await lock_run(work, run_id, fence_token)
+    require_active(locked)
+    renew_lease(work, locked)
+    await ledger.renew_hold(work, locked.job.id)
+    return locked
+
+
+async def _receive(work: Work, key: str, content: AsyncIterator[bytes], sha256: str) -> StoredObject:
+    try:
+        stored = await work.storage.write(key, content, max_bytes=MAX_CHECKPOINT_BYTES)
+    except TooLarge as error:
+        raise errors.UploadTooLarge(f"body: has {error}", limit_bytes=MAX_CHECKPOINT_BYTES) from error
+    if stored.sha256 != sha256.lower():
+        await work.storage.delete(key)
+        raise errors.ChecksumMismatch(f"The body has SHA-256 {stored.sha256}; X-Content-SHA256 says {sha256}.")
+    return stored
+
+
+async def store_adapter(work: Work, run_id: str, fence_token: int, content: AsyncIterator[bytes], sha256: str) -> int:
+    """Keep and enter a run's adapter: its size. Raises: NotFound, StaleFenceToken, ChecksumMismatch, InvalidRequest."""
+    await check_current(work, run_id, fence_token)
+    key, size_bytes = await adapters.receive_adapter(work, run_id, content, sha256)
+    locked = await _lock_live_run(work, run_id, fence_token)
+    await adapters.register_adapter(
+        work,
+        locked,
+        name=await _choose_adapter_name(work, locked),
+        sha256=sha256.lower(),
+        size_bytes=size_bytes,
+        storage_key=key,
+    )
+    return size_bytes
+
+
+async def _choose_adapter_name(work: Work, locked: LockedRun) -> str:
+    """Call an adapter after its project, or after its data set where it has none."""
+    if locked.job.project_id is not None:
+        return (await identity.get_project(work, locked.job.project_id)).name
+    dataset = await datasets.get_dataset(work, locked.job.dataset_id)
+    return dataset.name.rsplit(".", 1)[0]

@@ -1,0 +1,40 @@
+"""From a mapping that a person wrote to a training configuration, or to what is wrong with each key."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from pricing.field_problem import FieldProblem
+from pricing.training.config import TrainingConfig
+
+
+class ConfigInvalid(ValueError):
+    """The training configuration does not validate; `problems` names each key and its cure."""
+
+    def __init__(self, problems: list[FieldProblem]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{p.field}: {p.message}" for p in problems))
+
+
+def parse_training_config(raw: Mapping[str, Any]) -> TrainingConfig:
+    """Validate a mapping read from YAML or JSON.
+
+    Raises: ConfigInvalid, with one FieldProblem for each wrong key; an unknown key is told the nearest known one.
+    """
+    try:
+        return TrainingConfig.model_validate(dict(raw))
+    except ValidationError as error:
+        raise ConfigInvalid([_describe(dict(detail)) for detail in error.errors()]) from error
+
+
+def _describe(detail: dict[str, Any]) -> FieldProblem:
+    field = ".".join(str(part) for part in detail["loc"]) or "config"
+    if detail["type"] == "extra_forbidden":
+        near = get_close_matches(field, TrainingConfig.model_fields, n=1, cutoff=0.5)
+        cure = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(TrainingConfig.model_fields)}"
+        return FieldProblem(field, f"unknown key; {cure}")
+    if detail["type"] == "missing":
+        return FieldProblem(field, "this key is required")
+    return FieldProblem(field, f"{detail['msg']} (got {detail['input']!r})")

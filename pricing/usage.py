@@ -1,0 +1,42 @@
+"""What is counted: the units of the ledger, two of which a run's meters count, and what a run used."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Unit(StrEnum):
+    """The two meters (seconds that a run holds its devices, times the devices; non-padding tokens), and money."""
+
+    GPU_SECONDS = "gpu_seconds"
+    TOKENS = "tokens"
+    MICRO_YUAN = "micro_yuan"
+
+
+METERS = (Unit.GPU_SECONDS, Unit.TOKENS)
+
+
+class UnknownMeter(LookupError):
+    """There is no price for this meter."""
+
+    def __init__(self, meter: str) -> None:
+        self.meter = meter
+        super().__init__(f"unknown meter {meter!r}; known meters: {', '.join(METERS)}")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a run used: one value from the heartbeat to the invoice. Units: whole GPU-seconds and tokens."""
+
+    gpu_seconds: int = 0
+    tokens: int = 0
+
+    def count(self, meter: Unit) -> int:
+        """Count what one meter counted. Units: GPU-seconds or tokens."""
+        assert meter in METERS, f"no meter counts {meter}"
+        return self.gpu_seconds if meter == Unit.GPU_SECONDS else self.tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(self.gpu_seconds + other.gpu_seconds, self.tokens + other.tokens)
+
+    def __sub__(self, other: "Usage") -> "Usage":
+        return Usage(self.gpu_seconds - other.gpu_seconds, self.tokens - other.tokens)

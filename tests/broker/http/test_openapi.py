@@ -1,0 +1,105 @@
+"""The API's own description: complete enough that nobody has to ask what a field means."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from broker import errors
+from broker.http.problems import STATUS_OF, slug_of
+
+
+@pytest.fixture(scope="module")
+def document(routed_app: FastAPI) -> dict[str, Any]:
+    return routed_app.openapi()
+
+
+def walk_operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def walk_properties(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    waiting = list(document["components"]["schemas"].items())
+    assert waiting
+    while waiting:
+        name, schema = waiting.pop()
+        for key, value in schema.get("properties", {}).items():
+            yield f"{name}.{key}", value
+            waiting.append((f"{name}.{key}", value))
+        parts = [*schema.get("anyOf", []), schema.get("items", {})]
+        waiting += [(name, part) for part in parts if part]
+
+
+def lacks(described: dict[str, Any]) -> list[str]:
+    schema = described.get("schema", {})
+    found = [] if described.get("description") else ["description"]
+    if not any(key in place for place in (described, schema) for key in ("example", "examples")):
+        found.append("example")
+    return found
+
+
+def test_every_property_has_description_and_example(document: dict[str, Any]) -> None:
+    properties = list(walk_properties(document))
+    assert len(properties) > 150
+    assert {name: lacks(schema) for name, schema in properties if lacks(schema)} == {}
+
+
+def test_every_parameter_has_description_and_example(document: dict[str, Any]) -> None:
+    parameters = [
+        (f"{name} {parameter['name']}", parameter)
+        for name, operation in walk_operations(document)
+        for parameter in operation.get("parameters", [])
+    ]
+    assert len(parameters) > 50
+    assert {name: lacks(parameter) for name, parameter in parameters if lacks(parameter)} == {}
+
+
+def test_every_operation_has_summary_tag_and_id_of_its_own(document: dict[str, Any]) -> None:
+    operations = dict(walk_operations(document))
+    assert [name for name, operation in operations.items() if not operation.get("summary")] == []
+    assert [name for name, operation in operations.items() if not operation.get("tags")] == []
+    ids = [operation["operationId"] for operation in operations.values()]
+    assert len(set(ids)) == len(ids)
+
+
+def test_every_post_takes_an_idempotency_key(document: dict[str, Any]) -> None:
+    posts = [operation for name, operation in walk_operations(document) if name.startswith("POST")]
+    assert posts
+    for operation in posts:
+        assert "Idempotency-Key" in {parameter["name"] for parameter in operation["parameters"]}
+
+
+def test_problems_are_documented_with_their_media_type(document: dict[str, Any]) -> None:
+    operation = document["paths"]["/v1/jobs"]["post"]
+    for status in ("401", "403", "404", "409", "422"):
+        assert list(operation["responses"][status]["content"]) == ["application/problem+json"]
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def test_component_names_are_those_that_openapi_allows(document: dict[str, Any]) -> None:
+    names = [name for section in document["components"].values() for name in section]
+    assert [name for name in names if not re.fullmatch(r"[a-zA-Z0-9._-]+", name)] == []
+    assert set(document["components"]["securitySchemes"]) == {"ApiKey"}
+
+
+def test_everything_but_health_needs_a_key(document: dict[str, Any]) -> None:
+    open_paths = {name for name, operation in walk_operations(document) if not operation.get("security")}
+    assert open_paths == {"GET /healthz", "GET /readyz", "GET /metrics"}
+
+
+def all_errors(base: type[errors.DomainError] = errors.DomainError) -> set[type[errors.DomainError]]:
+    return {each for child in base.__subclasses__() for each in {child, *all_errors(child)}}
+
+
+def test_every_domain_error_has_a_status_and_a_title() -> None:
+    assert all_errors() - STATUS_OF.keys() == set()
+    assert [error for error in all_errors() if not (error.__doc__ or "").strip().endswith(".")] == []
+
+
+def test_every_domain_error_has_a_type_of_its_own() -> None:
+    slugs = [slug_of(error) for error in all_errors()]
+    assert len(set(slugs)) == len(slugs)

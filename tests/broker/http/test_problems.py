@@ -1,0 +1,94 @@
+"""Errors on the wire: RFC 9457, with the field by the name that the client sent it under."""
+
+import logging
+
+import pytest
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+
+from broker import errors
+from broker.http.problems import STATUS_OF, install_problem_handlers, slug_of
+from tests.broker.factories import Api
+
+
+@pytest.fixture
+async def raising(request: pytest.FixtureRequest) -> FastAPI:
+    """An application whose one route raises what the test says."""
+    app = FastAPI()
+    install_problem_handlers(app)
+
+    @app.get("/v1/raise")
+    async def fail() -> None:
+        raise app.state.error
+
+    return app
+
+
+async def ask(app: FastAPI, error: Exception) -> tuple[int, str, dict[str, object]]:
+    app.state.error = error
+    async with Api.connect(app, "none") as api:
+        response = await api.call("GET", "/raise")
+    return response.status_code, response.headers["content-type"], response.json()
+
+
+@pytest.mark.parametrize("kind", STATUS_OF, ids=lambda kind: kind.__name__)
+async def test_domain_error_has_its_status_type_title_and_detail(
+    raising: FastAPI, kind: type[errors.DomainError]
+) -> None:
+    error = kind("customer", "cus_1") if kind is errors.NotFound else kind("What went wrong, and the cure.")
+    status, content_type, body = await ask(raising, error)
+    assert content_type == "application/problem+json"
+    assert (status, body["status"]) == (STATUS_OF[kind], STATUS_OF[kind])
+    assert body["type"] == f"/problems/{slug_of(kind)}"
+    assert body["title"] == (kind.__doc__ or "").strip()
+    assert body["detail"] == error.detail
+
+
+async def test_members_and_fields_of_an_error_are_sent(raising: FastAPI) -> None:
+    error = errors.CommitmentRefused(
+        "Too few.", errors=[errors.FieldError("committed_gpu_hours", "at least 500")], minimum_gpu_hours=500
+    )
+    _status, _type, body = await ask(raising, error)
+    assert body["errors"] == [{"field": "committed_gpu_hours", "message": "at least 500"}]
+    assert body["minimum_gpu_hours"] == 500
+
+
+async def test_problem_without_fields_has_no_list_of_them(raising: FastAPI) -> None:
+    assert "errors" not in (await ask(raising, errors.NotFound("job", "job_1")))[2]
+
+
+async def test_http_error_is_a_problem_with_its_headers(raising: FastAPI) -> None:
+    raising.state.error = HTTPException(405, "No.", {"Allow": "GET"})
+    async with Api.connect(raising, "none") as api:
+        response = await api.call("GET", "/raise")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET")
+    assert response.json()["type"] == "/problems/method-not-allowed"
+
+
+async def test_unexpected_error_says_nothing_of_the_inside_and_stands_in_the_log(
+    raising: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        status, content_type, body = await ask(raising, RuntimeError("the password is tea"))
+    assert (status, content_type) == (500, "application/problem+json")
+    assert "tea" not in str(body)
+    assert "the password is tea" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "fields"),
+    [
+        ("/customers", {}, {"name"}),
+        ("/customers", {"name": 1, "colour": 2}, {"name", "colour"}),
+        ("/customers?limit=1", [], {"body"}),
+        (
+            "/contracts",
+            {"customer_id": "x", "plan": "gold", "committed_gpu_hours": -1},
+            {"plan", "committed_gpu_hours"},
+        ),
+    ],
+)
+async def test_every_wrong_field_is_named_as_it_was_sent(api: Api, path: str, body: object, fields: set[str]) -> None:
+    problem = await api.call("POST", path, expect=422, json=body)
+    assert {error["field"] for error in problem.json()["errors"]} == fields
+    assert all(error["field"] in problem.json()["detail"] for error in problem.json()["errors"])

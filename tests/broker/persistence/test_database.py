@@ -1,0 +1,97 @@
+"""The database layer: a role that cannot bypass the policies, and transactions that are whole."""
+
+import asyncio
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from broker.app import create_app
+from broker.config import Settings
+from broker.persistence.database import (
+    WAKE_CHANNEL,
+    Scope,
+    UnsafeDatabaseRole,
+    open_database,
+    wake_dispatcher,
+    with_driver,
+    without_driver,
+)
+from broker.processes.boot import DatabaseUrls
+from broker.system import System, open_system
+from tests.broker.rows import owner_connection
+
+INSERT = text("INSERT INTO customers VALUES ('cus_1', 'Acme', now())")
+
+
+async def test_role_of_the_application_is_taken(system: System) -> None:
+    await system.database.check_role()
+
+
+async def test_superuser_is_refused(urls: DatabaseUrls) -> None:
+    assert urls.owner is not None
+    database = open_database(urls.owner)
+    with pytest.raises(UnsafeDatabaseRole, match="'postgres', which bypasses row-level security"):
+        await database.check_role()
+    await database.close()
+
+
+async def test_role_that_may_bypass_row_level_security_is_refused(urls: DatabaseUrls) -> None:
+    with owner_connection(urls) as connection:
+        connection.execute("CREATE ROLE bypassing LOGIN BYPASSRLS")
+    try:
+        database = open_database(urls.app.replace("broker_app", "bypassing", 1))
+        with pytest.raises(UnsafeDatabaseRole, match="bypassing"):
+            await database.check_role()
+        await database.close()
+    finally:
+        with owner_connection(urls) as connection:
+            connection.execute("DROP ROLE bypassing")
+
+
+async def test_application_does_not_start_as_a_superuser(settings: Settings, urls: DatabaseUrls) -> None:
+    assert urls.owner is not None
+    app = create_app(open_system(settings, urls.owner))
+    with pytest.raises(UnsafeDatabaseRole):
+        async with app.router.lifespan_context(app):
+            pytest.fail("it started")
+    await app.state.database.close()
+
+
+async def count_customers(system: System) -> int:
+    async with system.database.transaction(Scope.ALL) as session:
+        return int((await session.execute(text("SELECT count(*) FROM customers"))).scalar_one())
+
+
+async def test_transaction_is_committed_when_its_block_ends(system: System) -> None:
+    async with system.database.transaction(Scope.ALL) as session:
+        await session.execute(INSERT)
+    assert await count_customers(system) == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError])
+async def test_transaction_is_rolled_back_when_its_block_raises(system: System, error: type[BaseException]) -> None:
+    async def fail() -> None:
+        async with system.database.transaction(Scope.ALL) as session:
+            await session.execute(INSERT)
+            raise error
+
+    with pytest.raises(error):
+        await fail()
+    assert await count_customers(system) == 0
+
+
+async def test_dispatcher_is_woken_by_the_commit_and_not_before(system: System, urls: DatabaseUrls) -> None:
+    async with await psycopg.AsyncConnection.connect(urls.app, autocommit=True) as listener:
+        await listener.execute(f"LISTEN {WAKE_CHANNEL}".encode())
+        async with system.database.transaction(Scope.ALL) as session:
+            await wake_dispatcher(session)
+            assert [notify async for notify in listener.notifies(timeout=0.2)] == []
+        heard = [notify.channel async for notify in listener.notifies(timeout=5, stop_after=1)]
+    assert heard == [WAKE_CHANNEL]
+
+
+def test_urls_are_those_of_the_driver_and_back() -> None:
+    url = "postgresql://broker_app:p%40ss@/broker?host=%2Frun%2Fpg"
+    assert with_driver(url).startswith("postgresql+psycopg://broker_app:p%40ss@")
+    assert psycopg.conninfo.conninfo_to_dict(without_driver(with_driver(url))) == psycopg.conninfo.conninfo_to_dict(url)

@@ -1,0 +1,91 @@
+"""Statements of the driver: in the transaction of the session beside them, and with its errors."""
+
+import pytest
+from sqlalchemy import insert, select, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from broker.capacity.tables import Queue
+from broker.identity.tables import Customer
+from broker.persistence.database import Scope
+from broker.persistence.driver import Statement, execute_each, fetch_row
+from broker.processes.boot import DatabaseUrls
+from broker.system import System
+from tests.broker.conftest import START
+from tests.broker.rows import owner_connection
+
+INSERT = Statement(insert(Customer))
+COUNT = Statement(text("SELECT count(*) FROM customers"))
+DIE = Statement(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+def connection_of(session: AsyncSession) -> AsyncConnection:
+    assert isinstance(session.bind, AsyncConnection)
+    return session.bind
+
+
+def row(number: int) -> dict[str, object]:
+    return {"id": f"cus_{number}", "name": f"Customer {number}", "created_at": START}
+
+
+async def count_customers(system: System) -> int:
+    async with system.database.transaction(Scope.ALL) as session:
+        found = await fetch_row(connection_of(session), COUNT, {})
+        assert found is not None
+        return int(found[0])
+
+
+@pytest.mark.parametrize("numbers", [[1], [1, 2, 3]])
+async def test_what_the_driver_writes_is_seen_by_the_session_and_committed_with_it(
+    system: System, numbers: list[int]
+) -> None:
+    async with system.database.transaction(Scope.ALL) as session:
+        await execute_each(connection_of(session), INSERT, [row(number) for number in numbers])
+        assert set(await session.scalars(select(Customer.id))) == {f"cus_{number}" for number in numbers}
+    assert await count_customers(system) == len(numbers)
+
+
+async def test_what_the_driver_writes_alone_is_committed_too(system: System) -> None:
+    async with system.database.transaction(Scope.ALL) as session:
+        await execute_each(connection_of(session), INSERT, [row(1)])
+    assert await count_customers(system) == 1
+
+
+async def test_what_the_driver_and_the_session_wrote_is_rolled_back_together(system: System) -> None:
+    async def fail() -> None:
+        async with system.database.transaction(Scope.ALL) as session:
+            await execute_each(connection_of(session), INSERT, [row(1)])
+            session.add(Customer(**row(2)))
+            await session.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    assert await count_customers(system) == 0
+    assert system.database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+async def test_row_that_is_added_to_the_session_alone_is_committed(system: System) -> None:
+    """Nothing was flushed when the block ended."""
+    async with system.database.transaction(Scope.ALL) as session:
+        session.add(Customer(**row(1)))
+    assert await count_customers(system) == 1
+
+
+async def test_constants_of_a_statement_are_its_own(system: System) -> None:
+    """A limit, or a value in a condition, is not asked for again."""
+    first = Statement(select(Queue.name).where(Queue.priority > 150).order_by(Queue.name).limit(1))
+    async with system.database.transaction(Scope.ALL) as session:
+        assert await fetch_row(connection_of(session), first, {}) == ("priority",)
+
+
+async def test_connection_that_dies_is_told_as_every_other_statement_tells_it(
+    system: System, urls: DatabaseUrls
+) -> None:
+    with pytest.raises(OperationalError) as raised:
+        async with system.database.transaction(Scope.ALL) as session:
+            await fetch_row(connection_of(session), DIE, {})
+    assert raised.value.connection_invalidated
+    with owner_connection(urls) as connection:
+        connection.execute("INSERT INTO customers VALUES ('cus_1', 'Acme', now())")
+    assert await count_customers(system) == 1

@@ -1,0 +1,82 @@
+"""Starting up: what a first start makes, a second one keeps, and two at once make once."""
+
+import asyncio
+import stat
+
+import pytest
+
+from broker.config import Settings
+from broker.identity.model import hash_key
+from broker.processes.boot import DatabaseUrls, MissingMigrationUrl, database_urls, migrate_database, prepare
+from broker.system import System
+from tests.broker.rows import owner_connection
+
+
+async def start(settings: Settings, urls: DatabaseUrls) -> None:
+    system: System = await prepare(settings, urls)
+    await system.database.close()
+
+
+def read_keys(urls: DatabaseUrls) -> list[dict[str, object]]:
+    with owner_connection(urls) as connection:
+        return connection.execute("SELECT role, customer_id, key_hash FROM api_keys").fetchall()
+
+
+async def test_first_start_writes_the_administrators_key_for_its_owner_alone(
+    settings: Settings, urls: DatabaseUrls
+) -> None:
+    await start(settings, urls)
+    clear = settings.admin_key_path.read_text().strip()
+    assert stat.S_IMODE(settings.admin_key_path.stat().st_mode) == 0o600
+    assert read_keys(urls) == [{"role": "admin", "customer_id": None, "key_hash": hash_key(clear)}]
+
+
+async def test_second_start_keeps_the_key_and_the_rate_cards(settings: Settings, urls: DatabaseUrls) -> None:
+    await start(settings, urls)
+    key, rows = settings.admin_key_path.read_text(), read_keys(urls)
+    await start(settings, urls)
+    assert (settings.admin_key_path.read_text(), read_keys(urls)) == (key, rows)
+
+
+async def test_two_first_starts_at_once_make_one_administrator(settings: Settings, urls: DatabaseUrls) -> None:
+    """A past fault: both made a key, and only one of them stood in the file."""
+    await asyncio.gather(*(start(settings, urls) for _ in range(4)))
+    keys = read_keys(urls)
+    assert [key["key_hash"] for key in keys] == [hash_key(settings.admin_key_path.read_text().strip())]
+
+
+async def test_start_after_a_crash_before_the_commit_makes_a_key_that_works(
+    settings: Settings, urls: DatabaseUrls
+) -> None:
+    """The file was written, the row was not."""
+    settings.admin_key_path.write_text("lbk_00000000_lost\n")
+    await start(settings, urls)
+    assert read_keys(urls)[0]["key_hash"] == hash_key(settings.admin_key_path.read_text().strip())
+
+
+async def test_rate_cards_are_published_as_the_catalogue_has_them(settings: Settings, urls: DatabaseUrls) -> None:
+    await start(settings, urls)
+    with owner_connection(urls) as connection:
+        versions = connection.execute("SELECT version FROM rate_cards").fetchall()
+    assert {"version": "2026-01-01"} in versions
+
+
+async def test_published_rate_card_with_other_prices_stops_the_start(settings: Settings, urls: DatabaseUrls) -> None:
+    await start(settings, urls)
+    with owner_connection(urls) as connection:
+        connection.execute("ALTER TABLE rate_cards DISABLE TRIGGER refuse_change")
+        connection.execute("UPDATE rate_cards SET document = jsonb_set(document, '{currency}', '\"USD\"')")
+    with pytest.raises(RuntimeError, match="give the new ones a new version"):
+        await start(settings, urls)
+
+
+def test_own_server_needs_the_owners_url_to_migrate() -> None:
+    settings = Settings(database_url="postgresql://broker_app@db/broker")
+    with database_urls(settings) as urls, pytest.raises(MissingMigrationUrl, match="BROKER_MIGRATION_DATABASE_URL"):
+        migrate_database(urls)
+
+
+def test_own_server_is_used_as_it_is_named() -> None:
+    settings = Settings(database_url="postgresql://a@db/broker", migration_database_url="postgresql://b@db/broker")
+    with database_urls(settings) as urls:
+        assert urls == DatabaseUrls("postgresql://a@db/broker", "postgresql://b@db/broker")

@@ -1,0 +1,100 @@
+"""`broker serve --workers 2` as processes: each answers, one that dies is replaced, and none outlives the first."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx2 as httpx
+import psutil
+import pytest
+
+from broker.client.rest import Client
+from tests.broker.served import ServedBroker, make_buyer
+
+pytestmark = pytest.mark.slow
+
+DEADLINE_SECONDS = 60
+
+
+@pytest.fixture
+def broker() -> Iterator[ServedBroker]:
+    """Not below `tmp_path`: the database runs as a user of its own, and must reach it."""
+    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as folder:
+        served = ServedBroker(Path(folder) / "var", {"local_slots": "0", "workers": "2"})
+        served.start()
+        try:
+            yield served
+        finally:
+            served.close()
+
+
+def eventually(is_so: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        if is_so():
+            return
+        time.sleep(0.05)
+    pytest.fail(f"never: {what}")
+
+
+@contextmanager
+def suspended(process: psutil.Process) -> Iterator[None]:
+    """What is answered meanwhile, another process answers."""
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()
+
+
+def has_ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def wait_for_further_process(broker: ServedBroker) -> psutil.Process:
+    """The second process, once it answers by itself."""
+    eventually(lambda: len(broker.further_processes()) == 1, "a second process")
+    (further,) = broker.further_processes()
+    with suspended(broker.first_process()):
+
+        def answers() -> bool:
+            try:
+                return httpx.get(f"{broker.url}/readyz", timeout=1).is_success
+            except httpx.TransportError:
+                return False
+
+        eventually(answers, "the second process answers alone")
+    return further
+
+
+def test_both_processes_answer_and_one_that_dies_is_replaced(broker: ServedBroker, tmp_path: Path) -> None:
+    further = wait_for_further_process(broker)
+    with Client(broker.url, broker.admin_key()) as client:
+        buyer = make_buyer(client, tmp_path)
+    with suspended(further), Client(broker.url, broker.admin_key()) as client:
+        quote = client.post("/quotes", {"config": buyer.order()["config"], "dataset_id": buyer.dataset_id})
+    further.kill()
+    eventually(lambda: has_ended(further), "the second process is dead")
+    eventually(lambda: bool(broker.further_processes()), "another in its place")
+    assert wait_for_further_process(broker).pid != further.pid
+    assert f"API process {further.pid} ended (exit code -9); starting another" in broker.read_log()
+    with suspended(broker.first_process()), Client(broker.url, broker.admin_key()) as client:
+        assert client.get(f"/quotes/{quote['id']}") == quote
+
+
+def test_sigterm_ends_all_of_them_and_the_database(broker: ServedBroker) -> None:
+    further = wait_for_further_process(broker)
+    assert broker.terminate() == 0
+    assert has_ended(further)
+    assert broker.postmaster() is None
+    assert "starting another" not in broker.read_log()
+
+
+def test_none_outlives_a_first_process_that_is_killed(broker: ServedBroker) -> None:
+    further = wait_for_further_process(broker)
+    broker.kill()
+    eventually(lambda: has_ended(further), "the second process has noticed")
+    broker.start()
+    wait_for_further_process(broker)

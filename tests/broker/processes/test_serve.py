@@ -1,0 +1,294 @@
+"""`broker serve` as a process: training processes that die, brokers that are killed, databases that vanish."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx2 as httpx
+import psutil
+import pytest
+
+from broker.client.rest import Client
+from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer
+
+pytestmark = pytest.mark.slow
+
+DEADLINE_SECONDS = 120
+QUICK = {"beats": 12, "pause": 0.05, "save": 4}
+ENDLESS = {"beats": 100_000, "pause": 0.05, "save": 4}
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """Not `tmp_path`: the database runs as a user of its own, and must reach it."""
+    with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def broker(folder: Path) -> Iterator[ServedBroker]:
+    """One broker for all tests of this module; each leaves it running and idle."""
+    settings = {
+        "trainer_command": fake_trainer(file=folder / "options.json"),
+        "local_slots": "2",
+        "heartbeat_seconds": "0.2",
+        "lease_seconds": "4",
+        "sweep_seconds": "0.5",
+        "stop_grace_seconds": "1",
+    }
+    served = ServedBroker(folder / "var", settings)
+    served.start()
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="module")
+def client(broker: ServedBroker) -> Iterator[Client]:
+    with Client(broker.url, broker.admin_key()) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def buyer(client: Client, folder: Path) -> Buyer:
+    return make_buyer(client, folder, plan="prepaid")
+
+
+@pytest.fixture
+def train_like(folder: Path) -> Callable[[dict[str, float]], None]:
+    """Set how the training processes started from now on behave."""
+
+    def write(options: dict[str, float]) -> None:
+        (folder / "options.json").write_text(json.dumps(options))
+
+    return write
+
+
+def eventually(ask: Callable[[], Any], what: str) -> Any:
+    """The first answer that is not empty."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        if answer := ask():
+            return answer
+        time.sleep(0.05)
+    pytest.fail(f"never: {what}")
+
+
+def submit(client: Client, buyer: Buyer) -> str:
+    return str(client.post("/jobs", buyer.order())["id"])
+
+
+def wait_for_status(client: Client, job_id: str, *wanted: str) -> Any:
+    def ask() -> Any:
+        job = client.get(f"/jobs/{job_id}")
+        return job if job["status"] in wanted else None
+
+    return eventually(ask, f"{job_id} {wanted}")
+
+
+def wait_for_step(client: Client, job_id: str, step: int) -> Any:
+    def ask() -> Any:
+        job = client.get(f"/jobs/{job_id}")
+        return job if job["progress"] and job["progress"]["step"] >= step else None
+
+    return eventually(ask, f"{job_id} at step {step}")
+
+
+def runs_of(client: Client, job_id: str) -> list[Any]:
+    return list(client.get(f"/jobs/{job_id}/runs")["data"])
+
+
+def started_at_steps(broker: ServedBroker, client: Client, job_id: str) -> list[int]:
+    """The step from which each attempt went on, as its process noted it."""
+    notes = [broker.data_dir / "runs" / run["id"] / "work" / "started.jsonl" for run in runs_of(client, job_id)]
+    return [json.loads(note.read_text())["first"] for note in notes if note.exists()]
+
+
+def check_books(broker: ServedBroker, client: Client, buyer: Buyer) -> None:
+    """Nothing is held any more, and every rule of the ledger holds."""
+    balance = client.get(f"/contracts/{buyer.contract_id}/balance")
+    assert (balance["held_gpu_seconds"], balance["held_tokens"]) == (0, 0)
+    verified = broker.run_cli("ledger", "verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def wait_until_idle(broker: ServedBroker) -> None:
+    eventually(lambda: not broker.workers(), "no training process left")
+
+
+def test_killed_training_process_is_noticed_and_its_job_goes_on_from_the_last_checkpoint(
+    broker: ServedBroker, client: Client, buyer: Buyer, train_like: Callable[[dict[str, float]], None]
+) -> None:
+    train_like(ENDLESS)
+    job_id = submit(client, buyer)
+    wait_for_step(client, job_id, 6)
+    train_like(QUICK)
+    (process,) = broker.workers()
+    process.kill()
+    job = wait_for_status(client, job_id, "succeeded")
+    first, second = runs_of(client, job_id)
+    assert (first["status"], second["status"], job["attempts"]) == ("lost", "succeeded", 2)
+    saved = [checkpoint["step"] for checkpoint in client.get(f"/jobs/{job_id}/checkpoints")["data"]]
+    resumed = started_at_steps(broker, client, job_id)[1]
+    assert resumed >= 4
+    assert resumed in saved
+    usage = client.get(f"/jobs/{job_id}/usage")
+    assert {interval["run_id"] for interval in usage["data"]} == {first["id"], second["id"]}
+    assert usage["gpu_seconds"] == job["used_gpu_seconds"]
+    check_books(broker, client, buyer)
+
+
+def test_silent_run_is_lost_ended_and_replaced(
+    broker: ServedBroker, client: Client, buyer: Buyer, train_like: Callable[[dict[str, float]], None]
+) -> None:
+    train_like({"silent": 1, "ignore": 1})
+    job_id = submit(client, buyer)
+    wait_for_status(client, job_id, "running")
+    (silent,) = broker.workers()
+    train_like(QUICK)
+    job = wait_for_status(client, job_id, "succeeded")
+    assert [run["status"] for run in runs_of(client, job_id)] == ["lost", "succeeded"]
+    assert job["attempts"] == 2
+    assert not silent.is_running() or silent.status() == psutil.STATUS_ZOMBIE
+    check_books(broker, client, buyer)
+
+
+def test_run_that_does_not_listen_is_ended_by_force(
+    broker: ServedBroker, client: Client, buyer: Buyer, train_like: Callable[[dict[str, float]], None]
+) -> None:
+    train_like(ENDLESS | {"ignore": 1})
+    job_id = submit(client, buyer)
+    wait_for_step(client, job_id, 2)
+    client.post(f"/jobs/{job_id}/cancel")
+    job = wait_for_status(client, job_id, "cancelled")
+    wait_until_idle(broker)
+    assert job["used_gpu_seconds"] == client.get(f"/jobs/{job_id}/usage")["gpu_seconds"]
+    check_books(broker, client, buyer)
+
+
+def test_paused_run_saves_and_goes_on_later(
+    broker: ServedBroker, client: Client, buyer: Buyer, train_like: Callable[[dict[str, float]], None]
+) -> None:
+    train_like(ENDLESS)
+    job_id = submit(client, buyer)
+    wait_for_step(client, job_id, 2)
+    client.post(f"/jobs/{job_id}/pause")
+    wait_for_status(client, job_id, "paused")
+    reached = client.get(f"/jobs/{job_id}")["progress"]["step"]
+    train_like({**QUICK, "beats": reached + 5})
+    client.post(f"/jobs/{job_id}/resume")
+    wait_for_status(client, job_id, "succeeded")
+    assert started_at_steps(broker, client, job_id)[1] == reached
+    check_books(broker, client, buyer)
+
+
+def test_trainer_that_fails_ends_its_job_at_once(
+    broker: ServedBroker, client: Client, buyer: Buyer, train_like: Callable[[dict[str, float]], None]
+) -> None:
+    train_like({**QUICK, "exit": 1})
+    job = wait_for_status(client, submit(client, buyer), "failed")
+    assert (job["attempts"], job["error"]["code"]) == (1, "out_of_memory")
+    check_books(broker, client, buyer)
+
+
+def test_killed_broker_adopts_the_run_that_went_on_without_it(
+    broker: ServedBroker, client: Client, buyer: Buyer, train_like: Callable[[dict[str, float]], None]
+) -> None:
+    """The lease is over when it is back, and the run has spooled all that it did."""
+    train_like({**QUICK, "beats": 60})
+    job_id = submit(client, buyer)
+    wait_for_step(client, job_id, 3)
+    broker.kill()
+    time.sleep(5)  # more than a lease
+    broker.start()
+    job = wait_for_status(client, job_id, "succeeded", "failed")
+    assert (job["status"], job["attempts"]) == ("succeeded", 1)
+    assert len(client.get(f"/jobs/{job_id}/usage")["data"]) == 60
+    check_books(broker, client, buyer)
+
+
+def test_sigterm_ends_in_order_and_leaves_the_run_to_the_next_broker(
+    broker: ServedBroker, client: Client, buyer: Buyer, train_like: Callable[[dict[str, float]], None]
+) -> None:
+    """Uvicorn raised the signal again, and the process died before it had stopped its database."""
+    train_like({**QUICK, "beats": 40})
+    job_id = submit(client, buyer)
+    wait_for_step(client, job_id, 3)
+    assert broker.terminate() == 0
+    assert broker.postmaster() is None
+    assert len(broker.workers()) == 1
+    broker.start()
+    assert wait_for_status(client, job_id, "succeeded", "failed")["attempts"] == 1
+    check_books(broker, client, buyer)
+
+
+def test_killed_database_is_started_again_and_nothing_is_lost(
+    broker: ServedBroker, client: Client, buyer: Buyer, train_like: Callable[[dict[str, float]], None]
+) -> None:
+    train_like({**QUICK, "beats": 60})
+    job_id = submit(client, buyer)
+    wait_for_step(client, job_id, 3)
+    killed = broker.postmaster()
+    broker.kill_database()
+
+    def is_back() -> bool:
+        answer = httpx.get(f"{broker.url}/readyz", timeout=10)
+        return answer.is_success and broker.postmaster() not in {None, killed}
+
+    eventually(is_back, "the database back")
+    job = wait_for_status(client, job_id, "succeeded", "failed")
+    assert (job["status"], job["attempts"]) == ("succeeded", 1)
+    check_books(broker, client, buyer)
+
+
+def test_two_brokers_share_one_data_directory(broker: ServedBroker, client: Client) -> None:
+    beside = ServedBroker(broker.data_dir, broker.settings)
+    beside.start()
+    with Client(beside.url, beside.admin_key()) as other:
+        assert other.get("/jobs")["data"] == client.get("/jobs")["data"]
+    assert beside.terminate() == 0
+    assert client.get("/jobs")["data"]
+    assert broker.postmaster() is not None
+
+
+def test_last_broker_to_leave_stops_the_database_whoever_was_killed_before(broker: ServedBroker) -> None:
+    beside = ServedBroker(broker.data_dir, broker.settings)
+    beside.start()
+    beside.kill()
+    broker.kill()
+    broker.start()
+    assert broker.terminate() == 0
+    assert broker.postmaster() is None
+    broker.start()
+
+
+def test_port_in_use_is_one_line(broker: ServedBroker) -> None:
+    started = broker.run_cli("serve", "--port", str(broker.port))
+    assert started.returncode == 1
+    (line,) = started.stderr.splitlines()
+    assert line.startswith(f"broker: cannot listen on 127.0.0.1:{broker.port}: ")
+
+
+def test_worker_without_slots_is_one_line(broker: ServedBroker) -> None:
+    idle = ServedBroker(broker.data_dir, {"local_slots": "0"})
+    started = idle.run_cli("worker")
+    assert started.returncode == 1
+    assert started.stderr.splitlines() == ["broker: BROKER_LOCAL_SLOTS is 0: this worker would run nothing"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_while_it_starts_leaves_no_database_behind(number: signal.Signals, server_folder: Path) -> None:
+    starting = ServedBroker(server_folder / "var")
+    starting.start(wait=False)
+    try:
+        eventually(starting.postmaster, "its database runs")
+        assert starting.process is not None
+        os.kill(starting.process.pid, number)
+        starting.process.wait(DEADLINE_SECONDS)
+        assert starting.postmaster() is None
+    finally:
+        starting.close()

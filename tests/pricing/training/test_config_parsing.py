@@ -1,0 +1,34 @@
+import pytest
+
+from pricing.field_problem import FieldProblem
+from pricing.training.config_parsing import ConfigInvalid, parse_training_config
+
+
+def problems_of(**keys):
+    with pytest.raises(ConfigInvalid) as caught:
+        parse_training_config({"base_model": "m", **keys})
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(("key", "near"), [("lora_rnk", "lora_rank"), ("epoch", "epochs"), ("batchsize", "batch_size")])
+def test_an_unknown_key_is_told_the_nearest_known_one(key, near):
+    assert problems_of(**{key: 1}) == [FieldProblem(key, f"unknown key; did you mean {near}?")]
+
+
+def test_an_unknown_key_like_no_other_is_told_all_known_ones():
+    [problem] = problems_of(zzz=1)
+    assert problem.field == "zzz"
+    assert "lora_rank" in problem.message
+
+
+def test_every_problem_is_named_at_once():
+    assert {problem.field for problem in problems_of(lora_rank=0, epochs="many", lora_rnk=1)} == {
+        "lora_rank",
+        "epochs",
+        "lora_rnk",
+    }
+
+
+def test_a_key_that_is_no_text_is_refused():
+    with pytest.raises(ConfigInvalid):
+        parse_training_config({"base_model": "m", 1: 2})
