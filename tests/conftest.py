@@ -16,8 +16,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files with slow tests first, and of the others those with many tests.
 
-    Workers take whole files, in this order (`--no-loadscope-reorder`); a long one at the end would keep one of them busy
-    while the others have nothing left.
+    Workers take whole files, in this order (`--no-loadscope-reorder`); a long one at the end would keep one of them
+    busy while the others have nothing left.
     """
     tests = Counter(item.path for item in items)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
