@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +23,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Counter(item.path for item in items)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (item.path not in slow, -tests[item.path]))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what the imports of all test files have made: it is there to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

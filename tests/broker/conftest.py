@@ -120,8 +120,13 @@ def routed_app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
 
 @pytest.fixture
 def app(system: System, routed_app: FastAPI) -> FastAPI:
-    """The application on the test's own system. FastAPI works out what a route takes when it is first asked for, and
-    that takes longer than most tests; so the routes of features, which hold nothing, are the same ones all along.
+    return create_routed_app(system, routed_app)
+
+
+def create_routed_app(system: System, routed_app: FastAPI) -> FastAPI:
+    """The application on this system, with the routes of features, which hold nothing, taken from another.
+
+    FastAPI works out what a route takes when it is first asked for, and that takes longer than most tests.
     """
     app = create_app(system)
     for position, route in enumerate(routed_app.router.routes):

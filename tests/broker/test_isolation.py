@@ -19,7 +19,7 @@ from broker.persistence.embedded import EmbeddedServer
 from broker.processes.boot import DatabaseUrls, prepare
 from broker.system import System, open_system
 from broker.work import Work
-from tests.broker.conftest import ManualClock
+from tests.broker.conftest import ManualClock, create_routed_app
 from tests.broker.databases import Contents, LentDatabase, cloned_database, read_contents
 from tests.broker.factories import CONFIG, Api, jsonl
 from tests.broker.rows import TENANT_TABLES, list_tables, owner_connection, read_everything
@@ -188,6 +188,7 @@ def tenants(furnished: Furnished) -> tuple[Tenant, Tenant]:
 async def guarded_app(
     request: pytest.FixtureRequest,
     system: System,
+    routed_app: FastAPI,
     settings: Settings,
     urls: DatabaseUrls,
     monkeypatch: pytest.MonkeyPatch,
@@ -196,11 +197,11 @@ async def guarded_app(
     if request.param == "database alone":
         monkeypatch.setattr(Work, "confined_to", None)  # what sessions and the driver's statements are confined to
     if request.param != "services alone":
-        yield create_app(system)
+        yield create_routed_app(system, routed_app)
         return
     assert urls.owner is not None
     unguarded = open_system(settings, urls.owner, clock=system.services.clock)
-    yield create_app(unguarded)
+    yield create_routed_app(unguarded, routed_app)
     await unguarded.database.close()
 
 

@@ -1,6 +1,7 @@
 """A tiny random LLaMA with a byte tokenizer, a small data set, and the training of the two, in a second or so."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image, ImageDraw
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -175,24 +177,33 @@ def train_tiny(tiny_source: BaseModelSource, tiny_config: TrainingConfig, encode
 
 @pytest.fixture(scope="session")
 def tiny_sd15(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a tiny random SD 1.5 as a diffusers folder."""
-    return make_tiny("sd15", tmp_path_factory.mktemp("sd") / "sd15")
+    """A tiny random SD 1.5 as a diffusers folder."""
+    return make_once("sd15", "sd15", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def tiny_sd15_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the same weights in one file of the original layout."""
-    return make_tiny("sd15", tmp_path_factory.mktemp("sd") / "v1-5-pruned.safetensors")
+    """The same weights in one file of the original layout."""
+    return make_once("sd15", "v1-5-pruned.safetensors", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def tiny_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny("sdxl", tmp_path_factory.mktemp("sd") / "sdxl")
+    return make_once("sdxl", "sdxl", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def tiny_sdxl_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny("sdxl", tmp_path_factory.mktemp("sd") / "sdxl.safetensors")
+    return make_once("sdxl", "sdxl.safetensors", tmp_path_factory)
+
+
+def make_once(kind: str, name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the model where all workers of pytest-xdist find it; the first that needs it makes it."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "tiny-models"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / f"{name}.lock"):
+        return folder / name if (folder / name).exists() else make_tiny(kind, folder / name)
 
 
 @pytest.fixture(scope="session")

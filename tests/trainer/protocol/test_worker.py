@@ -139,6 +139,7 @@ def test_a_stop_command_ends_the_run_with_a_checkpoint_unless_it_is_cancelled(co
         assert configured.checkpoint[0] == finish["progress"]["step"]
 
 
+@pytest.mark.slow
 def test_the_next_attempt_goes_on_from_the_uploaded_checkpoint(configured, run_here) -> None:
     configured.config |= {"save_steps": 1, "epochs": 40}
     original = configured.on_heartbeats

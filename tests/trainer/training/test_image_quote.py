@@ -103,6 +103,7 @@ def test_an_empty_caption_has_two_tokens() -> None:
 
 
 @pytest.mark.usefixtures("picture_cache")
+@pytest.mark.slow
 def test_a_real_training_ends_with_the_quoted_tokens(tiny_sd15: Path, tmp_path: Path, recorder: Any) -> None:
     draw_pictures(tmp_path / "data" / "3_disc on noise", count=5)
     draw_pictures(tmp_path / "reg", count=3)

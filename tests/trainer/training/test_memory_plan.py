@@ -65,6 +65,7 @@ def _large_batches_do_not_fit(monkeypatch) -> None:
     monkeypatch.setattr("pricing.resources.trainer_memory.load_memory_constants", lambda _program: constants)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_large_batches_do_not_fit")
 def test_running_out_of_memory_names_what_would_have_fitted_for_pictures(train) -> None:
     with pytest.raises(OutOfMemory) as caught:
