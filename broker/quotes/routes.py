@@ -7,6 +7,7 @@ from fastapi import Query
 from broker.contracts.service import rate_card_on
 from broker.http.edge import AnyKey, CustomerWork, feature_router
 from broker.quotes import offers, service
+from broker.quotes.configuration import resolve_configuration
 from broker.quotes.schemas import (
     PlanComparisonListOut,
     PlanComparisonOut,
@@ -25,7 +26,8 @@ router = feature_router("", "quotes")
 @router.post("/quotes", status_code=201)
 async def create_quote(work: CustomerWork, body: QuoteIn) -> QuoteOut:
     """What the configuration on the data set will need, its price on every plan, and what `max_cost` buys of it."""
-    return QuoteOut.of(await service.create_quote(work, body.config, body.dataset_id, body.read_budget()))
+    configuration = resolve_configuration(body.config)
+    return QuoteOut.of(await service.create_quote(work, configuration, body.dataset_id, body.read_budget()))
 
 
 @router.post("/quotes/batch")

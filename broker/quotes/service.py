@@ -26,13 +26,12 @@ INSERT_QUOTE = Statement(insert(Quote).inline())
 
 
 async def create_quote(
-    work: Work, raw_config: Mapping[str, Any], dataset_id: str, budget: QuoteBudget | None = None
+    work: Work, configuration: JobConfiguration, dataset_id: str, budget: QuoteBudget | None = None
 ) -> Quote:
     """Price a job on every plan, and say what a budget buys of it.
 
     Raises: InvalidTrainingConfig, InvalidRequest, NotFound; NoContractInForce, with a budget.
     """
-    configuration = resolve_configuration(raw_config)
     quote = await _make_quote(work, await read_inputs(work, dataset_id), configuration, budget)
     await _keep(work, [quote])
     return quote
@@ -104,10 +103,10 @@ async def get_quote(work: Work, quote_id: str) -> Quote:
     return quote
 
 
-async def accept_quote(work: Work, quote_id: str, raw_config: Mapping[str, Any], dataset_id: str) -> Quote:
+async def accept_quote(work: Work, quote_id: str, configuration: JobConfiguration, dataset_id: str) -> Quote:
     """Accept the quote that a job is submitted with: of the same configuration and the same bytes, by their hashes.
 
-    Raises: NotFound, QuoteExpired, QuoteMismatch, InvalidTrainingConfig.
+    Raises: NotFound, QuoteExpired, QuoteMismatch.
     """
     quote = await get_quote(work, quote_id)
     if quote.expires_at <= work.now:
@@ -115,7 +114,6 @@ async def accept_quote(work: Work, quote_id: str, raw_config: Mapping[str, Any],
             f"Quote {quote_id} expired at {quote.expires_at.isoformat()}; ask for a new one.",
             errors=[errors.FieldError("quote_id", "expired; ask for a new quote")],
         )
-    configuration = resolve_configuration(raw_config)
     dataset = await datasets.get_dataset(work, dataset_id)
     if (dataset.customer_id, dataset.sha256) != (quote.customer_id, quote.dataset_sha256):
         raise _mismatch(quote_id, "dataset_id", "is not the quoted data set")
