@@ -148,13 +148,19 @@ async def open_budget(
     return account_id
 
 
-async def read_balance(work: Work, account_id: str) -> int:
-    """Read a balance as the database has it now (the caller holds the contract's lock)."""
-    balance = await work.session.scalar(select(Account.balance).where(Account.id == account_id))
-    assert balance is not None
-    return balance
+async def read_budget_left(work: Work, contract_id: str, month: str, monthly_budget_micros: int) -> int:
+    """Read what is left of a month's budget: all of it before it is first used. The caller holds the contract's lock.
+
+    Units: micro-yuan.
+    """
+    query = select(Account.balance).where(
+        Account.contract_id == contract_id, Account.kind == AccountKind.BUDGET.value, Account.month == month
+    )
+    left: int | None = await work.session.scalar(query)
+    return monthly_budget_micros if left is None else left
 
 
 async def list_accounts(work: Work, contract_id: str) -> list[Account]:
+    """List the accounts of a contract, as the database has them now."""
     query = select(Account).where(Account.contract_id == contract_id).execution_options(populate_existing=True)
     return list((await work.session.scalars(query)).all())

@@ -13,7 +13,7 @@ async def hold_borne(work: Work, view: HoldView, unit: Unit, quantity: int, mont
     """Let the borne part of a hold grow: by one leg for each unit (and month, for money), however many intervals."""
     earlier = _find_leg(view, unit, month)
     if earlier is None:
-        await add_legs(work, view, [await _plan_leg(work, view, unit, quantity, month)], kind="hold_extended")
+        await add_legs(work, view, [_plan_leg(view, unit, quantity, month)], kind="hold_extended")
         return
     earlier.held += quantity
     held_id = await open_own(work, view.hold, unit, AccountKind.HELD)
@@ -32,8 +32,7 @@ def _find_leg(view: HoldView, unit: Unit, month: str | None) -> HoldLeg | None:
     return next((leg for leg in view.legs if leg.borne and (leg.unit, leg.month) == (unit, month)), None)
 
 
-async def _plan_leg(work: Work, view: HoldView, unit: Unit, quantity: int, month: str | None) -> NewLeg:
-    terms = view.terms
-    prices = {Unit.GPU_SECONDS: terms.gpu_hour_price, Unit.TOKENS: terms.token_price}
-    account_id = await accounts.open_account(work, terms.id, terms.customer_id, unit, AccountKind.BORNE_ISSUED)
-    return NewLeg(unit, account_id, quantity, prices.get(unit), billable=False, month=month, borne=True)
+def _plan_leg(view: HoldView, unit: Unit, quantity: int, month: str | None) -> NewLeg:
+    prices = {Unit.GPU_SECONDS: view.terms.gpu_hour_price, Unit.TOKENS: view.terms.token_price}
+    source = AccountKind.BORNE_ISSUED
+    return NewLeg(unit, source, quantity, prices.get(unit), billable=False, month=month, borne=True)

@@ -137,7 +137,7 @@ async def _extend_hold(work: Work, charge: Charge, unit: Unit, quantity: int, *,
 async def _plan_meter_legs(work: Work, charge: Charge, unit: Unit, quantity: int) -> list[NewLeg]:
     if unit == Unit.GPU_SECONDS:
         return await plan_gpu_legs(work, charge.view.terms, quantity, OnShortfall.BOOK)
-    return await plan_token_legs(work, charge.view.terms, quantity)
+    return plan_token_legs(charge.view.terms, quantity)
 
 
 async def _use(work: Work, charge: Charge, unit: Unit, quantity: int, *, borne: bool) -> list[Posting]:

@@ -77,7 +77,7 @@ async def place_hold(work: Work, terms: ContractTerms, *, job_id: str, idempoten
         raise errors.NoContractInForce(f"Contract {terms.id} is not in force now.", contract_id=terms.id)
     month = billing_month(work.now, terms.time_zone)
     legs = await plan_gpu_legs(work, terms, need.gpu_seconds, OnShortfall.REFUSE)
-    legs += await plan_token_legs(work, terms, need.tokens)
+    legs += plan_token_legs(terms, need.tokens)
     micros = compute_hold_micros([leg.as_state() for leg in legs])
     legs += await plan_money_legs(work, terms, month, micros, OnShortfall.REFUSE)
     hold = await _open_hold(work, terms, job_id, idempotency_key, month)
@@ -109,25 +109,36 @@ def _compute_expiry(work: Work) -> datetime:
 
 async def add_legs(work: Work, view: HoldView, legs: Sequence[NewLeg], *, kind: str) -> None:
     """Hold more for a job: the new legs pay after those that it has."""
-    hold, postings = view.hold, list[Posting]()
+    hold = view.hold
+    postings: list[Posting] = []
     for leg in legs:
-        row = _leg_row(work, hold, leg, position=len(view.legs))
+        source_id = await _open_source(work, view.terms, leg)
+        row = _leg_row(work, hold, leg, source_id, position=len(view.legs))
         work.session.add(row)
         view.legs.append(row)
         held_id = await open_own(work, hold, leg.unit, AccountKind.HELD)
-        postings += move(leg.account_id, held_id, leg.unit, leg.quantity)
+        postings += move(source_id, held_id, leg.unit, leg.quantity)
     await work.session.flush()
     await _post(work, hold, kind, postings)
 
 
-def _leg_row(work: Work, hold: Hold, leg: NewLeg, *, position: int) -> HoldLeg:
+async def _open_source(work: Work, terms: ContractTerms, leg: NewLeg) -> str:
+    if leg.source == AccountKind.BUDGET:
+        assert leg.month is not None, "a budget is of a month"
+        budget = terms.monthly_budget_micros
+        return await accounts.open_budget(work, terms.id, terms.customer_id, leg.month, budget)
+    unit, kind = leg.unit, leg.source
+    return await accounts.open_account(work, terms.id, terms.customer_id, unit, kind, grant_id=leg.grant_id)
+
+
+def _leg_row(work: Work, hold: Hold, leg: NewLeg, source_id: str, *, position: int) -> HoldLeg:
     return HoldLeg(
         id=work.new_id("leg"),
         customer_id=hold.customer_id,
         hold_id=hold.id,
         position=position,
         unit=leg.unit.value,
-        account_id=leg.account_id,
+        account_id=source_id,
         grant_id=leg.grant_id,
         unit_price=leg.unit_price,
         month=leg.month,

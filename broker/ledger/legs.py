@@ -1,4 +1,7 @@
-"""Which accounts pay: grants burn down in their order, then the plan's own price; money comes from a month's budget."""
+"""Which accounts pay: grants burn down in their order, then the plan's own price; money comes from a month's budget.
+
+Planning reads and writes nothing: a leg's account is opened when a hold takes the leg.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,10 +20,13 @@ from pricing.usage import Unit
 
 @dataclass(frozen=True)
 class NewLeg:
-    """A leg to be held. Units: `quantity` in `unit`; `unit_price` in yuan per GPU-hour or token."""
+    """A leg to be held out of an account of this kind, which is opened when the leg is added to a hold.
+
+    Units: `quantity` in `unit`; `unit_price` in yuan per GPU-hour or token.
+    """
 
     unit: Unit
-    account_id: str
+    source: AccountKind
     quantity: int
     unit_price: Decimal | None
     billable: bool
@@ -42,10 +48,10 @@ async def plan_gpu_legs(work: Work, terms: ContractTerms, gpu_seconds: int, on_s
     shortfall = burnt.shortfall_gpu_seconds
     if shortfall and on_shortfall == OnShortfall.REFUSE and terms.overage == Overage.REFUSE:
         raise _insufficient_balance(gpu_seconds, gpu_seconds - shortfall, list(grants.values()))
-    legs = [await _grant_leg(work, grants[draw.grant_id], draw.gpu_seconds) for draw in burnt.draws]
+    legs = [_grant_leg(grants[draw.grant_id], draw.gpu_seconds) for draw in burnt.draws]
     if shortfall:
-        account_id = await _open(work, terms, Unit.GPU_SECONDS, AccountKind.UNCOMMITTED)
-        legs.append(NewLeg(Unit.GPU_SECONDS, account_id, shortfall, terms.gpu_hour_price, billable=True))
+        price = terms.gpu_hour_price
+        legs.append(NewLeg(Unit.GPU_SECONDS, AccountKind.UNCOMMITTED, shortfall, price, billable=True))
     return legs
 
 
@@ -57,12 +63,9 @@ async def _burnable(work: Work, terms: ContractTerms, grants: Iterable[GrantTerm
     ]
 
 
-async def _grant_leg(work: Work, grant: GrantTerms, gpu_seconds: int) -> NewLeg:
-    unit = Unit.GPU_SECONDS
-    account_id = await accounts.open_account(
-        work, grant.contract_id, grant.customer_id, unit, AccountKind.GRANTED, grant_id=grant.id
-    )
-    return NewLeg(unit, account_id, gpu_seconds, grant.unit_price, not grant.advance, grant.id)
+def _grant_leg(grant: GrantTerms, gpu_seconds: int) -> NewLeg:
+    billable = not grant.advance
+    return NewLeg(Unit.GPU_SECONDS, AccountKind.GRANTED, gpu_seconds, grant.unit_price, billable, grant.id)
 
 
 def _insufficient_balance(needed: int, available: int, grants: Sequence[GrantTerms]) -> errors.InsufficientBalance:
@@ -82,12 +85,11 @@ async def read_available(work: Work, terms: ContractTerms) -> int:
     return sum(free.get(grant.id, 0) for grant in grants if not grant.has_expired(work.now))
 
 
-async def plan_token_legs(work: Work, terms: ContractTerms, tokens: int) -> list[NewLeg]:
+def plan_token_legs(terms: ContractTerms, tokens: int) -> list[NewLeg]:
     """Plan for tokens, which are always billed at the plan's price: no plan buys them ahead."""
     if tokens == 0:
         return []
-    account_id = await _open(work, terms, Unit.TOKENS, AccountKind.UNCOMMITTED)
-    return [NewLeg(Unit.TOKENS, account_id, tokens, terms.token_price, billable=True)]
+    return [NewLeg(Unit.TOKENS, AccountKind.UNCOMMITTED, tokens, terms.token_price, billable=True)]
 
 
 async def plan_money_legs(
@@ -96,20 +98,19 @@ async def plan_money_legs(
     """Take money from a month's budget. Raises: BudgetExceeded."""
     if micros == 0:
         return []
-    budget_id = await accounts.open_budget(work, terms.id, terms.customer_id, month, terms.monthly_budget_micros)
-    left = micros if terms.monthly_budget_micros is None else await accounts.read_balance(work, budget_id)
+    budget = terms.monthly_budget_micros
+    left = micros if budget is None else await accounts.read_budget_left(work, terms.id, month, budget)
     if left < micros and on_shortfall == OnShortfall.REFUSE:
         raise _budget_exceeded(month, micros, left)
     within = min(left, micros)
-    legs = [_money_leg(budget_id, within, month)] if within else []
+    legs = [_money_leg(AccountKind.BUDGET, within, month)] if within else []
     if within < micros and on_shortfall == OnShortfall.BOOK:
-        over_id = await _open(work, terms, Unit.MICRO_YUAN, AccountKind.OVER_BUDGET)
-        legs.append(_money_leg(over_id, micros - within, month))
+        legs.append(_money_leg(AccountKind.OVER_BUDGET, micros - within, month))
     return legs
 
 
-def _money_leg(account_id: str, micros: int, month: str) -> NewLeg:
-    return NewLeg(Unit.MICRO_YUAN, account_id, micros, None, billable=False, month=month)
+def _money_leg(source: AccountKind, micros: int, month: str) -> NewLeg:
+    return NewLeg(Unit.MICRO_YUAN, source, micros, None, billable=False, month=month)
 
 
 def _budget_exceeded(month: str, micros: int, left_micros: int) -> errors.BudgetExceeded:
@@ -119,7 +120,3 @@ def _budget_exceeded(month: str, micros: int, left_micros: int) -> errors.Budget
         needed=needed,
         available=available,
     )
-
-
-async def _open(work: Work, terms: ContractTerms, unit: Unit, kind: AccountKind) -> str:
-    return await accounts.open_account(work, terms.id, terms.customer_id, unit, kind)

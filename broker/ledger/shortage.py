@@ -43,5 +43,4 @@ async def _is_out_of_budget(work: Work, view: HoldView) -> bool:
     over_id = await accounts.find_account(work, terms.id, Unit.MICRO_YUAN, AccountKind.OVER_BUDGET)
     if not any(leg.account_id == over_id and leg.month == month for leg in view.legs):
         return False
-    budget_id = await accounts.open_budget(work, terms.id, terms.customer_id, month, terms.monthly_budget_micros)
-    return await accounts.read_balance(work, budget_id) == 0
+    return await accounts.read_budget_left(work, terms.id, month, terms.monthly_budget_micros) == 0

@@ -94,7 +94,7 @@ async def test_a_job_that_was_stopped_at_its_quote_is_a_miss(api: Api, system: S
     async with system.work() as work:
         row = await work.session.get_one(Job, job["id"])
         row.used_gpu_seconds = job["estimate"]["gpu_seconds"]["p90"]
-        await request_stop(work, row, StopReason.BUDGET)
+        await request_stop(work, row, StopReason.LIMIT)
     async with system.work() as work:
         judged = await judge_estimates(work)
     assert judged is not None

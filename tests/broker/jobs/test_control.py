@@ -201,7 +201,7 @@ async def test_job_beyond_its_budget_pauses_and_is_not_resumed_while_nothing_is_
     job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
     async with dispatched_worker(api, app, system, job["id"]) as worker:
         await worker.claim()
-        assert (await worker.beat(600))["reason"] == "balance"
+        assert (await worker.beat(600))["reason"] == "budget"
         await worker.finish("preempted")
     assert (await api.get(f"/jobs/{job['id']}"))["status"] == "paused"
     problem = await api.post(f"/jobs/{job['id']}/resume", expect=402)
