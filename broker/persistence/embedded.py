@@ -11,13 +11,13 @@ import logging
 import os
 import signal
 import subprocess
-import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import psycopg
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from broker.persistence.database import APP_ROLE
 
@@ -74,14 +74,13 @@ def start_embedded_server(data_dir: Path) -> EmbeddedServer:
     """Start the server of a data directory, or join the one that runs, and make sure that its database exists."""
     folder = (data_dir / "postgres").resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            return _start_undisturbed(folder)
-        except NOT_READY:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(RETRY_SECONDS)
+    patiently = Retrying(
+        retry=retry_if_exception_type(NOT_READY),
+        wait=wait_fixed(RETRY_SECONDS),
+        stop=stop_after_delay(START_SECONDS),
+        reraise=True,
+    )
+    return patiently(_start_undisturbed, folder)
 
 
 def revive_embedded_server(data_dir: Path) -> None:
