@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from broker.cli.database import reading_database
+from broker.cli.options import DataDir, load_settings
 from broker.config import Settings
 from broker.estimator.accuracy import MOST_JUDGED, judge_estimates
 from broker.estimator.report_html import render_html
@@ -39,7 +40,6 @@ class ReportFormat(StrEnum):
     HTML = "html"
 
 
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everything is kept (BROKER_DATA_DIR).")]
 Format = Annotated[ReportFormat, typer.Option("--format", help="How it is written.")]
 Output = Annotated[Path | None, typer.Option("--output", help="File to write; standard output if left out.")]
 
@@ -47,7 +47,7 @@ Output = Annotated[Path | None, typer.Option("--output", help="File to write; st
 @app.command("report")
 def report(as_format: Format = ReportFormat.TABLE, output: Output = None, data_dir: DataDir = None) -> None:
     """How good the estimates of finished jobs were: estimated against actual, coverage, error by group, drift."""
-    settings = Settings() if data_dir is None else Settings.model_validate({"data_dir": data_dir})
+    settings = load_settings(data_dir=data_dir)
     with reading_database(settings) as urls:
         judged, as_of = asyncio.run(_judge(settings, urls.app))
     if judged is None:
