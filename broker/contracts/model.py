@@ -32,6 +32,20 @@ DEFAULT_OVERAGE = {
 
 
 @dataclass(frozen=True)
+class NewContract:
+    """What a customer is about to sign. `overage` None: as the plan has it. Units: GPU-hours, micro-yuan."""
+
+    customer_id: str
+    plan: PlanName
+    committed_gpu_hours: int
+    starts_at: datetime
+    ends_at: datetime | None
+    overage: Overage | None
+    quote_guarantee: QuoteGuarantee
+    monthly_budget_micros: int | None
+
+
+@dataclass(frozen=True)
 class ContractTerms:
     """One contract with the rate card it was signed on. Money in micro-yuan."""
 
