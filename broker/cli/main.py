@@ -28,7 +28,7 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everythi
 
 
 def load_settings(**options: object) -> Settings:
-    """Options of the command line go before the environment."""
+    """Load the settings; options of the command line go before the environment."""
     return Settings.model_validate({name: value for name, value in options.items() if value is not None})
 
 
@@ -75,7 +75,7 @@ def demo(
 
 @ledger_app.command("verify")
 def verify(data_dir: DataDir = None) -> None:
-    """Re-derive every balance from its entries and check what must hold; exit code 1 if anything does not."""
+    """Re-derive every balance from its entries and check each rule of the ledger; exit code 1 if one is broken."""
     with reading_database(load_settings(data_dir=data_dir)) as urls:
         results = asyncio.run(verify_database(urls.app))
     table = Table("rule", "broken rows", title="Ledger")

@@ -68,7 +68,7 @@ def claim_run(work: Work, locked: LockedRun) -> None:
 
 
 def renew_lease(work: Work, locked: LockedRun) -> None:
-    """Note a sign of life: the run's lease begins anew. Its job's hold is the ledger's to renew."""
+    """Renew a run's lease at a sign of life. The hold of its job is renewed by the ledger, not here."""
     locked.run.lease_expires_at, locked.run.last_heartbeat_at = _compute_lease(work), work.now
 
 

@@ -11,7 +11,7 @@ router = feature_router("/contracts", "contracts")
 
 @router.post("", status_code=201)
 async def create_contract(work: AdminWork, body: ContractIn) -> SignedContractOut:
-    """Sign a contract; a plan whose least commitment is not met is refused."""
+    """Sign a contract; a commitment below the plan's minimum is refused."""
     budget = body.monthly_budget
     signed = await sign_contract(
         work,
