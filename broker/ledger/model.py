@@ -168,7 +168,7 @@ def compute_hold_micros(legs: Iterable[LegState]) -> int:
 
 
 def compute_money_needed(legs: Sequence[LegState]) -> int:
-    """Compute the money that must be held: the price of billable units, used and open, rounded up, less the captured."""
+    """Compute the money to hold: the price of billable units, captured and open, rounded up, less what is captured."""
     captured = sum(leg.captured for leg in legs if leg.unit == Unit.MICRO_YUAN and not leg.borne)
     metered = [leg for leg in legs if leg.billable and leg.unit_price is not None]
     exact = sum((_price(leg, leg.captured + leg.open_quantity) for leg in metered), Fraction(0))
