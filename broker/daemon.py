@@ -116,7 +116,7 @@ class Daemon:
                 self.wake.set()
 
     async def run_once(self) -> None:
-        """Run one scheduling cycle, then relay to the engine what it started."""
+        """Run one scheduling cycle, then relay to the engine what is due."""
         if self.plans:
             async with self.system.work() as work:
                 await run_cycle(work)

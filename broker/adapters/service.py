@@ -58,7 +58,7 @@ def is_safetensors(path: Path) -> bool:
 async def register_adapter(
     work: Work, locked: LockedRun, *, name: str, sha256: str, size_bytes: int, storage_key: str
 ) -> Adapter:
-    """Enter a run's adapter; a later run of the same job replaces it under the same version."""
+    """Register a run's adapter; a later run of the same job replaces it under the same version."""
     earlier = await find_adapter_of_job(work, locked.job.id)
     if earlier is not None:
         earlier.run_id, earlier.sha256 = locked.run.id, sha256

@@ -91,9 +91,9 @@ def _zip_members(content: bytes, max_bytes: int) -> Iterator[UploadedFile]:
 
 
 def _gunzip(content: bytes, max_bytes: int) -> bytes:
-    """Unzip a gzipped tar within a limit, before tarfile sees it, which would read headers of any size.
+    """Unzip a gzipped tar, within a limit and before tarfile sees it, which would read headers of any size.
 
-    Raises: ArchiveRefused.
+    A tar that is not gzipped stays as it is. Raises: ArchiveRefused.
     """
     if not content.startswith(GZIP_MAGIC):
         return content

@@ -29,7 +29,7 @@ class AccuracyOut(BaseModel):
     p50: CoverageOut = Field(description="Coverage of p50.", examples=[COVERAGE_EXAMPLE])
     p90: CoverageOut = Field(description="Coverage of p90.", examples=[COVERAGE_EXAMPLE])
     band: BandState = Field(
-        description="How p90's coverage stands to 85 to 95 %; unjudged under 20 runs.", examples=["within"]
+        description="p90's coverage against a band of 85 to 95 %; unjudged under 20 runs.", examples=["within"]
     )
 
     @classmethod

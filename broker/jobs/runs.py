@@ -55,7 +55,7 @@ def _compute_lease(work: Work) -> datetime:
 
 
 def claim_run(work: Work, locked: LockedRun) -> None:
-    """Give the run to its worker, which has its devices; claiming it again is the same. Raises: StaleFenceToken."""
+    """Give the run to its worker, which has its devices; claiming it again changes nothing. Raises: StaleFenceToken."""
     require_active(locked)
     renew_lease(work, locked)
     if locked.run.status == RunStatus.RUNNING:
