@@ -14,7 +14,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.fixture
 def server_folder() -> Iterator[Path]:
-    """A folder for a PostgreSQL server, which runs as a user of its own.
+    """Make a folder for a PostgreSQL server, which runs as a user of its own.
 
     Not `tmp_path`: every pytest session that starts shuts the folder above it to other users.
     """

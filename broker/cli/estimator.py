@@ -46,7 +46,7 @@ Output = Annotated[Path | None, typer.Option("--output", help="File to write; st
 
 @app.command("report")
 def report(as_format: Format = ReportFormat.TABLE, output: Output = None, data_dir: DataDir = None) -> None:
-    """How good the estimates of finished jobs were: estimated against actual, coverage, error by group, drift."""
+    """Report how good the estimates of finished jobs were: estimated and actual, coverage, error by group, drift."""
     settings = load_settings(data_dir=data_dir)
     with reading_database(settings) as urls:
         judged, as_of = asyncio.run(_judge(settings, urls.app))
@@ -92,7 +92,7 @@ def predict_lines(
 
 
 def answer_lines(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Empty lines are passed over."""
+    """Answer one request a line; empty lines are passed over."""
     calibration = Calibration()
     for line in lines:
         if line.strip():

@@ -68,7 +68,7 @@ def demo(
 
 @ledger_app.command("verify")
 def verify(data_dir: DataDir = None) -> None:
-    """Re-derive every balance from its entries and check what must hold; exit code 1 if anything does not."""
+    """Re-derive every balance from its entries and check each rule of the ledger; exit code 1 if one is broken."""
     with reading_database(load_settings(data_dir=data_dir)) as urls:
         results = asyncio.run(verify_database(urls.app))
     table = Table("rule", "broken rows", title="Ledger")

@@ -120,7 +120,7 @@ async def find_contract_in_force(work: Work, customer_id: str, contract_id: str 
 
 
 async def lock_contract_in_force(work: Work, customer_id: str, contract_id: str | None) -> ContractTerms:
-    """Choose the contract in the same way and lock it, for a use that moves its balances.
+    """Choose a contract as `find_contract_in_force` does and lock it, for a use that moves its balances.
 
     Raises: NotFound; NoContractInForce, where there is none, or several and none was named.
     """
@@ -129,7 +129,7 @@ async def lock_contract_in_force(work: Work, customer_id: str, contract_id: str 
 
 
 def _select_candidates(work: Work, customer_id: str, contract_id: str | None) -> Select[Contract]:
-    """Select the contract named, or all that are in force. One of another customer is not found."""
+    """Select the contract named, or all that are in force; one of another customer is not found."""
     own = select(Contract).where(Contract.customer_id == customer_id)
     if contract_id is not None:
         return own.where(Contract.id == contract_id)

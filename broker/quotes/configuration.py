@@ -22,7 +22,7 @@ class JobConfiguration:
     profile: BaseModelProfile
 
     def to_json(self) -> dict[str, Any]:
-        """Write it with its defaults, less the keys that only the standalone trainer knows."""
+        """Write the configuration with its defaults, without the keys that only the standalone trainer knows."""
         return self.config.model_dump(mode="json", exclude=set(PATH_KEYS))
 
     def compute_hash(self) -> str:

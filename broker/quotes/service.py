@@ -1,4 +1,4 @@
-"""Quotes: made from a configuration and a data set, kept, and honoured until they expire."""
+"""Quotes: made from a configuration and a data set, kept, and binding until they expire."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -28,7 +28,7 @@ INSERT_QUOTE = Statement(insert(Quote).inline())
 async def create_quote(
     work: Work, configuration: JobConfiguration, dataset_id: str, budget: QuoteBudget | None = None
 ) -> Quote:
-    """Price a job on every plan, and say what a budget buys of it.
+    """Price a job on every plan, and compute how much of it a budget pays for.
 
     Raises: InvalidTrainingConfig, InvalidRequest, NotFound; NoContractInForce, with a budget.
     """
@@ -63,7 +63,7 @@ async def _keep(work: Work, quotes: Sequence[Quote]) -> None:
 async def _make_quote(
     work: Work, inputs: QuoteInputs, configuration: JobConfiguration, budget: QuoteBudget | None = None
 ) -> Quote:
-    """Count, plan, estimate, price: each step takes what the last one made.
+    """Count, plan, estimate and price a job: each step takes what the last one made.
 
     Raises: InvalidTrainingConfig, InvalidRequest; NoContractInForce, with a budget.
     """

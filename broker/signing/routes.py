@@ -10,6 +10,6 @@ router = feature_router("/contracts", "contracts")
 
 @router.post("", status_code=201)
 async def create_contract(work: AdminWork, body: ContractIn) -> SignedContractOut:
-    """Sign a contract; a plan whose least commitment is not met is refused."""
+    """Sign a contract; a commitment below the plan's minimum is refused."""
     signed = await sign_contract(work, body.read_contract(work.now))
     return SignedContractOut(**ContractOut.of(signed.terms).model_dump(), advance_invoice_id=signed.advance_invoice_id)

@@ -61,5 +61,5 @@ class ContractIn(RequestBody):
 
 class SignedContractOut(ContractOut):
     advance_invoice_id: str | None = Field(
-        description="To be paid before its hours can be used; null: nothing to pay ahead.", examples=["inv_01k"]
+        description="To be paid before its hours can be used; null: there is no advance.", examples=["inv_01k"]
     )

@@ -55,14 +55,14 @@ def run_server(folder: Path) -> Iterator[EmbeddedServer]:
 
 @pytest.fixture
 def urls(server: EmbeddedServer) -> Iterator[DatabaseUrls]:
-    """A fresh database with the schema and nothing else in it."""
+    """Make a fresh database with the schema and nothing else in it."""
     with cloned_database(server) as urls:
         yield urls
 
 
 @contextmanager
 def cloned_database(server: EmbeddedServer, template: str = "broker") -> Iterator[DatabaseUrls]:
-    """A database of its own, for as long as the block lasts."""
+    """Clone a template into a database of its own, for as long as the block lasts."""
     name = f"test_{next(NUMBERS)}"
     with psycopg.connect(server.owner_url("postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
@@ -89,7 +89,7 @@ async def system(settings: Settings, urls: DatabaseUrls, clock: ManualClock) -> 
 
 @asynccontextmanager
 async def opened_system(settings: Settings, urls: DatabaseUrls, clock: ManualClock) -> AsyncIterator[System]:
-    """The opened system, rate cards published, the clock in the test's hands."""
+    """Open the system with its rate cards published and the clock in the test's hands."""
     prepared = await prepare(settings, urls)
     await prepared.database.close()
     system = open_system(settings, urls.app, clock=clock)
@@ -104,6 +104,6 @@ def app(system: System) -> FastAPI:
 
 @pytest.fixture
 async def api(app: FastAPI, settings: Settings) -> AsyncIterator[Api]:
-    """The administrator at the API."""
+    """Connect the administrator to the API."""
     async with Api.connect(app, settings.admin_key_path.read_text().strip()) as api:
         yield api

@@ -173,7 +173,7 @@ def urls(server: EmbeddedServer, furnished: Furnished) -> Iterator[DatabaseUrls]
 
 @pytest.fixture
 def tenants(furnished: Furnished) -> tuple[Tenant, Tenant]:
-    """The one whose key is used, and the one whose ids are asked for; both have one of everything."""
+    """Return the tenant whose key is used and the one whose ids are asked for; both have one of everything."""
     return furnished.tenants
 
 
@@ -185,7 +185,7 @@ async def guarded_app(
     urls: DatabaseUrls,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[FastAPI]:
-    """The application with both guards of tenancy, and with each of them taken away."""
+    """Create the application with both guards of tenancy, and with each of them taken away."""
     if request.param == "database alone":
         monkeypatch.setattr(Work, "confined_to", None)  # what sessions and the driver's statements are confined to
     if request.param != "services alone":
