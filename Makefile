@@ -40,10 +40,10 @@ migrate: $(BROKER_READY) ## Bring the database to the newest schema
 	$(BIN)/broker migrate
 
 test: $(TRAINER_READY) ## Run every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: $(TRAINER_READY) ## Run the tests without real training, crash and soak
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 lint: $(TRAINER_READY) ## Check style, formatting, types and import contracts
 	$(BIN)/ruff check .

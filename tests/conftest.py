@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +11,17 @@ import pytest
 # A shell's background job ignores Ctrl-C, and what the tests start would do so after it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files with slow tests first, and of the others those with many tests.
+
+    Workers take whole files, in this order (`--no-loadscope-reorder`); a long one at the end would keep one of them
+    busy while the others have nothing left.
+    """
+    tests = Counter(item.path for item in items)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in slow, -tests[item.path]))
 
 
 @pytest.fixture

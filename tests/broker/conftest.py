@@ -1,24 +1,23 @@
-"""Real PostgreSQL from the real migrations: one server a session, one database a test, cloned from a template."""
+"""Real PostgreSQL from the real migrations: one server a session, databases lent to one test after the other."""
 
-import itertools
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from broker.app import create_app
-from broker.config import Settings
+from broker.config import Settings, write_private_file
 from broker.persistence.embedded import EmbeddedServer, start_embedded_server
 from broker.processes.boot import DatabaseUrls, migrate_database, prepare
 from broker.system import System, open_system
+from tests.broker.databases import Contents, Lender, LentDatabase, cloned_database, open_lender, read_contents
 from tests.broker.factories import Api
 
-NUMBERS = itertools.count(1)
 START = datetime(2026, 11, 10, 4, 0, tzinfo=UTC)
 
 
@@ -45,7 +44,7 @@ def server() -> Iterator[EmbeddedServer]:
 def run_server(folder: Path) -> Iterator[EmbeddedServer]:
     server = start_embedded_server(folder)
     with psycopg.connect(server.owner_url("postgres"), autocommit=True) as connection:
-        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "autovacuum = off"):
             connection.execute(f"ALTER SYSTEM SET {setting}".encode())
         connection.execute("SELECT pg_reload_conf()")
     migrate_database(DatabaseUrls(server.app_url(), server.owner_url()))
@@ -53,22 +52,48 @@ def run_server(folder: Path) -> Iterator[EmbeddedServer]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+async def lender(server: EmbeddedServer) -> AsyncIterator[Lender]:
+    lender = open_lender(server)
+    yield lender
+    await lender.close()
+
+
 @pytest.fixture
-def urls(server: EmbeddedServer) -> Iterator[DatabaseUrls]:
-    """Make a fresh database with the schema and nothing else in it."""
+async def lent(lender: Lender) -> AsyncIterator[LentDatabase]:
+    async with lender.lend() as lent:
+        yield lent
+
+
+@pytest.fixture
+def urls(lent: LentDatabase) -> DatabaseUrls:
+    """Lend a database with the schema and nothing else in it."""
+    return lent.urls
+
+
+@dataclass(frozen=True)
+class FirstStart:
+    """What the first start of a broker leaves in its database and data folder."""
+
+    contents: Contents
+    admin_key: str
+
+
+@pytest.fixture(scope="session")
+async def first_start(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> FirstStart:
+    settings = Settings(data_dir=tmp_path_factory.mktemp("first-start"), local_slots=0)
     with cloned_database(server) as urls:
-        yield urls
+        await (await prepare(settings, urls)).database.close()
+        with psycopg.connect(str(urls.owner)) as owner:
+            return FirstStart(read_contents(owner), settings.admin_key_path.read_text().strip())
 
 
-@contextmanager
-def cloned_database(server: EmbeddedServer, template: str = "broker") -> Iterator[DatabaseUrls]:
-    """Clone a template into a database of its own, for as long as the block lasts."""
-    name = f"test_{next(NUMBERS)}"
-    with psycopg.connect(server.owner_url("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
-    yield DatabaseUrls(server.app_url(name), server.owner_url(name))
-    with psycopg.connect(server.owner_url("postgres"), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+@pytest.fixture
+def started(lent: LentDatabase, settings: Settings, first_start: FirstStart) -> LentDatabase:
+    """Fill the database as a first start does: rate cards published, the administrator's key in the data folder."""
+    lent.fill(first_start.contents)
+    write_private_file(settings.admin_key_path, first_start.admin_key)
+    return lent
 
 
 @pytest.fixture
@@ -82,24 +107,27 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def system(settings: Settings, urls: DatabaseUrls, clock: ManualClock) -> AsyncIterator[System]:
-    async with opened_system(settings, urls, clock) as system:
-        yield system
+def system(settings: Settings, started: LentDatabase, clock: ManualClock) -> System:
+    """Open the system, rate cards published, the clock in the test's hands."""
+    return replace(open_system(settings, started.urls.app, clock=clock), database=started.database)
 
 
-@asynccontextmanager
-async def opened_system(settings: Settings, urls: DatabaseUrls, clock: ManualClock) -> AsyncIterator[System]:
-    """Open the system with its rate cards published and the clock in the test's hands."""
-    prepared = await prepare(settings, urls)
-    await prepared.database.close()
-    system = open_system(settings, urls.app, clock=clock)
-    yield system
-    await system.database.close()
+@pytest.fixture(scope="session")
+def routed_app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    """Make an application that answers nothing; it lends its routes."""
+    return create_app(open_system(Settings(data_dir=tmp_path_factory.mktemp("routes")), "postgresql:///nowhere"))
 
 
 @pytest.fixture
-def app(system: System) -> FastAPI:
-    return create_app(system)
+def app(system: System, routed_app: FastAPI) -> FastAPI:
+    """Make the application on the test's own system. FastAPI works out what a route takes when first asked for, and
+    that takes longer than most tests; so the routes of features, which hold nothing, are the same ones all along.
+    """
+    app = create_app(system)
+    for position, route in enumerate(routed_app.router.routes):
+        if isinstance(getattr(route, "original_router", None), APIRouter):
+            app.router.routes[position] = route
+    return app
 
 
 @pytest.fixture

@@ -66,13 +66,14 @@ class ServedBroker:
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            assert self.process is not None
-            assert self.process.poll() is None, self.read_log()
-            with suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/readyz", timeout=5).is_success:
-                    return
-            time.sleep(0.05)
+        with httpx.Client(timeout=5) as client:  # one for all attempts: each reads the certificates of the system
+            while time.monotonic() < deadline:
+                assert self.process is not None
+                assert self.process.poll() is None, self.read_log()
+                with suppress(httpx.TransportError):
+                    if client.get(f"{self.url}/readyz").is_success:
+                        return
+                time.sleep(0.05)
         raise TimeoutError(self.read_log())
 
     def kill(self) -> None:

@@ -11,16 +11,16 @@ import pytest
 from fastapi import FastAPI
 from psycopg import sql
 from psycopg.rows import dict_row
-from sqlalchemy import make_url
 
 from broker.app import create_app
 from broker.config import Settings
 from broker.identity.model import RunBearer, sign_run_token
 from broker.persistence.embedded import EmbeddedServer
-from broker.processes.boot import DatabaseUrls
+from broker.processes.boot import DatabaseUrls, prepare
 from broker.system import System, open_system
 from broker.work import Work
-from tests.broker.conftest import ManualClock, cloned_database, opened_system
+from tests.broker.conftest import ManualClock
+from tests.broker.databases import Contents, LentDatabase, cloned_database, read_contents
 from tests.broker.factories import CONFIG, Api, jsonl
 from tests.broker.rows import TENANT_TABLES, list_tables, owner_connection, read_everything
 from tests.broker.tenants import Tenant, make_tenant
@@ -137,27 +137,29 @@ FOREIGN_JOBS = [
 
 @dataclass(frozen=True)
 class Furnished:
-    """Two tenants, the database that they are in, which every test here gets a clone of, and its data folder."""
+    """Two tenants, the rows that they are, which every test here begins with, and their data folder."""
 
-    database: str
+    contents: Contents
     settings: Settings
     tenants: tuple[Tenant, Tenant]
 
 
 @pytest.fixture(scope="module")
-def furnished(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Furnished]:
+def furnished(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Furnished:
     settings = Settings(data_dir=tmp_path_factory.mktemp("data"), local_slots=0)
     with cloned_database(server) as urls:
         tenants = asyncio.run(make_tenants(settings, urls))
-        yield Furnished(make_url(urls.app).database or "", settings, tenants)
+        with psycopg.connect(str(urls.owner)) as owner:
+            return Furnished(read_contents(owner), settings, tenants)
 
 
 async def make_tenants(settings: Settings, urls: DatabaseUrls) -> tuple[Tenant, Tenant]:
-    async with (
-        opened_system(settings, urls, ManualClock()) as system,
-        Api.connect(create_app(system), settings.admin_key_path.read_text().strip()) as api,
-    ):
-        return await make_tenant(api, system), await make_tenant(api, system)
+    await (await prepare(settings, urls)).database.close()
+    system = open_system(settings, urls.app, clock=ManualClock())
+    async with Api.connect(create_app(system), settings.admin_key_path.read_text().strip()) as api:
+        tenants = await make_tenant(api, system), await make_tenant(api, system)
+    await system.database.close()
+    return tenants
 
 
 @pytest.fixture
@@ -166,9 +168,14 @@ def settings(furnished: Furnished) -> Settings:
 
 
 @pytest.fixture
-def urls(server: EmbeddedServer, furnished: Furnished) -> Iterator[DatabaseUrls]:
-    with cloned_database(server, furnished.database) as urls:
-        yield urls
+def started(lent: LentDatabase, furnished: Furnished) -> LentDatabase:
+    lent.fill(furnished.contents)
+    return lent
+
+
+@pytest.fixture
+def urls(started: LentDatabase) -> DatabaseUrls:
+    return started.urls
 
 
 @pytest.fixture

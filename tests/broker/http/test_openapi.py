@@ -11,9 +11,9 @@ from broker import errors
 from broker.http.problems import STATUS_OF, slug_of
 
 
-@pytest.fixture
-def document(app: FastAPI) -> dict[str, Any]:
-    return app.openapi()
+@pytest.fixture(scope="module")
+def document(routed_app: FastAPI) -> dict[str, Any]:
+    return routed_app.openapi()
 
 
 def walk_operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -22,12 +22,23 @@ def everything_on(tiny_config):
     )
 
 
+@pytest.fixture(scope="module")
+def whole_runs():
+    """Train the runs without a break, each trained once: observer, result and family by packing."""
+    return {}
+
+
 @pytest.mark.parametrize("packing", [True, False])
 @pytest.mark.parametrize("stop_after", [3, 20, 33])
-def test_forty_steps_with_a_break_differ_by_nothing(train_tiny, recorder, everything_on, stop_after, packing) -> None:
+def test_forty_steps_with_a_break_differ_by_nothing(
+    train_tiny, recorder, everything_on, whole_runs, stop_after, packing
+) -> None:
     config = everything_on.model_copy(update={"packing": packing})
-    whole, first, second = recorder(), recorder(stop_after=stop_after), recorder()
-    whole_result, whole_family = train_tiny(whole, config=config)
+    if packing not in whole_runs:
+        observer = recorder()
+        whole_runs[packing] = observer, *train_tiny(observer, config=config)
+    whole, whole_result, whole_family = whole_runs[packing]
+    first, second = recorder(stop_after=stop_after), recorder()
     stopped, _ = train_tiny(first, config=config)
     torch.manual_seed(999)
     resumed, resumed_family = train_tiny(second, config=config, resume_from=stopped.checkpoint)

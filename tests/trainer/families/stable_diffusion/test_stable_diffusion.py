@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from pricing.training.buckets import Bucket
 from pricing.training.config import TrainingConfig
+from tests.trainer.conftest import draw_pictures
 from trainer.base_models.config import BaseModelSource, resolve_base_model
 from trainer.base_models.diffusers_quiet import diffusers, transformers
 from trainer.base_models.transformers_quiet import peft
@@ -50,9 +51,25 @@ def make_adapter_matter(family: StableDiffusion) -> None:
             torch.nn.init.normal_(parameter, std=0.1)
 
 
+@pytest.fixture(scope="module")
+def built(tiny_sd15, shared_cache, tmp_path_factory) -> tuple[StableDiffusion, list[Any], dict[str, torch.Tensor]]:
+    """Make a family, its examples, and its adapter as it begins: to build one takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("family")
+    draw_pictures(folder, count=7)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORA_TRAINER_CACHE", str(shared_cache))
+        model, examples = make_family(tiny_sd15, folder)
+    return model, examples, {name: tensor.clone() for name, tensor in model.adapter_tensors().items()}
+
+
 @pytest.fixture
-def family(tiny_sd15, picture_dataset) -> tuple[StableDiffusion, list[Any]]:
-    return make_family(tiny_sd15, picture_dataset)
+def family(built) -> tuple[StableDiffusion, list[Any]]:
+    """Give the family as it was built, whatever the last test did to its adapter."""
+    model, examples, beginning = built
+    model.load_adapter_tensors(beginning)
+    model.model.train()
+    seed_generators(1)
+    return model, examples
 
 
 def test_only_the_adapter_trains_and_its_targets_are_the_usual_ones(family) -> None:
