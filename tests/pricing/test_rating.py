@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from pricing.plans import PlanName
 from pricing.rate_card import load_rate_cards
 from pricing.rating import NegativeUsage, UsageTotal, price_usage, rate_usage
-from pricing.usage import Unit, UnknownMeter
+from pricing.usage import METERS, Unit, UnknownMeter
 
 CARD = load_rate_cards()["2026-01-01"]
-METERS = st.sampled_from(Unit)
+METERS = st.sampled_from(METERS)
 QUANTITIES = st.integers(0, 10**12)
 PRICES = st.decimals(0, 1000, places=6)
 
