@@ -2,8 +2,8 @@
 
 from broker.adapters import tables as adapters
 from broker.billing import tables as billing
-from broker.calibrations import tables as estimator
-from broker.capacity import tables as scheduling
+from broker.calibrations import tables as calibrations
+from broker.capacity import tables as capacity
 from broker.contracts import tables as contracts
 from broker.datasets import tables as datasets
 from broker.http.idempotency import IdempotencyKey
@@ -20,15 +20,15 @@ __all__ = [
     "OutboxMessage",
     "adapters",
     "billing",
+    "calibrations",
+    "capacity",
     "contracts",
     "datasets",
-    "estimator",
     "identity",
     "jobs",
     "ledger",
     "metering",
     "quotes",
-    "scheduling",
 ]
 
 METADATA = Base.metadata

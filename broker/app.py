@@ -1,4 +1,4 @@
-"""The application factory: routes, problems, health, and the background that runs beside them."""
+"""The application factory: routes, problems, health, and the daemon that runs beside them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -55,7 +55,7 @@ Money is `{"amount": "4200.00", "currency": "CNY"}`; a GPU-hour is 3600 GPU-seco
 
 
 def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
-    """The service on an opened system; with a daemon it also plans, sweeps and runs local workers."""
+    """Create the service on an opened system; with a daemon it also plans, sweeps and runs local workers."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -87,12 +87,12 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
 def add_health_routes(app: FastAPI) -> None:
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> dict[str, str]:
-        """The process answers."""
+        """Tell that the process answers."""
         return {"status": "ok"}
 
     @app.get("/readyz", tags=["operations"])
     async def readyz(request: Request) -> JSONResponse:
-        """The process can serve: its database answers."""
+        """Tell whether the process can serve requests: 200 where its database answers, 503 where it does not."""
         try:
             async with request.app.state.database.engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))

@@ -12,16 +12,16 @@ def system_clock() -> datetime:
 
 
 def billing_month(moment: datetime, time_zone: str) -> str:
-    """The billing month ("2026-11") that a moment falls into, in the contract's time zone."""
+    """Find the billing month ("2026-11") that a moment falls into, in the contract's time zone."""
     return moment.astimezone(ZoneInfo(time_zone)).strftime("%Y-%m")
 
 
 def next_month(month: str) -> str:
-    """The billing month after one: "2026-12" → "2027-01"."""
+    """Compute the billing month after a given one: "2026-12" → "2027-01"."""
     return (datetime.strptime(month, "%Y-%m").replace(day=28, tzinfo=UTC) + timedelta(days=4)).strftime("%Y-%m")
 
 
 def month_end(month: str, time_zone: str) -> datetime:
-    """The first moment (UTC) after a billing month."""
+    """Compute the first moment (UTC) after a billing month."""
     first = datetime.strptime(next_month(month), "%Y-%m").replace(tzinfo=ZoneInfo(time_zone))
     return first.astimezone(UTC)

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
 
     @property
     def process_pool_size(self) -> int:
-        """Connections of one process: its share, but enough to go on beside some slow requests."""
+        """Compute the connections of one process: its share, but enough to go on beside some slow requests."""
         return max(min(self.database_pool_size, 5), self.database_pool_size // self.workers)
 
     @property
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
         return self.data_dir / "admin.key"
 
     def load_secret(self) -> bytes:
-        """The key that signs run tokens; made on first use, mode 0600."""
+        """Load the key that signs run tokens; where there is none yet, write one (mode 0600)."""
         if self.secret_key is not None:
             return self.secret_key.encode()
         path = self.data_dir / "secret.key"

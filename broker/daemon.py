@@ -31,7 +31,7 @@ WATCH_SECONDS = 0.5
 
 @dataclass
 class Daemon:
-    """The background of one broker process. Two processes on one database take turns by locks."""
+    """The loops that one broker process runs beside its API. Processes on one database take turns by locks."""
 
     system: System
     agent: PoolAgent | None
@@ -100,7 +100,7 @@ class Daemon:
         connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
         async with connection:
             await connection.execute(f"LISTEN {WAKE_CHANNEL}".encode())
-            self.wake.set()  # what was said while nobody listened
+            self.wake.set()  # for what was notified while nobody listened
             async for _notification in connection.notifies():
                 self.wake.set()
 
@@ -116,7 +116,7 @@ class Daemon:
                 self.wake.set()
 
     async def run_once(self) -> None:
-        """One scheduling cycle, then what it left for the engine."""
+        """Run one scheduling cycle, then relay to the engine what is due."""
         if self.plans:
             async with self.system.work() as work:
                 await run_cycle(work)
@@ -124,11 +124,11 @@ class Daemon:
             await self.agent.relay()
 
     async def _sweep_when_heard(self) -> None:
-        """Sweep once every run has had a whole lease to report in: after a start, nobody has listened until now."""
+        """Sweep silent runs, but only once every run has had a whole lease to report in since we began to listen."""
         settings = self.system.services.settings
         now = self.system.services.clock()
         stood_still = self.swept_at is not None and now - self.swept_at > timedelta(seconds=3 * settings.sweep_seconds)
-        if self.heard_since is None or stood_still:  # we did, or the database: heartbeats had no answer
+        if self.heard_since is None or stood_still:  # we stood still, or the database did: heartbeats had no answer
             self.heard_since = now
         async with self.system.work() as work:
             silent = await list_silent_runs(work)
@@ -174,7 +174,7 @@ async def _renew_hold_of_live_job(work: Work, job_id: str) -> None:
 
 
 def log_failure(what: str, error: Exception) -> None:
-    """A database that is away is one line each time; anything else is our own fault and shows where it happened."""
+    """Log a failure: a database that is away in one line, anything else, which is our own fault, with its traceback."""
     if isinstance(error, (OperationalError, psycopg.OperationalError, OSError)):
         reason = str(getattr(error, "orig", error)).partition("\n")[0]
         log.warning("%s failed and is tried again: %s", what, reason)

@@ -12,13 +12,13 @@ from broker.estimator.metrics import EstimatorCollector
 from broker.estimator.watch import AccuracyReading
 from broker.system import System
 
-# Anybody may ask, but the database is not asked more often.
+# Anybody may ask for the metrics; the database is not asked more often than this.
 READING_KEPT = timedelta(seconds=1)
 
 
 @dataclass
 class Metrics:
-    """What one process tells; it is read when it is asked for."""
+    """What one process tells of the service; the database is read when somebody asks."""
 
     system: System
     reading: AccuracyReading = field(default_factory=AccuracyReading)
@@ -36,11 +36,11 @@ class Metrics:
 
 
 def add_metrics_route(app: FastAPI, measured: Metrics) -> None:
-    """Without a key, as health is: it tells of no customer."""
+    """Add the route `/metrics`, which needs no key, as health does not: it tells of no customer."""
 
     @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse)
     async def metrics(request: Request) -> PlainTextResponse:
-        """What is measured, for Prometheus."""
+        """Tell what is measured, in the text format of Prometheus."""
         await measured.refresh()
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
         return PlainTextResponse(encode(measured.registry), media_type=media_type)

@@ -25,7 +25,7 @@ class System:
 
     @asynccontextmanager
     async def work(self) -> AsyncIterator[Work]:
-        """A transaction as the system itself, which sees every tenant."""
+        """Open a transaction as the system itself, which sees every tenant."""
         async with self.database.transaction(Scope.ALL) as session:
             yield Work(session, SYSTEM_ACTOR, self.services)
 

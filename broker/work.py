@@ -60,14 +60,14 @@ class Work:
 
     @property
     def connection(self) -> AsyncConnection:
-        """That of the transaction, for statements of `broker.persistence.driver`."""
+        """Get the connection of the transaction, for statements of `broker.persistence.driver`."""
         connection = self.session.bind
         assert isinstance(connection, AsyncConnection)
         return connection
 
     @property
     def confined_to(self) -> str | None:
-        """The customer whose rows alone are seen; None for those who see every customer's."""
+        """Tell the customer whose rows are the only ones seen; None for those who see every customer's."""
         return None if self.actor.role in {*STAFF, Role.SYSTEM} else self.actor.customer_id or ""
 
     @property

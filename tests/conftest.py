@@ -33,7 +33,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture
 def server_folder() -> Iterator[Path]:
-    """A folder for a PostgreSQL server, which runs as a user of its own.
+    """Make a folder for a PostgreSQL server, which runs as a user of its own.
 
     Not `tmp_path`: every pytest session that starts shuts the folder above it to other users.
     """

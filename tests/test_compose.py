@@ -21,7 +21,7 @@ def services():
 
 
 def print_make_command(target, **variables):
-    """The command of the broker that `make TARGET` would run, without the folder of the virtual environment."""
+    """Return the command of the broker that `make TARGET` would run, without the folder of the virtual environment."""
     assignments = [f"{name}={value}" for name, value in variables.items()]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     printed = subprocess.run(
@@ -90,7 +90,7 @@ def test_worker_image_has_the_trainer_and_the_others_do_not(services):
 
 
 def split_into_stages(dockerfile):
-    """The text of each build stage, by the name after AS."""
+    """Split a Dockerfile into the text of each build stage, by the name after AS."""
     stages = {}
     for part in dockerfile.split("\nFROM ")[1:]:
         stages[part.splitlines()[0].split(" AS ")[1]] = part

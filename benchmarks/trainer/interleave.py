@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import IO, Self
 
 from benchmarks.trainer.rounds import MARK, Round
-from trainer.__main__ import settle
+from trainer.__main__ import prepare_environment
 
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 PATIENCE_SECONDS = 30.0
@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 30.0
 def read_trainer_environment() -> dict[str, str]:
     """Return what `trainer train` sets for itself before it loads torch."""
     environment = dict(os.environ)
-    settle(environment)
+    prepare_environment(environment)
     return environment
 
 

@@ -29,7 +29,7 @@ async def get_adapter(work: AnyKey, adapter_id: str) -> AdapterOut:
     responses={200: {"content": {"application/octet-stream": {}}, "description": "The .safetensors file."}},
 )
 async def download_adapter(work: AnyKey, adapter_id: str) -> FileResponse:
-    """The adapter as one `.safetensors` file in PEFT layout; its SHA-256 is in `X-Content-SHA256`."""
+    """Download the adapter as one `.safetensors` file in PEFT layout; its SHA-256 is in `X-Content-SHA256`."""
     adapter = await service.get_adapter(work, adapter_id)
     return FileResponse(
         work.storage.local_path(adapter.storage_key),

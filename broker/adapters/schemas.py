@@ -19,7 +19,7 @@ class AdapterOut(BaseModel):
     job_id: str = Field(description="The job that trained it.", examples=["job_01k"])
     name: str = Field(description="Name of its project or data set.", examples=["brand-tone"])
     version: int = Field(description="Counts up for each name.", examples=[1])
-    base_model: str = Field(description="The base model it belongs on.", examples=["smollm2-135m-instruct"])
+    base_model: str = Field(description="The base model that it was trained on.", examples=["smollm2-135m-instruct"])
     config: dict[str, Any] = Field(description="The configuration it was trained with.", examples=[{"lora_rank": 8}])
     sha256: str = Field(description="SHA-256 of the .safetensors file, hex.", examples=["9f86d081…"])
     size_bytes: int = Field(description="Size of the file in bytes.", examples=[1848320])

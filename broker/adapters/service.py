@@ -19,7 +19,7 @@ MAX_HEADER_BYTES = 100 * 1024 * 1024
 
 
 async def receive_adapter(work: Work, run_id: str, chunks: AsyncIterator[bytes], sha256: str) -> tuple[str, int]:
-    """Keep an uploaded adapter file, before any lock is taken: its storage key and size.
+    """Keep an uploaded adapter file, before any lock is taken; returns its storage key and its size in bytes.
 
     Each upload has a key of its own, so that one that is refused later never touches the adapter that is registered.
     Raises: UploadTooLarge, ChecksumMismatch, InvalidRequest.
@@ -41,7 +41,7 @@ async def receive_adapter(work: Work, run_id: str, chunks: AsyncIterator[bytes],
 
 
 def is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors does: the length of a JSON header, then the header."""
+    """Tell whether a file begins as safetensors does: the length of a JSON header, then the header."""
     with path.open("rb") as file:
         prefix = file.read(8)
         if len(prefix) < 8:
@@ -58,7 +58,7 @@ def is_safetensors(path: Path) -> bool:
 async def register_adapter(
     work: Work, locked: LockedRun, *, name: str, sha256: str, size_bytes: int, storage_key: str
 ) -> Adapter:
-    """Enter a run's adapter; a later run of the same job replaces it under the same version."""
+    """Register a run's adapter; a later run of the same job replaces it under the same version."""
     earlier = await find_adapter_of_job(work, locked.job.id)
     if earlier is not None:
         earlier.run_id, earlier.sha256 = locked.run.id, sha256
@@ -85,7 +85,7 @@ async def register_adapter(
 
 
 async def _next_version(work: Work, customer_id: str, name: str) -> int:
-    """Two jobs that end at once take turns here, so that no version is given twice."""
+    """Find the next version of a name. Jobs that end at once take turns here, so that no version is given twice."""
     await work.session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"adapter:{customer_id}:{name}"))))
     query = select(func.max(Adapter.version)).where(Adapter.customer_id == customer_id, Adapter.name == name)
     return (await work.session.scalar(query) or 0) + 1

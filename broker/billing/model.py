@@ -43,7 +43,7 @@ METER_NAMES = {Unit.GPU_SECONDS: "GPU-hours", Unit.TOKENS: "tokens"}
 
 
 def draft_usage_lines(groups: Iterable[CapturedUsage]) -> list[DraftLine]:
-    """Draft one line a group; one that an advance has paid is followed by the line that takes it off again."""
+    """Draft one line for each group; one that an advance has paid is followed by a line that takes it off again."""
     lines: list[DraftLine] = []
     for group in groups:
         name = METER_NAMES[group.meter]

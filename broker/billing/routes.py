@@ -44,11 +44,11 @@ async def get_invoice(work: BillingReader, invoice_id: str) -> InvoiceWithLinesO
 
 @router.post("/{invoice_id}/finalize")
 async def finalize_invoice(work: FinanceWork, invoice_id: str) -> InvoiceWithLinesOut:
-    """Give a past month's invoice its number; it never changes after."""
+    """Finalize a past month's invoice: it gets its number and never changes again."""
     return await _with_lines(work, await service.finalize_invoice(work, invoice_id))
 
 
 @router.post("/{invoice_id}/pay")
 async def pay_invoice(work: FinanceWork, invoice_id: str) -> InvoiceWithLinesOut:
-    """Mark an invoice as paid; the hours of an advance are credited then."""
+    """Mark an invoice as paid; paying an advance invoice credits its hours to the contract."""
     return await _with_lines(work, await service.pay_invoice(work, invoice_id))

@@ -19,7 +19,7 @@ class InvoiceDraftIn(RequestBody):
 
 class InvoiceLineOut(BaseModel):
     kind: Literal["commitment", "usage", "advance"] = Field(
-        description="Hours in advance, usage, or what an advance has paid of it.", examples=["usage"]
+        description="Hours in advance, usage, or the part of it that an advance has paid.", examples=["usage"]
     )
     description: str = Field(description="The line for people.", examples=["GPU-hours, job job_01k"])
     job_id: str | None = Field(description="The job that used it.", examples=["job_01k"])

@@ -1,4 +1,4 @@
-"""Invoices: issued ahead for a grant, drafted from a month's captures, finalized, paid."""
+"""Invoices: issued in advance for a grant, drafted from a month's captures, finalized, paid."""
 
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
@@ -27,7 +27,7 @@ from pricing.usage import Unit
 
 
 async def issue_advance_invoice(work: Work, terms: ContractTerms, grant: GrantTerms) -> Invoice:
-    """Ask for the hours of a grant ahead; paying it credits them."""
+    """Issue the advance invoice for the hours of a grant; paying it credits them."""
     meter = Unit.GPU_SECONDS
     line = DraftLine(
         kind=LineKind.COMMITMENT,
@@ -87,7 +87,7 @@ async def _write_lines(work: Work, invoice: Invoice, lines: Sequence[DraftLine])
 
 
 async def draft_usage_invoice(work: Work, contract_id: str, month: str) -> Invoice:
-    """The month's invoice as its captures have it now; a draft is written anew, a final one is never touched.
+    """Draft the month's invoice from its captures as they are now; a draft is written anew, a final one never touched.
 
     Raises: NotFound, InvalidRequest, IllegalTransition.
     """
@@ -170,7 +170,7 @@ async def pay_invoice(work: Work, invoice_id: str) -> Invoice:
 
 
 async def _lock_invoice(work: Work, invoice_id: str) -> tuple[ContractTerms, Invoice]:
-    """An invoice and its contract, both locked: the contract first, as everywhere. Raises: NotFound."""
+    """Lock an invoice and its contract: the contract first, as everywhere. Raises: NotFound."""
     terms = await contracts.lock_contract(work, (await get_invoice(work, invoice_id)).contract_id)
     invoice = await work.session.get_one(Invoice, invoice_id, with_for_update=True, populate_existing=True)
     return terms, invoice
@@ -182,7 +182,7 @@ def select_invoices(contract_id: str | None = None) -> Select[Invoice]:
 
 
 async def get_invoice(work: Work, invoice_id: str) -> Invoice:
-    """Raises: NotFound."""
+    """Get an invoice. Raises: NotFound."""
     invoice = await work.session.get(Invoice, invoice_id)
     if invoice is None:
         raise errors.NotFound("invoice", invoice_id)

@@ -11,7 +11,7 @@ PRIOR = Calibration()
 
 
 def select_newest_version() -> ScalarSelect[int | None]:
-    """Select it for a statement that asks for more; null before any job has finished."""
+    """Select the newest version, as part of a larger statement; null before any job has finished."""
     return select(func.max(LearntCalibration.version)).scalar_subquery()
 
 
@@ -21,18 +21,18 @@ async def find_newest_version(work: Work) -> int | None:
 
 
 async def count_learnt_jobs(work: Work, version: int | None) -> int:
-    """Count the finished jobs that a version had to learn from; none before there is one."""
+    """Count the finished jobs that a version was learnt from; 0 where there is no version yet."""
     query = select(LearntCalibration.finished_jobs).where(LearntCalibration.version == version)
     return await work.session.scalar(query) or 0
 
 
 async def get_newest_calibration(work: Work) -> Calibration:
-    """Read the newest one; before any job has finished, that of published figures."""
+    """Get the newest calibration; before any job has finished, that of published figures."""
     return await get_calibration(work, await find_newest_version(work))
 
 
 async def get_calibration(work: Work, version: int | None) -> Calibration:
-    """Read the calibration of a version, of which there is one; none is that of published figures."""
+    """Get the calibration of a version, which must exist; None stands for that of published figures."""
     if version is None:
         return PRIOR
     known = work.services.versions.find(Calibration, str(version))
@@ -43,7 +43,7 @@ async def get_calibration(work: Work, version: int | None) -> Calibration:
 
 
 async def keep_calibration(work: Work, calibration: Calibration, *, version: int, finished_jobs: int) -> None:
-    """Keep a new version; where another process has learnt the same, its own stays."""
+    """Keep a new version; where another process has kept that version already, the earlier one stays."""
     row = {
         "version": version,
         "finished_jobs": finished_jobs,

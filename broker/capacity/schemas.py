@@ -15,7 +15,7 @@ class QueueOut(BaseModel):
     name: str = Field(description="Name, and id, of the queue.", examples=["priority"])
     priority: int = Field(description="The higher goes first.", examples=[200])
     open: bool = Field(description="A closed queue starts nothing.", examples=[True])
-    contract_id: str | None = Field(description="Whose own queue it is; null: shared.", examples=["con_01k"])
+    contract_id: str | None = Field(description="Whose dedicated queue it is; null: shared.", examples=["con_01k"])
     created_at: datetime = created_at_field()
 
 

@@ -30,7 +30,7 @@ DEDICATED_PRIORITY = 300
 
 
 async def register_pool(work: Work, *, name: str, sku: str, engine: str, total_gpus: int) -> None:
-    """Tell what an engine has; what ops has set (open) stays."""
+    """Register the devices of an engine as a pool; whether ops has closed it stays as it is."""
     row = {
         "name": name,
         "sku": sku,
@@ -44,7 +44,7 @@ async def register_pool(work: Work, *, name: str, sku: str, engine: str, total_g
 
 
 async def create_dedicated_queue(work: Work, terms: ContractTerms) -> Queue:
-    """Create the queue of a long-term contract's own."""
+    """Create the dedicated queue of a long-term contract."""
     queue = Queue(
         name=dedicated_queue_name(terms.id),
         customer_id=terms.customer_id,
@@ -72,7 +72,7 @@ def resolve_queue(terms: ContractTerms, wanted: str | None) -> str:
 
 
 def select_first_sku() -> ScalarSelect[str]:
-    """Select the device type of the first open pool, for a statement that asks for more; null where none is open."""
+    """Select the device type of the first open pool, as part of a larger statement; null where none is open."""
     return select(Pool.sku).where(Pool.open, Pool.total_gpus > 0).order_by(Pool.name).limit(1).scalar_subquery()
 
 

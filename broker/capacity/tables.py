@@ -9,7 +9,7 @@ from broker.persistence.database import Base, moment_column
 
 
 class Queue(Base):
-    """A higher priority goes first. A dedicated queue belongs to one contract."""
+    """A queue of admitted jobs; a higher priority goes first. A dedicated queue belongs to one contract."""
 
     __tablename__ = "queues"
 

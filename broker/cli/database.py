@@ -12,7 +12,7 @@ from broker.processes.boot import DatabaseUrls, database_urls
 
 @contextmanager
 def reading_database(settings: Settings) -> Iterator[DatabaseUrls]:
-    """The running database. One that cannot be read, such as one never set up, ends the command in one line, exit 2."""
+    """Open the database for reading; one that cannot be read (never set up, say) ends the command: a line, exit 2."""
     try:
         with database_urls(settings) as urls:
             yield urls

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from broker.cli.database import reading_database
+from broker.cli.options import DataDir, load_settings
 from broker.config import Settings
 from broker.estimator.accuracy import MOST_JUDGED, judge_estimates
 from broker.estimator.report_html import render_html
@@ -39,15 +40,14 @@ class ReportFormat(StrEnum):
     HTML = "html"
 
 
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everything is kept (BROKER_DATA_DIR).")]
 Format = Annotated[ReportFormat, typer.Option("--format", help="How it is written.")]
 Output = Annotated[Path | None, typer.Option("--output", help="File to write; standard output if left out.")]
 
 
 @app.command("report")
 def report(as_format: Format = ReportFormat.TABLE, output: Output = None, data_dir: DataDir = None) -> None:
-    """How good the estimates of finished jobs were: estimated against actual, coverage, error by group, drift."""
-    settings = Settings() if data_dir is None else Settings.model_validate({"data_dir": data_dir})
+    """Report how good the estimates of finished jobs were: estimated and actual, coverage, error by group, drift."""
+    settings = load_settings(data_dir=data_dir)
     with reading_database(settings) as urls:
         judged, as_of = asyncio.run(_judge(settings, urls.app))
     if judged is None:
@@ -92,7 +92,7 @@ def predict_lines(
 
 
 def answer_lines(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Empty lines are passed over."""
+    """Answer one request a line; empty lines are passed over."""
     calibration = Calibration()
     for line in lines:
         if line.strip():

@@ -33,7 +33,7 @@ POLL_SECONDS = 1.0
 
 @contextmanager
 def _explain_errors(url: str) -> Iterator[None]:
-    """A problem of the API, or a broker that does not answer, is one line and exit code 1."""
+    """Turn a problem of the API, or a broker that does not answer, into one line and exit code 1."""
     try:
         yield
     except ApiError as error:
@@ -62,7 +62,7 @@ def list_jobs(
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
-    """The latest jobs."""
+    """List the latest jobs."""
     table = Table("job", "status", "queue", "step", "GPU-hours", "tokens", "cost", "why it waits", title="Jobs")
     with _explain_errors(url), connect(url, key) as client:
         for job in client.get("/jobs", limit=100, status=status)["data"]:
@@ -84,13 +84,13 @@ def describe_progress(progress: dict[str, Any] | None) -> str:
 
 
 def describe_facts(data: dict[str, Any]) -> str:
-    """An event's facts on a line or two; a picture as what it is, not as its bytes."""
+    """Describe an event's facts on a line or two; a picture stands there as `(a picture)`, not as its bytes."""
     short = {key: "(a picture)" if str(value).startswith("data:image/") else value for key, value in data.items()}
     return json.dumps(short, ensure_ascii=False)
 
 
 def describe_wait(job: dict[str, Any]) -> str:
-    """Why a job does not run now; empty where it runs or has ended."""
+    """Describe why a job does not run now; empty where it runs or has ended."""
     if job["pause_reason"] == "limit":
         return "paused at its limit; resume it with a higher --max-cost"
     return (job["pending_reason"] or {}).get("message", "") or (job["pause_reason"] or "")
@@ -98,7 +98,7 @@ def describe_wait(job: dict[str, Any]) -> str:
 
 @app.command("show")
 def show_job(job_id: str, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Everything about one job, with its events."""
+    """Show everything about one job, with its events."""
     with _explain_errors(url), connect(url, key) as client:
         job = client.get(f"/jobs/{job_id}")
         events = client.get(f"/jobs/{job_id}/events")["data"]
@@ -118,7 +118,7 @@ def submit_job(
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
-    """Upload data, show the price on every plan, and submit on a yes."""
+    """Upload data, show the price on every plan, and submit the job once you have said yes."""
     settings = read_config(config)
     owner = {"customer_id": customer} if customer else {}
     with _explain_errors(url), connect(url, key) as client:
@@ -133,7 +133,7 @@ def submit_job(
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The trainer's YAML file without its paths, which are of this machine. Raises: typer.BadParameter."""
+    """Read the trainer's YAML file without its paths, which are of this machine. Raises: typer.BadParameter."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -162,13 +162,13 @@ def quote_table(quote: dict[str, Any]) -> Table:
 
 @app.command("cancel")
 def cancel_job(job_id: str, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """End a job; what it has used is billed, the rest of its hold is freed."""
+    """Cancel a job; what it has used is billed, the rest of its hold is released."""
     _control(url, key, job_id, "cancel")
 
 
 @app.command("pause")
 def pause_job(job_id: str, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Stop a job after a checkpoint."""
+    """Pause a job after a checkpoint."""
     _control(url, key, job_id, "pause")
 
 
@@ -204,7 +204,7 @@ def watch_job(job_id: str, url: Url = DEFAULT_URL, key: Key = None) -> None:
 
 
 def follow_job(client: Client, job_id: str) -> dict[str, Any]:
-    """Show a job's progress until it ends; its last state."""
+    """Show a job's progress until it ends; returns the job as it is then."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

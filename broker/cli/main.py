@@ -1,7 +1,6 @@
 """The `broker` command."""
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from broker.cli import estimator, jobs
 from broker.cli.database import reading_database
+from broker.cli.options import DataDir, load_settings
 from broker.config import Settings
 from broker.ledger.verify import verify_database
 from broker.persistence.database import UnsafeDatabaseRole
@@ -23,13 +23,6 @@ app.add_typer(ledger_app, name="ledger")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(estimator.app, name="estimator")
 console = Console()
-
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everything is kept (BROKER_DATA_DIR).")]
-
-
-def load_settings(**options: object) -> Settings:
-    """Options of the command line go before the environment."""
-    return Settings.model_validate({name: value for name, value in options.items() if value is not None})
 
 
 @app.command()
@@ -75,7 +68,7 @@ def demo(
 
 @ledger_app.command("verify")
 def verify(data_dir: DataDir = None) -> None:
-    """Re-derive every balance from its entries and check what must hold; exit code 1 if anything does not."""
+    """Re-derive every balance from its entries and check each rule of the ledger; exit code 1 if one is broken."""
     with reading_database(load_settings(data_dir=data_dir)) as urls:
         results = asyncio.run(verify_database(urls.app))
     table = Table("rule", "broken rows", title="Ledger")

@@ -42,16 +42,16 @@ class Client:
         self.http.close()
 
     def get(self, path: str, **params: Any) -> Any:
-        """Raises: ApiError, httpx.TransportError."""
+        """Get an object or a page of a list. Raises: ApiError, httpx.TransportError."""
         known = {name: value for name, value in params.items() if value is not None}
         return self._read(self.http.get(f"/v1{path}", params=known)).json()
 
     def get_text(self, path: str, **params: Any) -> str:
-        """Raises: ApiError, httpx.TransportError."""
+        """Get an answer as text, such as CSV. Raises: ApiError, httpx.TransportError."""
         return str(self._read(self.http.get(f"/v1{path}", params=params)).text)
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None) -> Any:
-        """Raises: ApiError, httpx.TransportError."""
+        """Post a body under a new Idempotency-Key, or the given one. Raises: ApiError, httpx.TransportError."""
         headers = {"Idempotency-Key": idempotency_key or secrets.token_hex(16)}
         return self._read(self.http.post(f"/v1{path}", json=dict(body or {}), headers=headers)).json()
 
@@ -74,7 +74,7 @@ class Client:
         return aside.rename(target)
 
     def list_all(self, path: str, **params: Any) -> Iterator[Any]:
-        """Every object of a list, page by page."""
+        """List every object of a list, page by page. Raises: ApiError, httpx.TransportError."""
         cursor = None
         while True:
             page = self.get(path, limit=100, cursor=cursor, **params)

@@ -10,7 +10,10 @@ from broker.work import Work
 async def create_grant(
     work: Work, terms: ContractTerms, *, gpu_seconds: int, advance: bool, priority: int = 0
 ) -> GrantTerms:
-    """A block of hours at the plan's price, until the contract ends; not usable before it is credited."""
+    """Create a block of hours at the plan's price, until the contract ends; not usable before it is credited.
+
+    Units: GPU-seconds.
+    """
     grant = Grant(
         id=work.new_id("gra"),
         customer_id=terms.customer_id,
@@ -28,7 +31,7 @@ async def create_grant(
 
 
 async def activate_grant(work: Work, grant_id: str) -> GrantTerms | None:
-    """Mark a grant as usable; None where it was before. The ledger credits it in the same transaction."""
+    """Mark a grant as usable; None where it was so before. The ledger credits it in the same transaction."""
     grant = await work.session.get_one(Grant, grant_id, with_for_update=True, populate_existing=True)
     if grant.activated_at is not None:
         return None

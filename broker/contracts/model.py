@@ -18,7 +18,7 @@ class Overage(StrEnum):
 
 
 class QuoteGuarantee(StrEnum):
-    """What becomes of a job that reaches its quote: it pauses until the customer raises it, or the house pays on."""
+    """What becomes of a job at its quote: it pauses until the customer raises it, or the house bears the rest."""
 
     PAUSE = "pause"
     CAP = "cap"
@@ -29,6 +29,20 @@ DEFAULT_OVERAGE = {
     PlanName.PREPAID: Overage.REFUSE,
     PlanName.LONG_TERM: Overage.BILL,
 }
+
+
+@dataclass(frozen=True)
+class NewContract:
+    """What a customer is about to sign. `overage` None: as the plan has it. Units: GPU-hours, micro-yuan."""
+
+    customer_id: str
+    plan: PlanName
+    committed_gpu_hours: int
+    starts_at: datetime
+    ends_at: datetime | None
+    overage: Overage | None
+    quote_guarantee: QuoteGuarantee
+    monthly_budget_micros: int | None
 
 
 @dataclass(frozen=True)
@@ -57,7 +71,7 @@ class ContractTerms:
 
     @property
     def home_queue(self) -> str:
-        """The queue that the plan gives: standard, priority, or the contract's own."""
+        """Name the queue that the plan gives: standard, priority, or the contract's dedicated one."""
         kind = self.card.terms(self.plan).queue
         return dedicated_queue_name(self.id) if kind == "dedicated" else kind
 

@@ -30,9 +30,9 @@ async def publish_rate_cards(work: Work, cards: dict[str, RateCard]) -> None:
 
 
 def select_card_version(day: ColumnElement[date]) -> ScalarSelect[str]:
-    """The version of the published card in force on a day, for a statement that asks for more.
+    """Select the version of the published card in force on a day, as part of a larger statement.
 
-    Null where there is none. Of two cards for the same day it takes the one with the later version.
+    Null where there is none. Of two cards for the same day the one with the later version counts.
     """
     latest = (PublishedRateCard.effective_from.desc(), PublishedRateCard.version.collate("C").desc())
     begun = select(PublishedRateCard.version).where(PublishedRateCard.effective_from <= day)
@@ -40,7 +40,7 @@ def select_card_version(day: ColumnElement[date]) -> ScalarSelect[str]:
 
 
 async def rate_card_on(work: Work, day: date) -> RateCard:
-    """The published card in force on a day. Raises: pricing.rate_card.NoPriceInForce."""
+    """Get the published card in force on a day. Raises: pricing.rate_card.NoPriceInForce."""
     version = await work.session.scalar(select(select_card_version(literal(day, Date))))
     if version is None:
         raise NoPriceInForce(day)
@@ -48,7 +48,7 @@ async def rate_card_on(work: Work, day: date) -> RateCard:
 
 
 async def get_rate_card(work: Work, version: str) -> RateCard:
-    """A published card, of which there is one."""
+    """Get a published card by its version, which must exist."""
     known = work.services.versions.find(RateCard, version)
     if known is not None:
         return known

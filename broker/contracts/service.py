@@ -8,7 +8,7 @@ from sqlalchemy import Select, or_, select
 
 from broker import errors
 from broker.contracts.grants import activate_grant, create_grant, list_grants
-from broker.contracts.model import DEFAULT_OVERAGE, ContractTerms, Overage, QuoteGuarantee
+from broker.contracts.model import DEFAULT_OVERAGE, ContractTerms, NewContract, Overage, QuoteGuarantee
 from broker.contracts.rate_cards import (
     get_rate_card,
     parse_card,
@@ -40,38 +40,27 @@ __all__ = [
 ]
 
 
-async def create_contract(
-    work: Work,
-    *,
-    customer_id: str,
-    plan: PlanName,
-    committed_gpu_hours: int,
-    starts_at: datetime,
-    ends_at: datetime | None,
-    overage: Overage | None,
-    quote_guarantee: QuoteGuarantee,
-    monthly_budget_micros: int | None,
-) -> ContractTerms:
+async def create_contract(work: Work, new: NewContract) -> ContractTerms:
     """Write one contract at the prices in force on its first day.
 
     Raises: NotFound, CommitmentRefused, InvalidRequest.
     """
-    await get_customer(work, customer_id)
+    await get_customer(work, new.customer_id)
     zone = work.settings.time_zone
-    card = await _card_at_signing(work, starts_at, zone)
-    _check_terms(card, plan, committed_gpu_hours, overage, starts_at, ends_at)
+    card = await _get_card_at_signing(work, new.starts_at, zone)
+    _check_terms(card, new)
     row = Contract(
         id=work.new_id("con"),
-        customer_id=customer_id,
-        plan=plan.value,
-        committed_gpu_hours=committed_gpu_hours,
+        customer_id=new.customer_id,
+        plan=new.plan.value,
+        committed_gpu_hours=new.committed_gpu_hours,
         rate_card_version=card.version,
-        overage=(overage or DEFAULT_OVERAGE[plan]).value,
-        quote_guarantee=quote_guarantee.value,
-        monthly_budget_micros=monthly_budget_micros,
+        overage=(new.overage or DEFAULT_OVERAGE[new.plan]).value,
+        quote_guarantee=new.quote_guarantee.value,
+        monthly_budget_micros=new.monthly_budget_micros,
         time_zone=zone,
-        starts_at=starts_at,
-        ends_at=ends_at,
+        starts_at=new.starts_at,
+        ends_at=new.ends_at,
         created_at=work.now,
     )
     work.session.add(row)
@@ -79,32 +68,25 @@ async def create_contract(
     return _to_terms(row, card)
 
 
-async def _card_at_signing(work: Work, starts_at: datetime, time_zone: str) -> RateCard:
+async def _get_card_at_signing(work: Work, starts_at: datetime, time_zone: str) -> RateCard:
     try:
         return await rate_card_on(work, starts_at.astimezone(ZoneInfo(time_zone)).date())
     except (NoPriceInForce, OverflowError) as error:
         raise errors.invalid_field("starts_at", f"{error}; choose a later day") from error
 
 
-def _check_terms(
-    card: RateCard,
-    plan: PlanName,
-    committed_gpu_hours: int,
-    overage: Overage | None,
-    starts_at: datetime,
-    ends_at: datetime | None,
-) -> None:
+def _check_terms(card: RateCard, new: NewContract) -> None:
     try:
-        check_commitment(card.terms(plan), plan, committed_gpu_hours)
+        check_commitment(card.terms(new.plan), new.plan, new.committed_gpu_hours)
     except (CommitmentTooSmall, CommitmentNotAllowed) as error:
-        minimum = card.terms(plan).minimum_commit_gpu_hours
+        minimum = card.terms(new.plan).minimum_commit_gpu_hours
         message = str(error)
         raise errors.CommitmentRefused(
             message, errors=[errors.FieldError("committed_gpu_hours", message)], minimum_gpu_hours=minimum
         ) from error
-    if plan == PlanName.ON_DEMAND and overage == Overage.REFUSE:
+    if new.plan == PlanName.ON_DEMAND and new.overage == Overage.REFUSE:
         raise errors.invalid_field("overage", "an on_demand contract has no grant, so refuse would let nothing run")
-    if ends_at is not None and ends_at <= starts_at:
+    if new.ends_at is not None and new.ends_at <= new.starts_at:
         raise errors.invalid_field("ends_at", "must be after starts_at")
 
 
@@ -138,7 +120,7 @@ async def find_contract_in_force(work: Work, customer_id: str, contract_id: str 
 
 
 async def lock_contract_in_force(work: Work, customer_id: str, contract_id: str | None) -> ContractTerms:
-    """Choose the contract in the same way and lock it, for a use that moves its balances.
+    """Choose a contract as `find_contract_in_force` does and lock it, for a use that moves its balances.
 
     Raises: NotFound; NoContractInForce, where there is none, or several and none was named.
     """
@@ -147,7 +129,7 @@ async def lock_contract_in_force(work: Work, customer_id: str, contract_id: str 
 
 
 def _select_candidates(work: Work, customer_id: str, contract_id: str | None) -> Select[Contract]:
-    """Select the contract named, or all that are in force. One of another customer is not found."""
+    """Select the contract named, or all that are in force; one of another customer is not found."""
     own = select(Contract).where(Contract.customer_id == customer_id)
     if contract_id is not None:
         return own.where(Contract.id == contract_id)

@@ -41,7 +41,7 @@ class UploadedFile:
 
 
 def unpack_uploads(uploads: list[UploadedFile], *, max_bytes: int) -> list[UploadedFile]:
-    """Plain files as they are, zip and tar archives as their members; at most `max_bytes` unpacked.
+    """Unpack uploads: plain files as they are, zip and tar archives as their members; at most `max_bytes` unpacked.
 
     Raises: ArchiveRefused.
     """
@@ -59,7 +59,7 @@ def unpack_uploads(uploads: list[UploadedFile], *, max_bytes: int) -> list[Uploa
 
 
 def _check_folders(unpacked: Collection[str]) -> None:
-    """A name that is a file here and a folder there could not be written to a disk."""
+    """Refuse a name that is a file and a folder: it could not be written to a disk. Raises: ArchiveRefused."""
     for name in unpacked:
         for folder in PurePosixPath(name).parents:
             if str(folder) in unpacked:
@@ -91,7 +91,10 @@ def _zip_members(content: bytes, max_bytes: int) -> Iterator[UploadedFile]:
 
 
 def _gunzip(content: bytes, max_bytes: int) -> bytes:
-    """The tar itself. Unpacked within a limit before tarfile sees it, which would read headers of any size."""
+    """Unzip a gzipped tar, within a limit and before tarfile sees it, which would read headers of any size.
+
+    A tar that is not gzipped stays as it is. Raises: ArchiveRefused.
+    """
     if not content.startswith(GZIP_MAGIC):
         return content
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
@@ -129,7 +132,7 @@ def _safe_name(name: str) -> str:
 
 
 def pack_files(files: list[UploadedFile]) -> bytes:
-    """One tar with the same bytes for the same files, whenever and wherever it is made."""
+    """Pack files into one tar, with the same bytes for the same files whenever and wherever it is made."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for file in files:
@@ -140,5 +143,5 @@ def pack_files(files: list[UploadedFile]) -> bytes:
 
 
 def read_packed(content: bytes) -> list[tuple[str, bytes]]:
-    """The files of a tar that `pack_files` made: names and contents."""
+    """Read the files of a tar that `pack_files` made: names and contents."""
     return [(file.name, file.content) for file in _tar_members(content, len(content))]

@@ -17,7 +17,7 @@ class PictureUnusable(ValueError):
 
 
 def read_picture_size(content: bytes) -> tuple[int, int]:
-    """Width and height in pixels, upright, as the trainer sees them. Raises: PictureUnusable."""
+    """Read width and height in pixels, upright, as the trainer sees them. Raises: PictureUnusable."""
     if not content:
         raise PictureUnusable("has no content (0 bytes); copy the file again, or delete it")
     try:

@@ -27,7 +27,7 @@ class StoredPicture:
 
 @dataclass(frozen=True)
 class DatasetFinding:
-    """`line` counts from 1, None for a whole file; an empty `file` is the data set."""
+    """What is wrong at one place. `line` counts from 1, None for a whole file; an empty `file` is the data set."""
 
     file: str
     line: int | None
@@ -37,19 +37,19 @@ class DatasetFinding:
 
 @dataclass(frozen=True)
 class ParsedPictures:
-    """`unusable` are files and metadata rows that the trainer refuses, unless it is told to leave them out."""
+    """A data set of pictures; `unusable` are files and metadata rows that the trainer refuses unless told to skip."""
 
     pictures: list[StoredPicture] = field(default_factory=list)
     unusable: list[DatasetFinding] = field(default_factory=list)
 
 
 def holds_pictures(names: Iterable[str]) -> bool:
-    """A data set with a picture in it is one of pictures, whatever else is there."""
+    """Tell whether a data set is one of pictures: it is with a single picture in it, whatever else is there."""
     return any(is_picture_name(name) for name in names)
 
 
 def parse_pictures(files: Files) -> ParsedPictures:
-    """Every picture among the files, in the order in which the trainer reads them."""
+    """Parse every picture among the files, in the order in which the trainer reads them."""
     contents = dict(files)
     listing = list_named_pictures(contents, contents.__getitem__)
     parsed = ParsedPictures(unusable=[_take_over(problem) for problem in listing.problems])
@@ -71,8 +71,9 @@ def _take_over(problem: ListingProblem) -> DatasetFinding:
 
 
 def report_on_pictures(parsed: ParsedPictures) -> list[DatasetFinding]:
-    """What cannot be used first, then what will show in the result. Sharpness and near-duplicates need the pixels:
-    `trainer check` judges those.
+    """Report what cannot be used first, then what will show in the result.
+
+    Sharpness and near-duplicates need the pixels: `trainer check` judges those.
     """
     judged = [*_judge_count(len(parsed.pictures)), *_judge_copies(parsed.pictures)]
     return parsed.unusable + judged + [found for picture in parsed.pictures for found in _judge_picture(picture)]

@@ -26,7 +26,9 @@ async def upload_dataset(
     ] = None,
     customer_id: Annotated[str | None, Form(description="Needed with a staff key only.", examples=["cus_01k"])] = None,
 ) -> DatasetOut:
-    """Send .jsonl or .csv files with `prompt` and `completion`; or pictures, with their captions in metadata.csv or
+    """Upload a data set and get its quality report.
+
+    Send .jsonl or .csv files with `prompt` and `completion`; or pictures, with their captions in metadata.csv or
     metadata.jsonl (`file_name`, `text`), in a .txt beside each, or in the name of their folder (`10_style` is ten
     repeats an epoch). A zip or tar of them will do.
     """

@@ -39,7 +39,7 @@ class DatasetOut(BaseModel):
         description="What it consists of.", examples=[[{"name": "train.jsonl", "size_bytes": 18342}]]
     )
     kind: Literal["text", "images"] = Field(
-        description="images, if there is a picture among the files.", examples=["text"]
+        description="images where there is a picture among the files, else text.", examples=["text"]
     )
     usable_rows: int = Field(description="Rows of text, or pictures, that training reads.", examples=[64])
     findings: list[FindingOut] = Field(

@@ -41,7 +41,7 @@ LONGEST_MESSAGE = 500
 
 @dataclass(frozen=True)
 class CheckedUpload:
-    """`usable`: the rows of text, or the pictures, that training can read."""
+    """An unpacked upload and its report; `usable` counts the rows of text, or the pictures, that training can read."""
 
     files: list[UploadedFile]
     usable: int
@@ -93,7 +93,7 @@ def _check_upload(uploads: list[UploadedFile], max_bytes: int) -> CheckedUpload:
 
 
 def _to_json(finding: DatasetFinding) -> dict[str, Any]:
-    """Text that came from the data may be long, or hold what the database cannot keep."""
+    """Write a finding as JSON; its text comes from the data and may be long, or hold what the database cannot keep."""
     message = finding.message.replace("\0", "\ufffd")
     return {**asdict(finding), "message": message[:LONGEST_MESSAGE]}
 
@@ -114,12 +114,12 @@ def _require_usable_rows(checked: CheckedUpload) -> None:
 
 
 def select_dataset(dataset_id: ColumnElement[str], customer_id: ColumnElement[str | None]) -> Select[Dataset]:
-    """Select one data set of this customer, for a statement that asks for more; see `read_dataset`."""
+    """Select one data set of this customer, as part of a larger statement; see `read_dataset`."""
     return select(Dataset).where(Dataset.id == dataset_id, owns(Dataset.__table__.c.customer_id, customer_id))
 
 
 def read_dataset(values: Sequence[Any]) -> Dataset:
-    """Read the data set from the columns of `select_dataset`; it is of no session."""
+    """Read the data set from the columns of `select_dataset`; it belongs to no session."""
     return Dataset(**dict(zip(Dataset.__table__.columns.keys(), values, strict=True)))
 
 

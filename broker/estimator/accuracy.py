@@ -11,5 +11,5 @@ MOST_JUDGED = 10_000
 
 
 async def judge_estimates(work: Work, *, latest: int = LATEST_JUDGED) -> AccuracyReport | None:
-    """None, where no job has finished yet."""
+    """Judge the estimates of the latest finished jobs of all customers; None where no job has finished yet."""
     return judge_runs([to_judged_run(job) for job in await history.list_judged_jobs(work, latest=latest)])

@@ -1,4 +1,4 @@
-"""The estimator's metrics for Prometheus, as its reading last knew them."""
+"""The estimator's metrics for Prometheus, as of its last reading of the database."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from broker.estimator.watch import AccuracyReading
 
 
 class EstimatorCollector(Collector):
-    """Tells the reading, once there is one. A share of no runs is left out: nought would raise an alarm."""
+    """Collects the last reading, once there is one. A share of no runs is left out: zero would raise an alarm."""
 
     def __init__(self, reading: AccuracyReading) -> None:
         self.reading = reading

@@ -1,4 +1,4 @@
-"""From the estimate that a job was admitted with, and what it took, to an observation. Pure."""
+"""Finished jobs as what is learnt and judged: the estimate that each was admitted with, and what it took. Pure."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from pricing.catalog import load_gpus
 
 
 def read_finished_runs(jobs: Sequence[FinishedJob]) -> list[FinishedRun]:
-    """Those whose GPU type is in the catalogue; seconds are those that each GPU was held."""
+    """Read what jobs teach, of those whose GPU type is in the catalogue. Units: seconds that each GPU was held."""
     return [
         FinishedRun(
             kind=job.estimate.kind,
@@ -24,7 +24,7 @@ def read_finished_runs(jobs: Sequence[FinishedJob]) -> list[FinishedRun]:
 
 
 def to_judged_run(job: FinishedJob) -> JudgedRun:
-    """Estimate and actual are both GPU-seconds, of all the job's GPUs."""
+    """Put a job's estimate beside what it took. Units: GPU-seconds of all the job's GPUs."""
     estimate = job.estimate
     return JudgedRun(
         job_id=job.id,

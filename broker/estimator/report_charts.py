@@ -16,7 +16,7 @@ Place = tuple[float, float]
 
 @dataclass(frozen=True)
 class Tick:
-    """A line at a share of an axis, with its words."""
+    """A mark at a share of an axis, with its label."""
 
     share: float
     words: str
@@ -24,7 +24,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a kind that the style knows, between two places."""
+    """A line between two places; its kind is a class of the style sheet."""
 
     kind: str
     start: Place
@@ -33,7 +33,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Dot:
-    """A dot of a kind that the style knows, and what it says when it is pointed at."""
+    """A dot, the words that show when it is pointed at, and its kind, a class of the style sheet."""
 
     kind: str
     x: float
@@ -57,7 +57,7 @@ class Chart:
 
 
 def lay_out_predictions(runs: Sequence[JudgedRun]) -> Chart:
-    """Lay estimated across and taken up, on logarithmic axes of one length; lines of equality and of the usual p90."""
+    """Lay out actual over estimated seconds, on logarithmic axes of one length; lines of equality and the usual p90."""
     seen = [value for run in runs for value in (run.p50, run.p90, run.actual)]
     low = math.floor(math.log10(min(seen)))
     high = max(math.ceil(math.log10(max(seen))), low + 1)
@@ -84,7 +84,7 @@ def _lay_out_run(x: float, y: float, run: JudgedRun) -> Dot:
 
 
 def lay_out_reliability(points: Sequence[ReliabilityPoint]) -> Chart:
-    """Lay how many should have stayed at or below a quantile across, how many did up, with 95 % intervals."""
+    """Lay out which share stayed at or below a quantile, over which share should have, with 95 % intervals."""
     ticks = [Tick(fifth / 5, f"{fifth * 20} %") for fifth in range(6)]
     whiskers = [Line("whisker", (it.level, it.observed.lower), (it.level, it.observed.upper)) for it in points]
     return Chart(
@@ -103,7 +103,7 @@ def lay_out_reliability(points: Sequence[ReliabilityPoint]) -> Chart:
 
 
 def lay_out_drift(windows: Sequence[DriftWindow]) -> Chart:
-    """Lay out the coverage of p90, window after window, on its band."""
+    """Lay out the coverage of p90, window after window, with the band that it should stay in."""
     shares = [window.accuracy.p90.share for window in windows]
     floor = math.floor(10 * min(DRIFT_FLOOR, *shares)) / 10
 

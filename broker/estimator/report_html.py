@@ -29,7 +29,7 @@ class Figure:
 
 
 def render_html(judged: AccuracyReport, as_of: datetime) -> str:
-    """Write the whole page. Everything that comes from the data is escaped."""
+    """Render the whole page; everything that comes from the data is escaped."""
     return _load_template().render(
         band=describe_band(judged.overall),
         median_error=f"{judged.overall.median_error:.1%}",

@@ -1,4 +1,4 @@
-"""The judgement of estimates as tables of the terminal."""
+"""The judgement of estimates as tables for the terminal."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ LATEST_WINDOWS = 10
 
 
 def make_tables(judged: AccuracyReport) -> Together:
-    """All runs and each group; the reliability diagram in figures; drift, where there are enough runs for it."""
+    """Make the tables: all runs and each group; the reliability diagram in figures; drift, where runs are enough."""
     tables = [_accuracy_table("Estimates", judged), _reliability_table(judged)]
     return Together(describe_band(judged.overall), *tables, *([_drift_table(judged)] if judged.drift else []))
 
 
 def describe_band(accuracy: Accuracy) -> str:
-    """For example `p90 covers 91.0 % of 120 runs: within its band of 85 to 95 %.`"""
+    """Describe p90's coverage and its band, as in "p90 covers 91.0% of 120 runs: within its band of 85% to 95%."."""
     lower, upper = P90_BAND
     place = {
         BandState.UNJUDGED: "too few to judge its band of",
@@ -32,7 +32,7 @@ def describe_band(accuracy: Accuracy) -> str:
 
 
 def format_accuracy(accuracy: Accuracy) -> list[str]:
-    """Its figures in the order of `COLUMNS`."""
+    """Format the figures of an accuracy in the order of `COLUMNS`."""
     figures = (accuracy.median_error, accuracy.p50.share, accuracy.p90.share)
     error, half, most = (f"{figure:.1%}" for figure in figures)
     return [str(accuracy.runs), error, f"{accuracy.median_ratio:.2f}", half, most]
@@ -68,7 +68,7 @@ def _drift_table(judged: AccuracyReport) -> Table:
 
 
 def _new_table(title: str, columns: Sequence[str], *, words: int = 0) -> Table:
-    """The first columns hold words, the others figures."""
+    """Make an empty table whose first `words` columns hold words, the others figures."""
     table = Table(title=title, title_justify="left")
     for place, column in enumerate(columns):
         table.add_column(column, justify="left" if place < words else "right")

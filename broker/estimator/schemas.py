@@ -29,7 +29,7 @@ class AccuracyOut(BaseModel):
     p50: CoverageOut = Field(description="Coverage of p50.", examples=[COVERAGE_EXAMPLE])
     p90: CoverageOut = Field(description="Coverage of p90.", examples=[COVERAGE_EXAMPLE])
     band: BandState = Field(
-        description="Where p90's coverage stands to 85 to 95 %; unjudged under 20 runs.", examples=["within"]
+        description="p90's coverage against a band of 85 to 95 %; unjudged under 20 runs.", examples=["within"]
     )
 
     @classmethod
@@ -45,8 +45,8 @@ class AccuracyOut(BaseModel):
 
 
 class GroupOut(BaseModel):
-    by: str = Field(description="What the runs have in common.", examples=["gpu"])
-    value: str = Field(description="How it is for them.", examples=["a100-40g"])
+    by: str = Field(description="The property that the runs have in common.", examples=["gpu"])
+    value: str = Field(description="Their value of that property.", examples=["a100-40g"])
     accuracy: AccuracyOut = Field(description="How good their estimates were.", examples=[{"runs": 120}])
 
 

@@ -20,7 +20,7 @@ LATEST = 1000
 
 
 async def learn(system: System) -> Calibration | None:
-    """Learn a new version if jobs have finished since the newest; None if not. Fitting holds no transaction open."""
+    """Learn a new version if jobs have finished since the newest, else None. Fitting holds no transaction open."""
     async with system.work() as work:
         newest = await calibrations.find_newest_version(work)
         finished = await history.count_finished_jobs(work)

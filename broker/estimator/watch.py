@@ -1,4 +1,4 @@
-"""Watching the accuracy of estimates: judged anew when jobs have finished, and said aloud when p90 goes wrong."""
+"""Watching the accuracy of estimates: judged anew when jobs have finished, and logged when p90 goes wrong."""
 
 import logging
 from dataclasses import dataclass, field
@@ -19,9 +19,9 @@ MEANING = {BandState.BELOW: "too many runs take longer than quoted", BandState.A
 
 @dataclass
 class AccuracyReading:
-    """What the database says to whoever asks: every process judges the same jobs, so that all say the same.
+    """The accuracy of estimates as last read: every process judges the same jobs, so that all say the same.
 
-    `calibration` is the newest version; 0: published figures alone.
+    `calibration` is the newest version; 0: published figures only.
     """
 
     judged: JudgedState | None = None
@@ -29,7 +29,7 @@ class AccuracyReading:
     accuracy: Accuracy | None = None
 
     async def refresh(self, system: System) -> None:
-        """Judge anew if there is something new to judge."""
+        """Judge the estimates anew if there is something new to judge."""
         async with system.work() as work:
             self.calibration = await find_newest_version(work) or 0
             state = await history.read_judged_state(work)
@@ -42,7 +42,7 @@ class AccuracyReading:
 
 @dataclass
 class AccuracyWatch:
-    """Says in the log of its process when p90 leaves its band, and when it is back."""
+    """Logs when the coverage of p90 leaves its band, and when it is back."""
 
     reading: AccuracyReading = field(default_factory=AccuracyReading)
     band: BandState = BandState.UNJUDGED

@@ -89,7 +89,7 @@ class LocalEngine:
         if not await self._ends_within(run_id, grace_seconds):
             await asyncio.to_thread(self._signal_group, run_id, signal.SIGKILL)
             await self._ends_within(run_id, KILL_WAIT_SECONDS)
-        _kill_group(pid)  # what the leader left behind; its pid was the run's a moment ago, too short for a reuse
+        _kill_group(pid)  # what the leader left behind; nobody else has got its pid in this moment
 
     async def _ends_within(self, run_id: str, seconds: float) -> bool:
         loop = asyncio.get_running_loop()
@@ -217,7 +217,7 @@ def _build_environment(spec: LaunchSpec, work_dir: Path) -> dict[str, str]:
 
 
 def _find_recorded(record: RunRecord) -> psutil.Process | None:
-    """The record's process while it runs; another process that got its pid later is none, and neither is a zombie."""
+    """Find the record's process; None where it is gone, is a zombie, or another process has its pid by now."""
     if record.pid is None or record.create_time is None:
         return None
     try:
@@ -230,7 +230,7 @@ def _find_recorded(record: RunRecord) -> psutil.Process | None:
 
 
 def _awaits_other_broker(record: RunRecord) -> bool:
-    """True for a zombie whose launcher lives in another process: that broker is about to record its exit code."""
+    """Tell whether it is a zombie whose launcher, another broker, still lives and is about to record its exit code."""
     if record.pid is None or record.launcher_pid == os.getpid():
         return False
     try:
@@ -241,7 +241,7 @@ def _awaits_other_broker(record: RunRecord) -> bool:
 
 
 def _find_by_environment(run_dir: Path) -> psutil.Process | None:
-    """The session leader started for this folder: for a run whose launcher died before it could record the pid."""
+    """Find the session leader started for this folder: of a run whose launcher died before it could record the pid."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             started_here = process.environ().get("LORA_WORK_DIR") == str(run_dir / "work")
@@ -258,7 +258,7 @@ def _create_time(pid: int) -> float | None:
 
 
 def _peek_exit_code(pid: int) -> int | None:
-    """The exit code of a child that has ended, which stays a zombie; None while it runs."""
+    """Read the exit code of a child that has ended, and leave it a zombie; None while it runs."""
     status = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     if status is None:
         return None

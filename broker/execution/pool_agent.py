@@ -1,6 +1,6 @@
 """The agent of one pool: registers what its engine has, relays messages to it, and watches its runs.
 
-It lives in `broker serve` for the local pool, or alone in `broker worker`. No engine is called inside a transaction.
+It runs within `broker serve`, or in a process of its own (`broker worker`). No engine is called inside a transaction.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class PoolAgent:
-    """Between the database and one engine. Several agents of one pool may run; launching is idempotent."""
+    """Stands between the database and one engine. Several agents of one pool may run; launching is idempotent."""
 
     system: System
     pool: str
@@ -50,7 +50,7 @@ class PoolAgent:
                 await extend_leases(work, alive)
 
     async def _list_launched(self, work: Work) -> list[str]:
-        """Active runs that the engine must know of: those whose launch is not still in the outbox."""
+        """List the active runs that the engine must know of: those whose launch is not still in the outbox."""
         active = await list_active_runs(work, self.pool)
         waiting = await outbox.list_unlaunched(work.session, self.pool)
         return [run_id for run_id in active if run_id not in waiting]
@@ -85,7 +85,7 @@ class PoolAgent:
             await self.engine.launch(spec)
 
     async def _launch_spec(self, run_id: str) -> LaunchSpec | None:
-        """What to launch; None where the run has ended before it was ever started."""
+        """Build what the engine needs to launch a run; None where the run has ended before it was ever started."""
         async with self.system.work() as work:
             run = await get_run(work, run_id)
         if RunStatus(run.status) in RUN_ENDS:
@@ -110,7 +110,7 @@ class PoolAgent:
             del self.stopping[message.id]
 
     async def watch(self) -> None:
-        """Find runs whose process is gone without having reported its end."""
+        """End the runs whose process is gone without having reported its end."""
         async with self.system.work() as work:
             run_ids = await self._list_launched(work)
         if not run_ids:
@@ -125,7 +125,7 @@ class PoolAgent:
         await self.system.work_on(ended, lose)
 
     async def close(self) -> None:
-        """Leave the runs running; only the waiting for stops ends here."""
+        """Stop waiting for stops that are under way; the runs go on."""
         for task in list(self.stopping.values()):
             task.cancel()
         await asyncio.gather(*self.stopping.values(), return_exceptions=True)

@@ -28,9 +28,9 @@ def is_form(request: Request) -> bool:
 
 
 def limit_body(request: Request, services: Services) -> Request:
-    """The same request, whose body ends in UploadTooLarge where it is longer than this broker takes.
+    """Limit the body of a request: reading more of it than this broker takes raises UploadTooLarge.
 
-    Raises: UploadTooLarge at once, where the header says so, and before a byte is read.
+    Raises: UploadTooLarge at once, before a byte is read, where the header announces too much.
     """
     if request.method == "PUT":
         return request
@@ -88,7 +88,7 @@ def _check_fields(fields: dict[str, Any]) -> list[errors.FieldError]:
 
 
 def find_unstorable(document: Any) -> Iterator[errors.FieldError]:
-    """What JSON can write and PostgreSQL cannot keep, each with its dotted path and the cure."""
+    """Find what JSON can write and PostgreSQL cannot keep, each with its dotted path and the cure."""
     waiting: list[tuple[str, int, Any]] = [("", 0, document)]
     while waiting:
         path, depth, value = waiting.pop()

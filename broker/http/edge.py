@@ -56,7 +56,7 @@ async def identify(request: Request) -> Actor:
 
 @asynccontextmanager
 async def open_work(request: Request, actor: Actor, claim: Claim | None) -> AsyncIterator[Work]:
-    """The request's unit of work, which sees what its actor may; committed when the block ends."""
+    """Open the request's unit of work, which sees what its actor may see; it is committed when the block ends."""
     database: Database = request.app.state.database
     services: Services = request.app.state.services
     async with database.transaction(*scope_of(actor)) as session:
@@ -67,7 +67,7 @@ async def open_work(request: Request, actor: Actor, claim: Claim | None) -> Asyn
 
 
 def read_bearer_token(request: Request) -> str:
-    """Raises: Unauthenticated."""
+    """Read the token of the Authorization header. Raises: Unauthenticated."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise errors.Unauthenticated("Send the API key as `Authorization: Bearer <API key>`.")
@@ -81,7 +81,7 @@ def scope_of(actor: Actor) -> tuple[Scope, str | None]:
 
 
 def allow(*roles: Role) -> Callable[..., Coroutine[Any, Any, Work]]:
-    """A dependency that hands the request's unit of work to actors of these roles. Raises: Forbidden."""
+    """Make a dependency that hands the request's unit of work to actors of these roles. It raises: Forbidden."""
 
     async def get_work(request: Request, _bearer: Annotated[Any, Depends(BEARER)]) -> Work:
         work: Work = request.state.work

@@ -50,7 +50,7 @@ class Claim:
 
 
 async def read_claim(request: Request) -> Claim | None:
-    """The claim of a POST that carries the header; None for every other request. Raises: InvalidRequest."""
+    """Read the claim of a POST that carries the header; None for every other request. Raises: InvalidRequest."""
     key = request.headers.get(HEADER)
     if request.method != "POST" or key is None:
         return None
@@ -65,7 +65,7 @@ async def read_claim(request: Request) -> Claim | None:
 
 
 async def _hash_form(request: Request, digest: "hashlib._Hash") -> None:
-    """Fields and files, not the raw body: a client that retries makes a new multipart boundary."""
+    """Hash fields and files, not the raw body: a client that retries makes a new multipart boundary."""
     for name, value in (await request.form()).multi_items():
         if isinstance(value, UploadFile):
             content = hashlib.sha256()
@@ -134,7 +134,7 @@ async def forget_old_answers(work: Work) -> None:
 
 
 def _without_secrets(body: str) -> str:
-    """What is shown once is not kept: the retry gets null in its place."""
+    """Take out of an answer what is shown only once: the retry gets null in its place."""
     answer = json.loads(body)
     if isinstance(answer, dict):
         for member in SHOWN_ONCE.get(answer.get("object", ""), ()):
@@ -143,7 +143,7 @@ def _without_secrets(body: str) -> str:
 
 
 def _principal(work: Work) -> str:
-    """Whose keys these are: a customer's API keys share them; a run and each staff key has its own."""
+    """Name the owner of the keys: a customer, whose API keys share them, or else the run or the staff key itself."""
     if work.actor.role == Role.CUSTOMER and work.actor.customer_id is not None:
         return work.actor.customer_id
     return work.actor.id

@@ -49,7 +49,7 @@ def install_openapi(app: FastAPI) -> None:
 
 
 def complete(document: dict[str, Any]) -> None:
-    """Add to the document in place."""
+    """Add to the document, in place, what FastAPI leaves out of it."""
     for method, operation in _operations(document):
         for parameter in operation.get("parameters", []):
             _describe_path_id(parameter)

@@ -14,7 +14,10 @@ Row = TypeVar("Row", bound=Base)
 async def fetch_page(
     session: AsyncSession, query: Select[Row], table: type[Row], *, limit: int, cursor: str | None
 ) -> tuple[list[Row], str | None]:
-    """The rows of one page and the cursor of the next. One query. Raises: InvalidRequest, for another list's cursor."""
+    """Fetch the rows of one page and the cursor of the next, in one query.
+
+    Raises: InvalidRequest, for another list's cursor.
+    """
     key: Any = inspect(table).primary_key[0]
     if cursor is not None:
         query = query.where(key < cursor)

@@ -61,7 +61,7 @@ async def _on_domain_error(_request: Request, error: Exception) -> JSONResponse:
 
 
 def describe_error(error: errors.DomainError) -> dict[str, Any]:
-    """The problem of a domain error, as it goes over the wire."""
+    """Describe a domain error as the problem that goes over the wire."""
     title = (type(error).__doc__ or "").strip()
     members: dict[str, Any] = dict(error.fields)
     if error.errors:
@@ -78,7 +78,7 @@ async def _on_validation_error(_request: Request, error: Exception) -> JSONRespo
 
 
 def _field_path(location: tuple[int | str, ...]) -> str:
-    """`("body", "config", "epochs")` → `config.epochs`; a header or query parameter keeps its own name."""
+    """Write a location as a path: `("body", "config", "epochs")` → `config.epochs`; headers and parameters by name."""
     return ".".join(str(part) for part in location[1:]) or str(location[0])
 
 
@@ -92,7 +92,7 @@ async def _on_http_exception(_request: Request, error: Exception) -> JSONRespons
 
 
 async def _on_database_away(request: Request, error: Exception) -> JSONResponse:
-    """No connection, a lost one, or a deadlock: the same request may work in a moment."""
+    """Answer 503: there was no connection, a lost one, or a deadlock, and the same request may work in a moment."""
     log.warning("the database did not serve %s %s: %s", request.method, request.url.path, error)
     detail = "The database could not be reached. The request was rolled back; send it again in a moment."
     response = problem_response("database-away", "Database away", HTTPStatus.SERVICE_UNAVAILABLE, detail)

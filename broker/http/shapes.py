@@ -22,7 +22,7 @@ class RequestBody(BaseModel):
 
 
 def _check_moment(moment: datetime) -> datetime:
-    """A time that every time zone and PostgreSQL can write, too."""
+    """Check that every time zone and PostgreSQL can write the time, too. Raises: ValueError."""
     if not EARLIEST <= moment < LATEST:
         raise ValueError(f"must be between {EARLIEST.year} and {LATEST.year}")
     return moment

@@ -26,7 +26,7 @@ def make_key() -> NewKey:
 
 
 def hash_key(clear: str) -> str:
-    """SHA-256: enough for a key of 192 random bits, which no dictionary holds."""
+    """Hash a key by SHA-256: enough for 192 random bits, which no dictionary holds."""
     return hashlib.sha256(clear.encode()).hexdigest()
 
 
@@ -44,7 +44,7 @@ def sign_run_token(secret: bytes, bearer: RunBearer) -> str:
 
 
 def read_run_token(secret: bytes, token: str) -> RunBearer | None:
-    """Read the run and its customer out of a token; None where it is not one of ours."""
+    """Read the run and its customer out of a token; None where we have not signed it."""
     if token.count(".") != 3:
         return None
     mark, run_id, customer_id, mac = token.split(".")

@@ -13,7 +13,7 @@ from broker.persistence.database import Base, Database
 from broker.persistence.driver import Statement
 from broker.work import STAFF, Actor, Role, Services, Work
 
-# The function sees the keys for as long as it runs, in a scope of its own (migration 0003).
+# The database function sees the keys for as long as it runs, in a scope of its own (migration 0003).
 FIND_KEY = Statement(text("SELECT id, role, customer_id, expires_at, revoked_at FROM find_api_key(:key_hash)"))
 
 
@@ -123,7 +123,10 @@ async def create_api_key(
 
 
 async def revoke_api_key(work: Work, key_id: str) -> ApiKey:
-    """Revoke a key; again changes nothing. Raises: NotFound; IllegalTransition for the last administrator's key."""
+    """Revoke a key; doing it again changes nothing.
+
+    Raises: NotFound; IllegalTransition, for the last administrator's key.
+    """
     key = await work.session.get(ApiKey, key_id)
     if key is None:
         raise errors.NotFound("API key", key_id)

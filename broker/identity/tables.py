@@ -27,7 +27,7 @@ class Project(Base):
 
 
 class ApiKey(Base):
-    """A staff key has no customer. Only the hash of the key is kept; the prefix tells keys apart."""
+    """An API key; one of staff has no customer. Only the hash of the key is kept; the prefix tells keys apart."""
 
     __tablename__ = "api_keys"
 

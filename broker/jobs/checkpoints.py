@@ -12,7 +12,7 @@ __all__ = ["Checkpoint", "find_checkpoint", "find_last_checkpoint", "keep_checkp
 
 
 async def keep_checkpoint(work: Work, locked: LockedRun, step: int, stored: StoredObject) -> Checkpoint:
-    """Enter the checkpoint of a step; one that the run uploads again takes the place of the earlier one."""
+    """Record the checkpoint of a step; one that the run uploads again takes the place of the earlier one."""
     earlier = await find_checkpoint(work, locked.run.id, step)
     if earlier is not None:
         earlier.sha256, earlier.size_bytes, earlier.storage_key = stored.sha256, stored.size_bytes, stored.key
@@ -35,13 +35,13 @@ async def keep_checkpoint(work: Work, locked: LockedRun, step: int, stored: Stor
 
 
 async def find_checkpoint(work: Work, run_id: str, step: int) -> Checkpoint | None:
-    """Find the checkpoint that a run has uploaded of a step."""
+    """Find the checkpoint that a run has uploaded of a step; None where there is none."""
     query = select(Checkpoint).where(Checkpoint.run_id == run_id, Checkpoint.step == step)
     return (await work.session.scalars(query)).one_or_none()
 
 
 async def find_last_checkpoint(work: Work, job_id: str) -> Checkpoint | None:
-    """Find the most advanced checkpoint of any of the job's runs."""
+    """Find the most advanced checkpoint of any of the job's runs; None where there is none."""
     query = (
         select(Checkpoint)
         .where(Checkpoint.job_id == job_id)

@@ -23,7 +23,7 @@ async def list_events(work: Work, job_id: str, *, after: int, limit: int) -> lis
 async def list_observed(
     work: Work, job_id: str, run_id: str, kinds: Collection[str]
 ) -> set[tuple[str, int, str | None]]:
-    """List kind, step and prompt of what a run has been observed to do, as far as it is recorded."""
+    """List the observations of a run that are recorded already: kind, step and prompt of each."""
     data = JobEvent.data
     query = select(JobEvent.kind, data["step"].as_integer(), data["prompt"].as_string()).where(
         JobEvent.job_id == job_id, JobEvent.kind.in_(kinds), data["run_id"].as_string() == run_id

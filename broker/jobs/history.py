@@ -28,7 +28,7 @@ class FinishedJob:
 
 @dataclass(frozen=True)
 class JudgedState:
-    """Another one means that there is something new to judge."""
+    """What there is to judge, in short: where it has changed since, there is something new to judge."""
 
     jobs: int
     latest_at: datetime | None
@@ -48,16 +48,16 @@ OVER_AT = func.coalesce(Job.finished_at, STOPPED_AT)
 
 
 async def list_finished_jobs(work: Work, *, latest: int) -> list[FinishedJob]:
-    """Those that teach: the latest of all customers, in the order in which they were over.
+    """List the jobs to learn from: the latest of all customers, in the order in which they were over.
 
     A job that was stopped at its quote counts by what it has used, which is the least that it takes: without those the
-    slow ones would never teach, and every p90 would be narrower than the one before.
+    estimator would never learn from slow jobs, and every p90 would be narrower than the one before.
     """
     return await _list_latest(work, _teaches(), latest)
 
 
 async def list_judged_jobs(work: Work, *, latest: int) -> list[FinishedJob]:
-    """Those whose estimate can be judged: the latest of all customers, in the order in which they were over."""
+    """List the jobs whose estimate can be judged: the latest of all customers, in the order in which they were over."""
     return await _list_latest(work, _is_judged(), latest)
 
 
@@ -79,16 +79,16 @@ async def read_judged_state(work: Work) -> JudgedState:
 
 
 def _is_judged() -> ColumnElement[bool]:
-    """Those that succeeded, in however many attempts, and those that reached their quote at p90 and were stopped there.
+    """Select jobs that succeeded, in however many attempts, and those that were stopped at their quote at p90.
 
-    Without the latter, the slow ones that nobody resumed would be left out (decision 0006).
+    Without the latter, slow jobs that nobody resumed would be left out (decision 0006).
     """
     succeeded = and_(Job.status == JobStatus.SUCCEEDED.value, Job.used_gpu_seconds > 0)
     return or_(succeeded, _was_stopped_at_its_quote())
 
 
 def _teaches() -> ColumnElement[bool]:
-    """Those whose time can be compared with an estimate: what a lost attempt did twice cannot."""
+    """Select jobs whose time compares with their estimate: not those where a lost attempt's steps were done twice."""
     ran_through = and_(Job.status == JobStatus.SUCCEEDED.value, Job.attempts == 1, Job.used_gpu_seconds > 0)
     return or_(ran_through, _was_stopped_at_its_quote())
 

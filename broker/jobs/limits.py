@@ -12,7 +12,7 @@ from pricing.usage import Unit, Usage
 
 @dataclass(frozen=True)
 class QuotedNeed:
-    """What a quote says that nine of ten such jobs need no more than. `total` is its price as the quote shows it."""
+    """A quoted need: nine of ten such jobs need no more. `total` is its price as the quote shows it."""
 
     usage: Usage
     total: Money
@@ -67,7 +67,7 @@ def has_reached_limit(limits: Limits, spent: Spent) -> bool:
 
 
 def find_charge_limit(limits: Limits, spent: Spent) -> Money | None:
-    """Find the most that the customer may be charged when more usage comes in; None: all of it.
+    """Find the most that the customer may be charged in all when more usage comes in; None: for all.
 
     The interval that reaches a limit is charged whole. What a run still uses after it, until it has stopped, is not:
     so a limit is never exceeded by more than one interval adds.
@@ -93,5 +93,5 @@ def clip_need(limits: Limits, spent: Spent, terms: ContractTerms, need: Usage) -
 
 
 def _count_units(money: Fraction, price: Fraction) -> int:
-    """Count units that reach or pass the sum: a run goes on until its limit is reached. Free ones never reach it."""
+    """Count the units whose price reaches the sum: a run goes on until its limit is reached. Free ones never do."""
     return math.ceil(money / price) if price else 10**18

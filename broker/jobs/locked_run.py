@@ -56,7 +56,7 @@ async def check_current(work: Work, run_id: str, fence_token: int) -> None:
 
 
 def require_active(locked: LockedRun) -> None:
-    """Refuse a run that has ended: the broker may have given its place away. Raises: StaleFenceToken."""
+    """Refuse a run that has ended: its devices may belong to another by now. Raises: StaleFenceToken."""
     if RunStatus(locked.run.status) in RUN_ENDS:
         raise errors.StaleFenceToken(
             f"Run {locked.run.id} has ended ({locked.run.status}); stop and report nothing more.",

@@ -1,4 +1,4 @@
-"""The states of jobs and runs and what may follow what. Pure."""
+"""The states of jobs and runs, and which may follow which. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -64,7 +64,7 @@ HOLDS_DEVICES = frozenset({JobStatus.DISPATCHED, JobStatus.RUNNING})
 
 
 def check_job_transition(job_id: str, before: JobStatus, after: JobStatus) -> None:
-    """Raises: IllegalTransition."""
+    """Refuse a status that may not follow the job's present one. Raises: IllegalTransition."""
     if after not in JOB_TRANSITIONS[before]:
         raise errors.IllegalTransition(
             f"Job {job_id} is {before.value}; from there it cannot become {after.value}.",
@@ -74,7 +74,7 @@ def check_job_transition(job_id: str, before: JobStatus, after: JobStatus) -> No
 
 
 def check_run_transition(run_id: str, before: RunStatus, after: RunStatus) -> None:
-    """Raises: IllegalTransition."""
+    """Refuse a status that may not follow the run's present one. Raises: IllegalTransition."""
     if after not in RUN_TRANSITIONS[before]:
         raise errors.IllegalTransition(
             f"Run {run_id} is {before.value}; from there it cannot become {after.value}.",
@@ -94,7 +94,10 @@ class AfterRun:
 def decide_after_run(
     outcome: RunStatus, stop_requested: StopReason | None, *, attempts: int, max_attempts: int
 ) -> AfterRun:
-    """A run that was lost or preempted is tried again, unless the job was to stop or has had all its attempts."""
+    """Decide what becomes of a job whose run has ended.
+
+    A lost or preempted run is tried again, unless the job was to stop or has had all its attempts.
+    """
     assert outcome in RUN_ENDS
     if outcome == RunStatus.SUCCEEDED:
         return AfterRun(JobStatus.SUCCEEDED, "training finished")

@@ -1,4 +1,4 @@
-"""The jobs that the planner plans with: who waits, who holds devices; and writing down why each waits.
+"""The jobs that the planner plans with: which wait, which hold devices; and writing down why each waits.
 
 Thousands may wait: they are read as few columns in one query, and written in one batch.
 """
@@ -16,7 +16,7 @@ from broker.jobs.tables import Job, Run
 from broker.persistence import outbox
 from broker.work import Work
 
-# Half of such jobs hold their devices no longer; one that goes on needs what is left. Units: GPU-seconds.
+# The p50: half of such jobs hold their devices no longer. A job that goes on needs what is left. Units: GPU-seconds.
 EXPECTED_GPU_SECONDS = func.coalesce(
     Job.remaining["gpu_seconds"]["p50"].as_integer(), Job.estimate["gpu_seconds"]["p50"].as_integer()
 )
@@ -89,7 +89,7 @@ def _expected_seconds(gpu_seconds: int | None, gpus: int) -> int:
 
 
 async def list_device_holders(work: Work) -> list[DeviceHolder]:
-    """The present runs of dispatched and running jobs, and ended runs whose processes are still being stopped."""
+    """List the present runs of dispatched and running jobs, and ended runs whose processes are still being stopped."""
     columns = (Job.id, Job.contract_id, Run.pool, Run.gpus, Run.created_at)
     holding = (
         select(*columns, EXPECTED_GPU_SECONDS)
@@ -112,7 +112,7 @@ async def list_device_holders(work: Work) -> list[DeviceHolder]:
 
 
 async def lock_waiting(work: Work, job_ids: Collection[str]) -> dict[str, Job]:
-    """Lock those that still wait; one that is locked elsewhere is left for the next cycle."""
+    """Lock the jobs of these that still wait; one that is locked elsewhere is left for the next cycle."""
     query = (
         select(Job)
         .where(Job.id.in_(job_ids), Job.status == JobStatus.QUEUED.value)

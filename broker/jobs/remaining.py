@@ -23,7 +23,7 @@ class CostRange:
 
 @dataclass(frozen=True)
 class Remaining:
-    """Units: optimizer steps, tokens, GPU-seconds; `cost` is their price under the job's contract."""
+    """What a job still needs. Units: optimizer steps, tokens, GPU-seconds; `cost` is their price under its contract."""
 
     steps: int
     tokens: int
@@ -52,7 +52,7 @@ class Remaining:
 def estimate_remaining(
     estimate: JobEstimate, terms: ContractTerms, *, done_steps: int, trained_steps: int, used_gpu_seconds: int
 ) -> Remaining:
-    """Take the estimate's share of the steps that are left; where it was overrun, the job's own pace instead.
+    """Estimate what is left by the estimate's share of the steps left; where it was overrun, by the job's own pace.
 
     `done_steps` are those of the checkpoint that the job goes on from, `trained_steps` the most it ever reached.
     """

@@ -1,4 +1,4 @@
-"""Resuming a paused job: under a raised limit where it needs one, and held for what is left of it."""
+"""Resuming a paused job: under a raised limit where it needs one, with a hold of what is left of it."""
 
 from broker import errors
 from broker.contracts import service as contracts

@@ -30,7 +30,7 @@ JobStatusName = Literal["queued", "dispatched", "running", "paused", "succeeded"
 
 @router.post("", status_code=201)
 async def submit_job(work: CustomerWork, body: JobIn) -> JobOut:
-    """Admit a job: its hold and its place in the queue together, or nothing."""
+    """Submit a job: it gets its hold and its place in the queue together, or nothing is kept."""
     request = admission.JobRequest(
         customer_id=resolve_customer(work, body.customer_id),
         config=body.config,
@@ -63,21 +63,21 @@ async def get_job(work: AnyKey, job_id: str) -> JobOut:
 
 @router.post("/{job_id}/cancel")
 async def cancel_job(work: JobControl, job_id: str) -> JobOut:
-    """End a job. A running one stops at its next heartbeat; what it has used is billed, the rest of its hold freed."""
+    """Cancel a job. A running one stops at its next heartbeat; what it used is billed, the rest of its hold freed."""
     return JobOut.of(await control.cancel_job(work, job_id))
 
 
 @router.post("/{job_id}/pause")
 async def pause_job(work: JobControl, job_id: str) -> JobOut:
-    """Stop a job after a checkpoint and keep its hold."""
+    """Pause a job: a running one stops after a checkpoint. Its hold is kept."""
     return JobOut.of(await control.pause_job(work, job_id))
 
 
 @router.post("/{job_id}/resume")
 async def resume_job(work: JobControl, job_id: str, body: JobResumeIn | None = None) -> JobOut:
-    """Queue a paused job again; it goes on from its last checkpoint, held for what is left.
+    """Queue a paused job again; it goes on from its last checkpoint, with a hold of what is left.
 
-    One that was paused at its `limit` needs a higher `max_cost`, which takes the place of its quote and its old limit.
+    A job that was paused at its `limit` needs a higher `max_cost`, which replaces its quote's and its old limit.
     """
     return JobOut.of(await resume.resume_job(work, job_id, None if body is None else body.read_max_cost()))
 
@@ -89,7 +89,7 @@ async def list_job_events(
     after: Annotated[int, Query(ge=0, description="Only events with a higher id.", examples=[0])] = 0,
     limit: Limit = 100,
 ) -> JobEventListOut:
-    """What happened to the job, oldest first."""
+    """List what happened to the job, oldest first."""
     await service.get_job(work, job_id)
     rows = await events.list_events(work, job_id, after=after, limit=limit)
     cursor = str(rows[-1].id) if len(rows) == limit else None
@@ -98,7 +98,7 @@ async def list_job_events(
 
 @router.get("/{job_id}/runs")
 async def list_job_runs(work: AnyKey, job_id: str) -> RunListOut:
-    """The attempts of the job."""
+    """List the attempts of the job, the first first."""
     await service.get_job(work, job_id)
     return RunListOut(data=[RunOut.of(row) for row in await service.list_runs(work, job_id)])
 

@@ -55,7 +55,7 @@ def _compute_lease(work: Work) -> datetime:
 
 
 def claim_run(work: Work, locked: LockedRun) -> None:
-    """Give the run to its worker, which has its devices; claiming it again is the same. Raises: StaleFenceToken."""
+    """Give the run to its worker, which has its devices; claiming it again changes nothing. Raises: StaleFenceToken."""
     require_active(locked)
     renew_lease(work, locked)
     if locked.run.status == RunStatus.RUNNING:
@@ -68,7 +68,7 @@ def claim_run(work: Work, locked: LockedRun) -> None:
 
 
 def renew_lease(work: Work, locked: LockedRun) -> None:
-    """Note a sign of life: the run's lease begins anew. Its job's hold is the ledger's to renew."""
+    """Renew a run's lease at a sign of life. The hold of its job is renewed by the ledger, not here."""
     locked.run.lease_expires_at, locked.run.last_heartbeat_at = _compute_lease(work), work.now
 
 

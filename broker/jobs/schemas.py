@@ -19,7 +19,7 @@ class JobIn(RequestBody):
     config: ConfigIn
     dataset_id: str = Field(description="An uploaded data set.", examples=["dat_01k"])
     quote_id: str | None = Field(
-        default=None, description="The quote to submit with; without one, one is made.", examples=["quo_01k"]
+        default=None, description="The quote to submit with; default: one is made.", examples=["quo_01k"]
     )
     contract_id: str | None = Field(
         default=None, description="Needed only where several contracts are in force.", examples=["con_01k"]
@@ -99,7 +99,7 @@ class JobOut(BaseModel):
     estimate: EstimateOut = Field(description="What it was expected to need.", examples=[{"tokens": 12840}])
     queue: str = Field(description="The queue it entered.", examples=["priority"])
     status: Literal["queued", "dispatched", "running", "paused", "succeeded", "failed", "cancelled"] = Field(
-        description="Where it is.", examples=["running"]
+        description="Where the job stands.", examples=["running"]
     )
     stop_requested: Literal["cancel", "pause", "limit", "balance", "budget"] | None = Field(
         description="Its run has been told to stop, and why.", examples=["pause"]
@@ -128,14 +128,14 @@ class JobOut(BaseModel):
         examples=[{"amount": "1.30", "currency": "CNY"}],
     )
     borne: MoneyOut = Field(
-        description="Price of the usage that the house pays: beyond the cap, or after a limit was reached.",
+        description="Price of the usage that the house bears: beyond the cap, or after a limit was reached.",
         examples=[{"amount": "0.00", "currency": "CNY"}],
     )
     max_cost: MoneyOut | None = Field(
         description="Most it may cost, as the customer said.", examples=[{"amount": "38.20", "currency": "CNY"}]
     )
     quote_guarantee: Literal["pause", "cap"] | None = Field(
-        description="What becomes of it at its quote; null: it was submitted without one.", examples=["pause"]
+        description="What happens at its quote; null: it was submitted without one.", examples=["pause"]
     )
     limit: MoneyOut | None = Field(
         description="It pauses when it has cost so much: the quote at p90, or `max_cost`.",

@@ -1,4 +1,4 @@
-"""Jobs and runs as the other features ask for them: looked up, locked, and changed nowhere but in this package."""
+"""Jobs and runs as the other features ask for them: found, locked, and changed nowhere but in this package."""
 
 from typing import Any
 

@@ -20,7 +20,7 @@ class Job(Base):
     """A customer's training job. `estimate` is the quote's.
 
     `limit_…` is where its run is told to pause, `cap_micros` the most that the customer is charged; `cost_micros` is
-    what the customer is charged so far, `borne_micros` what the house pays. `remaining` estimates what is left.
+    what the customer is charged so far, `borne_micros` what the house bears. `remaining` estimates what is left.
     """
 
     __tablename__ = "jobs"
@@ -72,7 +72,7 @@ class Job(Base):
 
     @property
     def need(self) -> Usage:
-        """What nine of ten such jobs need no more than: of the whole job, or of what is left of it."""
+        """Tell the p90 need, which nine of ten such jobs stay within: of the whole job, or of what is left of it."""
         left = self.remaining or self.estimate
         return Usage(left.gpu_seconds.p90, left.tokens)
 

@@ -52,7 +52,7 @@ async def open_account(
 
 
 async def find_account(work: Work, contract_id: str, unit: Unit, kind: AccountKind) -> str | None:
-    """Find a contract's one account of a kind that has neither grant nor month."""
+    """Find a contract's only account of a kind that has neither grant nor month; None where it is not open."""
     query = select(Account.id).where(
         Account.contract_id == contract_id,
         Account.unit == unit.value,

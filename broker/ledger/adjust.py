@@ -1,4 +1,4 @@
-"""Adjusting a hold: before a paused job goes on it holds what it still needs, and no more."""
+"""Adjusting a hold: before a paused job goes on, it holds what it still needs and no more."""
 
 from datetime import timedelta
 
@@ -13,9 +13,9 @@ from pricing.usage import Unit, Usage
 
 
 async def adjust_hold(work: Work, job_id: str, *, need: Usage) -> HoldView:
-    """Give back what a job needs no more, and hold what it lacks, or nothing changes at all.
+    """Release what a job no longer needs and hold what it lacks: both, or nothing changes at all.
 
-    A hold that had expired lives again.
+    A hold that had expired is live again after.
     Raises: NotFound, NoContractInForce, InsufficientBalance, BudgetExceeded.
     """
     view = await lock_hold(work, job_id)

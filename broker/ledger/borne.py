@@ -1,4 +1,4 @@
-"""What the house pays for in a customer's stead: held only to be captured at once."""
+"""Usage that the house bears in its customer's stead: held only to be captured at once."""
 
 from broker.ledger import accounts
 from broker.ledger.holds import HoldView, add_legs, open_own
@@ -10,7 +10,7 @@ from pricing.usage import Unit
 
 
 async def hold_borne(work: Work, view: HoldView, unit: Unit, quantity: int, month: str | None) -> None:
-    """Let the borne part of a hold grow: by one leg for each unit (and month, for money), however many intervals."""
+    """Extend the borne legs of a hold: one for each unit (and month, for money), however many intervals come."""
     earlier = _find_leg(view, unit, month)
     if earlier is None:
         await add_legs(work, view, [_plan_leg(view, unit, quantity, month)], kind="hold_extended")

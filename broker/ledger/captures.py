@@ -27,7 +27,7 @@ from pricing.usage import METERS, Unit, Usage
 
 @dataclass(frozen=True)
 class Charge:
-    """An interval on its way to a locked hold, and the month that bills it."""
+    """An interval to be charged to a locked hold, and the month that bills it."""
 
     view: HoldView
     interval: UsageInterval
@@ -66,7 +66,7 @@ async def capture_usage(
 
 
 async def _count_paid(work: Work, charge: Charge, charge_limit: Money | None) -> Usage:
-    """Count what of the interval the customer pays for."""
+    """Count the units of the interval that the customer pays for."""
     usage = charge.interval.usage
     if charge_limit is None:
         return usage
@@ -100,7 +100,7 @@ async def _capture(work: Work, charge: Charge, usage: Usage, *, borne: bool) -> 
 
 
 async def _capture_money(work: Work, charge: Charge, *, borne: bool) -> list[Posting]:
-    """Capture the price up to now less what was captured of it before: rounded once a job, whatever its intervals."""
+    """Capture the price up to now less what was captured of it: a job's sum is rounded once, whatever its intervals."""
     unit, own = Unit.MICRO_YUAN, [leg for leg in charge.view.legs if leg.borne == borne]
     before = sum(leg.captured for leg in own if leg.unit == unit)
     micros = compute_captured_micros(charge.view.states(), billable_only=not borne, borne=borne) - before
@@ -109,7 +109,7 @@ async def _capture_money(work: Work, charge: Charge, *, borne: bool) -> list[Pos
 
 
 async def _draw(work: Work, charge: Charge, unit: Unit, quantity: int, *, borne: bool) -> list[tuple[HoldLeg, int]]:
-    """Draw from the legs, extending the hold by what they lack; the legs count what was captured."""
+    """Draw units from the legs, extending the hold by what they lack; each leg counts what is captured of it."""
     view, month = charge.view, charge.month if unit == Unit.MICRO_YUAN else None
     draws, missing = plan_capture(view.states(), unit, quantity, month=month, borne=borne)
     if missing:

@@ -14,7 +14,7 @@ from pricing.usage import Unit
 
 @dataclass(frozen=True)
 class BilledLine:
-    """What becomes one line of one invoice: a job's usage of a meter at one price in one billing month."""
+    """The usage that one invoice line bills: a job's usage of a meter at one price in one billing month."""
 
     unit: Unit
     unit_price: Decimal

@@ -1,6 +1,6 @@
 """Holds: placed for a job, kept alive while it lives, settled when it ends or expired when nothing renews them.
 
-Locks are taken in one order everywhere: job, hold, contract. What they guard is read after they are taken.
+Locks are taken in one order everywhere: job, hold, contract. What a lock guards is read only after it is taken.
 """
 
 from collections.abc import Sequence
@@ -201,7 +201,7 @@ async def _list_legs(work: Work, hold: Hold) -> list[HoldLeg]:
 
 
 async def renew_hold(work: Work, job_id: str) -> None:
-    """Keep a live job's hold for another `hold_seconds`; in a new month it goes on from that month's budget."""
+    """Renew a live job's hold for another `hold_seconds`; in a new month its money comes from that month's budget."""
     renewal = (
         update(Hold)
         .where(Hold.job_id == job_id, Hold.state == HoldState.PLACED.value)
@@ -226,7 +226,7 @@ async def renew_locked_hold(work: Work, view: HoldView) -> None:
 
 
 async def roll_hold(work: Work, view: HoldView, month: str) -> None:
-    """Move the money still held of an earlier month's budget to that of `month`, as far as that one reaches."""
+    """Move the money still held from an earlier month's budget to that of `month`, as far as that one reaches."""
     if view.hold.month >= month:
         return
     view.hold.month = month
@@ -244,7 +244,7 @@ def list_open(legs: Sequence[HoldLeg]) -> list[tuple[HoldLeg, int]]:
 
 
 async def release_legs(work: Work, hold: Hold, quantities: Sequence[tuple[HoldLeg, int]], *, kind: str) -> None:
-    """Give so much of these legs back to where it came from."""
+    """Release these quantities of the legs to the accounts that they came from."""
     postings: list[Posting] = []
     for leg, quantity in quantities:
         unit = Unit(leg.unit)
@@ -267,7 +267,10 @@ async def list_expired_holds(work: Work) -> list[str]:
 
 
 async def settle_hold(work: Work, job_id: str) -> HoldView:
-    """End a job's hold: what was not captured goes back where it came from. Ending it twice changes nothing."""
+    """Settle the hold of a job that has ended: what was not captured goes back where it came from.
+
+    Settling it twice changes nothing.
+    """
     view = await lock_hold(work, job_id)
     await _end_hold(work, view, HoldState.SETTLED)
     return view

@@ -39,7 +39,7 @@ class NewLeg:
 
 
 async def plan_gpu_legs(work: Work, terms: ContractTerms, gpu_seconds: int, on_shortfall: OnShortfall) -> list[NewLeg]:
-    """Burn grants down, then go on at the plan's own price where the contract bills overage.
+    """Plan the legs of GPU-seconds: grants first, then the plan's own price where the contract bills overage.
 
     Usage that has happened is booked even where the contract would refuse it. Raises: InsufficientBalance.
     """
@@ -79,14 +79,14 @@ def _insufficient_balance(needed: int, available: int, grants: Sequence[GrantTer
 
 
 async def read_available(work: Work, terms: ContractTerms) -> int:
-    """Count the GPU-seconds that a new job could draw from grants now."""
+    """Read how many GPU-seconds a new job could draw from grants now."""
     grants = await contracts.list_grants(work, terms.id)
     free = await accounts.read_granted(work, terms.id)
     return sum(free.get(grant.id, 0) for grant in grants if not grant.has_expired(work.now))
 
 
 def plan_token_legs(terms: ContractTerms, tokens: int) -> list[NewLeg]:
-    """Plan for tokens, which are always billed at the plan's price: no plan buys them ahead."""
+    """Plan the leg of tokens, which are always billed at the plan's price: no plan sells them in advance."""
     if tokens == 0:
         return []
     return [NewLeg(Unit.TOKENS, AccountKind.UNCOMMITTED, tokens, terms.token_price, billable=True)]
@@ -95,7 +95,7 @@ def plan_token_legs(terms: ContractTerms, tokens: int) -> list[NewLeg]:
 async def plan_money_legs(
     work: Work, terms: ContractTerms, month: str, micros: int, on_shortfall: OnShortfall
 ) -> list[NewLeg]:
-    """Take money from a month's budget. Raises: BudgetExceeded."""
+    """Plan the legs of money, out of a month's budget. Raises: BudgetExceeded."""
     if micros == 0:
         return []
     budget = terms.monthly_budget_micros

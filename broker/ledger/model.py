@@ -18,7 +18,7 @@ class AccountKind(StrEnum):
     """Where units come from, where they wait, where they end.
 
     ISSUED feeds grants, UNCOMMITTED is usage outside any grant, BUDGET_ISSUED feeds a month's budget, OVER_BUDGET is
-    usage that had happened when the budget was gone. BORNE_ISSUED feeds what the house pays in a customer's stead; it
+    usage that had happened when the budget was gone. BORNE_ISSUED feeds what the house bears in a customer's stead; it
     ends in BORNE, as what the customer pays for ends in USED.
     """
 
@@ -97,7 +97,7 @@ def check_balanced(postings: Iterable[Posting]) -> None:
 class LegState:
     """A hold's leg as the arithmetic sees it. Units: quantities in the leg's unit, price per GPU-hour or token.
 
-    `month` is the budget month of a leg in money; the others have none. `borne`: the house pays, not the customer.
+    `month` is the budget month of a leg in money; the others have none. `borne`: the house bears it, not the customer.
     """
 
     unit: Unit
@@ -146,9 +146,9 @@ def plan_capture(
 
 
 def compute_captured_micros(legs: Iterable[LegState], *, billable_only: bool = False, borne: bool = False) -> int:
-    """Price all that the customer's legs captured, or the borne ones, exact until this one rounding (half-even).
+    """Compute the price of all that the customer's legs captured, or the borne ones, rounded once (half-even).
 
-    Charging an interval the difference of two such totals leaves no rounding behind in a job's sum.
+    An interval is charged the difference of two such totals, so that roundings never add up in a job's sum.
     """
     exact = sum(
         (
@@ -162,13 +162,13 @@ def compute_captured_micros(legs: Iterable[LegState], *, billable_only: bool = F
 
 
 def compute_hold_micros(legs: Iterable[LegState]) -> int:
-    """Price what the billable legs hold, rounded up to the micro-yuan so that the money held for it always suffices."""
+    """Compute the price of what billable legs hold, rounded up to the micro-yuan: the money held always suffices."""
     exact = sum((_price(leg, leg.held) for leg in legs if leg.billable and leg.unit_price is not None), Fraction(0))
     return math.ceil(exact * MICROS_PER_UNIT)
 
 
 def compute_money_needed(legs: Sequence[LegState]) -> int:
-    """Price what the billable legs hold open, rounded up, less what was captured of it before: what must be held."""
+    """Compute the money to hold: the price of billable units, captured and open, rounded up, less what is captured."""
     captured = sum(leg.captured for leg in legs if leg.unit == Unit.MICRO_YUAN and not leg.borne)
     metered = [leg for leg in legs if leg.billable and leg.unit_price is not None]
     exact = sum((_price(leg, leg.captured + leg.open_quantity) for leg in metered), Fraction(0))

@@ -9,5 +9,5 @@ router = feature_router("/contracts", "contracts")
 
 @router.get("/{contract_id}/balance")
 async def get_balance(work: AnyKey, contract_id: str) -> BalanceOut:
-    """Tell what is available, held and used, as of now."""
+    """Tell what of a contract is available, held and used, as of now."""
     return BalanceOut.of(contract_id, await read_contract_balance(work, contract_id), work.now)

@@ -34,7 +34,7 @@ class BalanceOut(BaseModel):
         description="Reserved by live jobs, to be invoiced.", examples=[{"amount": "1.16", "currency": "CNY"}]
     )
     used_money: MoneyOut = Field(
-        description="Captured, to be invoiced or invoiced.", examples=[{"amount": "1.16", "currency": "CNY"}]
+        description="Captured: invoiced, or to be invoiced.", examples=[{"amount": "1.16", "currency": "CNY"}]
     )
 
     @classmethod

@@ -20,7 +20,7 @@ class Shortage(StrEnum):
 
 
 async def find_shortage(work: Work, view: HoldView) -> Shortage | None:
-    """Find what a job has gone beyond, where there is still nothing left for it; None where it may go on."""
+    """Find what a job has gone beyond, hours or budget, with still nothing left of it; None where it may go on."""
     if await _is_out_of_hours(work, view):
         return Shortage.BALANCE
     if await _is_out_of_budget(work, view):

@@ -13,7 +13,7 @@ from broker.persistence.database import Base, moment_column
 
 
 class Account(Base):
-    """One balance. Only a source account may go below zero: the database itself refuses to oversell."""
+    """An account with its balance. Only a source account may go below zero: the database itself refuses to oversell."""
 
     __tablename__ = "ledger_accounts"
     __table_args__ = (
@@ -83,7 +83,7 @@ class HoldLeg(Base):
     """One part of a hold: from which account, out of which grant, at which unit price, and whether it is billed later.
 
     `unit_price` is yuan per GPU-hour or per token; a leg in micro-yuan has none, but the `month` whose budget it is of.
-    `borne`: the house pays for it, since it goes beyond what the customer was promised.
+    `borne`: the house bears it, since it goes beyond what the customer was promised.
     """
 
     __tablename__ = "hold_legs"
@@ -110,7 +110,7 @@ class HoldLeg(Base):
 
 
 class Capture(Base):
-    """Usage of one interval charged to one leg: what every invoice line is made of. `month` is what bills it.
+    """Usage of one interval charged to one leg: what every invoice line is made of. `month` is the month that bills it.
 
     What is `borne` by the house is on no invoice, but in the margin report.
     """

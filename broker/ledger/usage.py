@@ -30,7 +30,7 @@ class CapturedUsage:
 
     @property
     def amount(self) -> Money:
-        """Its price, rounded once, half-even to the fen."""
+        """Price the usage, rounded once, half-even to the fen."""
         return round_to_fen(price_usage(self.meter, self.quantity, self.unit_price))
 
 

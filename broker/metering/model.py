@@ -24,8 +24,8 @@ class UsageData(BaseModel):
     sequence: int = Field(
         ge=0, le=MAX_SEQUENCE, description="Number of the interval in its run, from 0, without gaps.", examples=[0]
     )
-    started_at: Moment = Field(description="Begin (UTC).", examples=["2026-11-24T10:00:00Z"])
-    ended_at: Moment = Field(description="End (UTC).", examples=["2026-11-24T10:00:02Z"])
+    started_at: Moment = Field(description="When it began (UTC).", examples=["2026-11-24T10:00:00Z"])
+    ended_at: Moment = Field(description="When it ended (UTC).", examples=["2026-11-24T10:00:02Z"])
     gpu_seconds: int = Field(ge=0, le=MAX_QUANTITY, description="GPU-seconds held.", examples=[2])
     tokens: int = Field(ge=0, le=MAX_QUANTITY, description="Non-padding tokens trained.", examples=[1024])
 
@@ -54,7 +54,7 @@ class UsageCloudEvent(BaseModel):
         return self.model_dump(mode="json")
 
     def to_interval(self) -> UsageInterval:
-        """Take from the envelope what is charged. Its subject has been checked to be the run."""
+        """Take out of the envelope the interval to be charged. Its subject has been checked to be the run."""
         return UsageInterval(self.subject, self.data.sequence, self.data.usage, self.data.ended_at)
 
 
@@ -77,7 +77,7 @@ def check_event(event: UsageCloudEvent, *, run_id: str, gpus: int) -> None:
 
 
 def next_acknowledged(acknowledged: int, stored: set[int]) -> int:
-    """Find the highest sequence up to which every interval is stored."""
+    """Compute the highest sequence up to which every interval is stored."""
     while acknowledged + 1 in stored:
         acknowledged += 1
     return acknowledged

@@ -25,7 +25,7 @@ async def record_usage_events(
         Body(description="One CloudEvent (`application/cloudevents+json`) or a batch."),
     ],
 ) -> UsageAcceptedOut:
-    """Late intervals of a run that still lives; again is harmless."""
+    """Record late intervals of a run that still lives. Sending them again changes nothing."""
     events = body if isinstance(body, list) else [body]
     locked = await lock_run(work, work.actor.id, fence_token)
     require_active(locked)
@@ -35,7 +35,7 @@ async def record_usage_events(
 
 @router.get("/jobs/{job_id}/usage", tags=["jobs"])
 async def list_job_usage(work: AnyKey, job_id: str) -> UsageListOut:
-    """List the intervals under the job's charges."""
+    """List the usage intervals that the job's charges are made of."""
     return await _answer_usage(work, job_id)
 
 

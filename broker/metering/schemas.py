@@ -19,8 +19,8 @@ class UsageIntervalOut(BaseModel):
     sequence: int = Field(description="Number of the interval in its run.", examples=[0])
     gpu_seconds: int = Field(description="GPU-seconds held.", examples=[2])
     tokens: int = Field(description="Non-padding tokens trained.", examples=[1024])
-    started_at: datetime = Field(description="Begin (UTC).", examples=["2026-11-24T10:00:00Z"])
-    ended_at: datetime = Field(description="End (UTC).", examples=["2026-11-24T10:00:02Z"])
+    started_at: datetime = Field(description="When it began (UTC).", examples=["2026-11-24T10:00:00Z"])
+    ended_at: datetime = Field(description="When it ended (UTC).", examples=["2026-11-24T10:00:02Z"])
     received_at: datetime = Field(description="When the broker stored it (UTC).", examples=["2026-11-24T10:00:02Z"])
 
     @classmethod

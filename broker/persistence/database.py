@@ -29,7 +29,7 @@ from broker.persistence.driver import Parameters, Statement
 
 APP_ROLE = "broker_app"
 WAKE_CHANNEL = "broker_wake"
-# A connection that was in use so lately is taken to be alive: to ask costs as much as the statement that comes next.
+# A connection used so lately is taken to be alive: asking it would cost as much as the statement that comes next.
 TRUSTED_SECONDS = 1.0
 BEGIN = sql.SQL("BEGIN; SET LOCAL broker.scope TO {}; SET LOCAL broker.customer_id TO {}")
 
@@ -95,7 +95,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, scope: Scope, customer_id: str | None = None) -> AsyncIterator[AsyncSession]:
-        """One transaction: committed when the block ends, rolled back when it raises."""
+        """Open a transaction: it is committed when the block ends, rolled back when it raises."""
         beginning = _write_begin(scope, customer_id or "")
         async with self._connect(lambda connection: driver.run_script(connection, beginning)) as (connection, _):
             session = AsyncSession(connection, expire_on_commit=False)
@@ -106,7 +106,7 @@ class Database:
                 await driver.commit(connection)
 
     async def fetch_row(self, statement: Statement, parameters: Parameters) -> tuple[Any, ...] | None:
-        """The only row of a statement that is a transaction of its own, without a scope: one round trip."""
+        """Fetch the only row of a statement, in a transaction of its own and without a scope: one round trip."""
         async with self._connect(lambda connection: driver.fetch_row(connection, statement, parameters)) as (_, row):
             return row
 
@@ -114,7 +114,7 @@ class Database:
     async def _connect(
         self, ask: Callable[[AsyncConnection], Awaitable[Answer]]
     ) -> AsyncIterator[tuple[AsyncConnection, Answer]]:
-        """A connection that is alive, and its first answer: where that finds it dead, nothing has been done yet.
+        """Open a connection that is alive by its first question: one found dead has done nothing, so another is asked.
 
         A transaction that is open at the end of the block is rolled back.
         """
@@ -135,7 +135,10 @@ class Database:
         await connection.close()
 
     async def check_role(self) -> None:
-        """Raises: UnsafeDatabaseRole, where the role is a superuser or may bypass row-level security."""
+        """Check that row-level security binds the role.
+
+        Raises: UnsafeDatabaseRole, where the role is a superuser or may bypass row-level security.
+        """
         query = text("SELECT rolname, rolsuper OR rolbypassrls AS unsafe FROM pg_roles WHERE rolname = current_user")
         async with self.engine.connect() as connection:
             row = (await connection.execute(query)).one()
@@ -150,14 +153,14 @@ class Database:
 
 
 def open_database(url: str, *, pool_size: int = 20) -> Database:
-    """AUTOCOMMIT: the driver begins no transaction. `transaction` does, in one message with the scope."""
+    """Open a pool in AUTOCOMMIT: not the driver begins a transaction, `transaction` does, together with the scope."""
     engine = create_async_engine(with_driver(url), pool_size=pool_size, max_overflow=0, isolation_level="AUTOCOMMIT")
     _ask_idle_connections(engine)
     return Database(engine, url)
 
 
 def _ask_idle_connections(engine: AsyncEngine) -> None:
-    """Replace a pooled connection that does not answer any more, and with it the others of before.
+    """Replace a pooled connection that answers no more, and with it all that were opened before.
 
     One that was in use just now is not asked, unless another has been found dead since.
     """
@@ -184,18 +187,18 @@ def _ask_idle_connections(engine: AsyncEngine) -> None:
 
 
 def with_driver(url: str) -> str:
-    """The same URL for SQLAlchemy with psycopg 3."""
+    """Write the URL for SQLAlchemy with psycopg 3."""
     return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
 def without_driver(url: str) -> str:
-    """The same URL for libpq, as psycopg itself takes it."""
+    """Write the URL for libpq, as psycopg itself takes it."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 @lru_cache(maxsize=256)
 def _write_begin(scope: Scope, customer_id: str) -> bytes:
-    """BEGIN with the scope, for one round trip: a message of several statements takes no parameters."""
+    """Write BEGIN and the scope as one message, for one round trip; such a message takes no parameters."""
     return BEGIN.format(sql.Literal(scope.value), sql.Literal(customer_id)).as_bytes()
 
 

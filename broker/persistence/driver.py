@@ -37,14 +37,14 @@ class Statement:
 
 
 def _get_processor(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
-    """Get what turns a value of the column into one of the driver; None where the two are the same."""
+    """Get the function that turns a value of the column into one of the driver; None where the two are the same."""
     processor: Callable[[Any], Any] | None = kind.dialect_impl(DIALECT).bind_processor(DIALECT)
     return processor
 
 
 @asynccontextmanager
 async def driving(connection: AsyncConnection) -> AsyncIterator[Driver]:
-    """The connection of the driver; one that turns out to be dead leaves the pool.
+    """Open the driver's own connection; one that turns out to be dead leaves the pool.
 
     Raises: sqlalchemy.exc.OperationalError, as for every other statement.
     """
@@ -61,14 +61,14 @@ async def driving(connection: AsyncConnection) -> AsyncIterator[Driver]:
 async def fetch_row(
     connection: AsyncConnection, statement: Statement, parameters: Parameters
 ) -> tuple[Any, ...] | None:
-    """The only row; None where there is none."""
+    """Fetch the only row of a statement; None where there is none."""
     async with driving(connection) as driver:
         cursor = await driver.execute(statement.text, statement.bind(parameters))
         return await cursor.fetchone()
 
 
 async def execute_each(connection: AsyncConnection, statement: Statement, rows: Sequence[Parameters]) -> None:
-    """Once for each row."""
+    """Execute a statement once for each row of parameters."""
     async with driving(connection) as driver:
         if len(rows) == 1:
             await driver.execute(statement.text, statement.bind(rows[0]))
@@ -77,12 +77,12 @@ async def execute_each(connection: AsyncConnection, statement: Statement, rows: 
 
 
 async def run_script(connection: AsyncConnection, script: bytes) -> None:
-    """Several statements in one message, which takes no parameters."""
+    """Run several statements in one message, which takes no parameters."""
     async with driving(connection) as driver:
         await driver.execute(script)
 
 
 async def commit(connection: AsyncConnection) -> None:
-    """Nothing, where a session has committed already."""
+    """Commit the connection's transaction; where a session has committed already, do nothing."""
     async with driving(connection) as driver:
         await driver.commit()

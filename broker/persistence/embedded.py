@@ -2,7 +2,7 @@
 
 Every process that uses it notes its pid in `.handle_pids.json`, and the last one to leave stops it. What a killed
 process or machine leaves behind (a handle, the pid of a server that is gone, a server that is still starting or
-recovering) must not keep the next start from succeeding: all of that is looked at here before the library sees it.
+recovering) must not keep the next start from succeeding: all of that is cleared away here before the library sees it.
 """
 
 import contextlib
@@ -97,7 +97,7 @@ def revive_embedded_server(data_dir: Path) -> None:
 
 
 def _start_undisturbed(folder: Path) -> EmbeddedServer:
-    """A signal that comes meanwhile waits until the server is there, and then ends it too."""
+    """Start the server; a signal that comes meanwhile waits until the server is there, and then ends it too."""
     server = None
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
@@ -125,7 +125,7 @@ def _start(folder: Path) -> EmbeddedServer:
 
 
 def _forget_dead_processes(folder: Path) -> None:
-    """A process that was killed never gave its handle back; without this nobody would be the last to leave."""
+    """Remove the handles of killed processes, which never gave them back: nobody would ever be the last to leave."""
     handles = folder / ".handle_pids.json"
     with contextlib.suppress(FileNotFoundError):
         written_at = handles.stat().st_mtime
@@ -139,7 +139,7 @@ def _forget_dead_processes(folder: Path) -> None:
 
 
 def _has_run_since(pid: int, moment: float) -> bool:
-    """Whether a process runs that is older than `moment`; a younger one got the pid of another that has ended."""
+    """Tell whether the process was there at `moment` and still runs; a younger one has the pid of one that ended."""
     try:
         process = psutil.Process(pid)
         return process.create_time() <= moment + 1 and process.status() != psutil.STATUS_ZOMBIE
@@ -148,9 +148,10 @@ def _has_run_since(pid: int, moment: float) -> bool:
 
 
 def _forget_dead_server(folder: Path) -> None:
-    """The library takes any process with the pid of the last server for the server: after a reboot, some stranger.
+    """Remove the pid file of a server whose pid belongs to a stranger by now, as after a reboot.
 
-    A pid file whose process is simply gone stays: PostgreSQL itself reads in it whether old backends still run.
+    The library takes any process with that pid for the server. A pid file whose process is simply gone stays:
+    PostgreSQL itself reads in it whether old backends still run.
     Raises: ServerEnding.
     """
     pid_file = folder / "postmaster.pid"

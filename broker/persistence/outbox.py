@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from broker.persistence.database import Base, moment_column, wake_dispatcher
 
 LONGEST_RETRY_SECONDS = 60
-MOST_DOUBLINGS = 6  # beyond the longest pause; an exponent without one overflows after a night of failures
+MOST_DOUBLINGS = 6  # beyond the longest pause; an exponent without a limit overflows after a night of failures
 BATCH = 100
 
 
@@ -52,7 +52,7 @@ async def enqueue(session: AsyncSession, *, pool: str, kind: str, run_id: str, n
 async def list_pending(
     session: AsyncSession, pool: str, *, now: datetime, under_way: Collection[int] = ()
 ) -> list[PendingMessage]:
-    """The messages of a pool that are due and not under way, oldest first."""
+    """List the messages of a pool that are due and not under way, oldest first."""
     query = (
         select(OutboxMessage)
         .where(
@@ -69,7 +69,7 @@ async def list_pending(
 
 
 async def list_unlaunched(session: AsyncSession, pool: str) -> set[str]:
-    """Runs of a pool whose launch has not been relayed yet."""
+    """List the runs of a pool whose launch has not been relayed yet."""
     query = select(OutboxMessage.run_id).where(
         OutboxMessage.pool == pool, OutboxMessage.kind == "launch", OutboxMessage.done_at.is_(None)
     )
@@ -77,7 +77,7 @@ async def list_unlaunched(session: AsyncSession, pool: str) -> set[str]:
 
 
 async def list_unstopped(session: AsyncSession) -> set[str]:
-    """Runs of any pool that are being stopped: their processes may still hold devices."""
+    """List the runs of any pool that are being stopped: their processes may still hold devices."""
     query = select(OutboxMessage.run_id).where(OutboxMessage.kind == "stop", OutboxMessage.done_at.is_(None))
     return set((await session.scalars(query)).all())
 
@@ -87,7 +87,7 @@ async def mark_done(session: AsyncSession, message_id: int, *, now: datetime) ->
 
 
 async def mark_failed(session: AsyncSession, message_id: int, error: str, *, now: datetime) -> None:
-    """Count the failure and wait: 1 s, 2 s, 4 s … at most a minute."""
+    """Count a failure and put the message off: by 1 s, 2 s, 4 s … at most a minute."""
     doubled = func.power(2, func.least(OutboxMessage.failures, MOST_DOUBLINGS))
     delay = func.make_interval(0, 0, 0, 0, 0, 0, func.least(doubled, LONGEST_RETRY_SECONDS))
     await session.execute(

@@ -36,23 +36,23 @@ class Storage(Protocol):
         """Keep a stream under `key`, whole or not at all. Raises: TooLarge."""
 
     async def append(self, key: str, offset: int, chunks: AsyncIterator[bytes], *, max_bytes: int) -> int:
-        """Write a chunk of `key` from `offset` on, over what a broken-off chunk may have left; the size from then on.
+        """Write a chunk of `key` from `offset` on, over what a broken-off chunk may have left; returns the new size.
 
         Raises: TooLarge; OffsetMismatch, where less than `offset` bytes are there.
         """
 
     async def size(self, key: str) -> int:
-        """Bytes under `key`; 0 where there is nothing."""
+        """Tell the size of what is under `key`, in bytes; 0 where there is nothing."""
 
     def stream(self, key: str) -> AsyncIterator[bytes]:
-        """The bytes under `key`; none where there is nothing."""
+        """Stream the bytes under `key`; none where there is nothing."""
 
     async def read(self, key: str) -> bytes: ...
 
     async def delete(self, key: str) -> None: ...
 
     def local_path(self, key: str) -> Path:
-        """A file to stream a download from."""
+        """Tell the path of a local file with the object, from which a download can be streamed."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ EVERYWHERE = {"check_columns": True, "include_aliases": True, "include_joins": T
 
 
 def confine(session: Session, customer_id: str) -> None:
-    """From now on every SELECT over mapped classes, `session.get` too, is of this customer."""
+    """Confine a session to a customer's rows: every SELECT over mapped classes, `session.get` too, sees no others."""
     criteria = _criteria(customer_id)
 
     @event.listens_for(session, "do_orm_execute")
@@ -28,26 +28,26 @@ def confine(session: Session, customer_id: str) -> None:
 
 
 def owns(column: ColumnElement[str], customer_id: ColumnElement[str | None]) -> ColumnElement[bool]:
-    """The same condition, for a statement that no session sees (`driver.py`); null is for who sees every tenant."""
+    """Make the same condition for a statement that no session sees (`driver.py`); a null customer sees every tenant."""
     return or_(customer_id.is_(None), column == customer_id)
 
 
 def name_tables(statement: Executable) -> set[str]:
-    """Every table that a statement reads: those of its subqueries, joins and single columns, too."""
+    """Name every table that a statement reads: those of its subqueries, joins and single columns, too."""
     assert isinstance(statement, ClauseElement)
     return {table.name for table in find_tables(statement, **EVERYWHERE) if isinstance(table, Table)}
 
 
 @lru_cache(maxsize=256)
 def _criteria(customer_id: str) -> dict[str, LoaderCriteriaOption]:
-    """By table. A statement gets those of its own tables alone: each costs as much as a statement without any."""
+    """Make the conditions by table: a statement gets only its tables' own, since each costs as much as a statement."""
     classes = [mapper.class_ for mapper in Base.registry.mappers]
     owned = [table for table in classes if _owner_column(table) is not None]
     return {table.__tablename__: with_loader_criteria(table, _condition(table, customer_id)) for table in owned}
 
 
 def _owner_column(table: type[Base]) -> str | None:
-    """The column that says whose row it is; None for tables that belong to nobody."""
+    """Name the column that says whose row it is; None for tables that belong to nobody."""
     if table.__tablename__ == "customers":
         return "id"
     return "customer_id" if "customer_id" in table.__table__.c else None

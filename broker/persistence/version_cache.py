@@ -1,4 +1,4 @@
-"""What rows that never change say, parsed: every quote needs its rate card and its calibration at once."""
+"""The parsed contents of rows that never change: every quote needs its rate card and its calibration at once."""
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ def _make_entries() -> MutableMapping[tuple[type, str], object]:
 
 @dataclass(frozen=True)
 class VersionCache:
-    """Keeps those last used, by their type and version. One database has one: another has other rows of a version."""
+    """Keeps the values last used, by type and version. Each database has a cache of its own, for its own versions."""
 
     entries: MutableMapping[tuple[type, str], object] = field(default_factory=_make_entries)
 

@@ -32,7 +32,7 @@ class DatabaseUrls:
 
 @contextmanager
 def database_urls(settings: Settings) -> Iterator[DatabaseUrls]:
-    """The configured server, or the embedded one for as long as the block lasts."""
+    """Find the configured server, or start the embedded one for as long as the block lasts."""
     if settings.database_url is not None:
         yield DatabaseUrls(settings.database_url, settings.migration_database_url)
         return
@@ -44,7 +44,7 @@ def database_urls(settings: Settings) -> Iterator[DatabaseUrls]:
 
 
 def migrate_database(urls: DatabaseUrls) -> None:
-    """Raises: MissingMigrationUrl."""
+    """Migrate the database as the owner of its tables. Raises: MissingMigrationUrl."""
     if urls.owner is None:
         raise MissingMigrationUrl(
             "set BROKER_MIGRATION_DATABASE_URL to the URL of the tables' owner beside BROKER_DATABASE_URL"

@@ -18,7 +18,7 @@ END_SECONDS = 2 * SHUTDOWN_SECONDS
 
 @asynccontextmanager
 async def further_processes(count: int, order: Order) -> AsyncIterator[None]:
-    """So many processes beside this one, for as long as the block lasts."""
+    """Keep so many processes beside this one, for as long as the block lasts."""
     keeping = [asyncio.create_task(_keep_one(order)) for _ in range(count)]
     try:
         yield
@@ -29,7 +29,7 @@ async def further_processes(count: int, order: Order) -> AsyncIterator[None]:
 
 
 async def _keep_one(order: Order) -> None:
-    """One process at a time: when it dies, another takes its place."""
+    """Keep one process running: when it dies, another takes its place."""
     while True:
         try:
             pid, code = await _run(order)
@@ -40,7 +40,7 @@ async def _keep_one(order: Order) -> None:
 
 
 async def _run(order: Order) -> tuple[int, int]:
-    """The process id and the exit code of a process that ended by itself; ended in order if we are cancelled."""
+    """Run a process until it ends by itself; returns its pid and exit code. If we are cancelled, end it in order."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -58,7 +58,7 @@ async def _run(order: Order) -> tuple[int, int]:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Close its lifeline, and wait until it has answered what it was asked."""
+    """End a process: close its standard input, and wait until it has answered the requests that it has taken."""
     assert process.stdin is not None
     process.stdin.close()
     try:

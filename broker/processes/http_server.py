@@ -43,7 +43,7 @@ class SharingServer(Server):
     """One of several processes on one socket.
 
     The more connections a process has, the longer it leaves the next to the others, and then takes no more than it has.
-    So all get their share. uvicorn itself takes whatever waits: of clients that come together, one would get all.
+    So all get their share. uvicorn itself takes whatever waits: one process would get all clients that come together.
     """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -68,7 +68,7 @@ class SharingServer(Server):
                     break
 
     async def _accept_one(self, listener: socket.socket) -> bool:
-        """False, where there is none left."""
+        """Accept one connection; False where none is left."""
         try:
             connection, _address = listener.accept()
             await asyncio.get_running_loop().connect_accepted_socket(self._make_protocol, connection)
@@ -80,7 +80,7 @@ class SharingServer(Server):
         return True
 
     def _make_protocol(self) -> asyncio.Protocol:
-        """As uvicorn's own `startup` makes one."""
+        """Make the protocol of a connection, as uvicorn's own `startup` does."""
         return self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )

@@ -29,7 +29,7 @@ DATABASE_CHECK_SECONDS = 2.0
 
 
 def make_agent(system: System) -> PoolAgent | None:
-    """The agent of this machine's own pool; None where it runs nothing."""
+    """Make the agent of this machine's own pool; None where it runs nothing."""
     settings = system.services.settings
     if settings.local_slots == 0:
         return None
@@ -56,7 +56,7 @@ def serve(settings: Settings) -> None:
 
 
 def _exit_on_signal(number: int, _frame: FrameType | None) -> None:
-    """Until the server takes signals itself: leave through every `finally`, so that the database is stopped."""
+    """Exit through every `finally`, so that the database is stopped; used until the server takes signals itself."""
     sys.exit(128 + number)
 
 
@@ -76,7 +76,7 @@ async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket
 
 
 async def keep_database(settings: Settings) -> None:
-    """See that the embedded server runs, for as long as we do."""
+    """Start the embedded server again whenever it has been killed, for as long as we run."""
     while settings.database_url is None:
         await asyncio.sleep(DATABASE_CHECK_SECONDS)
         try:

@@ -24,7 +24,7 @@ class QuoteBudget:
 
 @dataclass(frozen=True)
 class MaxCostBuys:
-    """What a sum pays for of a job under one contract, where it takes as long as at p50 and as at p90."""
+    """How much of a job a sum pays for under one contract, where the job takes its p50 and where it takes its p90."""
 
     contract_id: str
     plan: PlanName
@@ -55,7 +55,7 @@ class MaxCostBuys:
 def compute_max_cost_buys(
     terms: ContractTerms, estimate: JobEstimate, config: TrainingConfig, max_cost: Money
 ) -> MaxCostBuys:
-    """Compute what the sum pays for at p50 and at p90."""
+    """Compute how much of the job the sum pays for at p50 and at p90."""
 
     def buy(gpu_seconds: int) -> JobPart:
         steps_per_epoch = -(-estimate.rows // config.rows_per_step)

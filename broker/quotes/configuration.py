@@ -1,4 +1,4 @@
-"""A customer's configuration, checked: known keys, a base model of the catalogue, no path of the server. Pure."""
+"""A customer's configuration, checked and with its defaults. Pure."""
 
 import hashlib
 import json
@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker import errors
-from broker.quotes.refusal import refuse_config, refuse_fields
-from pricing.catalog import NoTokenizer, UnknownBaseModel, get_base_model
+from broker.quotes.refusal import refuse_fields
 from pricing.catalog.profile import BaseModelProfile
-from pricing.training.adapter_parameters import UnknownTargetModules, count_adapter_parameters
 from pricing.training.config import PATH_KEYS, TrainingConfig
-from pricing.training.config_parsing import ConfigInvalid, parse_training_config
-from pricing.training.family_keys import find_foreign_keys
+from pricing.training.config_parsing import ConfigInvalid
+from pricing.training.job_config import parse_job_config
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class JobConfiguration:
     profile: BaseModelProfile
 
     def to_json(self) -> dict[str, Any]:
-        """Write it with its defaults, less the keys that only the standalone trainer knows."""
+        """Write the configuration with its defaults, without the keys that only the standalone trainer knows."""
         return self.config.model_dump(mode="json", exclude=set(PATH_KEYS))
 
     def compute_hash(self) -> str:
@@ -35,38 +33,9 @@ class JobConfiguration:
 
 def resolve_configuration(raw: Mapping[str, Any]) -> JobConfiguration:
     """Check a customer's configuration. Raises: InvalidTrainingConfig, with each wrong key."""
-    config = _parse(raw)
-    profile = _find_profile(config)
-    if profile.tokenizer is None:
-        raise refuse_config("base_model", str(NoTokenizer(profile.name)))
-    foreign = find_foreign_keys(config, profile.name, is_text=profile.is_text)
-    if foreign:
-        raise refuse_fields([errors.FieldError(f"config.{key}", reason) for key, reason in foreign.items()])
-    if profile.is_text and config.max_length > profile.context_length:
-        raise refuse_config("max_length", f"{profile.name} reads at most {profile.context_length} tokens")
-    return JobConfiguration(config, profile)
-
-
-def _parse(raw: Mapping[str, Any]) -> TrainingConfig:
     try:
-        config = parse_training_config(raw)
+        config, profile = parse_job_config(raw)
     except ConfigInvalid as error:
-        raise refuse_fields(
-            [errors.FieldError(f"config.{found.field}", found.message) for found in error.problems]
-        ) from error
-    paths = sorted(PATH_KEYS & raw.keys())
-    if paths:
-        cure = "leave it out: a job takes its data from dataset_id and keeps its own output folder"
-        raise refuse_fields([errors.FieldError(f"config.{key}", cure) for key in paths])
-    return config
-
-
-def _find_profile(config: TrainingConfig) -> BaseModelProfile:
-    try:
-        profile = get_base_model(config.base_model)
-        count_adapter_parameters(profile, config)
-    except UnknownBaseModel as error:
-        raise refuse_config("base_model", str(error)) from error
-    except UnknownTargetModules as error:
-        raise refuse_config("target_modules", str(error)) from error
-    return profile
+        found = [errors.FieldError(f"config.{problem.field}", problem.message) for problem in error.problems]
+        raise refuse_fields(found) from error
+    return JobConfiguration(config, profile)

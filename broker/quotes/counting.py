@@ -1,4 +1,4 @@
-"""From a data set to the work of any configuration on it: counted once by content, planned anew for each."""
+"""The work of a configuration on a data set: counted once for each content, planned anew for each configuration."""
 
 import asyncio
 from collections.abc import MutableMapping
@@ -46,7 +46,7 @@ class CountedDataset:
         return PlannedJob(configuration, workload)
 
     async def plan_aside(self, configuration: JobConfiguration) -> PlannedJob:
-        """Plan the same, in a thread where it may take long: other requests go on. Raises: InvalidTrainingConfig."""
+        """Plan the same in a thread where it may take long: other requests go on. Raises: InvalidTrainingConfig."""
         if isinstance(self.counted, tuple) and len(self.counted) <= ROWS_PLANNED_AT_ONCE:
             return self.plan(configuration)
         return await asyncio.to_thread(self.plan, configuration)

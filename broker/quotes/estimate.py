@@ -45,7 +45,7 @@ class JobEstimate:
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "JobEstimate":
-        """Read what `to_json` wrote; members that an earlier release wrote beside are passed over."""
+        """Read what `to_json` wrote; further members, which an earlier release wrote, are passed over."""
         known = {name: written[name] for name in cls.__dataclass_fields__}
         values = {
             "gpu_seconds": GpuSeconds(**written["gpu_seconds"]),

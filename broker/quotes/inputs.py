@@ -1,4 +1,4 @@
-"""What every quote on one data set is made from, asked in one statement."""
+"""What every quote on one data set is made from, read in one statement."""
 
 from dataclasses import dataclass
 
@@ -37,7 +37,7 @@ class QuoteInputs:
 
 
 async def read_inputs(work: Work, dataset_id: str) -> QuoteInputs:
-    """Read the data set, and the newest of all else. Raises: NotFound; pricing.rate_card.NoPriceInForce."""
+    """Read the data set, and the newest of everything else. Raises: NotFound; pricing.rate_card.NoPriceInForce."""
     today = work.now.date()
     asked = {"dataset_id": dataset_id, "customer_id": work.confined_to, "today": today}
     found = await fetch_row(work.connection, INPUTS, asked)

@@ -29,14 +29,14 @@ class CountedPicture:
 
 @dataclass(frozen=True)
 class CountedPictures:
-    """`unusable` says of each file and metadata row that cannot be used where it is, and why."""
+    """A counted data set. `unusable` says of each file and metadata row that cannot be used where it is, and why."""
 
     pictures: tuple[CountedPicture, ...]
     unusable: tuple[str, ...]
 
 
 def count_pictures(parsed: ParsedPictures, profile: BaseModelProfile) -> CountedPictures:
-    """Captions as the trainer encodes them."""
+    """Count the tokens of captions, and of folder names, as the trainer encodes them."""
     folders = [read_kohya_folder(picture.name) for picture in parsed.pictures]
     own = count_caption_tokens([picture.caption for picture in parsed.pictures], profile)
     named = count_caption_tokens([folder.name if folder else "" for folder in folders], profile)
@@ -56,7 +56,7 @@ def count_pictures(parsed: ParsedPictures, profile: BaseModelProfile) -> Counted
 
 
 def plan_counted_pictures(counted: CountedPictures, profile: BaseModelProfile, config: TrainingConfig) -> Workload:
-    """The work that the trainer will do on them. Raises: InvalidTrainingConfig, where it would refuse them."""
+    """Plan the work that the trainer will do on the pictures. Raises: InvalidTrainingConfig, where it would refuse."""
     pictures = choose_captioned(counted, profile, config)
     epoch = sum(picture.repeats for picture in pictures)
     if epoch > MAX_EPOCH_PICTURES:
@@ -69,7 +69,7 @@ def plan_counted_pictures(counted: CountedPictures, profile: BaseModelProfile, c
 def choose_captioned(
     counted: CountedPictures, profile: BaseModelProfile, config: TrainingConfig
 ) -> list[TrainingPicture]:
-    """The pictures with the caption that they train with: their own, the default, or their folder's name.
+    """Choose the caption that each picture trains with: its own, the default, or its folder's name.
 
     Raises: InvalidTrainingConfig, for what cannot be used, unless the configuration says to leave it out.
     """

@@ -15,7 +15,7 @@ from pricing.usage import Unit
 
 @dataclass(frozen=True)
 class PlanQuote:
-    """What a job costs on one plan: GPU-seconds at p50, tokens, and both with GPU-seconds at p90. To the fen."""
+    """What a job costs on one plan, to the fen: GPU-seconds at p50, tokens, both, and both with GPU-seconds at p90."""
 
     plan: PlanName
     gpu_cost: Money

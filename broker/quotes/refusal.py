@@ -6,11 +6,11 @@ from broker import errors
 
 
 def refuse_fields(found: Sequence[errors.FieldError]) -> errors.InvalidTrainingConfig:
-    """Refuse these fields, in one message that names them all."""
+    """Make the error that refuses these fields, with one message that names them all."""
     detail = "; ".join(f"{item.field}: {item.message}" for item in found)
     return errors.InvalidTrainingConfig(detail, errors=list(found))
 
 
 def refuse_config(key: str, message: str) -> errors.InvalidTrainingConfig:
-    """Refuse one key."""
+    """Make the error that refuses one key of the configuration."""
     return refuse_fields([errors.FieldError(f"config.{key}", message)])

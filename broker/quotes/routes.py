@@ -7,6 +7,7 @@ from fastapi import Query
 from broker.contracts.service import rate_card_on
 from broker.http.edge import AnyKey, CustomerWork, feature_router
 from broker.quotes import offers, service
+from broker.quotes.configuration import resolve_configuration
 from broker.quotes.schemas import (
     PlanComparisonListOut,
     PlanComparisonOut,
@@ -24,13 +25,14 @@ router = feature_router("", "quotes")
 
 @router.post("/quotes", status_code=201)
 async def create_quote(work: CustomerWork, body: QuoteIn) -> QuoteOut:
-    """What the configuration on the data set will need, its price on every plan, and what `max_cost` buys of it."""
-    return QuoteOut.of(await service.create_quote(work, body.config, body.dataset_id, body.read_budget()))
+    """Quote a job: what it will need, its price on every plan, and how much of it `max_cost` pays for."""
+    configuration = resolve_configuration(body.config)
+    return QuoteOut.of(await service.create_quote(work, configuration, body.dataset_id, body.read_budget()))
 
 
 @router.post("/quotes/batch")
 async def create_quotes(work: CustomerWork, body: QuoteBatchIn) -> QuoteBatchOut:
-    """Up to 100 configurations on one data set at once: for each its quote, or the problem with it."""
+    """Quote up to 100 configurations on one data set at once: for each its quote, or the problem with it."""
     answers = await service.create_quotes(work, body.configs, body.dataset_id)
     return QuoteBatchOut(data=[QuoteAnswerOut.of(answer) for answer in answers])
 
@@ -48,7 +50,7 @@ async def list_offers(
         str | None, Query(description="Only this device type, which an open pool must have.", examples=["rtx-4090"])
     ] = None,
 ) -> QuoteOffersOut:
-    """The quoted job on every device type, and the fastest and cheapest ways to do its very steps."""
+    """List the quoted job on every device type, and the fastest and cheapest ways to do its very steps."""
     return QuoteOffersOut.of(await offers.offer_quote(work, quote_id, gpu))
 
 
@@ -59,7 +61,7 @@ async def compare(
     tokens: Annotated[int, Query(ge=0, le=10**12, description="Tokens of one run.", examples=[50_000])],
     runs: Annotated[int, Query(ge=1, le=100_000, description="Equal runs a month.", examples=[20])] = 1,
 ) -> PlanComparisonListOut:
-    """A month of equal runs on every plan, beside on-demand."""
+    """Compare what a month of equal runs costs on every plan with its price on demand."""
     card = await rate_card_on(work, work.now.date())
     prices = compare_plans(card, gpu_seconds=gpu_hours * 3600, tokens=tokens, runs=runs)
     return PlanComparisonListOut(data=[PlanComparisonOut.of(price) for price in prices], rate_card_version=card.version)

@@ -36,7 +36,7 @@ CONFIG_EXAMPLE = {
 
 
 def describe_config() -> dict[str, Any]:
-    """Describe the trainer's own schema, less the keys that name paths: a job gets its data by `dataset_id`."""
+    """Describe the trainer's own schema without the keys that name paths: a job gets its data by `dataset_id`."""
     schema = TrainingConfig.model_json_schema()
     schema["properties"] = {key: value for key, value in schema["properties"].items() if key not in PATH_KEYS}
     return {**schema, "examples": [CONFIG_EXAMPLE]}
@@ -95,10 +95,10 @@ class EstimateOut(BaseModel):
     gpu_seconds: SecondsRange = Field(description="The same in GPU-seconds.", examples=[{"p50": 95, "p90": 180}])
     tokens: int = Field(description="Tokens that training will process, counted exactly.", examples=[12840])
     loss_tokens: int | None = Field(
-        description="Of these the ones that are learnt: completions, not prompts; null for pictures.", examples=[9120]
+        description="How many of them are learnt: completions, not prompts; null for pictures.", examples=[9120]
     )
     padding_tokens: int = Field(
-        description="Computed beside them, not billed: what fills up an unpacked batch, as an expectation.",
+        description="Padding that is expected to fill up unpacked batches: computed, and not billed.",
         examples=[0],
     )
     rows: int = Field(description="Usable rows of the data set.", examples=[64])

@@ -1,4 +1,4 @@
-"""Quotes: made from a configuration and a data set, kept, and honoured until they expire."""
+"""Quotes: made from a configuration and a data set, kept, and binding until they expire."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -26,13 +26,12 @@ INSERT_QUOTE = Statement(insert(Quote).inline())
 
 
 async def create_quote(
-    work: Work, raw_config: Mapping[str, Any], dataset_id: str, budget: QuoteBudget | None = None
+    work: Work, configuration: JobConfiguration, dataset_id: str, budget: QuoteBudget | None = None
 ) -> Quote:
-    """Price a job on every plan, and say what a budget buys of it.
+    """Price a job on every plan, and compute how much of it a budget pays for.
 
     Raises: InvalidTrainingConfig, InvalidRequest, NotFound; NoContractInForce, with a budget.
     """
-    configuration = resolve_configuration(raw_config)
     quote = await _make_quote(work, await read_inputs(work, dataset_id), configuration, budget)
     await _keep(work, [quote])
     return quote
@@ -64,7 +63,7 @@ async def _keep(work: Work, quotes: Sequence[Quote]) -> None:
 async def _make_quote(
     work: Work, inputs: QuoteInputs, configuration: JobConfiguration, budget: QuoteBudget | None = None
 ) -> Quote:
-    """Count, plan, estimate, price: each step takes what the last one made.
+    """Count, plan, estimate and price a job: each step takes what the last one made.
 
     Raises: InvalidTrainingConfig, InvalidRequest; NoContractInForce, with a budget.
     """
@@ -104,10 +103,10 @@ async def get_quote(work: Work, quote_id: str) -> Quote:
     return quote
 
 
-async def accept_quote(work: Work, quote_id: str, raw_config: Mapping[str, Any], dataset_id: str) -> Quote:
+async def accept_quote(work: Work, quote_id: str, configuration: JobConfiguration, dataset_id: str) -> Quote:
     """Accept the quote that a job is submitted with: of the same configuration and the same bytes, by their hashes.
 
-    Raises: NotFound, QuoteExpired, QuoteMismatch, InvalidTrainingConfig.
+    Raises: NotFound, QuoteExpired, QuoteMismatch.
     """
     quote = await get_quote(work, quote_id)
     if quote.expires_at <= work.now:
@@ -115,7 +114,6 @@ async def accept_quote(work: Work, quote_id: str, raw_config: Mapping[str, Any],
             f"Quote {quote_id} expired at {quote.expires_at.isoformat()}; ask for a new one.",
             errors=[errors.FieldError("quote_id", "expired; ask for a new quote")],
         )
-    configuration = resolve_configuration(raw_config)
     dataset = await datasets.get_dataset(work, dataset_id)
     if (dataset.customer_id, dataset.sha256) != (quote.customer_id, quote.dataset_sha256):
         raise _mismatch(quote_id, "dataset_id", "is not the quoted data set")

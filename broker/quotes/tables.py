@@ -23,7 +23,7 @@ def _read_prices(written: Sequence[Mapping[str, Any]]) -> list[PlanQuote]:
 
 
 class Quote(Base):
-    """A priced estimate, tied to the hashes of its configuration and its data; `max_cost_buys` where it was asked."""
+    """A priced estimate, tied to the hashes of its configuration and its data; `max_cost_buys` where one was asked."""
 
     __tablename__ = "quotes"
 

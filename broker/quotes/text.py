@@ -35,7 +35,7 @@ class RowLength:
     later_prompts: tuple[tuple[int, int], ...] = ()
 
     def count_learnt(self, max_length: int) -> int:
-        """Tokens that carry loss in the row cut at `max_length`."""
+        """Count the tokens that carry loss in the row cut at `max_length`."""
         return count_learnt(min(self.whole, max_length), self.prompt, self.later_prompts)
 
 
@@ -52,7 +52,7 @@ def count_row_lengths(rows: Sequence[TextRow], profile: BaseModelProfile) -> tup
 
 
 def count_caption_tokens(captions: Sequence[str], profile: BaseModelProfile) -> list[int]:
-    """What the text encoder reads of each caption: begin and end counted, cut at its context length."""
+    """Count the tokens that the text encoder reads of each caption: with begin and end, cut at its context length."""
     encoded = load_tokenizer(profile.name).encode_batch(list(captions))
     return [min(len(each.ids), profile.context_length) for each in encoded]
 

@@ -10,7 +10,7 @@ FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")
 
 
 def write_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, names: Sequence[str]) -> str:
-    """One line for each row; `names` are the columns that customers wrote, quoted with an apostrophe where needed."""
+    """Write one line for each row; `names` are columns that customers wrote, quoted with an apostrophe where needed."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, lineterminator="\r\n")
     writer.writeheader()

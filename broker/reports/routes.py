@@ -25,7 +25,7 @@ Format = Annotated[Literal["json", "csv"], Query(alias="format", description="js
     responses={200: {"content": {"text/csv": {}}, "description": "The report, as JSON or CSV."}},
 )
 async def monthly_cost(work: BillingReader, month: Month, as_format: Format = "json") -> MonthlyCostOut | Response:
-    """What each contract has cost in a billing month, by project; a customer sees its own."""
+    """Report what each contract has cost in a billing month, by project; a customer sees its own."""
     report = MonthlyCostOut.of(month, await service.report_monthly_cost(work, month), work.now)
     if as_format == "json":
         return report
@@ -38,14 +38,14 @@ async def monthly_cost(work: BillingReader, month: Month, as_format: Format = "j
     responses={200: {"content": {"text/csv": {}}, "description": "The report, as JSON or CSV."}},
 )
 async def margin(work: FinanceWork, month: Month, as_format: Format = "json") -> MarginReportOut | Response:
-    """What the house has borne of jobs beyond their cap or limit in a billing month, job by job."""
+    """Report what the house has borne of jobs beyond their cap or limit in a billing month, job by job."""
     report = MarginReportOut.of(month, await report_margin(work, month), work.now)
     return report if as_format == "json" else _answer_csv(write_margin_csv(report), f"margin-{month}.csv")
 
 
 @router.get("/estimator-accuracy")
 async def estimator_accuracy(work: OpsWork) -> EstimatorAccuracyOut:
-    """How good the estimates of finished jobs were, by the latest 200, of all customers."""
+    """Report how good the estimates of finished jobs were, judged by the latest 200 of all customers."""
     return EstimatorAccuracyOut.of(await judge_estimates(work), work.now)
 
 

@@ -31,7 +31,7 @@ class CostRowOut(BaseModel):
     )
     cost: MoneyOut = Field(description="Both.", examples=[{"amount": "2.58", "currency": "CNY"}])
     advance: MoneyOut = Field(
-        description="What advances have paid of it.", examples=[{"amount": "0.27", "currency": "CNY"}]
+        description="The part of it that advances have paid.", examples=[{"amount": "0.27", "currency": "CNY"}]
     )
     due: MoneyOut = Field(description="What the invoice asks for.", examples=[{"amount": "2.31", "currency": "CNY"}])
 
@@ -107,6 +107,6 @@ CSV_COLUMNS = (
 
 
 def write_csv(report: MonthlyCostOut) -> str:
-    """The report's rows as CSV."""
+    """Write the report's rows as CSV."""
     rows = [{**row.model_dump(), "month": report.month, "currency": row.cost.currency} for row in report.data]
     return write_table(CSV_COLUMNS, rows, names=("customer", "project"))

@@ -53,7 +53,7 @@ class JobPlace:
 
 
 async def report_monthly_cost(work: Work, month: str) -> list[CostRow]:
-    """Every contract's cost of a billing month (in the contract's time zone), by project."""
+    """Report every contract's cost of a billing month (in the contract's time zone), by project."""
     sums = await ledger.list_captured_usage(work, month)
     terms = await contracts.load_terms(work, {row.contract_id for row in sums})
     places = await _read_places(work, {row.job_id for row in sums})

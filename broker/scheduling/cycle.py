@@ -41,7 +41,7 @@ class CycleResult:
 
 
 async def run_cycle(work: Work) -> CycleResult:
-    """One cycle, in the caller's transaction. Processes take turns: each plans from what the one before committed."""
+    """Run one cycle in the caller's transaction. Processes take turns: each plans on what the one before committed."""
     await work.session.execute(select(func.pg_advisory_xact_lock(CYCLE_LOCK)))
     waiting = await queueing.list_waiting(work)
     if not waiting:
@@ -54,7 +54,7 @@ async def run_cycle(work: Work) -> CycleResult:
 
 
 async def read_snapshot(work: Work, waiting: Sequence[QueuedJob]) -> ClusterSnapshot:
-    """What the planner plans from: pools, queues, waiting and running jobs."""
+    """Read what the planner plans from: pools, queues, waiting and running jobs."""
     holders = await queueing.list_device_holders(work)
     busy: Counter[str] = Counter()
     for holder in holders:
@@ -83,9 +83,9 @@ def _running_job(holder: DeviceHolder, now: datetime) -> RunningJob:
 
 
 async def _apply_starts(work: Work, plan: CyclePlan) -> int:
-    """Start what is still queued; a job that was cancelled or is locked meanwhile waits for the next cycle.
+    """Start what is still queued; a job that is locked elsewhere waits for the next cycle.
 
-    Each starts in a savepoint: one that cannot keeps nobody else from starting.
+    Each starts in a savepoint: one that cannot start keeps nobody else from starting.
     """
     jobs = await queueing.lock_waiting(work, [start.job_id for start in plan.starts])
     started = 0
@@ -102,7 +102,7 @@ async def _apply_starts(work: Work, plan: CyclePlan) -> int:
 
 
 def _changed_waits(waiting: Sequence[QueuedJob], plan: CyclePlan) -> list[WaitNotice]:
-    """The reasons to write: those that differ from what their job was told last."""
+    """List the reasons to write: those that differ from what their job was told last."""
     told = {job.id: job for job in waiting}
     waits = [WaitNotice(wait.job_id, _describe(wait), wait.expected_start) for wait in plan.waits]
     return [

@@ -129,7 +129,7 @@ class _Draft:
 
 @dataclass(frozen=True)
 class _Level:
-    """Who waits at one priority: `heads` block a pool for lack of GPUs, `rest` stand behind somebody."""
+    """The jobs that wait at one priority: `heads` block a pool for lack of GPUs, `rest` stand behind somebody."""
 
     heads: list[_Contender]
     rest: list[_Contender]
@@ -344,7 +344,7 @@ def _forecast_pools(snapshot: ClusterSnapshot, draft: _Draft, now: datetime) -> 
 def _forecast_line(
     line: Iterable[_Contender], forecasts: Mapping[str, _PoolForecast], now: datetime
 ) -> list[datetime | None]:
-    """When each would start if every job took just its expected time and nobody else came."""
+    """Forecast when each would start if every job took just its expected time and nobody else came."""
     starts: list[datetime | None] = []
     for waiter in line:
         options = [(start, name) for name in waiter.pools if (start := forecasts[name].find_start(waiter.job.gpus))]

@@ -1,12 +1,14 @@
 """API shapes of signing a contract."""
 
+from datetime import datetime
 from decimal import Decimal
 
 from pydantic import Field
 
-from broker.contracts.model import Overage, QuoteGuarantee
+from broker.contracts.model import NewContract, Overage, QuoteGuarantee
 from broker.contracts.schemas import ContractOut
 from broker.http.shapes import Moment, RequestBody
+from pricing.money import Money
 from pricing.plans import PlanName
 
 
@@ -43,8 +45,21 @@ class ContractIn(RequestBody):
         examples=["5000.00"],
     )
 
+    def read_contract(self, now: datetime) -> NewContract:
+        budget = self.monthly_budget
+        return NewContract(
+            customer_id=self.customer_id,
+            plan=self.plan,
+            committed_gpu_hours=self.committed_gpu_hours,
+            starts_at=self.starts_at or now,
+            ends_at=self.ends_at,
+            overage=self.overage,
+            quote_guarantee=self.quote_guarantee,
+            monthly_budget_micros=None if budget is None else Money.from_decimal(budget).micros,
+        )
+
 
 class SignedContractOut(ContractOut):
     advance_invoice_id: str | None = Field(
-        description="To be paid before its hours can be used; null: nothing to pay ahead.", examples=["inv_01k"]
+        description="To be paid before its hours can be used; null: there is no advance.", examples=["inv_01k"]
     )

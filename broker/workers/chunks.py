@@ -18,7 +18,7 @@ def name_key(run_id: str, sha256: str) -> str:
 
 
 async def count_received(work: Work, run_id: str, sha256: str) -> int:
-    """Count the bytes of a file that are here already. Raises: NotFound."""
+    """Count the bytes of a file that the broker has already. Raises: NotFound."""
     await get_run(work, run_id)
     return await work.storage.size(name_key(run_id, sha256))
 
@@ -26,7 +26,7 @@ async def count_received(work: Work, run_id: str, sha256: str) -> int:
 async def store_chunk(
     work: Work, run_id: str, fence_token: int, sha256: str, offset: int, content: AsyncIterator[bytes]
 ) -> int:
-    """Keep a chunk from `offset` on; returns how many bytes are here then.
+    """Keep a chunk from `offset` on; returns how many bytes of the file the broker has then.
 
     Raises: NotFound, StaleFenceToken, UploadTooLarge; ChunkMismatch, where bytes before `offset` are missing.
     """

@@ -66,7 +66,10 @@ async def finish_run(
     report: Report,
     error: dict[str, Any] | None,
 ) -> LockedRun:
-    """End a run as its worker reports it; again is the same. Raises: NotFound, StaleFenceToken, IllegalTransition."""
+    """End a run as its worker reports it; the same report again changes nothing.
+
+    Raises: NotFound, StaleFenceToken, IllegalTransition.
+    """
     locked = await lock_run(work, run_id, fence_token)
     if locked.run.status == outcome:
         return locked

@@ -15,7 +15,7 @@ KINDS = ("validated", "sampled")
 async def record_observations(
     work: Work, locked: LockedRun, validations: Sequence[Validation], samples: Sequence[Sample]
 ) -> None:
-    """Record what is new as events; what an earlier heartbeat told, whose answer got lost, changes nothing.
+    """Record new observations as events; those that an earlier heartbeat told, whose answer got lost, change nothing.
 
     An observation is known by its run, kind, step and prompt. The caller holds the lock of the job.
     """
@@ -39,7 +39,7 @@ def _record_validation(work: Work, locked: LockedRun, validation: Validation) ->
 
 
 def _is_new(known: set[Observation], observation: Observation) -> bool:
-    """Tell whether it is not known yet; from now on it is."""
+    """Tell whether an observation is not known yet, and add it to the known ones."""
     if observation in known:
         return False
     known.add(observation)

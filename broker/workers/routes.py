@@ -54,28 +54,28 @@ BINARY = {
 
 
 def check_own_run(work: Work, run_id: str) -> None:
-    """A run token speaks for its own run only. Raises: NotFound."""
+    """Refuse a run token that is not of this run. Raises: NotFound."""
     if work.actor.id != run_id:
         raise errors.NotFound("run", run_id)
 
 
 @router.post("/claim")
 async def claim(work: RunWork, run_id: str, body: ClaimIn) -> RunAssignmentOut:
-    """The worker holds its devices and takes the run."""
+    """Claim the run for a worker that holds its devices; returns what to train, from what."""
     check_own_run(work, run_id)
     return RunAssignmentOut.of(await claim_assignment(work, run_id, body.fence_token))
 
 
 @router.post("/heartbeats")
 async def heartbeat(work: RunWork, run_id: str, body: HeartbeatIn) -> HeartbeatOut:
-    """Progress and usage; the answer says whether to go on."""
+    """Report progress, usage and observations; the answer says whether to go on."""
     check_own_run(work, run_id)
     return HeartbeatOut.of(await take_heartbeat(work, run_id, body.fence_token, body.read_report()))
 
 
 @router.post("/finish")
 async def finish(work: RunWork, run_id: str, body: FinishIn) -> FinishOut:
-    """The run has ended, with its last intervals."""
+    """Finish the run, with its last usage intervals."""
     check_own_run(work, run_id)
     error = None if body.error is None else body.error.model_dump()
     ended = await finish_run(work, run_id, body.fence_token, RunStatus(body.outcome), body.read_report(), error)
@@ -84,7 +84,7 @@ async def finish(work: RunWork, run_id: str, body: FinishIn) -> FinishOut:
 
 @router.get("/dataset", response_class=FileResponse)
 async def download_dataset(work: RunWork, run_id: str) -> FileResponse:
-    """The run's data set as one tar."""
+    """Download the run's data set as one tar."""
     check_own_run(work, run_id)
     key = await find_dataset_key(work, run_id)
     return FileResponse(work.storage.local_path(key), media_type="application/x-tar")
@@ -92,7 +92,7 @@ async def download_dataset(work: RunWork, run_id: str) -> FileResponse:
 
 @router.get("/checkpoint", response_class=FileResponse)
 async def download_checkpoint(work: RunWork, run_id: str) -> FileResponse:
-    """The checkpoint that the run goes on from."""
+    """Download the checkpoint that the run goes on from, as one tar."""
     check_own_run(work, run_id)
     key = await find_checkpoint_key(work, run_id)
     return FileResponse(work.storage.local_path(key), media_type="application/octet-stream")
@@ -100,7 +100,7 @@ async def download_checkpoint(work: RunWork, run_id: str) -> FileResponse:
 
 @router.get("/chunks/{sha256}")
 async def count_received(work: RunWork, run_id: str, sha256: ChunksOf) -> ChunksOut:
-    """How much of a file is here: an upload that was cut off goes on from there."""
+    """Tell how many bytes of a file the broker has: an upload that was cut off goes on from there."""
     check_own_run(work, run_id)
     return ChunksOut(received_bytes=await chunks.count_received(work, run_id, sha256))
 
@@ -114,7 +114,7 @@ async def upload_chunk(
     fence_token: FenceHeader,
     offset: Annotated[int, Query(ge=0, le=10**12, description="First byte of the chunk.", examples=[8388608])] = 0,
 ) -> ChunksOut:
-    """One chunk of a large file, as raw bytes; all of them together have the SHA-256 of the path."""
+    """Upload one chunk of a large file, as raw bytes; all chunks together have the SHA-256 of the path."""
     check_own_run(work, run_id)
     received = await chunks.store_chunk(work, run_id, fence_token, sha256, offset, request.stream())
     return ChunksOut(received_bytes=received)
@@ -130,7 +130,7 @@ async def upload_checkpoint(
     sha256: Checksum,
     from_chunks: FromChunks = False,
 ) -> StoredOut:
-    """One tar of a checkpoint folder, as raw bytes, or made of the chunks that were sent before."""
+    """Upload a checkpoint: one tar of its folder, as raw bytes, or made of the chunks sent before."""
     check_own_run(work, run_id)
     content = chunks.read_file(work, run_id, sha256) if from_chunks else request.stream()
     checkpoint = await store_checkpoint(work, run_id, fence_token, step, content, sha256)
@@ -147,7 +147,7 @@ async def upload_adapter(
     sha256: Checksum,
     from_chunks: FromChunks = False,
 ) -> StoredOut:
-    """The finished adapter, as raw bytes of one `.safetensors` file, or made of the chunks that were sent before."""
+    """Upload the finished adapter: one `.safetensors` file, as raw bytes, or made of the chunks sent before."""
     check_own_run(work, run_id)
     content = chunks.read_file(work, run_id, sha256) if from_chunks else request.stream()
     size_bytes = await store_adapter(work, run_id, fence_token, content, sha256)

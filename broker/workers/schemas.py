@@ -172,7 +172,7 @@ class FinishOut(BaseModel):
 
 
 class ChunksOut(BaseModel):
-    received_bytes: int = Field(description="Bytes that are here; go on from there.", examples=[8388608])
+    received_bytes: int = Field(description="Bytes that the broker has; go on from there.", examples=[8388608])
 
 
 class StoredOut(BaseModel):

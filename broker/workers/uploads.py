@@ -50,7 +50,10 @@ async def _receive(work: Work, key: str, content: AsyncIterator[bytes], sha256: 
 
 
 async def store_adapter(work: Work, run_id: str, fence_token: int, content: AsyncIterator[bytes], sha256: str) -> int:
-    """Keep and enter a run's adapter: its size. Raises: NotFound, StaleFenceToken, ChecksumMismatch, InvalidRequest."""
+    """Keep and register a run's adapter; returns its size in bytes.
+
+    Raises: NotFound, StaleFenceToken, UploadTooLarge, ChecksumMismatch, InvalidRequest.
+    """
     await check_current(work, run_id, fence_token)
     key, size_bytes = await adapters.receive_adapter(work, run_id, content, sha256)
     locked = await _lock_live_run(work, run_id, fence_token)
@@ -66,7 +69,7 @@ async def store_adapter(work: Work, run_id: str, fence_token: int, content: Asyn
 
 
 async def _choose_adapter_name(work: Work, locked: LockedRun) -> str:
-    """Call an adapter after its project, or after its data set where it has none."""
+    """Choose an adapter's name: that of its job's project, or of its data set where the job has no project."""
     if locked.job.project_id is not None:
         return (await identity.get_project(work, locked.job.project_id)).name
     dataset = await datasets.get_dataset(work, locked.job.dataset_id)

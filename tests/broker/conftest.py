@@ -67,7 +67,7 @@ async def lent(lender: Lender) -> AsyncIterator[LentDatabase]:
 
 @pytest.fixture
 def urls(lent: LentDatabase) -> DatabaseUrls:
-    """A database with the schema and nothing else in it."""
+    """Lend a database with the schema and nothing else in it."""
     return lent.urls
 
 
@@ -90,7 +90,7 @@ async def first_start(server: EmbeddedServer, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture
 def started(lent: LentDatabase, settings: Settings, first_start: FirstStart) -> LentDatabase:
-    """The database after a first start: rate cards published, the administrator's key in the data folder."""
+    """Fill the database as a first start does: rate cards published, the administrator's key in the data folder."""
     lent.fill(first_start.contents)
     write_private_file(settings.admin_key_path, first_start.admin_key)
     return lent
@@ -108,13 +108,13 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def system(settings: Settings, started: LentDatabase, clock: ManualClock) -> System:
-    """The opened system, rate cards published, the clock in the test's hands."""
+    """Open the system, rate cards published, the clock in the test's hands."""
     return replace(open_system(settings, started.urls.app, clock=clock), database=started.database)
 
 
 @pytest.fixture(scope="session")
 def routed_app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
-    """An application that answers nothing; it lends its routes."""
+    """Make an application that answers nothing; it lends its routes."""
     return create_app(open_system(Settings(data_dir=tmp_path_factory.mktemp("routes")), "postgresql:///nowhere"))
 
 
@@ -124,7 +124,7 @@ def app(system: System, routed_app: FastAPI) -> FastAPI:
 
 
 def create_routed_app(system: System, routed_app: FastAPI) -> FastAPI:
-    """The application on this system, with the routes of features, which hold nothing, taken from another.
+    """Make the application on this system, with the routes of features, which hold nothing, taken from another.
 
     FastAPI works out what a route takes when it is first asked for, and that takes longer than most tests.
     """
@@ -137,6 +137,6 @@ def create_routed_app(system: System, routed_app: FastAPI) -> FastAPI:
 
 @pytest.fixture
 async def api(app: FastAPI, settings: Settings) -> AsyncIterator[Api]:
-    """The administrator at the API."""
+    """Connect the administrator to the API."""
     async with Api.connect(app, settings.admin_key_path.read_text().strip()) as api:
         yield api

@@ -51,7 +51,7 @@ class Contents:
 
 
 def read_contents(owner: psycopg.Connection) -> Contents:
-    """What a test would find in this database now."""
+    """Read what a test would find in this database now."""
     tables = [name for (name,) in owner.execute(TABLES.encode())]
     copied = {name: _copy_out(owner, name) for name in tables}
     return Contents({name: rows for name, rows in copied.items() if rows}, owner.execute(SEQUENCES.encode()).fetchall())
@@ -107,7 +107,7 @@ class Lender:
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[LentDatabase]:
-        """A database with the schema and nothing else in it, for as long as the block lasts."""
+        """Lend a database with the schema and nothing else in it, for as long as the block lasts."""
         lent = self.idle.pop() if self.idle else self._clone()
         yield lent
         await end_stray_tasks()
@@ -142,7 +142,7 @@ def open_lender(server: EmbeddedServer) -> Lender:
 
 
 async def end_stray_tasks() -> None:
-    """What a test left running must not go on in the next one: all of them share one event loop."""
+    """Cancel what a test left running, or it would go on in the next one: all of them share one event loop."""
     strays = asyncio.all_tasks() - {asyncio.current_task()}
     for task in strays:
         task.cancel()
@@ -151,7 +151,7 @@ async def end_stray_tasks() -> None:
 
 @contextmanager
 def cloned_database(server: EmbeddedServer) -> Iterator[DatabaseUrls]:
-    """A database of its own, for as long as the block lasts."""
+    """Clone a database of its own, for as long as the block lasts."""
     urls = clone_database(server)
     yield urls
     drop_database(server, urls)

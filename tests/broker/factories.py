@@ -60,7 +60,7 @@ async def make_customer(api: Api, name: str | None = None) -> Any:
 
 @asynccontextmanager
 async def customer_api(api: Api, customer_id: str) -> AsyncIterator[Api]:
-    """The customer itself at the API, with a key of its own."""
+    """Connect the customer itself to the API, with a key of its own."""
     made = await api.post(f"/customers/{customer_id}/api-keys", {"name": "test"}, expect=201)
     async with Api.connect(api.app, made["key"]) as own:
         yield own
@@ -77,7 +77,7 @@ async def sign_contract(
 
 
 async def sign_prepaid(api: Api, customer_id: str, *, hours: int = 500, **fields: Any) -> Any:
-    """A prepaid contract whose advance invoice is paid."""
+    """Sign a prepaid contract and pay its advance invoice."""
     contract = await sign_contract(api, customer_id, plan="prepaid", committed_gpu_hours=hours, **fields)
     await api.post(f"/invoices/{contract['advance_invoice_id']}/pay")
     return contract
@@ -125,7 +125,7 @@ async def dispatch(system: System, *, gpus: int = 1) -> None:
 
 @asynccontextmanager
 async def worker_api(app: FastAPI, system: System, run_id: str) -> AsyncIterator[Api]:
-    """The worker of a run at the API."""
+    """Connect the worker of a run to the API."""
     async with system.work() as work:
         bearer = RunBearer(run_id, (await get_run(work, run_id)).customer_id)
     async with Api.connect(app, sign_run_token(system.services.secret, bearer)) as worker:

@@ -12,7 +12,7 @@ from tests.broker.factories import Api
 
 
 def draw_picture(size: tuple[int, int] = (96, 96), *, number: int = 0, suffix: str = "png", **options: Any) -> bytes:
-    """A disc, of a place and colour of its own, in the format of a suffix that Pillow knows."""
+    """Draw a disc, of a place and colour of its own, in the format of a suffix that Pillow knows."""
     draw = random.Random(number)
     picture = Image.new("RGB", size, (draw.randrange(256), draw.randrange(256), draw.randrange(256)))
     ImageDraw.Draw(picture).ellipse((8, 8, 24 + draw.randrange(40), 60), fill=(30 * number % 256, 90, 200))

@@ -26,7 +26,7 @@ def list_tables(urls: DatabaseUrls, query: str = TABLES) -> list[str]:
 
 
 def read_everything(urls: DatabaseUrls) -> dict[str, str]:
-    """A digest of every row of every table: equal before and after means that nothing was written."""
+    """Digest every row of every table: equal before and after means that nothing was written."""
     with owner_connection(urls) as connection:
         digests = {}
         for table in list_tables(urls):

@@ -57,7 +57,7 @@ async def start_job(
 async def place_hold(
     work: Work, contract_id: str, job_id: str, *, gpu_seconds: int, tokens: int, key: str | None = None
 ) -> HoldView:
-    """A hold of just this size, under the contract's lock as admission has it."""
+    """Place a hold of just this size, under the contract's lock as admission has it."""
     terms = await contracts.lock_contract(work, contract_id)
     need = Usage(gpu_seconds, tokens)
     return await ledger.place_hold(work, terms, job_id=job_id, idempotency_key=key or job_id, need=need)
@@ -122,7 +122,7 @@ async def report_usage(
 
 
 async def settle(system: System, job: RunningJob) -> HoldView:
-    """The job has succeeded."""
+    """Let the job succeed and settle its hold."""
     async with system.work() as work:
         row = await work.session.get_one(Job, job.id)
         row.status = "succeeded"
@@ -145,13 +145,13 @@ async def is_exhausted(system: System, job: RunningJob) -> bool:
 
 
 async def broken_rules(system: System) -> dict[str, list[str]]:
-    """What `broker ledger verify` finds: nothing, where all is well."""
+    """List what `broker ledger verify` finds broken: nothing, where all is well."""
     async with system.work() as work:
         return {result.rule: result.broken for result in await verify_ledger(work.session) if result.broken}
 
 
 async def add_grant(system: System, contract_id: str, gpu_seconds: int, *, priority: int = 0) -> str:
-    """A further block of hours of just this size, an advance that is paid and credited."""
+    """Add a further block of hours of just this size, an advance that is paid and credited."""
     async with system.work() as work:
         terms = await contracts.lock_contract(work, contract_id)
         grant = await contracts.create_grant(work, terms, gpu_seconds=gpu_seconds, advance=True, priority=priority)

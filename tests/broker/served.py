@@ -29,7 +29,7 @@ def free_port() -> int:
 
 
 def fake_trainer(**options: float | Path) -> str:
-    """The value of BROKER_TRAINER_COMMAND for the fake trainer."""
+    """Write the value of BROKER_TRAINER_COMMAND for the fake trainer."""
     return " ".join([sys.executable, str(FAKE_TRAINER), *(f"{name}={value}" for name, value in options.items())])
 
 
@@ -89,7 +89,7 @@ class ServedBroker:
             postmaster.kill()
 
     def terminate(self, *, timeout: float = 60) -> int:
-        """A polite end: the exit code."""
+        """End the broker by SIGTERM; returns its exit code."""
         assert self.process is not None
         self.process.terminate()
         return self.process.wait(timeout)
@@ -117,7 +117,7 @@ class ServedBroker:
         return found
 
     def workers(self) -> list[psutil.Process]:
-        """The training processes of this data directory that still run."""
+        """List the training processes of this data directory that still run."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
@@ -127,14 +127,14 @@ class ServedBroker:
         return found
 
     def postmaster(self) -> psutil.Process | None:
-        """The embedded server's first process, where it runs."""
+        """Find the embedded server's first process; None where it does not run."""
         with suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
             pid = int((self.data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[0])
             return psutil.Process(pid)
         return None
 
     def run_cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The `broker` command on this data directory and at this address."""
+        """Run the `broker` command on this data directory and at this address."""
         environment = self.environment | {
             "BROKER_DATA_DIR": str(self.data_dir),
             "BROKER_URL": self.url,
@@ -147,7 +147,7 @@ class ServedBroker:
         return (self.data_dir / "admin.key").read_text().strip()
 
     def database_url(self) -> str:
-        """The embedded server of this data directory, as the owner of its tables."""
+        """Write the URL of this data directory's embedded server, as the owner of its tables."""
         socket_folder = (self.data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[4]
         return f"postgresql://postgres@/broker?host={socket_folder}"
 
@@ -164,7 +164,7 @@ class Buyer:
     dataset_id: str
 
     def order(self, **fields: Any) -> dict[str, Any]:
-        """The body of a submission."""
+        """Write the body of a submission."""
         return {"config": CONFIG, "dataset_id": self.dataset_id, "customer_id": self.customer_id, **fields}
 
 

@@ -32,7 +32,7 @@ async def world(api: Api, clock: ManualClock) -> Any:
 
 
 def check_problem(response: httpx.Response, status: int, field: str | None, *words: str) -> dict[str, Any]:
-    """A problem of this status whose `errors` name the field, with these words of the cure."""
+    """Check that it is a problem of this status whose `errors` name the field, with these words of the cure."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = response.json()

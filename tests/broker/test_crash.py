@@ -91,7 +91,7 @@ class Shopper(threading.Thread):
             self.insist(f"/jobs/{chosen}/{action}", {}, f"{key}-{action}")
 
     def insist(self, path: str, body: dict[str, Any], key: str) -> Any:
-        """A 409 is an answer too: the job had moved on."""
+        """Post until there is an answer; a 409 is one too: the job had moved on."""
         while True:
             try:
                 return self.client.post(path, body, idempotency_key=key)
@@ -112,7 +112,7 @@ def start_shopper(broker: ServedBroker, seed: int, plan: str, buyer: Buyer) -> S
 
 
 def relax_fsync(broker: ServedBroker) -> None:
-    """A killed process loses nothing that it has written; only a machine that loses power would. It saves a minute."""
+    """Turn fsync off, which saves a minute: a killed process loses nothing that it wrote, only a power cut would."""
     with psycopg.connect(broker.database_url(), autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET fsync = off")
         connection.execute("SELECT pg_reload_conf()")
@@ -216,7 +216,7 @@ def check_books(books: Books, runs_dir: Path, jobs: list[dict[str, Any]]) -> Non
 
 
 def check_run(work_dir: Path, status: str, stored: list[dict[str, int]]) -> None:
-    """What is on the books is what the run's process wrote down: all of it where it knew that it had ended.
+    """Check that the books have what the run's process wrote down: all of it where it knew that it had ended.
 
     A process that was killed may have sent a last interval whose acknowledgement it never read; more than it wrote
     down, or less than was acknowledged to it, is on the books of nobody.

@@ -180,7 +180,7 @@ def urls(started: LentDatabase) -> DatabaseUrls:
 
 @pytest.fixture
 def tenants(furnished: Furnished) -> tuple[Tenant, Tenant]:
-    """The one whose key is used, and the one whose ids are asked for; both have one of everything."""
+    """Return the tenant whose key is used and the one whose ids are asked for; both have one of everything."""
     return furnished.tenants
 
 
@@ -193,7 +193,7 @@ async def guarded_app(
     urls: DatabaseUrls,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[FastAPI]:
-    """The application with both guards of tenancy, and with each of them taken away."""
+    """Create the application with both guards of tenancy, and with each of them taken away."""
     if request.param == "database alone":
         monkeypatch.setattr(Work, "confined_to", None)  # what sessions and the driver's statements are confined to
     if request.param != "services alone":

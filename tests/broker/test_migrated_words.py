@@ -27,7 +27,7 @@ OLD_WORDS = {
 
 
 async def use_every_word(api: Api, app: FastAPI, system: System) -> None:
-    """An advance that pays, a limit that is reached, usage that is borne, a hold that is adjusted, a draft invoice."""
+    """Make an advance that pays, a limit that is reached, borne usage, an adjusted hold and a draft invoice."""
     customer = await make_ready_customer(api, plan="prepaid")
     dataset_id = customer.dataset["id"]
     quote = await api.post("/quotes", {"config": CONFIG, "dataset_id": dataset_id}, expect=201)

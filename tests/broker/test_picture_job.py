@@ -50,7 +50,7 @@ def broker(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedBrok
 
 
 def sell(client: Client, folder: Path) -> tuple[Buyer, dict[str, Any]]:
-    """A customer, and the order of a quoted training on pictures."""
+    """Make a customer and the order of a quoted training on pictures."""
     buyer = make_buyer(client, folder)
     archive = folder / "style.zip"
     archive.write_bytes(zip_files(style_files()))

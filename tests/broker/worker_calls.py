@@ -64,7 +64,7 @@ class Worker:
 
 @asynccontextmanager
 async def dispatched_worker(api: Api, app: FastAPI, system: System, job_id: str) -> AsyncIterator[Worker]:
-    """The worker of a job's next run, dispatched by a cycle over a pool with room for it; it has claimed nothing."""
+    """Dispatch a job by a cycle over a pool with room for it, and connect the worker of its run, not yet claimed."""
     await dispatch(system, gpus=100)
     async with worker_of(api, app, system, job_id) as worker:
         yield worker
@@ -72,7 +72,7 @@ async def dispatched_worker(api: Api, app: FastAPI, system: System, job_id: str)
 
 @asynccontextmanager
 async def worker_of(api: Api, app: FastAPI, system: System, job_id: str) -> AsyncIterator[Worker]:
-    """The worker of a job's last run."""
+    """Connect the worker of a job's last run."""
     run = (await api.get(f"/jobs/{job_id}/runs"))["data"][-1]
     async with worker_api(app, system, run["id"]) as own:
         yield Worker(own, run["id"], run["attempt"])

@@ -5,16 +5,20 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainer.base_models.config import BaseModelSource
 from trainer.errors import BadInput
+from trainer.families.registry import get_family
 from trainer.log import write_line
 from trainer.serving.host import ModelHost
 from trainer.serving.server import AdapterServer
 from trainer.serving.shelf import AdapterShelf
 from trainer.serving.text import TextServer
 from trainer.training.session import load_family
+
+if TYPE_CHECKING:
+    from trainer.serving.images import ImageServer
 
 LONGEST_FINISH_SECONDS = 20.0  # less than the half minute that supervisors wait before they kill
 
@@ -23,19 +27,22 @@ def open_server(source: BaseModelSource, adapters: Path, *, host: str, port: int
     """Load the base model and the newest adapters, and listen. Raises: BadInput."""
     if not adapters.is_dir():
         raise BadInput("--adapters", f"{adapters} is not a folder; make it, adapters may come later")
-    family: Any = load_family(source)
-    if source.is_stable_diffusion:
-        from trainer.serving.images import ImageServer  # noqa: PLC0415 - brings diffusers, which text does without
-
-        model: Any = ImageServer(family, source.name)
-    else:
-        model = TextServer(family)
+    model = _make_server(source)
     models = ModelHost(source.name, model, AdapterShelf(adapters), kept=kept)
     models.preload()
     try:
         return AdapterServer((host, port), models, model)
     except OSError as error:
         raise BadInput("--port", f"{host}:{port} cannot be listened on ({error.strerror}); take another") from error
+
+
+def _make_server(source: BaseModelSource) -> "TextServer | ImageServer":
+    loaded: Any = load_family(source)
+    if get_family(source).is_text:
+        return TextServer(loaded)
+    from trainer.serving.images import ImageServer  # noqa: PLC0415 - brings diffusers, which text does without
+
+    return ImageServer(loaded, source.name)
 
 
 def serve(source: BaseModelSource, adapters: Path, *, host: str, port: int, kept: int) -> None:

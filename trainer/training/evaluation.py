@@ -1,4 +1,4 @@
-"""Looking at a run from outside: the loss of held-out rows, samples, and when to speak of overfitting."""
+"""Evaluating a run: the loss of held-out rows, samples, and when to speak of overfitting."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ CLEAR_RISE = 1.05
 
 
 @contextmanager
-def looking_at(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+def evaluating(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
     """Switch to final weights, no dropout, no gradients; afterwards training goes on as if nobody had looked."""
     generators = capture_generators()
     use_final_weights(optimizer)

@@ -14,7 +14,7 @@ from trainer.machine.peak_memory import read_peak_memory_bytes
 from trainer.several_devices.processes import SINGLE_PROCESS, Processes
 from trainer.stop import StopFlag, StopReason
 from trainer.training.checkpoint import CheckpointFolder, read_checkpoint
-from trainer.training.evaluation import find_overfitting, looking_at, measure_loss
+from trainer.training.evaluation import evaluating, find_overfitting, measure_loss
 from trainer.training.learning_rate import compute_learning_rate
 from trainer.training.optimizer_step import Stepper, create_scaler
 from trainer.training.optimizers import create_optimizer, use_final_weights, use_training_weights
@@ -139,7 +139,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) ->
 
 def validate(state: TrainingState, held_out: Sequence[Any], observer: Observer) -> None:
     family, losses = state.family, state.counters.validation_losses
-    with looking_at(family.model, state.optimizer):
+    with evaluating(family.model, state.optimizer):
         losses.append(measure_loss(family, held_out, batch_size=state.identity.config.batch_size))
     observer.validated(step=state.counters.step, loss=losses[-1], advice=find_overfitting(losses))
 
@@ -147,7 +147,7 @@ def validate(state: TrainingState, held_out: Sequence[Any], observer: Observer) 
 def draw_samples(state: TrainingState, folder: Path, observer: Observer) -> None:
     """Answer every prompt, with the same seed each time, so that the samples of a run can be compared."""
     config, step = state.identity.config, state.counters.step
-    with looking_at(state.family.model, state.optimizer):
+    with evaluating(state.family.model, state.optimizer):
         for number, prompt in enumerate(config.sample_prompts):
             place = folder / f"step-{step:08d}-{number}"
             sample = state.family.sample(prompt, seed=config.seed, place=place)

@@ -24,7 +24,7 @@ def present_month(stage: Stage) -> str:
 
 
 def verify_books(stage: Stage) -> None:
-    """Every rule of the ledger holds."""
+    """Check that every rule of the ledger holds. Raises: StepFailed."""
     with database_urls(stage.settings) as urls:
         results = asyncio.run(verify_database(urls.app))
     broken = [f"{result.rule}: {result.broken}" for result in results if result.broken]
@@ -32,7 +32,7 @@ def verify_books(stage: Stage) -> None:
 
 
 def show_invoice(stage: Stage, finance: Client, customer: DemoCustomer, job_ids: list[str]) -> dict[str, Any]:
-    """The month's draft invoice, with a line for each meter of each job."""
+    """Draft and show the month's invoice; check that it has a line for each meter of each job. Raises: StepFailed."""
     invoice: dict[str, Any] = finance.post(
         "/invoices", {"contract_id": customer.contract["id"], "month": present_month(stage)}
     )
@@ -53,7 +53,7 @@ def show_invoice(stage: Stage, finance: Client, customer: DemoCustomer, job_ids:
 
 
 def show_report(stage: Stage, finance: Client, invoice: dict[str, Any]) -> None:
-    """The monthly cost report as a table, as JSON and as CSV: the same numbers."""
+    """Show the monthly cost report; check that JSON, CSV and the invoice give the same numbers. Raises: StepFailed."""
     month = present_month(stage)
     report = finance.get("/reports/monthly-cost", month=month)
     rows = list(csv.DictReader(io.StringIO(finance.get_text("/reports/monthly-cost", month=month, format="csv"))))

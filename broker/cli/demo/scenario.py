@@ -33,7 +33,7 @@ class Cast:
 
 
 def run_demo(settings: Settings, *, serve_on: bool) -> int:
-    """Play the scenario on a broker of its own; 0 only if every step held."""
+    """Play the scenario on a broker of its own; returns the exit code, 0 only if every step held."""
     if "data_dir" not in settings.model_fields_set:
         settings = settings.model_copy(update={"data_dir": DEMO_DATA_DIR})
     stage = Stage(settings, Console(soft_wrap=True))
@@ -68,7 +68,7 @@ def _serve_on(stage: Stage) -> None:
 
 
 def play(stage: Stage) -> None:
-    """Every step of the scenario, in order. Raises: StepFailed, ApiError."""
+    """Play every step of the scenario, in order. Raises: StepFailed, ApiError."""
     admin = Client(stage.url, stage.admin_key)
     cast = sign_customers(stage, admin)
     compare_worked_month(stage, cast)

@@ -43,7 +43,7 @@ class Stage:
         self.console.rule(f"[bold]{text}[/]", align="left")
 
     def check(self, holds: bool, what: str) -> None:
-        """Say that a step held. Raises: StepFailed."""
+        """Print that a step held. Raises: StepFailed, where it did not."""
         if not holds:
             raise StepFailed(what)
         self.checks += 1
@@ -52,7 +52,7 @@ class Stage:
 
 @contextmanager
 def served_broker(stage: Stage) -> Iterator[None]:
-    """`broker serve` as a process of its own, ready when the block begins and ended with it."""
+    """Run `broker serve` as a process of its own, ready when the block begins and ended with it."""
     settings = stage.settings
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     log = settings.data_dir / "broker.log"

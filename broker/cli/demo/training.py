@@ -40,7 +40,7 @@ class Order:
 
 
 def read_config(**changes: Any) -> dict[str, Any]:
-    """The example's configuration, less the paths: a job takes its data by id."""
+    """Read the example's configuration without its paths: a job takes its data by id."""
     raw = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
     return {**{key: value for key, value in raw.items() if key not in PATH_KEYS}, **changes}
 
@@ -54,7 +54,7 @@ def quote_job(stage: Stage, customer: DemoCustomer, config: dict[str, Any]) -> O
 
 
 def submit(stage: Stage, customer: DemoCustomer, order: Order) -> str:
-    """Submit with the quote; the hold shows in the balance."""
+    """Submit a job with its quote, and check that its hold shows in the balance. Raises: StepFailed."""
     before = read_balance(customer)
     body = {
         "config": order.config,
@@ -89,14 +89,14 @@ class Follow:
         self.losses: dict[int, float] = {}
 
     def until_end(self) -> dict[str, Any]:
-        """Raises: StepFailed, where it does not succeed in time."""
+        """Watch the job until it ends; returns the job. Raises: StepFailed, where it does not succeed in time."""
         job = self._watch(lambda job: job["status"] in TERMINAL)
         if job["status"] != "succeeded":
             raise StepFailed(f"{self.job_id} {job['status']}: {job['error']}")
         return job
 
     def until_step(self, step: int) -> dict[str, Any]:
-        """Until training is past a step, or has ended."""
+        """Watch the job until its training has reached a step, or has ended; returns the job. Raises: StepFailed."""
         return self._watch(lambda job: job["status"] in TERMINAL or (job["progress"] or {}).get("step", 0) >= step)
 
     def _watch(self, ended: Any) -> dict[str, Any]:
@@ -134,7 +134,10 @@ class Follow:
 
 
 def check_loss_falls(stage: Stage, losses: dict[int, float]) -> None:
-    """The mean of the last losses lies under the mean of the first: single batches differ by more than a step gains."""
+    """Check that the last losses lie below the first, by their means: single batches differ by more than a step gains.
+
+    Raises: StepFailed.
+    """
     in_order = [losses[step] for step in sorted(losses)]
     window = min(WINDOW, len(in_order) // 2)
     first, last = mean(in_order[:window] or [0.0]), mean(in_order[-window:] or [0.0])
@@ -180,7 +183,7 @@ def _answer_with_peft(adapter: Path) -> dict[str, str]:
 
 
 def kill_worker(stage: Stage, run_id: str) -> int:
-    """`kill -9` the training process of a run, as a crashing machine would."""
+    """Kill (`kill -9`) the training process of a run, as a crashing machine would; returns its process id."""
     record = json.loads((stage.settings.data_dir / "runs" / run_id / "run.json").read_text())
     os.kill(record["pid"], signal.SIGKILL)
     return int(record["pid"])

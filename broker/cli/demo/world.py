@@ -27,10 +27,10 @@ class DemoCustomer:
 
 
 def meet_customer(stage: Stage, admin: Client, finance: Client, plan: str) -> DemoCustomer:
-    """Sign the customer up, or find it; an open advance invoice is paid."""
+    """Sign the customer up, or find it from an earlier demo; pay its advance invoice where that is open."""
     customer = _find(admin, "/customers", "name", NAMES[plan]) or admin.post("/customers", {"name": NAMES[plan]})
     contract = _find(admin, "/contracts", "customer_id", customer["id"]) or _sign(admin, customer["id"], plan)
-    _pay_ahead(stage, finance, contract)
+    _pay_advance(stage, finance, contract)
     made = admin.post(f"/customers/{customer['id']}/api-keys", {"name": "demo"})
     client = Client(stage.url, made["key"])
     project = _find(client, "/projects", "name", PROJECT) or client.post("/projects", {"name": PROJECT})
@@ -42,13 +42,13 @@ def _find(client: Client, path: str, field: str, value: str) -> dict[str, Any] |
 
 
 def _sign(admin: Client, customer_id: str, plan: str) -> dict[str, Any]:
-    """A contract that caps its jobs: on a busy machine, or after the demo's crash, they outlast their quotes."""
+    """Sign a contract that caps its jobs: on a busy machine, or after the demo's crash, they outlast their quotes."""
     terms = {"plan": plan, "committed_gpu_hours": COMMITTED_HOURS[plan], "quote_guarantee": "cap"}
     signed: dict[str, Any] = admin.post("/contracts", {"customer_id": customer_id, **terms})
     return signed
 
 
-def _pay_ahead(stage: Stage, finance: Client, contract: dict[str, Any]) -> None:
+def _pay_advance(stage: Stage, finance: Client, contract: dict[str, Any]) -> None:
     for invoice in finance.list_all("/invoices", contract_id=contract["id"]):
         if invoice["kind"] != "advance":
             continue

@@ -16,7 +16,7 @@ from tests.broker.tenants import finish_job, put_bytes, safetensors_file
 
 
 async def start_job(api: Api, system: System, customer: Customer, **fields: Any) -> tuple[str, str]:
-    """A job whose worker has claimed its run."""
+    """Submit a job and have its worker claim its run; returns the ids of job and run."""
     job = await submit_job(api, customer.dataset["id"], customer_id=customer.id, **fields)
     await dispatch(system, gpus=8)
     run_id = (await api.get(f"/jobs/{job['id']}/runs"))["data"][0]["id"]

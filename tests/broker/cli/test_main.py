@@ -50,7 +50,7 @@ def run(broker: ServedBroker, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def order(tmp_path: Path, buyer: Buyer) -> list[str]:
-    """The options of `broker jobs submit`."""
+    """Write the files of an order and return the options of `broker jobs submit`."""
     paths = "".join(f"{name}: {json.dumps(value)}\n" for name, value in CONFIG.items()) + "output_dir: ./output\n"
     (tmp_path / "lora.yaml").write_text(paths)
     (tmp_path / "train.jsonl").write_bytes(jsonl())
@@ -65,7 +65,7 @@ def submit(run: Run, order: list[str]) -> str:
 
 
 def one_line(result: Result) -> str:
-    """The error: one line, and no traceback behind it."""
+    """Return the error, having checked that it is one line without a traceback."""
     assert result.exception is None or isinstance(result.exception, SystemExit)
     (line,) = result.stderr.splitlines()
     return line

@@ -21,7 +21,7 @@ IN_FORCE = [
 
 @pytest.fixture
 async def cards(system: System) -> dict[str, RateCard]:
-    """Published: those of the catalogue, and later ones."""
+    """Publish the rate cards of the catalogue, and later ones."""
     card = next(iter(load_rate_cards().values()))
     changes = [{"version": version, "effective_from": day} for version, day in LATER]
     cards = {**load_rate_cards(), **{str(each["version"]): card.model_copy(update=each) for each in changes}}

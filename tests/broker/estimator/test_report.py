@@ -20,7 +20,7 @@ from tests.pricing.calibration.test_accuracy import run_of
 
 
 async def report(system: System, urls: DatabaseUrls, *options: str) -> Result:
-    """The command in a thread of its own: it runs an event loop."""
+    """Run the command in a thread of its own, since it runs an event loop."""
     environment = {
         "BROKER_DATABASE_URL": urls.app,
         "BROKER_DATA_DIR": str(system.services.settings.data_dir),

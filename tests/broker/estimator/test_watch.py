@@ -21,7 +21,7 @@ from tests.broker.tenants import finish_job
 
 
 async def run_job(api: Api, system: System, customer: Customer, *, times_p50: float) -> Any:
-    """A job that takes so many times its p50; it named no quote, so that it is not stopped at its p90."""
+    """Run a job that takes so many times its p50; it names no quote, so that it is not stopped at its p90."""
     job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
     await dispatch(system)
     seconds = round(job["estimate"]["gpu_seconds"]["p50"] * times_p50)

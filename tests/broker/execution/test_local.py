@@ -59,7 +59,7 @@ async def make_engine(tmp_path):
 
 @pytest.fixture
 def start_broker(tmp_path):
-    """A broker in a process of its own, running BROKER and then `code`."""
+    """Return what starts a broker in a process of its own, which runs BROKER and then `code`."""
     brokers: list[subprocess.Popen[str]] = []
 
     def start(code: str, script: str = SLEEP) -> subprocess.Popen[str]:

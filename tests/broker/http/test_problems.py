@@ -13,7 +13,7 @@ from tests.broker.factories import Api
 
 @pytest.fixture
 async def raising(request: pytest.FixtureRequest) -> FastAPI:
-    """An application whose one route raises what the test says."""
+    """Make an application whose only route raises the error that the test puts into its state."""
     app = FastAPI()
     install_problem_handlers(app)
 

@@ -54,7 +54,7 @@ def place(api: Api, app: FastAPI, system: System) -> Place:
 
 
 async def submit_quoted(api: Api, customer: Customer, **fields: Any) -> tuple[Any, Any]:
-    """A job with a quote of its own, and the quote's estimate."""
+    """Submit a job with a quote of its own; returns job and quote."""
     body = {"config": CONFIG, "dataset_id": customer.dataset["id"]}
     quote = await api.post("/quotes", body, expect=201)
     job = await submit_job(api, customer.dataset["id"], customer_id=customer.id, quote_id=quote["id"], **fields)
@@ -62,7 +62,7 @@ async def submit_quoted(api: Api, customer: Customer, **fields: Any) -> tuple[An
 
 
 async def pause_at_quote(place: Place, customer: Customer) -> tuple[Any, Any]:
-    """A job that has used its quoted GPU-seconds, has a checkpoint after half of its steps, and is paused."""
+    """Bring a job to where it has used its quoted GPU-seconds, has a checkpoint at half of its steps, and is paused."""
     job, quote = await submit_quoted(place.api, customer)
     async with place.running(job["id"]) as worker:
         await worker.beat(quote["estimate"]["gpu_seconds"]["p90"])

@@ -47,7 +47,7 @@ async def customer(api: Api) -> Customer:
 
 
 async def bring_to(status: str, api: Api, app: FastAPI, system: System, customer: Customer) -> str:
-    """A job in the given status, by the ways that customers and workers have."""
+    """Bring a new job into the given status, by the ways that customers and workers have; returns its id."""
     job_id: str = (await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"]
     if status in {"paused", "cancelled"}:
         await api.post(f"/jobs/{job_id}/{'pause' if status == 'paused' else 'cancel'}")

@@ -59,7 +59,7 @@ class PaperHold:
         return [part for part in self.parts if part.unit == unit and part.month == month]
 
     def price(self, amount: str) -> Fraction:
-        """What the `held` or `used` units cost, in micro-yuan, as far as they are billed."""
+        """Price the `held` or `used` units in micro-yuan, as far as they are billed."""
         return sum((part.price * getattr(part, amount) for part in self.parts), Fraction(0))
 
 
@@ -176,7 +176,7 @@ class PaperContract:
             part.freed += part.open
 
     def totals(self, amount: str) -> dict[str, int]:
-        """The sum of `open` or `used` units over all holds."""
+        """Add up `open` or `used` units over all holds, by unit."""
         sums: defaultdict[str, int] = defaultdict(int)
         for hold in self.holds.values():
             for part in hold.parts:

@@ -27,7 +27,7 @@ USAGE = st.lists(st.tuples(lines(), QUANTITIES), max_size=4)
 
 
 def charge(paid: dict[BilledLine, int]) -> tuple[Fraction, Money]:
-    """The exact price in yuan, and the sum of the invoice lines."""
+    """Compute the exact price in yuan, and the sum of the invoice lines."""
     prices = [Fraction(line.unit_price) * count / PER_HOUR[line.unit] for line, count in paid.items()]
     return sum(prices, Fraction(0)), sum((round_to_fen(price) for price in prices), Money.zero())
 

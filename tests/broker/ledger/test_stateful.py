@@ -237,7 +237,7 @@ async def make_contract(world: World, contract: PaperContract) -> Customer:
 
 
 async def find_grant(world: World, customer: Customer) -> str:
-    """The grant of the contract's commitment: the first that was made."""
+    """Find the grant of the contract's commitment: the first that was made."""
     async with world.system.work() as work:
         return min(grant.id for grant in await contracts.list_grants(work, customer.contract["id"]))
 

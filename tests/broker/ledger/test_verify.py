@@ -115,7 +115,7 @@ DAMAGES = (
 
 @pytest.fixture
 async def books(api: Api, system: System, clock: ManualClock) -> System:
-    """A prepaid contract that has gone beyond its grant: one job ended, one live, one month invoiced for good."""
+    """Fill the books with a prepaid contract beyond its grant: one job ended, one live, one month invoiced for good."""
     customer = await make_ready_customer(api, plan="prepaid", overage="bill")
     ended = await start_job(system, customer, gpu_seconds=499 * HOUR, tokens=1000)
     await report_usage(system, ended, gpu_seconds=498 * HOUR, tokens=900)
@@ -130,7 +130,7 @@ async def books(api: Api, system: System, clock: ManualClock) -> System:
 
 
 async def find_broken(owner: AsyncEngine, damage: Damage) -> list[str]:
-    """The rules that verify finds broken by this damage, which is rolled back after."""
+    """List the rules that verify finds broken by this damage, which is rolled back after."""
     async with AsyncSession(owner) as session:
         await session.execute(text("SET LOCAL session_replication_role = replica"))  # no triggers, no foreign keys
         await session.execute(text("ALTER TABLE ledger_accounts DROP CONSTRAINT ck_ledger_accounts_not_oversold"))

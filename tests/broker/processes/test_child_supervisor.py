@@ -41,7 +41,7 @@ def eventually(is_so: Callable[[], bool], what: str) -> None:
 
 @contextmanager
 def suspended(process: psutil.Process) -> Iterator[None]:
-    """What is answered meanwhile, another process answers."""
+    """Suspend a process: what is answered meanwhile, another process answers."""
     process.suspend()
     try:
         yield
@@ -54,7 +54,7 @@ def has_ended(process: psutil.Process) -> bool:
 
 
 def wait_for_further_process(broker: ServedBroker) -> psutil.Process:
-    """The second process, once it answers by itself."""
+    """Wait for the second process until it answers by itself."""
     eventually(lambda: len(broker.further_processes()) == 1, "a second process")
     (further,) = broker.further_processes()
     with suspended(broker.first_process()):

@@ -69,7 +69,7 @@ def train_like(folder: Path) -> Callable[[dict[str, float]], None]:
 
 
 def eventually(ask: Callable[[], Any], what: str) -> Any:
-    """The first answer that is not empty."""
+    """Ask until an answer is not empty, and return it; fail the test at the deadline."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < deadline:
         if answer := ask():
@@ -103,7 +103,7 @@ def runs_of(client: Client, job_id: str) -> list[Any]:
 
 
 def started_at_steps(broker: ServedBroker, client: Client, job_id: str) -> list[int]:
-    """The step from which each attempt went on, as its process noted it."""
+    """List the step from which each attempt went on, as its process noted it."""
     notes = [broker.data_dir / "runs" / run["id"] / "work" / "started.jsonl" for run in runs_of(client, job_id)]
     return [json.loads(note.read_text())["first"] for note in notes if note.exists()]
 

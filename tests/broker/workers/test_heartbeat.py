@@ -19,7 +19,7 @@ READ = re.compile(r"^SELECT .*? FROM (\w+)", re.DOTALL)
 
 @contextmanager
 def counting_reads(system: System) -> Iterator[Counter[str]]:
-    """The tables that SELECTs read first, counted for as long as the block lasts."""
+    """Count, by table, the SELECTs that read it first, for as long as the block lasts."""
     reads: Counter[str] = Counter()
     engine = system.database.engine.sync_engine
 

@@ -1,7 +1,5 @@
 """The facts of the shipped profiles, against what is published."""
 
-import time
-
 import pytest
 
 from pricing.catalog import get_base_model, load_base_models
@@ -131,9 +129,3 @@ def test_checkpointing_keeps_less_and_computes_more():
         assert kept < costs.activation_bytes.at(size) / 2
         assert costs.activation_bytes.at(size) <= costs.all_linear_activation_bytes.at(size)
         assert 0.4 < costs.recomputed_flops.at(size) / costs.forward_flops.at(size) < 1
-
-
-def test_all_profiles_load_in_a_tenth_of_a_second():
-    started = time.process_time()
-    load_base_models.__wrapped__()
-    assert time.process_time() - started < 0.1

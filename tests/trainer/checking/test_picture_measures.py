@@ -63,7 +63,7 @@ def test_every_mode_is_measured(tmp_path, mode) -> None:
 
 
 def write_png_header(file, width: int, height: int) -> None:
-    """A PNG of any size in a few bytes: what a decompression bomb looks like from outside."""
+    """Write a PNG of any size in a few bytes: what a decompression bomb looks like from outside."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     data = b"IDAT" + zlib.compress(bytes(1000))
     chunks = [struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in (header, data)]

@@ -142,7 +142,7 @@ NESTED = {"messages", "sharegpt"}
 
 
 def encode_file(kind: str, record: dict[str, object]) -> bytes:
-    """A file of three rows: a good one, one without anything to learn, the good one again."""
+    """Encode a file of three rows: a good one, one without anything to learn, the good one again."""
     rows = [record, dict.fromkeys(record), record]
     if kind == "jsonl":
         return "\n".join(map(json.dumps, rows)).encode()

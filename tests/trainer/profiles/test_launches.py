@@ -14,7 +14,7 @@ def test_what_computes_is_counted():
     assert count(lambda: (left @ right).add_(1)) == 2
 
 
-def test_looking_at_a_tensor_anew_is_not():
+def test_evaluating_a_tensor_anew_is_not():
     tensor = torch.ones(2, 3)
     assert count(lambda: tensor.transpose(0, 1)[1:].unsqueeze(0).detach()) == 0
     assert count(lambda: torch.empty_like(tensor)) == 0

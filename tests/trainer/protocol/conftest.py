@@ -54,7 +54,7 @@ class FakeBroker:
                 broker.handle(self)
 
             def log_message(self, *_: object) -> None:
-                """The test output is for the tests."""
+                """Keep quiet: the test output is for the tests."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True

@@ -27,7 +27,7 @@ from trainer.training.adapter_file import write_adapter
 
 @pytest.fixture(scope="module")
 def adapter_file(tiny_source, tmp_path_factory) -> Path:
-    """An adapter with both matrices random, so that it changes what the tiny model says."""
+    """Write an adapter with both matrices random, so that it changes what the tiny model says."""
     family = CausalLM.load(tiny_source)
     torch.manual_seed(5)
     family.attach_adapter(TrainingConfig(base_model="tiny", lora_rank=4))
@@ -76,7 +76,7 @@ def complete(ask):
 
 
 def expected(tiny_source, file: Path | None) -> str:
-    """What the family's own greedy completion says, 6 tokens long."""
+    """Complete greedily by the family itself, 6 tokens long."""
     family = CausalLM.load(tiny_source)
     if file is not None:
         adapter = load_adapter_any(file)

@@ -24,7 +24,7 @@ def everything_on(tiny_config):
 
 @pytest.fixture(scope="module")
 def whole_runs():
-    """The runs without a break, each trained once: observer, result and family by packing."""
+    """Train the runs without a break, each trained once: observer, result and family by packing."""
     return {}
 
 
@@ -74,7 +74,7 @@ def test_every_variant_resumes_exactly(train_tiny, recorder, tiny_config, varian
     assert first.losses + second.losses == whole.losses
 
 
-def test_looking_at_the_run_does_not_change_it(train_tiny, recorder, tiny_config, encoded_rows) -> None:
+def test_evaluating_the_run_does_not_change_it(train_tiny, recorder, tiny_config, encoded_rows) -> None:
     plain, watched = recorder(), recorder()
     train_tiny(plain, config=tiny_config)
     train_tiny(watched, config=tiny_config.model_copy(update={"sample_prompts": ("tea?", "calm?")}))

@@ -53,7 +53,7 @@ def make_adapter_matter(family: StableDiffusion) -> None:
 
 @pytest.fixture(scope="module")
 def built(tiny_sd15, shared_cache, tmp_path_factory) -> tuple[StableDiffusion, list[Any], dict[str, torch.Tensor]]:
-    """A family, its examples, and its adapter as it begins: to build one takes longer than most tests."""
+    """Make a family, its examples, and its adapter as it begins: to build one takes longer than most tests."""
     folder = tmp_path_factory.mktemp("family")
     draw_pictures(folder, count=7)
     with pytest.MonkeyPatch.context() as patch:
@@ -64,7 +64,7 @@ def built(tiny_sd15, shared_cache, tmp_path_factory) -> tuple[StableDiffusion, l
 
 @pytest.fixture
 def family(built) -> tuple[StableDiffusion, list[Any]]:
-    """The family as it was built, whatever the last test did to its adapter."""
+    """Give the family as it was built, whatever the last test did to its adapter."""
     model, examples, beginning = built
     model.load_adapter_tensors(beginning)
     model.model.train()

@@ -1,0 +1,49 @@
+"""A configuration that a job may train with: valid by itself, and for a base model of the catalogue."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pricing.catalog import NoTokenizer, UnknownBaseModel, get_base_model
+from pricing.catalog.profile import BaseModelProfile
+from pricing.field_problem import FieldProblem
+from pricing.training.adapter_parameters import UnknownTargetModules, name_target_modules
+from pricing.training.config import PATH_KEYS, TrainingConfig
+from pricing.training.config_parsing import ConfigInvalid, parse_training_config
+from pricing.training.family_keys import find_foreign_keys
+
+NO_PATHS = "leave it out: a job takes its data from dataset_id and keeps its own output folder"
+
+
+def parse_job_config(raw: Mapping[str, Any]) -> tuple[TrainingConfig, BaseModelProfile]:
+    """Read a configuration that names no path of a machine, and the profile of its base model in the catalogue.
+
+    Raises: ConfigInvalid, with one FieldProblem for each wrong key and its cure.
+    """
+    config = parse_training_config(raw)
+    paths = sorted(PATH_KEYS & raw.keys())
+    if paths:
+        raise ConfigInvalid([FieldProblem(key, NO_PATHS) for key in paths])
+    try:
+        profile = get_base_model(config.base_model)
+    except UnknownBaseModel as error:
+        raise ConfigInvalid([FieldProblem("base_model", str(error))]) from error
+    problems = _list_misfits(config, profile)
+    if problems:
+        raise ConfigInvalid(problems)
+    return config, profile
+
+
+def _list_misfits(config: TrainingConfig, profile: BaseModelProfile) -> list[FieldProblem]:
+    """List the keys that do not fit the base model, all at once."""
+    found: list[FieldProblem] = []
+    if profile.tokenizer is None:
+        found.append(FieldProblem("base_model", str(NoTokenizer(profile.name))))
+    try:
+        name_target_modules(profile, config)
+    except UnknownTargetModules as error:
+        found.append(FieldProblem("target_modules", str(error)))
+    foreign = find_foreign_keys(config, profile.name, is_text=profile.is_text)
+    found += [FieldProblem(key, reason) for key, reason in foreign.items()]
+    if profile.is_text and config.max_length > profile.context_length:
+        found.append(FieldProblem("max_length", f"{profile.name} reads at most {profile.context_length} tokens"))
+    return found
