@@ -177,13 +177,13 @@ def train_tiny(tiny_source: BaseModelSource, tiny_config: TrainingConfig, encode
 
 @pytest.fixture(scope="session")
 def tiny_sd15(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random SD 1.5 as a diffusers folder."""
+    """Make a tiny random SD 1.5 as a diffusers folder."""
     return make_once("sd15", "sd15", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def tiny_sd15_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same weights in one file of the original layout."""
+    """Make the same weights in one file of the original layout."""
     return make_once("sd15", "v1-5-pruned.safetensors", tmp_path_factory)
 
 
