@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import gc
+import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -18,8 +19,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files with slow tests first, and of the others those with many tests.
 
     Workers take whole files, in this order (`--no-loadscope-reorder`); a long one at the end would keep one of them
-    busy while the others have nothing left.
+    busy while the others have nothing left. Without workers the order is the one that was asked for.
     """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
     tests = Counter(item.path for item in items)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (item.path not in slow, -tests[item.path]))
