@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from benchmarks.trainer.rounds import Rounds
-from benchmarks.trainer.text_job import encode_rows, find_model_folder
+from benchmarks.trainer.text_job import encode_rows, get_model_folder
 from pricing.training.config import TrainingConfig
 from trainer.base_models.config import read_config
 
@@ -35,7 +35,7 @@ class RoundCallback(TrainerCallback):
 
 def main() -> None:
     config = read_config(Path(sys.argv[1]))
-    folder = find_model_folder()
+    folder = get_model_folder()
     bf16 = config.precision == "bf16"
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16 if bf16 else torch.float32)
     model = get_peft_model(model, make_lora(config))

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from benchmarks.row import Row
 from benchmarks.trainer.interleave import ENVIRONMENT
-from benchmarks.trainer.text_job import find_model_folder, write_mixed_job
+from benchmarks.trainer.text_job import get_model_folder, write_mixed_job
 
 LIMIT_SECONDS = 10.0
 
 
 def measure(rounds: int) -> list[Row]:
-    find_model_folder()
+    get_model_folder()
     seconds = statistics.median(_start_once() for _ in range(rounds))
     return [Row("start to first step, SmolLM2", "s", seconds, "limit of 10 s", LIMIT_SECONDS, bar=1.0)]
 

@@ -69,7 +69,7 @@ def count_loss_tokens(rows: list[EncodedRow]) -> int:
     return sum(len(row.token_ids) - max(row.prompt_length, 1) for row in rows)
 
 
-def find_model_folder() -> Path:
-    """Find the de-quantized weights as a plain folder: transformers.Trainer refuses a model loaded from GGUF."""
+def get_model_folder() -> Path:
+    """Get the de-quantized weights as a plain folder: transformers.Trainer refuses a model loaded from GGUF."""
     assert get_base_model(BASE_MODEL)
     return dequantize_once(resolve_base_model(BASE_MODEL).weights)

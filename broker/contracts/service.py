@@ -26,8 +26,8 @@ __all__ = [
     "activate_grant",
     "create_contract",
     "create_grant",
-    "find_contract_in_force",
     "get_contract",
+    "get_contract_in_force",
     "get_rate_card",
     "list_grants",
     "load_terms",
@@ -110,8 +110,8 @@ def _under_lock(query: Select[Contract]) -> Select[Contract]:
     return query.with_for_update(key_share=True).execution_options(populate_existing=True)
 
 
-async def find_contract_in_force(work: Work, customer_id: str, contract_id: str | None) -> ContractTerms:
-    """Choose the contract that a customer's job runs under: the one named, or the only one in force.
+async def get_contract_in_force(work: Work, customer_id: str, contract_id: str | None) -> ContractTerms:
+    """Get the contract that a customer's job runs under: the one named, or the only one in force.
 
     Raises: NotFound; NoContractInForce, where there is none, or several and none was named.
     """
@@ -120,7 +120,7 @@ async def find_contract_in_force(work: Work, customer_id: str, contract_id: str 
 
 
 async def lock_contract_in_force(work: Work, customer_id: str, contract_id: str | None) -> ContractTerms:
-    """Choose a contract as `find_contract_in_force` does and lock it, for a use that moves its balances.
+    """Choose a contract as `get_contract_in_force` does and lock it, for a use that moves its balances.
 
     Raises: NotFound; NoContractInForce, where there is none, or several and none was named.
     """

@@ -6,7 +6,7 @@ from broker.clock import billing_month
 from broker.ledger import accounts
 from broker.ledger.borne import hold_borne
 from broker.ledger.charge_limit import BilledLine, add_usage, count_affordable
-from broker.ledger.closed_months import find_open_month
+from broker.ledger.closed_months import get_open_month
 from broker.ledger.holds import HoldView, add_legs, open_own, roll_hold
 from broker.ledger.legs import NewLeg, plan_gpu_legs, plan_money_legs, plan_token_legs
 from broker.ledger.model import (
@@ -52,7 +52,7 @@ async def capture_usage(
     """
     terms = view.terms
     used_in = min(billing_month(interval.ended_at, terms.time_zone), billing_month(work.now, terms.time_zone))
-    charge = Charge(view, interval, await find_open_month(work, terms.id, used_in))
+    charge = Charge(view, interval, await get_open_month(work, terms.id, used_in))
     await roll_hold(work, view, charge.month)
     paid = await _count_paid(work, charge, charge_limit)
     postings = await _capture(work, charge, paid, borne=False)

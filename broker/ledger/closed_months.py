@@ -15,8 +15,8 @@ async def close_month(work: Work, terms: ContractTerms, month: str) -> None:
     await work.session.flush()
 
 
-async def find_open_month(work: Work, contract_id: str, month: str) -> str:
-    """Find the first month, from this one on, that is not closed. The caller holds the contract's lock."""
+async def get_open_month(work: Work, contract_id: str, month: str) -> str:
+    """Get the first month, from this one on, that is not closed. The caller holds the contract's lock."""
     query = select(ClosedMonth.month).where(ClosedMonth.contract_id == contract_id, ClosedMonth.month >= month)
     closed = set((await work.session.scalars(query)).all())
     while month in closed:

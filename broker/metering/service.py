@@ -28,7 +28,7 @@ async def record_usage(work: Work, locked: LockedRun, events: Sequence[UsageClou
     ]
     hold = await _charge(work, locked, new) if new else None
     if events:
-        acknowledge_usage(locked, await _find_acknowledged(work, locked))
+        acknowledge_usage(locked, await _read_acknowledged(work, locked))
     return hold
 
 
@@ -62,7 +62,7 @@ async def _charge(work: Work, locked: LockedRun, events: Sequence[UsageCloudEven
     return hold
 
 
-async def _find_acknowledged(work: Work, locked: LockedRun) -> int:
+async def _read_acknowledged(work: Work, locked: LockedRun) -> int:
     acknowledged = locked.run.acknowledged_sequence
     query = select(UsageEvent.sequence).where(UsageEvent.run_id == locked.run.id, UsageEvent.sequence > acknowledged)
     return next_acknowledged(acknowledged, set((await work.session.scalars(query)).all()))

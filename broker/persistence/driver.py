@@ -28,7 +28,7 @@ class Statement:
         assert isinstance(compiled, SQLCompiler)
         self.text = str(compiled).encode()
         self.constants = {name: value for name, value in compiled.params.items() if value is not None}
-        processors = {name: _get_processor(value.type) for name, value in compiled.binds.items()}
+        processors = {name: _find_processor(value.type) for name, value in compiled.binds.items()}
         self.processors = {name: process for name, process in processors.items() if process is not None}
 
     def bind(self, parameters: Parameters) -> dict[str, object]:
@@ -36,7 +36,7 @@ class Statement:
         return {**self.constants, **parameters, **processed}
 
 
-def _get_processor(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
+def _find_processor(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
     """Get the function that turns a value of the column into one of the driver; None where the two are the same."""
     processor: Callable[[Any], Any] | None = kind.dialect_impl(DIALECT).bind_processor(DIALECT)
     return processor

@@ -91,7 +91,7 @@ async def _buy(
 ) -> MaxCostBuys | None:
     if budget is None:
         return None
-    terms = await contracts.find_contract_in_force(work, customer_id, budget.contract_id)
+    terms = await contracts.get_contract_in_force(work, customer_id, budget.contract_id)
     return compute_max_cost_buys(terms, estimate, configuration.config, budget.max_cost)
 
 

@@ -37,22 +37,22 @@ def _describe_checkpoint(checkpoint: Checkpoint | None) -> CheckpointDownload | 
     return CheckpointDownload(checkpoint.sha256, checkpoint.size_bytes, checkpoint.step)
 
 
-async def find_dataset_key(work: Work, run_id: str) -> str:
-    """Find the storage key of a run's data set. Raises: NotFound, StaleFenceToken."""
-    job = await get_job(work, await _find_job_id(work, run_id))
+async def get_dataset_key(work: Work, run_id: str) -> str:
+    """Get the storage key of a run's data set. Raises: NotFound, StaleFenceToken."""
+    job = await get_job(work, await _get_job_id(work, run_id))
     return (await datasets.get_dataset(work, job.dataset_id)).storage_key
 
 
-async def find_checkpoint_key(work: Work, run_id: str) -> str:
-    """Find the storage key of the checkpoint that a run goes on from. Raises: NotFound, StaleFenceToken."""
-    checkpoint = await find_last_checkpoint(work, await _find_job_id(work, run_id))
+async def get_checkpoint_key(work: Work, run_id: str) -> str:
+    """Get the storage key of the checkpoint that a run goes on from. Raises: NotFound, StaleFenceToken."""
+    checkpoint = await find_last_checkpoint(work, await _get_job_id(work, run_id))
     if checkpoint is None:
         raise errors.NotFound("checkpoint of run", run_id)
     return checkpoint.storage_key
 
 
-async def _find_job_id(work: Work, run_id: str) -> str:
-    """Find the job of a run. Raises: NotFound; StaleFenceToken, where it has ended: its token reads nothing more."""
+async def _get_job_id(work: Work, run_id: str) -> str:
+    """Get the job of a run. Raises: NotFound; StaleFenceToken, where it has ended: its token reads nothing more."""
     run = await get_run(work, run_id)
     if RunStatus(run.status) in RUN_ENDS:
         raise errors.StaleFenceToken(f"Run {run_id} has ended ({run.status}); stop and report nothing more.")

@@ -11,7 +11,7 @@ from broker.http.shapes import FenceHeader
 from broker.jobs.model import RunStatus
 from broker.work import Work
 from broker.workers import chunks
-from broker.workers.assignment import claim_assignment, find_checkpoint_key, find_dataset_key
+from broker.workers.assignment import claim_assignment, get_checkpoint_key, get_dataset_key
 from broker.workers.heartbeat import finish_run, take_heartbeat
 from broker.workers.schemas import (
     ChunksOut,
@@ -86,7 +86,7 @@ async def finish(work: RunWork, run_id: str, body: FinishIn) -> FinishOut:
 async def download_dataset(work: RunWork, run_id: str) -> FileResponse:
     """Download the run's data set as one tar."""
     check_own_run(work, run_id)
-    key = await find_dataset_key(work, run_id)
+    key = await get_dataset_key(work, run_id)
     return FileResponse(work.storage.local_path(key), media_type="application/x-tar")
 
 
@@ -94,7 +94,7 @@ async def download_dataset(work: RunWork, run_id: str) -> FileResponse:
 async def download_checkpoint(work: RunWork, run_id: str) -> FileResponse:
     """Download the checkpoint that the run goes on from, as one tar."""
     check_own_run(work, run_id)
-    key = await find_checkpoint_key(work, run_id)
+    key = await get_checkpoint_key(work, run_id)
     return FileResponse(work.storage.local_path(key), media_type="application/octet-stream")
 
 

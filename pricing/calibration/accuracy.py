@@ -40,8 +40,8 @@ class JudgedRun:
         """The absolute error, as a share of the actual GPU-seconds."""
         return abs(self.p50 - self.actual) / self.actual
 
-    def find_quantile(self, level: float) -> float:
-        """Find the GPU-seconds that the run stays at or below with this probability.
+    def compute_quantile(self, level: float) -> float:
+        """Compute the GPU-seconds that the run stays at or below with this probability.
 
         Only p50 and p90 are quoted. The others are those of the log-normal distribution that has this p50 and p90.
         """
@@ -53,7 +53,7 @@ class JudgedRun:
         return self.p50 * math.exp(spread * NormalDist().inv_cdf(level))
 
     def is_covered(self, level: float) -> bool:
-        return self.has_ended and self.actual <= self.find_quantile(level)
+        return self.has_ended and self.actual <= self.compute_quantile(level)
 
 
 @dataclass(frozen=True)

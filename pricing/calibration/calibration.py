@@ -78,33 +78,33 @@ class Calibration:
 
     def estimate(self, kind: RunKind, work: RunWork, gpu: GpuProfile) -> Interval:
         """Estimate p50 and p90 of the seconds of a run."""
-        return self._widen(kind, compute_run_seconds(work, gpu, self.find_constants(kind.sku)))
+        return self._widen(kind, compute_run_seconds(work, gpu, self.get_constants(kind.sku)))
 
     def estimate_micro_batch(self, kind: RunKind, work: RunWork, gpu: GpuProfile) -> Interval:
         """Estimate p50 and p90 of the seconds of one micro-batch of a run."""
-        steps = self.find_constants(kind.sku).steps
+        steps = self.get_constants(kind.sku).steps
         return self._widen(kind, compute_micro_batch_seconds(work.micro_batch, gpu, work.precision, steps))
 
-    def find_constants(self, sku: str) -> DeviceConstants:
+    def get_constants(self, sku: str) -> DeviceConstants:
         return self.constants.get(sku) or load_device_constants()
 
     def _widen(self, kind: RunKind, computed: float) -> Interval:
-        expected = computed * math.exp(self.find_ratio(kind).log)
-        residuals = self._find_residuals(kind)
+        expected = computed * math.exp(self.get_ratio(kind).log)
+        residuals = self._get_residuals(kind)
         if not has_learnt_width(len(residuals)):
             return Interval(expected, expected * math.exp(Z_90 * load_log_spread()), len(residuals))
         place = math.ceil((len(residuals) + 1) * self.levels.get(kind.sku, WANTED))
         upper = max(residuals[min(place, len(residuals)) - 1], 0.0)
         return Interval(expected, expected * math.exp(upper), len(residuals))
 
-    def find_ratio(self, kind: RunKind) -> Ratio:
+    def get_ratio(self, kind: RunKind) -> Ratio:
         for key in reversed(kind.list_keys()):
             if key in self.ratios:
                 return self.ratios[key]
         return Ratio(0.0, 0)
 
-    def _find_residuals(self, kind: RunKind) -> tuple[float, ...]:
-        """Find the residuals of the narrowest key that has enough of them; those of the GPU type, where none has."""
+    def _get_residuals(self, kind: RunKind) -> tuple[float, ...]:
+        """Get the residuals of the narrowest key that has enough of them; those of the GPU type, where none has."""
         keys = kind.list_keys()
         for key in reversed(keys[1:]):
             found = self.residuals.get(key, ())

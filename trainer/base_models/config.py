@@ -72,7 +72,7 @@ def resolve_base_model(name: str, *, only_catalogue: bool = False) -> BaseModelS
         if only_catalogue:
             raise BadInput("base_model", str(error)) from error
         return _resolve_local_model(name)
-    return BaseModelSource(profile.name, _find_catalogue_weights(profile), profile)
+    return BaseModelSource(profile.name, _get_catalogue_weights(profile), profile)
 
 
 def _resolve_local_model(name: str) -> BaseModelSource:
@@ -101,10 +101,10 @@ def _is_model_folder(path: Path) -> bool:
     return (path / "config.json").is_file() or (path / "model_index.json").is_file()
 
 
-def _find_catalogue_weights(profile: BaseModelProfile) -> Path:
-    """Find an installed package's, else what an operator put under LORA_BASE_MODELS_DIR. Raises: BadInput."""
+def _get_catalogue_weights(profile: BaseModelProfile) -> Path:
+    """Get an installed package's, else what an operator put under LORA_BASE_MODELS_DIR. Raises: BadInput."""
     if profile.weights is not None:
-        return _find_packaged_weights(profile.weights, profile.name)
+        return _get_packaged_weights(profile.weights, profile.name)
     base_models_dir = os.environ.get(BASE_MODELS_DIR)
     if base_models_dir:
         place = Path(base_models_dir).expanduser() / profile.name
@@ -122,8 +122,8 @@ def _find_catalogue_weights(profile: BaseModelProfile) -> Path:
     raise BadInput("base_model", f"the weights of {profile.name} do not ship with this package: {cure}")
 
 
-def _find_packaged_weights(weights: PackagedWeights, name: str) -> Path:
-    """Find the file inside its package, without importing the package. Raises: BadInput."""
+def _get_packaged_weights(weights: PackagedWeights, name: str) -> Path:
+    """Get the file inside its package, without importing the package. Raises: BadInput."""
     spec = importlib.util.find_spec(weights.package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         file = Path(folder) / weights.file

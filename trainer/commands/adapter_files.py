@@ -10,7 +10,7 @@ from trainer.families.registry import get_family_class
 from trainer.formats.base_merge import merge_into_base
 from trainer.formats.combining import Combined, Weighted, merge_loras, resize_lora
 from trainer.formats.inspecting import describe_report, inspect_lora
-from trainer.formats.reading import Layout, find_file, read_lora
+from trainer.formats.reading import Layout, get_file, read_lora
 from trainer.formats.writing import DTYPES, write_lora
 
 
@@ -41,7 +41,7 @@ def merge(files: list[str], rank: int | None, output: Path, base: str | None) ->
     loras = [read_lora(path) for path, _ in wanted]
     weighted = [Weighted(lora, weight, path.name) for (lora, _), (path, weight) in zip(loras, wanted, strict=True)]
     if base is not None:
-        changed = merge_into_base(find_model_folder(base), weighted, output)
+        changed = merge_into_base(get_model_folder(base), weighted, output)
         return f"{changed} layers changed: {output}"
     if output.suffix != ".safetensors":
         raise BadInput("--output", f"{output} must end in .safetensors (a folder needs --base)")
@@ -65,8 +65,8 @@ def split_weight(text: str) -> tuple[Path, float]:
         return Path(text), 1.0
 
 
-def find_model_folder(base: str) -> Path:
-    """Find a folder with weights under transformers' or diffusers' names: GGUF de-quantized, ChatGLM converted.
+def get_model_folder(base: str) -> Path:
+    """Get a folder with weights under transformers' or diffusers' names: GGUF de-quantized, ChatGLM converted.
 
     Raises: BadInput.
     """
@@ -79,7 +79,7 @@ def find_model_folder(base: str) -> Path:
 
 def name_beside(file: Path, suffix: str) -> Path:
     """Turn `style.safetensors` into `style.kohya.safetensors`; a folder's adapter takes the folder's name."""
-    real = find_file(file)
+    real = get_file(file)
     return real.with_name(f"{real.stem}.{suffix}.safetensors")
 
 

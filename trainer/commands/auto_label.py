@@ -17,7 +17,7 @@ from trainer.labelling.captions import (
     choose_pictures,
     clean_tag,
     compose_caption,
-    find_metadata_file,
+    get_metadata_file,
     write_metadata,
     write_sidecars,
 )
@@ -78,7 +78,7 @@ def run_auto_label(
     chosen = choose_pictures(folder, None, overwrite=overwrite)
     total = len(list_pictures(folder).samples)
     console.print(f"{folder}: {total} pictures, {len(chosen)} to label")
-    metadata = find_metadata_file(folder) if place is CaptionPlace.METADATA else None
+    metadata = get_metadata_file(folder) if place is CaptionPlace.METADATA else None
     labelled = tokens = 0
     for captions, spent in _label(chosen, source, style, console) if chosen else ():
         tokens += spent

@@ -13,8 +13,8 @@ from trainer.formats.lora_set import (
     LoraLayer,
     LoraSet,
     derive_config,
-    find_alpha,
     fits_config,
+    get_alpha,
     place_layer,
     write_text_path,
 )
@@ -62,7 +62,7 @@ def _read_layer(name: str, found: Mapping[str, torch.Tensor], described: Mapping
     rank = found[DOWN].shape[0]
     prefix = f"{component}." if component else ""
     config = {key.removeprefix(prefix): value for key, value in described.items() if key.startswith(prefix)}
-    alpha = float(found[ALPHA]) if ALPHA in found else find_alpha(config, path, rank)
+    alpha = float(found[ALPHA]) if ALPHA in found else get_alpha(config, path, rank)
     return LoraLayer(component, path, found[DOWN], found[UP], alpha, found.get(MAGNITUDE))
 
 

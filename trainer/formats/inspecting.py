@@ -10,7 +10,7 @@ from typing import Any
 from trainer.formats.combining import compute_norm
 from trainer.formats.lora_set import LoraSet
 from trainer.formats.model_version import find_base_version
-from trainer.formats.reading import Layout, find_file, read_lora
+from trainer.formats.reading import Layout, get_file, read_lora
 
 BYTES_PER_MIB = 2**20
 LONGEST_VALUE = 100
@@ -72,7 +72,7 @@ def inspect_lora(path: Path) -> LoraReport:
         dora=any(layer.magnitude is not None for layer in lora.layers),
         layers=len(lora.layers),
         parameters=sum(module.parameters for module in modules),
-        size_bytes=find_file(path).stat().st_size,
+        size_bytes=get_file(path).stat().st_size,
         norm=math.sqrt(sum(norm**2 for norm in norms)) if finite else -1.0,
         finite=finite,
         modules=modules,

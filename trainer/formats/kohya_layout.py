@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from trainer.errors import AdapterUnusable
-from trainer.formats.kohya_names import find_prefix, flatten_path, split_kohya_name, unflatten_path
+from trainer.formats.kohya_names import compute_prefix, flatten_path, split_kohya_name, unflatten_path
 from trainer.formats.lora_set import (
     UNET,
     LoraLayer,
@@ -65,7 +65,7 @@ def write_kohya(lora: LoraSet) -> tuple[dict[str, torch.Tensor], dict[str, str]]
     hard_names: dict[str, str] = {}
     for layer in lora.layers:
         path = to_sgm(layer.path) if sdxl and layer.component == UNET else write_text_path(layer.component, layer.path)
-        name = find_prefix(layer.component, two_encoders=sdxl) + flatten_path(path)
+        name = compute_prefix(layer.component, two_encoders=sdxl) + flatten_path(path)
         if f"{name}.{DOWN}" in tensors:
             raise AdapterUnusable(f"two layers come to the name {name} in kohya's layout; keep the peft layout")
         tensors[f"{name}.{DOWN}"], tensors[f"{name}.{UP}"] = layer.down, layer.up

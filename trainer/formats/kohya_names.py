@@ -27,9 +27,9 @@ def split_kohya_name(name: str) -> tuple[str, str] | None:
     return None
 
 
-def find_prefix(component: str, *, two_encoders: bool) -> str:
-    """Find the prefix of a component: SDXL counts its text encoders, Stable Diffusion 1 and 2 have `lora_te_` for their
-    one.
+def compute_prefix(component: str, *, two_encoders: bool) -> str:
+    """Compute the prefix of a component: SDXL counts its text encoders, Stable Diffusion 1 and 2 have `lora_te_` for
+    their one.
     """
     if component == LANGUAGE_MODEL:
         return LANGUAGE_PREFIX

@@ -92,16 +92,16 @@ def write_text_path(component: str, path: str) -> str:
     return path
 
 
-def find_alpha(config: Mapping[str, Any], name: str, rank: int) -> float:
-    """Find the alpha that peft gives a layer, as the numerator of `alpha / rank` (so rsLoRA's is alpha · √rank).
+def get_alpha(config: Mapping[str, Any], name: str, rank: int) -> float:
+    """Get the alpha that peft gives a layer, as the numerator of `alpha / rank` (so rsLoRA's is alpha · √rank).
 
     Source: peft's `get_pattern_key`: a pattern matches the end of the name at a dot, or all of it after `^`.
     """
-    alpha = float(_find_pattern(config.get("alpha_pattern") or {}, name, config.get("lora_alpha", rank)))
+    alpha = float(_get_pattern(config.get("alpha_pattern") or {}, name, config.get("lora_alpha", rank)))
     return alpha * math.sqrt(rank) if config.get("use_rslora") else alpha
 
 
-def _find_pattern(patterns: Mapping[str, Any], name: str, default: Any) -> Any:
+def _get_pattern(patterns: Mapping[str, Any], name: str, default: Any) -> Any:
     for pattern, value in patterns.items():
         literal = pattern.removeprefix("^").replace("\\.", ".").removesuffix("$")
         if name == literal or (not pattern.startswith("^") and name.endswith(f".{literal}")):
@@ -114,7 +114,7 @@ def fits_config(layers: Iterable[LoraLayer], config: Mapping[str, Any]) -> bool:
     if not config:
         return False
     return all(
-        math.isclose(find_alpha(config, layer.name, layer.rank), layer.alpha, rel_tol=SAME_ALPHA) for layer in layers
+        math.isclose(get_alpha(config, layer.name, layer.rank), layer.alpha, rel_tol=SAME_ALPHA) for layer in layers
     )
 
 

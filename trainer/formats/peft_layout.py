@@ -8,7 +8,7 @@ import torch
 
 from trainer.errors import AdapterUnusable
 from trainer.formats.adapter import Adapter
-from trainer.formats.lora_set import LoraLayer, LoraSet, derive_config, find_alpha, fits_config, place_layer
+from trainer.formats.lora_set import LoraLayer, LoraSet, derive_config, fits_config, get_alpha, place_layer
 
 PREFIX = "base_model.model."
 KEY = re.compile(r"base_model\.model\.(?P<path>.+)\.(?P<part>lora_A\.weight|lora_B\.weight|lora_magnitude_vector)$")
@@ -38,7 +38,7 @@ def _read_layer(path: str, found: Mapping[str, torch.Tensor], config: Mapping[st
         raise AdapterUnusable(f"{path} has only one of its two LoRA matrices; the file is damaged, fetch it again")
     down, up = found["lora_A.weight"], found["lora_B.weight"]
     component, place = place_layer(path)
-    alpha = find_alpha(config, path, down.shape[0])
+    alpha = get_alpha(config, path, down.shape[0])
     return LoraLayer(component, place, down, up, alpha, found.get("lora_magnitude_vector"))
 
 

@@ -74,7 +74,7 @@ def _interpret(
 
 
 def _read_raw(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str], dict[str, Any]]:
-    file = find_file(path)
+    file = get_file(path)
     tensors, header = read_safetensors(file)
     beside = file.with_name(CONFIG_FILE)
     written = header.get("adapter_config")
@@ -87,8 +87,8 @@ def _read_raw(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str], dict
     return tensors, header, config
 
 
-def find_file(path: Path) -> Path:
-    """Find the file: a folder stands for the one adapter file in it."""
+def get_file(path: Path) -> Path:
+    """Get the file: a folder stands for the one adapter file in it."""
     if not path.is_dir():
         return path
     if (path / ADAPTER_FILE).is_file():

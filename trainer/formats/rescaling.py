@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from trainer.formats.adapter import Adapter
-from trainer.formats.lora_set import LoraSet, find_alpha
+from trainer.formats.lora_set import LoraSet, get_alpha
 from trainer.formats.peft_layout import read_peft, write_peft
 
 
@@ -21,6 +21,6 @@ def rescale_tensors(adapter: Adapter, config: Mapping[str, Any]) -> dict[str, to
     lora = read_peft(adapter.tensors, {}, adapter.config)
     layers = []
     for layer in lora.layers:
-        alpha = find_alpha(config, layer.name, layer.rank)
+        alpha = get_alpha(config, layer.name, layer.rank)
         layers.append(dataclasses.replace(layer, up=layer.up * (layer.alpha / alpha), alpha=alpha))
     return write_peft(LoraSet(layers)).tensors

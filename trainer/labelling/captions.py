@@ -102,8 +102,8 @@ def write_metadata(captions: Mapping[str, str], samples: Sequence[PictureSample]
     return file
 
 
-def find_metadata_file(folder: Path) -> Path:
-    """Find the CSV that captions go into. Raises: BadInput, where the folder keeps them in metadata.jsonl."""
+def get_metadata_file(folder: Path) -> Path:
+    """Get the CSV that captions go into. Raises: BadInput, where the folder keeps them in metadata.jsonl."""
     as_csv, as_jsonl = (folder / name for name in METADATA_NAMES)
     if as_jsonl.is_file() and not as_csv.is_file():
         raise BadInput(str(as_jsonl), "captions stand in JSONL here; use --write sidecar, or turn it into metadata.csv")

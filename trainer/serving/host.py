@@ -96,13 +96,13 @@ class ModelHost:
 
     def _switch(self, name: str | None) -> None:
         started = time.perf_counter()
-        slot = None if name is None or name == self.base_name else self._find_slot(name)
+        slot = None if name is None or name == self.base_name else self._get_slot(name)
         if slot is None or slot != self._current:
             self._swap.use(slot)
             self._current = slot
         self.last_switch_seconds = time.perf_counter() - started
 
-    def _find_slot(self, name: str) -> str:
+    def _get_slot(self, name: str) -> str:
         file = self.shelf.find(name)
         if file is None:
             raise UnknownModel(name)

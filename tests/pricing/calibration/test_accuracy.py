@@ -75,10 +75,10 @@ def test_a_run_that_was_stopped_at_its_quote_took_more_than_any_of_its_quantiles
 
 def test_quantiles_are_those_of_the_log_normal_through_p50_and_p90():
     run = run_of(1)
-    assert (run.find_quantile(0.5), run.find_quantile(0.9)) == (100.0, 200.0)
-    assert run.find_quantile(0.1) == pytest.approx(50.0), "as far below p50 as p90 is above it, as a factor"
+    assert (run.compute_quantile(0.5), run.compute_quantile(0.9)) == (100.0, 200.0)
+    assert run.compute_quantile(0.1) == pytest.approx(50.0), "as far below p50 as p90 is above it, as a factor"
     at_one_sigma = NormalDist().cdf(1)
-    assert run.find_quantile(at_one_sigma) == pytest.approx(100 * 2 ** (1 / NormalDist().inv_cdf(0.9)))
+    assert run.compute_quantile(at_one_sigma) == pytest.approx(100 * 2 ** (1 / NormalDist().inv_cdf(0.9)))
 
 
 def test_runs_drawn_from_their_quotes_lie_on_the_diagonal():

@@ -107,12 +107,12 @@ def test_a_kind_that_is_always_slower_is_told_apart():
 def test_a_new_kind_takes_the_ratio_of_the_next_wider_one():
     calibration = learn(various(40, 0.02, ratio=1.5))
     new = RunKind("rtx-3090", "causal_lm", "bf16", checkpointing=False, trainer_version="2")
-    assert calibration.find_ratio(new) == calibration.ratios[KIND.list_keys()[-2]]
+    assert calibration.get_ratio(new) == calibration.ratios[KIND.list_keys()[-2]]
 
 
 def test_runs_of_one_gpu_type_say_nothing_of_the_constants_of_another():
     calibration = learn(various(40, 0.02, ratio=1.5))
-    assert calibration.find_constants("h100-80g") == load_device_constants()
+    assert calibration.get_constants("h100-80g") == load_device_constants()
 
 
 def test_it_comes_back_from_json_as_it_was():

@@ -14,7 +14,7 @@ from trainer.labelling.captions import (
     caption_from_name,
     choose_pictures,
     compose_caption,
-    find_metadata_file,
+    get_metadata_file,
     write_metadata,
     write_sidecars,
 )
@@ -97,7 +97,7 @@ def test_metadata_keeps_other_rows_columns_and_the_sidecars_words(folder) -> Non
 
 
 def test_a_metadata_file_is_made_where_there_is_none(folder) -> None:
-    write_metadata({"000.png": "red kettle"}, list_pictures(folder).samples, find_metadata_file(folder))
+    write_metadata({"000.png": "red kettle"}, list_pictures(folder).samples, get_metadata_file(folder))
     assert captions_of(folder) == {"000.png": "red kettle", "001.png": "a person wrote this", "002.png": ""}
 
 
@@ -114,4 +114,4 @@ def test_a_metadata_file_that_would_be_damaged_is_left_alone(folder, content) ->
 def test_captions_in_jsonl_are_not_given_a_second_home(folder) -> None:
     (folder / "metadata.jsonl").write_text("{}")
     with pytest.raises(BadInput, match="--write sidecar"):
-        find_metadata_file(folder)
+        get_metadata_file(folder)
