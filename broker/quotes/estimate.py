@@ -11,7 +11,7 @@ from pricing.calibration.calibration import Calibration, RunKind
 from pricing.catalog.gpu import GpuProfile
 from pricing.estimate.memory_advice import list_fits
 from pricing.estimate.run_estimate import GpuSeconds, RunEstimate, estimate_run
-from pricing.resources.memory import USABLE_SHARE, FitJudgement
+from pricing.resources.memory import FitJudgement, compute_usable_gib
 from pricing.resources.run_work import RunWork
 
 
@@ -86,7 +86,7 @@ def estimate_job(planned: PlannedJob, gpu: GpuProfile, calibration: Calibration)
 
 
 def _refuse_size(planned: PlannedJob, run: RunEstimate, gpu: GpuProfile) -> errors.InvalidTrainingConfig:
-    usable = gpu.memory_gib * USABLE_SHARE
+    usable = compute_usable_gib(gpu)
     fits = list_fits(
         planned.configuration.profile,
         planned.configuration.config,

@@ -11,7 +11,7 @@ from broker.datasets import service as datasets
 from broker.quotes.configuration import JobConfiguration, resolve_configuration
 from broker.quotes.counting import count_dataset
 from broker.quotes.prices import PlanQuote, price_on_every_plan
-from broker.quotes.service import get_quote
+from broker.quotes.service import Quote, get_quote
 from broker.work import Work
 from pricing.catalog import UnknownGpu, get_gpu, load_gpus
 from pricing.estimate.offers import Offer, OfferedJob, find_frontier
@@ -40,6 +40,30 @@ class QuoteOffers:
     frontier: list[PricedOffer]
 
 
+@dataclass(frozen=True)
+class OfferPrices:
+    """What offers of one job are priced by: they differ in time and device, never in tokens."""
+
+    card: RateCard
+    tokens: int
+    available: Sequence[str]
+
+    def price(self, offers: Sequence[Offer]) -> list[PricedOffer]:
+        return [
+            PricedOffer(
+                offer=offer,
+                prices=price_on_every_plan(self.card, offer.run.gpu_seconds, self.tokens),
+                available=offer.run.sku in self.available,
+            )
+            for offer in offers
+        ]
+
+    def compute_cost_micros(self, offer: Offer) -> int:
+        """Price the GPU-seconds on demand: other plans keep the order, and tokens cost the same everywhere."""
+        on_demand, *_ = compare_plans(self.card, gpu_seconds=offer.run.gpu_seconds.p50, tokens=0)
+        return on_demand.total.micros
+
+
 async def offer_quote(work: Work, quote_id: str, gpu: str | None = None) -> QuoteOffers:
     """Estimate and price a quoted job anew, by the calibration and the rate card of now.
 
@@ -48,24 +72,26 @@ async def offer_quote(work: Work, quote_id: str, gpu: str | None = None) -> Quot
     """
     quote = await get_quote(work, quote_id)
     available = await capacity.list_skus(work)
-    skus = _choose_skus(available, gpu)
+    gpus = [get_gpu(sku) for sku in _choose_skus(available, gpu)]
+    job = await _read_job(work, quote)
+    card = await contracts.rate_card_on(work, work.now.date())
+    prices = OfferPrices(card, job.plan(job.config).tokens, available)
+    variants = job.list_variants([each for each in gpus if each.sku in available])
+    frontier = find_frontier(variants, [prices.compute_cost_micros(each) for each in variants])
+    return QuoteOffers(prices.price(job.list_offers(gpus)), prices.price(frontier))
+
+
+async def _read_job(work: Work, quote: Quote) -> OfferedJob:
+    """Read what is quoted: its configuration, counted on its data, under the newest calibration."""
     configuration = resolve_configuration(quote.config)
-    config, profile = configuration.config, configuration.profile
+    profile = configuration.profile
     counted = await count_dataset(work, await datasets.get_dataset(work, quote.dataset_id), profile)
     calibration = await calibrations.get_newest_calibration(work)
-    card = await contracts.rate_card_on(work, work.now.date())
 
     def plan(variant: TrainingConfig) -> Workload:
         return counted.plan(JobConfiguration(variant, profile)).workload
 
-    def priced(offers: Sequence[Offer]) -> list[PricedOffer]:
-        return [_price(offer, card, tokens, available) for offer in offers]
-
-    tokens = plan(config).tokens
-    job = OfferedJob(profile, config, plan, calibration, __version__)
-    offers = job.list_offers([get_gpu(sku) for sku in skus])
-    variants = job.list_variants([get_gpu(sku) for sku in skus if sku in available])
-    return QuoteOffers(priced(offers), priced(find_frontier(variants, [_cost_micros(each, card) for each in variants])))
+    return OfferedJob(profile, configuration.config, plan, calibration, __version__)
 
 
 def _choose_skus(available: Sequence[str], gpu: str | None) -> list[str]:
@@ -78,14 +104,3 @@ def _choose_skus(available: Sequence[str], gpu: str | None) -> list[str]:
     if sku not in available:
         raise errors.invalid_field("gpu", f"no open pool has {sku}; there are: {', '.join(available)}")
     return [sku]
-
-
-def _cost_micros(offer: Offer, card: RateCard) -> int:
-    """Price the GPU-seconds on demand: the other plans keep the order, and tokens cost the same everywhere."""
-    on_demand, *_ = compare_plans(card, gpu_seconds=offer.run.gpu_seconds.p50, tokens=0)
-    return on_demand.total.micros
-
-
-def _price(offer: Offer, card: RateCard, tokens: int, available: Sequence[str]) -> PricedOffer:
-    prices = price_on_every_plan(card, offer.run.gpu_seconds, tokens)
-    return PricedOffer(offer, prices, offer.run.sku in available)
