@@ -12,21 +12,18 @@ import pytest
 import torch
 from filelock import FileLock
 from PIL import Image, ImageDraw
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pricing.datasets.text_rows import EncodedRow
 from pricing.training.config import TrainingConfig
 from pricing.training.step_plan import hold_out_rows
 from trainer.base_models.config import BaseModelSource
-from trainer.commands.make_tiny import make_tiny
+from trainer.commands.make_tiny import make_tiny, write_byte_tokenizer
 from trainer.families.text.causal_lm import CausalLM
 from trainer.stop import StopFlag, StopReason
 from trainer.training.checkpoint import CheckpointFolder
 from trainer.training.recipe import StepReport, TrainingResult, train
 from trainer.training.state import RunIdentity, seed_generators
-
-END = "<|end|>"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -51,17 +48,6 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     LlamaForCausalLM(config).save_pretrained(folder)
     write_byte_tokenizer(folder)
     return folder
-
-
-def write_byte_tokenizer(folder: Path) -> None:
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={token: index for index, token in enumerate(alphabet)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([END])
-    tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -158,10 +158,10 @@ def make_llama(target: Path) -> None:
     )
     with writing_folder(target) as folder:
         transformers.LlamaForCausalLM(config).save_pretrained(folder)
-        _write_byte_tokenizer(folder)
+        write_byte_tokenizer(folder)
 
 
-def _write_byte_tokenizer(folder: Path) -> None:
+def write_byte_tokenizer(folder: Path) -> None:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={token: index for index, token in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
