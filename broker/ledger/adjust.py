@@ -1,10 +1,8 @@
 """Adjusting a hold: before a paused job goes on, it holds what it still needs and no more."""
 
-from datetime import timedelta
-
 from broker import errors
 from broker.clock import billing_month
-from broker.ledger.holds import HoldView, add_legs, lock_hold, release_legs, roll_hold, to_state
+from broker.ledger.holds import HoldView, add_legs, compute_expiry, list_open, lock_hold, release_legs, roll_hold
 from broker.ledger.legs import NewLeg, plan_gpu_legs, plan_money_legs, plan_token_legs
 from broker.ledger.model import HoldState, OnShortfall, compute_money_needed
 from broker.ledger.tables import HoldLeg
@@ -33,17 +31,16 @@ async def adjust_hold(work: Work, job_id: str, *, need: Usage) -> HoldView:
 
 def _revive(work: Work, view: HoldView) -> None:
     view.hold.state, view.hold.ended_at = HoldState.PLACED.value, None
-    view.hold.expires_at = work.now + timedelta(seconds=work.settings.hold_seconds)
+    view.hold.expires_at = compute_expiry(work)
 
 
 async def _release_surplus(work: Work, view: HoldView, unit: Unit, quantity: int) -> int:
     """Release what is held beyond `quantity`, from the legs that would pay last; returns what is lacking instead."""
     surplus: list[tuple[HoldLeg, int]] = []
-    for leg in view.legs:
-        if leg.unit == unit and not leg.borne:
-            kept = min(quantity, to_state(leg).open_quantity)
-            quantity -= kept
-            surplus.append((leg, to_state(leg).open_quantity - kept))
+    for leg, open_quantity in list_open([leg for leg in view.legs if leg.unit == unit and not leg.borne]):
+        kept = min(quantity, open_quantity)
+        quantity -= kept
+        surplus.append((leg, open_quantity - kept))
     await release_legs(work, view.hold, surplus, kind="hold_adjusted")
     return quantity
 

@@ -1,7 +1,6 @@
 """Usage that the house bears in its customer's stead: held only to be captured at once."""
 
-from broker.ledger import accounts
-from broker.ledger.holds import HoldView, add_legs, open_own
+from broker.ledger.holds import HoldView, add_legs, open_own, post_for_job
 from broker.ledger.legs import NewLeg
 from broker.ledger.model import AccountKind, move
 from broker.ledger.tables import HoldLeg
@@ -17,15 +16,7 @@ async def hold_borne(work: Work, view: HoldView, unit: Unit, quantity: int, mont
         return
     earlier.held += quantity
     held_id = await open_own(work, view.hold, unit, AccountKind.HELD)
-    await accounts.post_transfer(
-        work,
-        view.terms.id,
-        view.terms.customer_id,
-        "hold_extended",
-        move(earlier.account_id, held_id, unit, quantity),
-        hold_id=view.hold.id,
-        reference=view.hold.job_id,
-    )
+    await post_for_job(work, view.hold, "hold_extended", move(earlier.account_id, held_id, unit, quantity))
 
 
 def _find_leg(view: HoldView, unit: Unit, month: str | None) -> HoldLeg | None:

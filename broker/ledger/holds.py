@@ -95,7 +95,7 @@ async def _open_hold(work: Work, terms: ContractTerms, job_id: str, idempotency_
         idempotency_key=idempotency_key,
         month=month,
         state=HoldState.PLACED.value,
-        expires_at=_compute_expiry(work),
+        expires_at=compute_expiry(work),
         created_at=work.now,
     )
     work.session.add(hold)
@@ -103,7 +103,8 @@ async def _open_hold(work: Work, terms: ContractTerms, job_id: str, idempotency_
     return hold
 
 
-def _compute_expiry(work: Work) -> datetime:
+def compute_expiry(work: Work) -> datetime:
+    """Compute when a hold that is placed or renewed now expires, where nothing renews it."""
     return work.now + timedelta(seconds=work.settings.hold_seconds)
 
 
@@ -119,7 +120,7 @@ async def add_legs(work: Work, view: HoldView, legs: Sequence[NewLeg], *, kind: 
         held_id = await open_own(work, hold, leg.unit, AccountKind.HELD)
         postings += move(source_id, held_id, leg.unit, leg.quantity)
     await work.session.flush()
-    await _post(work, hold, kind, postings)
+    await post_for_job(work, hold, kind, postings)
 
 
 async def _open_source(work: Work, terms: ContractTerms, leg: NewLeg) -> str:
@@ -154,7 +155,8 @@ async def open_own(work: Work, hold: Hold, unit: Unit, kind: AccountKind) -> str
     return await accounts.open_account(work, hold.contract_id, hold.customer_id, unit, kind)
 
 
-async def _post(work: Work, hold: Hold, kind: str, postings: Sequence[Posting]) -> None:
+async def post_for_job(work: Work, hold: Hold, kind: str, postings: Sequence[Posting]) -> None:
+    """Post a transfer between a hold and its sources; it refers to the hold's job."""
     await accounts.post_transfer(
         work, hold.contract_id, hold.customer_id, kind, postings, hold_id=hold.id, reference=hold.job_id
     )
@@ -205,7 +207,7 @@ async def renew_hold(work: Work, job_id: str) -> None:
     renewal = (
         update(Hold)
         .where(Hold.job_id == job_id, Hold.state == HoldState.PLACED.value)
-        .values(expires_at=_compute_expiry(work))
+        .values(expires_at=compute_expiry(work))
         .returning(Hold.contract_id, Hold.month)
     )
     renewed = (await work.session.execute(renewal)).one_or_none()
@@ -221,7 +223,7 @@ async def renew_locked_hold(work: Work, view: HoldView) -> None:
     """Renew a hold that is locked already; one that has ended stays so."""
     if view.hold.state != HoldState.PLACED:
         return
-    view.hold.expires_at = _compute_expiry(work)
+    view.hold.expires_at = compute_expiry(work)
     await roll_hold(work, view, billing_month(work.now, view.terms.time_zone))
 
 
@@ -250,7 +252,7 @@ async def release_legs(work: Work, hold: Hold, quantities: Sequence[tuple[HoldLe
         unit = Unit(leg.unit)
         leg.released += quantity
         postings += move(await open_own(work, hold, unit, AccountKind.HELD), leg.account_id, unit, quantity)
-    await _post(work, hold, kind, postings)
+    await post_for_job(work, hold, kind, postings)
 
 
 async def list_holds_due_for_renewal(work: Work) -> list[str]:
