@@ -21,6 +21,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BROKER_")
 
     data_dir: Path = Field(default=Path("var"), description="Datasets, adapters, keys, run folders, embedded database.")
+    storage_dir: Path | None = Field(
+        default=None,
+        description="Folder of data sets, checkpoints, adapters: one for all processes; unset: DATA_DIR/objects.",
+    )
     database_url: str | None = Field(
         default=None, description="postgresql:// URL of the application role; unset: the embedded server."
     )
@@ -81,6 +85,10 @@ class Settings(BaseSettings):
     def process_pool_size(self) -> int:
         """Compute the connections of one process: its share, but enough to go on beside some slow requests."""
         return max(min(self.database_pool_size, 5), self.database_pool_size // self.workers)
+
+    @property
+    def storage_root(self) -> Path:
+        return self.storage_dir or self.data_dir / "objects"
 
     @property
     def worker_url(self) -> str:

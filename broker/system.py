@@ -49,7 +49,7 @@ def open_system(
 ) -> System:
     services = Services(
         settings=settings,
-        storage=FolderStorage(settings.data_dir / "objects"),
+        storage=FolderStorage(settings.storage_root),
         clock=clock,
         new_id=id_factory,
         secret=settings.load_secret(),
