@@ -12,6 +12,10 @@ class FieldError:
     message: str
 
 
+class OperatorError(Exception):
+    """A setting, or the machine, is not as it must be; the message is one line with the cure. No request causes it."""
+
+
 class DomainError(Exception):
     """The request cannot be done."""
 

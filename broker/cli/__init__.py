@@ -1,5 +1,6 @@
 """The `broker` command: serve, worker, migrate, demo, ledger, jobs, estimator.
 
-What an operator can mend is one line and an exit code, never a traceback. `jobs` speaks REST through `broker.client`;
-the others open the database themselves. Slow imports (web stack, demo) are made inside the commands that need them.
+`main` has the table of its parts, each imported when it is chosen. What a customer uses speaks REST by `broker.client`
+and imports nothing of the service; the rest opens the database itself. Every error that a user or an operator can mend
+is one line and an exit code (`failures`), never a traceback.
 """

@@ -27,7 +27,7 @@ from pricing.catalog import UnknownBaseModel, UnknownGpu
 from pricing.estimate.prediction import PredictionRefused, PredictionRequest, predict
 from pricing.training.adapter_parameters import UnknownTargetModules
 
-app = typer.Typer(no_args_is_help=True, help="Predictions, and how good the estimates were.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Predictions, and how good the estimates were.")
 
 REFUSALS = (UnknownBaseModel, UnknownGpu, UnknownTargetModules, PredictionRefused)
 

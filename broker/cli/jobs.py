@@ -2,26 +2,21 @@
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx2 as httpx
 import typer
 import yaml
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from broker.client.rest import ApiError, Client
+from broker.client.rest import Client
 from broker.config import Settings
 from pricing.training.config import PATH_KEYS
 
-app = typer.Typer(no_args_is_help=True, help="Training jobs, over the REST API (BROKER_URL, BROKER_API_KEY).")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Training jobs: submit, follow, control.")
 console = Console()
-errors = Console(stderr=True)
 
 Url = Annotated[str, typer.Option("--url", envvar="BROKER_URL", help="The broker's address.")]
 Key = Annotated[str | None, typer.Option("--key", envvar="BROKER_API_KEY", help="API key; default: admin.key.")]
@@ -29,22 +24,6 @@ Customer = Annotated[str | None, typer.Option("--customer", help="Customer id, w
 DEFAULT_URL = "http://127.0.0.1:8000"
 TERMINAL = {"succeeded", "failed", "cancelled"}
 POLL_SECONDS = 1.0
-
-
-@contextmanager
-def _explain_errors(url: str) -> Iterator[None]:
-    """Turn a problem of the API, or a broker that does not answer, into one line and exit code 1."""
-    try:
-        yield
-    except ApiError as error:
-        raise _fail(str(error)) from error
-    except httpx.TransportError as error:
-        raise _fail(f"no answer from {url} ({error}); is `broker serve` running there?") from error
-
-
-def _fail(message: str) -> typer.Exit:
-    errors.print(f"[red]broker:[/] {escape(message)}", soft_wrap=True)
-    return typer.Exit(1)
 
 
 def connect(url: str, key: str | None) -> Client:
@@ -64,7 +43,7 @@ def list_jobs(
 ) -> None:
     """List the latest jobs."""
     table = Table("job", "status", "queue", "step", "GPU-hours", "tokens", "cost", "why it waits", title="Jobs")
-    with _explain_errors(url), connect(url, key) as client:
+    with connect(url, key) as client:
         for job in client.get("/jobs", limit=100, status=status)["data"]:
             table.add_row(
                 job["id"],
@@ -99,7 +78,7 @@ def describe_wait(job: dict[str, Any]) -> str:
 @app.command("show")
 def show_job(job_id: str, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Show everything about one job, with its events."""
-    with _explain_errors(url), connect(url, key) as client:
+    with connect(url, key) as client:
         job = client.get(f"/jobs/{job_id}")
         events = client.get(f"/jobs/{job_id}/events")["data"]
     console.print_json(json.dumps(job))
@@ -121,7 +100,7 @@ def submit_job(
     """Upload data, show the price on every plan, and submit the job once you have said yes."""
     settings = read_config(config)
     owner = {"customer_id": customer} if customer else {}
-    with _explain_errors(url), connect(url, key) as client:
+    with connect(url, key) as client:
         dataset = client.upload_dataset(data, **owner)
         quote = client.post("/quotes", {"config": settings, "dataset_id": dataset["id"]})
         console.print(quote_table(quote))
@@ -186,7 +165,7 @@ def resume_job(
 
 
 def _control(url: str, key: str | None, job_id: str, action: str, body: dict[str, Any] | None = None) -> None:
-    with _explain_errors(url), connect(url, key) as client:
+    with connect(url, key) as client:
         job = client.post(f"/jobs/{job_id}/{action}", body)
     stopping = f" (asked to stop: {job['stop_requested']})" if job["stop_requested"] else ""
     console.print(f"{job_id} is {job['status']}{stopping}.")
@@ -195,7 +174,7 @@ def _control(url: str, key: str | None, job_id: str, action: str, body: dict[str
 @app.command("watch")
 def watch_job(job_id: str, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Follow a job until it ends; exit code 1 unless it succeeds."""
-    with _explain_errors(url), connect(url, key) as client:
+    with connect(url, key) as client:
         job = follow_job(client, job_id)
     console.print(f"{job_id} {job['status']}: {job['used_gpu_hours']} GPU-hours, cost {job['cost']['amount']} CNY")
     if job["status"] != "succeeded":

@@ -1,98 +1,86 @@
-"""The `broker` command."""
+"""The `broker` command: its parts, and what becomes of every error."""
 
-import asyncio
-from typing import Annotated
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from typer.core import TyperCommand, TyperGroup
 
-from broker.cli import estimator, jobs
-from broker.cli.database import reading_database
-from broker.cli.options import DataDir, load_settings
-from broker.config import Settings
-from broker.ledger.verify import verify_database
-from broker.persistence.database import UnsafeDatabaseRole
-from broker.processes.boot import MissingMigrationUrl, database_urls, migrate_database
+from broker.cli.deferred import DeferredCommand, Place
+from broker.cli.failures import ExitCode, explain_failure
 
-app = typer.Typer(no_args_is_help=True, help="LoRA Broker: quotes, queues, meters and bills LoRA training.")
-ledger_app = typer.Typer(no_args_is_help=True, help="The double-entry ledger.")
-app.add_typer(ledger_app, name="ledger")
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(estimator.app, name="estimator")
-console = Console()
-
-
-@app.command()
-def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on (BROKER_HOST).")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on (BROKER_PORT).")] = None,
-    data_dir: DataDir = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that answer the API (BROKER_WORKERS).")] = None,
-) -> None:
-    """Migrate, start the embedded PostgreSQL if no other is set, serve, plan and run local workers."""
-    from broker.processes.serve import serve as run  # noqa: PLC0415 (the web stack is slow to import)
-
-    run(load_settings(host=host, port=port, data_dir=data_dir, workers=workers))
+COMMANDS = {
+    "serve": Place(
+        "broker.cli.serve:serve",
+        "Migrate, start the embedded PostgreSQL if no other is set, serve, plan and run local workers.",
+    ),
+    "worker": Place(
+        "broker.cli.serve:worker", "Run training on this machine for a broker elsewhere that shares its database."
+    ),
+    "migrate": Place("broker.cli.migrate:migrate", "Bring the database to the newest revision."),
+    "demo": Place("broker.cli.demo.command:demo", "Take customers' LoRA jobs through the whole service, for real."),
+    "jobs": Place("broker.cli.jobs:app", "Training jobs: submit, follow, control."),
+    "estimator": Place("broker.cli.estimator:app", "Predictions, and how good the estimates were."),
+    "ledger": Place("broker.cli.ledger:app", "The double-entry ledger."),
+}
+JSON_FLAG = "--json"
 
 
-@app.command()
-def worker(data_dir: DataDir = None) -> None:
-    """Run training on this machine for a broker elsewhere that shares its database."""
-    from broker.processes.serve import work  # noqa: PLC0415 (the web stack is slow to import)
+class RootGroup(TyperGroup):
+    """The parts of the command, each imported when it is chosen; one line and an exit code for every error."""
 
-    work(load_settings(data_dir=data_dir))
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (the framework's signature)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002
+        place = COMMANDS.get(cmd_name)
+        return None if place is None else DeferredCommand(cmd_name, place)
+
+    def main(self, args: Sequence[str] | None = None, *_: Any, **settings: Any) -> Any:
+        """Run the command and end the process with its exit code (`failures`)."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        as_json = JSON_FLAG in arguments
+        try:
+            outcome = super().main(arguments, **settings | {"standalone_mode": not as_json})
+        except typer.Abort:
+            _tell({"type": "/problems/declined", "title": "Declined.", "detail": "Nothing was done."})
+            outcome = ExitCode.FAILED
+        except Exception as error:
+            failure = explain_failure(error)
+            if failure is None:
+                raise
+            if as_json:
+                _tell(failure.problem)
+            else:
+                with suppress(BrokenPipeError):
+                    sys.stderr.write(f"broker: {failure.line}\n")
+            outcome = failure.code
+        sys.exit(outcome if isinstance(outcome, int) else ExitCode.OK)
 
 
-@app.command()
-def migrate(data_dir: DataDir = None) -> None:
-    """Bring the database to the newest revision."""
-    with database_urls(load_settings(data_dir=data_dir)) as urls:
-        migrate_database(urls)
-    console.print("[green]The database is at the newest revision.[/]")
+def _tell(problem: Any) -> None:
+    sys.stderr.write(json.dumps(problem, ensure_ascii=False) + "\n")
 
 
-@app.command()
-def demo(
-    exit_after: Annotated[bool, typer.Option("--exit", help="End after the scenario instead of serving on.")] = False,
-    data_dir: DataDir = None,
-    port: Annotated[int | None, typer.Option(help="Port of the demo's broker (BROKER_PORT).")] = None,
-) -> None:
-    """Take customers' LoRA jobs through the whole service, for real."""
-    from broker.cli.demo.scenario import run_demo  # noqa: PLC0415 (only the demo needs it)
-
-    raise typer.Exit(run_demo(load_settings(data_dir=data_dir, port=port), serve_on=not exit_after))
+app = typer.Typer(
+    cls=RootGroup,
+    no_args_is_help=True,
+    help="LoRA Broker: quotes, queues, meters and bills LoRA training.",
+    pretty_exceptions_enable=False,
+)
 
 
-@ledger_app.command("verify")
-def verify(data_dir: DataDir = None) -> None:
-    """Re-derive every balance from its entries and check each rule of the ledger; exit code 1 if one is broken."""
-    with reading_database(load_settings(data_dir=data_dir)) as urls:
-        results = asyncio.run(verify_database(urls.app))
-    table = Table("rule", "broken rows", title="Ledger")
-    for result in results:
-        table.add_row(result.rule, "[green]none[/]" if not result.broken else "[red]" + "\n".join(result.broken))
-    console.print(table)
-    if any(result.broken for result in results):
-        raise typer.Exit(1)
+@app.callback()
+def broker() -> None:
+    """Take what all parts have in common: nothing yet."""
 
 
 def main() -> None:
-    """Run the command; what an operator can mend is one line, not a traceback."""
-    try:
-        app()
-    except (MissingMigrationUrl, UnsafeDatabaseRole) as error:
-        console.print(f"[red]broker:[/] {error}")
-        raise SystemExit(2) from error
-    except ValidationError as error:
-        if error.title != Settings.__name__:
-            raise
-        for item in error.errors():
-            name = "BROKER_" + "_".join(str(part) for part in item["loc"]).upper() if item["loc"] else "settings"
-            console.print(f"[red]broker:[/] {name}: {escape(item['msg'])}", soft_wrap=True)
-        raise SystemExit(2) from error
+    """Run the command line."""
+    app()
 
 
 if __name__ == "__main__":

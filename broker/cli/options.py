@@ -4,12 +4,22 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from broker.config import Settings
+from broker.errors import OperatorError
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everything is kept (BROKER_DATA_DIR).")]
 
 
 def load_settings(**options: object) -> Settings:
-    """Load the settings: options of the command line go before the environment."""
-    return Settings.model_validate({name: value for name, value in options.items() if value is not None})
+    """Load the settings: options of the command line go before the environment. Raises: OperatorError."""
+    try:
+        return Settings.model_validate({name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        raise OperatorError("; ".join(_describe(item["loc"], item["msg"]) for item in error.errors())) from error
+
+
+def _describe(place: tuple[int | str, ...], message: str) -> str:
+    name = "BROKER_" + "_".join(map(str, place)).upper() if place else "settings"
+    return f"{name}: {message}"

@@ -1,6 +1,6 @@
-"""A small Python client of the REST API; the CLI and the demo are built on it.
+"""A Python client of the REST API; the CLI and the demo are built on it.
 
-It owns nothing and imports nothing of the service: httpx and the pure `pricing` only. A folder of data is packed here
-(`folder`), the same bytes for the same files, before it is uploaded. Every POST
-carries an Idempotency-Key, every problem is an `ApiError`, a download is whole or not there.
+It owns nothing and imports nothing of the service: httpx only, so that it may be used without the rest. Every POST
+carries an Idempotency-Key and is sent again where its answer got lost; every problem is an `ApiError`, a broker that
+does not answer is `NotReachable`; a download is whole or not there.
 """

@@ -1,7 +1,9 @@
-"""A small Python client of the REST API; the CLI and the demo are built on it."""
+"""REST as the client speaks it: one key at one broker, problems as errors, another try where an answer got lost."""
 
 import secrets
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -9,28 +11,33 @@ from typing import Any, Self
 
 import httpx2 as httpx
 
+from broker.client.errors import ApiError, NotReachable
 
-class ApiError(Exception):
-    """The broker answered with a problem; `problem` is its RFC 9457 body."""
-
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
-        self.status, self.problem = status, problem
-        super().__init__(f"{problem.get('title', 'Error')} ({status}) {problem.get('detail', '')}")
+# Waits before a further try, in seconds: for a line that broke, a restart, or a broker that has too much to do.
+RETRY_PAUSES = (0.2, 0.8)
+RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+LONGEST_RETRY_AFTER_SECONDS = 10.0
 
 
 @dataclass
 class Client:
-    """One API key at one broker. Every POST carries an Idempotency-Key."""
+    """One API key at one broker.
+
+    Every POST carries an Idempotency-Key, so that one whose answer got lost is sent again without being done twice.
+    Each call raises: ApiError, NotReachable.
+    """
 
     url: str
     api_key: str
     timeout_seconds: float = 60
+    retry_pauses: Sequence[float] = RETRY_PAUSES
 
     def __post_init__(self) -> None:
         self.http = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {self.api_key}"},
             timeout=self.timeout_seconds,
+            verify=self.url.startswith("https:"),  # the certificates of the system take 20 ms to read
         )
 
     def __enter__(self) -> Self:
@@ -42,39 +49,59 @@ class Client:
         self.http.close()
 
     def get(self, path: str, **params: Any) -> Any:
-        """Get an object or a page of a list. Raises: ApiError, httpx.TransportError."""
-        known = {name: value for name, value in params.items() if value is not None}
-        return self._read(self.http.get(f"/v1{path}", params=known)).json()
+        """Get an object or a page of a list; a parameter that is None is left out."""
+        return self._get(path, params).json()
 
     def get_text(self, path: str, **params: Any) -> str:
-        """Get an answer as text, such as CSV. Raises: ApiError, httpx.TransportError."""
-        return str(self._read(self.http.get(f"/v1{path}", params=params)).text)
+        """Get an answer as text, such as CSV."""
+        return str(self._get(path, params).text)
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None) -> Any:
-        """Post a body under a new Idempotency-Key, or the given one. Raises: ApiError, httpx.TransportError."""
+        """Post a body under a new Idempotency-Key, or the given one."""
         headers = {"Idempotency-Key": idempotency_key or secrets.token_hex(16)}
-        return self._read(self.http.post(f"/v1{path}", json=dict(body or {}), headers=headers)).json()
+        return self._send(lambda: self.http.post(f"/v1{path}", json=dict(body or {}), headers=headers)).json()
 
-    def upload_dataset(self, paths: list[Path], **fields: str) -> Any:
-        """Send files as one data set. Raises: ApiError, OSError, httpx.TransportError."""
-        files = [("files", (path.name, path.read_bytes())) for path in paths]
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Change an object."""
+        return self._send(lambda: self.http.patch(f"/v1{path}", json=dict(body))).json()
+
+    def post_files(self, path: str, files: Sequence[Path], fields: Mapping[str, str]) -> Any:
+        """Post files as a form, read piece by piece. Raises also: OSError."""
         headers = {"Idempotency-Key": secrets.token_hex(16)}
-        return self._read(self.http.post("/v1/datasets", files=files, data=fields, headers=headers)).json()
+
+        def send() -> httpx.Response:
+            with ExitStack() as opened:
+                parts = [("files", (file.name, opened.enter_context(file.open("rb")))) for file in files]
+                return self.http.post(f"/v1{path}", files=parts, data=dict(fields), headers=headers)
+
+        return self._send(send).json()
+
+    def upload_dataset(self, paths: Sequence[Path], **fields: str) -> Any:
+        """Send files as one data set. Raises also: OSError."""
+        return self.post_files("/datasets", paths, fields)
 
     def download(self, path: str, target: Path) -> Path:
-        """Write a download to a file, whole or not at all. Raises: ApiError, OSError, httpx.TransportError."""
-        aside = target.with_name(f".{target.name}.part")
-        with self.http.stream("GET", f"/v1{path}") as response:
-            if response.is_error:
-                response.read()
-            self._read(response)
-            with aside.open("wb") as file:
-                for chunk in response.iter_bytes():
-                    file.write(chunk)
-        return aside.rename(target)
+        """Write a download to a file, whole or not at all. Raises also: OSError."""
+        aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+
+        def fetch() -> httpx.Response:
+            with self.http.stream("GET", f"/v1{path}") as response:
+                if response.is_error:
+                    response.read()
+                    return response
+                with aside.open("wb") as file:
+                    for chunk in response.iter_bytes():
+                        file.write(chunk)
+                return response
+
+        try:
+            self._send(fetch)
+            return aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
 
     def list_all(self, path: str, **params: Any) -> Iterator[Any]:
-        """List every object of a list, page by page. Raises: ApiError, httpx.TransportError."""
+        """List every object of a list, page by page."""
         cursor = None
         while True:
             page = self.get(path, limit=100, cursor=cursor, **params)
@@ -83,12 +110,40 @@ class Client:
             if cursor is None:
                 return
 
-    @staticmethod
-    def _read(response: httpx.Response) -> httpx.Response:
-        if response.is_error:
+    def _get(self, path: str, params: Mapping[str, Any]) -> httpx.Response:
+        known = {name: value for name, value in params.items() if value is not None}
+        return self._send(lambda: self.http.get(f"/v1{path}", params=known))
+
+    def _send(self, request: Callable[[], httpx.Response]) -> httpx.Response:
+        """Send a request, again after a while where that may help; every request here can be sent twice."""
+        for pause in self.retry_pauses:
             try:
-                problem = response.json()
-            except ValueError:
-                problem = {"title": response.reason_phrase, "detail": response.text[:500]}
-            raise ApiError(response.status_code, problem)
+                response = request()
+            except httpx.TransportError:
+                time.sleep(pause)
+                continue
+            if response.status_code not in RETRIED_STATUSES:
+                return _require_success(response)
+            time.sleep(max(pause, _read_retry_after(response)))
+        try:
+            return _require_success(request())
+        except httpx.TransportError as error:
+            raise NotReachable(f"no answer from {self.url} ({error or type(error).__name__})") from error
+
+
+def _require_success(response: httpx.Response) -> httpx.Response:
+    if response.is_success:
         return response
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict):
+        problem = {"title": response.reason_phrase, "status": response.status_code, "detail": response.text[:500]}
+    raise ApiError(response.status_code, problem)
+
+
+def _read_retry_after(response: httpx.Response) -> float:
+    """Read for how many seconds the broker asks to wait; 0 where it does not say."""
+    told = response.headers.get("Retry-After", "")
+    return min(float(told), LONGEST_RETRY_AFTER_SECONDS) if told.isdigit() else 0.0

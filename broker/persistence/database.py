@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from broker.errors import OperatorError
 from broker.persistence import driver
 from broker.persistence.driver import Parameters, Statement
 
@@ -84,7 +85,7 @@ class Scope(StrEnum):
     TENANT = "tenant"
 
 
-class UnsafeDatabaseRole(RuntimeError):
+class UnsafeDatabaseRole(OperatorError):
     """The application's database role could bypass row-level security."""
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 
 from broker.config import Settings, write_private_file
 from broker.contracts.service import publish_rate_cards
+from broker.errors import OperatorError
 from broker.identity.service import create_api_key, has_admin_key
 from broker.persistence.embedded import start_embedded_server
 from broker.persistence.migrate import migrate
@@ -18,7 +19,7 @@ from pricing.rate_card import load_rate_cards
 FIRST_START_LOCK = 7_203_116  # two processes that start at once take turns: one of them makes the key
 
 
-class MissingMigrationUrl(RuntimeError):
+class MissingMigrationUrl(OperatorError):
     """BROKER_DATABASE_URL is set without BROKER_MIGRATION_DATABASE_URL."""
 
 

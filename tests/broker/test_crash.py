@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx2 as httpx
 import psycopg
 import pytest
 from sqlalchemy import text
 
-from broker.client.rest import ApiError, Client
+from broker.client.errors import ApiError, NotReachable
+from broker.client.rest import Client
 from broker.ledger.verify import verify_ledger
 from broker.persistence.database import Scope, open_database
 from broker.persistence.embedded import start_embedded_server
@@ -100,7 +100,7 @@ class Shopper(threading.Thread):
                     return error.problem
                 if error.status < 500:
                     raise
-            except httpx.TransportError:
+            except NotReachable:
                 pass
             time.sleep(0.05)
 

@@ -7,14 +7,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import httpx2 as httpx
 from rich.console import Console
 from rich.table import Table
 
 from broker.cli.demo import books, training
 from broker.cli.demo.stage import Stage, StepFailed, served_broker
 from broker.cli.demo.world import DemoCustomer, make_staff_client, meet_customer
-from broker.client.rest import ApiError, Client
+from broker.client.errors import ClientError
+from broker.client.rest import Client
 from broker.config import Settings
 from pricing.catalog import get_base_model
 
@@ -50,7 +50,7 @@ def run_demo(settings: Settings, *, serve_on: bool) -> int:
     except StepFailed as error:
         stage.console.print(f"[red]The demo failed:[/] {error}")
         return 1
-    except (ApiError, httpx.TransportError, OSError) as error:
+    except (ClientError, OSError) as error:
         stage.console.print(f"[red]The demo failed:[/] {type(error).__name__}: {error}")
         return 1
     except KeyboardInterrupt:
@@ -68,7 +68,7 @@ def _serve_on(stage: Stage) -> None:
 
 
 def play(stage: Stage) -> None:
-    """Play every step of the scenario, in order. Raises: StepFailed, ApiError."""
+    """Play every step of the scenario, in order. Raises: StepFailed, ClientError."""
     admin = Client(stage.url, stage.admin_key)
     cast = sign_customers(stage, admin)
     compare_worked_month(stage, cast)

@@ -11,6 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from broker.cli import jobs, main
+from broker.cli.failures import ExitCode
 from broker.client.rest import Client
 from tests.broker.factories import CONFIG, jsonl
 from tests.broker.served import Buyer, ServedBroker, fake_trainer, free_port, make_buyer
@@ -37,8 +38,7 @@ def buyer(broker: ServedBroker, tmp_path_factory: pytest.TempPathFactory) -> Buy
 @pytest.fixture
 def run(broker: ServedBroker, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`broker …` in this process, with the served broker's address and key in the environment."""
-    for module, name, stderr in ((main, "console", False), (jobs, "console", False), (jobs, "errors", True)):
-        monkeypatch.setattr(module, name, Console(width=200, stderr=stderr))
+    monkeypatch.setattr(jobs, "console", Console(width=200))
     monkeypatch.setattr(jobs, "POLL_SECONDS", 0.05)
     environment = {"BROKER_URL": broker.url, "BROKER_API_KEY": broker.admin_key()}
 
@@ -116,7 +116,7 @@ def test_action_that_the_status_does_not_allow_is_one_line(run: Run, order: list
     job_id = submit(run, order)
     run("jobs", "watch", job_id)
     refused = run("jobs", "cancel", job_id)
-    assert refused.exit_code == 1
+    assert refused.exit_code == ExitCode.REFUSED
     assert one_line(refused).startswith("broker: The object's state does not allow this. (409) ")
 
 
@@ -139,7 +139,7 @@ def test_broker_that_does_not_answer_is_one_line(run: Run, command: list[str]) -
     """It was a traceback of a hundred lines."""
     url = f"http://127.0.0.1:{free_port()}"
     away = run("jobs", *command, "--url", url)
-    assert away.exit_code == 1
+    assert away.exit_code == ExitCode.UNREACHABLE
     line = one_line(away)
     assert line.startswith(f"broker: no answer from {url} (")
     assert line.endswith("is `broker serve` running there?")
@@ -148,13 +148,13 @@ def test_broker_that_does_not_answer_is_one_line(run: Run, command: list[str]) -
 @pytest.mark.parametrize(("command", "status"), [(["show", "job_x"], "(404)"), (["watch", "job_x"], "(404)")])
 def test_job_that_is_not_there_is_one_line(run: Run, command: list[str], status: str) -> None:
     missing = run("jobs", *command)
-    assert missing.exit_code == 1
+    assert missing.exit_code == ExitCode.REFUSED
     assert status in one_line(missing)
 
 
 def test_wrong_key_is_one_line(run: Run) -> None:
     refused = run("jobs", "list", BROKER_API_KEY="lbk_wrong")
-    assert refused.exit_code == 1
+    assert refused.exit_code == ExitCode.REFUSED
     assert "(401)" in one_line(refused)
 
 
@@ -177,7 +177,7 @@ def test_configuration_that_cannot_be_read_is_a_usage_error(
 def test_configuration_that_the_broker_refuses_is_one_line(run: Run, order: list[str], tmp_path: Path) -> None:
     (tmp_path / "lora.yaml").write_text(json.dumps(CONFIG | {"lora_rank": 0}))
     refused = run("jobs", "submit", "--yes", *order)
-    assert refused.exit_code == 1
+    assert refused.exit_code == ExitCode.REFUSED
     assert "lora_rank" in one_line(refused)
 
 

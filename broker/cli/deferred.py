@@ -1,0 +1,41 @@
+"""Commands that are imported only when they are chosen, so that `broker jobs list` does not pay for the web stack."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a command is: `module:attribute`, a Typer or a function; and its help, which needs no import."""
+
+    target: str
+    help: str
+
+    def load(self, name: str) -> TyperCommand | TyperGroup:
+        """Import the command's module and make the command."""
+        module, _, attribute = self.target.partition(":")
+        found = getattr(import_module(module), attribute)
+        if not isinstance(found, typer.Typer):
+            app = typer.Typer(add_completion=False)
+            app.command(name)(found)
+            found = app
+        command = typer.main.get_command(found)
+        assert isinstance(command, TyperCommand | TyperGroup)
+        return command
+
+
+class DeferredCommand(TyperCommand):
+    """A stand-in that knows its name and its help; the command itself is imported when it is to run."""
+
+    def __init__(self, name: str, place: Place) -> None:
+        super().__init__(name, help=place.help)
+        self.place = place
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Make the context of the command that this one stands for: what runs from here on is that command."""
+        command = self.place.load(self.name or "")
+        return command.make_context(info_name, args, parent, **extra)

@@ -1,0 +1,73 @@
+"""Why a command failed, as one problem and one exit code, whatever raised it. Pure.
+
+Exit codes: 0 done; 1 failed, or declined; 2 the command line or a setting is wrong; 3 the broker refused; 4 the broker
+was not reached, or could not answer: the same command may work later; 130 interrupted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import typer
+
+from broker.client.errors import ApiError, NotReachable
+from broker.errors import OperatorError
+
+# What every error of a command line is; Typer exports no name for it.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+class ExitCode(IntEnum):
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+    UNREACHABLE = 4
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An exit code, and the RFC 9457 problem that `--json` writes; `line` is what people read."""
+
+    code: ExitCode
+    problem: Mapping[str, Any]
+    line: str
+
+
+class CommandFailed(Exception):
+    """What was asked for did not work out, with a sentence for people and members for programs. Exit code 1."""
+
+    def __init__(self, detail: str, **members: Any) -> None:
+        super().__init__(detail)
+        self.members = members
+
+
+def explain_failure(error: Exception) -> Failure | None:
+    """Explain an error that a user or an operator can do something about; None for one of ours, which is a fault."""
+    if isinstance(error, ApiError):
+        code = ExitCode.UNREACHABLE if error.is_passing else ExitCode.REFUSED
+        return Failure(code, error.problem, str(error))
+    for kind, (code, slug, title) in MEANING_OF.items():
+        if isinstance(error, kind):
+            members = error.members if isinstance(error, CommandFailed) else {}
+            detail = _describe(error)
+            return Failure(code, {"type": f"/problems/{slug}", "title": title, "detail": detail, **members}, detail)
+    return None
+
+
+MEANING_OF: dict[type[Exception], tuple[ExitCode, str, str]] = {
+    NotReachable: (ExitCode.UNREACHABLE, "not-reachable", "The broker was not reached."),
+    CommandFailed: (ExitCode.FAILED, "failed", "It did not work out."),
+    OperatorError: (ExitCode.USAGE, "wrong-setting", "A setting is wrong."),
+    UsageError: (ExitCode.USAGE, "usage", "The command line is wrong."),
+}
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, NotReachable):
+        return f"{error}; is `broker serve` running there?"
+    if isinstance(error, UsageError):
+        return str(error.format_message())  # type: ignore[attr-defined]
+    return str(error)

@@ -1,0 +1,13 @@
+"""`broker migrate`."""
+
+import typer
+
+from broker.cli.options import DataDir, load_settings
+from broker.processes.boot import database_urls, migrate_database
+
+
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database to the newest revision."""
+    with database_urls(load_settings(data_dir=data_dir)) as urls:
+        migrate_database(urls)
+    typer.echo("The database is at the newest revision.")

@@ -1,0 +1,59 @@
+"""Every failure has one exit code; with `--json` it is a problem on standard error, and standard output stays empty."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from broker.cli import main
+from broker.cli.failures import CommandFailed, ExitCode, explain_failure
+from broker.client.errors import ApiError, NotReachable
+from broker.errors import OperatorError
+
+PROBLEM = {"type": "/problems/insufficient-balance", "title": "Too little.", "status": 402, "detail": "Buy hours."}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (CommandFailed("job_1 failed"), ExitCode.FAILED),
+        (OperatorError("BROKER_PORT: is no number"), ExitCode.USAGE),
+        (ApiError(402, PROBLEM), ExitCode.REFUSED),
+        (ApiError(429, {}), ExitCode.UNREACHABLE),
+        (ApiError(503, {}), ExitCode.UNREACHABLE),
+        (NotReachable("no answer"), ExitCode.UNREACHABLE),
+    ],
+)
+def test_what_can_be_mended_has_an_exit_code(error: Exception, code: ExitCode) -> None:
+    failure = explain_failure(error)
+    assert failure is not None
+    assert failure.code == code
+
+
+def test_a_fault_of_ours_is_not_explained_away() -> None:
+    assert explain_failure(KeyError("x")) is None
+
+
+def test_a_problem_is_handed_on_as_the_broker_wrote_it() -> None:
+    failure = explain_failure(ApiError(402, PROBLEM))
+    assert failure is not None
+    assert failure.problem == PROBLEM
+    assert failure.line == "Too little. (402) Buy hours."
+
+
+def test_members_of_a_failure_are_in_its_problem() -> None:
+    failure = explain_failure(CommandFailed("job_1 failed", job_id="job_1"))
+    assert failure is not None
+    assert failure.problem["job_id"] == "job_1"
+
+
+def test_wrong_command_line_is_a_problem_with_json() -> None:
+    refused = CliRunner().invoke(main.app, ["jobs", "list", "--nope", "--json"])
+    assert (refused.exit_code, refused.stdout) == (ExitCode.USAGE, "")
+    assert json.loads(refused.stderr)["detail"] == "No such option: --nope"
+
+
+def test_setting_that_does_not_validate_is_named() -> None:
+    refused = CliRunner().invoke(main.app, ["migrate"], env={"BROKER_LOCAL_SLOTS": "many"})
+    assert refused.exit_code == ExitCode.USAGE
+    assert refused.stderr.startswith("broker: BROKER_LOCAL_SLOTS: ")

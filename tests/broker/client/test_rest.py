@@ -1,0 +1,117 @@
+"""The client against a server that fails as lines and brokers do: what is sent again, and what is told."""
+
+import json
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from broker.client.errors import ApiError, NotReachable
+from broker.client.rest import Client
+from tests.broker.served import free_port
+
+Answer = tuple[int, bytes] | None
+
+
+class Script:
+    """What the server answers, one after the other (None: it hangs up), and the keys and bodies that it was sent."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.seen: list[tuple[str | None, bytes]] = []
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+def url(script: Script) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            script.seen.append((self.headers.get("Idempotency-Key"), body))
+            answer = script.answers.pop(0)
+            if answer is None:
+                return
+            status, content = answer
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = answer  # noqa: N815 (the standard library's names)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[Client]:
+    with Client(url, "lbk_x", retry_pauses=(0.0, 0.0)) as client:
+        yield client
+
+
+OK: Answer = (200, b'{"id": "job_1"}')
+
+
+@pytest.mark.parametrize("first", [None, (503, b"{}"), (429, b"{}")])
+def test_post_whose_answer_got_lost_is_sent_again_under_its_key(script: Script, client: Client, first: Answer) -> None:
+    script.answers = [first, OK]
+    assert client.post("/jobs", {"a": 1}) == {"id": "job_1"}
+    once, again = script.seen
+    assert once == again
+    assert once[0]
+
+
+def test_files_are_sent_again_whole(script: Script, client: Client, tmp_path: Path) -> None:
+    script.answers = [None, OK]
+    (tmp_path / "train.jsonl").write_bytes(b"rows")
+    client.upload_dataset([tmp_path / "train.jsonl"])
+    assert [b"rows" in body for _key, body in script.seen] == [True, True]
+    assert script.seen[0][0] == script.seen[1][0]
+
+
+def test_refusal_is_not_sent_again_and_has_its_fields(script: Script, client: Client) -> None:
+    problem = {
+        "type": "/problems/invalid-request",
+        "title": "The request does not validate.",
+        "status": 422,
+        "detail": "config.lora_rank: must be at least 1",
+        "errors": [{"field": "config.lora_rank", "message": "must be at least 1"}],
+    }
+    script.answers = [(422, json.dumps(problem).encode())]
+    with pytest.raises(ApiError) as caught:
+        client.post("/jobs")
+    assert (caught.value.kind, caught.value.status) == ("invalid-request", 422)
+    assert caught.value.field_errors == {"config.lora_rank": "must be at least 1"}
+    assert caught.value.problem == problem
+
+
+@pytest.mark.parametrize("content", [b"<html>proxy</html>", b"[1]", b"null"])
+def test_error_of_somebody_on_the_way_is_told_as_one(script: Script, client: Client, content: bytes) -> None:
+    script.answers = [(413, content)]
+    with pytest.raises(ApiError) as caught:
+        client.get("/jobs")
+    assert caught.value.status == caught.value.problem["status"] == 413
+
+
+@pytest.mark.parametrize("call", [lambda client: client.get("/jobs"), lambda client: client.post("/jobs")])
+def test_nobody_there_is_not_reachable(call: Callable[[Client], object]) -> None:
+    with Client(f"http://127.0.0.1:{free_port()}", "k", retry_pauses=()) as client, pytest.raises(NotReachable):
+        call(client)
+
+
+def test_download_that_breaks_off_leaves_nothing(script: Script, client: Client, tmp_path: Path) -> None:
+    script.answers = [None, None, None]
+    with pytest.raises(NotReachable):
+        client.download("/adapters/ada_1/download", tmp_path / "a.safetensors")
+    assert list(tmp_path.iterdir()) == []
