@@ -44,7 +44,9 @@ def time_estimate() -> float:
     def estimate() -> int:
         tokens = plan(config).tokens
         offers = OfferedJob(profile, config, plan, calibration, __version__).list_offers(gpus)
-        return len([price_on_every_plan(card, offer.run.gpu_seconds, tokens) for offer in offers])
+        return len(
+            [price_on_every_plan(card.prices_by_plan().values(), offer.run.gpu_seconds, tokens) for offer in offers]
+        )
 
     if (priced := estimate()) != len(gpus):
         raise RuntimeError(f"{BASE_MODEL} should fit on all {len(gpus)} types, and {priced} were priced")

@@ -1,7 +1,7 @@
 """Time is injected: services ask a clock, tests and the simulator own it."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 Clock = Callable[[], datetime]
@@ -9,6 +9,11 @@ Clock = Callable[[], datetime]
 
 def system_clock() -> datetime:
     return datetime.now(UTC)
+
+
+def local_day(moment: datetime, time_zone: str) -> date:
+    """Find the calendar day that a moment falls into in a time zone."""
+    return moment.astimezone(ZoneInfo(time_zone)).date()
 
 
 def billing_month(moment: datetime, time_zone: str) -> str:

@@ -5,10 +5,9 @@ from decimal import Decimal
 from fractions import Fraction
 
 from pricing.money import Money
-from pricing.plans import PlanName
-from pricing.rate_card import RateCard
-from pricing.rating import UsageTotal, rate_usage
-from pricing.usage import Unit
+from pricing.rate_card import UnitPrices
+from pricing.rating import price_both_meters
+from pricing.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -35,27 +34,22 @@ class JobPart:
     cost: Money
 
 
-def buy_part(card: RateCard, plan: PlanName, max_cost: Money, need: JobNeed) -> JobPart:
-    """Find the most whole steps that `max_cost` pays for on a plan; all of them where it reaches.
+def buy_part(prices: UnitPrices, max_cost: Money, need: JobNeed) -> JobPart:
+    """Find the most whole steps that `max_cost` pays for; all of them where it reaches.
 
     Every step is taken to cost the same, so that the time to load the model is spread over the steps.
     Raises: NegativeUsage.
     Source: issue 4, "what a fixed max_cost buys".
     """
-    price = _price(card, plan, need)
+    price = price_both_meters(Usage(need.gpu_seconds, need.tokens), prices)
     limit = Fraction(max_cost.to_decimal())
     steps = need.steps if price <= limit else int(need.steps * max(limit, Fraction(0)) / price)
     return JobPart(
         steps=steps,
         epochs=_round_down(Fraction(steps, need.steps_per_epoch)),
         percent=_round_down(Fraction(100 * steps, need.steps)),
-        cost=Money.from_exact(price * steps / need.steps, card.currency),
+        cost=Money.from_exact(price * steps / need.steps, prices.currency),
     )
-
-
-def _price(card: RateCard, plan: PlanName, need: JobNeed) -> Fraction:
-    usage = (UsageTotal(Unit.GPU_SECONDS, need.gpu_seconds), UsageTotal(Unit.TOKENS, need.tokens))
-    return sum((rate_usage(meter, card, plan).exact for meter in usage), Fraction(0))
 
 
 def _round_down(value: Fraction) -> Decimal:

@@ -1,11 +1,12 @@
 """Quotes: what the same work costs on every plan."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from pricing.money import Money, divide_half_even, round_to_fen
 from pricing.plans import PlanName
-from pricing.rate_card import RateCard
+from pricing.rate_card import UnitPrices
 from pricing.rating import UsageTotal, rate_usage
 from pricing.usage import Unit
 
@@ -28,8 +29,10 @@ class PlanPrice:
     yearly_saving: Money
 
 
-def compare_plans(card: RateCard, *, gpu_seconds: int, tokens: int, runs: int = 1) -> list[PlanPrice]:
-    """Price `runs` equal runs on every plan, on-demand first.
+def compare_plans(
+    prices: Mapping[PlanName, UnitPrices], *, gpu_seconds: int, tokens: int, runs: int = 1
+) -> list[PlanPrice]:
+    """Price `runs` equal runs on every plan, on-demand first; `prices` has those of each plan.
 
     Units: GPU-seconds and tokens of one run. Each line (all runs of one meter) is rounded once, to the fen, and the
     total is the sum of its lines.
@@ -37,14 +40,14 @@ def compare_plans(card: RateCard, *, gpu_seconds: int, tokens: int, runs: int = 
     """
     gpu = UsageTotal(Unit.GPU_SECONDS, gpu_seconds * runs)
     text = UsageTotal(Unit.TOKENS, tokens * runs)
-    lines = {plan: (price_line(gpu, card, plan), price_line(text, card, plan)) for plan in PlanName}
-    on_demand = sum(lines[PlanName.ON_DEMAND], Money.zero(card.currency))
+    lines = {plan: (price_line(gpu, prices[plan]), price_line(text, prices[plan])) for plan in PlanName}
+    on_demand = sum(lines[PlanName.ON_DEMAND], Money.zero(prices[PlanName.ON_DEMAND].currency))
     return [_compare(plan, *lines[plan], on_demand=on_demand) for plan in PlanName]
 
 
-def price_line(usage: UsageTotal, card: RateCard, plan: PlanName) -> Money:
-    """Price one meter on one plan, rounded once, to the fen. Raises: NegativeUsage."""
-    return round_to_fen(rate_usage(usage, card, plan).exact, card.currency)
+def price_line(usage: UsageTotal, prices: UnitPrices) -> Money:
+    """Price one meter, rounded once, to the fen. Raises: NegativeUsage."""
+    return round_to_fen(rate_usage(usage, prices).exact, prices.currency)
 
 
 def _compare(plan: PlanName, gpu_cost: Money, token_cost: Money, *, on_demand: Money) -> PlanPrice:

@@ -1,6 +1,7 @@
 """Rate cards: what each plan costs, from a day on. A published card never changes; a new price is a new version."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import cache
@@ -74,6 +75,29 @@ class PlanTerms(BaseModel):
     queue: Literal["standard", "priority", "dedicated"]
 
 
+@dataclass(frozen=True)
+class UnitPrices:
+    """What work costs on one plan by one card. Units: the currency per GPU-hour and per token, exact."""
+
+    plan: PlanName
+    per_gpu_hour: Decimal
+    per_token: Decimal
+    rate_card_version: str
+    currency: str
+
+    def of(self, meter: Unit) -> Decimal:
+        """Pick the price of one GPU-hour or of one token. Raises: UnknownMeter."""
+        match meter:
+            case Unit.GPU_SECONDS:
+                return self.per_gpu_hour
+            case Unit.TOKENS:
+                return self.per_token
+            case Unit.MICRO_YUAN:
+                raise UnknownMeter(meter)
+            case _:
+                assert_never(meter)
+
+
 class RateCard(BaseModel):
     """The prices of every plan, in force from a day on until a later card takes over."""
 
@@ -95,18 +119,14 @@ class RateCard(BaseModel):
     def terms(self, plan: PlanName) -> PlanTerms:
         return self.plans[plan]
 
-    def unit_price(self, plan: PlanName, meter: Unit) -> Decimal:
-        """Look up the price of one GPU-hour or of one token, in the card's currency."""
+    def prices(self, plan: PlanName) -> UnitPrices:
+        """Take the prices of one plan out of the card."""
         terms = self.terms(plan)
-        match meter:
-            case Unit.GPU_SECONDS:
-                return terms.per_gpu_hour
-            case Unit.TOKENS:
-                return terms.per_token
-            case Unit.MICRO_YUAN:
-                raise UnknownMeter(meter)
-            case _:
-                assert_never(meter)
+        return UnitPrices(plan, terms.per_gpu_hour, terms.per_token, self.version, self.currency)
+
+    def prices_by_plan(self) -> dict[PlanName, UnitPrices]:
+        """Take the prices of every plan out of the card, on-demand first."""
+        return {plan: self.prices(plan) for plan in PlanName}
 
     def to_json_dict(self) -> dict[str, Any]:
         """Write the canonical form that the broker publishes: decimals are plain strings without trailing zeros."""
@@ -119,6 +139,17 @@ class RateCard(BaseModel):
             return cls.model_validate(dict(raw))
         except ValidationError as error:
             raise RateCardInvalid([_describe(dict(detail)) for detail in error.errors()]) from error
+
+
+def choose_card(cards: Iterable[RateCard], day: date) -> RateCard:
+    """Choose the card that counts on a day: of those that have begun the latest; of one day the later version.
+
+    Raises: NoPriceInForce.
+    """
+    begun = [card for card in cards if card.effective_from <= day]
+    if not begun:
+        raise NoPriceInForce(day)
+    return max(begun, key=lambda card: (card.effective_from, card.version))
 
 
 def parse_rate_card(text: str) -> RateCard:

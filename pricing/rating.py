@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from pricing.plans import PlanName
-from pricing.rate_card import RateCard
-from pricing.usage import Unit, UnknownMeter
+from pricing.rate_card import UnitPrices
+from pricing.usage import METERS, Unit, UnknownMeter, Usage
 
 BASE_UNITS_PER_PRICED_UNIT = {Unit.GPU_SECONDS: 3600, Unit.TOKENS: 1}
 
@@ -57,13 +56,18 @@ def price_usage(meter: Unit, quantity: int, unit_price: Decimal) -> Fraction:
     return Fraction(quantity * numerator, denominator * BASE_UNITS_PER_PRICED_UNIT[meter])
 
 
-def rate_usage(usage: UsageTotal, card: RateCard, plan: PlanName) -> Charge:
-    """Price one meter's usage under one plan.
+def price_both_meters(usage: Usage, prices: UnitPrices) -> Fraction:
+    """Compute the exact price of GPU-seconds and tokens together, in units of the currency. Raises: NegativeUsage."""
+    return sum((price_usage(meter, usage.count(meter), prices.of(meter)) for meter in METERS), Fraction(0))
+
+
+def rate_usage(usage: UsageTotal, prices: UnitPrices) -> Charge:
+    """Price one meter's usage.
 
     Units: usage in the meter's base unit (GPU-seconds, tokens); the charge is exact, not rounded to the fen.
     Raises: NegativeUsage.
-    Source: the contract's rate card; its version is on the charge.
+    Source: the rate card of the prices; its version is on the charge.
     """
-    unit_price = card.unit_price(plan, usage.meter)
+    unit_price = prices.of(usage.meter)
     exact = price_usage(usage.meter, usage.quantity, unit_price)
-    return Charge(usage.meter, usage.quantity, unit_price, exact, card.version)
+    return Charge(usage.meter, usage.quantity, unit_price, exact, prices.rate_card_version)

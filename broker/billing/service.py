@@ -36,7 +36,7 @@ async def issue_advance_invoice(work: Work, terms: ContractTerms, grant: GrantTe
         meter=meter,
         quantity=grant.gpu_seconds,
         unit_price=grant.unit_price,
-        rate_card_version=terms.card.version,
+        rate_card_version=terms.prices_at(work.now).rate_card_version,
         amount=round_to_fen(price_usage(meter, grant.gpu_seconds, grant.unit_price)),
     )
     invoice = await _create_invoice(work, terms, InvoiceKind.ADVANCE, grant_id=grant.id)

@@ -19,7 +19,7 @@ async def create_grant(
         customer_id=terms.customer_id,
         contract_id=terms.id,
         gpu_seconds=gpu_seconds,
-        unit_price=terms.gpu_hour_price,
+        unit_price=terms.prices_at(work.now).per_gpu_hour,
         priority=priority,
         advance=advance,
         expires_at=terms.ends_at,

@@ -5,9 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from broker.clock import local_day
 from pricing.plans import PlanName
-from pricing.rate_card import RateCard
-from pricing.usage import Unit
+from pricing.rate_card import PlanTerms, RateCard, UnitPrices, choose_card
 
 
 class Overage(StrEnum):
@@ -47,7 +47,10 @@ class NewContract:
 
 @dataclass(frozen=True)
 class ContractTerms:
-    """One contract with the rate card it was signed on. Money in micro-yuan."""
+    """One contract with the rate cards that it follows, the one it was signed on first. Money in micro-yuan.
+
+    Nothing is priced but by `prices_at`. Today a contract follows no other card than the one it was signed on.
+    """
 
     id: str
     customer_id: str
@@ -59,20 +62,25 @@ class ContractTerms:
     time_zone: str
     starts_at: datetime
     ends_at: datetime | None
-    card: RateCard
+    cards: tuple[RateCard, ...]
 
     @property
-    def gpu_hour_price(self) -> Decimal:
-        return self.card.unit_price(self.plan, Unit.GPU_SECONDS)
+    def plan_terms(self) -> PlanTerms:
+        """What the plan asked for and gave at signing: commitment, advance, queue."""
+        return self.cards[0].terms(self.plan)
 
-    @property
-    def token_price(self) -> Decimal:
-        return self.card.unit_price(self.plan, Unit.TOKENS)
+    def prices_at(self, moment: datetime) -> UnitPrices:
+        """Answer what a use at this moment costs under the contract: by its card of that day in its own time zone.
+
+        A moment before the contract begins is priced as its first day.
+        """
+        day = local_day(max(moment, self.starts_at), self.time_zone)
+        return choose_card(self.cards, day).prices(self.plan)
 
     @property
     def home_queue(self) -> str:
         """Name the queue that the plan gives: standard, priority, or the contract's dedicated one."""
-        kind = self.card.terms(self.plan).queue
+        kind = self.plan_terms.queue
         return dedicated_queue_name(self.id) if kind == "dedicated" else kind
 
     def covers(self, moment: datetime) -> bool:

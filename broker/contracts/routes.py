@@ -14,9 +14,9 @@ router = feature_router("/contracts", "contracts")
 async def list_contracts(work: AnyKey, limit: Limit = 20, cursor: Cursor = None) -> Page[ContractOut]:
     rows, after = await fetch_page(work.session, service.select_contracts(), Contract, limit=limit, cursor=cursor)
     terms = await service.load_terms(work, {row.id for row in rows})
-    return Page(data=[ContractOut.of(terms[row.id]) for row in rows], next_cursor=after)
+    return Page(data=[ContractOut.of(terms[row.id], work.now) for row in rows], next_cursor=after)
 
 
 @router.get("/{contract_id}")
 async def get_contract(work: AnyKey, contract_id: str) -> ContractOut:
-    return ContractOut.of(await service.get_contract(work, contract_id))
+    return ContractOut.of(await service.get_contract(work, contract_id), work.now)

@@ -16,9 +16,12 @@ class ContractOut(BaseModel):
     customer_id: str = Field(description="Whose contract it is.", examples=["cus_01k"])
     plan: PlanName = Field(description="The plan.", examples=["prepaid"])
     committed_gpu_hours: int = Field(description="Contracted volume in GPU-hours.", examples=[500])
-    gpu_hour_price: str = Field(description="Yuan per GPU-hour.", examples=["5.2"])
-    token_price: str = Field(description="Yuan per token.", examples=["0.00009"])
-    rate_card_version: str = Field(description="The rate card it was signed on.", examples=["2026-01-01"])
+    gpu_hour_price: str = Field(description="Yuan per GPU-hour now.", examples=["5.2"])
+    token_price: str = Field(description="Yuan per token now.", examples=["0.00009"])
+    rate_card_version: str = Field(
+        description="The rate card of these prices: that of its first day, whatever was published since.",
+        examples=["2026-01-01"],
+    )
     queue: str = Field(description="The queue of its jobs.", examples=["priority"])
     overage: Overage = Field(description="What becomes of usage beyond the grant.", examples=["refuse"])
     quote_guarantee: QuoteGuarantee = Field(
@@ -32,16 +35,16 @@ class ContractOut(BaseModel):
     ends_at: datetime | None = Field(description="In force until then (UTC).", examples=["2027-11-01T00:00:00Z"])
 
     @classmethod
-    def of(cls, terms: ContractTerms) -> "ContractOut":
-        budget = terms.monthly_budget_micros
+    def of(cls, terms: ContractTerms, now: datetime) -> "ContractOut":
+        budget, prices = terms.monthly_budget_micros, terms.prices_at(now)
         return cls(
             id=terms.id,
             customer_id=terms.customer_id,
             plan=terms.plan,
             committed_gpu_hours=terms.committed_gpu_hours,
-            gpu_hour_price=format(terms.gpu_hour_price, "f"),
-            token_price=format(terms.token_price, "f"),
-            rate_card_version=terms.card.version,
+            gpu_hour_price=format(prices.per_gpu_hour, "f"),
+            token_price=format(prices.per_token, "f"),
+            rate_card_version=prices.rate_card_version,
             queue=terms.home_queue,
             overage=terms.overage,
             quote_guarantee=terms.quote_guarantee,

@@ -180,5 +180,5 @@ def _to_terms(row: Contract, card: RateCard) -> ContractTerms:
         time_zone=row.time_zone,
         starts_at=row.starts_at,
         ends_at=row.ends_at,
-        card=card,
+        cards=(card,),
     )

@@ -22,6 +22,7 @@ from broker.quotes.prices import price_on_plan
 from broker.quotes.service import Quote
 from broker.work import Work
 from pricing.money import Money
+from pricing.rate_card import UnitPrices
 from pricing.usage import Usage
 
 
@@ -50,7 +51,8 @@ async def submit_job(work: Work, request: JobRequest) -> Job:
         raise errors.NotFound("dataset", request.dataset_id)
     await _check_project(work, request)
     terms = await contracts.lock_contract_in_force(work, request.customer_id, request.contract_id)
-    _check_max_cost(terms, quote, request.max_cost)
+    prices = terms.prices_at(work.now)
+    _check_max_cost(prices, quote, request.max_cost)
     queue = capacity.resolve_queue(terms, request.queue)
     need = Usage(quote.estimate.gpu_seconds.p90, quote.estimate.tokens)
     job_id = work.new_id("job")
@@ -58,7 +60,9 @@ async def submit_job(work: Work, request: JobRequest) -> Job:
     if placed.hold.job_id != job_id:
         return _check_same_order(await get_job(work, placed.hold.job_id), quote, request.dataset_id)
     quoted = QuotedNeed(need, quote.price_on(terms.plan).total_p90)
-    limits = plan_limits(terms, quoted, was_named=request.quote_id is not None, max_cost=request.max_cost)
+    limits = plan_limits(
+        terms.quote_guarantee, prices, quoted, was_named=request.quote_id is not None, max_cost=request.max_cost
+    )
     job = _new_job(work, job_id, request, quote, terms, queue, limits)
     work.session.add(job)
     await work.session.flush()
@@ -99,11 +103,11 @@ async def _check_project(work: Work, request: JobRequest) -> None:
         raise errors.NotFound("project", request.project_id)
 
 
-def _check_max_cost(terms: ContractTerms, quote: Quote, max_cost: Money | None) -> None:
+def _check_max_cost(prices: UnitPrices, quote: Quote, max_cost: Money | None) -> None:
     """Refuse a job that is expected to cost more than its customer would pay, at the contract's own prices."""
     if max_cost is None:
         return
-    expected = price_on_plan(terms.card, terms.plan, quote.estimate.gpu_seconds, quote.estimate.tokens).total
+    expected = price_on_plan(prices, quote.estimate.gpu_seconds, quote.estimate.tokens).total
     if expected > max_cost:
         raise errors.MaxCostExceeded(
             f"The job is expected to cost {expected.format_amount()}; max_cost is {max_cost.format_amount()}.",

@@ -4,10 +4,11 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from broker.contracts.model import ContractTerms, QuoteGuarantee
+from broker.contracts.model import QuoteGuarantee
 from pricing.money import MICROS_PER_UNIT, Money
-from pricing.rating import price_usage
-from pricing.usage import Unit, Usage
+from pricing.rate_card import UnitPrices
+from pricing.rating import price_both_meters
+from pricing.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -36,27 +37,22 @@ class Spent:
     cost_micros: int
 
 
-def plan_limits(terms: ContractTerms, quoted: QuotedNeed, *, was_named: bool, max_cost: Money | None) -> Limits:
-    """Decide what a job is promised at submission.
+def plan_limits(
+    guarantee: QuoteGuarantee, prices: UnitPrices, quoted: QuotedNeed, *, was_named: bool, max_cost: Money | None
+) -> Limits:
+    """Decide what a job is promised at submission, under its contract's guarantee and at the prices of its quote.
 
     A contract's cap holds for every job. A job pauses at its quote only where the customer named one: nobody was told
     the price of an estimate that was made on submission.
     """
     most = None if max_cost is None else max_cost.micros
-    if terms.quote_guarantee == QuoteGuarantee.CAP:
+    if guarantee == QuoteGuarantee.CAP:
         return Limits(QuoteGuarantee.CAP, most, None, quoted.total.micros)
     if not was_named:
         return Limits(None, most, None, None)
-    quoted_micros = math.ceil(price_need(terms, quoted.usage) * MICROS_PER_UNIT)
+    quoted_micros = math.ceil(price_both_meters(quoted.usage, prices) * MICROS_PER_UNIT)
     limit = quoted_micros if most is None else min(quoted_micros, most)
     return Limits(QuoteGuarantee.PAUSE, limit, quoted.usage.gpu_seconds, None)
-
-
-def price_need(terms: ContractTerms, usage: Usage) -> Fraction:
-    """Price usage under a contract, exact, in yuan."""
-    return price_usage(Unit.GPU_SECONDS, usage.gpu_seconds, terms.gpu_hour_price) + price_usage(
-        Unit.TOKENS, usage.tokens, terms.token_price
-    )
 
 
 def has_reached_limit(limits: Limits, spent: Spent) -> bool:
@@ -78,7 +74,7 @@ def find_charge_limit(limits: Limits, spent: Spent) -> Money | None:
     return Money(min(ends)) if ends else None
 
 
-def clip_need(limits: Limits, spent: Spent, terms: ContractTerms, need: Usage) -> Usage:
+def clip_need(limits: Limits, spent: Spent, prices: UnitPrices, need: Usage) -> Usage:
     """Clip a need to what can be charged before the job pauses or its cap is reached: no more has to be held."""
     gpu_seconds, tokens = need.gpu_seconds, need.tokens
     if limits.limit_gpu_seconds is not None:
@@ -87,9 +83,9 @@ def clip_need(limits: Limits, spent: Spent, terms: ContractTerms, need: Usage) -
     if not ends:
         return Usage(gpu_seconds, tokens)
     left = Fraction(max(0, min(ends) - spent.cost_micros), MICROS_PER_UNIT)
-    tokens = min(tokens, _count_units(left, price_need(terms, Usage(tokens=1))))
-    left -= price_need(terms, Usage(tokens=tokens))
-    return Usage(min(gpu_seconds, _count_units(left, price_need(terms, Usage(gpu_seconds=1)))), tokens)
+    tokens = min(tokens, _count_units(left, price_both_meters(Usage(tokens=1), prices)))
+    left -= price_both_meters(Usage(tokens=tokens), prices)
+    return Usage(min(gpu_seconds, _count_units(left, price_both_meters(Usage(gpu_seconds=1), prices))), tokens)
 
 
 def _count_units(money: Fraction, price: Fraction) -> int:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from broker.contracts.model import ContractTerms
-from broker.jobs.limits import price_need
 from broker.quotes.estimate import JobEstimate
 from broker.quotes.prices import money_from_json, money_to_json
 from pricing.estimate.run_estimate import GpuSeconds
 from pricing.money import Money
+from pricing.rate_card import UnitPrices
+from pricing.rating import price_both_meters
 from pricing.usage import Usage
 
 
@@ -50,7 +50,7 @@ class Remaining:
 
 
 def estimate_remaining(
-    estimate: JobEstimate, terms: ContractTerms, *, done_steps: int, trained_steps: int, used_gpu_seconds: int
+    estimate: JobEstimate, prices: UnitPrices, *, done_steps: int, trained_steps: int, used_gpu_seconds: int
 ) -> Remaining:
     """Estimate what is left by the estimate's share of the steps left; where it was overrun, by the job's own pace.
 
@@ -62,7 +62,7 @@ def estimate_remaining(
     pace = _share(used_gpu_seconds, left, trained_steps) if was_overrun else 0
     tokens = _share(estimate.tokens, left, steps)
     p50, p90 = (max(pace, _share(whole, left, steps)) for whole in (quoted.p50, quoted.p90))
-    cost = CostRange(*(Money.from_exact(price_need(terms, Usage(seconds, tokens))) for seconds in (p50, p90)))
+    cost = CostRange(*(Money.from_exact(price_both_meters(Usage(seconds, tokens), prices)) for seconds in (p50, p90)))
     return Remaining(left, tokens, GpuSeconds(p50, p90), cost)
 
 

@@ -113,9 +113,10 @@ async def _estimate_remaining(work: Work, job: Job) -> Remaining:
     """Estimate what is left for the next run, which goes on from the last checkpoint."""
     checkpoint = await find_last_checkpoint(work, job.id)
     done = checkpoint.step if checkpoint else 0
+    terms = await contracts.get_contract(work, job.contract_id)
     return estimate_remaining(
         job.estimate,
-        await contracts.get_contract(work, job.contract_id),
+        terms.prices_at(work.now),
         done_steps=done,
         trained_steps=max(done, (job.progress or {}).get("step", 0)),
         used_gpu_seconds=job.used_gpu_seconds,

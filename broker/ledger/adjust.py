@@ -23,7 +23,7 @@ async def adjust_hold(work: Work, job_id: str, *, need: Usage) -> HoldView:
     lacking = await _release_surplus(work, view, Unit.GPU_SECONDS, need.gpu_seconds)
     await _add(work, view, await plan_gpu_legs(work, terms, lacking, OnShortfall.REFUSE) if lacking else [])
     lacking = await _release_surplus(work, view, Unit.TOKENS, need.tokens)
-    await _add(work, view, plan_token_legs(terms, lacking))
+    await _add(work, view, plan_token_legs(work, terms, lacking))
     lacking = await _release_surplus(work, view, Unit.MICRO_YUAN, compute_money_needed(view.states()))
     await _add(work, view, await plan_money_legs(work, terms, view.hold.month, lacking, OnShortfall.REFUSE))
     return view

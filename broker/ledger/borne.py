@@ -5,14 +5,14 @@ from broker.ledger.legs import NewLeg
 from broker.ledger.model import AccountKind, move
 from broker.ledger.tables import HoldLeg
 from broker.work import Work
-from pricing.usage import Unit
+from pricing.usage import METERS, Unit
 
 
 async def hold_borne(work: Work, view: HoldView, unit: Unit, quantity: int, month: str | None) -> None:
     """Extend the borne legs of a hold: one for each unit (and month, for money), however many intervals come."""
     earlier = _find_leg(view, unit, month)
     if earlier is None:
-        await add_legs(work, view, [_plan_leg(view, unit, quantity, month)], kind="hold_extended")
+        await add_legs(work, view, [_plan_leg(work, view, unit, quantity, month)], kind="hold_extended")
         return
     earlier.held += quantity
     held_id = await open_own(work, view.hold, unit, AccountKind.HELD)
@@ -23,7 +23,7 @@ def _find_leg(view: HoldView, unit: Unit, month: str | None) -> HoldLeg | None:
     return next((leg for leg in view.legs if leg.borne and (leg.unit, leg.month) == (unit, month)), None)
 
 
-def _plan_leg(view: HoldView, unit: Unit, quantity: int, month: str | None) -> NewLeg:
-    prices = {Unit.GPU_SECONDS: view.terms.gpu_hour_price, Unit.TOKENS: view.terms.token_price}
+def _plan_leg(work: Work, view: HoldView, unit: Unit, quantity: int, month: str | None) -> NewLeg:
+    price = view.terms.prices_at(work.now).of(unit) if unit in METERS else None
     source = AccountKind.BORNE_ISSUED
-    return NewLeg(unit, source, quantity, prices.get(unit), billable=False, month=month, borne=True)
+    return NewLeg(unit, source, quantity, price, billable=False, month=month, borne=True)

@@ -137,7 +137,7 @@ async def _extend_hold(work: Work, charge: Charge, unit: Unit, quantity: int, *,
 async def _plan_meter_legs(work: Work, charge: Charge, unit: Unit, quantity: int) -> list[NewLeg]:
     if unit == Unit.GPU_SECONDS:
         return await plan_gpu_legs(work, charge.view.terms, quantity, OnShortfall.BOOK)
-    return plan_token_legs(charge.view.terms, quantity)
+    return plan_token_legs(work, charge.view.terms, quantity)
 
 
 async def _use(work: Work, charge: Charge, unit: Unit, quantity: int, *, borne: bool) -> list[Posting]:
@@ -164,7 +164,7 @@ def _capture_row(work: Work, charge: Charge, leg: HoldLeg, quantity: int) -> Cap
         unit_price=leg.unit_price,
         borne=leg.borne,
         billable=leg.billable,
-        rate_card_version=charge.view.terms.card.version,
+        rate_card_version=charge.view.terms.prices_at(work.now).rate_card_version,
         month=charge.month,
         created_at=work.now,
     )

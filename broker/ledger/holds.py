@@ -77,7 +77,7 @@ async def place_hold(work: Work, terms: ContractTerms, *, job_id: str, idempoten
         raise errors.NoContractInForce(f"Contract {terms.id} is not in force now.", contract_id=terms.id)
     month = billing_month(work.now, terms.time_zone)
     legs = await plan_gpu_legs(work, terms, need.gpu_seconds, OnShortfall.REFUSE)
-    legs += plan_token_legs(terms, need.tokens)
+    legs += plan_token_legs(work, terms, need.tokens)
     micros = compute_hold_micros([leg.as_state() for leg in legs])
     legs += await plan_money_legs(work, terms, month, micros, OnShortfall.REFUSE)
     hold = await _open_hold(work, terms, job_id, idempotency_key, month)

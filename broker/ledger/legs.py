@@ -50,7 +50,7 @@ async def plan_gpu_legs(work: Work, terms: ContractTerms, gpu_seconds: int, on_s
         raise _insufficient_balance(gpu_seconds, gpu_seconds - shortfall, list(grants.values()))
     legs = [_grant_leg(grants[draw.grant_id], draw.gpu_seconds) for draw in burnt.draws]
     if shortfall:
-        price = terms.gpu_hour_price
+        price = terms.prices_at(work.now).per_gpu_hour
         legs.append(NewLeg(Unit.GPU_SECONDS, AccountKind.UNCOMMITTED, shortfall, price, billable=True))
     return legs
 
@@ -85,11 +85,12 @@ async def read_available(work: Work, terms: ContractTerms) -> int:
     return sum(free.get(grant.id, 0) for grant in grants if not grant.has_expired(work.now))
 
 
-def plan_token_legs(terms: ContractTerms, tokens: int) -> list[NewLeg]:
+def plan_token_legs(work: Work, terms: ContractTerms, tokens: int) -> list[NewLeg]:
     """Plan the leg of tokens, which are always billed at the plan's price: no plan sells them in advance."""
     if tokens == 0:
         return []
-    return [NewLeg(Unit.TOKENS, AccountKind.UNCOMMITTED, tokens, terms.token_price, billable=True)]
+    price = terms.prices_at(work.now).per_token
+    return [NewLeg(Unit.TOKENS, AccountKind.UNCOMMITTED, tokens, price, billable=True)]
 
 
 async def plan_money_legs(

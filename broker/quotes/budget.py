@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from broker.contracts.model import ContractTerms
 from broker.quotes.estimate import JobEstimate
 from broker.quotes.prices import money_from_json, money_to_json
 from pricing.budget import JobNeed, JobPart, buy_part
 from pricing.money import Money
 from pricing.plans import PlanName
+from pricing.rate_card import UnitPrices
 from pricing.training.config import TrainingConfig
 
 
@@ -53,17 +53,17 @@ class MaxCostBuys:
 
 
 def compute_max_cost_buys(
-    terms: ContractTerms, estimate: JobEstimate, config: TrainingConfig, max_cost: Money
+    contract_id: str, prices: UnitPrices, estimate: JobEstimate, config: TrainingConfig, max_cost: Money
 ) -> MaxCostBuys:
-    """Compute how much of the job the sum pays for at p50 and at p90."""
+    """Compute how much of the job the sum pays for under a contract, at p50 and at p90."""
 
     def buy(gpu_seconds: int) -> JobPart:
         steps_per_epoch = -(-estimate.rows // config.rows_per_step)
         need = JobNeed(gpu_seconds, estimate.tokens, estimate.steps, steps_per_epoch)
-        return buy_part(terms.card, terms.plan, max_cost, need)
+        return buy_part(prices, max_cost, need)
 
     p50, p90 = buy(estimate.gpu_seconds.p50), buy(estimate.gpu_seconds.p90)
-    return MaxCostBuys(terms.id, terms.plan, max_cost, p50, p90)
+    return MaxCostBuys(contract_id, prices.plan, max_cost, p50, p90)
 
 
 def _part_to_json(part: JobPart) -> dict[str, Any]:

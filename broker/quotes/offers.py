@@ -52,7 +52,7 @@ class OfferPrices:
         return [
             PricedOffer(
                 offer=offer,
-                prices=price_on_every_plan(self.card, offer.run.gpu_seconds, self.tokens),
+                prices=price_on_every_plan(self.card.prices_by_plan().values(), offer.run.gpu_seconds, self.tokens),
                 available=offer.run.sku in self.available,
             )
             for offer in offers
@@ -60,7 +60,7 @@ class OfferPrices:
 
     def compute_cost_micros(self, offer: Offer) -> int:
         """Price the GPU-seconds on demand: other plans keep the order, and tokens cost the same everywhere."""
-        on_demand, *_ = compare_plans(self.card, gpu_seconds=offer.run.gpu_seconds.p50, tokens=0)
+        on_demand, *_ = compare_plans(self.card.prices_by_plan(), gpu_seconds=offer.run.gpu_seconds.p50, tokens=0)
         return on_demand.total.micros
 
 

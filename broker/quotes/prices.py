@@ -1,6 +1,6 @@
 """What GPU-seconds and tokens cost on every plan, at p50 and at p90. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from pricing.estimate.run_estimate import GpuSeconds
 from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.quote import price_line
-from pricing.rate_card import RateCard
+from pricing.rate_card import UnitPrices
 from pricing.rating import UsageTotal
 from pricing.usage import Unit
 
@@ -36,19 +36,19 @@ class PlanQuote:
         return cls(plan=PlanName(written["plan"]), **costs)
 
 
-def price_on_every_plan(card: RateCard, gpu_seconds: GpuSeconds, tokens: int) -> list[PlanQuote]:
-    """Price a job on every plan, on-demand first."""
-    return [price_on_plan(card, plan, gpu_seconds, tokens) for plan in PlanName]
+def price_on_every_plan(prices: Iterable[UnitPrices], gpu_seconds: GpuSeconds, tokens: int) -> list[PlanQuote]:
+    """Price a job on every plan, by the prices of each."""
+    return [price_on_plan(each, gpu_seconds, tokens) for each in prices]
 
 
-def price_on_plan(card: RateCard, plan: PlanName, gpu_seconds: GpuSeconds, tokens: int) -> PlanQuote:
+def price_on_plan(prices: UnitPrices, gpu_seconds: GpuSeconds, tokens: int) -> PlanQuote:
     """Price a job on one plan. Each line is rounded once, to the fen, and a total is the sum of its lines."""
-    token_cost = price_line(UsageTotal(Unit.TOKENS, tokens), card, plan)
+    token_cost = price_line(UsageTotal(Unit.TOKENS, tokens), prices)
     return PlanQuote(
-        plan=plan,
-        gpu_cost=price_line(UsageTotal(Unit.GPU_SECONDS, gpu_seconds.p50), card, plan),
+        plan=prices.plan,
+        gpu_cost=price_line(UsageTotal(Unit.GPU_SECONDS, gpu_seconds.p50), prices),
         token_cost=token_cost,
-        total_p90=price_line(UsageTotal(Unit.GPU_SECONDS, gpu_seconds.p90), card, plan) + token_cost,
+        total_p90=price_line(UsageTotal(Unit.GPU_SECONDS, gpu_seconds.p90), prices) + token_cost,
     )
 
 

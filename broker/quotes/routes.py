@@ -63,5 +63,5 @@ async def compare(
 ) -> PlanComparisonListOut:
     """Compare what a month of equal runs costs on every plan with its price on demand."""
     card = await rate_card_on(work, work.now.date())
-    prices = compare_plans(card, gpu_seconds=gpu_hours * 3600, tokens=tokens, runs=runs)
+    prices = compare_plans(card.prices_by_plan(), gpu_seconds=gpu_hours * 3600, tokens=tokens, runs=runs)
     return PlanComparisonListOut(data=[PlanComparisonOut.of(price) for price in prices], rate_card_version=card.version)

@@ -78,7 +78,7 @@ async def _make_quote(
         config=configuration.to_json(),
         config_hash=configuration.compute_hash(),
         estimate=estimate,
-        prices=price_on_every_plan(inputs.card, estimate.gpu_seconds, estimate.tokens),
+        prices=price_on_every_plan(inputs.card.prices_by_plan().values(), estimate.gpu_seconds, estimate.tokens),
         max_cost_buys=await _buy(work, inputs.dataset.customer_id, estimate, configuration, budget),
         rate_card_version=inputs.card.version,
         expires_at=work.now + timedelta(seconds=work.settings.quote_seconds),
@@ -92,7 +92,7 @@ async def _buy(
     if budget is None:
         return None
     terms = await contracts.get_contract_in_force(work, customer_id, budget.contract_id)
-    return compute_max_cost_buys(terms, estimate, configuration.config, budget.max_cost)
+    return compute_max_cost_buys(terms.id, terms.prices_at(work.now), estimate, configuration.config, budget.max_cost)
 
 
 async def get_quote(work: Work, quote_id: str) -> Quote:

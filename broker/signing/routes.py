@@ -12,4 +12,5 @@ router = feature_router("/contracts", "contracts")
 async def create_contract(work: AdminWork, body: ContractIn) -> SignedContractOut:
     """Sign a contract; a commitment below the plan's minimum is refused."""
     signed = await sign_contract(work, body.read_contract(work.now))
-    return SignedContractOut(**ContractOut.of(signed.terms).model_dump(), advance_invoice_id=signed.advance_invoice_id)
+    contract = ContractOut.of(signed.terms, work.now)
+    return SignedContractOut(**contract.model_dump(), advance_invoice_id=signed.advance_invoice_id)

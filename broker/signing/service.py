@@ -24,7 +24,7 @@ async def sign_contract(work: Work, new: NewContract) -> SignedContract:
     Raises: NotFound, CommitmentRefused, InvalidRequest.
     """
     terms = await contracts.create_contract(work, new)
-    plan_terms = terms.card.terms(terms.plan)
+    plan_terms = terms.plan_terms
     if plan_terms.queue == "dedicated":
         await capacity.create_dedicated_queue(work, terms)
     if new.committed_gpu_hours == 0:

@@ -30,19 +30,19 @@ NEED = JobNeed(gpu_seconds=30 * 3600, tokens=50_000, steps=1000, steps_per_epoch
     ],
 )
 def test_money_buys_whole_steps(max_cost, steps, epochs, percent, cost):
-    part = buy_part(CARD, PlanName.ON_DEMAND, Money.from_decimal(max_cost), NEED)
+    part = buy_part(CARD.prices(PlanName.ON_DEMAND), Money.from_decimal(max_cost), NEED)
     assert (part.steps, part.epochs, part.percent) == (steps, Decimal(epochs), Decimal(percent))
     assert part.cost.format_amount() == cost
 
 
 def test_a_cheaper_plan_buys_more_steps_for_the_same_money():
-    steps = [buy_part(CARD, plan, Money.from_decimal("61.50"), NEED).steps for plan in PlanName]
+    steps = [buy_part(CARD.prices(plan), Money.from_decimal("61.50"), NEED).steps for plan in PlanName]
     assert steps == [292, 383, 500]
 
 
 def test_what_costs_nothing_is_bought_whole():
     nothing = JobNeed(gpu_seconds=0, tokens=0, steps=7, steps_per_epoch=7)
-    part = buy_part(CARD, PlanName.PREPAID, Money.zero(), nothing)
+    part = buy_part(CARD.prices(PlanName.PREPAID), Money.zero(), nothing)
     assert (part.steps, part.percent, part.cost) == (7, Decimal("100.00"), Money.zero())
 
 
@@ -55,7 +55,7 @@ def test_what_costs_nothing_is_bought_whole():
 )
 def test_no_more_is_bought_than_paid_for_and_not_one_step_less(micros, gpu_seconds, tokens, steps, plan):
     max_cost = Money(micros)
-    part = buy_part(CARD, plan, max_cost, JobNeed(gpu_seconds, tokens, steps, steps))
+    part = buy_part(CARD.prices(plan), max_cost, JobNeed(gpu_seconds, tokens, steps, steps))
     terms = CARD.terms(plan)
     price = Fraction(terms.per_gpu_hour) * gpu_seconds / 3600 + Fraction(terms.per_token) * tokens
     assert part.cost <= max_cost
@@ -65,4 +65,4 @@ def test_no_more_is_bought_than_paid_for_and_not_one_step_less(micros, gpu_secon
 
 def test_negative_need_has_no_price():
     with pytest.raises(NegativeUsage):
-        buy_part(CARD, PlanName.PREPAID, Money.zero(), JobNeed(-1, 0, 1, 1))
+        buy_part(CARD.prices(PlanName.PREPAID), Money.zero(), JobNeed(-1, 0, 1, 1))

@@ -1,4 +1,5 @@
 import json
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -7,8 +8,10 @@ from pydantic import ValidationError
 from pricing.catalog import CATALOG
 from pricing.plans import PlanName
 from pricing.rate_card import (
+    NoPriceInForce,
     RateCard,
     RateCardInvalid,
+    choose_card,
     load_rate_cards,
     parse_rate_card,
 )
@@ -35,8 +38,8 @@ def refused_fields(text):
 def test_the_catalogue_holds_the_price_table(plan, per_gpu_hour, per_token, minimum, queue):
     card = load_rate_cards()["2026-01-01"]
     assert card.currency == "CNY"
-    assert card.unit_price(plan, Unit.GPU_SECONDS) == Decimal(per_gpu_hour)
-    assert card.unit_price(plan, Unit.TOKENS) == Decimal(per_token)
+    assert card.prices(plan).of(Unit.GPU_SECONDS) == Decimal(per_gpu_hour)
+    assert card.prices(plan).of(Unit.TOKENS) == Decimal(per_token)
     assert (card.terms(plan).minimum_commit_gpu_hours, card.terms(plan).queue) == (minimum, queue)
     assert card.terms(plan).advance == (plan == PlanName.PREPAID)
 
@@ -104,3 +107,12 @@ def test_the_canonical_form_of_a_price_has_no_exponent(written, canonical):
 def test_a_card_cannot_be_changed():
     with pytest.raises(ValidationError):
         CARD.terms(PlanName.PREPAID).per_gpu_hour = Decimal(1)
+
+
+def test_latest_card_that_has_begun_counts_and_of_one_day_the_later_version():
+    july = [CARD.model_copy(update={"version": each, "effective_from": date(2026, 7, 1)}) for each in ("v10", "V3")]
+    cards = [*july, CARD]
+    assert choose_card(cards, date(2026, 6, 30)) == CARD
+    assert choose_card(cards, date(2026, 7, 1)).version == "v10"
+    with pytest.raises(NoPriceInForce):
+        choose_card(cards, date(2025, 12, 31))

@@ -59,7 +59,7 @@ def test_floats_are_refused(quantity, price):
 
 
 def test_a_charge_says_what_it_was_priced_by():
-    charge = rate_usage(UsageTotal(Unit.GPU_SECONDS, 7200), CARD, PlanName.LONG_TERM)
+    charge = rate_usage(UsageTotal(Unit.GPU_SECONDS, 7200), CARD.prices(PlanName.LONG_TERM))
     assert (charge.meter, charge.quantity, charge.unit_price) == (Unit.GPU_SECONDS, 7200, Decimal("4.0"))
     assert charge.exact == 8
     assert charge.rate_card_version == "2026-01-01"

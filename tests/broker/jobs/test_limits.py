@@ -18,11 +18,11 @@ from broker.jobs.limits import (
     find_charge_limit,
     has_reached_limit,
     plan_limits,
-    price_need,
 )
 from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.rate_card import load_rate_cards
+from pricing.rating import price_both_meters
 from pricing.usage import Usage
 
 PAUSES = ContractTerms(
@@ -36,8 +36,9 @@ PAUSES = ContractTerms(
     time_zone="Asia/Shanghai",
     starts_at=datetime(2026, 11, 1, tzinfo=UTC),
     ends_at=None,
-    card=load_rate_cards()["2026-01-01"],
+    cards=(load_rate_cards()["2026-01-01"],),
 )
+PRICES = PAUSES.prices_at(PAUSES.starts_at)
 CAPS = replace(PAUSES, quote_guarantee=QuoteGuarantee.CAP)
 QUOTED = QuotedNeed(Usage(1801, 1000), total=Money.from_decimal("3.52"))
 EXACT = 3_521_889  # 1801 × 6.8/3600 + 1000 × 0.00012, rounded up to the micro-yuan
@@ -65,7 +66,7 @@ def test_contract_quote_and_max_cost_give_the_limits(
     terms: ContractTerms, was_named: bool, max_cost: str | None, expected: Limits
 ) -> None:
     most = None if max_cost is None else Money.from_decimal(max_cost)
-    assert plan_limits(terms, QUOTED, was_named=was_named, max_cost=most) == expected
+    assert plan_limits(terms.quote_guarantee, PRICES, QUOTED, was_named=was_named, max_cost=most) == expected
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_no_more_is_held_than_can_be_charged(
     gpu_seconds: int, tokens: int, limit: int | None, cap: int | None, cost: int
 ) -> None:
     need = Usage(gpu_seconds, tokens)
-    held = clip_need(limits(limit_micros=limit, cap_micros=cap), Spent(0, cost), PAUSES, need)
+    held = clip_need(limits(limit_micros=limit, cap_micros=cap), Spent(0, cost), PRICES, need)
     assert held.gpu_seconds <= gpu_seconds
     assert held.tokens <= tokens
     ends = [end for end in (limit, cap) if end is not None]
@@ -114,12 +115,12 @@ def test_no_more_is_held_than_can_be_charged(
         assert held == need
         return
     left = Fraction(max(0, min(ends) - cost), 10**6)
-    one_of_each = price_need(PAUSES, Usage(1, 1))
-    assert price_need(PAUSES, held) <= left + one_of_each
-    assert held == need or price_need(PAUSES, held) >= left
+    one_of_each = price_both_meters(Usage(1, 1), PRICES)
+    assert price_both_meters(held, PRICES) <= left + one_of_each
+    assert held == need or price_both_meters(held, PRICES) >= left
 
 
 def test_time_that_the_quote_has_left_is_all_that_is_held() -> None:
     limited, spent = limits(limit_gpu_seconds=100), Spent(gpu_seconds=70, cost_micros=0)
-    assert clip_need(limited, spent, PAUSES, Usage(50, 5)) == Usage(30, 5)
-    assert clip_need(limited, spent, PAUSES, Usage(20, 5)) == Usage(20, 5)
+    assert clip_need(limited, spent, PRICES, Usage(50, 5)) == Usage(30, 5)
+    assert clip_need(limited, spent, PRICES, Usage(20, 5)) == Usage(20, 5)

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from broker.jobs.remaining import Remaining, estimate_remaining
 from pricing.money import Money
 from tests.broker.estimates import make_estimate
-from tests.broker.jobs.test_limits import PAUSES
+from tests.broker.jobs.test_limits import PRICES
 
 ESTIMATE = make_estimate(steps=100, tokens=9001, p50=1000, p90=1500)
 
 
 def remaining(**fields: Any) -> tuple[int, int, int, int]:
     left = estimate_remaining(
-        ESTIMATE, PAUSES, **{"trained_steps": fields["done_steps"], "used_gpu_seconds": 0, **fields}
+        ESTIMATE, PRICES, **{"trained_steps": fields["done_steps"], "used_gpu_seconds": 0, **fields}
     )
     return left.steps, left.tokens, left.gpu_seconds.p50, left.gpu_seconds.p90
 
@@ -49,14 +49,14 @@ def test_job_that_overran_before_its_first_step_needs_all_of_its_estimate() -> N
 
 @given(st.integers(0, 200), st.integers(0, 200), st.integers(0, 10**6))
 def test_what_is_left_is_never_negative_and_p90_never_below_p50(done: int, more: int, used: int) -> None:
-    left = estimate_remaining(ESTIMATE, PAUSES, done_steps=done, trained_steps=done + more, used_gpu_seconds=used)
+    left = estimate_remaining(ESTIMATE, PRICES, done_steps=done, trained_steps=done + more, used_gpu_seconds=used)
     assert 0 <= left.steps <= 100
     assert 0 <= left.gpu_seconds.p50 <= left.gpu_seconds.p90
     assert left.tokens >= 9001 * left.steps / 100
 
 
 def test_its_price_is_that_of_the_contract_and_it_is_read_as_it_was_written() -> None:
-    left = estimate_remaining(ESTIMATE, PAUSES, done_steps=25, trained_steps=25, used_gpu_seconds=0)
+    left = estimate_remaining(ESTIMATE, PRICES, done_steps=25, trained_steps=25, used_gpu_seconds=0)
     assert left.cost.p50 == Money.from_exact(Fraction(750) * Fraction("6.8") / 3600 + 6751 * Fraction("0.00012"))
     assert left.cost.p90 > left.cost.p50
     assert Remaining.from_json(left.to_json()) == left

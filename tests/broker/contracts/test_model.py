@@ -1,0 +1,55 @@
+"""A price is asked of contract and moment: by the cards that the contract follows, in its own time zone."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+
+from broker.contracts.model import ContractTerms, Overage, QuoteGuarantee
+from pricing.plans import PlanName
+from pricing.rate_card import load_rate_cards
+from tests.broker.rate_cards import make_half_price_card
+
+CARD = load_rate_cards()["2026-01-01"]
+HALF = make_half_price_card(date(2026, 11, 9))
+SIGNED = ContractTerms(
+    id="con_1",
+    customer_id="cus_1",
+    plan=PlanName.PREPAID,
+    committed_gpu_hours=500,
+    overage=Overage.REFUSE,
+    quote_guarantee=QuoteGuarantee.PAUSE,
+    monthly_budget_micros=None,
+    time_zone="Asia/Shanghai",
+    starts_at=datetime(2026, 11, 1, tzinfo=UTC),
+    ends_at=None,
+    cards=(CARD,),
+)
+
+
+@pytest.mark.parametrize("day", [1, 8, 9, 30])
+def test_contract_keeps_the_prices_of_its_signing_whatever_is_published_later(day: int) -> None:
+    assert SIGNED.prices_at(datetime(2026, 11, day, tzinfo=UTC)) == CARD.prices(PlanName.PREPAID)
+
+
+@pytest.mark.parametrize(
+    ("time_zone", "moment", "per_gpu_hour"),
+    [
+        ("Asia/Shanghai", datetime(2026, 11, 8, 15, 59, 59, tzinfo=UTC), "5.2"),
+        ("Asia/Shanghai", datetime(2026, 11, 8, 16, 0, tzinfo=UTC), "2.6"),
+        ("UTC", datetime(2026, 11, 8, 16, 0, tzinfo=UTC), "5.2"),
+        ("UTC", datetime(2026, 11, 9, tzinfo=UTC), "2.6"),
+    ],
+)
+def test_of_several_cards_that_of_the_day_in_the_contracts_zone_counts(
+    time_zone: str, moment: datetime, per_gpu_hour: str
+) -> None:
+    follows = replace(SIGNED, time_zone=time_zone, cards=(CARD, HALF))
+    assert follows.prices_at(moment).per_gpu_hour == Decimal(per_gpu_hour)
+
+
+def test_usage_from_before_the_contract_is_priced_as_its_first_day() -> None:
+    begins = datetime(2026, 12, 1, tzinfo=UTC)
+    later = replace(SIGNED, starts_at=begins, cards=(HALF,))
+    assert later.prices_at(datetime(2001, 1, 1, tzinfo=UTC)) == later.prices_at(begins)

@@ -1,0 +1,25 @@
+"""A second rate card at half the price: a suite with one card alone cannot see that two places ask different ones."""
+
+from datetime import date
+from decimal import Decimal
+
+from broker.contracts.rate_cards import publish_rate_cards
+from broker.system import System
+from pricing.rate_card import RateCard, load_rate_cards
+
+
+def make_half_price_card(effective_from: date) -> RateCard:
+    """Make a card on which every price is half of the catalogue's first one."""
+    document = load_rate_cards()["2026-01-01"].to_json_dict()
+    for terms in document["plans"].values():
+        for price in ("per_gpu_hour", "per_token"):
+            terms[price] = str(Decimal(terms[price]) / 2)
+    return RateCard.from_json_dict({**document, "version": "half", "effective_from": effective_from})
+
+
+async def publish_half_price(system: System, effective_from: date) -> RateCard:
+    """Publish the half-price card, in force from a day on."""
+    card = make_half_price_card(effective_from)
+    async with system.work() as work:
+        await publish_rate_cards(work, {card.version: card})
+    return card
