@@ -88,20 +88,42 @@ def count_learnt(length: int, prompt_length: int, unlearnt: Iterable[tuple[int, 
     return max(0, length - max(prompt_length, 1) - later_prompts)
 
 
+@dataclass(frozen=True)
+class RowLength:
+    """Tokens of one row, all text around it included; the first `prompt` of them carry no loss.
+
+    `later_prompts` (start, end) are those of a conversation's further turns; like the first they carry no loss.
+    """
+
+    prompt: int
+    whole: int
+    later_prompts: tuple[tuple[int, int], ...] = ()
+
+    def count_learnt(self, max_length: int) -> int:
+        """Count the tokens that carry loss in the row cut at `max_length`."""
+        return count_learnt(min(self.whole, max_length), self.prompt, self.later_prompts)
+
+
+def measure_row(pieces: Iterable[tuple[int, bool]], *, max_length: int) -> RowLength:
+    """Measure a row from the tokens of its pieces, each with whether it is learnt, cut at `max_length` tokens."""
+    end = 0
+    prompts: list[tuple[int, int]] = []
+    for tokens, is_learnt in pieces:
+        start, end = end, end + tokens
+        if not is_learnt:
+            prompts.append((start, end))
+    whole = min(end, max_length)
+    kept = [(start, min(end, max_length)) for start, end in prompts if start < whole]
+    return RowLength(kept[0][1] if kept else 0, whole, tuple(kept[1:]))
+
+
 def encode_row(row: TextRow, text_format: TextFormat, encode: Encode, *, max_length: int) -> EncodedRow:
     """Encode one row into token ids, cut at `max_length` tokens from the end.
 
     `encode` must not add special tokens of its own. Prompts and completions are encoded apart and joined, so that the
     borders of the loss fall between tokens.
     """
-    token_ids: list[int] = []
-    prompts: list[tuple[int, int]] = []
-    for text, is_learnt in text_format.lay_out(row):
-        start = len(token_ids)
-        token_ids += encode(text)
-        if not is_learnt:
-            prompts.append((start, len(token_ids)))
-    token_ids = token_ids[:max_length]
-    kept = [(start, min(end, max_length)) for start, end in prompts if start < len(token_ids)]
-    prompt_length = kept[0][1] if kept else 0
-    return EncodedRow(token_ids, prompt_length, tuple(kept[1:]))
+    pieces = [(encode(text), is_learnt) for text, is_learnt in text_format.lay_out(row)]
+    length = measure_row(((len(ids), is_learnt) for ids, is_learnt in pieces), max_length=max_length)
+    token_ids = [token for ids, _ in pieces for token in ids][:max_length]
+    return EncodedRow(token_ids, length.prompt, length.later_prompts)

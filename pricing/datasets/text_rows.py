@@ -1,14 +1,17 @@
-"""Reading text rows from files: JSON lines, JSON, CSV and Parquet, in the forms of `text_records`."""
+"""Reading text rows from files: JSON lines, JSON, CSV and Parquet, in the forms of `text_records`, one by one."""
 
 import csv
 import importlib
 import io
 import json
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pricing.datasets.text_format import Encode, EncodedRow, TextFormat, TextRow, encode_row
+from pricing.datasets.finding_level import Level
+from pricing.datasets.text_decoding import EncodingUnknown, decode_text
+from pricing.datasets.text_format import Encode, EncodedRow, RowLength, TextFormat, TextRow, encode_row, measure_row
 from pricing.datasets.text_records import RowRefused, to_row
 
 __all__ = [
@@ -17,22 +20,43 @@ __all__ = [
     "EncodedRow",
     "ParsedRows",
     "RowFinding",
+    "RowLength",
     "TextFormat",
     "TextRow",
+    "TooManyRows",
     "encode_row",
+    "iter_text_files",
+    "measure_row",
     "parse_text_files",
 ]
 
 TEXT_SUFFIXES = (".jsonl", ".csv", ".json", ".parquet")
+GUESSED = "was read as GBK, since it is not UTF-8; save it as UTF-8 if its text looks wrong"
+REST_IS_LOST = "the rows after it are not read"
+NOT_EMPTY = re.compile(r"[^\n]+")
+SPACE = re.compile(r"\s*")
+LINES_OF_A_ROW = 16  # a row may have line breaks in it; more lines than this for each row are no data
+RECORD_PIECES = (1 << 16, 1 << 20, 1 << 24)  # characters; no row is longer than the last
+DECODER = json.JSONDecoder()
+PARQUET_BATCH = 256
 
 
 @dataclass(frozen=True)
 class RowFinding:
-    """A row that cannot be used: where it is (1-based line) and why."""
+    """A row that cannot be used (an error), or what is to be known of one: where it is (1-based line) and why."""
 
     file: str
     line: int
     message: str
+    level: Level = Level.ERROR
+
+
+class TooManyRows(ValueError):
+    """The files have more rows than are wanted; reading stopped there."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"more than {limit} rows")
 
 
 @dataclass(frozen=True)
@@ -47,85 +71,168 @@ class ParsedRows:
     rows: list[TextRow] = field(default_factory=list)
     findings: list[RowFinding] = field(default_factory=list)
 
+    @property
+    def errors(self) -> list[RowFinding]:
+        """List the findings of rows that cannot be used."""
+        return [finding for finding in self.findings if finding.level == Level.ERROR]
+
 
 def parse_text_files(files: Iterable[tuple[str, bytes]]) -> ParsedRows:
     """Read every text file among `files` (name, content), in the order of their names; others are passed over."""
     parsed = ParsedRows()
-    for name, content in sorted(files):
-        if not name.lower().endswith(TEXT_SUFFIXES):
-            continue
-        _parse_file(name, content, parsed)
+    for row in iter_text_files(files):
+        if isinstance(row, TextRow):
+            parsed.rows.append(row)
+        else:
+            parsed.findings.append(row)
     return parsed
 
 
-def _parse_file(name: str, content: bytes, parsed: ParsedRows) -> None:
+def iter_text_files(
+    files: Iterable[tuple[str, bytes]], *, max_rows: int | None = None
+) -> Iterator[TextRow | RowFinding]:
+    """Read the text files one row after the other: the row, or why there is none; nothing is kept of those before.
+
+    Raises: TooManyRows, once there are more than `max_rows`, usable or not.
+    """
+    rows = 0
+    for name, content in sorted(files):
+        if not name.lower().endswith(TEXT_SUFFIXES):
+            continue
+        for line, record in _read_records(name, content, max_rows):
+            if isinstance(record, RowFinding):
+                yield record
+                continue
+            rows += 1
+            if max_rows is not None and rows > max_rows:
+                raise TooManyRows(max_rows)
+            yield _take_record(name, line, record)
+
+
+def _read_records(name: str, content: bytes, max_rows: int | None) -> Iterator[tuple[int, Any]]:
     suffix = name[name.rindex(".") :].lower()
     if suffix == ".parquet":
-        for line, record in _read_parquet(content):
-            _take_record(name, line, record, parsed)
+        yield from _read_parquet(content)
         return
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        parsed.findings.append(RowFinding(name, 1, f"not UTF-8 (byte {error.start}); save the file as UTF-8"))
+        decoded = decode_text(content)
+    except EncodingUnknown as error:
+        yield 1, _Unreadable(str(error))
         return
-    for line, record in _READERS[suffix](text):
-        _take_record(name, line, record, parsed)
+    if decoded.is_guess:
+        yield 1, RowFinding(name, 1, GUESSED, Level.HINT)
+    if max_rows is not None and decoded.text.count("\n") > LINES_OF_A_ROW * max_rows:
+        raise TooManyRows(max_rows)
+    yield from _READERS[suffix](decoded.text)
 
 
-def _take_record(name: str, line: int, record: Any, parsed: ParsedRows) -> None:
+def _take_record(name: str, line: int, record: Any) -> TextRow | RowFinding:
     if isinstance(record, _Unreadable):
-        parsed.findings.append(RowFinding(name, line, record.reason))
-        return
+        return RowFinding(name, line, record.reason)
     try:
-        parsed.rows.append(to_row(record))
+        return to_row(record)
     except RowRefused as error:
-        parsed.findings.append(RowFinding(name, line, str(error)))
+        return RowFinding(name, line, str(error))
 
 
-def _read_jsonl(text: str) -> Iterable[tuple[int, Any]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
+def iter_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Iterate over the lines that are not blank, each with its number (from 1); no list of all is made."""
+    number, seen = 1, 0
+    for match in NOT_EMPTY.finditer(text):
+        number += text.count("\n", seen, match.start())
+        seen = match.start()
+        if not match[0].isspace():
+            yield number, match[0]
+
+
+def _read_jsonl(text: str) -> Iterator[tuple[int, Any]]:
+    for number, line in iter_lines(text):
         try:
             yield number, json.loads(line)
         except (ValueError, RecursionError) as error:
             yield number, _Unreadable(f"not JSON: {error}")
 
 
-def _read_csv(text: str) -> Iterable[tuple[int, Any]]:
+def _read_csv(text: str) -> Iterator[tuple[int, Any]]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
         for record in reader:
-            yield reader.line_num, record
+            if any(value.strip() for value in record.get(None) or ()):
+                yield reader.line_num, _Unreadable("has more fields than the heading; put texts with commas in quotes")
+            else:
+                yield reader.line_num, record
     except csv.Error as error:
-        yield reader.line_num, _Unreadable(f"not CSV: {error}")
+        yield reader.line_num, _Unreadable(f"not CSV: {error}; {REST_IS_LOST}")
 
 
-def _read_json(text: str) -> Iterable[tuple[int, Any]]:
+def _read_json(text: str) -> Iterator[tuple[int, Any]]:
     """Read one list of rows, as alpaca and sharegpt files come; lines are the numbers of the rows."""
-    try:
-        records = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return [(1, _Unreadable(f"not JSON: {error}"))]
-    if not isinstance(records, list):
-        return [(1, _Unreadable("a .json file holds one list of rows; for a row on each line name it .jsonl"))]
-    return enumerate(records, start=1)
+    place, number = _skip_space(text, 0), 0
+    if not text.startswith("[", place):
+        yield 1, _Unreadable("a .json file holds one list of rows; for a row on each line name it .jsonl")
+        return
+    place = _skip_space(text, place + 1)
+    while not text.startswith("]", place):
+        number += 1
+        try:
+            record, place = _read_element(text, place)
+        except (ValueError, RecursionError) as error:
+            yield number, _Unreadable(f"not JSON: {error}; {REST_IS_LOST}")
+            return
+        yield number, record
+    if text[place + 1 :].strip():
+        yield number + 1, _Unreadable("not JSON: there is more after the list, which is not read; write one list")
 
 
-def _read_parquet(content: bytes) -> Iterable[tuple[int, Any]]:
-    """Read Parquet with pyarrow, which is large and therefore no dependency of ours."""
+def _read_element(text: str, place: int) -> tuple[Any, int]:
+    """Read the element of a list that begins at `place`; returns it and where the next, or the end, begins.
+
+    A list may be anything: it is read element by element, each at first from a short piece, so that no list is held
+    whole. Raises: ValueError, RecursionError.
+    """
+    for longest in RECORD_PIECES:
+        piece = text[place : place + longest]
+        is_all = place + longest >= len(text)
+        try:
+            record, end = DECODER.raw_decode(piece)
+        except ValueError:
+            if is_all or longest == RECORD_PIECES[-1]:
+                raise
+            continue
+        if end < len(piece) or is_all:
+            break
+    following = _skip_space(text, place + end)
+    if text.startswith(",", following):
+        return record, _skip_space(text, following + 1)
+    if not text.startswith("]", following):
+        raise ValueError("a comma or ] is missing between two rows")
+    return record, following
+
+
+def _skip_space(text: str, place: int) -> int:
+    match = SPACE.match(text, place)
+    assert match is not None, "no space at all is a match, too"
+    return match.end()
+
+
+def _read_parquet(content: bytes) -> Iterator[tuple[int, Any]]:
+    """Read Parquet with pyarrow, which is large and therefore no dependency of ours; rows come in small batches."""
     try:
         pyarrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError:
-        return [(1, _Unreadable("Parquet is read with pyarrow; run `pip install pyarrow`, or save as .jsonl"))]
+        yield 1, _Unreadable("Parquet is read with pyarrow; run `pip install pyarrow`, or save as .jsonl")
+        return
+    number = 0
     try:
-        return enumerate(parquet.read_table(io.BytesIO(content)).to_pylist(), start=1)
+        for batch in parquet.ParquetFile(io.BytesIO(content)).iter_batches(batch_size=PARQUET_BATCH):
+            for record in batch.to_pylist():
+                number += 1
+                yield number, record
     except pyarrow.ArrowException as error:
-        return [(1, _Unreadable(f"not Parquet: {error}"))]
+        yield number + 1, _Unreadable(f"not Parquet: {error}; {REST_IS_LOST}")
 
 
-_READERS: dict[str, Callable[[str], Iterable[tuple[int, Any]]]] = {
+_READERS: dict[str, Callable[[str], Iterator[tuple[int, Any]]]] = {
     ".jsonl": _read_jsonl,
     ".json": _read_json,
     ".csv": _read_csv,

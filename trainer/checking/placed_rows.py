@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pricing.datasets.finding_level import Level
+from pricing.datasets.text_decoding import EncodingUnknown, decode_text
 from pricing.datasets.text_records import RowRefused, to_row
 from pricing.datasets.text_rows import TextRow, parse_text_files
 from trainer.data.quality_report import Finding
@@ -49,11 +50,31 @@ def place_rows(files: Iterable[tuple[str, bytes | OSError]]) -> tuple[list[Place
             )
         elif not content.strip():
             placed.findings.append(Finding("file_empty", Level.ERROR, name, None, "has no content", "delete it"))
-        elif (records := _read_list(name, content)) is not None:
-            _place_list(name, records, placed)
         else:
-            _place_pieces(name, content, placed)
+            _place_file(name, _to_utf8(name, content, placed), placed)
     return placed.rows, placed.findings
+
+
+def _place_file(name: str, content: bytes, placed: _Placed) -> None:
+    records = _read_list(name, content)
+    if records is not None:
+        _place_list(name, records, placed)
+    else:
+        _place_pieces(name, content, placed)
+
+
+def _to_utf8(name: str, content: bytes, placed: _Placed) -> bytes:
+    """Write a text file as UTF-8, to be cut into rows; what cannot be decoded stays, for the parser to refuse."""
+    if name.lower().endswith(".parquet"):
+        return content
+    try:
+        decoded = decode_text(content)
+    except EncodingUnknown:
+        return content
+    if decoded.is_guess:
+        message, cure = f"was read as {decoded.encoding}, since it is not UTF-8", "save it as UTF-8"
+        placed.findings.append(Finding("encoding_guessed", Level.HINT, name, None, message, cure))
+    return decoded.text.encode()
 
 
 def _place_list(name: str, records: list[Any], placed: _Placed) -> None:

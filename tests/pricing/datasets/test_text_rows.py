@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricing.datasets.text_rows import EncodedRow, TextFormat, TextRow, encode_row, parse_text_files
+from pricing.datasets.text_rows import (
+    EncodedRow,
+    TextFormat,
+    TextRow,
+    TooManyRows,
+    encode_row,
+    iter_text_files,
+    parse_text_files,
+)
 
 BARE = TextFormat(before_prompt="<", after_prompt=">", after_completion=".")
 
@@ -38,12 +46,70 @@ def test_a_byte_order_mark_does_not_hide_a_csv_column():
     assert parse(b"\xef\xbb\xbfprompt,completion\na,b\n", "rows.csv").rows == [TextRow("a", "b")]
 
 
-def test_what_is_not_utf8_is_told_the_byte():
-    parsed = parse('{"prompt": "甲", "completion": "乙"}'.encode("gbk"))
+def test_what_is_in_no_encoding_that_can_be_told_is_told_the_byte():
+    parsed = parse('{"prompt": "crème", "completion": "brûlée"}'.encode("latin-1"))
     assert parsed.rows == []
     [finding] = parsed.findings
     assert (finding.file, finding.line) == ("rows.jsonl", 1)
-    assert "not UTF-8 (byte 12)" in finding.message
+    assert "not UTF-8 (byte 14), nor GBK" in finding.message
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "rows.csv"])
+@pytest.mark.parametrize("codec", ["gbk", "utf-16"])
+def test_files_of_windows_are_read_and_a_guess_is_told(name, codec):
+    """A file that Chinese Windows wrote in GBK was refused whole."""
+    text = {
+        "rows.jsonl": '{"prompt": "甲", "completion": "乙"}',
+        "rows.json": '[{"prompt": "甲", "completion": "乙"}]',
+        "rows.csv": "prompt,completion\r\n甲,乙\r\n",
+    }[name]
+    parsed = parse(text.encode(codec), name)
+    assert parsed.rows == [TextRow("甲", "乙")]
+    assert [finding.level for finding in parsed.findings] == (["hint"] if codec == "gbk" else [])
+    assert parsed.errors == []
+
+
+def test_rows_are_read_only_up_to_the_limit():
+    content = b'{"prompt": "a", "completion": "b"}\n' * 3
+    assert len(list(iter_text_files([("rows.jsonl", content)], max_rows=3))) == 3
+    for refused in (content + b"x", content[:-1] * 3, b"\n" * 100):
+        with pytest.raises(TooManyRows, match="more than 3 rows"):
+            list(iter_text_files([("rows.jsonl", refused)], max_rows=3))
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
+def test_lines_are_numbered_as_an_editor_numbers_them(name):
+    rows = ['{"prompt": "a", "completion": "b"}', "1", "  ", "2"]
+    content = "\n\n".join(rows) if name == "rows.jsonl" else "[" + ",".join(row for row in rows if row.strip()) + "]"
+    assert [finding.line for finding in parse(content, name).findings] == ([3, 7] if name == "rows.jsonl" else [2, 3])
+
+
+@pytest.mark.parametrize(
+    ("content", "rows", "message"),
+    [
+        ('[{"prompt": "a", "completion": "b"}, {"prompt": ', 1, "not JSON"),
+        ('[{"prompt": "a", "completion": "b"} {"prompt": "c"}]', 0, "a comma or ] is missing"),
+        ('[{"prompt": "a", "completion": "b"}]\n[{"prompt": "c"}]', 1, "more after the list"),
+        ("[" * 100_000, 0, "not JSON"),
+        ("[]", 0, ""),
+    ],
+)
+def test_list_is_read_up_to_where_it_breaks(content, rows, message):
+    parsed = parse(content, "rows.json")
+    assert len(parsed.rows) == rows
+    assert [message in finding.message for finding in parsed.findings] == ([True] if message else [])
+
+
+def test_long_row_of_a_list_is_read_whole():
+    rows = [{"prompt": "a", "completion": "b" * 200_000}, {"prompt": "a", "completion": "c"}]
+    assert [len(row.completion) for row in parse(json.dumps(rows), "rows.json").rows] == [200_000, 1]
+
+
+def test_comma_that_is_not_in_quotes_loses_no_text_in_silence():
+    """`a,b, c` was trained as `a` and `b`."""
+    parsed = parse("prompt,completion\na,b, c\nd,e,\n", "rows.csv")
+    assert parsed.rows == [TextRow("d", "e")]
+    assert [(finding.line, finding.level) for finding in parsed.findings] == [(2, "error")]
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,19 @@ def test_a_row_that_cannot_be_used_is_told_with_its_line(write, bad) -> None:
     assert report.findings[0].level is Level.ERROR
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_file_in_gbk_is_placed_row_by_row_and_the_guess_told(tmp_path, name) -> None:
+    content = {
+        "rows.csv": "prompt,completion\n问,答\n问,\n",
+        "rows.jsonl": '{"prompt": "问", "completion": "答"}\n\n{}',
+    }[name]
+    (tmp_path / name).write_bytes(content.encode("gbk"))
+    report = check_dataset(tmp_path)
+    assert report.figures["rows"] == 1
+    assert found(report, "row_unusable") == [(name, 3)]
+    assert found(report, "encoding_guessed") == [(name, None)]
+
+
 def test_csv_rows_have_their_lines_though_cells_span_several(write) -> None:
     folder = write('prompt,completion\n"one\nline","two\nlines"\nlast,\n', name="rows.csv")
     assert found(check_dataset(folder), "row_unusable") == [("rows.csv", 5)]
