@@ -15,6 +15,7 @@ class StopReason(StrEnum):
     LIMIT = "limit"
     BALANCE = "balance"
     BUDGET = "budget"
+    CONTRACT_ENDED = "contract_ended"
 
 
 class StopFlag:

@@ -28,7 +28,7 @@ class RunStatus(StrEnum):
 
 class StopReason(StrEnum):
     """Why a run is told to stop: somebody asked, or the job's own limit is reached, or the contract's hours or the
-    month's budget are gone.
+    month's budget are gone, or the contract itself has ended.
     """
 
     CANCEL = "cancel"
@@ -36,6 +36,7 @@ class StopReason(StrEnum):
     LIMIT = "limit"
     BALANCE = "balance"
     BUDGET = "budget"
+    CONTRACT_ENDED = "contract_ended"
 
 
 JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {

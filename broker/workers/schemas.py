@@ -134,7 +134,7 @@ class HeartbeatIn(RequestBody):
 
 class HeartbeatOut(BaseModel):
     command: Literal["continue", "stop"] = Field(description="What the run must do.", examples=["continue"])
-    reason: Literal["cancel", "pause", "limit", "balance", "budget"] | None = Field(
+    reason: Literal["cancel", "pause", "limit", "balance", "budget", "contract_ended"] | None = Field(
         description="Why it must stop.", examples=["pause"]
     )
     acknowledged_sequence: int = Field(description="Every interval up to this one is stored; -1: none.", examples=[4])

@@ -115,5 +115,5 @@ class Heartbeat:
 
 def read_stop_reason(reason: str | None) -> StopReason:
     """Understand why to stop; a reason that this version does not know keeps the checkpoint, as a pause does."""
-    known = {StopReason.CANCEL, StopReason.PAUSE, StopReason.LIMIT, StopReason.BALANCE, StopReason.BUDGET}
+    known = set(StopReason) - {StopReason.INTERRUPTED, StopReason.PREEMPTED}
     return next((item for item in known if item == reason), StopReason.PAUSE)

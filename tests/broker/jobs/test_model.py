@@ -49,8 +49,10 @@ succeeded  pause           no         succeeded
 succeeded  balance         yes        succeeded
 succeeded  balance         no         succeeded
 succeeded  budget          yes        succeeded
+succeeded  contract_ended  yes        succeeded
 succeeded  limit           yes        succeeded
 succeeded  budget          no         succeeded
+succeeded  contract_ended  no         succeeded
 succeeded  limit           no         succeeded
 failed     none            yes        failed
 failed     none            no         failed
@@ -61,8 +63,10 @@ failed     pause           no         failed
 failed     balance         yes        failed
 failed     balance         no         failed
 failed     budget          yes        failed
+failed     contract_ended  yes        failed
 failed     limit           yes        failed
 failed     budget          no         failed
+failed     contract_ended  no         failed
 failed     limit           no         failed
 stopped    none            yes        queued
 stopped    none            no         failed
@@ -73,8 +77,10 @@ stopped    pause           no         paused
 stopped    balance         yes        paused
 stopped    balance         no         paused
 stopped    budget          yes        paused
+stopped    contract_ended  yes        paused
 stopped    limit           yes        paused
 stopped    budget          no         paused
+stopped    contract_ended  no         paused
 stopped    limit           no         paused
 preempted  none            yes        queued
 preempted  none            no         failed
@@ -85,8 +91,10 @@ preempted  pause           no         paused
 preempted  balance         yes        paused
 preempted  balance         no         paused
 preempted  budget          yes        paused
+preempted  contract_ended  yes        paused
 preempted  limit           yes        paused
 preempted  budget          no         paused
+preempted  contract_ended  no         paused
 preempted  limit           no         paused
 lost       none            yes        queued
 lost       none            no         failed
@@ -97,8 +105,10 @@ lost       pause           no         paused
 lost       balance         yes        paused
 lost       balance         no         paused
 lost       budget          yes        paused
+lost       contract_ended  yes        paused
 lost       limit           yes        paused
 lost       budget          no         paused
+lost       contract_ended  no         paused
 lost       limit           no         paused
 """
 

@@ -112,7 +112,7 @@ def test_a_long_absence_is_delivered_in_several_requests(heartbeat, broker, mete
     assert [len(beat["usage"]) for beat in broker.heartbeats] == [4, 4, 2]
 
 
-@pytest.mark.parametrize("reason", ["cancel", "pause", "limit", "balance", "budget"])
+@pytest.mark.parametrize("reason", ["cancel", "pause", "limit", "balance", "budget", "contract_ended"])
 def test_a_stop_command_raises_the_flag(heartbeat, broker, stop, reason) -> None:
     broker.stop_reason = reason
     heartbeat.beat()
