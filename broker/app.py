@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 import broker
 from broker.adapters.routes import router as adapters
+from broker.base_models.routes import router as base_models
 from broker.billing.routes import router as billing
 from broker.capacity.routes import router as capacity
 from broker.contracts.routes import router as contracts
@@ -34,6 +35,7 @@ ROUTERS = (
     contracts,
     signing,
     ledger,
+    base_models,
     datasets,
     quotes,
     jobs,

@@ -17,7 +17,6 @@ from broker.jobs.tables import Job
 from broker.ledger import service as ledger
 from broker.persistence.database import wake_dispatcher
 from broker.quotes import service as quotes
-from broker.quotes.configuration import resolve_configuration
 from broker.quotes.prices import price_on_plan
 from broker.quotes.service import Quote
 from broker.work import Work
@@ -89,10 +88,9 @@ def _check_same_order(earlier: Job, quote: Quote, dataset_id: str) -> Job:
 
 
 async def _quote_for(work: Work, request: JobRequest) -> Quote:
-    configuration = resolve_configuration(request.config)
     if request.quote_id is not None:
-        return await quotes.accept_quote(work, request.quote_id, configuration, request.dataset_id)
-    return await quotes.create_quote(work, configuration, request.dataset_id)
+        return await quotes.accept_quote(work, request.quote_id, request.config, request.dataset_id)
+    return await quotes.create_quote(work, request.config, request.dataset_id)
 
 
 async def _check_project(work: Work, request: JobRequest) -> None:

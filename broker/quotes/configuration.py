@@ -8,6 +8,7 @@ from typing import Any
 
 from broker import errors
 from broker.quotes.refusal import refuse_fields
+from pricing.catalog.offered import SHIPPED, OfferedModels
 from pricing.catalog.profile import BaseModelProfile
 from pricing.training.config import PATH_KEYS, TrainingConfig
 from pricing.training.config_parsing import ConfigInvalid
@@ -26,15 +27,22 @@ class JobConfiguration:
         return self.config.model_dump(mode="json", exclude=set(PATH_KEYS))
 
     def compute_hash(self) -> str:
-        """Compute the SHA-256 (hex) of what `to_json` writes: equal however the configuration was written."""
-        canonical = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        """Compute the SHA-256 (hex) of what `to_json` writes, and of the files of a base model that was added.
+
+        It is equal however the configuration was written, and another one once a name stands for other files.
+        """
+        files = {} if self.profile.weights_sha256 is None else {"weights_sha256": self.profile.weights_sha256}
+        canonical = json.dumps({**self.to_json(), **files}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def resolve_configuration(raw: Mapping[str, Any]) -> JobConfiguration:
-    """Check a customer's configuration. Raises: InvalidTrainingConfig, with each wrong key."""
+def resolve_configuration(raw: Mapping[str, Any], offered: OfferedModels = SHIPPED) -> JobConfiguration:
+    """Check a customer's configuration against the base models on offer.
+
+    Raises: InvalidTrainingConfig, with each wrong key.
+    """
     try:
-        config, profile = parse_job_config(raw)
+        config, profile = parse_job_config(raw, offered)
     except ConfigInvalid as error:
         found = [errors.FieldError(f"config.{problem.field}", problem.message) for problem in error.problems]
         raise refuse_fields(found) from error

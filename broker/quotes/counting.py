@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cachetools import LRUCache
 
 from broker import errors
+from broker.base_models.tokenizers import load_tokenizer
 from broker.datasets import service as datasets
 from broker.datasets.service import Dataset
 from broker.quotes.configuration import JobConfiguration
@@ -14,13 +15,16 @@ from broker.quotes.pictures import CountedPictures, count_pictures, plan_counted
 from broker.quotes.text import RowLength, count_row_lengths, plan_text
 from broker.work import Work
 from pricing.catalog.profile import BaseModelProfile
+from pricing.datasets.text_format import TextFormat
 from pricing.training.workload import Workload
 
 Counted = tuple[RowLength, ...] | CountedPictures
+# What the count of a data set depends on but for its content: tokenizer, text format, context length.
+Reading = tuple[str | None, TextFormat | None, int]
 # A thread costs as much time as some hundred rows of text take to plan.
 ROWS_PLANNED_AT_ONCE = 200
 # Counts of the data sets last quoted, by content and tokenizer: quoting again after a change is quick.
-COUNTS: MutableMapping[tuple[str, str], Counted] = LRUCache(256)
+COUNTS: MutableMapping[tuple[str, Reading], Counted] = LRUCache(256)
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ async def count_dataset(work: Work, dataset: Dataset, profile: BaseModelProfile)
         has, wants = ("pictures", "text") if profile.is_text else ("text", "pictures")
         message = f"it holds {has}, and {profile.name} learns from {wants}; name a data set of {wants}"
         raise errors.invalid_field("dataset_id", message)
-    key = (dataset.sha256, profile.name)
+    key = (dataset.sha256, (profile.tokenizer, profile.text_format, profile.context_length))
     counted = COUNTS.get(key)
     if counted is None:
         counted = COUNTS[key] = await _count(work, dataset, profile)
@@ -70,7 +74,8 @@ async def count_dataset(work: Work, dataset: Dataset, profile: BaseModelProfile)
 
 async def _count(work: Work, dataset: Dataset, profile: BaseModelProfile) -> Counted:
     if profile.is_text:
+        tokenizer = await load_tokenizer(work, profile)
         rows = await datasets.read_rows(work, dataset)
-        return await asyncio.to_thread(count_row_lengths, rows, profile)
+        return await asyncio.to_thread(count_row_lengths, rows, profile, tokenizer)
     pictures = await datasets.read_pictures(work, dataset)
     return await asyncio.to_thread(count_pictures, pictures, profile)

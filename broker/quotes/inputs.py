@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Date, String, bindparam
 
 from broker import errors
+from broker.base_models import service as base_models
 from broker.calibrations import service as calibrations
 from broker.capacity import service as capacity
 from broker.contracts import service as contracts
@@ -15,6 +16,7 @@ from broker.work import Work
 from pricing.calibration.calibration import Calibration
 from pricing.catalog import get_gpu
 from pricing.catalog.gpu import GpuProfile
+from pricing.catalog.offered import OfferedModels
 from pricing.rate_card import NoPriceInForce, RateCard
 
 INPUTS = Statement(
@@ -22,6 +24,7 @@ INPUTS = Statement(
         contracts.select_card_version(bindparam("today", type_=Date)),
         capacity.select_first_sku(),
         calibrations.select_newest_version(),
+        base_models.select_offer_version(),
     )
 )
 
@@ -34,6 +37,7 @@ class QuoteInputs:
     card: RateCard
     gpu: GpuProfile
     calibration: Calibration
+    offered: OfferedModels
 
 
 async def read_inputs(work: Work, dataset_id: str) -> QuoteInputs:
@@ -43,7 +47,7 @@ async def read_inputs(work: Work, dataset_id: str) -> QuoteInputs:
     found = await fetch_row(work.connection, INPUTS, asked)
     if found is None:
         raise errors.NotFound("dataset", dataset_id)
-    *dataset, card_version, sku, calibration_version = found
+    *dataset, card_version, sku, calibration_version, offer_version = found
     if card_version is None:
         raise NoPriceInForce(today)
     return QuoteInputs(
@@ -51,4 +55,5 @@ async def read_inputs(work: Work, dataset_id: str) -> QuoteInputs:
         card=await contracts.get_rate_card(work, card_version),
         gpu=get_gpu(sku or work.settings.local_sku),
         calibration=await calibrations.get_calibration(work, calibration_version),
+        offered=await base_models.read_offer_of(work, offer_version),
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from broker import __version__, errors
+from broker.base_models import service as base_models
 from broker.calibrations import service as calibrations
 from broker.capacity import service as capacity
 from broker.contracts import service as contracts
@@ -83,7 +84,7 @@ async def offer_quote(work: Work, quote_id: str, gpu: str | None = None) -> Quot
 
 async def _read_job(work: Work, quote: Quote) -> OfferedJob:
     """Read what is quoted: its configuration, counted on its data, under the newest calibration."""
-    configuration = resolve_configuration(quote.config)
+    configuration = resolve_configuration(quote.config, await base_models.read_offer(work))
     profile = configuration.profile
     counted = await count_dataset(work, await datasets.get_dataset(work, quote.dataset_id), profile)
     calibration = await calibrations.get_newest_calibration(work)

@@ -7,7 +7,6 @@ from fastapi import Query
 from broker.contracts.service import rate_card_on
 from broker.http.edge import AnyKey, CustomerWork, feature_router
 from broker.quotes import offers, service
-from broker.quotes.configuration import resolve_configuration
 from broker.quotes.schemas import (
     PlanComparisonListOut,
     PlanComparisonOut,
@@ -26,8 +25,7 @@ router = feature_router("", "quotes")
 @router.post("/quotes", status_code=201)
 async def create_quote(work: CustomerWork, body: QuoteIn) -> QuoteOut:
     """Quote a job: what it will need, its price on every plan, and how much of it `max_cost` pays for."""
-    configuration = resolve_configuration(body.config)
-    return QuoteOut.of(await service.create_quote(work, configuration, body.dataset_id, body.read_budget()))
+    return QuoteOut.of(await service.create_quote(work, body.config, body.dataset_id, body.read_budget()))
 
 
 @router.post("/quotes/batch")

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from broker import errors
+from broker.base_models import service as base_models
 from broker.contracts import service as contracts
 from broker.datasets import service as datasets
 from broker.persistence.driver import Statement, execute_each
@@ -26,13 +27,14 @@ INSERT_QUOTE = Statement(insert(Quote).inline())
 
 
 async def create_quote(
-    work: Work, configuration: JobConfiguration, dataset_id: str, budget: QuoteBudget | None = None
+    work: Work, raw_config: Mapping[str, Any], dataset_id: str, budget: QuoteBudget | None = None
 ) -> Quote:
     """Price a job on every plan, and compute how much of it a budget pays for.
 
     Raises: InvalidTrainingConfig, InvalidRequest, NotFound; NoContractInForce, with a budget.
     """
-    quote = await _make_quote(work, await read_inputs(work, dataset_id), configuration, budget)
+    inputs = await read_inputs(work, dataset_id)
+    quote = await _make_quote(work, inputs, resolve_configuration(raw_config, inputs.offered), budget)
     await _keep(work, [quote])
     return quote
 
@@ -48,7 +50,7 @@ async def create_quotes(
     answers: list[Quote | errors.DomainError] = []
     for raw_config in raw_configs:
         try:
-            answers.append(await _make_quote(work, inputs, resolve_configuration(raw_config)))
+            answers.append(await _make_quote(work, inputs, resolve_configuration(raw_config, inputs.offered)))
         except (errors.InvalidTrainingConfig, errors.InvalidRequest) as error:
             answers.append(error)
     await _keep(work, [answer for answer in answers if isinstance(answer, Quote)])
@@ -103,11 +105,12 @@ async def get_quote(work: Work, quote_id: str) -> Quote:
     return quote
 
 
-async def accept_quote(work: Work, quote_id: str, configuration: JobConfiguration, dataset_id: str) -> Quote:
+async def accept_quote(work: Work, quote_id: str, raw_config: Mapping[str, Any], dataset_id: str) -> Quote:
     """Accept the quote that a job is submitted with: of the same configuration and the same bytes, by their hashes.
 
-    Raises: NotFound, QuoteExpired, QuoteMismatch.
+    Raises: InvalidTrainingConfig, NotFound, QuoteExpired, QuoteMismatch.
     """
+    configuration = resolve_configuration(raw_config, await base_models.read_offer(work))
     quote = await get_quote(work, quote_id)
     if quote.expires_at <= work.now:
         raise errors.QuoteExpired(

@@ -1,26 +1,18 @@
 """Text: its tokens counted with the base model's own tokenizer, without torch, and the work of training on it."""
 
-import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from tokenizers import Tokenizer
 
+from broker.base_models.tokenizers import load_shipped_tokenizer
 from broker.quotes.refusal import refuse_config
-from pricing.catalog import get_base_model, read_tokenizer
 from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.text_format import TextFormat, count_learnt
 from pricing.datasets.text_rows import TextRow, encode_row
 from pricing.training.config import TrainingConfig
 from pricing.training.text_workload import plan_text_workload
 from pricing.training.workload import Workload
-
-
-@lru_cache(maxsize=8)
-def load_tokenizer(base_model: str) -> Tokenizer:
-    packed = read_tokenizer(get_base_model(base_model))
-    return Tokenizer.from_str(gzip.decompress(packed).decode())
 
 
 @dataclass(frozen=True)
@@ -39,12 +31,14 @@ class RowLength:
         return count_learnt(min(self.whole, max_length), self.prompt, self.later_prompts)
 
 
-def count_row_lengths(rows: Sequence[TextRow], profile: BaseModelProfile) -> tuple[RowLength, ...]:
-    """Count every row as the trainer will encode it."""
-    tokenizer = load_tokenizer(profile.name)
+def count_row_lengths(
+    rows: Sequence[TextRow], profile: BaseModelProfile, tokenizer: Tokenizer | None = None
+) -> tuple[RowLength, ...]:
+    """Count every row as the trainer will encode it; without a tokenizer by the one that ships for the model."""
+    counting = tokenizer or load_shipped_tokenizer(profile)
 
     def encode(text: str) -> list[int]:
-        return tokenizer.encode(text, add_special_tokens=False).ids
+        return counting.encode(text, add_special_tokens=False).ids
 
     text_format = profile.text_format or TextFormat()
     encoded = (encode_row(row, text_format, encode, max_length=profile.context_length) for row in rows)
@@ -52,8 +46,11 @@ def count_row_lengths(rows: Sequence[TextRow], profile: BaseModelProfile) -> tup
 
 
 def count_caption_tokens(captions: Sequence[str], profile: BaseModelProfile) -> list[int]:
-    """Count the tokens that the text encoder reads of each caption: with begin and end, cut at its context length."""
-    encoded = load_tokenizer(profile.name).encode_batch(list(captions))
+    """Count the tokens that the text encoder reads of each caption: with begin and end, cut at its context length.
+
+    Every Stable Diffusion has the vocabulary that ships.
+    """
+    encoded = load_shipped_tokenizer(profile).encode_batch(list(captions))
     return [min(len(each.ids), profile.context_length) for each in encoded]
 
 

@@ -62,9 +62,14 @@ def _index_base_models() -> dict[str, BaseModelProfile]:
     }
 
 
+def find_base_model(name: str) -> BaseModelProfile | None:
+    """Find a profile by name or alias, however its words are joined; None where the catalogue has none."""
+    return _index_base_models().get(fold_spelling(name))
+
+
 def get_base_model(name: str) -> BaseModelProfile:
     """Get a profile by name or alias, however its words are joined. Raises: UnknownBaseModel."""
-    profile = _index_base_models().get(fold_spelling(name))
+    profile = find_base_model(name)
     if profile is None:
         raise UnknownBaseModel(name, sorted(load_base_models()))
     return profile
@@ -106,6 +111,6 @@ class NoTokenizer(LookupError):
 
 def read_tokenizer(profile: BaseModelProfile) -> bytes:
     """Read the gzip-compressed `tokenizer.json` of a base model. Raises: NoTokenizer."""
-    if profile.tokenizer is None:
+    if profile.tokenizer is None or profile.has_added_tokenizer:
         raise NoTokenizer(profile.name)
     return (CATALOG / "tokenizers" / profile.tokenizer).read_bytes()

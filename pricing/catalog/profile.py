@@ -8,6 +8,7 @@ from pricing.datasets.text_format import TextFormat
 
 Family = Literal["causal_lm", "chatglm", "stable_diffusion", "flux"]
 TEXT_FAMILIES: frozenset[Family] = frozenset({"causal_lm", "chatglm"})
+ADDED_TOKENIZER = "sha256:"
 
 
 class Curve(BaseModel):
@@ -92,7 +93,10 @@ class BaseModelProfile(BaseModel):
     with what stands before it where that is a number (`to_out.0`) or tells two kinds apart (`attn.c_proj`).
     Convolutions are not listed. `text_modules` has those of the text encoders of an image model.
 
-    A model without `tokenizer` can be estimated, but not quoted on a data set. `source` says where the facts are from.
+    A model without `tokenizer` can be estimated, but not quoted on a data set: that names a file of the catalogue, or
+    with `sha256:` before it the content that an operator added. `weights_sha256` is the hash of the files of a model
+    that an operator added (`trainer profile --for-broker`): workers know them by it. `source` says where the facts are
+    from.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -114,8 +118,14 @@ class BaseModelProfile(BaseModel):
     tokenizer: str | None = None
     text_format: TextFormat | None = None
     weights: PackagedWeights | None = None
+    weights_sha256: str | None = None
     source: str
 
     @property
     def is_text(self) -> bool:
         return self.family in TEXT_FAMILIES
+
+    @property
+    def has_added_tokenizer(self) -> bool:
+        """Tell whether the tokenizer came with the files that an operator added, and is no file of the catalogue."""
+        return self.tokenizer is not None and self.tokenizer.startswith(ADDED_TOKENIZER)

@@ -1,9 +1,9 @@
-"""A configuration that a job may train with: valid by itself, and for a base model of the catalogue."""
+"""A configuration that a job may train with: valid by itself, and for a base model that is on offer."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from pricing.catalog import NoTokenizer, UnknownBaseModel, get_base_model
+from pricing.catalog.offered import SHIPPED, ModelNotOffered, OfferedModels
 from pricing.catalog.profile import BaseModelProfile
 from pricing.field_problem import FieldProblem
 from pricing.training.adapter_parameters import UnknownTargetModules, name_target_modules
@@ -14,8 +14,10 @@ from pricing.training.family_keys import find_foreign_keys
 NO_PATHS = "leave it out: a job takes its data from dataset_id and keeps its own output folder"
 
 
-def parse_job_config(raw: Mapping[str, Any]) -> tuple[TrainingConfig, BaseModelProfile]:
-    """Read a configuration that names no path of a machine, and the profile of its base model in the catalogue.
+def parse_job_config(
+    raw: Mapping[str, Any], offered: OfferedModels = SHIPPED
+) -> tuple[TrainingConfig, BaseModelProfile]:
+    """Read a configuration that names no path of a machine, and the profile of its base model among those on offer.
 
     Raises: ConfigInvalid, with one FieldProblem for each wrong key and its cure.
     """
@@ -24,8 +26,8 @@ def parse_job_config(raw: Mapping[str, Any]) -> tuple[TrainingConfig, BaseModelP
     if paths:
         raise ConfigInvalid([FieldProblem(key, NO_PATHS) for key in paths])
     try:
-        profile = get_base_model(config.base_model)
-    except UnknownBaseModel as error:
+        profile = offered.get(config.base_model)
+    except ModelNotOffered as error:
         raise ConfigInvalid([FieldProblem("base_model", str(error))]) from error
     problems = _list_misfits(config, profile)
     if problems:
@@ -36,8 +38,6 @@ def parse_job_config(raw: Mapping[str, Any]) -> tuple[TrainingConfig, BaseModelP
 def _list_misfits(config: TrainingConfig, profile: BaseModelProfile) -> list[FieldProblem]:
     """List the keys that do not fit the base model, all at once."""
     found: list[FieldProblem] = []
-    if profile.tokenizer is None:
-        found.append(FieldProblem("base_model", str(NoTokenizer(profile.name))))
     try:
         name_target_modules(profile, config)
     except UnknownTargetModules as error:

@@ -34,7 +34,7 @@ RECORDS = (
     "job_events",
     "closed_months",
 )
-SHARED_TABLES = {"alembic_version", "calibrations", "invoice_numbers", "outbox", "pools", "rate_cards"}
+SHARED_TABLES = {"alembic_version", "base_models", "calibrations", "invoice_numbers", "outbox", "pools", "rate_cards"}
 APP_ROLE = "broker_app"
 
 
@@ -98,6 +98,8 @@ ANSWERS = {
     "GET /v1/reports/monthly-cost": Ask(200, params={"month": "2026-11"}),
     "GET /v1/reports/margin": FORBIDDEN,
     "GET /v1/reports/estimator-accuracy": FORBIDDEN,
+    "GET /v1/base-models": SHARED,
+    "GET /v1/base-models/{base_model}": SHARED,
     "GET /v1/queues": LIST,
     "GET /v1/queues/{queue}": NOT_FOUND,
     "PATCH /v1/queues/{queue}": FORBIDDEN,
@@ -217,7 +219,9 @@ def fill(value: Any, own: Tenant, other: Tenant) -> Any:
         return {key: fill(inner, own, other) for key, inner in value.items()}
     if not isinstance(value, str):
         return value
-    return value.format(**{**vars(other), "pool": "test", "step": "1", "sha256": "0" * 64, "own": own})
+    return value.format(
+        **{**vars(other), "pool": "test", "base_model": "sd-1.5", "step": "1", "sha256": "0" * 64, "own": own}
+    )
 
 
 def make_options(ask: Ask, own: Tenant, other: Tenant) -> dict[str, Any]:

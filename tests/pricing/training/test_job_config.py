@@ -31,8 +31,11 @@ def test_what_does_not_fit_the_base_model_is_named_at_once() -> None:
     assert "reads at most" in found["max_length"]
 
 
-def test_an_unknown_base_model_is_refused_with_those_that_are_known() -> None:
-    assert "known base models" in list_problems(base_model="no-such-model")["base_model"]
+def test_an_unknown_base_model_is_refused_with_those_that_are_on_offer() -> None:
+    assert (
+        "these are on offer: sd-1.5, sdxl-1.0, smollm2-135m-instruct"
+        in list_problems(base_model="no-such-model")["base_model"]
+    )
 
 
 def test_a_model_without_a_tokenizer_can_be_estimated_but_not_quoted() -> None:

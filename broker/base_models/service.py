@@ -1,0 +1,115 @@
+"""Base models: which are on offer, added by an operator, and taken off again."""
+
+import gzip
+from collections.abc import Sequence
+
+from sqlalchemy import ScalarSelect, func, select
+from sqlalchemy.exc import IntegrityError
+
+from broker import errors
+from broker.base_models.model import ListedModel, list_models
+from broker.base_models.tables import AddedModel
+from broker.work import Work
+from pricing.catalog import fold_spelling
+from pricing.catalog.described import ModelDescription
+from pricing.catalog.offered import OfferedModels
+
+__all__ = [
+    "AddedModel",
+    "add_model",
+    "find_added",
+    "list_added",
+    "list_models_now",
+    "read_offer",
+    "read_offer_of",
+    "remove_model",
+    "select_offer_version",
+]
+
+
+def select_offer_version() -> ScalarSelect[int]:
+    """Select a number that rises whenever a model is added or removed, as part of a larger statement."""
+    return select(func.count() + func.count(AddedModel.removed_at)).select_from(AddedModel).scalar_subquery()
+
+
+async def read_offer(work: Work) -> OfferedModels:
+    """Read which base models are on offer now."""
+    version = await work.session.scalar(select(select_offer_version()))
+    return await read_offer_of(work, version or 0)
+
+
+async def read_offer_of(work: Work, version: int) -> OfferedModels:
+    """Read the base models of a version of the offer, which is that of now; from memory where it was read before."""
+    known = work.services.versions.find(OfferedModels, str(version))
+    if known is not None:
+        return known
+    offered = OfferedModels({row.name: row.profile for row in await list_added(work)})
+    return work.services.versions.keep(str(version), offered)
+
+
+async def list_added(work: Work) -> Sequence[AddedModel]:
+    """List the models that are added and not removed, by name."""
+    query = select(AddedModel).where(AddedModel.removed_at.is_(None)).order_by(AddedModel.name)
+    return (await work.session.scalars(query)).all()
+
+
+async def list_models_now(work: Work) -> list[ListedModel]:
+    """List every model that is known, by name, with what can be said of it now."""
+    added_at = {row.name: row.created_at for row in await list_added(work)}
+    return list_models(await read_offer(work), added_at)
+
+
+async def find_added(work: Work, name: str) -> AddedModel | None:
+    """Find the added model that a name stands for, however its words are joined; None where it is none."""
+    query = select(AddedModel).where(AddedModel.removed_at.is_(None), AddedModel.spelling == fold_spelling(name))
+    return (await work.session.scalars(query)).one_or_none()
+
+
+async def add_model(work: Work, description: ModelDescription) -> AddedModel:
+    """Offer a model under the name in its profile; the same files again change nothing.
+
+    Raises: NameTaken, where the name stands for other files.
+    """
+    profile = description.profile
+    assert profile.weights_sha256 is not None, "a description has the hash of the files"
+    earlier = await find_added(work, profile.name)
+    if earlier is not None:
+        return _check_same_files(earlier, profile.weights_sha256)
+    tokenizer = description.tokenizer
+    row = AddedModel(
+        id=work.new_id("bam"),
+        name=profile.name,
+        spelling=fold_spelling(profile.name),
+        family=profile.family,
+        profile=profile,
+        sha256=profile.weights_sha256,
+        size_bytes=description.size_bytes,
+        tokenizer=None if tokenizer is None else gzip.compress(tokenizer.encode(), mtime=0),
+        created_at=work.now,
+    )
+    try:
+        async with work.session.begin_nested():
+            work.session.add(row)
+    except IntegrityError as error:
+        raise _name_taken(profile.name) from error
+    return row
+
+
+def _check_same_files(earlier: AddedModel, sha256: str) -> AddedModel:
+    if earlier.sha256 != sha256:
+        raise _name_taken(earlier.name)
+    return earlier
+
+
+def _name_taken(name: str) -> errors.NameTaken:
+    message = f"stands for other files here; remove that model first (`broker models remove {name}`), or give a --name"
+    return errors.NameTaken(f"{name} {message}", errors=[errors.FieldError("name", message)])
+
+
+async def remove_model(work: Work, name: str) -> AddedModel:
+    """Take a model off the offer; its files stay where they are. Raises: NotFound."""
+    row = await find_added(work, name)
+    if row is None:
+        raise errors.NotFound("added base model", name)
+    row.removed_at = work.now
+    return row

@@ -1,0 +1,42 @@
+"""Adding a base model: the same files once, one name for one model."""
+
+import asyncio
+
+import pytest
+
+from broker import errors
+from broker.base_models.service import add_model, list_added, remove_model
+from broker.system import System
+from tests.broker.base_models.descriptions import describe_tiny
+
+
+async def test_same_files_again_change_nothing(system: System) -> None:
+    async with system.work() as work:
+        first = await add_model(work, describe_tiny("tiny"))
+    async with system.work() as work:
+        assert (await add_model(work, describe_tiny("Tiny"))).id == first.id
+        assert len(await list_added(work)) == 1
+
+
+async def test_name_that_stands_for_other_files_is_refused_with_the_cure(system: System) -> None:
+    async with system.work() as work:
+        await add_model(work, describe_tiny("tiny"))
+    with pytest.raises(errors.NameTaken, match="broker models remove tiny"):
+        async with system.work() as work:
+            await add_model(work, describe_tiny("tiny", sha256="b" * 64))
+
+
+async def test_two_who_add_one_name_at_once_do_not_both_succeed(system: System) -> None:
+    async def add(sha256: str) -> None:
+        async with system.work() as work:
+            await add_model(work, describe_tiny("tiny", sha256=sha256))
+            await asyncio.sleep(0.05)
+
+    done = await asyncio.gather(add("a" * 64), add("b" * 64), return_exceptions=True)
+    assert sorted(type(result).__name__ for result in done) == ["NameTaken", "NoneType"]
+
+
+async def test_model_that_is_not_there_is_not_removed(system: System) -> None:
+    with pytest.raises(errors.NotFound):
+        async with system.work() as work:
+            await remove_model(work, "smollm2-135m-instruct")
