@@ -13,11 +13,13 @@ from broker.jobs import tables as jobs
 from broker.ledger import tables as ledger
 from broker.metering import tables as metering
 from broker.persistence.database import Base
+from broker.persistence.installation import Installation
 from broker.persistence.outbox import OutboxMessage
 from broker.quotes import tables as quotes
 
 __all__ = [
     "IdempotencyKey",
+    "Installation",
     "OutboxMessage",
     "adapters",
     "base_models",

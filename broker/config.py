@@ -87,6 +87,10 @@ class Settings(BaseSettings):
         return max(min(self.database_pool_size, 5), self.database_pool_size // self.workers)
 
     @property
+    def secret_path(self) -> Path:
+        return self.data_dir / "secret.key"
+
+    @property
     def storage_root(self) -> Path:
         return self.storage_dir or self.data_dir / "objects"
 
@@ -108,7 +112,7 @@ class Settings(BaseSettings):
         """Load the key that signs run tokens; where there is none yet, write one (mode 0600)."""
         if self.secret_key is not None:
             return self.secret_key.encode()
-        path = self.data_dir / "secret.key"
+        path = self.secret_path
         if not path.exists():
             with contextlib.suppress(FileExistsError):  # another process was quicker: its key is the one
                 write_private_file(path, secrets.token_hex(32), replace=False)

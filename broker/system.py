@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
@@ -22,6 +22,13 @@ log = logging.getLogger(__name__)
 class System:
     database: Database
     services: Services
+
+    def at(self, public_url: str | None) -> "System":
+        """Make the same system with the installation's public address, where it has one."""
+        if public_url is None:
+            return self
+        settings = self.services.settings.model_copy(update={"public_url": public_url})
+        return replace(self, services=replace(self.services, settings=settings))
 
     @asynccontextmanager
     async def work(self) -> AsyncIterator[Work]:

@@ -87,6 +87,9 @@ class Storage(Protocol):
     async def create_id(self, storage_id: str) -> str:
         """Give the place its id; returns the one it has, where another process was quicker. Raises: OSError."""
 
+    def close_to_others(self) -> None:
+        """Take what is kept from everybody who has no business with it: earlier releases left it readable."""
+
     def local_path(self, key: str) -> Path:
         """Tell the path of a local file with the object, from which a download can be streamed."""
 
@@ -213,7 +216,7 @@ class FolderStorage:
         return self._find_id() or storage_id
 
     def close_to_others(self) -> None:
-        """Take the folder from those who are neither its owner nor of its group: earlier releases left it open."""
+        """Take the folder from those who are neither its owner nor of its group."""
         with contextlib.suppress(FileNotFoundError, PermissionError):
             mode = self.root.stat().st_mode
             if mode & OTHERS:

@@ -12,6 +12,7 @@ from broker.errors import OperatorError
 from broker.identity.service import create_api_key, has_admin_key
 from broker.persistence.embedded import start_embedded_server
 from broker.persistence.migrate import migrate
+from broker.processes.installation import join_installation
 from broker.system import System, open_system
 from broker.work import Role, Work
 from pricing.rate_card import load_rate_cards
@@ -54,18 +55,23 @@ def migrate_database(urls: DatabaseUrls) -> None:
 
 
 async def prepare(settings: Settings, urls: DatabaseUrls) -> System:
-    """Open the system; publish new rate cards; on the first start write the administrator's key to `admin.key`."""
+    """Open the system as one of its installation; publish new rate cards; on the first start write `admin.key`.
+
+    Raises: OperatorError, where the process differs from the others of the installation.
+    """
     system = open_system(settings, urls.app)
     try:
+        system.services.storage.close_to_others()
         async with system.work() as work:
             await work.session.execute(select(func.pg_advisory_xact_lock(FIRST_START_LOCK)))
+            installation = await join_installation(work)
             await publish_rate_cards(work, load_rate_cards())
             if not await has_admin_key(work):
                 await _write_admin_key(work)
     except BaseException:
         await system.database.close()
         raise
-    return system
+    return system.at(installation.public_url)
 
 
 async def _write_admin_key(work: Work) -> None:

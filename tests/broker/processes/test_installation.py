@@ -1,0 +1,100 @@
+"""Starting on a database that others use: one secret, one storage, one address, or no start."""
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.config import Settings
+from broker.errors import OperatorError
+from broker.processes.boot import DatabaseUrls, prepare
+from tests.broker.rows import owner_connection
+
+ADDRESS = "http://broker:8000"
+
+
+def own_settings(folder: Path, **fields: Any) -> Settings:
+    """Make the settings of a process with a data directory of its own, one secret and one storage for all."""
+    shared = {"secret_key": "0123456789abcdef", "storage_dir": folder.parent / "storage"}
+    return Settings(**{"data_dir": folder, "local_slots": 0, **shared, **fields})
+
+
+async def start(settings: Settings, urls: DatabaseUrls) -> Settings:
+    """Start a process and end it; returns the settings that it would have run with."""
+    system = await prepare(settings, urls)
+    await system.database.close()
+    return system.services.settings
+
+
+def read_installation(urls: DatabaseUrls) -> dict[str, Any]:
+    with owner_connection(urls) as connection:
+        (row,) = connection.execute("SELECT * FROM installation").fetchall()
+    return dict(row)
+
+
+async def test_first_start_founds_the_installation_and_its_storage(tmp_path: Path, urls: DatabaseUrls) -> None:
+    settings = own_settings(tmp_path / "a")
+    await start(settings, urls)
+    row = read_installation(urls)
+    assert (settings.storage_root / ".storage-id").read_text().strip() == row["storage_id"]
+    assert row["public_url"] is None
+    assert settings.secret_key not in str(row)
+
+
+async def test_second_process_with_the_same_secret_and_storage_starts(tmp_path: Path, urls: DatabaseUrls) -> None:
+    await start(own_settings(tmp_path / "a"), urls)
+    row = read_installation(urls)
+    await start(own_settings(tmp_path / "b"), urls)
+    assert read_installation(urls) == row
+
+
+async def test_first_starts_at_once_found_one_installation(tmp_path: Path, urls: DatabaseUrls) -> None:
+    await asyncio.gather(*(start(own_settings(tmp_path / name), urls) for name in "abc"))
+    assert read_installation(urls)["storage_id"].startswith("sto_")
+
+
+async def test_another_secret_is_refused_and_nothing_is_written(tmp_path: Path, urls: DatabaseUrls) -> None:
+    """A past fault: its runs were answered 401, and each job burnt five attempts in nine seconds."""
+    await start(own_settings(tmp_path / "a"), urls)
+    row = read_installation(urls)
+    for wrong in ({"secret_key": "another-secret-key"}, {"secret_key": None}):
+        with pytest.raises(OperatorError, match=r"^BROKER_SECRET_KEY: [^\n]*$"):
+            await start(own_settings(tmp_path / "b", public_url=ADDRESS, **wrong), urls)
+    assert read_installation(urls) == row
+    assert not (tmp_path / "b" / "admin.key").exists()
+
+
+async def test_storage_that_is_not_the_others_is_refused(tmp_path: Path, urls: DatabaseUrls) -> None:
+    """A past fault: a second broker answered 500 for every file that the first had stored."""
+    await start(own_settings(tmp_path / "a"), urls)
+    empty, other = tmp_path / "empty", tmp_path / "other"
+    other.mkdir()
+    (other / ".storage-id").write_text("sto_other\n")
+    for wrong in (None, empty, other):
+        with pytest.raises(OperatorError, match=r"^BROKER_STORAGE_DIR: [^\n]*$"):
+            await start(own_settings(tmp_path / "b", storage_dir=wrong), urls)
+    assert not empty.exists(), "a wrong folder is not made"
+
+
+async def test_storage_that_cannot_be_used_is_refused(tmp_path: Path, urls: DatabaseUrls) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OperatorError, match=r"^BROKER_STORAGE_DIR: [^\n]*Not a directory[^\n]*$"):
+        await start(own_settings(tmp_path / "a", storage_dir=tmp_path / "file"), urls)
+
+
+async def test_storage_that_was_moved_is_known_again(tmp_path: Path, urls: DatabaseUrls) -> None:
+    settings = own_settings(tmp_path / "a")
+    await start(settings, urls)
+    shutil.move(settings.storage_root, tmp_path / "moved")
+    await start(own_settings(tmp_path / "a", storage_dir=tmp_path / "moved"), urls)
+
+
+async def test_first_named_address_is_everybodys(tmp_path: Path, urls: DatabaseUrls) -> None:
+    await start(own_settings(tmp_path / "a"), urls)
+    await start(own_settings(tmp_path / "b", public_url=ADDRESS), urls)
+    assert (await start(own_settings(tmp_path / "c", public_url=ADDRESS + "/"), urls)).worker_url == ADDRESS
+    assert (await start(own_settings(tmp_path / "a"), urls)).worker_url == ADDRESS
+    with pytest.raises(OperatorError, match=r"^BROKER_PUBLIC_URL: is http://other:1, but [^\n]*$"):
+        await start(own_settings(tmp_path / "d", public_url="http://other:1"), urls)
