@@ -232,10 +232,10 @@ class FolderStorage:
 def _open_private(path: Path) -> BinaryIO:
     """Open a file for writing that nobody but its owner reads (0600, in folders of 0700), and keep what is in it."""
     for tries_left in reversed(range(OPEN_TRIES)):
-        _make_private_folder(path.parent)
         try:
+            _make_private_folder(path.parent)
             return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
-        except FileNotFoundError:  # the folder was empty, and deleted in this moment
+        except FileNotFoundError:  # a folder on the way was empty, and deleted in this moment
             if not tries_left:
                 raise
     raise AssertionError
