@@ -1,11 +1,14 @@
 """The adapter registry: what training has made, to list and download."""
 
+from typing import Annotated
+
+from fastapi import Query
 from fastapi.responses import FileResponse
 
 from broker.adapters import service
 from broker.adapters.schemas import AdapterOut
 from broker.adapters.tables import Adapter
-from broker.http.edge import AnyKey, feature_router
+from broker.http.edge import CustomerWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, Limit, Page
 
@@ -13,13 +16,21 @@ router = feature_router("/adapters", "adapters")
 
 
 @router.get("")
-async def list_adapters(work: AnyKey, limit: Limit = 20, cursor: Cursor = None) -> Page[AdapterOut]:
-    rows, after = await fetch_page(work.session, service.select_finished(), Adapter, limit=limit, cursor=cursor)
+async def list_adapters(
+    work: CustomerWork,
+    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
+    project_id: Annotated[str | None, Query(description="Only this project's.", examples=["prj_01k"])] = None,
+    job_id: Annotated[str | None, Query(description="Only this job's.", examples=["job_01k"])] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[AdapterOut]:
+    query = service.select_finished(customer_id=customer_id, project_id=project_id, job_id=job_id)
+    rows, after = await fetch_page(work.session, query, Adapter, limit=limit, cursor=cursor)
     return Page(data=[AdapterOut.of(row) for row in rows], next_cursor=after)
 
 
 @router.get("/{adapter_id}")
-async def get_adapter(work: AnyKey, adapter_id: str) -> AdapterOut:
+async def get_adapter(work: CustomerWork, adapter_id: str) -> AdapterOut:
     return AdapterOut.of(await service.get_adapter(work, adapter_id))
 
 
@@ -28,7 +39,7 @@ async def get_adapter(work: AnyKey, adapter_id: str) -> AdapterOut:
     response_class=FileResponse,
     responses={200: {"content": {"application/octet-stream": {}}, "description": "The .safetensors file."}},
 )
-async def download_adapter(work: AnyKey, adapter_id: str) -> FileResponse:
+async def download_adapter(work: CustomerWork, adapter_id: str) -> FileResponse:
     """Download the adapter as one `.safetensors` file in PEFT layout; its SHA-256 is in `X-Content-SHA256`."""
     adapter = await service.get_adapter(work, adapter_id)
     return FileResponse(

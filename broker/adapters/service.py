@@ -11,6 +11,7 @@ from broker import errors
 from broker.adapters.tables import Adapter
 from broker.jobs.locked_run import LockedRun
 from broker.jobs.service import select_succeeded_ids
+from broker.persistence.database import narrow
 from broker.persistence.storage import TooLarge
 from broker.work import Work
 
@@ -95,9 +96,12 @@ async def find_adapter_of_job(work: Work, job_id: str) -> Adapter | None:
     return (await work.session.scalars(select(Adapter).where(Adapter.job_id == job_id))).one_or_none()
 
 
-def select_finished() -> Select[Adapter]:
-    """Select the adapters of jobs that succeeded; one of a job under way may still be replaced."""
-    return select(Adapter).where(Adapter.job_id.in_(select_succeeded_ids()))
+def select_finished(**wanted: str | None) -> Select[Adapter]:
+    """Select the adapters of jobs that succeeded, all or those with these values in their columns.
+
+    That of a job under way may still be replaced.
+    """
+    return narrow(select(Adapter).where(Adapter.job_id.in_(select_succeeded_ids())), **wanted)
 
 
 async def get_adapter(work: Work, adapter_id: str) -> Adapter:

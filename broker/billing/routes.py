@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import Query
 
 from broker.billing import service
-from broker.billing.schemas import InvoiceDraftIn, InvoiceOut, InvoiceWithLinesOut
+from broker.billing.model import InvoiceKind, InvoiceStatus
+from broker.billing.schemas import MONTH_PATTERN, InvoiceDraftIn, InvoiceOut, InvoiceWithLinesOut
 from broker.billing.tables import Invoice
 from broker.http.edge import BillingReader, FinanceWork, feature_router
 from broker.http.paging import fetch_page
@@ -28,11 +29,20 @@ async def draft_invoice(work: FinanceWork, body: InvoiceDraftIn) -> InvoiceWithL
 @router.get("")
 async def list_invoices(
     work: BillingReader,
+    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
     contract_id: Annotated[str | None, Query(description="Only this contract's.", examples=["con_01k"])] = None,
+    status: Annotated[InvoiceStatus | None, Query(description="Only these.", examples=["draft"])] = None,
+    kind: Annotated[InvoiceKind | None, Query(description="Only these.", examples=["usage"])] = None,
+    month: Annotated[
+        str | None, Query(pattern=MONTH_PATTERN, description="Only this month's usage.", examples=["2026-11"])
+    ] = None,
+    number: Annotated[str | None, Query(description="The one with this number.", examples=["INV-2026-000001"])] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[InvoiceOut]:
-    query = service.select_invoices(contract_id)
+    query = service.select_invoices(
+        customer_id=customer_id, contract_id=contract_id, status=status, kind=kind, month=month, number=number
+    )
     rows, after = await fetch_page(work.session, query, Invoice, limit=limit, cursor=cursor)
     return Page(data=[InvoiceOut.of(row) for row in rows], next_cursor=after)
 

@@ -20,6 +20,7 @@ from broker.clock import billing_month, month_end
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, GrantTerms
 from broker.ledger import service as ledger
+from broker.persistence.database import narrow
 from broker.work import Work
 from pricing.money import round_to_fen
 from pricing.rating import price_usage
@@ -176,9 +177,9 @@ async def _lock_invoice(work: Work, invoice_id: str) -> tuple[ContractTerms, Inv
     return terms, invoice
 
 
-def select_invoices(contract_id: str | None = None) -> Select[Invoice]:
-    """Select the invoices that the actor sees, of one contract or of all."""
-    return select(Invoice) if contract_id is None else select(Invoice).where(Invoice.contract_id == contract_id)
+def select_invoices(**wanted: str | None) -> Select[Invoice]:
+    """Select the invoices that the actor sees, all or those with these values in their columns."""
+    return narrow(select(Invoice), **wanted)
 
 
 async def get_invoice(work: Work, invoice_id: str) -> Invoice:

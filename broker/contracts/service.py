@@ -18,6 +18,7 @@ from broker.contracts.rate_cards import (
 )
 from broker.contracts.tables import Contract, PublishedRateCard
 from broker.identity.service import get_customer
+from broker.persistence.database import narrow
 from broker.work import Work
 from pricing.plans import CommitmentNotAllowed, CommitmentTooSmall, PlanName, check_commitment
 from pricing.rate_card import NoPriceInForce, RateCard
@@ -153,9 +154,9 @@ async def _choose_in_force(work: Work, rows: Sequence[Contract], contract_id: st
     return terms
 
 
-def select_contracts() -> Select[Contract]:
-    """Select the contracts that the actor sees."""
-    return select(Contract)
+def select_contracts(**wanted: str | None) -> Select[Contract]:
+    """Select the contracts that the actor sees, all or those with these values in their columns."""
+    return narrow(select(Contract), **wanted)
 
 
 async def load_terms(work: Work, contract_ids: set[str]) -> dict[str, ContractTerms]:

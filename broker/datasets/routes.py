@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import File, Form, UploadFile
+from fastapi import File, Form, Query, UploadFile
 
 from broker.datasets import service
 from broker.datasets.archive import UploadedFile
 from broker.datasets.schemas import DatasetOut
 from broker.datasets.tables import Dataset
-from broker.http.edge import AnyKey, CustomerWork, feature_router
+from broker.http.edge import CustomerWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, Limit, Page
 from broker.identity.service import resolve_customer
@@ -38,11 +38,18 @@ async def upload_dataset(
 
 
 @router.get("")
-async def list_datasets(work: AnyKey, limit: Limit = 20, cursor: Cursor = None) -> Page[DatasetOut]:
-    rows, after = await fetch_page(work.session, service.select_datasets(), Dataset, limit=limit, cursor=cursor)
+async def list_datasets(
+    work: CustomerWork,
+    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
+    name: Annotated[str | None, Query(description="Only those of this name.", examples=["brand tone"])] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[DatasetOut]:
+    query = service.select_datasets(customer_id=customer_id, name=name)
+    rows, after = await fetch_page(work.session, query, Dataset, limit=limit, cursor=cursor)
     return Page(data=[DatasetOut.of(row) for row in rows], next_cursor=after)
 
 
 @router.get("/{dataset_id}")
-async def get_dataset(work: AnyKey, dataset_id: str) -> DatasetOut:
+async def get_dataset(work: CustomerWork, dataset_id: str) -> DatasetOut:
     return DatasetOut.of(await service.get_dataset(work, dataset_id))

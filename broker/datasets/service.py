@@ -18,6 +18,7 @@ from broker.datasets.pictures import (
 )
 from broker.datasets.tables import Dataset
 from broker.identity.service import get_customer
+from broker.persistence.database import narrow
 from broker.persistence.storage import one_chunk
 from broker.persistence.tenancy import owns
 from broker.work import Work
@@ -123,9 +124,9 @@ def read_dataset(values: Sequence[Any]) -> Dataset:
     return Dataset(**dict(zip(Dataset.__table__.columns.keys(), values, strict=True)))
 
 
-def select_datasets() -> Select[Dataset]:
-    """Select the data sets that the actor sees."""
-    return select(Dataset)
+def select_datasets(**wanted: str | None) -> Select[Dataset]:
+    """Select the data sets that the actor sees, all or those with these values in their columns."""
+    return narrow(select(Dataset), **wanted)
 
 
 async def get_dataset(work: Work, dataset_id: str) -> Dataset:

@@ -10,12 +10,14 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from broker import errors
 from broker.http.body import limit_body, read_body
 from broker.http.idempotency import Claim, answer_once, read_claim
+from broker.http.parameters import Parameters, refuse_unknown
 from broker.persistence.database import Database, Scope
 from broker.persistence.tenancy import confine
 from broker.work import STAFF, Actor, Role, Services, Work
@@ -29,6 +31,11 @@ BEARER = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="`Author
 class TransactionalRoute(APIRoute):
     """A route whose handler runs in one transaction, as the actor of its API key."""
 
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self.parameters = Parameters.of(self.dependant)
+        self.openapi_extra = {**(self.openapi_extra or {}), "x-roles": find_roles(self.dependant)}
+
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
 
@@ -39,7 +46,7 @@ class TransactionalRoute(APIRoute):
                 await read_body(request)
                 claim = await read_claim(request)
                 async with open_work(request, actor, claim) as work:
-                    request.state.work = work
+                    request.state.work, request.state.parameters = work, self.parameters
                     return await answer_once(work, claim, lambda: handle(request))
             finally:
                 await request.close()
@@ -88,9 +95,16 @@ def allow(*roles: Role) -> Callable[..., Coroutine[Any, Any, Work]]:
         if work.actor.role not in roles:
             names = ", ".join(sorted(role.value for role in roles))
             raise errors.Forbidden(f"This needs a key of role {names}; yours is {work.actor.role.value}.")
+        await refuse_unknown(request, request.state.parameters)
         return work
 
+    get_work.roles = sorted(role.value for role in roles)  # type: ignore[attr-defined]
     return get_work
+
+
+def find_roles(dependant: Dependant) -> list[str]:
+    """Find the roles that a route's handler is for, as its dependency on `allow` names them."""
+    return next((roles for each in dependant.dependencies if (roles := getattr(each.call, "roles", None))), [])
 
 
 AnyKey = Annotated[Work, Depends(allow(Role.CUSTOMER, Role.FINANCE, Role.OPS, Role.ADMIN))]

@@ -1,10 +1,10 @@
 """Set-up of customers, projects and API keys."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Query
 
-from broker.http.edge import AdminWork, AnyKey, CustomerWork, feature_router
+from broker.http.edge import AdminWork, AnyKey, CustomerWork, FinanceWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, Limit, Page
 from broker.identity import service
@@ -26,13 +26,19 @@ router = feature_router("", "identity")
 
 
 @router.post("/customers", status_code=201)
-async def create_customer(work: AdminWork, body: CustomerIn) -> CustomerOut:
+async def create_customer(work: FinanceWork, body: CustomerIn) -> CustomerOut:
     return CustomerOut.model_validate(await service.create_customer(work, body.name))
 
 
 @router.get("/customers")
-async def list_customers(work: AnyKey, limit: Limit = 20, cursor: Cursor = None) -> Page[CustomerOut]:
-    rows, after = await fetch_page(work.session, service.select_customers(), Customer, limit=limit, cursor=cursor)
+async def list_customers(
+    work: AnyKey,
+    name: Annotated[str | None, Query(description="The one of this name.", examples=["Acme"])] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[CustomerOut]:
+    query = service.select_customers(name=name)
+    rows, after = await fetch_page(work.session, query, Customer, limit=limit, cursor=cursor)
     return Page(data=[CustomerOut.model_validate(row) for row in rows], next_cursor=after)
 
 
@@ -62,8 +68,17 @@ def _show_once(key: ApiKey, new: NewKey) -> NewApiKeyOut:
 
 
 @router.get("/api-keys")
-async def list_api_keys(work: AnyKey, limit: Limit = 20, cursor: Cursor = None) -> Page[ApiKeyOut]:
-    rows, after = await fetch_page(work.session, service.select_api_keys(), ApiKey, limit=limit, cursor=cursor)
+async def list_api_keys(
+    work: CustomerWork,
+    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
+    role: Annotated[
+        Literal["customer", "finance", "ops", "admin"] | None, Query(description="Only these.", examples=["ops"])
+    ] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[ApiKeyOut]:
+    query = service.select_api_keys(customer_id=customer_id, role=role)
+    rows, after = await fetch_page(work.session, query, ApiKey, limit=limit, cursor=cursor)
     return Page(data=[ApiKeyOut.model_validate(row) for row in rows], next_cursor=after)
 
 
@@ -85,7 +100,7 @@ async def list_projects(
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[ProjectOut]:
-    query = service.select_projects(customer_id)
+    query = service.select_projects(customer_id=customer_id)
     rows, after = await fetch_page(work.session, query, Project, limit=limit, cursor=cursor)
     return Page(data=[ProjectOut.model_validate(row) for row in rows], next_cursor=after)
 

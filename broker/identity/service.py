@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from broker import errors
 from broker.identity.model import NewKey, hash_key, make_key, read_run_token
 from broker.identity.tables import ApiKey, Customer, Project
-from broker.persistence.database import Base, Database
+from broker.persistence.database import Base, Database, narrow
 from broker.persistence.driver import Statement
 from broker.work import STAFF, Actor, Role, Services, Work
 
@@ -66,19 +66,19 @@ async def _add_named(work: Work, row: Row, name: str) -> Row:
     return row
 
 
-def select_customers() -> Select[Customer]:
-    """Select the customers that the actor sees."""
-    return select(Customer)
+def select_customers(**wanted: str | None) -> Select[Customer]:
+    """Select the customers that the actor sees, all or those with these values in their columns."""
+    return narrow(select(Customer), **wanted)
 
 
-def select_api_keys() -> Select[ApiKey]:
-    """Select the API keys that the actor sees."""
-    return select(ApiKey)
+def select_api_keys(**wanted: str | None) -> Select[ApiKey]:
+    """Select the API keys that the actor sees, all or those with these values in their columns."""
+    return narrow(select(ApiKey), **wanted)
 
 
-def select_projects(customer_id: str | None = None) -> Select[Project]:
-    """Select the projects that the actor sees, of one customer or of all."""
-    return select(Project) if customer_id is None else select(Project).where(Project.customer_id == customer_id)
+def select_projects(**wanted: str | None) -> Select[Project]:
+    """Select the projects that the actor sees, all or those with these values in their columns."""
+    return narrow(select(Project), **wanted)
 
 
 async def get_customer(work: Work, customer_id: str) -> Customer:

@@ -48,10 +48,16 @@ async def submit_job(work: CustomerWork, body: JobIn) -> JobOut:
 async def list_jobs(
     work: AnyKey,
     status: Annotated[JobStatusName | None, Query(description="Only these.", examples=["running"])] = None,
+    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
+    contract_id: Annotated[str | None, Query(description="Only this contract's.", examples=["con_01k"])] = None,
+    project_id: Annotated[str | None, Query(description="Only this project's.", examples=["prj_01k"])] = None,
+    queue: Annotated[str | None, Query(description="Only those of this queue.", examples=["priority"])] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[JobOut]:
-    query = service.select_jobs(status)
+    query = service.select_jobs(
+        status=status, customer_id=customer_id, contract_id=contract_id, project_id=project_id, queue=queue
+    )
     rows, after = await fetch_page(work.session, query, Job, limit=limit, cursor=cursor)
     return Page(data=[JobOut.of(row) for row in rows], next_cursor=after)
 
@@ -84,7 +90,7 @@ async def resume_job(work: JobControl, job_id: str, body: JobResumeIn | None = N
 
 @router.get("/{job_id}/events")
 async def list_job_events(
-    work: AnyKey,
+    work: JobControl,
     job_id: str,
     after: Annotated[int, Query(ge=0, description="Only events with a higher id.", examples=[0])] = 0,
     limit: Limit = 100,
@@ -104,6 +110,6 @@ async def list_job_runs(work: AnyKey, job_id: str) -> RunListOut:
 
 
 @router.get("/{job_id}/checkpoints")
-async def list_job_checkpoints(work: AnyKey, job_id: str) -> CheckpointListOut:
+async def list_job_checkpoints(work: JobControl, job_id: str) -> CheckpointListOut:
     await service.get_job(work, job_id)
     return CheckpointListOut(data=[CheckpointOut.of(row) for row in await checkpoints.list_checkpoints(work, job_id)])

@@ -7,6 +7,7 @@ from sqlalchemy import Select, select
 from broker import errors
 from broker.jobs.model import TERMINAL, JobStatus, check_job_transition
 from broker.jobs.tables import Job, Run
+from broker.persistence.database import narrow
 from broker.work import Work
 from pricing.money import Money
 from pricing.usage import Usage
@@ -25,9 +26,9 @@ __all__ = [
 ]
 
 
-def select_jobs(status: str | None = None) -> Select[Job]:
-    """Select the jobs that the actor sees, of one status or of all."""
-    return select(Job) if status is None else select(Job).where(Job.status == status)
+def select_jobs(**wanted: str | None) -> Select[Job]:
+    """Select the jobs that the actor sees, all or those with these values in their columns."""
+    return narrow(select(Job), **wanted)
 
 
 def select_succeeded_ids() -> Select[Any]:

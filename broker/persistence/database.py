@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import BigInteger, DateTime, Dialect, MetaData, TypeDecorator, event, make_url, text
+from sqlalchemy import BigInteger, DateTime, Dialect, MetaData, Select, TypeDecorator, event, make_url, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
@@ -35,6 +35,7 @@ TRUSTED_SECONDS = 1.0
 BEGIN = sql.SQL("BEGIN; SET LOCAL broker.scope TO {}; SET LOCAL broker.customer_id TO {}")
 
 Answer = TypeVar("Answer")
+Row = TypeVar("Row", bound="Base")
 
 
 class Base(DeclarativeBase):
@@ -201,6 +202,11 @@ def without_driver(url: str) -> str:
 def _write_begin(scope: Scope, customer_id: str) -> bytes:
     """Write BEGIN and the scope as one message, for one round trip; such a message takes no parameters."""
     return BEGIN.format(sql.Literal(scope.value), sql.Literal(customer_id)).as_bytes()
+
+
+def narrow(query: Select[Row], **wanted: Any) -> Select[Row]:
+    """Narrow a list to rows with these values in their columns; None leaves a column as it is."""
+    return query.filter_by(**{column: value for column, value in wanted.items() if value is not None})
 
 
 async def wake_dispatcher(session: AsyncSession) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query
 
 from broker.contracts.service import rate_card_on
-from broker.http.edge import AnyKey, CustomerWork, feature_router
+from broker.http.edge import BillingReader, CustomerWork, feature_router
 from broker.quotes import offers, service
 from broker.quotes.schemas import (
     PlanComparisonListOut,
@@ -36,13 +36,13 @@ async def create_quotes(work: CustomerWork, body: QuoteBatchIn) -> QuoteBatchOut
 
 
 @router.get("/quotes/{quote_id}")
-async def get_quote(work: AnyKey, quote_id: str) -> QuoteOut:
+async def get_quote(work: BillingReader, quote_id: str) -> QuoteOut:
     return QuoteOut.of(await service.get_quote(work, quote_id))
 
 
 @router.get("/quotes/{quote_id}/offers")
 async def list_offers(
-    work: AnyKey,
+    work: BillingReader,
     quote_id: str,
     gpu: Annotated[
         str | None, Query(description="Only this device type, which an open pool must have.", examples=["rtx-4090"])
@@ -54,7 +54,7 @@ async def list_offers(
 
 @router.get("/plan-comparison")
 async def compare(
-    work: AnyKey,
+    work: BillingReader,
     gpu_hours: Annotated[int, Query(ge=0, le=1_000_000, description="GPU-hours of one run.", examples=[30])],
     tokens: Annotated[int, Query(ge=0, le=10**12, description="Tokens of one run.", examples=[50_000])],
     runs: Annotated[int, Query(ge=1, le=100_000, description="Equal runs a month.", examples=[20])] = 1,

@@ -80,7 +80,7 @@ async def test_unexpected_error_says_nothing_of_the_inside_and_stands_in_the_log
     [
         ("/customers", {}, {"name"}),
         ("/customers", {"name": 1, "colour": 2}, {"name", "colour"}),
-        ("/customers?limit=1", [], {"body"}),
+        ("/customers", [], {"body"}),
         (
             "/contracts",
             {"customer_id": "x", "plan": "gold", "committed_gpu_hours": -1},

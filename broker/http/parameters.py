@@ -1,0 +1,95 @@
+"""What a request carries beyond what its route takes: it is refused rather than ignored, as an unknown field is.
+
+A filter that nobody reads would answer everything, and a body that nobody reads would be taken for done.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Self, get_origin
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+
+from broker import errors
+from broker.http.body import is_form
+
+WITH_BODY = frozenset({"POST", "PATCH", "DELETE"})
+MAX_NAMED = 20
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What a route takes: its query parameters, those of them that may be repeated, and the fields of its body."""
+
+    query: frozenset[str]
+    repeatable: frozenset[str]
+    body: frozenset[str]
+
+    @classmethod
+    def of(cls, dependant: Dependant) -> Self:
+        """Read them off what FastAPI found in the handler and in all that it depends on."""
+        own = list(_walk(dependant))
+        query = [field for each in own for field in each.query_params]
+        return cls(
+            query=frozenset(field.alias for field in query),
+            repeatable=frozenset(field.alias for field in query if get_origin(field.field_info.annotation) is list),
+            body=frozenset(field.alias for each in own for field in each.body_params),
+        )
+
+
+def _walk(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for inner in dependant.dependencies:
+        yield from _walk(inner)
+
+
+async def refuse_unknown(request: Request, known: Parameters) -> None:
+    """Refuse parameters, form fields and a body that a route does not take. Raises: InvalidRequest."""
+    found = [*_check_query(request, known), *await _check_body(request, known)]
+    if found:
+        raise errors.InvalidRequest("; ".join(f"{item.field}: {item.message}" for item in found), errors=found)
+
+
+def _check_query(request: Request, known: Parameters) -> Iterator[errors.FieldError]:
+    for name in list(dict.fromkeys(request.query_params))[:MAX_NAMED]:
+        if name not in known.query:
+            yield errors.FieldError(name, _describe_unknown(name, known.query, "parameter"))
+        elif name not in known.repeatable and len(request.query_params.getlist(name)) > 1:
+            yield errors.FieldError(name, "is given more than once; send one")
+
+
+async def _check_body(request: Request, known: Parameters) -> list[errors.FieldError]:
+    if request.method not in WITH_BODY:
+        return []
+    if is_form(request):
+        unknown = [name for name in dict.fromkeys(await request.form()) if name not in known.body][:MAX_NAMED]
+        return [errors.FieldError(name, _describe_unknown(name, known.body, "form field")) for name in unknown]
+    if known.body or not await request.body():
+        return []
+    return _refuse_body(await _read_document(request))
+
+
+async def _read_document(request: Request) -> Any:
+    try:
+        return await request.json()
+    except ValueError:
+        return None
+
+
+def _refuse_body(document: Any) -> list[errors.FieldError]:
+    """Refuse a body where none is taken: field by field, but for an empty object, which says nothing."""
+    if document == {}:
+        return []
+    if not isinstance(document, dict):
+        return [errors.FieldError("body", "this request takes none; leave it out")]
+    return [errors.FieldError(name, "is not known: this request takes no body") for name in list(document)[:MAX_NAMED]]
+
+
+def _describe_unknown(name: str, known: Collection[str], what: str) -> str:
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    if near:
+        return f"is no {what} of this request; did you mean {near[0]}?"
+    if not known:
+        return f"is no {what} of this request, which takes none"
+    return f"is no {what} of this request; it takes {', '.join(sorted(known))}"
