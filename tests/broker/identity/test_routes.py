@@ -126,6 +126,8 @@ WHO_MAY = {
     "GET /v1/reports/monthly-cost": {"admin", "customer", "finance"},
     "GET /v1/reports/margin": {"admin", "finance"},
     "GET /v1/reports/estimator-accuracy": {"admin", "ops"},
+    "GET /v1/base-models": {"admin", "customer", "finance", "ops"},
+    "GET /v1/base-models/{base_model}": {"admin", "customer", "finance", "ops"},
     "GET /v1/queues": {"admin", "customer", "finance", "ops"},
     "GET /v1/queues/{name}": {"admin", "customer", "finance", "ops"},
     "PATCH /v1/queues/{name}": {"admin", "ops"},
