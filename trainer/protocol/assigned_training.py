@@ -25,8 +25,8 @@ from trainer.training.session import FinishedTraining, run_training
 
 
 class WorkerObserver:
-    """Passes tokens on to the meter, progress and observations to the heartbeat, checkpoints to the uploads, and
-    everything to the console. Pictures are told from texts by their place in `samples_folder`.
+    """Passes tokens on to the meter, progress and observations to the heartbeat, checkpoints to heartbeat and uploads,
+    and everything to the console. Pictures are told from texts by their place in `samples_folder`.
     """
 
     def __init__(
@@ -71,6 +71,8 @@ class WorkerObserver:
             write_line(f"the sample of step {step} is not sent: {error}")
 
     def checkpoint_saved(self, folder: Path, step: int) -> None:
+        """Cut the usage here, before the upload may begin: what is done from now on this checkpoint does not keep."""
+        self._heartbeat.keep_usage(step)
         self._shown.checkpoint_saved(folder, step)
         self._uploads.submit(folder, step)
 

@@ -41,6 +41,7 @@ class Heartbeat:
         self._client, self._meter, self._spool, self._stop = client, meter, spool, stop
         self._interval_seconds, self._on_fenced = interval_seconds, on_fenced
         self._closing = threading.Event()
+        self._cutting = threading.Lock()
         self._away = False
         self._thread = threading.Thread(target=self._loop, name="heartbeat", daemon=True)
         self.progress: dict[str, Any] | None = None
@@ -55,9 +56,23 @@ class Heartbeat:
         self._closing.set()
         self._thread.join()
 
+    def keep_usage(self, checkpoint_step: int | None = None) -> None:
+        """Cut the usage up to now and keep it on disk; at a checkpoint, with its step.
+
+        Threads: beats and the training both cut, so the numbers of intervals follow their time.
+        """
+        with self._cutting:
+            interval = self._meter.cut(checkpoint_step)
+            if interval is None:
+                return
+            try:
+                self._spool.append(interval)
+            except OSError as error:
+                write_line(f"usage cannot be kept on disk, only in memory: {error}")
+
     def beat(self) -> None:
         """Cut the usage, keep it on disk, and send all that is pending. Raises: as BrokerClient."""
-        self._keep_usage()
+        self.keep_usage()
         while True:
             events, observations = self._spool.list_pending(EVENTS_IN_ONE_REQUEST), self.observations.list_pending()
             reply = self._client.send_heartbeat(self.progress, events, observations)
@@ -74,7 +89,7 @@ class Heartbeat:
 
         To be called after `close`. Raises: as BrokerClient.
         """
-        self._keep_usage()
+        self.keep_usage()
         while (
             self.observations.is_more_than_one_request
             or len(self._spool.list_pending(EVENTS_IN_ONE_REQUEST)) == EVENTS_IN_ONE_REQUEST
@@ -94,15 +109,6 @@ class Heartbeat:
                 self._note_away(error)
             if self._closing.wait(self._interval_seconds):
                 return
-
-    def _keep_usage(self) -> None:
-        interval = self._meter.cut()
-        if interval is None:
-            return
-        try:
-            self._spool.append(interval)
-        except OSError as error:
-            write_line(f"usage cannot be kept on disk, only in memory: {error}")
 
     def _note_away(self, error: Exception | None) -> None:
         """Write a line when the broker goes and one when it is back, not one for each beat."""

@@ -11,12 +11,16 @@ NANOSECONDS = 1_000_000_000
 
 @dataclass(frozen=True)
 class UsageInterval:
-    """What was used between two moments (aware, UTC). Both counts are whole: GPU-seconds, and non-padding tokens."""
+    """What was used between two moments (aware, UTC). Both counts are whole: GPU-seconds, and non-padding tokens.
+
+    `checkpoint_step`: it ends where the checkpoint of this step was written, which keeps all that was done until then.
+    """
 
     started_at: datetime
     ended_at: datetime
     gpu_seconds: int
     tokens: int
+    checkpoint_step: int | None = None
 
 
 def compute_gpu_seconds(held_ns: int, devices: int) -> int:
@@ -32,7 +36,7 @@ class Meter:
     """Counts from its making (the devices are ours) to `close` (they are let go), and cuts that into intervals.
 
     An interval's GPU-seconds are the rounded total at its end less the rounded total at its start, so the intervals
-    add up to the rounded whole whatever the cuts. Threads: the recipe adds, the heartbeat cuts.
+    add up to the rounded whole whatever the cuts. Threads: the recipe adds and cuts, the heartbeat cuts.
     """
 
     def __init__(
@@ -63,14 +67,18 @@ class Meter:
             if self._closed_ns is None:
                 self._closed_ns = self._monotonic_ns()
 
-    def cut(self) -> UsageInterval | None:
-        """Take the interval since the last cut; None while there is no whole unit in it yet (it goes into the next)."""
+    def cut(self, checkpoint_step: int | None = None) -> UsageInterval | None:
+        """Take the interval since the last cut; None while there is no whole unit in it yet (it goes into the next).
+
+        At a checkpoint there is always one, were it empty: it says where that checkpoint's work ends.
+        """
         with self._lock:
             held_ns = self._held_ns()
             gpu_seconds = compute_gpu_seconds(held_ns, self._devices) - compute_gpu_seconds(self._cut_ns, self._devices)
-            if gpu_seconds == 0 and self._tokens == 0:
+            if gpu_seconds == 0 and self._tokens == 0 and checkpoint_step is None:
                 return None
-            interval = UsageInterval(self._moment(self._cut_ns), self._moment(held_ns), gpu_seconds, self._tokens)
+            began_at, ended_at = self._moment(self._cut_ns), self._moment(held_ns)
+            interval = UsageInterval(began_at, ended_at, gpu_seconds, self._tokens, checkpoint_step)
             self._cut_ns, self._tokens = held_ns, 0
             return interval
 

@@ -3,6 +3,7 @@ twice.
 """
 
 import json
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from trainer.protocol.meter import UsageInterval
 class UsageSpool:
     """The usage events of one run that the broker has not acknowledged, numbered without gaps.
 
-    Used by one thread at a time.
+    Threads: whoever cuts the usage appends, the heartbeat lists and acknowledges.
     """
 
     def __init__(self, folder: Path, run_id: str, next_sequence: int) -> None:
         """Take up what an earlier process of this run left behind; what is below `next_sequence` the broker has."""
         self._folder, self._run_id = folder, run_id
+        self._lock = threading.Lock()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._pending: dict[int, dict[str, Any]] = {}
         for path in sorted(self._folder.glob("*.json")):
@@ -32,22 +34,25 @@ class UsageSpool:
 
         Raises: OSError, after keeping it.
         """
-        sequence = self._next_sequence
-        event = build_usage_event(interval, self._run_id, sequence)
-        self._next_sequence += 1
-        self._pending[sequence] = event
-        with writing_file(self._path(sequence)) as aside:
-            aside.write_text(json.dumps(event), encoding="utf-8")
+        with self._lock:
+            sequence = self._next_sequence
+            event = build_usage_event(interval, self._run_id, sequence)
+            self._next_sequence += 1
+            self._pending[sequence] = event
+            with writing_file(self._path(sequence)) as aside:
+                aside.write_text(json.dumps(event), encoding="utf-8")
 
     def list_pending(self, limit: int) -> list[dict[str, Any]]:
         """List the oldest events, in their order."""
-        return [self._pending[sequence] for sequence in sorted(self._pending)[:limit]]
+        with self._lock:
+            return [self._pending[sequence] for sequence in sorted(self._pending)[:limit]]
 
     def acknowledge(self, sequence: int) -> None:
         """Forget everything up to and including `sequence`."""
-        for known in [known for known in self._pending if known <= sequence]:
-            self._path(known).unlink(missing_ok=True)
-            del self._pending[known]
+        with self._lock:
+            for known in [known for known in self._pending if known <= sequence]:
+                self._path(known).unlink(missing_ok=True)
+                del self._pending[known]
 
     def forget_all(self) -> None:
         """Forget everything: the run is finished, and the broker has it all."""
@@ -73,6 +78,7 @@ def build_usage_event(interval: UsageInterval, run_id: str, sequence: int) -> di
             "ended_at": format_time(interval.ended_at),
             "gpu_seconds": interval.gpu_seconds,
             "tokens": interval.tokens,
+            "checkpoint_step": interval.checkpoint_step,
         },
     }
 

@@ -25,6 +25,7 @@ class FakeBroker:
         self.dataset, self.config = dataset, {}
         self.run_id, self.fence, self.gpus = "run_1", FENCE, 1
         self.checkpoint: tuple[int, bytes] | None = None
+        self.checkpoints: dict[int, bytes] = {}
         self.adapter: bytes | None = None
         self.events: dict[int, dict[str, Any]] = {}
         self.heartbeats: list[dict[str, Any]] = []
@@ -119,6 +120,7 @@ class FakeBroker:
             self.adapter = body
         else:
             self.checkpoint = (int(name.removeprefix("checkpoints/")), body)
+            self.checkpoints[self.checkpoint[0]] = body
         return 201, b"{}"
 
     def on_claim(self, _said: dict[str, Any]) -> tuple[int, bytes]:

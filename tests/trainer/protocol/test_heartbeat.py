@@ -107,9 +107,24 @@ def test_a_long_absence_is_delivered_in_several_requests(heartbeat, broker, mete
     monkeypatch.setattr("trainer.protocol.heartbeat.EVENTS_IN_ONE_REQUEST", 4)
     for tokens in range(1, 11):
         meter.add_tokens(tokens)
-        heartbeat._keep_usage()
+        heartbeat.keep_usage()
     assert heartbeat.deliver_rest() == []
     assert [len(beat["usage"]) for beat in broker.heartbeats] == [4, 4, 2]
+
+
+def test_training_and_heartbeat_cut_without_gap_overlap_or_loss(heartbeat, broker, meter) -> None:
+    """A checkpoint is cut by the training's thread while beats cut by theirs."""
+    heartbeat._interval_seconds = 0.001
+    heartbeat.start()
+    for step in range(1, 101):
+        meter.add_tokens(1)
+        heartbeat.keep_usage(step)
+    heartbeat.close()
+    heartbeat.beat()
+    events = [broker.events[sequence]["data"] for sequence in sorted(broker.events)]
+    assert [data["checkpoint_step"] for data in events if data["checkpoint_step"]] == list(range(1, 101))
+    assert sum(data["tokens"] for data in events) == 100
+    assert [data["started_at"] for data in events[1:]] == [data["ended_at"] for data in events[:-1]]
 
 
 @pytest.mark.parametrize("reason", ["cancel", "pause", "limit", "balance", "budget", "contract_ended"])

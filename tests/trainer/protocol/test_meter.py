@@ -53,6 +53,23 @@ def test_nothing_whole_is_no_interval_and_is_not_lost() -> None:
     assert interval.ended_at == START + timedelta(microseconds=800_000)
 
 
+def test_a_checkpoint_ends_an_interval_even_where_it_is_empty() -> None:
+    """Without it nothing would tell where the work ends that the checkpoint keeps."""
+    meter, clock = make_meter()
+    clock.ns += 2 * 10**9
+    meter.add_tokens(7)
+    first, at_checkpoint = meter.cut(), meter.cut(100)
+    assert first is not None
+    assert at_checkpoint is not None
+    assert (first.tokens, first.checkpoint_step) == (7, None)
+    assert (at_checkpoint.gpu_seconds, at_checkpoint.tokens, at_checkpoint.checkpoint_step) == (0, 0, 100)
+    assert at_checkpoint.started_at == first.ended_at
+    clock.ns += 10**9
+    later = meter.cut()
+    assert later is not None
+    assert later.checkpoint_step is None
+
+
 def test_two_devices_count_twice() -> None:
     meter, clock = make_meter(devices=2)
     clock.ns += 30 * 3600 * 10**9

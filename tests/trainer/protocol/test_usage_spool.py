@@ -1,6 +1,7 @@
 """Usage that waits for the broker survives the process, and is delivered once."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -37,9 +38,16 @@ def test_an_event_is_a_cloudevent_of_its_interval(tmp_path) -> None:
                 "ended_at": "2026-11-24T10:00:02.000000Z",
                 "gpu_seconds": 2,
                 "tokens": 1024,
+                "checkpoint_step": None,
             },
         }
     ]
+
+
+def test_an_event_names_the_checkpoint_at_its_end(tmp_path) -> None:
+    spool = UsageSpool(tmp_path, "run_9", 0)
+    spool.append(replace(interval(0), checkpoint_step=100))
+    assert spool.list_pending(1)[0]["data"]["checkpoint_step"] == 100
 
 
 def test_what_is_acknowledged_is_forgotten_and_what_is_not_survives_the_process(tmp_path) -> None:

@@ -114,6 +114,35 @@ def test_training_goes_on_while_the_broker_is_away(configured, run_here) -> None
     assert configured.requests.count("PUT adapter") == 2
 
 
+def test_usage_is_cut_where_a_checkpoint_ends(configured, run_here) -> None:
+    """What was used up to the mark is what the uploaded checkpoint keeps, to the token."""
+    configured.config |= {"save_steps": 4}
+    assert run_here() == ExitCode.SUCCEEDED
+    events = [configured.events[sequence]["data"] for sequence in sorted(configured.events)]
+    marks = {data["checkpoint_step"]: place for place, data in enumerate(events) if data["checkpoint_step"]}
+    assert list(marks) == [4, 8, 12, 16]
+    assert configured.checkpoints
+    for step, content in configured.checkpoints.items():
+        kept = sum(data["tokens"] for data in events[: marks[step] + 1])
+        assert read_counters(content) == {"step": step, "tokens": kept}
+
+
+def test_checkpoint_of_a_stop_ends_an_interval_too(configured, run_here) -> None:
+    configured.config |= {"save_steps": 10_000, "epochs": 1000}
+    stop_once_it_trains(configured, "pause")
+    assert run_here() == ExitCode.STOPPED
+    step, content = configured.checkpoint
+    marked = [event["data"]["sequence"] for event in configured.events.values() if event["data"]["checkpoint_step"]]
+    assert [configured.events[sequence]["data"]["checkpoint_step"] for sequence in marked] == [step]
+    assert read_counters(content)["tokens"] == configured.total("tokens")
+
+
+def read_counters(checkpoint: bytes) -> dict[str, int]:
+    with tarfile.open(fileobj=io.BytesIO(checkpoint)) as tar:
+        counters = json.load(tar.extractfile("state.json"))["counters"]
+    return {"step": counters["step"], "tokens": counters["tokens"]}
+
+
 def stop_once_it_trains(configured, reason: str) -> None:
     original = configured.on_heartbeats
 
@@ -224,10 +253,7 @@ def test_sigterm_writes_and_uploads_a_checkpoint(configured, environment, tiny_m
     assert finish["outcome"] == "preempted"
     step, content = configured.checkpoint
     assert step == finish["progress"]["step"]
-    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-        facts = json.load(tar.extractfile("state.json"))
-    assert facts["counters"]["step"] == step
-    assert facts["counters"]["tokens"] == configured.total("tokens")
+    assert read_counters(content) == {"step": step, "tokens": configured.total("tokens")}
 
 
 def test_a_stale_fence_stops_the_process_at_once(configured, environment, tiny_model, tmp_path) -> None:
