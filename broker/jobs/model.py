@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from broker import errors
+from broker.ledger.causes import Cause
 
 
 class JobStatus(StrEnum):
@@ -38,6 +39,27 @@ class StopReason(StrEnum):
     BUDGET = "budget"
     CONTRACT_ENDED = "contract_ended"
 
+
+STOP_CAUSES = {
+    StopReason.CANCEL: Cause.CANCELLED,
+    StopReason.PAUSE: Cause.PAUSED,
+    StopReason.LIMIT: Cause.LIMIT,
+    StopReason.BALANCE: Cause.BALANCE,
+    StopReason.BUDGET: Cause.BUDGET,
+    StopReason.CONTRACT_ENDED: Cause.CONTRACT_ENDED,
+}
+# The codes of a failure that a worker reports (docs/worker-protocol.md); one that is unknown is an internal error.
+FAILURE_CAUSES = frozenset(
+    {
+        Cause.BAD_CONFIG,
+        Cause.BAD_INPUT,
+        Cause.CHECKPOINT_UNUSABLE,
+        Cause.OUT_OF_MEMORY,
+        Cause.LOSS_NOT_FINITE,
+        Cause.BROKER_REFUSED,
+        Cause.INTERNAL_ERROR,
+    }
+)
 
 JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.QUEUED: frozenset({JobStatus.DISPATCHED, JobStatus.PAUSED, JobStatus.CANCELLED, JobStatus.FAILED}),
@@ -82,6 +104,27 @@ def check_run_transition(run_id: str, before: RunStatus, after: RunStatus) -> No
             status_before=before.value,
             status_after=after.value,
         )
+
+
+def decide_cause(
+    outcome: RunStatus, stop_requested: StopReason | None, *, was_claimed: bool, error_code: str | None = None
+) -> Cause:
+    """Decide why a run has ended, by which it is decided who pays for what it used after its last checkpoint.
+
+    A stop that was carried out is the cause. One that was not (the run failed or was lost on the way) is none, except
+    that a cancellation keeps nothing, and a run that no worker had claimed yet had nothing to keep.
+    """
+    assert outcome in RUN_ENDS
+    if outcome == RunStatus.SUCCEEDED:
+        return Cause.SUCCEEDED
+    was_carried_out = outcome in {RunStatus.STOPPED, RunStatus.PREEMPTED} or not was_claimed
+    if stop_requested is not None and (was_carried_out or stop_requested == StopReason.CANCEL):
+        return STOP_CAUSES[stop_requested]
+    if outcome == RunStatus.PREEMPTED:
+        return Cause.PREEMPTED
+    if outcome == RunStatus.LOST:
+        return Cause.MACHINE_LOST if was_claimed else Cause.LAUNCH_FAILED
+    return next((cause for cause in FAILURE_CAUSES if cause == error_code), Cause.INTERNAL_ERROR)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from broker.jobs.model import (
     StopReason,
     check_run_transition,
     decide_after_run,
+    decide_cause,
 )
 from broker.jobs.remaining import Remaining, estimate_remaining
 from broker.jobs.service import set_status
@@ -91,8 +92,11 @@ async def end_run(work: Work, locked: LockedRun, outcome: RunStatus, error: dict
     if run.status == outcome:
         return
     check_run_transition(run.id, RunStatus(run.status), outcome)
-    run.status, run.ended_at = outcome.value, work.now
     stop = StopReason(job.stop_requested) if job.stop_requested else None
+    cause = decide_cause(
+        outcome, stop, was_claimed=run.claimed_at is not None, error_code=None if error is None else error["code"]
+    )
+    run.status, run.cause, run.ended_at = outcome.value, cause.value, work.now
     after = decide_after_run(outcome, stop, attempts=job.attempts, max_attempts=work.settings.max_attempts)
     set_status(work, job, after.status)
     if after.status == JobStatus.PAUSED:
@@ -100,7 +104,12 @@ async def end_run(work: Work, locked: LockedRun, outcome: RunStatus, error: dict
     job.stop_requested = None
     failed = after.status == JobStatus.FAILED
     job.error = (error or {"code": outcome.value, "message": after.explanation}) if failed else None
-    facts = {"run_id": run.id, "job_status": after.status.value, "explanation": after.explanation}
+    facts = {
+        "run_id": run.id,
+        "cause": cause.value,
+        "job_status": after.status.value,
+        "explanation": after.explanation,
+    }
     record_event(work, job, f"run_{outcome.value}", facts)
     if after.status in TERMINAL:
         await ledger.settle_hold(work, job.id)

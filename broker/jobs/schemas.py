@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field
 from broker.jobs.remaining import Remaining
 from broker.jobs.tables import Checkpoint, Job, JobEvent, Run
+from broker.ledger.causes import Cause
 from broker.quotes.schemas import CONFIG_EXAMPLE, ConfigIn, EstimateOut, SecondsRange
 from pricing.money import Money
 
@@ -206,6 +207,7 @@ class RunOut(BaseModel):
     pool: str = Field(description="Where it runs.", examples=["local"])
     gpus: int = Field(description="Devices it holds.", examples=[1])
     status: str = Field(description="starting, running, or how it ended.", examples=["running"])
+    cause: Cause | None = Field(description="Why it ended; null while it lives.", examples=["machine_lost"])
     claimed_at: datetime | None = Field(description="When its worker took it (UTC).", examples=["2026-11-24T10:00:00Z"])
     last_heartbeat_at: datetime | None = Field(
         description="When it last reported (UTC).", examples=["2026-11-24T10:00:00Z"]

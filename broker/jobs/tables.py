@@ -91,11 +91,15 @@ class JobEvent(Base):
 
 
 class Run(Base):
-    """One attempt of a job. The attempt's number is its fence token: the highest of a job is the valid one."""
+    """One attempt of a job. The attempt's number is its fence token: the highest of a job is the valid one.
+
+    `cause`: why it ended, one of `broker.ledger.causes`; null while it lives.
+    """
 
     __tablename__ = "runs"
     __table_args__ = (
         UniqueConstraint("job_id", "attempt"),
+        CheckConstraint(f"({ACTIVE_RUN}) = (cause IS NULL)", name="ended_for_a_cause"),
         Index("uq_runs_one_active_per_job", "job_id", unique=True, postgresql_where=text(ACTIVE_RUN)),
         Index("ix_runs_active_lease", "lease_expires_at", postgresql_where=text(ACTIVE_RUN)),
     )
@@ -107,6 +111,7 @@ class Run(Base):
     pool: Mapped[str] = mapped_column(ForeignKey("pools.name"))
     gpus: Mapped[int]
     status: Mapped[str]
+    cause: Mapped[str | None]
     acknowledged_sequence: Mapped[int]
     lease_expires_at: Mapped[datetime] = moment_column()
     claimed_at: Mapped[datetime | None] = moment_column(nullable=True)

@@ -64,12 +64,16 @@ class HoldState(StrEnum):
 
 @dataclass(frozen=True)
 class UsageInterval:
-    """What one run used up to a moment, under its number in the run."""
+    """What one run used up to a moment, under its number in the run.
+
+    `checkpoint_step`: it ends where the checkpoint of this step was written (decision 0019).
+    """
 
     run_id: str
     sequence: int
     usage: Usage
     ended_at: datetime
+    checkpoint_step: int | None = None
 
 
 @dataclass(frozen=True)

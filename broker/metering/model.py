@@ -28,6 +28,13 @@ class UsageData(BaseModel):
     ended_at: Moment = Field(description="When it ended (UTC).", examples=["2026-11-24T10:00:02Z"])
     gpu_seconds: int = Field(ge=0, le=MAX_QUANTITY, description="GPU-seconds held.", examples=[2])
     tokens: int = Field(ge=0, le=MAX_QUANTITY, description="Non-padding tokens trained.", examples=[1024])
+    checkpoint_step: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_QUANTITY,
+        description="It ends where the checkpoint of this step was written; null: it ends at none.",
+        examples=[100],
+    )
 
     @property
     def usage(self) -> Usage:
@@ -55,7 +62,8 @@ class UsageCloudEvent(BaseModel):
 
     def to_interval(self) -> UsageInterval:
         """Take out of the envelope the interval to be charged. Its subject has been checked to be the run."""
-        return UsageInterval(self.subject, self.data.sequence, self.data.usage, self.data.ended_at)
+        data = self.data
+        return UsageInterval(self.subject, data.sequence, data.usage, data.ended_at, data.checkpoint_step)
 
 
 def check_event(event: UsageCloudEvent, *, run_id: str, gpus: int) -> None:

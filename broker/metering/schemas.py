@@ -21,6 +21,9 @@ class UsageIntervalOut(BaseModel):
     tokens: int = Field(description="Non-padding tokens trained.", examples=[1024])
     started_at: datetime = Field(description="When it began (UTC).", examples=["2026-11-24T10:00:00Z"])
     ended_at: datetime = Field(description="When it ended (UTC).", examples=["2026-11-24T10:00:02Z"])
+    checkpoint_step: int | None = Field(
+        description="It ends where the checkpoint of this step was written; null: it ends at none.", examples=[100]
+    )
     received_at: datetime = Field(description="When the broker stored it (UTC).", examples=["2026-11-24T10:00:02Z"])
 
     @classmethod

@@ -43,6 +43,7 @@ async def _store(work: Work, locked: LockedRun, event: UsageCloudEvent) -> bool:
         "tokens": event.data.tokens,
         "started_at": event.data.started_at,
         "ended_at": event.data.ended_at,
+        "checkpoint_step": event.data.checkpoint_step,
         "event": event.to_json(),
         "received_at": work.now,
     }

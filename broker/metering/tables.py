@@ -10,7 +10,11 @@ from broker.persistence.database import Base, moment_column
 
 
 class UsageEvent(Base):
-    """One interval of one run, as the worker reported it; `event` is the CloudEvent itself."""
+    """One interval of one run, as the worker reported it; `event` is the CloudEvent itself.
+
+    `checkpoint_step`: it ends where the checkpoint of this step was written. Whether that one is durable, and so keeps
+    what was used up to here, is for the table of checkpoints to say.
+    """
 
     __tablename__ = "usage_events"
     __table_args__ = (CheckConstraint("gpu_seconds >= 0 AND tokens >= 0", name="not_negative"),)
@@ -24,5 +28,6 @@ class UsageEvent(Base):
     tokens: Mapped[int]
     started_at: Mapped[datetime] = moment_column()
     ended_at: Mapped[datetime] = moment_column()
+    checkpoint_step: Mapped[int | None]
     event: Mapped[dict[str, Any]]
     received_at: Mapped[datetime] = moment_column()

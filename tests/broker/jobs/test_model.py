@@ -15,7 +15,9 @@ from broker.jobs.model import (
     check_job_transition,
     check_run_transition,
     decide_after_run,
+    decide_cause,
 )
+from broker.ledger.causes import Cause
 
 JOB_TABLE = """
 from        queued dispatched running paused succeeded failed cancelled
@@ -112,6 +114,47 @@ lost       contract_ended  no         paused
 lost       limit           no         paused
 """
 
+# Why a run ended: its outcome, the stop that was asked for, whether a worker had claimed it, the code that it reported.
+CAUSES = """
+outcome    stop     claimed  code                cause
+succeeded  none     yes      none                succeeded
+succeeded  pause    yes      none                succeeded
+stopped    cancel   yes      none                cancelled
+stopped    pause    yes      none                paused
+stopped    limit    yes      none                limit
+stopped    balance  yes      none                balance
+stopped    budget   yes      none                budget
+stopped    contract_ended yes none               contract_ended
+stopped    none     yes      none                internal_error
+preempted  none     yes      none                preempted
+preempted  pause    yes      none                paused
+preempted  cancel   yes      none                cancelled
+failed     none     yes      bad_config          bad_config
+failed     none     yes      bad_input           bad_input
+failed     none     yes      checkpoint_unusable checkpoint_unusable
+failed     none     yes      out_of_memory       out_of_memory
+failed     none     yes      loss_not_finite     loss_not_finite
+failed     none     yes      broker_refused      broker_refused
+failed     none     yes      internal_error      internal_error
+failed     none     yes      of_a_later_version  internal_error
+failed     none     yes      succeeded           internal_error
+failed     none     yes      machine_lost        internal_error
+failed     none     yes      none                internal_error
+failed     none     no       bad_config          bad_config
+failed     pause    yes      out_of_memory       out_of_memory
+failed     limit    yes      loss_not_finite     loss_not_finite
+failed     cancel   yes      out_of_memory       cancelled
+lost       none     yes      none                machine_lost
+lost       none     no       none                launch_failed
+lost       pause    yes      none                machine_lost
+lost       limit    yes      none                machine_lost
+lost       budget   yes      none                machine_lost
+lost       balance  yes      none                machine_lost
+lost       cancel   yes      none                cancelled
+lost       cancel   no       none                cancelled
+lost       pause    no       none                paused
+"""
+
 
 def read_pairs(table: str) -> dict[tuple[str, str], bool]:
     header, *rows = [line.split() for line in table.strip().splitlines()]
@@ -156,6 +199,24 @@ def test_job_becomes_what_its_run_s_end_asks_for(outcome: str, stop: str, again:
     attempts = 2 if again == "yes" else 3
     decided = decide_after_run(RunStatus(outcome), reason, attempts=attempts, max_attempts=3)
     assert decided.status == after
+
+
+@pytest.mark.parametrize(
+    ("outcome", "stop", "claimed", "code", "cause"), [line.split() for line in CAUSES.strip().splitlines()[1:]]
+)
+def test_run_s_end_has_the_cause_that_decides_who_pays(
+    outcome: str, stop: str, claimed: str, code: str, cause: str
+) -> None:
+    reason = None if stop == "none" else StopReason(stop)
+    reported = None if code == "none" else code
+    decided = decide_cause(RunStatus(outcome), reason, was_claimed=claimed == "yes", error_code=reported)
+    assert decided == Cause(cause)
+
+
+@pytest.mark.parametrize(("outcome", "stop"), [*product(sorted(RUN_ENDS), [None, *StopReason])])
+def test_every_end_has_a_cause_that_ends_runs(outcome: RunStatus, stop: StopReason | None) -> None:
+    for was_claimed in (True, False):
+        assert decide_cause(outcome, stop, was_claimed=was_claimed) != Cause.OVER_PROMISE
 
 
 @pytest.mark.parametrize("status", sorted(HOLDS_DEVICES))

@@ -65,6 +65,14 @@ async def test_event_sent_by_many_at_once_is_billed_once(reporter: Reporter) -> 
     assert await reporter.booked() == (8, 40)
 
 
+async def test_interval_that_ends_at_a_checkpoint_is_kept_with_its_step(reporter: Reporter) -> None:
+    at_checkpoint = reporter.event(1, gpu_seconds=0, tokens=0)
+    at_checkpoint["data"]["checkpoint_step"] = 100
+    await reporter.send(reporter.event(0), at_checkpoint)
+    usage = await reporter.api.get(f"/jobs/{reporter.job.id}/usage")
+    assert [interval["checkpoint_step"] for interval in usage["data"]] == [None, 100]
+
+
 async def test_first_telling_of_an_interval_counts(reporter: Reporter) -> None:
     await reporter.send(reporter.event(gpu_seconds=5, tokens=70))
     await reporter.send(reporter.event(gpu_seconds=9, tokens=900))
