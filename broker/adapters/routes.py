@@ -10,7 +10,7 @@ from broker.adapters.schemas import AdapterOut
 from broker.adapters.tables import Adapter
 from broker.http.edge import CustomerWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, Page
+from broker.http.shapes import Cursor, IdPrefix, Limit, Page
 
 router = feature_router("/adapters", "adapters")
 
@@ -21,10 +21,11 @@ async def list_adapters(
     customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
     project_id: Annotated[str | None, Query(description="Only this project's.", examples=["prj_01k"])] = None,
     job_id: Annotated[str | None, Query(description="Only this job's.", examples=["job_01k"])] = None,
+    id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[AdapterOut]:
-    query = service.select_finished(customer_id=customer_id, project_id=project_id, job_id=job_id)
+    query = service.select_finished(id_prefix=id_prefix, customer_id=customer_id, project_id=project_id, job_id=job_id)
     rows, after = await fetch_page(work.session, query, Adapter, limit=limit, cursor=cursor)
     return Page(data=[AdapterOut.of(row) for row in rows], next_cursor=after)
 

@@ -10,7 +10,7 @@ from sqlalchemy import Select, func, select
 from broker import errors
 from broker.adapters.tables import Adapter
 from broker.jobs.locked_run import LockedRun
-from broker.jobs.service import select_succeeded_ids
+from broker.jobs.service import note_adapter, select_succeeded_ids
 from broker.persistence.database import narrow
 from broker.persistence.storage import TooLarge
 from broker.work import Work
@@ -82,6 +82,7 @@ async def register_adapter(
     )
     work.session.add(adapter)
     await work.session.flush()
+    note_adapter(locked.job, adapter.id)
     return adapter
 
 

@@ -9,7 +9,7 @@ from broker.contracts.schemas import ContractOut
 from broker.contracts.tables import Contract
 from broker.http.edge import BillingReader, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, Page
+from broker.http.shapes import Cursor, IdPrefix, Limit, Page
 from pricing.plans import PlanName
 
 router = feature_router("/contracts", "contracts")
@@ -20,10 +20,11 @@ async def list_contracts(
     work: BillingReader,
     customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
     plan: Annotated[PlanName | None, Query(description="Only those on this plan.", examples=["prepaid"])] = None,
+    id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[ContractOut]:
-    query = service.select_contracts(customer_id=customer_id, plan=plan)
+    query = service.select_contracts(id_prefix=id_prefix, customer_id=customer_id, plan=plan)
     rows, after = await fetch_page(work.session, query, Contract, limit=limit, cursor=cursor)
     terms = await service.load_terms(work, {row.id for row in rows})
     return Page(data=[ContractOut.of(terms[row.id], work.now) for row in rows], next_cursor=after)

@@ -10,7 +10,7 @@ from broker.datasets.schemas import DatasetOut
 from broker.datasets.tables import Dataset
 from broker.http.edge import CustomerWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, Page
+from broker.http.shapes import Cursor, IdPrefix, Limit, Page
 from broker.identity.service import resolve_customer
 
 router = feature_router("/datasets", "datasets")
@@ -42,10 +42,11 @@ async def list_datasets(
     work: CustomerWork,
     customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
     name: Annotated[str | None, Query(description="Only those of this name.", examples=["brand tone"])] = None,
+    id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[DatasetOut]:
-    query = service.select_datasets(customer_id=customer_id, name=name)
+    query = service.select_datasets(id_prefix=id_prefix, customer_id=customer_id, name=name)
     rows, after = await fetch_page(work.session, query, Dataset, limit=limit, cursor=cursor)
     return Page(data=[DatasetOut.of(row) for row in rows], next_cursor=after)
 

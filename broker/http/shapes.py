@@ -91,6 +91,11 @@ Cursor = Annotated[
     Query(pattern="^[a-z]{3}_[0-9a-z]{1,40}$", description="`next_cursor` of the page before.", examples=["job_01k"]),
 ]
 
+IdPrefix = Annotated[
+    str | None,
+    Query(pattern="^[a-z]{3}_[0-9a-z]{0,40}$", description="Only objects whose id begins so.", examples=["job_01k8x2"]),
+]
+
 FenceHeader = Annotated[int, Header(alias="X-Fence-Token", description="Fence token of the run.", examples=[1])]
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from fastapi import Query
 
+import broker
 from broker.http.edge import AdminWork, AnyKey, CustomerWork, FinanceWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, Limit, Page
@@ -18,11 +19,25 @@ from broker.identity.schemas import (
     ProjectIn,
     ProjectOut,
     StaffKeyIn,
+    WhoAmIOut,
 )
 from broker.identity.tables import ApiKey, Customer, Project
 from broker.work import Role
 
 router = feature_router("", "identity")
+
+
+@router.get("/whoami")
+async def get_identity(work: AnyKey) -> WhoAmIOut:
+    """Tell whose API key this is, and what it may do."""
+    key = await service.get_api_key(work, work.actor.id)
+    customer = None if key.customer_id is None else await service.get_customer(work, key.customer_id)
+    return WhoAmIOut(
+        role=work.actor.role.value,
+        customer=None if customer is None else CustomerOut.model_validate(customer),
+        api_key=ApiKeyOut.model_validate(key),
+        version=broker.__version__,
+    )
 
 
 @router.post("/customers", status_code=201)

@@ -72,3 +72,13 @@ class NewApiKeyOut(ApiKeyOut):
         description="The key itself, shown this once; null where a retry gets the same answer again.",
         examples=["lbk_1a2b3c4d_…"],
     )
+
+
+class WhoAmIOut(BaseModel):
+    object: Literal["identity"] = Field(default="identity", description="Kind of object.", examples=["identity"])
+    role: Literal["customer", "finance", "ops", "admin"] = Field(
+        description="What the key may do.", examples=["customer"]
+    )
+    customer: CustomerOut | None = Field(description="Whose key it is; null for staff.", examples=[{"id": "cus_01k"}])
+    api_key: ApiKeyOut = Field(description="The key, without its secret.", examples=[{"id": "key_01k"}])
+    version: str = Field(description="Release of the broker.", examples=["0.1.0"])

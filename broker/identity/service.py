@@ -97,6 +97,14 @@ async def get_project(work: Work, project_id: str) -> Project:
     return project
 
 
+async def get_api_key(work: Work, key_id: str) -> ApiKey:
+    """Get an API key, without its clear form. Raises: NotFound."""
+    key = await work.session.get(ApiKey, key_id)
+    if key is None:
+        raise errors.NotFound("API key", key_id)
+    return key
+
+
 async def create_api_key(
     work: Work, *, role: Role, name: str, customer_id: str | None, expires_at: datetime | None
 ) -> tuple[ApiKey, NewKey]:
@@ -127,9 +135,7 @@ async def revoke_api_key(work: Work, key_id: str) -> ApiKey:
 
     Raises: NotFound; IllegalTransition, for the last administrator's key.
     """
-    key = await work.session.get(ApiKey, key_id)
-    if key is None:
-        raise errors.NotFound("API key", key_id)
+    key = await get_api_key(work, key_id)
     if key.revoked_at is None:
         await _keep_one_administrator(work, key)
         key.revoked_at = work.now

@@ -34,6 +34,7 @@ class JobRequest:
     dataset_id: str
     quote_id: str | None = None
     contract_id: str | None = None
+    name: str | None = None
     project_id: str | None = None
     queue: str | None = None
     max_cost: Money | None = None
@@ -129,6 +130,7 @@ def _new_job(
         project_id=request.project_id,
         dataset_id=request.dataset_id,
         quote_id=quote.id,
+        name=request.name,
         config=quote.config,
         estimate=quote.estimate,
         gpus=1,

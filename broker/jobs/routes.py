@@ -6,10 +6,11 @@ from fastapi import Query
 
 from broker.http.edge import AnyKey, CustomerWork, JobControl, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, Page
+from broker.http.shapes import Cursor, IdPrefix, Limit, Page
 from broker.identity.service import resolve_customer
 from broker.jobs import admission, checkpoints, control, events, resume, service
 from broker.jobs.schemas import (
+    LONGEST_NAME,
     CheckpointListOut,
     CheckpointOut,
     JobEventListOut,
@@ -37,11 +38,12 @@ async def submit_job(work: CustomerWork, body: JobIn) -> JobOut:
         dataset_id=body.dataset_id,
         quote_id=body.quote_id,
         contract_id=body.contract_id,
+        name=body.name,
         project_id=body.project_id,
         queue=body.queue,
         max_cost=None if body.max_cost is None else Money.from_decimal(body.max_cost),
     )
-    return JobOut.of(await admission.submit_job(work, request))
+    return JobOut.of(await admission.submit_job(work, request), work.now)
 
 
 @router.get("")
@@ -52,31 +54,42 @@ async def list_jobs(
     contract_id: Annotated[str | None, Query(description="Only this contract's.", examples=["con_01k"])] = None,
     project_id: Annotated[str | None, Query(description="Only this project's.", examples=["prj_01k"])] = None,
     queue: Annotated[str | None, Query(description="Only those of this queue.", examples=["priority"])] = None,
+    name: Annotated[
+        str | None,
+        Query(max_length=LONGEST_NAME, description="Only those with this in their name.", examples=["brand tone"]),
+    ] = None,
+    id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[JobOut]:
     query = service.select_jobs(
-        status=status, customer_id=customer_id, contract_id=contract_id, project_id=project_id, queue=queue
+        name=name,
+        id_prefix=id_prefix,
+        status=status,
+        customer_id=customer_id,
+        contract_id=contract_id,
+        project_id=project_id,
+        queue=queue,
     )
     rows, after = await fetch_page(work.session, query, Job, limit=limit, cursor=cursor)
-    return Page(data=[JobOut.of(row) for row in rows], next_cursor=after)
+    return Page(data=[JobOut.of(row, work.now) for row in rows], next_cursor=after)
 
 
 @router.get("/{job_id}")
 async def get_job(work: AnyKey, job_id: str) -> JobOut:
-    return JobOut.of(await service.get_job(work, job_id))
+    return JobOut.of(await service.get_job(work, job_id), work.now)
 
 
 @router.post("/{job_id}/cancel")
 async def cancel_job(work: JobControl, job_id: str) -> JobOut:
     """Cancel a job. A running one stops at its next heartbeat; what it used is billed, the rest of its hold freed."""
-    return JobOut.of(await control.cancel_job(work, job_id))
+    return JobOut.of(await control.cancel_job(work, job_id), work.now)
 
 
 @router.post("/{job_id}/pause")
 async def pause_job(work: JobControl, job_id: str) -> JobOut:
     """Pause a job: a running one stops after a checkpoint. Its hold is kept."""
-    return JobOut.of(await control.pause_job(work, job_id))
+    return JobOut.of(await control.pause_job(work, job_id), work.now)
 
 
 @router.post("/{job_id}/resume")
@@ -85,7 +98,7 @@ async def resume_job(work: JobControl, job_id: str, body: JobResumeIn | None = N
 
     A job that was paused at its `limit` needs a higher `max_cost`, which replaces its quote's and its old limit.
     """
-    return JobOut.of(await resume.resume_job(work, job_id, None if body is None else body.read_max_cost()))
+    return JobOut.of(await resume.resume_job(work, job_id, None if body is None else body.read_max_cost()), work.now)
 
 
 @router.get("/{job_id}/events")

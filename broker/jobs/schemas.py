@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field
+from broker.jobs.expected_end import expect_end
+from broker.jobs.model import JobStatus
 from broker.jobs.remaining import Remaining
 from broker.jobs.tables import Checkpoint, Job, JobEvent, Run
 from broker.ledger.causes import Cause
@@ -14,6 +16,7 @@ from broker.quotes.schemas import CONFIG_EXAMPLE, ConfigIn, EstimateOut, Seconds
 from pricing.money import Money
 
 MAX_COST_DIGITS = 15
+LONGEST_NAME = 200
 
 
 class JobIn(RequestBody):
@@ -24,6 +27,13 @@ class JobIn(RequestBody):
     )
     contract_id: str | None = Field(
         default=None, description="Needed only where several contracts are in force.", examples=["con_01k"]
+    )
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=LONGEST_NAME,
+        description="A name for people, to find the job by.",
+        examples=["brand tone, rank 16"],
     )
     project_id: str | None = Field(
         default=None, description="For reports and the adapter's name.", examples=["prj_01k"]
@@ -88,6 +98,13 @@ class PendingReasonOut(BaseModel):
     position: int = Field(description="Place in the planner's order, from 1.", examples=[1])
 
 
+class ExpectedEndOut(BaseModel):
+    p50: datetime = Field(description="Half of such jobs have ended by then (UTC).", examples=["2026-11-24T10:07:00Z"])
+    p90: datetime = Field(
+        description="Nine of ten such jobs have ended by then (UTC).", examples=["2026-11-24T10:12:00Z"]
+    )
+
+
 class JobOut(BaseModel):
     id: str = Field(description="Job id.", examples=["job_01k"])
     object: Literal["job"] = Field(default="job", description="Kind of object.", examples=["job"])
@@ -96,6 +113,7 @@ class JobOut(BaseModel):
     project_id: str | None = Field(description="Its project, if any.", examples=["prj_01k"])
     dataset_id: str = Field(description="What it trains on.", examples=["dat_01k"])
     quote_id: str | None = Field(description="The quote it was admitted with.", examples=["quo_01k"])
+    name: str | None = Field(description="Its name, if it was given one.", examples=["brand tone, rank 16"])
     config: dict[str, Any] = Field(description="The configuration with its defaults.", examples=[CONFIG_EXAMPLE])
     estimate: EstimateOut = Field(description="What it was expected to need.", examples=[{"tokens": 12840}])
     queue: str = Field(description="The queue it entered.", examples=["priority"])
@@ -115,6 +133,10 @@ class JobOut(BaseModel):
     )
     expected_start: datetime | None = Field(
         description="When a queued job is expected to start (UTC).", examples=["2026-11-24T10:05:00Z"]
+    )
+    expected_end: ExpectedEndOut | None = Field(
+        description="When it is expected to end, while it runs or once its start is forecast.",
+        examples=[{"p50": "2026-11-24T10:07:00Z", "p90": "2026-11-24T10:12:00Z"}],
     )
     progress: dict[str, Any] | None = Field(
         description="Last report of its run: step, total_steps, epoch, loss, validation_loss.",
@@ -152,17 +174,23 @@ class JobOut(BaseModel):
     remaining: RemainingOut | None = Field(
         description="What was left when its last run ended early.", examples=[{"steps": 16}]
     )
+    adapter_id: str | None = Field(
+        description="The adapter that it has made, once it has succeeded.", examples=["ada_01k"]
+    )
     error: dict[str, Any] | None = Field(description="Why it failed.", examples=[{"code": "out_of_memory"}])
     started_at: datetime | None = Field(description="When training began (UTC).", examples=["2026-11-24T10:00:00Z"])
     finished_at: datetime | None = Field(description="When it ended (UTC).", examples=["2026-11-24T10:02:00Z"])
     created_at: datetime = created_at_field()
 
     @classmethod
-    def of(cls, job: Job) -> "JobOut":
+    def of(cls, job: Job, now: datetime) -> "JobOut":
+        end = expect_end(job, now)
         own = {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
         derived = {
             "estimate": EstimateOut.of(job.estimate),
             "remaining": None if job.remaining is None else RemainingOut.of(job.remaining),
+            "expected_end": None if end is None else ExpectedEndOut(p50=end.p50, p90=end.p90),
+            "adapter_id": job.adapter_id if job.status == JobStatus.SUCCEEDED else None,
             "used_gpu_hours": as_hours(job.used_gpu_seconds),
             "cost": MoneyOut.of_micros(job.cost_micros),
             "borne": MoneyOut.of_micros(job.borne_micros),

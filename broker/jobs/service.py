@@ -20,15 +20,17 @@ __all__ = [
     "is_live",
     "list_runs",
     "lock_job",
+    "note_adapter",
     "select_jobs",
     "select_succeeded_ids",
     "set_status",
 ]
 
 
-def select_jobs(**wanted: str | None) -> Select[Job]:
-    """Select the jobs that the actor sees, all or those with these values in their columns."""
-    return narrow(select(Job), **wanted)
+def select_jobs(name: str | None = None, **wanted: str | None) -> Select[Job]:
+    """Select the jobs that the actor sees: all, or those with this in their name, in any case, and these values."""
+    query = narrow(select(Job), **wanted)
+    return query if name is None else query.where(Job.name.icontains(name, autoescape=True))
 
 
 def select_succeeded_ids() -> Select[Any]:
@@ -77,6 +79,11 @@ def add_usage(job: Job, usage: Usage, *, cost: Money, borne: Money) -> None:
     job.used_gpu_seconds += usage.gpu_seconds
     job.used_tokens += usage.tokens
     job.cost_micros, job.borne_micros = cost.micros, borne.micros
+
+
+def note_adapter(job: Job, adapter_id: str) -> None:
+    """Note on a locked job which adapter it has made; it shows once the job has succeeded."""
+    job.adapter_id = adapter_id
 
 
 async def find_active_run(work: Work, job_id: str) -> Run | None:

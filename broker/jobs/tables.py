@@ -21,6 +21,7 @@ class Job(Base):
 
     `limit_…` is where its run is told to pause, `cap_micros` the most that the customer is charged; `cost_micros` is
     what the customer is charged so far, `borne_micros` what the house bears. `remaining` estimates what is left.
+    `adapter_id` is what it has made; it stays when that adapter is deleted.
     """
 
     __tablename__ = "jobs"
@@ -35,6 +36,7 @@ class Job(Base):
     project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
     quote_id: Mapped[str | None] = mapped_column(ForeignKey("quotes.id"))
+    name: Mapped[str | None]
     config: Mapped[dict[str, Any]]
     estimate: Mapped[JobEstimate] = mapped_column(Document(JobEstimate.to_json, JobEstimate.from_json))
     gpus: Mapped[int]
@@ -56,6 +58,7 @@ class Job(Base):
     borne_micros: Mapped[int]
     remaining: Mapped[Remaining | None] = mapped_column(Document(Remaining.to_json, Remaining.from_json))
     error: Mapped[dict[str, Any] | None]
+    adapter_id: Mapped[str | None]
     attempts: Mapped[int]
     started_at: Mapped[datetime | None] = moment_column(nullable=True)
     finished_at: Mapped[datetime | None] = moment_column(nullable=True)

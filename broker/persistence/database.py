@@ -204,8 +204,10 @@ def _write_begin(scope: Scope, customer_id: str) -> bytes:
     return BEGIN.format(sql.Literal(scope.value), sql.Literal(customer_id)).as_bytes()
 
 
-def narrow(query: Select[Row], **wanted: Any) -> Select[Row]:
-    """Narrow a list to rows with these values in their columns; None leaves a column as it is."""
+def narrow(query: Select[Row], *, id_prefix: str | None = None, **wanted: Any) -> Select[Row]:
+    """Narrow a list to rows with these values in their columns, and an id that begins so; None leaves it as it is."""
+    if id_prefix is not None:
+        query = query.where(query.selected_columns.id.startswith(id_prefix, autoescape=True))
     return query.filter_by(**{column: value for column, value in wanted.items() if value is not None})
 
 

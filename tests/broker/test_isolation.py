@@ -53,6 +53,7 @@ ANSWERS = {
     "GET /healthz": SHARED,
     "GET /readyz": SHARED,
     "GET /metrics": SHARED,
+    "GET /v1/whoami": LIST,
     "POST /v1/customers": FORBIDDEN,
     "GET /v1/customers": LIST,
     "GET /v1/customers/{customer_id}": NOT_FOUND,

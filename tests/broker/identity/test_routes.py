@@ -82,6 +82,7 @@ async def test_last_administrators_key_cannot_be_revoked(api: Api, clock: Manual
 
 WHO_MAY = {
     "POST /v1/customers": {"admin", "finance"},
+    "GET /v1/whoami": {"admin", "customer", "finance", "ops"},
     "GET /v1/customers": {"admin", "customer", "finance", "ops"},
     "GET /v1/customers/{customer_id}": {"admin", "customer", "finance", "ops"},
     "POST /v1/customers/{customer_id}/api-keys": {"admin"},
@@ -191,3 +192,14 @@ async def test_staff_must_name_the_customer(api: Api) -> None:
     problem = await api.post("/projects", {"name": "whose"}, expect=422)
     assert problem["errors"] == [{"field": "customer_id", "message": "is required for a staff key"}]
     await api.post("/projects", {"name": "whose", "customer_id": "cus_nobody"}, expect=404)
+
+
+async def test_key_tells_whose_it_is_and_what_it_may_do(api: Api) -> None:
+    customer = await make_customer(api)
+    staff = await api.get("/whoami")
+    assert (staff["role"], staff["customer"]) == ("admin", None)
+    async with customer_api(api, customer["id"]) as own:
+        mine = await own.get("/whoami")
+    assert (mine["role"], mine["customer"]) == ("customer", customer)
+    assert mine["api_key"]["name"] == "test"
+    assert "key" not in mine["api_key"]
