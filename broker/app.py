@@ -18,6 +18,7 @@ from broker.datasets.routes import router as datasets
 from broker.http.openapi import install_openapi
 from broker.http.problems import install_problem_handlers
 from broker.http.shapes import PROBLEM_RESPONSES
+from broker.http.shares import Turnstile
 from broker.identity.routes import router as identity
 from broker.identity.service import authenticate
 from broker.jobs.routes import router as jobs
@@ -77,6 +78,8 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.state.database, app.state.services, app.state.authenticate = system.database, system.services, authenticate
+    settings = system.services.settings
+    app.state.turnstile = Turnstile(settings.process_pool_size, wait_seconds=settings.turn_seconds)
     install_problem_handlers(app)
     for router in ROUTERS:
         app.include_router(router, responses=PROBLEM_RESPONSES)

@@ -32,6 +32,18 @@ class Settings(BaseSettings):
         default=None, description="postgresql:// URL of the owner of the tables; needed beside database_url."
     )
     database_pool_size: int = Field(default=20, ge=2, description="Connections, shared out among `workers`.")
+    lock_seconds: float = Field(
+        default=5.0, gt=0, le=3600, description="Longest wait for a lock that another transaction has; then 503."
+    )
+    turn_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        le=3600,
+        description="Longest wait of a request for its turn at a connection; then 429 or 503.",
+    )
+    statement_seconds: float = Field(
+        default=60.0, gt=0, le=86_400, description="Longest that one statement of a request may take; then 503."
+    )
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=256, description="Processes that answer the API on the one port.")

@@ -115,3 +115,25 @@ class ChunkMismatch(DomainError):
 
 class PeriodStillOpen(DomainError):
     """The billing month has not ended."""
+
+
+class Busy(DomainError):
+    """Others are ahead of this request; it was not done."""
+
+    def __init__(self, detail: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(detail, retry_after_seconds=retry_after_seconds)
+
+
+class TooManyAtOnce(DomainError):
+    """Too many requests of one caller are under way; another one was not done."""
+
+    def __init__(self, detail: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(detail, retry_after_seconds=retry_after_seconds)
+
+
+class TookTooLong(DomainError):
+    """The request took longer than a request may; it was not done."""
+
+
+class StorageFull(DomainError):
+    """The broker's disk has no room; nothing was kept."""

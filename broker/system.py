@@ -6,12 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
-
 from broker.clock import Clock, system_clock
 from broker.config import Settings
 from broker.ids import IdFactory, new_id
-from broker.persistence.database import Database, Scope, open_database
+from broker.persistence.database import Database, Scope, TimeLimits, open_database
+from broker.persistence.faults import Fault, find_fault
 from broker.persistence.storage import FolderStorage
 from broker.work import SYSTEM_ACTOR, Services, Work
 
@@ -33,21 +32,22 @@ class System:
     @asynccontextmanager
     async def work(self) -> AsyncIterator[Work]:
         """Open a transaction as the system itself, which sees every tenant."""
-        async with self.database.transaction(Scope.ALL) as session:
+        limits = TimeLimits(self.services.settings.lock_seconds)
+        async with self.database.transaction(Scope.ALL, limits=limits) as session:
             yield Work(session, SYSTEM_ACTOR, self.services)
 
     async def work_on(self, object_ids: Iterable[str], act: Callable[[Work, str], Awaitable[Any]]) -> None:
         """Act on each object in a transaction of its own; one that fails is logged and keeps no other from its turn.
 
-        Raises: sqlalchemy.exc.OperationalError, where the database is gone: nothing else could be done either.
+        Raises: sqlalchemy.exc.OperationalError, where the database is away: nothing else could be done either.
         """
         for object_id in object_ids:
             try:
                 async with self.work() as work:
                     await act(work, object_id)
-            except OperationalError:
-                raise
-            except Exception:
+            except Exception as error:
+                if find_fault(error) == Fault.AWAY:
+                    raise
                 log.exception("%s failed for %s", getattr(act, "__name__", "work"), object_id)
 
 
@@ -61,4 +61,5 @@ def open_system(
         new_id=id_factory,
         secret=settings.load_secret(),
     )
-    return System(open_database(database_url, pool_size=settings.process_pool_size), services)
+    database = open_database(database_url, pool_size=settings.process_pool_size, wait_seconds=settings.turn_seconds)
+    return System(database, services)

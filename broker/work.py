@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from broker.clock import Clock
 from broker.config import Settings
 from broker.ids import IdFactory
+from broker.persistence.database import TimeLimits, take_turn
 from broker.persistence.storage import Storage
 from broker.persistence.version_cache import VersionCache
 
@@ -81,6 +82,10 @@ class Work:
     @property
     def storage(self) -> Storage:
         return self.services.storage
+
+    async def take_turn(self, lock: int) -> None:
+        """Wait for a turn that processes take one after the other; it ends with the transaction."""
+        await take_turn(self.connection, lock, limits=TimeLimits(self.settings.lock_seconds))
 
     def new_id(self, prefix: str) -> str:
         return self.services.new_id(prefix)

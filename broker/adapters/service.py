@@ -1,5 +1,6 @@
 """The adapter registry: one adapter a job, named and versioned for its customer."""
 
+import asyncio
 import json
 import struct
 from collections.abc import AsyncIterator
@@ -12,33 +13,33 @@ from broker.adapters.tables import Adapter
 from broker.jobs.locked_run import LockedRun
 from broker.jobs.service import note_adapter, select_succeeded_ids
 from broker.persistence.database import narrow
-from broker.persistence.storage import TooLarge
-from broker.work import Work
+from broker.persistence.storage import StoredObject, TooLarge
+from broker.work import Services, Work
 
 MAX_ADAPTER_BYTES = 8 * 1024**3
 MAX_HEADER_BYTES = 100 * 1024 * 1024
 
 
-async def receive_adapter(work: Work, run_id: str, chunks: AsyncIterator[bytes], sha256: str) -> tuple[str, int]:
-    """Keep an uploaded adapter file, before any lock is taken; returns its storage key and its size in bytes.
+async def receive_adapter(services: Services, run_id: str, chunks: AsyncIterator[bytes], sha256: str) -> StoredObject:
+    """Store an uploaded adapter file, in no transaction.
 
     Each upload has a key of its own, so that one that is refused later never touches the adapter that is registered.
     Raises: UploadTooLarge, ChecksumMismatch, InvalidRequest.
     """
-    key = f"adapters/{run_id}/{work.new_id('upl')}.safetensors"
+    key, storage = f"adapters/{run_id}/{services.new_id('upl')}.safetensors", services.storage
     try:
-        stored = await work.storage.write(key, chunks, max_bytes=MAX_ADAPTER_BYTES)
+        stored = await storage.write(key, chunks, max_bytes=MAX_ADAPTER_BYTES)
     except TooLarge as error:
         raise errors.UploadTooLarge(
             f"body: has {error}; an adapter is smaller", limit_bytes=MAX_ADAPTER_BYTES
         ) from error
     if stored.sha256 != sha256.lower():
-        await work.storage.delete(key)
+        await storage.delete(key)
         raise errors.ChecksumMismatch(f"The body has SHA-256 {stored.sha256}; X-Content-SHA256 says {sha256}.")
-    if not is_safetensors(work.storage.local_path(key)):
-        await work.storage.delete(key)
+    if not await asyncio.to_thread(is_safetensors, storage.local_path(key)):
+        await storage.delete(key)
         raise errors.invalid_field("body", "is not a safetensors file; no other format is taken")
-    return key, stored.size_bytes
+    return stored
 
 
 def is_safetensors(path: Path) -> bool:

@@ -8,17 +8,17 @@ from broker.datasets import service
 from broker.datasets.archive import UploadedFile
 from broker.datasets.schemas import DatasetOut
 from broker.datasets.tables import Dataset
-from broker.http.edge import CustomerWork, feature_router
+from broker.http.edge import CustomerCaller, CustomerWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, IdPrefix, Limit, Page
-from broker.identity.service import resolve_customer
+from broker.identity.service import get_customer, resolve_customer
 
 router = feature_router("/datasets", "datasets")
 
 
 @router.post("", status_code=201)
 async def upload_dataset(
-    work: CustomerWork,
+    caller: CustomerCaller,
     files: Annotated[list[UploadFile], File(description="The data, or archives of it.", examples=[["train.jsonl"]])],
     name: Annotated[
         str | None,
@@ -32,9 +32,13 @@ async def upload_dataset(
     metadata.jsonl (`file_name`, `text`), in a .txt beside each, or in the name of their folder (`10_style` is ten
     repeats an epoch). A zip or tar of them will do.
     """
-    customer = resolve_customer(work, customer_id)
+    async with caller.look() as work:
+        customer = (await get_customer(work, resolve_customer(work, customer_id))).id
     uploads = [UploadedFile(file.filename or "file", await file.read()) for file in files]
-    return DatasetOut.of(await service.create_dataset(work, customer, name or uploads[0].name[:200], uploads))
+    received = await service.receive_upload(caller.services, customer, uploads)
+    caller.delete_unless_kept(received.stored.key)
+    work = await caller.begin()
+    return DatasetOut.of(await service.keep_dataset(work, customer, name or uploads[0].name[:200], received))
 
 
 @router.get("")

@@ -17,21 +17,21 @@ from broker.datasets.pictures import (
     report_on_pictures,
 )
 from broker.datasets.tables import Dataset
-from broker.identity.service import get_customer
 from broker.persistence.database import narrow
-from broker.persistence.storage import one_chunk
+from broker.persistence.storage import StoredObject, one_chunk
 from broker.persistence.tenancy import owns
-from broker.work import Work
+from broker.work import Services, Work
 from pricing.datasets.finding_level import Level
 from pricing.datasets.text_rows import TextRow, parse_text_files
 
 __all__ = [
     "Dataset",
-    "create_dataset",
     "get_dataset",
+    "keep_dataset",
     "read_dataset",
     "read_pictures",
     "read_rows",
+    "receive_upload",
     "select_dataset",
     "select_datasets",
 ]
@@ -50,21 +50,34 @@ class CheckedUpload:
     packed: bytes
 
 
-async def create_dataset(work: Work, customer_id: str, name: str, uploads: list[UploadedFile]) -> Dataset:
-    """Unpack, check and keep an upload. Raises: NotFound, DatasetUnusable."""
-    await get_customer(work, customer_id)
-    limit = work.settings.max_dataset_bytes
+@dataclass(frozen=True)
+class ReceivedDataset:
+    """An upload that was checked and stored, and is no data set of the database's yet."""
+
+    id: str
+    checked: CheckedUpload
+    stored: StoredObject
+
+
+async def receive_upload(services: Services, customer_id: str, uploads: list[UploadedFile]) -> ReceivedDataset:
+    """Unpack, check and store an upload, in no transaction. Raises: DatasetUnusable."""
     try:
-        checked = await asyncio.to_thread(_check_upload, uploads, limit)
+        checked = await asyncio.to_thread(_check_upload, uploads, services.settings.max_dataset_bytes)
     except ArchiveRefused as error:
         raise errors.DatasetUnusable(str(error), errors=[errors.FieldError("files", str(error))]) from error
     _require_usable_rows(checked)
-    dataset_id = work.new_id("dat")
-    stored = await work.storage.write(
-        f"datasets/{customer_id}/{dataset_id}.tar", one_chunk(checked.packed), max_bytes=len(checked.packed)
+    dataset_id = services.new_id("dat")
+    key, packed = f"datasets/{customer_id}/{dataset_id}.tar", checked.packed
+    return ReceivedDataset(
+        dataset_id, checked, await services.storage.write(key, one_chunk(packed), max_bytes=len(packed))
     )
+
+
+async def keep_dataset(work: Work, customer_id: str, name: str, received: ReceivedDataset) -> Dataset:
+    """Keep an upload that was received as a data set of the customer."""
+    checked, stored = received.checked, received.stored
     dataset = Dataset(
-        id=dataset_id,
+        id=received.id,
         customer_id=customer_id,
         name=name,
         sha256=stored.sha256,

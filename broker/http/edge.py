@@ -1,12 +1,13 @@
-"""The edge: one transaction for each request, opened here and committed before the response is sent.
+"""The edge: one transaction for each request, committed before the response is sent.
 
 Code after `yield` in a FastAPI dependency runs after the response; a commit there could answer 201 and then fail.
 So the transaction is held by the route itself. The bearer is known before the body is read, and the body is read
-before the transaction opens: a slow client holds no database connection.
+before the transaction opens: a slow client holds no database connection. A route that has slow work of its own takes
+the `Caller` in place of the `Work`, and begins the transaction when that is done.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -16,11 +17,11 @@ from fastapi.security import HTTPBearer
 
 from broker import errors
 from broker.http.body import limit_body, read_body
-from broker.http.idempotency import Claim, answer_once, read_claim
+from broker.http.caller import Caller
+from broker.http.idempotency import AnsweredBefore, read_claim
 from broker.http.parameters import Parameters, refuse_unknown
-from broker.persistence.database import Database, Scope
-from broker.persistence.tenancy import confine
-from broker.work import STAFF, Actor, Role, Services, Work
+from broker.persistence.database import Database
+from broker.work import Actor, Role, Services, Work
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Authenticate = Callable[[Database, str, Services], Awaitable[Actor]]
@@ -44,14 +45,24 @@ class TransactionalRoute(APIRoute):
             request = limit_body(request, request.app.state.services)
             try:
                 await read_body(request)
-                claim = await read_claim(request)
-                async with open_work(request, actor, claim) as work:
-                    request.state.work, request.state.parameters = work, self.parameters
-                    return await answer_once(work, claim, lambda: handle(request))
+                async with AsyncExitStack() as stack:
+                    caller = await _receive_caller(request, actor, stack)
+                    request.state.parameters = self.parameters
+                    return await caller.answer(lambda: handle(request))
+            except AnsweredBefore as earlier:
+                return earlier.response
             finally:
                 await request.close()
 
         return handle_in_transaction
+
+
+async def _receive_caller(request: Request, actor: Actor, stack: AsyncExitStack) -> Caller:
+    state = request.app.state
+    claim = await read_claim(request)
+    caller = Caller(actor, state.services, state.database, state.turnstile, claim, stack)
+    request.state.caller = caller
+    return caller
 
 
 async def identify(request: Request) -> Actor:
@@ -59,18 +70,6 @@ async def identify(request: Request) -> Actor:
     state = request.app.state
     authenticate: Authenticate = state.authenticate
     return await authenticate(state.database, read_bearer_token(request), state.services)
-
-
-@asynccontextmanager
-async def open_work(request: Request, actor: Actor, claim: Claim | None) -> AsyncIterator[Work]:
-    """Open the request's unit of work, which sees what its actor may see; it is committed when the block ends."""
-    database: Database = request.app.state.database
-    services: Services = request.app.state.services
-    async with database.transaction(*scope_of(actor)) as session:
-        work = Work(session, actor, services, claim.key if claim else None)
-        if work.confined_to is not None:
-            confine(session.sync_session, work.confined_to)
-        yield work
 
 
 def read_bearer_token(request: Request) -> str:
@@ -81,29 +80,40 @@ def read_bearer_token(request: Request) -> str:
     return token.strip()
 
 
-def scope_of(actor: Actor) -> tuple[Scope, str | None]:
-    if actor.role in STAFF:
-        return Scope.ALL, None
-    return Scope.TENANT, actor.customer_id
-
-
 def allow(*roles: Role) -> Callable[..., Coroutine[Any, Any, Work]]:
     """Make a dependency that hands the request's unit of work to actors of these roles. It raises: Forbidden."""
 
-    async def get_work(request: Request, _bearer: Annotated[Any, Depends(BEARER)]) -> Work:
-        work: Work = request.state.work
-        if work.actor.role not in roles:
-            names = ", ".join(sorted(role.value for role in roles))
-            raise errors.Forbidden(f"This needs a key of role {names}; yours is {work.actor.role.value}.")
-        await refuse_unknown(request, request.state.parameters)
-        return work
+    async def begin_work(request: Request, _bearer: Annotated[Any, Depends(BEARER)]) -> Work:
+        return await (await _admit(request, roles)).begin()
 
-    get_work.roles = sorted(role.value for role in roles)  # type: ignore[attr-defined]
-    return get_work
+    begin_work.roles = sorted(role.value for role in roles)  # type: ignore[attr-defined]
+    return begin_work
+
+
+def admit(*roles: Role) -> Callable[..., Coroutine[Any, Any, Caller]]:
+    """Make a dependency for a route with slow work: no transaction is open until its handler begins it.
+
+    It raises: Forbidden; AnsweredBefore.
+    """
+
+    async def get_caller(request: Request, _bearer: Annotated[Any, Depends(BEARER)]) -> Caller:
+        caller = await _admit(request, roles)
+        await caller.answer_if_known()
+        return caller
+
+    get_caller.roles = sorted(role.value for role in roles)  # type: ignore[attr-defined]
+    return get_caller
+
+
+async def _admit(request: Request, roles: tuple[Role, ...]) -> Caller:
+    caller: Caller = request.state.caller
+    caller.require_role(roles)
+    await refuse_unknown(request, request.state.parameters)
+    return caller
 
 
 def find_roles(dependant: Dependant) -> list[str]:
-    """Find the roles that a route's handler is for, as its dependency on `allow` names them."""
+    """Find the roles that a route's handler is for, as its dependency on `allow` or `admit` names them."""
     return next((roles for each in dependant.dependencies if (roles := getattr(each.call, "roles", None))), [])
 
 
@@ -115,6 +125,8 @@ BillingReader = Annotated[Work, Depends(allow(Role.CUSTOMER, Role.FINANCE, Role.
 OpsWork = Annotated[Work, Depends(allow(Role.OPS, Role.ADMIN))]
 AdminWork = Annotated[Work, Depends(allow(Role.ADMIN))]
 RunWork = Annotated[Work, Depends(allow(Role.RUN))]
+CustomerCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN))]
+RunCaller = Annotated[Caller, Depends(admit(Role.RUN))]
 
 
 def feature_router(prefix: str, tag: str) -> APIRouter:

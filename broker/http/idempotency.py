@@ -5,7 +5,6 @@ The key is claimed in the request's own transaction: a concurrent twin waits for
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -78,22 +77,18 @@ async def _hash_form(request: Request, digest: "hashlib._Hash") -> None:
         digest.update(json.dumps(part).encode() + b"\n")
 
 
-async def answer_once(work: Work, claim: Claim | None, handle: Callable[[], Awaitable[Response]]) -> Response:
-    """Handle a request, or give the answer that it got before. Raises: IdempotencyConflict."""
-    if claim is None:
-        return await handle()
-    earlier = await find_earlier_answer(work, claim)
-    if earlier is not None:
-        return earlier
-    response = await handle()
-    await keep_answer(work, claim, response)
-    return response
+class AnsweredBefore(Exception):
+    """The request was answered before: the edge gives that answer again."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+        super().__init__(response.status_code)
 
 
-async def find_earlier_answer(work: Work, claim: Claim) -> Response | None:
-    """Claim the key, or return the answer that an earlier request with it got.
+async def claim_key(work: Work, claim: Claim) -> None:
+    """Claim the key for this request; a twin that is under way is waited for.
 
-    Raises: IdempotencyConflict, where the earlier request was another one.
+    Raises: AnsweredBefore; IdempotencyConflict, where the earlier request was another one.
     """
     row = {
         "principal": _principal(work),
@@ -107,15 +102,24 @@ async def find_earlier_answer(work: Work, claim: Claim) -> Response | None:
     claimed = await work.session.execute(
         insert(IdempotencyKey).values(row).on_conflict_do_nothing().returning(IdempotencyKey.key)
     )
-    if claimed.first() is not None:
-        return None
-    earlier = await work.session.get_one(IdempotencyKey, (row["principal"], claim.key))
+    if claimed.first() is None:
+        await find_answer(work, claim)
+
+
+async def find_answer(work: Work, claim: Claim) -> None:
+    """Find the answer that an earlier request with this key got; where there was none, do nothing.
+
+    Raises: AnsweredBefore; IdempotencyConflict, where the earlier request was another one.
+    """
+    earlier = await work.session.get(IdempotencyKey, (_principal(work), claim.key))
+    if earlier is None:
+        return
     if earlier.fingerprint != claim.fingerprint:
         raise errors.IdempotencyConflict(
             f"{HEADER} {claim.key!r} was used for another request; send a new key with a new request",
             errors=[errors.FieldError(HEADER, "already used for another request")],
         )
-    return Response(earlier.body, earlier.status, REPLAYED, media_type="application/json")
+    raise AnsweredBefore(Response(earlier.body, earlier.status, REPLAYED, media_type="application/json"))
 
 
 async def keep_answer(work: Work, claim: Claim, response: Response) -> None:

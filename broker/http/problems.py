@@ -7,12 +7,14 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from broker import errors
+from broker.persistence.faults import Fault, find_fault
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,23 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.ChecksumMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ChunkMismatch: HTTPStatus.CONFLICT,
     errors.PeriodStillOpen: HTTPStatus.CONFLICT,
+    errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TooManyAtOnce: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.TookTooLong: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
+}
+
+# What nginx and others write for a client that hung up; no number of the standard means it.
+CLIENT_CLOSED_REQUEST = 499
+FAILURES: dict[Fault, errors.DomainError] = {
+    Fault.BUSY: errors.Busy(
+        "Other requests held what this one needs, a lock or a connection, for too long; send it again."
+    ),
+    Fault.TOO_SLOW: errors.TookTooLong("The request took longer than the broker lets one take; ask for less at once."),
+    Fault.FULL: errors.StorageFull(
+        "The disk of the broker, or of its database, is full. Nothing was kept; send the request again when ops has "
+        "freed space or made the disk larger."
+    ),
 }
 
 
@@ -49,8 +68,9 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(errors.DomainError, _on_domain_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    for lost in (OperationalError, InterfaceError, PoolTimeout):
-        app.add_exception_handler(lost, _on_database_away)
+    for failure in (OperationalError, InterfaceError, PoolTimeout, OSError):
+        app.add_exception_handler(failure, _on_failure)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_unexpected_error)
 
 
@@ -91,13 +111,29 @@ async def _on_http_exception(_request: Request, error: Exception) -> JSONRespons
     return response
 
 
-async def _on_database_away(request: Request, error: Exception) -> JSONResponse:
-    """Answer 503: there was no connection, a lost one, or a deadlock, and the same request may work in a moment."""
-    log.warning("the database did not serve %s %s: %s", request.method, request.url.path, error)
+async def _on_failure(request: Request, error: Exception) -> JSONResponse:
+    """Answer what is nobody's mistake: a database that is away, a lock not given in time, a full disk."""
+    fault = find_fault(error)
+    if fault is None:
+        return await _on_unexpected_error(request, error)
+    reason = str(getattr(error, "orig", error)).partition("\n")[0]
+    log.warning("%s %s was not done (%s): %s", request.method, request.url.path, fault.value, reason)
+    if fault == Fault.AWAY:
+        return _describe_database_away()
+    return await _on_domain_error(request, FAILURES[fault])
+
+
+def _describe_database_away() -> JSONResponse:
     detail = "The database could not be reached. The request was rolled back; send it again in a moment."
     response = problem_response("database-away", "Database away", HTTPStatus.SERVICE_UNAVAILABLE, detail)
     response.headers["Retry-After"] = "1"
     return response
+
+
+async def _on_disconnect(request: Request, _error: Exception) -> Response:
+    """Answer a client that has hung up: nobody reads it, and nothing went wrong here."""
+    log.info("%s %s: the client hung up before its request was whole", request.method, request.url.path)
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 async def _on_unexpected_error(request: Request, error: Exception) -> JSONResponse:
@@ -115,5 +151,7 @@ def _describe(slug: str, title: str, status: HTTPStatus, detail: str, **members:
 
 
 def _respond(body: dict[str, Any], status: HTTPStatus) -> JSONResponse:
-    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
+    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    if "retry_after_seconds" in body:
+        headers["Retry-After"] = str(body["retry_after_seconds"])
     return JSONResponse(body, status, headers, media_type="application/problem+json")

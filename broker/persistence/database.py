@@ -32,7 +32,11 @@ APP_ROLE = "broker_app"
 WAKE_CHANNEL = "broker_wake"
 # A connection used so lately is taken to be alive: asking it would cost as much as the statement that comes next.
 TRUSTED_SECONDS = 1.0
-BEGIN = sql.SQL("BEGIN; SET LOCAL broker.scope TO {}; SET LOCAL broker.customer_id TO {}")
+BEGIN = sql.SQL(
+    "BEGIN; SET LOCAL broker.scope TO {}; SET LOCAL broker.customer_id TO {};"
+    " SET LOCAL lock_timeout TO {}; SET LOCAL statement_timeout TO {}"
+)
+TAKE_TURN = sql.SQL("SET LOCAL lock_timeout TO 0; SELECT pg_advisory_xact_lock({}); SET LOCAL lock_timeout TO {}")
 
 Answer = TypeVar("Answer")
 Row = TypeVar("Row", bound="Base")
@@ -86,6 +90,17 @@ class Scope(StrEnum):
     TENANT = "tenant"
 
 
+@dataclass(frozen=True)
+class TimeLimits:
+    """How long a transaction waits for one lock, and for one statement. Units: seconds; 0 is without a limit."""
+
+    lock_seconds: float = 0
+    statement_seconds: float = 0
+
+
+UNLIMITED = TimeLimits()
+
+
 class UnsafeDatabaseRole(OperatorError):
     """The application's database role could bypass row-level security."""
 
@@ -96,9 +111,11 @@ class Database:
     url: str
 
     @asynccontextmanager
-    async def transaction(self, scope: Scope, customer_id: str | None = None) -> AsyncIterator[AsyncSession]:
+    async def transaction(
+        self, scope: Scope, customer_id: str | None = None, *, limits: TimeLimits = UNLIMITED
+    ) -> AsyncIterator[AsyncSession]:
         """Open a transaction: it is committed when the block ends, rolled back when it raises."""
-        beginning = _write_begin(scope, customer_id or "")
+        beginning = _write_begin(scope, customer_id or "", limits)
         async with self._connect(lambda connection: driver.run_script(connection, beginning)) as (connection, _):
             session = AsyncSession(connection, expire_on_commit=False)
             yield session
@@ -154,9 +171,14 @@ class Database:
         await self.engine.dispose()
 
 
-def open_database(url: str, *, pool_size: int = 20) -> Database:
-    """Open a pool in AUTOCOMMIT: not the driver begins a transaction, `transaction` does, together with the scope."""
-    engine = create_async_engine(with_driver(url), pool_size=pool_size, max_overflow=0, isolation_level="AUTOCOMMIT")
+def open_database(url: str, *, pool_size: int = 20, wait_seconds: float = 30.0) -> Database:
+    """Open a pool in AUTOCOMMIT: not the driver begins a transaction, `transaction` does, together with the scope.
+
+    Whoever finds no connection free waits for one, for so long at most.
+    """
+    engine = create_async_engine(
+        with_driver(url), pool_size=pool_size, max_overflow=0, pool_timeout=wait_seconds, isolation_level="AUTOCOMMIT"
+    )
     _ask_idle_connections(engine)
     return Database(engine, url)
 
@@ -199,9 +221,23 @@ def without_driver(url: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _write_begin(scope: Scope, customer_id: str) -> bytes:
-    """Write BEGIN and the scope as one message, for one round trip; such a message takes no parameters."""
-    return BEGIN.format(sql.Literal(scope.value), sql.Literal(customer_id)).as_bytes()
+def _write_begin(scope: Scope, customer_id: str, limits: TimeLimits) -> bytes:
+    """Write BEGIN, the scope and the limits as one message, for one round trip; such a message takes no parameters."""
+    times = (_write_time(limits.lock_seconds), _write_time(limits.statement_seconds))
+    return BEGIN.format(sql.Literal(scope.value), sql.Literal(customer_id), *times).as_bytes()
+
+
+def _write_time(seconds: float) -> sql.Literal:
+    return sql.Literal(f"{math.ceil(seconds * 1000)}ms")
+
+
+async def take_turn(connection: AsyncConnection, lock: int, *, limits: TimeLimits) -> None:
+    """Wait for a turn that processes take one after the other, however long that is; it ends with the transaction.
+
+    From then on the transaction has these limits again.
+    """
+    turn = TAKE_TURN.format(sql.Literal(lock), _write_time(limits.lock_seconds))
+    await driver.run_script(connection, turn.as_bytes())
 
 
 def narrow(query: Select[Row], *, id_prefix: str | None = None, **wanted: Any) -> Select[Row]:

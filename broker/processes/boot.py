@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
-
 from broker.config import Settings, write_private_file
 from broker.contracts.service import publish_rate_cards
 from broker.errors import OperatorError
@@ -63,7 +61,7 @@ async def prepare(settings: Settings, urls: DatabaseUrls) -> System:
     try:
         system.services.storage.close_to_others()
         async with system.work() as work:
-            await work.session.execute(select(func.pg_advisory_xact_lock(FIRST_START_LOCK)))
+            await work.take_turn(FIRST_START_LOCK)
             installation = await join_installation(work)
             await publish_rate_cards(work, load_rate_cards())
             if not await has_admin_key(work):

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
-
 from broker.capacity import service as capacity
 from broker.capacity.service import Pool
 from broker.jobs import queueing
@@ -42,7 +40,7 @@ class CycleResult:
 
 async def run_cycle(work: Work) -> CycleResult:
     """Run one cycle in the caller's transaction. Processes take turns: each plans on what the one before committed."""
-    await work.session.execute(select(func.pg_advisory_xact_lock(CYCLE_LOCK)))
+    await work.take_turn(CYCLE_LOCK)
     waiting = await queueing.list_waiting(work)
     if not waiting:
         return CycleResult(0, 0)

@@ -6,8 +6,8 @@ Chunks of one file are kept under its SHA-256 until `PUT …?from_chunks=true` m
 from collections.abc import AsyncIterator
 
 from broker import errors
-from broker.jobs.locked_run import check_current, get_run
-from broker.persistence.storage import OffsetMismatch, TooLarge
+from broker.jobs.locked_run import get_run
+from broker.persistence.storage import OffsetMismatch, Storage, TooLarge
 from broker.work import Work
 
 MAX_FILE_BYTES = 32 * 1024**3
@@ -23,16 +23,13 @@ async def count_received(work: Work, run_id: str, sha256: str) -> int:
     return await work.storage.size(name_key(run_id, sha256))
 
 
-async def store_chunk(
-    work: Work, run_id: str, fence_token: int, sha256: str, offset: int, content: AsyncIterator[bytes]
-) -> int:
-    """Keep a chunk from `offset` on; returns how many bytes of the file the broker has then.
+async def store_chunk(storage: Storage, run_id: str, sha256: str, offset: int, content: AsyncIterator[bytes]) -> int:
+    """Keep a chunk of a run that may report from `offset` on; returns how many bytes of the file the broker has then.
 
-    Raises: NotFound, StaleFenceToken, UploadTooLarge; ChunkMismatch, where bytes before `offset` are missing.
+    Raises: UploadTooLarge; ChunkMismatch, where bytes before `offset` are missing.
     """
-    await check_current(work, run_id, fence_token)
     try:
-        return await work.storage.append(name_key(run_id, sha256), offset, content, max_bytes=MAX_FILE_BYTES)
+        return await storage.append(name_key(run_id, sha256), offset, content, max_bytes=MAX_FILE_BYTES)
     except OffsetMismatch as error:
         raise errors.ChunkMismatch(
             f"offset: is {offset}, but {error}; go on from there",
@@ -43,11 +40,6 @@ async def store_chunk(
         raise errors.UploadTooLarge(f"body: has {error}", limit_bytes=MAX_FILE_BYTES) from error
 
 
-def read_file(work: Work, run_id: str, sha256: str) -> AsyncIterator[bytes]:
+def read_file(storage: Storage, run_id: str, sha256: str) -> AsyncIterator[bytes]:
     """Read the file that the chunks make up."""
-    return work.storage.stream(name_key(run_id, sha256))
-
-
-async def forget_chunks(work: Work, run_id: str, sha256: str) -> None:
-    """Delete the chunks of a file, which are kept as a checkpoint or adapter by now."""
-    await work.storage.delete(name_key(run_id, sha256))
+    return storage.stream(name_key(run_id, sha256))

@@ -1,14 +1,19 @@
 """The worker protocol: what `trainer run` asks of the broker, with its run token (`docs/worker-protocol.md`)."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Header, Path, Query, Request
 from fastapi.responses import FileResponse
 
 from broker import errors
-from broker.http.edge import RunWork, feature_router
+from broker.adapters.service import receive_adapter
+from broker.http.caller import Caller
+from broker.http.edge import RunCaller, RunWork, feature_router
 from broker.http.shapes import FenceHeader
+from broker.jobs.locked_run import check_current
 from broker.jobs.model import RunStatus
+from broker.persistence.storage import StoredObject
 from broker.work import Work
 from broker.workers import chunks
 from broker.workers.assignment import claim_assignment, get_checkpoint_key, get_dataset_key
@@ -23,7 +28,7 @@ from broker.workers.schemas import (
     RunAssignmentOut,
     StoredOut,
 )
-from broker.workers.uploads import store_adapter, store_checkpoint
+from broker.workers.uploads import keep_adapter, keep_checkpoint, receive_checkpoint
 
 router = feature_router("/runs/{run_id}", "workers")
 
@@ -53,10 +58,17 @@ BINARY = {
 }
 
 
-def check_own_run(work: Work, run_id: str) -> None:
+def check_own_run(bearer: Work | Caller, run_id: str) -> None:
     """Refuse a run token that is not of this run. Raises: NotFound."""
-    if work.actor.id != run_id:
+    if bearer.actor.id != run_id:
         raise errors.NotFound("run", run_id)
+
+
+async def check_may_report(caller: Caller, run_id: str, fence_token: int) -> None:
+    """Refuse an upload before its bytes are received. Raises: NotFound, StaleFenceToken."""
+    check_own_run(caller, run_id)
+    async with caller.look() as work:
+        await check_current(work, run_id, fence_token)
 
 
 @router.post("/claim")
@@ -107,7 +119,7 @@ async def count_received(work: RunWork, run_id: str, sha256: ChunksOf) -> Chunks
 
 @router.put("/chunks/{sha256}", openapi_extra=BINARY)
 async def upload_chunk(
-    work: RunWork,
+    caller: RunCaller,
     request: Request,
     run_id: str,
     sha256: ChunksOf,
@@ -115,14 +127,14 @@ async def upload_chunk(
     offset: Annotated[int, Query(ge=0, le=10**12, description="First byte of the chunk.", examples=[8388608])] = 0,
 ) -> ChunksOut:
     """Upload one chunk of a large file, as raw bytes; all chunks together have the SHA-256 of the path."""
-    check_own_run(work, run_id)
-    received = await chunks.store_chunk(work, run_id, fence_token, sha256, offset, request.stream())
+    await check_may_report(caller, run_id, fence_token)
+    received = await chunks.store_chunk(caller.services.storage, run_id, sha256, offset, request.stream())
     return ChunksOut(received_bytes=received)
 
 
 @router.put("/checkpoints/{step}", status_code=201, openapi_extra=BINARY)
 async def upload_checkpoint(
-    work: RunWork,
+    caller: RunCaller,
     request: Request,
     run_id: str,
     step: Annotated[int, Path(ge=0, le=10**12, description="Optimizer step.", examples=[100])],
@@ -131,16 +143,17 @@ async def upload_checkpoint(
     from_chunks: FromChunks = False,
 ) -> StoredOut:
     """Upload a checkpoint: one tar of its folder, as raw bytes, or made of the chunks sent before."""
-    check_own_run(work, run_id)
-    content = chunks.read_file(work, run_id, sha256) if from_chunks else request.stream()
-    checkpoint = await store_checkpoint(work, run_id, fence_token, step, content, sha256)
-    await chunks.forget_chunks(work, run_id, sha256)
-    return StoredOut(sha256=checkpoint.sha256, size_bytes=checkpoint.size_bytes)
+    await check_may_report(caller, run_id, fence_token)
+    content = _read_content(caller, request, run_id, sha256, from_chunks=from_chunks)
+    stored = await receive_checkpoint(caller.services, run_id, step, content, sha256)
+    work = await _begin_keeping(caller, run_id, sha256, stored)
+    await keep_checkpoint(work, run_id, fence_token, step, stored)
+    return StoredOut(sha256=stored.sha256, size_bytes=stored.size_bytes)
 
 
 @router.put("/adapter", status_code=201, openapi_extra=BINARY)
 async def upload_adapter(
-    work: RunWork,
+    caller: RunCaller,
     request: Request,
     run_id: str,
     fence_token: FenceHeader,
@@ -148,8 +161,22 @@ async def upload_adapter(
     from_chunks: FromChunks = False,
 ) -> StoredOut:
     """Upload the finished adapter: one `.safetensors` file, as raw bytes, or made of the chunks sent before."""
-    check_own_run(work, run_id)
-    content = chunks.read_file(work, run_id, sha256) if from_chunks else request.stream()
-    size_bytes = await store_adapter(work, run_id, fence_token, content, sha256)
-    await chunks.forget_chunks(work, run_id, sha256)
-    return StoredOut(sha256=sha256.lower(), size_bytes=size_bytes)
+    await check_may_report(caller, run_id, fence_token)
+    content = _read_content(caller, request, run_id, sha256, from_chunks=from_chunks)
+    stored = await receive_adapter(caller.services, run_id, content, sha256)
+    work = await _begin_keeping(caller, run_id, sha256, stored)
+    await keep_adapter(work, run_id, fence_token, stored)
+    return StoredOut(sha256=stored.sha256, size_bytes=stored.size_bytes)
+
+
+def _read_content(
+    caller: Caller, request: Request, run_id: str, sha256: str, *, from_chunks: bool
+) -> AsyncIterator[bytes]:
+    return chunks.read_file(caller.services.storage, run_id, sha256) if from_chunks else request.stream()
+
+
+async def _begin_keeping(caller: Caller, run_id: str, sha256: str, stored: StoredObject) -> Work:
+    """Begin the transaction that keeps a stored upload: its chunks go with the commit, or else the upload goes."""
+    caller.delete_unless_kept(stored.key)
+    caller.delete_once_kept(chunks.name_key(run_id, sha256))
+    return await caller.begin()

@@ -1,4 +1,4 @@
-"""What a worker uploads: checkpoints and the finished adapter. The bytes come before any lock is taken.
+"""What a worker uploads: checkpoints and the finished adapter. The bytes come first, then the transaction with locks.
 
 Each upload has a key of its own: one that breaks off, is torn or comes too late leaves the stored one as it is.
 """
@@ -9,24 +9,35 @@ from broker import errors
 from broker.adapters import service as adapters
 from broker.datasets import service as datasets
 from broker.identity import service as identity
-from broker.jobs.checkpoints import Checkpoint, keep_checkpoint
-from broker.jobs.locked_run import LockedRun, check_current, lock_run, require_active
+from broker.jobs import checkpoints
+from broker.jobs.checkpoints import Checkpoint
+from broker.jobs.locked_run import LockedRun, lock_run, require_active
 from broker.jobs.runs import renew_lease
 from broker.ledger import service as ledger
 from broker.persistence.storage import StoredObject, TooLarge
-from broker.work import Work
+from broker.work import Services, Work
 
 MAX_CHECKPOINT_BYTES = 32 * 1024**3
 
 
-async def store_checkpoint(
-    work: Work, run_id: str, fence_token: int, step: int, content: AsyncIterator[bytes], sha256: str
-) -> Checkpoint:
-    """Keep a checkpoint. Raises: NotFound, StaleFenceToken, ChecksumMismatch, UploadTooLarge."""
-    await check_current(work, run_id, fence_token)
-    key = f"checkpoints/{run_id}/step-{step:08d}-{work.new_id('upl')}.tar"
-    stored = await _receive(work, key, content, sha256)
-    return await keep_checkpoint(work, await _lock_live_run(work, run_id, fence_token), step, stored)
+async def receive_checkpoint(
+    services: Services, run_id: str, step: int, content: AsyncIterator[bytes], sha256: str
+) -> StoredObject:
+    """Store the bytes of a checkpoint, in no transaction. Raises: ChecksumMismatch, UploadTooLarge."""
+    key = f"checkpoints/{run_id}/step-{step:08d}-{services.new_id('upl')}.tar"
+    try:
+        stored = await services.storage.write(key, content, max_bytes=MAX_CHECKPOINT_BYTES)
+    except TooLarge as error:
+        raise errors.UploadTooLarge(f"body: has {error}", limit_bytes=MAX_CHECKPOINT_BYTES) from error
+    if stored.sha256 != sha256.lower():
+        await services.storage.delete(key)
+        raise errors.ChecksumMismatch(f"The body has SHA-256 {stored.sha256}; X-Content-SHA256 says {sha256}.")
+    return stored
+
+
+async def keep_checkpoint(work: Work, run_id: str, fence_token: int, step: int, stored: StoredObject) -> Checkpoint:
+    """Record a checkpoint that was stored. Raises: NotFound, StaleFenceToken."""
+    return await checkpoints.keep_checkpoint(work, await _lock_live_run(work, run_id, fence_token), step, stored)
 
 
 async def _lock_live_run(work: Work, run_id: str, fence_token: int) -> LockedRun:
@@ -38,34 +49,17 @@ async def _lock_live_run(work: Work, run_id: str, fence_token: int) -> LockedRun
     return locked
 
 
-async def _receive(work: Work, key: str, content: AsyncIterator[bytes], sha256: str) -> StoredObject:
-    try:
-        stored = await work.storage.write(key, content, max_bytes=MAX_CHECKPOINT_BYTES)
-    except TooLarge as error:
-        raise errors.UploadTooLarge(f"body: has {error}", limit_bytes=MAX_CHECKPOINT_BYTES) from error
-    if stored.sha256 != sha256.lower():
-        await work.storage.delete(key)
-        raise errors.ChecksumMismatch(f"The body has SHA-256 {stored.sha256}; X-Content-SHA256 says {sha256}.")
-    return stored
-
-
-async def store_adapter(work: Work, run_id: str, fence_token: int, content: AsyncIterator[bytes], sha256: str) -> int:
-    """Keep and register a run's adapter; returns its size in bytes.
-
-    Raises: NotFound, StaleFenceToken, UploadTooLarge, ChecksumMismatch, InvalidRequest.
-    """
-    await check_current(work, run_id, fence_token)
-    key, size_bytes = await adapters.receive_adapter(work, run_id, content, sha256)
+async def keep_adapter(work: Work, run_id: str, fence_token: int, stored: StoredObject) -> None:
+    """Register an adapter that was stored. Raises: NotFound, StaleFenceToken."""
     locked = await _lock_live_run(work, run_id, fence_token)
     await adapters.register_adapter(
         work,
         locked,
         name=await _choose_adapter_name(work, locked),
-        sha256=sha256.lower(),
-        size_bytes=size_bytes,
-        storage_key=key,
+        sha256=stored.sha256,
+        size_bytes=stored.size_bytes,
+        storage_key=stored.key,
     )
-    return size_bytes
 
 
 async def _choose_adapter_name(work: Work, locked: LockedRun) -> str:

@@ -1,19 +1,26 @@
 """The edge: the commit comes before the answer, an error leaves nothing, and nobody is read before they are known."""
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import Any, get_type_hints
 
 import psycopg
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, UploadFile
 from sqlalchemy import make_url
 
+from broker.app import create_app
+from broker.config import Settings
 from broker.http.edge import TransactionalRoute
 from broker.persistence.embedded import EmbeddedServer
+from broker.persistence.storage import FolderStorage, StoredObject
 from broker.processes.boot import DatabaseUrls
 from broker.system import System
-from tests.broker.factories import Api, make_customer
+from broker.work import Work
+from tests.broker.factories import Api, jsonl, make_customer, make_ready_customer, submit_job
 from tests.broker.rows import owner_connection, read_everything
+from tests.broker.worker_calls import dispatched_worker
 
 FAILING_COMMIT = """
     CREATE FUNCTION refuse_row() RETURNS trigger LANGUAGE plpgsql AS
@@ -21,6 +28,27 @@ FAILING_COMMIT = """
     CREATE CONSTRAINT TRIGGER refuse_at_commit AFTER INSERT ON customers
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_row();
 """
+
+
+def ask_scope(api: Api, method: str, path: str) -> dict[str, Any]:
+    """Write the ASGI scope of a request with a JSON body."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [
+            (b"authorization", api.http.headers["authorization"].encode()),
+            (b"content-type", b"application/json"),
+        ],
+        "server": ("broker", 80),
+        "client": ("test", 1),
+    }
 
 
 async def test_commit_that_fails_is_an_error_and_no_201(api: Api, urls: DatabaseUrls) -> None:
@@ -50,22 +78,7 @@ async def test_row_is_committed_when_the_first_byte_of_the_answer_is_sent(
     async def receive() -> Any:
         return {"type": "http.request", "body": b'{"name": "Acme"}', "more_body": False}
 
-    headers = [(b"authorization", api.http.headers["authorization"].encode()), (b"content-type", b"application/json")]
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": "/v1/customers",
-        "raw_path": b"/v1/customers",
-        "query_string": b"",
-        "root_path": "",
-        "headers": headers,
-        "server": ("broker", 80),
-        "client": ("test", 1),
-    }
-    await app(scope, receive, watch)
+    await app(ask_scope(api, "POST", "/v1/customers"), receive, watch)
     assert seen == [1, 1], "one row at the start of the response and one at its body"
 
 
@@ -119,6 +132,74 @@ async def test_slow_body_holds_no_database_connection(api: Api, system: System) 
     assert system.database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
     release.set()
     assert (await upload).status_code == 201
+
+
+async def test_client_that_hangs_up_is_no_error_and_leaves_nothing(
+    api: Api, app: FastAPI, urls: DatabaseUrls, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A past fault: it was an unexpected error with its traceback."""
+    before, answered = read_everything(urls), []
+    messages = iter(
+        [{"type": "http.request", "body": b'{"name": ', "more_body": True}, {"type": "http.disconnect"}],
+    )
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    await app(ask_scope(api, "POST", "/v1/customers"), receive, send)
+    assert answered[0]["status"] == 499
+    assert [record.getMessage() for record in caplog.records if record.levelname in {"WARNING", "ERROR"}] == []
+    assert read_everything(urls) == before
+
+
+async def test_object_of_a_request_that_comes_to_nothing_is_deleted_again(
+    api: Api, system: System, urls: DatabaseUrls
+) -> None:
+    customer = await make_customer(api)
+    with owner_connection(urls) as connection:
+        connection.execute(FAILING_COMMIT.replace("customers", "datasets"))
+    await api.call(
+        "POST", "/datasets", files={"files": ("a.jsonl", jsonl())}, data={"customer_id": customer["id"]}, expect=500
+    )
+    assert list(system.services.settings.data_dir.rglob("*.tar")) == []
+
+
+@dataclass(frozen=True)
+class WatchedStorage(FolderStorage):
+    """A folder that notes how many connections are in use whenever something is written to it."""
+
+    system: System
+    used: list[int] = field(default_factory=list)
+
+    async def write(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredObject:
+        self.used.append(self.system.database.engine.pool.checkedout())  # type: ignore[attr-defined]
+        return await super().write(key, chunks, max_bytes=max_bytes)
+
+
+async def test_nothing_is_unpacked_or_stored_inside_a_transaction(system: System, settings: Settings) -> None:
+    """A past fault: while a zip was unpacked and written, its request held a connection."""
+    storage = WatchedStorage(settings.data_dir / "objects", system)
+    app = create_app(replace(system, services=replace(system.services, storage=storage)))
+    async with Api.connect(app, settings.admin_key_path.read_text().strip()) as api:
+        customer = await make_ready_customer(api)
+        job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+        async with dispatched_worker(api, app, system, job["id"]) as worker:
+            await worker.claim()
+            await worker.put("checkpoints/5", b"state")
+            await worker.finish("succeeded")
+    assert storage.used == [0, 0, 0], "a data set, a checkpoint, an adapter"
+
+
+def test_route_that_receives_bytes_takes_no_transaction(app: FastAPI) -> None:
+    endpoints = [route.endpoint for route in walk_routes(app) if getattr(route, "path", "").startswith("/v1")]
+    taken = {endpoint.__name__: get_type_hints(endpoint).values() for endpoint in endpoints}
+    receiving = {name for name, kinds in taken.items() if Request in kinds or list[UploadFile] in kinds}
+    assert receiving >= {"upload_dataset", "upload_chunk", "upload_checkpoint", "upload_adapter"}
+    begun = {name for name in receiving if Work in taken[name]}
+    assert begun == set(), "take the Caller, and begin the transaction once the bytes are there"
 
 
 def test_every_route_under_v1_is_transactional(app: FastAPI) -> None:

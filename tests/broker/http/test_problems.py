@@ -1,9 +1,13 @@
 """Errors on the wire: RFC 9457, with the field by the name that the client sent it under."""
 
+import errno
 import logging
 
+import psycopg
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from broker import errors
@@ -73,6 +77,44 @@ async def test_unexpected_error_says_nothing_of_the_inside_and_stands_in_the_log
     assert (status, content_type) == (500, "application/problem+json")
     assert "tea" not in str(body)
     assert "the password is tea" in caplog.text
+
+
+def refused_by_the_server(error: type[psycopg.OperationalError]) -> OperationalError:
+    return OperationalError("SELECT 1", {}, error("as the server says it"))
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "slug"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 507, "storage-full"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 507, "storage-full"),
+        (OSError(errno.EROFS, "Read-only file system"), 507, "storage-full"),
+        (refused_by_the_server(psycopg.errors.DiskFull), 507, "storage-full"),
+        (refused_by_the_server(psycopg.errors.LockNotAvailable), 503, "busy"),
+        (refused_by_the_server(psycopg.errors.DeadlockDetected), 503, "busy"),
+        (refused_by_the_server(psycopg.errors.QueryCanceled), 503, "took-too-long"),
+        (refused_by_the_server(psycopg.errors.AdminShutdown), 503, "database-away"),
+        (refused_by_the_server(psycopg.OperationalError), 503, "database-away"),
+        (PoolTimeout("QueuePool limit"), 503, "busy"),
+        (OSError(errno.ENOENT, "No such file"), 500, "internal-error"),
+    ],
+    ids=str,
+)
+async def test_what_is_nobodys_mistake_says_what_it_is_and_leaves_no_traceback(
+    raising: FastAPI, caplog: pytest.LogCaptureFixture, error: Exception, status: int, slug: str
+) -> None:
+    """A past fault: a full disk was an unexpected error, and a lock not given in time a database that is away."""
+    got, content_type, body = await ask(raising, error)
+    assert (got, content_type, body["type"]) == (status, "application/problem+json", f"/problems/{slug}")
+    assert [record for record in caplog.records if record.exc_info] == [] or status == 500
+
+
+async def test_busy_says_when_to_try_again(raising: FastAPI) -> None:
+    for error in (errors.Busy("Wait."), errors.TooManyAtOnce("Wait.", retry_after_seconds=3)):
+        raising.state.error = error
+        async with Api.connect(raising, "none") as api:
+            response = await api.call("GET", "/raise")
+        assert response.headers["retry-after"] == str(response.json()["retry_after_seconds"])
 
 
 @pytest.mark.parametrize(

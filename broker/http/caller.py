@@ -1,0 +1,124 @@
+"""Who sent a request, and the transactions that are opened for it.
+
+Most routes need one. One that receives, unpacks or counts anything asks for the caller instead of its unit of work: it
+takes short looks at the database, does what is slow in between, and begins the request's own transaction when it is
+ready to write.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from fastapi import Response
+
+from broker import errors
+from broker.http.idempotency import Claim, claim_key, find_answer, keep_answer
+from broker.http.shares import Turnstile
+from broker.persistence.database import Database, Scope, TimeLimits
+from broker.persistence.tenancy import confine
+from broker.work import STAFF, Actor, Role, Services, Work
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Caller:
+    """The actor of one request. Each transaction sees what the actor may see, and waits for the actor's turn.
+
+    `stack` ends with the request: what is begun is committed then, before the answer is sent.
+    """
+
+    actor: Actor
+    services: Services
+    database: Database
+    turnstile: Turnstile
+    claim: Claim | None
+    stack: AsyncExitStack
+    work: Work | None = field(default=None, init=False)
+
+    def require_role(self, roles: tuple[Role, ...]) -> None:
+        """Refuse an actor of another role. Raises: Forbidden."""
+        if self.actor.role not in roles:
+            names = ", ".join(sorted(role.value for role in roles))
+            raise errors.Forbidden(f"This needs a key of role {names}; yours is {self.actor.role.value}.")
+
+    @asynccontextmanager
+    async def look(self) -> AsyncIterator[Work]:
+        """Open a short transaction that ends with the block. It must not wait for what a client sends.
+
+        Raises: Busy, TooManyAtOnce.
+        """
+        assert self.work is None, "what is begun holds a connection already: a second one could wait for it for ever"
+        async with self._open() as work:
+            yield work
+
+    async def begin(self) -> Work:
+        """Begin the request's own transaction: the edge commits it when the handler has returned, before it answers.
+
+        Raises: Busy, TooManyAtOnce; IdempotencyConflict; AnsweredBefore, which the edge turns into the first answer.
+        """
+        assert self.work is None, "a request has one transaction of its own"
+        self.work = await self.stack.enter_async_context(self._open())
+        if self.claim is not None:
+            await claim_key(self.work, self.claim)
+        return self.work
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Work]:
+        settings = self.services.settings
+        limits = TimeLimits(settings.lock_seconds, settings.statement_seconds)
+        async with (
+            self.turnstile.pass_through(self.actor),
+            self.database.transaction(*_scope_of(self.actor), limits=limits) as session,
+        ):
+            work = Work(session, self.actor, self.services, self.claim.key if self.claim else None)
+            if work.confined_to is not None:
+                confine(session.sync_session, work.confined_to)
+            yield work
+
+    async def answer_if_known(self) -> None:
+        """Answer a request that was answered before, without doing its slow work again. Raises: AnsweredBefore."""
+        if self.claim is not None:
+            async with self.look() as work:
+                await find_answer(work, self.claim)
+
+    async def answer(self, handle: Callable[[], Awaitable[Response]]) -> Response:
+        """Have the handler answer, and keep its answer for a retry."""
+        response = await handle()
+        if self.claim is not None and self.work is not None:
+            await keep_answer(self.work, self.claim, response)
+        return response
+
+    def delete_unless_kept(self, key: str) -> None:
+        """Have a stored object deleted where the request fails after all. To be said before the transaction begins."""
+        self._delete_when_over(key, failed=True)
+
+    def delete_once_kept(self, key: str) -> None:
+        """Have a stored object deleted once the request is committed. To be said before the transaction begins."""
+        self._delete_when_over(key, failed=False)
+
+    def _delete_when_over(self, key: str, *, failed: bool) -> None:
+        assert self.work is None, "it is to happen after the database commit"
+
+        async def delete(
+            kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
+        ) -> None:
+            if (kind is not None) == failed:
+                await self._delete(key)
+
+        self.stack.push_async_exit(delete)
+
+    async def _delete(self, key: str) -> None:
+        """Delete an object; where that fails, the sweeper finds it later, and the answer stays what it is."""
+        try:
+            await self.services.storage.delete(key)
+        except OSError as error:
+            log.warning("%s could not be deleted: %s", key, error)
+
+
+def _scope_of(actor: Actor) -> tuple[Scope, str | None]:
+    if actor.role in STAFF:
+        return Scope.ALL, None
+    return Scope.TENANT, actor.customer_id
