@@ -81,6 +81,10 @@ class QuoteMismatch(DomainError):
     """The quote is for another configuration or data set."""
 
 
+class QuoteStale(DomainError):
+    """The quote's prices are not those of the contract."""
+
+
 class InsufficientBalance(DomainError):
     """The balance does not cover the job."""
 

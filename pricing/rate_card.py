@@ -97,6 +97,11 @@ class UnitPrices:
             case _:
                 assert_never(meter)
 
+    def charge_as(self, other: "UnitPrices") -> bool:
+        """Tell whether the same work costs the same by both, whatever plan and card they are of."""
+        mine, theirs = ((each.currency, each.per_gpu_hour, each.per_token) for each in (self, other))
+        return mine == theirs
+
 
 class RateCard(BaseModel):
     """The prices of every plan, in force from a day on until a later card takes over."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import ColumnElement, Select, literal, or_, select
 
 from broker import errors
+from broker.clock import local_day
 from broker.contracts.grants import activate_grant, create_grant, list_grants
 from broker.contracts.model import DEFAULT_OVERAGE, ContractTerms, NewContract, Overage, QuoteGuarantee
 from broker.contracts.rate_cards import (
@@ -30,7 +30,10 @@ __all__ = [
     "get_contract",
     "get_contract_in_force",
     "get_rate_card",
+    "is_in_force",
     "list_grants",
+    "list_in_force",
+    "load_row",
     "load_terms",
     "lock_contract",
     "lock_contract_in_force",
@@ -71,7 +74,7 @@ async def create_contract(work: Work, new: NewContract) -> ContractTerms:
 
 async def _get_card_at_signing(work: Work, starts_at: datetime, time_zone: str) -> RateCard:
     try:
-        return await rate_card_on(work, starts_at.astimezone(ZoneInfo(time_zone)).date())
+        return await rate_card_on(work, local_day(starts_at, time_zone))
     except (NoPriceInForce, OverflowError) as error:
         raise errors.invalid_field("starts_at", f"{error}; choose a later day") from error
 
@@ -96,7 +99,7 @@ async def get_contract(work: Work, contract_id: str) -> ContractTerms:
     row = await work.session.get(Contract, contract_id)
     if row is None:
         raise errors.NotFound("contract", contract_id)
-    return await _load_terms(work, row)
+    return await load_row(work, row)
 
 
 async def lock_contract(work: Work, contract_id: str) -> ContractTerms:
@@ -104,7 +107,7 @@ async def lock_contract(work: Work, contract_id: str) -> ContractTerms:
     row = (await work.session.scalars(_under_lock(select(Contract).where(Contract.id == contract_id)))).one_or_none()
     if row is None:
         raise errors.NotFound("contract", contract_id)
-    return await _load_terms(work, row)
+    return await load_row(work, row)
 
 
 def _under_lock(query: Select[Contract]) -> Select[Contract]:
@@ -134,7 +137,18 @@ def _select_candidates(work: Work, customer_id: str, contract_id: str | None) ->
     own = select(Contract).where(Contract.customer_id == customer_id)
     if contract_id is not None:
         return own.where(Contract.id == contract_id)
-    return own.where(Contract.starts_at <= work.now, or_(Contract.ends_at.is_(None), Contract.ends_at > work.now))
+    return own.where(is_in_force(literal(work.now)))
+
+
+def is_in_force(moment: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """Make the condition that a contract is in force at a moment; `ContractTerms.covers` asks the same of its terms."""
+    return (Contract.starts_at <= moment) & or_(Contract.ends_at.is_(None), Contract.ends_at > moment)
+
+
+async def list_in_force(work: Work, customer_id: str) -> list[ContractTerms]:
+    """List a customer's contracts in force, the oldest first."""
+    query = _select_candidates(work, customer_id, None).order_by(Contract.starts_at, Contract.id)
+    return [await load_row(work, row) for row in (await work.session.scalars(query)).all()]
 
 
 async def _choose_in_force(work: Work, rows: Sequence[Contract], contract_id: str | None) -> ContractTerms:
@@ -148,7 +162,7 @@ async def _choose_in_force(work: Work, rows: Sequence[Contract], contract_id: st
             f"Several contracts are in force ({', '.join(ids)}); name one in contract_id.",
             errors=[errors.FieldError("contract_id", "several contracts are in force; name one")],
         )
-    terms = await _load_terms(work, rows[0])
+    terms = await load_row(work, rows[0])
     if not terms.covers(work.now):
         raise errors.NoContractInForce(f"Contract {terms.id} is not in force now.", contract_id=terms.id)
     return terms
@@ -165,7 +179,8 @@ async def load_terms(work: Work, contract_ids: set[str]) -> dict[str, ContractTe
     return {row.id: _to_terms(row, parse_card(card)) for row, card in await work.session.execute(query)}
 
 
-async def _load_terms(work: Work, row: Contract) -> ContractTerms:
+async def load_row(work: Work, row: Contract) -> ContractTerms:
+    """Load the terms that a row of `contracts` holds, with its rate card."""
     return _to_terms(row, await get_rate_card(work, row.rate_card_version))
 
 

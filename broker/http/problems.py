@@ -31,6 +31,7 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.NoContractInForce: HTTPStatus.CONFLICT,
     errors.QuoteExpired: HTTPStatus.CONFLICT,
     errors.QuoteMismatch: HTTPStatus.CONFLICT,
+    errors.QuoteStale: HTTPStatus.CONFLICT,
     errors.InsufficientBalance: HTTPStatus.PAYMENT_REQUIRED,
     errors.BudgetExceeded: HTTPStatus.PAYMENT_REQUIRED,
     errors.MaxCostExceeded: HTTPStatus.PAYMENT_REQUIRED,

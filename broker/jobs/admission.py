@@ -8,6 +8,7 @@ from broker import errors
 from broker.capacity import service as capacity
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms
+from broker.contracts.prices import PlanPrices
 from broker.identity import service as identity
 from broker.jobs.events import record_event
 from broker.jobs.limits import Limits, QuotedNeed, plan_limits
@@ -17,11 +18,10 @@ from broker.jobs.tables import Job
 from broker.ledger import service as ledger
 from broker.persistence.database import wake_dispatcher
 from broker.quotes import service as quotes
-from broker.quotes.prices import price_on_plan
+from broker.quotes.prices import PlanQuote
 from broker.quotes.service import Quote
 from broker.work import Work
 from pricing.money import Money
-from pricing.rate_card import UnitPrices
 from pricing.usage import Usage
 
 
@@ -43,8 +43,8 @@ class JobRequest:
 async def submit_job(work: Work, request: JobRequest) -> Job:
     """Admit a job: checks, hold and queue entry together, or nothing.
 
-    Raises: InvalidTrainingConfig, NotFound, QuoteExpired, QuoteMismatch, NoContractInForce, MaxCostExceeded,
-    InsufficientBalance, BudgetExceeded, IdempotencyConflict, InvalidRequest.
+    Raises: InvalidTrainingConfig, NotFound, QuoteExpired, QuoteMismatch, QuoteStale, NoContractInForce,
+    MaxCostExceeded, InsufficientBalance, BudgetExceeded, IdempotencyConflict, InvalidRequest.
     """
     quote = await _quote_for(work, request)
     if quote.customer_id != request.customer_id:
@@ -52,14 +52,15 @@ async def submit_job(work: Work, request: JobRequest) -> Job:
     await _check_project(work, request)
     terms = await contracts.lock_contract_in_force(work, request.customer_id, request.contract_id)
     prices = terms.prices_at(work.now)
-    _check_max_cost(prices, quote, request.max_cost)
+    shown = quotes.require_quoted_price(quote, PlanPrices(prices, terms.id))
+    _check_max_cost(shown, request.max_cost)
     queue = capacity.resolve_queue(terms, request.queue)
     need = Usage(quote.estimate.gpu_seconds.p90, quote.estimate.tokens)
     job_id = work.new_id("job")
     placed = await ledger.place_hold(work, terms, job_id=job_id, idempotency_key=_hold_key(work, job_id), need=need)
     if placed.hold.job_id != job_id:
         return _check_same_order(await get_job(work, placed.hold.job_id), quote, request.dataset_id)
-    quoted = QuotedNeed(need, quote.price_on(terms.plan).total_p90)
+    quoted = QuotedNeed(need, shown.total_p90)
     limits = plan_limits(
         terms.quote_guarantee, prices, quoted, was_named=request.quote_id is not None, max_cost=request.max_cost
     )
@@ -91,7 +92,8 @@ def _check_same_order(earlier: Job, quote: Quote, dataset_id: str) -> Job:
 async def _quote_for(work: Work, request: JobRequest) -> Quote:
     if request.quote_id is not None:
         return await quotes.accept_quote(work, request.quote_id, request.config, request.dataset_id)
-    return await quotes.create_quote(work, request.config, request.dataset_id)
+    asked = quotes.QuoteTerms(request.contract_id)
+    return await quotes.create_quote(work, request.config, request.dataset_id, asked)
 
 
 async def _check_project(work: Work, request: JobRequest) -> None:
@@ -102,11 +104,11 @@ async def _check_project(work: Work, request: JobRequest) -> None:
         raise errors.NotFound("project", request.project_id)
 
 
-def _check_max_cost(prices: UnitPrices, quote: Quote, max_cost: Money | None) -> None:
+def _check_max_cost(shown: PlanQuote, max_cost: Money | None) -> None:
     """Refuse a job that is expected to cost more than its customer would pay, at the contract's own prices."""
     if max_cost is None:
         return
-    expected = price_on_plan(prices, quote.estimate.gpu_seconds, quote.estimate.tokens).total
+    expected = shown.total
     if expected > max_cost:
         raise errors.MaxCostExceeded(
             f"The job is expected to cost {expected.format_amount()}; max_cost is {max_cost.format_amount()}.",

@@ -5,21 +5,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from broker.contracts.prices import PlanPrices
 from broker.quotes.estimate import JobEstimate
 from broker.quotes.prices import money_from_json, money_to_json
 from pricing.budget import JobNeed, JobPart, buy_part
 from pricing.money import Money
 from pricing.plans import PlanName
-from pricing.rate_card import UnitPrices
 from pricing.training.config import TrainingConfig
-
-
-@dataclass(frozen=True)
-class QuoteBudget:
-    """A sum that the customer would spend, and the contract to buy on where it has several."""
-
-    max_cost: Money
-    contract_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,17 +45,18 @@ class MaxCostBuys:
 
 
 def compute_max_cost_buys(
-    contract_id: str, prices: UnitPrices, estimate: JobEstimate, config: TrainingConfig, max_cost: Money
+    charged: PlanPrices, estimate: JobEstimate, config: TrainingConfig, max_cost: Money
 ) -> MaxCostBuys:
     """Compute how much of the job the sum pays for under a contract, at p50 and at p90."""
+    assert charged.contract_id is not None, "a sum is spent under a contract"
 
     def buy(gpu_seconds: int) -> JobPart:
         steps_per_epoch = -(-estimate.rows // config.rows_per_step)
         need = JobNeed(gpu_seconds, estimate.tokens, estimate.steps, steps_per_epoch)
-        return buy_part(prices, max_cost, need)
+        return buy_part(charged.prices, max_cost, need)
 
     p50, p90 = buy(estimate.gpu_seconds.p50), buy(estimate.gpu_seconds.p90)
-    return MaxCostBuys(contract_id, prices.plan, max_cost, p50, p90)
+    return MaxCostBuys(charged.contract_id, charged.prices.plan, max_cost, p50, p90)
 
 
 def _part_to_json(part: JobPart) -> dict[str, Any]:

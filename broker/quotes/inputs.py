@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Date, String, bindparam
+from sqlalchemy import Date, DateTime, String, bindparam
 
 from broker import errors
 from broker.base_models import service as base_models
 from broker.calibrations import service as calibrations
 from broker.capacity import service as capacity
+from broker.clock import local_day
 from broker.contracts import service as contracts
+from broker.contracts.prices import PriceList, make_price_list, prefer_contract, read_in_force, select_in_force
 from broker.datasets import service as datasets
 from broker.datasets.service import Dataset
 from broker.persistence.driver import Statement, fetch_row
@@ -17,11 +19,12 @@ from pricing.calibration.calibration import Calibration
 from pricing.catalog import get_gpu
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.offered import OfferedModels
-from pricing.rate_card import NoPriceInForce, RateCard
+from pricing.rate_card import NoPriceInForce
 
 INPUTS = Statement(
     datasets.select_dataset(bindparam("dataset_id", type_=String), bindparam("customer_id", type_=String)).add_columns(
         contracts.select_card_version(bindparam("today", type_=Date)),
+        select_in_force(Dataset.__table__.c.customer_id, bindparam("now", type_=DateTime(timezone=True))),
         capacity.select_first_sku(),
         calibrations.select_newest_version(),
         base_models.select_offer_version(),
@@ -31,28 +34,39 @@ INPUTS = Statement(
 
 @dataclass(frozen=True)
 class QuoteInputs:
-    """`gpu` is the type that is quoted for: that of the first open pool, else the broker's own setting."""
+    """`prices` are those of the data set's customer on every plan.
+
+    `gpu` is the type that is quoted for: that of the first open pool, else the broker's own setting.
+    """
 
     dataset: Dataset
-    card: RateCard
+    prices: PriceList
     gpu: GpuProfile
     calibration: Calibration
     offered: OfferedModels
 
 
-async def read_inputs(work: Work, dataset_id: str) -> QuoteInputs:
-    """Read the data set, and the newest of everything else. Raises: NotFound; pricing.rate_card.NoPriceInForce."""
-    today = work.now.date()
-    asked = {"dataset_id": dataset_id, "customer_id": work.confined_to, "today": today}
+async def read_inputs(work: Work, dataset_id: str, contract_id: str | None = None) -> QuoteInputs:
+    """Read the data set, its customer's contracts in force or the one named, and the newest of everything else.
+
+    Raises: NotFound; NoContractInForce, where the one named is not; pricing.rate_card.NoPriceInForce.
+    """
+    now = work.now
+    today = local_day(now, work.settings.time_zone)
+    asked = {"dataset_id": dataset_id, "customer_id": work.confined_to, "today": today, "now": now}
     found = await fetch_row(work.connection, INPUTS, asked)
     if found is None:
         raise errors.NotFound("dataset", dataset_id)
-    *dataset, card_version, sku, calibration_version, offer_version = found
+    *dataset_columns, card_version, in_force, sku, calibration_version, offer_version = found
     if card_version is None:
         raise NoPriceInForce(today)
+    dataset = datasets.read_dataset(dataset_columns)
+    card = await contracts.get_rate_card(work, card_version)
+    own = await read_in_force(work, in_force)
+    terms = await prefer_contract(work, dataset.customer_id, own, contract_id)
     return QuoteInputs(
-        dataset=datasets.read_dataset(dataset),
-        card=await contracts.get_rate_card(work, card_version),
+        dataset=dataset,
+        prices=make_price_list(card, terms, now),
         gpu=get_gpu(sku or work.settings.local_sku),
         calibration=await calibrations.get_calibration(work, calibration_version),
         offered=await base_models.read_offer_of(work, offer_version),

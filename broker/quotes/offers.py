@@ -1,13 +1,13 @@
 """A quoted job on every GPU type, and the fastest and cheapest ways to run its very steps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from broker import __version__, errors
 from broker.base_models import service as base_models
 from broker.calibrations import service as calibrations
 from broker.capacity import service as capacity
-from broker.contracts import service as contracts
+from broker.contracts.prices import PlanPrices
 from broker.datasets import service as datasets
 from broker.quotes.configuration import JobConfiguration, resolve_configuration
 from broker.quotes.counting import count_dataset
@@ -16,10 +16,12 @@ from broker.quotes.service import Quote, get_quote
 from broker.work import Work
 from pricing.catalog import UnknownGpu, get_gpu, load_gpus
 from pricing.estimate.offers import Offer, OfferedJob, find_frontier
-from pricing.quote import compare_plans
-from pricing.rate_card import RateCard
+from pricing.plans import PlanName
+from pricing.quote import price_line
+from pricing.rating import UsageTotal
 from pricing.training.config import TrainingConfig
 from pricing.training.workload import Workload
+from pricing.usage import Unit
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,9 @@ class QuoteOffers:
 
 @dataclass(frozen=True)
 class OfferPrices:
-    """What offers of one job are priced by: they differ in time and device, never in tokens."""
+    """What offers of one job are priced by, the prices of its quote: they differ in time and device, not in tokens."""
 
-    card: RateCard
+    plans: Mapping[PlanName, PlanPrices]
     tokens: int
     available: Sequence[str]
 
@@ -53,7 +55,7 @@ class OfferPrices:
         return [
             PricedOffer(
                 offer=offer,
-                prices=price_on_every_plan(self.card.prices_by_plan().values(), offer.run.gpu_seconds, self.tokens),
+                prices=price_on_every_plan(self.plans.values(), offer.run.gpu_seconds, self.tokens),
                 available=offer.run.sku in self.available,
             )
             for offer in offers
@@ -61,12 +63,12 @@ class OfferPrices:
 
     def compute_cost_micros(self, offer: Offer) -> int:
         """Price the GPU-seconds on demand: other plans keep the order, and tokens cost the same everywhere."""
-        on_demand, *_ = compare_plans(self.card.prices_by_plan(), gpu_seconds=offer.run.gpu_seconds.p50, tokens=0)
-        return on_demand.total.micros
+        usage = UsageTotal(Unit.GPU_SECONDS, offer.run.gpu_seconds.p50)
+        return price_line(usage, self.plans[PlanName.ON_DEMAND].prices).micros
 
 
 async def offer_quote(work: Work, quote_id: str, gpu: str | None = None) -> QuoteOffers:
-    """Estimate and price a quoted job anew, by the calibration and the rate card of now.
+    """Estimate a quoted job anew, by the calibration of now, and price it as its quote does.
 
     `gpu` narrows it to one type, which a pool must have.
     Raises: NotFound, InvalidRequest.
@@ -75,8 +77,8 @@ async def offer_quote(work: Work, quote_id: str, gpu: str | None = None) -> Quot
     available = await capacity.list_skus(work)
     gpus = [get_gpu(sku) for sku in _choose_skus(available, gpu)]
     job = await _read_job(work, quote)
-    card = await contracts.rate_card_on(work, work.now.date())
-    prices = OfferPrices(card, job.plan(job.config).tokens, available)
+    plans = {price.plan: price.charged for price in quote.prices}
+    prices = OfferPrices(plans, job.plan(job.config).tokens, available)
     variants = job.list_variants([each for each in gpus if each.sku in available])
     frontier = find_frontier(variants, [prices.compute_cost_micros(each) for each in variants])
     return QuoteOffers(prices.price(job.list_offers(gpus)), prices.price(frontier))

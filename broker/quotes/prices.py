@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
+from broker.contracts.prices import PlanPrices
 from pricing.estimate.run_estimate import GpuSeconds
 from pricing.money import Money
 from pricing.plans import PlanName
@@ -12,43 +14,67 @@ from pricing.rate_card import UnitPrices
 from pricing.rating import UsageTotal
 from pricing.usage import Unit
 
+COSTS = ("gpu_cost", "gpu_cost_p90", "token_cost")
+
 
 @dataclass(frozen=True)
 class PlanQuote:
-    """What a job costs on one plan, to the fen: GPU-seconds at p50, tokens, both, and both with GPU-seconds at p90."""
+    """What a job costs on one plan, to the fen: GPU-seconds at p50 and at p90, and tokens; and by which prices."""
 
-    plan: PlanName
+    charged: PlanPrices
     gpu_cost: Money
+    gpu_cost_p90: Money
     token_cost: Money
-    total_p90: Money
+
+    @property
+    def plan(self) -> PlanName:
+        return self.charged.prices.plan
 
     @property
     def total(self) -> Money:
         return self.gpu_cost + self.token_cost
 
+    @property
+    def total_p90(self) -> Money:
+        return self.gpu_cost_p90 + self.token_cost
+
     def to_json(self) -> dict[str, Any]:
-        costs = {name: getattr(self, name) for name in ("gpu_cost", "token_cost", "total", "total_p90")}
-        return {"plan": self.plan.value, **{name: money_to_json(cost) for name, cost in costs.items()}}
+        prices = self.charged.prices
+        return {
+            "plan": self.plan.value,
+            **{name: money_to_json(getattr(self, name)) for name in (*COSTS, "total", "total_p90")},
+            "per_gpu_hour": str(prices.per_gpu_hour),
+            "per_token": str(prices.per_token),
+            "rate_card_version": prices.rate_card_version,
+            "contract_id": self.charged.contract_id,
+        }
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "PlanQuote":
-        costs = {name: money_from_json(written[name]) for name in ("gpu_cost", "token_cost", "total_p90")}
-        return cls(plan=PlanName(written["plan"]), **costs)
+        costs = {name: money_from_json(written[name]) for name in COSTS}
+        prices = UnitPrices(
+            plan=PlanName(written["plan"]),
+            per_gpu_hour=Decimal(written["per_gpu_hour"]),
+            per_token=Decimal(written["per_token"]),
+            rate_card_version=written["rate_card_version"],
+            currency=costs["token_cost"].currency,
+        )
+        return cls(PlanPrices(prices, written["contract_id"]), **costs)
 
 
-def price_on_every_plan(prices: Iterable[UnitPrices], gpu_seconds: GpuSeconds, tokens: int) -> list[PlanQuote]:
+def price_on_every_plan(plans: Iterable[PlanPrices], gpu_seconds: GpuSeconds, tokens: int) -> list[PlanQuote]:
     """Price a job on every plan, by the prices of each."""
-    return [price_on_plan(each, gpu_seconds, tokens) for each in prices]
+    return [price_on_plan(each, gpu_seconds, tokens) for each in plans]
 
 
-def price_on_plan(prices: UnitPrices, gpu_seconds: GpuSeconds, tokens: int) -> PlanQuote:
+def price_on_plan(charged: PlanPrices, gpu_seconds: GpuSeconds, tokens: int) -> PlanQuote:
     """Price a job on one plan. Each line is rounded once, to the fen, and a total is the sum of its lines."""
-    token_cost = price_line(UsageTotal(Unit.TOKENS, tokens), prices)
+    prices = charged.prices
     return PlanQuote(
-        plan=prices.plan,
+        charged=charged,
         gpu_cost=price_line(UsageTotal(Unit.GPU_SECONDS, gpu_seconds.p50), prices),
-        token_cost=token_cost,
-        total_p90=price_line(UsageTotal(Unit.GPU_SECONDS, gpu_seconds.p90), prices) + token_cost,
+        gpu_cost_p90=price_line(UsageTotal(Unit.GPU_SECONDS, gpu_seconds.p90), prices),
+        token_cost=price_line(UsageTotal(Unit.TOKENS, tokens), prices),
     )
 
 

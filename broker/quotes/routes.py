@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from broker.contracts.service import rate_card_on
+from broker.contracts.prices import get_price_list
 from broker.http.edge import BillingReader, CustomerWork, feature_router
 from broker.quotes import offers, service
 from broker.quotes.schemas import (
@@ -25,13 +25,13 @@ router = feature_router("", "quotes")
 @router.post("/quotes", status_code=201)
 async def create_quote(work: CustomerWork, body: QuoteIn) -> QuoteOut:
     """Quote a job: what it will need, its price on every plan, and how much of it `max_cost` pays for."""
-    return QuoteOut.of(await service.create_quote(work, body.config, body.dataset_id, body.read_budget()))
+    return QuoteOut.of(await service.create_quote(work, body.config, body.dataset_id, body.read_terms()))
 
 
 @router.post("/quotes/batch")
 async def create_quotes(work: CustomerWork, body: QuoteBatchIn) -> QuoteBatchOut:
     """Quote up to 100 configurations on one data set at once: for each its quote, or the problem with it."""
-    answers = await service.create_quotes(work, body.configs, body.dataset_id)
+    answers = await service.create_quotes(work, body.configs, body.dataset_id, body.contract_id)
     return QuoteBatchOut(data=[QuoteAnswerOut.of(answer) for answer in answers])
 
 
@@ -58,8 +58,17 @@ async def compare(
     gpu_hours: Annotated[int, Query(ge=0, le=1_000_000, description="GPU-hours of one run.", examples=[30])],
     tokens: Annotated[int, Query(ge=0, le=10**12, description="Tokens of one run.", examples=[50_000])],
     runs: Annotated[int, Query(ge=1, le=100_000, description="Equal runs a month.", examples=[20])] = 1,
+    contract_id: Annotated[
+        str | None, Query(description="The contract that speaks for its plan, as in a quote.", examples=["con_01k"])
+    ] = None,
 ) -> PlanComparisonListOut:
-    """Compare what a month of equal runs costs on every plan with its price on demand."""
-    card = await rate_card_on(work, work.now.date())
-    prices = compare_plans(card.prices_by_plan(), gpu_seconds=gpu_hours * 3600, tokens=tokens, runs=runs)
-    return PlanComparisonListOut(data=[PlanComparisonOut.of(price) for price in prices], rate_card_version=card.version)
+    """Compare what a month of equal runs costs on every plan with its price on demand.
+
+    A plan that the customer has a contract on is priced as that contract charges, as in a quote; the others, as signing
+    now would give.
+    """
+    listed = await get_price_list(work, contract_id)
+    prices = {plan: charged.prices for plan, charged in listed.plans.items()}
+    month = compare_plans(prices, gpu_seconds=gpu_hours * 3600, tokens=tokens, runs=runs)
+    data = [PlanComparisonOut.of(price, listed.plans[price.plan]) for price in month]
+    return PlanComparisonListOut(data=data, rate_card_version=listed.card.version)

@@ -6,13 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, WithJsonSchema
 
+from broker.contracts.prices import PlanPrices
 from broker.errors import DomainError
 from broker.http.problems import describe_error
 from broker.http.shapes import MoneyOut, ProblemOut, RequestBody, as_hours, created_at_field
-from broker.quotes.budget import MaxCostBuys, QuoteBudget
+from broker.quotes.budget import MaxCostBuys
 from broker.quotes.estimate import JobEstimate
 from broker.quotes.offers import PricedOffer, QuoteOffers
 from broker.quotes.prices import PlanQuote
+from broker.quotes.service import QuoteTerms
 from broker.quotes.tables import Quote
 from pricing.budget import JobPart
 from pricing.estimate.run_estimate import GpuSeconds
@@ -49,6 +51,9 @@ ConfigIn = Annotated[
 ]
 
 
+CONTRACT_WORDS = "The contract to quote under; needed only where several are in force."
+
+
 class QuoteIn(RequestBody):
     config: ConfigIn
     dataset_id: str = Field(description="An uploaded data set.", examples=["dat_01k"])
@@ -62,14 +67,13 @@ class QuoteIn(RequestBody):
     )
     contract_id: str | None = Field(
         default=None,
-        description="The contract at whose prices `max_cost` buys; needed only where several are in force.",
+        description=CONTRACT_WORDS,
         examples=["con_01k"],
     )
 
-    def read_budget(self) -> QuoteBudget | None:
-        if self.max_cost is None:
-            return None
-        return QuoteBudget(Money.from_decimal(self.max_cost), self.contract_id)
+    def read_terms(self) -> QuoteTerms:
+        max_cost = None if self.max_cost is None else Money.from_decimal(self.max_cost)
+        return QuoteTerms(self.contract_id, max_cost)
 
 
 class SecondsRange(BaseModel):
@@ -124,19 +128,48 @@ class EstimateOut(BaseModel):
         return cls(**{**own, "gpu_seconds": SecondsRange.of(seconds), "gpu_hours": HoursRange.of(seconds)})
 
 
-class PlanPriceOut(BaseModel):
+class ChargedPricesOut(BaseModel):
+    """Whose prices a plan's costs were computed by."""
+
+    gpu_hour_price: str = Field(description="Yuan per GPU-hour.", examples=["5.2"])
+    token_price: str = Field(description="Yuan per token.", examples=["0.00009"])
+    rate_card_version: str = Field(description="The rate card of these prices.", examples=["2026-01-01"])
+    contract_id: str | None = Field(
+        description="The contract that charges them; null: what signing today would give.", examples=["con_01k"]
+    )
+
+    @staticmethod
+    def write(charged: PlanPrices) -> dict[str, str | None]:
+        prices = charged.prices
+        return {
+            "gpu_hour_price": format(prices.per_gpu_hour, "f"),
+            "token_price": format(prices.per_token, "f"),
+            "rate_card_version": prices.rate_card_version,
+            "contract_id": charged.contract_id,
+        }
+
+
+class PlanPriceOut(ChargedPricesOut):
+    """What a job costs on one plan, from p50 to p90."""
+
     plan: PlanName = Field(description="The plan that these prices are of.", examples=["prepaid"])
     gpu_cost: MoneyOut = Field(description="GPU-hours at p50.", examples=[{"amount": "0.14", "currency": "CNY"}])
+    gpu_cost_p90: MoneyOut = Field(description="GPU-hours at p90.", examples=[{"amount": "0.26", "currency": "CNY"}])
     token_cost: MoneyOut = Field(description="Tokens.", examples=[{"amount": "1.16", "currency": "CNY"}])
-    total: MoneyOut = Field(description="Both.", examples=[{"amount": "1.30", "currency": "CNY"}])
+    total: MoneyOut = Field(
+        description="Both, with GPU-hours at p50: half of such jobs cost no more.",
+        examples=[{"amount": "1.30", "currency": "CNY"}],
+    )
     total_p90: MoneyOut = Field(
-        description="Both, with GPU-hours at p90: what is held.", examples=[{"amount": "1.42", "currency": "CNY"}]
+        description="Both, with GPU-hours at p90: nine of ten cost no more, and this is held.",
+        examples=[{"amount": "1.42", "currency": "CNY"}],
     )
 
     @classmethod
     def of(cls, price: PlanQuote) -> "PlanPriceOut":
-        costs = {name: MoneyOut.of(getattr(price, name)) for name in cls.model_fields if name != "plan"}
-        return cls(plan=price.plan, **costs)
+        names = ("gpu_cost", "gpu_cost_p90", "token_cost", "total", "total_p90")
+        costs = {name: MoneyOut.of(getattr(price, name)) for name in names}
+        return cls(plan=price.plan, **costs, **cls.write(price.charged))
 
 
 class JobPartOut(BaseModel):
@@ -185,7 +218,9 @@ class QuoteOut(BaseModel):
     max_cost_buys: MaxCostBuysOut | None = Field(
         description="What `max_cost` pays for; null: none was asked for.", examples=[{"plan": "prepaid"}]
     )
-    rate_card_version: str = Field(description="The rate card behind the prices.", examples=["2026-01-01"])
+    rate_card_version: str = Field(
+        description="The rate card in force: what signing today would give.", examples=["2026-01-01"]
+    )
     expires_at: datetime = Field(description="Good until then (UTC).", examples=["2026-11-25T08:00:00Z"])
     created_at: datetime = created_at_field()
 
@@ -208,6 +243,7 @@ class QuoteBatchIn(RequestBody):
         examples=[[CONFIG_EXAMPLE, {**CONFIG_EXAMPLE, "lora_rank": 16}]],
     )
     dataset_id: str = Field(description="An uploaded data set.", examples=["dat_01k"])
+    contract_id: str | None = Field(default=None, description=CONTRACT_WORDS, examples=["con_01k"])
 
 
 class QuoteAnswerOut(BaseModel):
@@ -300,7 +336,7 @@ class QuoteOffersOut(BaseModel):
         )
 
 
-class PlanComparisonOut(BaseModel):
+class PlanComparisonOut(ChargedPricesOut):
     """One plan's price of a month's work, beside on-demand."""
 
     plan: PlanName = Field(description="The plan.", examples=["long_term"])
@@ -313,8 +349,9 @@ class PlanComparisonOut(BaseModel):
     )
 
     @classmethod
-    def of(cls, price: PlanPrice) -> "PlanComparisonOut":
+    def of(cls, price: PlanPrice, charged: PlanPrices) -> "PlanComparisonOut":
         return cls(
+            **cls.write(charged),
             plan=price.plan,
             gpu_cost=MoneyOut.of(price.gpu_cost),
             token_cost=MoneyOut.of(price.token_cost),
@@ -326,4 +363,6 @@ class PlanComparisonOut(BaseModel):
 
 class PlanComparisonListOut(BaseModel):
     data: list[PlanComparisonOut] = Field(description="One entry for each plan.", examples=[[{"plan": "long_term"}]])
-    rate_card_version: str = Field(description="The rate card behind the prices.", examples=["2026-01-01"])
+    rate_card_version: str = Field(
+        description="The rate card in force: what signing today would give.", examples=["2026-01-01"]
+    )

@@ -1,6 +1,7 @@
 """Quotes: made from a configuration and a data set, kept, and binding until they expire."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -9,48 +10,67 @@ from sqlalchemy import insert
 from broker import errors
 from broker.base_models import service as base_models
 from broker.contracts import service as contracts
+from broker.contracts.prices import PlanPrices
 from broker.datasets import service as datasets
 from broker.persistence.driver import Statement, execute_each
-from broker.quotes.budget import MaxCostBuys, QuoteBudget, compute_max_cost_buys
+from broker.quotes.budget import MaxCostBuys, compute_max_cost_buys
 from broker.quotes.configuration import JobConfiguration, resolve_configuration
 from broker.quotes.counting import count_dataset
 from broker.quotes.estimate import JobEstimate, estimate_job
 from broker.quotes.inputs import QuoteInputs, read_inputs
-from broker.quotes.prices import price_on_every_plan
+from broker.quotes.prices import PlanQuote, price_on_every_plan
 from broker.quotes.tables import Quote
 from broker.work import Work
+from pricing.money import Money
 
-__all__ = ["Quote", "accept_quote", "create_quote", "create_quotes", "get_quote"]
+__all__ = [
+    "Quote",
+    "QuoteTerms",
+    "accept_quote",
+    "create_quote",
+    "create_quotes",
+    "get_quote",
+    "require_quoted_price",
+]
 
 QUOTE_COLUMNS = Quote.__table__.columns.keys()
 INSERT_QUOTE = Statement(insert(Quote).inline())
 
 
-async def create_quote(
-    work: Work, raw_config: Mapping[str, Any], dataset_id: str, budget: QuoteBudget | None = None
-) -> Quote:
-    """Price a job on every plan, and compute how much of it a budget pays for.
+@dataclass(frozen=True)
+class QuoteTerms:
+    """What a quote is asked under: a contract where the customer names one, and a sum that it would spend."""
 
-    Raises: InvalidTrainingConfig, InvalidRequest, NotFound; NoContractInForce, with a budget.
+    contract_id: str | None = None
+    max_cost: Money | None = None
+
+
+async def create_quote(
+    work: Work, raw_config: Mapping[str, Any], dataset_id: str, terms: QuoteTerms = QuoteTerms()
+) -> Quote:
+    """Price a job on every plan, and compute how much of it a sum pays for.
+
+    Raises: InvalidTrainingConfig, InvalidRequest, NotFound; NoContractInForce, for a contract or with a sum.
     """
-    inputs = await read_inputs(work, dataset_id)
-    quote = await _make_quote(work, inputs, resolve_configuration(raw_config, inputs.offered), budget)
+    inputs = await read_inputs(work, dataset_id, terms.contract_id)
+    quote = await _make_quote(work, inputs, resolve_configuration(raw_config, inputs.offered), terms)
     await _keep(work, [quote])
     return quote
 
 
 async def create_quotes(
-    work: Work, raw_configs: Sequence[Mapping[str, Any]], dataset_id: str
+    work: Work, raw_configs: Sequence[Mapping[str, Any]], dataset_id: str, contract_id: str | None = None
 ) -> list[Quote | errors.DomainError]:
     """Price many configurations on one data set: for each its quote, or why there is none.
 
-    Raises: NotFound.
+    Raises: NotFound; NoContractInForce, for the contract named.
     """
-    inputs = await read_inputs(work, dataset_id)
+    inputs = await read_inputs(work, dataset_id, contract_id)
     answers: list[Quote | errors.DomainError] = []
     for raw_config in raw_configs:
         try:
-            answers.append(await _make_quote(work, inputs, resolve_configuration(raw_config, inputs.offered)))
+            configuration = resolve_configuration(raw_config, inputs.offered)
+            answers.append(await _make_quote(work, inputs, configuration, QuoteTerms(contract_id)))
         except (errors.InvalidTrainingConfig, errors.InvalidRequest) as error:
             answers.append(error)
     await _keep(work, [answer for answer in answers if isinstance(answer, Quote)])
@@ -62,12 +82,10 @@ async def _keep(work: Work, quotes: Sequence[Quote]) -> None:
     await execute_each(work.connection, INSERT_QUOTE, rows)
 
 
-async def _make_quote(
-    work: Work, inputs: QuoteInputs, configuration: JobConfiguration, budget: QuoteBudget | None = None
-) -> Quote:
+async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfiguration, terms: QuoteTerms) -> Quote:
     """Count, plan, estimate and price a job: each step takes what the last one made.
 
-    Raises: InvalidTrainingConfig, InvalidRequest; NoContractInForce, with a budget.
+    Raises: InvalidTrainingConfig, InvalidRequest; NoContractInForce, with a sum.
     """
     counted = await count_dataset(work, inputs.dataset, configuration.profile)
     planned = await counted.plan_aside(configuration)
@@ -80,21 +98,22 @@ async def _make_quote(
         config=configuration.to_json(),
         config_hash=configuration.compute_hash(),
         estimate=estimate,
-        prices=price_on_every_plan(inputs.card.prices_by_plan().values(), estimate.gpu_seconds, estimate.tokens),
-        max_cost_buys=await _buy(work, inputs.dataset.customer_id, estimate, configuration, budget),
-        rate_card_version=inputs.card.version,
+        prices=price_on_every_plan(inputs.prices.plans.values(), estimate.gpu_seconds, estimate.tokens),
+        max_cost_buys=await _buy(work, inputs.dataset.customer_id, estimate, configuration, terms),
+        rate_card_version=inputs.prices.card.version,
         expires_at=work.now + timedelta(seconds=work.settings.quote_seconds),
         created_at=work.now,
     )
 
 
 async def _buy(
-    work: Work, customer_id: str, estimate: JobEstimate, configuration: JobConfiguration, budget: QuoteBudget | None
+    work: Work, customer_id: str, estimate: JobEstimate, configuration: JobConfiguration, asked: QuoteTerms
 ) -> MaxCostBuys | None:
-    if budget is None:
+    if asked.max_cost is None:
         return None
-    terms = await contracts.get_contract_in_force(work, customer_id, budget.contract_id)
-    return compute_max_cost_buys(terms.id, terms.prices_at(work.now), estimate, configuration.config, budget.max_cost)
+    terms = await contracts.get_contract_in_force(work, customer_id, asked.contract_id)
+    charged = PlanPrices(terms.prices_at(work.now), terms.id)
+    return compute_max_cost_buys(charged, estimate, configuration.config, asked.max_cost)
 
 
 async def get_quote(work: Work, quote_id: str) -> Quote:
@@ -123,6 +142,23 @@ async def accept_quote(work: Work, quote_id: str, raw_config: Mapping[str, Any],
     if quote.config_hash != configuration.compute_hash():
         raise _mismatch(quote_id, "config", "is not the quoted configuration")
     return quote
+
+
+def require_quoted_price(quote: Quote, charged: PlanPrices) -> PlanQuote:
+    """Get the price that a quote shows on the plan of a contract, which must charge by the very prices of the quote.
+
+    Raises: QuoteStale.
+    """
+    shown, prices = quote.price_on(charged.prices.plan), charged.prices
+    quoted = shown.charged.prices
+    if not quoted.charge_as(prices):
+        raise errors.QuoteStale(
+            f"Quote {quote.id} shows {quoted.per_gpu_hour} per GPU-hour and {quoted.per_token} per token on "
+            f"{prices.plan}; contract {charged.contract_id} charges {prices.per_gpu_hour} and {prices.per_token}. "
+            "Ask for a new quote with this contract_id.",
+            errors=[errors.FieldError("quote_id", f"its prices are not those of contract {charged.contract_id}")],
+        )
+    return shown
 
 
 def _mismatch(quote_id: str, name: str, message: str) -> errors.QuoteMismatch:

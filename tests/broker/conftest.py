@@ -17,6 +17,7 @@ from broker.processes.boot import DatabaseUrls, migrate_database, prepare
 from broker.system import System, open_system
 from tests.broker.databases import Contents, Lender, LentDatabase, cloned_database, open_lender, read_contents
 from tests.broker.factories import Api
+from tests.broker.rate_cards import HALF_PRICE_FROM, publish_half_price
 
 START = datetime(2026, 11, 10, 4, 0, tzinfo=UTC)
 
@@ -73,7 +74,7 @@ def urls(lent: LentDatabase) -> DatabaseUrls:
 
 @dataclass(frozen=True)
 class FirstStart:
-    """What the first start of a broker leaves in its database and data folder."""
+    """What the first start of a broker leaves in its database and data folder, and a second rate card."""
 
     contents: Contents
     admin_key: str
@@ -83,7 +84,9 @@ class FirstStart:
 async def first_start(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> FirstStart:
     settings = Settings(data_dir=tmp_path_factory.mktemp("first-start"), local_slots=0)
     with cloned_database(server) as urls:
-        await (await prepare(settings, urls)).database.close()
+        system = await prepare(settings, urls)
+        await publish_half_price(system, HALF_PRICE_FROM)
+        await system.database.close()
         with psycopg.connect(str(urls.owner)) as owner:
             return FirstStart(read_contents(owner), settings.admin_key_path.read_text().strip())
 

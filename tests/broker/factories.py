@@ -17,6 +17,7 @@ from broker.jobs.locked_run import get_run
 from broker.scheduling.cycle import run_cycle
 from broker.system import System
 
+SIGNED_AT = "2026-11-01T00:00:00Z"
 NUMBERS = itertools.count(1)
 CONFIG = {"base_model": "smollm2-135m-instruct", "epochs": 1, "max_length": 256, "save_steps": 5}
 ROWS = [
@@ -73,7 +74,9 @@ async def staff_key(api: Api, role: str) -> str:
 async def sign_contract(
     api: Api, customer_id: str, *, plan: str = "on_demand", expect: int = 201, **fields: Any
 ) -> Any:
-    return await api.post("/contracts", {"customer_id": customer_id, "plan": plan, **fields}, expect=expect)
+    """Sign a contract at the first card's prices; in force when tests begin is a later one, at half of them."""
+    terms = {"customer_id": customer_id, "plan": plan, "starts_at": SIGNED_AT, **fields}
+    return await api.post("/contracts", terms, expect=expect)
 
 
 async def sign_prepaid(api: Api, customer_id: str, *, hours: int = 500, **fields: Any) -> Any:

@@ -7,6 +7,8 @@ from broker.contracts.rate_cards import publish_rate_cards
 from broker.system import System
 from pricing.rate_card import RateCard, load_rate_cards
 
+HALF_PRICE_FROM = date(2026, 11, 5)  # between the day on which tests sign and the day on which they begin
+
 
 def make_half_price_card(effective_from: date) -> RateCard:
     """Make a card on which every price is half of the catalogue's first one."""

@@ -9,7 +9,15 @@ from broker.contracts.rate_cards import RateCardChanged
 from broker.system import System
 from pricing.rate_card import load_rate_cards
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, make_customer, make_ready_customer, sign_contract, sign_prepaid, submit_job
+from tests.broker.factories import (
+    SIGNED_AT,
+    Api,
+    make_customer,
+    make_ready_customer,
+    sign_contract,
+    sign_prepaid,
+    submit_job,
+)
 from tests.broker.running_jobs import HOUR, broken_rules, read_balance
 
 MISFITS = [
@@ -22,7 +30,7 @@ MISFITS = [
 ]
 NONSENSE: list[tuple[dict[str, Any], str]] = [
     ({"overage": "refuse"}, "overage"),
-    ({"ends_at": "2026-11-10T04:00:00Z"}, "ends_at"),
+    ({"ends_at": SIGNED_AT}, "ends_at"),
     ({"starts_at": "2025-12-31T15:59:59Z"}, "starts_at"),
     ({"starts_at": "2026-11-10T04:00:00"}, "starts_at"),
     ({"starts_at": "9999-12-31T23:00:00Z"}, "starts_at"),

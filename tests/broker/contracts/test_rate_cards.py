@@ -7,6 +7,7 @@ import pytest
 from broker.contracts.rate_cards import publish_rate_cards, rate_card_on
 from broker.system import System
 from pricing.rate_card import NoPriceInForce, RateCard, load_rate_cards
+from tests.broker.rate_cards import HALF_PRICE_FROM, make_half_price_card
 
 # Of one day the later version counts, by its characters' codes: a language's own order would leave out the hyphen.
 LATER = [("v10", date(2026, 7, 1)), ("v-2", date(2026, 7, 1)), ("V3", date(2026, 7, 1)), ("a", date(2026, 9, 1))]
@@ -15,7 +16,9 @@ IN_FORCE = [
     (date(2026, 7, 1), "v10"),
     (date(2026, 8, 31), "v10"),
     (date(2026, 9, 1), "a"),
-    (date(2030, 1, 1), "a"),
+    (date(2026, 11, 4), "a"),
+    (HALF_PRICE_FROM, "half"),
+    (date(2030, 1, 1), "half"),
 ]
 
 
@@ -24,7 +27,8 @@ async def cards(system: System) -> dict[str, RateCard]:
     """Publish the rate cards of the catalogue, and later ones."""
     card = next(iter(load_rate_cards().values()))
     changes = [{"version": version, "effective_from": day} for version, day in LATER]
-    cards = {**load_rate_cards(), **{str(each["version"]): card.model_copy(update=each) for each in changes}}
+    known = {**load_rate_cards(), "half": make_half_price_card(HALF_PRICE_FROM)}
+    cards = {**known, **{str(each["version"]): card.model_copy(update=each) for each in changes}}
     async with system.work() as work:
         await publish_rate_cards(work, cards)
     return cards

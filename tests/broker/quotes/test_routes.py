@@ -56,20 +56,24 @@ async def test_prices_are_those_of_the_plans_for_what_is_estimated(api: Api) -> 
     customer = await make_ready_customer(api)
     made = await quote(api, customer.dataset["id"], epochs=1000)
     estimate = made["estimate"]
-    rates = {"on_demand": ("6.8", "0.00012"), "prepaid": ("5.2", "0.00009"), "long_term": ("4.0", "0.00006")}
+    rates = {"on_demand": ("6.8", "0.00012"), "prepaid": ("2.6", "0.000045"), "long_term": ("2", "0.00003")}
     assert [price["plan"] for price in made["prices"]] == list(rates)
     for price in made["prices"]:
         per_hour, per_token = (Decimal(rate) for rate in rates[price["plan"]])
         exact = {
             "gpu_cost": per_hour * estimate["gpu_seconds"]["p50"] / 3600,
+            "gpu_cost_p90": per_hour * estimate["gpu_seconds"]["p90"] / 3600,
             "token_cost": per_token * estimate["tokens"],
         }
         exact["total"] = exact["gpu_cost"] + exact["token_cost"]
-        exact["total_p90"] = per_hour * estimate["gpu_seconds"]["p90"] / 3600 + exact["token_cost"]
+        exact["total_p90"] = exact["gpu_cost_p90"] + exact["token_cost"]
         for name, amount in exact.items():
             assert abs(Decimal(price[name]["amount"]) - amount) <= Decimal("0.01"), (price, name)
     assert estimate["gpu_seconds"]["p50"] < estimate["gpu_seconds"]["p90"]
-    assert made["rate_card_version"] == "2026-01-01"
+    of = {price["plan"]: (price["contract_id"], price["rate_card_version"]) for price in made["prices"]}
+    assert of["on_demand"] == (customer.contract["id"], "2026-01-01"), "what its contract charges"
+    assert of["prepaid"] == of["long_term"] == (None, "half"), "what signing today would give"
+    assert made["rate_card_version"] == "half"
 
 
 async def test_quote_is_kept_as_it_was_made(api: Api, clock: ManualClock) -> None:
@@ -127,7 +131,8 @@ async def test_unfinished_and_cancelled_jobs_teach_nothing(api: Api, system: Sys
     assert await learn(system) is None
 
 
-async def test_worked_month_is_exact(api: Api) -> None:
+async def test_worked_month_is_exact(api: Api, clock: ManualClock) -> None:
+    clock.advance(days=-7)  # before the second card
     month = await api.get("/plan-comparison", gpu_hours=30, tokens=50_000, runs=20)
     assert [(row["plan"], row["total"]["amount"], row["saving_percent"]) for row in month["data"]] == [
         ("on_demand", "4200.00", "0.00"),
@@ -137,7 +142,8 @@ async def test_worked_month_is_exact(api: Api) -> None:
     assert month["data"][2]["yearly_saving"] == {"amount": "20880.00", "currency": "CNY"}
 
 
-async def test_nothing_used_costs_nothing_and_saves_nothing(api: Api) -> None:
+async def test_nothing_used_costs_nothing_and_saves_nothing(api: Api, clock: ManualClock) -> None:
+    clock.advance(days=-7)  # before the second card
     nothing = await api.get("/plan-comparison", gpu_hours=0, tokens=0)
     assert {row["total"]["amount"] for row in nothing["data"]} == {"0.00"}
     most = await api.get("/plan-comparison", gpu_hours=1_000_000, tokens=10**12, runs=100_000)
