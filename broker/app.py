@@ -15,7 +15,10 @@ from broker.capacity.routes import router as capacity
 from broker.contracts.routes import router as contracts
 from broker.daemon import Daemon
 from broker.datasets.routes import router as datasets
+from broker.http.docs_pages import add_docs_pages
+from broker.http.head import HeadAsGet
 from broker.http.openapi import install_openapi
+from broker.http.problem_pages import add_problem_pages
 from broker.http.problems import install_problem_handlers
 from broker.http.shapes import PROBLEM_RESPONSES
 from broker.http.shares import Turnstile
@@ -75,6 +78,9 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
         version=broker.__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.state.database, app.state.services, app.state.authenticate = system.database, system.services, authenticate
@@ -86,6 +92,9 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     add_health_routes(app)
     add_metrics_route(app, Metrics(system))
     install_openapi(app)
+    add_docs_pages(app)
+    add_problem_pages(app)
+    app.add_middleware(HeadAsGet)
     return app
 
 

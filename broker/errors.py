@@ -1,4 +1,7 @@
-"""Every error of the domain. Docstrings are the titles that clients read; `problems.py` gives each its HTTP status."""
+"""Every error of the domain. The first line of a docstring is the title that clients read, the rest the page behind it.
+
+`problems.py` gives each its HTTP status.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,22 +30,35 @@ class DomainError(Exception):
 
 
 class NotFound(DomainError):
-    """There is no such object."""
+    """There is no such object.
+
+    It never was, it has been deleted, or it belongs to another tenant: the answer is the same. Look it up in its list.
+    """
 
     def __init__(self, kind: str, object_id: str) -> None:
         super().__init__(f"There is no {kind} {object_id}.", kind=kind, id=object_id)
 
 
 class Unauthenticated(DomainError):
-    """A valid API key is needed."""
+    """A valid API key is needed.
+
+    Send the key as `Authorization: Bearer <API key>`. A key that expired or was revoked is answered like one that is
+    unknown; an administrator makes a new one.
+    """
 
 
 class Forbidden(DomainError):
-    """The API key's role does not allow this."""
+    """The API key's role does not allow this.
+
+    The answer names the roles that may, and yours; `GET /openapi.json` has them for every route (`x-roles`).
+    """
 
 
 class InvalidRequest(DomainError):
-    """The request does not validate."""
+    """The request does not validate.
+
+    `errors` names each field, parameter or header, with what is wrong and the cure. Nothing was written.
+    """
 
 
 def invalid_field(field: str, message: str) -> InvalidRequest:
@@ -50,94 +66,160 @@ def invalid_field(field: str, message: str) -> InvalidRequest:
 
 
 class NameTaken(DomainError):
-    """The name is already in use."""
+    """The name is already in use.
+
+    Choose another name, or use the object that has it.
+    """
 
 
 class InvalidTrainingConfig(DomainError):
-    """The training configuration does not validate."""
+    """The training configuration does not validate.
+
+    `errors` names each key of the configuration.
+    """
 
 
 class DatasetUnusable(DomainError):
-    """The data set has no usable row."""
+    """The data set has no usable row.
+
+    `errors` names the rows or files. Mend them and upload the data set again.
+    """
 
 
 class UploadTooLarge(DomainError):
-    """The upload is larger than this broker takes."""
+    """The upload is larger than this broker takes.
+
+    `limit_bytes` is the limit. Send fewer or smaller files, or ask the operator to raise it.
+    """
 
 
 class CommitmentRefused(DomainError):
-    """The commitment does not fit the plan."""
+    """The commitment does not fit the plan.
+
+    Every plan has a minimum of committed GPU-hours, `minimum_gpu_hours`; on demand commits to nothing.
+    """
 
 
 class NoContractInForce(DomainError):
-    """No contract covers this job."""
+    """No contract covers this job.
+
+    Sign a contract, wait until it begins, or name one in `contract_id` where several are in force.
+    """
 
 
 class QuoteExpired(DomainError):
-    """The quote has expired."""
+    """The quote has expired.
+
+    Prices are kept for as long as `expires_at` says. Ask for a new quote and submit with that one.
+    """
 
 
 class QuoteMismatch(DomainError):
-    """The quote is for another configuration or data set."""
+    """The quote is for another configuration or data set.
+
+    A quote binds for the configuration and the data set that it was made for. Submit these, or quote anew.
+    """
 
 
 class QuoteStale(DomainError):
-    """The quote's prices are not those of the contract."""
+    """The quote's prices are not those of the contract.
+
+    Ask for a new quote: it shows what the contract charges.
+    """
 
 
 class InsufficientBalance(DomainError):
-    """The balance does not cover the job."""
+    """The balance does not cover the job.
+
+    Buy more hours, pay the advance invoice, choose a smaller job, or give the job a `max_cost` that is covered.
+    """
 
 
 class BudgetExceeded(DomainError):
-    """The month's budget does not cover the job."""
+    """The month's budget does not cover the job.
+
+    Choose a smaller job, give it a `max_cost` that is left, wait for the next month, or have the budget raised.
+    """
 
 
 class MaxCostExceeded(DomainError):
-    """The job is expected to cost more than its cap."""
+    """The job is expected to cost more than its cap.
+
+    Raise `max_cost`, or choose a smaller job; `GET /v1/quotes/{id}/offers` shows what a sum buys.
+    """
 
 
 class IdempotencyConflict(DomainError):
-    """The Idempotency-Key was used for another request."""
+    """The Idempotency-Key was used for another request.
+
+    A key is for one request and its retries. Send a new key with a new request.
+    """
 
 
 class IllegalTransition(DomainError):
-    """The object's state does not allow this."""
+    """The object's state does not allow this.
+
+    `status_before` is the state that it is in. Look at the object again before you decide.
+    """
 
 
 class StaleFenceToken(DomainError):
-    """The run was superseded: it may neither report nor settle."""
+    """The run was superseded: it may neither report nor settle.
+
+    The broker has given the job to another run. Stop; nothing that this run sends is taken any more.
+    """
 
 
 class ChecksumMismatch(DomainError):
-    """The upload's checksum is not that of its bytes."""
+    """The upload's checksum is not that of its bytes.
+
+    The bytes were damaged on their way. Send them again.
+    """
 
 
 class ChunkMismatch(DomainError):
-    """The chunk does not join on to those before it."""
+    """The chunk does not join on to those before it.
+
+    `received_bytes` says from where to go on.
+    """
 
 
 class PeriodStillOpen(DomainError):
-    """The billing month has not ended."""
+    """The billing month has not ended.
+
+    A month's invoice is final only after the month. Draft it meanwhile.
+    """
 
 
 class Busy(DomainError):
-    """Others are ahead of this request; it was not done."""
+    """Others are ahead of this request; it was not done.
+
+    Send it again after `Retry-After` seconds, with the same Idempotency-Key.
+    """
 
     def __init__(self, detail: str, *, retry_after_seconds: int = 1) -> None:
         super().__init__(detail, retry_after_seconds=retry_after_seconds)
 
 
 class TooManyAtOnce(DomainError):
-    """Too many requests of one caller are under way; another one was not done."""
+    """Too many requests of one caller are under way; another one was not done.
+
+    Send it again after `Retry-After` seconds, and fewer at once.
+    """
 
     def __init__(self, detail: str, *, retry_after_seconds: int = 1) -> None:
         super().__init__(detail, retry_after_seconds=retry_after_seconds)
 
 
 class TookTooLong(DomainError):
-    """The request took longer than a request may; it was not done."""
+    """The request took longer than a request may; it was not done.
+
+    Ask for less at once, or send it again when the broker has less to do.
+    """
 
 
 class StorageFull(DomainError):
-    """The broker's disk has no room; nothing was kept."""
+    """The broker's disk has no room; nothing was kept.
+
+    The operator makes room in the data directory; then send it again.
+    """

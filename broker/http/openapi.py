@@ -1,6 +1,10 @@
-"""What FastAPI's OpenAPI document leaves out: ids in paths, the Idempotency-Key, the media type of problems."""
+"""What FastAPI's OpenAPI document leaves out: ids in paths, the Idempotency-Key, the media type of problems, roles.
 
-from collections.abc import Iterator
+The worker protocol is a document of its own: customers and staff never call it.
+"""
+
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastapi import FastAPI
@@ -19,8 +23,11 @@ PATH_IDS = {
     "run_id": ("The run.", "run_01k"),
     "adapter_id": ("The adapter.", "ada_01k"),
     "invoice_id": ("The invoice.", "inv_01k"),
+    "base_model": ("Name of the base model.", "smollm2-135m-instruct"),
     "name": ("Name of the queue or pool.", "standard"),
 }
+WORKERS_OPENAPI_URL = "/openapi/workers.json"
+WORKERS_DESCRIPTION = "What `trainer run` asks of the broker, with the token of its run: `docs/worker-protocol.md`."
 IDEMPOTENCY_HEADER = {
     "name": HEADER,
     "in": "header",
@@ -32,20 +39,37 @@ IDEMPOTENCY_HEADER = {
 
 
 def install_openapi(app: FastAPI) -> None:
+    """Serve the API's document at `/openapi.json`, and that of the worker protocol at `/openapi/workers.json`."""
+
     def make_openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = get_openapi(
-                title=app.title,
-                version=app.version,
-                description=app.description,
-                license_info=app.license_info,
-                routes=app.routes,
-            )
-            complete(document)
-            app.openapi_schema = document
+            app.openapi_schema = _select(_make_document(app), lambda operation: not _is_for_workers(operation))
         return app.openapi_schema
 
     app.openapi = make_openapi  # type: ignore[method-assign]
+
+    @app.get(WORKERS_OPENAPI_URL, include_in_schema=False)
+    def get_workers_openapi() -> dict[str, Any]:
+        return make_workers_openapi(app)
+
+
+def make_workers_openapi(app: FastAPI) -> dict[str, Any]:
+    """Make the document of the worker protocol."""
+    document = _select(_make_document(app), _is_for_workers)
+    document["info"] |= {"title": f"{app.title}: worker protocol", "description": WORKERS_DESCRIPTION}
+    return document
+
+
+def _make_document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        license_info=app.license_info,
+        routes=app.routes,
+    )
+    complete(document)
+    return document
 
 
 def complete(document: dict[str, Any]) -> None:
@@ -55,9 +79,45 @@ def complete(document: dict[str, Any]) -> None:
             _describe_path_id(parameter)
         if method == "post":
             operation.setdefault("parameters", []).append(IDEMPOTENCY_HEADER)
+        if "requestBody" not in operation:
+            operation["responses"].pop("413", None)
+        _tell_roles(operation)
         for status, response in operation["responses"].items():
             if status >= "400" and "application/json" in response.get("content", {}):
                 response["content"] = {"application/problem+json": response["content"]["application/json"]}
+
+
+def _tell_roles(operation: dict[str, Any]) -> None:
+    roles = operation.get("x-roles", [])
+    if roles:
+        told = f"Roles: {', '.join(roles)}."
+        operation["description"] = "\n\n".join(filter(None, (operation.get("description"), told)))
+
+
+def _is_for_workers(operation: dict[str, Any]) -> bool:
+    return "workers" in operation.get("tags", [])
+
+
+def _select(document: dict[str, Any], wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Select the operations that are wanted, with those schemas that they refer to, however far around."""
+    paths = {
+        path: operations
+        for path, item in document["paths"].items()
+        if (operations := {method: operation for method, operation in item.items() if wanted(operation)})
+    }
+    schemas, needed = document["components"]["schemas"], set[str]()
+    waiting = _list_references(paths)
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += _list_references(schemas[name])
+    components = {**document["components"], "schemas": {name: schemas[name] for name in sorted(needed)}}
+    return {**document, "info": {**document["info"]}, "paths": paths, "components": components}
+
+
+def _list_references(part: Any) -> list[str]:
+    return re.findall(r"'#/components/schemas/([^']+)'", repr(part))
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -60,9 +60,33 @@ FAILURES: dict[Fault, errors.DomainError] = {
     ),
 }
 
+# What no domain error stands for: the status, the title and the explanation of each.
+OTHER_PROBLEMS = {
+    "method-not-allowed": (
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "The address does not take this method.",
+        "The `Allow` header names those that it takes.",
+    ),
+    "database-away": (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The database could not be reached.",
+        "The request was rolled back. Send it again after `Retry-After` seconds, with the same Idempotency-Key.",
+    ),
+    "internal-error": (
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "Something went wrong that should not have.",
+        "The request was rolled back; nothing was written. Try again, and report it with the request's id if it stays.",
+    ),
+}
+
 
 def slug_of(error_type: type[errors.DomainError]) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "-", error_type.__name__).lower()
+
+
+def title_of(error_type: type[errors.DomainError]) -> str:
+    """Read the title of an error's type: the first line of its docstring."""
+    return (error_type.__doc__ or "").strip().partition("\n")[0]
 
 
 def install_problem_handlers(app: FastAPI) -> None:
@@ -83,7 +107,7 @@ async def _on_domain_error(_request: Request, error: Exception) -> JSONResponse:
 
 def describe_error(error: errors.DomainError) -> dict[str, Any]:
     """Describe a domain error as the problem that goes over the wire."""
-    title = (type(error).__doc__ or "").strip()
+    title = title_of(type(error))
     members: dict[str, Any] = dict(error.fields)
     if error.errors:
         members["errors"] = [{"field": item.field, "message": item.message} for item in error.errors]
@@ -94,7 +118,7 @@ async def _on_validation_error(_request: Request, error: Exception) -> JSONRespo
     assert isinstance(error, RequestValidationError)
     found = [{"field": _field_path(item["loc"]), "message": item["msg"]} for item in error.errors()]
     detail = "; ".join(f"{item['field']}: {item['message']}" for item in found)
-    title = (errors.InvalidRequest.__doc__ or "").strip()
+    title = title_of(errors.InvalidRequest)
     return problem_response("invalid-request", title, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=found)
 
 

@@ -81,8 +81,14 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
         403: "The key's role does not allow it.",
         404: "No such object, or another tenant's.",
         409: "State or idempotency conflict.",
+        413: "The body is larger than this broker takes.",
         422: "The request does not validate.",
+        429: "Too many requests at once; send it again after `Retry-After` seconds.",
+        503: "The broker is busy or its database away; send it again after `Retry-After` seconds.",
     }.items()
+}
+PAYMENT_RESPONSES: dict[int | str, dict[str, Any]] = {
+    402: {"model": ProblemOut, "description": "The balance, the budget or the limit does not cover it."}
 }
 
 Limit = Annotated[int, Query(ge=1, le=100, description="Objects on one page.", examples=[20])]

@@ -6,7 +6,7 @@ from fastapi import Query
 
 from broker.http.edge import AnyKey, CustomerWork, JobControl, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, IdPrefix, Limit, Page
+from broker.http.shapes import PAYMENT_RESPONSES, Cursor, IdPrefix, Limit, Page
 from broker.identity.service import resolve_customer
 from broker.jobs import admission, checkpoints, control, events, resume, service
 from broker.jobs.schemas import (
@@ -29,7 +29,7 @@ router = feature_router("/jobs", "jobs")
 JobStatusName = Literal["queued", "dispatched", "running", "paused", "succeeded", "failed", "cancelled"]
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses=PAYMENT_RESPONSES)
 async def submit_job(work: CustomerWork, body: JobIn) -> JobOut:
     """Submit a job: it gets its hold and its place in the queue together, or nothing is kept."""
     request = admission.JobRequest(
@@ -92,7 +92,7 @@ async def pause_job(work: JobControl, job_id: str) -> JobOut:
     return JobOut.of(await control.pause_job(work, job_id), work.now)
 
 
-@router.post("/{job_id}/resume")
+@router.post("/{job_id}/resume", responses=PAYMENT_RESPONSES)
 async def resume_job(work: JobControl, job_id: str, body: JobResumeIn | None = None) -> JobOut:
     """Queue a paused job again; it goes on from its last checkpoint, with a hold of what is left.
 

@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 
 from broker.app import create_app
 from broker.config import Settings
+from broker.http.openapi import make_workers_openapi
 from broker.identity.model import RunBearer, sign_run_token
 from broker.persistence.embedded import EmbeddedServer
 from broker.processes.boot import DatabaseUrls, prepare
@@ -209,7 +210,7 @@ async def guarded_app(
 
 
 def list_operations(app: FastAPI) -> Iterator[tuple[str, str]]:
-    for path, item in app.openapi()["paths"].items():
+    for path, item in {**app.openapi()["paths"], **make_workers_openapi(app)["paths"]}.items():
         kind = "queue" if "/queues/" in path else "pool"
         for method in item:
             yield method.upper(), path.replace("{name}", f"{{{kind}}}")

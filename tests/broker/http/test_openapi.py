@@ -8,12 +8,18 @@ import pytest
 from fastapi import FastAPI
 
 from broker import errors
-from broker.http.problems import STATUS_OF, slug_of
+from broker.http.openapi import make_workers_openapi
+from broker.http.problem_pages import list_problem_types
+from broker.http.problems import STATUS_OF, slug_of, title_of
 
 
 @pytest.fixture(scope="module")
 def document(routed_app: FastAPI) -> dict[str, Any]:
-    return routed_app.openapi()
+    """Make the API's own document and that of the worker protocol into one."""
+    api, workers = routed_app.openapi(), make_workers_openapi(routed_app)
+    schemas = {**api["components"]["schemas"], **workers["components"]["schemas"]}
+    components = {**api["components"], "schemas": schemas}
+    return {**api, "paths": {**api["paths"], **workers["paths"]}, "components": components}
 
 
 def walk_operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -66,6 +72,27 @@ def test_every_operation_has_summary_tag_and_id_of_its_own(document: dict[str, A
     assert len(set(ids)) == len(ids)
 
 
+def test_operation_ids_are_the_names_of_what_they_do(document: dict[str, Any]) -> None:
+    """A past fault: `list_job_events_v1_jobs__job_id__events_get` was a method's name in generated clients."""
+    ids = [operation["operationId"] for _name, operation in walk_operations(document)]
+    assert [each for each in ids if not re.fullmatch(r"[a-z]+(_[a-z]+)*", each) or "_v1_" in each] == []
+
+
+def test_worker_protocol_is_a_document_of_its_own(routed_app: FastAPI) -> None:
+    api, workers = routed_app.openapi(), make_workers_openapi(routed_app)
+    assert [path for path in api["paths"] if path.startswith("/v1/runs/")] == []
+    assert workers["paths"]
+    assert all(path.startswith("/v1/runs/") for path in workers["paths"])
+    assert "HeartbeatIn" in workers["components"]["schemas"]
+    assert "HeartbeatIn" not in api["components"]["schemas"]
+
+
+def test_operation_says_which_roles_may(routed_app: FastAPI) -> None:
+    operation = routed_app.openapi()["paths"]["/v1/reports/margin"]["get"]
+    assert operation["x-roles"] == ["admin", "finance"]
+    assert "Roles: admin, finance." in operation["description"]
+
+
 def test_every_post_takes_an_idempotency_key(document: dict[str, Any]) -> None:
     posts = [operation for name, operation in walk_operations(document) if name.startswith("POST")]
     assert posts
@@ -75,7 +102,7 @@ def test_every_post_takes_an_idempotency_key(document: dict[str, Any]) -> None:
 
 def test_problems_are_documented_with_their_media_type(document: dict[str, Any]) -> None:
     operation = document["paths"]["/v1/jobs"]["post"]
-    for status in ("401", "403", "404", "409", "422"):
+    for status in ("401", "402", "403", "404", "409", "413", "422", "429", "503"):
         assert list(operation["responses"][status]["content"]) == ["application/problem+json"]
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
@@ -97,7 +124,11 @@ def all_errors(base: type[errors.DomainError] = errors.DomainError) -> set[type[
 
 def test_every_domain_error_has_a_status_and_a_title() -> None:
     assert all_errors() - STATUS_OF.keys() == set()
-    assert [error for error in all_errors() if not (error.__doc__ or "").strip().endswith(".")] == []
+    assert [error for error in all_errors() if not title_of(error).endswith(".")] == []
+
+
+def test_every_domain_error_says_what_to_do() -> None:
+    assert [each.slug for each in list_problem_types() if not each.explanation.strip().endswith(".")] == []
 
 
 def test_every_domain_error_has_a_type_of_its_own() -> None:

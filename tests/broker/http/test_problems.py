@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from broker import errors
-from broker.http.problems import STATUS_OF, install_problem_handlers, slug_of
+from broker.http.problems import STATUS_OF, install_problem_handlers, slug_of, title_of
 from tests.broker.factories import Api
 
 
@@ -44,7 +44,7 @@ async def test_domain_error_has_its_status_type_title_and_detail(
     assert content_type == "application/problem+json"
     assert (status, body["status"]) == (STATUS_OF[kind], STATUS_OF[kind])
     assert body["type"] == f"/problems/{slug_of(kind)}"
-    assert body["title"] == (kind.__doc__ or "").strip()
+    assert body["title"] == title_of(kind)
     assert body["detail"] == error.detail
 
 
