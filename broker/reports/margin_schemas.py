@@ -88,7 +88,7 @@ CSV_COLUMNS = (
 )
 
 
-def write_margin_csv(report: MarginReportOut) -> str:
+def write_margin_csv(report: MarginReportOut) -> bytes:
     """Write the report's rows as CSV; its totals are the sums of the columns."""
     rows = [{**row.model_dump(), "month": report.month, "currency": row.charged.currency} for row in report.data]
     return write_table(CSV_COLUMNS, rows, names=("customer",))

@@ -9,6 +9,7 @@ from broker.estimator.accuracy import judge_estimates
 from broker.estimator.schemas import EstimatorAccuracyOut
 from broker.http.edge import BillingReader, FinanceWork, OpsWork, feature_router
 from broker.reports import service
+from broker.reports.csv_table import MEDIA_TYPE
 from broker.reports.margin import report_margin
 from broker.reports.margin_schemas import MarginReportOut, write_margin_csv
 from broker.reports.schemas import MonthlyCostOut, write_csv
@@ -49,6 +50,6 @@ async def estimator_accuracy(work: OpsWork) -> EstimatorAccuracyOut:
     return EstimatorAccuracyOut.of(await judge_estimates(work), work.now)
 
 
-def _answer_csv(content: str, filename: str) -> Response:
+def _answer_csv(content: bytes, filename: str) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{filename}"'}
-    return Response(content, media_type="text/csv; charset=utf-8", headers=headers)
+    return Response(content, media_type=MEDIA_TYPE, headers=headers)

@@ -106,7 +106,7 @@ CSV_COLUMNS = (
 )
 
 
-def write_csv(report: MonthlyCostOut) -> str:
+def write_csv(report: MonthlyCostOut) -> bytes:
     """Write the report's rows as CSV."""
     rows = [{**row.model_dump(), "month": report.month, "currency": row.cost.currency} for row in report.data]
     return write_table(CSV_COLUMNS, rows, names=("customer", "project"))

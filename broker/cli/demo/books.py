@@ -56,7 +56,8 @@ def show_report(stage: Stage, finance: Client, invoice: dict[str, Any]) -> None:
     """Show the monthly cost report; check that JSON, CSV and the invoice give the same numbers. Raises: StepFailed."""
     month = present_month(stage)
     report = finance.get("/reports/monthly-cost", month=month)
-    rows = list(csv.DictReader(io.StringIO(finance.get_text("/reports/monthly-cost", month=month, format="csv"))))
+    text = finance.get_text("/reports/monthly-cost", month=month, format="csv").removeprefix("\ufeff")
+    rows = list(csv.DictReader(io.StringIO(text)))
     table = Table(*HEADINGS, title=f"Monthly cost {month}, as of {report['as_of']}")
     for row in report["data"]:
         table.add_row(*[_cell(row[name]) for name in REPORT_COLUMNS])

@@ -83,7 +83,7 @@ async def test_csv_has_the_same_numbers_as_json(api: Api, customers: list[Custom
     rows = (await api.get("/reports/margin", month="2026-11"))["data"]
     answer = await api.call("GET", "/reports/margin", expect=200, params={"month": "2026-11", "format": "csv"})
     assert answer.headers["content-disposition"] == 'attachment; filename="margin-2026-11.csv"'
-    table = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    table = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
     assert len(table) == len(rows) == 4
     for row, cells in zip(rows, table, strict=True):
         assert {name: cells[name] for name in COLUMNS} == {name: row[name]["amount"] for name in COLUMNS}

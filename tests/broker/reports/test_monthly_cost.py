@@ -28,7 +28,7 @@ async def read_csv(api: Api, month: str = "2026-11") -> list[dict[str, str]]:
     answer = await api.call("GET", "/reports/monthly-cost", expect=200, params={"month": month, "format": "csv"})
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert answer.headers["content-disposition"] == f'attachment; filename="monthly-cost-{month}.csv"'
-    return list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
 
 
 def fen(amount: str) -> int:
@@ -114,6 +114,19 @@ async def test_name_with_commas_and_quotes_comes_back_whole(api: Api, system: Sy
     await use(system, customer, 10, 10, project_id=await make_project(api, customer, name))
     (row,) = await read_csv(api)
     assert row["project"] == name
+
+
+async def test_spreadsheet_sees_that_the_csv_is_utf_8(api: Api, system: System) -> None:
+    """Excel took it for the encoding of its locale: 品牌 came out as mojibake."""
+    customer = await make_ready_customer(api)
+    await use(system, customer, 10, 10, project_id=await make_project(api, customer, "品牌"))
+    for report in ("monthly-cost", "margin"):
+        params = {"month": "2026-11", "format": "csv"}
+        answer = await api.call("GET", f"/reports/{report}", expect=200, params=params)
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        assert answer.content.startswith(b"\xef\xbb\xbfmonth,"), report
+        assert answer.content.count(b"\xef\xbb\xbf") == 1, report
+    assert (await read_csv(api))[0]["project"] == "品牌"
 
 
 async def test_month_without_usage_is_an_empty_report(api: Api) -> None:
