@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     local_sku: str = "cpu"
     local_pool: str = "local"
     base_models_dir: Path | None = Field(
-        default=None, description="Weights that no package brings: a folder, or .safetensors, by a catalogue name."
+        default=None, description="Base models of this machine, each by its name; unset: DATA_DIR/models."
     )
     trainer_command: str | None = Field(default=None, description="What starts a run; default: this Python's trainer.")
 
@@ -115,6 +115,12 @@ class Settings(BaseSettings):
         if self.trainer_command is not None:
             return shlex.split(self.trainer_command)
         return [sys.executable, "-m", "trainer", "run"]
+
+    @property
+    def models_root(self) -> Path:
+        """Return the folder in which this machine's runs find base models that no package brings."""
+        inherited = os.environ.get("LORA_BASE_MODELS_DIR")  # where the trainer itself looks
+        return self.base_models_dir or (Path(inherited) if inherited else self.data_dir / "models")
 
     @property
     def admin_key_path(self) -> Path:

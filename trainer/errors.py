@@ -33,6 +33,15 @@ class BadInput(TrainerError):
         super().__init__(f"{field}: {cure}")
 
 
+class BaseModelMissing(BadInput):
+    """The weights of a base model are not on this machine, or are not those that the broker quoted."""
+
+    code = "base_model_missing"
+
+    def __init__(self, cure: str) -> None:
+        super().__init__("base_model", cure)
+
+
 class LossNotFinite(TrainerError):
     """The loss became NaN or infinite; the weights of this step are not saved.
 

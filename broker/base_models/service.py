@@ -13,6 +13,7 @@ from broker.work import Work
 from pricing.catalog import fold_spelling
 from pricing.catalog.described import ModelDescription
 from pricing.catalog.offered import OfferedModels
+from pricing.catalog.profile import BaseModelProfile
 
 __all__ = [
     "AddedModel",
@@ -23,6 +24,7 @@ __all__ = [
     "read_offer",
     "read_offer_of",
     "remove_model",
+    "require_name",
     "select_offer_version",
 ]
 
@@ -72,9 +74,9 @@ async def add_model(work: Work, description: ModelDescription) -> AddedModel:
     """
     profile = description.profile
     assert profile.weights_sha256 is not None, "a description has the hash of the files"
-    earlier = await find_added(work, profile.name)
+    earlier = await require_name(work, profile)
     if earlier is not None:
-        return _check_same_files(earlier, profile.weights_sha256)
+        return earlier
     tokenizer = description.tokenizer
     row = AddedModel(
         id=work.new_id("bam"),
@@ -95,9 +97,14 @@ async def add_model(work: Work, description: ModelDescription) -> AddedModel:
     return row
 
 
-def _check_same_files(earlier: AddedModel, sha256: str) -> AddedModel:
-    if earlier.sha256 != sha256:
-        raise _name_taken(earlier.name)
+async def require_name(work: Work, profile: BaseModelProfile) -> AddedModel | None:
+    """Require that a model's name stands for no other files; returns the model where it is on offer already.
+
+    Raises: NameTaken.
+    """
+    earlier = await find_added(work, profile.name)
+    if earlier is not None and earlier.sha256 != profile.weights_sha256:
+        raise _name_taken(profile.name)
     return earlier
 
 

@@ -1,13 +1,20 @@
-"""How commands that only read open the database."""
+"""How commands open the database."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import typer
 from sqlalchemy.exc import DBAPIError
 
 from broker.config import Settings
+from broker.errors import DomainError, OperatorError
 from broker.processes.boot import DatabaseUrls, database_urls
+from broker.system import open_system
+from broker.work import Work
+
+Answer = TypeVar("Answer")
 
 
 @contextmanager
@@ -19,3 +26,24 @@ def reading_database(settings: Settings) -> Iterator[DatabaseUrls]:
     except DBAPIError as error:
         typer.echo(f"broker: the database cannot be read; has `broker migrate` been run? {error.orig}", err=True)
         raise typer.Exit(2) from error
+
+
+def working_on(settings: Settings, act: Callable[[Work], Awaitable[Answer]]) -> Answer:
+    """Do one unit of work as the system itself, in a transaction that is committed when it ends well.
+
+    Raises: OperatorError, for what the domain refuses.
+    """
+    try:
+        with reading_database(settings) as urls:
+            return asyncio.run(_work_on(settings, urls.app, act))
+    except DomainError as error:
+        raise OperatorError(error.detail) from error
+
+
+async def _work_on(settings: Settings, database_url: str, act: Callable[[Work], Awaitable[Answer]]) -> Answer:
+    system = open_system(settings, database_url)
+    try:
+        async with system.work() as work:
+            return await act(work)
+    finally:
+        await system.database.close()

@@ -38,7 +38,7 @@ def make_agent(system: System) -> PoolAgent | None:
         slots=settings.local_slots,
         sku=settings.local_sku,
         command=settings.trainer_argv,
-        base_models_dir=settings.base_models_dir,
+        base_models_dir=settings.models_root,
     )
     return PoolAgent(system, settings.local_pool, engine)
 

@@ -1,6 +1,7 @@
 """What a worker fetches: its assignment, its data set, the checkpoint that it goes on from."""
 
 from broker import errors
+from broker.base_models import service as base_models
 from broker.datasets import service as datasets
 from broker.jobs.checkpoints import Checkpoint, find_last_checkpoint
 from broker.jobs.locked_run import get_run, lock_run
@@ -10,6 +11,7 @@ from broker.jobs.service import get_job
 from broker.ledger import service as ledger
 from broker.work import Work
 from broker.workers.model import Assignment, CheckpointDownload, Download
+from pricing.catalog.profile import BaseModelProfile
 
 
 async def claim_assignment(work: Work, run_id: str, fence_token: int) -> Assignment:
@@ -25,10 +27,17 @@ async def claim_assignment(work: Work, run_id: str, fence_token: int) -> Assignm
         gpus=locked.run.gpus,
         config=locked.job.config,
         heartbeat_seconds=work.settings.heartbeat_seconds,
+        base_model=await _find_added_model(work, locked.job.estimate.base_model),
         dataset=Download(dataset.sha256, dataset.size_bytes),
         checkpoint=_describe_checkpoint(await find_last_checkpoint(work, locked.job.id)),
         next_sequence=locked.run.acknowledged_sequence + 1,
     )
+
+
+async def _find_added_model(work: Work, name: str) -> BaseModelProfile | None:
+    """Find the model that an operator added under a name; none is taken off the offer while a live job names it."""
+    added = await base_models.find_added(work, name)
+    return None if added is None else added.profile
 
 
 def _describe_checkpoint(checkpoint: Checkpoint | None) -> CheckpointDownload | None:

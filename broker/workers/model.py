@@ -6,6 +6,7 @@ from typing import Any
 
 from broker.jobs.model import StopReason
 from broker.metering.model import UsageCloudEvent
+from pricing.catalog.profile import BaseModelProfile
 from pricing.money import Money
 
 
@@ -64,7 +65,10 @@ class CheckpointDownload(Download):
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker that claims a run is to train, from what, and how often it is to report."""
+    """What a worker that claims a run is to train, from what, and how often it is to report.
+
+    `base_model` is the profile of one that an operator added, whose files the worker checks; None: the catalogue's.
+    """
 
     run_id: str
     job_id: str
@@ -72,6 +76,7 @@ class Assignment:
     gpus: int
     config: dict[str, Any]
     heartbeat_seconds: float
+    base_model: BaseModelProfile | None
     dataset: Download
     checkpoint: CheckpointDownload | None
     next_sequence: int

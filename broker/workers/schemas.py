@@ -8,6 +8,7 @@ from broker.http.shapes import MoneyOut, RequestBody
 from broker.metering.model import UsageCloudEvent
 from broker.quotes.schemas import CONFIG_EXAMPLE
 from broker.workers.model import Assignment, Instruction, Report, Sample, Validation
+from pricing.catalog.profile import BaseModelProfile
 
 MAX_STEP = 10**12
 MAX_PICTURE_CHARACTERS = 100_000
@@ -39,6 +40,12 @@ class RunAssignmentOut(BaseModel):
     gpus: int = Field(description="Devices that the run holds.", examples=[1])
     config: dict[str, Any] = Field(description="What to train.", examples=[CONFIG_EXAMPLE])
     heartbeat_seconds: float = Field(description="Seconds between two heartbeats.", examples=[2.0])
+    base_model: BaseModelProfile | None = Field(
+        default=None,
+        description="The profile of a base model that an operator added, whose files have its `weights_sha256`; null: "
+        "the catalogue's of that name.",
+        examples=[None],
+    )
     dataset: DownloadOut = Field(description="The data, as a tar.", examples=[{"url": "/v1/runs/run_01k/dataset"}])
     checkpoint: CheckpointDownloadOut | None = Field(
         description="Where to go on from; null: from the start.", examples=[{"step": 100}]

@@ -91,7 +91,8 @@ class BaseModelProfile(BaseModel):
 
     `modules` has every linear module of the trained network but the output head, by the end of its path: the last name,
     with what stands before it where that is a number (`to_out.0`) or tells two kinds apart (`attn.c_proj`).
-    Convolutions are not listed. `text_modules` has those of the text encoders of an image model.
+    Convolutions are not listed. `text_modules` has those of the text encoders of an image model. `module_aliases` are
+    names of the original layout for the modules that they became.
 
     A model without `tokenizer` can be estimated, but not quoted on a data set: that names a file of the catalogue, or
     with `sha256:` before it the content that an operator added. `weights_sha256` is the hash of the files of a model
@@ -113,6 +114,7 @@ class BaseModelProfile(BaseModel):
     resolution: int | None = None
     modules: dict[str, tuple[ModuleShape, ...]]
     text_modules: dict[str, tuple[ModuleShape, ...]] = {}
+    module_aliases: dict[str, tuple[str, ...]] = {}
     default_target_modules: tuple[str, ...]
     costs: Costs
     tokenizer: str | None = None

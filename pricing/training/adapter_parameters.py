@@ -50,7 +50,8 @@ def list_target_shapes(profile: BaseModelProfile, config: TrainingConfig) -> lis
 
 def name_target_modules(profile: BaseModelProfile, config: TrainingConfig) -> set[str]:
     """Name the keys of `modules` that the configuration, or else the profile, targets. Raises: UnknownTargetModules."""
-    targets = config.target_modules or profile.default_target_modules
+    named = config.target_modules or profile.default_target_modules
+    targets = [module for target in named for module in profile.module_aliases.get(target, (target,))]
     matched = {target: _match(profile.modules, [target]) for target in targets}
     missing = sorted(target for target, names in matched.items() if not names)
     if missing:

@@ -11,7 +11,8 @@ from pricing.catalog import UnknownBaseModel, get_base_model, load_base_models
 from pricing.catalog.profile import BaseModelProfile, PackagedWeights
 from pricing.training.config import TrainingConfig
 from pricing.training.config_parsing import ConfigInvalid, parse_training_config
-from trainer.errors import BadInput
+from trainer.base_models.model_files import hash_model_once
+from trainer.errors import BadInput, BaseModelMissing
 
 BASE_MODELS_DIR = "LORA_BASE_MODELS_DIR"
 PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})
@@ -20,7 +21,7 @@ PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})
 @dataclass(frozen=True)
 class BaseModelSource:
     """Where a base model comes from: `weights` is a model folder, a GGUF file or a `.safetensors` file in the original
-    layout; only the catalogue's have a profile.
+    layout; the catalogue's have a profile, and those that a broker's operator added.
     """
 
     name: str
@@ -71,11 +72,12 @@ def resolve_base_model(name: str, *, only_catalogue: bool = False) -> BaseModelS
     except UnknownBaseModel as error:
         if only_catalogue:
             raise BadInput("base_model", str(error)) from error
-        return _resolve_local_model(name)
+        return resolve_local_model(name)
     return BaseModelSource(profile.name, _get_catalogue_weights(profile), profile)
 
 
-def _resolve_local_model(name: str) -> BaseModelSource:
+def resolve_local_model(name: str) -> BaseModelSource:
+    """Find a local folder, `.gguf` or `.safetensors` file. Raises: BadInput."""
     path = Path(name).expanduser()
     if path.is_file() and path.suffix == ".gguf":
         return BaseModelSource(path.stem, path)
@@ -105,21 +107,40 @@ def _get_catalogue_weights(profile: BaseModelProfile) -> Path:
     """Get an installed package's, else what an operator put under LORA_BASE_MODELS_DIR. Raises: BadInput."""
     if profile.weights is not None:
         return _get_packaged_weights(profile.weights, profile.name)
+    return _get_placed_weights(profile.name)
+
+
+def _get_placed_weights(name: str) -> Path:
+    """Get what an operator put under LORA_BASE_MODELS_DIR for this name. Raises: BaseModelMissing."""
     base_models_dir = os.environ.get(BASE_MODELS_DIR)
     if base_models_dir:
-        place = Path(base_models_dir).expanduser() / profile.name
-        files = [place.with_name(f"{profile.name}{suffix}") for suffix in (".safetensors", ".gguf")]
+        place = Path(base_models_dir).expanduser() / name
+        files = [place.with_name(f"{name}{suffix}") for suffix in (".safetensors", ".gguf")]
         found = next((file for file in files if file.is_file()), None)
         if _is_model_folder(place) or found is not None:
             return place if found is None else found
         cure = f"{place} is no model folder, nor is there {' or '.join(file.name for file in files)}; put them there"
     else:
         cure = (
-            f"put them into DIR/{profile.name} (the model folder) or DIR/{profile.name}.safetensors, and set "
+            f"put them into DIR/{name} (the model folder) or DIR/{name}.safetensors, and set "
             f"{BASE_MODELS_DIR}=DIR, or BROKER_BASE_MODELS_DIR=DIR for the runs of a broker; outside a broker the path "
             "of the model will do as base_model"
         )
-    raise BadInput("base_model", f"the weights of {profile.name} do not ship with this package: {cure}")
+    raise BaseModelMissing(f"the weights of {name} do not ship with this package: {cure}")
+
+
+def resolve_added_model(profile: BaseModelProfile) -> BaseModelSource:
+    """Find the files of a model that the broker's operator added, and check that they are those that were quoted.
+
+    Raises: BaseModelMissing.
+    """
+    weights = _get_placed_weights(profile.name)
+    if hash_model_once(weights) != profile.weights_sha256:
+        raise BaseModelMissing(
+            f"{weights} holds other files than the broker's {profile.name} (SHA-256 {profile.weights_sha256}); copy "
+            "them here again, or add the model anew under another name"
+        )
+    return BaseModelSource(profile.name, weights, profile)
 
 
 def _get_packaged_weights(weights: PackagedWeights, name: str) -> Path:

@@ -8,13 +8,10 @@ from pathlib import Path
 
 import torch
 
+from trainer.base_models.cache_dir import get_cache_dir
 from trainer.base_models.transformers_quiet import transformers
 
 FORMAT = "fp32-v1"  # changes with what is written below, so that an older folder is not mistaken for it
-
-
-def get_cache_dir() -> Path:
-    return Path(os.environ.get("LORA_TRAINER_CACHE") or "~/.cache/lora-broker").expanduser()
 
 
 def dequantize_once(gguf: Path) -> Path:

@@ -161,17 +161,25 @@ def profile(
     name: Annotated[str | None, typer.Option(help="Its name; by default that of the folder.")] = None,
     output: Annotated[Path | None, typer.Option(help="The new .json file; without it the profile is printed.")] = None,
     catalogue: Annotated[Path | None, typer.Option(help="Write the shipped profiles anew into this folder.")] = None,
+    for_broker: Annotated[bool, typer.Option("--for-broker", help="What `broker models add` needs to know.")] = False,
 ) -> None:
-    """Describe a base model for the estimator: modules, FLOPs, memory. No weight is read and no code of it is run."""
+    """Describe a base model for the estimator: modules, FLOPs, memory. No weight is read and no code of it is run.
+
+    With --for-broker also its tokenizer and text format, and the hash of its files.
+    """
     with reporting_errors(model or Path("profile")):
-        from trainer.commands.profile import profile_catalogue, profile_model  # noqa: PLC0415 - brings torch
+        from trainer.commands.profile import (  # noqa: PLC0415 - brings torch
+            describe_for_broker,
+            profile_catalogue,
+            profile_model,
+        )
 
         if catalogue is not None:
             profile_catalogue(catalogue, console)
             return
         if model is None:
             raise BadInput("model", "name a model folder or a config.json, or give --catalogue")
-        written = profile_model(model, name)
+        written = describe_for_broker(model, name) if for_broker else profile_model(model, name)
         if output is None:
             console.print(written, end="")
             return

@@ -1,6 +1,8 @@
 """`trainer profile`: what a model's shape is and what a sample costs to train on, from its configuration alone."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -9,6 +11,7 @@ from pricing.catalog.profile import BaseModelProfile
 from trainer.errors import BadInput
 from trainer.profiles.catalogue import load_entries, make_profile
 from trainer.profiles.curves import NotAPolynomial
+from trainer.profiles.described_model import describe_model
 from trainer.profiles.image_folder import profile_image_folder
 from trainer.profiles.profile_file import format_profile
 from trainer.profiles.text_folder import profile_text_folder
@@ -22,8 +25,25 @@ def profile_model(model: Path, name: str | None) -> str:
     Raises: BadInput.
     """
     folder = model.parent if model.name == CONFIG_FILE else model
-    try:
+    with telling_what_cannot_be_built():
         return format_profile(_profile_folder(folder, name or folder.resolve().name))
+
+
+def describe_for_broker(model: Path, name: str | None) -> str:
+    """Describe a model folder or file for `broker models add`, as JSON. Its weights are read once, for their hash.
+
+    Raises: BadInput.
+    """
+    with telling_what_cannot_be_built():
+        own_name = model.resolve().name if model.is_dir() else model.stem
+        return describe_model(model, name or own_name).model_dump_json(exclude_defaults=True)
+
+
+@contextmanager
+def telling_what_cannot_be_built() -> Iterator[None]:
+    """Turn what libraries raise for a model that they do not know into one message. Raises: BadInput."""
+    try:
+        yield
     except NotAPolynomial as error:
         raise BadInput("model", f"does not cost what a transformer costs: {error}") from error
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pricing.catalog.profile import BaseModelProfile
 from trainer.atomic_files import writing_file
-from trainer.base_models.gguf_cache import get_cache_dir
+from trainer.base_models.cache_dir import get_cache_dir
 from trainer.errors import CannotWrite
 
 FORMAT = "2"  # changes with how profiles are measured

@@ -12,6 +12,7 @@ from trainer.base_models.model_type import CHATGLM_ORIGINAL, is_chatglm, read_mo
 from trainer.base_models.transformers_quiet import transformers
 from trainer.errors import BadInput
 from trainer.families.chatglm.chatglm import DEFAULT_TARGETS as CHATGLM_TARGETS
+from trainer.families.chatglm.chatglm import ORIGINAL_TARGETS
 from trainer.families.chatglm.layout import map_config, read_original_config
 from trainer.profiles.network import Modules
 from trainer.profiles.text_network import SIZES, build_text_network
@@ -34,6 +35,7 @@ def profile_text_folder(folder: Path, name: str, *, sizes: Sequence[int] = SIZES
         licence="unknown",
         bytes_per_parameter=2 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else 4,
         default_target_modules=targets,
+        module_aliases=ORIGINAL_TARGETS if is_chatglm(folder) else {},
         text_format=TextFormat(),
         source=f"config.json of the folder {folder.name}",
         **describe_text_network(network, targets),

@@ -9,7 +9,7 @@ import torch
 
 from pricing.training.config import TrainingConfig
 from pricing.training.config_parsing import parse_training_config
-from trainer.base_models.config import resolve_base_model
+from trainer.base_models.config import BaseModelSource, resolve_added_model, resolve_base_model
 from trainer.families.registry import read_dataset
 from trainer.log import write_line
 from trainer.protocol.checkpoint_uploads import CheckpointUploads, unpack_folder
@@ -85,7 +85,7 @@ def train_assignment(
     Raises: TrainerError, ConfigInvalid.
     """
     config = parse_training_config(assignment.config)
-    source = resolve_base_model(config.base_model, only_catalogue=True)
+    source = find_base_model(assignment, config)
     config = fetch_inputs(client, assignment, config, work_dir)
     dataset = read_dataset(config, source)
     try:
@@ -93,6 +93,13 @@ def train_assignment(
             return run_training(config, source, dataset, observer=observer, stop=stop, processes=processes)
     finally:
         release_devices()
+
+
+def find_base_model(assignment: RunAssignment, config: TrainingConfig) -> BaseModelSource:
+    """Find the base model by the broker's word: one that its operator added, else the catalogue's. Raises: BadInput."""
+    if assignment.base_model is not None:
+        return resolve_added_model(assignment.base_model)
+    return resolve_base_model(config.base_model, only_catalogue=True)
 
 
 def fetch_inputs(

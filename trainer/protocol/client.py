@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 import httpx2
 from pydantic import BaseModel, ValidationError
 
+from pricing.catalog.profile import BaseModelProfile
 from trainer.atomic_files import writing_file
 from trainer.errors import BadInput, BrokerAway, BrokerRefused, FencedOff
 from trainer.protocol.observations import Observations
@@ -62,7 +63,10 @@ class RemoteCheckpoint(RemoteFile):
 
 
 class RunAssignment(BaseModel):
-    """The answer to a claim: what to train, on how many devices, from where."""
+    """The answer to a claim: what to train, on how many devices, from where.
+
+    `base_model` is the profile of one that the broker's operator added; None where the catalogue's is meant.
+    """
 
     run_id: str
     job_id: str
@@ -70,6 +74,7 @@ class RunAssignment(BaseModel):
     gpus: int
     config: dict[str, Any]
     heartbeat_seconds: float
+    base_model: BaseModelProfile | None = None
     dataset: RemoteFile
     checkpoint: RemoteCheckpoint | None
     next_sequence: int

@@ -17,8 +17,8 @@ from tokenizers import Tokenizer
 
 from pricing.training.config import TrainingConfig
 from trainer.atomic_files import writing_folder
+from trainer.base_models.cache_dir import get_cache_dir
 from trainer.base_models.config import BaseModelSource
-from trainer.base_models.gguf_cache import get_cache_dir
 from trainer.base_models.model_type import CHATGLM_ORIGINAL, read_model_type
 from trainer.base_models.number_format import choose_dtype, describe_quantization
 from trainer.base_models.transformers_quiet import transformers
@@ -47,14 +47,18 @@ class ChatGLM(CausalLM):
     def load(cls, source: BaseModelSource, config: TrainingConfig | None = None) -> Self:
         """Load a folder in either layout. Raises: BadInput."""
         if read_model_type(source.weights) != CHATGLM_ORIGINAL:
-            family = super().load(source, config)
-        else:
-            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            model = load_original(source.weights, config, device)
-            model.name_or_path = source.name
-            family = cls(model.to(device), _load_tokenizer(source), device)
-        family.tokenizer = _end_completions(family.tokenizer)
-        return family
+            return super().load(source, config)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        model = load_original(source.weights, config, device)
+        model.name_or_path = source.name
+        return cls(model.to(device), cls.read_tokenizer(source), device)
+
+    @classmethod
+    def read_tokenizer(cls, source: BaseModelSource, folder: Path | None = None) -> TextTokenizer:
+        """Read the tokenizer of a folder in either layout, each answer ended by a mark. Raises: BadInput."""
+        if read_model_type(source.weights) == CHATGLM_ORIGINAL:
+            return _end_completions(_read_original_tokenizer(source))
+        return _end_completions(super().read_tokenizer(source, folder))
 
     @classmethod
     def prepare_weights(cls, source: BaseModelSource) -> Path:
@@ -138,8 +142,8 @@ def read_mapped_tensors(folder: Path, config: dict[str, Any]) -> dict[str, torch
     return {name: tensor for file in files for name, tensor in map_tensors(read_safetensors(file)[0], config)}
 
 
-def _load_tokenizer(source: BaseModelSource) -> TextTokenizer:
-    """Load the tokenizer of a folder in the original layout. Raises: BadInput."""
+def _read_original_tokenizer(source: BaseModelSource) -> TextTokenizer:
+    """Read the tokenizer of a folder in the original layout. Raises: BadInput."""
     folder, generation = prepare_tokenizer_folder(source.weights), find_generation(source.weights)
     if generation is None:
         return load_text_tokenizer(source, folder)

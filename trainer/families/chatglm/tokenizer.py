@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trainer.base_models.gguf_cache import get_cache_dir
+from trainer.base_models.cache_dir import get_cache_dir
 from trainer.base_models.transformers_quiet import transformers
 from trainer.errors import BadInput
 from trainer.families.chatglm.generation import END, LAYOUTS, UNKNOWN, Generation, tell_generation

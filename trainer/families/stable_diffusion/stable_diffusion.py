@@ -16,8 +16,8 @@ import torch
 
 from pricing.training.config import TrainingConfig
 from pricing.training.image_workload import repeat_pictures
+from trainer.base_models.cache_dir import get_cache_dir
 from trainer.base_models.config import BaseModelSource
-from trainer.base_models.gguf_cache import get_cache_dir
 from trainer.base_models.number_format import choose_dtype
 from trainer.data.image_dataset import ImageRow, refuse_bad_rows
 from trainer.data.tensor_cache import TensorCache

@@ -44,7 +44,12 @@ class CausalLM:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         folder, model = _load_frozen_model(source, config, device)
         model.name_or_path = source.name  # peft writes it into adapter_config.json
-        return cls(model.to(device), load_text_tokenizer(source, folder), device)
+        return cls(model.to(device), cls.read_tokenizer(source, folder), device)
+
+    @classmethod
+    def read_tokenizer(cls, source: BaseModelSource, folder: Path | None = None) -> TextTokenizer:
+        """Read the tokenizer and the text format that rows are encoded by, from prepared weights. Raises: BadInput."""
+        return load_text_tokenizer(source, folder or cls.prepare_weights(source))
 
     @classmethod
     def prepare_weights(cls, source: BaseModelSource) -> Path:

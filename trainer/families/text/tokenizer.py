@@ -35,16 +35,19 @@ class TextTokenizer:
 
 
 def load_text_tokenizer(source: BaseModelSource, folder: Path) -> TextTokenizer:
-    """Load the catalogue's tokenizer, else that of `folder` (de-quantized where the source is a GGUF file). Raises:
-    BadInput.
+    """Load the catalogue's tokenizer, else that of `folder` (de-quantized where the source is a GGUF file).
+
+    The text format of a model that an operator added is the one that its jobs were quoted by. Raises: BadInput.
     """
-    if source.profile is not None and source.profile.tokenizer is not None:
-        tokenizer_json = gzip.decompress(read_tokenizer(source.profile)).decode("utf-8")
-        return TextTokenizer(Tokenizer.from_str(tokenizer_json), source.profile.text_format or TextFormat())
+    profile = source.profile
+    if profile is not None and profile.tokenizer is not None and not profile.has_added_tokenizer:
+        tokenizer_json = gzip.decompress(read_tokenizer(profile)).decode("utf-8")
+        return TextTokenizer(Tokenizer.from_str(tokenizer_json), profile.text_format or TextFormat())
     file = folder / "tokenizer.json"
     if not file.is_file():
         raise BadInput("base_model", f"{folder} has no tokenizer.json; save the fast tokenizer into that folder")
-    return TextTokenizer(Tokenizer.from_file(str(file)), derive_text_format(folder))
+    quoted = profile.text_format if profile is not None and profile.has_added_tokenizer else None
+    return TextTokenizer(Tokenizer.from_file(str(file)), quoted or derive_text_format(folder))
 
 
 def derive_text_format(folder: Path) -> TextFormat:
