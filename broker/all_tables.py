@@ -1,6 +1,7 @@
 """Every table of the service, imported in one place for the migrations and for the check that they agree."""
 
 from broker.adapters import tables as adapters
+from broker.audit import tables as audit
 from broker.base_models import tables as base_models
 from broker.billing import tables as billing
 from broker.calibrations import tables as calibrations
@@ -22,6 +23,7 @@ __all__ = [
     "Installation",
     "OutboxMessage",
     "adapters",
+    "audit",
     "base_models",
     "billing",
     "calibrations",

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 import broker
 from broker.adapters.routes import router as adapters
+from broker.audit.service import record_decision
 from broker.base_models.routes import router as base_models
 from broker.billing.routes import router as billing
 from broker.capacity.routes import router as capacity
@@ -83,7 +84,8 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
-    app.state.database, app.state.services, app.state.authenticate = system.database, system.services, authenticate
+    app.state.database, app.state.services = system.database, system.services
+    app.state.authenticate, app.state.record_decision = authenticate, record_decision
     settings = system.services.settings
     app.state.turnstile = Turnstile(settings.process_pool_size, wait_seconds=settings.turn_seconds)
     install_problem_handlers(app)

@@ -18,12 +18,14 @@ from fastapi.security import HTTPBearer
 from broker import errors
 from broker.http.body import limit_body, read_body
 from broker.http.caller import Caller
+from broker.http.decision import Decision, find_decision
 from broker.http.idempotency import AnsweredBefore, read_claim
 from broker.http.parameters import Parameters, refuse_unknown
 from broker.persistence.database import Database
 from broker.work import Actor, Role, Services, Work
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Record = Callable[[Work, Decision], Awaitable[None]]
 Authenticate = Callable[[Database, str, Services], Awaitable[Actor]]
 
 BEARER = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="`Authorization: Bearer <API key>`")
@@ -48,7 +50,7 @@ class TransactionalRoute(APIRoute):
                 async with AsyncExitStack() as stack:
                     caller = await _receive_caller(request, actor, stack)
                     request.state.parameters = self.parameters
-                    return await caller.answer(lambda: handle(request))
+                    return await caller.answer(lambda: _handle_and_record(request, caller, handle))
             except AnsweredBefore as earlier:
                 return earlier.response
             finally:
@@ -63,6 +65,16 @@ async def _receive_caller(request: Request, actor: Actor, stack: AsyncExitStack)
     caller = Caller(actor, state.services, state.database, state.turnstile, claim, stack)
     request.state.caller = caller
     return caller
+
+
+async def _handle_and_record(request: Request, caller: Caller, handle: Handler) -> Response:
+    """Handle a request, and record it in the same transaction where it is a decision of staff; `app.py` says how."""
+    response = await handle(request)
+    decision = await find_decision(request, response, caller.actor)
+    if decision is not None and caller.work is not None:
+        record: Record = request.app.state.record_decision
+        await record(caller.work, decision)
+    return response
 
 
 async def identify(request: Request) -> Actor:

@@ -27,6 +27,7 @@ from tests.broker.rows import TENANT_TABLES, list_tables, owner_connection, read
 from tests.broker.tenants import Tenant, make_tenant
 
 RECORDS = (
+    "audit_entries",
     "rate_cards",
     "ledger_transfers",
     "ledger_entries",
@@ -35,7 +36,16 @@ RECORDS = (
     "job_events",
     "closed_months",
 )
-SHARED_TABLES = {"alembic_version", "base_models", "calibrations", "invoice_numbers", "outbox", "pools", "rate_cards"}
+SHARED_TABLES = {
+    "alembic_version",
+    "base_models",
+    "calibrations",
+    "installation",
+    "invoice_numbers",
+    "outbox",
+    "pools",
+    "rate_cards",
+}
 APP_ROLE = "broker_app"
 
 
