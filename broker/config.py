@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(default=5.0, gt=0)
     hold_seconds: int = Field(default=3600, ge=60, description="A hold that nothing renews for so long expires.")
     quote_seconds: int = Field(default=86_400, ge=1)
+    max_job_gpu_hours: int = Field(
+        default=87_600, ge=1, le=10**9, description="GPU-hours that one job may be expected to need (p90); 10 years."
+    )
     max_attempts: int = Field(default=5, ge=1, description="Runs of one job, before it is failed.")
     stop_grace_seconds: float = Field(default=30.0, ge=0)
     max_dataset_bytes: int = Field(default=256 * 1024 * 1024, ge=1)

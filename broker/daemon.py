@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 
 import psycopg
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from sqlalchemy.exc import OperationalError
 
-from broker.billing.service import close_months
+from broker.billing.service import MonthOfContract, draft_if_over, list_undrafted_months
 from broker.estimator import service as estimator
 from broker.estimator.watch import AccuracyWatch
 from broker.execution.pool_agent import PoolAgent
@@ -19,6 +18,7 @@ from broker.jobs.runs import list_silent_runs, lose_silent_run
 from broker.jobs.service import is_live
 from broker.ledger import service as ledger
 from broker.persistence.database import WAKE_CHANNEL, without_driver
+from broker.persistence.faults import find_fault
 from broker.scheduling.cycle import run_cycle
 from broker.system import System
 from broker.work import Work
@@ -26,6 +26,7 @@ from broker.work import Work
 log = logging.getLogger(__name__)
 
 RECONNECT_SECONDS = 1.0
+LISTENING = "listening for work"
 WATCH_SECONDS = 0.5
 
 
@@ -54,26 +55,39 @@ class Daemon:
             self._every(settings.sweep_seconds, self._sweep_when_heard)
             self._every(settings.sweep_seconds, self.sweep_holds)
             self._every(settings.sweep_seconds, self.learn)
-            self.scheduler.add_job(
-                self.close_months, "cron", minute=5, id="close_months", coalesce=True, misfire_grace_time=None
-            )
-            self.scheduler.add_job(self.forget_idempotency_keys, "cron", hour=3, id="forget_idempotency_keys")
+            self._at(self.close_months, minute=5)
+            self._at(self.forget_idempotency_keys, hour=3)
         self.scheduler.start()
         self.tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._dispatch())]
         self.wake.set()
 
     def _every(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
-        name = getattr(job, "__name__", "job")
+        self._schedule(job, "interval", seconds=seconds)
+
+    def _at(self, job: Callable[[], Awaitable[None]], **moment: int) -> None:
+        """Run a job whenever the clock shows this minute, or hour (UTC)."""
+        self._schedule(job, "cron", **moment)
+
+    def _schedule(self, job: Callable[[], Awaitable[None]], trigger: str, **options: float) -> None:
+        name = getattr(job, "__name__", "job").strip("_")
 
         async def attempt() -> None:
-            try:
-                await job()
-            except Exception as error:  # noqa: BLE001 (the next turn tries again)
-                log_failure(name, error)
+            await self.attempt(name, job)
 
         self.scheduler.add_job(
-            attempt, "interval", seconds=seconds, id=name, max_instances=1, coalesce=True, misfire_grace_time=None
+            attempt, trigger, id=name, max_instances=1, coalesce=True, misfire_grace_time=None, **options
         )
+
+    async def attempt(self, name: str, job: Callable[[], Awaitable[None]]) -> bool:
+        """Attempt a job that will be tried again; tells whether it worked. What failed stands in the log, briefly."""
+        failures = self.system.services.failures
+        try:
+            await job()
+        except Exception as error:  # noqa: BLE001 (the next turn tries again)
+            failures.note(name, error, expected=find_fault(error) is not None or isinstance(error, OSError))
+            return False
+        failures.settle(name)
+        return True
 
     async def stop(self) -> None:
         self.scheduler.shutdown(wait=False)
@@ -89,17 +103,15 @@ class Daemon:
     async def _listen(self) -> None:
         """Wake up when another transaction says so; reconnect for as long as it takes."""
         while True:
-            try:
-                await self._listen_once()
-            except (psycopg.Error, OSError) as error:
-                log_failure("listening for work", error)
-                await asyncio.sleep(RECONNECT_SECONDS)
+            await self.attempt(LISTENING, self._listen_once)
+            await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen_once(self) -> None:
         url = without_driver(self.system.database.url)
         connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
         async with connection:
             await connection.execute(f"LISTEN {WAKE_CHANNEL}".encode())
+            self.system.services.failures.settle(LISTENING)
             self.wake.set()  # for what was notified while nobody listened
             async for _notification in connection.notifies():
                 self.wake.set()
@@ -108,10 +120,7 @@ class Daemon:
         while True:
             await self.wake.wait()
             self.wake.clear()
-            try:
-                await self.run_once()
-            except Exception as error:  # noqa: BLE001 (the next cycle tries again)
-                log_failure("a scheduling cycle", error)
+            if not await self.attempt("a scheduling cycle", self.run_once):
                 await asyncio.sleep(RECONNECT_SECONDS)
                 self.wake.set()
 
@@ -159,24 +168,22 @@ class Daemon:
         await self.accuracy.refresh(self.system)
 
     async def close_months(self) -> None:
+        """Draft the invoices that are missing of past months; each in a transaction of its own."""
         async with self.system.work() as work:
-            for invoice in await close_months(work):
-                log.info("drafted invoice %s for %s of contract %s", invoice.id, invoice.month, invoice.contract_id)
+            missing = await list_undrafted_months(work)
+        await self.system.work_on(missing, _draft_invoice)
 
     async def forget_idempotency_keys(self) -> None:
         async with self.system.work() as work:
             await forget_old_answers(work)
 
 
+async def _draft_invoice(work: Work, place: MonthOfContract) -> None:
+    invoice = await draft_if_over(work, place)
+    if invoice is not None:
+        log.info("drafted invoice %s for %s of contract %s", invoice.id, invoice.month, invoice.contract_id)
+
+
 async def _renew_hold_of_live_job(work: Work, job_id: str) -> None:
     if await is_live(work, job_id):
         await ledger.renew_hold(work, job_id)
-
-
-def log_failure(what: str, error: Exception) -> None:
-    """Log a failure: a database that is away in one line, anything else, which is our own fault, with its traceback."""
-    if isinstance(error, (OperationalError, psycopg.OperationalError, OSError)):
-        reason = str(getattr(error, "orig", error)).partition("\n")[0]
-        log.warning("%s failed and is tried again: %s", what, reason)
-    else:
-        log.error("%s failed and is tried again", what, exc_info=error)

@@ -1,7 +1,9 @@
 """`GET /metrics`: what the database says, in the text format of Prometheus; the same from every process."""
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
@@ -10,10 +12,18 @@ from prometheus_client.exposition import choose_encoder
 
 from broker.estimator.metrics import EstimatorCollector
 from broker.estimator.watch import AccuracyReading
+from broker.persistence.faults import find_fault
+from broker.scheduling.metrics import QueueCollector, QueueReading
 from broker.system import System
 
 # Anybody may ask for the metrics; the database is not asked more often than this.
 READING_KEPT = timedelta(seconds=1)
+
+
+class Reading(Protocol):
+    """What is read of the database for one collector."""
+
+    async def refresh(self, system: System) -> None: ...
 
 
 @dataclass
@@ -21,18 +31,37 @@ class Metrics:
     """What one process tells of the service; the database is read when somebody asks."""
 
     system: System
-    reading: AccuracyReading = field(default_factory=AccuracyReading)
+    accuracy: AccuracyReading = field(default_factory=AccuracyReading)
+    queues: QueueReading = field(default_factory=QueueReading)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     read_at: datetime | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        self.registry.register(EstimatorCollector(self.reading))
+        self.registry.register(EstimatorCollector(self.accuracy))
+        self.registry.register(QueueCollector(self.queues))
 
     async def refresh(self) -> None:
-        now = self.system.services.clock()
-        if self.read_at is None or now - self.read_at >= READING_KEPT:
-            await self.reading.refresh(self.system)
-            self.read_at = now
+        """Read the database, for one scrape at a time. A reading that fails leaves the others, and its own last one."""
+        async with self.turn:
+            now = self.system.services.clock()
+            if self.read_at is None or now - self.read_at >= READING_KEPT:
+                await self._read("the accuracy of estimates", self.accuracy)
+                await self._read("the queues", self.queues)
+                self.read_at = now
+
+    async def _read(self, name: str, reading: Reading) -> None:
+        """Refresh one reading. Raises: what says that the database is away, which is no matter of one reading."""
+        what = f"reading {name} for /metrics"
+        failures = self.system.services.failures
+        try:
+            await reading.refresh(self.system)
+        except Exception as error:
+            if find_fault(error) is not None:
+                raise
+            failures.note(what, error, expected=False)
+        else:
+            failures.settle(what)
 
 
 def add_metrics_route(app: FastAPI, measured: Metrics) -> None:

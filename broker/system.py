@@ -1,10 +1,9 @@
 """The running process: its database and services, and units of work for what no request asked for."""
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from broker.clock import Clock, system_clock
 from broker.config import Settings
@@ -14,7 +13,7 @@ from broker.persistence.faults import Fault, find_fault
 from broker.persistence.storage import FolderStorage
 from broker.work import SYSTEM_ACTOR, Services, Work
 
-log = logging.getLogger(__name__)
+Object = TypeVar("Object")
 
 
 @dataclass(frozen=True)
@@ -36,19 +35,23 @@ class System:
         async with self.database.transaction(Scope.ALL, limits=limits) as session:
             yield Work(session, SYSTEM_ACTOR, self.services)
 
-    async def work_on(self, object_ids: Iterable[str], act: Callable[[Work, str], Awaitable[Any]]) -> None:
+    async def work_on(self, objects: Iterable[Object], act: Callable[[Work, Object], Awaitable[Any]]) -> None:
         """Act on each object in a transaction of its own; one that fails is logged and keeps no other from its turn.
 
         Raises: sqlalchemy.exc.OperationalError, where the database is away: nothing else could be done either.
         """
-        for object_id in object_ids:
+        for each in objects:
+            what = f"{getattr(act, '__name__', 'work').strip('_')} of {each}"
             try:
                 async with self.work() as work:
-                    await act(work, object_id)
+                    await act(work, each)
             except Exception as error:
-                if find_fault(error) == Fault.AWAY:
+                fault = find_fault(error)
+                if fault == Fault.AWAY:
                     raise
-                log.exception("%s failed for %s", getattr(act, "__name__", "work"), object_id)
+                self.services.failures.note(what, error, expected=fault is not None)
+            else:
+                self.services.failures.settle(what)
 
 
 def open_system(

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from broker.clock import Clock
 from broker.config import Settings
+from broker.failure_log import FailureLog
 from broker.ids import IdFactory
 from broker.persistence.database import TimeLimits, take_turn
 from broker.persistence.storage import Storage
@@ -48,6 +49,7 @@ class Services:
     new_id: IdFactory
     secret: bytes
     versions: VersionCache = field(default_factory=VersionCache)
+    failures: FailureLog = field(default_factory=FailureLog)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from datetime import datetime
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from broker.persistence.database import Base, Document, moment_column
+from broker.persistence.database import Base, moment_column
+from broker.persistence.documents import Document
 from pricing.catalog.profile import BaseModelProfile
 
 

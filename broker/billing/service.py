@@ -1,6 +1,7 @@
 """Invoices: issued in advance for a grant, drafted from a month's captures, finalized, paid."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, delete, select
@@ -195,14 +196,26 @@ async def list_lines(work: Work, invoice_id: str) -> list[InvoiceLine]:
     return list((await work.session.scalars(query)).all())
 
 
-async def close_months(work: Work) -> list[Invoice]:
-    """Draft the invoices of every past billing month that has usage and none yet; finance finalizes them."""
+class MonthOfContract(NamedTuple):
+    """A billing month of one contract."""
+
+    contract_id: str
+    month: str
+
+    def __str__(self) -> str:
+        return f"{self.month} of contract {self.contract_id}"
+
+
+async def list_undrafted_months(work: Work) -> list[MonthOfContract]:
+    """List the billing months that have usage and no invoice yet, those under way among them."""
     query = select(Invoice.contract_id, Invoice.month).where(Invoice.kind == InvoiceKind.USAGE.value)
     known = {(contract_id, month) for contract_id, month in await work.session.execute(query)}
-    missing = [place for place in await ledger.list_months(work) if place not in known]
-    terms = await contracts.load_terms(work, {contract_id for contract_id, _month in missing})
-    return [
-        await draft_usage_invoice(work, contract_id, month)
-        for contract_id, month in missing
-        if month < billing_month(work.now, terms[contract_id].time_zone)
-    ]
+    return [MonthOfContract(*place) for place in await ledger.list_months(work) if place not in known]
+
+
+async def draft_if_over(work: Work, place: MonthOfContract) -> Invoice | None:
+    """Draft the invoice of a billing month that is over, which finance finalizes; None while it is under way."""
+    terms = await contracts.get_contract(work, place.contract_id)
+    if place.month >= billing_month(work.now, terms.time_zone):
+        return None
+    return await draft_usage_invoice(work, place.contract_id, place.month)

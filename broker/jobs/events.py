@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from broker.jobs.tables import Job, JobEvent
+from broker.persistence.documents import json_integer
 from broker.work import Work
 
 
@@ -25,7 +26,7 @@ async def list_observed(
 ) -> set[tuple[str, int, str | None]]:
     """List the observations of a run that are recorded already: kind, step and prompt of each."""
     data = JobEvent.data
-    query = select(JobEvent.kind, data["step"].as_integer(), data["prompt"].as_string()).where(
+    query = select(JobEvent.kind, json_integer(data["step"]), data["prompt"].as_string()).where(
         JobEvent.job_id == job_id, JobEvent.kind.in_(kinds), data["run_id"].as_string() == run_id
     )
     return {(kind, step, prompt) for kind, step, prompt in await work.session.execute(query)}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from broker.jobs.model import JobStatus
+from broker.jobs.model import MOST_EXPECTED_SECONDS, JobStatus
 from broker.jobs.tables import Job
 from broker.quotes.estimate import JobEstimate
 from pricing.estimate.run_estimate import GpuSeconds
@@ -23,8 +23,8 @@ def expect_end(job: Job, now: datetime) -> ExpectedEnd | None:
     if start is None or job.stop_requested is not None:
         return None
     left = _find_left(job)
-    p50, p90 = (start + timedelta(seconds=-(-seconds // job.gpus)) for seconds in (left.p50, left.p90))
-    return ExpectedEnd(p50, p90)
+    p50, p90 = (min(-(-seconds // job.gpus), MOST_EXPECTED_SECONDS) for seconds in (left.p50, left.p90))
+    return ExpectedEnd(start + timedelta(seconds=p50), start + timedelta(seconds=p90))
 
 
 def _find_start(job: Job, now: datetime) -> datetime | None:

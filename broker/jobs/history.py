@@ -1,5 +1,6 @@
 """What finished jobs really took, beside what was estimated: what the estimator learns from and is judged by."""
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,8 +8,11 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from broker.jobs.model import JobStatus, StopReason
 from broker.jobs.tables import Job, JobEvent
+from broker.persistence.documents import explain_unreadable, json_integer
 from broker.quotes.estimate import JobEstimate
 from broker.work import Work
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,14 @@ async def _list_latest(work: Work, condition: ColumnElement[bool], latest: int) 
     columns = (Job.id, Job.estimate, Job.used_gpu_seconds, Job.gpus, OVER_AT, has_ended)
     query = select(*columns).where(condition).order_by(OVER_AT.desc(), Job.id.desc()).limit(latest)
     found = [FinishedJob(*row) for row in await work.session.execute(query)]
-    return found[::-1]
+    return [job for job in found[::-1] if _is_readable(job)]
+
+
+def _is_readable(job: FinishedJob) -> bool:
+    fault = explain_unreadable(job.estimate)
+    if fault is not None:
+        log.error("job %s is left out of what is learnt and judged: its estimate cannot be read: %s", job.id, fault)
+    return fault is None
 
 
 async def count_finished_jobs(work: Work) -> int:
@@ -94,5 +105,5 @@ def _teaches() -> ColumnElement[bool]:
 
 
 def _was_stopped_at_its_quote() -> ColumnElement[bool]:
-    reached_quote = Job.used_gpu_seconds >= Job.estimate["gpu_seconds"]["p90"].as_integer()
+    reached_quote = Job.used_gpu_seconds >= json_integer(Job.estimate["gpu_seconds"]["p90"])
     return and_(reached_quote, STOPPED_AT.is_not(None))

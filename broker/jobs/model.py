@@ -6,6 +6,9 @@ from enum import StrEnum
 from broker import errors
 from broker.ledger.causes import Cause
 
+# Longer than any run: it keeps forecasts inside datetime's range, whatever stands in a row.
+MOST_EXPECTED_SECONDS = 100 * 365 * 24 * 3600
+
 
 class JobStatus(StrEnum):
     QUEUED = "queued"

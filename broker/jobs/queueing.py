@@ -11,15 +11,17 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Text, any_, func, literal, select, text
 
-from broker.jobs.model import HOLDS_DEVICES, RUN_ENDS, JobStatus
+from broker.jobs.model import HOLDS_DEVICES, MOST_EXPECTED_SECONDS, RUN_ENDS, JobStatus
 from broker.jobs.tables import Job, Run
 from broker.persistence import outbox
+from broker.persistence.documents import explain_unreadable, json_integer
 from broker.work import Work
 
 # The p50: half of such jobs hold their devices no longer. A job that goes on needs what is left. Units: GPU-seconds.
 EXPECTED_GPU_SECONDS = func.coalesce(
-    Job.remaining["gpu_seconds"]["p50"].as_integer(), Job.estimate["gpu_seconds"]["p50"].as_integer()
+    json_integer(Job.remaining["gpu_seconds"]["p50"]), json_integer(Job.estimate["gpu_seconds"]["p50"])
 )
+SET_ASIDE = "set_aside"
 
 # By primary key, sent as one batch: joined to a list of jobs it was planned as a nested loop, since row-level security
 # makes the planner expect a single row, and took five seconds for 5000 jobs.
@@ -30,7 +32,7 @@ WRITE_WAIT = text(
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job that waits, and what it was last told about that."""
+    """A job that waits, and what it was last told about that. `fault` says what of it cannot be read, if anything."""
 
     id: str
     contract_id: str
@@ -40,6 +42,7 @@ class QueuedJob:
     expected_seconds: int
     pending_reason: dict[str, Any] | None
     expected_start: datetime | None
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class WaitNotice:
 
 
 async def list_waiting(work: Work) -> list[QueuedJob]:
+    """List the jobs that wait, the earliest first; one of whom something cannot be read has a `fault`."""
     query = (
         select(
             Job.id,
@@ -78,14 +82,52 @@ async def list_waiting(work: Work) -> list[QueuedJob]:
         .where(Job.status == JobStatus.QUEUED.value)
         .order_by(Job.created_at, Job.id)
     )
-    return [
-        QueuedJob(job_id, contract_id, queue, gpus, created_at, _expected_seconds(seconds, gpus), reason, start)
-        for job_id, contract_id, queue, gpus, created_at, seconds, reason, start in await work.session.execute(query)
-    ]
+    return [_read_queued(*row) for row in await work.session.execute(query)]
+
+
+def _read_queued(
+    job_id: str,
+    contract_id: str,
+    queue: str,
+    gpus: int,
+    created_at: datetime,
+    seconds: int | None,
+    reason: dict[str, Any] | None,
+    start: datetime | None,
+) -> QueuedJob:
+    is_readable = seconds is not None and seconds >= 0
+    fault = None if is_readable else f"the GPU-seconds that it is expected to need are {seconds}, no whole number"
+    expected = _expected_seconds(seconds, gpus)
+    return QueuedJob(job_id, contract_id, queue, gpus, created_at, expected, reason, start, fault)
 
 
 def _expected_seconds(gpu_seconds: int | None, gpus: int) -> int:
-    return max(1, (gpu_seconds or 0) // gpus)
+    return min(max(1, (gpu_seconds or 0) // gpus), MOST_EXPECTED_SECONDS)
+
+
+async def list_faults(work: Work, job_ids: Collection[str]) -> dict[str, str]:
+    """List what cannot be read of these jobs, by job; one of which all can be read is not among them."""
+    if not job_ids:
+        return {}
+    ids = literal(list(job_ids), ARRAY(Text))
+    query = select(Job.id, Job.estimate, Job.remaining).where(Job.id == any_(ids))
+    found = {job_id: _find_fault(estimate, left) for job_id, estimate, left in await work.session.execute(query)}
+    return {job_id: fault for job_id, fault in found.items() if fault is not None}
+
+
+def _find_fault(estimate: object, remaining: object) -> str | None:
+    for name, value in (("estimate", estimate), ("remaining", remaining)):
+        fault = explain_unreadable(value)
+        if fault is not None:
+            return f"{name}: {fault}"
+    return None
+
+
+async def count_set_aside(work: Work) -> int:
+    """Count the queued jobs that the last cycle could not plan or start."""
+    code = Job.pending_reason["code"].as_string()
+    query = select(func.count()).where(Job.status == JobStatus.QUEUED.value, code == SET_ASIDE)
+    return await work.session.scalar(query) or 0
 
 
 async def list_device_holders(work: Work) -> list[DeviceHolder]:

@@ -29,7 +29,11 @@ from broker.work import Work
 
 
 async def start_run(work: Work, job: Job, pool: str) -> Run:
-    """Dispatch a locked, queued job: a new attempt, and a message for the pool's engine once this commits."""
+    """Dispatch a locked, queued job: a new attempt, and a message for the pool's engine once this commits.
+
+    Raises: UnreadableDocument, where what it needs cannot be read: its end could not be accounted for either.
+    """
+    job.require_readable()
     set_status(work, job, JobStatus.DISPATCHED)
     job.attempts += 1
     run = Run(

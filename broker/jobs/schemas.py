@@ -12,6 +12,7 @@ from broker.jobs.model import JobStatus
 from broker.jobs.remaining import Remaining
 from broker.jobs.tables import Checkpoint, Job, JobEvent, Run
 from broker.ledger.causes import Cause
+from broker.persistence.documents import keep_readable
 from broker.quotes.schemas import CONFIG_EXAMPLE, ConfigIn, EstimateOut, SecondsRange
 from pricing.money import Money
 
@@ -115,7 +116,10 @@ class JobOut(BaseModel):
     quote_id: str | None = Field(description="The quote it was admitted with.", examples=["quo_01k"])
     name: str | None = Field(description="Its name, if it was given one.", examples=["brand tone, rank 16"])
     config: dict[str, Any] = Field(description="The configuration with its defaults.", examples=[CONFIG_EXAMPLE])
-    estimate: EstimateOut = Field(description="What it was expected to need.", examples=[{"tokens": 12840}])
+    estimate: EstimateOut | None = Field(
+        description="What it was expected to need; null: it cannot be read, and ops has been told.",
+        examples=[{"tokens": 12840}],
+    )
     queue: str = Field(description="The queue it entered.", examples=["priority"])
     status: Literal["queued", "dispatched", "running", "paused", "succeeded", "failed", "cancelled"] = Field(
         description="Where the job stands.", examples=["running"]
@@ -184,11 +188,12 @@ class JobOut(BaseModel):
 
     @classmethod
     def of(cls, job: Job, now: datetime) -> "JobOut":
-        end = expect_end(job, now)
+        estimate, remaining = keep_readable(job.estimate), keep_readable(job.remaining)
+        end = None if estimate is None else expect_end(job, now)
         own = {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
         derived = {
-            "estimate": EstimateOut.of(job.estimate),
-            "remaining": None if job.remaining is None else RemainingOut.of(job.remaining),
+            "estimate": None if estimate is None else EstimateOut.of(estimate),
+            "remaining": None if remaining is None else RemainingOut.of(remaining),
             "expected_end": None if end is None else ExpectedEndOut(p50=end.p50, p90=end.p90),
             "adapter_id": job.adapter_id if job.status == JobStatus.SUCCEEDED else None,
             "used_gpu_hours": as_hours(job.used_gpu_seconds),

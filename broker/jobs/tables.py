@@ -9,7 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from broker.contracts.model import QuoteGuarantee
 from broker.jobs.limits import Limits, Spent
 from broker.jobs.remaining import Remaining
-from broker.persistence.database import Base, Document, moment_column
+from broker.persistence.database import Base, moment_column
+from broker.persistence.documents import Document, UnreadableDocument, explain_unreadable
 from broker.quotes.estimate import JobEstimate
 from pricing.usage import Usage
 
@@ -72,6 +73,12 @@ class Job(Base):
     @property
     def spent(self) -> Spent:
         return Spent(self.used_gpu_seconds, self.cost_micros)
+
+    def require_readable(self) -> None:
+        """Refuse a job whose estimate or remainder cannot be read. Raises: UnreadableDocument."""
+        for fault in (explain_unreadable(self.estimate), explain_unreadable(self.remaining)):
+            if fault is not None:
+                raise UnreadableDocument(fault)
 
     @property
     def need(self) -> Usage:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import BigInteger, DateTime, Dialect, MetaData, Select, TypeDecorator, event, make_url, text
+from sqlalchemy import BigInteger, DateTime, MetaData, Select, event, make_url, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
@@ -63,26 +63,6 @@ class Base(DeclarativeBase):
 
 def moment_column(*, nullable: bool = False, index: bool = False) -> Mapped[Any]:
     return mapped_column(DateTime(timezone=True), nullable=nullable, index=index)
-
-
-class Document(TypeDecorator[Any]):
-    """A value of the domain kept as JSON: `tables.py` says how it is written and read, and nothing else does.
-
-    In an expression over parts of the JSON it behaves as JSONB does.
-    """
-
-    impl = JSONB
-    cache_ok = True
-
-    def __init__(self, write: Callable[[Any], Any], read: Callable[[Any], Any]) -> None:
-        super().__init__(none_as_null=True)
-        self.write, self.read = write, read
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002 - as SQLAlchemy calls it
-        return None if value is None else self.write(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002 - as SQLAlchemy calls it
-        return None if value is None else self.read(value)
 
 
 class Scope(StrEnum):

@@ -1,6 +1,6 @@
 """What a job will need on one device of a type. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ from pricing.estimate.memory_advice import list_fits
 from pricing.estimate.run_estimate import GpuSeconds, RunEstimate, estimate_run
 from pricing.resources.memory import FitJudgement, compute_usable_gib
 from pricing.resources.run_work import RunWork
+
+COUNTS = ("tokens", "padding_tokens", "rows", "steps", "adapter_parameters", "calibration_runs")
+INT64_END = 2**63
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,13 @@ class JobEstimate:
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "JobEstimate":
-        """Read what `to_json` wrote; further members, which an earlier release wrote, are passed over."""
+        """Read what `to_json` wrote; further members, which an earlier release wrote, are passed over.
+
+        Raises: KeyError, TypeError, ValueError, for what it never wrote.
+        """
         known = {name: written[name] for name in cls.__dataclass_fields__}
+        _check_counts(written, COUNTS)
+        _check_counts(written["gpu_seconds"], ("p50", "p90"))
         values = {
             "gpu_seconds": GpuSeconds(**written["gpu_seconds"]),
             "fit": FitJudgement(written["fit"]),
@@ -54,6 +62,25 @@ class JobEstimate:
             "work": RunWork.from_json(written["work"]),
         }
         return cls(**{**known, **values})
+
+
+def _check_counts(written: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Check that what is counted are whole numbers of 64 bits, not below zero. Raises: KeyError, ValueError."""
+    for name in names:
+        value = written[name]
+        if type(value) is not int or not 0 <= value < INT64_END:
+            raise ValueError(f"{name} is {value!r}, no whole number of 64 bits")
+
+
+def refuse_beyond(planned: PlannedJob, estimate: JobEstimate, most_gpu_hours: int) -> None:
+    """Refuse a job that is expected to need more than this broker sells to one. Raises: InvalidTrainingConfig."""
+    hours, epochs = -(-estimate.gpu_seconds.p90 // 3600), planned.configuration.config.epochs
+    if hours <= most_gpu_hours:
+        return
+    fitting = epochs * most_gpu_hours // hours
+    cure = f"lower it to {fitting}, or" if fitting else "even one is too much:"
+    needed = f"the job is expected to need up to {hours} GPU-hours, and one may need {most_gpu_hours}"
+    raise refuse_config("epochs", f"{needed}: {cure} send a smaller data set or choose a smaller base model")
 
 
 def estimate_job(planned: PlannedJob, gpu: GpuProfile, calibration: Calibration) -> JobEstimate:

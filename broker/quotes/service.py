@@ -16,7 +16,7 @@ from broker.persistence.driver import Statement, execute_each
 from broker.quotes.budget import MaxCostBuys, compute_max_cost_buys
 from broker.quotes.configuration import JobConfiguration, resolve_configuration
 from broker.quotes.counting import count_dataset
-from broker.quotes.estimate import JobEstimate, estimate_job
+from broker.quotes.estimate import JobEstimate, estimate_job, refuse_beyond
 from broker.quotes.inputs import QuoteInputs, read_inputs
 from broker.quotes.prices import PlanQuote, price_on_every_plan
 from broker.quotes.tables import Quote
@@ -90,6 +90,7 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfigu
     counted = await count_dataset(work, inputs.dataset, configuration.profile)
     planned = await counted.plan_aside(configuration)
     estimate = estimate_job(planned, inputs.gpu, inputs.calibration)
+    refuse_beyond(planned, estimate, work.settings.max_job_gpu_hours)
     return Quote(
         id=work.new_id("quo"),
         customer_id=inputs.dataset.customer_id,

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from broker.persistence.database import Base, Document, moment_column
+from broker.persistence.database import Base, moment_column
+from broker.persistence.documents import Document
 from broker.quotes.budget import MaxCostBuys
 from broker.quotes.estimate import JobEstimate
 from broker.quotes.prices import PlanQuote

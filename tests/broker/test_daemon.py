@@ -12,7 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from broker.config import Settings
-from broker.daemon import Daemon, log_failure
+from broker.daemon import Daemon
+from broker.estimator.service import learn
 from broker.execution.pool_agent import PoolAgent
 from broker.jobs.runs import lose_silent_run
 from broker.ledger import service as ledger
@@ -21,7 +22,8 @@ from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
-from tests.broker.running_jobs import broken_rules, place_hold, start_job
+from tests.broker.running_jobs import broken_rules, place_hold, report_usage, start_job
+from tests.broker.tenants import finish_job
 from tests.broker.worker_calls import PaperEngine
 
 DEADLINE_SECONDS = 30
@@ -234,14 +236,60 @@ async def test_one_object_that_fails_keeps_no_other_from_its_turn(
 
     await system.work_on(["first", "bad", "last"], act)
     assert done == ["first", "last"]
-    assert "act failed for bad" in caplog.text
+    assert "act of bad failed" in caplog.text
 
 
-def test_database_that_is_away_is_one_line_and_our_own_fault_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    away = OperationalError("SELECT 1", {}, psycopg.OperationalError("the server is gone\nsecond line"))
-    log_failure("a cycle", away)
+async def test_month_that_cannot_be_closed_keeps_no_other_contract_from_its_invoice(
+    api: Api, system: System, urls: DatabaseUrls, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One transaction drafted all invoices: a single broken contract, and no customer got one."""
+    customers = [await make_ready_customer(api) for _ in range(3)]
+    for customer in customers:
+        await report_usage(system, await start_job(system, customer), gpu_seconds=60)
+    broken = customers[1].contract["id"]
+    with psycopg.connect(urls.owner or "", autocommit=True) as connection:
+        connection.execute("UPDATE contracts SET time_zone = 'Nowhere/Land' WHERE id = %s", [broken])
+    clock.advance(days=40)
+    await Daemon(system, None).close_months()
+    drafted = {invoice["contract_id"] for invoice in (await api.get("/invoices"))["data"]}
+    assert drafted == {customer.contract["id"] for customer in customers} - {broken}
+    assert f"2026-11 of contract {broken} failed" in caplog.text
+
+
+async def test_finished_job_that_cannot_be_read_stops_neither_learning_nor_metrics(
+    api: Api, system: System, urls: DatabaseUrls, customer: Customer, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = [await submit(api, customer) for _ in range(2)]
+    await dispatch(system, gpus=2)
+    for job_id in jobs:
+        await finish_job(api, system, job_id, gpu_seconds=60)
+    with psycopg.connect(urls.owner or "", autocommit=True) as connection:
+        connection.execute("""UPDATE jobs SET estimate = '{"gpu_seconds": "lost"}' WHERE id = %s""", [jobs[0]])
+    calibration = await learn(system)
+    assert calibration is not None
+    assert calibration.runs == 1
+    assert "broker_estimator_judged_runs 1.0" in (await api.http.get("/metrics")).text
+    assert f"job {jobs[0]} is left out" in caplog.text
+
+
+async def test_what_fails_is_told_briefly_and_tried_again(system: System, caplog: pytest.LogCaptureFixture) -> None:
+    """A database that is away is one line; what is our own fault has its traceback, once."""
+    daemon = Daemon(system, None)
+
+    async def away() -> None:
+        raise OperationalError("SELECT 1", {}, psycopg.OperationalError("the server is gone\nsecond line"))
+
+    async def wrong() -> None:
+        raise KeyError("ours")
+
+    async def right() -> None:
+        pass
+
+    answers = [await daemon.attempt(name, job) for name, job in (("a", away), ("b", wrong), ("b", wrong), ("b", right))]
+    assert answers == [False, False, False, True]
     assert [record.getMessage() for record in caplog.records] == [
-        "a cycle failed and is tried again: the server is gone"
+        "a failed and is tried again: the server is gone",
+        "b failed and is tried again: 'ours'",
+        "b works again",
     ]
-    log_failure("a cycle", KeyError("ours"))
-    assert caplog.records[-1].exc_info is not None
+    assert [record.exc_info is not None for record in caplog.records] == [False, True, False]

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-from broker.billing.service import close_months
+from broker.billing.service import draft_if_over, list_undrafted_months
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_customer, make_ready_customer, sign_contract
@@ -34,7 +34,8 @@ async def finalize(api: Api, customer: Customer, month: str = NOVEMBER) -> Any:
 
 async def run_close(system: System) -> list[tuple[str, str | None]]:
     async with system.work() as work:
-        return [(invoice.contract_id, invoice.month) for invoice in await close_months(work)]
+        drafted = [await draft_if_over(work, place) for place in await list_undrafted_months(work)]
+        return [(invoice.contract_id, str(invoice.month)) for invoice in drafted if invoice is not None]
 
 
 async def used_job(system: System, customer: Customer, *, gpu_seconds: int = HOUR) -> RunningJob:
