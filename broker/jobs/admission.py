@@ -11,14 +11,15 @@ from broker.contracts.model import ContractTerms
 from broker.contracts.prices import PlanPrices
 from broker.identity import service as identity
 from broker.jobs.events import record_event
-from broker.jobs.limits import Limits, QuotedNeed, plan_limits
+from broker.jobs.limits import NOTHING_SPENT, Limits, QuotedNeed, clip_need, plan_limits
 from broker.jobs.model import JobStatus
 from broker.jobs.service import get_job
 from broker.jobs.tables import Job
 from broker.ledger import service as ledger
 from broker.persistence.database import wake_dispatcher
 from broker.quotes import service as quotes
-from broker.quotes.prices import PlanQuote
+from broker.quotes.budget import buys_a_step, price_first_step
+from broker.quotes.estimate import JobEstimate
 from broker.quotes.service import Quote
 from broker.work import Work
 from pricing.money import Money
@@ -51,19 +52,18 @@ async def submit_job(work: Work, request: JobRequest) -> Job:
         raise errors.NotFound("dataset", request.dataset_id)
     await _check_project(work, request)
     terms = await contracts.lock_contract_in_force(work, request.customer_id, request.contract_id)
-    prices = terms.prices_at(work.now)
-    shown = quotes.require_quoted_price(quote, PlanPrices(prices, terms.id))
-    _check_max_cost(shown, request.max_cost)
+    charged = PlanPrices(terms.prices_at(work.now), terms.id)
+    shown = quotes.require_quoted_price(quote, charged)
+    _check_max_cost(charged, quote.estimate, request.max_cost)
     queue = capacity.resolve_queue(terms, request.queue)
-    need = Usage(quote.estimate.gpu_seconds.p90, quote.estimate.tokens)
+    quoted = QuotedNeed(Usage(quote.estimate.gpu_seconds.p90, quote.estimate.tokens), shown.total_p90)
+    named, guarantee = request.quote_id is not None, terms.quote_guarantee
+    limits = plan_limits(guarantee, charged.prices, quoted, was_named=named, max_cost=request.max_cost)
+    need = clip_need(limits, NOTHING_SPENT, charged.prices, quoted.usage)
     job_id = work.new_id("job")
     placed = await ledger.place_hold(work, terms, job_id=job_id, idempotency_key=_hold_key(work, job_id), need=need)
     if placed.hold.job_id != job_id:
         return _check_same_order(await get_job(work, placed.hold.job_id), quote, request.dataset_id)
-    quoted = QuotedNeed(need, shown.total_p90)
-    limits = plan_limits(
-        terms.quote_guarantee, prices, quoted, was_named=request.quote_id is not None, max_cost=request.max_cost
-    )
     job = _new_job(work, job_id, request, quote, terms, queue, limits)
     work.session.add(job)
     await work.session.flush()
@@ -104,16 +104,15 @@ async def _check_project(work: Work, request: JobRequest) -> None:
         raise errors.NotFound("project", request.project_id)
 
 
-def _check_max_cost(shown: PlanQuote, max_cost: Money | None) -> None:
-    """Refuse a job that is expected to cost more than its customer would pay, at the contract's own prices."""
-    if max_cost is None:
+def _check_max_cost(charged: PlanPrices, estimate: JobEstimate, max_cost: Money | None) -> None:
+    """Refuse a sum that pays for not one step; with any other the job runs as far as the sum reaches, and pauses."""
+    if max_cost is None or buys_a_step(charged, estimate, max_cost):
         return
-    expected = shown.total
-    if expected > max_cost:
-        raise errors.MaxCostExceeded(
-            f"The job is expected to cost {expected.format_amount()}; max_cost is {max_cost.format_amount()}.",
-            errors=[errors.FieldError("max_cost", f"must be at least {expected.format_amount()}")],
-        )
+    least = price_first_step(charged, estimate).format_amount()
+    raise errors.MaxCostExceeded(
+        f"max_cost {max_cost.format_amount()} pays for not one of the job's {estimate.steps} steps.",
+        errors=[errors.FieldError("max_cost", f"must be at least {least}, the price of one step")],
+    )
 
 
 def _new_job(

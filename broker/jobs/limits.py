@@ -2,9 +2,9 @@
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 
 from broker.contracts.model import QuoteGuarantee
+from pricing.budget import buy_usage
 from pricing.money import MICROS_PER_UNIT, Money
 from pricing.rate_card import UnitPrices
 from pricing.rating import price_both_meters
@@ -37,20 +37,25 @@ class Spent:
     cost_micros: int
 
 
+NOTHING_SPENT = Spent(0, 0)
+
+
 def plan_limits(
     guarantee: QuoteGuarantee, prices: UnitPrices, quoted: QuotedNeed, *, was_named: bool, max_cost: Money | None
 ) -> Limits:
     """Decide what a job is promised at submission, under its contract's guarantee and at the prices of its quote.
 
     A contract's cap holds for every job. A job pauses at its quote only where the customer named one: nobody was told
-    the price of an estimate that was made on submission.
+    the price of an estimate that was made on submission. The quoted price is what the quote shows, or the exact one
+    where that is some part of a fen higher: all that was quoted can be used.
     """
     most = None if max_cost is None else max_cost.micros
     if guarantee == QuoteGuarantee.CAP:
         return Limits(QuoteGuarantee.CAP, most, None, quoted.total.micros)
     if not was_named:
         return Limits(None, most, None, None)
-    quoted_micros = math.ceil(price_both_meters(quoted.usage, prices) * MICROS_PER_UNIT)
+    exact_micros = math.ceil(price_both_meters(quoted.usage, prices) * MICROS_PER_UNIT)
+    quoted_micros = max(exact_micros, quoted.total.micros)
     limit = quoted_micros if most is None else min(quoted_micros, most)
     return Limits(QuoteGuarantee.PAUSE, limit, quoted.usage.gpu_seconds, None)
 
@@ -75,19 +80,12 @@ def find_charge_limit(limits: Limits, spent: Spent) -> Money | None:
 
 
 def clip_need(limits: Limits, spent: Spent, prices: UnitPrices, need: Usage) -> Usage:
-    """Clip a need to what can be charged before the job pauses or its cap is reached: no more has to be held."""
-    gpu_seconds, tokens = need.gpu_seconds, need.tokens
+    """Clip a need to what its customer can be charged for: a hold reserves no more than the job may still cost."""
+    gpu_seconds = need.gpu_seconds
     if limits.limit_gpu_seconds is not None:
         gpu_seconds = min(gpu_seconds, max(0, limits.limit_gpu_seconds - spent.gpu_seconds))
+    within = Usage(gpu_seconds, need.tokens)
     ends = [end for end in (limits.limit_micros, limits.cap_micros) if end is not None]
     if not ends:
-        return Usage(gpu_seconds, tokens)
-    left = Fraction(max(0, min(ends) - spent.cost_micros), MICROS_PER_UNIT)
-    tokens = min(tokens, _count_units(left, price_both_meters(Usage(tokens=1), prices)))
-    left -= price_both_meters(Usage(tokens=tokens), prices)
-    return Usage(min(gpu_seconds, _count_units(left, price_both_meters(Usage(gpu_seconds=1), prices))), tokens)
-
-
-def _count_units(money: Fraction, price: Fraction) -> int:
-    """Count the units whose price reaches the sum: a run goes on until its limit is reached. Free ones never do."""
-    return math.ceil(money / price) if price else 10**18
+        return within
+    return buy_usage(prices, Money(max(0, min(ends) - spent.cost_micros)), within)

@@ -2,14 +2,16 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pricing.budget import JobNeed, buy_part
+from pricing.budget import JobNeed, buy_part, buy_usage
 from pricing.money import Money
 from pricing.plans import PlanName
-from pricing.rate_card import load_rate_cards
-from pricing.rating import NegativeUsage
+from pricing.quote import price_line
+from pricing.rate_card import UnitPrices, load_rate_cards
+from pricing.rating import NegativeUsage, UsageTotal, price_both_meters
+from pricing.usage import METERS, Usage
 
 CARD = load_rate_cards()["2026-01-01"]
 NEED = JobNeed(gpu_seconds=30 * 3600, tokens=50_000, steps=1000, steps_per_epoch=100)  # 210.00 on demand
@@ -66,3 +68,35 @@ def test_no_more_is_bought_than_paid_for_and_not_one_step_less(micros, gpu_secon
 def test_negative_need_has_no_price():
     with pytest.raises(NegativeUsage):
         buy_part(CARD.prices(PlanName.PREPAID), Money.zero(), JobNeed(-1, 0, 1, 1))
+
+
+@given(
+    st.integers(0, 10**12),
+    st.integers(0, 10**7),
+    st.integers(0, 10**9),
+    st.sampled_from(PlanName),
+)
+@example(micros=6_000, gpu_seconds=4, tokens=0, plan=PlanName.ON_DEMAND)
+@example(micros=500_000, gpu_seconds=3600, tokens=50_000, plan=PlanName.PREPAID)
+def test_no_more_is_held_than_a_sum_pays_for_exactly_and_on_the_invoice(micros, gpu_seconds, tokens, plan):
+    prices, money, need = CARD.prices(plan), Money(micros), Usage(gpu_seconds, tokens)
+    held = buy_usage(prices, money, need)
+    exact = price_both_meters(held, prices)
+    invoiced = sum((price_line(UsageTotal(meter, held.count(meter)), prices) for meter in METERS), Money.zero())
+    assert exact <= Fraction(micros, 10**6)
+    assert invoiced <= money
+    one_of_each_and_a_fen = price_both_meters(Usage(1, 1), prices) + Fraction(1, 100)
+    assert held == need or exact > Fraction(micros, 10**6) - one_of_each_and_a_fen
+
+
+def test_two_lines_that_are_rounded_up_together_are_held_below_the_sum():
+    """Two lines of 0.015 are 0.03 exactly and 0.04 on the invoice."""
+    prices = UnitPrices(PlanName.ON_DEMAND, Decimal(54), Decimal("0.0001"), "v", "CNY")  # 0.015 a GPU-second
+    held = buy_usage(prices, Money.from_decimal("0.03"), Usage(1, 150))
+    assert held == Usage(0, 150)
+
+
+def test_both_meters_are_held_in_the_same_share():
+    need = Usage(30 * 3600, 50_000)
+    held = buy_usage(CARD.prices(PlanName.ON_DEMAND), Money.from_decimal("105.00"), need)
+    assert held == Usage(15 * 3600, 25_000)

@@ -208,7 +208,7 @@ async def test_no_more_is_held_than_the_raised_limit_lets_the_job_cost(place: Pl
     raised = f"{Decimal(job['cost']['amount']) + Decimal('0.01'):f}"
     await place.api.post(f"/jobs/{job['id']}/resume", {"max_cost": raised})
     balance = await read_balance(place.system, customer.contract["id"])
-    assert 10_000 <= balance.held_money.micros < 12_000
+    assert 8_000 < balance.held_money.micros <= 10_000, "less than one GPU-second below"
     assert await broken_rules(place.system) == {}
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from broker.contracts.model import ContractTerms, Overage, QuoteGuarantee
 from broker.jobs.limits import (
+    NOTHING_SPENT,
     Limits,
     QuotedNeed,
     Spent,
@@ -115,9 +116,16 @@ def test_no_more_is_held_than_can_be_charged(
         assert held == need
         return
     left = Fraction(max(0, min(ends) - cost), 10**6)
-    one_of_each = price_both_meters(Usage(1, 1), PRICES)
-    assert price_both_meters(held, PRICES) <= left + one_of_each
-    assert held == need or price_both_meters(held, PRICES) >= left
+    assert price_both_meters(held, PRICES) <= left
+    one_of_each_and_a_fen = price_both_meters(Usage(1, 1), PRICES) + Fraction(1, 100)
+    assert held == need or price_both_meters(held, PRICES) > left - one_of_each_and_a_fen
+
+
+def test_quoted_price_is_what_the_quote_shows_where_that_is_above_the_exact_one() -> None:
+    rounded_up = QuotedNeed(Usage(1803, 1000), total=Money.from_decimal("3.53"))
+    promised = plan_limits(QuoteGuarantee.PAUSE, PRICES, rounded_up, was_named=True, max_cost=None)
+    assert promised.limit_micros == 3_530_000
+    assert clip_need(promised, NOTHING_SPENT, PRICES, rounded_up.usage) == rounded_up.usage
 
 
 def test_time_that_the_quote_has_left_is_all_that_is_held() -> None:
