@@ -23,6 +23,7 @@ COMMANDS = {
     "migrate": Place("broker.cli.migrate:migrate", "Bring the database to the newest revision."),
     "demo": Place("broker.cli.demo.command:demo", "Take customers' LoRA jobs through the whole service, for real."),
     "jobs": Place("broker.cli.jobs:app", "Training jobs: submit, follow, control."),
+    "admin-key": Place("broker.cli.admin_key:admin_key", "Make an administrator's key, where the others are lost."),
     "models": Place("broker.cli.models:app", "Base models: which customers may name."),
     "estimator": Place("broker.cli.estimator:app", "Predictions, and how good the estimates were."),
     "ledger": Place("broker.cli.ledger:app", "The double-entry ledger."),
