@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=5, ge=1, description="Runs of one job, before it is failed.")
     stop_grace_seconds: float = Field(default=30.0, ge=0)
     max_dataset_bytes: int = Field(default=256 * 1024 * 1024, ge=1)
+    max_dataset_rows: int = Field(
+        default=500_000, ge=1, description="Rows of one data set, usable or not; more are refused at upload."
+    )
     time_zone: str = Field(default="Asia/Shanghai", description="Billing months of new contracts follow it.")
 
     @field_validator("time_zone")

@@ -19,6 +19,7 @@ from broker.jobs.service import is_live
 from broker.ledger import service as ledger
 from broker.persistence.database import WAKE_CHANNEL, without_driver
 from broker.persistence.faults import find_fault
+from broker.quotes.token_counter import TokenCounter
 from broker.scheduling.cycle import run_cycle
 from broker.system import System
 from broker.work import Work
@@ -55,6 +56,7 @@ class Daemon:
             self._every(settings.sweep_seconds, self._sweep_when_heard)
             self._every(settings.sweep_seconds, self.sweep_holds)
             self._every(settings.sweep_seconds, self.learn)
+            self._every(settings.cycle_seconds, TokenCounter(self.system).count_all)
             self._at(self.close_months, minute=5)
             self._at(self.forget_idempotency_keys, hour=3)
         self.scheduler.start()

@@ -223,3 +223,11 @@ class StorageFull(DomainError):
 
     The operator makes room in the data directory; then send it again.
     """
+
+
+class TokensBeingCounted(DomainError):
+    """The tokens of the data set are still being counted.
+
+    Large data is counted once for each tokenizer, beside everything else. `rows` and `counted_rows` say how far it is;
+    ask again after `Retry-After` seconds, or follow `token_counts` of the data set.
+    """

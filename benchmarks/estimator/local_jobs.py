@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from broker.quotes.row_lengths import RowLengths
 from broker.quotes.text import count_row_lengths, plan_text
 from pricing.catalog import get_base_model
 from pricing.catalog.profile import BaseModelProfile
@@ -73,7 +74,8 @@ def _write_text_jobs(folder: Path, draw: random.Random) -> Iterator[LocalJob]:
         data = folder / f"text-{words}"
         content = _write_rows(data, words)
         file, config = _write_job(folder / f"text-{number:02}", SMOLLM2, data, keys)
-        lengths = count_row_lengths(parse_text_files([("train.jsonl", content)]).rows, profile)
+        rows = parse_text_files([("train.jsonl", content)]).rows
+        lengths = RowLengths.of(count_row_lengths(rows, profile))
         yield LocalJob(f"text-{number:02}", file, config, profile, plan_text(lengths, config))
 
 

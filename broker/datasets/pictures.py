@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from broker.datasets.findings import DatasetFinding
 from broker.datasets.picture_size import PictureUnusable, read_picture_size
 from pricing.datasets.caption_quality import judge_caption
 from pricing.datasets.finding_level import Level
@@ -26,21 +27,14 @@ class StoredPicture:
 
 
 @dataclass(frozen=True)
-class DatasetFinding:
-    """What is wrong at one place. `line` counts from 1, None for a whole file; an empty `file` is the data set."""
-
-    file: str
-    line: int | None
-    level: Level
-    message: str
-
-
-@dataclass(frozen=True)
 class ParsedPictures:
-    """A data set of pictures; `unusable` are files and metadata rows that the trainer refuses unless told to skip."""
+    """A data set of pictures; `unusable` are files and metadata rows that the trainer refuses unless told to skip,
+    `notes` what else is to be said of its files.
+    """
 
     pictures: list[StoredPicture] = field(default_factory=list)
     unusable: list[DatasetFinding] = field(default_factory=list)
+    notes: list[DatasetFinding] = field(default_factory=list)
 
 
 def holds_pictures(names: Iterable[str]) -> bool:
@@ -48,11 +42,18 @@ def holds_pictures(names: Iterable[str]) -> bool:
     return any(is_picture_name(name) for name in names)
 
 
-def parse_pictures(files: Files) -> ParsedPictures:
-    """Parse every picture among the files, in the order in which the trainer reads them."""
+def parse_pictures(files: Files, *, max_rows: int | None = None) -> ParsedPictures:
+    """Parse every picture among the files, in the order in which the trainer reads them.
+
+    Raises: TooManyRows, where a file of metadata has more than `max_rows`.
+    """
     contents = dict(files)
-    listing = list_named_pictures(contents, contents.__getitem__)
-    parsed = ParsedPictures(unusable=[_take_over(problem) for problem in listing.problems])
+    listing = list_named_pictures(contents, contents.__getitem__, max_rows=max_rows)
+    found = [_take_over(problem) for problem in listing.problems]
+    parsed = ParsedPictures(
+        unusable=[each for each in found if each.level == Level.ERROR],
+        notes=[each for each in found if each.level != Level.ERROR],
+    )
     for listed in listing.pictures:
         try:
             parsed.pictures.append(_read_picture(listed, contents[listed.name]))
@@ -67,7 +68,7 @@ def _read_picture(listed: ListedPicture, content: bytes) -> StoredPicture:
 
 
 def _take_over(problem: ListingProblem) -> DatasetFinding:
-    return DatasetFinding(problem.file, problem.line, Level.ERROR, f"{problem.message}; {problem.cure}")
+    return DatasetFinding(problem.file, problem.line, problem.level, f"{problem.message}; {problem.cure}")
 
 
 def report_on_pictures(parsed: ParsedPictures) -> list[DatasetFinding]:
@@ -76,7 +77,12 @@ def report_on_pictures(parsed: ParsedPictures) -> list[DatasetFinding]:
     Sharpness and near-duplicates need the pixels: `trainer check` judges those.
     """
     judged = [*_judge_count(len(parsed.pictures)), *_judge_copies(parsed.pictures)]
-    return parsed.unusable + judged + [found for picture in parsed.pictures for found in _judge_picture(picture)]
+    return (
+        parsed.unusable
+        + parsed.notes
+        + judged
+        + [found for picture in parsed.pictures for found in _judge_picture(picture)]
+    )
 
 
 def _judge_picture(picture: StoredPicture) -> Iterator[DatasetFinding]:

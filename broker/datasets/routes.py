@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import File, Form, Query, UploadFile
 
-from broker.datasets import service
+from broker.datasets import service, token_counts
 from broker.datasets.archive import UploadedFile
 from broker.datasets.schemas import DatasetOut
 from broker.datasets.tables import Dataset
@@ -52,9 +52,13 @@ async def list_datasets(
 ) -> Page[DatasetOut]:
     query = service.select_datasets(id_prefix=id_prefix, customer_id=customer_id, name=name)
     rows, after = await fetch_page(work.session, query, Dataset, limit=limit, cursor=cursor)
-    return Page(data=[DatasetOut.of(row) for row in rows], next_cursor=after)
+    counts = await token_counts.list_counts(work, [row.id for row in rows])
+    shown = [DatasetOut.of(row, [count for count in counts if count.dataset_id == row.id]) for row in rows]
+    return Page(data=shown, next_cursor=after)
 
 
 @router.get("/{dataset_id}")
 async def get_dataset(work: CustomerWork, dataset_id: str) -> DatasetOut:
-    return DatasetOut.of(await service.get_dataset(work, dataset_id))
+    """Get a data set with its report, and how far its tokens are counted."""
+    dataset = await service.get_dataset(work, dataset_id)
+    return DatasetOut.of(dataset, await token_counts.list_counts(work, [dataset.id]))

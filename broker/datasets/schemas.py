@@ -1,11 +1,12 @@
 """API shapes of data sets."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.datasets.tables import Dataset
+from broker.datasets.tables import Dataset, TokenCount
 from broker.http.shapes import created_at_field
 from pricing.datasets.finding_level import Level
 
@@ -24,6 +25,26 @@ class FindingOut(BaseModel):
         examples=["error"],
     )
     message: str = Field(description="What is wrong, and the cure.", examples=["completion is empty"])
+
+
+class TokenCountOut(BaseModel):
+    """How far the tokens of a data set are counted by the tokenizer of one base model."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    base_model: str = Field(description="A base model with this tokenizer.", examples=["smollm2-135m-instruct"])
+    status: Literal["counting", "counted", "failed"] = Field(
+        description="A quote needs it counted; failed: it cannot be.", examples=["counting"]
+    )
+    rows: int = Field(description="Rows, or pictures, to count.", examples=[262144])
+    counted_rows: int = Field(validation_alias="counted", description="Those counted so far.", examples=[131072])
+    error: str | None = Field(default=None, description="Why it cannot be counted.", examples=[None])
+
+
+class FindingCountsOut(BaseModel):
+    error: int = Field(default=0, description="Rows and files that cannot be used.", examples=[1])
+    warning: int = Field(default=0, description="What will show in the result.", examples=[0])
+    hint: int = Field(default=0, description="What may be as you mean it.", examples=[0])
 
 
 class DatasetOut(BaseModel):
@@ -46,8 +67,18 @@ class DatasetOut(BaseModel):
         description="What cannot be used, and what will show in the result (the first 200).",
         examples=[[{"file": "train.jsonl", "line": 12, "level": "error", "message": "completion is empty"}]],
     )
+    finding_counts: FindingCountsOut = Field(
+        description="How many findings there are, by level.", examples=[{"error": 1, "warning": 0, "hint": 0}]
+    )
+    token_counts: list[TokenCountOut] = Field(
+        default_factory=list,
+        description="How far its tokens are counted, which a quote waits for; small data is counted when first quoted.",
+        examples=[[{"base_model": "llama-2-7b", "status": "counting", "rows": 262144, "counted_rows": 131072}]],
+    )
     created_at: datetime = created_at_field()
 
     @classmethod
-    def of(cls, row: Dataset) -> "DatasetOut":
-        return cls.model_validate(row)
+    def of(cls, row: Dataset, counts: Sequence[TokenCount] = ()) -> "DatasetOut":
+        shown = cls.model_validate(row)
+        shown.token_counts = [TokenCountOut.model_validate(count) for count in counts]
+        return shown

@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, select
 
 from broker import errors
+from broker.config import Settings
 from broker.datasets.archive import ArchiveRefused, UploadedFile, pack_files, read_packed, unpack_uploads
+from broker.datasets.findings import DatasetFinding, FindingReport
 from broker.datasets.pictures import (
-    DatasetFinding,
     ParsedPictures,
     holds_pictures,
     parse_pictures,
@@ -21,11 +22,11 @@ from broker.persistence.database import narrow
 from broker.persistence.storage import StoredObject, one_chunk
 from broker.persistence.tenancy import owns
 from broker.work import Services, Work
-from pricing.datasets.finding_level import Level
-from pricing.datasets.text_rows import TextRow, parse_text_files
+from pricing.datasets.text_rows import TextRow, TooManyRows, iter_text_files, parse_text_files
 
 __all__ = [
     "Dataset",
+    "find_dataset",
     "get_dataset",
     "keep_dataset",
     "read_dataset",
@@ -36,7 +37,6 @@ __all__ = [
     "select_datasets",
 ]
 
-MAX_FINDINGS = 200
 LONGEST_MESSAGE = 500
 
 
@@ -46,7 +46,7 @@ class CheckedUpload:
 
     files: list[UploadedFile]
     usable: int
-    findings: list[DatasetFinding]
+    report: FindingReport
     packed: bytes
 
 
@@ -62,9 +62,12 @@ class ReceivedDataset:
 async def receive_upload(services: Services, customer_id: str, uploads: list[UploadedFile]) -> ReceivedDataset:
     """Unpack, check and store an upload, in no transaction. Raises: DatasetUnusable."""
     try:
-        checked = await asyncio.to_thread(_check_upload, uploads, services.settings.max_dataset_bytes)
+        checked = await asyncio.to_thread(_check_upload, uploads, services.settings)
     except ArchiveRefused as error:
-        raise errors.DatasetUnusable(str(error), errors=[errors.FieldError("files", str(error))]) from error
+        raise _refuse_files(str(error)) from error
+    except TooManyRows as error:
+        cure = "split it, or have the operator raise BROKER_MAX_DATASET_ROWS"
+        raise _refuse_files(f"the data set has more than {error.limit} rows; {cure}") from error
     _require_usable_rows(checked)
     dataset_id = services.new_id("dat")
     key, packed = f"datasets/{customer_id}/{dataset_id}.tar", checked.packed
@@ -85,7 +88,8 @@ async def keep_dataset(work: Work, customer_id: str, name: str, received: Receiv
         storage_key=stored.key,
         files=[{"name": file.name, "size_bytes": len(file.content)} for file in checked.files],
         usable_rows=checked.usable,
-        findings=[_to_json(finding) for finding in checked.findings[:MAX_FINDINGS]],
+        findings=[_to_json(finding) for finding in checked.report.first],
+        finding_counts=checked.report.counts,
         created_at=work.now,
     )
     work.session.add(dataset)
@@ -93,17 +97,26 @@ async def keep_dataset(work: Work, customer_id: str, name: str, received: Receiv
     return dataset
 
 
-def _check_upload(uploads: list[UploadedFile], max_bytes: int) -> CheckedUpload:
-    files = unpack_uploads(uploads, max_bytes=max_bytes)
+def _refuse_files(message: str) -> errors.DatasetUnusable:
+    return errors.DatasetUnusable(message, errors=[errors.FieldError("files", message)])
+
+
+def _check_upload(uploads: list[UploadedFile], settings: Settings) -> CheckedUpload:
+    """Unpack and judge an upload. Slow: called in a thread. Raises: ArchiveRefused, TooManyRows."""
+    files = unpack_uploads(uploads, max_bytes=settings.max_dataset_bytes)
     contents = [(file.name, file.content) for file in files]
+    report = FindingReport()
     if holds_pictures(name for name, _ in contents):
-        pictures = parse_pictures(contents)
-        usable, findings = len(pictures.pictures), report_on_pictures(pictures)
-    else:
-        rows = parse_text_files(contents)
-        usable = len(rows.rows)
-        findings = [DatasetFinding(found.file, found.line, Level.ERROR, found.message) for found in rows.findings]
-    return CheckedUpload(files, usable, findings, pack_files(files))
+        pictures = parse_pictures(contents, max_rows=settings.max_dataset_rows)
+        report.extend(report_on_pictures(pictures))
+        return CheckedUpload(files, len(pictures.pictures), report, pack_files(files))
+    usable = 0
+    for row in iter_text_files(contents, max_rows=settings.max_dataset_rows):
+        if isinstance(row, TextRow):
+            usable += 1
+        else:
+            report.add(DatasetFinding(row.file, row.line, row.level, row.message))
+    return CheckedUpload(files, usable, report, pack_files(files))
 
 
 def _to_json(finding: DatasetFinding) -> dict[str, Any]:
@@ -117,7 +130,7 @@ def _require_usable_rows(checked: CheckedUpload) -> None:
         return
     findings = [
         errors.FieldError(f"files.{found.file}" + (f":{found.line}" if found.line else ""), found.message)
-        for found in checked.findings
+        for found in checked.report.first
         if found.file
     ]
     raise errors.DatasetUnusable(
@@ -142,9 +155,14 @@ def select_datasets(**wanted: str | None) -> Select[Dataset]:
     return narrow(select(Dataset), **wanted)
 
 
+async def find_dataset(work: Work, dataset_id: str) -> Dataset | None:
+    """Find a data set that the actor sees; None where there is none."""
+    return await work.session.get(Dataset, dataset_id)
+
+
 async def get_dataset(work: Work, dataset_id: str) -> Dataset:
     """Get a data set. Raises: NotFound."""
-    dataset = await work.session.get(Dataset, dataset_id)
+    dataset = await find_dataset(work, dataset_id)
     if dataset is None:
         raise errors.NotFound("dataset", dataset_id)
     return dataset

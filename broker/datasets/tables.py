@@ -1,9 +1,9 @@
-"""Uploaded data sets and their quality reports."""
+"""Uploaded data sets, their quality reports, and the tokens of their rows as each tokenizer counts them."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.datasets.pictures import holds_pictures
@@ -11,7 +11,9 @@ from broker.persistence.database import Base, moment_column
 
 
 class Dataset(Base):
-    """One upload, kept as one tar of its files. `findings` is its report: what cannot be used, and what will show."""
+    """One upload, kept as one tar of its files. `findings` is its report: what cannot be used, and what will show; the
+    first of them, where `finding_counts` counts all, by level.
+    """
 
     __tablename__ = "datasets"
 
@@ -24,8 +26,65 @@ class Dataset(Base):
     files: Mapped[list[Any]]
     usable_rows: Mapped[int]
     findings: Mapped[list[Any]]
+    finding_counts: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = moment_column()
 
     @property
     def kind(self) -> str:
         return "images" if holds_pictures(file["name"] for file in self.files) else "text"
+
+
+class TokenCount(Base):
+    """How far the rows of one data set are counted by one tokenizer; `base_model` names a model that it belongs to.
+
+    Units: `rows` in all, `counted` of them, in `parts`. `asked_at`: since when a quote has waited for it. Whoever
+    counts holds the claim; `turn_at` is when it was last counted, so that customers take turns. `failures` are turns
+    without progress; `error` says why it was given up.
+    """
+
+    __tablename__ = "token_counts"
+    __table_args__ = (
+        Index("ix_token_counts_open", "customer_id", postgresql_where=text("counted_at IS NULL AND error IS NULL")),
+    )
+
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True)
+    tokenizer: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    base_model: Mapped[str]
+    rows: Mapped[int]
+    counted: Mapped[int]
+    parts: Mapped[int]
+    failures: Mapped[int]
+    error: Mapped[str | None]
+    claimed_by: Mapped[str | None]
+    claimed_until: Mapped[datetime | None] = moment_column(nullable=True)
+    turn_at: Mapped[datetime | None] = moment_column(nullable=True)
+    asked_at: Mapped[datetime | None] = moment_column(nullable=True)
+    created_at: Mapped[datetime] = moment_column()
+    counted_at: Mapped[datetime | None] = moment_column(nullable=True)
+
+    @property
+    def status(self) -> str:
+        if self.counted_at is not None:
+            return "counted"
+        return "failed" if self.error is not None else "counting"
+
+
+class TokenCountPart(Base):
+    """The counts of some rows that follow one another: kept as they come, so that a crash loses one part at most."""
+
+    __tablename__ = "token_count_parts"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["dataset_id", "tokenizer"],
+            ["token_counts.dataset_id", "token_counts.tokenizer"],
+            name="fk_token_count_parts_token_counts",
+            ondelete="CASCADE",
+        ),
+    )
+
+    dataset_id: Mapped[str] = mapped_column(primary_key=True)
+    tokenizer: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    content: Mapped[bytes]

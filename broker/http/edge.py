@@ -137,6 +137,7 @@ BillingReader = Annotated[Work, Depends(allow(Role.CUSTOMER, Role.FINANCE, Role.
 OpsWork = Annotated[Work, Depends(allow(Role.OPS, Role.ADMIN))]
 AdminWork = Annotated[Work, Depends(allow(Role.ADMIN))]
 RunWork = Annotated[Work, Depends(allow(Role.RUN))]
+BillingCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.FINANCE, Role.ADMIN))]
 CustomerCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN))]
 RunCaller = Annotated[Caller, Depends(admit(Role.RUN))]
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from fastapi import Query
 
-from broker.http.edge import AnyKey, CustomerWork, JobControl, feature_router
+from broker.http.edge import AnyKey, CustomerCaller, JobControl, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import PAYMENT_RESPONSES, Cursor, IdPrefix, Limit, Page
 from broker.identity.service import resolve_customer
@@ -22,6 +22,7 @@ from broker.jobs.schemas import (
     RunOut,
 )
 from broker.jobs.tables import Job
+from broker.quotes.count_needs import meet_count_needs
 from pricing.money import Money
 
 router = feature_router("/jobs", "jobs")
@@ -30,8 +31,11 @@ JobStatusName = Literal["queued", "dispatched", "running", "paused", "succeeded"
 
 
 @router.post("", status_code=201, responses=PAYMENT_RESPONSES)
-async def submit_job(work: CustomerWork, body: JobIn) -> JobOut:
+async def submit_job(caller: CustomerCaller, body: JobIn) -> JobOut:
     """Submit a job: it gets its hold and its place in the queue together, or nothing is kept."""
+    if body.quote_id is None:
+        await meet_count_needs(caller.look, [body.config], body.dataset_id)
+    work = await caller.begin()
     request = admission.JobRequest(
         customer_id=resolve_customer(work, body.customer_id),
         config=body.config,

@@ -1,30 +1,40 @@
-"""The work of a configuration on a data set: counted once for each content, planned anew for each configuration."""
+"""The counted work of a configuration on a data set: read as it was counted, planned anew for each configuration.
+
+Nothing is counted here, where a transaction is open: `count_needs` sees to that before, `token_counter` beside.
+"""
 
 import asyncio
-from collections.abc import MutableMapping
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import MutableMapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 from cachetools import LRUCache
 
 from broker import errors
-from broker.base_models.tokenizers import load_tokenizer
-from broker.datasets import service as datasets
+from broker.datasets import token_counts
 from broker.datasets.service import Dataset
+from broker.datasets.token_counts import CountKey, TokenCount
 from broker.quotes.configuration import JobConfiguration
-from broker.quotes.pictures import CountedPictures, count_pictures, plan_counted_pictures
-from broker.quotes.text import RowLength, count_row_lengths, plan_text
+from broker.quotes.count_aside import Counted
+from broker.quotes.pictures import CountedPictures, plan_counted_pictures, unpack_pictures
+from broker.quotes.row_lengths import RowLengths, unpack_lengths
+from broker.quotes.text import plan_text
 from broker.work import Work
 from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.text_format import TextFormat
 from pricing.training.workload import Workload
 
-Counted = tuple[RowLength, ...] | CountedPictures
-# What the count of a data set depends on but for its content: tokenizer, text format, context length.
-Reading = tuple[str | None, TextFormat | None, int]
 # A thread costs as much time as some hundred rows of text take to plan.
 ROWS_PLANNED_AT_ONCE = 200
-# Counts of the data sets last quoted, by content and tokenizer: quoting again after a change is quick.
-COUNTS: MutableMapping[tuple[str, Reading], Counted] = LRUCache(256)
+CACHE_BYTES = 64 * 1024 * 1024
+# Counts of the data sets last quoted, by content and tokenizer, in bytes: quoting again after a change is quick.
+COUNTS: MutableMapping[tuple[str, str], Counted] = LRUCache(CACHE_BYTES, getsizeof=lambda counted: counted.size_bytes)
+# Raised when rows come to be counted otherwise: what was counted before is then counted anew.
+COUNTING_VERSION = 1
+ROWS_A_SECOND = 10_000  # on one busy core, for the advice when to ask again
+LONGEST_ADVICE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -51,31 +61,81 @@ class CountedDataset:
 
     async def plan_aside(self, configuration: JobConfiguration) -> PlannedJob:
         """Plan the same in a thread where it may take long: other requests go on. Raises: InvalidTrainingConfig."""
-        if isinstance(self.counted, tuple) and len(self.counted) <= ROWS_PLANNED_AT_ONCE:
+        if isinstance(self.counted, RowLengths) and len(self.counted) <= ROWS_PLANNED_AT_ONCE:
             return self.plan(configuration)
         return await asyncio.to_thread(self.plan, configuration)
 
 
-async def count_dataset(work: Work, dataset: Dataset, profile: BaseModelProfile) -> CountedDataset:
-    """Count a data set for this base model.
+def name_tokenizer(profile: BaseModelProfile) -> str:
+    """Name what a count depends on but for the data: tokenizer, text format and context length, as one hash."""
+    return _hash_reading(profile.tokenizer, profile.text_format, profile.context_length)
 
-    Raises: InvalidRequest, for pictures where the base model learns from text, or the other way round.
-    """
-    if (dataset.kind == "text") != profile.is_text:
+
+@lru_cache(maxsize=256)
+def _hash_reading(tokenizer: str | None, text_format: TextFormat | None, context_length: int) -> str:
+    written = [COUNTING_VERSION, tokenizer, asdict(text_format) if text_format else None, context_length]
+    return hashlib.sha256(json.dumps(written).encode()).hexdigest()
+
+
+def fits(dataset: Dataset, profile: BaseModelProfile) -> bool:
+    """Tell whether the base model learns from what the data set holds: text or pictures."""
+    return (dataset.kind == "text") == profile.is_text
+
+
+def check_kind(dataset: Dataset, profile: BaseModelProfile) -> None:
+    """Check that the base model learns from what the data set holds. Raises: InvalidRequest."""
+    if not fits(dataset, profile):
         has, wants = ("pictures", "text") if profile.is_text else ("text", "pictures")
         message = f"it holds {has}, and {profile.name} learns from {wants}; name a data set of {wants}"
         raise errors.invalid_field("dataset_id", message)
-    key = (dataset.sha256, (profile.tokenizer, profile.text_format, profile.context_length))
-    counted = COUNTS.get(key)
+
+
+async def read_counted(work: Work, dataset: Dataset, profile: BaseModelProfile) -> CountedDataset:
+    """Read a data set as it was counted for this base model.
+
+    Raises: InvalidRequest, for pictures where the base model learns from text, or the other way round;
+    TokensBeingCounted, where it is not counted yet; DatasetUnusable, where it could not be.
+    """
+    check_kind(dataset, profile)
+    tokenizer = name_tokenizer(profile)
+    counted = COUNTS.get((dataset.sha256, tokenizer))
     if counted is None:
-        counted = COUNTS[key] = await _count(work, dataset, profile)
+        counted = await _read(work, dataset, tokenizer)
     return CountedDataset(counted)
 
 
-async def _count(work: Work, dataset: Dataset, profile: BaseModelProfile) -> Counted:
-    if profile.is_text:
-        tokenizer = await load_tokenizer(work, profile)
-        rows = await datasets.read_rows(work, dataset)
-        return await asyncio.to_thread(count_row_lengths, rows, profile, tokenizer)
-    pictures = await datasets.read_pictures(work, dataset)
-    return await asyncio.to_thread(count_pictures, pictures, profile)
+async def _read(work: Work, dataset: Dataset, tokenizer: str) -> Counted:
+    key = CountKey(dataset.id, tokenizer)
+    count = await token_counts.find_count(work, key)
+    if count is None or count.counted_at is None:
+        raise _explain_absence(dataset, count)
+    parts = await token_counts.read_parts(work, key)
+    counted = await asyncio.to_thread(_unpack, dataset.kind, parts)
+    remember(dataset, tokenizer, counted)
+    return counted
+
+
+def _unpack(kind: str, parts: Sequence[bytes]) -> Counted:
+    return unpack_lengths(parts) if kind == "text" else unpack_pictures(parts)
+
+
+def remember(dataset: Dataset, tokenizer: str, counted: Counted) -> None:
+    """Keep a count in memory, in the place of others; one that is larger than all the room there is stays outside."""
+    if counted.size_bytes <= CACHE_BYTES:
+        COUNTS[dataset.sha256, tokenizer] = counted
+
+
+def _explain_absence(dataset: Dataset, count: TokenCount | None) -> errors.DomainError:
+    if count is not None and count.error is not None:
+        message = f"its tokens cannot be counted: {count.error}"
+        return errors.DatasetUnusable(f"{dataset.id}: {message}", errors=[errors.FieldError("dataset_id", message)])
+    counted = count.counted if count is not None else 0
+    seconds = min(LONGEST_ADVICE_SECONDS, 1 + (dataset.usable_rows - counted) // ROWS_A_SECOND)
+    return errors.TokensBeingCounted(
+        f"The tokens of {dataset.id} are being counted: {counted} of {dataset.usable_rows} rows. "
+        f"Ask again in {seconds} s; GET /v1/datasets/{dataset.id} shows how far it is.",
+        dataset_id=dataset.id,
+        rows=dataset.usable_rows,
+        counted_rows=counted,
+        retry_after_seconds=seconds,
+    )

@@ -10,7 +10,7 @@ from broker.capacity import service as capacity
 from broker.contracts.prices import PlanPrices
 from broker.datasets import service as datasets
 from broker.quotes.configuration import JobConfiguration, resolve_configuration
-from broker.quotes.counting import count_dataset
+from broker.quotes.counting import read_counted
 from broker.quotes.prices import PlanQuote, price_on_every_plan
 from broker.quotes.service import Quote, get_quote
 from broker.work import Work
@@ -88,7 +88,7 @@ async def _read_job(work: Work, quote: Quote) -> OfferedJob:
     """Read what is quoted: its configuration, counted on its data, under the newest calibration."""
     configuration = resolve_configuration(quote.config, await base_models.read_offer(work))
     profile = configuration.profile
-    counted = await count_dataset(work, await datasets.get_dataset(work, quote.dataset_id), profile)
+    counted = await read_counted(work, await datasets.get_dataset(work, quote.dataset_id), profile)
     calibration = await calibrations.get_newest_calibration(work)
 
     def plan(variant: TrainingConfig) -> Workload:

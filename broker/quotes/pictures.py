@@ -1,7 +1,9 @@
 """Counting a data set of pictures: the caption tokens that the text encoder reads, without torch."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
 
 from broker.datasets.pictures import ParsedPictures
 from broker.quotes.refusal import refuse_config
@@ -13,6 +15,7 @@ from pricing.training.image_workload import TrainingPicture, plan_image_workload
 from pricing.training.workload import Workload
 
 MAX_EPOCH_PICTURES = 500_000
+SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,34 @@ class CountedPicture:
 
 @dataclass(frozen=True)
 class CountedPictures:
-    """A counted data set. `unusable` says of each file and metadata row that cannot be used where it is, and why."""
+    """A counted data set. `unusable` says of the first files and metadata rows that cannot be used where they are and
+    why; `unusable_count` counts all.
+    """
 
     pictures: tuple[CountedPicture, ...]
     unusable: tuple[str, ...]
+    unusable_count: int
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    @property
+    def size_bytes(self) -> int:
+        """Tell about how much memory they take."""
+        return 512 + sum(400 + 2 * len(picture.name) for picture in self.pictures) + sum(map(len, self.unusable))
+
+    def pack(self) -> bytes:
+        """Write the count as it is kept."""
+        written = [[astuple(picture) for picture in self.pictures], self.unusable, self.unusable_count]
+        return zlib.compress(json.dumps(written, separators=(",", ":")).encode(), 1)
+
+
+def unpack_pictures(parts: Iterable[bytes]) -> CountedPictures:
+    """Read a count that was packed, of one part."""
+    (part,) = parts
+    pictures, unusable, unusable_count = json.loads(zlib.decompress(part))
+    counted = (CountedPicture(name, source, tuple(size), *numbers) for name, source, size, *numbers in pictures)
+    return CountedPictures(tuple(counted), tuple(unusable), unusable_count)
 
 
 def count_pictures(parsed: ParsedPictures, profile: BaseModelProfile) -> CountedPictures:
@@ -51,8 +78,10 @@ def count_pictures(parsed: ParsedPictures, profile: BaseModelProfile) -> Counted
         )
         for picture, folder, own_tokens, folder_tokens in zip(parsed.pictures, folders, own, named, strict=True)
     )
-    unusable = (f"{each.file}{f' line {each.line}' if each.line else ''} {each.message}" for each in parsed.unusable)
-    return CountedPictures(pictures, tuple(unusable))
+    unusable = (
+        f"{each.file}{f' line {each.line}' if each.line else ''} {each.message}" for each in parsed.unusable[:SHOWN]
+    )
+    return CountedPictures(pictures, tuple(unusable), len(parsed.unusable))
 
 
 def plan_counted_pictures(counted: CountedPictures, profile: BaseModelProfile, config: TrainingConfig) -> Workload:
@@ -74,20 +103,21 @@ def choose_captioned(
     Raises: InvalidTrainingConfig, for what cannot be used, unless the configuration says to leave it out.
     """
     default = count_caption_tokens([config.default_caption], profile)[0] if config.default_caption else None
-    chosen, bad = [], list(counted.unusable)
+    chosen, bad, count = [], list(counted.unusable), counted.unusable_count
     for each in counted.pictures:
         tokens = next((count for count in (each.own_tokens, default, each.folder_tokens) if count is not None), None)
         if tokens is None:
             bad.append(f"{each.name} has no caption; set default_caption, or send the data set anew with one")
+            count += 1
         else:
             chosen.append(TrainingPicture(each.source, each.size, tokens, each.repeats))
     if bad and not config.skip_bad_rows:
-        raise refuse_config("skip_bad_rows", f"{_list(bad)}; set it to true to train without these")
+        raise refuse_config("skip_bad_rows", f"{_list(bad, count)}; set it to true to train without these")
     if not chosen:
-        raise refuse_config("default_caption", f"no picture is left to train on: {_list(bad)}")
+        raise refuse_config("default_caption", f"no picture is left to train on: {_list(bad, count)}")
     return chosen
 
 
-def _list(bad: Sequence[str]) -> str:
-    more = f", and {len(bad) - 1} more cannot be used" if len(bad) > 1 else ""
+def _list(bad: Sequence[str], count: int) -> str:
+    more = f", and {count - 1} more cannot be used" if count > 1 else ""
     return f"{bad[0]}{more}"

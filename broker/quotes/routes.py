@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import Query
 
 from broker.contracts.prices import get_price_list
-from broker.http.edge import BillingReader, CustomerWork, feature_router
+from broker.http.edge import BillingCaller, BillingReader, CustomerCaller, feature_router
 from broker.quotes import offers, service
+from broker.quotes.count_needs import meet_count_needs
 from broker.quotes.schemas import (
     PlanComparisonListOut,
     PlanComparisonOut,
@@ -23,14 +24,22 @@ router = feature_router("", "quotes")
 
 
 @router.post("/quotes", status_code=201)
-async def create_quote(work: CustomerWork, body: QuoteIn) -> QuoteOut:
-    """Quote a job: what it will need, its price on every plan, and how much of it `max_cost` pays for."""
+async def create_quote(caller: CustomerCaller, body: QuoteIn) -> QuoteOut:
+    """Quote a job: what it will need, its price on every plan, and how much of it `max_cost` pays for.
+
+    A large data set is counted first, once for each tokenizer: until then the answer is 503 `tokens-being-counted`,
+    with how far it is and when to ask again.
+    """
+    await meet_count_needs(caller.look, [body.config], body.dataset_id)
+    work = await caller.begin()
     return QuoteOut.of(await service.create_quote(work, body.config, body.dataset_id, body.read_terms()))
 
 
 @router.post("/quotes/batch")
-async def create_quotes(work: CustomerWork, body: QuoteBatchIn) -> QuoteBatchOut:
+async def create_quotes(caller: CustomerCaller, body: QuoteBatchIn) -> QuoteBatchOut:
     """Quote up to 100 configurations on one data set at once: for each its quote, or the problem with it."""
+    await meet_count_needs(caller.look, body.configs, body.dataset_id)
+    work = await caller.begin()
     answers = await service.create_quotes(work, body.configs, body.dataset_id, body.contract_id)
     return QuoteBatchOut(data=[QuoteAnswerOut.of(answer) for answer in answers])
 
@@ -42,13 +51,17 @@ async def get_quote(work: BillingReader, quote_id: str) -> QuoteOut:
 
 @router.get("/quotes/{quote_id}/offers")
 async def list_offers(
-    work: BillingReader,
+    caller: BillingCaller,
     quote_id: str,
     gpu: Annotated[
         str | None, Query(description="Only this device type, which an open pool must have.", examples=["rtx-4090"])
     ] = None,
 ) -> QuoteOffersOut:
     """List the quoted job on every device type, and the fastest and cheapest ways to do its very steps."""
+    async with caller.look() as work:
+        quote = await service.get_quote(work, quote_id)
+    await meet_count_needs(caller.look, [quote.config], quote.dataset_id)
+    work = await caller.begin()
     return QuoteOffersOut.of(await offers.offer_quote(work, quote_id, gpu))
 
 

@@ -15,7 +15,7 @@ from broker.datasets import service as datasets
 from broker.persistence.driver import Statement, execute_each
 from broker.quotes.budget import MaxCostBuys, compute_max_cost_buys
 from broker.quotes.configuration import JobConfiguration, resolve_configuration
-from broker.quotes.counting import count_dataset
+from broker.quotes.counting import read_counted
 from broker.quotes.estimate import JobEstimate, estimate_job, refuse_beyond
 from broker.quotes.inputs import QuoteInputs, read_inputs
 from broker.quotes.prices import PlanQuote, price_on_every_plan
@@ -35,6 +35,13 @@ __all__ = [
 
 QUOTE_COLUMNS = Quote.__table__.columns.keys()
 INSERT_QUOTE = Statement(insert(Quote).inline())
+# What is wrong with one configuration of many, or not ready for it.
+REFUSALS = (
+    errors.InvalidTrainingConfig,
+    errors.InvalidRequest,
+    errors.DatasetUnusable,
+    errors.TokensBeingCounted,
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ async def create_quotes(
         try:
             configuration = resolve_configuration(raw_config, inputs.offered)
             answers.append(await _make_quote(work, inputs, configuration, QuoteTerms(contract_id)))
-        except (errors.InvalidTrainingConfig, errors.InvalidRequest) as error:
+        except REFUSALS as error:
             answers.append(error)
     await _keep(work, [answer for answer in answers if isinstance(answer, Quote)])
     return answers
@@ -87,7 +94,7 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfigu
 
     Raises: InvalidTrainingConfig, InvalidRequest; NoContractInForce, with a sum.
     """
-    counted = await count_dataset(work, inputs.dataset, configuration.profile)
+    counted = await read_counted(work, inputs.dataset, configuration.profile)
     planned = await counted.plan_aside(configuration)
     estimate = estimate_job(planned, inputs.gpu, inputs.calibration)
     refuse_beyond(planned, estimate, work.settings.max_job_gpu_hours)

@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from pricing.datasets.finding_level import Level
+from pricing.datasets.text_decoding import CURE, EncodingUnknown, decode_text
+from pricing.datasets.text_rows import REST_IS_LOST, TooManyRows, iter_lines
+
 PICTURE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
@@ -30,13 +34,14 @@ class ListedPicture:
 
 @dataclass(frozen=True)
 class ListingProblem:
-    """What is wrong with a line of a file (from 1), or with the whole file."""
+    """What is wrong with a line of a file (from 1), or with the whole file; only an error cannot be trained on."""
 
     code: str
     file: str
     line: int | None
     message: str
     cure: str
+    level: Level = Level.ERROR
 
 
 @dataclass
@@ -66,30 +71,62 @@ def is_picture_name(name: str) -> bool:
 
 
 def list_named_pictures(
-    names: Iterable[str], read: Callable[[str], bytes], metadata: MetadataFile | None = None
+    names: Iterable[str],
+    read: Callable[[str], bytes],
+    metadata: MetadataFile | None = None,
+    *,
+    max_rows: int | None = None,
 ) -> PictureListing:
     """List every picture among the files `names`; its caption is the metadata's, else that of the text file beside it.
 
-    A metadata file that is given is the list: pictures that it does not name are left out. Folders are walked in the
-    order of their names, as the trainer walks them. `read` may raise OSError.
+    A metadata file in a folder names the files from there on, or from the data's own folder. One that is given is the
+    list: pictures that it does not name are left out. Folders are walked in the order of their names, as the trainer
+    walks them. `read` may raise OSError. Raises: TooManyRows, for more than `max_rows` of metadata.
     """
-    listing, entries, files = PictureListing(), dict[str, _Entry](), set(names)
-    beside = [MetadataFile(name, _reader(read, name)) for name in METADATA_NAMES if name in files]
-    for file in beside if metadata is None else [metadata]:
-        _read_metadata(file, entries, listing.problems)
+    files = set(names)
+    captions = _Captions(files, max_rows)
+    listing = captions.listing
+    for file in _find_metadata(files, read) if metadata is None else [metadata]:
+        captions.read(file)
+    used = set[str]()
     for name in sorted(files, key=lambda name: name.split("/")):
-        if is_picture_name(name) and (metadata is None or name in entries):
-            entry = entries.pop(name, None)
-            listing.pictures.append(_list_picture(name, files, read, entry, listing.problems))
-    for name, entry in entries.items():
+        if is_picture_name(name) and (metadata is None or name in captions.entries):
+            picture = _list_picture(name, files, read, captions.entries.pop(name, None), listing.problems)
+            listing.pictures.append(picture)
+            used.add(picture.caption_file)
+    for name, entry in captions.entries.items():
         cure = "correct the name or delete the row"
         message = f"names {name}, which is not there"
         listing.problems.append(ListingProblem("file_missing", entry.file, entry.line, message, cure))
+    if metadata is None:
+        listing.problems += [problem for name in sorted(files - used) if (problem := _judge_unread(name)) is not None]
     return listing
+
+
+def is_metadata_name(name: str) -> bool:
+    return PurePosixPath(name).name.lower() in METADATA_NAMES
+
+
+def _find_metadata(files: set[str], read: Callable[[str], bytes]) -> list[MetadataFile]:
+    """Find the metadata files of all folders, those of outer folders first."""
+    found = sorted((name for name in files if is_metadata_name(name)), key=lambda name: (name.count("/"), name))
+    return [MetadataFile(name, _reader(read, name)) for name in found]
 
 
 def _reader(read: Callable[[str], bytes], name: str) -> Callable[[], bytes]:
     return lambda: read(name)
+
+
+def _judge_unread(name: str) -> ListingProblem | None:
+    """Judge a file that is neither a picture nor the caption of one: a word where somebody may miss it."""
+    path = PurePosixPath(name)
+    if is_picture_name(name) or is_metadata_name(name) or path.name.startswith("."):
+        return None
+    if path.suffix.lower() in SIDECAR_SUFFIXES:
+        message, cure = "belongs to no picture", "name it like its picture"
+        return ListingProblem("sidecar_alone", name, None, message, cure, Level.WARNING)
+    message, cure = "is not read: this is a data set of pictures", "leave it out"
+    return ListingProblem("file_unread", name, None, message, cure, Level.HINT)
 
 
 def _list_picture(
@@ -105,38 +142,55 @@ def _list_picture(
     return ListedPicture(name, " ".join((caption or "").split()), sidecar, 1)
 
 
-def _read_metadata(file: MetadataFile, entries: dict[str, _Entry], problems: list[ListingProblem]) -> None:
-    text = _decode(file, problems)
-    if text is None:
-        return
-    for line, record in _read_records(text, is_csv=file.name.lower().endswith(".csv")):
-        problem = record if isinstance(record, str) else _add_entry(record, file.name, line, entries)
-        if problem:
-            cure = f"each row needs {FILE_KEYS[0]} and {CAPTION_KEYS[0]}"
-            problems.append(ListingProblem("metadata_row", file.name, line, problem, cure))
+class _Captions:
+    """The captions of metadata files by the names of their pictures, and what is wrong with the rows."""
 
+    def __init__(self, files: set[str], max_rows: int | None) -> None:
+        self.files, self.max_rows = files, max_rows
+        self.entries: dict[str, _Entry] = {}
+        self.listing = PictureListing()
+        self._rows = 0
 
-def _add_entry(record: dict[str, Any], file: str, line: int, entries: dict[str, _Entry]) -> str | None:
-    name = next((record[key] for key in FILE_KEYS if record.get(key)), None)
-    caption = next((record[key] for key in CAPTION_KEYS if record.get(key)), "")
-    if not isinstance(name, str) or not isinstance(caption, str):
-        return "names no file"
-    if any("\ud800" <= character <= "\udfff" for character in name + caption):
-        return "has half a surrogate pair, which is no character"
-    name = name.replace("\\", "/").removeprefix("./")
-    if name in entries:
-        return f"{name} was named before, in line {entries[name].line}"
-    entries[name] = _Entry(" ".join(caption.split()), file, line)
-    return None
+    def read(self, file: MetadataFile) -> None:
+        """Read a metadata file. Raises: TooManyRows."""
+        problems = self.listing.problems
+        text = _decode(file, problems)
+        if text is None:
+            return
+        for line, record in _read_records(text, is_csv=file.name.lower().endswith(".csv")):
+            self._rows += 1
+            if self.max_rows is not None and self._rows > self.max_rows:
+                raise TooManyRows(self.max_rows)
+            problem = record if isinstance(record, str) else self._add(record, file.name, line)
+            if problem:
+                cure = f"each row needs {FILE_KEYS[0]} and {CAPTION_KEYS[0]}"
+                problems.append(ListingProblem("metadata_row", file.name, line, problem, cure))
+
+    def _add(self, record: dict[str, Any], file: str, line: int) -> str | None:
+        name = next((record[key] for key in FILE_KEYS if record.get(key)), None)
+        caption = next((record[key] for key in CAPTION_KEYS if record.get(key)), "")
+        if not isinstance(name, str) or not isinstance(caption, str):
+            return "names no file"
+        if any("\ud800" <= character <= "\udfff" for character in name + caption):
+            return "has half a surrogate pair, which is no character"
+        name = self._place(name.replace("\\", "/").removeprefix("./"), file)
+        if name in self.entries:
+            before = self.entries[name]
+            return f"{name} was named before, in line {before.line}" + (f" of {before.file}" * (before.file != file))
+        self.entries[name] = _Entry(" ".join(caption.split()), file, line)
+        return None
+
+    def _place(self, name: str, file: str) -> str:
+        """Name a picture from the data's own folder on, where its metadata names it from its own."""
+        beside = str(PurePosixPath(file).parent / name)
+        return beside if beside in self.files or name not in self.files else name
 
 
 def _read_records(text: str, *, is_csv: bool) -> Iterator[tuple[int, dict[str, Any] | str]]:
     if is_csv:
         yield from _read_csv(text)
         return
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
+    for number, line in iter_lines(text):
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -148,18 +202,25 @@ def _read_csv(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
         for record in reader:
-            yield reader.line_num, {str(key).strip().lower(): value for key, value in record.items()}
+            if any(value.strip() for value in record.get(None) or ()):
+                yield reader.line_num, "has more fields than the heading: put captions with commas in quotes"
+            else:
+                yield reader.line_num, {str(key).strip().lower(): value for key, value in record.items()}
     except csv.Error as error:
-        yield reader.line_num, f"is not CSV: {error}"
+        yield reader.line_num, f"is not CSV: {error}; {REST_IS_LOST}"
 
 
 def _decode(file: MetadataFile, problems: list[ListingProblem]) -> str | None:
     try:
-        return file.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        message, cure = f"is not UTF-8 (byte {error.start})", "save the file as UTF-8"
-        problems.append(ListingProblem("encoding", file.name, None, message, cure))
+        decoded = decode_text(file.read())
+    except EncodingUnknown as error:
+        problems.append(ListingProblem("encoding", file.name, None, f"is {error}", CURE))
     except OSError as error:
         message, cure = f"cannot be read ({error.strerror})", "give it read permission"
         problems.append(ListingProblem("file_unreadable", file.name, None, message, cure))
+    else:
+        if decoded.is_guess:
+            message, cure = f"was read as {decoded.encoding}, since it is not UTF-8", "save it as UTF-8"
+            problems.append(ListingProblem("encoding_guessed", file.name, None, message, cure, Level.HINT))
+        return decoded.text
     return None

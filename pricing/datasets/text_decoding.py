@@ -15,13 +15,14 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
     (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
 )
+CURE = "save the file as UTF-8"
 USUAL_SHARE = 0.9
 LOWEST_GB2312_BYTE = 0xA1
 JUDGED_CHARACTERS = 20_000
 
 
 class EncodingUnknown(ValueError):
-    """The bytes are in no encoding that can be told; the message says where they stop being UTF-8, and the cure."""
+    """The bytes are in no encoding that can be told; the message says where they stop being what they seem."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,13 @@ def decode_text(content: bytes) -> DecodedText:
             try:
                 return DecodedText(content.decode(codec), name)
             except UnicodeDecodeError as error:
-                raise EncodingUnknown(f"not {name} (byte {error.start}); save the file as UTF-8") from error
+                raise EncodingUnknown(f"not {name} (byte {error.start})") from error
     try:
         return DecodedText(content.decode(), "UTF-8")
     except UnicodeDecodeError as error:
         text = decode_gbk(content)
         if text is None:
-            raise EncodingUnknown(f"not UTF-8 (byte {error.start}), nor GBK; save the file as UTF-8") from error
+            raise EncodingUnknown(f"not UTF-8 (byte {error.start}), nor GBK") from error
         return DecodedText(text, "GBK", is_guess=True)
 
 

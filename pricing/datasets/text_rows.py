@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pricing.datasets.finding_level import Level
-from pricing.datasets.text_decoding import EncodingUnknown, decode_text
+from pricing.datasets.text_decoding import CURE, EncodingUnknown, decode_text
 from pricing.datasets.text_format import Encode, EncodedRow, RowLength, TextFormat, TextRow, encode_row, measure_row
 from pricing.datasets.text_records import RowRefused, to_row
 
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 TEXT_SUFFIXES = (".jsonl", ".csv", ".json", ".parquet")
-GUESSED = "was read as GBK, since it is not UTF-8; save it as UTF-8 if its text looks wrong"
+GUESSED = "was read as GBK, since it is not UTF-8; save the file as UTF-8 where its text looks wrong"
 REST_IS_LOST = "the rows after it are not read"
 NOT_EMPTY = re.compile(r"[^\n]+")
 SPACE = re.compile(r"\s*")
@@ -117,7 +117,7 @@ def _read_records(name: str, content: bytes, max_rows: int | None) -> Iterator[t
     try:
         decoded = decode_text(content)
     except EncodingUnknown as error:
-        yield 1, _Unreadable(str(error))
+        yield 1, _Unreadable(f"{error}; {CURE}")
         return
     if decoded.is_guess:
         yield 1, RowFinding(name, 1, GUESSED, Level.HINT)

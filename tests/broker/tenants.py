@@ -6,6 +6,9 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+from broker.datasets import token_counts
+from broker.datasets.service import get_dataset
+from broker.datasets.token_counts import CountKey
 from broker.system import System
 from tests.broker.factories import (
     CONFIG,
@@ -71,6 +74,17 @@ async def finish_job(
     return run_id
 
 
+async def keep_count(system: System, dataset_id: str) -> None:
+    """Keep a part of a count of the data set, which is too small for a count that the broker would keep."""
+    key = CountKey(dataset_id, "a tokenizer")
+    async with system.work() as work:
+        await token_counts.ask_for_count(work, key, await get_dataset(work, dataset_id), "a model", waits=True)
+        claim = await token_counts.claim_count(work, "a counter")
+        assert claim is not None
+        assert await token_counts.keep_part(work, claim, 0, b"counts", 8)
+        await token_counts.finish_count(work, claim)
+
+
 async def make_tenant(api: Api, system: System) -> Tenant:
     customer = (await make_customer(api))["id"]
     made_key = await api.post(f"/customers/{customer}/api-keys", {"name": "laptop"}, expect=201)
@@ -88,6 +102,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         await dispatch(system, gpus=8)
         live_run = (await own.get(f"/jobs/{live_job}/runs"))["data"][0]["id"]
         adapter = (await own.get("/adapters"))["data"][0]["id"]
+    await keep_count(system, dataset)
     past = await api.post("/invoices", {"contract_id": contract, "month": "2026-10"}, expect=201)
     await api.post(f"/invoices/{past['id']}/finalize")
     invoice = (await api.post("/invoices", {"contract_id": contract, "month": "2026-11"}, expect=201))["id"]

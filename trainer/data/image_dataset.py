@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pricing.datasets.finding_level import Level
 from pricing.datasets.picture_captions import NO_CAPTION, choose_caption, read_kohya_folder
 from pricing.datasets.text_rows import RowFinding
 from pricing.training.config import TrainingConfig
@@ -95,7 +96,8 @@ def _read_folder(
 
 def _take_over_findings(listing: PictureListing) -> Iterator[RowFinding]:
     for found in listing.findings:
-        yield RowFinding(found.file, found.line or 1, f"{found.message}; {found.cure}")
+        if found.level == Level.ERROR:
+            yield RowFinding(found.file, found.line or 1, f"{found.message}; {found.cure}")
 
 
 def _read_row(sample: PictureSample, default_caption: str | None, *, is_regularisation: bool) -> ImageRow | str:

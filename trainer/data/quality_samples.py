@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pricing.datasets.finding_level import Level
 from pricing.datasets.picture_listing import (
     SIDECAR_SUFFIXES,
     MetadataFile,
@@ -56,7 +55,7 @@ def list_pictures(folder: Path, metadata_path: Path | None = None) -> PictureLis
             for each in listing.pictures
         ],
         [
-            Finding(found.code, Level.ERROR, found.file, found.line, found.message, found.cure)
+            Finding(found.code, found.level, found.file, found.line, found.message, found.cure)
             for found in listing.problems
         ],
     )

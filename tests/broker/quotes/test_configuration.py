@@ -5,7 +5,8 @@ import pytest
 from broker import errors
 from broker.http.shapes import as_hours
 from broker.quotes.configuration import resolve_configuration
-from broker.quotes.text import RowLength, list_learnable, plan_text
+from broker.quotes.row_lengths import RowLengths
+from broker.quotes.text import RowLength, plan_text
 from pricing.training.config import TrainingConfig
 
 
@@ -14,29 +15,34 @@ def config(max_length: int = 100) -> TrainingConfig:
 
 
 def test_row_is_cut_at_max_length() -> None:
-    lengths = [RowLength(prompt=10, whole=100), RowLength(prompt=10, whole=101), RowLength(prompt=10, whole=500)]
+    lengths = RowLengths.of([RowLength(prompt=10, whole=whole) for whole in (100, 101, 500)])
     assert plan_text(lengths, config()).longest == 100
     assert plan_text(lengths, config()).tokens == 10 * 300
 
 
 def test_row_whose_prompt_fills_max_length_teaches_nothing_and_costs_nothing() -> None:
-    lengths = [RowLength(prompt=99, whole=120), RowLength(prompt=100, whole=120), RowLength(prompt=120, whole=150)]
-    assert list_learnable(lengths, config()) == lengths[:1], "one token of the first is left to learn"
+    lengths = RowLengths.of([RowLength(prompt=99, whole=120), RowLength(100, 120), RowLength(120, 150)])
+    assert plan_text(lengths, config()).rows == 1, "one token of the first is left to learn"
+    assert plan_text(lengths, config()).tokens == 10 * 100
 
 
 def test_row_of_a_prompt_alone_teaches_nothing() -> None:
-    assert [row.whole for row in list_learnable([RowLength(5, 5), RowLength(5, 6)], config())] == [6]
+    assert plan_text(RowLengths.of([RowLength(5, 5), RowLength(5, 6)]), config()).longest == 6
 
 
 def test_loss_tokens_are_those_of_completions_in_the_rows_as_cut() -> None:
     """Of 100 tokens 10 and, further on, 20 are prompts; the later prompt of the second row is cut at its first."""
-    lengths = [RowLength(10, 100, ((50, 70),)), RowLength(10, 300, ((99, 120),))]
+    lengths = RowLengths.of([RowLength(10, 100, ((50, 70),)), RowLength(10, 300, ((99, 120),))])
     assert plan_text(lengths, config()).loss_tokens == 10 * ((100 - 10 - 20) + (100 - 10 - 1))
+
+
+def test_first_token_of_a_row_without_a_prompt_is_predicted_by_none() -> None:
+    assert plan_text(RowLengths.of([RowLength(0, 50)]), config()).loss_tokens == 10 * 49
 
 
 def test_data_set_that_teaches_nothing_at_this_length_is_refused() -> None:
     with pytest.raises(errors.InvalidTrainingConfig) as refused:
-        list_learnable([RowLength(100, 120)], config())
+        plan_text(RowLengths.of([RowLength(100, 120)]), config())
     assert [error.field for error in refused.value.errors] == ["config.max_length"]
 
 

@@ -94,9 +94,15 @@ def test_a_wrong_row_of_the_metadata_is_told_with_its_line(folder, name, content
 
 
 def test_metadata_in_another_encoding_is_a_finding(folder) -> None:
-    (folder / "metadata.csv").write_bytes("file_name,text\n000.png,茶杯".encode("gb18030"))
+    (folder / "metadata.csv").write_bytes("file_name,text\n000.png,thé vert".encode("latin-1"))
     (finding,) = find(folder, "encoding")
     assert (finding.file, finding.cure) == ("metadata.csv", "save the file as UTF-8")
+
+
+def test_encoding_that_was_guessed_is_a_hint(folder) -> None:
+    (folder / "metadata.csv").write_bytes("file_name,text\n000.png,茶杯".encode("gb18030"))
+    (finding,) = find(folder, "encoding_guessed")
+    assert (finding.file, finding.level) == ("metadata.csv", "hint")
 
 
 def test_a_caption_past_the_text_encoder_is_told_with_its_exact_tokens(folder) -> None:

@@ -92,9 +92,15 @@ def test_a_metadata_row_without_its_file_is_told_with_its_line(tmp_path) -> None
         read(tmp_path)
 
 
-def test_metadata_in_another_encoding_is_told(tmp_path) -> None:
+def test_metadata_of_chinese_windows_is_read(tmp_path) -> None:
     put(tmp_path / "a.png")
     (tmp_path / "metadata.csv").write_bytes("file_name,text\na.png,茶\n".encode("gb18030"))
+    assert [row.caption for row in read(tmp_path).rows] == ["茶"]
+
+
+def test_metadata_in_no_encoding_that_can_be_told_is_refused(tmp_path) -> None:
+    put(tmp_path / "a.png")
+    (tmp_path / "metadata.csv").write_bytes("file_name,text\na.png,thé vert\n".encode("latin-1"))
     with pytest.raises(BadInput, match=r"metadata\.csv is not UTF-8 .*save the file as UTF-8"):
         read(tmp_path)
 
