@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from starlette.datastructures import UploadFile
 
 from broker import errors
-from broker.http.body import is_form
+from broker.http.body import UNSTORABLE, is_form
 from broker.persistence.database import Base, moment_column
 from broker.work import Role, Work
 
@@ -53,8 +53,8 @@ async def read_claim(request: Request) -> Claim | None:
     key = request.headers.get(HEADER)
     if request.method != "POST" or key is None:
         return None
-    if not key or len(key) > MAX_KEY_LENGTH:
-        raise errors.invalid_field(HEADER, f"must have 1 to {MAX_KEY_LENGTH} characters")
+    if not key or len(key) > MAX_KEY_LENGTH or UNSTORABLE.search(key):
+        raise errors.invalid_field(HEADER, f"must have 1 to {MAX_KEY_LENGTH} characters, none of them a NUL")
     digest = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode())
     if is_form(request):
         await _hash_form(request, digest)

@@ -10,6 +10,9 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pricing.money import Money
 
 Item = TypeVar("Item")
+# Every reader of JSON keeps these exactly (RFC 8259, section 6), and so does each column.
+MOST = 2**53 - 1
+Whole = Annotated[int, Field(ge=0, le=MOST)]
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 HOURS_STEP = Decimal("0.0001")
 PROBLEM_EXAMPLE = "/problems/insufficient-balance"
@@ -102,7 +105,7 @@ IdPrefix = Annotated[
     Query(pattern="^[a-z]{3}_[0-9a-z]{0,40}$", description="Only objects whose id begins so.", examples=["job_01k8x2"]),
 ]
 
-FenceHeader = Annotated[int, Header(alias="X-Fence-Token", description="Fence token of the run.", examples=[1])]
+FenceHeader = Annotated[Whole, Header(alias="X-Fence-Token", ge=1, description="Fence token of the run.", examples=[1])]
 
 
 def created_at_field() -> Any:

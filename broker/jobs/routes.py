@@ -6,7 +6,7 @@ from fastapi import Query
 
 from broker.http.edge import AnyKey, CustomerCaller, JobControl, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import PAYMENT_RESPONSES, Cursor, IdPrefix, Limit, Page
+from broker.http.shapes import PAYMENT_RESPONSES, Cursor, IdPrefix, Limit, Page, Whole
 from broker.identity.service import resolve_customer
 from broker.jobs import admission, checkpoints, control, events, resume, service
 from broker.jobs.schemas import (
@@ -109,7 +109,7 @@ async def resume_job(work: JobControl, job_id: str, body: JobResumeIn | None = N
 async def list_job_events(
     work: JobControl,
     job_id: str,
-    after: Annotated[int, Query(ge=0, description="Only events with a higher id.", examples=[0])] = 0,
+    after: Annotated[Whole, Query(description="Only events with a higher id.", examples=[0])] = 0,
     limit: Limit = 100,
 ) -> JobEventListOut:
     """List what happened to the job, oldest first."""

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.http.shapes import MoneyOut, RequestBody
+from broker.http.shapes import MOST, MoneyOut, RequestBody, Whole
 from broker.metering.model import UsageCloudEvent
 from broker.quotes.schemas import CONFIG_EXAMPLE
 from broker.workers.model import Assignment, Instruction, Report, Sample, Validation
@@ -13,7 +13,7 @@ from pricing.catalog.profile import BaseModelProfile
 MAX_STEP = 10**12
 MAX_PICTURE_CHARACTERS = 100_000
 
-FENCE = Field(ge=1, description="The run's fence token, from its environment.", examples=[1])
+FENCE = Field(ge=1, le=MOST, description="The run's fence token, from its environment.", examples=[1])
 
 
 class ClaimIn(RequestBody):
@@ -67,16 +67,16 @@ class ProgressIn(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    step: int = Field(ge=0, description="Optimizer steps done.", examples=[10])
-    total_steps: int = Field(ge=0, description="Optimizer steps of the whole job.", examples=[200])
-    epoch: int | None = Field(default=None, ge=0, description="Epoch under way, from 1.", examples=[1])
+    step: Whole = Field(description="Optimizer steps done.", examples=[10])
+    total_steps: Whole = Field(description="Optimizer steps of the whole job.", examples=[200])
+    epoch: Whole | None = Field(default=None, description="Epoch under way, from 1.", examples=[1])
     loss: float | None = Field(
         default=None, allow_inf_nan=False, description="Training loss of the last step.", examples=[2.31]
     )
     validation_loss: float | None = Field(
         default=None, allow_inf_nan=False, description="Loss of the held-out rows when last validated.", examples=[2.44]
     )
-    peak_memory_bytes: int | None = Field(default=None, ge=0, description="Peak memory in bytes.", examples=[1 << 31])
+    peak_memory_bytes: Whole | None = Field(default=None, description="Peak memory in bytes.", examples=[1 << 31])
 
 
 class ValidationIn(RequestBody):

@@ -131,11 +131,13 @@ class TrainingConfig(BaseModel):
     lr_scheduler: Literal["constant", "linear", "cosine"] = Field(
         default="cosine", description="Course of the learning rate after the warm-up.", examples=["cosine"]
     )
-    warmup_steps: int = Field(default=0, ge=0, description="Steps of linear warm-up.", examples=[10])
+    warmup_steps: int = Field(default=0, ge=0, le=10_000_000, description="Steps of linear warm-up.", examples=[10])
     max_length: int = Field(
         default=512, ge=8, le=131_072, description="Tokens a row is cut to (prompt and completion).", examples=[256]
     )
-    save_steps: int = Field(default=100, ge=1, description="Steps between two checkpoints.", examples=[100])
+    save_steps: int = Field(
+        default=100, ge=1, le=10_000_000, description="Steps between two checkpoints.", examples=[100]
+    )
     seed: int = Field(
         default=0, ge=0, le=2**31 - 1, description="Seed of shuffling, dropout and initial weights.", examples=[42]
     )

@@ -266,6 +266,10 @@ ADDRESSES = {
     "page that is no number": (get("/jobs?limit=many"), 422, "limit", ["integer"]),
     "unknown status": (get("/jobs?status=sleeping"), 422, "status", ["queued"]),
     "events after nothing": (get("/jobs/job_1/events?after=-1"), 422, "after", []),
+    "events after 64 bits": (get("/jobs/job_1/events?after=9223372036854775808"), 422, "after", ["less than"]),
+    "events after what JSON keeps": (get(f"/jobs/job_1/events?after={2**53}"), 422, "after", [str(2**53 - 1)]),
+    "events after 5000 digits": (get("/jobs/job_1/events?after=" + "9" * 5000), 422, "after", []),
+    "events after all of them": (get(f"/jobs/job_1/events?after={2**53 - 1}"), 404, None, []),
     "comparison without hours": (get("/plan-comparison?tokens=1"), 422, "gpu_hours", ["required"]),
     "unknown address": (get("/nothing"), 404, None, []),
 }

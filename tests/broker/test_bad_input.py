@@ -215,8 +215,26 @@ async def test_bad_reports_of_a_worker_are_refused(api: Api, system: System, url
         response = await worker.call("POST", f"/runs/{run_id}/heartbeats", json={"fence_token": 2})
         check_problem(response, 409, None)
         assert read_everything(urls) == before
-        headers = {"X-Fence-Token": "1", "X-Content-SHA256": "0" * 64}
-        path = f"/runs/{run_id}/checkpoints/{2**63}"
-        check_problem(await worker.call("PUT", path, content=b"x", headers=headers), 422, "step")
+        await check_numbers_of_uploads(worker, run_id)
         assert read_everything(urls) == before
         await worker.post(f"/runs/{run_id}/heartbeats", {"fence_token": 1, "usage": [good]})
+
+
+async def check_numbers_of_uploads(worker: Api, run_id: str) -> None:
+    """Check that each number beside an upload is bounded: its path, its query, its header."""
+    sha256, beyond = "0" * 64, 2**63
+    for fence, path, field in (
+        (1, f"checkpoints/{beyond}", "step"),
+        (1, "checkpoints/-1", "step"),
+        (1, f"chunks/{sha256}?offset={beyond}", "offset"),
+        (beyond, "checkpoints/1", "X-Fence-Token"),
+        (0, "checkpoints/1", "X-Fence-Token"),
+        (beyond, f"chunks/{sha256}", "X-Fence-Token"),
+        (-beyond, "adapter", "X-Fence-Token"),
+    ):
+        headers = {"X-Fence-Token": str(fence), "X-Content-SHA256": sha256}
+        response = await worker.call("PUT", f"/runs/{run_id}/{path}", content=b"x", headers=headers)
+        check_problem(response, 422, field)
+    for fence in (0, beyond, 2**53):
+        response = await worker.call("POST", f"/runs/{run_id}/heartbeats", json={"fence_token": fence})
+        check_problem(response, 422, "fence_token")

@@ -11,6 +11,7 @@ from broker import errors
 from broker.http.openapi import make_workers_openapi
 from broker.http.problem_pages import list_problem_types
 from broker.http.problems import STATUS_OF, slug_of, title_of
+from broker.http.shapes import MOST
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,56 @@ def test_every_parameter_has_description_and_example(document: dict[str, Any]) -
     ]
     assert len(parameters) > 50
     assert {name: lacks(parameter) for name, parameter in parameters if lacks(parameter)} == {}
+
+
+def walk_parts(document: dict[str, Any], path: str, schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Walk a schema and all that it is made of, each with its path; what refers to itself is walked once."""
+    waiting, seen = [(path, schema)], set()
+    while waiting:
+        path, schema = waiting.pop()
+        name = schema.get("$ref", "").rpartition("/")[2]
+        if name and (path, name) in seen:
+            continue
+        seen.add((path, name))
+        if name:
+            schema = {**document["components"]["schemas"][name], **schema}
+        yield path, schema
+        waiting += [(path, part) for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, [])]
+        waiting += [(f"{path}.{key}", part) for key, part in schema.get("properties", {}).items()]
+        waiting += [
+            (f"{path}[]", schema[key]) for key in ("items", "additionalProperties") if isinstance(schema.get(key), dict)
+        ]
+
+
+def walk_inputs(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Walk every value that a request may carry: in its path, its query, its headers, its body."""
+    for name, operation in walk_operations(document):
+        for parameter in operation.get("parameters", []):
+            yield from walk_parts(document, f"{name} {parameter['name']}", parameter["schema"])
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            yield from walk_parts(document, f"{name} body", content["schema"])
+
+
+def is_bounded(schema: dict[str, Any]) -> bool:
+    if "enum" in schema or "const" in schema:
+        return True
+    return 0 <= schema.get("minimum", -1) <= schema.get("maximum", -1) <= MOST + 1
+
+
+def test_every_integer_of_a_request_has_bounds_that_fit_its_column(document: dict[str, Any]) -> None:
+    """A past fault: `events?after=9223372036854775808` was an unexpected error of the database."""
+    integers = [(name, schema) for name, schema in walk_inputs(document) if schema.get("type") == "integer"]
+    assert len(integers) > 60
+    assert {name for name, _schema in integers} >= {
+        "GET /v1/jobs/{job_id}/events after",
+        "POST /v1/runs/{run_id}/heartbeats body.fence_token",
+        "PUT /v1/runs/{run_id}/checkpoints/{step} step",
+        "PUT /v1/runs/{run_id}/checkpoints/{step} X-Fence-Token",
+    }
+    unbounded = [
+        name for name, schema in integers if not 0 <= schema.get("minimum", -1) <= schema.get("maximum", -1) <= MOST + 1
+    ]
+    assert unbounded == [], "use `Whole`, or say ge and le"
 
 
 def test_every_operation_has_summary_tag_and_id_of_its_own(document: dict[str, Any]) -> None:
