@@ -1,0 +1,55 @@
+"""Rounding of what is invoiced: each rate segment once, its lines by largest remainder, so that they add up to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from pricing.money import DEFAULT_CURRENCY, MICROS_PER_FEN, Money, round_to_fen
+
+FEN_PER_UNIT = 100
+
+
+@dataclass(frozen=True)
+class ExactLine:
+    """One line of a rate segment before it is rounded, exact in units of the currency.
+
+    `leads`: it was the segment's first line, so its customer's promise was compared with it as rounded, not as lifted.
+    """
+
+    exact: Fraction
+    leads: bool = False
+
+    @property
+    def most(self) -> Money:
+        """Tell the most that the line may come to on an invoice: lifted to the next fen.
+
+        A leading line is lifted from half a fen on: below that the segment's sum never needs its fen, since every other
+        line can be lifted first. So whoever compares a promise with `most` is never invoiced more than was promised.
+        """
+        fen, rest = divmod(self.exact * FEN_PER_UNIT, 1)
+        lifted = rest >= Fraction(1, 2) if self.leads else rest > 0
+        return Money((fen + lifted) * MICROS_PER_FEN)
+
+
+def round_segment(lines: Sequence[ExactLine], currency: str = DEFAULT_CURRENCY) -> list[Money]:
+    """Round a rate segment once, half-even to the fen, and share it among its lines by largest remainder.
+
+    Lines come in the order in which equal remainders are lifted, and no exact amount is below zero. Each line is its
+    exact amount rounded down or up to a fen, their sum is the rounded sum of the exact amounts, and none is above its
+    `most`, as long as at most one of them leads.
+    Source: DESIGN, decision 17.
+    """
+    total = round_to_fen(sum((line.exact for line in lines), Fraction(0))).micros // MICROS_PER_FEN
+    fen, rests = [], []
+    for line in lines:
+        whole, rest = divmod(line.exact * FEN_PER_UNIT, 1)
+        fen.append(whole)
+        rests.append(rest)
+    order = sorted(range(len(lines)), key=lambda place: (_is_at_most(lines[place], fen[place]), -rests[place]))
+    for place in order[: total - sum(fen)]:
+        fen[place] += 1
+    return [Money(count * MICROS_PER_FEN, currency) for count in fen]
+
+
+def _is_at_most(line: ExactLine, fen: int) -> bool:
+    return fen * MICROS_PER_FEN >= line.most.micros

@@ -1,0 +1,90 @@
+"""A rate segment is rounded once; its lines add up to it, and none is lifted above what was promised for it."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricing.money import Money, round_to_fen
+from pricing.rounding import ExactLine, round_segment
+
+FEN = 10_000
+# Prices of tokens and GPU-seconds, ties at half a fen, and whole fen.
+EXACTS = st.one_of(
+    st.builds(lambda tokens: tokens * Fraction("0.00009"), st.integers(0, 2000)),
+    st.builds(lambda seconds: seconds * Fraction("6.8") / 3600, st.integers(0, 5000)),
+    st.builds(lambda halves: Fraction(halves, 200), st.integers(0, 9)),
+)
+OTHERS = st.lists(st.builds(ExactLine, EXACTS), max_size=12)
+LEADING = st.lists(st.builds(ExactLine, EXACTS, st.just(True)), max_size=1)
+
+
+def total(amounts: list[Money]) -> Money:
+    return sum(amounts, Money.zero())
+
+
+@given(LEADING, OTHERS)
+def test_lines_add_up_to_the_sum_rounded_once(leading: list[ExactLine], others: list[ExactLine]) -> None:
+    lines = leading + others
+    assert total(round_segment(lines)) == round_to_fen(sum((line.exact for line in lines), Fraction(0)))
+
+
+@given(LEADING, OTHERS)
+def test_each_line_is_within_a_fen_of_its_exact_amount_and_never_above_its_most(
+    leading: list[ExactLine], others: list[ExactLine]
+) -> None:
+    lines = leading + others
+    for line, amount in zip(lines, round_segment(lines), strict=True):
+        assert abs(Fraction(amount.to_decimal()) - line.exact) < Fraction(1, 100)
+        assert amount <= line.most
+
+
+@given(OTHERS, st.randoms(use_true_random=False))
+def test_order_of_the_lines_decides_nothing_but_ties(lines: list[ExactLine], cuts) -> None:
+    mixed = list(range(len(lines)))
+    cuts.shuffle(mixed)
+    straight, shuffled = round_segment(lines), round_segment([lines[place] for place in mixed])
+    assert lifts(lines, straight) == lifts([lines[place] for place in mixed], shuffled)
+
+
+def lifts(lines: list[ExactLine], amounts: list[Money]) -> list[tuple[Fraction, bool]]:
+    """List what each line has beyond its whole fen, and whether it was lifted for it."""
+    pairs = zip(lines, amounts, strict=True)
+    return sorted((line.exact * 100 % 1, amount.to_decimal() > line.exact) for line, amount in pairs)
+
+
+@given(LEADING)
+def test_a_single_line_is_rounded_half_even_as_ever(leading: list[ExactLine]) -> None:
+    assert round_segment(leading) == [round_to_fen(line.exact) for line in leading]
+
+
+def test_forty_jobs_of_57_tokens_are_invoiced_as_their_sum() -> None:
+    """Rounded one by one they came to 0.40 of 0.2052."""
+    amounts = round_segment([ExactLine(57 * Fraction("0.00009"))] * 40)
+    assert total(amounts).format_amount() == "0.21"
+    assert [amount.micros for amount in amounts] == [FEN] * 21 + [0] * 19, "of equal ones the first are lifted"
+
+
+@pytest.mark.parametrize(
+    ("exact", "leads", "most"),
+    [
+        ("0.0149", False, "0.02"),
+        ("0.0149", True, "0.01"),
+        ("0.015", True, "0.02"),
+        ("0.01", False, "0.01"),
+        ("0.01", True, "0.01"),
+        ("0", False, "0.00"),
+    ],
+)
+def test_leading_line_is_lifted_from_half_a_fen_on(exact: str, leads: bool, most: str) -> None:
+    assert ExactLine(Fraction(exact), leads).most.format_amount() == most
+
+
+def test_fen_goes_past_a_leading_line_that_has_its_most() -> None:
+    lines = [ExactLine(Fraction("0.0045"), leads=True), ExactLine(Fraction("0.003"))]
+    assert [amount.format_amount() for amount in round_segment(lines)] == ["0.00", "0.01"]
+
+
+def test_no_lines_come_to_nothing() -> None:
+    assert round_segment([]) == []
