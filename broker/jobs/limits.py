@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from broker.contracts.model import QuoteGuarantee
+from broker.ledger.service import Promise
 from pricing.budget import buy_usage
 from pricing.money import MICROS_PER_UNIT, Money
 from pricing.rate_card import UnitPrices
@@ -21,7 +22,7 @@ class QuotedNeed:
 
 @dataclass(frozen=True)
 class Limits:
-    """Units: micro-yuan and GPU-seconds of the whole job. A run pauses at a limit; a cap ends what is charged."""
+    """Units: micro-yuan and GPU-seconds of the whole job. A run pauses at a limit; neither it nor a cap is exceeded."""
 
     guarantee: QuoteGuarantee | None
     limit_micros: int | None
@@ -67,16 +68,10 @@ def has_reached_limit(limits: Limits, spent: Spent) -> bool:
     return reached_cost or reached_time
 
 
-def find_charge_limit(limits: Limits, spent: Spent) -> Money | None:
-    """Find the most that the customer may be charged in all when more usage comes in; None: for all.
-
-    The interval that reaches a limit is charged whole. What a run still uses after it, until it has stopped, is not:
-    so a limit is never exceeded by more than one interval adds.
-    """
-    ends = [] if limits.cap_micros is None else [limits.cap_micros]
-    if has_reached_limit(limits, spent):
-        ends.append(spent.cost_micros)
-    return Money(min(ends)) if ends else None
+def find_promise(limits: Limits) -> Promise:
+    """Find what the customer is never charged beyond, whatever comes in: the ledger compares each capture with it."""
+    limit, cap = (None if micros is None else Money(micros) for micros in (limits.limit_micros, limits.cap_micros))
+    return Promise(limit=limit, limit_gpu_seconds=limits.limit_gpu_seconds, cap=cap)
 
 
 def clip_need(limits: Limits, spent: Spent, prices: UnitPrices, need: Usage) -> Usage:

@@ -47,13 +47,19 @@ def _replace_limit(work: Work, job: Job, max_cost: Money) -> None:
 
 
 async def _check_may_go_on(work: Work, job: Job) -> None:
-    if has_reached_limit(job.limits, job.spent):
+    hold = await ledger.get_hold(work, job.id)
+    shortage = await ledger.find_shortage(work, hold, promise=job.promise)
+    if has_reached_limit(job.limits, job.spent) or shortage == ledger.Shortage.LIMIT:
         cost = Money(job.cost_micros).format_amount()
         raise errors.MaxCostExceeded(
             f"Job {job.id} has cost {cost} and has reached its limit; resume it with a max_cost above that.",
             errors=[errors.FieldError("max_cost", f"must be more than {cost}")],
         )
-    if await ledger.find_shortage(work, await ledger.get_hold(work, job.id)) is not None:
+    if shortage == ledger.Shortage.CONTRACT_ENDED:
+        raise errors.NoContractInForce(
+            f"Contract {job.contract_id} has ended; submit the job under another.", contract_id=job.contract_id
+        )
+    if shortage is not None:
         raise errors.InsufficientBalance(
             f"Job {job.id} has used all that its contract allows, and nothing is left for it to go on."
         )

@@ -7,8 +7,9 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, tex
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.contracts.model import QuoteGuarantee
-from broker.jobs.limits import Limits, Spent
+from broker.jobs.limits import Limits, Spent, find_promise
 from broker.jobs.remaining import Remaining
+from broker.ledger.service import Promise
 from broker.persistence.database import Base, moment_column
 from broker.persistence.documents import Document, UnreadableDocument, explain_unreadable
 from broker.quotes.estimate import JobEstimate
@@ -69,6 +70,11 @@ class Job(Base):
     def limits(self) -> Limits:
         guarantee = None if self.quote_guarantee is None else QuoteGuarantee(self.quote_guarantee)
         return Limits(guarantee, self.limit_micros, self.limit_gpu_seconds, self.cap_micros)
+
+    @property
+    def promise(self) -> Promise:
+        """Tell what its customer is never charged beyond."""
+        return find_promise(self.limits)
 
     @property
     def spent(self) -> Spent:

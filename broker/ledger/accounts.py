@@ -1,12 +1,14 @@
 """Accounts and transfers: the only code that writes entries and balances."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from broker.ledger.model import SOURCES, AccountKind, Posting, check_balanced, move
+from broker.ledger.model import SOURCES, AccountKind, Posting, check_balanced, move, sum_postings
 from broker.ledger.tables import Account, Entry, Transfer
 from broker.work import Work
 from pricing.usage import Unit
@@ -51,19 +53,6 @@ async def open_account(
     return account_id
 
 
-async def find_account(work: Work, contract_id: str, unit: Unit, kind: AccountKind) -> str | None:
-    """Find a contract's only account of a kind that has neither grant nor month; None where it is not open."""
-    query = select(Account.id).where(
-        Account.contract_id == contract_id,
-        Account.unit == unit.value,
-        Account.kind == kind.value,
-        Account.grant_id.is_(None),
-        Account.month.is_(None),
-    )
-    account_id: str | None = await work.session.scalar(query)
-    return account_id
-
-
 async def read_granted(work: Work, contract_id: str) -> dict[str, int]:
     """Read what is free in each grant of a contract. Units: GPU-seconds."""
     query = select(Account.grant_id, Account.balance).where(
@@ -72,51 +61,59 @@ async def read_granted(work: Work, contract_id: str) -> dict[str, int]:
     return {grant_id: balance for grant_id, balance in await work.session.execute(query) if grant_id is not None}
 
 
-async def post_transfer(
-    work: Work,
-    contract_id: str,
-    customer_id: str,
-    kind: str,
-    postings: Sequence[Posting],
-    *,
-    hold_id: str | None = None,
-    reference: str | None = None,
-) -> None:
+@dataclass(frozen=True)
+class NewTransfer:
+    """A balanced transfer to be written, and what it is for. Units: postings in their accounts' units."""
+
+    kind: str
+    postings: Sequence[Posting]
+    hold_id: str | None = None
+    reference: str | None = None
+
+
+async def post_transfer(work: Work, contract_id: str, customer_id: str, transfer: NewTransfer) -> None:
     """Write one balanced transfer and move the balances beside it. The caller holds the contract's lock."""
-    moved = [posting for posting in postings if posting.amount != 0]
-    check_balanced(moved)
-    if not moved:
-        return
-    transfer_id = work.new_id("tra")
-    await work.session.execute(
-        insert(Transfer).values(
-            id=transfer_id,
-            customer_id=customer_id,
-            contract_id=contract_id,
-            kind=kind,
-            hold_id=hold_id,
-            reference=reference,
-            created_at=work.now,
+    await post_transfers(work, contract_id, customer_id, [transfer])
+
+
+async def post_transfers(work: Work, contract_id: str, customer_id: str, transfers: Iterable[NewTransfer]) -> None:
+    """Write balanced transfers and move the balances beside them, in as many statements as for one.
+
+    The caller holds the contract's lock. What a transfer moves through an account and on is not written.
+    """
+    rows: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
+    for transfer in transfers:
+        moved = sum_postings(transfer.postings)
+        check_balanced(moved)
+        if not moved:
+            continue
+        own = {"customer_id": customer_id, "transfer_id": work.new_id("tra")}
+        rows.append(
+            {
+                "id": own["transfer_id"],
+                "customer_id": customer_id,
+                "contract_id": contract_id,
+                "kind": transfer.kind,
+                "hold_id": transfer.hold_id,
+                "reference": transfer.reference,
+                "created_at": work.now,
+            }
         )
-    )
-    rows = [
-        {
-            "customer_id": customer_id,
-            "transfer_id": transfer_id,
-            "account_id": posting.account_id,
-            "unit": posting.unit.value,
-            "amount": posting.amount,
-        }
-        for posting in moved
-    ]
-    await work.session.execute(insert(Entry), rows)
-    await _move_balances(work, moved)
+        entries += [
+            own | {"account_id": posting.account_id, "unit": posting.unit.value, "amount": posting.amount}
+            for posting in moved
+        ]
+    if rows:
+        await work.session.execute(insert(Transfer), rows)
+        await work.session.execute(insert(Entry), entries)
+        await _move_balances(work, entries)
 
 
-async def _move_balances(work: Work, postings: Sequence[Posting]) -> None:
+async def _move_balances(work: Work, entries: Sequence[Mapping[str, Any]]) -> None:
     changes: defaultdict[str, int] = defaultdict(int)
-    for posting in postings:
-        changes[posting.account_id] += posting.amount
+    for entry in entries:
+        changes[entry["account_id"]] += entry["amount"]
     connection = await work.session.connection()
     statement = (
         update(Account.__table__)  # type: ignore[arg-type]
@@ -144,20 +141,20 @@ async def open_budget(
     if monthly_budget_micros is not None:
         source = await open_account(work, contract_id, customer_id, unit, AccountKind.BUDGET_ISSUED)
         postings = move(source, account_id, unit, monthly_budget_micros)
-        await post_transfer(work, contract_id, customer_id, "budget_opened", postings, reference=month)
+        await post_transfer(work, contract_id, customer_id, NewTransfer("budget_opened", postings, reference=month))
     return account_id
 
 
-async def read_budget_left(work: Work, contract_id: str, month: str, monthly_budget_micros: int) -> int:
-    """Read what is left of a month's budget: all of it before it is first used. The caller holds the contract's lock.
+async def read_budget_free(work: Work, contract_id: str, month: str, monthly_budget_micros: int) -> int:
+    """Read what no hold has taken of a month's budget: all of it before it is first used. Units: micro-yuan.
 
-    Units: micro-yuan.
+    The caller holds the contract's lock.
     """
     query = select(Account.balance).where(
         Account.contract_id == contract_id, Account.kind == AccountKind.BUDGET.value, Account.month == month
     )
-    left: int | None = await work.session.scalar(query)
-    return monthly_budget_micros if left is None else left
+    free: int | None = await work.session.scalar(query)
+    return monthly_budget_micros if free is None else free
 
 
 async def list_accounts(work: Work, contract_id: str) -> list[Account]:

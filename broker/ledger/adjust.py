@@ -2,9 +2,10 @@
 
 from broker import errors
 from broker.clock import billing_month
-from broker.ledger.holds import HoldView, add_legs, compute_expiry, list_open, lock_hold, release_legs, roll_hold
-from broker.ledger.legs import NewLeg, plan_gpu_legs, plan_money_legs, plan_token_legs
-from broker.ledger.model import HoldState, OnShortfall, compute_money_needed
+from broker.ledger.hold_legs import HoldView, add_legs, list_open, release_legs
+from broker.ledger.holds import compute_expiry, lock_hold, roll_hold
+from broker.ledger.legs import NewLeg, plan_gpu_legs, plan_money_legs, plan_uncommitted_leg
+from broker.ledger.model import HoldState, compute_money_needed
 from broker.ledger.tables import HoldLeg
 from broker.work import Work
 from pricing.usage import Unit, Usage
@@ -21,11 +22,11 @@ async def adjust_hold(work: Work, job_id: str, *, need: Usage) -> HoldView:
     _revive(work, view)
     await roll_hold(work, view, billing_month(work.now, terms.time_zone))
     lacking = await _release_surplus(work, view, Unit.GPU_SECONDS, need.gpu_seconds)
-    await _add(work, view, await plan_gpu_legs(work, terms, lacking, OnShortfall.REFUSE) if lacking else [])
+    await _add(work, view, await plan_gpu_legs(work, terms, lacking) if lacking else [])
     lacking = await _release_surplus(work, view, Unit.TOKENS, need.tokens)
-    await _add(work, view, plan_token_legs(work, terms, lacking))
+    await _add(work, view, plan_uncommitted_leg(terms, Unit.TOKENS, lacking, work.now))
     lacking = await _release_surplus(work, view, Unit.MICRO_YUAN, compute_money_needed(view.states()))
-    await _add(work, view, await plan_money_legs(work, terms, view.hold.month, lacking, OnShortfall.REFUSE))
+    await _add(work, view, await plan_money_legs(work, terms, view.hold.month, lacking))
     return view
 
 
@@ -41,7 +42,7 @@ async def _release_surplus(work: Work, view: HoldView, unit: Unit, quantity: int
         kept = min(quantity, open_quantity)
         quantity -= kept
         surplus.append((leg, open_quantity - kept))
-    await release_legs(work, view.hold, surplus, kind="hold_adjusted")
+    await release_legs(work, view, surplus, kind="hold_adjusted")
     return quantity
 
 

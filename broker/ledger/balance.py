@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from broker.clock import billing_month
 from broker.contracts import service as contracts
 from broker.ledger import accounts
+from broker.ledger.budgets import read_budget_left
 from broker.ledger.legs import read_available
 from broker.ledger.model import AccountKind
+from broker.ledger.rates import read_invoiced
 from broker.work import Work
 from pricing.money import Money
 from pricing.usage import Unit
@@ -14,7 +16,10 @@ from pricing.usage import Unit
 
 @dataclass(frozen=True)
 class Balance:
-    """What is left of a contract. Units: GPU-seconds, tokens, money of the present billing month's budget."""
+    """What is left of a contract. Units: GPU-seconds, tokens, money of the present billing month's budget.
+
+    `used_money` is what usage invoices ask for, of all months, and the budget is left of what they do not ask for.
+    """
 
     granted_gpu_seconds: int
     available_gpu_seconds: int
@@ -38,8 +43,7 @@ async def read_contract_balance(work: Work, contract_id: str) -> Balance:
     def total(unit: Unit, kind: AccountKind) -> int:
         return sum(row.balance for row in rows if row.unit == unit and row.kind == kind)
 
-    budget = None if terms.monthly_budget_micros is None else Money(terms.monthly_budget_micros)
-    opened = [row.balance for row in rows if row.kind == AccountKind.BUDGET and row.month == month]
+    budget = terms.monthly_budget_micros
     return Balance(
         granted_gpu_seconds=-total(Unit.GPU_SECONDS, AccountKind.ISSUED),
         available_gpu_seconds=await read_available(work, terms),
@@ -48,8 +52,8 @@ async def read_contract_balance(work: Work, contract_id: str) -> Balance:
         held_tokens=total(Unit.TOKENS, AccountKind.HELD),
         used_tokens=total(Unit.TOKENS, AccountKind.USED),
         month=month,
-        budget=budget,
-        budget_left=(Money(opened[0]) if opened else budget) if budget is not None else None,
+        budget=None if budget is None else Money(budget),
+        budget_left=None if budget is None else await read_budget_left(work, contract_id, month, budget),
         held_money=Money(total(Unit.MICRO_YUAN, AccountKind.HELD)),
-        used_money=Money(total(Unit.MICRO_YUAN, AccountKind.USED)),
+        used_money=await read_invoiced(work, contract_id),
     )

@@ -1,7 +1,7 @@
 """Crediting a grant: from then on its GPU-seconds can be held."""
 
 from broker.contracts import service as contracts
-from broker.ledger.accounts import open_account, post_transfer
+from broker.ledger.accounts import NewTransfer, open_account, post_transfer
 from broker.ledger.model import AccountKind, move
 from broker.work import Work
 from pricing.usage import Unit
@@ -18,4 +18,5 @@ async def credit_grant(work: Work, grant_id: str) -> None:
         work, grant.contract_id, grant.customer_id, unit, AccountKind.GRANTED, grant_id=grant.id
     )
     postings = move(source_id, target_id, unit, grant.gpu_seconds)
-    await post_transfer(work, grant.contract_id, grant.customer_id, "grant_credited", postings, reference=grant.id)
+    transfer = NewTransfer("grant_credited", postings, reference=grant.id)
+    await post_transfer(work, grant.contract_id, grant.customer_id, transfer)

@@ -3,8 +3,6 @@
 Locks are taken in one order everywhere: job, hold, contract. What a lock guards is read only after it is taken.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
@@ -13,55 +11,12 @@ from broker import errors
 from broker.clock import billing_month
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms
-from broker.ledger import accounts
-from broker.ledger.legs import NewLeg, plan_gpu_legs, plan_money_legs, plan_token_legs
-from broker.ledger.model import (
-    AccountKind,
-    HoldState,
-    LegState,
-    OnShortfall,
-    Posting,
-    compute_captured_micros,
-    compute_hold_micros,
-    move,
-)
+from broker.ledger.hold_legs import HoldView, add_legs, list_open, release_legs
+from broker.ledger.legs import plan_gpu_legs, plan_money_legs, plan_money_within, plan_uncommitted_leg
+from broker.ledger.model import HoldState, compute_hold_micros
 from broker.ledger.tables import Hold, HoldLeg
 from broker.work import Work
-from pricing.money import Money
 from pricing.usage import Unit, Usage
-
-
-@dataclass(frozen=True)
-class HoldView:
-    """A hold, its legs in the order in which they pay, and the terms of its contract."""
-
-    terms: ContractTerms
-    hold: Hold
-    legs: list[HoldLeg]
-
-    def states(self) -> list[LegState]:
-        return [to_state(leg) for leg in self.legs]
-
-    def cost_so_far(self) -> Money:
-        """Price the customer's usage captured so far, paid by an advance or not."""
-        return Money(compute_captured_micros(self.states()))
-
-    def borne_so_far(self) -> Money:
-        """Price what the house has borne so far, at the same prices."""
-        return Money(compute_captured_micros(self.states(), borne=True))
-
-
-def to_state(leg: HoldLeg) -> LegState:
-    return LegState(
-        unit=Unit(leg.unit),
-        unit_price=leg.unit_price,
-        billable=leg.billable,
-        held=leg.held,
-        captured=leg.captured,
-        released=leg.released,
-        month=leg.month,
-        borne=leg.borne,
-    )
 
 
 async def place_hold(work: Work, terms: ContractTerms, *, job_id: str, idempotency_key: str, need: Usage) -> HoldView:
@@ -76,13 +31,13 @@ async def place_hold(work: Work, terms: ContractTerms, *, job_id: str, idempoten
     if not terms.covers(work.now):
         raise errors.NoContractInForce(f"Contract {terms.id} is not in force now.", contract_id=terms.id)
     month = billing_month(work.now, terms.time_zone)
-    legs = await plan_gpu_legs(work, terms, need.gpu_seconds, OnShortfall.REFUSE)
-    legs += plan_token_legs(work, terms, need.tokens)
+    legs = await plan_gpu_legs(work, terms, need.gpu_seconds)
+    legs += plan_uncommitted_leg(terms, Unit.TOKENS, need.tokens, work.now)
     micros = compute_hold_micros([leg.as_state() for leg in legs])
-    legs += await plan_money_legs(work, terms, month, micros, OnShortfall.REFUSE)
+    legs += await plan_money_legs(work, terms, month, micros)
     hold = await _open_hold(work, terms, job_id, idempotency_key, month)
     view = HoldView(terms, hold, [])
-    await add_legs(work, view, legs, kind="hold_placed")
+    await add_legs(work, view, legs, kind="hold_placed", extends=False)
     return view
 
 
@@ -106,60 +61,6 @@ async def _open_hold(work: Work, terms: ContractTerms, job_id: str, idempotency_
 def compute_expiry(work: Work) -> datetime:
     """Compute when a hold that is placed or renewed now expires, where nothing renews it."""
     return work.now + timedelta(seconds=work.settings.hold_seconds)
-
-
-async def add_legs(work: Work, view: HoldView, legs: Sequence[NewLeg], *, kind: str) -> None:
-    """Hold more for a job: the new legs pay after those that it has."""
-    hold = view.hold
-    postings: list[Posting] = []
-    for leg in legs:
-        source_id = await _open_source(work, view.terms, leg)
-        row = _leg_row(work, hold, leg, source_id, position=len(view.legs))
-        work.session.add(row)
-        view.legs.append(row)
-        held_id = await open_own(work, hold, leg.unit, AccountKind.HELD)
-        postings += move(source_id, held_id, leg.unit, leg.quantity)
-    await work.session.flush()
-    await post_for_job(work, hold, kind, postings)
-
-
-async def _open_source(work: Work, terms: ContractTerms, leg: NewLeg) -> str:
-    if leg.source == AccountKind.BUDGET:
-        assert leg.month is not None, "a budget is of a month"
-        budget = terms.monthly_budget_micros
-        return await accounts.open_budget(work, terms.id, terms.customer_id, leg.month, budget)
-    unit, kind = leg.unit, leg.source
-    return await accounts.open_account(work, terms.id, terms.customer_id, unit, kind, grant_id=leg.grant_id)
-
-
-def _leg_row(work: Work, hold: Hold, leg: NewLeg, source_id: str, *, position: int) -> HoldLeg:
-    return HoldLeg(
-        id=work.new_id("leg"),
-        customer_id=hold.customer_id,
-        hold_id=hold.id,
-        position=position,
-        unit=leg.unit.value,
-        account_id=source_id,
-        grant_id=leg.grant_id,
-        unit_price=leg.unit_price,
-        month=leg.month,
-        borne=leg.borne,
-        billable=leg.billable,
-        held=leg.quantity,
-        captured=0,
-        released=0,
-    )
-
-
-async def open_own(work: Work, hold: Hold, unit: Unit, kind: AccountKind) -> str:
-    return await accounts.open_account(work, hold.contract_id, hold.customer_id, unit, kind)
-
-
-async def post_for_job(work: Work, hold: Hold, kind: str, postings: Sequence[Posting]) -> None:
-    """Post a transfer between a hold and its sources; it refers to the hold's job."""
-    await accounts.post_transfer(
-        work, hold.contract_id, hold.customer_id, kind, postings, hold_id=hold.id, reference=hold.job_id
-    )
 
 
 async def _find_by_key(work: Work, terms: ContractTerms, idempotency_key: str) -> HoldView | None:
@@ -235,24 +136,9 @@ async def roll_hold(work: Work, view: HoldView, month: str) -> None:
     earlier = [leg for leg in view.legs if leg.month is not None and leg.month < month]
     open_money = list_open(earlier)
     rest = sum(quantity for _leg, quantity in open_money)
-    await release_legs(work, view.hold, open_money, kind="hold_rolled")
-    legs = await plan_money_legs(work, view.terms, month, rest, OnShortfall.LEAVE)
+    await release_legs(work, view, open_money, kind="hold_rolled")
+    legs = await plan_money_within(work, view.terms, month, rest)
     await add_legs(work, view, legs, kind="hold_rolled")
-
-
-def list_open(legs: Sequence[HoldLeg]) -> list[tuple[HoldLeg, int]]:
-    """List legs with what is still open of each."""
-    return [(leg, to_state(leg).open_quantity) for leg in legs]
-
-
-async def release_legs(work: Work, hold: Hold, quantities: Sequence[tuple[HoldLeg, int]], *, kind: str) -> None:
-    """Release these quantities of the legs to the accounts that they came from."""
-    postings: list[Posting] = []
-    for leg, quantity in quantities:
-        unit = Unit(leg.unit)
-        leg.released += quantity
-        postings += move(await open_own(work, hold, unit, AccountKind.HELD), leg.account_id, unit, quantity)
-    await post_for_job(work, hold, kind, postings)
 
 
 async def list_holds_due_for_renewal(work: Work) -> list[str]:
@@ -290,4 +176,4 @@ async def _end_hold(work: Work, view: HoldView, state: HoldState) -> None:
     if view.hold.state != HoldState.PLACED:
         return
     view.hold.state, view.hold.ended_at = state.value, work.now
-    await release_legs(work, view.hold, list_open(view.legs), kind=f"hold_{state.value}")
+    await release_legs(work, view, list_open(view.legs), kind=f"hold_{state.value}")

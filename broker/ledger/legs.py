@@ -3,15 +3,17 @@
 Planning reads and writes nothing: a leg's account is opened when a hold takes the leg.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 
 from broker import errors
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, GrantTerms, Overage
 from broker.ledger import accounts
-from broker.ledger.model import AccountKind, LegState, OnShortfall
+from broker.ledger.budgets import read_budget_left
+from broker.ledger.model import AccountKind, LegState
 from broker.work import Work
 from pricing import grants as burn
 from pricing.money import Money
@@ -38,29 +40,56 @@ class NewLeg:
         return LegState(self.unit, self.unit_price, self.billable, self.quantity, 0, 0, self.month, self.borne)
 
 
-async def plan_gpu_legs(work: Work, terms: ContractTerms, gpu_seconds: int, on_shortfall: OnShortfall) -> list[NewLeg]:
+@dataclass(frozen=True)
+class OpenGrants:
+    """The grants of a contract by their ids, and what is free in each. Units: GPU-seconds."""
+
+    terms: Mapping[str, GrantTerms]
+    free: Mapping[str, int]
+
+    def list_usable(self, moment: datetime) -> tuple[str, ...]:
+        """List the grants that may pay for usage at a moment."""
+        return tuple(sorted(grant.id for grant in self.terms.values() if not grant.has_expired(moment)))
+
+    def less(self, grant_id: str, gpu_seconds: int) -> "OpenGrants":
+        """Take GPU-seconds out of one of them."""
+        return replace(self, free={**self.free, grant_id: self.free[grant_id] - gpu_seconds})
+
+
+async def read_open_grants(work: Work, contract_id: str) -> OpenGrants:
+    """Read the grants of a contract. The caller holds the contract's lock."""
+    grants = {grant.id: grant for grant in await contracts.list_grants(work, contract_id)}
+    return OpenGrants(grants, await accounts.read_granted(work, contract_id))
+
+
+def burn_grants(grants: OpenGrants, gpu_seconds: int, moment: datetime) -> list[NewLeg]:
+    """Plan the legs that grants pay of usage at a moment, in their order: as far as they reach."""
+    burnable = [
+        burn.Grant(grant.id, grants.free.get(grant.id, 0), grant.unit_price, grant.priority, grant.expires_at)
+        for grant in grants.terms.values()
+    ]
+    burnt = burn.burn_down(burnable, gpu_seconds, now=moment)
+    return [_grant_leg(grants.terms[draw.grant_id], draw.gpu_seconds) for draw in burnt.draws]
+
+
+def plan_uncommitted_leg(terms: ContractTerms, unit: Unit, quantity: int, moment: datetime) -> list[NewLeg]:
+    """Plan the leg of usage outside any grant, at the plan's own price: GPU-seconds, and tokens always."""
+    if quantity == 0:
+        return []
+    return [NewLeg(unit, AccountKind.UNCOMMITTED, quantity, terms.prices_at(moment).of(unit), billable=True)]
+
+
+async def plan_gpu_legs(work: Work, terms: ContractTerms, gpu_seconds: int) -> list[NewLeg]:
     """Plan the legs of GPU-seconds: grants first, then the plan's own price where the contract bills overage.
 
-    Usage that has happened is booked even where the contract would refuse it. Raises: InsufficientBalance.
+    Raises: InsufficientBalance.
     """
-    grants = {grant.id: grant for grant in await contracts.list_grants(work, terms.id)}
-    burnt = burn.burn_down(await _burnable(work, terms, grants.values()), gpu_seconds, now=work.now)
-    shortfall = burnt.shortfall_gpu_seconds
-    if shortfall and on_shortfall == OnShortfall.REFUSE and terms.overage == Overage.REFUSE:
-        raise _insufficient_balance(gpu_seconds, gpu_seconds - shortfall, list(grants.values()))
-    legs = [_grant_leg(grants[draw.grant_id], draw.gpu_seconds) for draw in burnt.draws]
-    if shortfall:
-        price = terms.prices_at(work.now).per_gpu_hour
-        legs.append(NewLeg(Unit.GPU_SECONDS, AccountKind.UNCOMMITTED, shortfall, price, billable=True))
-    return legs
-
-
-async def _burnable(work: Work, terms: ContractTerms, grants: Iterable[GrantTerms]) -> list[burn.Grant]:
-    free = await accounts.read_granted(work, terms.id)
-    return [
-        burn.Grant(grant.id, free.get(grant.id, 0), grant.unit_price, grant.priority, grant.expires_at)
-        for grant in grants
-    ]
+    grants = await read_open_grants(work, terms.id)
+    legs = burn_grants(grants, gpu_seconds, work.now)
+    shortfall = gpu_seconds - sum(leg.quantity for leg in legs)
+    if shortfall and terms.overage == Overage.REFUSE:
+        raise _insufficient_balance(gpu_seconds, gpu_seconds - shortfall, list(grants.terms.values()))
+    return legs + plan_uncommitted_leg(terms, Unit.GPU_SECONDS, shortfall, work.now)
 
 
 def _grant_leg(grant: GrantTerms, gpu_seconds: int) -> NewLeg:
@@ -80,38 +109,30 @@ def _insufficient_balance(needed: int, available: int, grants: Sequence[GrantTer
 
 async def read_available(work: Work, terms: ContractTerms) -> int:
     """Read how many GPU-seconds a new job could draw from grants now."""
-    grants = await contracts.list_grants(work, terms.id)
-    free = await accounts.read_granted(work, terms.id)
-    return sum(free.get(grant.id, 0) for grant in grants if not grant.has_expired(work.now))
+    grants = await read_open_grants(work, terms.id)
+    return sum(grants.free.get(grant_id, 0) for grant_id in grants.list_usable(work.now))
 
 
-def plan_token_legs(work: Work, terms: ContractTerms, tokens: int) -> list[NewLeg]:
-    """Plan the leg of tokens, which are always billed at the plan's price: no plan sells them in advance."""
-    if tokens == 0:
-        return []
-    price = terms.prices_at(work.now).per_token
-    return [NewLeg(Unit.TOKENS, AccountKind.UNCOMMITTED, tokens, price, billable=True)]
-
-
-async def plan_money_legs(
-    work: Work, terms: ContractTerms, month: str, micros: int, on_shortfall: OnShortfall
-) -> list[NewLeg]:
-    """Plan the legs of money, out of a month's budget. Raises: BudgetExceeded."""
-    if micros == 0:
-        return []
+async def plan_money_legs(work: Work, terms: ContractTerms, month: str, micros: int) -> list[NewLeg]:
+    """Plan the legs of the money that a job needs, out of a month's budget. Raises: BudgetExceeded."""
     budget = terms.monthly_budget_micros
-    left = micros if budget is None else await accounts.read_budget_left(work, terms.id, month, budget)
-    if left < micros and on_shortfall == OnShortfall.REFUSE:
-        raise _budget_exceeded(month, micros, left)
-    within = min(left, micros)
-    legs = [_money_leg(AccountKind.BUDGET, within, month)] if within else []
-    if within < micros and on_shortfall == OnShortfall.BOOK:
-        legs.append(_money_leg(AccountKind.OVER_BUDGET, micros - within, month))
-    return legs
+    if micros and budget is not None:
+        left = await read_budget_left(work, terms.id, month, budget)
+        if left.micros < micros:
+            raise _budget_exceeded(month, micros, left.micros)
+    return await plan_money_within(work, terms, month, micros)
 
 
-def _money_leg(source: AccountKind, micros: int, month: str) -> NewLeg:
-    return NewLeg(Unit.MICRO_YUAN, source, micros, None, billable=False, month=month)
+async def plan_money_within(work: Work, terms: ContractTerms, month: str, micros: int) -> list[NewLeg]:
+    """Plan the legs of money as far as a month's budget reaches: what usage costs may be less, once it is rounded."""
+    budget = terms.monthly_budget_micros
+    free = micros if budget is None else await accounts.read_budget_free(work, terms.id, month, budget)
+    return plan_money_leg(min(free, micros), month)
+
+
+def plan_money_leg(micros: int, month: str) -> list[NewLeg]:
+    """Plan the leg of money out of a month's budget, which has it."""
+    return [NewLeg(Unit.MICRO_YUAN, AccountKind.BUDGET, micros, None, billable=False, month=month)] if micros else []
 
 
 def _budget_exceeded(month: str, micros: int, left_micros: int) -> errors.BudgetExceeded:

@@ -17,9 +17,8 @@ from pricing.usage import Unit, Usage
 class AccountKind(StrEnum):
     """Where units come from, where they wait, where they end.
 
-    ISSUED feeds grants, UNCOMMITTED is usage outside any grant, BUDGET_ISSUED feeds a month's budget, OVER_BUDGET is
-    usage that had happened when the budget was gone. BORNE_ISSUED feeds what the house bears in a customer's stead; it
-    ends in BORNE, as what the customer pays for ends in USED.
+    ISSUED feeds grants, UNCOMMITTED is usage outside any grant, BUDGET_ISSUED feeds a month's budget. BORNE_ISSUED
+    feeds what the house bears in a customer's stead; it ends in BORNE, as what the customer pays for ends in USED.
     """
 
     ISSUED = "issued"
@@ -27,33 +26,13 @@ class AccountKind(StrEnum):
     UNCOMMITTED = "uncommitted"
     BUDGET_ISSUED = "budget_issued"
     BUDGET = "budget"
-    OVER_BUDGET = "over_budget"
     HELD = "held"
     USED = "used"
     BORNE_ISSUED = "borne_issued"
     BORNE = "borne"
 
 
-SOURCES = frozenset(
-    {
-        AccountKind.ISSUED,
-        AccountKind.UNCOMMITTED,
-        AccountKind.BUDGET_ISSUED,
-        AccountKind.OVER_BUDGET,
-        AccountKind.BORNE_ISSUED,
-    }
-)
-
-
-class OnShortfall(StrEnum):
-    """What becomes of units that neither grant nor budget covers.
-
-    A job that asks is REFUSEd; usage has happened, so it is BOOKed; a hold that moves to a new month LEAVEs them out.
-    """
-
-    REFUSE = "refuse"
-    BOOK = "book"
-    LEAVE = "leave"
+SOURCES = frozenset({AccountKind.ISSUED, AccountKind.UNCOMMITTED, AccountKind.BUDGET_ISSUED, AccountKind.BORNE_ISSUED})
 
 
 class HoldState(StrEnum):
@@ -87,6 +66,14 @@ class Posting:
 
 def move(source_id: str, target_id: str, unit: Unit, amount: int) -> list[Posting]:
     return [Posting(source_id, unit, -amount), Posting(target_id, unit, amount)]
+
+
+def sum_postings(postings: Iterable[Posting]) -> list[Posting]:
+    """Add up what a transfer moves in each account; an account that it only passes through is left out."""
+    sums: defaultdict[tuple[str, Unit], int] = defaultdict(int)
+    for posting in postings:
+        sums[posting.account_id, posting.unit] += posting.amount
+    return [Posting(account_id, unit, amount) for (account_id, unit), amount in sums.items() if amount]
 
 
 def check_balanced(postings: Iterable[Posting]) -> None:

@@ -6,10 +6,12 @@ Holds are placed for a job, captured as usage arrives, and settled when it ends;
 from broker.ledger.adjust import adjust_hold
 from broker.ledger.balance import Balance, read_contract_balance
 from broker.ledger.captures import Captured, capture_usage
+from broker.ledger.causes import Cause
+from broker.ledger.charge_limit import Promise
 from broker.ledger.closed_months import close_month
 from broker.ledger.credit import credit_grant
+from broker.ledger.hold_legs import HoldView
 from broker.ledger.holds import (
-    HoldView,
     expire_hold,
     get_hold,
     list_expired_holds,
@@ -22,13 +24,15 @@ from broker.ledger.holds import (
 )
 from broker.ledger.model import UsageInterval
 from broker.ledger.shortage import Shortage, find_shortage
-from broker.ledger.usage import CapturedUsage, list_captured_usage, list_months
+from broker.ledger.usage import CapturedUsage, list_borne_usage, list_captured_usage, list_months
 
 __all__ = [
     "Balance",
     "Captured",
     "CapturedUsage",
+    "Cause",
     "HoldView",
+    "Promise",
     "Shortage",
     "UsageInterval",
     "adjust_hold",
@@ -38,6 +42,7 @@ __all__ = [
     "expire_hold",
     "find_shortage",
     "get_hold",
+    "list_borne_usage",
     "list_captured_usage",
     "list_expired_holds",
     "list_holds_due_for_renewal",

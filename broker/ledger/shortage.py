@@ -1,46 +1,53 @@
-"""Whether a job has used up what its contract allows, and must stop."""
+"""Whether a job has used up what it was promised, or what its contract allows, and must stop."""
 
+from dataclasses import replace
 from enum import StrEnum
 
 from broker.clock import billing_month
-from broker.contracts.model import Overage
-from broker.ledger import accounts
-from broker.ledger.holds import HoldView
-from broker.ledger.legs import read_available
-from broker.ledger.model import AccountKind
+from broker.contracts.model import ContractTerms, Overage
+from broker.ledger.charge_limit import NOTHING_PROMISED, Bound, Promise
+from broker.ledger.charging import Charging, Supply
+from broker.ledger.closed_months import get_open_month
+from broker.ledger.hold_legs import HoldView
+from broker.ledger.legs import read_open_grants
+from broker.ledger.promises import read_charge_limits
+from broker.ledger.supply import plan_supply
 from broker.work import Work
-from pricing.usage import Unit
+from pricing.usage import Unit, Usage
+
+NEXT_UNITS = Usage(1, 1)
 
 
 class Shortage(StrEnum):
-    """What is gone: the contract's hours, or the month's budget."""
+    """What is gone: what the job may cost, the contract's hours, the month's budget, or the contract's term."""
 
+    LIMIT = "limit"
     BALANCE = "balance"
     BUDGET = "budget"
+    CONTRACT_ENDED = "contract_ended"
 
 
-async def find_shortage(work: Work, view: HoldView) -> Shortage | None:
-    """Find what a job has gone beyond, hours or budget, with still nothing left of it; None where it may go on."""
-    if await _is_out_of_hours(work, view):
-        return Shortage.BALANCE
-    if await _is_out_of_budget(work, view):
-        return Shortage.BUDGET
-    return None
+async def find_shortage(work: Work, view: HoldView, *, promise: Promise = NOTHING_PROMISED) -> Shortage | None:
+    """Find why the house would bear what a job that has gone beyond a promise uses next; None where it may go on.
 
-
-async def _is_out_of_hours(work: Work, view: HoldView) -> bool:
-    if view.terms.overage == Overage.BILL:
-        return False
-    gpu = [leg for leg in view.legs if leg.unit == Unit.GPU_SECONDS and not leg.borne]
-    return any(leg.grant_id is None for leg in gpu) and await read_available(work, view.terms) == 0
-
-
-async def _is_out_of_budget(work: Work, view: HoldView) -> bool:
+    It is asked of what decides each capture. A job that has its cap goes on: there the house has promised to pay. The
+    caller holds the locks of hold and contract, or only wants to know.
+    """
     terms = view.terms
-    if terms.monthly_budget_micros is None:
-        return False
-    month = billing_month(work.now, terms.time_zone)
-    over_id = await accounts.find_account(work, terms.id, Unit.MICRO_YUAN, AccountKind.OVER_BUDGET)
-    if not any(leg.account_id == over_id and leg.month == month for leg in view.legs):
-        return False
-    return await accounts.read_budget_left(work, terms.id, month, terms.monthly_budget_micros) == 0
+    if terms.ends_at is not None and work.now >= terms.ends_at:
+        return Shortage.CONTRACT_ENDED
+    if not any(leg.borne and leg.captured for leg in view.legs):
+        return None
+    month = await get_open_month(work, terms.id, billing_month(work.now, terms.time_zone))
+    limits = await read_charge_limits(work, view, promise, month)
+    grants = await read_open_grants(work, terms.id)
+
+    def supply_of(allowed: ContractTerms) -> Supply:
+        return plan_supply(allowed, grants, view.states(), NEXT_UNITS, moment=work.now, month=month)
+
+    bound = Charging(limits).find_next_bound(supply_of(replace(terms, overage=Overage.BILL)))
+    if bound == Bound.CAP:
+        return None
+    if bound != Bound.LIMIT and not supply_of(terms).units[Unit.GPU_SECONDS]:
+        return Shortage.BALANCE
+    return None if bound is None else Shortage(bound.value)

@@ -1,4 +1,4 @@
-"""The double-entry ledger: accounts, transfers, entries; holds with their legs; captures.
+"""The double-entry ledger: accounts, transfers, entries; holds with their legs; captures, and their sums by price.
 
 Units: GPU-seconds, tokens, micro-yuan. Entries and captures are never updated or deleted (a trigger refuses it).
 """
@@ -65,6 +65,7 @@ class Hold(Base):
     __table_args__ = (
         UniqueConstraint("contract_id", "idempotency_key"),
         Index("ix_holds_placed_expiry", "expires_at", postgresql_where=text("state = 'placed'")),
+        Index("ix_holds_placed_contract", "contract_id", postgresql_where=text("state = 'placed'")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -83,7 +84,8 @@ class HoldLeg(Base):
     """One part of a hold: from which account, out of which grant, at which unit price, and whether it is billed later.
 
     `unit_price` is yuan per GPU-hour or per token; a leg in micro-yuan has none, but the `month` whose budget it is of.
-    `borne`: the house bears it, since it goes beyond what the customer was promised.
+    `borne`: the house bears it, since it goes beyond what the customer was promised. `extends`: added after the hold
+    was placed; such a leg grows with whatever else comes from the same source at the same price.
     """
 
     __tablename__ = "hold_legs"
@@ -103,6 +105,7 @@ class HoldLeg(Base):
     unit_price: Mapped[Decimal | None] = mapped_column(Numeric(24, 12))
     month: Mapped[str | None]
     borne: Mapped[bool]
+    extends: Mapped[bool]
     billable: Mapped[bool]
     held: Mapped[int]
     captured: Mapped[int]
@@ -110,14 +113,18 @@ class HoldLeg(Base):
 
 
 class Capture(Base):
-    """Usage of one interval charged to one leg: what every invoice line is made of. `month` is the month that bills it.
+    """Usage of intervals charged to one leg: what every invoice line is made of. `month` is the month that bills it.
 
-    What is `borne` by the house is on no invoice, but in the margin report.
+    It covers the intervals of the run from `first_sequence` to `last_sequence`, together with the other captures of the
+    same intervals: their usage is that of the captures, whole. What is `borne` is on no invoice, but in the margin
+    report, by its `cause`.
     """
 
     __tablename__ = "captures"
     __table_args__ = (
-        UniqueConstraint("run_id", "sequence", "leg_id"),
+        UniqueConstraint("run_id", "first_sequence", "leg_id"),
+        CheckConstraint("first_sequence <= last_sequence", name="sequences_in_order"),
+        CheckConstraint("borne = (cause IS NOT NULL)", name="borne_for_a_cause"),
         Index("ix_captures_contract_month", "contract_id", "month"),
     )
 
@@ -126,17 +133,58 @@ class Capture(Base):
     contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
     job_id: Mapped[str] = mapped_column(index=True)
     run_id: Mapped[str]
-    sequence: Mapped[int]
+    first_sequence: Mapped[int]
+    last_sequence: Mapped[int]
     leg_id: Mapped[str] = mapped_column(ForeignKey("hold_legs.id"))
     grant_id: Mapped[str | None]
     unit: Mapped[str]
     quantity: Mapped[int]
     unit_price: Mapped[Decimal] = mapped_column(Numeric(24, 12))
     borne: Mapped[bool]
+    cause: Mapped[str | None]
     billable: Mapped[bool]
     rate_card_version: Mapped[str]
     month: Mapped[str]
     created_at: Mapped[datetime] = moment_column()
+
+
+class SegmentTotal(Base):
+    """What customers pay for in one rate segment: the sum of its captures, kept beside them so that it is read at once.
+
+    An invoice rounds it once. `billable` is false where an advance has paid for it.
+    """
+
+    __tablename__ = "rate_segments"
+
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"), primary_key=True)
+    month: Mapped[str] = mapped_column(primary_key=True)
+    unit: Mapped[str] = mapped_column(primary_key=True)
+    unit_price: Mapped[Decimal] = mapped_column(Numeric(24, 12), primary_key=True)
+    billable: Mapped[bool] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    quantity: Mapped[int]
+
+
+class LineTotal(Base):
+    """A job's share of a rate segment: the sum of its captures, and a line of the invoice.
+
+    `leads`: the segment's first line, where its job has a promise (`pricing/rounding.py`). The version is that of the
+    rate card by which the line was first priced.
+    """
+
+    __tablename__ = "rate_lines"
+    __table_args__ = (Index("ix_rate_lines_contract_month", "contract_id", "month"),)
+
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    month: Mapped[str] = mapped_column(primary_key=True)
+    unit: Mapped[str] = mapped_column(primary_key=True)
+    unit_price: Mapped[Decimal] = mapped_column(Numeric(24, 12), primary_key=True)
+    billable: Mapped[bool] = mapped_column(primary_key=True)
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    rate_card_version: Mapped[str]
+    quantity: Mapped[int]
+    leads: Mapped[bool]
 
 
 class ClosedMonth(Base):

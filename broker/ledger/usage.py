@@ -1,15 +1,20 @@
-"""Reading the captures: what was used, by month, for invoices and reports."""
+"""Reading what was captured: what was used, by month, for invoices and reports, as invoices have it."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
+from typing import Any
 
 from sqlalchemy import func, select
 
-from broker.ledger.charge_limit import BilledLine
-from broker.ledger.tables import Capture
+from broker.ledger.causes import Cause
+from broker.ledger.tables import Capture, LineTotal, SegmentTotal
 from broker.work import Work
-from pricing.money import Money, round_to_fen
+from pricing.money import Money
 from pricing.rating import price_usage
+from pricing.rounding import ExactLine, round_segment
 from pricing.usage import Unit
 
 
@@ -17,7 +22,8 @@ from pricing.usage import Unit
 class CapturedUsage:
     """What one job used in a month of one meter at one price. Units: GPU-seconds or tokens; yuan per GPU-hour or token.
 
-    `billable` is false where an advance has paid for it, or the house bears it.
+    `billable` is false where an advance has paid for it, or the house bears it, for a `cause`. `amount` is its line on
+    an invoice: its share of the rate segment, which is rounded once.
     """
 
     contract_id: str
@@ -27,17 +33,21 @@ class CapturedUsage:
     unit_price: Decimal
     billable: bool
     rate_card_version: str
-
-    @property
-    def amount(self) -> Money:
-        """Price the usage, rounded once, half-even to the fen."""
-        return round_to_fen(price_usage(self.meter, self.quantity, self.unit_price))
+    amount: Money
+    cause: Cause | None = None
 
 
-async def list_captured_usage(
-    work: Work, month: str, *, contract_id: str | None = None, borne: bool = False
-) -> list[CapturedUsage]:
-    """Add up what customers pay for in a billing month, or what is borne: by job, meter and price, in a fixed order."""
+async def list_captured_usage(work: Work, month: str, *, contract_id: str | None = None) -> list[CapturedUsage]:
+    """List what customers pay for in a billing month: by job, meter and price, in a fixed order."""
+    query = select(LineTotal).where(LineTotal.month == month)
+    if contract_id is not None:
+        query = query.where(LineTotal.contract_id == contract_id)
+    rows = await work.session.execute(query.with_only_columns(*LineTotal.__table__.columns))
+    return _share_by_segment((row, row.leads, None) for row in rows)
+
+
+async def list_borne_usage(work: Work, month: str) -> list[CapturedUsage]:
+    """List what the house bears in a billing month: by job, meter, price and cause, in a fixed order."""
     group = (
         Capture.contract_id,
         Capture.job_id,
@@ -45,43 +55,50 @@ async def list_captured_usage(
         Capture.unit_price,
         Capture.billable,
         Capture.rate_card_version,
+        Capture.cause,
     )
-    query = select(*group, func.sum(Capture.quantity).label("quantity")).where(
-        Capture.month == month, Capture.borne == borne
+    query = select(*group, func.sum(Capture.quantity).label("quantity")).where(Capture.month == month, Capture.borne)
+    rows = await work.session.execute(query.group_by(*group))
+    return _share_by_segment((row, False, Cause(row.cause)) for row in rows)
+
+
+def _share_by_segment(rows: Iterable[tuple[Any, bool, Cause | None]]) -> list[CapturedUsage]:
+    """Round each segment once and share it among its lines: equal remainders are lifted in the order of job ids."""
+    segments: defaultdict[tuple[Any, ...], list[tuple[Any, bool]]] = defaultdict(list)
+    for row, leads, cause in rows:
+        segments[row.contract_id, row.unit, row.unit_price, row.billable, cause].append((row, leads))
+    lines: list[CapturedUsage] = []
+    for key, members in segments.items():
+        members.sort(key=lambda member: (member[0].job_id, member[0].rate_card_version))
+        exact = [ExactLine(_price(row), leads) for row, leads in members]
+        shares = zip(members, round_segment(exact), strict=True)
+        lines += [_to_usage(row, amount, cause=key[-1]) for (row, _leads), amount in shares]
+    return sorted(lines, key=lambda line: (line.contract_id, line.job_id, line.meter, line.unit_price, line.billable))
+
+
+def _price(row: Any) -> Fraction:
+    return price_usage(Unit(row.unit), int(row.quantity), row.unit_price)
+
+
+def _to_usage(row: Any, amount: Money, *, cause: Cause | None) -> CapturedUsage:
+    return CapturedUsage(
+        contract_id=row.contract_id,
+        job_id=row.job_id,
+        meter=Unit(row.unit),
+        quantity=int(row.quantity),
+        unit_price=row.unit_price,
+        billable=row.billable,
+        rate_card_version=row.rate_card_version,
+        amount=amount,
+        cause=cause,
     )
-    if contract_id is not None:
-        query = query.where(Capture.contract_id == contract_id)
-    rows = await work.session.execute(query.group_by(*group).order_by(*group))
-    return [
-        CapturedUsage(
-            contract_id=row.contract_id,
-            job_id=row.job_id,
-            meter=Unit(row.unit),
-            quantity=int(row.quantity),
-            unit_price=row.unit_price,
-            billable=row.billable,
-            rate_card_version=row.rate_card_version,
-        )
-        for row in rows
-    ]
 
 
 async def list_months(work: Work) -> list[tuple[str, str]]:
     """List contract and billing month of all usage that customers pay for."""
     query = (
-        select(Capture.contract_id, Capture.month)
-        .where(~Capture.borne)
+        select(SegmentTotal.contract_id, SegmentTotal.month)
         .distinct()
-        .order_by(Capture.month, Capture.contract_id)
+        .order_by(SegmentTotal.month, SegmentTotal.contract_id)
     )
     return [(contract_id, month) for contract_id, month in await work.session.execute(query)]
-
-
-async def read_paid_lines(work: Work, job_id: str) -> dict[BilledLine, int]:
-    """Read what a job's customer has been charged for, as the lines of its invoices will have it."""
-    group = (Capture.unit, Capture.unit_price, Capture.billable, Capture.month)
-    query = select(*group, func.sum(Capture.quantity)).where(Capture.job_id == job_id, ~Capture.borne).group_by(*group)
-    rows = await work.session.execute(query)
-    return {
-        BilledLine(Unit(unit), price, billable, month): int(quantity) for unit, price, billable, month, quantity in rows
-    }

@@ -16,6 +16,16 @@ class Check:
     query: str
 
 
+# Each range of intervals that was charged together, and the same once for each interval in it.
+CHARGED_RANGES = """ranges AS (
+               SELECT run_id, first_sequence, last_sequence,
+                      coalesce(sum(quantity) FILTER (WHERE unit = 'gpu_seconds'), 0) AS gpu_seconds,
+                      coalesce(sum(quantity) FILTER (WHERE unit = 'tokens'), 0) AS tokens
+               FROM captures GROUP BY 1, 2, 3
+           ), covered AS (
+               SELECT ranges.*, s.sequence FROM ranges, generate_series(first_sequence, last_sequence) AS s (sequence)
+           )"""
+
 CHECKS = (
     Check(
         "every transfer sums to zero in each unit",
@@ -69,16 +79,38 @@ CHECKS = (
     ),
     Check(
         "every usage event is charged once and whole",
-        """SELECT u.run_id AS id, u.sequence, u.gpu_seconds, u.tokens FROM usage_events u
-           LEFT JOIN captures c ON c.run_id = u.run_id AND c.sequence = u.sequence
-           GROUP BY u.run_id, u.sequence
-           HAVING u.gpu_seconds <> coalesce(sum(c.quantity) FILTER (WHERE c.unit = 'gpu_seconds'), 0)
-               OR u.tokens <> coalesce(sum(c.quantity) FILTER (WHERE c.unit = 'tokens'), 0)""",
+        f"""WITH {CHARGED_RANGES}
+           SELECT u.run_id AS id, min(u.sequence) AS sequence, sum(u.gpu_seconds) AS gpu_seconds,
+                  sum(u.tokens) AS tokens
+           FROM usage_events u LEFT JOIN covered r ON r.run_id = u.run_id AND r.sequence = u.sequence
+           GROUP BY u.run_id, coalesce(r.first_sequence, u.sequence), r.last_sequence
+           HAVING sum(u.gpu_seconds) <> coalesce(min(r.gpu_seconds), 0) OR sum(u.tokens) <> coalesce(min(r.tokens), 0)
+           UNION ALL
+           SELECT run_id, sequence, NULL, NULL FROM covered GROUP BY 1, 2 HAVING count(*) > 1""",  # noqa: S608 (nothing of it comes from outside)
     ),
     Check(
         "nothing is charged without a usage event",
-        """SELECT c.id FROM captures c LEFT JOIN usage_events u ON u.run_id = c.run_id AND u.sequence = c.sequence
-           WHERE u.run_id IS NULL""",
+        f"""WITH {CHARGED_RANGES}
+           SELECT r.run_id AS id, r.sequence FROM covered r
+           LEFT JOIN usage_events u ON u.run_id = r.run_id AND u.sequence = r.sequence WHERE u.run_id IS NULL""",  # noqa: S608
+    ),
+    Check(
+        "what is summed up by price, for each job and in all, is what was captured",
+        """SELECT coalesce(x.job_id, x.contract_id) AS id, x.month, x.unit, x.unit_price, x.billable,
+                  sum(x.quantity) AS off
+           FROM (SELECT contract_id, job_id, month, unit, unit_price, billable, quantity FROM rate_lines
+                 UNION ALL
+                 SELECT contract_id, NULL, month, unit, unit_price, billable, quantity FROM rate_segments
+                 UNION ALL
+                 SELECT c.contract_id, CASE WHEN per_job THEN c.job_id END, c.month, c.unit, c.unit_price, c.billable,
+                        -c.quantity
+                 FROM captures c CROSS JOIN (VALUES (true), (false)) AS k (per_job) WHERE NOT c.borne) x
+           GROUP BY x.contract_id, x.job_id, x.month, x.unit, x.unit_price, x.billable HAVING sum(x.quantity) <> 0""",
+    ),
+    Check(
+        "at most one line leads a rate segment",
+        """SELECT contract_id AS id, month, unit, unit_price, billable FROM rate_lines WHERE leads
+           GROUP BY 1, 2, 3, 4, 5 HAVING count(*) > 1""",
     ),
     # Compared in 1/3600 micro-yuan, where every price is exact: a division here would have a rounding of its own.
     Check(
@@ -120,6 +152,12 @@ CHECKS = (
         """SELECT i.id, i.total_micros, coalesce(sum(l.amount_micros), 0) AS lines
            FROM invoices i LEFT JOIN invoice_lines l ON l.invoice_id = i.id
            GROUP BY i.id HAVING i.total_micros <> coalesce(sum(l.amount_micros), 0)""",
+    ),
+    Check(
+        "a line of an invoice is the price of what it bills, to less than a fen",
+        """SELECT invoice_id AS id, position, amount_micros FROM invoice_lines
+           WHERE abs(abs(amount_micros) * 3600 - quantity * unit_price * 1000000
+                     * CASE meter WHEN 'gpu_seconds' THEN 1 ELSE 3600 END) >= 10000 * 3600""",
     ),
     Check(
         "a final invoice bills what its month captured, and takes off what an advance has paid",

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from broker.jobs.limits import find_charge_limit
 from broker.jobs.locked_run import LockedRun
 from broker.jobs.runs import acknowledge_usage
 from broker.jobs.service import add_usage
@@ -13,6 +12,7 @@ from broker.ledger import service as ledger
 from broker.metering.model import UsageCloudEvent, check_event, next_acknowledged
 from broker.metering.tables import UsageEvent
 from broker.work import Work
+from pricing.usage import Usage
 
 
 async def record_usage(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> ledger.HoldView | None:
@@ -56,10 +56,10 @@ async def _store(work: Work, locked: LockedRun, event: UsageCloudEvent) -> bool:
 async def _charge(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> ledger.HoldView:
     job = locked.job
     hold = await ledger.lock_hold(work, job.id)
-    for event in events:
-        charge_limit = find_charge_limit(job.limits, job.spent)
-        captured = await ledger.capture_usage(work, hold, event.to_interval(), charge_limit=charge_limit)
-        add_usage(job, event.data.usage, cost=captured.cost, borne=captured.borne)
+    intervals = [event.to_interval() for event in events]
+    captured = await ledger.capture_usage(work, hold, intervals, promise=job.promise)
+    usage = sum((interval.usage for interval in intervals), Usage())
+    add_usage(job, usage, cost=captured.cost, borne=captured.borne)
     return hold
 
 

@@ -54,7 +54,7 @@ async def _find_stop_reason(work: Work, locked: LockedRun, hold: ledger.HoldView
     """Find what keeps the job from going on; only usage that was charged just now can use up hours or budget."""
     if has_reached_limit(locked.job.limits, locked.job.spent):
         return StopReason.LIMIT
-    shortage = None if hold is None else await ledger.find_shortage(work, hold)
+    shortage = None if hold is None else await ledger.find_shortage(work, hold, promise=locked.job.promise)
     return None if shortage is None else StopReason(shortage.value)
 
 

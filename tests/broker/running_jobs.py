@@ -141,7 +141,8 @@ async def read_balance(system: System, contract_id: str) -> ledger.Balance:
 
 async def is_exhausted(system: System, job: RunningJob) -> bool:
     async with system.work() as work:
-        return await ledger.find_shortage(work, await ledger.get_hold(work, job.id)) is not None
+        row = await work.session.get_one(Job, job.id)
+        return await ledger.find_shortage(work, await ledger.get_hold(work, job.id), promise=row.promise) is not None
 
 
 async def broken_rules(system: System) -> dict[str, list[str]]:

@@ -16,10 +16,11 @@ from broker.jobs.limits import (
     QuotedNeed,
     Spent,
     clip_need,
-    find_charge_limit,
+    find_promise,
     has_reached_limit,
     plan_limits,
 )
+from broker.ledger.charge_limit import NOTHING_PROMISED, Promise
 from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.rate_card import load_rate_cards
@@ -79,22 +80,10 @@ def test_limit_is_reached_by_cost_or_by_time(cost: int, seconds: int, reached: b
     assert not has_reached_limit(limits(), spent)
 
 
-@pytest.mark.parametrize(
-    ("promised", "spent", "charge_limit"),
-    [
-        ({}, Spent(0, 50), None),
-        ({"limit_micros": 100}, Spent(0, 99), None),
-        ({"limit_micros": 100}, Spent(0, 130), 130),
-        ({"cap_micros": 90}, Spent(0, 10), 90),
-        ({"cap_micros": 90, "limit_micros": 50}, Spent(0, 60), 60),
-        ({"cap_micros": 90, "limit_micros": 200}, Spent(0, 89), 90),
-        ({"limit_gpu_seconds": 5}, Spent(5, 7), 7),
-    ],
-)
-def test_charge_ends_at_the_cap_and_where_the_limit_was_reached(
-    promised: dict[str, int], spent: Spent, charge_limit: int | None
-) -> None:
-    assert find_charge_limit(limits(**promised), spent) == (None if charge_limit is None else Money(charge_limit))
+def test_customer_is_promised_the_limit_and_the_cap() -> None:
+    assert find_promise(limits()) == NOTHING_PROMISED
+    promised = find_promise(limits(limit_micros=100, limit_gpu_seconds=5, cap_micros=90))
+    assert promised == Promise(limit=Money(100), limit_gpu_seconds=5, cap=Money(90))
 
 
 @given(

@@ -1,6 +1,7 @@
 """The ledger on paper: what a contract's balances must be, in plain Python and without any of the ledger's code."""
 
 import math
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -62,10 +63,16 @@ class PaperHold:
         """Price the `held` or `used` units in micro-yuan, as far as they are billed."""
         return sum((part.price * getattr(part, amount) for part in self.parts), Fraction(0))
 
+    def open_money(self, month: str) -> int:
+        return sum(part.open for part in self.of(MONEY, month))
+
 
 @dataclass
 class PaperContract:
-    """`grants` is what is free in each, by id; the ids of grants in the order in which they pay."""
+    """`grants` is what is free in each, by id; the ids of grants in the order in which they pay.
+
+    `budgets` is what no hold has taken of each month's; `billed` counts units by month, meter and price.
+    """
 
     plan: str
     refuses_overage: bool
@@ -74,6 +81,7 @@ class PaperContract:
     grants: dict[str, int] = field(default_factory=dict)
     credited: int = 0
     budgets: dict[str, int] = field(default_factory=dict)
+    billed: dict[tuple[str, str, Fraction], int] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
     holds: dict[str, PaperHold] = field(default_factory=dict)
 
@@ -87,8 +95,20 @@ class PaperContract:
     def free_gpu_seconds(self, now: datetime) -> int:
         return sum(self.grants.values()) if self.in_force(now) else 0
 
-    def budget_left(self, month: str) -> int | None:
+    def free_budget(self, month: str) -> int | None:
         return None if self.budget is None else self.budgets.get(month, self.budget)
+
+    def due(self, month: str | None = None) -> int:
+        """Micro-yuan on the invoices of a month, or of all: each meter at each price is rounded once, to the fen."""
+        return sum(
+            round(price * count / 10_000) * 10_000
+            for (billed_in, _unit, price), count in self.billed.items()
+            if month in {None, billed_in}
+        )
+
+    def budget_left(self, month: str) -> int | None:
+        held = sum(hold.open_money(month) for hold in self.holds.values() if hold.live)
+        return None if self.budget is None else max(0, self.budget - self.due(month) - held)
 
     def place(self, job: str, gpu_seconds: int, tokens: int, now: datetime) -> PaperHold:
         if self.refuses_overage and gpu_seconds > self.free_gpu_seconds(now):
@@ -116,12 +136,10 @@ class PaperContract:
     def split_tokens(self, tokens: int) -> list[PaperPart]:
         return [PaperPart(TOKENS, "tokens", tokens, PRICES[self.plan][1] * 1_000_000)] if tokens else []
 
-    def split_money(self, micros: int, month: str, *, over: bool = False) -> list[PaperPart]:
-        left = self.budget_left(month)
-        within = micros if left is None else min(left, micros)
-        parts = [PaperPart(MONEY, "budget", within, month=month)] if within else []
-        beyond = micros - within if over else 0
-        return parts + ([PaperPart(MONEY, "over", beyond, month=month)] if beyond else [])
+    def split_money(self, micros: int, month: str) -> list[PaperPart]:
+        free = self.free_budget(month)
+        within = micros if free is None else min(free, micros)
+        return [PaperPart(MONEY, "budget", within, month=month)] if within else []
 
     def take(self, parts: list[PaperPart]) -> list[PaperPart]:
         for part in parts:
@@ -131,21 +149,58 @@ class PaperContract:
     def move(self, part: PaperPart, amount: int) -> None:
         if part.source in self.grants:
             self.grants[part.source] += amount
-        left = self.budget_left(part.month) if part.month is not None else None
-        if part.source == "budget" and left is not None and part.month is not None:
-            self.budgets[part.month] = left + amount
+        free = self.free_budget(part.month) if part.month is not None else None
+        if free is not None and part.month is not None:
+            self.budgets[part.month] = free + amount
 
     def capture(self, job: str, gpu_seconds: int, tokens: int, ended_at: datetime, now: datetime) -> None:
-        hold = self.holds[job]
-        month = min(month_of(ended_at), month_of(now))
+        """Charge what keeps every promise; what does not is borne, and in no book of the customer's."""
+        hold, moment = self.holds[job], min(ended_at, now)
+        month = month_of(moment)
         while month in self.closed:
             month = month_after(month)
         self.roll(hold, month)
+        if self.ends_at is not None and moment > self.ends_at:
+            return
+        free = self.free_budget(month)
+        room = None if free is None else round(hold.price("used")) + free + hold.open_money(month)
         before = round(hold.price("used"))
-        self.draw(hold, GPU, gpu_seconds, lambda short: self.split_gpu(short, now))
-        self.draw(hold, TOKENS, tokens, self.split_tokens)
+        for unit, amount in ((GPU, gpu_seconds), (TOKENS, tokens)):
+            self.charge(hold, unit, amount, month, room, moment)
         micros = round(hold.price("used")) - before
-        self.draw(hold, MONEY, micros, lambda short: self.split_money(short, month, over=True), month)
+        self.draw(hold, MONEY, micros, lambda short: self.split_money(short, month), month)
+
+    def charge(self, hold, unit, amount, month, room, moment) -> None:
+        """Charge units as long as the job's price stays within `room`, and the month's invoice within its budget."""
+        used, held = hold.price("used"), sum(part.open for part in hold.of(unit))
+        more = self.split(unit, max(0, amount - held), moment)
+        units = [(part.price, part.open) for part in hold.of(unit) + more]
+
+        def fits(count: int) -> bool:
+            if room is None:
+                return True
+            exact, billed = used, dict(self.billed)
+            for price, available in units:
+                taken = min(count, available)
+                count -= taken
+                exact += price * taken
+                billed[month, unit, price] = billed.get((month, unit, price), 0) + taken
+            invoiced = sum(round(p * n / 10_000) * 10_000 for (m, _u, p), n in billed.items() if m == month)
+            return round(exact) <= room and invoiced <= self.budget
+
+        amount = min(amount, sum(available for _price, available in units))
+        if not fits(amount):
+            amount = bisect_left(range(amount), True, key=lambda fewer: not fits(fewer + 1))
+        self.draw(hold, unit, amount, lambda short: self.split(unit, short, moment))
+        for price, available in units:
+            taken = min(amount, available)
+            amount -= taken
+            self.billed[month, unit, price] = self.billed.get((month, unit, price), 0) + taken
+
+    def split(self, unit: str, amount: int, moment: datetime) -> list[PaperPart]:
+        if unit == TOKENS:
+            return self.split_tokens(amount)
+        return [part for part in self.split_gpu(amount, moment) if part.source != "overage" or not self.refuses_overage]
 
     def draw(self, hold, unit, amount, split, month=None) -> None:
         short = amount - sum(part.open for part in hold.of(unit, month))
@@ -154,6 +209,7 @@ class PaperContract:
             drawn = min(part.open, amount)
             part.used += drawn
             amount -= drawn
+        assert amount == 0, "what is charged is covered"
 
     def roll(self, hold: PaperHold, month: str) -> None:
         if month <= hold.month:

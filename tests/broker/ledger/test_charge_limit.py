@@ -1,62 +1,136 @@
-"""Where a charge ends: never above its limit, neither exactly nor on its invoices, and at the last unit below it."""
+"""Where a charge ends: no promise is exceeded, neither exactly nor on any invoice, whatever other jobs add to it."""
 
+import math
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 
-from hypothesis import given
+import pytest
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from broker.ledger.charge_limit import BilledLine, add_usage, count_affordable
+from broker.ledger.charge_limit import Bound, ChargeLimits, LineCount, MonthBudget, Promise, RateSegment, sum_invoiced
 from pricing.money import Money, round_to_fen
+from pricing.rounding import ExactLine, round_segment
 from pricing.usage import Unit
 
 PRICES = {Unit.GPU_SECONDS: ("6.8", "5.2", "4.0"), Unit.TOKENS: ("0.00012", "0.00009", "0.00006")}
 PER_HOUR = {Unit.GPU_SECONDS: 3600, Unit.TOKENS: 1}
+NOVEMBER = "2026-11"
+GPU = RateSegment(Unit.GPU_SECONDS, Decimal("6.8"), True, NOVEMBER)
+TEXT = RateSegment(Unit.TOKENS, Decimal("0.00012"), True, NOVEMBER)
 
 
 @st.composite
-def lines(draw: st.DrawFn) -> BilledLine:
+def segments(draw: st.DrawFn, *months: str) -> RateSegment:
     unit = draw(st.sampled_from(list(PRICES)))
     price = Decimal(draw(st.sampled_from(PRICES[unit])))
-    return BilledLine(unit, price, draw(st.booleans()), draw(st.sampled_from(["2026-11", "2026-12"])))
+    return RateSegment(unit, price, draw(st.booleans()), draw(st.sampled_from(months)))
 
 
 QUANTITIES = st.one_of(st.integers(0, 20), st.integers(0, 100_000))
-PAID = st.dictionaries(lines(), QUANTITIES, max_size=4)
-USAGE = st.lists(st.tuples(lines(), QUANTITIES), max_size=4)
+COUNTS = st.dictionaries(segments(NOVEMBER, "2026-12"), QUANTITIES, max_size=4)
+COUNTS_OF_NOVEMBER = st.dictionaries(segments(NOVEMBER), QUANTITIES, max_size=4)
+SUMS = st.integers(0, 300 * 10**6).map(Money)
 
 
-def charge(paid: dict[BilledLine, int]) -> tuple[Fraction, Money]:
-    """Compute the exact price in yuan, and the sum of the invoice lines."""
-    prices = [Fraction(line.unit_price) * count / PER_HOUR[line.unit] for line, count in paid.items()]
-    return sum(prices, Fraction(0)), sum((round_to_fen(price) for price in prices), Money.zero())
+def price(counts: Mapping[RateSegment, int]) -> Fraction:
+    """Compute the exact price in yuan, by arithmetic of its own."""
+    prices = (Fraction(each.unit_price) * count / PER_HOUR[each.unit] for each, count in counts.items())
+    return sum(prices, Fraction(0))
 
 
-@given(PAID, USAGE, st.integers(0, 300 * 10**6))
-def test_charge_never_exceeds_the_charge_limit_and_stops_at_the_last_unit_below_it(
-    paid: dict[BilledLine, int], usage: list[tuple[BilledLine, int]], micros: int
+def as_lines(counts: Mapping[RateSegment, int]) -> dict[RateSegment, LineCount]:
+    return {segment: LineCount(count, leads=False) for segment, count in counts.items()}
+
+
+def merge(left: Mapping[RateSegment, int], right: Mapping[RateSegment, int]) -> dict[RateSegment, int]:
+    return {each: left.get(each, 0) + right.get(each, 0) for each in {*left, *right}}
+
+
+@given(COUNTS, COUNTS, SUMS, st.booleans())
+def test_job_within_its_promise_costs_no_more_by_its_exact_price_and_by_its_lines(
+    so_far: dict[RateSegment, int], added: dict[RateSegment, int], most: Money, capped: bool
 ) -> None:
-    charge_limit, total = Money(micros), sum(quantity for _line, quantity in usage)
-    count = count_affordable(paid, usage, charge_limit)
-    assert 0 <= count <= total
-    if count:
-        exact, invoiced = charge(add_usage(paid, usage, count))
-        assert exact * 10**6 <= micros
-        assert invoiced <= charge_limit
-    if count < total:
-        exact, invoiced = charge(add_usage(paid, usage, count + 1))
-        assert exact * 10**6 > micros or invoiced > charge_limit
+    promise = Promise(cap=most) if capped else Promise(limit=most)
+    bound = ChargeLimits(promise, as_lines(so_far)).find_bound(added)
+    counts = merge(so_far, added)
+    if bound is None:
+        assert price(counts) * 10**6 <= most.micros
+        assert sum((round_to_fen(each.price(count)) for each, count in counts.items()), Money.zero()) <= most
+    else:
+        assert bound == (Bound.CAP if capped else Bound.LIMIT)
+        least = most.micros - 10_000 * len(counts)
+        assert price(counts) * 10**6 > least, "nobody is held back by more than a fen a line"
 
 
-def test_two_lines_that_both_round_up_stay_below_the_charge_limit() -> None:
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300)), min_size=2, max_size=5))
+def test_lines_that_others_bring_to_a_fen_stay_within_the_promises(usages: list[tuple[int, int]]) -> None:
+    """Each job is promised just what its lines may come to; the shares on the invoice are never above it."""
+    known: dict[RateSegment, int] = {}
+    lines: dict[RateSegment, list[ExactLine]] = {GPU: [], TEXT: []}
+    promises: list[Money] = []
+    for gpu_seconds, tokens in usages:
+        limits = ChargeLimits(Promise(cap=Money(0)), {}, known)
+        own = {GPU: gpu_seconds, TEXT: tokens}
+        shares = {each: ExactLine(each.price(count), limits.leads(each)) for each, count in own.items()}
+        invoiced = sum((share.most for share in shares.values()), Money.zero())
+        invoiced = sum((share.most for share in shares.values()), Money.zero())
+        promises.append(max(invoiced, Money(math.ceil(price(own) * 10**6))))
+        assert ChargeLimits(Promise(cap=promises[-1]), {}, known).find_bound(own) is None
+        known = merge(known, own)
+        for each, share in shares.items():
+            lines[each].append(share)
+    shares_of = [round_segment(lines[each]) for each in (GPU, TEXT)]
+    for promise, amounts in zip(promises, zip(*shares_of, strict=True), strict=True):
+        assert sum(amounts, Money.zero()) <= promise
+    assert sum((sum(amounts, Money.zero()) for amounts in shares_of), Money.zero()) == sum_invoiced(known)
+
+
+@given(COUNTS_OF_NOVEMBER, COUNTS_OF_NOVEMBER, SUMS)
+def test_month_within_its_budget_adds_no_more_to_invoices(
+    so_far: dict[RateSegment, int], added: dict[RateSegment, int], budget: Money
+) -> None:
+    assume(sum_invoiced(so_far) <= budget)
+    bound = ChargeLimits(segments=so_far, budget=MonthBudget(budget, budget.micros)).find_bound(added)
+    counts = merge(so_far, added)
+    invoiced = sum((round_to_fen(each.price(count)) for each, count in counts.items() if each.billable), Money.zero())
+    if bound is None:
+        assert invoiced <= budget
+    elif price({each: count for each, count in added.items() if each.billable}) * 10**6 < budget.micros:
+        assert invoiced > budget
+
+
+def test_hold_of_another_job_is_not_drawn_on() -> None:
+    within = ChargeLimits(budget=MonthBudget(Money.from_decimal("10"), reach_micros=6_800_000))
+    assert within.find_bound({GPU: 3600}) is None
+    assert within.find_bound({GPU: 3601}) == Bound.BUDGET
+
+
+def test_two_lines_that_both_round_up_stay_below_the_limit() -> None:
     """Each at half a fen: half-even rounds 0.015 up twice, which made 0.04 of 0.03."""
-    line = BilledLine(Unit.TOKENS, Decimal("0.00012"), True, "2026-11")
-    other = BilledLine(Unit.TOKENS, Decimal("0.00012"), True, "2026-12")
-    assert count_affordable({line: 125}, [(other, 125)], Money.from_decimal("0.03")) == 124
+    other = RateSegment(Unit.TOKENS, Decimal("0.00012"), True, "2026-12")
+    limits = ChargeLimits(Promise(limit=Money.from_decimal("0.03")), {TEXT: LineCount(125, leads=True)})
+    assert limits.find_bound({other: 124}) is None
+    assert limits.find_bound({other: 125}) == Bound.LIMIT
 
 
-def test_units_are_taken_in_their_order() -> None:
-    dear = BilledLine(Unit.GPU_SECONDS, Decimal("6.8"), True, "2026-11")
-    cheap = BilledLine(Unit.GPU_SECONDS, Decimal("4.0"), True, "2026-11")
-    assert add_usage({cheap: 1}, [(dear, 5), (cheap, 5)], 7) == {dear: 5, cheap: 3}
-    assert count_affordable({}, [(cheap, 3600), (dear, 3600)], Money.from_decimal("7.40")) == 3600 + 1800
+def test_time_is_promised_too() -> None:
+    limits = ChargeLimits(Promise(limit_gpu_seconds=100), {GPU: LineCount(60, leads=True)})
+    assert limits.find_bound({GPU: 40, TEXT: 10**9}) is None
+    assert limits.find_bound({GPU: 41}) == Bound.LIMIT
+
+
+@pytest.mark.parametrize(
+    ("promise", "lines", "known", "leads"),
+    [
+        (Promise(), {}, {}, False),
+        (Promise(cap=Money(1)), {}, {}, True),
+        (Promise(cap=Money(1)), {}, {GPU: 7}, False),
+        (Promise(), {GPU: LineCount(5, leads=True)}, {GPU: 7}, True),
+    ],
+)
+def test_first_line_of_a_segment_leads_it_where_its_job_has_a_promise(
+    promise: Promise, lines: dict[RateSegment, LineCount], known: dict[RateSegment, int], leads: bool
+) -> None:
+    assert ChargeLimits(promise, lines, known).leads(GPU) == leads

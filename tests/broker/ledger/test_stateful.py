@@ -304,7 +304,7 @@ def expected_totals(contract: PaperContract, now: datetime) -> dict[str, Any]:
         "granted": contract.credited,
         "available": contract.free_gpu_seconds(now),
         "held": (held[GPU], held[TOKENS], held[MONEY]),
-        "used": (used[GPU], used[TOKENS], used[MONEY]),
+        "used": (used[GPU], used[TOKENS], contract.due()),
         "budget_left": contract.budget_left(month_of(now)),
     }
 

@@ -76,7 +76,7 @@ DAMAGES = (
     Damage("what is used, or borne, is what the legs captured", move_balance(USED_GPU, 7)),
     Damage(
         "a metered leg captured what its captures say",
-        (f"UPDATE captures SET leg_id = {OTHER_LEG} WHERE sequence = 1 AND unit = 'gpu_seconds'",),
+        (f"UPDATE captures SET leg_id = {OTHER_LEG} WHERE first_sequence = 1 AND unit = 'gpu_seconds'",),
     ),
     Damage(
         "every usage event is charged once and whole",
@@ -85,6 +85,14 @@ DAMAGES = (
     Damage(
         "nothing is charged without a usage event",
         ("DELETE FROM usage_events WHERE sequence = 1",),
+    ),
+    Damage(
+        "what is summed up by price, for each job and in all, is what was captured",
+        ("UPDATE rate_segments SET quantity = quantity + 1 WHERE unit = 'tokens'",),
+    ),
+    Damage(
+        "at most one line leads a rate segment",
+        ("UPDATE rate_lines SET leads = true",),
     ),
     Damage(
         "money captured is the price of what was captured, rounded once a job for what is paid and for what is borne",
@@ -105,6 +113,13 @@ DAMAGES = (
     Damage(
         "an invoice is the sum of its lines",
         ("UPDATE invoices SET total_micros = total_micros + 10000 WHERE kind = 'advance'",),
+    ),
+    Damage(
+        "a line of an invoice is the price of what it bills, to less than a fen",
+        (
+            "UPDATE invoice_lines SET amount_micros = amount_micros + 10000 WHERE kind = 'commitment'",
+            "UPDATE invoices SET total_micros = total_micros + 10000 WHERE kind = 'advance'",
+        ),
     ),
     Damage(
         "a final invoice bills what its month captured, and takes off what an advance has paid",

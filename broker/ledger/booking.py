@@ -1,0 +1,144 @@
+"""Putting charges of one month on the books: drawn from legs in memory, then written in a few statements."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert
+
+from broker.ledger import accounts
+from broker.ledger.accounts import NewTransfer
+from broker.ledger.causes import Cause
+from broker.ledger.charge_limit import LineCount, Promise
+from broker.ledger.charges import Charge
+from broker.ledger.charging import Charging
+from broker.ledger.hold_legs import HoldView, hold_more, open_own
+from broker.ledger.legs import NewLeg, OpenGrants, plan_money_leg, read_open_grants
+from broker.ledger.model import AccountKind, Posting, compute_captured_micros, move, plan_capture
+from broker.ledger.promises import read_charge_limits
+from broker.ledger.rates import add_to_rates
+from broker.ledger.supply import plan_extension, plan_supply
+from broker.ledger.tables import Capture, HoldLeg
+from broker.work import Work
+from pricing.usage import METERS, Unit, Usage
+
+
+@dataclass
+class Booking:
+    """The charges of one job that one month bills, while they are put on the books.
+
+    `moment` is when the usage of the charge in hand ended: it decides prices and which grants pay.
+    """
+
+    work: Work
+    view: HoldView
+    month: str
+    charging: Charging
+    grants: OpenGrants
+    moment: datetime
+    transfers: list[NewTransfer] = field(default_factory=list)
+    captures: list[dict[str, Any]] = field(default_factory=list)
+
+    async def put(self, charge: Charge, moment: datetime) -> None:
+        """Charge intervals up to the last promise that holds; what goes beyond is borne."""
+        self.moment = moment
+        usage, view = charge.usage, self.view
+        supply = plan_supply(view.terms, self.grants, view.states(), usage, moment=moment, month=self.month)
+        charged = self.charging.divide(supply, [interval.usage for interval in charge.intervals])
+        postings = await self._capture(charge, charged, borne=False)
+        postings += await self._capture(charge, usage - charged, borne=True)
+        self.transfers.append(NewTransfer("usage_captured", postings, view.hold.id, charge.reference))
+
+    async def write(self) -> None:
+        """Write the legs, the transfers, the captures, and their sums by price."""
+        work, terms = self.work, self.view.terms
+        await work.session.flush()
+        await accounts.post_transfers(work, terms.id, terms.customer_id, self.transfers)
+        if self.captures:
+            await work.session.execute(insert(Capture), self.captures)
+        limits = self.charging.limits
+        lines = {each: LineCount(count, limits.leads(each)) for each, count in self.charging.added.items() if count}
+        version = terms.prices_at(self.moment).rate_card_version
+        await add_to_rates(work, self.view.hold, lines, rate_card_version=version)
+
+    async def _capture(self, charge: Charge, usage: Usage, *, borne: bool) -> list[Posting]:
+        postings: list[Posting] = []
+        for meter in METERS:
+            drawn = await self._draw(meter, usage.count(meter), postings, borne=borne)
+            self.captures += [self._capture_row(charge, leg, quantity) for leg, quantity in drawn]
+        await self._draw(Unit.MICRO_YUAN, self._count_money(borne=borne), postings, borne=borne)
+        return postings
+
+    def _count_money(self, *, borne: bool) -> int:
+        """Count the price up to now less what was captured of it: a job's sum is rounded once, whatever its charges."""
+        own = [leg for leg in self.view.legs if leg.borne == borne and leg.unit == Unit.MICRO_YUAN]
+        price = compute_captured_micros(self.view.states(), billable_only=not borne, borne=borne)
+        return price - sum(leg.captured for leg in own)
+
+    async def _draw(
+        self, unit: Unit, quantity: int, postings: list[Posting], *, borne: bool
+    ) -> list[tuple[HoldLeg, int]]:
+        """Draw units from the legs, extending the hold by what they lack; each leg counts what is captured of it."""
+        view, month = self.view, self.month if unit == Unit.MICRO_YUAN else None
+        draws, missing = plan_capture(view.states(), unit, quantity, month=month, borne=borne)
+        if missing:
+            postings += await hold_more(self.work, view, self._plan_more(unit, missing, borne=borne))
+            draws, missing = plan_capture(view.states(), unit, quantity, month=month, borne=borne)
+            assert missing == 0, "an extension covers what it was made for"
+        for draw in draws:
+            view.legs[draw.index].captured += draw.quantity
+        if quantity:
+            end = AccountKind.BORNE if borne else AccountKind.USED
+            held_id, end_id = [await open_own(self.work, view, unit, kind) for kind in (AccountKind.HELD, end)]
+            postings += move(held_id, end_id, unit, quantity)
+        return [(view.legs[draw.index], draw.quantity) for draw in draws]
+
+    def _plan_more(self, unit: Unit, quantity: int, *, borne: bool) -> list[NewLeg]:
+        if borne:
+            return [self._plan_borne(unit, quantity)]
+        if unit == Unit.MICRO_YUAN:
+            return plan_money_leg(quantity, self.month)
+        legs = plan_extension(self.view.terms, self.grants, unit, quantity, self.moment)
+        for leg in legs:
+            if leg.grant_id is not None:
+                self.grants = self.grants.less(leg.grant_id, leg.quantity)
+        return legs
+
+    def _plan_borne(self, unit: Unit, quantity: int) -> NewLeg:
+        """Plan a leg of what the house bears in its customer's stead, at the contract's own prices."""
+        money = unit == Unit.MICRO_YUAN
+        price = None if money else self.view.terms.prices_at(self.moment).of(unit)
+        month = self.month if money else None
+        return NewLeg(unit, AccountKind.BORNE_ISSUED, quantity, price, billable=False, month=month, borne=True)
+
+    def _capture_row(self, charge: Charge, leg: HoldLeg, quantity: int) -> dict[str, Any]:
+        hold = self.view.hold
+        return {
+            "customer_id": hold.customer_id,
+            "contract_id": hold.contract_id,
+            "job_id": hold.job_id,
+            "run_id": charge.first.run_id,
+            "first_sequence": charge.first.sequence,
+            "last_sequence": charge.last.sequence,
+            "leg_id": leg.id,
+            "grant_id": leg.grant_id,
+            "unit": leg.unit,
+            "quantity": quantity,
+            "unit_price": leg.unit_price,
+            "borne": leg.borne,
+            "cause": Cause.OVER_PROMISE.value if leg.borne else None,
+            "billable": leg.billable,
+            "rate_card_version": self.view.terms.prices_at(self.moment).rate_card_version,
+            "month": self.month,
+            "created_at": self.work.now,
+        }
+
+
+async def open_booking(work: Work, view: HoldView, promise: Promise, month: str) -> Booking:
+    """Read what charging needs to know, once for all charges that a month bills.
+
+    The caller holds the locks of hold and contract.
+    """
+    limits = await read_charge_limits(work, view, promise, month)
+    grants = await read_open_grants(work, view.terms.id)
+    return Booking(work, view, month, Charging(limits), grants, work.now)

@@ -1,0 +1,155 @@
+"""The legs of a hold: added, grown, released. The caller holds the locks of the hold and its contract."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from broker.contracts.model import ContractTerms
+from broker.ledger import accounts
+from broker.ledger.accounts import NewTransfer
+from broker.ledger.legs import NewLeg
+from broker.ledger.model import AccountKind, LegState, Posting, compute_captured_micros, move
+from broker.ledger.tables import Hold, HoldLeg
+from broker.work import Work
+from pricing.money import Money
+from pricing.usage import Unit
+
+AccountKey = tuple[Unit, AccountKind, str | None, str | None]
+
+
+@dataclass(frozen=True)
+class HoldView:
+    """A hold, its legs in the order in which they pay, and the terms of its contract.
+
+    `account_ids` are those of the contract's accounts that were looked up so far.
+    """
+
+    terms: ContractTerms
+    hold: Hold
+    legs: list[HoldLeg]
+    account_ids: dict[AccountKey, str] = field(default_factory=dict)
+
+    def states(self) -> list[LegState]:
+        return [to_state(leg) for leg in self.legs]
+
+    def cost_so_far(self) -> Money:
+        """Price the customer's usage captured so far, paid by an advance or not."""
+        return Money(compute_captured_micros(self.states()))
+
+    def borne_so_far(self) -> Money:
+        """Price what the house has borne so far, at the same prices."""
+        return Money(compute_captured_micros(self.states(), borne=True))
+
+
+def to_state(leg: HoldLeg) -> LegState:
+    return LegState(
+        unit=Unit(leg.unit),
+        unit_price=leg.unit_price,
+        billable=leg.billable,
+        held=leg.held,
+        captured=leg.captured,
+        released=leg.released,
+        month=leg.month,
+        borne=leg.borne,
+    )
+
+
+async def add_legs(work: Work, view: HoldView, legs: Sequence[NewLeg], *, kind: str, extends: bool = True) -> None:
+    """Hold more for a job, in a transfer of its own: new legs pay after those that it has.
+
+    What `extends` a hold grows the leg that extended it before, where source and price are the same: so that a hold
+    has no more legs than there are sources, however long it lives. The legs of a new hold stay as they were placed.
+    """
+    postings = await hold_more(work, view, legs, extends=extends)
+    await work.session.flush()
+    await post_for_job(work, view.hold, kind, postings)
+
+
+async def hold_more(work: Work, view: HoldView, legs: Iterable[NewLeg], *, extends: bool = True) -> list[Posting]:
+    """Hold more for a job, and leave the transfer to the caller. Returns its postings."""
+    postings: list[Posting] = []
+    for leg in legs:
+        source_id = await _open_source(work, view, leg)
+        grown = _find_alike(view, leg, source_id) if extends else None
+        if grown is None:
+            grown = _leg_row(work, view.hold, leg, source_id, position=len(view.legs), extends=extends)
+            work.session.add(grown)
+            view.legs.append(grown)
+        else:
+            grown.held += leg.quantity
+        postings += move(source_id, await open_own(work, view, leg.unit, AccountKind.HELD), leg.unit, leg.quantity)
+    return postings
+
+
+def _find_alike(view: HoldView, leg: NewLeg, source_id: str) -> HoldLeg | None:
+    wanted = (source_id, leg.unit_price, leg.month, leg.borne, leg.billable)
+    return next(
+        (
+            row
+            for row in view.legs
+            if row.extends and (row.account_id, row.unit_price, row.month, row.borne, row.billable) == wanted
+        ),
+        None,
+    )
+
+
+async def _open_source(work: Work, view: HoldView, leg: NewLeg) -> str:
+    if leg.source != AccountKind.BUDGET:
+        return await open_own(work, view, leg.unit, leg.source, grant_id=leg.grant_id)
+    terms, month = view.terms, leg.month
+    assert month is not None, "a budget is of a month"
+    key = (leg.unit, leg.source, None, month)
+    if key not in view.account_ids:
+        opened = accounts.open_budget(work, terms.id, terms.customer_id, month, terms.monthly_budget_micros)
+        view.account_ids[key] = await opened
+    return view.account_ids[key]
+
+
+def _leg_row(work: Work, hold: Hold, leg: NewLeg, source_id: str, *, position: int, extends: bool) -> HoldLeg:
+    return HoldLeg(
+        id=work.new_id("leg"),
+        customer_id=hold.customer_id,
+        hold_id=hold.id,
+        position=position,
+        unit=leg.unit.value,
+        account_id=source_id,
+        grant_id=leg.grant_id,
+        unit_price=leg.unit_price,
+        month=leg.month,
+        borne=leg.borne,
+        extends=extends,
+        billable=leg.billable,
+        held=leg.quantity,
+        captured=0,
+        released=0,
+    )
+
+
+async def open_own(work: Work, view: HoldView, unit: Unit, kind: AccountKind, *, grant_id: str | None = None) -> str:
+    """Open an account of the hold's contract, where it is new; each is looked up once. Returns its id."""
+    key = (unit, kind, grant_id, None)
+    if key not in view.account_ids:
+        terms = view.terms
+        opened = accounts.open_account(work, terms.id, terms.customer_id, unit, kind, grant_id=grant_id)
+        view.account_ids[key] = await opened
+    return view.account_ids[key]
+
+
+async def post_for_job(work: Work, hold: Hold, kind: str, postings: Sequence[Posting]) -> None:
+    """Post a transfer between a hold and its sources; it refers to the hold's job."""
+    transfer = NewTransfer(kind, postings, hold_id=hold.id, reference=hold.job_id)
+    await accounts.post_transfer(work, hold.contract_id, hold.customer_id, transfer)
+
+
+def list_open(legs: Sequence[HoldLeg]) -> list[tuple[HoldLeg, int]]:
+    """List legs with what is still open of each."""
+    return [(leg, to_state(leg).open_quantity) for leg in legs]
+
+
+async def release_legs(work: Work, view: HoldView, quantities: Sequence[tuple[HoldLeg, int]], *, kind: str) -> None:
+    """Release these quantities of the legs to the accounts that they came from."""
+    postings: list[Posting] = []
+    for leg, quantity in quantities:
+        unit = Unit(leg.unit)
+        leg.released += quantity
+        postings += move(await open_own(work, view, unit, AccountKind.HELD), leg.account_id, unit, quantity)
+    await post_for_job(work, view.hold, kind, postings)

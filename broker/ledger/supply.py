@@ -1,0 +1,49 @@
+"""What a job's usage can be charged to, before it is: open legs, grants, then the plan's own price. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from broker.contracts.model import ContractTerms, Overage
+from broker.ledger.charge_limit import RateSegment
+from broker.ledger.charging import Supply
+from broker.ledger.legs import NewLeg, OpenGrants, burn_grants, plan_uncommitted_leg
+from broker.ledger.model import LegState, plan_capture
+from pricing.usage import METERS, Unit, Usage
+
+
+def plan_supply(
+    terms: ContractTerms, grants: OpenGrants, legs: Sequence[LegState], usage: Usage, *, moment: datetime, month: str
+) -> Supply:
+    """Plan what usage up to a moment can be charged to, as far as the contract lets it.
+
+    Beyond the grants of a contract that refuses overage there is nothing, and nothing at all after a contract's end.
+    Units: GPU-seconds and tokens.
+    """
+    if terms.ends_at is not None and moment > terms.ends_at:
+        return Supply(dict.fromkeys(METERS, ()))
+    units = {}
+    for meter in METERS:
+        draws, missing = plan_capture(legs, meter, usage.count(meter))
+        drawn = [replace(legs[draw.index], held=draw.quantity) for draw in draws]
+        more = [leg.as_state() for leg in plan_extension(terms, grants, meter, missing, moment)]
+        units[meter] = [(to_segment(leg, month), leg.held) for leg in drawn + more]
+    return Supply(units)
+
+
+def plan_extension(
+    terms: ContractTerms, grants: OpenGrants, meter: Unit, quantity: int, moment: datetime
+) -> list[NewLeg]:
+    """Plan the legs of usage that a hold does not cover any more, as far as the contract lets it be charged."""
+    if meter == Unit.TOKENS:
+        return plan_uncommitted_leg(terms, meter, quantity, moment)
+    legs = burn_grants(grants, quantity, moment)
+    if terms.overage == Overage.REFUSE:
+        return legs
+    return legs + plan_uncommitted_leg(terms, meter, quantity - sum(leg.quantity for leg in legs), moment)
+
+
+def to_segment(leg: LegState, month: str) -> RateSegment:
+    """Tell the rate segment that a leg's usage belongs to in a month."""
+    assert leg.unit_price is not None, "money has no price"
+    return RateSegment(leg.unit, leg.unit_price, leg.billable, month)
