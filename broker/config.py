@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from broker.private_file import write_private_file
 from pricing.catalog import load_gpus
 
 
@@ -141,18 +142,3 @@ class Settings(BaseSettings):
             with contextlib.suppress(FileExistsError):  # another process was quicker: its key is the one
                 write_private_file(path, secrets.token_hex(32), replace=False)
         return path.read_text().strip().encode()
-
-
-def write_private_file(path: Path, content: str, *, replace: bool = True) -> None:
-    """Write a file that only its owner reads (mode 0600), whole or not at all. Raises: FileExistsError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + f".{secrets.token_hex(4)}")
-    try:
-        aside.touch(mode=0o600)
-        aside.write_text(content + "\n")
-        if replace:
-            aside.rename(path)
-        else:
-            os.link(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)

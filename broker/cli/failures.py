@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from broker.client.errors import ApiError, NotReachable
+from broker.client.errors import ApiError, DamagedDownload, NotReachable
 from broker.errors import OperatorError
 
 # What every error of a command line is; Typer exports no name for it.
@@ -59,6 +59,7 @@ def explain_failure(error: Exception) -> Failure | None:
 
 MEANING_OF: dict[type[Exception], tuple[ExitCode, str, str]] = {
     NotReachable: (ExitCode.UNREACHABLE, "not-reachable", "The broker was not reached."),
+    DamagedDownload: (ExitCode.FAILED, "damaged-download", "The download is damaged."),
     CommandFailed: (ExitCode.FAILED, "failed", "It did not work out."),
     OperatorError: (ExitCode.USAGE, "wrong-setting", "A setting is wrong."),
     UsageError: (ExitCode.USAGE, "usage", "The command line is wrong."),

@@ -22,8 +22,27 @@ COMMANDS = {
     ),
     "migrate": Place("broker.cli.migrate:migrate", "Bring the database to the newest revision."),
     "demo": Place("broker.cli.demo.command:demo", "Take customers' LoRA jobs through the whole service, for real."),
-    "jobs": Place("broker.cli.jobs:app", "Training jobs: submit, follow, control."),
-    "admin-key": Place("broker.cli.admin_key:admin_key", "Make an administrator's key, where the others are lost."),
+    "login": Place(
+        "broker.cli.account:login",
+        "Keep an address and a key for further commands, once the broker has accepted them.",
+    ),
+    "logout": Place(
+        "broker.cli.account:logout",
+        "Forget the address and the key that `broker login` has kept; the key itself stays valid.",
+    ),
+    "whoami": Place(
+        "broker.cli.account:whoami", "Say which broker answers, whose key is used, and where the key is from."
+    ),
+    "quotes": Place("broker.cli.quotes:app", "Quotes: what a job will cost, before you submit it."),
+    "jobs": Place("broker.cli.jobs.app:app", "Training jobs: submit, follow, control, download."),
+    "adapters": Place("broker.cli.adapters:app", "Adapters: list, show, download."),
+    "datasets": Place("broker.cli.datasets:app", "Data sets: upload, list, show."),
+    "projects": Place("broker.cli.projects:app", "Projects: list, create."),
+    "contracts": Place("broker.cli.contracts:app", "Contracts: list, show, balance."),
+    "balance": Place(
+        "broker.cli.contracts:show_balance",
+        "Show what of a contract is available, held by live jobs, and used.",
+    ),
     "models": Place("broker.cli.models:app", "Base models: which customers may name."),
     "estimator": Place("broker.cli.estimator:app", "Predictions, and how good the estimates were."),
     "ledger": Place("broker.cli.ledger:app", "The double-entry ledger."),

@@ -8,6 +8,10 @@ class ClientError(Exception):
     """The broker's answer cannot be used."""
 
 
+class DamagedDownload(ClientError):
+    """The bytes that came are not those that the broker has."""
+
+
 class NotReachable(ClientError):
     """No answer came: nothing listens there, the line broke, or it took too long."""
 

@@ -1,5 +1,6 @@
 """REST as the client speaks it: one key at one broker, problems as errors, another try where an answer got lost."""
 
+import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any, Self
 
 import httpx2 as httpx
 
-from broker.client.errors import ApiError, NotReachable
+from broker.client.errors import ApiError, DamagedDownload, NotReachable
 
 # Waits before a further try, in seconds: for a line that broke, a restart, or a broker that has too much to do.
 RETRY_PAUSES = (0.2, 0.8)
@@ -76,12 +77,16 @@ class Client:
 
         return self._send(send).json()
 
-    def upload_dataset(self, paths: Sequence[Path], **fields: str) -> Any:
-        """Send files as one data set. Raises also: OSError."""
-        return self.post_files("/datasets", paths, fields)
+    def upload_dataset(self, paths: Sequence[Path], *, name: str | None = None, customer_id: str | None = None) -> Any:
+        """Send files as one data set; `customer_id` is needed with a staff key. Raises also: OSError."""
+        fields = {"name": name, "customer_id": customer_id}
+        return self.post_files("/datasets", paths, {key: value for key, value in fields.items() if value is not None})
 
     def download(self, path: str, target: Path) -> Path:
-        """Write a download to a file, whole or not at all. Raises also: OSError."""
+        """Write a download to a file, whole and with the hash that the broker tells, or not at all.
+
+        Raises also: DamagedDownload, OSError.
+        """
         aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
 
         def fetch() -> httpx.Response:
@@ -89,9 +94,13 @@ class Client:
                 if response.is_error:
                     response.read()
                     return response
+                digest = hashlib.sha256()
                 with aside.open("wb") as file:
                     for chunk in response.iter_bytes():
                         file.write(chunk)
+                        digest.update(chunk)
+                if digest.hexdigest() != response.headers.get("X-Content-SHA256", digest.hexdigest()):
+                    raise DamagedDownload(f"the download of {target.name} is damaged; nothing was kept, try again")
                 return response
 
         try:

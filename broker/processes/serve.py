@@ -11,12 +11,12 @@ from types import FrameType
 from uvicorn.loops.auto import auto_loop_factory
 
 from broker.app import create_app
+from broker.client_file import local_url, write_client_file
 from broker.config import Settings
 from broker.daemon import Daemon
 from broker.execution.local import LocalEngine
 from broker.execution.pool_agent import PoolAgent
 from broker.persistence.embedded import revive_embedded_server
-from broker.processes.admin_key import describe_key
 from broker.processes.boot import DatabaseUrls, database_urls, migrate_database, prepare
 from broker.processes.child_main import Order
 from broker.processes.child_supervisor import further_processes
@@ -66,8 +66,8 @@ async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket
     app = create_app(system, Daemon(system, make_agent(system)))
     server = Server.of(app) if settings.workers == 1 else SharingServer.of(app)
     order = Order(settings=settings, database_url=urls.app, listener=listener.fileno())
-    async with system.work() as work:
-        log.info("API at %s/docs; %s", settings.worker_url, await describe_key(work))
+    write_client_file(settings.data_dir, url=local_url(settings.host, settings.port))
+    log.info("API at %s/docs; administrator's key in %s", settings.worker_url, settings.admin_key_path)
     keeping = asyncio.create_task(keep_database(settings))
     try:
         async with further_processes(settings.workers - 1, order):

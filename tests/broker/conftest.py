@@ -11,8 +11,9 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 from broker.app import create_app
-from broker.config import Settings, write_private_file
+from broker.config import Settings
 from broker.persistence.embedded import EmbeddedServer, start_embedded_server
+from broker.private_file import write_private_file
 from broker.processes.boot import DatabaseUrls, migrate_database, prepare
 from broker.system import System, open_system
 from tests.broker.databases import Contents, Lender, LentDatabase, cloned_database, open_lender, read_contents

@@ -168,10 +168,12 @@ class Buyer:
         return {"config": CONFIG, "dataset_id": self.dataset_id, "customer_id": self.customer_id, **fields}
 
 
-def make_buyer(client: Client, folder: Path, *, plan: str = "on_demand", rows: bytes | None = None) -> Buyer:
+def make_buyer(
+    client: Client, folder: Path, *, plan: str = "on_demand", rows: bytes | None = None, **terms: str
+) -> Buyer:
     customer = client.post("/customers", {"name": f"Customer {secrets.token_hex(4)}"})["id"]
     hours = 500 if plan == "prepaid" else 0
-    contract = client.post("/contracts", {"customer_id": customer, "plan": plan, "committed_gpu_hours": hours})
+    contract = client.post("/contracts", {"customer_id": customer, "plan": plan, "committed_gpu_hours": hours, **terms})
     if plan == "prepaid":
         client.post(f"/invoices/{contract['advance_invoice_id']}/pay")
     data = folder / f"{customer}.jsonl"

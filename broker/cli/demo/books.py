@@ -10,7 +10,7 @@ from rich.table import Table
 
 from broker.cli.demo.stage import Stage
 from broker.cli.demo.world import DemoCustomer
-from broker.client.rest import Client
+from broker.client.typed import BrokerClient
 from broker.clock import billing_month
 from broker.ledger.verify import verify_database
 from broker.processes.boot import database_urls
@@ -31,7 +31,7 @@ def verify_books(stage: Stage) -> None:
     stage.check(not broken, f"the ledger verifies: {len(results)} rules hold {broken or ''}")
 
 
-def show_invoice(stage: Stage, finance: Client, customer: DemoCustomer, job_ids: list[str]) -> dict[str, Any]:
+def show_invoice(stage: Stage, finance: BrokerClient, customer: DemoCustomer, job_ids: list[str]) -> dict[str, Any]:
     """Draft and show the month's invoice; check that it has a line for each meter of each job. Raises: StepFailed."""
     invoice: dict[str, Any] = finance.post(
         "/invoices", {"contract_id": customer.contract["id"], "month": present_month(stage)}
@@ -52,7 +52,7 @@ def show_invoice(stage: Stage, finance: Client, customer: DemoCustomer, job_ids:
     return invoice
 
 
-def show_report(stage: Stage, finance: Client, invoice: dict[str, Any]) -> None:
+def show_report(stage: Stage, finance: BrokerClient, invoice: dict[str, Any]) -> None:
     """Show the monthly cost report; check that JSON, CSV and the invoice give the same numbers. Raises: StepFailed."""
     month = present_month(stage)
     report = finance.get("/reports/monthly-cost", month=month)

@@ -4,21 +4,28 @@ import signal
 import time
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from broker.cli.connection import DATA_DIRS
 from broker.cli.demo import books, training
 from broker.cli.demo.stage import Stage, StepFailed, served_broker
 from broker.cli.demo.world import DemoCustomer, make_staff_client, meet_customer
 from broker.client.errors import ClientError
-from broker.client.rest import Client
+from broker.client.typed import BrokerClient
+from broker.client_file import write_client_file
 from broker.config import Settings
 from pricing.catalog import get_base_model
 
-DEMO_DATA_DIR = Path("var/demo")
+DEMO_DATA_DIR = DATA_DIRS[-1]
+BROKER = ".venv/bin/broker"
+FURTHER_COMMANDS = (
+    "jobs list",
+    "jobs submit --config examples/template_smollm2.yaml --data examples/brand_tone",
+    "balance",
+)
 WORKED_MONTH = {"gpu_hours": 30, "tokens": 50_000, "runs": 20}
 WORKED_TOTALS = {"on_demand": "4200.00", "prepaid": "3210.00", "long_term": "2460.00"}
 KILL_AT_STEP = 8
@@ -29,7 +36,7 @@ class Cast:
     """Who plays: the three customers and finance."""
 
     customers: dict[str, DemoCustomer]
-    finance: Client
+    finance: BrokerClient
 
 
 def run_demo(settings: Settings, *, serve_on: bool) -> int:
@@ -43,8 +50,7 @@ def run_demo(settings: Settings, *, serve_on: bool) -> int:
         with served_broker(stage):
             play(stage)
             stage.heading(f"All {stage.checks} checks held, in {time.monotonic() - started:.0f} s")
-            stage.console.print(f"  API documentation: {stage.url}/docs")
-            stage.console.print(f"  administrator's key: {settings.admin_key_path}")
+            _say_what_next(stage)
             if serve_on:
                 _serve_on(stage)
     except StepFailed as error:
@@ -59,6 +65,19 @@ def run_demo(settings: Settings, *, serve_on: bool) -> int:
     return 0
 
 
+def _say_what_next(stage: Stage) -> None:
+    """Say what to type now: the command line has found the demo's broker and its customer's key by then."""
+    folder = stage.settings.data_dir
+    elsewhere = "" if folder in DATA_DIRS else f"BROKER_DATA_DIR={folder} "
+    stage.console.print("  Go on as the customer, in another terminal, in this folder:")
+    for command in FURTHER_COMMANDS:
+        stage.console.print(f"    {elsewhere}{BROKER} {command}")
+    stage.console.print(
+        f"  As the administrator: BROKER_API_KEY=$(cat {stage.settings.admin_key_path}) {BROKER} whoami"
+    )
+    stage.console.print(f"  API documentation: {stage.url}/docs")
+
+
 def _serve_on(stage: Stage) -> None:
     stage.console.print("  The service runs on; Ctrl-C ends it.")
     try:
@@ -69,17 +88,18 @@ def _serve_on(stage: Stage) -> None:
 
 def play(stage: Stage) -> None:
     """Play every step of the scenario, in order. Raises: StepFailed, ClientError."""
-    admin = Client(stage.url, stage.admin_key)
+    admin = BrokerClient(stage.url, stage.admin_key)
     cast = sign_customers(stage, admin)
     compare_worked_month(stage, cast)
     customer = cast.customers["prepaid"]
+    write_client_file(stage.settings.data_dir, api_key=customer.client.api_key)
     describe_model(stage)
     first = train_and_try(stage, customer)
     second = train_through_a_crash(stage, customer)
     close_books(stage, cast, [first, second])
 
 
-def sign_customers(stage: Stage, admin: Client) -> Cast:
+def sign_customers(stage: Stage, admin: BrokerClient) -> Cast:
     stage.heading("1 · Three customers, one on each plan")
     finance = make_staff_client(stage, admin, "finance")
     plans = ("on_demand", "prepaid", "long_term")

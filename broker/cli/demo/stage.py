@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2 as httpx
 from rich.console import Console
 
+from broker.client_file import local_url
 from broker.config import Settings
 
 START_SECONDS = 60
@@ -33,7 +34,7 @@ class Stage:
 
     @property
     def url(self) -> str:
-        return f"http://{self.settings.host}:{self.settings.port}"
+        return local_url(self.settings.host, self.settings.port)
 
     @property
     def admin_key(self) -> str:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -18,7 +19,10 @@ from rich.table import Table
 import broker
 from broker.cli.demo.stage import Stage, StepFailed
 from broker.cli.demo.world import DemoCustomer
-from broker.cli.jobs import TERMINAL, quote_table
+from broker.cli.output import write_lines
+from broker.cli.texts.job_words import TERMINAL
+from broker.cli.texts.price import Offer, make_offer
+from broker.client.objects import Balance
 from pricing.training.config import PATH_KEYS
 
 EXAMPLES = Path(broker.__file__).resolve().parent.parent / "examples"
@@ -49,7 +53,8 @@ def quote_job(stage: Stage, customer: DemoCustomer, config: dict[str, Any]) -> O
     dataset = customer.client.upload_dataset([DATA], name="brand-tone.jsonl")
     stage.console.print(f"  uploaded {dataset['id']}: {dataset['usable_rows']} usable rows")
     quote = customer.client.post("/quotes", {"config": config, "dataset_id": dataset["id"]})
-    stage.console.print(quote_table(quote))
+    offer = Offer(quote, customer.contract, read_balance(customer))
+    write_lines(stage.console, make_offer(offer, datetime.now(UTC), stage.console.width))
     return Order(config, dataset["id"], quote)
 
 
@@ -72,9 +77,8 @@ def submit(stage: Stage, customer: DemoCustomer, order: Order) -> str:
     return str(job["id"])
 
 
-def read_balance(customer: DemoCustomer) -> dict[str, Any]:
-    balance: dict[str, Any] = customer.client.get(f"/contracts/{customer.contract['id']}/balance")
-    return balance
+def read_balance(customer: DemoCustomer) -> Balance:
+    return customer.client.get_balance(customer.contract["id"])
 
 
 @dataclass

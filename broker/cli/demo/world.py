@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.cli.demo.stage import Stage
-from broker.client.rest import Client
+from broker.client.objects import Contract
+from broker.client.typed import BrokerClient
 
 NAMES = {
     "on_demand": "Harbour Press",
@@ -21,34 +22,35 @@ class DemoCustomer:
 
     id: str
     name: str
-    contract: dict[str, Any]
+    contract: Contract
     project_id: str
-    client: Client
+    client: BrokerClient
 
 
-def meet_customer(stage: Stage, admin: Client, finance: Client, plan: str) -> DemoCustomer:
+def meet_customer(stage: Stage, admin: BrokerClient, finance: BrokerClient, plan: str) -> DemoCustomer:
     """Sign the customer up, or find it from an earlier demo; pay its advance invoice where that is open."""
     customer = _find(admin, "/customers", "name", NAMES[plan]) or admin.post("/customers", {"name": NAMES[plan]})
-    contract = _find(admin, "/contracts", "customer_id", customer["id"]) or _sign(admin, customer["id"], plan)
+    found = _find(admin, "/contracts", "customer_id", customer["id"]) or _sign(admin, customer["id"], plan)
+    contract = admin.get_contract(found["id"])
     _pay_advance(stage, finance, contract)
     made = admin.post(f"/customers/{customer['id']}/api-keys", {"name": "demo"})
-    client = Client(stage.url, made["key"])
+    client = BrokerClient(stage.url, made["key"])
     project = _find(client, "/projects", "name", PROJECT) or client.post("/projects", {"name": PROJECT})
     return DemoCustomer(customer["id"], customer["name"], contract, project["id"], client)
 
 
-def _find(client: Client, path: str, field: str, value: str) -> dict[str, Any] | None:
+def _find(client: BrokerClient, path: str, field: str, value: str) -> dict[str, Any] | None:
     return next((item for item in client.list_all(path) if item[field] == value), None)
 
 
-def _sign(admin: Client, customer_id: str, plan: str) -> dict[str, Any]:
+def _sign(admin: BrokerClient, customer_id: str, plan: str) -> dict[str, Any]:
     """Sign a contract that caps its jobs: on a busy machine, or after the demo's crash, they outlast their quotes."""
     terms = {"plan": plan, "committed_gpu_hours": COMMITTED_HOURS[plan], "quote_guarantee": "cap"}
     signed: dict[str, Any] = admin.post("/contracts", {"customer_id": customer_id, **terms})
     return signed
 
 
-def _pay_advance(stage: Stage, finance: Client, contract: dict[str, Any]) -> None:
+def _pay_advance(stage: Stage, finance: BrokerClient, contract: Contract) -> None:
     for invoice in finance.list_all("/invoices", contract_id=contract["id"]):
         if invoice["kind"] != "advance":
             continue
@@ -58,5 +60,5 @@ def _pay_advance(stage: Stage, finance: Client, contract: dict[str, Any]) -> Non
             stage.console.print(f"    finance marked {invoice['number']} as paid")
 
 
-def make_staff_client(stage: Stage, admin: Client, role: str) -> Client:
-    return Client(stage.url, admin.post("/api-keys", {"name": f"demo {role}", "role": role})["key"])
+def make_staff_client(stage: Stage, admin: BrokerClient, role: str) -> BrokerClient:
+    return BrokerClient(stage.url, admin.post("/api-keys", {"name": f"demo {role}", "role": role})["key"])

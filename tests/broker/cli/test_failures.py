@@ -48,9 +48,9 @@ def test_members_of_a_failure_are_in_its_problem() -> None:
 
 
 def test_wrong_command_line_is_a_problem_with_json() -> None:
-    refused = CliRunner().invoke(main.app, ["jobs", "list", "--nope", "--json"])
+    refused = CliRunner().invoke(main.app, ["jobs", "list", "--qqq", "--json"])
     assert (refused.exit_code, refused.stdout) == (ExitCode.USAGE, "")
-    assert json.loads(refused.stderr)["detail"] == "No such option: --nope"
+    assert json.loads(refused.stderr)["detail"] == "No such option: --qqq"
 
 
 def test_setting_that_does_not_validate_is_named() -> None:

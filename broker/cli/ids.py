@@ -1,0 +1,42 @@
+"""Ids as people type them: whole, or so much of the beginning as only one object has."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import typer
+
+from broker.client.typed import BrokerClient
+
+WHOLE_LENGTH = 30  # a prefix of four characters and a ULID
+MOST_CANDIDATES = 5
+NAMES = {"job": "job", "dat": "data set", "ada": "adapter", "con": "contract"}
+
+
+def resolve_id(client: BrokerClient, kind: str, typed: str) -> str:
+    """Resolve an id, or its beginning with or without `job_` and the like, to the whole id.
+
+    `kind` is what stands before the underscore. What no object begins with is handed back, for the broker to refuse.
+    Raises: typer.BadParameter, where it is no id, or several objects begin so; ApiError, NotReachable.
+    """
+    begins = typed.strip().lower()
+    begins = begins if begins.startswith(f"{kind}_") else f"{kind}_{begins}"
+    if not re.fullmatch("[a-z]{3}_[0-9a-z]{1,40}", begins):
+        raise typer.BadParameter(f"{typed!r} is no id of a {NAMES[kind]}")
+    if len(begins) >= WHOLE_LENGTH:
+        return begins
+    listed = _list_by_kind(client)[kind](id_prefix=begins, limit=MOST_CANDIDATES)
+    found = [str(item["id"]) for item in listed["data"]]
+    if len(found) > 1:
+        more = " and more" if listed["next_cursor"] else ""
+        raise typer.BadParameter(f"{begins} is the beginning of several: {', '.join(found)}{more}; type more of it")
+    return found[0] if found else begins
+
+
+def _list_by_kind(client: BrokerClient) -> Mapping[str, Callable[..., Any]]:
+    return {
+        "job": client.list_jobs,
+        "dat": client.list_datasets,
+        "ada": client.list_adapters,
+        "con": client.list_contracts,
+    }

@@ -1,0 +1,121 @@
+"""One job as a card: where it stands, what it costs, what it has made, and what to do next. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rich.text import Text
+
+from broker.cli.output import clean, one_line
+from broker.cli.texts.columns import GAP, fold, make_card
+from broker.cli.texts.job_words import (
+    STYLE_OF,
+    describe_limit,
+    describe_settings,
+    describe_state,
+    describe_why,
+    list_next_commands,
+)
+from broker.cli.texts.values import describe_count, describe_money, describe_span, describe_sums
+from broker.client.objects import Contract, Job, JobEvent, PlanPrice, Run
+
+BAR_CELLS = 20
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job with what belongs to it, as far as the key may see it."""
+
+    job: Job
+    runs: Sequence[Run] = ()
+    events: Sequence[JobEvent] = ()
+    contract: Contract | None = None
+    quoted: PlanPrice | None = None
+
+
+def make_job_card(view: JobView, now: datetime, width: int) -> list[Text]:
+    """Make the lines of a card."""
+    job = view.job
+    lines = [_make_title(job), *_make_status(job, now, width), Text()]
+    lines += make_card([*_tell_progress(job), *_tell_money(view), *_tell_parts(view, now)], width)
+    samples = [event for event in view.events if event["kind"] == "sampled"]
+    if samples:
+        lines += [Text(), Text("  Samples", "dim"), *_make_samples(samples, width)]
+    commands = list_next_commands(job)
+    return [*lines, Text(), Text("  Next", "dim"), *(Text(f"    {command}") for command in commands)]
+
+
+def _make_title(job: Job) -> Text:
+    name = one_line(job["name"] or "")
+    return Text(job["id"], "bold").append(f"  {name}" if name else "", "")
+
+
+def _make_status(job: Job, now: datetime, width: int) -> list[Text]:
+    state = Text(job["status"], STYLE_OF.get(job["status"], "")).append(f" {describe_state(job, now)}", "")
+    why = describe_why(job, now)
+    return [state, *(Text(line) for line in (fold(why, width) if why else []))]
+
+
+def _tell_progress(job: Job) -> list[tuple[str, str]]:
+    progress = job["progress"]
+    if not progress:
+        return [("Progress", describe_count(job["estimate"]["steps"], "step") + " to go")]
+    step, total = progress["step"], max(1, progress["total_steps"])
+    done = min(BAR_CELLS, BAR_CELLS * step // total)
+    told = f"{'█' * done}{'░' * (BAR_CELLS - done)} {step}/{progress['total_steps']} steps"
+    epoch = f", epoch {progress['epoch']}" if progress.get("epoch") else ""
+    losses = [
+        f"{word} {progress[name]:.3f}"
+        for name, word in (("loss", "training"), ("validation_loss", "validation"))
+        if progress.get(name) is not None
+    ]
+    return [("Progress", f"{told}{epoch}"), ("Loss", ", ".join(losses))]
+
+
+def _tell_money(view: JobView) -> list[tuple[str, str]]:
+    job = view.job
+    quoted = describe_sums(view.quoted["total"], view.quoted["total_p90"]) if view.quoted else ""
+    used = f"{job['used_gpu_hours']} GPU-hours ({job['used_gpu_seconds']:,} GPU-seconds)"
+    return [
+        ("Cost", f"{describe_money(job['cost'])} so far" + (f"; quoted {quoted}" if quoted else "")),
+        ("Limit", describe_limit(job)),
+        ("On us", describe_money(job["borne"])),
+        ("Used", f"{used}, {describe_count(job['used_tokens'], 'token')}"),
+    ]
+
+
+def _tell_parts(view: JobView, now: datetime) -> list[tuple[str, str]]:
+    job, contract = view.job, view.contract
+    plan = f" ({contract['plan']})" if contract else ""
+    estimate = job["estimate"]
+    return [
+        ("Attempts", "; ".join(_describe_run(run, now) for run in view.runs)),
+        ("Model", f"{estimate['base_model']} on {estimate['sku']}"),
+        ("Settings", describe_settings(job["config"])),
+        ("Data", job["dataset_id"]),
+        ("Contract", f"{job['contract_id']}{plan}"),
+        ("Queue", job["queue"]),
+        ("Project", job["project_id"] or ""),
+        ("Adapter", job["adapter_id"] or ""),
+    ]
+
+
+def _describe_run(run: Run, now: datetime) -> str:
+    cause = run["cause"]
+    why = f" ({cause.replace('_', ' ')})" if cause and cause != run["status"] else ""
+    took = f", {describe_span(run['claimed_at'], run['ended_at'], now)}" if run["claimed_at"] else ""
+    return f"{run['attempt']} {run['status']}{why}{took}"
+
+
+def _make_samples(samples: Sequence[JobEvent], width: int) -> list[Text]:
+    lines: list[Text] = []
+    for sample in samples:
+        data = sample["data"]
+        lines += _indent(f"step {data.get('step')}: {clean(data.get('prompt', ''))}", 2 * GAP, width)
+        text = "(a picture; --json has it)" if data.get("image") else clean(data.get("text", ""))
+        lines += _indent(text, 3 * GAP, width)
+    return lines
+
+
+def _indent(text: str, indent: int, width: int) -> list[Text]:
+    return [Text(" " * indent + line) for line in fold(text, width - indent)]

@@ -1,0 +1,99 @@
+"""What is to be said of a job in words: why it waits, what becomes of it at its limit, what to do next. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from broker.cli.output import one_line
+from broker.cli.texts.values import describe_ago, describe_local, describe_money, describe_span, describe_wait
+from broker.client.objects import Job
+
+TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+SHOWN_SETTINGS = ("lora_rank", "lora_alpha", "batch_size", "epochs", "learning_rate")
+STYLE_OF = {
+    "running": "green",
+    "dispatched": "green",
+    "succeeded": "green",
+    "failed": "red",
+    "paused": "yellow",
+    "queued": "cyan",
+    "cancelled": "dim",
+}
+STOPS = {
+    "cancel": "being cancelled",
+    "pause": "pausing after a checkpoint",
+    "limit": "pausing: it has reached its limit",
+    "balance": "pausing: the contract's hours are gone",
+    "budget": "pausing: the month's budget is gone",
+    "contract_ended": "pausing: the contract has ended",
+}
+PAUSES = {
+    "pause": "paused on request; resume it when you like",
+    "limit": "paused at its limit; resume it with a higher --max-cost",
+    "balance": "paused: the contract's hours are gone; buy more, then resume it",
+    "budget": "paused: the month's budget is gone; resume it next month, or have the budget raised",
+    "contract_ended": "paused: the contract has ended; sign a new one, then resume it",
+}
+
+
+def describe_why(job: Job, now: datetime) -> str:
+    """Describe on one line why a job does not run, or when it will have ended; empty where there is nothing to say."""
+    if job["error"]:
+        return one_line(job["error"].get("message") or job["error"].get("code") or "")
+    if job["stop_requested"]:
+        return STOPS.get(job["stop_requested"], f"stopping: {job['stop_requested']}")
+    if job["pause_reason"]:
+        return PAUSES.get(job["pause_reason"], f"paused: {job['pause_reason']}")
+    if job["status"] == "queued":
+        return describe_queueing(job, now)
+    if job["expected_end"]:
+        return f"ends {describe_wait(job['expected_end'], now)}"
+    return ""
+
+
+def describe_queueing(job: Job, now: datetime) -> str:
+    """Describe why a queued job waits, and when it is expected to start."""
+    pending = job["pending_reason"]
+    reason = one_line(pending["message"]) if pending else "Not planned yet."
+    if job["expected_start"] is None:
+        return reason
+    return f"{reason} Starts about {describe_local(job['expected_start'], now)}."
+
+
+def describe_state(job: Job, now: datetime) -> str:
+    """Describe since when a job is in its status, and how long it took."""
+    if job["finished_at"]:
+        took = f", after {describe_span(job['started_at'], job['finished_at'], now)}" if job["started_at"] else ""
+        return f"{describe_ago(job['finished_at'], now)}{took}"
+    if job["status"] == "running" and job["started_at"]:
+        return f"for {describe_span(job['started_at'], None, now)}"
+    return f"submitted {describe_ago(job['created_at'], now)}"
+
+
+def describe_limit(job: Job) -> str:
+    """Describe what a job may cost at most, and what happens then."""
+    if job["cap"]:
+        cap = f"you are never charged more than {describe_money(job['cap'])} (its quote)"
+        return f"{cap}; it pauses at {describe_money(job['limit'])}" if job["limit"] else cap
+    if job["limit"]:
+        return f"pauses at {describe_money(job['limit'])}, until you resume it with a higher --max-cost"
+    return "none: it was submitted without a quote and without --max-cost"
+
+
+def describe_settings(config: Mapping[str, Any]) -> str:
+    """Describe the settings that people compare; the rest is in the object."""
+    return ", ".join(f"{name} {one_line(config[name])}" for name in SHOWN_SETTINGS if name in config)
+
+
+def list_next_commands(job: Job) -> list[str]:
+    """List the commands that fit a job now."""
+    job_id = job["id"]
+    match job["status"]:
+        case "queued" | "dispatched" | "running":
+            return [f"broker jobs watch {job_id}", f"broker jobs pause {job_id}", f"broker jobs cancel {job_id}"]
+        case "paused":
+            more = " --max-cost YUAN" if job["pause_reason"] == "limit" else ""
+            return [f"broker jobs resume {job_id}{more}", f"broker jobs cancel {job_id}"]
+        case "succeeded" if job["adapter_id"]:
+            return [f"broker jobs download {job_id}", f"broker adapters show {job['adapter_id']}"]
+    return [f"broker jobs log {job_id}"]

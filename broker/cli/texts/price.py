@@ -1,0 +1,149 @@
+"""A quote in words: what a job needs, what it costs on one's own plan, and what is reserved for it. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from rich.text import Text
+
+from broker.cli.texts.columns import Column, make_card, make_table
+from broker.cli.texts.values import (
+    describe_count,
+    describe_hours,
+    describe_local,
+    describe_money,
+    describe_sums,
+)
+from broker.client.objects import Balance, Contract, Money, PlanPrice, Quote
+
+COLUMNS = (
+    Column("plan"),
+    Column("GPU time, yuan", right=True),
+    Column("tokens, yuan", right=True),
+    Column("in all, yuan", right=True),
+)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A quote for somebody: the contract that would pay (None: there is none), its balance, and the own limit."""
+
+    quote: Quote
+    contract: Contract | None = None
+    balance: Balance | None = None
+    max_cost: str | None = None
+
+    @property
+    def own_price(self) -> PlanPrice | None:
+        """Find the price on the contract's plan."""
+        plan = self.contract["plan"] if self.contract else None
+        return next((price for price in self.quote["prices"] if price["plan"] == plan), None)
+
+
+def make_offer(offer: Offer, now: datetime, width: int, *, compare: bool = False) -> list[Text]:
+    """Make the lines of a quote: the price on the own plan; on the others where there is none, or on demand."""
+    prices = offer.quote["prices"]
+    own = offer.own_price
+    shown = [price for price in prices if own is None or compare or price is own]
+    rows = [_make_row(price, is_own=price is own and len(shown) > 1) for price in shown]
+    facts = make_card([*_tell_need(offer, now), *_tell_terms(offer)], width)
+    note = [] if own else [Text("No contract is in force: these are the plans' prices.")]
+    return [
+        *make_table(COLUMNS, rows),
+        Text("Ranges are from p50 (half of such jobs) to p90 (nine of ten).", "dim"),
+        *note,
+        *facts,
+    ]
+
+
+def _make_row(price: PlanPrice, *, is_own: bool) -> list[str]:
+    return [
+        price["plan"] + (" (yours)" if is_own else ""),
+        _describe_range(price["gpu_cost"]["amount"], price["gpu_cost_p90"]["amount"]),
+        price["token_cost"]["amount"],
+        _describe_range(price["total"]["amount"], price["total_p90"]["amount"]),
+    ]
+
+
+def _describe_range(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"
+
+
+def _tell_need(offer: Offer, now: datetime) -> list[tuple[str, str]]:
+    quote, estimate = offer.quote, offer.quote["estimate"]
+    work = f"{describe_count(estimate['tokens'], 'token')}, {describe_count(estimate['steps'], 'step')}"
+    rows = describe_count(estimate["rows"], "row")
+    return [
+        ("Needs", f"{describe_hours(estimate['gpu_hours'])} GPU-hours on {estimate['sku']}, {work}, {rows}"),
+        ("Quote", f"{quote['id']}, good until {describe_local(quote['expires_at'], now)}"),
+    ]
+
+
+def _tell_terms(offer: Offer) -> list[tuple[str, str]]:
+    contract, balance = offer.contract, offer.balance
+    if contract is None:
+        return []
+    left = []
+    if balance and Decimal(balance["granted_gpu_hours"]):
+        left.append(f"{balance['available_gpu_hours']} GPU-hours available")
+    if balance and balance["budget_left"]:
+        left.append(f"{describe_money(balance['budget_left'])} left of the month's budget")
+    return [
+        ("Contract", f"{contract['id']} ({contract['plan']})"),
+        ("Balance", ", ".join(left)),
+        ("Limit", _describe_promise(offer)),
+        ("Your limit", _describe_purchase(offer)),
+    ]
+
+
+def _describe_promise(offer: Offer) -> str:
+    """Describe where the job will stop costing, and what happens there."""
+    own, contract = offer.own_price, offer.contract
+    if own is None or contract is None:
+        return ""
+    quoted = describe_money(own["total_p90"])
+    if contract["quote_guarantee"] == "cap":
+        capped = f"you are never charged more than {quoted}; beyond that it runs on us"
+        return f"{capped}; it pauses at your {offer.max_cost} CNY" if offer.max_cost else capped
+    return f"it pauses at {_describe_least(own, offer.max_cost)}, until you resume it with a higher --max-cost"
+
+
+def _describe_purchase(offer: Offer) -> str:
+    buys = offer.quote["max_cost_buys"]
+    if not buys:
+        return ""
+    steps, total = sorted({buys["p90"]["steps"], buys["p50"]["steps"]}), offer.quote["estimate"]["steps"]
+    return f"{describe_money(buys['max_cost'])} buys {' to '.join(map(str, steps))} of {total} steps"
+
+
+def _describe_least(own: PlanPrice, max_cost: str | None) -> str:
+    quoted = own["total_p90"]
+    if max_cost is not None and Decimal(max_cost) < Decimal(quoted["amount"]):
+        return describe_money(Money(amount=max_cost, currency=quoted["currency"]))
+    return describe_money(quoted)
+
+
+def make_question(offer: Offer) -> str:
+    """Make the question before a submission: what is reserved, and from which contract."""
+    estimate, own, contract = offer.quote["estimate"], offer.own_price, offer.contract
+    need = f"up to {estimate['gpu_hours']['p90']} GPU-hours and {describe_count(estimate['tokens'], 'token')}"
+    if own is None or contract is None:
+        return f"Reserve {need} and submit?"
+    return f"Reserve {need}, at most {_describe_least(own, offer.max_cost)}, from {contract['id']} and submit?"
+
+
+def describe_price(offer: Offer) -> str:
+    """Describe the price on one line."""
+    own = offer.own_price or offer.quote["prices"][0]
+    return f"{describe_sums(own['total'], own['total_p90'])} on plan {own['plan']}"
+
+
+def find_in_force(contracts: Sequence[Contract], now: datetime) -> list[Contract]:
+    """Find the contracts that can pay now."""
+    moment = now.isoformat()
+    return [
+        contract
+        for contract in contracts
+        if contract["starts_at"] <= moment and (contract["ends_at"] is None or moment < contract["ends_at"])
+    ]

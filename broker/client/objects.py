@@ -1,0 +1,319 @@
+"""The objects of the API as the client hands them on: JSON, unchanged; the types say what is in them.
+
+Members that a program has no use for are left out here, and are there none the less. Times are UTC, as ISO 8601.
+"""
+
+from typing import Any, Generic, Literal, TypedDict, TypeVar
+
+Item = TypeVar("Item")
+JobStatus = Literal["queued", "dispatched", "running", "paused", "succeeded", "failed", "cancelled"]
+
+
+class Page(TypedDict, Generic[Item]):
+    """One page of a list; `next_cursor` asks for the next."""
+
+    data: list[Item]
+    next_cursor: str | None
+
+
+class Money(TypedDict):
+    """An exact decimal, in units of the currency."""
+
+    amount: str
+    currency: str
+
+
+class Seconds(TypedDict):
+    """A range of GPU-seconds."""
+
+    p50: int
+    p90: int
+
+
+class Hours(TypedDict):
+    """A range of GPU-hours, to four places."""
+
+    p50: str
+    p90: str
+
+
+class Moments(TypedDict):
+    """A range of times."""
+
+    p50: str
+    p90: str
+
+
+class Estimate(TypedDict):
+    """What a job will need."""
+
+    gpu_hours: Hours
+    gpu_seconds: Seconds
+    tokens: int
+    rows: int
+    steps: int
+    vram_gib: float
+    base_model: str
+    sku: str
+    calibration_runs: int
+
+
+class PlanPrice(TypedDict):
+    """What a job costs on a plan, from p50 to p90; `contract_id` names the own contract that charges it."""
+
+    plan: str
+    contract_id: str | None
+    gpu_cost: Money
+    gpu_cost_p90: Money
+    token_cost: Money
+    total: Money
+    total_p90: Money
+
+
+class JobPart(TypedDict):
+    """How far a sum carries a job."""
+
+    steps: int
+    epochs: str
+    percent: str
+    cost: Money
+
+
+class MaxCostBuys(TypedDict):
+    """What a sum buys of a job."""
+
+    contract_id: str
+    plan: str
+    max_cost: Money
+    p50: JobPart
+    p90: JobPart
+
+
+class Quote(TypedDict):
+    """A job's price on every plan."""
+
+    id: str
+    customer_id: str
+    dataset_id: str
+    config: dict[str, Any]
+    estimate: Estimate
+    prices: list[PlanPrice]
+    max_cost_buys: MaxCostBuys | None
+    expires_at: str
+    created_at: str
+
+
+class PendingReason(TypedDict):
+    """Why a queued job waits."""
+
+    code: str
+    message: str
+    position: int
+
+
+class Job(TypedDict):
+    """A training job."""
+
+    id: str
+    customer_id: str
+    contract_id: str
+    project_id: str | None
+    dataset_id: str
+    quote_id: str | None
+    name: str | None
+    config: dict[str, Any]
+    estimate: Estimate
+    queue: str
+    status: JobStatus
+    stop_requested: str | None
+    pause_reason: str | None
+    pending_reason: PendingReason | None
+    expected_start: str | None
+    expected_end: Moments | None
+    progress: dict[str, Any] | None
+    attempts: int
+    used_gpu_seconds: int
+    used_gpu_hours: str
+    used_tokens: int
+    cost: Money
+    borne: Money
+    max_cost: Money | None
+    quote_guarantee: Literal["pause", "cap"] | None
+    limit: Money | None
+    limit_gpu_seconds: int | None
+    cap: Money | None
+    remaining: dict[str, Any] | None
+    adapter_id: str | None
+    error: dict[str, Any] | None
+    started_at: str | None
+    finished_at: str | None
+    created_at: str
+
+
+class JobEvent(TypedDict):
+    """What happened to a job."""
+
+    id: int
+    job_id: str
+    kind: str
+    data: dict[str, Any]
+    created_at: str
+
+
+class Run(TypedDict):
+    """One attempt of a job."""
+
+    id: str
+    job_id: str
+    attempt: int
+    pool: str
+    gpus: int
+    status: str
+    cause: str | None
+    claimed_at: str | None
+    ended_at: str | None
+    created_at: str
+
+
+class Checkpoint(TypedDict):
+    """A state that a job can go on from."""
+
+    id: str
+    run_id: str
+    step: int
+    size_bytes: int
+    created_at: str
+
+
+class UsageInterval(TypedDict):
+    """What a run used between two moments."""
+
+    run_id: str
+    sequence: int
+    gpu_seconds: int
+    tokens: int
+    started_at: str
+    ended_at: str
+
+
+class Usage(TypedDict):
+    """The intervals of a job and their sums."""
+
+    data: list[UsageInterval]
+    gpu_seconds: int
+    tokens: int
+
+
+class Finding(TypedDict):
+    """What is wrong in a data set, where, and the cure."""
+
+    file: str
+    line: int | None
+    level: Literal["error", "warning", "hint"]
+    message: str
+
+
+class Dataset(TypedDict):
+    """An uploaded data set with its quality report."""
+
+    id: str
+    customer_id: str
+    name: str
+    sha256: str
+    size_bytes: int
+    files: list[dict[str, Any]]
+    kind: Literal["text", "images"]
+    usable_rows: int
+    findings: list[Finding]
+    created_at: str
+
+
+class Adapter(TypedDict):
+    """What a job has made."""
+
+    id: str
+    customer_id: str
+    project_id: str | None
+    job_id: str
+    name: str
+    version: int
+    base_model: str
+    config: dict[str, Any]
+    sha256: str
+    size_bytes: int
+    created_at: str
+
+
+class Contract(TypedDict):
+    """What a customer has signed."""
+
+    id: str
+    customer_id: str
+    plan: str
+    committed_gpu_hours: int
+    gpu_hour_price: str
+    token_price: str
+    queue: str
+    overage: str
+    quote_guarantee: Literal["pause", "cap"]
+    monthly_budget: Money | None
+    time_zone: str
+    starts_at: str
+    ends_at: str | None
+
+
+class Balance(TypedDict):
+    """What of a contract is available, held and used."""
+
+    contract_id: str
+    as_of: str
+    granted_gpu_hours: str
+    available_gpu_hours: str
+    held_gpu_hours: str
+    used_gpu_hours: str
+    available_gpu_seconds: int
+    held_gpu_seconds: int
+    used_gpu_seconds: int
+    held_tokens: int
+    used_tokens: int
+    month: str
+    monthly_budget: Money | None
+    budget_left: Money | None
+    held_money: Money
+    used_money: Money
+
+
+class Project(TypedDict):
+    """A name under which a customer's jobs and adapters are kept together."""
+
+    id: str
+    customer_id: str
+    name: str
+    created_at: str
+
+
+class Customer(TypedDict):
+    """Who buys."""
+
+    id: str
+    name: str
+    created_at: str
+
+
+class ApiKey(TypedDict):
+    """A key, without its secret."""
+
+    id: str
+    role: str
+    name: str
+    prefix: str
+    expires_at: str | None
+
+
+class Identity(TypedDict):
+    """Whose key it is, and what it may do."""
+
+    role: Literal["customer", "finance", "ops", "admin"]
+    customer: Customer | None
+    api_key: ApiKey
+    version: str

@@ -1,0 +1,154 @@
+"""The API by name: a method for each route that a customer uses, with the types of what it takes and gives."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from broker.client.objects import (
+    Adapter,
+    Balance,
+    Checkpoint,
+    Contract,
+    Dataset,
+    Identity,
+    Job,
+    JobEvent,
+    Page,
+    Project,
+    Quote,
+    Run,
+    Usage,
+)
+from broker.client.rest import Client
+
+EVENTS_A_PAGE = 100
+
+
+class BrokerClient(Client):
+    """One API key at one broker. Each call raises: ApiError, NotReachable."""
+
+    def whoami(self) -> Identity:
+        """Tell whose key this is, and what it may do."""
+        return cast("Identity", self.get("/whoami"))
+
+    def upload_dataset(
+        self, paths: Sequence[Path], *, name: str | None = None, customer_id: str | None = None
+    ) -> Dataset:
+        """Send files as one data set; `customer_id` is needed with a staff key. Raises also: OSError."""
+        return cast("Dataset", super().upload_dataset(paths, name=name, customer_id=customer_id))
+
+    def list_datasets(self, **wanted: Any) -> Page[Dataset]:
+        """List data sets: a page of `limit`, from `cursor` on, by `id_prefix`, `name` and so on."""
+        return cast("Page[Dataset]", self.get("/datasets", **wanted))
+
+    def get_dataset(self, dataset_id: str) -> Dataset:
+        """Get a data set with its quality report."""
+        return cast("Dataset", self.get(f"/datasets/{dataset_id}"))
+
+    def create_quote(
+        self,
+        config: Mapping[str, Any],
+        dataset_id: str,
+        *,
+        max_cost: str | None = None,
+        contract_id: str | None = None,
+    ) -> Quote:
+        """Ask what a job will need and cost; with `max_cost`, how far that sum carries it."""
+        body = {"config": dict(config), "dataset_id": dataset_id, "max_cost": max_cost, "contract_id": contract_id}
+        return cast("Quote", self.post("/quotes", _known(body)))
+
+    def get_quote(self, quote_id: str) -> Quote:
+        """Get a quote."""
+        return cast("Quote", self.get(f"/quotes/{quote_id}"))
+
+    def submit_job(
+        self,
+        config: Mapping[str, Any],
+        dataset_id: str,
+        *,
+        idempotency_key: str | None = None,
+        **fields: str | None,
+    ) -> Job:
+        """Submit a job: `quote_id`, `contract_id`, `name`, `project_id`, `queue`, `max_cost`, `customer_id`.
+
+        The same `idempotency_key` again answers with the same job.
+        """
+        body = {"config": dict(config), "dataset_id": dataset_id, **fields}
+        return cast("Job", self.post("/jobs", _known(body), idempotency_key=idempotency_key))
+
+    def list_jobs(self, **wanted: Any) -> Page[Job]:
+        """List jobs: a page of `limit`, from `cursor` on, by `status`, `project_id`, `name`, `id_prefix` and so on."""
+        return cast("Page[Job]", self.get("/jobs", **wanted))
+
+    def get_job(self, job_id: str) -> Job:
+        """Get a job."""
+        return cast("Job", self.get(f"/jobs/{job_id}"))
+
+    def cancel_job(self, job_id: str) -> Job:
+        """Cancel a job; a running one stops soon."""
+        return cast("Job", self.post(f"/jobs/{job_id}/cancel"))
+
+    def pause_job(self, job_id: str) -> Job:
+        """Pause a job; a running one stops after a checkpoint."""
+        return cast("Job", self.post(f"/jobs/{job_id}/pause"))
+
+    def resume_job(self, job_id: str, *, max_cost: str | None = None) -> Job:
+        """Queue a paused job again, under a new limit where one is given."""
+        return cast("Job", self.post(f"/jobs/{job_id}/resume", _known({"max_cost": max_cost})))
+
+    def list_events(self, job_id: str, *, after: int = 0) -> Iterator[JobEvent]:
+        """List what happened to a job after an event, the oldest first, page by page."""
+        while True:
+            page = self.get(f"/jobs/{job_id}/events", after=after, limit=EVENTS_A_PAGE)["data"]
+            yield from page
+            if len(page) < EVENTS_A_PAGE:
+                return
+            after = page[-1]["id"]
+
+    def list_runs(self, job_id: str) -> list[Run]:
+        """List the attempts of a job, the first first."""
+        return cast("list[Run]", self.get(f"/jobs/{job_id}/runs")["data"])
+
+    def list_checkpoints(self, job_id: str) -> list[Checkpoint]:
+        """List what a job can go on from, the newest first."""
+        return cast("list[Checkpoint]", self.get(f"/jobs/{job_id}/checkpoints")["data"])
+
+    def get_usage(self, job_id: str) -> Usage:
+        """Get the intervals that a job's charges are made of."""
+        return cast("Usage", self.get(f"/jobs/{job_id}/usage"))
+
+    def list_adapters(self, **wanted: Any) -> Page[Adapter]:
+        """List adapters: a page of `limit`, from `cursor` on, by `project_id`, `job_id`, `id_prefix` and so on."""
+        return cast("Page[Adapter]", self.get("/adapters", **wanted))
+
+    def get_adapter(self, adapter_id: str) -> Adapter:
+        """Get an adapter's facts."""
+        return cast("Adapter", self.get(f"/adapters/{adapter_id}"))
+
+    def download_adapter(self, adapter_id: str, target: Path) -> Path:
+        """Write an adapter's `.safetensors` file, whole or not at all. Raises also: OSError."""
+        return self.download(f"/adapters/{adapter_id}/download", target)
+
+    def list_contracts(self, **wanted: Any) -> Page[Contract]:
+        """List contracts: a page of `limit`, from `cursor` on, by `customer_id`, `plan`, `id_prefix`."""
+        return cast("Page[Contract]", self.get("/contracts", **wanted))
+
+    def get_contract(self, contract_id: str) -> Contract:
+        """Get a contract."""
+        return cast("Contract", self.get(f"/contracts/{contract_id}"))
+
+    def get_balance(self, contract_id: str) -> Balance:
+        """Get what of a contract is available, held and used."""
+        return cast("Balance", self.get(f"/contracts/{contract_id}/balance"))
+
+    def list_projects(self, **wanted: Any) -> Page[Project]:
+        """List projects: a page of `limit`, from `cursor` on, by `customer_id`."""
+        return cast("Page[Project]", self.get("/projects", **wanted))
+
+    def create_project(self, name: str, *, customer_id: str | None = None) -> Project:
+        """Make a project; `customer_id` is needed with a staff key."""
+        return cast("Project", self.post("/projects", _known({"name": name, "customer_id": customer_id})))
+
+
+def _known(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
