@@ -25,6 +25,7 @@ from broker.http.shapes import PROBLEM_RESPONSES
 from broker.http.shares import Turnstile
 from broker.identity.routes import router as identity
 from broker.identity.service import authenticate
+from broker.jobs.dataset_routes import router as dataset_deletion
 from broker.jobs.routes import router as jobs
 from broker.ledger.routes import router as ledger
 from broker.metering.routes import router as metering
@@ -42,6 +43,7 @@ ROUTERS = (
     ledger,
     base_models,
     datasets,
+    dataset_deletion,
     quotes,
     jobs,
     adapters,

@@ -48,3 +48,9 @@ async def download_adapter(work: CustomerWork, adapter_id: str) -> FileResponse:
         filename=f"{adapter.name}_v{adapter.version}.safetensors",
         headers={"X-Content-SHA256": adapter.sha256},
     )
+
+
+@router.delete("/{adapter_id}", status_code=204)
+async def delete_adapter(work: CustomerWork, adapter_id: str) -> None:
+    """Delete an adapter and its file. The job, its usage and its invoices stay; a version is not given twice."""
+    await service.delete_adapter(work, adapter_id)

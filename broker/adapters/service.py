@@ -3,7 +3,7 @@
 import asyncio
 import json
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 from sqlalchemy import Select, func, select
@@ -11,7 +11,7 @@ from sqlalchemy import Select, func, select
 from broker import errors
 from broker.adapters.tables import Adapter
 from broker.jobs.locked_run import LockedRun
-from broker.jobs.service import note_adapter, select_succeeded_ids
+from broker.jobs.service import forget_adapter, lock_job, note_adapter, select_succeeded_ids
 from broker.persistence.database import narrow
 from broker.persistence.storage import StoredObject, TooLarge
 from broker.work import Services, Work
@@ -103,12 +103,26 @@ def select_finished(**wanted: str | None) -> Select[Adapter]:
 
     That of a job under way may still be replaced.
     """
-    return narrow(select(Adapter).where(Adapter.job_id.in_(select_succeeded_ids())), **wanted)
+    shown = (Adapter.deleted_at.is_(None), Adapter.job_id.in_(select_succeeded_ids()))
+    return narrow(select(Adapter).where(*shown), **wanted)
 
 
 async def get_adapter(work: Work, adapter_id: str) -> Adapter:
-    """Get the adapter of a job that succeeded. Raises: NotFound."""
+    """Get the adapter of a job that succeeded. Raises: NotFound, also for one that was deleted."""
     adapter = (await work.session.scalars(select_finished().where(Adapter.id == adapter_id))).one_or_none()
     if adapter is None:
         raise errors.NotFound("adapter", adapter_id)
     return adapter
+
+
+async def delete_adapter(work: Work, adapter_id: str) -> None:
+    """Delete an adapter: its file goes, its row stays for the version that it was. Raises: NotFound."""
+    adapter = await get_adapter(work, adapter_id)
+    forget_adapter(await lock_job(work, adapter.job_id))
+    adapter.deleted_at = work.now
+
+
+async def find_kept_keys(work: Work, keys: Collection[str]) -> set[str]:
+    """Find those of some storage keys under which adapters lie that are not deleted."""
+    query = select(Adapter.storage_key).where(Adapter.storage_key.in_(keys), Adapter.deleted_at.is_(None))
+    return set((await work.session.scalars(query)).all())

@@ -26,3 +26,4 @@ class Adapter(Base):
     size_bytes: Mapped[int]
     storage_key: Mapped[str]
     created_at: Mapped[datetime] = moment_column()
+    deleted_at: Mapped[datetime | None] = moment_column(nullable=True)

@@ -1,7 +1,7 @@
 """Data sets: taken in, checked, kept, and read again for quotes and runs."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,8 +27,11 @@ from pricing.datasets.text_rows import TextRow, TooManyRows, iter_text_files, pa
 __all__ = [
     "Dataset",
     "find_dataset",
+    "find_kept_keys",
     "get_dataset",
     "keep_dataset",
+    "keep_from_deletion",
+    "lock_for_deletion",
     "read_dataset",
     "read_pictures",
     "read_rows",
@@ -142,7 +145,9 @@ def _require_usable_rows(checked: CheckedUpload) -> None:
 
 def select_dataset(dataset_id: ColumnElement[str], customer_id: ColumnElement[str | None]) -> Select[Dataset]:
     """Select one data set of this customer, as part of a larger statement; see `read_dataset`."""
-    return select(Dataset).where(Dataset.id == dataset_id, owns(Dataset.__table__.c.customer_id, customer_id))
+    return select(Dataset).where(
+        Dataset.id == dataset_id, Dataset.deleted_at.is_(None), owns(Dataset.__table__.c.customer_id, customer_id)
+    )
 
 
 def read_dataset(values: Sequence[Any]) -> Dataset:
@@ -152,20 +157,42 @@ def read_dataset(values: Sequence[Any]) -> Dataset:
 
 def select_datasets(**wanted: str | None) -> Select[Dataset]:
     """Select the data sets that the actor sees, all or those with these values in their columns."""
-    return narrow(select(Dataset), **wanted)
+    return narrow(select(Dataset).where(Dataset.deleted_at.is_(None)), **wanted)
 
 
 async def find_dataset(work: Work, dataset_id: str) -> Dataset | None:
-    """Find a data set that the actor sees; None where there is none."""
-    return await work.session.get(Dataset, dataset_id)
+    """Find a data set that the actor sees; None where there is none, or it was deleted."""
+    dataset = await work.session.get(Dataset, dataset_id)
+    return None if dataset is None or dataset.deleted_at is not None else dataset
 
 
 async def get_dataset(work: Work, dataset_id: str) -> Dataset:
-    """Get a data set. Raises: NotFound."""
+    """Get a data set. Raises: NotFound, also for one that was deleted."""
     dataset = await find_dataset(work, dataset_id)
     if dataset is None:
         raise errors.NotFound("dataset", dataset_id)
     return dataset
+
+
+async def keep_from_deletion(work: Work, dataset_id: str) -> None:
+    """Keep a data set from being deleted until this transaction ends. Raises: NotFound, where it is deleted."""
+    query = select(Dataset.id).where(Dataset.id == dataset_id, Dataset.deleted_at.is_(None))
+    if await work.session.scalar(query.with_for_update(read=True, key_share=True)) is None:
+        raise errors.NotFound("dataset", dataset_id)
+
+
+async def lock_for_deletion(work: Work, dataset_id: str) -> Dataset:
+    """Lock a data set that is to be deleted; who takes it for a job waits, or is waited for. Raises: NotFound."""
+    dataset = await work.session.get(Dataset, dataset_id, with_for_update=True, populate_existing=True)
+    if dataset is None or dataset.deleted_at is not None:
+        raise errors.NotFound("dataset", dataset_id)
+    return dataset
+
+
+async def find_kept_keys(work: Work, keys: Collection[str]) -> set[str]:
+    """Find those of some storage keys under which data sets lie that are not deleted."""
+    query = select(Dataset.storage_key).where(Dataset.storage_key.in_(keys), Dataset.deleted_at.is_(None))
+    return set((await work.session.scalars(query)).all())
 
 
 async def read_rows(work: Work, dataset: Dataset) -> list[TextRow]:

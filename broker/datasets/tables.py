@@ -12,7 +12,7 @@ from broker.persistence.database import Base, moment_column
 
 class Dataset(Base):
     """One upload, kept as one tar of its files. `findings` is its report: what cannot be used, and what will show; the
-    first of them, where `finding_counts` counts all, by level.
+    first of them, where `finding_counts` counts all, by level. The row of a deleted one stays, for jobs that name it.
     """
 
     __tablename__ = "datasets"
@@ -28,6 +28,7 @@ class Dataset(Base):
     findings: Mapped[list[Any]]
     finding_counts: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = moment_column()
+    deleted_at: Mapped[datetime | None] = moment_column(nullable=True)
 
     @property
     def kind(self) -> str:

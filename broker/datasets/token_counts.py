@@ -90,7 +90,8 @@ async def list_unplanned(work: Work, limit: int) -> Sequence[Dataset]:
     """List new data sets that are not small and that nobody counts yet."""
     counted = exists().where(TokenCount.dataset_id == Dataset.id)
     is_large = or_(Dataset.usable_rows > SMALL_ROWS, Dataset.size_bytes > SMALL_BYTES)
-    query = select(Dataset).where(is_large, Dataset.created_at > work.now - PLANNED_WITHIN, ~counted)
+    is_new = and_(Dataset.created_at > work.now - PLANNED_WITHIN, Dataset.deleted_at.is_(None))
+    query = select(Dataset).where(is_large, is_new, ~counted)
     return (await work.session.scalars(query.order_by(Dataset.created_at).limit(limit))).all()
 
 

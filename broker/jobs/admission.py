@@ -9,6 +9,7 @@ from broker.capacity import service as capacity
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms
 from broker.contracts.prices import PlanPrices
+from broker.datasets import service as datasets
 from broker.identity import service as identity
 from broker.jobs.events import record_event
 from broker.jobs.limits import NOTHING_SPENT, Limits, QuotedNeed, clip_need, plan_limits
@@ -50,6 +51,7 @@ async def submit_job(work: Work, request: JobRequest) -> Job:
     quote = await _quote_for(work, request)
     if quote.customer_id != request.customer_id:
         raise errors.NotFound("dataset", request.dataset_id)
+    await datasets.keep_from_deletion(work, request.dataset_id)
     await _check_project(work, request)
     terms = await contracts.lock_contract_in_force(work, request.customer_id, request.contract_id)
     charged = PlanPrices(terms.prices_at(work.now), terms.id)

@@ -16,6 +16,7 @@ __all__ = [
     "Job",
     "add_usage",
     "find_active_run",
+    "forget_adapter",
     "get_job",
     "is_live",
     "list_runs",
@@ -84,6 +85,11 @@ def add_usage(job: Job, usage: Usage, *, cost: Money, borne: Money) -> None:
 def note_adapter(job: Job, adapter_id: str) -> None:
     """Note on a locked job which adapter it has made; it shows once the job has succeeded."""
     job.adapter_id = adapter_id
+
+
+def forget_adapter(job: Job) -> None:
+    """Forget on a locked job which adapter it has made: that was deleted."""
+    job.adapter_id = None
 
 
 async def find_active_run(work: Work, job_id: str) -> Run | None:

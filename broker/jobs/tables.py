@@ -141,6 +141,8 @@ class Run(Base):
 
 
 class Checkpoint(Base):
+    """What a run has uploaded. The row of one that was swept stays: it tells which work was durable."""
+
     __tablename__ = "checkpoints"
     __table_args__ = (UniqueConstraint("run_id", "step"),)
 
@@ -153,3 +155,4 @@ class Checkpoint(Base):
     size_bytes: Mapped[int]
     storage_key: Mapped[str]
     created_at: Mapped[datetime] = moment_column()
+    deleted_at: Mapped[datetime | None] = moment_column(nullable=True)

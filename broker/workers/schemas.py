@@ -8,7 +8,6 @@ from broker.http.shapes import MOST, MoneyOut, RequestBody, Whole
 from broker.metering.model import UsageCloudEvent
 from broker.quotes.schemas import CONFIG_EXAMPLE
 from broker.workers.model import Assignment, Instruction, Report, Sample, Validation
-from pricing.catalog.profile import BaseModelProfile
 
 MAX_STEP = 10**12
 MAX_PICTURE_CHARACTERS = 100_000
@@ -40,7 +39,7 @@ class RunAssignmentOut(BaseModel):
     gpus: int = Field(description="Devices that the run holds.", examples=[1])
     config: dict[str, Any] = Field(description="What to train.", examples=[CONFIG_EXAMPLE])
     heartbeat_seconds: float = Field(description="Seconds between two heartbeats.", examples=[2.0])
-    base_model: BaseModelProfile | None = Field(
+    base_model: dict[str, Any] | None = Field(
         default=None,
         description="The profile of a base model that an operator added, whose files have its `weights_sha256`; null: "
         "the catalogue's of that name.",
@@ -59,7 +58,9 @@ class RunAssignmentOut(BaseModel):
         dataset = DownloadOut(url=f"{place}/dataset", **vars(assignment.dataset))
         checkpoint = assignment.checkpoint
         continued = None if checkpoint is None else CheckpointDownloadOut(url=f"{place}/checkpoint", **vars(checkpoint))
-        return cls(**{**own, "dataset": dataset, "checkpoint": continued})
+        added = assignment.base_model
+        profile = None if added is None else added.model_dump(mode="json", exclude_defaults=True)
+        return cls(**{**own, "base_model": profile, "dataset": dataset, "checkpoint": continued})
 
 
 class ProgressIn(BaseModel):
