@@ -16,6 +16,7 @@ from broker.capacity.routes import router as capacity
 from broker.contracts.routes import router as contracts
 from broker.daemon import Daemon
 from broker.datasets.routes import router as datasets
+from broker.http.access import AccessLog
 from broker.http.docs_pages import add_docs_pages
 from broker.http.head import HeadAsGet
 from broker.http.openapi import install_openapi
@@ -99,6 +100,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     add_docs_pages(app)
     add_problem_pages(app)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(AccessLog)
     return app
 
 

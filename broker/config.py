@@ -6,7 +6,7 @@ import secrets
 import shlex
 import sys
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     max_dataset_rows: int = Field(
         default=500_000, ge=1, description="Rows of one data set, usable or not; more are refused at upload."
     )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = Field(default="text", description="One line for each event, on stderr.")
     time_zone: str = Field(default="Asia/Shanghai", description="Billing months of new contracts follow it.")
 
     @field_validator("time_zone")

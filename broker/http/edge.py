@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from broker import errors
+from broker.http.access import bind_caller
 from broker.http.body import limit_body, read_body
 from broker.http.caller import Caller
 from broker.http.decision import Decision, find_decision
@@ -44,6 +45,7 @@ class TransactionalRoute(APIRoute):
 
         async def handle_in_transaction(request: Request) -> Response:
             actor = await identify(request)
+            bind_caller(request, actor)
             request = limit_body(request, request.app.state.services)
             try:
                 await read_body(request)

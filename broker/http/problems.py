@@ -14,6 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from broker import errors
+from broker.http.access import HEADER as REQUEST_ID_HEADER
+from broker.http.access import find_request_id
 from broker.persistence.faults import Fault, find_fault
 
 log = logging.getLogger(__name__)
@@ -164,8 +166,12 @@ async def _on_disconnect(request: Request, _error: Exception) -> Response:
 
 async def _on_unexpected_error(request: Request, error: Exception) -> JSONResponse:
     log.error("unexpected error in %s %s", request.method, request.url.path, exc_info=error)
-    detail = "The request was rolled back; nothing was written. Try again, and report it if it stays."
-    return problem_response("internal-error", "Unexpected error", HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+    detail = "The request was rolled back; nothing was written. Try again, and report it with this id if it stays."
+    status, request_id = HTTPStatus.INTERNAL_SERVER_ERROR, find_request_id()
+    response = problem_response("internal-error", "Unexpected error", status, detail, request_id=request_id)
+    if request_id is not None:  # this answer is made outside of all that adds headers
+        response.headers[REQUEST_ID_HEADER] = request_id
+    return response
 
 
 def problem_response(slug: str, title: str, status: HTTPStatus, detail: str, **members: Any) -> JSONResponse:

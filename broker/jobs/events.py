@@ -1,5 +1,6 @@
 """What happened to a job: recorded in the past tense, never changed."""
 
+import logging
 from collections.abc import Collection
 from typing import Any
 
@@ -9,10 +10,22 @@ from broker.jobs.tables import Job, JobEvent
 from broker.persistence.documents import json_integer
 from broker.work import Work
 
+log = logging.getLogger(__name__)
+
+FREQUENT = frozenset({"validated", "sampled", "checkpoint_saved"})
+TOLD = ("run_id", "pool", "attempt", "reason", "cause", "queue", "step")
+
 
 def record_event(work: Work, job: Job, kind: str, data: dict[str, Any]) -> None:
-    """Record what happened to a locked job."""
+    """Record what happened to a locked job; the log tells it, too."""
+    log.log(logging.DEBUG if kind in FREQUENT else logging.INFO, "%s %s", job.id, kind, extra=_tell(job, data))
     work.session.add(JobEvent(customer_id=job.customer_id, job_id=job.id, kind=kind, data=data, created_at=work.now))
+
+
+def _tell(job: Job, data: dict[str, Any]) -> dict[str, Any]:
+    """Tell of an event what a line has room for: ids and other short words, not samples or messages."""
+    short = {key: data[key] for key in TOLD if key in data}
+    return {"job_id": job.id, "customer_id": job.customer_id, **short}
 
 
 async def list_events(work: Work, job_id: str, *, after: int, limit: int) -> list[JobEvent]:

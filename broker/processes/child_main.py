@@ -42,12 +42,13 @@ async def serve_api(order: Order) -> None:
 
 
 def main() -> None:
-    configure_logging()
     line = sys.stdin.buffer.readline()
     if not line:
         return  # the parent was gone before it had told us anything
+    order = Order.model_validate_json(line)
+    configure_logging(order.settings)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-        runner.run(serve_api(Order.model_validate_json(line)))
+        runner.run(serve_api(order))
 
 
 if __name__ == "__main__":

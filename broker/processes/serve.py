@@ -46,7 +46,7 @@ def make_agent(system: System) -> PoolAgent | None:
 
 def serve(settings: Settings) -> None:
     """Migrate, then serve until a signal; runs go on without us and are adopted by the next start."""
-    configure_logging()
+    configure_logging(settings)
     signal.signal(signal.SIGTERM, _exit_on_signal)
     with open_listener(settings.host, settings.port) as listener, database_urls(settings) as urls:
         if urls.owner is not None:
@@ -91,7 +91,7 @@ def work(settings: Settings) -> None:
     """Run the local engine without an API, for a machine that only trains."""
     if settings.local_slots == 0:
         raise SystemExit("broker: BROKER_LOCAL_SLOTS is 0: this worker would run nothing")
-    configure_logging()
+    configure_logging(settings)
     signal.signal(signal.SIGTERM, _exit_on_signal)
     with database_urls(settings) as urls:
         asyncio.run(_work(settings, urls))

@@ -1,0 +1,77 @@
+"""The access line of each request, and the request id that all lines told on its way carry."""
+
+import logging
+import re
+import time
+
+import structlog
+from fastapi import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from broker.ids import new_id
+from broker.work import Actor, Role
+
+log = logging.getLogger(__name__)
+
+HEADER = "X-Request-Id"
+GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# What comes every few seconds and tells nothing.
+ROUTINE = re.compile(r"/healthz|/readyz|/metrics|/v1/runs/[^/]+/heartbeats")
+BOUND_IDS = ("job_id", "run_id")
+
+
+class AccessLog:
+    """Gives each request an id, its own or the one that it brought, and writes a line when it has been answered."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(HEADER, "")
+        request_id = given if GIVEN_ID.fullmatch(given) else new_id("req")
+        began, status = time.monotonic(), 0
+
+        async def note_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[HEADER] = request_id
+            await send(message)
+
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self.app(scope, receive, note_status)
+        except Exception:
+            status = 500
+            raise
+        finally:
+            _write_line(scope, status, time.monotonic() - began)
+
+
+def _write_line(scope: Scope, status: int, seconds: float) -> None:
+    told = {"status": status or None, "ms": round(seconds * 1000, 1)}
+    log.log(_choose_level(scope["path"], status), "%s %s", scope["method"], scope["path"], extra=told)
+
+
+def _choose_level(path: str, status: int) -> int:
+    if status >= 500:
+        return logging.WARNING
+    return logging.DEBUG if ROUTINE.fullmatch(path) else logging.INFO
+
+
+def bind_caller(request: Request, actor: Actor) -> None:
+    """Bind who asks, and for which job or run, to every line that is told until the request is answered."""
+    ids = {name: request.path_params[name] for name in BOUND_IDS if name in request.path_params}
+    who = {"run_id": actor.id} if actor.role == Role.RUN else {"actor": actor.id}
+    structlog.contextvars.bind_contextvars(role=actor.role.value, **{**ids, **who})
+
+
+def find_request_id() -> str | None:
+    """Find the id of the request that is being answered; None outside of one."""
+    request_id: str | None = structlog.contextvars.get_contextvars().get("request_id")
+    return request_id

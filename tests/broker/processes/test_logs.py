@@ -1,0 +1,53 @@
+"""The log as an operator reads it, or a machine does."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from broker.config import Settings
+from broker.processes.logs import configure_logging
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
+    structlog.contextvars.clear_contextvars()
+
+
+def tell(settings: Settings, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    configure_logging(settings)
+    structlog.contextvars.bind_contextvars(request_id="req_1")
+    log = logging.getLogger("broker.somewhere")
+    log.debug("looked at %s", "it")
+    log.info("中文 %s", "started", extra={"job_id": "job_1"})
+    log.error("broke", exc_info=RuntimeError("line one\nline two"))
+    return capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.usefixtures("restored")
+def test_json_has_one_object_a_line_with_what_is_bound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told, broke = map(json.loads, tell(Settings(data_dir=tmp_path, log_format="json"), capsys))
+    assert {"event": "中文 started", "job_id": "job_1", "request_id": "req_1", "level": "info"}.items() <= told.items()
+    assert told["logger"] == "broker.somewhere"
+    assert "line two" in broke["exception"]
+
+
+@pytest.mark.usefixtures("restored")
+def test_text_has_the_same_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told, *rest = tell(Settings(data_dir=tmp_path), capsys)
+    assert all(part in told for part in ("中文 started", "job_id=job_1", "request_id=req_1", "info"))
+    assert any("RuntimeError" in line for line in rest)
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize(("level", "told"), [("debug", 3), ("info", 2), ("error", 1)])
+def test_level_is_a_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str], level: str, told: int) -> None:
+    assert len(tell(Settings(data_dir=tmp_path, log_format="json", log_level=level), capsys)) == told
