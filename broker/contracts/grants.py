@@ -2,6 +2,7 @@
 
 from sqlalchemy import select
 
+from broker import errors
 from broker.contracts.model import ContractTerms, GrantTerms
 from broker.contracts.tables import Grant
 from broker.work import Work
@@ -30,6 +31,34 @@ async def create_grant(
     return _to_terms(grant)
 
 
+async def note_invoice(work: Work, grant_id: str, invoice_id: str) -> None:
+    """Note the invoice that has to be paid before the hours of an advance can be used."""
+    grant = await work.session.get_one(Grant, grant_id)
+    grant.invoice_id = invoice_id
+    await work.session.flush()
+
+
+async def require_paid_advance(work: Work, terms: ContractTerms) -> None:
+    """Refuse what a plan sells at the price of hours paid ahead, while none have been paid.
+
+    Once paid they count, used up or expired: they were bought, and `overage` says what becomes of more.
+    Raises: InsufficientBalance.
+    Source: MISSION, "at least 500 GPU-hours bought ahead"; decision 0018.
+    """
+    if not terms.plan_terms.advance:
+        return
+    advances = [grant for grant in await list_grants(work, terms.id) if grant.advance]
+    if any(grant.active for grant in advances):
+        return
+    unpaid = ", ".join(grant.invoice_id for grant in advances if grant.invoice_id is not None)
+    raise errors.InsufficientBalance(
+        f"Contract {terms.id} is {terms.plan.value}: its prices are for hours paid ahead, and none have been paid. "
+        f"Pay invoice {unpaid} first.",
+        contract_id=terms.id,
+        invoice_id=unpaid,
+    )
+
+
 async def activate_grant(work: Work, grant_id: str) -> GrantTerms | None:
     """Mark a grant as usable; None where it was so before. The ledger credits it in the same transaction."""
     grant = await work.session.get_one(Grant, grant_id, with_for_update=True, populate_existing=True)
@@ -53,6 +82,7 @@ def _to_terms(row: Grant) -> GrantTerms:
         unit_price=row.unit_price,
         priority=row.priority,
         advance=row.advance,
+        invoice_id=row.invoice_id,
         active=row.activated_at is not None,
         expires_at=row.expires_at,
     )

@@ -101,6 +101,7 @@ class GrantTerms:
     unit_price: Decimal
     priority: int
     advance: bool
+    invoice_id: str | None
     active: bool
     expires_at: datetime | None
 

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Select, literal, or_, select
 
 from broker import errors
 from broker.clock import local_day
-from broker.contracts.grants import activate_grant, create_grant, list_grants
+from broker.contracts.grants import activate_grant, create_grant, list_grants, note_invoice, require_paid_advance
 from broker.contracts.model import DEFAULT_OVERAGE, ContractTerms, NewContract, Overage, QuoteGuarantee
 from broker.contracts.rate_cards import (
     get_rate_card,
@@ -37,8 +37,10 @@ __all__ = [
     "load_terms",
     "lock_contract",
     "lock_contract_in_force",
+    "note_invoice",
     "publish_rate_cards",
     "rate_card_on",
+    "require_paid_advance",
     "select_card_version",
     "select_contracts",
 ]

@@ -45,7 +45,10 @@ class Contract(Base):
 
 
 class Grant(Base):
-    """A block of committed GPU-seconds with its price. An advance becomes active when its invoice is paid."""
+    """A block of committed GPU-seconds with its price. An advance becomes active when its invoice is paid.
+
+    `invoice_id` is that invoice, for a refusal to name; to billing it is the invoice that says which grant it is of.
+    """
 
     __tablename__ = "grants"
 
@@ -56,6 +59,7 @@ class Grant(Base):
     unit_price: Mapped[Decimal] = mapped_column(Numeric(24, 12))
     priority: Mapped[int]
     advance: Mapped[bool]
+    invoice_id: Mapped[str | None]
     activated_at: Mapped[datetime | None] = moment_column(nullable=True)
     expires_at: Mapped[datetime | None] = moment_column(nullable=True)
     created_at: Mapped[datetime] = moment_column()

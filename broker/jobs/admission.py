@@ -54,6 +54,7 @@ async def submit_job(work: Work, request: JobRequest) -> Job:
     await datasets.keep_from_deletion(work, request.dataset_id)
     await _check_project(work, request)
     terms = await contracts.lock_contract_in_force(work, request.customer_id, request.contract_id)
+    await contracts.require_paid_advance(work, terms)
     charged = PlanPrices(terms.prices_at(work.now), terms.id)
     shown = quotes.require_quoted_price(quote, charged)
     _check_max_cost(charged, quote.estimate, request.max_cost)

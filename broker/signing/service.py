@@ -35,4 +35,5 @@ async def sign_contract(work: Work, new: NewContract) -> SignedContract:
         await ledger.credit_grant(work, grant.id)
         return SignedContract(terms, None)
     invoice = await billing.issue_advance_invoice(work, terms, grant)
+    await contracts.note_invoice(work, grant.id, invoice.id)
     return SignedContract(terms, invoice.id)
