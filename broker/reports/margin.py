@@ -1,7 +1,7 @@
 """The margin report: what the house has borne of jobs that went beyond what their customers were promised."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -26,7 +26,11 @@ class MarginRow:
     quote_guarantee: str | None
     quoted_cap: Money | None
     charged: Money
-    borne: Money
+    borne_by_cause: Mapping[ledger.Cause, Money]
+
+    @property
+    def borne(self) -> Money:
+        return sum(self.borne_by_cause.values(), Money.zero())
 
     @property
     def actual(self) -> Money:
@@ -36,7 +40,7 @@ class MarginRow:
 async def report_margin(work: Work, month: str) -> list[MarginRow]:
     """Report every job of a billing month that has a cap, or of which the house has borne something."""
     charged = _add_by_job(await ledger.list_captured_usage(work, month))
-    borne = _add_by_job(await ledger.list_borne_usage(work, month))
+    borne = _add_by_cause(await ledger.list_borne_usage(work, month))
     query = (
         select(Job, Customer.name)
         .join(Customer, Customer.id == Job.customer_id)
@@ -55,7 +59,7 @@ async def report_margin(work: Work, month: str) -> list[MarginRow]:
             quote_guarantee=job.quote_guarantee,
             quoted_cap=None if job.cap_micros is None else Money(job.cap_micros),
             charged=charged.get(job.id, Money.zero()),
-            borne=borne.get(job.id, Money.zero()),
+            borne_by_cause=borne.get(job.id, {}),
         )
         for job, name in found
     ]
@@ -67,3 +71,12 @@ def _add_by_job(sums: Iterable[ledger.CapturedUsage]) -> dict[str, Money]:
     for row in sums:
         totals[row.job_id] += row.amount
     return dict(totals)
+
+
+def _add_by_cause(sums: Iterable[ledger.CapturedUsage]) -> dict[str, dict[ledger.Cause, Money]]:
+    """Add up what is borne of each job, by the cause for which it is."""
+    totals: defaultdict[str, defaultdict[ledger.Cause, Money]] = defaultdict(lambda: defaultdict(Money.zero))
+    for row in sums:
+        assert row.cause is not None, "what is borne has a cause"
+        totals[row.job_id][row.cause] += row.amount
+    return {job_id: dict(causes) for job_id, causes in totals.items()}

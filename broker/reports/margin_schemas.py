@@ -1,5 +1,6 @@
 """API shapes of the margin report."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
@@ -7,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.http.shapes import MoneyOut
+from broker.ledger import service as ledger
 from broker.reports.csv_table import write_table
 from broker.reports.margin import MarginRow
 from pricing.money import Money
@@ -35,12 +37,17 @@ class MarginRowOut(BaseModel):
         description="What the customer is charged of it.", examples=[{"amount": "1.42", "currency": "CNY"}]
     )
     borne: MoneyOut = Field(description="What the house bears of it.", examples=[{"amount": "0.48", "currency": "CNY"}])
+    borne_by_cause: dict[ledger.Cause, MoneyOut] = Field(
+        description="The same by why it does; over_promise: usage beyond what the customer was promised.",
+        examples=[{"over_promise": {"amount": "0.48", "currency": "CNY"}}],
+    )
 
     @classmethod
     def of(cls, row: MarginRow) -> "MarginRowOut":
         money = {name: MoneyOut.of(getattr(row, name)) for name in ("actual", "charged", "borne")}
         cap = None if row.quoted_cap is None else MoneyOut.of(row.quoted_cap)
-        return cls.model_validate({**vars(row), **money, "quoted_cap": cap})
+        causes = _by_cause(row.borne_by_cause.items())
+        return cls.model_validate({**vars(row), **money, "quoted_cap": cap, "borne_by_cause": causes})
 
 
 class MarginReportOut(BaseModel):
@@ -55,6 +62,9 @@ class MarginReportOut(BaseModel):
     borne: MoneyOut = Field(
         description="Sum of what the house bears.", examples=[{"amount": "0.48", "currency": "CNY"}]
     )
+    borne_by_cause: dict[ledger.Cause, MoneyOut] = Field(
+        description="The same by cause.", examples=[{"over_promise": {"amount": "0.48", "currency": "CNY"}}]
+    )
 
     @classmethod
     def of(cls, month: str, rows: list[MarginRow], as_of: datetime) -> "MarginReportOut":
@@ -65,7 +75,15 @@ class MarginReportOut(BaseModel):
             actual=_total(row.actual for row in rows),
             charged=_total(row.charged for row in rows),
             borne=_total(row.borne for row in rows),
+            borne_by_cause=_by_cause(item for row in rows for item in row.borne_by_cause.items()),
         )
+
+
+def _by_cause(amounts: Iterable[tuple[ledger.Cause, Money]]) -> dict[ledger.Cause, MoneyOut]:
+    totals: defaultdict[ledger.Cause, Money] = defaultdict(Money.zero)
+    for cause, amount in amounts:
+        totals[cause] += amount
+    return {cause: MoneyOut.of(totals[cause]) for cause in sorted(totals)}
 
 
 def _total(amounts: Iterable[Money]) -> MoneyOut:
@@ -84,11 +102,20 @@ CSV_COLUMNS = (
     "actual",
     "charged",
     "borne",
+    "borne_by_cause",
     "currency",
 )
 
 
 def write_margin_csv(report: MarginReportOut) -> bytes:
     """Write the report's rows as CSV; its totals are the sums of the columns."""
-    rows = [{**row.model_dump(), "month": report.month, "currency": row.charged.currency} for row in report.data]
+    rows = [
+        {
+            **row.model_dump(),
+            "month": report.month,
+            "currency": row.charged.currency,
+            "borne_by_cause": ", ".join(f"{cause} {money.amount}" for cause, money in row.borne_by_cause.items()),
+        }
+        for row in report.data
+    ]
     return write_table(CSV_COLUMNS, rows, names=("customer",))

@@ -60,6 +60,9 @@ async def test_every_promised_job_is_listed_with_what_was_charged_and_borne(
         key=str,
     )
     assert [report[name]["amount"] for name in COLUMNS] == ["44.59", "32.40", "12.19"]
+    assert report["borne_by_cause"] == {"over_promise": {"amount": "12.19", "currency": "CNY"}}
+    for row in report["data"]:
+        assert row["borne_by_cause"] == ({} if fen(row["borne"]["amount"]) == 0 else {"over_promise": row["borne"]})
 
 
 async def test_charged_is_what_the_invoices_ask_for(api: Api, system: System, customers: list[Customer]) -> None:
@@ -87,6 +90,9 @@ async def test_csv_has_the_same_numbers_as_json(api: Api, customers: list[Custom
     assert len(table) == len(rows) == 4
     for row, cells in zip(rows, table, strict=True):
         assert {name: cells[name] for name in COLUMNS} == {name: row[name]["amount"] for name in COLUMNS}
+        assert cells["borne_by_cause"] == "".join(
+            f"{cause} {m['amount']}" for cause, m in row["borne_by_cause"].items()
+        )
         assert cells["quoted_cap"] == (row["quoted_cap"] or {"amount": ""})["amount"]
         assert (cells["job_id"], cells["month"], cells["currency"]) == (row["job_id"], "2026-11", "CNY")
 
