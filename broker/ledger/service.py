@@ -23,7 +23,7 @@ from broker.ledger.holds import (
     settle_hold,
 )
 from broker.ledger.model import UsageInterval
-from broker.ledger.shortage import Shortage, find_shortage
+from broker.ledger.shortage import Shortage, find_shortage, is_exhausted
 from broker.ledger.usage import CapturedUsage, list_borne_usage, list_captured_usage, list_months
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "expire_hold",
     "find_shortage",
     "get_hold",
+    "is_exhausted",
     "list_borne_usage",
     "list_captured_usage",
     "list_expired_holds",

@@ -1,6 +1,7 @@
 """Whether a job has used up what it was promised, or what its contract allows, and must stop."""
 
 from dataclasses import replace
+from datetime import datetime
 from enum import StrEnum
 
 from broker.clock import billing_month
@@ -28,22 +29,34 @@ class Shortage(StrEnum):
 
 
 async def find_shortage(work: Work, view: HoldView, *, promise: Promise = NOTHING_PROMISED) -> Shortage | None:
-    """Find why the house would bear what a job that has gone beyond a promise uses next; None where it may go on.
+    """Find why a job must stop: its contract has ended, or it has gone beyond a promise and would go on beyond it.
 
-    It is asked of what decides each capture. A job that has its cap goes on: there the house has promised to pay. The
-    caller holds the locks of hold and contract, or only wants to know.
+    None where it may go on. A job that has its cap goes on: there the house has promised to pay.
     """
-    terms = view.terms
-    if terms.ends_at is not None and work.now >= terms.ends_at:
+    ends_at = view.terms.ends_at
+    if ends_at is not None and work.now >= ends_at:
         return Shortage.CONTRACT_ENDED
     if not any(leg.borne and leg.captured for leg in view.legs):
         return None
-    month = await get_open_month(work, terms.id, billing_month(work.now, terms.time_zone))
+    return await _find_end(work, view, promise, work.now)
+
+
+async def is_exhausted(work: Work, view: HoldView, used_at: datetime, *, promise: Promise = NOTHING_PROMISED) -> bool:
+    """Tell whether the house would bear usage of this moment, whoever has used up what there was."""
+    return await _find_end(work, view, promise, min(used_at, work.now)) is not None
+
+
+async def _find_end(work: Work, view: HoldView, promise: Promise, moment: datetime) -> Shortage | None:
+    """Ask what decides each capture about the next GPU-second and the next token of a job."""
+    terms, ends_at = view.terms, view.terms.ends_at
+    if ends_at is not None and moment > ends_at:
+        return Shortage.CONTRACT_ENDED
+    month = await get_open_month(work, terms.id, billing_month(moment, terms.time_zone))
     limits = await read_charge_limits(work, view, promise, month)
     grants = await read_open_grants(work, terms.id)
 
     def supply_of(allowed: ContractTerms) -> Supply:
-        return plan_supply(allowed, grants, view.states(), NEXT_UNITS, moment=work.now, month=month)
+        return plan_supply(allowed, grants, view.states(), NEXT_UNITS, moment=moment, month=month)
 
     bound = Charging(limits).find_next_bound(supply_of(replace(terms, overage=Overage.BILL)))
     if bound == Bound.CAP:
