@@ -106,9 +106,11 @@ def _refuse_files(message: str) -> errors.DatasetUnusable:
 
 def _check_upload(uploads: list[UploadedFile], settings: Settings) -> CheckedUpload:
     """Unpack and judge an upload. Slow: called in a thread. Raises: ArchiveRefused, TooManyRows."""
-    files = unpack_uploads(uploads, max_bytes=settings.max_dataset_bytes)
+    notes = list[DatasetFinding]()
+    files = unpack_uploads(uploads, max_bytes=settings.max_dataset_bytes, notes=notes)
     contents = [(file.name, file.content) for file in files]
     report = FindingReport()
+    report.extend(notes)
     if holds_pictures(name for name, _ in contents):
         pictures = parse_pictures(contents, max_rows=settings.max_dataset_rows)
         report.extend(report_on_pictures(pictures))

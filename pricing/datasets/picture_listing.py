@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -147,6 +148,7 @@ class _Captions:
 
     def __init__(self, files: set[str], max_rows: int | None) -> None:
         self.files, self.max_rows = files, max_rows
+        self._composed = {_compose(name): name for name in sorted(files)}
         self.entries: dict[str, _Entry] = {}
         self.listing = PictureListing()
         self._rows = 0
@@ -181,9 +183,20 @@ class _Captions:
         return None
 
     def _place(self, name: str, file: str) -> str:
-        """Name a picture from the data's own folder on, where its metadata names it from its own."""
+        """Name a picture as its file is named: from the metadata's folder on, else from the data's own.
+
+        macOS writes accents in two characters, most others in one: they are the same name.
+        """
         beside = str(PurePosixPath(file).parent / name)
-        return beside if beside in self.files or name not in self.files else name
+        for written in (beside, name):
+            found = written if written in self.files else self._composed.get(_compose(written))
+            if found is not None:
+                return found
+        return beside
+
+
+def _compose(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _read_records(text: str, *, is_csv: bool) -> Iterator[tuple[int, dict[str, Any] | str]]:

@@ -29,6 +29,15 @@ def zip_files(files: Mapping[str, bytes | str]) -> bytes:
     return buffer.getvalue()
 
 
+def zip_as_windows(files: Mapping[str, bytes], codec: str = "gbk") -> bytes:
+    """Zip files as Windows Explorer does: names in the system's encoding, and nothing that says so."""
+    plain = {f"{number:0{len(name.encode(codec)) - 1}d}n": name for number, name in enumerate(files)}
+    content = zip_files({short: files[name] for short, name in plain.items()})
+    for short, name in plain.items():
+        content = content.replace(short.encode(), name.encode(codec))
+    return content
+
+
 def style_files(count: int = 6) -> dict[str, bytes | str]:
     """Pictures of three shapes, with captions of different lengths in metadata.csv; one has a folder of repeats."""
     sizes, files = [(96, 96), (128, 72), (72, 128)], dict[str, bytes | str]()

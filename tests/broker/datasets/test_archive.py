@@ -1,9 +1,13 @@
 """Archives: what goes in comes out; what is unsafe or broken is refused, and nothing else ever happens."""
 
+import bz2
 import gzip
 import io
+import lzma
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -12,6 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from broker.datasets.archive import ArchiveRefused, UploadedFile, pack_files, read_packed, unpack_uploads
+from broker.datasets.findings import DatasetFinding
+from tests.broker.picture_files import zip_as_windows
 
 MEGABYTE = 1024 * 1024
 PARTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/\\\0"), min_size=1, max_size=40).filter(
@@ -161,6 +167,146 @@ def test_links_devices_and_clutter_are_left_out() -> None:
     assert unpack("a.tar", buffer.getvalue()) == {"a.jsonl": b""}
 
 
+def say(name: str, content: bytes) -> tuple[dict[str, bytes], list[DatasetFinding]]:
+    """Unpack, and tell what is said of what was left out or guessed."""
+    notes = list[DatasetFinding]()
+    files = unpack_uploads([UploadedFile(name, content)], max_bytes=MEGABYTE, notes=notes)
+    return {file.name: file.content for file in files}, notes
+
+
+def test_links_and_clutter_get_a_word() -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, kind in (("a.jsonl", tarfile.SYMTYPE), ("b", tarfile.LNKTYPE), ("pipe", tarfile.FIFOTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            archive.addfile(info)
+        for name in ("._train.jsonl", "data/.DS_Store", "style/__MACOSX/1.png", "Thumbs.db"):
+            archive.addfile(tarfile.TarInfo(name))
+    files, notes = say("a.tar", buffer.getvalue())
+    assert files == {}
+    assert [(note.file, note.level) for note in notes] == [
+        ("a.jsonl", "error"),
+        ("b", "hint"),
+        ("pipe", "hint"),
+        ("a.tar", "hint"),
+    ]
+    assert "4 files that macOS or Windows put there are left out, such as ._train.jsonl" in notes[-1].message
+
+
+def test_link_in_a_zip_is_no_file_with_its_target_in_it() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        info = zipfile.ZipInfo("1.png")
+        info.external_attr = 0o120777 << 16
+        archive.writestr(info, "/etc/passwd")
+    files, (note,) = say("a.zip", buffer.getvalue())
+    assert files == {}
+    assert "is a link, which is not followed" in note.message
+
+
+CHINESE = ["青花瓷/碗.png", "青花瓷/山水画卷.png", "read me.txt"]
+
+
+@pytest.mark.parametrize(
+    ("codec", "level", "word"),
+    [("gbk", "hint", "read as GBK, such as 青花瓷/碗.png"), ("utf-8", "hint", "read as UTF-8")],
+)
+def test_names_that_say_no_encoding_are_read_and_the_report_says_how(codec: str, level: str, word: str) -> None:
+    """A folder's name in GBK became a caption in mojibake, and cost more tokens."""
+    files, (note,) = say("a.zip", zip_as_windows(dict.fromkeys(CHINESE, b"x"), codec))
+    assert sorted(files) == sorted(CHINESE)
+    assert (note.file, note.level) == ("a.zip", level)
+    assert word in note.message
+
+
+@pytest.mark.parametrize(("name", "codec"), [("さくら.png", "shift_jis"), ("Ünïcödé.png", "cp437")])
+def test_names_in_no_encoding_that_can_be_told_are_cp437_with_a_warning(name: str, codec: str) -> None:
+    files, (note,) = say("a.zip", zip_as_windows({name: b"x"}, codec))
+    assert (name in files) == (codec == "cp437")
+    assert note.level == "warning"
+    assert "pack the folder again with UTF-8 names" in note.message
+
+
+def test_unicode_path_of_info_zip_says_the_name() -> None:
+    raw, name = b"abc.png", "青花瓷.png".encode()
+    field = b"\x01" + struct.pack("<L", zlib.crc32(raw)) + name
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        info = zipfile.ZipInfo("abc.png")
+        info.extra = struct.pack("<HH", 0x7075, len(field)) + field
+        archive.writestr(info, b"x")
+    assert say("a.zip", buffer.getvalue()) == ({"青花瓷.png": b"x"}, [])
+    stale = buffer.getvalue().replace(field[1:5], b"\0\0\0\0")
+    assert say("a.zip", stale) == ({"abc.png": b"x"}, []), "a renamed member has the field of its old name"
+
+
+def test_names_of_a_tar_in_gbk_are_read() -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT, encoding="gbk") as archive:
+        archive.addfile(tarfile.TarInfo("青花瓷/碗.png"))
+    files, (note,) = say("a.tar", buffer.getvalue())
+    assert (list(files), note.level) == (["青花瓷/碗.png"], "hint")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "word"),
+    [
+        ("a.7z", bytes.fromhex("377abcaf271c0004"), "7z"),
+        ("a.zip", b"Rar!\x1a\x07\x01\x00", "RAR"),
+        ("a.tar.bz2", bz2.compress(b"x"), "bzip2"),
+        ("a.bz2", bz2.compress(b""), "bzip2"),
+        ("a.tar.xz", lzma.compress(b"x"), "xz"),
+        ("a.tar.zst", bytes.fromhex("28b52ffd04"), "Zstandard"),
+        ("train", bytes.fromhex("377abcaf271c0004"), "7z"),
+    ],
+)
+def test_archive_that_is_not_unpacked_is_named_with_the_cure(name: str, content: bytes, word: str) -> None:
+    """It was passed over without a word."""
+    with pytest.raises(ArchiveRefused, match=rf"{name} is a {word} archive.*pack the folder as \.zip or \.tar\.gz"):
+        unpack(name, content)
+
+
+def test_archive_is_known_by_its_bytes_whatever_it_is_called() -> None:
+    files = {"train.jsonl": b"x"}
+    assert (
+        unpack("data", zip_of(files)) == unpack("data.zip", tar_of(files)) == unpack("data.bin", tgz_of(files)) == files
+    )
+
+
+def test_single_file_in_gzip_is_refused_with_the_cure() -> None:
+    with pytest.raises(ArchiveRefused, match=r"a\.jsonl\.gz is a single file in gzip.*send the file itself"):
+        unpack("a.jsonl.gz", gzip.compress(b"{}"))
+
+
+def test_archive_in_an_archive_is_an_error_that_is_told() -> None:
+    files, notes = say(
+        "a.zip", zip_of({"b.zip": zip_of({"1.png": b"x"}), "c/d.7z": b"7z\xbc\xaf\x27\x1c", "e.txt": b"x"})
+    )
+    assert files == {"e.txt": b"x"}
+    assert [(note.file, note.level) for note in notes] == [("b.zip", "error"), ("c/d.7z", "error")]
+    assert "is a zip archive inside an archive" in notes[0].message
+
+
+def test_names_that_differ_in_case_only_get_a_word() -> None:
+    files, (note,) = say("a.zip", zip_of({"A.png": b"1", "a.png": b"2", "b.png": b"3"}))
+    assert len(files) == 3
+    assert (note.file, note.level) == ("a.png", "warning")
+
+
+def test_archive_of_nothing_but_folders_has_a_limit() -> None:
+    """Members that give no file were not counted."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        info = tarfile.TarInfo("a")
+        info.type = tarfile.DIRTYPE
+        for _ in range(80_001):
+            buffer.write(info.tobuf())
+            archive.offset += 512
+    with pytest.raises(ArchiveRefused, match="more than 80000 members"):
+        unpack("a.tar", buffer.getvalue(), max_bytes=100 * MEGABYTE)
+
+
 def test_clutter_that_is_uploaded_by_itself_is_left_out_as_it_is_in_an_archive() -> None:
     """Otherwise its rows would be counted at the upload and missing when they are read."""
     assert unpack("__MACOSX/train.jsonl", b"x") == {}
@@ -170,5 +316,5 @@ def test_encrypted_zip_is_refused_with_the_reason() -> None:
     content = bytearray(zip_of({"a.jsonl": b"x"}))
     content[6] |= 1
     content[content.index(b"PK\x01\x02") + 8] |= 1
-    with pytest.raises(ArchiveRefused, match="encrypted"):
+    with pytest.raises(ArchiveRefused, match=r"a\.zip: a\.jsonl is encrypted; pack it again without a password"):
         unpack("a.zip", bytes(content))

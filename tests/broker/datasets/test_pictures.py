@@ -10,9 +10,11 @@ from PIL import Image
 from broker.datasets.picture_size import PictureUnusable, read_picture_size
 from broker.datasets.pictures import parse_pictures
 from broker.datasets.service import get_dataset, read_pictures
+from broker.quotes.text import count_caption_tokens
 from broker.system import System
+from pricing.catalog import get_base_model
 from tests.broker.factories import Api, jsonl, make_customer
-from tests.broker.picture_files import draw_picture, style_files, upload_pictures
+from tests.broker.picture_files import draw_picture, style_files, upload_pictures, zip_as_windows
 from trainer.data.images import ImageUnusable, read_size
 from trainer.data.quality_samples import list_pictures
 
@@ -162,3 +164,21 @@ async def test_text_beside_pictures_is_not_mistaken_for_rows(api: Api) -> None:
     customer = await make_customer(api)
     dataset = await upload_pictures(api, customer["id"], {"a.png": draw_picture(), "train.jsonl": jsonl().decode()})
     assert (dataset["kind"], dataset["usable_rows"]) == ("images", 1)
+
+
+async def test_zipped_folder_of_chinese_windows_has_its_captions(api: Api) -> None:
+    """Names in GBK became captions in mojibake, which cost more tokens; captions in a folder were lost."""
+    customer = await make_customer(api)
+    metadata = "file_name,text\r\n" + "".join(f"{number}.png,青花瓷碗 {number}\r\n" for number in range(2))
+    files = {f"青花瓷/{number}.png": draw_picture(number=number) for number in range(2)}
+    files |= {"10_远山如黛/a.png": draw_picture(number=9), "青花瓷/metadata.csv": metadata.encode("gbk")}
+    sent = {"files": ("style.zip", zip_as_windows(files))}
+    dataset = (await api.call("POST", "/datasets", files=sent, data={"customer_id": customer["id"]}, expect=201)).json()
+    assert {file["name"] for file in dataset["files"]} == set(files)
+    said = {(each["file"], each["level"]): each["message"] for each in dataset["findings"]}
+    assert "4 names say no encoding and were read as GBK, such as 青花瓷/0.png" in said["style.zip", "hint"]
+    assert "was read as GBK" in said["青花瓷/metadata.csv", "hint"]
+    body = {"config": {"base_model": "sd-1.5", "resolution": 64, "epochs": 1}, "dataset_id": dataset["id"]}
+    quoted = await api.post("/quotes", body, expect=201)
+    texts = ["青花瓷碗 0", "青花瓷碗 1"] + ["远山如黛"] * 10
+    assert quoted["estimate"]["tokens"] == sum(count_caption_tokens(texts, get_base_model("sd-1.5")))

@@ -1,0 +1,79 @@
+"""Captions are found where people put them: beside their pictures, in whatever folder those are."""
+
+import unicodedata
+
+import pytest
+
+from pricing.datasets.picture_listing import PictureListing, list_named_pictures
+from pricing.datasets.text_rows import TooManyRows
+
+
+def listed(files: dict[str, str | bytes], *, max_rows: int | None = None) -> PictureListing:
+    contents = {name: content if isinstance(content, bytes) else content.encode() for name, content in files.items()}
+    return list_named_pictures(contents, contents.__getitem__, max_rows=max_rows)
+
+
+def captions(listing: PictureListing) -> dict[str, str]:
+    return {picture.name: picture.caption for picture in listing.pictures}
+
+
+def problems(listing: PictureListing) -> list[tuple[str, str, int | None]]:
+    return [(problem.code, problem.file, problem.line) for problem in listing.problems]
+
+
+@pytest.mark.parametrize("metadata", ["style/metadata.csv", "style/Metadata.CSV"])
+@pytest.mark.parametrize("name", ["1.png", "style/1.png", ".\\1.png"])
+def test_metadata_in_a_folder_names_its_pictures_from_there_or_from_the_top(metadata: str, name: str) -> None:
+    """A zipped folder lost all its captions."""
+    listing = listed({metadata: f"file_name,text\n{name},a cup", "style/1.png": b""})
+    assert captions(listing) == {"style/1.png": "a cup"}
+    assert problems(listing) == []
+
+
+def test_each_folder_has_metadata_of_its_own() -> None:
+    files = {
+        "a/metadata.csv": "file_name,text\n1.png,of a",
+        "b/metadata.jsonl": '{"file_name": "1.png", "text": "of b"}',
+        "metadata.csv": "file_name,text\nc/1.png,of c\na/1.png,again",
+        **{f"{folder}/1.png": b"" for folder in "abc"},
+    }
+    listing = listed(files)
+    assert captions(listing) == {"a/1.png": "again", "b/1.png": "of b", "c/1.png": "of c"}
+    assert problems(listing) == [("metadata_row", "a/metadata.csv", 2)]
+    assert "was named before, in line 3 of metadata.csv" in listing.problems[0].message
+
+
+def test_accent_that_macos_writes_in_two_characters_is_the_same_name() -> None:
+    name = "café.png"
+    files = {unicodedata.normalize("NFD", name): b"", "metadata.csv": f"file_name,text\n{name},a cup"}
+    listing = listed(files)
+    assert (list(captions(listing).values()), problems(listing)) == (["a cup"], [])
+
+
+@pytest.mark.parametrize("codec", ["gbk", "utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("file", ["metadata.csv", "metadata.jsonl", "1.txt"])
+def test_captions_of_windows_are_read(codec: str, file: str) -> None:
+    text = {"metadata.csv": "file_name,text\r\n1.png,青花瓷碗\r\n", "1.txt": "青花瓷碗\r\n"}
+    content = text.get(file, '{"file_name": "1.png", "text": "青花瓷碗"}\r\n').encode(codec)
+    listing = listed({"1.png": b"", file: content})
+    assert captions(listing) == {"1.png": "青花瓷碗"}
+    guessed = [(problem.code, problem.level) for problem in listing.problems]
+    assert guessed == ([("encoding_guessed", "hint")] if codec == "gbk" else [])
+
+
+def test_what_is_not_read_gets_a_word() -> None:
+    listing = listed({"1.png": b"", "2.txt": "alone", "train.jsonl": "{}", "notes.md": "x", ".hidden": "x"})
+    levels = [(problem.file, problem.level) for problem in listing.problems]
+    assert levels == [("2.txt", "warning"), ("notes.md", "hint"), ("train.jsonl", "hint")]
+
+
+def test_comma_that_is_not_in_quotes_loses_no_text_in_silence() -> None:
+    """`1.png,a cup, blue` became the caption `a cup`."""
+    listing = listed({"1.png": b"", "metadata.csv": "file_name,text\n1.png,a cup, blue\n"})
+    assert problems(listing) == [("metadata_row", "metadata.csv", 2)]
+
+
+def test_metadata_has_a_limit_of_rows() -> None:
+    content = "file_name,text\n" + "x.png,y\n" * 4
+    with pytest.raises(TooManyRows):
+        listed({"1.png": b"", "metadata.csv": content}, max_rows=3)
