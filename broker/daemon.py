@@ -91,6 +91,11 @@ class Daemon:
         failures.settle(name)
         return True
 
+    async def drain(self) -> None:
+        """Let this process's runs save and end, while the API still answers them."""
+        if self.agent is not None:
+            await self.agent.drain()
+
     async def stop(self) -> None:
         self.scheduler.shutdown(wait=False)
         for task in self.tasks:

@@ -1,9 +1,13 @@
-"""Queues and pools for ops."""
+"""Queues, pools and agents for ops."""
 
-from broker.capacity import service
-from broker.capacity.schemas import PoolOut, PoolPatch, QueueOut, QueuePatch
+from broker.capacity import agents, readiness, service
+from broker.capacity.readiness import JudgedPool
+from broker.capacity.schemas import AgentOut, PoolOut, PoolPatch, QueueOut, QueuePatch
+from broker.capacity.tables import Agent
 from broker.http.edge import AnyKey, OpsWork, feature_router
-from broker.http.shapes import Page
+from broker.http.paging import fetch_page
+from broker.http.shapes import Cursor, Limit, Page
+from broker.work import STAFF, Work
 
 router = feature_router("", "capacity")
 
@@ -27,15 +31,37 @@ async def change_queue(work: OpsWork, name: str, body: QueuePatch) -> QueueOut:
 
 @router.get("/pools")
 async def list_pools(work: AnyKey) -> Page[PoolOut]:
-    return Page(data=[PoolOut.model_validate(row) for row in await service.list_pools(work)], next_cursor=None)
+    """List the pools, and whether each takes jobs now."""
+    return Page(data=[_show(work, pool) for pool in await readiness.list_pools(work)], next_cursor=None)
 
 
 @router.get("/pools/{name}")
 async def get_pool(work: AnyKey, name: str) -> PoolOut:
-    return PoolOut.model_validate(await service.get_pool(work, name))
+    """Get a pool, and whether it takes jobs now."""
+    return _show(work, await readiness.get_pool(work, name))
 
 
 @router.patch("/pools/{name}")
 async def change_pool(work: OpsWork, name: str, body: PoolPatch) -> PoolOut:
-    """Open or close a pool; what runs on it runs on."""
-    return PoolOut.model_validate(await service.change_pool(work, name, is_open=body.open))
+    """Open or close a pool; what runs on it runs on. Opened, it rests no longer after failed starts."""
+    if body.open is not None:
+        await readiness.open_pool(work, name, is_open=body.open)
+    return _show(work, await readiness.get_pool(work, name))
+
+
+def _show(work: Work, pool: JudgedPool) -> PoolOut:
+    return PoolOut.of(pool, for_staff=work.actor.role in STAFF)
+
+
+@router.get("/agents")
+async def list_agents(work: OpsWork, limit: Limit = 20, cursor: Cursor = None) -> Page[AgentOut]:
+    """List the agents that have ever served a pool, the newest first, and when each was seen last."""
+    rows, following = await fetch_page(work.session, agents.select_agents(), Agent, limit=limit, cursor=cursor)
+    return Page(data=[AgentOut.of(row, agents.judge(work, row)) for row in rows], next_cursor=following)
+
+
+@router.get("/agents/{agent_id}")
+async def get_agent(work: OpsWork, agent_id: str) -> AgentOut:
+    """Get an agent, and when it was seen last."""
+    agent = await agents.get_agent(work, agent_id)
+    return AgentOut.of(agent, agents.judge(work, agent))

@@ -1,10 +1,13 @@
-"""API shapes of queues and pools."""
+"""API shapes of queues, pools and agents."""
 
 from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.capacity.model import AgentState, Readiness
+from broker.capacity.readiness import JudgedPool
+from broker.capacity.tables import Agent
 from broker.http.shapes import RequestBody, created_at_field
 
 
@@ -25,16 +28,73 @@ class QueuePatch(RequestBody):
 
 
 class PoolOut(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
     object: Literal["pool"] = Field(default="pool", description="Kind of object.", examples=["pool"])
     name: str = Field(description="Name, and id, of the pool.", examples=["local"])
     sku: str = Field(description="Type of its devices.", examples=["cpu"])
     engine: str = Field(description="What places its runs.", examples=["local"])
     total_gpus: int = Field(description="Whole devices (or CPU slots).", examples=[1])
-    open: bool = Field(description="A closed pool starts nothing new.", examples=[True])
+    open: bool = Field(description="What ops has said: a closed pool starts nothing new.", examples=[True])
+    state: Readiness = Field(
+        description="Whether it takes jobs now (`open`), or why not: `closed` by ops, `unserved` (no agent), `silent`"
+        " or `draining` (its agent is), `resting` after failed starts.",
+        examples=["open"],
+    )
+    state_reason: str | None = Field(description="The same as a sentence; null: it is open.", examples=[None])
+    rests_until: datetime | None = Field(
+        description="With `resting`: when it starts something again; null: once ops opens it.", examples=[None]
+    )
+    failed_starts: int = Field(description="Failed starts in a row.", examples=[0])
+    agent_id: str | None = Field(description="For staff: the agent that serves it.", examples=["agt_01k"])
+    last_failure: str | None = Field(description="For staff: why the last start failed.", examples=[None])
     created_at: datetime = created_at_field()
+
+    @classmethod
+    def of(cls, judged: JudgedPool, *, for_staff: bool) -> "PoolOut":
+        pool = judged.pool
+        return cls(
+            name=pool.name,
+            sku=pool.sku,
+            engine=pool.engine,
+            total_gpus=pool.total_gpus,
+            open=pool.open,
+            state=judged.readiness,
+            state_reason=judged.closure,
+            rests_until=pool.rests_until if judged.readiness == Readiness.RESTING else None,
+            failed_starts=pool.failed_starts,
+            agent_id=pool.agent_id if for_staff else None,
+            last_failure=pool.rest_reason if for_staff else None,
+            created_at=pool.created_at,
+        )
 
 
 class PoolPatch(RequestBody):
     open: bool | None = Field(default=None, description="False: start nothing new on it.", examples=[False])
+
+
+class AgentOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    object: Literal["agent"] = Field(default="agent", description="Kind of object.", examples=["agent"])
+    id: str = Field(description="Id of the agent: that of its data directory.", examples=["agt_01k"])
+    pool: str = Field(description="The pool that it serves, or served.", examples=["local"])
+    state: AgentState = Field(
+        description="`live`; `draining`: takes no starts and is about to leave; `silent`: not seen for a lease; `gone`:"
+        " has said goodbye.",
+        examples=["live"],
+    )
+    host: str = Field(description="Name of its machine.", examples=["gpu-7"])
+    boot_id: str = Field(description="Which start of the machine.", examples=["0b1c…"])
+    data_dir: str = Field(description="Its data directory there.", examples=["/var/lib/broker"])
+    engine: str = Field(description="What places its runs.", examples=["local"])
+    sku: str = Field(description="Type of its devices.", examples=["rtx-3090"])
+    gpus: int = Field(description="All its devices (or CPU slots), busy ones included.", examples=[2])
+    version: str = Field(description="Version of the software.", examples=["0.1.0"])
+    started_at: datetime = Field(description="When it registered last (UTC).", examples=["2026-11-24T08:00:00Z"])
+    last_seen_at: datetime = Field(description="When it was seen last (UTC).", examples=["2026-11-24T08:00:00Z"])
+    ended_at: datetime | None = Field(description="When it said goodbye (UTC).", examples=[None])
+    created_at: datetime = created_at_field()
+
+    @classmethod
+    def of(cls, agent: Agent, state: AgentState) -> "AgentOut":
+        own = {name: getattr(agent, name) for name in cls.model_fields if name not in {"object", "state"}}
+        return cls(**own, state=state)

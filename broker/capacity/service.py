@@ -1,7 +1,6 @@
-"""Queues and pools: what ops sees and tunes, and what an engine registers."""
+"""Queues, and the types of device that pools have: what ops sees and tunes, and what admission and quotes ask for."""
 
 from sqlalchemy import ScalarSelect, select
-from sqlalchemy.dialects.postgresql import insert
 
 from broker import errors
 from broker.capacity.tables import Pool, Queue
@@ -12,35 +11,17 @@ from broker.work import Work
 __all__ = [
     "Pool",
     "Queue",
-    "change_pool",
     "change_queue",
     "create_dedicated_queue",
-    "get_pool",
     "get_queue",
-    "list_pools",
     "list_queues",
     "list_skus",
-    "register_pool",
     "resolve_queue",
     "select_first_sku",
 ]
 
 STANDARD_QUEUE = "standard"
 DEDICATED_PRIORITY = 300
-
-
-async def register_pool(work: Work, *, name: str, sku: str, engine: str, total_gpus: int) -> None:
-    """Register the devices of an engine as a pool; whether ops has closed it stays as it is."""
-    row = {
-        "name": name,
-        "sku": sku,
-        "engine": engine,
-        "total_gpus": total_gpus,
-        "open": True,
-        "created_at": work.now,
-    }
-    kept = {"sku": sku, "engine": engine, "total_gpus": total_gpus}
-    await work.session.execute(insert(Pool).values(row).on_conflict_do_update(index_elements=[Pool.name], set_=kept))
 
 
 async def create_dedicated_queue(work: Work, terms: ContractTerms) -> Queue:
@@ -87,11 +68,6 @@ async def list_queues(work: Work) -> list[Queue]:
     return list(await work.session.scalars(select(Queue).order_by(Queue.priority.desc(), Queue.name)))
 
 
-async def list_pools(work: Work) -> list[Pool]:
-    """List the pools by name."""
-    return list(await work.session.scalars(select(Pool).order_by(Pool.name)))
-
-
 async def get_queue(work: Work, name: str) -> Queue:
     """Get a queue. Raises: NotFound."""
     queue = await work.session.get(Queue, name)
@@ -109,20 +85,3 @@ async def change_queue(work: Work, name: str, *, priority: int | None, is_open: 
         queue.open = is_open
     await wake_dispatcher(work.session)
     return queue
-
-
-async def change_pool(work: Work, name: str, *, is_open: bool | None) -> Pool:
-    """Open or close a pool, and have the next cycle planned at once. Raises: NotFound."""
-    pool = await get_pool(work, name)
-    if is_open is not None:
-        pool.open = is_open
-    await wake_dispatcher(work.session)
-    return pool
-
-
-async def get_pool(work: Work, name: str) -> Pool:
-    """Get a pool. Raises: NotFound."""
-    pool = await work.session.get(Pool, name)
-    if pool is None:
-        raise errors.NotFound("pool", name)
-    return pool

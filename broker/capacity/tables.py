@@ -1,4 +1,4 @@
-"""Queues and pools, as ops sees and tunes them."""
+"""Queues, pools and agents, as ops sees and tunes them."""
 
 from datetime import datetime
 
@@ -21,8 +21,38 @@ class Queue(Base):
     created_at: Mapped[datetime] = moment_column()
 
 
+class Agent(Base):
+    """A process that serves a pool, known by its data directory: it stays the same over its restarts.
+
+    `state` is what it has said of itself; that it is silent is judged by `last_seen_at`. `boot_id` tells its machine,
+    since it was started last. `gpus` are all its devices (or CPU slots).
+    """
+
+    __tablename__ = "agents"
+    __table_args__ = (CheckConstraint("gpus >= 0", name="gpus_not_negative"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    pool: Mapped[str] = mapped_column(index=True)
+    host: Mapped[str]
+    boot_id: Mapped[str]
+    data_dir: Mapped[str]
+    engine: Mapped[str]
+    sku: Mapped[str]
+    gpus: Mapped[int]
+    version: Mapped[str]
+    state: Mapped[str]
+    started_at: Mapped[datetime] = moment_column()
+    last_seen_at: Mapped[datetime] = moment_column()
+    ended_at: Mapped[datetime | None] = moment_column(nullable=True)
+    created_at: Mapped[datetime] = moment_column()
+
+
 class Pool(Base):
-    """Devices of one SKU behind one engine; the engine's process registers what it has."""
+    """Devices of one SKU behind one engine. `agent_id` is the one agent that serves it, or the last that did.
+
+    `open` is what ops has said. After failed starts in a row it rests: until `rests_until`, or, where that is null and
+    `rest_reason` is not, until ops opens it or its agent starts anew.
+    """
 
     __tablename__ = "pools"
     __table_args__ = (CheckConstraint("total_gpus >= 0", name="gpus_not_negative"),)
@@ -32,4 +62,8 @@ class Pool(Base):
     engine: Mapped[str]
     total_gpus: Mapped[int]
     open: Mapped[bool]
+    agent_id: Mapped[str | None] = mapped_column(ForeignKey("agents.id"))
+    failed_starts: Mapped[int] = mapped_column(default=0)
+    rests_until: Mapped[datetime | None] = moment_column(nullable=True)
+    rest_reason: Mapped[str | None]
     created_at: Mapped[datetime] = moment_column()

@@ -63,7 +63,10 @@ class Engine(Protocol):
     """
 
     async def capacity(self) -> Capacity:
-        """Tell the whole capacity. The engine does not count what it launches against it: the planner does."""
+        """Tell the whole capacity, busy devices included: the planner counts what is free.
+
+        The engine only sees to it that no two runs have the same device.
+        """
 
     async def launch(self, spec: LaunchSpec) -> str:
         """Start the run and return its handle, a word for people: where to look for it.
@@ -71,7 +74,8 @@ class Engine(Protocol):
         At most one process is ever started for a run id, whatever crashes in between and however many callers there
         are. Launching again returns the same handle and starts nothing, even when the run has ended since. The run
         outlives the broker.
-        Raises: LaunchError when nothing was started; the same run id may then be launched again.
+        Raises: LaunchError when nothing was started, since the machine cannot: it would not start the next one either.
+        Whatever else it raises may pass; nothing was started, and the same run id is launched again.
         """
 
     async def stop(self, run_id: str, *, grace_seconds: float) -> None:

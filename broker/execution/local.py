@@ -8,6 +8,8 @@ A run's folder, `runs_dir/<run_id>/`, is all that brokers share:
     trainer.log   standard output and error
     work/         LORA_WORK_DIR
 
+Beside the folders `devices.json` says which devices each run sees (`devices.py`).
+
 Where a record exists, a launch starts nothing. A broker killed between starting the process and recording its pid
 leaves an intent: while run.lock is held the run lives (its process is then found by its environment), once it is free
 the run is gone. So a run id is started at most once; a crash in that window can cost an attempt, never add a second
@@ -23,21 +25,24 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import psutil
 
+from broker.execution.devices import VISIBLE_DEVICES, DevicesBusy, DeviceSlots, list_devices
 from broker.execution.engine import Capacity, LaunchError, LaunchSpec, RunObservation, RunState
+from broker.execution.files import is_held, locked, replace_file, try_lock
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 WITHHELD_PREFIXES = ("BROKER_", "STRIPE_", "PG")  # the broker's own secrets are none of the trainer's business
 STOP_POLL_SECONDS = 0.05
 KILL_WAIT_SECONDS = 10.0
+DEVICE_WAIT_SECONDS = 2.0  # a run that has reported its end is a moment from letting go of its devices
 # The kernel's boot time, on which create times rest, wavers by a second when the clock is adjusted.
 CREATE_TIME_TOLERANCE_SECONDS = 2.0
 
@@ -68,6 +73,7 @@ class LocalEngine:
     ) -> None:
         self._runs_dir = runs_dir.resolve()
         self._capacity = Capacity(sku, slots)
+        self._devices = DeviceSlots(self._runs_dir / "devices.json", list_devices(slots, os.environ))
         self._command = tuple(command)
         self._further = {} if base_models_dir is None else {"LORA_BASE_MODELS_DIR": str(base_models_dir.resolve())}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -110,7 +116,7 @@ class LocalEngine:
         run_dir = self._run_dir(spec.run_id)
         run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         (run_dir / "work").mkdir(exist_ok=True)
-        with _locked(run_dir / "launch.lock"):
+        with locked(run_dir / "launch.lock"):
             if _read_record(run_dir) is None:
                 self._start(spec, run_dir)
         return str(run_dir)
@@ -118,12 +124,13 @@ class LocalEngine:
     def _start(self, spec: LaunchSpec, run_dir: Path) -> None:
         intent = RunRecord(spec.run_id, spec.fence_token, os.getpid())
         with (run_dir / "run.lock").open("ab") as run_lock:
-            if not _try_lock(run_lock, fcntl.LOCK_EX):  # it runs, and somebody removed its record
+            if not try_lock(run_lock, fcntl.LOCK_EX):  # it runs, and somebody removed its record
                 _write_record(run_dir, intent)
                 return
+            visible = self._take_devices(spec)
             _write_record(run_dir, intent)
             try:
-                process = self._spawn(spec, run_dir, run_lock)
+                process = self._spawn(spec, run_dir, run_lock, visible)
             except (OSError, ValueError) as error:
                 (run_dir / "run.json").unlink()
                 raise LaunchError(spec.run_id, str(error)) from error
@@ -132,12 +139,25 @@ class LocalEngine:
             finally:  # only now, or an observer beside us could record an exit code that this record would wipe out
                 self._children[spec.run_id] = process
 
-    def _spawn(self, spec: LaunchSpec, run_dir: Path, run_lock: BinaryIO) -> subprocess.Popen[bytes]:
+    def _take_devices(self, spec: LaunchSpec) -> str:
+        """Take the run's devices, waiting a moment for those that another lets go just now. Raises: DevicesBusy."""
+        deadline = time.monotonic() + DEVICE_WAIT_SECONDS
+        while True:
+            try:
+                return self._devices.take(
+                    spec.run_id, spec.gpus, is_held=lambda run_id: is_held(self._run_dir(run_id) / "run.lock")
+                )
+            except DevicesBusy:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(STOP_POLL_SECONDS)
+
+    def _spawn(self, spec: LaunchSpec, run_dir: Path, run_lock: BinaryIO, visible: str) -> subprocess.Popen[bytes]:
         # The folder stays the broker's: `python -m` imports from the current one, and `work` holds a customer's files.
         with (run_dir / "trainer.log").open("ab") as log:
             return subprocess.Popen(
                 self._command,
-                env=_build_environment(spec, run_dir / "work") | self._further,
+                env=_build_environment(spec, run_dir / "work") | self._further | {VISIBLE_DEVICES: visible},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -183,7 +203,7 @@ class LocalEngine:
         if record is None:
             return False
         if record.pid is None:
-            return _is_held(run_dir / "run.lock")
+            return is_held(run_dir / "run.lock")
         return _find_recorded(record) is not None or _awaits_other_broker(record)
 
     def _find_process(self, run_id: str) -> psutil.Process | None:
@@ -193,7 +213,7 @@ class LocalEngine:
             return None
         if record.pid is not None:
             return _find_recorded(record)
-        return _find_by_environment(run_dir) if _is_held(run_dir / "run.lock") else None
+        return _find_by_environment(run_dir) if is_held(run_dir / "run.lock") else None
 
     def _signal_group(self, run_id: str, number: signal.Signals) -> int | None:
         process = self._find_process(run_id)
@@ -270,29 +290,6 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _try_lock(file: BinaryIO, kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return not _try_lock(file, fcntl.LOCK_SH)  # shared, so that two who look do not see each other
-    except FileNotFoundError:
-        return False
-
-
 def _read_record(run_dir: Path) -> RunRecord | None:
     try:
         return RunRecord(**json.loads((run_dir / "run.json").read_bytes()))
@@ -303,6 +300,4 @@ def _read_record(run_dir: Path) -> RunRecord | None:
 
 
 def _write_record(run_dir: Path, record: RunRecord) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=run_dir, prefix=".run.json.", delete=False) as file:
-        json.dump(asdict(record), file)
-    Path(file.name).replace(run_dir / "run.json")
+    replace_file(run_dir / "run.json", json.dumps(asdict(record)))

@@ -1,20 +1,30 @@
 """The agent of one pool: registers what its engine has, relays messages to it, and watches its runs.
 
 It runs within `broker serve`, or in a process of its own (`broker worker`). No engine is called inside a transaction.
+Its runs are its own: no other agent ends them, and it ends no other's.
 """
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from broker.capacity.service import register_pool
-from broker.execution.engine import Engine, LaunchSpec, RunState
+from broker.capacity.agents import AgentCard, PoolServed
+from broker.execution.engine import Engine, LaunchError, LaunchSpec, RunState
+from broker.execution.identity import AgentIdentity
+from broker.execution.membership import Membership, Renewal
 from broker.identity.model import RunBearer, sign_run_token
 from broker.jobs.locked_run import get_run
 from broker.jobs.model import RUN_ENDS, RunStatus
-from broker.jobs.runs import extend_leases, list_active_runs, lose_run
+from broker.jobs.runs import (
+    extend_leases,
+    give_back_run,
+    list_active_runs,
+    list_unowned_runs,
+    lose_run,
+    own_runs,
+)
 from broker.persistence import outbox
 from broker.persistence.database import wake_dispatcher
 from broker.persistence.outbox import PendingMessage
@@ -23,47 +33,136 @@ from broker.work import Work
 
 log = logging.getLogger(__name__)
 
+# Shares of a lease: an agent that has no answer for the first stops its runs, and has stopped them after both.
+FENCED_AFTER, FENCING_GRACE = 1 / 2, 1 / 4
+
 
 @dataclass
 class PoolAgent:
-    """Stands between the database and one engine. Several agents of one pool may run; launching is idempotent."""
+    """Stands between the database and one engine; `identity` is that of its data directory.
+
+    A process whose data directory or pool has another that serves it stands by: it relays and watches nothing until the
+    place is free. `fences`: others could give this machine's devices away, so runs are stopped before the lease ends.
+    `held` are the runs that may have processes here, known also while the database is away.
+    """
 
     system: System
     pool: str
     engine: Engine
+    identity: AgentIdentity
+    membership: Membership
     engine_name: str = "local"
+    fences: bool = False
+    stands_by: bool = False
+    drains: bool = False
+    held: set[str] = field(default_factory=set)
     stopping: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    keeping: asyncio.Task[None] | None = None
+
+    async def register(self) -> None:
+        """Take the pool, or stand by where another process of this data directory has it. Raises: PoolServed."""
+        capacity = await self.engine.capacity()
+        card = AgentCard(
+            **vars(self.identity), pool=self.pool, engine=self.engine_name, sku=capacity.sku, gpus=capacity.gpus
+        )
+        stood_by, self.stands_by = self.stands_by, not await self.membership.take(card)
+        if self.stands_by and not stood_by:
+            log.warning("another process serves pool %s from %s; standing by", self.pool, self.identity.data_dir)
 
     async def start(self) -> None:
-        """Register the pool; adopt what an earlier process left running: it could not report while nobody served."""
-        capacity = await self.engine.capacity()
+        """Register, unless that is done; adopt what an earlier process left running; keep the place from then on."""
+        if self.membership.card is None and not self.stands_by:
+            await self.register()
+        if not self.stands_by:
+            await self._adopt()
+        self.keeping = asyncio.create_task(self._keep())
+
+    async def _adopt(self) -> None:
+        """Adopt the runs that live: they could not report while nobody served. Those of no agent become our own."""
         async with self.system.work() as work:
-            await register_pool(
-                work, name=self.pool, sku=capacity.sku, engine=self.engine_name, total_gpus=capacity.gpus
-            )
-            run_ids = await self._list_launched(work)
-        seen = await self.engine.reconcile(run_ids)
+            own = await self._list_launched(work)
+            unowned = await list_unowned_runs(work, self.pool)
+        seen = await self.engine.reconcile([*own, *unowned])
         alive = [run.run_id for run in seen if run.state == RunState.ALIVE]
+        self.held |= {*own, *alive}
         if alive:
             log.info("adopted %d runs of pool %s", len(alive), self.pool)
             async with self.system.work() as work:
+                await own_runs(work, alive, self.identity.id)
                 await extend_leases(work, alive)
+
+    @property
+    def recipients(self) -> tuple[str, str]:
+        return self.identity.id, self.pool
 
     async def _list_launched(self, work: Work) -> list[str]:
         """List the active runs that the engine must know of: those whose launch is not still in the outbox."""
-        active = await list_active_runs(work, self.pool)
-        waiting = await outbox.list_unlaunched(work.session, self.pool)
+        active = await list_active_runs(work, self.identity.id)
+        waiting = await outbox.list_unlaunched(work.session, self.recipients)
         return [run_id for run_id in active if run_id not in waiting]
+
+    async def _keep(self) -> None:
+        """Keep the place, or wait for it, for as long as we run."""
+        while True:
+            await asyncio.sleep(self.membership.renewal_seconds)
+            try:
+                await self.keep_once()
+            except Exception:
+                log.exception("the agent of pool %s could not keep its place; trying again", self.pool)
+
+    async def keep_once(self) -> None:
+        """Renew the lease, and stop our own runs before it ends where nobody answers, or where another has the pool."""
+        if self.stands_by:
+            await self._take_up()
+            return
+        renewal = await self.membership.renew()
+        if renewal == Renewal.LOST:
+            log.error("pool %s is another agent's by now: this one was silent; it stops what it runs", self.pool)
+            self.stands_by = True
+            await self._fence()
+        elif renewal == Renewal.FAILED and self._is_running_out():
+            log.error("the lease of pool %s cannot be renewed: stopping its runs before it ends", self.pool)
+            await self._fence()
+
+    async def _take_up(self) -> None:
+        try:
+            await self.register()
+        except PoolServed as refusal:
+            log.debug("%s", refusal)
+            return
+        if not self.stands_by:
+            log.info("serving pool %s", self.pool)
+            await self._adopt()
+
+    def _is_running_out(self) -> bool:
+        lease_seconds = self.system.services.settings.lease_seconds
+        return self.fences and bool(self.held) and self.membership.seconds_unrenewed >= FENCED_AFTER * lease_seconds
+
+    async def _fence(self) -> None:
+        """Stop every run that may have a process here, without asking the database."""
+        runs = set(self.held)
+        await self._stop_all(runs, FENCING_GRACE * self.system.services.settings.lease_seconds)
+        self.held -= runs
+
+    async def _stop_all(self, run_ids: Iterable[str], grace_seconds: float) -> None:
+        stops = [self.engine.stop(run_id, grace_seconds=grace_seconds) for run_id in run_ids]
+        for outcome in await asyncio.gather(*stops, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                log.error("a run could not be stopped: %s", outcome)
 
     async def relay(self) -> None:
         """Hand every message that is due to the engine, oldest first; a failing one is put off and stops no other."""
+        if self.stands_by:
+            return
         async with self.system.work() as work:
-            messages = await outbox.list_pending(work.session, self.pool, now=work.now, under_way=self.stopping.keys())
+            messages = await outbox.list_pending(
+                work.session, self.recipients, now=work.now, under_way=self.stopping.keys()
+            )
         for message in messages:
-            if message.kind == "launch":
-                await self._deliver(message, self._launch(message.run_id))
-            else:
+            if message.kind == "stop":
                 self.stopping[message.id] = asyncio.create_task(self._relay_stop(message))
+            elif not self.drains:
+                await self._deliver(message, self._launch(message.run_id))
 
     async def _deliver(self, message: PendingMessage, call: Coroutine[Any, Any, None]) -> None:
         """Make the call that a message asks for; mark the message as done, or put it off where the call fails."""
@@ -81,15 +180,24 @@ class PoolAgent:
 
     async def _launch(self, run_id: str) -> None:
         spec = await self._launch_spec(run_id)
-        if spec is not None:
+        if spec is None:
+            return
+        try:
             await self.engine.launch(spec)
+        except LaunchError as error:
+            log.warning("%s", error)
+            async with self.system.work() as work:
+                await lose_run(work, run_id, f"it could not be started: {error.detail}")
+        else:
+            self.held.add(run_id)
 
     async def _launch_spec(self, run_id: str) -> LaunchSpec | None:
-        """Build what the engine needs to launch a run; None where the run has ended before it was ever started."""
+        """Build what the engine needs to launch a run; None where it has ended before its start, or is another's."""
         async with self.system.work() as work:
             run = await get_run(work, run_id)
-        if RunStatus(run.status) in RUN_ENDS:
-            return None
+            if RunStatus(run.status) in RUN_ENDS or run.agent_id not in {None, self.identity.id}:
+                return None
+            await own_runs(work, [run_id], self.identity.id)
         services = self.system.services
         return LaunchSpec(
             run_id=run.id,
@@ -110,9 +218,12 @@ class PoolAgent:
             del self.stopping[message.id]
 
     async def watch(self) -> None:
-        """End the runs whose process is gone without having reported its end."""
+        """End our own runs whose process is gone without having reported its end."""
+        if self.stands_by:
+            return
         async with self.system.work() as work:
             run_ids = await self._list_launched(work)
+        self.held = set(run_ids)
         if not run_ids:
             return
         ended = {seen.run_id: seen for seen in await self.engine.reconcile(run_ids) if seen.state != RunState.ALIVE}
@@ -124,8 +235,26 @@ class PoolAgent:
 
         await self.system.work_on(ended, lose)
 
+    async def drain(self) -> None:
+        """Take no more starts, let the runs save and end within their grace, and say goodbye: the pool closes at once.
+
+        A run that has not reported its end by then is given back, too: its job goes on from the last checkpoint.
+        """
+        if self.stands_by or self.membership.card is None:
+            return
+        self.drains = True
+        await self.membership.drain()
+        async with self.system.work() as work:
+            run_ids = await list_active_runs(work, self.identity.id)
+        log.info("pool %s drains: %d runs are asked to save and end", self.pool, len(run_ids))
+        await self._stop_all({*run_ids, *self.held}, self.system.services.settings.stop_grace_seconds)
+        await self.system.work_on(run_ids, give_back_run)
+        await self.membership.leave()
+
     async def close(self) -> None:
-        """Stop waiting for stops that are under way; the runs go on."""
-        for task in list(self.stopping.values()):
+        """Stop keeping the place and waiting for stops that are under way; runs that still run go on."""
+        tasks = [*self.stopping.values(), *([] if self.keeping is None else [self.keeping])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self.stopping.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.membership.close()

@@ -57,4 +57,4 @@ async def request_stop(work: Work, job: Job, reason: StopReason) -> None:
         return
     run = await find_active_run(work, job.id)
     assert run is not None, "a job that holds devices has an active run"
-    await outbox.enqueue(work.session, pool=run.pool, kind="stop", run_id=run.id, now=work.now)
+    await outbox.enqueue(work.session, recipient=run.recipient, kind="stop", run_id=run.id, now=work.now)

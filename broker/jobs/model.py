@@ -64,6 +64,9 @@ FAILURE_CAUSES = frozenset(
     }
 )
 
+UNCOUNTED_CAUSES = frozenset({Cause.LAUNCH_FAILED, Cause.PREEMPTED, Cause.SHUTDOWN})
+MOST_UNCOUNTED_ATTEMPTS = 50
+
 JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.QUEUED: frozenset({JobStatus.DISPATCHED, JobStatus.PAUSED, JobStatus.CANCELLED, JobStatus.FAILED}),
     JobStatus.DISPATCHED: frozenset(
@@ -128,6 +131,15 @@ def decide_cause(
     if outcome == RunStatus.LOST:
         return Cause.MACHINE_LOST if was_claimed else Cause.LAUNCH_FAILED
     return next((cause for cause in FAILURE_CAUSES if cause == error_code), Cause.INTERNAL_ERROR)
+
+
+def is_counted(cause: Cause, *, uncounted: int) -> bool:
+    """Tell whether a run that ended so counts as one of its job's attempts; so many before it did not.
+
+    What a machine does before training has begun, or an agent that leaves, says nothing of the job. There is a bound,
+    so that no job is started for ever.
+    """
+    return cause not in UNCOUNTED_CAUSES or uncounted >= MOST_UNCOUNTED_ATTEMPTS
 
 
 @dataclass(frozen=True)

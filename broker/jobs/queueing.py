@@ -52,6 +52,7 @@ class DeviceHolder:
     job_id: str
     contract_id: str
     pool: str
+    agent_id: str | None
     gpus: int
     started_at: datetime
     expected_seconds: int | None
@@ -132,7 +133,7 @@ async def count_set_aside(work: Work) -> int:
 
 async def list_device_holders(work: Work) -> list[DeviceHolder]:
     """List the present runs of dispatched and running jobs, and ended runs whose processes are still being stopped."""
-    columns = (Job.id, Job.contract_id, Run.pool, Run.gpus, Run.created_at)
+    columns = (Job.id, Job.contract_id, Run.pool, Run.agent_id, Run.gpus, Run.created_at)
     holding = (
         select(*columns, EXPECTED_GPU_SECONDS)
         .join(Run, (Run.job_id == Job.id) & (Run.attempt == Job.attempts))
@@ -147,8 +148,8 @@ async def list_device_holders(work: Work) -> list[DeviceHolder]:
         )
     )
     holders = [
-        DeviceHolder(job_id, contract_id, pool, gpus, since, _expected_seconds(seconds, gpus))
-        for job_id, contract_id, pool, gpus, since, seconds in await work.session.execute(holding)
+        DeviceHolder(job_id, contract_id, pool, agent_id, gpus, since, _expected_seconds(seconds, gpus))
+        for job_id, contract_id, pool, agent_id, gpus, since, seconds in await work.session.execute(holding)
     ]
     return holders + [DeviceHolder(*row, expected_seconds=None) for row in await work.session.execute(stopping)]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from broker.capacity.readiness import find_serving_agent, note_failed_start, note_good_start
 from broker.contracts import service as contracts
 from broker.jobs.checkpoints import find_last_checkpoint
 from broker.jobs.events import record_event
@@ -18,30 +19,34 @@ from broker.jobs.model import (
     check_run_transition,
     decide_after_run,
     decide_cause,
+    is_counted,
 )
 from broker.jobs.remaining import Remaining, estimate_remaining
 from broker.jobs.service import set_status
 from broker.jobs.tables import Job, Run
 from broker.ledger import service as ledger
+from broker.ledger.causes import Cause
 from broker.persistence import outbox
 from broker.persistence.database import wake_dispatcher
 from broker.work import Work
 
 
 async def start_run(work: Work, job: Job, pool: str) -> Run:
-    """Dispatch a locked, queued job: a new attempt, and a message for the pool's engine once this commits.
+    """Dispatch a locked, queued job: a new attempt, and a message for the pool's agent once this commits.
 
     Raises: UnreadableDocument, where what it needs cannot be read: its end could not be accounted for either.
     """
     job.require_readable()
     set_status(work, job, JobStatus.DISPATCHED)
     job.attempts += 1
+    agent_id = await find_serving_agent(work, pool)
     run = Run(
         id=work.new_id("run"),
         customer_id=job.customer_id,
         job_id=job.id,
         attempt=job.attempts,
         pool=pool,
+        agent_id=agent_id,
         gpus=job.gpus,
         status=RunStatus.STARTING.value,
         acknowledged_sequence=-1,
@@ -51,7 +56,7 @@ async def start_run(work: Work, job: Job, pool: str) -> Run:
     work.session.add(run)
     await work.session.flush()
     record_event(work, job, "dispatched", {"run_id": run.id, "pool": pool, "attempt": run.attempt})
-    await outbox.enqueue(work.session, pool=pool, kind="launch", run_id=run.id, now=work.now)
+    await outbox.enqueue(work.session, recipient=run.recipient, kind="launch", run_id=run.id, now=work.now)
     return run
 
 
@@ -59,7 +64,7 @@ def _compute_lease(work: Work) -> datetime:
     return work.now + timedelta(seconds=work.settings.lease_seconds)
 
 
-def claim_run(work: Work, locked: LockedRun) -> None:
+async def claim_run(work: Work, locked: LockedRun) -> None:
     """Give the run to its worker, which has its devices; claiming it again changes nothing. Raises: StaleFenceToken."""
     require_active(locked)
     renew_lease(work, locked)
@@ -70,6 +75,7 @@ def claim_run(work: Work, locked: LockedRun) -> None:
     set_status(work, locked.job, JobStatus.RUNNING)
     locked.job.started_at = locked.job.started_at or work.now
     record_event(work, locked.job, "started", {"run_id": locked.run.id, "attempt": locked.run.attempt})
+    await note_good_start(work, locked.run.pool)
 
 
 def renew_lease(work: Work, locked: LockedRun) -> None:
@@ -101,7 +107,10 @@ async def end_run(work: Work, locked: LockedRun, outcome: RunStatus, error: dict
         outcome, stop, was_claimed=run.claimed_at is not None, error_code=None if error is None else error["code"]
     )
     run.status, run.cause, run.ended_at = outcome.value, cause.value, work.now
-    after = decide_after_run(outcome, stop, attempts=job.attempts, max_attempts=work.settings.max_attempts)
+    if not is_counted(cause, uncounted=job.uncounted_attempts):
+        job.uncounted_attempts += 1
+    counted = job.attempts - job.uncounted_attempts
+    after = decide_after_run(outcome, stop, attempts=counted, max_attempts=work.settings.max_attempts)
     set_status(work, job, after.status)
     if after.status == JobStatus.PAUSED:
         job.pause_reason = job.stop_requested
@@ -137,13 +146,18 @@ async def _estimate_remaining(work: Work, job: Job) -> Remaining:
 
 
 async def lose_run(work: Work, run_id: str, explanation: str) -> None:
-    """End a run whose process is gone or silent: it is billed to its last heartbeat. An ended run stays as it is."""
+    """End a run whose process is gone or silent: it is billed to its last heartbeat. An ended run stays as it is.
+
+    One that no worker has claimed yet is a failed start: its pool rests, so that it fails no others, too.
+    """
     locked = await lock_any_run(work, run_id)
     if RunStatus(locked.run.status) in RUN_ENDS:
         return
     error = {"code": "worker_lost", "message": explanation}
-    await outbox.enqueue(work.session, pool=locked.run.pool, kind="stop", run_id=run_id, now=work.now)
+    await outbox.enqueue(work.session, recipient=locked.run.recipient, kind="stop", run_id=run_id, now=work.now)
     await end_run(work, locked, RunStatus.LOST, error)
+    if locked.run.cause == Cause.LAUNCH_FAILED:
+        await note_failed_start(work, locked.run.pool, explanation)
 
 
 async def lose_silent_run(work: Work, run_id: str) -> None:
@@ -159,10 +173,29 @@ async def list_silent_runs(work: Work) -> list[str]:
     return list((await work.session.scalars(query)).all())
 
 
-async def list_active_runs(work: Work, pool: str) -> list[str]:
-    """List the runs of a pool that hold devices or are about to."""
-    query = select(Run.id).where(Run.status.in_(("starting", "running")), Run.pool == pool)
+async def give_back_run(work: Work, run_id: str) -> None:
+    """End a run that its agent has not launched and will not: its job is queued again. An ended run stays as it is."""
+    locked = await lock_any_run(work, run_id)
+    if RunStatus(locked.run.status) not in RUN_ENDS:
+        await end_run(work, locked, RunStatus.PREEMPTED)
+
+
+async def list_active_runs(work: Work, agent_id: str) -> list[str]:
+    """List the runs of an agent that hold devices or are about to."""
+    query = select(Run.id).where(Run.status.in_(("starting", "running")), Run.agent_id == agent_id)
     return list((await work.session.scalars(query)).all())
+
+
+async def list_unowned_runs(work: Work, pool: str) -> list[str]:
+    """List the active runs of a pool that are no agent's: an earlier release started them, or the pool had none."""
+    query = select(Run.id).where(Run.status.in_(("starting", "running")), Run.agent_id.is_(None), Run.pool == pool)
+    return list((await work.session.scalars(query)).all())
+
+
+async def own_runs(work: Work, run_ids: list[str], agent_id: str) -> None:
+    """Make runs of no agent the runs of one: of whoever sees them alive, or is about to launch them."""
+    for run in await work.session.scalars(select(Run).where(Run.id.in_(run_ids)).with_for_update()):
+        run.agent_id = run.agent_id or agent_id
 
 
 async def extend_leases(work: Work, run_ids: list[str]) -> None:

@@ -62,6 +62,7 @@ class Job(Base):
     error: Mapped[dict[str, Any] | None]
     adapter_id: Mapped[str | None]
     attempts: Mapped[int]
+    uncounted_attempts: Mapped[int] = mapped_column(default=0)
     started_at: Mapped[datetime | None] = moment_column(nullable=True)
     finished_at: Mapped[datetime | None] = moment_column(nullable=True)
     created_at: Mapped[datetime] = moment_column()
@@ -109,7 +110,8 @@ class JobEvent(Base):
 class Run(Base):
     """One attempt of a job. The attempt's number is its fence token: the highest of a job is the valid one.
 
-    `cause`: why it ended, one of `broker.ledger.causes`; null while it lives.
+    `cause`: why it ended, one of `broker.ledger.causes`; null while it lives. `agent_id`: whose it is; only that agent
+    may call it gone before its lease is over.
     """
 
     __tablename__ = "runs"
@@ -117,6 +119,7 @@ class Run(Base):
         UniqueConstraint("job_id", "attempt"),
         CheckConstraint(f"({ACTIVE_RUN}) = (cause IS NULL)", name="ended_for_a_cause"),
         Index("uq_runs_one_active_per_job", "job_id", unique=True, postgresql_where=text(ACTIVE_RUN)),
+        Index("ix_runs_active_agent", "agent_id", postgresql_where=text(ACTIVE_RUN)),
         Index("ix_runs_active_lease", "lease_expires_at", postgresql_where=text(ACTIVE_RUN)),
     )
 
@@ -125,6 +128,7 @@ class Run(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
     attempt: Mapped[int]
     pool: Mapped[str] = mapped_column(ForeignKey("pools.name"))
+    agent_id: Mapped[str | None] = mapped_column(ForeignKey("agents.id"))
     gpus: Mapped[int]
     status: Mapped[str]
     cause: Mapped[str | None]
@@ -138,6 +142,11 @@ class Run(Base):
     @property
     def fence_token(self) -> int:
         return self.attempt
+
+    @property
+    def recipient(self) -> str:
+        """Tell who relays what is asked of the run's engine: its agent, or, before it has one, its pool's."""
+        return self.agent_id or self.pool
 
 
 class Checkpoint(Base):

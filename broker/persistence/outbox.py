@@ -19,13 +19,13 @@ BATCH = 100
 
 
 class OutboxMessage(Base):
-    """A message for the engine of one pool."""
+    """A message for an engine. `recipient` is the agent whose run it is, or a pool where no agent has it yet."""
 
     __tablename__ = "outbox"
-    __table_args__ = (Index("ix_outbox_pending", "pool", "id", postgresql_where=text("done_at IS NULL")),)
+    __table_args__ = (Index("ix_outbox_pending", "recipient", "id", postgresql_where=text("done_at IS NULL")),)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    pool: Mapped[str]
+    recipient: Mapped[str]
     kind: Mapped[str]
     run_id: Mapped[str]
     failures: Mapped[int]
@@ -43,20 +43,21 @@ class PendingMessage:
     failures: int
 
 
-async def enqueue(session: AsyncSession, *, pool: str, kind: str, run_id: str, now: datetime) -> None:
+async def enqueue(session: AsyncSession, *, recipient: str, kind: str, run_id: str, now: datetime) -> None:
     """Write a message inside the caller's transaction and wake the relay once it commits."""
-    session.add(OutboxMessage(pool=pool, kind=kind, run_id=run_id, failures=0, not_before=now, created_at=now))
+    message = OutboxMessage(recipient=recipient, kind=kind, run_id=run_id, failures=0, not_before=now, created_at=now)
+    session.add(message)
     await wake_dispatcher(session)
 
 
 async def list_pending(
-    session: AsyncSession, pool: str, *, now: datetime, under_way: Collection[int] = ()
+    session: AsyncSession, recipients: Collection[str], *, now: datetime, under_way: Collection[int] = ()
 ) -> list[PendingMessage]:
-    """List the messages of a pool that are due and not under way, oldest first."""
+    """List the messages of these recipients that are due and not under way, oldest first."""
     query = (
         select(OutboxMessage)
         .where(
-            OutboxMessage.pool == pool,
+            OutboxMessage.recipient.in_(recipients),
             OutboxMessage.done_at.is_(None),
             OutboxMessage.not_before <= now,
             OutboxMessage.id.not_in(under_way),
@@ -68,16 +69,16 @@ async def list_pending(
     return [PendingMessage(row.id, row.kind, row.run_id, row.failures) for row in rows]
 
 
-async def list_unlaunched(session: AsyncSession, pool: str) -> set[str]:
-    """List the runs of a pool whose launch has not been relayed yet."""
+async def list_unlaunched(session: AsyncSession, recipients: Collection[str]) -> set[str]:
+    """List the runs of these recipients whose launch has not been relayed yet."""
     query = select(OutboxMessage.run_id).where(
-        OutboxMessage.pool == pool, OutboxMessage.kind == "launch", OutboxMessage.done_at.is_(None)
+        OutboxMessage.recipient.in_(recipients), OutboxMessage.kind == "launch", OutboxMessage.done_at.is_(None)
     )
     return set((await session.scalars(query)).all())
 
 
 async def list_unstopped(session: AsyncSession) -> set[str]:
-    """List the runs of any pool that are being stopped: their processes may still hold devices."""
+    """List the runs of any recipient that are being stopped: their processes may still hold devices."""
     query = select(OutboxMessage.run_id).where(OutboxMessage.kind == "stop", OutboxMessage.done_at.is_(None))
     return set((await session.scalars(query)).all())
 

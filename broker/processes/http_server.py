@@ -6,8 +6,9 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Iterator
-from typing import Self
+from collections.abc import Callable, Coroutine, Iterator
+from types import FrameType
+from typing import Any, Self
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,12 +16,43 @@ from fastapi import FastAPI
 log = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 5
+HURRY_POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 0.001  # for each connection
 LONGEST_PATIENCE_SECONDS = 0.005
 
 
+async def do_unless_hurried(work: Coroutine[Any, Any, None], hurry: Coroutine[Any, Any, Any]) -> None:
+    """Do something before the end, unless a further signal hurries us. A failure is logged: the end comes anyway."""
+    doing, hurrying = asyncio.create_task(work), asyncio.create_task(hurry)
+    await asyncio.wait({doing, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (doing, hurrying):
+        task.cancel()
+    outcome, _ = await asyncio.gather(doing, hurrying, return_exceptions=True)
+    if isinstance(outcome, Exception):
+        log.error("could not end in order", exc_info=outcome)
+
+
 class Server(uvicorn.Server):
-    """Ends on a signal, and does not raise it again as uvicorn does: the embedded database is still to be stopped."""
+    """Ends on a signal, and does not raise it again as uvicorn does: the embedded database is still to be stopped.
+
+    `drain` is done first, while requests are still answered; a further signal cuts it short.
+    """
+
+    drain: Callable[[], Coroutine[Any, Any, None]] | None = None
+    is_hurried = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.is_hurried = self.should_exit
+        super().handle_exit(sig, frame)
+
+    async def main_loop(self) -> None:
+        await super().main_loop()
+        if self.drain is not None:
+            await do_unless_hurried(self.drain(), self._wait_for_hurry())
+
+    async def _wait_for_hurry(self) -> None:
+        while not self.is_hurried:  # noqa: ASYNC110 (a signal handler sets it, as uvicorn's own does)
+            await asyncio.sleep(HURRY_POLL_SECONDS)
 
     @classmethod
     def of(cls, app: FastAPI) -> Self:

@@ -1,11 +1,13 @@
 """The processes of the service: `broker serve` (API, planning, local runs) and `broker worker` (local runs only)."""
 
 import asyncio
-import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import FrameType
 
 from uvicorn.loops.auto import auto_loop_factory
@@ -14,13 +16,17 @@ from broker.app import create_app
 from broker.client_file import local_url, write_client_file
 from broker.config import Settings
 from broker.daemon import Daemon
+from broker.errors import OperatorError
+from broker.execution.devices import NO_DEVICE, VISIBLE_DEVICES, list_devices
+from broker.execution.identity import AgentLock, load_identity
 from broker.execution.local import LocalEngine
+from broker.execution.membership import Membership
 from broker.execution.pool_agent import PoolAgent
 from broker.persistence.embedded import revive_embedded_server
 from broker.processes.boot import DatabaseUrls, database_urls, migrate_database, prepare
 from broker.processes.child_main import Order
 from broker.processes.child_supervisor import further_processes
-from broker.processes.http_server import Server, SharingServer, open_listener
+from broker.processes.http_server import Server, SharingServer, do_unless_hurried, open_listener
 from broker.processes.logs import configure_logging
 from broker.system import System
 
@@ -34,6 +40,7 @@ def make_agent(system: System) -> PoolAgent | None:
     settings = system.services.settings
     if settings.local_slots == 0:
         return None
+    _check_devices(settings)
     engine = LocalEngine(
         settings.data_dir / "runs",
         slots=settings.local_slots,
@@ -41,11 +48,32 @@ def make_agent(system: System) -> PoolAgent | None:
         command=settings.trainer_argv,
         base_models_dir=settings.models_root,
     )
-    return PoolAgent(system, settings.local_pool, engine)
+    lock = AgentLock(settings.data_dir / "agent.lock")
+    return PoolAgent(
+        system,
+        settings.local_pool,
+        engine,
+        identity=load_identity(settings.data_dir, system.services.new_id),
+        membership=Membership(system, lock),
+        fences=settings.database_url is not None,  # nobody else reaches an embedded database to give devices away
+    )
+
+
+def _check_devices(settings: Settings) -> None:
+    """Check that there is a device for each slot where they are named. Raises: OperatorError."""
+    devices = [name for name in list_devices(settings.local_slots, os.environ) if name != NO_DEVICE]
+    if devices and len(devices) < settings.local_slots and settings.local_sku != "cpu":
+        raise OperatorError(
+            f"BROKER_LOCAL_SLOTS: is {settings.local_slots}, but {VISIBLE_DEVICES} names {len(devices)} devices"
+            f" ({', '.join(devices)}); name one for each run at a time, or lower the slots"
+        )
 
 
 def serve(settings: Settings) -> None:
-    """Migrate, then serve until a signal; runs go on without us and are adopted by the next start."""
+    """Migrate, then serve until a signal: our runs save and end, then we do.
+
+    A second signal does not wait for them; runs that go on without us are adopted by the next start.
+    """
     configure_logging(settings)
     signal.signal(signal.SIGTERM, _exit_on_signal)
     with open_listener(settings.host, settings.port) as listener, database_urls(settings) as urls:
@@ -62,19 +90,34 @@ def _exit_on_signal(number: int, _frame: FrameType | None) -> None:
 
 
 async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket) -> None:
+    async with prepared_daemon(settings, urls) as daemon:
+        app = create_app(daemon.system, daemon)
+        server = Server.of(app) if settings.workers == 1 else SharingServer.of(app)
+        server.drain = daemon.drain
+        order = Order(settings=settings, database_url=urls.app, listener=listener.fileno())
+        write_client_file(settings.data_dir, url=local_url(settings.host, settings.port))
+        log.info("API at %s/docs; administrator's key in %s", settings.worker_url, settings.admin_key_path)
+        keeping = asyncio.create_task(keep_database(settings))
+        try:
+            async with further_processes(settings.workers - 1, order):
+                await server.serve(sockets=[listener])
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+
+@asynccontextmanager
+async def prepared_daemon(settings: Settings, urls: DatabaseUrls, *, plans: bool = True) -> AsyncIterator[Daemon]:
+    """Open the system and take this machine's pool, before anything is served. Raises: OperatorError."""
     system = await prepare(settings, urls)
-    app = create_app(system, Daemon(system, make_agent(system)))
-    server = Server.of(app) if settings.workers == 1 else SharingServer.of(app)
-    order = Order(settings=settings, database_url=urls.app, listener=listener.fileno())
-    write_client_file(settings.data_dir, url=local_url(settings.host, settings.port))
-    log.info("API at %s/docs; administrator's key in %s", settings.worker_url, settings.admin_key_path)
-    keeping = asyncio.create_task(keep_database(settings))
     try:
-        async with further_processes(settings.workers - 1, order):
-            await server.serve(sockets=[listener])
+        await system.database.check_role()
+        agent = make_agent(system)
+        if agent is not None:
+            await agent.register()
+        yield Daemon(system, agent, plans=plans)
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await system.database.close()
 
 
 async def keep_database(settings: Settings) -> None:
@@ -98,17 +141,12 @@ def work(settings: Settings) -> None:
 
 
 async def _work(settings: Settings, urls: DatabaseUrls) -> None:
-    system = await prepare(settings, urls)
-    await system.database.check_role()
-    agent = make_agent(system)
-    assert agent is not None, "a worker has slots"
-    daemon = Daemon(system, agent, plans=False)
-    await daemon.start()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
-    with contextlib.suppress(asyncio.CancelledError):
-        await stop.wait()
-    await daemon.stop()
-    await system.database.close()
+    async with prepared_daemon(settings, urls, plans=False) as daemon:
+        signals: asyncio.Queue[int] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, signals.put_nowait, number)
+        await daemon.start()
+        await signals.get()
+        await do_unless_hurried(daemon.drain(), signals.get())
+        await daemon.stop()

@@ -4,14 +4,16 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from broker.capacity import agents, readiness
 from broker.capacity import service as capacity
-from broker.capacity.service import Pool
+from broker.capacity.readiness import JudgedPool
 from broker.jobs import queueing
 from broker.jobs.queueing import DeviceHolder, QueuedJob, WaitNotice
 from broker.jobs.runs import start_run
+from broker.scheduling.devices import place_holder
 from broker.scheduling.planner import (
     ClusterSnapshot,
     CyclePlan,
@@ -102,21 +104,35 @@ async def _plan_and_start(work: Work, waiting: Sequence[QueuedJob], state: Cycle
 
 async def read_snapshot(work: Work, waiting: Sequence[QueuedJob]) -> ClusterSnapshot:
     """Read what the planner plans from: pools, queues, waiting and running jobs."""
-    holders = await queueing.list_device_holders(work)
+    pools = await readiness.list_pools(work, locked=True)
+    holders = await _list_placed_holders(work, pools)
     busy: Counter[str] = Counter()
     for holder in holders:
         busy[holder.pool] += holder.gpus
-    pools, queues = await capacity.list_pools(work), await capacity.list_queues(work)
+    queues = await capacity.list_queues(work)
     return ClusterSnapshot(
-        pools=tuple(_pool_state(pool, busy[pool.name]) for pool in pools),
+        pools=tuple(_pool_state(pool, busy[pool.pool.name]) for pool in pools),
         queues=tuple(QueueState(row.name, row.priority, row.open) for row in queues),
         waiting=tuple(_waiting_job(job) for job in waiting),
         running=tuple(_running_job(holder, work.now) for holder in holders),
     )
 
 
-def _pool_state(pool: Pool, busy: int) -> PoolState:
-    return PoolState(pool.name, pool.sku, pool.total_gpus, max(0, pool.total_gpus - busy), pool.open)
+async def _list_placed_holders(work: Work, pools: Sequence[JudgedPool]) -> list[DeviceHolder]:
+    """List the runs that hold devices, each with the pool whose devices they are as it is served now."""
+    holders = await queueing.list_device_holders(work)
+    ids = {holder.agent_id for holder in holders} | {judged.pool.agent_id for judged in pools}
+    known = await agents.list_agents_of(work, {agent_id for agent_id in ids if agent_id is not None})
+    machines = {agent.id: agent.boot_id for agent in known.values()}
+    states = {agent.id: agents.judge(work, agent) for agent in known.values()}
+    by_name = {judged.pool.name: judged for judged in pools}
+    return [replace(holder, pool=place_holder(holder, by_name, machines, states)) for holder in holders]
+
+
+def _pool_state(judged: JudgedPool, busy: int) -> PoolState:
+    pool = judged.pool
+    free_gpus = max(0, pool.total_gpus - busy)
+    return PoolState(pool.name, pool.sku, pool.total_gpus, free_gpus, judged.is_ready, judged.closure)
 
 
 def _waiting_job(job: QueuedJob) -> WaitingJob:

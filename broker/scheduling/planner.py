@@ -11,17 +11,22 @@ from itertools import chain
 
 # A start expected later than this is no forecast worth showing; it also keeps the arithmetic inside datetime's range.
 FORECAST_HORIZON = timedelta(days=3650)
+MOST_CLOSURES_TOLD = 3
 
 
 @dataclass(frozen=True)
 class PoolState:
-    """GPUs of one kind that are handed out together, in whole GPUs. A closed pool starts nothing new."""
+    """GPUs of one kind that are handed out together, in whole GPUs. A closed pool starts nothing new.
+
+    `closure` says in a sentence why it is closed.
+    """
 
     name: str
     sku: str
     total_gpus: int
     free_gpus: int
     open: bool = True
+    closure: str | None = None
 
 
 @dataclass(frozen=True)
@@ -191,10 +196,11 @@ def _check_pool(job: WaitingJob, pools: Mapping[str, PoolState]) -> Reason | Non
     if job.pool is not None and job.pool not in pools:
         return Reason(ReasonCode.POOL_UNKNOWN, f"Pool {job.pool} does not exist.")
     if job.pool is not None and not pools[job.pool].open:
-        return Reason(ReasonCode.POOL_CLOSED, f"Pool {job.pool} is closed.")
+        return Reason(ReasonCode.POOL_CLOSED, pools[job.pool].closure or f"Pool {job.pool} is closed.")
     candidates = [pool for pool in pools.values() if pool.open and job.pool in (None, pool.name)]
     if not candidates:
-        return Reason(ReasonCode.NO_OPEN_POOL, "No pool is open.")
+        told = [pool.closure for pool in sorted(pools.values(), key=lambda pool: pool.name) if pool.closure]
+        return Reason(ReasonCode.NO_OPEN_POOL, " ".join(["No pool is open.", *told[:MOST_CLOSURES_TOLD]]))
     largest = min(candidates, key=lambda pool: (-pool.total_gpus, pool.name))
     if job.gpus <= largest.total_gpus:
         return None

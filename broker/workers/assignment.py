@@ -17,7 +17,7 @@ from pricing.catalog.profile import BaseModelProfile
 async def claim_assignment(work: Work, run_id: str, fence_token: int) -> Assignment:
     """Give a run to the worker that has its devices. Raises: NotFound, StaleFenceToken."""
     locked = await lock_run(work, run_id, fence_token)
-    claim_run(work, locked)
+    await claim_run(work, locked)
     await ledger.renew_hold(work, locked.job.id)
     dataset = await datasets.get_dataset(work, locked.job.dataset_id)
     return Assignment(

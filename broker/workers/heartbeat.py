@@ -20,7 +20,7 @@ from pricing.money import Money
 async def take_heartbeat(work: Work, run_id: str, fence_token: int, report: Report) -> Instruction:
     """Take a run's progress and usage, and tell it to go on or to stop. Raises: NotFound, StaleFenceToken."""
     locked = await lock_run(work, run_id, fence_token)
-    claim_run(work, locked)
+    await claim_run(work, locked)
     await _take_report(work, locked, report)
     reason = locked.job.stop_requested
     return Instruction(

@@ -11,11 +11,11 @@ from typing import Any
 import httpx2 as httpx
 from fastapi import FastAPI
 
-from broker.capacity.service import register_pool
 from broker.identity.model import RunBearer, sign_run_token
 from broker.jobs.locked_run import get_run
 from broker.scheduling.cycle import run_cycle
 from broker.system import System
+from tests.broker.pools import register_pool
 
 SIGNED_AT = "2026-11-01T00:00:00Z"
 NUMBERS = itertools.count(1)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from broker.capacity.service import register_pool
 from broker.contracts import service as contracts
 from broker.jobs.locked_run import lock_run
 from broker.jobs.tables import Job, Run
@@ -18,6 +17,7 @@ from broker.work import Work
 from pricing.usage import Usage
 from tests.broker.estimates import make_estimate
 from tests.broker.factories import Customer, usage_event
+from tests.broker.pools import register_pool
 
 HOUR = 3600
 

@@ -8,13 +8,13 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from broker.config import Settings
 from broker.daemon import Daemon
 from broker.estimator.service import learn
-from broker.execution.pool_agent import PoolAgent
 from broker.jobs.runs import lose_silent_run
 from broker.ledger import service as ledger
 from broker.ledger.tables import Hold
@@ -24,7 +24,7 @@ from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
 from tests.broker.running_jobs import broken_rules, place_hold, report_usage, start_job
 from tests.broker.tenants import finish_job
-from tests.broker.worker_calls import PaperEngine
+from tests.broker.worker_calls import PaperEngine, make_agent, worker_of
 
 DEADLINE_SECONDS = 30
 
@@ -56,7 +56,7 @@ async def eventually(is_so: Callable[[], Awaitable[bool]] | Callable[[], bool]) 
 
 @asynccontextmanager
 async def running_daemon(system: System, engine: PaperEngine) -> AsyncIterator[Daemon]:
-    daemon = Daemon(system, PoolAgent(system, "test", engine))
+    daemon = Daemon(system, make_agent(system, engine))
     await daemon.start()
     try:
         yield daemon
@@ -118,12 +118,14 @@ async def test_daemon_listens_again_after_its_connections_were_cut(
 
 
 async def test_process_that_vanishes_is_noticed_and_its_job_started_again(
-    api: Api, system: System, customer: Customer
+    api: Api, app: FastAPI, system: System, customer: Customer
 ) -> None:
     engine = PaperEngine()
     async with running_daemon(system, engine):
-        await submit(api, customer)
+        job_id = await submit(api, customer)
         await eventually(lambda: len(engine.launched) == 1)
+        async with worker_of(api, app, system, job_id) as worker:
+            await worker.claim()
         engine.alive.clear()
         await eventually(lambda: [spec.fence_token for spec in engine.launched] == [1, 2])
 
@@ -140,7 +142,7 @@ async def test_silent_run_is_lost_and_stopped(api: Api, system: System, customer
     job_id = await submit(api, customer)
     await dispatch(system)
     engine = PaperEngine()
-    agent = PoolAgent(system, "test", engine)
+    agent = make_agent(system, engine)
     await agent.relay()
     clock.advance(seconds=system.services.settings.lease_seconds)
     await Daemon(system, agent).sweep_silent_runs()

@@ -37,6 +37,7 @@ RECORDS = (
     "closed_months",
 )
 SHARED_TABLES = {
+    "agents",
     "alembic_version",
     "base_models",
     "calibrations",
@@ -120,6 +121,8 @@ ANSWERS = {
     "GET /v1/pools": LIST,
     "GET /v1/pools/{pool}": SHARED,
     "PATCH /v1/pools/{pool}": FORBIDDEN,
+    "GET /v1/agents": FORBIDDEN,
+    "GET /v1/agents/{agent_id}": FORBIDDEN,
     "POST /v1/runs/{run_id}/claim": FORBIDDEN,
     "POST /v1/runs/{run_id}/heartbeats": FORBIDDEN,
     "POST /v1/runs/{run_id}/finish": FORBIDDEN,
@@ -234,7 +237,15 @@ def fill(value: Any, own: Tenant, other: Tenant) -> Any:
     if not isinstance(value, str):
         return value
     return value.format(
-        **{**vars(other), "pool": "test", "base_model": "sd-1.5", "step": "1", "sha256": "0" * 64, "own": own}
+        **{
+            **vars(other),
+            "pool": "test",
+            "agent_id": "agt_test",
+            "base_model": "sd-1.5",
+            "step": "1",
+            "sha256": "0" * 64,
+            "own": own,
+        }
     )
 
 

@@ -12,8 +12,11 @@ import httpx2 as httpx
 from fastapi import FastAPI
 
 from broker.execution.engine import Capacity, LaunchSpec, RunObservation, RunState
+from broker.execution.membership import Membership
+from broker.execution.pool_agent import PoolAgent
 from broker.system import System
 from tests.broker.factories import Api, dispatch, usage_event, worker_api
+from tests.broker.pools import MACHINE
 
 
 def safetensors_file() -> bytes:
@@ -76,6 +79,12 @@ async def worker_of(api: Api, app: FastAPI, system: System, job_id: str) -> Asyn
     run = (await api.get(f"/jobs/{job_id}/runs"))["data"][-1]
     async with worker_api(app, system, run["id"]) as own:
         yield Worker(own, run["id"], run["attempt"])
+
+
+def make_agent(system: System, engine: "PaperEngine", **fields: Any) -> PoolAgent:
+    """Make the agent of the pool `test`, the one that `dispatch` registers unless told otherwise."""
+    defaults: dict[str, Any] = {"identity": MACHINE, "membership": Membership(system)}
+    return PoolAgent(system, "test", engine, **(defaults | fields))
 
 
 class EngineFault(RuntimeError):

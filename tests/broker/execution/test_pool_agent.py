@@ -14,7 +14,7 @@ from broker.persistence.outbox import OutboxMessage
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
-from tests.broker.worker_calls import PaperEngine, worker_of
+from tests.broker.worker_calls import PaperEngine, make_agent, worker_of
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def engine() -> PaperEngine:
 
 @pytest.fixture
 def agent(system: System, engine: PaperEngine) -> PoolAgent:
-    return PoolAgent(system, "test", engine)
+    return make_agent(system, engine)
 
 
 async def submit(api: Api, customer: Customer) -> str:
@@ -76,7 +76,7 @@ async def test_launch_is_relayed_again_after_a_crash_before_it_was_marked(
     await dispatch(system)
     run = await last_run(api, job_id)
     await agent._launch(run["id"])  # and here the broker is killed
-    restarted = PoolAgent(system, "test", engine)
+    restarted = make_agent(system, engine)
     await restarted.start()
     await restarted.relay()
     assert [spec.run_id for spec in engine.launched] == [run["id"], run["id"]]
@@ -217,7 +217,7 @@ async def test_restart_adopts_what_lives_and_gives_it_a_new_lease(
     living, gone = [(await last_run(api, job_id))["id"] for job_id in jobs]
     engine.alive.discard(gone)
     clock.advance(seconds=3600)
-    restarted = PoolAgent(system, "test", engine)
+    restarted = make_agent(system, engine)
     await restarted.start()
     assert await read_lease(system, living) > clock.now
     await restarted.watch()
@@ -230,7 +230,7 @@ async def test_two_agents_of_one_pool_relay_side_by_side(
 ) -> None:
     job_id = await submit(api, customer)
     await dispatch(system)
-    beside = PoolAgent(system, "test", engine)
+    beside = make_agent(system, engine)
     await agent.relay()
     await beside.relay()
     await api.post(f"/jobs/{job_id}/pause")

@@ -11,14 +11,14 @@ from broker.system import System
 from tests.broker.conftest import ManualClock
 
 
-async def enqueue(system: System, run_id: str = "run_1", *, kind: str = "launch", pool: str = "test") -> None:
+async def enqueue(system: System, run_id: str = "run_1", *, kind: str = "launch", recipient: str = "test") -> None:
     async with system.work() as work:
-        await outbox.enqueue(work.session, pool=pool, kind=kind, run_id=run_id, now=work.now)
+        await outbox.enqueue(work.session, recipient=recipient, kind=kind, run_id=run_id, now=work.now)
 
 
 async def list_pending(system: System, **options: object) -> list[PendingMessage]:
     async with system.work() as work:
-        return await outbox.list_pending(work.session, "test", now=work.now, **options)
+        return await outbox.list_pending(work.session, ["test"], now=work.now, **options)
 
 
 async def fail(system: System, message_id: int, error: str = "no room") -> timedelta:
@@ -29,10 +29,10 @@ async def fail(system: System, message_id: int, error: str = "no room") -> timed
         return not_before - work.now
 
 
-async def test_messages_come_by_pool_and_oldest_first(system: System) -> None:
+async def test_messages_come_by_recipient_and_oldest_first(system: System) -> None:
     await enqueue(system, "run_1")
     await enqueue(system, "run_1", kind="stop")
-    await enqueue(system, "run_2", pool="other")
+    await enqueue(system, "run_2", recipient="other")
     assert [(message.kind, message.run_id) for message in await list_pending(system)] == [
         ("launch", "run_1"),
         ("stop", "run_1"),
@@ -42,7 +42,7 @@ async def test_messages_come_by_pool_and_oldest_first(system: System) -> None:
 async def test_message_of_a_change_that_was_rolled_back_is_not_there(system: System) -> None:
     with pytest.raises(LookupError):  # noqa: PT012 (the change rolls back with its message)
         async with system.work() as work:
-            await outbox.enqueue(work.session, pool="test", kind="launch", run_id="run_1", now=work.now)
+            await outbox.enqueue(work.session, recipient="test", kind="launch", run_id="run_1", now=work.now)
             raise LookupError
     assert await list_pending(system) == []
 
@@ -89,5 +89,5 @@ async def test_unlaunched_and_unstopped_runs_are_told_apart(system: System) -> N
     await enqueue(system, "run_1")
     await enqueue(system, "run_2", kind="stop")
     async with system.work() as work:
-        assert await outbox.list_unlaunched(work.session, "test") == {"run_1"}
+        assert await outbox.list_unlaunched(work.session, ["test"]) == {"run_1"}
         assert await outbox.list_unstopped(work.session) == {"run_2"}

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from broker.capacity.service import register_pool
 from broker.system import System
 from pricing.catalog import load_gpus
 from tests.broker.factories import CONFIG, Api, jsonl, make_customer, make_ready_customer, upload_dataset
+from tests.broker.pools import register_pool
 
 
 async def make_quote(api: Api, **config: Any) -> Any:

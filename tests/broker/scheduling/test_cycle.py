@@ -10,7 +10,6 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import event, func, select, text
 
-from broker.capacity.service import register_pool
 from broker.jobs import queueing
 from broker.jobs.queueing import WaitNotice
 from broker.jobs.runs import lose_run
@@ -22,6 +21,7 @@ from broker.scheduling.cycle import CycleResult, run_cycle
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
+from tests.broker.pools import register_pool
 from tests.broker.worker_calls import worker_of
 
 
@@ -200,6 +200,7 @@ async def test_contract_that_holds_devices_waits_for_one_that_holds_none(
     await cycle_once(system)
     waiting = await submit(api, greedy)
     clock.advance(seconds=60)
+    await set_pool(system, 2)  # its agent is seen
     late = await submit(api, modest)
     await finish_run(api, app, system, running[0])
     await cycle_once(system)
@@ -298,10 +299,12 @@ async def test_thousands_of_waiting_jobs_take_as_many_statements_as_ten(
     assert await cycle_once(system) == CycleResult(started=1, waiting=10)
     assert (await read_job(api, running))["status"] == "dispatched"
     clock.advance(hours=1)
+    await set_pool(system, 1)
     with counted_statements(system) as few:
         await cycle_once(system)
     await copy_job(system, model, 3000, name="more")
     clock.advance(hours=1)
+    await set_pool(system, 1)
     with counted_statements(system) as many:
         assert await cycle_once(system) == CycleResult(started=0, waiting=3010)
     assert len(many) == len(few)
@@ -324,6 +327,7 @@ async def test_unchanged_reasons_are_not_written_again(
     await cycle_once(system)
     assert written == []
     clock.advance(hours=1)  # the running job takes longer than was thought
+    await set_pool(system, 1)
     await cycle_once(system)
     assert len(written) == 4
 

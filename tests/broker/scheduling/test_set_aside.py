@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from broker.capacity.service import register_pool
 from broker.jobs.tables import Job
 from broker.processes.boot import DatabaseUrls
 from broker.scheduling import cycle
@@ -13,6 +12,7 @@ from broker.scheduling.cycle import CycleResult, run_cycle
 from broker.system import System
 from broker.work import Work
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
+from tests.broker.pools import register_pool
 from tests.broker.rows import owner_connection
 
 SEVENTY_YEARS = 2_239_844_740

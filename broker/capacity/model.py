@@ -1,0 +1,100 @@
+"""Whether an agent lives and whether its pool takes jobs. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+FIRST_REST = timedelta(seconds=5)
+LONGEST_REST = timedelta(minutes=10)
+MOST_FAILED_STARTS = 8  # in a row; after them a pool waits for ops: 5 s, 10 s, 20 s … 320 s lie between
+
+
+class AgentState(StrEnum):
+    """LIVE: it renews its lease. DRAINING: it takes no starts, and lets its runs end. GONE: it has said goodbye.
+    SILENT: it has not, and its lease is over.
+    """
+
+    LIVE = "live"
+    DRAINING = "draining"
+    SILENT = "silent"
+    GONE = "gone"
+
+
+PRESENT = frozenset({AgentState.LIVE, AgentState.DRAINING})
+
+
+class Readiness(StrEnum):
+    """What a pool does with jobs: takes them, or why not."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    UNSERVED = "unserved"
+    DRAINING = "draining"
+    SILENT = "silent"
+    RESTING = "resting"
+
+
+UNREADY = {
+    None: Readiness.UNSERVED,
+    AgentState.GONE: Readiness.UNSERVED,
+    AgentState.SILENT: Readiness.SILENT,
+    AgentState.DRAINING: Readiness.DRAINING,
+}
+
+
+def judge_agent(told: AgentState, last_seen_at: datetime, *, now: datetime, lease: timedelta) -> AgentState:
+    """Judge an agent by what it has said last, and by how long ago that was."""
+    if told == AgentState.GONE:
+        return told
+    return AgentState.SILENT if now - last_seen_at >= lease else told
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A pool's failed starts in a row, and until when it starts nothing for them; None: until ops opens it."""
+
+    failed_starts: int
+    until: datetime | None
+
+
+def plan_rest(failed_starts: int, *, now: datetime) -> Rest:
+    """Plan the rest of a pool after so many failed starts in a row: twice as long each time, in the end for good."""
+    if failed_starts >= MOST_FAILED_STARTS:
+        return Rest(failed_starts, None)
+    return Rest(failed_starts, now + min(FIRST_REST * 2 ** (failed_starts - 1), LONGEST_REST))
+
+
+@dataclass(frozen=True)
+class PoolFacts:
+    """All that decides whether a pool takes jobs. `is_open` is the word of ops, `rest` None: no start has failed."""
+
+    name: str
+    is_open: bool
+    agent: AgentState | None
+    last_seen_at: datetime | None
+    rest: Rest | None
+
+
+def judge_pool(facts: PoolFacts, *, now: datetime) -> tuple[Readiness, str | None]:
+    """Judge whether a pool takes jobs; a sentence for those who wait says why not, and names no machine."""
+    if not facts.is_open:
+        return Readiness.CLOSED, f"Pool {facts.name} is closed."
+    if facts.agent != AgentState.LIVE:
+        return UNREADY[facts.agent], _explain_absence(facts)
+    if facts.rest is None or (facts.rest.until is not None and facts.rest.until <= now):
+        return Readiness.OPEN, None
+    until = "ops opens it" if facts.rest.until is None else _write(facts.rest.until)
+    starts = "the last start" if facts.rest.failed_starts == 1 else f"the last {facts.rest.failed_starts} starts"
+    return Readiness.RESTING, f"Pool {facts.name} rests until {until}: {starts} on it failed."
+
+
+def _explain_absence(facts: PoolFacts) -> str:
+    if facts.agent == AgentState.DRAINING:
+        return f"Pool {facts.name} starts nothing new: its agent is about to leave."
+    if facts.agent == AgentState.SILENT and facts.last_seen_at is not None:
+        return f"Pool {facts.name} is not served: its agent has been silent since {_write(facts.last_seen_at)}."
+    return f"Pool {facts.name} is not served: it has no agent."
+
+
+def _write(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,105 @@
+"""Which pools take jobs now: by the word of ops, by their agent's sign of life, and by how their last starts went."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Select, select
+
+from broker import errors
+from broker.capacity import agents
+from broker.capacity.model import PoolFacts, Readiness, Rest, judge_pool, plan_rest
+from broker.capacity.tables import Agent, Pool
+from broker.persistence.database import wake_dispatcher
+from broker.work import Work
+
+LONGEST_REASON = 500
+
+
+@dataclass(frozen=True)
+class JudgedPool:
+    """A pool with its agent, and whether it takes jobs; `closure` says why not, in a sentence without machine names."""
+
+    pool: Pool
+    agent: Agent | None
+    readiness: Readiness
+    closure: str | None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.readiness == Readiness.OPEN
+
+
+async def list_pools(work: Work, *, locked: bool = False) -> list[JudgedPool]:
+    """List the pools by name as they are now. Locked: no agent drains or registers before the transaction ends."""
+    query = _select_pools().order_by(Pool.name)
+    if locked:
+        query = query.with_for_update(read=True, of=Pool)
+    return [_judge(work, pool, agent) for pool, agent in await work.session.execute(query)]
+
+
+async def get_pool(work: Work, name: str) -> JudgedPool:
+    """Get a pool as it is now. Raises: NotFound."""
+    row = (await work.session.execute(_select_pools().where(Pool.name == name))).one_or_none()
+    if row is None:
+        raise errors.NotFound("pool", name)
+    return _judge(work, *row)
+
+
+def _select_pools() -> Select[Pool, Agent]:
+    return select(Pool, Agent).outerjoin(Agent, Pool.agent_id == Agent.id)
+
+
+def _judge(work: Work, pool: Pool, agent: Agent | None) -> JudgedPool:
+    facts = PoolFacts(
+        name=pool.name,
+        is_open=pool.open,
+        agent=None if agent is None else agents.judge(work, agent),
+        last_seen_at=None if agent is None else agent.last_seen_at,
+        rest=None if pool.rest_reason is None else Rest(pool.failed_starts, pool.rests_until),
+    )
+    return JudgedPool(pool, agent, *judge_pool(facts, now=work.now))
+
+
+async def find_serving_agent(work: Work, name: str) -> str | None:
+    """Find the id of the agent that a pool's runs belong to; None where no agent has ever served it."""
+    return (await work.session.get_one(Pool, name)).agent_id
+
+
+async def open_pool(work: Work, name: str, *, is_open: bool) -> JudgedPool:
+    """Open or close a pool for ops; an opened one has no failed starts, and the next cycle comes at once.
+
+    Raises: NotFound.
+    """
+    pool = await _lock_pool(work, name)
+    pool.open = is_open
+    if is_open:
+        _forget_failed_starts(pool)
+    await work.session.flush()
+    await wake_dispatcher(work.session)
+    return await get_pool(work, name)
+
+
+async def note_failed_start(work: Work, name: str, reason: str) -> None:
+    """Let a pool rest after a start on it failed; those that fail while it rests anyway count as one."""
+    pool = await _lock_pool(work, name)
+    if pool.rest_reason is not None and (pool.rests_until is None or pool.rests_until > work.now):
+        return
+    rest = plan_rest(pool.failed_starts + 1, now=work.now)
+    pool.failed_starts, pool.rests_until, pool.rest_reason = rest.failed_starts, rest.until, reason[:LONGEST_REASON]
+
+
+async def note_good_start(work: Work, name: str) -> None:
+    """Forget a pool's failed starts: a worker has claimed its run there."""
+    pool = await work.session.get_one(Pool, name)
+    if pool.rest_reason is not None:
+        _forget_failed_starts(await _lock_pool(work, name))
+
+
+async def _lock_pool(work: Work, name: str) -> Pool:
+    pool = await work.session.get(Pool, name, with_for_update=True, populate_existing=True)
+    if pool is None:
+        raise errors.NotFound("pool", name)
+    return pool
+
+
+def _forget_failed_starts(pool: Pool) -> None:
+    pool.failed_starts, pool.rests_until, pool.rest_reason = 0, None, None

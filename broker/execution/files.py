@@ -1,0 +1,40 @@
+"""Files that several processes of one machine share: locked, and written whole or not at all."""
+
+import contextlib
+import fcntl
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file for as long as the block lasts; wait for whoever has it."""
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def try_lock(file: BinaryIO, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether any process holds the lock of a file."""
+    try:
+        with path.open("rb") as file:
+            return not try_lock(file, fcntl.LOCK_SH)  # shared, so that two who look do not see each other
+    except FileNotFoundError:
+        return False
+
+
+def replace_file(path: Path, content: str) -> None:
+    """Write a file aside, and rename it."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        file.write(content)
+    Path(file.name).replace(path)
