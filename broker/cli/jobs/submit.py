@@ -14,6 +14,7 @@ from broker.cli.failures import CommandFailed
 from broker.cli.jobs.watch import watch
 from broker.cli.output import ask, make_console, write_json, write_lines
 from broker.cli.projects import find_project
+from broker.cli.texts.columns import fold
 from broker.cli.texts.price import make_offer, make_question
 from broker.client.objects import Contract, Job, Quote
 from broker.client.typed import BrokerClient
@@ -117,7 +118,7 @@ def _show_price(
         raise CommandFailed(
             "no contract is in force that could pay for it; ask for one, then submit", quote_id=quote["id"]
         )
-    ask(make_question(offer), yes=yes)
+    ask("\n".join(fold(make_question(offer), console.width - 8)), yes=yes)
 
 
 def _tell(job: Job, console: Console) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Column
 
 from broker.cli.connection import AsJson, Key, Url, connect
 from broker.cli.failures import ExitCode
@@ -81,7 +82,8 @@ class Watched:
     def __init__(self, console: Console, job_id: str) -> None:
         self.console, self.last = console, ""
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
-        self.bars = Progress(*columns, TextColumn("{task.fields[facts]}"), console=console, expand=False)
+        facts = TextColumn("{task.fields[facts]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
+        self.bars = Progress(*columns, facts, console=console, expand=True)
         self.bar = self.bars.add_task(job_id, total=None, facts="")
 
     def show(self, job: Job) -> None:

@@ -17,7 +17,8 @@ def make_report(dataset: Dataset, width: int, *, all_findings: bool = False) -> 
     """Make the lines of a data set's report: what there is, and what is wrong with it."""
     usable = describe_count(dataset["usable_rows"], "usable row" if dataset["kind"] == "text" else "usable picture")
     facts = f"{usable} in {describe_count(len(dataset['files']), 'file')}, {describe_size(dataset['size_bytes'])}"
-    lines = [Text(dataset["id"], "bold").append(f"  {one_line(dataset['name'])}: {facts}", "")]
+    lines = [Text(dataset["id"], "bold")]
+    lines += [Text(f"  {line}") for line in fold(f"{one_line(dataset['name'])}: {facts}", width - 2)]
     findings = sorted(dataset["findings"], key=lambda finding: list(STYLE_OF).index(finding["level"]))
     shown = findings if all_findings else findings[:MOST_SHOWN]
     for finding in shown:
@@ -25,7 +26,7 @@ def make_report(dataset: Dataset, width: int, *, all_findings: bool = False) -> 
     hidden = Counter(finding["level"] for finding in findings[len(shown) :])
     if hidden:
         told = ", ".join(describe_count(count, level) for level, count in hidden.items())
-        lines.append(Text(f"  and {told} more: broker datasets show {dataset['id']} --all"))
+        lines += [Text(f"  and {told} more; see them all by"), Text(f"  broker datasets show {dataset['id']} --all")]
     return lines
 
 

@@ -125,12 +125,14 @@ def _describe_least(own: PlanPrice, max_cost: str | None) -> str:
 
 
 def make_question(offer: Offer) -> str:
-    """Make the question before a submission: what is reserved, and from which contract."""
+    """Make the question before a submission: what is reserved, from which contract, and what happens at the limit."""
     estimate, own, contract = offer.quote["estimate"], offer.own_price, offer.contract
     need = f"up to {estimate['gpu_hours']['p90']} GPU-hours and {describe_count(estimate['tokens'], 'token')}"
     if own is None or contract is None:
-        return f"Reserve {need} and submit?"
-    return f"Reserve {need}, at most {_describe_least(own, offer.max_cost)}, from {contract['id']} and submit?"
+        return f"Reserve {need}, and submit?"
+    most, payer = _describe_least(own, offer.max_cost), f"{contract['id']} ({contract['plan']})"
+    promise = _describe_promise(offer)
+    return f"Reserve {need}, at most {most}, from {payer}? {promise[0].upper()}{promise[1:]}. Submit?"
 
 
 def describe_price(offer: Offer) -> str:

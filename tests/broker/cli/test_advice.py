@@ -1,0 +1,138 @@
+"""Advice names what there is: commands, flags and fields in messages, help texts and documents are looked up."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from fastapi import FastAPI
+
+from broker.cli.main import COMMANDS
+from broker.http.openapi import make_workers_openapi
+from trainer.commands.cli import app as trainer_app
+
+ROOT = Path(__file__).parents[3]
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
+# A command as it is written as code: in backquotes, on an indented line, or in the environment; up to the end of it.
+SPOKEN = re.compile(r"(?:`|^ {4}|\.venv/bin/|\| )(broker|trainer) ([a-z][^`\n\"|#\\]*)", re.MULTILINE)
+# Programs of others, whose flags are not ours.
+STRANGERS = re.compile(r"docker[^`]*")
+DOCUMENTS = [*sorted(ROOT.glob("docs/**/*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+SOURCES = sorted(path for path in ROOT.glob("broker/**/*.py"))
+
+
+def list_commands(group: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], set[str]]]:
+    """List every command below a group with its flags."""
+    own = {flag for parameter in group.params for flag in [*parameter.opts, *parameter.secondary_opts]}
+    yield before, {"--help", *own}
+    for name, command in getattr(group, "commands", {}).items():
+        yield from list_commands(command, (*before, name))
+
+
+@pytest.fixture(scope="module")
+def flags() -> dict[tuple[str, ...], set[str]]:
+    """Every command with its flags."""
+    found = {("broker",): {"--help"}}
+    for name, place in COMMANDS.items():
+        found |= dict(list_commands(place.load(name), ("broker", name)))
+    return found | dict(list_commands(typer.main.get_command(trainer_app), ("trainer",)))
+
+
+def list_strings(path: Path) -> Iterator[str]:
+    """List the texts of a module; what an f-string puts in is `X`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def find_command(known: dict[tuple[str, ...], set[str]], program: str, words: str) -> tuple[str, ...]:
+    """Find the longest command that the words begin with."""
+    command: tuple[str, ...] = (program,)
+    for word in words.split():
+        if (*command, word) not in known:
+            break
+        command = (*command, word)
+    return command
+
+
+def list_wrong(known: dict[tuple[str, ...], set[str]], text: str) -> list[str]:
+    """List the commands in a text that there are not, and flags that a command does not take."""
+    wrong = []
+    for program, words in SPOKEN.findall(text):
+        command = find_command(known, program, words)
+        wrong += [f"{' '.join(command)} {flag}" for flag in FLAG.findall(words) if flag not in known[command]]
+        if len(command) == 1:
+            wrong.append(f"{program} {words}")
+    return wrong
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_in_a_document_are_there_with_their_flags(path: Path, flags: dict[tuple[str, ...], set[str]]) -> None:
+    assert list_wrong(flags, path.read_text(encoding="utf-8")) == []
+
+
+def test_commands_in_messages_are_there_with_their_flags(flags: dict[tuple[str, ...], set[str]]) -> None:
+    """`resume it with a higher --max-cost` was said where no command had it."""
+    wrong = {path.name: found for path in SOURCES for text in list_strings(path) if (found := list_wrong(flags, text))}
+    assert wrong == {}
+
+
+def test_flags_in_messages_are_those_of_some_command(flags: dict[tuple[str, ...], set[str]]) -> None:
+    known = set().union(*flags.values())
+    said = {
+        (path.name, flag)
+        for path in SOURCES
+        for text in list_strings(path)
+        for flag in FLAG.findall(STRANGERS.sub("", text))
+    }
+    assert len(said) > 20
+    assert {(name, flag) for name, flag in said if flag not in known} == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("use `broker jobs submit --nope`", ["broker jobs submit --nope"]),
+        ("`broker jobs submit --max-cost 1`", []),
+        ("`broker nosuch`", ["broker nosuch"]),
+        ("    trainer train --confg x", ["trainer train --confg"]),
+    ],
+)
+def test_what_is_wrong_is_found(flags: dict[tuple[str, ...], set[str]], text: str, wrong: list[str]) -> None:
+    assert list_wrong(flags, text) == wrong
+
+
+def test_fields_that_messages_name_are_fields_of_requests(app: FastAPI) -> None:
+    """Look up the fields by their last part; `body` is the whole of a request."""
+    documents = [app.openapi(), make_workers_openapi(app)]
+    known = {
+        name
+        for document in documents
+        for schema in document["components"]["schemas"].values()
+        for name in schema.get("properties", {})
+    }
+    known |= {
+        parameter["name"]
+        for document in documents
+        for item in document["paths"].values()
+        for operation in item.values()
+        for parameter in operation.get("parameters", [])
+    }
+    named = {(path.name, field) for path in SOURCES for field in _list_named_fields(path)}
+    assert len(named) > 10
+    assert {(name, field) for name, field in named if field.split(".")[-1] not in {*known, "body"}} == set()
+
+
+def _list_named_fields(path: Path) -> Iterator[str]:
+    """List the fields that a module's errors name by a constant; headers begin with a capital."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        called, first = ast.unparse(node.func), node.args[0]
+        if called.endswith(("FieldError", "invalid_field")) and isinstance(first, ast.Constant):
+            yield str(first.value)

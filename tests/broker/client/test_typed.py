@@ -1,0 +1,76 @@
+"""The typed client and the API agree: every member that a type names is the API's, and every path is a route."""
+
+import ast
+import inspect
+import re
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from broker.client import objects, typed
+
+SCHEMA_OF = {
+    "Money": "MoneyOut",
+    "Seconds": "SecondsRange",
+    "Hours": "HoursRange",
+    "Moments": "ExpectedEndOut",
+    "Estimate": "EstimateOut",
+    "PlanPrice": "PlanPriceOut",
+    "JobPart": "JobPartOut",
+    "MaxCostBuys": "MaxCostBuysOut",
+    "Quote": "QuoteOut",
+    "PendingReason": "PendingReasonOut",
+    "Job": "JobOut",
+    "JobEvent": "JobEventOut",
+    "Run": "RunOut",
+    "Checkpoint": "CheckpointOut",
+    "UsageInterval": "UsageIntervalOut",
+    "Usage": "UsageListOut",
+    "Finding": "FindingOut",
+    "Dataset": "DatasetOut",
+    "Adapter": "AdapterOut",
+    "Contract": "ContractOut",
+    "Balance": "BalanceOut",
+    "Project": "ProjectOut",
+    "Customer": "CustomerOut",
+    "ApiKey": "ApiKeyOut",
+    "Identity": "WhoAmIOut",
+}
+CALLS = {"self.get", "self.post", "self.patch", "self.delete", "self.download", "self.post_files"}
+TYPES = {
+    name: found
+    for name, found in vars(objects).items()
+    if inspect.isclass(found) and found.__module__ == objects.__name__ and name != "Page"
+}
+
+
+@pytest.fixture
+def document(app: FastAPI) -> dict[str, Any]:
+    return app.openapi()
+
+
+def test_every_type_stands_for_an_object_of_the_api() -> None:
+    assert TYPES.keys() == SCHEMA_OF.keys()
+
+
+@pytest.mark.parametrize("name", SCHEMA_OF)
+def test_every_member_is_one_of_the_api_s(document: dict[str, Any], name: str) -> None:
+    properties = document["components"]["schemas"][SCHEMA_OF[name]]["properties"]
+    assert TYPES[name].__annotations__.keys() <= properties.keys()
+
+
+def test_every_path_of_the_client_is_a_route(document: dict[str, Any]) -> None:
+    known = {re.sub(r"\{\w+\}", "{}", path) for path in document["paths"]}
+    calls = [node for node in ast.walk(ast.parse(inspect.getsource(typed))) if isinstance(node, ast.Call)]
+    spoken = {_write_path(call.args[0]) for call in calls if ast.unparse(call.func) in CALLS}
+    paths = {f"/v1{path}" for path in spoken}
+    assert len(paths) > 15
+    assert paths <= known
+
+
+def _write_path(node: ast.expr) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    assert isinstance(node, ast.Constant)
+    return str(node.value)
