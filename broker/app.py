@@ -27,6 +27,7 @@ from broker.http.shares import Turnstile
 from broker.identity.routes import router as identity
 from broker.identity.service import authenticate
 from broker.jobs.dataset_routes import router as dataset_deletion
+from broker.jobs.event_feed import EventFeed
 from broker.jobs.routes import router as jobs
 from broker.ledger.routes import router as ledger
 from broker.metering.routes import router as metering
@@ -88,6 +89,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.state.database, app.state.services = system.database, system.services
+    app.state.event_feed = EventFeed(system)
     app.state.authenticate, app.state.record_decision = authenticate, record_decision
     settings = system.services.settings
     app.state.turnstile = Turnstile(settings.process_pool_size, wait_seconds=settings.turn_seconds)

@@ -22,6 +22,7 @@ PATH_IDS = {
     "job_id": ("The job.", "job_01k"),
     "run_id": ("The run.", "run_01k"),
     "adapter_id": ("The adapter.", "ada_01k"),
+    "agent_id": ("The agent.", "agt_01k"),
     "invoice_id": ("The invoice.", "inv_01k"),
     "base_model": ("Name of the base model.", "smollm2-135m-instruct"),
     "name": ("Name of the queue or pool.", "standard"),

@@ -1,14 +1,19 @@
 """Jobs: submit, follow, cancel, pause, resume."""
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Literal
 
-from fastapi import Query
+from fastapi import Depends, Query, Request, Response
 
 from broker.http.edge import AnyKey, CustomerCaller, JobControl, feature_router
+from broker.http.event_stream import QUIET, STREAM_RESPONSE, LastEventId, StreamWanted, answer_stream, write_event
 from broker.http.paging import fetch_page
 from broker.http.shapes import PAYMENT_RESPONSES, Cursor, IdPrefix, Limit, Page, Whole
 from broker.identity.service import resolve_customer
 from broker.jobs import admission, checkpoints, control, events, resume, service
+from broker.jobs.event_feed import EventFeed
+from broker.jobs.model import TERMINAL
 from broker.jobs.schemas import (
     LONGEST_NAME,
     CheckpointListOut,
@@ -21,12 +26,20 @@ from broker.jobs.schemas import (
     RunListOut,
     RunOut,
 )
-from broker.jobs.tables import Job
+from broker.jobs.tables import Job, JobEvent
 from broker.quotes.count_needs import meet_count_needs
+from broker.work import Work
 from pricing.money import Money
 
 router = feature_router("/jobs", "jobs")
 
+
+def _get_feed(request: Request) -> EventFeed:
+    feed: EventFeed = request.app.state.event_feed
+    return feed
+
+
+Feed = Annotated[EventFeed, Depends(_get_feed)]
 JobStatusName = Literal["queued", "dispatched", "running", "paused", "succeeded", "failed", "cancelled"]
 
 
@@ -105,18 +118,41 @@ async def resume_job(work: JobControl, job_id: str, body: JobResumeIn | None = N
     return JobOut.of(await resume.resume_job(work, job_id, None if body is None else body.read_max_cost()), work.now)
 
 
-@router.get("/{job_id}/events")
+@router.get("/{job_id}/events", response_model=JobEventListOut, responses=STREAM_RESPONSE)
 async def list_job_events(
     work: JobControl,
+    feed: Feed,
     job_id: str,
+    stream: StreamWanted,
+    last_event_id: LastEventId = None,
     after: Annotated[Whole, Query(description="Only events with a higher id.", examples=[0])] = 0,
     limit: Limit = 100,
-) -> JobEventListOut:
-    """List what happened to the job, oldest first."""
-    await service.get_job(work, job_id)
+) -> JobEventListOut | Response:
+    """List what happened to the job, oldest first.
+
+    With `Accept: text/event-stream` they come as they happen, until the job is over; a client that comes back goes on
+    behind its `Last-Event-ID`.
+    """
+    job = await service.get_job(work, job_id)
+    if stream:
+        return await _stream_events(work, feed, job, after=after if last_event_id is None else last_event_id)
     rows = await events.list_events(work, job_id, after=after, limit=limit)
     cursor = str(rows[-1].id) if len(rows) == limit else None
     return JobEventListOut(data=[JobEventOut.of(row) for row in rows], next_cursor=cursor)
+
+
+async def _stream_events(work: Work, feed: EventFeed, job: Job, *, after: int) -> Response:
+    if job.status in TERMINAL and not await events.list_events(work, job.id, after=after, limit=1):
+        return Response(status_code=204)  # a browser comes back until it is told not to
+    owner = work.actor.customer_id or work.actor.id
+    feed.require_room(owner)
+    return answer_stream(_write_events(feed.listen(job.id, after=after, owner=owner)))
+
+
+async def _write_events(heard: AsyncGenerator[JobEvent | None]) -> AsyncIterator[str]:
+    async with aclosing(heard):
+        async for row in heard:
+            yield QUIET if row is None else write_event(row.id, row.kind, JobEventOut.of(row).model_dump_json())
 
 
 @router.get("/{job_id}/runs")
