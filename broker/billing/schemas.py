@@ -29,7 +29,8 @@ class InvoiceLineOut(BaseModel):
     unit_price: str = Field(description="Yuan per GPU-hour or per token.", examples=["5.2"])
     rate_card_version: str = Field(description="The rate card of the price.", examples=["2026-01-01"])
     amount: MoneyOut = Field(
-        description="Rounded once, half-even to the fen.", examples=[{"amount": "0.14", "currency": "CNY"}]
+        description="Its share of the meter at this price, which is rounded once, half-even to the fen.",
+        examples=[{"amount": "0.14", "currency": "CNY"}],
     )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Invoices and their lines. Money in micro-yuan; a line is rounded to the fen, a total is the sum of its lines."""
+"""Invoices and their lines. Money in micro-yuan; a line is whole fen, a total is the sum of its lines."""
 
 from datetime import datetime
 from decimal import Decimal

@@ -1,8 +1,9 @@
 """The double-entry ledger: GPU-seconds, tokens and micro-yuan of each contract, held for jobs and captured as used.
 
-Owns `ledger_accounts`, `ledger_transfers`, `ledger_entries`, `holds`, `hold_legs`, `captures`, `closed_months`.
-Admission places holds, metering captures, resuming adjusts, the end of a job settles, billing and reports read what was
-captured. Invariants: every transfer sums to zero in each unit; entries and captures are never changed or deleted (a
-trigger refuses it); only a source account may go below zero (the database refuses it); `broker ledger verify` derives
-every balance again. Order of locks: job, hold, contract. It knows contracts, and neither jobs nor invoices.
+Owns `ledger_accounts`, `ledger_transfers`, `ledger_entries`, `holds`, `hold_legs`, `captures`, `rate_segments`,
+`rate_lines`, `closed_months`. Admission places holds, metering captures, resuming adjusts, the end of a job settles,
+billing and reports read what was captured. Invariants: every transfer sums to zero in each unit; entries and captures
+are never changed or deleted (a trigger refuses it); only a source account may go below zero (the database refuses it);
+no customer is charged beyond a promise, the rest is borne; `broker ledger verify` derives every balance and every sum
+again. Order of locks: job, hold, contract. It knows contracts, and neither jobs nor invoices.
 """
