@@ -143,9 +143,9 @@ class BudgetExceeded(DomainError):
 
 
 class MaxCostExceeded(DomainError):
-    """The job is expected to cost more than its cap.
+    """What the job may cost does not pay for its next step.
 
-    Raise `max_cost`, or choose a smaller job; `GET /v1/quotes/{id}/offers` shows what a sum buys.
+    Raise `max_cost`, or choose a smaller job; a quote that is asked with `max_cost` says how much of the job it buys.
     """
 
 

@@ -1,10 +1,11 @@
 """What a fixed sum of money buys of a job: steps for its quote, GPU-seconds and tokens for its hold."""
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from pricing.money import MICROS_PER_FEN, Money, round_to_fen
+from pricing.money import MICROS_PER_FEN, MICROS_PER_UNIT, Money, round_to_fen
 from pricing.rate_card import UnitPrices
 from pricing.rating import price_both_meters, price_usage
 from pricing.usage import METERS, Usage
@@ -50,6 +51,12 @@ def buy_part(prices: UnitPrices, max_cost: Money, need: JobNeed) -> JobPart:
         percent=_round_down(Fraction(100 * steps, need.steps)),
         cost=Money.from_exact(price * steps / need.steps, prices.currency),
     )
+
+
+def price_one_step(prices: UnitPrices, need: JobNeed) -> Money:
+    """Compute the least sum, to the micro, for which `buy_part` finds a step; nothing where no step is left."""
+    price = price_both_meters(Usage(need.gpu_seconds, need.tokens), prices)
+    return Money(math.ceil(price * MICROS_PER_UNIT / need.steps) if need.steps else 0, prices.currency)
 
 
 def buy_usage(prices: UnitPrices, money: Money, need: Usage) -> Usage:

@@ -12,15 +12,13 @@ from broker.contracts.prices import PlanPrices
 from broker.datasets import service as datasets
 from broker.identity import service as identity
 from broker.jobs.events import record_event
-from broker.jobs.limits import NOTHING_SPENT, Limits, QuotedNeed, clip_need, plan_limits
+from broker.jobs.limits import NOTHING_SPENT, Limits, QuotedNeed, clip_need, plan_limits, require_one_step
 from broker.jobs.model import JobStatus
 from broker.jobs.service import get_job
 from broker.jobs.tables import Job
 from broker.ledger import service as ledger
 from broker.persistence.database import wake_dispatcher
 from broker.quotes import service as quotes
-from broker.quotes.budget import buys_a_step, price_first_step
-from broker.quotes.estimate import JobEstimate
 from broker.quotes.service import Quote
 from broker.work import Work
 from pricing.money import Money
@@ -57,7 +55,8 @@ async def submit_job(work: Work, request: JobRequest) -> Job:
     await contracts.require_paid_advance(work, terms)
     charged = PlanPrices(terms.prices_at(work.now), terms.id)
     shown = quotes.require_quoted_price(quote, charged)
-    _check_max_cost(charged, quote.estimate, request.max_cost)
+    if request.max_cost is not None:
+        require_one_step(quote.estimate.count_need(), charged.prices, request.max_cost)
     queue = capacity.resolve_queue(terms, request.queue)
     quoted = QuotedNeed(Usage(quote.estimate.gpu_seconds.p90, quote.estimate.tokens), shown.total_p90)
     named, guarantee = request.quote_id is not None, terms.quote_guarantee
@@ -105,17 +104,6 @@ async def _check_project(work: Work, request: JobRequest) -> None:
     project = await identity.get_project(work, request.project_id)
     if project.customer_id != request.customer_id:
         raise errors.NotFound("project", request.project_id)
-
-
-def _check_max_cost(charged: PlanPrices, estimate: JobEstimate, max_cost: Money | None) -> None:
-    """Refuse a sum that pays for not one step; with any other the job runs as far as the sum reaches, and pauses."""
-    if max_cost is None or buys_a_step(charged, estimate, max_cost):
-        return
-    least = price_first_step(charged, estimate).format_amount()
-    raise errors.MaxCostExceeded(
-        f"max_cost {max_cost.format_amount()} pays for not one of the job's {estimate.steps} steps.",
-        errors=[errors.FieldError("max_cost", f"must be at least {least}, the price of one step")],
-    )
 
 
 def _new_job(

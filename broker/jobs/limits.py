@@ -3,9 +3,10 @@
 import math
 from dataclasses import dataclass
 
+from broker import errors
 from broker.contracts.model import QuoteGuarantee
 from broker.ledger.service import Promise
-from pricing.budget import buy_usage
+from pricing.budget import JobNeed, buy_usage, price_one_step
 from pricing.money import MICROS_PER_UNIT, Money
 from pricing.rate_card import UnitPrices
 from pricing.rating import price_both_meters
@@ -72,6 +73,19 @@ def find_promise(limits: Limits) -> Promise:
     """Find what the customer is never charged beyond, whatever comes in: the ledger compares each capture with it."""
     limit, cap = (None if micros is None else Money(micros) for micros in (limits.limit_micros, limits.cap_micros))
     return Promise(limit=limit, limit_gpu_seconds=limits.limit_gpu_seconds, cap=cap)
+
+
+def require_one_step(need: JobNeed, prices: UnitPrices, max_cost: Money) -> None:
+    """Refuse a sum that pays for not one step of a job; with any other it runs as far as the sum reaches, and pauses.
+
+    Raises: MaxCostExceeded.
+    """
+    least = price_one_step(prices, need)
+    if max_cost < least:
+        raise errors.MaxCostExceeded(
+            f"max_cost {max_cost.format_amount()} pays for not one of the job's {need.steps} steps.",
+            errors=[errors.FieldError("max_cost", f"must be at least {least.format_amount()}, the price of one step")],
+        )
 
 
 def clip_need(limits: Limits, spent: Spent, prices: UnitPrices, need: Usage) -> Usage:

@@ -1,6 +1,5 @@
 """What a customer's `max_cost` buys of a job, at the prices of its own contract. Pure."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,11 +9,9 @@ from broker.contracts.prices import PlanPrices
 from broker.quotes.estimate import JobEstimate
 from broker.quotes.prices import money_from_json, money_to_json
 from pricing.budget import JobNeed, JobPart, buy_part
-from pricing.money import MICROS_PER_FEN, Money
+from pricing.money import Money
 from pricing.plans import PlanName
-from pricing.rating import price_both_meters
 from pricing.training.config import TrainingConfig
-from pricing.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -60,18 +57,6 @@ def compute_max_cost_buys(
 
     p50, p90 = buy(estimate.gpu_seconds.p50), buy(estimate.gpu_seconds.p90)
     return MaxCostBuys(charged.contract_id, charged.prices.plan, max_cost, p50, p90)
-
-
-def price_first_step(charged: PlanPrices, estimate: JobEstimate) -> Money:
-    """Find the least sum, to the fen, that pays for one step of the job where it takes its p50."""
-    exact = price_both_meters(Usage(estimate.gpu_seconds.p50, estimate.tokens), charged.prices) / estimate.steps
-    return Money(math.ceil(exact * 100) * MICROS_PER_FEN, charged.prices.currency)
-
-
-def buys_a_step(charged: PlanPrices, estimate: JobEstimate, max_cost: Money) -> bool:
-    """Tell whether a sum pays for at least one step of the job where it takes its p50."""
-    need = JobNeed(estimate.gpu_seconds.p50, estimate.tokens, estimate.steps, estimate.steps)
-    return buy_part(charged.prices, max_cost, need).steps > 0
 
 
 def _part_to_json(part: JobPart) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from broker import __version__, errors
 from broker.quotes.counting import PlannedJob
 from broker.quotes.refusal import refuse_config
+from pricing.budget import JobNeed
 from pricing.calibration.calibration import Calibration, RunKind
 from pricing.catalog.gpu import GpuProfile
 from pricing.estimate.memory_advice import list_fits
@@ -42,6 +43,10 @@ class JobEstimate:
     calibration_runs: int
     kind: RunKind
     work: RunWork
+
+    def count_need(self) -> JobNeed:
+        """Count what the whole job needs where it takes its p50."""
+        return JobNeed(self.gpu_seconds.p50, self.tokens, self.steps, self.steps)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

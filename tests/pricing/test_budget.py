@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pricing.budget import JobNeed, buy_part, buy_usage
+from pricing.budget import JobNeed, buy_part, buy_usage, price_one_step
 from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.quote import price_line
@@ -94,6 +94,18 @@ def test_two_lines_that_are_rounded_up_together_are_held_below_the_sum():
     prices = UnitPrices(PlanName.ON_DEMAND, Decimal(54), Decimal("0.0001"), "v", "CNY")  # 0.015 a GPU-second
     held = buy_usage(prices, Money.from_decimal("0.03"), Usage(1, 150))
     assert held == Usage(0, 150)
+
+
+@given(st.integers(0, 10**7), st.integers(0, 10**9), st.integers(1, 10**6), st.sampled_from(PlanName))
+def test_price_of_one_step_is_the_least_that_buys_one(gpu_seconds, tokens, steps, plan):
+    prices, need = CARD.prices(plan), JobNeed(gpu_seconds, tokens, steps, steps)
+    least = price_one_step(prices, need)
+    assert buy_part(prices, least, need).steps >= 1
+    assert not least.micros or buy_part(prices, least - Money(1), need).steps == 0
+
+
+def test_where_no_step_is_left_none_is_paid_for():
+    assert price_one_step(CARD.prices(PlanName.PREPAID), JobNeed(10, 10, 0, 1)) == Money.zero()
 
 
 def test_both_meters_are_held_in_the_same_share():

@@ -53,7 +53,7 @@ async def test_sum_that_buys_no_step_is_refused_with_the_least_that_does(api: Ap
     customer = await make_ready_customer(api)
     problem = await submit(api, customer, "0.000001", expect=402)
     assert problem["errors"][0]["field"] == "max_cost"
-    least = problem["errors"][0]["message"].split()[4].rstrip(",")
+    least = problem["errors"][0]["message"].removeprefix("must be at least ").removesuffix(", the price of one step")
     assert (await quote(api, customer, least))["max_cost_buys"]["p50"]["steps"] >= 1
     await submit(api, customer, least)
 
