@@ -3,8 +3,12 @@
 `problems.py` gives each its HTTP status.
 """
 
+import errno
 from dataclasses import dataclass
 from typing import Any
+
+# A disk that takes no more: full, a quota that is used up, or one that its system has made read-only after an error.
+FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,15 @@ class FieldError:
 
 class OperatorError(Exception):
     """A setting, or the machine, is not as it must be; the message is one line with the cure. No request causes it."""
+
+
+class DiskFull(OperatorError):
+    """A disk that the broker writes to is full."""
+
+    def __init__(self, place: object, reason: str) -> None:
+        super().__init__(
+            f"{place} cannot be written ({reason}): free space there, or set BROKER_DATA_DIR to a larger disk"
+        )
 
 
 class DomainError(Exception):

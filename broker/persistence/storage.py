@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from broker.errors import FULL_ERRNOS
+
 CHUNK_BYTES = 1 << 20
 LIST_BATCH = 500
 OPEN_TRIES = 10
@@ -128,16 +130,18 @@ class FolderStorage:
         size_bytes = await self.size(key)
         if offset > size_bytes:
             raise OffsetMismatch(size_bytes)
-        with await asyncio.to_thread(_open_private, path) as file:
-            file.truncate(offset)
-            file.seek(offset)
-            async for chunk in chunks:
-                if file.tell() + len(chunk) > max_bytes:
-                    raise TooLarge(f"more than {max_bytes} bytes")
-                file.write(chunk)
-            file.flush()
-            await asyncio.to_thread(os.fsync, file.fileno())
-            return file.tell()
+        try:
+            return await _write_from(path, offset, chunks, max_bytes)
+        except OSError as error:
+            if error.errno in FULL_ERRNOS:  # give the room back: the same chunk may be sent again later
+                await asyncio.to_thread(self._cut_back, path, offset)
+            raise
+
+    def _cut_back(self, path: Path, size_bytes: int) -> None:
+        if size_bytes:
+            os.truncate(path, size_bytes)
+        else:
+            self._delete(path)
 
     async def size(self, key: str) -> int:
         path = self.local_path(key)
@@ -227,6 +231,20 @@ class FolderStorage:
         if not path.is_relative_to(self.root.resolve()):
             raise ValueError(f"storage key {key!r} leaves the storage folder")
         return path
+
+
+async def _write_from(path: Path, offset: int, chunks: AsyncIterator[bytes], max_bytes: int) -> int:
+    """Write a file from `offset` on; returns its new size. Raises: TooLarge."""
+    with await asyncio.to_thread(_open_private, path) as file:
+        file.truncate(offset)
+        file.seek(offset)
+        async for chunk in chunks:
+            if file.tell() + len(chunk) > max_bytes:
+                raise TooLarge(f"more than {max_bytes} bytes")
+            file.write(chunk)
+        file.flush()
+        await asyncio.to_thread(os.fsync, file.fileno())
+        return file.tell()
 
 
 def _open_private(path: Path) -> BinaryIO:

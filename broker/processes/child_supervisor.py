@@ -7,12 +7,16 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from broker.failure_log import FailureLog
 from broker.processes.child_main import Order
 from broker.processes.http_server import SHUTDOWN_SECONDS
 
 log = logging.getLogger(__name__)
 
 RESTART_SECONDS = 1.0
+LONGEST_RESTART_SECONDS = 60.0
+YOUNG_SECONDS = 30.0
+STARTING = "starting an API process"
 END_SECONDS = 2 * SHUTDOWN_SECONDS
 
 
@@ -29,14 +33,26 @@ async def further_processes(count: int, order: Order) -> AsyncIterator[None]:
 
 
 async def _keep_one(order: Order) -> None:
-    """Keep one process running: when it dies, another takes its place."""
+    """Keep one process running: when it dies, another takes its place; one that dies young waits ever longer for it."""
+    loop, failures = asyncio.get_running_loop(), FailureLog()
+    pause_seconds = RESTART_SECONDS
     while True:
+        started_at = loop.time()
         try:
             pid, code = await _run(order)
             log.warning("API process %s ended (exit code %s); starting another", pid, code)
-        except OSError:
-            log.exception("an API process could not be started; trying again")
-        await asyncio.sleep(RESTART_SECONDS)
+            failures.settle(STARTING)
+        except OSError as error:
+            failures.note(STARTING, error, expected=True)
+        pause_seconds = compute_pause(pause_seconds, lived_seconds=loop.time() - started_at)
+        await asyncio.sleep(pause_seconds)
+
+
+def compute_pause(last_pause_seconds: float, *, lived_seconds: float) -> float:
+    """Compute how long to wait before another process is started: at first a second, each time twice as long."""
+    if lived_seconds >= YOUNG_SECONDS:
+        return RESTART_SECONDS
+    return min(2 * last_pause_seconds, LONGEST_RESTART_SECONDS)
 
 
 async def _run(order: Order) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from broker.execution.identity import AgentLock, load_identity
 from broker.execution.local import LocalEngine
 from broker.execution.membership import Membership
 from broker.execution.pool_agent import PoolAgent
+from broker.failure_log import FailureLog
 from broker.persistence.embedded import revive_embedded_server
 from broker.processes.boot import DatabaseUrls, database_urls, migrate_database, prepare
 from broker.processes.child_main import Order
@@ -122,12 +123,16 @@ async def prepared_daemon(settings: Settings, urls: DatabaseUrls, *, plans: bool
 
 async def keep_database(settings: Settings) -> None:
     """Start the embedded server again whenever it has been killed, for as long as we run."""
+    failures, starting = FailureLog(), "starting the embedded database again"
     while settings.database_url is None:
         await asyncio.sleep(DATABASE_CHECK_SECONDS)
         try:
-            await asyncio.to_thread(revive_embedded_server, settings.data_dir)
-        except Exception:
-            log.exception("the embedded database could not be started; trying again")
+            if await asyncio.to_thread(revive_embedded_server, settings.data_dir):
+                log.warning("the embedded database was gone, and has been started again")
+        except Exception as error:  # noqa: BLE001 (whatever it is, the next attempt may work)
+            failures.note(starting, error, expected=isinstance(error, OperatorError | OSError))
+        else:
+            failures.settle(starting)
 
 
 def work(settings: Settings) -> None:

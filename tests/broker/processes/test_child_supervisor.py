@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from broker.client.rest import Client
+from broker.processes.child_supervisor import LONGEST_RESTART_SECONDS, compute_pause
 from tests.broker.served import ServedBroker, make_buyer
 
 pytestmark = pytest.mark.slow
@@ -98,3 +99,12 @@ def test_none_outlives_a_first_process_that_is_killed(broker: ServedBroker) -> N
     eventually(lambda: has_ended(further), "the second process has noticed")
     broker.start()
     wait_for_further_process(broker)
+
+
+def test_process_that_dies_young_again_and_again_waits_ever_longer() -> None:
+    """Each start that failed wrote its traceback, once a second."""
+    pauses = [1.0]
+    for _ in range(8):
+        pauses.append(compute_pause(pauses[-1], lived_seconds=0.5))
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, LONGEST_RESTART_SECONDS, LONGEST_RESTART_SECONDS, 60.0]
+    assert compute_pause(pauses[-1], lived_seconds=3600.0) == 1.0
