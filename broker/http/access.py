@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 HEADER = "X-Request-Id"
 GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # What comes every few seconds and tells nothing.
-ROUTINE = re.compile(r"/healthz|/readyz|/metrics|/v1/runs/[^/]+/heartbeats")
+ROUTINE = re.compile(r"/healthz|/readyz|/metrics|/docs/static/.*|/v1/runs/[^/]+/heartbeats")
 BOUND_IDS = ("job_id", "run_id")
 
 

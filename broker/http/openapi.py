@@ -5,6 +5,7 @@ The worker protocol is a document of its own: customers and staff never call it.
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -48,10 +49,11 @@ def install_openapi(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = make_openapi  # type: ignore[method-assign]
+    make_once = cache(lambda: make_workers_openapi(app))
 
     @app.get(WORKERS_OPENAPI_URL, include_in_schema=False)
     def get_workers_openapi() -> dict[str, Any]:
-        return make_workers_openapi(app)
+        return make_once()
 
 
 def make_workers_openapi(app: FastAPI) -> dict[str, Any]:

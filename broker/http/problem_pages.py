@@ -1,6 +1,7 @@
 """The page behind each problem's `type`: what it means, when it comes, and what to do about it."""
 
 import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -9,6 +10,7 @@ from http import HTTPStatus
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 
 from broker.http.problems import OTHER_PROBLEMS, STATUS_OF, slug_of, title_of
@@ -61,4 +63,10 @@ def _load_template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["marked"] = _mark_code
     return environment.get_template("problems.html.j2")
+
+
+def _mark_code(text: str) -> Markup:
+    """Set what stands between backticks as code; the text itself is escaped."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  it is escaped

@@ -8,15 +8,23 @@ import logging
 import sys
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from broker.config import Settings
+
+
+def _drop_colours(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Drop the message in colours that uvicorn adds to its own lines."""
+    event.pop("color_message", None)
+    return event
+
 
 SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.ExtraAdder(),
+    _drop_colours,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 

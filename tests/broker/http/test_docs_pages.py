@@ -39,6 +39,12 @@ async def test_type_of_an_answer_leads_to_its_page(api: Api) -> None:
     assert problem["title"] in page.text
 
 
+async def test_names_in_an_explanation_are_set_as_code(api: Api) -> None:
+    page = (await api.http.get("/problems/budget-exceeded")).text
+    assert "<code>max_cost</code>" in page
+    assert "`" not in page
+
+
 async def test_unknown_type_of_problem_is_not_found(api: Api) -> None:
     answer = await api.http.get("/problems/no-such")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
