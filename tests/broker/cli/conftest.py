@@ -18,7 +18,7 @@ from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer
 Run = Callable[..., Result]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def broker() -> Iterator[ServedBroker]:
     with TemporaryDirectory(prefix="lora-broker-tests-", ignore_cleanup_errors=True) as folder:
         settings = {"trainer_command": fake_trainer(beats=3, pause=0.01), "heartbeat_seconds": "0.2"}
@@ -28,19 +28,19 @@ def broker() -> Iterator[ServedBroker]:
         served.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def admin(broker: ServedBroker) -> Iterator[BrokerClient]:
     with BrokerClient(broker.url, broker.admin_key()) as client:
         yield client
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def buyer(admin: BrokerClient, tmp_path_factory: pytest.TempPathFactory) -> Buyer:
     """Make a customer whose jobs go on beyond their quotes: on a busy machine they would pause there."""
     return make_buyer(admin, tmp_path_factory.mktemp("data"), quote_guarantee="cap")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def customer_key(admin: BrokerClient, buyer: Buyer) -> str:
     return str(admin.post(f"/customers/{buyer.customer_id}/api-keys", {"name": "laptop"})["key"])
 

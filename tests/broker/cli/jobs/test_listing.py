@@ -31,18 +31,18 @@ def test_reason_is_whole_where_no_width_is_set(run: Run, order: list[str]) -> No
 
 
 def test_jobs_are_found_by_name_project_and_status(run: Run, order: list[str], buyer: Buyer) -> None:
-    made = run("projects", "create", "tone", "--customer", buyer.customer_id, "--json")
+    made = run("projects", "create", "autumn", "--customer", buyer.customer_id, "--json")
     project_id = json.loads(made.stdout)["id"]
-    job_id = submit(run, order, "--name", "Autumn 24", "--project", "tone")
+    job_id = submit(run, order, "--name", "Autumn 24", "--project", "autumn")
     other = submit(run, order)
     run("jobs", "watch", job_id)
-    for wanted in (["--name", "autumn"], ["--project", "tone"], ["--project", project_id], ["--status", "succeeded"]):
+    for wanted in (["--name", "autumn"], ["--project", "autumn"], ["--project", project_id], ["--status", "succeeded"]):
         assert job_id in run("jobs", "list", *wanted).stdout, wanted
     assert other not in run("jobs", "list", "--name", "autumn", "--all").stdout
     assert job_id not in run("jobs", "list", "--status", "failed").stdout
     unknown = run("jobs", "list", "--project", "nosuch")
     assert unknown.exit_code == 2
-    assert "tone" in unknown.stderr
+    assert "autumn" in unknown.stderr
 
 
 def test_json_is_the_page_of_the_api(run: Run, order: list[str], admin: BrokerClient) -> None:
