@@ -10,7 +10,7 @@ import typer
 from broker.cli.connection import AsJson, Key, Url, connect
 from broker.cli.failures import CommandFailed
 from broker.cli.ids import resolve_id
-from broker.cli.output import make_console, one_line, write_json, write_lines
+from broker.cli.output import ask, make_console, one_line, write_json, write_lines
 from broker.cli.projects import find_project
 from broker.cli.texts.columns import Column, make_card, make_table
 from broker.cli.texts.job_words import describe_settings
@@ -18,7 +18,7 @@ from broker.cli.texts.values import describe_ago, describe_size
 from broker.client.objects import Adapter
 from broker.client.typed import BrokerClient
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Adapters: list, show, download.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Adapters: list, show, download, delete.")
 
 AdapterId = Annotated[str, typer.Argument(metavar="ADAPTER", help="The adapter's id, or the beginning of it.")]
 Output = Annotated[
@@ -88,6 +88,21 @@ def download_adapter(
     """Download an adapter as one .safetensors file."""
     with connect(url, key) as client:
         fetch_adapter(client, resolve_id(client, "ada", adapter_id), output, force=force, as_json=as_json)
+
+
+@app.command("delete")
+def delete_adapter(
+    adapter_id: AdapterId,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Delete an adapter and its file; its job, usage and invoices stay."""
+    with connect(url, key) as client:
+        adapter = client.get_adapter(resolve_id(client, "ada", adapter_id))
+        ask(f"Delete {adapter['id']}, {name_version(adapter)}, for good?", yes=yes)
+        client.delete_adapter(adapter["id"])
+    make_console().print(f"{adapter['id']} is deleted.", soft_wrap=True)
 
 
 def fetch_adapter(client: BrokerClient, adapter_id: str, output: Path | None, *, force: bool, as_json: bool) -> None:

@@ -9,13 +9,13 @@ import typer
 from broker.cli.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.ids import resolve_id
 from broker.cli.orders import upload
-from broker.cli.output import make_console, one_line, write_json, write_lines
+from broker.cli.output import ask, make_console, one_line, write_json, write_lines
 from broker.cli.texts.columns import Column, make_table
 from broker.cli.texts.findings import count_errors, make_report
 from broker.cli.texts.values import describe_ago
 from broker.client.objects import Dataset
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Data sets: upload, list, show.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Data sets: upload, list, show, delete.")
 
 COLUMNS = (
     Column("data set"),
@@ -80,6 +80,21 @@ def show_dataset(
     with connect(url, key) as client:
         dataset = client.get_dataset(resolve_id(client, "dat", dataset_id))
     _tell(dataset, as_json=as_json, all_findings=everything)
+
+
+@app.command("delete")
+def delete_dataset(
+    dataset_id: Annotated[str, typer.Argument(metavar="DATASET", help="The data set's id, or the beginning of it.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Delete a data set and its bytes; what was trained on it, and billed, stays."""
+    with connect(url, key) as client:
+        dataset = client.get_dataset(resolve_id(client, "dat", dataset_id))
+        ask(f"Delete {dataset['id']}, {one_line(dataset['name'])}, for good?", yes=yes)
+        client.delete_dataset(dataset["id"])
+    make_console().print(f"{dataset['id']} is deleted.", soft_wrap=True)
 
 
 def _tell(dataset: Dataset, *, as_json: bool, all_findings: bool = False) -> None:

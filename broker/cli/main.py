@@ -33,10 +33,11 @@ COMMANDS = {
     "whoami": Place(
         "broker.cli.account:whoami", "Say which broker answers, whose key is used, and where the key is from."
     ),
+    "base-models": Place("broker.cli.base_models:list_base_models", "List the base models that a job can name."),
     "quotes": Place("broker.cli.quotes:app", "Quotes: what a job will cost, before you submit it."),
     "jobs": Place("broker.cli.jobs.app:app", "Training jobs: submit, follow, control, download."),
-    "adapters": Place("broker.cli.adapters:app", "Adapters: list, show, download."),
-    "datasets": Place("broker.cli.datasets:app", "Data sets: upload, list, show."),
+    "adapters": Place("broker.cli.adapters:app", "Adapters: list, show, download, delete."),
+    "datasets": Place("broker.cli.datasets:app", "Data sets: upload, list, show, delete."),
     "projects": Place("broker.cli.projects:app", "Projects: list, create."),
     "contracts": Place("broker.cli.contracts:app", "Contracts: list, show, balance."),
     "balance": Place(

@@ -118,6 +118,23 @@ def show_findings(dataset: Dataset, config: dict[str, Any], console: Console) ->
         raise CommandFailed(told, dataset_id=dataset["id"], findings=dataset["findings"])
 
 
+def ask_for_quote(
+    client: BrokerClient,
+    config: dict[str, Any],
+    dataset: Dataset,
+    contract: Contract | None,
+    max_cost: str | None,
+    console: Console,
+) -> Quote:
+    """Ask for a quote under the contract that would pay, and tell how far a large data set is counted meanwhile."""
+
+    def tell(counted: int, rows: int) -> None:
+        console.print(f"Counting tokens: {counted:,} of {rows:,} rows", soft_wrap=True)
+
+    own = {"max_cost": max_cost, "contract_id": contract["id"]} if contract else {}
+    return client.create_quote(config, dataset["id"], **own, on_counting=tell)
+
+
 def choose_contract(client: BrokerClient, customer_id: str, typed: str | None) -> Contract | None:
     """Choose the contract that pays: the one that is named, or the only one in force; None where there is none.
 

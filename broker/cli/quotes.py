@@ -40,8 +40,7 @@ def create_quote(
         found = orders.take_dataset(client, data, dataset, customer, console)
         orders.show_findings(found, settings, console)
         pays = orders.choose_contract(client, found["customer_id"], contract)
-        own = {"max_cost": sum_in_yuan, "contract_id": pays["id"]} if pays else {}
-        quote = client.create_quote(settings, found["id"], **own)
+        quote = orders.ask_for_quote(client, settings, found, pays, sum_in_yuan, console)
         offer = orders.make_offer_for(client, quote, pays, sum_in_yuan)
     _tell(offer, compare=compare, as_json=as_json)
 

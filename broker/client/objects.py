@@ -213,8 +213,28 @@ class Finding(TypedDict):
     message: str
 
 
+class FindingCounts(TypedDict):
+    """How many findings there are of each level."""
+
+    error: int
+    warning: int
+    hint: int
+
+
+class BaseModel(TypedDict):
+    """A model that adapters are trained on."""
+
+    name: str
+    family: str
+    learns_from: Literal["text", "images"]
+    licence: str
+    parameters: int
+    can_be_quoted: bool
+    reason: str | None
+
+
 class Dataset(TypedDict):
-    """An uploaded data set with its quality report."""
+    """An uploaded data set with its quality report; `findings` are the first ones."""
 
     id: str
     customer_id: str
@@ -225,6 +245,7 @@ class Dataset(TypedDict):
     kind: Literal["text", "images"]
     usable_rows: int
     findings: list[Finding]
+    finding_counts: FindingCounts
     created_at: str
 
 

@@ -18,6 +18,8 @@ from broker.client.errors import ApiError, DamagedDownload, NotReachable
 RETRY_PAUSES = (0.2, 0.8)
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 LONGEST_RETRY_AFTER_SECONDS = 10.0
+# The type of the problem that a data set's tokens are not counted yet: no fault, and `BrokerClient` waits for it.
+COUNTING = "tokens-being-counted"
 
 
 @dataclass
@@ -65,6 +67,10 @@ class Client:
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
         """Change an object."""
         return self._send(lambda: self.http.patch(f"/v1{path}", json=dict(body))).json()
+
+    def delete(self, path: str) -> None:
+        """Delete an object."""
+        self._send(lambda: self.http.delete(f"/v1{path}"))
 
     def post_files(self, path: str, files: Sequence[Path], fields: Mapping[str, str]) -> Any:
         """Post files as a form, read piece by piece. Raises also: OSError."""
@@ -131,7 +137,7 @@ class Client:
             except httpx.TransportError:
                 time.sleep(pause)
                 continue
-            if response.status_code not in RETRIED_STATUSES:
+            if response.status_code not in RETRIED_STATUSES or COUNTING in response.text:
                 return _require_success(response)
             time.sleep(max(pause, _read_retry_after(response)))
         try:

@@ -1,12 +1,15 @@
 """The API by name: a method for each route that a customer uses, with the types of what it takes and gives."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from broker.client.errors import ApiError
 from broker.client.objects import (
     Adapter,
     Balance,
+    BaseModel,
     Checkpoint,
     Contract,
     Dataset,
@@ -19,9 +22,10 @@ from broker.client.objects import (
     Run,
     Usage,
 )
-from broker.client.rest import Client
+from broker.client.rest import COUNTING, Client
 
 EVENTS_A_PAGE = 100
+LONGEST_COUNTING_PAUSE_SECONDS = 5.0
 
 
 class BrokerClient(Client):
@@ -45,6 +49,14 @@ class BrokerClient(Client):
         """Get a data set with its quality report."""
         return cast("Dataset", self.get(f"/datasets/{dataset_id}"))
 
+    def delete_dataset(self, dataset_id: str) -> None:
+        """Delete a data set and its bytes; what was trained on it, and billed, stays."""
+        self.delete(f"/datasets/{dataset_id}")
+
+    def list_base_models(self, **wanted: Any) -> Page[BaseModel]:
+        """List base models by name: a page of `limit`, from `cursor` on; with `can_be_quoted`, those alone."""
+        return cast("Page[BaseModel]", self.get("/base-models", **wanted))
+
     def create_quote(
         self,
         config: Mapping[str, Any],
@@ -52,10 +64,22 @@ class BrokerClient(Client):
         *,
         max_cost: str | None = None,
         contract_id: str | None = None,
+        on_counting: Callable[[int, int], None] | None = None,
     ) -> Quote:
-        """Ask what a job will need and cost; with `max_cost`, how far that sum carries it."""
+        """Ask what a job will need and cost; with `max_cost`, how far that sum carries it.
+
+        While the tokens of a large data set are being counted it waits; `on_counting` is told the rows counted and all.
+        """
         body = {"config": dict(config), "dataset_id": dataset_id, "max_cost": max_cost, "contract_id": contract_id}
-        return cast("Quote", self.post("/quotes", _known(body)))
+        while True:
+            try:
+                return cast("Quote", self.post("/quotes", _known(body)))
+            except ApiError as error:
+                if error.kind != COUNTING:
+                    raise
+                if on_counting is not None:
+                    on_counting(error.problem.get("counted_rows", 0), error.problem.get("rows", 0))
+                time.sleep(min(error.problem.get("retry_after_seconds", 1), LONGEST_COUNTING_PAUSE_SECONDS))
 
     def get_quote(self, quote_id: str) -> Quote:
         """Get a quote."""
@@ -128,6 +152,10 @@ class BrokerClient(Client):
     def download_adapter(self, adapter_id: str, target: Path) -> Path:
         """Write an adapter's `.safetensors` file, whole or not at all. Raises also: OSError."""
         return self.download(f"/adapters/{adapter_id}/download", target)
+
+    def delete_adapter(self, adapter_id: str) -> None:
+        """Delete an adapter and its file; its job, usage and invoices stay."""
+        self.delete(f"/adapters/{adapter_id}")
 
     def list_contracts(self, **wanted: Any) -> Page[Contract]:
         """List contracts: a page of `limit`, from `cursor` on, by `customer_id`, `plan`, `id_prefix`."""

@@ -96,9 +96,7 @@ def _take_quote(client: BrokerClient, order: Order, console: Console) -> Quote:
     dataset = orders.take_dataset(client, order.data, order.dataset, order.customer, console)
     orders.show_findings(dataset, settings, console)
     pays = orders.choose_contract(client, dataset["customer_id"], order.contract)
-    return client.create_quote(
-        settings, dataset["id"], max_cost=order.max_cost if pays else None, contract_id=pays["id"] if pays else None
-    )
+    return orders.ask_for_quote(client, settings, dataset, pays, order.max_cost, console)
 
 
 def _show_price(

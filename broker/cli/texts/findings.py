@@ -1,6 +1,7 @@
 """What is wrong in a data set, finding by finding. Pure."""
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
@@ -23,10 +24,12 @@ def make_report(dataset: Dataset, width: int, *, all_findings: bool = False) -> 
     shown = findings if all_findings else findings[:MOST_SHOWN]
     for finding in shown:
         lines += _make_finding(finding, width)
-    hidden = Counter(finding["level"] for finding in findings[len(shown) :])
-    if hidden:
-        told = ", ".join(describe_count(count, level) for level, count in hidden.items())
-        lines += [Text(f"  and {told} more; see them all by"), Text(f"  broker datasets show {dataset['id']} --all")]
+    told = ", ".join(_count_hidden(dataset, shown))
+    if told:
+        lines += [
+            Text(f"  and {told} more; see more of them by"),
+            Text(f"  broker datasets show {dataset['id']} --all"),
+        ]
     return lines
 
 
@@ -38,6 +41,15 @@ def _make_finding(finding: Finding, width: int) -> list[Text]:
     return [head, *(Text(" " * 11 + line) for line in more)]
 
 
+def _count_hidden(dataset: Dataset, shown: Sequence[Finding]) -> Iterator[str]:
+    """Count the findings that are not shown: the broker lists the first ones only, and counts them all."""
+    seen = Counter(str(finding["level"]) for finding in shown)
+    counts = dataset["finding_counts"]
+    for level, count in (("error", counts["error"]), ("warning", counts["warning"]), ("hint", counts["hint"])):
+        if count > seen[level]:
+            yield describe_count(count - seen[level], level)
+
+
 def count_errors(dataset: Dataset) -> int:
     """Count the findings that training would have to leave out."""
-    return sum(finding["level"] == "error" for finding in dataset["findings"])
+    return dataset["finding_counts"]["error"]

@@ -8,8 +8,9 @@ from threading import Thread
 
 import pytest
 
-from broker.client.errors import ApiError, NotReachable
+from broker.client.errors import ApiError, DamagedDownload, NotReachable
 from broker.client.rest import Client
+from broker.client.typed import BrokerClient
 from tests.broker.served import free_port
 
 Answer = tuple[int, bytes] | None
@@ -21,6 +22,7 @@ class Script:
     def __init__(self) -> None:
         self.answers: list[Answer] = []
         self.seen: list[tuple[str | None, bytes]] = []
+        self.headers: dict[str, str] = {}
 
 
 @pytest.fixture
@@ -39,7 +41,8 @@ def url(script: Script) -> Iterator[str]:
                 return
             status, content = answer
             self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
+            for name, value in {"Content-Length": str(len(content)), **script.headers}.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 
@@ -113,5 +116,27 @@ def test_nobody_there_is_not_reachable(call: Callable[[Client], object]) -> None
 def test_download_that_breaks_off_leaves_nothing(script: Script, client: Client, tmp_path: Path) -> None:
     script.answers = [None, None, None]
     with pytest.raises(NotReachable):
+        client.download("/adapters/ada_1/download", tmp_path / "a.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_quote_waits_while_tokens_are_being_counted(script: Script, url: str) -> None:
+    """A large data set is counted once, beside everything else; that is no fault to be tried again blindly."""
+    counting = {"type": "/problems/tokens-being-counted", "rows": 9, "counted_rows": 4, "retry_after_seconds": 0}
+    script.answers = [(503, json.dumps(counting).encode()), (201, b'{"id": "quo_1"}')]
+    told: list[tuple[int, int]] = []
+    with BrokerClient(url, "lbk_x", retry_pauses=()) as client:
+        quote = client.create_quote({}, "dat_1", on_counting=lambda counted, rows: told.append((counted, rows)))
+    assert quote["id"] == "quo_1"
+    assert told == [(4, 9)]
+    assert script.seen[0][0] != script.seen[1][0]
+
+
+def test_download_of_other_bytes_than_the_broker_has_is_not_kept(
+    script: Script, client: Client, tmp_path: Path
+) -> None:
+    script.answers = [(200, b"damaged")]
+    script.headers = {"X-Content-SHA256": "0" * 64}
+    with pytest.raises(DamagedDownload):
         client.download("/adapters/ada_1/download", tmp_path / "a.safetensors")
     assert list(tmp_path.iterdir()) == []

@@ -28,6 +28,8 @@ SCHEMA_OF = {
     "UsageInterval": "UsageIntervalOut",
     "Usage": "UsageListOut",
     "Finding": "FindingOut",
+    "FindingCounts": "FindingCountsOut",
+    "BaseModel": "BaseModelOut",
     "Dataset": "DatasetOut",
     "Adapter": "AdapterOut",
     "Contract": "ContractOut",
