@@ -1,5 +1,7 @@
 """What kind of archive an upload is, by its first bytes: a name may say anything. Pure."""
 
+import io
+import zipfile
 from enum import StrEnum
 from pathlib import PurePosixPath
 
@@ -37,7 +39,7 @@ class ArchiveFormat(StrEnum):
 def find_format(name: str, content: bytes) -> ArchiveFormat | None:
     """Find the format of an upload that is unpacked; None for a plain file, or a format that is not."""
     lower = name.lower()
-    if content.startswith(ZIP_MAGIC) and PurePosixPath(lower).suffix not in DOCUMENTS:
+    if _is_zip(content) and PurePosixPath(lower).suffix not in DOCUMENTS:
         return ArchiveFormat.ZIP
     if content.startswith(GZIP_MAGIC):
         return ArchiveFormat.GZIP
@@ -48,6 +50,10 @@ def find_format(name: str, content: bytes) -> ArchiveFormat | None:
     if lower.endswith(".zip"):
         return ArchiveFormat.ZIP
     return ArchiveFormat.TAR if lower.endswith((".tar", ".tar.gz", ".tgz")) else None
+
+
+def _is_zip(content: bytes) -> bool:
+    return content.startswith(ZIP_MAGIC) and zipfile.is_zipfile(io.BytesIO(content))
 
 
 def name_foreign_format(content: bytes) -> str | None:

@@ -39,10 +39,11 @@ LONGEST_ADVICE_SECONDS = 60
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """A configuration and the work that it does on one data set."""
+    """A configuration and the work that it does on one data set; `unread` usable rows of it have nothing to train."""
 
     configuration: JobConfiguration
     workload: Workload
+    unread: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,12 @@ class CountedDataset:
 
     def plan(self, configuration: JobConfiguration) -> PlannedJob:
         """Plan the work of a configuration of that base model. Raises: InvalidTrainingConfig, where there is none."""
+        profile, config = configuration.profile, configuration.config
         if isinstance(self.counted, CountedPictures):
-            workload = plan_counted_pictures(self.counted, configuration.profile, configuration.config)
-        else:
-            workload = plan_text(self.counted, configuration.config)
-        return PlannedJob(configuration, workload)
+            workload = plan_counted_pictures(self.counted, profile, config)
+            return PlannedJob(configuration, workload, self.counted.count_bare(config.default_caption))
+        unread = len(self.counted) - len(self.counted.list_learnable(config.max_length))
+        return PlannedJob(configuration, plan_text(self.counted, config), unread)
 
     async def plan_aside(self, configuration: JobConfiguration) -> PlannedJob:
         """Plan the same in a thread where it may take long: other requests go on. Raises: InvalidTrainingConfig."""
@@ -91,12 +93,10 @@ def check_kind(dataset: Dataset, profile: BaseModelProfile) -> None:
 
 
 async def read_counted(work: Work, dataset: Dataset, profile: BaseModelProfile) -> CountedDataset:
-    """Read a data set as it was counted for this base model.
+    """Read a data set as it was counted for a base model that learns from what it holds.
 
-    Raises: InvalidRequest, for pictures where the base model learns from text, or the other way round;
-    TokensBeingCounted, where it is not counted yet; DatasetUnusable, where it could not be.
+    Raises: TokensBeingCounted, where it is not counted yet; DatasetUnusable, where it could not be.
     """
-    check_kind(dataset, profile)
     tokenizer = name_tokenizer(profile)
     counted = COUNTS.get((dataset.sha256, tokenizer))
     if counted is None:

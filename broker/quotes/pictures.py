@@ -48,6 +48,12 @@ class CountedPictures:
         """Tell about how much memory they take."""
         return 512 + sum(400 + 2 * len(picture.name) for picture in self.pictures) + sum(map(len, self.unusable))
 
+    def count_bare(self, default_caption: str | None) -> int:
+        """Count the pictures that no caption is left for."""
+        if default_caption:
+            return 0
+        return sum(picture.own_tokens is None and picture.folder_tokens is None for picture in self.pictures)
+
     def pack(self) -> bytes:
         """Write the count as it is kept."""
         written = [[astuple(picture) for picture in self.pictures], self.unusable, self.unusable_count]

@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, WithJsonSchema
 
 from broker.contracts.prices import PlanPrices
+from broker.datasets.schemas import FindingOut
 from broker.errors import DomainError
 from broker.http.problems import describe_error
 from broker.http.shapes import MoneyOut, ProblemOut, RequestBody, as_hours, created_at_field
 from broker.quotes.budget import MaxCostBuys
 from broker.quotes.estimate import JobEstimate
+from broker.quotes.findings import QuotedFindings
 from broker.quotes.offers import PricedOffer, QuoteOffers
 from broker.quotes.prices import PlanQuote
 from broker.quotes.service import QuoteTerms
@@ -201,6 +203,25 @@ class MaxCostBuysOut(BaseModel):
         )
 
 
+class QuotedFindingsOut(BaseModel):
+    """What the report on the data set says, all of it on the data set itself."""
+
+    error: int = Field(description="Rows and files that cannot be used.", examples=[1])
+    warning: int = Field(description="What will show in the result.", examples=[0])
+    hint: int = Field(description="What may be as you mean it.", examples=[0])
+    left_out: int = Field(
+        description="Rows, or pictures, that the quoted training does not read: those in error, and those with nothing "
+        "to learn at this `max_length`, or without a caption.",
+        examples=[1],
+    )
+    first: list[FindingOut] = Field(description="The first 20 findings, errors first.", examples=[[]])
+
+    @classmethod
+    def of(cls, findings: QuotedFindings) -> "QuotedFindingsOut":
+        first = [FindingOut.model_validate(found) for found in findings.first]
+        return cls(**findings.counts, left_out=findings.left_out, first=first)
+
+
 class QuoteOut(BaseModel):
     id: str = Field(description="Quote id; send it with the job.", examples=["quo_01k"])
     object: Literal["quote"] = Field(default="quote", description="Kind of object.", examples=["quote"])
@@ -218,6 +239,10 @@ class QuoteOut(BaseModel):
     max_cost_buys: MaxCostBuysOut | None = Field(
         description="What `max_cost` pays for; null: none was asked for.", examples=[{"plan": "prepaid"}]
     )
+    findings: QuotedFindingsOut | None = Field(
+        description="What is wrong with the data; null: a quote of before it was told.",
+        examples=[{"error": 1, "warning": 0, "hint": 0, "left_out": 1, "first": []}],
+    )
     rate_card_version: str = Field(
         description="The rate card in force: what signing today would give.", examples=["2026-01-01"]
     )
@@ -230,6 +255,7 @@ class QuoteOut(BaseModel):
         values = {
             "estimate": EstimateOut.of(row.estimate),
             "prices": [PlanPriceOut.of(price) for price in row.prices],
+            "findings": None if row.findings is None else QuotedFindingsOut.of(row.findings),
             "max_cost_buys": None if row.max_cost_buys is None else MaxCostBuysOut.of(row.max_cost_buys),
         }
         return cls(**{**own, **values})

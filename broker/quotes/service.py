@@ -15,8 +15,9 @@ from broker.datasets import service as datasets
 from broker.persistence.driver import Statement, execute_each
 from broker.quotes.budget import MaxCostBuys, compute_max_cost_buys
 from broker.quotes.configuration import JobConfiguration, resolve_configuration
-from broker.quotes.counting import read_counted
+from broker.quotes.counting import check_kind, read_counted
 from broker.quotes.estimate import JobEstimate, estimate_job, refuse_beyond
+from broker.quotes.findings import QuotedFindings, refuse_bad_rows
 from broker.quotes.inputs import QuoteInputs, read_inputs
 from broker.quotes.prices import PlanQuote, price_on_every_plan
 from broker.quotes.tables import Quote
@@ -57,7 +58,8 @@ async def create_quote(
 ) -> Quote:
     """Price a job on every plan, and compute how much of it a sum pays for.
 
-    Raises: InvalidTrainingConfig, InvalidRequest, NotFound; NoContractInForce, for a contract or with a sum.
+    Raises: InvalidTrainingConfig, InvalidRequest, NotFound, DatasetUnusable, TokensBeingCounted; NoContractInForce,
+    for a contract or with a sum.
     """
     inputs = await read_inputs(work, dataset_id, terms.contract_id)
     quote = await _make_quote(work, inputs, resolve_configuration(raw_config, inputs.offered), terms)
@@ -92,8 +94,10 @@ async def _keep(work: Work, quotes: Sequence[Quote]) -> None:
 async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfiguration, terms: QuoteTerms) -> Quote:
     """Count, plan, estimate and price a job: each step takes what the last one made.
 
-    Raises: InvalidTrainingConfig, InvalidRequest; NoContractInForce, with a sum.
+    Raises: InvalidTrainingConfig, InvalidRequest, DatasetUnusable, TokensBeingCounted; NoContractInForce, with a sum.
     """
+    check_kind(inputs.dataset, configuration.profile)
+    refuse_bad_rows(inputs.dataset, configuration.config)
     counted = await read_counted(work, inputs.dataset, configuration.profile)
     planned = await counted.plan_aside(configuration)
     estimate = estimate_job(planned, inputs.gpu, inputs.calibration)
@@ -108,6 +112,7 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfigu
         estimate=estimate,
         prices=price_on_every_plan(inputs.prices.plans.values(), estimate.gpu_seconds, estimate.tokens),
         max_cost_buys=await _buy(work, inputs.dataset.customer_id, estimate, configuration, terms),
+        findings=QuotedFindings.of(inputs.dataset, unread=planned.unread),
         rate_card_version=inputs.prices.card.version,
         expires_at=work.now + timedelta(seconds=work.settings.quote_seconds),
         created_at=work.now,

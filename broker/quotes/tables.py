@@ -11,6 +11,7 @@ from broker.persistence.database import Base, moment_column
 from broker.persistence.documents import Document
 from broker.quotes.budget import MaxCostBuys
 from broker.quotes.estimate import JobEstimate
+from broker.quotes.findings import QuotedFindings
 from broker.quotes.prices import PlanQuote
 from pricing.plans import PlanName
 
@@ -37,6 +38,9 @@ class Quote(Base):
     estimate: Mapped[JobEstimate] = mapped_column(Document(JobEstimate.to_json, JobEstimate.from_json))
     prices: Mapped[list[PlanQuote]] = mapped_column(Document(_write_prices, _read_prices))
     max_cost_buys: Mapped[MaxCostBuys | None] = mapped_column(Document(MaxCostBuys.to_json, MaxCostBuys.from_json))
+    findings: Mapped[QuotedFindings | None] = mapped_column(
+        Document(QuotedFindings.to_json, QuotedFindings.from_json), nullable=True
+    )
     rate_card_version: Mapped[str] = mapped_column(ForeignKey("rate_cards.version"))
     expires_at: Mapped[datetime] = moment_column()
     created_at: Mapped[datetime] = moment_column()

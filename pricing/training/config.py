@@ -144,7 +144,7 @@ class TrainingConfig(BaseModel):
 
     skip_bad_rows: bool = Field(
         default=False,
-        description="Train without the pictures that cannot be used, instead of refusing the data (images).",
+        description="Train without the rows and pictures that cannot be used, instead of refusing the data.",
         examples=[True],
     )
     default_caption: str | None = Field(

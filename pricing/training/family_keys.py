@@ -4,7 +4,6 @@ from pricing.training.config import TrainingConfig
 
 OF_IMAGES = frozenset(
     {
-        "skip_bad_rows",
         "default_caption",
         "resolution",
         "aspect_buckets",

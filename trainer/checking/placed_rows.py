@@ -14,7 +14,7 @@ from pricing.datasets.text_records import RowRefused, to_row
 from pricing.datasets.text_rows import TextRow, parse_text_files
 from trainer.data.quality_report import Finding
 
-CURE = "correct it; training leaves such rows out"
+CURE = "correct it, or set skip_bad_rows: true to train without it"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from pricing.datasets.finding_level import Level
 from pricing.training.config_parsing import ConfigInvalid
 from trainer.base_models.config import describe_config_problems, read_config, resolve_base_model
 from trainer.data.text import SHOWN_FINDINGS
@@ -49,7 +50,8 @@ def train(
         source = resolve_base_model(config.base_model)
         dataset = read_dataset(config, source)
         for finding in dataset.findings[:SHOWN_FINDINGS]:
-            console.print(f"row left out: {finding.file} line {finding.line}: {finding.message}")
+            said = "row left out" if finding.level == Level.ERROR else "note"
+            console.print(f"{said}: {finding.file} line {finding.line}: {finding.message}")
         with console.status(f"loading {source.name}"):
             from trainer.commands.train import train_standalone  # noqa: PLC0415
         raise typer.Exit(train_standalone(config, source, dataset, console))

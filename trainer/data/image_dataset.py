@@ -2,7 +2,7 @@
 is loaded.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,11 +10,10 @@ from pricing.datasets.finding_level import Level
 from pricing.datasets.picture_captions import NO_CAPTION, choose_caption, read_kohya_folder
 from pricing.datasets.text_rows import RowFinding
 from pricing.training.config import TrainingConfig
+from trainer.data.bad_rows import list_findings, refuse_bad_rows
 from trainer.data.images import ImageUnusable, read_size
 from trainer.data.quality_samples import PictureListing, PictureSample, list_pictures
 from trainer.errors import BadInput
-
-SHOWN_PROBLEMS = 10
 
 
 @dataclass(frozen=True)
@@ -54,26 +53,8 @@ def read_image_dataset(config: TrainingConfig) -> ImageDataset:
         _read_folder("reg_data_dir", Path(config.reg_data_dir), None, dataset, config.default_caption)
     refuse_bad_rows(dataset.findings, skip=config.skip_bad_rows)
     if not any(not row.is_regularisation for row in dataset.rows):
-        raise BadInput("train_data_dir", _list("no picture is left to train on", dataset.findings))
+        raise BadInput("train_data_dir", list_findings("no picture is left to train on", dataset.findings))
     return dataset
-
-
-def refuse_bad_rows(findings: Sequence[RowFinding], *, skip: bool) -> None:
-    """Refuse data with bad rows, unless such are to be left out. Raises: BadInput with every file and its cure."""
-    if findings and not skip:
-        cure = "cure them, or set skip_bad_rows: true to train without them"
-        raise BadInput("train_data_dir", _list(f"{len(findings)} cannot be used; {cure}", findings))
-
-
-def _list(heading: str, findings: Sequence[RowFinding]) -> str:
-    lines = [f"\n  {_describe(finding)}" for finding in findings[:SHOWN_PROBLEMS]]
-    more = len(findings) - SHOWN_PROBLEMS
-    return heading + "".join(lines) + (f"\n  … and {more} more (`trainer check` lists all)" if more > 0 else "")
-
-
-def _describe(finding: RowFinding) -> str:
-    place = f"{finding.file} line {finding.line}" if finding.line > 1 else finding.file
-    return f"{place} {finding.message}"
 
 
 def _read_folder(

@@ -6,6 +6,7 @@ from pathlib import Path
 from pricing.datasets.text_records import FORMS
 from pricing.datasets.text_rows import TEXT_SUFFIXES, ParsedRows, parse_text_files
 from pricing.training.config import TrainingConfig
+from trainer.data.bad_rows import refuse_bad_rows
 from trainer.errors import BadInput
 
 SHOWN_FINDINGS = 5
@@ -15,7 +16,8 @@ def read_text_dataset(config: TrainingConfig) -> ParsedRows:
     """Read all usable rows of `metadata_path`, else of every text file under `train_data_dir`; the rest become
     findings.
 
-    Raises: BadInput, if there is no such place or no usable row in it.
+    Raises: BadInput, if a row cannot be used and the configuration does not say to leave such out, if there is no such
+    place, or no usable row in it.
     """
     if config.train_data_dir is None:
         raise BadInput(
@@ -23,6 +25,7 @@ def read_text_dataset(config: TrainingConfig) -> ParsedRows:
         )
     parsed = parse_text_files(list(_read_files(Path(config.train_data_dir), config.metadata_path)))
     if parsed.rows:
+        refuse_bad_rows(parsed.errors, skip=config.skip_bad_rows)
         return parsed
     found = "; ".join(f"{f.file} line {f.line}: {f.message}" for f in parsed.findings[:SHOWN_FINDINGS])
     place = config.metadata_path or config.train_data_dir

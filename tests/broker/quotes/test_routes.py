@@ -148,3 +148,43 @@ async def test_nothing_used_costs_nothing_and_saves_nothing(api: Api, clock: Man
     assert {row["total"]["amount"] for row in nothing["data"]} == {"0.00"}
     most = await api.get("/plan-comparison", gpu_hours=1_000_000, tokens=10**12, runs=100_000)
     assert most["data"][0]["total"]["amount"] == "12680000000000.00"
+
+
+BAD_ROWS = b'{"prompt": "only a prompt"}\n{"prompt": \n'
+
+
+async def test_rows_that_cannot_be_used_stop_the_submission_unless_they_are_to_be_skipped(api: Api) -> None:
+    """A file with such rows was quoted, trained and billed on the rest, without a word."""
+    customer = await make_ready_customer(api)
+    dataset = await upload_dataset(api, customer.id, content=BAD_ROWS + jsonl())
+    assert dataset["finding_counts"] == {"error": 2, "warning": 0, "hint": 0}
+    for path in ("/quotes", "/jobs"):
+        body = {"config": CONFIG, "dataset_id": dataset["id"]} | (
+            {"customer_id": customer.id} if path == "/jobs" else {}
+        )
+        refused = await api.post(path, body, expect=422)
+        assert refused["type"] == "/problems/dataset-unusable"
+        named = [error["field"] for error in refused["errors"]]
+        assert named == ["config.skip_bad_rows", "files.train.jsonl:1", "files.train.jsonl:2"]
+        assert "train.jsonl line 1 prompt and completion are both needed" in refused["detail"]
+        assert "and 1 more cannot be used; set it to true to train without these" in refused["detail"]
+    made = await quote(api, dataset["id"], skip_bad_rows=True)
+    good = await quote(api, customer.dataset["id"])
+    assert made["estimate"]["tokens"] == good["estimate"]["tokens"], "quoted are the rows that train"
+    said = made["findings"]
+    assert (said["error"], said["left_out"], [found["line"] for found in said["first"]]) == (2, 2, [1, 2])
+    assert (good["findings"]["error"], good["findings"]["left_out"], good["findings"]["first"]) == (0, 0, [])
+    assert await api.get(f"/quotes/{made['id']}") == made
+    batch = {"configs": [CONFIG, {**CONFIG, "skip_bad_rows": True}], "dataset_id": dataset["id"]}
+    first, second = (await api.post("/quotes/batch", batch))["data"]
+    assert (first["problem"]["type"], second["problem"]) == ("/problems/dataset-unusable", None)
+
+
+async def test_row_with_nothing_to_learn_at_this_length_is_counted_as_left_out(api: Api) -> None:
+    customer = await make_ready_customer(api)
+    rows = [{"prompt": "tea " * 300, "completion": "x"}, {"prompt": "tea", "completion": "x"}]
+    dataset = await upload_dataset(api, customer.id, content=jsonl(rows))
+    assert [(await quote(api, dataset["id"], max_length=length))["findings"]["left_out"] for length in (64, 512)] == [
+        1,
+        0,
+    ]

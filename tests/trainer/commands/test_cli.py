@@ -90,7 +90,19 @@ def test_what_cannot_be_used_is_one_message_with_file_key_and_cure(invoke, confi
 
 def test_rows_that_are_left_out_are_said(invoke, config_file, tiny_dataset) -> None:
     (tiny_dataset / "more.jsonl").write_text(json.dumps({"prompt": "no completion"}))
+    change(config_file, skip_bad_rows=True)
     assert "row left out: more.jsonl line 1" in invoke("train", "--config", config_file).output
+
+
+def test_rows_that_cannot_be_used_are_refused_with_their_list(invoke, config_file, tiny_dataset) -> None:
+    """They were left out, and the rest trained, before anybody had read that."""
+    (tiny_dataset / "more.jsonl").write_text('{"prompt": "no completion"}\n{"prompt": \n')
+    refused = invoke("train", "--config", config_file)
+    assert refused.exit_code == ExitCode.BAD_INPUT
+    said = refused.output
+    assert "2 cannot be used; cure them, or set skip_bad_rows: true to train without them" in said
+    assert "more.jsonl line 1 prompt and completion are both needed" in said
+    assert "more.jsonl line 2 not JSON" in said
 
 
 @pytest.mark.slow

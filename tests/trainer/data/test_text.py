@@ -15,7 +15,10 @@ def test_every_file_of_the_folder_is_read_in_the_order_of_names(tiny_config, tmp
     (data / "a.jsonl").write_text(json.dumps({"prompt": "a", "completion": "1"}) + "\n{}\n", encoding="utf-8")
     (data / "sub" / "c.jsonl").write_text(json.dumps({"prompt": "c", "completion": "3"}), encoding="utf-8")
     (data / "notes.txt").write_text("not a row")
-    parsed = read_text_dataset(tiny_config.model_copy(update={"train_data_dir": str(data)}))
+    config = tiny_config.model_copy(update={"train_data_dir": str(data)})
+    with pytest.raises(BadInput, match=r"1 cannot be used.*skip_bad_rows: true.*\n  a\.jsonl line 2 prompt and compl"):
+        read_text_dataset(config)
+    parsed = read_text_dataset(config.model_copy(update={"skip_bad_rows": True}))
     assert [row.prompt for row in parsed.rows] == ["a", "b", "c"]
     assert [(finding.file, finding.line) for finding in parsed.findings] == [("a.jsonl", 2)]
 

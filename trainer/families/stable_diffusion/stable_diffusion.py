@@ -19,7 +19,8 @@ from pricing.training.image_workload import repeat_pictures
 from trainer.base_models.cache_dir import get_cache_dir
 from trainer.base_models.config import BaseModelSource
 from trainer.base_models.number_format import choose_dtype
-from trainer.data.image_dataset import ImageRow, refuse_bad_rows
+from trainer.data.bad_rows import refuse_bad_rows
+from trainer.data.image_dataset import ImageRow
 from trainer.data.tensor_cache import TensorCache
 from trainer.errors import BadInput
 from trainer.families.stable_diffusion.adapter import ComponentAdapters

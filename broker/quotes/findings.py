@@ -1,0 +1,63 @@
+"""What is wrong with the data of a quote: refused, or told beside the price. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from broker import errors
+from broker.datasets.service import Dataset
+from pricing.datasets.finding_level import Level
+from pricing.training.config import TrainingConfig
+
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class QuotedFindings:
+    """What a data set's report says, as the quote shows it: all findings by level, and the first, the gravest first.
+
+    `left_out` counts the rows, or pictures, that the quoted training does not read.
+    """
+
+    counts: Mapping[str, int]
+    first: Sequence[Mapping[str, Any]]
+    left_out: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> "QuotedFindings":
+        return cls(counts=written["counts"], first=written["first"], left_out=written["left_out"])
+
+    @classmethod
+    def of(cls, dataset: Dataset, *, unread: int) -> "QuotedFindings":
+        """Quote the findings of a data set; `unread` counts what is usable and yet not read."""
+        counts = {level.value: int(dataset.finding_counts.get(level.value, 0)) for level in Level}
+        return cls(counts, dataset.findings[:SHOWN], counts[Level.ERROR] + unread)
+
+
+def refuse_bad_rows(dataset: Dataset, config: TrainingConfig) -> None:
+    """Refuse data of which something cannot be used, unless the configuration says to train without it.
+
+    Raises: DatasetUnusable, with the first rows and files and what is wrong with each.
+    """
+    count = dataset.finding_counts.get(Level.ERROR.value, 0)
+    if not count or config.skip_bad_rows:
+        return
+    bad = [found for found in dataset.findings if found["level"] == Level.ERROR.value]
+    more = f", and {count - 1} more cannot be used" if count > 1 else ""
+    message = f"{_describe(bad[0])}{more}; set it to true to train without these, or send the data set anew"
+    rows = [errors.FieldError(f"files.{_place(found)}", found["message"]) for found in bad[:SHOWN]]
+    raise errors.DatasetUnusable(
+        f"config.skip_bad_rows: {message}", errors=[errors.FieldError("config.skip_bad_rows", message), *rows]
+    )
+
+
+def _place(found: Mapping[str, Any]) -> str:
+    return f"{found['file']}:{found['line']}" if found["line"] else str(found["file"])
+
+
+def _describe(found: Mapping[str, Any]) -> str:
+    line = f" line {found['line']}" if found["line"] else ""
+    return f"{found['file']}{line} {found['message']}"
