@@ -52,7 +52,7 @@ async def require_paid_advance(work: Work, terms: ContractTerms) -> None:
         return
     unpaid = ", ".join(grant.invoice_id for grant in advances if grant.invoice_id is not None)
     raise errors.InsufficientBalance(
-        f"Contract {terms.id} is {terms.plan.value}: its prices are for hours paid ahead, and none have been paid. "
+        f"Contract {terms.id} is {terms.plan.value}: its prices are for GPU-hours paid ahead, and none are paid. "
         f"Pay invoice {unpaid} first.",
         contract_id=terms.id,
         invoice_id=unpaid,

@@ -150,7 +150,7 @@ async def test_quote_of_another_config_or_data_set_is_refused(world: World, urls
 
 async def test_job_without_a_contract_in_force_is_refused(world: World, urls: DatabaseUrls) -> None:
     body = {"config": CONFIG, "dataset_id": world.customer.dataset["id"]}
-    world.clock.now = START - timedelta(days=1)
+    world.clock.now = START - timedelta(days=30)  # before the day from which tests sign
     await refused(world.own, urls, body, 409, "no-contract-in-force")
 
 
