@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from benchmarks.row import Row
 from broker import __version__
+from broker.contracts.prices import PlanPrices
 from broker.quotes.prices import price_on_every_plan
 from pricing.calibration.calibration import Calibration
 from pricing.catalog import get_base_model, load_gpus
@@ -37,6 +38,7 @@ def time_estimate() -> float:
     profile, gpus, calibration = get_base_model(BASE_MODEL), list(load_gpus().values()), Calibration()
     config = TrainingConfig(base_model=BASE_MODEL, batch_size=4, epochs=2, max_length=256)
     card = max(load_rate_cards().values(), key=lambda card: card.effective_from)
+    plans = [PlanPrices(prices) for prices in card.prices_by_plan().values()]
 
     def plan(config: TrainingConfig) -> Workload:
         return plan_text_workload(ROW_LENGTHS, config)
@@ -44,9 +46,7 @@ def time_estimate() -> float:
     def estimate() -> int:
         tokens = plan(config).tokens
         offers = OfferedJob(profile, config, plan, calibration, __version__).list_offers(gpus)
-        return len(
-            [price_on_every_plan(card.prices_by_plan().values(), offer.run.gpu_seconds, tokens) for offer in offers]
-        )
+        return len([price_on_every_plan(plans, offer.run.gpu_seconds, tokens) for offer in offers])
 
     if (priced := estimate()) != len(gpus):
         raise RuntimeError(f"{BASE_MODEL} should fit on all {len(gpus)} types, and {priced} were priced")
