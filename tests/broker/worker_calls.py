@@ -11,7 +11,7 @@ from typing import Any
 import httpx2 as httpx
 from fastapi import FastAPI
 
-from broker.execution.engine import Capacity, LaunchSpec, RunObservation, RunState
+from broker.execution.engine import Capacity, LaunchError, LaunchSpec, RunObservation, RunState
 from broker.execution.membership import Membership
 from broker.execution.pool_agent import PoolAgent
 from broker.system import System
@@ -93,13 +93,17 @@ class EngineFault(RuntimeError):
 
 @dataclass
 class PaperEngine:
-    """An engine that only writes down what it is asked. What is in `failing` raises; `alive` lists the runs it has."""
+    """An engine that only writes down what it is asked. What is in `failing` raises; `alive` lists the runs it has.
+
+    `is_broken`: its machine can start nothing.
+    """
 
     launched: list[LaunchSpec] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
     alive: set[str] = field(default_factory=set)
     exit_codes: dict[str, int] = field(default_factory=dict)
+    is_broken: bool = False
 
     async def capacity(self) -> Capacity:
         return Capacity("cpu", 2)
@@ -107,6 +111,8 @@ class PaperEngine:
     async def launch(self, spec: LaunchSpec) -> str:
         if {"launch", spec.run_id} & self.failing:
             raise EngineFault(f"no room for {spec.run_id}")
+        if self.is_broken:
+            raise LaunchError(spec.run_id, "no such command")
         self.launched.append(spec)
         self.alive.add(spec.run_id)
         return spec.run_id
