@@ -1,8 +1,10 @@
 """The tokenizers that data is counted by: those of the catalogue, and those that an operator added with a model."""
 
+import asyncio
 import gzip
 from collections.abc import MutableMapping
-from functools import lru_cache
+from dataclasses import dataclass
+from threading import Lock
 
 from cachetools import LRUCache
 from sqlalchemy import select
@@ -15,8 +17,21 @@ from pricing.catalog import CATALOG, NoTokenizer
 from pricing.catalog.offered import ModelNotOffered
 from pricing.catalog.profile import BaseModelProfile
 
-# Those last used, by the hash of their content: to read one takes a tenth of a second.
-ADDED: MutableMapping[str, Tokenizer] = LRUCache(8)
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A tokenizer with about how much memory it takes: its tables of a vocabulary are several times its file."""
+
+    tokenizer: Tokenizer
+    size_bytes: int
+
+
+MEMORY_OF_FILE = 6  # measured with tokenizers 0.23
+CACHE_BYTES = 512 * 1024 * 1024
+# Those last used, by file or by the hash of their content, in bytes: to read one takes a tenth of a second and more.
+# Threads that count ask, too.
+LOCK = Lock()
+LOADED: MutableMapping[str, _Loaded] = LRUCache(CACHE_BYTES, getsizeof=lambda loaded: loaded.size_bytes)
 
 
 async def load_tokenizer(work: Work, profile: BaseModelProfile) -> Tokenizer:
@@ -27,10 +42,11 @@ async def load_tokenizer(work: Work, profile: BaseModelProfile) -> Tokenizer:
     if not profile.has_added_tokenizer:
         return load_shipped_tokenizer(profile)
     assert profile.tokenizer is not None, "it has one"
-    known = ADDED.get(profile.tokenizer)
-    if known is None:
-        known = ADDED[profile.tokenizer] = _unpack(await _read_added(work, profile))
-    return known
+    known = _find_loaded(profile.tokenizer)
+    if known is not None:
+        return known
+    packed = await _read_added(work, profile)
+    return await asyncio.to_thread(_load, profile.tokenizer, packed)
 
 
 async def _read_added(work: Work, profile: BaseModelProfile) -> bytes:
@@ -46,13 +62,21 @@ def load_shipped_tokenizer(profile: BaseModelProfile) -> Tokenizer:
     """Load a tokenizer of the catalogue. Raises: NoTokenizer."""
     if profile.tokenizer is None or profile.has_added_tokenizer:
         raise NoTokenizer(profile.name)
-    return _unpack_shipped(profile.tokenizer)
+    known = _find_loaded(profile.tokenizer)
+    return known or _load(profile.tokenizer, (CATALOG / "tokenizers" / profile.tokenizer).read_bytes())
 
 
-@lru_cache(maxsize=8)
-def _unpack_shipped(file: str) -> Tokenizer:
-    return _unpack((CATALOG / "tokenizers" / file).read_bytes())
+def _find_loaded(key: str) -> Tokenizer | None:
+    with LOCK:
+        known = LOADED.get(key)
+    return None if known is None else known.tokenizer
 
 
-def _unpack(packed: bytes) -> Tokenizer:
-    return Tokenizer.from_str(gzip.decompress(packed).decode())
+def _load(key: str, packed: bytes) -> Tokenizer:
+    """Load a tokenizer, and remember it, in the place of others, where there is room for one of its size at all."""
+    written = gzip.decompress(packed)
+    loaded = _Loaded(Tokenizer.from_str(written.decode()), MEMORY_OF_FILE * len(written))
+    if loaded.size_bytes <= CACHE_BYTES:
+        with LOCK:
+            LOADED[key] = loaded
+    return loaded.tokenizer
