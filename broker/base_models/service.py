@@ -1,6 +1,7 @@
 """Base models: which are on offer, added by an operator, and taken off again."""
 
 import gzip
+import logging
 from collections.abc import Sequence
 
 from sqlalchemy import ScalarSelect, func, select
@@ -9,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from broker import errors
 from broker.base_models.model import ListedModel, list_models
 from broker.base_models.tables import AddedModel
+from broker.persistence.documents import explain_unreadable
 from broker.work import Work
 from pricing.catalog import fold_spelling
 from pricing.catalog.described import ModelDescription
@@ -28,6 +30,8 @@ __all__ = [
     "select_offer_version",
 ]
 
+log = logging.getLogger(__name__)
+
 
 def select_offer_version() -> ScalarSelect[int]:
     """Select a number that rises whenever a model is added or removed, as part of a larger statement."""
@@ -45,8 +49,15 @@ async def read_offer_of(work: Work, version: int) -> OfferedModels:
     known = work.services.versions.find(OfferedModels, str(version))
     if known is not None:
         return known
-    offered = OfferedModels({row.name: row.profile for row in await list_added(work)})
+    offered = OfferedModels({row.name: row.profile for row in await list_added(work) if _is_readable(row)})
     return work.services.versions.keep(str(version), offered)
+
+
+def _is_readable(row: AddedModel) -> bool:
+    fault = explain_unreadable(row.profile)
+    if fault is not None:
+        log.error("base model %s is not on offer: its profile cannot be read; add it again: %s", row.name, fault)
+    return fault is None
 
 
 async def list_added(work: Work) -> Sequence[AddedModel]:

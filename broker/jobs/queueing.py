@@ -4,6 +4,7 @@ Thousands may wait: they are read as few columns in one query, and written in on
 """
 
 import json
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,13 +15,15 @@ from sqlalchemy import ARRAY, Text, any_, func, literal, select, text
 from broker.jobs.model import HOLDS_DEVICES, MOST_EXPECTED_SECONDS, RUN_ENDS, JobStatus
 from broker.jobs.tables import Job, Run
 from broker.persistence import outbox
-from broker.persistence.documents import explain_unreadable, json_integer
+from broker.persistence.documents import explain_unreadable
 from broker.work import Work
 
 # The p50: half of such jobs hold their devices no longer. A job that goes on needs what is left. Units: GPU-seconds.
+# As text, since a cast of thousands of rows costs more than to read them here.
 EXPECTED_GPU_SECONDS = func.coalesce(
-    json_integer(Job.remaining["gpu_seconds"]["p50"]), json_integer(Job.estimate["gpu_seconds"]["p50"])
+    Job.remaining["gpu_seconds"]["p50"].as_string(), Job.estimate["gpu_seconds"]["p50"].as_string()
 )
+WHOLE = re.compile("[0-9]{1,18}")
 SET_ASIDE = "set_aside"
 
 # By primary key, sent as one batch: joined to a list of jobs it was planned as a nested loop, since row-level security
@@ -92,18 +95,21 @@ def _read_queued(
     queue: str,
     gpus: int,
     created_at: datetime,
-    seconds: int | None,
+    written: str | None,
     reason: dict[str, Any] | None,
     start: datetime | None,
 ) -> QueuedJob:
-    is_readable = seconds is not None and seconds >= 0
-    fault = None if is_readable else f"the GPU-seconds that it is expected to need are {seconds}, no whole number"
-    expected = _expected_seconds(seconds, gpus)
+    fault = None
+    if written is None or not WHOLE.fullmatch(written):
+        fault = f"the GPU-seconds that it is expected to need are {str(written)[:40]}, no whole number"
+    expected = _expected_seconds(written, gpus)
     return QueuedJob(job_id, contract_id, queue, gpus, created_at, expected, reason, start, fault)
 
 
-def _expected_seconds(gpu_seconds: int | None, gpus: int) -> int:
-    return min(max(1, (gpu_seconds or 0) // gpus), MOST_EXPECTED_SECONDS)
+def _expected_seconds(written: str | None, gpus: int) -> int:
+    """Read the GPU-seconds that a job is expected to need; what cannot be read counts as a second."""
+    gpu_seconds = int(written) if written is not None and WHOLE.fullmatch(written) else 0
+    return min(max(1, gpu_seconds // gpus), MOST_EXPECTED_SECONDS)
 
 
 async def list_faults(work: Work, job_ids: Collection[str]) -> dict[str, str]:

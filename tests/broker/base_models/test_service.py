@@ -5,9 +5,11 @@ import asyncio
 import pytest
 
 from broker import errors
-from broker.base_models.service import add_model, list_added, remove_model
+from broker.base_models.service import add_model, list_added, read_offer, remove_model
+from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.base_models.descriptions import describe_tiny
+from tests.broker.rows import owner_connection
 
 
 async def test_same_files_again_change_nothing(system: System) -> None:
@@ -40,3 +42,19 @@ async def test_model_that_is_not_there_is_not_removed(system: System) -> None:
     with pytest.raises(errors.NotFound):
         async with system.work() as work:
             await remove_model(work, "smollm2-135m-instruct")
+
+
+async def test_model_whose_profile_cannot_be_read_keeps_no_other_from_being_quoted(
+    system: System, urls: DatabaseUrls, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as one that an earlier release has described: all quotes read the offer."""
+    async with system.work() as work:
+        await add_model(work, describe_tiny("tiny"))
+        await add_model(work, describe_tiny("old", sha256="b" * 64))
+    with owner_connection(urls) as connection:
+        connection.execute("""UPDATE base_models SET profile = '{"name": 7}' WHERE name = 'old'""")
+    async with system.work() as work:
+        offered = await read_offer(work)
+    assert (offered.find("tiny") is None, offered.find("old") is None) == (False, True)
+    assert offered.find("smollm2-135m-instruct") is not None
+    assert "base model old is not on offer" in caplog.text

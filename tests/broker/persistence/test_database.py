@@ -5,18 +5,22 @@ import asyncio
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from broker.app import create_app
 from broker.config import Settings
 from broker.persistence.database import (
     WAKE_CHANNEL,
     Scope,
+    TimeLimits,
     UnsafeDatabaseRole,
     open_database,
+    take_turn,
     wake_dispatcher,
     with_driver,
     without_driver,
 )
+from broker.persistence.faults import Fault, find_fault
 from broker.processes.boot import DatabaseUrls
 from broker.system import System, open_system
 from tests.broker.rows import owner_connection
@@ -89,6 +93,43 @@ async def test_dispatcher_is_woken_by_the_commit_and_not_before(system: System, 
             assert [notify async for notify in listener.notifies(timeout=0.2)] == []
         heard = [notify.channel async for notify in listener.notifies(timeout=5, stop_after=1)]
     assert heard == [WAKE_CHANNEL]
+
+
+async def test_statement_that_takes_longer_than_its_limit_is_ended(system: System) -> None:
+    with pytest.raises(OperationalError) as caught:
+        async with system.database.transaction(Scope.ALL, limits=TimeLimits(statement_seconds=0.05)) as session:
+            await session.execute(text("SELECT pg_sleep(600)"))
+    assert find_fault(caught.value) is Fault.TOO_SLOW
+
+
+async def test_lock_is_waited_for_no_longer_than_its_limit(system: System) -> None:
+    lock = text("SELECT pg_advisory_xact_lock(7)")
+    async with system.database.transaction(Scope.ALL) as holder:
+        await holder.execute(lock)
+        with pytest.raises(OperationalError) as caught:
+            async with system.database.transaction(Scope.ALL, limits=TimeLimits(lock_seconds=0.05)) as session:
+                await session.execute(lock)
+    assert find_fault(caught.value) is Fault.BUSY
+
+
+async def test_turn_of_processes_is_waited_for_without_an_end_and_locks_are_not_from_then_on(system: System) -> None:
+    """A cycle of another process may take longer than any request waits for a lock."""
+    limits, order = TimeLimits(lock_seconds=0.05), []
+
+    async def follow() -> None:
+        async with system.database.transaction(Scope.ALL, limits=limits) as session:
+            connection = await session.connection()
+            await take_turn(connection, 7, limits=limits)
+            order.append("second")
+            assert await session.scalar(text("SHOW lock_timeout")) == "50ms"
+
+    async with system.database.transaction(Scope.ALL) as first:
+        await take_turn(await first.connection(), 7, limits=limits)
+        waiting = asyncio.create_task(follow())
+        await asyncio.sleep(0.2)
+        order.append("first")
+    await waiting
+    assert order == ["first", "second"]
 
 
 def test_urls_are_those_of_the_driver_and_back() -> None:
