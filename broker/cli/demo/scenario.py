@@ -127,7 +127,7 @@ def sign_customers(stage: Stage, admin: BrokerClient) -> Cast:
 def compare_worked_month(stage: Stage, cast: Cast) -> None:
     stage.heading("2 · What a month costs on each plan: 20 runs of 30 GPU-hours and 50,000 tokens")
     prices = cast.finance.get("/plan-comparison", **WORKED_MONTH)["data"]
-    table = Table("plan", "GPU-hours", "tokens", "month", "below on-demand", "a year")
+    table = Table("plan", "GPU time, yuan", "tokens, yuan", "month, yuan", "below on-demand", "saved a year, yuan")
     for price in prices:
         row = [f"{Decimal(price[name]['amount']):,.2f}" for name in ("gpu_cost", "token_cost", "total")]
         table.add_row(price["plan"], *row, f"{price['saving_percent']} %", price["yearly_saving"]["amount"])

@@ -93,6 +93,11 @@ def closed_pool(admin: BrokerClient) -> Iterator[None]:
     admin.patch("/pools/local", {"open": True})
 
 
+def reach(broker: ServedBroker, key: str | None = None) -> dict[str, str]:
+    """Return the environment of a command that reaches the broker, with the administrator's key or another."""
+    return broker.environment | {"BROKER_URL": broker.url, "BROKER_API_KEY": key or broker.admin_key()}
+
+
 def submit(run: Run, order: list[str], *more: str) -> str:
     """Submit a job; its id."""
     submitted = run("jobs", "submit", "--yes", "--json", *order, *more)

@@ -1,8 +1,7 @@
 """Jobs paused, resumed, cancelled, followed and downloaded by the command."""
 
 import json
-import os
-import pty
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +11,8 @@ import pytest
 
 from broker.cli.failures import ExitCode
 from broker.client.typed import BrokerClient
-from tests.broker.cli.conftest import Run, one_line, submit
+from tests.broker.cli.conftest import Run, one_line, reach, submit
+from tests.broker.cli.terminal import Terminal
 from tests.broker.served import ServedBroker
 
 
@@ -118,30 +118,33 @@ def test_job_without_an_adapter_yet_says_so(run: Run, order: list[str]) -> None:
 @pytest.mark.usefixtures("closed_pool")
 def test_ctrl_c_while_watching_leaves_the_job_alone(run: Run, order: list[str], broker: ServedBroker) -> None:
     job_id = submit(run, order)
-    environment = broker.environment | {"BROKER_URL": broker.url, "BROKER_API_KEY": broker.admin_key(), "COLUMNS": "80"}
-    command = [sys.executable, "-m", "broker.cli.main", "jobs", "watch", job_id]
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(command, env=environment, stdout=follower, stderr=subprocess.PIPE, text=True)
-    os.close(follower)
-    shown = b""
-    while b"queued" not in shown:
-        shown += os.read(leader, 4096)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=30)
-    os.close(leader)
-    assert process.returncode == ExitCode.INTERRUPTED
-    assert f"{job_id} goes on" in told
+    watching = Terminal.start(["jobs", "watch", job_id], reach(broker))
+    watching.wait_for("queued")
+    watching.process.send_signal(signal.SIGINT)
+    assert watching.wait() == ExitCode.INTERRUPTED
+    assert f"{job_id} goes on" in watching.shown
     assert json.loads(run("jobs", "show", job_id, "--json").stdout)["status"] == "queued"
     run("jobs", "cancel", job_id)
 
 
 def test_reader_that_goes_away_is_no_traceback(broker: ServedBroker, run: Run, order: list[str]) -> None:
     submit(run, order)
-    environment = broker.environment | {"BROKER_URL": broker.url, "BROKER_API_KEY": broker.admin_key()}
+    environment = reach(broker)
     for arguments in ("jobs list --json", "jobs list", "--help"):
         line = f"{sys.executable} -m broker.cli.main {arguments} | true"
         done = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True, check=False)
         assert done.stderr == "", arguments
+
+
+@pytest.mark.parametrize(("asked", "is_coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_terminal_is_coloured_unless_no_color_is_set(
+    broker: ServedBroker, run: Run, order: list[str], asked: dict[str, str], is_coloured: bool
+) -> None:
+    submit(run, order)
+    listing = Terminal.start(["jobs", "list"], reach(broker) | asked)
+    assert listing.wait() == 0
+    assert (re.search(rb"\x1b\[[0-9;]*3[0-9]m", listing.raw) is not None) == is_coloured
+    assert all(len(line) <= 80 for line in listing.shown.splitlines())
 
 
 def test_no_colour_where_nobody_looks(broker: ServedBroker, run: Run, order: list[str]) -> None:

@@ -6,9 +6,14 @@ from pathlib import Path
 import pytest
 
 from broker.client.typed import BrokerClient
-from tests.broker.cli.conftest import Run, make_run, one_line, submit
+from tests.broker.cli.conftest import Run, make_run, one_line, reach, submit
+from tests.broker.cli.terminal import Terminal
 from tests.broker.factories import CONFIG, jsonl
 from tests.broker.served import Buyer, ServedBroker, make_buyer
+
+
+def list_job_ids(run: Run) -> list[str]:
+    return [job["id"] for job in json.loads(run("jobs", "list", "--all", "--json").stdout)["data"]]
 
 
 def test_price_is_of_the_own_plan_and_of_the_others_on_demand(customer_run: Run, files: list[str]) -> None:
@@ -31,11 +36,34 @@ def test_price_is_told_from_p50_to_p90(customer_run: Run, files: list[str]) -> N
 
 
 def test_nobody_to_say_yes_reserves_nothing(customer_run: Run, files: list[str]) -> None:
-    before = customer_run("jobs", "list", "--json").stdout
+    before = list_job_ids(customer_run)
     refused = customer_run("jobs", "submit", "--json", *files)
     assert refused.exit_code == 2
     assert "--yes" in json.loads(refused.stderr.splitlines()[-1])["detail"]
-    assert customer_run("jobs", "list", "--json").stdout == before
+    assert list_job_ids(customer_run) == before
+
+
+@pytest.mark.parametrize(("answer", "code", "added"), [("n", 1, 0), ("y", 0, 1)])
+def test_question_says_what_is_reserved_and_a_no_reserves_nothing(
+    customer_run: Run,
+    broker: ServedBroker,
+    customer_key: str,
+    buyer: Buyer,
+    files: list[str],
+    answer: str,
+    code: int,
+    added: int,
+) -> None:
+    """It asked "Reserve this and submit?"."""
+    before = list_job_ids(customer_run)
+    asking = Terminal.start(["jobs", "submit", *files], reach(broker, customer_key))
+    asking.wait_for("Submit? [y/N]")
+    question = " ".join(asking.shown[asking.shown.index("Reserve up to") :].split())
+    for told in ("GPU-hours and", "tokens, at most", f"CNY, from {buyer.contract_id} (on_demand)?", "never charged"):
+        assert told in question
+    asking.type(f"{answer}\n")
+    assert asking.wait() == code
+    assert len(list_job_ids(customer_run)) == len(before) + added
 
 
 def test_what_a_job_is_given_stands_in_it(customer_run: Run, files: list[str], buyer: Buyer) -> None:
