@@ -7,9 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
-from broker.cli.deferred import DeferredCommand, Place
+from broker.cli.deferred import DeferredGroup, Place
 from broker.cli.failures import ExitCode, explain_failure
 
 COMMANDS = {
@@ -51,15 +50,10 @@ COMMANDS = {
 JSON_FLAG = "--json"
 
 
-class RootGroup(TyperGroup):
-    """The parts of the command, each imported when it is chosen; one line and an exit code for every error."""
+class RootGroup(DeferredGroup):
+    """The parts of the command; one line and an exit code for every error."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (the framework's signature)
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002
-        place = COMMANDS.get(cmd_name)
-        return None if place is None else DeferredCommand(cmd_name, place)
+    places = COMMANDS
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **settings: Any) -> Any:
         """Run the command and end the process with its exit code (`failures`)."""

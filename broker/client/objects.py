@@ -89,6 +89,15 @@ class MaxCostBuys(TypedDict):
     p90: JobPart
 
 
+class QuotedFindings(TypedDict):
+    """What is wrong with the data of a quote; `left_out` rows are not trained."""
+
+    error: int
+    warning: int
+    hint: int
+    left_out: int
+
+
 class Quote(TypedDict):
     """A job's price on every plan."""
 
@@ -99,6 +108,7 @@ class Quote(TypedDict):
     estimate: Estimate
     prices: list[PlanPrice]
     max_cost_buys: MaxCostBuys | None
+    findings: QuotedFindings | None
     expires_at: str
     created_at: str
 

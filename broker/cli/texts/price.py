@@ -75,9 +75,17 @@ def _tell_need(offer: Offer, now: datetime) -> list[tuple[str, str]]:
     work = f"{describe_count(estimate['tokens'], 'token')}, {describe_count(estimate['steps'], 'step')}"
     rows = describe_count(estimate["rows"], "row")
     return [
+        ("Left out", _describe_left_out(quote)),
         ("Needs", f"{describe_hours(estimate['gpu_hours'])} GPU-hours on {estimate['sku']}, {work}, {rows}"),
         ("Quote", f"{quote['id']}, good until {describe_local(quote['expires_at'], now)}"),
     ]
+
+
+def _describe_left_out(quote: Quote) -> str:
+    """Describe how much of the data the job will not read; empty where it reads all."""
+    left_out = quote["findings"]["left_out"] if quote["findings"] else 0
+    kind = "rows" if left_out > 1 else "row"
+    return f"{left_out:,} {kind} of the data that cannot be trained" if left_out else ""
 
 
 def _tell_terms(offer: Offer) -> list[tuple[str, str]]:

@@ -124,6 +124,7 @@ def quote(**fields: Any) -> Quote:
             price("long_term", "0.11", "0.20", "0.88", "0.97"),
         ],
         "max_cost_buys": None,
+        "findings": None,
         "expires_at": "2026-11-25T10:00:00Z",
         "created_at": "2026-11-24T10:00:00Z",
     }

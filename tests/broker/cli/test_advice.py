@@ -10,8 +10,10 @@ import pytest
 import typer
 from fastapi import FastAPI
 
-from broker.cli.main import COMMANDS
+from broker.cli.deferred import DeferredGroup
+from broker.cli.main import app as broker_app
 from broker.http.openapi import make_workers_openapi
+from pricing.training.config import TrainingConfig
 from trainer.commands.cli import app as trainer_app
 
 ROOT = Path(__file__).parents[3]
@@ -28,16 +30,17 @@ def list_commands(group: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[tu
     """List every command below a group with its flags."""
     own = {flag for parameter in group.params for flag in [*parameter.opts, *parameter.secondary_opts]}
     yield before, {"--help", *own}
-    for name, command in getattr(group, "commands", {}).items():
+    commands = getattr(group, "commands", {})
+    if isinstance(group, DeferredGroup):
+        commands = {name: place.load(name) for name, place in group.places.items()}
+    for name, command in commands.items():
         yield from list_commands(command, (*before, name))
 
 
 @pytest.fixture(scope="module")
 def flags() -> dict[tuple[str, ...], set[str]]:
     """Every command with its flags."""
-    found = {("broker",): {"--help"}}
-    for name, place in COMMANDS.items():
-        found |= dict(list_commands(place.load(name), ("broker", name)))
+    found = dict(list_commands(typer.main.get_command(broker_app), ("broker",)))
     return found | dict(list_commands(typer.main.get_command(trainer_app), ("trainer",)))
 
 
@@ -123,6 +126,7 @@ def test_fields_that_messages_name_are_fields_of_requests(app: FastAPI) -> None:
         for operation in item.values()
         for parameter in operation.get("parameters", [])
     }
+    known |= TrainingConfig.model_fields.keys()
     named = {(path.name, field) for path in SOURCES for field in _list_named_fields(path)}
     assert len(named) > 10
     assert {(name, field) for name, field in named if field.split(".")[-1] not in {*known, "body"}} == set()

@@ -8,9 +8,10 @@ from typer.testing import CliRunner
 
 from broker.cli import main
 from broker.cli.deferred import Place
+from broker.cli.jobs import app as jobs
 
 # What the service is made of: none of it may be paid for by somebody who asks for help, or for the own jobs.
-HEAVY = {"sqlalchemy", "fastapi", "alembic", "psycopg", "uvicorn", "tokenizers"}
+HEAVY = {"sqlalchemy", "fastapi", "alembic", "psycopg", "uvicorn", "tokenizers", "yaml"}
 
 
 def list_imported(*arguments: str) -> set[str]:
@@ -34,7 +35,7 @@ def test_help_and_a_customer_s_commands_import_nothing_of_the_service(arguments:
     assert list_imported(*arguments) & HEAVY == set()
 
 
-@pytest.mark.parametrize(("name", "place"), main.COMMANDS.items())
+@pytest.mark.parametrize(("name", "place"), [*main.COMMANDS.items(), *jobs.COMMANDS.items()])
 def test_every_part_says_of_itself_what_the_list_says_of_it(name: str, place: Place) -> None:
     assert place.load(name).help == place.help
 

@@ -19,6 +19,7 @@ SCHEMA_OF = {
     "PlanPrice": "PlanPriceOut",
     "JobPart": "JobPartOut",
     "MaxCostBuys": "MaxCostBuysOut",
+    "QuotedFindings": "QuotedFindingsOut",
     "Quote": "QuoteOut",
     "PendingReason": "PendingReasonOut",
     "Job": "JobOut",

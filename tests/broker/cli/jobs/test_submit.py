@@ -117,6 +117,10 @@ def test_rows_that_cannot_be_used_stop_the_submission_before_its_price(
     assert "--skip-bad-rows" in one_line(stopped)
     problem = json.loads(customer_run("jobs", "submit", "-y", "--json", *files).stderr.splitlines()[-1])
     assert problem["findings"][0]["file"] == "train.jsonl"
+    skipped = customer_run("quotes", "create", "--skip-bad-rows", *files)
+    assert skipped.exit_code == 0, skipped.output
+    assert "1 row of the data that cannot be trained" in skipped.stdout
+    assert submit(customer_run, [*files, "--skip-bad-rows"]).startswith("job_")
 
 
 @pytest.mark.parametrize("options", [["--config", "{config}"], ["--data", "{data}"], ["--max-cost", "lots"]])

@@ -82,7 +82,12 @@ def price_own() -> list[Text]:
 def price_compared() -> list[Text]:
     buys = {"steps": 24, "epochs": "1.50", "percent": "75.00", "cost": objects.money("0.98")}
     bought = {"max_cost": objects.money("1.00"), "plan": "prepaid", "p50": buys, "p90": {**buys, "steps": 22}}
-    offer = Offer(objects.quote(max_cost_buys=bought), objects.contract(quote_guarantee="cap"), objects.balance())
+    left_out = {"error": 1, "warning": 0, "hint": 0, "left_out": 1, "first": []}
+    offer = Offer(
+        objects.quote(max_cost_buys=bought, findings=left_out),
+        objects.contract(quote_guarantee="cap"),
+        objects.balance(),
+    )
     return [*make_offer(offer, NOW, WIDTH, compare=True), *map(Text, fold(make_question(offer), WIDTH - 8))]
 
 
