@@ -51,10 +51,12 @@ async def _check_may_go_on(work: Work, job: Job) -> None:
     hold = await ledger.get_hold(work, job.id)
     shortage = await ledger.find_shortage(work, hold, promise=job.promise)
     if has_reached_limit(job.limits, job.spent) or shortage == ledger.Shortage.LIMIT:
-        cost = Money(job.cost_micros).format_amount()
+        cost = Money(job.cost_micros)
+        least = max(cost, job.promise.limit or cost).format_amount()
         raise errors.MaxCostExceeded(
-            f"Job {job.id} has cost {cost} and has reached its limit; resume it with a max_cost above that.",
-            errors=[errors.FieldError("max_cost", f"must be more than {cost}")],
+            f"Job {job.id} has cost {cost.format_amount()}, and its limit pays for no more: resume it with a max_cost "
+            f"above {least}.",
+            errors=[errors.FieldError("max_cost", f"must be more than {least}")],
         )
     if shortage == ledger.Shortage.CONTRACT_ENDED:
         raise errors.NoContractInForce(

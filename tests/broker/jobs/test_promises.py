@@ -173,6 +173,8 @@ async def test_limit_is_not_exceeded_by_one_long_interval(api: Api, app: FastAPI
     after = await api.get(f"/jobs/{job['id']}")
     assert Decimal("0.998") < Decimal(after["cost"]["amount"]) <= 1
     assert await invoice_total(api, customer) == "1.00"
-    await api.post(f"/jobs/{job['id']}/resume", expect=402)
+    for body in ({}, {"max_cost": "1.00"}):
+        problem = await api.post(f"/jobs/{job['id']}/resume", body, expect=402)
+        assert problem["errors"] == [{"field": "max_cost", "message": "must be more than 1.00"}]
     assert (await api.post(f"/jobs/{job['id']}/resume", {"max_cost": "2.00"}))["status"] == "queued"
     assert await broken_rules(system) == {}
