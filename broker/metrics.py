@@ -10,6 +10,7 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from broker.capacity.metrics import CapacityCollector, CapacityReading
 from broker.estimator.metrics import EstimatorCollector
 from broker.estimator.watch import AccuracyReading
 from broker.persistence.faults import find_fault
@@ -33,6 +34,7 @@ class Metrics:
     system: System
     accuracy: AccuracyReading = field(default_factory=AccuracyReading)
     queues: QueueReading = field(default_factory=QueueReading)
+    capacity: CapacityReading = field(default_factory=CapacityReading)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     read_at: datetime | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -40,6 +42,7 @@ class Metrics:
     def __post_init__(self) -> None:
         self.registry.register(EstimatorCollector(self.accuracy))
         self.registry.register(QueueCollector(self.queues))
+        self.registry.register(CapacityCollector(self.capacity))
 
     async def refresh(self) -> None:
         """Read the database, for one scrape at a time. A reading that fails leaves the others, and its own last one."""
@@ -48,6 +51,7 @@ class Metrics:
             if self.read_at is None or now - self.read_at >= READING_KEPT:
                 await self._read("the accuracy of estimates", self.accuracy)
                 await self._read("the queues", self.queues)
+                await self._read("agents and pools", self.capacity)
                 self.read_at = now
 
     async def _read(self, name: str, reading: Reading) -> None:

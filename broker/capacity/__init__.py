@@ -1,7 +1,8 @@
-"""What there is to run on, and the lines before it: pools of devices and queues.
+"""What there is to run on, and the lines before it: agents with their pools of devices, and queues.
 
-Owns `pools`, `queues`. An engine's agent registers a pool, ops opens, closes and prioritizes, quotes ask which types of
-device there are, admission which queue a job enters, the scheduling cycle reads both as they are. Invariants: what ops
-has set stays when an engine registers again; a dedicated queue belongs to one contract. It decides no order and starts
-nothing: that is `scheduling`.
+Owns `agents`, `pools`, `queues`. An agent registers with its pool and is seen, ops opens, closes and prioritizes;
+quotes ask which types of device there are, admission which queue a job enters, the scheduling cycle which pools take
+jobs now. Invariants: a pool has one live agent; what ops has set stays when an agent registers again; a dedicated queue
+belongs to one contract. A pool's lock comes last, after those of job, hold and contract; a cycle takes it first and
+waits for no other. It decides no order and starts nothing: that is `scheduling`.
 """

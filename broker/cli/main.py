@@ -46,6 +46,7 @@ COMMANDS = {
     "models": Place("broker.cli.models:app", "Base models: which customers may name."),
     "estimator": Place("broker.cli.estimator:app", "Predictions, and how good the estimates were."),
     "ledger": Place("broker.cli.ledger:app", "The double-entry ledger."),
+    "installation": Place("broker.cli.installation:app", "What all processes on one database share."),
 }
 JSON_FLAG = "--json"
 

@@ -127,7 +127,7 @@ def decide_cause(
     if stop_requested is not None and (was_carried_out or stop_requested == StopReason.CANCEL):
         return STOP_CAUSES[stop_requested]
     if outcome == RunStatus.PREEMPTED:
-        return Cause.PREEMPTED
+        return Cause.SHUTDOWN if error_code == Cause.SHUTDOWN else Cause.PREEMPTED
     if outcome == RunStatus.LOST:
         return Cause.MACHINE_LOST if was_claimed else Cause.LAUNCH_FAILED
     return next((cause for cause in FAILURE_CAUSES if cause == error_code), Cause.INTERNAL_ERROR)

@@ -174,10 +174,14 @@ async def list_silent_runs(work: Work) -> list[str]:
 
 
 async def give_back_run(work: Work, run_id: str) -> None:
-    """End a run that its agent has not launched and will not: its job is queued again. An ended run stays as it is."""
+    """End a run whose agent shuts down before its worker has reported an end, or before it was launched.
+
+    Its job is queued again, and goes on from the last checkpoint. An ended run stays as it is.
+    """
     locked = await lock_any_run(work, run_id)
     if RunStatus(locked.run.status) not in RUN_ENDS:
-        await end_run(work, locked, RunStatus.PREEMPTED)
+        error = {"code": Cause.SHUTDOWN.value, "message": "its agent shut down"}
+        await end_run(work, locked, RunStatus.PREEMPTED, error)
 
 
 async def list_active_runs(work: Work, agent_id: str) -> list[str]:

@@ -1,5 +1,7 @@
 """Joining the installation: a process that has another secret, storage or address than the others does not start."""
 
+from broker.capacity.agents import judge, list_recent_agents
+from broker.capacity.model import PRESENT
 from broker.errors import OperatorError
 from broker.persistence.installation import (
     Installation,
@@ -28,19 +30,50 @@ async def join_installation(work: Work) -> Installation:
     return installation
 
 
+async def describe_installation(work: Work) -> tuple[Installation, list[str]]:
+    """Describe the installation, and list where this process differs from it. Raises: OperatorError."""
+    own = await read_own_settings(work)
+    installation = await find_installation(work.session)
+    if installation is None:
+        raise OperatorError("this database has no installation yet: start `broker serve` on it first")
+    return installation, find_differences(installation, own)
+
+
+async def accept_settings(work: Work) -> Installation:
+    """Make this process's settings those of the installation, for processes that start from now on.
+
+    Raises: OperatorError, where an agent is there: its runs bear tokens that the present secret has signed.
+    """
+    installation, _differences = await describe_installation(work)
+    present = [agent for agent in await list_recent_agents(work, since=work.now) if judge(work, agent) in PRESENT]
+    if present:
+        names = ", ".join(f"{agent.data_dir} on {agent.host} (pool {agent.pool})" for agent in present)
+        raise OperatorError(f"agents still run: {names}; end them by SIGTERM first, and every `broker serve`, too")
+    own = await read_own_settings(work)
+    storage_id = own.storage_id or await _create_storage_id(work, own.storage_place)
+    accepted = found_installation(own, installation_id=installation.id, storage_id=storage_id, now=work.now)
+    installation.secret_hash, installation.storage_id = accepted.secret_hash, accepted.storage_id
+    installation.public_url, installation.changed_at = accepted.public_url, work.now
+    return installation
+
+
 async def found_new_installation(work: Work, own: OwnSettings) -> Installation:
     """Write the installation's row as this process has it; its storage gets an id where it has none.
 
     Raises: OperatorError, where nothing can be written into the storage.
     """
-    try:
-        storage_id = own.storage_id or await work.storage.create_id(work.new_id("sto"))
-    except OSError as error:
-        raise unreachable_storage(own.storage_place, error) from error
+    storage_id = own.storage_id or await _create_storage_id(work, own.storage_place)
     founded = found_installation(own, installation_id=work.new_id("ins"), storage_id=storage_id, now=work.now)
     work.session.add(founded)
     await work.session.flush()
     return founded
+
+
+async def _create_storage_id(work: Work, place: str) -> str:
+    try:
+        return await work.storage.create_id(work.new_id("sto"))
+    except OSError as error:
+        raise unreachable_storage(place, error) from error
 
 
 async def read_own_settings(work: Work) -> OwnSettings:

@@ -206,6 +206,7 @@ async def test_agent_that_leaves_gives_its_runs_back_and_takes_no_more(
     assert engine.alive == set()
     assert len(engine.launched) == 1
     assert [(await read_job(api, job_id))["status"] for job_id in jobs] == ["queued", "queued"]
+    assert [(await api.get(f"/jobs/{job_id}/runs"))["data"][0]["cause"] for job_id in jobs] == ["shutdown"] * 2
     assert (await api.get("/pools/test"))["state"] == "unserved"
     (agent_shown,) = (await api.get("/agents"))["data"]
     assert (agent_shown["state"], agent_shown["ended_at"] is None) == ("gone", False)

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from broker.capacity.agents import register_agent, retire_agent
 from broker.config import Settings
 from broker.errors import OperatorError
 from broker.processes.boot import DatabaseUrls, prepare
+from broker.processes.installation import accept_settings
+from broker.system import open_system
+from tests.broker.pools import make_card
 from tests.broker.rows import owner_connection
 
 ADDRESS = "http://broker:8000"
@@ -98,3 +102,43 @@ async def test_first_named_address_is_everybodys(tmp_path: Path, urls: DatabaseU
     assert (await start(own_settings(tmp_path / "a"), urls)).worker_url == ADDRESS
     with pytest.raises(OperatorError, match=r"^BROKER_PUBLIC_URL: is http://other:1, but [^\n]*$"):
         await start(own_settings(tmp_path / "d", public_url="http://other:1"), urls)
+
+
+async def accept(settings: Settings, urls: DatabaseUrls) -> None:
+    system = open_system(settings, urls.app)
+    try:
+        async with system.work() as work:
+            await accept_settings(work)
+    finally:
+        await system.database.close()
+
+
+async def test_operator_changes_secret_storage_and_address_for_all(tmp_path: Path, urls: DatabaseUrls) -> None:
+    await start(own_settings(tmp_path / "a", public_url=ADDRESS), urls)
+    changed = {
+        "secret_key": "another-secret-key",
+        "storage_dir": tmp_path / "elsewhere",
+        "public_url": "http://other:1",
+    }
+    await accept(own_settings(tmp_path / "a", **changed), urls)
+    assert (await start(own_settings(tmp_path / "b", **changed), urls)).worker_url == "http://other:1"
+    with pytest.raises(OperatorError, match=r"^BROKER_SECRET_KEY: "):
+        await start(own_settings(tmp_path / "a"), urls)
+
+
+async def test_nothing_is_changed_while_an_agent_is_there(tmp_path: Path, urls: DatabaseUrls) -> None:
+    settings = own_settings(tmp_path / "a")
+    system = await prepare(settings, urls)
+    async with system.work() as work:
+        await register_agent(work, make_card())
+    with pytest.raises(OperatorError, match=r"agents still run: /var/broker on machine-1 \(pool test\); end them"):
+        await accept(own_settings(tmp_path / "a", secret_key="another-secret-key"), urls)
+    async with system.work() as work:
+        await retire_agent(work, make_card())
+    await accept(own_settings(tmp_path / "a", secret_key="another-secret-key"), urls)
+    await system.database.close()
+
+
+async def test_database_that_was_never_started_on_has_nothing_to_change(tmp_path: Path, urls: DatabaseUrls) -> None:
+    with pytest.raises(OperatorError, match="has no installation yet"):
+        await accept(own_settings(tmp_path / "a"), urls)
