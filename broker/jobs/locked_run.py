@@ -34,6 +34,14 @@ async def lock_run(work: Work, run_id: str, fence_token: int) -> LockedRun:
     return locked
 
 
+async def lock_metered_run(work: Work, run_id: str, fence_token: int) -> LockedRun:
+    """Lock a run for usage that it had, were it ended or superseded since. Raises: NotFound, StaleFenceToken."""
+    locked = await lock_any_run(work, run_id)
+    if locked.run.fence_token != fence_token:
+        raise errors.StaleFenceToken(f"The fence token of run {run_id} is another.")
+    return locked
+
+
 async def lock_any_run(work: Work, run_id: str) -> LockedRun:
     """Lock a run, whether or not its worker may still report. Raises: NotFound."""
     job_id = await work.session.scalar(select(Run.job_id).where(Run.id == run_id))

@@ -29,6 +29,7 @@ from broker.ledger.causes import Cause
 from broker.persistence import outbox
 from broker.persistence.database import wake_dispatcher
 from broker.work import Work
+from pricing.usage import Usage
 
 
 async def start_run(work: Work, job: Job, pool: str) -> Run:
@@ -49,6 +50,8 @@ async def start_run(work: Work, job: Job, pool: str) -> Run:
         agent_id=agent_id,
         gpus=job.gpus,
         status=RunStatus.STARTING.value,
+        used_gpu_seconds=0,
+        used_tokens=0,
         acknowledged_sequence=-1,
         lease_expires_at=_compute_lease(work),
         created_at=work.now,
@@ -88,9 +91,12 @@ def report_progress(locked: LockedRun, progress: dict[str, Any]) -> None:
     locked.job.progress = progress
 
 
-def acknowledge_usage(locked: LockedRun, sequence: int) -> None:
-    """Note up to which number every usage interval of a run is stored."""
-    locked.run.acknowledged_sequence = sequence
+def note_usage(locked: LockedRun, usage: Usage, *, acknowledged: int) -> None:
+    """Note what more a run has used, and up to which number all of its intervals are kept."""
+    run = locked.run
+    run.used_gpu_seconds += usage.gpu_seconds
+    run.used_tokens += usage.tokens
+    run.acknowledged_sequence = acknowledged
 
 
 async def end_run(work: Work, locked: LockedRun, outcome: RunStatus, error: dict[str, Any] | None = None) -> None:

@@ -241,6 +241,8 @@ class RunOut(BaseModel):
     gpus: int = Field(description="Devices it holds.", examples=[1])
     status: str = Field(description="starting, running, or how it ended.", examples=["running"])
     cause: Cause | None = Field(description="Why it ended; null while it lives.", examples=["machine_lost"])
+    used_gpu_seconds: int = Field(description="GPU-seconds metered and charged.", examples=[95])
+    used_tokens: int = Field(description="Tokens metered and charged.", examples=[12840])
     claimed_at: datetime | None = Field(description="When its worker took it (UTC).", examples=["2026-11-24T10:00:00Z"])
     last_heartbeat_at: datetime | None = Field(
         description="When it last reported (UTC).", examples=["2026-11-24T10:00:00Z"]

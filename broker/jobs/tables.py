@@ -132,6 +132,8 @@ class Run(Base):
     gpus: Mapped[int]
     status: Mapped[str]
     cause: Mapped[str | None]
+    used_gpu_seconds: Mapped[int]
+    used_tokens: Mapped[int]
     acknowledged_sequence: Mapped[int]
     lease_expires_at: Mapped[datetime] = moment_column()
     claimed_at: Mapped[datetime | None] = moment_column(nullable=True)

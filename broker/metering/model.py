@@ -1,6 +1,6 @@
-"""Usage events in CloudEvents form, and what is checked before one is believed."""
+"""Usage events in CloudEvents form."""
 
-from datetime import timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,7 +11,6 @@ from broker.ledger.service import UsageInterval
 from pricing.usage import Usage
 
 EVENT_TYPE = "lora.usage.interval"
-CLOCK_SLACK = timedelta(seconds=2)
 MAX_SEQUENCE = 2**53
 MAX_QUANTITY = 10**12
 
@@ -60,32 +59,14 @@ class UsageCloudEvent(BaseModel):
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
 
-    def to_interval(self) -> UsageInterval:
-        """Take out of the envelope the interval to be charged. Its subject has been checked to be the run."""
+    def to_interval(self, ended_at: datetime) -> UsageInterval:
+        """Take out of the envelope the interval to be charged, which ended at this moment by the broker's clock."""
         data = self.data
-        return UsageInterval(self.subject, data.sequence, data.usage, data.ended_at, data.checkpoint_step)
+        return UsageInterval(self.subject, data.sequence, data.usage, ended_at, data.checkpoint_step)
 
 
-def check_event(event: UsageCloudEvent, *, run_id: str, gpus: int) -> None:
-    """Refuse an event that is for another run or claims more than its interval can hold.
-
-    Raises: InvalidRequest.
-    """
-    name = f"usage[{event.data.sequence}]"
-    if event.subject != run_id or event.id != f"{run_id}/{event.data.sequence}":
-        raise errors.invalid_field(f"{name}.subject", f"must be of run {run_id}, with id {run_id}/sequence")
-    length = event.data.ended_at - event.data.started_at
-    if length < timedelta(0):
-        raise errors.invalid_field(f"{name}.ended_at", "must not be before started_at")
-    most = gpus * (length + CLOCK_SLACK).total_seconds()
-    if event.data.gpu_seconds > most:
-        raise errors.invalid_field(
-            f"{name}.gpu_seconds", f"{event.data.gpu_seconds} is more than {gpus} devices hold in {length}"
-        )
-
-
-def next_acknowledged(acknowledged: int, stored: set[int]) -> int:
-    """Compute the highest sequence up to which every interval is stored."""
-    while acknowledged + 1 in stored:
-        acknowledged += 1
-    return acknowledged
+def check_subject(event: UsageCloudEvent, run_id: str) -> None:
+    """Refuse an event that is for another run. Raises: InvalidRequest."""
+    sequence = event.data.sequence
+    if event.subject != run_id or event.id != f"{run_id}/{sequence}":
+        raise errors.invalid_field(f"usage[{sequence}].subject", f"must be of run {run_id}, with id {run_id}/sequence")

@@ -3,14 +3,19 @@
 from typing import Annotated
 
 from fastapi import Body, Query
+from pydantic import Field
 
-from broker.http.edge import AnyKey, RunWork, feature_router
-from broker.http.shapes import FenceHeader
-from broker.jobs.locked_run import lock_run, require_active
+from broker.http.edge import AnyKey, FinanceWork, RunWork, feature_router
+from broker.http.paging import fetch_page
+from broker.http.shapes import Cursor, FenceHeader, Limit, Page
+from broker.jobs.locked_run import lock_metered_run
 from broker.jobs.service import get_job
 from broker.metering import service
+from broker.metering.evidence import Doubt
 from broker.metering.model import UsageCloudEvent
-from broker.metering.schemas import UsageAcceptedOut, UsageListOut
+from broker.metering.quarantine import QuarantineFilter, select_quarantined
+from broker.metering.schemas import QuarantinedIntervalOut, QuarantinedUsageOut, UsageAcceptedOut, UsageListOut
+from broker.metering.tables import QuarantinedUsage
 from broker.work import Work
 
 router = feature_router("", "metering")
@@ -21,16 +26,35 @@ async def record_usage_events(
     work: RunWork,
     fence_token: FenceHeader,
     body: Annotated[
-        UsageCloudEvent | list[UsageCloudEvent],
+        UsageCloudEvent | Annotated[list[UsageCloudEvent], Field(max_length=1000)],
         Body(description="One CloudEvent (`application/cloudevents+json`) or a batch."),
     ],
 ) -> UsageAcceptedOut:
-    """Record late intervals of a run that still lives. Sending them again changes nothing."""
+    """Record intervals of a run, also late ones of a run that has ended. Sending them again changes nothing."""
     events = body if isinstance(body, list) else [body]
-    locked = await lock_run(work, work.actor.id, fence_token)
-    require_active(locked)
-    await service.record_usage(work, locked, events)
-    return UsageAcceptedOut(accepted=len(events), acknowledged_sequence=locked.run.acknowledged_sequence)
+    locked = await lock_metered_run(work, work.actor.id, fence_token)
+    taken = await service.take_usage(work, locked, events)
+    return UsageAcceptedOut(
+        accepted=len(events) - len(taken.quarantined),
+        acknowledged_sequence=locked.run.acknowledged_sequence,
+        quarantined=QuarantinedIntervalOut.list_of(taken.quarantined),
+    )
+
+
+@router.get("/quarantined-usage")
+async def list_quarantined_usage(
+    work: FinanceWork,
+    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
+    contract_id: Annotated[str | None, Query(description="Only of this contract.", examples=["con_01k"])] = None,
+    job_id: Annotated[str | None, Query(description="Only of this job.", examples=["job_01k"])] = None,
+    reason: Annotated[Doubt | None, Query(description="Only for this reason.", examples=["over_budget"])] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[QuarantinedUsageOut]:
+    """List usage that was reported and is charged to nobody, the newest first."""
+    query = select_quarantined(QuarantineFilter(customer_id, contract_id, job_id, reason))
+    rows, after = await fetch_page(work.session, query, QuarantinedUsage, limit=limit, cursor=cursor)
+    return Page(data=[QuarantinedUsageOut.of(row) for row in rows], next_cursor=after)
 
 
 @router.get("/jobs/{job_id}/usage", tags=["jobs"])

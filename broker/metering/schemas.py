@@ -1,11 +1,60 @@
 """API shapes of usage."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.metering.tables import UsageEvent
+from broker.metering.evidence import EXPLANATIONS, Doubt
+from broker.metering.tables import QuarantinedUsage, UsageEvent
+
+
+class QuarantinedIntervalOut(BaseModel):
+    """An interval of the request that is not charged: it waits in quarantine for finance to decide."""
+
+    sequence: int = Field(description="Its number in the run.", examples=[7])
+    reason: Doubt = Field(description="Why it is not charged.", examples=["outside_the_run"])
+    message: str = Field(description="The reason in words.", examples=[EXPLANATIONS[Doubt.OVERLAPS]])
+
+    @classmethod
+    def list_of(cls, quarantined: Mapping[int, Doubt]) -> list["QuarantinedIntervalOut"]:
+        return [cls(sequence=each, reason=doubt, message=EXPLANATIONS[doubt]) for each, doubt in quarantined.items()]
+
+
+QUARANTINED = Field(
+    description="Intervals of this request that are not charged, and why; do not send them again.",
+    examples=[[{"sequence": 7, "reason": "outside_the_run"}]],
+)
+
+
+class QuarantinedUsageOut(BaseModel):
+    """Usage in quarantine: evidence as it came, charged to nobody."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="Its id.", examples=["qua_01k"])
+    object: Literal["quarantined_usage"] = Field(
+        default="quarantined_usage", description="Kind of object.", examples=["quarantined_usage"]
+    )
+    customer_id: str = Field(description="The run's customer.", examples=["cus_01k"])
+    contract_id: str = Field(description="The contract that would have been charged.", examples=["con_01k"])
+    job_id: str = Field(description="The run's job.", examples=["job_01k"])
+    run_id: str = Field(description="The run that reported it.", examples=["run_01k"])
+    sequence: int = Field(description="Number of the interval in its run.", examples=[7])
+    reason: Doubt = Field(description="Why it is not charged.", examples=["outside_the_run"])
+    message: str = Field(description="The reason in words.", examples=[EXPLANATIONS[Doubt.OVERLAPS]])
+    gpu_seconds: int = Field(description="GPU-seconds that it claims.", examples=[1_000_000_000])
+    tokens: int = Field(description="Tokens that it claims.", examples=[0])
+    started_at: datetime = Field(description="When it says that it began (UTC).", examples=["2001-01-01T00:00:00Z"])
+    ended_at: datetime = Field(description="When it says that it ended (UTC).", examples=["2001-01-01T00:00:02Z"])
+    received_at: datetime = Field(description="When the broker received it (UTC).", examples=["2026-11-24T10:00:02Z"])
+    event: dict[str, Any] = Field(description="The CloudEvent as it came.", examples=[{"id": "run_01k/7"}])
+
+    @classmethod
+    def of(cls, row: QuarantinedUsage) -> "QuarantinedUsageOut":
+        own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        return cls.model_validate({**own, "message": EXPLANATIONS[Doubt(row.reason)]})
 
 
 class UsageIntervalOut(BaseModel):
@@ -47,4 +96,5 @@ class UsageListOut(BaseModel):
 
 class UsageAcceptedOut(BaseModel):
     accepted: int = Field(description="Events taken, those known before included.", examples=[1])
-    acknowledged_sequence: int = Field(description="Every interval up to this one is stored; -1: none.", examples=[0])
+    acknowledged_sequence: int = Field(description="Every interval up to this one is kept; -1: none.", examples=[0])
+    quarantined: list[QuarantinedIntervalOut] = QUARANTINED

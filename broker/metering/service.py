@@ -1,72 +1,130 @@
-"""Metering: intervals are stored once, and charged to the job's hold in the same transaction."""
+"""Metering: usage is taken by one function, whatever door it comes by: judged, stored or quarantined, and charged."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 
+from broker.clock import billing_month
+from broker.jobs.control import request_stop
+from broker.jobs.limits import has_reached_limit
 from broker.jobs.locked_run import LockedRun
-from broker.jobs.runs import acknowledge_usage
+from broker.jobs.model import RUN_ENDS, RunStatus, StopReason
+from broker.jobs.runs import note_usage
 from broker.jobs.service import add_usage
 from broker.ledger import service as ledger
-from broker.metering.model import UsageCloudEvent, check_event, next_acknowledged
+from broker.metering.evidence import Doubt, RunLife, judge_intervals
+from broker.metering.intervals import read_kept, store_intervals
+from broker.metering.model import UsageCloudEvent, check_subject
+from broker.metering.quarantine import quarantine_usage
 from broker.metering.tables import UsageEvent
 from broker.work import Work
 from pricing.usage import Usage
 
 
-async def record_usage(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> ledger.HoldView | None:
-    """Store and charge the intervals that are new; those stored before change nothing.
+@dataclass(frozen=True)
+class TakenUsage:
+    """What became of reported usage. `hold` is the job's, locked, where something was charged to it.
 
-    The caller holds the locks of the run and its job. Returns the job's hold, locked, where something was charged to
-    it, so that it need not be read again. Raises: InvalidRequest.
+    `quarantined` are those of the reported intervals that are in quarantine, now or since an earlier report, and why.
+    """
+
+    hold: ledger.HoldView | None
+    quarantined: dict[int, Doubt]
+
+
+async def take_usage(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> TakenUsage:
+    """Take the intervals that are new, and decide whether the run must stop; those told before change nothing.
+
+    What the broker believes is stored and charged, the rest is quarantined. The caller holds the locks of the run and
+    its job. Raises: InvalidRequest.
     """
     for event in events:
-        check_event(event, run_id=locked.run.id, gpus=locked.run.gpus)
-    new = [
-        event for event in sorted(events, key=lambda event: event.data.sequence) if await _store(work, locked, event)
-    ]
-    hold = await _charge(work, locked, new) if new else None
-    if events:
-        acknowledge_usage(locked, await _read_acknowledged(work, locked))
-    return hold
+        check_subject(event, locked.run.id)
+    taken = await _take(work, locked, events) if events else TakenUsage(None, {})
+    if not has_ended(locked):
+        await _stop_where_nothing_is_left(work, locked, taken.hold)
+    return taken
 
 
-async def _store(work: Work, locked: LockedRun, event: UsageCloudEvent) -> bool:
-    row = {
-        "run_id": locked.run.id,
-        "sequence": event.data.sequence,
-        "customer_id": locked.job.customer_id,
-        "contract_id": locked.job.contract_id,
-        "job_id": locked.job.id,
-        "gpu_seconds": event.data.gpu_seconds,
-        "tokens": event.data.tokens,
-        "started_at": event.data.started_at,
-        "ended_at": event.data.ended_at,
-        "checkpoint_step": event.data.checkpoint_step,
-        "event": event.to_json(),
-        "received_at": work.now,
-    }
-    stored = await work.session.execute(
-        insert(UsageEvent).values(row).on_conflict_do_nothing().returning(UsageEvent.sequence)
+def has_ended(locked: LockedRun) -> bool:
+    """Tell whether no run is left that could be stopped."""
+    return RunStatus(locked.run.status) in RUN_ENDS
+
+
+async def _take(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> TakenUsage:
+    told = {event.data.sequence: event for event in reversed(events)}  # the first telling of a number counts
+    kept = await read_kept(work, locked, told.keys())
+    new = [event for sequence, event in sorted(told.items()) if not kept.has(sequence)]
+    life = describe_life(work, locked)
+    doubted = judge_intervals([event.data for event in new], kept.timeline, life)
+    believed = [event for event in new if event.data.sequence not in doubted]
+    hold = await ledger.lock_hold(work, locked.job.id) if believed else None
+    if hold is not None and has_ended(locked):
+        doubted |= await _find_unpaid(work, hold, believed, life)
+        believed = [event for event in new if event.data.sequence not in doubted]
+    await store_intervals(work, locked, believed)
+    await quarantine_usage(work, locked, [told[sequence] for sequence in doubted], doubted)
+    if hold is not None and believed:
+        await _charge(work, locked, hold, believed, life)
+    note_usage(locked, sum_usage(believed), acknowledged=kept.acknowledge({event.data.sequence for event in new}))
+    quarantined = {**kept.quarantined, **doubted}
+    return TakenUsage(hold, {sequence: quarantined[sequence] for sequence in sorted(told.keys() & quarantined.keys())})
+
+
+def describe_life(work: Work, locked: LockedRun) -> RunLife:
+    """Describe what is known of a run, by which its usage is judged."""
+    run = locked.run
+    return RunLife(
+        gpus=run.gpus,
+        since=run.claimed_at,
+        until=run.ended_at or work.now,
+        used=Usage(run.used_gpu_seconds, run.used_tokens),
+        job_tokens=locked.job.estimate.tokens,
     )
-    return stored.first() is not None
 
 
-async def _charge(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> ledger.HoldView:
+async def _find_unpaid(
+    work: Work, hold: ledger.HoldView, events: Sequence[UsageCloudEvent], life: RunLife
+) -> dict[int, Doubt]:
+    """Find the intervals of a run that has ended that nothing pays for.
+
+    It is asked once for each billing month, of its latest moment.
+    """
+    moments = {event.data.sequence: life.clip(event.data.ended_at) for event in events}
+    months = {number: billing_month(moment, hold.terms.time_zone) for number, moment in moments.items()}
+    latest = {month: max(moments[number] for number in months if months[number] == month) for month in months.values()}
+    unpaid = {month for month, moment in latest.items() if await ledger.is_exhausted(work, hold, moment)}
+    return {number: Doubt.OVER_BUDGET for number, month in months.items() if month in unpaid}
+
+
+async def _charge(
+    work: Work, locked: LockedRun, hold: ledger.HoldView, events: Sequence[UsageCloudEvent], life: RunLife
+) -> None:
     job = locked.job
-    hold = await ledger.lock_hold(work, job.id)
-    intervals = [event.to_interval() for event in events]
+    intervals = [event.to_interval(life.clip(event.data.ended_at)) for event in events]
     captured = await ledger.capture_usage(work, hold, intervals, promise=job.promise)
-    usage = sum((interval.usage for interval in intervals), Usage())
-    add_usage(job, usage, cost=captured.cost, borne=captured.borne)
-    return hold
+    add_usage(job, sum_usage(events), cost=captured.cost, borne=captured.borne)
 
 
-async def _read_acknowledged(work: Work, locked: LockedRun) -> int:
-    acknowledged = locked.run.acknowledged_sequence
-    query = select(UsageEvent.sequence).where(UsageEvent.run_id == locked.run.id, UsageEvent.sequence > acknowledged)
-    return next_acknowledged(acknowledged, set((await work.session.scalars(query)).all()))
+def sum_usage(events: Iterable[UsageCloudEvent]) -> Usage:
+    return sum((event.data.usage for event in events), Usage())
+
+
+async def _stop_where_nothing_is_left(work: Work, locked: LockedRun, hold: ledger.HoldView | None) -> None:
+    if locked.job.stop_requested is not None:
+        return
+    reason = await _find_stop_reason(work, locked, hold)
+    if reason is not None:
+        await request_stop(work, locked.job, reason)
+
+
+async def _find_stop_reason(work: Work, locked: LockedRun, hold: ledger.HoldView | None) -> StopReason | None:
+    """Find what keeps the job from going on; only usage that was charged just now can use up hours or budget."""
+    if has_reached_limit(locked.job.limits, locked.job.spent):
+        return StopReason.LIMIT
+    shortage = None if hold is None else await ledger.find_shortage(work, hold, promise=locked.job.promise)
+    return None if shortage is None else StopReason(shortage.value)
 
 
 async def list_usage(work: Work, job_id: str) -> list[UsageEvent]:

@@ -1,10 +1,11 @@
 """What a worker reports and what it is told, apart from how either is written. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from broker.jobs.model import StopReason
+from broker.jobs.model import JobStatus, RunStatus, StopReason
+from broker.metering.evidence import Doubt
 from broker.metering.model import UsageCloudEvent
 from pricing.catalog.profile import BaseModelProfile
 from pricing.money import Money
@@ -41,11 +42,24 @@ class Report:
 
 @dataclass(frozen=True)
 class Instruction:
-    """What a heartbeat is answered: whether to stop and why, what is stored, and what the job has cost so far."""
+    """What a heartbeat is answered: whether to stop and why, what is stored, and what the job has cost so far.
+
+    `quarantined` are the intervals of this report that were not charged, and why.
+    """
 
     stop_reason: StopReason | None
     acknowledged_sequence: int
+    quarantined: Mapping[int, Doubt]
     cost: Money
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """What the end of a run is answered: what it and its job are now, and the intervals that were not charged."""
+
+    run_status: RunStatus
+    job_status: JobStatus
+    quarantined: Mapping[int, Doubt]
 
 
 @dataclass(frozen=True)

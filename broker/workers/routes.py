@@ -91,7 +91,7 @@ async def finish(work: RunWork, run_id: str, body: FinishIn) -> FinishOut:
     check_own_run(work, run_id)
     error = None if body.error is None else body.error.model_dump()
     ended = await finish_run(work, run_id, body.fence_token, RunStatus(body.outcome), body.read_report(), error)
-    return FinishOut(run_status=ended.run.status, job_status=ended.job.status)
+    return FinishOut.of(ended)
 
 
 @router.get("/dataset", response_class=FileResponse)

@@ -6,8 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.http.shapes import MOST, MoneyOut, RequestBody, Whole
 from broker.metering.model import UsageCloudEvent
+from broker.metering.schemas import QUARANTINED, QuarantinedIntervalOut
 from broker.quotes.schemas import CONFIG_EXAMPLE
-from broker.workers.model import Assignment, Instruction, Report, Sample, Validation
+from broker.workers.model import Assignment, Instruction, Report, RunEnd, Sample, Validation
 
 MAX_STEP = 10**12
 MAX_PICTURE_CHARACTERS = 100_000
@@ -145,7 +146,8 @@ class HeartbeatOut(BaseModel):
     reason: Literal["cancel", "pause", "limit", "balance", "budget", "contract_ended"] | None = Field(
         description="Why it must stop.", examples=["pause"]
     )
-    acknowledged_sequence: int = Field(description="Every interval up to this one is stored; -1: none.", examples=[4])
+    acknowledged_sequence: int = Field(description="Every interval up to this one is kept; -1: none.", examples=[4])
+    quarantined: list[QuarantinedIntervalOut] = QUARANTINED
     cost_so_far: MoneyOut = Field(
         description="Cost of the job's usage that is stored, of all its runs, at its contract's rates.",
         examples=[{"amount": "1.30", "currency": "CNY"}],
@@ -158,6 +160,7 @@ class HeartbeatOut(BaseModel):
             command="continue" if reason is None else "stop",
             reason=None if reason is None else reason.value,
             acknowledged_sequence=instruction.acknowledged_sequence,
+            quarantined=QuarantinedIntervalOut.list_of(instruction.quarantined),
             cost_so_far=MoneyOut.of(instruction.cost),
         )
 
@@ -177,6 +180,15 @@ class FinishIn(HeartbeatIn):
 class FinishOut(BaseModel):
     run_status: str = Field(description="The run's status now.", examples=["succeeded"])
     job_status: str = Field(description="The job's status now.", examples=["succeeded"])
+    quarantined: list[QuarantinedIntervalOut] = QUARANTINED
+
+    @classmethod
+    def of(cls, end: RunEnd) -> "FinishOut":
+        return cls(
+            run_status=end.run_status.value,
+            job_status=end.job_status.value,
+            quarantined=QuarantinedIntervalOut.list_of(end.quarantined),
+        )
 
 
 class ChunksOut(BaseModel):

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2 as httpx
@@ -141,10 +142,10 @@ def usage_event(
     *,
     gpu_seconds: int = 2,
     tokens: int = 100,
-    started_at: str = "2026-11-10T04:00:00Z",
-    ended_at: str | None = None,
+    started_at: datetime = datetime(2026, 11, 10, 4, tzinfo=UTC),
+    ended_at: datetime | None = None,
 ) -> dict[str, Any]:
-    ended = ended_at or f"2026-11-10T{4 + gpu_seconds // 3600:02d}:{gpu_seconds // 60 % 60:02d}:{gpu_seconds % 60:02d}Z"
+    ended = (ended_at or started_at + timedelta(seconds=gpu_seconds)).isoformat()
     return {
         "specversion": "1.0",
         "id": f"{run_id}/{sequence}",
@@ -155,7 +156,7 @@ def usage_event(
         "datacontenttype": "application/json",
         "data": {
             "sequence": sequence,
-            "started_at": started_at,
+            "started_at": started_at.isoformat(),
             "ended_at": ended,
             "gpu_seconds": gpu_seconds,
             "tokens": tokens,

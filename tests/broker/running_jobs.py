@@ -11,7 +11,7 @@ from broker.ledger import service as ledger
 from broker.ledger.holds import HoldView
 from broker.ledger.verify import verify_ledger
 from broker.metering.model import UsageCloudEvent
-from broker.metering.service import record_usage
+from broker.metering.service import take_usage
 from broker.system import System
 from broker.work import Work
 from pricing.usage import Usage
@@ -20,15 +20,18 @@ from tests.broker.factories import Customer, usage_event
 from tests.broker.pools import register_pool
 
 HOUR = 3600
+# So many that any usage fits into no time: a test of the books need not let hours pass to have them used.
+ENOUGH_DEVICES = 10**9
 
 
 @dataclass
 class RunningJob:
-    """A job with one run that may report. `sequence` is the next interval's."""
+    """A job with one run that may report. `sequence` is the next interval's, which begins at `used_until` or later."""
 
     id: str
     run_id: str
     contract_id: str
+    used_until: datetime
     sequence: int = 0
 
 
@@ -39,6 +42,7 @@ async def start_job(
     gpu_seconds: int = HOUR,
     tokens: int = 1000,
     gpus: int = 1,
+    run_gpus: int = ENOUGH_DEVICES,
     key: str | None = None,
     **fields: Any,
 ) -> RunningJob:
@@ -49,9 +53,9 @@ async def start_job(
         await register_pool(work, name="test", sku="cpu", engine="local", total_gpus=1)
         work.session.add(_job_row(work, job_id, customer, gpus, fields))
         await work.session.flush()
-        run = _run_row(work, job_id, customer.id, gpus)
+        run = _run_row(work, job_id, customer.id, run_gpus)
         work.session.add(run)
-        return RunningJob(job_id, run.id, contract_id)
+        return RunningJob(job_id, run.id, contract_id, work.now)
 
 
 async def place_hold(
@@ -96,8 +100,11 @@ def _run_row(work: Work, job_id: str, customer_id: str, gpus: int) -> Run:
         pool="test",
         gpus=gpus,
         status="running",
+        used_gpu_seconds=0,
+        used_tokens=0,
         acknowledged_sequence=-1,
         lease_expires_at=work.now,
+        claimed_at=work.now - timedelta(seconds=1),
         created_at=work.now,
     )
 
@@ -113,12 +120,14 @@ async def report_usage(
             job.sequence,
             gpu_seconds=gpu_seconds,
             tokens=tokens,
-            started_at=(ended - timedelta(seconds=gpu_seconds)).isoformat(),
-            ended_at=ended.isoformat(),
+            started_at=ended,
+            ended_at=ended,
         )
         locked = await lock_run(work, job.run_id, fence_token=1)
-        await record_usage(work, locked, [UsageCloudEvent.model_validate(event)])
+        taken = await take_usage(work, locked, [UsageCloudEvent.model_validate(event)])
+        assert taken.quarantined == {}
     job.sequence += 1
+    job.used_until = ended
 
 
 async def settle(system: System, job: RunningJob) -> HoldView:

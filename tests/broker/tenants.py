@@ -4,6 +4,7 @@ import hashlib
 import json
 import struct
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from broker.datasets import token_counts
@@ -66,7 +67,8 @@ async def finish_job(
     run_id = str((await api.get(f"/jobs/{job_id}/runs"))["data"][0]["id"])
     async with worker_api(api.app, system, run_id) as worker:
         await worker.post(f"/runs/{run_id}/claim", {"fence_token": 1})
-        usage = [usage_event(run_id, gpu_seconds=gpu_seconds, tokens=tokens)]
+        unbelievable = usage_event(run_id, 1, started_at=datetime(2001, 1, 1, tzinfo=UTC))
+        usage = [usage_event(run_id, gpu_seconds=gpu_seconds, tokens=tokens), unbelievable]
         await worker.post(f"/runs/{run_id}/heartbeats", {"fence_token": 1, "usage": usage})
         await put_bytes(worker, f"/runs/{run_id}/checkpoints/1", b"a checkpoint")
         await put_bytes(worker, f"/runs/{run_id}/adapter", content or safetensors_file())

@@ -33,6 +33,7 @@ RECORDS = (
     "ledger_entries",
     "captures",
     "usage_events",
+    "quarantined_usage",
     "job_events",
     "closed_months",
 )
@@ -104,6 +105,7 @@ ANSWERS = {
     "DELETE /v1/adapters/{adapter_id}": NOT_FOUND,
     "GET /v1/adapters/{adapter_id}/download": NOT_FOUND,
     "POST /v1/usage-events": FORBIDDEN,
+    "GET /v1/quarantined-usage": FORBIDDEN,
     "GET /v1/usage": Ask(404, params={"job_id": "{job_id}"}),
     "POST /v1/invoices": FORBIDDEN,
     "GET /v1/invoices": Ask(200, params={"contract_id": "{contract_id}"}),

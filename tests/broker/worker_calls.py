@@ -15,6 +15,7 @@ from broker.execution.engine import Capacity, LaunchError, LaunchSpec, RunObserv
 from broker.execution.membership import Membership
 from broker.execution.pool_agent import PoolAgent
 from broker.system import System
+from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, dispatch, usage_event, worker_api
 from tests.broker.pools import MACHINE
 
@@ -42,8 +43,14 @@ class Worker:
         return await self.post("claim", expect=expect)
 
     def interval(self, gpu_seconds: int, tokens: int = 0) -> dict[str, Any]:
+        """Measure one more interval on one device; the broker's clock goes on by its time."""
+        clock: ManualClock = self.api.app.state.services.clock
         self.sequence += 1
-        return usage_event(self.run_id, self.sequence - 1, gpu_seconds=gpu_seconds, tokens=tokens)
+        started_at = clock.now
+        clock.advance(seconds=gpu_seconds)
+        return usage_event(
+            self.run_id, self.sequence - 1, gpu_seconds=gpu_seconds, tokens=tokens, started_at=started_at
+        )
 
     async def beat(self, gpu_seconds: int | None = None, *, step: int = 1, expect: int = 200) -> Any:
         """One heartbeat, with an interval of so many GPU-seconds, or with none."""

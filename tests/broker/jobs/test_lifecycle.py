@@ -46,10 +46,16 @@ async def test_job_goes_from_submission_to_invoice(api: Api, app: FastAPI, syste
             f"/runs/{run['id']}/heartbeats", {**beat, "usage": [usage_event(run["id"], gpu_seconds=30, tokens=200)]}
         )
         cost = {"amount": "0.061333", "currency": "CNY"}  # 30 s at 5.2 an hour, 200 tokens at 0.00009
-        assert answer == {"command": "continue", "reason": None, "acknowledged_sequence": 0, "cost_so_far": cost}
+        assert answer == {
+            "command": "continue",
+            "reason": None,
+            "acknowledged_sequence": 0,
+            "quarantined": [],
+            "cost_so_far": cost,
+        }
         await upload(worker, run["id"], safetensors_file())
         done = await worker.post(f"/runs/{run['id']}/finish", {"fence_token": 1, "outcome": "succeeded"})
-        assert done == {"run_status": "succeeded", "job_status": "succeeded"}
+        assert done == {"run_status": "succeeded", "job_status": "succeeded", "quarantined": []}
 
     balance = await api.get(f"/contracts/{customer.contract['id']}/balance")
     assert (balance["held_gpu_seconds"], balance["used_gpu_seconds"], balance["held_tokens"]) == (0, 30, 0)

@@ -1,7 +1,7 @@
 """Captures: exact whatever the intervals, always booked, in the right month, at the right budget."""
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 import pytest
@@ -126,7 +126,8 @@ async def test_interval_of_a_clock_that_runs_ahead_counts_in_the_present_month(
     api: Api, system: System, clock: ManualClock
 ) -> None:
     customer = await make_ready_customer(api)
+    clock.now = datetime(2026, 11, 30, 15, 59, 50, tzinfo=UTC)  # ten seconds before midnight in Shanghai
     job = await start_job(system, customer)
-    await report_usage(system, job, gpu_seconds=36, ended_at=datetime(2031, 5, 1, tzinfo=UTC))
+    await report_usage(system, job, gpu_seconds=36, ended_at=clock.now + timedelta(seconds=20))
     invoice = await api.post("/invoices", {"contract_id": customer.contract["id"], "month": "2026-11"}, expect=201)
     assert invoice["total"]["amount"] == "0.07"

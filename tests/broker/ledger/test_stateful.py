@@ -176,7 +176,8 @@ class LedgerMachine(RuleBasedStateMachine):
     def capture(self, index: int, gpu: int, text: int, days_later: int, hours_ago: int) -> None:
         job, contract = self.jobs[index % len(self.jobs)]
         self.world.clock.advance(days=days_later)
-        ended_at = self.world.clock.now + timedelta(hours=-hours_ago)
+        now = self.world.clock.now
+        ended_at = min(now, max(job.used_until, now - timedelta(hours=hours_ago)))
         self.world.run(report_usage(self.world.system, job, gpu_seconds=gpu, tokens=text, ended_at=ended_at))
         contract.capture(job.id, gpu, text, ended_at, self.world.clock.now)
 

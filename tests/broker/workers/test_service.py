@@ -70,6 +70,7 @@ async def test_heartbeat_moves_lease_and_progress(
             "command": "continue",
             "reason": None,
             "acknowledged_sequence": -1,
+            "quarantined": [],
             "cost_so_far": {"amount": "0.00", "currency": "CNY"},
         }
     job = await api.get(f"/jobs/{job_id}")
