@@ -1,4 +1,4 @@
-"""What is believed of the usage that a run reports, by what the broker knows of the run. Pure (decision 0020)."""
+"""What is believed of the usage that a run reports, by what the broker knows of the run. Pure (decision 0019)."""
 
 from bisect import bisect, insort
 from collections.abc import Iterable, Mapping

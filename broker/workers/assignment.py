@@ -31,6 +31,7 @@ async def claim_assignment(work: Work, run_id: str, fence_token: int) -> Assignm
         dataset=Download(dataset.sha256, dataset.size_bytes),
         checkpoint=_describe_checkpoint(await find_last_checkpoint(work, locked.job.id)),
         next_sequence=locked.run.acknowledged_sequence + 1,
+        now=work.now,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from broker.jobs.model import JobStatus, RunStatus, StopReason
@@ -82,6 +83,7 @@ class Assignment:
     """What a worker that claims a run is to train, from what, and how often it is to report.
 
     `base_model` is the profile of one that an operator added, whose files the worker checks; None: the catalogue's.
+    `now` is the broker's time, from which the worker counts.
     """
 
     run_id: str
@@ -94,3 +96,4 @@ class Assignment:
     dataset: Download
     checkpoint: CheckpointDownload | None
     next_sequence: int
+    now: datetime

@@ -1,5 +1,6 @@
 """API shapes of the worker protocol (`docs/worker-protocol.md`)."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -51,6 +52,9 @@ class RunAssignmentOut(BaseModel):
         description="Where to go on from; null: from the start.", examples=[{"step": 100}]
     )
     next_sequence: int = Field(description="Number of the first usage interval to report.", examples=[0])
+    now: datetime = Field(
+        description="The broker's time (UTC): count the times of usage from it.", examples=["2026-11-24T10:00:00Z"]
+    )
 
     @classmethod
     def of(cls, assignment: Assignment) -> "RunAssignmentOut":

@@ -90,12 +90,13 @@ class Meter:
 
     def __init__(self, next_sequence: int) -> None:
         self.next_sequence = next_sequence
-        self.began = now()
+        self.began, self.began_at, self.gpu_seconds = now(), time.monotonic(), 0
         self.spool: list[dict] = []
 
     def close_interval(self) -> None:
         ended, sequence = now(), self.next_sequence
-        data = {"sequence": sequence, "gpu_seconds": FATE.randint(0, 2), "tokens": FATE.randint(0, 3)}
+        counted, self.gpu_seconds = self.gpu_seconds, round(time.monotonic() - self.began_at)
+        data = {"sequence": sequence, "gpu_seconds": self.gpu_seconds - counted, "tokens": FATE.randint(0, 3)}
         note("intervals.jsonl", data)
         self.spool.append(
             {

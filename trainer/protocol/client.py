@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import httpx2
-from pydantic import BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from pricing.catalog.profile import BaseModelProfile
 from trainer.atomic_files import writing_file
@@ -78,6 +78,14 @@ class RunAssignment(BaseModel):
     dataset: RemoteFile
     checkpoint: RemoteCheckpoint | None
     next_sequence: int
+    now: AwareDatetime
+
+
+class QuarantinedInterval(BaseModel):
+    """An interval that the broker keeps and does not charge, and why."""
+
+    sequence: int
+    message: str
 
 
 class Cost(BaseModel):
@@ -95,6 +103,7 @@ class HeartbeatReply(BaseModel):
     command: Literal["continue", "stop"]
     reason: str | None = None
     acknowledged_sequence: int
+    quarantined: list[QuarantinedInterval] = []
     cost_so_far: Cost | None = None
 
 

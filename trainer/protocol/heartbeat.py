@@ -77,6 +77,8 @@ class Heartbeat:
             events, observations = self._spool.list_pending(EVENTS_IN_ONE_REQUEST), self.observations.list_pending()
             reply = self._client.send_heartbeat(self.progress, events, observations)
             self._spool.acknowledge(reply.acknowledged_sequence)
+            for interval in reply.quarantined:
+                write_line(f"usage interval {interval.sequence} is kept but not charged: {interval.message}")
             self.observations.forget(observations)
             self.cost_so_far = reply.cost_so_far or self.cost_so_far
             if reply.command == "stop":

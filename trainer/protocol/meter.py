@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 NANOSECONDS = 1_000_000_000
 
@@ -28,29 +28,26 @@ def compute_gpu_seconds(held_ns: int, devices: int) -> int:
     return (held_ns * devices + NANOSECONDS // 2) // NANOSECONDS
 
 
-def read_wall_clock() -> datetime:
-    return datetime.now(UTC)
-
-
 class Meter:
-    """Counts from its making (the devices are ours) to `close` (they are let go), and cuts that into intervals.
+    """Counts from its making to `close` (the devices are let go), and cuts that into intervals.
 
-    An interval's GPU-seconds are the rounded total at its end less the rounded total at its start, so the intervals
-    add up to the rounded whole whatever the cuts. Threads: the recipe adds and cuts, the heartbeat cuts.
+    It is made when the devices are ours; by the broker's clock it is `started_at` then. An interval's GPU-seconds are
+    the rounded total at its end less the rounded total at its start, so the intervals add up to the rounded whole
+    whatever the cuts. Threads: the recipe adds and cuts, the heartbeat cuts.
     """
 
     def __init__(
         self,
         devices: int,
         *,
+        started_at: datetime,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
-        wall_clock: Callable[[], datetime] = read_wall_clock,
     ) -> None:
         self._devices = devices
         self._monotonic_ns = monotonic_ns
         self._lock = threading.Lock()
         self._start_ns = monotonic_ns()
-        self._started_at = wall_clock()
+        self._started_at = started_at
         self._closed_ns: int | None = None
         self._cut_ns = 0
         self._tokens = 0
@@ -97,5 +94,5 @@ class Meter:
         return end_ns - self._start_ns
 
     def _moment(self, held_ns: int) -> datetime:
-        """Tell the wall-clock time of a moment of the run, by one reading of that clock: no intervals overlap."""
+        """Tell the time of a moment of the run, by one reading of the broker's clock: no intervals overlap."""
         return self._started_at + timedelta(microseconds=held_ns // 1000)

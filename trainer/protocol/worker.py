@@ -69,7 +69,7 @@ def claim_and_work(stop: StopFlag) -> ExitCode:
 
 def work_on(client: BrokerClient, assignment: RunAssignment, environment: RunEnvironment, stop: StopFlag) -> ExitCode:
     """Train what was claimed, and hand in how it ended. Raises: FencedOff, BrokerAway, BrokerRefused."""
-    meter = Meter(assignment.gpus)
+    meter = Meter(assignment.gpus, started_at=assignment.now)
     spool = UsageSpool(environment.work_dir / "spool", environment.run_id, assignment.next_sequence)
     heartbeat = Heartbeat(client, meter, spool, stop, interval_seconds=assignment.heartbeat_seconds)
     heartbeat.start()

@@ -39,6 +39,7 @@ class FakeBroker:
         self.failing_for: set[str] = set()  # names of requests that get 503
         self.lose_next_answer = False  # handle the next request, then drop the connection
         self.stop_reason: str | None = None
+        self.quarantined: list[dict[str, Any]] = []
         self.changed = threading.Condition()
         broker = self
 
@@ -137,6 +138,7 @@ class FakeBroker:
             "dataset": describe_file(f"{prefix}/dataset", self.dataset),
             "checkpoint": {"step": step, **describe_file(f"{prefix}/checkpoint", content)} if self.checkpoint else None,
             "next_sequence": len(self.events),
+            "now": "2031-05-06T07:08:09Z",
         }
         return 200, json.dumps(assignment).encode()
 
@@ -147,6 +149,7 @@ class FakeBroker:
         self.take_observations(said)
         acknowledged = next(number for number in range(10_000) if number not in self.events) - 1
         reply = {"command": "continue", "reason": None, "acknowledged_sequence": acknowledged}
+        reply |= {"quarantined": self.quarantined}
         reply |= {"cost_so_far": {"amount": "1.30", "currency": "CNY"}}
         if self.stop_reason is not None:
             reply |= {"command": "stop", "reason": self.stop_reason}

@@ -1,6 +1,7 @@
 """The heartbeat: what was used arrives once, whatever happens to the connection."""
 
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,7 +14,7 @@ from trainer.stop import StopFlag, StopReason
 
 @pytest.fixture
 def meter() -> Meter:
-    return Meter(1)
+    return Meter(1, started_at=datetime(2026, 11, 24, 10, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -70,6 +71,12 @@ def test_the_heartbeat_knows_what_the_job_has_cost(heartbeat) -> None:
     assert heartbeat.cost_so_far is None
     heartbeat.beat()
     assert (heartbeat.cost_so_far.amount, heartbeat.cost_so_far.currency) == ("1.30", "CNY")
+
+
+def test_usage_that_is_not_charged_is_told_in_the_log(heartbeat, broker, capsys) -> None:
+    broker.quarantined = [{"sequence": 7, "reason": "overlaps", "message": "It overlaps its neighbour."}]
+    heartbeat.beat()
+    assert "usage interval 7 is kept but not charged: It overlaps its neighbour." in capsys.readouterr().out
 
 
 def test_tokens_arrive_once_though_answers_get_lost(heartbeat, broker, meter, client) -> None:

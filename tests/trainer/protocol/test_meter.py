@@ -20,7 +20,7 @@ class Clock:
 
 def make_meter(devices: int = 1) -> tuple[Meter, Clock]:
     clock = Clock()
-    return Meter(devices, monotonic_ns=clock, wall_clock=lambda: START), clock
+    return Meter(devices, monotonic_ns=clock, started_at=START), clock
 
 
 @given(

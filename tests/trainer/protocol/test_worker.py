@@ -114,6 +114,13 @@ def test_training_goes_on_while_the_broker_is_away(configured, run_here) -> None
     assert configured.requests.count("PUT adapter") == 2
 
 
+def test_time_of_usage_is_the_broker_s_however_the_worker_s_clock_is_set(configured, run_here) -> None:
+    run_here()
+    events = [configured.events[sequence]["data"] for sequence in sorted(configured.events)]
+    assert events[0]["started_at"] == "2031-05-06T07:08:09.000000Z"
+    assert all(data["ended_at"].startswith("2031-05-06T07:") for data in events)
+
+
 def test_usage_is_cut_where_a_checkpoint_ends(configured, run_here) -> None:
     """What was used up to the mark is what the uploaded checkpoint keeps, to the token."""
     configured.config |= {"save_steps": 4}
