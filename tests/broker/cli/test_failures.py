@@ -1,5 +1,6 @@
 """Every failure has one exit code; with `--json` it is a problem on standard error, and standard output stays empty."""
 
+import errno
 import json
 
 import pytest
@@ -30,8 +31,16 @@ def test_what_can_be_mended_has_an_exit_code(error: Exception, code: ExitCode) -
     assert failure.code == code
 
 
+def test_full_disk_is_one_line_with_its_cure() -> None:
+    failure = explain_failure(OSError(errno.ENOSPC, "No space left on device", "/data/secret.key"))
+    assert failure is not None
+    assert (failure.code, failure.problem["type"]) == (ExitCode.FAILED, "/problems/disk-full")
+    assert failure.line.startswith("/data/secret.key cannot be written (No space left on device): free space")
+
+
 def test_a_fault_of_ours_is_not_explained_away() -> None:
     assert explain_failure(KeyError("x")) is None
+    assert explain_failure(FileNotFoundError(errno.ENOENT, "No such file", "/data/x")) is None
 
 
 def test_a_problem_is_handed_on_as_the_broker_wrote_it() -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any, get_type_hints
 
+import httpx2 as httpx
 import psycopg
 import pytest
 from fastapi import FastAPI, Request, UploadFile
@@ -165,6 +166,26 @@ async def test_object_of_a_request_that_comes_to_nothing_is_deleted_again(
         "POST", "/datasets", files={"files": ("a.jsonl", jsonl())}, data={"customer_id": customer["id"]}, expect=500
     )
     assert list(system.services.settings.data_dir.rglob("*.tar")) == []
+
+
+async def test_slow_work_that_was_answered_before_is_not_done_again(
+    api: Api, system: System, urls: DatabaseUrls
+) -> None:
+    """Of twins that come at once one is kept: the other's file goes, and both get one answer."""
+    customer = await make_customer(api)
+
+    async def upload() -> httpx.Response:
+        options = {"files": {"files": ("a.jsonl", jsonl())}, "data": {"customer_id": customer["id"]}}
+        return await api.call("POST", "/datasets", expect=201, headers={"Idempotency-Key": "once"}, **options)
+
+    twins = await asyncio.gather(upload(), upload(), upload())
+    later = await upload()
+    assert later.headers["Idempotency-Replayed"] == "true"
+    assert {answer.json()["id"] for answer in (*twins, later)} == {later.json()["id"]}
+    kept = list(system.services.settings.data_dir.rglob("*.tar"))
+    assert [path.stem for path in kept] == [later.json()["id"]]
+    with owner_connection(urls) as connection:
+        assert [row["id"] for row in connection.execute("SELECT id FROM datasets")] == [later.json()["id"]]
 
 
 @dataclass(frozen=True)
