@@ -95,8 +95,11 @@ def select_in_force(customer_id: ColumnElement[str], moment: ColumnElement[datet
 
 async def read_in_force(work: Work, written: Sequence[Mapping[str, Any]] | None) -> list[ContractTerms]:
     """Read the terms from what `select_in_force` selected; its rows belong to no session."""
-    return [await load_row(work, Contract(**_read_moments(row))) for row in written or ()]
+    return [await load_row(work, _read_row(row)) for row in written or ()]
 
 
-def _read_moments(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**row, **{name: datetime.fromisoformat(row[name]) for name in MOMENTS if row[name] is not None}}
+def _read_row(written: Mapping[str, Any]) -> Contract:
+    """Read a row from JSON; columns that a later release has added are passed over."""
+    values = {column.key: written[column.key] for column in Contract.__table__.columns}
+    moments = {name: datetime.fromisoformat(values[name]) for name in MOMENTS if values[name] is not None}
+    return Contract(**{**values, **moments})

@@ -99,7 +99,7 @@ def _grant_leg(grant: GrantTerms, gpu_seconds: int) -> NewLeg:
 
 def _insufficient_balance(needed: int, available: int, grants: Sequence[GrantTerms]) -> errors.InsufficientBalance:
     unpaid = any(not grant.active for grant in grants)
-    cure = "pay the advance invoice" if unpaid else "buy more hours, or choose a smaller job"
+    cure = "pay the advance invoice" if unpaid else "buy more hours, or choose a smaller job or max_cost"
     return errors.InsufficientBalance(
         f"The job needs {needed / 3600:.2f} GPU-hours; {available / 3600:.2f} are available: {cure}.",
         needed_gpu_seconds=needed,
@@ -138,7 +138,7 @@ def plan_money_leg(micros: int, month: str) -> list[NewLeg]:
 def _budget_exceeded(month: str, micros: int, left_micros: int) -> errors.BudgetExceeded:
     needed, available = Money(micros).format_amount(), Money(left_micros).format_amount()
     return errors.BudgetExceeded(
-        f"The job may cost up to {needed}; {available} of {month}'s budget is left: choose a smaller job.",
+        f"The job may cost up to {needed}; {available} of {month}'s budget is left: choose a smaller job or max_cost.",
         needed=needed,
         available=available,
     )
