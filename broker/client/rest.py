@@ -125,6 +125,15 @@ class Client:
             if cursor is None:
                 return
 
+    def get_whole(self, path: str) -> Any:
+        """Get a list with all its pages in one: the first page's other members, and everybody's `data`."""
+        whole = page = self.get(path)
+        while page.get("next_cursor"):
+            page = self.get(path, cursor=page["next_cursor"])
+            whole["data"] += page["data"]
+            whole["next_cursor"] = page.get("next_cursor")
+        return whole
+
     def _get(self, path: str, params: Mapping[str, Any]) -> httpx.Response:
         known = {name: value for name, value in params.items() if value is not None}
         return self._send(lambda: self.http.get(f"/v1{path}", params=known))

@@ -131,15 +131,15 @@ class BrokerClient(Client):
 
     def list_runs(self, job_id: str) -> list[Run]:
         """List the attempts of a job, the first first."""
-        return cast("list[Run]", self.get(f"/jobs/{job_id}/runs")["data"])
+        return cast("list[Run]", self.get_whole(f"/jobs/{job_id}/runs")["data"])
 
     def list_checkpoints(self, job_id: str) -> list[Checkpoint]:
         """List what a job can go on from, the newest first."""
-        return cast("list[Checkpoint]", self.get(f"/jobs/{job_id}/checkpoints")["data"])
+        return cast("list[Checkpoint]", self.get_whole(f"/jobs/{job_id}/checkpoints")["data"])
 
     def get_usage(self, job_id: str) -> Usage:
         """Get the intervals that a job's charges are made of."""
-        return cast("Usage", self.get(f"/jobs/{job_id}/usage"))
+        return cast("Usage", self.get_whole(f"/jobs/{job_id}/usage"))
 
     def list_adapters(self, **wanted: Any) -> Page[Adapter]:
         """List adapters: a page of `limit`, from `cursor` on, by `project_id`, `job_id`, `id_prefix` and so on."""

@@ -83,7 +83,8 @@ def _tell_need(offer: Offer, now: datetime) -> list[tuple[str, str]]:
 
 def _describe_left_out(quote: Quote) -> str:
     """Describe how much of the data the job will not read; empty where it reads all."""
-    left_out = quote["findings"]["left_out"] if quote["findings"] else 0
+    findings = quote.get("findings")  # a broker of before has none
+    left_out = findings["left_out"] if findings else 0
     kind = "rows" if left_out > 1 else "row"
     return f"{left_out:,} {kind} of the data that cannot be trained" if left_out else ""
 

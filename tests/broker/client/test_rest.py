@@ -132,6 +132,12 @@ def test_quote_waits_while_tokens_are_being_counted(script: Script, url: str) ->
     assert script.seen[0][0] != script.seen[1][0]
 
 
+def test_list_with_pages_is_got_whole(script: Script, client: Client) -> None:
+    first, last = {"data": [1, 2], "next_cursor": "b", "tokens": 9}, {"data": [3], "next_cursor": None, "tokens": 9}
+    script.answers = [(200, json.dumps(page).encode()) for page in (first, last)]
+    assert client.get_whole("/jobs/job_1/usage") == {"data": [1, 2, 3], "next_cursor": None, "tokens": 9}
+
+
 def test_download_of_other_bytes_than_the_broker_has_is_not_kept(
     script: Script, client: Client, tmp_path: Path
 ) -> None:

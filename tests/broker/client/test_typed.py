@@ -40,7 +40,7 @@ SCHEMA_OF = {
     "ApiKey": "ApiKeyOut",
     "Identity": "WhoAmIOut",
 }
-CALLS = {"self.get", "self.post", "self.patch", "self.delete", "self.download", "self.post_files"}
+CALLS = {"self.get", "self.get_whole", "self.post", "self.patch", "self.delete", "self.download", "self.post_files"}
 TYPES = {
     name: found
     for name, found in vars(objects).items()
