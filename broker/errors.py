@@ -93,9 +93,10 @@ class InvalidTrainingConfig(DomainError):
 
 
 class DatasetUnusable(DomainError):
-    """The data set has no usable row.
+    """The data set cannot be used as it is.
 
-    `errors` names the rows or files. Mend them and upload the data set again.
+    `errors` names the rows or files. Mend them and upload the data set again; where only some rows or pictures are at
+    fault, `skip_bad_rows: true` in the configuration trains without them.
     """
 
 

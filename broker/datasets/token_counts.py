@@ -35,7 +35,7 @@ __all__ = [
 Values = Mapping[str, object]
 Condition = ColumnElement[bool]
 
-CLAIM_SECONDS = 60
+CLAIM_SECONDS = 30
 MOST_FAILURES = 3
 PLANNED_WITHIN = timedelta(days=1)
 # A data set of no more than this is counted when it is needed and not remembered: in less time than it takes to wait.

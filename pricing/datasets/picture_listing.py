@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 
 from pricing.datasets.finding_level import Level
 from pricing.datasets.text_decoding import CURE, EncodingUnknown, decode_text
-from pricing.datasets.text_rows import REST_IS_LOST, TooManyRows, iter_lines
+from pricing.datasets.text_rows import REST_IS_LOST, TooManyRows, iter_lines, load_record
 
 PICTURE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -205,7 +204,7 @@ def _read_records(text: str, *, is_csv: bool) -> Iterator[tuple[int, dict[str, A
         return
     for number, line in iter_lines(text):
         try:
-            record = json.loads(line)
+            record = load_record(line)
         except (ValueError, RecursionError) as error:
             record = f"is not JSON: {error}"
         yield number, record if isinstance(record, dict | str) else "is no object with keys"

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
@@ -14,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from broker.config import Settings
 from broker.daemon import Daemon
+from broker.datasets.token_counts import SMALL_ROWS
 from broker.estimator.service import learn
 from broker.jobs.runs import lose_silent_run
 from broker.ledger import service as ledger
@@ -21,7 +23,7 @@ from broker.ledger.tables import Hold
 from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
+from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job, upload_dataset
 from tests.broker.running_jobs import broken_rules, place_hold, report_usage, start_job
 from tests.broker.tenants import finish_job
 from tests.broker.worker_calls import PaperEngine, make_agent, worker_of
@@ -239,6 +241,23 @@ async def test_one_object_that_fails_keeps_no_other_from_its_turn(
     await system.work_on(["first", "bad", "last"], act)
     assert done == ["first", "last"]
     assert "act of bad failed" in caplog.text
+
+
+async def test_new_data_is_counted_while_the_daemon_runs(api: Api, system: System, customer: Customer) -> None:
+    rows = b"\n".join(b'{"prompt": "counted %d", "completion": "x"}' % number for number in range(SMALL_ROWS + 1))
+    settings = system.services.settings.model_copy(update={"cycle_seconds": 0.05})
+    daemon = Daemon(replace(system, services=replace(system.services, settings=settings)), None)
+    await daemon.start()
+    try:
+        dataset = await upload_dataset(api, customer.id, content=rows)
+
+        async def is_counted() -> bool:
+            counts = (await api.get(f"/datasets/{dataset['id']}"))["token_counts"]
+            return [count["status"] for count in counts] == ["counted"]
+
+        await eventually(is_counted)
+    finally:
+        await daemon.stop()
 
 
 async def test_month_that_cannot_be_closed_keeps_no_other_contract_from_its_invoice(

@@ -105,6 +105,14 @@ def test_long_row_of_a_list_is_read_whole():
     assert [len(row.completion) for row in parse(json.dumps(rows), "rows.json").rows] == [200_000, 1]
 
 
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
+def test_row_of_more_characters_than_anyone_writes_is_refused_unread(name):
+    """Two characters of JSON become sixty bytes: a line of lists took gigabytes."""
+    row = '{"prompt": "a", "completion": "' + "b" * (1 << 24) + '"}'
+    (finding,) = parse(row if name == "rows.jsonl" else f"[{row}]" + " " * (1 << 24), name).findings
+    assert "has more than 16777216 characters; split it" in finding.message
+
+
 def test_comma_that_is_not_in_quotes_loses_no_text_in_silence():
     """`a,b, c` was trained as `a` and `b`."""
     parsed = parse("prompt,completion\na,b, c\nd,e,\n", "rows.csv")
