@@ -8,11 +8,13 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
+from typing import Self
 
 from broker.capacity.agents import AgentCard, drain_agent, register_agent, renew_agent, retire_agent
 from broker.execution.identity import AgentLock
+from broker.persistence.database import Database, open_database
 from broker.system import System
 
 MOST_RENEWAL_SECONDS = 2.0
@@ -28,15 +30,24 @@ class Renewal(Enum):
 
 @dataclass
 class Membership:
-    """The place of one agent. `lock` None: there is one process only, as in tests."""
+    """The place of one agent. `lock` None: there is one process only, as in tests.
+
+    `own_database` is a connection for nothing but renewals: requests that take all others must not end a lease.
+    """
 
     system: System
     lock: AgentLock | None = None
+    own_database: Database | None = None
     monotonic: Callable[[], float] = time.monotonic
     card: AgentCard | None = None
     renewed_at: float = -math.inf
     asking: asyncio.Task[bool] | None = None
     asked_at: float = -math.inf
+
+    @classmethod
+    def with_own_connection(cls, system: System, lock: AgentLock) -> Self:
+        database = open_database(system.database.url, pool_size=1)
+        return cls(replace(system, database=database), lock, database)
 
     @property
     def renewal_seconds(self) -> float:
@@ -87,8 +98,11 @@ class Membership:
         async with self.system.work() as work:
             await retire_agent(work, self.card)
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Ask no more, and let another process of the data directory have the place."""
         if self.asking is not None:
             self.asking.cancel()
+        if self.own_database is not None:
+            await self.own_database.close()
         if self.lock is not None:
             self.lock.release()

@@ -257,4 +257,4 @@ class PoolAgent:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self.membership.close()
+        await self.membership.close()

@@ -70,7 +70,7 @@ def find_differences(installation: Installation, own: OwnSettings) -> list[str]:
     if hash_secret(own.secret, installation.id) != installation.secret_hash:
         differences.append(
             f"BROKER_SECRET_KEY: this process's secret ({own.secret_source}) is not the one that the other processes on"
-            " this database sign with; give it theirs"
+            " this database sign with; give it theirs, or see `broker installation accept --help` to change it for all"
         )
     if own.storage_id != installation.storage_id:
         found = f"is another one ({own.storage_id})" if own.storage_id else "has no id: it is empty or not mounted"

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import FrameType
 
 from uvicorn.loops.auto import auto_loop_factory
@@ -55,7 +55,7 @@ def make_agent(system: System) -> PoolAgent | None:
         settings.local_pool,
         engine,
         identity=load_identity(settings.data_dir, system.services.new_id),
-        membership=Membership(system, lock),
+        membership=Membership.with_own_connection(system, lock),
         fences=settings.database_url is not None,  # nobody else reaches an embedded database to give devices away
     )
 
@@ -110,15 +110,15 @@ async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket
 @asynccontextmanager
 async def prepared_daemon(settings: Settings, urls: DatabaseUrls, *, plans: bool = True) -> AsyncIterator[Daemon]:
     """Open the system and take this machine's pool, before anything is served. Raises: OperatorError."""
-    system = await prepare(settings, urls)
-    try:
+    async with AsyncExitStack() as closing:
+        system = await prepare(settings, urls)
+        closing.push_async_callback(system.database.close)
         await system.database.check_role()
         agent = make_agent(system)
         if agent is not None:
+            closing.push_async_callback(agent.close)
             await agent.register()
         yield Daemon(system, agent, plans=plans)
-    finally:
-        await system.database.close()
 
 
 async def keep_database(settings: Settings) -> None:

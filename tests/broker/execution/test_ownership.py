@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from broker.execution.identity import AgentIdentity, AgentLock
-from broker.execution.membership import Membership
+from broker.execution.membership import Membership, Renewal
 from broker.execution.pool_agent import PoolAgent
 from broker.persistence.database import open_database
+from broker.processes.boot import DatabaseUrls
 from broker.scheduling.cycle import run_cycle
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
+from tests.broker.pools import make_card
 from tests.broker.worker_calls import PaperEngine, make_agent, worker_of
 
 STRANGER = AgentIdentity(id="agt_stranger", host="machine-2", boot_id="boot-2", data_dir="/srv/broker")
@@ -210,3 +213,37 @@ async def test_agent_that_leaves_gives_its_runs_back_and_takes_no_more(
     assert (await api.get("/pools/test"))["state"] == "unserved"
     (agent_shown,) = (await api.get("/agents"))["data"]
     assert (agent_shown["state"], agent_shown["ended_at"] is None) == ("gone", False)
+
+
+async def test_run_of_an_earlier_release_becomes_whose_engine_sees_it_alive(
+    api: Api, system: System, engine: PaperEngine, customer: Customer
+) -> None:
+    """Runs that were active at the migration are no agent's; a stranger that takes the pool first leaves them alone."""
+    agent = make_agent(system, engine)
+    job_id = await launch_one(api, system, agent, customer)
+    async with system.work() as work:
+        await work.session.execute(text("UPDATE runs SET agent_id = NULL"))
+        await work.session.execute(text("UPDATE agents SET state = 'gone'"))
+    stranger = make_agent(system, PaperEngine(), identity=STRANGER)
+    await stranger.start()
+    await stranger.watch()
+    await stranger.drain()
+    await stranger.close()
+    assert (await read_job(api, job_id))["status"] == "dispatched"
+    await agent.start()
+    engine.alive.clear()
+    await agent.watch()
+    assert (await read_job(api, job_id))["status"] == "queued"
+    await agent.close()
+
+
+async def test_renewal_goes_through_while_requests_have_every_connection(
+    system: System, urls: DatabaseUrls, tmp_path: Path
+) -> None:
+    busy = replace(system, database=open_database(urls.app, pool_size=1))
+    membership = Membership.with_own_connection(busy, AgentLock(tmp_path / "agent.lock"))
+    async with busy.work():
+        assert await membership.take(make_card())
+        assert await membership.renew() == Renewal.KEPT
+    await membership.close()
+    await busy.database.close()
