@@ -17,6 +17,7 @@ from broker.persistence.database import Base
 from broker.persistence.installation import Installation
 from broker.persistence.outbox import OutboxMessage
 from broker.quotes import tables as quotes
+from broker.retention import tables as retention
 
 __all__ = [
     "IdempotencyKey",
@@ -35,6 +36,7 @@ __all__ = [
     "ledger",
     "metering",
     "quotes",
+    "retention",
 ]
 
 METADATA = Base.metadata

@@ -76,6 +76,15 @@ class Settings(BaseSettings):
     max_dataset_rows: int = Field(
         default=500_000, ge=1, description="Rows of one data set, usable or not; more are refused at upload."
     )
+    retention_seconds: float = Field(default=3600.0, gt=0, description="Between two sweeps of what nobody needs.")
+    kept_checkpoints: int = Field(default=3, ge=1, description="Of each job that is not over, the most advanced.")
+    ended_job_days: float = Field(default=7.0, ge=0, description="Checkpoints of jobs that are over stay so long.")
+    orphan_hours: float = Field(
+        default=48.0, ge=0, description="Files that nothing names, such as uploads that broke off, stay so long."
+    )
+    run_work_hours: float = Field(default=24.0, ge=0, description="What an ended run worked on stays so long.")
+    run_log_days: float = Field(default=30.0, ge=0, description="Logs of ended runs stay so long.")
+    done_message_days: float = Field(default=7.0, ge=0, description="Done messages to engines stay so long.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = Field(default="text", description="One line for each event, on stderr.")
     time_zone: str = Field(default="Asia/Shanghai", description="Billing months of new contracts follow it.")
@@ -124,6 +133,11 @@ class Settings(BaseSettings):
         if self.trainer_command is not None:
             return shlex.split(self.trainer_command)
         return [sys.executable, "-m", "trainer", "run"]
+
+    @property
+    def runs_root(self) -> Path:
+        """Return the folder with the runs of this machine."""
+        return self.data_dir / "runs"
 
     @property
     def models_root(self) -> Path:

@@ -20,6 +20,7 @@ from broker.ledger import service as ledger
 from broker.persistence.database import WAKE_CHANNEL, without_driver
 from broker.persistence.faults import find_fault
 from broker.quotes.token_counter import TokenCounter
+from broker.retention import service as retention
 from broker.scheduling.cycle import run_cycle
 from broker.system import System
 from broker.work import Work
@@ -59,6 +60,9 @@ class Daemon:
             self._every(settings.cycle_seconds, TokenCounter(self.system).count_all)
             self._at(self.close_months, minute=5)
             self._at(self.forget_idempotency_keys, hour=3)
+            self._every(settings.retention_seconds, self.sweep_leftovers)
+        if self.agent is not None:
+            self._every(settings.retention_seconds, self.sweep_run_folders)
         self.scheduler.start()
         self.tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._dispatch())]
         self.wake.set()
@@ -181,8 +185,18 @@ class Daemon:
         await self.system.work_on(missing, _draft_invoice)
 
     async def forget_idempotency_keys(self) -> None:
-        async with self.system.work() as work:
-            await forget_old_answers(work)
+        forgotten = 1
+        while forgotten:
+            async with self.system.work() as work:
+                forgotten = await forget_old_answers(work)
+
+    async def sweep_leftovers(self) -> None:
+        """Sweep what nobody needs any more, by the rules of the settings."""
+        await retention.sweep(self.system)
+
+    async def sweep_run_folders(self) -> None:
+        """Sweep the folders of this machine's ended runs."""
+        await retention.sweep_run_folders(self.system, self.system.services.settings.runs_root)
 
 
 async def _draft_invoice(work: Work, place: MonthOfContract) -> None:

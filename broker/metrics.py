@@ -14,6 +14,7 @@ from broker.capacity.metrics import CapacityCollector, CapacityReading
 from broker.estimator.metrics import EstimatorCollector
 from broker.estimator.watch import AccuracyReading
 from broker.persistence.faults import find_fault
+from broker.retention.metrics import SweepCollector, SweepReading
 from broker.scheduling.metrics import QueueCollector, QueueReading
 from broker.system import System
 
@@ -35,6 +36,7 @@ class Metrics:
     accuracy: AccuracyReading = field(default_factory=AccuracyReading)
     queues: QueueReading = field(default_factory=QueueReading)
     capacity: CapacityReading = field(default_factory=CapacityReading)
+    swept: SweepReading = field(default_factory=SweepReading)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     read_at: datetime | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -43,6 +45,7 @@ class Metrics:
         self.registry.register(EstimatorCollector(self.accuracy))
         self.registry.register(QueueCollector(self.queues))
         self.registry.register(CapacityCollector(self.capacity))
+        self.registry.register(SweepCollector(self.swept))
 
     async def refresh(self) -> None:
         """Read the database, for one scrape at a time. A reading that fails leaves the others, and its own last one."""
@@ -52,6 +55,7 @@ class Metrics:
                 await self._read("the accuracy of estimates", self.accuracy)
                 await self._read("the queues", self.queues)
                 await self._read("agents and pools", self.capacity)
+                await self._read("what was swept", self.swept)
                 self.read_at = now
 
     async def _read(self, name: str, reading: Reading) -> None:

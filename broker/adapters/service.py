@@ -3,7 +3,7 @@
 import asyncio
 import json
 import struct
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from sqlalchemy import Select, func, select
@@ -122,7 +122,7 @@ async def delete_adapter(work: Work, adapter_id: str) -> None:
     adapter.deleted_at = work.now
 
 
-async def find_kept_keys(work: Work, keys: Collection[str]) -> set[str]:
-    """Find those of some storage keys under which adapters lie that are not deleted."""
-    query = select(Adapter.storage_key).where(Adapter.storage_key.in_(keys), Adapter.deleted_at.is_(None))
-    return set((await work.session.scalars(query)).all())
+async def tell_kept(work: Work, keys: Sequence[str]) -> dict[str, bool]:
+    """Tell of storage keys whether the adapter there is kept, or was deleted; keys of none are left out."""
+    query = select(Adapter.storage_key, Adapter.deleted_at.is_(None)).where(Adapter.storage_key.in_(keys))
+    return dict((await work.session.execute(query)).all())

@@ -1,7 +1,7 @@
 """Data sets: taken in, checked, kept, and read again for quotes and runs."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,7 +27,6 @@ from pricing.datasets.text_rows import TextRow, TooManyRows, iter_text_files, pa
 __all__ = [
     "Dataset",
     "find_dataset",
-    "find_kept_keys",
     "get_dataset",
     "keep_dataset",
     "keep_from_deletion",
@@ -38,6 +37,7 @@ __all__ = [
     "receive_upload",
     "select_dataset",
     "select_datasets",
+    "tell_kept",
 ]
 
 LONGEST_MESSAGE = 500
@@ -191,10 +191,10 @@ async def lock_for_deletion(work: Work, dataset_id: str) -> Dataset:
     return dataset
 
 
-async def find_kept_keys(work: Work, keys: Collection[str]) -> set[str]:
-    """Find those of some storage keys under which data sets lie that are not deleted."""
-    query = select(Dataset.storage_key).where(Dataset.storage_key.in_(keys), Dataset.deleted_at.is_(None))
-    return set((await work.session.scalars(query)).all())
+async def tell_kept(work: Work, keys: Sequence[str]) -> dict[str, bool]:
+    """Tell of storage keys whether the data set there is kept, or was deleted; keys of none are left out."""
+    query = select(Dataset.storage_key, Dataset.deleted_at.is_(None)).where(Dataset.storage_key.in_(keys))
+    return dict((await work.session.execute(query)).all())
 
 
 async def read_rows(work: Work, dataset: Dataset) -> list[TextRow]:

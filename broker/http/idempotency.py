@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fastapi import Request, Response
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 from starlette.datastructures import UploadFile
@@ -132,9 +132,12 @@ async def keep_answer(work: Work, claim: Claim, response: Response) -> None:
     await work.session.execute(update(IdempotencyKey).where(*mine).values(kept))
 
 
-async def forget_old_answers(work: Work) -> None:
-    """Forget the keys, and with them the answers, that no retry may ask for any more."""
-    await work.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < work.now - ANSWERS_KEPT))
+async def forget_old_answers(work: Work, limit: int = 5_000) -> int:
+    """Forget some keys, and with them the answers, that no retry may ask for any more; returns how many."""
+    mine = tuple_(IdempotencyKey.principal, IdempotencyKey.key)
+    old = select(*mine).where(IdempotencyKey.created_at < work.now - ANSWERS_KEPT).limit(limit)
+    forgotten = await work.session.execute(delete(IdempotencyKey).where(mine.in_(old)).returning(IdempotencyKey.key))
+    return len(forgotten.all())
 
 
 def _without_secrets(body: str) -> str:

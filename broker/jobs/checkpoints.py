@@ -1,14 +1,25 @@
 """Checkpoints: what a run has uploaded, and which one the next run goes on from."""
 
-from sqlalchemy import select
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func, or_, select, update
 
 from broker.jobs.events import record_event
 from broker.jobs.locked_run import LockedRun
-from broker.jobs.tables import Checkpoint
+from broker.jobs.tables import Checkpoint, Job
 from broker.persistence.storage import StoredObject
 from broker.work import Work
 
-__all__ = ["Checkpoint", "find_checkpoint", "find_last_checkpoint", "keep_checkpoint", "list_checkpoints"]
+__all__ = [
+    "Checkpoint",
+    "find_checkpoint",
+    "find_last_checkpoint",
+    "keep_checkpoint",
+    "list_checkpoints",
+    "mark_superseded",
+    "tell_kept",
+]
 
 
 async def keep_checkpoint(work: Work, locked: LockedRun, step: int, stored: StoredObject) -> Checkpoint:
@@ -16,6 +27,7 @@ async def keep_checkpoint(work: Work, locked: LockedRun, step: int, stored: Stor
     earlier = await find_checkpoint(work, locked.run.id, step)
     if earlier is not None:
         earlier.sha256, earlier.size_bytes, earlier.storage_key = stored.sha256, stored.size_bytes, stored.key
+        earlier.deleted_at = None
         return earlier
     checkpoint = Checkpoint(
         id=work.new_id("chk"),
@@ -44,7 +56,7 @@ async def find_last_checkpoint(work: Work, job_id: str) -> Checkpoint | None:
     """Find the most advanced checkpoint of any of the job's runs; None where there is none."""
     query = (
         select(Checkpoint)
-        .where(Checkpoint.job_id == job_id)
+        .where(Checkpoint.job_id == job_id, Checkpoint.deleted_at.is_(None))
         .order_by(Checkpoint.step.desc(), Checkpoint.id.desc())
         .limit(1)
     )
@@ -52,6 +64,33 @@ async def find_last_checkpoint(work: Work, job_id: str) -> Checkpoint | None:
 
 
 async def list_checkpoints(work: Work, job_id: str) -> list[Checkpoint]:
-    """List the checkpoints of a job, the newest first."""
-    query = select(Checkpoint).where(Checkpoint.job_id == job_id).order_by(Checkpoint.id.desc())
-    return list((await work.session.scalars(query)).all())
+    """List the checkpoints of a job that are still kept, the newest first."""
+    query = select(Checkpoint).where(Checkpoint.job_id == job_id, Checkpoint.deleted_at.is_(None))
+    return list((await work.session.scalars(query.order_by(Checkpoint.id.desc()))).all())
+
+
+async def mark_superseded(work: Work, *, kept: int, ended_before: datetime, limit: int) -> int:
+    """Mark checkpoints as deleted that no run goes on from: beyond the most advanced, and of jobs long over.
+
+    Their files may go once this is committed. Returns how many were marked.
+    """
+    place = func.row_number().over(
+        partition_by=Checkpoint.job_id, order_by=(Checkpoint.step.desc(), Checkpoint.id.desc())
+    )
+    ranked = (
+        select(Checkpoint.id, place.label("place"), Job.finished_at)
+        .join(Job, Job.id == Checkpoint.job_id)
+        .where(Checkpoint.deleted_at.is_(None))
+        .subquery()
+    )
+    superseded = or_(ranked.c.place > kept, ranked.c.finished_at < ended_before)
+    chosen = select(ranked.c.id).where(superseded).limit(limit)
+    marking = update(Checkpoint).where(Checkpoint.id.in_(chosen)).values(deleted_at=work.now)
+    marked = await work.session.execute(marking.returning(Checkpoint.id))
+    return len(marked.all())
+
+
+async def tell_kept(work: Work, keys: Sequence[str]) -> dict[str, bool]:
+    """Tell of storage keys whether the checkpoint there is kept, or was deleted; keys of none are left out."""
+    query = select(Checkpoint.storage_key, Checkpoint.deleted_at.is_(None)).where(Checkpoint.storage_key.in_(keys))
+    return dict((await work.session.execute(query)).all())

@@ -1,5 +1,6 @@
 """The life of a run: started by the planner, claimed by its worker, kept alive by heartbeats, ended once."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -206,6 +207,12 @@ async def own_runs(work: Work, run_ids: list[str], agent_id: str) -> None:
     """Make runs of no agent the runs of one: of whoever sees them alive, or is about to launch them."""
     for run in await work.session.scalars(select(Run).where(Run.id.in_(run_ids)).with_for_update()):
         run.agent_id = run.agent_id or agent_id
+
+
+async def find_ends(work: Work, run_ids: Sequence[str]) -> dict[str, datetime | None]:
+    """Find when runs ended: None for one that has not, and nothing for one that there is not."""
+    query = select(Run.id, Run.ended_at).where(Run.id.in_(run_ids))
+    return dict((await work.session.execute(query)).all())
 
 
 async def extend_leases(work: Work, run_ids: list[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Index, func, select, text, update
+from sqlalchemy import Index, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -96,3 +96,10 @@ async def mark_failed(session: AsyncSession, message_id: int, error: str, *, now
         .where(OutboxMessage.id == message_id)
         .values(failures=OutboxMessage.failures + 1, last_error=error[:2000], not_before=now + delay)
     )
+
+
+async def forget_done(session: AsyncSession, *, before: datetime, limit: int) -> int:
+    """Delete some messages that were done before a moment; returns how many."""
+    done = select(OutboxMessage.id).where(OutboxMessage.done_at < before).limit(limit)
+    deleted = await session.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(done)).returning(OutboxMessage.id))
+    return len(deleted.all())

@@ -34,6 +34,7 @@ from broker.system import System
 log = logging.getLogger(__name__)
 
 DATABASE_CHECK_SECONDS = 2.0
+OWNER_ALONE = 0o077
 
 
 def make_agent(system: System) -> PoolAgent | None:
@@ -43,7 +44,7 @@ def make_agent(system: System) -> PoolAgent | None:
         return None
     _check_devices(settings)
     engine = LocalEngine(
-        settings.data_dir / "runs",
+        settings.runs_root,
         slots=settings.local_slots,
         sku=settings.local_sku,
         command=settings.trainer_argv,
@@ -76,6 +77,7 @@ def serve(settings: Settings) -> None:
     A second signal does not wait for them; runs that go on without us are adopted by the next start.
     """
     configure_logging(settings)
+    os.umask(OWNER_ALONE)  # for all below the data directory, written by us and by what we start
     signal.signal(signal.SIGTERM, _exit_on_signal)
     with open_listener(settings.host, settings.port) as listener, database_urls(settings) as urls:
         if urls.owner is not None:
@@ -140,6 +142,7 @@ def work(settings: Settings) -> None:
     if settings.local_slots == 0:
         raise SystemExit("broker: BROKER_LOCAL_SLOTS is 0: this worker would run nothing")
     configure_logging(settings)
+    os.umask(OWNER_ALONE)  # for all below the data directory, written by us and by what we start
     signal.signal(signal.SIGTERM, _exit_on_signal)
     with database_urls(settings) as urls:
         asyncio.run(_work(settings, urls))

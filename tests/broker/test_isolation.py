@@ -47,6 +47,7 @@ SHARED_TABLES = {
     "outbox",
     "pools",
     "rate_cards",
+    "swept",
 }
 APP_ROLE = "broker_app"
 

@@ -1,0 +1,33 @@
+"""How long what is kept: the settings as moments. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from broker.config import Settings
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is older than its moment goes. Of each job the `kept_checkpoints` most advanced stay until it is over.
+
+    `ended_jobs`: their checkpoints; `orphans`: files that no row names, and what broke off; `run_work`, `run_logs`: of
+    runs that have ended; `messages`: of the outbox, once they are done.
+    """
+
+    kept_checkpoints: int
+    ended_jobs: datetime
+    orphans: datetime
+    run_work: datetime
+    run_logs: datetime
+    messages: datetime
+
+    @classmethod
+    def of(cls, settings: Settings, now: datetime) -> "Rules":
+        return cls(
+            kept_checkpoints=settings.kept_checkpoints,
+            ended_jobs=now - timedelta(days=settings.ended_job_days),
+            orphans=now - timedelta(hours=settings.orphan_hours),
+            run_work=now - timedelta(hours=settings.run_work_hours),
+            run_logs=now - timedelta(days=settings.run_log_days),
+            messages=now - timedelta(days=settings.done_message_days),
+        )

@@ -1,0 +1,99 @@
+"""The sweep: one rule after the other, in bounded steps, each of which may be repeated after a crash."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from broker.execution.run_folders import RunFolders
+from broker.jobs import checkpoints
+from broker.jobs.runs import find_ends
+from broker.persistence import outbox
+from broker.retention.files import sweep_files
+from broker.retention.model import Removed
+from broker.retention.rules import Rules
+from broker.retention.tables import Swept
+from broker.system import System
+from broker.work import Work
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+
+
+async def sweep(system: System) -> None:
+    """Sweep what every process sees: rows are marked first, and their files found afterwards."""
+    services = system.services
+    rules = Rules.of(services.settings, services.clock())
+
+    async def mark_checkpoints(work: Work) -> int:
+        return await checkpoints.mark_superseded(
+            work, kept=rules.kept_checkpoints, ended_before=rules.ended_jobs, limit=BATCH
+        )
+
+    async def forget_messages(work: Work) -> int:
+        return await outbox.forget_done(work.session, before=rules.messages, limit=BATCH)
+
+    await _note(system, "checkpoints", Removed(await _in_batches(system, mark_checkpoints)))
+    await _note(system, "messages", Removed(await _in_batches(system, forget_messages)))
+    await _note(system, "files", await sweep_files(system, before=rules.orphans))
+
+
+async def _in_batches(system: System, act: Callable[[Work], Awaitable[int]]) -> int:
+    """Act in one transaction after the other until one of them finds less than a batch; returns how many in all."""
+    done = 0
+    while True:
+        async with system.work() as work:
+            count = await act(work)
+        done += count
+        if count < BATCH:
+            return done
+
+
+async def sweep_run_folders(system: System, runs_dir: Path) -> None:
+    """Sweep the folders of runs on this machine: first what a run worked on, later its log, never those of live ones.
+
+    A folder of a run that the database does not know goes with the logs.
+    """
+    services, folders = system.services, RunFolders(runs_dir)
+    rules = Rules.of(services.settings, services.clock())
+    removed = Removed()
+    for run_ids in _cut(await folders.list_run_ids()):
+        async with system.work() as work:
+            ends = await find_ends(work, run_ids)
+        for run_id in run_ids:
+            ended_at = ends[run_id] if run_id in ends else await folders.find_last_change(run_id)
+            if ended_at is None:
+                continue
+            if ended_at < rules.run_logs:
+                removed += Removed(*await folders.remove(run_id))
+            elif ended_at < rules.run_work and run_id in ends:
+                removed += Removed(*await folders.remove_work(run_id))
+    await _note(system, "run_folders", removed)
+
+
+def _cut(run_ids: Sequence[str]) -> list[Sequence[str]]:
+    return [run_ids[start : start + BATCH] for start in range(0, len(run_ids), BATCH)]
+
+
+async def _note(system: System, kind: str, removed: Removed) -> None:
+    """Add to what was swept so far, for the log and /metrics."""
+    if not removed.count:
+        return
+    log.info("swept %d %s, %d bytes", removed.count, kind, removed.size_bytes)
+    async with system.work() as work:
+        row = {"kind": kind, "count": removed.count, "size_bytes": removed.size_bytes, "last_at": work.now}
+        grown = {
+            "count": Swept.count + removed.count,
+            "size_bytes": Swept.size_bytes + removed.size_bytes,
+            "last_at": work.now,
+        }
+        await work.session.execute(insert(Swept).values(row).on_conflict_do_update(index_elements=["kind"], set_=grown))
+
+
+async def read_swept(work: Work) -> dict[str, Removed]:
+    """Read what was swept so far, by kind."""
+    rows = (await work.session.scalars(select(Swept))).all()
+    return {row.kind: Removed(row.count, row.size_bytes) for row in rows}

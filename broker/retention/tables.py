@@ -1,0 +1,18 @@
+"""What was swept so far, by kind."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from broker.persistence.database import Base, moment_column
+
+
+class Swept(Base):
+    """All that was removed of one kind: how many, and their bytes, since the broker was set up."""
+
+    __tablename__ = "swept"
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]
+    size_bytes: Mapped[int]
+    last_at: Mapped[datetime] = moment_column()
