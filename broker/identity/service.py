@@ -1,6 +1,6 @@
 """Customers, projects, API keys; and who the bearer of a token is."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Select, func, or_, select, text
@@ -13,6 +13,8 @@ from broker.persistence.database import Base, Database, narrow
 from broker.persistence.driver import Statement
 from broker.work import STAFF, Actor, Role, Services, Work
 
+# An administrator's key that expires sooner does not count as a way in: it may be gone before anybody makes another.
+LASTING = timedelta(days=30)
 # The database function sees the keys for as long as it runs, in a scope of its own (migration 0003).
 FIND_KEY = Statement(text("SELECT id, role, customer_id, expires_at, revoked_at FROM find_api_key(:key_hash)"))
 
@@ -133,7 +135,7 @@ async def create_api_key(
 async def revoke_api_key(work: Work, key_id: str) -> ApiKey:
     """Revoke a key; doing it again changes nothing.
 
-    Raises: NotFound; IllegalTransition, for the last administrator's key.
+    Raises: NotFound; IllegalTransition, for the last administrator's key that lasts.
     """
     key = await get_api_key(work, key_id)
     if key.revoked_at is None:
@@ -143,14 +145,29 @@ async def revoke_api_key(work: Work, key_id: str) -> ApiKey:
 
 
 async def _keep_one_administrator(work: Work, leaving: ApiKey) -> None:
-    """Refuse to revoke the last administrator's key: without one nobody could ever make a key again."""
-    if leaving.role != Role.ADMIN:
+    """Refuse to leave no administrator's key, or only such as soon expire: then nobody could make a key any more.
+
+    The rows are locked, so that of two who revoke each other's key at once the second one finds its own the last.
+    """
+    if leaving.role != Role.ADMIN or (leaving.expires_at is not None and leaving.expires_at <= work.now):
         return
-    usable = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > work.now)
-    query = select(ApiKey.id).where(ApiKey.role == Role.ADMIN.value, ApiKey.revoked_at.is_(None), usable)
+    lasts = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > work.now + LASTING)
+    query = select(ApiKey.id).where(ApiKey.role == Role.ADMIN.value, ApiKey.revoked_at.is_(None), lasts)
     administrators = set((await work.session.scalars(query.order_by(ApiKey.id).with_for_update())).all())
     if administrators <= {leaving.id}:
-        raise errors.IllegalTransition("This is the last administrator's key; make another one first.")
+        raise errors.IllegalTransition(
+            f"No other administrator's key would last for {LASTING.days} days; make one first that does "
+            "(POST /v1/api-keys with role admin, without expires_at)."
+        )
+
+
+async def is_administrators_key(work: Work, clear: str) -> bool:
+    """Tell whether this is an administrator's key that works now."""
+    usable = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > work.now)
+    query = select(ApiKey.id).where(
+        ApiKey.key_hash == hash_key(clear), ApiKey.role == Role.ADMIN.value, ApiKey.revoked_at.is_(None), usable
+    )
+    return await work.session.scalar(query) is not None
 
 
 async def has_admin_key(work: Work) -> bool:

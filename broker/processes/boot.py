@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from broker.config import Settings
 from broker.contracts.service import publish_rate_cards
 from broker.errors import OperatorError
-from broker.identity.service import create_api_key, has_admin_key
+from broker.identity.service import has_admin_key
 from broker.persistence.embedded import start_embedded_server
 from broker.persistence.migrate import migrate
-from broker.private_file import write_private_file
+from broker.processes.admin_key import write_first_key
 from broker.processes.installation import join_installation
 from broker.system import System, open_system
-from broker.work import Role, Work
 from pricing.rate_card import load_rate_cards
 
 FIRST_START_LOCK = 7_203_116  # two processes that start at once take turns: one of them makes the key
@@ -66,15 +65,8 @@ async def prepare(settings: Settings, urls: DatabaseUrls) -> System:
             installation = await join_installation(work)
             await publish_rate_cards(work, load_rate_cards())
             if not await has_admin_key(work):
-                await _write_admin_key(work)
+                await write_first_key(work)
     except BaseException:
         await system.database.close()
         raise
     return system.at(installation.public_url)
-
-
-async def _write_admin_key(work: Work) -> None:
-    _key, new = await create_api_key(
-        work, role=Role.ADMIN, name="first administrator", customer_id=None, expires_at=None
-    )
-    write_private_file(work.settings.admin_key_path, new.clear)

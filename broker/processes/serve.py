@@ -24,6 +24,7 @@ from broker.execution.membership import Membership
 from broker.execution.pool_agent import PoolAgent
 from broker.failure_log import FailureLog
 from broker.persistence.embedded import revive_embedded_server
+from broker.processes.admin_key import describe_key
 from broker.processes.boot import DatabaseUrls, database_urls, migrate_database, prepare
 from broker.processes.child_main import Order
 from broker.processes.child_supervisor import further_processes
@@ -99,7 +100,8 @@ async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket
         server.drain = daemon.drain
         order = Order(settings=settings, database_url=urls.app, listener=listener.fileno())
         write_client_file(settings.data_dir, url=local_url(settings.host, settings.port))
-        log.info("API at %s/docs; administrator's key in %s", settings.worker_url, settings.admin_key_path)
+        async with daemon.system.work() as work:
+            log.info("API at %s/docs; %s", settings.worker_url, await describe_key(work))
         keeping = asyncio.create_task(keep_database(settings))
         try:
             async with further_processes(settings.workers - 1, order):

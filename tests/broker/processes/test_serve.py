@@ -294,3 +294,10 @@ def test_signal_while_it_starts_leaves_no_database_behind(number: signal.Signals
         assert starting.postmaster() is None
     finally:
         starting.close()
+
+
+def test_what_the_broker_writes_is_its_owners_alone(broker: ServedBroker, buyer: Buyer) -> None:
+    """A past fault: data sets and the folders of runs could be read by every user of the machine."""
+    written = [path for path in broker.data_dir.rglob("*") if "postgres" not in path.parts]
+    assert any(path.is_relative_to(broker.data_dir / "objects") and path.is_file() for path in written)
+    assert [path for path in written if path.lstat().st_mode & 0o077 and not path.is_symlink()] == []
