@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     migration_database_url: str | None = Field(
         default=None, description="postgresql:// URL of the owner of the tables; needed beside database_url."
     )
+    database_wait_seconds: float = Field(
+        default=0.0, ge=0, description="How long a start waits for a server of its own that does not answer yet."
+    )
     database_pool_size: int = Field(default=20, ge=2, description="Connections, shared out among `workers`.")
     lock_seconds: float = Field(
         default=5.0, gt=0, le=3600, description="Longest wait for a lock that another transaction has; then 503."

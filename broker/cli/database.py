@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-import typer
 from sqlalchemy.exc import DBAPIError
 
 from broker.config import Settings
 from broker.errors import DomainError, OperatorError
+from broker.persistence.preflight import DatabaseUnusable, check_schema
 from broker.processes.boot import DatabaseUrls, database_urls
 from broker.system import open_system
 from broker.work import Work
@@ -22,10 +22,12 @@ def reading_database(settings: Settings) -> Iterator[DatabaseUrls]:
     """Open the database for reading; one that cannot be read (never set up, say) ends the command: a line, exit 2."""
     try:
         with database_urls(settings) as urls:
+            check_schema(urls.app_place)
             yield urls
-    except DBAPIError as error:
-        typer.echo(f"broker: the database cannot be read; has `broker migrate` been run? {error.orig}", err=True)
-        raise typer.Exit(2) from error
+    except (DatabaseUnusable, DBAPIError) as error:
+        reason = str(error.orig if isinstance(error, DBAPIError) else error).partition("\n")[0]
+        message = f"the database cannot be read; has `broker migrate` been run? {reason}"
+        raise OperatorError(message) from error
 
 
 def working_on(settings: Settings, act: Callable[[Work], Awaitable[Answer]]) -> Answer:

@@ -8,6 +8,7 @@ from broker.processes.boot import database_urls, migrate_database
 
 def migrate(data_dir: DataDir = None) -> None:
     """Bring the database to the newest revision."""
-    with database_urls(load_settings(data_dir=data_dir)) as urls:
-        migrate_database(urls)
+    settings = load_settings(data_dir=data_dir)
+    with database_urls(settings) as urls:
+        migrate_database(urls, wait_seconds=settings.database_wait_seconds)
     typer.echo("The database is at the newest revision.")

@@ -1,8 +1,9 @@
 """Starting up: the database and its migrations, the rate cards, the administrator's key."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from broker.config import Settings
 from broker.contracts.service import publish_rate_cards
@@ -10,6 +11,13 @@ from broker.errors import OperatorError
 from broker.identity.service import has_admin_key
 from broker.persistence.embedded import start_embedded_server
 from broker.persistence.migrate import migrate
+from broker.persistence.preflight import (
+    APP_SETTING,
+    OWNER_SETTING,
+    Place,
+    check_before_migration,
+    check_schema,
+)
 from broker.processes.admin_key import write_first_key
 from broker.processes.installation import join_installation
 from broker.system import System, open_system
@@ -24,17 +32,34 @@ class MissingMigrationUrl(OperatorError):
 
 @dataclass(frozen=True)
 class DatabaseUrls:
-    """The application's role and the owner of the tables."""
+    """The application's role and the owner of the tables; `are_given` by settings, not by the embedded server."""
 
     app: str
     owner: str | None
+    are_given: bool = field(default=False, compare=False)
+
+    @property
+    def app_place(self) -> Place:
+        return Place(self.app, APP_SETTING if self.are_given else "")
+
+    @property
+    def owner_place(self) -> Place:
+        """Say where the owner of the tables connects. Raises: MissingMigrationUrl."""
+        if self.owner is None:
+            raise MissingMigrationUrl(f"set {OWNER_SETTING} to the URL of the tables' owner beside {APP_SETTING}")
+        return Place(self.owner, OWNER_SETTING if self.are_given else "")
 
 
 @contextmanager
 def database_urls(settings: Settings) -> Iterator[DatabaseUrls]:
-    """Find the configured server, or start the embedded one for as long as the block lasts."""
+    """Find the configured server, or start the embedded one for as long as the block lasts.
+
+    Raises: DatabaseUnusable, for a URL that is none.
+    """
     if settings.database_url is not None:
-        yield DatabaseUrls(settings.database_url, settings.migration_database_url)
+        given = DatabaseUrls(settings.database_url, settings.migration_database_url, are_given=True)
+        given.app_place.parse()
+        yield given
         return
     server = start_embedded_server(settings.data_dir)
     try:
@@ -43,20 +68,23 @@ def database_urls(settings: Settings) -> Iterator[DatabaseUrls]:
         server.stop()
 
 
-def migrate_database(urls: DatabaseUrls) -> None:
-    """Migrate the database as the owner of its tables. Raises: MissingMigrationUrl."""
-    if urls.owner is None:
-        raise MissingMigrationUrl(
-            "set BROKER_MIGRATION_DATABASE_URL to the URL of the tables' owner beside BROKER_DATABASE_URL"
-        )
-    migrate(urls.owner)
+def migrate_database(urls: DatabaseUrls, *, wait_seconds: float = 0.0) -> None:
+    """Migrate the database as the owner of its tables, once all that it needs has been looked at.
+
+    A server that does not answer yet is waited for. Raises: MissingMigrationUrl, DatabaseUnusable.
+    """
+    owner = urls.owner_place
+    check_before_migration(owner, urls.app_place, wait_seconds=wait_seconds)
+    migrate(owner.url)
 
 
 async def prepare(settings: Settings, urls: DatabaseUrls) -> System:
     """Open the system as one of its installation; publish new rate cards; on the first start write `admin.key`.
 
-    Raises: OperatorError, where the process differs from the others of the installation.
+    Raises: OperatorError, where the process differs from the others of the installation, or the database from what it
+    must be.
     """
+    await asyncio.to_thread(check_schema, urls.app_place, wait_seconds=settings.database_wait_seconds)
     system = open_system(settings, urls.app)
     try:
         system.services.storage.close_to_others()

@@ -82,7 +82,7 @@ def serve(settings: Settings) -> None:
     signal.signal(signal.SIGTERM, _exit_on_signal)
     with open_listener(settings.host, settings.port) as listener, database_urls(settings) as urls:
         if urls.owner is not None:
-            migrate_database(urls)
+            migrate_database(urls, wait_seconds=settings.database_wait_seconds)
         listening = settings.model_copy(update={"port": listener.getsockname()[1]})
         with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop, where there is one
             runner.run(_serve(listening, urls, listener))
