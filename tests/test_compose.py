@@ -5,10 +5,15 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
+
+from broker.cli.main import app
+from broker.config import Settings
 
 ROOT = Path(__file__).parents[1]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
@@ -61,6 +66,39 @@ def test_nothing_starts_before_what_it_needs(services):
     }
 
 
+def test_database_is_asked_by_tcp_which_its_first_set_up_does_not_answer(services):
+    """A past fault: on the socket the image's temporary server answered, and the migration met its end."""
+    check = services["postgres"]["healthcheck"]["test"]
+    assert check[check.index("--host") + 1] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("name", ["migrate", "broker", "worker"])
+def test_services_wait_for_a_database_that_does_not_answer_yet(services, name):
+    settings = {key.removeprefix("BROKER_").lower(): value for key, value in services[name]["environment"].items()}
+    assert (
+        Settings.model_validate({"database_wait_seconds": settings["database_wait_seconds"]}).database_wait_seconds > 0
+    )
+
+
+def test_file_says_which_compose_it_needs():
+    text = COMPOSE_FILE.read_text(encoding="utf-8")
+    assert any("content" in config for config in yaml.safe_load(text)["configs"].values())
+    assert "Docker Compose 2.23.1 or later" in text
+
+
+def test_further_worker_of_the_documented_override_is_an_agent_of_its_own(services):
+    """A pool is served by one live agent: another worker needs its own pool and folder, and the same storage."""
+    commented = COMPOSE_FILE.read_text(encoding="utf-8").partition("#   services:\n")[2].partition("\nname:")[0]
+    override = yaml.safe_load("services:\n" + "\n".join(line.removeprefix("#   ") for line in commented.splitlines()))
+    ((name, worker),) = override["services"].items()
+    environment = services["worker"]["environment"] | worker["environment"]
+    assert worker["extends"] == {"file": COMPOSE_FILE.name, "service": "worker"}
+    assert environment["BROKER_LOCAL_POOL"] == name
+    assert environment["BROKER_DATA_DIR"] != services["worker"]["environment"]["BROKER_DATA_DIR"]
+    assert environment["BROKER_STORAGE_DIR"] == "/data/objects", "where the broker's own folder has it"
+    assert "replicas" not in services["worker"]["deploy"]
+
+
 def test_services_waited_for_as_healthy_have_a_health_check(services):
     assert "pg_isready" in services["postgres"]["healthcheck"]["test"]
     assert "/readyz" in services["broker"]["healthcheck"]["test"][-1]
@@ -89,6 +127,16 @@ def test_worker_image_has_the_trainer_and_the_others_do_not(services):
     assert ".[trainer]" not in stages["broker"]
 
 
+def test_worker_image_can_load_a_base_in_four_bit():
+    """A past fault: `quantization: 4bit` was quoted, and failed for want of bitsandbytes."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert any(needed.startswith("bitsandbytes") for needed in extras["gpu"])
+    stages = split_into_stages((ROOT / "Dockerfile").read_text(encoding="utf-8"))
+    assert ".[gpu]" in stages["trainer"]
+    assert ".[gpu]" not in stages["broker"]
+    assert "bitsandbytes==" in (ROOT / "constraints.txt").read_text(encoding="utf-8")
+
+
 def split_into_stages(dockerfile):
     """Split a Dockerfile into the text of each build stage, by the name after AS."""
     stages = {}
@@ -101,14 +149,37 @@ def split_into_stages(dockerfile):
 def test_application_connects_as_another_role_than_the_owner(services, name):
     environment = services[name]["environment"]
     assert environment["BROKER_DATABASE_URL"].startswith("postgresql://broker_app:")
-    assert environment["BROKER_MIGRATION_DATABASE_URL"].startswith("postgresql://broker_owner:")
     assert environment["BROKER_PUBLIC_URL"] == "http://broker:8000"
+
+
+@pytest.mark.parametrize("name", ["migrate", "broker"])
+def test_who_migrates_connects_as_the_owner(services, name):
+    assert services[name]["environment"]["BROKER_MIGRATION_DATABASE_URL"].startswith("postgresql://broker_owner:")
+
+
+def test_worker_is_not_given_the_owners_password(services):
+    assert "OWNER" not in str(services["worker"]["environment"])
 
 
 @pytest.mark.parametrize("name", ["migrate", "broker", "worker"])
 def test_services_share_the_data_volume(services, name):
-    assert services[name]["volumes"] == ["data:/data"]
+    assert "data:/data" in services[name]["volumes"]
     assert services[name]["environment"]["BROKER_DATA_DIR"] == "/data"
+
+
+def test_what_takes_a_worker_long_to_make_is_in_a_volume_that_it_may_write_to(services):
+    cache = services["worker"]["environment"]["LORA_TRAINER_CACHE"]
+    assert f"cache:{cache}" in services["worker"]["volumes"]
+    stages = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert f"--owner=broker --group=broker /data {cache}" in stages
+
+
+def test_command_that_brings_a_base_model_is_one_that_there_is():
+    (command,) = re.findall(r"worker (broker models add .*)", COMPOSE_FILE.read_text(encoding="utf-8"))
+    arguments = shlex.split(command)[1:]
+    help_text = CliRunner().invoke(app, [*arguments[:2], "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).output
+    assert "The folder of the model" in help_text
+    assert all(option in help_text for option in arguments if option.startswith("--"))
 
 
 def has_docker_compose():
