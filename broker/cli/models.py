@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from broker.audit.service import record_decision
 from broker.base_models.describing import describe_model
 from broker.base_models.model import ListedModel
 from broker.base_models.naming import choose_name
@@ -17,6 +18,7 @@ from broker.base_models.service import add_model, list_models_now, require_name
 from broker.cli.database import working_on
 from broker.cli.options import DataDir, load_settings
 from broker.errors import OperatorError
+from broker.http.decision import Decision
 from broker.jobs.withdrawal import withdraw_model
 from broker.work import Work
 from pricing.catalog import find_base_model
@@ -83,6 +85,7 @@ def add(
 
 async def _offer(work: Work, description: ModelDescription) -> BaseModelOut:
     added = await add_model(work, description)
+    await record_decision(work, Decision("add_base_model", added.name, None, {"sha256": added.sha256}))
     return BaseModelOut.of(ListedModel(added.profile, None, added.created_at))
 
 
@@ -94,7 +97,9 @@ def remove(
     settings = load_settings(data_dir=data_dir)
 
     async def withdraw(work: Work) -> str:
-        return (await withdraw_model(work, name)).name
+        removed = await withdraw_model(work, name)
+        await record_decision(work, Decision("remove_base_model", removed.name, None, {"sha256": removed.sha256}))
+        return removed.name
 
     removed = working_on(settings, withdraw)
     typer.echo(f"{removed} is off the offer; its files are still in {settings.models_root}.")

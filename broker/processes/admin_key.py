@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from broker.audit.service import record_decision
+from broker.http.decision import Decision
 from broker.identity.model import NewKey
 from broker.identity.service import create_api_key, is_administrators_key
 from broker.private_file import write_private_file
@@ -10,15 +12,21 @@ from broker.work import Role, Work
 
 async def write_first_key(work: Work) -> None:
     """Make the first administrator's key and write it into DATA_DIR, within the transaction that makes it."""
-    await make_key(work, "first administrator", write_to=work.settings.admin_key_path)
+    await _create(work, "first administrator", write_to=work.settings.admin_key_path)
 
 
 async def make_key(work: Work, name: str, *, write_to: Path | None) -> NewKey:
-    """Make an administrator's key that does not expire, and write it to a file of mode 0600, where one is named."""
-    _key, new = await create_api_key(work, role=Role.ADMIN, name=name, customer_id=None, expires_at=None)
+    """Make another administrator's key, on the record: it never expires. A file that is named gets it."""
+    key_id, new = await _create(work, name, write_to=write_to)
+    await record_decision(work, Decision("make_admin_key", key_id, None, {"name": name}))
+    return new
+
+
+async def _create(work: Work, name: str, *, write_to: Path | None) -> tuple[str, NewKey]:
+    key, new = await create_api_key(work, role=Role.ADMIN, name=name, customer_id=None, expires_at=None)
     if write_to is not None:
         write_private_file(write_to, new.clear)
-    return new
+    return key.id, new
 
 
 async def has_working_key(work: Work, path: Path) -> bool:

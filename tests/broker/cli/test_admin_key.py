@@ -38,6 +38,9 @@ def test_lost_key_file_is_made_again(settings: Settings, started: LentDatabase) 
     assert works(started.urls, printed)
     assert settings.admin_key_path.read_text().strip() == printed
     assert stat.S_IMODE(settings.admin_key_path.stat().st_mode) == 0o600
+    with owner_connection(started.urls) as connection:
+        (entry,) = connection.execute("SELECT action, actor_role FROM audit_entries").fetchall()
+    assert entry == {"action": "make_admin_key", "actor_role": "system"}
 
 
 def test_file_with_a_key_that_works_stays(settings: Settings, started: LentDatabase) -> None:
