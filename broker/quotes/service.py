@@ -61,10 +61,24 @@ async def create_quote(
     Raises: InvalidTrainingConfig, InvalidRequest, NotFound, DatasetUnusable, TokensBeingCounted; NoContractInForce,
     for a contract or with a sum.
     """
-    inputs = await read_inputs(work, dataset_id, terms.contract_id)
+    inputs = await _read_inputs_for(work, raw_config, dataset_id, terms)
     quote = await _make_quote(work, inputs, resolve_configuration(raw_config, inputs.offered), terms)
     await _keep(work, [quote])
     return quote
+
+
+async def _read_inputs_for(
+    work: Work, raw_config: Mapping[str, Any], dataset_id: str, terms: QuoteTerms
+) -> QuoteInputs:
+    """Read the inputs; where they are not there, what is wrong with the configuration is told first.
+
+    Raises: as `create_quote`.
+    """
+    try:
+        return await read_inputs(work, dataset_id, terms.contract_id)
+    except errors.NotFound:
+        resolve_configuration(raw_config, await base_models.read_offer(work))
+        raise
 
 
 async def create_quotes(
