@@ -34,8 +34,12 @@ Send = Callable[[World], Awaitable[httpx.Response]]
 
 
 def quote(config: dict[str, Any]) -> Send:
+    return quote_only({**CONFIG, **config})
+
+
+def quote_only(config: dict[str, Any]) -> Send:
     async def send(world: World) -> httpx.Response:
-        body = {"config": {**CONFIG, **config}, "dataset_id": world.customer.dataset["id"]}
+        body = {"config": config, "dataset_id": world.customer.dataset["id"]}
         return await world.own.call("POST", "/quotes", json=body)
 
     return send
@@ -111,7 +115,7 @@ CONFIGS = {
     "no target module": (quote({"target_modules": []}), 422, "config.target_modules", []),
     "longer than the model reads": (quote({"max_length": 10_000}), 422, "config.max_length", ["8192"]),
     "prompt fills the length": (quote({"max_length": 8}), 422, "config.max_length", ["raise it"]),
-    "base model missing": (post("/quotes", '{"config": {}, "dataset_id": "dat_1"}'), 422, "config.base_model", []),
+    "base model missing": (quote_only({}), 422, "config.base_model", []),
     "config is a list": (post("/quotes", '{"config": [], "dataset_id": "dat_1"}'), 422, "config", []),
     "job with rank 0": (submit(config={**CONFIG, "lora_rank": 0}), 422, "config.lora_rank", []),
 }
