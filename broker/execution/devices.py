@@ -1,6 +1,6 @@
 """The devices of one machine, handed out to its runs: each run sees its own, and no other does.
 
-Who has which stands in one file beside the runs' folders. A device is free again when its run's lock is, which the
+Who has which stands in one file of the data directory. A device is free again when its run's lock is, which the
 kernel gives up with the last process of the run, so a restarted broker needs no memory of its own.
 """
 

@@ -8,7 +8,7 @@ A run's folder, `runs_dir/<run_id>/`, is all that brokers share:
     trainer.log   standard output and error
     work/         LORA_WORK_DIR
 
-Beside the folders `devices.json` says which devices each run sees (`devices.py`).
+Beside `runs_dir`, `devices.json` says which devices each run sees (`devices.py`).
 
 Where a record exists, a launch starts nothing. A broker killed between starting the process and recording its pid
 leaves an intent: while run.lock is held the run lives (its process is then found by its environment), once it is free
@@ -73,7 +73,7 @@ class LocalEngine:
     ) -> None:
         self._runs_dir = runs_dir.resolve()
         self._capacity = Capacity(sku, slots)
-        self._devices = DeviceSlots(self._runs_dir / "devices.json", list_devices(slots, os.environ))
+        self._devices = DeviceSlots(self._runs_dir.parent / "devices.json", list_devices(slots, os.environ))
         self._command = tuple(command)
         self._further = {} if base_models_dir is None else {"LORA_BASE_MODELS_DIR": str(base_models_dir.resolve())}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
