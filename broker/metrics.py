@@ -13,6 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from broker.capacity.metrics import CapacityCollector, CapacityReading
 from broker.estimator.metrics import EstimatorCollector
 from broker.estimator.watch import AccuracyReading
+from broker.metering.metrics import QuarantineCollector, QuarantineReading
 from broker.persistence.faults import find_fault
 from broker.retention.metrics import SweepCollector, SweepReading
 from broker.scheduling.metrics import QueueCollector, QueueReading
@@ -37,6 +38,7 @@ class Metrics:
     queues: QueueReading = field(default_factory=QueueReading)
     capacity: CapacityReading = field(default_factory=CapacityReading)
     swept: SweepReading = field(default_factory=SweepReading)
+    quarantine: QuarantineReading = field(default_factory=QuarantineReading)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     read_at: datetime | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -46,6 +48,7 @@ class Metrics:
         self.registry.register(QueueCollector(self.queues))
         self.registry.register(CapacityCollector(self.capacity))
         self.registry.register(SweepCollector(self.swept))
+        self.registry.register(QuarantineCollector(self.quarantine))
 
     async def refresh(self) -> None:
         """Read the database, for one scrape at a time. A reading that fails leaves the others, and its own last one."""
@@ -56,6 +59,7 @@ class Metrics:
                 await self._read("the queues", self.queues)
                 await self._read("agents and pools", self.capacity)
                 await self._read("what was swept", self.swept)
+                await self._read("usage in quarantine", self.quarantine)
                 self.read_at = now
 
     async def _read(self, name: str, reading: Reading) -> None:

@@ -5,17 +5,19 @@ from broker.capacity.readiness import JudgedPool
 from broker.capacity.schemas import AgentOut, PoolOut, PoolPatch, QueueOut, QueuePatch
 from broker.capacity.tables import Agent
 from broker.http.edge import AnyKey, OpsWork, feature_router
-from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, Page
+from broker.http.paging import cut_page, fetch_page
+from broker.http.shapes import Cursor, Limit, NameCursor, Page
 from broker.work import STAFF, Work
 
 router = feature_router("", "capacity")
 
 
 @router.get("/queues")
-async def list_queues(work: AnyKey) -> Page[QueueOut]:
+async def list_queues(work: AnyKey, limit: Limit = 100, cursor: NameCursor = None) -> Page[QueueOut]:
     """List the queues in the planner's order."""
-    return Page(data=[QueueOut.model_validate(row) for row in await service.list_queues(work)], next_cursor=None)
+    queues = await service.list_queues(work)
+    page, after = cut_page(queues, lambda queue: queue.name, limit=limit, cursor=cursor)
+    return Page(data=[QueueOut.model_validate(row) for row in page], next_cursor=after)
 
 
 @router.get("/queues/{name}")
@@ -30,9 +32,11 @@ async def change_queue(work: OpsWork, name: str, body: QueuePatch) -> QueueOut:
 
 
 @router.get("/pools")
-async def list_pools(work: AnyKey) -> Page[PoolOut]:
+async def list_pools(work: AnyKey, limit: Limit = 100, cursor: NameCursor = None) -> Page[PoolOut]:
     """List the pools, and whether each takes jobs now."""
-    return Page(data=[_show(work, pool) for pool in await readiness.list_pools(work)], next_cursor=None)
+    pools = await readiness.list_pools(work)
+    page, after = cut_page(pools, lambda judged: judged.pool.name, limit=limit, cursor=cursor)
+    return Page(data=[_show(work, judged) for judged in page], next_cursor=after)
 
 
 @router.get("/pools/{name}")

@@ -1,5 +1,6 @@
 """Keyset paging over ids, newest first: an id is a ULID, so its order is the order of making."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Select, inspect
@@ -9,10 +10,17 @@ from broker import errors
 from broker.persistence.database import Base
 
 Row = TypeVar("Row", bound=Base)
+Item = TypeVar("Item")
 
 
 async def fetch_page(
-    session: AsyncSession, query: Select[Row], table: type[Row], *, limit: int, cursor: str | None
+    session: AsyncSession,
+    query: Select[Row],
+    table: type[Row],
+    *,
+    limit: int,
+    cursor: str | None,
+    oldest_first: bool = False,
 ) -> tuple[list[Row], str | None]:
     """Fetch the rows of one page and the cursor of the next, in one query.
 
@@ -20,12 +28,28 @@ async def fetch_page(
     """
     key: Any = inspect(table).primary_key[0]
     if cursor is not None:
-        query = query.where(key < cursor)
-    rows = list((await session.scalars(query.order_by(key.desc()).limit(limit + 1))).all())
+        query = query.where(key > cursor if oldest_first else key < cursor)
+    order = key.asc() if oldest_first else key.desc()
+    rows = list((await session.scalars(query.order_by(order).limit(limit + 1))).all())
     if rows and cursor is not None and _kind(cursor) != _kind(getattr(rows[0], key.name)):
         raise errors.invalid_field("cursor", "is not of this list; send the next_cursor of its page before")
     page = rows[:limit]
     return page, getattr(page[-1], key.name) if len(rows) > limit else None
+
+
+def cut_page(
+    items: Sequence[Item], name_of: Callable[[Item], str], *, limit: int, cursor: str | None
+) -> tuple[list[Item], str | None]:
+    """Cut one page out of a short list that is read whole, after the item that the cursor names.
+
+    Raises: InvalidRequest, where nothing has that name any more.
+    """
+    names = [name_of(item) for item in items]
+    if cursor is not None and cursor not in names:
+        raise errors.invalid_field("cursor", "is not of this list; send the next_cursor of its page before")
+    first = 0 if cursor is None else names.index(cursor) + 1
+    last = first + limit
+    return list(items[first:last]), names[last - 1] if last < len(items) else None
 
 
 def _kind(object_id: str) -> str:

@@ -53,9 +53,9 @@ def as_hours(gpu_seconds: int) -> str:
 
 
 class Page(BaseModel, Generic[Item]):
-    """One page of a list, newest first."""
+    """One page of a list, newest first unless the list says otherwise."""
 
-    data: list[Item] = Field(description="The objects of this page, newest first.", examples=[[{"id": "job_01k"}]])
+    data: list[Item] = Field(description="The objects of this page.", examples=[[{"id": "job_01k"}]])
     next_cursor: str | None = Field(
         description="Send it as `cursor` for the next page; null on the last one.", examples=["job_01k"]
     )
@@ -103,6 +103,10 @@ Cursor = Annotated[
 IdPrefix = Annotated[
     str | None,
     Query(pattern="^[a-z]{3}_[0-9a-z]{0,40}$", description="Only objects whose id begins so.", examples=["job_01k8x2"]),
+]
+
+NameCursor = Annotated[
+    str | None, Query(max_length=200, description="`next_cursor` of the page before.", examples=["standard"])
 ]
 
 FenceHeader = Annotated[Whole, Header(alias="X-Fence-Token", ge=1, description="Fence token of the run.", examples=[1])]

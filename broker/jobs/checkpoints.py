@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import Select, func, or_, select, update
 
 from broker.jobs.events import record_event
 from broker.jobs.locked_run import LockedRun
@@ -16,8 +16,8 @@ __all__ = [
     "find_checkpoint",
     "find_last_checkpoint",
     "keep_checkpoint",
-    "list_checkpoints",
     "mark_superseded",
+    "select_checkpoints",
     "tell_kept",
 ]
 
@@ -63,10 +63,9 @@ async def find_last_checkpoint(work: Work, job_id: str) -> Checkpoint | None:
     return (await work.session.scalars(query)).one_or_none()
 
 
-async def list_checkpoints(work: Work, job_id: str) -> list[Checkpoint]:
-    """List the checkpoints of a job that are still kept, the newest first."""
-    query = select(Checkpoint).where(Checkpoint.job_id == job_id, Checkpoint.deleted_at.is_(None))
-    return list((await work.session.scalars(query.order_by(Checkpoint.id.desc()))).all())
+def select_checkpoints(job_id: str) -> Select[Checkpoint]:
+    """Select the checkpoints of a job that are still kept."""
+    return select(Checkpoint).where(Checkpoint.job_id == job_id, Checkpoint.deleted_at.is_(None))
 
 
 async def mark_superseded(work: Work, *, kept: int, ended_before: datetime, limit: int) -> int:

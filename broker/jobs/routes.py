@@ -16,17 +16,15 @@ from broker.jobs.event_feed import EventFeed
 from broker.jobs.model import TERMINAL
 from broker.jobs.schemas import (
     LONGEST_NAME,
-    CheckpointListOut,
     CheckpointOut,
     JobEventListOut,
     JobEventOut,
     JobIn,
     JobOut,
     JobResumeIn,
-    RunListOut,
     RunOut,
 )
-from broker.jobs.tables import Job, JobEvent
+from broker.jobs.tables import Job, JobEvent, Run
 from broker.quotes.count_needs import meet_count_needs
 from broker.work import Work
 from pricing.money import Money
@@ -156,13 +154,20 @@ async def _write_events(heard: AsyncGenerator[JobEvent | None]) -> AsyncIterator
 
 
 @router.get("/{job_id}/runs")
-async def list_job_runs(work: AnyKey, job_id: str) -> RunListOut:
+async def list_job_runs(work: AnyKey, job_id: str, limit: Limit = 100, cursor: Cursor = None) -> Page[RunOut]:
     """List the attempts of the job, the first first."""
     await service.get_job(work, job_id)
-    return RunListOut(data=[RunOut.of(row) for row in await service.list_runs(work, job_id)])
+    query = service.select_runs(job_id)
+    rows, after = await fetch_page(work.session, query, Run, limit=limit, cursor=cursor, oldest_first=True)
+    return Page(data=[RunOut.of(row) for row in rows], next_cursor=after)
 
 
 @router.get("/{job_id}/checkpoints")
-async def list_job_checkpoints(work: JobControl, job_id: str) -> CheckpointListOut:
+async def list_job_checkpoints(
+    work: JobControl, job_id: str, limit: Limit = 100, cursor: Cursor = None
+) -> Page[CheckpointOut]:
+    """List the checkpoints of the job, the newest first."""
     await service.get_job(work, job_id)
-    return CheckpointListOut(data=[CheckpointOut.of(row) for row in await checkpoints.list_checkpoints(work, job_id)])
+    query = checkpoints.select_checkpoints(job_id)
+    rows, after = await fetch_page(work.session, query, checkpoints.Checkpoint, limit=limit, cursor=cursor)
+    return Page(data=[CheckpointOut.of(row) for row in rows], next_cursor=after)

@@ -255,10 +255,6 @@ class RunOut(BaseModel):
         return cls.model_validate(row)
 
 
-class RunListOut(BaseModel):
-    data: list[RunOut] = Field(description="First attempt first.", examples=[[{"attempt": 1}]])
-
-
 class CheckpointOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
@@ -273,7 +269,3 @@ class CheckpointOut(BaseModel):
     @classmethod
     def of(cls, row: Checkpoint) -> "CheckpointOut":
         return cls.model_validate(row)
-
-
-class CheckpointListOut(BaseModel):
-    data: list[CheckpointOut] = Field(description="Newest first.", examples=[[{"step": 100}]])

@@ -19,10 +19,10 @@ __all__ = [
     "forget_adapter",
     "get_job",
     "is_live",
-    "list_runs",
     "lock_job",
     "note_adapter",
     "select_jobs",
+    "select_runs",
     "select_succeeded_ids",
     "set_status",
 ]
@@ -98,7 +98,6 @@ async def find_active_run(work: Work, job_id: str) -> Run | None:
     return (await work.session.scalars(query)).one_or_none()
 
 
-async def list_runs(work: Work, job_id: str) -> list[Run]:
-    """List the attempts of a job, the first first."""
-    query = select(Run).where(Run.job_id == job_id).order_by(Run.attempt)
-    return list((await work.session.scalars(query)).all())
+def select_runs(job_id: str) -> Select[Run]:
+    """Select the attempts of a job."""
+    return select(Run).where(Run.job_id == job_id)

@@ -83,5 +83,5 @@ def select_quarantined(chosen: QuarantineFilter) -> Select[QuarantinedUsage]:
 async def count_quarantined(work: Work) -> dict[Doubt, int]:
     """Count the intervals of all customers in quarantine, by reason."""
     query = select(QuarantinedUsage.reason, func.count()).group_by(QuarantinedUsage.reason)
-    counts = dict((await work.session.execute(query)).tuples().all())
-    return {reason: counts.get(reason.value, 0) for reason in Doubt}
+    counts = {Doubt(reason): count for reason, count in await work.session.execute(query)}
+    return {reason: counts.get(reason, 0) for reason in Doubt}

@@ -12,13 +12,23 @@ from broker.jobs.locked_run import lock_metered_run
 from broker.jobs.service import get_job
 from broker.metering import service
 from broker.metering.evidence import Doubt
+from broker.metering.listing import list_usage
 from broker.metering.model import UsageCloudEvent
 from broker.metering.quarantine import QuarantineFilter, select_quarantined
 from broker.metering.schemas import QuarantinedIntervalOut, QuarantinedUsageOut, UsageAcceptedOut, UsageListOut
 from broker.metering.tables import QuarantinedUsage
-from broker.work import Work
 
 router = feature_router("", "metering")
+
+UsageLimit = Annotated[int, Query(ge=1, le=1000, description="Intervals on one page.", examples=[100])]
+UsageCursor = Annotated[
+    str | None,
+    Query(
+        pattern=r"^run_[0-9a-z]{1,40}/[0-9]{1,16}$",
+        description="`next_cursor` of the page before.",
+        examples=["run_01k/99"],
+    ),
+]
 
 
 @router.post("/usage-events", status_code=202)
@@ -58,18 +68,20 @@ async def list_quarantined_usage(
 
 
 @router.get("/jobs/{job_id}/usage", tags=["jobs"])
-async def list_job_usage(work: AnyKey, job_id: str) -> UsageListOut:
-    """List the usage intervals that the job's charges are made of."""
-    return await _answer_usage(work, job_id)
+async def list_job_usage(
+    work: AnyKey, job_id: str, limit: UsageLimit = 100, cursor: UsageCursor = None
+) -> UsageListOut:
+    """List the usage intervals that the job's charges are made of, and their sums."""
+    await get_job(work, job_id)
+    return UsageListOut.of(await list_usage(work, job_id, limit=limit, cursor=cursor))
 
 
 @router.get("/usage")
-async def list_usage(
-    work: AnyKey, job_id: Annotated[str, Query(description="The job whose intervals to list.", examples=["job_01k"])]
+async def list_usage_of_job(
+    work: AnyKey,
+    job_id: Annotated[str, Query(description="The job whose intervals to list.", examples=["job_01k"])],
+    limit: UsageLimit = 100,
+    cursor: UsageCursor = None,
 ) -> UsageListOut:
-    return await _answer_usage(work, job_id)
-
-
-async def _answer_usage(work: Work, job_id: str) -> UsageListOut:
-    await get_job(work, job_id)
-    return UsageListOut.of(await service.list_usage(work, job_id))
+    """List the usage intervals of a job, and their sums."""
+    return await list_job_usage(work, job_id, limit, cursor)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.metering.evidence import EXPLANATIONS, Doubt
+from broker.metering.listing import UsagePage
 from broker.metering.tables import QuarantinedUsage, UsageEvent
 
 
@@ -82,15 +83,19 @@ class UsageIntervalOut(BaseModel):
 
 class UsageListOut(BaseModel):
     data: list[UsageIntervalOut] = Field(description="The intervals, run by run.", examples=[[{"sequence": 0}]])
-    gpu_seconds: int = Field(description="Sum of their GPU-seconds.", examples=[95])
-    tokens: int = Field(description="Sum of their tokens.", examples=[12840])
+    next_cursor: str | None = Field(
+        description="Send it as `cursor` for the next page; null on the last one.", examples=["run_01k/99"]
+    )
+    gpu_seconds: int = Field(description="Sum of the GPU-seconds of all intervals, not only these.", examples=[95])
+    tokens: int = Field(description="Sum of the tokens of all intervals, not only these.", examples=[12840])
 
     @classmethod
-    def of(cls, rows: list[UsageEvent]) -> "UsageListOut":
+    def of(cls, page: UsagePage) -> "UsageListOut":
         return cls(
-            data=[UsageIntervalOut.of(row) for row in rows],
-            gpu_seconds=sum(row.gpu_seconds for row in rows),
-            tokens=sum(row.tokens for row in rows),
+            data=[UsageIntervalOut.of(row) for row in page.intervals],
+            next_cursor=page.next_cursor,
+            gpu_seconds=page.total.gpu_seconds,
+            tokens=page.total.tokens,
         )
 
 

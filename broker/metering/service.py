@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
-
 from broker.clock import billing_month
 from broker.jobs.control import request_stop
 from broker.jobs.limits import has_reached_limit
@@ -17,7 +15,6 @@ from broker.metering.evidence import Doubt, RunLife, judge_intervals
 from broker.metering.intervals import read_kept, store_intervals
 from broker.metering.model import UsageCloudEvent, check_subject
 from broker.metering.quarantine import quarantine_usage
-from broker.metering.tables import UsageEvent
 from broker.work import Work
 from pricing.usage import Usage
 
@@ -125,9 +122,3 @@ async def _find_stop_reason(work: Work, locked: LockedRun, hold: ledger.HoldView
         return StopReason.LIMIT
     shortage = None if hold is None else await ledger.find_shortage(work, hold, promise=locked.job.promise)
     return None if shortage is None else StopReason(shortage.value)
-
-
-async def list_usage(work: Work, job_id: str) -> list[UsageEvent]:
-    """List the intervals of a job, run by run."""
-    query = select(UsageEvent).where(UsageEvent.job_id == job_id).order_by(UsageEvent.run_id, UsageEvent.sequence)
-    return list((await work.session.scalars(query)).all())

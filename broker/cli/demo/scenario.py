@@ -4,7 +4,6 @@ import signal
 import time
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -179,15 +178,9 @@ def check_both_attempts(stage: Stage, customer: DemoCustomer, job_id: str) -> No
     resumed = customer.client.get(f"/jobs/{job_id}/checkpoints")["data"]
     steps = [item["step"] for item in resumed if item["run_id"] == runs[0]["id"]]
     stage.check(bool(steps), f"it went on from the checkpoint of step {max(steps, default=0)}")
-    usage = customer.client.get(f"/jobs/{job_id}/usage")
-    by_run = {run["id"]: _sum_usage(usage, run["id"]) for run in runs}
-    text = ", ".join(f"{seconds} GPU-s and {tokens} tokens" for seconds, tokens in by_run.values())
-    stage.check(all(seconds > 0 for seconds, _ in by_run.values()), f"both attempts are on the books: {text}")
-
-
-def _sum_usage(usage: dict[str, Any], run_id: str) -> tuple[int, int]:
-    mine = [item for item in usage["data"] if item["run_id"] == run_id]
-    return sum(item["gpu_seconds"] for item in mine), sum(item["tokens"] for item in mine)
+    by_run = [(run["used_gpu_seconds"], run["used_tokens"]) for run in runs]
+    text = ", ".join(f"{seconds} GPU-s and {tokens} tokens" for seconds, tokens in by_run)
+    stage.check(all(seconds > 0 for seconds, _ in by_run), f"both attempts are on the books: {text}")
 
 
 def close_books(stage: Stage, cast: Cast, job_ids: list[str]) -> None:

@@ -203,3 +203,52 @@ def test_no_estimate_is_shown_at_p50_alone(document: dict[str, Any]) -> None:
     for half in halves:
         name, key = half.split(".")
         assert f"{key}_p90" in shapes[name], half
+
+
+# Arrays of one object that stand in its answer, each with what keeps it short.
+SHORT_ARRAYS = {
+    "GET /v1/datasets/{dataset_id} files": "one document: an upload has a limit of files",
+    "GET /v1/datasets/{dataset_id} findings": "one document: findings of a kind are cut",
+    "GET /v1/datasets/{dataset_id} token_counts": "one for each base model on offer",
+    "GET /v1/quotes/{quote_id} prices": "one for each plan",
+    "GET /v1/quotes/{quote_id}/offers data": "one for each type of device and setting",
+    "GET /v1/quotes/{quote_id}/offers frontier": "a part of the offers",
+    "GET /v1/plan-comparison data": "one for each plan",
+    "GET /v1/invoices/{invoice_id} lines": "one document: it is printed and signed as a whole",
+    "GET /v1/reports/monthly-cost data": "one document: a month's report, exported as a whole",
+    "GET /v1/reports/margin data": "one document: a month's report, exported as a whole",
+    "GET /v1/reports/estimator-accuracy groups": "one for each kind of run",
+    "GET /v1/reports/estimator-accuracy reliability": "one for each quantile",
+    "GET /v1/reports/estimator-accuracy drift": "one for each bucket of time",
+    "GET /v1/reports/estimator-accuracy runs": "the latest that are judged, a fixed number",
+}
+
+
+def find_arrays(document: dict[str, Any], operation: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Find the arrays of objects at the top of an answer, and whether each is a page of a list."""
+
+    def resolve(schema: dict[str, Any]) -> dict[str, Any]:
+        while "$ref" in schema:
+            schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]]
+        return schema
+
+    content = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
+    answer = resolve(content.get("schema", {}))
+    named = {"": answer, **answer.get("properties", {})}
+    parameters = {parameter["name"] for parameter in operation.get("parameters", [])}
+    is_paged = "next_cursor" in named and "limit" in parameters and bool(parameters & {"cursor", "after"})
+    for name, schema in named.items():
+        if resolve(schema).get("type") == "array" and "$ref" in resolve(schema).get("items", {}):
+            yield name, is_paged and name == "data"
+
+
+def test_every_list_has_pages(document: dict[str, Any]) -> None:
+    """The usage of a job of 100,000 intervals was one answer of 27 MiB, and nobody else was served meanwhile."""
+    arrays = {
+        f"{operation_name} {name}": is_paged
+        for operation_name, operation in walk_operations(document)
+        if operation_name.startswith("GET")
+        for name, is_paged in find_arrays(document, operation)
+    }
+    assert sum(arrays.values()) >= 15
+    assert {name for name, is_paged in arrays.items() if not is_paged} == SHORT_ARRAYS.keys()

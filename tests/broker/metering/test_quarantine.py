@@ -237,6 +237,14 @@ async def test_finish_told_again_with_more_usage_takes_it(place: Place) -> None:
     assert await place.used() == (4, 200)
 
 
+async def test_quarantined_intervals_are_counted_by_reason_in_the_metrics(place: Place) -> None:
+    place.clock.advance(seconds=3)
+    await place.beat(*(place.event(number, gpu_seconds=900) for number in range(5)))
+    metrics = (await place.api.http.get("/metrics")).text
+    assert 'broker_quarantined_usage_intervals_total{reason="longer_than_its_time"} 5.0' in metrics
+    assert 'broker_quarantined_usage_intervals_total{reason="over_budget"} 0.0' in metrics
+
+
 async def test_quarantine_is_listed_in_pages_for_finance(place: Place) -> None:
     place.clock.advance(seconds=3)
     await place.beat(*(place.event(number, gpu_seconds=900) for number in range(5)))
