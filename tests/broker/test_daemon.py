@@ -283,7 +283,7 @@ async def test_finished_job_that_cannot_be_read_stops_neither_learning_nor_metri
     jobs = [await submit(api, customer) for _ in range(2)]
     await dispatch(system, gpus=2)
     for job_id in jobs:
-        await finish_job(api, system, job_id, gpu_seconds=60)
+        await finish_job(api, system, job_id)
     with psycopg.connect(urls.owner or "", autocommit=True) as connection:
         connection.execute("""UPDATE jobs SET estimate = '{"gpu_seconds": "lost"}' WHERE id = %s""", [jobs[0]])
     calibration = await learn(system)
