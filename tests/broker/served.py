@@ -181,6 +181,15 @@ def make_buyer(
     return Buyer(customer, contract["id"], client.upload_dataset([data], customer_id=customer)["id"])
 
 
+def follow_job(client: Client, job_id: str) -> dict[str, Any]:
+    """Look at a job until it has ended; returns it as it is then."""
+    while True:
+        job: dict[str, Any] = client.get(f"/jobs/{job_id}")
+        if job["status"] in {"succeeded", "failed", "cancelled"}:
+            return job
+        time.sleep(0.2)
+
+
 def start_process(command: list[str], environment: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

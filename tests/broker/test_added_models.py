@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from broker.cli import jobs
 from broker.client.errors import ApiError
 from broker.client.rest import Client
-from tests.broker.served import Buyer, ServedBroker, make_buyer
+from tests.broker.served import Buyer, ServedBroker, follow_job, make_buyer
 from trainer.commands.make_tiny import make_tiny
 
 pytestmark = pytest.mark.slow
@@ -73,7 +72,7 @@ def test_added_model_is_quoted_trained_and_billed_for_the_tokens_quoted(
     assert (added["name"], added["can_be_quoted"]) == (name, True)
     quote = client.post("/quotes", {"config": config, "dataset_id": buyer.dataset_id})
     job = client.post("/jobs", buyer.order(config=config, quote_id=quote["id"]))
-    done = jobs.follow_job(client, job["id"])
+    done = follow_job(client, job["id"])
     assert done["status"] == "succeeded", done["error"]
     assert done["used_tokens"] == quote["estimate"]["tokens"]
     (adapter,) = [one for one in client.get("/adapters")["data"] if one["job_id"] == job["id"]]
@@ -91,7 +90,7 @@ def test_files_that_were_changed_since_are_refused_by_the_worker(
     (place / "tokenizer_config.json").unlink()  # the file may be a link to the operator's own
     (place / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": "{{ messages }}"}))
     order = buyer.order(config={**CONFIG, "base_model": "changed-llama"})
-    done = jobs.follow_job(client, client.post("/jobs", order)["id"])
+    done = follow_job(client, client.post("/jobs", order)["id"])
     assert (done["status"], done["error"]["code"]) == ("failed", "base_model_missing")
 
 
@@ -107,7 +106,7 @@ def test_model_is_removed_once_no_job_needs_it_and_its_name_is_free_again(
     assert kept.returncode == 2
     assert job["id"] in kept.stderr
     client.post(f"/jobs/{job['id']}/cancel")
-    jobs.follow_job(client, job["id"])
+    follow_job(client, job["id"])
     removed = broker.run_cli("models", "remove", "passing")
     assert removed.returncode == 0, removed.stderr
     listed = broker.run_cli("models", "list")

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from safetensors import safe_open
 
-from broker.cli import jobs
 from broker.client.rest import Client
 from tests.broker.picture_files import style_files, zip_files
-from tests.broker.served import Buyer, ServedBroker, make_buyer
+from tests.broker.served import Buyer, ServedBroker, follow_job, make_buyer
 from trainer.commands.make_tiny import make_tiny
 
 pytestmark = pytest.mark.slow
@@ -65,7 +64,7 @@ def test_a_picture_job_ends_with_the_quoted_tokens_an_adapter_and_a_bill(broker:
     with Client(broker.url, broker.admin_key()) as client:
         _, order = sell(client, folder)
         quoted = order.pop("estimate")
-        job = jobs.follow_job(client, client.post("/jobs", order)["id"])
+        job = follow_job(client, client.post("/jobs", order)["id"])
         assert job["status"] == "succeeded", job["error"]
         assert (job["progress"]["step"], quoted["steps"]) == (7, 7)
         usage = client.get(f"/jobs/{job['id']}/usage")
@@ -83,6 +82,6 @@ def test_without_weights_the_job_fails_with_where_an_operator_puts_them(broker: 
     with Client(broker.url, broker.admin_key()) as client:
         _, order = sell(client, folder)
         order.pop("estimate")
-        job = jobs.follow_job(client, client.post("/jobs", order)["id"])
+        job = follow_job(client, client.post("/jobs", order)["id"])
     assert job["status"] == "failed"
     assert "models/sd-1.5 is no model folder" in job["error"]["message"]

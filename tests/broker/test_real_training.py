@@ -8,9 +8,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from broker.cli import jobs
 from broker.client.rest import Client
-from tests.broker.served import ServedBroker, make_buyer
+from tests.broker.served import ServedBroker, follow_job, make_buyer
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +49,7 @@ def test_losses_samples_overfitting_and_cost_reach_the_customer(broker: ServedBr
         rows = "\n".join(json.dumps(row) for row in list_rows()).encode()
         buyer = make_buyer(client, broker.data_dir.parent, rows=rows)
         order = {"config": CONFIG, "dataset_id": buyer.dataset_id, "customer_id": buyer.customer_id}
-        job = jobs.follow_job(client, client.post("/jobs", order)["id"])
+        job = follow_job(client, client.post("/jobs", order)["id"])
         assert job["status"] == "succeeded", job["error"]
         events = client.get(f"/jobs/{job['id']}/events")["data"]
         run = client.get(f"/jobs/{job['id']}/runs")["data"][0]
