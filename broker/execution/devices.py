@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from broker.execution.files import locked, replace_file
+from broker.execution.files import locked
+from broker.private_file import write_private_file
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 NO_DEVICE = ""
@@ -53,7 +54,7 @@ class DeviceSlots:
             free = self._list_free(taken.values())
             if len(free) < count:
                 raise DevicesBusy(f"run {run_id} needs {count}, and {len(free)} of {len(self.devices)} are free")
-            replace_file(self.path, json.dumps(taken | {run_id: free[:count]}))
+            write_private_file(self.path, json.dumps(taken | {run_id: free[:count]}))
         return ",".join(name for name in free[:count] if name != NO_DEVICE)
 
     def _list_free(self, taken: Iterable[list[str]]) -> list[str]:

@@ -1,8 +1,7 @@
-"""Files that several processes of one machine share: locked, and written whole or not at all."""
+"""Locks of files that several processes of one machine share."""
 
 import contextlib
 import fcntl
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +16,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def try_lock(file: BinaryIO, kind: int) -> bool:
+    """Take the lock of an open file; returns whether it was free."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -31,10 +31,3 @@ def is_held(path: Path) -> bool:
             return not try_lock(file, fcntl.LOCK_SH)  # shared, so that two who look do not see each other
     except FileNotFoundError:
         return False
-
-
-def replace_file(path: Path, content: str) -> None:
-    """Write a file aside, and rename it."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        file.write(content)
-    Path(file.name).replace(path)

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import psutil
 
+from broker.execution.files import try_lock
 from broker.ids import IdFactory
 from broker.private_file import write_private_file
 
@@ -54,9 +55,7 @@ class AgentLock:
         if self.file is not None:
             return True
         file = self.path.open("ab")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(file, fcntl.LOCK_EX):
             file.close()
             return False
         self.file = file

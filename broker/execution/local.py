@@ -36,7 +36,8 @@ import psutil
 
 from broker.execution.devices import VISIBLE_DEVICES, DevicesBusy, DeviceSlots, list_devices
 from broker.execution.engine import Capacity, LaunchError, LaunchSpec, RunObservation, RunState
-from broker.execution.files import is_held, locked, replace_file, try_lock
+from broker.execution.files import is_held, locked, try_lock
+from broker.private_file import write_private_file
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 WITHHELD_PREFIXES = ("BROKER_", "STRIPE_", "PG")  # the broker's own secrets are none of the trainer's business
@@ -300,4 +301,4 @@ def _read_record(run_dir: Path) -> RunRecord | None:
 
 
 def _write_record(run_dir: Path, record: RunRecord) -> None:
-    replace_file(run_dir / "run.json", json.dumps(asdict(record)))
+    write_private_file(run_dir / "run.json", json.dumps(asdict(record)))

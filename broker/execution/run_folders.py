@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from broker.execution.files import is_held
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class RunFolders:
         return await asyncio.to_thread(self._remove, run_id, self.runs_dir / run_id)
 
     def _remove(self, run_id: str, folder: Path) -> tuple[int, int]:
-        if not folder.is_dir() or _is_held(self.runs_dir / run_id / "run.lock"):
+        if not folder.is_dir() or is_held(self.runs_dir / run_id / "run.lock"):
             return 0, 0
         size_bytes = sum(_size(Path(place, name)) for place, _, names in os.walk(folder) for name in names)
         shutil.rmtree(folder, ignore_errors=True)
@@ -57,15 +58,3 @@ def _size(path: Path) -> int:
     with contextlib.suppress(OSError):
         return path.lstat().st_size
     return 0
-
-
-def _is_held(lock: Path) -> bool:
-    """Tell whether a process of the run still lives: it holds the lock until the last of them ends."""
-    try:
-        with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
