@@ -8,18 +8,10 @@ from broker import errors
 from broker.base_models import service
 from broker.base_models.schemas import BaseModelOut
 from broker.http.edge import AnyKey, feature_router
-from broker.http.shapes import Limit, Page
+from broker.http.paging import cut_page
+from broker.http.shapes import Limit, NameCursor, Page
 
 router = feature_router("/base-models", "base models")
-
-NameCursor = Annotated[
-    str | None,
-    Query(
-        pattern=r"^[0-9a-z][0-9a-z._-]{0,99}$",
-        description="`next_cursor` of the page before.",
-        examples=["smollm2-135m-instruct"],
-    ),
-]
 
 
 @router.get("")
@@ -32,23 +24,16 @@ async def list_base_models(
     cursor: NameCursor = None,
 ) -> Page[BaseModelOut]:
     """List base models by name: whether each can be quoted now, and if not, why."""
-    listed = [
-        model
-        for model in await service.list_models_now(work)
-        if can_be_quoted in {None, model.reason is None} and (cursor is None or model.profile.name > cursor)
-    ]
-    page = listed[:limit]
-    return Page(
-        data=[BaseModelOut.of(model) for model in page],
-        next_cursor=page[-1].profile.name if len(listed) > limit else None,
-    )
+    known = await service.list_models_now(work)
+    listed = [model for model in known if can_be_quoted in {None, model.reason is None}]
+    page, after = cut_page(listed, lambda model: model.profile.name, limit=limit, cursor=cursor)
+    return Page(data=[BaseModelOut.of(model) for model in page], next_cursor=after)
 
 
 @router.get("/{base_model}")
 async def get_base_model(work: AnyKey, base_model: str) -> BaseModelOut:
     """Get a base model by its name or an alias."""
-    offered = await service.read_offer(work)
-    profile = offered.find(base_model)
+    profile = (await service.read_offer(work)).find(base_model)
     if profile is None:
         raise errors.NotFound("base model", base_model)
     listed = await service.list_models_now(work)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from broker.base_models.model import ListedModel
+from broker.base_models.model import ListedModel, Need
 
 
 class BaseModelOut(BaseModel):
@@ -22,7 +22,7 @@ class BaseModelOut(BaseModel):
     weights_gib: float = Field(description="Memory of its weights at 16 bits a number, in GiB.", examples=[0.25])
     can_be_quoted: bool = Field(description="Whether a job with it can be quoted now.", examples=[True])
     reason: str | None = Field(description="Why it cannot be quoted, and the cure; null where it can.", examples=[None])
-    needs: list[Literal["weights", "tokenizer"]] = Field(
+    needs: list[Need] = Field(
         description="What an operator still has to install; weights that it put on workers itself are not known here.",
         examples=[[]],
     )

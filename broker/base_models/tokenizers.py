@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from broker.base_models.tables import AddedModel
 from broker.work import Work
-from pricing.catalog import CATALOG, NoTokenizer
+from pricing.catalog import NoTokenizer, read_tokenizer
 from pricing.catalog.offered import ModelNotOffered
 from pricing.catalog.profile import BaseModelProfile
 
@@ -63,7 +63,7 @@ def load_shipped_tokenizer(profile: BaseModelProfile) -> Tokenizer:
     if profile.tokenizer is None or profile.has_added_tokenizer:
         raise NoTokenizer(profile.name)
     known = _find_loaded(profile.tokenizer)
-    return known or _load(profile.tokenizer, (CATALOG / "tokenizers" / profile.tokenizer).read_bytes())
+    return known or _load(profile.tokenizer, read_tokenizer(profile))
 
 
 def _find_loaded(key: str) -> Tokenizer | None:

@@ -1,7 +1,6 @@
 """`broker quotes`: what a job will cost, before it is submitted."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,12 +14,10 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Quotes: what a job will cost, before you submit it."
 )
 
-Config = Annotated[Path, typer.Option("--config", exists=True, dir_okay=False, help="The trainer's YAML file.")]
-
 
 @app.command("create")
 def create_quote(
-    config: Config,
+    config: orders.Config,
     data: orders.Data = None,
     dataset: orders.DatasetId = None,
     contract: orders.ContractId = None,

@@ -9,20 +9,15 @@ from sqlalchemy import ColumnElement, Select, select
 
 from broker import errors
 from broker.config import Settings
-from broker.datasets.archive import ArchiveRefused, UploadedFile, pack_files, read_packed, unpack_uploads
+from broker.datasets.archive import ArchiveRefused, UploadedFile, pack_files, unpack_uploads
 from broker.datasets.findings import DatasetFinding, FindingReport
-from broker.datasets.pictures import (
-    ParsedPictures,
-    holds_pictures,
-    parse_pictures,
-    report_on_pictures,
-)
+from broker.datasets.pictures import holds_pictures, parse_pictures, report_on_pictures
 from broker.datasets.tables import Dataset
 from broker.persistence.database import narrow
 from broker.persistence.storage import StoredObject, one_chunk
 from broker.persistence.tenancy import owns
 from broker.work import Services, Work
-from pricing.datasets.text_rows import TextRow, TooManyRows, iter_text_files, parse_text_files
+from pricing.datasets.text_rows import TextRow, TooManyRows, iter_text_files
 
 __all__ = [
     "Dataset",
@@ -32,8 +27,6 @@ __all__ = [
     "keep_from_deletion",
     "lock_for_deletion",
     "read_dataset",
-    "read_pictures",
-    "read_rows",
     "receive_upload",
     "select_dataset",
     "select_datasets",
@@ -195,15 +188,3 @@ async def tell_kept(work: Work, keys: Sequence[str]) -> dict[str, bool]:
     """Tell of storage keys whether the data set there is kept, or was deleted; keys of none are left out."""
     query = select(Dataset.storage_key, Dataset.deleted_at.is_(None)).where(Dataset.storage_key.in_(keys))
     return dict((await work.session.execute(query)).all())
-
-
-async def read_rows(work: Work, dataset: Dataset) -> list[TextRow]:
-    """Read the usable rows of a data set, in the order in which the trainer reads them."""
-    content = await work.storage.read(dataset.storage_key)
-    return await asyncio.to_thread(lambda: parse_text_files(read_packed(content)).rows)
-
-
-async def read_pictures(work: Work, dataset: Dataset) -> ParsedPictures:
-    """Read the pictures of a data set, in the order in which the trainer reads them, and what it will refuse."""
-    content = await work.storage.read(dataset.storage_key)
-    return await asyncio.to_thread(lambda: parse_pictures(read_packed(content)))

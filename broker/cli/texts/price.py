@@ -13,7 +13,7 @@ from broker.cli.texts.values import (
     describe_hours,
     describe_local,
     describe_money,
-    describe_sums,
+    parse_moment,
 )
 from broker.client.objects import Balance, Contract, Money, PlanPrice, Quote
 
@@ -85,8 +85,7 @@ def _describe_left_out(quote: Quote) -> str:
     """Describe how much of the data the job will not read; empty where it reads all."""
     findings = quote.get("findings")  # a broker of before has none
     left_out = findings["left_out"] if findings else 0
-    kind = "rows" if left_out > 1 else "row"
-    return f"{left_out:,} {kind} of the data that cannot be trained" if left_out else ""
+    return f"{describe_count(left_out, 'row')} of the data that cannot be trained" if left_out else ""
 
 
 def _tell_terms(offer: Offer) -> list[tuple[str, str]]:
@@ -144,17 +143,11 @@ def make_question(offer: Offer) -> str:
     return f"Reserve {need}, at most {most}, from {payer}? {promise[0].upper()}{promise[1:]}. Submit?"
 
 
-def describe_price(offer: Offer) -> str:
-    """Describe the price on one line."""
-    own = offer.own_price or offer.quote["prices"][0]
-    return f"{describe_sums(own['total'], own['total_p90'])} on plan {own['plan']}"
-
-
 def find_in_force(contracts: Sequence[Contract], now: datetime) -> list[Contract]:
     """Find the contracts that can pay now."""
-    moment = now.isoformat()
     return [
         contract
         for contract in contracts
-        if contract["starts_at"] <= moment and (contract["ends_at"] is None or moment < contract["ends_at"])
+        if parse_moment(contract["starts_at"]) <= now
+        and (contract["ends_at"] is None or now < parse_moment(contract["ends_at"]))
     ]

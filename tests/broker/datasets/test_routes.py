@@ -6,9 +6,9 @@ import json
 import zipfile
 
 from broker.datasets.archive import read_packed
-from broker.datasets.service import get_dataset, read_rows
+from broker.datasets.service import get_dataset
 from broker.system import System
-from pricing.datasets.text_rows import TextRow
+from pricing.datasets.text_rows import TextRow, parse_text_files
 from tests.broker.factories import ROWS, Api, customer_api, jsonl, make_customer, upload_dataset
 
 BAD_ROWS = b'{"prompt": "only a prompt"}\n{"prompt": "a", "completion": ""}\nnot json\n'
@@ -48,7 +48,8 @@ async def test_rows_are_read_again_as_they_were_counted(api: Api, system: System
     customer = await make_customer(api)
     dataset = await upload_dataset(api, customer["id"], content=BAD_ROWS + jsonl())
     async with system.work() as work:
-        rows = await read_rows(work, await get_dataset(work, dataset["id"]))
+        stored = await get_dataset(work, dataset["id"])
+    rows = parse_text_files(read_packed(await system.services.storage.read(stored.storage_key))).rows
     assert rows == [TextRow(row["prompt"], row["completion"]) for row in ROWS]
 
 
