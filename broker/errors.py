@@ -173,7 +173,7 @@ class IdempotencyConflict(DomainError):
 class IllegalTransition(DomainError):
     """The object's state does not allow this.
 
-    `status_before` is the state that it is in. Look at the object again before you decide.
+    `status_before`, where the object has one, is the status that it is in. Look at it again before you decide.
     """
 
 

@@ -36,7 +36,7 @@ class FailureLog:
 
         The same reason again is only counted, until its pause is over; numbers in it do not make it another one.
         """
-        reason = _describe(error)
+        reason = describe_failure(error)
         series = self.under_way.get(what)
         if series is None or NUMBERS.sub("", series.reason) != NUMBERS.sub("", reason):
             self._begin(what, reason)
@@ -63,7 +63,7 @@ class FailureLog:
             log.warning("%s works again", what)
 
 
-def _describe(error: Exception) -> str:
+def describe_failure(error: Exception) -> str:
     """Describe an error in one line: what the driver or the system said, without SQL and parameters."""
     said = str(getattr(error, "orig", None) or error).partition("\n")[0]
     return said or type(error).__name__

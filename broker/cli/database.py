@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from broker.config import Settings
 from broker.errors import DomainError, OperatorError
+from broker.failure_log import describe_failure
 from broker.persistence.preflight import DatabaseUnusable, check_schema
 from broker.processes.boot import DatabaseUrls, database_urls
 from broker.system import open_system
@@ -25,8 +26,7 @@ def reading_database(settings: Settings) -> Iterator[DatabaseUrls]:
             check_schema(urls.app_place)
             yield urls
     except (DatabaseUnusable, DBAPIError) as error:
-        reason = str(error.orig if isinstance(error, DBAPIError) else error).partition("\n")[0]
-        message = f"the database cannot be read; has `broker migrate` been run? {reason}"
+        message = f"the database cannot be read; has `broker migrate` been run? {describe_failure(error)}"
         raise OperatorError(message) from error
 
 

@@ -86,6 +86,10 @@ class ContractTerms:
     def covers(self, moment: datetime) -> bool:
         return self.starts_at <= moment and (self.ends_at is None or moment < self.ends_at)
 
+    def ends_before(self, moment: datetime) -> bool:
+        """Tell whether usage up to a moment is from after the contract's end; usage up to its end is not."""
+        return self.ends_at is not None and moment > self.ends_at
+
 
 @dataclass(frozen=True)
 class GrantTerms:

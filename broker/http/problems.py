@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from broker import errors
+from broker.failure_log import describe_failure
 from broker.http.access import HEADER as REQUEST_ID_HEADER
 from broker.http.access import find_request_id
 from broker.persistence.faults import Fault, find_fault
@@ -92,6 +93,12 @@ def title_of(error_type: type[errors.DomainError]) -> str:
     return (error_type.__doc__ or "").strip().partition("\n")[0]
 
 
+# A type of problem has one title: on its page and in every answer.
+TITLE_OF = {slug_of(kind): title_of(kind) for kind in STATUS_OF} | {
+    slug: title for slug, (_status, title, _explanation) in OTHER_PROBLEMS.items()
+}
+
+
 def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(errors.DomainError, _on_domain_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
@@ -110,19 +117,17 @@ async def _on_domain_error(_request: Request, error: Exception) -> JSONResponse:
 
 def describe_error(error: errors.DomainError) -> dict[str, Any]:
     """Describe a domain error as the problem that goes over the wire."""
-    title = title_of(type(error))
     members: dict[str, Any] = dict(error.fields)
     if error.errors:
         members["errors"] = [{"field": item.field, "message": item.message} for item in error.errors]
-    return _describe(slug_of(type(error)), title, STATUS_OF[type(error)], error.detail, **members)
+    return _describe(slug_of(type(error)), STATUS_OF[type(error)], error.detail, **members)
 
 
 async def _on_validation_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     found = [{"field": _field_path(item["loc"]), "message": item["msg"]} for item in error.errors()]
     detail = "; ".join(f"{item['field']}: {item['message']}" for item in found)
-    title = title_of(errors.InvalidRequest)
-    return problem_response("invalid-request", title, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=found)
+    return problem_response("invalid-request", HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=found)
 
 
 def _field_path(location: tuple[int | str, ...]) -> str:
@@ -134,7 +139,7 @@ async def _on_http_exception(_request: Request, error: Exception) -> JSONRespons
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     slug = status.phrase.lower().replace(" ", "-")
-    response = problem_response(slug, status.phrase, status, str(error.detail))
+    response = problem_response(slug, status, str(error.detail))
     response.headers.update(error.headers or {})
     return response
 
@@ -144,8 +149,8 @@ async def _on_failure(request: Request, error: Exception) -> JSONResponse:
     fault = find_fault(error)
     if fault is None:
         return await _on_unexpected_error(request, error)
-    reason = str(getattr(error, "orig", error)).partition("\n")[0]
-    log.warning("%s %s was not done (%s): %s", request.method, request.url.path, fault.value, reason)
+    told = (request.method, request.url.path, fault.value, describe_failure(error))
+    log.warning("%s %s was not done (%s): %s", *told)
     if fault == Fault.AWAY:
         return _describe_database_away()
     return await _on_domain_error(request, FAILURES[fault])
@@ -153,7 +158,7 @@ async def _on_failure(request: Request, error: Exception) -> JSONResponse:
 
 def _describe_database_away() -> JSONResponse:
     detail = "The database could not be reached. The request was rolled back; send it again in a moment."
-    response = problem_response("database-away", "Database away", HTTPStatus.SERVICE_UNAVAILABLE, detail)
+    response = problem_response("database-away", HTTPStatus.SERVICE_UNAVAILABLE, detail)
     response.headers["Retry-After"] = "1"
     return response
 
@@ -168,17 +173,18 @@ async def _on_unexpected_error(request: Request, error: Exception) -> JSONRespon
     log.error("unexpected error in %s %s", request.method, request.url.path, exc_info=error)
     detail = "The request was rolled back; nothing was written. Try again, and report it with this id if it stays."
     status, request_id = HTTPStatus.INTERNAL_SERVER_ERROR, find_request_id()
-    response = problem_response("internal-error", "Unexpected error", status, detail, request_id=request_id)
+    response = problem_response("internal-error", status, detail, request_id=request_id)
     if request_id is not None:  # this answer is made outside of all that adds headers
         response.headers[REQUEST_ID_HEADER] = request_id
     return response
 
 
-def problem_response(slug: str, title: str, status: HTTPStatus, detail: str, **members: Any) -> JSONResponse:
-    return _respond(_describe(slug, title, status, detail, **members), status)
+def problem_response(slug: str, status: HTTPStatus, detail: str, **members: Any) -> JSONResponse:
+    return _respond(_describe(slug, status, detail, **members), status)
 
 
-def _describe(slug: str, title: str, status: HTTPStatus, detail: str, **members: Any) -> dict[str, Any]:
+def _describe(slug: str, status: HTTPStatus, detail: str, **members: Any) -> dict[str, Any]:
+    title = TITLE_OF.get(slug, status.phrase)
     return {"type": f"/problems/{slug}", "title": title, "status": int(status), "detail": detail, **members}
 
 

@@ -61,8 +61,7 @@ def _moment_of(work: Work, interval: UsageInterval) -> datetime:
 
 def _describe_moment(terms: ContractTerms, grants: OpenGrants, moment: datetime) -> Hashable:
     """Tell what usage at a moment is charged to and at which prices, to see whether it changes between intervals."""
-    has_ended = terms.ends_at is not None and moment > terms.ends_at
-    return has_ended, grants.list_usable(moment), terms.prices_at(moment)
+    return terms.ends_before(moment), grants.list_usable(moment), terms.prices_at(moment)
 
 
 async def _find_months(work: Work, terms: ContractTerms, intervals: Sequence[UsageInterval]) -> dict[int, str]:

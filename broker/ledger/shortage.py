@@ -41,15 +41,15 @@ async def find_shortage(work: Work, view: HoldView, *, promise: Promise = NOTHIN
     return await _find_end(work, view, promise, work.now)
 
 
-async def is_exhausted(work: Work, view: HoldView, used_at: datetime, *, promise: Promise = NOTHING_PROMISED) -> bool:
-    """Tell whether the house would bear usage of this moment, whoever has used up what there was."""
-    return await _find_end(work, view, promise, min(used_at, work.now)) is not None
+async def is_exhausted(work: Work, view: HoldView, used_at: datetime) -> bool:
+    """Tell whether the contract pays for no more usage of this moment, whoever has used up what there was."""
+    return await _find_end(work, view, NOTHING_PROMISED, min(used_at, work.now)) is not None
 
 
 async def _find_end(work: Work, view: HoldView, promise: Promise, moment: datetime) -> Shortage | None:
     """Ask what decides each capture about the next GPU-second and the next token of a job."""
-    terms, ends_at = view.terms, view.terms.ends_at
-    if ends_at is not None and moment > ends_at:
+    terms = view.terms
+    if terms.ends_before(moment):
         return Shortage.CONTRACT_ENDED
     month = await get_open_month(work, terms.id, billing_month(moment, terms.time_zone))
     limits = await read_charge_limits(work, view, promise, month)

@@ -20,7 +20,7 @@ def plan_supply(
     Beyond the grants of a contract that refuses overage there is nothing, and nothing at all after a contract's end.
     Units: GPU-seconds and tokens.
     """
-    if terms.ends_at is not None and moment > terms.ends_at:
+    if terms.ends_before(moment):
         return Supply(dict.fromkeys(METERS, ()))
     units = {}
     for meter in METERS:
