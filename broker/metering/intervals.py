@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Select, insert, select
 
 from broker.jobs.locked_run import LockedRun
 from broker.metering.evidence import Doubt, Span, Timeline
@@ -40,17 +41,19 @@ class KeptIntervals:
 async def read_kept(work: Work, locked: LockedRun, told: Collection[int]) -> KeptIntervals:
     """Read what is kept of a run, as far as it matters for intervals with the numbers that were told."""
     acknowledged = locked.run.acknowledged_sequence
-    own, sequence = UsageEvent.run_id == locked.run.id, UsageEvent.sequence
-    # A bound that the planner knows: with a subquery in its place all of a long run's intervals are read each time.
-    last = await work.session.scalar(select(func.max(sequence)).where(own, sequence <= acknowledged))
-    query = (
-        select(sequence, UsageEvent.started_at, UsageEvent.ended_at)
-        .where(own, sequence >= (acknowledged if last is None else last))
-        .order_by(sequence)
+    spans = select(UsageEvent.sequence, UsageEvent.started_at, UsageEvent.ended_at).where(
+        UsageEvent.run_id == locked.run.id
     )
-    timeline = Timeline([Span(*row) for row in await work.session.execute(query)])
+    kept = await _read_spans(work, spans.where(UsageEvent.sequence >= acknowledged).order_by(UsageEvent.sequence))
+    if not kept or kept[0].sequence > acknowledged:  # that one was quarantined; without statistics the look is dear
+        earlier = spans.where(UsageEvent.sequence < acknowledged).order_by(UsageEvent.sequence.desc()).limit(1)
+        kept = [*await _read_spans(work, earlier), *kept]
     quarantined = await list_quarantined(work, locked.run.id, told, beyond=acknowledged)
-    return KeptIntervals(acknowledged, timeline, quarantined)
+    return KeptIntervals(acknowledged, Timeline(kept), quarantined)
+
+
+async def _read_spans(work: Work, query: Select[int, datetime, datetime]) -> list[Span]:
+    return [Span(*row) for row in await work.session.execute(query)]
 
 
 async def store_intervals(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> None:
