@@ -4,6 +4,7 @@
 """
 
 import errno
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,11 @@ class FieldError:
 
     field: str
     message: str
+
+
+def describe_fault(fault: Mapping[str, Any]) -> str:
+    """Describe one fault that pydantic found: where a validator of ours wrote the sentence, that sentence alone."""
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 class OperatorError(Exception):

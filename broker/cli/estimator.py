@@ -16,6 +16,7 @@ from rich.console import Console
 from broker.cli.database import reading_database
 from broker.cli.options import DataDir, load_settings
 from broker.config import Settings
+from broker.errors import describe_fault
 from broker.estimator.accuracy import MOST_JUDGED, judge_estimates
 from broker.estimator.report_html import render_html
 from broker.estimator.report_table import make_tables
@@ -111,4 +112,4 @@ def answer_line(line: str, calibration: Calibration) -> dict[str, Any]:
 
 def _describe(problem: Any) -> str:
     place = ".".join(map(str, problem["loc"]))
-    return f"{place}: {problem['msg']}" if place else str(problem["msg"])
+    return f"{place}: {describe_fault(problem)}" if place else describe_fault(problem)

@@ -125,7 +125,7 @@ def describe_error(error: errors.DomainError) -> dict[str, Any]:
 
 async def _on_validation_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    found = [{"field": _field_path(item["loc"]), "message": item["msg"]} for item in error.errors()]
+    found = [{"field": _field_path(item["loc"]), "message": errors.describe_fault(item)} for item in error.errors()]
     detail = "; ".join(f"{item['field']}: {item['message']}" for item in found)
     return problem_response("invalid-request", HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=found)
 

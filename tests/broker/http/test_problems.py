@@ -134,3 +134,10 @@ async def test_every_wrong_field_is_named_as_it_was_sent(api: Api, path: str, bo
     problem = await api.call("POST", path, expect=422, json=body)
     assert {error["field"] for error in problem.json()["errors"]} == fields
     assert all(error["field"] in problem.json()["detail"] for error in problem.json()["errors"])
+
+
+async def test_what_a_validator_of_ours_says_is_all_that_is_said(api: Api) -> None:
+    """A past fault: the message began with pydantic's "Value error, "."""
+    body = {"customer_id": "cus_1", "plan": "on_demand", "starts_at": "1999-01-01T00:00:00Z"}
+    problem = (await api.call("POST", "/contracts", expect=422, json=body)).json()
+    assert problem["errors"] == [{"field": "starts_at", "message": "must be between 2000 and 2200"}]
