@@ -1,13 +1,15 @@
 """Starting up: the database and its migrations, the rate cards, the administrator's key."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from broker.config import Settings
 from broker.contracts.service import publish_rate_cards
-from broker.errors import OperatorError
+from broker.errors import FULL_ERRNOS, OperatorError
 from broker.identity.service import has_admin_key
 from broker.persistence.embedded import start_embedded_server
 from broker.persistence.migrate import migrate
@@ -28,6 +30,10 @@ FIRST_START_LOCK = 7_203_116  # two processes that start at once take turns: one
 
 class MissingMigrationUrl(OperatorError):
     """BROKER_DATABASE_URL is set without BROKER_MIGRATION_DATABASE_URL."""
+
+
+class MissingDatabaseUrl(OperatorError):
+    """BROKER_MIGRATION_DATABASE_URL is set without BROKER_DATABASE_URL."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +60,36 @@ class DatabaseUrls:
 def database_urls(settings: Settings) -> Iterator[DatabaseUrls]:
     """Find the configured server, or start the embedded one for as long as the block lasts.
 
-    Raises: DatabaseUnusable, for a URL that is none.
+    Raises: DatabaseUnusable, for a URL that is none; MissingDatabaseUrl, where the embedded server would be taken for
+    the one whose owner is named; OperatorError, for a data directory that cannot be used.
     """
     if settings.database_url is not None:
         given = DatabaseUrls(settings.database_url, settings.migration_database_url, are_given=True)
         given.app_place.parse()
         yield given
         return
+    if settings.migration_database_url is not None:
+        raise MissingDatabaseUrl(f"set {APP_SETTING} to the URL of the application's role beside {OWNER_SETTING}")
+    _make_data_dir(settings.data_dir)
     server = start_embedded_server(settings.data_dir)
     try:
         yield DatabaseUrls(server.app_url(), server.owner_url())
     finally:
         server.stop()
+
+
+def _make_data_dir(folder: Path) -> None:
+    """Make the data directory where it is not there yet. Raises: OperatorError; OSError, where the disk is full."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in FULL_ERRNOS:
+            raise
+        reason = error.strerror
+    else:
+        reason = "" if os.access(folder, os.W_OK | os.X_OK) else "it may not be written to"
+    if reason:
+        raise OperatorError(f"BROKER_DATA_DIR: {folder} cannot be used ({reason}); name a folder of this user")
 
 
 def migrate_database(urls: DatabaseUrls, *, wait_seconds: float = 0.0) -> None:
@@ -84,6 +108,7 @@ async def prepare(settings: Settings, urls: DatabaseUrls) -> System:
     Raises: OperatorError, where the process differs from the others of the installation, or the database from what it
     must be.
     """
+    _make_data_dir(settings.data_dir)
     await asyncio.to_thread(check_schema, urls.app_place, wait_seconds=settings.database_wait_seconds)
     system = open_system(settings, urls.app)
     try:

@@ -2,12 +2,21 @@
 
 import asyncio
 import stat
+from pathlib import Path
 
 import pytest
 
 from broker.config import Settings
+from broker.errors import OperatorError
 from broker.identity.model import hash_key
-from broker.processes.boot import DatabaseUrls, MissingMigrationUrl, database_urls, migrate_database, prepare
+from broker.processes.boot import (
+    DatabaseUrls,
+    MissingDatabaseUrl,
+    MissingMigrationUrl,
+    database_urls,
+    migrate_database,
+    prepare,
+)
 from broker.system import System
 from tests.broker.rows import owner_connection
 
@@ -74,6 +83,29 @@ def test_own_server_needs_the_owners_url_to_migrate() -> None:
     settings = Settings(database_url="postgresql://broker_app@db/broker")
     with database_urls(settings) as urls, pytest.raises(MissingMigrationUrl, match="BROKER_MIGRATION_DATABASE_URL"):
         migrate_database(urls)
+
+
+def test_owners_url_alone_is_not_taken_for_the_embedded_server(tmp_path: Path) -> None:
+    """A past fault: `broker migrate` made a database in the data directory, and said that it was done."""
+    settings = Settings(migration_database_url="postgresql://owner@db/broker", data_dir=tmp_path / "var")
+    with pytest.raises(MissingDatabaseUrl, match=r"set BROKER_DATABASE_URL"), database_urls(settings):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(OperatorError, match=r"BROKER_DATA_DIR: .*file/var cannot be used \(Not a directory\)"),
+        database_urls(Settings(data_dir=tmp_path / "file" / "var")),
+    ):
+        pass
+
+
+async def test_data_directory_beside_a_server_of_ones_own_is_looked_at_too(tmp_path: Path, urls: DatabaseUrls) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OperatorError, match="BROKER_DATA_DIR"):
+        await prepare(Settings(data_dir=tmp_path / "file" / "var"), urls)
 
 
 def test_own_server_is_used_as_it_is_named() -> None:
