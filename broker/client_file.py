@@ -6,7 +6,8 @@ adds a customer's key; `broker login` writes both into the user's own folder. Th
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -46,6 +47,19 @@ def write_client_file(folder: Path, **changes: str | None) -> Path:
     written = {name: value for name, value in {**before, **changes}.items() if value is not None}
     write_private_file(path, json.dumps(written, indent=2))
     return path
+
+
+@contextmanager
+def named_to_clients(folder: Path, url: str, *, beside_another: bool) -> Iterator[None]:
+    """Name a broker to the clients of its folder; one that ran beside another gives the place back when it ends."""
+    before = read_client_file(folder) if beside_another else None
+    write_client_file(folder, url=url)
+    try:
+        yield
+    finally:
+        now = read_client_file(folder)
+        if before is not None and before.url is not None and now is not None and now.url == url:
+            write_client_file(folder, url=before.url)
 
 
 def user_folder(environment: Mapping[str, str] = os.environ) -> Path:

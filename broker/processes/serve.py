@@ -13,7 +13,7 @@ from types import FrameType
 from uvicorn.loops.auto import auto_loop_factory
 
 from broker.app import create_app
-from broker.client_file import local_url, write_client_file
+from broker.client_file import local_url, named_to_clients
 from broker.config import Settings
 from broker.daemon import Daemon
 from broker.errors import OperatorError
@@ -99,13 +99,14 @@ async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket
         server = Server.of(app) if settings.workers == 1 else SharingServer.of(app)
         server.drain = daemon.drain
         order = Order(settings=settings, database_url=urls.app, listener=listener.fileno())
-        write_client_file(settings.data_dir, url=local_url(settings.host, settings.port))
-        async with daemon.system.work() as work:
-            log.info("API at %s/docs; %s", settings.worker_url, await describe_key(work))
+        url, stands_by = local_url(settings.host, settings.port), daemon.agent is not None and daemon.agent.stands_by
         keeping = asyncio.create_task(keep_database(settings))
         try:
-            async with further_processes(settings.workers - 1, order):
-                await server.serve(sockets=[listener])
+            with named_to_clients(settings.data_dir, url, beside_another=stands_by):
+                async with daemon.system.work() as work:
+                    log.info("API at %s/docs; %s", settings.worker_url, await describe_key(work))
+                async with further_processes(settings.workers - 1, order):
+                    await server.serve(sockets=[listener])
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from broker.cli.connection import DEFAULT_URL, find_connection
-from broker.client_file import read_client_file, user_folder, write_client_file
+from broker.client_file import ClientFile, named_to_clients, read_client_file, user_folder, write_client_file
 from tests.broker.cli.conftest import make_run
 from tests.broker.served import ServedBroker
 
@@ -114,3 +114,21 @@ def test_login_keeps_a_key_that_the_broker_accepts(broker: ServedBroker, custome
     assert json.loads(run("whoami", "--json").stdout)["role"] == "customer"
     assert run("logout").exit_code == 0
     assert run("whoami").exit_code == 2
+
+
+def test_broker_that_ran_beside_another_leaves_the_others_address(tmp_path: Path) -> None:
+    """A past fault: a second `broker serve` on one data directory left its own address behind when it ended."""
+    with named_to_clients(tmp_path, HERE, beside_another=False):
+        with named_to_clients(tmp_path, "http://127.0.0.1:2", beside_another=True):
+            assert read_client_file(tmp_path) == ClientFile("http://127.0.0.1:2")
+        assert read_client_file(tmp_path) == ClientFile(HERE)
+    assert read_client_file(tmp_path) == ClientFile(HERE)
+
+
+def test_first_broker_that_ends_leaves_the_second_named(tmp_path: Path) -> None:
+    first = named_to_clients(tmp_path, HERE, beside_another=False)
+    second = named_to_clients(tmp_path, "http://127.0.0.1:2", beside_another=True)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert read_client_file(tmp_path) == ClientFile("http://127.0.0.1:2")
