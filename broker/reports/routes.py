@@ -25,9 +25,16 @@ Format = Annotated[Literal["json", "csv"], Query(alias="format", description="js
     response_model=MonthlyCostOut,
     responses={200: {"content": {"text/csv": {}}, "description": "The report, as JSON or CSV."}},
 )
-async def monthly_cost(work: BillingReader, month: Month, as_format: Format = "json") -> MonthlyCostOut | Response:
+async def monthly_cost(
+    work: BillingReader,
+    month: Month,
+    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
+    contract_id: Annotated[str | None, Query(description="Only this contract's.", examples=["con_01k"])] = None,
+    as_format: Format = "json",
+) -> MonthlyCostOut | Response:
     """Report what each contract has cost in a billing month, by project; a customer sees its own."""
-    report = MonthlyCostOut.of(month, await service.report_monthly_cost(work, month), work.now)
+    rows = await service.report_monthly_cost(work, month, customer_id=customer_id, contract_id=contract_id)
+    report = MonthlyCostOut.of(month, rows, work.now)
     if as_format == "json":
         return report
     return _answer_csv(write_csv(report), f"monthly-cost-{month}.csv")

@@ -52,9 +52,11 @@ class JobPlace:
     project: str | None
 
 
-async def report_monthly_cost(work: Work, month: str) -> list[CostRow]:
-    """Report every contract's cost of a billing month (in the contract's time zone), by project."""
-    sums = await ledger.list_captured_usage(work, month)
+async def report_monthly_cost(
+    work: Work, month: str, *, customer_id: str | None = None, contract_id: str | None = None
+) -> list[CostRow]:
+    """Report the contracts' cost of a billing month (in the contract's time zone), by project: of all, or of one."""
+    sums = await ledger.list_captured_usage(work, month, contract_id=contract_id)
     terms = await contracts.load_terms(work, {row.contract_id for row in sums})
     places = await _read_places(work, {row.job_id for row in sums})
     groups: defaultdict[tuple[str, str], list[ledger.CapturedUsage]] = defaultdict(list)
@@ -64,7 +66,8 @@ async def report_monthly_cost(work: Work, month: str) -> list[CostRow]:
         _cost_row(terms[contract_id], places[members[0].job_id], members)
         for (contract_id, _project), members in groups.items()
     ]
-    return sorted(rows, key=lambda row: (row.customer, row.contract_id, row.project or ""))
+    wanted = [row for row in rows if customer_id in {None, row.customer_id}]
+    return sorted(wanted, key=lambda row: (row.customer, row.contract_id, row.project or ""))
 
 
 def _cost_row(terms: ContractTerms, place: JobPlace, groups: list[ledger.CapturedUsage]) -> CostRow:

@@ -75,6 +75,19 @@ async def test_report_splits_a_contract_by_project(api: Api, customers: list[Cus
     assert prepaid["brand-tone"]["cost"]["amount"] == "2605.26", "a fen of tokens, of which no job has a whole one"
 
 
+async def test_report_of_one_customer_or_contract_is_that_part_of_the_whole(
+    api: Api, customers: list[Customer]
+) -> None:
+    whole = (await api.get("/reports/monthly-cost", month="2026-11"))["data"]
+    for customer in customers:
+        own = [row for row in whole if row["customer_id"] == customer.id]
+        for wanted in ({"customer_id": customer.id}, {"contract_id": customer.contract["id"]}):
+            part = await api.get("/reports/monthly-cost", month="2026-11", **wanted)
+            assert part["data"] == own
+            assert fen(part["due"]["amount"]) == sum(fen(row["due"]["amount"]) for row in own)
+    assert (await api.get("/reports/monthly-cost", month="2026-11", customer_id="cus_x"))["data"] == []
+
+
 async def test_csv_has_the_same_numbers_as_json(api: Api, customers: list[Customer]) -> None:
     rows = (await api.get("/reports/monthly-cost", month="2026-11"))["data"]
     table = await read_csv(api)
