@@ -1,8 +1,6 @@
 """A tenant that has one of everything: what another tenant's key must not reach, and no table may give away."""
 
 import hashlib
-import json
-import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +9,7 @@ from broker.datasets import token_counts
 from broker.datasets.service import get_dataset
 from broker.datasets.token_counts import CountKey
 from broker.system import System
+from tests.broker.adapter_files import safetensors_file
 from tests.broker.factories import (
     CONFIG,
     Api,
@@ -48,11 +47,6 @@ class Tenant:
     def marks(self) -> set[str]:
         """Every id; none may stand in an answer to somebody else."""
         return {value for name, value in vars(self).items() if name != "queue"}
-
-
-def safetensors_file(text: str = "pt") -> bytes:
-    header = json.dumps({"__metadata__": {"format": text}}).encode()
-    return struct.pack("<Q", len(header)) + header
 
 
 async def put_bytes(worker: Api, path: str, content: bytes, *, expect: int = 201, fence: int = 1) -> Any:

@@ -1,8 +1,7 @@
 """What the broker does by itself: waking up, sweeping, going on after its database was away."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -26,9 +25,8 @@ from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job, upload_dataset
 from tests.broker.running_jobs import broken_rules, place_hold, report_usage, start_job
 from tests.broker.tenants import finish_job
+from tests.broker.waiting import until
 from tests.broker.worker_calls import PaperEngine, make_agent, worker_of
-
-DEADLINE_SECONDS = 30
 
 
 @pytest.fixture
@@ -46,16 +44,6 @@ async def submit(api: Api, customer: Customer) -> str:
     return str((await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"])
 
 
-async def eventually(is_so: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while time.monotonic() < deadline:
-        answer = is_so()
-        if answer if isinstance(answer, bool) else await answer:
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail(f"it never came to pass: {is_so}")
-
-
 @asynccontextmanager
 async def running_daemon(system: System, engine: PaperEngine) -> AsyncIterator[Daemon]:
     daemon = Daemon(system, make_agent(system, engine))
@@ -70,16 +58,16 @@ async def test_submission_wakes_the_dispatcher(api: Api, system: System, custome
     engine = PaperEngine()
     async with running_daemon(system, engine):
         job_id = await submit(api, customer)
-        await eventually(lambda: [spec.job_id for spec in engine.launched] == [job_id])
+        await until(lambda: [spec.job_id for spec in engine.launched] == [job_id])
 
 
 async def test_free_devices_wake_the_dispatcher_for_who_waits(api: Api, system: System, customer: Customer) -> None:
     engine = PaperEngine()
     async with running_daemon(system, engine):
         jobs = [await submit(api, customer) for _ in range(3)]
-        await eventually(lambda: len(engine.launched) == 2)
+        await until(lambda: len(engine.launched) == 2)
         await api.post(f"/jobs/{jobs[0]}/cancel")
-        await eventually(lambda: len(engine.launched) == 3)
+        await until(lambda: len(engine.launched) == 3)
     assert engine.launched[2].job_id == jobs[2]
 
 
@@ -95,10 +83,10 @@ async def test_change_of_a_queue_or_pool_wakes_the_dispatcher(
         async def is_told_why() -> bool:
             return (await api.get(f"/jobs/{job_id}"))["pending_reason"] is not None
 
-        await eventually(is_told_why)
+        await until(is_told_why)
         assert engine.launched == []
         await api.call("PATCH", path, json={"open": True}, expect=200)
-        await eventually(lambda: [spec.job_id for spec in engine.launched] == [job_id])
+        await until(lambda: [spec.job_id for spec in engine.launched] == [job_id])
 
 
 async def test_daemon_listens_again_after_its_connections_were_cut(
@@ -107,7 +95,7 @@ async def test_daemon_listens_again_after_its_connections_were_cut(
     engine = PaperEngine()
     async with running_daemon(system, engine):
         first = await submit(api, customer)
-        await eventually(lambda: [spec.job_id for spec in engine.launched] == [first])
+        await until(lambda: [spec.job_id for spec in engine.launched] == [first])
         with psycopg.connect(urls.owner, autocommit=True) as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -115,7 +103,7 @@ async def test_daemon_listens_again_after_its_connections_were_cut(
             )
         second = await submit(api, customer)
         # A launch whose mark was cut off is relayed again, so the first may be there twice.
-        await eventually(lambda: second in [spec.job_id for spec in engine.launched])
+        await until(lambda: second in [spec.job_id for spec in engine.launched])
     assert {spec.job_id for spec in engine.launched} == {first, second}
 
 
@@ -125,18 +113,18 @@ async def test_process_that_vanishes_is_noticed_and_its_job_started_again(
     engine = PaperEngine()
     async with running_daemon(system, engine):
         job_id = await submit(api, customer)
-        await eventually(lambda: len(engine.launched) == 1)
+        await until(lambda: len(engine.launched) == 1)
         async with worker_of(api, app, system, job_id) as worker:
             await worker.claim()
         engine.alive.clear()
-        await eventually(lambda: [spec.fence_token for spec in engine.launched] == [1, 2])
+        await until(lambda: [spec.fence_token for spec in engine.launched] == [1, 2])
 
 
 async def test_stopping_leaves_runs_running(api: Api, system: System, customer: Customer) -> None:
     engine = PaperEngine()
     async with running_daemon(system, engine):
         await submit(api, customer)
-        await eventually(lambda: len(engine.launched) == 1)
+        await until(lambda: len(engine.launched) == 1)
     assert (len(engine.alive), engine.stopped) == (1, [])
 
 
@@ -255,7 +243,7 @@ async def test_new_data_is_counted_while_the_daemon_runs(api: Api, system: Syste
             counts = (await api.get(f"/datasets/{dataset['id']}"))["token_counts"]
             return [count["status"] for count in counts] == ["counted"]
 
-        await eventually(is_counted)
+        await until(is_counted)
     finally:
         await daemon.stop()
 

@@ -14,10 +14,11 @@ from broker.errors import DiskFull
 from broker.persistence.embedded import find_reason, start_embedded_server
 from broker.processes.boot import DatabaseUrls
 from broker.system import System
+from tests.broker.adapter_files import safetensors_file
 from tests.broker.factories import Api, make_customer, make_ready_customer, submit_job, upload_dataset
 from tests.broker.rows import read_everything
 from tests.broker.test_bad_input import check_problem
-from tests.broker.worker_calls import dispatched_worker, safetensors_file
+from tests.broker.worker_calls import dispatched_worker
 
 DISK_BYTES = 1 << 20
 TOO_MUCH = b"x" * (2 * DISK_BYTES)

@@ -10,6 +10,7 @@ DEADLINE_SECONDS = 30
 
 
 async def until(is_so: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
+    """Wait until something is so, asking often; fail after half a minute."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < deadline:
         answer = is_so()

@@ -1,8 +1,6 @@
 """The worker's side of the protocol, one run at a time, and an engine that starts nothing."""
 
 import hashlib
-import json
-import struct
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,14 +13,10 @@ from broker.execution.engine import Capacity, LaunchError, LaunchSpec, RunObserv
 from broker.execution.membership import Membership
 from broker.execution.pool_agent import PoolAgent
 from broker.system import System
+from tests.broker.adapter_files import safetensors_file
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, dispatch, usage_event, worker_api
 from tests.broker.pools import MACHINE
-
-
-def safetensors_file() -> bytes:
-    header = json.dumps({"__metadata__": {"format": "pt"}}).encode()
-    return struct.pack("<Q", len(header)) + header
 
 
 @dataclass

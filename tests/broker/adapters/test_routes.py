@@ -11,8 +11,9 @@ import pytest
 
 from broker.adapters import service
 from broker.system import System
+from tests.broker.adapter_files import safetensors_file
 from tests.broker.factories import Api, Customer, customer_api, dispatch, make_ready_customer, submit_job, worker_api
-from tests.broker.tenants import finish_job, put_bytes, safetensors_file
+from tests.broker.tenants import finish_job, put_bytes
 
 
 async def start_job(api: Api, system: System, customer: Customer, **fields: Any) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from broker.adapters.service import is_safetensors
-from tests.broker.tenants import safetensors_file
+from tests.broker.adapter_files import safetensors_file
 
 
 def with_header(header: bytes, *, length: int | None = None) -> bytes:

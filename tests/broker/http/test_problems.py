@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from broker import errors
-from broker.http.problems import STATUS_OF, install_problem_handlers, slug_of, title_of
+from broker.http.problems import STATUS_OF, TITLE_OF, install_problem_handlers, slug_of, title_of
 from tests.broker.factories import Api
 
 
@@ -106,6 +106,7 @@ async def test_what_is_nobodys_mistake_says_what_it_is_and_leaves_no_traceback(
     """A past fault: a full disk was an unexpected error, and a lock not given in time a database that is away."""
     got, content_type, body = await ask(raising, error)
     assert (got, content_type, body["type"]) == (status, "application/problem+json", f"/problems/{slug}")
+    assert body["title"] == TITLE_OF[slug], "an answer is titled as the page of its type"
     assert [record for record in caplog.records if record.exc_info] == [] or status == 500
 
 

@@ -1,8 +1,6 @@
 """A job from submission to its invoice, with the worker's side spoken over the API."""
 
 import hashlib
-import json
-import struct
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,6 +8,7 @@ from fastapi import FastAPI
 from broker.ledger.verify import verify_ledger
 from broker.persistence.database import Scope
 from broker.system import System
+from tests.broker.adapter_files import safetensors_file
 from tests.broker.factories import (
     Api,
     dispatch,
@@ -18,11 +17,6 @@ from tests.broker.factories import (
     usage_event,
     worker_api,
 )
-
-
-def safetensors_file() -> bytes:
-    header = json.dumps({"__metadata__": {"format": "pt"}}).encode()
-    return struct.pack("<Q", len(header)) + header
 
 
 async def upload(worker: Api, run_id: str, content: bytes, path: str = "adapter", fence: int = 1) -> Any:

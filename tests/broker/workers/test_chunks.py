@@ -5,8 +5,9 @@ import hashlib
 from fastapi import FastAPI
 
 from broker.system import System
+from tests.broker.adapter_files import safetensors_file
 from tests.broker.factories import Api, make_ready_customer, submit_job
-from tests.broker.worker_calls import Worker, dispatched_worker, safetensors_file
+from tests.broker.worker_calls import Worker, dispatched_worker
 
 FILE = safetensors_file() + bytes(1000)
 SHA256 = hashlib.sha256(FILE).hexdigest()
