@@ -1,4 +1,4 @@
-"""The `broker` command: serve, worker, migrate, demo, ledger, jobs, estimator.
+"""The `broker` command: what customers do with jobs, data and adapters, and what operators do with the service.
 
 `main` has the table of its parts, each imported when it is chosen. What a customer uses speaks REST by `broker.client`
 and imports nothing of the service; the rest opens the database itself. Every error that a user or an operator can mend

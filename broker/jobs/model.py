@@ -51,7 +51,8 @@ STOP_CAUSES = {
     StopReason.BUDGET: Cause.BUDGET,
     StopReason.CONTRACT_ENDED: Cause.CONTRACT_ENDED,
 }
-# The codes of a failure that a worker reports (docs/worker-protocol.md); one that is unknown is an internal error.
+# The codes of a failure that a worker reports (docs/worker-protocol.md) and that are causes; any other is our fault, an
+# internal error: one that is unknown, and a base model whose files are missing.
 FAILURE_CAUSES = frozenset(
     {
         Cause.BAD_CONFIG,

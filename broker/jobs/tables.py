@@ -23,7 +23,7 @@ class Job(Base):
 
     `limit_…` is where its run is told to pause, `cap_micros` the most that the customer is charged; `cost_micros` is
     what the customer is charged so far, `borne_micros` what the house bears. `remaining` estimates what is left.
-    `adapter_id` is what it has made; it stays when that adapter is deleted.
+    `adapter_id` is what it has made; null again once that adapter is deleted.
     """
 
     __tablename__ = "jobs"
