@@ -13,7 +13,8 @@ from broker.jobs.remaining import Remaining
 from broker.jobs.tables import Checkpoint, Job, JobEvent, Run
 from broker.ledger.causes import Cause
 from broker.persistence.documents import keep_readable
-from broker.quotes.schemas import CONFIG_EXAMPLE, ConfigIn, EstimateOut, SecondsRange
+from broker.quotes.config_schemas import CONFIG_EXAMPLE, ConfigIn
+from broker.quotes.estimate_schemas import EstimateOut, SecondsRange
 from pricing.money import Money
 
 MAX_COST_DIGITS = 15

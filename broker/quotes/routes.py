@@ -8,16 +8,9 @@ from broker.contracts.prices import get_price_list
 from broker.http.edge import BillingCaller, BillingReader, CustomerCaller, feature_router
 from broker.quotes import offers, service
 from broker.quotes.count_needs import meet_count_needs
-from broker.quotes.schemas import (
-    PlanComparisonListOut,
-    PlanComparisonOut,
-    QuoteAnswerOut,
-    QuoteBatchIn,
-    QuoteBatchOut,
-    QuoteIn,
-    QuoteOffersOut,
-    QuoteOut,
-)
+from broker.quotes.offer_schemas import QuoteOffersOut
+from broker.quotes.price_schemas import PlanComparisonListOut, PlanComparisonOut
+from broker.quotes.schemas import QuoteAnswerOut, QuoteBatchIn, QuoteBatchOut, QuoteIn, QuoteOut
 from pricing.quote import compare_plans
 
 router = feature_router("", "quotes")

@@ -1,57 +1,25 @@
-"""API shapes of quotes, and of the training configuration in them."""
+"""API shapes of quotes."""
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field
 
-from broker.contracts.prices import PlanPrices
 from broker.datasets.schemas import FindingOut
 from broker.errors import DomainError
 from broker.http.problems import describe_error
-from broker.http.shapes import MoneyOut, ProblemOut, RequestBody, as_hours, created_at_field
+from broker.http.shapes import MoneyOut, ProblemOut, RequestBody, created_at_field
 from broker.quotes.budget import MaxCostBuys
-from broker.quotes.estimate import JobEstimate
+from broker.quotes.config_schemas import CONFIG_EXAMPLE, ConfigIn
+from broker.quotes.estimate_schemas import EstimateOut
 from broker.quotes.findings import QuotedFindings
-from broker.quotes.offers import PricedOffer, QuoteOffers
-from broker.quotes.prices import PlanQuote
+from broker.quotes.price_schemas import PlanPriceOut
 from broker.quotes.service import QuoteTerms
 from broker.quotes.tables import Quote
 from pricing.budget import JobPart
-from pricing.estimate.run_estimate import GpuSeconds
 from pricing.money import Money
 from pricing.plans import PlanName
-from pricing.quote import PlanPrice
-from pricing.resources.memory import FitJudgement
-from pricing.training.config import PATH_KEYS, TrainingConfig
-
-CONFIG_EXAMPLE = {
-    "base_model": "smollm2-135m-instruct",
-    "lora_rank": 8,
-    "lora_alpha": 16,
-    "target_modules": ["q_proj", "v_proj"],
-    "batch_size": 4,
-    "epochs": 2,
-    "learning_rate": 2e-4,
-    "max_length": 256,
-    "save_steps": 10,
-}
-
-
-def describe_config() -> dict[str, Any]:
-    """Describe the trainer's own schema without the keys that name paths: a job gets its data by `dataset_id`."""
-    schema = TrainingConfig.model_json_schema()
-    schema["properties"] = {key: value for key, value in schema["properties"].items() if key not in PATH_KEYS}
-    return {**schema, "examples": [CONFIG_EXAMPLE]}
-
-
-ConfigIn = Annotated[
-    dict[str, Any],
-    WithJsonSchema(describe_config()),
-    Field(description="The keys of the trainer's YAML file.", examples=[CONFIG_EXAMPLE]),
-]
-
 
 CONTRACT_WORDS = "The contract to quote under; needed only where several are in force."
 
@@ -76,102 +44,6 @@ class QuoteIn(RequestBody):
     def read_terms(self) -> QuoteTerms:
         max_cost = None if self.max_cost is None else Money.from_decimal(self.max_cost)
         return QuoteTerms(self.contract_id, max_cost)
-
-
-class SecondsRange(BaseModel):
-    p50: int = Field(description="GPU-seconds; half of such jobs need no more.", examples=[95])
-    p90: int = Field(description="GPU-seconds; nine of ten such jobs need no more.", examples=[180])
-
-    @classmethod
-    def of(cls, seconds: GpuSeconds) -> "SecondsRange":
-        return cls(p50=seconds.p50, p90=seconds.p90)
-
-
-class HoursRange(BaseModel):
-    p50: str = Field(description="GPU-hours, to four places.", examples=["0.0264"])
-    p90: str = Field(description="GPU-hours, to four places; the hold is made for this.", examples=["0.0500"])
-
-    @classmethod
-    def of(cls, seconds: GpuSeconds) -> "HoursRange":
-        return cls(p50=as_hours(seconds.p50), p90=as_hours(seconds.p90))
-
-
-class EstimateOut(BaseModel):
-    gpu_hours: HoursRange = Field(description="Expected GPU-hours.", examples=[{"p50": "0.0264", "p90": "0.0500"}])
-    gpu_seconds: SecondsRange = Field(description="The same in GPU-seconds.", examples=[{"p50": 95, "p90": 180}])
-    tokens: int = Field(description="Tokens that training will process, counted exactly.", examples=[12840])
-    loss_tokens: int | None = Field(
-        description="How many of them are learnt: completions, not prompts; null for pictures.", examples=[9120]
-    )
-    padding_tokens: int = Field(
-        description="Padding that is expected to fill up unpacked batches: computed, and not billed.",
-        examples=[0],
-    )
-    rows: int = Field(description="Usable rows of the data set.", examples=[64])
-    steps: int = Field(description="Optimizer steps.", examples=[32])
-    vram_gib: float = Field(description="Peak device memory in GiB.", examples=[3.1])
-    adapter_parameters: int = Field(description="Parameters that are trained.", examples=[460800])
-    base_model: str = Field(description="Base model of the catalogue.", examples=["smollm2-135m-instruct"])
-    sku: str = Field(description="Type of device that the estimate is for.", examples=["cpu"])
-    fit: FitJudgement = Field(
-        description="Whether the job fits into the device's memory: fits, tight, or does_not_fit.", examples=["fits"]
-    )
-    gradient_checkpointing: bool = Field(description="Whether activations are computed twice.", examples=[False])
-    calibration: str = Field(description="Version of the calibration that made the estimate.", examples=["7"])
-    calibration_runs: int = Field(
-        description="Finished runs that gave the interval its width; 0: published figures only, so a wide one.",
-        examples=[30],
-    )
-
-    @classmethod
-    def of(cls, estimate: JobEstimate) -> "EstimateOut":
-        own = {name: getattr(estimate, name) for name in cls.model_fields if hasattr(estimate, name)}
-        seconds = estimate.gpu_seconds
-        return cls(**{**own, "gpu_seconds": SecondsRange.of(seconds), "gpu_hours": HoursRange.of(seconds)})
-
-
-class ChargedPricesOut(BaseModel):
-    """Whose prices a plan's costs were computed by."""
-
-    gpu_hour_price: str = Field(description="Yuan per GPU-hour.", examples=["5.2"])
-    token_price: str = Field(description="Yuan per token.", examples=["0.00009"])
-    rate_card_version: str = Field(description="The rate card of these prices.", examples=["2026-01-01"])
-    contract_id: str | None = Field(
-        description="The contract that charges them; null: what signing today would give.", examples=["con_01k"]
-    )
-
-    @staticmethod
-    def write(charged: PlanPrices) -> dict[str, str | None]:
-        prices = charged.prices
-        return {
-            "gpu_hour_price": format(prices.per_gpu_hour, "f"),
-            "token_price": format(prices.per_token, "f"),
-            "rate_card_version": prices.rate_card_version,
-            "contract_id": charged.contract_id,
-        }
-
-
-class PlanPriceOut(ChargedPricesOut):
-    """What a job costs on one plan, from p50 to p90."""
-
-    plan: PlanName = Field(description="The plan that these prices are of.", examples=["prepaid"])
-    gpu_cost: MoneyOut = Field(description="GPU-hours at p50.", examples=[{"amount": "0.14", "currency": "CNY"}])
-    gpu_cost_p90: MoneyOut = Field(description="GPU-hours at p90.", examples=[{"amount": "0.26", "currency": "CNY"}])
-    token_cost: MoneyOut = Field(description="Tokens.", examples=[{"amount": "1.16", "currency": "CNY"}])
-    total: MoneyOut = Field(
-        description="Both, with GPU-hours at p50: half of such jobs cost no more.",
-        examples=[{"amount": "1.30", "currency": "CNY"}],
-    )
-    total_p90: MoneyOut = Field(
-        description="Both, with GPU-hours at p90: nine of ten cost no more, and this is held.",
-        examples=[{"amount": "1.42", "currency": "CNY"}],
-    )
-
-    @classmethod
-    def of(cls, price: PlanQuote) -> "PlanPriceOut":
-        names = ("gpu_cost", "gpu_cost_p90", "token_cost", "total", "total_p90")
-        costs = {name: MoneyOut.of(getattr(price, name)) for name in names}
-        return cls(plan=price.plan, **costs, **cls.write(price.charged))
 
 
 class JobPartOut(BaseModel):
@@ -292,103 +164,4 @@ class QuoteAnswerOut(BaseModel):
 class QuoteBatchOut(BaseModel):
     data: list[QuoteAnswerOut] = Field(
         description="One answer for each configuration, in their order.", examples=[[{"quote": {"id": "quo_01k"}}]]
-    )
-
-
-class OfferOut(BaseModel):
-    """One way to run the quoted job: the same steps on one device of a type."""
-
-    sku: str = Field(description="Type of device.", examples=["rtx-4090"])
-    available: bool = Field(description="Whether an open pool has it.", examples=[True])
-    precision: Literal["fp32", "bf16", "fp16"] = Field(
-        description="Number format of the base model.", examples=["bf16"]
-    )
-    batch_size: int = Field(description="Rows that go through the model at once.", examples=[4])
-    gradient_accumulation: int = Field(description="Batches in one optimizer step.", examples=[1])
-    gradient_checkpointing: bool = Field(description="Whether activations are computed twice.", examples=[False])
-    fit: FitJudgement = Field(description="fits, or tight: only if lean or lucky.", examples=["fits"])
-    vram_gib: float = Field(description="Peak device memory in GiB.", examples=[3.1])
-    gpu_seconds: SecondsRange = Field(
-        description="GPU-seconds; with one device also the seconds until it has finished, once started.",
-        examples=[{"p50": 95, "p90": 180}],
-    )
-    gpu_hours: HoursRange = Field(description="The same in GPU-hours.", examples=[{"p50": "0.0264", "p90": "0.0500"}])
-    calibration_runs: int = Field(description="Finished runs that gave the interval its width.", examples=[30])
-    prices: list[PlanPriceOut] = Field(description="What it costs on each plan.", examples=[[{"plan": "prepaid"}]])
-
-    @classmethod
-    def of(cls, priced: PricedOffer) -> "OfferOut":
-        offer, run = priced.offer, priced.offer.run
-        return cls(
-            sku=run.sku,
-            available=priced.available,
-            precision=offer.precision,
-            batch_size=offer.config.batch_size,
-            gradient_accumulation=offer.config.gradient_accumulation,
-            gradient_checkpointing=run.checkpointing,
-            fit=run.fit,
-            vram_gib=round(run.memory_gib, 2),
-            gpu_seconds=SecondsRange.of(run.gpu_seconds),
-            gpu_hours=HoursRange.of(run.gpu_seconds),
-            calibration_runs=run.calibration_runs,
-            prices=[PlanPriceOut.of(price) for price in priced.prices],
-        )
-
-
-class QuoteOffersOut(BaseModel):
-    data: list[OfferOut] = Field(
-        description="The quoted configuration on every type that it fits on.", examples=[[{"sku": "rtx-4090"}]]
-    )
-    fastest: OfferOut | None = Field(
-        description="The fastest way on a type that a pool has; null: none surely fits.", examples=[{"sku": "rtx-4090"}]
-    )
-    cheapest: OfferOut | None = Field(
-        description="The cheapest way on a type that a pool has; null: none surely fits.",
-        examples=[{"sku": "rtx-4090"}],
-    )
-    frontier: list[OfferOut] = Field(
-        description="From the fastest to the cheapest: every way that no other beats in both time and cost.",
-        examples=[[{"sku": "rtx-4090"}]],
-    )
-
-    @classmethod
-    def of(cls, offers: QuoteOffers) -> "QuoteOffersOut":
-        frontier = [OfferOut.of(offer) for offer in offers.frontier]
-        return cls(
-            data=[OfferOut.of(offer) for offer in offers.offers],
-            fastest=frontier[0] if frontier else None,
-            cheapest=frontier[-1] if frontier else None,
-            frontier=frontier,
-        )
-
-
-class PlanComparisonOut(ChargedPricesOut):
-    """One plan's price of a month's work, beside on-demand."""
-
-    plan: PlanName = Field(description="The plan.", examples=["long_term"])
-    gpu_cost: MoneyOut = Field(description="All GPU-hours.", examples=[{"amount": "2400.00", "currency": "CNY"}])
-    token_cost: MoneyOut = Field(description="All tokens.", examples=[{"amount": "60.00", "currency": "CNY"}])
-    total: MoneyOut = Field(description="The month.", examples=[{"amount": "2460.00", "currency": "CNY"}])
-    saving_percent: Decimal = Field(description="Below on-demand, in percent.", examples=["41.43"])
-    yearly_saving: MoneyOut = Field(
-        description="Twelve such months below on-demand.", examples=[{"amount": "20880.00", "currency": "CNY"}]
-    )
-
-    @classmethod
-    def of(cls, price: PlanPrice, charged: PlanPrices) -> "PlanComparisonOut":
-        return cls(
-            **cls.write(charged),
-            plan=price.plan,
-            gpu_cost=MoneyOut.of(price.gpu_cost),
-            token_cost=MoneyOut.of(price.token_cost),
-            total=MoneyOut.of(price.total),
-            saving_percent=price.saving_percent,
-            yearly_saving=MoneyOut.of(price.yearly_saving),
-        )
-
-
-class PlanComparisonListOut(BaseModel):
-    data: list[PlanComparisonOut] = Field(description="One entry for each plan.", examples=[[{"plan": "long_term"}]])
-    rate_card_version: str = Field(
-        description="The rate card in force: what signing today would give.", examples=["2026-01-01"]
     )
