@@ -10,7 +10,7 @@ from broker.config import Settings
 from broker.ids import IdFactory, new_id
 from broker.persistence.database import Database, Scope, TimeLimits, open_database
 from broker.persistence.faults import Fault, find_fault
-from broker.persistence.storage import FolderStorage
+from broker.persistence.folder_storage import FolderStorage
 from broker.work import SYSTEM_ACTOR, Services, Work
 
 Object = TypeVar("Object")

@@ -13,7 +13,8 @@ from fastapi import FastAPI
 from broker.config import Settings
 from broker.metrics import Metrics
 from broker.persistence import outbox
-from broker.persistence.storage import FolderStorage, one_chunk
+from broker.persistence.folder_storage import FolderStorage
+from broker.persistence.storage import one_chunk
 from broker.processes.boot import DatabaseUrls
 from broker.retention.service import sweep, sweep_run_folders
 from broker.system import System

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.persistence.storage import FolderStorage, TooLarge, one_chunk
+from broker.persistence.folder_storage import FolderStorage
+from broker.persistence.storage import TooLarge, one_chunk
 
 
 @pytest.fixture

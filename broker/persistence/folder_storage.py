@@ -1,0 +1,200 @@
+"""The storage as a folder that every process sees: files written aside, synced, renamed.
+
+The folder has an id of its own, in a file: by it a process finds out that it looks at another folder than the first
+process did, or at the empty mount point of one that is not there. Nobody but its owner may read it.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import itertools
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from broker.errors import FULL_ERRNOS
+from broker.persistence.storage import ListedObject, OffsetMismatch, StoredObject, TooLarge
+
+CHUNK_BYTES = 1 << 20
+LIST_BATCH = 500
+OPEN_TRIES = 10
+ID_FILE = ".storage-id"
+OTHERS = 0o007  # the permission bits of those who are neither the owner nor of its group
+
+
+@dataclass(frozen=True)
+class FolderStorage:
+    """Objects as files below one folder, local or shared; written aside, synced, renamed."""
+
+    root: Path
+
+    async def write(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredObject:
+        path = self.local_path(key)
+        aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        try:
+            stored = await self._write_aside(key, aside, chunks, max_bytes)
+            await asyncio.to_thread(aside.rename, path)
+        finally:
+            await asyncio.to_thread(aside.unlink, missing_ok=True)
+        return stored
+
+    async def _write_aside(self, key: str, aside: Path, chunks: AsyncIterator[bytes], max_bytes: int) -> StoredObject:
+        digest, size_bytes = hashlib.sha256(), 0
+        with await asyncio.to_thread(_open_private, aside) as file:
+            async for chunk in chunks:
+                size_bytes += len(chunk)
+                if size_bytes > max_bytes:
+                    raise TooLarge(f"more than {max_bytes} bytes")
+                digest.update(chunk)
+                file.write(chunk)
+            file.flush()
+            await asyncio.to_thread(os.fsync, file.fileno())
+        return StoredObject(key, size_bytes, digest.hexdigest())
+
+    async def append(self, key: str, offset: int, chunks: AsyncIterator[bytes], *, max_bytes: int) -> int:
+        path = self.local_path(key)
+        size_bytes = await self.size(key)
+        if offset > size_bytes:
+            raise OffsetMismatch(size_bytes)
+        try:
+            return await _write_from(path, offset, chunks, max_bytes)
+        except OSError as error:
+            if error.errno in FULL_ERRNOS:  # give the room back: the same chunk may be sent again later
+                await asyncio.to_thread(self._cut_back, path, offset)
+            raise
+
+    def _cut_back(self, path: Path, size_bytes: int) -> None:
+        if size_bytes:
+            os.truncate(path, size_bytes)
+        else:
+            self._delete(path)
+
+    async def size(self, key: str) -> int:
+        path = self.local_path(key)
+        return await asyncio.to_thread(lambda: path.stat().st_size if path.exists() else 0)
+
+    async def stream(self, key: str) -> AsyncIterator[bytes]:
+        path = self.local_path(key)
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                yield chunk
+
+    async def read(self, key: str) -> bytes:
+        return await asyncio.to_thread(self.local_path(key).read_bytes)
+
+    async def delete(self, key: str) -> None:
+        await asyncio.to_thread(self._delete, self.local_path(key))
+
+    def _delete(self, path: Path) -> None:
+        """Delete a file, and the folders that are empty without it."""
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty, or another object was put there just now
+            while (path := path.parent) != self.root.resolve():
+                path.rmdir()
+
+    async def list_objects(self, prefix: str = "") -> AsyncIterator[ListedObject]:
+        files = self._walk(prefix, unfinished=False)
+        while batch := await asyncio.to_thread(_take, files):
+            for listed in batch:
+                yield listed
+
+    async def delete_unfinished(self, *, before: datetime) -> int:
+        return await asyncio.to_thread(self._delete_unfinished, before)
+
+    def _delete_unfinished(self, before: datetime) -> int:
+        left = [found for found in self._walk("", unfinished=True) if found.modified_at < before]
+        for found in left:
+            self._delete(self.local_path(found.key))
+        return len(left)
+
+    def _walk(self, prefix: str, *, unfinished: bool) -> Iterator[ListedObject]:
+        """Walk over the objects, or over what is being written aside; a hidden name is no object's."""
+        root = self.root.resolve()
+        for folder, _folders, names in os.walk(self.local_path(prefix.rpartition("/")[0])):
+            for name in names:
+                path = Path(folder, name)
+                key = str(path.relative_to(root))
+                if name != ID_FILE and name.startswith(".") == unfinished and key.startswith(prefix):
+                    with contextlib.suppress(FileNotFoundError):
+                        found = path.stat()
+                        yield ListedObject(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+
+    async def find_id(self) -> str | None:
+        return await asyncio.to_thread(self._find_id)
+
+    def _find_id(self) -> str | None:
+        try:
+            return (self.root / ID_FILE).read_text().strip() or None
+        except FileNotFoundError:
+            return None
+
+    async def create_id(self, storage_id: str) -> str:
+        return await asyncio.to_thread(self._create_id, storage_id)
+
+    def _create_id(self, storage_id: str) -> str:
+        _make_private_folder(self.root)
+        aside = self.root / f"{ID_FILE}.{secrets.token_hex(4)}"
+        try:
+            with _open_private(aside) as file:
+                file.write(storage_id.encode() + b"\n")
+            with contextlib.suppress(FileExistsError):  # another process was quicker: its id is the one
+                os.link(aside, self.root / ID_FILE)
+        finally:
+            aside.unlink(missing_ok=True)
+        return self._find_id() or storage_id
+
+    def close_to_others(self) -> None:
+        """Take the folder from those who are neither its owner nor of its group."""
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            mode = self.root.stat().st_mode
+            if mode & OTHERS:
+                self.root.chmod(mode & 0o7777 & ~OTHERS)
+
+    def local_path(self, key: str) -> Path:
+        path = (self.root / key).resolve()
+        if not path.is_relative_to(self.root.resolve()):
+            raise ValueError(f"storage key {key!r} leaves the storage folder")
+        return path
+
+
+async def _write_from(path: Path, offset: int, chunks: AsyncIterator[bytes], max_bytes: int) -> int:
+    """Write a file from `offset` on; returns its new size. Raises: TooLarge."""
+    with await asyncio.to_thread(_open_private, path) as file:
+        file.truncate(offset)
+        file.seek(offset)
+        async for chunk in chunks:
+            if file.tell() + len(chunk) > max_bytes:
+                raise TooLarge(f"more than {max_bytes} bytes")
+            file.write(chunk)
+        file.flush()
+        await asyncio.to_thread(os.fsync, file.fileno())
+        return file.tell()
+
+
+def _open_private(path: Path) -> BinaryIO:
+    """Open a file for writing that nobody but its owner reads (0600, in folders of 0700), and keep what is in it."""
+    for tries_left in reversed(range(OPEN_TRIES)):
+        try:
+            _make_private_folder(path.parent)
+            return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+        except FileNotFoundError:  # a folder on the way was empty, and deleted in this moment
+            if not tries_left:
+                raise
+    raise AssertionError
+
+
+def _make_private_folder(path: Path) -> None:
+    """Make a folder and those above it that are missing, each for its owner alone; one that is there stays as it is."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _take(files: Iterator[ListedObject]) -> list[ListedObject]:
+    return list(itertools.islice(files, LIST_BATCH))
