@@ -10,6 +10,7 @@ from broker.datasets.service import get_dataset
 from broker.datasets.token_counts import CountKey
 from broker.system import System
 from tests.broker.adapter_files import safetensors_file
+from tests.broker.conftest import ManualClock
 from tests.broker.factories import (
     CONFIG,
     Api,
@@ -57,12 +58,15 @@ async def put_bytes(worker: Api, path: str, content: bytes, *, expect: int = 201
 async def finish_job(
     api: Api, system: System, job_id: str, *, gpu_seconds: int = 30, tokens: int = 200, content: bytes | None = None
 ) -> str:
-    """Run a dispatched job to its end; the id of its run."""
+    """Run a dispatched job to its end, in the time that its usage takes by the broker's clock; the id of its run."""
+    clock = system.services.clock
+    assert isinstance(clock, ManualClock)
     run_id = str((await api.get(f"/jobs/{job_id}/runs"))["data"][0]["id"])
     async with worker_api(api.app, system, run_id) as worker:
         await worker.post(f"/runs/{run_id}/claim", {"fence_token": 1})
         unbelievable = usage_event(run_id, 1, started_at=datetime(2001, 1, 1, tzinfo=UTC))
-        usage = [usage_event(run_id, gpu_seconds=gpu_seconds, tokens=tokens), unbelievable]
+        usage = [usage_event(run_id, gpu_seconds=gpu_seconds, tokens=tokens, started_at=clock.now), unbelievable]
+        clock.advance(seconds=gpu_seconds)
         await worker.post(f"/runs/{run_id}/heartbeats", {"fence_token": 1, "usage": usage})
         await put_bytes(worker, f"/runs/{run_id}/checkpoints/1", b"a checkpoint")
         await put_bytes(worker, f"/runs/{run_id}/adapter", content or safetensors_file())
