@@ -122,7 +122,7 @@ class PendingReason(TypedDict):
 
 
 class Job(TypedDict):
-    """A training job."""
+    """A training job; its `estimate` is None where the broker cannot read it."""
 
     id: str
     customer_id: str
@@ -132,7 +132,7 @@ class Job(TypedDict):
     quote_id: str | None
     name: str | None
     config: dict[str, Any]
-    estimate: Estimate
+    estimate: Estimate | None
     queue: str
     status: JobStatus
     stop_requested: str | None

@@ -57,9 +57,9 @@ def _make_status(job: Job, now: datetime, width: int) -> list[Text]:
 
 
 def _tell_progress(job: Job) -> list[tuple[str, str]]:
-    progress = job["progress"]
+    progress, estimate = job["progress"], job["estimate"]
     if not progress:
-        return [("Progress", describe_count(job["estimate"]["steps"], "step") + " to go")]
+        return [("Progress", describe_count(estimate["steps"], "step") + " to go" if estimate else "")]
     step, total = progress["step"], max(1, progress["total_steps"])
     done = min(BAR_CELLS, BAR_CELLS * step // total)
     told = f"{'█' * done}{'░' * (BAR_CELLS - done)} {step}/{progress['total_steps']} steps"
@@ -90,7 +90,7 @@ def _tell_parts(view: JobView, now: datetime) -> list[tuple[str, str]]:
     estimate = job["estimate"]
     return [
         ("Attempts", "; ".join(_describe_run(run, now) for run in view.runs)),
-        ("Model", f"{estimate['base_model']} on {estimate['sku']}"),
+        ("Model", f"{estimate['base_model']} on {estimate['sku']}" if estimate else ""),
         ("Settings", describe_settings(job["config"])),
         ("Data", job["dataset_id"]),
         ("Contract", f"{job['contract_id']}{plan}"),

@@ -144,3 +144,11 @@ def test_text_looks_as_it_did(make: Callable[[], list[Text]]) -> None:
     if os.environ.get("GOLDEN") == "write":
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")
+
+
+def test_job_whose_estimate_cannot_be_read_is_shown_without_it() -> None:
+    """A past fault: `broker jobs show` of a job that was set aside ended in a traceback."""
+    card = "\n".join(line.plain for line in make_job_card(JobView(objects.job(estimate=None)), NOW, WIDTH))
+    assert "queued" in card
+    assert "Model" not in card
+    assert "to go" not in card
