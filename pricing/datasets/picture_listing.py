@@ -1,7 +1,5 @@
 """The pictures among files with their captions and the place of each caption, and what is wrong with the listing."""
 
-import csv
-import io
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,7 +8,7 @@ from typing import Any
 
 from pricing.datasets.finding_level import Level
 from pricing.datasets.text_decoding import CURE, EncodingUnknown, decode_text
-from pricing.datasets.text_rows import REST_IS_LOST, TooManyRows, iter_lines, load_record
+from pricing.datasets.text_rows import TooManyRows, iter_csv, iter_lines, load_record
 
 PICTURE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -211,15 +209,11 @@ def _read_records(text: str, *, is_csv: bool) -> Iterator[tuple[int, dict[str, A
 
 
 def _read_csv(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    try:
-        for record in reader:
-            if any(value.strip() for value in record.get(None) or ()):
-                yield reader.line_num, "has more fields than the heading: put captions with commas in quotes"
-            else:
-                yield reader.line_num, {str(key).strip().lower(): value for key, value in record.items()}
-    except csv.Error as error:
-        yield reader.line_num, f"is not CSV: {error}; {REST_IS_LOST}"
+    for line, record in iter_csv(text):
+        if isinstance(record, str):
+            yield line, record
+        else:
+            yield line, {str(key).strip().lower(): value for key, value in record.items()}
 
 
 def _decode(file: MetadataFile, problems: list[ListingProblem]) -> str | None:

@@ -5,6 +5,7 @@ import importlib
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -164,16 +165,35 @@ def _read_jsonl(text: str) -> Iterator[tuple[int, Any]]:
             yield number, _Unreadable(f"not JSON: {error}")
 
 
-def _read_csv(text: str) -> Iterator[tuple[int, Any]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+def iter_csv(text: str) -> Iterator[tuple[int, dict[str | None, Any] | str]]:
+    """Iterate over the records of a CSV file with a heading: each with its last line's number, or why it is none.
+
+    A quote that is never closed, or two columns of one name, would lose what is in the file without a word.
+    """
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
+        twice = _find_twice(reader.fieldnames or ())
+        if twice is not None:
+            yield 1, f"the heading has {twice} more than once; keep one; {REST_IS_LOST}"
+            return
         for record in reader:
             if any(value.strip() for value in record.get(None) or ()):
-                yield reader.line_num, _Unreadable("has more fields than the heading; put texts with commas in quotes")
+                yield reader.line_num, "has more fields than the heading; put texts with commas in quotes"
             else:
                 yield reader.line_num, record
     except csv.Error as error:
-        yield reader.line_num, _Unreadable(f"not CSV: {error}; {REST_IS_LOST}")
+        cure = "close each quote, and write a quote inside of quotes twice"
+        yield reader.line_num + 1, f"not CSV: {error}; {cure}; {REST_IS_LOST}"
+
+
+def _find_twice(names: Iterable[str]) -> str | None:
+    counts = Counter(name.strip() for name in names)
+    return next((name for name, count in counts.items() if name and count > 1), None)
+
+
+def _read_csv(text: str) -> Iterator[tuple[int, Any]]:
+    for line, record in iter_csv(text):
+        yield line, _Unreadable(record) if isinstance(record, str) else record
 
 
 def _read_json(text: str) -> Iterator[tuple[int, Any]]:

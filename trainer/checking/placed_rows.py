@@ -141,7 +141,7 @@ def _read_record(name: str, record: bytes) -> dict[str, Any]:
 
 def _split_csv(content: bytes) -> Iterator[tuple[int, bytes]]:
     try:
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         heading = next(reader, [])
         for record in reader:
             if record:

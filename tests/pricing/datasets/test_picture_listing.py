@@ -73,6 +73,12 @@ def test_comma_that_is_not_in_quotes_loses_no_text_in_silence() -> None:
     assert problems(listing) == [("metadata_row", "metadata.csv", 2)]
 
 
+def test_captions_after_a_quote_that_is_never_closed_are_missed_aloud() -> None:
+    listing = listed({"1.png": b"", "2.png": b"", "metadata.csv": 'file_name,text\n1.png,"a cup\n2.png,a bowl\n'})
+    assert problems(listing) == [("metadata_row", "metadata.csv", 2)]
+    assert "close each quote" in listing.problems[0].message
+
+
 def test_metadata_has_a_limit_of_rows() -> None:
     content = "file_name,text\n" + "x.png,y\n" * 4
     with pytest.raises(TooManyRows):

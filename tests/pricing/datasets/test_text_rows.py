@@ -163,6 +163,27 @@ def test_a_csv_field_beyond_the_limit_is_a_finding_not_a_crash():
     assert "not CSV" in parsed.findings[0].message
 
 
+def test_a_quote_that_is_never_closed_is_an_error_and_swallows_no_row_in_silence():
+    """The rows after it came out as one row's completion, with no word said."""
+    parsed = parse('prompt,completion\na,b\nc,"d\ne,f\ng,h\n', "rows.csv")
+    assert parsed.rows == [TextRow("a", "b")]
+    [finding] = parsed.errors
+    assert "close each quote" in finding.message
+
+
+def test_a_csv_with_two_columns_of_one_name_is_an_error():
+    """The first of the two was dropped in silence."""
+    parsed = parse("prompt,completion,prompt\na,b,c\n", "rows.csv")
+    assert parsed.rows == []
+    [finding] = parsed.errors
+    assert (finding.line, "prompt more than once" in finding.message) == (1, True)
+
+
+def test_quotes_as_spreadsheets_write_them_are_read():
+    parsed = parse('prompt,completion\n"say ""hi"", now",5" and more\n"two\nlines",b\n', "rows.csv")
+    assert parsed.rows == [TextRow('say "hi", now', '5" and more'), TextRow("two\nlines", "b")]
+
+
 def test_files_are_read_in_the_order_of_their_names_and_others_passed_over():
     row = '{{"prompt": "{0}", "completion": "{0}"}}'
     files = [("b.jsonl", row.format("b").encode()), ("notes.txt", b"x"), ("a.jsonl", row.format("a").encode())]
