@@ -1,7 +1,7 @@
 """Data sets: taken in, checked, kept, and read again for quotes and runs."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from broker.persistence.database import narrow
 from broker.persistence.storage import StoredObject, one_chunk
 from broker.persistence.tenancy import owns
 from broker.work import Services, Work
-from pricing.datasets.text_rows import TextRow, TooManyRows, iter_text_files
+from pricing.datasets.finding_level import Level
+from pricing.datasets.text_rows import TEXT_SUFFIXES, TextRow, TooManyRows, iter_text_files
 
 __all__ = [
     "Dataset",
@@ -114,7 +115,17 @@ def _check_upload(uploads: list[UploadedFile], settings: Settings) -> CheckedUpl
             usable += 1
         else:
             report.add(DatasetFinding(row.file, row.line, row.level, row.message))
+    if usable:
+        report.extend(_tell_unread(name for name, _ in contents))
     return CheckedUpload(files, usable, report, pack_files(files))
+
+
+def _tell_unread(names: Iterable[str]) -> Iterator[DatasetFinding]:
+    """Tell of files in which somebody may keep rows, and which are no file of rows that is read."""
+    for name in names:
+        if not name.lower().endswith(TEXT_SUFFIXES):
+            message = f"is not read; save its rows as {', '.join(TEXT_SUFFIXES)}, or leave it out"
+            yield DatasetFinding(name, None, Level.WARNING, message)
 
 
 def _to_json(finding: DatasetFinding) -> dict[str, Any]:

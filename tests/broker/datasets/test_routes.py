@@ -67,6 +67,22 @@ async def test_zip_with_folders_and_csv_is_one_data_set(api: Api) -> None:
     assert (dataset["usable_rows"], dataset["name"]) == (4, "brand.zip")
 
 
+async def test_file_that_is_not_read_is_told(api: Api) -> None:
+    """A table of Excel beside the rows was left out without a word."""
+    customer = await make_customer(api)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("rows.jsonl", jsonl())
+        archive.writestr("more.xlsx", b"PK")
+        archive.writestr("more.tsv", b"prompt\tcompletion\n")
+    files = {"files": ("data.zip", buffer.getvalue())}
+    data = {"customer_id": customer["id"]}
+    dataset = (await api.call("POST", "/datasets", expect=201, files=files, data=data)).json()
+    told = [(finding["file"], finding["level"]) for finding in dataset["findings"]]
+    assert told == [("more.tsv", "warning"), ("more.xlsx", "warning")]
+    assert "is not read; save its rows as .jsonl" in dataset["findings"][0]["message"]
+
+
 async def test_same_rows_in_any_order_of_files_are_the_same_bytes(api: Api) -> None:
     customer = await make_customer(api)
     files = [("files", ("a.jsonl", jsonl(ROWS[:2]))), ("files", ("b.jsonl", jsonl(ROWS[2:])))]
