@@ -22,17 +22,19 @@ async def fetch_page(
     cursor: str | None,
     oldest_first: bool = False,
 ) -> tuple[list[Row], str | None]:
-    """Fetch the rows of one page and the cursor of the next, in one query.
+    """Fetch the rows of one page and the cursor of the next, in one query where there are rows.
 
     Raises: InvalidRequest, for another list's cursor.
     """
     key: Any = inspect(table).primary_key[0]
+    in_order = query.order_by(key.asc() if oldest_first else key.desc())
+    after = in_order if cursor is None else in_order.where(key > cursor if oldest_first else key < cursor)
+    rows = list((await session.scalars(after.limit(limit + 1))).all())
     if cursor is not None:
-        query = query.where(key > cursor if oldest_first else key < cursor)
-    order = key.asc() if oldest_first else key.desc()
-    rows = list((await session.scalars(query.order_by(order).limit(limit + 1))).all())
-    if rows and cursor is not None and _kind(cursor) != _kind(getattr(rows[0], key.name)):
-        raise errors.invalid_field("cursor", "is not of this list; send the next_cursor of its page before")
+        # Another list's cursor may lie beyond all ids of this one: nothing comes after it, and that is no last page.
+        known = rows or (await session.scalars(in_order.limit(1))).all()
+        if known and _kind(cursor) != _kind(getattr(known[0], key.name)):
+            raise errors.invalid_field("cursor", "is not of this list; send the next_cursor of its page before")
     page = rows[:limit]
     return page, getattr(page[-1], key.name) if len(rows) > limit else None
 

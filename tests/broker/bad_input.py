@@ -265,6 +265,7 @@ ADDRESSES = {
     "month in other digits": (get("/reports/monthly-cost?month=２０２６-11"), 422, "month", []),
     "junk as cursor": (get("/jobs?cursor=junk"), 422, "cursor", []),
     "cursor of another list": (get("/datasets?cursor=job_zz"), 422, "cursor", ["next_cursor"]),
+    "cursor of another list that sorts before": (get("/datasets?cursor=con_01k"), 422, "cursor", ["next_cursor"]),
     "no page": (get("/jobs?limit=0"), 422, "limit", []),
     "page too long": (get("/jobs?limit=101"), 422, "limit", ["100"]),
     "page that is no number": (get("/jobs?limit=many"), 422, "limit", ["integer"]),
