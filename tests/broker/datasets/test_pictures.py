@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from broker.datasets.archive import read_packed
 from broker.datasets.picture_size import PictureUnusable, read_picture_size
 from broker.datasets.pictures import parse_pictures
-from broker.datasets.service import get_dataset, read_pictures
+from broker.datasets.service import get_dataset
 from broker.quotes.text import count_caption_tokens
 from broker.system import System
 from pricing.catalog import get_base_model
@@ -83,7 +84,8 @@ async def test_an_upload_of_pictures_is_told_as_such(api: Api, system: System) -
     assert {finding["level"] for finding in dataset["findings"]} == {"warning", "hint"}
     assert await api.get(f"/datasets/{dataset['id']}") == dataset
     async with system.work() as work:
-        parsed = await read_pictures(work, await get_dataset(work, dataset["id"]))
+        stored = await get_dataset(work, dataset["id"])
+    parsed = parse_pictures(read_packed(await system.services.storage.read(stored.storage_key)))
     assert [picture.size for picture in parsed.pictures[:3]] == [(96, 96), (128, 72), (72, 128)]
     assert [picture.name for picture in parsed.pictures[3:5]] == ["3.png", "3_red disc/extra.png"]
 
