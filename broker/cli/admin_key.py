@@ -14,14 +14,15 @@ from broker.work import Work
 def admin_key(
     name: Annotated[str, typer.Option(help="What it is called in the list of keys.")] = "made on the machine",
     output: Annotated[
-        Path | None, typer.Option(help="Write it to this file (mode 0600) instead of printing it.")
+        Path | None,
+        typer.Option(
+            help="Write it to this file (mode 0600) instead of printing it, this once; unset: print it,"
+            " and write DATA_DIR/admin.key where that holds none that works."
+        ),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Make an administrator's key and print it, this once. Needs the database, and no key.
-
-    DATA_DIR/admin.key is written too, where it holds none that works.
-    """
+    """Make an administrator's key where the others are lost; needs none."""
     settings = load_settings(data_dir=data_dir)
 
     async def make(work: Work) -> tuple[str, Path | None]:

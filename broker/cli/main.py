@@ -43,8 +43,11 @@ COMMANDS = {
         "broker.cli.contracts:show_balance",
         "Show what of a contract is available, held by live jobs, and used.",
     ),
-    "admin-key": Place("broker.cli.admin_key:admin_key", "Make an administrator's key, where the others are lost."),
-    "models": Place("broker.cli.models:app", "Base models: which customers may name."),
+    "admin-key": Place(
+        "broker.cli.admin_key:admin_key",
+        "Make an administrator's key where the others are lost; needs none.",
+    ),
+    "models": Place("broker.cli.models:app", "Base models that customers may name: add, list, remove."),
     "estimator": Place("broker.cli.estimator:app", "Predictions, and how good the estimates were."),
     "ledger": Place("broker.cli.ledger:app", "The double-entry ledger."),
     "installation": Place("broker.cli.installation:app", "What all processes on one database share."),

@@ -24,7 +24,11 @@ from broker.work import Work
 from pricing.catalog import find_base_model
 from pricing.catalog.described import ModelDescription
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Base models: which customers may name.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Base models that customers may name: add, list, remove.",
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, for a script.")]
 SHOWN_HASH = 12
