@@ -14,7 +14,7 @@ from broker.cli.jobs.options import JobId
 from broker.cli.output import find_line_width, make_console, write_json, write_lines
 from broker.cli.texts.columns import Column, make_table
 from broker.cli.texts.job_log import make_event_line, make_event_text
-from broker.cli.texts.job_words import TERMINAL
+from broker.cli.texts.job_words import TERMINAL, describe_cost
 from broker.cli.texts.values import describe_money
 from broker.client.objects import Usage
 
@@ -75,7 +75,7 @@ def show_usage(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Key
         write_json(usage)
         return
     write_lines(make_console(), make_table(USAGE_COLUMNS, _sum_runs(usage)))
-    cost = f"{describe_money(job['cost'])} so far, and {describe_money(job['borne'])} on us"
+    cost = f"{describe_cost(job)}, and {describe_money(job['borne'])} on us"
     make_console().print(f"{job['used_gpu_hours']} GPU-hours, {job['used_tokens']:,} tokens: {cost}")
 
 

@@ -10,6 +10,7 @@ from broker.cli.output import clean, one_line
 from broker.cli.texts.columns import GAP, fold, make_card
 from broker.cli.texts.job_words import (
     STYLE_OF,
+    describe_cost,
     describe_limit,
     describe_settings,
     describe_state,
@@ -77,7 +78,7 @@ def _tell_money(view: JobView) -> list[tuple[str, str]]:
     quoted = describe_sums(view.quoted["total"], view.quoted["total_p90"]) if view.quoted else ""
     used = f"{job['used_gpu_hours']} GPU-hours ({job['used_gpu_seconds']:,} GPU-seconds)"
     return [
-        ("Cost", f"{describe_money(job['cost'])} so far" + (f"; quoted {quoted}" if quoted else "")),
+        ("Cost", describe_cost(job) + (f"; quoted {quoted}" if quoted else "")),
         ("Limit", describe_limit(job)),
         ("On us", describe_money(job["borne"])),
         ("Used", f"{used}, {describe_count(job['used_tokens'], 'token')}"),

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from broker.cli.output import one_line
 from broker.cli.texts.values import describe_ago, describe_local, describe_money, describe_span, describe_wait
-from broker.client.objects import Job
+from broker.client.objects import Job, Money
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 SHOWN_SETTINGS = ("lora_rank", "lora_alpha", "batch_size", "epochs", "learning_rate")
@@ -70,14 +71,24 @@ def describe_state(job: Job, now: datetime) -> str:
     return f"submitted {describe_ago(job['created_at'], now)}"
 
 
+def describe_cost(job: Job) -> str:
+    """Describe what a job has cost, for good or so far."""
+    return describe_money(job["cost"]) + ("" if job["status"] in TERMINAL else " so far")
+
+
 def describe_limit(job: Job) -> str:
     """Describe what a job may cost at most, and what happens then."""
     if job["cap"]:
         cap = f"you are never charged more than {describe_money(job['cap'])} (its quote)"
-        return f"{cap}; it pauses at {describe_money(job['limit'])}" if job["limit"] else cap
+        first = job["limit"] if job["limit"] and _is_less(job["limit"], job["cap"]) else None
+        return f"{cap}; it pauses at {describe_money(first)}" if first else cap
     if job["limit"]:
         return f"pauses at {describe_money(job['limit'])}, until you resume it with a higher --max-cost"
     return "none: it was submitted without a quote and without --max-cost"
+
+
+def _is_less(money: Money, than: Money) -> bool:
+    return Decimal(money["amount"]) < Decimal(than["amount"])
 
 
 def describe_settings(config: Mapping[str, Any]) -> str:

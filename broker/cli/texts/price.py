@@ -113,7 +113,8 @@ def _describe_promise(offer: Offer) -> str:
     quoted = describe_money(own["total_p90"])
     if contract["quote_guarantee"] == "cap":
         capped = f"you are never charged more than {quoted}; beyond that it runs on us"
-        return f"{capped}; it pauses at your {offer.max_cost} CNY" if offer.max_cost else capped
+        least = _describe_least(own, offer.max_cost)
+        return capped if least == quoted else f"{capped}; it pauses at your {least}"
     return f"it pauses at {_describe_least(own, offer.max_cost)}, until you resume it with a higher --max-cost"
 
 

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from broker.cli.output import clean, one_line
 from broker.cli.texts.columns import Column, fold, make_table
-from broker.cli.texts.job_words import PAUSES, STOPS, describe_why, list_next_commands
+from broker.cli.texts.job_words import PAUSES, STOPS, describe_cost, describe_limit, describe_why, list_next_commands
 from broker.cli.texts.values import (
     describe_ago,
     describe_duration,
@@ -94,3 +94,19 @@ def test_every_reason_to_stop_has_its_words(reason: StopReason) -> None:
 def test_job_at_its_limit_is_resumed_with_a_higher_one() -> None:
     at_limit = objects.job(status="paused", pause_reason="limit")
     assert f"broker jobs resume {objects.JOB_ID} --max-cost YUAN" in list_next_commands(at_limit)
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [(None, "(its quote)"), ("5.00", "(its quote)"), ("1.42", "(its quote)"), ("1.00", "it pauses at 1.00 CNY")],
+)
+def test_limit_is_told_beside_a_cap_where_it_comes_first(limit: str | None, told: str) -> None:
+    """A past fault: a job that is never charged more than 1.42 was said to pause at 5.00."""
+    job = objects.job(cap=objects.money("1.42"), limit=None if limit is None else objects.money(limit))
+    assert describe_limit(job).endswith(told)
+
+
+@pytest.mark.parametrize(("status", "told"), [("running", "0.50 CNY so far"), ("failed", "0.50 CNY")])
+def test_cost_of_a_job_that_is_over_is_for_good(status: str, told: str) -> None:
+    """A past fault: a job that had succeeded had cost so much "so far"."""
+    assert describe_cost(objects.job(status=status, cost=objects.money("0.50"))) == told
