@@ -68,6 +68,8 @@ class PoolAgent:
         stood_by, self.stands_by = self.stands_by, not await self.membership.take(card)
         if self.stands_by and not stood_by:
             log.warning("another process serves pool %s from %s; standing by", self.pool, self.identity.data_dir)
+        elif not self.stands_by:
+            log.info("pool %s is served from %s: %d %s", self.pool, self.identity.data_dir, card.gpus, card.sku)
 
     async def start(self) -> None:
         """Register, unless that is done; adopt what an earlier process left running; keep the place from then on."""
