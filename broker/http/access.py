@@ -38,7 +38,7 @@ class AccessLog:
         async def note_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])  # problems have an HTTPStatus, which the log would spell out
                 MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)
 

@@ -70,3 +70,10 @@ async def test_what_happens_to_a_job_is_told(api: Api, caplog: pytest.LogCapture
     told = [record for record in caplog.records if record.name == "broker.jobs.events"]
     assert [record.getMessage() for record in told] == [f"{job['id']} submitted", f"{job['id']} cancelled"]
     assert {record.__dict__["job_id"] for record in told} == {job["id"]}
+
+
+async def test_status_of_a_problem_is_a_plain_number(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """A past fault: the log said "status=<HTTPStatus.NOT_FOUND: 404>"."""
+    caplog.set_level(logging.INFO)
+    await api.get("/jobs/job_1", expect=404)
+    assert [repr(status) for _level, _line, status in lines(caplog)] == ["404"]
