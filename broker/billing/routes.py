@@ -6,7 +6,7 @@ from fastapi import Query
 
 from broker.billing import service
 from broker.billing.model import InvoiceKind, InvoiceStatus
-from broker.billing.schemas import MONTH_PATTERN, InvoiceDraftIn, InvoiceOut, InvoiceWithLinesOut
+from broker.billing.schemas import LIKE_A_MONTH, MONTH_PATTERN, InvoiceDraftIn, InvoiceOut, InvoiceWithLinesOut
 from broker.billing.tables import Invoice
 from broker.http.edge import BillingReader, FinanceWork, feature_router
 from broker.http.paging import fetch_page
@@ -34,7 +34,9 @@ async def list_invoices(
     status: Annotated[InvoiceStatus | None, Query(description="Only these.", examples=["draft"])] = None,
     kind: Annotated[InvoiceKind | None, Query(description="Only these.", examples=["usage"])] = None,
     month: Annotated[
-        str | None, Query(pattern=MONTH_PATTERN, description="Only this month's usage.", examples=["2026-11"])
+        str | None,
+        LIKE_A_MONTH,
+        Query(pattern=MONTH_PATTERN, description="Only this month's usage.", examples=["2026-11"]),
     ] = None,
     number: Annotated[str | None, Query(description="The one with this number.", examples=["INV-2026-000001"])] = None,
     limit: Limit = 20,

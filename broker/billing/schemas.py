@@ -1,20 +1,23 @@
 """API shapes of invoices."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from broker.billing.tables import Invoice, InvoiceLine
-from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field
+from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field, written_like
 from pricing.usage import Unit
 
 MONTH_PATTERN = r"^2\d{3}-(0[1-9]|1[0-2])$"
+LIKE_A_MONTH = written_like(MONTH_PATTERN, "2026-11")
 
 
 class InvoiceDraftIn(RequestBody):
     contract_id: str = Field(description="Whose usage to invoice.", examples=["con_01k"])
-    month: str = Field(pattern=MONTH_PATTERN, description="Billing month.", examples=["2026-11"])
+    month: Annotated[str, LIKE_A_MONTH] = Field(
+        pattern=MONTH_PATTERN, description="Billing month.", examples=["2026-11"]
+    )
 
 
 class InvoiceLineOut(BaseModel):

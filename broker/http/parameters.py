@@ -3,9 +3,8 @@
 A filter that nobody reads would answer everything, and a body that nobody reads would be taken for done.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Self, get_origin
 
 from fastapi import Request
@@ -13,9 +12,9 @@ from fastapi.dependencies.models import Dependant
 
 from broker import errors
 from broker.http.body import is_form
+from broker.http.unknown import MAX_NAMED, describe_unknown
 
 WITH_BODY = frozenset({"POST", "PATCH", "DELETE"})
-MAX_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ async def refuse_unknown(request: Request, known: Parameters) -> None:
 def _check_query(request: Request, known: Parameters) -> Iterator[errors.FieldError]:
     for name in list(dict.fromkeys(request.query_params))[:MAX_NAMED]:
         if name not in known.query:
-            yield errors.FieldError(name, _describe_unknown(name, known.query, "parameter"))
+            yield errors.FieldError(name, describe_unknown(name, known.query, "parameter"))
         elif name not in known.repeatable and len(request.query_params.getlist(name)) > 1:
             yield errors.FieldError(name, "is given more than once; send one")
 
@@ -64,7 +63,7 @@ async def _check_body(request: Request, known: Parameters) -> list[errors.FieldE
         return []
     if is_form(request):
         unknown = [name for name in dict.fromkeys(await request.form()) if name not in known.body][:MAX_NAMED]
-        return [errors.FieldError(name, _describe_unknown(name, known.body, "form field")) for name in unknown]
+        return [errors.FieldError(name, describe_unknown(name, known.body, "form field")) for name in unknown]
     if known.body or not await request.body():
         return []
     return _refuse_body(await _read_document(request))
@@ -84,12 +83,3 @@ def _refuse_body(document: Any) -> list[errors.FieldError]:
     if not isinstance(document, dict):
         return [errors.FieldError("body", "this request takes none; leave it out")]
     return [errors.FieldError(name, "is not known: this request takes no body") for name in list(document)[:MAX_NAMED]]
-
-
-def _describe_unknown(name: str, known: Collection[str], what: str) -> str:
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
-    if near:
-        return f"is no {what} of this request; did you mean {near[0]}?"
-    if not known:
-        return f"is no {what} of this request, which takes none"
-    return f"is no {what} of this request; it takes {', '.join(sorted(known))}"

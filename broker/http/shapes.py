@@ -1,12 +1,25 @@
 """API shapes that several features share: money, pages, problems."""
 
+import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Header, Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from broker.http.unknown import MAX_NAMED, describe_unknown
 from pricing.money import Money
 
 Item = TypeVar("Item")
@@ -19,9 +32,34 @@ PROBLEM_EXAMPLE = "/problems/insufficient-balance"
 
 
 class RequestBody(BaseModel):
-    """A request body: an unknown field is refused rather than ignored."""
+    """A request body: an unknown field is refused rather than ignored, at any depth, with the nearest known one."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, body: Any) -> Any:
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        unknown = [name for name in body if name not in known][:MAX_NAMED] if isinstance(body, dict) else []
+        if unknown:
+            raise ValidationError.from_exception_data(cls.__name__, [_make_fault(name, known) for name in unknown])
+        return body
+
+
+def _make_fault(name: str, known: Collection[str]) -> InitErrorDetails:
+    error = PydanticCustomError("unknown_field", "{message}", {"message": describe_unknown(name, known, "field")})
+    return InitErrorDetails(type=error, loc=(name,), input=name)
+
+
+def written_like(pattern: str, example: str) -> BeforeValidator:
+    """Make a validator of texts with a pattern, whose refusal shows an example instead of the pattern."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and re.fullmatch(pattern, value) is None:
+            raise ValueError(f"is not written as it must be; write it like {example}")
+        return value
+
+    return BeforeValidator(check)
 
 
 def _check_moment(moment: datetime) -> datetime:
@@ -95,14 +133,17 @@ PAYMENT_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 Limit = Annotated[int, Query(ge=1, le=100, description="Objects on one page.", examples=[20])]
+ID_PATTERN, PREFIX_PATTERN = "^[a-z]{3}_[0-9a-z]{1,40}$", "^[a-z]{3}_[0-9a-z]{0,40}$"
 Cursor = Annotated[
     str | None,
-    Query(pattern="^[a-z]{3}_[0-9a-z]{1,40}$", description="`next_cursor` of the page before.", examples=["job_01k"]),
+    written_like(ID_PATTERN, "the `next_cursor` of the page before"),
+    Query(pattern=ID_PATTERN, description="`next_cursor` of the page before.", examples=["job_01k"]),
 ]
 
 IdPrefix = Annotated[
     str | None,
-    Query(pattern="^[a-z]{3}_[0-9a-z]{0,40}$", description="Only objects whose id begins so.", examples=["job_01k8x2"]),
+    written_like(PREFIX_PATTERN, "job_01k8x2"),
+    Query(pattern=PREFIX_PATTERN, description="Only objects whose id begins so.", examples=["job_01k8x2"]),
 ]
 
 NameCursor = Annotated[

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from fastapi import Query, Response
 
-from broker.billing.schemas import MONTH_PATTERN
+from broker.billing.schemas import LIKE_A_MONTH, MONTH_PATTERN
 from broker.estimator.accuracy import judge_estimates
 from broker.estimator.schemas import EstimatorAccuracyOut
 from broker.http.edge import BillingReader, FinanceWork, OpsWork, feature_router
@@ -16,7 +16,7 @@ from broker.reports.schemas import MonthlyCostOut, write_csv
 
 router = feature_router("/reports", "reports")
 
-Month = Annotated[str, Query(pattern=MONTH_PATTERN, description="Billing month.", examples=["2026-11"])]
+Month = Annotated[str, LIKE_A_MONTH, Query(pattern=MONTH_PATTERN, description="Billing month.", examples=["2026-11"])]
 Format = Annotated[Literal["json", "csv"], Query(alias="format", description="json or csv.", examples=["json"])]
 
 

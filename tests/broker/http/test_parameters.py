@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from broker.http.shapes import RequestBody
 from tests.broker.factories import Api, make_customer, make_ready_customer, sign_contract, submit_job
 
 
@@ -97,3 +99,49 @@ async def test_invoices_are_filtered_by_what_finance_asks_for(api: Api) -> None:
     assert await ids(month="2026-11", kind="usage") == await ids(customer_id=second["id"]) == [draft["id"]]
     assert await ids(contract_id=contract["id"], status="draft") == []
     await api.get("/invoices", expect=422, status="lost")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "words"),
+    [
+        ("/contracts", {"plan": "prepaid", "commited_gpu_hours": 500}, "commited_gpu_hours", "committed_gpu_hours?"),
+        ("/customers", {"name": "Acme", "{city}": "Xi'an"}, "{city}", "it takes name"),
+    ],
+)
+async def test_unknown_field_of_a_body_is_refused_with_the_nearest_known_one(
+    api: Api, path: str, body: Any, field: str, words: str
+) -> None:
+    problem = (await api.call("POST", path, expect=422, json=body)).json()
+    assert [error["field"] for error in problem["errors"]] == [field]
+    assert words in problem["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "words"),
+    [
+        ("/invoices?month=2026-13", "month", "write it like 2026-11"),
+        ("/reports/monthly-cost?month=11/2026", "month", "write it like 2026-11"),
+        ("/jobs?cursor=2", "cursor", "`next_cursor` of the page before"),
+    ],
+)
+async def test_parameter_of_the_wrong_form_is_answered_by_the_right_one(
+    api: Api, path: str, field: str, words: str
+) -> None:
+    """A past fault: the answer was a regular expression."""
+    problem = (await api.call("GET", path, expect=422)).json()
+    assert [error["field"] for error in problem["errors"]] == [field]
+    assert words in problem["errors"][0]["message"]
+
+
+def test_unknown_field_within_a_body_has_its_path() -> None:
+    class Inner(RequestBody):
+        dataset_id: str = ""
+
+    class Outer(RequestBody):
+        parts: list[Inner]
+
+    with pytest.raises(ValidationError) as refused:
+        Outer.model_validate({"parts": [{}, {"data_set_id": "dat_1"}]})
+    assert [(error["loc"], error["msg"]) for error in refused.value.errors()] == [
+        (("parts", 1, "data_set_id"), "is no field of this request; did you mean dataset_id?")
+    ]
