@@ -15,7 +15,8 @@ from broker.app import create_app
 from broker.config import Settings
 from broker.http.edge import TransactionalRoute
 from broker.persistence.embedded import EmbeddedServer
-from broker.persistence.storage import FolderStorage, StoredObject
+from broker.persistence.folder_storage import FolderStorage
+from broker.persistence.storage import StoredObject
 from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from broker.work import Work
