@@ -68,7 +68,7 @@ def describe_state(job: Job, now: datetime) -> str:
         return f"{describe_ago(job['finished_at'], now)}{took}"
     if job["status"] == "running" and job["started_at"]:
         return f"for {describe_span(job['started_at'], None, now)}"
-    return f"submitted {describe_ago(job['created_at'], now)}"
+    return f"(submitted {describe_ago(job['created_at'], now)})"
 
 
 def describe_cost(job: Job) -> str:
