@@ -1,8 +1,5 @@
 """The adapter registry: what training has made, to list and download."""
 
-from typing import Annotated
-
-from fastapi import Query
 from fastapi.responses import FileResponse
 
 from broker.adapters import service
@@ -10,7 +7,7 @@ from broker.adapters.schemas import AdapterOut
 from broker.adapters.tables import Adapter
 from broker.http.edge import CustomerWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, IdPrefix, Limit, Page
+from broker.http.shapes import Cursor, IdPrefix, Limit, OfCustomer, OfJob, OfProject, Page
 
 router = feature_router("/adapters", "adapters")
 
@@ -18,9 +15,9 @@ router = feature_router("/adapters", "adapters")
 @router.get("")
 async def list_adapters(
     work: CustomerWork,
-    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
-    project_id: Annotated[str | None, Query(description="Only this project's.", examples=["prj_01k"])] = None,
-    job_id: Annotated[str | None, Query(description="Only this job's.", examples=["job_01k"])] = None,
+    customer_id: OfCustomer = None,
+    project_id: OfProject = None,
+    job_id: OfJob = None,
     id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,

@@ -10,7 +10,7 @@ from broker.billing.schemas import LIKE_A_MONTH, MONTH_PATTERN, InvoiceDraftIn, 
 from broker.billing.tables import Invoice
 from broker.http.edge import BillingReader, FinanceWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, Page
+from broker.http.shapes import Cursor, Limit, OfContract, OfCustomer, Page
 from broker.work import Work
 
 router = feature_router("/invoices", "billing")
@@ -29,8 +29,8 @@ async def draft_invoice(work: FinanceWork, body: InvoiceDraftIn) -> InvoiceWithL
 @router.get("")
 async def list_invoices(
     work: BillingReader,
-    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
-    contract_id: Annotated[str | None, Query(description="Only this contract's.", examples=["con_01k"])] = None,
+    customer_id: OfCustomer = None,
+    contract_id: OfContract = None,
     status: Annotated[InvoiceStatus | None, Query(description="Only these.", examples=["draft"])] = None,
     kind: Annotated[InvoiceKind | None, Query(description="Only these.", examples=["usage"])] = None,
     month: Annotated[

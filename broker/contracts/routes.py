@@ -9,7 +9,7 @@ from broker.contracts.schemas import ContractOut
 from broker.contracts.tables import Contract
 from broker.http.edge import BillingReader, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, IdPrefix, Limit, Page
+from broker.http.shapes import Cursor, IdPrefix, Limit, OfCustomer, Page
 from pricing.plans import PlanName
 
 router = feature_router("/contracts", "contracts")
@@ -18,7 +18,7 @@ router = feature_router("/contracts", "contracts")
 @router.get("")
 async def list_contracts(
     work: BillingReader,
-    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
+    customer_id: OfCustomer = None,
     plan: Annotated[PlanName | None, Query(description="Only those on this plan.", examples=["prepaid"])] = None,
     id_prefix: IdPrefix = None,
     limit: Limit = 20,

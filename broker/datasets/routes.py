@@ -10,7 +10,7 @@ from broker.datasets.schemas import DatasetOut
 from broker.datasets.tables import Dataset
 from broker.http.edge import CustomerCaller, CustomerWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, IdPrefix, Limit, Page
+from broker.http.shapes import Cursor, IdPrefix, Limit, OfCustomer, Page
 from broker.identity.service import get_customer, resolve_customer
 
 router = feature_router("/datasets", "datasets")
@@ -44,7 +44,7 @@ async def upload_dataset(
 @router.get("")
 async def list_datasets(
     work: CustomerWork,
-    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
+    customer_id: OfCustomer = None,
     name: Annotated[str | None, Query(description="Only those of this name.", examples=["brand tone"])] = None,
     id_prefix: IdPrefix = None,
     limit: Limit = 20,

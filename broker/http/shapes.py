@@ -150,6 +150,12 @@ NameCursor = Annotated[
     str | None, Query(max_length=200, description="`next_cursor` of the page before.", examples=["standard"])
 ]
 
+# Whose rows a list is to have; without one, all that the caller may see.
+OfCustomer = Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])]
+OfContract = Annotated[str | None, Query(description="Only this contract's.", examples=["con_01k"])]
+OfProject = Annotated[str | None, Query(description="Only this project's.", examples=["prj_01k"])]
+OfJob = Annotated[str | None, Query(description="Only this job's.", examples=["job_01k"])]
+
 FenceHeader = Annotated[Whole, Header(alias="X-Fence-Token", ge=1, description="Fence token of the run.", examples=[1])]
 
 

@@ -7,7 +7,7 @@ from fastapi import Query
 import broker
 from broker.http.edge import AdminWork, AnyKey, CustomerWork, FinanceWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, Page
+from broker.http.shapes import Cursor, Limit, OfCustomer, Page
 from broker.identity import service
 from broker.identity.model import NewKey
 from broker.identity.schemas import (
@@ -85,7 +85,7 @@ def _show_once(key: ApiKey, new: NewKey) -> NewApiKeyOut:
 @router.get("/api-keys")
 async def list_api_keys(
     work: CustomerWork,
-    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
+    customer_id: OfCustomer = None,
     role: Annotated[
         Literal["customer", "finance", "ops", "admin"] | None, Query(description="Only these.", examples=["ops"])
     ] = None,
@@ -111,7 +111,7 @@ async def create_project(work: CustomerWork, body: ProjectIn) -> ProjectOut:
 @router.get("/projects")
 async def list_projects(
     work: AnyKey,
-    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
+    customer_id: OfCustomer = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[ProjectOut]:

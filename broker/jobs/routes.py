@@ -9,7 +9,17 @@ from fastapi import Depends, Query, Request, Response
 from broker.http.edge import AnyKey, CustomerCaller, JobControl, feature_router
 from broker.http.event_stream import QUIET, STREAM_RESPONSE, LastEventId, StreamWanted, answer_stream, write_event
 from broker.http.paging import fetch_page
-from broker.http.shapes import PAYMENT_RESPONSES, Cursor, IdPrefix, Limit, Page, Whole
+from broker.http.shapes import (
+    PAYMENT_RESPONSES,
+    Cursor,
+    IdPrefix,
+    Limit,
+    OfContract,
+    OfCustomer,
+    OfProject,
+    Page,
+    Whole,
+)
 from broker.identity.service import resolve_customer
 from broker.jobs import admission, checkpoints, control, events, resume, service
 from broker.jobs.event_feed import EventFeed
@@ -65,9 +75,9 @@ async def submit_job(caller: CustomerCaller, body: JobIn) -> JobOut:
 async def list_jobs(
     work: AnyKey,
     status: Annotated[JobStatusName | None, Query(description="Only these.", examples=["running"])] = None,
-    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
-    contract_id: Annotated[str | None, Query(description="Only this contract's.", examples=["con_01k"])] = None,
-    project_id: Annotated[str | None, Query(description="Only this project's.", examples=["prj_01k"])] = None,
+    customer_id: OfCustomer = None,
+    contract_id: OfContract = None,
+    project_id: OfProject = None,
     queue: Annotated[str | None, Query(description="Only those of this queue.", examples=["priority"])] = None,
     name: Annotated[
         str | None,

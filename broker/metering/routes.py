@@ -7,7 +7,7 @@ from pydantic import Field
 
 from broker.http.edge import AnyKey, FinanceWork, RunWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, FenceHeader, Limit, Page
+from broker.http.shapes import Cursor, FenceHeader, Limit, OfCustomer, Page
 from broker.jobs.locked_run import lock_metered_run
 from broker.jobs.service import get_job
 from broker.metering import service
@@ -54,7 +54,7 @@ async def record_usage_events(
 @router.get("/quarantined-usage")
 async def list_quarantined_usage(
     work: FinanceWork,
-    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
+    customer_id: OfCustomer = None,
     contract_id: Annotated[str | None, Query(description="Only of this contract.", examples=["con_01k"])] = None,
     job_id: Annotated[str | None, Query(description="Only of this job.", examples=["job_01k"])] = None,
     reason: Annotated[Doubt | None, Query(description="Only for this reason.", examples=["over_budget"])] = None,

@@ -8,6 +8,7 @@ from broker.billing.schemas import LIKE_A_MONTH, MONTH_PATTERN
 from broker.estimator.accuracy import judge_estimates
 from broker.estimator.schemas import EstimatorAccuracyOut
 from broker.http.edge import BillingReader, FinanceWork, OpsWork, feature_router
+from broker.http.shapes import OfContract, OfCustomer
 from broker.reports import service
 from broker.reports.csv_table import MEDIA_TYPE
 from broker.reports.margin import report_margin
@@ -28,8 +29,8 @@ Format = Annotated[Literal["json", "csv"], Query(alias="format", description="js
 async def monthly_cost(
     work: BillingReader,
     month: Month,
-    customer_id: Annotated[str | None, Query(description="Only this customer's.", examples=["cus_01k"])] = None,
-    contract_id: Annotated[str | None, Query(description="Only this contract's.", examples=["con_01k"])] = None,
+    customer_id: OfCustomer = None,
+    contract_id: OfContract = None,
     as_format: Format = "json",
 ) -> MonthlyCostOut | Response:
     """Report what each contract has cost in a billing month, by project; a customer sees its own."""
