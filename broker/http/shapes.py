@@ -1,7 +1,6 @@
 """API shapes that several features share: money, pages, problems."""
 
 import re
-from collections.abc import Collection
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
@@ -19,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from broker import errors
 from broker.http.unknown import MAX_NAMED, describe_unknown
 from pricing.money import Money
 
@@ -42,13 +42,24 @@ class RequestBody(BaseModel):
         known = {field.alias or name for name, field in cls.model_fields.items()}
         unknown = [name for name in body if name not in known][:MAX_NAMED] if isinstance(body, dict) else []
         if unknown:
-            raise ValidationError.from_exception_data(cls.__name__, [_make_fault(name, known) for name in unknown])
+            faults = [_make_fault((name,), name, describe_unknown(name, known, "field")) for name in unknown]
+            faults += cls._find_faults({name: value for name, value in body.items() if name in known})
+            raise ValidationError.from_exception_data(cls.__name__, faults)
         return body
 
+    @classmethod
+    def _find_faults(cls, body: dict[str, Any]) -> list[InitErrorDetails]:
+        """Find what is wrong with the known fields, to be told together with the unknown ones."""
+        try:
+            cls.model_validate(body)
+        except ValidationError as error:
+            return [_make_fault(item["loc"], item["input"], errors.describe_fault(item)) for item in error.errors()]
+        return []
 
-def _make_fault(name: str, known: Collection[str]) -> InitErrorDetails:
-    error = PydanticCustomError("unknown_field", "{message}", {"message": describe_unknown(name, known, "field")})
-    return InitErrorDetails(type=error, loc=(name,), input=name)
+
+def _make_fault(location: tuple[int | str, ...], value: Any, message: str) -> InitErrorDetails:
+    error = PydanticCustomError("fault", "{message}", {"message": message})
+    return InitErrorDetails(type=error, loc=location, input=value)
 
 
 def written_like(pattern: str, example: str) -> BeforeValidator:

@@ -104,7 +104,12 @@ async def test_invoices_are_filtered_by_what_finance_asks_for(api: Api) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "field", "words"),
     [
-        ("/contracts", {"plan": "prepaid", "commited_gpu_hours": 500}, "commited_gpu_hours", "committed_gpu_hours?"),
+        (
+            "/contracts",
+            {"customer_id": "cus_1", "plan": "prepaid", "commited_gpu_hours": 500},
+            "commited_gpu_hours",
+            "committed_gpu_hours?",
+        ),
         ("/customers", {"name": "Acme", "{city}": "Xi'an"}, "{city}", "it takes name"),
     ],
 )
