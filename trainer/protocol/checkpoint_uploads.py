@@ -50,10 +50,12 @@ class CheckpointUploads:
             return self._changed.wait_for(lambda: self._waiting is None and not self._busy, timeout_seconds)
 
     def close(self) -> None:
-        """Drop what waits, and wait for what is under way."""
+        """Drop what waits, its file too, and wait for what is under way."""
         with self._changed:
-            self._waiting, self._closed = None, True
+            dropped, self._waiting, self._closed = self._waiting, None, True
             self._changed.notify_all()
+        if dropped is not None:
+            dropped.file.unlink(missing_ok=True)
         self._thread.join()
 
     def _loop(self) -> None:

@@ -2,11 +2,12 @@
 
 import io
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
 
-from trainer.protocol.checkpoint_uploads import pack_folder, unpack_folder
+from trainer.protocol.checkpoint_uploads import CheckpointUploads, pack_folder, unpack_folder
 
 
 def write_tar(file: Path, *members: tarfile.TarInfo) -> None:
@@ -20,6 +21,33 @@ def link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.type, member.linkname = kind, target
     return member
+
+
+class SlowClient:
+    """A client whose first upload takes until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.let_go = threading.Event(), threading.Event()
+
+    def upload_checkpoint(self, _step: int, _file: Path) -> None:
+        self.begun.set()
+        assert self.let_go.wait(20)
+
+
+def test_checkpoint_that_waits_at_the_end_leaves_no_file(tmp_path: Path) -> None:
+    """A past fault: what was dropped at a run's end stayed on the disk."""
+    for step in (1, 2):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    client = SlowClient()
+    uploads = CheckpointUploads(client, tmp_path / "uploads")  # type: ignore[arg-type]
+    uploads.submit(tmp_path / "checkpoint-1", 1)
+    assert client.begun.wait(20)
+    uploads.submit(tmp_path / "checkpoint-2", 2)
+    closing = threading.Thread(target=uploads.close)
+    closing.start()
+    client.let_go.set()
+    closing.join(20)
+    assert list((tmp_path / "uploads").iterdir()) == []
 
 
 def test_folder_comes_out_as_it_went_in(tmp_path: Path) -> None:
