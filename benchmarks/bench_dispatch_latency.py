@@ -6,7 +6,9 @@ real `broker serve` on loopback with an idle pool of one slot; the "trainer" onl
 submission at a time, so that nothing waits for devices.
 """
 
+import shlex
 import statistics
+import sys
 import tempfile
 import time
 from datetime import datetime
@@ -20,9 +22,17 @@ from tests.broker.served import Buyer, ServedBroker, make_buyer
 LIMIT_MS = 200.0
 SUBMISSIONS = 30
 WARM_UP = 3
-# Ends at once without a report: its only attempt is lost, its job fails, and the pool is idle again.
-NOTE_START = """sh -c 'date +%s%N > "$LORA_WORK_DIR/started"'"""
-SETTINGS = {"trainer_command": NOTE_START, "local_slots": "1", "max_attempts": "1"}
+# Claims its run and reports that it failed: its job has failed then, and the pool is idle again.
+REPORT_FAILURE = """
+import json, os, urllib.request
+run = f"{os.environ['LORA_BROKER_URL']}/v1/runs/{os.environ['LORA_RUN_ID']}"
+headers = {"Authorization": f"Bearer {os.environ['LORA_RUN_TOKEN']}", "Content-Type": "application/json"}
+for path, told in (("claim", {}), ("finish", {"outcome": "failed"})):
+    body = json.dumps({"fence_token": int(os.environ["LORA_FENCE_TOKEN"]), **told}).encode()
+    urllib.request.urlopen(urllib.request.Request(f"{run}/{path}", body, headers)).close()
+"""
+NOTE_START = f'date +%s%N > "$LORA_WORK_DIR/started"; exec {shlex.join([sys.executable, "-c", REPORT_FAILURE])}'
+SETTINGS = {"trainer_command": shlex.join(["sh", "-c", NOTE_START]), "local_slots": "1"}
 DEADLINE_SECONDS = 60.0
 
 
