@@ -10,7 +10,7 @@ import typer
 from broker.cli.connection import AsJson, Key, Url, connect
 from broker.cli.failures import CommandFailed
 from broker.cli.ids import resolve_id
-from broker.cli.output import ask, make_console, one_line, write_json, write_lines
+from broker.cli.output import DeleteAtOnce, ask, make_console, one_line, write_json, write_lines
 from broker.cli.projects import find_project
 from broker.cli.texts.columns import Column, make_card, make_table
 from broker.cli.texts.job_words import describe_settings
@@ -93,7 +93,7 @@ def download_adapter(
 @app.command("delete")
 def delete_adapter(
     adapter_id: AdapterId,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
+    yes: DeleteAtOnce = False,
     url: Url = None,
     key: Key = None,
 ) -> None:

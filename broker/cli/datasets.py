@@ -9,7 +9,7 @@ import typer
 from broker.cli.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.ids import resolve_id
 from broker.cli.orders import upload
-from broker.cli.output import ask, make_console, one_line, write_json, write_lines
+from broker.cli.output import DeleteAtOnce, ask, make_console, one_line, write_json, write_lines
 from broker.cli.texts.columns import Column, make_table
 from broker.cli.texts.findings import count_errors, make_report
 from broker.cli.texts.values import describe_ago
@@ -68,9 +68,12 @@ def _make_row(dataset: Dataset, now: datetime) -> list[str]:
     return [dataset["id"], dataset["kind"], rows, errors, describe_ago(dataset["created_at"], now)]
 
 
+DatasetId = Annotated[str, typer.Argument(metavar="DATASET", help="The data set's id, or the beginning of it.")]
+
+
 @app.command("show")
 def show_dataset(
-    dataset_id: Annotated[str, typer.Argument(metavar="DATASET", help="The data set's id, or the beginning of it.")],
+    dataset_id: DatasetId,
     everything: Annotated[bool, typer.Option("--all", help="Show every finding, not only the first.")] = False,
     as_json: AsJson = False,
     url: Url = None,
@@ -84,8 +87,8 @@ def show_dataset(
 
 @app.command("delete")
 def delete_dataset(
-    dataset_id: Annotated[str, typer.Argument(metavar="DATASET", help="The data set's id, or the beginning of it.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
+    dataset_id: DatasetId,
+    yes: DeleteAtOnce = False,
     url: Url = None,
     key: Key = None,
 ) -> None:

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.cells import cell_len
@@ -51,6 +51,9 @@ def write_lines(console: Console, lines: list[Text]) -> None:
     """Write lines as they are: none is folded."""
     for line in lines:
         console.print(line, soft_wrap=True)
+
+
+DeleteAtOnce = Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")]
 
 
 def ask(question: str, *, yes: bool) -> None:
