@@ -1,6 +1,6 @@
 """Rate cards: what each plan costs, from a day on. A published card never changes; a new price is a new version."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from pricing.catalog import CATALOG
+from pricing.catalog import CATALOG, find_gpu, load_gpus
 from pricing.field_problem import FieldProblem
 from pricing.plans import PlanName
 from pricing.usage import Unit, UnknownMeter
@@ -44,7 +44,7 @@ class NoPriceInForce(LookupError):
 
 def _refuse_inexact(value: Any) -> Any:
     if not isinstance(value, str | Decimal):
-        raise ValueError('write the price as a quoted decimal, such as "6.8"')  # noqa: TRY004  pydantic reports this
+        raise ValueError('write it as a quoted decimal, such as "6.8"')  # noqa: TRY004  pydantic reports this
     return value
 
 
@@ -52,12 +52,15 @@ def _write_plainly(value: Decimal) -> str:
     return format(value.normalize(), "f")
 
 
-Price = Annotated[
+PRICE_PLACES = 12  # decimal places that the books keep of a unit price
+Exact = Annotated[
     Decimal,
     BeforeValidator(_refuse_inexact),
-    Field(ge=0, max_digits=18, decimal_places=12),
     PlainSerializer(_write_plainly, return_type=str, when_used="json"),
 ]
+Price = Annotated[Exact, Field(ge=0, max_digits=18, decimal_places=PRICE_PLACES)]
+Multiplier = Annotated[Exact, Field(gt=0, max_digits=8, decimal_places=4)]
+ONE = Decimal(1)
 
 
 class PlanTerms(BaseModel):
@@ -77,13 +80,17 @@ class PlanTerms(BaseModel):
 
 @dataclass(frozen=True)
 class UnitPrices:
-    """What work costs on one plan by one card. Units: the currency per GPU-hour and per token, exact."""
+    """What work costs on one plan by one card, on one GPU type. Units: the currency per GPU-hour and per token, exact.
+
+    `gpu_multiplier` is the type's, and `per_gpu_hour` has it in.
+    """
 
     plan: PlanName
     per_gpu_hour: Decimal
     per_token: Decimal
     rate_card_version: str
     currency: str
+    gpu_multiplier: Decimal = ONE
 
     def of(self, meter: Unit) -> Decimal:
         """Pick the price of one GPU-hour or of one token. Raises: UnknownMeter."""
@@ -104,13 +111,17 @@ class UnitPrices:
 
 
 class RateCard(BaseModel):
-    """The prices of every plan, in force from a day on until a later card takes over."""
+    """The prices of every plan, in force from a day on until a later card takes over.
+
+    `gpu_multipliers` says by SKU how many times the price of a GPU-hour an hour of that type costs; of others once.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     version: str = Field(min_length=1, max_length=64)
     currency: str = Field(pattern=r"^[A-Z]{3}$")
     effective_from: date
     plans: dict[PlanName, PlanTerms]
+    gpu_multipliers: dict[str, Multiplier] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check_plans(self) -> Self:
@@ -124,26 +135,70 @@ class RateCard(BaseModel):
     def terms(self, plan: PlanName) -> PlanTerms:
         return self.plans[plan]
 
-    def prices(self, plan: PlanName) -> UnitPrices:
-        """Take the prices of one plan out of the card."""
-        terms = self.terms(plan)
-        return UnitPrices(plan, terms.per_gpu_hour, terms.per_token, self.version, self.currency)
+    def prices(self, plan: PlanName, gpu_type: str | None = None) -> UnitPrices:
+        """Take the prices of one plan out of the card, on a GPU type by any spelling; None: one without a multiplier.
 
-    def prices_by_plan(self) -> dict[PlanName, UnitPrices]:
+        Tokens cost the same on every type.
+        """
+        terms, multiplier = self.terms(plan), self.get_multiplier(gpu_type)
+        per_gpu_hour = Decimal(_write_plainly(terms.per_gpu_hour * multiplier))
+        return UnitPrices(plan, per_gpu_hour, terms.per_token, self.version, self.currency, multiplier)
+
+    def get_multiplier(self, gpu_type: str | None) -> Decimal:
+        """Get how many times the price of a GPU-hour an hour of a type costs: once, where the card does not name it."""
+        if gpu_type is None or not self.gpu_multipliers:
+            return ONE
+        gpu = find_gpu(gpu_type)
+        return self.gpu_multipliers.get(gpu_type if gpu is None else gpu.sku, ONE)
+
+    def prices_by_plan(self, gpu_type: str | None = None) -> dict[PlanName, UnitPrices]:
         """Take the prices of every plan out of the card, on-demand first."""
-        return {plan: self.prices(plan) for plan in PlanName}
+        return {plan: self.prices(plan, gpu_type) for plan in PlanName}
 
     def to_json_dict(self) -> dict[str, Any]:
-        """Write the canonical form that the broker publishes: decimals are plain strings without trailing zeros."""
-        return self.model_dump(mode="json")
+        """Write the canonical form that the broker publishes: decimals are plain strings without trailing zeros.
+
+        What a card leaves out is not written, so that a card of an earlier release keeps its form.
+        """
+        return self.model_dump(mode="json", exclude_defaults=True)
 
     @classmethod
     def from_json_dict(cls, raw: Mapping[str, Any]) -> Self:
         """Read the canonical form. Raises: RateCardInvalid."""
         try:
-            return cls.model_validate(dict(raw))
+            card = cls.model_validate(dict(raw))
         except ValidationError as error:
             raise RateCardInvalid([_describe(dict(detail)) for detail in error.errors()]) from error
+        problems = list(_find_unkept_prices(card))
+        if problems:
+            raise RateCardInvalid(problems)
+        return card
+
+
+def _find_unkept_prices(card: RateCard) -> Iterator[FieldProblem]:
+    """Find the multipliers by which a plan's price gets more decimal places than the books keep."""
+    for sku, multiplier in card.gpu_multipliers.items():
+        for plan, terms in card.plans.items():
+            price = terms.per_gpu_hour * multiplier
+            if price != round(price, PRICE_PLACES):
+                message = f"times {terms.per_gpu_hour} of {plan.value} has more than {PRICE_PLACES} decimal places"
+                yield FieldProblem(f"gpu_multipliers.{sku}", message)
+
+
+def check_gpu_types(card: RateCard) -> None:
+    """Refuse multipliers of GPU types that the catalogue does not have under these very names.
+
+    A new card is checked; one that was published stays readable, whatever becomes of the catalogue.
+    Raises: RateCardInvalid.
+    """
+    problems = []
+    for name in card.gpu_multipliers:
+        gpu = find_gpu(name)
+        if gpu is None or gpu.sku != name:
+            cure = f"known GPU types: {', '.join(sorted(load_gpus()))}" if gpu is None else f"write {gpu.sku}"
+            problems.append(FieldProblem(f"gpu_multipliers.{name}", f"no GPU type of the catalogue; {cure}"))
+    if problems:
+        raise RateCardInvalid(problems)
 
 
 def choose_card(cards: Iterable[RateCard], day: date) -> RateCard:
@@ -158,7 +213,7 @@ def choose_card(cards: Iterable[RateCard], day: date) -> RateCard:
 
 
 def parse_rate_card(text: str) -> RateCard:
-    """Read a rate card from YAML; prices are quoted strings, since a YAML float is not exact.
+    """Read a new rate card from YAML; prices are quoted strings, since a YAML float is not exact.
 
     Raises: RateCardInvalid.
     """
@@ -168,7 +223,9 @@ def parse_rate_card(text: str) -> RateCard:
         raise RateCardInvalid([FieldProblem("rate_card", f"not YAML: {error}")]) from error
     if not isinstance(raw, Mapping):
         raise RateCardInvalid([FieldProblem("rate_card", "a mapping with version, currency, effective_from and plans")])
-    return RateCard.from_json_dict(raw)
+    card = RateCard.from_json_dict(raw)
+    check_gpu_types(card)
+    return card
 
 
 @cache

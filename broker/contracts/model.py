@@ -69,13 +69,14 @@ class ContractTerms:
         """What the plan asked for and gave at signing: commitment, advance, queue."""
         return self.cards[0].terms(self.plan)
 
-    def prices_at(self, moment: datetime) -> UnitPrices:
+    def prices_at(self, moment: datetime, gpu_type: str | None = None) -> UnitPrices:
         """Answer what a use at this moment costs under the contract: by its card of that day in its own time zone.
 
-        A moment before the contract begins is priced as its first day.
+        A moment before the contract begins is priced as its first day. `gpu_type` is what the hours are of; None: of
+        one without a multiplier.
         """
         day = local_day(max(moment, self.starts_at), self.time_zone)
-        return choose_card(self.cards, day).prices(self.plan)
+        return choose_card(self.cards, day).prices(self.plan, gpu_type)
 
     @property
     def home_queue(self) -> str:

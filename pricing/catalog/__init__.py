@@ -89,9 +89,14 @@ def _index_gpus() -> dict[str, GpuProfile]:
     }
 
 
+def find_gpu(sku: str) -> GpuProfile | None:
+    """Find a GPU type by SKU, name or alias, however its words are joined; None where the catalogue has none."""
+    return _index_gpus().get(fold_spelling(sku))
+
+
 def get_gpu(sku: str) -> GpuProfile:
     """Get a GPU type by SKU, name or alias, however its words are joined. Raises: UnknownGpu."""
-    gpu = _index_gpus().get(fold_spelling(sku))
+    gpu = find_gpu(sku)
     if gpu is None:
         raise UnknownGpu(sku, sorted(load_gpus()))
     return gpu

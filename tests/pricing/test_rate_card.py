@@ -116,3 +116,58 @@ def test_latest_card_that_has_begun_counts_and_of_one_day_the_later_version():
     assert choose_card(cards, date(2026, 7, 1)).version == "v10"
     with pytest.raises(NoPriceInForce):
         choose_card(cards, date(2025, 12, 31))
+
+
+MULTIPLIERS = 'gpu_multipliers:\n  h100-80g: "2.5"\n  rtx-3090: "0.75"\n'
+TYPED = parse_rate_card(TEXT + MULTIPLIERS)
+
+
+@pytest.mark.parametrize(
+    ("gpu_type", "per_gpu_hour", "multiplier"),
+    [
+        ("h100-80g", "13", "2.5"),
+        ("RTX 3090", "3.9", "0.75"),  # by any spelling of the catalogue
+        ("cpu", "5.2", "1"),
+        ("a type of tomorrow", "5.2", "1"),
+        (None, "5.2", "1"),
+    ],
+)
+def test_an_hour_costs_what_its_gpu_type_multiplies_it_to_and_a_token_the_same(gpu_type, per_gpu_hour, multiplier):
+    prices = TYPED.prices(PlanName.PREPAID, gpu_type)
+    assert (prices.per_gpu_hour, prices.gpu_multiplier) == (Decimal(per_gpu_hour), Decimal(multiplier))
+    assert prices.per_token == CARD.prices(PlanName.PREPAID).per_token
+
+
+def test_a_card_without_multipliers_charges_every_type_alike_and_writes_none():
+    assert CARD.prices(PlanName.PREPAID, "h100-80g") == CARD.prices(PlanName.PREPAID)
+    assert set(CARD.to_json_dict()) == {"version", "currency", "effective_from", "plans"}
+
+
+def test_multipliers_are_in_the_canonical_form():
+    raw = json.loads(json.dumps(TYPED.to_json_dict()))
+    assert raw["gpu_multipliers"] == {"h100-80g": "2.5", "rtx-3090": "0.75"}
+    assert RateCard.from_json_dict(raw) == TYPED
+
+
+@pytest.mark.parametrize("written", ["2.5", '"NaN"', '"Infinity"', '"-1"', '"0"', '"1.00001"', '"123456"', "true"])
+def test_a_multiplier_that_is_no_exact_number_above_zero_is_refused_by_its_name(written):
+    assert refused_fields(TEXT + MULTIPLIERS.replace('"2.5"', written)) == ["gpu_multipliers.h100-80g"]
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"), [("h100", "write h100-80g"), ("gtx-9", "known GPU types: a100-40g"), ("x.y", "known")]
+)
+def test_a_multiplier_of_a_type_that_the_catalogue_does_not_name_so_is_refused(name, cure):
+    with pytest.raises(RateCardInvalid, match=cure) as caught:
+        parse_rate_card(TEXT + MULTIPLIERS.replace("h100-80g", name))
+    assert [problem.field for problem in caught.value.problems] == [f"gpu_multipliers.{name}"]
+
+
+def test_a_published_multiplier_of_a_type_that_the_catalogue_has_no_more_stays_readable():
+    raw = {**TYPED.to_json_dict(), "gpu_multipliers": {"voodoo-2": "9"}}
+    assert RateCard.from_json_dict(raw).prices(PlanName.ON_DEMAND, "voodoo-2").per_gpu_hour == Decimal("61.2")
+
+
+def test_a_price_that_a_multiplier_makes_finer_than_the_books_keep_is_refused():
+    fine = TEXT.replace('"6.8"', '"6.800000000001"') + MULTIPLIERS
+    assert refused_fields(fine) == ["gpu_multipliers.h100-80g", "gpu_multipliers.rtx-3090"]

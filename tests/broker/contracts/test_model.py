@@ -8,7 +8,7 @@ import pytest
 
 from broker.contracts.model import ContractTerms, Overage, QuoteGuarantee
 from pricing.plans import PlanName
-from pricing.rate_card import load_rate_cards
+from pricing.rate_card import RateCard, load_rate_cards
 from tests.broker.rate_cards import make_half_price_card
 
 CARD = load_rate_cards()["2026-01-01"]
@@ -53,3 +53,11 @@ def test_usage_from_before_the_contract_is_priced_as_its_first_day() -> None:
     begins = datetime(2026, 12, 1, tzinfo=UTC)
     later = replace(SIGNED, starts_at=begins, cards=(HALF,))
     assert later.prices_at(datetime(2001, 1, 1, tzinfo=UTC)) == later.prices_at(begins)
+
+
+def test_hours_are_priced_by_their_gpu_type_and_tokens_are_not() -> None:
+    dear = RateCard.from_json_dict({**CARD.to_json_dict(), "gpu_multipliers": {"h100-80g": "2.5"}})
+    terms = replace(SIGNED, cards=(dear,))
+    prices = terms.prices_at(SIGNED.starts_at, "h100-80g")
+    assert (prices.per_gpu_hour, prices.per_token) == (Decimal(13), Decimal("0.00009"))
+    assert terms.prices_at(SIGNED.starts_at) == terms.prices_at(SIGNED.starts_at, "rtx-3090")
