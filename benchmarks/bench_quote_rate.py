@@ -11,17 +11,15 @@ of the quotes in it.
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2 as httpx
-
 from benchmarks.load import CONNECTIONS, Target, measure_rate
 from benchmarks.machine import count_cores
 from benchmarks.row import Row
+from benchmarks.waiting import wait_for_processes, wait_until_answers
 from broker.client.rest import Client
 from tests.broker.served import Buyer, ServedBroker, free_port, make_buyer
 
@@ -31,7 +29,6 @@ PROCESSES = count_cores()
 QUOTES = f"quotes, {CONNECTIONS} connections, {PROCESSES} processes"
 # What an answer may cost: one that reads the database ten empty ones, one that commits to it, fsync and all, twenty.
 LOOK_SHARE_OF_EMPTY, QUOTE_SHARE_OF_EMPTY = 0.1, 0.05
-START_SECONDS = 30.0
 
 
 def measure() -> list[Row]:
@@ -39,7 +36,7 @@ def measure() -> list[Row]:
         broker = ServedBroker(Path(folder) / "var", {"local_slots": "0", "workers": str(PROCESSES)})
         try:
             broker.start()
-            wait_for_processes(broker)
+            wait_for_processes(broker, PROCESSES)
             look, quotes, batched = measure_broker(broker, Path(folder))
             broker.terminate()
         finally:
@@ -60,14 +57,6 @@ def measure() -> list[Row]:
             better="higher",
         ),
     ]
-
-
-def wait_for_processes(broker: ServedBroker) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while broker.read_log().count("Application startup complete") < PROCESSES:
-        if time.monotonic() > deadline:
-            raise TimeoutError(broker.read_log())
-        time.sleep(0.05)
 
 
 def measure_broker(broker: ServedBroker, folder: Path) -> tuple[float, float, float]:
@@ -100,15 +89,3 @@ def empty_handler() -> Iterator[int]:
     finally:
         process.terminate()
         process.wait()
-
-
-def wait_until_answers(url: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(url, timeout=5).raise_for_status()
-        except httpx.TransportError:
-            time.sleep(0.05)
-        else:
-            return
-    raise TimeoutError(f"{url} does not answer")

@@ -5,12 +5,13 @@ benchmark, under the same lock. This one writes bytes, reads a status and a leng
 """
 
 import asyncio
+import itertools
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 CONNECTIONS = 4
@@ -19,19 +20,22 @@ SECONDS = 4.0
 
 @dataclass(frozen=True)
 class Target:
-    """Where to send, and the bodies that are sent in turn; no body makes a GET."""
+    """Where to send, and the bodies that are sent in turn; no body makes a GET. `once`: no body is sent again."""
 
     port: int
     path: str
     status: int = 200
     token: str = ""
     bodies: Sequence[Any] = field(default_factory=tuple)
+    once: bool = False
 
-    def write_requests(self) -> list[bytes]:
+    def write_requests(self) -> Iterator[bytes]:
+        """Write the requests in the order in which they are sent: without an end, unless each is sent once."""
         head = f"Host: 127.0.0.1:{self.port}\r\nAuthorization: Bearer {self.token}\r\n"
         if not self.bodies:
-            return [f"GET {self.path} HTTP/1.1\r\n{head}\r\n".encode()]
-        return [_write_post(self.path, head, json.dumps(body).encode()) for body in self.bodies]
+            return itertools.repeat(f"GET {self.path} HTTP/1.1\r\n{head}\r\n".encode())
+        posts = [_write_post(self.path, head, json.dumps(body).encode()) for body in self.bodies]
+        return iter(posts) if self.once else itertools.cycle(posts)
 
 
 def _write_post(path: str, head: str, body: bytes) -> bytes:
@@ -39,29 +43,59 @@ def _write_post(path: str, head: str, body: bytes) -> bytes:
     return f"POST {path} HTTP/1.1\r\n{head}{kind}\r\n".encode() + body
 
 
-def measure_rate(target: Target) -> float:
+@dataclass(frozen=True)
+class Load:
+    """The answers of some seconds, and the first one of each connection before them, which warmed the server up."""
+
+    answers: int
+    seconds: float
+    warm_up: int
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return self.answers / self.seconds
+
+
+def measure_rate(target: Target, connections: int = CONNECTIONS) -> float:
     """Answers a second. Raises: CalledProcessError, where one had another status."""
-    command = [sys.executable, "-m", "benchmarks.load"]
-    done = subprocess.run(command, input=json.dumps(asdict(target)), stdout=subprocess.PIPE, text=True, check=True)
-    return float(done.stdout)
+    return measure_load(spread(target, connections)).rate
 
 
-async def count_answers(target: Target) -> float:
-    requests = target.write_requests()
-    await asyncio.gather(*(ask(target, requests[:1], 0.0) for _ in range(CONNECTIONS)))  # the server is warm
+def spread(target: Target, connections: int) -> list[Target]:
+    """Share a target's bodies out among so many connections."""
+    shares = [target.bodies[number::connections] for number in range(connections)]
+    return [replace(target, bodies=share or target.bodies) for share in shares]
+
+
+def measure_load(targets: Sequence[Target], seconds: float = SECONDS) -> Load:
+    """Load a server by one connection for each target. Raises: CalledProcessError, where one had another status."""
+    command = [sys.executable, "-m", "benchmarks.load", str(seconds)]
+    told = json.dumps([asdict(target) for target in targets])
+    done = subprocess.run(command, input=told, stdout=subprocess.PIPE, text=True, check=True)
+    return Load(**json.loads(done.stdout))
+
+
+async def count_answers(targets: Sequence[Target], seconds: float) -> Load:
+    aimed = [(target, target.write_requests()) for target in targets]
+    await asyncio.gather(*(ask(*each, seconds=0.0) for each in aimed))  # the server is warm
     begun = time.monotonic()
-    counts = await asyncio.gather(
-        *(ask(target, requests[number::CONNECTIONS] or requests, SECONDS) for number in range(CONNECTIONS))
-    )
-    return sum(counts) / (time.monotonic() - begun)
+    counts = await asyncio.gather(*(ask(*each, seconds=seconds) for each in aimed))
+    return Load(sum(counts), time.monotonic() - begun, len(targets))
 
 
-async def ask(target: Target, requests: Sequence[bytes], seconds: float) -> int:
-    """One connection: the next request as soon as the answer is there."""
+async def ask(target: Target, requests: Iterator[bytes], *, seconds: float) -> int:
+    """One connection: the next request as soon as the answer is there.
+
+    Raises: ValueError, for another status, or where the requests run out: then the rate would be of too few.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
     deadline, count = time.monotonic() + seconds, 0
     while count == 0 or time.monotonic() < deadline:
-        writer.write(requests[count % len(requests)])
+        request = next(requests, None)
+        if request is None:
+            raise ValueError(f"{target.path} was given too few bodies: {count} were sent, and there is time left")
+        writer.write(request)
         await read_answer(reader, target.status)
         count += 1
     writer.close()
@@ -79,4 +113,5 @@ async def read_answer(reader: asyncio.StreamReader, status: int) -> None:
 
 
 if __name__ == "__main__":
-    print(asyncio.run(count_answers(Target(**json.load(sys.stdin)))))
+    loads = [Target(**told) for told in json.load(sys.stdin)]
+    print(json.dumps(asdict(asyncio.run(count_answers(loads, float(sys.argv[1]))))))

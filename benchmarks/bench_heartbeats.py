@@ -1,0 +1,175 @@
+"""Heartbeats of 256 runs under 8 contracts over HTTP: how many intervals a second are kept and charged, at what effort.
+
+It is `broker serve --workers N` with a process for each core. Each run is a connection that sends its next heartbeat,
+with one interval, as soon as the last is answered. Half of the contracts have a monthly budget, which every charge is
+compared with. The peer is an empty FastAPI handler with one INSERT and its commit, in as many processes, on the same
+PostgreSQL with fsync on, under the same load. Afterwards every rule of the ledger must hold.
+"""
+
+import asyncio
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.durable_handler import serve_durable_handler
+from benchmarks.effort import Effort, Meter, Program, count_statements
+from benchmarks.load import Load, Target, measure_load
+from benchmarks.machine import count_cores
+from benchmarks.row import Row
+from benchmarks.waiting import wait_for_processes
+from broker import all_tables  # noqa: F401 (rows of one table name those of others)
+from broker.client.rest import Client
+from broker.config import Settings
+from broker.identity.model import RunBearer, sign_run_token
+from broker.system import System, open_system
+from tests.broker.factories import Customer, usage_event
+from tests.broker.running_jobs import RunningJob, start_job
+from tests.broker.served import Buyer, ServedBroker, make_buyer
+
+RUNS, CONTRACTS = 256, 8
+HEARTBEATS = 60  # of each run at most, since none is sent twice
+COUNTED = 16  # runs that beat one after the other, too
+PROCESSES = count_cores()
+SETTINGS = {"local_slots": "0", "workers": str(PROCESSES), "lease_seconds": "3600"}
+BUDGET = "10000000.00"
+PEER = "empty handler with an INSERT"
+RATE_SHARE_OF_PEER = 0.3
+# What a heartbeat took before heartbeats were taken in batches (November 2026): its processor time over that of the
+# peer's answer, and its messages to PostgreSQL. The requirement is a tenth of that time; ratios differ little between
+# machines that differ threefold.
+TIME_BEFORE, STATEMENTS_BEFORE = 84.0, 51.5
+SHARE_OF_BEFORE = 0.1
+
+
+@dataclass(frozen=True)
+class BeatingRun:
+    """A run that is alive, and the token of its worker."""
+
+    job: RunningJob
+    token: str
+
+    sequences: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def path(self) -> str:
+        return f"/v1/runs/{self.job.run_id}/heartbeats"
+
+    def aim(self, port: int, heartbeats: int) -> Target:
+        """Aim its next heartbeats at a broker."""
+        bodies = [self.write_heartbeat() for _ in range(heartbeats)]
+        return Target(port, self.path, token=self.token, bodies=bodies, once=True)
+
+    def beat(self, broker: ServedBroker) -> None:
+        """Send its next heartbeat, alone."""
+        with Client(broker.url, self.token) as client:
+            client.post(self.path.removeprefix("/v1"), self.write_heartbeat())
+
+    def write_heartbeat(self) -> dict[str, Any]:
+        """Write a heartbeat with the next interval: two GPU-seconds and 100 tokens."""
+        sequence, now = next(self.sequences), datetime.now(UTC)
+        usage = usage_event(self.job.run_id, sequence, gpu_seconds=2, tokens=100, started_at=now, ended_at=now)
+        progress = {"step": sequence, "total_steps": HEARTBEATS, "epoch": 1, "loss": 2.31}
+        return {"fence_token": 1, "progress": progress, "usage": [usage]}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A load, and what each of its answers took."""
+
+    load: Load
+    effort: Effort
+
+
+def measure() -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="lora-broker-bench-", ignore_cleanup_errors=True) as folder:
+        broker = ServedBroker(Path(folder) / "var", SETTINGS)
+        try:
+            broker.start()
+            wait_for_processes(broker, PROCESSES)
+            rows = measure_broker(broker, Path(folder))
+            broker.terminate()
+        finally:
+            broker.close()
+    return rows
+
+
+def measure_broker(broker: ServedBroker, folder: Path) -> list[Row]:
+    with Client(broker.url, broker.admin_key()) as client:
+        terms = [{"monthly_budget": BUDGET} if number % 2 else {} for number in range(CONTRACTS)]
+        buyers = [make_buyer(client, folder, **each) for each in terms]
+    runs = asyncio.run(start_runs(broker, buyers))
+    together = count_together(broker, runs)
+    alone = count_alone(broker, runs[:COUNTED])
+    targets = [run.aim(broker.port, HEARTBEATS) for run in runs]
+    ours = measure_targets(targets, Program(broker.first_process().pid), database_of(broker))
+    with serve_durable_handler(broker.database_url(), PROCESSES) as (port, program):
+        peer = measure_targets([replace(each, port=port, path="/") for each in targets], program, database_of(broker))
+    check_ledger(broker)
+    return list_rows(ours, peer, together, alone)
+
+
+def list_rows(ours: Measured, peer: Measured, together: float, alone: float) -> list[Row]:
+    effort = f"{ours.effort.program_ms:.2f} + {ours.effort.database_ms:.2f} ms broker + PostgreSQL"
+    rate = f"heartbeats of {RUNS} runs, {CONTRACTS} contracts, {PROCESSES} processes"
+    before = TIME_BEFORE * peer.effort.ms
+    statements = f"statements of a heartbeat among others ({alone:.1f} alone)"
+    return [
+        Row(rate, "intervals/s", ours.load.rate, PEER, peer.load.rate, RATE_SHARE_OF_PEER, better="higher"),
+        Row(f"CPU of a heartbeat ({effort})", "ms", ours.effort.ms, "before batches", before, SHARE_OF_BEFORE),
+        Row(statements, "messages", together, "before batches", STATEMENTS_BEFORE, SHARE_OF_BEFORE),
+    ]
+
+
+def measure_targets(targets: Sequence[Target], program: Program, database: Program) -> Measured:
+    meter = Meter.start(program, database)
+    load = measure_load(targets)
+    return Measured(load, meter.read(load.answers + load.warm_up))
+
+
+def count_together(broker: ServedBroker, runs: Sequence[BeatingRun]) -> float:
+    """Count the statements of each heartbeat while all runs beat at once, two times."""
+    targets = [run.aim(broker.port, 2) for run in runs]
+    return count_messages(broker, lambda: measure_load(targets, seconds=0)) / (2 * len(runs))
+
+
+def count_alone(broker: ServedBroker, runs: Sequence[BeatingRun]) -> float:
+    """Count the statements of each heartbeat while one run beats after the other."""
+    return count_messages(broker, lambda: [run.beat(broker) for run in runs]) / len(runs)
+
+
+def count_messages(broker: ServedBroker, act: Callable[[], object]) -> int:
+    return count_statements(broker.database_url(), broker.data_dir / "postgres" / "log", act)
+
+
+async def start_runs(broker: ServedBroker, buyers: Sequence[Buyer]) -> list[BeatingRun]:
+    """Start runs that no engine has, spread over the contracts of the buyers."""
+    settings = Settings(_env_file=None, data_dir=broker.data_dir, lease_seconds=3600)
+    system = open_system(settings, broker.database_url().replace("postgres@", "broker_app@", 1))
+    try:
+        return [await start_run(system, buyers[number % len(buyers)]) for number in range(RUNS)]
+    finally:
+        await system.database.close()
+
+
+async def start_run(system: System, buyer: Buyer) -> BeatingRun:
+    customer = Customer(buyer.customer_id, {"id": buyer.contract_id}, {"id": buyer.dataset_id})
+    job = await start_job(system, customer)
+    token = sign_run_token(system.services.secret, RunBearer(job.run_id, buyer.customer_id))
+    return BeatingRun(job, token)
+
+
+def database_of(broker: ServedBroker) -> Program:
+    postmaster = broker.postmaster()
+    assert postmaster is not None, "the broker has a server of its own"
+    return Program(postmaster.pid)
+
+
+def check_ledger(broker: ServedBroker) -> None:
+    """Refuse a result whose books are wrong. Raises: RuntimeError."""
+    verified = broker.run_cli("ledger", "verify")
+    if verified.returncode != 0:
+        raise RuntimeError(f"the books are wrong: {verified.stdout}{verified.stderr}")
