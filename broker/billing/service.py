@@ -29,22 +29,27 @@ from pricing.usage import Unit
 
 
 async def issue_advance_invoice(work: Work, terms: ContractTerms, grant: GrantTerms) -> Invoice:
-    """Issue the advance invoice for the hours of a grant; paying it credits them."""
-    meter = Unit.GPU_SECONDS
+    """Issue the advance invoice for a grant; paying it credits the grant."""
     line = DraftLine(
         kind=LineKind.COMMITMENT,
-        description=f"{grant.gpu_seconds // 3600} GPU-hours in advance, contract {terms.id}",
+        description=f"{_describe_block(grant)} in advance, contract {terms.id}",
         job_id=None,
-        meter=meter,
-        quantity=grant.gpu_seconds,
+        meter=grant.unit,
+        quantity=grant.quantity,
         unit_price=grant.unit_price,
         rate_card_version=terms.prices_at(work.now).rate_card_version,
-        amount=round_to_fen(price_usage(meter, grant.gpu_seconds, grant.unit_price)),
+        amount=round_to_fen(price_usage(grant.unit, grant.quantity, grant.unit_price)),
     )
     invoice = await _create_invoice(work, terms, InvoiceKind.ADVANCE, grant_id=grant.id)
     await _write_lines(work, invoice, [line])
     await _finalize(work, invoice)
     return invoice
+
+
+def _describe_block(grant: GrantTerms) -> str:
+    if grant.unit == Unit.TOKENS:
+        return f"{grant.quantity} tokens"
+    return f"{grant.quantity // 3600} GPU-hours"
 
 
 async def _create_invoice(

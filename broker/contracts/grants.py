@@ -1,29 +1,34 @@
-"""Grants: the blocks of committed GPU-seconds under a contract. What is left of one is in the ledger."""
+"""Grants: the blocks of prepaid GPU-seconds and tokens under a contract. What is left of one is in the ledger."""
 
 from sqlalchemy import select
 
 from broker import errors
-from broker.contracts.model import ContractTerms, GrantTerms
+from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms, NewGrant
 from broker.contracts.tables import Grant
 from broker.work import Work
+from pricing.grants import GrantKind, GrantScope, compute_expiry
+from pricing.usage import Unit
 
 
-async def create_grant(
-    work: Work, terms: ContractTerms, *, gpu_seconds: int, advance: bool, priority: int = 0
-) -> GrantTerms:
-    """Create a block of hours at the plan's price, until the contract ends; not usable before it is credited.
-
-    Units: GPU-seconds.
-    """
+async def create_grant(work: Work, terms: ContractTerms, new: NewGrant) -> GrantTerms:
+    """Create a block of prepaid units; it pays for nothing before it is credited (`ledger.credit_grant`)."""
+    effective_at = new.effective_at or terms.starts_at
     grant = Grant(
         id=work.new_id("gra"),
         customer_id=terms.customer_id,
         contract_id=terms.id,
-        gpu_seconds=gpu_seconds,
-        unit_price=terms.prices_at(work.now).per_gpu_hour,
-        priority=priority,
-        advance=advance,
-        expires_at=terms.ends_at,
+        kind=new.kind.value,
+        unit=new.scope.meter.value,
+        quantity=new.quantity,
+        unit_price=new.unit_price,
+        project_id=new.scope.project_id,
+        gpu_type=new.scope.gpu_type,
+        priority=new.priority,
+        advance=new.advance,
+        status=GrantStatus.PENDING.value,
+        reason=new.reason,
+        effective_at=effective_at,
+        expires_at=new.expires_at or terms.ends_at or compute_expiry(effective_at, terms.time_zone),
         created_at=work.now,
     )
     work.session.add(grant)
@@ -48,7 +53,7 @@ async def require_paid_advance(work: Work, terms: ContractTerms) -> None:
     if not terms.plan_terms.advance:
         return
     advances = [grant for grant in await list_grants(work, terms.id) if grant.advance]
-    if any(grant.active for grant in advances):
+    if any(grant.credited for grant in advances):
         return
     unpaid = ", ".join(grant.invoice_id for grant in advances if grant.invoice_id is not None)
     raise errors.InsufficientBalance(
@@ -64,7 +69,7 @@ async def activate_grant(work: Work, grant_id: str) -> GrantTerms | None:
     grant = await work.session.get_one(Grant, grant_id, with_for_update=True, populate_existing=True)
     if grant.activated_at is not None:
         return None
-    grant.activated_at = work.now
+    grant.activated_at, grant.status = work.now, GrantStatus.ACTIVE.value
     return _to_terms(grant)
 
 
@@ -78,11 +83,15 @@ def _to_terms(row: Grant) -> GrantTerms:
         id=row.id,
         contract_id=row.contract_id,
         customer_id=row.customer_id,
-        gpu_seconds=row.gpu_seconds,
+        kind=GrantKind(row.kind),
+        scope=GrantScope(Unit(row.unit), row.project_id, row.gpu_type),
+        quantity=row.quantity,
         unit_price=row.unit_price,
         priority=row.priority,
         advance=row.advance,
         invoice_id=row.invoice_id,
-        active=row.activated_at is not None,
+        status=GrantStatus(row.status),
+        credited=row.activated_at is not None,
+        effective_at=row.effective_at,
         expires_at=row.expires_at,
     )

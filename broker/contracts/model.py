@@ -6,8 +6,10 @@ from decimal import Decimal
 from enum import StrEnum
 
 from broker.clock import local_day
+from pricing.grants import ALL_GPU_SECONDS, GrantKind, GrantScope, UsageOrigin, is_within_term
 from pricing.plans import PlanName
 from pricing.rate_card import PlanTerms, RateCard, UnitPrices, choose_card
+from pricing.usage import Unit
 
 
 class Overage(StrEnum):
@@ -92,26 +94,64 @@ class ContractTerms:
         return self.ends_at is not None and moment > self.ends_at
 
 
+class GrantStatus(StrEnum):
+    """Where a grant is in its life: not paid yet, credited, past its term, taken back, or its order cancelled."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    VOID = "void"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class NewGrant:
+    """A grant that is about to be made. Units: `quantity` in the scope's meter; yuan per GPU-hour or token.
+
+    Without a beginning of its own it begins with its contract; without an expiry it ends with the contract, where that
+    has an end, or after 12 months.
+    """
+
+    kind: GrantKind
+    quantity: int
+    unit_price: Decimal
+    scope: GrantScope = ALL_GPU_SECONDS
+    advance: bool = False
+    effective_at: datetime | None = None
+    expires_at: datetime | None = None
+    priority: int = 0
+    reason: str | None = None
+
+
 @dataclass(frozen=True)
 class GrantTerms:
-    """A block of committed hours. Units: GPU-seconds of the whole block; yuan per GPU-hour; lower priority pays first.
+    """A block of prepaid units. Units: `quantity` of the whole block in its scope's meter; yuan per GPU-hour or token.
 
-    An `advance` is paid by its own invoice, so its usage is not billed again.
+    An `advance` is paid by its own invoice, so its usage is not billed again. A gift has the price 0.
     """
 
     id: str
     contract_id: str
     customer_id: str
-    gpu_seconds: int
+    kind: GrantKind
+    scope: GrantScope
+    quantity: int
     unit_price: Decimal
     priority: int
     advance: bool
     invoice_id: str | None
-    active: bool
+    status: GrantStatus
+    credited: bool
+    effective_at: datetime
     expires_at: datetime | None
 
-    def has_expired(self, moment: datetime) -> bool:
-        return self.expires_at is not None and self.expires_at <= moment
+    @property
+    def unit(self) -> Unit:
+        return self.scope.meter
+
+    def pays_for(self, origin: UsageOrigin, moment: datetime) -> bool:
+        """Tell whether what is held of it may pay for usage of a moment: of its scope and within its term."""
+        return self.scope.includes(origin) and is_within_term(moment, self.effective_at, self.expires_at)
 
 
 def dedicated_queue_name(contract_id: str) -> str:

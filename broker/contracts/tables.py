@@ -4,7 +4,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Numeric
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column
@@ -45,21 +45,35 @@ class Contract(Base):
 
 
 class Grant(Base):
-    """A block of committed GPU-seconds with its price. An advance becomes active when its invoice is paid.
+    """A block of GPU-seconds or tokens with its price, scope and term. An advance is credited when its invoice is paid.
 
     `invoice_id` is that invoice, for a refusal to name; to billing it is the invoice that says which grant it is of.
+    `project_id` and `gpu_type` narrow its scope; `activated_at` is when it was credited; `reason` says why it was given
+    or made void.
     """
 
     __tablename__ = "grants"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="quantity_positive"),
+        CheckConstraint("expires_at IS NULL OR expires_at > effective_at", name="expires_after_it_begins"),
+        Index("ix_grants_expiry", "expires_at", postgresql_where=text("status = 'active'")),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
     contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"), index=True)
-    gpu_seconds: Mapped[int]
+    kind: Mapped[str]
+    unit: Mapped[str]
+    quantity: Mapped[int]
     unit_price: Mapped[Decimal] = mapped_column(Numeric(24, 12))
+    project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))
+    gpu_type: Mapped[str | None]
     priority: Mapped[int]
     advance: Mapped[bool]
     invoice_id: Mapped[str | None]
+    status: Mapped[str]
+    reason: Mapped[str | None]
     activated_at: Mapped[datetime | None] = moment_column(nullable=True)
+    effective_at: Mapped[datetime] = moment_column()
     expires_at: Mapped[datetime | None] = moment_column(nullable=True)
     created_at: Mapped[datetime] = moment_column()

@@ -63,7 +63,15 @@ async def submit_job(work: Work, request: JobRequest) -> Job:
     limits = plan_limits(guarantee, charged.prices, quoted, was_named=named, max_cost=request.max_cost)
     need = clip_need(limits, NOTHING_SPENT, charged.prices, quoted.usage)
     job_id = work.new_id("job")
-    placed = await ledger.place_hold(work, terms, job_id=job_id, idempotency_key=_hold_key(work, job_id), need=need)
+    placed = await ledger.place_hold(
+        work,
+        terms,
+        job_id=job_id,
+        idempotency_key=_hold_key(work, job_id),
+        need=need,
+        project_id=request.project_id,
+        gpu_type=quote.estimate.sku,
+    )
     if placed.hold.job_id != job_id:
         return _check_same_order(await get_job(work, placed.hold.job_id), quote, request.dataset_id)
     job = _new_job(work, job_id, request, quote, terms, queue, limits)

@@ -54,7 +54,7 @@ async def open_account(
 
 
 async def read_granted(work: Work, contract_id: str) -> dict[str, int]:
-    """Read what is free in each grant of a contract. Units: GPU-seconds."""
+    """Read what is free in each grant of a contract. Units: those of the grants' meters."""
     query = select(Account.grant_id, Account.balance).where(
         Account.contract_id == contract_id, Account.kind == AccountKind.GRANTED.value
     )

@@ -1,10 +1,12 @@
 """Adjusting a hold: before a paused job goes on, it holds what it still needs and no more."""
 
+from collections.abc import Collection
+
 from broker import errors
 from broker.clock import billing_month
 from broker.ledger.hold_legs import HoldView, add_legs, list_open, release_legs
 from broker.ledger.holds import compute_expiry, lock_hold, roll_hold
-from broker.ledger.legs import NewLeg, plan_gpu_legs, plan_money_legs, plan_uncommitted_leg
+from broker.ledger.legs import NewLeg, plan_meter_legs, plan_money_legs, read_open_grants
 from broker.ledger.model import HoldState, compute_money_needed
 from broker.ledger.tables import HoldLeg
 from broker.work import Work
@@ -21,10 +23,11 @@ async def adjust_hold(work: Work, job_id: str, *, need: Usage) -> HoldView:
     terms = view.terms
     _revive(work, view)
     await roll_hold(work, view, billing_month(work.now, terms.time_zone))
-    lacking = await _release_surplus(work, view, Unit.GPU_SECONDS, need.gpu_seconds)
-    await _add(work, view, await plan_gpu_legs(work, terms, lacking) if lacking else [])
-    lacking = await _release_surplus(work, view, Unit.TOKENS, need.tokens)
-    await _add(work, view, plan_uncommitted_leg(terms, Unit.TOKENS, lacking, work.now))
+    grants = await read_open_grants(work, terms.id)
+    for meter, origin in view.origins.items():
+        await _release_closed(work, view, grants.list_closed(origin, work.now), meter)
+        lacking = await _release_surplus(work, view, meter, need.count(meter))
+        await _add(work, view, await plan_meter_legs(work, terms, lacking, origin) if lacking else [])
     lacking = await _release_surplus(work, view, Unit.MICRO_YUAN, compute_money_needed(view.states()))
     await _add(work, view, await plan_money_legs(work, terms, view.hold.month, lacking))
     return view
@@ -33,6 +36,12 @@ async def adjust_hold(work: Work, job_id: str, *, need: Usage) -> HoldView:
 def _revive(work: Work, view: HoldView) -> None:
     view.hold.state, view.hold.ended_at = HoldState.PLACED.value, None
     view.hold.expires_at = compute_expiry(work)
+
+
+async def _release_closed(work: Work, view: HoldView, closed: Collection[str], unit: Unit) -> None:
+    """Release what is held of grants that pay for nothing of this job any more, such as those that have expired."""
+    legs = [leg for leg in view.legs if leg.unit == unit and leg.grant_id in closed]
+    await release_legs(work, view, list_open(legs), kind="hold_adjusted")
 
 
 async def _release_surplus(work: Work, view: HoldView, unit: Unit, quantity: int) -> int:

@@ -43,7 +43,9 @@ class Booking:
         """Charge intervals up to the last promise that holds; what goes beyond is borne."""
         self.moment = moment
         usage, view = charge.usage, self.view
-        supply = plan_supply(view.terms, self.grants, view.states(), usage, moment=moment, month=self.month)
+        supply = plan_supply(
+            view.terms, self.grants, view.states(), usage, origins=view.origins, moment=moment, month=self.month
+        )
         charged = self.charging.divide(supply, [interval.usage for interval in charge.intervals])
         postings = await self._capture(charge, charged, borne=False)
         postings += await self._capture(charge, usage - charged, borne=True)
@@ -80,10 +82,11 @@ class Booking:
     ) -> list[tuple[HoldLeg, int]]:
         """Draw units from the legs, extending the hold by what they lack; each leg counts what is captured of it."""
         view, month = self.view, self.month if unit == Unit.MICRO_YUAN else None
-        draws, missing = plan_capture(view.states(), unit, quantity, month=month, borne=borne)
+        closed = self.grants.list_closed(view.origins[unit], self.moment) if unit in METERS else frozenset()
+        draws, missing = plan_capture(view.states(), unit, quantity, month=month, borne=borne, closed=closed)
         if missing:
             postings += await hold_more(self.work, view, self._plan_more(unit, missing, borne=borne))
-            draws, missing = plan_capture(view.states(), unit, quantity, month=month, borne=borne)
+            draws, missing = plan_capture(view.states(), unit, quantity, month=month, borne=borne, closed=closed)
             assert missing == 0, "an extension covers what it was made for"
         for draw in draws:
             view.legs[draw.index].captured += draw.quantity
@@ -98,7 +101,7 @@ class Booking:
             return [self._plan_borne(unit, quantity)]
         if unit == Unit.MICRO_YUAN:
             return plan_money_leg(quantity, self.month)
-        legs = plan_extension(self.view.terms, self.grants, unit, quantity, self.moment)
+        legs = plan_extension(self.view.terms, self.grants, self.view.origins[unit], quantity, self.moment)
         for leg in legs:
             if leg.grant_id is not None:
                 self.grants = self.grants.less(leg.grant_id, leg.quantity)

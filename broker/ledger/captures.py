@@ -40,7 +40,7 @@ async def capture_usage(
     months = await _find_months(work, view.terms, intervals)
 
     def describe(interval: UsageInterval) -> Hashable:
-        return _describe_moment(view.terms, grants, _moment_of(work, interval)), months[interval.sequence]
+        return _describe_moment(view, grants, _moment_of(work, interval)), months[interval.sequence]
 
     def find_month(charge: Charge) -> str:
         return months[charge.last.sequence]
@@ -59,9 +59,10 @@ def _moment_of(work: Work, interval: UsageInterval) -> datetime:
     return min(interval.ended_at, work.now)
 
 
-def _describe_moment(terms: ContractTerms, grants: OpenGrants, moment: datetime) -> Hashable:
+def _describe_moment(view: HoldView, grants: OpenGrants, moment: datetime) -> Hashable:
     """Tell what usage at a moment is charged to and at which prices, to see whether it changes between intervals."""
-    return terms.ends_before(moment), grants.list_usable(moment), terms.prices_at(moment)
+    closed = [grants.list_closed(origin, moment) for origin in view.origins.values()]
+    return view.terms.ends_before(moment), *closed, view.terms.prices_at(moment)
 
 
 async def _find_months(work: Work, terms: ContractTerms, intervals: Sequence[UsageInterval]) -> dict[int, str]:

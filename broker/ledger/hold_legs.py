@@ -10,8 +10,9 @@ from broker.ledger.legs import NewLeg
 from broker.ledger.model import AccountKind, LegState, Posting, compute_captured_micros, move
 from broker.ledger.tables import Hold, HoldLeg
 from broker.work import Work
+from pricing.grants import UsageOrigin
 from pricing.money import Money
-from pricing.usage import Unit
+from pricing.usage import METERS, Unit
 
 AccountKey = tuple[Unit, AccountKind, str | None, str | None]
 
@@ -30,6 +31,11 @@ class HoldView:
 
     def states(self) -> list[LegState]:
         return [to_state(leg) for leg in self.legs]
+
+    @property
+    def origins(self) -> dict[Unit, UsageOrigin]:
+        """Tell where the job's usage of each meter comes from: it decides which grants may pay for it."""
+        return {meter: UsageOrigin(meter, self.hold.project_id, self.hold.gpu_type) for meter in METERS}
 
     def cost_so_far(self) -> Money:
         """Price the customer's usage captured so far, paid by an advance or not."""
@@ -50,6 +56,7 @@ def to_state(leg: HoldLeg) -> LegState:
         released=leg.released,
         month=leg.month,
         borne=leg.borne,
+        grant_id=leg.grant_id,
     )
 
 

@@ -10,12 +10,13 @@ from decimal import Decimal
 
 from broker import errors
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms, GrantTerms, Overage
+from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms, Overage
 from broker.ledger import accounts
 from broker.ledger.budgets import read_budget_left
 from broker.ledger.model import AccountKind, LegState
 from broker.work import Work
 from pricing import grants as burn
+from pricing.grants import UsageOrigin, is_within_term
 from pricing.money import Money
 from pricing.usage import Unit
 
@@ -37,23 +38,25 @@ class NewLeg:
     borne: bool = False
 
     def as_state(self) -> LegState:
-        return LegState(self.unit, self.unit_price, self.billable, self.quantity, 0, 0, self.month, self.borne)
+        return LegState(
+            self.unit, self.unit_price, self.billable, self.quantity, 0, 0, self.month, self.borne, self.grant_id
+        )
 
 
 @dataclass(frozen=True)
 class OpenGrants:
-    """The grants of a contract by their ids, and what is free in each. Units: GPU-seconds."""
+    """The grants of a contract by their ids, and what is free in each. Units: those of their meters."""
 
     terms: Mapping[str, GrantTerms]
     free: Mapping[str, int]
 
-    def list_usable(self, moment: datetime) -> tuple[str, ...]:
-        """List the grants that may pay for usage at a moment."""
-        return tuple(sorted(grant.id for grant in self.terms.values() if not grant.has_expired(moment)))
+    def list_closed(self, origin: UsageOrigin, moment: datetime) -> frozenset[str]:
+        """List the grants that may not pay for usage at a moment, not even out of what a hold has of them."""
+        return frozenset(grant.id for grant in self.terms.values() if not grant.pays_for(origin, moment))
 
-    def less(self, grant_id: str, gpu_seconds: int) -> "OpenGrants":
-        """Take GPU-seconds out of one of them."""
-        return replace(self, free={**self.free, grant_id: self.free[grant_id] - gpu_seconds})
+    def less(self, grant_id: str, quantity: int) -> "OpenGrants":
+        """Take units out of one of them."""
+        return replace(self, free={**self.free, grant_id: self.free[grant_id] - quantity})
 
 
 async def read_open_grants(work: Work, contract_id: str) -> OpenGrants:
@@ -62,43 +65,54 @@ async def read_open_grants(work: Work, contract_id: str) -> OpenGrants:
     return OpenGrants(grants, await accounts.read_granted(work, contract_id))
 
 
-def burn_grants(grants: OpenGrants, gpu_seconds: int, moment: datetime) -> list[NewLeg]:
+def burn_grants(grants: OpenGrants, quantity: int, origin: UsageOrigin, moment: datetime) -> list[NewLeg]:
     """Plan the legs that grants pay of usage at a moment, in their order: as far as they reach."""
     burnable = [
-        burn.Grant(grant.id, grants.free.get(grant.id, 0), grant.unit_price, grant.priority, grant.expires_at)
+        burn.Grant(
+            id=grant.id,
+            remaining=grants.free.get(grant.id, 0),
+            unit_price=grant.unit_price,
+            scope=grant.scope,
+            kind=grant.kind,
+            effective_at=grant.effective_at,
+            expires_at=grant.expires_at,
+            priority=grant.priority,
+        )
         for grant in grants.terms.values()
+        if grant.status == GrantStatus.ACTIVE
     ]
-    burnt = burn.burn_down(burnable, gpu_seconds, now=moment)
-    return [_grant_leg(grants.terms[draw.grant_id], draw.gpu_seconds) for draw in burnt.draws]
+    burnt = burn.burn_down(burnable, quantity, origin=origin, moment=moment)
+    return [_grant_leg(grants.terms[draw.grant_id], draw.quantity) for draw in burnt.draws]
 
 
 def plan_uncommitted_leg(terms: ContractTerms, unit: Unit, quantity: int, moment: datetime) -> list[NewLeg]:
-    """Plan the leg of usage outside any grant, at the plan's own price: GPU-seconds, and tokens always."""
+    """Plan the leg of usage outside any grant, at the plan's own price."""
     if quantity == 0:
         return []
     return [NewLeg(unit, AccountKind.UNCOMMITTED, quantity, terms.prices_at(moment).of(unit), billable=True)]
 
 
-async def plan_gpu_legs(work: Work, terms: ContractTerms, gpu_seconds: int) -> list[NewLeg]:
-    """Plan the legs of GPU-seconds: grants first, then the plan's own price where the contract bills overage.
+async def plan_meter_legs(work: Work, terms: ContractTerms, need: int, origin: UsageOrigin) -> list[NewLeg]:
+    """Plan the legs of one meter: grants first, then the plan's own price, where the contract lets it be had.
 
+    Units: `need` in the origin's meter. A contract that refuses overage refuses GPU-seconds; tokens are always billed.
     Raises: InsufficientBalance.
     """
     grants = await read_open_grants(work, terms.id)
-    legs = burn_grants(grants, gpu_seconds, work.now)
-    shortfall = gpu_seconds - sum(leg.quantity for leg in legs)
-    if shortfall and terms.overage == Overage.REFUSE:
-        raise _insufficient_balance(gpu_seconds, gpu_seconds - shortfall, list(grants.terms.values()))
-    return legs + plan_uncommitted_leg(terms, Unit.GPU_SECONDS, shortfall, work.now)
+    legs = burn_grants(grants, need, origin, work.now)
+    shortfall = need - sum(leg.quantity for leg in legs)
+    if shortfall and terms.overage == Overage.REFUSE and origin.meter == Unit.GPU_SECONDS:
+        raise _insufficient_balance(need, need - shortfall, list(grants.terms.values()))
+    return legs + plan_uncommitted_leg(terms, origin.meter, shortfall, work.now)
 
 
-def _grant_leg(grant: GrantTerms, gpu_seconds: int) -> NewLeg:
+def _grant_leg(grant: GrantTerms, quantity: int) -> NewLeg:
     billable = not grant.advance
-    return NewLeg(Unit.GPU_SECONDS, AccountKind.GRANTED, gpu_seconds, grant.unit_price, billable, grant.id)
+    return NewLeg(grant.unit, AccountKind.GRANTED, quantity, grant.unit_price, billable, grant.id)
 
 
 def _insufficient_balance(needed: int, available: int, grants: Sequence[GrantTerms]) -> errors.InsufficientBalance:
-    unpaid = any(not grant.active for grant in grants)
+    unpaid = any(grant.status == GrantStatus.PENDING for grant in grants)
     cure = "pay the advance invoice" if unpaid else "buy more hours, or choose a smaller job or max_cost"
     return errors.InsufficientBalance(
         f"The job needs {needed / 3600:.2f} GPU-hours; {available / 3600:.2f} are available: {cure}.",
@@ -107,10 +121,14 @@ def _insufficient_balance(needed: int, available: int, grants: Sequence[GrantTer
     )
 
 
-async def read_available(work: Work, terms: ContractTerms) -> int:
-    """Read how many GPU-seconds a new job could draw from grants now."""
+async def read_available(work: Work, terms: ContractTerms, unit: Unit = Unit.GPU_SECONDS) -> int:
+    """Read how many units new jobs could draw from grants now, whatever the scopes of these."""
     grants = await read_open_grants(work, terms.id)
-    return sum(grants.free.get(grant_id, 0) for grant_id in grants.list_usable(work.now))
+    return sum(
+        grants.free.get(grant.id, 0)
+        for grant in grants.terms.values()
+        if grant.unit == unit and is_within_term(work.now, grant.effective_at, grant.expires_at)
+    )
 
 
 async def plan_money_legs(work: Work, terms: ContractTerms, month: str, micros: int) -> list[NewLeg]:

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -89,6 +89,7 @@ class LegState:
     """A hold's leg as the arithmetic sees it. Units: quantities in the leg's unit, price per GPU-hour or token.
 
     `month` is the budget month of a leg in money; the others have none. `borne`: the house bears it, not the customer.
+    `grant_id` is the grant that a leg comes from.
     """
 
     unit: Unit
@@ -99,6 +100,7 @@ class LegState:
     released: int
     month: str | None = None
     borne: bool = False
+    grant_id: str | None = None
 
     @property
     def open_quantity(self) -> int:
@@ -120,14 +122,16 @@ def plan_capture(
     *,
     month: str | None = None,
     borne: bool = False,
+    closed: Collection[str] = (),
 ) -> tuple[list[LegDraw], int]:
     """Draw `quantity` of one unit from legs in their order; the second value is what no leg could give.
 
-    Money is drawn from the legs of one month's budget; what is `borne` from its own legs, and nothing else is.
+    Money is drawn from the legs of one month's budget; what is `borne` from its own legs, and nothing else is. `closed`
+    are the grants that may not pay for this usage: what a hold has of them is passed over.
     """
     draws: list[LegDraw] = []
     for index, leg in enumerate(legs):
-        if (leg.unit, leg.month, leg.borne) != (unit, month, borne) or quantity == 0:
+        if (leg.unit, leg.month, leg.borne) != (unit, month, borne) or quantity == 0 or leg.grant_id in closed:
             continue
         drawn = min(leg.open_quantity, quantity)
         if drawn > 0:

@@ -56,7 +56,7 @@ async def _find_end(work: Work, view: HoldView, promise: Promise, moment: dateti
     grants = await read_open_grants(work, terms.id)
 
     def supply_of(allowed: ContractTerms) -> Supply:
-        return plan_supply(allowed, grants, view.states(), NEXT_UNITS, moment=moment, month=month)
+        return plan_supply(allowed, grants, view.states(), NEXT_UNITS, origins=view.origins, moment=moment, month=month)
 
     bound = Charging(limits).find_next_bound(supply_of(replace(terms, overage=Overage.BILL)))
     if bound == Bound.CAP:

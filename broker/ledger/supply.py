@@ -1,6 +1,6 @@
 """What a job's usage can be charged to, before it is: open legs, grants, then the plan's own price. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -9,14 +9,23 @@ from broker.ledger.charge_limit import RateSegment
 from broker.ledger.charging import Supply
 from broker.ledger.legs import NewLeg, OpenGrants, burn_grants, plan_uncommitted_leg
 from broker.ledger.model import LegState, plan_capture
+from pricing.grants import UsageOrigin
 from pricing.usage import METERS, Unit, Usage
 
 
 def plan_supply(
-    terms: ContractTerms, grants: OpenGrants, legs: Sequence[LegState], usage: Usage, *, moment: datetime, month: str
+    terms: ContractTerms,
+    grants: OpenGrants,
+    legs: Sequence[LegState],
+    usage: Usage,
+    *,
+    origins: Mapping[Unit, UsageOrigin],
+    moment: datetime,
+    month: str,
 ) -> Supply:
     """Plan what usage up to a moment can be charged to, as far as the contract lets it.
 
+    `origins` are those of its meters. What a hold has of a grant that does not pay for this moment is passed over.
     Beyond the grants of a contract that refuses overage there is nothing, and nothing at all after a contract's end.
     Units: GPU-seconds and tokens.
     """
@@ -24,23 +33,23 @@ def plan_supply(
         return Supply(dict.fromkeys(METERS, ()))
     units = {}
     for meter in METERS:
-        draws, missing = plan_capture(legs, meter, usage.count(meter))
+        origin = origins[meter]
+        closed = grants.list_closed(origin, moment)
+        draws, missing = plan_capture(legs, meter, usage.count(meter), closed=closed)
         drawn = [replace(legs[draw.index], held=draw.quantity) for draw in draws]
-        more = [leg.as_state() for leg in plan_extension(terms, grants, meter, missing, moment)]
+        more = [leg.as_state() for leg in plan_extension(terms, grants, origin, missing, moment)]
         units[meter] = [(to_segment(leg, month), leg.held) for leg in drawn + more]
     return Supply(units)
 
 
 def plan_extension(
-    terms: ContractTerms, grants: OpenGrants, meter: Unit, quantity: int, moment: datetime
+    terms: ContractTerms, grants: OpenGrants, origin: UsageOrigin, quantity: int, moment: datetime
 ) -> list[NewLeg]:
     """Plan the legs of usage that a hold does not cover any more, as far as the contract lets it be charged."""
-    if meter == Unit.TOKENS:
-        return plan_uncommitted_leg(terms, meter, quantity, moment)
-    legs = burn_grants(grants, quantity, moment)
-    if terms.overage == Overage.REFUSE:
+    legs = burn_grants(grants, quantity, origin, moment)
+    if terms.overage == Overage.REFUSE and origin.meter == Unit.GPU_SECONDS:
         return legs
-    return legs + plan_uncommitted_leg(terms, meter, quantity - sum(leg.quantity for leg in legs), moment)
+    return legs + plan_uncommitted_leg(terms, origin.meter, quantity - sum(leg.quantity for leg in legs), moment)
 
 
 def to_segment(leg: LegState, month: str) -> RateSegment:

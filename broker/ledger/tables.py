@@ -58,7 +58,8 @@ class Entry(Base):
 class Hold(Base):
     """A two-phase reservation for one job: placed, captured in parts, then settled; or expired.
 
-    `month` is the billing month whose budget it reserves money of; it moves on with the months.
+    `month` is the billing month whose budget it reserves money of; it moves on with the months. Project and GPU type
+    are where the job's usage comes from: they decide which grants pay for it.
     """
 
     __tablename__ = "holds"
@@ -73,6 +74,8 @@ class Hold(Base):
     contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
     job_id: Mapped[str] = mapped_column(unique=True)
     idempotency_key: Mapped[str]
+    project_id: Mapped[str | None]
+    gpu_type: Mapped[str | None]
     month: Mapped[str]
     state: Mapped[str]
     expires_at: Mapped[datetime] = moment_column()

@@ -145,7 +145,7 @@ CHECKS = (
            LEFT JOIN ledger_transfers t ON t.reference = g.id AND t.kind = 'grant_credited'
            LEFT JOIN ledger_entries e ON e.account_id = a.id AND e.transfer_id = t.id
            GROUP BY g.id
-           HAVING coalesce(sum(e.amount), 0) <> CASE WHEN g.activated_at IS NULL THEN 0 ELSE g.gpu_seconds END""",
+           HAVING coalesce(sum(e.amount), 0) <> CASE WHEN g.activated_at IS NULL THEN 0 ELSE g.quantity END""",
     ),
     Check(
         "an invoice is the sum of its lines",

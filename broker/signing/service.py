@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from broker.billing import service as billing
 from broker.capacity import service as capacity
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms, NewContract
+from broker.contracts.model import ContractTerms, NewContract, NewGrant
 from broker.ledger import service as ledger
 from broker.work import Work
+from pricing.grants import GrantKind
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,20 @@ async def sign_contract(work: Work, new: NewContract) -> SignedContract:
         await capacity.create_dedicated_queue(work, terms)
     if new.committed_gpu_hours == 0:
         return SignedContract(terms, None)
-    gpu_seconds = new.committed_gpu_hours * 3600
-    grant = await contracts.create_grant(work, terms, gpu_seconds=gpu_seconds, advance=plan_terms.advance)
+    grant = await contracts.create_grant(work, terms, _plan_grant(work, terms))
     if not plan_terms.advance:
         await ledger.credit_grant(work, grant.id)
         return SignedContract(terms, None)
     invoice = await billing.issue_advance_invoice(work, terms, grant)
     await contracts.note_invoice(work, grant.id, invoice.id)
     return SignedContract(terms, invoice.id)
+
+
+def _plan_grant(work: Work, terms: ContractTerms) -> NewGrant:
+    """Plan the grant of all committed hours, at the contract's price, for the whole of its term."""
+    return NewGrant(
+        kind=GrantKind.BOUGHT,
+        quantity=terms.committed_gpu_hours * 3600,
+        unit_price=terms.prices_at(work.now).per_gpu_hour,
+        advance=terms.plan_terms.advance,
+    )

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from broker.contracts import service as contracts
+from broker.contracts.model import NewGrant
 from broker.jobs.locked_run import lock_run
 from broker.jobs.tables import Job, Run
 from broker.ledger import service as ledger
@@ -14,6 +15,7 @@ from broker.metering.model import UsageCloudEvent
 from broker.metering.service import take_usage
 from broker.system import System
 from broker.work import Work
+from pricing.grants import GrantKind
 from pricing.usage import Usage
 from tests.broker.estimates import make_estimate
 from tests.broker.factories import Customer, usage_event
@@ -160,10 +162,12 @@ async def broken_rules(system: System) -> dict[str, list[str]]:
         return {result.rule: result.broken for result in await verify_ledger(work.session) if result.broken}
 
 
-async def add_grant(system: System, contract_id: str, gpu_seconds: int, *, priority: int = 0) -> str:
-    """Add a further block of hours of just this size, an advance that is paid and credited."""
+async def add_grant(system: System, contract_id: str, gpu_seconds: int, **fields: Any) -> str:
+    """Add a further block of hours of just this size, an advance that is paid and credited unless told otherwise."""
     async with system.work() as work:
         terms = await contracts.lock_contract(work, contract_id)
-        grant = await contracts.create_grant(work, terms, gpu_seconds=gpu_seconds, advance=True, priority=priority)
+        price = terms.prices_at(work.now).per_gpu_hour
+        values = {"kind": GrantKind.BOUGHT, "unit_price": price, "advance": True, **fields}
+        grant = await contracts.create_grant(work, terms, NewGrant(quantity=gpu_seconds, **values))
         await ledger.credit_grant(work, grant.id)
         return grant.id

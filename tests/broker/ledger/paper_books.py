@@ -69,7 +69,7 @@ class PaperHold:
 
 @dataclass
 class PaperContract:
-    """`grants` is what is free in each, by id; the ids of grants in the order in which they pay.
+    """`grants` is what is free in each, by id; `terms` is when each begins and expires, which orders them.
 
     `budgets` is what no hold has taken of each month's; `billed` counts units by month, meter and price.
     """
@@ -79,6 +79,7 @@ class PaperContract:
     budget: int | None
     ends_at: datetime | None = None
     grants: dict[str, int] = field(default_factory=dict)
+    terms: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
     credited: int = 0
     budgets: dict[str, int] = field(default_factory=dict)
     billed: dict[tuple[str, str, Fraction], int] = field(default_factory=dict)
@@ -88,12 +89,25 @@ class PaperContract:
     def in_force(self, now: datetime) -> bool:
         return self.ends_at is None or now < self.ends_at
 
-    def credit(self, grant_id: str, gpu_seconds: int) -> None:
+    def credit(self, grant_id: str, gpu_seconds: int, begins: datetime, expires: datetime) -> None:
         self.grants[grant_id] = gpu_seconds
+        self.terms[grant_id] = (begins, expires)
         self.credited += gpu_seconds
 
+    def pays(self, source: str, moment: datetime) -> bool:
+        """Tell whether a source may pay for usage of a moment: a grant only within its term."""
+        if source not in self.terms:
+            return True
+        begins, expires = self.terms[source]
+        return begins <= moment < expires
+
+    def list_paying(self, moment: datetime) -> list[str]:
+        """List the grants that pay for a moment: earliest expiry, oldest, id."""
+        paying = [grant_id for grant_id in self.grants if self.in_force(moment) and self.pays(grant_id, moment)]
+        return sorted(paying, key=lambda grant_id: (self.terms[grant_id][1], self.terms[grant_id][0], grant_id))
+
     def free_gpu_seconds(self, now: datetime) -> int:
-        return sum(self.grants.values()) if self.in_force(now) else 0
+        return sum(self.grants[grant_id] for grant_id in self.list_paying(now))
 
     def free_budget(self, month: str) -> int | None:
         return None if self.budget is None else self.budgets.get(month, self.budget)
@@ -126,7 +140,7 @@ class PaperContract:
     def split_gpu(self, gpu_seconds: int, now: datetime) -> list[PaperPart]:
         own, _ = PRICES[self.plan]
         parts = []
-        for grant_id in sorted(self.grants) if self.in_force(now) else []:
+        for grant_id in self.list_paying(now):
             drawn = min(self.grants[grant_id], gpu_seconds)
             price = Fraction(0) if self.plan == "prepaid" else own * 1_000_000 / 3600
             parts += [PaperPart(GPU, grant_id, drawn, price)] if drawn else []
@@ -168,13 +182,14 @@ class PaperContract:
         for unit, amount in ((GPU, gpu_seconds), (TOKENS, tokens)):
             self.charge(hold, unit, amount, month, room, moment)
         micros = round(hold.price("used")) - before
-        self.draw(hold, MONEY, micros, lambda short: self.split_money(short, month), month)
+        self.draw(hold, MONEY, micros, lambda short: self.split_money(short, month), moment, month)
 
     def charge(self, hold, unit, amount, month, room, moment) -> None:
         """Charge units as long as the job's price stays within `room`, and the month's invoice within its budget."""
-        used, held = hold.price("used"), sum(part.open for part in hold.of(unit))
+        own = [part for part in hold.of(unit) if self.pays(part.source, moment)]
+        used, held = hold.price("used"), sum(part.open for part in own)
         more = self.split(unit, max(0, amount - held), moment)
-        units = [(part.price, part.open) for part in hold.of(unit) + more]
+        units = [(part.price, part.open) for part in own + more]
 
         def fits(count: int) -> bool:
             if room is None:
@@ -191,7 +206,7 @@ class PaperContract:
         amount = min(amount, sum(available for _price, available in units))
         if not fits(amount):
             amount = bisect_left(range(amount), True, key=lambda fewer: not fits(fewer + 1))
-        self.draw(hold, unit, amount, lambda short: self.split(unit, short, moment))
+        self.draw(hold, unit, amount, lambda short: self.split(unit, short, moment), moment)
         for price, available in units:
             taken = min(amount, available)
             amount -= taken
@@ -202,10 +217,12 @@ class PaperContract:
             return self.split_tokens(amount)
         return [part for part in self.split_gpu(amount, moment) if part.source != "overage" or not self.refuses_overage]
 
-    def draw(self, hold, unit, amount, split, month=None) -> None:
-        short = amount - sum(part.open for part in hold.of(unit, month))
-        hold.parts += self.take(split(short)) if short > 0 else []
-        for part in hold.of(unit, month):
+    def draw(self, hold, unit, amount, split, moment, month=None) -> None:
+        own = [part for part in hold.of(unit, month) if self.pays(part.source, moment)]
+        short = amount - sum(part.open for part in own)
+        more = self.take(split(short)) if short > 0 else []
+        hold.parts += more
+        for part in own + more:
             drawn = min(part.open, amount)
             part.used += drawn
             amount -= drawn

@@ -34,7 +34,7 @@ from broker.system import System, open_system
 from broker.work import Work
 from pricing.money import Money
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, Customer, make_customer, sign_contract, upload_dataset
+from tests.broker.factories import SIGNED_AT, Api, Customer, make_customer, sign_contract, upload_dataset
 from tests.broker.ledger.paper_books import GPU, MONEY, TOKENS, PaperContract, Refused, month_of
 from tests.broker.running_jobs import (
     RunningJob,
@@ -120,7 +120,7 @@ class LedgerMachine(RuleBasedStateMachine):
         contract = PaperContract(plan, refuses, budget, ends_at)
         customer = self.world.run(make_contract(self.world, contract))
         if plan == "long_term":
-            contract.credit(self.world.run(find_grant(self.world, customer)), HOURS[plan] * 3600)
+            contract.credit(self.world.run(find_grant(self.world, customer)), HOURS[plan] * 3600, *whole_term(contract))
         self.signed.append((customer, contract))
 
     @initialize(plan=PLANS, budget=st.integers(100 * 10**6, 500 * 10**6), gpu=st.integers(1, 10 * 3600))
@@ -137,13 +137,19 @@ class LedgerMachine(RuleBasedStateMachine):
         self.world.run(self.world.api.post(f"/invoices/{invoice_id}/pay"))
         grant_id = self.world.run(find_grant(self.world, customer))
         if grant_id not in contract.grants:
-            contract.credit(grant_id, HOURS[contract.plan] * 3600)
+            contract.credit(grant_id, HOURS[contract.plan] * 3600, *whole_term(contract))
 
-    @rule(index=PICK, size=st.integers(1, 100_000))
-    def buy_more(self, index: int, size: int) -> None:
+    @rule(index=PICK, size=st.integers(1, 100_000), days=st.sampled_from([None, 1, 10, 60]))
+    def buy_more(self, index: int, size: int, days: int | None) -> None:
+        """Buy hours for the contract's term, or hours that begin now and expire before the contract's end."""
         customer, contract = self.signed[index % len(self.signed)]
-        if contract.plan == "prepaid":
-            contract.credit(self.world.run(add_grant(self.world.system, customer.contract["id"], size)), size)
+        now, (begins, expires) = self.world.clock.now, whole_term(contract)
+        if contract.plan != "prepaid":
+            return
+        if days is not None and now < expires:
+            begins, expires = now, min(now + timedelta(days=days), expires)
+        bought = add_grant(self.world.system, customer.contract["id"], size, effective_at=begins, expires_at=expires)
+        contract.credit(self.world.run(bought), size, begins, expires)
 
     @rule(index=PICK, gpu=GPU_SECONDS, text=TOKEN_COUNTS)
     def place_hold(self, index: int, gpu: int, text: int) -> None:
@@ -221,6 +227,12 @@ class LedgerMachine(RuleBasedStateMachine):
         broken, totals = self.world.run(read_books(self.world, [customer for customer, _ in self.signed]))
         assert broken == self.broken_before
         assert totals == [expected_totals(contract, self.world.clock.now) for _, contract in self.signed]
+
+
+def whole_term(contract: PaperContract) -> tuple[datetime, datetime]:
+    """Tell when the hours of a contract's commitment begin and expire: with it, or after a year."""
+    signed_at = datetime.fromisoformat(SIGNED_AT)
+    return signed_at, contract.ends_at or signed_at.replace(year=signed_at.year + 1)
 
 
 async def make_contract(world: World, contract: PaperContract) -> Customer:
