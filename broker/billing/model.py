@@ -1,11 +1,10 @@
-"""How captured usage becomes invoice lines. Pure."""
+"""Invoices, their states and their lines. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from broker.ledger.service import CapturedUsage
 from pricing.money import Money
 from pricing.usage import Unit
 
@@ -29,42 +28,19 @@ class LineKind(StrEnum):
 
 @dataclass(frozen=True)
 class DraftLine:
+    """A line of an invoice to be. Units: the meter's own; yuan per GPU-hour or per token.
+
+    What bills no quantity of a meter at one price, such as tax, has none of the four.
+    """
+
     kind: LineKind
     description: str
-    job_id: str | None
-    meter: Unit
-    quantity: int
-    unit_price: Decimal
-    rate_card_version: str
     amount: Money
-
-
-METER_NAMES = {Unit.GPU_SECONDS: "GPU-hours", Unit.TOKENS: "tokens"}
-
-
-def draft_usage_lines(groups: Iterable[CapturedUsage]) -> list[DraftLine]:
-    """Draft one line for each group; one that an advance has paid is followed by a line that takes it off again."""
-    lines: list[DraftLine] = []
-    for group in groups:
-        name = METER_NAMES[group.meter]
-        lines.append(_line(group, LineKind.USAGE, f"{name}, job {group.job_id}", group.amount))
-        if not group.billable:
-            text = f"{name} paid by an advance, job {group.job_id}"
-            lines.append(_line(group, LineKind.ADVANCE, text, -group.amount))
-    return lines
-
-
-def _line(group: CapturedUsage, kind: LineKind, description: str, amount: Money) -> DraftLine:
-    return DraftLine(
-        kind=kind,
-        description=description,
-        job_id=group.job_id,
-        meter=group.meter,
-        quantity=group.quantity,
-        unit_price=group.unit_price,
-        rate_card_version=group.rate_card_version,
-        amount=amount,
-    )
+    job_id: str | None = None
+    meter: Unit | None = None
+    quantity: int | None = None
+    unit_price: Decimal | None = None
+    rate_card_version: str | None = None
 
 
 def sum_lines(lines: Iterable[DraftLine]) -> Money:

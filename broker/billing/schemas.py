@@ -26,11 +26,14 @@ class InvoiceLineOut(BaseModel):
     )
     description: str = Field(description="The line for people.", examples=["GPU-hours, job job_01k"])
     job_id: str | None = Field(description="The job that used it.", examples=["job_01k"])
-    meter: Literal["gpu_seconds", "tokens"] = Field(description="gpu_seconds or tokens.", examples=["gpu_seconds"])
-    quantity: int = Field(description="In the meter's own unit: GPU-seconds or tokens.", examples=[95])
+    meter: Literal["gpu_seconds", "tokens"] | None = Field(
+        description="gpu_seconds or tokens; null: the line bills no meter, and has no quantity and no price.",
+        examples=["gpu_seconds"],
+    )
+    quantity: int | None = Field(description="In the meter's own unit: GPU-seconds or tokens.", examples=[95])
     gpu_hours: str | None = Field(description="The quantity in GPU-hours, to four places.", examples=["0.0264"])
-    unit_price: str = Field(description="Yuan per GPU-hour or per token.", examples=["5.2"])
-    rate_card_version: str = Field(description="The rate card of the price.", examples=["2026-01-01"])
+    unit_price: str | None = Field(description="Yuan per GPU-hour or per token.", examples=["5.2"])
+    rate_card_version: str | None = Field(description="The rate card of the price.", examples=["2026-01-01"])
     amount: MoneyOut = Field(
         description="Its share of the meter at this price, which is rounded once, half-even to the fen.",
         examples=[{"amount": "0.14", "currency": "CNY"}],
@@ -38,7 +41,8 @@ class InvoiceLineOut(BaseModel):
 
     @classmethod
     def of(cls, row: InvoiceLine) -> "InvoiceLineOut":
-        hours = as_hours(row.quantity) if row.meter == Unit.GPU_SECONDS else None
+        price = row.unit_price
+        seconds = row.quantity if row.meter == Unit.GPU_SECONDS else None
         return cls.model_validate(
             {
                 "kind": row.kind,
@@ -46,8 +50,8 @@ class InvoiceLineOut(BaseModel):
                 "job_id": row.job_id,
                 "meter": row.meter,
                 "quantity": row.quantity,
-                "gpu_hours": hours,
-                "unit_price": format(row.unit_price.normalize(), "f"),
+                "gpu_hours": None if seconds is None else as_hours(seconds),
+                "unit_price": None if price is None else format(price.normalize(), "f"),
                 "rate_card_version": row.rate_card_version,
                 "amount": MoneyOut.of_micros(row.amount_micros),
             }

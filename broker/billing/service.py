@@ -8,14 +8,8 @@ from sqlalchemy import Select, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from broker import errors
-from broker.billing.model import (
-    DraftLine,
-    InvoiceKind,
-    InvoiceStatus,
-    LineKind,
-    draft_usage_lines,
-    sum_lines,
-)
+from broker.billing.lines.compose import compose_lines
+from broker.billing.model import DraftLine, InvoiceKind, InvoiceStatus, LineKind, sum_lines
 from broker.billing.tables import Invoice, InvoiceLine, InvoiceNumber
 from broker.clock import billing_month, month_end
 from broker.contracts import service as contracts
@@ -81,7 +75,7 @@ async def _write_lines(work: Work, invoice: Invoice, lines: Sequence[DraftLine])
             kind=line.kind.value,
             description=line.description,
             job_id=line.job_id,
-            meter=line.meter.value,
+            meter=None if line.meter is None else line.meter.value,
             quantity=line.quantity,
             unit_price=line.unit_price,
             rate_card_version=line.rate_card_version,
@@ -105,9 +99,7 @@ async def draft_usage_invoice(work: Work, contract_id: str, month: str) -> Invoi
     if invoice is None:
         invoice = await _create_invoice(work, terms, InvoiceKind.USAGE, month=month)
     _require_status(invoice, InvoiceStatus.DRAFT)
-    await _write_lines(
-        work, invoice, draft_usage_lines(await ledger.list_captured_usage(work, month, contract_id=contract_id))
-    )
+    await _write_lines(work, invoice, await compose_lines(work, terms, month))
     return invoice
 
 

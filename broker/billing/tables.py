@@ -32,7 +32,10 @@ class Invoice(Base):
 
 
 class InvoiceLine(Base):
-    """`quantity` is in GPU-seconds or tokens; `unit_price` in yuan per GPU-hour or per token."""
+    """`quantity` is in GPU-seconds or tokens; `unit_price` in yuan per GPU-hour or per token.
+
+    A line that bills no meter, such as tax, has neither.
+    """
 
     __tablename__ = "invoice_lines"
     __table_args__ = (UniqueConstraint("invoice_id", "position"),)
@@ -44,10 +47,10 @@ class InvoiceLine(Base):
     kind: Mapped[str]
     description: Mapped[str]
     job_id: Mapped[str | None]
-    meter: Mapped[str]
-    quantity: Mapped[int]
-    unit_price: Mapped[Decimal] = mapped_column(Numeric(24, 12))
-    rate_card_version: Mapped[str]
+    meter: Mapped[str | None]
+    quantity: Mapped[int | None]
+    unit_price: Mapped[Decimal | None] = mapped_column(Numeric(24, 12))
+    rate_card_version: Mapped[str | None]
     amount_micros: Mapped[int]
 
 

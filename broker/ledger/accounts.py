@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from broker.ledger.model import SOURCES, AccountKind, Posting, check_balanced, move, sum_postings
+from broker.ledger.causes import Cause
+from broker.ledger.model import MAY_GO_NEGATIVE, OWED, AccountKind, Posting, check_balanced, move, sum_postings
 from broker.ledger.tables import Account, Entry, Transfer
 from broker.work import Work
 from pricing.usage import Unit
@@ -16,22 +17,25 @@ from pricing.usage import Unit
 
 async def open_account(
     work: Work,
-    contract_id: str,
-    customer_id: str,
+    contract_id: str | None,
+    customer_id: str | None,
     unit: Unit,
     kind: AccountKind,
     *,
     grant_id: str | None = None,
     month: str | None = None,
+    cause: Cause | None = None,
     unlimited: bool = False,
 ) -> str:
-    """Open an account at zero, where it is new; returns its id."""
+    """Open an account at zero, where it is new; without a contract it is the house's own. Returns its id."""
+    cause_name = None if cause is None else cause.value
     same = (
         Account.contract_id == contract_id,
         Account.unit == unit.value,
         Account.kind == kind.value,
         Account.grant_id.is_not_distinct_from(grant_id),
         Account.month.is_not_distinct_from(month),
+        Account.cause.is_not_distinct_from(cause_name),
     )
     find = select(Account.id).where(*same)
     account_id: str | None = await work.session.scalar(find)
@@ -44,7 +48,9 @@ async def open_account(
             "kind": kind.value,
             "grant_id": grant_id,
             "month": month,
-            "may_go_negative": unlimited or kind in SOURCES,
+            "cause": cause_name,
+            "may_go_negative": unlimited or kind in MAY_GO_NEGATIVE,
+            "may_go_positive": kind not in OWED,
             "balance": 0,
         }
         await work.session.execute(upsert(Account).values(values).on_conflict_do_nothing())
@@ -71,12 +77,14 @@ class NewTransfer:
     reference: str | None = None
 
 
-async def post_transfer(work: Work, contract_id: str, customer_id: str, transfer: NewTransfer) -> None:
+async def post_transfer(work: Work, contract_id: str | None, customer_id: str | None, transfer: NewTransfer) -> None:
     """Write one balanced transfer and move the balances beside it. The caller holds the contract's lock."""
     await post_transfers(work, contract_id, customer_id, [transfer])
 
 
-async def post_transfers(work: Work, contract_id: str, customer_id: str, transfers: Iterable[NewTransfer]) -> None:
+async def post_transfers(
+    work: Work, contract_id: str | None, customer_id: str | None, transfers: Iterable[NewTransfer]
+) -> None:
     """Write balanced transfers and move the balances beside them, in as many statements as for one.
 
     The caller holds the contract's lock. What a transfer moves through an account and on is not written.

@@ -92,7 +92,8 @@ class Booking:
             view.legs[draw.index].captured += draw.quantity
         if quantity:
             end = AccountKind.BORNE if borne else AccountKind.USED
-            held_id, end_id = [await open_own(self.work, view, unit, kind) for kind in (AccountKind.HELD, end)]
+            held_id = await open_own(self.work, view, unit, AccountKind.HELD)
+            end_id = await open_own(self.work, view, unit, end, cause=Cause.OVER_PROMISE if borne else None)
             postings += move(held_id, end_id, unit, quantity)
         return [(view.legs[draw.index], draw.quantity) for draw in draws]
 

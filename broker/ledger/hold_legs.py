@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from broker.contracts.model import ContractTerms
 from broker.ledger import accounts
 from broker.ledger.accounts import NewTransfer
+from broker.ledger.causes import Cause
 from broker.ledger.legs import NewLeg
 from broker.ledger.model import AccountKind, LegState, Posting, compute_captured_micros, move
 from broker.ledger.tables import Hold, HoldLeg
@@ -14,7 +15,7 @@ from pricing.grants import UsageOrigin
 from pricing.money import Money
 from pricing.usage import METERS, Unit
 
-AccountKey = tuple[Unit, AccountKind, str | None, str | None]
+AccountKey = tuple[Unit, AccountKind, str | None, str | None, Cause | None]
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ async def _open_source(work: Work, view: HoldView, leg: NewLeg) -> str:
         return await open_own(work, view, leg.unit, leg.source, grant_id=leg.grant_id)
     terms, month = view.terms, leg.month
     assert month is not None, "a budget is of a month"
-    key = (leg.unit, leg.source, None, month)
+    key = (leg.unit, leg.source, None, month, None)
     if key not in view.account_ids:
         opened = accounts.open_budget(work, terms.id, terms.customer_id, month, terms.monthly_budget_micros)
         view.account_ids[key] = await opened
@@ -131,12 +132,20 @@ def _leg_row(work: Work, hold: Hold, leg: NewLeg, source_id: str, *, position: i
     )
 
 
-async def open_own(work: Work, view: HoldView, unit: Unit, kind: AccountKind, *, grant_id: str | None = None) -> str:
+async def open_own(
+    work: Work,
+    view: HoldView,
+    unit: Unit,
+    kind: AccountKind,
+    *,
+    grant_id: str | None = None,
+    cause: Cause | None = None,
+) -> str:
     """Open an account of the hold's contract, where it is new; each is looked up once. Returns its id."""
-    key = (unit, kind, grant_id, None)
+    key = (unit, kind, grant_id, None, cause)
     if key not in view.account_ids:
         terms = view.terms
-        opened = accounts.open_account(work, terms.id, terms.customer_id, unit, kind, grant_id=grant_id)
+        opened = accounts.open_account(work, terms.id, terms.customer_id, unit, kind, grant_id=grant_id, cause=cause)
         view.account_ids[key] = await opened
     return view.account_ids[key]
 

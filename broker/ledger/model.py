@@ -15,10 +15,11 @@ from pricing.usage import Unit, Usage
 
 
 class AccountKind(StrEnum):
-    """Where units come from, where they wait, where they end.
+    """Where units come from, where they wait, where they end; and, from RECEIVABLE on, the accounts of money.
 
     ISSUED feeds grants, UNCOMMITTED is usage outside any grant, BUDGET_ISSUED feeds a month's budget. BORNE_ISSUED
     feeds what the house bears in a customer's stead; it ends in BORNE, as what the customer pays for ends in USED.
+    A balance is what was debited less what was credited: what customers owe is above zero, what they paid ahead below.
     """
 
     ISSUED = "issued"
@@ -31,8 +32,42 @@ class AccountKind(StrEnum):
     BORNE_ISSUED = "borne_issued"
     BORNE = "borne"
 
+    RECEIVABLE = "receivable"
+    CASH = "cash"
+    DEFERRED_REVENUE = "deferred_revenue"
+    REVENUE = "revenue"
+    TAX = "tax"
+    REFUNDS = "refunds"
+    CUSTOMER_CREDIT = "customer_credit"
+    UNMATCHED_RECEIPTS = "unmatched_receipts"
+    BREAKAGE = "breakage"
+    GIFT_COSTS = "gift_costs"
+    ROUNDING = "rounding"
+    BAD_DEBT = "bad_debt"
+
 
 SOURCES = frozenset({AccountKind.ISSUED, AccountKind.UNCOMMITTED, AccountKind.BUDGET_ISSUED, AccountKind.BORNE_ISSUED})
+# What the house owes: it is paid out, earned or given back, and never more of it than there is.
+OWED = frozenset(
+    {
+        AccountKind.DEFERRED_REVENUE,
+        AccountKind.REFUNDS,
+        AccountKind.CUSTOMER_CREDIT,
+        AccountKind.UNMATCHED_RECEIPTS,
+    }
+)
+EITHER_SIDE = frozenset(
+    {
+        AccountKind.CASH,
+        AccountKind.REVENUE,
+        AccountKind.TAX,
+        AccountKind.BREAKAGE,
+        AccountKind.GIFT_COSTS,
+        AccountKind.ROUNDING,
+        AccountKind.BAD_DEBT,
+    }
+)
+MAY_GO_NEGATIVE = SOURCES | OWED | EITHER_SIDE
 
 
 class HoldState(StrEnum):

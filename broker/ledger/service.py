@@ -23,6 +23,17 @@ from broker.ledger.holds import (
     settle_hold,
 )
 from broker.ledger.model import UsageInterval
+from broker.ledger.money_books import (
+    book_advance,
+    book_advance_cancelled,
+    book_bad_debt,
+    book_breakage,
+    book_credit,
+    book_gift,
+    book_receipt,
+    book_refund,
+    read_deferred,
+)
 from broker.ledger.shortage import Shortage, find_shortage, is_exhausted
 from broker.ledger.usage import CapturedUsage, list_borne_usage, list_captured_usage, list_months
 
@@ -36,6 +47,14 @@ __all__ = [
     "Shortage",
     "UsageInterval",
     "adjust_hold",
+    "book_advance",
+    "book_advance_cancelled",
+    "book_bad_debt",
+    "book_breakage",
+    "book_credit",
+    "book_gift",
+    "book_receipt",
+    "book_refund",
     "capture_usage",
     "close_month",
     "credit_grant",
@@ -51,6 +70,7 @@ __all__ = [
     "lock_hold",
     "place_hold",
     "read_contract_balance",
+    "read_deferred",
     "renew_hold",
     "renew_locked_hold",
     "settle_hold",

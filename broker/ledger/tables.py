@@ -13,22 +13,32 @@ from broker.persistence.database import Base, moment_column
 
 
 class Account(Base):
-    """An account with its balance. Only a source account may go below zero: the database itself refuses to oversell."""
+    """An account with its balance: what was debited less what was credited.
+
+    The database itself refuses to oversell: only a source, or an account of money, may go below zero, and what the
+    house owes never above it. An account of the house's own, such as receipts that match nothing, has no contract.
+    `cause` is that of what the house bears.
+    """
 
     __tablename__ = "ledger_accounts"
     __table_args__ = (
-        UniqueConstraint("contract_id", "unit", "kind", "grant_id", "month", postgresql_nulls_not_distinct=True),
+        UniqueConstraint(
+            "contract_id", "unit", "kind", "grant_id", "month", "cause", postgresql_nulls_not_distinct=True
+        ),
         CheckConstraint("balance >= 0 OR may_go_negative", name="not_oversold"),
+        CheckConstraint("balance <= 0 OR may_go_positive", name="not_overspent"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
-    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    customer_id: Mapped[str | None] = mapped_column(ForeignKey("customers.id"))
+    contract_id: Mapped[str | None] = mapped_column(ForeignKey("contracts.id"))
     unit: Mapped[str]
     kind: Mapped[str]
     grant_id: Mapped[str | None] = mapped_column(ForeignKey("grants.id"))
     month: Mapped[str | None]
+    cause: Mapped[str | None]
     may_go_negative: Mapped[bool]
+    may_go_positive: Mapped[bool]
     balance: Mapped[int]
 
 
@@ -36,8 +46,8 @@ class Transfer(Base):
     __tablename__ = "ledger_transfers"
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
-    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"), index=True)
+    customer_id: Mapped[str | None] = mapped_column(ForeignKey("customers.id"))
+    contract_id: Mapped[str | None] = mapped_column(ForeignKey("contracts.id"), index=True)
     kind: Mapped[str]
     hold_id: Mapped[str | None]
     reference: Mapped[str | None]
@@ -48,7 +58,7 @@ class Entry(Base):
     __tablename__ = "ledger_entries"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    customer_id: Mapped[str | None] = mapped_column(ForeignKey("customers.id"))
     transfer_id: Mapped[str] = mapped_column(ForeignKey("ledger_transfers.id"), index=True)
     account_id: Mapped[str] = mapped_column(ForeignKey("ledger_accounts.id"), index=True)
     unit: Mapped[str]

@@ -35,7 +35,8 @@ CHECKS = (
     Check(
         "an entry is in the unit and of the customer of its account",
         """SELECT e.id FROM ledger_entries e JOIN ledger_accounts a ON a.id = e.account_id
-           WHERE e.unit <> a.unit OR e.customer_id <> a.customer_id""",
+           WHERE e.unit <> a.unit OR e.customer_id <> a.customer_id
+              OR (e.customer_id IS NULL AND a.customer_id IS NOT NULL)""",
     ),
     Check(
         "a balance is the sum of its entries",
@@ -44,8 +45,9 @@ CHECKS = (
            GROUP BY a.id HAVING a.balance <> coalesce(sum(e.amount), 0)""",
     ),
     Check(
-        "no account is oversold",
-        "SELECT id, balance FROM ledger_accounts WHERE balance < 0 AND NOT may_go_negative",
+        "no account is oversold, and no more is spent of what the house owes than there is",
+        """SELECT id, balance FROM ledger_accounts
+           WHERE (balance < 0 AND NOT may_go_negative) OR (balance > 0 AND NOT may_go_positive)""",
     ),
     Check(
         "what is held is what the open legs of placed holds hold",
@@ -64,12 +66,22 @@ CHECKS = (
     Check(
         "what is used, or borne, is what the legs captured",
         """SELECT a.contract_id AS id, a.unit, a.kind, a.balance, coalesce(o.quantity, 0) AS legs
-           FROM ledger_accounts a LEFT JOIN (
+           FROM (SELECT contract_id, unit, kind, sum(balance) AS balance FROM ledger_accounts
+                 WHERE kind IN ('used', 'borne') GROUP BY 1, 2, 3) a
+           LEFT JOIN (
                SELECT h.contract_id, l.unit, CASE WHEN l.borne THEN 'borne' ELSE 'used' END AS kind,
                       sum(l.captured) AS quantity
                FROM holds h JOIN hold_legs l ON l.hold_id = h.id GROUP BY 1, 2, 3
            ) o ON o.contract_id = a.contract_id AND o.unit = a.unit AND o.kind = a.kind
-           WHERE a.kind IN ('used', 'borne') AND a.balance <> coalesce(o.quantity, 0)""",
+           WHERE a.balance <> coalesce(o.quantity, 0)""",
+    ),
+    Check(
+        "what is borne for a cause is what its captures say",
+        """SELECT x.contract_id AS id, x.unit, x.cause, sum(x.quantity) AS off
+           FROM (SELECT contract_id, unit, cause, balance AS quantity FROM ledger_accounts
+                 WHERE kind = 'borne' AND unit <> 'micro_yuan'
+                 UNION ALL SELECT contract_id, unit, cause, -quantity FROM captures WHERE borne) x
+           GROUP BY 1, 2, 3 HAVING sum(x.quantity) <> 0""",
     ),
     Check(
         "a metered leg captured what its captures say",
@@ -156,14 +168,15 @@ CHECKS = (
     Check(
         "a line of an invoice is the price of what it bills, to less than a fen",
         """SELECT invoice_id AS id, position, amount_micros FROM invoice_lines
-           WHERE abs(abs(amount_micros) * 3600 - quantity * unit_price * 1000000
+           WHERE abs(abs(amount_micros) * 3600 - abs(quantity) * unit_price * 1000000
                      * CASE meter WHEN 'gpu_seconds' THEN 1 ELSE 3600 END) >= 10000 * 3600""",
     ),
     Check(
         "a final invoice bills what its month captured, and takes off what an advance has paid",
         """SELECT i.id, x.job_id, x.meter, sum(x.quantity) AS billed_less_captured
            FROM invoices i CROSS JOIN LATERAL (
-               SELECT l.kind, l.job_id, l.meter, l.unit_price, l.quantity FROM invoice_lines l WHERE l.invoice_id = i.id
+               SELECT l.kind, l.job_id, l.meter, l.unit_price, l.quantity FROM invoice_lines l
+               WHERE l.invoice_id = i.id AND l.kind IN ('usage', 'advance')
                UNION ALL
                SELECT k.kind, c.job_id, c.unit, c.unit_price, -c.quantity
                FROM captures c JOIN (VALUES ('usage', true), ('usage', false), ('advance', false))

@@ -18,6 +18,13 @@ HELD_GPU = "kind = 'held' AND unit = 'gpu_seconds'"
 USED_GPU = "kind = 'used' AND unit = 'gpu_seconds'"
 OTHER_LEG = "(SELECT max(id) FROM hold_legs WHERE unit = 'gpu_seconds')"
 ADD_ENTRY = "INSERT INTO ledger_entries (customer_id, transfer_id, account_id, unit, amount)"
+ADD_BORNE = (
+    "INSERT INTO ledger_accounts"
+    " (id, customer_id, contract_id, unit, kind, cause, may_go_negative, may_go_positive, balance)"
+)
+CAUSES = "(VALUES ('preempted', 7), ('machine_lost', -7)) AS causes (cause, quantity)"
+OF_CAUSES = f"FROM ledger_accounts, {CAUSES} WHERE {USED_GPU}"
+BORNE = "'acc_' || causes.cause, customer_id, contract_id, unit, 'borne', causes.cause, true, true, quantity"
 ENDED = "(SELECT id FROM holds WHERE state = 'settled')"
 TRANSFER = "(SELECT min(id) FROM ledger_transfers)"
 
@@ -62,7 +69,7 @@ DAMAGES = (
         ("UPDATE ledger_accounts SET balance = balance + 1 WHERE kind = 'granted'",),
     ),
     Damage(
-        "no account is oversold",
+        "no account is oversold, and no more is spent of what the house owes than there is",
         ("UPDATE ledger_accounts SET may_go_negative = false WHERE kind = 'uncommitted' AND unit = 'gpu_seconds'",),
     ),
     Damage("what is held is what the open legs of placed holds hold", move_balance(HELD_GPU, 7)),
@@ -74,6 +81,13 @@ DAMAGES = (
         ),
     ),
     Damage("what is used, or borne, is what the legs captured", move_balance(USED_GPU, 7)),
+    Damage(
+        "what is borne for a cause is what its captures say",
+        (
+            f"{ADD_BORNE} SELECT {BORNE} {OF_CAUSES}",
+            f"{ADD_ENTRY} SELECT customer_id, {TRANSFER}, 'acc_' || causes.cause, unit, quantity {OF_CAUSES}",
+        ),
+    ),
     Damage(
         "a metered leg captured what its captures say",
         (f"UPDATE captures SET leg_id = {OTHER_LEG} WHERE first_sequence = 1 AND unit = 'gpu_seconds'",),

@@ -1,0 +1,17 @@
+"""Composing a month's draft of its parts, in the order in which they stand on the invoice."""
+
+from collections.abc import Awaitable, Callable
+
+from broker.billing.lines.usage import usage_lines
+from broker.billing.model import DraftLine
+from broker.contracts.model import ContractTerms
+from broker.work import Work
+
+Part = Callable[[Work, ContractTerms, str], Awaitable[list[DraftLine]]]
+
+PARTS: tuple[Part, ...] = (usage_lines,)
+
+
+async def compose_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
+    """Compose the lines of a contract's month as it is now. The caller holds the contract's lock."""
+    return [line for part in PARTS for line in await part(work, terms, month)]

@@ -1,0 +1,43 @@
+"""The part of a draft that bills what the month captured, and takes off again what an advance has paid."""
+
+from collections.abc import Iterable
+
+from broker.billing.model import DraftLine, LineKind
+from broker.contracts.model import ContractTerms
+from broker.ledger import service as ledger
+from broker.ledger.service import CapturedUsage
+from broker.work import Work
+from pricing.money import Money
+from pricing.usage import Unit
+
+METER_NAMES = {Unit.GPU_SECONDS: "GPU-hours", Unit.TOKENS: "tokens"}
+
+
+async def usage_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
+    """Draft the lines of a month's captured usage."""
+    return draft_usage_lines(await ledger.list_captured_usage(work, month, contract_id=terms.id))
+
+
+def draft_usage_lines(groups: Iterable[CapturedUsage]) -> list[DraftLine]:
+    """Draft one line for each group; one that an advance has paid is followed by a line that takes it off again."""
+    lines: list[DraftLine] = []
+    for group in groups:
+        name = METER_NAMES[group.meter]
+        lines.append(_line(group, LineKind.USAGE, f"{name}, job {group.job_id}", group.amount))
+        if not group.billable:
+            text = f"{name} paid by an advance, job {group.job_id}"
+            lines.append(_line(group, LineKind.ADVANCE, text, -group.amount))
+    return lines
+
+
+def _line(group: CapturedUsage, kind: LineKind, description: str, amount: Money) -> DraftLine:
+    return DraftLine(
+        kind=kind,
+        description=description,
+        job_id=group.job_id,
+        meter=group.meter,
+        quantity=group.quantity,
+        unit_price=group.unit_price,
+        rate_card_version=group.rate_card_version,
+        amount=amount,
+    )
