@@ -17,6 +17,7 @@ from broker.http.idempotency import forget_old_answers
 from broker.jobs.runs import list_silent_runs, lose_silent_run
 from broker.jobs.service import is_live
 from broker.ledger import service as ledger
+from broker.metering.months import open_months_ahead
 from broker.persistence.database import WAKE_CHANNEL, without_driver
 from broker.persistence.faults import find_fault
 from broker.quotes.token_counter import TokenCounter
@@ -60,6 +61,7 @@ class Daemon:
             self._every(settings.cycle_seconds, TokenCounter(self.system).count_all)
             self._at(self.close_months, minute=5)
             self._at(self.forget_idempotency_keys, hour=3)
+            self._at(self.open_usage_months, hour=4)
             self._every(settings.retention_seconds, self.sweep_leftovers)
         if self.agent is not None:
             self._every(settings.retention_seconds, self.sweep_run_folders)
@@ -189,6 +191,13 @@ class Daemon:
         while forgotten:
             async with self.system.work() as work:
                 forgotten = await forget_old_answers(work)
+
+    async def open_usage_months(self) -> None:
+        """Make the partitions that the usage events of the next months go to."""
+        async with self.system.work() as work:
+            opened = await open_months_ahead(work)
+        for month in opened:
+            log.info("usage events of %s have a partition of their own", month)
 
     async def sweep_leftovers(self) -> None:
         """Sweep what nobody needs any more, by the rules of the settings."""

@@ -14,7 +14,13 @@ def run_migrations() -> None:
     with engine.begin() as connection:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
         connection.execute(text("SELECT set_config('broker.scope', 'all', true)"))
-        context.configure(connection=connection, target_metadata=METADATA, compare_type=True)
+        partitions = set(connection.scalars(text("SELECT relname FROM pg_class WHERE relispartition")))
+        context.configure(
+            connection=connection,
+            target_metadata=METADATA,
+            compare_type=True,
+            include_name=lambda name, kind, _parents: kind != "table" or name not in partitions,
+        )
         with context.begin_transaction():
             context.run_migrations()
 

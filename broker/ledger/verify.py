@@ -107,6 +107,28 @@ CHECKS = (
            LEFT JOIN usage_events u ON u.run_id = r.run_id AND u.sequence = r.sequence WHERE u.run_id IS NULL""",  # noqa: S608
     ),
     Check(
+        "every usage event that was accepted is rated or in quarantine: its key is there once",
+        """SELECT source AS id, event_id, sum(kept) AS kept_less_accepted FROM (
+               SELECT source, event_id, -1 AS kept FROM usage_event_keys
+               UNION ALL SELECT source, event_id, 1 FROM usage_events
+               UNION ALL SELECT source, event_id, 1 FROM quarantined_usage) x
+           GROUP BY 1, 2 HAVING sum(kept) <> 0""",
+    ),
+    Check(
+        "usage is added up by the hour as its events are",
+        """SELECT contract_id AS id, hour, job_id, source, gpu_type, labels, sum(gpu_seconds) AS gpu_seconds,
+                  sum(tokens) AS tokens, sum(events) AS events
+           FROM (SELECT hour, customer_id, contract_id, project_id, job_id, source, gpu_type, labels, gpu_seconds,
+                        tokens, events FROM usage_rollups
+                 UNION ALL
+                 SELECT date_trunc('hour', ended_at, 'UTC'), customer_id, contract_id, coalesce(project_id, ''),
+                        coalesce(job_id, ''), CASE WHEN source LIKE '/runs/%' THEN '' ELSE source END,
+                        coalesce(gpu_type, ''), labels, -gpu_seconds, -tokens, -1
+                 FROM usage_events) x
+           GROUP BY hour, customer_id, contract_id, project_id, job_id, source, gpu_type, labels
+           HAVING sum(gpu_seconds) <> 0 OR sum(tokens) <> 0 OR sum(events) <> 0""",
+    ),
+    Check(
         "what is summed up by price, for each job and in all, is what was captured",
         """SELECT coalesce(x.job_id, x.contract_id) AS id, x.month, x.unit, x.unit_price, x.billable,
                   sum(x.quantity) AS off

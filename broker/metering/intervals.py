@@ -3,14 +3,14 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Select, insert, select
+from sqlalchemy import Select, select
 
 from broker.jobs.locked_run import LockedRun
 from broker.metering.evidence import Doubt, Span, Timeline
 from broker.metering.model import UsageCloudEvent
 from broker.metering.quarantine import list_quarantined
+from broker.metering.storing import EventRow, claim_keys, name_run_event, store_events
 from broker.metering.tables import UsageEvent
 from broker.work import Work
 
@@ -59,22 +59,29 @@ async def _read_spans(work: Work, query: Select[int, datetime, datetime]) -> lis
 async def store_intervals(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> None:
     """Store new intervals of a run as they were reported."""
     if events:
-        await work.session.execute(insert(UsageEvent), [_row(work, locked, event) for event in events])
+        rows = [_row(work, locked, event) for event in events]
+        await claim_keys(work, rows)
+        await store_events(work, rows)
 
 
-def _row(work: Work, locked: LockedRun, event: UsageCloudEvent) -> dict[str, Any]:
-    data = event.data
+def _row(work: Work, locked: LockedRun, event: UsageCloudEvent) -> EventRow:
+    data, job = event.data, locked.job
+    source, event_id = name_run_event(locked.run.id, data.sequence)
     return {
+        "source": source,
+        "event_id": event_id,
         "run_id": locked.run.id,
         "sequence": data.sequence,
-        "customer_id": locked.job.customer_id,
-        "contract_id": locked.job.contract_id,
-        "job_id": locked.job.id,
+        "customer_id": job.customer_id,
+        "contract_id": job.contract_id,
+        "project_id": job.project_id,
+        "job_id": job.id,
+        "labels": {},
         "gpu_seconds": data.gpu_seconds,
         "tokens": data.tokens,
-        "started_at": data.started_at,
-        "ended_at": data.ended_at,
+        "started_at": data.started_at.isoformat(),
+        "ended_at": data.ended_at.isoformat(),
         "checkpoint_step": data.checkpoint_step,
         "event": event.to_json(),
-        "received_at": work.now,
+        "received_at": work.now.isoformat(),
     }

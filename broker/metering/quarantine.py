@@ -11,6 +11,7 @@ from broker.jobs.events import record_event
 from broker.jobs.locked_run import LockedRun
 from broker.metering.evidence import Doubt
 from broker.metering.model import UsageCloudEvent
+from broker.metering.storing import EventRow, claim_keys, name_run_event
 from broker.metering.tables import QuarantinedUsage
 from broker.work import Work
 
@@ -34,7 +35,8 @@ async def quarantine_usage(
     if not events:
         return
     rows = [_row(work, locked, event, reasons[event.data.sequence]) for event in events]
-    await work.session.execute(insert(QuarantinedUsage), rows)
+    await claim_keys(work, [_key_row(row) for row in rows])
+    await keep_in_quarantine(work, rows)
     facts = {
         "run_id": locked.run.id,
         "intervals": len(rows),
@@ -44,10 +46,22 @@ async def quarantine_usage(
     record_event(work, locked.job, "usage_quarantined", facts)
 
 
+def _key_row(row: EventRow) -> EventRow:
+    told = {name: row[name] for name in ("source", "event_id", "customer_id", "event")}
+    return told | {"ended_at": row["ended_at"].isoformat()}
+
+
+async def keep_in_quarantine(work: Work, rows: Sequence[EventRow]) -> None:
+    """Keep events in quarantine whose keys are taken. Each row has the columns of the table but the id."""
+    await work.session.execute(insert(QuarantinedUsage), [{"id": work.new_id("qua")} | row for row in rows])
+
+
 def _row(work: Work, locked: LockedRun, event: UsageCloudEvent, reason: Doubt) -> dict[str, Any]:
     data = event.data
+    source, event_id = name_run_event(locked.run.id, data.sequence)
     return {
-        "id": work.new_id("qua"),
+        "source": source,
+        "event_id": event_id,
         "customer_id": locked.job.customer_id,
         "contract_id": locked.job.contract_id,
         "job_id": locked.job.id,

@@ -6,11 +6,14 @@ from psycopg.rows import dict_row
 
 from broker.processes.boot import DatabaseUrls
 
-TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+TABLES = """
+    SELECT relname FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname
+"""  # a partition is part of its table
 TENANT_TABLES = """
     SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
-      AND a.attname = 'customer_id' AND NOT a.attisdropped
+      AND a.attname = 'customer_id' AND NOT a.attisdropped AND NOT c.relispartition
     ORDER BY c.relname
 """
 

@@ -33,6 +33,7 @@ RECORDS = (
     "ledger_entries",
     "captures",
     "usage_events",
+    "usage_event_keys",
     "quarantined_usage",
     "job_events",
     "closed_months",
@@ -560,7 +561,8 @@ async def test_records_are_never_changed_or_deleted(
     with owner_connection(urls) if role == "owner" else scoped(urls, "all") as connection:
         for table in RECORDS:
             assert connection.execute(on(table, "SELECT 1 FROM {table} LIMIT 1")).fetchone() is not None
-            names = {"rate_cards": "version", "usage_events": "tokens", "closed_months": "month"}
+            names = {"rate_cards": "version", "closed_months": "month"}
+            names |= {"usage_events": "tokens", "usage_event_keys": "event_id"}
             column = sql.Identifier(names.get(table, "id"))
             for change in CHANGES:
                 query = sql.SQL(change).format(table=sql.Identifier(table), column=column)

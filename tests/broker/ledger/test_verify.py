@@ -27,6 +27,13 @@ OF_CAUSES = f"FROM ledger_accounts, {CAUSES} WHERE {USED_GPU}"
 BORNE = "'acc_' || causes.cause, customer_id, contract_id, unit, 'borne', causes.cause, true, true, quantity"
 ENDED = "(SELECT id FROM holds WHERE state = 'settled')"
 TRANSFER = "(SELECT min(id) FROM ledger_transfers)"
+ADD_UP_AGAIN = (
+    "DELETE FROM usage_rollups",
+    """INSERT INTO usage_rollups (hour, contract_id, project_id, job_id, source, gpu_type, labels, customer_id,
+                                  gpu_seconds, tokens, events)
+       SELECT date_trunc('hour', ended_at, 'UTC'), contract_id, '', job_id, '', '', labels, customer_id,
+              sum(gpu_seconds), sum(tokens), count(*) FROM usage_events GROUP BY 1, 2, 3, 4, 5, 6, 7, 8""",
+)
 
 
 @dataclass(frozen=True)
@@ -94,11 +101,23 @@ DAMAGES = (
     ),
     Damage(
         "every usage event is charged once and whole",
-        ("UPDATE usage_events SET tokens = tokens + 1 WHERE sequence = 0 AND tokens > 0",),
+        ("UPDATE usage_events SET tokens = tokens + 1 WHERE sequence = 0 AND tokens > 0", *ADD_UP_AGAIN),
     ),
     Damage(
         "nothing is charged without a usage event",
-        ("DELETE FROM usage_events WHERE sequence = 1",),
+        (
+            "DELETE FROM usage_events WHERE sequence = 1",
+            "DELETE FROM usage_event_keys WHERE event_id LIKE '%/1'",
+            *ADD_UP_AGAIN,
+        ),
+    ),
+    Damage(
+        "every usage event that was accepted is rated or in quarantine: its key is there once",
+        ("DELETE FROM usage_event_keys WHERE event_id LIKE '%/1'",),
+    ),
+    Damage(
+        "usage is added up by the hour as its events are",
+        ("UPDATE usage_rollups SET tokens = tokens + 1",),
     ),
     Damage(
         "what is summed up by price, for each job and in all, is what was captured",
