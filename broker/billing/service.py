@@ -11,7 +11,6 @@ from broker import errors
 from broker.billing.lines.compose import compose_lines
 from broker.billing.model import DraftLine, InvoiceKind, InvoiceStatus, LineKind, sum_lines
 from broker.billing.tables import Invoice, InvoiceLine, InvoiceNumber
-from broker.clock import billing_month, month_end
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, GrantTerms
 from broker.ledger import service as ledger
@@ -93,7 +92,7 @@ async def draft_usage_invoice(work: Work, contract_id: str, month: str) -> Invoi
     Raises: NotFound, InvalidRequest, IllegalTransition.
     """
     terms = await contracts.lock_contract(work, contract_id)
-    if month > billing_month(work.now, terms.time_zone):
+    if month > terms.billing_month(work.now):
         raise errors.invalid_field("month", "has not begun")
     invoice = await _find_usage_invoice(work, contract_id, month)
     if invoice is None:
@@ -126,7 +125,7 @@ async def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
     terms, invoice = await _lock_invoice(work, invoice_id)
     _require_status(invoice, InvoiceStatus.DRAFT)
     assert invoice.month is not None, "a draft is a usage invoice"
-    ends = month_end(invoice.month, terms.time_zone)
+    ends = terms.month_end(invoice.month)
     if work.now < ends:
         raise errors.PeriodStillOpen(
             f"{invoice.month} ends at {ends.isoformat()}; its invoice can be finalized from then on.",
@@ -213,6 +212,6 @@ async def list_undrafted_months(work: Work) -> list[MonthOfContract]:
 async def draft_if_over(work: Work, place: MonthOfContract) -> Invoice | None:
     """Draft the invoice of a billing month that is over, which finance finalizes; None while it is under way."""
     terms = await contracts.get_contract(work, place.contract_id)
-    if place.month >= billing_month(work.now, terms.time_zone):
+    if place.month >= terms.billing_month(work.now):
         return None
     return await draft_usage_invoice(work, place.contract_id, place.month)

@@ -26,6 +26,8 @@ COLUMNS = (
     Column("until", right=True),
 )
 
+BEYOND_HOURS = {"block": "none", "contract": "at these prices", "on_demand": "at on-demand prices"}
+
 
 @app.command("list")
 def list_contracts(as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
@@ -96,7 +98,7 @@ def _tell_terms(contract: Contract) -> list[tuple[str, str]]:
         ("In force", f"{start} to {end}"),
         ("Queue", contract["queue"]),
         ("At its quote", f"a job {at_quote}"),
-        ("Beyond hours", {"refuse": "refused", "bill": "billed"}.get(contract["overage"], contract["overage"])),
+        ("Beyond hours", BEYOND_HOURS.get(contract["overage"], contract["overage"])),
     ]
 
 

@@ -289,6 +289,7 @@ class Contract(TypedDict):
     quote_guarantee: Literal["pause", "cap"]
     monthly_budget: Money | None
     time_zone: str
+    billing_day: int
     starts_at: str
     ends_at: str | None
 

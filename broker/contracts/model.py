@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from broker.clock import local_day
+from broker.clock import billing_month, local_day, month_end, month_start
 from pricing.grants import ALL_GPU_SECONDS, GrantKind, GrantScope, UsageOrigin, is_within_term
 from pricing.plans import PlanName
 from pricing.rate_card import PlanTerms, RateCard, UnitPrices, choose_card
@@ -13,10 +13,11 @@ from pricing.usage import Unit
 
 
 class Overage(StrEnum):
-    """What becomes of usage that no grant covers: billed at the plan's own price, or refused."""
+    """What becomes of GPU-hours that no grant covers: sold at on-demand prices or at the contract's, or not at all."""
 
-    BILL = "bill"
-    REFUSE = "refuse"
+    ON_DEMAND = "on_demand"
+    CONTRACT = "contract"
+    BLOCK = "block"
 
 
 class QuoteGuarantee(StrEnum):
@@ -27,15 +28,18 @@ class QuoteGuarantee(StrEnum):
 
 
 DEFAULT_OVERAGE = {
-    PlanName.ON_DEMAND: Overage.BILL,
-    PlanName.PREPAID: Overage.REFUSE,
-    PlanName.LONG_TERM: Overage.BILL,
+    PlanName.ON_DEMAND: Overage.CONTRACT,
+    PlanName.PREPAID: Overage.BLOCK,
+    PlanName.LONG_TERM: Overage.CONTRACT,
 }
 
 
 @dataclass(frozen=True)
 class NewContract:
-    """What a customer is about to sign. `overage` None: as the plan has it. Units: GPU-hours, micro-yuan."""
+    """What a customer is about to sign. Units: GPU-hours, micro-yuan.
+
+    `overage` None: as the plan has it; `time_zone` None: the installation's.
+    """
 
     customer_id: str
     plan: PlanName
@@ -45,6 +49,8 @@ class NewContract:
     overage: Overage | None
     quote_guarantee: QuoteGuarantee
     monthly_budget_micros: int | None
+    time_zone: str | None
+    billing_day: int
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class ContractTerms:
     quote_guarantee: QuoteGuarantee
     monthly_budget_micros: int | None
     time_zone: str
+    billing_day: int
     starts_at: datetime
     ends_at: datetime | None
     cards: tuple[RateCard, ...]
@@ -77,8 +84,27 @@ class ContractTerms:
         A moment before the contract begins is priced as its first day. `gpu_type` is what the hours are of; None: of
         one without a multiplier.
         """
-        day = local_day(max(moment, self.starts_at), self.time_zone)
-        return choose_card(self.cards, day).prices(self.plan, gpu_type)
+        return self._find_card(moment).prices(self.plan, gpu_type)
+
+    def overage_prices_at(self, moment: datetime, gpu_type: str | None = None) -> UnitPrices:
+        """Answer what GPU-hours that no grant covers cost at this moment: by the same card, as `overage` says."""
+        plan = PlanName.ON_DEMAND if self.overage == Overage.ON_DEMAND else self.plan
+        return self._find_card(moment).prices(plan, gpu_type)
+
+    def _find_card(self, moment: datetime) -> RateCard:
+        return choose_card(self.cards, local_day(max(moment, self.starts_at), self.time_zone))
+
+    def billing_month(self, moment: datetime) -> str:
+        """Find the billing month ("2026-11") that a moment falls into; it begins on the billing day of that month."""
+        return billing_month(moment, self.time_zone, self.billing_day)
+
+    def month_start(self, month: str) -> datetime:
+        """Compute the first moment (UTC) of a billing month."""
+        return month_start(month, self.time_zone, self.billing_day)
+
+    def month_end(self, month: str) -> datetime:
+        """Compute the first moment (UTC) after a billing month."""
+        return month_end(month, self.time_zone, self.billing_day)
 
     @property
     def home_queue(self) -> str:

@@ -23,7 +23,7 @@ class ContractOut(BaseModel):
         examples=["2026-01-01"],
     )
     queue: str = Field(description="The queue of its jobs.", examples=["priority"])
-    overage: Overage = Field(description="What becomes of usage beyond the grant.", examples=["refuse"])
+    overage: Overage = Field(description="What becomes of usage beyond the grant.", examples=["block"])
     quote_guarantee: QuoteGuarantee = Field(
         description="What becomes of a job that reaches its quote.", examples=["pause"]
     )
@@ -31,6 +31,7 @@ class ContractOut(BaseModel):
         description="Most that a month may add to invoices.", examples=[{"amount": "5000.00", "currency": "CNY"}]
     )
     time_zone: str = Field(description="Its billing months follow it.", examples=["Asia/Shanghai"])
+    billing_day: int = Field(description="The day of a month on which its billing months begin.", examples=[1])
     starts_at: datetime = Field(description="In force from then on (UTC).", examples=["2026-11-01T00:00:00Z"])
     ends_at: datetime | None = Field(description="In force until then (UTC).", examples=["2027-11-01T00:00:00Z"])
 
@@ -50,6 +51,7 @@ class ContractOut(BaseModel):
             quote_guarantee=terms.quote_guarantee,
             monthly_budget=None if budget is None else MoneyOut.of_micros(budget),
             time_zone=terms.time_zone,
+            billing_day=terms.billing_day,
             starts_at=terms.starts_at,
             ends_at=terms.ends_at,
         )

@@ -52,7 +52,7 @@ async def create_contract(work: Work, new: NewContract) -> ContractTerms:
     Raises: NotFound, CommitmentRefused, InvalidRequest.
     """
     await get_customer(work, new.customer_id)
-    zone = work.settings.time_zone
+    zone = new.time_zone or work.settings.time_zone
     card = await _get_card_at_signing(work, new.starts_at, zone)
     _check_terms(card, new)
     row = Contract(
@@ -65,6 +65,7 @@ async def create_contract(work: Work, new: NewContract) -> ContractTerms:
         quote_guarantee=new.quote_guarantee.value,
         monthly_budget_micros=new.monthly_budget_micros,
         time_zone=zone,
+        billing_day=new.billing_day,
         starts_at=new.starts_at,
         ends_at=new.ends_at,
         created_at=work.now,
@@ -90,8 +91,8 @@ def _check_terms(card: RateCard, new: NewContract) -> None:
         raise errors.CommitmentRefused(
             message, errors=[errors.FieldError("committed_gpu_hours", message)], minimum_gpu_hours=minimum
         ) from error
-    if new.plan == PlanName.ON_DEMAND and new.overage == Overage.REFUSE:
-        raise errors.invalid_field("overage", "an on_demand contract has no grant, so refuse would let nothing run")
+    if new.plan == PlanName.ON_DEMAND and new.overage == Overage.BLOCK:
+        raise errors.invalid_field("overage", "an on_demand contract has no grant, so block would let nothing run")
     if new.ends_at is not None and new.ends_at <= new.starts_at:
         raise errors.invalid_field("ends_at", "must be after starts_at")
 
@@ -196,6 +197,7 @@ def _to_terms(row: Contract, card: RateCard) -> ContractTerms:
         quote_guarantee=QuoteGuarantee(row.quote_guarantee),
         monthly_budget_micros=row.monthly_budget_micros,
         time_zone=row.time_zone,
+        billing_day=row.billing_day,
         starts_at=row.starts_at,
         ends_at=row.ends_at,
         cards=(card,),

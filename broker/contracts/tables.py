@@ -28,6 +28,7 @@ class Contract(Base):
     __table_args__ = (
         CheckConstraint("ends_at IS NULL OR ends_at > starts_at", name="ends_after_start"),
         CheckConstraint("committed_gpu_hours >= 0", name="commitment_not_negative"),
+        CheckConstraint("billing_day BETWEEN 1 AND 28", name="billing_day_in_every_month"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -39,6 +40,7 @@ class Contract(Base):
     quote_guarantee: Mapped[str]
     monthly_budget_micros: Mapped[int | None]
     time_zone: Mapped[str]
+    billing_day: Mapped[int]
     starts_at: Mapped[datetime] = moment_column()
     ends_at: Mapped[datetime | None] = moment_column(nullable=True)
     created_at: Mapped[datetime] = moment_column()

@@ -3,7 +3,6 @@
 from collections.abc import Collection
 
 from broker import errors
-from broker.clock import billing_month
 from broker.ledger.hold_legs import HoldView, add_legs, list_open, release_legs
 from broker.ledger.holds import compute_expiry, lock_hold, roll_hold
 from broker.ledger.legs import NewLeg, plan_meter_legs, plan_money_legs, read_open_grants
@@ -22,7 +21,7 @@ async def adjust_hold(work: Work, job_id: str, *, need: Usage) -> HoldView:
     view = await lock_hold(work, job_id)
     terms = view.terms
     _revive(work, view)
-    await roll_hold(work, view, billing_month(work.now, terms.time_zone))
+    await roll_hold(work, view, terms.billing_month(work.now))
     grants = await read_open_grants(work, terms.id)
     for meter, origin in view.origins.items():
         await _release_closed(work, view, grants.list_closed(origin, work.now), meter)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from broker.clock import billing_month
 from broker.contracts import service as contracts
 from broker.ledger import accounts
 from broker.ledger.budgets import read_budget_left
@@ -38,7 +37,7 @@ async def read_contract_balance(work: Work, contract_id: str) -> Balance:
     """Read what is left of a contract. Raises: NotFound."""
     terms = await contracts.get_contract(work, contract_id)
     rows = await accounts.list_accounts(work, contract_id)
-    month = billing_month(work.now, terms.time_zone)
+    month = terms.billing_month(work.now)
 
     def total(unit: Unit, kind: AccountKind) -> int:
         return sum(row.balance for row in rows if row.unit == unit and row.kind == kind)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from broker.clock import billing_month
 from broker.contracts.model import ContractTerms
 from broker.ledger.booking import open_booking
 from broker.ledger.charge_limit import NOTHING_PROMISED, Promise
@@ -33,7 +32,7 @@ async def capture_usage(
     """Charge intervals of one run, in their order, to a locked hold, which is extended by what it does not cover.
 
     Usage has happened when it is reported, so it is always booked. What keeps every promise (the job's, the month's
-    budget, a contract that refuses overage, a contract's end) is charged to the customer; the rest is borne, because it
+    budget, a contract that blocks overage, a contract's end) is charged to the customer; the rest is borne, because it
     is over a promise. There is one transfer for each month, price and checkpoint segment, however many intervals come.
     """
     grants = await read_open_grants(work, view.terms.id)
@@ -67,6 +66,6 @@ def _describe_moment(view: HoldView, grants: OpenGrants, moment: datetime) -> Ha
 
 async def _find_months(work: Work, terms: ContractTerms, intervals: Sequence[UsageInterval]) -> dict[int, str]:
     """Find the month that bills each interval, by its sequence: the first open one from that in which it ended."""
-    used_in = {each.sequence: billing_month(_moment_of(work, each), terms.time_zone) for each in intervals}
+    used_in = {each.sequence: terms.billing_month(_moment_of(work, each)) for each in intervals}
     billed_in = {month: await get_open_month(work, terms.id, month) for month in sorted(set(used_in.values()))}
     return {sequence: billed_in[month] for sequence, month in used_in.items()}

@@ -1,6 +1,6 @@
 """Where a customer's charge ends and what is borne begins: at whatever was promised. Pure.
 
-Every promise is asked here and nowhere else: a job's limit and its cap, the month's budget. A contract that refuses
+Every promise is asked here and nowhere else: a job's limit and its cap, the month's budget. A contract that blocks
 overage, or that has ended, promises by what there is to charge to (`broker/ledger/charging.py`).
 """
 

@@ -12,7 +12,7 @@ from pricing.usage import METERS, Unit, Usage
 class Supply:
     """What usage can be charged to: units of segments, in the order in which they pay. It may end before the usage.
 
-    It is without end where a contract bills overage, ends with the grants where it refuses, and is empty for usage
+    It is without end where a contract sells overage, ends with the grants where it blocks, and is empty for usage
     from after the contract's end.
     """
 

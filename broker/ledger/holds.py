@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 
 from broker import errors
-from broker.clock import billing_month
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms
 from broker.ledger.hold_legs import HoldView, add_legs, list_open, release_legs
@@ -40,7 +39,7 @@ async def place_hold(
         return earlier
     if not terms.covers(work.now):
         raise errors.NoContractInForce(f"Contract {terms.id} is not in force now.", contract_id=terms.id)
-    month = billing_month(work.now, terms.time_zone)
+    month = terms.billing_month(work.now)
     hold = Hold(job_id=job_id, idempotency_key=idempotency_key, project_id=project_id, gpu_type=gpu_type, month=month)
     view = HoldView(terms, hold, [])
     legs: list[NewLeg] = []
@@ -117,7 +116,7 @@ async def renew_hold(work: Work, job_id: str) -> None:
     if renewed is None:
         return
     terms = await contracts.get_contract(work, renewed.contract_id)
-    month = billing_month(work.now, terms.time_zone)
+    month = terms.billing_month(work.now)
     if renewed.month < month:
         await roll_hold(work, await lock_hold(work, job_id), month)
 
@@ -127,7 +126,7 @@ async def renew_locked_hold(work: Work, view: HoldView) -> None:
     if view.hold.state != HoldState.PLACED:
         return
     view.hold.expires_at = compute_expiry(work)
-    await roll_hold(work, view, billing_month(work.now, view.terms.time_zone))
+    await roll_hold(work, view, view.terms.billing_month(work.now))
 
 
 async def roll_hold(work: Work, view: HoldView, month: str) -> None:

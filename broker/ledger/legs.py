@@ -1,4 +1,4 @@
-"""Which accounts pay: grants burn down in their order, then the plan's own price; money comes from a month's budget.
+"""Which accounts pay: grants burn down in their order, then overage; money comes from a month's budget.
 
 Planning reads and writes nothing: a leg's account is opened when a hold takes the leg.
 """
@@ -86,22 +86,23 @@ def burn_grants(grants: OpenGrants, quantity: int, origin: UsageOrigin, moment: 
 
 
 def plan_uncommitted_leg(terms: ContractTerms, unit: Unit, quantity: int, moment: datetime) -> list[NewLeg]:
-    """Plan the leg of usage outside any grant, at the plan's own price."""
+    """Plan the leg of usage outside any grant: GPU-seconds as overage, tokens at the plan's own price."""
     if quantity == 0:
         return []
-    return [NewLeg(unit, AccountKind.UNCOMMITTED, quantity, terms.prices_at(moment).of(unit), billable=True)]
+    prices = terms.overage_prices_at(moment) if unit == Unit.GPU_SECONDS else terms.prices_at(moment)
+    return [NewLeg(unit, AccountKind.UNCOMMITTED, quantity, prices.of(unit), billable=True)]
 
 
 async def plan_meter_legs(work: Work, terms: ContractTerms, need: int, origin: UsageOrigin) -> list[NewLeg]:
-    """Plan the legs of one meter: grants first, then the plan's own price, where the contract lets it be had.
+    """Plan the legs of one meter: grants first, then overage, where the contract sells it.
 
-    Units: `need` in the origin's meter. A contract that refuses overage refuses GPU-seconds; tokens are always billed.
+    Units: `need` in the origin's meter. A contract that blocks overage refuses GPU-seconds; tokens are always sold.
     Raises: InsufficientBalance.
     """
     grants = await read_open_grants(work, terms.id)
     legs = burn_grants(grants, need, origin, work.now)
     shortfall = need - sum(leg.quantity for leg in legs)
-    if shortfall and terms.overage == Overage.REFUSE and origin.meter == Unit.GPU_SECONDS:
+    if shortfall and terms.overage == Overage.BLOCK and origin.meter == Unit.GPU_SECONDS:
         raise _insufficient_balance(need, need - shortfall, list(grants.terms.values()))
     return legs + plan_uncommitted_leg(terms, origin.meter, shortfall, work.now)
 

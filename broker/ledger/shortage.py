@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
-from broker.clock import billing_month
 from broker.contracts.model import ContractTerms, Overage
 from broker.ledger.charge_limit import NOTHING_PROMISED, Bound, Promise
 from broker.ledger.charging import Charging, Supply
@@ -51,14 +50,14 @@ async def _find_end(work: Work, view: HoldView, promise: Promise, moment: dateti
     terms = view.terms
     if terms.ends_before(moment):
         return Shortage.CONTRACT_ENDED
-    month = await get_open_month(work, terms.id, billing_month(moment, terms.time_zone))
+    month = await get_open_month(work, terms.id, terms.billing_month(moment))
     limits = await read_charge_limits(work, view, promise, month)
     grants = await read_open_grants(work, terms.id)
 
     def supply_of(allowed: ContractTerms) -> Supply:
         return plan_supply(allowed, grants, view.states(), NEXT_UNITS, origins=view.origins, moment=moment, month=month)
 
-    bound = Charging(limits).find_next_bound(supply_of(replace(terms, overage=Overage.BILL)))
+    bound = Charging(limits).find_next_bound(supply_of(replace(terms, overage=Overage.CONTRACT)))
     if bound == Bound.CAP:
         return None
     if bound != Bound.LIMIT and not supply_of(terms).units[Unit.GPU_SECONDS]:

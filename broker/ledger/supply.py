@@ -1,4 +1,4 @@
-"""What a job's usage can be charged to, before it is: open legs, grants, then the plan's own price. Pure."""
+"""What a job's usage can be charged to, before it is: open legs, grants, then overage. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ def plan_supply(
     """Plan what usage up to a moment can be charged to, as far as the contract lets it.
 
     `origins` are those of its meters. What a hold has of a grant that does not pay for this moment is passed over.
-    Beyond the grants of a contract that refuses overage there is nothing, and nothing at all after a contract's end.
+    Beyond the grants of a contract that blocks overage there is nothing, and nothing at all after a contract's end.
     Units: GPU-seconds and tokens.
     """
     if terms.ends_before(moment):
@@ -47,7 +47,7 @@ def plan_extension(
 ) -> list[NewLeg]:
     """Plan the legs of usage that a hold does not cover any more, as far as the contract lets it be charged."""
     legs = burn_grants(grants, quantity, origin, moment)
-    if terms.overage == Overage.REFUSE and origin.meter == Unit.GPU_SECONDS:
+    if terms.overage == Overage.BLOCK and origin.meter == Unit.GPU_SECONDS:
         return legs
     return legs + plan_uncommitted_leg(terms, origin.meter, quantity - sum(leg.quantity for leg in legs), moment)
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from broker.clock import billing_month
 from broker.jobs.control import request_stop
 from broker.jobs.limits import has_reached_limit
 from broker.jobs.locked_run import LockedRun
@@ -89,7 +88,7 @@ async def _find_unpaid(
     It is asked once for each billing month, of its latest moment.
     """
     moments = {event.data.sequence: life.clip(event.data.ended_at) for event in events}
-    months = {number: billing_month(moment, hold.terms.time_zone) for number, moment in moments.items()}
+    months = {number: hold.terms.billing_month(moment) for number, moment in moments.items()}
     latest = {month: max(moments[number] for number in months if months[number] == month) for month in months.values()}
     unpaid = {month for month, moment in latest.items() if await ledger.is_exhausted(work, hold, moment)}
     return {number: Doubt.OVER_BUDGET for number, month in months.items() if month in unpaid}

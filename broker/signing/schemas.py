@@ -2,14 +2,25 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from broker.clock import check_time_zone
 from broker.contracts.model import NewContract, Overage, QuoteGuarantee
 from broker.contracts.schemas import ContractOut
 from broker.http.shapes import Moment, RequestBody
 from pricing.money import Money
 from pricing.plans import PlanName
+
+# What 0.1.0 wrote, and what it is written as now.
+OLD_OVERAGES = {"bill": Overage.CONTRACT, "refuse": Overage.BLOCK}
+
+
+def _name_new_word(value: Any) -> Any:
+    if isinstance(value, str) and value in OLD_OVERAGES:
+        raise ValueError(f"{value!r} is written {OLD_OVERAGES[value].value!r} now")
+    return value
 
 
 class ContractIn(RequestBody):
@@ -26,15 +37,24 @@ class ContractIn(RequestBody):
     ends_at: Moment | None = Field(
         default=None, description="In force until then; null: without end.", examples=["2027-11-01T00:00:00Z"]
     )
-    overage: Overage | None = Field(
+    overage: Annotated[Overage, BeforeValidator(_name_new_word)] | None = Field(
         default=None,
-        description="Usage beyond the grant: `bill` it at the plan's price or `refuse` it. Default: prepaid refuses.",
-        examples=["refuse"],
+        description="GPU-hours beyond the grants: sold at `on_demand` prices, at those of the `contract`, or `block`. "
+        "Default: prepaid blocks, the others sell at their own.",
+        examples=["block"],
     )
     quote_guarantee: QuoteGuarantee = Field(
         default=QuoteGuarantee.PAUSE,
         description="A job that reaches its quote: `pause` it until the customer raises it, or `cap` what it costs.",
         examples=["cap"],
+    )
+    time_zone: Annotated[str, AfterValidator(check_time_zone)] | None = Field(
+        default=None,
+        description="IANA time zone that its billing months follow; default: the installation's.",
+        examples=["Asia/Shanghai"],
+    )
+    billing_day: int = Field(
+        default=1, ge=1, le=28, description="The day of a month on which its billing months begin.", examples=[1]
     )
     monthly_budget: Decimal | None = Field(
         default=None,
@@ -54,6 +74,8 @@ class ContractIn(RequestBody):
             starts_at=self.starts_at or now,
             ends_at=self.ends_at,
             overage=self.overage,
+            time_zone=self.time_zone,
+            billing_day=self.billing_day,
             quote_guarantee=self.quote_guarantee,
             monthly_budget_micros=None if budget is None else Money.from_decimal(budget).micros,
         )

@@ -140,10 +140,11 @@ def contract(**fields: Any) -> Contract:
         "gpu_hour_price": "5.2",
         "token_price": "0.00009",
         "queue": "priority",
-        "overage": "refuse",
+        "overage": "block",
         "quote_guarantee": "pause",
         "monthly_budget": None,
         "time_zone": "Asia/Shanghai",
+        "billing_day": 1,
         "starts_at": "2026-11-01T00:00:00Z",
         "ends_at": None,
     }

@@ -29,7 +29,13 @@ MISFITS = [
     ("prepaid", 10**30),
 ]
 NONSENSE: list[tuple[dict[str, Any], str]] = [
-    ({"overage": "refuse"}, "overage"),
+    ({"overage": "block"}, "overage"),
+    ({"overage": "bill"}, "overage"),
+    ({"overage": "\0"}, "overage"),
+    ({"billing_day": 0}, "billing_day"),
+    ({"billing_day": 29}, "billing_day"),
+    ({"time_zone": "Asia/Nowhere"}, "time_zone"),
+    ({"time_zone": "UTC\0"}, "time_zone"),
     ({"ends_at": SIGNED_AT}, "ends_at"),
     ({"starts_at": "2025-12-31T15:59:59Z"}, "starts_at"),
     ({"starts_at": "2026-11-10T04:00:00"}, "starts_at"),
@@ -90,9 +96,31 @@ async def test_long_term_hours_are_credited_at_once_and_have_a_queue_of_their_ow
 
 async def test_overage_has_a_default_for_each_plan(api: Api) -> None:
     customer = await make_customer(api)
-    for plan, hours, overage in (("on_demand", 0, "bill"), ("prepaid", 500, "refuse"), ("long_term", 2000, "bill")):
+    for plan, hours, overage in (
+        ("on_demand", 0, "contract"),
+        ("prepaid", 500, "block"),
+        ("long_term", 2000, "contract"),
+    ):
         signed = await sign_contract(api, customer["id"], plan=plan, committed_gpu_hours=hours)
         assert signed["overage"] == overage
+
+
+@pytest.mark.parametrize(("before", "now"), [("bill", "contract"), ("refuse", "block")])
+async def test_old_word_for_overage_is_refused_with_the_new_one(api: Api, before: str, now: str) -> None:
+    customer = await make_customer(api)
+    problem = await sign_contract(api, customer["id"], overage=before, expect=422)
+    assert problem["errors"] == [{"field": "overage", "message": f"'{before}' is written '{now}' now"}]
+
+
+async def test_billing_months_begin_on_the_contracts_own_day_in_its_own_zone(api: Api, clock: ManualClock) -> None:
+    customer = await make_customer(api)
+    signed = await sign_contract(api, customer["id"], time_zone="America/New_York", billing_day=10)
+    assert (signed["time_zone"], signed["billing_day"]) == ("America/New_York", 10)
+    months = []
+    for _ in range(2):
+        months.append((await api.get(f"/contracts/{signed['id']}/balance"))["month"])
+        clock.advance(hours=1)
+    assert months == ["2026-10", "2026-11"]
 
 
 async def test_job_names_its_contract_where_several_are_in_force(api: Api) -> None:

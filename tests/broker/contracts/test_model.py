@@ -18,10 +18,11 @@ SIGNED = ContractTerms(
     customer_id="cus_1",
     plan=PlanName.PREPAID,
     committed_gpu_hours=500,
-    overage=Overage.REFUSE,
+    overage=Overage.BLOCK,
     quote_guarantee=QuoteGuarantee.PAUSE,
     monthly_budget_micros=None,
     time_zone="Asia/Shanghai",
+    billing_day=1,
     starts_at=datetime(2026, 11, 1, tzinfo=UTC),
     ends_at=None,
     cards=(CARD,),
@@ -61,3 +62,22 @@ def test_hours_are_priced_by_their_gpu_type_and_tokens_are_not() -> None:
     prices = terms.prices_at(SIGNED.starts_at, "h100-80g")
     assert (prices.per_gpu_hour, prices.per_token) == (Decimal(13), Decimal("0.00009"))
     assert terms.prices_at(SIGNED.starts_at) == terms.prices_at(SIGNED.starts_at, "rtx-3090")
+
+
+@pytest.mark.parametrize(
+    ("overage", "per_gpu_hour", "per_token"),
+    [(Overage.ON_DEMAND, "6.8", "0.00012"), (Overage.CONTRACT, "5.2", "0.00009"), (Overage.BLOCK, "5.2", "0.00009")],
+)
+def test_overage_is_priced_by_the_same_card_as_the_contract_says(
+    overage: Overage, per_gpu_hour: str, per_token: str
+) -> None:
+    prices = replace(SIGNED, overage=overage).overage_prices_at(datetime(2026, 11, 10, tzinfo=UTC))
+    assert (prices.per_gpu_hour, prices.per_token) == (Decimal(per_gpu_hour), Decimal(per_token))
+    assert prices.rate_card_version == CARD.version
+
+
+def test_billing_month_is_that_of_the_contracts_zone_and_day() -> None:
+    terms = replace(SIGNED, time_zone="UTC", billing_day=15)
+    assert terms.billing_month(datetime(2026, 12, 14, 23, 59, tzinfo=UTC)) == "2026-11"
+    assert terms.month_start("2026-11") == datetime(2026, 11, 15, tzinfo=UTC)
+    assert terms.month_end("2026-11") == datetime(2026, 12, 15, tzinfo=UTC)

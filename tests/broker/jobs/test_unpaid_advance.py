@@ -1,6 +1,6 @@
 """A prepaid price is for hours paid ahead: while the advance is not paid, nothing is had at it.
 
-With `overage: bill` jobs ran at 5.2 a GPU-hour while the advance invoice was unpaid.
+With `overage: contract` jobs ran at 5.2 a GPU-hour while the advance invoice was unpaid.
 """
 
 import pytest
@@ -12,14 +12,14 @@ from tests.broker.factories import submit_job as submit
 from tests.broker.running_jobs import HOUR, broken_rules, read_balance, report_usage, start_job
 
 
-async def make_unpaid_customer(api: Api, overage: str = "bill", **fields: str) -> Customer:
+async def make_unpaid_customer(api: Api, overage: str = "contract", **fields: str) -> Customer:
     customer = await make_customer(api)
     terms = {"plan": "prepaid", "committed_gpu_hours": 500, "overage": overage, **fields}
     contract = await sign_contract(api, customer["id"], **terms)
     return Customer(customer["id"], contract, await upload_dataset(api, customer["id"]))
 
 
-@pytest.mark.parametrize("overage", ["bill", "refuse"])
+@pytest.mark.parametrize("overage", ["contract", "block", "on_demand"])
 async def test_nothing_runs_before_the_advance_is_paid_and_the_refusal_names_its_invoice(
     api: Api, system: System, overage: str
 ) -> None:
@@ -44,10 +44,11 @@ async def test_job_from_before_the_rule_is_not_resumed_either(api: Api, system: 
         assert (await work.session.get_one(Job, job.id)).status == "paused"
 
 
-async def test_once_paid_what_goes_beyond_the_hours_is_at_the_plans_price_as_overage_says(
-    api: Api, system: System
+@pytest.mark.parametrize(("overage", "price"), [("contract", "5.2"), ("on_demand", "6.8")])
+async def test_once_paid_what_goes_beyond_the_hours_is_priced_as_overage_says(
+    api: Api, system: System, overage: str, price: str
 ) -> None:
-    customer = await make_ready_customer(api, plan="prepaid", overage="bill")
+    customer = await make_ready_customer(api, plan="prepaid", overage=overage)
     used_up = await start_job(system, customer, gpu_seconds=500 * HOUR)
     await report_usage(system, used_up, gpu_seconds=500 * HOUR)
     job = await submit(api, customer.dataset["id"], customer_id=customer.id)
@@ -56,7 +57,7 @@ async def test_once_paid_what_goes_beyond_the_hours_is_at_the_plans_price_as_ove
     body = {"contract_id": customer.contract["id"], "month": "2026-11"}
     lines = (await api.post("/invoices", body, expect=201))["lines"]
     billed = [line["unit_price"] for line in lines if line["meter"] == "gpu_seconds" and line["kind"] == "usage"]
-    assert set(billed) == {"5.2"}
+    assert set(billed) == {"5.2", price}
 
 
 async def test_long_term_commits_without_an_advance_and_runs_at_once(api: Api) -> None:

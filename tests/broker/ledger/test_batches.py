@@ -24,7 +24,7 @@ CONTRACTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "budget": ({"monthly_budget": "0.85"}, {}),
     "max_cost": ({}, {"max_cost": "0.77"}),
     "cap": ({"quote_guarantee": "cap"}, {}),
-    "prepaid that bills": ({"plan": "prepaid", "overage": "bill"}, {}),
+    "prepaid that bills": ({"plan": "prepaid", "overage": "contract"}, {}),
     "nothing promised": ({}, {}),
 }
 
@@ -113,7 +113,7 @@ async def test_heartbeat_over_midnight_is_one_transfer_for_each_month(
 
 async def test_late_usage_is_paid_by_the_grant_of_its_own_moment(api: Api, system: System, clock: ManualClock) -> None:
     """A backlog from before the contract's end that arrives after it was billed as overage: the grant had expired."""
-    customer = await make_ready_customer(api, plan="prepaid", overage="bill", ends_at="2026-11-10T05:00:00Z")
+    customer = await make_ready_customer(api, plan="prepaid", overage="contract", ends_at="2026-11-10T05:00:00Z")
     job = await start_job(system, customer, gpu_seconds=60, tokens=0)
     clock.advance(minutes=59)
     in_time = clock.now

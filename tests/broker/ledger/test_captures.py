@@ -61,7 +61,7 @@ async def test_captured_money_is_the_exact_price_rounded_once(api: Api, system: 
 
 
 async def test_usage_beyond_the_hold_draws_from_the_grant_and_then_from_the_plan(api: Api, system: System) -> None:
-    customer = await make_ready_customer(api, plan="prepaid", overage="bill")
+    customer = await make_ready_customer(api, plan="prepaid", overage="contract")
     job = await start_job(system, customer, gpu_seconds=HOUR)
     await report_usage(system, job, gpu_seconds=501 * HOUR, tokens=1500)
     legs = [(leg.grant_id is not None, leg.billable, leg.captured) for leg in (await read_hold(system, job.id)).legs]

@@ -46,7 +46,7 @@ def split_of(view: HoldView) -> list[tuple[str, str | None, int]]:
 
 
 async def test_hold_is_split_over_grants_and_overage_in_burn_down_order(api: Api, system: System) -> None:
-    customer = await make_ready_customer(api, plan="prepaid", overage="bill")
+    customer = await make_ready_customer(api, plan="prepaid", overage="contract")
     first = await add_grant(system, customer.contract["id"], 100, priority=-1)
     view = await place(system, customer.contract["id"], "job_1", 500 * HOUR + 130)
     gpu = [(leg.grant_id == first, leg.grant_id is None, leg.held, leg.billable) for leg in view.legs][:3]
@@ -54,7 +54,7 @@ async def test_hold_is_split_over_grants_and_overage_in_burn_down_order(api: Api
 
 
 async def test_retry_with_the_same_key_answers_the_same_split_whatever_the_balance(api: Api, system: System) -> None:
-    customer = await make_ready_customer(api, plan="prepaid", overage="bill")
+    customer = await make_ready_customer(api, plan="prepaid", overage="contract")
     contract_id = customer.contract["id"]
     before = await place(system, contract_id, "job_1", 499 * HOUR)
     await place(system, contract_id, "job_2", 1 * HOUR, key="key-2")

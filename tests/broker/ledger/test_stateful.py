@@ -242,7 +242,7 @@ async def make_contract(world: World, contract: PaperContract) -> Customer:
         customer["id"],
         plan=contract.plan,
         committed_gpu_hours=HOURS[contract.plan],
-        overage="refuse" if contract.refuses_overage else "bill",
+        overage="block" if contract.refuses_overage else "contract",
         monthly_budget=None if contract.budget is None else Money(contract.budget).format_amount(),
         ends_at=None if contract.ends_at is None else contract.ends_at.isoformat(),
     )

@@ -164,7 +164,7 @@ DAMAGES = (
 @pytest.fixture
 async def books(api: Api, system: System, clock: ManualClock) -> System:
     """Fill the books with a prepaid contract beyond its grant: one job ended, one live, one month invoiced for good."""
-    customer = await make_ready_customer(api, plan="prepaid", overage="bill")
+    customer = await make_ready_customer(api, plan="prepaid", overage="contract")
     ended = await start_job(system, customer, gpu_seconds=499 * HOUR, tokens=1000)
     await report_usage(system, ended, gpu_seconds=498 * HOUR, tokens=900)
     await report_usage(system, ended, gpu_seconds=90, tokens=77)

@@ -39,7 +39,7 @@ def fen(amount: str) -> int:
 async def customers(api: Api, system: System) -> list[Customer]:
     """Three plans, two projects, a job without one, usage beyond a grant, odd amounts."""
     on_demand = await make_ready_customer(api)
-    prepaid = await make_ready_customer(api, plan="prepaid", overage="bill")
+    prepaid = await make_ready_customer(api, plan="prepaid", overage="contract")
     long_term = await make_ready_customer(api, plan="long_term", committed_gpu_hours=2000)
     tone = await make_project(api, prepaid, "brand-tone")
     await use(system, on_demand, 95, 12_841)
