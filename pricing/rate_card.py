@@ -5,25 +5,17 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, Literal, Self, assert_never
+from typing import Any, Literal, Self, assert_never
 
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    StrictBool,
-    StrictInt,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError, model_validator
 
 from pricing.catalog import CATALOG, find_gpu, load_gpus
+from pricing.exact_fields import PRICE_PLACES, Multiplier, Price, write_plainly
 from pricing.field_problem import FieldProblem
 from pricing.plans import PlanName
-from pricing.usage import Unit, UnknownMeter
+from pricing.tier_terms import MeterTiers, find_tier_problems
+from pricing.usage import METERS, Unit, UnknownMeter
 
 
 class RateCardInvalid(ValueError):
@@ -42,24 +34,6 @@ class NoPriceInForce(LookupError):
         super().__init__(f"no rate card is in force on {on.isoformat()}")
 
 
-def _refuse_inexact(value: Any) -> Any:
-    if not isinstance(value, str | Decimal):
-        raise ValueError('write it as a quoted decimal, such as "6.8"')  # noqa: TRY004  pydantic reports this
-    return value
-
-
-def _write_plainly(value: Decimal) -> str:
-    return format(value.normalize(), "f")
-
-
-PRICE_PLACES = 12  # decimal places that the books keep of a unit price
-Exact = Annotated[
-    Decimal,
-    BeforeValidator(_refuse_inexact),
-    PlainSerializer(_write_plainly, return_type=str, when_used="json"),
-]
-Price = Annotated[Exact, Field(ge=0, max_digits=18, decimal_places=PRICE_PLACES)]
-Multiplier = Annotated[Exact, Field(gt=0, max_digits=8, decimal_places=4)]
 ONE = Decimal(1)
 
 
@@ -67,7 +41,7 @@ class PlanTerms(BaseModel):
     """What one plan costs and gives.
 
     Units: the card's currency per GPU-hour and per token; the least commitment in GPU-hours. With `advance` the
-    committed hours are paid for before they can be used.
+    committed hours are paid for before they can be used. With `tiers` the prices are those of the first tier.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,6 +50,11 @@ class PlanTerms(BaseModel):
     minimum_commit_gpu_hours: StrictInt = Field(ge=0)
     advance: StrictBool
     queue: Literal["standard", "priority", "dedicated"]
+    tiers: MeterTiers = MeterTiers()
+
+    def price_of(self, meter: Unit) -> Decimal:
+        """Pick the price of one GPU-hour or of one token, of a GPU type without a multiplier."""
+        return self.per_gpu_hour if meter == Unit.GPU_SECONDS else self.per_token
 
 
 @dataclass(frozen=True)
@@ -141,7 +120,7 @@ class RateCard(BaseModel):
         Tokens cost the same on every type.
         """
         terms, multiplier = self.terms(plan), self.get_multiplier(gpu_type)
-        per_gpu_hour = Decimal(_write_plainly(terms.per_gpu_hour * multiplier))
+        per_gpu_hour = Decimal(write_plainly(terms.per_gpu_hour * multiplier))
         return UnitPrices(plan, per_gpu_hour, terms.per_token, self.version, self.currency, multiplier)
 
     def get_multiplier(self, gpu_type: str | None) -> Decimal:
@@ -169,7 +148,7 @@ class RateCard(BaseModel):
             card = cls.model_validate(dict(raw))
         except ValidationError as error:
             raise RateCardInvalid([_describe(dict(detail)) for detail in error.errors()]) from error
-        problems = list(_find_unkept_prices(card))
+        problems = [*_find_unkept_prices(card), *_find_tier_problems(card)]
         if problems:
             raise RateCardInvalid(problems)
         return card
@@ -183,6 +162,14 @@ def _find_unkept_prices(card: RateCard) -> Iterator[FieldProblem]:
             if price != round(price, PRICE_PLACES):
                 message = f"times {terms.per_gpu_hour} of {plan.value} has more than {PRICE_PLACES} decimal places"
                 yield FieldProblem(f"gpu_multipliers.{sku}", message)
+
+
+def _find_tier_problems(card: RateCard) -> Iterator[FieldProblem]:
+    for plan, terms in card.plans.items():
+        for meter in METERS:
+            tiers, name = terms.tiers.of(meter), "gpu_hours" if meter == Unit.GPU_SECONDS else "tokens"
+            for problem in [] if tiers is None else find_tier_problems(tiers, terms.price_of(meter)):
+                yield FieldProblem(f"plans.{plan.value}.tiers.{name}.{problem.field}", problem.message)
 
 
 def check_gpu_types(card: RateCard) -> None:

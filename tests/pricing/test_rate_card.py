@@ -171,3 +171,49 @@ def test_a_published_multiplier_of_a_type_that_the_catalogue_has_no_more_stays_r
 def test_a_price_that_a_multiplier_makes_finer_than_the_books_keep_is_refused():
     fine = TEXT.replace('"6.8"', '"6.800000000001"') + MULTIPLIERS
     assert refused_fields(fine) == ["gpu_multipliers.h100-80g", "gpu_multipliers.rtx-3090"]
+
+
+STEPS = (
+    "    tiers:\n      gpu_hours:\n        mode: graduated\n        steps:\n"
+    '        - {above: 100, price: "6.0"}\n        - {above: 500, price: "5.5"}\n'
+)
+TIERED = TEXT.replace("    queue: standard\n", "    queue: standard\n" + STEPS)
+
+
+def test_tiers_are_steps_beyond_the_plans_own_price_and_come_back_from_the_canonical_form():
+    card = parse_rate_card(TIERED)
+    tiers = card.terms(PlanName.ON_DEMAND).tiers.of(Unit.GPU_SECONDS)
+    assert [(step.above, step.price) for step in tiers.steps] == [(100, Decimal(6)), (500, Decimal("5.5"))]
+    assert card.prices(PlanName.ON_DEMAND) == CARD.prices(PlanName.ON_DEMAND)
+    raw = json.loads(json.dumps(card.to_json_dict()))
+    assert raw["plans"]["on_demand"]["tiers"]["gpu_hours"]["steps"][0] == {"above": 100, "price": "6"}
+    assert "tiers" not in raw["plans"]["prepaid"]
+    assert RateCard.from_json_dict(raw) == card
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("gpu_hours", "gpu_days", "gpu_days"),
+        ("graduated", "stepped", "gpu_hours.mode"),
+        ("graduated", "flat", "gpu_hours.steps"),
+        ("above: 100", "above: 0", "gpu_hours.steps.0.above"),
+        ("above: 100", "above: -1", "gpu_hours.steps.0.above"),
+        ("above: 100", "above: 99.5", "gpu_hours.steps.0.above"),
+        ("above: 500", "above: 100", "gpu_hours.steps.1.above"),
+        ("above: 500", "above: 50", "gpu_hours.steps.1.above"),
+        ('"5.5"', "5.5", "gpu_hours.steps.1.price"),
+        ('"5.5"', '"NaN"', "gpu_hours.steps.1.price"),
+        ('"5.5"', '"-1"', "gpu_hours.steps.1.price"),
+        ('"5.5"', '"6.0"', "gpu_hours.steps.1.price"),
+        ('"6.0"', '"6.9"', "gpu_hours.steps.0.price"),  # a settlement would add to what a limit has promised
+    ],
+)
+def test_a_wrong_tier_is_refused_by_its_name(old, new, field):
+    assert old in STEPS
+    assert refused_fields(TIERED.replace(STEPS, STEPS.replace(old, new))) == [f"plans.on_demand.tiers.{field}"]
+
+
+def test_a_mode_with_tiers_needs_a_step():
+    bare = TIERED.replace(STEPS, "    tiers: {tokens: {mode: volume}}\n")
+    assert refused_fields(bare) == ["plans.on_demand.tiers.tokens.steps"]
