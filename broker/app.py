@@ -13,6 +13,7 @@ from broker.audit.service import record_decision
 from broker.base_models.routes import router as base_models
 from broker.billing.routes import router as billing
 from broker.capacity.routes import router as capacity
+from broker.contracts.rate_card_routes import router as rate_cards
 from broker.contracts.routes import router as contracts
 from broker.daemon import Daemon
 from broker.datasets.routes import router as datasets
@@ -40,6 +41,7 @@ from broker.workers.routes import router as workers
 
 ROUTERS = (
     identity,
+    rate_cards,
     contracts,
     signing,
     ledger,

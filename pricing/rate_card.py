@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, assert_never
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from pricing.catalog import CATALOG, find_gpu, load_gpus
 from pricing.exact_fields import PRICE_PLACES, Multiplier, Price, write_plainly
@@ -106,9 +107,9 @@ class RateCard(BaseModel):
     def _check_plans(self) -> Self:
         missing = [plan for plan in PlanName if plan not in self.plans]
         if missing:
-            raise ValueError(f"every plan needs terms; missing under plans: {', '.join(missing)}")
+            raise _make_fault("plans", f"every plan needs terms; missing under plans: {', '.join(missing)}")
         if self.plans[PlanName.ON_DEMAND].minimum_commit_gpu_hours:
-            raise ValueError("plans.on_demand.minimum_commit_gpu_hours must be 0: on-demand commits to nothing")
+            raise _make_fault("plans.on_demand.minimum_commit_gpu_hours", "must be 0: on-demand commits to nothing")
         return self
 
     def terms(self, plan: PlanName) -> PlanTerms:
@@ -244,6 +245,11 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+def _make_fault(field: str, message: str) -> PydanticCustomError:
+    return PydanticCustomError("fault", "{message}", {"message": message, "field": field})
+
+
 def _describe(detail: dict[str, Any]) -> FieldProblem:
-    field = ".".join(str(part) for part in detail["loc"] if part != "[key]") or "rate_card"
+    told = detail.get("ctx", {}).get("field", "rate_card")
+    field = ".".join(str(part) for part in detail["loc"] if part != "[key]") or told
     return FieldProblem(field, f"{detail['msg']}")

@@ -39,6 +39,7 @@ COMMANDS = {
     "datasets": Place("broker.cli.datasets:app", "Data sets: upload, list, show, delete."),
     "projects": Place("broker.cli.projects:app", "Projects: list, create."),
     "contracts": Place("broker.cli.contracts:app", "Contracts: list, show, balance."),
+    "rate-cards": Place("broker.cli.rate_cards:app", "Rate cards: list, show, publish."),
     "balance": Place(
         "broker.cli.contracts:show_balance",
         "Show what of a contract is available, held by live jobs, and used.",

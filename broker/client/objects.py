@@ -275,6 +275,44 @@ class Adapter(TypedDict):
     created_at: str
 
 
+class TierStep(TypedDict):
+    """A tier beyond the first: what a unit above a month's usage costs."""
+
+    above: int
+    price: str
+
+
+class Tiers(TypedDict):
+    """The tiers of a plan's meter beyond the first."""
+
+    mode: Literal["flat", "graduated", "volume"]
+    steps: list[TierStep]
+
+
+class PlanTerms(TypedDict):
+    """What one plan costs and gives on a rate card; `tiers` by meter, `gpu_hours` and `tokens`."""
+
+    per_gpu_hour: str
+    per_token: str
+    minimum_commit_gpu_hours: int
+    advance: bool
+    queue: str
+    tiers: dict[str, Tiers | None] | None
+
+
+class RateCard(TypedDict):
+    """Published prices of every plan, from a day on."""
+
+    id: str
+    version: str
+    status: Literal["upcoming", "in_force", "superseded"]
+    currency: str
+    effective_from: str
+    plans: dict[str, PlanTerms]
+    gpu_multipliers: dict[str, str]
+    published_at: str
+
+
 class Contract(TypedDict):
     """What a customer has signed."""
 

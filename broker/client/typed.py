@@ -19,6 +19,7 @@ from broker.client.objects import (
     Page,
     Project,
     Quote,
+    RateCard,
     Run,
     Usage,
 )
@@ -168,6 +169,18 @@ class BrokerClient(Client):
     def get_balance(self, contract_id: str) -> Balance:
         """Get what of a contract is available, held and used."""
         return cast("Balance", self.get(f"/contracts/{contract_id}/balance"))
+
+    def list_rate_cards(self, **wanted: Any) -> Page[RateCard]:
+        """List the published rate cards, that of the latest day first: a page of `limit`, from `cursor` on."""
+        return cast("Page[RateCard]", self.get("/rate-cards", **wanted))
+
+    def get_rate_card(self, version: str) -> RateCard:
+        """Get a published rate card."""
+        return cast("RateCard", self.get(f"/rate-cards/{version}"))
+
+    def publish_rate_card(self, card: Mapping[str, Any]) -> RateCard:
+        """Publish a rate card: it never changes again."""
+        return cast("RateCard", self.post("/rate-cards", card))
 
     def list_projects(self, **wanted: Any) -> Page[Project]:
         """List projects: a page of `limit`, from `cursor` on, by `customer_id`."""

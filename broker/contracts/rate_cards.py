@@ -1,16 +1,69 @@
 """Rate cards: published once, then looked up by the day on which a contract is signed."""
 
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Date, ScalarSelect, literal, select
 
+from broker import errors
+from broker.clock import local_day
 from broker.contracts.tables import PublishedRateCard
 from broker.work import Work
-from pricing.rate_card import NoPriceInForce, RateCard
+from pricing.rate_card import NoPriceInForce, RateCard, choose_card
 
 
 class RateCardChanged(RuntimeError):
     """A published rate card differs from the catalogue's: publish a new version instead of editing one."""
+
+
+class CardStatus(StrEnum):
+    """Whether new contracts are signed on a card today, will be from a later day, or no longer are."""
+
+    UPCOMING = "upcoming"
+    IN_FORCE = "in_force"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True)
+class ListedCard:
+    """A published card, when it was published, and whether it is in force today."""
+
+    card: RateCard
+    published_at: datetime
+    status: CardStatus
+
+
+async def list_cards(work: Work) -> list[ListedCard]:
+    """List the published cards, that of the latest day first; of one day the later version."""
+    rows = (await work.session.scalars(select(PublishedRateCard))).all()
+    published = [(parse_card(row), row.published_at) for row in rows]
+    published.sort(key=lambda each: (each[0].effective_from, each[0].version), reverse=True)
+    today = local_day(work.now, work.settings.time_zone)
+    in_force = _find_in_force([card for card, _published_at in published], today)
+    return [ListedCard(card, published_at, _judge(card, in_force, today)) for card, published_at in published]
+
+
+def _find_in_force(cards: Sequence[RateCard], today: date) -> RateCard | None:
+    try:
+        return choose_card(cards, today)
+    except NoPriceInForce:
+        return None
+
+
+def _judge(card: RateCard, in_force: RateCard | None, today: date) -> CardStatus:
+    if card.effective_from > today:
+        return CardStatus.UPCOMING
+    return CardStatus.IN_FORCE if card is in_force else CardStatus.SUPERSEDED
+
+
+async def get_listed_card(work: Work, version: str) -> ListedCard:
+    """Get a published card with whether it is in force. Raises: NotFound."""
+    found = next((each for each in await list_cards(work) if each.card.version == version), None)
+    if found is None:
+        raise errors.NotFound("rate card", version)
+    return found
 
 
 async def publish_rate_cards(work: Work, cards: dict[str, RateCard]) -> None:

@@ -26,6 +26,7 @@ PATH_IDS = {
     "agent_id": ("The agent.", "agt_01k"),
     "invoice_id": ("The invoice.", "inv_01k"),
     "base_model": ("Name of the base model.", "smollm2-135m-instruct"),
+    "version": ("Version of the rate card.", "2026-01-01"),
     "name": ("Name of the queue or pool.", "standard"),
 }
 WORKERS_OPENAPI_URL = "/openapi/workers.json"

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from broker.client.objects import Balance, Contract, Dataset, Estimate, Job, JobEvent, Quote, Run
+from broker.client.objects import Balance, Contract, Dataset, Estimate, Job, JobEvent, Quote, RateCard, Run
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 JOB_ID = "job_01kb3v0x8m7q2w5r9t6y1z4abc"
@@ -173,3 +173,37 @@ def dataset(**fields: Any) -> Dataset:
         "findings": [],
     }
     return cast("Dataset", {**values, **fields})
+
+
+def rate_card(**fields: Any) -> RateCard:
+    """Make a card with everything that one can say."""
+    steps = [{"above": 100, "price": "6.5"}, {"above": 5000, "price": "6"}]
+    tiers = {"gpu_hours": {"mode": "graduated", "steps": steps}, "tokens": None}
+    volume = {"gpu_hours": None, "tokens": {"mode": "volume", "steps": [{"above": 1_000_000, "price": "0.00008"}]}}
+    plans = {
+        plan: {
+            "per_gpu_hour": per_gpu_hour,
+            "per_token": per_token,
+            "minimum_commit_gpu_hours": hours,
+            "advance": plan == "prepaid",
+            "queue": queue,
+            "tiers": tiers,
+        }
+        for plan, per_gpu_hour, per_token, hours, queue, tiers in (
+            ("on_demand", "6.8", "0.00012", 0, "standard", tiers),
+            ("prepaid", "5.2", "0.00009", 500, "priority", volume),
+            ("long_term", "4", "0.00006", 2000, "dedicated", None),
+        )
+    }
+    values = {
+        "id": "2027-01-01",
+        "object": "rate_card",
+        "version": "2027-01-01",
+        "status": "upcoming",
+        "currency": "CNY",
+        "effective_from": "2027-01-01",
+        "plans": plans,
+        "gpu_multipliers": {"h100-80g": "2.5", "rtx-3090": "0.75"},
+        "published_at": "2026-11-24T09:57:00Z",
+    }
+    return cast("RateCard", {**values, **fields})

@@ -7,6 +7,7 @@ import pytest
 
 from broker.cli.failures import ExitCode
 from broker.client.typed import BrokerClient
+from pricing.catalog import CATALOG
 from tests.broker.cli.conftest import Run, submit
 from tests.broker.served import Buyer
 
@@ -57,3 +58,21 @@ def test_adapter_is_deleted(run: Run, order: list[str], admin: BrokerClient) -> 
 def test_data_that_are_not_there_are_a_usage_error(customer_run: Run, tmp_path: Path, path: str) -> None:
     (tmp_path / "empty").mkdir()
     assert customer_run("datasets", "upload", str(tmp_path / path)).exit_code == ExitCode.USAGE
+
+
+def test_rate_card_is_published_listed_and_shown(run: Run, customer_run: Run, tmp_path: Path) -> None:
+    text = (CATALOG / "rate_cards" / "2026-01-01.yaml").read_text(encoding="utf-8")
+    later = text.replace('"2026-01-01"', '"2099-01-01"').replace("effective_from: 2026", "effective_from: 2099")
+    file = tmp_path / "card.yaml"
+    file.write_text(later.replace('"6.8"', "6.8"))
+    refused = run("rate-cards", "publish", str(file))
+    assert (refused.exit_code, "plans.on_demand.per_gpu_hour" in refused.output) == (ExitCode.USAGE, True)
+    file.write_text(later.replace('"6.8"', '"7.5"'))
+    assert customer_run("rate-cards", "publish", str(file)).exit_code == ExitCode.REFUSED
+    assert "in force from 2099-01-01" in run("rate-cards", "publish", str(file)).stdout
+    assert run("rate-cards", "publish", str(file)).exit_code == ExitCode.REFUSED
+    assert "2099-01-01  2099-01-01  upcoming" in customer_run("rate-cards", "list").stdout
+    listed = json.loads(run("rate-cards", "list", "--json").stdout)["data"]
+    assert [each["version"] for each in listed] == ["2099-01-01", "2026-01-01"]
+    assert json.loads(run("rate-cards", "show", "2099-01-01", "--json").stdout) == listed[0]
+    assert "7.5" in run("rate-cards", "show", "2099-01-01").stdout

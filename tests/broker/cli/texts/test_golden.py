@@ -15,6 +15,7 @@ from broker.cli.texts.job_card import JobView, make_job_card
 from broker.cli.texts.job_list import make_job_list
 from broker.cli.texts.job_log import make_event_line, make_event_text
 from broker.cli.texts.price import Offer, make_offer, make_question
+from broker.cli.texts.rate_card import make_rate_card
 from tests.broker.cli import objects
 from tests.broker.cli.objects import NOW
 
@@ -104,6 +105,10 @@ def findings() -> list[Text]:
     return make_report(objects.dataset(findings=found, finding_counts=counts), WIDTH)
 
 
+def rate_card() -> list[Text]:
+    return make_rate_card(objects.rate_card(), WIDTH)
+
+
 def log() -> list[Text]:
     return [line for event in EVENTS for line in make_event_text(event, NOW, WIDTH)]
 
@@ -132,6 +137,7 @@ def in_shanghai() -> Iterator[None]:
         price_compared,
         price_without_contract,
         findings,
+        rate_card,
         log,
         events,
     ],
