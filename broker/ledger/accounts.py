@@ -1,16 +1,17 @@
 """Accounts and transfers: the only code that writes entries and balances."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from broker.ledger.causes import Cause
-from broker.ledger.model import MAY_GO_NEGATIVE, OWED, AccountKind, Posting, check_balanced, move, sum_postings
-from broker.ledger.tables import Account, Entry, Transfer
+from broker.ledger.model import MAY_GO_NEGATIVE, OWED, AccountKind, Move, move, net_moves
+from broker.ledger.tables import Account
+from broker.persistence.driver import Statement, execute_each
 from broker.work import Work
 from pricing.usage import Unit
 
@@ -69,66 +70,71 @@ async def read_granted(work: Work, contract_id: str) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class NewTransfer:
-    """A balanced transfer to be written, and what it is for. Units: postings in their accounts' units."""
+    """A transfer to be written, and what it is for. Units: moves in their accounts' units."""
 
     kind: str
-    postings: Sequence[Posting]
+    moves: Sequence[Move]
     hold_id: str | None = None
     reference: str | None = None
 
 
 async def post_transfer(work: Work, contract_id: str | None, customer_id: str | None, transfer: NewTransfer) -> None:
-    """Write one balanced transfer and move the balances beside it. The caller holds the contract's lock."""
+    """Write one transfer and move the balances beside it. The caller holds the contract's lock."""
     await post_transfers(work, contract_id, customer_id, [transfer])
+
+
+# One message to the database, however many transfers there are: an entry names both of its accounts.
+POST = Statement(
+    text(
+        """WITH transfers AS (
+               INSERT INTO ledger_transfers (id, customer_id, contract_id, kind, hold_id, reference, created_at)
+               SELECT t.id, :customer_id, :contract_id, t.kind, t.hold_id, t.reference, :now
+               FROM unnest(CAST(:ids AS text[]), CAST(:kinds AS text[]), CAST(:hold_ids AS text[]),
+                           CAST(:reference AS text[])) AS t (id, kind, hold_id, reference)
+           ), entries AS (
+               INSERT INTO ledger_entries (customer_id, transfer_id, debit_account_id, credit_account_id, unit, amount)
+               SELECT :customer_id, e.* FROM unnest(CAST(:transfers AS text[]), CAST(:debits AS text[]),
+                   CAST(:credits AS text[]), CAST(:units AS text[]), CAST(:amounts AS bigint[])) AS e
+           )
+           UPDATE ledger_accounts SET balance = balance + c.change
+           FROM unnest(CAST(:accounts AS text[]), CAST(:changes AS bigint[])) AS c (id, change)
+           WHERE ledger_accounts.id = c.id"""
+    )
+)
 
 
 async def post_transfers(
     work: Work, contract_id: str | None, customer_id: str | None, transfers: Iterable[NewTransfer]
 ) -> None:
-    """Write balanced transfers and move the balances beside them, in as many statements as for one.
+    """Write transfers and move the balances beside them, all in one statement.
 
     The caller holds the contract's lock. What a transfer moves through an account and on is not written.
     """
-    rows: list[dict[str, Any]] = []
-    entries: list[dict[str, Any]] = []
-    for transfer in transfers:
-        moved = sum_postings(transfer.postings)
-        check_balanced(moved)
-        if not moved:
-            continue
-        own = {"customer_id": customer_id, "transfer_id": work.new_id("tra")}
-        rows.append(
-            {
-                "id": own["transfer_id"],
-                "customer_id": customer_id,
-                "contract_id": contract_id,
-                "kind": transfer.kind,
-                "hold_id": transfer.hold_id,
-                "reference": transfer.reference,
-                "created_at": work.now,
-            }
-        )
-        entries += [
-            own | {"account_id": posting.account_id, "unit": posting.unit.value, "amount": posting.amount}
-            for posting in moved
-        ]
+    rows = [(work.new_id("tra"), transfer, entries) for transfer in transfers if (entries := net_moves(transfer.moves))]
     if rows:
-        await work.session.execute(insert(Transfer), rows)
-        await work.session.execute(insert(Entry), entries)
-        await _move_balances(work, entries)
+        own = {"customer_id": customer_id, "contract_id": contract_id, "now": work.now}
+        await execute_each(work.connection, POST, [{**own, **_list_columns(rows)}])
 
 
-async def _move_balances(work: Work, entries: Sequence[Mapping[str, Any]]) -> None:
+def _list_columns(rows: Sequence[tuple[str, NewTransfer, list[Move]]]) -> dict[str, list[Any]]:
+    entries = [(transfer_id, entry) for transfer_id, _transfer, moves in rows for entry in moves]
     changes: defaultdict[str, int] = defaultdict(int)
-    for entry in entries:
-        changes[entry["account_id"]] += entry["amount"]
-    connection = await work.session.connection()
-    statement = (
-        update(Account.__table__)  # type: ignore[arg-type]
-        .where(Account.__table__.c.id == bindparam("account"))
-        .values(balance=Account.__table__.c.balance + bindparam("change"))
-    )
-    await connection.execute(statement, [{"account": key, "change": changes[key]} for key in sorted(changes)])
+    for _transfer_id, entry in entries:
+        changes[entry.source_id] -= entry.amount
+        changes[entry.target_id] += entry.amount
+    return {
+        "ids": [transfer_id for transfer_id, _transfer, _moves in rows],
+        "kinds": [transfer.kind for _id, transfer, _moves in rows],
+        "hold_ids": [transfer.hold_id for _id, transfer, _moves in rows],
+        "reference": [transfer.reference for _id, transfer, _moves in rows],
+        "transfers": [transfer_id for transfer_id, _entry in entries],
+        "debits": [entry.target_id for _id, entry in entries],
+        "credits": [entry.source_id for _id, entry in entries],
+        "units": [entry.unit.value for _id, entry in entries],
+        "amounts": [entry.amount for _id, entry in entries],
+        "accounts": sorted(changes),
+        "changes": [changes[account_id] for account_id in sorted(changes)],
+    }
 
 
 async def open_budget(
@@ -148,8 +154,8 @@ async def open_budget(
     )
     if monthly_budget_micros is not None:
         source = await open_account(work, contract_id, customer_id, unit, AccountKind.BUDGET_ISSUED)
-        postings = move(source, account_id, unit, monthly_budget_micros)
-        await post_transfer(work, contract_id, customer_id, NewTransfer("budget_opened", postings, reference=month))
+        moves = move(source, account_id, unit, monthly_budget_micros)
+        await post_transfer(work, contract_id, customer_id, NewTransfer("budget_opened", moves, reference=month))
     return account_id
 
 

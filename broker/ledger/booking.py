@@ -14,7 +14,7 @@ from broker.ledger.charges import Charge
 from broker.ledger.charging import Charging
 from broker.ledger.hold_legs import HoldView, hold_more, open_own
 from broker.ledger.legs import NewLeg, OpenGrants, plan_money_leg, read_open_grants
-from broker.ledger.model import AccountKind, Posting, compute_captured_micros, move, plan_capture
+from broker.ledger.model import AccountKind, Move, compute_captured_micros, move, plan_capture
 from broker.ledger.promises import read_charge_limits
 from broker.ledger.rates import add_to_rates
 from broker.ledger.supply import plan_extension, plan_supply
@@ -47,9 +47,9 @@ class Booking:
             view.terms, self.grants, view.states(), usage, origins=view.origins, moment=moment, month=self.month
         )
         charged = self.charging.divide(supply, [interval.usage for interval in charge.intervals])
-        postings = await self._capture(charge, charged, borne=False)
-        postings += await self._capture(charge, usage - charged, borne=True)
-        self.transfers.append(NewTransfer("usage_captured", postings, view.hold.id, charge.reference))
+        moves = await self._capture(charge, charged, borne=False)
+        moves += await self._capture(charge, usage - charged, borne=True)
+        self.transfers.append(NewTransfer("usage_captured", moves, view.hold.id, charge.reference))
 
     async def write(self) -> None:
         """Write the legs, the transfers, the captures, and their sums by price."""
@@ -63,13 +63,13 @@ class Booking:
         version = terms.prices_at(self.moment).rate_card_version
         await add_to_rates(work, self.view.hold, lines, rate_card_version=version)
 
-    async def _capture(self, charge: Charge, usage: Usage, *, borne: bool) -> list[Posting]:
-        postings: list[Posting] = []
+    async def _capture(self, charge: Charge, usage: Usage, *, borne: bool) -> list[Move]:
+        moves: list[Move] = []
         for meter in METERS:
-            drawn = await self._draw(meter, usage.count(meter), postings, borne=borne)
+            drawn = await self._draw(meter, usage.count(meter), moves, borne=borne)
             self.captures += [self._capture_row(charge, leg, quantity) for leg, quantity in drawn]
-        await self._draw(Unit.MICRO_YUAN, self._count_money(borne=borne), postings, borne=borne)
-        return postings
+        await self._draw(Unit.MICRO_YUAN, self._count_money(borne=borne), moves, borne=borne)
+        return moves
 
     def _count_money(self, *, borne: bool) -> int:
         """Count the price up to now less what was captured of it: a job's sum is rounded once, whatever its charges."""
@@ -77,15 +77,13 @@ class Booking:
         price = compute_captured_micros(self.view.states(), billable_only=not borne, borne=borne)
         return price - sum(leg.captured for leg in own)
 
-    async def _draw(
-        self, unit: Unit, quantity: int, postings: list[Posting], *, borne: bool
-    ) -> list[tuple[HoldLeg, int]]:
+    async def _draw(self, unit: Unit, quantity: int, moves: list[Move], *, borne: bool) -> list[tuple[HoldLeg, int]]:
         """Draw units from the legs, extending the hold by what they lack; each leg counts what is captured of it."""
         view, month = self.view, self.month if unit == Unit.MICRO_YUAN else None
         closed = self.grants.list_closed(view.origins[unit], self.moment) if unit in METERS else frozenset()
         draws, missing = plan_capture(view.states(), unit, quantity, month=month, borne=borne, closed=closed)
         if missing:
-            postings += await hold_more(self.work, view, self._plan_more(unit, missing, borne=borne))
+            moves += await hold_more(self.work, view, self._plan_more(unit, missing, borne=borne))
             draws, missing = plan_capture(view.states(), unit, quantity, month=month, borne=borne, closed=closed)
             assert missing == 0, "an extension covers what it was made for"
         for draw in draws:
@@ -94,7 +92,7 @@ class Booking:
             end = AccountKind.BORNE if borne else AccountKind.USED
             held_id = await open_own(self.work, view, unit, AccountKind.HELD)
             end_id = await open_own(self.work, view, unit, end, cause=Cause.OVER_PROMISE if borne else None)
-            postings += move(held_id, end_id, unit, quantity)
+            moves += move(held_id, end_id, unit, quantity)
         return [(view.legs[draw.index], draw.quantity) for draw in draws]
 
     def _plan_more(self, unit: Unit, quantity: int, *, borne: bool) -> list[NewLeg]:

@@ -16,6 +16,6 @@ async def credit_grant(work: Work, grant_id: str) -> None:
     target_id = await open_account(
         work, grant.contract_id, grant.customer_id, unit, AccountKind.GRANTED, grant_id=grant.id
     )
-    postings = move(source_id, target_id, unit, grant.quantity)
-    transfer = NewTransfer("grant_credited", postings, reference=grant.id)
+    moves = move(source_id, target_id, unit, grant.quantity)
+    transfer = NewTransfer("grant_credited", moves, reference=grant.id)
     await post_transfer(work, grant.contract_id, grant.customer_id, transfer)

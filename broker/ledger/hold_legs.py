@@ -8,7 +8,7 @@ from broker.ledger import accounts
 from broker.ledger.accounts import NewTransfer
 from broker.ledger.causes import Cause
 from broker.ledger.legs import NewLeg
-from broker.ledger.model import AccountKind, LegState, Posting, compute_captured_micros, move
+from broker.ledger.model import AccountKind, LegState, Move, compute_captured_micros, move
 from broker.ledger.tables import Hold, HoldLeg
 from broker.work import Work
 from pricing.grants import UsageOrigin
@@ -67,14 +67,14 @@ async def add_legs(work: Work, view: HoldView, legs: Sequence[NewLeg], *, kind: 
     What `extends` a hold grows the leg that extended it before, where source and price are the same: so that a hold
     has no more legs than there are sources, however long it lives. The legs of a new hold stay as they were placed.
     """
-    postings = await hold_more(work, view, legs, extends=extends)
+    moves = await hold_more(work, view, legs, extends=extends)
     await work.session.flush()
-    await post_for_job(work, view.hold, kind, postings)
+    await post_for_job(work, view.hold, kind, moves)
 
 
-async def hold_more(work: Work, view: HoldView, legs: Iterable[NewLeg], *, extends: bool = True) -> list[Posting]:
-    """Hold more for a job, and leave the transfer to the caller. Returns its postings."""
-    postings: list[Posting] = []
+async def hold_more(work: Work, view: HoldView, legs: Iterable[NewLeg], *, extends: bool = True) -> list[Move]:
+    """Hold more for a job, and leave the transfer to the caller. Returns its moves."""
+    moves: list[Move] = []
     for leg in legs:
         source_id = await _open_source(work, view, leg)
         grown = _find_alike(view, leg, source_id) if extends else None
@@ -84,8 +84,8 @@ async def hold_more(work: Work, view: HoldView, legs: Iterable[NewLeg], *, exten
             view.legs.append(grown)
         else:
             grown.held += leg.quantity
-        postings += move(source_id, await open_own(work, view, leg.unit, AccountKind.HELD), leg.unit, leg.quantity)
-    return postings
+        moves += move(source_id, await open_own(work, view, leg.unit, AccountKind.HELD), leg.unit, leg.quantity)
+    return moves
 
 
 def _find_alike(view: HoldView, leg: NewLeg, source_id: str) -> HoldLeg | None:
@@ -150,9 +150,9 @@ async def open_own(
     return view.account_ids[key]
 
 
-async def post_for_job(work: Work, hold: Hold, kind: str, postings: Sequence[Posting]) -> None:
+async def post_for_job(work: Work, hold: Hold, kind: str, moves: Sequence[Move]) -> None:
     """Post a transfer between a hold and its sources; it refers to the hold's job."""
-    transfer = NewTransfer(kind, postings, hold_id=hold.id, reference=hold.job_id)
+    transfer = NewTransfer(kind, moves, hold_id=hold.id, reference=hold.job_id)
     await accounts.post_transfer(work, hold.contract_id, hold.customer_id, transfer)
 
 
@@ -163,9 +163,9 @@ def list_open(legs: Sequence[HoldLeg]) -> list[tuple[HoldLeg, int]]:
 
 async def release_legs(work: Work, view: HoldView, quantities: Sequence[tuple[HoldLeg, int]], *, kind: str) -> None:
     """Release these quantities of the legs to the accounts that they came from."""
-    postings: list[Posting] = []
+    moves: list[Move] = []
     for leg, quantity in quantities:
         unit = Unit(leg.unit)
         leg.released += quantity
-        postings += move(await open_own(work, view, unit, AccountKind.HELD), leg.account_id, unit, quantity)
-    await post_for_job(work, view.hold, kind, postings)
+        moves += move(await open_own(work, view, unit, AccountKind.HELD), leg.account_id, unit, quantity)
+    await post_for_job(work, view.hold, kind, moves)

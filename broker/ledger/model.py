@@ -1,8 +1,8 @@
-"""The rules of the ledger: units, kinds of account, postings, and how usage is drawn from a hold's legs. Pure."""
+"""The rules of the ledger: units, kinds of account, moves, and how usage is drawn from a hold's legs. Pure."""
 
 import math
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -91,32 +91,42 @@ class UsageInterval:
 
 
 @dataclass(frozen=True)
-class Posting:
-    """One side of a transfer. Units: `amount` in `unit`; below zero it leaves the account."""
+class Move:
+    """Units that go from one account, which is credited, to another, which is debited. Units: `amount` in `unit`."""
 
-    account_id: str
+    source_id: str
+    target_id: str
     unit: Unit
     amount: int
 
 
-def move(source_id: str, target_id: str, unit: Unit, amount: int) -> list[Posting]:
-    return [Posting(source_id, unit, -amount), Posting(target_id, unit, amount)]
+def move(source_id: str, target_id: str, unit: Unit, amount: int) -> list[Move]:
+    return [Move(source_id, target_id, unit, amount)]
 
 
-def sum_postings(postings: Iterable[Posting]) -> list[Posting]:
-    """Add up what a transfer moves in each account; an account that it only passes through is left out."""
-    sums: defaultdict[tuple[str, Unit], int] = defaultdict(int)
-    for posting in postings:
-        sums[posting.account_id, posting.unit] += posting.amount
-    return [Posting(account_id, unit, amount) for (account_id, unit), amount in sums.items() if amount]
+def net_moves(moves: Iterable[Move]) -> list[Move]:
+    """Net what a transfer moves, so that an account that it only passes through is left out.
+
+    What leaves is paired with what arrives, in the order in which the accounts were named; every amount is above zero.
+    """
+    sums: defaultdict[Unit, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for each in moves:
+        sums[each.unit][each.source_id] -= each.amount
+        sums[each.unit][each.target_id] += each.amount
+    return [pair for unit, changes in sums.items() for pair in _pair(unit, changes)]
 
 
-def check_balanced(postings: Iterable[Posting]) -> None:
-    """Assert that a transfer sums to zero in every unit; one that does not is our own fault."""
-    sums: defaultdict[Unit, int] = defaultdict(int)
-    for posting in postings:
-        sums[posting.unit] += posting.amount
-    assert not any(sums.values()), f"unbalanced transfer: {dict(sums)}"
+def _pair(unit: Unit, changes: Mapping[str, int]) -> Iterator[Move]:
+    targets = deque((account_id, change) for account_id, change in changes.items() if change > 0)
+    for source_id, change in changes.items():
+        leaving = -change
+        while leaving > 0:
+            target_id, arriving = targets.popleft()
+            amount = min(leaving, arriving)
+            yield Move(source_id, target_id, unit, amount)
+            leaving -= amount
+            if arriving > amount:
+                targets.appendleft((target_id, arriving - amount))
 
 
 @dataclass(frozen=True)

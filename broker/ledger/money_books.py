@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from broker.contracts.model import ContractTerms
 from broker.ledger.accounts import NewTransfer, open_account, post_transfer
-from broker.ledger.model import AccountKind, Posting, move
+from broker.ledger.model import AccountKind, Move, move
 from broker.ledger.tables import Account
 from broker.work import Work
 from pricing.money import Money
@@ -41,12 +41,12 @@ async def post_money(
     work: Work, terms: ContractTerms | None, kind: str, moves: Iterable[MoneyMove], *, reference: str
 ) -> None:
     """Post moves of money in one transfer: between accounts of a contract, or of the house where there is none."""
-    postings: list[Posting] = []
+    between: list[Move] = []
     for each in moves:
         source_id = await _open(work, terms, each.credit, each.grant_id)
         target_id = await _open(work, terms, each.debit, each.grant_id)
-        postings += move(source_id, target_id, Unit.MICRO_YUAN, each.amount.micros)
-    transfer = NewTransfer(kind, postings, reference=reference)
+        between += move(source_id, target_id, Unit.MICRO_YUAN, each.amount.micros)
+    transfer = NewTransfer(kind, between, reference=reference)
     contract_id, customer_id = (None, None) if terms is None else (terms.id, terms.customer_id)
     await post_transfer(work, contract_id, customer_id, transfer)
 

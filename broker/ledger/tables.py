@@ -55,12 +55,19 @@ class Transfer(Base):
 
 
 class Entry(Base):
+    """Units from the account that is credited to the one that is debited: a transfer cannot be out of balance."""
+
     __tablename__ = "ledger_entries"
+    __table_args__ = (
+        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint("debit_account_id <> credit_account_id", name="two_accounts"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     customer_id: Mapped[str | None] = mapped_column(ForeignKey("customers.id"))
     transfer_id: Mapped[str] = mapped_column(ForeignKey("ledger_transfers.id"), index=True)
-    account_id: Mapped[str] = mapped_column(ForeignKey("ledger_accounts.id"), index=True)
+    debit_account_id: Mapped[str] = mapped_column(ForeignKey("ledger_accounts.id"), index=True)
+    credit_account_id: Mapped[str] = mapped_column(ForeignKey("ledger_accounts.id"), index=True)
     unit: Mapped[str]
     amount: Mapped[int]
 

@@ -28,20 +28,19 @@ CHARGED_RANGES = """ranges AS (
 
 CHECKS = (
     Check(
-        "every transfer sums to zero in each unit",
-        """SELECT transfer_id AS id, unit, sum(amount) AS off FROM ledger_entries
-           GROUP BY transfer_id, unit HAVING sum(amount) <> 0""",
-    ),
-    Check(
-        "an entry is in the unit and of the customer of its account",
-        """SELECT e.id FROM ledger_entries e JOIN ledger_accounts a ON a.id = e.account_id
+        "an entry is in the unit and of the customer of both of its accounts",
+        """SELECT e.id FROM ledger_entries e
+           JOIN ledger_accounts a ON a.id IN (e.debit_account_id, e.credit_account_id)
            WHERE e.unit <> a.unit OR e.customer_id <> a.customer_id
               OR (e.customer_id IS NULL AND a.customer_id IS NOT NULL)""",
     ),
     Check(
         "a balance is the sum of its entries",
         """SELECT a.id, a.balance, coalesce(sum(e.amount), 0) AS entries
-           FROM ledger_accounts a LEFT JOIN ledger_entries e ON e.account_id = a.id
+           FROM ledger_accounts a LEFT JOIN (
+               SELECT debit_account_id AS account_id, amount FROM ledger_entries
+               UNION ALL SELECT credit_account_id, -amount FROM ledger_entries
+           ) e ON e.account_id = a.id
            GROUP BY a.id HAVING a.balance <> coalesce(sum(e.amount), 0)""",
     ),
     Check(
@@ -177,7 +176,7 @@ CHECKS = (
         """SELECT g.id, coalesce(sum(e.amount), 0) AS credited FROM grants g
            LEFT JOIN ledger_accounts a ON a.grant_id = g.id AND a.kind = 'granted'
            LEFT JOIN ledger_transfers t ON t.reference = g.id AND t.kind = 'grant_credited'
-           LEFT JOIN ledger_entries e ON e.account_id = a.id AND e.transfer_id = t.id
+           LEFT JOIN ledger_entries e ON e.debit_account_id = a.id AND e.transfer_id = t.id
            GROUP BY g.id
            HAVING coalesce(sum(e.amount), 0) <> CASE WHEN g.activated_at IS NULL THEN 0 ELSE g.quantity END""",
     ),

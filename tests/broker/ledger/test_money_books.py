@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
+from psycopg.errors import CheckViolation
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms
@@ -88,5 +88,5 @@ async def test_database_refuses_to_give_back_more_than_was_paid_ahead(api: Api, 
     async def act(work: Work, terms: ContractTerms) -> None:
         await ledger.book_refund(work, terms, grant_id, net=yuan("0.01"), tax=Money.zero(), reference=grant_id)
 
-    with pytest.raises(IntegrityError, match="not_overspent"):
+    with pytest.raises(CheckViolation, match="not_overspent"):
         await book(system, customer, act)

@@ -17,12 +17,13 @@ from tests.broker.running_jobs import HOUR, broken_rules, report_usage, settle, 
 HELD_GPU = "kind = 'held' AND unit = 'gpu_seconds'"
 USED_GPU = "kind = 'used' AND unit = 'gpu_seconds'"
 OTHER_LEG = "(SELECT max(id) FROM hold_legs WHERE unit = 'gpu_seconds')"
-ADD_ENTRY = "INSERT INTO ledger_entries (customer_id, transfer_id, account_id, unit, amount)"
+ADD_ENTRY = "INSERT INTO ledger_entries (customer_id, transfer_id, debit_account_id, credit_account_id, unit, amount)"
 ADD_BORNE = (
     "INSERT INTO ledger_accounts"
     " (id, customer_id, contract_id, unit, kind, cause, may_go_negative, may_go_positive, balance)"
 )
 CAUSES = "(VALUES ('preempted', 7), ('machine_lost', -7)) AS causes (cause, quantity)"
+OF_USED = f"FROM ledger_accounts WHERE {USED_GPU}"
 OF_CAUSES = f"FROM ledger_accounts, {CAUSES} WHERE {USED_GPU}"
 BORNE = "'acc_' || causes.cause, customer_id, contract_id, unit, 'borne', causes.cause, true, true, quantity"
 ENDED = "(SELECT id FROM holds WHERE state = 'settled')"
@@ -46,11 +47,10 @@ class Damage:
 
 def move_balance(where: str, amount: int) -> tuple[str, ...]:
     """Change a balance and its entries alike, out of nowhere else than the same contract's source."""
-    entry = f"{ADD_ENTRY} SELECT customer_id, {TRANSFER}, id, unit, {{}} FROM ledger_accounts WHERE {{}}"
     source = "kind = 'uncommitted' AND unit = 'gpu_seconds'"
+    both = f"(SELECT * FROM ledger_accounts WHERE {where}) a, (SELECT id FROM ledger_accounts WHERE {source}) s"
     return (
-        entry.format(amount, where),
-        entry.format(-amount, source),
+        f"{ADD_ENTRY} SELECT a.customer_id, {TRANSFER}, a.id, s.id, a.unit, {amount} FROM {both}",
         f"UPDATE ledger_accounts SET balance = balance + {amount} WHERE {where}",
         f"UPDATE ledger_accounts SET balance = balance - {amount} WHERE {source}",
     )
@@ -58,14 +58,7 @@ def move_balance(where: str, amount: int) -> tuple[str, ...]:
 
 DAMAGES = (
     Damage(
-        "every transfer sums to zero in each unit",
-        (
-            f"{ADD_ENTRY} SELECT customer_id, {TRANSFER}, id, unit, 5 FROM ledger_accounts WHERE kind = 'issued'",
-            "UPDATE ledger_accounts SET balance = balance + 5 WHERE kind = 'issued'",
-        ),
-    ),
-    Damage(
-        "an entry is in the unit and of the customer of its account",
+        "an entry is in the unit and of the customer of both of its accounts",
         (
             "INSERT INTO customers (id, name, created_at) VALUES ('cus_x', 'Somebody else', now())",
             "UPDATE ledger_entries SET customer_id = 'cus_x' WHERE id = (SELECT min(id) FROM ledger_entries)",
@@ -92,7 +85,7 @@ DAMAGES = (
         "what is borne for a cause is what its captures say",
         (
             f"{ADD_BORNE} SELECT {BORNE} {OF_CAUSES}",
-            f"{ADD_ENTRY} SELECT customer_id, {TRANSFER}, 'acc_' || causes.cause, unit, quantity {OF_CAUSES}",
+            f"{ADD_ENTRY} SELECT customer_id, {TRANSFER}, 'acc_preempted', 'acc_machine_lost', unit, 7 {OF_USED}",
         ),
     ),
     Damage(
