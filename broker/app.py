@@ -35,6 +35,7 @@ from broker.metering.routes import router as metering
 from broker.metrics import Metrics, add_metrics_route
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
+from broker.signing.grant_routes import router as grants
 from broker.signing.routes import router as signing
 from broker.system import System
 from broker.workers.routes import router as workers
@@ -44,6 +45,7 @@ ROUTERS = (
     rate_cards,
     contracts,
     signing,
+    grants,
     ledger,
     base_models,
     datasets,

@@ -57,6 +57,7 @@ class Daemon:
         if self.plans:
             self._every(settings.sweep_seconds, self._sweep_when_heard)
             self._every(settings.sweep_seconds, self.sweep_holds)
+            self._every(settings.sweep_seconds, self.expire_grants)
             self._every(settings.sweep_seconds, self.learn)
             self._every(settings.cycle_seconds, TokenCounter(self.system).count_all)
             self._at(self.close_months, minute=5)
@@ -174,6 +175,12 @@ class Daemon:
         async with self.system.work() as work:
             expired = await ledger.list_expired_holds(work)
         await self.system.work_on(expired, ledger.expire_hold)
+
+    async def expire_grants(self) -> None:
+        """Expire the grants whose term is over; each in a transaction of its own."""
+        async with self.system.work() as work:
+            over = await ledger.list_grants_to_expire(work)
+        await self.system.work_on(over, ledger.expire_grant)
 
     async def learn(self) -> None:
         """Learn from the jobs that finished since the last calibration, and judge how good their estimates were."""

@@ -1,10 +1,12 @@
 """Grants: the blocks of prepaid GPU-seconds and tokens under a contract. What is left of one is in the ledger."""
 
-from sqlalchemy import select
+from sqlalchemy import ScalarSelect, select
 
 from broker import errors
 from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms, NewGrant
 from broker.contracts.tables import Grant
+from broker.http.paging import fetch_page
+from broker.persistence.database import narrow
 from broker.work import Work
 from pricing.grants import GrantKind, GrantScope, compute_expiry
 from pricing.usage import Unit
@@ -73,6 +75,46 @@ async def activate_grant(work: Work, grant_id: str) -> GrantTerms | None:
     return _to_terms(grant)
 
 
+async def end_grant(work: Work, grant_id: str, status: GrantStatus, reason: str | None = None) -> GrantTerms:
+    """Mark a grant as expired, void or cancelled: nothing more is drawn from it. The contract is locked."""
+    grant = await work.session.get_one(Grant, grant_id, with_for_update=True, populate_existing=True)
+    grant.status, grant.reason = status.value, reason or grant.reason
+    await work.session.flush()
+    return _to_terms(grant)
+
+
+async def get_grant(work: Work, grant_id: str) -> GrantTerms:
+    """Get a grant. Raises: NotFound."""
+    grant = await work.session.get(Grant, grant_id, populate_existing=True)
+    if grant is None:
+        raise errors.NotFound("grant", grant_id)
+    return _to_terms(grant)
+
+
+async def list_expired_grants(work: Work) -> list[str]:
+    """List the grants whose term is over and that nobody has ended yet, the earliest first."""
+    query = select(Grant.id).where(Grant.status == GrantStatus.ACTIVE.value, Grant.expires_at <= work.now)
+    return list(await work.session.scalars(query.order_by(Grant.expires_at, Grant.id)))
+
+
+def select_ended_grants() -> ScalarSelect[str]:
+    """Select the ids of the grants that are expired or void, as part of a larger statement."""
+    ended = (GrantStatus.EXPIRED.value, GrantStatus.VOID.value)
+    return select(Grant.id).where(Grant.status.in_(ended)).scalar_subquery()
+
+
+async def fetch_grants(
+    work: Work, *, limit: int, cursor: str | None, **wanted: str | None
+) -> tuple[list[GrantTerms], str | None]:
+    """Fetch a page of the grants that the actor sees, all or those with these values in their columns.
+
+    Returns them and the cursor of the next page. Raises: InvalidRequest.
+    """
+    query = narrow(select(Grant), **wanted)
+    rows, after = await fetch_page(work.session, query, Grant, limit=limit, cursor=cursor)
+    return [_to_terms(row) for row in rows], after
+
+
 async def list_grants(work: Work, contract_id: str) -> list[GrantTerms]:
     query = select(Grant).where(Grant.contract_id == contract_id).order_by(Grant.id)
     return [_to_terms(row) for row in await work.session.scalars(query)]
@@ -92,6 +134,8 @@ def _to_terms(row: Grant) -> GrantTerms:
         invoice_id=row.invoice_id,
         status=GrantStatus(row.status),
         credited=row.activated_at is not None,
+        reason=row.reason,
         effective_at=row.effective_at,
         expires_at=row.expires_at,
+        created_at=row.created_at,
     )

@@ -7,8 +7,10 @@ from enum import StrEnum
 
 from broker.clock import billing_month, local_day, month_end, month_start
 from pricing.grants import ALL_GPU_SECONDS, GrantKind, GrantScope, UsageOrigin, is_within_term
+from pricing.money import Money, round_to_fen
 from pricing.plans import PlanName
 from pricing.rate_card import PlanTerms, RateCard, UnitPrices, choose_card
+from pricing.rating import price_usage
 from pricing.usage import Unit
 
 
@@ -153,7 +155,7 @@ class NewGrant:
 class GrantTerms:
     """A block of prepaid units. Units: `quantity` of the whole block in its scope's meter; yuan per GPU-hour or token.
 
-    An `advance` is paid by its own invoice, so its usage is not billed again. A gift has the price 0.
+    An `advance` is paid by its own invoice, so its usage is not billed again; a gift's price says what it is worth.
     """
 
     id: str
@@ -168,16 +170,31 @@ class GrantTerms:
     invoice_id: str | None
     status: GrantStatus
     credited: bool
+    reason: str | None
     effective_at: datetime
     expires_at: datetime | None
+    created_at: datetime
 
     @property
     def unit(self) -> Unit:
         return self.scope.meter
 
+    @property
+    def billable(self) -> bool:
+        """Tell whether its usage is on the month's invoice: not where an advance has paid for it, nor a gift's."""
+        return not self.advance and not self.kind.is_gift
+
+    def price(self, quantity: int) -> Money:
+        """Price so many of its units, rounded once, half-even to the fen. Units: the grant's own."""
+        return round_to_fen(price_usage(self.unit, quantity, self.unit_price))
+
     def pays_for(self, origin: UsageOrigin, moment: datetime) -> bool:
         """Tell whether what is held of it may pay for usage of a moment: of its scope and within its term."""
-        return self.scope.includes(origin) and is_within_term(moment, self.effective_at, self.expires_at)
+        return self.scope.includes(origin) and self.is_within_term(moment)
+
+    def is_within_term(self, moment: datetime) -> bool:
+        """Tell whether it has begun by a moment and not expired."""
+        return is_within_term(moment, self.effective_at, self.expires_at)
 
 
 def dedicated_queue_name(contract_id: str) -> str:

@@ -7,7 +7,18 @@ from sqlalchemy import ColumnElement, Select, literal, or_, select
 
 from broker import errors
 from broker.clock import local_day
-from broker.contracts.grants import activate_grant, create_grant, list_grants, note_invoice, require_paid_advance
+from broker.contracts.grants import (
+    activate_grant,
+    create_grant,
+    end_grant,
+    fetch_grants,
+    get_grant,
+    list_expired_grants,
+    list_grants,
+    note_invoice,
+    require_paid_advance,
+    select_ended_grants,
+)
 from broker.contracts.model import DEFAULT_OVERAGE, ContractTerms, NewContract, Overage, QuoteGuarantee
 from broker.contracts.rate_cards import (
     get_rate_card,
@@ -27,10 +38,14 @@ __all__ = [
     "activate_grant",
     "create_contract",
     "create_grant",
+    "end_grant",
+    "fetch_grants",
     "get_contract",
     "get_contract_in_force",
+    "get_grant",
     "get_rate_card",
     "is_in_force",
+    "list_expired_grants",
     "list_grants",
     "list_in_force",
     "load_row",
@@ -43,6 +58,7 @@ __all__ = [
     "require_paid_advance",
     "select_card_version",
     "select_contracts",
+    "select_ended_grants",
 ]
 
 

@@ -25,6 +25,7 @@ PATH_IDS = {
     "adapter_id": ("The adapter.", "ada_01k"),
     "agent_id": ("The agent.", "agt_01k"),
     "invoice_id": ("The invoice.", "inv_01k"),
+    "grant_id": ("The grant.", "gra_01k"),
     "base_model": ("Name of the base model.", "smollm2-135m-instruct"),
     "version": ("Version of the rate card.", "2026-01-01"),
     "name": ("Name of the queue or pool.", "standard"),

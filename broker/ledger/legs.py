@@ -16,7 +16,7 @@ from broker.ledger.budgets import read_budget_left
 from broker.ledger.model import AccountKind, LegState
 from broker.work import Work
 from pricing import grants as burn
-from pricing.grants import UsageOrigin, is_within_term
+from pricing.grants import UsageOrigin
 from pricing.money import Money
 from pricing.usage import Unit
 
@@ -108,8 +108,7 @@ async def plan_meter_legs(work: Work, terms: ContractTerms, need: int, origin: U
 
 
 def _grant_leg(grant: GrantTerms, quantity: int) -> NewLeg:
-    billable = not grant.advance
-    return NewLeg(grant.unit, AccountKind.GRANTED, quantity, grant.unit_price, billable, grant.id)
+    return NewLeg(grant.unit, AccountKind.GRANTED, quantity, grant.unit_price, grant.billable, grant.id)
 
 
 def _insufficient_balance(needed: int, available: int, grants: Sequence[GrantTerms]) -> errors.InsufficientBalance:
@@ -128,7 +127,7 @@ async def read_available(work: Work, terms: ContractTerms, unit: Unit = Unit.GPU
     return sum(
         grants.free.get(grant.id, 0)
         for grant in grants.terms.values()
-        if grant.unit == unit and is_within_term(work.now, grant.effective_at, grant.expires_at)
+        if grant.unit == unit and grant.status == GrantStatus.ACTIVE and grant.is_within_term(work.now)
     )
 
 

@@ -18,7 +18,8 @@ class AccountKind(StrEnum):
     """Where units come from, where they wait, where they end; and, from RECEIVABLE on, the accounts of money.
 
     ISSUED feeds grants, UNCOMMITTED is usage outside any grant, BUDGET_ISSUED feeds a month's budget. BORNE_ISSUED
-    feeds what the house bears in a customer's stead; it ends in BORNE, as what the customer pays for ends in USED.
+    feeds what the house bears in a customer's stead; it ends in BORNE, as what the customer pays for ends in USED, and
+    what nobody used of a grant by its expiry in EXPIRED.
     A balance is what was debited less what was credited: what customers owe is above zero, what they paid ahead below.
     """
 
@@ -31,6 +32,7 @@ class AccountKind(StrEnum):
     USED = "used"
     BORNE_ISSUED = "borne_issued"
     BORNE = "borne"
+    EXPIRED = "expired"
 
     RECEIVABLE = "receivable"
     CASH = "cash"

@@ -2,7 +2,8 @@
 
 from broker.http.edge import BillingReader, feature_router
 from broker.ledger.balance import read_contract_balance
-from broker.ledger.schemas import BalanceOut
+from broker.ledger.coverage import read_coverage
+from broker.ledger.schemas import BalanceOut, CoverageOut
 
 router = feature_router("/contracts", "contracts")
 
@@ -11,3 +12,9 @@ router = feature_router("/contracts", "contracts")
 async def get_balance(work: BillingReader, contract_id: str) -> BalanceOut:
     """Tell what of a contract is available, held and used, as of now."""
     return BalanceOut.of(contract_id, await read_contract_balance(work, contract_id), work.now)
+
+
+@router.get("/{contract_id}/coverage")
+async def get_coverage(work: BillingReader, contract_id: str) -> CoverageOut:
+    """Tell what share of its usage a contract's grants pay, and how long what is left of them lasts at this pace."""
+    return CoverageOut.of(contract_id, await read_coverage(work, contract_id), work.now)

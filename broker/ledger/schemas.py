@@ -1,5 +1,6 @@
 """API shapes of balances."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -7,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from broker.http.shapes import MoneyOut, as_hours
 from broker.ledger.balance import Balance
+from broker.ledger.coverage import MeterCoverage
 from pricing.money import Money
 
 
@@ -57,6 +59,39 @@ class BalanceOut(BaseModel):
             held_money=MoneyOut.of(balance.held_money),
             used_money=MoneyOut.of(balance.used_money),
         )
+
+
+class MeterCoverageOut(BaseModel):
+    meter: Literal["gpu_seconds", "tokens"] = Field(description="The meter.", examples=["gpu_seconds"])
+    granted: int = Field(description="Credited of all grants, in GPU-seconds or tokens.", examples=[1_800_000])
+    left: int = Field(description="Free in the grants that are in force.", examples=[1_799_712])
+    used_of_grants: int = Field(description="What grants have paid for.", examples=[108])
+    used: int = Field(description="What the customer pays for, by grants or otherwise.", examples=[108])
+    used_percent: str | None = Field(description="Used of what was granted, in per cent.", examples=["20.0"])
+    covered_percent: str | None = Field(description="Of all usage what grants paid, in per cent.", examples=["95.5"])
+    left_percent: str | None = Field(description="Left of what was granted, in per cent.", examples=["80.0"])
+    days_left: str | None = Field(
+        description="Days that the rest lasts at the pace of the last 30 days; null: nothing is used.",
+        examples=["12.5"],
+    )
+
+    @classmethod
+    def of(cls, meter: MeterCoverage) -> "MeterCoverageOut":
+        shares = ("used_percent", "covered_percent", "left_percent", "days_left")
+        written = {name: None if (share := getattr(meter, name)) is None else format(share, "f") for name in shares}
+        counts = {name: getattr(meter, name) for name in ("meter", "granted", "left", "used_of_grants", "used")}
+        return cls.model_validate({**counts, **written})
+
+
+class CoverageOut(BaseModel):
+    object: Literal["coverage"] = Field(default="coverage", description="Kind of object.", examples=["coverage"])
+    contract_id: str = Field(description="The contract.", examples=["con_01k"])
+    as_of: datetime = Field(description="When it was read (UTC).", examples=["2026-11-24T10:00:00Z"])
+    meters: list[MeterCoverageOut] = Field(description="GPU-seconds, tokens.", examples=[[{"meter": "tokens"}]])
+
+    @classmethod
+    def of(cls, contract_id: str, meters: Sequence[MeterCoverage], as_of: datetime) -> "CoverageOut":
+        return cls(contract_id=contract_id, as_of=as_of, meters=[MeterCoverageOut.of(meter) for meter in meters])
 
 
 def _optional(money: Money | None) -> MoneyOut | None:

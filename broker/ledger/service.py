@@ -9,7 +9,10 @@ from broker.ledger.captures import Captured, capture_usage
 from broker.ledger.causes import Cause
 from broker.ledger.charge_limit import Promise
 from broker.ledger.closed_months import close_month
+from broker.ledger.coverage import MeterCoverage, read_coverage
 from broker.ledger.credit import credit_grant
+from broker.ledger.grant_balances import GrantBalance, GrantDraw, list_draws, read_grant_balances
+from broker.ledger.grant_ends import expire_grant, list_grants_to_expire, void_grant
 from broker.ledger.hold_legs import HoldView
 from broker.ledger.holds import (
     expire_hold,
@@ -42,7 +45,10 @@ __all__ = [
     "Captured",
     "CapturedUsage",
     "Cause",
+    "GrantBalance",
+    "GrantDraw",
     "HoldView",
+    "MeterCoverage",
     "Promise",
     "Shortage",
     "UsageInterval",
@@ -58,20 +64,26 @@ __all__ = [
     "capture_usage",
     "close_month",
     "credit_grant",
+    "expire_grant",
     "expire_hold",
     "find_shortage",
     "get_hold",
     "is_exhausted",
     "list_borne_usage",
     "list_captured_usage",
+    "list_draws",
     "list_expired_holds",
+    "list_grants_to_expire",
     "list_holds_due_for_renewal",
     "list_months",
     "lock_hold",
     "place_hold",
     "read_contract_balance",
+    "read_coverage",
     "read_deferred",
+    "read_grant_balances",
     "renew_hold",
     "renew_locked_hold",
     "settle_hold",
+    "void_grant",
 ]

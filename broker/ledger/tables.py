@@ -113,6 +113,7 @@ class HoldLeg(Base):
         UniqueConstraint("hold_id", "position"),
         CheckConstraint("held >= 0 AND captured >= 0 AND released >= 0", name="not_negative"),
         CheckConstraint("captured + released <= held", name="within_held"),
+        Index("ix_hold_legs_grant", "grant_id", postgresql_where=text("grant_id IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -146,6 +147,7 @@ class Capture(Base):
         CheckConstraint("first_sequence <= last_sequence", name="sequences_in_order"),
         CheckConstraint("borne = (cause IS NOT NULL)", name="borne_for_a_cause"),
         Index("ix_captures_contract_month", "contract_id", "month"),
+        Index("ix_captures_grant", "grant_id", "id", postgresql_where=text("grant_id IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

@@ -2,5 +2,5 @@
 
 Owns no table: it calls contracts, capacity, ledger and billing, of which none knows that a contract is being signed.
 Called by `POST /contracts`. Invariant: an advance is credited when its invoice is paid, other committed hours at once.
-Purchases, amendments and renewals are to stand here, too.
+Grants that the house gives stand here, too, and so are purchases, amendments and renewals to do.
 """

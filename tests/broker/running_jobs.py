@@ -51,7 +51,8 @@ async def start_job(
     """Place a hold of just this size and put its job into the state of one that runs."""
     async with system.work() as work:
         job_id, contract_id = work.new_id("job"), customer.contract["id"]
-        await place_hold(work, contract_id, job_id, gpu_seconds=gpu_seconds, tokens=tokens, key=key)
+        origin = {"project_id": fields.get("project_id"), "gpu_type": "cpu"}
+        await place_hold(work, contract_id, job_id, gpu_seconds=gpu_seconds, tokens=tokens, key=key, **origin)
         await register_pool(work, name="test", sku="cpu", engine="local", total_gpus=1)
         work.session.add(_job_row(work, job_id, customer, gpus, fields))
         await work.session.flush()
@@ -61,12 +62,19 @@ async def start_job(
 
 
 async def place_hold(
-    work: Work, contract_id: str, job_id: str, *, gpu_seconds: int, tokens: int, key: str | None = None
+    work: Work,
+    contract_id: str,
+    job_id: str,
+    *,
+    gpu_seconds: int,
+    tokens: int,
+    key: str | None = None,
+    **origin: str | None,
 ) -> HoldView:
     """Place a hold of just this size, under the contract's lock as admission has it."""
     terms = await contracts.lock_contract(work, contract_id)
     need = Usage(gpu_seconds, tokens)
-    return await ledger.place_hold(work, terms, job_id=job_id, idempotency_key=key or job_id, need=need)
+    return await ledger.place_hold(work, terms, job_id=job_id, idempotency_key=key or job_id, need=need, **origin)
 
 
 def _job_row(work: Work, job_id: str, customer: Customer, gpus: int, fields: dict[str, Any]) -> Job:

@@ -43,6 +43,7 @@ class Tenant:
     live_run_id: str
     adapter_id: str
     invoice_id: str
+    grant_id: str
     queue: str
 
     def marks(self) -> set[str]:
@@ -102,6 +103,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         await dispatch(system, gpus=8)
         live_run = (await own.get(f"/jobs/{live_job}/runs"))["data"][0]["id"]
         adapter = (await own.get("/adapters"))["data"][0]["id"]
+    grant = (await api.get("/grants", contract_id=contract))["data"][0]["id"]
     await keep_count(system, dataset)
     past = await api.post("/invoices", {"contract_id": contract, "month": "2026-10"}, expect=201)
     await api.post(f"/invoices/{past['id']}/finalize")
@@ -120,5 +122,6 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         live_run_id=live_run,
         adapter_id=adapter,
         invoice_id=invoice,
+        grant_id=grant,
         queue=f"dedicated:{contract}",
     )

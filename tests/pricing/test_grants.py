@@ -28,8 +28,16 @@ PLAIN = UsageOrigin(HOURS, "prj_a", "rtx-4090")
 def grant_of(grant_id="g", remaining=100, price="5.2", *, began_days_ago=30, expires_in_days=None, **fields):
     expires_at = None if expires_in_days is None else NOW + timedelta(days=expires_in_days)
     values = {"scope": GrantScope(), "kind": GrantKind.BOUGHT, "priority": 0, **fields}
-    return Grant(grant_id, remaining, Decimal(price), values["scope"], values["kind"],
-                 NOW - timedelta(days=began_days_ago), expires_at, values["priority"])  # fmt: skip
+    return Grant(
+        grant_id,
+        remaining,
+        Decimal(price),
+        values["scope"],
+        values["kind"],
+        NOW - timedelta(days=began_days_ago),
+        expires_at,
+        values["priority"],
+    )
 
 
 PROJECTS, GPU_TYPES = ["prj_a", "prj_b"], ["rtx-4090", "a100-80g"]

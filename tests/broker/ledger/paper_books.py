@@ -69,7 +69,8 @@ class PaperHold:
 
 @dataclass
 class PaperContract:
-    """`grants` is what is free in each, by id; `terms` is when each begins and expires, which orders them.
+    """`grants` is what is free in each, by id; `terms` is when each begins and expires, which orders them;
+    from those that `ended` nothing more is drawn.
 
     `budgets` is what no hold has taken of each month's; `billed` counts units by month, meter and price.
     """
@@ -80,6 +81,8 @@ class PaperContract:
     ends_at: datetime | None = None
     grants: dict[str, int] = field(default_factory=dict)
     terms: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    expired: set[str] = field(default_factory=set)
     credited: int = 0
     budgets: dict[str, int] = field(default_factory=dict)
     billed: dict[tuple[str, str, Fraction], int] = field(default_factory=dict)
@@ -94,6 +97,23 @@ class PaperContract:
         self.terms[grant_id] = (begins, expires)
         self.credited += gpu_seconds
 
+    def void(self, grant_id: str) -> None:
+        """Take back what is free of a grant; what holds have of it stays theirs."""
+        self.ended.add(grant_id)
+        self.credited -= self.grants[grant_id]
+        self.grants[grant_id] = 0
+
+    def expire(self, now: datetime) -> None:
+        """Let go what is free of the grants whose term is over; a void one gives what it got back to its source."""
+        for grant_id, (_begins, expires) in self.terms.items():
+            if grant_id in self.ended:
+                self.credited -= self.grants[grant_id] if grant_id not in self.expired else 0
+                self.grants[grant_id] = 0
+            elif expires <= now:
+                self.ended.add(grant_id)
+                self.expired.add(grant_id)
+                self.grants[grant_id] = 0
+
     def pays(self, source: str, moment: datetime) -> bool:
         """Tell whether a source may pay for usage of a moment: a grant only within its term."""
         if source not in self.terms:
@@ -103,7 +123,8 @@ class PaperContract:
 
     def list_paying(self, moment: datetime) -> list[str]:
         """List the grants that pay for a moment: earliest expiry, oldest, id."""
-        paying = [grant_id for grant_id in self.grants if self.in_force(moment) and self.pays(grant_id, moment)]
+        open_now = self.grants.keys() - self.ended if self.in_force(moment) else set()
+        paying = [grant_id for grant_id in open_now if self.pays(grant_id, moment)]
         return sorted(paying, key=lambda grant_id: (self.terms[grant_id][1], self.terms[grant_id][0], grant_id))
 
     def free_gpu_seconds(self, now: datetime) -> int:

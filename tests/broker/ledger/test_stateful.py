@@ -151,6 +151,21 @@ class LedgerMachine(RuleBasedStateMachine):
         bought = add_grant(self.world.system, customer.contract["id"], size, effective_at=begins, expires_at=expires)
         contract.credit(self.world.run(bought), size, begins, expires)
 
+    @rule(index=PICK)
+    def void_a_grant(self, index: int) -> None:
+        _customer, contract = self.signed[index % len(self.signed)]
+        live = sorted(contract.grants.keys() - contract.ended)
+        if live:
+            grant_id = live[index % len(live)]
+            self.world.run(void_grant(self.world.system, grant_id))
+            contract.void(grant_id)
+
+    @rule()
+    def expire_grants(self) -> None:
+        self.world.run(expire_grants(self.world.system))
+        for _customer, contract in self.signed:
+            contract.expire(self.world.clock.now)
+
     @rule(index=PICK, gpu=GPU_SECONDS, text=TOKEN_COUNTS)
     def place_hold(self, index: int, gpu: int, text: int) -> None:
         customer, contract = self.signed[index % len(self.signed)]
@@ -287,6 +302,17 @@ async def expire_holds(system: System) -> list[str]:
         for job_id in overdue:
             await ledger.expire_hold(work, job_id)
         return overdue
+
+
+async def void_grant(system: System, grant_id: str) -> None:
+    async with system.work() as work:
+        await ledger.void_grant(work, grant_id, "a mistake")
+
+
+async def expire_grants(system: System) -> None:
+    async with system.work() as work:
+        for grant_id in await ledger.list_grants_to_expire(work):
+            await ledger.expire_grant(work, grant_id)
 
 
 async def close_month(api: Api, contract_id: str, month: str) -> None:

@@ -1,0 +1,88 @@
+"""Grants that the house gives: promotions and compensations, under a contract, from a day on."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from broker import errors
+from broker.contracts import service as contracts
+from broker.contracts.model import ContractTerms, GrantTerms, NewGrant
+from broker.identity import service as identity
+from broker.ledger import service as ledger
+from broker.work import Work
+from pricing.catalog import load_gpus
+from pricing.grants import GrantKind, GrantScope, compute_expiry
+
+
+@dataclass(frozen=True)
+class Gift:
+    """What the house gives to a contract. Units: `quantity` in the scope's meter.
+
+    Without a beginning of its own it begins now, or with its contract; without an expiry it is good for 12 months, or
+    until the contract ends.
+    """
+
+    contract_id: str
+    kind: GrantKind
+    scope: GrantScope
+    quantity: int
+    reason: str
+    effective_at: datetime | None = None
+    expires_at: datetime | None = None
+    priority: int = 0
+
+
+async def give_grant(work: Work, gift: Gift) -> GrantTerms:
+    """Give a grant, which can be drawn from at once or from its beginning on.
+
+    Raises: NotFound, InvalidRequest.
+    """
+    if not gift.kind.is_gift:
+        raise errors.invalid_field("kind", "bought hours are ordered: POST /v1/purchases")
+    terms = await contracts.lock_contract(work, gift.contract_id)
+    await check_scope(work, terms, gift.scope)
+    effective_at, expires_at = plan_term(work, terms, gift.effective_at, gift.expires_at)
+    new = NewGrant(
+        kind=gift.kind,
+        quantity=gift.quantity,
+        unit_price=terms.prices_at(effective_at).of(gift.scope.meter),
+        scope=gift.scope,
+        effective_at=effective_at,
+        expires_at=expires_at,
+        priority=gift.priority,
+        reason=gift.reason,
+    )
+    grant = await contracts.create_grant(work, terms, new)
+    await ledger.credit_grant(work, grant.id)
+    return await contracts.get_grant(work, grant.id)
+
+
+async def check_scope(work: Work, terms: ContractTerms, scope: GrantScope) -> None:
+    """Check that a scope names a project of the contract's customer and a GPU type that there is.
+
+    Raises: NotFound, InvalidRequest.
+    """
+    if scope.project_id is not None:
+        project = await identity.get_project(work, scope.project_id)
+        if project.customer_id != terms.customer_id:
+            raise errors.NotFound("project", scope.project_id)
+    if scope.gpu_type is not None and scope.gpu_type not in load_gpus():
+        known = ", ".join(sorted(load_gpus()))
+        raise errors.invalid_field("scope.gpu_type", f"{scope.gpu_type!r} is not in the catalogue; it has: {known}")
+
+
+def plan_term(
+    work: Work, terms: ContractTerms, effective_at: datetime | None, expires_at: datetime | None
+) -> tuple[datetime, datetime]:
+    """Plan when a grant begins and expires; it lies within its contract's term. Raises: InvalidRequest."""
+    begins = effective_at or max(work.now, terms.starts_at)
+    if begins < terms.starts_at:
+        raise errors.invalid_field("effective_at", f"is before the contract begins, {terms.starts_at.isoformat()}")
+    if terms.ends_at is not None and begins >= terms.ends_at:
+        raise errors.invalid_field("effective_at", f"is not before the contract ends, {terms.ends_at.isoformat()}")
+    if expires_at is not None and terms.ends_at is not None and expires_at > terms.ends_at:
+        message = f"is after the contract's end, {terms.ends_at.isoformat()}; leave it out for that moment at most"
+        raise errors.invalid_field("expires_at", message)
+    if expires_at is not None and expires_at <= max(begins, work.now):
+        raise errors.invalid_field("expires_at", "must be in the future, and after effective_at")
+    default = compute_expiry(begins, terms.time_zone)
+    return begins, expires_at or min(default, terms.ends_at or default)
