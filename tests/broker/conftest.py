@@ -136,6 +136,7 @@ def create_routed_app(system: System, routed_app: FastAPI) -> FastAPI:
     for position, route in enumerate(routed_app.router.routes):
         if isinstance(getattr(route, "original_router", None), APIRouter):
             app.router.routes[position] = route
+    app.openapi = routed_app.openapi  # type: ignore[method-assign]
     return app
 
 

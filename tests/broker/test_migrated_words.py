@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from alembic import command
 from fastapi import FastAPI
 
@@ -53,6 +54,7 @@ def read_column(urls: DatabaseUrls, query: str) -> set[Any]:
         return {next(iter(row.values())) for row in connection.execute(query.encode())}
 
 
+@pytest.mark.slow
 async def test_rows_get_other_words_and_no_other_facts(
     api: Api, app: FastAPI, system: System, urls: DatabaseUrls
 ) -> None:

@@ -74,6 +74,7 @@ def test_way_down_leaves_nothing_and_the_way_up_is_the_same_again(urls: Database
     assert read_structure(urls) == before
 
 
+@pytest.mark.slow
 def test_every_single_step_down_and_up_is_the_same_again(urls: DatabaseUrls) -> None:
     assert urls.owner is not None
     config = alembic_config(urls.owner)

@@ -44,7 +44,8 @@ def test_the_price_is_exact_whatever_the_decimal_context():
 def test_negative_usage_is_refused():
     with pytest.raises(NegativeUsage) as caught:
         price_usage(Unit.TOKENS, -1, Decimal(1))
-    assert caught.value.quantity == -1
+    assert (caught.value.meter, caught.value.quantity) == (Unit.TOKENS, -1)
+    assert str(caught.value) == "usage of tokens cannot be negative, got -1"
 
 
 def test_an_unknown_meter_is_refused():
@@ -54,7 +55,7 @@ def test_an_unknown_meter_is_refused():
 
 @pytest.mark.parametrize(("quantity", "price"), [(1.5, Decimal(1)), (1, 0.1)])
 def test_floats_are_refused(quantity, price):
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="a whole number and its price a Decimal"):
         price_usage(Unit.TOKENS, quantity, price)
 
 

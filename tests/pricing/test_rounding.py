@@ -86,5 +86,14 @@ def test_fen_goes_past_a_leading_line_that_has_its_most() -> None:
     assert [amount.format_amount() for amount in round_segment(lines)] == ["0.00", "0.01"]
 
 
+def test_largest_remainders_are_lifted_wherever_they_stand() -> None:
+    lines = [ExactLine(Fraction(exact)) for exact in ("0.013", "0.017", "0.014", "0.016")]
+    assert [amount.format_amount() for amount in round_segment(lines)] == ["0.01", "0.02", "0.01", "0.02"]
+
+
+def test_lines_are_in_the_currency_of_their_segment() -> None:
+    assert round_segment([ExactLine(Fraction("1.5"))], "USD") == [Money(1_500_000, "USD")]
+
+
 def test_no_lines_come_to_nothing() -> None:
     assert round_segment([]) == []

@@ -60,6 +60,7 @@ def test_configuration_that_the_broker_refuses_is_one_line(run: Run, order: list
     assert "lora_rank" in one_line(refused)
 
 
+@pytest.mark.slow
 def test_ledger_of_a_served_broker_verifies_and_its_database_goes_on(run: Run, broker: ServedBroker) -> None:
     verified = broker.run_cli("ledger", "verify")
     assert verified.returncode == 0, verified.stderr
@@ -67,6 +68,7 @@ def test_ledger_of_a_served_broker_verifies_and_its_database_goes_on(run: Run, b
     assert run("jobs", "list").exit_code == 0
 
 
+@pytest.mark.slow
 def test_broken_ledger_is_exit_code_1_and_says_what_is_broken(
     broker: ServedBroker, buyer: Buyer, run: Run, order: list[str]
 ) -> None:
@@ -81,11 +83,13 @@ def test_broken_ledger_is_exit_code_1_and_says_what_is_broken(
     assert broker.run_cli("ledger", "verify").returncode == 0
 
 
+@pytest.mark.slow
 def test_migrate_again_changes_nothing(broker: ServedBroker) -> None:
     migrated = broker.run_cli("migrate")
     assert (migrated.returncode, migrated.stdout) == (0, "The database is at the newest revision.\n")
 
 
+@pytest.mark.slow
 def test_database_url_without_the_owner_s_is_one_line(broker: ServedBroker) -> None:
     alone = ServedBroker(broker.data_dir, {"database_url": "postgresql://broker_app@localhost/broker"})
     refused = alone.run_cli("migrate")
@@ -94,6 +98,7 @@ def test_database_url_without_the_owner_s_is_one_line(broker: ServedBroker) -> N
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.slow
 def test_setting_that_does_not_validate_is_named_without_a_traceback(broker: ServedBroker) -> None:
     refused = ServedBroker(broker.data_dir, {"local_slots": "many"}).run_cli("serve")
     assert refused.returncode == 2

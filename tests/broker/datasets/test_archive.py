@@ -294,6 +294,7 @@ def test_names_that_differ_in_case_only_get_a_word() -> None:
     assert (note.file, note.level) == ("a.png", "warning")
 
 
+@pytest.mark.slow
 def test_archive_of_nothing_but_folders_has_a_limit() -> None:
     """Members that give no file were not counted."""
     buffer = io.BytesIO()

@@ -136,6 +136,7 @@ async def test_a_run_that_lives_has_no_cause(place: Place) -> None:
     assert (run["status"], run["cause"]) == ("running", None)
 
 
+@pytest.mark.slow
 async def test_migration_names_the_causes_of_runs_that_ended_before(place: Place, urls: DatabaseUrls) -> None:
     """What today's runs are given is derived again, from their records alone."""
     await end_in_every_way(place)

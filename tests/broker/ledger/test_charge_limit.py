@@ -107,6 +107,21 @@ def test_hold_of_another_job_is_not_drawn_on() -> None:
     assert within.find_bound({GPU: 3601}) == Bound.BUDGET
 
 
+def test_all_of_a_budget_can_be_used() -> None:
+    """In fen by what is invoiced, in micro-yuan by what the job itself adds to what it has captured before."""
+    budget = MonthBudget(Money.from_decimal("13.60"), reach_micros=6_800_000)
+    limits = ChargeLimits(lines={GPU: LineCount(3600, leads=True)}, segments={GPU: 3600}, budget=budget)
+    assert limits.find_bound({GPU: 3600}) is None
+    assert limits.find_bound({GPU: 3601}) == Bound.BUDGET
+
+
+@pytest.mark.parametrize(("leads", "bound"), [(True, None), (False, Bound.LIMIT)])
+def test_line_that_does_not_lead_is_compared_as_it_may_be_lifted(leads: bool, bound: Bound | None) -> None:
+    """0.012 of tokens: 0.01 on its own, 0.02 where others bring it to the next fen."""
+    limits = ChargeLimits(Promise(limit=Money(15_000)), {TEXT: LineCount(100, leads)})
+    assert limits.find_bound({}) == bound
+
+
 def test_two_lines_that_both_round_up_stay_below_the_limit() -> None:
     """Each at half a fen: half-even rounds 0.015 up twice, which made 0.04 of 0.03."""
     other = RateSegment(Unit.TOKENS, Decimal("0.00012"), True, "2026-12")

@@ -89,3 +89,33 @@ def test_usage_is_charged_in_the_order_in_which_it_happened() -> None:
 )
 def test_next_bound_is_that_of_the_next_unit(promise: Promise, bound: Bound | None) -> None:
     assert Charging(ChargeLimits(promise)).find_next_bound(supply()) == bound
+
+
+def test_each_interval_draws_on_what_those_before_it_left() -> None:
+    """A promise that ends the charge makes each interval be asked by itself."""
+    charging = Charging(ChargeLimits(Promise(limit_gpu_seconds=65)))
+    assert charging.divide(supply(granted=50, beyond=20), [Usage(40, 1), Usage(40, 1)]) == Usage(65, 2)
+    assert charging.added == {GRANTED: 50, BEYOND: 15, TEXT: 2}
+
+
+def test_supply_may_name_a_segment_twice() -> None:
+    """Two grants at one price are one segment of the invoice."""
+    twice = Supply({Unit.GPU_SECONDS: ((GRANTED, 5), (GRANTED, 5)), Unit.TOKENS: ()})
+    charging = Charging(ChargeLimits())
+    assert charging.divide(twice, [Usage(8)]) == Usage(8)
+    assert charging.added == {GRANTED: 8}
+
+
+def test_next_bound_asks_for_one_unit_and_no_more() -> None:
+    limits = ChargeLimits(Promise(limit_gpu_seconds=1))
+    assert Charging(limits).find_next_bound(supply(granted=1)) is None
+    assert Charging(limits, {GRANTED: 1}).find_next_bound(supply(granted=1)) == Bound.LIMIT
+
+
+def test_next_bound_asks_of_what_pays_first() -> None:
+    """Hours that an advance has paid cost the budget nothing, whatever comes after them."""
+    limits = ChargeLimits(budget=MonthBudget(Money(0), 0))
+    hours = supply(granted=1).units[Unit.GPU_SECONDS]
+    only_hours = Supply({Unit.GPU_SECONDS: hours, Unit.TOKENS: ()})
+    assert Charging(limits).find_next_bound(only_hours) is None
+    assert Charging(limits).find_next_bound(Supply({Unit.GPU_SECONDS: hours[1:], Unit.TOKENS: ()})) == Bound.BUDGET

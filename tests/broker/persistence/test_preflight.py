@@ -55,6 +55,7 @@ def nowhere(user: str = "broker_owner") -> str:
     return f"postgresql://{user}:{PASSWORD}@127.0.0.1:{free_port()}/broker"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [("migrate",), ("serve", "--port", "0"), ("worker",), ("ledger", "verify"), ("models", "list"), ("admin-key",)],
@@ -71,6 +72,7 @@ def test_database_that_does_not_answer_is_one_line_for_every_command(
     assert PASSWORD not in refused.stderr + refused.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "url",
     [
@@ -100,6 +102,7 @@ def list_tables(urls: DatabaseUrls) -> list[dict[str, object]]:
         return connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
 
 
+@pytest.mark.slow
 def test_owner_that_may_make_no_table_is_refused_before_anything_is_made(
     empty: DatabaseUrls, role: str, tmp_path: Path
 ) -> None:
@@ -112,6 +115,7 @@ def test_owner_that_may_make_no_table_is_refused_before_anything_is_made(
     assert list_tables(empty) == []
 
 
+@pytest.mark.slow
 def test_application_that_would_bypass_row_level_security_is_refused_before_anything_is_made(
     empty: DatabaseUrls, tmp_path: Path
 ) -> None:
@@ -155,6 +159,7 @@ def test_schema_of_another_version_is_refused(urls: DatabaseUrls, revision: str,
             connection.execute("UPDATE alembic_version SET version_num = %s", [now["version_num"]])
 
 
+@pytest.mark.slow
 def test_migration_of_a_newer_schema_is_refused(urls: DatabaseUrls, tmp_path: Path) -> None:
     assert urls.owner is not None
     with owner_connection(urls) as connection:

@@ -184,6 +184,7 @@ async def test_count_that_breaks_off_again_and_again_is_given_up_and_stops_no_ot
     assert (refused["type"], refused["errors"][0]["field"]) == ("/problems/dataset-unusable", "dataset_id")
 
 
+@pytest.mark.slow
 async def test_customers_take_turns_however_much_one_of_them_has(
     api: Api, system: System, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ def assert_same_weights(one: torch.nn.Module, other: torch.nn.Module) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sd15", "sdxl"])
 def test_file_and_folder_hold_the_same_model(kind, request) -> None:
     folder = BaseWeights.open(request.getfixturevalue(f"tiny_{kind}"))

@@ -43,6 +43,7 @@ def compute(unet, text_encoder, text_encoder_2) -> list[torch.Tensor]:
     return [drawn, text_encoder(IDS).last_hidden_state, text_encoder_2(IDS).last_hidden_state]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [Layout.KOHYA, Layout.DIFFUSERS])
 def test_load_lora_weights_gives_what_was_trained(trained, tiny_sdxl, layout, tmp_path) -> None:
     config = json.loads(json.dumps(trained.adapter_config()))

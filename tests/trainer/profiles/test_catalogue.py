@@ -26,6 +26,7 @@ def test_what_the_entry_tells_stands_in_the_profile():
         assert told == profile.model_dump(include=set(told))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["smollm2-135m-instruct", "qwen-1.8b", "chatglm2-6b", "falcon-7b"])
 def test_made_anew_a_profile_is_the_one_that_ships(name):
     assert format_profile(make_profile(load_entries()[name])) == read_shipped(name)

@@ -20,6 +20,7 @@ ROWS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["llama", "chatglm"])
 def test_rows_are_counted_by_the_description_as_the_family_encodes_them(kind: str, tmp_path: Path) -> None:
     folder = make_tiny(kind, tmp_path / kind)
@@ -36,6 +37,7 @@ def test_rows_are_counted_by_the_description_as_the_family_encodes_them(kind: st
     assert [row.token_ids for row in counted] == [row.token_ids for row in trained]
 
 
+@pytest.mark.slow
 def test_names_of_chatglms_original_layout_are_those_of_the_modules_that_they_became(tmp_path: Path) -> None:
     profile = describe_model(make_tiny("chatglm", tmp_path / "chatglm"), "our-own").profile
     original = TrainingConfig(base_model="our-own", target_modules=("query_key_value",))

@@ -41,6 +41,7 @@ def test_the_backward_needs_no_gradient_of_frozen_weights():
     assert measured["backward_flops"] < 1.35 * measured["forward_flops"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keys", [{}, {"tie_word_embeddings": True, "attention_bias": True}])
 def test_two_and_three_layers_tell_the_costs_of_all(keys):
     network = build_text_network(llama(num_hidden_layers=5, **keys), sizes=(32, 64, 96))

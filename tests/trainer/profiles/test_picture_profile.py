@@ -24,6 +24,7 @@ def cache(tmp_path, monkeypatch) -> Path:
     return tmp_path / "cache" / "profiles"
 
 
+@pytest.mark.slow
 def test_the_bytes_are_those_of_the_catalogue_for_the_published_parts() -> None:
     configs = {component: get_config("sd15", component) for component in COMPONENTS["sd15"]}
     profile, published = profile_image_memory(configs, "x", 512, UNET_TARGETS), get_base_model("sd-1.5")
@@ -35,6 +36,7 @@ def test_the_bytes_are_those_of_the_catalogue_for_the_published_parts() -> None:
     assert {name: getattr(profile, name) for name in told} == {name: getattr(published, name) for name in told}
 
 
+@pytest.mark.slow
 def test_a_folder_and_a_file_have_the_parameters_of_their_unet(tiny_sd15, tiny_sd15_file) -> None:
     profiles = [find_profile(resolve_base_model(str(path))) for path in (tiny_sd15, tiny_sd15_file)]
     unet = BaseWeights.open(tiny_sd15).load("unet")

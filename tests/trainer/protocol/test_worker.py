@@ -98,6 +98,7 @@ def test_nothing_stays_in_the_spool_or_among_the_uploads(configured, run_here, e
     assert list((environment.work_dir / "uploads").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_training_goes_on_while_the_broker_is_away(configured, run_here) -> None:
     """Everything but claim and data set fails until the adapter has been refused once; then all of it arrives."""
     configured.away_for = {"heartbeats", "checkpoints", "adapter"}
@@ -121,6 +122,7 @@ def test_time_of_usage_is_the_broker_s_however_the_worker_s_clock_is_set(configu
     assert all(data["ended_at"].startswith("2031-05-06T07:") for data in events)
 
 
+@pytest.mark.slow
 def test_usage_is_cut_where_a_checkpoint_ends(configured, run_here) -> None:
     """What was used up to the mark is what the uploaded checkpoint keeps, to the token."""
     configured.config |= {"save_steps": 4}
@@ -161,6 +163,7 @@ def stop_once_it_trains(configured, reason: str) -> None:
     configured.on_heartbeats = answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reason", ["pause", "balance", "cancel"])
 def test_a_stop_command_ends_the_run_with_a_checkpoint_unless_it_is_cancelled(configured, run_here, reason) -> None:
     configured.config |= {"save_steps": 10_000, "epochs": 1000}
@@ -263,6 +266,7 @@ def test_sigterm_writes_and_uploads_a_checkpoint(configured, environment, tiny_m
     assert read_counters(content) == {"step": step, "tokens": configured.total("tokens")}
 
 
+@pytest.mark.slow
 def test_a_stale_fence_stops_the_process_at_once(configured, environment, tiny_model, tmp_path) -> None:
     configured.config |= {"epochs": 10_000}
     process = start_process(environment, tiny_model, tmp_path / "run.log")

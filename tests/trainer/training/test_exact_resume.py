@@ -28,6 +28,7 @@ def whole_runs():
     return {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packing", [True, False])
 @pytest.mark.parametrize("stop_after", [3, 20, 33])
 def test_forty_steps_with_a_break_differ_by_nothing(
