@@ -1,4 +1,7 @@
-"""Rounding of what is invoiced: each rate segment once, its lines by largest remainder, so that they add up to it."""
+"""Rounding of what is invoiced: each rate segment once, its lines by largest remainder, so that they add up to it.
+
+What comes back of a line that was invoiced is a share of its amount as it was rounded.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,3 +56,31 @@ def round_segment(lines: Sequence[ExactLine], currency: str = DEFAULT_CURRENCY) 
 
 def _is_at_most(line: ExactLine, fen: int) -> bool:
     return fen * MICROS_PER_FEN >= line.most.micros
+
+
+@dataclass(frozen=True)
+class InvoicedLine:
+    """A line as an invoice has it. Units: GPU-seconds or tokens; `taken_back` are those that came back before."""
+
+    quantity: int
+    amount: Money
+    taken_back: int = 0
+
+
+def share_taken_back(line: InvoicedLine, quantity: int) -> Money:
+    """Compute what comes back for so many more units of an invoiced line, in whole fen.
+
+    What came back of a line is always its amount's share of the units that did, rounded once, half-even. So all of its
+    units bring back just what was charged for them, in however many parts, and never more.
+    Raises: ValueError, for units that the line does not have any more.
+    Source: decision 0027.
+    """
+    if not 0 <= quantity <= line.quantity - line.taken_back:
+        raise ValueError(f"{quantity} units cannot come back of {line.quantity - line.taken_back}")
+    return _share_of_line(line, line.taken_back + quantity) - _share_of_line(line, line.taken_back)
+
+
+def _share_of_line(line: InvoicedLine, quantity: int) -> Money:
+    if quantity == 0:
+        return Money.zero(line.amount.currency)
+    return round_to_fen(Fraction(line.amount.to_decimal()) * Fraction(quantity, line.quantity), line.amount.currency)

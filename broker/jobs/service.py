@@ -7,9 +7,9 @@ from sqlalchemy import Select, select
 from broker import errors
 from broker.jobs.model import TERMINAL, JobStatus, check_job_transition
 from broker.jobs.tables import Job, Run
+from broker.ledger import service as ledger
 from broker.persistence.database import narrow
 from broker.work import Work
-from pricing.money import Money
 from pricing.usage import Usage
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "is_live",
     "lock_job",
     "note_adapter",
+    "note_charges",
     "select_jobs",
     "select_runs",
     "select_succeeded_ids",
@@ -75,11 +76,17 @@ def set_status(work: Work, job: Job, status: JobStatus) -> None:
         job.finished_at = work.now
 
 
-def add_usage(job: Job, usage: Usage, *, cost: Money, borne: Money) -> None:
-    """Add an interval's usage to a locked job; `cost` and `borne` are the sums of all its usage up to now."""
+def add_usage(job: Job, usage: Usage, captured: ledger.Captured) -> None:
+    """Add an interval's usage to a locked job, and note who pays for all of its usage up to now."""
     job.used_gpu_seconds += usage.gpu_seconds
     job.used_tokens += usage.tokens
-    job.cost_micros, job.borne_micros = cost.micros, borne.micros
+    note_charges(job, captured)
+
+
+def note_charges(job: Job, captured: ledger.Captured) -> None:
+    """Note on a locked job what its customer is charged for its usage up to now, and what the house bears of it."""
+    job.cost_micros, job.borne_micros = captured.cost.micros, captured.borne.micros
+    job.borne_gpu_seconds, job.borne_tokens = captured.borne_usage.gpu_seconds, captured.borne_usage.tokens
 
 
 def note_adapter(job: Job, adapter_id: str) -> None:

@@ -21,8 +21,9 @@ ACTIVE_RUN = "status IN ('starting', 'running')"
 class Job(Base):
     """A customer's training job. `estimate` is the quote's.
 
-    `limit_…` is where its run is told to pause, `cap_micros` the most that the customer is charged; `cost_micros` is
-    what the customer is charged so far, `borne_micros` what the house bears. `remaining` estimates what is left.
+    `limit_…` is where its run is told to pause, `cap_micros` the most that the customer is charged. `used_…` is all
+    that its runs used; `cost_micros` is what the customer is charged for it, `borne_…` what the house bears of it.
+    `remaining` estimates what is left.
     `adapter_id` is what it has made; null again once that adapter is deleted.
     """
 
@@ -58,6 +59,8 @@ class Job(Base):
     used_tokens: Mapped[int]
     cost_micros: Mapped[int]
     borne_micros: Mapped[int]
+    borne_gpu_seconds: Mapped[int] = mapped_column(default=0)
+    borne_tokens: Mapped[int] = mapped_column(default=0)
     remaining: Mapped[Remaining | None] = mapped_column(Document(Remaining.to_json, Remaining.from_json))
     error: Mapped[dict[str, Any] | None]
     adapter_id: Mapped[str | None]
@@ -78,8 +81,13 @@ class Job(Base):
         return find_promise(self.limits)
 
     @property
+    def charged(self) -> Usage:
+        """Tell what the customer is charged for: all that was used but what the house bears."""
+        return Usage(self.used_gpu_seconds - self.borne_gpu_seconds, self.used_tokens - self.borne_tokens)
+
+    @property
     def spent(self) -> Spent:
-        return Spent(self.used_gpu_seconds, self.cost_micros)
+        return Spent(self.charged.gpu_seconds, self.cost_micros)
 
     def require_readable(self) -> None:
         """Refuse a job whose estimate or remainder cannot be read. Raises: UnreadableDocument."""
@@ -111,7 +119,7 @@ class Run(Base):
     """One attempt of a job. The attempt's number is its fence token: the highest of a job is the valid one.
 
     `cause`: why it ended, one of `broker.ledger.causes`; null while it lives. `agent_id`: whose it is; only that agent
-    may call it gone before its lease is over.
+    may call it gone before its lease is over. `bears_lost_work` is false for runs that ended before the house did.
     """
 
     __tablename__ = "runs"
@@ -135,6 +143,7 @@ class Run(Base):
     used_gpu_seconds: Mapped[int]
     used_tokens: Mapped[int]
     acknowledged_sequence: Mapped[int]
+    bears_lost_work: Mapped[bool] = mapped_column(default=True)
     lease_expires_at: Mapped[datetime] = moment_column()
     claimed_at: Mapped[datetime | None] = moment_column(nullable=True)
     last_heartbeat_at: Mapped[datetime | None] = moment_column(nullable=True)
@@ -151,8 +160,41 @@ class Run(Base):
         return self.agent_id or self.pool
 
 
+class CheckpointMark(Base):
+    """An interval of a run that ends where the run wrote the checkpoint of a step, durable or not."""
+
+    __tablename__ = "checkpoint_marks"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    step: Mapped[int]
+
+
+class LostWorkRecord(Base):
+    """What a run's end, or usage that came after it, took back from its customer: borne by the house for a cause.
+
+    `after_step`: the step of its last durable checkpoint; null: it had none. Units: GPU-seconds and tokens.
+    """
+
+    __tablename__ = "lost_work"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    cause: Mapped[str]
+    after_step: Mapped[int | None]
+    gpu_seconds: Mapped[int]
+    tokens: Mapped[int]
+    created_at: Mapped[datetime] = moment_column()
+
+
 class Checkpoint(Base):
-    """What a run has uploaded. The row of one that was swept stays: it tells which work was durable."""
+    """What a run has uploaded. The row of one that was swept stays: it tells which work was durable.
+
+    `unusable_at`: since when it is known that no run can go on from it, so that it keeps nothing.
+    """
 
     __tablename__ = "checkpoints"
     __table_args__ = (UniqueConstraint("run_id", "step"),)
@@ -167,3 +209,4 @@ class Checkpoint(Base):
     storage_key: Mapped[str]
     created_at: Mapped[datetime] = moment_column()
     deleted_at: Mapped[datetime | None] = moment_column(nullable=True)
+    unusable_at: Mapped[datetime | None] = moment_column(nullable=True)

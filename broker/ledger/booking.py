@@ -12,6 +12,7 @@ from broker.ledger.causes import Cause
 from broker.ledger.charge_limit import LineCount, Promise
 from broker.ledger.charges import Charge
 from broker.ledger.charging import Charging
+from broker.ledger.closed_months import BilledMonth
 from broker.ledger.hold_legs import HoldView, hold_more, open_own
 from broker.ledger.legs import NewLeg, OpenGrants, plan_money_leg, read_open_grants
 from broker.ledger.model import AccountKind, Move, compute_captured_micros, move, plan_capture
@@ -32,19 +33,24 @@ class Booking:
 
     work: Work
     view: HoldView
-    month: str
+    months: BilledMonth
     charging: Charging
     grants: OpenGrants
     moment: datetime
     transfers: list[NewTransfer] = field(default_factory=list)
     captures: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def month(self) -> str:
+        """The month that bills the charges."""
+        return self.months.billed
+
     async def put(self, charge: Charge, moment: datetime) -> None:
         """Charge intervals up to the last promise that holds; what goes beyond is borne."""
         self.moment = moment
         usage, view = charge.usage, self.view
         supply = plan_supply(
-            view.terms, self.grants, view.states(), usage, origins=view.origins, moment=moment, month=self.month
+            view.terms, self.grants, view.states(), usage, origins=view.origins, moment=moment, months=self.months
         )
         charged = self.charging.divide(supply, [interval.usage for interval in charge.intervals])
         moves = await self._capture(charge, charged, borne=False)
@@ -132,15 +138,17 @@ class Booking:
             "billable": leg.billable,
             "rate_card_version": self.view.terms.prices_at(self.moment).rate_card_version,
             "month": self.month,
+            "used_month": self.months.used,
+            "corrects_id": None,
             "created_at": self.work.now,
         }
 
 
-async def open_booking(work: Work, view: HoldView, promise: Promise, month: str) -> Booking:
+async def open_booking(work: Work, view: HoldView, promise: Promise, months: BilledMonth) -> Booking:
     """Read what charging needs to know, once for all charges that a month bills.
 
     The caller holds the locks of hold and contract.
     """
-    limits = await read_charge_limits(work, view, promise, month)
+    limits = await read_charge_limits(work, view, promise, months.billed)
     grants = await read_open_grants(work, view.terms.id)
-    return Booking(work, view, month, Charging(limits), grants, work.now)
+    return Booking(work, view, months, Charging(limits), grants, work.now)

@@ -9,13 +9,14 @@ from broker.contracts.model import ContractTerms
 from broker.ledger.booking import open_booking
 from broker.ledger.charge_limit import NOTHING_PROMISED, Promise
 from broker.ledger.charges import Charge, group_intervals
-from broker.ledger.closed_months import get_open_month
+from broker.ledger.closed_months import BilledMonth, find_billed_month
 from broker.ledger.hold_legs import HoldView
 from broker.ledger.holds import roll_hold
 from broker.ledger.legs import OpenGrants, read_open_grants
 from broker.ledger.model import UsageInterval
 from broker.work import Work
 from pricing.money import Money
+from pricing.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Captured:
 
     cost: Money
     borne: Money
+    borne_usage: Usage
 
 
 async def capture_usage(
@@ -41,16 +43,21 @@ async def capture_usage(
     def describe(interval: UsageInterval) -> Hashable:
         return _describe_moment(view, grants, _moment_of(work, interval)), months[interval.sequence]
 
-    def find_month(charge: Charge) -> str:
+    def find_months(charge: Charge) -> BilledMonth:
         return months[charge.last.sequence]
 
-    for month, charges in groupby(group_intervals(intervals, describe), find_month):
-        await roll_hold(work, view, month)
-        booking = await open_booking(work, view, promise, month)
+    for billed, charges in groupby(group_intervals(intervals, describe), find_months):
+        await roll_hold(work, view, billed.billed)
+        booking = await open_booking(work, view, promise, billed)
         for charge in charges:
             await booking.put(charge, _moment_of(work, charge.last))
         await booking.write()
-    return Captured(view.cost_so_far(), view.borne_so_far())
+    return count_captured(view)
+
+
+def count_captured(view: HoldView) -> Captured:
+    """Count what all that was captured so far costs, and what the house bears of it."""
+    return Captured(view.cost_so_far(), view.borne_so_far(), view.borne_usage())
 
 
 def _moment_of(work: Work, interval: UsageInterval) -> datetime:
@@ -64,8 +71,8 @@ def _describe_moment(view: HoldView, grants: OpenGrants, moment: datetime) -> Ha
     return view.terms.ends_before(moment), *closed, view.terms.prices_at(moment)
 
 
-async def _find_months(work: Work, terms: ContractTerms, intervals: Sequence[UsageInterval]) -> dict[int, str]:
+async def _find_months(work: Work, terms: ContractTerms, intervals: Sequence[UsageInterval]) -> dict[int, BilledMonth]:
     """Find the month that bills each interval, by its sequence: the first open one from that in which it ended."""
     used_in = {each.sequence: terms.billing_month(_moment_of(work, each)) for each in intervals}
-    billed_in = {month: await get_open_month(work, terms.id, month) for month in sorted(set(used_in.values()))}
+    billed_in = {month: await find_billed_month(work, terms.id, month) for month in sorted(set(used_in.values()))}
     return {sequence: billed_in[month] for sequence, month in used_in.items()}

@@ -7,7 +7,8 @@ class Cause(StrEnum):
     """How a run ended, or why the house bears some of its usage.
 
     Up to LOSS_NOT_FINITE it is the customer's doing, who pays for all of it up to what was promised; from OUT_OF_MEMORY
-    on it is ours. OVER_PROMISE ends no run: it is usage beyond what its customer was promised to pay at most.
+    on it is ours. The last two end no run: CHECKPOINT_LOST is what a run had used that was to stop with a checkpoint,
+    where none came; OVER_PROMISE is usage beyond what its customer was promised to pay at most.
     """
 
     SUCCEEDED = "succeeded"
@@ -30,4 +31,22 @@ class Cause(StrEnum):
     PREEMPTED = "preempted"
     SHUTDOWN = "shutdown"
 
+    CHECKPOINT_LOST = "checkpoint_lost"
     OVER_PROMISE = "over_promise"
+
+
+# The ends that are our doing: what a run used after its last durable checkpoint is borne.
+OUR_DOING = frozenset(
+    {
+        Cause.OUT_OF_MEMORY,
+        Cause.CHECKPOINT_UNUSABLE,
+        Cause.BROKER_REFUSED,
+        Cause.INTERNAL_ERROR,
+        Cause.LAUNCH_FAILED,
+        Cause.MACHINE_LOST,
+        Cause.PREEMPTED,
+        Cause.SHUTDOWN,
+    }
+)
+# The stops at which a run writes a checkpoint within its grace. A cancellation keeps nothing, and writes none.
+WITH_CHECKPOINT = frozenset({Cause.PAUSED, Cause.LIMIT, Cause.BUDGET, Cause.BALANCE, Cause.CONTRACT_ENDED})

@@ -21,12 +21,14 @@ class RateSegment:
     """What an invoice rounds once: one contract's usage of a meter at one price in one billing month.
 
     `billable` is false where an advance has paid for it. A job's share of a segment becomes a line of the invoice.
+    `used_month` is the month that it is of where that one was closed before the usage came; None: the month itself.
     """
 
     unit: Unit
     unit_price: Decimal
     billable: bool
     month: str
+    used_month: str | None = None
 
     def price(self, quantity: int) -> Fraction:
         """Price so many units, exactly. Units: GPU-seconds or tokens; yuan."""
@@ -68,6 +70,7 @@ class Bound(StrEnum):
 class MonthBudget:
     """A month's budget, and how far a job's money reaches in it. Units: micro-yuan.
 
+    `budget` is what the month's usage may add to invoices: what they take back of closed months is more room.
     `reach_micros` is what nobody holds, and what the job holds itself: the hold of another job is never drawn on.
     """
 

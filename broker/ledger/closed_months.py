@@ -1,5 +1,7 @@
 """Closed billing months: their invoices are final, and usage that is reported later goes to the next open month."""
 
+from dataclasses import dataclass
+
 from sqlalchemy import select
 
 from broker.clock import next_month
@@ -8,11 +10,29 @@ from broker.ledger.tables import ClosedMonth
 from broker.work import Work
 
 
+@dataclass(frozen=True)
+class BilledMonth:
+    """The month that usage is of, and the one that bills it: a later one, where its own was closed before it came."""
+
+    used: str
+    billed: str
+
+    @property
+    def late_of(self) -> str | None:
+        """Tell the closed month that the usage is late for; None: it is billed by its own."""
+        return None if self.used == self.billed else self.used
+
+
 async def close_month(work: Work, terms: ContractTerms, month: str) -> None:
     """Close a month: nothing is charged to it any more. The caller holds the contract's lock."""
     row = ClosedMonth(contract_id=terms.id, month=month, customer_id=terms.customer_id, closed_at=work.now)
     work.session.add(row)
     await work.session.flush()
+
+
+async def find_billed_month(work: Work, contract_id: str, used: str) -> BilledMonth:
+    """Find the month that bills usage of this one. The caller holds the contract's lock."""
+    return BilledMonth(used, await get_open_month(work, contract_id, used))
 
 
 async def get_open_month(work: Work, contract_id: str, month: str) -> str:

@@ -13,7 +13,7 @@ from broker.ledger.tables import Hold, HoldLeg
 from broker.work import Work
 from pricing.grants import UsageOrigin
 from pricing.money import Money
-from pricing.usage import METERS, Unit
+from pricing.usage import METERS, Unit, Usage
 
 AccountKey = tuple[Unit, AccountKind, str | None, str | None, Cause | None]
 
@@ -45,6 +45,11 @@ class HoldView:
     def borne_so_far(self) -> Money:
         """Price what the house has borne so far, at the same prices."""
         return Money(compute_captured_micros(self.states(), borne=True))
+
+    def borne_usage(self) -> Usage:
+        """Count what the house has borne so far."""
+        borne = [leg for leg in self.legs if leg.borne]
+        return Usage(*(sum(leg.captured for leg in borne if leg.unit == meter) for meter in METERS))
 
 
 def to_state(leg: HoldLeg) -> LegState:

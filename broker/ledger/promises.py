@@ -3,6 +3,7 @@
 from broker.ledger import accounts
 from broker.ledger.charge_limit import NOTHING_PROMISED, ChargeLimits, MonthBudget, Promise
 from broker.ledger.hold_legs import HoldView
+from broker.ledger.rate_corrections import read_corrected
 from broker.ledger.rates import read_job_lines, read_segments
 from broker.work import Work
 from pricing.money import Money
@@ -28,4 +29,5 @@ async def _read_budget(work: Work, view: HoldView, month: str) -> MonthBudget | 
         return None
     free = await accounts.read_budget_free(work, view.terms.id, month, budget)
     money = [leg for leg in view.states() if (leg.unit, leg.month, leg.borne) == (Unit.MICRO_YUAN, month, False)]
-    return MonthBudget(Money(budget), reach_micros=free + sum(leg.open_quantity for leg in money))
+    may_ask = Money(budget) + await read_corrected(work, view.terms.id, month)
+    return MonthBudget(may_ask, reach_micros=free + sum(leg.open_quantity for leg in money))

@@ -7,12 +7,13 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.dialects.postgresql import insert
 
 from broker.ledger.charge_limit import LineCount, RateSegment, sum_invoiced
+from broker.ledger.rate_corrections import read_corrected
 from broker.ledger.tables import Hold, LineTotal, SegmentTotal
 from broker.work import Work
 from pricing.money import Money
 from pricing.usage import Unit
 
-SEGMENT_COLUMNS = ("month", "unit", "unit_price", "billable")
+SEGMENT_COLUMNS = ("month", "used_month", "unit", "unit_price", "billable")
 
 
 async def read_segments(work: Work, contract_id: str, month: str) -> dict[RateSegment, int]:
@@ -21,9 +22,13 @@ async def read_segments(work: Work, contract_id: str, month: str) -> dict[RateSe
 
 
 async def read_invoiced(work: Work, contract_id: str, month: str | None = None) -> Money:
-    """Read what the usage invoices of a contract ask for, drafted or to be drafted: of one month or of all."""
+    """Read what the usage invoices of a contract ask for, drafted or to be drafted: of one month or of all.
+
+    What they take back of closed months is taken off: where that is more, the sum is below zero.
+    """
     query = select(SegmentTotal).where(_of(contract_id), SegmentTotal.billable)
-    return sum_invoiced(await _read(work, query if month is None else query.where(SegmentTotal.month == month)))
+    asked = sum_invoiced(await _read(work, query if month is None else query.where(SegmentTotal.month == month)))
+    return asked - await read_corrected(work, contract_id, month)
 
 
 def _of(contract_id: str) -> Any:
@@ -44,7 +49,8 @@ async def read_job_lines(work: Work, job_id: str) -> dict[RateSegment, LineCount
 
 
 def _to_segment(row: Row[Any]) -> RateSegment:
-    return RateSegment(Unit(row.unit), row.unit_price, row.billable, row.month)
+    late_of = None if row.used_month == row.month else row.used_month
+    return RateSegment(Unit(row.unit), row.unit_price, row.billable, row.month, late_of)
 
 
 async def add_to_rates(
@@ -56,6 +62,7 @@ async def add_to_rates(
             "customer_id": hold.customer_id,
             "contract_id": hold.contract_id,
             "month": segment.month,
+            "used_month": segment.used_month or segment.month,
             "unit": segment.unit.value,
             "unit_price": segment.unit_price,
             "billable": segment.billable,

@@ -5,7 +5,7 @@ Holds are placed for a job, captured as usage arrives, and settled when it ends;
 
 from broker.ledger.adjust import adjust_hold
 from broker.ledger.balance import Balance, read_contract_balance
-from broker.ledger.captures import Captured, capture_usage
+from broker.ledger.captures import Captured, capture_usage, count_captured
 from broker.ledger.causes import Cause
 from broker.ledger.charge_limit import Promise
 from broker.ledger.closed_months import close_month
@@ -25,6 +25,7 @@ from broker.ledger.holds import (
     renew_locked_hold,
     settle_hold,
 )
+from broker.ledger.lost_work import Checkpoints, LostWork, Mark
 from broker.ledger.model import UsageInterval
 from broker.ledger.money_books import (
     book_advance,
@@ -37,22 +38,33 @@ from broker.ledger.money_books import (
     book_refund,
     read_deferred,
 )
+from broker.ledger.reattribution import bear_lost_work
 from broker.ledger.shortage import Shortage, find_shortage, is_exhausted
-from broker.ledger.usage import CapturedUsage, list_borne_usage, list_captured_usage, list_months
+from broker.ledger.usage import (
+    CapturedUsage,
+    list_borne_usage,
+    list_captured_usage,
+    list_corrections,
+    list_months,
+)
 
 __all__ = [
     "Balance",
     "Captured",
     "CapturedUsage",
     "Cause",
+    "Checkpoints",
     "GrantBalance",
     "GrantDraw",
     "HoldView",
+    "LostWork",
+    "Mark",
     "MeterCoverage",
     "Promise",
     "Shortage",
     "UsageInterval",
     "adjust_hold",
+    "bear_lost_work",
     "book_advance",
     "book_advance_cancelled",
     "book_bad_debt",
@@ -63,6 +75,7 @@ __all__ = [
     "book_refund",
     "capture_usage",
     "close_month",
+    "count_captured",
     "credit_grant",
     "expire_grant",
     "expire_hold",
@@ -71,6 +84,7 @@ __all__ = [
     "is_exhausted",
     "list_borne_usage",
     "list_captured_usage",
+    "list_corrections",
     "list_draws",
     "list_expired_holds",
     "list_grants_to_expire",

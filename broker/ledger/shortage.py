@@ -7,7 +7,7 @@ from enum import StrEnum
 from broker.contracts.model import ContractTerms, Overage
 from broker.ledger.charge_limit import NOTHING_PROMISED, Bound, Promise
 from broker.ledger.charging import Charging, Supply
-from broker.ledger.closed_months import get_open_month
+from broker.ledger.closed_months import find_billed_month
 from broker.ledger.hold_legs import HoldView
 from broker.ledger.legs import read_open_grants
 from broker.ledger.promises import read_charge_limits
@@ -50,12 +50,13 @@ async def _find_end(work: Work, view: HoldView, promise: Promise, moment: dateti
     terms = view.terms
     if terms.ends_before(moment):
         return Shortage.CONTRACT_ENDED
-    month = await get_open_month(work, terms.id, terms.billing_month(moment))
-    limits = await read_charge_limits(work, view, promise, month)
+    months = await find_billed_month(work, terms.id, terms.billing_month(moment))
+    limits = await read_charge_limits(work, view, promise, months.billed)
     grants = await read_open_grants(work, terms.id)
 
     def supply_of(allowed: ContractTerms) -> Supply:
-        return plan_supply(allowed, grants, view.states(), NEXT_UNITS, origins=view.origins, moment=moment, month=month)
+        legs = view.states()
+        return plan_supply(allowed, grants, legs, NEXT_UNITS, origins=view.origins, moment=moment, months=months)
 
     bound = Charging(limits).find_next_bound(supply_of(replace(terms, overage=Overage.CONTRACT)))
     if bound == Bound.CAP:

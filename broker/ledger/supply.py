@@ -7,6 +7,7 @@ from datetime import datetime
 from broker.contracts.model import ContractTerms, Overage
 from broker.ledger.charge_limit import RateSegment
 from broker.ledger.charging import Supply
+from broker.ledger.closed_months import BilledMonth
 from broker.ledger.legs import NewLeg, OpenGrants, burn_grants, plan_uncommitted_leg
 from broker.ledger.model import LegState, plan_capture
 from pricing.grants import UsageOrigin
@@ -21,7 +22,7 @@ def plan_supply(
     *,
     origins: Mapping[Unit, UsageOrigin],
     moment: datetime,
-    month: str,
+    months: BilledMonth,
 ) -> Supply:
     """Plan what usage up to a moment can be charged to, as far as the contract lets it.
 
@@ -38,7 +39,7 @@ def plan_supply(
         draws, missing = plan_capture(legs, meter, usage.count(meter), closed=closed)
         drawn = [replace(legs[draw.index], held=draw.quantity) for draw in draws]
         more = [leg.as_state() for leg in plan_extension(terms, grants, origin, missing, moment)]
-        units[meter] = [(to_segment(leg, month), leg.held) for leg in drawn + more]
+        units[meter] = [(to_segment(leg, months), leg.held) for leg in drawn + more]
     return Supply(units)
 
 
@@ -52,7 +53,7 @@ def plan_extension(
     return legs + plan_uncommitted_leg(terms, origin.meter, quantity - sum(leg.quantity for leg in legs), moment)
 
 
-def to_segment(leg: LegState, month: str) -> RateSegment:
+def to_segment(leg: LegState, months: BilledMonth) -> RateSegment:
     """Tell the rate segment that a leg's usage belongs to in a month."""
     assert leg.unit_price is not None, "money has no price"
-    return RateSegment(leg.unit, leg.unit_price, leg.billable, month)
+    return RateSegment(leg.unit, leg.unit_price, leg.billable, months.billed, months.late_of)

@@ -134,20 +134,30 @@ class HoldLeg(Base):
 
 
 class Capture(Base):
-    """Usage of intervals charged to one leg: what every invoice line is made of. `month` is the month that bills it.
+    """Usage of intervals charged to one leg: what every invoice line is made of.
 
     It covers the intervals of the run from `first_sequence` to `last_sequence`, together with the other captures of the
-    same intervals: their usage is that of the captures, whole. What is `borne` is on no invoice, but in the margin
-    report, by its `cause`.
+    same intervals: their usage is that of the captures, whole. `used_month` is the month that it is of, `month` the one
+    that bills it. What is `borne` is on no invoice, but in the margin report, by its `cause`. One that takes back what
+    another charged, or bears it instead, names that one as `corrects_id`; what is taken back is below zero.
     """
 
     __tablename__ = "captures"
     __table_args__ = (
-        UniqueConstraint("run_id", "first_sequence", "leg_id"),
+        Index(
+            "uq_captures_run_id_first_sequence_leg_id",
+            "run_id",
+            "first_sequence",
+            "leg_id",
+            unique=True,
+            postgresql_where=text("corrects_id IS NULL"),
+        ),
         CheckConstraint("first_sequence <= last_sequence", name="sequences_in_order"),
         CheckConstraint("borne = (cause IS NOT NULL)", name="borne_for_a_cause"),
+        CheckConstraint("quantity > 0 OR corrects_id IS NOT NULL", name="only_a_correction_takes_back"),
         Index("ix_captures_contract_month", "contract_id", "month"),
         Index("ix_captures_grant", "grant_id", "id", postgresql_where=text("grant_id IS NOT NULL")),
+        Index("ix_captures_corrects", "corrects_id", postgresql_where=text("corrects_id IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
@@ -167,19 +177,23 @@ class Capture(Base):
     billable: Mapped[bool]
     rate_card_version: Mapped[str]
     month: Mapped[str]
+    used_month: Mapped[str]
+    corrects_id: Mapped[int | None] = mapped_column(ForeignKey("captures.id"))
     created_at: Mapped[datetime] = moment_column()
 
 
 class SegmentTotal(Base):
     """What customers pay for in one rate segment: the sum of its captures, kept beside them so that it is read at once.
 
-    An invoice rounds it once. `billable` is false where an advance has paid for it.
+    An invoice rounds it once. `billable` is false where an advance has paid for it. `used_month` is the month that the
+    usage is of: an earlier one where that was closed before the usage came.
     """
 
     __tablename__ = "rate_segments"
 
     contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"), primary_key=True)
     month: Mapped[str] = mapped_column(primary_key=True)
+    used_month: Mapped[str] = mapped_column(primary_key=True)
     unit: Mapped[str] = mapped_column(primary_key=True)
     unit_price: Mapped[Decimal] = mapped_column(Numeric(24, 12), primary_key=True)
     billable: Mapped[bool] = mapped_column(primary_key=True)
@@ -199,6 +213,7 @@ class LineTotal(Base):
 
     job_id: Mapped[str] = mapped_column(primary_key=True)
     month: Mapped[str] = mapped_column(primary_key=True)
+    used_month: Mapped[str] = mapped_column(primary_key=True)
     unit: Mapped[str] = mapped_column(primary_key=True)
     unit_price: Mapped[Decimal] = mapped_column(Numeric(24, 12), primary_key=True)
     billable: Mapped[bool] = mapped_column(primary_key=True)
@@ -207,6 +222,34 @@ class LineTotal(Base):
     rate_card_version: Mapped[str]
     quantity: Mapped[int]
     leads: Mapped[bool]
+
+
+class RateCorrection(Base):
+    """What of a closed month's line an open month's invoice takes back: so many units, and the fen charged for them.
+
+    `corrected_month` is the month whose final invoice has the line. `quantity` and `amount_micros` are above zero.
+    """
+
+    __tablename__ = "rate_corrections"
+    __table_args__ = (
+        CheckConstraint("quantity > 0 AND amount_micros >= 0", name="takes_back"),
+        Index("ix_rate_corrections_contract_month", "contract_id", "month"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    job_id: Mapped[str] = mapped_column(index=True)
+    month: Mapped[str]
+    corrected_month: Mapped[str]
+    used_month: Mapped[str]
+    unit: Mapped[str]
+    unit_price: Mapped[Decimal] = mapped_column(Numeric(24, 12))
+    billable: Mapped[bool]
+    rate_card_version: Mapped[str]
+    quantity: Mapped[int]
+    amount_micros: Mapped[int]
+    created_at: Mapped[datetime] = moment_column()
 
 
 class ClosedMonth(Base):

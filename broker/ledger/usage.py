@@ -10,12 +10,23 @@ from typing import Any
 from sqlalchemy import func, select
 
 from broker.ledger.causes import Cause
-from broker.ledger.tables import Capture, LineTotal, SegmentTotal
+from broker.ledger.tables import Capture, LineTotal, RateCorrection, SegmentTotal
 from broker.work import Work
 from pricing.money import Money
 from pricing.rating import price_usage
 from pricing.rounding import ExactLine, round_segment
 from pricing.usage import Unit
+
+CORRECTED_COLUMNS = (
+    "contract_id",
+    "job_id",
+    "corrected_month",
+    "used_month",
+    "unit",
+    "unit_price",
+    "billable",
+    "rate_card_version",
+)
 
 
 @dataclass(frozen=True)
@@ -23,7 +34,8 @@ class CapturedUsage:
     """What one job used in a month of one meter at one price. Units: GPU-seconds or tokens; yuan per GPU-hour or token.
 
     `billable` is false where an advance has paid for it, or the house bears it, for a `cause`. `amount` is its line on
-    an invoice: its share of the rate segment, which is rounded once.
+    an invoice: its share of the rate segment, which is rounded once. `used_month` is the month that it is of: an
+    earlier one where that was closed before it came. `corrects`: it takes back, below zero, of this closed month's.
     """
 
     contract_id: str
@@ -34,16 +46,43 @@ class CapturedUsage:
     billable: bool
     rate_card_version: str
     amount: Money
+    used_month: str
     cause: Cause | None = None
+    corrects: str | None = None
 
 
 async def list_captured_usage(work: Work, month: str, *, contract_id: str | None = None) -> list[CapturedUsage]:
     """List what customers pay for in a billing month: by job, meter and price, in a fixed order."""
-    query = select(LineTotal).where(LineTotal.month == month)
+    query = select(LineTotal).where(LineTotal.month == month, LineTotal.quantity > 0)
     if contract_id is not None:
         query = query.where(LineTotal.contract_id == contract_id)
     rows = await work.session.execute(query.with_only_columns(*LineTotal.__table__.columns))
     return _share_by_segment((row, row.leads, None) for row in rows)
+
+
+async def list_corrections(work: Work, month: str, *, contract_id: str | None = None) -> list[CapturedUsage]:
+    """List what a billing month takes back of closed months: by job, meter, price and closed month."""
+    group = [getattr(RateCorrection, name) for name in CORRECTED_COLUMNS]
+    sums = (func.sum(RateCorrection.quantity).label("quantity"), func.sum(RateCorrection.amount_micros).label("micros"))
+    query = select(*group, *sums).where(RateCorrection.month == month).group_by(*group).order_by(*group)
+    if contract_id is not None:
+        query = query.where(RateCorrection.contract_id == contract_id)
+    return [_to_correction(row) for row in await work.session.execute(query)]
+
+
+def _to_correction(row: Any) -> CapturedUsage:
+    return CapturedUsage(
+        contract_id=row.contract_id,
+        job_id=row.job_id,
+        meter=Unit(row.unit),
+        quantity=-int(row.quantity),
+        unit_price=row.unit_price,
+        billable=row.billable,
+        rate_card_version=row.rate_card_version,
+        amount=Money(-int(row.micros)),
+        used_month=row.used_month,
+        corrects=row.corrected_month,
+    )
 
 
 async def list_borne_usage(work: Work, month: str) -> list[CapturedUsage]:
@@ -51,6 +90,7 @@ async def list_borne_usage(work: Work, month: str) -> list[CapturedUsage]:
     group = (
         Capture.contract_id,
         Capture.job_id,
+        Capture.used_month,
         Capture.unit,
         Capture.unit_price,
         Capture.billable,
@@ -66,14 +106,18 @@ def _share_by_segment(rows: Iterable[tuple[Any, bool, Cause | None]]) -> list[Ca
     """Round each segment once and share it among its lines: equal remainders are lifted in the order of job ids."""
     segments: defaultdict[tuple[Any, ...], list[tuple[Any, bool]]] = defaultdict(list)
     for row, leads, cause in rows:
-        segments[row.contract_id, row.unit, row.unit_price, row.billable, cause].append((row, leads))
+        segments[row.contract_id, row.used_month, row.unit, row.unit_price, row.billable, cause].append((row, leads))
     lines: list[CapturedUsage] = []
     for key, members in segments.items():
         members.sort(key=lambda member: (member[0].job_id, member[0].rate_card_version))
         exact = [ExactLine(_price(row), leads) for row, leads in members]
         shares = zip(members, round_segment(exact), strict=True)
         lines += [_to_usage(row, amount, cause=key[-1]) for (row, _leads), amount in shares]
-    return sorted(lines, key=lambda line: (line.contract_id, line.job_id, line.meter, line.unit_price, line.billable))
+    return sorted(lines, key=_order_of_lines)
+
+
+def _order_of_lines(line: CapturedUsage) -> tuple[Any, ...]:
+    return line.contract_id, line.job_id, line.used_month, line.meter, line.unit_price, line.billable
 
 
 def _price(row: Any) -> Fraction:
@@ -90,6 +134,7 @@ def _to_usage(row: Any, amount: Money, *, cause: Cause | None) -> CapturedUsage:
         billable=row.billable,
         rate_card_version=row.rate_card_version,
         amount=amount,
+        used_month=row.used_month,
         cause=cause,
     )
 

@@ -129,21 +129,41 @@ CHECKS = (
     ),
     Check(
         "what is summed up by price, for each job and in all, is what was captured",
-        """SELECT coalesce(x.job_id, x.contract_id) AS id, x.month, x.unit, x.unit_price, x.billable,
+        """SELECT coalesce(x.job_id, x.contract_id) AS id, x.month, x.used_month, x.unit, x.unit_price, x.billable,
                   sum(x.quantity) AS off
-           FROM (SELECT contract_id, job_id, month, unit, unit_price, billable, quantity FROM rate_lines
+           FROM (SELECT contract_id, job_id, month, used_month, unit, unit_price, billable, quantity FROM rate_lines
                  UNION ALL
-                 SELECT contract_id, NULL, month, unit, unit_price, billable, quantity FROM rate_segments
+                 SELECT contract_id, NULL, month, used_month, unit, unit_price, billable, quantity FROM rate_segments
                  UNION ALL
-                 SELECT c.contract_id, CASE WHEN per_job THEN c.job_id END, c.month, c.unit, c.unit_price, c.billable,
-                        -c.quantity
-                 FROM captures c CROSS JOIN (VALUES (true), (false)) AS k (per_job) WHERE NOT c.borne) x
-           GROUP BY x.contract_id, x.job_id, x.month, x.unit, x.unit_price, x.billable HAVING sum(x.quantity) <> 0""",
+                 SELECT c.contract_id, CASE WHEN per_job THEN c.job_id END, c.month, c.used_month, c.unit,
+                        c.unit_price, c.billable, -c.quantity
+                 FROM captures c LEFT JOIN captures x ON x.id = c.corrects_id
+                 CROSS JOIN (VALUES (true), (false)) AS k (per_job)
+                 WHERE NOT c.borne AND coalesce(x.month = c.month, true)) x
+           GROUP BY x.contract_id, x.job_id, x.month, x.used_month, x.unit, x.unit_price, x.billable
+           HAVING sum(x.quantity) <> 0""",
+    ),
+    Check(
+        "what an open month takes back of a closed one is what was taken back of its captures",
+        """SELECT x.job_id AS id, x.month, x.corrected_month, x.used_month, x.unit, x.unit_price, x.billable,
+                  sum(x.quantity) AS off
+           FROM (SELECT job_id, month, corrected_month, used_month, unit, unit_price, billable, quantity
+                 FROM rate_corrections
+                 UNION ALL
+                 SELECT c.job_id, c.month, x.month, c.used_month, c.unit, c.unit_price, c.billable, c.quantity
+                 FROM captures c JOIN captures x ON x.id = c.corrects_id WHERE NOT c.borne AND x.month <> c.month) x
+           GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(x.quantity) <> 0""",
+    ),
+    Check(
+        "a correction takes back no more than was charged",
+        """SELECT c.id, c.quantity, sum(k.quantity) AS corrections
+           FROM captures c JOIN captures k ON k.corrects_id = c.id AND k.leg_id = c.leg_id
+           GROUP BY c.id HAVING c.quantity + sum(k.quantity) < 0""",
     ),
     Check(
         "at most one line leads a rate segment",
-        """SELECT contract_id AS id, month, unit, unit_price, billable FROM rate_lines WHERE leads
-           GROUP BY 1, 2, 3, 4, 5 HAVING count(*) > 1""",
+        """SELECT contract_id AS id, month, used_month, unit, unit_price, billable FROM rate_lines WHERE leads
+           GROUP BY 1, 2, 3, 4, 5, 6 HAVING count(*) > 1""",
     ),
     # Compared in 1/3600 micro-yuan, where every price is exact: a division here would have a rounding of its own.
     Check(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from broker.jobs.control import request_stop
 from broker.jobs.limits import has_reached_limit
 from broker.jobs.locked_run import LockedRun
+from broker.jobs.lost_work import bear_lost_work, note_marks
 from broker.jobs.model import RUN_ENDS, RunStatus, StopReason
 from broker.jobs.runs import note_usage
 from broker.jobs.service import add_usage
@@ -64,6 +65,9 @@ async def _take(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]
     if hold is not None and believed:
         await _charge(work, locked, hold, believed, life)
     note_usage(locked, sum_usage(believed), acknowledged=kept.acknowledge({event.data.sequence for event in new}))
+    await note_marks(work, locked, _list_marks(new))
+    if has_ended(locked):
+        await bear_lost_work(work, locked)
     quarantined = {**kept.quarantined, **doubted}
     return TakenUsage(hold, {sequence: quarantined[sequence] for sequence in sorted(told.keys() & quarantined.keys())})
 
@@ -100,7 +104,13 @@ async def _charge(
     job = locked.job
     intervals = [event.to_interval(life.clip(event.data.ended_at)) for event in events]
     captured = await ledger.capture_usage(work, hold, intervals, promise=job.promise)
-    add_usage(job, sum_usage(events), cost=captured.cost, borne=captured.borne)
+    add_usage(job, sum_usage(events), captured)
+
+
+def _list_marks(events: Iterable[UsageCloudEvent]) -> list[ledger.Mark]:
+    """List where checkpoints were written, also of intervals in doubt: that they end there is no claim of usage."""
+    steps = ((event.data.sequence, event.data.checkpoint_step) for event in events)
+    return [ledger.Mark(step, sequence) for sequence, step in steps if step is not None]
 
 
 def sum_usage(events: Iterable[UsageCloudEvent]) -> Usage:

@@ -8,6 +8,11 @@ from typing import Any
 from broker.datasets import token_counts
 from broker.datasets.service import get_dataset
 from broker.datasets.token_counts import CountKey
+from broker.jobs.locked_run import lock_any_run
+from broker.jobs.lost_work import note_marks
+from broker.jobs.tables import LostWorkRecord
+from broker.ledger.service import Mark
+from broker.ledger.tables import RateCorrection
 from broker.system import System
 from tests.broker.adapter_files import safetensors_file
 from tests.broker.conftest import ManualClock
@@ -86,6 +91,19 @@ async def keep_count(system: System, dataset_id: str) -> None:
         await token_counts.finish_count(work, claim)
 
 
+async def keep_lost_work(system: System, run_id: str) -> None:
+    """Keep the records of a run that lost work and of a closed month's correction, as a run of long ago has them."""
+    async with system.work() as work:
+        locked = await lock_any_run(work, run_id)
+        await note_marks(work, locked, [Mark(step=1, sequence=0)])
+        own = {"customer_id": locked.job.customer_id, "job_id": locked.job.id, "created_at": work.now}
+        lost = {"run_id": run_id, "cause": "machine_lost", "gpu_seconds": 1, "tokens": 1}
+        work.session.add(LostWorkRecord(**own, **lost))
+        line = {"unit": "tokens", "unit_price": 1, "billable": False, "rate_card_version": "x", "quantity": 1}
+        months = {"month": "2026-11", "corrected_month": "2026-10", "used_month": "2026-10", "amount_micros": 0}
+        work.session.add(RateCorrection(**own, **line, **months, contract_id=locked.job.contract_id))
+
+
 async def make_tenant(api: Api, system: System) -> Tenant:
     customer = (await make_customer(api))["id"]
     made_key = await api.post(f"/customers/{customer}/api-keys", {"name": "laptop"}, expect=201)
@@ -105,6 +123,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         adapter = (await own.get("/adapters"))["data"][0]["id"]
     grant = (await api.get("/grants", contract_id=contract))["data"][0]["id"]
     await keep_count(system, dataset)
+    await keep_lost_work(system, run)
     past = await api.post("/invoices", {"contract_id": contract, "month": "2026-10"}, expect=201)
     await api.post(f"/invoices/{past['id']}/finalize")
     invoice = (await api.post("/invoices", {"contract_id": contract, "month": "2026-11"}, expect=201))["id"]

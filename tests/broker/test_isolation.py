@@ -32,6 +32,9 @@ RECORDS = (
     "ledger_transfers",
     "ledger_entries",
     "captures",
+    "rate_corrections",
+    "checkpoint_marks",
+    "lost_work",
     "usage_events",
     "usage_event_keys",
     "quarantined_usage",
@@ -571,7 +574,7 @@ async def test_records_are_never_changed_or_deleted(
     with owner_connection(urls) if role == "owner" else scoped(urls, "all") as connection:
         for table in RECORDS:
             assert connection.execute(on(table, "SELECT 1 FROM {table} LIMIT 1")).fetchone() is not None
-            names = {"rate_cards": "version", "closed_months": "month"}
+            names = {"rate_cards": "version", "closed_months": "month", "checkpoint_marks": "step"}
             names |= {"usage_events": "tokens", "usage_event_keys": "event_id"}
             column = sql.Identifier(names.get(table, "id"))
             for change in CHANGES:

@@ -66,6 +66,14 @@ class Worker:
         return await self.post("finish", outcome=outcome, expect=expect, **fields)
 
 
+async def stop_at_a_checkpoint(worker: Worker, *, step: int = 5) -> None:
+    """Stop as the broker has told it: with a checkpoint, at which its usage ends, and that is uploaded."""
+    last = worker.interval(0)
+    last["data"]["checkpoint_step"] = step
+    await worker.put(f"checkpoints/{step}", b"state")
+    await worker.finish("stopped", usage=[last])
+
+
 @asynccontextmanager
 async def dispatched_worker(api: Api, app: FastAPI, system: System, job_id: str) -> AsyncIterator[Worker]:
     """Dispatch a job by a cycle over a pool with room for it, and connect the worker of its run, not yet claimed."""

@@ -1,13 +1,15 @@
 """A rate segment is rounded once; its lines add up to it, and none is lifted above what was promised for it."""
 
+from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.money import Money, round_to_fen
-from pricing.rounding import ExactLine, round_segment
+from pricing.rounding import ExactLine, InvoicedLine, round_segment, share_taken_back
 
 FEN = 10_000
 # Prices of tokens and GPU-seconds, ties at half a fen, and whole fen.
@@ -97,3 +99,59 @@ def test_lines_are_in_the_currency_of_their_segment() -> None:
 
 def test_no_lines_come_to_nothing() -> None:
     assert round_segment([]) == []
+
+
+LINES = st.builds(
+    lambda quantity, exact, lifted: InvoicedLine(quantity, Money(max(0, int(exact * 100) + lifted) * FEN)),
+    st.integers(1, 5000),
+    EXACTS,
+    st.integers(0, 1),
+)
+
+
+@given(LINES, st.data())
+def test_all_units_of_a_line_bring_back_what_was_charged_in_however_many_parts(
+    line: InvoicedLine, data: st.DataObject
+) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, line.quantity), max_size=4)))
+    parts = [end - start for start, end in pairwise([0, *cuts, line.quantity])]
+    came_back, taken = Money.zero(), 0
+    for part in parts:
+        share = share_taken_back(replace(line, taken_back=taken), part)
+        assert share >= Money.zero()
+        assert share.micros % FEN == 0
+        came_back, taken = came_back + share, taken + part
+        assert abs(came_back.micros * line.quantity - line.amount.micros * taken) * 2 <= FEN * line.quantity
+    assert came_back == line.amount
+
+
+@pytest.mark.parametrize(
+    ("line", "quantity", "share"),
+    [
+        (InvoicedLine(100, Money(1000 * FEN)), 25, 250),
+        (InvoicedLine(3, Money(1 * FEN)), 1, 0),
+        (InvoicedLine(3, Money(1 * FEN)), 2, 1),
+        (InvoicedLine(3, Money(1 * FEN), taken_back=1), 1, 1),
+        (InvoicedLine(3, Money(1 * FEN), taken_back=2), 1, 0),
+        (InvoicedLine(2, Money(1 * FEN)), 1, 0),
+        (InvoicedLine(2, Money(3 * FEN)), 1, 2),
+        (InvoicedLine(57, Money(0)), 57, 0),
+        (InvoicedLine(57, Money(FEN)), 0, 0),
+        (InvoicedLine(57, Money(FEN), taken_back=57), 0, 0),
+    ],
+)
+def test_what_comes_back_is_a_share_of_the_line_as_it_was_rounded(
+    line: InvoicedLine, quantity: int, share: int
+) -> None:
+    assert share_taken_back(line, quantity) == Money(share * FEN)
+
+
+def test_share_is_in_the_line_s_currency() -> None:
+    line = InvoicedLine(4, Money(100 * FEN, "USD"))
+    assert share_taken_back(line, 1) == Money(25 * FEN, "USD")
+
+
+@pytest.mark.parametrize(("taken_back", "quantity"), [(0, 101), (60, 41), (0, -1)])
+def test_more_units_than_a_line_has_do_not_come_back(taken_back: int, quantity: int) -> None:
+    with pytest.raises(ValueError, match=f"{quantity} units cannot come back of {100 - taken_back}"):
+        share_taken_back(InvoicedLine(100, Money(FEN), taken_back), quantity)

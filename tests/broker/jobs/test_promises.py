@@ -13,7 +13,7 @@ from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
 from tests.broker.running_jobs import HOUR, RunningJob, broken_rules, read_balance, report_usage, start_job
-from tests.broker.worker_calls import Worker, dispatched_worker
+from tests.broker.worker_calls import Worker, dispatched_worker, stop_at_a_checkpoint
 
 NOVEMBER = "2026-11"
 
@@ -48,7 +48,7 @@ async def test_budget_ends_a_backlog_in_one_heartbeat_and_what_comes_after_the_s
         told = await worker.post("heartbeats", usage=backlog(worker, 60))
         assert (told["command"], told["reason"]) == ("stop", "budget")
         await worker.post("heartbeats", usage=backlog(worker, 5))
-        await worker.finish("stopped")
+        await stop_at_a_checkpoint(worker)
     after = await api.get(f"/jobs/{job['id']}")
     assert (after["status"], after["pause_reason"]) == ("paused", "budget")
     assert await invoice_total(api, customer) == "0.85"
@@ -164,7 +164,7 @@ async def test_limit_is_not_exceeded_by_one_long_interval(api: Api, app: FastAPI
     async with dispatched_worker(api, app, system, job["id"]) as worker:
         await worker.claim()
         assert (await worker.post("heartbeats", usage=[worker.interval(3600, 10_000)]))["reason"] == "limit"
-        await worker.finish("stopped")
+        await stop_at_a_checkpoint(worker)
     after = await api.get(f"/jobs/{job['id']}")
     assert Decimal("0.998") < Decimal(after["cost"]["amount"]) <= 1
     assert await invoice_total(api, customer) == "1.00"

@@ -35,6 +35,26 @@ ADD_UP_AGAIN = (
        SELECT date_trunc('hour', ended_at, 'UTC'), contract_id, '', job_id, '', '', labels, customer_id,
               sum(gpu_seconds), sum(tokens), count(*) FROM usage_events GROUP BY 1, 2, 3, 4, 5, 6, 7, 8""",
 )
+FIRST = "(SELECT min(id) FROM captures WHERE unit = 'gpu_seconds')"
+LEG_OF_FIRST = f"(SELECT leg_id FROM captures WHERE id = {FIRST})"
+SECOND = f"(SELECT min(id) FROM captures WHERE leg_id = {LEG_OF_FIRST} AND id > {FIRST})"
+COPIED = (
+    "customer_id, contract_id, job_id, run_id, first_sequence, last_sequence, leg_id, grant_id, unit, unit_price,"
+    " borne, cause, billable, rate_card_version, month, used_month, created_at"
+)
+# A correction that is a copy of the first capture but for its quantity, and says that it corrects this one or another.
+COPY_CAPTURE = (
+    f"INSERT INTO captures ({COPIED}, quantity, corrects_id)"
+    f" SELECT {COPIED}, {{quantity}}, {{of}} FROM captures WHERE id = {FIRST}"
+)
+
+CORRECT_A_CLOSED_MONTH = f"""
+    INSERT INTO rate_corrections (customer_id, contract_id, job_id, month, corrected_month, used_month, unit,
+                                  unit_price, billable, rate_card_version, quantity, amount_micros, created_at)
+    SELECT customer_id, contract_id, job_id, '2026-12', month, used_month, unit, unit_price,
+           billable, rate_card_version, 1, 0, created_at
+    FROM captures WHERE id = {FIRST}
+"""
 
 
 @dataclass(frozen=True)
@@ -115,6 +135,17 @@ DAMAGES = (
     Damage(
         "what is summed up by price, for each job and in all, is what was captured",
         ("UPDATE rate_segments SET quantity = quantity + 1 WHERE unit = 'tokens'",),
+    ),
+    Damage(
+        "what an open month takes back of a closed one is what was taken back of its captures",
+        (CORRECT_A_CLOSED_MONTH,),
+    ),
+    Damage(
+        "a correction takes back no more than was charged",
+        (
+            COPY_CAPTURE.format(quantity="-quantity - 1", of=FIRST),
+            COPY_CAPTURE.format(quantity="quantity + 1", of=SECOND),
+        ),
     ),
     Damage(
         "at most one line leads a rate segment",
