@@ -24,6 +24,7 @@ class LineKind(StrEnum):
     COMMITMENT = "commitment"
     USAGE = "usage"
     ADVANCE = "advance"
+    TAX = "tax"
 
 
 @dataclass(frozen=True)

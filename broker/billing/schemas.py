@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from broker.billing.model import LineKind
 from broker.billing.tables import Invoice, InvoiceLine
 from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field, written_like
+from pricing.money import Money
 from pricing.usage import Unit
 
 MONTH_PATTERN = r"^2\d{3}-(0[1-9]|1[0-2])$"
@@ -21,8 +23,10 @@ class InvoiceDraftIn(RequestBody):
 
 
 class InvoiceLineOut(BaseModel):
-    kind: Literal["commitment", "usage", "advance"] = Field(
-        description="Hours in advance, usage, or the part of it that an advance has paid.", examples=["usage"]
+    position: int = Field(description="Its place on the invoice, from 1 on.", examples=[1])
+    kind: LineKind = Field(
+        description="Hours in advance, usage, the part of it that an advance has paid, or tax on top.",
+        examples=["usage"],
     )
     description: str = Field(description="The line for people.", examples=["GPU-hours, job job_01k"])
     job_id: str | None = Field(description="The job that used it.", examples=["job_01k"])
@@ -45,6 +49,7 @@ class InvoiceLineOut(BaseModel):
         seconds = row.quantity if row.meter == Unit.GPU_SECONDS else None
         return cls.model_validate(
             {
+                "position": row.position,
                 "kind": row.kind,
                 "description": row.description,
                 "job_id": row.job_id,
@@ -68,6 +73,14 @@ class InvoiceOut(BaseModel):
     month: str | None = Field(description="Billing month of a usage invoice.", examples=["2026-11"])
     status: Literal["draft", "open", "paid"] = Field(description="A draft may still change.", examples=["open"])
     total: MoneyOut = Field(description="Sum of the lines.", examples=[{"amount": "2600.00", "currency": "CNY"}])
+    tax: MoneyOut = Field(description="The tax in the total.", examples=[{"amount": "0.00", "currency": "CNY"}])
+    credited: MoneyOut = Field(
+        description="Taken back by credit notes.", examples=[{"amount": "0.00", "currency": "CNY"}]
+    )
+    due: MoneyOut = Field(
+        description="Still to be paid: the total less what was credited, written off and paid; a draft's is not yet.",
+        examples=[{"amount": "2600.00", "currency": "CNY"}],
+    )
     finalized_at: datetime | None = Field(
         description="When it got its number (UTC).", examples=["2026-12-01T02:00:00Z"]
     )
@@ -77,7 +90,8 @@ class InvoiceOut(BaseModel):
     @classmethod
     def of(cls, row: Invoice) -> "InvoiceOut":
         own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
-        return cls.model_validate({**own, "total": MoneyOut.of_micros(row.total_micros)})
+        sums = {"total": row.total, "tax": row.tax, "credited": Money(row.credited_micros), "due": row.due}
+        return cls.model_validate(own | {name: MoneyOut.of(money) for name, money in sums.items()})
 
 
 class InvoiceWithLinesOut(InvoiceOut):

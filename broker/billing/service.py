@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from broker import errors
 from broker.billing.lines.compose import compose_lines
+from broker.billing.lines.tax import sum_tax, tax_lines
 from broker.billing.model import DraftLine, InvoiceKind, InvoiceStatus, LineKind, sum_lines
 from broker.billing.tables import Invoice, InvoiceLine, InvoiceNumber
 from broker.contracts import service as contracts
@@ -16,8 +17,9 @@ from broker.contracts.model import ContractTerms, GrantTerms
 from broker.ledger import service as ledger
 from broker.persistence.database import narrow
 from broker.work import Work
-from pricing.money import round_to_fen
+from pricing.money import Money, round_to_fen
 from pricing.rating import price_usage
+from pricing.tax import TaxMode
 from pricing.usage import Unit
 
 
@@ -34,8 +36,9 @@ async def issue_advance_invoice(work: Work, terms: ContractTerms, grant: GrantTe
         amount=round_to_fen(price_usage(grant.unit, grant.quantity, grant.unit_price)),
     )
     invoice = await _create_invoice(work, terms, InvoiceKind.ADVANCE, grant_id=grant.id)
-    await _write_lines(work, invoice, [line])
+    await _write_lines(work, terms, invoice, [line, *tax_lines(terms.tax, [line])])
     await _finalize(work, invoice)
+    await ledger.book_advance(work, terms, grant.id, net=invoice.net, tax=invoice.tax, reference=invoice.id)
     return invoice
 
 
@@ -57,6 +60,11 @@ async def _create_invoice(
         month=month,
         status=InvoiceStatus.DRAFT.value,
         total_micros=0,
+        tax_mode=TaxMode.NONE.value,
+        tax_micros=0,
+        credited_micros=0,
+        written_off_micros=0,
+        paid_micros=0,
         created_at=work.now,
     )
     work.session.add(invoice)
@@ -64,7 +72,7 @@ async def _create_invoice(
     return invoice
 
 
-async def _write_lines(work: Work, invoice: Invoice, lines: Sequence[DraftLine]) -> None:
+async def _write_lines(work: Work, terms: ContractTerms, invoice: Invoice, lines: Sequence[DraftLine]) -> None:
     await work.session.execute(delete(InvoiceLine).where(InvoiceLine.invoice_id == invoice.id))
     work.session.add_all(
         InvoiceLine(
@@ -83,6 +91,9 @@ async def _write_lines(work: Work, invoice: Invoice, lines: Sequence[DraftLine])
         for position, line in enumerate(lines, start=1)
     )
     invoice.total_micros = sum_lines(lines).micros
+    invoice.tax_mode = terms.tax.mode.value
+    invoice.tax_rate = None if terms.tax.mode == TaxMode.NONE else terms.tax.rate
+    invoice.tax_micros = sum_tax(terms.tax, lines).micros
     await work.session.flush()
 
 
@@ -98,7 +109,7 @@ async def draft_usage_invoice(work: Work, contract_id: str, month: str) -> Invoi
     if invoice is None:
         invoice = await _create_invoice(work, terms, InvoiceKind.USAGE, month=month)
     _require_status(invoice, InvoiceStatus.DRAFT)
-    await _write_lines(work, invoice, await compose_lines(work, terms, month))
+    await _write_lines(work, terms, invoice, await compose_lines(work, terms, month))
     return invoice
 
 
@@ -134,7 +145,15 @@ async def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
     await draft_usage_invoice(work, invoice.contract_id, invoice.month)
     await ledger.close_month(work, terms, invoice.month)
     await _finalize(work, invoice)
+    await _book_usage(work, terms, invoice, invoice.month)
     return invoice
+
+
+async def _book_usage(work: Work, terms: ContractTerms, invoice: Invoice, month: str) -> None:
+    """Book what a month's invoice asks for, and earn what advances have paid of it. Below zero it is a credit."""
+    taken_off = [line.amount_micros for line in await list_lines(work, invoice.id) if line.kind == LineKind.ADVANCE]
+    billed = ledger.MonthsInvoice(invoice.net, invoice.tax, by_advances=-Money(sum(taken_off)))
+    await ledger.book_usage(work, terms, month, billed, reference=invoice.id)
 
 
 async def _finalize(work: Work, invoice: Invoice) -> None:
@@ -157,11 +176,14 @@ async def pay_invoice(work: Work, invoice_id: str) -> Invoice:
 
     Raises: NotFound, IllegalTransition.
     """
-    _terms, invoice = await _lock_invoice(work, invoice_id)
+    terms, invoice = await _lock_invoice(work, invoice_id)
     if invoice.status == InvoiceStatus.PAID:
         return invoice
     _require_status(invoice, InvoiceStatus.OPEN)
+    due = invoice.due
     invoice.status, invoice.paid_at = InvoiceStatus.PAID.value, work.now
+    invoice.paid_micros += due.micros
+    await ledger.book_receipt(work, terms, due, reference=invoice.id)
     if invoice.grant_id is not None:
         await ledger.credit_grant(work, invoice.grant_id)
     return invoice

@@ -7,10 +7,15 @@ from sqlalchemy import ForeignKey, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column
+from pricing.money import Money
 
 
 class Invoice(Base):
-    """An advance invoice asks for the hours of a grant, a usage invoice for one billing month."""
+    """An advance invoice asks for the hours of a grant, a usage invoice for one billing month.
+
+    `tax_micros` is the tax in its total, by the mode and rate of its contract when it was written. What was credited,
+    written off and paid of it comes off what is due.
+    """
 
     __tablename__ = "invoices"
     __table_args__ = (
@@ -26,9 +31,34 @@ class Invoice(Base):
     month: Mapped[str | None]
     status: Mapped[str]
     total_micros: Mapped[int]
+    tax_mode: Mapped[str]
+    tax_rate: Mapped[Decimal | None] = mapped_column(Numeric(6, 4))
+    tax_micros: Mapped[int]
+    credited_micros: Mapped[int]
+    written_off_micros: Mapped[int]
+    paid_micros: Mapped[int]
     created_at: Mapped[datetime] = moment_column()
     finalized_at: Mapped[datetime | None] = moment_column(nullable=True)
     paid_at: Mapped[datetime | None] = moment_column(nullable=True)
+
+    @property
+    def total(self) -> Money:
+        return Money(self.total_micros)
+
+    @property
+    def net(self) -> Money:
+        """The total without the tax in it."""
+        return Money(self.total_micros - self.tax_micros)
+
+    @property
+    def tax(self) -> Money:
+        return Money(self.tax_micros)
+
+    @property
+    def due(self) -> Money:
+        """What is still to be paid: nothing, where more was paid or credited than it asks for."""
+        settled = self.credited_micros + self.written_off_micros + self.paid_micros
+        return Money(max(0, self.total_micros - settled))
 
 
 class InvoiceLine(Base):

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from broker.cli.database import reading_database
 from broker.cli.options import DataDir, load_settings
-from broker.ledger.verify import verify_database
+from broker.reports.verify import verify_database
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The double-entry ledger.")
 

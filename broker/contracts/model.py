@@ -11,6 +11,7 @@ from pricing.money import Money, round_to_fen
 from pricing.plans import PlanName
 from pricing.rate_card import PlanTerms, RateCard, UnitPrices, choose_card
 from pricing.rating import price_usage
+from pricing.tax import NO_TAX, Tax
 from pricing.usage import Unit
 
 
@@ -53,6 +54,7 @@ class NewContract:
     monthly_budget_micros: int | None
     time_zone: str | None
     billing_day: int
+    tax: Tax = NO_TAX
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class ContractTerms:
     starts_at: datetime
     ends_at: datetime | None
     cards: tuple[RateCard, ...]
+    tax: Tax = NO_TAX
 
     @property
     def plan_terms(self) -> PlanTerms:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from broker.contracts.model import ContractTerms, Overage, QuoteGuarantee
 from broker.http.shapes import MoneyOut
 from pricing.plans import PlanName
+from pricing.tax import TaxMode
 
 
 class ContractOut(BaseModel):
@@ -32,6 +33,8 @@ class ContractOut(BaseModel):
     )
     time_zone: str = Field(description="Its billing months follow it.", examples=["Asia/Shanghai"])
     billing_day: int = Field(description="The day of a month on which its billing months begin.", examples=[1])
+    tax_mode: TaxMode = Field(description="Tax of the issuing entity on its invoices.", examples=["on_top"])
+    tax_rate: str | None = Field(description="The rate as a share; null: there is no tax.", examples=["0.06"])
     starts_at: datetime = Field(description="In force from then on (UTC).", examples=["2026-11-01T00:00:00Z"])
     ends_at: datetime | None = Field(description="In force until then (UTC).", examples=["2027-11-01T00:00:00Z"])
 
@@ -52,6 +55,8 @@ class ContractOut(BaseModel):
             monthly_budget=None if budget is None else MoneyOut.of_micros(budget),
             time_zone=terms.time_zone,
             billing_day=terms.billing_day,
+            tax_mode=terms.tax.mode,
+            tax_rate=None if terms.tax.mode == TaxMode.NONE else format(terms.tax.rate.normalize(), "f"),
             starts_at=terms.starts_at,
             ends_at=terms.ends_at,
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from sqlalchemy import ColumnElement, Select, literal, or_, select
 
@@ -33,6 +34,7 @@ from broker.persistence.database import narrow
 from broker.work import Work
 from pricing.plans import CommitmentNotAllowed, CommitmentTooSmall, PlanName, check_commitment
 from pricing.rate_card import NoPriceInForce, RateCard
+from pricing.tax import Tax, TaxMode
 
 __all__ = [
     "activate_grant",
@@ -82,6 +84,8 @@ async def create_contract(work: Work, new: NewContract) -> ContractTerms:
         monthly_budget_micros=new.monthly_budget_micros,
         time_zone=zone,
         billing_day=new.billing_day,
+        tax_mode=new.tax.mode.value,
+        tax_rate=None if new.tax.mode == TaxMode.NONE else new.tax.rate,
         starts_at=new.starts_at,
         ends_at=new.ends_at,
         created_at=work.now,
@@ -217,4 +221,5 @@ def _to_terms(row: Contract, card: RateCard) -> ContractTerms:
         starts_at=row.starts_at,
         ends_at=row.ends_at,
         cards=(card,),
+        tax=Tax(TaxMode(row.tax_mode), row.tax_rate or Decimal(0)),
     )

@@ -29,6 +29,7 @@ class Contract(Base):
         CheckConstraint("ends_at IS NULL OR ends_at > starts_at", name="ends_after_start"),
         CheckConstraint("committed_gpu_hours >= 0", name="commitment_not_negative"),
         CheckConstraint("billing_day BETWEEN 1 AND 28", name="billing_day_in_every_month"),
+        CheckConstraint("(tax_mode = 'none') = (tax_rate IS NULL)", name="tax_has_a_rate"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -41,6 +42,8 @@ class Contract(Base):
     monthly_budget_micros: Mapped[int | None]
     time_zone: Mapped[str]
     billing_day: Mapped[int]
+    tax_mode: Mapped[str]
+    tax_rate: Mapped[Decimal | None] = mapped_column(Numeric(6, 4))
     starts_at: Mapped[datetime] = moment_column()
     ends_at: Mapped[datetime | None] = moment_column(nullable=True)
     created_at: Mapped[datetime] = moment_column()

@@ -37,14 +37,14 @@ async def void_grant(work: Work, grant_id: str, reason: str) -> GrantTerms:
     Nothing is paid back; that is what a refund does.
     Raises: NotFound, IllegalTransition.
     """
-    _terms, grant = await _lock_grant(work, grant_id)
+    terms, grant = await _lock_grant(work, grant_id)
     if grant.status == GrantStatus.VOID:
         return grant
     if grant.status != GrantStatus.ACTIVE:
         raise errors.IllegalTransition(
             f"Grant {grant.id} is {grant.status}; only an active one can be made void.", status_before=grant.status
         )
-    await take_unused(work, grant, "grant_voided")
+    await _give_up_unused(work, terms, grant, "grant_voided")
     return await contracts.end_grant(work, grant.id, GrantStatus.VOID, reason)
 
 
@@ -56,10 +56,17 @@ async def expire_grant(work: Work, grant_id: str) -> int:
     """
     terms, grant = await _lock_grant(work, grant_id)
     if grant.status == GrantStatus.VOID:
-        return await take_unused(work, grant, "grant_voided")
+        return await _give_up_unused(work, terms, grant, "grant_voided")
     if grant.status == GrantStatus.ACTIVE:
         await contracts.end_grant(work, grant.id, GrantStatus.EXPIRED)
-    unused = await take_unused(work, grant, "grant_expired", into=AccountKind.EXPIRED)
+    return await _give_up_unused(work, terms, grant, "grant_expired", into=AccountKind.EXPIRED)
+
+
+async def _give_up_unused(
+    work: Work, terms: ContractTerms, grant: GrantTerms, kind: str, *, into: AccountKind = AccountKind.ISSUED
+) -> int:
+    """Take out of a grant what nobody will use any more: what was paid for it is earned. Returns how much it was."""
+    unused = await take_unused(work, grant, kind, into=into)
     if unused and grant.advance:
         await book_breakage(work, terms, grant.id, grant.price(unused), reference=grant.id)
     return unused

@@ -96,10 +96,10 @@ async def book_refund(
 
 
 async def book_breakage(work: Work, terms: ContractTerms, grant_id: str, amount: Money, *, reference: str) -> None:
-    """Book what is unused of an expired grant as earned: of its deferred revenue, as far as there is any."""
+    """Book what is unused of a grant that has ended as earned: of its deferred revenue, as far as there is any."""
     deferred = await read_deferred(work, grant_id)
     moves = [MoneyMove(BREAKAGE, DEFERRED, min(amount, deferred), grant_id)]
-    await post_money(work, terms, "grant_expired", moves, reference=reference)
+    await post_money(work, terms, "breakage", moves, reference=reference)
 
 
 async def book_gift(work: Work, terms: ContractTerms, amount: Money, *, reference: str) -> None:

@@ -11,6 +11,7 @@ from broker.ledger.charge_limit import Promise
 from broker.ledger.closed_months import close_month
 from broker.ledger.coverage import MeterCoverage, read_coverage
 from broker.ledger.credit import credit_grant
+from broker.ledger.earnings import MonthsInvoice, book_usage
 from broker.ledger.grant_balances import GrantBalance, GrantDraw, list_draws, read_grant_balances
 from broker.ledger.grant_ends import expire_grant, list_grants_to_expire, void_grant
 from broker.ledger.hold_legs import HoldView
@@ -60,6 +61,7 @@ __all__ = [
     "LostWork",
     "Mark",
     "MeterCoverage",
+    "MonthsInvoice",
     "Promise",
     "Shortage",
     "UsageInterval",
@@ -73,6 +75,7 @@ __all__ = [
     "book_gift",
     "book_receipt",
     "book_refund",
+    "book_usage",
     "capture_usage",
     "close_month",
     "count_captured",

@@ -1,11 +1,6 @@
-"""`broker ledger verify`: re-derive every balance from the entries and check what must hold between the tables."""
+"""What must hold of balances, entries, holds and captures, as `broker ledger verify` asks for it."""
 
 from dataclasses import dataclass
-
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from broker.persistence.database import Scope, open_database
 
 
 @dataclass(frozen=True)
@@ -26,7 +21,7 @@ CHARGED_RANGES = """ranges AS (
                SELECT ranges.*, s.sequence FROM ranges, generate_series(first_sequence, last_sequence) AS s (sequence)
            )"""
 
-CHECKS = (
+LEDGER_CHECKS = (
     Check(
         "an entry is in the unit and of the customer of both of its accounts",
         """SELECT e.id FROM ledger_entries e
@@ -228,29 +223,3 @@ CHECKS = (
            GROUP BY i.id, x.kind, x.job_id, x.meter, x.unit_price HAVING sum(x.quantity) <> 0""",
     ),
 )
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    rule: str
-    broken: list[str]
-
-
-async def verify_ledger(session: AsyncSession) -> list[CheckResult]:
-    """Run every check over all tenants; a result without broken rows holds."""
-    results = []
-    for check in CHECKS:
-        rows = (await session.execute(text(check.query))).mappings().all()
-        broken = [", ".join(f"{key}={value}" for key, value in row.items()) for row in rows]
-        results.append(CheckResult(check.rule, broken))
-    return results
-
-
-async def verify_database(url: str) -> list[CheckResult]:
-    """Verify a database by its URL, over a connection of its own."""
-    database = open_database(url)
-    try:
-        async with database.transaction(Scope.ALL) as session:
-            return await verify_ledger(session)
-    finally:
-        await database.close()

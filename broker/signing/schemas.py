@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from broker import errors
 from broker.clock import check_time_zone
 from broker.contracts.model import NewContract, Overage, QuoteGuarantee
 from broker.contracts.schemas import ContractOut
 from broker.http.shapes import Moment, RequestBody
 from pricing.money import Money
 from pricing.plans import PlanName
+from pricing.tax import Tax, TaxMode
 
 # What 0.1.0 wrote, and what it is written as now.
 OLD_OVERAGES = {"bill": Overage.CONTRACT, "refuse": Overage.BLOCK}
@@ -56,6 +58,19 @@ class ContractIn(RequestBody):
     billing_day: int = Field(
         default=1, ge=1, le=28, description="The day of a month on which its billing months begin.", examples=[1]
     )
+    tax_mode: TaxMode = Field(
+        default=TaxMode.NONE,
+        description="Tax of the issuing entity: `none`, `on_top` of the prices, or `included` in them.",
+        examples=["on_top"],
+    )
+    tax_rate: Decimal | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        decimal_places=4,
+        description="The rate as a share; null: there is no tax.",
+        examples=["0.06"],
+    )
     monthly_budget: Decimal | None = Field(
         default=None,
         gt=0,
@@ -76,9 +91,18 @@ class ContractIn(RequestBody):
             overage=self.overage,
             time_zone=self.time_zone,
             billing_day=self.billing_day,
+            tax=self.read_tax(),
             quote_guarantee=self.quote_guarantee,
             monthly_budget_micros=None if budget is None else Money.from_decimal(budget).micros,
         )
+
+    def read_tax(self) -> Tax:
+        """Read how its invoices are taxed. Raises: InvalidRequest."""
+        if self.tax_mode == TaxMode.NONE and self.tax_rate is not None:
+            raise errors.invalid_field("tax_rate", "has a meaning only where tax_mode is on_top or included")
+        if self.tax_mode != TaxMode.NONE and self.tax_rate is None:
+            raise errors.invalid_field("tax_rate", f"is needed where tax_mode is {self.tax_mode.value}")
+        return Tax(self.tax_mode, self.tax_rate or Decimal(0))
 
 
 class SignedContractOut(ContractOut):

@@ -10,9 +10,9 @@ from broker.jobs.locked_run import lock_run
 from broker.jobs.tables import Job, Run
 from broker.ledger import service as ledger
 from broker.ledger.holds import HoldView
-from broker.ledger.verify import verify_ledger
 from broker.metering.model import UsageCloudEvent
 from broker.metering.service import take_usage
+from broker.reports.verify import verify_ledger
 from broker.system import System
 from broker.work import Work
 from pricing.grants import GrantKind

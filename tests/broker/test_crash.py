@@ -23,9 +23,9 @@ from sqlalchemy import text
 
 from broker.client.errors import ApiError, NotReachable
 from broker.client.rest import Client
-from broker.ledger.verify import verify_ledger
 from broker.persistence.database import Scope, open_database
 from broker.persistence.embedded import start_embedded_server
+from broker.reports.verify import verify_ledger
 from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer
 
 pytestmark = pytest.mark.slow

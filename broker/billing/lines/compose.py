@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from broker.billing.lines.tax import tax_lines
 from broker.billing.lines.usage import usage_lines
 from broker.billing.model import DraftLine
 from broker.contracts.model import ContractTerms
@@ -13,5 +14,6 @@ PARTS: tuple[Part, ...] = (usage_lines,)
 
 
 async def compose_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
-    """Compose the lines of a contract's month as it is now. The caller holds the contract's lock."""
-    return [line for part in PARTS for line in await part(work, terms, month)]
+    """Compose the lines of a contract's month as it is now, tax last. The caller holds the contract's lock."""
+    lines = [line for part in PARTS for line in await part(work, terms, month)]
+    return [*lines, *tax_lines(terms.tax, lines)]

@@ -12,8 +12,8 @@ from broker.cli.demo.stage import Stage
 from broker.cli.demo.world import DemoCustomer
 from broker.client.typed import BrokerClient
 from broker.clock import billing_month
-from broker.ledger.verify import verify_database
 from broker.processes.boot import database_urls
+from broker.reports.verify import verify_database
 
 REPORT_COLUMNS = ("customer", "plan", "jobs", "gpu_hours", "tokens", "gpu_cost", "token_cost", "cost", "due")
 HEADINGS = ("customer", "plan", "jobs", "GPU-h", "tokens", "¥ GPU", "¥ tok", "¥ cost", "¥ due")

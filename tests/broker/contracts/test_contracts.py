@@ -43,6 +43,13 @@ NONSENSE: list[tuple[dict[str, Any], str]] = [
     ({"monthly_budget": "0"}, "monthly_budget"),
     ({"monthly_budget": "0.0000001"}, "monthly_budget"),
     ({"monthly_budget": "NaN"}, "monthly_budget"),
+    ({"tax_rate": "0.06"}, "tax_rate"),
+    ({"tax_mode": "on_top"}, "tax_rate"),
+    ({"tax_mode": "on_top", "tax_rate": "1"}, "tax_rate"),
+    ({"tax_mode": "on_top", "tax_rate": "-0.06"}, "tax_rate"),
+    ({"tax_mode": "included", "tax_rate": "0.06001"}, "tax_rate"),
+    ({"tax_mode": "none", "tax_rate": "0"}, "tax_rate"),
+    ({"tax_mode": "vat"}, "tax_mode"),
     ({"plan": "weekly"}, "plan"),
     ({"price": "0.01"}, "price"),
 ]

@@ -5,8 +5,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from broker.ledger.verify import verify_ledger
 from broker.persistence.database import Scope
+from broker.reports.verify import verify_ledger
 from broker.system import System
 from tests.broker.adapter_files import safetensors_file
 from tests.broker.factories import (

@@ -28,8 +28,8 @@ from broker.config import Settings
 from broker.contracts import service as contracts
 from broker.ledger import service as ledger
 from broker.ledger.holds import HoldView
-from broker.ledger.verify import verify_ledger
 from broker.processes.boot import DatabaseUrls, prepare
+from broker.reports.verify import verify_ledger
 from broker.system import System, open_system
 from broker.work import Work
 from pricing.money import Money

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from broker.ledger.verify import CHECKS, verify_ledger
 from broker.persistence.database import with_driver
 from broker.processes.boot import DatabaseUrls
+from broker.reports.verify import CHECKS, verify_ledger
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, make_ready_customer
@@ -65,9 +65,10 @@ class Damage:
     statements: tuple[str, ...]
 
 
-def move_balance(where: str, amount: int) -> tuple[str, ...]:
+def move_balance(
+    where: str, amount: int, *, source: str = "kind = 'uncommitted' AND unit = 'gpu_seconds'"
+) -> tuple[str, ...]:
     """Change a balance and its entries alike, out of nowhere else than the same contract's source."""
-    source = "kind = 'uncommitted' AND unit = 'gpu_seconds'"
     both = f"(SELECT * FROM ledger_accounts WHERE {where}) a, (SELECT id FROM ledger_accounts WHERE {source}) s"
     return (
         f"{ADD_ENTRY} SELECT a.customer_id, {TRANSFER}, a.id, s.id, a.unit, {amount} FROM {both}",
@@ -165,22 +166,39 @@ DAMAGES = (
     ),
     Damage(
         "a grant is credited once and whole, when it is activated",
-        ("UPDATE grants SET activated_at = NULL",),
+        ("UPDATE ledger_transfers SET kind = 'usage_captured' WHERE kind = 'grant_credited'",),
     ),
     Damage(
         "an invoice is the sum of its lines",
-        ("UPDATE invoices SET total_micros = total_micros + 10000 WHERE kind = 'advance'",),
+        ("UPDATE invoice_lines SET amount_micros = amount_micros + 10 WHERE kind = 'commitment'",),
     ),
     Damage(
         "a line of an invoice is the price of what it bills, to less than a fen",
-        (
-            "UPDATE invoice_lines SET amount_micros = amount_micros + 10000 WHERE kind = 'commitment'",
-            "UPDATE invoices SET total_micros = total_micros + 10000 WHERE kind = 'advance'",
-        ),
+        ("UPDATE invoice_lines SET quantity = quantity + 3600 WHERE kind = 'commitment'",),
     ),
     Damage(
         "a final invoice bills what its month captured, and takes off what an advance has paid",
         ("UPDATE invoice_lines SET quantity = quantity - 1 WHERE kind = 'advance'",),
+    ),
+    Damage(
+        "what a final invoice asks for, and the tax in it, is booked once and whole",
+        ("UPDATE invoices SET tax_micros = tax_micros + 10000 WHERE kind = 'usage'",),
+    ),
+    Damage(
+        "what was paid of an invoice came in",
+        ("UPDATE invoices SET paid_micros = paid_micros + 10000 WHERE kind = 'advance'",),
+    ),
+    Damage(
+        "what a customer owes is what is due of its final invoices",
+        ("UPDATE invoices SET written_off_micros = 10000 WHERE kind = 'usage'",),
+    ),
+    Damage(
+        "what final invoices take off for advances has been earned",
+        ("UPDATE ledger_transfers SET kind = 'usage_captured' WHERE kind = 'advance_earned'",),
+    ),
+    Damage(
+        "what is deferred of a grant's advance is the price of what is not earned of it",
+        move_balance("kind = 'revenue'", 30_000, source="kind = 'deferred_revenue'"),
     ),
 )
 

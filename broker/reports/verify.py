@@ -1,0 +1,38 @@
+"""`broker ledger verify`: every room's checks of what must hold between the tables, run over all tenants."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from broker.billing.checks import BILLING_CHECKS
+from broker.ledger.verify import LEDGER_CHECKS
+from broker.persistence.database import Scope, open_database
+
+CHECKS = (*LEDGER_CHECKS, *BILLING_CHECKS)
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    rule: str
+    broken: list[str]
+
+
+async def verify_ledger(session: AsyncSession) -> list[CheckResult]:
+    """Run every check over all tenants; a result without broken rows holds."""
+    results = []
+    for check in CHECKS:
+        rows = (await session.execute(text(check.query))).mappings().all()
+        broken = [", ".join(f"{key}={value}" for key, value in row.items()) for row in rows]
+        results.append(CheckResult(check.rule, broken))
+    return results
+
+
+async def verify_database(url: str) -> list[CheckResult]:
+    """Verify a database by its URL, over a connection of its own."""
+    database = open_database(url)
+    try:
+        async with database.transaction(Scope.ALL) as session:
+            return await verify_ledger(session)
+    finally:
+        await database.close()
