@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import Query
 
 from broker.contracts import service
-from broker.contracts.schemas import ContractOut
-from broker.contracts.tables import Contract
+from broker.contracts.events import ContractEventKind, select_contract_events
+from broker.contracts.schemas import ContractEventOut, ContractOut
+from broker.contracts.tables import Contract, ContractEvent
 from broker.http.edge import BillingReader, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, IdPrefix, Limit, OfCustomer, Page
@@ -33,3 +34,18 @@ async def list_contracts(
 @router.get("/{contract_id}")
 async def get_contract(work: BillingReader, contract_id: str) -> ContractOut:
     return ContractOut.of(await service.get_contract(work, contract_id), work.now)
+
+
+@router.get("/{contract_id}/events")
+async def list_contract_events(
+    work: BillingReader,
+    contract_id: str,
+    kind: Annotated[ContractEventKind | None, Query(description="Only of this kind.", examples=["signed"])] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[ContractEventOut]:
+    """Tell what happened to a contract."""
+    terms = await service.get_contract(work, contract_id)
+    query = select_contract_events(terms.id, kind)
+    rows, after = await fetch_page(work.session, query, ContractEvent, limit=limit, cursor=cursor)
+    return Page(data=[ContractEventOut.of(row) for row in rows], next_cursor=after)

@@ -1,12 +1,13 @@
 """API shapes of contracts."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from broker.contracts.model import ContractTerms, Overage, QuoteGuarantee
-from broker.http.shapes import MoneyOut
+from broker.contracts.tables import ContractEvent
+from broker.http.shapes import MoneyOut, created_at_field
 from pricing.plans import PlanName
 from pricing.tax import TaxMode
 
@@ -60,3 +61,20 @@ class ContractOut(BaseModel):
             starts_at=terms.starts_at,
             ends_at=terms.ends_at,
         )
+
+
+class ContractEventOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="Event id.", examples=["coe_01k"])
+    object: Literal["contract_event"] = Field(
+        default="contract_event", description="Kind of object.", examples=["contract_event"]
+    )
+    contract_id: str = Field(description="The contract.", examples=["con_01k"])
+    kind: str = Field(description="What happened, in the past tense.", examples=["signed"])
+    data: dict[str, Any] = Field(description="Facts of the event.", examples=[{"plan": "prepaid"}])
+    created_at: datetime = created_at_field()
+
+    @classmethod
+    def of(cls, row: ContractEvent) -> "ContractEventOut":
+        return cls.model_validate(row)

@@ -49,6 +49,31 @@ class Contract(Base):
     created_at: Mapped[datetime] = moment_column()
 
 
+class ContractEvent(Base):
+    """Something that happened to a contract, in the past tense; never changed. With an `occasion` it happens once."""
+
+    __tablename__ = "contract_events"
+    __table_args__ = (
+        Index("ix_contract_events_contract_id_id", "contract_id", "id"),
+        Index(
+            "uq_contract_events_occasion",
+            "contract_id",
+            "kind",
+            "occasion",
+            unique=True,
+            postgresql_where=text("occasion IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    kind: Mapped[str]
+    occasion: Mapped[str | None]
+    data: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = moment_column()
+
+
 class Grant(Base):
     """A block of GPU-seconds or tokens with its price, scope and term. An advance is credited when its invoice is paid.
 

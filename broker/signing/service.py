@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from broker.billing import service as billing
 from broker.capacity import service as capacity
 from broker.contracts import service as contracts
+from broker.contracts.events import ContractEventKind, record_contract_event
 from broker.contracts.model import ContractTerms, NewContract, NewGrant
 from broker.ledger import service as ledger
 from broker.work import Work
@@ -25,6 +26,8 @@ async def sign_contract(work: Work, new: NewContract) -> SignedContract:
     Raises: NotFound, CommitmentRefused, InvalidRequest.
     """
     terms = await contracts.create_contract(work, new)
+    facts = {"plan": terms.plan.value, "committed_gpu_hours": terms.committed_gpu_hours}
+    await record_contract_event(work, terms, ContractEventKind.SIGNED, facts)
     plan_terms = terms.plan_terms
     if plan_terms.queue == "dedicated":
         await capacity.create_dedicated_queue(work, terms)

@@ -38,6 +38,7 @@ RECORDS = (
     "usage_events",
     "usage_event_keys",
     "quarantined_usage",
+    "contract_events",
     "job_events",
     "closed_months",
 )
@@ -95,6 +96,7 @@ ANSWERS = {
     "GET /v1/grants/{grant_id}": NOT_FOUND,
     "POST /v1/grants/{grant_id}/void": FORBIDDEN,
     "GET /v1/grants/{grant_id}/draws": NOT_FOUND,
+    "GET /v1/contracts/{contract_id}/events": NOT_FOUND,
     "POST /v1/datasets": Ask(404, form={"customer_id": "{customer_id}"}),
     "GET /v1/datasets": LIST,
     "GET /v1/datasets/{dataset_id}": NOT_FOUND,

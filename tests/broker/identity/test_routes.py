@@ -130,6 +130,7 @@ WHO_MAY = {
     "GET /v1/grants/{grant_id}": {"admin", "customer", "finance"},
     "POST /v1/grants/{grant_id}/void": {"admin", "finance"},
     "GET /v1/grants/{grant_id}/draws": {"admin", "customer", "finance"},
+    "GET /v1/contracts/{contract_id}/events": {"admin", "customer", "finance"},
     "POST /v1/datasets": {"admin", "customer"},
     "GET /v1/datasets": {"admin", "customer"},
     "GET /v1/datasets/{dataset_id}": {"admin", "customer"},

@@ -1,0 +1,50 @@
+"""What happened to contracts, in the past tense: signed, amended, ended, a budget used up to a share. Never changed."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.dialects.postgresql import insert
+
+from broker.contracts.model import ContractTerms
+from broker.contracts.tables import ContractEvent
+from broker.persistence.database import narrow
+from broker.work import Work
+
+
+class ContractEventKind(StrEnum):
+    """What can happen to a contract."""
+
+    SIGNED = "signed"
+
+
+async def record_contract_event(
+    work: Work,
+    terms: ContractTerms,
+    kind: ContractEventKind,
+    facts: Mapping[str, Any],
+    *,
+    occasion: str | None = None,
+) -> bool:
+    """Record that something happened to a contract; tells whether it is new.
+
+    `facts` are JSON. With an `occasion`, such as a month or a grant, there is one such event for each, however often
+    it is recorded.
+    """
+    values = {
+        "id": work.new_id("coe"),
+        "customer_id": terms.customer_id,
+        "contract_id": terms.id,
+        "kind": kind.value,
+        "occasion": occasion,
+        "data": dict(facts),
+        "created_at": work.now,
+    }
+    statement = insert(ContractEvent).values(values).on_conflict_do_nothing().returning(ContractEvent.id)
+    return await work.session.scalar(statement) is not None
+
+
+def select_contract_events(contract_id: str, kind: ContractEventKind | None) -> Select[ContractEvent]:
+    """Select what happened to a contract, all or one kind of it."""
+    return narrow(select(ContractEvent), contract_id=contract_id, kind=kind)
