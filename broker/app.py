@@ -32,6 +32,7 @@ from broker.jobs.event_feed import EventFeed
 from broker.jobs.routes import router as jobs
 from broker.ledger.routes import router as ledger
 from broker.metering.routes import router as metering
+from broker.metering.source_routes import router as usage_sources
 from broker.metrics import Metrics, add_metrics_route
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
@@ -54,6 +55,7 @@ ROUTERS = (
     jobs,
     adapters,
     metering,
+    usage_sources,
     billing,
     reports,
     capacity,

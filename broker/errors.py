@@ -176,6 +176,14 @@ class IdempotencyConflict(DomainError):
     """
 
 
+class EventConflict(DomainError):
+    """The event's id was used for another event.
+
+    Source and id name one event for ever: it may be sent again, but as it was. Send another event with an id of its
+    own.
+    """
+
+
 class IllegalTransition(DomainError):
     """The object's state does not allow this.
 

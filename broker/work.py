@@ -21,10 +21,13 @@ class Role(StrEnum):
     OPS = "ops"
     ADMIN = "admin"
     RUN = "run"
+    METER = "meter"
     SYSTEM = "system"
 
 
 STAFF = frozenset({Role.FINANCE, Role.OPS, Role.ADMIN})
+# Their keys belong to no customer, and see all. A meter is a program that reports usage, and may do nothing else.
+OF_NO_CUSTOMER = STAFF | {Role.METER}
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Work:
     @property
     def confined_to(self) -> str | None:
         """Tell the customer whose rows are the only ones seen; None for those who see every customer's."""
-        return None if self.actor.role in {*STAFF, Role.SYSTEM} else self.actor.customer_id or ""
+        return None if self.actor.role in {*OF_NO_CUSTOMER, Role.SYSTEM} else self.actor.customer_id or ""
 
     @property
     def now(self) -> datetime:

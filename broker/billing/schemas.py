@@ -29,7 +29,9 @@ class InvoiceLineOut(BaseModel):
         examples=["usage"],
     )
     description: str = Field(description="The line for people.", examples=["GPU-hours, job job_01k"])
-    job_id: str | None = Field(description="The job that used it.", examples=["job_01k"])
+    job_id: str | None = Field(
+        description="The job that used it, or the stream (`str_`) of the source that reported it.", examples=["job_01k"]
+    )
     meter: Literal["gpu_seconds", "tokens"] | None = Field(
         description="gpu_seconds or tokens; null: the line bills no meter, and has no quantity and no price.",
         examples=["gpu_seconds"],

@@ -18,7 +18,7 @@ from broker.http.idempotency import Claim, claim_key, find_answer, keep_answer
 from broker.http.shares import Turnstile
 from broker.persistence.database import Database, Scope, TimeLimits
 from broker.persistence.tenancy import confine
-from broker.work import STAFF, Actor, Role, Services, Work
+from broker.work import OF_NO_CUSTOMER, Actor, Role, Services, Work
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +119,6 @@ class Caller:
 
 
 def _scope_of(actor: Actor) -> tuple[Scope, str | None]:
-    if actor.role in STAFF:
+    if actor.role in OF_NO_CUSTOMER:
         return Scope.ALL, None
     return Scope.TENANT, actor.customer_id

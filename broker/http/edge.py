@@ -38,6 +38,7 @@ class TransactionalRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         self.parameters = Parameters.of(self.dependant)
+        self.checks_events = any(getattr(each.call, "checks_events", False) for each in self.dependant.dependencies)
         self.openapi_extra = {**(self.openapi_extra or {}), "x-roles": find_roles(self.dependant)}
 
     def get_route_handler(self) -> Handler:
@@ -48,7 +49,7 @@ class TransactionalRoute(APIRoute):
             bind_caller(request, actor)
             request = limit_body(request, request.app.state.services)
             try:
-                await read_body(request)
+                await read_body(request, checks_values=not self.checks_events)
                 async with AsyncExitStack() as stack:
                     caller = await _receive_caller(request, actor, stack)
                     request.state.parameters = self.parameters
@@ -119,6 +120,16 @@ def admit(*roles: Role) -> Callable[..., Coroutine[Any, Any, Caller]]:
     return get_caller
 
 
+def admit_events(*roles: Role) -> Callable[..., Coroutine[Any, Any, Caller]]:
+    """Make a dependency as `admit` does, for a route that checks each event of its body by itself.
+
+    Its body may have values that no table keeps: one bad event does not sink those beside it.
+    """
+    get_caller = admit(*roles)
+    get_caller.checks_events = True  # type: ignore[attr-defined]
+    return get_caller
+
+
 async def _admit(request: Request, roles: tuple[Role, ...]) -> Caller:
     caller: Caller = request.state.caller
     caller.require_role(roles)
@@ -137,10 +148,12 @@ JobControl = Annotated[Work, Depends(allow(Role.CUSTOMER, Role.OPS, Role.ADMIN))
 FinanceWork = Annotated[Work, Depends(allow(Role.FINANCE, Role.ADMIN))]
 BillingReader = Annotated[Work, Depends(allow(Role.CUSTOMER, Role.FINANCE, Role.ADMIN))]
 OpsWork = Annotated[Work, Depends(allow(Role.OPS, Role.ADMIN))]
+StaffWork = Annotated[Work, Depends(allow(Role.FINANCE, Role.OPS, Role.ADMIN))]
 AdminWork = Annotated[Work, Depends(allow(Role.ADMIN))]
 RunWork = Annotated[Work, Depends(allow(Role.RUN))]
 BillingCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.FINANCE, Role.ADMIN))]
 CustomerCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN))]
+EventCaller = Annotated[Caller, Depends(admit_events(Role.RUN, Role.METER, Role.OPS, Role.ADMIN))]
 RunCaller = Annotated[Caller, Depends(admit(Role.RUN))]
 
 

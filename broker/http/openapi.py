@@ -24,6 +24,7 @@ PATH_IDS = {
     "run_id": ("The run.", "run_01k"),
     "adapter_id": ("The adapter.", "ada_01k"),
     "agent_id": ("The agent.", "agt_01k"),
+    "source_id": ("The source of usage.", "src_01k"),
     "invoice_id": ("The invoice.", "inv_01k"),
     "grant_id": ("The grant.", "gra_01k"),
     "base_model": ("Name of the base model.", "smollm2-135m-instruct"),

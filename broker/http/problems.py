@@ -39,6 +39,7 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.BudgetExceeded: HTTPStatus.PAYMENT_REQUIRED,
     errors.MaxCostExceeded: HTTPStatus.PAYMENT_REQUIRED,
     errors.IdempotencyConflict: HTTPStatus.CONFLICT,
+    errors.EventConflict: HTTPStatus.CONFLICT,
     errors.IllegalTransition: HTTPStatus.CONFLICT,
     errors.StaleFenceToken: HTTPStatus.CONFLICT,
     errors.ChecksumMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -87,7 +87,8 @@ async def list_api_keys(
     work: CustomerWork,
     customer_id: OfCustomer = None,
     role: Annotated[
-        Literal["customer", "finance", "ops", "admin"] | None, Query(description="Only these.", examples=["ops"])
+        Literal["customer", "finance", "ops", "admin", "meter"] | None,
+        Query(description="Only these.", examples=["ops"]),
     ] = None,
     limit: Limit = 20,
     cursor: Cursor = None,

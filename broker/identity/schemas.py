@@ -48,7 +48,9 @@ class ApiKeyIn(RequestBody):
 
 
 class StaffKeyIn(ApiKeyIn):
-    role: Literal["finance", "ops", "admin"] = Field(description="What the key may do.", examples=["finance"])
+    role: Literal["finance", "ops", "admin", "meter"] = Field(
+        description="What the key may do; `meter`: report usage from outside, and nothing else.", examples=["finance"]
+    )
 
 
 class ApiKeyOut(BaseModel):
@@ -57,7 +59,7 @@ class ApiKeyOut(BaseModel):
     id: str = Field(description="API key id (not the key).", examples=["key_01k"])
     object: Literal["api_key"] = Field(default="api_key", description="Kind of object.", examples=["api_key"])
     customer_id: str | None = Field(description="Null for a staff key.", examples=["cus_01k"])
-    role: str = Field(description="customer, finance, ops or admin.", examples=["customer"])
+    role: str = Field(description="customer, finance, ops, admin or meter.", examples=["customer"])
     name: str = NAME
     prefix: str = Field(description="The beginning of the key, to tell keys apart.", examples=["lbk_1a2b3c4d"])
     expires_at: datetime | None = Field(

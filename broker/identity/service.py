@@ -11,7 +11,7 @@ from broker.identity.model import NewKey, hash_key, make_key, read_run_token
 from broker.identity.tables import ApiKey, Customer, Project
 from broker.persistence.database import Base, Database, narrow
 from broker.persistence.driver import Statement
-from broker.work import STAFF, Actor, Role, Services, Work
+from broker.work import OF_NO_CUSTOMER, Actor, Role, Services, Work
 
 # An administrator's key that expires sooner does not count as a way in: it may be gone before anybody makes another.
 LASTING = timedelta(days=30)
@@ -115,7 +115,7 @@ async def create_api_key(
         await get_customer(work, customer_id)
     if expires_at is not None and expires_at <= work.now:
         raise errors.invalid_field("expires_at", "is in the past")
-    assert (customer_id is None) == (role in STAFF)
+    assert (customer_id is None) == (role in OF_NO_CUSTOMER)
     new = make_key()
     key = ApiKey(
         id=work.new_id("key"),

@@ -67,7 +67,7 @@ def compute_expiry(work: Work) -> datetime:
 async def _find_by_key(work: Work, terms: ContractTerms, idempotency_key: str) -> HoldView | None:
     query = select(Hold).where(Hold.contract_id == terms.id, Hold.idempotency_key == idempotency_key)
     hold = (await work.session.scalars(query)).one_or_none()
-    return None if hold is None else HoldView(terms, hold, await _list_legs(work, hold))
+    return None if hold is None else HoldView(terms, hold, await list_legs(work, hold))
 
 
 async def get_hold(work: Work, job_id: str) -> HoldView:
@@ -76,7 +76,7 @@ async def get_hold(work: Work, job_id: str) -> HoldView:
     if hold is None:
         raise errors.NotFound("hold of job", job_id)
     terms = await contracts.get_contract(work, hold.contract_id)
-    return HoldView(terms, hold, await _list_legs(work, hold))
+    return HoldView(terms, hold, await list_legs(work, hold))
 
 
 async def lock_hold(work: Work, job_id: str) -> HoldView:
@@ -91,10 +91,11 @@ async def lock_hold(work: Work, job_id: str) -> HoldView:
     if hold is None:
         raise errors.NotFound("hold of job", job_id)
     terms = await contracts.lock_contract(work, hold.contract_id)
-    return HoldView(terms, hold, await _list_legs(work, hold))
+    return HoldView(terms, hold, await list_legs(work, hold))
 
 
-async def _list_legs(work: Work, hold: Hold) -> list[HoldLeg]:
+async def list_legs(work: Work, hold: Hold) -> list[HoldLeg]:
+    """List the legs of a hold in the order in which they pay, as the database has them now."""
     query = (
         select(HoldLeg)
         .where(HoldLeg.hold_id == hold.id)

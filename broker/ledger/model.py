@@ -73,9 +73,12 @@ MAY_GO_NEGATIVE = SOURCES | OWED | EITHER_SIDE
 
 
 class HoldState(StrEnum):
+    """A placed hold ends settled or expired; a standing one reserves nothing and has no end."""
+
     PLACED = "placed"
     SETTLED = "settled"
     EXPIRED = "expired"
+    STANDING = "standing"
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ from broker.ledger.money_books import (
 )
 from broker.ledger.reattribution import bear_lost_work
 from broker.ledger.shortage import Shortage, find_shortage, is_exhausted
+from broker.ledger.standing import open_standing_hold
 from broker.ledger.usage import (
     CapturedUsage,
     list_borne_usage,
@@ -94,6 +95,7 @@ __all__ = [
     "list_holds_due_for_renewal",
     "list_months",
     "lock_hold",
+    "open_standing_hold",
     "place_hold",
     "read_contract_balance",
     "read_coverage",

@@ -29,6 +29,7 @@ class Doubt(StrEnum):
     LONGER_THAN_THE_RUN = "longer_than_the_run"
     MORE_TOKENS_THAN_THE_JOB = "more_tokens_than_the_job"
     OVER_BUDGET = "over_budget"
+    CONTRACT_ENDED = "contract_ended"
 
 
 EXPLANATIONS: Mapping[Doubt, str] = {
@@ -40,6 +41,7 @@ EXPLANATIONS: Mapping[Doubt, str] = {
     Doubt.LONGER_THAN_THE_RUN: "With it the run has more GPU-seconds than it held its devices by the broker's clock.",
     Doubt.MORE_TOKENS_THAN_THE_JOB: "With it the run has more tokens than its job can have trained.",
     Doubt.OVER_BUDGET: "The run has ended, and its contract pays for no more usage now.",
+    Doubt.CONTRACT_ENDED: "It was used after its contract had ended.",
 }
 
 

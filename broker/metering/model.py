@@ -65,8 +65,15 @@ class UsageCloudEvent(BaseModel):
         return UsageInterval(self.subject, data.sequence, data.usage, ended_at, data.checkpoint_step)
 
 
+def find_subject_fault(event: UsageCloudEvent, run_id: str) -> errors.FieldError | None:
+    """Find what keeps an event from being one of a run: it is for another."""
+    if event.subject == run_id and event.id == f"{run_id}/{event.data.sequence}":
+        return None
+    return errors.FieldError("subject", f"must be of run {run_id}, with id {run_id}/sequence")
+
+
 def check_subject(event: UsageCloudEvent, run_id: str) -> None:
     """Refuse an event that is for another run. Raises: InvalidRequest."""
-    sequence = event.data.sequence
-    if event.subject != run_id or event.id != f"{run_id}/{sequence}":
-        raise errors.invalid_field(f"usage[{sequence}].subject", f"must be of run {run_id}, with id {run_id}/sequence")
+    fault = find_subject_fault(event, run_id)
+    if fault is not None:
+        raise errors.invalid_field(f"usage[{event.data.sequence}].{fault.field}", fault.message)

@@ -82,7 +82,8 @@ async def list_quarantined(work: Work, run_id: str, told: Collection[int], *, be
     sequence = QuarantinedUsage.sequence
     asked = or_(sequence > beyond, sequence.in_(list(told)))
     query = select(sequence, QuarantinedUsage.reason).where(QuarantinedUsage.run_id == run_id, asked)
-    return {number: Doubt(reason) for number, reason in await work.session.execute(query)}
+    rows = await work.session.execute(query)
+    return {number: Doubt(reason) for number, reason in rows if number is not None}
 
 
 def select_quarantined(chosen: QuarantineFilter) -> Select[QuarantinedUsage]:

@@ -1,22 +1,29 @@
 """Usage: CloudEvents in, intervals out."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import Body, Query
-from pydantic import Field
+from fastapi import Body, Header, Query, Request
+from pydantic import Field, SkipValidation
 
-from broker.http.edge import AnyKey, FinanceWork, RunWork, feature_router
+from broker import errors
+from broker.http.edge import AnyKey, EventCaller, FinanceWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, FenceHeader, Limit, OfCustomer, Page
+from broker.http.shapes import Cursor, Limit, OfCustomer, Page, Whole
 from broker.jobs.locked_run import lock_metered_run
 from broker.jobs.service import get_job
-from broker.metering import service
 from broker.metering.evidence import Doubt
+from broker.metering.intake import take_reported
 from broker.metering.listing import list_usage
+from broker.metering.measured import MeasuredEvent
 from broker.metering.model import UsageCloudEvent
+from broker.metering.outcomes import Outcome, refuse_if_rejected
+from broker.metering.posted import MAX_BATCH, Posted, read_posted
 from broker.metering.quarantine import QuarantineFilter, select_quarantined
-from broker.metering.schemas import QuarantinedIntervalOut, QuarantinedUsageOut, UsageAcceptedOut, UsageListOut
+from broker.metering.run_intake import take_intervals
+from broker.metering.schemas import QuarantinedIntervalOut, QuarantinedUsageOut, UsageListOut, UsageReceiptOut
 from broker.metering.tables import QuarantinedUsage
+from broker.work import Role, Work
 
 router = feature_router("", "metering")
 
@@ -31,24 +38,54 @@ UsageCursor = Annotated[
 ]
 
 
+AnyEvent = UsageCloudEvent | MeasuredEvent
+FenceOfRun = Annotated[
+    Whole | None,
+    Header(alias="X-Fence-Token", ge=1, description="Fence token of the run whose token is sent.", examples=[1]),
+]
+
+
 @router.post("/usage-events", status_code=202)
 async def record_usage_events(
-    work: RunWork,
-    fence_token: FenceHeader,
+    request: Request,
+    caller: EventCaller,
     body: Annotated[
-        UsageCloudEvent | Annotated[list[UsageCloudEvent], Field(max_length=1000)],
-        Body(description="One CloudEvent (`application/cloudevents+json`) or a batch."),
+        SkipValidation[AnyEvent | Annotated[list[AnyEvent], Field(max_length=MAX_BATCH)]],
+        Body(
+            description="One CloudEvent (`application/cloudevents+json`), a batch of up to 500 "
+            "(`application/cloudevents-batch+json`), or the data of one whose attributes are headers (`ce-id`, …)."
+        ),
     ],
-) -> UsageAcceptedOut:
-    """Record intervals of a run, also late ones of a run that has ended. Sending them again changes nothing."""
-    events = body if isinstance(body, list) else [body]
+    fence_token: FenceOfRun = None,
+) -> UsageReceiptOut:
+    """Record usage: intervals of a run by its own token, and what registered sources have measured, by staff's or a
+    meter's key.
+
+    Each event is taken by itself, once for ever by source and id; the answer says what became of each. An event that is
+    sent alone and rejected is a problem.
+    """
+    posted = read_posted(request.headers, body, raw=await request.body())
+    if caller.actor.role == Role.RUN:
+        return await _record_intervals(await caller.begin(), posted, fence_token)
+    outcomes = await take_reported(await caller.begin(), posted)
+    return _answer(posted, outcomes)
+
+
+async def _record_intervals(work: Work, posted: Posted, fence_token: int | None) -> UsageReceiptOut:
+    if fence_token is None:
+        raise errors.invalid_field("X-Fence-Token", "is required with the token of a run")
     locked = await lock_metered_run(work, work.actor.id, fence_token)
-    taken = await service.take_usage(work, locked, events)
-    return UsageAcceptedOut(
-        accepted=len(events) - len(taken.quarantined),
-        acknowledged_sequence=locked.run.acknowledged_sequence,
-        quarantined=QuarantinedIntervalOut.list_of(taken.quarantined),
-    )
+    outcomes, quarantined = await take_intervals(work, locked, posted)
+    receipt = _answer(posted, outcomes)
+    receipt.acknowledged_sequence = locked.run.acknowledged_sequence
+    receipt.quarantined = QuarantinedIntervalOut.list_of(quarantined)
+    return receipt
+
+
+def _answer(posted: Posted, outcomes: Sequence[Outcome]) -> UsageReceiptOut:
+    if posted.single:
+        refuse_if_rejected(outcomes[0])
+    return UsageReceiptOut.of(posted.events, outcomes)
 
 
 @router.get("/quarantined-usage")

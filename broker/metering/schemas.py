@@ -1,6 +1,7 @@
 """API shapes of usage."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.metering.evidence import EXPLANATIONS, Doubt
 from broker.metering.listing import UsagePage
+from broker.metering.outcomes import Outcome, Verdict, read_name
 from broker.metering.tables import QuarantinedUsage, UsageEvent
 
 
@@ -38,11 +40,12 @@ class QuarantinedUsageOut(BaseModel):
     object: Literal["quarantined_usage"] = Field(
         default="quarantined_usage", description="Kind of object.", examples=["quarantined_usage"]
     )
-    customer_id: str = Field(description="The run's customer.", examples=["cus_01k"])
+    customer_id: str = Field(description="Whose usage it is.", examples=["cus_01k"])
     contract_id: str = Field(description="The contract that would have been charged.", examples=["con_01k"])
-    job_id: str = Field(description="The run's job.", examples=["job_01k"])
-    run_id: str = Field(description="The run that reported it.", examples=["run_01k"])
-    sequence: int = Field(description="Number of the interval in its run.", examples=[7])
+    job_id: str | None = Field(description="The job; null: none is named.", examples=["job_01k"])
+    run_id: str | None = Field(description="The run that reported it; null: a source did.", examples=["run_01k"])
+    sequence: int | None = Field(description="Number of the interval in its run.", examples=[7])
+    source: str = Field(description="The source of the event.", examples=["/runs/run_01k"])
     reason: Doubt = Field(description="Why it is not charged.", examples=["outside_the_run"])
     message: str = Field(description="The reason in words.", examples=[EXPLANATIONS[Doubt.OVERLAPS]])
     gpu_seconds: int = Field(description="GPU-seconds that it claims.", examples=[1_000_000_000])
@@ -99,7 +102,59 @@ class UsageListOut(BaseModel):
         )
 
 
-class UsageAcceptedOut(BaseModel):
-    accepted: int = Field(description="Events taken, those known before included.", examples=[1])
-    acknowledged_sequence: int = Field(description="Every interval up to this one is kept; -1: none.", examples=[0])
+class FaultOut(BaseModel):
+    """What is wrong with one field of an event, and the cure."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    field: str = Field(description="Path of the field in the event.", examples=["data.quantity"])
+    message: str = Field(description="What is wrong.", examples=["Input should be greater than or equal to 0"])
+
+
+class EventOutcomeOut(BaseModel):
+    """What became of one event."""
+
+    source: str | None = Field(description="The event's source, where it has one.", examples=["/inference/eu-1"])
+    id: str | None = Field(description="The event's id, where it has one.", examples=["7f3a"])
+    status: Verdict = Field(
+        description="`accepted`: new, and rated or in quarantine; `duplicate`: known before, nothing was changed; "
+        "`rejected`: not taken, see `errors`.",
+        examples=["accepted"],
+    )
+    quarantined: Doubt | None = Field(description="Why it is in quarantine; null: it is not.", examples=[None])
+    errors: list[FaultOut] = Field(description="Why it was rejected.", examples=[[]])
+
+    @classmethod
+    def of(cls, document: Any, outcome: Outcome) -> "EventOutcomeOut":
+        source, event_id = read_name(document)
+        faults = [FaultOut.model_validate(fault) for fault in outcome.faults]
+        return cls(source=source, id=event_id, status=outcome.verdict, quarantined=outcome.doubt, errors=faults)
+
+
+class UsageReceiptOut(BaseModel):
+    """What became of the events of a request."""
+
+    object: Literal["usage_receipt"] = Field(
+        default="usage_receipt", description="Kind of object.", examples=["usage_receipt"]
+    )
+    accepted: int = Field(description="New events: rated, or in quarantine.", examples=[1])
+    duplicates: int = Field(description="Events that were known before.", examples=[0])
+    rejected: int = Field(description="Events that were not taken.", examples=[0])
+    events: list[EventOutcomeOut] = Field(
+        description="What became of each, in their order.", examples=[[{"id": "7f3a", "status": "accepted"}]]
+    )
+    acknowledged_sequence: int | None = Field(
+        default=None, description="Of a run: every interval up to this one is kept; -1: none.", examples=[0]
+    )
     quarantined: list[QuarantinedIntervalOut] = QUARANTINED
+
+    @classmethod
+    def of(cls, documents: Sequence[Any], outcomes: Sequence[Outcome]) -> "UsageReceiptOut":
+        verdicts = Counter(outcome.verdict for outcome in outcomes)
+        return cls(
+            accepted=verdicts[Verdict.ACCEPTED],
+            duplicates=verdicts[Verdict.DUPLICATE],
+            rejected=verdicts[Verdict.REJECTED],
+            events=[EventOutcomeOut.of(*pair) for pair in zip(documents, outcomes, strict=True)],
+            quarantined=[],
+        )

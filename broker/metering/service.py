@@ -23,11 +23,13 @@ from pricing.usage import Usage
 class TakenUsage:
     """What became of reported usage. `hold` is the job's, locked, where something was charged to it.
 
-    `quarantined` are those of the reported intervals that are in quarantine, now or since an earlier report, and why.
+    `quarantined` are those of the reported intervals that are in quarantine, now or since an earlier report, and why;
+    `new` those that were not known before.
     """
 
     hold: ledger.HoldView | None
     quarantined: dict[int, Doubt]
+    new: frozenset[int] = frozenset()
 
 
 async def take_usage(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> TakenUsage:
@@ -69,7 +71,8 @@ async def _take(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]
     if has_ended(locked):
         await bear_lost_work(work, locked)
     quarantined = {**kept.quarantined, **doubted}
-    return TakenUsage(hold, {sequence: quarantined[sequence] for sequence in sorted(told.keys() & quarantined.keys())})
+    of_these = {sequence: quarantined[sequence] for sequence in sorted(told.keys() & quarantined.keys())}
+    return TakenUsage(hold, of_these, frozenset(event.data.sequence for event in new))
 
 
 def describe_life(work: Work, locked: LockedRun) -> RunLife:

@@ -1,5 +1,5 @@
-"""Usage events, the evidence under every charge, with the keys that they are known by and their sums by the hour; and
-usage in quarantine.
+"""Usage events, the evidence under every charge, with the keys that they are known by and their sums by the hour; usage
+in quarantine; and the sources that report usage from outside, with their streams.
 
 Events, keys and what is in quarantine are never updated or deleted (a trigger refuses it). Events and keys have no
 foreign keys: at 500 events a batch their checks would take longer than all else, and whoever stores an event has found
@@ -14,6 +14,40 @@ from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, UniqueConst
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column
+
+
+class UsageSource(Base):
+    """Who may report usage from outside, as its events' `source` names it; of one customer, or of all."""
+
+    __tablename__ = "usage_sources"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    customer_id: Mapped[str | None] = mapped_column(ForeignKey("customers.id"))
+    open: Mapped[bool]
+    created_at: Mapped[datetime] = moment_column()
+
+
+class UsageStream(Base):
+    """What one source reports under one contract, of one project and GPU type: it stands where a job and its run do.
+
+    The ledger knows it as the job and the run of a standing hold. `last_sequence` is the number of its last event.
+    """
+
+    __tablename__ = "usage_streams"
+    __table_args__ = (
+        UniqueConstraint("contract_id", "source", "project_id", "gpu_type", postgresql_nulls_not_distinct=True),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    source: Mapped[str]
+    project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id"))
+    gpu_type: Mapped[str | None]
+    last_sequence: Mapped[int]
+    created_at: Mapped[datetime] = moment_column()
 
 
 class UsageEventKey(Base):
@@ -34,9 +68,10 @@ class UsageEventKey(Base):
 
 
 class UsageEvent(Base):
-    """One interval of one run, as the worker reported it; `event` is the CloudEvent itself.
+    """One interval of one run, or one event of a stream, as it was reported; `event` is the CloudEvent itself.
 
-    `checkpoint_step`: it ends where the checkpoint of this step was written. Whether that one is durable,
+    `run_id` and `sequence`: the run and the number of its interval, or the stream and the number of its event; captures
+    name them so. `checkpoint_step`: it ends where the checkpoint of this step was written. Whether that one is durable,
     and so keeps what was used up to here, is for the table of checkpoints to say.
 
     Partitioned by the month (UTC) of `ended_at`.
@@ -92,9 +127,10 @@ class UsageRollup(Base):
 
 
 class QuarantinedUsage(Base):
-    """One interval of one run that is not believed, or that nothing pays for: kept as it came, charged to nobody.
+    """One event that is not believed, or that nothing pays for: kept as it came, charged to nobody.
 
     `reason` is a `broker.metering.evidence.Doubt`. A key is either that of an event here or of one that was rated.
+    `run_id` and `sequence` are those of a run's interval; what came from outside has none.
     """
 
     __tablename__ = "quarantined_usage"
@@ -105,9 +141,9 @@ class QuarantinedUsage(Base):
     event_id: Mapped[str]
     customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
     contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"), index=True)
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
-    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
-    sequence: Mapped[int]
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"), index=True)
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    sequence: Mapped[int | None]
     reason: Mapped[str] = mapped_column(index=True)
     gpu_seconds: Mapped[int]
     tokens: Mapped[int]

@@ -11,6 +11,7 @@ from broker.contracts.model import ContractTerms
 from broker.identity.tables import Customer, Project
 from broker.jobs.tables import Job
 from broker.ledger import service as ledger
+from broker.metering.tables import UsageStream
 from broker.work import Work
 from pricing.money import Money
 from pricing.usage import Unit
@@ -44,12 +45,13 @@ class CostRow:
 
 @dataclass(frozen=True)
 class JobPlace:
-    """Where a job's cost belongs."""
+    """Where the cost of a job belongs, or of a stream of usage from outside, which `is_job` is false for."""
 
     customer_id: str
     customer: str
     project_id: str | None
     project: str | None
+    is_job: bool
 
 
 async def report_monthly_cost(
@@ -63,14 +65,15 @@ async def report_monthly_cost(
     for row in sums:
         groups[row.contract_id, places[row.job_id].project_id or ""].append(row)
     rows = [
-        _cost_row(terms[contract_id], places[members[0].job_id], members)
+        _cost_row(terms[contract_id], [places[member.job_id] for member in members], members)
         for (contract_id, _project), members in groups.items()
     ]
     wanted = [row for row in rows if customer_id in {None, row.customer_id}]
     return sorted(wanted, key=lambda row: (row.customer, row.contract_id, row.project or ""))
 
 
-def _cost_row(terms: ContractTerms, place: JobPlace, groups: list[ledger.CapturedUsage]) -> CostRow:
+def _cost_row(terms: ContractTerms, places: list[JobPlace], groups: list[ledger.CapturedUsage]) -> CostRow:
+    place = places[0]
     gpu = [group for group in groups if group.meter == Unit.GPU_SECONDS]
     tokens = [group for group in groups if group.meter == Unit.TOKENS]
     return CostRow(
@@ -80,7 +83,7 @@ def _cost_row(terms: ContractTerms, place: JobPlace, groups: list[ledger.Capture
         plan=terms.plan.value,
         project_id=place.project_id,
         project=place.project,
-        jobs=len({group.job_id for group in groups}),
+        jobs=len({group.job_id for group, place in zip(groups, places, strict=True) if place.is_job}),
         gpu_seconds=sum(group.quantity for group in gpu),
         tokens=sum(group.quantity for group in tokens),
         gpu_cost=_add(gpu),
@@ -93,11 +96,15 @@ def _add(groups: Iterable[ledger.CapturedUsage]) -> Money:
     return sum((group.amount for group in groups), Money.zero())
 
 
-async def _read_places(work: Work, job_ids: set[str]) -> dict[str, JobPlace]:
+async def _read_places(work: Work, user_ids: set[str]) -> dict[str, JobPlace]:
+    return await _read_places_in(work, Job, user_ids) | await _read_places_in(work, UsageStream, user_ids)
+
+
+async def _read_places_in(work: Work, table: type[Job | UsageStream], user_ids: set[str]) -> dict[str, JobPlace]:
     query = (
-        select(Job.id, Customer.id, Customer.name, Project.id, Project.name)
-        .join(Customer, Customer.id == Job.customer_id)
-        .outerjoin(Project, Project.id == Job.project_id)
-        .where(Job.id.in_(job_ids))
+        select(table.id, Customer.id, Customer.name, Project.id, Project.name)
+        .join(Customer, Customer.id == table.customer_id)
+        .outerjoin(Project, Project.id == table.project_id)
+        .where(table.id.in_(user_ids))
     )
-    return {row[0]: JobPlace(*row[1:]) for row in await work.session.execute(query)}
+    return {row[0]: JobPlace(*row[1:], is_job=table is Job) for row in await work.session.execute(query)}

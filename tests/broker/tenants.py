@@ -15,7 +15,7 @@ from broker.ledger.service import Mark
 from broker.ledger.tables import RateCorrection
 from broker.system import System
 from tests.broker.adapter_files import safetensors_file
-from tests.broker.conftest import ManualClock
+from tests.broker.conftest import START, ManualClock
 from tests.broker.factories import (
     CONFIG,
     Api,
@@ -104,6 +104,16 @@ async def keep_lost_work(system: System, run_id: str) -> None:
         work.session.add(RateCorrection(**own, **line, **months, contract_id=locked.job.contract_id))
 
 
+async def report_from_outside(api: Api, customer_id: str, contract_id: str) -> None:
+    """Register a source of the customer's own, and have it report some tokens."""
+    source = f"/inference/{customer_id}"
+    body = {"source": source, "name": "Inference", "customer_id": customer_id}
+    await api.post("/usage-sources", body, expect=201)
+    attributes = {"specversion": "1.0", "type": "lora.usage.measured", "id": "1", "source": source}
+    used = {"subject": contract_id, "time": START.isoformat(), "data": {"meter": "tokens", "quantity": 10}}
+    await api.post("/usage-events", attributes | used, expect=202)
+
+
 async def make_tenant(api: Api, system: System) -> Tenant:
     customer = (await make_customer(api))["id"]
     made_key = await api.post(f"/customers/{customer}/api-keys", {"name": "laptop"}, expect=201)
@@ -124,6 +134,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     grant = (await api.get("/grants", contract_id=contract))["data"][0]["id"]
     await keep_count(system, dataset)
     await keep_lost_work(system, run)
+    await report_from_outside(api, customer, contract)
     past = await api.post("/invoices", {"contract_id": contract, "month": "2026-10"}, expect=201)
     await api.post(f"/invoices/{past['id']}/finalize")
     invoice = (await api.post("/invoices", {"contract_id": contract, "month": "2026-11"}, expect=201))["id"]

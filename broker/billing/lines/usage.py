@@ -1,11 +1,12 @@
 """The part of a draft that bills what the month captured, and takes off again what an advance has paid."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from broker.billing.model import DraftLine, LineKind
 from broker.contracts.model import ContractTerms
 from broker.ledger import service as ledger
 from broker.ledger.service import CapturedUsage
+from broker.metering.streams import list_stream_sources
 from broker.work import Work
 from pricing.money import Money
 from pricing.usage import Unit
@@ -15,18 +16,22 @@ METER_NAMES = {Unit.GPU_SECONDS: "GPU-hours", Unit.TOKENS: "tokens"}
 
 async def usage_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
     """Draft the lines of a month's captured usage."""
-    return draft_usage_lines(await ledger.list_captured_usage(work, month, contract_id=terms.id))
+    sources = await list_stream_sources(work, terms.id)
+    return draft_usage_lines(await ledger.list_captured_usage(work, month, contract_id=terms.id), sources)
 
 
-def draft_usage_lines(groups: Iterable[CapturedUsage]) -> list[DraftLine]:
-    """Draft one line for each group; one that an advance has paid is followed by a line that takes it off again."""
+def draft_usage_lines(groups: Iterable[CapturedUsage], sources: Mapping[str, str]) -> list[DraftLine]:
+    """Draft one line for each group; one that an advance has paid is followed by a line that takes it off again.
+
+    `sources` are those of streams, by their ids: what has none there is usage of a job.
+    """
     lines: list[DraftLine] = []
     for group in groups:
-        name = METER_NAMES[group.meter]
-        lines.append(_line(group, LineKind.USAGE, f"{name}, job {group.job_id}", group.amount))
+        name, source = METER_NAMES[group.meter], sources.get(group.job_id)
+        origin = f"job {group.job_id}" if source is None else f"reported by {source}"
+        lines.append(_line(group, LineKind.USAGE, f"{name}, {origin}", group.amount))
         if not group.billable:
-            text = f"{name} paid by an advance, job {group.job_id}"
-            lines.append(_line(group, LineKind.ADVANCE, text, -group.amount))
+            lines.append(_line(group, LineKind.ADVANCE, f"{name} paid by an advance, {origin}", -group.amount))
     return lines
 
 

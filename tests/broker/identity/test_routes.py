@@ -40,7 +40,7 @@ async def test_key_for_nobody_is_not_made(api: Api) -> None:
     await api.post("/customers/cus_nobody/api-keys", {"name": "x"}, expect=404)
 
 
-@pytest.mark.parametrize("role", ["finance", "ops", "admin"])
+@pytest.mark.parametrize("role", ["finance", "ops", "admin", "meter"])
 async def test_staff_key_has_no_customer(api: Api, role: str) -> None:
     made = await api.post("/api-keys", {"name": "x", "role": role}, expect=201)
     assert (made["customer_id"], made["role"]) == (None, role)
@@ -151,7 +151,10 @@ WHO_MAY = {
     "GET /v1/jobs/{job_id}/checkpoints": {"admin", "customer", "ops"},
     "GET /v1/jobs/{job_id}/usage": {"admin", "customer", "finance", "ops"},
     "GET /v1/usage": {"admin", "customer", "finance", "ops"},
-    "POST /v1/usage-events": {"run"},
+    "POST /v1/usage-events": {"admin", "meter", "ops", "run"},
+    "POST /v1/usage-sources": {"admin", "ops"},
+    "GET /v1/usage-sources": {"admin", "finance", "ops"},
+    "PATCH /v1/usage-sources/{source_id}": {"admin", "ops"},
     "GET /v1/adapters": {"admin", "customer"},
     "GET /v1/adapters/{adapter_id}": {"admin", "customer"},
     "DELETE /v1/adapters/{adapter_id}": {"admin", "customer"},
@@ -195,7 +198,9 @@ def test_every_route_says_who_may(routed_app: FastAPI) -> None:
 async def test_each_role_may_what_it_is_for_and_no_more(api: Api) -> None:
     customer = await make_customer(api)
     made = await api.post(f"/customers/{customer['id']}/api-keys", {"name": "x"}, expect=201)
-    keys = {role: await staff_key(api, role) for role in ("admin", "finance", "ops")} | {"customer": made["key"]}
+    keys = {role: await staff_key(api, role) for role in ("admin", "finance", "ops", "meter")} | {
+        "customer": made["key"]
+    }
     faults = []
     for role, key in keys.items():
         async with Api.connect(api.app, key) as bearer:

@@ -223,7 +223,8 @@ async def test_late_usage_after_a_hard_stop_is_quarantined_as_over_budget(
         await place.finish(outcome="stopped")
         before = await api.get(f"/jobs/{place.job_id}")
         answer = await place.post(late)
-        assert (answer["accepted"], answer["acknowledged_sequence"]) == (0, 1)
+        assert (answer["accepted"], answer["acknowledged_sequence"]) == (1, 1)
+        assert answer["events"][0]["quarantined"] == "over_budget"
         assert await place.quarantined(reason="over_budget") == [(1, "over_budget")]
         assert await api.get(f"/jobs/{place.job_id}") == before
         assert await broken_rules(system) == {}
