@@ -121,7 +121,9 @@ class RateCard(BaseModel):
         Tokens cost the same on every type.
         """
         terms, multiplier = self.terms(plan), self.get_multiplier(gpu_type)
-        per_gpu_hour = Decimal(write_plainly(terms.per_gpu_hour * multiplier))
+        per_gpu_hour = terms.per_gpu_hour
+        if multiplier != ONE:
+            per_gpu_hour = Decimal(write_plainly(per_gpu_hour * multiplier))
         return UnitPrices(plan, per_gpu_hour, terms.per_token, self.version, self.currency, multiplier)
 
     def get_multiplier(self, gpu_type: str | None) -> Decimal:

@@ -10,6 +10,7 @@ from broker.capacity.model import PoolFacts, Readiness, Rest, judge_pool, plan_r
 from broker.capacity.tables import Agent, Pool
 from broker.persistence.database import wake_dispatcher
 from broker.work import Work
+from pricing.catalog import find_gpu
 
 LONGEST_REASON = 500
 
@@ -59,9 +60,22 @@ def _judge(work: Work, pool: Pool, agent: Agent | None) -> JudgedPool:
     return JudgedPool(pool, agent, *judge_pool(facts, now=work.now))
 
 
-async def find_serving_agent(work: Work, name: str) -> str | None:
-    """Find the id of the agent that a pool's runs belong to; None where no agent has ever served it."""
-    return (await work.session.get_one(Pool, name)).agent_id
+@dataclass(frozen=True)
+class Site:
+    """Where the runs of a pool are: the agent that they belong to, None where none has ever served it; and on what.
+
+    `gpu_type` is the SKU of the catalogue, where it has the type.
+    """
+
+    agent_id: str | None
+    gpu_type: str
+
+
+async def get_site(work: Work, name: str) -> Site:
+    """Get where the runs of a pool are now. The pool must exist."""
+    pool = await work.session.get_one(Pool, name)
+    gpu = find_gpu(pool.sku)
+    return Site(pool.agent_id, pool.sku if gpu is None else gpu.sku)
 
 
 async def open_pool(work: Work, name: str, *, is_open: bool) -> JudgedPool:

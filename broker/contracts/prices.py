@@ -36,15 +36,18 @@ class PriceList:
     plans: Mapping[PlanName, PlanPrices]
 
 
-def make_price_list(card: RateCard, in_force: Sequence[ContractTerms], moment: datetime) -> PriceList:
+def make_price_list(
+    card: RateCard, in_force: Sequence[ContractTerms], moment: datetime, gpu_type: str | None = None
+) -> PriceList:
     """Choose the prices of every plan at a moment: a contract's own before those of the card. Pure.
 
     Where contracts on one plan charge different prices, none of them speaks for the plan: one has to be named.
+    `gpu_type` is what the hours are of; None: of one without a multiplier.
     """
-    charged = [PlanPrices(terms.prices_at(moment), terms.id) for terms in in_force]
+    charged = [PlanPrices(terms.prices_at(moment, gpu_type), terms.id) for terms in in_force]
     plans = {
         plan: _choose_own([own for own in charged if own.prices.plan == plan]) or PlanPrices(prices)
-        for plan, prices in card.prices_by_plan().items()
+        for plan, prices in card.prices_by_plan(gpu_type).items()
     }
     return PriceList(card, plans)
 

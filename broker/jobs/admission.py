@@ -53,7 +53,7 @@ async def submit_job(work: Work, request: JobRequest) -> Job:
     await _check_project(work, request)
     terms = await contracts.lock_contract_in_force(work, request.customer_id, request.contract_id)
     await contracts.require_paid_advance(work, terms)
-    charged = PlanPrices(terms.prices_at(work.now), terms.id)
+    charged = PlanPrices(terms.prices_at(work.now, quote.estimate.sku), terms.id)
     shown = quotes.require_quoted_price(quote, charged)
     if request.max_cost is not None:
         require_one_step(quote.estimate.count_need(), charged.prices, request.max_cost)

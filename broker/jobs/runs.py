@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from broker.capacity.readiness import find_serving_agent, note_failed_start, note_good_start
+from broker.capacity.readiness import get_site, note_failed_start, note_good_start
 from broker.contracts import service as contracts
 from broker.jobs.checkpoints import find_last_checkpoint
 from broker.jobs.events import record_event
@@ -42,15 +42,16 @@ async def start_run(work: Work, job: Job, pool: str) -> Run:
     job.require_readable()
     set_status(work, job, JobStatus.DISPATCHED)
     job.attempts += 1
-    agent_id = await find_serving_agent(work, pool)
+    site = await get_site(work, pool)
     run = Run(
         id=work.new_id("run"),
         customer_id=job.customer_id,
         job_id=job.id,
         attempt=job.attempts,
         pool=pool,
-        agent_id=agent_id,
+        agent_id=site.agent_id,
         gpus=job.gpus,
+        gpu_type=site.gpu_type,
         status=RunStatus.STARTING.value,
         used_gpu_seconds=0,
         used_tokens=0,
@@ -147,7 +148,7 @@ async def _estimate_remaining(work: Work, job: Job) -> Remaining:
     terms = await contracts.get_contract(work, job.contract_id)
     return estimate_remaining(
         job.estimate,
-        terms.prices_at(work.now),
+        terms.prices_at(work.now, job.estimate.sku),
         done_steps=done,
         trained_steps=max(done, (job.progress or {}).get("step", 0)),
         used_gpu_seconds=job.used_gpu_seconds,

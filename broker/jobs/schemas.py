@@ -240,6 +240,7 @@ class RunOut(BaseModel):
     attempt: int = Field(description="Which attempt, from 1.", examples=[1])
     pool: str = Field(description="Where it runs.", examples=["local"])
     gpus: int = Field(description="Devices it holds.", examples=[1])
+    gpu_type: str | None = Field(description="Type of its devices; its hours are priced by it.", examples=["rtx-3090"])
     status: str = Field(description="starting, running, or how it ended.", examples=["running"])
     cause: Cause | None = Field(description="Why it ended; null while it lives.", examples=["machine_lost"])
     used_gpu_seconds: int = Field(description="GPU-seconds metered and charged.", examples=[95])

@@ -120,6 +120,7 @@ class Run(Base):
 
     `cause`: why it ended, one of `broker.ledger.causes`; null while it lives. `agent_id`: whose it is; only that agent
     may call it gone before its lease is over. `bears_lost_work` is false for runs that ended before the house did.
+    `gpu_type`: that of its devices when it started, by which it is priced.
     """
 
     __tablename__ = "runs"
@@ -138,6 +139,7 @@ class Run(Base):
     pool: Mapped[str] = mapped_column(ForeignKey("pools.name"))
     agent_id: Mapped[str | None] = mapped_column(ForeignKey("agents.id"))
     gpus: Mapped[int]
+    gpu_type: Mapped[str | None]
     status: Mapped[str]
     cause: Mapped[str | None]
     used_gpu_seconds: Mapped[int]

@@ -1,12 +1,13 @@
 """Adjusting a hold: before a paused job goes on, it holds what it still needs and no more."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from decimal import Decimal
 
 from broker import errors
-from broker.ledger.hold_legs import HoldView, add_legs, list_open, release_legs
+from broker.ledger.hold_legs import HoldView, add_legs, list_open, release_legs, to_state
 from broker.ledger.holds import compute_expiry, lock_hold, roll_hold
-from broker.ledger.legs import NewLeg, plan_meter_legs, plan_money_legs, read_open_grants
-from broker.ledger.model import HoldState, compute_money_needed
+from broker.ledger.legs import NewLeg, plan_meter_legs, plan_money_legs, price_uncommitted, read_open_grants
+from broker.ledger.model import HoldState, compute_money_needed, has_other_price
 from broker.ledger.tables import HoldLeg
 from broker.work import Work
 from pricing.usage import Unit, Usage
@@ -23,8 +24,9 @@ async def adjust_hold(work: Work, job_id: str, *, need: Usage) -> HoldView:
     _revive(work, view)
     await roll_hold(work, view, terms.billing_month(work.now))
     grants = await read_open_grants(work, terms.id)
-    for meter, origin in view.origins.items():
-        await _release_closed(work, view, grants.list_closed(origin, work.now), meter)
+    for meter, origin in view.origins_at(work.now).items():
+        closed, price = grants.list_closed(origin, work.now), price_uncommitted(terms, origin, work.now)
+        await _release_passed_over(work, view, [leg for leg in view.legs if leg.unit == meter], closed, price)
         lacking = await _release_surplus(work, view, meter, need.count(meter))
         await _add(work, view, await plan_meter_legs(work, terms, lacking, origin) if lacking else [])
     lacking = await _release_surplus(work, view, Unit.MICRO_YUAN, compute_money_needed(view.states()))
@@ -37,10 +39,12 @@ def _revive(work: Work, view: HoldView) -> None:
     view.hold.expires_at = compute_expiry(work)
 
 
-async def _release_closed(work: Work, view: HoldView, closed: Collection[str], unit: Unit) -> None:
-    """Release what is held of grants that pay for nothing of this job any more, such as those that have expired."""
-    legs = [leg for leg in view.legs if leg.unit == unit and leg.grant_id in closed]
-    await release_legs(work, view, list_open(legs), kind="hold_adjusted")
+async def _release_passed_over(
+    work: Work, view: HoldView, legs: Sequence[HoldLeg], closed: Collection[str], price: Decimal
+) -> None:
+    """Release what nothing is drawn from any more: of grants that pay for none of the job, or at another price."""
+    passed = [leg for leg in legs if leg.grant_id in closed or has_other_price(to_state(leg), price)]
+    await release_legs(work, view, list_open(passed), kind="hold_adjusted")
 
 
 async def _release_surplus(work: Work, view: HoldView, unit: Unit, quantity: int) -> int:

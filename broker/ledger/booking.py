@@ -1,7 +1,9 @@
 """Putting charges of one month on the books: drawn from legs in memory, then written in a few statements."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import insert
@@ -9,18 +11,27 @@ from sqlalchemy import insert
 from broker.ledger import accounts
 from broker.ledger.accounts import NewTransfer
 from broker.ledger.causes import Cause
-from broker.ledger.charge_limit import LineCount, Promise
+from broker.ledger.charge_limit import LineCount, Promise, RateSegment
 from broker.ledger.charges import Charge
 from broker.ledger.charging import Charging
 from broker.ledger.closed_months import BilledMonth
-from broker.ledger.hold_legs import HoldView, hold_more, open_own
-from broker.ledger.legs import NewLeg, OpenGrants, plan_money_leg, read_open_grants
-from broker.ledger.model import AccountKind, Move, compute_captured_micros, move, plan_capture
+from broker.ledger.hold_legs import HoldView, hold_more, list_open, open_own, to_state
+from broker.ledger.legs import NewLeg, OpenGrants, plan_money_leg, price_uncommitted, read_open_grants
+from broker.ledger.model import (
+    AccountKind,
+    LegDraw,
+    Move,
+    compute_captured_micros,
+    has_other_price,
+    move,
+    plan_capture,
+)
 from broker.ledger.promises import read_charge_limits
 from broker.ledger.rates import add_to_rates
 from broker.ledger.supply import plan_extension, plan_supply
 from broker.ledger.tables import Capture, HoldLeg
 from broker.work import Work
+from pricing.grants import UsageOrigin
 from pricing.usage import METERS, Unit, Usage
 
 
@@ -28,7 +39,8 @@ from pricing.usage import METERS, Unit, Usage
 class Booking:
     """The charges of one job that one month bills, while they are put on the books.
 
-    `moment` is when the usage of the charge in hand ended: it decides prices and which grants pay.
+    `moment` is when the usage of the charge in hand ended: it decides prices and which grants pay; `origins` where it
+    comes from. `versions` are those of the cards by which segments were first charged.
     """
 
     work: Work
@@ -37,6 +49,8 @@ class Booking:
     charging: Charging
     grants: OpenGrants
     moment: datetime
+    origins: Mapping[Unit, UsageOrigin] = field(default_factory=dict)
+    versions: dict[RateSegment, str] = field(default_factory=dict)
     transfers: list[NewTransfer] = field(default_factory=list)
     captures: list[dict[str, Any]] = field(default_factory=list)
 
@@ -49,10 +63,13 @@ class Booking:
         """Charge intervals up to the last promise that holds; what goes beyond is borne."""
         self.moment = moment
         usage, view = charge.usage, self.view
+        self.origins = view.origins_at(moment)
         supply = plan_supply(
-            view.terms, self.grants, view.states(), usage, origins=view.origins, moment=moment, months=self.months
+            view.terms, self.grants, view.states(), usage, origins=self.origins, moment=moment, months=self.months
         )
         charged = self.charging.divide(supply, [interval.usage for interval in charge.intervals])
+        version = view.terms.prices_at(moment).rate_card_version
+        self.versions = dict.fromkeys(self.charging.added, version) | self.versions
         moves = await self._capture(charge, charged, borne=False)
         moves += await self._capture(charge, usage - charged, borne=True)
         self.transfers.append(NewTransfer("usage_captured", moves, view.hold.id, charge.reference))
@@ -66,8 +83,7 @@ class Booking:
             await work.session.execute(insert(Capture), self.captures)
         limits = self.charging.limits
         lines = {each: LineCount(count, limits.leads(each)) for each, count in self.charging.added.items() if count}
-        version = terms.prices_at(self.moment).rate_card_version
-        await add_to_rates(work, self.view.hold, lines, rate_card_version=version)
+        await add_to_rates(work, self.view.hold, lines, versions=self.versions)
 
     async def _capture(self, charge: Charge, usage: Usage, *, borne: bool) -> list[Move]:
         moves: list[Move] = []
@@ -86,11 +102,18 @@ class Booking:
     async def _draw(self, unit: Unit, quantity: int, moves: list[Move], *, borne: bool) -> list[tuple[HoldLeg, int]]:
         """Draw units from the legs, extending the hold by what they lack; each leg counts what is captured of it."""
         view, month = self.view, self.month if unit == Unit.MICRO_YUAN else None
-        closed = self.grants.list_closed(view.origins[unit], self.moment) if unit in METERS else frozenset()
-        draws, missing = plan_capture(view.states(), unit, quantity, month=month, borne=borne, closed=closed)
+        origin = self.origins.get(unit)  # money has none
+        closed = frozenset[str]() if origin is None else self.grants.list_closed(origin, self.moment)
+        price = None if origin is None else price_uncommitted(view.terms, origin, self.moment)
+
+        def plan() -> tuple[list[LegDraw], int]:
+            return plan_capture(view.states(), unit, quantity, month=month, borne=borne, closed=closed, price=price)
+
+        draws, missing = plan()
         if missing:
             moves += await hold_more(self.work, view, self._plan_more(unit, missing, borne=borne))
-            draws, missing = plan_capture(view.states(), unit, quantity, month=month, borne=borne, closed=closed)
+            moves += [] if borne else await self._release_repriced(unit, missing, price)
+            draws, missing = plan()
             assert missing == 0, "an extension covers what it was made for"
         for draw in draws:
             view.legs[draw.index].captured += draw.quantity
@@ -101,12 +124,24 @@ class Booking:
             moves += move(held_id, end_id, unit, quantity)
         return [(view.legs[draw.index], draw.quantity) for draw in draws]
 
+    async def _release_repriced(self, unit: Unit, quantity: int, price: Decimal | None) -> list[Move]:
+        """Release as many units as were added of what is held at another price: they are charged at the present one."""
+        moves: list[Move] = []
+        for leg, open_quantity in list_open(self.view.legs):
+            if leg.unit == unit and has_other_price(to_state(leg), price):
+                released = min(open_quantity, quantity)
+                leg.released += released
+                quantity -= released
+                held_id = await open_own(self.work, self.view, unit, AccountKind.HELD)
+                moves += move(held_id, leg.account_id, unit, released)
+        return moves
+
     def _plan_more(self, unit: Unit, quantity: int, *, borne: bool) -> list[NewLeg]:
         if borne:
             return [self._plan_borne(unit, quantity)]
         if unit == Unit.MICRO_YUAN:
             return plan_money_leg(quantity, self.month)
-        legs = plan_extension(self.view.terms, self.grants, self.view.origins[unit], quantity, self.moment)
+        legs = plan_extension(self.view.terms, self.grants, self.origins[unit], quantity, self.moment)
         for leg in legs:
             if leg.grant_id is not None:
                 self.grants = self.grants.less(leg.grant_id, leg.quantity)
@@ -115,7 +150,7 @@ class Booking:
     def _plan_borne(self, unit: Unit, quantity: int) -> NewLeg:
         """Plan a leg of what the house bears in its customer's stead, at the contract's own prices."""
         money = unit == Unit.MICRO_YUAN
-        price = None if money else self.view.terms.prices_at(self.moment).of(unit)
+        price = None if money else self.view.terms.prices_at(self.moment, self.origins[unit].gpu_type).of(unit)
         month = self.month if money else None
         return NewLeg(unit, AccountKind.BORNE_ISSUED, quantity, price, billable=False, month=month, borne=True)
 

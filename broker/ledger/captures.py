@@ -12,7 +12,7 @@ from broker.ledger.charges import Charge, group_intervals
 from broker.ledger.closed_months import BilledMonth, find_billed_month
 from broker.ledger.hold_legs import HoldView
 from broker.ledger.holds import roll_hold
-from broker.ledger.legs import OpenGrants, read_open_grants
+from broker.ledger.legs import OpenGrants, price_uncommitted, read_open_grants
 from broker.ledger.model import UsageInterval
 from broker.work import Work
 from pricing.money import Money
@@ -67,8 +67,10 @@ def _moment_of(work: Work, interval: UsageInterval) -> datetime:
 
 def _describe_moment(view: HoldView, grants: OpenGrants, moment: datetime) -> Hashable:
     """Tell what usage at a moment is charged to and at which prices, to see whether it changes between intervals."""
-    closed = [grants.list_closed(origin, moment) for origin in view.origins.values()]
-    return view.terms.ends_before(moment), *closed, view.terms.prices_at(moment)
+    terms = view.terms
+    origins = view.origins_at(moment).values()
+    closed = [(grants.list_closed(origin, moment), price_uncommitted(terms, origin, moment)) for origin in origins]
+    return terms.ends_before(moment), *closed, terms.prices_at(moment)
 
 
 async def _find_months(work: Work, terms: ContractTerms, intervals: Sequence[UsageInterval]) -> dict[int, BilledMonth]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from broker.contracts.model import ContractTerms
 from broker.ledger import accounts
@@ -22,21 +23,24 @@ AccountKey = tuple[Unit, AccountKind, str | None, str | None, Cause | None]
 class HoldView:
     """A hold, its legs in the order in which they pay, and the terms of its contract.
 
-    `account_ids` are those of the contract's accounts that were looked up so far.
+    `account_ids` are those of the contract's accounts that were looked up so far. `run_gpu_type` is the type of the run
+    whose usage it is charged with; None: that which was quoted.
     """
 
     terms: ContractTerms
     hold: Hold
     legs: list[HoldLeg]
     account_ids: dict[AccountKey, str] = field(default_factory=dict)
+    run_gpu_type: str | None = None
 
     def states(self) -> list[LegState]:
         return [to_state(leg) for leg in self.legs]
 
-    @property
-    def origins(self) -> dict[Unit, UsageOrigin]:
-        """Tell where the job's usage of each meter comes from: it decides which grants may pay for it."""
-        return {meter: UsageOrigin(meter, self.hold.project_id, self.hold.gpu_type) for meter in METERS}
+    def origins_at(self, moment: datetime) -> dict[Unit, UsageOrigin]:
+        """Tell where the job's usage of each meter comes from: it decides the price, and which grants may pay."""
+        gpu_type = self.run_gpu_type or self.hold.gpu_type
+        base_rate = self.terms.prices_at(moment, gpu_type).gpu_multiplier == 1
+        return {meter: UsageOrigin(meter, self.hold.project_id, gpu_type, base_rate) for meter in METERS}
 
     def cost_so_far(self) -> Money:
         """Price the customer's usage captured so far, paid by an advance or not."""

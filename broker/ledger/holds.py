@@ -43,7 +43,7 @@ async def place_hold(
     hold = Hold(job_id=job_id, idempotency_key=idempotency_key, project_id=project_id, gpu_type=gpu_type, month=month)
     view = HoldView(terms, hold, [])
     legs: list[NewLeg] = []
-    for meter, origin in view.origins.items():
+    for meter, origin in view.origins_at(work.now).items():
         legs += await plan_meter_legs(work, terms, need.count(meter), origin)
     micros = compute_hold_micros([leg.as_state() for leg in legs])
     legs += await plan_money_legs(work, terms, month, micros)
@@ -79,8 +79,11 @@ async def get_hold(work: Work, job_id: str) -> HoldView:
     return HoldView(terms, hold, await list_legs(work, hold))
 
 
-async def lock_hold(work: Work, job_id: str) -> HoldView:
-    """Lock the hold of a job and its contract, and read both as they are under the locks. Raises: NotFound."""
+async def lock_hold(work: Work, job_id: str, *, run_gpu_type: str | None = None) -> HoldView:
+    """Lock the hold of a job and its contract, and read both as they are under the locks.
+
+    `run_gpu_type` is the type of the run whose usage is to be charged. Raises: NotFound.
+    """
     query = (
         select(Hold)
         .where(Hold.job_id == job_id)
@@ -91,7 +94,7 @@ async def lock_hold(work: Work, job_id: str) -> HoldView:
     if hold is None:
         raise errors.NotFound("hold of job", job_id)
     terms = await contracts.lock_contract(work, hold.contract_id)
-    return HoldView(terms, hold, await list_legs(work, hold))
+    return HoldView(terms, hold, await list_legs(work, hold), run_gpu_type=run_gpu_type)
 
 
 async def list_legs(work: Work, hold: Hold) -> list[HoldLeg]:

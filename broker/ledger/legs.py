@@ -85,12 +85,19 @@ def burn_grants(grants: OpenGrants, quantity: int, origin: UsageOrigin, moment: 
     return [_grant_leg(grants.terms[draw.grant_id], draw.quantity) for draw in burnt.draws]
 
 
-def plan_uncommitted_leg(terms: ContractTerms, unit: Unit, quantity: int, moment: datetime) -> list[NewLeg]:
-    """Plan the leg of usage outside any grant: GPU-seconds as overage, tokens at the plan's own price."""
+def plan_uncommitted_leg(terms: ContractTerms, origin: UsageOrigin, quantity: int, moment: datetime) -> list[NewLeg]:
+    """Plan the leg of usage outside any grant."""
     if quantity == 0:
         return []
-    prices = terms.overage_prices_at(moment) if unit == Unit.GPU_SECONDS else terms.prices_at(moment)
-    return [NewLeg(unit, AccountKind.UNCOMMITTED, quantity, prices.of(unit), billable=True)]
+    price = price_uncommitted(terms, origin, moment)
+    return [NewLeg(origin.meter, AccountKind.UNCOMMITTED, quantity, price, billable=True)]
+
+
+def price_uncommitted(terms: ContractTerms, origin: UsageOrigin, moment: datetime) -> Decimal:
+    """Answer what usage outside any grant costs: GPU-hours as overage on their GPU type, tokens at the plan's price."""
+    if origin.meter == Unit.GPU_SECONDS:
+        return terms.overage_prices_at(moment, origin.gpu_type).of(origin.meter)
+    return terms.prices_at(moment).of(origin.meter)
 
 
 async def plan_meter_legs(work: Work, terms: ContractTerms, need: int, origin: UsageOrigin) -> list[NewLeg]:
@@ -104,7 +111,7 @@ async def plan_meter_legs(work: Work, terms: ContractTerms, need: int, origin: U
     shortfall = need - sum(leg.quantity for leg in legs)
     if shortfall and terms.overage == Overage.BLOCK and origin.meter == Unit.GPU_SECONDS:
         raise _insufficient_balance(need, need - shortfall, list(grants.terms.values()))
-    return legs + plan_uncommitted_leg(terms, origin.meter, shortfall, work.now)
+    return legs + plan_uncommitted_leg(terms, origin, shortfall, work.now)
 
 
 def _grant_leg(grant: GrantTerms, quantity: int) -> NewLeg:

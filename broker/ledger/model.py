@@ -173,21 +173,33 @@ def plan_capture(
     month: str | None = None,
     borne: bool = False,
     closed: Collection[str] = (),
+    price: Decimal | None = None,
 ) -> tuple[list[LegDraw], int]:
     """Draw `quantity` of one unit from legs in their order; the second value is what no leg could give.
 
     Money is drawn from the legs of one month's budget; what is `borne` from its own legs, and nothing else is. `closed`
-    are the grants that may not pay for this usage: what a hold has of them is passed over.
+    are the grants that may not pay for this usage: what a hold has of them is passed over. So is what it has outside
+    grants at another price than `price`, where one is told: a card has changed, or the GPU type is not the quoted one.
     """
     draws: list[LegDraw] = []
     for index, leg in enumerate(legs):
-        if (leg.unit, leg.month, leg.borne) != (unit, month, borne) or quantity == 0 or leg.grant_id in closed:
+        if (
+            (leg.unit, leg.month, leg.borne) != (unit, month, borne)
+            or quantity == 0
+            or leg.grant_id in closed
+            or has_other_price(leg, price)
+        ):
             continue
         drawn = min(leg.open_quantity, quantity)
         if drawn > 0:
             draws.append(LegDraw(index, drawn))
             quantity -= drawn
     return draws, quantity
+
+
+def has_other_price(leg: LegState, price: Decimal | None) -> bool:
+    """Tell whether a leg outside grants holds units at another price than this; None: any will do."""
+    return price is not None and leg.grant_id is None and not leg.borne and leg.unit_price != price
 
 
 def compute_captured_micros(legs: Iterable[LegState], *, billable_only: bool = False, borne: bool = False) -> int:

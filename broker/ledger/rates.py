@@ -54,9 +54,12 @@ def _to_segment(row: Row[Any]) -> RateSegment:
 
 
 async def add_to_rates(
-    work: Work, hold: Hold, lines: Mapping[RateSegment, LineCount], *, rate_card_version: str
+    work: Work, hold: Hold, lines: Mapping[RateSegment, LineCount], *, versions: Mapping[RateSegment, str]
 ) -> None:
-    """Add what was charged to a job's lines and to their segments. The caller holds the contract's lock."""
+    """Add what was charged to a job's lines and to their segments. The caller holds the contract's lock.
+
+    `versions` are those of the cards that new lines are first charged by.
+    """
     for segment, line in sorted(lines.items(), key=lambda item: (item[0].unit, item[0].unit_price, item[0].billable)):
         own = {
             "customer_id": hold.customer_id,
@@ -69,7 +72,7 @@ async def add_to_rates(
             "quantity": line.quantity,
         }
         await _add(work, SegmentTotal, own, key=("contract_id", *SEGMENT_COLUMNS))
-        job = {"job_id": hold.job_id, "rate_card_version": rate_card_version, "leads": line.leads}
+        job = {"job_id": hold.job_id, "rate_card_version": versions[segment], "leads": line.leads}
         await _add(work, LineTotal, own | job, key=("job_id", *SEGMENT_COLUMNS))
 
 

@@ -55,10 +55,11 @@ async def _find_end(work: Work, view: HoldView, promise: Promise, moment: dateti
     grants = await read_open_grants(work, terms.id)
 
     def supply_of(allowed: ContractTerms) -> Supply:
-        legs = view.states()
-        return plan_supply(allowed, grants, legs, NEXT_UNITS, origins=view.origins, moment=moment, months=months)
+        legs, origins = view.states(), view.origins_at(moment)
+        return plan_supply(allowed, grants, legs, NEXT_UNITS, origins=origins, moment=moment, months=months)
 
-    bound = Charging(limits).find_next_bound(supply_of(replace(terms, overage=Overage.CONTRACT)))
+    selling = replace(terms, overage=Overage.CONTRACT) if terms.overage == Overage.BLOCK else terms
+    bound = Charging(limits).find_next_bound(supply_of(selling))
     if bound == Bound.CAP:
         return None
     if bound != Bound.LIMIT and not supply_of(terms).units[Unit.GPU_SECONDS]:

@@ -8,7 +8,7 @@ from broker.contracts.model import ContractTerms, Overage
 from broker.ledger.charge_limit import RateSegment
 from broker.ledger.charging import Supply
 from broker.ledger.closed_months import BilledMonth
-from broker.ledger.legs import NewLeg, OpenGrants, burn_grants, plan_uncommitted_leg
+from broker.ledger.legs import NewLeg, OpenGrants, burn_grants, plan_uncommitted_leg, price_uncommitted
 from broker.ledger.model import LegState, plan_capture
 from pricing.grants import UsageOrigin
 from pricing.usage import METERS, Unit, Usage
@@ -36,7 +36,8 @@ def plan_supply(
     for meter in METERS:
         origin = origins[meter]
         closed = grants.list_closed(origin, moment)
-        draws, missing = plan_capture(legs, meter, usage.count(meter), closed=closed)
+        price = price_uncommitted(terms, origin, moment)
+        draws, missing = plan_capture(legs, meter, usage.count(meter), closed=closed, price=price)
         drawn = [replace(legs[draw.index], held=draw.quantity) for draw in draws]
         more = [leg.as_state() for leg in plan_extension(terms, grants, origin, missing, moment)]
         units[meter] = [(to_segment(leg, months), leg.held) for leg in drawn + more]
@@ -50,7 +51,7 @@ def plan_extension(
     legs = burn_grants(grants, quantity, origin, moment)
     if terms.overage == Overage.BLOCK and origin.meter == Unit.GPU_SECONDS:
         return legs
-    return legs + plan_uncommitted_leg(terms, origin.meter, quantity - sum(leg.quantity for leg in legs), moment)
+    return legs + plan_uncommitted_leg(terms, origin, quantity - sum(leg.quantity for leg in legs), moment)
 
 
 def to_segment(leg: LegState, months: BilledMonth) -> RateSegment:

@@ -149,7 +149,7 @@ class TakingBack:
         late_of = BilledMonth(capture.used_month, capture.month).late_of
         segment = RateSegment(Unit(capture.unit), capture.unit_price, capture.billable, capture.month, late_of)
         line = {segment: LineCount(-quantity, leads=False)}
-        await add_to_rates(self.work, self.view.hold, line, rate_card_version=capture.rate_card_version)
+        await add_to_rates(self.work, self.view.hold, line, versions={segment: capture.rate_card_version})
 
     def _describe(self, capture: Capture, **changed: Any) -> dict[str, Any]:
         columns = (column.key for column in Capture.__table__.columns if column.key != "id")

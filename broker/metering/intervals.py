@@ -76,6 +76,7 @@ def _row(work: Work, locked: LockedRun, event: UsageCloudEvent) -> EventRow:
         "contract_id": job.contract_id,
         "project_id": job.project_id,
         "job_id": job.id,
+        "gpu_type": locked.run.gpu_type,
         "labels": {},
         "gpu_seconds": data.gpu_seconds,
         "tokens": data.tokens,

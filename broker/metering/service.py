@@ -58,7 +58,8 @@ async def _take(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]
     life = describe_life(work, locked)
     doubted = judge_intervals([event.data for event in new], kept.timeline, life)
     believed = [event for event in new if event.data.sequence not in doubted]
-    hold = await ledger.lock_hold(work, locked.job.id) if believed else None
+    run_type = locked.run.gpu_type
+    hold = await ledger.lock_hold(work, locked.job.id, run_gpu_type=run_type) if believed else None
     if hold is not None and has_ended(locked):
         doubted |= await _find_unpaid(work, hold, believed, life)
         believed = [event for event in new if event.data.sequence not in doubted]

@@ -34,7 +34,7 @@ INPUTS = Statement(
 
 @dataclass(frozen=True)
 class QuoteInputs:
-    """`prices` are those of the data set's customer on every plan.
+    """`prices` are those of the data set's customer on every plan, on the type that is quoted for.
 
     `gpu` is the type that is quoted for: that of the first open pool, else the broker's own setting.
     """
@@ -64,10 +64,11 @@ async def read_inputs(work: Work, dataset_id: str, contract_id: str | None = Non
     card = await contracts.get_rate_card(work, card_version)
     own = await read_in_force(work, in_force)
     terms = await prefer_contract(work, dataset.customer_id, own, contract_id)
+    gpu = get_gpu(sku or work.settings.local_sku)
     return QuoteInputs(
         dataset=dataset,
-        prices=make_price_list(card, terms, now),
-        gpu=get_gpu(sku or work.settings.local_sku),
+        prices=make_price_list(card, terms, now, gpu.sku),
+        gpu=gpu,
         calibration=await calibrations.get_calibration(work, calibration_version),
         offered=await base_models.read_offer_of(work, offer_version),
     )

@@ -7,6 +7,7 @@ from broker import __version__, errors
 from broker.base_models import service as base_models
 from broker.calibrations import service as calibrations
 from broker.capacity import service as capacity
+from broker.contracts import service as contracts
 from broker.contracts.prices import PlanPrices
 from broker.datasets import service as datasets
 from broker.quotes.configuration import JobConfiguration, resolve_configuration
@@ -18,6 +19,7 @@ from pricing.catalog import UnknownGpu, get_gpu, load_gpus
 from pricing.estimate.offers import Offer, OfferedJob, find_frontier
 from pricing.plans import PlanName
 from pricing.quote import price_line
+from pricing.rate_card import RateCard
 from pricing.rating import UsageTotal
 from pricing.training.config import TrainingConfig
 from pricing.training.workload import Workload
@@ -44,10 +46,18 @@ class QuoteOffers:
 
 
 @dataclass(frozen=True)
-class OfferPrices:
-    """What offers of one job are priced by, the prices of its quote: they differ in time and device, not in tokens."""
+class QuotedCard:
+    """The card by which a quote shows a plan's price, and the contract that charges it, where there is one."""
 
-    plans: Mapping[PlanName, PlanPrices]
+    card: RateCard
+    contract_id: str | None
+
+
+@dataclass(frozen=True)
+class OfferPrices:
+    """What offers of one job are priced by, the cards of its quote: they differ in time and device, not in tokens."""
+
+    plans: Mapping[PlanName, QuotedCard]
     tokens: int
     available: Sequence[str]
 
@@ -55,16 +65,20 @@ class OfferPrices:
         return [
             PricedOffer(
                 offer=offer,
-                prices=price_on_every_plan(self.plans.values(), offer.run.gpu_seconds, self.tokens),
+                prices=price_on_every_plan(self._list_prices(offer.run.sku), offer.run.gpu_seconds, self.tokens),
                 available=offer.run.sku in self.available,
             )
             for offer in offers
         ]
 
+    def _list_prices(self, sku: str) -> list[PlanPrices]:
+        return [PlanPrices(quoted.card.prices(plan, sku), quoted.contract_id) for plan, quoted in self.plans.items()]
+
     def compute_cost_micros(self, offer: Offer) -> int:
         """Price the GPU-seconds on demand: other plans keep the order, and tokens cost the same everywhere."""
         usage = UsageTotal(Unit.GPU_SECONDS, offer.run.gpu_seconds.p50)
-        return price_line(usage, self.plans[PlanName.ON_DEMAND].prices).micros
+        prices = self.plans[PlanName.ON_DEMAND].card.prices(PlanName.ON_DEMAND, offer.run.sku)
+        return price_line(usage, prices).micros
 
 
 async def offer_quote(work: Work, quote_id: str, gpu: str | None = None) -> QuoteOffers:
@@ -77,11 +91,18 @@ async def offer_quote(work: Work, quote_id: str, gpu: str | None = None) -> Quot
     available = await capacity.list_skus(work)
     gpus = [get_gpu(sku) for sku in _choose_skus(available, gpu)]
     job = await _read_job(work, quote)
-    plans = {price.plan: price.charged for price in quote.prices}
-    prices = OfferPrices(plans, job.plan(job.config).tokens, available)
+    prices = OfferPrices(await _read_cards(work, quote), job.plan(job.config).tokens, available)
     variants = job.list_variants([each for each in gpus if each.sku in available])
     frontier = find_frontier(variants, [prices.compute_cost_micros(each) for each in variants])
     return QuoteOffers(prices.price(job.list_offers(gpus)), prices.price(frontier))
+
+
+async def _read_cards(work: Work, quote: Quote) -> dict[PlanName, QuotedCard]:
+    quoted = {price.plan: price.charged for price in quote.prices}
+    return {
+        plan: QuotedCard(await contracts.get_rate_card(work, charged.prices.rate_card_version), charged.contract_id)
+        for plan, charged in quoted.items()
+    }
 
 
 async def _read_job(work: Work, quote: Quote) -> OfferedJob:

@@ -15,6 +15,10 @@ class ChargedPricesOut(BaseModel):
     """Whose prices a plan's costs were computed by."""
 
     gpu_hour_price: str = Field(description="Yuan per GPU-hour.", examples=["5.2"])
+    gpu_multiplier: str = Field(
+        description="How many times the plan's price of a GPU-hour one of this GPU type costs; it is in the price.",
+        examples=["1"],
+    )
     token_price: str = Field(description="Yuan per token.", examples=["0.00009"])
     rate_card_version: str = Field(description="The rate card of these prices.", examples=["2026-01-01"])
     contract_id: str | None = Field(
@@ -26,6 +30,7 @@ class ChargedPricesOut(BaseModel):
         prices = charged.prices
         return {
             "gpu_hour_price": format(prices.per_gpu_hour, "f"),
+            "gpu_multiplier": format(prices.gpu_multiplier, "f"),
             "token_price": format(prices.per_token, "f"),
             "rate_card_version": prices.rate_card_version,
             "contract_id": charged.contract_id,

@@ -45,6 +45,7 @@ class PlanQuote:
             **{name: money_to_json(getattr(self, name)) for name in (*COSTS, "total", "total_p90")},
             "per_gpu_hour": str(prices.per_gpu_hour),
             "per_token": str(prices.per_token),
+            "gpu_multiplier": str(prices.gpu_multiplier),
             "rate_card_version": prices.rate_card_version,
             "contract_id": self.charged.contract_id,
         }
@@ -58,6 +59,7 @@ class PlanQuote:
             per_token=Decimal(written["per_token"]),
             rate_card_version=written["rate_card_version"],
             currency=costs["token_cost"].currency,
+            gpu_multiplier=Decimal(written.get("gpu_multiplier", "1")),  # a quote of an earlier release has none
         )
         return cls(PlanPrices(prices, written["contract_id"]), **costs)
 

@@ -139,7 +139,7 @@ async def _buy(
     if asked.max_cost is None:
         return None
     terms = await contracts.get_contract_in_force(work, customer_id, asked.contract_id)
-    charged = PlanPrices(terms.prices_at(work.now), terms.id)
+    charged = PlanPrices(terms.prices_at(work.now, estimate.sku), terms.id)
     return compute_max_cost_buys(charged, estimate, configuration.config, asked.max_cost)
 
 

@@ -120,10 +120,10 @@ async def make_ready_customer(api: Api, *, plan: str = "on_demand", **contract: 
     return Customer(customer["id"], signed, await upload_dataset(api, customer["id"]))
 
 
-async def dispatch(system: System, *, gpus: int = 1) -> None:
-    """One scheduling cycle over a pool of so many devices."""
+async def dispatch(system: System, *, gpus: int = 1, sku: str = "cpu") -> None:
+    """One scheduling cycle over a pool of so many devices of a type."""
     async with system.work() as work:
-        await register_pool(work, name="test", sku="cpu", engine="local", total_gpus=gpus)
+        await register_pool(work, name="test", sku=sku, engine="local", total_gpus=gpus)
         await run_cycle(work)
 
 

@@ -46,9 +46,10 @@ async def start_job(
     gpus: int = 1,
     run_gpus: int = ENOUGH_DEVICES,
     key: str | None = None,
+    gpu_type: str | None = None,
     **fields: Any,
 ) -> RunningJob:
-    """Place a hold of just this size and put its job into the state of one that runs."""
+    """Place a hold of just this size and put its job into the state of one that runs, on devices of a type."""
     async with system.work() as work:
         job_id, contract_id = work.new_id("job"), customer.contract["id"]
         origin = {"project_id": fields.get("project_id"), "gpu_type": "cpu"}
@@ -57,6 +58,7 @@ async def start_job(
         work.session.add(_job_row(work, job_id, customer, gpus, fields))
         await work.session.flush()
         run = _run_row(work, job_id, customer.id, run_gpus)
+        run.gpu_type = gpu_type
         work.session.add(run)
         return RunningJob(job_id, run.id, contract_id, work.now)
 

@@ -75,9 +75,11 @@ async def stop_at_a_checkpoint(worker: Worker, *, step: int = 5) -> None:
 
 
 @asynccontextmanager
-async def dispatched_worker(api: Api, app: FastAPI, system: System, job_id: str) -> AsyncIterator[Worker]:
+async def dispatched_worker(
+    api: Api, app: FastAPI, system: System, job_id: str, *, sku: str = "cpu"
+) -> AsyncIterator[Worker]:
     """Dispatch a job by a cycle over a pool with room for it, and connect the worker of its run, not yet claimed."""
-    await dispatch(system, gpus=100)
+    await dispatch(system, gpus=100, sku=sku)
     async with worker_of(api, app, system, job_id) as worker:
         yield worker
 
