@@ -24,6 +24,7 @@ class LineKind(StrEnum):
     COMMITMENT = "commitment"
     USAGE = "usage"
     ADVANCE = "advance"
+    TIER_SETTLEMENT = "tier_settlement"
     TAX = "tax"
 
 
@@ -31,7 +32,7 @@ class LineKind(StrEnum):
 class DraftLine:
     """A line of an invoice to be. Units: the meter's own; yuan per GPU-hour or per token.
 
-    What bills no quantity of a meter at one price, such as tax, has none of the four.
+    What bills no quantity of a meter at one price, such as tax, has none of the four; a tier settlement has no price.
     """
 
     kind: LineKind

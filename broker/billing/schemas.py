@@ -25,7 +25,8 @@ class InvoiceDraftIn(RequestBody):
 class InvoiceLineOut(BaseModel):
     position: int = Field(description="Its place on the invoice, from 1 on.", examples=[1])
     kind: LineKind = Field(
-        description="Hours in advance, usage, the part of it that an advance has paid, or tax on top.",
+        description="Hours in advance, usage, the part of it that an advance has paid, what the month's volume tiers "
+        "take off, or tax on top.",
         examples=["usage"],
     )
     description: str = Field(description="The line for people.", examples=["GPU-hours, job job_01k"])
@@ -38,7 +39,9 @@ class InvoiceLineOut(BaseModel):
     )
     quantity: int | None = Field(description="In the meter's own unit: GPU-seconds or tokens.", examples=[95])
     gpu_hours: str | None = Field(description="The quantity in GPU-hours, to four places.", examples=["0.0264"])
-    unit_price: str | None = Field(description="Yuan per GPU-hour or per token.", examples=["5.2"])
+    unit_price: str | None = Field(
+        description="Yuan per GPU-hour or per token; null: it has no single one.", examples=["5.2"]
+    )
     rate_card_version: str | None = Field(description="The rate card of the price.", examples=["2026-01-01"])
     amount: MoneyOut = Field(
         description="Its share of the meter at this price, which is rounded once, half-even to the fen.",

@@ -16,7 +16,14 @@ from broker.ledger.charges import Charge
 from broker.ledger.charging import Charging
 from broker.ledger.closed_months import BilledMonth
 from broker.ledger.hold_legs import HoldView, hold_more, list_open, open_own, to_state
-from broker.ledger.legs import NewLeg, OpenGrants, plan_money_leg, price_uncommitted, read_open_grants
+from broker.ledger.legs import (
+    NewLeg,
+    OpenGrants,
+    find_uncommitted_prices,
+    plan_money_leg,
+    price_uncommitted,
+    read_open_grants,
+)
 from broker.ledger.model import (
     AccountKind,
     LegDraw,
@@ -156,6 +163,7 @@ class Booking:
 
     def _capture_row(self, charge: Charge, leg: HoldLeg, quantity: int) -> dict[str, Any]:
         hold = self.view.hold
+        prices = find_uncommitted_prices(self.view.terms, self.origins[Unit(leg.unit)], self.moment)
         return {
             "customer_id": hold.customer_id,
             "contract_id": hold.contract_id,
@@ -171,7 +179,8 @@ class Booking:
             "borne": leg.borne,
             "cause": Cause.OVER_PROMISE.value if leg.borne else None,
             "billable": leg.billable,
-            "rate_card_version": self.view.terms.prices_at(self.moment).rate_card_version,
+            "rate_card_version": prices.rate_card_version,
+            "plan": None if leg.grant_id is not None else prices.plan.value,
             "month": self.month,
             "used_month": self.months.used,
             "corrects_id": None,

@@ -18,6 +18,7 @@ from broker.work import Work
 from pricing import grants as burn
 from pricing.grants import UsageOrigin
 from pricing.money import Money
+from pricing.rate_card import UnitPrices
 from pricing.usage import Unit
 
 
@@ -94,10 +95,15 @@ def plan_uncommitted_leg(terms: ContractTerms, origin: UsageOrigin, quantity: in
 
 
 def price_uncommitted(terms: ContractTerms, origin: UsageOrigin, moment: datetime) -> Decimal:
-    """Answer what usage outside any grant costs: GPU-hours as overage on their GPU type, tokens at the plan's price."""
+    """Answer what a unit outside any grant costs. Units: yuan per GPU-hour or token."""
+    return find_uncommitted_prices(terms, origin, moment).of(origin.meter)
+
+
+def find_uncommitted_prices(terms: ContractTerms, origin: UsageOrigin, moment: datetime) -> UnitPrices:
+    """Find the prices of usage outside any grant: GPU-hours as overage on their type, tokens at the plan's price."""
     if origin.meter == Unit.GPU_SECONDS:
-        return terms.overage_prices_at(moment, origin.gpu_type).of(origin.meter)
-    return terms.prices_at(moment).of(origin.meter)
+        return terms.overage_prices_at(moment, origin.gpu_type)
+    return terms.prices_at(moment)
 
 
 async def plan_meter_legs(work: Work, terms: ContractTerms, need: int, origin: UsageOrigin) -> list[NewLeg]:

@@ -49,6 +49,7 @@ from broker.ledger.usage import (
     list_corrections,
     list_months,
 )
+from broker.ledger.volumes import Volume, list_volumes
 
 __all__ = [
     "Balance",
@@ -66,6 +67,7 @@ __all__ = [
     "Promise",
     "Shortage",
     "UsageInterval",
+    "Volume",
     "adjust_hold",
     "bear_lost_work",
     "book_advance",
@@ -94,6 +96,7 @@ __all__ = [
     "list_grants_to_expire",
     "list_holds_due_for_renewal",
     "list_months",
+    "list_volumes",
     "lock_hold",
     "open_standing_hold",
     "place_hold",

@@ -139,7 +139,8 @@ class Capture(Base):
     It covers the intervals of the run from `first_sequence` to `last_sequence`, together with the other captures of the
     same intervals: their usage is that of the captures, whole. `used_month` is the month that it is of, `month` the one
     that bills it. What is `borne` is on no invoice, but in the margin report, by its `cause`. One that takes back what
-    another charged, or bears it instead, names that one as `corrects_id`; what is taken back is below zero.
+    another charged, or bears it instead, names that one as `corrects_id`; what is taken back is below zero. `plan` is
+    the one whose price it has, by that version of the card; null: a grant's price, or an earlier release charged it.
     """
 
     __tablename__ = "captures"
@@ -176,6 +177,7 @@ class Capture(Base):
     cause: Mapped[str | None]
     billable: Mapped[bool]
     rate_card_version: Mapped[str]
+    plan: Mapped[str | None]
     month: Mapped[str]
     used_month: Mapped[str]
     corrects_id: Mapped[int | None] = mapped_column(ForeignKey("captures.id"))

@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from broker.contracts.rate_cards import publish_rate_cards
 from broker.system import System
@@ -25,3 +26,18 @@ async def publish_half_price(system: System, effective_from: date) -> RateCard:
     async with system.work() as work:
         await publish_rate_cards(work, {card.version: card})
     return card
+
+
+async def publish_card(system: System, version: str, effective_from: date, **changes: Any) -> RateCard:
+    """Publish the catalogue's first card with changes, in force from a day on."""
+    document = load_rate_cards()["2026-01-01"].to_json_dict()
+    card = RateCard.from_json_dict({**document, "version": version, "effective_from": effective_from, **changes})
+    async with system.work() as work:
+        await publish_rate_cards(work, {version: card})
+    return card
+
+
+def with_tiers(plan: str = "on_demand", **tiers: Any) -> dict[str, Any]:
+    """Make the plans of the catalogue's first card, one of them with tiers of these meters."""
+    plans: dict[str, Any] = load_rate_cards()["2026-01-01"].to_json_dict()["plans"]
+    return {**plans, plan: {**plans[plan], "tiers": tiers}}

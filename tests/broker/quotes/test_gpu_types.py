@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from broker.contracts.rate_cards import publish_rate_cards
 from broker.system import System
-from pricing.rate_card import RateCard, load_rate_cards
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
 from tests.broker.pools import register_pool
 from tests.broker.quotes.test_two_cards import price_on, quote, submit
+from tests.broker.rate_cards import publish_card
 from tests.broker.running_jobs import HOUR, add_grant, broken_rules, read_balance, read_hold, report_usage, start_job
 from tests.broker.worker_calls import Worker, dispatched_worker
 
@@ -52,10 +51,7 @@ class Place:
 
 @pytest.fixture
 async def place(api: Api, app: FastAPI, system: System) -> Place:
-    written = load_rate_cards()["2026-01-01"].to_json_dict()
-    changes = {"version": "typed", "effective_from": date(2026, 11, 7), "gpu_multipliers": MULTIPLIERS}
-    async with system.work() as work:
-        await publish_rate_cards(work, {"typed": RateCard.from_json_dict(written | changes)})
+    await publish_card(system, "typed", date(2026, 11, 7), gpu_multipliers=MULTIPLIERS)
     return Place(api, app, system)
 
 

@@ -1,0 +1,47 @@
+"""Reading a month's volumes: what was used at contracts' own prices, which volume tiers count and settle."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import func, select
+
+from broker.ledger.tables import Capture
+from broker.work import Work
+from pricing.plans import PlanName
+from pricing.usage import Unit
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A month's usage of a meter that was charged at one price of one card. Units: GPU-seconds or tokens.
+
+    `plan` is the one whose price it is; None: an earlier release charged it, which knew only the contract's own.
+    """
+
+    meter: Unit
+    quantity: int
+    unit_price: Decimal
+    rate_card_version: str
+    plan: PlanName | None
+
+
+async def list_volumes(work: Work, contract_id: str, month: str) -> list[Volume]:
+    """List what a contract is charged for in a billing month outside grants, in a fixed order."""
+    group = (Capture.unit, Capture.unit_price, Capture.rate_card_version, Capture.plan)
+    query = (
+        select(*group, func.sum(Capture.quantity).label("quantity"))
+        .where(Capture.contract_id == contract_id, Capture.month == month)
+        .where(~Capture.borne, Capture.grant_id.is_(None))
+        .group_by(*group)
+        .order_by(*group)
+    )
+    return [
+        Volume(
+            meter=Unit(row.unit),
+            quantity=int(row.quantity),
+            unit_price=row.unit_price,
+            rate_card_version=row.rate_card_version,
+            plan=None if row.plan is None else PlanName(row.plan),
+        )
+        for row in await work.session.execute(query)
+    ]
