@@ -254,4 +254,4 @@ def _make_fault(field: str, message: str) -> PydanticCustomError:
 def _describe(detail: dict[str, Any]) -> FieldProblem:
     told = detail.get("ctx", {}).get("field", "rate_card")
     field = ".".join(str(part) for part in detail["loc"] if part != "[key]") or told
-    return FieldProblem(field, f"{detail['msg']}")
+    return FieldProblem(field, str(detail["msg"]).removeprefix("Value error, "))

@@ -91,10 +91,13 @@ def _tell_terms(contract: Contract) -> list[tuple[str, str]]:
     now = datetime.now(UTC)
     start = describe_local(contract["starts_at"], now)
     end = describe_local(contract["ends_at"], now) if contract["ends_at"] else "open"
+    card = f"of rate card {contract['rate_card_version']}" + (
+        ", then of newer ones" if contract["rate_card"] == "newest" else ""
+    )
     at_quote = {"cap": "goes on, and you are charged no more", "pause": "pauses"}[contract["quote_guarantee"]]
     return [
         ("Plan", contract["plan"]),
-        ("Prices", f"{contract['gpu_hour_price']} yuan a GPU-hour, {contract['token_price']} yuan a token"),
+        ("Prices", f"{contract['gpu_hour_price']} yuan a GPU-hour, {contract['token_price']} yuan a token, {card}"),
         ("In force", f"{start} to {end}"),
         ("Queue", contract["queue"]),
         ("At its quote", f"a job {at_quote}"),

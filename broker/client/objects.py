@@ -322,6 +322,8 @@ class Contract(TypedDict):
     committed_gpu_hours: int
     gpu_hour_price: str
     token_price: str
+    rate_card: Literal["pinned", "newest"]
+    rate_card_version: str
     queue: str
     overage: str
     quote_guarantee: Literal["pause", "cap"]

@@ -30,6 +30,13 @@ class QuoteGuarantee(StrEnum):
     CAP = "cap"
 
 
+class CardChoice(StrEnum):
+    """Which rate card prices a contract: the one that it pins at signing, or on each day the newest one in force."""
+
+    PINNED = "pinned"
+    NEWEST = "newest"
+
+
 DEFAULT_OVERAGE = {
     PlanName.ON_DEMAND: Overage.CONTRACT,
     PlanName.PREPAID: Overage.BLOCK,
@@ -41,7 +48,8 @@ DEFAULT_OVERAGE = {
 class NewContract:
     """What a customer is about to sign. Units: GPU-hours, micro-yuan.
 
-    `overage` None: as the plan has it; `time_zone` None: the installation's.
+    `overage` None: as the plan has it; `time_zone` None: the installation's. `rate_card_version` is the card that it
+    pins; None: the one in force on its first day.
     """
 
     customer_id: str
@@ -55,13 +63,16 @@ class NewContract:
     time_zone: str | None
     billing_day: int
     tax: Tax = NO_TAX
+    card_choice: CardChoice = CardChoice.PINNED
+    rate_card_version: str | None = None
 
 
 @dataclass(frozen=True)
 class ContractTerms:
     """One contract with the rate cards that it follows, the one it was signed on first. Money in micro-yuan.
 
-    Nothing is priced but by `prices_at`. Today a contract follows no other card than the one it was signed on.
+    Nothing is priced but by `prices_at`. One that pins its card follows no other; one that follows the newest has all
+    that were published for days since.
     """
 
     id: str
@@ -77,6 +88,7 @@ class ContractTerms:
     ends_at: datetime | None
     cards: tuple[RateCard, ...]
     tax: Tax = NO_TAX
+    card_choice: CardChoice = CardChoice.PINNED
 
     @property
     def plan_terms(self) -> PlanTerms:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Date, ScalarSelect, literal, select
 
 from broker import errors
 from broker.clock import local_day
+from broker.contracts.model import CardChoice
 from broker.contracts.tables import PublishedRateCard
 from broker.work import Work
 from pricing.rate_card import NoPriceInForce, RateCard, choose_card
@@ -98,6 +99,18 @@ async def rate_card_on(work: Work, day: date) -> RateCard:
     if version is None:
         raise NoPriceInForce(day)
     return await get_rate_card(work, version)
+
+
+async def follow_cards(work: Work, version: str, choice: CardChoice) -> tuple[RateCard, ...]:
+    """Get the cards that a contract follows, the one of its signing first."""
+    signed_on = await get_rate_card(work, version)
+    if choice == CardChoice.PINNED:
+        return (signed_on,)
+    later = select(PublishedRateCard.version).where(
+        PublishedRateCard.effective_from >= signed_on.effective_from, PublishedRateCard.version != version
+    )
+    versions = (await work.session.scalars(later.order_by(PublishedRateCard.version))).all()
+    return (signed_on, *[await get_rate_card(work, each) for each in versions])
 
 
 async def get_rate_card(work: Work, version: str) -> RateCard:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.contracts.model import ContractTerms, Overage, QuoteGuarantee
+from broker.contracts.model import CardChoice, ContractTerms, Overage, QuoteGuarantee
 from broker.contracts.tables import ContractEvent
 from broker.http.shapes import MoneyOut, created_at_field
 from pricing.plans import PlanName
@@ -20,10 +20,11 @@ class ContractOut(BaseModel):
     committed_gpu_hours: int = Field(description="Contracted volume in GPU-hours.", examples=[500])
     gpu_hour_price: str = Field(description="Yuan per GPU-hour now.", examples=["5.2"])
     token_price: str = Field(description="Yuan per token now.", examples=["0.00009"])
-    rate_card_version: str = Field(
-        description="The rate card of these prices: that of its first day, whatever was published since.",
-        examples=["2026-01-01"],
+    rate_card: CardChoice = Field(
+        description="pinned: by the card of its signing, whatever is published; newest: by that of each day.",
+        examples=["pinned"],
     )
+    rate_card_version: str = Field(description="The rate card of these prices.", examples=["2026-01-01"])
     queue: str = Field(description="The queue of its jobs.", examples=["priority"])
     overage: Overage = Field(description="What becomes of usage beyond the grant.", examples=["block"])
     quote_guarantee: QuoteGuarantee = Field(
@@ -49,6 +50,7 @@ class ContractOut(BaseModel):
             committed_gpu_hours=terms.committed_gpu_hours,
             gpu_hour_price=format(prices.per_gpu_hour, "f"),
             token_price=format(prices.per_token, "f"),
+            rate_card=terms.card_choice,
             rate_card_version=prices.rate_card_version,
             queue=terms.home_queue,
             overage=terms.overage,

@@ -1,7 +1,7 @@
 """Contracts: signed at the prices of their first day, looked up, locked while their balances move."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from sqlalchemy import ColumnElement, Select, literal, or_, select
@@ -20,15 +20,23 @@ from broker.contracts.grants import (
     require_paid_advance,
     select_ended_grants,
 )
-from broker.contracts.model import DEFAULT_OVERAGE, ContractTerms, NewContract, Overage, QuoteGuarantee
+from broker.contracts.model import (
+    DEFAULT_OVERAGE,
+    CardChoice,
+    ContractTerms,
+    NewContract,
+    Overage,
+    QuoteGuarantee,
+)
 from broker.contracts.rate_cards import (
+    follow_cards,
+    get_listed_card,
     get_rate_card,
-    parse_card,
     publish_rate_cards,
     rate_card_on,
     select_card_version,
 )
-from broker.contracts.tables import Contract, PublishedRateCard
+from broker.contracts.tables import Contract
 from broker.identity.service import get_customer
 from broker.persistence.database import narrow
 from broker.work import Work
@@ -71,7 +79,7 @@ async def create_contract(work: Work, new: NewContract) -> ContractTerms:
     """
     await get_customer(work, new.customer_id)
     zone = new.time_zone or work.settings.time_zone
-    card = await _get_card_at_signing(work, new.starts_at, zone)
+    card = await _get_card_at_signing(work, new, zone)
     _check_terms(card, new)
     row = Contract(
         id=work.new_id("con"),
@@ -79,6 +87,7 @@ async def create_contract(work: Work, new: NewContract) -> ContractTerms:
         plan=new.plan.value,
         committed_gpu_hours=new.committed_gpu_hours,
         rate_card_version=card.version,
+        card_choice=new.card_choice.value,
         overage=(new.overage or DEFAULT_OVERAGE[new.plan]).value,
         quote_guarantee=new.quote_guarantee.value,
         monthly_budget_micros=new.monthly_budget_micros,
@@ -92,14 +101,31 @@ async def create_contract(work: Work, new: NewContract) -> ContractTerms:
     )
     work.session.add(row)
     await work.session.flush()
-    return _to_terms(row, card)
+    return await load_row(work, row)
 
 
-async def _get_card_at_signing(work: Work, starts_at: datetime, time_zone: str) -> RateCard:
+async def _get_card_at_signing(work: Work, new: NewContract, time_zone: str) -> RateCard:
     try:
-        return await rate_card_on(work, local_day(starts_at, time_zone))
+        first_day = local_day(new.starts_at, time_zone)
+        if new.rate_card_version is None:
+            return await rate_card_on(work, first_day)
     except (NoPriceInForce, OverflowError) as error:
         raise errors.invalid_field("starts_at", f"{error}; choose a later day") from error
+    return await _get_pinned_card(work, new.rate_card_version, new.card_choice, first_day)
+
+
+async def _get_pinned_card(work: Work, version: str, choice: CardChoice, first_day: date) -> RateCard:
+    if choice == CardChoice.NEWEST:
+        cure = "leave it out, or pin it with rate_card: pinned"
+        raise errors.invalid_field("rate_card_version", f"the newest card is chosen day by day; {cure}")
+    try:
+        card = (await get_listed_card(work, version)).card
+    except errors.NotFound as error:
+        raise errors.invalid_field("rate_card_version", f"{error.detail} GET /v1/rate-cards lists them.") from error
+    if card.effective_from > first_day:
+        told = f"rate card {version} is in force from {card.effective_from}, after the contract's first day"
+        raise errors.invalid_field("rate_card_version", told)
+    return card
 
 
 def _check_terms(card: RateCard, new: NewContract) -> None:
@@ -198,16 +224,13 @@ def select_contracts(**wanted: str | None) -> Select[Contract]:
 
 async def load_terms(work: Work, contract_ids: set[str]) -> dict[str, ContractTerms]:
     """Load the terms of several contracts, by their ids."""
-    query = select(Contract, PublishedRateCard).join(PublishedRateCard).where(Contract.id.in_(contract_ids))
-    return {row.id: _to_terms(row, parse_card(card)) for row, card in await work.session.execute(query)}
+    rows = (await work.session.scalars(select(Contract).where(Contract.id.in_(contract_ids)))).all()
+    return {row.id: await load_row(work, row) for row in rows}
 
 
 async def load_row(work: Work, row: Contract) -> ContractTerms:
-    """Load the terms that a row of `contracts` holds, with its rate card."""
-    return _to_terms(row, await get_rate_card(work, row.rate_card_version))
-
-
-def _to_terms(row: Contract, card: RateCard) -> ContractTerms:
+    """Load the terms that a row of `contracts` holds, with the rate cards that it follows."""
+    choice = CardChoice(row.card_choice)
     return ContractTerms(
         id=row.id,
         customer_id=row.customer_id,
@@ -220,6 +243,7 @@ def _to_terms(row: Contract, card: RateCard) -> ContractTerms:
         billing_day=row.billing_day,
         starts_at=row.starts_at,
         ends_at=row.ends_at,
-        cards=(card,),
+        cards=await follow_cards(work, row.rate_card_version, choice),
         tax=Tax(TaxMode(row.tax_mode), row.tax_rate or Decimal(0)),
+        card_choice=choice,
     )

@@ -22,7 +22,10 @@ class PublishedRateCard(Base):
 
 
 class Contract(Base):
-    """What one customer has signed. Prices are those of its rate card's version; money in micro-yuan."""
+    """What one customer has signed. Money in micro-yuan.
+
+    `rate_card_version` is the card of its signing. It has the prices, unless `card_choice` is to follow newer ones.
+    """
 
     __tablename__ = "contracts"
     __table_args__ = (
@@ -37,6 +40,7 @@ class Contract(Base):
     plan: Mapped[str]
     committed_gpu_hours: Mapped[int]
     rate_card_version: Mapped[str] = mapped_column(ForeignKey("rate_cards.version"))
+    card_choice: Mapped[str]
     overage: Mapped[str]
     quote_guarantee: Mapped[str]
     monthly_budget_micros: Mapped[int | None]

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from broker import errors
 from broker.clock import check_time_zone
-from broker.contracts.model import NewContract, Overage, QuoteGuarantee
+from broker.contracts.model import CardChoice, NewContract, Overage, QuoteGuarantee
 from broker.contracts.schemas import ContractOut
 from broker.http.shapes import Moment, RequestBody
 from pricing.money import Money
@@ -44,6 +44,17 @@ class ContractIn(RequestBody):
         description="GPU-hours beyond the grants: sold at `on_demand` prices, at those of the `contract`, or `block`. "
         "Default: prepaid blocks, the others sell at their own.",
         examples=["block"],
+    )
+    rate_card: CardChoice = Field(
+        default=CardChoice.PINNED,
+        description="`pinned`: the prices stay those of one card; `newest`: each day has those of the newest card.",
+        examples=["pinned"],
+    )
+    rate_card_version: str | None = Field(
+        default=None,
+        max_length=64,
+        description="The card to pin; default: that of its first day.",
+        examples=["2026-01-01"],
     )
     quote_guarantee: QuoteGuarantee = Field(
         default=QuoteGuarantee.PAUSE,
@@ -92,6 +103,8 @@ class ContractIn(RequestBody):
             time_zone=self.time_zone,
             billing_day=self.billing_day,
             tax=self.read_tax(),
+            card_choice=self.rate_card,
+            rate_card_version=self.rate_card_version,
             quote_guarantee=self.quote_guarantee,
             monthly_budget_micros=None if budget is None else Money.from_decimal(budget).micros,
         )

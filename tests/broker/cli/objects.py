@@ -139,6 +139,8 @@ def contract(**fields: Any) -> Contract:
         "committed_gpu_hours": 500,
         "gpu_hour_price": "5.2",
         "token_price": "0.00009",
+        "rate_card": "pinned",
+        "rate_card_version": "2026-01-01",
         "queue": "priority",
         "overage": "block",
         "quote_guarantee": "pause",

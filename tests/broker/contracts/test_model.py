@@ -1,7 +1,7 @@
 """A price is asked of contract and moment: by the cards that the contract follows, in its own time zone."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -81,3 +81,22 @@ def test_billing_month_is_that_of_the_contracts_zone_and_day() -> None:
     assert terms.billing_month(datetime(2026, 12, 14, 23, 59, tzinfo=UTC)) == "2026-11"
     assert terms.month_start("2026-11") == datetime(2026, 11, 15, tzinfo=UTC)
     assert terms.month_end("2026-11") == datetime(2026, 12, 15, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("time_zone", "day", "last_second_before"),
+    [
+        ("Asia/Shanghai", date(2028, 2, 29), datetime(2028, 2, 28, 15, 59, 59, tzinfo=UTC)),  # a leap day
+        ("UTC", date(2028, 2, 29), datetime(2028, 2, 28, 23, 59, 59, tzinfo=UTC)),
+        ("UTC", date(2028, 3, 1), datetime(2028, 2, 29, 23, 59, 59, tzinfo=UTC)),
+        ("Europe/Berlin", date(2027, 3, 28), datetime(2027, 3, 27, 22, 59, 59, tzinfo=UTC)),  # clocks go forward
+        ("Europe/Berlin", date(2027, 10, 31), datetime(2027, 10, 30, 21, 59, 59, tzinfo=UTC)),  # and back
+        ("America/Santiago", date(2027, 9, 5), datetime(2027, 9, 5, 3, 59, 59, tzinfo=UTC)),  # it has no midnight
+    ],
+)
+def test_a_card_takes_over_at_the_first_second_of_its_day_in_the_contracts_zone(
+    time_zone: str, day: date, last_second_before: datetime
+) -> None:
+    follows = replace(SIGNED, time_zone=time_zone, cards=(CARD, make_half_price_card(day)))
+    assert follows.prices_at(last_second_before).rate_card_version == "2026-01-01"
+    assert follows.prices_at(last_second_before + timedelta(seconds=1)).rate_card_version == "half"
