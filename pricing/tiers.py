@@ -5,7 +5,7 @@ plan's own price, which is that of the first tier; prices only fall from tier to
 something off and never raises what a limit, a cap or a budget has promised.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -62,6 +62,10 @@ class TieredUsage:
         """Price it as it was charged, exactly, in units of the currency."""
         return price_usage(self.meter, self.quantity, self.unit_price)
 
+    def compute_share(self, month: int) -> Fraction:
+        """Compute the share of its price that it costs in a month that used so much in all."""
+        return Fraction(1) if self.schedule is None else self.schedule.compute_share(month)
+
 
 def settle_tiers(usages: Iterable[TieredUsage], currency: str = DEFAULT_CURRENCY) -> Money:
     """Compute what the tiers of one meter take off a month's charges: never above zero, rounded once, to the fen.
@@ -72,9 +76,25 @@ def settle_tiers(usages: Iterable[TieredUsage], currency: str = DEFAULT_CURRENCY
     """
     usages = list(usages)
     month = sum(usage.quantity for usage in usages)
-    exact = Fraction(0)
-    for usage in usages:
-        if usage.schedule is not None:
-            exact += (usage.schedule.compute_share(month) - 1) * usage.charged
-    invoiced = sum((round_to_fen(usage.charged, currency) for usage in usages), Money.zero(currency))
-    return max(round_to_fen(exact, currency), -invoiced)
+    return -min(_take_off(usages, month, currency), _sum_rounded(usages, currency))
+
+
+def return_settlement(
+    taken_back: Iterable[TieredUsage], month_quantity: int, currency: str = DEFAULT_CURRENCY
+) -> Money:
+    """Compute what comes back of a settlement where charges of its month are taken back later: never below zero.
+
+    A charge that is taken back has cost its share alone, so what the tiers took off it is not paid out; the month, that
+    is closed, is not settled anew. Units: `month_quantity` is the usage that the month was settled with.
+    """
+    return _take_off(list(taken_back), month_quantity, currency)
+
+
+def _take_off(usages: Sequence[TieredUsage], month: int, currency: str) -> Money:
+    """Compute what tiers take off charges of a month that used so much in all, rounded once."""
+    exact = sum(((1 - usage.compute_share(month)) * usage.charged for usage in usages), Fraction(0))
+    return round_to_fen(exact, currency)
+
+
+def _sum_rounded(usages: Sequence[TieredUsage], currency: str) -> Money:
+    return sum((round_to_fen(usage.charged, currency) for usage in usages), Money.zero(currency))

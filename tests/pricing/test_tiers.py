@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pricing.money import Money
 from pricing.rating import price_usage
 from pricing.tier_terms import TierMode, Tiers, TierStep
-from pricing.tiers import TieredUsage, TierSchedule, settle_tiers
+from pricing.tiers import TieredUsage, TierSchedule, return_settlement, settle_tiers
 from pricing.usage import Unit
 
 GPU, TOKENS = Unit.GPU_SECONDS, Unit.TOKENS
@@ -147,3 +147,17 @@ def test_no_more_is_taken_off_than_the_charges_come_to_on_an_invoice():
     free = make_schedule("volume", (1, "0"), meter=TOKENS, base="0.000001")
     usages = [TieredUsage(TOKENS, 4000, Decimal("0.000001") * times, free) for times in (1, 1, 1)]
     assert settle_tiers(usages) == Money(0)
+
+
+@given(schedules(), parts, st.data())
+def test_what_is_taken_back_later_comes_to_what_it_had_cost(schedule, quantities, data):
+    """With its own part of the settlement: so that the whole month taken back leaves nothing but a rounding."""
+    month = sum(quantities)
+    returned = return_settlement([use(schedule, each) for each in quantities], month)
+    settled = settle_tiers([use(schedule, each) for each in quantities])
+    assert Money(0) <= settled + returned <= Money(10_000)
+    part = data.draw(st.integers(0, month))
+    kept = return_settlement([use(schedule, part)], month)
+    assert abs(
+        Fraction(kept.to_decimal()) - (1 - schedule.compute_share(month)) * use(schedule, part).charged
+    ) <= Fraction(1, 200)

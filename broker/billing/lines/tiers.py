@@ -1,6 +1,7 @@
 """The part of a draft that settles volume tiers: what they take off the month's charges, one line a meter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from broker.billing.lines.usage import METER_NAMES
 from broker.billing.model import DraftLine, LineKind
@@ -10,50 +11,97 @@ from broker.http.shapes import as_hours
 from broker.ledger import service as ledger
 from broker.ledger.service import Volume
 from broker.work import Work
+from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.rate_card import RateCard
-from pricing.tiers import TieredUsage, TierSchedule, settle_tiers
+from pricing.tiers import TieredUsage, TierSchedule, return_settlement, settle_tiers
 from pricing.usage import METERS, Unit
 
 
 async def tier_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
-    """Draft the lines of a month's volume tiers; none where no card that priced it has tiers that were reached."""
+    """Draft the lines of a month's volume tiers; none where no card that priced it has tiers that were reached.
+
+    Of a charge that the month takes back of a closed one, a further line keeps what that one's tiers had taken off.
+    """
     volumes = await ledger.list_volumes(work, terms.id, month)
-    versions = sorted({volume.rate_card_version for volume in volumes})
-    cards = {version: await contracts.get_rate_card(work, version) for version in versions}
-    return draft_tier_lines(volumes, cards, terms.plan, month)
-
-
-def draft_tier_lines(
-    volumes: Sequence[Volume], cards: Mapping[str, RateCard], plan: PlanName, month: str
-) -> list[DraftLine]:
-    """Draft what tiers take off, by the cards of the versions that priced the month. `plan` is the contract's own."""
-    lines = []
-    for meter in METERS:
-        own = [volume for volume in volumes if volume.meter == meter]
-        amount = settle_tiers([_to_usage(volume, cards[volume.rate_card_version], plan) for volume in own])
-        quantity = sum(volume.quantity for volume in own)
-        if amount.micros:
-            text = f"volume tiers, {_describe(meter, quantity)} in {month}"
-            newest = max((cards[volume.rate_card_version] for volume in own), key=lambda card: card.effective_from)
-            lines.append(
-                DraftLine(
-                    kind=LineKind.TIER_SETTLEMENT,
-                    description=text,
-                    amount=amount,
-                    meter=meter,
-                    quantity=quantity,
-                    rate_card_version=newest.version,
-                )
-            )
+    tariff = Tariff(await _read_cards(work, volumes), terms.plan)
+    lines = draft_settlement([each for each in volumes if each.month == month], tariff, month)
+    for closed in sorted({each.month for each in volumes} - {month}):
+        settled = [each for each in await ledger.list_volumes(work, terms.id, closed) if each.month == closed]
+        lines += draft_return([each for each in volumes if each.month == closed], settled, tariff, closed)
     return lines
 
 
-def _to_usage(volume: Volume, card: RateCard, plan: PlanName) -> TieredUsage:
-    terms = card.terms(volume.plan or plan)
-    tiers = terms.tiers.of(volume.meter)
-    schedule = None if tiers is None else TierSchedule(volume.meter, terms.price_of(volume.meter), tiers)
-    return TieredUsage(volume.meter, volume.quantity, volume.unit_price, schedule)
+async def _read_cards(work: Work, volumes: Iterable[Volume]) -> dict[str, RateCard]:
+    versions = sorted({volume.rate_card_version for volume in volumes})
+    return {version: await contracts.get_rate_card(work, version) for version in versions}
+
+
+@dataclass(frozen=True)
+class Tariff:
+    """By what a month was priced: the cards of its versions, and the contract's own plan."""
+
+    cards: Mapping[str, RateCard]
+    plan: PlanName
+
+    def price(self, volume: Volume) -> TieredUsage:
+        """Take a volume, above zero, as the tiers of its price count it."""
+        terms = self.cards[volume.rate_card_version].terms(volume.plan or self.plan)
+        tiers, meter = terms.tiers.of(volume.meter), volume.meter
+        schedule = None if tiers is None else TierSchedule(meter, terms.price_of(meter), tiers)
+        return TieredUsage(meter, abs(volume.quantity), volume.unit_price, schedule)
+
+    def find_newest(self, volumes: Iterable[Volume]) -> str:
+        """Find the version of the card among theirs that began last."""
+        cards = (self.cards[volume.rate_card_version] for volume in volumes)
+        return max(cards, key=lambda card: (card.effective_from, card.version)).version
+
+
+def draft_settlement(volumes: Sequence[Volume], tariff: Tariff, month: str) -> list[DraftLine]:
+    """Draft what tiers take off a month's own charges."""
+    lines = []
+    for meter in METERS:
+        own = _of(meter, volumes)
+        amount = settle_tiers([tariff.price(volume) for volume in own])
+        text = f"volume tiers, {_describe(meter, _count(own))} in {month}"
+        lines += _draft(own, tariff, text, amount)
+    return lines
+
+
+def draft_return(
+    taken_back: Sequence[Volume], settled: Sequence[Volume], tariff: Tariff, closed: str
+) -> list[DraftLine]:
+    """Draft what is not paid out of charges that are taken back of a closed month: what its tiers had taken off."""
+    lines = []
+    for meter in METERS:
+        own = _of(meter, taken_back)
+        amount = return_settlement([tariff.price(volume) for volume in own], _count(_of(meter, settled)))
+        text = f"volume tiers of {_describe(meter, -_count(own))} taken back of {closed}"
+        lines += _draft(own, tariff, text, amount)
+    return lines
+
+
+def _draft(volumes: Sequence[Volume], tariff: Tariff, text: str, amount: Money) -> list[DraftLine]:
+    if not amount.micros:
+        return []
+    version = tariff.find_newest(volumes)
+    line = DraftLine(
+        kind=LineKind.TIER_SETTLEMENT,
+        description=text,
+        amount=amount,
+        meter=volumes[0].meter,
+        quantity=_count(volumes),
+        rate_card_version=version,
+    )
+    return [line]
+
+
+def _of(meter: Unit, volumes: Iterable[Volume]) -> list[Volume]:
+    return [volume for volume in volumes if volume.meter == meter]
+
+
+def _count(volumes: Iterable[Volume]) -> int:
+    return sum(volume.quantity for volume in volumes)
 
 
 def _describe(meter: Unit, quantity: int) -> str:

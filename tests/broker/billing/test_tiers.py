@@ -7,7 +7,12 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from broker.ledger import service as ledger
+from broker.ledger import taking_back
+from broker.ledger.causes import Cause
+from broker.ledger.tables import Capture
 from broker.system import System
 from pricing.tier_terms import Tiers
 from pricing.tiers import TierSchedule
@@ -35,11 +40,12 @@ async def make_buyer(api: Api, **terms: Any) -> Customer:
     return await make_ready_customer(api, **{"starts_at": SIGNED_AT, **terms})
 
 
-async def use(system: System, customer: Customer, *gpu_seconds: int, **fields: Any) -> None:
-    """Let one job use so many GPU-seconds, report by report."""
+async def use(system: System, customer: Customer, *gpu_seconds: int, **fields: Any) -> str:
+    """Let one job use so many GPU-seconds, report by report. Returns its id."""
     job = await start_job(system, customer, gpu_seconds=60, tokens=0, **fields)
     for seconds in gpu_seconds:
         await report_usage(system, job, gpu_seconds=seconds)
+    return job.id
 
 
 async def draft(api: Api, customer: Customer, month: str = NOVEMBER) -> Any:
@@ -152,3 +158,38 @@ async def test_usage_of_a_month_changes_no_plan_however_much_it_is(api: Api, tie
     assert {line["unit_price"] for line in usage} == {"6.8"}
     await use(tiered, customer, HOUR)
     assert (await api.get(f"/contracts/{customer.contract['id']}"))["plan"] == "on_demand"
+
+
+async def take_back(system: System, job_id: str, gpu_seconds: int) -> None:
+    """Take back some of what a job was charged by its largest capture: the house bears it."""
+    async with system.work() as work:
+        view = await ledger.lock_hold(work, job_id)
+        own = select(Capture.id).where(Capture.job_id == job_id)
+        capture_id = (await work.session.scalars(own.order_by(Capture.quantity.desc()).limit(1))).one()
+        lost = {"borne_for": Cause.MACHINE_LOST, "kind": "lost_work_borne", "reference": job_id}
+        await taking_back.take_back(work, view, {capture_id: gpu_seconds}, **lost)
+
+
+async def test_what_is_taken_back_in_an_open_month_does_not_count(api: Api, tiered: System) -> None:
+    customer = await make_buyer(api)
+    job_id = await use(tiered, customer, 5 * HOUR)
+    await take_back(tiered, job_id, 2 * HOUR)
+    invoice = await draft(api, customer)
+    assert [(line["amount"]["amount"], line["quantity"]) for line in settlements(invoice)] == [("-1.60", 3 * HOUR)]
+    assert invoice["total"]["amount"] == "18.80"
+
+
+async def test_what_is_taken_back_of_a_closed_month_comes_to_what_it_had_cost(
+    api: Api, tiered: System, clock: ManualClock
+) -> None:
+    """The closed month stays settled as it was: falling below a tier by our doing would cost its customer more."""
+    customer = await make_buyer(api)
+    job_id = await use(tiered, customer, 5 * HOUR)
+    november = await draft(api, customer)
+    clock.now = START + timedelta(days=30)
+    await api.post(f"/invoices/{november['id']}/finalize")
+    await take_back(tiered, job_id, HOUR)
+    (line,) = settlements(await draft(api, customer, "2026-12"))
+    assert Fraction(line["amount"]["amount"]) == Fraction("6.8") * Fraction("5.2") / 34
+    assert line["description"] == "volume tiers of 1.0000 GPU-hours taken back of 2026-11"
+    assert await broken_rules(tiered) == {}

@@ -18,7 +18,7 @@ from tests.broker.pools import register_pool
 from tests.broker.quotes.test_two_cards import price_on, quote, submit
 from tests.broker.rate_cards import publish_card
 from tests.broker.running_jobs import HOUR, add_grant, broken_rules, read_balance, read_hold, report_usage, start_job
-from tests.broker.worker_calls import Worker, dispatched_worker
+from tests.broker.worker_calls import Worker, dispatched_worker, stop_at_a_checkpoint
 
 SIGNED_ON = "2026-11-08T00:00:00Z"
 MULTIPLIERS = {"h100-80g": "2.5", "rtx-3090": "0.75"}
@@ -100,10 +100,13 @@ async def test_offers_show_each_device_with_its_price(place: Place) -> None:
 async def test_two_runs_of_a_job_on_different_types_are_charged_each_by_its_own(place: Place) -> None:
     customer = await make_buyer(place.api)
     job = await submit_job(place.api, customer.dataset["id"], customer_id=customer.id)
-    for sku in ("cpu", "h100-80g"):
-        async with place.running(job["id"], sku) as worker:
-            await worker.post("heartbeats", usage=[worker.interval(20, 100)])
-            await worker.finish("succeeded" if sku == "h100-80g" else "preempted")
+    async with place.running(job["id"], "cpu") as worker:
+        await worker.post("heartbeats", usage=[worker.interval(20, 100)])
+        await place.api.post(f"/jobs/{job['id']}/pause")
+        await stop_at_a_checkpoint(worker)
+    await place.api.post(f"/jobs/{job['id']}/resume")
+    async with place.running(job["id"], "h100-80g") as worker:
+        await worker.finish("succeeded", usage=[worker.interval(20, 100)])
     runs = (await place.api.get(f"/jobs/{job['id']}/runs"))["data"]
     assert sorted(run["gpu_type"] for run in runs) == ["cpu", "h100-80g"]
     lines = [line for line in (await place.draft(customer))["lines"] if line["meter"] == "gpu_seconds"]
