@@ -57,9 +57,10 @@ def _choose_own(charged: Sequence[PlanPrices]) -> PlanPrices | None:
     return charged[0] if charged and agree else None
 
 
-async def get_price_list(work: Work, contract_id: str | None) -> PriceList:
+async def get_price_list(work: Work, contract_id: str | None, gpu_type: str | None = None) -> PriceList:
     """Get what every plan costs the actor now: staff sees what signing gives, unless it names a contract.
 
+    `gpu_type` is what the hours are of; None: of one without a multiplier.
     Raises: NotFound, NoContractInForce, where one was named; pricing.rate_card.NoPriceInForce.
     """
     card = await rate_card_on(work, local_day(work.now, work.settings.time_zone))
@@ -67,9 +68,9 @@ async def get_price_list(work: Work, contract_id: str | None) -> PriceList:
     if contract_id is not None:
         customer_id = (await get_contract(work, contract_id)).customer_id
     if customer_id is None:
-        return make_price_list(card, [], work.now)
+        return make_price_list(card, [], work.now, gpu_type)
     in_force = await prefer_contract(work, customer_id, await list_in_force(work, customer_id), contract_id)
-    return make_price_list(card, in_force, work.now)
+    return make_price_list(card, in_force, work.now, gpu_type)
 
 
 async def prefer_contract(

@@ -118,13 +118,18 @@ async def _read_job(work: Work, quote: Quote) -> OfferedJob:
     return OfferedJob(profile, configuration.config, plan, calibration, __version__)
 
 
+def find_sku(gpu: str) -> str:
+    """Find the SKU of a device type by any spelling. Raises: InvalidRequest, where the catalogue has none."""
+    try:
+        return get_gpu(gpu).sku
+    except UnknownGpu as error:
+        raise errors.invalid_field("gpu", str(error)) from error
+
+
 def _choose_skus(available: Sequence[str], gpu: str | None) -> list[str]:
     if gpu is None:
         return list(load_gpus())
-    try:
-        sku = get_gpu(gpu).sku
-    except UnknownGpu as error:
-        raise errors.invalid_field("gpu", str(error)) from error
+    sku = find_sku(gpu)
     if sku not in available:
         raise errors.invalid_field("gpu", f"no open pool has {sku}; there are: {', '.join(available)}")
     return [sku]

@@ -67,13 +67,19 @@ async def compare(
     contract_id: Annotated[
         str | None, Query(description="The contract that speaks for its plan, as in a quote.", examples=["con_01k"])
     ] = None,
+    gpu: Annotated[
+        str | None,
+        Query(
+            description="The device type of the hours; default: one that no price is multiplied for.", examples=["h200"]
+        ),
+    ] = None,
 ) -> PlanComparisonListOut:
     """Compare what a month of equal runs costs on every plan with its price on demand.
 
     A plan that the customer has a contract on is priced as that contract charges, as in a quote; the others, as signing
     now would give.
     """
-    listed = await get_price_list(work, contract_id)
+    listed = await get_price_list(work, contract_id, None if gpu is None else offers.find_sku(gpu))
     prices = {plan: charged.prices for plan, charged in listed.plans.items()}
     month = compare_plans(prices, gpu_seconds=gpu_hours * 3600, tokens=tokens, runs=runs)
     data = [PlanComparisonOut.of(price, listed.plans[price.plan]) for price in month]

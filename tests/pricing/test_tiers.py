@@ -3,12 +3,13 @@
 from decimal import Decimal
 from fractions import Fraction
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricing.money import Money
 from pricing.rating import price_usage
-from pricing.tier_terms import TierMode, Tiers, TierStep
+from pricing.tier_terms import TierMode, Tiers, TierStep, find_tier_problems
 from pricing.tiers import TieredUsage, TierSchedule, return_settlement, settle_tiers
 from pricing.usage import Unit
 
@@ -161,3 +162,42 @@ def test_what_is_taken_back_later_comes_to_what_it_had_cost(schedule, quantities
     assert abs(
         Fraction(kept.to_decimal()) - (1 - schedule.compute_share(month)) * use(schedule, part).charged
     ) <= Fraction(1, 200)
+
+
+def test_no_usage_and_a_free_first_tier_cost_their_whole_price():
+    free = make_schedule("graduated", meter=TOKENS, base="0")
+    assert GRADUATED.compute_share(0) == VOLUME.compute_share(0) == free.compute_share(9) == 1
+
+
+def test_a_settlement_is_in_the_currency_that_it_is_asked_for():
+    usages = [use(VOLUME, 200 * HOUR)]
+    assert settle_tiers(usages, "USD") == Money.from_decimal("-160", "USD")
+    assert return_settlement(usages, 200 * HOUR, "USD") == Money.from_decimal("160", "USD")
+
+
+CURE = "a settlement at the month's close takes something off, and never raises what was promised"
+
+
+@pytest.mark.parametrize(
+    ("mode", "steps", "problems"),
+    [
+        ("graduated", [(1, "6")], []),
+        ("flat", [], []),
+        ("flat", [(1, "6")], ["steps: flat has one tier: leave them out, or choose graduated or volume"]),
+        ("volume", [], ["steps: volume needs at least one step; one price alone is flat"]),
+        (
+            "volume",
+            [(2, "6"), (2, "5")],
+            ["steps.1.above: must be more than 2, where the tier before it begins"],
+        ),
+        (
+            "graduated",
+            [(2, "6.8")],
+            [f"steps.0.price: must be below 6.8, the price of the tier before it: {CURE}"],
+        ),
+    ],
+)
+def test_what_is_wrong_with_tiers_is_told_with_its_cure(mode, steps, problems):
+    schedule = make_schedule(mode, *steps)
+    found = find_tier_problems(schedule.tiers, schedule.base)
+    assert [f"{problem.field}: {problem.message}" for problem in found] == problems

@@ -25,9 +25,10 @@ def leg(
     billable: bool = True,
     month: str | None = None,
     borne: bool = False,
+    grant_id: str | None = None,
 ) -> LegState:
     unit_price = None if price is None else Decimal(price)
-    return LegState(unit, unit_price, billable, held, captured, released, month, borne)
+    return LegState(unit, unit_price, billable, held, captured, released, month, borne, grant_id)
 
 
 def money(held: int, captured: int = 0, *, month: str = "2026-11", borne: bool = False) -> LegState:
@@ -53,6 +54,17 @@ def test_money_comes_from_its_own_month_and_what_is_borne_from_its_own_legs() ->
     assert plan_capture(legs, Unit.MICRO_YUAN, 8, month="2026-11", borne=True) == ([LegDraw(2, 8)], 0)
     assert plan_capture(legs, Unit.GPU_SECONDS, 3, borne=True) == ([LegDraw(3, 3)], 0)
     assert plan_capture(legs, Unit.GPU_SECONDS, 3) == ([], 3)
+
+
+def test_what_is_held_at_another_price_outside_grants_is_passed_over() -> None:
+    """A card has changed, or the run has another GPU type than was quoted; a grant keeps the price it was bought at."""
+    legs = [leg(held=5, price="5.1"), leg(held=6, price="5.2", grant_id="gra_1"), leg(held=7)]
+    now = Decimal("6.8")
+    assert plan_capture(legs, Unit.GPU_SECONDS, 99, price=now) == ([LegDraw(1, 6), LegDraw(2, 7)], 86)
+    assert plan_capture(legs, Unit.GPU_SECONDS, 11) == ([LegDraw(0, 5), LegDraw(1, 6)], 0)
+    assert plan_capture(legs, Unit.GPU_SECONDS, 9, price=now, closed={"gra_1"}) == ([LegDraw(2, 7)], 2)
+    borne = [leg(held=5, price="5.1", borne=True)]
+    assert plan_capture(borne, Unit.GPU_SECONDS, 5, borne=True, price=now) == ([LegDraw(0, 5)], 0)
 
 
 def test_captured_price_is_rounded_once_over_all_legs() -> None:

@@ -173,3 +173,11 @@ async def test_a_job_that_goes_on_holds_at_the_price_of_its_quote(place: Place, 
     await place.api.post(f"/jobs/{job['id']}/resume", {"max_cost": "2.00"})
     balance = await read_balance(place.system, customer.contract["id"])
     assert Decimal("1.99") <= balance.held_money.to_decimal() <= 2
+
+
+async def test_plans_are_compared_for_a_device_type(place: Place) -> None:
+    month = (await place.api.get("/plan-comparison", gpu_hours=100, tokens=0, gpu="H100"))["data"]
+    assert [Decimal(each["gpu_hour_price"]) for each in month] == [17, 13, 10]
+    assert month[0]["total"]["amount"] == "1700.00"
+    refused = await place.api.get("/plan-comparison", gpu_hours=1, tokens=0, gpu="voodoo", expect=422)
+    assert refused["errors"][0]["field"] == "gpu"
