@@ -26,6 +26,7 @@ class LineKind(StrEnum):
     ADVANCE = "advance"
     TIER_SETTLEMENT = "tier_settlement"
     TAX = "tax"
+    TRUE_UP = "true_up"
 
 
 @dataclass(frozen=True)

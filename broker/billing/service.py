@@ -225,10 +225,11 @@ class MonthOfContract(NamedTuple):
 
 
 async def list_undrafted_months(work: Work) -> list[MonthOfContract]:
-    """List the billing months that have usage and no invoice yet, those under way among them."""
+    """List the billing months that have usage or a true-up and no invoice yet, those under way among them."""
     query = select(Invoice.contract_id, Invoice.month).where(Invoice.kind == InvoiceKind.USAGE.value)
     known = {(contract_id, month) for contract_id, month in await work.session.execute(query)}
-    return [MonthOfContract(*place) for place in await ledger.list_months(work) if place not in known]
+    places = dict.fromkeys([*await ledger.list_months(work), *await ledger.list_true_up_months(work)])
+    return [MonthOfContract(*place) for place in places if place not in known]
 
 
 async def draft_if_over(work: Work, place: MonthOfContract) -> Invoice | None:

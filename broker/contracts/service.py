@@ -55,6 +55,7 @@ __all__ = [
     "get_grant",
     "get_rate_card",
     "is_in_force",
+    "list_committed",
     "list_expired_grants",
     "list_grants",
     "list_in_force",
@@ -215,6 +216,13 @@ async def _choose_in_force(work: Work, rows: Sequence[Contract], contract_id: st
     if not terms.covers(work.now):
         raise errors.NoContractInForce(f"Contract {terms.id} is not in force now.", contract_id=terms.id)
     return terms
+
+
+async def list_committed(work: Work) -> list[ContractTerms]:
+    """List the contracts that have committed to hours, the oldest first."""
+    query = select(Contract.id).where(Contract.committed_gpu_hours > 0)
+    found = await load_terms(work, set(await work.session.scalars(query)))
+    return [found[contract_id] for contract_id in sorted(found)]
 
 
 def select_contracts(**wanted: str | None) -> Select[Contract]:

@@ -58,7 +58,7 @@ async def read_coverage(work: Work, contract_id: str) -> list[MeterCoverage]:
     balances = await read_grant_balances(work, await contracts.list_grants(work, contract_id))
     since = find_window_start(terms.starts_at, work.now)
     whole = await _read_used(work, contract_id)
-    lately = await _read_used_since(work, terms, since)
+    lately = await read_used_since(work, terms, since)
     return [
         MeterCoverage(
             meter=meter,
@@ -77,7 +77,7 @@ async def _read_used(work: Work, contract_id: str) -> dict[Unit, int]:
     return {Unit(unit): int(sum_) for unit, sum_ in await work.session.execute(query.group_by(SegmentTotal.unit))}
 
 
-async def _read_used_since(work: Work, terms: ContractTerms, since: datetime) -> dict[Unit, int]:
+async def read_used_since(work: Work, terms: ContractTerms, since: datetime) -> dict[Unit, int]:
     """Read what was captured since a moment; what was reported so late that an earlier month bills it tells no pace."""
     query = select(Capture.unit, func.sum(Capture.quantity)).where(
         Capture.contract_id == terms.id,

@@ -2,6 +2,8 @@
 
 from broker.http.edge import BillingReader, feature_router
 from broker.ledger.balance import read_contract_balance
+from broker.ledger.commitment import read_commitment
+from broker.ledger.commitment_schemas import CommitmentOut
 from broker.ledger.coverage import read_coverage
 from broker.ledger.schemas import BalanceOut, CoverageOut
 
@@ -18,3 +20,9 @@ async def get_balance(work: BillingReader, contract_id: str) -> BalanceOut:
 async def get_coverage(work: BillingReader, contract_id: str) -> CoverageOut:
     """Tell what share of its usage a contract's grants pay, and how long what is left of them lasts at this pace."""
     return CoverageOut.of(contract_id, await read_coverage(work, contract_id), work.now)
+
+
+@router.get("/{contract_id}/commitment")
+async def get_commitment(work: BillingReader, contract_id: str) -> CommitmentOut:
+    """Tell how far a contract has used the hours that it committed to, and where it will be at this pace."""
+    return CommitmentOut.of(contract_id, await read_commitment(work, contract_id), work.now)

@@ -9,6 +9,7 @@ from broker.ledger.captures import Captured, capture_usage, count_captured
 from broker.ledger.causes import Cause
 from broker.ledger.charge_limit import Promise
 from broker.ledger.closed_months import close_month
+from broker.ledger.commitment import Commitment, list_ended_commitments, list_true_up_months, read_commitment
 from broker.ledger.coverage import MeterCoverage, read_coverage
 from broker.ledger.credit import credit_grant
 from broker.ledger.earnings import MonthsInvoice, book_usage
@@ -57,6 +58,7 @@ __all__ = [
     "CapturedUsage",
     "Cause",
     "Checkpoints",
+    "Commitment",
     "GrantBalance",
     "GrantDraw",
     "HoldView",
@@ -92,14 +94,17 @@ __all__ = [
     "list_captured_usage",
     "list_corrections",
     "list_draws",
+    "list_ended_commitments",
     "list_expired_holds",
     "list_grants_to_expire",
     "list_holds_due_for_renewal",
     "list_months",
     "list_volumes",
+    "list_true_up_months",
     "lock_hold",
     "open_standing_hold",
     "place_hold",
+    "read_commitment",
     "read_contract_balance",
     "read_coverage",
     "read_deferred",

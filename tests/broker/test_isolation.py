@@ -91,6 +91,7 @@ ANSWERS = {
     "GET /v1/contracts/{contract_id}": NOT_FOUND,
     "GET /v1/contracts/{contract_id}/balance": NOT_FOUND,
     "GET /v1/contracts/{contract_id}/coverage": NOT_FOUND,
+    "GET /v1/contracts/{contract_id}/commitment": NOT_FOUND,
     "POST /v1/grants": FORBIDDEN,
     "GET /v1/grants": LIST,
     "GET /v1/grants/{grant_id}": NOT_FOUND,

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from broker.billing.lines.tax import tax_lines
 from broker.billing.lines.tiers import tier_lines
+from broker.billing.lines.true_up import true_up_lines
 from broker.billing.lines.usage import usage_lines
 from broker.billing.model import DraftLine
 from broker.contracts.model import ContractTerms
@@ -11,7 +12,7 @@ from broker.work import Work
 
 Part = Callable[[Work, ContractTerms, str], Awaitable[list[DraftLine]]]
 
-PARTS: tuple[Part, ...] = (usage_lines, tier_lines)
+PARTS: tuple[Part, ...] = (usage_lines, tier_lines, true_up_lines)
 
 
 async def compose_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:

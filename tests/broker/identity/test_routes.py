@@ -125,6 +125,7 @@ WHO_MAY = {
     "GET /v1/contracts/{contract_id}": {"admin", "customer", "finance"},
     "GET /v1/contracts/{contract_id}/balance": {"admin", "customer", "finance"},
     "GET /v1/contracts/{contract_id}/coverage": {"admin", "customer", "finance"},
+    "GET /v1/contracts/{contract_id}/commitment": {"admin", "customer", "finance"},
     "POST /v1/grants": {"admin", "finance"},
     "GET /v1/grants": {"admin", "customer", "finance"},
     "GET /v1/grants/{grant_id}": {"admin", "customer", "finance"},

@@ -1,0 +1,39 @@
+"""The part of a draft that charges for committed hours which nobody has used: the true-up of a period that is over."""
+
+from sqlalchemy import func, select
+
+from broker.billing.model import DraftLine, InvoiceStatus, LineKind
+from broker.billing.tables import Invoice, InvoiceLine
+from broker.contracts.model import ContractTerms
+from broker.http.shapes import as_hours
+from broker.ledger import service as ledger
+from broker.work import Work
+from pricing.money import Money
+
+
+async def true_up_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
+    """Draft what the periods that are over owe for unused hours, less what final invoices have asked for it already.
+
+    It stands in the first open month from a period's last one on: usage that is told after its true-up has become
+    final is taken off again there.
+    """
+    ended = await ledger.list_ended_commitments(work, terms, month)
+    due = sum((each.attained.true_up for each in ended), Money.zero())
+    billed = await _read_billed(work, terms.id) if ended else due
+    if due == billed:
+        return []
+    unused = as_hours(sum(each.attained.unused for each in ended))
+    name = "true-up corrected" if billed.micros else "true-up"
+    text = f"{name}: {unused} committed GPU-hours not used by the end of {ended[-1].period.last_month}"
+    return [DraftLine(kind=LineKind.TRUE_UP, description=text, amount=due - billed)]
+
+
+async def _read_billed(work: Work, contract_id: str) -> Money:
+    """Read what final invoices have asked for unused hours."""
+    query = (
+        select(func.coalesce(func.sum(InvoiceLine.amount_micros), 0))
+        .join(Invoice, Invoice.id == InvoiceLine.invoice_id)
+        .where(Invoice.contract_id == contract_id, Invoice.status.in_((InvoiceStatus.OPEN, InvoiceStatus.PAID)))
+        .where(InvoiceLine.kind == LineKind.TRUE_UP.value)
+    )
+    return Money(int(await work.session.scalar(query) or 0))

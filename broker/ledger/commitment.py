@@ -1,0 +1,130 @@
+"""How far contracts have used what they committed to: at any time, and when a period of it is over.
+
+A contract with an end commits for its whole term, one without an end for each twelve billing months. What counts is the
+usage that its invoices ask for: neither gifts nor hours that were paid ahead.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from broker.clock import previous_month
+from broker.contracts import service as contracts
+from broker.contracts.model import ContractTerms
+from broker.ledger.closed_months import get_open_month
+from broker.ledger.coverage import read_used_since
+from broker.ledger.pace import Pace, find_window_start, make_pace
+from broker.ledger.tables import SegmentTotal
+from broker.work import Work
+from pricing.commitment import Attainment
+from pricing.money import Money
+from pricing.usage import Unit
+
+
+@dataclass(frozen=True)
+class CommitPeriod:
+    """A time for which a contract has committed to its hours. `last_month` bills its true-up."""
+
+    first_month: str
+    last_month: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True)
+class Commitment:
+    """A period's commitment as it stands, and as it will be at this pace. `trues_up`: what is unused is charged."""
+
+    period: CommitPeriod
+    attained: Attainment
+    expected: Attainment
+    pace: Pace
+    trues_up: bool
+
+    def charge(self, attained: Attainment) -> Money:
+        """Tell what is charged for what is unused: nothing where it was paid ahead."""
+        return attained.true_up if self.trues_up else Money.zero()
+
+
+def trues_up(terms: ContractTerms) -> bool:
+    """Tell whether a contract pays in arrears for hours that it committed to: its true-up charges what is unused."""
+    return terms.committed_gpu_hours > 0 and not terms.plan_terms.advance
+
+
+def list_periods(terms: ContractTerms, moment: datetime) -> list[CommitPeriod]:
+    """List the periods of a contract's commitment that have begun by a moment, the latest last."""
+    first = terms.billing_month(terms.starts_at)
+    if terms.ends_at is not None:
+        return [CommitPeriod(first, _find_last_month(terms, terms.ends_at), terms.starts_at, terms.ends_at)]
+    begins = [first]
+    while terms.month_start(next_year := _add_year(begins[-1])) <= moment:
+        begins.append(next_year)
+    return [_make_year(terms, begin) for begin in begins]
+
+
+def _find_last_month(terms: ContractTerms, ends_at: datetime) -> str:
+    """Find the billing month under way just before an end."""
+    month = terms.billing_month(ends_at)
+    return previous_month(month) if terms.month_start(month) == ends_at else month
+
+
+def _make_year(terms: ContractTerms, begin: str) -> CommitPeriod:
+    last = previous_month(_add_year(begin))
+    return CommitPeriod(begin, last, max(terms.starts_at, terms.month_start(begin)), terms.month_end(last))
+
+
+def _add_year(month: str) -> str:
+    return f"{int(month[:4]) + 1}{month[4:]}"
+
+
+async def read_commitment(work: Work, contract_id: str) -> Commitment:
+    """Read how far a contract has used its commitment of the period under way, or of its last. Raises: NotFound."""
+    terms = await contracts.get_contract(work, contract_id)
+    period = list_periods(terms, work.now)[-1]
+    attained = await read_attainment(work, terms, period)
+    since = max(period.starts_at, find_window_start(period.starts_at, work.now))
+    lately = await read_used_since(work, terms, since)
+    pace = make_pace(lately.get(Unit.GPU_SECONDS, 0), period.starts_at, work.now)
+    rest = int((period.ends_at - max(work.now, period.starts_at)).total_seconds())
+    return Commitment(period, attained, attained.expect(pace.project(rest)), pace, trues_up(terms))
+
+
+async def read_attainment(work: Work, terms: ContractTerms, period: CommitPeriod) -> Attainment:
+    """Read how far the commitment of a period is used. A whole term counts all that the contract was ever billed."""
+    used = select(func.coalesce(func.sum(SegmentTotal.quantity), 0)).where(
+        SegmentTotal.contract_id == terms.id, SegmentTotal.unit == Unit.GPU_SECONDS.value
+    )
+    if trues_up(terms):
+        used = used.where(SegmentTotal.billable)
+    if terms.ends_at is None:
+        used = used.where(SegmentTotal.month.between(period.first_month, period.last_month))
+    quantity = int(await work.session.scalar(used) or 0)
+    return Attainment(terms.committed_gpu_hours * 3600, quantity, terms.prices_at(period.starts_at).per_gpu_hour)
+
+
+async def list_ended_commitments(work: Work, terms: ContractTerms, month: str) -> list[Commitment]:
+    """List the commitments of a contract whose periods are over, where a billing month is the one to true them up.
+
+    That is the first month that is still open, from the last month of the latest period on.
+    """
+    if not trues_up(terms):
+        return []
+    over = [each for each in list_periods(terms, work.now) if each.ends_at <= work.now]
+    if not over or await get_open_month(work, terms.id, over[-1].last_month) != month:
+        return []
+    return [_as_it_is(period, await read_attainment(work, terms, period)) for period in over]
+
+
+async def list_true_up_months(work: Work) -> list[tuple[str, str]]:
+    """List contract and billing month of all true-ups that are due, whether or not anything else is billed there."""
+    places: list[tuple[str, str]] = []
+    for terms in await contracts.list_committed(work):
+        over = [each for each in list_periods(terms, work.now) if each.ends_at <= work.now] if trues_up(terms) else []
+        unused = [each for each in over if (await read_attainment(work, terms, each)).unused]
+        places += [(terms.id, period.last_month) for period in unused]
+    return places
+
+
+def _as_it_is(period: CommitPeriod, attained: Attainment) -> Commitment:
+    return Commitment(period, attained, expected=attained, pace=Pace(0, 1), trues_up=True)
