@@ -18,6 +18,7 @@ from broker.persistence.installation import Installation
 from broker.persistence.outbox import OutboxMessage
 from broker.quotes import tables as quotes
 from broker.retention import tables as retention
+from broker.signing import tables as signing
 
 __all__ = [
     "IdempotencyKey",
@@ -37,6 +38,7 @@ __all__ = [
     "metering",
     "quotes",
     "retention",
+    "signing",
 ]
 
 METADATA = Base.metadata

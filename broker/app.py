@@ -37,7 +37,9 @@ from broker.metrics import Metrics, add_metrics_route
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
 from broker.signing.grant_routes import router as grants
+from broker.signing.purchase_routes import router as purchases
 from broker.signing.routes import router as signing
+from broker.signing.top_up_routes import router as top_ups
 from broker.system import System
 from broker.workers.routes import router as workers
 
@@ -47,6 +49,8 @@ ROUTERS = (
     contracts,
     signing,
     grants,
+    purchases,
+    top_ups,
     ledger,
     base_models,
     datasets,

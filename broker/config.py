@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(default=5.0, gt=0)
     hold_seconds: int = Field(default=3600, ge=60, description="A hold that nothing renews for so long expires.")
     quote_seconds: int = Field(default=86_400, ge=1)
+    purchase_days: int = Field(
+        default=30, ge=1, le=365, description="An order of hours or tokens that is not paid for so long is void."
+    )
     max_job_gpu_hours: int = Field(
         default=87_600, ge=1, le=10**9, description="GPU-hours that one job may be expected to need (p90); 10 years."
     )

@@ -23,6 +23,8 @@ from broker.persistence.faults import find_fault
 from broker.quotes.token_counter import TokenCounter
 from broker.retention import service as retention
 from broker.scheduling.cycle import run_cycle
+from broker.signing.purchases import expire_purchase, list_overdue_purchases
+from broker.signing.top_ups import list_due_top_ups, order_top_up
 from broker.system import System
 from broker.work import Work
 
@@ -58,6 +60,7 @@ class Daemon:
             self._every(settings.sweep_seconds, self._sweep_when_heard)
             self._every(settings.sweep_seconds, self.sweep_holds)
             self._every(settings.sweep_seconds, self.expire_grants)
+            self._every(settings.sweep_seconds, self.sweep_purchases)
             self._every(settings.sweep_seconds, self.learn)
             self._every(settings.cycle_seconds, TokenCounter(self.system).count_all)
             self._at(self.close_months, minute=5)
@@ -181,6 +184,15 @@ class Daemon:
         async with self.system.work() as work:
             over = await ledger.list_grants_to_expire(work)
         await self.system.work_on(over, ledger.expire_grant)
+
+    async def sweep_purchases(self) -> None:
+        """End the orders that were not paid in time, and order what contracts buy by themselves."""
+        async with self.system.work() as work:
+            overdue = await list_overdue_purchases(work)
+        await self.system.work_on(overdue, expire_purchase)
+        async with self.system.work() as work:
+            due = await list_due_top_ups(work)
+        await self.system.work_on(due, order_top_up)
 
     async def learn(self) -> None:
         """Learn from the jobs that finished since the last calibration, and judge how good their estimates were."""

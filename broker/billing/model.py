@@ -18,6 +18,7 @@ class InvoiceStatus(StrEnum):
     DRAFT = "draft"
     OPEN = "open"
     PAID = "paid"
+    VOID = "void"
 
 
 class LineKind(StrEnum):

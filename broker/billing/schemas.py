@@ -76,7 +76,10 @@ class InvoiceOut(BaseModel):
     contract_id: str = Field(description="The contract.", examples=["con_01k"])
     kind: Literal["advance", "usage"] = Field(description="Hours in advance, or a month's usage.", examples=["usage"])
     month: str | None = Field(description="Billing month of a usage invoice.", examples=["2026-11"])
-    status: Literal["draft", "open", "paid"] = Field(description="A draft may still change.", examples=["open"])
+    status: Literal["draft", "open", "paid", "void"] = Field(
+        description="A draft may still change; a void one asks for nothing: its order was cancelled, or not paid.",
+        examples=["open"],
+    )
     total: MoneyOut = Field(description="Sum of the lines.", examples=[{"amount": "2600.00", "currency": "CNY"}])
     tax: MoneyOut = Field(description="The tax in the total.", examples=[{"amount": "0.00", "currency": "CNY"}])
     credited: MoneyOut = Field(
@@ -89,7 +92,13 @@ class InvoiceOut(BaseModel):
     finalized_at: datetime | None = Field(
         description="When it got its number (UTC).", examples=["2026-12-01T02:00:00Z"]
     )
-    paid_at: datetime | None = Field(description="When it was marked as paid (UTC).", examples=["2026-12-05T02:00:00Z"])
+    paid_at: datetime | None = Field(
+        description="When it was paid (UTC); what came for a void one is the customer's credit.",
+        examples=["2026-12-05T02:00:00Z"],
+    )
+    expires_at: datetime | None = Field(
+        description="An order that is not paid by then is void (UTC).", examples=["2026-12-31T02:00:00Z"]
+    )
     created_at: datetime = created_at_field()
 
     @classmethod

@@ -1,6 +1,7 @@
 """Invoices: issued in advance for a grant, drafted from a month's captures, finalized, paid."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ from broker import errors
 from broker.billing.lines.compose import compose_lines
 from broker.billing.lines.tax import sum_tax, tax_lines
 from broker.billing.model import DraftLine, InvoiceKind, InvoiceStatus, LineKind, sum_lines
+from broker.billing.orders import is_order_over, keep_late_payment, void_order
 from broker.billing.tables import Invoice, InvoiceLine, InvoiceNumber
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, GrantTerms
@@ -23,8 +25,10 @@ from pricing.tax import TaxMode
 from pricing.usage import Unit
 
 
-async def issue_advance_invoice(work: Work, terms: ContractTerms, grant: GrantTerms) -> Invoice:
-    """Issue the advance invoice for a grant; paying it credits the grant."""
+async def issue_advance_invoice(
+    work: Work, terms: ContractTerms, grant: GrantTerms, *, expires_at: datetime | None = None
+) -> Invoice:
+    """Issue the advance invoice for a grant; paying it credits the grant, until it expires."""
     line = DraftLine(
         kind=LineKind.COMMITMENT,
         description=f"{_describe_block(grant)} in advance, contract {terms.id}",
@@ -36,6 +40,7 @@ async def issue_advance_invoice(work: Work, terms: ContractTerms, grant: GrantTe
         amount=round_to_fen(price_usage(grant.unit, grant.quantity, grant.unit_price)),
     )
     invoice = await _create_invoice(work, terms, InvoiceKind.ADVANCE, grant_id=grant.id)
+    invoice.expires_at = expires_at
     await _write_lines(work, terms, invoice, [line, *tax_lines(terms.tax, [line])])
     await _finalize(work, invoice)
     await ledger.book_advance(work, terms, grant.id, net=invoice.net, tax=invoice.tax, reference=invoice.id)
@@ -174,10 +179,14 @@ async def _next_number(work: Work) -> str:
 async def pay_invoice(work: Work, invoice_id: str) -> Invoice:
     """Mark an invoice as paid; one for an advance credits its grant. Paying twice changes nothing.
 
+    What comes for an order that is over stays the customer's credit.
     Raises: NotFound, IllegalTransition.
     """
     terms, invoice = await _lock_invoice(work, invoice_id)
     if invoice.status == InvoiceStatus.PAID:
+        return invoice
+    if is_order_over(invoice, work.now):
+        await keep_late_payment(work, terms, invoice)
         return invoice
     _require_status(invoice, InvoiceStatus.OPEN)
     due = invoice.due
@@ -186,6 +195,18 @@ async def pay_invoice(work: Work, invoice_id: str) -> Invoice:
     await ledger.book_receipt(work, terms, due, reference=invoice.id)
     if invoice.grant_id is not None:
         await ledger.credit_grant(work, invoice.grant_id)
+    return invoice
+
+
+async def cancel_order(work: Work, invoice_id: str) -> Invoice:
+    """Cancel an order that nobody has paid: its advance invoice is void, its grant never credited.
+
+    Cancelling twice changes nothing. Raises: NotFound, IllegalTransition.
+    """
+    terms, invoice = await _lock_invoice(work, invoice_id)
+    if invoice.status != InvoiceStatus.VOID:
+        _require_status(invoice, InvoiceStatus.OPEN)
+        await void_order(work, terms, invoice)
     return invoice
 
 

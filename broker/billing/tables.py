@@ -15,6 +15,8 @@ class Invoice(Base):
 
     `tax_micros` is the tax in its total, by the mode and rate of its contract when it was written. What was credited,
     written off and paid of it comes off what is due.
+    One with `expires_at` is an order: unpaid by then, it is void. A void one with `paid_at` was paid too late, and what
+    came is the customer's credit.
     """
 
     __tablename__ = "invoices"
@@ -40,6 +42,7 @@ class Invoice(Base):
     created_at: Mapped[datetime] = moment_column()
     finalized_at: Mapped[datetime | None] = moment_column(nullable=True)
     paid_at: Mapped[datetime | None] = moment_column(nullable=True)
+    expires_at: Mapped[datetime | None] = moment_column(nullable=True)
 
     @property
     def total(self) -> Money:
@@ -56,7 +59,9 @@ class Invoice(Base):
 
     @property
     def due(self) -> Money:
-        """What is still to be paid: nothing, where more was paid or credited than it asks for."""
+        """What is still to be paid: nothing of a void one, nor where more was paid or credited than it asks for."""
+        if self.status == "void":
+            return Money.zero()
         settled = self.credited_micros + self.written_off_micros + self.paid_micros
         return Money(max(0, self.total_micros - settled))
 

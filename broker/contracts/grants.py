@@ -1,10 +1,12 @@
 """Grants: the blocks of prepaid GPU-seconds and tokens under a contract. What is left of one is in the ledger."""
 
+from collections.abc import Collection
+
 from sqlalchemy import ScalarSelect, select
 
 from broker import errors
-from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms, NewGrant
-from broker.contracts.tables import Grant
+from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms, NewGrant, Rollover, RolloverRule
+from broker.contracts.tables import Contract, Grant
 from broker.http.paging import fetch_page
 from broker.persistence.database import narrow
 from broker.work import Work
@@ -29,6 +31,9 @@ async def create_grant(work: Work, terms: ContractTerms, new: NewGrant) -> Grant
         advance=new.advance,
         status=GrantStatus.PENDING.value,
         reason=new.reason,
+        term_months=new.term_months,
+        rollover=new.rollover.rule.value,
+        rollover_percent=new.rollover.percent,
         effective_at=effective_at,
         expires_at=new.expires_at or terms.ends_at or compute_expiry(effective_at, terms.time_zone),
         created_at=work.now,
@@ -52,11 +57,9 @@ async def require_paid_advance(work: Work, terms: ContractTerms) -> None:
     Raises: InsufficientBalance.
     Source: MISSION, "at least 500 GPU-hours bought ahead"; decision 0018.
     """
-    if not terms.plan_terms.advance:
+    if not await owes_advance(work, terms):
         return
-    advances = [grant for grant in await list_grants(work, terms.id) if grant.advance]
-    if any(grant.credited for grant in advances):
-        return
+    advances = [grant for grant in await list_grants(work, terms.id) if grant.status == GrantStatus.PENDING]
     unpaid = ", ".join(grant.invoice_id for grant in advances if grant.invoice_id is not None)
     raise errors.InsufficientBalance(
         f"Contract {terms.id} is {terms.plan.value}: its prices are for GPU-hours paid ahead, and none are paid. "
@@ -66,12 +69,27 @@ async def require_paid_advance(work: Work, terms: ContractTerms) -> None:
     )
 
 
+async def owes_advance(work: Work, terms: ContractTerms) -> bool:
+    """Tell whether a plan sells at the price of hours paid ahead, and none of the contract's have been paid."""
+    return terms.plan_terms.advance and not any(
+        grant.advance and grant.credited for grant in await list_grants(work, terms.id)
+    )
+
+
 async def activate_grant(work: Work, grant_id: str) -> GrantTerms | None:
-    """Mark a grant as usable; None where it was so before. The ledger credits it in the same transaction."""
+    """Mark a grant as usable; None where it was so before. The ledger credits it in the same transaction.
+
+    The term of one that begins when it is paid is counted from now on, or from its beginning where that is to come.
+    """
     grant = await work.session.get_one(Grant, grant_id, with_for_update=True, populate_existing=True)
     if grant.activated_at is not None:
         return None
     grant.activated_at, grant.status = work.now, GrantStatus.ACTIVE.value
+    if grant.term_months is not None and grant.effective_at < work.now:
+        contract = await work.session.get_one(Contract, grant.contract_id)
+        grant.effective_at = work.now
+        whole_term = compute_expiry(work.now, contract.time_zone, grant.term_months)
+        grant.expires_at = min(whole_term, contract.ends_at or whole_term)
     return _to_terms(grant)
 
 
@@ -89,6 +107,12 @@ async def get_grant(work: Work, grant_id: str) -> GrantTerms:
     if grant is None:
         raise errors.NotFound("grant", grant_id)
     return _to_terms(grant)
+
+
+async def load_grants(work: Work, grant_ids: Collection[str]) -> dict[str, GrantTerms]:
+    """Load several grants, by their ids."""
+    rows = await work.session.scalars(select(Grant).where(Grant.id.in_(grant_ids)))
+    return {row.id: _to_terms(row) for row in rows}
 
 
 async def list_expired_grants(work: Work) -> list[str]:
@@ -135,6 +159,7 @@ def _to_terms(row: Grant) -> GrantTerms:
         status=GrantStatus(row.status),
         credited=row.activated_at is not None,
         reason=row.reason,
+        rollover=Rollover(RolloverRule(row.rollover), row.rollover_percent),
         effective_at=row.effective_at,
         expires_at=row.expires_at,
         created_at=row.created_at,

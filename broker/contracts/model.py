@@ -147,12 +147,34 @@ class GrantStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class RolloverRule(StrEnum):
+    """What becomes of the unused part of a grant when its contract is renewed: it lapses, or is carried on."""
+
+    NONE = "none"
+    CARRY = "carry"
+
+
+@dataclass(frozen=True)
+class Rollover:
+    """The rule, and the most that is carried on, in per cent of the whole grant."""
+
+    rule: RolloverRule = RolloverRule.NONE
+    percent: int = 100
+
+    def limit(self, quantity: int, unused: int) -> int:
+        """Compute how many units of a grant of this size go on, rounded down."""
+        return min(unused, quantity * self.percent // 100) if self.rule == RolloverRule.CARRY else 0
+
+
+NO_ROLLOVER = Rollover()
+
+
 @dataclass(frozen=True)
 class NewGrant:
     """A grant that is about to be made. Units: `quantity` in the scope's meter; yuan per GPU-hour or token.
 
     Without a beginning of its own it begins with its contract; without an expiry it ends with the contract, where that
-    has an end, or after 12 months.
+    has an end, or after 12 months. With `term_months` it begins when it is paid and lasts so long.
     """
 
     kind: GrantKind
@@ -164,6 +186,8 @@ class NewGrant:
     expires_at: datetime | None = None
     priority: int = 0
     reason: str | None = None
+    term_months: int | None = None
+    rollover: Rollover = NO_ROLLOVER
 
 
 @dataclass(frozen=True)
@@ -186,6 +210,7 @@ class GrantTerms:
     status: GrantStatus
     credited: bool
     reason: str | None
+    rollover: Rollover
     effective_at: datetime
     expires_at: datetime | None
     created_at: datetime

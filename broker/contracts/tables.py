@@ -83,13 +83,15 @@ class Grant(Base):
 
     `invoice_id` is that invoice, for a refusal to name; to billing it is the invoice that says which grant it is of.
     `project_id` and `gpu_type` narrow its scope; `activated_at` is when it was credited; `reason` says why it was given
-    or made void.
+    or made void. With `term_months` it begins when it is paid, at the earliest, and lasts so long. `rollover` says how
+    much of it goes on into its contract's renewal where it is unused.
     """
 
     __tablename__ = "grants"
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity_positive"),
         CheckConstraint("expires_at IS NULL OR expires_at > effective_at", name="expires_after_it_begins"),
+        CheckConstraint("rollover_percent BETWEEN 1 AND 100", name="rollover_is_a_share"),
         Index("ix_grants_expiry", "expires_at", postgresql_where=text("status = 'active'")),
     )
 
@@ -107,6 +109,9 @@ class Grant(Base):
     invoice_id: Mapped[str | None]
     status: Mapped[str]
     reason: Mapped[str | None]
+    term_months: Mapped[int | None]
+    rollover: Mapped[str] = mapped_column(default="none")
+    rollover_percent: Mapped[int] = mapped_column(default=100)
     activated_at: Mapped[datetime | None] = moment_column(nullable=True)
     effective_at: Mapped[datetime] = moment_column()
     expires_at: Mapped[datetime | None] = moment_column(nullable=True)

@@ -27,6 +27,7 @@ PATH_IDS = {
     "source_id": ("The source of usage.", "src_01k"),
     "invoice_id": ("The invoice.", "inv_01k"),
     "grant_id": ("The grant.", "gra_01k"),
+    "purchase_id": ("The purchase.", "pur_01k"),
     "base_model": ("Name of the base model.", "smollm2-135m-instruct"),
     "version": ("Version of the rate card.", "2026-01-01"),
     "name": ("Name of the queue or pool.", "standard"),

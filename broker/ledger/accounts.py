@@ -1,11 +1,11 @@
 """Accounts and transfers: the only code that writes entries and balances."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from broker.ledger.causes import Cause
@@ -66,6 +66,17 @@ async def read_granted(work: Work, contract_id: str) -> dict[str, int]:
         Account.contract_id == contract_id, Account.kind == AccountKind.GRANTED.value
     )
     return {grant_id: balance for grant_id, balance in await work.session.execute(query) if grant_id is not None}
+
+
+async def read_granted_hours(work: Work, contract_ids: Collection[str]) -> dict[str, int]:
+    """Read what is free in all grants of several contracts, by their ids. Units: GPU-seconds."""
+    query = select(Account.contract_id, func.sum(Account.balance)).where(
+        Account.contract_id.in_(contract_ids),
+        Account.kind == AccountKind.GRANTED.value,
+        Account.unit == Unit.GPU_SECONDS.value,
+    )
+    rows = await work.session.execute(query.group_by(Account.contract_id))
+    return {contract_id: int(free) for contract_id, free in rows if contract_id is not None}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 Holds are placed for a job, captured as usage arrives, and settled when it ends; grants are credited, months closed.
 """
 
+from broker.ledger.accounts import list_accounts, read_granted_hours
 from broker.ledger.adjust import adjust_hold
 from broker.ledger.balance import Balance, read_contract_balance
 from broker.ledger.captures import Captured, capture_usage, count_captured
@@ -27,6 +28,7 @@ from broker.ledger.holds import (
     renew_locked_hold,
     settle_hold,
 )
+from broker.ledger.legs import read_available
 from broker.ledger.lost_work import Checkpoints, LostWork, Mark
 from broker.ledger.model import UsageInterval
 from broker.ledger.money_books import (
@@ -90,6 +92,7 @@ __all__ = [
     "find_shortage",
     "get_hold",
     "is_exhausted",
+    "list_accounts",
     "list_borne_usage",
     "list_captured_usage",
     "list_corrections",
@@ -104,11 +107,13 @@ __all__ = [
     "lock_hold",
     "open_standing_hold",
     "place_hold",
+    "read_available",
     "read_commitment",
     "read_contract_balance",
     "read_coverage",
     "read_deferred",
     "read_grant_balances",
+    "read_granted_hours",
     "renew_hold",
     "renew_locked_hold",
     "settle_hold",

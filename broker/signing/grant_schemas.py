@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from broker.contracts.model import GrantStatus
+from broker.contracts.model import GrantStatus, RolloverRule
 from broker.http.shapes import Moment, RequestBody, Whole, as_hours, created_at_field
 from broker.ledger.service import GrantBalance, GrantDraw
 from broker.signing.grants import Gift
@@ -112,6 +112,10 @@ class ScopeOut(BaseModel):
     project_id: str | None = Field(description="Only this project's usage.", examples=["prj_01k"])
     gpu_type: str | None = Field(description="Only usage of this GPU type.", examples=["rtx-4090"])
 
+    @classmethod
+    def of(cls, scope: GrantScope) -> "ScopeOut":
+        return cls.model_validate({"meter": scope.meter, "project_id": scope.project_id, "gpu_type": scope.gpu_type})
+
 
 class GrantOut(BaseModel):
     id: str = Field(description="Grant id.", examples=["gra_01k"])
@@ -139,6 +143,11 @@ class GrantOut(BaseModel):
     )
     unit_price: str = Field(description="Yuan per GPU-hour or token.", examples=["5.2"])
     priority: int = Field(description="Above 0 it pays after all that have a lower one.", examples=[0])
+    rollover: RolloverRule = Field(
+        description="What becomes of its unused part when the contract is renewed: it lapses, or is carried on.",
+        examples=["none"],
+    )
+    rollover_percent: int = Field(description="The most that is carried on, of the whole of it.", examples=[100])
     reason: str | None = Field(description="Why it was given or made void.", examples=["Launch promotion"])
     invoice_id: str | None = Field(description="The invoice that pays for it.", examples=["inv_01k"])
     effective_at: datetime = Field(description="It pays from then on (UTC).", examples=["2026-11-01T00:00:00Z"])
@@ -153,7 +162,7 @@ class GrantOut(BaseModel):
             customer_id=grant.customer_id,
             contract_id=grant.contract_id,
             kind=grant.kind,
-            scope=ScopeOut(meter=grant.unit.value, project_id=grant.scope.project_id, gpu_type=grant.scope.gpu_type),
+            scope=ScopeOut.of(grant.scope),
             status=describe_status(balance, now),
             quantity=grant.quantity,
             left=balance.free,
@@ -167,6 +176,8 @@ class GrantOut(BaseModel):
             days_left=write_optional(balance.days_left),
             unit_price=format(grant.unit_price.normalize(), "f"),
             priority=grant.priority,
+            rollover=grant.rollover.rule,
+            rollover_percent=grant.rollover.percent,
             reason=grant.reason,
             invoice_id=grant.invoice_id,
             effective_at=grant.effective_at,

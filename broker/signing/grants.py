@@ -10,7 +10,7 @@ from broker.identity import service as identity
 from broker.ledger import service as ledger
 from broker.work import Work
 from pricing.catalog import load_gpus
-from pricing.grants import GrantKind, GrantScope, compute_expiry
+from pricing.grants import DEFAULT_TERM_MONTHS, GrantKind, GrantScope, compute_expiry
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ async def give_grant(work: Work, gift: Gift) -> GrantTerms:
     new = NewGrant(
         kind=gift.kind,
         quantity=gift.quantity,
-        unit_price=terms.prices_at(effective_at).of(gift.scope.meter),
+        unit_price=terms.prices_at(effective_at, gift.scope.gpu_type).of(gift.scope.meter),
         scope=gift.scope,
         effective_at=effective_at,
         expires_at=expires_at,
@@ -71,7 +71,12 @@ async def check_scope(work: Work, terms: ContractTerms, scope: GrantScope) -> No
 
 
 def plan_term(
-    work: Work, terms: ContractTerms, effective_at: datetime | None, expires_at: datetime | None
+    work: Work,
+    terms: ContractTerms,
+    effective_at: datetime | None,
+    expires_at: datetime | None,
+    *,
+    months: int = DEFAULT_TERM_MONTHS,
 ) -> tuple[datetime, datetime]:
     """Plan when a grant begins and expires; it lies within its contract's term. Raises: InvalidRequest."""
     begins = effective_at or max(work.now, terms.starts_at)
@@ -84,5 +89,5 @@ def plan_term(
         raise errors.invalid_field("expires_at", message)
     if expires_at is not None and expires_at <= max(begins, work.now):
         raise errors.invalid_field("expires_at", "must be in the future, and after effective_at")
-    default = compute_expiry(begins, terms.time_zone)
+    default = compute_expiry(begins, terms.time_zone, months)
     return begins, expires_at or min(default, terms.ends_at or default)

@@ -49,6 +49,7 @@ class Tenant:
     adapter_id: str
     invoice_id: str
     grant_id: str
+    purchase_id: str
     queue: str
 
     def marks(self) -> set[str]:
@@ -132,6 +133,8 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         live_run = (await own.get(f"/jobs/{live_job}/runs"))["data"][0]["id"]
         adapter = (await own.get("/adapters"))["data"][0]["id"]
     grant = (await api.get("/grants", contract_id=contract))["data"][0]["id"]
+    purchase = (await api.post("/purchases", {"contract_id": contract, "gpu_hours": "10"}, expect=201))["id"]
+    await api.post(f"/contracts/{contract}/top-up", {"threshold_gpu_hours": 1, "purchase_gpu_hours": 50})
     await keep_count(system, dataset)
     await keep_lost_work(system, run)
     await report_from_outside(api, customer, contract)
@@ -153,5 +156,6 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         adapter_id=adapter,
         invoice_id=invoice,
         grant_id=grant,
+        purchase_id=purchase,
         queue=f"dedicated:{contract}",
     )

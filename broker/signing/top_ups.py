@@ -1,0 +1,78 @@
+"""Automatic top-up: a contract whose free hours fall below a threshold orders more, one order at a time."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+
+from broker import errors
+from broker.contracts import service as contracts
+from broker.ledger import service as ledger
+from broker.signing.purchases import NewPurchase, PurchaseView, create_purchase, has_open_order
+from broker.signing.tables import TopUpRule
+from broker.work import Work
+from pricing.grants import ALL_GPU_SECONDS
+
+
+@dataclass(frozen=True)
+class TopUp:
+    """When a contract orders more, and how much. Units: GPU-seconds."""
+
+    contract_id: str
+    threshold_gpu_seconds: int
+    purchase_gpu_seconds: int
+
+
+async def set_top_up(work: Work, top_up: TopUp) -> TopUp:
+    """Set the rule by which a contract orders more, in place of the one before. Raises: NotFound."""
+    terms = await contracts.get_contract(work, top_up.contract_id)
+    sizes = {
+        "threshold_gpu_seconds": top_up.threshold_gpu_seconds,
+        "purchase_gpu_seconds": top_up.purchase_gpu_seconds,
+    }
+    own = {"contract_id": terms.id, "customer_id": terms.customer_id, "created_at": work.now}
+    statement = insert(TopUpRule).values(own | sizes)
+    await work.session.execute(statement.on_conflict_do_update(index_elements=[TopUpRule.contract_id], set_=sizes))
+    return top_up
+
+
+async def get_top_up(work: Work, contract_id: str) -> TopUp:
+    """Get the rule by which a contract orders more. Raises: NotFound, also where it has none."""
+    await contracts.get_contract(work, contract_id)
+    rule = await work.session.get(TopUpRule, contract_id, populate_existing=True)
+    if rule is None:
+        raise errors.NotFound("automatic top-up of contract", contract_id)
+    return _to_value(rule)
+
+
+async def remove_top_up(work: Work, contract_id: str) -> TopUp:
+    """Remove the rule by which a contract orders more; what it has ordered stays. Raises: NotFound."""
+    removed = await get_top_up(work, contract_id)
+    await work.session.execute(delete(TopUpRule).where(TopUpRule.contract_id == contract_id))
+    return removed
+
+
+async def list_due_top_ups(work: Work) -> list[str]:
+    """List the contracts whose free hours are below their threshold."""
+    rules = (await work.session.scalars(select(TopUpRule).order_by(TopUpRule.contract_id))).all()
+    free = await ledger.read_granted_hours(work, [rule.contract_id for rule in rules])
+    return [rule.contract_id for rule in rules if free.get(rule.contract_id, 0) < rule.threshold_gpu_seconds]
+
+
+async def order_top_up(work: Work, contract_id: str) -> PurchaseView | None:
+    """Order what a contract's rule says, where it is still due and no such order waits to be paid.
+
+    A contract that is not in force, or whose own advance is not paid, orders nothing.
+    """
+    terms = await contracts.lock_contract(work, contract_id)
+    top_up = await get_top_up(work, contract_id)
+    if await ledger.read_available(work, terms) >= top_up.threshold_gpu_seconds or await has_open_order(work, terms.id):
+        return None
+    if not terms.covers(work.now) or await contracts.owes_advance(work, terms):
+        return None
+    new = NewPurchase(contract_id, ALL_GPU_SECONDS, top_up.purchase_gpu_seconds, automatic=True)
+    return await create_purchase(work, new)
+
+
+def _to_value(rule: TopUpRule) -> TopUp:
+    return TopUp(rule.contract_id, rule.threshold_gpu_seconds, rule.purchase_gpu_seconds)

@@ -1,0 +1,183 @@
+"""Orders of hours and tokens: paid, cancelled, not paid in time, paid too late; and those that a rule makes."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from broker.daemon import Daemon
+from broker.ledger import service as ledger
+from broker.system import System
+from tests.broker.conftest import START, ManualClock
+from tests.broker.factories import Api, customer_api, make_customer, make_ready_customer, sign_contract
+from tests.broker.running_jobs import HOUR, broken_rules, read_balance, start_job
+
+PREPAID = "prepaid"
+
+
+async def buy(api: Api, contract_id: str, *, expect: int = 201, **fields: Any) -> Any:
+    body = {"contract_id": contract_id, "gpu_hours": "50", **fields}
+    return await api.post(
+        "/purchases", {name: value for name, value in body.items() if value is not None}, expect=expect
+    )
+
+
+async def sweep(system: System) -> None:
+    await Daemon(system, agent=None).sweep_purchases()
+
+
+async def read_credit(system: System, contract_id: str) -> int:
+    async with system.work() as work:
+        rows = await ledger.list_accounts(work, contract_id)
+        return -sum(row.balance for row in rows if row.kind == "customer_credit")
+
+
+async def test_paid_order_credits_its_hours_once_from_its_payment_on(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    customer = await make_ready_customer(api, plan=PREPAID)
+    async with customer_api(api, customer.id) as own:
+        order = await buy(own, customer.contract["id"])
+    assert (order["status"], order["unit_price"], order["total"]["amount"]) == ("open", "5.2", "260.00")
+    assert order["expires_at"] == "2026-12-10T04:00:00Z"
+    assert (await read_balance(system, customer.contract["id"])).available_gpu_seconds == 500 * HOUR
+    clock.advance(days=3)
+    for _twice in range(2):
+        paid = await api.post(f"/invoices/{order['invoice_id']}/pay")
+        assert (paid["status"], paid["total"]["amount"]) == ("paid", "260.00")
+    assert (await api.get(f"/purchases/{order['id']}"))["status"] == "paid"
+    grant = await api.get(f"/grants/{order['grant_id']}")
+    assert (grant["effective_at"], grant["expires_at"]) == ("2026-11-13T04:00:00Z", "2027-11-13T04:00:00Z")
+    assert (await read_balance(system, customer.contract["id"])).available_gpu_seconds == 550 * HOUR
+    await api.post(f"/purchases/{order['id']}/cancel", expect=409)
+    assert await broken_rules(system) == {}
+
+
+async def test_tokens_are_bought_and_pay_for_tokens(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api, plan=PREPAID)
+    order = await buy(api, customer.contract["id"], gpu_hours=None, tokens=1_000_000)
+    assert (order["quantity"], order["gpu_hours"], order["total"]["amount"]) == (1_000_000, None, "90.00")
+    await api.post(f"/invoices/{order['invoice_id']}/pay")
+    await start_job(system, customer, gpu_seconds=0, tokens=400_000)
+    grant = await api.get(f"/grants/{order['grant_id']}")
+    assert (grant["left"], grant["held"]) == (600_000, 400_000)
+
+
+@pytest.mark.parametrize("swept", [True, False])
+async def test_order_that_is_not_paid_in_time_is_over_and_a_late_payment_is_kept(
+    api: Api, system: System, clock: ManualClock, swept: bool
+) -> None:
+    customer = await make_ready_customer(api, plan=PREPAID)
+    order = await buy(api, customer.contract["id"])
+    clock.now = START + timedelta(days=30)
+    if swept:
+        await sweep(system)
+        assert (await api.get(f"/invoices/{order['invoice_id']}"))["status"] == "void"
+        assert (await api.get(f"/grants/{order['grant_id']}"))["status"] == "cancelled"
+    assert (await api.get(f"/purchases/{order['id']}"))["status"] == "expired"
+    for _twice in range(2):
+        late = await api.post(f"/invoices/{order['invoice_id']}/pay")
+        assert (late["status"], late["paid_at"]) == ("void", "2026-12-10T04:00:00Z")
+    await sweep(system)
+    assert (await api.get(f"/purchases/{order['id']}"))["status"] == "expired"
+    assert await read_credit(system, customer.contract["id"]) == 260_000_000
+    assert (await read_balance(system, customer.contract["id"])).granted_gpu_seconds == 500 * HOUR
+    assert await broken_rules(system) == {}
+
+
+async def test_order_paid_at_its_last_moment_counts(api: Api, system: System, clock: ManualClock) -> None:
+    customer = await make_ready_customer(api, plan=PREPAID)
+    order = await buy(api, customer.contract["id"])
+    clock.now = START + timedelta(days=30) - timedelta(microseconds=1)
+    assert (await api.post(f"/invoices/{order['invoice_id']}/pay"))["status"] == "paid"
+    clock.advance(days=1)
+    await sweep(system)
+    assert (await api.get(f"/purchases/{order['id']}"))["status"] == "paid"
+
+
+async def test_cancelled_order_stays_so_and_its_payment_is_kept(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api, plan=PREPAID)
+    order = await buy(api, customer.contract["id"])
+    for _twice in range(2):
+        assert (await api.post(f"/purchases/{order['id']}/cancel"))["status"] == "cancelled"
+    await api.post(f"/invoices/{order['invoice_id']}/pay")
+    assert (await api.get(f"/purchases/{order['id']}"))["status"] == "cancelled"
+    assert await read_credit(system, customer.contract["id"]) == 260_000_000
+    assert await broken_rules(system) == {}
+
+
+async def test_hours_that_begin_later_wait_and_end_with_their_contract(api: Api, clock: ManualClock) -> None:
+    customer = await make_ready_customer(api, plan=PREPAID, ends_at="2027-03-01T00:00:00Z")
+    order = await buy(api, customer.contract["id"], effective_at="2026-12-01T00:00:00Z", rollover="carry")
+    await api.post(f"/invoices/{order['invoice_id']}/pay")
+    grant = await api.get(f"/grants/{order['grant_id']}")
+    assert (grant["status"], grant["effective_at"]) == ("scheduled", "2026-12-01T00:00:00Z")
+    assert (grant["expires_at"], grant["rollover"]) == ("2027-03-01T00:00:00Z", "carry")
+    clock.now = START.replace(year=2027, month=3, day=2)
+    await buy(api, customer.contract["id"], expect=409)
+
+
+async def test_nothing_is_bought_before_the_contracts_own_advance_is_paid(api: Api) -> None:
+    """Else one hour would open the price of five hundred."""
+    customer = await make_customer(api)
+    contract = await sign_contract(api, customer["id"], plan=PREPAID, committed_gpu_hours=500)
+    problem = await buy(api, contract["id"], expect=402, gpu_hours="1")
+    assert problem["invoice_id"] == contract["advance_invoice_id"]
+
+
+async def test_bad_order_is_refused_by_its_field(api: Api) -> None:
+    customer, other = await make_ready_customer(api, plan=PREPAID), await make_ready_customer(api, plan=PREPAID)
+    bad: list[tuple[dict[str, Any], str]] = [
+        ({"gpu_hours": "-1"}, "gpu_hours"),
+        ({"gpu_hours": "1e12"}, "gpu_hours"),
+        ({"gpu_hours": None, "tokens": 2**60}, "tokens"),
+        ({"term_months": 0}, "term_months"),
+        ({"term_months": 121}, "term_months"),
+        ({"rollover": "some"}, "rollover"),
+        ({"rollover_percent": 101}, "rollover_percent"),
+        ({"effective_at": "2026-10-01T00:00:00Z"}, "effective_at"),
+        ({"scope": {"gpu_type": "abacus"}}, "scope.gpu_type"),
+    ]
+    for fields, field in bad:
+        problem = await buy(api, customer.contract["id"], expect=422, **fields)
+        assert [error["field"] for error in problem["errors"]] == [field], problem
+    async with customer_api(api, other.id) as stranger:
+        await buy(stranger, customer.contract["id"], expect=404)
+    assert (await api.get("/purchases"))["data"] == []
+
+
+async def test_contract_orders_more_by_itself_one_order_at_a_time(api: Api, system: System, clock: ManualClock) -> None:
+    customer = await make_ready_customer(api, plan=PREPAID)
+    path = f"/contracts/{customer.contract['id']}/top-up"
+    await api.get(path, expect=404)
+    async with customer_api(api, customer.id) as own:
+        await own.post(path, {"threshold_gpu_hours": 100, "purchase_gpu_hours": 200})
+        assert (await own.get(path))["purchase_gpu_hours"] == 200
+    await sweep(system)
+    assert await orders(api) == []
+    await start_job(system, customer, gpu_seconds=401 * HOUR, tokens=0)
+    for _tick in range(2):
+        await sweep(system)
+    assert await orders(api) == [("open", True, 200 * HOUR)]
+    first = (await api.get("/purchases"))["data"][0]
+    await api.post(f"/purchases/{first['id']}/cancel")
+    await sweep(system)
+    assert await orders(api) == [("open", True, 200 * HOUR), ("cancelled", True, 200 * HOUR)]
+    await api.post(f"/invoices/{(await api.get('/purchases'))['data'][0]['invoice_id']}/pay")
+    await api.call("DELETE", path, expect=200)
+    clock.advance(days=1)
+    await sweep(system)
+    assert [order[0] for order in await orders(api)] == ["paid", "cancelled"]
+
+
+async def orders(api: Api) -> list[tuple[str, bool, int]]:
+    listed = (await api.get("/purchases"))["data"]
+    return [(order["status"], order["automatic"], order["quantity"]) for order in listed]
+
+
+async def test_contract_that_owes_its_own_advance_orders_nothing_by_itself(api: Api, system: System) -> None:
+    customer = await make_customer(api)
+    contract = await sign_contract(api, customer["id"], plan=PREPAID, committed_gpu_hours=500)
+    await api.post(f"/contracts/{contract['id']}/top-up", {"threshold_gpu_hours": 100, "purchase_gpu_hours": 200})
+    await sweep(system)
+    assert await orders(api) == []
