@@ -1,8 +1,9 @@
 """Grants: the blocks of prepaid GPU-seconds and tokens under a contract. What is left of one is in the ledger."""
 
 from collections.abc import Collection
+from datetime import timedelta
 
-from sqlalchemy import ScalarSelect, select
+from sqlalchemy import ScalarSelect, case, select
 
 from broker import errors
 from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms, NewGrant, Rollover, RolloverRule
@@ -12,6 +13,8 @@ from broker.persistence.database import narrow
 from broker.work import Work
 from pricing.grants import GrantKind, GrantScope, compute_expiry
 from pricing.usage import Unit
+
+RENEWAL_WAIT = timedelta(days=1)
 
 
 async def create_grant(work: Work, terms: ContractTerms, new: NewGrant) -> GrantTerms:
@@ -116,8 +119,13 @@ async def load_grants(work: Work, grant_ids: Collection[str]) -> dict[str, Grant
 
 
 async def list_expired_grants(work: Work) -> list[str]:
-    """List the grants whose term is over and that nobody has ended yet, the earliest first."""
-    query = select(Grant.id).where(Grant.status == GrantStatus.ACTIVE.value, Grant.expires_at <= work.now)
+    """List the grants whose term is over and that nobody has ended yet, the earliest first.
+
+    One that may be carried on waits for its contract's renewal for a day; it pays for nothing meanwhile.
+    """
+    waits = Grant.rollover == RolloverRule.CARRY.value
+    over = case((waits, Grant.expires_at + RENEWAL_WAIT), else_=Grant.expires_at) <= work.now
+    query = select(Grant.id).where(Grant.status == GrantStatus.ACTIVE.value, Grant.expires_at <= work.now, over)
     return list(await work.session.scalars(query.order_by(Grant.expires_at, Grant.id)))
 
 

@@ -16,12 +16,25 @@ from broker.ledger.tables import Account
 from broker.work import Work
 
 
-async def take_unused(work: Work, grant: GrantTerms, kind: str, *, into: AccountKind = AccountKind.ISSUED) -> int:
-    """Take out of a grant what is free in it; by default it goes back to where it came from.
+async def read_unused(work: Work, grant: GrantTerms) -> int:
+    """Read what is free in a grant: neither used nor held. Units: the grant's own. The contract is locked."""
+    return (await read_granted(work, grant.contract_id)).get(grant.id, 0)
+
+
+async def take_unused(
+    work: Work,
+    grant: GrantTerms,
+    kind: str,
+    *,
+    most: int | None = None,
+    into: AccountKind = AccountKind.ISSUED,
+) -> int:
+    """Take out of a grant what is free in it, or so much of it; by default it goes back to where it came from.
 
     Returns how much it was, in the grant's unit.
     """
-    free = (await read_granted(work, grant.contract_id)).get(grant.id, 0)
+    free = await read_unused(work, grant)
+    free = free if most is None else min(most, free)
     if free:
         own = (grant.contract_id, grant.customer_id, grant.unit)
         source_id = await open_account(work, *own, AccountKind.GRANTED, grant_id=grant.id)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from broker.contracts.model import ContractTerms
+from broker.contracts.model import ContractTerms, GrantTerms
 from broker.ledger.accounts import NewTransfer, open_account, post_transfer
 from broker.ledger.model import AccountKind, Move, move
 from broker.ledger.tables import Account
@@ -93,6 +93,18 @@ async def book_refund(
     """Book that what is unused of a paid grant is owed back to the customer, with the tax on it."""
     moves = [MoneyMove(REFUNDS, DEFERRED, net, grant_id), MoneyMove(REFUNDS, TAX, tax)]
     await post_money(work, terms, "grant_refunded", moves, reference=reference)
+
+
+async def book_carry(work: Work, terms: ContractTerms, grant_id: str, to: GrantTerms, amount: Money) -> None:
+    """Book that what was paid for the unused part of a grant pays for another grant now, as far as it is deferred.
+
+    The caller holds the locks of both contracts.
+    """
+    moved = min(amount, await read_deferred(work, grant_id))
+    own = (to.contract_id, to.customer_id, Unit.MICRO_YUAN, DEFERRED)
+    source_id, target_id = await open_account(work, *own, grant_id=to.id), await _open(work, terms, DEFERRED, grant_id)
+    moves = move(source_id, target_id, Unit.MICRO_YUAN, moved.micros)
+    await post_transfer(work, terms.id, terms.customer_id, NewTransfer("advance_carried", moves, reference=to.id))
 
 
 async def book_breakage(work: Work, terms: ContractTerms, grant_id: str, amount: Money, *, reference: str) -> None:

@@ -15,7 +15,7 @@ from broker.ledger.coverage import MeterCoverage, read_coverage
 from broker.ledger.credit import credit_grant
 from broker.ledger.earnings import MonthsInvoice, book_usage
 from broker.ledger.grant_balances import GrantBalance, GrantDraw, list_draws, read_grant_balances
-from broker.ledger.grant_ends import expire_grant, list_grants_to_expire, void_grant
+from broker.ledger.grant_ends import expire_grant, list_grants_to_expire, read_unused, take_unused, void_grant
 from broker.ledger.hold_legs import HoldView
 from broker.ledger.holds import (
     expire_hold,
@@ -36,6 +36,7 @@ from broker.ledger.money_books import (
     book_advance_cancelled,
     book_bad_debt,
     book_breakage,
+    book_carry,
     book_credit,
     book_gift,
     book_receipt,
@@ -78,6 +79,7 @@ __all__ = [
     "book_advance_cancelled",
     "book_bad_debt",
     "book_breakage",
+    "book_carry",
     "book_credit",
     "book_gift",
     "book_receipt",
@@ -114,8 +116,10 @@ __all__ = [
     "read_deferred",
     "read_grant_balances",
     "read_granted_hours",
+    "read_unused",
     "renew_hold",
     "renew_locked_hold",
     "settle_hold",
+    "take_unused",
     "void_grant",
 ]

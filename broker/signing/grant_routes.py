@@ -9,7 +9,8 @@ from broker.contracts.model import GrantStatus, GrantTerms
 from broker.http.edge import BillingReader, FinanceWork, feature_router
 from broker.http.shapes import Cursor, Limit, OfContract, OfCustomer, OfProject, Page, written_like
 from broker.ledger import service as ledger
-from broker.signing.grant_schemas import GrantDrawOut, GrantIn, GrantOut, VoidIn
+from broker.signing import unused
+from broker.signing.grant_schemas import GrantDrawOut, GrantIn, GrantOut, RefundOut, VoidIn
 from broker.signing.grants import give_grant
 from broker.work import Work
 from pricing.grants import GrantKind
@@ -67,6 +68,14 @@ async def get_grant(work: BillingReader, grant_id: str) -> GrantOut:
 async def void_grant(work: FinanceWork, grant_id: str, body: VoidIn) -> GrantOut:
     """Take back what is unused of a grant; live jobs keep what they hold, and nothing is paid back."""
     return await _show(work, await ledger.void_grant(work, grant_id, body.reason))
+
+
+@router.post("/{grant_id}/refund")
+async def refund_grant(work: FinanceWork, grant_id: str) -> RefundOut:
+    """Refund what is unused of a grant that was bought and paid: its price is owed back. Gifts are never refunded."""
+    refund = await unused.refund_grant(work, grant_id)
+    (balance,) = await ledger.read_grant_balances(work, [refund.grant])
+    return RefundOut.of(refund, balance, work.now)
 
 
 @router.get("/{grant_id}/draws")

@@ -7,9 +7,10 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from broker.contracts.model import GrantStatus, RolloverRule
-from broker.http.shapes import Moment, RequestBody, Whole, as_hours, created_at_field
+from broker.http.shapes import Moment, MoneyOut, RequestBody, Whole, as_hours, created_at_field
 from broker.ledger.service import GrantBalance, GrantDraw
 from broker.signing.grants import Gift
+from broker.signing.unused import Refund
 from pricing.grants import GrantKind, GrantScope
 from pricing.usage import Unit
 
@@ -221,4 +222,32 @@ class GrantDrawOut(BaseModel):
     def of(cls, draw: GrantDraw) -> "GrantDrawOut":
         return cls.model_validate(
             {**vars(draw), "id": f"dra_{draw.number}", "unit_price": format(draw.unit_price.normalize(), "f")}
+        )
+
+
+class RefundOut(BaseModel):
+    object: Literal["grant_refund"] = Field(
+        default="grant_refund", description="Kind of object.", examples=["grant_refund"]
+    )
+    customer_id: str = Field(description="Who gets it back.", examples=["cus_01k"])
+    grant_id: str = Field(description="The grant.", examples=["gra_01k"])
+    quantity: int = Field(description="What left the grant, in GPU-seconds or tokens.", examples=[180_000])
+    gpu_hours: str | None = Field(description="The quantity in GPU-hours.", examples=["50.0000"])
+    net: MoneyOut = Field(description="Its price, rounded once.", examples=[{"amount": "260.00", "currency": "CNY"}])
+    tax: MoneyOut = Field(description="The tax on it.", examples=[{"amount": "0.00", "currency": "CNY"}])
+    total: MoneyOut = Field(description="What is owed back.", examples=[{"amount": "260.00", "currency": "CNY"}])
+    grant: GrantOut = Field(description="The grant as it is now.", examples=[{"id": "gra_01k"}])
+
+    @classmethod
+    def of(cls, refund: Refund, balance: GrantBalance, now: datetime) -> "RefundOut":
+        grant = refund.grant
+        return cls(
+            customer_id=grant.customer_id,
+            grant_id=grant.id,
+            quantity=refund.quantity,
+            gpu_hours=as_hours(refund.quantity) if grant.unit == Unit.GPU_SECONDS else None,
+            net=MoneyOut.of(refund.net),
+            tax=MoneyOut.of(refund.tax),
+            total=MoneyOut.of(refund.total),
+            grant=GrantOut.of(balance, now),
         )

@@ -96,6 +96,7 @@ ANSWERS = {
     "GET /v1/grants": LIST,
     "GET /v1/grants/{grant_id}": NOT_FOUND,
     "POST /v1/grants/{grant_id}/void": FORBIDDEN,
+    "POST /v1/grants/{grant_id}/refund": FORBIDDEN,
     "GET /v1/grants/{grant_id}/draws": NOT_FOUND,
     "GET /v1/contracts/{contract_id}/events": NOT_FOUND,
     "POST /v1/purchases": Ask(404, body={"contract_id": "{contract_id}", "gpu_hours": "10"}),

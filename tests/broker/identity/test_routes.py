@@ -130,6 +130,7 @@ WHO_MAY = {
     "GET /v1/grants": {"admin", "customer", "finance"},
     "GET /v1/grants/{grant_id}": {"admin", "customer", "finance"},
     "POST /v1/grants/{grant_id}/void": {"admin", "finance"},
+    "POST /v1/grants/{grant_id}/refund": {"admin", "finance"},
     "GET /v1/grants/{grant_id}/draws": {"admin", "customer", "finance"},
     "GET /v1/contracts/{contract_id}/events": {"admin", "customer", "finance"},
     "POST /v1/purchases": {"admin", "customer", "finance"},

@@ -1,0 +1,147 @@
+"""What becomes of the unused part of grants: refunded, carried on into another contract, or given up.
+
+What live jobs hold of a grant is never touched. The caller holds the locks of the contracts (decision 0030).
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from broker import errors
+from broker.billing import service as billing
+from broker.contracts import service as contracts
+from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms, NewGrant
+from broker.ledger import service as ledger
+from broker.work import Work
+from pricing.money import Money
+from pricing.tax import Tax, TaxMode
+
+
+@dataclass(frozen=True)
+class Refund:
+    """What was taken out of a grant and is owed back for it. Units: `quantity` in the grant's own."""
+
+    grant: GrantTerms
+    quantity: int
+    net: Money
+    tax: Money
+
+    @property
+    def total(self) -> Money:
+        return self.net + self.tax
+
+
+async def refund_grant(work: Work, grant_id: str) -> Refund:
+    """Refund what is unused of a grant that was bought and paid, at its price, rounded once; gifts never.
+
+    The units leave the grant; what jobs hold of it comes back to it, and may be refunded later.
+    Raises: NotFound, IllegalTransition.
+    """
+    found = await contracts.get_grant(work, grant_id)
+    terms = await contracts.lock_contract(work, found.contract_id)
+    grant = await contracts.get_grant(work, grant_id)
+    reason = _find_hindrance(grant, expired=not _lasts(work, grant))
+    if reason is None and await ledger.read_unused(work, grant) == 0:
+        reason = "nothing of it is unused"
+    if reason is not None:
+        raise errors.IllegalTransition(f"Grant {grant.id} is not refunded: {reason}.", status_before=grant.status.value)
+    return await _refund(work, terms, grant)
+
+
+def _find_hindrance(grant: GrantTerms, *, expired: bool) -> str | None:
+    if grant.kind.is_gift:
+        return f"it is {grant.kind.value}, and gifts never are"
+    if not grant.advance:
+        return "it was not paid ahead"
+    if not grant.credited:
+        return "it is not paid"
+    if grant.status != GrantStatus.ACTIVE or expired:
+        return f"it is {'expired' if expired else grant.status.value}"
+    return None
+
+
+def _lasts(work: Work, grant: GrantTerms) -> bool:
+    return grant.expires_at is None or work.now < grant.expires_at
+
+
+async def _refund(work: Work, terms: ContractTerms, grant: GrantTerms) -> Refund:
+    refund = await _price(work, grant, await ledger.take_unused(work, grant, "grant_refunded"))
+    await ledger.book_refund(work, terms, grant.id, net=refund.net, tax=refund.tax, reference=grant.id)
+    return refund
+
+
+async def _price(work: Work, grant: GrantTerms, quantity: int) -> Refund:
+    """Price what is refunded, with the tax by which the grant's invoice was taxed, as far as it is deferred."""
+    assert grant.invoice_id is not None, "a grant that was paid ahead has an invoice"
+    invoice = await billing.get_invoice(work, grant.invoice_id)
+    tax = Tax(TaxMode(invoice.tax_mode), invoice.tax_rate or Decimal(0))
+    price = grant.price(quantity)
+    on_it = tax.compute(price)
+    net = price - on_it if tax.mode == TaxMode.INCLUDED else price
+    return Refund(grant, quantity, min(net, await ledger.read_deferred(work, grant.id)), on_it)
+
+
+async def list_refundable(work: Work, terms: ContractTerms) -> list[Refund]:
+    """List what would be refunded of a contract's grants, were it done now; nothing is changed."""
+    return [
+        await _price(work, grant, unused)
+        for grant in await contracts.list_grants(work, terms.id)
+        if _find_hindrance(grant, expired=not _lasts(work, grant)) is None
+        and (unused := await ledger.read_unused(work, grant))
+    ]
+
+
+async def refund_grants(work: Work, terms: ContractTerms) -> list[Refund]:
+    """Refund what is unused of all grants of a contract that were bought and paid."""
+    return [await _refund(work, terms, each.grant) for each in await list_refundable(work, terms)]
+
+
+async def expire_grants(work: Work, terms: ContractTerms) -> int:
+    """Expire all grants of a contract now: what is unused of them is gone. Returns how many there were."""
+    active = [each for each in await contracts.list_grants(work, terms.id) if each.status == GrantStatus.ACTIVE]
+    for grant in active:
+        await ledger.expire_grant(work, grant.id)
+    return len(active)
+
+
+async def carry_grants(work: Work, old: ContractTerms, new: ContractTerms, *, whole: bool = False) -> list[GrantTerms]:
+    """Carry the unused part of a contract's grants on into another, each as far as its rollover rule lets.
+
+    With `whole` all of it goes on, whatever the rules say. A carried grant keeps its price, scope and rule, and has a
+    term of its own in the other contract. What is not carried stays until its term is over, and then expires.
+    """
+    carried = []
+    for grant in await contracts.list_grants(work, old.id):
+        if grant.status != GrantStatus.ACTIVE:
+            continue
+        unused = await ledger.read_unused(work, grant)
+        quantity = unused if whole else grant.rollover.limit(grant.quantity, unused)
+        if quantity:
+            carried.append(await _carry(work, old, new, grant, quantity))
+        if not _lasts(work, grant):
+            await ledger.expire_grant(work, grant.id)
+    return carried
+
+
+async def _carry(work: Work, old: ContractTerms, new: ContractTerms, grant: GrantTerms, quantity: int) -> GrantTerms:
+    taken = await ledger.take_unused(work, grant, "grant_carried", most=quantity)
+    made = await contracts.create_grant(
+        work,
+        new,
+        NewGrant(
+            kind=grant.kind,
+            quantity=taken,
+            unit_price=grant.unit_price,
+            scope=grant.scope,
+            advance=grant.advance,
+            effective_at=max(work.now, new.starts_at),
+            priority=grant.priority,
+            reason=f"carried on from {grant.id}",
+            rollover=grant.rollover,
+        ),
+    )
+    if grant.invoice_id is not None:
+        await contracts.note_invoice(work, made.id, grant.invoice_id)
+    await ledger.credit_grant(work, made.id)
+    if grant.advance:
+        await ledger.book_carry(work, old, grant.id, made, grant.price(taken))
+    return await contracts.get_grant(work, made.id)

@@ -1,0 +1,137 @@
+"""What becomes of unused hours: refunded at their price, carried on into a renewal, or given up."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from broker.contracts import service as contracts
+from broker.daemon import Daemon
+from broker.ledger import service as ledger
+from broker.signing.unused import carry_grants, expire_grants, list_refundable, refund_grants
+from broker.system import System
+from pricing.money import Money
+from tests.broker.conftest import START, ManualClock
+from tests.broker.factories import Api, Customer, make_ready_customer, sign_contract
+from tests.broker.running_jobs import HOUR, broken_rules, read_balance, report_usage, settle, start_job
+
+
+async def grant_of(api: Api, customer: Customer) -> Any:
+    return (await api.get("/grants", contract_id=customer.contract["id"]))["data"][-1]
+
+
+async def accounts_of(system: System, contract_id: str) -> dict[str, int]:
+    """Read the accounts of money of a contract, in micro-yuan, those that stand at zero left out."""
+    async with system.work() as work:
+        rows = await ledger.list_accounts(work, contract_id)
+        kinds = ("cash", "deferred_revenue", "refunds", "breakage", "tax", "revenue")
+        sums = {kind: sum(row.balance for row in rows if row.kind == kind) for kind in kinds}
+        return {kind: amount for kind, amount in sums.items() if amount}
+
+
+async def test_unused_part_is_owed_back_at_its_price_and_what_jobs_hold_stays(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api, plan="prepaid")
+    job = await start_job(system, customer, gpu_seconds=100 * HOUR, tokens=0)
+    await report_usage(system, job, gpu_seconds=40 * HOUR + 1)
+    grant = await grant_of(api, customer)
+    refund = await api.post(f"/grants/{grant['id']}/refund")
+    assert (refund["gpu_hours"], refund["total"]["amount"]) == ("400.0000", "2080.00")
+    after = refund["grant"]
+    assert (after["status"], after["left"], after["held"], after["gone"]) == ("active", 0, 60 * HOUR - 1, 400 * HOUR)
+    assert await accounts_of(system, customer.contract["id"]) == {
+        "cash": 2_600_000_000,
+        "deferred_revenue": -520_000_000,
+        "refunds": -2_080_000_000,
+    }
+    await api.post(f"/grants/{grant['id']}/refund", expect=409)
+    await settle(system, job)
+    again = await api.post(f"/grants/{grant['id']}/refund")
+    # 59 hours, 59 minutes and 59 seconds at 5.2 are 311.99855…, rounded once.
+    assert (again["quantity"], again["total"]["amount"]) == (60 * HOUR - 1, "312.00")
+    assert (await read_balance(system, customer.contract["id"])).available_gpu_seconds == 0
+    assert await broken_rules(system) == {}
+
+
+@pytest.mark.parametrize(("mode", "net", "tax"), [("on_top", "2600.00", "156.00"), ("included", "2452.83", "147.17")])
+async def test_refund_gives_back_the_tax_that_was_paid(api: Api, system: System, mode: str, net: str, tax: str) -> None:
+    customer = await make_ready_customer(api, plan="prepaid", tax_mode=mode, tax_rate="0.06")
+    refund = await api.post(f"/grants/{(await grant_of(api, customer))['id']}/refund")
+    assert (refund["net"]["amount"], refund["tax"]["amount"]) == (net, tax)
+    balances = await accounts_of(system, customer.contract["id"])
+    assert balances == {"cash": balances["cash"], "refunds": -balances["cash"]}
+
+
+async def test_gifts_and_what_was_not_paid_are_never_refunded(api: Api, system: System, clock: ManualClock) -> None:
+    customer = await make_ready_customer(api, plan="long_term", committed_gpu_hours=2000)
+    committed = await grant_of(api, customer)
+    body = {"contract_id": customer.contract["id"], "kind": "promotional", "gpu_hours": "5", "reason": "welcome"}
+    gift = await api.post("/grants", body, expect=201)
+    order = await api.post("/purchases", {"contract_id": customer.contract["id"], "gpu_hours": "10"}, expect=201)
+    for grant_id, why in ((committed["id"], "not paid ahead"), (gift["id"], "gifts"), (order["grant_id"], "not paid")):
+        problem = await api.post(f"/grants/{grant_id}/refund", expect=409)
+        assert why in problem["detail"]
+    await api.post(f"/invoices/{order['invoice_id']}/pay")
+    clock.now = START + timedelta(days=366)
+    assert "expired" in (await api.post(f"/grants/{order['grant_id']}/refund", expect=409))["detail"]
+    await Daemon(system, agent=None).expire_grants()
+    assert (await accounts_of(system, customer.contract["id"]))["breakage"] == -40_000_000
+    assert await broken_rules(system) == {}
+
+
+async def renew(api: Api, customer: Customer) -> Any:
+    return await sign_contract(api, customer.id, starts_at="2026-12-01T00:00:00Z")
+
+
+async def carry(system: System, old: str, new: str, *, whole: bool = False) -> list[tuple[int, str]]:
+    async with system.work() as work:
+        terms = [await contracts.lock_contract(work, contract_id) for contract_id in (old, new)]
+        return [(each.quantity, each.kind.value) for each in await carry_grants(work, *terms, whole=whole)]
+
+
+@pytest.mark.parametrize("percent", [100, 30])
+async def test_unused_hours_are_carried_on_as_far_as_their_rule_lets(
+    api: Api, system: System, clock: ManualClock, percent: int
+) -> None:
+    customer = await make_ready_customer(api, plan="prepaid", ends_at="2026-12-01T00:00:00Z")
+    old = customer.contract["id"]
+    order = await api.post(
+        "/purchases",
+        {"contract_id": old, "gpu_hours": "100", "rollover": "carry", "rollover_percent": percent},
+        expect=201,
+    )
+    await api.post(f"/invoices/{order['invoice_id']}/pay")
+    new = (await renew(api, customer))["id"]
+    clock.now = START.replace(month=12, day=1, hour=0)
+    await Daemon(system, agent=None).expire_grants()  # the renewal comes a moment later, and finds the hours still
+    assert await carry(system, old, new) == [(percent * HOUR, "bought")]
+    (carried,) = (await api.get("/grants", contract_id=new))["data"]
+    assert (carried["left"], carried["unit_price"], carried["rollover_percent"]) == (percent * HOUR, "5.2", percent)
+    assert (carried["effective_at"], carried["expires_at"]) == ("2026-12-01T00:00:00Z", "2027-12-01T00:00:00Z")
+    assert (await accounts_of(system, new))["deferred_revenue"] == -percent * 5_200_000
+    assert await carry(system, old, new) == []
+    assert (await read_balance(system, old)).available_gpu_seconds == 0
+    assert await broken_rules(system) == {}
+
+
+async def test_all_that_is_unused_is_carried_refunded_or_given_up_at_a_word(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    customer = await make_ready_customer(api, plan="prepaid")
+    new = (await renew(api, customer))["id"]
+    body = {"contract_id": customer.contract["id"], "kind": "compensation", "gpu_hours": "5", "reason": "an outage"}
+    await api.post("/grants", body, expect=201)
+    async with system.work() as work:
+        terms = await contracts.lock_contract(work, customer.contract["id"])
+        assert [each.total for each in await list_refundable(work, terms)] == [Money(2_600_000_000)]
+    clock.now = START.replace(month=12, day=2)
+    assert sorted(await carry(system, customer.contract["id"], new, whole=True)) == [
+        (5 * HOUR, "compensation"),
+        (500 * HOUR, "bought"),
+    ]
+    async with system.work() as work:
+        terms = await contracts.lock_contract(work, new)
+        assert [each.quantity for each in await refund_grants(work, terms)] == [500 * HOUR]
+        assert await expire_grants(work, terms) == 2
+    assert (await read_balance(system, new)).available_gpu_seconds == 0
+    assert (await accounts_of(system, new))["refunds"] == -2_600_000_000
+    assert await broken_rules(system) == {}
