@@ -64,6 +64,7 @@ class Daemon:
             self._every(settings.sweep_seconds, self.learn)
             self._every(settings.cycle_seconds, TokenCounter(self.system).count_all)
             self._at(self.close_months, minute=5)
+            self._at(self.warn_of_expiry, minute=10)
             self._at(self.forget_idempotency_keys, hour=3)
             self._at(self.open_usage_months, hour=4)
             self._every(settings.retention_seconds, self.sweep_leftovers)
@@ -184,6 +185,12 @@ class Daemon:
         async with self.system.work() as work:
             over = await ledger.list_grants_to_expire(work)
         await self.system.work_on(over, ledger.expire_grant)
+
+    async def warn_of_expiry(self) -> None:
+        """Tell in good time which grants expire with something left, each once for each of the days before."""
+        async with self.system.work() as work:
+            ending = await ledger.list_grants_to_warn_of(work)
+        await self.system.work_on(ending, ledger.warn_of_expiry)
 
     async def sweep_purchases(self) -> None:
         """End the orders that were not paid in time, and order what contracts buy by themselves."""

@@ -17,6 +17,8 @@ class ContractEventKind(StrEnum):
     """What can happen to a contract."""
 
     SIGNED = "signed"
+    GRANT_EXPIRING = "grant_expiring"
+    GRANT_EXPIRED = "grant_expired"
 
 
 async def record_contract_event(

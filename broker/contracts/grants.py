@@ -85,13 +85,14 @@ async def activate_grant(work: Work, grant_id: str) -> GrantTerms | None:
     The term of one that begins when it is paid is counted from now on, or from its beginning where that is to come.
     """
     grant = await work.session.get_one(Grant, grant_id, with_for_update=True, populate_existing=True)
+    now = work.now
     if grant.activated_at is not None:
         return None
-    grant.activated_at, grant.status = work.now, GrantStatus.ACTIVE.value
-    if grant.term_months is not None and grant.effective_at < work.now:
+    grant.activated_at, grant.status = now, GrantStatus.ACTIVE.value
+    if grant.term_months is not None and grant.effective_at < now:
         contract = await work.session.get_one(Contract, grant.contract_id)
-        grant.effective_at = work.now
-        whole_term = compute_expiry(work.now, contract.time_zone, grant.term_months)
+        grant.effective_at = now
+        whole_term = compute_expiry(now, contract.time_zone, grant.term_months)
         grant.expires_at = min(whole_term, contract.ends_at or whole_term)
     return _to_terms(grant)
 
@@ -133,6 +134,14 @@ def select_ended_grants() -> ScalarSelect[str]:
     """Select the ids of the grants that are expired or void, as part of a larger statement."""
     ended = (GrantStatus.EXPIRED.value, GrantStatus.VOID.value)
     return select(Grant.id).where(Grant.status.in_(ended)).scalar_subquery()
+
+
+async def list_grants_ending(work: Work, within: timedelta) -> list[GrantTerms]:
+    """List the active grants that expire within a time from now, the earliest first."""
+    query = select(Grant).where(
+        Grant.status == GrantStatus.ACTIVE.value, Grant.expires_at > work.now, Grant.expires_at <= work.now + within
+    )
+    return [_to_terms(row) for row in await work.session.scalars(query.order_by(Grant.expires_at, Grant.id))]
 
 
 async def fetch_grants(

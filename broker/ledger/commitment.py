@@ -1,15 +1,16 @@
 """How far contracts have used what they committed to: at any time, and when a period of it is over.
 
-A contract with an end commits for its whole term, one without an end for each twelve billing months. What counts is the
-usage that its invoices ask for: neither gifts nor hours that were paid ahead.
+A contract with an end commits for its whole term, one without an end for each twelve whole billing months. What counts
+is the usage that its invoices ask for: neither gifts nor hours that were paid ahead.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 
 from sqlalchemy import func, select
 
-from broker.clock import previous_month
+from broker.clock import local_day, next_month, previous_month
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms
 from broker.ledger.closed_months import get_open_month
@@ -57,10 +58,18 @@ def list_periods(terms: ContractTerms, moment: datetime) -> list[CommitPeriod]:
     first = terms.billing_month(terms.starts_at)
     if terms.ends_at is not None:
         return [CommitPeriod(first, _find_last_month(terms, terms.ends_at), terms.starts_at, terms.ends_at)]
-    begins = [first]
-    while terms.month_start(next_year := _add_year(begins[-1])) <= moment:
-        begins.append(next_year)
-    return [_make_year(terms, begin) for begin in begins]
+    borders = [_find_first_whole_month(terms)]
+    while len(borders) == 1 or terms.month_start(borders[-1]) <= moment:
+        borders.append(_add_year(borders[-1]))
+    years = [_make_year(terms, begin, end) for begin, end in pairwise(borders)]
+    return [replace(years[0], first_month=first, starts_at=terms.starts_at), *years[1:]]
+
+
+def _find_first_whole_month(terms: ContractTerms) -> str:
+    """Find the billing month from which years are counted: that of the first day, or the next where it has begun."""
+    month = terms.billing_month(terms.starts_at)
+    began = local_day(terms.month_start(month), terms.time_zone)
+    return month if local_day(terms.starts_at, terms.time_zone) == began else next_month(month)
 
 
 def _find_last_month(terms: ContractTerms, ends_at: datetime) -> str:
@@ -69,9 +78,8 @@ def _find_last_month(terms: ContractTerms, ends_at: datetime) -> str:
     return previous_month(month) if terms.month_start(month) == ends_at else month
 
 
-def _make_year(terms: ContractTerms, begin: str) -> CommitPeriod:
-    last = previous_month(_add_year(begin))
-    return CommitPeriod(begin, last, max(terms.starts_at, terms.month_start(begin)), terms.month_end(last))
+def _make_year(terms: ContractTerms, begin: str, end: str) -> CommitPeriod:
+    return CommitPeriod(begin, previous_month(end), terms.month_start(begin), terms.month_start(end))
 
 
 def _add_year(month: str) -> str:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from broker import errors
 from broker.contracts import service as contracts
+from broker.contracts.events import ContractEventKind, record_contract_event
 from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms
 from broker.ledger.accounts import NewTransfer, open_account, post_transfer, read_granted
 from broker.ledger.model import AccountKind, move
@@ -72,6 +73,7 @@ async def expire_grant(work: Work, grant_id: str) -> int:
         return await _give_up_unused(work, terms, grant, "grant_voided")
     if grant.status == GrantStatus.ACTIVE:
         await contracts.end_grant(work, grant.id, GrantStatus.EXPIRED)
+        await _record_expiry(work, terms, grant)
     return await _give_up_unused(work, terms, grant, "grant_expired", into=AccountKind.EXPIRED)
 
 
@@ -83,6 +85,11 @@ async def _give_up_unused(
     if unused and grant.advance:
         await book_breakage(work, terms, grant.id, grant.price(unused), reference=grant.id)
     return unused
+
+
+async def _record_expiry(work: Work, terms: ContractTerms, grant: GrantTerms) -> None:
+    facts = {"grant_id": grant.id, "unit": grant.unit.value, "unused": await read_unused(work, grant)}
+    await record_contract_event(work, terms, ContractEventKind.GRANT_EXPIRED, facts, occasion=grant.id)
 
 
 async def list_grants_to_expire(work: Work) -> list[str]:

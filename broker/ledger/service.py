@@ -14,6 +14,7 @@ from broker.ledger.commitment import Commitment, list_ended_commitments, list_tr
 from broker.ledger.coverage import MeterCoverage, read_coverage
 from broker.ledger.credit import credit_grant
 from broker.ledger.earnings import MonthsInvoice, book_usage
+from broker.ledger.expiry_warnings import list_grants_to_warn_of, warn_of_expiry
 from broker.ledger.grant_balances import GrantBalance, GrantDraw, list_draws, read_grant_balances
 from broker.ledger.grant_ends import expire_grant, list_grants_to_expire, read_unused, take_unused, void_grant
 from broker.ledger.hold_legs import HoldView
@@ -102,6 +103,7 @@ __all__ = [
     "list_ended_commitments",
     "list_expired_holds",
     "list_grants_to_expire",
+    "list_grants_to_warn_of",
     "list_holds_due_for_renewal",
     "list_months",
     "list_volumes",
@@ -122,4 +124,5 @@ __all__ = [
     "settle_hold",
     "take_unused",
     "void_grant",
+    "warn_of_expiry",
 ]

@@ -125,8 +125,9 @@ class GrantOut(BaseModel):
     contract_id: str = Field(description="The contract.", examples=["con_01k"])
     kind: GrantKind = Field(description="Bought, or given by the house.", examples=["bought"])
     scope: ScopeOut = Field(description="What usage it pays for.", examples=[{"meter": "gpu_seconds"}])
-    status: Literal["pending", "scheduled", "active", "used_up", "expired", "void", "cancelled"] = Field(
-        description="Not paid, not begun, in use, used up, past its term, taken back, or its order cancelled.",
+    status: Literal["pending", "scheduled", "active", "used_up", "emptied", "expired", "void", "cancelled"] = Field(
+        description="Not paid, not begun, in use, used up, refunded or carried on, past its term, taken back, or its "
+        "order cancelled.",
         examples=["active"],
     )
     quantity: int = Field(description="The whole of it, in GPU-seconds or tokens.", examples=[1_800_000])
@@ -196,7 +197,9 @@ def describe_status(balance: GrantBalance, now: datetime) -> str:
         return "expired"
     if now < grant.effective_at:
         return "scheduled"
-    return "active" if balance.free or balance.held else "used_up"
+    if balance.free or balance.held:
+        return "active"
+    return "emptied" if balance.gone else "used_up"
 
 
 def write_optional(value: Decimal | None) -> str | None:

@@ -42,6 +42,9 @@ async def test_contract_without_an_end_commits_for_twelve_billing_months_each(te
     assert (first.first_month, first.last_month, second.last_month) == ("2026-11", "2027-10", "2028-10")
     assert first.ends_at == second.starts_at == moment("2027-10-31T16:00")
     assert list_periods(endless, moment("2027-10-31T15:59")) == [first]
+    begun = replace(endless, starts_at=moment("2026-11-10"))
+    (longer,) = list_periods(begun, moment("2027-11-01"))
+    assert (longer.starts_at, longer.first_month, longer.last_month) == (begun.starts_at, "2026-11", "2027-11")
 
 
 async def test_commitment_shows_what_is_used_and_where_its_pace_leads(

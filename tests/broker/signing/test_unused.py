@@ -48,6 +48,7 @@ async def test_unused_part_is_owed_back_at_its_price_and_what_jobs_hold_stays(ap
     again = await api.post(f"/grants/{grant['id']}/refund")
     # 59 hours, 59 minutes and 59 seconds at 5.2 are 311.99855…, rounded once.
     assert (again["quantity"], again["total"]["amount"]) == (60 * HOUR - 1, "312.00")
+    assert again["grant"]["status"] == "emptied"
     assert (await read_balance(system, customer.contract["id"])).available_gpu_seconds == 0
     assert await broken_rules(system) == {}
 
