@@ -103,6 +103,11 @@ class PaperContract:
         self.credited -= self.grants[grant_id]
         self.grants[grant_id] = 0
 
+    def refund(self, grant_id: str) -> None:
+        """Take out what is free of a grant, which stays as it is."""
+        self.credited -= self.grants[grant_id]
+        self.grants[grant_id] = 0
+
     def expire(self, now: datetime) -> None:
         """Let go what is free of the grants whose term is over; a void one gives what it got back to its source."""
         for grant_id, (_begins, expires) in self.terms.items():

@@ -160,6 +160,18 @@ class LedgerMachine(RuleBasedStateMachine):
             self.world.run(void_grant(self.world.system, grant_id))
             contract.void(grant_id)
 
+    @rule(index=PICK)
+    def refund_an_advance(self, index: int) -> None:
+        customer, contract = self.signed[index % len(self.signed)]
+        if contract.plan == "on_demand":
+            return
+        grant_id, now = self.world.run(find_grant(self.world, customer)), self.world.clock.now
+        paid = contract.plan == "prepaid" and contract.grants.get(grant_id, 0) > 0
+        done = paid and grant_id not in contract.ended and now < contract.terms[grant_id][1]
+        self.world.run(self.world.api.post(f"/grants/{grant_id}/refund", expect=200 if done else 409))
+        if done:
+            contract.refund(grant_id)
+
     @rule()
     def expire_grants(self) -> None:
         self.world.run(expire_grants(self.world.system))
