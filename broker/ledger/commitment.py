@@ -16,7 +16,7 @@ from broker.contracts.model import ContractTerms
 from broker.ledger.closed_months import get_open_month
 from broker.ledger.coverage import read_used_since
 from broker.ledger.pace import Pace, find_window_start, make_pace
-from broker.ledger.tables import SegmentTotal
+from broker.ledger.tables import RateCorrection, SegmentTotal
 from broker.work import Work
 from pricing.commitment import Attainment
 from pricing.money import Money
@@ -100,15 +100,22 @@ async def read_commitment(work: Work, contract_id: str) -> Commitment:
 
 async def read_attainment(work: Work, terms: ContractTerms, period: CommitPeriod) -> Attainment:
     """Read how far the commitment of a period is used. A whole term counts all that the contract was ever billed."""
-    used = select(func.coalesce(func.sum(SegmentTotal.quantity), 0)).where(
-        SegmentTotal.contract_id == terms.id, SegmentTotal.unit == Unit.GPU_SECONDS.value
+    used = await _count(work, terms, period, SegmentTotal) - await _count(work, terms, period, RateCorrection)
+    return Attainment(terms.committed_gpu_hours * 3600, used, terms.prices_at(period.starts_at).per_gpu_hour)
+
+
+async def _count(
+    work: Work, terms: ContractTerms, period: CommitPeriod, table: type[SegmentTotal | RateCorrection]
+) -> int:
+    """Count the GPU-seconds that a period's invoices bill, or those that they take back of closed months."""
+    query = select(func.coalesce(func.sum(table.quantity), 0)).where(
+        table.contract_id == terms.id, table.unit == Unit.GPU_SECONDS.value
     )
     if trues_up(terms):
-        used = used.where(SegmentTotal.billable)
+        query = query.where(table.billable)
     if terms.ends_at is None:
-        used = used.where(SegmentTotal.month.between(period.first_month, period.last_month))
-    quantity = int(await work.session.scalar(used) or 0)
-    return Attainment(terms.committed_gpu_hours * 3600, quantity, terms.prices_at(period.starts_at).per_gpu_hour)
+        query = query.where(table.month.between(period.first_month, period.last_month))
+    return int(await work.session.scalar(query) or 0)
 
 
 async def list_ended_commitments(work: Work, terms: ContractTerms, month: str) -> list[Commitment]:

@@ -1,5 +1,6 @@
 """What of a contract's usage its grants pay (覆盖率), and how long what is left of them lasts (余量预警)."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, GrantStatus
 from broker.ledger.grant_balances import GrantBalance, read_grant_balances
 from broker.ledger.pace import Pace, compute_percent, find_window_start, make_pace
-from broker.ledger.tables import Capture, SegmentTotal
+from broker.ledger.tables import Capture, RateCorrection, SegmentTotal
 from broker.work import Work
 from pricing.usage import METERS, Unit
 
@@ -73,8 +74,13 @@ async def read_coverage(work: Work, contract_id: str) -> list[MeterCoverage]:
 
 
 async def _read_used(work: Work, contract_id: str) -> dict[Unit, int]:
-    query = select(SegmentTotal.unit, func.sum(SegmentTotal.quantity)).where(SegmentTotal.contract_id == contract_id)
-    return {Unit(unit): int(sum_) for unit, sum_ in await work.session.execute(query.group_by(SegmentTotal.unit))}
+    """Read what a contract's customer pays for of each meter: what was billed, less what was taken back since."""
+    sums: Counter[Unit] = Counter()
+    for table, sign in ((SegmentTotal, 1), (RateCorrection, -1)):
+        query = select(table.unit, func.sum(table.quantity)).where(table.contract_id == contract_id)
+        for unit, quantity in await work.session.execute(query.group_by(table.unit)):
+            sums[Unit(unit)] += sign * int(quantity)
+    return dict(sums)
 
 
 async def read_used_since(work: Work, terms: ContractTerms, since: datetime) -> dict[Unit, int]:
