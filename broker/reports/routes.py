@@ -9,10 +9,14 @@ from broker.estimator.accuracy import judge_estimates
 from broker.estimator.schemas import EstimatorAccuracyOut
 from broker.http.edge import BillingReader, FinanceWork, OpsWork, feature_router
 from broker.http.shapes import OfContract, OfCustomer
+from broker.ledger.journal import list_journal
 from broker.reports import service
 from broker.reports.csv_table import MEDIA_TYPE
+from broker.reports.journal_schemas import JournalOut, write_journal_csv
 from broker.reports.margin import report_margin
 from broker.reports.margin_schemas import MarginReportOut, write_margin_csv
+from broker.reports.reconciliation import reconcile_books
+from broker.reports.reconciliation_schemas import ReconciliationOut
 from broker.reports.schemas import MonthlyCostOut, write_csv
 
 router = feature_router("/reports", "reports")
@@ -56,6 +60,23 @@ async def margin(work: FinanceWork, month: Month, as_format: Format = "json") ->
 async def estimator_accuracy(work: OpsWork) -> EstimatorAccuracyOut:
     """Report how good the estimates of finished jobs were, judged by the latest 200 of all customers."""
     return EstimatorAccuracyOut.of(await judge_estimates(work), work.now)
+
+
+@router.get(
+    "/journal",
+    response_model=JournalOut,
+    responses={200: {"content": {"text/csv": {}}, "description": "The journal, as JSON or CSV."}},
+)
+async def journal(work: FinanceWork, month: Month, as_format: Format = "json") -> JournalOut | Response:
+    """List the general-ledger journal (凭证) of a calendar month: each transfer of money is a voucher of two sides."""
+    report = JournalOut.of(month, await list_journal(work, month), work.now)
+    return report if as_format == "json" else _answer_csv(write_journal_csv(report), f"journal-{month}.csv")
+
+
+@router.get("/reconciliation")
+async def reconciliation(work: FinanceWork) -> ReconciliationOut:
+    """Reconcile usage, charges, balances, invoices and payments of all contracts, link by link."""
+    return ReconciliationOut.of(await reconcile_books(work), work.now)
 
 
 def _answer_csv(content: bytes, filename: str) -> Response:

@@ -142,6 +142,8 @@ ANSWERS = {
     "POST /v1/invoices/{invoice_id}/pay": FORBIDDEN,
     "GET /v1/reports/monthly-cost": Ask(200, params={"month": "2026-11"}),
     "GET /v1/reports/margin": FORBIDDEN,
+    "GET /v1/reports/journal": FORBIDDEN,
+    "GET /v1/reports/reconciliation": FORBIDDEN,
     "GET /v1/reports/estimator-accuracy": FORBIDDEN,
     "GET /v1/base-models": SHARED,
     "GET /v1/base-models/{base_model}": SHARED,

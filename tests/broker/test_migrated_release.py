@@ -1,5 +1,7 @@
 """The migrations carry the books of release 0.1.0 over: the same balances, usage and invoices, and every rule holds."""
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +12,12 @@ import pytest
 from alembic import command
 
 from broker.config import Settings
+from broker.ledger.export import export_ledger
 from broker.ledger.service import read_contract_balance
 from broker.persistence.embedded import EmbeddedServer
 from broker.persistence.migrate import alembic_config
 from broker.processes.boot import DatabaseUrls
+from broker.reports.reconciliation import reconcile_books
 from broker.system import System, open_system
 from tests.broker.rows import owner_connection
 from tests.broker.running_jobs import broken_rules
@@ -126,3 +130,27 @@ async def test_every_contract_has_a_balance(system: System, migrated: Migrated) 
     async with system.work() as work:
         balances = [await read_contract_balance(work, contract_id) for contract_id in ids]
     assert sum(balance.granted_gpu_seconds for balance in balances) > 0
+
+
+async def test_usage_charges_balances_and_invoices_reconcile(system: System) -> None:
+    async with system.work() as work:
+        links = await reconcile_books(work)
+    assert [link.differences for link in links] == [[] for _link in links]
+    assert all(link.totals for link in links)
+
+
+async def test_beancount_derives_the_same_balances(system: System, tmp_path: Path) -> None:
+    async with system.work() as work:
+        pieces = list(await export_ledger(work))
+    assert check_by_beancount("".join(pieces), tmp_path) == ""
+    balance = next(number for number, piece in enumerate(pieces) if " balance Assets:Granted" in piece)
+    pieces[balance] = pieces[balance].replace("  ", "  1", 1)
+    assert "Balance failed" in check_by_beancount("".join(pieces), tmp_path)
+
+
+def check_by_beancount(ledger: str, folder: Path) -> str:
+    """Check a ledger by Beancount itself, as a program of its own; returns what it finds wrong."""
+    file = folder / "ledger.beancount"
+    file.write_text(ledger, encoding="utf-8")
+    program = Path(sys.executable).with_name("bean-check")
+    return subprocess.run([program, file], capture_output=True, text=True, check=False).stderr

@@ -218,6 +218,8 @@ SHORT_ARRAYS = {
     "GET /v1/invoices/{invoice_id} lines": "one document: it is printed and signed as a whole",
     "GET /v1/reports/monthly-cost data": "one document: a month's report, exported as a whole",
     "GET /v1/reports/margin data": "one document: a month's report, exported as a whole",
+    "GET /v1/reports/journal data": "one document: a month's report, exported as a whole",
+    "GET /v1/reports/reconciliation data": "one for each link",
     "GET /v1/reports/estimator-accuracy groups": "one for each kind of run",
     "GET /v1/reports/estimator-accuracy reliability": "one for each quantile",
     "GET /v1/reports/estimator-accuracy drift": "one for each bucket of time",

@@ -175,6 +175,8 @@ WHO_MAY = {
     "POST /v1/invoices/{invoice_id}/pay": {"admin", "finance"},
     "GET /v1/reports/monthly-cost": {"admin", "customer", "finance"},
     "GET /v1/reports/margin": {"admin", "finance"},
+    "GET /v1/reports/journal": {"admin", "finance"},
+    "GET /v1/reports/reconciliation": {"admin", "finance"},
     "GET /v1/reports/estimator-accuracy": {"admin", "ops"},
     "GET /v1/base-models": {"admin", "customer", "finance", "ops"},
     "GET /v1/base-models/{base_model}": {"admin", "customer", "finance", "ops"},

@@ -1,0 +1,106 @@
+"""One chain from usage to payments, link by link: what one side of each link says must be what the other side says."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from broker.work import Work
+
+
+@dataclass(frozen=True)
+class Link:
+    """Two sums of the same thing, of each contract. Both queries answer contract_id, unit and quantity."""
+
+    name: str
+    left: str
+    right: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A contract for which the two sides of a link differ. Units: quantities in `unit`."""
+
+    contract_id: str | None
+    unit: str
+    left: int
+    right: int
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """A link with the totals of both sides by unit, and where they differ."""
+
+    name: str
+    totals: dict[str, tuple[int, int]]
+    differences: list[Difference]
+
+
+METERED = """
+    SELECT contract_id, unit, quantity FROM usage_events
+    CROSS JOIN LATERAL (VALUES ('gpu_seconds', gpu_seconds), ('tokens', tokens)) AS meters (unit, quantity)"""
+CAPTURED = "SELECT contract_id, unit, quantity FROM captures"
+PAID_FOR = "SELECT contract_id, unit, quantity FROM captures WHERE NOT borne"
+BORNE = "SELECT contract_id, unit, quantity FROM captures WHERE borne"
+SEGMENTS = "SELECT contract_id, unit, quantity FROM rate_segments"
+USED = "SELECT contract_id, unit, balance FROM ledger_accounts WHERE kind = 'used' AND unit <> 'micro_yuan'"
+BORNE_BALANCES = "SELECT contract_id, unit, balance FROM ledger_accounts WHERE kind = 'borne' AND unit <> 'micro_yuan'"
+
+# Money that entries brought an account (above zero) or took from it, by their transfer's kind.
+MOVED = """
+    SELECT a.contract_id, 'micro_yuan' AS unit, s.amount AS quantity
+    FROM ledger_entries e
+    JOIN ledger_transfers t ON t.id = e.transfer_id
+    CROSS JOIN LATERAL (VALUES (e.debit_account_id, e.amount), (e.credit_account_id, -e.amount))
+        AS s (account_id, amount)
+    JOIN ledger_accounts a ON a.id = s.account_id
+    WHERE e.unit = 'micro_yuan'"""
+ASKED = f"""{MOVED} AND a.kind IN ('receivable', 'customer_credit')
+            AND t.kind IN ('advance_invoiced', 'advance_cancelled', 'usage_invoiced')"""
+RECEIVED = f"{MOVED} AND a.kind = 'cash' AND t.kind = 'payment_received'"
+
+LINKS = (
+    Link("usage events = captures", METERED, CAPTURED),
+    Link("captures that customers pay for = balances used", PAID_FOR, USED),
+    Link("captures that the house bears = balances borne", BORNE, BORNE_BALANCES),
+    Link("captures that customers pay for = rate segments", PAID_FOR, SEGMENTS),
+    Link(
+        "invoice lines = invoice totals",
+        """SELECT i.contract_id, 'micro_yuan' AS unit, l.amount_micros AS quantity
+           FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id""",
+        "SELECT contract_id, 'micro_yuan', total_micros FROM invoices",
+    ),
+    Link(
+        "final invoices = what is booked as asked for",
+        "SELECT contract_id, 'micro_yuan', total_micros FROM invoices WHERE status NOT IN ('draft', 'void')",
+        ASKED,
+    ),
+    Link(
+        "payments of invoices = money that came in for them",
+        "SELECT contract_id, 'micro_yuan', paid_micros FROM invoices",
+        RECEIVED,
+    ),
+)
+
+
+async def reconcile_books(work: Work) -> list[Reconciled]:
+    """Reconcile usage, charges, balances, invoices and payments of all contracts."""
+    return [await _reconcile(work, link) for link in LINKS]
+
+
+async def _reconcile(work: Work, link: Link) -> Reconciled:
+    query = f"""
+        SELECT contract_id, unit, coalesce(sum(quantity) FILTER (WHERE side = 'left'), 0)::bigint AS left,
+               coalesce(sum(quantity) FILTER (WHERE side = 'right'), 0)::bigint AS right
+        FROM (SELECT 'left' AS side, l.* FROM ({link.left}) AS l (contract_id, unit, quantity)
+              UNION ALL SELECT 'right', r.* FROM ({link.right}) AS r (contract_id, unit, quantity)) AS both_sides
+        GROUP BY contract_id, unit ORDER BY contract_id, unit"""  # noqa: S608  made of the words above
+    rows = [Difference(*row) for row in await work.session.execute(text(query))]
+    units = sorted({row.unit for row in rows})
+    totals = {unit: _sum_sides(row for row in rows if row.unit == unit) for unit in units}
+    return Reconciled(link.name, totals, [row for row in rows if row.left != row.right])
+
+
+def _sum_sides(rows: Iterable[Difference]) -> tuple[int, int]:
+    listed = list(rows)
+    return sum(row.left for row in listed), sum(row.right for row in listed)
