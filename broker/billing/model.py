@@ -25,6 +25,7 @@ class LineKind(StrEnum):
     COMMITMENT = "commitment"
     USAGE = "usage"
     ADVANCE = "advance"
+    CORRECTION = "correction"
     TIER_SETTLEMENT = "tier_settlement"
     TAX = "tax"
     TRUE_UP = "true_up"
@@ -35,6 +36,8 @@ class DraftLine:
     """A line of an invoice to be. Units: the meter's own; yuan per GPU-hour or per token.
 
     What bills no quantity of a meter at one price, such as tax, has none of the four; a tier settlement has no price.
+    `used_month` is the month that usage is of. A correction is of a closed one; its quantity is below zero where it
+    takes back.
     """
 
     kind: LineKind
@@ -45,6 +48,7 @@ class DraftLine:
     quantity: int | None = None
     unit_price: Decimal | None = None
     rate_card_version: str | None = None
+    used_month: str | None = None
 
 
 def sum_lines(lines: Iterable[DraftLine]) -> Money:

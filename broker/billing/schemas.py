@@ -26,7 +26,8 @@ class InvoiceLineOut(BaseModel):
     position: int = Field(description="Its place on the invoice, from 1 on.", examples=[1])
     kind: LineKind = Field(
         description="Hours in advance, usage, the part of it that an advance has paid, what the month's volume tiers "
-        "take off, or tax on top.",
+        "take off, tax on top, or a correction: usage that is late for a closed month, or, below zero, what is taken "
+        "back of its final invoice.",
         examples=["usage"],
     )
     description: str = Field(description="The line for people.", examples=["GPU-hours, job job_01k"])
@@ -43,6 +44,9 @@ class InvoiceLineOut(BaseModel):
         description="Yuan per GPU-hour or per token; null: it has no single one.", examples=["5.2"]
     )
     rate_card_version: str | None = Field(description="The rate card of the price.", examples=["2026-01-01"])
+    used_month: str | None = Field(
+        description="Billing month that the usage is of; a correction is of an earlier one.", examples=["2026-11"]
+    )
     amount: MoneyOut = Field(
         description="Its share of the meter at this price, which is rounded once, half-even to the fen.",
         examples=[{"amount": "0.14", "currency": "CNY"}],
@@ -63,6 +67,7 @@ class InvoiceLineOut(BaseModel):
                 "gpu_hours": None if seconds is None else as_hours(seconds),
                 "unit_price": None if price is None else format(price.normalize(), "f"),
                 "rate_card_version": row.rate_card_version,
+                "used_month": row.used_month,
                 "amount": MoneyOut.of_micros(row.amount_micros),
             }
         )

@@ -91,6 +91,7 @@ async def _write_lines(work: Work, terms: ContractTerms, invoice: Invoice, lines
             quantity=line.quantity,
             unit_price=line.unit_price,
             rate_card_version=line.rate_card_version,
+            used_month=line.used_month,
             amount_micros=line.amount.micros,
         )
         for position, line in enumerate(lines, start=1)

@@ -86,6 +86,7 @@ class InvoiceLine(Base):
     quantity: Mapped[int | None]
     unit_price: Mapped[Decimal | None] = mapped_column(Numeric(24, 12))
     rate_card_version: Mapped[str | None]
+    used_month: Mapped[str | None]
     amount_micros: Mapped[int]
 
 

@@ -145,6 +145,10 @@ class Job(TypedDict):
     used_gpu_seconds: int
     used_gpu_hours: str
     used_tokens: int
+    charged_gpu_seconds: int
+    charged_tokens: int
+    borne_gpu_seconds: int
+    borne_tokens: int
     cost: Money
     borne: Money
     max_cost: Money | None
@@ -158,6 +162,24 @@ class Job(TypedDict):
     started_at: str | None
     finished_at: str | None
     created_at: str
+
+
+class LostWork(TypedDict):
+    """What one run lost by the house's doing, and a sentence that says so."""
+
+    run_id: str
+    cause: str
+    after_step: int | None
+    gpu_seconds: int
+    tokens: int
+    explanation: str
+
+
+class JobDetail(Job):
+    """A job asked for by its id: with what the house bears by cause, and what its runs lost."""
+
+    borne_by_cause: dict[str, dict[str, Any]]
+    lost_work: list[LostWork]
 
 
 class JobEvent(TypedDict):

@@ -15,6 +15,7 @@ from broker.client.objects import (
     Dataset,
     Identity,
     Job,
+    JobDetail,
     JobEvent,
     Page,
     Project,
@@ -105,9 +106,9 @@ class BrokerClient(Client):
         """List jobs: a page of `limit`, from `cursor` on, by `status`, `project_id`, `name`, `id_prefix` and so on."""
         return cast("Page[Job]", self.get("/jobs", **wanted))
 
-    def get_job(self, job_id: str) -> Job:
-        """Get a job."""
-        return cast("Job", self.get(f"/jobs/{job_id}"))
+    def get_job(self, job_id: str) -> JobDetail:
+        """Get a job, and who pays for its usage."""
+        return cast("JobDetail", self.get(f"/jobs/{job_id}"))
 
     def cancel_job(self, job_id: str) -> Job:
         """Cancel a job; a running one stops soon."""

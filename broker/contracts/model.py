@@ -228,6 +228,10 @@ class GrantTerms:
         """Price so many of its units, rounded once, half-even to the fen. Units: the grant's own."""
         return round_to_fen(price_usage(self.unit, quantity, self.unit_price))
 
+    def has_ended_by(self, moment: datetime) -> bool:
+        """Tell whether its term is over by a moment."""
+        return self.expires_at is not None and self.expires_at <= moment
+
     def pays_for(self, origin: UsageOrigin, moment: datetime) -> bool:
         """Tell whether what is held of it may pay for usage of a moment: of its scope and within its term."""
         return self.scope.includes(origin) and self.is_within_term(moment)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import Select, and_, func, or_, select, update
 
 from broker.jobs.events import record_event
 from broker.jobs.locked_run import LockedRun
@@ -17,6 +17,7 @@ __all__ = [
     "find_last_checkpoint",
     "keep_checkpoint",
     "mark_superseded",
+    "mark_unusable",
     "select_checkpoints",
     "tell_kept",
 ]
@@ -54,18 +55,33 @@ async def find_checkpoint(work: Work, run_id: str, step: int) -> Checkpoint | No
 
 async def find_last_checkpoint(work: Work, job_id: str) -> Checkpoint | None:
     """Find the most advanced checkpoint of any of the job's runs; None where there is none."""
-    query = (
-        select(Checkpoint)
-        .where(Checkpoint.job_id == job_id, Checkpoint.deleted_at.is_(None))
-        .order_by(Checkpoint.step.desc(), Checkpoint.id.desc())
-        .limit(1)
-    )
-    return (await work.session.scalars(query)).one_or_none()
+    ordered = select_checkpoints(job_id).order_by(Checkpoint.step.desc(), Checkpoint.id.desc())
+    return (await work.session.scalars(ordered.limit(1))).one_or_none()
 
 
 def select_checkpoints(job_id: str) -> Select[Checkpoint]:
-    """Select the checkpoints of a job that are still kept."""
-    return select(Checkpoint).where(Checkpoint.job_id == job_id, Checkpoint.deleted_at.is_(None))
+    """Select the checkpoints of a job that are still kept, and that a run can go on from."""
+    return select(Checkpoint).where(
+        Checkpoint.job_id == job_id, Checkpoint.deleted_at.is_(None), Checkpoint.unusable_at.is_(None)
+    )
+
+
+async def mark_unusable(work: Work, locked: LockedRun) -> Sequence[str]:
+    """Mark the checkpoint as unusable that a run was to go on from, and could not; returns the runs that lost theirs.
+
+    Earlier ones that were swept since cannot be gone back to either; those that are still there can.
+    """
+    run = locked.run
+    earlier = select_checkpoints(run.job_id).where(Checkpoint.run_id != run.id)
+    ordered = earlier.order_by(Checkpoint.step.desc(), Checkpoint.id.desc()).limit(1)
+    tried = (await work.session.scalars(ordered)).one_or_none()
+    if tried is None:
+        return ()
+    swept = and_(Checkpoint.deleted_at.is_not(None), Checkpoint.step < tried.step)
+    own = (Checkpoint.job_id == run.job_id, Checkpoint.run_id != run.id, Checkpoint.unusable_at.is_(None))
+    marking = update(Checkpoint).where(*own, or_(Checkpoint.id == tried.id, swept)).values(unusable_at=work.now)
+    marked = await work.session.scalars(marking.returning(Checkpoint.run_id))
+    return sorted(set(marked.all()))
 
 
 async def mark_superseded(work: Work, *, kept: int, ended_before: datetime, limit: int) -> int:
@@ -74,7 +90,8 @@ async def mark_superseded(work: Work, *, kept: int, ended_before: datetime, limi
     Their files may go once this is committed. Returns how many were marked.
     """
     place = func.row_number().over(
-        partition_by=Checkpoint.job_id, order_by=(Checkpoint.step.desc(), Checkpoint.id.desc())
+        partition_by=Checkpoint.job_id,
+        order_by=(Checkpoint.unusable_at.is_not(None), Checkpoint.step.desc(), Checkpoint.id.desc()),
     )
     ranked = (
         select(Checkpoint.id, place.label("place"), Job.finished_at)

@@ -1,21 +1,41 @@
 """Lost work of a run that has ended: what the house bears of it, told to its job, and kept as a record."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from broker.jobs.checkpoints import mark_unusable
 from broker.jobs.events import record_event
-from broker.jobs.locked_run import LockedRun
+from broker.jobs.locked_run import LockedRun, get_run
 from broker.jobs.lost_work_words import explain_lost_work
 from broker.jobs.service import note_charges
-from broker.jobs.tables import Checkpoint, CheckpointMark, LostWorkRecord
+from broker.jobs.tables import Checkpoint, CheckpointMark, Job, LostWorkRecord, Run
 from broker.ledger import service as ledger
 from broker.ledger.causes import OUR_DOING, WITH_CHECKPOINT, Cause
 from broker.work import Work
 from pricing.usage import Unit, Usage
 
 MAY_LOSE_WORK = OUR_DOING | WITH_CHECKPOINT
+
+
+@dataclass(frozen=True)
+class LostOfRun:
+    """What one run lost for a cause, all that was taken back of it together. `after_step` None: no checkpoint."""
+
+    run_id: str
+    cause: Cause
+    after_step: int | None
+    usage: Usage
+
+
+@dataclass(frozen=True)
+class WhoPays:
+    """Who pays for a job's usage but its customer: what the house bears, by cause, and what its runs lost."""
+
+    borne: Mapping[Cause, ledger.BorneUsage]
+    lost: Sequence[LostOfRun]
 
 
 async def note_marks(work: Work, locked: LockedRun, marks: Iterable[ledger.Mark]) -> None:
@@ -27,16 +47,27 @@ async def note_marks(work: Work, locked: LockedRun, marks: Iterable[ledger.Mark]
 
 
 async def bear_lost_work(work: Work, locked: LockedRun) -> None:
-    """Let the house bear what a run that has ended lost, by the cause of its end: once, or for what has come since."""
-    run, job = locked.run, locked.job
-    if run.cause not in MAY_LOSE_WORK or not run.bears_lost_work or not (run.used_gpu_seconds or run.used_tokens):
+    """Let the house bear what a run that has ended lost, by the cause of its end: once, or for what has come since.
+
+    Where it could not use the checkpoint that it was to go on from, neither is that one's run's work kept.
+    """
+    run = locked.run
+    if run.cause == Cause.CHECKPOINT_UNUSABLE:
+        for run_id in await mark_unusable(work, locked):
+            await _bear(work, locked.job, await get_run(work, run_id), Cause.CHECKPOINT_UNUSABLE)
+    if run.cause in MAY_LOSE_WORK:
+        await _bear(work, locked.job, run, Cause(run.cause))
+
+
+async def _bear(work: Work, job: Job, run: Run, cause: Cause) -> None:
+    if not run.bears_lost_work or not (run.used_gpu_seconds or run.used_tokens):
         return
     checkpoints = await _read_checkpoints(work, run.id)
     hold = await ledger.lock_hold(work, job.id)
-    lost = await ledger.bear_lost_work(work, hold, run.id, cause=Cause(run.cause), checkpoints=checkpoints)
+    lost = await ledger.bear_lost_work(work, hold, run.id, cause=cause, checkpoints=checkpoints)
     if lost is not None:
         note_charges(job, ledger.count_captured(hold))
-        _record(work, locked, lost)
+        _record(work, job, run, lost)
 
 
 async def _read_checkpoints(work: Work, run_id: str) -> ledger.Checkpoints:
@@ -48,18 +79,24 @@ async def _read_checkpoints(work: Work, run_id: str) -> ledger.Checkpoints:
     )
 
 
-def _record(work: Work, locked: LockedRun, lost: ledger.LostWork) -> None:
+async def read_who_pays(work: Work, job: Job) -> WhoPays:
+    """Read what the house bears of a job, and what of that its runs lost, run by run."""
+    if not (job.borne_gpu_seconds or job.borne_tokens):
+        return WhoPays({}, ())
+    group = (LostWorkRecord.run_id, LostWorkRecord.cause, LostWorkRecord.after_step)
+    sums = (func.sum(LostWorkRecord.gpu_seconds), func.sum(LostWorkRecord.tokens))
+    query = select(*group, *sums).where(LostWorkRecord.job_id == job.id).group_by(*group)
+    rows = await work.session.execute(query.order_by(func.min(LostWorkRecord.id)))
+    lost = [
+        LostOfRun(run_id, Cause(cause), step, Usage(int(gpu), int(tokens))) for run_id, cause, step, gpu, tokens in rows
+    ]
+    return WhoPays(await ledger.read_borne_by_cause(work, job.id), lost)
+
+
+def _record(work: Work, job: Job, run: Run, lost: ledger.LostWork) -> None:
     usage = Usage(lost.count(Unit.GPU_SECONDS), lost.count(Unit.TOKENS))
-    facts = {"run_id": locked.run.id, "cause": lost.cause.value, "after_step": lost.after_step}
-    work.session.add(
-        LostWorkRecord(
-            customer_id=locked.job.customer_id,
-            job_id=locked.job.id,
-            gpu_seconds=usage.gpu_seconds,
-            tokens=usage.tokens,
-            created_at=work.now,
-            **facts,
-        )
-    )
+    facts = {"run_id": run.id, "cause": lost.cause.value, "after_step": lost.after_step}
+    own = {"customer_id": job.customer_id, "job_id": job.id, "created_at": work.now}
+    work.session.add(LostWorkRecord(gpu_seconds=usage.gpu_seconds, tokens=usage.tokens, **own, **facts))
     told = {"explanation": explain_lost_work(usage, lost.cause, lost.after_step)}
-    record_event(work, locked.job, "lost_work_borne", facts | vars(usage) | told)
+    record_event(work, job, "lost_work_borne", facts | vars(usage) | told)

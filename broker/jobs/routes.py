@@ -23,6 +23,8 @@ from broker.http.shapes import (
 from broker.identity.service import resolve_customer
 from broker.jobs import admission, checkpoints, control, events, resume, service
 from broker.jobs.event_feed import EventFeed
+from broker.jobs.lost_work import read_who_pays
+from broker.jobs.lost_work_schemas import JobDetailOut
 from broker.jobs.model import TERMINAL
 from broker.jobs.schemas import (
     LONGEST_NAME,
@@ -101,8 +103,10 @@ async def list_jobs(
 
 
 @router.get("/{job_id}")
-async def get_job(work: AnyKey, job_id: str) -> JobOut:
-    return JobOut.of(await service.get_job(work, job_id), work.now)
+async def get_job(work: AnyKey, job_id: str) -> JobDetailOut:
+    """Get a job, and who pays for its usage: trained is charged and borne."""
+    job = await service.get_job(work, job_id)
+    return JobDetailOut.of_job(JobOut.of(job, work.now), await read_who_pays(work, job))
 
 
 @router.post("/{job_id}/cancel")

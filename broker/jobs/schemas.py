@@ -148,15 +148,23 @@ class JobOut(BaseModel):
         examples=[{"step": 10, "loss": 2.31, "validation_loss": 2.44}],
     )
     attempts: int = Field(description="Runs so far.", examples=[1])
-    used_gpu_seconds: int = Field(description="GPU-seconds metered so far.", examples=[95])
+    used_gpu_seconds: int = Field(
+        description="GPU-seconds that its runs used so far: those charged and those borne.", examples=[95]
+    )
     used_gpu_hours: str = Field(description="The same in GPU-hours, to four places.", examples=["0.0264"])
-    used_tokens: int = Field(description="Tokens metered so far.", examples=[12840])
+    used_tokens: int = Field(
+        description="Tokens that its runs trained so far: those charged and those borne.", examples=[12840]
+    )
+    charged_gpu_seconds: int = Field(description="GPU-seconds that the customer is charged for.", examples=[83])
+    charged_tokens: int = Field(description="Tokens that the customer is charged for.", examples=[11798])
+    borne_gpu_seconds: int = Field(description="GPU-seconds that the house bears.", examples=[12])
+    borne_tokens: int = Field(description="Tokens that the house bears.", examples=[1042])
     cost: MoneyOut = Field(
         description="What the customer is charged for the usage so far, at the contract's rates.",
         examples=[{"amount": "1.30", "currency": "CNY"}],
     )
     borne: MoneyOut = Field(
-        description="Price of the usage that the house bears: beyond the cap, or after a limit was reached.",
+        description="Price of the usage that the house bears: beyond what was promised, or lost by our doing.",
         examples=[{"amount": "0.00", "currency": "CNY"}],
     )
     max_cost: MoneyOut | None = Field(
@@ -198,6 +206,8 @@ class JobOut(BaseModel):
             "expected_end": None if end is None else ExpectedEndOut(p50=end.p50, p90=end.p90),
             "adapter_id": job.adapter_id if job.status == JobStatus.SUCCEEDED else None,
             "used_gpu_hours": as_hours(job.used_gpu_seconds),
+            "charged_gpu_seconds": job.charged.gpu_seconds,
+            "charged_tokens": job.charged.tokens,
             "cost": MoneyOut.of_micros(job.cost_micros),
             "borne": MoneyOut.of_micros(job.borne_micros),
             "max_cost": _optional(job.max_cost_micros),
@@ -243,8 +253,8 @@ class RunOut(BaseModel):
     gpu_type: str | None = Field(description="Type of its devices; its hours are priced by it.", examples=["rtx-3090"])
     status: str = Field(description="starting, running, or how it ended.", examples=["running"])
     cause: Cause | None = Field(description="Why it ended; null while it lives.", examples=["machine_lost"])
-    used_gpu_seconds: int = Field(description="GPU-seconds metered and charged.", examples=[95])
-    used_tokens: int = Field(description="Tokens metered and charged.", examples=[12840])
+    used_gpu_seconds: int = Field(description="GPU-seconds that it used, charged or borne.", examples=[95])
+    used_tokens: int = Field(description="Tokens that it trained, charged or borne.", examples=[12840])
     claimed_at: datetime | None = Field(description="When its worker took it (UTC).", examples=["2026-11-24T10:00:00Z"])
     last_heartbeat_at: datetime | None = Field(
         description="When it last reported (UTC).", examples=["2026-11-24T10:00:00Z"]

@@ -48,16 +48,20 @@ from broker.ledger.reattribution import bear_lost_work
 from broker.ledger.shortage import Shortage, find_shortage, is_exhausted
 from broker.ledger.standing import open_standing_hold
 from broker.ledger.usage import (
+    BorneUsage,
     CapturedUsage,
     list_borne_usage,
     list_captured_usage,
     list_corrections,
     list_months,
+    read_borne_by_cause,
 )
+from broker.ledger.usage_corrections import correct_usage
 from broker.ledger.volumes import Volume, list_volumes
 
 __all__ = [
     "Balance",
+    "BorneUsage",
     "Captured",
     "CapturedUsage",
     "Cause",
@@ -88,6 +92,7 @@ __all__ = [
     "book_usage",
     "capture_usage",
     "close_month",
+    "correct_usage",
     "count_captured",
     "credit_grant",
     "expire_grant",
@@ -112,6 +117,7 @@ __all__ = [
     "open_standing_hold",
     "place_hold",
     "read_available",
+    "read_borne_by_cause",
     "read_commitment",
     "read_contract_balance",
     "read_coverage",

@@ -12,11 +12,13 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
+from broker.contracts.model import GrantTerms
 from broker.ledger import accounts
 from broker.ledger.accounts import NewTransfer
 from broker.ledger.causes import Cause
 from broker.ledger.charge_limit import LineCount, RateSegment
 from broker.ledger.closed_months import BilledMonth, get_open_month
+from broker.ledger.compensation import credit_compensation, make_compensations
 from broker.ledger.hold_legs import HoldView, hold_more, open_own
 from broker.ledger.legs import NewLeg
 from broker.ledger.model import AccountKind, HoldState, Move, compute_captured_micros, move
@@ -33,16 +35,20 @@ async def take_back(
     """Take back so many units of these captures of a job; the house bears them for a cause, or nobody does.
 
     `quantities` are by the captures' ids, in GPU-seconds or tokens, none of them more than is charged of its capture.
-    There is one transfer for each month that billed them, and each cause for which they were borne before.
+    There is one transfer for each month that billed them, and each cause for which they were borne before. What comes
+    back to a grant whose term is over is given as a compensation of 30 days.
     """
     captures = await _read_captures(work, quantities)
+    compensations = await make_compensations(work, view.terms, captures, quantities)
     for (month, cause), members in groupby(captures, attrgetter("month", "cause")):
         billed_by = await get_open_month(work, view.terms.id, month)
-        booking = TakingBack(work, view, month, billed_by, Cause(cause) if cause else None, borne_for)
+        booking = TakingBack(work, view, month, billed_by, Cause(cause) if cause else None, borne_for, compensations)
         for capture in members:
             await booking.take(capture, quantities[capture.id])
         await booking.settle_money()
         await booking.write(kind, reference)
+    for grant_id, made in compensations.items():
+        await credit_compensation(work, grant_id, made)
 
 
 async def _read_captures(work: Work, ids: Iterable[int]) -> Sequence[Capture]:
@@ -56,6 +62,7 @@ class TakingBack:
 
     `billed_by` is the month that takes it back: the same, or the next open one where that is closed. `cause`: the house
     bore it, for this cause. `borne_for`: the house bears it from now on; None: nobody, since it was never used.
+    `compensations`: what comes back of grants whose term is over, as a grant of its own.
     """
 
     work: Work
@@ -64,6 +71,7 @@ class TakingBack:
     billed_by: str
     cause: Cause | None
     borne_for: Cause | None
+    compensations: Mapping[str, GrantTerms]
     moves: list[Move] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
 
@@ -71,7 +79,10 @@ class TakingBack:
         """Take back some units of a capture that this month billed."""
         leg = next(leg for leg in self.view.legs if leg.id == capture.leg_id)
         await self._return(leg, quantity)
-        self.rows.append(self._describe(capture, quantity=-quantity))
+        made = self.compensations.get(capture.grant_id or "")
+        self.rows.append(
+            self._describe(capture, quantity=-quantity, grant_id=capture.grant_id if made is None else made.id)
+        )
         if not capture.borne:
             await self._take_off_line(capture, quantity)
         if self.borne_for is not None:
@@ -117,7 +128,8 @@ class TakingBack:
 
     def _is_held_again(self, leg: HoldLeg) -> bool:
         hold = self.view.hold
-        return hold.state == HoldState.PLACED and not leg.borne and leg.month in {None, hold.month}
+        can_be_used = not leg.borne and leg.grant_id not in self.compensations and leg.month in {None, hold.month}
+        return hold.state == HoldState.PLACED and can_be_used
 
     async def _find_source(self, leg: HoldLeg) -> str:
         """Find where a leg's units are free again: money of a closed month is of the month that takes it back."""

@@ -1,13 +1,14 @@
 """Reading what was captured: what was used, by month, for invoices and reports, as invoices have it."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union
 
 from broker.ledger.causes import Cause
 from broker.ledger.tables import Capture, LineTotal, RateCorrection, SegmentTotal
@@ -15,7 +16,7 @@ from broker.work import Work
 from pricing.money import Money
 from pricing.rating import price_usage
 from pricing.rounding import ExactLine, round_segment
-from pricing.usage import Unit
+from pricing.usage import Unit, Usage
 
 CORRECTED_COLUMNS = (
     "contract_id",
@@ -102,6 +103,31 @@ async def list_borne_usage(work: Work, month: str) -> list[CapturedUsage]:
     return _share_by_segment((row, False, Cause(row.cause)) for row in rows)
 
 
+@dataclass(frozen=True)
+class BorneUsage:
+    """What the house bears of a job for one cause, and its price at the contract's rates."""
+
+    usage: Usage
+    price: Money
+
+
+async def read_borne_by_cause(work: Work, job_id: str) -> dict[Cause, BorneUsage]:
+    """Read what the house bears of a job in all months, by cause; what was borne and taken back again is left out."""
+    group = (Capture.cause, Capture.unit, Capture.unit_price)
+    query = select(*group, func.sum(Capture.quantity)).where(Capture.job_id == job_id, Capture.borne).group_by(*group)
+    counts: defaultdict[Cause, Counter[Unit]] = defaultdict(Counter)
+    prices: defaultdict[Cause, Fraction] = defaultdict(Fraction)
+    for name, unit, unit_price, quantity in await work.session.execute(query):
+        cause = Cause(name or "")
+        counts[cause][Unit(unit)] += int(quantity)
+        prices[cause] += price_usage(Unit(unit), int(quantity), unit_price)
+    return {
+        cause: BorneUsage(Usage(count[Unit.GPU_SECONDS], count[Unit.TOKENS]), Money.from_exact(prices[cause]))
+        for cause, count in sorted(counts.items())
+        if count.total()
+    }
+
+
 def _share_by_segment(rows: Iterable[tuple[Any, bool, Cause | None]]) -> list[CapturedUsage]:
     """Round each segment once and share it among its lines: equal remainders are lifted in the order of job ids."""
     segments: defaultdict[tuple[Any, ...], list[tuple[Any, bool]]] = defaultdict(list)
@@ -121,7 +147,10 @@ def _order_of_lines(line: CapturedUsage) -> tuple[Any, ...]:
 
 
 def _price(row: Any) -> Fraction:
-    return price_usage(Unit(row.unit), int(row.quantity), row.unit_price)
+    """Price a sum; one below zero takes back more than its month bore."""
+    quantity = int(row.quantity)
+    price = price_usage(Unit(row.unit), abs(quantity), row.unit_price)
+    return price if quantity >= 0 else -price
 
 
 def _to_usage(row: Any, amount: Money, *, cause: Cause | None) -> CapturedUsage:
@@ -140,10 +169,10 @@ def _to_usage(row: Any, amount: Money, *, cause: Cause | None) -> CapturedUsage:
 
 
 async def list_months(work: Work) -> list[tuple[str, str]]:
-    """List contract and billing month of all usage that customers pay for."""
-    query = (
-        select(SegmentTotal.contract_id, SegmentTotal.month)
-        .distinct()
-        .order_by(SegmentTotal.month, SegmentTotal.contract_id)
+    """List contract and billing month of all usage that customers pay for, or get taken back."""
+    query = union(
+        select(SegmentTotal.contract_id, SegmentTotal.month), select(RateCorrection.contract_id, RateCorrection.month)
     )
-    return [(contract_id, month) for contract_id, month in await work.session.execute(query)]
+    return sorted(
+        ((contract_id, month) for contract_id, month in await work.session.execute(query)), key=itemgetter(1, 0)
+    )

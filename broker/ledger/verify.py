@@ -202,20 +202,26 @@ LEDGER_CHECKS = (
            GROUP BY i.id HAVING i.total_micros <> coalesce(sum(l.amount_micros), 0)""",
     ),
     Check(
-        "a line of an invoice is the price of what it bills, to less than a fen",
+        "a line of an invoice is the price of what it bills, to less than a fen; of what it takes back, to two",
         """SELECT invoice_id AS id, position, amount_micros FROM invoice_lines
            WHERE abs(abs(amount_micros) * 3600 - abs(quantity) * unit_price * 1000000
-                     * CASE meter WHEN 'gpu_seconds' THEN 1 ELSE 3600 END) >= 10000 * 3600""",
+                     * CASE meter WHEN 'gpu_seconds' THEN 1 ELSE 3600 END)
+                 >= 10000 * 3600 * CASE WHEN quantity < 0 THEN 2 ELSE 1 END""",
     ),
     Check(
         "a final invoice bills what its month captured, and takes off what an advance has paid",
         """SELECT i.id, x.job_id, x.meter, sum(x.quantity) AS billed_less_captured
            FROM invoices i CROSS JOIN LATERAL (
                SELECT l.kind, l.job_id, l.meter, l.unit_price, l.quantity FROM invoice_lines l
-               WHERE l.invoice_id = i.id AND l.kind IN ('usage', 'advance')
+               WHERE l.invoice_id = i.id AND l.kind IN ('usage', 'correction', 'advance')
                UNION ALL
-               SELECT k.kind, c.job_id, c.unit, c.unit_price, -c.quantity
-               FROM captures c JOIN (VALUES ('usage', true), ('usage', false), ('advance', false))
+               SELECT CASE k.kind WHEN 'usage' THEN
+                          CASE WHEN c.used_month = c.month AND coalesce(x.month = c.month, true)
+                              THEN 'usage' ELSE 'correction' END
+                          ELSE k.kind END,
+                      c.job_id, c.unit, c.unit_price, -c.quantity
+               FROM captures c LEFT JOIN captures x ON x.id = c.corrects_id
+               JOIN (VALUES ('usage', true), ('usage', false), ('advance', false))
                    AS k (kind, billable) ON k.billable = c.billable
                WHERE c.contract_id = i.contract_id AND c.month = i.month AND NOT c.borne
            ) x

@@ -39,7 +39,7 @@ class MarginRow:
 
 async def report_margin(work: Work, month: str) -> list[MarginRow]:
     """Report every job of a billing month that has a cap, or of which the house has borne something."""
-    charged = _add_by_job(await ledger.list_captured_usage(work, month))
+    charged = _add_by_job([*await ledger.list_captured_usage(work, month), *await ledger.list_corrections(work, month)])
     borne = _add_by_cause(await ledger.list_borne_usage(work, month))
     query = (
         select(Job, Customer.name)

@@ -59,6 +59,7 @@ async def report_monthly_cost(
 ) -> list[CostRow]:
     """Report the contracts' cost of a billing month (in the contract's time zone), by project: of all, or of one."""
     sums = await ledger.list_captured_usage(work, month, contract_id=contract_id)
+    sums += await ledger.list_corrections(work, month, contract_id=contract_id)
     terms = await contracts.load_terms(work, {row.contract_id for row in sums})
     places = await _read_places(work, {row.job_id for row in sums})
     groups: defaultdict[tuple[str, str], list[ledger.CapturedUsage]] = defaultdict(list)

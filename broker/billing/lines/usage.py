@@ -15,9 +15,10 @@ METER_NAMES = {Unit.GPU_SECONDS: "GPU-hours", Unit.TOKENS: "tokens"}
 
 
 async def usage_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
-    """Draft the lines of a month's captured usage."""
+    """Draft the lines of a month's captured usage; what is late for a closed month is a part of its own."""
     sources = await list_stream_sources(work, terms.id)
-    return draft_usage_lines(await ledger.list_captured_usage(work, month, contract_id=terms.id), sources)
+    billed = await ledger.list_captured_usage(work, month, contract_id=terms.id)
+    return draft_usage_lines((group for group in billed if group.used_month == month), sources)
 
 
 def draft_usage_lines(groups: Iterable[CapturedUsage], sources: Mapping[str, str]) -> list[DraftLine]:
@@ -27,15 +28,21 @@ def draft_usage_lines(groups: Iterable[CapturedUsage], sources: Mapping[str, str
     """
     lines: list[DraftLine] = []
     for group in groups:
-        name, source = METER_NAMES[group.meter], sources.get(group.job_id)
-        origin = f"job {group.job_id}" if source is None else f"reported by {source}"
-        lines.append(_line(group, LineKind.USAGE, f"{name}, {origin}", group.amount))
+        name, origin = METER_NAMES[group.meter], describe_origin(group, sources)
+        lines.append(draft_line(group, LineKind.USAGE, f"{name}, {origin}", group.amount))
         if not group.billable:
-            lines.append(_line(group, LineKind.ADVANCE, f"{name} paid by an advance, {origin}", -group.amount))
+            lines.append(draft_line(group, LineKind.ADVANCE, f"{name} paid by an advance, {origin}", -group.amount))
     return lines
 
 
-def _line(group: CapturedUsage, kind: LineKind, description: str, amount: Money) -> DraftLine:
+def describe_origin(group: CapturedUsage, sources: Mapping[str, str]) -> str:
+    """Describe where usage comes from: a job, or a source of usage from outside."""
+    source = sources.get(group.job_id)
+    return f"job {group.job_id}" if source is None else f"reported by {source}"
+
+
+def draft_line(group: CapturedUsage, kind: LineKind, description: str, amount: Money) -> DraftLine:
+    """Draft a line of this kind for a group; it says which month the usage is of, where that is a closed one."""
     return DraftLine(
         kind=kind,
         description=description,
@@ -45,4 +52,5 @@ def _line(group: CapturedUsage, kind: LineKind, description: str, amount: Money)
         unit_price=group.unit_price,
         rate_card_version=group.rate_card_version,
         amount=amount,
+        used_month=group.used_month,
     )

@@ -16,6 +16,7 @@ from broker.processes.boot import database_urls
 from broker.reports.verify import verify_database
 
 REPORT_COLUMNS = ("customer", "plan", "jobs", "gpu_hours", "tokens", "gpu_cost", "token_cost", "cost", "due")
+METERS = {"gpu_seconds": "GPU-seconds", "tokens": "tokens"}
 HEADINGS = ("customer", "plan", "jobs", "GPU-h", "tokens", "¥ GPU", "¥ tok", "¥ cost", "¥ due")
 
 
@@ -50,6 +51,29 @@ def show_invoice(stage: Stage, finance: BrokerClient, customer: DemoCustomer, jo
     prices = {line["meter"]: line["unit_price"] for line in invoice["lines"]}
     stage.check(prices == {"gpu_seconds": "5.2", "tokens": "0.00009"}, "at the contract's rates: 5.2 and 0.00009")
     return invoice
+
+
+def reconcile_jobs(stage: Stage, customer: DemoCustomer, invoice: dict[str, Any], job_ids: list[str]) -> None:
+    """Show who pays for what the jobs trained; check that it is all charged or borne. Raises: StepFailed."""
+    table = Table("job", "meter", "trained", "charged", "on us", title="Who pays for what was trained")
+    for job in [customer.client.get_job(job_id) for job_id in job_ids]:
+        seconds = job["used_gpu_seconds"], job["charged_gpu_seconds"], job["borne_gpu_seconds"]
+        tokens = job["used_tokens"], job["charged_tokens"], job["borne_tokens"]
+        for meter, counts in (("gpu_seconds", seconds), ("tokens", tokens)):
+            table.add_row(job["id"], METERS[meter], *[f"{count:,}" for count in counts])
+            _check_payers(stage, invoice, job["id"], meter, counts)
+        for lost in job["lost_work"]:
+            stage.console.print(f"  {lost['explanation']}")
+    stage.console.print(table)
+
+
+def _check_payers(stage: Stage, invoice: dict[str, Any], job_id: str, meter: str, counts: tuple[int, int, int]) -> None:
+    trained, charged, borne = counts
+    told = f"{trained:,} {METERS[meter]} trained = {charged:,} charged + {borne:,} on us"
+    wanted = ("usage", job_id, meter)
+    own = (line for line in invoice["lines"] if (line["kind"], line["job_id"], line["meter"]) == wanted)
+    billed = sum(line["quantity"] for line in own)
+    stage.check(trained == charged + borne and billed == charged, f"{told}, as invoiced")
 
 
 def show_report(stage: Stage, finance: BrokerClient, invoice: dict[str, Any]) -> None:

@@ -191,4 +191,5 @@ def close_books(stage: Stage, cast: Cast, job_ids: list[str]) -> None:
     stage.check(held == (0, 0, "0.00"), "nothing is held any more: captured + released = held")
     books.verify_books(stage)
     invoice = books.show_invoice(stage, cast.finance, customer, job_ids)
+    books.reconcile_jobs(stage, customer, invoice, job_ids)
     books.show_report(stage, cast.finance, invoice)

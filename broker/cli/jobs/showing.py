@@ -14,7 +14,7 @@ from broker.cli.texts.columns import make_card
 from broker.cli.texts.job_card import JobView, make_job_card
 from broker.cli.texts.job_words import describe_limit, describe_why
 from broker.client.errors import ApiError
-from broker.client.objects import Job, PlanPrice
+from broker.client.objects import Job, JobDetail, PlanPrice
 from broker.client.typed import BrokerClient
 
 Answer = TypeVar("Answer")
@@ -51,7 +51,7 @@ def explain_job(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Ke
     write_lines(console, [Text(f"{job['id']} is {job['status']}"), *make_card(rows, console.width)])
 
 
-def look_at(client: BrokerClient, job: Job) -> JobView:
+def look_at(client: BrokerClient, job: JobDetail) -> JobView:
     """Look up what belongs to a job; what the key's role may not see is left out."""
     contract = _if_allowed(lambda: client.get_contract(job["contract_id"]))
     return JobView(

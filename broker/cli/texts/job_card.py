@@ -18,7 +18,7 @@ from broker.cli.texts.job_words import (
     list_next_commands,
 )
 from broker.cli.texts.values import describe_count, describe_money, describe_span, describe_sums
-from broker.client.objects import Contract, Job, JobEvent, PlanPrice, Run
+from broker.client.objects import Contract, Job, JobDetail, JobEvent, PlanPrice, Run
 
 BAR_CELLS = 20
 
@@ -27,7 +27,7 @@ BAR_CELLS = 20
 class JobView:
     """A job with what belongs to it, as far as the key may see it."""
 
-    job: Job
+    job: JobDetail
     runs: Sequence[Run] = ()
     events: Sequence[JobEvent] = ()
     contract: Contract | None = None
@@ -76,13 +76,26 @@ def _tell_progress(job: Job) -> list[tuple[str, str]]:
 def _tell_money(view: JobView) -> list[tuple[str, str]]:
     job = view.job
     quoted = describe_sums(view.quoted["total"], view.quoted["total_p90"]) if view.quoted else ""
-    used = f"{job['used_gpu_hours']} GPU-hours ({job['used_gpu_seconds']:,} GPU-seconds)"
     return [
         ("Cost", describe_cost(job) + (f"; quoted {quoted}" if quoted else "")),
         ("Limit", describe_limit(job)),
-        ("On us", describe_money(job["borne"])),
-        ("Used", f"{used}, {describe_count(job['used_tokens'], 'token')}"),
+        ("On us", "; ".join([describe_money(job["borne"]), *(lost["explanation"] for lost in job["lost_work"])])),
+        ("Used", _describe_used(job)),
     ]
+
+
+def _describe_used(job: JobDetail) -> str:
+    """Describe what a job has used; where the house bears some of it, what is charged and what is borne."""
+    used = f"{job['used_gpu_hours']} GPU-hours ({job['used_gpu_seconds']:,} GPU-seconds)"
+    told = f"{used}, {describe_count(job['used_tokens'], 'token')}"
+    if not (job["borne_gpu_seconds"] or job["borne_tokens"]):
+        return told
+    charged = _describe_both(job["charged_gpu_seconds"], job["charged_tokens"])
+    return f"{told}: {charged} charged, {_describe_both(job['borne_gpu_seconds'], job['borne_tokens'])} on us"
+
+
+def _describe_both(gpu_seconds: int, tokens: int) -> str:
+    return f"{describe_count(gpu_seconds, 'GPU-second')} and {describe_count(tokens, 'token')}"
 
 
 def _tell_parts(view: JobView, now: datetime) -> list[tuple[str, str]]:

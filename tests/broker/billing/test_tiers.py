@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from broker.jobs.service import lock_job, note_charges
 from broker.ledger import service as ledger
 from broker.ledger import taking_back
 from broker.ledger.causes import Cause
@@ -168,6 +169,7 @@ async def take_back(system: System, job_id: str, gpu_seconds: int) -> None:
         capture_id = (await work.session.scalars(own.order_by(Capture.quantity.desc()).limit(1))).one()
         lost = {"borne_for": Cause.MACHINE_LOST, "kind": "lost_work_borne", "reference": job_id}
         await taking_back.take_back(work, view, {capture_id: gpu_seconds}, **lost)
+        note_charges(await lock_job(work, job_id), ledger.count_captured(view))
 
 
 async def test_what_is_taken_back_in_an_open_month_does_not_count(api: Api, tiered: System) -> None:

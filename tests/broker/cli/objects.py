@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from broker.client.objects import Balance, Contract, Dataset, Estimate, Job, JobEvent, Quote, RateCard, Run
+from broker.client.objects import Balance, Contract, Dataset, Estimate, JobDetail, JobEvent, Quote, RateCard, Run
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 JOB_ID = "job_01kb3v0x8m7q2w5r9t6y1z4abc"
@@ -30,7 +30,7 @@ def estimate(**fields: Any) -> Estimate:
     return cast("Estimate", {**values, **fields})
 
 
-def job(**fields: Any) -> Job:
+def job(**fields: Any) -> JobDetail:
     values = {
         "id": JOB_ID,
         "customer_id": "cus_01kb3v0x8m7q2w5r9t6y1z4cus",
@@ -53,8 +53,14 @@ def job(**fields: Any) -> Job:
         "used_gpu_seconds": 0,
         "used_gpu_hours": "0.0000",
         "used_tokens": 0,
+        "charged_gpu_seconds": 0,
+        "charged_tokens": 0,
+        "borne_gpu_seconds": 0,
+        "borne_tokens": 0,
         "cost": money("0.00"),
         "borne": money("0.00"),
+        "borne_by_cause": {},
+        "lost_work": [],
         "max_cost": None,
         "quote_guarantee": "pause",
         "limit": money("1.4202"),
@@ -67,10 +73,10 @@ def job(**fields: Any) -> Job:
         "finished_at": None,
         "created_at": "2026-11-24T09:57:00Z",
     }
-    return cast("Job", {**values, **fields})
+    return cast("JobDetail", {**values, **fields})
 
 
-def running(**fields: Any) -> Job:
+def running(**fields: Any) -> JobDetail:
     values = {
         "status": "running",
         "attempts": 1,

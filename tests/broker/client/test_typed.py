@@ -37,6 +37,8 @@ SCHEMA_OF = {
     "Tiers": "TiersShape",
     "PlanTerms": "PlanTermsShape",
     "RateCard": "RateCardOut",
+    "JobDetail": "JobDetailOut",
+    "LostWork": "LostWorkOut",
     "Contract": "ContractOut",
     "Balance": "BalanceOut",
     "Project": "ProjectOut",

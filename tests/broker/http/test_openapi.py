@@ -215,6 +215,7 @@ SHORT_ARRAYS = {
     "GET /v1/quotes/{quote_id}/offers frontier": "a part of the offers",
     "GET /v1/plan-comparison data": "one for each plan",
     "GET /v1/contracts/{contract_id}/coverage meters": "one for each meter",
+    "GET /v1/jobs/{job_id} lost_work": "at most a few for each attempt",
     "GET /v1/invoices/{invoice_id} lines": "one document: it is printed and signed as a whole",
     "GET /v1/reports/monthly-cost data": "one document: a month's report, exported as a whole",
     "GET /v1/reports/margin data": "one document: a month's report, exported as a whole",

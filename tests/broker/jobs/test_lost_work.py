@@ -97,6 +97,13 @@ async def test_customer_pays_up_to_the_last_checkpoint_where_we_ended_the_run(
     (told,) = [event["data"] for event in events if event["kind"] == "lost_work_borne"]
     assert (told["cause"], told["after_step"], told["gpu_seconds"], told["tokens"]) == (how, 5, 12, 1042)
     assert told["explanation"].startswith("12 GPU-seconds and 1,042 tokens after step 5 are on us: ")
+    job = await api.get(f"/jobs/{job_id}")
+    assert [lost["explanation"] for lost in job["lost_work"]] == [told["explanation"]]
+    assert {cause: (each["gpu_seconds"], each["tokens"]) for cause, each in job["borne_by_cause"].items()} == {
+        how: (12, 1042)
+    }
+    assert (job["used_gpu_seconds"], job["charged_gpu_seconds"], job["borne_gpu_seconds"]) == (32, 20, 12)
+    assert (job["used_tokens"], job["charged_tokens"], job["borne_tokens"]) == (1942, 900, 1042)
     assert await broken_rules(system) == {}
 
 
@@ -220,4 +227,34 @@ async def test_limit_has_room_again_for_what_is_done_once_more(api: Api, app: Fa
         await worker.claim()
         answer = await worker.post("heartbeats", usage=measure(worker, (30, 10)))
     assert (answer["command"], answer["cost_so_far"]["amount"]) == ("continue", "0.057867")
+    assert await broken_rules(system) == {}
+
+
+async def test_checkpoint_that_cannot_be_used_keeps_nothing_and_the_one_before_it_counts(
+    api: Api, app: FastAPI, system: System
+) -> None:
+    customer = await make_ready_customer(api)
+    job_id = await submit(api, customer)
+    async with dispatched_worker(api, app, system, job_id) as worker:
+        await report_and_keep(worker)
+        later = measure(worker, (4, 8), (5, 9))
+        later[0]["data"]["checkpoint_step"] = 10
+        await worker.post("heartbeats", usage=later)
+        await worker.put("checkpoints/10", b"torn")
+        await lose(system, worker)
+    before = await api.get(f"/jobs/{job_id}")
+    assert (before["charged_gpu_seconds"], before["charged_tokens"]) == (36, 1950)
+    async with dispatched_worker(api, app, system, job_id) as worker:
+        assert (await worker.claim())["checkpoint"]["step"] == 10
+        error = {"code": "checkpoint_unusable", "message": "it is torn"}
+        await worker.finish("failed", error=error, usage=measure(worker, (2, 0)))
+    job = await api.get(f"/jobs/{job_id}")
+    assert (job["charged_gpu_seconds"], job["charged_tokens"]) == (20, 900)
+    told = [(lost["cause"], lost["after_step"], lost["gpu_seconds"], lost["tokens"]) for lost in job["lost_work"]]
+    assert told == [
+        ("machine_lost", 10, 5, 9),
+        ("checkpoint_unusable", 5, 16, 1050),
+        ("checkpoint_unusable", None, 2, 0),
+    ]
+    assert [each["step"] for each in (await api.get(f"/jobs/{job_id}/checkpoints"))["data"]] == [5]
     assert await broken_rules(system) == {}

@@ -165,6 +165,18 @@ DAMAGES = (
         ("UPDATE jobs SET status = 'failed' WHERE status = 'running'",),
     ),
     Damage(
+        "a run that ended by our doing is charged for nothing after its last durable checkpoint",
+        ("UPDATE runs SET cause = 'machine_lost', status = 'lost' WHERE status = 'running'",),
+    ),
+    Damage(
+        "what the house bears of a job is what its captures say",
+        ("UPDATE jobs SET borne_tokens = borne_tokens + 1 WHERE status = 'running'",),
+    ),
+    Damage(
+        "a job used what its runs used",
+        ("UPDATE jobs SET used_tokens = used_tokens + 1 WHERE status = 'running'",),
+    ),
+    Damage(
         "a grant is credited once and whole, when it is activated",
         ("UPDATE ledger_transfers SET kind = 'usage_captured' WHERE kind = 'grant_credited'",),
     ),
@@ -173,7 +185,7 @@ DAMAGES = (
         ("UPDATE invoice_lines SET amount_micros = amount_micros + 10 WHERE kind = 'commitment'",),
     ),
     Damage(
-        "a line of an invoice is the price of what it bills, to less than a fen",
+        "a line of an invoice is the price of what it bills, to less than a fen; of what it takes back, to two",
         ("UPDATE invoice_lines SET quantity = quantity + 3600 WHERE kind = 'commitment'",),
     ),
     Damage(

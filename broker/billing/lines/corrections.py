@@ -1,0 +1,76 @@
+"""The part of a draft that concerns closed months: what came too late for them, and what is taken back of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import select
+
+from broker.billing.lines.usage import METER_NAMES, describe_origin, draft_line
+from broker.billing.model import DraftLine, InvoiceKind, LineKind
+from broker.billing.tables import Invoice, InvoiceLine
+from broker.contracts.model import ContractTerms
+from broker.ledger import service as ledger
+from broker.ledger.service import CapturedUsage
+from broker.metering.streams import list_stream_sources
+from broker.work import Work
+
+
+@dataclass(frozen=True)
+class LineKey:
+    """What tells the lines of one month's invoice from each other."""
+
+    job_id: str | None
+    used_month: str | None
+    meter: str | None
+    unit_price: Decimal | None
+    billable: bool
+
+
+async def correction_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
+    """Draft the lines of usage that is late for a closed month, and of what is taken back of closed months' lines."""
+    billed = await ledger.list_captured_usage(work, month, contract_id=terms.id)
+    sources = await list_stream_sources(work, terms.id)
+    late = (group for group in billed if group.used_month != month)
+    lines = [line for group in late for line in _draft_late(group, describe_origin(group, sources))]
+    taken = await ledger.list_corrections(work, month, contract_id=terms.id)
+    for closed in sorted({group.corrects for group in taken if group.corrects is not None}):
+        places = await _find_places(work, terms.id, closed)
+        own = (group for group in taken if group.corrects == closed)
+        lines += [line for group in own for line in _draft_taken(group, places, describe_origin(group, sources))]
+    return lines
+
+
+def _draft_late(group: CapturedUsage, origin: str) -> list[DraftLine]:
+    return _with_advance(group, f"{METER_NAMES[group.meter]} of {group.used_month}, reported late, {origin}")
+
+
+def _draft_taken(group: CapturedUsage, places: Mapping[LineKey, str], origin: str) -> list[DraftLine]:
+    key = LineKey(group.job_id, group.used_month, group.meter.value, group.unit_price, group.billable)
+    return _with_advance(group, f"{METER_NAMES[group.meter]} taken back of {places[key]}, {origin}")
+
+
+def _with_advance(group: CapturedUsage, text: str) -> list[DraftLine]:
+    """Draft a line of a closed month; where an advance has paid, one that takes it off again follows."""
+    lines = [draft_line(group, LineKind.CORRECTION, text, group.amount)]
+    if not group.billable:
+        lines.append(draft_line(group, LineKind.ADVANCE, f"{text}, paid by an advance", -group.amount))
+    return lines
+
+
+async def _find_places(work: Work, contract_id: str, month: str) -> dict[LineKey, str]:
+    """Find where the lines of a closed month's usage stand: the number of its invoice, and the line's."""
+    query = (
+        select(Invoice.number, InvoiceLine)
+        .join(InvoiceLine, InvoiceLine.invoice_id == Invoice.id)
+        .where(Invoice.contract_id == contract_id, Invoice.kind == InvoiceKind.USAGE.value, Invoice.month == month)
+    )
+    rows = (await work.session.execute(query)).all()
+    taken_off = {line.position - 1 for _number, line in rows if line.kind == LineKind.ADVANCE}
+    return {
+        LineKey(
+            line.job_id, line.used_month or month, line.meter, line.unit_price, line.position not in taken_off
+        ): f"{number}, line {line.position}"
+        for number, line in rows
+        if line.kind in {LineKind.USAGE, LineKind.CORRECTION} and (line.quantity or 0) > 0
+    }

@@ -1,0 +1,69 @@
+"""API shapes of who pays for a job's usage: what is charged, what is borne, and what was lost by our doing."""
+
+from typing import Self
+
+from pydantic import BaseModel, Field
+
+from broker.http.shapes import MoneyOut
+from broker.jobs.lost_work import LostOfRun, WhoPays
+from broker.jobs.lost_work_words import explain_lost_work
+from broker.jobs.schemas import JobOut
+from broker.ledger.causes import Cause
+from broker.ledger.service import BorneUsage
+
+
+class BorneOut(BaseModel):
+    """What the house bears of a job for one cause."""
+
+    gpu_seconds: int = Field(description="GPU-seconds.", examples=[12])
+    tokens: int = Field(description="Tokens.", examples=[1042])
+    amount: MoneyOut = Field(
+        description="Their price under the contract.", examples=[{"amount": "0.110447", "currency": "CNY"}]
+    )
+
+    @classmethod
+    def of(cls, borne: BorneUsage) -> Self:
+        return cls(gpu_seconds=borne.usage.gpu_seconds, tokens=borne.usage.tokens, amount=MoneyOut.of(borne.price))
+
+
+class LostWorkOut(BaseModel):
+    """What one run lost: used after its last durable checkpoint, and not charged."""
+
+    run_id: str = Field(description="The run.", examples=["run_01k"])
+    cause: Cause = Field(description="Why it is borne.", examples=["machine_lost"])
+    after_step: int | None = Field(description="Step of its last checkpoint; null: it had none.", examples=[5])
+    gpu_seconds: int = Field(description="GPU-seconds.", examples=[12])
+    tokens: int = Field(description="Tokens.", examples=[1042])
+    explanation: str = Field(
+        description="The same as a sentence.",
+        examples=["12 GPU-seconds and 1,042 tokens after step 5 are on us: the machine was lost"],
+    )
+
+    @classmethod
+    def of(cls, lost: LostOfRun) -> Self:
+        return cls(
+            run_id=lost.run_id,
+            cause=lost.cause,
+            after_step=lost.after_step,
+            gpu_seconds=lost.usage.gpu_seconds,
+            tokens=lost.usage.tokens,
+            explanation=explain_lost_work(lost.usage, lost.cause, lost.after_step),
+        )
+
+
+class JobDetailOut(JobOut):
+    """A job with who pays for its usage."""
+
+    borne_by_cause: dict[Cause, BorneOut] = Field(
+        description="What the house bears, by why it does; over_promise: beyond what the customer was promised.",
+        examples=[{"machine_lost": {"gpu_seconds": 12, "tokens": 1042}}],
+    )
+    lost_work: list[LostWorkOut] = Field(
+        description="What its runs lost by our doing, run by run.", examples=[[{"run_id": "run_01k"}]]
+    )
+
+    @classmethod
+    def of_job(cls, out: JobOut, who: WhoPays) -> Self:
+        borne = {cause: BorneOut.of(each) for cause, each in who.borne.items()}
+        lost = [LostWorkOut.of(each) for each in who.lost]
+        return cls(**out.model_dump(), borne_by_cause=borne, lost_work=lost)
