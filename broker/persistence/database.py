@@ -7,7 +7,7 @@ Without them a transaction sees no tenant row at all.
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,7 +26,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from broker.errors import OperatorError
 from broker.persistence import driver
-from broker.persistence.driver import Parameters, Statement
+from broker.persistence.driver import Command, Parameters, Statement
 
 APP_ROLE = "broker_app"
 WAKE_CHANNEL = "broker_wake"
@@ -95,10 +95,22 @@ class Database:
         self, scope: Scope, customer_id: str | None = None, *, limits: TimeLimits = UNLIMITED
     ) -> AsyncIterator[AsyncSession]:
         """Open a transaction: it is committed when the block ends, rolled back when it raises."""
-        beginning = _write_begin(scope, customer_id or "", limits)
-        async with self._connect(lambda connection: driver.run_script(connection, beginning)) as (connection, _):
-            session = AsyncSession(connection, expire_on_commit=False)
+        async with self.transaction_with((), scope, customer_id, limits=limits) as (session, _rows):
             yield session
+
+    @asynccontextmanager
+    async def transaction_with(
+        self, commands: Sequence[Command], scope: Scope, customer_id: str | None = None, *, limits: TimeLimits
+    ) -> AsyncIterator[tuple[AsyncSession, list[list[driver.Row]]]]:
+        """Open a transaction and run its first statements in the same message; yields the rows of each beside it."""
+        beginning = _write_begin(scope, customer_id or "", limits)
+
+        async def begin(connection: AsyncConnection) -> list[list[driver.Row]]:
+            return await driver.run_together(connection, commands, before=beginning)
+
+        async with self._connect(begin) as (connection, rows):
+            session = AsyncSession(connection, expire_on_commit=False)
+            yield session, rows
             if session.in_transaction():
                 await session.commit()
             else:

@@ -1,14 +1,24 @@
 """Statements of the driver: in the transaction of the session beside them, and with its errors."""
 
 import pytest
-from sqlalchemy import insert, select, text
+from psycopg.errors import UniqueViolation
+from sqlalchemy import ARRAY, Text, any_, bindparam, insert, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from broker.capacity.tables import Queue
 from broker.identity.tables import Customer
-from broker.persistence.database import Scope
-from broker.persistence.driver import Statement, execute_each, fetch_row
+from broker.persistence.database import Scope, TimeLimits
+from broker.persistence.driver import (
+    COMMIT,
+    Command,
+    Statement,
+    execute_each,
+    fetch_row,
+    insert_rows,
+    run_together,
+    write_rows,
+)
 from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.conftest import START
@@ -89,3 +99,41 @@ async def test_connection_that_dies_is_told_as_every_other_statement_tells_it(
     with owner_connection(urls) as connection:
         connection.execute("INSERT INTO customers VALUES ('cus_1', 'Acme', now())")
     assert await count_customers(system) == 1
+
+
+FIND = Statement(select(Customer.name).where(Customer.id == any_(bindparam("ids", type_=ARRAY(Text)))))
+INSERT_ROWS = insert_rows(Customer.__table__)
+
+
+def insert_all(*numbers: int) -> Command:
+    return Command(INSERT_ROWS, {"rows": write_rows([row(number) for number in numbers])})
+
+
+async def test_statements_of_one_message_see_each_others_work_and_each_has_its_own_rows(system: System) -> None:
+    commands = [Command(COUNT), insert_all(1, 2), Command(COUNT), Command(FIND, {"ids": ["cus_2", "it's %s; --"]})]
+    async with system.database.transaction_with(commands, Scope.ALL, limits=TimeLimits(1)) as (_session, rows):
+        assert rows == [[(0,)], [(2,)], [("Customer 2",)]]
+    assert await count_customers(system) == 2
+
+
+async def test_a_message_that_ends_with_the_commit_ends_the_transaction(system: System) -> None:
+    async def fail() -> None:
+        async with system.database.transaction(Scope.ALL) as session:
+            await run_together(connection_of(session), [insert_all(3)], after=COMMIT)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    assert await count_customers(system) == 1
+
+
+async def test_what_fails_within_a_message_leaves_nothing_of_it(system: System) -> None:
+    with pytest.raises(UniqueViolation):
+        async with system.database.transaction_with([insert_all(1), insert_all(1)], Scope.ALL, limits=TimeLimits(1)):
+            pass
+    assert await count_customers(system) == 0
+
+
+async def test_an_inserted_row_has_the_types_of_its_columns_and_null_for_what_is_missing(system: System) -> None:
+    async with system.database.transaction_with([insert_all(7)], Scope.ALL, limits=TimeLimits(1)) as (session, _rows):
+        assert (await session.get_one(Customer, "cus_7")).created_at == START
