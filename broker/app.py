@@ -30,6 +30,7 @@ from broker.identity.service import authenticate
 from broker.jobs.dataset_routes import router as dataset_deletion
 from broker.jobs.event_feed import EventFeed
 from broker.jobs.routes import router as jobs
+from broker.jobs.submissions import Submissions
 from broker.ledger.routes import router as ledger
 from broker.metering.routes import router as metering
 from broker.metering.source_routes import router as usage_sources
@@ -103,6 +104,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     app.state.authenticate, app.state.record_decision = authenticate, record_decision
     settings = system.services.settings
     app.state.turnstile = Turnstile(settings.process_pool_size, wait_seconds=settings.turn_seconds)
+    app.state.submissions = Submissions(settings.turn_seconds)
     install_problem_handlers(app)
     for router in ROUTERS:
         app.include_router(router, responses=PROBLEM_RESPONSES)

@@ -38,6 +38,11 @@ class Actor:
     id: str
     customer_id: str | None = None
 
+    @property
+    def confined_to(self) -> str | None:
+        """Tell the customer whose rows are the only ones seen; None for those who see every customer's."""
+        return None if self.role in {*OF_NO_CUSTOMER, Role.SYSTEM} else self.customer_id or ""
+
 
 SYSTEM_ACTOR = Actor(Role.SYSTEM, "system")
 
@@ -74,7 +79,7 @@ class Work:
     @property
     def confined_to(self) -> str | None:
         """Tell the customer whose rows are the only ones seen; None for those who see every customer's."""
-        return None if self.actor.role in {*OF_NO_CUSTOMER, Role.SYSTEM} else self.actor.customer_id or ""
+        return self.actor.confined_to
 
     @property
     def now(self) -> datetime:

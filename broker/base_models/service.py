@@ -11,6 +11,7 @@ from broker import errors
 from broker.base_models.model import ListedModel, list_models
 from broker.base_models.tables import AddedModel
 from broker.persistence.documents import explain_unreadable
+from broker.persistence.driver import Statement
 from broker.work import Work
 from pricing.catalog import fold_spelling
 from pricing.catalog.described import ModelDescription
@@ -18,6 +19,7 @@ from pricing.catalog.offered import OfferedModels
 from pricing.catalog.profile import BaseModelProfile
 
 __all__ = [
+    "OFFER_VERSION",
     "AddedModel",
     "add_model",
     "find_added",
@@ -36,6 +38,9 @@ log = logging.getLogger(__name__)
 def select_offer_version() -> ScalarSelect[int]:
     """Select a number that rises whenever a model is added or removed, as part of a larger statement."""
     return select(func.count() + func.count(AddedModel.removed_at)).select_from(AddedModel).scalar_subquery()
+
+
+OFFER_VERSION = Statement(select(select_offer_version()))
 
 
 async def read_offer(work: Work) -> OfferedModels:

@@ -1,6 +1,6 @@
 """Grants: the blocks of prepaid GPU-seconds and tokens under a contract. What is left of one is in the ledger."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from sqlalchemy import ScalarSelect, case, select
@@ -10,11 +10,13 @@ from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms, NewGr
 from broker.contracts.tables import Contract, Grant
 from broker.http.paging import fetch_page
 from broker.persistence.database import narrow
+from broker.persistence.driver import Row, RowFormat
 from broker.work import Work
 from pricing.grants import GrantKind, GrantScope, compute_expiry
 from pricing.usage import Unit
 
 RENEWAL_WAIT = timedelta(days=1)
+GRANTS = RowFormat(Grant)
 
 
 async def create_grant(work: Work, terms: ContractTerms, new: NewGrant) -> GrantTerms:
@@ -53,16 +55,16 @@ async def note_invoice(work: Work, grant_id: str, invoice_id: str) -> None:
     await work.session.flush()
 
 
-async def require_paid_advance(work: Work, terms: ContractTerms) -> None:
+def require_paid_advance(terms: ContractTerms, grants: Sequence[GrantTerms]) -> None:
     """Refuse what a plan sells at the price of hours paid ahead, while none have been paid.
 
     Once paid they count, used up or expired: they were bought, and `overage` says what becomes of more.
-    Raises: InsufficientBalance.
+    Raises: InsufficientBalance. Pure.
     Source: MISSION, "at least 500 GPU-hours bought ahead"; decision 0018.
     """
-    if not await owes_advance(work, terms):
+    if not owes_advance(terms, grants):
         return
-    advances = [grant for grant in await list_grants(work, terms.id) if grant.status == GrantStatus.PENDING]
+    advances = [grant for grant in grants if grant.status == GrantStatus.PENDING]
     unpaid = ", ".join(grant.invoice_id for grant in advances if grant.invoice_id is not None)
     raise errors.InsufficientBalance(
         f"Contract {terms.id} is {terms.plan.value}: its prices are for GPU-hours paid ahead, and none are paid. "
@@ -72,11 +74,9 @@ async def require_paid_advance(work: Work, terms: ContractTerms) -> None:
     )
 
 
-async def owes_advance(work: Work, terms: ContractTerms) -> bool:
-    """Tell whether a plan sells at the price of hours paid ahead, and none of the contract's have been paid."""
-    return terms.plan_terms.advance and not any(
-        grant.advance and grant.credited for grant in await list_grants(work, terms.id)
-    )
+def owes_advance(terms: ContractTerms, grants: Sequence[GrantTerms]) -> bool:
+    """Tell whether a plan sells at the price of hours paid ahead, and none of the contract's have been paid. Pure."""
+    return terms.plan_terms.advance and not any(grant.advance and grant.credited for grant in grants)
 
 
 async def activate_grant(work: Work, grant_id: str) -> GrantTerms | None:
@@ -159,6 +159,11 @@ async def fetch_grants(
 async def list_grants(work: Work, contract_id: str) -> list[GrantTerms]:
     query = select(Grant).where(Grant.contract_id == contract_id).order_by(Grant.id)
     return [_to_terms(row) for row in await work.session.scalars(query)]
+
+
+def read_grant(values: Row) -> GrantTerms:
+    """Read a grant from the columns of its row, as a statement of the driver selects them."""
+    return _to_terms(GRANTS.read(values))
 
 
 def _to_terms(row: Grant) -> GrantTerms:

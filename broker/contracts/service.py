@@ -49,6 +49,7 @@ from pricing.tax import Tax, TaxMode
 
 __all__ = [
     "activate_grant",
+    "choose_in_force",
     "create_contract",
     "create_grant",
     "end_grant",
@@ -67,7 +68,6 @@ __all__ = [
     "load_row",
     "load_terms",
     "lock_contract",
-    "lock_contract_in_force",
     "note_invoice",
     "owes_advance",
     "publish_rate_cards",
@@ -176,16 +176,7 @@ async def get_contract_in_force(work: Work, customer_id: str, contract_id: str |
     Raises: NotFound; NoContractInForce, where there is none, or several and none was named.
     """
     rows = (await work.session.scalars(_select_candidates(work, customer_id, contract_id))).all()
-    return await _choose_in_force(work, rows, contract_id)
-
-
-async def lock_contract_in_force(work: Work, customer_id: str, contract_id: str | None) -> ContractTerms:
-    """Choose a contract as `get_contract_in_force` does and lock it, for a use that moves its balances.
-
-    Raises: NotFound; NoContractInForce, where there is none, or several and none was named.
-    """
-    query = _under_lock(_select_candidates(work, customer_id, contract_id).order_by(Contract.id))
-    return await _choose_in_force(work, (await work.session.scalars(query)).all(), contract_id)
+    return choose_in_force([await load_row(work, row) for row in rows], contract_id, work.now)
 
 
 def _select_candidates(work: Work, customer_id: str, contract_id: str | None) -> Select[Contract]:
@@ -207,19 +198,23 @@ async def list_in_force(work: Work, customer_id: str) -> list[ContractTerms]:
     return [await load_row(work, row) for row in (await work.session.scalars(query)).all()]
 
 
-async def _choose_in_force(work: Work, rows: Sequence[Contract], contract_id: str | None) -> ContractTerms:
-    if not rows and contract_id is not None:
+def choose_in_force(candidates: Sequence[ContractTerms], contract_id: str | None, moment: datetime) -> ContractTerms:
+    """Choose the contract that a use runs under: the one named, or the only one that is in force. Pure.
+
+    Raises: NotFound; NoContractInForce, where there is none, or several and none was named.
+    """
+    if not candidates and contract_id is not None:
         raise errors.NotFound("contract", contract_id)
-    if not rows:
+    if not candidates:
         raise errors.NoContractInForce("No contract of this customer is in force; sign one first.")
-    if len(rows) > 1:
-        ids = sorted(row.id for row in rows)
+    if len(candidates) > 1:
+        ids = sorted(terms.id for terms in candidates)
         raise errors.NoContractInForce(
             f"Several contracts are in force ({', '.join(ids)}); name one in contract_id.",
             errors=[errors.FieldError("contract_id", "several contracts are in force; name one")],
         )
-    terms = await load_row(work, rows[0])
-    if not terms.covers(work.now):
+    (terms,) = candidates
+    if not terms.covers(moment):
         raise errors.NoContractInForce(f"Contract {terms.id} is not in force now.", contract_id=terms.id)
     return terms
 

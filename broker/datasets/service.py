@@ -1,11 +1,11 @@
 """Data sets: taken in, checked, kept, and read again for quotes and runs."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ARRAY, ColumnElement, Select, String, Text, any_, bindparam, select
 
 from broker import errors
 from broker.config import Settings
@@ -14,6 +14,7 @@ from broker.datasets.findings import DatasetFinding, FindingReport
 from broker.datasets.pictures import holds_pictures, parse_pictures, report_on_pictures
 from broker.datasets.tables import Dataset
 from broker.persistence.database import narrow
+from broker.persistence.driver import Command, Row, Statement
 from broker.persistence.storage import StoredObject, one_chunk
 from broker.persistence.tenancy import owns
 from broker.work import Services, Work
@@ -22,12 +23,14 @@ from pricing.datasets.text_rows import TEXT_SUFFIXES, TextRow, TooManyRows, iter
 
 __all__ = [
     "Dataset",
+    "KeptDataset",
     "find_dataset",
     "get_dataset",
     "keep_dataset",
     "keep_from_deletion",
     "lock_for_deletion",
     "read_dataset",
+    "read_kept",
     "receive_upload",
     "select_dataset",
     "select_datasets",
@@ -180,11 +183,31 @@ async def get_dataset(work: Work, dataset_id: str) -> Dataset:
     return dataset
 
 
-async def keep_from_deletion(work: Work, dataset_id: str) -> None:
-    """Keep a data set from being deleted until this transaction ends. Raises: NotFound, where it is deleted."""
-    query = select(Dataset.id).where(Dataset.id == dataset_id, Dataset.deleted_at.is_(None))
-    if await work.session.scalar(query.with_for_update(read=True, key_share=True)) is None:
-        raise errors.NotFound("dataset", dataset_id)
+@dataclass(frozen=True)
+class KeptDataset:
+    """A data set that is not deleted before this transaction ends: whose it is, and the hash of its bytes."""
+
+    customer_id: str
+    sha256: str
+
+
+KEEP = Statement(
+    select(Dataset.id, Dataset.customer_id, Dataset.sha256)
+    .where(Dataset.id == any_(bindparam("ids", type_=ARRAY(Text))), Dataset.deleted_at.is_(None))
+    .where(owns(Dataset.__table__.c.customer_id, bindparam("seen_by", type_=String)))
+    .order_by(Dataset.id)
+    .with_for_update(read=True, key_share=True)
+)
+
+
+def keep_from_deletion(dataset_ids: Collection[str], *, seen_by: str | None) -> Command:
+    """Make the command that keeps data sets from being deleted until its transaction ends; see `read_kept`."""
+    return Command(KEEP, {"ids": sorted(dataset_ids), "seen_by": seen_by})
+
+
+def read_kept(rows: Sequence[Row]) -> dict[str, KeptDataset]:
+    """Read which data sets are kept, by their ids; one that is deleted, or another tenant's, is not among them."""
+    return {dataset_id: KeptDataset(customer_id, sha256) for dataset_id, customer_id, sha256 in rows}
 
 
 async def lock_for_deletion(work: Work, dataset_id: str) -> Dataset:

@@ -6,7 +6,7 @@ ready to write.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -17,6 +17,7 @@ from broker import errors
 from broker.http.idempotency import Claim, claim_key, find_answer, keep_answer
 from broker.http.shares import Turnstile
 from broker.persistence.database import Database, Scope, TimeLimits
+from broker.persistence.driver import Command, Row
 from broker.persistence.tenancy import confine
 from broker.work import OF_NO_CUSTOMER, Actor, Role, Services, Work
 
@@ -27,7 +28,8 @@ log = logging.getLogger(__name__)
 class Caller:
     """The actor of one request. Each transaction sees what the actor may see, and waits for the actor's turn.
 
-    `stack` ends with the request: what is begun is committed then, before the answer is sent.
+    `stack` ends with the request: what is begun is committed then, before the answer is sent. `record` records what a
+    request of staff decided, in the transaction that does it.
     """
 
     actor: Actor
@@ -36,6 +38,7 @@ class Caller:
     turnstile: Turnstile
     claim: Claim | None
     stack: AsyncExitStack
+    record: Callable[[Work, Response], Awaitable[None]]
     work: Work | None = field(default=None, init=False)
 
     def require_role(self, roles: tuple[Role, ...]) -> None:
@@ -67,16 +70,22 @@ class Caller:
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Work]:
+        async with self.open_with(()) as (work, _rows):
+            yield work
+
+    @asynccontextmanager
+    async def open_with(self, commands: Sequence[Command]) -> AsyncIterator[tuple[Work, list[list[Row]]]]:
+        """Open a transaction and run its first statements in the same message; it is committed when the block ends."""
         settings = self.services.settings
         limits = TimeLimits(settings.lock_seconds, settings.statement_seconds)
         async with (
             self.turnstile.pass_through(self.actor),
-            self.database.transaction(*_scope_of(self.actor), limits=limits) as session,
+            self.database.transaction_with(commands, *_scope_of(self.actor), limits=limits) as (session, rows),
         ):
             work = Work(session, self.actor, self.services, self.claim.key if self.claim else None)
             if work.confined_to is not None:
                 confine(session.sync_session, work.confined_to)
-            yield work
+            yield work, rows
 
     async def answer_if_known(self) -> None:
         """Answer a request that was answered before, without doing its slow work again. Raises: AnsweredBefore."""

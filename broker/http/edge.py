@@ -8,6 +8,7 @@ the `Caller` in place of the `Work`, and begins the transaction when that is don
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -65,19 +66,25 @@ class TransactionalRoute(APIRoute):
 async def _receive_caller(request: Request, actor: Actor, stack: AsyncExitStack) -> Caller:
     state = request.app.state
     claim = await read_claim(request)
-    caller = Caller(actor, state.services, state.database, state.turnstile, claim, stack)
+    record = partial(_record_decision, request, actor)
+    caller = Caller(actor, state.services, state.database, state.turnstile, claim, stack, record)
     request.state.caller = caller
     return caller
 
 
 async def _handle_and_record(request: Request, caller: Caller, handle: Handler) -> Response:
-    """Handle a request, and record it in the same transaction where it is a decision of staff; `app.py` says how."""
     response = await handle(request)
-    decision = await find_decision(request, response, caller.actor)
-    if decision is not None and caller.work is not None:
-        record: Record = request.app.state.record_decision
-        await record(caller.work, decision)
+    if caller.work is not None:
+        await caller.record(caller.work, response)
     return response
+
+
+async def _record_decision(request: Request, actor: Actor, work: Work, response: Response) -> None:
+    """Record what was done in the transaction that does it, where it is a decision of staff; `app.py` says how."""
+    decision = await find_decision(request, response, actor)
+    if decision is not None:
+        record: Record = request.app.state.record_decision
+        await record(work, decision)
 
 
 async def identify(request: Request) -> Actor:
@@ -105,15 +112,16 @@ def allow(*roles: Role) -> Callable[..., Coroutine[Any, Any, Work]]:
     return begin_work
 
 
-def admit(*roles: Role) -> Callable[..., Coroutine[Any, Any, Caller]]:
+def admit(*roles: Role, looks_back: bool = True) -> Callable[..., Coroutine[Any, Any, Caller]]:
     """Make a dependency for a route with slow work: no transaction is open until its handler begins it.
 
-    It raises: Forbidden; AnsweredBefore.
+    A route that itself looks for the answer that a request got before says so. It raises: Forbidden; AnsweredBefore.
     """
 
     async def get_caller(request: Request, _bearer: Annotated[Any, Depends(BEARER)]) -> Caller:
         caller = await _admit(request, roles)
-        await caller.answer_if_known()
+        if looks_back:
+            await caller.answer_if_known()
         return caller
 
     get_caller.roles = sorted(role.value for role in roles)  # type: ignore[attr-defined]
@@ -154,6 +162,7 @@ RunWork = Annotated[Work, Depends(allow(Role.RUN))]
 BillingCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.FINANCE, Role.ADMIN))]
 CustomerCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN))]
 EventCaller = Annotated[Caller, Depends(admit_events(Role.RUN, Role.METER, Role.OPS, Role.ADMIN))]
+CustomerInBatch = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN, looks_back=False))]
 RunCaller = Annotated[Caller, Depends(admit(Role.RUN))]
 
 

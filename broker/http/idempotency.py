@@ -5,11 +5,12 @@ The key is claimed in the request's own transaction: a concurrent twin waits for
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fastapi import Request, Response
-from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy import ARRAY, String, Text, any_, bindparam, delete, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 from starlette.datastructures import UploadFile
@@ -17,7 +18,8 @@ from starlette.datastructures import UploadFile
 from broker import errors
 from broker.http.body import UNSTORABLE, is_form
 from broker.persistence.database import Base, moment_column
-from broker.work import Role, Work
+from broker.persistence.driver import Command, Row, Statement, insert_rows, write_rows
+from broker.work import Actor, Role, Work
 
 HEADER = "Idempotency-Key"
 MAX_KEY_LENGTH = 255
@@ -38,6 +40,16 @@ class IdempotencyKey(Base):
     status: Mapped[int]
     body: Mapped[str]
     created_at: Mapped[datetime] = moment_column()
+
+
+FIND_ANSWERS = Statement(
+    select(IdempotencyKey.key, IdempotencyKey.fingerprint, IdempotencyKey.status, IdempotencyKey.body).where(
+        IdempotencyKey.principal == bindparam("principal", type_=String),
+        IdempotencyKey.key == any_(bindparam("keys", type_=ARRAY(Text))),
+    )
+)
+INSERT_ANSWERS = insert_rows(IdempotencyKey)
+TWIN_ANSWERED = "pk_idempotency_keys"
 
 
 @dataclass(frozen=True)
@@ -90,15 +102,7 @@ async def claim_key(work: Work, claim: Claim) -> None:
 
     Raises: AnsweredBefore; IdempotencyConflict, where the earlier request was another one.
     """
-    row = {
-        "principal": _principal(work),
-        "key": claim.key,
-        "customer_id": work.actor.customer_id,
-        "fingerprint": claim.fingerprint,
-        "status": 0,
-        "body": "",
-        "created_at": work.now,
-    }
+    row = _describe_claim(work, claim) | {"status": 0, "body": ""}
     claimed = await work.session.execute(
         insert(IdempotencyKey).values(row).on_conflict_do_nothing().returning(IdempotencyKey.key)
     )
@@ -106,30 +110,72 @@ async def claim_key(work: Work, claim: Claim) -> None:
         await find_answer(work, claim)
 
 
+def _describe_claim(work: Work, claim: Claim) -> dict[str, object]:
+    return {
+        "principal": name_principal(work.actor),
+        "key": claim.key,
+        "customer_id": work.actor.customer_id,
+        "fingerprint": claim.fingerprint,
+        "created_at": work.now,
+    }
+
+
+def _describe_answer(response: Response) -> dict[str, object]:
+    return {"status": response.status_code, "body": _without_secrets(bytes(response.body).decode())}
+
+
 async def find_answer(work: Work, claim: Claim) -> None:
     """Find the answer that an earlier request with this key got; where there was none, do nothing.
 
     Raises: AnsweredBefore; IdempotencyConflict, where the earlier request was another one.
     """
-    earlier = await work.session.get(IdempotencyKey, (_principal(work), claim.key))
-    if earlier is None:
-        return
-    if earlier.fingerprint != claim.fingerprint:
-        raise errors.IdempotencyConflict(
-            f"{HEADER} {claim.key!r} was used for another request; send a new key with a new request",
-            errors=[errors.FieldError(HEADER, "already used for another request")],
-        )
-    raise AnsweredBefore(Response(earlier.body, earlier.status, REPLAYED, media_type="application/json"))
+    earlier = await work.session.get(IdempotencyKey, (name_principal(work.actor), claim.key))
+    if earlier is not None:
+        raise AnsweredBefore(EarlierAnswer(earlier.fingerprint, earlier.status, earlier.body).replay(claim))
+
+
+@dataclass(frozen=True)
+class EarlierAnswer:
+    """What an earlier request with the same key got, and the fingerprint by which it is known."""
+
+    fingerprint: str
+    status: int
+    body: str
+
+    def replay(self, claim: Claim) -> Response:
+        """Answer the request again. Raises: IdempotencyConflict, where the earlier request was another one."""
+        if self.fingerprint != claim.fingerprint:
+            raise errors.IdempotencyConflict(
+                f"{HEADER} {claim.key!r} was used for another request; send a new key with a new request",
+                errors=[errors.FieldError(HEADER, "already used for another request")],
+            )
+        return Response(self.body, self.status, REPLAYED, media_type="application/json")
+
+
+def find_answers(actor: Actor, claims: Iterable[Claim]) -> Command:
+    """Make the command that finds the answers which an actor's earlier requests with these keys got."""
+    return Command(FIND_ANSWERS, {"principal": name_principal(actor), "keys": sorted(claim.key for claim in claims)})
+
+
+def read_answers(rows: Sequence[Row]) -> dict[str, EarlierAnswer]:
+    """Read the answers that were found, by their keys."""
+    return {key: EarlierAnswer(fingerprint, status, body) for key, fingerprint, status, body in rows}
+
+
+def keep_answers(work: Work, answered: Iterable[tuple[Claim, Response]]) -> list[Command]:
+    """Make the commands that keep the answers of requests which have not claimed their keys before."""
+    rows = [_describe_claim(work, claim) | _describe_answer(response) for claim, response in answered]
+    rows.sort(key=lambda row: str(row["key"]))
+    return [Command(INSERT_ANSWERS, {"rows": write_rows(rows)})] if rows else []
 
 
 async def keep_answer(work: Work, claim: Claim, response: Response) -> None:
     """Keep the answer of the request that claimed the key; one that has no JSON body frees the key again."""
-    mine = (IdempotencyKey.principal == _principal(work), IdempotencyKey.key == claim.key)
+    mine = (IdempotencyKey.principal == name_principal(work.actor), IdempotencyKey.key == claim.key)
     if response.headers.get("content-type") != "application/json":
         await work.session.execute(delete(IdempotencyKey).where(*mine))
         return
-    kept = {"status": response.status_code, "body": _without_secrets(bytes(response.body).decode())}
-    await work.session.execute(update(IdempotencyKey).where(*mine).values(kept))
+    await work.session.execute(update(IdempotencyKey).where(*mine).values(_describe_answer(response)))
 
 
 async def forget_old_answers(work: Work, limit: int = 5_000) -> int:
@@ -142,6 +188,8 @@ async def forget_old_answers(work: Work, limit: int = 5_000) -> int:
 
 def _without_secrets(body: str) -> str:
     """Take out of an answer what is shown only once: the retry gets null in its place."""
+    if not any(kind in body for kind in SHOWN_ONCE):
+        return body
     answer = json.loads(body)
     if isinstance(answer, dict):
         for member in SHOWN_ONCE.get(answer.get("object", ""), ()):
@@ -149,8 +197,8 @@ def _without_secrets(body: str) -> str:
     return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
 
 
-def _principal(work: Work) -> str:
+def name_principal(actor: Actor) -> str:
     """Name the owner of the keys: a customer, whose API keys share them, or else the run or the staff key itself."""
-    if work.actor.role == Role.CUSTOMER and work.actor.customer_id is not None:
-        return work.actor.customer_id
-    return work.actor.id
+    if actor.role == Role.CUSTOMER and actor.customer_id is not None:
+        return actor.customer_id
+    return actor.id

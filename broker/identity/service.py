@@ -1,22 +1,30 @@
 """Customers, projects, API keys; and who the bearer of a token is."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import Select, func, or_, select, text
+from sqlalchemy import ARRAY, Select, String, Text, any_, bindparam, func, or_, select, text
 from sqlalchemy.exc import IntegrityError
 
 from broker import errors
 from broker.identity.model import NewKey, hash_key, make_key, read_run_token
 from broker.identity.tables import ApiKey, Customer, Project
 from broker.persistence.database import Base, Database, narrow
-from broker.persistence.driver import Statement
+from broker.persistence.driver import Command, Statement
+from broker.persistence.tenancy import owns
 from broker.work import OF_NO_CUSTOMER, Actor, Role, Services, Work
 
 # An administrator's key that expires sooner does not count as a way in: it may be gone before anybody makes another.
 LASTING = timedelta(days=30)
 # The database function sees the keys for as long as it runs, in a scope of its own (migration 0003).
 FIND_KEY = Statement(text("SELECT id, role, customer_id, expires_at, revoked_at FROM find_api_key(:key_hash)"))
+
+FIND_PROJECTS = Statement(
+    select(Project.id, Project.customer_id)
+    .where(Project.id == any_(bindparam("ids", type_=ARRAY(Text))))
+    .where(owns(Project.__table__.c.customer_id, bindparam("seen_by", type_=String)))
+)
 
 
 class FoundKey(NamedTuple):
@@ -99,6 +107,11 @@ async def get_project(work: Work, project_id: str) -> Project:
     return project
 
 
+def find_projects(project_ids: Collection[str], *, seen_by: str | None) -> Command:
+    """Make the command that finds whose projects these are: its rows are pairs of project and customer."""
+    return Command(FIND_PROJECTS, {"ids": sorted(project_ids), "seen_by": seen_by})
+
+
 async def get_api_key(work: Work, key_id: str) -> ApiKey:
     """Get an API key, without its clear form. Raises: NotFound."""
     key = await work.session.get(ApiKey, key_id)
@@ -177,7 +190,12 @@ async def has_admin_key(work: Work) -> bool:
 
 def resolve_customer(work: Work, customer_id: str | None) -> str:
     """Resolve the customer that a request is for: its own, or the one that staff names. Raises: NotFound."""
-    own = work.actor.customer_id
+    return resolve_customer_of(work.actor, customer_id)
+
+
+def resolve_customer_of(actor: Actor, customer_id: str | None) -> str:
+    """Resolve the customer that an actor's request is for: its own, or the one that staff names. Raises: NotFound."""
+    own = actor.customer_id
     if own is not None and customer_id not in {None, own}:
         raise errors.NotFound("customer", customer_id or "")
     resolved = own or customer_id

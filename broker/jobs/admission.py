@@ -1,26 +1,28 @@
-"""Admission: a job is taken in one transaction, with its hold and its place in a queue, or nothing is."""
+"""Admission: a job is taken with its hold and its place in a queue, or nothing is. Pure.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+Orders are decided one after the other from one snapshot, each upon what those before it have left. What is read for it
+and written by it stands in `admission_batch`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from broker import errors
 from broker.capacity import service as capacity
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms
+from broker.contracts.model import ContractTerms, GrantTerms
 from broker.contracts.prices import PlanPrices
-from broker.datasets import service as datasets
-from broker.identity import service as identity
-from broker.jobs.events import record_event
+from broker.datasets.service import KeptDataset
 from broker.jobs.limits import NOTHING_SPENT, Limits, QuotedNeed, clip_need, plan_limits, require_one_step
 from broker.jobs.model import JobStatus
-from broker.jobs.service import get_job
 from broker.jobs.tables import Job
-from broker.ledger import service as ledger
-from broker.persistence.database import wake_dispatcher
+from broker.ledger.service import HoldNeed, HoldSnapshot, NewHold, Reserves
 from broker.quotes import service as quotes
+from broker.quotes.configuration import resolve_configuration
 from broker.quotes.service import Quote
-from broker.work import Work
+from pricing.catalog.offered import OfferedModels
 from pricing.money import Money
 from pricing.usage import Usage
 
@@ -40,56 +42,157 @@ class JobRequest:
     max_cost: Money | None = None
 
 
-async def submit_job(work: Work, request: JobRequest) -> Job:
-    """Admit a job: checks, hold and queue entry together, or nothing.
+@dataclass(frozen=True)
+class Order:
+    """A request, the quote that was made for it where it names none, and the name of its hold, if it has one.
 
-    Raises: InvalidTrainingConfig, NotFound, QuoteExpired, QuoteMismatch, QuoteStale, NoContractInForce,
-    MaxCostExceeded, InsufficientBalance, BudgetExceeded, IdempotencyConflict, InvalidRequest.
+    A hold is placed once for each name, for longer than the edge remembers a key.
     """
-    quote = await _quote_for(work, request)
-    if quote.customer_id != request.customer_id:
-        raise errors.NotFound("dataset", request.dataset_id)
-    await datasets.keep_from_deletion(work, request.dataset_id)
-    await _check_project(work, request)
-    terms = await contracts.lock_contract_in_force(work, request.customer_id, request.contract_id)
-    await contracts.require_paid_advance(work, terms)
-    charged = PlanPrices(terms.prices_at(work.now, quote.estimate.sku), terms.id)
+
+    request: JobRequest
+    made: Quote | None = None
+    hold_key: str | None = None
+
+
+@dataclass(frozen=True)
+class AdmissionSnapshot:
+    """All that orders of one customer are decided from; its contracts are locked, and its data sets kept.
+
+    `ordered`: the jobs of holds that were placed before under the names of these orders.
+    """
+
+    moment: datetime
+    offered: OfferedModels
+    quotes: Mapping[str, Quote]
+    datasets: Mapping[str, KeptDataset]
+    projects: Mapping[str, str]
+    contracts: Mapping[str, tuple[ContractTerms, Sequence[GrantTerms]]]
+    holds: HoldSnapshot
+    ordered: Mapping[str, Job]
+
+
+@dataclass(frozen=True)
+class Admission:
+    """An order that is admitted: its job and its hold, to be written together."""
+
+    order: Order
+    job: Job
+    hold: NewHold
+
+
+@dataclass
+class AdmissionPlan:
+    """Decides orders one after the other; what one reserves the next one cannot have."""
+
+    snapshot: AdmissionSnapshot
+    new_id: Callable[[str], str]
+    admitted: list[Admission] = field(default_factory=list)
+    reserves: dict[str, Reserves] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reserves = {contract_id: books.reserves for contract_id, books in self.snapshot.holds.books.items()}
+
+    def admit(self, order: Order) -> Job:
+        """Admit an order: checks, hold and queue entry together, or nothing. One that was admitted before has its job.
+
+        Raises: InvalidTrainingConfig, NotFound, QuoteExpired, QuoteMismatch, QuoteStale, NoContractInForce,
+        MaxCostExceeded, InsufficientBalance, BudgetExceeded, IdempotencyConflict, InvalidRequest.
+        """
+        request, snapshot = order.request, self.snapshot
+        quote = self._find_quote(order)
+        self._check_project(request)
+        terms = contracts.choose_in_force(
+            [terms for terms, _grants in snapshot.contracts.values()], request.contract_id, snapshot.moment
+        )
+        contracts.require_paid_advance(terms, snapshot.contracts[terms.id][1])
+        queue, limits, need = plan_terms(request, quote, terms, snapshot.moment)
+        earlier = snapshot.holds.earlier.get((terms.id, order.hold_key or ""))
+        if earlier is not None:
+            return _require_same(snapshot.ordered[earlier], quote, request.dataset_id)
+        legs = self.reserves[terms.id].plan_hold(need, snapshot.moment)
+        self.reserves[terms.id] = self.reserves[terms.id].less(legs)
+        job = self._make_job(request, quote, terms, queue, limits)
+        self.admitted.append(Admission(order, job, NewHold(job.id, order.hold_key or job.id, need, legs)))
+        return job
+
+    def _find_quote(self, order: Order) -> Quote:
+        """Find the quote that an order is submitted with, good for its configuration and its bytes."""
+        request, snapshot = order.request, self.snapshot
+        quote = order.made
+        configuration = None if quote else resolve_configuration(request.config, snapshot.offered)
+        if quote is None:
+            quote = snapshot.quotes.get(request.quote_id or "")
+        if quote is None:
+            raise errors.NotFound("quote", request.quote_id or "")
+        dataset = snapshot.datasets.get(request.dataset_id)
+        if configuration is not None:
+            quotes.require_acceptable(quote, configuration, request.dataset_id, dataset, snapshot.moment)
+        if dataset is None or quote.customer_id != request.customer_id:
+            raise errors.NotFound("dataset", request.dataset_id)
+        return quote
+
+    def _check_project(self, request: JobRequest) -> None:
+        """Refuse a project of somebody else. Raises: NotFound."""
+        project_id = request.project_id
+        if project_id is not None and self.snapshot.projects.get(project_id) != request.customer_id:
+            raise errors.NotFound("project", project_id)
+
+    def _make_job(self, request: JobRequest, quote: Quote, terms: ContractTerms, queue: str, limits: Limits) -> Job:
+        return Job(
+            id=self.new_id("job"),
+            customer_id=request.customer_id,
+            contract_id=terms.id,
+            project_id=request.project_id,
+            dataset_id=request.dataset_id,
+            quote_id=quote.id,
+            name=request.name,
+            config=quote.config,
+            estimate=quote.estimate,
+            gpus=1,
+            queue=queue,
+            status=JobStatus.QUEUED.value,
+            quote_guarantee=limits.guarantee,
+            max_cost_micros=request.max_cost.micros if request.max_cost else None,
+            limit_micros=limits.limit_micros,
+            limit_gpu_seconds=limits.limit_gpu_seconds,
+            cap_micros=limits.cap_micros,
+            used_gpu_seconds=0,
+            used_tokens=0,
+            borne_gpu_seconds=0,
+            borne_tokens=0,
+            cost_micros=0,
+            borne_micros=0,
+            attempts=0,
+            uncounted_attempts=0,
+            created_at=self.snapshot.moment,
+        )
+
+
+def plan_terms(
+    request: JobRequest, quote: Quote, terms: ContractTerms, moment: datetime
+) -> tuple[str, Limits, HoldNeed]:
+    """Plan the queue that an order enters, where its job pauses or ends, and what its hold needs.
+
+    Raises: QuoteStale, MaxCostExceeded, InvalidRequest.
+    """
+    charged = PlanPrices(terms.prices_at(moment, quote.estimate.sku), terms.id)
     shown = quotes.require_quoted_price(quote, charged)
     if request.max_cost is not None:
         require_one_step(quote.estimate.count_need(), charged.prices, request.max_cost)
     queue = capacity.resolve_queue(terms, request.queue)
     quoted = QuotedNeed(Usage(quote.estimate.gpu_seconds.p90, quote.estimate.tokens), shown.total_p90)
-    named, guarantee = request.quote_id is not None, terms.quote_guarantee
-    limits = plan_limits(guarantee, charged.prices, quoted, was_named=named, max_cost=request.max_cost)
-    need = clip_need(limits, NOTHING_SPENT, charged.prices, quoted.usage)
-    job_id = work.new_id("job")
-    placed = await ledger.place_hold(
-        work,
-        terms,
-        job_id=job_id,
-        idempotency_key=_hold_key(work, job_id),
-        need=need,
-        project_id=request.project_id,
-        gpu_type=quote.estimate.sku,
+    limits = plan_limits(
+        terms.quote_guarantee,
+        charged.prices,
+        quoted,
+        was_named=request.quote_id is not None,
+        max_cost=request.max_cost,
     )
-    if placed.hold.job_id != job_id:
-        return _check_same_order(await get_job(work, placed.hold.job_id), quote, request.dataset_id)
-    job = _new_job(work, job_id, request, quote, terms, queue, limits)
-    work.session.add(job)
-    await work.session.flush()
-    record_event(work, job, "submitted", {"queue": queue, "contract_id": terms.id, "quote_id": quote.id})
-    await wake_dispatcher(work.session)
-    return job
+    usage = clip_need(limits, NOTHING_SPENT, charged.prices, quoted.usage)
+    return queue, limits, HoldNeed(usage, request.project_id, quote.estimate.sku)
 
 
-def _hold_key(work: Work, job_id: str) -> str:
-    """Name the hold: it is placed once for each key of each principal, for longer than the edge remembers the key."""
-    if work.idempotency_key is None:
-        return job_id
-    return f"{work.actor.customer_id or work.actor.id}:{work.idempotency_key}"
-
-
-def _check_same_order(earlier: Job, quote: Quote, dataset_id: str) -> Job:
+def _require_same(earlier: Job, quote: Quote, dataset_id: str) -> Job:
     """Refuse a key that was used to order something else. Raises: IdempotencyConflict."""
     if (earlier.config, earlier.dataset_id) != (quote.config, dataset_id):
         raise errors.IdempotencyConflict(
@@ -97,54 +200,3 @@ def _check_same_order(earlier: Job, quote: Quote, dataset_id: str) -> Job:
             errors=[errors.FieldError("Idempotency-Key", "already used for another order")],
         )
     return earlier
-
-
-async def _quote_for(work: Work, request: JobRequest) -> Quote:
-    if request.quote_id is not None:
-        return await quotes.accept_quote(work, request.quote_id, request.config, request.dataset_id)
-    asked = quotes.QuoteTerms(request.contract_id)
-    return await quotes.create_quote(work, request.config, request.dataset_id, asked)
-
-
-async def _check_project(work: Work, request: JobRequest) -> None:
-    if request.project_id is None:
-        return
-    project = await identity.get_project(work, request.project_id)
-    if project.customer_id != request.customer_id:
-        raise errors.NotFound("project", request.project_id)
-
-
-def _new_job(
-    work: Work,
-    job_id: str,
-    request: JobRequest,
-    quote: Quote,
-    terms: ContractTerms,
-    queue: str,
-    limits: Limits,
-) -> Job:
-    return Job(
-        id=job_id,
-        customer_id=request.customer_id,
-        contract_id=terms.id,
-        project_id=request.project_id,
-        dataset_id=request.dataset_id,
-        quote_id=quote.id,
-        name=request.name,
-        config=quote.config,
-        estimate=quote.estimate,
-        gpus=1,
-        queue=queue,
-        status=JobStatus.QUEUED.value,
-        quote_guarantee=limits.guarantee,
-        max_cost_micros=request.max_cost.micros if request.max_cost else None,
-        limit_micros=limits.limit_micros,
-        limit_gpu_seconds=limits.limit_gpu_seconds,
-        cap_micros=limits.cap_micros,
-        used_gpu_seconds=0,
-        used_tokens=0,
-        cost_micros=0,
-        borne_micros=0,
-        attempts=0,
-        created_at=work.now,
-    )

@@ -1,7 +1,8 @@
 """What happened to a job: recorded in the past tense, never changed."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -18,11 +19,20 @@ TOLD = ("run_id", "pool", "attempt", "reason", "cause", "queue", "step")
 
 def record_event(work: Work, job: Job, kind: str, data: dict[str, Any]) -> None:
     """Record what happened to a locked job; the log tells it, too."""
+    log_event(job, kind, data)
+    work.session.add(JobEvent(**write_event(job, kind, data, work.now)))
+
+
+def write_event(job: Job, kind: str, data: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
+    """Write the row of what happened to a job."""
+    return {"customer_id": job.customer_id, "job_id": job.id, "kind": kind, "data": dict(data), "created_at": moment}
+
+
+def log_event(job: Job, kind: str, data: Mapping[str, Any]) -> None:
     log.log(logging.DEBUG if kind in FREQUENT else logging.INFO, "%s %s", job.id, kind, extra=_tell(job, data))
-    work.session.add(JobEvent(customer_id=job.customer_id, job_id=job.id, kind=kind, data=data, created_at=work.now))
 
 
-def _tell(job: Job, data: dict[str, Any]) -> dict[str, Any]:
+def _tell(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
     """Tell of an event what a line has room for: ids and other short words, not samples or messages."""
     short = {key: data[key] for key in TOLD if key in data}
     return {"job_id": job.id, "customer_id": job.customer_id, **short}

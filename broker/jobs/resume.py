@@ -29,7 +29,7 @@ async def resume_job(work: Work, job_id: str, max_cost: Money | None = None) -> 
         _replace_limit(work, job, max_cost)
     await _check_may_go_on(work, job)
     terms = await contracts.get_contract(work, job.contract_id)
-    await contracts.require_paid_advance(work, terms)
+    contracts.require_paid_advance(terms, await contracts.list_grants(work, terms.id))
     prices = terms.prices_at(work.now, job.estimate.sku)
     need = clip_need(job.limits, job.spent, prices, job.need)
     await ledger.adjust_hold(work, job.id, need=need)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Request, Response
 
-from broker.http.edge import AnyKey, CustomerCaller, JobControl, feature_router
+from broker.http.edge import AnyKey, CustomerInBatch, JobControl, feature_router
 from broker.http.event_stream import QUIET, STREAM_RESPONSE, LastEventId, StreamWanted, answer_stream, write_event
 from broker.http.paging import fetch_page
 from broker.http.shapes import (
@@ -20,7 +20,7 @@ from broker.http.shapes import (
     Page,
     Whole,
 )
-from broker.identity.service import resolve_customer
+from broker.identity.service import resolve_customer_of
 from broker.jobs import admission, checkpoints, control, events, resume, service
 from broker.jobs.event_feed import EventFeed
 from broker.jobs.lost_work import read_who_pays
@@ -36,8 +36,8 @@ from broker.jobs.schemas import (
     JobResumeIn,
     RunOut,
 )
+from broker.jobs.submissions import Submissions, make_quote_for
 from broker.jobs.tables import Job, JobEvent, Run
-from broker.quotes.count_needs import meet_count_needs
 from broker.work import Work
 from pricing.money import Money
 
@@ -49,18 +49,21 @@ def _get_feed(request: Request) -> EventFeed:
     return feed
 
 
+def _get_submissions(request: Request) -> Submissions:
+    submissions: Submissions = request.app.state.submissions
+    return submissions
+
+
 Feed = Annotated[EventFeed, Depends(_get_feed)]
+Batched = Annotated[Submissions, Depends(_get_submissions)]
 JobStatusName = Literal["queued", "dispatched", "running", "paused", "succeeded", "failed", "cancelled"]
 
 
-@router.post("", status_code=201, responses=PAYMENT_RESPONSES)
-async def submit_job(caller: CustomerCaller, body: JobIn) -> JobOut:
+@router.post("", status_code=201, response_model=JobOut, responses=PAYMENT_RESPONSES)
+async def submit_job(caller: CustomerInBatch, submissions: Batched, body: JobIn) -> Response:
     """Submit a job: it gets its hold and its place in the queue together, or nothing is kept."""
-    if body.quote_id is None:
-        await meet_count_needs(caller.look, [body.config], body.dataset_id)
-    work = await caller.begin()
     request = admission.JobRequest(
-        customer_id=resolve_customer(work, body.customer_id),
+        customer_id=resolve_customer_of(caller.actor, body.customer_id),
         config=body.config,
         dataset_id=body.dataset_id,
         quote_id=body.quote_id,
@@ -70,7 +73,8 @@ async def submit_job(caller: CustomerCaller, body: JobIn) -> JobOut:
         queue=body.queue,
         max_cost=None if body.max_cost is None else Money.from_decimal(body.max_cost),
     )
-    return JobOut.of(await admission.submit_job(work, request), work.now)
+    made = await make_quote_for(caller, request) if body.quote_id is None else None
+    return await submissions.submit(caller, request, made)
 
 
 @router.get("")

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from broker.ledger.causes import Cause
 from broker.ledger.model import MAY_GO_NEGATIVE, OWED, AccountKind, Move, move, net_moves
 from broker.ledger.tables import Account
-from broker.persistence.driver import Statement, execute_each
+from broker.persistence.driver import Command, Statement, execute_each
 from broker.work import Work
 from pricing.usage import Unit
 
@@ -41,23 +41,35 @@ async def open_account(
     find = select(Account.id).where(*same)
     account_id: str | None = await work.session.scalar(find)
     if account_id is None:
-        values = {
-            "id": work.new_id("acc"),
-            "customer_id": customer_id,
-            "contract_id": contract_id,
-            "unit": unit.value,
-            "kind": kind.value,
-            "grant_id": grant_id,
-            "month": month,
-            "cause": cause_name,
-            "may_go_negative": unlimited or kind in MAY_GO_NEGATIVE,
-            "may_go_positive": kind not in OWED,
-            "balance": 0,
-        }
+        owner = {"id": work.new_id("acc"), "customer_id": customer_id, "contract_id": contract_id}
+        what = describe_account(unit, kind, grant_id=grant_id, month=month, cause=cause, unlimited=unlimited)
+        values = owner | what
         await work.session.execute(upsert(Account).values(values).on_conflict_do_nothing())
         account_id = await work.session.scalar(find)
     assert account_id is not None
     return account_id
+
+
+def describe_account(
+    unit: Unit,
+    kind: AccountKind,
+    *,
+    grant_id: str | None = None,
+    month: str | None = None,
+    cause: Cause | None = None,
+    unlimited: bool = False,
+) -> dict[str, Any]:
+    """Describe a new account, but for its owner, as the columns of its row."""
+    return {
+        "unit": unit.value,
+        "kind": kind.value,
+        "grant_id": grant_id,
+        "month": month,
+        "cause": None if cause is None else cause.value,
+        "may_go_negative": unlimited or kind in MAY_GO_NEGATIVE,
+        "may_go_positive": kind not in OWED,
+        "balance": 0,
+    }
 
 
 async def read_granted(work: Work, contract_id: str) -> dict[str, int]:
@@ -99,12 +111,13 @@ POST = Statement(
     text(
         """WITH transfers AS (
                INSERT INTO ledger_transfers (id, customer_id, contract_id, kind, hold_id, reference, created_at)
-               SELECT t.id, :customer_id, :contract_id, t.kind, t.hold_id, t.reference, :now
+               SELECT t.id, CAST(:customer_id AS text), CAST(:contract_id AS text), t.kind, t.hold_id, t.reference,
+                   CAST(:now AS timestamptz)
                FROM unnest(CAST(:ids AS text[]), CAST(:kinds AS text[]), CAST(:hold_ids AS text[]),
                            CAST(:reference AS text[])) AS t (id, kind, hold_id, reference)
            ), entries AS (
                INSERT INTO ledger_entries (customer_id, transfer_id, debit_account_id, credit_account_id, unit, amount)
-               SELECT :customer_id, e.* FROM unnest(CAST(:transfers AS text[]), CAST(:debits AS text[]),
+               SELECT CAST(:customer_id AS text), e.* FROM unnest(CAST(:transfers AS text[]), CAST(:debits AS text[]),
                    CAST(:credits AS text[]), CAST(:units AS text[]), CAST(:amounts AS bigint[])) AS e
            )
            UPDATE ledger_accounts SET balance = balance + c.change
@@ -121,10 +134,17 @@ async def post_transfers(
 
     The caller holds the contract's lock. What a transfer moves through an account and on is not written.
     """
+    for command in command_transfers(work, contract_id, customer_id, transfers):
+        await execute_each(work.connection, command.statement, [command.parameters])
+
+
+def command_transfers(
+    work: Work, contract_id: str | None, customer_id: str | None, transfers: Iterable[NewTransfer]
+) -> list[Command]:
+    """Make the command that writes transfers as `post_transfers` does, to be run together with others."""
     rows = [(work.new_id("tra"), transfer, entries) for transfer in transfers if (entries := net_moves(transfer.moves))]
-    if rows:
-        own = {"customer_id": customer_id, "contract_id": contract_id, "now": work.now}
-        await execute_each(work.connection, POST, [{**own, **_list_columns(rows)}])
+    own = {"customer_id": customer_id, "contract_id": contract_id, "now": work.now}
+    return [Command(POST, {**own, **_list_columns(rows)})] if rows else []
 
 
 def _list_columns(rows: Sequence[tuple[str, NewTransfer, list[Move]]]) -> dict[str, list[Any]]:

@@ -6,7 +6,14 @@ from decimal import Decimal
 from broker import errors
 from broker.ledger.hold_legs import HoldView, add_legs, list_open, release_legs, to_state
 from broker.ledger.holds import compute_expiry, lock_hold, roll_hold
-from broker.ledger.legs import NewLeg, plan_meter_legs, plan_money_legs, price_uncommitted, read_open_grants
+from broker.ledger.legs import (
+    NewLeg,
+    plan_meter_legs,
+    plan_money_legs,
+    price_uncommitted,
+    read_budget_room,
+    read_open_grants,
+)
 from broker.ledger.model import HoldState, compute_money_needed, has_other_price
 from broker.ledger.tables import HoldLeg
 from broker.work import Work
@@ -28,9 +35,12 @@ async def adjust_hold(work: Work, job_id: str, *, need: Usage) -> HoldView:
         closed, price = grants.list_closed(origin, work.now), price_uncommitted(terms, origin, work.now)
         await _release_passed_over(work, view, [leg for leg in view.legs if leg.unit == meter], closed, price)
         lacking = await _release_surplus(work, view, meter, need.count(meter))
-        await _add(work, view, await plan_meter_legs(work, terms, lacking, origin) if lacking else [])
+        if lacking:
+            grants = await read_open_grants(work, terms.id)
+            await _add(work, view, plan_meter_legs(grants, terms, lacking, origin, work.now))
     lacking = await _release_surplus(work, view, Unit.MICRO_YUAN, compute_money_needed(view.states()))
-    await _add(work, view, await plan_money_legs(work, terms, view.hold.month, lacking))
+    room = await read_budget_room(work, terms, view.hold.month)
+    await _add(work, view, plan_money_legs(room, lacking, view.hold.month))
     return view
 
 

@@ -8,7 +8,7 @@ from broker.contracts.model import ContractTerms
 from broker.ledger import accounts
 from broker.ledger.accounts import NewTransfer
 from broker.ledger.causes import Cause
-from broker.ledger.legs import NewLeg
+from broker.ledger.legs import NewLeg, list_origins
 from broker.ledger.model import AccountKind, LegState, Move, compute_captured_micros, move
 from broker.ledger.tables import Hold, HoldLeg
 from broker.work import Work
@@ -38,9 +38,7 @@ class HoldView:
 
     def origins_at(self, moment: datetime) -> dict[Unit, UsageOrigin]:
         """Tell where the job's usage of each meter comes from: it decides the price, and which grants may pay."""
-        gpu_type = self.run_gpu_type or self.hold.gpu_type
-        base_rate = self.terms.prices_at(moment, gpu_type).gpu_multiplier == 1
-        return {meter: UsageOrigin(meter, self.hold.project_id, gpu_type, base_rate) for meter in METERS}
+        return list_origins(self.terms, self.hold.project_id, self.run_gpu_type or self.hold.gpu_type, moment)
 
     def cost_so_far(self) -> Money:
         """Price the customer's usage captured so far, paid by an advance or not."""

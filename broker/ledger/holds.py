@@ -9,65 +9,16 @@ from sqlalchemy import select, update
 
 from broker import errors
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms
 from broker.ledger.hold_legs import HoldView, add_legs, list_open, release_legs
-from broker.ledger.legs import NewLeg, plan_meter_legs, plan_money_legs, plan_money_within
-from broker.ledger.model import HoldState, compute_hold_micros
+from broker.ledger.legs import plan_money_within
+from broker.ledger.model import HoldState
 from broker.ledger.tables import Hold, HoldLeg
 from broker.work import Work
-from pricing.usage import Usage
-
-
-async def place_hold(
-    work: Work,
-    terms: ContractTerms,
-    *,
-    job_id: str,
-    idempotency_key: str,
-    need: Usage,
-    project_id: str | None = None,
-    gpu_type: str | None = None,
-) -> HoldView:
-    """Reserve a job's GPU-seconds, tokens and money under a locked contract, or nothing at all.
-
-    Project and GPU type are where its usage will come from: they decide which grants may pay for it.
-    A key that was used before answers with the hold as it was split then, whatever the balance is by now.
-    Raises: NoContractInForce, InsufficientBalance, BudgetExceeded.
-    """
-    earlier = await _find_by_key(work, terms, idempotency_key)
-    if earlier is not None:
-        return earlier
-    if not terms.covers(work.now):
-        raise errors.NoContractInForce(f"Contract {terms.id} is not in force now.", contract_id=terms.id)
-    month = terms.billing_month(work.now)
-    hold = Hold(job_id=job_id, idempotency_key=idempotency_key, project_id=project_id, gpu_type=gpu_type, month=month)
-    view = HoldView(terms, hold, [])
-    legs: list[NewLeg] = []
-    for meter, origin in view.origins_at(work.now).items():
-        legs += await plan_meter_legs(work, terms, need.count(meter), origin)
-    micros = compute_hold_micros([leg.as_state() for leg in legs])
-    legs += await plan_money_legs(work, terms, month, micros)
-    await _open_hold(work, terms, hold)
-    await add_legs(work, view, legs, kind="hold_placed", extends=False)
-    return view
-
-
-async def _open_hold(work: Work, terms: ContractTerms, hold: Hold) -> None:
-    hold.id, hold.customer_id, hold.contract_id = work.new_id("hol"), terms.customer_id, terms.id
-    hold.state, hold.expires_at, hold.created_at = HoldState.PLACED.value, compute_expiry(work), work.now
-    work.session.add(hold)
-    await work.session.flush()
 
 
 def compute_expiry(work: Work) -> datetime:
     """Compute when a hold that is placed or renewed now expires, where nothing renews it."""
     return work.now + timedelta(seconds=work.settings.hold_seconds)
-
-
-async def _find_by_key(work: Work, terms: ContractTerms, idempotency_key: str) -> HoldView | None:
-    query = select(Hold).where(Hold.contract_id == terms.id, Hold.idempotency_key == idempotency_key)
-    hold = (await work.session.scalars(query)).one_or_none()
-    return None if hold is None else HoldView(terms, hold, await list_legs(work, hold))
 
 
 async def get_hold(work: Work, job_id: str) -> HoldView:

@@ -19,7 +19,7 @@ from pricing import grants as burn
 from pricing.grants import UsageOrigin
 from pricing.money import Money
 from pricing.rate_card import UnitPrices
-from pricing.usage import Unit
+from pricing.usage import METERS, Unit
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,14 @@ async def read_open_grants(work: Work, contract_id: str) -> OpenGrants:
     return OpenGrants(grants, await accounts.read_granted(work, contract_id))
 
 
+def list_origins(
+    terms: ContractTerms, project_id: str | None, gpu_type: str | None, moment: datetime
+) -> dict[Unit, UsageOrigin]:
+    """List where a job's usage of each meter comes from: it decides the price, and which grants may pay."""
+    base_rate = terms.prices_at(moment, gpu_type).gpu_multiplier == 1
+    return {meter: UsageOrigin(meter, project_id, gpu_type, base_rate) for meter in METERS}
+
+
 def burn_grants(grants: OpenGrants, quantity: int, origin: UsageOrigin, moment: datetime) -> list[NewLeg]:
     """Plan the legs that grants pay of usage at a moment, in their order: as far as they reach."""
     burnable = [
@@ -106,18 +114,19 @@ def find_uncommitted_prices(terms: ContractTerms, origin: UsageOrigin, moment: d
     return terms.prices_at(moment)
 
 
-async def plan_meter_legs(work: Work, terms: ContractTerms, need: int, origin: UsageOrigin) -> list[NewLeg]:
+def plan_meter_legs(
+    grants: OpenGrants, terms: ContractTerms, need: int, origin: UsageOrigin, moment: datetime
+) -> list[NewLeg]:
     """Plan the legs of one meter: grants first, then overage, where the contract sells it.
 
     Units: `need` in the origin's meter. A contract that blocks overage refuses GPU-seconds; tokens are always sold.
     Raises: InsufficientBalance.
     """
-    grants = await read_open_grants(work, terms.id)
-    legs = burn_grants(grants, need, origin, work.now)
+    legs = burn_grants(grants, need, origin, moment)
     shortfall = need - sum(leg.quantity for leg in legs)
     if shortfall and terms.overage == Overage.BLOCK and origin.meter == Unit.GPU_SECONDS:
         raise _insufficient_balance(need, need - shortfall, list(grants.terms.values()))
-    return legs + plan_uncommitted_leg(terms, origin, shortfall, work.now)
+    return legs + plan_uncommitted_leg(terms, origin, shortfall, moment)
 
 
 def _grant_leg(grant: GrantTerms, quantity: int) -> NewLeg:
@@ -144,14 +153,36 @@ async def read_available(work: Work, terms: ContractTerms, unit: Unit = Unit.GPU
     )
 
 
-async def plan_money_legs(work: Work, terms: ContractTerms, month: str, micros: int) -> list[NewLeg]:
-    """Plan the legs of the money that a job needs, out of a month's budget. Raises: BudgetExceeded."""
+@dataclass(frozen=True)
+class BudgetRoom:
+    """What of a month's budget neither an invoice asks for nor a hold has, and what its account has free.
+
+    The two differ by roundings. Units: micro-yuan.
+    """
+
+    left: int
+    free: int
+
+    def less(self, micros: int) -> "BudgetRoom":
+        return BudgetRoom(self.left - micros, self.free - micros)
+
+
+async def read_budget_room(work: Work, terms: ContractTerms, month: str) -> BudgetRoom | None:
+    """Read the room in a month's budget; None where the contract has none. The caller holds the contract's lock."""
     budget = terms.monthly_budget_micros
-    if micros and budget is not None:
-        left = await read_budget_left(work, terms.id, month, budget)
-        if left.micros < micros:
-            raise _budget_exceeded(month, micros, left.micros)
-    return await plan_money_within(work, terms, month, micros)
+    if budget is None:
+        return None
+    left = await read_budget_left(work, terms.id, month, budget)
+    return BudgetRoom(left.micros, await accounts.read_budget_free(work, terms.id, month, budget))
+
+
+def plan_money_legs(room: BudgetRoom | None, micros: int, month: str) -> list[NewLeg]:
+    """Plan the legs of the money that a job needs, out of a month's budget. Raises: BudgetExceeded."""
+    if room is None:
+        return plan_money_leg(micros, month)
+    if room.left < micros:
+        raise _budget_exceeded(month, micros, room.left)
+    return plan_money_leg(min(room.free, micros), month)
 
 
 async def plan_money_within(work: Work, terms: ContractTerms, month: str, micros: int) -> list[NewLeg]:

@@ -17,6 +17,7 @@ from broker.ledger.earnings import MonthsInvoice, book_usage
 from broker.ledger.expiry_warnings import list_grants_to_warn_of, warn_of_expiry
 from broker.ledger.grant_balances import GrantBalance, GrantDraw, list_draws, read_grant_balances
 from broker.ledger.grant_ends import expire_grant, list_grants_to_expire, read_unused, take_unused, void_grant
+from broker.ledger.hold_batches import ContractBooks, HoldSnapshot, NewHold, read_holds, read_snapshot, write_holds
 from broker.ledger.hold_legs import HoldView
 from broker.ledger.holds import (
     expire_hold,
@@ -24,7 +25,6 @@ from broker.ledger.holds import (
     list_expired_holds,
     list_holds_due_for_renewal,
     lock_hold,
-    place_hold,
     renew_hold,
     renew_locked_hold,
     settle_hold,
@@ -44,7 +44,9 @@ from broker.ledger.money_books import (
     book_refund,
     read_deferred,
 )
+from broker.ledger.place_hold import place_hold
 from broker.ledger.reattribution import bear_lost_work
+from broker.ledger.reserves import HoldNeed, Reserves
 from broker.ledger.shortage import Shortage, find_shortage, is_exhausted
 from broker.ledger.standing import open_standing_hold
 from broker.ledger.usage import (
@@ -67,14 +69,19 @@ __all__ = [
     "Cause",
     "Checkpoints",
     "Commitment",
+    "ContractBooks",
     "GrantBalance",
     "GrantDraw",
+    "HoldNeed",
+    "HoldSnapshot",
     "HoldView",
     "LostWork",
     "Mark",
     "MeterCoverage",
     "MonthsInvoice",
+    "NewHold",
     "Promise",
+    "Reserves",
     "Shortage",
     "UsageInterval",
     "Volume",
@@ -124,6 +131,8 @@ __all__ = [
     "read_deferred",
     "read_grant_balances",
     "read_granted_hours",
+    "read_holds",
+    "read_snapshot",
     "read_unused",
     "renew_hold",
     "renew_locked_hold",
@@ -131,4 +140,5 @@ __all__ = [
     "take_unused",
     "void_grant",
     "warn_of_expiry",
+    "write_holds",
 ]

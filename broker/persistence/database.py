@@ -18,6 +18,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import BigInteger, DateTime, MetaData, Select, event, make_url, text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
@@ -30,6 +31,7 @@ from broker.persistence.driver import Command, Parameters, Statement
 
 APP_ROLE = "broker_app"
 WAKE_CHANNEL = "broker_wake"
+WAKE = f"NOTIFY {WAKE_CHANNEL}".encode()
 # A connection used so lately is taken to be alive: asking it would cost as much as the statement that comes next.
 TRUSTED_SECONDS = 1.0
 BEGIN = sql.SQL(
@@ -172,6 +174,7 @@ def open_database(url: str, *, pool_size: int = 20, wait_seconds: float = 30.0) 
         with_driver(url), pool_size=pool_size, max_overflow=0, pool_timeout=wait_seconds, isolation_level="AUTOCOMMIT"
     )
     _ask_idle_connections(engine)
+    _forget_prepared_statements(engine)
     return Database(engine, url)
 
 
@@ -200,6 +203,22 @@ def _ask_idle_connections(engine: AsyncEngine) -> None:
             engine.dialect.do_ping(connection)
         except psycopg.Error as error:
             raise InvalidatePoolError from error
+
+
+def _forget_prepared_statements(engine: AsyncEngine) -> None:
+    """Forget what a connection has prepared whenever something is rolled back: psycopg may have dropped all of it."""
+
+    @event.listens_for(engine.sync_engine, "rollback")
+    def forget(connection: Connection, *_savepoint: Any) -> None:
+        if not connection.invalidated:
+            connection.info.pop(driver.PREPARED, None)
+
+    event.listen(engine.sync_engine, "rollback_savepoint", forget)
+
+    @event.listens_for(engine.sync_engine, "reset")
+    def forget_if_open(connection: DBAPIConnection, entry: ConnectionPoolEntry, _state: Any) -> None:
+        if connection.driver_connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            entry.info.pop(driver.PREPARED, None)
 
 
 def with_driver(url: str) -> str:

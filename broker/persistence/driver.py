@@ -14,11 +14,11 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import ClauseElement, Table, make_url, text
+from sqlalchemy import ClauseElement, TypeDecorator, inspect, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -27,9 +27,12 @@ from sqlalchemy.types import TypeEngine
 Driver = psycopg.AsyncConnection[tuple[Any, ...]]
 Parameters = Mapping[str, object]
 Row = tuple[Any, ...]
+Mapped = TypeVar("Mapped")
 DIALECT = make_url("postgresql+psycopg://").get_dialect()()
 NAMED = re.compile(r"%\((\w+)\)s")
 PREPARED = "prepared"
+PLAIN = re.compile(r"[^'\\\x00]*")
+LIST_PREPARED = b"SELECT name FROM pg_prepared_statements"
 COMMIT = b"COMMIT"
 
 
@@ -54,7 +57,7 @@ class Statement:
     def write_execute(self, parameters: Parameters, driver: Driver) -> bytes:
         """Write the command that executes the prepared statement with these values."""
         bound = self.bind(parameters)
-        values = b", ".join(sql.Literal(bound.get(name)).as_bytes(driver) for name in self.names)
+        values = b", ".join(_write_literal(bound.get(name), driver) for name in self.names)
         return b"EXECUTE %s (%s)" % (self.prepared_as.encode(), values) if values else self._execute_alone()
 
     def _execute_alone(self) -> bytes:
@@ -65,10 +68,46 @@ class Statement:
         return {**self.constants, **parameters, **processed}
 
 
+def _write_literal(value: object, driver: Driver) -> bytes:
+    """Write a value as a literal; plain text, which most values are, without looking up how its type is written."""
+    if type(value) is str and PLAIN.fullmatch(value):
+        return f"'{value}'".encode()
+    return sql.Literal(value).as_bytes(driver)
+
+
 def _find_processor(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
     """Get the function that turns a value of the column into one of the driver; None where the two are the same."""
     processor: Callable[[Any], Any] | None = kind.dialect_impl(DIALECT).bind_processor(DIALECT)
     return processor
+
+
+class RowFormat(Generic[Mapped]):
+    """Reads and writes whole rows of a table as the session would; what it reads belongs to no session.
+
+    What the driver knows is the column's value, but for those kinds of our own that are kept as JSON.
+    """
+
+    def __init__(self, mapped: type[Mapped]) -> None:
+        self.mapped = mapped
+        columns = inspect(mapped).local_table.columns
+        self.names = [column.key for column in columns]
+        self.defaults = [(column.key, column.default.arg) for column in columns if column.default is not None]
+        self.values = [(column.key, column.type) for column in columns if isinstance(column.type, TypeDecorator)]
+
+    def read(self, values: Row) -> Mapped:
+        """Read a row from the values of all its columns."""
+        read = dict(zip(self.names, values, strict=True))
+        for name, kind in self.values:
+            read[name] = kind.process_result_value(read[name], DIALECT)
+        return self.mapped(**read)
+
+    def write(self, row: Mapped) -> dict[str, Any]:
+        """Write a row for `write_rows`, with the defaults of what it does not say."""
+        written = {name: getattr(row, name) for name in self.names}
+        written |= {name: value for name, value in self.defaults if written[name] is None}
+        for name, kind in self.values:
+            written[name] = kind.process_bind_param(written[name], DIALECT)
+        return written
 
 
 @dataclass(frozen=True)
@@ -79,11 +118,12 @@ class Command:
     parameters: Parameters = field(default_factory=dict)
 
 
-def insert_rows(table: Table) -> Statement:
+def insert_rows(mapped: type[Any]) -> Statement:
     """Make the statement that inserts many rows; they are one parameter, `rows`, as `write_rows` writes them.
 
     A column that the database counts up by itself is left to it.
     """
+    table = inspect(mapped).local_table
     names = ", ".join(column.name for column in table.c if column is not table.autoincrement_column)
     rows = f"json_populate_recordset(NULL::{table.name}, CAST(:rows AS json))"
     statement = f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {rows}"  # noqa: S608 (our own tables' names)
@@ -143,17 +183,26 @@ async def run_together(
         if not script:
             return []
         cursor = await driver.execute(b";".join(script))
-        return [await found.fetchall() async for found in cursor.results() if found.description is not None]
+        return [await found.fetchall() async for found in cursor.results() if _has_rows(found)]
+
+
+def _has_rows(cursor: psycopg.AsyncCursor[Row]) -> bool:
+    """Tell whether a statement answers with rows, be it none; asking for their description costs more than the rows."""
+    return cursor.pgresult is not None and cursor.pgresult.status == psycopg.pq.ExecStatus.TUPLES_OK
 
 
 async def _prepare(connection: AsyncConnection, driver: Driver, commands: Sequence[Command]) -> None:
-    """Prepare the statements that this connection does not know yet; what is prepared outlives a rollback."""
+    """Prepare the statements that this connection does not know yet; what it knows is asked where that is forgotten."""
     assert connection.sync_connection is not None
-    known: set[str] = connection.sync_connection.connection.info.setdefault(PREPARED, set())
-    for statement in (command.statement for command in commands):
-        if statement.prepared_as not in known:
+    info = connection.sync_connection.info
+    missing = [each.statement for each in commands if each.statement.prepared_as not in info.get(PREPARED, ())]
+    if missing and PREPARED not in info:
+        found = await driver.execute(LIST_PREPARED)
+        info[PREPARED] = {name for (name,) in await found.fetchall()}
+    for statement in missing:
+        if statement.prepared_as not in info[PREPARED]:
             await driver.execute(statement.write_prepare())
-            known.add(statement.prepared_as)
+            info[PREPARED].add(statement.prepared_as)
 
 
 async def run_script(connection: AsyncConnection, script: bytes) -> None:

@@ -1,7 +1,7 @@
 """What a job will need on one device of a type. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from broker import __version__, errors
@@ -49,7 +49,8 @@ class JobEstimate:
         return JobNeed(self.gpu_seconds.p50, self.tokens, self.steps, self.steps)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        parts = {"gpu_seconds": vars(self.gpu_seconds), "kind": vars(self.kind), "work": self.work.to_json()}
+        return {**vars(self), **parts}
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "JobEstimate":

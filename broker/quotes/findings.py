@@ -1,7 +1,7 @@
 """What is wrong with the data of a quote: refused, or told beside the price. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from broker import errors
@@ -24,7 +24,7 @@ class QuotedFindings:
     left_out: int
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "QuotedFindings":

@@ -1,18 +1,19 @@
 """Quotes: made from a configuration and a data set, kept, and binding until they expire."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import ARRAY, String, Text, any_, bindparam, insert, select
 
 from broker import errors
 from broker.base_models import service as base_models
 from broker.contracts import service as contracts
 from broker.contracts.prices import PlanPrices
-from broker.datasets import service as datasets
-from broker.persistence.driver import Statement, execute_each
+from broker.datasets.service import KeptDataset
+from broker.persistence.driver import Command, Row, RowFormat, Statement, execute_each
+from broker.persistence.tenancy import owns
 from broker.quotes.budget import MaxCostBuys, compute_max_cost_buys
 from broker.quotes.configuration import JobConfiguration, resolve_configuration
 from broker.quotes.counting import check_kind, read_counted
@@ -27,15 +28,25 @@ from pricing.money import Money
 __all__ = [
     "Quote",
     "QuoteTerms",
-    "accept_quote",
     "create_quote",
     "create_quotes",
+    "find_quotes",
     "get_quote",
+    "keep_quotes",
+    "make_quote",
+    "read_quotes",
+    "require_acceptable",
     "require_quoted_price",
 ]
 
 QUOTE_COLUMNS = Quote.__table__.columns.keys()
 INSERT_QUOTE = Statement(insert(Quote).inline())
+FIND_QUOTES = Statement(
+    select(Quote.__table__)
+    .where(Quote.id == any_(bindparam("ids", type_=ARRAY(Text))))
+    .where(owns(Quote.__table__.c.customer_id, bindparam("seen_by", type_=String)))
+)
+QUOTES = RowFormat(Quote)
 # What is wrong with one configuration of many, or not ready for it.
 REFUSALS = (
     errors.InvalidTrainingConfig,
@@ -61,10 +72,17 @@ async def create_quote(
     Raises: InvalidTrainingConfig, InvalidRequest, NotFound, DatasetUnusable, TokensBeingCounted; NoContractInForce,
     for a contract or with a sum.
     """
-    inputs = await _read_inputs_for(work, raw_config, dataset_id, terms)
-    quote = await _make_quote(work, inputs, resolve_configuration(raw_config, inputs.offered), terms)
+    quote = await make_quote(work, raw_config, dataset_id, terms)
     await _keep(work, [quote])
     return quote
+
+
+async def make_quote(
+    work: Work, raw_config: Mapping[str, Any], dataset_id: str, terms: QuoteTerms = QuoteTerms()
+) -> Quote:
+    """Make a quote as `create_quote` does, and leave it to the caller to keep it (`keep_quotes`)."""
+    inputs = await _read_inputs_for(work, raw_config, dataset_id, terms)
+    return await _make_quote(work, inputs, resolve_configuration(raw_config, inputs.offered), terms)
 
 
 async def _read_inputs_for(
@@ -101,8 +119,16 @@ async def create_quotes(
 
 
 async def _keep(work: Work, quotes: Sequence[Quote]) -> None:
-    rows = [{column: getattr(quote, column) for column in QUOTE_COLUMNS} for quote in quotes]
-    await execute_each(work.connection, INSERT_QUOTE, rows)
+    await execute_each(work.connection, INSERT_QUOTE, [_write(quote) for quote in quotes])
+
+
+def keep_quotes(quotes: Iterable[Quote]) -> list[Command]:
+    """Make the commands that keep quotes which were only made so far."""
+    return [Command(INSERT_QUOTE, _write(quote)) for quote in quotes]
+
+
+def _write(quote: Quote) -> dict[str, object]:
+    return {column: getattr(quote, column) for column in QUOTE_COLUMNS}
 
 
 async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfiguration, terms: QuoteTerms) -> Quote:
@@ -151,24 +177,34 @@ async def get_quote(work: Work, quote_id: str) -> Quote:
     return quote
 
 
-async def accept_quote(work: Work, quote_id: str, raw_config: Mapping[str, Any], dataset_id: str) -> Quote:
-    """Accept the quote that a job is submitted with: of the same configuration and the same bytes, by their hashes.
+def find_quotes(quote_ids: Collection[str], *, seen_by: str | None) -> Command:
+    """Make the command that finds quotes; see `read_quotes`."""
+    return Command(FIND_QUOTES, {"ids": sorted(quote_ids), "seen_by": seen_by})
 
-    Raises: InvalidTrainingConfig, NotFound, QuoteExpired, QuoteMismatch.
+
+def read_quotes(rows: Sequence[Row]) -> dict[str, Quote]:
+    """Read the quotes that were found, by their ids."""
+    return {quote.id: quote for quote in map(QUOTES.read, rows)}
+
+
+def require_acceptable(
+    quote: Quote, configuration: JobConfiguration, dataset_id: str, dataset: KeptDataset | None, moment: datetime
+) -> None:
+    """Refuse a quote that a job names and that is of another configuration or other bytes, or has expired. Pure.
+
+    Raises: QuoteExpired, NotFound, QuoteMismatch.
     """
-    configuration = resolve_configuration(raw_config, await base_models.read_offer(work))
-    quote = await get_quote(work, quote_id)
-    if quote.expires_at <= work.now:
+    if quote.expires_at <= moment:
         raise errors.QuoteExpired(
-            f"Quote {quote_id} expired at {quote.expires_at.isoformat()}; ask for a new one.",
+            f"Quote {quote.id} expired at {quote.expires_at.isoformat()}; ask for a new one.",
             errors=[errors.FieldError("quote_id", "expired; ask for a new quote")],
         )
-    dataset = await datasets.get_dataset(work, dataset_id)
+    if dataset is None:
+        raise errors.NotFound("dataset", dataset_id)
     if (dataset.customer_id, dataset.sha256) != (quote.customer_id, quote.dataset_sha256):
-        raise _mismatch(quote_id, "dataset_id", "is not the quoted data set")
+        raise _mismatch(quote.id, "dataset_id", "is not the quoted data set")
     if quote.config_hash != configuration.compute_hash():
-        raise _mismatch(quote_id, "config", "is not the quoted configuration")
-    return quote
+        raise _mismatch(quote.id, "config", "is not the quoted configuration")
 
 
 def require_quoted_price(quote: Quote, charged: PlanPrices) -> PlanQuote:

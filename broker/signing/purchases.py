@@ -73,7 +73,7 @@ async def create_purchase(work: Work, new: NewPurchase) -> PurchaseView:
     terms = await contracts.lock_contract(work, new.contract_id)
     if terms.ends_at is not None and terms.ends_at <= work.now:
         raise errors.NoContractInForce(f"Contract {terms.id} has ended; it buys nothing more.", contract_id=terms.id)
-    await contracts.require_paid_advance(work, terms)
+    contracts.require_paid_advance(terms, await contracts.list_grants(work, terms.id))
     await check_scope(work, terms, new.scope)
     grant = await contracts.create_grant(work, terms, _plan_grant(work, terms, new))
     expires_at = _plan_expiry(work, terms)

@@ -68,7 +68,7 @@ async def order_top_up(work: Work, contract_id: str) -> PurchaseView | None:
     top_up = await get_top_up(work, contract_id)
     if await ledger.read_available(work, terms) >= top_up.threshold_gpu_seconds or await has_open_order(work, terms.id):
         return None
-    if not terms.covers(work.now) or await contracts.owes_advance(work, terms):
+    if not terms.covers(work.now) or contracts.owes_advance(terms, await contracts.list_grants(work, terms.id)):
         return None
     new = NewPurchase(contract_id, ALL_GPU_SECONDS, top_up.purchase_gpu_seconds, automatic=True)
     return await create_purchase(work, new)

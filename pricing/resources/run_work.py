@@ -1,7 +1,7 @@
 """What a whole run has to do, and how long its parts take together."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from pricing.catalog.gpu import GpuProfile, Precision
@@ -28,7 +28,7 @@ class RunWork:
     saves: int = 1
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**vars(self), "micro_batch": dict(vars(self.micro_batch))}
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "RunWork":

@@ -75,8 +75,8 @@ async def place_hold(
 ) -> HoldView:
     """Place a hold of just this size, under the contract's lock as admission has it."""
     terms = await contracts.lock_contract(work, contract_id)
-    need = Usage(gpu_seconds, tokens)
-    return await ledger.place_hold(work, terms, job_id=job_id, idempotency_key=key or job_id, need=need, **origin)
+    need = ledger.HoldNeed(Usage(gpu_seconds, tokens), **origin)
+    return await ledger.place_hold(work, terms, job_id=job_id, idempotency_key=key or job_id, need=need)
 
 
 def _job_row(work: Work, job_id: str, customer: Customer, gpus: int, fields: dict[str, Any]) -> Job:

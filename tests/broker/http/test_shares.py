@@ -22,7 +22,7 @@ from tests.broker.running_jobs import broken_rules
 from tests.broker.waiting import until
 from tests.broker.worker_calls import Worker, dispatched_worker
 
-SUBMISSIONS = 24
+REQUESTS = 24
 COUNT_WAITING = """
     SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
@@ -44,14 +44,17 @@ def locked_contract(urls: DatabaseUrls, contract_id: str) -> Iterator[psycopg.Co
 
 @asynccontextmanager
 async def crowd(own: Api, customer: Customer, urls: DatabaseUrls, size: int) -> AsyncIterator[list[asyncio.Task[Any]]]:
-    """Submit at once what has to wait for one contract's lock; the block runs while as many wait as ever will."""
-    body = {"config": CONFIG, "dataset_id": customer.dataset["id"], "contract_id": customer.contract["id"]}
+    """Send at once what has to wait for one contract's lock; the block runs while as many wait as ever will.
+
+    They cancel one job: submissions are decided in batches, and of a whole crowd of them one connection waits.
+    """
+    job = await submit_job(own, customer.dataset["id"], contract_id=customer.contract["id"])
     with locked_contract(urls, customer.contract["id"]):
-        submissions = [asyncio.create_task(own.call("POST", "/jobs", json=body)) for _ in range(size)]
+        requests = [asyncio.create_task(own.call("POST", f"/jobs/{job['id']}/cancel")) for _ in range(size)]
         with psycopg.connect(urls.owner or "", autocommit=True) as watch:
             share = min(size, share_out(20).tenant)
             await until(lambda: watch.execute(COUNT_WAITING).fetchone() == (share,))
-            yield submissions
+            yield requests
 
 
 @pytest.fixture
@@ -72,7 +75,7 @@ def test_a_tenant_has_a_quarter_and_three_connections_are_kept(connections: int,
     assert share_out(connections) == shares
 
 
-async def test_submissions_that_wait_for_one_contract_keep_nobody_else_out(
+async def test_requests_that_wait_for_one_contract_keep_nobody_else_out(
     api: Api, app: FastAPI, system: System, urls: DatabaseUrls, crowded: Customer
 ) -> None:
     """A past fault: 24 of them took every connection, and every other tenant got 503 after half a minute."""
@@ -84,14 +87,15 @@ async def test_submissions_that_wait_for_one_contract_keep_nobody_else_out(
         dispatched_worker(api, app, system, job["id"]) as worker,
     ):
         await worker.claim()
-        async with crowd(busy, crowded, urls, SUBMISSIONS) as submissions:
+        async with crowd(busy, crowded, urls, REQUESTS) as requests:
             await submit_job(own, other.dataset["id"])
             assert (await worker.beat(5))["command"] == "continue"
             assert (await api.http.get("/readyz")).status_code == 200
             assert (await api.get("/customers"))["data"], "staff has a share of its own"
-            assert not any(submission.done() for submission in submissions)
-        answers = await asyncio.gather(*submissions)
-    assert {answer.status_code for answer in answers} == {201}, "each has its turn once the lock is free"
+            assert not any(request.done() for request in requests)
+        answers = await asyncio.gather(*requests)
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses == [200] + [409] * (REQUESTS - 1), "each has its turn once the lock is free"
     assert await broken_rules(system) == {}
 
 
@@ -103,10 +107,10 @@ async def test_runs_of_a_crowded_tenant_report_on(
     job = await submit_job(api, crowded.dataset["id"], customer_id=crowded.id, contract_id=signed["id"])
     async with customer_api(api, crowded.id) as busy, dispatched_worker(api, app, system, job["id"]) as worker:
         await worker.claim()
-        async with crowd(busy, crowded, urls, SUBMISSIONS) as submissions:
+        async with crowd(busy, crowded, urls, REQUESTS) as requests:
             assert (await worker.beat(5))["command"] == "continue"
-        answers = await asyncio.gather(*submissions)
-    assert {answer.status_code for answer in answers} == {201}
+        answers = await asyncio.gather(*requests)
+    assert {answer.status_code for answer in answers} == {200, 409}
 
 
 async def upload_slowly(

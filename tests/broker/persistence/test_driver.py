@@ -1,5 +1,7 @@
 """Statements of the driver: in the transaction of the session beside them, and with its errors."""
 
+from contextlib import suppress
+
 import pytest
 from psycopg.errors import UniqueViolation
 from sqlalchemy import ARRAY, Text, any_, bindparam, insert, select, text
@@ -102,7 +104,7 @@ async def test_connection_that_dies_is_told_as_every_other_statement_tells_it(
 
 
 FIND = Statement(select(Customer.name).where(Customer.id == any_(bindparam("ids", type_=ARRAY(Text)))))
-INSERT_ROWS = insert_rows(Customer.__table__)
+INSERT_ROWS = insert_rows(Customer)
 
 
 def insert_all(*numbers: int) -> Command:
@@ -137,3 +139,25 @@ async def test_what_fails_within_a_message_leaves_nothing_of_it(system: System) 
 async def test_an_inserted_row_has_the_types_of_its_columns_and_null_for_what_is_missing(system: System) -> None:
     async with system.database.transaction_with([insert_all(7)], Scope.ALL, limits=TimeLimits(1)) as (session, _rows):
         assert (await session.get_one(Customer, "cus_7")).created_at == START
+
+
+@pytest.mark.parametrize("how", ["whole", "savepoint", "closed"])
+async def test_what_was_prepared_before_something_was_rolled_back_is_prepared_again(system: System, how: str) -> None:
+    """A past fault: psycopg drops all prepared statements of a connection whenever it rolls back."""
+
+    async def fail() -> None:
+        async with system.database.transaction(Scope.ALL) as session:
+            await execute_each(connection_of(session), INSERT, [row(number) for number in range(8)])
+            await run_together(connection_of(session), [Command(COUNT)])
+            if how == "savepoint":
+                await (await session.begin_nested()).rollback()
+            if how == "whole":
+                await session.execute(select(Customer))
+                await session.rollback()
+            else:
+                raise RuntimeError
+
+    with suppress(RuntimeError):
+        await fail()
+    async with system.database.transaction_with([Command(COUNT)], Scope.ALL, limits=TimeLimits(1)) as (_session, rows):
+        assert rows == [[(0,)]]

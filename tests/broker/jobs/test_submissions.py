@@ -1,0 +1,188 @@
+"""Submissions in batches: each has its own answer, the books are those of one after the other, nothing is half done."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+
+import httpx2 as httpx
+import psycopg
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import func, select
+
+from broker.http.idempotency import IdempotencyKey
+from broker.jobs.tables import Job, JobEvent
+from broker.ledger.tables import Hold, Transfer
+from broker.processes.boot import DatabaseUrls
+from broker.quotes.tables import Quote
+from broker.system import System
+from pricing.money import Money
+from tests.broker.factories import CONFIG, Api, Customer, customer_api, make_customer, sign_contract, upload_dataset
+from tests.broker.running_jobs import broken_rules, read_balance
+from tests.broker.waiting import until
+
+COUNT_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+END_WAITING = COUNT_WAITING.replace("count(*)", "pg_terminate_backend(pid)")
+COVERED = 3
+
+
+@pytest.fixture
+async def buyer(api: Api) -> Customer:
+    """Make a customer whose monthly budget covers three jobs."""
+    owner = await make_customer(api)
+    dataset = await upload_dataset(api, owner["id"])
+    estimate = (await api.post("/quotes", {"config": CONFIG, "dataset_id": dataset["id"]}, expect=201))["estimate"]
+    exact = estimate["gpu_seconds"]["p90"] * Fraction("6.8") / 3600 + estimate["tokens"] * Fraction("0.00012")
+    budget = (Money(math.ceil(exact * 1_000_000)) * COVERED).format_amount()
+    return Customer(owner["id"], await sign_contract(api, owner["id"], monthly_budget=budget), dataset)
+
+
+@pytest.fixture
+async def own(api: Api, buyer: Customer) -> AsyncIterator[Api]:
+    async with customer_api(api, buyer.id) as own:
+        yield own
+
+
+@contextmanager
+def locked(urls: DatabaseUrls, statement: str, value: str) -> Iterator[psycopg.Connection]:
+    """Hold a lock for as long as the block lasts; yields another connection, to watch."""
+    with psycopg.connect(urls.owner or "") as holder, psycopg.connect(urls.owner or "", autocommit=True) as watch:
+        holder.execute(statement.encode(), [value])
+        yield watch
+
+
+def locked_contract(urls: DatabaseUrls, contract_id: str) -> Any:
+    return locked(urls, "SELECT 1 FROM contracts WHERE id = %s FOR UPDATE", contract_id)
+
+
+async def until_waiting(watch: psycopg.Connection) -> None:
+    await until(lambda: watch.execute(COUNT_WAITING.encode()).fetchone() == (1,))
+
+
+async def send_together(
+    own: Api, buyer: Customer, urls: DatabaseUrls, orders: list[tuple[dict[str, Any], str | None]]
+) -> list[httpx.Response]:
+    """Send orders while the contract is locked: the first one waits for the lock, all others are in its next batch."""
+    with locked_contract(urls, buyer.contract["id"]) as watch:
+        first = asyncio.create_task(own.call("POST", "/jobs", json=orders[0][0], headers=_name(orders[0][1])))
+        await until_waiting(watch)
+        others = [
+            asyncio.create_task(own.call("POST", "/jobs", json=body, headers=_name(key))) for body, key in orders[1:]
+        ]
+        await asyncio.sleep(0.1)
+    return await asyncio.gather(first, *others)
+
+
+def _name(key: str | None) -> dict[str, str]:
+    return {"Idempotency-Key": key} if key else {}
+
+
+async def count_rows(system: System, *tables: Any) -> list[int]:
+    async with system.work() as work:
+        return [await work.session.scalar(select(func.count()).select_from(table)) or 0 for table in tables]
+
+
+@pytest.mark.parametrize("most", [1, 3, 64])
+async def test_each_of_a_batch_has_its_own_answer_however_they_are_cut(
+    api: Api, own: Api, app: FastAPI, system: System, buyer: Customer, urls: DatabaseUrls, most: int
+) -> None:
+    app.state.submissions.batches.most = most
+    body = {"config": CONFIG, "dataset_id": buyer.dataset["id"]}
+    quote = await own.post("/quotes", body, expect=201)
+    order = {**body, "quote_id": quote["id"]}
+    project = await own.post("/projects", {"name": "tea"}, expect=201)
+    named: list[tuple[dict[str, Any], str | None]] = [
+        (order, "once"),
+        ({**order, "name": "another"}, "once"),
+        (order, "once"),
+        ({**order, "project_id": "prj_none"}, "refused"),
+        ({**order, "quote_id": "quo_none"}, None),
+        ({**order, "config": {**CONFIG, "epochs": 2}}, None),
+        ({**order, "queue": "priority"}, None),
+        ({**order, "max_cost": "0.000001"}, None),
+    ]
+    covered: list[tuple[dict[str, Any], str | None]] = [
+        ({**order, "project_id": project["id"]}, None),
+        (body, None),
+        (order, None),
+        (order, None),
+    ]
+    answers = await send_together(own, buyer, urls, named + covered)
+
+    told = [(answer.status_code, answer.json().get("type", "")) for answer in answers]
+    assert told[: len(named)] == [
+        (201, ""),
+        (409, "/problems/idempotency-conflict"),
+        (201, ""),
+        (404, "/problems/not-found"),
+        (404, "/problems/not-found"),
+        (409, "/problems/quote-mismatch"),
+        (422, "/problems/invalid-request"),
+        (402, "/problems/max-cost-exceeded"),
+    ]
+    assert sorted(told[len(named) :]) == [(201, "")] * (COVERED - 1) + [(402, "/problems/budget-exceeded")] * 2
+    assert answers[0].json()["id"] == answers[2].json()["id"]
+    assert [answer.headers.get("Idempotency-Replayed") for answer in answers[:3]] == [None, None, "true"]
+    assert await count_rows(system, Job, Hold, JobEvent, IdempotencyKey) == [COVERED, COVERED, COVERED, 1]
+    assert await broken_rules(system) == {}
+    await own.post("/jobs", {**order, "max_cost": "0.01"}, key="refused", expect=402)
+
+
+async def test_a_batch_never_oversells_what_one_after_the_other_would_not(
+    own: Api, system: System, buyer: Customer, urls: DatabaseUrls
+) -> None:
+    body = {"config": CONFIG, "dataset_id": buyer.dataset["id"]}
+    quote = await own.post("/quotes", body, expect=201)
+    order = {**body, "quote_id": quote["id"]}
+    answers = await send_together(own, buyer, urls, [(order, None)] * 12)
+    assert sorted(answer.status_code for answer in answers) == [201] * COVERED + [402] * (12 - COVERED)
+    balance = await read_balance(system, buyer.contract["id"])
+    assert (balance.budget_left, balance.held_money) == (
+        Money(0),
+        Money.from_decimal(buyer.contract["monthly_budget"]["amount"]),
+    )
+    assert await broken_rules(system) == {}
+
+
+async def test_a_connection_that_is_killed_within_a_batch_answers_all_with_a_failure_and_leaves_nothing(
+    own: Api, system: System, buyer: Customer, urls: DatabaseUrls
+) -> None:
+    body = {"config": CONFIG, "dataset_id": buyer.dataset["id"]}
+    await own.post("/jobs", body, expect=201)
+    before = await count_rows(system, Job, Hold, JobEvent, Transfer, IdempotencyKey, Quote)
+    accounts = "SELECT 1 FROM ledger_accounts WHERE contract_id = %s FOR UPDATE"
+    with locked(urls, accounts, buyer.contract["id"]) as watch:
+        sent = [
+            asyncio.create_task(own.call("POST", "/jobs", json=body, headers={"Idempotency-Key": f"key {number}"}))
+            for number in range(COVERED - 1)
+        ]
+        await until_waiting(watch)
+        watch.execute(END_WAITING.encode())
+        first = await asyncio.wait_for(asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED), 30)
+        assert {task.result().status_code for task in first[0]} == {503}
+    answers = await asyncio.gather(*sent)
+    failed = [number for number, answer in enumerate(answers) if answer.status_code == 503]
+    assert failed
+    done = len(answers) - len(failed)
+    assert await count_rows(system, Job, Hold, JobEvent) == [count + done for count in before[:3]]
+    assert await broken_rules(system) == {}
+    again = await own.post("/jobs", body, key=f"key {failed[0]}", expect=201)
+    assert again["status"] == "queued"
+
+
+async def test_a_key_that_is_used_elsewhere_meanwhile_is_decided_anew(
+    own: Api, system: System, buyer: Customer, urls: DatabaseUrls
+) -> None:
+    """The key is taken by another request after the batch has looked for it, and before it keeps its answer."""
+    body = {"config": CONFIG, "dataset_id": buyer.dataset["id"]}
+    accounts = "SELECT 1 FROM ledger_accounts WHERE contract_id = %s FOR UPDATE"
+    await own.post("/jobs", body, expect=201)
+    with locked(urls, accounts, buyer.contract["id"]) as watch:
+        submitting = asyncio.create_task(own.call("POST", "/jobs", json=body, headers={"Idempotency-Key": "taken"}))
+        await until_waiting(watch)
+        await own.post("/projects", {"name": "first"}, key="taken", expect=201)
+    assert (await submitting).json()["type"] == "/problems/idempotency-conflict"
+    assert await count_rows(system, Job, Hold) == [1, 1]
