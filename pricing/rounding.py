@@ -43,15 +43,32 @@ def round_segment(lines: Sequence[ExactLine], currency: str = DEFAULT_CURRENCY) 
     Source: DESIGN, decision 17.
     """
     total = round_to_fen(sum((line.exact for line in lines), Fraction(0))).micros // MICROS_PER_FEN
-    fen, rests = [], []
-    for line in lines:
-        whole, rest = divmod(line.exact * FEN_PER_UNIT, 1)
-        fen.append(whole)
-        rests.append(rest)
+    fen, rests = _round_down([line.exact for line in lines])
     order = sorted(range(len(lines)), key=lambda place: (_is_at_most(lines[place], fen[place]), -rests[place]))
-    for place in order[: total - sum(fen)]:
-        fen[place] += 1
-    return [Money(count * MICROS_PER_FEN, currency) for count in fen]
+    return _lift(fen, order, total, currency)
+
+
+def share_amount(amount: Money, exact: Sequence[Fraction]) -> list[Money]:
+    """Share an amount in whole fen among the parts of what it was rounded from, by largest remainder.
+
+    It is the sum of the exact parts, rounded down or up. Equal remainders are lifted in the parts' order; each part is
+    its exact amount rounded down or up to a fen.
+    """
+    fen, rests = _round_down(exact)
+    order = sorted(range(len(exact)), key=lambda place: -rests[place])
+    return _lift(fen, order, amount.micros // MICROS_PER_FEN, amount.currency)
+
+
+def _round_down(exact: Sequence[Fraction]) -> tuple[list[int], list[Fraction]]:
+    """Round amounts down to whole fen; the second list has what is left of each."""
+    split = [divmod(each * FEN_PER_UNIT, 1) for each in exact]
+    return [fen for fen, _rest in split], [rest for _fen, rest in split]
+
+
+def _lift(fen: list[int], order: Sequence[int], total: int, currency: str) -> list[Money]:
+    """Lift amounts by a fen each, in this order of their places, until they add up to the total."""
+    lifted = set(order[: total - sum(fen)])
+    return [Money((count + (place in lifted)) * MICROS_PER_FEN, currency) for place, count in enumerate(fen)]
 
 
 def _is_at_most(line: ExactLine, fen: int) -> bool:

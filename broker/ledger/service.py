@@ -59,6 +59,7 @@ from broker.ledger.usage import (
     read_borne_by_cause,
 )
 from broker.ledger.usage_corrections import correct_usage
+from broker.ledger.versions import split_by_version
 from broker.ledger.volumes import Volume, list_volumes
 
 __all__ = [
@@ -137,6 +138,7 @@ __all__ = [
     "renew_hold",
     "renew_locked_hold",
     "settle_hold",
+    "split_by_version",
     "take_unused",
     "void_grant",
     "warn_of_expiry",

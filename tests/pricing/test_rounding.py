@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.money import Money, round_to_fen
-from pricing.rounding import ExactLine, InvoicedLine, round_segment, share_taken_back
+from pricing.rounding import ExactLine, InvoicedLine, round_segment, share_amount, share_taken_back
 
 FEN = 10_000
 # Prices of tokens and GPU-seconds, ties at half a fen, and whole fen.
@@ -155,3 +155,20 @@ def test_share_is_in_the_line_s_currency() -> None:
 def test_more_units_than_a_line_has_do_not_come_back(taken_back: int, quantity: int) -> None:
     with pytest.raises(ValueError, match=f"{quantity} units cannot come back of {100 - taken_back}"):
         share_taken_back(InvoicedLine(100, Money(FEN), taken_back), quantity)
+
+
+@given(st.lists(EXACTS, min_size=1, max_size=6), st.booleans())
+def test_an_amount_is_shared_so_that_its_parts_add_up_to_it(exact: list[Fraction], lifted: bool) -> None:
+    fen, rest = divmod(sum(exact) * 100, 1)
+    amount = Money((fen + (lifted and rest > 0)) * FEN)
+    shares = share_amount(amount, exact)
+    assert total(shares) == amount
+    assert all(
+        abs(Fraction(share.to_decimal()) - each) < Fraction(1, 100) for share, each in zip(shares, exact, strict=True)
+    )
+
+
+def test_of_equal_parts_the_first_is_lifted() -> None:
+    halves = [Fraction(1, 200)] * 2
+    assert share_amount(Money(FEN), halves) == [Money(FEN), Money(0)]
+    assert share_amount(Money(FEN, "USD"), [Fraction(1, 300), Fraction(2, 300)]) == [Money(0, "USD"), Money(FEN, "USD")]

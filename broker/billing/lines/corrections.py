@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from sqlalchemy import select
 
-from broker.billing.lines.usage import METER_NAMES, describe_origin, draft_line
+from broker.billing.lines.usage import METER_NAMES, describe_origin, draft_line, list_charged
 from broker.billing.model import DraftLine, InvoiceKind, LineKind
 from broker.billing.tables import Invoice, InvoiceLine
 from broker.contracts.model import ContractTerms
@@ -29,9 +29,9 @@ class LineKey:
 
 async def correction_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
     """Draft the lines of usage that is late for a closed month, and of what is taken back of closed months' lines."""
-    billed = await ledger.list_captured_usage(work, month, contract_id=terms.id)
+    charged = await list_charged(work, terms, month)
     sources = await list_stream_sources(work, terms.id)
-    late = (group for group in billed if group.used_month != month)
+    late = (group for group in charged if group.used_month != month)
     lines = [line for group in late for line in _draft_late(group, describe_origin(group, sources))]
     taken = await ledger.list_corrections(work, month, contract_id=terms.id)
     for closed in sorted({group.corrects for group in taken if group.corrects is not None}):

@@ -17,8 +17,16 @@ METER_NAMES = {Unit.GPU_SECONDS: "GPU-hours", Unit.TOKENS: "tokens"}
 async def usage_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
     """Draft the lines of a month's captured usage; what is late for a closed month is a part of its own."""
     sources = await list_stream_sources(work, terms.id)
-    billed = await ledger.list_captured_usage(work, month, contract_id=terms.id)
-    return draft_usage_lines((group for group in billed if group.used_month == month), sources)
+    charged = await list_charged(work, terms, month)
+    return draft_usage_lines((group for group in charged if group.used_month == month), sources)
+
+
+async def list_charged(work: Work, terms: ContractTerms, month: str) -> list[CapturedUsage]:
+    """List what a month charges, as its lines: each of one card, where the contract follows several."""
+    charged = await ledger.list_captured_usage(work, month, contract_id=terms.id)
+    if len(terms.cards) > 1:
+        return await ledger.split_by_version(work, terms.id, month, charged)
+    return charged
 
 
 def draft_usage_lines(groups: Iterable[CapturedUsage], sources: Mapping[str, str]) -> list[DraftLine]:

@@ -100,3 +100,25 @@ async def test_a_card_that_cannot_be_pinned_is_refused(
     problem = await sign_contract(api, customer["id"], expect=422, starts_at="2026-11-08T00:00:00Z", **terms)
     assert [error["field"] for error in problem["errors"]] == [field]
     assert (await api.get("/contracts"))["data"] == []
+
+
+async def test_one_price_on_two_cards_is_one_line_of_each_that_are_rounded_as_one(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """A new card that changes other plans alone: its line was told to be of the card before."""
+    await publish_card(system, "plain", date(2026, 11, 6))
+    await publish_card(system, "alike", DEAR_FROM)
+    customer = await make_ready_customer(api, starts_at="2026-11-08T00:00:00Z", rate_card="newest")
+    job = await start_job(system, customer, gpu_seconds=60, tokens=0)
+    clock.now = datetime(2026, 11, 20, tzinfo=UTC)
+    await report_usage(system, job, gpu_seconds=2, ended_at=MIDNIGHT.replace(hour=15))
+    await report_usage(system, job, gpu_seconds=3, ended_at=MIDNIGHT)
+    body = {"contract_id": customer.contract["id"], "month": "2026-11"}
+    invoice = await api.post("/invoices", body, expect=201)
+    lines = {
+        line["rate_card_version"]: (line["unit_price"], line["quantity"], line["amount"]["amount"])
+        for line in invoice["lines"]
+    }
+    assert lines == {"plain": ("6.8", 2, "0.00"), "alike": ("6.8", 3, "0.01")}
+    assert invoice["total"]["amount"] == "0.01", "five GPU-seconds, rounded once"
+    assert await broken_rules(system) == {}
