@@ -112,6 +112,11 @@ class RateCard(BaseModel):
             raise _make_fault("plans.on_demand.minimum_commit_gpu_hours", "must be 0: on-demand commits to nothing")
         return self
 
+    @property
+    def has_tiers(self) -> bool:
+        """Tell whether any plan has volume tiers."""
+        return any(terms.tiers != MeterTiers() for terms in self.plans.values())
+
     def terms(self, plan: PlanName) -> PlanTerms:
         return self.plans[plan]
 

@@ -33,6 +33,10 @@ class CostRowOut(BaseModel):
     advance: MoneyOut = Field(
         description="The part of it that advances have paid.", examples=[{"amount": "0.27", "currency": "CNY"}]
     )
+    tier_settlement: MoneyOut = Field(
+        description="What volume tiers take off the contract's month, on its row without a project.",
+        examples=[{"amount": "0.00", "currency": "CNY"}],
+    )
     due: MoneyOut = Field(description="What the invoice asks for.", examples=[{"amount": "2.31", "currency": "CNY"}])
 
     @classmethod
@@ -52,6 +56,7 @@ class CostRowOut(BaseModel):
             token_cost=MoneyOut.of(row.token_cost),
             cost=MoneyOut.of(row.cost),
             advance=MoneyOut.of(row.advance),
+            tier_settlement=MoneyOut.of(row.tier_settlement),
             due=MoneyOut.of(row.due),
         )
 
@@ -67,6 +72,9 @@ class MonthlyCostOut(BaseModel):
     advance: MoneyOut = Field(
         description="Sum of what advances have paid.", examples=[{"amount": "0.27", "currency": "CNY"}]
     )
+    tier_settlement: MoneyOut = Field(
+        description="Sum of what volume tiers take off.", examples=[{"amount": "0.00", "currency": "CNY"}]
+    )
     due: MoneyOut = Field(description="Sum of what is due.", examples=[{"amount": "2.31", "currency": "CNY"}])
 
     @classmethod
@@ -77,6 +85,7 @@ class MonthlyCostOut(BaseModel):
             data=[CostRowOut.of(row) for row in rows],
             cost=_total(row.cost for row in rows),
             advance=_total(row.advance for row in rows),
+            tier_settlement=_total(row.tier_settlement for row in rows),
             due=_total(row.due for row in rows),
         )
 
@@ -101,6 +110,7 @@ CSV_COLUMNS = (
     "token_cost",
     "cost",
     "advance",
+    "tier_settlement",
     "due",
     "currency",
 )

@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
+from broker.billing.lines.tiers import tier_lines
+from broker.billing.model import sum_lines
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms
 from broker.identity.tables import Customer, Project
@@ -19,7 +21,10 @@ from pricing.usage import Unit
 
 @dataclass(frozen=True)
 class CostRow:
-    """One contract's cost in one project. Money to the fen; `due` is the cost less what an advance has paid."""
+    """One contract's cost in one project. Money to the fen; `due` is the cost less what an advance has paid.
+
+    What volume tiers take off a contract's month is of all its projects: it is on the row without one.
+    """
 
     customer_id: str
     customer: str
@@ -33,6 +38,7 @@ class CostRow:
     gpu_cost: Money
     token_cost: Money
     advance: Money
+    tier_settlement: Money
 
     @property
     def cost(self) -> Money:
@@ -40,7 +46,7 @@ class CostRow:
 
     @property
     def due(self) -> Money:
-        return self.cost - self.advance
+        return self.cost - self.advance + self.tier_settlement
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,22 @@ async def report_monthly_cost(
         _cost_row(terms[contract_id], [places[member.job_id] for member in members], members)
         for (contract_id, _project), members in groups.items()
     ]
+    for contract in terms.values():
+        amount = sum_lines(await tier_lines(work, contract, month))
+        rows = _settle(rows, contract.id, amount) if amount.micros else rows
     wanted = [row for row in rows if customer_id in {None, row.customer_id}]
     return sorted(wanted, key=lambda row: (row.customer, row.contract_id, row.project or ""))
+
+
+def _settle(rows: list[CostRow], contract_id: str, amount: Money) -> list[CostRow]:
+    """Put the settlement of a contract's tiers on its row without a project, or on a row of its own."""
+    own = [row for row in rows if row.contract_id == contract_id]
+    bare = next((row for row in own if row.project_id is None), None)
+    if bare is not None:
+        return [replace(row, tier_settlement=amount) if row is bare else row for row in rows]
+    zero = Money.zero()
+    unused = replace(own[0], project_id=None, project=None, jobs=0, gpu_seconds=0, tokens=0)
+    return [*rows, replace(unused, gpu_cost=zero, token_cost=zero, advance=zero, tier_settlement=amount)]
 
 
 def _cost_row(terms: ContractTerms, places: list[JobPlace], groups: list[ledger.CapturedUsage]) -> CostRow:
@@ -90,6 +110,7 @@ def _cost_row(terms: ContractTerms, places: list[JobPlace], groups: list[ledger.
         gpu_cost=_add(gpu),
         token_cost=_add(tokens),
         advance=_add(group for group in groups if not group.billable),
+        tier_settlement=Money.zero(),
     )
 
 

@@ -185,6 +185,7 @@ def test_tiers_are_steps_beyond_the_plans_own_price_and_come_back_from_the_canon
     tiers = card.terms(PlanName.ON_DEMAND).tiers.of(Unit.GPU_SECONDS)
     assert [(step.above, step.price) for step in tiers.steps] == [(100, Decimal(6)), (500, Decimal("5.5"))]
     assert card.prices(PlanName.ON_DEMAND) == CARD.prices(PlanName.ON_DEMAND)
+    assert (card.has_tiers, CARD.has_tiers) == (True, False)
     raw = json.loads(json.dumps(card.to_json_dict()))
     assert raw["plans"]["on_demand"]["tiers"]["gpu_hours"]["steps"][0] == {"above": 100, "price": "6"}
     assert "tiers" not in raw["plans"]["prepaid"]

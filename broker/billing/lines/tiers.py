@@ -23,6 +23,8 @@ async def tier_lines(work: Work, terms: ContractTerms, month: str) -> list[Draft
 
     Of a charge that the month takes back of a closed one, a further line keeps what that one's tiers had taken off.
     """
+    if not any(card.has_tiers for card in terms.cards):
+        return []
     volumes = await ledger.list_volumes(work, terms.id, month)
     tariff = Tariff(await _read_cards(work, volumes), terms.plan)
     lines = draft_settlement([each for each in volumes if each.month == month], tariff, month)

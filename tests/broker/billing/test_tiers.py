@@ -74,6 +74,9 @@ async def test_tiers_take_their_part_off_the_months_invoice_as_one_line(
     assert line["description"] == "volume tiers, 5.0000 GPU-hours in 2026-11"
     assert (line["meter"], line["quantity"], line["unit_price"]) == ("gpu_seconds", 5 * HOUR, None)
     assert (line["job_id"], line["rate_card_version"]) == (None, "tiered")
+    report = await api.get("/reports/monthly-cost", month=NOVEMBER)
+    assert (report["due"]["amount"], report["tier_settlement"]["amount"]) == ("28.80", "-5.20")
+    assert [row["cost"]["amount"] for row in report["data"]] == ["34.00"]
     balance = await read_balance(tiered, customer.contract["id"])
     assert balance.used_money.to_decimal() == 34, "what was charged during the month, at the first tier's price"
     clock.now = START + timedelta(days=30)
@@ -195,3 +198,14 @@ async def test_what_is_taken_back_of_a_closed_month_comes_to_what_it_had_cost(
     assert Fraction(line["amount"]["amount"]) == Fraction("6.8") * Fraction("5.2") / 34
     assert line["description"] == "volume tiers of 1.0000 GPU-hours taken back of 2026-11"
     assert await broken_rules(tiered) == {}
+
+
+async def test_cost_report_has_a_settlement_once_where_all_jobs_are_in_projects(api: Api, tiered: System) -> None:
+    customer = await make_buyer(api)
+    for name in ("one", "two"):
+        project = await api.post("/projects", {"customer_id": customer.id, "name": name}, expect=201)
+        await use(tiered, customer, 2 * HOUR, project_id=project["id"])
+    rows = (await api.get("/reports/monthly-cost", month=NOVEMBER))["data"]
+    told = {row["project"]: (row["cost"]["amount"], row["tier_settlement"]["amount"], row["jobs"]) for row in rows}
+    assert told == {"one": ("13.60", "0.00", 1), "two": ("13.60", "0.00", 1), None: ("0.00", "-3.40", 0)}
+    assert (await draft(api, customer))["total"]["amount"] == "23.80"

@@ -11,7 +11,7 @@ from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, customer_api, make_ready_customer, staff_key
 from tests.broker.running_jobs import HOUR, report_usage, start_job
 
-MONEY_COLUMNS = ("gpu_cost", "token_cost", "cost", "advance", "due")
+MONEY_COLUMNS = ("gpu_cost", "token_cost", "cost", "advance", "tier_settlement", "due")
 
 
 async def make_project(api: Api, customer: Customer, name: str) -> str:
