@@ -22,6 +22,11 @@ def test_unused_hours_are_charged_at_the_contracts_price(used: int, amount: str)
     assert Attainment(2000 * HOUR, used, PRICE).true_up.format_amount() == amount
 
 
+def test_what_is_used_beyond_a_commitment_is_not_less_than_unused() -> None:
+    assert [Attainment(100, used, PRICE).unused for used in (99, 100, 101)] == [1, 0, 0]
+    assert Attainment(100, 30, PRICE).expect(25) == Attainment(100, 55, PRICE)
+
+
 @given(COUNTS, COUNTS)
 def test_a_true_up_is_rounded_once_and_never_below_zero(committed: int, used: int) -> None:
     exact = Fraction(max(0, committed - used), HOUR) * 4
