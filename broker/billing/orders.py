@@ -1,7 +1,5 @@
 """Orders: advance invoices that are void where they are cancelled or not paid in time. The caller holds the locks."""
 
-from datetime import datetime
-
 from broker.billing.model import InvoiceStatus
 from broker.billing.tables import Invoice
 from broker.contracts import service as contracts
@@ -10,11 +8,18 @@ from broker.ledger import service as ledger
 from broker.work import Work
 
 
-def is_order_over(invoice: Invoice, now: datetime) -> bool:
-    """Tell whether an invoice asks for nothing any more: void already, or not paid by its last moment."""
+async def is_order_over(work: Work, invoice: Invoice) -> bool:
+    """Tell whether an advance invoice asks for nothing any more.
+
+    It is void already, or it was not paid by its last moment, or before the term of its grant was over: what would be
+    paid for could not be used.
+    """
     if invoice.status == InvoiceStatus.VOID:
         return True
-    return invoice.status == InvoiceStatus.OPEN and invoice.expires_at is not None and invoice.expires_at <= now
+    if invoice.status != InvoiceStatus.OPEN or invoice.grant_id is None:
+        return False
+    grant = await contracts.get_grant(work, invoice.grant_id)
+    return any(last is not None and last <= work.now for last in (invoice.expires_at, grant.expires_at))
 
 
 async def void_order(work: Work, terms: ContractTerms, invoice: Invoice) -> None:

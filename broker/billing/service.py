@@ -186,7 +186,7 @@ async def pay_invoice(work: Work, invoice_id: str) -> Invoice:
     terms, invoice = await _lock_invoice(work, invoice_id)
     if invoice.status == InvoiceStatus.PAID:
         return invoice
-    if is_order_over(invoice, work.now):
+    if await is_order_over(work, invoice):
         await keep_late_payment(work, terms, invoice)
         return invoice
     _require_status(invoice, InvoiceStatus.OPEN)

@@ -136,7 +136,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         self.world.run(self.world.api.post(f"/invoices/{invoice_id}/pay"))
         grant_id = self.world.run(find_grant(self.world, customer))
-        if grant_id not in contract.grants:
+        if grant_id not in contract.grants and self.world.clock.now < whole_term(contract)[1]:
             contract.credit(grant_id, HOURS[contract.plan] * 3600, *whole_term(contract))
 
     @rule(index=PICK, size=st.integers(1, 100_000), days=st.sampled_from([None, 1, 10, 60]))

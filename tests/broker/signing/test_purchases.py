@@ -106,6 +106,21 @@ async def test_cancelled_order_stays_so_and_its_payment_is_kept(api: Api, system
     assert await broken_rules(system) == {}
 
 
+async def test_advance_that_is_paid_after_its_contract_is_kept_as_a_credit(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """Else its hours would be credited and expire in the next tick, and the money with them."""
+    customer = await make_customer(api)
+    terms = {"plan": PREPAID, "committed_gpu_hours": 500, "ends_at": "2026-12-01T00:00:00Z"}
+    contract = await sign_contract(api, customer["id"], **terms)
+    clock.now = START.replace(month=12, day=1, hour=0)
+    late = await api.post(f"/invoices/{contract['advance_invoice_id']}/pay")
+    assert (late["status"], late["due"]["amount"]) == ("void", "0.00")
+    assert await read_credit(system, contract["id"]) == 2_600_000_000
+    assert (await read_balance(system, contract["id"])).granted_gpu_seconds == 0
+    assert await broken_rules(system) == {}
+
+
 async def test_hours_that_begin_later_wait_and_end_with_their_contract(api: Api, clock: ManualClock) -> None:
     customer = await make_ready_customer(api, plan=PREPAID, ends_at="2027-03-01T00:00:00Z")
     order = await buy(api, customer.contract["id"], effective_at="2026-12-01T00:00:00Z", rollover="carry")
