@@ -15,6 +15,29 @@ from broker.persistence.driver import Command, Statement, execute_each
 from broker.work import Work
 from pricing.usage import Unit
 
+AccountKey = tuple[Unit, AccountKind, str | None, str | None, Cause | None]
+
+
+@dataclass(frozen=True)
+class KnownAccount:
+    """An account with its balance. Units: the account's own."""
+
+    id: str
+    balance: int
+
+
+async def read_accounts(work: Work, contract_id: str) -> dict[AccountKey, KnownAccount]:
+    """Read the accounts of a contract by unit, kind, grant, month and cause. The caller holds the contract's lock."""
+    key = (Account.unit, Account.kind, Account.grant_id, Account.month, Account.cause)
+    columns = (*key, Account.id, Account.balance)
+    rows = await work.session.execute(select(*columns).where(Account.contract_id == contract_id))
+    return {_key_of(row): KnownAccount(row.id, row.balance) for row in rows}
+
+
+def _key_of(row: Any) -> AccountKey:
+    cause = None if row.cause is None else Cause(row.cause)
+    return Unit(row.unit), AccountKind(row.kind), row.grant_id, row.month, cause
+
 
 async def open_account(
     work: Work,

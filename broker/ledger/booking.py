@@ -1,4 +1,4 @@
-"""Putting charges of one month on the books: drawn from legs in memory, then written in a few statements."""
+"""Putting charges of one month on the books: drawn from legs in memory, and written with all others of a batch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,23 +6,19 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import insert
-
-from broker.ledger import accounts
 from broker.ledger.accounts import NewTransfer
 from broker.ledger.causes import Cause
 from broker.ledger.charge_limit import LineCount, Promise, RateSegment
 from broker.ledger.charges import Charge
 from broker.ledger.charging import Charging
 from broker.ledger.closed_months import BilledMonth
-from broker.ledger.hold_legs import HoldView, hold_more, list_open, open_own, to_state
+from broker.ledger.hold_legs import HoldView, hold_more, list_open, to_state
 from broker.ledger.legs import (
     NewLeg,
     OpenGrants,
     find_uncommitted_prices,
     plan_money_leg,
     price_uncommitted,
-    read_open_grants,
 )
 from broker.ledger.model import (
     AccountKind,
@@ -34,9 +30,9 @@ from broker.ledger.model import (
     plan_capture,
 )
 from broker.ledger.promises import read_charge_limits
-from broker.ledger.rates import add_to_rates
+from broker.ledger.rates import AddedLine
 from broker.ledger.supply import plan_extension, plan_supply
-from broker.ledger.tables import Capture, HoldLeg
+from broker.ledger.tables import HoldLeg
 from broker.work import Work
 from pricing.grants import UsageOrigin
 from pricing.usage import METERS, Unit, Usage
@@ -58,7 +54,6 @@ class Booking:
     moment: datetime
     origins: Mapping[Unit, UsageOrigin] = field(default_factory=dict)
     versions: dict[RateSegment, str] = field(default_factory=dict)
-    transfers: list[NewTransfer] = field(default_factory=list)
     captures: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -68,7 +63,7 @@ class Booking:
 
     async def put(self, charge: Charge, moment: datetime) -> None:
         """Charge intervals up to the last promise that holds; what goes beyond is borne."""
-        self.moment = moment
+        self.moment, self.captures = moment, []
         usage, view = charge.usage, self.view
         self.origins = view.origins_at(moment)
         supply = plan_supply(
@@ -79,18 +74,18 @@ class Booking:
         self.versions = dict.fromkeys(self.charging.added, version) | self.versions
         moves = await self._capture(charge, charged, borne=False)
         moves += await self._capture(charge, usage - charged, borne=True)
-        self.transfers.append(NewTransfer("usage_captured", moves, view.hold.id, charge.reference))
+        view.books.charge(NewTransfer("usage_captured", moves, view.hold.id, charge.reference), self.captures)
 
-    async def write(self) -> None:
-        """Write the legs, the transfers, the captures, and their sums by price."""
-        work, terms = self.work, self.view.terms
-        await work.session.flush()
-        await accounts.post_transfers(work, terms.id, terms.customer_id, self.transfers)
-        if self.captures:
-            await work.session.execute(insert(Capture), self.captures)
-        limits = self.charging.limits
-        lines = {each: LineCount(count, limits.leads(each)) for each, count in self.charging.added.items() if count}
-        await add_to_rates(work, self.view.hold, lines, versions=self.versions)
+    def close(self) -> None:
+        """Add up by price what was charged."""
+        view, limits = self.view, self.charging.limits
+        counts = {segment: count for segment, count in self.charging.added.items() if count}
+        view.books.add_lines(
+            [
+                AddedLine(view.hold, segment, LineCount(count, limits.leads(segment)), self.versions[segment])
+                for segment, count in counts.items()
+            ]
+        )
 
     async def _capture(self, charge: Charge, usage: Usage, *, borne: bool) -> list[Move]:
         moves: list[Move] = []
@@ -119,6 +114,7 @@ class Booking:
         draws, missing = plan()
         if missing:
             moves += await hold_more(self.work, view, self._plan_more(unit, missing, borne=borne))
+            self.grants = await view.books.read_grants()
             moves += [] if borne else await self._release_repriced(unit, missing, price)
             draws, missing = plan()
             assert missing == 0, "an extension covers what it was made for"
@@ -126,8 +122,8 @@ class Booking:
             view.legs[draw.index].captured += draw.quantity
         if quantity:
             end = AccountKind.BORNE if borne else AccountKind.USED
-            held_id = await open_own(self.work, view, unit, AccountKind.HELD)
-            end_id = await open_own(self.work, view, unit, end, cause=Cause.OVER_PROMISE if borne else None)
+            held_id = await view.books.open_account(unit, AccountKind.HELD)
+            end_id = await view.books.open_account(unit, end, cause=Cause.OVER_PROMISE if borne else None)
             moves += move(held_id, end_id, unit, quantity)
         return [(view.legs[draw.index], draw.quantity) for draw in draws]
 
@@ -139,7 +135,8 @@ class Booking:
                 released = min(open_quantity, quantity)
                 leg.released += released
                 quantity -= released
-                held_id = await open_own(self.work, self.view, unit, AccountKind.HELD)
+                self.view.books.give_back(leg, released)
+                held_id = await self.view.books.open_account(unit, AccountKind.HELD)
                 moves += move(held_id, leg.account_id, unit, released)
         return moves
 
@@ -148,11 +145,7 @@ class Booking:
             return [self._plan_borne(unit, quantity)]
         if unit == Unit.MICRO_YUAN:
             return plan_money_leg(quantity, self.month)
-        legs = plan_extension(self.view.terms, self.grants, self.origins[unit], quantity, self.moment)
-        for leg in legs:
-            if leg.grant_id is not None:
-                self.grants = self.grants.less(leg.grant_id, leg.quantity)
-        return legs
+        return plan_extension(self.view.terms, self.grants, self.origins[unit], quantity, self.moment)
 
     def _plan_borne(self, unit: Unit, quantity: int) -> NewLeg:
         """Plan a leg of what the house bears in its customer's stead, at the contract's own prices."""
@@ -193,6 +186,6 @@ async def open_booking(work: Work, view: HoldView, promise: Promise, months: Bil
 
     The caller holds the locks of hold and contract.
     """
-    limits = await read_charge_limits(work, view, promise, months.billed)
-    grants = await read_open_grants(work, view.terms.id)
+    limits = await read_charge_limits(view, promise, months.billed)
+    grants = await view.books.read_grants()
     return Booking(work, view, months, Charging(limits), grants, work.now)

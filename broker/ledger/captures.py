@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from broker.contracts.model import ContractTerms
 from broker.ledger.booking import open_booking
 from broker.ledger.charge_limit import NOTHING_PROMISED, Promise
 from broker.ledger.charges import Charge, group_intervals
-from broker.ledger.closed_months import BilledMonth, find_billed_month
+from broker.ledger.closed_months import BilledMonth
 from broker.ledger.hold_legs import HoldView
 from broker.ledger.holds import roll_hold
-from broker.ledger.legs import OpenGrants, price_uncommitted, read_open_grants
+from broker.ledger.legs import OpenGrants, price_uncommitted
 from broker.ledger.model import UsageInterval
 from broker.work import Work
 from pricing.money import Money
@@ -31,14 +30,25 @@ class Captured:
 async def capture_usage(
     work: Work, view: HoldView, intervals: Sequence[UsageInterval], *, promise: Promise = NOTHING_PROMISED
 ) -> Captured:
+    """Charge intervals of one run, and write it; `charge_usage` says how."""
+    captured = await charge_usage(work, view, intervals, promise=promise)
+    await view.books.write()
+    return captured
+
+
+async def charge_usage(
+    work: Work, view: HoldView, intervals: Sequence[UsageInterval], *, promise: Promise = NOTHING_PROMISED
+) -> Captured:
     """Charge intervals of one run, in their order, to a locked hold, which is extended by what it does not cover.
+
+    It is in the contract's books then, which are to be written once all usage that came together is charged.
 
     Usage has happened when it is reported, so it is always booked. What keeps every promise (the job's, the month's
     budget, a contract that blocks overage, a contract's end) is charged to the customer; the rest is borne, because it
     is over a promise. There is one transfer for each month, price and checkpoint segment, however many intervals come.
     """
-    grants = await read_open_grants(work, view.terms.id)
-    months = await _find_months(work, view.terms, intervals)
+    grants = await view.books.read_grants()
+    months = await _find_months(work, view, intervals)
 
     def describe(interval: UsageInterval) -> Hashable:
         return _describe_moment(view, grants, _moment_of(work, interval)), months[interval.sequence]
@@ -51,7 +61,7 @@ async def capture_usage(
         booking = await open_booking(work, view, promise, billed)
         for charge in charges:
             await booking.put(charge, _moment_of(work, charge.last))
-        await booking.write()
+        booking.close()
     return count_captured(view)
 
 
@@ -73,8 +83,8 @@ def _describe_moment(view: HoldView, grants: OpenGrants, moment: datetime) -> Ha
     return terms.ends_before(moment), *closed, terms.prices_at(moment)
 
 
-async def _find_months(work: Work, terms: ContractTerms, intervals: Sequence[UsageInterval]) -> dict[int, BilledMonth]:
+async def _find_months(work: Work, view: HoldView, intervals: Sequence[UsageInterval]) -> dict[int, BilledMonth]:
     """Find the month that bills each interval, by its sequence: the first open one from that in which it ended."""
-    used_in = {each.sequence: terms.billing_month(_moment_of(work, each)) for each in intervals}
-    billed_in = {month: await find_billed_month(work, terms.id, month) for month in sorted(set(used_in.values()))}
+    used_in = {each.sequence: view.terms.billing_month(_moment_of(work, each)) for each in intervals}
+    billed_in = {month: await view.books.find_billed_month(month) for month in sorted(set(used_in.values()))}
     return {sequence: billed_in[month] for sequence, month in used_in.items()}

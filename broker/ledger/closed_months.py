@@ -1,5 +1,6 @@
 """Closed billing months: their invoices are final, and usage that is reported later goes to the next open month."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -30,15 +31,19 @@ async def close_month(work: Work, terms: ContractTerms, month: str) -> None:
     await work.session.flush()
 
 
-async def find_billed_month(work: Work, contract_id: str, used: str) -> BilledMonth:
-    """Find the month that bills usage of this one. The caller holds the contract's lock."""
-    return BilledMonth(used, await get_open_month(work, contract_id, used))
-
-
 async def get_open_month(work: Work, contract_id: str, month: str) -> str:
     """Get the first month, from this one on, that is not closed. The caller holds the contract's lock."""
-    query = select(ClosedMonth.month).where(ClosedMonth.contract_id == contract_id, ClosedMonth.month >= month)
-    closed = set((await work.session.scalars(query)).all())
+    return find_open_month(await list_closed_months(work, contract_id), month)
+
+
+async def list_closed_months(work: Work, contract_id: str) -> set[str]:
+    """List the months of a contract that are closed."""
+    query = select(ClosedMonth.month).where(ClosedMonth.contract_id == contract_id)
+    return set((await work.session.scalars(query)).all())
+
+
+def find_open_month(closed: Collection[str], month: str) -> str:
+    """Find the first month, from this one on, that is not closed."""
     while month in closed:
         month = next_month(month)
     return month

@@ -1,13 +1,13 @@
 """The legs of a hold: added, grown, released. The caller holds the locks of the hold and its contract."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from broker.contracts.model import ContractTerms
 from broker.ledger import accounts
 from broker.ledger.accounts import NewTransfer
-from broker.ledger.causes import Cause
+from broker.ledger.contract_books import ContractBooks
 from broker.ledger.legs import NewLeg, list_origins
 from broker.ledger.model import AccountKind, LegState, Move, compute_captured_micros, move
 from broker.ledger.tables import Hold, HoldLeg
@@ -16,21 +16,18 @@ from pricing.grants import UsageOrigin
 from pricing.money import Money
 from pricing.usage import METERS, Unit, Usage
 
-AccountKey = tuple[Unit, AccountKind, str | None, str | None, Cause | None]
-
 
 @dataclass(frozen=True)
 class HoldView:
-    """A hold, its legs in the order in which they pay, and the terms of its contract.
+    """A hold, its legs in the order in which they pay, and its contract's terms and books.
 
-    `account_ids` are those of the contract's accounts that were looked up so far. `run_gpu_type` is the type of the run
-    whose usage it is charged with; None: that which was quoted.
+    `run_gpu_type` is the type of the run whose usage it is charged with; None: that which was quoted.
     """
 
     terms: ContractTerms
     hold: Hold
     legs: list[HoldLeg]
-    account_ids: dict[AccountKey, str] = field(default_factory=dict)
+    books: ContractBooks
     run_gpu_type: str | None = None
 
     def states(self) -> list[LegState]:
@@ -83,7 +80,8 @@ async def hold_more(work: Work, view: HoldView, legs: Iterable[NewLeg], *, exten
     """Hold more for a job, and leave the transfer to the caller. Returns its moves."""
     moves: list[Move] = []
     for leg in legs:
-        source_id = await _open_source(work, view, leg)
+        source_id = await _open_source(view, leg)
+        view.books.take(leg)
         grown = _find_alike(view, leg, source_id) if extends else None
         if grown is None:
             grown = _leg_row(work, view.hold, leg, source_id, position=len(view.legs), extends=extends)
@@ -91,7 +89,7 @@ async def hold_more(work: Work, view: HoldView, legs: Iterable[NewLeg], *, exten
             view.legs.append(grown)
         else:
             grown.held += leg.quantity
-        moves += move(source_id, await open_own(work, view, leg.unit, AccountKind.HELD), leg.unit, leg.quantity)
+        moves += move(source_id, await view.books.open_account(leg.unit, AccountKind.HELD), leg.unit, leg.quantity)
     return moves
 
 
@@ -107,16 +105,11 @@ def _find_alike(view: HoldView, leg: NewLeg, source_id: str) -> HoldLeg | None:
     )
 
 
-async def _open_source(work: Work, view: HoldView, leg: NewLeg) -> str:
-    if leg.source != AccountKind.BUDGET:
-        return await open_own(work, view, leg.unit, leg.source, grant_id=leg.grant_id)
-    terms, month = view.terms, leg.month
-    assert month is not None, "a budget is of a month"
-    key = (leg.unit, leg.source, None, month, None)
-    if key not in view.account_ids:
-        opened = accounts.open_budget(work, terms.id, terms.customer_id, month, terms.monthly_budget_micros)
-        view.account_ids[key] = await opened
-    return view.account_ids[key]
+async def _open_source(view: HoldView, leg: NewLeg) -> str:
+    if leg.source == AccountKind.BUDGET:
+        assert leg.month is not None, "a budget is of a month"
+        return await view.books.open_budget(leg.month)
+    return await view.books.open_account(leg.unit, leg.source, grant_id=leg.grant_id)
 
 
 def _leg_row(work: Work, hold: Hold, leg: NewLeg, source_id: str, *, position: int, extends: bool) -> HoldLeg:
@@ -139,24 +132,6 @@ def _leg_row(work: Work, hold: Hold, leg: NewLeg, source_id: str, *, position: i
     )
 
 
-async def open_own(
-    work: Work,
-    view: HoldView,
-    unit: Unit,
-    kind: AccountKind,
-    *,
-    grant_id: str | None = None,
-    cause: Cause | None = None,
-) -> str:
-    """Open an account of the hold's contract, where it is new; each is looked up once. Returns its id."""
-    key = (unit, kind, grant_id, None, cause)
-    if key not in view.account_ids:
-        terms = view.terms
-        opened = accounts.open_account(work, terms.id, terms.customer_id, unit, kind, grant_id=grant_id, cause=cause)
-        view.account_ids[key] = await opened
-    return view.account_ids[key]
-
-
 async def post_for_job(work: Work, hold: Hold, kind: str, moves: Sequence[Move]) -> None:
     """Post a transfer between a hold and its sources; it refers to the hold's job."""
     transfer = NewTransfer(kind, moves, hold_id=hold.id, reference=hold.job_id)
@@ -174,5 +149,6 @@ async def release_legs(work: Work, view: HoldView, quantities: Sequence[tuple[Ho
     for leg, quantity in quantities:
         unit = Unit(leg.unit)
         leg.released += quantity
-        moves += move(await open_own(work, view, unit, AccountKind.HELD), leg.account_id, unit, quantity)
+        view.books.give_back(leg, quantity)
+        moves += move(await view.books.open_account(unit, AccountKind.HELD), leg.account_id, unit, quantity)
     await post_for_job(work, view.hold, kind, moves)

@@ -3,14 +3,17 @@
 Locks are taken in one order everywhere: job, hold, contract. What a lock guards is read only after it is taken.
 """
 
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 
 from broker import errors
 from broker.contracts import service as contracts
+from broker.contracts.model import ContractTerms
+from broker.ledger.contract_books import ContractBooks
 from broker.ledger.hold_legs import HoldView, add_legs, list_open, release_legs
-from broker.ledger.legs import plan_money_within
+from broker.ledger.legs import plan_money_leg
 from broker.ledger.model import HoldState
 from broker.ledger.tables import Hold, HoldLeg
 from broker.work import Work
@@ -26,37 +29,59 @@ async def get_hold(work: Work, job_id: str) -> HoldView:
     hold = (await work.session.scalars(select(Hold).where(Hold.job_id == job_id))).one_or_none()
     if hold is None:
         raise errors.NotFound("hold of job", job_id)
-    terms = await contracts.get_contract(work, hold.contract_id)
-    return HoldView(terms, hold, await list_legs(work, hold))
+    return await view_hold(work, await contracts.get_contract(work, hold.contract_id), hold)
+
+
+async def view_hold(work: Work, terms: ContractTerms, hold: Hold) -> HoldView:
+    """View a hold with its legs, in the order in which they pay, as the database has them now."""
+    return HoldView(terms, hold, (await _list_legs(work, [hold]))[hold.id], ContractBooks(work, terms))
 
 
 async def lock_hold(work: Work, job_id: str, *, run_gpu_type: str | None = None) -> HoldView:
-    """Lock the hold of a job and its contract, and read both as they are under the locks.
+    """Lock the hold of a job and its contract, and read both as they are under the locks. Raises: NotFound."""
+    return (await lock_holds(work, {job_id: run_gpu_type}))[job_id]
 
-    `run_gpu_type` is the type of the run whose usage is to be charged. Raises: NotFound.
+
+async def lock_holds(work: Work, run_gpu_types: Mapping[str, str | None]) -> dict[str, HoldView]:
+    """Lock the holds of jobs and then their contracts, each in the order of their ids; holds of a contract share books.
+
+    `run_gpu_types` are, by job, the types of the runs whose usage is to be charged; None: that which was quoted.
+    Returns the holds by job, as they are under the locks. Raises: NotFound.
     """
     query = (
         select(Hold)
-        .where(Hold.job_id == job_id)
+        .where(Hold.job_id.in_(run_gpu_types))
+        .order_by(Hold.id)
         .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
-    hold = (await work.session.scalars(query)).one_or_none()
-    if hold is None:
-        raise errors.NotFound("hold of job", job_id)
-    terms = await contracts.lock_contract(work, hold.contract_id)
-    return HoldView(terms, hold, await list_legs(work, hold), run_gpu_type=run_gpu_type)
+    holds = {hold.job_id: hold for hold in await work.session.scalars(query)}
+    for job_id in run_gpu_types:
+        if job_id not in holds:
+            raise errors.NotFound("hold of job", job_id)
+    books: dict[str, ContractBooks] = {}
+    for contract_id in sorted({hold.contract_id for hold in holds.values()}):
+        books[contract_id] = ContractBooks(work, await contracts.lock_contract(work, contract_id))
+    legs = await _list_legs(work, holds.values())
+    return {
+        job_id: HoldView(own.terms, hold, legs[hold.id], own, run_gpu_types[job_id])
+        for job_id, hold in holds.items()
+        for own in [books[hold.contract_id]]
+    }
 
 
-async def list_legs(work: Work, hold: Hold) -> list[HoldLeg]:
-    """List the legs of a hold in the order in which they pay, as the database has them now."""
+async def _list_legs(work: Work, holds: Collection[Hold]) -> dict[str, list[HoldLeg]]:
+    """List the legs of holds, by hold."""
     query = (
         select(HoldLeg)
-        .where(HoldLeg.hold_id == hold.id)
+        .where(HoldLeg.hold_id.in_([hold.id for hold in holds]))
         .order_by(HoldLeg.position)
         .execution_options(populate_existing=True)
     )
-    return list((await work.session.scalars(query)).all())
+    legs: dict[str, list[HoldLeg]] = {hold.id: [] for hold in holds}
+    for leg in await work.session.scalars(query):
+        legs[leg.hold_id].append(leg)
+    return legs
 
 
 async def renew_hold(work: Work, job_id: str) -> None:
@@ -93,8 +118,9 @@ async def roll_hold(work: Work, view: HoldView, month: str) -> None:
     open_money = list_open(earlier)
     rest = sum(quantity for _leg, quantity in open_money)
     await release_legs(work, view, open_money, kind="hold_rolled")
-    legs = await plan_money_within(work, view.terms, month, rest)
-    await add_legs(work, view, legs, kind="hold_rolled")
+    budget = view.terms.monthly_budget_micros
+    free = rest if budget is None else await view.books.read_budget_free(month, budget)
+    await add_legs(work, view, plan_money_leg(min(free, rest), month), kind="hold_rolled")
 
 
 async def list_holds_due_for_renewal(work: Work) -> list[str]:

@@ -1,14 +1,15 @@
 """What customers pay for, summed up by price beside the captures: rate segments, and each job's lines in them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, Select, select
-from sqlalchemy.dialects.postgresql import insert
 
 from broker.ledger.charge_limit import LineCount, RateSegment, sum_invoiced
 from broker.ledger.rate_corrections import read_corrected
 from broker.ledger.tables import Hold, LineTotal, SegmentTotal
+from broker.persistence.set_writes import insert_rows
 from broker.work import Work
 from pricing.money import Money
 from pricing.usage import Unit
@@ -41,11 +42,14 @@ async def _read(work: Work, query: Select[SegmentTotal]) -> dict[RateSegment, in
     return {_to_segment(row): row.quantity for row in rows}
 
 
-async def read_job_lines(work: Work, job_id: str) -> dict[RateSegment, LineCount]:
-    """Read what a job's lines count so far, in all months."""
-    columns = (getattr(LineTotal, name) for name in (*SEGMENT_COLUMNS, "quantity", "leads"))
-    rows = await work.session.execute(select(*columns).where(LineTotal.job_id == job_id))
-    return {_to_segment(row): LineCount(row.quantity, row.leads) for row in rows}
+async def read_job_lines(work: Work, job_ids: Collection[str]) -> dict[str, dict[RateSegment, LineCount]]:
+    """Read what the lines of jobs count so far, in all months, by job."""
+    columns = (getattr(LineTotal, name) for name in ("job_id", *SEGMENT_COLUMNS, "quantity", "leads"))
+    rows = await work.session.execute(select(*columns).where(LineTotal.job_id.in_(job_ids)))
+    lines: dict[str, dict[RateSegment, LineCount]] = {job_id: {} for job_id in job_ids}
+    for row in rows:
+        lines[row.job_id][_to_segment(row)] = LineCount(row.quantity, row.leads)
+    return lines
 
 
 def _to_segment(row: Row[Any]) -> RateSegment:
@@ -53,32 +57,48 @@ def _to_segment(row: Row[Any]) -> RateSegment:
     return RateSegment(Unit(row.unit), row.unit_price, row.billable, row.month, late_of)
 
 
-async def add_to_rates(
-    work: Work, hold: Hold, lines: Mapping[RateSegment, LineCount], *, versions: Mapping[RateSegment, str]
-) -> None:
-    """Add what was charged to a job's lines and to their segments. The caller holds the contract's lock.
+@dataclass(frozen=True)
+class AddedLine:
+    """What was charged to a job in one rate segment. The version is that of the rate card by which it was priced."""
 
-    `versions` are those of the cards that new lines are first charged by.
-    """
-    for segment, line in sorted(lines.items(), key=lambda item: (item[0].unit, item[0].unit_price, item[0].billable)):
-        own = {
-            "customer_id": hold.customer_id,
-            "contract_id": hold.contract_id,
+    hold: Hold
+    segment: RateSegment
+    count: LineCount
+    rate_card_version: str
+
+    def to_row(self) -> dict[str, Any]:
+        segment = self.segment
+        return {
+            "job_id": self.hold.job_id,
+            "customer_id": self.hold.customer_id,
+            "contract_id": self.hold.contract_id,
             "month": segment.month,
             "used_month": segment.used_month or segment.month,
             "unit": segment.unit.value,
             "unit_price": segment.unit_price,
             "billable": segment.billable,
-            "quantity": line.quantity,
+            "quantity": self.count.quantity,
+            "rate_card_version": self.rate_card_version,
+            "leads": self.count.leads,
         }
-        await _add(work, SegmentTotal, own, key=("contract_id", *SEGMENT_COLUMNS))
-        job = {"job_id": hold.job_id, "rate_card_version": versions[segment], "leads": line.leads}
-        await _add(work, LineTotal, own | job, key=("job_id", *SEGMENT_COLUMNS))
 
 
-async def _add(
-    work: Work, table: type[SegmentTotal | LineTotal], values: Mapping[str, Any], *, key: tuple[str, ...]
-) -> None:
-    statement = insert(table).values(**values)
-    more = {"quantity": table.quantity + statement.excluded.quantity}
-    await work.session.execute(statement.on_conflict_do_update(index_elements=key, set_=more))
+async def add_to_rates(work: Work, added: Iterable[AddedLine]) -> None:
+    """Add what was charged to the jobs' lines and to their segments. The caller holds the locks of their contracts."""
+    rows = [line.to_row() for line in added]
+    for table in (LineTotal, SegmentTotal):
+        await insert_rows(work.connection, table, _add_up(rows, table), adding="quantity")
+
+
+def _add_up(rows: Sequence[dict[str, Any]], table: type[SegmentTotal | LineTotal]) -> list[dict[str, Any]]:
+    """Add up rows that are one of this table, with its columns; the first tells what is not its key."""
+    sums: dict[Hashable, dict[str, Any]] = {}
+    keys = [column.name for column in table.__table__.primary_key]
+    for row in rows:
+        key = tuple(row[name] for name in keys)
+        kept = sums.get(key)
+        if kept is None:
+            sums[key] = {name: row[name] for name in [column.name for column in table.__table__.c]}
+        else:
+            kept["quantity"] += row["quantity"]
+    return [sums[key] for key in sorted(sums, key=str)]

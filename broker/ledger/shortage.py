@@ -7,9 +7,7 @@ from enum import StrEnum
 from broker.contracts.model import ContractTerms, Overage
 from broker.ledger.charge_limit import NOTHING_PROMISED, Bound, Promise
 from broker.ledger.charging import Charging, Supply
-from broker.ledger.closed_months import find_billed_month
 from broker.ledger.hold_legs import HoldView
-from broker.ledger.legs import read_open_grants
 from broker.ledger.promises import read_charge_limits
 from broker.ledger.supply import plan_supply
 from broker.work import Work
@@ -37,22 +35,22 @@ async def find_shortage(work: Work, view: HoldView, *, promise: Promise = NOTHIN
         return Shortage.CONTRACT_ENDED
     if not any(leg.borne and leg.captured for leg in view.legs):
         return None
-    return await _find_end(work, view, promise, work.now)
+    return await _find_end(view, promise, work.now)
 
 
 async def is_exhausted(work: Work, view: HoldView, used_at: datetime) -> bool:
     """Tell whether the contract pays for no more usage of this moment, whoever has used up what there was."""
-    return await _find_end(work, view, NOTHING_PROMISED, min(used_at, work.now)) is not None
+    return await _find_end(view, NOTHING_PROMISED, min(used_at, work.now)) is not None
 
 
-async def _find_end(work: Work, view: HoldView, promise: Promise, moment: datetime) -> Shortage | None:
+async def _find_end(view: HoldView, promise: Promise, moment: datetime) -> Shortage | None:
     """Ask what decides each capture about the next GPU-second and the next token of a job."""
     terms = view.terms
     if terms.ends_before(moment):
         return Shortage.CONTRACT_ENDED
-    months = await find_billed_month(work, terms.id, terms.billing_month(moment))
-    limits = await read_charge_limits(work, view, promise, months.billed)
-    grants = await read_open_grants(work, terms.id)
+    months = await view.books.find_billed_month(terms.billing_month(moment))
+    limits = await read_charge_limits(view, promise, months.billed)
+    grants = await view.books.read_grants()
 
     def supply_of(allowed: ContractTerms) -> Supply:
         legs, origins = view.states(), view.origins_at(moment)

@@ -7,8 +7,9 @@ contract's lock guards it, too: nothing else asks for it.
 from sqlalchemy import select
 
 from broker.contracts.model import ContractTerms
+from broker.ledger.contract_books import ContractBooks
 from broker.ledger.hold_legs import HoldView
-from broker.ledger.holds import list_legs
+from broker.ledger.holds import view_hold
 from broker.ledger.model import HoldState
 from broker.ledger.tables import Hold
 from broker.work import Work
@@ -24,7 +25,7 @@ async def open_standing_hold(
     query = select(Hold).where(Hold.job_id == stream_id).execution_options(populate_existing=True)
     hold = (await work.session.scalars(query)).one_or_none()
     if hold is not None:
-        return HoldView(terms, hold, await list_legs(work, hold))
+        return await view_hold(work, terms, hold)
     hold = Hold(
         id=work.new_id("hol"),
         customer_id=terms.customer_id,
@@ -40,4 +41,4 @@ async def open_standing_hold(
     )
     work.session.add(hold)
     await work.session.flush()
-    return HoldView(terms, hold, [])
+    return HoldView(terms, hold, [], ContractBooks(work, terms))

@@ -17,13 +17,13 @@ from broker.ledger import accounts
 from broker.ledger.accounts import NewTransfer
 from broker.ledger.causes import Cause
 from broker.ledger.charge_limit import LineCount, RateSegment
-from broker.ledger.closed_months import BilledMonth, get_open_month
+from broker.ledger.closed_months import BilledMonth
 from broker.ledger.compensation import credit_compensation, make_compensations
-from broker.ledger.hold_legs import HoldView, hold_more, open_own
+from broker.ledger.hold_legs import HoldView, hold_more
 from broker.ledger.legs import NewLeg
 from broker.ledger.model import AccountKind, HoldState, Move, compute_captured_micros, move
 from broker.ledger.rate_corrections import correct_closed_month
-from broker.ledger.rates import add_to_rates
+from broker.ledger.rates import AddedLine, add_to_rates
 from broker.ledger.tables import Capture, HoldLeg
 from broker.work import Work
 from pricing.usage import Unit
@@ -41,7 +41,7 @@ async def take_back(
     captures = await _read_captures(work, quantities)
     compensations = await make_compensations(work, view.terms, captures, quantities)
     for (month, cause), members in groupby(captures, attrgetter("month", "cause")):
-        billed_by = await get_open_month(work, view.terms.id, month)
+        billed_by = await view.books.get_open_month(month)
         booking = TakingBack(work, view, month, billed_by, Cause(cause) if cause else None, borne_for, compensations)
         for capture in members:
             await booking.take(capture, quantities[capture.id])
@@ -117,10 +117,10 @@ class TakingBack:
             return
         unit = Unit(leg.unit)
         end = AccountKind.BORNE if leg.borne else AccountKind.USED
-        end_id = await open_own(self.work, self.view, unit, end, cause=self.cause if leg.borne else None)
+        end_id = await self.view.books.open_account(unit, end, cause=self.cause if leg.borne else None)
         leg.captured -= quantity
         if self._is_held_again(leg):
-            target_id = await open_own(self.work, self.view, unit, AccountKind.HELD)
+            target_id = await self.view.books.open_account(unit, AccountKind.HELD)
         else:
             leg.released += quantity
             target_id = await self._find_source(leg)
@@ -135,9 +135,7 @@ class TakingBack:
         """Find where a leg's units are free again: money of a closed month is of the month that takes it back."""
         if leg.borne or leg.month is None or self.month == self.billed_by:
             return leg.account_id
-        terms = self.view.terms
-        budget = terms.monthly_budget_micros
-        return await accounts.open_budget(self.work, terms.id, terms.customer_id, self.billed_by, budget)
+        return await self.view.books.open_budget(self.billed_by)
 
     async def _bear(self, unit: Unit, quantity: int, capture: Capture | None = None) -> HoldLeg:
         """Let the house bear units, at the price at which they were captured; money has none, but a month."""
@@ -148,8 +146,8 @@ class TakingBack:
         alike = (leg for leg in self.view.legs if leg.borne and leg.extends)
         row = next(leg for leg in alike if (leg.unit, leg.unit_price, leg.month) == wanted)
         row.captured += quantity
-        held_id = await open_own(self.work, self.view, unit, AccountKind.HELD)
-        borne_id = await open_own(self.work, self.view, unit, AccountKind.BORNE, cause=self.borne_for)
+        held_id = await self.view.books.open_account(unit, AccountKind.HELD)
+        borne_id = await self.view.books.open_account(unit, AccountKind.BORNE, cause=self.borne_for)
         self.moves += move(held_id, borne_id, unit, quantity)
         return row
 
@@ -160,8 +158,8 @@ class TakingBack:
             return
         late_of = BilledMonth(capture.used_month, capture.month).late_of
         segment = RateSegment(Unit(capture.unit), capture.unit_price, capture.billable, capture.month, late_of)
-        line = {segment: LineCount(-quantity, leads=False)}
-        await add_to_rates(self.work, self.view.hold, line, versions={segment: capture.rate_card_version})
+        count = LineCount(-quantity, leads=False)
+        await add_to_rates(self.work, [AddedLine(self.view.hold, segment, count, capture.rate_card_version)])
 
     def _describe(self, capture: Capture, **changed: Any) -> dict[str, Any]:
         columns = (column.key for column in Capture.__table__.columns if column.key != "id")
