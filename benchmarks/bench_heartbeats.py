@@ -107,7 +107,8 @@ def measure_broker(broker: ServedBroker, folder: Path) -> list[Row]:
     targets = [run.aim(broker.port, HEARTBEATS) for run in runs]
     ours = measure_targets(targets, Program(broker.first_process().pid), database_of(broker))
     with serve_durable_handler(broker.database_url(), PROCESSES) as (port, program):
-        peer = measure_targets([replace(each, port=port, path="/") for each in targets], program, database_of(broker))
+        same = [replace(each, port=port, path="/", once=False) for each in targets]
+        peer = measure_targets(same, program, database_of(broker))
     check_ledger(broker)
     return list_rows(ours, peer, together, alone)
 

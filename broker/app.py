@@ -42,9 +42,11 @@ from broker.signing.purchase_routes import router as purchases
 from broker.signing.routes import router as signing
 from broker.signing.top_up_routes import router as top_ups
 from broker.system import System
+from broker.workers.heartbeat_batches import collect_heartbeats
 from broker.workers.routes import router as workers
 
 ROUTERS = (
+    workers,  # first: a request is compared with one after the other, and runs send most
     identity,
     rate_cards,
     contracts,
@@ -64,7 +66,6 @@ ROUTERS = (
     billing,
     reports,
     capacity,
-    workers,
 )
 
 DESCRIPTION = """
@@ -103,6 +104,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     app.state.event_feed = EventFeed(system)
     app.state.authenticate, app.state.record_decision = authenticate, record_decision
     settings = system.services.settings
+    app.state.heartbeats = collect_heartbeats(settings.turn_seconds)
     app.state.turnstile = Turnstile(settings.process_pool_size, wait_seconds=settings.turn_seconds)
     app.state.submissions = Submissions(settings.turn_seconds)
     install_problem_handlers(app)

@@ -242,4 +242,4 @@ async def _draft_invoice(work: Work, place: MonthOfContract) -> None:
 
 async def _renew_hold_of_live_job(work: Work, job_id: str) -> None:
     if await is_live(work, job_id):
-        await ledger.renew_hold(work, job_id)
+        await ledger.renew_holds(work, [job_id])

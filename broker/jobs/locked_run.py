@@ -1,5 +1,6 @@
 """A run and its job under lock, and whether its worker may still report."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -30,8 +31,17 @@ async def get_run(work: Work, run_id: str) -> Run:
 async def lock_run(work: Work, run_id: str, fence_token: int) -> LockedRun:
     """Lock a run that may still report. Raises: NotFound, StaleFenceToken."""
     locked = await lock_any_run(work, run_id)
-    _check_fence(locked, fence_token)
+    require_current(locked, fence_token)
     return locked
+
+
+async def lock_runs(work: Work, run_ids: Collection[str]) -> dict[str, LockedRun]:
+    """Lock runs by their jobs, in the order of the jobs' ids; one that is not there is left out."""
+    theirs = select(Run.job_id).where(Run.id.in_(run_ids))
+    query = select(Job).where(Job.id.in_(theirs)).order_by(Job.id).with_for_update(key_share=True)
+    jobs = {job.id: job for job in await work.session.scalars(query.execution_options(populate_existing=True))}
+    runs = select(Run).where(Run.id.in_(run_ids)).execution_options(populate_existing=True)
+    return {run.id: LockedRun(run, jobs[run.job_id]) for run in await work.session.scalars(runs)}
 
 
 async def lock_metered_run(work: Work, run_id: str, fence_token: int) -> LockedRun:
@@ -59,7 +69,7 @@ async def check_current(work: Work, run_id: str, fence_token: int) -> None:
     """
     run = await get_run(work, run_id)
     seen = LockedRun(run, await get_job(work, run.job_id))
-    _check_fence(seen, fence_token)
+    require_current(seen, fence_token)
     require_active(seen)
 
 
@@ -72,7 +82,8 @@ def require_active(locked: LockedRun) -> None:
         )
 
 
-def _check_fence(locked: LockedRun, fence_token: int) -> None:
+def require_current(locked: LockedRun, fence_token: int) -> None:
+    """Refuse a run that a later attempt of its job has superseded. Raises: StaleFenceToken."""
     if locked.run.fence_token != fence_token or locked.job.attempts != locked.run.attempt:
         raise errors.StaleFenceToken(
             f"Run {locked.run.id} was superseded; stop and report nothing more.",

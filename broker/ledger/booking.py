@@ -37,6 +37,8 @@ from broker.work import Work
 from pricing.grants import UsageOrigin
 from pricing.usage import METERS, Unit, Usage
 
+NOTHING = Usage()
+
 
 @dataclass
 class Booking:
@@ -89,6 +91,8 @@ class Booking:
 
     async def _capture(self, charge: Charge, usage: Usage, *, borne: bool) -> list[Move]:
         moves: list[Move] = []
+        if borne and usage == NOTHING:
+            return moves
         for meter in METERS:
             drawn = await self._draw(meter, usage.count(meter), moves, borne=borne)
             self.captures += [self._capture_row(charge, leg, quantity) for leg, quantity in drawn]
@@ -103,6 +107,8 @@ class Booking:
 
     async def _draw(self, unit: Unit, quantity: int, moves: list[Move], *, borne: bool) -> list[tuple[HoldLeg, int]]:
         """Draw units from the legs, extending the hold by what they lack; each leg counts what is captured of it."""
+        if quantity == 0:
+            return []
         view, month = self.view, self.month if unit == Unit.MICRO_YUAN else None
         origin = self.origins.get(unit)  # money has none
         closed = frozenset[str]() if origin is None else self.grants.list_closed(origin, self.moment)
@@ -120,11 +126,10 @@ class Booking:
             assert missing == 0, "an extension covers what it was made for"
         for draw in draws:
             view.legs[draw.index].captured += draw.quantity
-        if quantity:
-            end = AccountKind.BORNE if borne else AccountKind.USED
-            held_id = await view.books.open_account(unit, AccountKind.HELD)
-            end_id = await view.books.open_account(unit, end, cause=Cause.OVER_PROMISE if borne else None)
-            moves += move(held_id, end_id, unit, quantity)
+        end = AccountKind.BORNE if borne else AccountKind.USED
+        held_id = await view.books.open_account(unit, AccountKind.HELD)
+        end_id = await view.books.open_account(unit, end, cause=Cause.OVER_PROMISE if borne else None)
+        moves += move(held_id, end_id, unit, quantity)
         return [(view.legs[draw.index], draw.quantity) for draw in draws]
 
     async def _release_repriced(self, unit: Unit, quantity: int, price: Decimal | None) -> list[Move]:

@@ -51,7 +51,9 @@ class ContractBooks:
         await self._list_closed()
         month = self.terms.billing_month(self.work.now)
         await self.read_segments(await self.get_open_month(month))
-        self._lines |= await read_job_lines(self.work, [job_id for job_id in job_ids if job_id not in self._lines])
+        unread = [job_id for job_id in job_ids if job_id not in self._lines]
+        if unread:
+            self._lines |= await read_job_lines(self.work, unread)
 
     async def open_account(
         self, unit: Unit, kind: AccountKind, *, grant_id: str | None = None, cause: Cause | None = None

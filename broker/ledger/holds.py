@@ -37,9 +37,9 @@ async def view_hold(work: Work, terms: ContractTerms, hold: Hold) -> HoldView:
     return HoldView(terms, hold, (await _list_legs(work, [hold]))[hold.id], ContractBooks(work, terms))
 
 
-async def lock_hold(work: Work, job_id: str, *, run_gpu_type: str | None = None) -> HoldView:
+async def lock_hold(work: Work, job_id: str) -> HoldView:
     """Lock the hold of a job and its contract, and read both as they are under the locks. Raises: NotFound."""
-    return (await lock_holds(work, {job_id: run_gpu_type}))[job_id]
+    return (await lock_holds(work, {job_id: None}))[job_id]
 
 
 async def lock_holds(work: Work, run_gpu_types: Mapping[str, str | None]) -> dict[str, HoldView]:
@@ -84,21 +84,24 @@ async def _list_legs(work: Work, holds: Collection[Hold]) -> dict[str, list[Hold
     return legs
 
 
-async def renew_hold(work: Work, job_id: str) -> None:
-    """Renew a live job's hold for another `hold_seconds`; in a new month its money comes from that month's budget."""
+async def renew_holds(work: Work, job_ids: Collection[str]) -> None:
+    """Renew live jobs' holds for another `hold_seconds`; in a new month their money comes from that month's budget.
+
+    No contract is locked before.
+    """
     renewal = (
         update(Hold)
-        .where(Hold.job_id == job_id, Hold.state == HoldState.PLACED.value)
+        .where(Hold.job_id.in_(job_ids), Hold.state == HoldState.PLACED.value)
         .values(expires_at=compute_expiry(work))
-        .returning(Hold.contract_id, Hold.month)
+        .returning(Hold.job_id, Hold.contract_id, Hold.month)
     )
-    renewed = (await work.session.execute(renewal)).one_or_none()
-    if renewed is None:
-        return
-    terms = await contracts.get_contract(work, renewed.contract_id)
-    month = terms.billing_month(work.now)
-    if renewed.month < month:
-        await roll_hold(work, await lock_hold(work, job_id), month)
+    renewed = (await work.session.execute(renewal)).all()
+    contract_ids = {each.contract_id for each in renewed}
+    months = {each: (await contracts.get_contract(work, each)).billing_month(work.now) for each in contract_ids}
+    due = [each.job_id for each in renewed if each.month < months[each.contract_id]]
+    if due:
+        for view in (await lock_holds(work, dict.fromkeys(due))).values():
+            await roll_hold(work, view, months[view.terms.id])
 
 
 async def renew_locked_hold(work: Work, view: HoldView) -> None:

@@ -6,7 +6,7 @@ Holds are placed for a job, captured as usage arrives, and settled when it ends;
 from broker.ledger.accounts import list_accounts, read_granted_hours
 from broker.ledger.adjust import adjust_hold
 from broker.ledger.balance import Balance, read_contract_balance
-from broker.ledger.captures import Captured, capture_usage, count_captured
+from broker.ledger.captures import Captured, capture_usage, charge_usage, count_captured
 from broker.ledger.causes import Cause
 from broker.ledger.charge_limit import Promise
 from broker.ledger.closed_months import close_month
@@ -25,7 +25,8 @@ from broker.ledger.holds import (
     list_expired_holds,
     list_holds_due_for_renewal,
     lock_hold,
-    renew_hold,
+    lock_holds,
+    renew_holds,
     renew_locked_hold,
     settle_hold,
 )
@@ -99,6 +100,7 @@ __all__ = [
     "book_refund",
     "book_usage",
     "capture_usage",
+    "charge_usage",
     "close_month",
     "correct_usage",
     "count_captured",
@@ -122,6 +124,7 @@ __all__ = [
     "list_true_up_months",
     "list_volumes",
     "lock_hold",
+    "lock_holds",
     "open_standing_hold",
     "place_hold",
     "read_available",
@@ -135,7 +138,7 @@ __all__ = [
     "read_holds",
     "read_snapshot",
     "read_unused",
-    "renew_hold",
+    "renew_holds",
     "renew_locked_hold",
     "settle_hold",
     "split_by_version",

@@ -1,21 +1,26 @@
 """The intervals of a run that are kept: which there are, what lies beside new ones, and adding these."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from broker.jobs.locked_run import LockedRun
 from broker.metering.evidence import Doubt, Span, Timeline
-from broker.metering.model import UsageCloudEvent
-from broker.metering.quarantine import list_quarantined
+from broker.metering.model import UsageCloudEvent, UsageData
+from broker.metering.quarantine import RUNS_FROM, list_quarantined
 from broker.metering.storing import EventRow, claim_keys, name_run_event, store_events
 from broker.metering.tables import UsageEvent
 from broker.work import Work
 
+SPANS_FROM = (
+    select(UsageEvent.run_id, UsageEvent.sequence, UsageEvent.started_at, UsageEvent.ended_at)
+    .join(RUNS_FROM, (UsageEvent.run_id == RUNS_FROM.c.run_id) & (UsageEvent.sequence >= RUNS_FROM.c.number))
+    .order_by(UsageEvent.run_id, UsageEvent.sequence)
+)
 
-@dataclass(frozen=True)
+
+@dataclass
 class KeptIntervals:
     """What is kept of a run: all numbers up to `acknowledged`, and those beyond the first gap.
 
@@ -30,36 +35,55 @@ class KeptIntervals:
     def has(self, sequence: int) -> bool:
         return sequence <= self.acknowledged or sequence in self.quarantined or sequence in self.timeline.sequences
 
-    def acknowledge(self, new: Collection[int]) -> int:
-        """Compute up to which number every interval is kept, once the new ones are, too."""
-        acknowledged, kept = self.acknowledged, {*self.timeline.sequences, *self.quarantined, *new}
-        while acknowledged + 1 in kept:
-            acknowledged += 1
-        return acknowledged
+    def add(self, believed: Iterable[UsageData], doubted: Mapping[int, Doubt]) -> None:
+        """Add new intervals: those that are charged, and those in quarantine."""
+        for data in believed:
+            self.timeline.add(Span(data.sequence, data.started_at, data.ended_at))
+        self.quarantined |= doubted
+        beyond = self.timeline.sequences | self.quarantined.keys()
+        while self.acknowledged + 1 in beyond:
+            self.acknowledged += 1
 
 
-async def read_kept(work: Work, locked: LockedRun, told: Collection[int]) -> KeptIntervals:
-    """Read what is kept of a run, as far as it matters for intervals with the numbers that were told."""
-    acknowledged = locked.run.acknowledged_sequence
-    spans = select(UsageEvent.sequence, UsageEvent.started_at, UsageEvent.ended_at).where(
-        UsageEvent.run_id == locked.run.id
-    )
-    kept = await _read_spans(work, spans.where(UsageEvent.sequence >= acknowledged).order_by(UsageEvent.sequence))
-    if not kept or kept[0].sequence > acknowledged:  # that one was quarantined; without statistics the look is dear
-        earlier = spans.where(UsageEvent.sequence < acknowledged).order_by(UsageEvent.sequence.desc()).limit(1)
-        kept = [*await _read_spans(work, earlier), *kept]
-    quarantined = await list_quarantined(work, locked.run.id, told, beyond=acknowledged)
-    return KeptIntervals(acknowledged, Timeline(kept), quarantined)
+async def read_kept(
+    work: Work, told: Iterable[tuple[LockedRun, Sequence[UsageCloudEvent]]]
+) -> dict[str, KeptIntervals]:
+    """Read what is kept of runs, as far as it matters for the intervals that are told of them."""
+    runs = {locked.run.id: locked.run.acknowledged_sequence for locked, _events in told}
+    lowest = {run_id: acknowledged + 1 for run_id, acknowledged in runs.items()}
+    for locked, events in told:
+        lowest[locked.run.id] = min([lowest[locked.run.id], *(event.data.sequence for event in events)])
+    spans = await _read_spans(work, runs)
+    quarantined = await list_quarantined(work, lowest)
+    return {
+        run_id: KeptIntervals(acknowledged, Timeline(spans[run_id]), quarantined[run_id])
+        for run_id, acknowledged in runs.items()
+    }
 
 
-async def _read_spans(work: Work, query: Select[int, datetime, datetime]) -> list[Span]:
-    return [Span(*row) for row in await work.session.execute(query)]
+async def _read_spans(work: Work, runs: Mapping[str, int]) -> dict[str, list[Span]]:
+    """Read by run the spans of intervals from the acknowledged one on, and the last before it, were it quarantined."""
+    spans: dict[str, list[Span]] = {run_id: [] for run_id in runs}
+    told = {"runs": list(runs), "numbers": list(runs.values())}
+    for run_id, sequence, started_at, ended_at in await work.session.execute(SPANS_FROM, told):
+        spans[run_id].append(Span(sequence, started_at, ended_at))
+    for run_id, acknowledged in runs.items():
+        if acknowledged >= 0 and not (spans[run_id] and spans[run_id][0].sequence == acknowledged):
+            spans[run_id] = [*await _read_last_before(work, run_id, acknowledged), *spans[run_id]]
+    return spans
 
 
-async def store_intervals(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> None:
-    """Store new intervals of a run as they were reported."""
+async def _read_last_before(work: Work, run_id: str, acknowledged: int) -> list[Span]:
+    """Read the last charged interval before one that was quarantined; without statistics the look is dear."""
+    spans = select(UsageEvent.sequence, UsageEvent.started_at, UsageEvent.ended_at).where(UsageEvent.run_id == run_id)
+    earlier = spans.where(UsageEvent.sequence < acknowledged).order_by(UsageEvent.sequence.desc()).limit(1)
+    return [Span(*row) for row in await work.session.execute(earlier)]
+
+
+async def store_intervals(work: Work, events: Sequence[tuple[LockedRun, UsageCloudEvent]]) -> None:
+    """Store new intervals of runs as they were reported."""
     if events:
-        rows = [_row(work, locked, event) for event in events]
+        rows = [_row(work, locked, event) for locked, event in events]
         await claim_keys(work, rows)
         await store_events(work, rows)
 

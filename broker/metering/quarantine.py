@@ -1,11 +1,11 @@
 """Quarantine: usage that is not charged is kept as it came, for finance to decide, and told to all whom it concerns."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, insert, or_, select
+from sqlalchemy import ARRAY, BigInteger, Select, Text, bindparam, func, insert, select
 
 from broker.jobs.events import record_event
 from broker.jobs.locked_run import LockedRun
@@ -16,6 +16,15 @@ from broker.metering.tables import QuarantinedUsage
 from broker.work import Work
 
 SEQUENCES_TOLD = 100
+# Runs, and of each the number of an interval: to join what is kept of them from there on.
+RUNS_FROM = (
+    func.unnest(bindparam("runs", type_=ARRAY(Text)), bindparam("numbers", type_=ARRAY(BigInteger)))
+    .table_valued("run_id", "number")
+    .render_derived("told")
+)
+QUARANTINED_FROM = select(QuarantinedUsage.run_id, QuarantinedUsage.sequence, QuarantinedUsage.reason).join(
+    RUNS_FROM, (QuarantinedUsage.run_id == RUNS_FROM.c.run_id) & (QuarantinedUsage.sequence >= RUNS_FROM.c.number)
+)
 
 
 @dataclass(frozen=True)
@@ -77,13 +86,15 @@ def _row(work: Work, locked: LockedRun, event: UsageCloudEvent, reason: Doubt) -
     }
 
 
-async def list_quarantined(work: Work, run_id: str, told: Collection[int], *, beyond: int) -> dict[int, Doubt]:
-    """List a run's intervals in quarantine that have one of these numbers or a higher one than `beyond`, and why."""
-    sequence = QuarantinedUsage.sequence
-    asked = or_(sequence > beyond, sequence.in_(list(told)))
-    query = select(sequence, QuarantinedUsage.reason).where(QuarantinedUsage.run_id == run_id, asked)
-    rows = await work.session.execute(query)
-    return {number: Doubt(reason) for number, reason in rows if number is not None}
+async def list_quarantined(work: Work, lowest: Mapping[str, int]) -> dict[str, dict[int, Doubt]]:
+    """List the intervals of runs in quarantine, from a number of each run on, and why they are there."""
+    quarantined: dict[str, dict[int, Doubt]] = {run_id: {} for run_id in lowest}
+    told = {"runs": list(lowest), "numbers": list(lowest.values())}
+    for run_id, number, reason in await work.session.execute(QUARANTINED_FROM, told):
+        assert run_id is not None, "it was joined by its run"
+        assert number is not None, "usage of a run has a number"
+        quarantined[run_id][number] = Doubt(reason)
+    return quarantined
 
 
 def select_quarantined(chosen: QuarantineFilter) -> Select[QuarantinedUsage]:

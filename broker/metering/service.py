@@ -1,7 +1,7 @@
 """Metering: usage is taken by one function, whatever door it comes by: judged, stored or quarantined, and charged."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from broker.jobs.control import request_stop
 from broker.jobs.limits import has_reached_limit
@@ -12,7 +12,7 @@ from broker.jobs.runs import note_usage
 from broker.jobs.service import add_usage
 from broker.ledger import service as ledger
 from broker.metering.evidence import Doubt, RunLife, judge_intervals
-from broker.metering.intervals import read_kept, store_intervals
+from broker.metering.intervals import KeptIntervals, read_kept, store_intervals
 from broker.metering.model import UsageCloudEvent, check_subject
 from broker.metering.quarantine import quarantine_usage
 from broker.work import Work
@@ -35,45 +35,90 @@ class TakenUsage:
 async def take_usage(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> TakenUsage:
     """Take the intervals that are new, and decide whether the run must stop; those told before change nothing.
 
-    What the broker believes is stored and charged, the rest is quarantined. The caller holds the locks of the run and
-    its job. Raises: InvalidRequest.
+    The caller holds the locks of the run and its job. Raises: InvalidRequest.
     """
     for event in events:
         check_subject(event, locked.run.id)
-    taken = await _take(work, locked, events) if events else TakenUsage(None, {})
-    if not has_ended(locked):
-        await _stop_where_nothing_is_left(work, locked, taken.hold)
+    intake = await open_intake(work, [(locked, events)])
+    taken = await intake.take(locked, events)
+    await intake.write()
+    if events and has_ended(locked):
+        await bear_lost_work(work, locked)
     return taken
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Usage of several runs that is taken together: read once, judged and charged run by run, written once.
+
+    What the broker believes is stored and charged, the rest is quarantined. `kept` is by run, `holds` by job.
+    """
+
+    work: Work
+    kept: Mapping[str, KeptIntervals]
+    holds: Mapping[str, ledger.HoldView]
+    believed: list[tuple[LockedRun, UsageCloudEvent]] = field(default_factory=list)
+
+    async def take(self, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> TakenUsage:
+        """Take the new intervals of a run, and decide whether it must stop."""
+        taken = await self._take(locked, events) if events else TakenUsage(None, {})
+        if not has_ended(locked):
+            await _stop_where_nothing_is_left(self.work, locked, taken.hold)
+        return taken
+
+    async def write(self) -> None:
+        """Write what was taken, all together."""
+        await store_intervals(self.work, self.believed)
+        self.believed.clear()
+        for books in {hold.books for hold in self.holds.values()}:
+            await books.write()
+
+    async def _take(self, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> TakenUsage:
+        told = {event.data.sequence: event for event in reversed(events)}  # the first telling of a number counts
+        kept, life = self.kept[locked.run.id], describe_life(self.work, locked)
+        new = [event for sequence, event in sorted(told.items()) if not kept.has(sequence)]
+        doubted = judge_intervals([event.data for event in new], kept.timeline, life)
+        believed = [event for event in new if event.data.sequence not in doubted]
+        hold = self.holds[locked.job.id] if believed else None
+        if hold is not None and has_ended(locked):
+            doubted |= await _find_unpaid(self.work, hold, believed, life)
+            believed = [event for event in new if event.data.sequence not in doubted]
+        await quarantine_usage(self.work, locked, [told[sequence] for sequence in doubted], doubted)
+        if hold is not None and believed:
+            await self._charge(locked, hold, believed, life)
+        kept.add([event.data for event in believed], doubted)
+        note_usage(locked, sum_usage(believed), acknowledged=kept.acknowledged)
+        await note_marks(self.work, locked, _list_marks(new))
+        quarantined = {number: kept.quarantined[number] for number in sorted(told) if number in kept.quarantined}
+        return TakenUsage(hold, quarantined, frozenset(event.data.sequence for event in new))
+
+    async def _charge(
+        self, locked: LockedRun, hold: ledger.HoldView, events: Sequence[UsageCloudEvent], life: RunLife
+    ) -> None:
+        job = locked.job
+        intervals = [event.to_interval(life.clip(event.data.ended_at)) for event in events]
+        captured = await ledger.charge_usage(self.work, hold, intervals, promise=job.promise)
+        add_usage(job, sum_usage(events), captured)
+        self.believed.extend((locked, event) for event in events)
+
+
+async def open_intake(work: Work, told: Sequence[tuple[LockedRun, Sequence[UsageCloudEvent]]]) -> Intake:
+    """Lock the holds and contracts of all these jobs, if any has usage, and read what is kept of their runs.
+
+    The caller holds the locks of the runs and their jobs.
+    """
+    if not any(events for _run, events in told):
+        return Intake(work, {}, {})
+    kept = await read_kept(work, told)
+    holds = await ledger.lock_holds(work, {locked.job.id: locked.run.gpu_type for locked, _events in told})
+    for books in {hold.books for hold in holds.values()}:
+        await books.read_ahead(holds)
+    return Intake(work, kept, holds)
 
 
 def has_ended(locked: LockedRun) -> bool:
     """Tell whether no run is left that could be stopped."""
     return RunStatus(locked.run.status) in RUN_ENDS
-
-
-async def _take(work: Work, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> TakenUsage:
-    told = {event.data.sequence: event for event in reversed(events)}  # the first telling of a number counts
-    kept = await read_kept(work, locked, told.keys())
-    new = [event for sequence, event in sorted(told.items()) if not kept.has(sequence)]
-    life = describe_life(work, locked)
-    doubted = judge_intervals([event.data for event in new], kept.timeline, life)
-    believed = [event for event in new if event.data.sequence not in doubted]
-    run_type = locked.run.gpu_type
-    hold = await ledger.lock_hold(work, locked.job.id, run_gpu_type=run_type) if believed else None
-    if hold is not None and has_ended(locked):
-        doubted |= await _find_unpaid(work, hold, believed, life)
-        believed = [event for event in new if event.data.sequence not in doubted]
-    await store_intervals(work, locked, believed)
-    await quarantine_usage(work, locked, [told[sequence] for sequence in doubted], doubted)
-    if hold is not None and believed:
-        await _charge(work, locked, hold, believed, life)
-    note_usage(locked, sum_usage(believed), acknowledged=kept.acknowledge({event.data.sequence for event in new}))
-    await note_marks(work, locked, _list_marks(new))
-    if has_ended(locked):
-        await bear_lost_work(work, locked)
-    quarantined = {**kept.quarantined, **doubted}
-    of_these = {sequence: quarantined[sequence] for sequence in sorted(told.keys() & quarantined.keys())}
-    return TakenUsage(hold, of_these, frozenset(event.data.sequence for event in new))
 
 
 def describe_life(work: Work, locked: LockedRun) -> RunLife:
@@ -100,15 +145,6 @@ async def _find_unpaid(
     latest = {month: max(moments[number] for number in months if months[number] == month) for month in months.values()}
     unpaid = {month for month, moment in latest.items() if await ledger.is_exhausted(work, hold, moment)}
     return {number: Doubt.OVER_BUDGET for number, month in months.items() if month in unpaid}
-
-
-async def _charge(
-    work: Work, locked: LockedRun, hold: ledger.HoldView, events: Sequence[UsageCloudEvent], life: RunLife
-) -> None:
-    job = locked.job
-    intervals = [event.to_interval(life.clip(event.data.ended_at)) for event in events]
-    captured = await ledger.capture_usage(work, hold, intervals, promise=job.promise)
-    add_usage(job, sum_usage(events), captured)
 
 
 def _list_marks(events: Iterable[UsageCloudEvent]) -> list[ledger.Mark]:

@@ -21,28 +21,30 @@ Values = Mapping[str, Any]
 
 
 async def write_changes(session: AsyncSession) -> None:
-    """Write what is new in a session and what has changed; the changed rows leave it: read them again to go on.
+    """Write what has changed in a session, and what is new; the changed rows leave it: read them again to go on.
 
     The caller has them locked.
     """
-    if session.new:
-        await session.flush()
     connection = await session.connection()
     for (table, columns), rows in _collect_changes(session).items():
         await update_rows(connection, table, columns, rows)
+    if session.new:
+        await session.flush()
 
 
 def _collect_changes(session: AsyncSession) -> dict[tuple[Table, Columns], list[Values]]:
-    """Collect the changed columns of all rows by table, and let go of the rows."""
-    changes: defaultdict[tuple[Table, Columns], list[Values]] = defaultdict(list)
+    """Collect the changed rows by table and the columns that changed in any of them, and let go of the rows."""
+    rows: defaultdict[Table, list[Values]] = defaultdict(list)
+    columns: defaultdict[Table, set[str]] = defaultdict(set)
     for row in list(session.dirty):
         state = inspect(row)
         before, now, table = state.committed_state, state.dict, state.mapper.local_table
-        columns = tuple(sorted(name for name, value in before.items() if now[name] != value))
-        if columns:
-            changes[table, columns].append({name: now[name] for name in (*_list_keys(table), *columns)})
+        changed = [name for name, value in before.items() if now[name] != value]
+        if changed:
+            rows[table].append(now)
+            columns[table].update(changed)
         session.expunge(row)
-    return changes
+    return {(table, tuple(sorted(columns[table]))): rows[table] for table in rows}
 
 
 @lru_cache(maxsize=256)
@@ -51,8 +53,9 @@ def _list_keys(table: Table) -> Columns:
 
 
 async def update_rows(connection: AsyncConnection, table: Table, columns: Columns, rows: Sequence[Values]) -> None:
-    """Update these columns of rows that are named by the columns of their primary key."""
-    written = json.dumps([_write_row(table, row) for row in rows], default=str)
+    """Update these columns of rows, which have them and those of their primary key."""
+    told = (*_list_keys(table), *columns)
+    written = json.dumps([_write_row(table, {name: row[name] for name in told}) for row in rows], default=str)
     async with driving(connection) as driver:
         await driver.execute(_compose_update(table, columns), {"rows": written})
 

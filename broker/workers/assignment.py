@@ -18,7 +18,7 @@ async def claim_assignment(work: Work, run_id: str, fence_token: int) -> Assignm
     """Give a run to the worker that has its devices. Raises: NotFound, StaleFenceToken."""
     locked = await lock_run(work, run_id, fence_token)
     await claim_run(work, locked)
-    await ledger.renew_hold(work, locked.job.id)
+    await ledger.renew_holds(work, [locked.job.id])
     dataset = await datasets.get_dataset(work, locked.job.dataset_id)
     return Assignment(
         run_id=run_id,

@@ -1,27 +1,69 @@
 """Heartbeats and the end of a run: what its worker reports, and whether it is to go on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from broker import errors
 from broker.adapters import service as adapters
-from broker.jobs.locked_run import LockedRun, lock_run, require_active
+from broker.jobs.locked_run import LockedRun, lock_run, lock_runs, require_active, require_current
 from broker.jobs.model import JobStatus, RunStatus, StopReason
 from broker.jobs.runs import claim_run, end_run, renew_lease, report_progress
 from broker.ledger import service as ledger
 from broker.metering.evidence import Doubt
-from broker.metering.service import take_usage
+from broker.metering.model import check_subject
+from broker.metering.service import Intake, open_intake, take_usage
+from broker.persistence.set_writes import write_changes
 from broker.work import Work
 from broker.workers.model import Instruction, Report, RunEnd
 from broker.workers.observations import record_observations
 from pricing.money import Money
 
 
-async def take_heartbeat(work: Work, run_id: str, fence_token: int, report: Report) -> Instruction:
-    """Take a run's progress and usage, and tell it to go on or to stop. Raises: NotFound, StaleFenceToken."""
-    locked = await lock_run(work, run_id, fence_token)
+@dataclass(frozen=True)
+class Beat:
+    """A heartbeat as it came: of which run, under which fence token, with what."""
+
+    run_id: str
+    fence_token: int
+    report: Report
+
+
+async def take_heartbeats(work: Work, beats: Sequence[Beat]) -> list[Instruction | errors.DomainError]:
+    """Take heartbeats that came together, in their order: the same as one after the other, in one transaction.
+
+    Returns, heartbeat by heartbeat, what its run is told, or why it may not report: NotFound, StaleFenceToken,
+    InvalidRequest. Locks: jobs, then holds, then contracts, each in the order of their ids.
+    """
+    runs = await lock_runs(work, {beat.run_id for beat in beats})
+    refusals = [_find_refusal(runs, beat) for beat in beats]
+    taken = [(runs[beat.run_id], beat) for beat, refusal in zip(beats, refusals, strict=True) if refusal is None]
+    intake = await open_intake(work, [(locked, beat.report.usage) for locked, beat in taken])
+    if not intake.holds:
+        await ledger.renew_holds(work, {locked.job.id for locked, _beat in taken})
+    instructions = iter([await _take_beat(work, intake, locked, beat.report) for locked, beat in taken])
+    await write_changes(work.session)
+    await intake.write()
+    return [next(instructions) if refusal is None else refusal for refusal in refusals]
+
+
+def _find_refusal(runs: Mapping[str, LockedRun], beat: Beat) -> errors.DomainError | None:
+    try:
+        if beat.run_id not in runs:
+            raise errors.NotFound("run", beat.run_id)
+        require_current(runs[beat.run_id], beat.fence_token)
+        require_active(runs[beat.run_id])
+        for event in beat.report.usage:
+            check_subject(event, beat.run_id)
+    except errors.DomainError as refusal:
+        return refusal
+    return None
+
+
+async def _take_beat(work: Work, intake: Intake, locked: LockedRun, report: Report) -> Instruction:
+    """Take a run's progress and usage, and tell it to go on or to stop."""
     await claim_run(work, locked)
-    quarantined = await _take_report(work, locked, report)
+    quarantined = await _take_report(intake, locked, report)
     reason = locked.job.stop_requested
     return Instruction(
         stop_reason=None if reason is None else StopReason(reason),
@@ -31,22 +73,17 @@ async def take_heartbeat(work: Work, run_id: str, fence_token: int, report: Repo
     )
 
 
-async def _take_report(work: Work, locked: LockedRun, report: Report) -> Mapping[int, Doubt]:
+async def _take_report(intake: Intake, locked: LockedRun, report: Report) -> Mapping[int, Doubt]:
     """Take all that a report brings; returns its intervals that are not charged, and why."""
-    taken = await take_usage(work, locked, report.usage)
+    work = intake.work
+    taken = await intake.take(locked, report.usage)
     if report.progress is not None:
         report_progress(locked, report.progress)
     await record_observations(work, locked, report.validations, report.samples)
     renew_lease(work, locked)
-    await _renew_hold(work, locked, taken.hold)
+    if locked.job.id in intake.holds:
+        await ledger.renew_locked_hold(work, intake.holds[locked.job.id])
     return taken.quarantined
-
-
-async def _renew_hold(work: Work, locked: LockedRun, hold: ledger.HoldView | None) -> None:
-    if hold is None:
-        await ledger.renew_hold(work, locked.job.id)
-    else:
-        await ledger.renew_locked_hold(work, hold)
 
 
 async def finish_run(
@@ -65,7 +102,11 @@ async def finish_run(
     if locked.run.status == outcome:
         return _describe_end(locked, (await take_usage(work, locked, report.usage)).quarantined)
     require_active(locked)
-    quarantined = await _take_report(work, locked, report)
+    intake = await open_intake(work, [(locked, report.usage)])
+    if not intake.holds:
+        await ledger.renew_holds(work, [locked.job.id])
+    quarantined = await _take_report(intake, locked, report)
+    await intake.write()
     if outcome == RunStatus.SUCCEEDED:
         await _require_adapter(work, locked)
     await end_run(work, locked, outcome, error)

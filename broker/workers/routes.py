@@ -17,7 +17,8 @@ from broker.persistence.storage import StoredObject
 from broker.work import Work
 from broker.workers import chunks
 from broker.workers.assignment import claim_assignment, get_checkpoint_key, get_dataset_key
-from broker.workers.heartbeat import finish_run, take_heartbeat
+from broker.workers.heartbeat import Beat, finish_run
+from broker.workers.heartbeat_batches import send_heartbeat
 from broker.workers.schemas import (
     ChunksOut,
     ClaimIn,
@@ -79,10 +80,11 @@ async def claim(work: RunWork, run_id: str, body: ClaimIn) -> RunAssignmentOut:
 
 
 @router.post("/heartbeats")
-async def heartbeat(work: RunWork, run_id: str, body: HeartbeatIn) -> HeartbeatOut:
+async def heartbeat(caller: RunCaller, request: Request, run_id: str, body: HeartbeatIn) -> HeartbeatOut:
     """Report progress, usage and observations; the answer says whether to go on."""
-    check_own_run(work, run_id)
-    return HeartbeatOut.of(await take_heartbeat(work, run_id, body.fence_token, body.read_report()))
+    check_own_run(caller, run_id)
+    beat = Beat(run_id, body.fence_token, body.read_report())
+    return HeartbeatOut.of(await send_heartbeat(request.app.state.heartbeats, caller, beat))
 
 
 @router.post("/finish")

@@ -45,7 +45,7 @@ async def _lock_live_run(work: Work, run_id: str, fence_token: int) -> LockedRun
     locked = await lock_run(work, run_id, fence_token)
     require_active(locked)
     renew_lease(work, locked)
-    await ledger.renew_hold(work, locked.job.id)
+    await ledger.renew_holds(work, [locked.job.id])
     return locked
 
 

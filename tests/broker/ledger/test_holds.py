@@ -120,7 +120,7 @@ async def test_hold_that_was_renewed_meanwhile_does_not_expire(api: Api, system:
     async with system.work() as sweep:
         assert await ledger.list_expired_holds(sweep) == [job.id]
         async with system.work() as heartbeat:
-            await ledger.renew_hold(heartbeat, job.id)
+            await ledger.renew_holds(heartbeat, [job.id])
         assert (await ledger.expire_hold(sweep, job.id)).hold.state == "placed"
 
 

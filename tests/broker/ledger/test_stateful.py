@@ -305,7 +305,7 @@ async def place_again(system: System, job: RunningJob, gpu_seconds: int) -> Hold
 
 async def renew_hold(system: System, job_id: str) -> None:
     async with system.work() as work:
-        await ledger.renew_hold(work, job_id)
+        await ledger.renew_holds(work, [job_id])
 
 
 async def expire_holds(system: System) -> list[str]:

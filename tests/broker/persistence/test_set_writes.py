@@ -62,7 +62,9 @@ async def test_rows_that_are_there_have_their_sum_added(api: Api, system: System
     customer = await make_ready_customer(api)
 
     def row(price: str, quantity: int) -> dict[str, Any]:
-        own = {"contract_id": customer.contract["id"], "customer_id": customer.id, "month": "2026-11"}
+        own = {"contract_id": customer.contract["id"], "customer_id": customer.id, "month": "2026-11"} | {
+            "used_month": "2026-11"
+        }
         return own | {"unit": "tokens", "unit_price": Decimal(price), "billable": True, "quantity": quantity}
 
     for quantity in (1, 10):
