@@ -37,6 +37,7 @@ from broker.metering.source_routes import router as usage_sources
 from broker.metrics import Metrics, add_metrics_route
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
+from broker.signing.amendment_routes import router as amendments
 from broker.signing.grant_routes import router as grants
 from broker.signing.purchase_routes import router as purchases
 from broker.signing.routes import router as signing
@@ -51,6 +52,7 @@ ROUTERS = (
     rate_cards,
     contracts,
     signing,
+    amendments,
     grants,
     purchases,
     top_ups,

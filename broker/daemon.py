@@ -10,6 +10,7 @@ import psycopg
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from broker.billing.service import MonthOfContract, draft_if_over, list_undrafted_months
+from broker.contracts import service as contracts
 from broker.estimator import service as estimator
 from broker.estimator.watch import AccuracyWatch
 from broker.execution.pool_agent import PoolAgent
@@ -24,6 +25,7 @@ from broker.quotes.token_counter import TokenCounter
 from broker.retention import service as retention
 from broker.scheduling.cycle import run_cycle
 from broker.signing.purchases import expire_purchase, list_overdue_purchases
+from broker.signing.renewals import attend_to_end
 from broker.signing.top_ups import list_due_top_ups, order_top_up
 from broker.system import System
 from broker.work import Work
@@ -65,6 +67,7 @@ class Daemon:
             self._every(settings.cycle_seconds, TokenCounter(self.system).count_all)
             self._at(self.close_months, minute=5)
             self._at(self.warn_of_expiry, minute=10)
+            self._at(self.attend_to_ends, minute=20)
             self._at(self.forget_idempotency_keys, hour=3)
             self._at(self.open_usage_months, hour=4)
             self._every(settings.retention_seconds, self.sweep_leftovers)
@@ -211,6 +214,12 @@ class Daemon:
         async with self.system.work() as work:
             missing = await list_undrafted_months(work)
         await self.system.work_on(missing, _draft_invoice)
+
+    async def attend_to_ends(self) -> None:
+        """Tell of the contracts whose end is near, and renew those that renew themselves; each in a transaction."""
+        async with self.system.work() as work:
+            ending = await contracts.list_ending(work)
+        await self.system.work_on(ending, attend_to_end)
 
     async def forget_idempotency_keys(self) -> None:
         forgotten = 1

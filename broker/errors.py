@@ -127,6 +127,21 @@ class NoContractInForce(DomainError):
     """
 
 
+class ContractsOverlap(DomainError):
+    """Two contracts with one number would be in force at the same time.
+
+    `contract_id` is the other one. Choose another `contract_number`, or dates at which the other is not in force; a job
+    then names the contract that pays.
+    """
+
+
+class PreviewStale(DomainError):
+    """What the preview showed is no longer so.
+
+    Something changed between preview and confirmation: ask for the preview again, and confirm that one.
+    """
+
+
 class QuoteExpired(DomainError):
     """The quote has expired.
 
@@ -159,6 +174,14 @@ class BudgetExceeded(DomainError):
     """The month's budget does not cover the job.
 
     Choose a smaller job, give it a `max_cost` that is left, wait for the next month, or have the budget raised.
+    """
+
+
+class CreditLimitExceeded(DomainError):
+    """The contract's credit limit does not cover the job.
+
+    What is owed in unpaid invoices and in usage that is not billed yet, with what live jobs hold, would be more than
+    `credit_limit`. Pay an invoice, choose a smaller job, or have the limit raised.
     """
 
 

@@ -8,6 +8,7 @@ import typer
 from rich.text import Text
 
 from broker.cli.connection import AsJson, Customer, Key, Url, connect
+from broker.cli.contract_changes import add_to
 from broker.cli.ids import resolve_id
 from broker.cli.orders import choose_contract
 from broker.cli.output import make_console, write_json, write_lines
@@ -15,7 +16,8 @@ from broker.cli.texts.columns import Column, make_card, make_table
 from broker.cli.texts.values import describe_local, describe_money
 from broker.client.objects import Balance, Contract
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Contracts: list, show, balance.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Contracts: list, show, change, end.")
+add_to(app)
 
 ContractId = Annotated[str, typer.Argument(metavar="CONTRACT", help="The contract's id, or the beginning of it.")]
 COLUMNS = (
@@ -42,6 +44,8 @@ def list_contracts(as_json: AsJson = False, url: Url = None, key: Key = None) ->
 
 def _make_row(contract: Contract) -> list[str]:
     until = "open" if contract["ends_at"] is None else contract["ends_at"][:10]
+    if contract["status"] == "cancelled":
+        until = "cancelled"
     return [contract["id"], contract["plan"], contract["gpu_hour_price"], contract["token_price"], until]
 
 
@@ -96,6 +100,8 @@ def _tell_terms(contract: Contract) -> list[tuple[str, str]]:
     )
     at_quote = {"cap": "goes on, and you are charged no more", "pause": "pauses"}[contract["quote_guarantee"]]
     return [
+        ("Number", contract["contract_number"]),
+        ("Status", contract["status"]),
         ("Plan", contract["plan"]),
         ("Prices", f"{contract['gpu_hour_price']} yuan a GPU-hour, {contract['token_price']} yuan a token, {card}"),
         ("In force", f"{start} to {end}"),

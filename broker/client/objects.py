@@ -350,6 +350,14 @@ class Contract(TypedDict):
     overage: str
     quote_guarantee: Literal["pause", "cap"]
     monthly_budget: Money | None
+    budget_hard_stop: bool
+    credit_limit: Money | None
+    contract_number: str
+    purchase_order: str | None
+    payment_days: int
+    auto_renew: bool
+    renewed_from_id: str | None
+    status: Literal["upcoming", "active", "ended", "cancelled"]
     time_zone: str
     billing_day: int
     starts_at: str

@@ -19,6 +19,12 @@ class ContractEventKind(StrEnum):
     SIGNED = "signed"
     GRANT_EXPIRING = "grant_expiring"
     GRANT_EXPIRED = "grant_expired"
+    AMENDED = "amended"
+    CANCELLED = "cancelled"
+    RENEWED = "renewed"
+    RENEWAL_DECLINED = "renewal_declined"
+    END_NEAR = "end_near"
+    BUDGET_USED = "budget_used"
 
 
 async def record_contract_event(

@@ -1,11 +1,13 @@
 """What a contract says, as the other features need it. Pure."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from broker.clock import billing_month, local_day, month_end, month_start
+from broker.contracts.agreed import DEFAULT_ARREARS, DEFAULT_PAYMENT_DAYS, ArrearsTerms, ContractStatus
+from broker.contracts.changes import TermsChange, find_values
 from pricing.grants import ALL_GPU_SECONDS, GrantKind, GrantScope, UsageOrigin, is_within_term
 from pricing.money import Money, round_to_fen
 from pricing.plans import PlanName
@@ -50,6 +52,8 @@ class NewContract:
 
     `overage` None: as the plan has it; `time_zone` None: the installation's. `rate_card_version` is the card that it
     pins; None: the one in force on its first day.
+    `contract_number` None: the contract's id; `ends_at` None: without end, or 12 months after the start where something
+    is committed.
     """
 
     customer_id: str
@@ -65,12 +69,22 @@ class NewContract:
     tax: Tax = NO_TAX
     card_choice: CardChoice = CardChoice.PINNED
     rate_card_version: str | None = None
+    contract_number: str | None = None
+    purchase_order: str | None = None
+    committed_tokens: int = 0
+    payment_days: int = DEFAULT_PAYMENT_DAYS
+    budget_hard_stop: bool = True
+    credit_limit_micros: int | None = None
+    arrears: ArrearsTerms = DEFAULT_ARREARS
+    auto_renew: bool = False
+    renewed_from_id: str | None = None
 
 
 @dataclass(frozen=True)
 class ContractTerms:
     """One contract with the rate cards that it follows, the one it was signed on first. Money in micro-yuan.
 
+    The fields are the terms as they are now; `at` answers them of another moment, where `changes` have come between.
     Nothing is priced but by `prices_at`. One that pins its card follows no other; one that follows the newest has all
     that were published for days since.
     """
@@ -89,6 +103,34 @@ class ContractTerms:
     cards: tuple[RateCard, ...]
     tax: Tax = NO_TAX
     card_choice: CardChoice = CardChoice.PINNED
+    contract_number: str = ""
+    purchase_order: str | None = None
+    committed_tokens: int = 0
+    payment_days: int = DEFAULT_PAYMENT_DAYS
+    budget_hard_stop: bool = True
+    credit_limit_micros: int | None = None
+    arrears: ArrearsTerms = DEFAULT_ARREARS
+    auto_renew: bool = False
+    renewed_from_id: str | None = None
+    cancelled_at: datetime | None = None
+    changes: tuple[TermsChange, ...] = ()
+
+    def at(self, moment: datetime) -> "ContractTerms":
+        """Answer the terms as they are at a moment, as if they had never been and would never be others."""
+        return replace(self, **find_values(self.changes, moment), changes=()) if self.changes else self
+
+    def find_budget(self, month: str) -> int | None:
+        """Find the most that a billing month may add to invoices; None where no budget stops it. Units: micro-yuan."""
+        terms = self._of_month(month)
+        return terms.monthly_budget_micros if terms.budget_hard_stop else None
+
+    def find_watched_budget(self, month: str) -> int | None:
+        """Find a billing month's budget, whether it stops what is charged or is only watched. Units: micro-yuan."""
+        return self._of_month(month).monthly_budget_micros
+
+    def _of_month(self, month: str) -> "ContractTerms":
+        """Answer the terms with which a month ends: a budget is changed at once, or for the months from one on."""
+        return self.at(self.month_end(month) - timedelta(microseconds=1)) if self.changes else self
 
     @property
     def plan_terms(self) -> PlanTerms:
@@ -101,11 +143,12 @@ class ContractTerms:
         A moment before the contract begins is priced as its first day. `gpu_type` is what the hours are of; None: of
         one without a multiplier.
         """
-        return self._find_card(moment).prices(self.plan, gpu_type)
+        return self._find_card(moment).prices(self.at(moment).plan, gpu_type)
 
     def overage_prices_at(self, moment: datetime, gpu_type: str | None = None) -> UnitPrices:
         """Answer what GPU-hours that no grant covers cost at this moment: by the same card, as `overage` says."""
-        plan = PlanName.ON_DEMAND if self.overage == Overage.ON_DEMAND else self.plan
+        terms = self.at(moment)
+        plan = PlanName.ON_DEMAND if terms.overage == Overage.ON_DEMAND else terms.plan
         return self._find_card(moment).prices(plan, gpu_type)
 
     def _find_card(self, moment: datetime) -> RateCard:
@@ -130,7 +173,17 @@ class ContractTerms:
         return dedicated_queue_name(self.id) if kind == "dedicated" else kind
 
     def covers(self, moment: datetime) -> bool:
-        return self.starts_at <= moment and (self.ends_at is None or moment < self.ends_at)
+        """Tell whether the contract is in force at a moment."""
+        return self.status_at(moment) == ContractStatus.ACTIVE
+
+    def status_at(self, moment: datetime) -> ContractStatus:
+        """Tell where the contract is in its life."""
+        if self.cancelled_at is not None:
+            return ContractStatus.CANCELLED
+        if moment < self.starts_at:
+            return ContractStatus.UPCOMING
+        over = self.ends_at is not None and moment >= self.ends_at
+        return ContractStatus.ENDED if over else ContractStatus.ACTIVE
 
     def ends_before(self, moment: datetime) -> bool:
         """Tell whether usage up to a moment is from after the contract's end; usage up to its end is not."""

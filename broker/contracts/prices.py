@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, ScalarSelect, func, literal_column, select
+from sqlalchemy import ColumnElement, DateTime, Numeric, ScalarSelect, func, literal_column, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from broker.clock import local_day
@@ -18,6 +19,8 @@ from pricing.plans import PlanName
 from pricing.rate_card import RateCard, UnitPrices
 
 MOMENTS = tuple(column.key for column in Contract.__table__.columns if isinstance(column.type, DateTime))
+
+NUMBERS = tuple(column.key for column in Contract.__table__.columns if isinstance(column.type, Numeric))
 
 
 @dataclass(frozen=True)
@@ -106,4 +109,5 @@ def _read_row(written: Mapping[str, Any]) -> Contract:
     """Read a row from JSON; columns that a later release has added are passed over."""
     values = {column.key: written[column.key] for column in Contract.__table__.columns}
     moments = {name: datetime.fromisoformat(values[name]) for name in MOMENTS if values[name] is not None}
-    return Contract(**{**values, **moments})
+    numbers = {name: Decimal(str(values[name])) for name in NUMBERS if values[name] is not None}
+    return Contract(**{**values, **moments, **numbers})

@@ -5,9 +5,11 @@ from typing import Annotated
 from fastapi import Query
 
 from broker.contracts import service
+from broker.contracts.amending import read_amendment, select_amendments
+from broker.contracts.amendment_schemas import AmendmentOut
 from broker.contracts.events import ContractEventKind, select_contract_events
 from broker.contracts.schemas import ContractEventOut, ContractOut
-from broker.contracts.tables import Contract, ContractEvent
+from broker.contracts.tables import Contract, ContractAmendment, ContractEvent
 from broker.http.edge import BillingReader, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, IdPrefix, Limit, OfCustomer, Page
@@ -49,3 +51,13 @@ async def list_contract_events(
     query = select_contract_events(terms.id, kind)
     rows, after = await fetch_page(work.session, query, ContractEvent, limit=limit, cursor=cursor)
     return Page(data=[ContractEventOut.of(row) for row in rows], next_cursor=after)
+
+
+@router.get("/{contract_id}/amendments")
+async def list_contract_amendments(
+    work: BillingReader, contract_id: str, limit: Limit = 20, cursor: Cursor = None
+) -> Page[AmendmentOut]:
+    """List what was amended of a contract."""
+    query = select_amendments((await service.get_contract(work, contract_id)).id)
+    rows, after = await fetch_page(work.session, query, ContractAmendment, limit=limit, cursor=cursor)
+    return Page(data=[AmendmentOut.of(read_amendment(row)) for row in rows], next_cursor=after)

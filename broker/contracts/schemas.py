@@ -5,11 +5,29 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.contracts.agreed import DEFAULT_ARREARS, ContractStatus
 from broker.contracts.model import CardChoice, ContractTerms, Overage, QuoteGuarantee
 from broker.contracts.tables import ContractEvent
-from broker.http.shapes import MoneyOut, created_at_field
+from broker.http.shapes import MoneyOut, RequestBody, created_at_field
 from pricing.plans import PlanName
 from pricing.tax import TaxMode
+
+DEFAULT_ARREARS_EXAMPLE = {"grace_days": 7, "suspended_days": 15, "retention_days": 30}
+MOST_DAYS = 365
+
+
+class ArrearsShape(RequestBody):
+    """How long each state of arrears lasts, in days."""
+
+    grace_days: int = Field(
+        default=DEFAULT_ARREARS.grace_days, ge=0, le=MOST_DAYS, description="All goes on as before.", examples=[7]
+    )
+    suspended_days: int = Field(
+        default=DEFAULT_ARREARS.suspended_days, ge=0, le=MOST_DAYS, description="Nothing new runs.", examples=[15]
+    )
+    retention_days: int = Field(
+        default=DEFAULT_ARREARS.retention_days, ge=0, le=MOST_DAYS, description="What is kept stays.", examples=[30]
+    )
 
 
 class ContractOut(BaseModel):
@@ -33,6 +51,27 @@ class ContractOut(BaseModel):
     monthly_budget: MoneyOut | None = Field(
         description="Most that a month may add to invoices.", examples=[{"amount": "5000.00", "currency": "CNY"}]
     )
+    budget_hard_stop: bool = Field(
+        description="Whether the budget ends what is charged, or is only watched (events at 50, 80 and 100 %).",
+        examples=[True],
+    )
+    credit_limit: MoneyOut | None = Field(
+        description="Most that may be owed in unpaid invoices and unbilled usage.",
+        examples=[{"amount": "20000.00", "currency": "CNY"}],
+    )
+    contract_number: str = Field(
+        description="Contract number; at one time one contract of a customer has it. Its id where none was given.",
+        examples=["HT-2026-0117"],
+    )
+    purchase_order: str | None = Field(description="The customer's purchase order.", examples=["PO-4711"])
+    committed_tokens: int = Field(description="Contracted volume in tokens.", examples=[0])
+    payment_days: int = Field(description="Invoices are due so many days after they are issued.", examples=[30])
+    arrears: ArrearsShape = Field(
+        description="Days that each state of arrears lasts.", examples=[DEFAULT_ARREARS_EXAMPLE]
+    )
+    auto_renew: bool = Field(description="Whether another follows it by itself.", examples=[False])
+    renewed_from_id: str | None = Field(description="The contract that it follows.", examples=["con_01j"])
+    status: ContractStatus = Field(description="Where it is in its life now.", examples=["active"])
     time_zone: str = Field(description="Its billing months follow it.", examples=["Asia/Shanghai"])
     billing_day: int = Field(description="The day of a month on which its billing months begin.", examples=[1])
     tax_mode: TaxMode = Field(description="Tax of the issuing entity on its invoices.", examples=["on_top"])
@@ -42,7 +81,7 @@ class ContractOut(BaseModel):
 
     @classmethod
     def of(cls, terms: ContractTerms, now: datetime) -> "ContractOut":
-        budget, prices = terms.monthly_budget_micros, terms.prices_at(now)
+        budget, limit, prices = terms.monthly_budget_micros, terms.credit_limit_micros, terms.prices_at(now)
         return cls(
             id=terms.id,
             customer_id=terms.customer_id,
@@ -56,6 +95,16 @@ class ContractOut(BaseModel):
             overage=terms.overage,
             quote_guarantee=terms.quote_guarantee,
             monthly_budget=None if budget is None else MoneyOut.of_micros(budget),
+            budget_hard_stop=terms.budget_hard_stop,
+            credit_limit=None if limit is None else MoneyOut.of_micros(limit),
+            contract_number=terms.contract_number,
+            purchase_order=terms.purchase_order,
+            committed_tokens=terms.committed_tokens,
+            payment_days=terms.payment_days,
+            arrears=ArrearsShape(**vars(terms.arrears)),
+            auto_renew=terms.auto_renew,
+            renewed_from_id=terms.renewed_from_id,
+            status=terms.status_at(now),
             time_zone=terms.time_zone,
             billing_day=terms.billing_day,
             tax_mode=terms.tax.mode,

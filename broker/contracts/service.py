@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import Decimal
 
 from sqlalchemy import ColumnElement, Select, literal, or_, select
 
 from broker import errors
 from broker.clock import local_day
+from broker.contracts.endings import find_successor, list_ending, mark_cancelled, stop_renewing
 from broker.contracts.grants import (
     activate_grant,
     create_grant,
@@ -23,14 +23,8 @@ from broker.contracts.grants import (
     require_paid_advance,
     select_ended_grants,
 )
-from broker.contracts.model import (
-    DEFAULT_OVERAGE,
-    CardChoice,
-    ContractTerms,
-    NewContract,
-    Overage,
-    QuoteGuarantee,
-)
+from broker.contracts.model import DEFAULT_OVERAGE, CardChoice, ContractTerms, NewContract, Overage
+from broker.contracts.numbers import keep_apart
 from broker.contracts.rate_cards import (
     follow_cards,
     get_listed_card,
@@ -39,13 +33,15 @@ from broker.contracts.rate_cards import (
     rate_card_on,
     select_card_version,
 )
+from broker.contracts.rows import to_terms
 from broker.contracts.tables import Contract
-from broker.identity.service import get_customer
+from broker.identity.service import lock_customer
 from broker.persistence.database import narrow
 from broker.work import Work
+from pricing.grants import compute_expiry
 from pricing.plans import CommitmentNotAllowed, CommitmentTooSmall, PlanName, check_commitment
 from pricing.rate_card import NoPriceInForce, RateCard
-from pricing.tax import Tax, TaxMode
+from pricing.tax import TaxMode
 
 __all__ = [
     "activate_grant",
@@ -54,12 +50,14 @@ __all__ = [
     "create_grant",
     "end_grant",
     "fetch_grants",
+    "find_successor",
     "get_contract",
     "get_contract_in_force",
     "get_grant",
     "get_rate_card",
     "is_in_force",
     "list_committed",
+    "list_ending",
     "list_expired_grants",
     "list_grants",
     "list_grants_ending",
@@ -68,6 +66,7 @@ __all__ = [
     "load_row",
     "load_terms",
     "lock_contract",
+    "mark_cancelled",
     "note_invoice",
     "owes_advance",
     "publish_rate_cards",
@@ -76,20 +75,23 @@ __all__ = [
     "select_card_version",
     "select_contracts",
     "select_ended_grants",
+    "stop_renewing",
 ]
 
 
 async def create_contract(work: Work, new: NewContract) -> ContractTerms:
     """Write one contract at the prices in force on its first day.
 
-    Raises: NotFound, CommitmentRefused, InvalidRequest.
+    Raises: NotFound, CommitmentRefused, ContractsOverlap, InvalidRequest.
     """
-    await get_customer(work, new.customer_id)
+    await lock_customer(work, new.customer_id)
     zone = new.time_zone or work.settings.time_zone
     card = await _get_card_at_signing(work, new, zone)
     _check_terms(card, new)
+    ends_at = new.ends_at or _compute_end(new, zone)
+    contract_id = work.new_id("con")
     row = Contract(
-        id=work.new_id("con"),
+        id=contract_id,
         customer_id=new.customer_id,
         plan=new.plan.value,
         committed_gpu_hours=new.committed_gpu_hours,
@@ -103,12 +105,29 @@ async def create_contract(work: Work, new: NewContract) -> ContractTerms:
         tax_mode=new.tax.mode.value,
         tax_rate=None if new.tax.mode == TaxMode.NONE else new.tax.rate,
         starts_at=new.starts_at,
-        ends_at=new.ends_at,
+        ends_at=ends_at,
+        contract_number=new.contract_number or contract_id,
+        purchase_order=new.purchase_order,
+        committed_tokens=new.committed_tokens,
+        payment_days=new.payment_days,
+        budget_hard_stop=new.budget_hard_stop,
+        credit_limit_micros=new.credit_limit_micros,
+        arrears_grace_days=new.arrears.grace_days,
+        arrears_suspended_days=new.arrears.suspended_days,
+        arrears_retention_days=new.arrears.retention_days,
+        auto_renew=new.auto_renew,
+        renewed_from_id=new.renewed_from_id,
+        changes=[],
         created_at=work.now,
     )
-    work.session.add(row)
-    await work.session.flush()
+    await keep_apart(work, row)
     return await load_row(work, row)
+
+
+def _compute_end(new: NewContract, time_zone: str) -> datetime | None:
+    """Compute the end that nobody named: what commits to a volume commits to it for 12 months."""
+    commits = new.committed_gpu_hours or new.committed_tokens
+    return compute_expiry(new.starts_at, time_zone) if commits else None
 
 
 async def _get_card_at_signing(work: Work, new: NewContract, time_zone: str) -> RateCard:
@@ -189,7 +208,8 @@ def _select_candidates(work: Work, customer_id: str, contract_id: str | None) ->
 
 def is_in_force(moment: ColumnElement[datetime]) -> ColumnElement[bool]:
     """Make the condition that a contract is in force at a moment; `ContractTerms.covers` asks the same of its terms."""
-    return (Contract.starts_at <= moment) & or_(Contract.ends_at.is_(None), Contract.ends_at > moment)
+    begun = (Contract.starts_at <= moment) & Contract.cancelled_at.is_(None)
+    return begun & or_(Contract.ends_at.is_(None), Contract.ends_at > moment)
 
 
 async def list_in_force(work: Work, customer_id: str) -> list[ContractTerms]:
@@ -239,20 +259,5 @@ async def load_terms(work: Work, contract_ids: set[str]) -> dict[str, ContractTe
 
 async def load_row(work: Work, row: Contract) -> ContractTerms:
     """Load the terms that a row of `contracts` holds, with the rate cards that it follows."""
-    choice = CardChoice(row.card_choice)
-    return ContractTerms(
-        id=row.id,
-        customer_id=row.customer_id,
-        plan=PlanName(row.plan),
-        committed_gpu_hours=row.committed_gpu_hours,
-        overage=Overage(row.overage),
-        quote_guarantee=QuoteGuarantee(row.quote_guarantee),
-        monthly_budget_micros=row.monthly_budget_micros,
-        time_zone=row.time_zone,
-        billing_day=row.billing_day,
-        starts_at=row.starts_at,
-        ends_at=row.ends_at,
-        cards=await follow_cards(work, row.rate_card_version, choice),
-        tax=Tax(TaxMode(row.tax_mode), row.tax_rate or Decimal(0)),
-        card_choice=choice,
-    )
+    cards = await follow_cards(work, row.rate_card_version, CardChoice(row.card_choice))
+    return to_terms(row, cards, work.now)

@@ -5,9 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, text
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column
+
+# Of one customer's contracts with one number at most one is in force at a time.
+ONE_AT_A_TIME = "ex_contracts_one_number_at_a_time"
 
 
 class PublishedRateCard(Base):
@@ -25,6 +29,7 @@ class Contract(Base):
     """What one customer has signed. Money in micro-yuan.
 
     `rate_card_version` is the card of its signing. It has the prices, unless `card_choice` is to follow newer ones.
+    `changes` are those that amendments have made of these terms, each from a moment on; end and number are the newest.
     """
 
     __tablename__ = "contracts"
@@ -33,6 +38,14 @@ class Contract(Base):
         CheckConstraint("committed_gpu_hours >= 0", name="commitment_not_negative"),
         CheckConstraint("billing_day BETWEEN 1 AND 28", name="billing_day_in_every_month"),
         CheckConstraint("(tax_mode = 'none') = (tax_rate IS NULL)", name="tax_has_a_rate"),
+        ExcludeConstraint(
+            ("customer_id", "="),
+            ("contract_number", "="),
+            (text("tstzrange(starts_at, ends_at)"), "&&"),
+            where=text("cancelled_at IS NULL"),
+            using="gist",
+            name=ONE_AT_A_TIME,
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -50,6 +63,38 @@ class Contract(Base):
     tax_rate: Mapped[Decimal | None] = mapped_column(Numeric(6, 4))
     starts_at: Mapped[datetime] = moment_column()
     ends_at: Mapped[datetime | None] = moment_column(nullable=True)
+    contract_number: Mapped[str]
+    purchase_order: Mapped[str | None]
+    committed_tokens: Mapped[int]
+    payment_days: Mapped[int]
+    budget_hard_stop: Mapped[bool]
+    credit_limit_micros: Mapped[int | None]
+    arrears_grace_days: Mapped[int]
+    arrears_suspended_days: Mapped[int]
+    arrears_retention_days: Mapped[int]
+    auto_renew: Mapped[bool]
+    renewed_from_id: Mapped[str | None] = mapped_column(ForeignKey("contracts.id"))
+    cancelled_at: Mapped[datetime | None] = moment_column(nullable=True)
+    changes: Mapped[list[Any]]
+    created_at: Mapped[datetime] = moment_column()
+
+
+class ContractAmendment(Base):
+    """An amendment as it was confirmed: what it changed, from when on, and what that replaced; never changed."""
+
+    __tablename__ = "contract_amendments"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"), index=True)
+    effective_at: Mapped[datetime] = moment_column()
+    changes: Mapped[list[Any]]
+    added_gpu_seconds: Mapped[int]
+    amount_micros: Mapped[int]
+    unused_grants: Mapped[str]
+    grant_id: Mapped[str | None] = mapped_column(ForeignKey("grants.id"))
+    invoice_id: Mapped[str | None]
+    reason: Mapped[str | None]
     created_at: Mapped[datetime] = moment_column()
 
 

@@ -99,6 +99,15 @@ async def get_customer(work: Work, customer_id: str) -> Customer:
     return customer
 
 
+async def lock_customer(work: Work, customer_id: str) -> Customer:
+    """Lock a customer, for what it has at most once and is not in one row. Raises: NotFound."""
+    query = select(Customer).where(Customer.id == customer_id).with_for_update(key_share=True)
+    customer = (await work.session.scalars(query)).one_or_none()
+    if customer is None:
+        raise errors.NotFound("customer", customer_id)
+    return customer
+
+
 async def get_project(work: Work, project_id: str) -> Project:
     """Get a project. Raises: NotFound."""
     project = await work.session.get(Project, project_id)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 
 from broker import errors
+from broker.ledger.credit_limits import read_credit_room
 from broker.ledger.hold_legs import HoldView, add_legs, list_open, release_legs, to_state
 from broker.ledger.holds import compute_expiry, lock_hold, roll_hold
 from broker.ledger.legs import (
@@ -24,7 +25,7 @@ async def adjust_hold(work: Work, job_id: str, *, need: Usage) -> HoldView:
     """Release what a job no longer needs and hold what it lacks: both, or nothing changes at all.
 
     A hold that had expired is live again after.
-    Raises: NotFound, NoContractInForce, InsufficientBalance, BudgetExceeded.
+    Raises: NotFound, NoContractInForce, InsufficientBalance, CreditLimitExceeded, BudgetExceeded.
     """
     view = await lock_hold(work, job_id)
     terms = view.terms
@@ -39,6 +40,9 @@ async def adjust_hold(work: Work, job_id: str, *, need: Usage) -> HoldView:
             grants = await read_open_grants(work, terms.id)
             await _add(work, view, plan_meter_legs(grants, terms, lacking, origin, work.now))
     lacking = await _release_surplus(work, view, Unit.MICRO_YUAN, compute_money_needed(view.states()))
+    credit = await read_credit_room(work, terms)
+    if credit is not None:
+        credit.require(lacking)
     room = await read_budget_room(work, terms, view.hold.month)
     await _add(work, view, plan_money_legs(room, lacking, view.hold.month))
     return view

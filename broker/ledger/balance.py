@@ -42,7 +42,7 @@ async def read_contract_balance(work: Work, contract_id: str) -> Balance:
     def total(unit: Unit, kind: AccountKind) -> int:
         return sum(row.balance for row in rows if row.unit == unit and row.kind == kind)
 
-    budget = terms.monthly_budget_micros
+    budget = terms.find_watched_budget(month)
     return Balance(
         granted_gpu_seconds=-total(Unit.GPU_SECONDS, AccountKind.ISSUED),
         available_gpu_seconds=await read_available(work, terms),

@@ -80,7 +80,7 @@ def _describe_moment(view: HoldView, grants: OpenGrants, moment: datetime) -> Ha
     terms = view.terms
     origins = view.origins_at(moment).values()
     closed = [(grants.list_closed(origin, moment), price_uncommitted(terms, origin, moment)) for origin in origins]
-    return terms.ends_before(moment), *closed, terms.prices_at(moment)
+    return terms.ends_before(moment), *closed, terms.at(moment).overage, terms.prices_at(moment)
 
 
 async def _find_months(work: Work, view: HoldView, intervals: Sequence[UsageInterval]) -> dict[int, BilledMonth]:

@@ -12,6 +12,7 @@ from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms
 from broker.ledger import accounts
 from broker.ledger.accounts import AccountKey, KnownAccount, NewTransfer
+from broker.ledger.budget_alerts import tell_budget_used
 from broker.ledger.causes import Cause
 from broker.ledger.charge_limit import LineCount, RateSegment
 from broker.ledger.closed_months import BilledMonth, find_open_month, list_closed_months
@@ -72,8 +73,9 @@ class ContractBooks:
         known, key = await self._read_accounts(), _budget_of(month)
         if key not in known:
             terms = self.terms
-            opened = accounts.open_budget(self.work, terms.id, terms.customer_id, month, terms.monthly_budget_micros)
-            known[key] = KnownAccount(await opened, terms.monthly_budget_micros or 0)
+            budget = terms.find_budget(month)
+            opened = accounts.open_budget(self.work, terms.id, terms.customer_id, month, budget)
+            known[key] = KnownAccount(await opened, budget or 0)
         return known[key].id
 
     async def read_budget_free(self, month: str, monthly_budget_micros: int) -> int:
@@ -163,13 +165,15 @@ class ContractBooks:
                 counted[segment] = counted.get(segment, 0) + count.quantity
 
     async def write(self) -> None:
-        """Write the new legs, the transfers, the captures, and their sums by price."""
+        """Write the new legs, the transfers, the captures, and their sums by price; tell how far budgets are used."""
         work, terms = self.work, self.terms
         if work.session.new:
             await work.session.flush()
         await accounts.post_transfers(work, terms.id, terms.customer_id, self._transfers)
         await insert_rows(work.connection, Capture, self._captures)
         await add_to_rates(work, self._added)
+        for month in sorted({each.segment.month for each in self._added}):
+            await tell_budget_used(work, terms, month)
         self._transfers, self._captures, self._added = [], [], []
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, select
 from broker.contracts.candidates import identify_candidates, select_candidate_ids
 from broker.contracts.model import ContractTerms, GrantTerms
 from broker.ledger.accounts import NewTransfer, command_transfers, describe_account
+from broker.ledger.credit_limits import read_credit_room
 from broker.ledger.holds import compute_expiry
 from broker.ledger.legs import NewLeg, OpenGrants, read_budget_room
 from broker.ledger.model import AccountKind, HoldState, Move, move
@@ -113,7 +114,8 @@ async def _read_books(
     free = {each.id: balances.get((each.unit, AccountKind.GRANTED, each.id, None), 0) for each in grants}
     opened = OpenGrants({grant.id: grant for grant in grants}, free)
     month = terms.billing_month(moment)
-    return ContractBooks(Reserves(terms, month, opened, await read_budget_room(work, terms, month)), ids)
+    room, credit = await read_budget_room(work, terms, month), await read_credit_room(work, terms)
+    return ContractBooks(Reserves(terms, month, opened, room, credit), ids)
 
 
 def write_holds(work: Work, books: ContractBooks, holds: Sequence[NewHold]) -> list[Command]:
@@ -193,7 +195,8 @@ def _move_in(work: Work, books: ContractBooks, new: NewHold) -> list[Move]:
 
 def _open_budget(work: Work, books: ContractBooks, holds: Sequence[NewHold]) -> list[NewTransfer]:
     """Fill the account of the month's budget, where it is opened for these holds."""
-    budget, month = books.reserves.terms.monthly_budget_micros, books.reserves.month
+    month = books.reserves.month
+    budget = books.reserves.terms.find_budget(month)
     key = (Unit.MICRO_YUAN, AccountKind.BUDGET, None, month)
     is_used = any(leg.source == AccountKind.BUDGET for new in holds for leg in new.legs)
     is_new = any(row["id"] == books.accounts.get(key) for row in books.opened)

@@ -121,7 +121,7 @@ async def roll_hold(work: Work, view: HoldView, month: str) -> None:
     open_money = list_open(earlier)
     rest = sum(quantity for _leg, quantity in open_money)
     await release_legs(work, view, open_money, kind="hold_rolled")
-    budget = view.terms.monthly_budget_micros
+    budget = view.terms.find_budget(month)
     free = rest if budget is None else await view.books.read_budget_free(month, budget)
     await add_legs(work, view, plan_money_leg(min(free, rest), month), kind="hold_rolled")
 

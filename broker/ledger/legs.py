@@ -124,7 +124,7 @@ def plan_meter_legs(
     """
     legs = burn_grants(grants, need, origin, moment)
     shortfall = need - sum(leg.quantity for leg in legs)
-    if shortfall and terms.overage == Overage.BLOCK and origin.meter == Unit.GPU_SECONDS:
+    if shortfall and terms.at(moment).overage == Overage.BLOCK and origin.meter == Unit.GPU_SECONDS:
         raise _insufficient_balance(need, need - shortfall, list(grants.terms.values()))
     return legs + plan_uncommitted_leg(terms, origin, shortfall, moment)
 
@@ -169,7 +169,7 @@ class BudgetRoom:
 
 async def read_budget_room(work: Work, terms: ContractTerms, month: str) -> BudgetRoom | None:
     """Read the room in a month's budget; None where the contract has none. The caller holds the contract's lock."""
-    budget = terms.monthly_budget_micros
+    budget = terms.find_budget(month)
     if budget is None:
         return None
     left = await read_budget_left(work, terms.id, month, budget)
@@ -187,7 +187,7 @@ def plan_money_legs(room: BudgetRoom | None, micros: int, month: str) -> list[Ne
 
 async def plan_money_within(work: Work, terms: ContractTerms, month: str, micros: int) -> list[NewLeg]:
     """Plan the legs of money as far as a month's budget reaches: what usage costs may be less, once it is rounded."""
-    budget = terms.monthly_budget_micros
+    budget = terms.find_budget(month)
     free = micros if budget is None else await accounts.read_budget_free(work, terms.id, month, budget)
     return plan_money_leg(min(free, micros), month)
 

@@ -20,7 +20,7 @@ async def read_charge_limits(view: HoldView, promise: Promise, month: str) -> Ch
 
 
 async def _read_budget(view: HoldView, month: str) -> MonthBudget | None:
-    budget = view.terms.monthly_budget_micros
+    budget = view.terms.find_budget(month)
     if budget is None:
         return None
     free = await view.books.read_budget_free(month, budget)

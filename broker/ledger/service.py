@@ -6,6 +6,7 @@ Holds are placed for a job, captured as usage arrives, and settled when it ends;
 from broker.ledger.accounts import list_accounts, read_granted_hours
 from broker.ledger.adjust import adjust_hold
 from broker.ledger.balance import Balance, read_contract_balance
+from broker.ledger.budget_changes import amend_budget
 from broker.ledger.captures import Captured, capture_usage, charge_usage, count_captured
 from broker.ledger.causes import Cause
 from broker.ledger.charge_limit import Promise
@@ -13,6 +14,7 @@ from broker.ledger.closed_months import close_month
 from broker.ledger.commitment import Commitment, list_ended_commitments, list_true_up_months, read_commitment
 from broker.ledger.coverage import MeterCoverage, read_coverage
 from broker.ledger.credit import credit_grant
+from broker.ledger.credit_limits import has_use
 from broker.ledger.earnings import MonthsInvoice, book_usage
 from broker.ledger.expiry_warnings import list_grants_to_warn_of, warn_of_expiry
 from broker.ledger.grant_balances import GrantBalance, GrantDraw, list_draws, read_grant_balances
@@ -88,6 +90,7 @@ __all__ = [
     "UsageInterval",
     "Volume",
     "adjust_hold",
+    "amend_budget",
     "bear_lost_work",
     "book_advance",
     "book_advance_cancelled",
@@ -109,6 +112,7 @@ __all__ = [
     "expire_hold",
     "find_shortage",
     "get_hold",
+    "has_use",
     "is_exhausted",
     "list_accounts",
     "list_borne_usage",

@@ -56,7 +56,8 @@ async def _find_end(view: HoldView, promise: Promise, moment: datetime) -> Short
         legs, origins = view.states(), view.origins_at(moment)
         return plan_supply(allowed, grants, legs, NEXT_UNITS, origins=origins, moment=moment, months=months)
 
-    selling = replace(terms, overage=Overage.CONTRACT) if terms.overage == Overage.BLOCK else terms
+    then = terms.at(moment)
+    selling = replace(then, overage=Overage.CONTRACT) if then.overage == Overage.BLOCK else then
     bound = Charging(limits).find_next_bound(supply_of(selling))
     if bound == Bound.CAP:
         return None

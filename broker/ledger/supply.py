@@ -49,7 +49,7 @@ def plan_extension(
 ) -> list[NewLeg]:
     """Plan the legs of usage that a hold does not cover any more, as far as the contract lets it be charged."""
     legs = burn_grants(grants, quantity, origin, moment)
-    if terms.overage == Overage.BLOCK and origin.meter == Unit.GPU_SECONDS:
+    if terms.at(moment).overage == Overage.BLOCK and origin.meter == Unit.GPU_SECONDS:
         return legs
     return legs + plan_uncommitted_leg(terms, origin, quantity - sum(leg.quantity for leg in legs), moment)
 

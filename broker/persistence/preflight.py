@@ -20,6 +20,7 @@ from broker.persistence.migrate import alembic_config
 
 APP_SETTING, OWNER_SETTING = "BROKER_DATABASE_URL", "BROKER_MIGRATION_DATABASE_URL"
 SHAPE = "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+EXTENSION = "btree_gist"
 OLDEST_SERVER = 140_000
 CONNECT_SECONDS = 5
 RETRY_SECONDS = 1.0
@@ -133,6 +134,7 @@ def check_before_migration(owner: Place, app: Place, *, wait_seconds: float = 0.
     with looking_at(owner, wait_seconds=wait_seconds) as connection:
         _check_known(owner, _read_revision(owner, connection))
         _check_owner(owner, connection)
+        _check_extension(owner, connection)
         _check_app_role(app, app_role, connection)
 
 
@@ -176,6 +178,23 @@ def _check_owner(owner: Place, connection: psycopg.Connection) -> None:
     if not (has_app_role or may_make_roles):
         cure = f"CREATE ROLE {APP_ROLE} LOGIN PASSWORD '…' first"
         raise owner.refuse(f"there is no role {APP_ROLE}, and {role!r} may not make one; {cure}")
+
+
+def _check_extension(owner: Place, connection: psycopg.Connection) -> None:
+    """Check that the extension is there, or can be made, by which the database keeps contracts apart."""
+    facts = connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = %(name)s),"
+        " EXISTS (SELECT FROM pg_available_extensions WHERE name = %(name)s),"
+        " has_database_privilege(current_database(), 'CREATE')",
+        {"name": EXTENSION},
+    ).fetchone()
+    assert facts is not None, "a SELECT without FROM has one row"
+    is_made, is_available, may_make = facts
+    if not (is_made or is_available):
+        raise owner.refuse(f"its server has no extension {EXTENSION}; install the contrib package of PostgreSQL there")
+    if not (is_made or may_make):
+        cure = f"CREATE EXTENSION {EXTENSION} there first, or GRANT CREATE ON DATABASE to it"
+        raise owner.refuse(f"{connection.info.user!r} may not make the extension {EXTENSION}; {cure}")
 
 
 def _check_app_role(app: Place, role: str, connection: psycopg.Connection) -> None:

@@ -5,4 +5,6 @@ and what becomes of their unused part (`unused`: refunded, carried on, given up)
 It calls contracts, capacity, ledger and billing, of which none knows that a contract is being signed. Invariants: an
 advance is credited when its invoice is paid, other committed hours at once; nothing more is ordered before the
 contract's own advance is paid; an order that is not paid by its last moment is void, and a late payment is a credit.
+Amendments are confirmed as their preview showed them; a renewal follows a contract under its number, by a word of
+finance or by itself.
 """

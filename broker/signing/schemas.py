@@ -4,13 +4,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from broker import errors
 from broker.clock import check_time_zone
+from broker.contracts.agreed import DEFAULT_PAYMENT_DAYS, ArrearsTerms
 from broker.contracts.model import CardChoice, NewContract, Overage, QuoteGuarantee
-from broker.contracts.schemas import ContractOut
+from broker.contracts.schemas import DEFAULT_ARREARS_EXAMPLE, MOST_DAYS, ArrearsShape, ContractOut
 from broker.http.shapes import Moment, RequestBody
+from broker.signing.service import SignedContract
 from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.tax import Tax, TaxMode
@@ -25,21 +27,32 @@ def _name_new_word(value: Any) -> Any:
     return value
 
 
+Reference = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")
+]
+
+CommittedHours = Annotated[int, Field(ge=0, le=100_000_000)]
+OverageWord = Annotated[Overage, BeforeValidator(_name_new_word)]
+Yuan = Annotated[Decimal, Field(ge=0, max_digits=15, decimal_places=6)]
+
+
 class ContractIn(RequestBody):
     customer_id: str = Field(description="Whose contract it is.", examples=["cus_01k"])
     plan: PlanName = Field(
         description="on_demand, prepaid (from 500 GPU-hours), long_term (from 2000).", examples=["prepaid"]
     )
-    committed_gpu_hours: int = Field(
-        default=0, ge=0, le=100_000_000, description="Contracted volume in GPU-hours.", examples=[500]
+    committed_gpu_hours: CommittedHours = Field(
+        default=0, description="Contracted volume in GPU-hours.", examples=[500]
     )
     starts_at: Moment | None = Field(
         default=None, description="In force from then on (UTC); default: now.", examples=["2026-11-01T00:00:00Z"]
     )
     ends_at: Moment | None = Field(
-        default=None, description="In force until then; null: without end.", examples=["2027-11-01T00:00:00Z"]
+        default=None,
+        description="In force until then; null: without end, but 12 months after the start where hours are committed.",
+        examples=["2027-11-01T00:00:00Z"],
     )
-    overage: Annotated[Overage, BeforeValidator(_name_new_word)] | None = Field(
+    overage: OverageWord | None = Field(
         default=None,
         description="GPU-hours beyond the grants: sold at `on_demand` prices, at those of the `contract`, or `block`. "
         "Default: prepaid blocks, the others sell at their own.",
@@ -69,6 +82,21 @@ class ContractIn(RequestBody):
     billing_day: int = Field(
         default=1, ge=1, le=28, description="The day of a month on which its billing months begin.", examples=[1]
     )
+    contract_number: Reference | None = Field(
+        default=None,
+        description="Contract number: of those in force at one time each needs its own. Default: the contract's id.",
+        examples=["HT-2026-0117"],
+    )
+    purchase_order: Reference | None = Field(
+        default=None, description="The customer's purchase order.", examples=["PO-4711"]
+    )
+    payment_days: int = Field(
+        default=DEFAULT_PAYMENT_DAYS,
+        ge=0,
+        le=MOST_DAYS,
+        description="Invoices are due so many days after they are issued.",
+        examples=[30],
+    )
     tax_mode: TaxMode = Field(
         default=TaxMode.NONE,
         description="Tax of the issuing entity: `none`, `on_top` of the prices, or `included` in them.",
@@ -82,17 +110,34 @@ class ContractIn(RequestBody):
         description="The rate as a share; null: there is no tax.",
         examples=["0.06"],
     )
-    monthly_budget: Decimal | None = Field(
+    credit_limit: Yuan | None = Field(
         default=None,
-        gt=0,
-        max_digits=15,
-        decimal_places=6,
+        description="Most that may be owed in unpaid invoices and unbilled usage, in yuan; null: no limit.",
+        examples=["20000.00"],
+    )
+    arrears: ArrearsShape = Field(
+        default_factory=ArrearsShape,
+        description="Days that each state of arrears lasts.",
+        examples=[DEFAULT_ARREARS_EXAMPLE],
+    )
+    auto_renew: bool = Field(
+        default=False,
+        description="Whether another contract on the same terms follows it by itself, signed 7 days before its end.",
+        examples=[True],
+    )
+    budget_hard_stop: bool = Field(
+        default=True,
+        description="Whether the budget ends what is charged; false: it is only watched.",
+        examples=[True],
+    )
+    monthly_budget: Annotated[Yuan, Field(gt=0)] | None = Field(
+        default=None,
         description="Most that a month's usage may add to invoices, in yuan; null: no limit.",
         examples=["5000.00"],
     )
 
     def read_contract(self, now: datetime) -> NewContract:
-        budget = self.monthly_budget
+        budget, limit = self.monthly_budget, self.credit_limit
         return NewContract(
             customer_id=self.customer_id,
             plan=self.plan,
@@ -107,6 +152,13 @@ class ContractIn(RequestBody):
             rate_card_version=self.rate_card_version,
             quote_guarantee=self.quote_guarantee,
             monthly_budget_micros=None if budget is None else Money.from_decimal(budget).micros,
+            contract_number=self.contract_number,
+            purchase_order=self.purchase_order,
+            payment_days=self.payment_days,
+            auto_renew=self.auto_renew,
+            budget_hard_stop=self.budget_hard_stop,
+            credit_limit_micros=None if limit is None else Money.from_decimal(limit).micros,
+            arrears=ArrearsTerms(**vars(self.arrears)),
         )
 
     def read_tax(self) -> Tax:
@@ -122,3 +174,30 @@ class SignedContractOut(ContractOut):
     advance_invoice_id: str | None = Field(
         description="To be paid before its hours can be used; null: there is no advance.", examples=["inv_01k"]
     )
+
+    @classmethod
+    def of_signed(cls, signed: SignedContract, now: datetime) -> "SignedContractOut":
+        contract = ContractOut.of(signed.terms, now)
+        return cls(**contract.model_dump(), advance_invoice_id=signed.advance_invoice_id)
+
+
+class EndIn(RequestBody):
+    ends_at: Moment = Field(description="In force until then (UTC), in the future.", examples=["2027-01-01T00:00:00Z"])
+
+
+class RenewalIn(RequestBody):
+    renew: bool = Field(description="Whether another contract follows.", examples=[True])
+    plan: PlanName | None = Field(default=None, description="Another plan for it.", examples=["long_term"])
+    committed_gpu_hours: CommittedHours | None = Field(
+        default=None, description="Another volume for it, in GPU-hours.", examples=[2000]
+    )
+    ends_at: Moment | None = Field(
+        default=None,
+        description="Another end for it; default: as long a term again.",
+        examples=["2028-11-01T00:00:00Z"],
+    )
+
+    def read_terms(self) -> dict[str, Any]:
+        """Read the terms that are others than before."""
+        names = ("plan", "committed_gpu_hours", "ends_at")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}

@@ -87,6 +87,13 @@ async def sign_prepaid(api: Api, customer_id: str, *, hours: int = 500, **fields
     return contract
 
 
+async def amend_contract(api: Api, contract_id: str, *, expect: int = 201, **changes: Any) -> Any:
+    """Amend a contract as its preview shows it; a refusal is that of the preview."""
+    path = f"/contracts/{contract_id}/amendments"
+    shown = await api.post(f"{path}/preview", changes, expect=200 if expect == 201 else expect)
+    return await api.post(path, {**changes, "preview": shown["preview"]}, expect=201) if expect == 201 else shown
+
+
 def jsonl(rows: list[dict[str, str]] = ROWS) -> bytes:
     return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
 

@@ -19,6 +19,7 @@ from tests.broker.conftest import START, ManualClock
 from tests.broker.factories import (
     CONFIG,
     Api,
+    amend_contract,
     customer_api,
     dispatch,
     make_customer,
@@ -120,6 +121,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     made_key = await api.post(f"/customers/{customer}/api-keys", {"name": "laptop"}, expect=201)
     await sign_prepaid(api, customer)
     contract = (await sign_contract(api, customer, plan="long_term", committed_gpu_hours=2000))["id"]
+    await amend_contract(api, contract, purchase_order="PO-4711")
     async with customer_api(api, customer) as own:
         project = (await own.post("/projects", {"name": "brand-tone"}, expect=201))["id"]
         dataset = (await upload_dataset(own))["id"]

@@ -151,4 +151,5 @@ def find_in_force(contracts: Sequence[Contract], now: datetime) -> list[Contract
         for contract in contracts
         if parse_moment(contract["starts_at"]) <= now
         and (contract["ends_at"] is None or now < parse_moment(contract["ends_at"]))
+        and contract["status"] != "cancelled"
     ]

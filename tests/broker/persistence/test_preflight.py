@@ -115,6 +115,17 @@ def test_owner_that_may_make_no_table_is_refused_before_anything_is_made(
     assert list_tables(empty) == []
 
 
+def test_owner_that_may_not_make_the_extension_is_told_who_does(empty: DatabaseUrls, role: str) -> None:
+    with owner_connection(empty) as connection:
+        connection.execute(f"GRANT CREATE ON SCHEMA public TO {role}".encode())
+        place = Place(str(make_url(empty.owner or "").set(username=role)), "BROKER_MIGRATION_DATABASE_URL")
+        with pytest.raises(DatabaseUnusable, match="CREATE EXTENSION btree_gist there first"):
+            check_before_migration(place, Place(empty.app))
+        connection.execute("CREATE EXTENSION btree_gist")
+        check_before_migration(place, Place(empty.app))
+        connection.execute(f"DROP OWNED BY {role}".encode())
+
+
 @pytest.mark.slow
 def test_application_that_would_bypass_row_level_security_is_refused_before_anything_is_made(
     empty: DatabaseUrls, tmp_path: Path

@@ -1,0 +1,55 @@
+"""Changes of a contract's terms, each from a moment on: what they are, and how a row keeps them. Pure.
+
+What was rated before a change stays as it was: whoever asks a contract for its terms says of which moment.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TermsChange:
+    """New values of some terms, by the names that `ContractTerms` has for them, from a moment on."""
+
+    effective_at: datetime
+    values: Mapping[str, Any]
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """Write the change as JSON; its values are texts, numbers, truths or nothing."""
+        values = {name: value.value if isinstance(value, Enum) else value for name, value in self.values.items()}
+        return {"effective_at": self.effective_at.isoformat(), "values": values}
+
+
+def read_changes(
+    document: Sequence[Mapping[str, Any]], readers: Mapping[str, Any], signed: TermsChange
+) -> tuple[TermsChange, ...]:
+    """Read a row's changes, what was signed first; none where nothing has changed since.
+
+    `readers` make values out of texts, for the terms that are no plain JSON.
+    """
+    if not document:
+        return ()
+    changes = [
+        TermsChange(
+            datetime.fromisoformat(each["effective_at"]),
+            {name: _read(readers, name, value) for name, value in each["values"].items()},
+        )
+        for each in document
+    ]
+    return (signed, *changes)
+
+
+def _read(readers: Mapping[str, Any], name: str, value: Any) -> Any:
+    return value if value is None or name not in readers else readers[name](value)
+
+
+def find_values(changes: Sequence[TermsChange], moment: datetime) -> dict[str, Any]:
+    """Find the values in force at a moment; before all changes those that were signed count."""
+    values: dict[str, Any] = {}
+    for position, change in enumerate(changes):
+        if position == 0 or change.effective_at <= moment:
+            values |= change.values
+    return values

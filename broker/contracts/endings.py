@@ -1,0 +1,37 @@
+"""How contracts end in their rows: cancelled, not to be renewed, followed by another."""
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from broker.contracts.renewals import WARNING_DAYS
+from broker.contracts.tables import Contract
+from broker.work import Work
+
+
+async def mark_cancelled(work: Work, contract_id: str) -> None:
+    """Mark a contract as cancelled: it is in force no more, and its number is free. The caller holds its lock."""
+    row = await work.session.get_one(Contract, contract_id)
+    row.cancelled_at = work.now
+    await work.session.flush()
+
+
+async def stop_renewing(work: Work, contract_id: str) -> None:
+    """Let a contract end without renewing itself. The caller holds its lock."""
+    row = await work.session.get_one(Contract, contract_id)
+    row.auto_renew = False
+    await work.session.flush()
+
+
+async def find_successor(work: Work, contract_id: str) -> str | None:
+    """Find the contract that renews another; one that was cancelled does not."""
+    renewing = select(Contract.id).where(Contract.renewed_from_id == contract_id, Contract.cancelled_at.is_(None))
+    successor_id: str | None = await work.session.scalar(renewing)
+    return successor_id
+
+
+async def list_ending(work: Work) -> list[str]:
+    """List the contracts whose end is near enough for a warning."""
+    latest = work.now + timedelta(days=max(WARNING_DAYS))
+    near = (Contract.ends_at > work.now) & (Contract.ends_at <= latest) & Contract.cancelled_at.is_(None)
+    return list((await work.session.scalars(select(Contract.id).where(near).order_by(Contract.id))).all())

@@ -1,0 +1,131 @@
+"""API shapes of amendments."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from broker import errors
+from broker.contracts.amendment_schemas import CHANGES_EXAMPLE, ChangeOut
+from broker.contracts.amendments import NewAmendment, UnusedGrants
+from broker.contracts.schemas import MOST_DAYS
+from broker.http.shapes import Moment, MoneyOut, RequestBody, as_hours
+from broker.signing.amendments import AmendmentPreview
+from broker.signing.schemas import CommittedHours, OverageWord, Reference, Yuan
+from pricing.money import Money
+from pricing.plans import PlanName
+
+# What may be given up, by null, is in these; of all others null means nothing.
+MAY_BE_NULL = frozenset({"ends_at", "monthly_budget", "credit_limit", "purchase_order"})
+IN_MICROS = {"monthly_budget": "monthly_budget_micros", "credit_limit": "credit_limit_micros"}
+NO_TERMS = frozenset({"effective_at", "unused_grants", "reason", "preview"})
+
+
+class AmendmentIn(RequestBody):
+    effective_at: Moment | None = Field(
+        default=None, description="In effect from then on (UTC); default: at once.", examples=["2026-12-01T00:00:00Z"]
+    )
+    plan: PlanName | None = Field(default=None, description="Another plan.", examples=["prepaid"])
+    committed_gpu_hours: CommittedHours | None = Field(
+        default=None, description="Another volume, in GPU-hours of the whole term.", examples=[1000]
+    )
+    ends_at: Moment | None = Field(
+        default=None, description="Another end; null: without end.", examples=["2027-11-01T00:00:00Z"]
+    )
+    overage: OverageWord | None = Field(default=None, description="Another overage rule.", examples=["on_demand"])
+    contract_number: Reference | None = Field(
+        default=None, description="Another contract number.", examples=["HT-2026-0118"]
+    )
+    purchase_order: Reference | None = Field(
+        default=None, description="Another purchase order; null: none.", examples=["PO-4712"]
+    )
+    payment_days: int | None = Field(
+        default=None, ge=0, le=MOST_DAYS, description="Other days to pay, of invoices from then on.", examples=[60]
+    )
+    monthly_budget: Annotated[Yuan, Field(gt=0)] | None = Field(
+        default=None, description="Another budget, in yuan; null: none.", examples=["8000.00"]
+    )
+    budget_hard_stop: bool | None = Field(
+        default=None, description="Whether the budget ends what is charged.", examples=[False]
+    )
+    credit_limit: Yuan | None = Field(
+        default=None, description="Another credit limit, in yuan; null: none.", examples=["20000.00"]
+    )
+    unused_grants: UnusedGrants = Field(
+        default=UnusedGrants.CARRY,
+        description="Bought grants: `carry` on to their own end, or `expire` where the amendment takes effect.",
+        examples=["carry"],
+    )
+    reason: str | None = Field(
+        default=None, max_length=500, description="Why, for the record.", examples=["Order form of 2026-11-24"]
+    )
+
+    def read_amendment(self, contract_id: str) -> NewAmendment:
+        """Read what is to be changed: the terms that were sent. Raises: InvalidRequest."""
+        sent = self.model_fields_set - NO_TERMS
+        for name in sorted(sent - MAY_BE_NULL):
+            if getattr(self, name) is None:
+                raise errors.invalid_field(name, "may not be null; leave it out where it stays as it is")
+        return NewAmendment(
+            contract_id=contract_id,
+            values={IN_MICROS.get(name, name): self._read(name) for name in type(self).model_fields if name in sent},
+            effective_at=self.effective_at,
+            unused_grants=self.unused_grants,
+            reason=self.reason,
+        )
+
+    def _read(self, name: str) -> Any:
+        value = getattr(self, name)
+        return Money.from_decimal(value).micros if isinstance(value, Decimal) else value
+
+
+class ConfirmedAmendmentIn(AmendmentIn):
+    preview: str = Field(
+        min_length=1,
+        max_length=64,
+        description="The `preview` that showed these changes.",
+        examples=["9f86d081884c7d65"],
+    )
+
+
+class UnusedGrantOut(BaseModel):
+    grant_id: str = Field(description="The grant.", examples=["gra_01k"])
+    unused: int = Field(description="What is free in it, in GPU-seconds or tokens.", examples=[1799712])
+
+
+class AmendmentPreviewOut(BaseModel):
+    object: Literal["amendment_preview"] = Field(
+        default="amendment_preview", description="Kind of object.", examples=["amendment_preview"]
+    )
+    contract_id: str = Field(description="The contract.", examples=["con_01k"])
+    effective_at: datetime = Field(description="When it would take effect (UTC).", examples=["2026-12-01T00:00:00Z"])
+    changes: list[ChangeOut] = Field(description="What it replaces.", examples=[CHANGES_EXAMPLE])
+    added_gpu_hours: str = Field(
+        description="Hours that it adds: of a new plan all, of other hours the share for the time left.",
+        examples=["250.0000"],
+    )
+    amount: MoneyOut = Field(
+        description="Price of the added hours.", examples=[{"amount": "1300.00", "currency": "CNY"}]
+    )
+    due_now: bool = Field(description="Whether they are invoiced ahead, or as they are used.", examples=[True])
+    unused_grants: list[UnusedGrantOut] = Field(
+        description="What is unused of bought grants.", examples=[[{"grant_id": "gra_01k", "unused": 1799712}]]
+    )
+    unused_grants_will: UnusedGrants = Field(description="What becomes of them.", examples=["carry"])
+    preview: str = Field(description="Send it to confirm exactly this.", examples=["9f86d081884c7d65"])
+
+    @classmethod
+    def of(cls, preview: AmendmentPreview) -> "AmendmentPreviewOut":
+        planned = preview.planned
+        return cls(
+            contract_id=planned.terms.id,
+            effective_at=planned.effective_at,
+            changes=[ChangeOut(**each) for each in planned.describe_changes()],
+            added_gpu_hours=as_hours(planned.added_gpu_seconds),
+            amount=MoneyOut.of(planned.amount),
+            due_now=preview.is_due_now,
+            unused_grants=[UnusedGrantOut(grant_id=each.grant_id, unused=each.unused) for each in preview.unused],
+            unused_grants_will=planned.unused_grants,
+            preview=preview.token,
+        )

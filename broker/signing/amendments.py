@@ -1,0 +1,136 @@
+"""Amending a contract: first shown, then confirmed as it was shown, with the hours that it adds, in one transaction."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from broker import errors
+from broker.billing import service as billing
+from broker.capacity import service as capacity
+from broker.contracts import service as contracts
+from broker.contracts.amending import apply_change, expire_bought_grants, record_amendment
+from broker.contracts.amendments import Amendment, NewAmendment, PlannedAmendment, UnusedGrants, plan_amendment
+from broker.contracts.events import ContractEventKind, record_contract_event
+from broker.contracts.model import ContractTerms, NewGrant
+from broker.identity.service import lock_customer
+from broker.ledger import service as ledger
+from broker.work import Work
+from pricing.grants import GrantKind
+
+
+@dataclass(frozen=True)
+class UnusedGrant:
+    """What is unused of a grant that was bought. Units: those of the grant's meter."""
+
+    grant_id: str
+    unused: int
+
+
+@dataclass(frozen=True)
+class AmendmentPreview:
+    """An amendment as it would be confirmed, and the token that confirms it as it was shown."""
+
+    planned: PlannedAmendment
+    unused: tuple[UnusedGrant, ...]
+    is_at_once: bool
+
+    @property
+    def is_due_now(self) -> bool:
+        """Tell whether the added hours are an advance, to be paid before they can be used."""
+        return bool(self.planned.added_gpu_seconds) and self.planned.amended.plan_terms.advance
+
+    @property
+    def token(self) -> str:
+        """Name all that was shown: with other terms, sums or changes in between, the token is another one.
+
+        What is unused of a grant that stays usable is no part of it: jobs use it while somebody reads the preview.
+        """
+        planned = self.planned
+        shown = {
+            "contract": planned.terms.id,
+            "effective_at": None if self.is_at_once else planned.effective_at.isoformat(),
+            "changes": planned.describe_changes(),
+            "earlier": [change.to_json_dict() for change in planned.terms.changes],
+            "price": str(planned.amended.prices_at(planned.effective_at).per_gpu_hour),
+            "hours": None if self.is_at_once else planned.added_gpu_seconds,
+            "unused_grants": planned.unused_grants.value,
+        }
+        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:32]
+
+
+async def preview_amendment(work: Work, new: NewAmendment) -> AmendmentPreview:
+    """Show what an amendment replaces, what it costs and what is unused. It writes nothing.
+
+    Raises: NotFound, IllegalTransition, InvalidRequest, CommitmentRefused.
+    """
+    terms = await contracts.lock_contract(work, new.contract_id)
+    return await _preview(work, terms, new)
+
+
+async def _preview(work: Work, terms: ContractTerms, new: NewAmendment) -> AmendmentPreview:
+    planned = plan_amendment(terms, new, work.now)
+    bought = [grant for grant in await contracts.list_grants(work, terms.id) if grant.kind == GrantKind.BOUGHT]
+    free = await ledger.read_grant_balances(work, bought)
+    unused = tuple(UnusedGrant(each.terms.id, each.free) for each in free if each.free)
+    return AmendmentPreview(planned, unused, is_at_once=new.effective_at is None)
+
+
+async def amend_contract(work: Work, new: NewAmendment, token: str) -> Amendment:
+    """Amend a contract as its preview showed it.
+
+    Raises: NotFound, IllegalTransition, InvalidRequest, CommitmentRefused, ContractsOverlap, PreviewStale,
+    BudgetExceeded.
+    """
+    customer_id = (await contracts.get_contract(work, new.contract_id)).customer_id
+    await lock_customer(work, customer_id)
+    preview = await _preview(work, await contracts.lock_contract(work, new.contract_id), new)
+    if preview.token != token:
+        raise errors.PreviewStale(
+            "The contract, its prices or the changes are not those of the preview; ask for a new one and confirm that.",
+            errors=[errors.FieldError("preview", "is of another state; POST the same changes to …/amendments/preview")],
+        )
+    return await confirm_amendment(work, preview, new.reason)
+
+
+async def confirm_amendment(work: Work, preview: AmendmentPreview, reason: str | None) -> Amendment:
+    """Carry out what a preview shows. The caller holds the locks of customer and contract."""
+    planned = preview.planned
+    if planned.unused_grants == UnusedGrants.EXPIRE:
+        await expire_bought_grants(work, planned.terms.id, planned.effective_at)
+    amended = await apply_change(work, planned)
+    await _prepare_queue(work, planned)
+    await ledger.amend_budget(work, planned.terms, amended)
+    grant_id, invoice_id = await _add_hours(work, amended, planned)
+    row = await record_amendment(work, planned, grant_id=grant_id, invoice_id=invoice_id, reason=reason)
+    facts = {"amendment_id": row.id, "effective_at": planned.effective_at.isoformat(), "changes": row.changes}
+    await record_contract_event(work, amended, ContractEventKind.AMENDED, facts)
+    return row
+
+
+async def _prepare_queue(work: Work, planned: PlannedAmendment) -> None:
+    """Create the queue that the new plan gives, where the contract has not had it before."""
+    plans = [change.values["plan"] for change in planned.terms.changes if "plan" in change.values]
+    had = {planned.terms.cards[0].terms(plan).queue for plan in (*plans, planned.terms.plan)}
+    if planned.amended.plan_terms.queue == "dedicated" and "dedicated" not in had:
+        await capacity.create_dedicated_queue(work, planned.terms)
+
+
+async def _add_hours(work: Work, amended: ContractTerms, planned: PlannedAmendment) -> tuple[str | None, str | None]:
+    """Create the grant of the added hours, with its invoice where they are an advance. Returns the ids of both."""
+    if not planned.added_gpu_seconds:
+        return None, None
+    terms = amended.at(planned.effective_at)
+    new = NewGrant(
+        kind=GrantKind.BOUGHT,
+        quantity=planned.added_gpu_seconds,
+        unit_price=terms.prices_at(planned.effective_at).per_gpu_hour,
+        advance=terms.plan_terms.advance,
+        effective_at=planned.effective_at,
+    )
+    grant = await contracts.create_grant(work, terms, new)
+    if not new.advance:
+        await ledger.credit_grant(work, grant.id)
+        return grant.id, None
+    invoice = await billing.issue_advance_invoice(work, terms, grant)
+    await contracts.note_invoice(work, grant.id, invoice.id)
+    return grant.id, invoice.id

@@ -1,0 +1,47 @@
+"""`broker contracts amend|renew|end|events` against a served broker."""
+
+import itertools
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from broker.client.typed import BrokerClient
+from tests.broker.cli.conftest import Run
+
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def contract(admin: BrokerClient) -> Any:
+    customer = admin.post("/customers", {"name": f"Amended {next(NUMBERS)}"})
+    terms = {"plan": "long_term", "committed_gpu_hours": 2000, "auto_renew": True}
+    return admin.post("/contracts", {"customer_id": customer["id"], **terms})
+
+
+def test_amend_shows_what_is_replaced_and_needs_a_yes(run: Run, admin: BrokerClient, contract: Any) -> None:
+    order = ("contracts", "amend", contract["id"], "--overage", "on_demand", "--budget", "5000")
+    asked = run(*order)
+    assert asked.exit_code == 2
+    assert admin.get_contract(contract["id"])["overage"] == "contract"
+    done = run(*order, "--yes")
+    assert done.exit_code == 0
+    assert [line.split() for line in done.stderr.splitlines()[-2:]] == [
+        ["overage", "contract", "on_demand"],
+        ["monthly_budget", "none", "5000.00"],
+    ]
+    assert admin.get_contract(contract["id"])["overage"] == "on_demand"
+    assert run("contracts", "amend", contract["id"], "--budget", "none", "--yes").exit_code == 0
+    assert admin.get_contract(contract["id"])["monthly_budget"] is None
+
+
+def test_contract_is_renewed_ended_and_its_events_are_listed(run: Run, admin: BrokerClient, contract: Any) -> None:
+    following = json.loads(run("contracts", "renew", contract["id"], "--hours", "2500", "--json").stdout)
+    assert (following["committed_gpu_hours"], following["renewed_from_id"]) == (2500, contract["id"])
+    refused = run("contracts", "decline", contract["id"])
+    assert following["id"] in refused.stderr
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    assert f"ends at {tomorrow[:10]}" in run("contracts", "end", contract["id"], "--at", tomorrow).stdout
+    kinds = [line.split()[1] for line in run("contracts", "events", contract["id"]).stdout.splitlines()[1:]]
+    assert kinds == ["amended", "renewed", "signed"]

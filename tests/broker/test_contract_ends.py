@@ -1,0 +1,125 @@
+"""The ends of contracts over the API: renewed, declined, ended; budgets watched; credit limited."""
+
+from datetime import timedelta
+
+from broker.contracts import service as contracts
+from broker.signing.renewals import attend_to_end
+from broker.system import System
+from tests.broker.conftest import START, ManualClock
+from tests.broker.factories import Api, amend_contract, make_customer, make_ready_customer, sign_contract, submit_job
+from tests.broker.running_jobs import HOUR, broken_rules, read_balance, report_usage, start_job
+
+IN_A_WEEK = (START + timedelta(days=7)).isoformat()
+
+
+async def attend(system: System, contract_id: str) -> None:
+    async with system.work() as work:
+        await attend_to_end(work, contract_id)
+
+
+async def read_kinds(api: Api, contract_id: str) -> list[str]:
+    events = (await api.get(f"/contracts/{contract_id}/events"))["data"]
+    return [event["kind"] for event in reversed(events)]
+
+
+async def test_contract_is_renewed_under_its_number_right_after_its_end(api: Api, clock: ManualClock) -> None:
+    customer = await make_ready_customer(api, plan="prepaid", ends_at=IN_A_WEEK, contract_number="HT-1")
+    renewal = f"/contracts/{customer.contract['id']}/renewal"
+    following = await api.post(renewal, {"renew": True, "committed_gpu_hours": 600})
+    assert following["starts_at"] == customer.contract["ends_at"]
+    assert (following["contract_number"], following["renewed_from_id"]) == ("HT-1", customer.contract["id"])
+    assert (following["committed_gpu_hours"], following["status"]) == (600, "upcoming")
+    await api.post(f"/invoices/{following['advance_invoice_id']}/pay")
+    assert await read_kinds(api, customer.contract["id"]) == ["signed", "renewed"]
+    await api.post(renewal, {"renew": True}, expect=409)
+    await api.post(renewal, {"renew": False}, expect=409)
+    clock.advance(days=8)
+    job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    assert job["contract_id"] == following["id"]
+
+
+async def test_contract_that_renews_itself_is_renewed_a_week_before_its_end_and_once(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    ends_at = (START + timedelta(days=40)).isoformat()
+    signed = await sign_contract(api, (await make_customer(api))["id"], ends_at=ends_at, auto_renew=True)
+    for days in (0, 10, 0, 23, 0, 6):
+        clock.advance(days=days)
+        await attend(system, signed["id"])
+    assert await read_kinds(api, signed["id"]) == ["signed", "end_near", "end_near", "renewed", "end_near"]
+    following, _first = (await api.get("/contracts", customer_id=signed["customer_id"]))["data"]
+    assert (following["renewed_from_id"], following["auto_renew"]) == (signed["id"], True)
+    assert await system_finds_ending(system) == [signed["id"]]
+
+
+async def system_finds_ending(system: System) -> list[str]:
+    async with system.work() as work:
+        return await contracts.list_ending(work)
+
+
+async def test_declined_renewal_lets_the_contract_end(api: Api, system: System, clock: ManualClock) -> None:
+    signed = await sign_contract(api, (await make_customer(api))["id"], ends_at=IN_A_WEEK, auto_renew=True)
+    for _ in range(2):
+        declined = await api.post(f"/contracts/{signed['id']}/renewal", {"renew": False})
+        assert declined["auto_renew"] is False
+    await attend(system, signed["id"])
+    assert await read_kinds(api, signed["id"]) == ["signed", "renewal_declined", "end_near"]
+
+
+async def test_contract_without_an_end_is_not_renewed(api: Api) -> None:
+    signed = await sign_contract(api, (await make_customer(api))["id"])
+    await api.post(f"/contracts/{signed['id']}/renewal", {"renew": True}, expect=409)
+
+
+async def test_contract_ends_at_a_moment_to_come_and_its_grants_with_it(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    customer = await make_ready_customer(api, plan="prepaid")
+    path = f"/contracts/{customer.contract['id']}/end"
+    for moment in (START, START - timedelta(days=1), START + timedelta(days=9999)):
+        problem = await api.post(path, {"ends_at": moment.isoformat()}, expect=422)
+        assert problem["errors"][0]["field"] == "ends_at"
+    ended = await api.post(path, {"ends_at": IN_A_WEEK})
+    assert ended["status"] == "active"
+    clock.advance(days=7)
+    assert (await api.get(f"/contracts/{customer.contract['id']}"))["status"] == "ended"
+    assert (await read_balance(system, customer.contract["id"])).available_gpu_seconds == 0
+    await submit_job(api, customer.dataset["id"], customer_id=customer.id, expect=409)
+    await api.post(path, {"ends_at": (clock.now + timedelta(days=1)).isoformat()}, expect=409)
+
+
+async def test_budget_is_told_at_half_four_fifths_and_the_whole_of_it_once_a_month(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    customer = await make_ready_customer(api, monthly_budget="13.60", budget_hard_stop=False)
+    job = await start_job(system, customer, gpu_seconds=HOUR, tokens=0)
+    told = []
+    for seconds in (HOUR // 2, HOUR // 2, HOUR // 2, HOUR, HOUR):
+        await report_usage(system, job, gpu_seconds=seconds, tokens=0)
+        events = (await api.get(f"/contracts/{customer.contract['id']}/events", kind="budget_used"))["data"]
+        told.append([event["data"]["percent"] for event in reversed(events)])
+    assert told == [[], [50], [50], [50, 80, 100], [50, 80, 100]]
+    balance = await api.get(f"/contracts/{customer.contract['id']}/balance")
+    assert (balance["used_money"]["amount"], balance["budget_left"]["amount"]) == ("23.80", "0.00")
+    clock.advance(days=30)
+    job.used_until = clock.now - timedelta(hours=1)
+    await report_usage(system, job, gpu_seconds=HOUR, tokens=0)
+    events = (await api.get(f"/contracts/{customer.contract['id']}/events", kind="budget_used"))["data"]
+    assert [event["data"]["month"] for event in events] == ["2026-12", "2026-11", "2026-11", "2026-11"]
+    assert await broken_rules(system) == {}
+
+
+async def test_job_is_refused_where_more_would_be_owed_than_the_credit_limit(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api, credit_limit="7.30", tax_mode="on_top", tax_rate="0.06")
+    job = await start_job(system, customer, gpu_seconds=HOUR, tokens=0)
+    await report_usage(system, job, gpu_seconds=HOUR, tokens=0)
+    problem = await submit_job(api, customer.dataset["id"], customer_id=customer.id, expect=402)
+    assert problem["type"] == "/problems/credit-limit-exceeded"
+    assert (problem["credit_limit"], problem["owed"]) == ("7.30", "7.21")
+    await amend_contract(api, customer.contract["id"], credit_limit="7.40")
+    await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+
+
+async def test_unpaid_advance_is_not_owed_on_credit(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api, plan="prepaid", credit_limit="5.00", overage="contract")
+    await submit_job(api, customer.dataset["id"], customer_id=customer.id)
