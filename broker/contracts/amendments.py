@@ -35,13 +35,21 @@ class UnusedGrants(StrEnum):
 
 @dataclass(frozen=True)
 class NewAmendment:
-    """What is to be changed, by the names that `ContractTerms` has. `effective_at` None: at once."""
+    """What is to be changed, by the names that `ContractTerms` has. `effective_at` None: at once.
+
+    What is changed at once is prorated from the moment `shown_at` which its preview showed, and not a minute later.
+    """
 
     contract_id: str
     values: Mapping[str, Any]
     effective_at: datetime | None = None
     unused_grants: UnusedGrants = UnusedGrants.CARRY
     reason: str | None = None
+    shown_at: datetime | None = None
+
+    def find_basis(self, effective_at: datetime) -> datetime:
+        """Find the moment from which its hours and its term are counted."""
+        return effective_at if self.effective_at is not None or self.shown_at is None else self.shown_at
 
 
 @dataclass(frozen=True)
@@ -122,7 +130,8 @@ def plan_amendment(terms: ContractTerms, new: NewAmendment, now: datetime) -> Pl
         raise errors.IllegalTransition(f"Contract {terms.id} is {status}; sign another one.", status_before=status)
     effective_at = _find_moment(terms, new, now)
     before = terms.at(effective_at)
-    values = complete_values(before, dict(new.values), effective_at)
+    basis = max(new.find_basis(effective_at), terms.starts_at)
+    values = complete_values(before, dict(new.values), basis)
     replaced = tuple(
         Replaced(name, getattr(before, name), value) for name, value in values.items() if getattr(before, name) != value
     )
@@ -130,7 +139,7 @@ def plan_amendment(terms: ContractTerms, new: NewAmendment, now: datetime) -> Pl
         raise errors.InvalidRequest("The amendment changes nothing.")
     after = replace(before, **values)
     _check_terms(before, after, effective_at)
-    added = count_added_seconds(terms, before, after, effective_at)
+    added = count_added_seconds(terms, before, after, basis)
     price = after.prices_at(effective_at).per_gpu_hour
     amount = round_to_fen(price_usage(Unit.GPU_SECONDS, added, price))
     return PlannedAmendment(terms, effective_at, replaced, added, amount, new.unused_grants, after)

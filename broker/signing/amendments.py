@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from broker import errors
 from broker.billing import service as billing
@@ -16,6 +18,10 @@ from broker.identity.service import lock_customer
 from broker.ledger import service as ledger
 from broker.work import Work
 from pricing.grants import GrantKind
+
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+# A preview of what changes at once is confirmed within this time, with the sums that it showed.
+PREVIEW_LASTS = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class AmendmentPreview:
 
     planned: PlannedAmendment
     unused: tuple[UnusedGrant, ...]
+    shown_at: datetime
     is_at_once: bool
 
     @property
@@ -41,7 +48,7 @@ class AmendmentPreview:
 
     @property
     def token(self) -> str:
-        """Name all that was shown: with other terms, sums or changes in between, the token is another one.
+        """Name all that was shown, and when: with other terms, sums or changes in between, the token is another one.
 
         What is unused of a grant that stays usable is no part of it: jobs use it while somebody reads the preview.
         """
@@ -51,11 +58,30 @@ class AmendmentPreview:
             "effective_at": None if self.is_at_once else planned.effective_at.isoformat(),
             "changes": planned.describe_changes(),
             "earlier": [change.to_json_dict() for change in planned.terms.changes],
-            "price": str(planned.amended.prices_at(planned.effective_at).per_gpu_hour),
-            "hours": None if self.is_at_once else planned.added_gpu_seconds,
+            "added_gpu_seconds": planned.added_gpu_seconds,
+            "amount": planned.amount.micros,
             "unused_grants": planned.unused_grants.value,
         }
-        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:32]
+        digest = hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
+        return f"{(self.shown_at - EPOCH) // MICROSECOND:x}-{digest[:32]}"
+
+
+def read_shown_at(token: str, now: datetime) -> datetime:
+    """Read when a preview was shown. Raises: PreviewStale, where it is no such token, or an old one."""
+    written = token.partition("-")[0]
+    micros = int(written, 16) if re.fullmatch("[0-9a-f]{1,15}", written) else 0
+    shown_at = EPOCH + micros * MICROSECOND
+    if not timedelta(0) <= now - shown_at <= PREVIEW_LASTS:
+        raise _make_stale()
+    return shown_at
+
+
+def _make_stale() -> errors.PreviewStale:
+    return errors.PreviewStale(
+        "The contract, its prices or the changes are not those of the preview, or it is more than an hour old; ask for "
+        "a new one and confirm that.",
+        errors=[errors.FieldError("preview", "is of another state; POST the same changes to …/amendments/preview")],
+    )
 
 
 async def preview_amendment(work: Work, new: NewAmendment) -> AmendmentPreview:
@@ -68,11 +94,12 @@ async def preview_amendment(work: Work, new: NewAmendment) -> AmendmentPreview:
 
 
 async def _preview(work: Work, terms: ContractTerms, new: NewAmendment) -> AmendmentPreview:
-    planned = plan_amendment(terms, new, work.now)
+    shown_at = new.shown_at or work.now
+    planned = plan_amendment(terms, replace(new, shown_at=shown_at), work.now)
     bought = [grant for grant in await contracts.list_grants(work, terms.id) if grant.kind == GrantKind.BOUGHT]
     free = await ledger.read_grant_balances(work, bought)
     unused = tuple(UnusedGrant(each.terms.id, each.free) for each in free if each.free)
-    return AmendmentPreview(planned, unused, is_at_once=new.effective_at is None)
+    return AmendmentPreview(planned, unused, shown_at, is_at_once=new.effective_at is None)
 
 
 async def amend_contract(work: Work, new: NewAmendment, token: str) -> Amendment:
@@ -81,14 +108,11 @@ async def amend_contract(work: Work, new: NewAmendment, token: str) -> Amendment
     Raises: NotFound, IllegalTransition, InvalidRequest, CommitmentRefused, ContractsOverlap, PreviewStale,
     BudgetExceeded.
     """
-    customer_id = (await contracts.get_contract(work, new.contract_id)).customer_id
-    await lock_customer(work, customer_id)
-    preview = await _preview(work, await contracts.lock_contract(work, new.contract_id), new)
+    shown = replace(new, shown_at=read_shown_at(token, work.now))
+    await lock_customer(work, (await contracts.get_contract(work, new.contract_id)).customer_id)
+    preview = await _preview(work, await contracts.lock_contract(work, new.contract_id), shown)
     if preview.token != token:
-        raise errors.PreviewStale(
-            "The contract, its prices or the changes are not those of the preview; ask for a new one and confirm that.",
-            errors=[errors.FieldError("preview", "is of another state; POST the same changes to …/amendments/preview")],
-        )
+        raise _make_stale()
     return await confirm_amendment(work, preview, new.reason)
 
 

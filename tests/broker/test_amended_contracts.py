@@ -55,12 +55,26 @@ async def test_plan_changes_in_the_middle_of_a_month_and_usage_is_priced_by_its_
     job = await start_job(system, customer, gpu_seconds=HOUR)
     clock.advance(hours=3)
     for hour in (1, 3):  # what was used before is reported after
-        job.used_until = START + timedelta(hours=hour - 1)
-        await report_usage(system, job, gpu_seconds=HOUR, tokens=0)
+        await report_usage(system, job, gpu_seconds=HOUR, ended_at=START + timedelta(hours=hour))
     assert sorted(await read_lines(api, contract)) == [("gpu_seconds", "4", HOUR), ("gpu_seconds", "6.8", HOUR)]
     assert (await api.get(f"/contracts/{contract}"))["queue"] == f"dedicated:{contract}"
     assert f"dedicated:{contract}" in {queue["name"] for queue in (await api.get("/queues"))["data"]}
     assert await broken_rules(system) == {}
+
+
+async def test_sum_that_was_shown_is_the_sum_that_is_confirmed_within_an_hour(api: Api, clock: ManualClock) -> None:
+    customer = await make_ready_customer(api, plan="prepaid", ends_at="2026-11-19T08:00:00Z")
+    path, body = f"/contracts/{customer.contract['id']}/amendments", {"committed_gpu_hours": 1000}
+    shown = await api.post(f"{path}/preview", body)
+    clock.advance(minutes=59)
+    amended = await api.post(path, {**body, "preview": shown["preview"]}, expect=201)
+    assert amended["amount"] == shown["amount"] == {"amount": "1300.00", "currency": "CNY"}
+    later = await api.post(f"{path}/preview", {"committed_gpu_hours": 1500})
+    assert later["amount"]["amount"] < "1300.00"
+    clock.advance(minutes=61)
+    for token in (later["preview"], "x", "ffff-ffff", "f" * 64):
+        problem = await api.post(path, {"committed_gpu_hours": 1500, "preview": token}, expect=409)
+        assert problem["type"] == "/problems/preview-stale"
 
 
 async def test_what_was_shown_is_what_is_confirmed_or_nothing(api: Api) -> None:

@@ -102,7 +102,6 @@ async def test_budget_is_told_at_half_four_fifths_and_the_whole_of_it_once_a_mon
     balance = await api.get(f"/contracts/{customer.contract['id']}/balance")
     assert (balance["used_money"]["amount"], balance["budget_left"]["amount"]) == ("23.80", "0.00")
     clock.advance(days=30)
-    job.used_until = clock.now - timedelta(hours=1)
     await report_usage(system, job, gpu_seconds=HOUR, tokens=0)
     events = (await api.get(f"/contracts/{customer.contract['id']}/events", kind="budget_used"))["data"]
     assert [event["data"]["month"] for event in events] == ["2026-12", "2026-11", "2026-11", "2026-11"]
