@@ -1,4 +1,4 @@
-"""`broker contracts amend|renew|decline|end|events`: how a contract changes, ends and goes on."""
+"""`broker contracts amend|renew|decline|end|cancel|events`: how a contract changes, ends and goes on."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -42,7 +42,7 @@ def amend(
     overage: Annotated[str | None, typer.Option(help="on_demand, contract or block.")] = None,
     budget: Annotated[str | None, typer.Option(metavar="YUAN", help="Another monthly budget; none: `none`.")] = None,
     number: Annotated[str | None, typer.Option(help="Another contract number.")] = None,
-    unused: Annotated[str, typer.Option(help="Bought grants: carry or expire.")] = "carry",
+    unused: Annotated[str, typer.Option(help="Bought grants: carry, refund or expire.")] = "carry",
     at: At = None,
     yes: AtOnce = False,
     as_json: AsJson = False,
@@ -79,6 +79,8 @@ def _tell_preview(shown: dict[str, Any]) -> list[Text]:
         lines.append(Text(told))
     if shown["unused_grants"] and shown["unused_grants_will"] == "expire":
         lines.append(Text(f"What is unused of {len(shown['unused_grants'])} bought grants expires."))
+    if shown["unused_grants_will"] == "refund":
+        lines.append(Text(f"What is unused of bought grants is refunded: {shown['refund']['amount']} yuan."))
     return lines
 
 
@@ -123,6 +125,12 @@ def end(
     _tell(contract, f"{contract['id']} ends at {contract['ends_at']}.", as_json=as_json)
 
 
+def cancel(contract_id: ContractId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
+    """Cancel a contract that was made by mistake, before any use; its unpaid orders go with it."""
+    contract = _post(url, key, contract_id, "cancel", {})
+    _tell(contract, f"{contract['id']} is cancelled.", as_json=as_json)
+
+
 def _post(url: str | None, key: str | None, contract_id: str, action: str, body: dict[str, Any]) -> Any:
     with connect(url, key) as client:
         return client.post(f"/contracts/{_resolve(client, contract_id)}/{action}", body)
@@ -147,6 +155,7 @@ def add_to(app: typer.Typer) -> None:
         "renew": renew,
         "decline": decline,
         "end": end,
+        "cancel": cancel,
     }
     for name, command in commands.items():
         app.command(name)(command)

@@ -27,9 +27,10 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 class UnusedGrants(StrEnum):
-    """What becomes of the unused part of grants that were bought: it stays usable, or ends where the change begins."""
+    """What becomes of the unused part of bought grants: it stays usable, is paid back, or ends as the change begins."""
 
     CARRY = "carry"
+    REFUND = "refund"
     EXPIRE = "expire"
 
 
@@ -154,6 +155,8 @@ def _find_moment(terms: ContractTerms, new: NewAmendment, now: datetime) -> date
         raise _refuse("is before the contract begins", terms.starts_at)
     elif moment < now:
         raise _refuse("has passed, and what was rated before an amendment stays as it was; choose a moment after", now)
+    elif new.unused_grants == UnusedGrants.REFUND:
+        raise errors.invalid_field("effective_at", "unused grants are refunded at once; leave it out")
     elif any(name in new.values for name in AT_ONCE):
         raise errors.invalid_field("effective_at", "ends_at and contract_number change at once; leave it out for them")
     elif terms.ends_at is not None and moment >= terms.ends_at:

@@ -54,7 +54,7 @@ class AmendmentIn(RequestBody):
     )
     unused_grants: UnusedGrants = Field(
         default=UnusedGrants.CARRY,
-        description="Bought grants: `carry` on to their own end, or `expire` where the amendment takes effect.",
+        description="Bought grants: `carry` on to their own end, `refund` at once, or `expire` as it takes effect.",
         examples=["carry"],
     )
     reason: str | None = Field(
@@ -112,6 +112,9 @@ class AmendmentPreviewOut(BaseModel):
     unused_grants: list[UnusedGrantOut] = Field(
         description="What is unused of bought grants.", examples=[[{"grant_id": "gra_01k", "unused": 1799712}]]
     )
+    refund: MoneyOut = Field(
+        description="What is paid back of them, with its tax.", examples=[{"amount": "0.00", "currency": "CNY"}]
+    )
     unused_grants_will: UnusedGrants = Field(description="What becomes of them.", examples=["carry"])
     preview: str = Field(description="Send it to confirm exactly this.", examples=["9f86d081884c7d65"])
 
@@ -126,6 +129,7 @@ class AmendmentPreviewOut(BaseModel):
             amount=MoneyOut.of(planned.amount),
             due_now=preview.is_due_now,
             unused_grants=[UnusedGrantOut(grant_id=each.grant_id, unused=each.unused) for each in preview.unused],
+            refund=MoneyOut.of(preview.refund),
             unused_grants_will=planned.unused_grants,
             preview=preview.token,
         )

@@ -16,8 +16,10 @@ from broker.contracts.events import ContractEventKind, record_contract_event
 from broker.contracts.model import ContractTerms, NewGrant
 from broker.identity.service import lock_customer
 from broker.ledger import service as ledger
+from broker.signing.unused import list_refundable, refund_grants
 from broker.work import Work
 from pricing.grants import GrantKind
+from pricing.money import Money
 
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 # A preview of what changes at once is confirmed within this time, with the sums that it showed.
@@ -38,6 +40,7 @@ class AmendmentPreview:
 
     planned: PlannedAmendment
     unused: tuple[UnusedGrant, ...]
+    refund: Money
     shown_at: datetime
     is_at_once: bool
 
@@ -60,6 +63,7 @@ class AmendmentPreview:
             "earlier": [change.to_json_dict() for change in planned.terms.changes],
             "added_gpu_seconds": planned.added_gpu_seconds,
             "amount": planned.amount.micros,
+            "refund": self.refund.micros,
             "unused_grants": planned.unused_grants.value,
         }
         digest = hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
@@ -99,7 +103,9 @@ async def _preview(work: Work, terms: ContractTerms, new: NewAmendment) -> Amend
     bought = [grant for grant in await contracts.list_grants(work, terms.id) if grant.kind == GrantKind.BOUGHT]
     free = await ledger.read_grant_balances(work, bought)
     unused = tuple(UnusedGrant(each.terms.id, each.free) for each in free if each.free)
-    return AmendmentPreview(planned, unused, shown_at, is_at_once=new.effective_at is None)
+    refunds = await list_refundable(work, terms) if new.unused_grants == UnusedGrants.REFUND else []
+    refund = sum((each.total for each in refunds), Money.zero())
+    return AmendmentPreview(planned, unused, refund, shown_at, is_at_once=new.effective_at is None)
 
 
 async def amend_contract(work: Work, new: NewAmendment, token: str) -> Amendment:
@@ -119,7 +125,9 @@ async def amend_contract(work: Work, new: NewAmendment, token: str) -> Amendment
 async def confirm_amendment(work: Work, preview: AmendmentPreview, reason: str | None) -> Amendment:
     """Carry out what a preview shows. The caller holds the locks of customer and contract."""
     planned = preview.planned
-    if planned.unused_grants == UnusedGrants.EXPIRE:
+    if planned.unused_grants == UnusedGrants.REFUND:
+        await refund_grants(work, planned.terms)
+    elif planned.unused_grants == UnusedGrants.EXPIRE:
         await expire_bought_grants(work, planned.terms.id, planned.effective_at)
     amended = await apply_change(work, planned)
     await _prepare_queue(work, planned)

@@ -16,6 +16,12 @@ async def create_contract(work: FinanceWork, body: ContractIn) -> SignedContract
     return SignedContractOut.of_signed(signed, work.now)
 
 
+@router.post("/{contract_id}/cancel")
+async def cancel_contract(work: FinanceWork, contract_id: str) -> ContractOut:
+    """Cancel a contract that was made by mistake, before any use; its unpaid orders go with it."""
+    return ContractOut.of(await ending.cancel_contract(work, contract_id), work.now)
+
+
 @router.post("/{contract_id}/end")
 async def end_contract(work: FinanceWork, contract_id: str, body: EndIn) -> ContractOut:
     """End a contract at a moment to come; its live jobs pause there."""

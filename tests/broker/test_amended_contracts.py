@@ -165,6 +165,20 @@ async def test_number_and_end_change_at_once_and_grants_go_with_the_end(api: Api
     assert problem["contract_id"] == other["id"]
 
 
+async def test_unused_grants_are_refunded_as_the_preview_shows(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api, plan="prepaid")
+    path = f"/contracts/{customer.contract['id']}/amendments"
+    body = {"plan": "on_demand", "unused_grants": "refund"}
+    shown = await api.post(f"{path}/preview", body)
+    assert shown["refund"]["amount"] == "2600.00"
+    later = {**body, "effective_at": "2026-11-20T00:00:00Z"}
+    problem = await api.post(f"{path}/preview", later, expect=422)
+    assert problem["errors"][0]["field"] == "effective_at"
+    await api.post(path, {**body, "preview": shown["preview"]}, expect=201)
+    assert (await read_balance(system, customer.contract["id"])).available_gpu_seconds == 0
+    assert await broken_rules(system) == {}
+
+
 async def test_unused_grants_expire_where_the_amendment_says_so(api: Api, system: System, clock: ManualClock) -> None:
     customer = await make_ready_customer(api, plan="prepaid")
     await amend_contract(api, customer.contract["id"], plan="on_demand", unused_grants="expire")

@@ -1,6 +1,9 @@
-"""The ends of contracts over the API: renewed, declined, ended; budgets watched; credit limited."""
+"""The ends of contracts over the API: renewed, declined, cancelled, ended; budgets watched; credit limited."""
 
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from broker.contracts import service as contracts
 from broker.signing.renewals import attend_to_end
@@ -86,6 +89,44 @@ async def test_contract_ends_at_a_moment_to_come_and_its_grants_with_it(
     assert (await read_balance(system, customer.contract["id"])).available_gpu_seconds == 0
     await submit_job(api, customer.dataset["id"], customer_id=customer.id, expect=409)
     await api.post(path, {"ends_at": (clock.now + timedelta(days=1)).isoformat()}, expect=409)
+
+
+@pytest.mark.parametrize(
+    ("terms", "hours"),
+    [({"plan": "on_demand"}, 0), ({"plan": "long_term", "committed_gpu_hours": 2000}, 2000)],
+)
+async def test_contract_that_was_never_used_is_cancelled_with_its_grants(
+    api: Api, system: System, terms: dict[str, Any], hours: int
+) -> None:
+    customer = await make_ready_customer(api, contract_number="HT-1", **terms)
+    contract = customer.contract["id"]
+    assert (await read_balance(system, contract)).available_gpu_seconds == hours * HOUR
+    for _ in range(2):
+        assert (await api.post(f"/contracts/{contract}/cancel"))["status"] == "cancelled"
+    assert (await read_balance(system, contract)).available_gpu_seconds == 0
+    await submit_job(api, customer.dataset["id"], customer_id=customer.id, expect=409)
+    await sign_contract(api, customer.id, contract_number="HT-1")
+    assert await read_kinds(api, contract) == ["signed", "cancelled"]
+    assert await broken_rules(system) == {}
+
+
+async def test_contract_whose_advance_is_not_paid_is_cancelled_with_its_invoice(api: Api, system: System) -> None:
+    signed = await sign_contract(api, (await make_customer(api))["id"], plan="prepaid", committed_gpu_hours=500)
+    await api.post(f"/contracts/{signed['id']}/cancel")
+    assert (await api.get(f"/invoices/{signed['advance_invoice_id']}"))["status"] == "void"
+    assert await broken_rules(system) == {}
+
+
+async def test_contract_that_is_used_held_or_paid_is_not_cancelled(api: Api, system: System) -> None:
+    paid = await make_ready_customer(api, plan="prepaid")
+    problem = await api.post(f"/contracts/{paid.contract['id']}/cancel", expect=409)
+    assert problem["invoice_id"] == paid.contract["advance_invoice_id"]
+    held = await make_ready_customer(api)
+    job = await start_job(system, held, gpu_seconds=HOUR)
+    await api.post(f"/contracts/{held.contract['id']}/cancel", expect=409)
+    await report_usage(system, job, gpu_seconds=10)
+    await api.post(f"/contracts/{held.contract['id']}/cancel", expect=409)
+    assert (await api.get(f"/contracts/{held.contract['id']}"))["status"] == "active"
 
 
 async def test_budget_is_told_at_half_four_fifths_and_the_whole_of_it_once_a_month(

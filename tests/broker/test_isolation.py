@@ -110,6 +110,7 @@ ANSWERS = {
     "POST /v1/contracts/{contract_id}/amendments/preview": FORBIDDEN,
     "POST /v1/contracts/{contract_id}/amendments": FORBIDDEN,
     "GET /v1/contracts/{contract_id}/amendments": NOT_FOUND,
+    "POST /v1/contracts/{contract_id}/cancel": FORBIDDEN,
     "POST /v1/contracts/{contract_id}/end": FORBIDDEN,
     "POST /v1/contracts/{contract_id}/renewal": FORBIDDEN,
     "POST /v1/datasets": Ask(404, form={"customer_id": "{customer_id}"}),

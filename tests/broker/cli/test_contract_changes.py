@@ -1,4 +1,4 @@
-"""`broker contracts amend|renew|end|events` against a served broker."""
+"""`broker contracts amend|renew|end|cancel|events` against a served broker."""
 
 import itertools
 import json
@@ -41,7 +41,9 @@ def test_contract_is_renewed_ended_and_its_events_are_listed(run: Run, admin: Br
     assert (following["committed_gpu_hours"], following["renewed_from_id"]) == (2500, contract["id"])
     refused = run("contracts", "decline", contract["id"])
     assert following["id"] in refused.stderr
+    assert "is cancelled" in run("contracts", "cancel", following["id"]).stdout
+    assert "ends at" in run("contracts", "decline", contract["id"]).stdout
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     assert f"ends at {tomorrow[:10]}" in run("contracts", "end", contract["id"], "--at", tomorrow).stdout
     kinds = [line.split()[1] for line in run("contracts", "events", contract["id"]).stdout.splitlines()[1:]]
-    assert kinds == ["amended", "renewed", "signed"]
+    assert kinds == ["amended", "renewal_declined", "renewed", "signed"]

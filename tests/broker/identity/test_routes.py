@@ -143,6 +143,7 @@ WHO_MAY = {
     "POST /v1/contracts/{contract_id}/amendments/preview": {"admin", "finance"},
     "POST /v1/contracts/{contract_id}/amendments": {"admin", "finance"},
     "GET /v1/contracts/{contract_id}/amendments": {"admin", "customer", "finance"},
+    "POST /v1/contracts/{contract_id}/cancel": {"admin", "finance"},
     "POST /v1/contracts/{contract_id}/end": {"admin", "finance"},
     "POST /v1/contracts/{contract_id}/renewal": {"admin", "finance"},
     "POST /v1/datasets": {"admin", "customer"},

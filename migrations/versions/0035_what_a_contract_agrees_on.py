@@ -6,8 +6,8 @@ A contract of before has its id as its number, so that several stay in force bes
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0034"
-down_revision = "0033"
+revision = "0035"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 
