@@ -5,9 +5,11 @@ from typing import Annotated
 from fastapi import Query
 
 from broker.contracts import service
+from broker.contracts.agreed import ContractStatus
 from broker.contracts.amending import read_amendment, select_amendments
 from broker.contracts.amendment_schemas import AmendmentOut
 from broker.contracts.events import ContractEventKind, select_contract_events
+from broker.contracts.listing import has_status, is_on_plan
 from broker.contracts.schemas import ContractEventOut, ContractOut
 from broker.contracts.tables import Contract, ContractAmendment, ContractEvent
 from broker.http.edge import BillingReader, feature_router
@@ -22,12 +24,20 @@ router = feature_router("/contracts", "contracts")
 async def list_contracts(
     work: BillingReader,
     customer_id: OfCustomer = None,
-    plan: Annotated[PlanName | None, Query(description="Only those on this plan.", examples=["prepaid"])] = None,
+    plan: Annotated[PlanName | None, Query(description="Only those on this plan now.", examples=["prepaid"])] = None,
+    status: Annotated[ContractStatus | None, Query(description="Only these, as of now.", examples=["active"])] = None,
+    contract_number: Annotated[
+        str | None, Query(description="Only those with this number.", examples=["HT-2026-0117"])
+    ] = None,
     id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[ContractOut]:
-    query = service.select_contracts(id_prefix=id_prefix, customer_id=customer_id, plan=plan)
+    query = service.select_contracts(id_prefix=id_prefix, customer_id=customer_id, contract_number=contract_number)
+    if plan is not None:
+        query = query.where(is_on_plan(plan, work.now))
+    if status is not None:
+        query = query.where(has_status(status, work.now))
     rows, after = await fetch_page(work.session, query, Contract, limit=limit, cursor=cursor)
     terms = await service.load_terms(work, {row.id for row in rows})
     return Page(data=[ContractOut.of(terms[row.id], work.now) for row in rows], next_cursor=after)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, make_customer, make_ready_customer, sign_contract, submit_job
+from tests.broker.factories import Api, amend_contract, make_customer, make_ready_customer, sign_contract, submit_job
 
 AGREED = {
     "contract_number": "HT-2026-0117",
@@ -95,3 +95,26 @@ async def test_status_follows_the_dates(api: Api, clock: ManualClock) -> None:
         seen.append((await api.get(path))["status"])
     assert seen == ["upcoming", "active", "ended"]
     await submit_job(api, customer.dataset["id"], customer_id=customer.id, expect=409)
+
+
+async def test_contracts_are_listed_by_number_status_and_the_plan_that_they_are_on_now(
+    api: Api, clock: ManualClock
+) -> None:
+    customer = (await make_customer(api))["id"]
+    times = {"upcoming": {"starts_at": "2026-12-01T00:00:00Z"}, "ended": {"ends_at": "2026-11-09T00:00:00Z"}}
+    signed = {key: await sign_contract(api, customer, contract_number="HT", **own) for key, own in times.items()}
+    signed |= {key: await sign_contract(api, customer) for key in ("active", "cancelled")}
+    await api.post(f"/contracts/{signed['cancelled']['id']}/cancel")
+
+    async def listed(**wanted: str) -> set[str]:
+        return {each["id"] for each in (await api.get("/contracts", customer_id=customer, **wanted))["data"]}
+
+    for status, contract in signed.items():
+        assert await listed(status=status) == {contract["id"]}
+    assert await listed(contract_number="HT") == {signed["upcoming"]["id"], signed["ended"]["id"]}
+    changes = {"plan": "long_term", "committed_gpu_hours": 2000, "effective_at": "2026-11-11T00:00:00Z"}
+    await amend_contract(api, signed["active"]["id"], **changes)
+    assert await listed(plan="long_term") == set()
+    clock.advance(days=1)
+    assert await listed(plan="long_term") == {signed["active"]["id"]}
+    assert signed["active"]["id"] not in await listed(plan="on_demand")
