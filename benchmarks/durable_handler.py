@@ -41,6 +41,9 @@ async def connect(app: FastAPI) -> AsyncIterator[None]:
         await connection.close()
 
 
+# On a busy machine a process takes longer to start than uvicorn waits before it kills it and starts another.
+PATIENCE_SECONDS = 60
+
 app = FastAPI(lifespan=connect)
 
 
@@ -83,4 +86,5 @@ def serve_durable_handler(database_url: str, processes: int) -> Iterator[tuple[i
 
 if __name__ == "__main__":
     port, processes = (int(argument) for argument in sys.argv[1:3])
-    uvicorn.run("benchmarks.durable_handler:app", port=port, workers=processes, log_config=None, access_log=False)
+    options = {"log_config": None, "access_log": False, "timeout_worker_healthcheck": PATIENCE_SECONDS}
+    uvicorn.run("benchmarks.durable_handler:app", port=port, workers=processes, **options)

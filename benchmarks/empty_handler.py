@@ -8,6 +8,9 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
+# On a busy machine a process takes longer to start than uvicorn waits before it kills it and starts another.
+PATIENCE_SECONDS = 60
+
 app = FastAPI()
 
 
@@ -18,4 +21,5 @@ async def answer() -> dict[str, str]:
 
 if __name__ == "__main__":
     port, processes = (int(argument) for argument in sys.argv[1:])
-    uvicorn.run("benchmarks.empty_handler:app", port=port, workers=processes, log_config=None, access_log=False)
+    options = {"log_config": None, "access_log": False, "timeout_worker_healthcheck": PATIENCE_SECONDS}
+    uvicorn.run("benchmarks.empty_handler:app", port=port, workers=processes, **options)

@@ -7,6 +7,7 @@ benchmark, under the same lock. This one writes bytes, reads a status and a leng
 import asyncio
 import itertools
 import json
+import secrets
 import subprocess
 import sys
 import time
@@ -20,7 +21,10 @@ SECONDS = 4.0
 
 @dataclass(frozen=True)
 class Target:
-    """Where to send, and the bodies that are sent in turn; no body makes a GET. `once`: no body is sent again."""
+    """Where to send, and the bodies that are sent in turn; no body makes a GET.
+
+    `once`: no body is sent again. `named`: each request has an Idempotency-Key of its own.
+    """
 
     port: int
     path: str
@@ -28,6 +32,7 @@ class Target:
     token: str = ""
     bodies: Sequence[Any] = field(default_factory=tuple)
     once: bool = False
+    named: bool = False
 
     def write_requests(self) -> Iterator[bytes]:
         """Write the requests in the order in which they are sent: without an end, unless each is sent once."""
@@ -35,12 +40,19 @@ class Target:
         if not self.bodies:
             return itertools.repeat(f"GET {self.path} HTTP/1.1\r\n{head}\r\n".encode())
         posts = [_write_post(self.path, head, json.dumps(body).encode()) for body in self.bodies]
-        return iter(posts) if self.once else itertools.cycle(posts)
+        requests = iter(posts) if self.once else itertools.cycle(posts)
+        return map(_name, requests) if self.named else requests
 
 
 def _write_post(path: str, head: str, body: bytes) -> bytes:
     kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     return f"POST {path} HTTP/1.1\r\n{head}{kind}\r\n".encode() + body
+
+
+def _name(post: bytes) -> bytes:
+    """Give a request an Idempotency-Key that no other has."""
+    line, rest = post.split(b"\r\n", 1)
+    return b"%s\r\nIdempotency-Key: %s\r\n%s" % (line, secrets.token_hex(12).encode(), rest)
 
 
 @dataclass(frozen=True)
