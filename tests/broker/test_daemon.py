@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from broker.config import Settings
-from broker.daemon import Daemon
+from broker.daemon import Daemon, compute_rest
 from broker.datasets.token_counts import SMALL_ROWS
 from broker.estimator.service import learn
 from broker.jobs.runs import lose_silent_run
@@ -59,6 +59,11 @@ async def test_submission_wakes_the_dispatcher(api: Api, system: System, custome
     async with running_daemon(system, engine):
         job_id = await submit(api, customer)
         await until(lambda: [spec.job_id for spec in engine.launched] == [job_id])
+
+
+@pytest.mark.parametrize(("cycle", "rest"), [(0.0, 0.0), (0.01, 0.03), (0.5, 1.5), (10.0, 5.0)])
+def test_dispatcher_rests_so_that_planning_takes_no_more_than_a_quarter_of_a_core(cycle: float, rest: float) -> None:
+    assert compute_rest(cycle) == rest
 
 
 async def test_free_devices_wake_the_dispatcher_for_who_waits(api: Api, system: System, customer: Customer) -> None:
