@@ -46,6 +46,14 @@ async def note_marks(work: Work, locked: LockedRun, marks: Iterable[ledger.Mark]
         await work.session.execute(insert(CheckpointMark).on_conflict_do_nothing(), rows)
 
 
+async def list_lost(work: Work, locked: LockedRun, sequences: Iterable[int]) -> set[int]:
+    """List those intervals of a run that are the house's anyway: it ended by our doing, and does not keep them."""
+    if locked.run.cause not in OUR_DOING or not locked.run.bears_lost_work:
+        return set()
+    kept = ledger.find_kept(await _read_checkpoints(work, locked.run.id))
+    return {sequence for sequence in sequences if not kept.has(sequence)}
+
+
 async def bear_lost_work(work: Work, locked: LockedRun) -> None:
     """Let the house bear what a run that has ended lost, by the cause of its end: once, or for what has come since.
 

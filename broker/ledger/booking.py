@@ -45,7 +45,8 @@ class Booking:
     """The charges of one job that one month bills, while they are put on the books.
 
     `moment` is when the usage of the charge in hand ended: it decides prices and which grants pay; `origins` where it
-    comes from. `versions` are those of the cards by which segments were first charged.
+    comes from. `versions` are those of the cards by which segments were first charged. `extension` is what the hold
+    lacks for the charge in hand, and is extended by in a transfer of its own; what is borne was never to be held.
     """
 
     work: Work
@@ -57,6 +58,7 @@ class Booking:
     origins: Mapping[Unit, UsageOrigin] = field(default_factory=dict)
     versions: dict[RateSegment, str] = field(default_factory=dict)
     captures: list[dict[str, Any]] = field(default_factory=list)
+    extension: list[Move] = field(default_factory=list)
 
     @property
     def month(self) -> str:
@@ -65,7 +67,7 @@ class Booking:
 
     async def put(self, charge: Charge, moment: datetime) -> None:
         """Charge intervals up to the last promise that holds; what goes beyond is borne."""
-        self.moment, self.captures = moment, []
+        self.moment, self.captures, self.extension = moment, [], []
         usage, view = charge.usage, self.view
         self.origins = view.origins_at(moment)
         supply = plan_supply(
@@ -76,6 +78,7 @@ class Booking:
         self.versions = dict.fromkeys(self.charging.added, version) | self.versions
         moves = await self._capture(charge, charged, borne=False)
         moves += await self._capture(charge, usage - charged, borne=True)
+        view.books.charge(NewTransfer("hold_extended", self.extension, view.hold.id, charge.reference), [])
         view.books.charge(NewTransfer("usage_captured", moves, view.hold.id, charge.reference), self.captures)
 
     def close(self) -> None:
@@ -119,9 +122,10 @@ class Booking:
 
         draws, missing = plan()
         if missing:
-            moves += await hold_more(self.work, view, self._plan_more(unit, missing, borne=borne))
+            extending = moves if borne else self.extension
+            extending += await hold_more(self.work, view, self._plan_more(unit, missing, borne=borne))
             self.grants = await view.books.read_grants()
-            moves += [] if borne else await self._release_repriced(unit, missing, price)
+            extending += [] if borne else await self._release_repriced(unit, missing, price)
             draws, missing = plan()
             assert missing == 0, "an extension covers what it was made for"
         for draw in draws:

@@ -33,7 +33,7 @@ from broker.ledger.holds import (
     settle_hold,
 )
 from broker.ledger.legs import read_available
-from broker.ledger.lost_work import Checkpoints, LostWork, Mark
+from broker.ledger.lost_work import Checkpoints, LostWork, Mark, find_kept
 from broker.ledger.model import UsageInterval
 from broker.ledger.money_books import (
     book_advance,
@@ -110,6 +110,7 @@ __all__ = [
     "credit_grant",
     "expire_grant",
     "expire_hold",
+    "find_kept",
     "find_shortage",
     "get_hold",
     "has_use",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from broker.jobs.control import request_stop
 from broker.jobs.limits import has_reached_limit
 from broker.jobs.locked_run import LockedRun
-from broker.jobs.lost_work import bear_lost_work, note_marks
+from broker.jobs.lost_work import bear_lost_work, list_lost, note_marks
 from broker.jobs.model import RUN_ENDS, RunStatus, StopReason
 from broker.jobs.runs import note_usage
 from broker.jobs.service import add_usage
@@ -80,15 +80,17 @@ class Intake:
         doubted = judge_intervals([event.data for event in new], kept.timeline, life)
         believed = [event for event in new if event.data.sequence not in doubted]
         hold = self.holds[locked.job.id] if believed else None
+        await note_marks(self.work, locked, _list_marks(new))
         if hold is not None and has_ended(locked):
-            doubted |= await _find_unpaid(self.work, hold, believed, life)
+            lost = await list_lost(self.work, locked, [event.data.sequence for event in believed])
+            theirs = [event for event in believed if event.data.sequence not in lost]
+            doubted |= await _find_unpaid(self.work, hold, theirs, life)
             believed = [event for event in new if event.data.sequence not in doubted]
         await quarantine_usage(self.work, locked, [told[sequence] for sequence in doubted], doubted)
         if hold is not None and believed:
             await self._charge(locked, hold, believed, life)
         kept.add([event.data for event in believed], doubted)
         note_usage(locked, sum_usage(believed), acknowledged=kept.acknowledged)
-        await note_marks(self.work, locked, _list_marks(new))
         quarantined = {number: kept.quarantined[number] for number in sorted(told) if number in kept.quarantined}
         return TakenUsage(hold, quarantined, frozenset(event.data.sequence for event in new))
 

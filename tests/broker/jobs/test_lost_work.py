@@ -258,3 +258,23 @@ async def test_checkpoint_that_cannot_be_used_keeps_nothing_and_the_one_before_i
     ]
     assert [each["step"] for each in (await api.get(f"/jobs/{job_id}/checkpoints"))["data"]] == [5]
     assert await broken_rules(system) == {}
+
+
+async def test_late_usage_that_is_lost_anyway_is_borne_and_not_left_for_finance_to_decide(
+    api: Api, app: FastAPI, system: System
+) -> None:
+    """The month's budget is gone: what the run keeps is quarantined as over budget, what it lost is the house's."""
+    customer = await make_ready_customer(api, monthly_budget="0.05")
+    job_id = await submit(api, customer, max_cost="0.05")
+    async with dispatched_worker(api, app, system, job_id) as worker:
+        await worker.claim()
+        kept, also_kept, lost = measure(worker, (26, 0), (7, 0), (12, 0), checkpoint_at=1)
+        await worker.put("checkpoints/5", b"state")
+        await worker.post("heartbeats", usage=[kept])
+        await lose(system, worker)
+        headers = {"X-Fence-Token": str(worker.fence_token)}
+        answer = await worker.api.call("POST", "/usage-events", expect=202, json=[also_kept, lost], headers=headers)
+    assert [each["sequence"] for each in answer.json()["quarantined"]] == [1]
+    job = await api.get(f"/jobs/{job_id}")
+    assert (job["used_gpu_seconds"], job["charged_gpu_seconds"], job["borne_gpu_seconds"]) == (38, 26, 12)
+    assert await broken_rules(system) == {}

@@ -97,6 +97,7 @@ def test_customer_pays_for_all_where_the_end_is_its_doing(cause: Cause, checkpoi
         pytest.param(Checkpoints(), (seconds(1, 0, 20),), [], id="it had trained nothing yet"),
         pytest.param(Checkpoints((5,), ()), PORTIONS, [], id="its checkpoint's interval has not come"),
         pytest.param(Checkpoints((5,), (MARK,)), PORTIONS, [3, 4], id="it had trained on"),
+        pytest.param(Checkpoints((5,), (MARK,)), (tokens(4, 2, 1),), [4], id="by one token"),
         pytest.param(Checkpoints((), (MARK,)), PORTIONS, [1, 2, 3, 4], id="its checkpoint never became durable"),
         pytest.param(
             Checkpoints((5,), (MARK, Mark(9, 2))),
