@@ -28,6 +28,7 @@ from broker.scheduling.cycle import run_cycle
 from broker.signing.purchases import expire_purchase, list_overdue_purchases
 from broker.signing.renewals import attend_to_end
 from broker.signing.top_ups import list_due_top_ups, order_top_up
+from broker.signing.unused import end_term
 from broker.system import System
 from broker.work import Work
 
@@ -195,10 +196,10 @@ class Daemon:
         await self.system.work_on(expired, ledger.expire_hold)
 
     async def expire_grants(self) -> None:
-        """Expire the grants whose term is over; each in a transaction of its own."""
+        """End the grants whose term is over, or carry them on into the renewal; each in a transaction of its own."""
         async with self.system.work() as work:
             over = await ledger.list_grants_to_expire(work)
-        await self.system.work_on(over, ledger.expire_grant)
+        await self.system.work_on(over, end_term)
 
     async def warn_of_expiry(self) -> None:
         """Tell in good time which grants expire with something left, each once for each of the days before."""

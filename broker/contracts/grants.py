@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
-from sqlalchemy import ScalarSelect, case, select
+from sqlalchemy import ScalarSelect, select
 
 from broker import errors
 from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms, NewGrant, Rollover, RolloverRule
@@ -15,7 +15,6 @@ from broker.work import Work
 from pricing.grants import GrantKind, GrantScope, compute_expiry
 from pricing.usage import Unit
 
-RENEWAL_WAIT = timedelta(days=1)
 GRANTS = RowFormat(Grant)
 
 
@@ -120,13 +119,8 @@ async def load_grants(work: Work, grant_ids: Collection[str]) -> dict[str, Grant
 
 
 async def list_expired_grants(work: Work) -> list[str]:
-    """List the grants whose term is over and that nobody has ended yet, the earliest first.
-
-    One that may be carried on waits for its contract's renewal for a day; it pays for nothing meanwhile.
-    """
-    waits = Grant.rollover == RolloverRule.CARRY.value
-    over = case((waits, Grant.expires_at + RENEWAL_WAIT), else_=Grant.expires_at) <= work.now
-    query = select(Grant.id).where(Grant.status == GrantStatus.ACTIVE.value, Grant.expires_at <= work.now, over)
+    """List the grants whose term is over and that nobody has ended yet, the earliest first."""
+    query = select(Grant.id).where(Grant.status == GrantStatus.ACTIVE.value, Grant.expires_at <= work.now)
     return list(await work.session.scalars(query.order_by(Grant.expires_at, Grant.id)))
 
 

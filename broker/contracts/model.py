@@ -46,6 +46,28 @@ DEFAULT_OVERAGE = {
 }
 
 
+class RolloverRule(StrEnum):
+    """What becomes of the unused part of a grant when its contract is renewed: it lapses, or is carried on."""
+
+    NONE = "none"
+    CARRY = "carry"
+
+
+@dataclass(frozen=True)
+class Rollover:
+    """The rule, and the most that is carried on, in per cent of the whole grant."""
+
+    rule: RolloverRule = RolloverRule.NONE
+    percent: int = 100
+
+    def limit(self, quantity: int, unused: int) -> int:
+        """Compute how many units of a grant of this size go on, rounded down."""
+        return min(unused, quantity * self.percent // 100) if self.rule == RolloverRule.CARRY else 0
+
+
+NO_ROLLOVER = Rollover()
+
+
 @dataclass(frozen=True)
 class NewContract:
     """What a customer is about to sign. Units: GPU-hours, micro-yuan.
@@ -78,6 +100,7 @@ class NewContract:
     arrears: ArrearsTerms = DEFAULT_ARREARS
     auto_renew: bool = False
     renewed_from_id: str | None = None
+    rollover: Rollover = NO_ROLLOVER
 
 
 @dataclass(frozen=True)
@@ -198,28 +221,6 @@ class GrantStatus(StrEnum):
     EXPIRED = "expired"
     VOID = "void"
     CANCELLED = "cancelled"
-
-
-class RolloverRule(StrEnum):
-    """What becomes of the unused part of a grant when its contract is renewed: it lapses, or is carried on."""
-
-    NONE = "none"
-    CARRY = "carry"
-
-
-@dataclass(frozen=True)
-class Rollover:
-    """The rule, and the most that is carried on, in per cent of the whole grant."""
-
-    rule: RolloverRule = RolloverRule.NONE
-    percent: int = 100
-
-    def limit(self, quantity: int, unused: int) -> int:
-        """Compute how many units of a grant of this size go on, rounded down."""
-        return min(unused, quantity * self.percent // 100) if self.rule == RolloverRule.CARRY else 0
-
-
-NO_ROLLOVER = Rollover()
 
 
 @dataclass(frozen=True)

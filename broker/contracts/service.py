@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, Select, literal, or_, select
+from sqlalchemy import ColumnElement, Select, func, literal, or_, select
 
 from broker import errors
 from broker.clock import local_day
@@ -240,8 +240,9 @@ def choose_in_force(candidates: Sequence[ContractTerms], contract_id: str | None
 
 
 async def list_committed(work: Work) -> list[ContractTerms]:
-    """List the contracts that have committed to hours, the oldest first."""
-    query = select(Contract.id).where(Contract.committed_gpu_hours > 0)
+    """List the contracts that have committed to hours at any time, the oldest first; none that was cancelled."""
+    committed = (Contract.committed_gpu_hours > 0) | (func.jsonb_array_length(Contract.changes) > 0)
+    query = select(Contract.id).where(committed, Contract.cancelled_at.is_(None))
     found = await load_terms(work, set(await work.session.scalars(query)))
     return [found[contract_id] for contract_id in sorted(found)]
 

@@ -5,7 +5,7 @@ is the usage that its invoices ask for: neither gifts nor hours that were paid a
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from sqlalchemy import func, select
@@ -21,6 +21,8 @@ from broker.work import Work
 from pricing.commitment import Attainment
 from pricing.money import Money
 from pricing.usage import Unit
+
+RESOLUTION = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,16 @@ class Commitment:
 
 def trues_up(terms: ContractTerms) -> bool:
     """Tell whether a contract pays in arrears for hours that it committed to: its true-up charges what is unused."""
-    return terms.committed_gpu_hours > 0 and not terms.plan_terms.advance
+    return terms.cancelled_at is None and terms.committed_gpu_hours > 0 and not terms.plan_terms.advance
+
+
+def find_last_terms(terms: ContractTerms, period: CommitPeriod, now: datetime) -> ContractTerms:
+    """Find the terms by which a period is judged: those with which it ends, or as they are now while it lasts."""
+    return terms.at(_find_last_moment(period, now))
+
+
+def _find_last_moment(period: CommitPeriod, now: datetime) -> datetime:
+    return max(period.starts_at, min(now, period.ends_at - RESOLUTION))
 
 
 def list_periods(terms: ContractTerms, moment: datetime) -> list[CommitPeriod]:
@@ -95,13 +106,16 @@ async def read_commitment(work: Work, contract_id: str) -> Commitment:
     lately = await read_used_since(work, terms, since)
     pace = make_pace(lately.get(Unit.GPU_SECONDS, 0), period.starts_at, work.now)
     rest = int((period.ends_at - max(work.now, period.starts_at)).total_seconds())
-    return Commitment(period, attained, attained.expect(pace.project(rest)), pace, trues_up(terms))
+    expected = attained.expect(pace.project(rest))
+    return Commitment(period, attained, expected, pace, trues_up(find_last_terms(terms, period, work.now)))
 
 
 async def read_attainment(work: Work, terms: ContractTerms, period: CommitPeriod) -> Attainment:
     """Read how far the commitment of a period is used. A whole term counts all that the contract was ever billed."""
-    used = await _count(work, terms, period, SegmentTotal) - await _count(work, terms, period, RateCorrection)
-    return Attainment(terms.committed_gpu_hours * 3600, used, terms.prices_at(period.starts_at).per_gpu_hour)
+    last = find_last_terms(terms, period, work.now)
+    used = await _count(work, last, period, SegmentTotal) - await _count(work, last, period, RateCorrection)
+    price = last.prices_at(_find_last_moment(period, work.now)).per_gpu_hour
+    return Attainment(last.committed_gpu_hours * 3600, used, price)
 
 
 async def _count(
@@ -123,9 +137,7 @@ async def list_ended_commitments(work: Work, terms: ContractTerms, month: str) -
 
     That is the first month that is still open, from the last month of the latest period on.
     """
-    if not trues_up(terms):
-        return []
-    over = [each for each in list_periods(terms, work.now) if each.ends_at <= work.now]
+    over = _list_charged(terms, work.now)
     if not over or await get_open_month(work, terms.id, over[-1].last_month) != month:
         return []
     return [_as_it_is(period, await read_attainment(work, terms, period)) for period in over]
@@ -135,10 +147,16 @@ async def list_true_up_months(work: Work) -> list[tuple[str, str]]:
     """List contract and billing month of all true-ups that are due, whether or not anything else is billed there."""
     places: list[tuple[str, str]] = []
     for terms in await contracts.list_committed(work):
-        over = [each for each in list_periods(terms, work.now) if each.ends_at <= work.now] if trues_up(terms) else []
+        over = _list_charged(terms, work.now)
         unused = [each for each in over if (await read_attainment(work, terms, each)).unused]
         places += [(terms.id, period.last_month) for period in unused]
     return places
+
+
+def _list_charged(terms: ContractTerms, now: datetime) -> list[CommitPeriod]:
+    """List the periods that are over and that charge for what is unused of them."""
+    over = [each for each in list_periods(terms, now) if each.ends_at <= now]
+    return [each for each in over if trues_up(find_last_terms(terms, each, now))]
 
 
 def _as_it_is(period: CommitPeriod, attained: Attainment) -> Commitment:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from broker import errors
 from broker.contracts import service as contracts
+from broker.contracts.agreed import ContractStatus
 from broker.contracts.model import ContractTerms, GrantTerms, NewGrant
 from broker.identity import service as identity
 from broker.ledger import service as ledger
@@ -34,11 +35,12 @@ class Gift:
 async def give_grant(work: Work, gift: Gift) -> GrantTerms:
     """Give a grant, which can be drawn from at once or from its beginning on.
 
-    Raises: NotFound, InvalidRequest.
+    Raises: NotFound, InvalidRequest, NoContractInForce.
     """
     if not gift.kind.is_gift:
         raise errors.invalid_field("kind", "bought hours are ordered: POST /v1/purchases")
     terms = await contracts.lock_contract(work, gift.contract_id)
+    require_living(work, terms)
     await check_scope(work, terms, gift.scope)
     effective_at, expires_at = plan_term(work, terms, gift.effective_at, gift.expires_at)
     new = NewGrant(
@@ -54,6 +56,14 @@ async def give_grant(work: Work, gift: Gift) -> GrantTerms:
     grant = await contracts.create_grant(work, terms, new)
     await ledger.credit_grant(work, grant.id)
     return await contracts.get_grant(work, grant.id)
+
+
+def require_living(work: Work, terms: ContractTerms) -> None:
+    """Refuse further units for a contract that has ended or was cancelled. Raises: NoContractInForce."""
+    status = terms.status_at(work.now)
+    if status in {ContractStatus.ENDED, ContractStatus.CANCELLED}:
+        message = f"Contract {terms.id} is {status.value}; nothing can be added to it."
+        raise errors.NoContractInForce(message, contract_id=terms.id)
 
 
 async def check_scope(work: Work, terms: ContractTerms, scope: GrantScope) -> None:

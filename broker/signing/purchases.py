@@ -12,7 +12,7 @@ from broker.contracts import service as contracts
 from broker.contracts.model import NO_ROLLOVER, ContractTerms, GrantStatus, GrantTerms, NewGrant, Rollover
 from broker.http.paging import fetch_page
 from broker.persistence.database import narrow
-from broker.signing.grants import check_scope, plan_term
+from broker.signing.grants import check_scope, plan_term, require_living
 from broker.signing.tables import Purchase
 from broker.work import Work
 from pricing.grants import DEFAULT_TERM_MONTHS, GrantKind, GrantScope
@@ -71,8 +71,7 @@ async def create_purchase(work: Work, new: NewPurchase) -> PurchaseView:
     Raises: NotFound, InvalidRequest, NoContractInForce; InsufficientBalance, where the contract's own one is unpaid.
     """
     terms = await contracts.lock_contract(work, new.contract_id)
-    if terms.ends_at is not None and terms.ends_at <= work.now:
-        raise errors.NoContractInForce(f"Contract {terms.id} has ended; it buys nothing more.", contract_id=terms.id)
+    require_living(work, terms)
     contracts.require_paid_advance(terms, await contracts.list_grants(work, terms.id))
     await check_scope(work, terms, new.scope)
     grant = await contracts.create_grant(work, terms, _plan_grant(work, terms, new))

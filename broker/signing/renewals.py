@@ -7,7 +7,7 @@ from broker import errors
 from broker.contracts import service as contracts
 from broker.contracts.agreed import ContractStatus
 from broker.contracts.events import ContractEventKind, record_contract_event
-from broker.contracts.model import ContractTerms
+from broker.contracts.model import NO_ROLLOVER, ContractTerms, Rollover
 from broker.contracts.renewals import RENEWED_BEFORE, find_warning, plan_successor
 from broker.identity.service import lock_customer
 from broker.signing.service import SignedContract, sign_contract
@@ -20,10 +20,17 @@ async def renew_contract(work: Work, contract_id: str, **other_terms: Any) -> Si
     Raises: NotFound, IllegalTransition, CommitmentRefused, ContractsOverlap, InvalidRequest.
     """
     terms = await _lock_renewable(work, contract_id)
-    signed = await sign_contract(work, replace(plan_successor(terms), **other_terms))
+    rule = {"rollover": await _read_rollover(work, terms)}
+    signed = await sign_contract(work, replace(plan_successor(terms), **rule | other_terms))
     facts = {"renewed_by": signed.terms.id, "starts_at": signed.terms.starts_at.isoformat()}
     await record_contract_event(work, terms, ContractEventKind.RENEWED, facts)
     return signed
+
+
+async def _read_rollover(work: Work, terms: ContractTerms) -> Rollover:
+    """Read the rule of the hours that a contract was signed with: those of the one that follows have the same."""
+    bought = [grant for grant in await contracts.list_grants(work, terms.id) if not grant.kind.is_gift]
+    return bought[0].rollover if bought else NO_ROLLOVER
 
 
 async def decline_renewal(work: Work, contract_id: str) -> ContractTerms:

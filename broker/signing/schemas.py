@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from broker import errors
 from broker.clock import check_time_zone
 from broker.contracts.agreed import DEFAULT_PAYMENT_DAYS, ArrearsTerms
-from broker.contracts.model import CardChoice, NewContract, Overage, QuoteGuarantee
+from broker.contracts.model import CardChoice, NewContract, Overage, QuoteGuarantee, Rollover, RolloverRule
 from broker.contracts.schemas import DEFAULT_ARREARS_EXAMPLE, MOST_DAYS, ArrearsShape, ContractOut
 from broker.http.shapes import Moment, RequestBody
 from broker.signing.service import SignedContract
@@ -82,6 +82,14 @@ class ContractIn(RequestBody):
     billing_day: int = Field(
         default=1, ge=1, le=28, description="The day of a month on which its billing months begin.", examples=[1]
     )
+    rollover: RolloverRule = Field(
+        default=RolloverRule.NONE,
+        description="What becomes of unused hours when the contract is renewed: they lapse, or are carried on.",
+        examples=["carry"],
+    )
+    rollover_percent: int = Field(
+        default=100, ge=1, le=100, description="The most that is carried on, of the committed hours.", examples=[50]
+    )
     contract_number: Reference | None = Field(
         default=None,
         description="Contract number: of those in force at one time each needs its own. Default: the contract's id.",
@@ -147,6 +155,7 @@ class ContractIn(RequestBody):
             overage=self.overage,
             time_zone=self.time_zone,
             billing_day=self.billing_day,
+            rollover=Rollover(self.rollover, self.rollover_percent),
             tax=self.read_tax(),
             card_choice=self.rate_card,
             rate_card_version=self.rate_card_version,

@@ -33,7 +33,7 @@ async def sign_contract(work: Work, new: NewContract) -> SignedContract:
         await capacity.create_dedicated_queue(work, terms)
     if new.committed_gpu_hours == 0:
         return SignedContract(terms, None)
-    grant = await contracts.create_grant(work, terms, _plan_grant(work, terms))
+    grant = await contracts.create_grant(work, terms, _plan_grant(work, terms, new))
     if not plan_terms.advance:
         await ledger.credit_grant(work, grant.id)
         return SignedContract(terms, None)
@@ -42,11 +42,12 @@ async def sign_contract(work: Work, new: NewContract) -> SignedContract:
     return SignedContract(terms, invoice.id)
 
 
-def _plan_grant(work: Work, terms: ContractTerms) -> NewGrant:
+def _plan_grant(work: Work, terms: ContractTerms, new: NewContract) -> NewGrant:
     """Plan the grant of all committed hours, at the contract's price, for the whole of its term."""
     return NewGrant(
         kind=GrantKind.BOUGHT,
         quantity=terms.committed_gpu_hours * 3600,
         unit_price=terms.prices_at(work.now).per_gpu_hour,
         advance=terms.plan_terms.advance,
+        rollover=new.rollover,
     )

@@ -4,16 +4,19 @@ What live jobs hold of a grant is never touched. The caller holds the locks of t
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
 from broker import errors
 from broker.billing import service as billing
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms, NewGrant
+from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms, NewGrant, RolloverRule
 from broker.ledger import service as ledger
 from broker.work import Work
 from pricing.money import Money
 from pricing.tax import Tax, TaxMode
+
+RENEWAL_WAIT = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,25 @@ async def carry_grants(work: Work, old: ContractTerms, new: ContractTerms, *, wh
     return carried
 
 
+async def end_term(work: Work, grant_id: str) -> None:
+    """End a grant whose term is over: it expires, after what its rule carries on has gone to its contract's renewal.
+
+    One that may be carried on waits for that for a day; it pays for nothing meanwhile. Raises: NotFound.
+    """
+    grant = await contracts.get_grant(work, grant_id)
+    old = await contracts.get_contract(work, grant.contract_id)
+    is_carried = grant.status == GrantStatus.ACTIVE and grant.rollover.rule == RolloverRule.CARRY
+    if is_carried and old.ends_at is not None and old.ends_at <= work.now:
+        successor_id = await contracts.find_successor(work, old.id)
+        if successor_id is not None:
+            locked = {each: await contracts.lock_contract(work, each) for each in sorted((old.id, successor_id))}
+            await carry_grants(work, locked[old.id], locked[successor_id])
+            return
+        if work.now < old.ends_at + RENEWAL_WAIT:
+            return
+    await ledger.expire_grant(work, grant_id)
+
+
 async def _carry(work: Work, old: ContractTerms, new: ContractTerms, grant: GrantTerms, quantity: int) -> GrantTerms:
     taken = await ledger.take_unused(work, grant, "grant_carried", most=quantity)
     made = await contracts.create_grant(
@@ -133,7 +155,7 @@ async def _carry(work: Work, old: ContractTerms, new: ContractTerms, grant: Gran
             unit_price=grant.unit_price,
             scope=grant.scope,
             advance=grant.advance,
-            effective_at=max(work.now, new.starts_at),
+            effective_at=max(new.starts_at, min(work.now, old.ends_at or work.now)),
             priority=grant.priority,
             reason=f"carried on from {grant.id}",
             rollover=grant.rollover,

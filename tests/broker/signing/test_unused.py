@@ -114,6 +114,26 @@ async def test_unused_hours_are_carried_on_as_far_as_their_rule_lets(
     assert await broken_rules(system) == {}
 
 
+async def test_renewal_takes_over_what_its_rule_carries_on(api: Api, system: System, clock: ManualClock) -> None:
+    rule = {"rollover": "carry", "rollover_percent": 40}
+    customer = await make_ready_customer(api, plan="prepaid", ends_at="2026-12-01T00:00:00Z", **rule)
+    old = customer.contract["id"]
+    job = await start_job(system, customer, gpu_seconds=100 * HOUR, tokens=0)
+    new = (await api.post(f"/contracts/{old}/renewal", {"renew": True}))["id"]
+    clock.now = START.replace(month=12, day=1, hour=0, minute=5)
+    for _twice in range(2):
+        await Daemon(system, agent=None).expire_grants()
+    carried, signed = (await api.get("/grants", contract_id=new))["data"]
+    assert (carried["left"], carried["effective_at"]) == (200 * HOUR, "2026-12-01T00:00:00Z")
+    assert (signed["status"], signed["rollover"], signed["rollover_percent"]) == ("pending", "carry", 40)
+    await settle(system, job)
+    await Daemon(system, agent=None).expire_grants()
+    (ended,) = (await api.get("/grants", contract_id=old))["data"]
+    assert (ended["status"], ended["left"], ended["gone"]) == ("expired", 0, 500 * HOUR)
+    assert (await accounts_of(system, old))["breakage"] == -300 * 5_200_000
+    assert await broken_rules(system) == {}
+
+
 async def test_all_that_is_unused_is_carried_refunded_or_given_up_at_a_word(
     api: Api, system: System, clock: ManualClock
 ) -> None:
