@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from broker.contracts import service as contracts
+from broker.contracts.changes import TermsChange
 from broker.contracts.model import ContractTerms
-from broker.ledger.commitment import list_periods
+from broker.ledger.commitment import find_last_terms, list_periods, trues_up
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, make_customer, make_ready_customer, sign_contract
@@ -79,3 +80,13 @@ async def test_contract_that_commits_to_nothing_has_nothing_to_attain(api: Api) 
     customer = await make_ready_customer(api)
     shown = await api.get(f"/contracts/{customer.contract['id']}/commitment")
     assert (shown["committed_gpu_hours"], shown["used_percent"], shown["true_up"]["amount"]) == ("0.0000", None, "0.00")
+
+
+async def test_period_is_judged_by_the_terms_with_which_it_ends(terms: ContractTerms) -> None:
+    (period,) = list_periods(terms, moment("2026-12-01"))
+    more = TermsChange(moment("2027-01-01"), {"committed_gpu_hours": 3000})
+    after = TermsChange(moment("2027-11-01"), {"committed_gpu_hours": 5000})
+    amended = replace(terms, changes=(TermsChange(terms.starts_at, {"committed_gpu_hours": 2000}), more, after))
+    judged = [find_last_terms(amended, period, moment(day)) for day in ("2026-12-01", "2027-01-01", "2028-01-01")]
+    assert [each.committed_gpu_hours for each in judged] == [2000, 3000, 3000]
+    assert [trues_up(each) for each in (terms, replace(terms, cancelled_at=moment("2026-11-02")))] == [True, False]

@@ -7,7 +7,7 @@ import pytest
 
 from broker.system import System
 from tests.broker.conftest import START, ManualClock
-from tests.broker.factories import Api, customer_api, make_ready_customer
+from tests.broker.factories import Api, customer_api, make_customer, make_ready_customer, sign_contract
 from tests.broker.running_jobs import HOUR, broken_rules, report_usage, settle, start_job
 
 
@@ -17,7 +17,7 @@ async def give(api: Api, contract_id: str, *, expect: int = 201, **fields: Any) 
 
 
 async def test_gift_is_paid_out_of_first_and_shows_what_is_left(api: Api, system: System, clock: ManualClock) -> None:
-    customer = await make_ready_customer(api, plan="prepaid")
+    customer = await make_ready_customer(api, plan="prepaid", ends_at="2029-01-01T00:00:00Z")
     gift = await give(api, customer.contract["id"])
     assert (gift["kind"], gift["status"], gift["left"], gift["gpu_hours"]) == (
         "promotional",
@@ -160,3 +160,9 @@ async def test_gift_ends_with_its_contract_where_that_is_earlier(api: Api, begin
     gift = await give(api, customer.contract["id"], effective_at=effective_at)
     assert gift["expires_at"] == expires
     assert gift["status"] == ("active" if begins is None else "scheduled")
+
+
+async def test_cancelled_contract_gets_nothing_more(api: Api) -> None:
+    contract = await sign_contract(api, (await make_customer(api))["id"], starts_at="2026-12-01T00:00:00Z")
+    await api.post(f"/contracts/{contract['id']}/cancel")
+    assert "cancelled" in (await give(api, contract["id"], expect=409))["detail"]

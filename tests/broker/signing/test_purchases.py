@@ -35,7 +35,7 @@ async def read_credit(system: System, contract_id: str) -> int:
 async def test_paid_order_credits_its_hours_once_from_its_payment_on(
     api: Api, system: System, clock: ManualClock
 ) -> None:
-    customer = await make_ready_customer(api, plan=PREPAID)
+    customer = await make_ready_customer(api, plan=PREPAID, ends_at="2029-01-01T00:00:00Z")
     async with customer_api(api, customer.id) as own:
         order = await buy(own, customer.contract["id"])
     assert (order["status"], order["unit_price"], order["total"]["amount"]) == ("open", "5.2", "260.00")
