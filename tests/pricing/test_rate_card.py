@@ -1,8 +1,11 @@
 import json
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pricing.catalog import CATALOG
@@ -218,3 +221,17 @@ def test_a_wrong_tier_is_refused_by_its_name(old, new, field):
 def test_a_mode_with_tiers_needs_a_step():
     bare = TIERED.replace(STEPS, "    tiers: {tokens: {mode: volume}}\n")
     assert refused_fields(bare) == ["plans.on_demand.tiers.tokens.steps"]
+
+
+@given(st.integers(0, 10**18 - 1), st.integers(1, 10**8 - 1))
+def test_a_multiplied_price_is_exact_or_refused(price, multiplier):
+    written = Decimal(price).scaleb(-12), Decimal(multiplier).scaleb(-4)
+    exact = Fraction(written[0]) * Fraction(written[1])
+    raw = {**CARD.to_json_dict(), "gpu_multipliers": {"h200": str(written[1])}}
+    raw["plans"] = {plan: {**terms, "per_gpu_hour": str(written[0])} for plan, terms in raw["plans"].items()}
+    try:
+        card = RateCard.from_json_dict(raw)
+    except RateCardInvalid:
+        assert (exact * 10**12).denominator > 1, "the books keep twelve places"
+        return
+    assert Fraction(card.prices(PlanName.PREPAID, "h200").per_gpu_hour) == exact

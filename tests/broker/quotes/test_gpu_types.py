@@ -1,5 +1,6 @@
 """A card that multiplies by GPU type, from quote to invoice: every price is that of the type, every promise holds."""
 
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from broker.jobs.tables import Run
 from broker.system import System
+from pricing.money import Money
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
 from tests.broker.pools import register_pool
@@ -181,3 +184,23 @@ async def test_plans_are_compared_for_a_device_type(place: Place) -> None:
     assert month[0]["total"]["amount"] == "1700.00"
     refused = await place.api.get("/plan-comparison", gpu_hours=1, tokens=0, gpu="voodoo", expect=422)
     assert refused["errors"][0]["field"] == "gpu"
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_usage_on_whatever_types_costs_their_prices_and_uses_up_one_hold(place: Place, seed: int) -> None:
+    draw = random.Random(seed)
+    prices = {"cpu": Fraction("6.8"), "h100-80g": Fraction(17), "rtx-3090": Fraction("5.1")}
+    customer = await make_buyer(place.api)
+    job = await start_job(place.system, customer, tokens=0)
+    exact, used = Fraction(0), 0
+    for _ in range(8):
+        gpu_type, seconds = draw.choice(list(prices)), draw.randrange(1, HOUR // 4)
+        async with place.system.work() as work:
+            (await work.session.get_one(Run, job.run_id)).gpu_type = gpu_type
+        await report_usage(place.system, job, gpu_seconds=seconds)
+        exact, used = exact + prices[gpu_type] * seconds / HOUR, used + seconds
+        balance = await read_balance(place.system, customer.contract["id"])
+        assert (balance.held_gpu_seconds, balance.used_gpu_seconds) == (max(0, HOUR - used), used)
+    (shown,) = (await place.api.get("/jobs"))["data"]
+    assert Money.from_decimal(shown["cost"]["amount"]) == Money.from_exact(exact)
+    assert await broken_rules(place.system) == {}
