@@ -125,7 +125,7 @@ def plan_meter_legs(
     legs = burn_grants(grants, need, origin, moment)
     shortfall = need - sum(leg.quantity for leg in legs)
     if shortfall and terms.at(moment).overage == Overage.BLOCK and origin.meter == Unit.GPU_SECONDS:
-        raise _insufficient_balance(need, need - shortfall, list(grants.terms.values()))
+        raise _insufficient_balance(need, need - shortfall, list(grants.terms.values()), origin)
     return legs + plan_uncommitted_leg(terms, origin, shortfall, moment)
 
 
@@ -133,9 +133,12 @@ def _grant_leg(grant: GrantTerms, quantity: int) -> NewLeg:
     return NewLeg(grant.unit, AccountKind.GRANTED, quantity, grant.unit_price, grant.billable, grant.id)
 
 
-def _insufficient_balance(needed: int, available: int, grants: Sequence[GrantTerms]) -> errors.InsufficientBalance:
+def _insufficient_balance(
+    needed: int, available: int, grants: Sequence[GrantTerms], origin: UsageOrigin
+) -> errors.InsufficientBalance:
     unpaid = any(grant.status == GrantStatus.PENDING for grant in grants)
-    cure = "pay the advance invoice" if unpaid else "buy more hours, or choose a smaller job or max_cost"
+    of_type = "" if origin.base_rate else f" of {origin.gpu_type}, which has a price of its own"
+    cure = "pay the advance invoice" if unpaid else f"buy more hours{of_type}, or choose a smaller job or max_cost"
     return errors.InsufficientBalance(
         f"The job needs {needed / 3600:.2f} GPU-hours; {available / 3600:.2f} are available: {cure}.",
         needed_gpu_seconds=needed,

@@ -204,3 +204,11 @@ async def test_usage_on_whatever_types_costs_their_prices_and_uses_up_one_hold(p
     (shown,) = (await place.api.get("/jobs"))["data"]
     assert Money.from_decimal(shown["cost"]["amount"]) == Money.from_exact(exact)
     assert await broken_rules(place.system) == {}
+
+
+async def test_hours_without_a_type_do_not_cover_a_type_with_a_price_of_its_own(place: Place) -> None:
+    """A customer with 500 hours was told that none is available, and to buy more of them."""
+    customer = await make_buyer(place.api, plan="prepaid")
+    await place.offer("h100-80g")
+    refused = await submit_job(place.api, customer.dataset["id"], customer_id=customer.id, expect=402)
+    assert "buy more hours of h100-80g, which has a price of its own" in refused["detail"]
