@@ -38,6 +38,7 @@ from broker.metrics import Metrics, add_metrics_route
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
 from broker.signing.amendment_routes import router as amendments
+from broker.reports.usage_export import router as usage_export
 from broker.signing.grant_routes import router as grants
 from broker.signing.purchase_routes import router as purchases
 from broker.signing.routes import router as signing
@@ -67,6 +68,7 @@ ROUTERS = (
     usage_sources,
     billing,
     reports,
+    usage_export,
     capacity,
 )
 

@@ -44,6 +44,7 @@ COMMANDS = {
         "broker.cli.contracts:show_balance",
         "Show what of a contract is available, held by live jobs, and used.",
     ),
+    "usage": Place("broker.cli.usage:app", "Usage: added up by groups, and its events exported."),
     "admin-key": Place(
         "broker.cli.admin_key:admin_key",
         "Make an administrator's key where the others are lost; needs none.",

@@ -9,10 +9,22 @@ from pydantic import Field, SkipValidation
 from broker import errors
 from broker.http.edge import AnyKey, EventCaller, FinanceWork, feature_router
 from broker.http.paging import fetch_page
-from broker.http.shapes import Cursor, Limit, OfCustomer, Page, Whole
+from broker.http.shapes import (
+    Cursor,
+    Limit,
+    Moment,
+    OfContract,
+    OfCustomer,
+    OfJob,
+    OfProject,
+    Page,
+    Whole,
+    written_like,
+)
 from broker.jobs.locked_run import lock_metered_run
 from broker.jobs.service import get_job
 from broker.metering.evidence import Doubt
+from broker.metering.grouping import GROUPS_PATTERN, UsageFilter, Window, check_window
 from broker.metering.intake import take_reported
 from broker.metering.listing import list_usage
 from broker.metering.measured import MeasuredEvent
@@ -20,13 +32,16 @@ from broker.metering.model import UsageCloudEvent
 from broker.metering.outcomes import Outcome, refuse_if_rejected
 from broker.metering.posted import MAX_BATCH, Posted, read_posted
 from broker.metering.quarantine import QuarantineFilter, select_quarantined
+from broker.metering.rollups import add_up_usage
 from broker.metering.run_intake import take_intervals
 from broker.metering.schemas import QuarantinedIntervalOut, QuarantinedUsageOut, UsageListOut, UsageReceiptOut
 from broker.metering.tables import QuarantinedUsage
+from broker.metering.usage_schemas import UsageGroupsOut
 from broker.work import Role, Work
 
 router = feature_router("", "metering")
 
+GroupName = Annotated[str, written_like(GROUPS_PATTERN, "project, day or label:team"), Field(pattern=GROUPS_PATTERN)]
 UsageLimit = Annotated[int, Query(ge=1, le=1000, description="Intervals on one page.", examples=[100])]
 UsageCursor = Annotated[
     str | None,
@@ -114,11 +129,54 @@ async def list_job_usage(
 
 
 @router.get("/usage")
-async def list_usage_of_job(
+async def get_usage(
     work: AnyKey,
-    job_id: Annotated[str, Query(description="The job whose intervals to list.", examples=["job_01k"])],
+    group_by: Annotated[
+        list[GroupName],
+        Query(
+            max_length=8,
+            description="What usage is told apart by: customer, contract, project, job, source, gpu_type, meter, "
+            "`label:NAME`, hour, day, month. Give it once for each; without any there is one group.",
+            examples=[["project", "day"]],
+        ),
+    ] = [],  # noqa: B006 (FastAPI copies it)
+    since: Annotated[
+        Moment | None,
+        Query(
+            alias="from",
+            description="From this full hour on; without it, from the first use on.",
+            examples=["2026-11-01T00:00:00Z"],
+        ),
+    ] = None,
+    to: Annotated[
+        Moment | None,
+        Query(description="Up to this full hour; without it, up to now.", examples=["2026-12-01T00:00:00Z"]),
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        Query(
+            max_length=64,
+            description="Where days and months begin; without it, where this broker is.",
+            examples=["Asia/Shanghai"],
+        ),
+    ] = None,
+    customer_id: OfCustomer = None,
+    contract_id: OfContract = None,
+    project_id: OfProject = None,
+    job_id: OfJob = None,
+    source: Annotated[str | None, Query(description="Only what it reported.", examples=["/inference/eu-1"])] = None,
+    gpu_type: Annotated[str | None, Query(description="Only on these GPUs.", examples=["h200"])] = None,
+    label: Annotated[str | None, Query(description="Only with this label.", examples=["team=search"])] = None,
     limit: UsageLimit = 100,
-    cursor: UsageCursor = None,
-) -> UsageListOut:
-    """List the usage intervals of a job, and their sums."""
-    return await list_job_usage(work, job_id, limit, cursor)
+    cursor: Annotated[
+        str | None,
+        Query(max_length=2000, description="`next_cursor` of the page before.", examples=["WyJwcmpfMDFrIl0="]),
+    ] = None,
+) -> UsageGroupsOut:
+    """Add up usage by groups: what was metered, whoever pays for it. A customer sees its own."""
+    if job_id is not None:
+        await get_job(work, job_id)
+    groups, window = list(dict.fromkeys(group_by)), Window(since, to, time_zone or work.settings.time_zone)
+    check_window(window, groups)
+    chosen = UsageFilter(customer_id, contract_id, project_id, job_id, source, gpu_type, label)
+    return UsageGroupsOut.of(groups, await add_up_usage(work, groups, window, chosen, limit=limit, cursor=cursor))

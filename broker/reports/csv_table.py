@@ -16,18 +16,22 @@ MEDIA_TYPE = "text/csv; charset=utf-8"
 ENCODING = "utf-8-sig"
 
 
-def write_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, names: Sequence[str]) -> bytes:
+def write_table(
+    columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, names: Sequence[str], heads: bool = True
+) -> bytes:
     """Write the bytes of a file with one line for each row.
 
-    `names` are columns that customers wrote, quoted with an apostrophe where needed.
+    `names` are columns that customers wrote, quoted with an apostrophe where needed. Without `heads` it goes on with a
+    file that has its heads already.
     """
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, lineterminator="\r\n")
-    writer.writeheader()
+    if heads:
+        writer.writeheader()
     for row in rows:
         amounts = {name: cell["amount"] for name, cell in row.items() if isinstance(cell, dict)}
         writer.writerow({**row, **amounts, **{name: _defuse(row[name]) for name in names}})
-    return buffer.getvalue().encode(ENCODING)
+    return buffer.getvalue().encode(ENCODING if heads else "utf-8")
 
 
 def _defuse(name: str | None) -> str | None:

@@ -137,6 +137,7 @@ ANSWERS = {
     "DELETE /v1/adapters/{adapter_id}": NOT_FOUND,
     "GET /v1/adapters/{adapter_id}/download": NOT_FOUND,
     "POST /v1/usage-events": FORBIDDEN,
+    "GET /v1/usage-events/export": Ask(200, params={"from": "2026-11-01T00:00:00Z", "to": "2026-12-01T00:00:00Z"}),
     "POST /v1/usage-sources": FORBIDDEN,
     "GET /v1/usage-sources": FORBIDDEN,
     "PATCH /v1/usage-sources/{source_id}": FORBIDDEN,

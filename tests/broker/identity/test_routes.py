@@ -167,6 +167,7 @@ WHO_MAY = {
     "GET /v1/jobs/{job_id}/usage": {"admin", "customer", "finance", "ops"},
     "GET /v1/usage": {"admin", "customer", "finance", "ops"},
     "POST /v1/usage-events": {"admin", "meter", "ops", "run"},
+    "GET /v1/usage-events/export": {"admin", "customer", "finance", "ops"},
     "POST /v1/usage-sources": {"admin", "ops"},
     "GET /v1/usage-sources": {"admin", "finance", "ops"},
     "PATCH /v1/usage-sources/{source_id}": {"admin", "ops"},

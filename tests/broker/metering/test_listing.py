@@ -20,15 +20,11 @@ async def job(api: Api, system: System) -> RunningJob:
 
 
 @pytest.mark.parametrize("limit", [1, 3, INTERVALS - 1, INTERVALS, 1000])
-@pytest.mark.parametrize("whole_path", [True, False])
-async def test_pages_hold_every_interval_once_and_each_the_sums_of_all(
-    api: Api, job: RunningJob, limit: int, whole_path: bool
-) -> None:
-    path, asked = (f"/jobs/{job.id}/usage", {}) if whole_path else ("/usage", {"job_id": job.id})
+async def test_pages_hold_every_interval_once_and_each_the_sums_of_all(api: Api, job: RunningJob, limit: int) -> None:
     sequences, cursor = [], None
     while True:
         position: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
-        page = await api.get(path, limit=limit, **asked, **position)
+        page = await api.get(f"/jobs/{job.id}/usage", limit=limit, **position)
         assert (page["gpu_seconds"], page["tokens"]) == (2 * INTERVALS, 10 * INTERVALS)
         assert len(page["data"]) <= limit
         sequences += [interval["sequence"] for interval in page["data"]]
