@@ -32,13 +32,14 @@ from broker.jobs.event_feed import EventFeed
 from broker.jobs.routes import router as jobs
 from broker.jobs.submissions import Submissions
 from broker.ledger.routes import router as ledger
+from broker.metering.quarantine_routes import router as quarantine
 from broker.metering.routes import router as metering
 from broker.metering.source_routes import router as usage_sources
 from broker.metrics import Metrics, add_metrics_route
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
-from broker.signing.amendment_routes import router as amendments
 from broker.reports.usage_export import router as usage_export
+from broker.signing.amendment_routes import router as amendments
 from broker.signing.grant_routes import router as grants
 from broker.signing.purchase_routes import router as purchases
 from broker.signing.routes import router as signing
@@ -65,6 +66,7 @@ ROUTERS = (
     jobs,
     adapters,
     metering,
+    quarantine,
     usage_sources,
     billing,
     reports,

@@ -105,7 +105,9 @@ LEDGER_CHECKS = (
         """SELECT source AS id, event_id, sum(kept) AS kept_less_accepted FROM (
                SELECT source, event_id, -1 AS kept FROM usage_event_keys
                UNION ALL SELECT source, event_id, 1 FROM usage_events
-               UNION ALL SELECT source, event_id, 1 FROM quarantined_usage) x
+               UNION ALL
+               SELECT q.source, q.event_id, 1 FROM quarantined_usage q LEFT JOIN quarantine_decisions d
+                   ON d.quarantine_id = q.id AND d.decision = 'charged' WHERE d.quarantine_id IS NULL) x
            GROUP BY 1, 2 HAVING sum(kept) <> 0""",
     ),
     Check(

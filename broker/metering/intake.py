@@ -1,4 +1,4 @@
-"""Taking usage from outside of runs: each event is judged by itself, taken once for ever, stored and charged.
+"""Taking what sources have measured: each event is judged by itself, taken once for ever, stored and charged.
 
 The order of locks: keys, in their order; then contract by contract, in the order of their ids.
 """
@@ -18,7 +18,7 @@ from broker.metering.outcomes import ACCEPTED, CONFLICTING, DUPLICATE, Outcome, 
 from broker.metering.places import Place, Places, read_places
 from broker.metering.posted import Posted
 from broker.metering.quarantine import keep_in_quarantine
-from broker.metering.sources import find_open_sources
+from broker.metering.sources import find_open_sources, no_source
 from broker.metering.storing import EventName, EventRow, claim_keys, find_same, store_events
 from broker.metering.streams import StreamKey, open_hold, open_streams
 from broker.metering.tables import UsageSource, UsageStream
@@ -39,8 +39,8 @@ class Reported:
         return StreamKey(self.event.source, self.place.project_id, self.event.data.gpu_type)
 
 
-async def take_reported(work: Work, posted: Posted) -> list[Outcome]:
-    """Take events that sources report, each for itself; tells what became of each, in their order."""
+async def take_measured(work: Work, posted: Posted) -> list[Outcome]:
+    """Take events that sources have measured, each for itself; tells what became of each, in their order."""
     outcomes: dict[int, Outcome] = {}
     fresh: dict[EventName, Reported] = {}
     for each in await _judge(work, posted, outcomes):
@@ -76,8 +76,7 @@ async def _judge(work: Work, posted: Posted, outcomes: dict[int, Outcome]) -> li
 
 def _place(work: Work, event: MeasuredEvent, source: UsageSource | None, places: Places) -> Place | Invalid:
     if source is None:
-        message = "is no open source of usage; staff registers one with POST /v1/usage-sources"
-        return Invalid([FieldError("source", message)])
+        return Invalid([no_source()])
     place = places.find(event)
     if isinstance(place, FieldError):
         return Invalid([place])
@@ -114,9 +113,13 @@ async def _take(work: Work, terms: ContractTerms, members: Sequence[Reported], o
         outcomes[each.position] = Outcome(Verdict.ACCEPTED, Doubt.CONTRACT_ENDED)
     if late:
         await keep_in_quarantine(work, [_quarantine_row(work, each) for each in late])
-    in_force = [each for each in members if outcomes[each.position].doubt is None]
+    await charge_reported(work, terms, [each for each in members if outcomes[each.position].doubt is None])
+
+
+async def charge_reported(work: Work, terms: ContractTerms, members: Sequence[Reported]) -> None:
+    """Store and charge events whose keys are taken, stream by stream. The caller holds the contract's lock."""
     by_stream: defaultdict[StreamKey, list[Reported]] = defaultdict(list)
-    for each in sorted(in_force, key=lambda each: (each.event.time, each.event.name)):
+    for each in sorted(members, key=lambda each: (each.event.time, each.event.name)):
         by_stream[each.stream_key].append(each)
     streams = await open_streams(work, terms, by_stream) if by_stream else {}
     for key, events in by_stream.items():

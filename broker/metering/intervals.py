@@ -61,6 +61,15 @@ async def read_kept(
     }
 
 
+async def read_neighbours(work: Work, run_id: str, sequence: int) -> Timeline:
+    """Read the charged intervals of a run whose numbers come before and after this one."""
+    number = UsageEvent.sequence
+    own = select(number, UsageEvent.started_at, UsageEvent.ended_at).where(UsageEvent.run_id == run_id)
+    before = await work.session.execute(own.where(number < sequence).order_by(number.desc()).limit(1))
+    after = await work.session.execute(own.where(number > sequence).order_by(number).limit(1))
+    return Timeline([Span(*row) for row in (*before, *after)])
+
+
 async def _read_spans(work: Work, runs: Mapping[str, int]) -> dict[str, list[Span]]:
     """Read by run the spans of intervals from the acknowledged one on, and the last before it, were it quarantined."""
     spans: dict[str, list[Span]] = {run_id: [] for run_id in runs}

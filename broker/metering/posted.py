@@ -4,7 +4,7 @@ Source: the CloudEvents HTTP protocol binding 1.0.2, section 3, and the JSON eve
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
@@ -30,6 +30,11 @@ class Posted:
     events: list[Any]
     single: bool
     faults: Mapping[int, list[FieldError]] = field(default_factory=dict)
+
+    def pick(self, places: Sequence[int]) -> "Posted":
+        """Pick the events at some places, in their order."""
+        faults = {new: self.faults[old] for new, old in enumerate(places) if old in self.faults}
+        return Posted([self.events[place] for place in places], self.single, faults)
 
 
 def read_posted(headers: Mapping[str, str], body: Any, *, raw: bytes) -> Posted:

@@ -12,7 +12,7 @@ from broker.jobs.locked_run import LockedRun
 from broker.metering.evidence import Doubt
 from broker.metering.model import UsageCloudEvent
 from broker.metering.storing import EventRow, claim_keys, name_run_event
-from broker.metering.tables import QuarantinedUsage
+from broker.metering.tables import QuarantineDecision, QuarantinedUsage
 from broker.work import Work
 
 SEQUENCES_TOLD = 100
@@ -97,9 +97,13 @@ async def list_quarantined(work: Work, lowest: Mapping[str, int]) -> dict[str, d
     return quarantined
 
 
-def select_quarantined(chosen: QuarantineFilter) -> Select[QuarantinedUsage]:
-    """Select the usage in quarantine that the actor sees."""
+def select_quarantined(chosen: QuarantineFilter, status: str | None = None) -> Select[QuarantinedUsage]:
+    """Select the usage in quarantine that the actor sees; `status`: with this decision, or `open` without any."""
     query = select(QuarantinedUsage)
+    if status is not None:
+        decided = select(QuarantineDecision).where(QuarantineDecision.quarantine_id == QuarantinedUsage.id)
+        of_kind = decided.where(QuarantineDecision.decision == status).exists()
+        query = query.where(~decided.exists() if status == "open" else of_kind)
     for name, value in vars(chosen).items():
         if value is not None:
             query = query.where(getattr(QuarantinedUsage, name) == value)

@@ -7,35 +7,29 @@ from fastapi import Body, Header, Query, Request
 from pydantic import Field, SkipValidation
 
 from broker import errors
-from broker.http.edge import AnyKey, EventCaller, FinanceWork, feature_router
-from broker.http.paging import fetch_page
+from broker.http.edge import AnyKey, EventCaller, feature_router
 from broker.http.shapes import (
-    Cursor,
-    Limit,
     Moment,
     OfContract,
     OfCustomer,
     OfJob,
     OfProject,
-    Page,
     Whole,
     written_like,
 )
 from broker.jobs.locked_run import lock_metered_run
 from broker.jobs.service import get_job
-from broker.metering.evidence import Doubt
+from broker.metering.corrections import CorrectionEvent
 from broker.metering.grouping import GROUPS_PATTERN, UsageFilter, Window, check_window
-from broker.metering.intake import take_reported
 from broker.metering.listing import list_usage
 from broker.metering.measured import MeasuredEvent
 from broker.metering.model import UsageCloudEvent
 from broker.metering.outcomes import Outcome, refuse_if_rejected
 from broker.metering.posted import MAX_BATCH, Posted, read_posted
-from broker.metering.quarantine import QuarantineFilter, select_quarantined
+from broker.metering.reported import take_reported
 from broker.metering.rollups import add_up_usage
 from broker.metering.run_intake import take_intervals
-from broker.metering.schemas import QuarantinedIntervalOut, QuarantinedUsageOut, UsageListOut, UsageReceiptOut
-from broker.metering.tables import QuarantinedUsage
+from broker.metering.schemas import QuarantinedIntervalOut, UsageListOut, UsageReceiptOut
 from broker.metering.usage_schemas import UsageGroupsOut
 from broker.work import Role, Work
 
@@ -53,7 +47,7 @@ UsageCursor = Annotated[
 ]
 
 
-AnyEvent = UsageCloudEvent | MeasuredEvent
+AnyEvent = UsageCloudEvent | MeasuredEvent | CorrectionEvent
 FenceOfRun = Annotated[
     Whole | None,
     Header(alias="X-Fence-Token", ge=1, description="Fence token of the run whose token is sent.", examples=[1]),
@@ -101,22 +95,6 @@ def _answer(posted: Posted, outcomes: Sequence[Outcome]) -> UsageReceiptOut:
     if posted.single:
         refuse_if_rejected(outcomes[0])
     return UsageReceiptOut.of(posted.events, outcomes)
-
-
-@router.get("/quarantined-usage")
-async def list_quarantined_usage(
-    work: FinanceWork,
-    customer_id: OfCustomer = None,
-    contract_id: Annotated[str | None, Query(description="Only of this contract.", examples=["con_01k"])] = None,
-    job_id: Annotated[str | None, Query(description="Only of this job.", examples=["job_01k"])] = None,
-    reason: Annotated[Doubt | None, Query(description="Only for this reason.", examples=["over_budget"])] = None,
-    limit: Limit = 20,
-    cursor: Cursor = None,
-) -> Page[QuarantinedUsageOut]:
-    """List usage that was reported and is charged to nobody, the newest first."""
-    query = select_quarantined(QuarantineFilter(customer_id, contract_id, job_id, reason))
-    rows, after = await fetch_page(work.session, query, QuarantinedUsage, limit=limit, cursor=cursor)
-    return Page(data=[QuarantinedUsageOut.of(row) for row in rows], next_cursor=after)
 
 
 @router.get("/jobs/{job_id}/usage", tags=["jobs"])

@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.http.shapes import RequestBody
 from broker.metering.evidence import EXPLANATIONS, Doubt
 from broker.metering.listing import UsagePage
 from broker.metering.outcomes import Outcome, Verdict, read_name
-from broker.metering.tables import QuarantinedUsage, UsageEvent
+from broker.metering.tables import QuarantineDecision, QuarantinedUsage, UsageEvent
 
 
 class QuarantinedIntervalOut(BaseModel):
@@ -54,11 +55,29 @@ class QuarantinedUsageOut(BaseModel):
     ended_at: datetime = Field(description="When it says that it ended (UTC).", examples=["2001-01-01T00:00:02Z"])
     received_at: datetime = Field(description="When the broker received it (UTC).", examples=["2026-11-24T10:00:02Z"])
     event: dict[str, Any] = Field(description="The CloudEvent as it came.", examples=[{"id": "run_01k/7"}])
+    status: Literal["open", "charged", "dismissed"] = Field(
+        description="`open`: nothing is decided; `charged`: after all; `dismissed`: for good.", examples=["open"]
+    )
+    decision_reason: str | None = Field(description="Why it was dismissed.", examples=["a test of the new meter"])
+    decided_by: str | None = Field(description="The key that decided.", examples=["key_01k"])
+    decided_at: datetime | None = Field(description="When it was decided (UTC).", examples=["2026-11-25T09:00:00Z"])
 
     @classmethod
-    def of(cls, row: QuarantinedUsage) -> "QuarantinedUsageOut":
+    def of(cls, row: QuarantinedUsage, decision: QuarantineDecision | None) -> "QuarantinedUsageOut":
         own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
-        return cls.model_validate({**own, "message": EXPLANATIONS[Doubt(row.reason)]})
+        decided = {
+            "status": "open" if decision is None else decision.decision,
+            "decision_reason": None if decision is None else decision.reason,
+            "decided_by": None if decision is None else decision.decided_by,
+            "decided_at": None if decision is None else decision.decided_at,
+        }
+        return cls.model_validate({**own, **decided, "message": EXPLANATIONS[Doubt(row.reason)]})
+
+
+class DismissalIn(RequestBody):
+    reason: str = Field(
+        min_length=1, max_length=1000, description="Why nobody is charged.", examples=["a test of the new meter"]
+    )
 
 
 class UsageIntervalOut(BaseModel):

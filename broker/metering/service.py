@@ -12,7 +12,7 @@ from broker.jobs.runs import note_usage
 from broker.jobs.service import add_usage
 from broker.ledger import service as ledger
 from broker.metering.evidence import Doubt, RunLife, judge_intervals
-from broker.metering.intervals import KeptIntervals, read_kept, store_intervals
+from broker.metering.intervals import KeptIntervals, read_kept, read_neighbours, store_intervals
 from broker.metering.model import UsageCloudEvent, check_subject
 from broker.metering.quarantine import quarantine_usage
 from broker.work import Work
@@ -88,15 +88,16 @@ class Intake:
             believed = [event for event in new if event.data.sequence not in doubted]
         await quarantine_usage(self.work, locked, [told[sequence] for sequence in doubted], doubted)
         if hold is not None and believed:
-            await self._charge(locked, hold, believed, life)
+            await self.charge(locked, hold, believed, life)
         kept.add([event.data for event in believed], doubted)
         note_usage(locked, sum_usage(believed), acknowledged=kept.acknowledged)
         quarantined = {number: kept.quarantined[number] for number in sorted(told) if number in kept.quarantined}
         return TakenUsage(hold, quarantined, frozenset(event.data.sequence for event in new))
 
-    async def _charge(
+    async def charge(
         self, locked: LockedRun, hold: ledger.HoldView, events: Sequence[UsageCloudEvent], life: RunLife
     ) -> None:
+        """Charge intervals that are believed; they are stored when all is written."""
         job = locked.job
         intervals = [event.to_interval(life.clip(event.data.ended_at)) for event in events]
         captured = await ledger.charge_usage(self.work, hold, intervals, promise=job.promise)
@@ -116,6 +117,26 @@ async def open_intake(work: Work, told: Sequence[tuple[LockedRun, Sequence[Usage
     for books in {hold.books for hold in holds.values()}:
         await books.read_ahead(holds)
     return Intake(work, kept, holds)
+
+
+async def judge_again(work: Work, locked: LockedRun, event: UsageCloudEvent) -> Doubt | None:
+    """Judge an interval in quarantine by what is known now; one that is believed is stored and charged.
+
+    Returns why it is not. The caller holds the locks of the run and its job.
+    """
+    intake = await open_intake(work, [(locked, [event])])
+    hold, life = intake.holds[locked.job.id], describe_life(work, locked)
+    doubted = judge_intervals([event.data], await read_neighbours(work, locked.run.id, event.data.sequence), life)
+    if not doubted and has_ended(locked):
+        doubted = await _find_unpaid(work, hold, [event], life)
+    if doubted:
+        return doubted[event.data.sequence]
+    await intake.charge(locked, hold, [event], life)
+    note_usage(locked, event.data.usage, acknowledged=locked.run.acknowledged_sequence)
+    await intake.write()
+    if has_ended(locked):
+        await bear_lost_work(work, locked)
+    return None
 
 
 def has_ended(locked: LockedRun) -> bool:

@@ -51,6 +51,11 @@ def select_sources(**wanted: str | None) -> Select[UsageSource]:
     return narrow(select(UsageSource), **wanted)
 
 
+def no_source() -> errors.FieldError:
+    """Tell that an event names no source of which anything is taken."""
+    return errors.FieldError("source", "is no open source of usage; staff registers one with POST /v1/usage-sources")
+
+
 async def find_open_sources(work: Work, names: Collection[str]) -> dict[str, UsageSource]:
     """Find those sources with these names that are open, by their names."""
     query = select(UsageSource).where(UsageSource.source.in_(names), UsageSource.open)

@@ -44,11 +44,12 @@ STORE = _over_rows(
         SELECT * FROM jsonb_to_recordset(:rows) AS told (
             source text, event_id text, ended_at timestamptz, run_id text, sequence bigint, customer_id text,
             contract_id text, project_id text, job_id text, gpu_type text, labels jsonb, gpu_seconds bigint,
-            tokens bigint, started_at timestamptz, checkpoint_step bigint, event jsonb, received_at timestamptz)
+            tokens bigint, started_at timestamptz, checkpoint_step bigint, corrects text, event jsonb,
+            received_at timestamptz)
     ), stored AS (
         INSERT INTO usage_events (
             source, event_id, ended_at, run_id, sequence, customer_id, contract_id, project_id, job_id, gpu_type,
-            labels, gpu_seconds, tokens, started_at, checkpoint_step, event, received_at)
+            labels, gpu_seconds, tokens, started_at, checkpoint_step, corrects, event, received_at)
         SELECT * FROM told
     )
     INSERT INTO usage_rollups AS kept (

@@ -72,14 +72,15 @@ class UsageEvent(Base):
 
     `run_id` and `sequence`: the run and the number of its interval, or the stream and the number of its event; captures
     name them so. `checkpoint_step`: it ends where the checkpoint of this step was written. Whether that one is durable,
-    and so keeps what was used up to here, is for the table of checkpoints to say.
+    and so keeps what was used up to here, is for the table of checkpoints to say. `corrects`: it is the difference,
+    below zero too, that a correction makes to the earlier event of its source with this id.
 
     Partitioned by the month (UTC) of `ended_at`.
     """
 
     __tablename__ = "usage_events"
     __table_args__ = (
-        CheckConstraint("gpu_seconds >= 0 AND tokens >= 0", name="not_negative"),
+        CheckConstraint("corrects IS NOT NULL OR (gpu_seconds >= 0 AND tokens >= 0)", name="not_negative"),
         Index("ix_usage_events_run", "run_id", "sequence"),
         Index("ix_usage_events_customer_ended", "customer_id", "ended_at"),
         {"postgresql_partition_by": "RANGE (ended_at)"},
@@ -100,6 +101,7 @@ class UsageEvent(Base):
     tokens: Mapped[int]
     started_at: Mapped[datetime] = moment_column()
     checkpoint_step: Mapped[int | None]
+    corrects: Mapped[str | None]
     event: Mapped[dict[str, Any]]
     received_at: Mapped[datetime] = moment_column()
 
@@ -151,3 +153,16 @@ class QuarantinedUsage(Base):
     ended_at: Mapped[datetime] = moment_column()
     event: Mapped[dict[str, Any]]
     received_at: Mapped[datetime] = moment_column()
+
+
+class QuarantineDecision(Base):
+    """What became of an event in quarantine: charged after all, or dismissed, by whom and why. It stands for ever."""
+
+    __tablename__ = "quarantine_decisions"
+
+    quarantine_id: Mapped[str] = mapped_column(ForeignKey("quarantined_usage.id"), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    decision: Mapped[str]
+    reason: Mapped[str | None]
+    decided_by: Mapped[str]
+    decided_at: Mapped[datetime] = moment_column()

@@ -102,7 +102,7 @@ async def keep_lost_work(system: System, run_id: str) -> None:
         lost = {"run_id": run_id, "cause": "machine_lost", "gpu_seconds": 1, "tokens": 1}
         work.session.add(LostWorkRecord(**own, **lost))
         line = {"unit": "tokens", "unit_price": 1, "billable": False, "rate_card_version": "x", "quantity": 1}
-        months = {"month": "2026-11", "corrected_month": "2026-10", "used_month": "2026-10", "amount_micros": 0}
+        months = {"month": "2027-01", "corrected_month": "2026-10", "used_month": "2026-10", "amount_micros": 0}
         work.session.add(RateCorrection(**own, **line, **months, contract_id=locked.job.contract_id))
 
 
@@ -140,6 +140,8 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     await keep_count(system, dataset)
     await keep_lost_work(system, run)
     await report_from_outside(api, customer, contract)
+    doubted = (await api.get("/quarantined-usage", customer_id=customer))["data"][0]["id"]
+    await api.post(f"/quarantined-usage/{doubted}/dismiss", {"reason": "unbelievable"})
     past = await api.post("/invoices", {"contract_id": contract, "month": "2026-10"}, expect=201)
     await api.post(f"/invoices/{past['id']}/finalize")
     invoice = (await api.post("/invoices", {"contract_id": contract, "month": "2026-11"}, expect=201))["id"]

@@ -37,6 +37,7 @@ RECORDS = (
     "lost_work",
     "usage_events",
     "usage_event_keys",
+    "quarantine_decisions",
     "quarantined_usage",
     "contract_amendments",
     "contract_events",
@@ -142,7 +143,9 @@ ANSWERS = {
     "GET /v1/usage-sources": FORBIDDEN,
     "PATCH /v1/usage-sources/{source_id}": FORBIDDEN,
     "GET /v1/quarantined-usage": FORBIDDEN,
-    "GET /v1/usage": Ask(404, params={"job_id": "{job_id}"}),
+    "POST /v1/quarantined-usage/{quarantine_id}/retry": FORBIDDEN,
+    "POST /v1/quarantined-usage/{quarantine_id}/dismiss": FORBIDDEN,
+    "GET /v1/usage": Ask(404, params={"job_id": "{job_id}", "group_by": "job"}),
     "POST /v1/invoices": FORBIDDEN,
     "GET /v1/invoices": Ask(200, params={"contract_id": "{contract_id}"}),
     "GET /v1/invoices/{invoice_id}": NOT_FOUND,
@@ -282,6 +285,7 @@ def fill(value: Any, own: Tenant, other: Tenant) -> Any:
             "pool": "test",
             "agent_id": "agt_test",
             "source_id": "src_test",
+            "quarantine_id": "qua_test",
             "base_model": "sd-1.5",
             "version": "2026-01-01",
             "step": "1",
@@ -601,6 +605,7 @@ async def test_records_are_never_changed_or_deleted(
             assert connection.execute(on(table, "SELECT 1 FROM {table} LIMIT 1")).fetchone() is not None
             names = {"rate_cards": "version", "closed_months": "month", "checkpoint_marks": "step"}
             names |= {"usage_events": "tokens", "usage_event_keys": "event_id"}
+            names |= {"quarantine_decisions": "decision"}
             column = sql.Identifier(names.get(table, "id"))
             for change in CHANGES:
                 query = sql.SQL(change).format(table=sql.Identifier(table), column=column)

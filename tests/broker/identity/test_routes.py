@@ -193,6 +193,8 @@ WHO_MAY = {
     "GET /v1/agents": {"admin", "ops"},
     "GET /v1/agents/{agent_id}": {"admin", "ops"},
     "GET /v1/quarantined-usage": {"admin", "finance"},
+    "POST /v1/quarantined-usage/{quarantine_id}/retry": {"admin", "finance"},
+    "POST /v1/quarantined-usage/{quarantine_id}/dismiss": {"admin", "finance"},
     "GET /v1/pools": {"admin", "customer", "finance", "ops"},
     "GET /v1/pools/{name}": {"admin", "customer", "finance", "ops"},
     "PATCH /v1/pools/{name}": {"admin", "ops"},

@@ -32,8 +32,8 @@ ADD_UP_AGAIN = (
     "DELETE FROM usage_rollups",
     """INSERT INTO usage_rollups (hour, contract_id, project_id, job_id, source, gpu_type, labels, customer_id,
                                   gpu_seconds, tokens, events)
-       SELECT date_trunc('hour', ended_at, 'UTC'), contract_id, '', job_id, '', gpu_type, labels, customer_id,
-              sum(gpu_seconds), sum(tokens), count(*) FROM usage_events GROUP BY 1, 2, 3, 4, 5, 6, 7, 8""",
+       SELECT date_trunc('hour', ended_at, 'UTC'), contract_id, '', job_id, '', coalesce(gpu_type, ''), labels,
+              customer_id, sum(gpu_seconds), sum(tokens), count(*) FROM usage_events GROUP BY 1, 2, 3, 4, 5, 6, 7, 8""",
 )
 FIRST = "(SELECT min(id) FROM captures WHERE unit = 'gpu_seconds')"
 LEG_OF_FIRST = f"(SELECT leg_id FROM captures WHERE id = {FIRST})"

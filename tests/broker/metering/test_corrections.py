@@ -1,0 +1,82 @@
+"""Corrections of what a source has measured: both stay visible, and what is charged is what was told last."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from broker.system import System
+from tests.broker.conftest import START, ManualClock
+from tests.broker.factories import Api
+from tests.broker.metering.sources import Meter, open_meter
+from tests.broker.running_jobs import broken_rules
+
+
+@pytest.fixture
+async def meter(api: Api) -> AsyncIterator[Meter]:
+    async with open_meter(api) as meter:
+        await meter.send(meter.event("1", quantity=50_000), meter.event("2", quantity=10_000))
+        yield meter
+
+
+def correction(meter: Meter, corrects: str, quantity: int, event_id: str = "c1", **fields: Any) -> dict[str, Any]:
+    data = {"corrects": corrects, "quantity": quantity, "reason": "counted twice"}
+    own = {"specversion": "1.0", "type": "lora.usage.correction", "id": event_id, "source": meter.source}
+    return own | {"time": START.isoformat(), "data": data} | fields
+
+
+async def read_draft(meter: Meter, month: str = "2026-11") -> Any:
+    return await meter.api.post("/invoices", {"contract_id": meter.contract_id, "month": month}, expect=201)
+
+
+@pytest.mark.parametrize(("quantity", "total"), [(0, "1.20"), (40_000, "6.00"), (50_000, "7.20"), (90_000, "12.00")])
+async def test_what_is_charged_is_what_was_told_last(meter: Meter, system: System, quantity: int, total: str) -> None:
+    assert await meter.verdicts(correction(meter, "1", quantity)) == ["accepted"]
+    assert await meter.used() == (0, quantity + 10_000)
+    assert (await read_draft(meter))["total"]["amount"] == total
+    usage = await meter.api.get("/usage")
+    assert (usage["tokens"], usage["data"][0]["events"]) == (quantity + 10_000, 3)
+    assert await broken_rules(system) == {}
+
+
+async def test_corrections_follow_each_other_and_each_is_taken_once(meter: Meter, system: System) -> None:
+    first, second = correction(meter, "1", 20_000, "c1"), correction(meter, "1", 70_000, "c2")
+    third = correction(meter, "1", 60_000, "c3")
+    assert await meter.verdicts(first, second, first, third) == ["accepted", "accepted", "duplicate", "accepted"]
+    assert await meter.verdicts(second, correction(meter, "1", 5, "c2")) == ["duplicate", "rejected"]
+    assert await meter.used() == (0, 70_000)
+    assert await broken_rules(system) == {}
+
+
+async def test_correction_and_what_it_corrects_may_come_in_one_batch(meter: Meter, system: System) -> None:
+    batch = [correction(meter, "3", 7), meter.event("3", quantity=70)]
+    assert await meter.verdicts(*batch) == ["accepted", "accepted"]
+    assert await meter.used() == (0, 60_007)
+    assert await broken_rules(system) == {}
+
+
+async def test_correction_in_a_closed_month_is_on_the_next_invoice(
+    meter: Meter, system: System, clock: ManualClock
+) -> None:
+    draft = await read_draft(meter)
+    clock.advance(days=25)
+    await meter.api.post(f"/invoices/{draft['id']}/finalize")
+    assert await meter.verdicts(correction(meter, "1", 40_000), meter.event("late", quantity=5_000)) == ["accepted"] * 2
+    assert (await meter.api.get(f"/invoices/{draft['id']}"))["total"]["amount"] == "7.20"
+    following = await read_draft(meter, "2026-12")
+    assert following["total"]["amount"] == "-0.60"  # 5,000 late tokens less 10,000 that were none
+    assert await broken_rules(system) == {}
+
+
+async def test_what_cannot_be_corrected_is_rejected_with_its_field(meter: Meter, system: System) -> None:
+    await meter.send(correction(meter, "1", 40_000))
+    refused = {
+        "no event": correction(meter, "nobody", 1, "x"),
+        "a correction": correction(meter, "c1", 1, "x"),
+        "of a run": correction(meter, "1", 1, "x", source="/runs/run_x"),
+        "below zero": correction(meter, "1", -1, "x"),
+    }
+    outcomes = (await meter.send(*refused.values()))["events"]
+    fields = [[fault["field"] for fault in outcome["errors"]] for outcome in outcomes]
+    assert fields == [["data.corrects"], ["data.corrects"], ["source"], ["data.quantity"]]
+    assert await broken_rules(system) == {}
