@@ -63,7 +63,7 @@ def require_paid_advance(terms: ContractTerms, grants: Sequence[GrantTerms]) -> 
     """
     if not owes_advance(terms, grants):
         return
-    advances = [grant for grant in grants if grant.status == GrantStatus.PENDING]
+    advances = [each for each in grants if each.status == GrantStatus.PENDING and each.unit == Unit.GPU_SECONDS]
     unpaid = ", ".join(grant.invoice_id for grant in advances if grant.invoice_id is not None)
     raise errors.InsufficientBalance(
         f"Contract {terms.id} is {terms.plan.value}: its prices are for GPU-hours paid ahead, and none are paid. "
@@ -75,7 +75,8 @@ def require_paid_advance(terms: ContractTerms, grants: Sequence[GrantTerms]) -> 
 
 def owes_advance(terms: ContractTerms, grants: Sequence[GrantTerms]) -> bool:
     """Tell whether a plan sells at the price of hours paid ahead, and none of the contract's have been paid. Pure."""
-    return terms.plan_terms.advance and not any(grant.advance and grant.credited for grant in grants)
+    hours = (grant for grant in grants if grant.unit == Unit.GPU_SECONDS)
+    return terms.plan_terms.advance and not any(grant.advance and grant.credited for grant in hours)
 
 
 async def activate_grant(work: Work, grant_id: str) -> GrantTerms | None:

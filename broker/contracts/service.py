@@ -165,6 +165,8 @@ def _check_terms(card: RateCard, new: NewContract) -> None:
         ) from error
     if new.plan == PlanName.ON_DEMAND and new.overage == Overage.BLOCK:
         raise errors.invalid_field("overage", "an on_demand contract has no grant, so block would let nothing run")
+    if new.committed_tokens and not card.terms(new.plan).advance:
+        raise errors.invalid_field("committed_tokens", "only prepaid buys tokens at signing; others order them later")
     if new.ends_at is not None and new.ends_at <= new.starts_at:
         raise errors.invalid_field("ends_at", "must be after starts_at")
 

@@ -32,7 +32,5 @@ async def end_contract(work: FinanceWork, contract_id: str, body: EndIn) -> Cont
 async def renew_contract(work: FinanceWork, contract_id: str, body: RenewalIn) -> SignedContractOut:
     """Sign the contract that follows one, right after its end and under its number, or decline it (`renew: false`)."""
     if not body.renew:
-        return SignedContractOut.of_signed(
-            SignedContract(await renewals.decline_renewal(work, contract_id), None), work.now
-        )
+        return SignedContractOut.of_signed(SignedContract(await renewals.decline_renewal(work, contract_id)), work.now)
     return SignedContractOut.of_signed(await renewals.renew_contract(work, contract_id, **body.read_terms()), work.now)

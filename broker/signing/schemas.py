@@ -11,7 +11,7 @@ from broker.clock import check_time_zone
 from broker.contracts.agreed import DEFAULT_PAYMENT_DAYS, ArrearsTerms
 from broker.contracts.model import CardChoice, NewContract, Overage, QuoteGuarantee, Rollover, RolloverRule
 from broker.contracts.schemas import DEFAULT_ARREARS_EXAMPLE, MOST_DAYS, ArrearsShape, ContractOut
-from broker.http.shapes import Moment, RequestBody
+from broker.http.shapes import Moment, RequestBody, Whole
 from broker.signing.service import SignedContract
 from pricing.money import Money
 from pricing.plans import PlanName
@@ -43,6 +43,9 @@ class ContractIn(RequestBody):
     )
     committed_gpu_hours: CommittedHours = Field(
         default=0, description="Contracted volume in GPU-hours.", examples=[500]
+    )
+    committed_tokens: Whole = Field(
+        default=0, description="Tokens bought ahead with the hours; prepaid only.", examples=[50000000]
     )
     starts_at: Moment | None = Field(
         default=None, description="In force from then on (UTC); default: now.", examples=["2026-11-01T00:00:00Z"]
@@ -150,6 +153,7 @@ class ContractIn(RequestBody):
             customer_id=self.customer_id,
             plan=self.plan,
             committed_gpu_hours=self.committed_gpu_hours,
+            committed_tokens=self.committed_tokens,
             starts_at=self.starts_at or now,
             ends_at=self.ends_at,
             overage=self.overage,
@@ -184,10 +188,15 @@ class SignedContractOut(ContractOut):
         description="To be paid before its hours can be used; null: there is no advance.", examples=["inv_01k"]
     )
 
+    tokens_invoice_id: str | None = Field(
+        description="To be paid before its tokens can be used; null: none were bought ahead.", examples=["inv_01k"]
+    )
+
     @classmethod
     def of_signed(cls, signed: SignedContract, now: datetime) -> "SignedContractOut":
         contract = ContractOut.of(signed.terms, now)
-        return cls(**contract.model_dump(), advance_invoice_id=signed.advance_invoice_id)
+        invoices = {"advance_invoice_id": signed.advance_invoice_id, "tokens_invoice_id": signed.tokens_invoice_id}
+        return cls(**contract.model_dump(), **invoices)
 
 
 class EndIn(RequestBody):

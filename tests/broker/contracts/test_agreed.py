@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, amend_contract, make_customer, make_ready_customer, sign_contract, submit_job
+from tests.broker.running_jobs import broken_rules, report_usage, start_job
 
 AGREED = {
     "contract_number": "HT-2026-0117",
@@ -25,7 +27,9 @@ async def test_what_is_agreed_stands_in_the_contract(api: Api) -> None:
     signed = await sign_contract(api, customer["id"], credit_limit="20000", **AGREED)
     assert {name: signed[name] for name in AGREED} == AGREED
     assert signed["credit_limit"] == {"amount": "20000.00", "currency": "CNY"}
-    assert await api.get(f"/contracts/{signed['id']}") == {k: v for k, v in signed.items() if k != "advance_invoice_id"}
+    assert await api.get(f"/contracts/{signed['id']}") == {
+        k: v for k, v in signed.items() if not k.endswith("_invoice_id")
+    }
 
 
 async def test_contract_without_a_number_has_its_id_as_number_and_no_tax(api: Api) -> None:
@@ -118,3 +122,21 @@ async def test_contracts_are_listed_by_number_status_and_the_plan_that_they_are_
     clock.advance(days=1)
     assert await listed(plan="long_term") == {signed["active"]["id"]}
     assert signed["active"]["id"] not in await listed(plan="on_demand")
+
+
+async def test_tokens_bought_at_signing_have_a_grant_and_an_invoice_of_their_own(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    terms = {"plan": "prepaid", "committed_gpu_hours": 500, "committed_tokens": 1_000_000}
+    signed = await sign_contract(api, customer.id, **terms)
+    customer.contract = signed
+    tokens = await api.post(f"/invoices/{signed['tokens_invoice_id']}/pay")
+    assert (signed["committed_tokens"], tokens["total"]["amount"]) == (1_000_000, "90.00")
+    submit = {"customer_id": customer.id, "contract_id": signed["id"]}
+    problem = await submit_job(api, customer.dataset["id"], expect=402, **submit)
+    assert problem["invoice_id"] == signed["advance_invoice_id"]
+    await api.post(f"/invoices/{signed['advance_invoice_id']}/pay")
+    job = await start_job(system, customer, gpu_seconds=10, tokens=2000)
+    await report_usage(system, job, gpu_seconds=10, tokens=2000)
+    invoice = await api.post("/invoices", {"contract_id": signed["id"], "month": "2026-11"}, expect=201)
+    assert invoice["total"]["amount"] == "0.00"
+    assert await broken_rules(system) == {}
