@@ -55,16 +55,19 @@ async def list_lost(work: Work, locked: LockedRun, sequences: Iterable[int]) -> 
 
 
 async def bear_lost_work(work: Work, locked: LockedRun) -> None:
-    """Let the house bear what a run that has ended lost, by the cause of its end: once, or for what has come since.
-
-    Where it could not use the checkpoint that it was to go on from, neither is that one's run's work kept.
-    """
+    """Let the house bear what a run that has ended lost, by the cause of its end: once, or for what has come since."""
     run = locked.run
-    if run.cause == Cause.CHECKPOINT_UNUSABLE:
-        for run_id in await mark_unusable(work, locked):
-            await _bear(work, locked.job, await get_run(work, run_id), Cause.CHECKPOINT_UNUSABLE)
     if run.cause in MAY_LOSE_WORK:
         await _bear(work, locked.job, run, Cause(run.cause))
+
+
+async def bear_unusable_checkpoint(work: Work, locked: LockedRun) -> None:
+    """Let the house bear what is lost with the checkpoint that a run was to go on from, and could not.
+
+    To be asked once, at the run's end: the one before that checkpoint is whole.
+    """
+    for run_id in await mark_unusable(work, locked):
+        await _bear(work, locked.job, await get_run(work, run_id), Cause.CHECKPOINT_UNUSABLE)
 
 
 async def _bear(work: Work, job: Job, run: Run, cause: Cause) -> None:

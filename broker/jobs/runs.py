@@ -11,7 +11,7 @@ from broker.contracts import service as contracts
 from broker.jobs.checkpoints import find_last_checkpoint
 from broker.jobs.events import record_event
 from broker.jobs.locked_run import LockedRun, lock_any_run, require_active
-from broker.jobs.lost_work import bear_lost_work
+from broker.jobs.lost_work import bear_lost_work, bear_unusable_checkpoint
 from broker.jobs.model import (
     RUN_ENDS,
     TERMINAL,
@@ -133,6 +133,8 @@ async def end_run(work: Work, locked: LockedRun, outcome: RunStatus, error: dict
         "explanation": after.explanation,
     }
     record_event(work, job, f"run_{outcome.value}", facts)
+    if cause == Cause.CHECKPOINT_UNUSABLE:
+        await bear_unusable_checkpoint(work, locked)
     await bear_lost_work(work, locked)
     if after.status in TERMINAL:
         await ledger.settle_hold(work, job.id)

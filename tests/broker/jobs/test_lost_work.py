@@ -247,14 +247,17 @@ async def test_checkpoint_that_cannot_be_used_keeps_nothing_and_the_one_before_i
     async with dispatched_worker(api, app, system, job_id) as worker:
         assert (await worker.claim())["checkpoint"]["step"] == 10
         error = {"code": "checkpoint_unusable", "message": "it is torn"}
-        await worker.finish("failed", error=error, usage=measure(worker, (2, 0)))
+        last, late = measure(worker, (2, 0), (1, 0))
+        await worker.finish("failed", error=error, usage=[last])
+        headers = {"X-Fence-Token": str(worker.fence_token)}
+        await worker.api.call("POST", "/usage-events", expect=202, json=[late], headers=headers)
     job = await api.get(f"/jobs/{job_id}")
     assert (job["charged_gpu_seconds"], job["charged_tokens"]) == (20, 900)
     told = [(lost["cause"], lost["after_step"], lost["gpu_seconds"], lost["tokens"]) for lost in job["lost_work"]]
     assert told == [
         ("machine_lost", 10, 5, 9),
         ("checkpoint_unusable", 5, 16, 1050),
-        ("checkpoint_unusable", None, 2, 0),
+        ("checkpoint_unusable", None, 3, 0),
     ]
     assert [each["step"] for each in (await api.get(f"/jobs/{job_id}/checkpoints"))["data"]] == [5]
     assert await broken_rules(system) == {}
