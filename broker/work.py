@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -11,7 +12,9 @@ from broker.config import Settings
 from broker.failure_log import FailureLog
 from broker.ids import IdFactory
 from broker.persistence.database import TimeLimits, take_turn
+from broker.persistence.driver import Query, fetch_rows
 from broker.persistence.storage import Storage
+from broker.persistence.tenancy import ASKING
 from broker.persistence.version_cache import VersionCache
 
 
@@ -92,6 +95,13 @@ class Work:
     @property
     def storage(self) -> Storage:
         return self.services.storage
+
+    async def fetch(self, query: Query, **parameters: object) -> list[Any]:
+        """Fetch rows past the session, which is flushed before; the query itself names whose rows they are (`owns`)."""
+        if self.session.new or self.session.dirty:
+            await self.session.flush()
+        told = {ASKING.key: self.confined_to, **parameters}
+        return await fetch_rows(self.connection, query, told)
 
     async def take_turn(self, lock: int) -> None:
         """Wait for a turn that processes take one after the other; it ends with the transaction."""

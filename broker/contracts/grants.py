@@ -3,19 +3,25 @@
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
-from sqlalchemy import ScalarSelect, select
+from sqlalchemy import ScalarSelect, bindparam, select
 
 from broker import errors
 from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms, NewGrant, Rollover, RolloverRule
 from broker.contracts.tables import Contract, Grant
 from broker.http.paging import fetch_page
 from broker.persistence.database import narrow
-from broker.persistence.driver import Row, RowFormat
+from broker.persistence.driver import Query, Row, RowFormat
+from broker.persistence.tenancy import owns
 from broker.work import Work
 from pricing.grants import GrantKind, GrantScope, compute_expiry
 from pricing.usage import Unit
 
 GRANTS = RowFormat(Grant)
+GRANTS_OF = Query(
+    select(*Grant.__table__.columns)
+    .where(Grant.contract_id == bindparam("of_contract_id"), owns(Grant.customer_id))
+    .order_by(Grant.id)
+)
 
 
 async def create_grant(work: Work, terms: ContractTerms, new: NewGrant) -> GrantTerms:
@@ -152,8 +158,8 @@ async def fetch_grants(
 
 
 async def list_grants(work: Work, contract_id: str) -> list[GrantTerms]:
-    query = select(Grant).where(Grant.contract_id == contract_id).order_by(Grant.id)
-    return [_to_terms(row) for row in await work.session.scalars(query)]
+    """List the grants of a contract, the oldest first."""
+    return [read_grant(row) for row in await work.fetch(GRANTS_OF, of_contract_id=contract_id)]
 
 
 def read_grant(values: Row) -> GrantTerms:

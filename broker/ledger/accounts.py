@@ -5,16 +5,22 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from broker.ledger.causes import Cause
 from broker.ledger.model import MAY_GO_NEGATIVE, OWED, AccountKind, Move, move, net_moves
 from broker.ledger.tables import Account
-from broker.persistence.driver import Command, Statement, execute_each
+from broker.persistence.driver import Command, Query, Statement, execute_each
+from broker.persistence.tenancy import owns
 from broker.work import Work
 from pricing.usage import Unit
 
+ACCOUNTS = Query(
+    select(
+        Account.unit, Account.kind, Account.grant_id, Account.month, Account.cause, Account.id, Account.balance
+    ).where(Account.contract_id == bindparam("contract_id"), owns(Account.customer_id))
+)
 AccountKey = tuple[Unit, AccountKind, str | None, str | None, Cause | None]
 
 
@@ -28,9 +34,7 @@ class KnownAccount:
 
 async def read_accounts(work: Work, contract_id: str) -> dict[AccountKey, KnownAccount]:
     """Read the accounts of a contract by unit, kind, grant, month and cause. The caller holds the contract's lock."""
-    key = (Account.unit, Account.kind, Account.grant_id, Account.month, Account.cause)
-    columns = (*key, Account.id, Account.balance)
-    rows = await work.session.execute(select(*columns).where(Account.contract_id == contract_id))
+    rows = await work.fetch(ACCOUNTS, contract_id=contract_id)
     return {_key_of(row): KnownAccount(row.id, row.balance) for row in rows}
 
 

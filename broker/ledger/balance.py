@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 from broker.contracts import service as contracts
-from broker.ledger import accounts
-from broker.ledger.budgets import read_budget_left
-from broker.ledger.legs import read_available
+from broker.ledger.budgets import read_taken
+from broker.ledger.charge_books import ChargeBooks
+from broker.ledger.legs import count_available
 from broker.ledger.model import AccountKind
-from broker.ledger.rates import read_invoiced
 from broker.work import Work
 from pricing.money import Money
 from pricing.usage import Unit
@@ -36,23 +35,20 @@ class Balance:
 async def read_contract_balance(work: Work, contract_id: str) -> Balance:
     """Read what is left of a contract. Raises: NotFound."""
     terms = await contracts.get_contract(work, contract_id)
-    rows = await accounts.list_accounts(work, contract_id)
+    books, taken = ChargeBooks(work, terms), await read_taken(work, contract_id)
+    totals = await books.read_totals()
     month = terms.billing_month(work.now)
-
-    def total(unit: Unit, kind: AccountKind) -> int:
-        return sum(row.balance for row in rows if row.unit == unit and row.kind == kind)
-
     budget = terms.find_watched_budget(month)
     return Balance(
-        granted_gpu_seconds=-total(Unit.GPU_SECONDS, AccountKind.ISSUED),
-        available_gpu_seconds=await read_available(work, terms),
-        held_gpu_seconds=total(Unit.GPU_SECONDS, AccountKind.HELD),
-        used_gpu_seconds=total(Unit.GPU_SECONDS, AccountKind.USED),
-        held_tokens=total(Unit.TOKENS, AccountKind.HELD),
-        used_tokens=total(Unit.TOKENS, AccountKind.USED),
+        granted_gpu_seconds=-totals.get((Unit.GPU_SECONDS, AccountKind.ISSUED), 0),
+        available_gpu_seconds=count_available(await books.read_grants(), Unit.GPU_SECONDS, work.now),
+        held_gpu_seconds=totals.get((Unit.GPU_SECONDS, AccountKind.HELD), 0),
+        used_gpu_seconds=totals.get((Unit.GPU_SECONDS, AccountKind.USED), 0),
+        held_tokens=totals.get((Unit.TOKENS, AccountKind.HELD), 0),
+        used_tokens=totals.get((Unit.TOKENS, AccountKind.USED), 0),
         month=month,
         budget=None if budget is None else Money(budget),
-        budget_left=None if budget is None else await read_budget_left(work, contract_id, month, budget),
-        held_money=Money(total(Unit.MICRO_YUAN, AccountKind.HELD)),
-        used_money=await read_invoiced(work, contract_id),
+        budget_left=None if budget is None else taken.find_left(month, budget),
+        held_money=Money(totals.get((Unit.MICRO_YUAN, AccountKind.HELD), 0)),
+        used_money=taken.sum_asked(),
     )

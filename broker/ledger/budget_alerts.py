@@ -2,7 +2,7 @@
 
 from broker.contracts.events import ContractEventKind, record_contract_event
 from broker.contracts.model import ContractTerms
-from broker.ledger.rates import read_invoiced
+from broker.ledger.budgets import read_invoiced
 from broker.work import Work
 from pricing.money import Money
 

@@ -3,12 +3,18 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from broker.clock import next_month
 from broker.contracts.model import ContractTerms
 from broker.ledger.tables import ClosedMonth
+from broker.persistence.driver import Query
+from broker.persistence.tenancy import owns
 from broker.work import Work
+
+CLOSED = Query(
+    select(ClosedMonth.month).where(ClosedMonth.contract_id == bindparam("contract_id"), owns(ClosedMonth.customer_id))
+)
 
 
 @dataclass(frozen=True)
@@ -38,8 +44,7 @@ async def get_open_month(work: Work, contract_id: str, month: str) -> str:
 
 async def list_closed_months(work: Work, contract_id: str) -> set[str]:
     """List the months of a contract that are closed."""
-    query = select(ClosedMonth.month).where(ClosedMonth.contract_id == contract_id)
-    return set((await work.session.scalars(query)).all())
+    return {row.month for row in await work.fetch(CLOSED, contract_id=contract_id)}
 
 
 def find_open_month(closed: Collection[str], month: str) -> str:

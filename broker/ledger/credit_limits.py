@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 from broker import errors
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, GrantStatus
+from broker.ledger.budgets import read_invoiced
 from broker.ledger.model import AccountKind, HoldState
-from broker.ledger.rates import read_invoiced
 from broker.ledger.tables import Account, Capture, ClosedMonth, Entry, Hold, HoldLeg, SegmentTotal, Transfer
 from broker.work import Work
 from pricing.money import Money

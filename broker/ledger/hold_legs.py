@@ -7,7 +7,7 @@ from datetime import datetime
 from broker.contracts.model import ContractTerms
 from broker.ledger import accounts
 from broker.ledger.accounts import NewTransfer
-from broker.ledger.contract_books import ContractBooks
+from broker.ledger.charge_books import ChargeBooks
 from broker.ledger.legs import NewLeg, list_origins
 from broker.ledger.model import AccountKind, LegState, Move, compute_captured_micros, move
 from broker.ledger.tables import Hold, HoldLeg
@@ -27,7 +27,7 @@ class HoldView:
     terms: ContractTerms
     hold: Hold
     legs: list[HoldLeg]
-    books: ContractBooks
+    books: ChargeBooks
     run_gpu_type: str | None = None
 
     def states(self) -> list[LegState]:

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from broker import errors
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms
-from broker.ledger.contract_books import ContractBooks
+from broker.ledger.charge_books import ChargeBooks
 from broker.ledger.hold_legs import HoldView, add_legs, list_open, release_legs
 from broker.ledger.legs import plan_money_leg
 from broker.ledger.model import HoldState
@@ -34,7 +34,7 @@ async def get_hold(work: Work, job_id: str) -> HoldView:
 
 async def view_hold(work: Work, terms: ContractTerms, hold: Hold) -> HoldView:
     """View a hold with its legs, in the order in which they pay, as the database has them now."""
-    return HoldView(terms, hold, (await _list_legs(work, [hold]))[hold.id], ContractBooks(work, terms))
+    return HoldView(terms, hold, (await _list_legs(work, [hold]))[hold.id], ChargeBooks(work, terms))
 
 
 async def lock_hold(work: Work, job_id: str) -> HoldView:
@@ -59,9 +59,9 @@ async def lock_holds(work: Work, run_gpu_types: Mapping[str, str | None]) -> dic
     for job_id in run_gpu_types:
         if job_id not in holds:
             raise errors.NotFound("hold of job", job_id)
-    books: dict[str, ContractBooks] = {}
+    books: dict[str, ChargeBooks] = {}
     for contract_id in sorted({hold.contract_id for hold in holds.values()}):
-        books[contract_id] = ContractBooks(work, await contracts.lock_contract(work, contract_id))
+        books[contract_id] = ChargeBooks(work, await contracts.lock_contract(work, contract_id))
     legs = await _list_legs(work, holds.values())
     return {
         job_id: HoldView(own.terms, hold, legs[hold.id], own, run_gpu_types[job_id])

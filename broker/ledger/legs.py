@@ -148,11 +148,15 @@ def _insufficient_balance(
 
 async def read_available(work: Work, terms: ContractTerms, unit: Unit = Unit.GPU_SECONDS) -> int:
     """Read how many units new jobs could draw from grants now, whatever the scopes of these."""
-    grants = await read_open_grants(work, terms.id)
+    return count_available(await read_open_grants(work, terms.id), unit, work.now)
+
+
+def count_available(grants: OpenGrants, unit: Unit, moment: datetime) -> int:
+    """Count how many units new jobs could draw from grants at a moment, whatever the scopes of these."""
     return sum(
         grants.free.get(grant.id, 0)
         for grant in grants.terms.values()
-        if grant.unit == unit and grant.status == GrantStatus.ACTIVE and grant.is_within_term(work.now)
+        if grant.unit == unit and grant.status == GrantStatus.ACTIVE and grant.is_within_term(moment)
     )
 
 
@@ -186,13 +190,6 @@ def plan_money_legs(room: BudgetRoom | None, micros: int, month: str) -> list[Ne
     if room.left < micros:
         raise _budget_exceeded(month, micros, room.left)
     return plan_money_leg(min(room.free, micros), month)
-
-
-async def plan_money_within(work: Work, terms: ContractTerms, month: str, micros: int) -> list[NewLeg]:
-    """Plan the legs of money as far as a month's budget reaches: what usage costs may be less, once it is rounded."""
-    budget = terms.find_budget(month)
-    free = micros if budget is None else await accounts.read_budget_free(work, terms.id, month, budget)
-    return plan_money_leg(min(free, micros), month)
 
 
 def plan_money_leg(micros: int, month: str) -> list[NewLeg]:

@@ -1,58 +1,52 @@
 """What customers pay for, summed up by price beside the captures: rate segments, and each job's lines in them."""
 
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import ARRAY, Text, any_, bindparam, select
 
-from broker.ledger.charge_limit import LineCount, RateSegment, sum_invoiced
-from broker.ledger.rate_corrections import read_corrected
+from broker.ledger.charge_limit import LineCount, RateSegment
 from broker.ledger.tables import Hold, LineTotal, SegmentTotal
+from broker.persistence.driver import Query
 from broker.persistence.set_writes import insert_rows
+from broker.persistence.tenancy import owns
 from broker.work import Work
-from pricing.money import Money
 from pricing.usage import Unit
 
 SEGMENT_COLUMNS = ("month", "used_month", "unit", "unit_price", "billable")
 
 
+SEGMENTS = Query(
+    select(*(getattr(SegmentTotal, name) for name in (*SEGMENT_COLUMNS, "quantity"))).where(
+        SegmentTotal.contract_id == bindparam("contract_id"),
+        SegmentTotal.month == bindparam("month"),
+        owns(SegmentTotal.customer_id),
+    )
+)
+LINES = Query(
+    select(*(getattr(LineTotal, name) for name in ("job_id", *SEGMENT_COLUMNS, "quantity", "leads"))).where(
+        LineTotal.job_id == any_(bindparam("job_ids", type_=ARRAY(Text))), owns(LineTotal.customer_id)
+    )
+)
+
+
 async def read_segments(work: Work, contract_id: str, month: str) -> dict[RateSegment, int]:
     """Read what the segments of a month count so far. The caller holds the contract's lock."""
-    return await _read(work, select(SegmentTotal).where(_of(contract_id), SegmentTotal.month == month))
+    rows = await work.fetch(SEGMENTS, contract_id=contract_id, month=month)
+    return {to_segment(row): row.quantity for row in rows}
 
 
-async def read_invoiced(work: Work, contract_id: str, month: str | None = None) -> Money:
-    """Read what the usage invoices of a contract ask for, drafted or to be drafted: of one month or of all.
-
-    What they take back of closed months is taken off: where that is more, the sum is below zero.
-    """
-    query = select(SegmentTotal).where(_of(contract_id), SegmentTotal.billable)
-    asked = sum_invoiced(await _read(work, query if month is None else query.where(SegmentTotal.month == month)))
-    return asked - await read_corrected(work, contract_id, month)
-
-
-def _of(contract_id: str) -> Any:
-    return SegmentTotal.contract_id == contract_id
-
-
-async def _read(work: Work, query: Select[SegmentTotal]) -> dict[RateSegment, int]:
-    columns = (getattr(SegmentTotal, name) for name in (*SEGMENT_COLUMNS, "quantity"))
-    rows = await work.session.execute(query.with_only_columns(*columns))
-    return {_to_segment(row): row.quantity for row in rows}
-
-
-async def read_job_lines(work: Work, job_ids: Collection[str]) -> dict[str, dict[RateSegment, LineCount]]:
+async def read_job_lines(work: Work, job_ids: Sequence[str]) -> dict[str, dict[RateSegment, LineCount]]:
     """Read what the lines of jobs count so far, in all months, by job."""
-    columns = (getattr(LineTotal, name) for name in ("job_id", *SEGMENT_COLUMNS, "quantity", "leads"))
-    rows = await work.session.execute(select(*columns).where(LineTotal.job_id.in_(job_ids)))
     lines: dict[str, dict[RateSegment, LineCount]] = {job_id: {} for job_id in job_ids}
-    for row in rows:
-        lines[row.job_id][_to_segment(row)] = LineCount(row.quantity, row.leads)
+    for row in await work.fetch(LINES, job_ids=list(job_ids)):
+        lines[row.job_id][to_segment(row)] = LineCount(row.quantity, row.leads)
     return lines
 
 
-def _to_segment(row: Row[Any]) -> RateSegment:
+def to_segment(row: Any) -> RateSegment:
+    """Tell the segment that a row with its columns is of."""
     late_of = None if row.used_month == row.month else row.used_month
     return RateSegment(Unit(row.unit), row.unit_price, row.billable, row.month, late_of)
 

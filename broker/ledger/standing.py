@@ -7,7 +7,7 @@ contract's lock guards it, too: nothing else asks for it.
 from sqlalchemy import select
 
 from broker.contracts.model import ContractTerms
-from broker.ledger.contract_books import ContractBooks
+from broker.ledger.charge_books import ChargeBooks
 from broker.ledger.hold_legs import HoldView
 from broker.ledger.holds import view_hold
 from broker.ledger.model import HoldState
@@ -41,4 +41,4 @@ async def open_standing_hold(
     )
     work.session.add(hold)
     await work.session.flush()
-    return HoldView(terms, hold, [], ContractBooks(work, terms))
+    return HoldView(terms, hold, [], ChargeBooks(work, terms))

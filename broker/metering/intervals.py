@@ -11,11 +11,14 @@ from broker.metering.model import UsageCloudEvent, UsageData
 from broker.metering.quarantine import RUNS_FROM, list_quarantined
 from broker.metering.storing import EventRow, claim_keys, name_run_event, store_events
 from broker.metering.tables import UsageEvent
+from broker.persistence.driver import Query
+from broker.persistence.tenancy import owns
 from broker.work import Work
 
-SPANS_FROM = (
+SPANS_FROM = Query(
     select(UsageEvent.run_id, UsageEvent.sequence, UsageEvent.started_at, UsageEvent.ended_at)
     .join(RUNS_FROM, (UsageEvent.run_id == RUNS_FROM.c.run_id) & (UsageEvent.sequence >= RUNS_FROM.c.number))
+    .where(owns(UsageEvent.customer_id))
     .order_by(UsageEvent.run_id, UsageEvent.sequence)
 )
 
@@ -73,9 +76,8 @@ async def read_neighbours(work: Work, run_id: str, sequence: int) -> Timeline:
 async def _read_spans(work: Work, runs: Mapping[str, int]) -> dict[str, list[Span]]:
     """Read by run the spans of intervals from the acknowledged one on, and the last before it, were it quarantined."""
     spans: dict[str, list[Span]] = {run_id: [] for run_id in runs}
-    told = {"runs": list(runs), "numbers": list(runs.values())}
-    for run_id, sequence, started_at, ended_at in await work.session.execute(SPANS_FROM, told):
-        spans[run_id].append(Span(sequence, started_at, ended_at))
+    for row in await work.fetch(SPANS_FROM, runs=list(runs), numbers=list(runs.values())):
+        spans[row.run_id].append(Span(row.sequence, row.started_at, row.ended_at))
     for run_id, acknowledged in runs.items():
         if acknowledged >= 0 and not (spans[run_id] and spans[run_id][0].sequence == acknowledged):
             spans[run_id] = [*await _read_last_before(work, run_id, acknowledged), *spans[run_id]]

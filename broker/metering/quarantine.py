@@ -13,6 +13,8 @@ from broker.metering.evidence import Doubt
 from broker.metering.model import UsageCloudEvent
 from broker.metering.storing import EventRow, claim_keys, name_run_event
 from broker.metering.tables import QuarantineDecision, QuarantinedUsage
+from broker.persistence.driver import Query
+from broker.persistence.tenancy import owns
 from broker.work import Work
 
 SEQUENCES_TOLD = 100
@@ -22,8 +24,12 @@ RUNS_FROM = (
     .table_valued("run_id", "number")
     .render_derived("told")
 )
-QUARANTINED_FROM = select(QuarantinedUsage.run_id, QuarantinedUsage.sequence, QuarantinedUsage.reason).join(
-    RUNS_FROM, (QuarantinedUsage.run_id == RUNS_FROM.c.run_id) & (QuarantinedUsage.sequence >= RUNS_FROM.c.number)
+QUARANTINED_FROM = Query(
+    select(QuarantinedUsage.run_id, QuarantinedUsage.sequence, QuarantinedUsage.reason)
+    .join(
+        RUNS_FROM, (QuarantinedUsage.run_id == RUNS_FROM.c.run_id) & (QuarantinedUsage.sequence >= RUNS_FROM.c.number)
+    )
+    .where(owns(QuarantinedUsage.customer_id))
 )
 
 
@@ -89,11 +95,8 @@ def _row(work: Work, locked: LockedRun, event: UsageCloudEvent, reason: Doubt) -
 async def list_quarantined(work: Work, lowest: Mapping[str, int]) -> dict[str, dict[int, Doubt]]:
     """List the intervals of runs in quarantine, from a number of each run on, and why they are there."""
     quarantined: dict[str, dict[int, Doubt]] = {run_id: {} for run_id in lowest}
-    told = {"runs": list(lowest), "numbers": list(lowest.values())}
-    for run_id, number, reason in await work.session.execute(QUARANTINED_FROM, told):
-        assert run_id is not None, "it was joined by its run"
-        assert number is not None, "usage of a run has a number"
-        quarantined[run_id][number] = Doubt(reason)
+    for row in await work.fetch(QUARANTINED_FROM, runs=list(lowest), numbers=list(lowest.values())):
+        quarantined[row.run_id][row.sequence] = Doubt(row.reason)
     return quarantined
 
 

@@ -11,6 +11,7 @@ literals.
 import hashlib
 import json
 import re
+from collections import namedtuple
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import Any, Generic, TypeVar
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import ClauseElement, TypeDecorator, inspect, make_url, text
+from sqlalchemy import ClauseElement, CompoundSelect, Select, TypeDecorator, inspect, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -43,9 +44,10 @@ class Statement:
         compiled = statement.compile(dialect=DIALECT)
         assert isinstance(compiled, SQLCompiler)
         self.text = str(compiled).encode()
-        self.constants = {name: value for name, value in compiled.params.items() if value is not None}
-        processors = {name: _find_processor(value.type) for name, value in compiled.binds.items()}
+        processors = {name: _find_processor(bound.type) for bound, name in compiled.bind_names.items()}
         self.processors = {name: process for name, process in processors.items() if process is not None}
+        constants = {name: value for name, value in compiled.params.items() if value is not None}
+        self.constants = self._process(constants)
         self.names = list(dict.fromkeys(NAMED.findall(self.text.decode())))
         self.prepared_as = f"lb_{hashlib.sha256(self.text).hexdigest()[:24]}"
 
@@ -64,8 +66,19 @@ class Statement:
         return f"EXECUTE {self.prepared_as}".encode()
 
     def bind(self, parameters: Parameters) -> dict[str, object]:
-        processed = {name: process(parameters[name]) for name, process in self.processors.items()}
-        return {**self.constants, **parameters, **processed}
+        return self.constants | self._process(parameters)
+
+    def _process(self, parameters: Parameters) -> dict[str, object]:
+        processed = {name: process(parameters[name]) for name, process in self.processors.items() if name in parameters}
+        return {**parameters, **processed}
+
+
+class Query(Statement):
+    """A SELECT of SQLAlchemy, compiled once; its rows are tuples with the names of its columns."""
+
+    def __init__(self, query: Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]) -> None:
+        super().__init__(query)
+        self.row = namedtuple("Row", [column.key for column in query.selected_columns])  # type: ignore[misc]  # noqa: PYI024
 
 
 def _write_literal(value: object, driver: Driver) -> bytes:
@@ -158,6 +171,13 @@ async def fetch_row(
     async with driving(connection) as driver:
         cursor = await driver.execute(statement.text, statement.bind(parameters))
         return await cursor.fetchone()
+
+
+async def fetch_rows(connection: AsyncConnection, query: Query, parameters: Parameters) -> list[Any]:
+    """Fetch all rows of a query, as the driver reads their values."""
+    async with driving(connection) as driver:
+        cursor = await driver.execute(query.text, query.bind(parameters))
+        return [query.row(*row) for row in await cursor.fetchall()]
 
 
 async def execute_each(connection: AsyncConnection, statement: Statement, rows: Sequence[Parameters]) -> None:

@@ -4,9 +4,10 @@ The same rule as the database's row-level security, kept a second time: neither 
 """
 
 from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import ClauseElement, ColumnElement, Executable, Table, event, or_
-from sqlalchemy.orm import LoaderCriteriaOption, ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy import ClauseElement, ColumnElement, Executable, String, Table, bindparam, event, or_
+from sqlalchemy.orm import InstrumentedAttribute, LoaderCriteriaOption, ORMExecuteState, Session, with_loader_criteria
 from sqlalchemy.sql.util import find_tables
 
 from broker.persistence.database import Base
@@ -27,7 +28,13 @@ def confine(session: Session, customer_id: str) -> None:
             state.statement = state.statement.options(*options)
 
 
-def owns(column: ColumnElement[str], customer_id: ColumnElement[str | None]) -> ColumnElement[bool]:
+# Who asks a statement that goes past the session, as `Work.fetch` tells it; null sees every tenant.
+ASKING = bindparam("asking_customer_id", type_=String)
+
+
+def owns(
+    column: ColumnElement[Any] | InstrumentedAttribute[Any], customer_id: ColumnElement[Any] = ASKING
+) -> ColumnElement[bool]:
     """Make the same condition for a statement that no session sees (`driver.py`); a null customer sees every tenant."""
     return or_(customer_id.is_(None), column == customer_id)
 

@@ -4,6 +4,7 @@ So the jobs of a contract whose usage is taken together cost few more statements
 against what those before it have left.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,7 +29,7 @@ from pricing.usage import Unit
 
 
 @dataclass(eq=False)
-class ContractBooks:
+class ChargeBooks:
     """The books of one contract under its lock, as charges in memory have left them. Each part is read when asked for.
 
     `lines` are those of the jobs that were asked for, `segments` those of months.
@@ -86,11 +87,18 @@ class ContractBooks:
     async def read_grants(self) -> OpenGrants:
         """Read the grants of the contract, and what is free in each."""
         if self._grants is None:
-            terms = {grant.id: grant for grant in await contracts.list_grants(self.work, self.terms.id)}
             known = await self._read_accounts()
             free = {key[2]: each.balance for key, each in known.items() if key[1] == AccountKind.GRANTED and key[2]}
-            self._grants = OpenGrants(terms, free)
+            grants = await contracts.list_grants(self.work, self.terms.id) if free else []
+            self._grants = OpenGrants({grant.id: grant for grant in grants}, free)
         return self._grants
+
+    async def read_totals(self) -> Mapping[tuple[Unit, AccountKind], int]:
+        """Read the balances of the contract's accounts, added up by unit and kind."""
+        totals: defaultdict[tuple[Unit, AccountKind], int] = defaultdict(int)
+        for key, account in (await self._read_accounts()).items():
+            totals[key[:2]] += account.balance
+        return totals
 
     async def get_open_month(self, month: str) -> str:
         """Get the first month, from this one on, that is not closed."""
