@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, DateTime, Select, String, bindparam, or_, 
 
 from broker.contracts.grants import read_grant
 from broker.contracts.model import ContractTerms, GrantTerms
-from broker.contracts.service import is_in_force, load_row
+from broker.contracts.service import is_in_force, load_rows
 from broker.contracts.tables import Contract, Grant
 from broker.persistence.driver import Command, Row, RowFormat, Statement
 from broker.work import Work
@@ -55,5 +55,5 @@ async def read_candidates(
 ) -> dict[str, tuple[ContractTerms, list[GrantTerms]]]:
     """Read the terms of the contracts and their grants from the rows of `lock_candidates`, by the contracts' ids."""
     grants = [read_grant(row) for row in grant_rows]
-    terms = [await load_row(work, CONTRACTS.read(row)) for row in contract_rows]
+    terms = await load_rows(work, [CONTRACTS.read(row) for row in contract_rows])
     return {each.id: (each, [grant for grant in grants if grant.contract_id == each.id]) for each in terms}

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from broker.clock import local_day
 from broker.contracts.model import ContractTerms
 from broker.contracts.rate_cards import rate_card_on
-from broker.contracts.service import get_contract, get_contract_in_force, is_in_force, list_in_force, load_row
+from broker.contracts.service import get_contract, get_contract_in_force, is_in_force, list_in_force, load_rows
 from broker.contracts.tables import Contract
 from broker.work import Work
 from pricing.plans import PlanName
@@ -102,7 +102,7 @@ def select_in_force(customer_id: ColumnElement[str], moment: ColumnElement[datet
 
 async def read_in_force(work: Work, written: Sequence[Mapping[str, Any]] | None) -> list[ContractTerms]:
     """Read the terms from what `select_in_force` selected; its rows belong to no session."""
-    return [await load_row(work, _read_row(row)) for row in written or ()]
+    return await load_rows(work, [_read_row(row) for row in written or ()])
 
 
 def _read_row(written: Mapping[str, Any]) -> Contract:

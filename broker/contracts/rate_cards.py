@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Date, ScalarSelect, literal, select
 from broker import errors
 from broker.clock import local_day
 from broker.contracts.model import CardChoice
-from broker.contracts.tables import PublishedRateCard
+from broker.contracts.tables import Contract, PublishedRateCard
 from broker.work import Work
 from pricing.rate_card import NoPriceInForce, RateCard, choose_card
 
@@ -101,16 +101,21 @@ async def rate_card_on(work: Work, day: date) -> RateCard:
     return await get_rate_card(work, version)
 
 
-async def follow_cards(work: Work, version: str, choice: CardChoice) -> tuple[RateCard, ...]:
-    """Get the cards that a contract follows, the one of its signing first."""
-    signed_on = await get_rate_card(work, version)
-    if choice == CardChoice.PINNED:
+async def read_followed(work: Work, contracts: Sequence[Contract]) -> list[RateCard]:
+    """Read the published cards, in one statement, where one of the contracts follows the newest; else none."""
+    if all(row.card_choice == CardChoice.PINNED for row in contracts):
+        return []
+    versions = (await work.session.scalars(select(PublishedRateCard.version).order_by(PublishedRateCard.version))).all()
+    return [await get_rate_card(work, version) for version in versions]
+
+
+async def follow_cards(work: Work, contract: Contract, published: Sequence[RateCard]) -> tuple[RateCard, ...]:
+    """Get the cards that a contract follows, the one of its signing first; `published` are those there are."""
+    signed_on = await get_rate_card(work, contract.rate_card_version)
+    if contract.card_choice == CardChoice.PINNED:
         return (signed_on,)
-    later = select(PublishedRateCard.version).where(
-        PublishedRateCard.effective_from >= signed_on.effective_from, PublishedRateCard.version != version
-    )
-    versions = (await work.session.scalars(later.order_by(PublishedRateCard.version))).all()
-    return (signed_on, *[await get_rate_card(work, each) for each in versions])
+    later = (card for card in published if card.effective_from >= signed_on.effective_from)
+    return (signed_on, *[card for card in later if card.version != signed_on.version])
 
 
 async def get_rate_card(work: Work, version: str) -> RateCard:

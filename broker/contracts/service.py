@@ -31,6 +31,7 @@ from broker.contracts.rate_cards import (
     get_rate_card,
     publish_rate_cards,
     rate_card_on,
+    read_followed,
     select_card_version,
 )
 from broker.contracts.rows import to_terms
@@ -64,6 +65,7 @@ __all__ = [
     "list_in_force",
     "load_grants",
     "load_row",
+    "load_rows",
     "load_terms",
     "lock_contract",
     "mark_cancelled",
@@ -197,7 +199,7 @@ async def get_contract_in_force(work: Work, customer_id: str, contract_id: str |
     Raises: NotFound; NoContractInForce, where there is none, or several and none was named.
     """
     rows = (await work.session.scalars(_select_candidates(work, customer_id, contract_id))).all()
-    return choose_in_force([await load_row(work, row) for row in rows], contract_id, work.now)
+    return choose_in_force(await load_rows(work, rows), contract_id, work.now)
 
 
 def _select_candidates(work: Work, customer_id: str, contract_id: str | None) -> Select[Contract]:
@@ -217,7 +219,7 @@ def is_in_force(moment: ColumnElement[datetime]) -> ColumnElement[bool]:
 async def list_in_force(work: Work, customer_id: str) -> list[ContractTerms]:
     """List a customer's contracts in force, the oldest first."""
     query = _select_candidates(work, customer_id, None).order_by(Contract.starts_at, Contract.id)
-    return [await load_row(work, row) for row in (await work.session.scalars(query)).all()]
+    return await load_rows(work, (await work.session.scalars(query)).all())
 
 
 def choose_in_force(candidates: Sequence[ContractTerms], contract_id: str | None, moment: datetime) -> ContractTerms:
@@ -257,10 +259,19 @@ def select_contracts(**wanted: str | None) -> Select[Contract]:
 async def load_terms(work: Work, contract_ids: set[str]) -> dict[str, ContractTerms]:
     """Load the terms of several contracts, by their ids."""
     rows = (await work.session.scalars(select(Contract).where(Contract.id.in_(contract_ids)))).all()
-    return {row.id: await load_row(work, row) for row in rows}
+    return {terms.id: terms for terms in await load_rows(work, rows)}
 
 
 async def load_row(work: Work, row: Contract) -> ContractTerms:
     """Load the terms that a row of `contracts` holds, with the rate cards that it follows."""
-    cards = await follow_cards(work, row.rate_card_version, CardChoice(row.card_choice))
-    return to_terms(row, cards, work.now)
+    (terms,) = await load_rows(work, [row])
+    return terms
+
+
+async def load_rows(work: Work, rows: Sequence[Contract]) -> list[ContractTerms]:
+    """Load the terms that rows of `contracts` hold: of however many with at most one statement for their cards.
+
+    A card that this process has not read yet takes one more.
+    """
+    published = await read_followed(work, rows)
+    return [to_terms(row, await follow_cards(work, row, published), work.now) for row in rows]

@@ -88,7 +88,7 @@ async def read_places(work: Work, events: Iterable[MeasuredEvent]) -> Places:
     known = await contracts.load_terms(work, wanted) if wanted else {}
     for customer_id in sorted({owner.customer_id for owner in owners.values() if owner.contract_id is None}):
         rows = (await work.session.scalars(contracts.select_contracts(customer_id=customer_id))).all()
-        known |= {row.id: await contracts.load_row(work, row) for row in rows}
+        known |= {terms.id: terms for terms in await contracts.load_rows(work, rows)}
     return Places(known, owners)
 
 

@@ -8,6 +8,7 @@ import pytest
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, make_ready_customer, sign_contract
+from tests.broker.http.test_paging import counted
 from tests.broker.rate_cards import publish_card
 from tests.broker.running_jobs import HOUR, broken_rules, read_balance, report_usage, start_job
 
@@ -122,3 +123,22 @@ async def test_one_price_on_two_cards_is_one_line_of_each_that_are_rounded_as_on
     assert lines == {"plain": ("6.8", 2, "0.00"), "alike": ("6.8", 3, "0.01")}
     assert invoice["total"]["amount"] == "0.01", "five GPU-seconds, rounded once"
     assert await broken_rules(system) == {}
+
+
+async def test_queries_of_contracts_that_follow_the_newest_do_not_grow_with_their_number(
+    api: Api, dear: System
+) -> None:
+    async def sign(count: int) -> None:
+        for _ in range(count):
+            await make_ready_customer(api, starts_at="2026-11-08T00:00:00Z", rate_card="newest")
+
+    async def count_queries() -> int:
+        await api.get("/contracts")  # so that this process knows the cards
+        with counted(dear) as statements:
+            await api.get("/contracts")
+        return len(statements)
+
+    await sign(1)
+    before = await count_queries()
+    await sign(2)
+    assert await count_queries() == before
