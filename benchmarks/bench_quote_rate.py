@@ -1,11 +1,11 @@
 """How many quotes a second one broker answers, to four connections at once over loopback.
 
 It is `broker serve --workers N` with a process for each core, which share the cores with PostgreSQL and the load
-generator. The bar is the requirement's own: 500 a second. Beside it, in the same run and from the same load generator,
-stands an empty FastAPI handler in as many processes under the same server settings, which is the most that any answer
-of this stack could reach. Each quote is for another configuration, of a data set known before; each is authenticated,
-kept, and committed to the disk. A batch quotes 50 configurations in one request and one transaction; its rate is that
-of the quotes in it.
+generator. Beside it, in the same run and from the same load generator, stands an empty FastAPI handler in as many
+processes under the same server settings, which is the most that any answer of this stack could reach. Each quote is for
+another configuration, of a data set known before; each is authenticated, kept, and committed to the disk. A batch
+quotes 50 configurations in one request and one transaction; its rate is that of the quotes in it. 500 a second, the
+requirement's own number, is a limit for this machine: machines differ threefold, their ratios do not.
 """
 
 import subprocess
@@ -24,6 +24,7 @@ from broker.client.rest import Client
 from tests.broker.served import Buyer, ServedBroker, free_port, make_buyer
 
 LIMIT = 500.0
+PEER = "empty FastAPI handler"
 LOOK = "GET /readyz, a look into the database"
 PROCESSES = count_cores()
 QUOTES = f"quotes, {CONNECTIONS} connections, {PROCESSES} processes"
@@ -44,18 +45,10 @@ def measure() -> list[Row]:
     with empty_handler() as port:
         empty = measure_rate(Target(port, "/"))
     return [
-        Row(QUOTES, "1/s", quotes, "limit of 500/s", LIMIT, 1.0, better="higher"),
-        Row("quotes in batches of 50", "1/s", batched, "limit of 500/s", LIMIT, 1.0, better="higher"),
-        Row(QUOTES, "1/s", quotes, "empty FastAPI handler", empty, QUOTE_SHARE_OF_EMPTY, better="higher"),
-        Row(
-            LOOK,
-            "1/s",
-            look,
-            "empty FastAPI handler",
-            empty,
-            LOOK_SHARE_OF_EMPTY,
-            better="higher",
-        ),
+        Row(QUOTES, "1/s", quotes, "limit of 500/s for this machine", LIMIT, 1.0, better="higher"),
+        Row(QUOTES, "1/s", quotes, PEER, empty, QUOTE_SHARE_OF_EMPTY, better="higher"),
+        Row("quotes in batches of 50", "1/s", batched, PEER, empty, QUOTE_SHARE_OF_EMPTY, better="higher"),
+        Row(LOOK, "1/s", look, PEER, empty, LOOK_SHARE_OF_EMPTY, better="higher"),
     ]
 
 

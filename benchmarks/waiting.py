@@ -6,7 +6,7 @@ import httpx2 as httpx
 
 from tests.broker.served import ServedBroker
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 
 
 def wait_until_answers(url: str) -> None:
