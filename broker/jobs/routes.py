@@ -49,7 +49,7 @@ def _get_feed(request: Request) -> EventFeed:
     return feed
 
 
-def _get_submissions(request: Request) -> Submissions:
+async def _get_submissions(request: Request) -> Submissions:
     submissions: Submissions = request.app.state.submissions
     return submissions
 
