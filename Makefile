@@ -50,6 +50,7 @@ lint: $(TRAINER_READY) ## Check style, formatting, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.exact_money
 
 format: $(TRAINER_READY) ## Format the code and repair what ruff can
 	$(BIN)/ruff format .

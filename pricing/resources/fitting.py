@@ -40,20 +40,20 @@ def fit_constants(priors: Mapping[str, Prior], residuals: Residuals, *, scale: f
     def measure(logs: Sequence[float]) -> list[float]:
         return [value / scale for value in residuals(dict(zip(names, map(math.exp, logs), strict=True)))]
 
-    def cost_of(logs: Sequence[float], found: Sequence[float]) -> float:
+    def misfit_of(logs: Sequence[float], found: Sequence[float]) -> float:
         doubt = sum(weight * (log - at) ** 2 for weight, log, at in zip(weights, logs, start, strict=True))
         return doubt + sum(TOLERATED_SCALES**2 * math.log1p((value / TOLERATED_SCALES) ** 2) for value in found)
 
     logs, damping = list(start), 1e-2
     found = measure(logs)
-    cost = cost_of(logs, found)
+    cost = misfit_of(logs, found)
     for _ in range(MAX_ROUNDS):
         matrix, gradient = _linearize(logs, found, measure, weights, start)
         for _ in range(MAX_DAMPINGS):
             step = _solve(_dampen(matrix, damping), gradient)
             tried = [log - change for log, change in zip(logs, step, strict=True)]
             found_there = measure(tried)
-            cost_there = cost_of(tried, found_there)
+            cost_there = misfit_of(tried, found_there)
             if cost_there < cost:
                 break
             damping *= 4
