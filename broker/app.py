@@ -11,6 +11,8 @@ import broker
 from broker.adapters.routes import router as adapters
 from broker.audit.service import record_decision
 from broker.base_models.routes import router as base_models
+from broker.billing.adjustment_routes import router as adjustments
+from broker.billing.credit_note_routes import router as credit_notes
 from broker.billing.routes import router as billing
 from broker.capacity.routes import router as capacity
 from broker.contracts.rate_card_routes import router as rate_cards
@@ -31,6 +33,7 @@ from broker.jobs.dataset_routes import router as dataset_deletion
 from broker.jobs.event_feed import EventFeed
 from broker.jobs.routes import router as jobs
 from broker.jobs.submissions import Submissions
+from broker.ledger.listing_routes import router as books
 from broker.ledger.routes import router as ledger
 from broker.metering.quarantine_routes import router as quarantine
 from broker.metering.routes import router as metering
@@ -59,6 +62,7 @@ ROUTERS = (
     purchases,
     top_ups,
     ledger,
+    books,
     base_models,
     datasets,
     dataset_deletion,
@@ -69,6 +73,8 @@ ROUTERS = (
     quarantine,
     usage_sources,
     billing,
+    credit_notes,
+    adjustments,
     reports,
     usage_export,
     capacity,

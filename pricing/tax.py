@@ -33,5 +33,9 @@ class Tax:
         share = {TaxMode.NONE: Fraction(0), TaxMode.ON_TOP: rate, TaxMode.INCLUDED: rate / (1 + rate)}[self.mode]
         return round_to_fen(Fraction(amount.to_decimal()) * share, amount.currency)
 
+    def take_out(self, amount: Money) -> Money:
+        """Take the tax out of an amount at the document's prices: what is left of it is earned."""
+        return amount - self.compute(amount) if self.mode == TaxMode.INCLUDED else amount
+
 
 NO_TAX = Tax()

@@ -12,6 +12,9 @@ SIDES = """sides AS (
                JOIN ledger_transfers t ON t.id = e.transfer_id
                WHERE e.unit = 'micro_yuan'
            )"""
+# What a price holds of itself and the tax in it; tax is taken out of a sum of an invoice and rounded by itself.
+WITH_TAX = "CASE i.tax_mode WHEN 'included' THEN 1 + i.tax_rate ELSE 1 END"
+HALF_A_FEN = 5_000
 IS_FINAL = "i.status NOT IN ('draft', 'void')"
 
 BILLING_CHECKS = (
@@ -47,20 +50,70 @@ BILLING_CHECKS = (
            GROUP BY 1 HAVING sum(x.micros) <> 0""",  # noqa: S608
     ),
     Check(
-        "what final invoices take off for advances has been earned",
+        "what final invoices take off for grants is earned of advances, or what gifts cost",
         f"""WITH {SIDES}
            SELECT x.contract_id AS id, sum(x.micros) AS off
            FROM (SELECT contract_id, -amount AS micros FROM sides
-                 WHERE kind = 'revenue' AND transfer IN ('advance_earned', 'rounded')
+                 WHERE kind = 'revenue' AND transfer IN ('advance_earned', 'gift_used', 'rounded')
                  UNION ALL
-                 SELECT i.contract_id, l.amount_micros FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id
-                 WHERE {IS_FINAL} AND l.kind = 'advance') x
-           GROUP BY 1 HAVING sum(x.micros) <> 0""",  # noqa: S608
+                 SELECT i.contract_id, sum(l.amount_micros) / {WITH_TAX}
+                 FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id
+                 WHERE {IS_FINAL} AND l.kind = 'advance' GROUP BY i.id) x
+           GROUP BY 1 HAVING abs(sum(x.micros)) > {HALF_A_FEN} * count(*)""",  # noqa: S608
+    ),
+    Check(
+        "a credit note is the sum of its lines, with the tax on top of them",
+        """SELECT n.id, n.total_micros, sum(l.amount_micros) AS lines
+           FROM credit_notes n JOIN invoices i ON i.id = n.invoice_id
+           LEFT JOIN credit_note_lines l ON l.credit_note_id = n.id
+           GROUP BY n.id, i.tax_mode
+           HAVING n.total_micros - CASE i.tax_mode WHEN 'on_top' THEN n.tax_micros ELSE 0 END
+               <> coalesce(sum(l.amount_micros), 0)""",
+    ),
+    Check(
+        "no more is credited of a line than it bills",
+        """SELECT l.id, l.amount_micros, sum(c.amount_micros) AS credited
+           FROM invoice_lines l JOIN credit_note_lines c ON c.invoice_line_id = l.id
+           GROUP BY l.id HAVING sum(c.amount_micros) > l.amount_micros""",
+    ),
+    Check(
+        "what is credited and written off of an invoice is what its credit notes and adjustments say",
+        """SELECT i.id, i.credited_micros, n.credited, i.written_off_micros, a.written_off
+           FROM invoices i
+           LEFT JOIN (SELECT invoice_id, sum(total_micros) AS credited FROM credit_notes GROUP BY 1) n
+               ON n.invoice_id = i.id
+           LEFT JOIN (SELECT invoice_id, sum(quantity) AS written_off FROM adjustments GROUP BY 1) a
+               ON a.invoice_id = i.id
+           WHERE i.credited_micros <> coalesce(n.credited, 0) OR i.written_off_micros <> coalesce(a.written_off, 0)""",
+    ),
+    Check(
+        "a credit note is booked once and whole, with its tax",
+        f"""WITH {SIDES}
+           SELECT n.id, n.total_micros, n.tax_micros
+           FROM credit_notes n LEFT JOIN sides s ON s.reference = n.id AND s.transfer = 'credited'
+           GROUP BY n.id
+           HAVING n.total_micros <> coalesce(
+                   -sum(s.amount) FILTER (WHERE s.kind IN ('receivable', 'customer_credit')), 0)
+               OR n.tax_micros <> coalesce(sum(s.amount) FILTER (WHERE s.kind = 'tax'), 0)""",  # noqa: S608
+    ),
+    Check(
+        "an adjustment is booked once and whole",
+        """SELECT a.id, a.kind, a.quantity, coalesce(sum(s.amount), 0) AS booked
+           FROM adjustments a
+           LEFT JOIN ledger_transfers t ON t.reference = a.id
+           LEFT JOIN ledger_entries e ON e.transfer_id = t.id
+           LEFT JOIN LATERAL (
+               SELECT x.amount FROM (VALUES (e.debit_account_id, e.amount), (e.credit_account_id, -e.amount))
+                   AS x (account_id, amount)
+               JOIN ledger_accounts l ON l.id = x.account_id
+               WHERE (a.kind, l.kind) IN (('grant', 'granted'), ('credit', 'gift_costs'), ('bad_debt', 'bad_debt'))
+           ) s ON true
+           GROUP BY a.id HAVING a.quantity <> coalesce(sum(s.amount), 0)""",
     ),
     # To two fen: what was refunded or has expired of a grant was rounded by itself.
     Check(
         "what is deferred of a grant's advance is the price of what is not earned of it",
-        """SELECT g.id, coalesce(-d.balance, 0) AS deferred, u.units * g.unit_price * 1000000 / p.per AS unearned
+        f"""SELECT g.id, coalesce(-d.balance, 0) AS deferred, u.units * g.unit_price * 1000000 / p.per AS unearned
            FROM grants g
            JOIN invoices i ON i.id = g.invoice_id
            LEFT JOIN ledger_accounts d ON d.grant_id = g.id AND d.kind = 'deferred_revenue'
@@ -73,12 +126,12 @@ BILLING_CHECKS = (
                    SELECT FROM closed_months m WHERE m.contract_id = c.contract_id AND m.month = c.month)
                GROUP BY 1
            ) c ON c.grant_id = g.id
-           CROSS JOIN LATERAL (SELECT CASE g.unit WHEN 'gpu_seconds' THEN 3600 ELSE 1 END AS per) p
+           CROSS JOIN LATERAL (SELECT {WITH_TAX} * CASE g.unit WHEN 'gpu_seconds' THEN 3600 ELSE 1 END AS per) p
            CROSS JOIN LATERAL (SELECT CASE
                WHEN i.status = 'void' THEN 0
                WHEN g.activated_at IS NULL THEN g.quantity
                ELSE greatest(0, coalesce(a.balance, 0) + coalesce(h.units, 0) + coalesce(c.units, 0)) END AS units) u
            WHERE g.advance
-             AND abs(coalesce(-d.balance, 0) * p.per - u.units * g.unit_price * 1000000) > 20000 * p.per""",
+             AND abs(coalesce(-d.balance, 0) * p.per - u.units * g.unit_price * 1000000) > 20000 * p.per""",  # noqa: S608
     ),
 )

@@ -19,6 +19,7 @@ class InvoiceStatus(StrEnum):
     OPEN = "open"
     PAID = "paid"
     VOID = "void"
+    WRITTEN_OFF = "written_off"
 
 
 class LineKind(StrEnum):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from broker.billing.model import LineKind
+from broker.billing.model import InvoiceStatus, LineKind
 from broker.billing.tables import Invoice, InvoiceLine
 from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field, written_like
 from pricing.money import Money
@@ -81,8 +81,9 @@ class InvoiceOut(BaseModel):
     contract_id: str = Field(description="The contract.", examples=["con_01k"])
     kind: Literal["advance", "usage"] = Field(description="Hours in advance, or a month's usage.", examples=["usage"])
     month: str | None = Field(description="Billing month of a usage invoice.", examples=["2026-11"])
-    status: Literal["draft", "open", "paid", "void"] = Field(
-        description="A draft may still change; a void one asks for nothing: its order was cancelled, or not paid.",
+    status: InvoiceStatus = Field(
+        description="A draft may still change; paid: nothing is due any more; written_off: nobody will pay the rest; "
+        "void: it asks for nothing, since its order was cancelled or not paid.",
         examples=["open"],
     )
     total: MoneyOut = Field(description="Sum of the lines.", examples=[{"amount": "2600.00", "currency": "CNY"}])

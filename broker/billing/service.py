@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, delete, select
-from sqlalchemy.dialects.postgresql import insert
 
 from broker import errors
 from broker.billing.lines.compose import compose_lines
 from broker.billing.lines.tax import sum_tax, tax_lines
 from broker.billing.model import DraftLine, InvoiceKind, InvoiceStatus, LineKind, sum_lines
+from broker.billing.numbers import Series, next_number
 from broker.billing.orders import is_order_over, keep_late_payment, void_order
-from broker.billing.tables import Invoice, InvoiceLine, InvoiceNumber
+from broker.billing.tables import Invoice, InvoiceLine
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, GrantTerms
 from broker.ledger import service as ledger
@@ -139,7 +138,7 @@ async def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
 
     Raises: NotFound, IllegalTransition, PeriodStillOpen.
     """
-    terms, invoice = await _lock_invoice(work, invoice_id)
+    terms, invoice = await lock_invoice(work, invoice_id)
     _require_status(invoice, InvoiceStatus.DRAFT)
     assert invoice.month is not None, "a draft is a usage invoice"
     ends = terms.month_end(invoice.month)
@@ -158,23 +157,13 @@ async def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
 async def _book_usage(work: Work, terms: ContractTerms, invoice: Invoice, month: str) -> None:
     """Book what a month's invoice asks for, and earn what advances have paid of it. Below zero it is a credit."""
     taken_off = [line.amount_micros for line in await list_lines(work, invoice.id) if line.kind == LineKind.ADVANCE]
-    billed = ledger.MonthsInvoice(invoice.net, invoice.tax, by_advances=-Money(sum(taken_off)))
+    billed = ledger.MonthsInvoice(invoice.net, invoice.tax, by_grants=-Money(sum(taken_off)))
     await ledger.book_usage(work, terms, month, billed, reference=invoice.id)
 
 
 async def _finalize(work: Work, invoice: Invoice) -> None:
-    invoice.number = await _next_number(work)
+    invoice.number = await next_number(work, Series.INVOICE)
     invoice.status, invoice.finalized_at = InvoiceStatus.OPEN.value, work.now
-
-
-async def _next_number(work: Work) -> str:
-    year = work.now.astimezone(ZoneInfo(work.settings.time_zone)).year
-    statement = insert(InvoiceNumber).values(year=year, last_number=1)
-    counted = statement.on_conflict_do_update(
-        index_elements=[InvoiceNumber.year], set_={"last_number": InvoiceNumber.last_number + 1}
-    ).returning(InvoiceNumber.last_number)
-    number = await work.session.scalar(counted)
-    return f"INV-{year}-{number:06d}"
 
 
 async def pay_invoice(work: Work, invoice_id: str) -> Invoice:
@@ -183,7 +172,7 @@ async def pay_invoice(work: Work, invoice_id: str) -> Invoice:
     What comes for an order that is over stays the customer's credit.
     Raises: NotFound, IllegalTransition.
     """
-    terms, invoice = await _lock_invoice(work, invoice_id)
+    terms, invoice = await lock_invoice(work, invoice_id)
     if invoice.status == InvoiceStatus.PAID:
         return invoice
     if await is_order_over(work, invoice):
@@ -204,14 +193,14 @@ async def cancel_order(work: Work, invoice_id: str) -> Invoice:
 
     Cancelling twice changes nothing. Raises: NotFound, IllegalTransition.
     """
-    terms, invoice = await _lock_invoice(work, invoice_id)
+    terms, invoice = await lock_invoice(work, invoice_id)
     if invoice.status != InvoiceStatus.VOID:
         _require_status(invoice, InvoiceStatus.OPEN)
         await void_order(work, terms, invoice)
     return invoice
 
 
-async def _lock_invoice(work: Work, invoice_id: str) -> tuple[ContractTerms, Invoice]:
+async def lock_invoice(work: Work, invoice_id: str) -> tuple[ContractTerms, Invoice]:
     """Lock an invoice and its contract: the contract first, as everywhere. Raises: NotFound."""
     terms = await contracts.lock_contract(work, (await get_invoice(work, invoice_id)).contract_id)
     invoice = await work.session.get_one(Invoice, invoice_id, with_for_update=True, populate_existing=True)

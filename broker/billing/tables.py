@@ -1,9 +1,9 @@
-"""Invoices and their lines. Money in micro-yuan; a line is whole fen, a total is the sum of its lines."""
+"""Invoices, credit notes, their lines, adjustments. Money in micro-yuan: whole fen on lines, a total is their sum."""
 
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import ForeignKey, Index, Numeric, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column
@@ -91,9 +91,63 @@ class InvoiceLine(Base):
 
 
 class InvoiceNumber(Base):
-    """The last number given out in a year: numbers have no gaps, so this is a locked row and not a sequence."""
+    """The last number of a series in a year: numbers have no gaps, so this is a locked row and not a sequence."""
 
     __tablename__ = "invoice_numbers"
 
+    series: Mapped[str] = mapped_column(primary_key=True)
     year: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     last_number: Mapped[int]
+
+
+class CreditNote(Base):
+    """What was taken back of a final invoice; a record. `tax_micros` is the tax in its total."""
+
+    __tablename__ = "credit_notes"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(unique=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), index=True)
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    invoice_id: Mapped[str] = mapped_column(ForeignKey("invoices.id"), index=True)
+    reason: Mapped[str]
+    author: Mapped[str]
+    total_micros: Mapped[int]
+    tax_micros: Mapped[int]
+    created_at: Mapped[datetime] = moment_column()
+
+
+class CreditNoteLine(Base):
+    """What a credit note takes back of one line of its invoice, without tax on top; `position` is that line's."""
+
+    __tablename__ = "credit_note_lines"
+    __table_args__ = (
+        UniqueConstraint("credit_note_id", "position"),
+        CheckConstraint("amount_micros > 0", name="takes_back"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    credit_note_id: Mapped[str] = mapped_column(ForeignKey("credit_notes.id"))
+    invoice_line_id: Mapped[int] = mapped_column(ForeignKey("invoice_lines.id"), index=True)
+    position: Mapped[int]
+    amount_micros: Mapped[int]
+
+
+class Adjustment(Base):
+    """What was adjusted by hand, by whom and why; a record. Units: `quantity` in `unit`, which may be micro-yuan."""
+
+    __tablename__ = "adjustments"
+    __table_args__ = (CheckConstraint("quantity <> 0", name="changes_something"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), index=True)
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    kind: Mapped[str]
+    grant_id: Mapped[str | None] = mapped_column(ForeignKey("grants.id"))
+    invoice_id: Mapped[str | None] = mapped_column(ForeignKey("invoices.id"))
+    unit: Mapped[str]
+    quantity: Mapped[int]
+    reason: Mapped[str]
+    author: Mapped[str]
+    created_at: Mapped[datetime] = moment_column()

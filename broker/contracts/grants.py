@@ -111,6 +111,13 @@ async def end_grant(work: Work, grant_id: str, status: GrantStatus, reason: str 
     return _to_terms(grant)
 
 
+async def resize_grant(work: Work, grant_id: str, change: int) -> None:
+    """Note that a grant has so many units more, or less. The contract is locked. Units: the grant's own."""
+    grant = await work.session.get_one(Grant, grant_id, with_for_update=True, populate_existing=True)
+    grant.quantity += change
+    await work.session.flush()
+
+
 async def get_grant(work: Work, grant_id: str) -> GrantTerms:
     """Get a grant. Raises: NotFound."""
     grant = await work.session.get(Grant, grant_id, populate_existing=True)

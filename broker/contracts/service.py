@@ -21,6 +21,7 @@ from broker.contracts.grants import (
     note_invoice,
     owes_advance,
     require_paid_advance,
+    resize_grant,
     select_ended_grants,
 )
 from broker.contracts.model import DEFAULT_OVERAGE, CardChoice, ContractTerms, NewContract, Overage
@@ -74,6 +75,7 @@ __all__ = [
     "publish_rate_cards",
     "rate_card_on",
     "require_paid_advance",
+    "resize_grant",
     "select_card_version",
     "select_contracts",
     "select_ended_grants",

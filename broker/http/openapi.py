@@ -27,6 +27,8 @@ PATH_IDS = {
     "source_id": ("The source of usage.", "src_01k"),
     "quarantine_id": ("The usage in quarantine.", "qua_01k"),
     "invoice_id": ("The invoice.", "inv_01k"),
+    "credit_note_id": ("The credit note.", "crn_01k"),
+    "adjustment_id": ("The adjustment.", "adj_01k"),
     "grant_id": ("The grant.", "gra_01k"),
     "purchase_id": ("The purchase.", "pur_01k"),
     "base_model": ("Name of the base model.", "smollm2-135m-instruct"),

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from fastapi import Header, Query
 from pydantic import (
@@ -81,6 +81,23 @@ def _check_moment(moment: datetime) -> datetime:
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(_check_moment)]
+
+
+Reason = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=500,
+        pattern=r"\S",
+        description="Why, for people and the record.",
+        examples=["Launch promotion"],
+    ),
+]
+# An amount that somebody writes: finite, and no finer than a fen.
+Yuan = Annotated[Decimal, Field(max_digits=15, decimal_places=2)]
+Currency = Annotated[
+    Literal["CNY"], Field(description="What the amounts are in: contracts are in CNY.", examples=["CNY"])
+]
 
 
 class MoneyOut(BaseModel):
@@ -166,6 +183,11 @@ OfCustomer = Annotated[str | None, Query(description="Only this customer's.", ex
 OfContract = Annotated[str | None, Query(description="Only this contract's.", examples=["con_01k"])]
 OfProject = Annotated[str | None, Query(description="Only this project's.", examples=["prj_01k"])]
 OfJob = Annotated[str | None, Query(description="Only this job's.", examples=["job_01k"])]
+
+AsOf = Annotated[
+    Moment | None,
+    Query(description="As it was booked at this moment (UTC); default: now.", examples=["2026-11-24T10:00:00Z"]),
+]
 
 FenceHeader = Annotated[Whole, Header(alias="X-Fence-Token", ge=1, description="Fence token of the run.", examples=[1])]
 

@@ -1,8 +1,9 @@
 """What a month's invoice earns: what it asks for, and what advances and gifts have paid of the month's usage.
 
-The deferred revenue of a grant is always the price, to the fen, of what is not earned of it: what is free or held, and
-what open months have captured. So what an invoice earns of it is the difference, and a grant that is used up leaves
-nothing; where the invoice's lines, rounded by segment, say a few fen more or less, the accounts of rounding have them.
+The deferred revenue of a grant is always the price, to the fen and without tax, of what is not earned of it: what is
+free or held, and what open months have captured. So what an invoice earns of it is the difference, and a grant that is
+used up leaves nothing; where the invoice's lines, rounded by segment, say a few fen more or less, the account of
+rounding has them.
 """
 
 from collections import Counter
@@ -17,18 +18,16 @@ from broker.ledger.model import AccountKind
 from broker.ledger.money_books import MoneyMove, post_money
 from broker.ledger.tables import Account, Capture, ClosedMonth, HoldLeg
 from broker.work import Work
-from pricing.money import Money, round_to_fen
-from pricing.rating import price_usage
-from pricing.usage import Unit
+from pricing.money import Money
 
 
 @dataclass(frozen=True)
 class MonthsInvoice:
-    """What a month's invoice says: what it asks for, the tax on that, and what its lines take off for advances."""
+    """What a month's invoice says: what it asks for, the tax on that, and what its lines take off for grants."""
 
     net: Money
     tax: Money
-    by_advances: Money
+    by_grants: Money
 
 
 async def book_usage(work: Work, terms: ContractTerms, month: str, invoice: MonthsInvoice, *, reference: str) -> None:
@@ -41,11 +40,14 @@ async def book_usage(work: Work, terms: ContractTerms, month: str, invoice: Mont
     await post_money(work, terms, "usage_invoiced", asked, reference=reference)
     grants = await contracts.list_grants(work, terms.id)
     paid_ahead = [grant for grant in grants if is_deferred(grant)]
-    left = {grant.id: price_unearned(grant, count) for grant, count in await read_unearned(work, paid_ahead)}
-    earned = plan_earned(await _read_deferred(work, left), left, invoice.by_advances)
+    unearned = await read_unearned(work, paid_ahead)
+    left = {grant.id: terms.tax.take_out(price_unearned(grant, count)) for grant, count in unearned}
+    given = terms.tax.take_out(await _price_gifts(work, grants, month))
+    by_advances = terms.tax.take_out(invoice.by_grants) - given
+    earned = plan_earned(await _read_deferred(work, left), left, by_advances)
     await post_money(work, terms, "advance_earned", earned, reference=reference)
-    gifts = MoneyMove(AccountKind.REVENUE, AccountKind.GIFT_COSTS, await _price_gifts(work, terms, grants, month))
-    await post_money(work, terms, "gift_used", [gifts], reference=reference)
+    gift = MoneyMove(AccountKind.REVENUE, AccountKind.GIFT_COSTS, given)
+    await post_money(work, terms, "gift_used", [gift], reference=reference)
 
 
 def plan_earned(deferred: Mapping[str, Money], left: Mapping[str, Money], by_advances: Money) -> list[MoneyMove]:
@@ -66,7 +68,7 @@ def is_deferred(grant: GrantTerms) -> bool:
 
 def price_unearned(grant: GrantTerms, count: int) -> Money:
     """Price what is not earned of a grant, to the fen: more than all of it never comes back. Units: the grant's."""
-    return round_to_fen(price_usage(grant.unit, max(0, count), grant.unit_price))
+    return grant.price(max(0, count))
 
 
 async def read_unearned(work: Work, grants: Sequence[GrantTerms]) -> list[tuple[GrantTerms, int]]:
@@ -105,13 +107,11 @@ async def _read_deferred(work: Work, grant_ids: Collection[str]) -> dict[str, Mo
     return {grant_id: Money(-balances.get(grant_id, 0)) for grant_id in grant_ids}
 
 
-async def _price_gifts(work: Work, terms: ContractTerms, grants: Sequence[GrantTerms], month: str) -> Money:
-    """Price what gifts have paid for in a month, at what the contract asked without them when the month began."""
-    gifts = [grant.id for grant in grants if grant.kind.is_gift]
-    query = select(Capture.unit, func.sum(Capture.quantity)).where(
-        Capture.contract_id == terms.id, Capture.month == month, Capture.grant_id.in_(gifts), ~Capture.borne
+async def _price_gifts(work: Work, grants: Sequence[GrantTerms], month: str) -> Money:
+    """Price what gifts have paid for in a month, each at its own price."""
+    gifts = {grant.id: grant for grant in grants if grant.kind.is_gift}
+    query = select(Capture.grant_id, func.sum(Capture.quantity).label("sum")).where(
+        Capture.month == month, Capture.grant_id.in_(gifts), ~Capture.borne
     )
-    rows = await work.session.execute(query.group_by(Capture.unit))
-    prices = terms.prices_at(terms.month_start(month))
-    priced = [price_usage(Unit(unit), int(count), prices.of(Unit(unit))) for unit, count in rows]
-    return sum((round_to_fen(exact) for exact in priced), Money.zero())
+    rows = await work.session.execute(query.group_by(Capture.grant_id))
+    return sum((gifts[row.grant_id].price(int(row.sum)) for row in rows), Money.zero())

@@ -43,6 +43,8 @@ async def post_money(
     """Post moves of money in one transfer: between accounts of a contract, or of the house where there is none."""
     between: list[Move] = []
     for each in moves:
+        if not each.amount.micros:
+            continue
         source_id = await _open(work, terms, each.credit, each.grant_id)
         target_id = await _open(work, terms, each.debit, each.grant_id)
         between += move(source_id, target_id, Unit.MICRO_YUAN, each.amount.micros)
@@ -108,9 +110,12 @@ async def book_carry(work: Work, terms: ContractTerms, grant_id: str, to: GrantT
 
 
 async def book_breakage(work: Work, terms: ContractTerms, grant_id: str, amount: Money, *, reference: str) -> None:
-    """Book what is unused of a grant that has ended as earned: of its deferred revenue, as far as there is any."""
-    deferred = await read_deferred(work, grant_id)
-    moves = [MoneyMove(BREAKAGE, DEFERRED, min(amount, deferred), grant_id)]
+    """Book what is unused of a grant that has ended as earned: of its deferred revenue, as far as there is any.
+
+    The amount is at the grant's price, which may include tax.
+    """
+    earned = min(terms.tax.take_out(amount), await read_deferred(work, grant_id))
+    moves = [MoneyMove(BREAKAGE, DEFERRED, earned, grant_id)]
     await post_money(work, terms, "breakage", moves, reference=reference)
 
 
@@ -119,9 +124,33 @@ async def book_gift(work: Work, terms: ContractTerms, amount: Money, *, referenc
     await post_money(work, terms, "gift_used", [MoneyMove(REVENUE, GIFT_COSTS, amount)], reference=reference)
 
 
+async def book_credit_note(
+    work: Work, terms: ContractTerms, *, net: Money, tax: Money, to_credit: Money, reference: str
+) -> None:
+    """Book what a credit note takes back: off what is due, and as a credit where that was paid already."""
+    moves = [
+        MoneyMove(RECEIVABLE, REVENUE, net),
+        MoneyMove(RECEIVABLE, TAX, tax),
+        MoneyMove(CREDIT, RECEIVABLE, to_credit),
+    ]
+    await post_money(work, terms, "credited", moves, reference=reference)
+
+
+async def book_goodwill(work: Work, terms: ContractTerms, amount: Money, *, reference: str) -> None:
+    """Book credit that the house gives a customer, or takes back of it where it is below zero."""
+    await post_money(work, terms, "credit_adjusted", [MoneyMove(CREDIT, GIFT_COSTS, amount)], reference=reference)
+
+
 async def book_bad_debt(work: Work, terms: ContractTerms, amount: Money, *, reference: str) -> None:
     """Book that what is due will never be paid."""
     await post_money(work, terms, "written_off", [MoneyMove(RECEIVABLE, BAD_DEBT, amount)], reference=reference)
+
+
+async def read_credit(work: Work, contract_id: str) -> Money:
+    """Read what a contract's customer has as credit."""
+    query = select(func.coalesce(func.sum(-Account.balance), 0))
+    credit = query.where(Account.contract_id == contract_id, Account.kind == CREDIT.value)
+    return Money(int(await work.session.scalar(credit) or 0))
 
 
 async def read_deferred(work: Work, grant_id: str) -> Money:

@@ -1,19 +1,23 @@
 """What is left of a contract."""
 
 from broker.http.edge import BillingReader, feature_router
+from broker.http.shapes import AsOf
 from broker.ledger.balance import read_contract_balance
 from broker.ledger.commitment import read_commitment
 from broker.ledger.commitment_schemas import CommitmentOut
 from broker.ledger.coverage import read_coverage
+from broker.ledger.history import read_contract_balance_at
 from broker.ledger.schemas import BalanceOut, CoverageOut
 
 router = feature_router("/contracts", "contracts")
 
 
 @router.get("/{contract_id}/balance")
-async def get_balance(work: BillingReader, contract_id: str) -> BalanceOut:
-    """Tell what of a contract is available, held and used, as of now."""
-    return BalanceOut.of(contract_id, await read_contract_balance(work, contract_id), work.now)
+async def get_balance(work: BillingReader, contract_id: str, as_of: AsOf = None) -> BalanceOut:
+    """Tell what of a contract is available, held and used: now, or as it was booked at a moment."""
+    if as_of is None:
+        return BalanceOut.of(contract_id, await read_contract_balance(work, contract_id), work.now)
+    return BalanceOut.of(contract_id, await read_contract_balance_at(work, contract_id, as_of), as_of)
 
 
 @router.get("/{contract_id}/coverage")

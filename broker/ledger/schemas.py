@@ -15,17 +15,17 @@ from pricing.money import Money
 class BalanceOut(BaseModel):
     object: Literal["balance"] = Field(default="balance", description="Kind of object.", examples=["balance"])
     contract_id: str = Field(description="The contract.", examples=["con_01k"])
-    as_of: datetime = Field(description="When it was read (UTC).", examples=["2026-11-24T10:00:00Z"])
+    as_of: datetime = Field(description="By what was booked until then (UTC).", examples=["2026-11-24T10:00:00Z"])
     granted_gpu_hours: str = Field(description="Credited so far.", examples=["500.0000"])
     available_gpu_hours: str = Field(description="Free for new jobs.", examples=["499.9200"])
-    held_gpu_hours: str = Field(description="Reserved by live jobs.", examples=["0.0500"])
-    used_gpu_hours: str = Field(description="Captured, within grants and beyond.", examples=["0.0300"])
+    held_gpu_hours: str = Field(description="Pending: reserved by live jobs.", examples=["0.0500"])
+    used_gpu_hours: str = Field(description="Settled: captured, within grants and beyond.", examples=["0.0300"])
     available_gpu_seconds: int = Field(description="The exact unit of the above.", examples=[1799712])
     held_gpu_seconds: int = Field(description="The exact unit of the above.", examples=[180])
     used_gpu_seconds: int = Field(description="The exact unit of the above.", examples=[108])
     held_tokens: int = Field(description="Tokens reserved by live jobs.", examples=[12840])
     used_tokens: int = Field(description="Tokens captured.", examples=[12840])
-    month: str = Field(description="The present billing month.", examples=["2026-11"])
+    month: str = Field(description="The billing month of that moment.", examples=["2026-11"])
     monthly_budget: MoneyOut | None = Field(
         description="The month's budget.", examples=[{"amount": "5000.00", "currency": "CNY"}]
     )
@@ -33,10 +33,10 @@ class BalanceOut(BaseModel):
         description="What of it is neither held nor used.", examples=[{"amount": "4990.00", "currency": "CNY"}]
     )
     held_money: MoneyOut = Field(
-        description="Reserved by live jobs, to be invoiced.", examples=[{"amount": "1.16", "currency": "CNY"}]
+        description="Pending: reserved by live jobs, to be invoiced.", examples=[{"amount": "1.16", "currency": "CNY"}]
     )
     used_money: MoneyOut = Field(
-        description="Captured: invoiced, or to be invoiced.", examples=[{"amount": "1.16", "currency": "CNY"}]
+        description="Settled: captured; invoiced, or to be invoiced.", examples=[{"amount": "1.16", "currency": "CNY"}]
     )
 
     @classmethod

@@ -19,6 +19,7 @@ from broker.ledger.earnings import MonthsInvoice, book_usage
 from broker.ledger.expiry_warnings import list_grants_to_warn_of, warn_of_expiry
 from broker.ledger.grant_balances import GrantBalance, GrantDraw, list_draws, read_grant_balances
 from broker.ledger.grant_ends import expire_grant, list_grants_to_expire, read_unused, take_unused, void_grant
+from broker.ledger.history import read_contract_balance_at
 from broker.ledger.hold_batches import ContractBooks, HoldSnapshot, NewHold, read_holds, read_snapshot, write_holds
 from broker.ledger.hold_legs import HoldView
 from broker.ledger.holds import (
@@ -42,14 +43,18 @@ from broker.ledger.money_books import (
     book_breakage,
     book_carry,
     book_credit,
+    book_credit_note,
     book_gift,
+    book_goodwill,
     book_receipt,
     book_refund,
+    read_credit,
     read_deferred,
 )
 from broker.ledger.place_hold import place_hold
 from broker.ledger.reattribution import bear_lost_work
 from broker.ledger.reserves import HoldNeed, Reserves
+from broker.ledger.resizing import resize_grant
 from broker.ledger.shortage import Shortage, find_shortage, is_exhausted
 from broker.ledger.standing import open_standing_hold
 from broker.ledger.usage import (
@@ -98,7 +103,9 @@ __all__ = [
     "book_breakage",
     "book_carry",
     "book_credit",
+    "book_credit_note",
     "book_gift",
+    "book_goodwill",
     "book_receipt",
     "book_refund",
     "book_usage",
@@ -136,7 +143,9 @@ __all__ = [
     "read_borne_by_cause",
     "read_commitment",
     "read_contract_balance",
+    "read_contract_balance_at",
     "read_coverage",
+    "read_credit",
     "read_deferred",
     "read_grant_balances",
     "read_granted_hours",
@@ -145,6 +154,7 @@ __all__ = [
     "read_unused",
     "renew_holds",
     "renew_locked_hold",
+    "resize_grant",
     "settle_hold",
     "split_by_version",
     "take_unused",

@@ -192,8 +192,12 @@ LEDGER_CHECKS = (
         "a grant is credited once and whole, when it is activated",
         """SELECT g.id, coalesce(sum(e.amount), 0) AS credited FROM grants g
            LEFT JOIN ledger_accounts a ON a.grant_id = g.id AND a.kind = 'granted'
-           LEFT JOIN ledger_transfers t ON t.reference = g.id AND t.kind = 'grant_credited'
-           LEFT JOIN ledger_entries e ON e.debit_account_id = a.id AND e.transfer_id = t.id
+           LEFT JOIN (
+               SELECT s.account_id, s.amount FROM ledger_transfers t JOIN ledger_entries e ON e.transfer_id = t.id
+               CROSS JOIN LATERAL (VALUES (e.debit_account_id, e.amount), (e.credit_account_id, -e.amount))
+                   AS s (account_id, amount)
+               WHERE t.kind IN ('grant_credited', 'grant_adjusted')
+           ) e ON e.account_id = a.id
            GROUP BY g.id
            HAVING coalesce(sum(e.amount), 0) <> CASE WHEN g.activated_at IS NULL THEN 0 ELSE g.quantity END""",
     ),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from broker.contracts.model import GrantStatus, RolloverRule
-from broker.http.shapes import Moment, MoneyOut, RequestBody, Whole, as_hours, created_at_field
+from broker.http.shapes import Moment, MoneyOut, Reason, RequestBody, Whole, as_hours, created_at_field
 from broker.ledger.service import GrantBalance, GrantDraw
 from broker.signing.grants import Gift
 from broker.signing.unused import Refund
@@ -27,16 +27,6 @@ Hours = Annotated[
     ),
 ]
 Tokens = Annotated[Whole | None, Field(ge=1, description="Tokens, in place of GPU-hours.", examples=[1_000_000])]
-Reason = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=500,
-        pattern=r"\S",
-        description="Why, for people and the record.",
-        examples=["Launch promotion"],
-    ),
-]
 
 
 class ScopeIn(RequestBody):

@@ -49,6 +49,9 @@ class Tenant:
     live_run_id: str
     adapter_id: str
     invoice_id: str
+    credited_invoice_id: str
+    credit_note_id: str
+    adjustment_id: str
     grant_id: str
     purchase_id: str
     queue: str
@@ -119,7 +122,7 @@ async def report_from_outside(api: Api, customer_id: str, contract_id: str) -> N
 async def make_tenant(api: Api, system: System) -> Tenant:
     customer = (await make_customer(api))["id"]
     made_key = await api.post(f"/customers/{customer}/api-keys", {"name": "laptop"}, expect=201)
-    await sign_prepaid(api, customer)
+    prepaid = await sign_prepaid(api, customer)
     contract = (await sign_contract(api, customer, plan="long_term", committed_gpu_hours=2000))["id"]
     await amend_contract(api, contract, purchase_order="PO-4711")
     async with customer_api(api, customer) as own:
@@ -142,6 +145,10 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     await report_from_outside(api, customer, contract)
     doubted = (await api.get("/quarantined-usage", customer_id=customer))["data"][0]["id"]
     await api.post(f"/quarantined-usage/{doubted}/dismiss", {"reason": "unbelievable"})
+    note = {"invoice_id": prepaid["advance_invoice_id"], "lines": [{"position": 1, "amount": "1.00"}], "reason": "Test"}
+    credit_note = (await api.post("/credit-notes", note, expect=201))["id"]
+    credit = {"kind": "credit", "contract_id": prepaid["id"], "amount": "1.00", "reason": "Test"}
+    adjustment = (await api.post("/adjustments", credit, expect=201))["id"]
     past = await api.post("/invoices", {"contract_id": contract, "month": "2026-10"}, expect=201)
     await api.post(f"/invoices/{past['id']}/finalize")
     invoice = (await api.post("/invoices", {"contract_id": contract, "month": "2026-11"}, expect=201))["id"]
@@ -159,6 +166,9 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         live_run_id=live_run,
         adapter_id=adapter,
         invoice_id=invoice,
+        credited_invoice_id=note["invoice_id"],
+        credit_note_id=credit_note,
+        adjustment_id=adjustment,
         grant_id=grant,
         purchase_id=purchase,
         queue=f"dedicated:{contract}",

@@ -41,6 +41,12 @@ def test_tax_taken_out_of_an_amount_is_the_tax_on_what_is_left(amount: Money, ra
     assert abs(on_rest - Fraction(tax.to_decimal())) <= Fraction(1, 100)
 
 
+def test_tax_is_taken_out_only_where_it_is_included() -> None:
+    amount = Money.from_decimal("1.13")
+    assert Tax(TaxMode.INCLUDED, Decimal("0.13")).take_out(amount) == Money.from_decimal("1.00")
+    assert Tax(TaxMode.ON_TOP, Decimal("0.13")).take_out(amount) == amount
+
+
 @given(FEN, RATES)
 def test_tax_on_top_is_the_rates_share_rounded_once(amount: Money, rate: Decimal) -> None:
     exact = Fraction(amount.to_decimal()) * Fraction(rate)

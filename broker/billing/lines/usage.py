@@ -30,7 +30,7 @@ async def list_charged(work: Work, terms: ContractTerms, month: str) -> list[Cap
 
 
 def draft_usage_lines(groups: Iterable[CapturedUsage], sources: Mapping[str, str]) -> list[DraftLine]:
-    """Draft one line for each group; one that an advance has paid is followed by a line that takes it off again.
+    """Draft one line for each group; one that a grant has paid is followed by a line that takes it off again.
 
     `sources` are those of streams, by their ids: what has none there is usage of a job.
     """
@@ -39,7 +39,7 @@ def draft_usage_lines(groups: Iterable[CapturedUsage], sources: Mapping[str, str
         name, origin = METER_NAMES[group.meter], describe_origin(group, sources)
         lines.append(draft_line(group, LineKind.USAGE, f"{name}, {origin}", group.amount))
         if not group.billable:
-            lines.append(draft_line(group, LineKind.ADVANCE, f"{name} paid by an advance, {origin}", -group.amount))
+            lines.append(draft_line(group, LineKind.ADVANCE, f"{name} paid by a grant, {origin}", -group.amount))
     return lines
 
 

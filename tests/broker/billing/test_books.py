@@ -1,38 +1,12 @@
 """Invoices on the books: what is owed, paid, deferred, earned and taxed, to the fen."""
 
-from sqlalchemy import select
-
-from broker.ledger.tables import Account
 from broker.system import System
-from pricing.money import Money
+from tests.broker.billing.invoicing import bill, read_money, use
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_customer, make_ready_customer, sign_contract, upload_dataset
-from tests.broker.running_jobs import HOUR, broken_rules, report_usage, settle, start_job
+from tests.broker.running_jobs import HOUR, broken_rules
 
 TAXED = {"tax_mode": "on_top", "tax_rate": "0.06"}
-
-
-async def read_money(system: System, customer: Customer) -> dict[str, str]:
-    """Read the balances of the accounts of money that are not zero: what was debited less what was credited."""
-    async with system.work() as work:
-        query = select(Account.kind, Account.balance).where(
-            Account.contract_id == customer.contract["id"],
-            Account.unit == "micro_yuan",
-            Account.balance != 0,
-            Account.kind.not_in(["held", "used", "budget", "budget_issued", "borne", "borne_issued"]),
-        )
-        return {kind: Money(balance).format_amount() for kind, balance in await work.session.execute(query)}
-
-
-async def use(system: System, customer: Customer, gpu_seconds: int, tokens: int = 0) -> None:
-    job = await start_job(system, customer, gpu_seconds=gpu_seconds, tokens=tokens)
-    await report_usage(system, job, gpu_seconds=gpu_seconds, tokens=tokens)
-    await settle(system, job)
-
-
-async def bill(api: Api, customer: Customer, month: str) -> dict[str, str]:
-    draft = await api.post("/invoices", {"contract_id": customer.contract["id"], "month": month}, expect=201)
-    return dict(await api.post(f"/invoices/{draft['id']}/finalize"))
 
 
 async def test_usage_is_owed_with_its_tax_and_then_paid(api: Api, system: System, clock: ManualClock) -> None:
@@ -83,3 +57,21 @@ async def test_advance_is_deferred_until_final_invoices_earn_it_to_the_last_fen(
     assert money.pop("cash") == "2756.00"
     assert money.pop("tax") == "-156.00"
     assert money == {"revenue": "-2599.99", "rounding": "-0.01"}, "three invoices took off 0.14, 0.14 and 2599.71"
+
+
+async def test_what_a_gift_pays_is_revenue_and_costs_the_house_as_much(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    customer = await make_ready_customer(api, **TAXED)
+    gift = {"contract_id": customer.contract["id"], "kind": "promotional", "gpu_hours": "1", "reason": "Launch"}
+    await api.post("/grants", gift, expect=201)
+    await use(system, customer, 3 * HOUR)
+    clock.advance(days=30)
+    assert (await bill(api, customer, "2026-11"))["total"]["amount"] == "14.42"  # two hours, and tax
+    assert await read_money(system, customer) == {
+        "receivable": "14.42",
+        "gift_costs": "6.80",
+        "revenue": "-20.40",
+        "tax": "-0.82",
+    }
+    assert await broken_rules(system) == {}

@@ -1,6 +1,8 @@
 """Each rule of `broker ledger verify` is broken once, by the tables' owner with every guard off: only it is found."""
 
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -11,7 +13,7 @@ from broker.processes.boot import DatabaseUrls
 from broker.reports.verify import CHECKS, verify_ledger
 from broker.system import System
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, make_ready_customer
+from tests.broker.factories import Api, Customer, make_ready_customer
 from tests.broker.running_jobs import HOUR, broken_rules, report_usage, settle, start_job
 
 HELD_GPU = "kind = 'held' AND unit = 'gpu_seconds'"
@@ -26,8 +28,9 @@ CAUSES = "(VALUES ('preempted', 7), ('machine_lost', -7)) AS causes (cause, quan
 OF_USED = f"FROM ledger_accounts WHERE {USED_GPU}"
 OF_CAUSES = f"FROM ledger_accounts, {CAUSES} WHERE {USED_GPU}"
 BORNE = "'acc_' || causes.cause, customer_id, contract_id, unit, 'borne', causes.cause, true, true, quantity"
+SMALLEST_LINE = "(SELECT id FROM invoice_lines WHERE amount_micros < 20000 ORDER BY amount_micros LIMIT 1)"
 ENDED = "(SELECT id FROM holds WHERE state = 'settled')"
-TRANSFER = "(SELECT min(id) FROM ledger_transfers)"
+TRANSFER = "(SELECT min(id) FROM ledger_transfers WHERE kind = 'hold_placed')"
 ADD_UP_AGAIN = (
     "DELETE FROM usage_rollups",
     """INSERT INTO usage_rollups (hour, contract_id, project_id, job_id, source, gpu_type, labels, customer_id,
@@ -202,15 +205,35 @@ DAMAGES = (
     ),
     Damage(
         "what a customer owes is what is due of its final invoices",
-        ("UPDATE invoices SET written_off_micros = 10000 WHERE kind = 'usage'",),
+        move_balance("kind = 'receivable'", 10_000, source="kind = 'cash'"),
     ),
     Damage(
-        "what final invoices take off for advances has been earned",
+        "what final invoices take off for grants is earned of advances, or what gifts cost",
         ("UPDATE ledger_transfers SET kind = 'usage_captured' WHERE kind = 'advance_earned'",),
     ),
     Damage(
         "what is deferred of a grant's advance is the price of what is not earned of it",
         move_balance("kind = 'revenue'", 30_000, source="kind = 'deferred_revenue'"),
+    ),
+    Damage(
+        "a credit note is the sum of its lines, with the tax on top of them",
+        ("UPDATE credit_note_lines SET amount_micros = amount_micros + 10000",),
+    ),
+    Damage(
+        "no more is credited of a line than it bills",
+        (f"UPDATE credit_note_lines SET invoice_line_id = {SMALLEST_LINE}",),
+    ),
+    Damage(
+        "what is credited and written off of an invoice is what its credit notes and adjustments say",
+        ("UPDATE invoices SET credited_micros = 30000, written_off_micros = 0 WHERE kind = 'usage'",),
+    ),
+    Damage(
+        "a credit note is booked once and whole, with its tax",
+        ("UPDATE ledger_transfers SET kind = 'usage_captured' WHERE kind = 'credited'",),
+    ),
+    Damage(
+        "an adjustment is booked once and whole",
+        ("UPDATE adjustments SET quantity = quantity + 1 WHERE kind = 'credit'",),
     ),
 )
 
@@ -228,7 +251,23 @@ async def books(api: Api, system: System, clock: ManualClock) -> System:
     clock.advance(days=30)
     draft = await api.post("/invoices", {"contract_id": customer.contract["id"], "month": "2026-11"}, expect=201)
     await api.post(f"/invoices/{draft['id']}/finalize")
+    await correct_by_hand(api, customer, draft)
     return system
+
+
+async def correct_by_hand(api: Api, customer: Customer, invoice: Any) -> None:
+    """Credit and give up a little of an invoice, and give the customer some money and an hour."""
+    reason = {"reason": "Test"}
+    largest = max(invoice["lines"], key=lambda line: Decimal(line["amount"]["amount"]))
+    lines = [{"position": largest["position"], "amount": "0.02"}]
+    await api.post("/credit-notes", {"invoice_id": invoice["id"], "lines": lines, **reason}, expect=201)
+    grant = (await api.get("/grants"))["data"][0]["id"]
+    for what in (
+        {"kind": "bad_debt", "invoice_id": invoice["id"], "amount": "0.01"},
+        {"kind": "credit", "contract_id": customer.contract["id"], "amount": "5.00"},
+        {"kind": "grant", "grant_id": grant, "quantity": HOUR},
+    ):
+        await api.post("/adjustments", {**what, **reason}, expect=201)
 
 
 async def find_broken(owner: AsyncEngine, damage: Damage) -> list[str]:

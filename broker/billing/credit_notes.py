@@ -1,0 +1,127 @@
+"""Credit notes: issued against final invoices, line by line; they take back what was billed and are never changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Select, func, select
+
+from broker import errors
+from broker.billing.crediting import BilledInvoice, BilledLine, CreditedLine, CreditSums, plan_credit
+from broker.billing.model import InvoiceKind, InvoiceStatus, LineKind
+from broker.billing.numbers import Series, next_number
+from broker.billing.service import list_lines, lock_invoice
+from broker.billing.tables import CreditNote, CreditNoteLine, Invoice, InvoiceLine
+from broker.contracts.model import ContractTerms
+from broker.ledger import service as ledger
+from broker.persistence.database import narrow
+from broker.work import Work
+from pricing.money import Money
+from pricing.tax import TaxMode
+
+
+@dataclass(frozen=True)
+class NewCreditNote:
+    """What is to be taken back of which invoice, and why."""
+
+    invoice_id: str
+    reason: str
+    lines: Sequence[CreditedLine]
+
+
+async def issue_credit_note(work: Work, new: NewCreditNote) -> CreditNote:
+    """Issue a credit note: it comes off what is due of the invoice, and what was paid already becomes a credit.
+
+    Raises: NotFound, IllegalTransition, InvalidRequest.
+    """
+    terms, invoice = await lock_invoice(work, new.invoice_id)
+    _require_creditable(invoice)
+    billed = await list_lines(work, invoice.id)
+    sums = plan_credit(await _read_billed(work, invoice, billed), new.lines)
+    note = await _write(work, invoice, new, sums)
+    ids = {line.position: line.id for line in billed}
+    work.session.add_all(
+        CreditNoteLine(
+            customer_id=invoice.customer_id,
+            credit_note_id=note.id,
+            invoice_line_id=ids[line.position],
+            position=line.position,
+            amount_micros=line.amount.micros,
+        )
+        for line in new.lines
+    )
+    await _book(work, terms, invoice, note)
+    await work.session.flush()
+    return note
+
+
+def _require_creditable(invoice: Invoice) -> None:
+    """Require a final invoice, and a paid one where it is for an advance: an order that is not paid is cancelled."""
+    final = {InvoiceStatus.OPEN, InvoiceStatus.PAID}
+    if invoice.kind == InvoiceKind.ADVANCE:
+        final = {InvoiceStatus.PAID}
+    if invoice.status not in final:
+        states = " or ".join(sorted(status.value for status in final))
+        raise errors.IllegalTransition(
+            f"Invoice {invoice.number or invoice.id} is {invoice.status}; "
+            f"a credit note for one of kind {invoice.kind} needs it to be {states}.",
+            status_before=invoice.status,
+        )
+
+
+async def _read_billed(work: Work, invoice: Invoice, lines: Sequence[InvoiceLine]) -> BilledInvoice:
+    query = (
+        select(CreditNoteLine.invoice_line_id, func.sum(CreditNoteLine.amount_micros).label("micros"))
+        .where(CreditNoteLine.invoice_line_id.in_([line.id for line in lines]))
+        .group_by(CreditNoteLine.invoice_line_id)
+    )
+    credited = {row.invoice_line_id: int(row.micros) for row in await work.session.execute(query)}
+    billed = {
+        line.position: BilledLine(LineKind(line.kind), Money(line.amount_micros), Money(credited.get(line.id, 0)))
+        for line in lines
+    }
+    return BilledInvoice(billed, TaxMode(invoice.tax_mode), invoice.tax)
+
+
+async def _write(work: Work, invoice: Invoice, new: NewCreditNote, sums: CreditSums) -> CreditNote:
+    note = CreditNote(
+        id=work.new_id("crn"),
+        number=await next_number(work, Series.CREDIT_NOTE),
+        customer_id=invoice.customer_id,
+        contract_id=invoice.contract_id,
+        invoice_id=invoice.id,
+        reason=new.reason,
+        author=work.actor.id,
+        total_micros=sums.total.micros,
+        tax_micros=sums.tax.micros,
+        created_at=work.now,
+    )
+    work.session.add(note)
+    await work.session.flush()
+    return note
+
+
+async def _book(work: Work, terms: ContractTerms, invoice: Invoice, note: CreditNote) -> None:
+    total, tax = Money(note.total_micros), Money(note.tax_micros)
+    paid_before = max(Money.zero(), total - invoice.due)
+    await ledger.book_credit_note(work, terms, net=total - tax, tax=tax, to_credit=paid_before, reference=note.id)
+    invoice.credited_micros += note.total_micros
+    if invoice.status == InvoiceStatus.OPEN and not invoice.due.micros:
+        invoice.status, invoice.paid_at = InvoiceStatus.PAID.value, work.now
+
+
+def select_credit_notes(**wanted: str | None) -> Select[CreditNote]:
+    """Select the credit notes that the actor sees, all or those with these values in their columns."""
+    return narrow(select(CreditNote), **wanted)
+
+
+async def get_credit_note(work: Work, credit_note_id: str) -> CreditNote:
+    """Get a credit note. Raises: NotFound."""
+    note = await work.session.get(CreditNote, credit_note_id)
+    if note is None:
+        raise errors.NotFound("credit note", credit_note_id)
+    return note
+
+
+async def list_credited_lines(work: Work, credit_note_id: str) -> list[CreditNoteLine]:
+    query = select(CreditNoteLine).where(CreditNoteLine.credit_note_id == credit_note_id)
+    return list((await work.session.scalars(query.order_by(CreditNoteLine.position))).all())

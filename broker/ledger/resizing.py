@@ -1,0 +1,36 @@
+"""Resizing a grant by hand: units come to it from where grants come from, or go back there as far as they are free."""
+
+from broker import errors
+from broker.contracts import service as contracts
+from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms
+from broker.ledger.accounts import NewTransfer, open_account, post_transfer, read_granted
+from broker.ledger.earnings import is_deferred
+from broker.ledger.model import AccountKind, move
+from broker.ledger.money_books import MoneyMove, post_money, read_deferred
+from broker.work import Work
+
+
+async def resize_grant(work: Work, terms: ContractTerms, grant: GrantTerms, change: int, *, reference: str) -> None:
+    """Give an active grant units, or take free ones where the change is below zero. The contract is locked.
+
+    What a paid grant gets or loses so is worth its price: it is deferred as the rest is, and costs the house as much.
+    Units: the grant's own. Raises: IllegalTransition, InvalidRequest.
+    """
+    if grant.status != GrantStatus.ACTIVE:
+        raise errors.IllegalTransition(
+            f"Grant {grant.id} is {grant.status}; only an active one can be adjusted.", status_before=grant.status
+        )
+    free = (await read_granted(work, terms.id)).get(grant.id, 0)
+    if -change > free or -change >= grant.quantity:
+        raise errors.invalid_field("quantity", f"takes too much: {free} are free; to take back all, make it void")
+    await contracts.resize_grant(work, grant.id, change)
+    own = (terms.id, terms.customer_id, grant.unit)
+    source_id = await open_account(work, *own, AccountKind.ISSUED)
+    target_id = await open_account(work, *own, AccountKind.GRANTED, grant_id=grant.id)
+    moves = move(source_id, target_id, grant.unit, change)
+    await post_transfer(work, terms.id, terms.customer_id, NewTransfer("grant_adjusted", moves, reference=reference))
+    if is_deferred(grant):
+        price = terms.tax.take_out(grant.price(abs(change)))
+        worth = price if change > 0 else -min(price, await read_deferred(work, grant.id))
+        moved = MoneyMove(AccountKind.DEFERRED_REVENUE, AccountKind.GIFT_COSTS, worth, grant.id)
+        await post_money(work, terms, "grant_adjusted", [moved], reference=reference)

@@ -1,0 +1,93 @@
+"""What credit notes take back: never more than is left, and with all lines all of the tax, in however many notes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker import errors
+from broker.billing.crediting import BilledInvoice, BilledLine, CreditedLine, plan_credit
+from broker.billing.model import LineKind
+from pricing.money import Money
+from pricing.tax import TaxMode
+
+
+def fen(count: int) -> Money:
+    return Money(count * 10_000)
+
+
+def invoice(
+    *amounts: int, tax: int = 0, mode: TaxMode = TaxMode.NONE, credited: dict[int, int] | None = None
+) -> BilledInvoice:
+    done = credited or {}
+    lines = {
+        position: BilledLine(
+            LineKind.USAGE if amount > 0 else LineKind.ADVANCE, fen(amount), fen(done.get(position, 0))
+        )
+        for position, amount in enumerate(amounts, start=1)
+    }
+    if mode == TaxMode.ON_TOP:
+        lines[len(lines) + 1] = BilledLine(LineKind.TAX, fen(tax), fen(0))
+    return BilledInvoice(lines, mode, fen(tax))
+
+
+def find_fields(billed: BilledInvoice, *lines: tuple[int, Money]) -> list[str]:
+    with pytest.raises(errors.InvalidRequest) as refused:
+        plan_credit(billed, [CreditedLine(*line) for line in lines])
+    return [fault.field for fault in refused.value.errors]
+
+
+def test_line_brings_back_its_share_of_the_tax_on_top() -> None:
+    billed = invoice(1000, 500, tax=90, mode=TaxMode.ON_TOP)
+    sums = plan_credit(billed, [CreditedLine(1, fen(1000))])
+    assert (sums.total, sums.tax) == (fen(1060), fen(60))
+
+
+def test_included_tax_is_within_what_comes_back() -> None:
+    sums = plan_credit(invoice(1060, tax=60, mode=TaxMode.INCLUDED), [CreditedLine(1, fen(530))])
+    assert (sums.total, sums.tax) == (fen(530), fen(30))
+
+
+def test_what_is_left_of_a_line_counts_what_came_back_before() -> None:
+    billed = invoice(1000, 500, credited={1: 990})
+    assert find_fields(billed, (1, fen(11))) == ["lines.0.amount"]
+    assert plan_credit(billed, [CreditedLine(1, fen(10))]).total == fen(10)
+
+
+def test_line_that_takes_off_or_is_tax_or_is_not_there_brings_nothing_back() -> None:
+    billed = invoice(1000, -900, tax=6, mode=TaxMode.ON_TOP)
+    assert find_fields(billed, (2, fen(1))) == ["lines.0.amount"]
+    assert find_fields(billed, (3, fen(1)), (4, fen(1))) == ["lines.0.position", "lines.1.position"]
+
+
+def test_usage_that_an_advance_has_paid_brings_back_no_money() -> None:
+    assert find_fields(invoice(1000, -900), (1, fen(101))) == ["lines"]
+    assert find_fields(invoice(1000, -1000), (1, fen(1))) == ["lines"]
+
+
+def test_line_that_is_named_twice_or_split_finer_than_a_fen_is_refused() -> None:
+    assert find_fields(invoice(1000), (1, fen(1)), (1, fen(1))) == ["lines.1.position"]
+    assert find_fields(invoice(1000), (1, Money(1))) == ["lines.0.amount"]
+
+
+@given(
+    st.lists(st.integers(1, 10**9), min_size=1, max_size=4),
+    st.integers(0, 10**8),
+    st.sampled_from([TaxMode.ON_TOP, TaxMode.INCLUDED]),
+    st.data(),
+)
+def test_credit_notes_for_all_of_an_invoice_bring_back_all_of_it_in_any_parts(
+    amounts: list[int], tax: int, mode: TaxMode, data: st.DataObject
+) -> None:
+    credited: dict[int, int] = {}
+    total, back = Money.zero(), Money.zero()
+    for position, amount in enumerate(amounts, start=1):
+        first = data.draw(st.integers(0, amount))
+        for part in (first, amount - first):
+            if part:
+                sums = plan_credit(
+                    invoice(*amounts, tax=tax, mode=mode, credited=credited), [CreditedLine(position, fen(part))]
+                )
+                credited[position] = credited.get(position, 0) + part
+                total, back = total + sums.total, back + sums.tax
+    assert back == fen(tax)
+    assert total == fen(sum(amounts)) + (fen(tax) if mode == TaxMode.ON_TOP else fen(0))
