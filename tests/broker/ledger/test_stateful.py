@@ -3,9 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -23,14 +21,13 @@ from hypothesis.stateful import (
 )
 
 from broker import errors
-from broker.app import create_app
 from broker.config import Settings
 from broker.contracts import service as contracts
 from broker.ledger import service as ledger
 from broker.ledger.holds import HoldView
-from broker.processes.boot import DatabaseUrls, prepare
+from broker.processes.boot import DatabaseUrls
 from broker.reports.verify import verify_ledger
-from broker.system import System, open_system
+from broker.system import System
 from broker.work import Work
 from pricing.money import Money
 from tests.broker.conftest import ManualClock
@@ -46,6 +43,7 @@ from tests.broker.running_jobs import (
     settle,
     start_job,
 )
+from tests.broker.worlds import World, open_world
 
 # A failure prints its seed; with LEDGER_SEED set to it the same failure comes again, and is made small (minutes).
 SEED = int(os.environ.get("LEDGER_SEED") or secrets.randbelow(2**32))
@@ -60,31 +58,6 @@ FEW_LONG_RUNS = hypothesis.settings(
     suppress_health_check=list(HealthCheck),
 )
 HOURS = {"on_demand": 0, "prepaid": 500, "long_term": 2000}
-
-
-@dataclass
-class World:
-    """One broker, in the event loop of the test's own."""
-
-    runner: asyncio.Runner
-    system: System
-    clock: ManualClock
-    api: Api
-
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return self.runner.run(work)
-
-
-@asynccontextmanager
-async def open_world(
-    runner: asyncio.Runner, settings: Settings, urls: DatabaseUrls, clock: ManualClock
-) -> AsyncIterator[World]:
-    prepared = await prepare(settings, urls)
-    await prepared.database.close()
-    system = open_system(settings, urls.app, clock=clock)
-    async with Api.connect(create_app(system), settings.admin_key_path.read_text().strip()) as api:
-        yield World(runner, system, clock, api)
-    await system.database.close()
 
 
 # Some are tiny, some are as a job's, some are more than a contract has.

@@ -1,0 +1,39 @@
+"""A broker in an event loop of the test's own: for machines of Hypothesis, whose steps are no coroutines."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from broker.app import create_app
+from broker.config import Settings
+from broker.processes.boot import DatabaseUrls, prepare
+from broker.system import System, open_system
+from tests.broker.conftest import ManualClock
+from tests.broker.factories import Api
+
+
+@dataclass
+class World:
+    """One broker, in the event loop of the test's own."""
+
+    runner: asyncio.Runner
+    system: System
+    clock: ManualClock
+    api: Api
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.runner.run(work)
+
+
+@asynccontextmanager
+async def open_world(
+    runner: asyncio.Runner, settings: Settings, urls: DatabaseUrls, clock: ManualClock
+) -> AsyncIterator[World]:
+    prepared = await prepare(settings, urls)
+    await prepared.database.close()
+    system = open_system(settings, urls.app, clock=clock)
+    async with Api.connect(create_app(system), settings.admin_key_path.read_text().strip()) as api:
+        yield World(runner, system, clock, api)
+    await system.database.close()
