@@ -32,12 +32,12 @@ BILLING_CHECKS = (
               OR coalesce(b.tax, 0) <> CASE WHEN {IS_FINAL} THEN i.tax_micros ELSE 0 END""",  # noqa: S608 (nothing of it comes from outside)
     ),
     Check(
-        "what was paid of an invoice came in",
+        "what was paid of an invoice came in, or was a credit",
         f"""WITH {SIDES}
-           SELECT i.id, i.paid_micros, coalesce(sum(s.amount), 0) AS came_in
-           FROM invoices i
-           LEFT JOIN sides s ON s.reference = i.id AND s.transfer = 'payment_received' AND s.kind = 'cash'
-           GROUP BY i.id HAVING i.paid_micros <> coalesce(sum(s.amount), 0)""",  # noqa: S608
+           SELECT i.id, i.paid_micros, coalesce(sum(-s.amount), 0) AS settled
+           FROM invoices i LEFT JOIN sides s
+               ON s.reference = i.id AND s.transfer IN ('payment_received', 'credit_used') AND s.kind = 'receivable'
+           GROUP BY i.id HAVING i.paid_micros <> coalesce(sum(-s.amount), 0)""",  # noqa: S608
     ),
     Check(
         "what a customer owes is what is due of its final invoices",

@@ -6,7 +6,14 @@ from fastapi import Query
 
 from broker.billing import service
 from broker.billing.model import InvoiceKind, InvoiceStatus
-from broker.billing.schemas import LIKE_A_MONTH, MONTH_PATTERN, InvoiceDraftIn, InvoiceOut, InvoiceWithLinesOut
+from broker.billing.schemas import (
+    LIKE_A_MONTH,
+    MONTH_PATTERN,
+    InvoiceDraftIn,
+    InvoiceOut,
+    InvoiceWithLinesOut,
+    PaymentIn,
+)
 from broker.billing.tables import Invoice
 from broker.http.edge import BillingReader, FinanceWork, feature_router
 from broker.http.paging import fetch_page
@@ -61,6 +68,7 @@ async def finalize_invoice(work: FinanceWork, invoice_id: str) -> InvoiceWithLin
 
 
 @router.post("/{invoice_id}/pay")
-async def pay_invoice(work: FinanceWork, invoice_id: str) -> InvoiceWithLinesOut:
-    """Mark an invoice as paid; paying an advance invoice credits its hours to the contract."""
-    return await _with_lines(work, await service.pay_invoice(work, invoice_id))
+async def pay_invoice(work: FinanceWork, invoice_id: str, body: PaymentIn | None = None) -> InvoiceWithLinesOut:
+    """Mark an invoice as paid, or pay it by the customer's credit; a paid advance credits its hours to the contract."""
+    from_credit = body is not None and body.from_credit
+    return await _with_lines(work, await service.pay_invoice(work, invoice_id, from_credit=from_credit))

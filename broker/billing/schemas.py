@@ -22,6 +22,14 @@ class InvoiceDraftIn(RequestBody):
     )
 
 
+class PaymentIn(RequestBody):
+    from_credit: bool = Field(
+        default=False,
+        description="Pay it by the customer's credit, as far as that reaches, instead of by money that came in.",
+        examples=[False],
+    )
+
+
 class InvoiceLineOut(BaseModel):
     position: int = Field(description="Its place on the invoice, from 1 on.", examples=[1])
     kind: LineKind = Field(

@@ -151,6 +151,8 @@ async def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
     await ledger.close_month(work, terms, invoice.month)
     await _finalize(work, invoice)
     await _book_usage(work, terms, invoice, invoice.month)
+    if invoice.total_micros < 0:
+        await _settle(work, invoice)
     return invoice
 
 
@@ -166,26 +168,48 @@ async def _finalize(work: Work, invoice: Invoice) -> None:
     invoice.status, invoice.finalized_at = InvoiceStatus.OPEN.value, work.now
 
 
-async def pay_invoice(work: Work, invoice_id: str) -> Invoice:
+async def pay_invoice(work: Work, invoice_id: str, *, from_credit: bool = False) -> Invoice:
     """Mark an invoice as paid; one for an advance credits its grant. Paying twice changes nothing.
 
-    What comes for an order that is over stays the customer's credit.
-    Raises: NotFound, IllegalTransition.
+    What comes for an order that is over stays the customer's credit. A credit pays as far as it reaches: an invoice of
+    which something is due after stays open.
+    Raises: NotFound, IllegalTransition, InvalidRequest.
     """
     terms, invoice = await lock_invoice(work, invoice_id)
     if invoice.status == InvoiceStatus.PAID:
         return invoice
     if await is_order_over(work, invoice):
+        if from_credit:
+            raise errors.IllegalTransition("The order is over; a credit cannot pay it.", status_before=invoice.status)
         await keep_late_payment(work, terms, invoice)
         return invoice
     _require_status(invoice, InvoiceStatus.OPEN)
-    due = invoice.due
+    if from_credit:
+        paid = await _take_credit(work, terms, invoice)
+    else:
+        paid = invoice.due
+        await ledger.book_receipt(work, terms, paid, reference=invoice.id)
+    invoice.paid_micros += paid.micros
+    if not invoice.due.micros:
+        await _settle(work, invoice)
+    return invoice
+
+
+async def _take_credit(work: Work, terms: ContractTerms, invoice: Invoice) -> Money:
+    """Take what a credit pays of an invoice: all of an advance, or as much as there is of another."""
+    credit = await ledger.read_credit(work, terms.id)
+    paid = min(invoice.due, credit)
+    if not paid.micros or (invoice.kind == InvoiceKind.ADVANCE and paid < invoice.due):
+        raise errors.invalid_field("from_credit", f"the credit is {credit}, and {invoice.due} is due")
+    await ledger.book_credit_used(work, terms, paid, reference=invoice.id)
+    return paid
+
+
+async def _settle(work: Work, invoice: Invoice) -> None:
+    """Mark an invoice of which nothing is due any more; one for an advance credits its grant."""
     invoice.status, invoice.paid_at = InvoiceStatus.PAID.value, work.now
-    invoice.paid_micros += due.micros
-    await ledger.book_receipt(work, terms, due, reference=invoice.id)
     if invoice.grant_id is not None:
         await ledger.credit_grant(work, invoice.grant_id)
-    return invoice
 
 
 async def cancel_order(work: Work, invoice_id: str) -> Invoice:

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, GrantTerms
 from broker.ledger.model import AccountKind
-from broker.ledger.money_books import MoneyMove, post_money
+from broker.ledger.money_books import MoneyMove, book_gift, post_money
 from broker.ledger.tables import Account, Capture, ClosedMonth, HoldLeg
 from broker.work import Work
 from pricing.money import Money
@@ -46,8 +46,7 @@ async def book_usage(work: Work, terms: ContractTerms, month: str, invoice: Mont
     by_advances = terms.tax.take_out(invoice.by_grants) - given
     earned = plan_earned(await _read_deferred(work, left), left, by_advances)
     await post_money(work, terms, "advance_earned", earned, reference=reference)
-    gift = MoneyMove(AccountKind.REVENUE, AccountKind.GIFT_COSTS, given)
-    await post_money(work, terms, "gift_used", [gift], reference=reference)
+    await book_gift(work, terms, given, reference=reference)
 
 
 def plan_earned(deferred: Mapping[str, Money], left: Mapping[str, Money], by_advances: Money) -> list[MoneyMove]:

@@ -89,6 +89,11 @@ async def book_credit(work: Work, terms: ContractTerms | None, amount: Money, *,
     await post_money(work, terms, "receipt_credited", moves, reference=reference)
 
 
+async def book_credit_used(work: Work, terms: ContractTerms, amount: Money, *, reference: str) -> None:
+    """Book that a customer's credit pays what is due."""
+    await post_money(work, terms, "credit_used", [MoneyMove(RECEIVABLE, CREDIT, amount)], reference=reference)
+
+
 async def book_refund(
     work: Work, terms: ContractTerms, grant_id: str, *, net: Money, tax: Money, reference: str
 ) -> None:

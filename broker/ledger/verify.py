@@ -196,7 +196,7 @@ LEDGER_CHECKS = (
                SELECT s.account_id, s.amount FROM ledger_transfers t JOIN ledger_entries e ON e.transfer_id = t.id
                CROSS JOIN LATERAL (VALUES (e.debit_account_id, e.amount), (e.credit_account_id, -e.amount))
                    AS s (account_id, amount)
-               WHERE t.kind IN ('grant_credited', 'grant_adjusted')
+               WHERE t.kind = 'grant_adjusted' OR (t.kind = 'grant_credited' AND s.amount > 0)
            ) e ON e.account_id = a.id
            GROUP BY g.id
            HAVING coalesce(sum(e.amount), 0) <> CASE WHEN g.activated_at IS NULL THEN 0 ELSE g.quantity END""",

@@ -54,7 +54,7 @@ def _with_advance(group: CapturedUsage, text: str) -> list[DraftLine]:
     """Draft a line of a closed month; where an advance has paid, one that takes it off again follows."""
     lines = [draft_line(group, LineKind.CORRECTION, text, group.amount)]
     if not group.billable:
-        lines.append(draft_line(group, LineKind.ADVANCE, f"{text}, paid by an advance", -group.amount))
+        lines.append(draft_line(group, LineKind.ADVANCE, f"{text}, paid by a grant", -group.amount))
     return lines
 
 

@@ -75,3 +75,19 @@ async def test_what_a_gift_pays_is_revenue_and_costs_the_house_as_much(
         "tax": "-0.82",
     }
     assert await broken_rules(system) == {}
+
+
+async def test_credit_pays_an_invoice_as_far_as_it_reaches(api: Api, system: System, clock: ManualClock) -> None:
+    customer = await make_ready_customer(api)
+    await use(system, customer, 10 * HOUR)
+    clock.advance(days=30)
+    invoice = await bill(api, customer, "2026-11")
+    path, by_credit = f"/invoices/{invoice['id']}/pay", {"from_credit": True}
+    assert (await api.post(path, by_credit, expect=422))["errors"][0]["field"] == "from_credit"
+    gift = {"kind": "credit", "contract_id": customer.contract["id"], "amount": "8.00", "reason": "Sorry"}
+    await api.post("/adjustments", gift, expect=201)
+    partly = await api.post(path, by_credit)
+    assert (partly["status"], partly["due"]["amount"]) == ("open", "60.00")
+    assert (await api.post(path))["status"] == "paid"
+    assert await read_money(system, customer) == {"cash": "60.00", "gift_costs": "8.00", "revenue": "-68.00"}
+    assert await broken_rules(system) == {}

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms
 from broker.ledger import service as ledger
+from broker.ledger.earnings import plan_earned
 from broker.ledger.tables import Account
 from broker.system import System
 from broker.work import Work
@@ -46,7 +47,6 @@ async def test_advance_is_owed_then_paid_then_earned_refunded_or_expired(api: Ap
         await ledger.book_receipt(work, terms, yuan("106.00"), reference="inv_1")
         await ledger.book_refund(work, terms, grant_id, net=yuan("50.00"), tax=yuan("3.00"), reference=grant_id)
         await ledger.book_breakage(work, terms, grant_id, yuan("60.00"), reference=grant_id)
-        await ledger.book_gift(work, terms, yuan("7.00"), reference="inv_2")
 
     await book(system, customer, act)
     assert await read_money(system, customer.contract["id"]) == {
@@ -54,8 +54,6 @@ async def test_advance_is_owed_then_paid_then_earned_refunded_or_expired(api: Ap
         "tax": "-3.00",
         "refunds": "-53.00",
         "breakage": "-50.00",
-        "gift_costs": "7.00",
-        "revenue": "-7.00",
     }
     assert await broken_rules(system) == {}
 
@@ -90,3 +88,30 @@ async def test_database_refuses_to_give_back_more_than_was_paid_ahead(api: Api, 
 
     with pytest.raises(CheckViolation, match="not_overspent"):
         await book(system, customer, act)
+
+
+async def test_invoice_below_zero_is_a_credit(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+
+    async def act(work: Work, terms: ContractTerms) -> None:
+        billed = ledger.MonthsInvoice(yuan("-10.00"), yuan("-0.60"), by_grants=Money.zero())
+        await ledger.book_usage(work, terms, "2026-11", billed, reference="inv_1")
+
+    await book(system, customer, act)
+    assert await read_money(system, customer.contract["id"]) == {
+        "customer_credit": "-10.60",
+        "revenue": "10.00",
+        "tax": "0.60",
+    }
+
+
+async def test_what_is_earned_of_advances_leaves_the_price_of_the_rest_and_the_fen_between() -> None:
+    deferred = {"used up": yuan("0.01"), "in use": yuan("10.00"), "came back": yuan("1.00")}
+    left = {"used up": yuan("0.00"), "in use": yuan("7.00"), "came back": yuan("1.50")}
+    moves = plan_earned(deferred, left, by_advances=yuan("2.50"))
+    assert [(each.debit.value, each.grant_id, each.amount.format_amount()) for each in moves] == [
+        ("deferred_revenue", "used up", "0.01"),
+        ("deferred_revenue", "in use", "3.00"),
+        ("deferred_revenue", "came back", "-0.50"),
+        ("rounding", None, "-0.01"),
+    ]

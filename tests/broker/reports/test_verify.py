@@ -200,7 +200,7 @@ DAMAGES = (
         ("UPDATE invoices SET tax_micros = tax_micros + 10000 WHERE kind = 'usage'",),
     ),
     Damage(
-        "what was paid of an invoice came in",
+        "what was paid of an invoice came in, or was a credit",
         ("UPDATE invoices SET paid_micros = paid_micros + 10000 WHERE kind = 'advance'",),
     ),
     Damage(
