@@ -141,7 +141,6 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     purchase = (await api.post("/purchases", {"contract_id": contract, "gpu_hours": "10"}, expect=201))["id"]
     await api.post(f"/contracts/{contract}/top-up", {"threshold_gpu_hours": 1, "purchase_gpu_hours": 50})
     await keep_count(system, dataset)
-    await keep_lost_work(system, run)
     await report_from_outside(api, customer, contract)
     doubted = (await api.get("/quarantined-usage", customer_id=customer))["data"][0]["id"]
     await api.post(f"/quarantined-usage/{doubted}/dismiss", {"reason": "unbelievable"})
@@ -152,6 +151,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     past = await api.post("/invoices", {"contract_id": contract, "month": "2026-10"}, expect=201)
     await api.post(f"/invoices/{past['id']}/finalize")
     invoice = (await api.post("/invoices", {"contract_id": contract, "month": "2026-11"}, expect=201))["id"]
+    await keep_lost_work(system, run)
     return Tenant(
         customer_id=customer,
         key=made_key["key"],
