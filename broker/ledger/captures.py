@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from itertools import groupby
 
 from broker.ledger.booking import open_booking
@@ -50,8 +51,12 @@ async def charge_usage(
     grants = await view.books.read_grants()
     months = await _find_months(work, view, intervals)
 
+    @cache
+    def describe_at(moment: datetime) -> Hashable:
+        return _describe_moment(view, grants, moment)
+
     def describe(interval: UsageInterval) -> Hashable:
-        return _describe_moment(view, grants, _moment_of(work, interval)), months[interval.sequence]
+        return describe_at(_moment_of(work, interval)), months[interval.sequence]
 
     def find_months(charge: Charge) -> BilledMonth:
         return months[charge.last.sequence]
