@@ -36,9 +36,8 @@ def show_usage(
     """Add up usage by groups; without times, of the month under way."""
     groups = group_by or ["day"]
     window = {name: value for name, value in (("from", since), ("to", until)) if value is not None}
-    query = urlencode([*(("group_by", group) for group in groups), *window.items(), ("limit", "1000")])
     with connect(url, key) as client:
-        found = client.get(f"/usage?{query}")
+        found = client.get("/usage", group_by=groups, limit=1000, **window)
     if as_json:
         write_json(found)
         return
