@@ -8,19 +8,16 @@ PostgreSQL with fsync on, under the same load. Afterwards every rule of the ledg
 
 import asyncio
 import itertools
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.durable_handler import serve_durable_handler
-from benchmarks.effort import Effort, Meter, Program, count_statements
-from benchmarks.load import Load, Target, measure_load
-from benchmarks.machine import count_cores
+from benchmarks.effort import count_statements
+from benchmarks.load import Target, measure_load
+from benchmarks.measuring import PROCESSES, Measured, check_ledger, measure_broker, measure_peer, serve_broker
 from benchmarks.row import Row
-from benchmarks.waiting import wait_for_processes
 from broker import all_tables  # noqa: F401 (rows of one table name those of others)
 from broker.client.rest import Client
 from broker.config import Settings
@@ -33,8 +30,6 @@ from tests.broker.served import Buyer, ServedBroker, make_buyer
 RUNS, CONTRACTS = 256, 8
 HEARTBEATS = 60  # of each run at most, since none is sent twice
 COUNTED = 16  # runs that beat one after the other, too
-PROCESSES = count_cores()
-SETTINGS = {"local_slots": "0", "workers": str(PROCESSES), "lease_seconds": "3600"}
 BUDGET = "10000000.00"
 PEER = "empty handler with an INSERT"
 RATE_SHARE_OF_PEER = 0.3
@@ -76,41 +71,22 @@ class BeatingRun:
         return {"fence_token": 1, "progress": progress, "usage": [usage]}
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A load, and what each of its answers took."""
-
-    load: Load
-    effort: Effort
-
-
 def measure() -> list[Row]:
-    with tempfile.TemporaryDirectory(prefix="lora-broker-bench-", ignore_cleanup_errors=True) as folder:
-        broker = ServedBroker(Path(folder) / "var", SETTINGS)
-        try:
-            broker.start()
-            wait_for_processes(broker, PROCESSES)
-            rows = measure_broker(broker, Path(folder))
-            broker.terminate()
-        finally:
-            broker.close()
-    return rows
+    with serve_broker(lease_seconds="3600") as (broker, folder):
+        runs = asyncio.run(start_runs(broker, make_buyers(broker, folder)))
+        together = count_together(broker, runs)
+        alone = count_alone(broker, runs[:COUNTED])
+        targets = [run.aim(broker.port, HEARTBEATS) for run in runs]
+        ours, peer = measure_broker(broker, targets), measure_peer(broker, targets)
+        check_ledger(broker)
+    return list_rows(ours, peer, together, alone)
 
 
-def measure_broker(broker: ServedBroker, folder: Path) -> list[Row]:
+def make_buyers(broker: ServedBroker, folder: Path) -> list[Buyer]:
+    """Make the customers; every other one's contract has a monthly budget."""
     with Client(broker.url, broker.admin_key()) as client:
         terms = [{"monthly_budget": BUDGET} if number % 2 else {} for number in range(CONTRACTS)]
-        buyers = [make_buyer(client, folder, **each) for each in terms]
-    runs = asyncio.run(start_runs(broker, buyers))
-    together = count_together(broker, runs)
-    alone = count_alone(broker, runs[:COUNTED])
-    targets = [run.aim(broker.port, HEARTBEATS) for run in runs]
-    ours = measure_targets(targets, Program(broker.first_process().pid), database_of(broker))
-    with serve_durable_handler(broker.database_url(), PROCESSES) as (port, program):
-        same = [replace(each, port=port, path="/", once=False) for each in targets]
-        peer = measure_targets(same, program, database_of(broker))
-    check_ledger(broker)
-    return list_rows(ours, peer, together, alone)
+        return [make_buyer(client, folder, **each) for each in terms]
 
 
 def list_rows(ours: Measured, peer: Measured, together: float, alone: float) -> list[Row]:
@@ -123,12 +99,6 @@ def list_rows(ours: Measured, peer: Measured, together: float, alone: float) -> 
         Row(f"CPU of a heartbeat ({effort})", "ms", ours.effort.ms, "before batches", before, SHARE_OF_BEFORE),
         Row(statements, "messages", together, "before batches", STATEMENTS_BEFORE, SHARE_OF_BEFORE),
     ]
-
-
-def measure_targets(targets: Sequence[Target], program: Program, database: Program) -> Measured:
-    meter = Meter.start(program, database)
-    load = measure_load(targets)
-    return Measured(load, meter.read(load.answers + load.warm_up))
 
 
 def count_together(broker: ServedBroker, runs: Sequence[BeatingRun]) -> float:
@@ -161,16 +131,3 @@ async def start_run(system: System, buyer: Buyer) -> BeatingRun:
     job = await start_job(system, customer)
     token = sign_run_token(system.services.secret, RunBearer(job.run_id, buyer.customer_id))
     return BeatingRun(job, token)
-
-
-def database_of(broker: ServedBroker) -> Program:
-    postmaster = broker.postmaster()
-    assert postmaster is not None, "the broker has a server of its own"
-    return Program(postmaster.pid)
-
-
-def check_ledger(broker: ServedBroker) -> None:
-    """Refuse a result whose books are wrong. Raises: RuntimeError."""
-    verified = broker.run_cli("ledger", "verify")
-    if verified.returncode != 0:
-        raise RuntimeError(f"the books are wrong: {verified.stdout}{verified.stderr}")

@@ -58,3 +58,10 @@ def _measure(program: Program, broker: ServedBroker, targets: Sequence[Target]) 
     meter = Meter.start(program, Program(postmaster.pid))
     load = measure_load(targets)
     return Measured(load, meter.read(load.answers + load.warm_up))
+
+
+def check_ledger(broker: ServedBroker) -> None:
+    """Refuse a result whose books are wrong. Raises: RuntimeError."""
+    verified = broker.run_cli("ledger", "verify")
+    if verified.returncode != 0:
+        raise RuntimeError(f"the books are wrong: {verified.stdout}{verified.stderr}")
