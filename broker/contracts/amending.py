@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import ColumnElement, Select, func, select, update
 
 from broker.contracts.amendments import AT_ONCE, Amendment, PlannedAmendment, UnusedGrants
 from broker.contracts.model import ContractTerms, GrantStatus
@@ -38,7 +38,8 @@ async def _end_grants_with(work: Work, terms: ContractTerms, ends_at: datetime |
     if ends_at is None:
         return
     lasts_as_long = Grant.expires_at == terms.ends_at
-    await work.session.execute(own.where((Grant.expires_at > ends_at) | lasts_as_long).values(expires_at=ends_at))
+    ending = own.where((Grant.expires_at > ends_at) | lasts_as_long)
+    await work.session.execute(ending.values(expires_at=_no_earlier_than_it_begins(ends_at)))
 
 
 async def expire_bought_grants(work: Work, contract_id: str, moment: datetime) -> None:
@@ -49,7 +50,12 @@ async def expire_bought_grants(work: Work, contract_id: str, moment: datetime) -
         Grant.kind == GrantKind.BOUGHT.value,
         Grant.expires_at > moment,
     )
-    await work.session.execute(bought.values(expires_at=moment))
+    await work.session.execute(bought.values(expires_at=_no_earlier_than_it_begins(moment)))
+
+
+def _no_earlier_than_it_begins(moment: datetime) -> ColumnElement[datetime]:
+    """Make the end of a grant: one that has not begun by then has an empty term, and pays for nothing."""
+    return func.greatest(moment, Grant.effective_at)
 
 
 async def record_amendment(

@@ -135,7 +135,7 @@ class Grant(Base):
     __tablename__ = "grants"
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity_positive"),
-        CheckConstraint("expires_at IS NULL OR expires_at > effective_at", name="expires_after_it_begins"),
+        CheckConstraint("expires_at IS NULL OR expires_at >= effective_at", name="expires_no_earlier_than_it_begins"),
         CheckConstraint("rollover_percent BETWEEN 1 AND 100", name="rollover_is_a_share"),
         Index("ix_grants_expiry", "expires_at", postgresql_where=text("status = 'active'")),
     )

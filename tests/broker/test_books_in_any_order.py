@@ -1,0 +1,213 @@
+"""Everything that moves the books, in an order drawn by lot: after every step each rule holds and all sums agree.
+
+Contracts of all plans, jobs with promises and without, late usage, lost runs, grants given, bought, refunded, made void
+and expired, months closed, invoices paid. A refusal is an answer; a broken rule, or an answer of 500, is a fault.
+"""
+
+import os
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from broker.daemon import Daemon
+from broker.jobs.runs import lose_run
+from broker.reports.reconciliation import reconcile_books
+from broker.system import System
+from tests.broker.conftest import ManualClock
+from tests.broker.factories import Api, Customer, make_customer, sign_contract, upload_dataset
+from tests.broker.running_jobs import HOUR, RunningJob, broken_rules, report_usage, settle, start_job
+
+STEPS = 24
+# With BOOKS_SEED set, that walk alone; BOOKS_WALKS is how many are tried.
+SEEDS = (
+    [int(os.environ["BOOKS_SEED"])] if "BOOKS_SEED" in os.environ else range(int(os.environ.get("BOOKS_WALKS", "4")))
+)
+HOURS = {"on_demand": 0, "prepaid": 500, "long_term": 2000}
+SIZES = (1, 59, 3599, HOUR, 3 * HOUR + 7, 400 * HOUR)
+TOKENS = (0, 1, 57, 12_345, 2_000_000)
+
+
+@dataclass
+class Walk:
+    """One broker, what was done with it so far, and the lot that decides what is done next."""
+
+    api: Api
+    system: System
+    clock: ManualClock
+    lot: random.Random
+    customers: list[Customer] = field(default_factory=list)
+    jobs: list[RunningJob] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set)
+    done: list[str] = field(default_factory=list)
+
+    async def post(self, path: str, body: Any = None) -> Any:
+        """Ask for something; returns the answer, or None where it is refused."""
+        answer = await self.api.call("POST", path, json=body or {})
+        assert answer.status_code < 500, f"{path} {body}: {answer.text}"
+        self.done.append(f"POST {path} {body or ''} -> {answer.status_code}")
+        return answer.json() if answer.is_success else None
+
+    async def pick(self, path: str, **wanted: str) -> Any:
+        """Pick one object of a list by lot; None where there is none."""
+        listed = (await self.api.get(path, limit=100, **wanted))["data"]
+        return self.lot.choice(listed) if listed else None
+
+    async def sign(self) -> None:
+        plan = self.lot.choice(list(HOURS))
+        terms: dict[str, Any] = {"plan": plan, "committed_gpu_hours": HOURS[plan]}
+        if self.lot.random() < 0.3:
+            terms["monthly_budget"] = self.lot.choice(["0.85", "20.00", "3000.00"])
+        if self.lot.random() < 0.4:
+            terms |= {"tax_mode": self.lot.choice(["on_top", "included"]), "tax_rate": "0.06"}
+        if plan != "on_demand":
+            terms["overage"] = self.lot.choice(["on_demand", "contract", "block"])
+        terms["quote_guarantee"] = self.lot.choice(["pause", "cap"])
+        terms["billing_day"] = self.lot.choice([1, 1, 15, 28])
+        terms["time_zone"] = self.lot.choice(["Asia/Shanghai", "UTC", "America/New_York"])
+        customer = await make_customer(self.api)
+        contract = await sign_contract(self.api, customer["id"], starts_at=self.clock.now.isoformat(), **terms)
+        self.done.append(f"signed {terms}")
+        self.customers.append(Customer(customer["id"], contract, await upload_dataset(self.api, customer["id"])))
+
+    async def start(self) -> None:
+        customer = self.lot.choice(self.customers)
+        promise = self.lot.choice(
+            [{}, {"limit_micros": 6_800_000}, {"quote_guarantee": "cap", "cap_micros": 3_400_000}]
+        )
+        try:
+            job = await start_job(self.system, customer, gpu_seconds=self.lot.choice(SIZES[:5]), tokens=1000, **promise)
+        except Exception as error:  # noqa: BLE001  a refused hold
+            self.done.append(f"start refused: {type(error).__name__}")
+            return
+        self.done.append(f"job {job.id} of {customer.contract['id']} {promise}")
+        self.jobs.append(job)
+
+    async def use(self) -> None:
+        """Use something, now or some time ago within the run's life, before its end or after it."""
+        if not self.jobs:
+            return
+        job = self.lot.choice(self.jobs)
+        size, tokens = self.lot.choice(SIZES), self.lot.choice(TOKENS)
+        ago = self.lot.choice([timedelta(0), timedelta(0), (self.clock.now - job.used_until) / 2])
+        if job.id in self.ended:
+            return
+        self.done.append(f"{job.id} uses {size} {tokens}")
+        await report_usage(self.system, job, gpu_seconds=size, tokens=tokens, ended_at=self.clock.now - ago)
+
+    async def end(self) -> None:
+        live = [job for job in self.jobs if job.id not in self.ended]
+        if not live:
+            return
+        job = self.lot.choice(live)
+        self.ended.add(job.id)
+        if self.lot.random() < 0.5:
+            self.done.append(f"{job.id} succeeds")
+            await settle(self.system, job)
+            return
+        self.done.append(f"{job.id} is lost")
+        async with self.system.work() as work:
+            await lose_run(work, job.run_id, "its machine is gone")
+
+    async def wait(self) -> None:
+        self.clock.advance(hours=self.lot.choice([1, 30, 24 * 20, 24 * 33, 24 * 200]))
+        daemon = Daemon(self.system, None)
+        for tick in (
+            daemon.expire_grants,
+            daemon.sweep_purchases,
+            daemon.warn_of_expiry,
+            daemon.attend_to_ends,
+            daemon.close_months,
+        ):
+            await tick()
+        self.done.append(f"it is {self.clock.now}")
+
+    async def give(self) -> None:
+        amount = self.lot.choice([{"gpu_hours": "1.5"}, {"gpu_hours": "300"}, {"tokens": 50_000}])
+        kind = self.lot.choice(["promotional", "compensation"])
+        contract = self.lot.choice(self.customers).contract
+        await self.post("/grants", {"contract_id": contract["id"], "kind": kind, "reason": "a walk", **amount})
+
+    async def buy(self) -> None:
+        contract = self.lot.choice(self.customers).contract
+        amount = self.lot.choice([{"gpu_hours": "10"}, {"tokens": 1_000_000}])
+        await self.post(
+            "/purchases", {"contract_id": contract["id"], "term_months": self.lot.choice([1, 12]), **amount}
+        )
+
+    async def cancel_purchase(self) -> None:
+        order = await self.pick("/purchases")
+        if order is not None:
+            await self.post(f"/purchases/{order['id']}/cancel")
+
+    async def end_grant(self) -> None:
+        grant = await self.pick("/grants")
+        if grant is None:
+            return
+        if self.lot.random() < 0.5:
+            await self.post(f"/grants/{grant['id']}/refund")
+        else:
+            await self.post(f"/grants/{grant['id']}/void", {"reason": "a walk"})
+
+    async def pay(self) -> None:
+        invoice = await self.pick("/invoices")
+        if invoice is not None:
+            await self.post(f"/invoices/{invoice['id']}/pay")
+
+    async def close(self) -> None:
+        invoice = await self.pick("/invoices", status="draft")
+        if invoice is not None:
+            await self.post(f"/invoices/{invoice['id']}/finalize")
+
+    async def amend(self) -> None:
+        """Change a contract's terms from now on or from some day, as it was shown."""
+        contract = self.lot.choice(self.customers).contract
+        change: dict[str, Any] = self.lot.choice(
+            [
+                {"plan": "on_demand", "committed_gpu_hours": 0},
+                {"plan": "prepaid", "committed_gpu_hours": 700},
+                {"plan": "long_term", "committed_gpu_hours": 2500},
+                {"monthly_budget": "50.00"},
+                {"overage": self.lot.choice(["on_demand", "contract", "block"])},
+            ]
+        )
+        change["unused_grants"] = self.lot.choice(["carry", "refund", "expire"])
+        if self.lot.random() < 0.5:
+            change["effective_at"] = (self.clock.now + timedelta(days=self.lot.choice([-40, 1, 12]))).isoformat()
+        shown = await self.post(f"/contracts/{contract['id']}/amendments/preview", change)
+        if shown is not None:
+            await self.post(f"/contracts/{contract['id']}/amendments", {**change, "preview": shown["preview"]})
+
+    async def end_contract(self) -> None:
+        contract = self.lot.choice(self.customers).contract
+        match self.lot.choice(["cancel", "end", "renew"]):
+            case "cancel":
+                await self.post(f"/contracts/{contract['id']}/cancel")
+            case "end":
+                ends_at = self.clock.now + timedelta(days=self.lot.choice([1, 45]))
+                await self.post(f"/contracts/{contract['id']}/end", {"ends_at": ends_at.isoformat()})
+            case "renew":
+                await self.post(f"/contracts/{contract['id']}/renewal", {"renew": True})
+
+    async def step(self) -> None:
+        steps: list[Callable[[], Awaitable[None]]] = [self.start, self.use, self.use, self.use, self.end, self.wait]
+        steps += [self.give, self.buy, self.cancel_purchase, self.end_grant, self.pay, self.pay, self.close, self.close]
+        steps += [self.amend, self.amend, self.end_contract]
+        await self.lot.choice(steps)()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_books_hold_in_any_order(api: Api, system: System, clock: ManualClock, seed: int) -> None:
+    walk = Walk(api, system, clock, random.Random(seed))
+    for _contract in range(3):
+        await walk.sign()
+    for _step in range(STEPS):
+        await walk.step()
+        assert await broken_rules(system) == {}, "\n".join(walk.done)
+        async with system.work() as work:
+            links = {link.name: link.differences for link in await reconcile_books(work)}
+        assert not any(links.values()), (links, walk.done)
