@@ -38,13 +38,13 @@ COMMANDS = {
     "adapters": Place("broker.cli.adapters:app", "Adapters: list, show, download, delete."),
     "datasets": Place("broker.cli.datasets:app", "Data sets: upload, list, show, delete."),
     "projects": Place("broker.cli.projects:app", "Projects: list, create."),
-    "contracts": Place("broker.cli.contracts:app", "Contracts: list, show, balance."),
+    "contracts": Place("broker.cli.contracts:app", "Contracts: list, show, change, end."),
     "rate-cards": Place("broker.cli.rate_cards:app", "Rate cards: list, show, publish."),
     "balance": Place(
         "broker.cli.contracts:show_balance",
         "Show what of a contract is available, held by live jobs, and used.",
     ),
-    "usage": Place("broker.cli.usage:app", "Usage: added up by groups, and its events exported."),
+    "usage": Place("broker.cli.usage:app", "Usage: added up, and exported."),
     "admin-key": Place(
         "broker.cli.admin_key:admin_key",
         "Make an administrator's key where the others are lost; needs none.",

@@ -22,7 +22,7 @@ BOOK_OVER_BUDGET = (
        WHERE unit = 'micro_yuan' AND position = (SELECT max(position) FROM hold_legs WHERE NOT borne)""",
     """UPDATE ledger_entries SET account_id = (SELECT id FROM ledger_accounts WHERE kind = 'over_budget')
        WHERE account_id IN (SELECT id FROM ledger_accounts WHERE kind = 'budget')
-         AND transfer_id IN (SELECT id FROM ledger_transfers WHERE kind = 'usage_captured')""",
+         AND transfer_id IN (SELECT id FROM ledger_transfers WHERE kind IN ('usage_captured', 'hold_extended'))""",
     """UPDATE ledger_accounts a
        SET balance = (SELECT coalesce(sum(amount), 0) FROM ledger_entries e WHERE e.account_id = a.id)""",
 )
