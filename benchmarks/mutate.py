@@ -54,6 +54,11 @@ def module_of(name: str) -> str:
 def main() -> int:
     shutil.rmtree(ROOT / "mutants", ignore_errors=True)  # it remembers which tests there were
     subprocess.run([sys.executable, "-m", "mutmut", "run", *sys.argv[1:]], cwd=ROOT, check=True)
+    return record_outcomes()
+
+
+def record_outcomes() -> int:
+    """Write down what became of the mutants; returns the exit code."""
     outcomes = read_outcomes()
     counts = {module: Counter[str]() for module in sorted({module_of(name) for name in outcomes})}
     for name, outcome in outcomes.items():
