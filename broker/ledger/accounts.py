@@ -217,18 +217,6 @@ async def open_budget(
     return account_id
 
 
-async def read_budget_free(work: Work, contract_id: str, month: str, monthly_budget_micros: int) -> int:
-    """Read what no hold has taken of a month's budget: all of it before it is first used. Units: micro-yuan.
-
-    The caller holds the contract's lock.
-    """
-    query = select(Account.balance).where(
-        Account.contract_id == contract_id, Account.kind == AccountKind.BUDGET.value, Account.month == month
-    )
-    free: int | None = await work.session.scalar(query)
-    return monthly_budget_micros if free is None else free
-
-
 async def list_accounts(work: Work, contract_id: str) -> list[Account]:
     """List the accounts of a contract, as the database has them now."""
     query = select(Account).where(Account.contract_id == contract_id).execution_options(populate_existing=True)

@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 
 from broker import errors
-from broker.ledger.credit_limits import read_credit_room
 from broker.ledger.hold_legs import HoldView, add_legs, list_open, release_legs, to_state
 from broker.ledger.holds import compute_expiry, lock_hold, roll_hold
 from broker.ledger.legs import (
@@ -12,10 +11,10 @@ from broker.ledger.legs import (
     plan_meter_legs,
     plan_money_legs,
     price_uncommitted,
-    read_budget_room,
     read_open_grants,
 )
 from broker.ledger.model import HoldState, compute_money_needed, has_other_price
+from broker.ledger.room import read_room
 from broker.ledger.tables import HoldLeg
 from broker.work import Work
 from pricing.usage import Unit, Usage
@@ -40,10 +39,10 @@ async def adjust_hold(work: Work, job_id: str, *, need: Usage) -> HoldView:
             grants = await read_open_grants(work, terms.id)
             await _add(work, view, plan_meter_legs(grants, terms, lacking, origin, work.now))
     lacking = await _release_surplus(work, view, Unit.MICRO_YUAN, compute_money_needed(view.states()))
-    credit = await read_credit_room(work, terms)
+    free = await view.books.find_budget_free(view.hold.month)
+    room, credit = await read_room(work, terms, view.hold.month, free=free)
     if credit is not None:
         credit.require(lacking)
-    room = await read_budget_room(work, terms, view.hold.month)
     await _add(work, view, plan_money_legs(room, lacking, view.hold.month))
     return view
 

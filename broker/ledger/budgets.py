@@ -94,8 +94,3 @@ async def read_taken(work: Work, contract_id: str) -> Taken:
 async def read_invoiced(work: Work, contract_id: str, month: str | None = None) -> Money:
     """Read what the usage invoices of a contract ask for, drafted or to be drafted: of one month or of all."""
     return (await read_taken(work, contract_id)).sum_asked(month)
-
-
-async def read_budget_left(work: Work, contract_id: str, month: str, monthly_budget_micros: int) -> Money:
-    """Read what of a budget neither the month's invoice asks for so far nor a live job holds; never below zero."""
-    return (await read_taken(work, contract_id)).find_left(month, monthly_budget_micros)

@@ -81,8 +81,13 @@ class ChargeBooks:
 
     async def read_budget_free(self, month: str, monthly_budget_micros: int) -> int:
         """Read what no hold has taken of a month's budget: all of it before it is first used. Units: micro-yuan."""
+        free = await self.find_budget_free(month)
+        return monthly_budget_micros if free is None else free
+
+    async def find_budget_free(self, month: str) -> int | None:
+        """Find what no hold has taken of a month's budget; None before it is first used. Units: micro-yuan."""
         known = (await self._read_accounts()).get(_budget_of(month))
-        return monthly_budget_micros if known is None else known.balance
+        return None if known is None else known.balance
 
     async def read_grants(self) -> OpenGrants:
         """Read the grants of the contract, and what is free in each."""

@@ -7,13 +7,12 @@ from sqlalchemy import func, select
 from broker import errors
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, GrantStatus
-from broker.ledger.budgets import read_invoiced
+from broker.ledger.budgets import Taken
 from broker.ledger.model import AccountKind, HoldState
-from broker.ledger.tables import Account, Capture, ClosedMonth, Entry, Hold, HoldLeg, SegmentTotal, Transfer
+from broker.ledger.tables import Account, Capture, ClosedMonth, Entry, Hold, SegmentTotal, Transfer
 from broker.work import Work
 from pricing.money import Money
 from pricing.tax import TaxMode
-from pricing.usage import Unit
 
 
 @dataclass(frozen=True)
@@ -43,20 +42,24 @@ class CreditRoom:
         return replace(self, held=self.held + Money(micros))
 
 
-async def read_credit_room(work: Work, terms: ContractTerms) -> CreditRoom | None:
-    """Read what a contract's credit limit leaves; None where it has none. The caller holds the contract's lock."""
+async def find_credit_room(work: Work, terms: ContractTerms, taken: Taken) -> CreditRoom | None:
+    """Find what a contract's credit limit leaves, by what is taken of its budgets; None where it has no limit.
+
+    The caller holds the contract's lock.
+    """
     limit = terms.credit_limit_micros
     if limit is None:
         return None
-    return CreditRoom(terms, Money(limit), await read_owed(work, terms), Money(await _read_held(work, terms.id)))
+    held = sum(taken.held.values(), Money.zero())
+    return CreditRoom(terms, Money(limit), await _find_owed(work, terms, taken), held)
 
 
-async def read_owed(work: Work, terms: ContractTerms) -> Money:
-    """Read what is owed under a contract: invoices that are not paid, and usage of months that are not closed.
+async def _find_owed(work: Work, terms: ContractTerms, taken: Taken) -> Money:
+    """Find what is owed under a contract: invoices that are not paid, and usage of months that are not closed.
 
     Advances are not among it: what they buy cannot be used before they are paid.
     """
-    unbilled = await _read_unbilled(work, terms.id)
+    unbilled = await _find_unbilled(work, terms.id, taken)
     invoiced = await _read_receivable(work, terms.id) - await _read_advances(work, terms.id)
     return invoiced + unbilled + tax_on(terms, unbilled)
 
@@ -87,12 +90,12 @@ async def _read_advances(work: Work, contract_id: str) -> Money:
     return Money(int(await work.session.scalar(query) or 0))
 
 
-async def _read_unbilled(work: Work, contract_id: str) -> Money:
-    """Read what the usage comes to of months whose invoices are not final."""
+async def _find_unbilled(work: Work, contract_id: str, taken: Taken) -> Money:
+    """Find what the usage comes to of months whose invoices are not final."""
     closed = select(ClosedMonth.month).where(ClosedMonth.contract_id == contract_id)
     months = select(SegmentTotal.month).distinct().where(SegmentTotal.contract_id == contract_id)
     opened = (await work.session.scalars(months.where(SegmentTotal.month.not_in(closed)))).all()
-    return sum([await read_invoiced(work, contract_id, month) for month in opened], Money.zero())
+    return sum((taken.sum_asked(month) for month in opened), Money.zero())
 
 
 async def has_use(work: Work, contract_id: str) -> bool:
@@ -100,13 +103,3 @@ async def has_use(work: Work, contract_id: str) -> bool:
     used = select(Capture.id).where(Capture.contract_id == contract_id).exists()
     held = select(Hold.id).where(Hold.contract_id == contract_id, Hold.state == HoldState.PLACED.value).exists()
     return bool(await work.session.scalar(select(used | held)))
-
-
-async def _read_held(work: Work, contract_id: str) -> int:
-    query = (
-        select(func.coalesce(func.sum(HoldLeg.held - HoldLeg.captured - HoldLeg.released), 0))
-        .join(Hold, Hold.id == HoldLeg.hold_id)
-        .where(Hold.contract_id == contract_id, Hold.state == HoldState.PLACED.value)
-        .where(HoldLeg.unit == Unit.MICRO_YUAN.value, ~HoldLeg.borne)
-    )
-    return int(await work.session.scalar(query) or 0)

@@ -13,11 +13,11 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, select
 from broker.contracts.candidates import identify_candidates, select_candidate_ids
 from broker.contracts.model import ContractTerms, GrantTerms
 from broker.ledger.accounts import NewTransfer, command_transfers, describe_account
-from broker.ledger.credit_limits import read_credit_room
 from broker.ledger.holds import compute_expiry
-from broker.ledger.legs import NewLeg, OpenGrants, read_budget_room
+from broker.ledger.legs import NewLeg, OpenGrants
 from broker.ledger.model import AccountKind, HoldState, Move, move
 from broker.ledger.reserves import HoldNeed, Reserves
+from broker.ledger.room import read_room
 from broker.ledger.tables import Account, Hold, HoldLeg
 from broker.persistence.driver import Command, Row, Statement, insert_rows, write_rows
 from broker.work import Work
@@ -114,7 +114,8 @@ async def _read_books(
     free = {each.id: balances.get((each.unit, AccountKind.GRANTED, each.id, None), 0) for each in grants}
     opened = OpenGrants({grant.id: grant for grant in grants}, free)
     month = terms.billing_month(moment)
-    room, credit = await read_budget_room(work, terms, month), await read_credit_room(work, terms)
+    free_of_budget = balances.get((Unit.MICRO_YUAN, AccountKind.BUDGET, None, month))
+    room, credit = await read_room(work, terms, month, free=free_of_budget)
     return ContractBooks(Reserves(terms, month, opened, room, credit), ids)
 
 

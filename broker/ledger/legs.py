@@ -12,7 +12,6 @@ from broker import errors
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms, Overage
 from broker.ledger import accounts
-from broker.ledger.budgets import read_budget_left
 from broker.ledger.model import AccountKind, LegState
 from broker.work import Work
 from pricing import grants as burn
@@ -172,15 +171,6 @@ class BudgetRoom:
 
     def less(self, micros: int) -> "BudgetRoom":
         return BudgetRoom(self.left - micros, self.free - micros)
-
-
-async def read_budget_room(work: Work, terms: ContractTerms, month: str) -> BudgetRoom | None:
-    """Read the room in a month's budget; None where the contract has none. The caller holds the contract's lock."""
-    budget = terms.find_budget(month)
-    if budget is None:
-        return None
-    left = await read_budget_left(work, terms.id, month, budget)
-    return BudgetRoom(left.micros, await accounts.read_budget_free(work, terms.id, month, budget))
 
 
 def plan_money_legs(room: BudgetRoom | None, micros: int, month: str) -> list[NewLeg]:
