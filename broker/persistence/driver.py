@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import ClauseElement, CompoundSelect, Select, TypeDecorator, inspect, make_url, text
+from sqlalchemy import ClauseElement, CompoundSelect, Select, Table, TypeDecorator, inspect, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -139,10 +139,20 @@ def insert_rows(mapped: type[Any]) -> Statement:
     A column that the database counts up by itself is left to it.
     """
     table = inspect(mapped).local_table
-    names = ", ".join(column.name for column in table.c if column is not table.autoincrement_column)
-    rows = f"json_populate_recordset(NULL::{table.name}, CAST(:rows AS json))"
-    statement = f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {rows}"  # noqa: S608 (our own tables' names)
-    return Statement(text(statement))
+    assert isinstance(table, Table)
+    names = [column.name for column in table.c if column is not table.autoincrement_column]
+    return Statement(text(compose_insert(table, names)))
+
+
+def compose_insert(table: Table, names: Sequence[str]) -> str:
+    """Compose what inserts these columns of many rows; what becomes of a row that is there may follow."""
+    columns, told = ", ".join(names), compose_rows(table)
+    return f"INSERT INTO {table.name} AS kept ({columns}) SELECT {columns} FROM {told} AS told"  # noqa: S608 (our own tables' names)
+
+
+def compose_rows(table: Table) -> str:
+    """Compose what reads the parameter `rows`, as `write_rows` writes them, as rows of a table."""
+    return f"json_populate_recordset(NULL::{table.name}, CAST(:rows AS json))"
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -3,18 +3,24 @@
 A session's own flush sends one statement for each row. Where a batch has changed hundreds, that is most of its time.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Table, inspect
+from sqlalchemy import Table, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from broker.persistence.database import Base
 from broker.persistence.documents import Document
-from broker.persistence.driver import DIALECT, driving
+from broker.persistence.driver import (
+    DIALECT,
+    Statement,
+    compose_insert,
+    compose_rows,
+    execute_each,
+    write_rows,
+)
 
 Columns = tuple[str, ...]
 Values = Mapping[str, Any]
@@ -55,9 +61,8 @@ def _list_keys(table: Table) -> Columns:
 async def update_rows(connection: AsyncConnection, table: Table, columns: Columns, rows: Sequence[Values]) -> None:
     """Update these columns of rows, which have them and those of their primary key."""
     told = (*_list_keys(table), *columns)
-    written = json.dumps([_write_row(table, {name: row[name] for name in told}) for row in rows], default=str)
-    async with driving(connection) as driver:
-        await driver.execute(_compose_update(table, columns), {"rows": written})
+    written = write_rows([_write_row(table, {name: row[name] for name in told}) for row in rows])
+    await execute_each(connection, _compose_update(table, columns), [{"rows": written}])
 
 
 def _write_row(table: Table, row: Values) -> dict[str, Any]:
@@ -69,12 +74,12 @@ def _write_value(kind: Any, value: Any) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _compose_update(table: Table, columns: Columns) -> bytes:
+def _compose_update(table: Table, columns: Columns) -> Statement:
     keys = _list_keys(table)
     changed = ", ".join(f"{name} = told.{name}" for name in columns)
     same = " AND ".join(f"kept.{name} = told.{name}" for name in keys)
-    told = _compose_told(table, (*keys, *columns))
-    return f"UPDATE {table.name} AS kept SET {changed} FROM {told} WHERE {same}".encode()  # noqa: S608 (names of our own)
+    told = f"{compose_rows(table)} AS told"
+    return Statement(text(f"UPDATE {table.name} AS kept SET {changed} FROM {told} WHERE {same}"))  # noqa: S608 (names of our own)
 
 
 async def insert_rows(
@@ -88,22 +93,14 @@ async def insert_rows(
         return
     table = of.__table__
     assert isinstance(table, Table)
-    written = json.dumps([_write_row(table, row) for row in rows], default=str)
-    async with driving(connection) as driver:
-        await driver.execute(_compose_insert(table, tuple(rows[0]), adding), {"rows": written})
+    written = write_rows([_write_row(table, row) for row in rows])
+    await execute_each(connection, _compose_insert(table, tuple(rows[0]), adding), [{"rows": written}])
 
 
 @lru_cache(maxsize=256)
-def _compose_insert(table: Table, columns: Columns, adding: str | None) -> bytes:
-    names = ", ".join(columns)
-    told = _compose_told(table, columns)
-    insert = f"INSERT INTO {table.name} AS kept ({names}) SELECT {names} FROM {told}"  # noqa: S608 (names of our own)
+def _compose_insert(table: Table, columns: Columns, adding: str | None) -> Statement:
+    insert = compose_insert(table, columns)
     if adding is not None:
         keys = ", ".join(_list_keys(table))
         insert += f" ON CONFLICT ({keys}) DO UPDATE SET {adding} = kept.{adding} + excluded.{adding}"
-    return insert.encode()
-
-
-def _compose_told(table: Table, columns: Columns) -> str:
-    types = ", ".join(f"{name} {table.c[name].type.compile(DIALECT)}" for name in columns)
-    return f"jsonb_to_recordset(%(rows)s) AS told ({types})"
+    return Statement(text(insert))
