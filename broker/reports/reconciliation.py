@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
+from broker.billing.checks import IS_FINAL, SIDES
 from broker.work import Work
 
 
@@ -46,18 +47,13 @@ SEGMENTS = "SELECT contract_id, unit, quantity FROM rate_segments"
 USED = "SELECT contract_id, unit, balance FROM ledger_accounts WHERE kind = 'used' AND unit <> 'micro_yuan'"
 BORNE_BALANCES = "SELECT contract_id, unit, balance FROM ledger_accounts WHERE kind = 'borne' AND unit <> 'micro_yuan'"
 
-# Money that entries brought an account (above zero) or took from it, by their transfer's kind.
-MOVED = """
-    SELECT a.contract_id, 'micro_yuan' AS unit, s.amount AS quantity
-    FROM ledger_entries e
-    JOIN ledger_transfers t ON t.id = e.transfer_id
-    CROSS JOIN LATERAL (VALUES (e.debit_account_id, e.amount), (e.credit_account_id, -e.amount))
-        AS s (account_id, amount)
-    JOIN ledger_accounts a ON a.id = s.account_id
-    WHERE e.unit = 'micro_yuan'"""
-ASKED = f"""{MOVED} AND a.kind IN ('receivable', 'customer_credit')
-            AND t.kind IN ('advance_invoiced', 'advance_cancelled', 'usage_invoiced')"""
-RECEIVED = f"{MOVED} AND a.kind = 'cash' AND t.kind = 'payment_received'"
+ASKED = f"""
+    WITH {SIDES} SELECT contract_id, 'micro_yuan', amount FROM sides
+    WHERE kind IN ('receivable', 'customer_credit')
+      AND transfer IN ('advance_invoiced', 'advance_cancelled', 'usage_invoiced')"""  # noqa: S608  made of our own words
+RECEIVED = f"""
+    WITH {SIDES} SELECT contract_id, 'micro_yuan', amount FROM sides
+    WHERE kind = 'cash' AND transfer = 'payment_received'"""  # noqa: S608
 
 LINKS = (
     Link("usage events = captures", METERED, CAPTURED),
@@ -72,7 +68,7 @@ LINKS = (
     ),
     Link(
         "final invoices = what is booked as asked for",
-        "SELECT contract_id, 'micro_yuan', total_micros FROM invoices WHERE status NOT IN ('draft', 'void')",
+        f"SELECT contract_id, 'micro_yuan', total_micros FROM invoices i WHERE {IS_FINAL}",  # noqa: S608
         ASKED,
     ),
     Link(
