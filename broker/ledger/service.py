@@ -51,7 +51,6 @@ from broker.ledger.money_books import (
     read_credit,
     read_deferred,
 )
-from broker.ledger.place_hold import place_hold
 from broker.ledger.reattribution import bear_lost_work
 from broker.ledger.reserves import HoldNeed, Reserves
 from broker.ledger.resizing import resize_grant
@@ -138,7 +137,6 @@ __all__ = [
     "lock_hold",
     "lock_holds",
     "open_standing_hold",
-    "place_hold",
     "read_available",
     "read_borne_by_cause",
     "read_commitment",

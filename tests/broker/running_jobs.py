@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from broker.contracts import service as contracts
+from broker.contracts.candidates import lock_candidates, read_candidates
 from broker.contracts.model import NewGrant
 from broker.jobs.locked_run import lock_run
 from broker.jobs.tables import Job, Run
@@ -12,6 +13,7 @@ from broker.ledger import service as ledger
 from broker.ledger.holds import HoldView
 from broker.metering.model import UsageCloudEvent
 from broker.metering.service import take_usage
+from broker.persistence.driver import run_together
 from broker.reports.verify import verify_ledger
 from broker.system import System
 from broker.work import Work
@@ -73,10 +75,19 @@ async def place_hold(
     key: str | None = None,
     **origin: str | None,
 ) -> HoldView:
-    """Place a hold of just this size, under the contract's lock as admission has it."""
+    """Place a hold of just this size, as admission places those of a batch; one with a key that was used stays."""
     terms = await contracts.lock_contract(work, contract_id)
+    place, name = (terms.customer_id, contract_id), key or job_id
     need = ledger.HoldNeed(Usage(gpu_seconds, tokens), **origin)
-    return await ledger.place_hold(work, terms, job_id=job_id, idempotency_key=key or job_id, need=need)
+    await work.session.flush()
+    commands = [*lock_candidates(*place, work.now), *ledger.read_holds(*place, [name], work.now)]
+    locked, grants, *found = await run_together(work.connection, commands)
+    snapshot = await ledger.read_snapshot(work, await read_candidates(work, locked, grants), found, work.now)
+    books, earlier = snapshot.books[contract_id], snapshot.earlier.get((contract_id, name))
+    if earlier is None:
+        new = ledger.NewHold(job_id, name, need, books.reserves.plan_hold(need, work.now))
+        await run_together(work.connection, ledger.write_holds(work, books, [new]))
+    return await ledger.get_hold(work, earlier or job_id)
 
 
 def _job_row(work: Work, job_id: str, customer: Customer, gpus: int, fields: dict[str, Any]) -> Job:
