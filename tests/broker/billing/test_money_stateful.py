@@ -1,15 +1,12 @@
 """The accounts of money beside purses on paper: bills, payments, credit notes, late payments, debts in any order."""
 
 import asyncio
-import os
-import secrets
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import hypothesis
-from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -24,18 +21,10 @@ from tests.broker.billing.invoicing import bill, use
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Customer, make_customer, sign_contract, upload_dataset
 from tests.broker.running_jobs import HOUR, broken_rules
-from tests.broker.worlds import World, open_world
+from tests.broker.worlds import World, draw_seed, few_runs, open_world
 
-SEED = int(os.environ.get("MONEY_SEED") or secrets.randbelow(2**32))
-FEW = hypothesis.settings(
-    max_examples=4,
-    stateful_step_count=14,
-    deadline=None,
-    database=None,
-    print_blob=True,
-    phases=[Phase.generate, Phase.shrink] if "MONEY_SEED" in os.environ else [Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+SEED = draw_seed("MONEY_SEED")
+FEW = few_runs("MONEY_SEED", examples=4, steps=14)
 PICK = st.integers(0, 1000)
 FEN = st.integers(1, 3_000)
 TAXES = st.sampled_from([{}, {"tax_mode": "on_top", "tax_rate": "0.06"}, {"tax_mode": "included", "tax_rate": "0.13"}])

@@ -13,25 +13,19 @@ from hypothesis import strategies as st
 from broker import errors
 from broker.contracts.amendments import NewAmendment, PlannedAmendment, plan_amendment
 from broker.contracts.changes import TermsChange, find_values, read_changes
-from broker.contracts.model import ContractTerms, Overage, QuoteGuarantee
+from broker.contracts.model import ContractTerms, Overage
 from pricing.plans import PlanName
-from pricing.rate_card import load_rate_cards
+from tests.broker.contract_terms import make_terms
 
 START, END = datetime(2026, 11, 1, tzinfo=UTC), datetime(2027, 11, 1, tzinfo=UTC)
 NOW = datetime(2027, 5, 2, 12, tzinfo=UTC)  # half of the term is over
-SIGNED = ContractTerms(
-    id="con_1",
-    customer_id="cus_1",
+SIGNED = make_terms(
     plan=PlanName.PREPAID,
     committed_gpu_hours=500,
     overage=Overage.BLOCK,
-    quote_guarantee=QuoteGuarantee.PAUSE,
-    monthly_budget_micros=None,
     time_zone="UTC",
-    billing_day=1,
     starts_at=START,
     ends_at=END,
-    cards=(load_rate_cards()["2026-01-01"],),
     contract_number="HT-1",
 )
 ON_DEMAND = replace(SIGNED, plan=PlanName.ON_DEMAND, committed_gpu_hours=0, overage=Overage.CONTRACT, ends_at=None)

@@ -6,27 +6,15 @@ from decimal import Decimal
 
 import pytest
 
-from broker.contracts.model import ContractTerms, Overage, QuoteGuarantee
+from broker.contracts.model import Overage
 from pricing.plans import PlanName
 from pricing.rate_card import RateCard, load_rate_cards
+from tests.broker.contract_terms import make_terms
 from tests.broker.rate_cards import make_half_price_card
 
 CARD = load_rate_cards()["2026-01-01"]
 HALF = make_half_price_card(date(2026, 11, 9))
-SIGNED = ContractTerms(
-    id="con_1",
-    customer_id="cus_1",
-    plan=PlanName.PREPAID,
-    committed_gpu_hours=500,
-    overage=Overage.BLOCK,
-    quote_guarantee=QuoteGuarantee.PAUSE,
-    monthly_budget_micros=None,
-    time_zone="Asia/Shanghai",
-    billing_day=1,
-    starts_at=datetime(2026, 11, 1, tzinfo=UTC),
-    ends_at=None,
-    cards=(CARD,),
-)
+SIGNED = make_terms(plan=PlanName.PREPAID, committed_gpu_hours=500, overage=Overage.BLOCK, cards=(CARD,))
 
 
 @pytest.mark.parametrize("day", [1, 8, 9, 30])

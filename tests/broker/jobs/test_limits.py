@@ -1,7 +1,6 @@
 """Where a job pauses and where its charge ends: the pure rules."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.contracts.model import ContractTerms, Overage, QuoteGuarantee
+from broker.contracts.model import ContractTerms, QuoteGuarantee
 from broker.jobs.limits import (
     NOTHING_SPENT,
     Limits,
@@ -22,25 +21,11 @@ from broker.jobs.limits import (
 )
 from broker.ledger.charge_limit import NOTHING_PROMISED, Promise
 from pricing.money import Money
-from pricing.plans import PlanName
-from pricing.rate_card import load_rate_cards
 from pricing.rating import price_both_meters
 from pricing.usage import Usage
+from tests.broker.contract_terms import make_terms
 
-PAUSES = ContractTerms(
-    id="con_1",
-    customer_id="cus_1",
-    plan=PlanName.ON_DEMAND,
-    committed_gpu_hours=0,
-    overage=Overage.CONTRACT,
-    quote_guarantee=QuoteGuarantee.PAUSE,
-    monthly_budget_micros=None,
-    time_zone="Asia/Shanghai",
-    billing_day=1,
-    starts_at=datetime(2026, 11, 1, tzinfo=UTC),
-    ends_at=None,
-    cards=(load_rate_cards()["2026-01-01"],),
-)
+PAUSES = make_terms()
 PRICES = PAUSES.prices_at(PAUSES.starts_at)
 CAPS = replace(PAUSES, quote_guarantee=QuoteGuarantee.CAP)
 QUOTED = QuotedNeed(Usage(1801, 1000), total=Money.from_decimal("3.52"))

@@ -1,15 +1,12 @@
 """The ledger against its books on paper: random work on random contracts, checked after every step."""
 
 import asyncio
-import os
-import secrets
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import hypothesis
 import pytest
-from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -43,20 +40,12 @@ from tests.broker.running_jobs import (
     settle,
     start_job,
 )
-from tests.broker.worlds import World, open_world
+from tests.broker.worlds import World, draw_seed, few_runs, open_world
 
 # A failure prints its seed; with LEDGER_SEED set to it the same failure comes again, and is made small (minutes).
-SEED = int(os.environ.get("LEDGER_SEED") or secrets.randbelow(2**32))
+SEED = draw_seed("LEDGER_SEED")
 BEFORE_MONTH_END = datetime(2026, 11, 29, 20, 0, tzinfo=UTC)
-FEW_LONG_RUNS = hypothesis.settings(
-    max_examples=10,
-    stateful_step_count=20,
-    deadline=None,
-    database=None,
-    print_blob=True,
-    phases=[Phase.generate, Phase.shrink] if "LEDGER_SEED" in os.environ else [Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+FEW_LONG_RUNS = few_runs("LEDGER_SEED", examples=10, steps=20)
 HOURS = {"on_demand": 0, "prepaid": 500, "long_term": 2000}
 
 
