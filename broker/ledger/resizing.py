@@ -3,8 +3,9 @@
 from broker import errors
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms
-from broker.ledger.accounts import NewTransfer, open_account, post_transfer, read_granted
+from broker.ledger.accounts import NewTransfer, open_account, post_transfer
 from broker.ledger.earnings import is_deferred
+from broker.ledger.grant_ends import read_unused
 from broker.ledger.model import AccountKind, move
 from broker.ledger.money_books import MoneyMove, post_money, read_deferred
 from broker.work import Work
@@ -20,7 +21,7 @@ async def resize_grant(work: Work, terms: ContractTerms, grant: GrantTerms, chan
         raise errors.IllegalTransition(
             f"Grant {grant.id} is {grant.status}; only an active one can be adjusted.", status_before=grant.status
         )
-    free = (await read_granted(work, terms.id)).get(grant.id, 0)
+    free = await read_unused(work, grant)
     if -change > free or -change >= grant.quantity:
         raise errors.invalid_field("quantity", f"takes too much: {free} are free; to take back all, make it void")
     await contracts.resize_grant(work, grant.id, change)

@@ -15,7 +15,7 @@ from broker.ledger import service as ledger
 from broker.metering.evidence import Doubt
 from broker.metering.measured import Invalid, MeasuredEvent, find_time_faults, read_measured
 from broker.metering.outcomes import ACCEPTED, CONFLICTING, DUPLICATE, Outcome, Verdict, reject
-from broker.metering.places import Place, Places, read_places
+from broker.metering.places import Place, Places, no_subject, read_places
 from broker.metering.posted import Posted
 from broker.metering.quarantine import keep_in_quarantine
 from broker.metering.sources import find_open_sources, no_source
@@ -81,7 +81,7 @@ def _place(work: Work, event: MeasuredEvent, source: UsageSource | None, places:
     if isinstance(place, FieldError):
         return Invalid([place])
     if source.customer_id not in {None, place.terms.customer_id}:
-        return Invalid([FieldError("subject", f"there is no contract, project or job {event.subject}")])
+        return Invalid([no_subject(event)])
     faults = find_time_faults(event, place.terms, work.now)
     return Invalid(faults) if faults else place
 

@@ -43,7 +43,7 @@ class Places:
         """Find the place of an event, or tell why it has none."""
         owner = self.owners.get(event.subject)
         if owner is None:
-            return self._find_contract(event.subject, event) or _no_subject(event)
+            return self._find_contract(event.subject, event) or no_subject(event)
         named = owner.contract_id or event.data.contract_id
         if named is not None:
             place = self._find_contract(named, event)
@@ -64,7 +64,8 @@ class Places:
         return [terms for terms in self.contracts.values() if terms.customer_id == customer_id]
 
 
-def _no_subject(event: MeasuredEvent) -> FieldError:
+def no_subject(event: MeasuredEvent) -> FieldError:
+    """Tell that an event's subject leads nowhere, or nowhere that its source may lead."""
     return FieldError("subject", f"there is no contract, project or job {event.subject}")
 
 
