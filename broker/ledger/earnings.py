@@ -40,8 +40,7 @@ async def book_usage(work: Work, terms: ContractTerms, month: str, invoice: Mont
     await post_money(work, terms, "usage_invoiced", asked, reference=reference)
     grants = await contracts.list_grants(work, terms.id)
     paid_ahead = [grant for grant in grants if is_deferred(grant)]
-    unearned = await read_unearned(work, paid_ahead)
-    left = {grant.id: terms.tax.take_out(price_unearned(grant, count)) for grant, count in unearned}
+    left = await find_left_to_earn(work, terms, paid_ahead)
     given = terms.tax.take_out(await _price_gifts(work, grants, month))
     by_advances = terms.tax.take_out(invoice.by_grants) - given
     earned = plan_earned(await _read_deferred(work, left), left, by_advances)
@@ -63,6 +62,12 @@ def plan_earned(deferred: Mapping[str, Money], left: Mapping[str, Money], by_adv
 def is_deferred(grant: GrantTerms) -> bool:
     """Tell whether a grant's usage earns what an invoice of its own has asked for."""
     return grant.advance and grant.credited and grant.invoice_id is not None
+
+
+async def find_left_to_earn(work: Work, terms: ContractTerms, grants: Sequence[GrantTerms]) -> dict[str, Money]:
+    """Find the price, without tax, of what is not earned of grants, by their ids. The contract is locked."""
+    unearned = await read_unearned(work, grants)
+    return {grant.id: terms.tax.take_out(price_unearned(grant, count)) for grant, count in unearned}
 
 
 def price_unearned(grant: GrantTerms, count: int) -> Money:

@@ -4,7 +4,7 @@ from broker import errors
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms
 from broker.ledger.accounts import NewTransfer, open_account, post_transfer
-from broker.ledger.earnings import is_deferred
+from broker.ledger.earnings import find_left_to_earn, is_deferred
 from broker.ledger.grant_ends import read_unused
 from broker.ledger.model import AccountKind, move
 from broker.ledger.money_books import MoneyMove, post_money, read_deferred
@@ -14,7 +14,8 @@ from broker.work import Work
 async def resize_grant(work: Work, terms: ContractTerms, grant: GrantTerms, change: int, *, reference: str) -> None:
     """Give an active grant units, or take free ones where the change is below zero. The contract is locked.
 
-    What a paid grant gets or loses so is worth its price: it is deferred as the rest is, and costs the house as much.
+    What a paid grant gets or loses so is deferred at its price, as the rest is, and costs the house as much: the
+    difference to what is deferred, so that roundings of many changes never add up.
     Units: the grant's own. Raises: IllegalTransition, InvalidRequest.
     """
     if grant.status != GrantStatus.ACTIVE:
@@ -31,7 +32,7 @@ async def resize_grant(work: Work, terms: ContractTerms, grant: GrantTerms, chan
     moves = move(source_id, target_id, grant.unit, change)
     await post_transfer(work, terms.id, terms.customer_id, NewTransfer("grant_adjusted", moves, reference=reference))
     if is_deferred(grant):
-        price = terms.tax.take_out(grant.price(abs(change)))
-        worth = price if change > 0 else -min(price, await read_deferred(work, grant.id))
+        left = await find_left_to_earn(work, terms, [grant])
+        worth = left[grant.id] - await read_deferred(work, grant.id)
         moved = MoneyMove(AccountKind.DEFERRED_REVENUE, AccountKind.GIFT_COSTS, worth, grant.id)
         await post_money(work, terms, "grant_adjusted", [moved], reference=reference)

@@ -34,6 +34,15 @@ async def test_grant_gets_hours_and_loses_those_that_are_free(api: Api, system: 
     assert await broken_rules(system) == {}
 
 
+async def test_many_small_changes_of_a_grant_never_add_their_roundings_up(api: Api, system: System) -> None:
+    tax = {"tax_mode": "included", "tax_rate": 0.13}
+    await make_ready_customer(api, plan="prepaid", **tax)
+    grant_id = (await api.get("/grants"))["data"][0]["id"]
+    for quantity in [4] * 8:  # 0.58 fen each
+        await adjust(api, "grant", grant_id=grant_id, quantity=quantity)
+    assert await broken_rules(system) == {}
+
+
 async def test_credit_is_given_and_taken_back_as_far_as_there_is_any(api: Api, system: System) -> None:
     customer = await make_ready_customer(api)
     contract_id = customer.contract["id"]
