@@ -1,6 +1,6 @@
 """What must hold between invoices and the accounts of money, as `broker ledger verify` asks for it."""
 
-from broker.ledger.verify import Check
+from broker.ledger.reading.verify import Check
 
 # Each entry seen from each of its two accounts: above zero where the account is debited.
 SIDES = """sides AS (

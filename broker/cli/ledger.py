@@ -12,7 +12,7 @@ from rich.table import Table
 
 from broker.cli.database import reading_database, working_on
 from broker.cli.options import DataDir, load_settings
-from broker.ledger.export import export_ledger
+from broker.ledger.reading.export import export_ledger
 from broker.reports.reconciliation import Reconciled, reconcile_books
 from broker.reports.verify import verify_database
 

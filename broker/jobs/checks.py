@@ -1,7 +1,7 @@
 """What must hold between jobs, their runs and the books, as `broker ledger verify` asks for it."""
 
-from broker.ledger.causes import OUR_DOING
-from broker.ledger.verify import Check
+from broker.ledger.books.causes import OUR_DOING
+from broker.ledger.reading.verify import Check
 
 OURS = ", ".join(f"'{cause.value}'" for cause in sorted(OUR_DOING))
 

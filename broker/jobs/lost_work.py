@@ -13,7 +13,7 @@ from broker.jobs.lost_work_words import explain_lost_work
 from broker.jobs.service import note_charges
 from broker.jobs.tables import Checkpoint, CheckpointMark, Job, LostWorkRecord, Run
 from broker.ledger import service as ledger
-from broker.ledger.causes import OUR_DOING, WITH_CHECKPOINT, Cause
+from broker.ledger.books.causes import OUR_DOING, WITH_CHECKPOINT, Cause
 from broker.work import Work
 from pricing.usage import Unit, Usage
 

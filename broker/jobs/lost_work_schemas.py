@@ -8,7 +8,7 @@ from broker.http.shapes import MoneyOut
 from broker.jobs.lost_work import LostOfRun, WhoPays
 from broker.jobs.lost_work_words import explain_lost_work
 from broker.jobs.schemas import JobOut
-from broker.ledger.causes import Cause
+from broker.ledger.books.causes import Cause
 from broker.ledger.service import BorneUsage
 
 

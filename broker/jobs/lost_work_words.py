@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from broker.ledger.causes import Cause
+from broker.ledger.books.causes import Cause
 from pricing.usage import Usage
 
 REASONS: Mapping[Cause, str] = {

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from broker import errors
-from broker.ledger.causes import Cause
+from broker.ledger.books.causes import Cause
 
 # Longer than any run: it keeps forecasts inside datetime's range, whatever stands in a row.
 MOST_EXPECTED_SECONDS = 100 * 365 * 24 * 3600

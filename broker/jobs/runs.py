@@ -27,7 +27,7 @@ from broker.jobs.remaining import Remaining, estimate_remaining
 from broker.jobs.service import set_status
 from broker.jobs.tables import Job, Run
 from broker.ledger import service as ledger
-from broker.ledger.causes import Cause
+from broker.ledger.books.causes import Cause
 from broker.persistence import outbox
 from broker.persistence.database import wake_dispatcher
 from broker.work import Work

@@ -11,7 +11,7 @@ from broker.jobs.expected_end import expect_end
 from broker.jobs.model import JobStatus
 from broker.jobs.remaining import Remaining
 from broker.jobs.tables import Checkpoint, Job, JobEvent, Run
-from broker.ledger.causes import Cause
+from broker.ledger.books.causes import Cause
 from broker.persistence.documents import keep_readable
 from broker.quotes.config_schemas import CONFIG_EXAMPLE, ConfigIn
 from broker.quotes.estimate_schemas import EstimateOut, SecondsRange

@@ -118,9 +118,9 @@ class JobEvent(Base):
 class Run(Base):
     """One attempt of a job. The attempt's number is its fence token: the highest of a job is the valid one.
 
-    `cause`: why it ended, one of `broker.ledger.causes`; null while it lives. `agent_id`: whose it is; only that agent
-    may call it gone before its lease is over. `bears_lost_work` is false for runs that ended before the house did.
-    `gpu_type`: that of its devices when it started, by which it is priced.
+    `cause`: why it ended, one of `broker.ledger.books.causes`; null while it lives. `agent_id`: whose it is; only that
+    agent may call it gone before its lease is over. `bears_lost_work` is false for runs that ended before the house
+    did. `gpu_type`: that of its devices when it started, by which it is priced.
     """
 
     __tablename__ = "runs"

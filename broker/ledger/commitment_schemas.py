@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from broker.http.shapes import MoneyOut, as_hours
-from broker.ledger.commitment import Commitment
-from broker.ledger.pace import DAY_SECONDS, compute_percent
+from broker.ledger.grants.commitment import Commitment
+from broker.ledger.grants.pace import DAY_SECONDS, compute_percent
 
 
 class CommitmentOut(BaseModel):

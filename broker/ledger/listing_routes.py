@@ -6,9 +6,9 @@ from fastapi import Query
 
 from broker.http.edge import FinanceWork, feature_router
 from broker.http.shapes import AsOf, Cursor, Limit, OfContract, OfCustomer, Page, written_like
-from broker.ledger.listing import EntryFilter, fetch_accounts, list_entries
+from broker.ledger.books.model import AccountKind
 from broker.ledger.listing_schemas import AccountOut, EntryOut
-from broker.ledger.model import AccountKind
+from broker.ledger.reading.listing import EntryFilter, fetch_accounts, list_entries
 from pricing.usage import Unit
 
 router = feature_router("/ledger", "billing")

@@ -6,8 +6,8 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from broker.http.shapes import MoneyOut, created_at_field
-from broker.ledger.listing import AccountBalance, BookedEntry
-from broker.ledger.model import AccountKind
+from broker.ledger.books.model import AccountKind
+from broker.ledger.reading.listing import AccountBalance, BookedEntry
 from pricing.usage import Unit
 
 UnitName = Literal["gpu_seconds", "tokens", "micro_yuan"]

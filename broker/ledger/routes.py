@@ -2,11 +2,11 @@
 
 from broker.http.edge import BillingReader, feature_router
 from broker.http.shapes import AsOf
-from broker.ledger.balance import read_contract_balance
-from broker.ledger.commitment import read_commitment
 from broker.ledger.commitment_schemas import CommitmentOut
-from broker.ledger.coverage import read_coverage
-from broker.ledger.history import read_contract_balance_at
+from broker.ledger.grants.commitment import read_commitment
+from broker.ledger.grants.coverage import read_coverage
+from broker.ledger.reading.balance import read_contract_balance
+from broker.ledger.reading.history import read_contract_balance_at
 from broker.ledger.schemas import BalanceOut, CoverageOut
 
 router = feature_router("/contracts", "contracts")

@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from broker.http.shapes import MoneyOut, as_hours
-from broker.ledger.balance import Balance
-from broker.ledger.coverage import MeterCoverage
+from broker.ledger.grants.coverage import MeterCoverage
+from broker.ledger.reading.balance import Balance
 from pricing.money import Money
 
 

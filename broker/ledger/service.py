@@ -3,40 +3,11 @@
 Holds are placed for a job, captured as usage arrives, and settled when it ends; grants are credited, months closed.
 """
 
-from broker.ledger.accounts import list_accounts, read_granted_hours
-from broker.ledger.adjust import adjust_hold
-from broker.ledger.balance import Balance, read_contract_balance
-from broker.ledger.budget_changes import amend_budget
-from broker.ledger.captures import Captured, capture_usage, charge_usage, count_captured
-from broker.ledger.causes import Cause
-from broker.ledger.charge_limit import Promise
-from broker.ledger.closed_months import close_month
-from broker.ledger.commitment import Commitment, list_ended_commitments, list_true_up_months, read_commitment
-from broker.ledger.coverage import MeterCoverage, read_coverage
-from broker.ledger.credit import credit_grant
-from broker.ledger.credit_limits import has_use
-from broker.ledger.earnings import MonthsInvoice, book_usage
-from broker.ledger.expiry_warnings import list_grants_to_warn_of, warn_of_expiry
-from broker.ledger.grant_balances import GrantBalance, GrantDraw, list_draws, read_grant_balances
-from broker.ledger.grant_ends import expire_grant, list_grants_to_expire, read_unused, take_unused, void_grant
-from broker.ledger.history import read_contract_balance_at
-from broker.ledger.hold_batches import ContractBooks, HoldSnapshot, NewHold, read_holds, read_snapshot, write_holds
-from broker.ledger.hold_legs import HoldView
-from broker.ledger.holds import (
-    expire_hold,
-    get_hold,
-    list_expired_holds,
-    list_holds_due_for_renewal,
-    lock_hold,
-    lock_holds,
-    renew_holds,
-    renew_locked_hold,
-    settle_hold,
-)
-from broker.ledger.legs import read_available
-from broker.ledger.lost_work import Checkpoints, LostWork, Mark, find_kept
-from broker.ledger.model import UsageInterval
-from broker.ledger.money_books import (
+from broker.ledger.books.accounts import list_accounts, read_granted_hours
+from broker.ledger.books.causes import Cause
+from broker.ledger.books.closed_months import close_month
+from broker.ledger.books.model import UsageInterval
+from broker.ledger.books.money_books import (
     book_advance,
     book_advance_cancelled,
     book_bad_debt,
@@ -51,12 +22,47 @@ from broker.ledger.money_books import (
     read_credit,
     read_deferred,
 )
-from broker.ledger.reattribution import bear_lost_work
-from broker.ledger.reserves import HoldNeed, Reserves
-from broker.ledger.resizing import resize_grant
-from broker.ledger.shortage import Shortage, find_shortage, is_exhausted
-from broker.ledger.standing import open_standing_hold
-from broker.ledger.usage import (
+from broker.ledger.capturing.captures import Captured, capture_usage, charge_usage, count_captured
+from broker.ledger.capturing.shortage import Shortage, find_shortage, is_exhausted
+from broker.ledger.correcting.lost_work import Checkpoints, LostWork, Mark, find_kept
+from broker.ledger.correcting.reattribution import bear_lost_work
+from broker.ledger.correcting.usage_corrections import correct_usage
+from broker.ledger.grants.commitment import Commitment, list_ended_commitments, list_true_up_months, read_commitment
+from broker.ledger.grants.coverage import MeterCoverage, read_coverage
+from broker.ledger.grants.credit import credit_grant
+from broker.ledger.grants.earnings import MonthsInvoice, book_usage
+from broker.ledger.grants.expiry_warnings import list_grants_to_warn_of, warn_of_expiry
+from broker.ledger.grants.grant_balances import GrantBalance, GrantDraw, list_draws, read_grant_balances
+from broker.ledger.grants.grant_ends import expire_grant, list_grants_to_expire, read_unused, take_unused, void_grant
+from broker.ledger.grants.resizing import resize_grant
+from broker.ledger.holding.adjust import adjust_hold
+from broker.ledger.holding.hold_batches import (
+    ContractBooks,
+    HoldSnapshot,
+    NewHold,
+    read_holds,
+    read_snapshot,
+    write_holds,
+)
+from broker.ledger.holding.hold_legs import HoldView
+from broker.ledger.holding.holds import (
+    expire_hold,
+    get_hold,
+    list_expired_holds,
+    list_holds_due_for_renewal,
+    lock_hold,
+    lock_holds,
+    renew_holds,
+    renew_locked_hold,
+    settle_hold,
+)
+from broker.ledger.holding.legs import read_available
+from broker.ledger.holding.reserves import HoldNeed, Reserves
+from broker.ledger.holding.standing import open_standing_hold
+from broker.ledger.limits.budget_changes import amend_budget
+from broker.ledger.limits.credit_limits import has_use
+from broker.ledger.rating.charge_limit import Promise
+from broker.ledger.rating.usage import (
     BorneUsage,
     CapturedUsage,
     list_borne_usage,
@@ -65,9 +71,10 @@ from broker.ledger.usage import (
     list_months,
     read_borne_by_cause,
 )
-from broker.ledger.usage_corrections import correct_usage
-from broker.ledger.versions import split_by_version
-from broker.ledger.volumes import Volume, list_volumes
+from broker.ledger.rating.versions import split_by_version
+from broker.ledger.rating.volumes import Volume, list_volumes
+from broker.ledger.reading.balance import Balance, read_contract_balance
+from broker.ledger.reading.history import read_contract_balance_at
 
 __all__ = [
     "Balance",

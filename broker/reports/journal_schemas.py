@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from broker.http.shapes import MoneyOut
-from broker.ledger.journal import JournalLine
+from broker.ledger.reading.journal import JournalLine
 from broker.reports.csv_table import write_table
 from pricing.money import Money
 

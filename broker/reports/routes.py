@@ -9,7 +9,7 @@ from broker.estimator.accuracy import judge_estimates
 from broker.estimator.schemas import EstimatorAccuracyOut
 from broker.http.edge import BillingReader, FinanceWork, OpsWork, feature_router
 from broker.http.shapes import OfContract, OfCustomer
-from broker.ledger.journal import list_journal
+from broker.ledger.reading.journal import list_journal
 from broker.reports import service
 from broker.reports.csv_table import MEDIA_TYPE
 from broker.reports.journal_schemas import JournalOut, write_journal_csv

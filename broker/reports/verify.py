@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker.billing.checks import BILLING_CHECKS
 from broker.jobs.checks import JOB_CHECKS
-from broker.ledger.verify import LEDGER_CHECKS
+from broker.ledger.reading.verify import LEDGER_CHECKS
 from broker.persistence.database import Scope, open_database
 
 CHECKS = (*LEDGER_CHECKS, *JOB_CHECKS, *BILLING_CHECKS)

@@ -10,7 +10,7 @@ from broker.contracts.model import NewGrant
 from broker.jobs.locked_run import lock_run
 from broker.jobs.tables import Job, Run
 from broker.ledger import service as ledger
-from broker.ledger.holds import HoldView
+from broker.ledger.holding.holds import HoldView
 from broker.metering.model import UsageCloudEvent
 from broker.metering.service import take_usage
 from broker.persistence.driver import run_together

@@ -12,7 +12,7 @@ import pytest
 from alembic import command
 
 from broker.config import Settings
-from broker.ledger.export import export_ledger
+from broker.ledger.reading.export import export_ledger
 from broker.ledger.service import read_contract_balance
 from broker.persistence.embedded import EmbeddedServer
 from broker.persistence.migrate import alembic_config

@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from broker.config import Settings
 from broker.contracts import service as contracts
 from broker.ledger import service as ledger
-from broker.ledger.history import read_balances_at
-from broker.ledger.listing import fetch_accounts
+from broker.ledger.reading.history import read_balances_at
+from broker.ledger.reading.listing import fetch_accounts
 from broker.processes.boot import DatabaseUrls
 from pricing.money import Money
 from tests.broker.billing.invoicing import bill, use

@@ -11,8 +11,8 @@ from sqlalchemy import select
 
 from broker.jobs.service import lock_job, note_charges
 from broker.ledger import service as ledger
-from broker.ledger import taking_back
-from broker.ledger.causes import Cause
+from broker.ledger.books.causes import Cause
+from broker.ledger.correcting import taking_back
 from broker.ledger.tables import Capture
 from broker.system import System
 from pricing.tier_terms import Tiers

@@ -19,7 +19,7 @@ from broker.jobs.limits import (
     has_reached_limit,
     plan_limits,
 )
-from broker.ledger.charge_limit import NOTHING_PROMISED, Promise
+from broker.ledger.rating.charge_limit import NOTHING_PROMISED, Promise
 from pricing.money import Money
 from pricing.rating import price_both_meters
 from pricing.usage import Usage

@@ -3,7 +3,7 @@
 import pytest
 
 from broker.jobs.lost_work_words import REASONS, explain_lost_work
-from broker.ledger.causes import OUR_DOING, Cause
+from broker.ledger.books.causes import OUR_DOING, Cause
 from pricing.usage import Usage
 
 

@@ -17,7 +17,7 @@ from broker.jobs.model import (
     decide_after_run,
     decide_cause,
 )
-from broker.ledger.causes import Cause
+from broker.ledger.books.causes import Cause
 
 JOB_TABLE = """
 from        queued dispatched running paused succeeded failed cancelled

@@ -21,7 +21,7 @@ from broker import errors
 from broker.config import Settings
 from broker.contracts import service as contracts
 from broker.ledger import service as ledger
-from broker.ledger.holds import HoldView
+from broker.ledger.holding.holds import HoldView
 from broker.processes.boot import DatabaseUrls
 from broker.reports.verify import verify_ledger
 from broker.system import System

@@ -5,7 +5,7 @@ import io
 from datetime import UTC, datetime
 
 from broker.contracts import service as contracts
-from broker.ledger import money_books
+from broker.ledger.books import money_books
 from broker.system import System
 from pricing.money import Money
 from tests.broker.conftest import ManualClock

@@ -1,0 +1,165 @@
+"""The accounts of money: what customers owe and paid, what of it is earned, owed to them, given away or lost.
+
+Every function posts one transfer; the caller holds the contract's lock. `reference` is the document that it is for.
+Amounts are in whole fen as documents have them; what an advance has paid stands in the deferred revenue of its grant.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from broker.contracts.model import ContractTerms, GrantTerms
+from broker.ledger.books.accounts import NewTransfer, open_account, post_transfer
+from broker.ledger.books.model import AccountKind, Move, move
+from broker.ledger.tables import Account
+from broker.work import Work
+from pricing.money import Money
+from pricing.usage import Unit
+
+CASH, RECEIVABLE = AccountKind.CASH, AccountKind.RECEIVABLE
+REVENUE, TAX = AccountKind.REVENUE, AccountKind.TAX
+DEFERRED, BREAKAGE, ROUNDING = AccountKind.DEFERRED_REVENUE, AccountKind.BREAKAGE, AccountKind.ROUNDING
+REFUNDS, CREDIT, UNMATCHED = AccountKind.REFUNDS, AccountKind.CUSTOMER_CREDIT, AccountKind.UNMATCHED_RECEIPTS
+GIFT_COSTS, BAD_DEBT = AccountKind.GIFT_COSTS, AccountKind.BAD_DEBT
+
+
+@dataclass(frozen=True)
+class MoneyMove:
+    """An amount from the account that is credited to the account that is debited; below zero it goes the other way.
+
+    `grant_id` is that of the grant whose deferred revenue is meant.
+    """
+
+    credit: AccountKind
+    debit: AccountKind
+    amount: Money
+    grant_id: str | None = None
+
+
+async def post_money(
+    work: Work, terms: ContractTerms | None, kind: str, moves: Iterable[MoneyMove], *, reference: str
+) -> None:
+    """Post moves of money in one transfer: between accounts of a contract, or of the house where there is none."""
+    between: list[Move] = []
+    for each in moves:
+        if not each.amount.micros:
+            continue
+        source_id = await _open(work, terms, each.credit, each.grant_id)
+        target_id = await _open(work, terms, each.debit, each.grant_id)
+        between += move(source_id, target_id, Unit.MICRO_YUAN, each.amount.micros)
+    transfer = NewTransfer(kind, between, reference=reference)
+    contract_id, customer_id = (None, None) if terms is None else (terms.id, terms.customer_id)
+    await post_transfer(work, contract_id, customer_id, transfer)
+
+
+async def _open(work: Work, terms: ContractTerms | None, kind: AccountKind, grant_id: str | None) -> str:
+    contract_id, customer_id = (None, None) if terms is None else (terms.id, terms.customer_id)
+    own_grant = grant_id if kind == DEFERRED else None
+    return await open_account(work, contract_id, customer_id, Unit.MICRO_YUAN, kind, grant_id=own_grant)
+
+
+async def book_advance(
+    work: Work, terms: ContractTerms, grant_id: str, *, net: Money, tax: Money, reference: str
+) -> None:
+    """Book an advance invoice that is issued: it is owed, and earned only as its grant's hours are used."""
+    moves = [MoneyMove(DEFERRED, RECEIVABLE, net, grant_id), MoneyMove(TAX, RECEIVABLE, tax)]
+    await post_money(work, terms, "advance_invoiced", moves, reference=reference)
+
+
+async def book_advance_cancelled(
+    work: Work, terms: ContractTerms, grant_id: str, *, net: Money, tax: Money, reference: str
+) -> None:
+    """Take back what was booked for an advance invoice that nobody will pay."""
+    moves = [MoneyMove(RECEIVABLE, DEFERRED, net, grant_id), MoneyMove(RECEIVABLE, TAX, tax)]
+    await post_money(work, terms, "advance_cancelled", moves, reference=reference)
+
+
+async def book_receipt(work: Work, terms: ContractTerms, amount: Money, *, reference: str) -> None:
+    """Book money that came in for what is due."""
+    await post_money(work, terms, "payment_received", [MoneyMove(RECEIVABLE, CASH, amount)], reference=reference)
+
+
+async def book_credit(work: Work, terms: ContractTerms | None, amount: Money, *, reference: str) -> None:
+    """Book money that came in and pays nothing that is due: it stays the customer's credit.
+
+    Where nobody knows whose it is, it is an unmatched receipt of the house.
+    """
+    moves = [MoneyMove(UNMATCHED if terms is None else CREDIT, CASH, amount)]
+    await post_money(work, terms, "receipt_credited", moves, reference=reference)
+
+
+async def book_credit_used(work: Work, terms: ContractTerms, amount: Money, *, reference: str) -> None:
+    """Book that a customer's credit pays what is due."""
+    await post_money(work, terms, "credit_used", [MoneyMove(RECEIVABLE, CREDIT, amount)], reference=reference)
+
+
+async def book_refund(
+    work: Work, terms: ContractTerms, grant_id: str, *, net: Money, tax: Money, reference: str
+) -> None:
+    """Book that what is unused of a paid grant is owed back to the customer, with the tax on it."""
+    moves = [MoneyMove(REFUNDS, DEFERRED, net, grant_id), MoneyMove(REFUNDS, TAX, tax)]
+    await post_money(work, terms, "grant_refunded", moves, reference=reference)
+
+
+async def book_carry(work: Work, terms: ContractTerms, grant_id: str, to: GrantTerms, amount: Money) -> None:
+    """Book that what was paid for the unused part of a grant pays for another grant now, as far as it is deferred.
+
+    The caller holds the locks of both contracts.
+    """
+    moved = min(amount, await read_deferred(work, grant_id))
+    own = (to.contract_id, to.customer_id, Unit.MICRO_YUAN, DEFERRED)
+    source_id, target_id = await open_account(work, *own, grant_id=to.id), await _open(work, terms, DEFERRED, grant_id)
+    moves = move(source_id, target_id, Unit.MICRO_YUAN, moved.micros)
+    await post_transfer(work, terms.id, terms.customer_id, NewTransfer("advance_carried", moves, reference=to.id))
+
+
+async def book_breakage(work: Work, terms: ContractTerms, grant_id: str, amount: Money, *, reference: str) -> None:
+    """Book what is unused of a grant that has ended as earned: of its deferred revenue, as far as there is any.
+
+    The amount is at the grant's price, which may include tax.
+    """
+    earned = min(terms.tax.take_out(amount), await read_deferred(work, grant_id))
+    moves = [MoneyMove(BREAKAGE, DEFERRED, earned, grant_id)]
+    await post_money(work, terms, "breakage", moves, reference=reference)
+
+
+async def book_gift(work: Work, terms: ContractTerms, amount: Money, *, reference: str) -> None:
+    """Book usage that a gift has paid: revenue at its price, which costs the house as much."""
+    await post_money(work, terms, "gift_used", [MoneyMove(REVENUE, GIFT_COSTS, amount)], reference=reference)
+
+
+async def book_credit_note(
+    work: Work, terms: ContractTerms, *, net: Money, tax: Money, to_credit: Money, reference: str
+) -> None:
+    """Book what a credit note takes back: off what is due, and as a credit where that was paid already."""
+    moves = [
+        MoneyMove(RECEIVABLE, REVENUE, net),
+        MoneyMove(RECEIVABLE, TAX, tax),
+        MoneyMove(CREDIT, RECEIVABLE, to_credit),
+    ]
+    await post_money(work, terms, "credited", moves, reference=reference)
+
+
+async def book_goodwill(work: Work, terms: ContractTerms, amount: Money, *, reference: str) -> None:
+    """Book credit that the house gives a customer, or takes back of it where it is below zero."""
+    await post_money(work, terms, "credit_adjusted", [MoneyMove(CREDIT, GIFT_COSTS, amount)], reference=reference)
+
+
+async def book_bad_debt(work: Work, terms: ContractTerms, amount: Money, *, reference: str) -> None:
+    """Book that what is due will never be paid."""
+    await post_money(work, terms, "written_off", [MoneyMove(RECEIVABLE, BAD_DEBT, amount)], reference=reference)
+
+
+async def read_credit(work: Work, contract_id: str) -> Money:
+    """Read what a contract's customer has as credit."""
+    query = select(func.coalesce(func.sum(-Account.balance), 0))
+    credit = query.where(Account.contract_id == contract_id, Account.kind == CREDIT.value)
+    return Money(int(await work.session.scalar(credit) or 0))
+
+
+async def read_deferred(work: Work, grant_id: str) -> Money:
+    """Read what an advance has paid and its grant's use has not earned yet."""
+    query = select(func.coalesce(func.sum(-Account.balance), 0))
+    deferred = query.where(Account.grant_id == grant_id, Account.kind == DEFERRED.value)
+    return Money(int(await work.session.scalar(deferred) or 0))

@@ -1,0 +1,6 @@
+"""Usage that was charged and is taken back: work lost by our doing, and corrections of what was measured.
+
+`lost_work.py` and `correction_plan.py` decide without a database; `taking_back.py` books the opposite of a capture in
+the very legs that paid, in a closed month as a line of the next invoice; `reattribution.py` does it at a run's end,
+`usage_corrections.py` by an event. Both captures stay visible; expired hours come back as a compensation grant.
+"""

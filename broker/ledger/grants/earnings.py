@@ -1,0 +1,121 @@
+"""What a month's invoice earns: what it asks for, and what advances and gifts have paid of the month's usage.
+
+The deferred revenue of a grant is always the price, to the fen and without tax, of what is not earned of it: what is
+free or held, and what open months have captured. So what an invoice earns of it is the difference, and a grant that is
+used up leaves nothing; where the invoice's lines, rounded by segment, say a few fen more or less, the account of
+rounding has them.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from broker.contracts import service as contracts
+from broker.contracts.model import ContractTerms, GrantTerms
+from broker.ledger.books.model import AccountKind
+from broker.ledger.books.money_books import MoneyMove, book_gift, post_money
+from broker.ledger.tables import Account, Capture, ClosedMonth, HoldLeg
+from broker.work import Work
+from pricing.money import Money
+
+
+@dataclass(frozen=True)
+class MonthsInvoice:
+    """What a month's invoice says: what it asks for, the tax on that, and what its lines take off for grants."""
+
+    net: Money
+    tax: Money
+    by_grants: Money
+
+
+async def book_usage(work: Work, terms: ContractTerms, month: str, invoice: MonthsInvoice, *, reference: str) -> None:
+    """Book a final invoice of a closed month: what is owed, what advances earn by it, what gifts cost.
+
+    An invoice below zero, which takes back more than it bills, is a credit. The caller holds the contract's lock.
+    """
+    owed = AccountKind.CUSTOMER_CREDIT if (invoice.net + invoice.tax).micros < 0 else AccountKind.RECEIVABLE
+    asked = [MoneyMove(AccountKind.REVENUE, owed, invoice.net), MoneyMove(AccountKind.TAX, owed, invoice.tax)]
+    await post_money(work, terms, "usage_invoiced", asked, reference=reference)
+    grants = await contracts.list_grants(work, terms.id)
+    paid_ahead = [grant for grant in grants if is_deferred(grant)]
+    left = await find_left_to_earn(work, terms, paid_ahead)
+    given = terms.tax.take_out(await _price_gifts(work, grants, month))
+    by_advances = terms.tax.take_out(invoice.by_grants) - given
+    earned = plan_earned(await _read_deferred(work, left), left, by_advances)
+    await post_money(work, terms, "advance_earned", earned, reference=reference)
+    await book_gift(work, terms, given, reference=reference)
+
+
+def plan_earned(deferred: Mapping[str, Money], left: Mapping[str, Money], by_advances: Money) -> list[MoneyMove]:
+    """Plan what is earned of each grant, so that what is left deferred is the price of what is left of it. Pure."""
+    earned = {grant_id: deferred[grant_id] - rest for grant_id, rest in left.items()}
+    moves = [
+        MoneyMove(AccountKind.REVENUE, AccountKind.DEFERRED_REVENUE, amount, grant_id)
+        for grant_id, amount in earned.items()
+    ]
+    rounded = by_advances - sum(earned.values(), Money.zero())
+    return [*moves, MoneyMove(AccountKind.REVENUE, AccountKind.ROUNDING, rounded)]
+
+
+def is_deferred(grant: GrantTerms) -> bool:
+    """Tell whether a grant's usage earns what an invoice of its own has asked for."""
+    return grant.advance and grant.credited and grant.invoice_id is not None
+
+
+async def find_left_to_earn(work: Work, terms: ContractTerms, grants: Sequence[GrantTerms]) -> dict[str, Money]:
+    """Find the price, without tax, of what is not earned of grants, by their ids. The contract is locked."""
+    unearned = await read_unearned(work, grants)
+    return {grant.id: terms.tax.take_out(price_unearned(grant, count)) for grant, count in unearned}
+
+
+def price_unearned(grant: GrantTerms, count: int) -> Money:
+    """Price what is not earned of a grant, to the fen: more than all of it never comes back. Units: the grant's."""
+    return grant.price(max(0, count))
+
+
+async def read_unearned(work: Work, grants: Sequence[GrantTerms]) -> list[tuple[GrantTerms, int]]:
+    """Read what of grants no final invoice has billed: what is free, held, and captured in open months.
+
+    Units: each grant's own.
+    """
+    ids = [grant.id for grant in grants]
+    free = select(Account.grant_id, func.sum(Account.balance)).where(
+        Account.grant_id.in_(ids), Account.kind == AccountKind.GRANTED.value
+    )
+    held = select(HoldLeg.grant_id, func.sum(HoldLeg.held - HoldLeg.captured - HoldLeg.released))
+    closed = select(ClosedMonth.month).where(
+        ClosedMonth.contract_id == Capture.contract_id, ClosedMonth.month == Capture.month
+    )
+    captured = select(Capture.grant_id, func.sum(Capture.quantity)).where(
+        Capture.grant_id.in_(ids), ~Capture.borne, ~closed.exists()
+    )
+    queries = [
+        free.group_by(Account.grant_id),
+        held.where(HoldLeg.grant_id.in_(ids)).group_by(HoldLeg.grant_id),
+        captured.group_by(Capture.grant_id),
+    ]
+    counts: Counter[str | None] = Counter()
+    for query in queries:
+        for grant_id, count in await work.session.execute(query):
+            counts[grant_id] += int(count)
+    return [(grant, counts[grant.id]) for grant in grants]
+
+
+async def _read_deferred(work: Work, grant_ids: Collection[str]) -> dict[str, Money]:
+    query = select(Account.grant_id, Account.balance).where(
+        Account.grant_id.in_(grant_ids), Account.kind == AccountKind.DEFERRED_REVENUE.value
+    )
+    balances = {row.grant_id: row.balance for row in await work.session.execute(query)}
+    return {grant_id: Money(-balances.get(grant_id, 0)) for grant_id in grant_ids}
+
+
+async def _price_gifts(work: Work, grants: Sequence[GrantTerms], month: str) -> Money:
+    """Price what gifts have paid for in a month, each at its own price."""
+    gifts = {grant.id: grant for grant in grants if grant.kind.is_gift}
+    query = select(Capture.grant_id, func.sum(Capture.quantity).label("sum")).where(
+        Capture.month == month, Capture.grant_id.in_(gifts), ~Capture.borne
+    )
+    rows = await work.session.execute(query.group_by(Capture.grant_id))
+    return sum((gifts[row.grant_id].price(int(row.sum)) for row in rows), Money.zero())

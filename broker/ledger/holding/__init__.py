@@ -1,0 +1,7 @@
+"""Holds: what is reserved of grants, budget and credit for a job, leg by leg, from admission to the job's end.
+
+`legs.py` decides in which order grants and overage pay; `reserves.py` and `room.py` what is free; `hold_batches.py`
+places holds of many submissions together, `holds.py`, `adjust.py` and `standing.py` one; `charge_books.py` has a
+contract's books in memory for a batch of heartbeats. Order of locks: job, hold, contract. Holds never exceed a
+balance.
+"""

@@ -1,0 +1,207 @@
+"""Holds placed in batches: what contracts have to give is read in one message, and all that was planned written in one.
+
+The contracts are locked by a statement before (`broker.contracts.candidates`). A hold of its own is a batch of one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ARRAY, Text, any_, bindparam, select
+
+from broker.contracts.candidates import identify_candidates, select_candidate_ids
+from broker.contracts.model import ContractTerms, GrantTerms
+from broker.ledger.books.accounts import NewTransfer, command_transfers, describe_account
+from broker.ledger.books.model import AccountKind, HoldState, Move, move
+from broker.ledger.holding.holds import compute_expiry
+from broker.ledger.holding.legs import NewLeg, OpenGrants
+from broker.ledger.holding.reserves import HoldNeed, Reserves
+from broker.ledger.holding.room import read_room
+from broker.ledger.tables import Account, Hold, HoldLeg
+from broker.persistence.driver import Command, Row, Statement, insert_rows, write_rows
+from broker.work import Work
+from pricing.usage import Unit
+
+ACCOUNTS = Statement(
+    select(
+        Account.contract_id, Account.unit, Account.kind, Account.grant_id, Account.month, Account.id, Account.balance
+    ).where(Account.contract_id.in_(select_candidate_ids()), Account.cause.is_(None))
+)
+EARLIER = Statement(
+    select(Hold.contract_id, Hold.idempotency_key, Hold.job_id).where(
+        Hold.contract_id.in_(select_candidate_ids()),
+        Hold.idempotency_key == any_(bindparam("keys", type_=ARRAY(Text))),
+    )
+)
+INSERT_ACCOUNTS, INSERT_HOLDS = insert_rows(Account), insert_rows(Hold)
+INSERT_LEGS = insert_rows(HoldLeg)
+
+AccountKey = tuple[Unit, AccountKind, str | None, str | None]
+
+
+@dataclass(frozen=True)
+class NewHold:
+    """A hold as it was planned."""
+
+    job_id: str
+    idempotency_key: str
+    need: HoldNeed
+    legs: Sequence[NewLeg]
+
+
+@dataclass
+class ContractBooks:
+    """The reserves of a locked contract before a batch, and its accounts; those that the batch opens come to them."""
+
+    reserves: Reserves
+    accounts: dict[AccountKey, str]
+    opened: list[dict[str, Any]] = field(default_factory=list)
+
+    def open(self, work: Work, key: AccountKey, *, unlimited: bool = False) -> str:
+        """Open an account, where it is new; returns its id."""
+        if key not in self.accounts:
+            unit, kind, grant_id, month = key
+            terms = self.reserves.terms
+            owner = {"id": work.new_id("acc"), "customer_id": terms.customer_id, "contract_id": terms.id}
+            what = describe_account(unit, kind, grant_id=grant_id, month=month, unlimited=unlimited)
+            self.opened.append(owner | what)
+            self.accounts[key] = owner["id"]
+        return self.accounts[key]
+
+
+@dataclass(frozen=True)
+class HoldSnapshot:
+    """The books of a customer's locked contracts, and the jobs whose holds were placed under these keys before."""
+
+    books: Mapping[str, ContractBooks]
+    earlier: Mapping[tuple[str, str], str]
+
+
+def read_holds(customer_id: str, contract_id: str | None, keys: Sequence[str], moment: datetime) -> list[Command]:
+    """Make the commands that read what locked contracts have to give; see `read_snapshot`."""
+    asked = identify_candidates(customer_id, contract_id, moment)
+    return [Command(ACCOUNTS, asked), Command(EARLIER, {**asked, "keys": list(keys)})]
+
+
+async def read_snapshot(
+    work: Work,
+    contracts: Mapping[str, tuple[ContractTerms, Sequence[GrantTerms]]],
+    found: Sequence[Sequence[Row]],
+    moment: datetime,
+) -> HoldSnapshot:
+    """Read the snapshot from the rows of `read_holds`, and the room in the budgets of those contracts that have one."""
+    accounts, earlier = found
+    books = {
+        contract_id: await _read_books(work, terms, grants, moment, _rows_of(contract_id, accounts))
+        for contract_id, (terms, grants) in contracts.items()
+    }
+    return HoldSnapshot(books, {(contract_id, key): job_id for contract_id, key, job_id in earlier})
+
+
+def _rows_of(contract_id: str, rows: Sequence[Row]) -> list[Row]:
+    return [row[1:] for row in rows if row[0] == contract_id]
+
+
+async def _read_books(
+    work: Work, terms: ContractTerms, grants: Sequence[GrantTerms], moment: datetime, accounts: Sequence[Row]
+) -> ContractBooks:
+    ids: dict[AccountKey, str] = {}
+    balances: dict[AccountKey, int] = {}
+    for unit, kind, grant_id, of_month, account_id, balance in accounts:
+        key = (Unit(unit), AccountKind(kind), grant_id, of_month)
+        ids[key], balances[key] = account_id, balance
+    free = {each.id: balances.get((each.unit, AccountKind.GRANTED, each.id, None), 0) for each in grants}
+    opened = OpenGrants({grant.id: grant for grant in grants}, free)
+    month = terms.billing_month(moment)
+    free_of_budget = balances.get((Unit.MICRO_YUAN, AccountKind.BUDGET, None, month))
+    room, credit = await read_room(work, terms, month, free=free_of_budget)
+    return ContractBooks(Reserves(terms, month, opened, room, credit), ids)
+
+
+def write_holds(work: Work, books: ContractBooks, holds: Sequence[NewHold]) -> list[Command]:
+    """Make the commands that write the planned holds of one contract with their legs and transfers."""
+    if not holds:
+        return []
+    rows = [(new, _write_hold(work, books, new)) for new in holds]
+    legs = [leg for new, row in rows for leg in _write_legs(work, books, new, row)]
+    transfers = [
+        *_open_budget(work, books, holds),
+        *(NewTransfer("hold_placed", _move_in(work, books, new), row["id"], new.job_id) for new, row in rows),
+    ]
+    terms = books.reserves.terms
+    posted = command_transfers(work, terms.id, terms.customer_id, transfers)
+    opening = [Command(INSERT_ACCOUNTS, {"rows": write_rows(books.opened)})] if books.opened else []
+    return [
+        *opening,
+        Command(INSERT_HOLDS, {"rows": write_rows([row for _new, row in rows])}),
+        Command(INSERT_LEGS, {"rows": write_rows(legs)}),
+        *posted,
+    ]
+
+
+def _write_hold(work: Work, books: ContractBooks, new: NewHold) -> dict[str, Any]:
+    terms = books.reserves.terms
+    return {
+        "id": work.new_id("hol"),
+        "customer_id": terms.customer_id,
+        "contract_id": terms.id,
+        "job_id": new.job_id,
+        "idempotency_key": new.idempotency_key,
+        "project_id": new.need.project_id,
+        "gpu_type": new.need.gpu_type,
+        "month": books.reserves.month,
+        "state": HoldState.PLACED.value,
+        "expires_at": compute_expiry(work),
+        "created_at": work.now,
+    }
+
+
+def _write_legs(work: Work, books: ContractBooks, new: NewHold, hold: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": work.new_id("leg"),
+            "customer_id": hold["customer_id"],
+            "hold_id": hold["id"],
+            "position": position,
+            "unit": leg.unit.value,
+            "account_id": _open_source(work, books, leg),
+            "grant_id": leg.grant_id,
+            "unit_price": leg.unit_price,
+            "month": leg.month,
+            "borne": False,
+            "extends": False,
+            "billable": leg.billable,
+            "held": leg.quantity,
+            "captured": 0,
+            "released": 0,
+        }
+        for position, leg in enumerate(new.legs)
+    ]
+
+
+def _open_source(work: Work, books: ContractBooks, leg: NewLeg) -> str:
+    unlimited = leg.source == AccountKind.BUDGET and books.reserves.room is None
+    return books.open(work, (leg.unit, leg.source, leg.grant_id, leg.month), unlimited=unlimited)
+
+
+def _move_in(work: Work, books: ContractBooks, new: NewHold) -> list[Move]:
+    """Move what a hold reserves from where its legs come from into what is held."""
+    moves: list[Move] = []
+    for leg in new.legs:
+        held = books.open(work, (leg.unit, AccountKind.HELD, None, None))
+        moves += move(_open_source(work, books, leg), held, leg.unit, leg.quantity)
+    return moves
+
+
+def _open_budget(work: Work, books: ContractBooks, holds: Sequence[NewHold]) -> list[NewTransfer]:
+    """Fill the account of the month's budget, where it is opened for these holds."""
+    month = books.reserves.month
+    budget = books.reserves.terms.find_budget(month)
+    key = (Unit.MICRO_YUAN, AccountKind.BUDGET, None, month)
+    is_used = any(leg.source == AccountKind.BUDGET for new in holds for leg in new.legs)
+    is_new = any(row["id"] == books.accounts.get(key) for row in books.opened)
+    if budget is None or not is_used or not is_new:
+        return []
+    source = books.open(work, (Unit.MICRO_YUAN, AccountKind.BUDGET_ISSUED, None, None))
+    return [NewTransfer("budget_opened", move(source, books.open(work, key), Unit.MICRO_YUAN, budget), reference=month)]

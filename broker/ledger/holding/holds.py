@@ -1,0 +1,164 @@
+"""Holds: placed for a job, kept alive while it lives, settled when it ends or expired when nothing renews them.
+
+Locks are taken in one order everywhere: job, hold, contract. What a lock guards is read only after it is taken.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+
+from broker import errors
+from broker.contracts import service as contracts
+from broker.contracts.model import ContractTerms
+from broker.ledger.books.model import HoldState
+from broker.ledger.holding.charge_books import ChargeBooks
+from broker.ledger.holding.hold_legs import HoldView, add_legs, list_open, release_legs
+from broker.ledger.holding.legs import plan_money_leg
+from broker.ledger.tables import Hold, HoldLeg
+from broker.work import Work
+
+
+def compute_expiry(work: Work) -> datetime:
+    """Compute when a hold that is placed or renewed now expires, where nothing renews it."""
+    return work.now + timedelta(seconds=work.settings.hold_seconds)
+
+
+async def get_hold(work: Work, job_id: str) -> HoldView:
+    """Get the hold of a job. Raises: NotFound."""
+    hold = (await work.session.scalars(select(Hold).where(Hold.job_id == job_id))).one_or_none()
+    if hold is None:
+        raise errors.NotFound("hold of job", job_id)
+    return await view_hold(work, await contracts.get_contract(work, hold.contract_id), hold)
+
+
+async def view_hold(work: Work, terms: ContractTerms, hold: Hold) -> HoldView:
+    """View a hold with its legs, in the order in which they pay, as the database has them now."""
+    return HoldView(terms, hold, (await _list_legs(work, [hold]))[hold.id], ChargeBooks(work, terms))
+
+
+async def lock_hold(work: Work, job_id: str) -> HoldView:
+    """Lock the hold of a job and its contract, and read both as they are under the locks. Raises: NotFound."""
+    return (await lock_holds(work, {job_id: None}))[job_id]
+
+
+async def lock_holds(work: Work, run_gpu_types: Mapping[str, str | None]) -> dict[str, HoldView]:
+    """Lock the holds of jobs and then their contracts, each in the order of their ids; holds of a contract share books.
+
+    `run_gpu_types` are, by job, the types of the runs whose usage is to be charged; None: that which was quoted.
+    Returns the holds by job, as they are under the locks. Raises: NotFound.
+    """
+    query = (
+        select(Hold)
+        .where(Hold.job_id.in_(run_gpu_types))
+        .order_by(Hold.id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    holds = {hold.job_id: hold for hold in await work.session.scalars(query)}
+    for job_id in run_gpu_types:
+        if job_id not in holds:
+            raise errors.NotFound("hold of job", job_id)
+    books: dict[str, ChargeBooks] = {}
+    for contract_id in sorted({hold.contract_id for hold in holds.values()}):
+        books[contract_id] = ChargeBooks(work, await contracts.lock_contract(work, contract_id))
+    legs = await _list_legs(work, holds.values())
+    return {
+        job_id: HoldView(own.terms, hold, legs[hold.id], own, run_gpu_types[job_id])
+        for job_id, hold in holds.items()
+        for own in [books[hold.contract_id]]
+    }
+
+
+async def _list_legs(work: Work, holds: Collection[Hold]) -> dict[str, list[HoldLeg]]:
+    """List the legs of holds, by hold."""
+    query = (
+        select(HoldLeg)
+        .where(HoldLeg.hold_id.in_([hold.id for hold in holds]))
+        .order_by(HoldLeg.position)
+        .execution_options(populate_existing=True)
+    )
+    legs: dict[str, list[HoldLeg]] = {hold.id: [] for hold in holds}
+    for leg in await work.session.scalars(query):
+        legs[leg.hold_id].append(leg)
+    return legs
+
+
+async def renew_holds(work: Work, job_ids: Collection[str]) -> None:
+    """Renew live jobs' holds for another `hold_seconds`; in a new month their money comes from that month's budget.
+
+    No contract is locked before.
+    """
+    renewal = (
+        update(Hold)
+        .where(Hold.job_id.in_(job_ids), Hold.state == HoldState.PLACED.value)
+        .values(expires_at=compute_expiry(work))
+        .returning(Hold.job_id, Hold.contract_id, Hold.month)
+    )
+    renewed = (await work.session.execute(renewal)).all()
+    contract_ids = {each.contract_id for each in renewed}
+    months = {each: (await contracts.get_contract(work, each)).billing_month(work.now) for each in contract_ids}
+    due = [each.job_id for each in renewed if each.month < months[each.contract_id]]
+    if due:
+        for view in (await lock_holds(work, dict.fromkeys(due))).values():
+            await roll_hold(work, view, months[view.terms.id])
+
+
+async def renew_locked_hold(work: Work, view: HoldView) -> None:
+    """Renew a hold that is locked already; one that has ended stays so."""
+    if view.hold.state != HoldState.PLACED:
+        return
+    view.hold.expires_at = compute_expiry(work)
+    await roll_hold(work, view, view.terms.billing_month(work.now))
+
+
+async def roll_hold(work: Work, view: HoldView, month: str) -> None:
+    """Move the money still held from an earlier month's budget to that of `month`, as far as that one reaches."""
+    if view.hold.month >= month:
+        return
+    view.hold.month = month
+    earlier = [leg for leg in view.legs if leg.month is not None and leg.month < month]
+    open_money = list_open(earlier)
+    rest = sum(quantity for _leg, quantity in open_money)
+    await release_legs(work, view, open_money, kind="hold_rolled")
+    budget = view.terms.find_budget(month)
+    free = rest if budget is None else await view.books.read_budget_free(month, budget)
+    await add_legs(work, view, plan_money_leg(min(free, rest), month), kind="hold_rolled")
+
+
+async def list_holds_due_for_renewal(work: Work) -> list[str]:
+    """List jobs whose placed hold has used up half of its life, whether or not it is over."""
+    half = work.now + timedelta(seconds=work.settings.hold_seconds / 2)
+    query = select(Hold.job_id).where(Hold.state == HoldState.PLACED.value, Hold.expires_at < half)
+    return list((await work.session.scalars(query)).all())
+
+
+async def list_expired_holds(work: Work) -> list[str]:
+    """List jobs whose placed hold nothing has renewed in time."""
+    query = select(Hold.job_id).where(Hold.state == HoldState.PLACED.value, Hold.expires_at <= work.now)
+    return list((await work.session.scalars(query)).all())
+
+
+async def settle_hold(work: Work, job_id: str) -> HoldView:
+    """Settle the hold of a job that has ended: what was not captured goes back where it came from.
+
+    Settling it twice changes nothing.
+    """
+    view = await lock_hold(work, job_id)
+    await _end_hold(work, view, HoldState.SETTLED)
+    return view
+
+
+async def expire_hold(work: Work, job_id: str) -> HoldView:
+    """End a hold that nothing renews any more; one that was renewed meanwhile stays."""
+    view = await lock_hold(work, job_id)
+    if view.hold.expires_at <= work.now:
+        await _end_hold(work, view, HoldState.EXPIRED)
+    return view
+
+
+async def _end_hold(work: Work, view: HoldView, state: HoldState) -> None:
+    if view.hold.state != HoldState.PLACED:
+        return
+    view.hold.state, view.hold.ended_at = state.value, work.now
+    await release_legs(work, view, list_open(view.legs), kind=f"hold_{state.value}")

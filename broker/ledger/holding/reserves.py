@@ -1,0 +1,62 @@
+"""What a locked contract has to give to new holds, and what is left of it after each of them. Pure.
+
+So a batch of holds is planned from one look at the contract, each upon what those before it have left.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from broker import errors
+from broker.contracts.model import ContractTerms
+from broker.ledger.books.model import AccountKind, compute_hold_micros
+from broker.ledger.holding.legs import BudgetRoom, NewLeg, OpenGrants, list_origins, plan_meter_legs, plan_money_legs
+from broker.ledger.limits.credit_limits import CreditRoom
+from pricing.usage import Usage
+
+
+@dataclass(frozen=True)
+class HoldNeed:
+    """What a hold is to reserve, and where the usage will come from: that decides which grants may pay for it."""
+
+    usage: Usage
+    project_id: str | None = None
+    gpu_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Reserves:
+    """What is free in the grants of a contract, and the room in a month's budget and its credit, where it has these."""
+
+    terms: ContractTerms
+    month: str
+    grants: OpenGrants
+    room: BudgetRoom | None
+    credit: CreditRoom | None = None
+
+    def plan_hold(self, need: HoldNeed, moment: datetime) -> list[NewLeg]:
+        """Plan the legs of a hold: all that it needs, or nothing.
+
+        Raises: NoContractInForce, InsufficientBalance, CreditLimitExceeded, BudgetExceeded.
+        """
+        terms = self.terms
+        if not terms.covers(moment):
+            raise errors.NoContractInForce(f"Contract {terms.id} is not in force now.", contract_id=terms.id)
+        legs: list[NewLeg] = []
+        for meter, origin in list_origins(terms, need.project_id, need.gpu_type, moment).items():
+            legs += plan_meter_legs(self.grants, terms, need.usage.count(meter), origin, moment)
+        micros = compute_hold_micros([leg.as_state() for leg in legs])
+        if self.credit is not None:
+            self.credit.require(micros)
+        return legs + plan_money_legs(self.room, micros, self.month)
+
+    def less(self, legs: Sequence[NewLeg]) -> "Reserves":
+        """Take what a hold reserves out of them."""
+        grants, room, credit = self.grants, self.room, self.credit
+        for leg in legs:
+            if leg.grant_id is not None:
+                grants = grants.less(leg.grant_id, leg.quantity)
+            elif leg.source == AccountKind.BUDGET:
+                room = None if room is None else room.less(leg.quantity)
+                credit = None if credit is None else credit.less(leg.quantity)
+        return replace(self, grants=grants, room=room, credit=credit)

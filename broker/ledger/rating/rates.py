@@ -1,0 +1,98 @@
+"""What customers pay for, summed up by price beside the captures: rate segments, and each job's lines in them."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ARRAY, Text, any_, bindparam, select
+
+from broker.ledger.rating.charge_limit import LineCount, RateSegment
+from broker.ledger.tables import Hold, LineTotal, SegmentTotal
+from broker.persistence.driver import Query
+from broker.persistence.set_writes import insert_rows
+from broker.persistence.tenancy import owns
+from broker.work import Work
+from pricing.usage import Unit
+
+SEGMENT_COLUMNS = ("month", "used_month", "unit", "unit_price", "billable")
+
+
+SEGMENTS = Query(
+    select(*(getattr(SegmentTotal, name) for name in (*SEGMENT_COLUMNS, "quantity"))).where(
+        SegmentTotal.contract_id == bindparam("contract_id"),
+        SegmentTotal.month == bindparam("month"),
+        owns(SegmentTotal.customer_id),
+    )
+)
+LINES = Query(
+    select(*(getattr(LineTotal, name) for name in ("job_id", *SEGMENT_COLUMNS, "quantity", "leads"))).where(
+        LineTotal.job_id == any_(bindparam("job_ids", type_=ARRAY(Text))), owns(LineTotal.customer_id)
+    )
+)
+
+
+async def read_segments(work: Work, contract_id: str, month: str) -> dict[RateSegment, int]:
+    """Read what the segments of a month count so far. The caller holds the contract's lock."""
+    rows = await work.fetch(SEGMENTS, contract_id=contract_id, month=month)
+    return {to_segment(row): row.quantity for row in rows}
+
+
+async def read_job_lines(work: Work, job_ids: Sequence[str]) -> dict[str, dict[RateSegment, LineCount]]:
+    """Read what the lines of jobs count so far, in all months, by job."""
+    lines: dict[str, dict[RateSegment, LineCount]] = {job_id: {} for job_id in job_ids}
+    for row in await work.fetch(LINES, job_ids=list(job_ids)):
+        lines[row.job_id][to_segment(row)] = LineCount(row.quantity, row.leads)
+    return lines
+
+
+def to_segment(row: Any) -> RateSegment:
+    """Tell the segment that a row with its columns is of."""
+    late_of = None if row.used_month == row.month else row.used_month
+    return RateSegment(Unit(row.unit), row.unit_price, row.billable, row.month, late_of)
+
+
+@dataclass(frozen=True)
+class AddedLine:
+    """What was charged to a job in one rate segment. The version is that of the rate card by which it was priced."""
+
+    hold: Hold
+    segment: RateSegment
+    count: LineCount
+    rate_card_version: str
+
+    def to_row(self) -> dict[str, Any]:
+        segment = self.segment
+        return {
+            "job_id": self.hold.job_id,
+            "customer_id": self.hold.customer_id,
+            "contract_id": self.hold.contract_id,
+            "month": segment.month,
+            "used_month": segment.used_month or segment.month,
+            "unit": segment.unit.value,
+            "unit_price": segment.unit_price,
+            "billable": segment.billable,
+            "quantity": self.count.quantity,
+            "rate_card_version": self.rate_card_version,
+            "leads": self.count.leads,
+        }
+
+
+async def add_to_rates(work: Work, added: Iterable[AddedLine]) -> None:
+    """Add what was charged to the jobs' lines and to their segments. The caller holds the locks of their contracts."""
+    rows = [line.to_row() for line in added]
+    for table in (LineTotal, SegmentTotal):
+        await insert_rows(work.connection, table, _add_up(rows, table), adding="quantity")
+
+
+def _add_up(rows: Sequence[dict[str, Any]], table: type[SegmentTotal | LineTotal]) -> list[dict[str, Any]]:
+    """Add up rows that are one of this table, with its columns; the first tells what is not its key."""
+    sums: dict[Hashable, dict[str, Any]] = {}
+    keys = [column.name for column in table.__table__.primary_key]
+    for row in rows:
+        key = tuple(row[name] for name in keys)
+        kept = sums.get(key)
+        if kept is None:
+            sums[key] = {name: row[name] for name in [column.name for column in table.__table__.c]}
+        else:
+            kept["quantity"] += row["quantity"]
+    return [sums[key] for key in sorted(sums, key=str)]
