@@ -40,7 +40,7 @@ def find_refusals(card: RateCard, now: datetime) -> Iterator[FieldError]:
         yield FieldError("version", "takes letters, digits, dots, dashes and underscores, such as 2027-01-01")
     if card.currency != DEFAULT_CURRENCY:
         yield FieldError("currency", f"must be {DEFAULT_CURRENCY}: contracts and invoices are in yuan")
-    first = (now + EARLIEST_ZONE).date() + timedelta(days=1)
+    first = find_first_day(now)
     if not first <= card.effective_from <= LAST_DAY:
         reason = "an earlier day has begun, and what was used on it has its price"
         yield FieldError("effective_from", f"must be from {first} to {LAST_DAY}: {reason}")
@@ -48,6 +48,11 @@ def find_refusals(card: RateCard, now: datetime) -> Iterator[FieldError]:
         check_gpu_types(card)
     except RateCardInvalid as error:
         yield from (FieldError(problem.field, problem.message) for problem in error.problems)
+
+
+def find_first_day(now: datetime) -> date:
+    """Find the first day that has begun nowhere on earth yet: the earliest from which a new card may be in force."""
+    return (now + EARLIEST_ZONE).date() + timedelta(days=1)
 
 
 def refuse_card(found: list[FieldError]) -> errors.InvalidRequest:

@@ -15,10 +15,6 @@ from broker.work import Work
 from pricing.rate_card import NoPriceInForce, RateCard, choose_card
 
 
-class RateCardChanged(RuntimeError):
-    """A published rate card differs from the catalogue's: publish a new version instead of editing one."""
-
-
 class CardStatus(StrEnum):
     """Whether new contracts are signed on a card today, will be from a later day, or no longer are."""
 
@@ -65,22 +61,6 @@ async def get_listed_card(work: Work, version: str) -> ListedCard:
     if found is None:
         raise errors.NotFound("rate card", version)
     return found
-
-
-async def publish_rate_cards(work: Work, cards: dict[str, RateCard]) -> None:
-    """Publish what the catalogue has and the database has not. Raises: RateCardChanged."""
-    published = {row.version: row.document for row in await work.session.scalars(select(PublishedRateCard))}
-    for version, card in cards.items():
-        document = card.to_json_dict()
-        if version not in published:
-            row = PublishedRateCard(
-                version=version, effective_from=card.effective_from, document=document, published_at=work.now
-            )
-            work.session.add(row)
-        elif published[version] != document:
-            raise RateCardChanged(
-                f"rate card {version} was published with other prices; give the new ones a new version"
-            )
 
 
 def select_card_version(day: ColumnElement[date]) -> ScalarSelect[str]:

@@ -4,10 +4,7 @@ from typing import Any
 
 import pytest
 
-from broker.contracts import service as contracts
-from broker.contracts.rate_cards import RateCardChanged
 from broker.system import System
-from pricing.rate_card import load_rate_cards
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import (
     SIGNED_AT,
@@ -175,13 +172,3 @@ async def test_job_cannot_run_under_another_customers_contract(api: Api) -> None
     customer, other = await make_ready_customer(api), await make_ready_customer(api)
     fields = {"customer_id": customer.id, "contract_id": other.contract["id"]}
     await submit_job(api, customer.dataset["id"], expect=404, **fields)
-
-
-async def test_published_rate_card_cannot_be_published_with_other_prices(system: System) -> None:
-    cards = load_rate_cards()
-    version, card = next(iter(cards.items()))
-    cheaper = card.model_copy(update={"currency": "USD"})
-    async with system.work() as work:
-        await contracts.publish_rate_cards(work, cards)
-        with pytest.raises(RateCardChanged):
-            await contracts.publish_rate_cards(work, {version: cheaper})

@@ -4,7 +4,8 @@ from datetime import date
 
 import pytest
 
-from broker.contracts.rate_cards import publish_rate_cards, rate_card_on
+from broker.contracts.rate_cards import rate_card_on
+from broker.contracts.shipped_cards import publish_rate_cards
 from broker.system import System
 from pricing.rate_card import NoPriceInForce, RateCard, load_rate_cards
 from tests.broker.rate_cards import HALF_PRICE_FROM, make_half_price_card
