@@ -65,7 +65,7 @@ bench: $(TRAINER_READY) ## Measure ours against a peer; writes benchmarks/result
 bench-trainer: $(TRAINER_READY) ## Measure the trainer against the usual scripts; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.trainer $(ARGS)
 
-bench-estimator: $(TRAINER_READY) ## Judge the estimator on published figures (ARGS='--data FILE')
+bench-estimator: $(TRAINER_READY) ## Judge the estimator on published figures, program by program (ARGS="--data FILES")
 	$(BIN)/python -m benchmarks.estimator $(ARGS)
 
 bench-estimator-local: $(TRAINER_READY) ## Judge the estimator on forty real runs of this machine (a quarter of an hour)

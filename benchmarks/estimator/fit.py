@@ -48,6 +48,11 @@ class PreparedRow:
             raise ValueError(f"{self.row.source} has no peak in this row")
         return self.row.memory_gib
 
+    @property
+    def mean_length(self) -> float:
+        """The mean length of a sample in tokens; 0 for pictures."""
+        return self.row.request.mean_tokens or self.row.request.sequence_length or 0
+
     def estimate_seconds(self, constants: TimeConstants) -> float:
         """Estimate the seconds of an optimizer step."""
         micro_batch = compute_micro_batch_seconds(self.work, self.gpu, self.method.precision, constants)
@@ -56,11 +61,11 @@ class PreparedRow:
     def estimate_memory_gib(self, constants: MemoryConstants) -> float:
         """Estimate the peak as the row counts it: with or without the context."""
         parts = weigh_contents(self.contents, constants)
-        return parts.total if self.row.counts_context else parts.total - parts.context
+        return parts.total if self.row.conditions.memory == "driver" else parts.total - parts.context
 
 
 def prepare(row: PublishedRow) -> PreparedRow:
-    """Count what a row's step and peak consist of; published scripts encode pictures in every step.
+    """Count what a row's step and peak consist of.
 
     Raises: UnknownBaseModel, UnknownGpu, UnknownTargetModules.
     """
@@ -68,7 +73,7 @@ def prepare(row: PublishedRow) -> PreparedRow:
     profile, gpu = get_base_model(request.base_model), get_gpu(request.gpu)
     longest, mean = read_sizes(request, profile)
     method, is_sharded = choose_method(request, profile, gpu, longest, quantization=row.quantization)
-    encodes = not profile.is_text
+    encodes = row.conditions.encodes
     work = count_step_work(
         profile, method, samples=request.micro_batch, positions=mean, is_sharded=is_sharded, encodes=encodes
     )
@@ -112,6 +117,6 @@ def _fit(
 
 
 def _weigh(rows: Sequence[PreparedRow]) -> list[float]:
-    """Weigh a row less the more its source has: they share code and machine, and say no more than a few would."""
-    counts = Counter(row.row.source for row in rows)
-    return [min(1.0, math.sqrt(INDEPENDENT_ROWS / counts[row.row.source])) for row in rows]
+    """Weigh a row less the more its program has: they share code and machine, and say no more than a few would."""
+    counts = Counter(row.row.program for row in rows)
+    return [min(1.0, math.sqrt(INDEPENDENT_ROWS / counts[row.row.program])) for row in rows]

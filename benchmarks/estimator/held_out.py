@@ -1,12 +1,13 @@
-"""Judging the estimator on sources it has not seen, and on the rest of a source after five of its rows."""
+"""Judging the estimator on programs it has not seen, and on the rest of a program after five of its rows."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.estimator.fit import SCALE_OF_ONE_SOURCE, PreparedRow, fit_memory, fit_time
 from benchmarks.estimator.published import UNSLOTH
+from benchmarks.estimator.widths import Widths, measure_widths
 from pricing.resources.fitting import Prior
 from pricing.resources.memory import FitJudgement, estimate_peak
 from pricing.resources.time import TIME_PRIORS, TimeConstants
@@ -17,38 +18,91 @@ DRAWS = 5
 
 @dataclass(frozen=True)
 class Error:
-    """One row, and what was estimated for it over what was published."""
+    """One row, and what was estimated for it over what was published.
+
+    `is_covered`: what was published is at or below the p90 that was estimated.
+    """
 
     row: PreparedRow
     ratio: float
+    is_covered: bool = False
 
     @property
     def size(self) -> float:
         return abs(self.ratio - 1)
 
 
-def list_sources(rows: Sequence[PreparedRow]) -> list[str]:
-    return sorted({row.row.source for row in rows})
+@dataclass(frozen=True)
+class HeldOut:
+    """The errors of rows that the constants had not seen, and the rows that ran and are said not to fit."""
+
+    time: list[Error]
+    memory: list[Error]
+    wrong: list[PreparedRow]
 
 
-def measure_time_errors(rows: Sequence[PreparedRow]) -> list[Error]:
-    """Estimate the time of each source's rows under constants fitted to all the others."""
+def list_programs(rows: Sequence[PreparedRow]) -> list[str]:
+    return sorted({row.row.program for row in rows})
+
+
+def hold_out_each(rows: Sequence[PreparedRow]) -> HeldOut:
+    """Estimate each program's rows under constants fitted to all the others, with intervals of the others' errors."""
+    plain = [_estimate(_of(rows, program), _without(rows, program)) for program in list_programs(rows)]
+    time = _cover([error for found in plain for error in found.time])
+    memory = _cover([error for found in plain for error in found.memory])
+    return HeldOut(time, memory, [row for found in plain for row in found.wrong])
+
+
+def hold_apart(fitted: Sequence[PreparedRow], kept: Sequence[PreparedRow]) -> HeldOut:
+    """Estimate the rows that are kept apart, as an installation would that has only the shipped constants."""
+    seen, found = hold_out_each(fitted), _estimate(kept, _teaching(fitted))
+    time = [_judge(error, measure_widths(_logs(seen.time))) for error in found.time]
+    memory = [_judge(error, measure_widths(_logs(seen.memory))) for error in found.memory]
+    return HeldOut(time, memory, found.wrong)
+
+
+def _estimate(rows: Sequence[PreparedRow], seen: Sequence[PreparedRow]) -> HeldOut:
+    time, memory = fit_time(seen), fit_memory(seen)
+    with_peaks = [row for row in rows if row.row.memory_gib is not None]
+    return HeldOut(
+        time=[Error(row, row.estimate_seconds(time) / row.seconds) for row in rows if row.row.seconds is not None],
+        memory=[Error(row, row.estimate_memory_gib(memory) / row.memory_gib) for row in with_peaks],
+        wrong=[
+            row
+            for row in with_peaks
+            if estimate_peak(row.contents, memory).judge_fit(row.gpu) is FitJudgement.DOES_NOT_FIT
+        ],
+    )
+
+
+def _cover(errors: Sequence[Error]) -> list[Error]:
+    """Judge each program's rows by intervals as wide as the errors of the other programs ask for."""
+    programs = sorted({error.row.row.program for error in errors})
     return [
-        Error(row, row.estimate_seconds(constants) / row.seconds)
-        for source in list_sources(rows)
-        for constants in [fit_time(_without(rows, source))]
-        for row in _with_seconds(rows, source)
+        _judge(error, widths)
+        for program in programs
+        for widths in [measure_widths(_logs(error for error in errors if error.row.row.program != program))]
+        for error in errors
+        if error.row.row.program == program
     ]
 
 
+def _judge(error: Error, widths: Widths) -> Error:
+    return Error(error.row, error.ratio, is_covered=error.ratio * widths.factor_of(error.row.row.kind) >= 1)
+
+
+def _logs(errors: Iterator[Error] | Sequence[Error]) -> list[tuple[str, str, float]]:
+    return [(error.row.row.kind, error.row.row.program, error.ratio) for error in errors]
+
+
 def measure_calibrated_errors(rows: Sequence[PreparedRow]) -> list[Error]:
-    """Estimate each source of more than five rows under constants that five of them, drawn by a seed, have moved."""
+    """Estimate each program of more than five rows under constants that five of them, drawn by a seed, have moved."""
     errors = []
-    for source in list_sources(rows):
-        own = _with_seconds(rows, source)
+    for program in list_programs(rows):
+        own = [row for row in _of(rows, program) if row.row.seconds is not None]
         if len(own) <= ROWS_TO_CALIBRATE:
             continue
-        believed = _believe(fit_time(_without(rows, source)))
+        believed = _believe(fit_time(_without(rows, program)))
         for seed in range(DRAWS):
             drawn = random.Random(seed).sample(range(len(own)), ROWS_TO_CALIBRATE)
             seen = [own[place] for place in drawn]
@@ -61,31 +115,31 @@ def measure_calibrated_errors(rows: Sequence[PreparedRow]) -> list[Error]:
     return errors
 
 
+def measure_peer_errors(
+    rows: Sequence[PreparedRow],
+    estimate: Callable[[PreparedRow], float | None],
+    actual: Callable[[PreparedRow], float | None],
+) -> list[Error]:
+    """Compare what a peer says with what was published, of the rows that it can express."""
+    both = [(row, estimate(row), actual(row)) for row in rows]
+    return [Error(row, said / true) for row, said, true in both if said is not None and true is not None]
+
+
 def _believe(constants: TimeConstants) -> dict[str, Prior]:
     return {name: Prior(getattr(constants, name), prior.spread, prior.source) for name, prior in TIME_PRIORS.items()}
 
 
-def measure_memory_errors(rows: Sequence[PreparedRow]) -> tuple[list[Error], list[PreparedRow]]:
-    """Estimate each source's peaks under constants fitted to the others; find rows that ran and are said not to fit."""
-    errors, wrong = [], []
-    for source in list_sources(rows):
-        constants = fit_memory(_without(rows, source))
-        for row in rows:
-            if row.row.source != source or row.row.memory_gib is None:
-                continue
-            errors.append(Error(row, row.estimate_memory_gib(constants) / row.memory_gib))
-            if estimate_peak(row.contents, constants).judge_fit(row.gpu) is FitJudgement.DOES_NOT_FIT:
-                wrong.append(row)
-    return errors, wrong
+def _of(rows: Sequence[PreparedRow], program: str) -> list[PreparedRow]:
+    return [row for row in rows if row.row.program == program]
 
 
-def _without(rows: Sequence[PreparedRow], source: str) -> list[PreparedRow]:
+def _without(rows: Sequence[PreparedRow], program: str) -> list[PreparedRow]:
+    return _teaching([row for row in rows if row.row.program != program])
+
+
+def _teaching(rows: Sequence[PreparedRow]) -> list[PreparedRow]:
     """List what is learnt from: kernels of Unsloth's own are judged, but teach nothing of the usual ones."""
-    return [row for row in rows if row.row.source != source and row.row.trainer != UNSLOTH]
-
-
-def _with_seconds(rows: Sequence[PreparedRow], source: str) -> list[PreparedRow]:
-    return [row for row in rows if row.row.source == source and row.row.seconds is not None]
+    return [row for row in rows if row.row.trainer != UNSLOTH]
 
 
 def summarize(errors: Sequence[Error]) -> float:

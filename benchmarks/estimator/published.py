@@ -1,10 +1,12 @@
-"""Published speeds and peaks of LoRA training, read from the table that is given on the command line."""
+"""Published speeds and peaks of LoRA training, read from tables of one form; `sources.yaml` says how each is read."""
 
 import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from benchmarks.estimator.conditions import Conditions, find_conditions
 from pricing.estimate.prediction import PredictionRequest
 from pricing.resources.method import Quantization
 
@@ -12,12 +14,14 @@ from pricing.resources.method import Quantization
 ALPACA_LONGEST, ALPACA_MEAN = 1304, 180
 # torchtune's recipes pack nothing and state no length; the longest row of a batch of two is taken as this.
 TORCHTUNE_LONGEST = 512
-QWEN_TARGETS = ("c_attn", "attn.c_proj", "w1", "w2")
+WITHOUT_BF16 = ("V100", "RTX2080", "T4")
+METHODS: dict[Quantization, Literal["lora", "qlora-nf4", "lora-int8"]] = {
+    "none": "lora",
+    "8bit": "lora-int8",
+    "4bit": "qlora-nf4",
+    "gptq": "qlora-nf4",
+}
 UNSTATED_GPUS = {"1 GPU": "A100-40G", "A100 (header lost)": "A100-40G"}
-# "GB" is what the driver's tools show, GiB, but for litgpt: its scripts print `max_memory_allocated() / 1e9`, in which
-# neither the context nor what the allocator holds unused is counted.
-GIB_PER_GB = {"litgpt": 1e9 / 2**30}
-COUNT_ALLOCATED = frozenset({"litgpt"})
 NO_LENGTH = "its length is not stated"
 UNSLOTH = "unsloth"
 
@@ -30,12 +34,23 @@ class PublishedRow:
     """
 
     source: str
+    conditions: Conditions
     trainer: str
     request: PredictionRequest
     quantization: Quantization
     seconds: float | None
     memory_gib: float | None
-    counts_context: bool
+
+    @property
+    def program(self) -> str:
+        return self.conditions.program
+
+    @property
+    def kind(self) -> str:
+        """Name the kind of job: pictures, or text with weights in 16 bit or in fewer."""
+        if self.request.resolution is not None:
+            return "pictures"
+        return "text LoRA" if self.quantization == "none" else "text QLoRA"
 
 
 @dataclass(frozen=True)
@@ -72,34 +87,35 @@ def _find_reason_to_leave_out(record: dict[str, str]) -> str | None:
 
 
 def _read_row(record: dict[str, str]) -> PublishedRow:
-    micro_batch, accumulation = _read_batch(record["microbatch"])
-    gpus = int(record["n_gpu"])
-    quantization = _read_quantization(record)
-    size = _read_size(record)
-    request = PredictionRequest(
-        base_model=re.sub(r" 1\.3B$", "", record["model"]),
-        gpu=UNSTATED_GPUS.get(record["gpu"], record["gpu"]),
-        gpus=gpus,
-        method={"none": "lora", "8bit": "lora-int8"}.get(quantization, "qlora-nf4"),
-        precision="fp16" if "fp16" in record["method"] or record["gpu"].startswith(("V100", "RTX2080")) else "bf16",
-        rank=_read_rank(record),
-        target_modules=_read_targets(record),
-        micro_batch=micro_batch,
-        accumulation=accumulation,
-        gradient_checkpointing={"y": True, "n": False}.get(record["grad_ckpt"][:1]),
-        cached_latents=False,
-        **size,
-    )
-    seconds = _read_seconds(record, request)
-    memory = _read_memory(record["peak_vram_gb"], gpus, gib_per_gb=GIB_PER_GB.get(_name_program(record), 1.0))
+    conditions = find_conditions(record["source"])
+    quantization = _read_quantization(record, conditions)
+    request = _read_request(record, conditions, quantization)
     return PublishedRow(
         source=record["source"].split(" (")[0],
-        trainer=_name_trainer(record),
+        conditions=conditions,
+        trainer=UNSLOTH if UNSLOTH in record["method"].lower() else "plain",
         request=request,
         quantization=quantization,
-        seconds=seconds,
-        memory_gib=memory,
-        counts_context=_name_program(record) not in COUNT_ALLOCATED,
+        seconds=_read_seconds(record, request, conditions),
+        memory_gib=_read_memory(record["peak_vram_gb"], request.gpus, conditions),
+    )
+
+
+def _read_request(record: dict[str, str], conditions: Conditions, quantization: Quantization) -> PredictionRequest:
+    micro_batch, accumulation = _read_batch(record["microbatch"])
+    return PredictionRequest(
+        base_model=re.sub(r" 1\.3B$", "", record["model"]),
+        gpu=UNSTATED_GPUS.get(record["gpu"], record["gpu"]),
+        gpus=int(record["n_gpu"]),
+        method=METHODS[quantization],
+        precision="fp16" if "fp16" in record["method"] or record["gpu"].startswith(WITHOUT_BF16) else "bf16",
+        rank=_read_rank(record, conditions),
+        target_modules=_read_targets(record, conditions),
+        micro_batch=micro_batch,
+        accumulation=accumulation,
+        gradient_checkpointing={"y": True, "n": False}.get(record["grad_ckpt"][:1], conditions.checkpointing),
+        cached_latents=not conditions.encodes,
+        **_read_size(record),
     )
 
 
@@ -111,26 +127,23 @@ def _read_batch(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2] or 1)
 
 
-def _read_quantization(record: dict[str, str]) -> Quantization:
+def _read_quantization(record: dict[str, str], conditions: Conditions) -> Quantization:
     method = record["method"].lower()
     if "int8" in method:
         return "8bit"
-    if not any(word in method for word in ("qlora", "int4", "4bit")):
-        return "none"
-    return "gptq" if record["source"].startswith("QwenLM") else "4bit"
+    return conditions.four_bit if any(word in method for word in ("qlora", "int4", "4bit")) else "none"
 
 
-def _read_rank(record: dict[str, str]) -> int:
-    if record["source"].startswith("QwenLM"):
-        return 64
+def _read_rank(record: dict[str, str], conditions: Conditions) -> int:
     found = re.search(r"\br(\d+)\b", record["method"])
-    return int(found[1]) if found else 8
+    return int(found[1]) if found else conditions.rank
 
 
-def _read_targets(record: dict[str, str]) -> tuple[str, ...] | None:
-    if record["source"].startswith("QwenLM"):
-        return QWEN_TARGETS
-    return ("all-linear",) if re.search(r"\ball\b", record["method"]) else None
+def _read_targets(record: dict[str, str], conditions: Conditions) -> tuple[str, ...] | None:
+    """Read the adapted modules: named in brackets, all, or those that the source always takes."""
+    if (named := re.search(r"\[([\w,. ]+)\]", record["method"])) is not None:
+        return tuple(name.strip() for name in named[1].split(","))
+    return ("all-linear",) if re.search(r"\ball\b", record["method"]) else conditions.targets
 
 
 def _read_size(record: dict[str, str]) -> dict[str, float]:
@@ -143,37 +156,33 @@ def _read_size(record: dict[str, str]) -> dict[str, float]:
     return {"sequence_length": int(text)}
 
 
-def _read_seconds(record: dict[str, str], request: PredictionRequest) -> float | None:
-    """Read the seconds of an optimizer step; a step without accumulation is a micro-batch."""
+def _read_seconds(record: dict[str, str], request: PredictionRequest, conditions: Conditions) -> float | None:
+    """Read the seconds of an optimizer step; a step without accumulation is a micro-batch.
+
+    A speed over rows of which only the longest is stated says nothing of a step.
+    """
     speed = record["speed"]
     found = re.match(r"~?([\d.]+)", speed)
-    if found is None:
+    if found is None or conditions.lengths == "longest" or "mean length not stated" in record["note"]:
         return None
     value = float(found[1])
-    samples = request.micro_batch * request.accumulation
+    samples = request.micro_batch * request.accumulation * (request.gpus if conditions.speed == "all_gpus" else 1)
     if (steps := re.search(r" h / (\d+) opt steps", speed)) is not None:
         return value * 3600 / int(steps[1])
     if "min/1k it" in speed:
         return value * 60 / 1000 * request.accumulation
     if "tok/s" in speed:
-        return samples * (request.sequence_length or 0) / value
+        return samples * (request.mean_tokens or request.sequence_length or 0) / value
     if "samples/s" in speed or "ex/s" in speed:
         return samples / value
-    return value if "s/it" in speed else request.accumulation / value
+    return value if re.search(r"s/(it|step)", speed) else request.accumulation / value
 
 
-def _read_memory(text: str, gpus: int, *, gib_per_gb: float) -> float | None:
-    """Read the GiB of one GPU."""
+def _read_memory(text: str, gpus: int, conditions: Conditions) -> float | None:
+    """Read the GiB of one GPU; an upper bound is none."""
     found = re.match(r"[\d.]+", text)
     if found is None:
         return None
     shared_by = gpus if "sum" in text else 1
-    return float(found[0]) * gib_per_gb / shared_by
-
-
-def _name_program(record: dict[str, str]) -> str:
-    return record["source"].split()[0]
-
-
-def _name_trainer(record: dict[str, str]) -> str:
-    return UNSLOTH if UNSLOTH in record["method"].lower() else "plain"
+    in_gib = 1.0 if "GiB" in text else conditions.gib_per_gb
+    return float(found[0]) * in_gib / shared_by

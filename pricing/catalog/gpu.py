@@ -5,6 +5,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Precision = Literal["fp32", "bf16", "fp16"]
+PowerClass = Literal["low_power", "dense", "full"]
+
+# Up to here a card is made for a slot without cables, and cannot hold its clock in long products.
+LOW_POWER_WATTS = 165
+# From here its tensor cores are more than its power limit lets work at once.
+DENSE_TERAFLOPS_PER_WATT = 1.0
 
 
 class GpuProfile(BaseModel):
@@ -13,6 +19,7 @@ class GpuProfile(BaseModel):
     Units: memory in GiB, as the driver shows it; 10¹² FLOP/s, dense, 16 bit with accumulation in 32 bit (`teraflops`)
     and 32 bit without tensor cores (`fp32_teraflops`); bandwidth of its memory and of its link to other GPUs of the
     same machine, one way, in 10⁹ byte/s.
+    `watts`: its power limit, where the source names one.
     `is_cpu`: launches and arithmetic follow each other on the same cores, where a GPU runs them at the same time.
     """
 
@@ -26,6 +33,7 @@ class GpuProfile(BaseModel):
     bandwidth_gb_per_second: float = Field(gt=0)
     link_gb_per_second: float = Field(gt=0)
     has_bf16: bool
+    watts: float | None = Field(default=None, gt=0)
     is_cpu: bool = False
     source: str
 
@@ -33,6 +41,18 @@ class GpuProfile(BaseModel):
     def auto_precision(self) -> Precision:
         """What precision auto means here: bf16 where the GPU has it, else fp32."""
         return "bf16" if self.has_bf16 else "fp32"
+
+    @property
+    def power_class(self) -> PowerClass:
+        """Tell what keeps it from its peak in long products: a low limit, dense tensor cores, or nothing of the kind.
+
+        A card whose limit is not named counts as full.
+        """
+        if self.watts is None:
+            return "full"
+        if self.watts <= LOW_POWER_WATTS:
+            return "low_power"
+        return "dense" if self.teraflops / self.watts >= DENSE_TERAFLOPS_PER_WATT else "full"
 
     def peak_flops(self, precision: Precision) -> float:
         """Return the FLOP/s of dense matrix products. Source: the data sheet."""

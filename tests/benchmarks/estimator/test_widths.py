@@ -1,0 +1,27 @@
+import pytest
+
+from benchmarks.estimator.widths import measure_widths
+
+
+def test_nine_of_ten_rows_are_covered_and_a_program_counts_as_one_whatever_its_rows():
+    errors = [("text LoRA", program, 1.0) for program in "abcdefghi"]
+    many_slow = [("text LoRA", "slow", 0.5)] * 50
+    assert measure_widths([*errors, *many_slow]).factor_of("text LoRA") == pytest.approx(1)
+    one_more = [*errors[:-1], *many_slow, ("text LoRA", "slower", 0.25)]
+    assert measure_widths(one_more).factor_of("text LoRA") == pytest.approx(2)
+
+
+def test_a_kind_of_two_programs_takes_the_width_of_all():
+    errors = [("text LoRA", program, 0.8) for program in "abc"] + [("pictures", program, 0.4) for program in "de"]
+    widths = measure_widths(errors)
+    assert widths.factor_of("text LoRA") == pytest.approx(1.25)
+    assert widths.factor_of("pictures") == widths.of_all == pytest.approx(2.5)
+
+
+def test_estimates_that_were_never_too_low_need_no_factor():
+    assert measure_widths([("text LoRA", "a", 1.5)]).of_all == 1
+
+
+def test_without_errors_there_is_no_width():
+    with pytest.raises(ValueError, match="no width"):
+        measure_widths([])
