@@ -4,7 +4,7 @@
 """
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,11 @@ class FieldError:
 def describe_fault(fault: Mapping[str, Any]) -> str:
     """Describe one fault that pydantic found: where a validator of ours wrote the sentence, that sentence alone."""
     return str(fault["msg"]).removeprefix("Value error, ")
+
+
+def write_path(location: Sequence[int | str]) -> str:
+    """Write where pydantic found a fault as the path of the field; a key of an object is named as its value is."""
+    return ".".join(str(part) for part in location if part != "[key]")
 
 
 class OperatorError(Exception):

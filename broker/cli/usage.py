@@ -29,6 +29,9 @@ def show_usage(
     group_by: GroupBy = None,
     since: Annotated[str | None, FROM] = None,
     until: Annotated[str | None, TO] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", metavar="NAME=VALUE", help="Only usage with this label.")
+    ] = None,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
@@ -37,7 +40,7 @@ def show_usage(
     groups = group_by or ["day"]
     window = {name: value for name, value in (("from", since), ("to", until)) if value is not None}
     with connect(url, key) as client:
-        found = client.get("/usage", group_by=groups, limit=1000, **window)
+        found = client.get("/usage", group_by=groups, limit=1000, label=label, **window)
     if as_json:
         write_json(found)
         return
@@ -48,8 +51,8 @@ def show_usage(
     write_lines(make_console(), make_table([*map(Column, groups), *SUMS], rows))
 
 
-def _count(group: dict[str, int]) -> list[str]:
-    return [f"{group['tokens']:,}", f"{group['events']:,}"]
+def _count(group: dict[str, int | None]) -> list[str]:
+    return ["-" if count is None else f"{count:,}" for count in (group["tokens"], group["events"])]
 
 
 @app.command("export")

@@ -131,6 +131,7 @@ class Job(TypedDict):
     dataset_id: str
     quote_id: str | None
     name: str | None
+    labels: dict[str, str]
     config: dict[str, Any]
     estimate: Estimate | None
     queue: str

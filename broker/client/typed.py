@@ -93,13 +93,14 @@ class BrokerClient(Client):
         dataset_id: str,
         *,
         idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
         **fields: str | None,
     ) -> Job:
         """Submit a job: `quote_id`, `contract_id`, `name`, `project_id`, `queue`, `max_cost`, `customer_id`.
 
         The same `idempotency_key` again answers with the same job.
         """
-        body = {"config": dict(config), "dataset_id": dataset_id, **fields}
+        body = {"config": dict(config), "dataset_id": dataset_id, "labels": labels, **fields}
         return cast("Job", self.post("/jobs", _known(body), idempotency_key=idempotency_key))
 
     def list_jobs(self, **wanted: Any) -> Page[Job]:

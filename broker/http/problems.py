@@ -136,7 +136,7 @@ async def _on_validation_error(_request: Request, error: Exception) -> JSONRespo
 
 def _field_path(location: tuple[int | str, ...]) -> str:
     """Write a location as a path: `("body", "config", "epochs")` → `config.epochs`; headers and parameters by name."""
-    return ".".join(str(part) for part in location[1:]) or str(location[0])
+    return errors.write_path(location[1:]) or str(location[0])
 
 
 async def _on_http_exception(_request: Request, error: Exception) -> JSONResponse:

@@ -40,6 +40,7 @@ class JobRequest:
     project_id: str | None = None
     queue: str | None = None
     max_cost: Money | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,7 @@ class AdmissionPlan:
             dataset_id=request.dataset_id,
             quote_id=quote.id,
             name=request.name,
+            labels=dict(request.labels),
             config=quote.config,
             estimate=quote.estimate,
             gpus=1,

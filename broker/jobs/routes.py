@@ -8,6 +8,7 @@ from fastapi import Depends, Query, Request, Response
 
 from broker.http.edge import AnyKey, CustomerInBatch, JobControl, feature_router
 from broker.http.event_stream import QUIET, STREAM_RESPONSE, LastEventId, StreamWanted, answer_stream, write_event
+from broker.http.labels import WithLabel, read_label
 from broker.http.paging import fetch_page
 from broker.http.shapes import (
     PAYMENT_RESPONSES,
@@ -69,6 +70,7 @@ async def submit_job(caller: CustomerInBatch, submissions: Batched, body: JobIn)
         quote_id=body.quote_id,
         contract_id=body.contract_id,
         name=body.name,
+        labels=body.labels,
         project_id=body.project_id,
         queue=body.queue,
         max_cost=None if body.max_cost is None else Money.from_decimal(body.max_cost),
@@ -89,12 +91,14 @@ async def list_jobs(
         str | None,
         Query(max_length=LONGEST_NAME, description="Only those with this in their name.", examples=["brand tone"]),
     ] = None,
+    label: WithLabel = None,
     id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[JobOut]:
     query = service.select_jobs(
         name=name,
+        label=read_label(label),
         id_prefix=id_prefix,
         status=status,
         customer_id=customer_id,

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.http.labels import Labels
 from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field
 from broker.jobs.expected_end import expect_end
 from broker.jobs.model import JobStatus
@@ -40,6 +41,7 @@ class JobIn(RequestBody):
     project_id: str | None = Field(
         default=None, description="For reports and the adapter's name.", examples=["prj_01k"]
     )
+    labels: Labels = Field(default_factory=dict)
     queue: str | None = Field(default=None, description="Default: the plan's own queue.", examples=["standard"])
     max_cost: Decimal | None = Field(
         default=None,
@@ -116,6 +118,7 @@ class JobOut(BaseModel):
     dataset_id: str = Field(description="What it trains on.", examples=["dat_01k"])
     quote_id: str | None = Field(description="The quote it was admitted with.", examples=["quo_01k"])
     name: str | None = Field(description="Its name, if it was given one.", examples=["brand tone, rank 16"])
+    labels: dict[str, str] = Field(description="What it is told apart by.", examples=[{"team": "search"}])
     config: dict[str, Any] = Field(description="The configuration with its defaults.", examples=[CONFIG_EXAMPLE])
     estimate: EstimateOut | None = Field(
         description="What it was expected to need; null: it cannot be read, and ops has been told.",

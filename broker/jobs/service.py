@@ -29,9 +29,14 @@ __all__ = [
 ]
 
 
-def select_jobs(name: str | None = None, **wanted: str | None) -> Select[Job]:
-    """Select the jobs that the actor sees: all, or those with this in their name, in any case, and these values."""
+def select_jobs(name: str | None = None, label: tuple[str, str] | None = None, **wanted: str | None) -> Select[Job]:
+    """Select the jobs that the actor sees: all, or those with these values.
+
+    `name`: with this in their name, in any case; `label`: with this label, of this value.
+    """
     query = narrow(select(Job), **wanted)
+    if label is not None:
+        query = query.where(Job.labels[label[0]].astext == label[1])
     return query if name is None else query.where(Job.name.icontains(name, autoescape=True))
 
 

@@ -23,7 +23,7 @@ class Job(Base):
 
     `limit_…` is where its run is told to pause, `cap_micros` the most that the customer is charged. `used_…` is all
     that its runs used; `cost_micros` is what the customer is charged for it, `borne_…` what the house bears of it.
-    `remaining` estimates what is left.
+    `remaining` estimates what is left. `labels` are those that its usage is told apart by.
     `adapter_id` is what it has made; null again once that adapter is deleted.
     """
 
@@ -40,6 +40,7 @@ class Job(Base):
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
     quote_id: Mapped[str | None] = mapped_column(ForeignKey("quotes.id"))
     name: Mapped[str | None]
+    labels: Mapped[dict[str, Any]]
     config: Mapped[dict[str, Any]]
     estimate: Mapped[JobEstimate] = mapped_column(Document(JobEstimate.to_json, JobEstimate.from_json))
     gpus: Mapped[int]

@@ -3,20 +3,21 @@
 import base64
 import binascii
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from broker import errors
+from broker.http.labels import NAME as LABEL_NAME
 
 DIMENSIONS = ("customer", "contract", "project", "job", "source", "gpu_type", "meter")
 PERIODS = ("hour", "day", "month")
 LABEL_PREFIX = "label:"
-LABEL = re.compile(r"[a-z][a-z0-9_.-]{0,39}")
-GROUPS_PATTERN = rf"^({'|'.join((*DIMENSIONS, *PERIODS))}|label:[a-z][a-z0-9_.-]{{0,39}})$"
+GROUPS_PATTERN = rf"^({'|'.join((*DIMENSIONS, *PERIODS))}|{LABEL_PREFIX}{LABEL_NAME})$"
 HOUR = timedelta(hours=1)
+# Eight values of a hundred characters of four bytes each, in Base64.
+LONGEST_CURSOR = 6000
 
 
 @dataclass(frozen=True)
@@ -59,19 +60,9 @@ def check_window(window: Window, groups: Sequence[str]) -> None:
         raise errors.invalid_field("time_zone", "is not at full hours from UTC: its days do not begin with an hour")
 
 
-def read_label(written: str | None) -> tuple[str, str] | None:
-    """Read the filter of a label, `team=search`. Raises: InvalidRequest."""
-    if written is None:
-        return None
-    name, equals, value = written.partition("=")
-    if not equals or LABEL.fullmatch(name) is None:
-        raise errors.invalid_field("label", "must be a name and a value, as team=search")
-    return name, value
-
-
 def write_cursor(values: Sequence[str]) -> str:
     """Write the values of a page's last group as the cursor of the next page."""
-    return base64.urlsafe_b64encode(json.dumps(list(values)).encode()).decode()
+    return base64.urlsafe_b64encode(json.dumps(list(values), ensure_ascii=False).encode()).decode()
 
 
 def read_cursor(cursor: str, length: int) -> list[str]:

@@ -158,7 +158,7 @@ def _event_row(work: Work, stream: UsageStream, sequence: int, each: Reported) -
         "project_id": stream.project_id,
         "job_id": each.place.job_id,
         "gpu_type": data.gpu_type,
-        "labels": data.labels,
+        "labels": {**each.place.labels, **data.labels},
         "gpu_seconds": usage.gpu_seconds,
         "tokens": usage.tokens,
         "started_at": each.event.started_at.isoformat(),

@@ -112,7 +112,7 @@ def _row(work: Work, locked: LockedRun, event: UsageCloudEvent) -> EventRow:
         "project_id": job.project_id,
         "job_id": job.id,
         "gpu_type": locked.run.gpu_type,
-        "labels": {},
+        "labels": job.labels,
         "gpu_seconds": data.gpu_seconds,
         "tokens": data.tokens,
         "started_at": data.started_at.isoformat(),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from broker import errors
 from broker.contracts.model import ContractTerms
 from broker.errors import FieldError
+from broker.http.labels import Labels
 from broker.http.shapes import Moment
 from broker.metering.evidence import CLOCK_SLACK
 from broker.metering.model import MAX_QUANTITY
@@ -18,13 +19,9 @@ from broker.metering.posted import Posted
 from pricing.usage import Usage
 
 MEASURED_TYPE = "lora.usage.measured"
-MAX_NAME, MAX_EXTENSION, MAX_LABELS = 200, 1000, 16
+MAX_NAME, MAX_EXTENSION = 200, 1000
 EXTENSION_NAME = re.compile("[a-z0-9]{1,40}")
 NAME_PATTERN = r"^[!-~]+$"
-
-LabelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,39}$")]
-LabelValue = Annotated[str, Field(min_length=1, max_length=100)]
-Labels = Annotated[dict[LabelName, LabelValue], Field(max_length=MAX_LABELS)]
 
 
 class MeasuredData(BaseModel):
@@ -49,9 +46,7 @@ class MeasuredData(BaseModel):
         description="Type of the GPU that was used; it decides which grants pay.",
         examples=["h200"],
     )
-    labels: Labels = Field(
-        default_factory=dict, description="What usage is told apart by later.", examples=[{"team": "search"}]
-    )
+    labels: Labels = Field(default_factory=dict)
 
     @property
     def usage(self) -> Usage:
@@ -132,7 +127,7 @@ def _read_shape(event: Any, faults: list[FieldError] | None, shape: TypeAdapter[
 def list_faults(error: ValidationError) -> list[FieldError]:
     """List what pydantic found, each fault with the path of its field."""
     found = error.errors(include_url=False)
-    return [FieldError(".".join(map(str, item["loc"])) or "body", errors.describe_fault(item)) for item in found]
+    return [FieldError(errors.write_path(item["loc"]) or "body", errors.describe_fault(item)) for item in found]
 
 
 def _check_extensions(event: MeasuredEvent) -> MeasuredEvent | Invalid:

@@ -1,7 +1,7 @@
 """Whose usage an event tells of: its subject, a contract, a project or a job, leads to the contract that is charged."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from broker import errors
 from broker.contracts import service as contracts
@@ -20,16 +20,18 @@ class Place:
     terms: ContractTerms
     project_id: str | None = None
     job_id: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Who a project's or a job's usage belongs to; a job's is charged to the job's own contract."""
+    """Who a project's or a job's usage belongs to; a job's is charged to the job's own contract, and has its labels."""
 
     customer_id: str
     project_id: str | None
     job_id: str | None = None
     contract_id: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Places:
         else:
             found = [terms for terms in self._list_of(owner.customer_id) if terms.covers(event.time)]
         if len(found) == 1:
-            return Place(found[0], owner.project_id, owner.job_id)
+            return Place(found[0], owner.project_id, owner.job_id, owner.labels)
         return _no_contract(found, named)
 
     def _find_contract(self, contract_id: str, event: MeasuredEvent) -> Place | None:
@@ -100,7 +102,7 @@ async def _find_owner(work: Work, subject: str) -> Owner | None:
             return Owner(project.customer_id, project.id)
         if subject.startswith("job_"):
             job = await get_job(work, subject)
-            return Owner(job.customer_id, job.project_id, job.id, job.contract_id)
+            return Owner(job.customer_id, job.project_id, job.id, job.contract_id, job.labels)
     except errors.NotFound:
         return None
     return None

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, String, Subquery, case, column, func, literal, select, tuple_, values
 
-from broker.metering.grouping import LABEL_PREFIX, UsageFilter, Window, read_cursor, read_label, write_cursor
+from broker.http.labels import read_label
+from broker.metering.grouping import LABEL_PREFIX, UsageFilter, Window, read_cursor, write_cursor
 from broker.metering.tables import UsageRollup
 from broker.work import Work
 from pricing.usage import METERS, Unit, Usage

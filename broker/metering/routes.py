@@ -8,6 +8,7 @@ from pydantic import Field, SkipValidation
 
 from broker import errors
 from broker.http.edge import AnyKey, EventCaller, feature_router
+from broker.http.labels import WithLabel
 from broker.http.shapes import (
     Moment,
     OfContract,
@@ -20,7 +21,7 @@ from broker.http.shapes import (
 from broker.jobs.locked_run import lock_metered_run
 from broker.jobs.service import get_job
 from broker.metering.corrections import CorrectionEvent
-from broker.metering.grouping import GROUPS_PATTERN, UsageFilter, Window, check_window
+from broker.metering.grouping import GROUPS_PATTERN, LONGEST_CURSOR, UsageFilter, Window, check_window
 from broker.metering.listing import list_usage
 from broker.metering.measured import MeasuredEvent
 from broker.metering.model import UsageCloudEvent
@@ -46,7 +47,10 @@ UsageCursor = Annotated[
     ),
 ]
 
-
+GroupCursor = Annotated[
+    str | None,
+    Query(max_length=LONGEST_CURSOR, description="`next_cursor` of the page before.", examples=["WyJwcmpfMDFrIl0="]),
+]
 AnyEvent = UsageCloudEvent | MeasuredEvent | CorrectionEvent
 FenceOfRun = Annotated[
     Whole | None,
@@ -144,12 +148,9 @@ async def get_usage(
     job_id: OfJob = None,
     source: Annotated[str | None, Query(description="Only what it reported.", examples=["/inference/eu-1"])] = None,
     gpu_type: Annotated[str | None, Query(description="Only on these GPUs.", examples=["h200"])] = None,
-    label: Annotated[str | None, Query(description="Only with this label.", examples=["team=search"])] = None,
+    label: WithLabel = None,
     limit: UsageLimit = 100,
-    cursor: Annotated[
-        str | None,
-        Query(max_length=2000, description="`next_cursor` of the page before.", examples=["WyJwcmpfMDFrIl0="]),
-    ] = None,
+    cursor: GroupCursor = None,
 ) -> UsageGroupsOut:
     """Add up usage by groups: what was metered, whoever pays for it. A customer sees its own."""
     if job_id is not None:

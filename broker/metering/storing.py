@@ -58,7 +58,7 @@ STORE = _over_rows(
            CASE WHEN source LIKE '/runs/%' THEN '' ELSE source END, coalesce(gpu_type, ''), labels, customer_id,
            sum(gpu_seconds), sum(tokens), count(*)
     FROM told GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 2, 3, 4, 5, 6, 7
-    ON CONFLICT (hour, contract_id, project_id, job_id, source, gpu_type, labels) DO UPDATE
+    ON CONFLICT (hour, contract_id, project_id, job_id, source, gpu_type, labels_digest) DO UPDATE
     SET gpu_seconds = kept.gpu_seconds + excluded.gpu_seconds, tokens = kept.tokens + excluded.tokens,
         events = kept.events + excluded.events
     """

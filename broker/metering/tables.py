@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Computed, DateTime, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column
@@ -109,7 +109,8 @@ class UsageEvent(Base):
 class UsageRollup(Base):
     """The sum of the usage events of one hour (UTC), kept beside them in the same transaction. '' stands for none.
 
-    `source` is that of usage from outside; runs have none, but a job.
+    `source` is that of usage from outside; runs have none, but a job. `labels_digest` stands for the labels in the key:
+    an entry of an index has no room for all that they may be.
     """
 
     __tablename__ = "usage_rollups"
@@ -121,7 +122,8 @@ class UsageRollup(Base):
     job_id: Mapped[str] = mapped_column(primary_key=True)
     source: Mapped[str] = mapped_column(primary_key=True)
     gpu_type: Mapped[str] = mapped_column(primary_key=True)
-    labels: Mapped[dict[str, Any]] = mapped_column(primary_key=True)
+    labels_digest: Mapped[UUID] = mapped_column(Computed("(md5(labels::text))::uuid", persisted=True), primary_key=True)
+    labels: Mapped[dict[str, Any]]
     customer_id: Mapped[str]
     gpu_seconds: Mapped[int]
     tokens: Mapped[int]

@@ -93,6 +93,7 @@ async def place_hold(
 def _job_row(work: Work, job_id: str, customer: Customer, gpus: int, fields: dict[str, Any]) -> Job:
     values = {
         "config": {},
+        "labels": {},
         "estimate": make_estimate(),
         "queue": "standard",
         "status": "running",

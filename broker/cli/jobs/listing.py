@@ -30,6 +30,9 @@ def list_jobs(
     status: Annotated[Status | None, typer.Option(help="Only jobs of this status.")] = None,
     project: Annotated[str | None, typer.Option("--project", help="Only jobs of this project: its name or id.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="Only jobs with this in their name.")] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", metavar="NAME=VALUE", help="Only jobs with this label.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many of the latest.")] = 20,
     everything: Annotated[bool, typer.Option("--all", help="All of them, not only the latest.")] = False,
     as_json: AsJson = False,
@@ -39,7 +42,7 @@ def list_jobs(
     """List the latest jobs: where each stands, what it cost, why it waits or when it will have ended."""
     with connect(url, key) as client:
         project_id = None if project is None else find_project(client, project)
-        wanted = {"status": status, "project_id": project_id, "name": name}
+        wanted = {"status": status, "project_id": project_id, "name": name, "label": label}
         page = _list_all(client, wanted) if everything else client.list_jobs(limit=limit, **wanted)
     if as_json:
         write_json(page)
@@ -50,7 +53,9 @@ def list_jobs(
         return
     write_lines(console, make_job_list(page["data"], datetime.now(UTC), find_line_width(console)))
     if page["next_cursor"]:
-        make_console(stderr=True).print(f"The latest {limit}. More: --limit, --all, --status, --project, --name")
+        make_console(stderr=True).print(
+            f"The latest {limit}. More: --limit, --all, --status, --project, --label, --name"
+        )
 
 
 def _list_all(client: BrokerClient, wanted: dict[str, Any]) -> Page[Job]:

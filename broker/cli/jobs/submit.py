@@ -11,6 +11,7 @@ from rich.console import Console
 from broker.cli import orders
 from broker.cli.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.failures import CommandFailed
+from broker.cli.jobs.options import read_labels
 from broker.cli.jobs.watch import watch
 from broker.cli.output import ask, make_console, write_json, write_lines
 from broker.cli.projects import find_project
@@ -45,6 +46,9 @@ def submit_job(
     quote: QuoteId = None,
     name: Annotated[str | None, typer.Option("--name", help="A name to find the job by.")] = None,
     project: Annotated[str | None, typer.Option("--project", help="The job's project: its name or id.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="What it is told apart by; repeat it.")
+    ] = None,
     contract: orders.ContractId = None,
     queue: Annotated[str | None, typer.Option("--queue", help="The queue; default: the plan's own.")] = None,
     max_cost: orders.MaxCost = None,
@@ -58,6 +62,7 @@ def submit_job(
     key: Key = None,
 ) -> None:
     """Upload data, show what is wrong with them and what the job will cost, and submit it once you have said yes."""
+    labels = read_labels(label or [])
     order = Order(config, data, dataset, quote, contract, orders.check_max_cost(max_cost), customer, skip_bad_rows)
     console = make_console(stderr=as_json)
     with connect(url, key) as client:
@@ -72,6 +77,7 @@ def submit_job(
             contract_id=pays["id"] if pays else None,
             name=name,
             project_id=project_id,
+            labels=labels or None,
             queue=queue,
             max_cost=order.max_cost,
             customer_id=customer,

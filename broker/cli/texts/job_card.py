@@ -110,6 +110,7 @@ def _tell_parts(view: JobView, now: datetime) -> list[tuple[str, str]]:
         ("Contract", f"{job['contract_id']}{plan}"),
         ("Queue", job["queue"]),
         ("Project", job["project_id"] or ""),
+        ("Labels", ", ".join(f"{name}={value}" for name, value in sorted(job["labels"].items()))),
         ("Adapter", job["adapter_id"] or ""),
     ]
 

@@ -39,6 +39,7 @@ def job(**fields: Any) -> JobDetail:
         "dataset_id": "dat_01kb3v0x8m7q2w5r9t6y1z4dat",
         "quote_id": "quo_01kb3v0x8m7q2w5r9t6y1z4quo",
         "name": None,
+        "labels": {},
         "config": {"lora_rank": 8, "lora_alpha": 16, "batch_size": 4, "epochs": 2, "learning_rate": 0.0002, "seed": 0},
         "estimate": estimate(),
         "queue": "priority",

@@ -28,6 +28,8 @@ def test_usage_is_added_up_and_its_events_are_exported(
     assert shown.exit_code == 0, shown.output
     assert "/inference/cli" in shown.stdout
     assert "1,200" in shown.stdout
+    assert "1,200" in customer_run("usage", "show", "--group-by", "source", "--group-by", "meter").stdout
+    assert "1,200" not in customer_run("usage", "show", "--label", "team=coffee").stdout
     found = json.loads(customer_run("usage", "show", "--group-by", "label:team", "--json").stdout)["data"]
     assert "tea" in [each["group"]["label:team"] for each in found if each["tokens"] == 1200]
     window = ("--from", f"{now - timedelta(hours=1):%FT%TZ}", "--to", f"{now + timedelta(hours=1):%FT%TZ}")

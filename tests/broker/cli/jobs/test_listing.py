@@ -1,4 +1,4 @@
-"""`broker jobs list` in 80 columns: whole ids, one line of reason, found by name, project and status."""
+"""`broker jobs list` in 80 columns: whole ids, one line of reason, found by name, project, label and status."""
 
 import json
 
@@ -30,13 +30,14 @@ def test_reason_is_whole_where_no_width_is_set(run: Run, order: list[str]) -> No
     assert job_id in wide
 
 
-def test_jobs_are_found_by_name_project_and_status(run: Run, order: list[str], buyer: Buyer) -> None:
+def test_jobs_are_found_by_name_project_label_and_status(run: Run, order: list[str], buyer: Buyer) -> None:
     made = run("projects", "create", "autumn", "--customer", buyer.customer_id, "--json")
     project_id = json.loads(made.stdout)["id"]
-    job_id = submit(run, order, "--name", "Autumn 24", "--project", "autumn")
+    job_id = submit(run, order, "--name", "Autumn 24", "--project", "autumn", "--label", "season=autumn")
     other = submit(run, order)
     run("jobs", "watch", job_id)
-    for wanted in (["--name", "autumn"], ["--project", "autumn"], ["--project", project_id], ["--status", "succeeded"]):
+    by_label, by_status = ["--label", "season=autumn"], ["--status", "succeeded"]
+    for wanted in (["--name", "autumn"], ["--project", "autumn"], ["--project", project_id], by_label, by_status):
         assert job_id in run("jobs", "list", *wanted).stdout, wanted
     assert other not in run("jobs", "list", "--name", "autumn", "--all").stdout
     assert job_id not in run("jobs", "list", "--status", "failed").stdout

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.cli.failures import ExitCode
 from broker.client.typed import BrokerClient
 from tests.broker.cli.conftest import Run, make_run, one_line, reach, submit
 from tests.broker.cli.terminal import Terminal
@@ -70,11 +71,20 @@ def test_what_a_job_is_given_stands_in_it(customer_run: Run, files: list[str], b
     """Other texts advised `--max-cost` and `--contract`, which there were not."""
     made = json.loads(customer_run("projects", "create", "tone", "--json").stdout)
     more = ["--name", "autumn", "--project", "tone", "--max-cost", "12.50", "--queue", "standard"]
+    more += ["--label", "team=search", "--label", "order=PO-7=b"]
     job = json.loads(
         customer_run("jobs", "submit", "-y", "--json", *files, "--contract", buyer.contract_id[:-2], *more).stdout
     )
+    assert job["labels"] == {"team": "search", "order": "PO-7=b"}
     assert (job["name"], job["project_id"], job["queue"]) == ("autumn", made["id"], "standard")
     assert (job["max_cost"]["amount"], job["contract_id"]) == ("12.50", buyer.contract_id)
+
+
+@pytest.mark.parametrize("typed", [["team"], ["team=tea", "--label", "team=coffee"]])
+def test_labels_are_typed_as_names_with_values_each_once(customer_run: Run, files: list[str], typed: list[str]) -> None:
+    refused = customer_run("jobs", "submit", "-y", *files, "--label", *typed)
+    assert refused.exit_code == ExitCode.USAGE
+    assert "--label" in refused.stderr
 
 
 def test_json_is_the_job_alone_and_words_go_to_standard_error(customer_run: Run, files: list[str]) -> None:
