@@ -1,5 +1,6 @@
 """One unit of work: what a use case needs, handed in by the edge that opened the transaction and will commit it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +13,7 @@ from broker.config import Settings
 from broker.failure_log import FailureLog
 from broker.ids import IdFactory
 from broker.persistence.database import TimeLimits, take_turn
-from broker.persistence.driver import Query, fetch_rows
+from broker.persistence.driver import Command, Query, Row, fetch_rows, run_together
 from broker.persistence.storage import Storage
 from broker.persistence.tenancy import ASKING
 from broker.persistence.version_cache import VersionCache
@@ -98,10 +99,19 @@ class Work:
 
     async def fetch(self, query: Query, **parameters: object) -> list[Any]:
         """Fetch rows past the session, which is flushed before; the query itself names whose rows they are (`owns`)."""
-        if self.session.new or self.session.dirty:
-            await self.session.flush()
+        await self.flush()
         told = {ASKING.key: self.confined_to, **parameters}
         return await fetch_rows(self.connection, query, told)
+
+    async def run_together(self, commands: Sequence[Command], *, after: bytes = b"") -> list[list[Row]]:
+        """Run statements past the session, which is flushed before, in one message; `driver.run_together` says how."""
+        await self.flush()
+        return await run_together(self.connection, commands, after=after)
+
+    async def flush(self) -> None:
+        """Write what the session has new or changed; asking costs nothing where that is nothing."""
+        if self.session.new or self.session.dirty:
+            await self.session.flush()
 
     async def take_turn(self, lock: int) -> None:
         """Wait for a turn that processes take one after the other; it ends with the transaction."""

@@ -13,6 +13,7 @@ from broker.contracts.model import ContractTerms, GrantTerms
 from broker.contracts.service import is_in_force, load_rows
 from broker.contracts.tables import Contract, Grant
 from broker.persistence.driver import Command, Row, RowFormat, Statement
+from broker.persistence.tenancy import owns
 from broker.work import Work
 
 NAMED = bindparam("contract_id", type_=String)
@@ -31,9 +32,19 @@ def select_candidate_ids() -> Select[str]:
     return select(Contract.id).where(_are_candidates())
 
 
-LOCK = Statement(
-    select(Contract.__table__).where(_are_candidates()).order_by(Contract.id).with_for_update(key_share=True)
-)
+def make_lock(are_meant: ColumnElement[bool]) -> Statement:
+    """Make the statement that locks contracts in the order of their ids, and reads them; see `read_candidates`."""
+    return Statement(select(Contract.__table__).where(are_meant).order_by(Contract.id).with_for_update(key_share=True))
+
+
+def make_lock_of(contract_ids: Select[str]) -> tuple[Statement, Statement]:
+    """Make the statements that lock the contracts that a larger query names, and read their grants."""
+    locked = make_lock(Contract.id.in_(contract_ids) & owns(Contract.customer_id))
+    own = Grant.contract_id.in_(contract_ids) & owns(Grant.customer_id)
+    return locked, Statement(select(Grant.__table__).where(own).order_by(Grant.id))
+
+
+LOCK = make_lock(_are_candidates())
 THEIR_GRANTS = Statement(
     select(Grant.__table__).where(Grant.contract_id.in_(select_candidate_ids())).order_by(Grant.id)
 )

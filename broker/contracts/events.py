@@ -10,7 +10,10 @@ from sqlalchemy.dialects.postgresql import insert
 from broker.contracts.model import ContractTerms
 from broker.contracts.tables import ContractEvent
 from broker.persistence.database import narrow
+from broker.persistence.driver import Command, Statement
 from broker.work import Work
+
+RECORD = Statement(insert(ContractEvent).on_conflict_do_nothing().returning(ContractEvent.id))
 
 
 class ContractEventKind(StrEnum):
@@ -40,6 +43,19 @@ async def record_contract_event(
     `facts` are JSON. With an `occasion`, such as a month or a grant, there is one such event for each, however often
     it is recorded.
     """
+    (found,) = await work.run_together([command_contract_event(work, terms, kind, facts, occasion=occasion)])
+    return bool(found)
+
+
+def command_contract_event(
+    work: Work,
+    terms: ContractTerms,
+    kind: ContractEventKind,
+    facts: Mapping[str, Any],
+    *,
+    occasion: str | None = None,
+) -> Command:
+    """Make the command that records an event as `record_contract_event` does, to be run together with others."""
     values = {
         "id": work.new_id("coe"),
         "customer_id": terms.customer_id,
@@ -49,8 +65,7 @@ async def record_contract_event(
         "data": dict(facts),
         "created_at": work.now,
     }
-    statement = insert(ContractEvent).values(values).on_conflict_do_nothing().returning(ContractEvent.id)
-    return await work.session.scalar(statement) is not None
+    return Command(RECORD, values)
 
 
 def select_contract_events(contract_id: str, kind: ContractEventKind | None) -> Select[ContractEvent]:

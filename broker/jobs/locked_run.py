@@ -1,15 +1,29 @@
 """A run and its job under lock, and whether its worker may still report."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Text, any_, bindparam, select
 
 from broker import errors
 from broker.jobs.model import RUN_ENDS, RunStatus
 from broker.jobs.service import get_job, lock_job
 from broker.jobs.tables import Job, Run
+from broker.persistence.driver import Command, Row, Statement
+from broker.persistence.records import RecordFormat, Records
+from broker.persistence.tenancy import ASKING, owns
 from broker.work import Work
+
+# What a job trains is no matter of its heartbeats, and long to read.
+JOB_RECORDS, RUN_RECORDS = RecordFormat(Job, without=["config"]), RecordFormat(Run)
+TOLD = any_(bindparam("run_ids", type_=ARRAY(Text)))
+LOCK_JOBS = Statement(
+    select(*JOB_RECORDS.columns)
+    .where(Job.id.in_(select(Run.job_id).where(Run.id == TOLD)), owns(Job.customer_id))
+    .order_by(Job.id)
+    .with_for_update(key_share=True)
+)
+RUNS = Statement(select(*RUN_RECORDS.columns).where(Run.id == TOLD, owns(Run.customer_id)))
 
 
 @dataclass(frozen=True)
@@ -35,13 +49,33 @@ async def lock_run(work: Work, run_id: str, fence_token: int) -> LockedRun:
     return locked
 
 
-async def lock_runs(work: Work, run_ids: Collection[str]) -> dict[str, LockedRun]:
-    """Lock runs by their jobs, in the order of the jobs' ids; one that is not there is left out."""
-    theirs = select(Run.job_id).where(Run.id.in_(run_ids))
-    query = select(Job).where(Job.id.in_(theirs)).order_by(Job.id).with_for_update(key_share=True)
-    jobs = {job.id: job for job in await work.session.scalars(query.execution_options(populate_existing=True))}
-    runs = select(Run).where(Run.id.in_(run_ids)).execution_options(populate_existing=True)
-    return {run.id: LockedRun(run, jobs[run.job_id]) for run in await work.session.scalars(runs)}
+@dataclass(frozen=True)
+class LockedRuns:
+    """Runs by their ids with their jobs, all locked: records, which are written by `command_changes` alone."""
+
+    by_id: Mapping[str, LockedRun]
+    runs: Records[Run]
+    jobs: Records[Job]
+
+    def command_changes(self) -> list[Command]:
+        """Make the commands that write what has changed of the runs and their jobs."""
+        return [*self.jobs.command_changes(), *self.runs.command_changes()]
+
+
+def lock_runs(run_ids: Collection[str], *, seen_by: str | None) -> list[Command]:
+    """Make the commands that lock runs by their jobs, in the order of the jobs' ids; see `read_locked_runs`.
+
+    `seen_by`: the customer whose rows are the only ones seen; None for those who see every customer's.
+    """
+    asked = {"run_ids": list(run_ids), ASKING.key: seen_by}
+    return [Command(LOCK_JOBS, asked), Command(RUNS, asked)]
+
+
+def read_locked_runs(found: Sequence[Sequence[Row]]) -> LockedRuns:
+    """Read the runs from the rows of `lock_runs`; one that is not there is left out."""
+    jobs, runs = JOB_RECORDS.read(found[0]), RUN_RECORDS.read(found[1])
+    by_id = {job.id: job for job in jobs}
+    return LockedRuns({run.id: LockedRun(run, by_id[run.job_id]) for run in runs}, runs, jobs)
 
 
 async def lock_metered_run(work: Work, run_id: str, fence_token: int) -> LockedRun:

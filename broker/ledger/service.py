@@ -36,6 +36,7 @@ from broker.ledger.grants.grant_balances import GrantBalance, GrantDraw, list_dr
 from broker.ledger.grants.grant_ends import expire_grant, list_grants_to_expire, read_unused, take_unused, void_grant
 from broker.ledger.grants.resizing import resize_grant
 from broker.ledger.holding.adjust import adjust_hold
+from broker.ledger.holding.charge_reading import LockedHolds, lock_charged_holds, read_charged_holds
 from broker.ledger.holding.hold_batches import (
     ContractBooks,
     HoldSnapshot,
@@ -90,6 +91,7 @@ __all__ = [
     "HoldNeed",
     "HoldSnapshot",
     "HoldView",
+    "LockedHolds",
     "LostWork",
     "Mark",
     "MeterCoverage",
@@ -141,11 +143,13 @@ __all__ = [
     "list_months",
     "list_true_up_months",
     "list_volumes",
+    "lock_charged_holds",
     "lock_hold",
     "lock_holds",
     "open_standing_hold",
     "read_available",
     "read_borne_by_cause",
+    "read_charged_holds",
     "read_commitment",
     "read_contract_balance",
     "read_contract_balance_at",

@@ -8,19 +8,22 @@ from sqlalchemy import select
 from broker.jobs.locked_run import LockedRun
 from broker.metering.evidence import Doubt, Span, Timeline
 from broker.metering.model import UsageCloudEvent, UsageData
-from broker.metering.quarantine import RUNS_FROM, list_quarantined
-from broker.metering.storing import EventRow, claim_keys, name_run_event, store_events
+from broker.metering.quarantine import RUNS_FROM, find_quarantined, read_quarantined
+from broker.metering.storing import EventRow, command_events, name_run_event
 from broker.metering.tables import UsageEvent
-from broker.persistence.driver import Query
-from broker.persistence.tenancy import owns
+from broker.persistence.driver import Command, Row, Statement
+from broker.persistence.tenancy import ASKING, owns
 from broker.work import Work
 
-SPANS_FROM = Query(
+SPANS_FROM = Statement(
     select(UsageEvent.run_id, UsageEvent.sequence, UsageEvent.started_at, UsageEvent.ended_at)
     .join(RUNS_FROM, (UsageEvent.run_id == RUNS_FROM.c.run_id) & (UsageEvent.sequence >= RUNS_FROM.c.number))
     .where(owns(UsageEvent.customer_id))
     .order_by(UsageEvent.run_id, UsageEvent.sequence)
 )
+
+
+ToldUsage = tuple[LockedRun, Sequence[UsageCloudEvent]]
 
 
 @dataclass
@@ -48,18 +51,23 @@ class KeptIntervals:
             self.acknowledged += 1
 
 
-async def read_kept(
-    work: Work, told: Iterable[tuple[LockedRun, Sequence[UsageCloudEvent]]]
-) -> dict[str, KeptIntervals]:
-    """Read what is kept of runs, as far as it matters for the intervals that are told of them."""
+def find_kept(told: Sequence[ToldUsage], *, seen_by: str | None) -> list[Command]:
+    """Make the commands that find what is kept of runs, as far as it matters for what is told; see `read_kept`."""
     runs = {locked.run.id: locked.run.acknowledged_sequence for locked, _events in told}
     lowest = {run_id: acknowledged + 1 for run_id, acknowledged in runs.items()}
     for locked, events in told:
         lowest[locked.run.id] = min([lowest[locked.run.id], *(event.data.sequence for event in events)])
-    spans = await _read_spans(work, runs)
-    quarantined = await list_quarantined(work, lowest)
+    asked = {"runs": list(runs), "numbers": list(runs.values()), ASKING.key: seen_by}
+    return [Command(SPANS_FROM, asked), find_quarantined(lowest, seen_by=seen_by)]
+
+
+async def read_kept(work: Work, told: Sequence[ToldUsage], found: Sequence[Sequence[Row]]) -> dict[str, KeptIntervals]:
+    """Read what is kept of runs from the rows of `find_kept`."""
+    runs = {locked.run.id: locked.run.acknowledged_sequence for locked, _events in told}
+    spans = await _read_spans(work, runs, found[0])
+    quarantined = read_quarantined(found[1])
     return {
-        run_id: KeptIntervals(acknowledged, Timeline(spans[run_id]), quarantined[run_id])
+        run_id: KeptIntervals(acknowledged, Timeline(spans[run_id]), quarantined.get(run_id, {}))
         for run_id, acknowledged in runs.items()
     }
 
@@ -73,11 +81,11 @@ async def read_neighbours(work: Work, run_id: str, sequence: int) -> Timeline:
     return Timeline([Span(*row) for row in (*before, *after)])
 
 
-async def _read_spans(work: Work, runs: Mapping[str, int]) -> dict[str, list[Span]]:
+async def _read_spans(work: Work, runs: Mapping[str, int], found: Sequence[Row]) -> dict[str, list[Span]]:
     """Read by run the spans of intervals from the acknowledged one on, and the last before it, were it quarantined."""
     spans: dict[str, list[Span]] = {run_id: [] for run_id in runs}
-    for row in await work.fetch(SPANS_FROM, runs=list(runs), numbers=list(runs.values())):
-        spans[row.run_id].append(Span(row.sequence, row.started_at, row.ended_at))
+    for run_id, *span in found:
+        spans[run_id].append(Span(*span))
     for run_id, acknowledged in runs.items():
         if acknowledged >= 0 and not (spans[run_id] and spans[run_id][0].sequence == acknowledged):
             spans[run_id] = [*await _read_last_before(work, run_id, acknowledged), *spans[run_id]]
@@ -91,12 +99,9 @@ async def _read_last_before(work: Work, run_id: str, acknowledged: int) -> list[
     return [Span(*row) for row in await work.session.execute(earlier)]
 
 
-async def store_intervals(work: Work, events: Sequence[tuple[LockedRun, UsageCloudEvent]]) -> None:
-    """Store new intervals of runs as they were reported."""
-    if events:
-        rows = [_row(work, locked, event) for locked, event in events]
-        await claim_keys(work, rows)
-        await store_events(work, rows)
+def command_intervals(work: Work, events: Sequence[tuple[LockedRun, UsageCloudEvent]]) -> list[Command]:
+    """Make the commands that store new intervals of runs as they were reported."""
+    return command_events([_row(work, locked, event) for locked, event in events], claimed=False)
 
 
 def _row(work: Work, locked: LockedRun, event: UsageCloudEvent) -> EventRow:

@@ -1,7 +1,7 @@
 """Quarantine: usage that is not charged is kept as it came, for finance to decide, and told to all whom it concerns."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ from broker.metering.evidence import Doubt
 from broker.metering.model import UsageCloudEvent
 from broker.metering.storing import EventRow, claim_keys, name_run_event
 from broker.metering.tables import QuarantineDecision, QuarantinedUsage
-from broker.persistence.driver import Query
-from broker.persistence.tenancy import owns
+from broker.persistence.driver import Command, Row, Statement
+from broker.persistence.tenancy import ASKING, owns
 from broker.work import Work
 
 SEQUENCES_TOLD = 100
@@ -24,7 +24,7 @@ RUNS_FROM = (
     .table_valued("run_id", "number")
     .render_derived("told")
 )
-QUARANTINED_FROM = Query(
+QUARANTINED_FROM = Statement(
     select(QuarantinedUsage.run_id, QuarantinedUsage.sequence, QuarantinedUsage.reason)
     .join(
         RUNS_FROM, (QuarantinedUsage.run_id == RUNS_FROM.c.run_id) & (QuarantinedUsage.sequence >= RUNS_FROM.c.number)
@@ -92,11 +92,17 @@ def _row(work: Work, locked: LockedRun, event: UsageCloudEvent, reason: Doubt) -
     }
 
 
-async def list_quarantined(work: Work, lowest: Mapping[str, int]) -> dict[str, dict[int, Doubt]]:
-    """List the intervals of runs in quarantine, from a number of each run on, and why they are there."""
-    quarantined: dict[str, dict[int, Doubt]] = {run_id: {} for run_id in lowest}
-    for row in await work.fetch(QUARANTINED_FROM, runs=list(lowest), numbers=list(lowest.values())):
-        quarantined[row.run_id][row.sequence] = Doubt(row.reason)
+def find_quarantined(lowest: Mapping[str, int], *, seen_by: str | None) -> Command:
+    """Make the command that finds the intervals of runs in quarantine, from a number of each run on."""
+    asked = {"runs": list(lowest), "numbers": list(lowest.values()), ASKING.key: seen_by}
+    return Command(QUARANTINED_FROM, asked)
+
+
+def read_quarantined(rows: Iterable[Row]) -> dict[str, dict[int, Doubt]]:
+    """Read by run which intervals are in quarantine, and why, from the rows of `find_quarantined`."""
+    quarantined: defaultdict[str, dict[int, Doubt]] = defaultdict(dict)
+    for run_id, sequence, reason in rows:
+        quarantined[run_id][sequence] = Doubt(reason)
     return quarantined
 
 

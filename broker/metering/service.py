@@ -12,9 +12,10 @@ from broker.jobs.runs import note_usage
 from broker.jobs.service import add_usage
 from broker.ledger import service as ledger
 from broker.metering.evidence import Doubt, RunLife, judge_intervals
-from broker.metering.intervals import KeptIntervals, read_kept, read_neighbours, store_intervals
+from broker.metering.intervals import KeptIntervals, ToldUsage, command_intervals, find_kept, read_kept, read_neighbours
 from broker.metering.model import UsageCloudEvent, check_subject
 from broker.metering.quarantine import quarantine_usage
+from broker.persistence.driver import Command
 from broker.work import Work
 from pricing.usage import Usage
 
@@ -51,12 +52,13 @@ async def take_usage(work: Work, locked: LockedRun, events: Sequence[UsageCloudE
 class Intake:
     """Usage of several runs that is taken together: read once, judged and charged run by run, written once.
 
-    What the broker believes is stored and charged, the rest is quarantined. `kept` is by run, `holds` by job.
+    What the broker believes is stored and charged, the rest is quarantined. `kept` is by run; `locked` are the holds,
+    None where no run has usage.
     """
 
     work: Work
     kept: Mapping[str, KeptIntervals]
-    holds: Mapping[str, ledger.HoldView]
+    locked: ledger.LockedHolds | None
     believed: list[tuple[LockedRun, UsageCloudEvent]] = field(default_factory=list)
 
     async def take(self, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> TakenUsage:
@@ -66,12 +68,20 @@ class Intake:
             await _stop_where_nothing_is_left(self.work, locked, taken.hold)
         return taken
 
+    @property
+    def holds(self) -> Mapping[str, ledger.HoldView]:
+        """The locked holds, by job."""
+        return {} if self.locked is None else self.locked.views
+
     async def write(self) -> None:
         """Write what was taken, all together."""
-        await store_intervals(self.work, self.believed)
+        await self.work.run_together(await self.command_writes())
+
+    async def command_writes(self) -> list[Command]:
+        """Make the commands that write what was taken, once, after what the session has new."""
+        stored = command_intervals(self.work, self.believed)
         self.believed.clear()
-        for books in {hold.books for hold in self.holds.values()}:
-            await books.write()
+        return stored if self.locked is None else [*stored, *await self.locked.command_writes()]
 
     async def _take(self, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> TakenUsage:
         told = {event.data.sequence: event for event in reversed(events)}  # the first telling of a number counts
@@ -105,18 +115,18 @@ class Intake:
         self.believed.extend((locked, event) for event in events)
 
 
-async def open_intake(work: Work, told: Sequence[tuple[LockedRun, Sequence[UsageCloudEvent]]]) -> Intake:
+async def open_intake(work: Work, told: Sequence[ToldUsage]) -> Intake:
     """Lock the holds and contracts of all these jobs, if any has usage, and read what is kept of their runs.
 
     The caller holds the locks of the runs and their jobs.
     """
     if not any(events for _run, events in told):
-        return Intake(work, {}, {})
-    kept = await read_kept(work, told)
-    holds = await ledger.lock_holds(work, {locked.job.id: locked.run.gpu_type for locked, _events in told})
-    for books in {hold.books for hold in holds.values()}:
-        await books.read_ahead(holds)
-    return Intake(work, kept, holds)
+        return Intake(work, {}, None)
+    gpu_types, seen_by = {locked.job.id: locked.run.gpu_type for locked, _events in told}, work.confined_to
+    finding = find_kept(told, seen_by=seen_by)
+    found = await work.run_together([*ledger.lock_charged_holds(gpu_types, seen_by=seen_by), *finding])
+    kept = await read_kept(work, told, found[-len(finding) :])
+    return Intake(work, kept, await ledger.read_charged_holds(work, gpu_types, found[: -len(finding)]))
 
 
 async def judge_again(work: Work, locked: LockedRun, event: UsageCloudEvent) -> Doubt | None:

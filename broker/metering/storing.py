@@ -6,42 +6,37 @@ Every event comes this way, whoever reported it. A batch is one JSON document, a
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import TextClause, bindparam, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import text
 
+from broker.persistence.driver import Command, Statement, write_rows
 from broker.work import Work
 
 RUN_SOURCES = "/runs/"
 EventName = tuple[str, str]
 EventRow = dict[str, Any]
 
-
-def _over_rows(statement: str) -> TextClause:
-    return text(statement).bindparams(bindparam("rows", type_=JSONB))
-
-
 # Keys are taken in their order, so that no two batches wait for each other.
-CLAIM = _over_rows(
-    """
+CLAIM = Statement(
+    text("""
     INSERT INTO usage_event_keys (source, event_id, customer_id, digest, ended_at)
     SELECT source, event_id, customer_id, md5(event::text)::uuid, ended_at
-    FROM jsonb_to_recordset(:rows)
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb))
         AS told (source text, event_id text, customer_id text, ended_at timestamptz, event jsonb)
     ORDER BY source, event_id
     ON CONFLICT DO NOTHING RETURNING source, event_id
-    """
+    """)
 )
-FIND_SAME = _over_rows(
-    """
+FIND_SAME = Statement(
+    text("""
     SELECT source, event_id
-    FROM jsonb_to_recordset(:rows) AS told (source text, event_id text, event jsonb)
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS told (source text, event_id text, event jsonb)
     JOIN usage_event_keys kept USING (source, event_id) WHERE kept.digest = md5(told.event::text)::uuid
-    """
+    """)
 )
-STORE = _over_rows(
-    """
+STORE = Statement(
+    text("""
     WITH told AS MATERIALIZED (
-        SELECT * FROM jsonb_to_recordset(:rows) AS told (
+        SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS told (
             source text, event_id text, ended_at timestamptz, run_id text, sequence bigint, customer_id text,
             contract_id text, project_id text, job_id text, gpu_type text, labels jsonb, gpu_seconds bigint,
             tokens bigint, started_at timestamptz, checkpoint_step bigint, corrects text, event jsonb,
@@ -61,7 +56,7 @@ STORE = _over_rows(
     ON CONFLICT (hour, contract_id, project_id, job_id, source, gpu_type, labels_digest) DO UPDATE
     SET gpu_seconds = kept.gpu_seconds + excluded.gpu_seconds, tokens = kept.tokens + excluded.tokens,
         events = kept.events + excluded.events
-    """
+    """)
 )
 
 
@@ -75,14 +70,17 @@ async def claim_keys(work: Work, rows: Sequence[EventRow]) -> set[EventName]:
 
     Each row has the columns of a key, and the event.
     """
-    claimed = await work.session.execute(CLAIM, {"rows": rows})
-    return {(source, event_id) for source, event_id in claimed}
+    return await _run(work, CLAIM, rows)
 
 
 async def find_same(work: Work, rows: Sequence[EventRow]) -> set[EventName]:
     """Find those of some events whose name stands for the very same event already."""
-    same = await work.session.execute(FIND_SAME, {"rows": rows})
-    return {(source, event_id) for source, event_id in same}
+    return await _run(work, FIND_SAME, rows)
+
+
+async def _run(work: Work, statement: Statement, rows: Sequence[EventRow]) -> set[EventName]:
+    (found,) = await work.run_together([Command(statement, {"rows": write_rows(rows)})])
+    return {(source, event_id) for source, event_id in found}
 
 
 async def store_events(work: Work, rows: Sequence[EventRow]) -> None:
@@ -90,5 +88,12 @@ async def store_events(work: Work, rows: Sequence[EventRow]) -> None:
 
     Each row has the columns of an event.
     """
-    if rows:
-        await work.session.execute(STORE, {"rows": rows})
+    await work.run_together(command_events(rows))
+
+
+def command_events(rows: Sequence[EventRow], *, claimed: bool = True) -> list[Command]:
+    """Make the commands that store events as `store_events` does; those that are new take their keys before."""
+    if not rows:
+        return []
+    told = {"rows": write_rows(rows)}
+    return [Command(each, told) for each in ((STORE,) if claimed else (CLAIM, STORE))]

@@ -6,14 +6,14 @@ from typing import Any
 
 from broker import errors
 from broker.adapters import service as adapters
-from broker.jobs.locked_run import LockedRun, lock_run, lock_runs, require_active, require_current
+from broker.jobs.locked_run import LockedRun, lock_run, lock_runs, read_locked_runs, require_active, require_current
 from broker.jobs.model import JobStatus, RunStatus, StopReason
 from broker.jobs.runs import claim_run, end_run, renew_lease, report_progress
 from broker.ledger import service as ledger
 from broker.metering.evidence import Doubt
 from broker.metering.model import check_subject
 from broker.metering.service import Intake, open_intake, take_usage
-from broker.persistence.set_writes import write_changes
+from broker.persistence.driver import Command, Row
 from broker.work import Work
 from broker.workers.model import Instruction, Report, RunEnd
 from broker.workers.observations import record_observations
@@ -29,22 +29,41 @@ class Beat:
     report: Report
 
 
-async def take_heartbeats(work: Work, beats: Sequence[Beat]) -> list[Instruction | errors.DomainError]:
-    """Take heartbeats that came together, in their order: the same as one after the other, in one transaction.
+@dataclass(frozen=True)
+class TakenBeats:
+    """What the runs of some heartbeats are told, or why they may not report; and the commands that write all of it."""
 
-    Returns, heartbeat by heartbeat, what its run is told, or why it may not report: NotFound, StaleFenceToken,
-    InvalidRequest. Locks: jobs, then holds, then contracts, each in the order of their ids.
+    answers: Sequence[Instruction | errors.DomainError]
+    commands: Sequence[Command]
+
+
+async def take_heartbeats(work: Work, beats: Sequence[Beat]) -> Sequence[Instruction | errors.DomainError]:
+    """Take heartbeats that came together, in their order, and write what follows; `decide_heartbeats` says how."""
+    locking = lock_heartbeats(beats, seen_by=work.confined_to)
+    taken = await decide_heartbeats(work, beats, await work.run_together(locking))
+    await work.run_together(taken.commands)
+    return taken.answers
+
+
+def lock_heartbeats(beats: Sequence[Beat], *, seen_by: str | None) -> list[Command]:
+    """Make the commands that lock the runs of some heartbeats, by which a transaction may begin."""
+    return lock_runs({beat.run_id for beat in beats}, seen_by=seen_by)
+
+
+async def decide_heartbeats(work: Work, beats: Sequence[Beat], found: Sequence[Sequence[Row]]) -> TakenBeats:
+    """Decide heartbeats that came together, in their order: the same as one after the other, in one transaction.
+
+    `found` are the rows of `lock_heartbeats`. Locks: jobs, then holds, then contracts, each in the order of their ids.
     """
-    runs = await lock_runs(work, {beat.run_id for beat in beats})
-    refusals = [_find_refusal(runs, beat) for beat in beats]
-    taken = [(runs[beat.run_id], beat) for beat, refusal in zip(beats, refusals, strict=True) if refusal is None]
+    runs = read_locked_runs(found)
+    refusals = [_find_refusal(runs.by_id, beat) for beat in beats]
+    taken = [(runs.by_id[beat.run_id], beat) for beat, refusal in zip(beats, refusals, strict=True) if refusal is None]
     intake = await open_intake(work, [(locked, beat.report.usage) for locked, beat in taken])
     if not intake.holds:
         await ledger.renew_holds(work, {locked.job.id for locked, _beat in taken})
     instructions = iter([await _take_beat(work, intake, locked, beat.report) for locked, beat in taken])
-    await write_changes(work.session)
-    await intake.write()
-    return [next(instructions) if refusal is None else refusal for refusal in refusals]
+    answers = [next(instructions) if refusal is None else refusal for refusal in refusals]
+    return TakenBeats(answers, [*runs.command_changes(), *await intake.command_writes()])
 
 
 def _find_refusal(runs: Mapping[str, LockedRun], beat: Beat) -> errors.DomainError | None:

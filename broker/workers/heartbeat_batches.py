@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from broker.http.caller import Caller
 from broker.persistence.batches import Batches
+from broker.persistence.driver import COMMIT
 from broker.persistence.faults import Fault, find_fault
-from broker.workers.heartbeat import Beat, take_heartbeats
+from broker.workers.heartbeat import Beat, decide_heartbeats, lock_heartbeats, take_heartbeats
 from broker.workers.model import Instruction
 
 # What fails for all of a batch would fail for each of them, too.
@@ -53,8 +54,12 @@ async def _decide(customer_id: str, calls: Sequence[Call]) -> Sequence[Instructi
 
 
 async def _take_together(calls: Sequence[Call]) -> Sequence[Instruction | Exception]:
-    async with calls[0].caller.look() as work:
-        return await take_heartbeats(work, [call.beat for call in calls])
+    caller, beats = calls[0].caller, [call.beat for call in calls]
+    locking = lock_heartbeats(beats, seen_by=caller.actor.confined_to)
+    async with caller.open_with(locking) as (work, found):
+        taken = await decide_heartbeats(work, beats, found)
+        await work.run_together(taken.commands, after=COMMIT)
+        return taken.answers
 
 
 async def _take_alone(customer_id: str, call: Call) -> Instruction | Exception:

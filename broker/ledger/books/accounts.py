@@ -35,10 +35,11 @@ class KnownAccount:
 async def read_accounts(work: Work, contract_id: str) -> dict[AccountKey, KnownAccount]:
     """Read the accounts of a contract by unit, kind, grant, month and cause. The caller holds the contract's lock."""
     rows = await work.fetch(ACCOUNTS, contract_id=contract_id)
-    return {_key_of(row): KnownAccount(row.id, row.balance) for row in rows}
+    return {key_of(row): KnownAccount(row.id, row.balance) for row in rows}
 
 
-def _key_of(row: Any) -> AccountKey:
+def key_of(row: Any) -> AccountKey:
+    """Tell the key of an account from a row with its columns."""
     cause = None if row.cause is None else Cause(row.cause)
     return Unit(row.unit), AccountKind(row.kind), row.grant_id, row.month, cause
 

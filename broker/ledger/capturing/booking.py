@@ -81,11 +81,11 @@ class Booking:
         view.books.charge(NewTransfer("hold_extended", self.extension, view.hold.id, charge.reference), [])
         view.books.charge(NewTransfer("usage_captured", moves, view.hold.id, charge.reference), self.captures)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Add up by price what was charged."""
         view, limits = self.view, self.charging.limits
         counts = {segment: count for segment, count in self.charging.added.items() if count}
-        view.books.add_lines(
+        await view.books.add_lines(
             [
                 AddedLine(view.hold, segment, LineCount(count, limits.leads(segment)), self.versions[segment])
                 for segment, count in counts.items()

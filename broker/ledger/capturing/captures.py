@@ -66,7 +66,7 @@ async def charge_usage(
         booking = await open_booking(work, view, promise, billed)
         for charge in charges:
             await booking.put(charge, _moment_of(work, charge.last))
-        booking.close()
+        await booking.close()
     return count_captured(view)
 
 

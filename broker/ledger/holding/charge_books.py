@@ -10,29 +10,43 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms
+from broker.contracts.model import ContractTerms, GrantTerms
 from broker.ledger.books import accounts
 from broker.ledger.books.accounts import AccountKey, KnownAccount, NewTransfer
 from broker.ledger.books.causes import Cause
 from broker.ledger.books.closed_months import BilledMonth, find_open_month, list_closed_months
 from broker.ledger.books.model import AccountKind
 from broker.ledger.holding.legs import NewLeg, OpenGrants
-from broker.ledger.limits.budget_alerts import tell_budget_used
-from broker.ledger.rating.charge_limit import LineCount, RateSegment
+from broker.ledger.limits.budget_alerts import command_budget_alerts
+from broker.ledger.rating.charge_limit import LineCount, RateSegment, sum_invoiced
 from broker.ledger.rating.rate_corrections import read_corrected
-from broker.ledger.rating.rates import AddedLine, add_to_rates, read_job_lines, read_segments
+from broker.ledger.rating.rates import AddedLine, command_added_lines, read_job_lines, read_segments
 from broker.ledger.tables import Capture, HoldLeg
-from broker.persistence.set_writes import insert_rows
+from broker.persistence.driver import Command
+from broker.persistence.set_writes import command_inserts
 from broker.work import Work
 from pricing.money import Money
 from pricing.usage import Unit
 
 
+@dataclass(frozen=True)
+class FoundBooks:
+    """All that charges ask of a contract, as it was read: what its open months count, and the lines of some jobs."""
+
+    accounts: dict[AccountKey, KnownAccount]
+    grants: Sequence[GrantTerms]
+    closed: Collection[str]
+    segments: defaultdict[str, dict[RateSegment, int]] = field(default_factory=lambda: defaultdict(dict))
+    corrected: defaultdict[str, Money] = field(default_factory=lambda: defaultdict(Money.zero))
+    lines: defaultdict[str, dict[RateSegment, LineCount]] = field(default_factory=lambda: defaultdict(dict))
+
+
 @dataclass(eq=False)
 class ChargeBooks:
-    """The books of one contract under its lock, as charges in memory have left them. Each part is read when asked for.
+    """The books of one contract under its lock, as charges in memory have left them.
 
-    `lines` are those of the jobs that were asked for, `segments` those of months.
+    Each part is read when it is asked for, unless all was read ahead (`charge_reading.py`). `lines` are those of the
+    jobs that were asked for, `segments` those of months.
     """
 
     work: Work
@@ -43,19 +57,18 @@ class ChargeBooks:
     _lines: dict[str, dict[RateSegment, LineCount]] = field(default_factory=dict)
     _corrected: dict[str, Money] = field(default_factory=dict)
     _segments: dict[str, dict[RateSegment, int]] = field(default_factory=dict)
+    _knows_all: bool = False
     _transfers: list[NewTransfer] = field(default_factory=list)
     _captures: list[dict[str, Any]] = field(default_factory=list)
     _added: list[AddedLine] = field(default_factory=list)
 
-    async def read_ahead(self, job_ids: Collection[str]) -> None:
-        """Read what the charges of these jobs will ask for, so that nothing is read between them."""
-        await self.read_grants()
-        await self._list_closed()
-        month = self.terms.billing_month(self.work.now)
-        await self.read_segments(await self.get_open_month(month))
-        unread = [job_id for job_id in job_ids if job_id not in self._lines]
-        if unread:
-            self._lines |= await read_job_lines(self.work, unread)
+    @classmethod
+    def of(cls, work: Work, terms: ContractTerms, found: FoundBooks) -> "ChargeBooks":
+        """Make the books of a contract of which all was read ahead that charges ask for."""
+        books = cls(work, terms, found.accounts, _closed=found.closed, _lines=found.lines)
+        books._grants = OpenGrants({grant.id: grant for grant in found.grants}, _list_free(found.accounts))
+        books._corrected, books._segments, books._knows_all = found.corrected, found.segments, True
+        return books
 
     async def open_account(
         self, unit: Unit, kind: AccountKind, *, grant_id: str | None = None, cause: Cause | None = None
@@ -92,8 +105,7 @@ class ChargeBooks:
     async def read_grants(self) -> OpenGrants:
         """Read the grants of the contract, and what is free in each."""
         if self._grants is None:
-            known = await self._read_accounts()
-            free = {key[2]: each.balance for key, each in known.items() if key[1] == AccountKind.GRANTED and key[2]}
+            free = _list_free(await self._read_accounts())
             grants = await contracts.list_grants(self.work, self.terms.id) if free else []
             self._grants = OpenGrants({grant.id: grant for grant in grants}, free)
         return self._grants
@@ -120,19 +132,19 @@ class ChargeBooks:
 
     async def read_corrected(self, month: str) -> Money:
         """Read what a month's invoice takes back of earlier ones."""
-        if month not in self._corrected:
+        if not self._knows_all and month not in self._corrected:
             self._corrected[month] = await read_corrected(self.work, self.terms.id, month)
         return self._corrected[month]
 
     async def read_lines(self, job_id: str) -> Mapping[RateSegment, LineCount]:
         """Read what a job's lines count so far, in all months."""
-        if job_id not in self._lines:
+        if not self._knows_all and job_id not in self._lines:
             self._lines |= await read_job_lines(self.work, [job_id])
         return self._lines[job_id]
 
     async def read_segments(self, month: str) -> Mapping[RateSegment, int]:
         """Read what the segments of a month count so far, of all jobs."""
-        if month not in self._segments:
+        if not self._knows_all and month not in self._segments:
             self._segments[month] = await read_segments(self.work, self.terms.id, month)
         return self._segments[month]
 
@@ -165,29 +177,46 @@ class ChargeBooks:
         self._transfers.append(transfer)
         self._captures += captures
 
-    def add_lines(self, added: Sequence[AddedLine]) -> None:
+    async def add_lines(self, added: Sequence[AddedLine]) -> None:
         """Keep what was charged by price: to be written with the others, and counted by the next charge already."""
-        self._added += added
         for each in added:
             segment, count = each.segment, each.count
+            if self.terms.find_watched_budget(segment.month) is not None:
+                await self.read_segments(segment.month)
             lines = self._lines.setdefault(each.hold.job_id, {})
             earlier = lines[segment].quantity if segment in lines else 0
             lines[segment] = LineCount(earlier + count.quantity, count.leads)
-            if segment.month in self._segments:
+            if self._knows_all or segment.month in self._segments:
                 counted = self._segments[segment.month]
                 counted[segment] = counted.get(segment, 0) + count.quantity
+        self._added += added
 
     async def write(self) -> None:
-        """Write the new legs, the transfers, the captures, and their sums by price; tell how far budgets are used."""
+        """Write what was charged, after the new legs; tell how far budgets are used."""
+        await self.work.run_together(await self.command_writes())
+
+    async def command_writes(self) -> list[Command]:
+        """Make the commands that write what was charged, once: transfers, captures, their sums by price, alerts."""
         work, terms = self.work, self.terms
-        if work.session.new:
-            await work.session.flush()
-        await accounts.post_transfers(work, terms.id, terms.customer_id, self._transfers)
-        await insert_rows(work.connection, Capture, self._captures)
-        await add_to_rates(work, self._added)
+        commands = [
+            *accounts.command_transfers(work, terms.id, terms.customer_id, self._transfers),
+            *command_inserts(Capture, self._captures),
+            *command_added_lines(self._added),
+        ]
         for month in sorted({each.segment.month for each in self._added}):
-            await tell_budget_used(work, terms, month)
+            if terms.find_watched_budget(month) is not None:
+                commands += command_budget_alerts(work, terms, month, await self._count_invoiced(month))
         self._transfers, self._captures, self._added = [], [], []
+        return commands
+
+    async def _count_invoiced(self, month: str) -> Money:
+        """Count what a month's invoice asks for by now."""
+        return sum_invoiced(await self.read_segments(month)) - await self.read_corrected(month)
+
+
+def _list_free(known: Mapping[AccountKey, KnownAccount]) -> dict[str, int]:
+    """List what is free in each grant. Units: those of the grants' meters."""
+    return {key[2]: each.balance for key, each in known.items() if key[1] == AccountKind.GRANTED and key[2]}
 
 
 def _budget_of(month: str) -> AccountKey:

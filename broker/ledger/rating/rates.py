@@ -8,8 +8,8 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, select
 
 from broker.ledger.rating.charge_limit import LineCount, RateSegment
 from broker.ledger.tables import Hold, LineTotal, SegmentTotal
-from broker.persistence.driver import Query
-from broker.persistence.set_writes import insert_rows
+from broker.persistence.driver import Command, Query
+from broker.persistence.set_writes import command_inserts
 from broker.persistence.tenancy import owns
 from broker.work import Work
 from pricing.usage import Unit
@@ -79,9 +79,14 @@ class AddedLine:
 
 async def add_to_rates(work: Work, added: Iterable[AddedLine]) -> None:
     """Add what was charged to the jobs' lines and to their segments. The caller holds the locks of their contracts."""
+    await work.run_together(command_added_lines(added))
+
+
+def command_added_lines(added: Iterable[AddedLine]) -> list[Command]:
+    """Make the commands that add what was charged as `add_to_rates` does, to be run together with others."""
     rows = [line.to_row() for line in added]
-    for table in (LineTotal, SegmentTotal):
-        await insert_rows(work.connection, table, _add_up(rows, table), adding="quantity")
+    tables = (LineTotal, SegmentTotal)
+    return [each for table in tables for each in command_inserts(table, _add_up(rows, table), adding="quantity")]
 
 
 def _add_up(rows: Sequence[dict[str, Any]], table: type[SegmentTotal | LineTotal]) -> list[dict[str, Any]]:

@@ -1,0 +1,73 @@
+"""Locked rows past the session: read as plain records, changed in memory, and written in sets.
+
+A session's bookkeeping of each row and of each change costs more than all that a hot path does with them. A record has
+the columns, properties and methods of its mapped class, and belongs to no session: what is changed in one is written by
+the command that its `Records` makes, and by nothing else.
+"""
+
+from collections.abc import Iterable, Iterator
+from types import FunctionType
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Table, TypeDecorator, inspect
+
+from broker.persistence.database import Base
+from broker.persistence.driver import DIALECT, Command, Row
+from broker.persistence.set_writes import command_updates
+
+Mapped = TypeVar("Mapped", bound=Base)
+
+
+class RecordFormat(Generic[Mapped]):
+    """How the rows of a table are read as records: of all columns, or of those that are named."""
+
+    def __init__(self, mapped: type[Mapped], *, without: Iterable[str] = ()) -> None:
+        table = inspect(mapped).local_table
+        assert isinstance(table, Table)
+        self.table, left_out = table, set(without)
+        self.columns = [column for column in table.c if column.name not in left_out]
+        self.names = [column.name for column in self.columns]
+        self.kinds = [(each.name, each.type) for each in self.columns if isinstance(each.type, TypeDecorator)]
+        self.twin: type[Mapped] = type(mapped.__name__, (), _list_own_members(mapped))
+
+    def read(self, rows: Iterable[Row]) -> "Records[Mapped]":
+        """Read records from the values of the format's columns, as the driver fetched them."""
+        records = Records(self)
+        for row in rows:
+            values = dict(zip(self.names, row, strict=True))
+            for name, kind in self.kinds:
+                values[name] = kind.process_result_value(values[name], DIALECT)
+            records.add(values)
+        return records
+
+
+def _list_own_members(mapped: type[Base]) -> dict[str, Any]:
+    return {name: member for name, member in vars(mapped).items() if isinstance(member, property | FunctionType)}
+
+
+class Records(Generic[Mapped]):
+    """The records of some rows, in the order in which they were read, and what each was then."""
+
+    def __init__(self, form: RecordFormat[Mapped]) -> None:
+        self.form = form
+        self._read: list[tuple[Mapped, dict[str, Any]]] = []
+
+    def add(self, values: dict[str, Any]) -> None:
+        record = object.__new__(self.form.twin)
+        record.__dict__.update(values)
+        self._read.append((record, values))
+
+    def __iter__(self) -> Iterator[Mapped]:
+        return (record for record, _values in self._read)
+
+    def command_changes(self) -> list[Command]:
+        """Make the command that writes the records that have changed, all in one statement; none where none has."""
+        changed: list[dict[str, Any]] = []
+        columns: set[str] = set()
+        for record, before in self._read:
+            now = vars(record)
+            names = [name for name, value in before.items() if now[name] is not value and now[name] != value]
+            if names:
+                changed.append(now)
+                columns.update(names)
+        return command_updates(self.form.table, tuple(sorted(columns)), changed) if changed else []
