@@ -27,8 +27,8 @@ from broker.http.problem_pages import add_problem_pages
 from broker.http.problems import install_problem_handlers
 from broker.http.shapes import PROBLEM_RESPONSES
 from broker.http.shares import Turnstile
+from broker.identity.bearers import Bearers
 from broker.identity.routes import router as identity
-from broker.identity.service import authenticate
 from broker.jobs.dataset_routes import router as dataset_deletion
 from broker.jobs.event_feed import EventFeed
 from broker.jobs.routes import router as jobs
@@ -114,7 +114,8 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     )
     app.state.database, app.state.services = system.database, system.services
     app.state.event_feed = EventFeed(system)
-    app.state.authenticate, app.state.record_decision = authenticate, record_decision
+    app.state.authenticate = Bearers(system.database, system.services).authenticate
+    app.state.record_decision = record_decision
     settings = system.services.settings
     app.state.heartbeats = collect_heartbeats(settings.turn_seconds)
     app.state.turnstile = Turnstile(settings.process_pool_size, wait_seconds=settings.turn_seconds)

@@ -23,12 +23,11 @@ from broker.http.caller import Caller
 from broker.http.decision import Decision, find_decision
 from broker.http.idempotency import AnsweredBefore, read_claim
 from broker.http.parameters import Parameters, refuse_unknown
-from broker.persistence.database import Database
-from broker.work import Actor, Role, Services, Work
+from broker.work import Actor, Role, Work
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Record = Callable[[Work, Decision], Awaitable[None]]
-Authenticate = Callable[[Database, str, Services], Awaitable[Actor]]
+Authenticate = Callable[[str], Awaitable[Actor]]
 
 BEARER = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="`Authorization: Bearer <API key>`")
 
@@ -88,10 +87,9 @@ async def _record_decision(request: Request, actor: Actor, work: Work, response:
 
 
 async def identify(request: Request) -> Actor:
-    """Find whose request it is, in a transaction of its own; `app.py` says how. Raises: Unauthenticated."""
-    state = request.app.state
-    authenticate: Authenticate = state.authenticate
-    return await authenticate(state.database, read_bearer_token(request), state.services)
+    """Find whose request it is, in a transaction of its own; `app.py` says how. Raises: Unauthenticated, Busy."""
+    authenticate: Authenticate = request.app.state.authenticate
+    return await authenticate(read_bearer_token(request))
 
 
 def read_bearer_token(request: Request) -> str:

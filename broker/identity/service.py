@@ -1,52 +1,27 @@
-"""Customers, projects, API keys; and who the bearer of a token is."""
+"""Customers, projects, API keys."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import ARRAY, Select, String, Text, any_, bindparam, func, or_, select, text
+from sqlalchemy import ARRAY, Select, String, Text, any_, bindparam, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from broker import errors
-from broker.identity.model import NewKey, hash_key, make_key, read_run_token
+from broker.identity.model import NewKey, hash_key, make_key
 from broker.identity.tables import ApiKey, Customer, Project
-from broker.persistence.database import Base, Database, narrow
+from broker.persistence.database import Base, narrow
 from broker.persistence.driver import Command, Statement
 from broker.persistence.tenancy import owns
-from broker.work import OF_NO_CUSTOMER, Actor, Role, Services, Work
+from broker.work import OF_NO_CUSTOMER, Actor, Role, Work
 
 # An administrator's key that expires sooner does not count as a way in: it may be gone before anybody makes another.
 LASTING = timedelta(days=30)
-# The database function sees the keys for as long as it runs, in a scope of its own (migration 0003).
-FIND_KEY = Statement(text("SELECT id, role, customer_id, expires_at, revoked_at FROM find_api_key(:key_hash)"))
-
 FIND_PROJECTS = Statement(
     select(Project.id, Project.customer_id)
     .where(Project.id == any_(bindparam("ids", type_=ARRAY(Text))))
     .where(owns(Project.__table__.c.customer_id, bindparam("seen_by", type_=String)))
 )
-
-
-class FoundKey(NamedTuple):
-    id: str
-    role: str
-    customer_id: str | None
-    expires_at: datetime | None
-    revoked_at: datetime | None
-
-
-async def authenticate(database: Database, token: str, services: Services) -> Actor:
-    """Find who bears this token: asked anew each time, so that a key ends at once. Raises: Unauthenticated."""
-    bearer = read_run_token(services.secret, token)
-    if bearer is not None:
-        return Actor(Role.RUN, bearer.run_id, bearer.customer_id)
-    found = await database.fetch_row(FIND_KEY, {"key_hash": hash_key(token)})
-    key = FoundKey(*found) if found else None
-    if key is None or key.revoked_at is not None:
-        raise errors.Unauthenticated("This API key is unknown or was revoked.")
-    if key.expires_at is not None and key.expires_at <= services.clock():
-        raise errors.Unauthenticated(f"This API key expired at {key.expires_at.isoformat()}; ask for a new one.")
-    return Actor(Role(key.role), key.id, key.customer_id)
 
 
 Row = TypeVar("Row", bound=Base)

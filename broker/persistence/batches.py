@@ -22,6 +22,12 @@ Answer = TypeVar("Answer")
 MOST_AT_ONCE = 64
 
 
+def refuse_own(seconds: float) -> errors.DomainError:
+    """Refuse a call that others of the same client kept from its turn for so long."""
+    message = f"Your own earlier requests were still under way after {seconds:g} seconds"
+    return errors.TooManyAtOnce(f"{message}; send fewer at one time, and this one again.")
+
+
 @dataclass(eq=False)
 class Waiting(Generic[Call, Answer]):
     """A call, and what its client waits for. `patience` gives up for it; it ends once the call is being decided."""
@@ -37,11 +43,13 @@ class Batches(Generic[Key, Call, Answer]):
 
     `decide` opens the transaction and commits it. It returns, call by call, the answer or the error of that call alone;
     what it raises instead is nobody's own fault, has left nothing behind, and answers every call of the batch.
+    `refuse` says what a call gets whose turn has not come within `wait_seconds`.
     """
 
     decide: Callable[[Key, Sequence[Call]], Awaitable[Sequence[Answer | Exception]]]
     wait_seconds: float
     most: int = MOST_AT_ONCE
+    refuse: Callable[[float], errors.DomainError] = refuse_own
     _queues: dict[Key, deque[Waiting[Call, Answer]]] = field(default_factory=dict, init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
@@ -49,7 +57,7 @@ class Batches(Generic[Key, Call, Answer]):
         """Have a call decided in the next batch of its key.
 
         A client that goes away takes its call with it as long as it waits; once it is being decided, it is decided.
-        Raises: what the call's own decision raises, or its whole batch; TooManyAtOnce, where its turn did not come.
+        Raises: what the call's own decision raises, or its whole batch; what `refuse` says, if its turn did not come.
         """
         loop = asyncio.get_running_loop()
         waiting = Waiting[Call, Answer](call, loop.create_future())
@@ -102,8 +110,7 @@ class Batches(Generic[Key, Call, Answer]):
             _tell(waiting.answer, answer)
 
     def _give_up(self, waiting: Waiting[Call, Answer]) -> None:
-        message = f"Your own earlier requests were still under way after {self.wait_seconds:g} seconds"
-        _tell(waiting.answer, errors.TooManyAtOnce(f"{message}; send fewer at one time, and this one again."))
+        _tell(waiting.answer, self.refuse(self.wait_seconds))
 
 
 def _tell(future: asyncio.Future[Answer], answer: Answer | Exception) -> None:

@@ -118,10 +118,10 @@ class Database:
             else:
                 await driver.commit(connection)
 
-    async def fetch_row(self, statement: Statement, parameters: Parameters) -> tuple[Any, ...] | None:
-        """Fetch the only row of a statement, in a transaction of its own and without a scope: one round trip."""
-        async with self._connect(lambda connection: driver.fetch_row(connection, statement, parameters)) as (_, row):
-            return row
+    async def fetch_rows(self, statement: Statement, parameters: Parameters) -> list[driver.Row]:
+        """Fetch the rows of a statement, in a transaction of its own and without a scope: one round trip."""
+        async with self._connect(lambda connection: driver.fetch_all(connection, statement, parameters)) as (_, rows):
+            return rows
 
     @asynccontextmanager
     async def _connect(
@@ -171,7 +171,12 @@ def open_database(url: str, *, pool_size: int = 20, wait_seconds: float = 30.0) 
     Whoever finds no connection free waits for one, for so long at most.
     """
     engine = create_async_engine(
-        with_driver(url), pool_size=pool_size, max_overflow=0, pool_timeout=wait_seconds, isolation_level="AUTOCOMMIT"
+        with_driver(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=wait_seconds,
+        pool_use_lifo=True,  # few connections, whose servers know the tables and the plans of our statements
+        isolation_level="AUTOCOMMIT",
     )
     _ask_idle_connections(engine)
     _forget_prepared_statements(engine)

@@ -180,16 +180,19 @@ async def fetch_row(
     connection: AsyncConnection, statement: Statement, parameters: Parameters
 ) -> tuple[Any, ...] | None:
     """Fetch the only row of a statement; None where there is none."""
+    return next(iter(await fetch_all(connection, statement, parameters)), None)
+
+
+async def fetch_all(connection: AsyncConnection, statement: Statement, parameters: Parameters) -> list[Row]:
+    """Fetch all rows of a statement."""
     async with driving(connection) as driver:
         cursor = await driver.execute(statement.text, statement.bind(parameters))
-        return await cursor.fetchone()
+        return await cursor.fetchall()
 
 
 async def fetch_rows(connection: AsyncConnection, query: Query, parameters: Parameters) -> list[Any]:
     """Fetch all rows of a query, as the driver reads their values."""
-    async with driving(connection) as driver:
-        cursor = await driver.execute(query.text, query.bind(parameters))
-        return [query.row(*row) for row in await cursor.fetchall()]
+    return [query.row(*row) for row in await fetch_all(connection, query, parameters)]
 
 
 async def execute_each(connection: AsyncConnection, statement: Statement, rows: Sequence[Parameters]) -> None:

@@ -1,18 +1,20 @@
 """Who the bearer of a token is: looked up in a scope that ends with the look-up, over a connection that is alive."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker import errors
 from broker.config import Settings
+from broker.identity.bearers import FIND_KEYS, Bearers
 from broker.identity.model import hash_key
-from broker.identity.service import FIND_KEY, authenticate
 from broker.persistence.database import Scope
 from broker.persistence.driver import fetch_row
 from broker.processes.boot import DatabaseUrls
 from broker.system import System
-from broker.work import Role
+from broker.work import Actor, Role
 from tests.broker.rows import owner_connection
 
 SEEN = text("SELECT current_setting('broker.scope'), count(*) FROM api_keys")
@@ -29,7 +31,7 @@ async def test_look_up_of_a_key_ends_its_scope(system: System, admin_key: str) -
         before = (await session.execute(SEEN)).one()
         connection = session.bind
         assert isinstance(connection, AsyncConnection)
-        assert await fetch_row(connection, FIND_KEY, {"key_hash": hash_key(admin_key)}) is not None
+        assert await fetch_row(connection, FIND_KEYS, {"key_hashes": [hash_key(admin_key)]}) is not None
         after = (await session.execute(SEEN)).one()
     assert tuple(before) == tuple(after) == ("tenant", 0)
 
@@ -38,7 +40,7 @@ async def test_bearer_of_a_key_is_known_after_the_connections_have_died(
     system: System, admin_key: str, urls: DatabaseUrls
 ) -> None:
     for _ in range(2):
-        actor = await authenticate(system.database, admin_key, system.services)
+        actor = await Bearers(system.database, system.services).authenticate(admin_key)
         assert (actor.role, actor.customer_id) == (Role.ADMIN, None)
         with owner_connection(urls) as connection:
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'broker_app'")
@@ -49,4 +51,16 @@ async def test_bearer_of_a_key_is_known_after_the_connections_have_died(
 @pytest.mark.parametrize("token", ["", "lbk_00000000_unknown", "lbr.run_1.forged", "'; --"])
 async def test_unknown_token_is_nobodys(system: System, token: str) -> None:
     with pytest.raises(errors.Unauthenticated):
-        await authenticate(system.database, token, system.services)
+        await Bearers(system.database, system.services).authenticate(token)
+
+
+async def test_keys_asked_for_at_one_moment_are_looked_up_together_and_each_has_its_own_bearer(
+    system: System, admin_key: str
+) -> None:
+    bearers = Bearers(system.database, system.services)
+    tokens = [admin_key, "lbk_00000000_unknown", admin_key]
+    asked = [asyncio.create_task(bearers.authenticate(token)) for token in tokens]
+    first, unknown, second = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(unknown, errors.Unauthenticated)
+    assert isinstance(first, Actor)
+    assert (first, first.role) == (second, Role.ADMIN)
