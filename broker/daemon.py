@@ -28,7 +28,7 @@ from broker.scheduling.cycle import run_cycle
 from broker.signing.purchases import expire_purchase, list_overdue_purchases
 from broker.signing.renewals import attend_to_end
 from broker.signing.top_ups import list_due_top_ups, order_top_up
-from broker.signing.unused import end_term
+from broker.signing.unused import carry_compensation, end_term
 from broker.system import System
 from broker.work import Work
 
@@ -196,10 +196,19 @@ class Daemon:
         await self.system.work_on(expired, ledger.expire_hold)
 
     async def expire_grants(self) -> None:
-        """End the grants whose term is over, or carry them on into the renewal; each in a transaction of its own."""
+        """End the grants whose term is over, or carry them on into the renewal; each in a transaction of its own.
+
+        Lost work that live holds have again of them is compensated, and goes to the contract that follows, too.
+        """
         async with self.system.work() as work:
             over = await ledger.list_grants_to_expire(work)
         await self.system.work_on(over, end_term)
+        async with self.system.work() as work:
+            lost = await ledger.list_holds_to_compensate(work)
+        await self.system.work_on(lost, ledger.compensate_hold)
+        async with self.system.work() as work:
+            stranded = await ledger.list_stranded_compensations(work)
+        await self.system.work_on(stranded, carry_compensation)
 
     async def warn_of_expiry(self) -> None:
         """Tell in good time which grants expire with something left, each once for each of the days before."""

@@ -1,12 +1,13 @@
 """Grants: the blocks of prepaid GPU-seconds and tokens under a contract. What is left of one is in the ledger."""
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ScalarSelect, bindparam, select
+from sqlalchemy.orm import aliased
 
 from broker import errors
-from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms, NewGrant, Rollover, RolloverRule
+from broker.contracts.model import ENDED, ContractTerms, GrantStatus, GrantTerms, NewGrant, Rollover, RolloverRule
 from broker.contracts.tables import Contract, Grant
 from broker.http.paging import fetch_page
 from broker.persistence.database import narrow
@@ -140,8 +141,20 @@ async def list_expired_grants(work: Work) -> list[str]:
 
 def select_ended_grants() -> ScalarSelect[str]:
     """Select the ids of the grants that are expired or void, as part of a larger statement."""
-    ended = (GrantStatus.EXPIRED.value, GrantStatus.VOID.value)
-    return select(Grant.id).where(Grant.status.in_(ended)).scalar_subquery()
+    return select(Grant.id).where(Grant.status.in_([status.value for status in ENDED])).scalar_subquery()
+
+
+def select_stranded_compensations(now: datetime) -> ScalarSelect[str]:
+    """Select the ids of the compensations that outlast their contract, which another follows; of a larger statement."""
+    successor = aliased(Contract)
+    query = (
+        select(Grant.id)
+        .join(Contract, Contract.id == Grant.contract_id)
+        .join(successor, (successor.renewed_from_id == Contract.id) & successor.cancelled_at.is_(None))
+        .where(Grant.kind == GrantKind.COMPENSATION.value, Grant.status == GrantStatus.ACTIVE.value)
+        .where(Grant.expires_at > now, Contract.ends_at <= now)
+    )
+    return query.scalar_subquery()
 
 
 async def list_grants_ending(work: Work, within: timedelta) -> list[GrantTerms]:

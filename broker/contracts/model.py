@@ -223,6 +223,9 @@ class GrantStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+ENDED = frozenset({GrantStatus.EXPIRED, GrantStatus.VOID})
+
+
 @dataclass(frozen=True)
 class NewGrant:
     """A grant that is about to be made. Units: `quantity` in the scope's meter; yuan per GPU-hour or token.
@@ -282,9 +285,9 @@ class GrantTerms:
         """Price so many of its units, rounded once, half-even to the fen. Units: the grant's own."""
         return round_to_fen(price_usage(self.unit, quantity, self.unit_price))
 
-    def has_ended_by(self, moment: datetime) -> bool:
-        """Tell whether its term is over by a moment."""
-        return self.expires_at is not None and self.expires_at <= moment
+    def is_over_by(self, moment: datetime) -> bool:
+        """Tell whether what comes back of it pays for nothing any more: its term is over, or it has ended before."""
+        return self.status in ENDED or (self.expires_at is not None and self.expires_at <= moment)
 
     def pays_for(self, origin: UsageOrigin, moment: datetime) -> bool:
         """Tell whether what is held of it may pay for usage of a moment: of its scope and within its term."""

@@ -23,6 +23,7 @@ from broker.contracts.grants import (
     require_paid_advance,
     resize_grant,
     select_ended_grants,
+    select_stranded_compensations,
 )
 from broker.contracts.model import DEFAULT_OVERAGE, CardChoice, ContractTerms, NewContract, Overage
 from broker.contracts.numbers import keep_apart
@@ -77,6 +78,7 @@ __all__ = [
     "select_card_version",
     "select_contracts",
     "select_ended_grants",
+    "select_stranded_compensations",
     "stop_renewing",
 ]
 

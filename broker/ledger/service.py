@@ -24,6 +24,11 @@ from broker.ledger.books.money_books import (
 )
 from broker.ledger.capturing.captures import Captured, capture_usage, charge_usage, count_captured
 from broker.ledger.capturing.shortage import Shortage, find_shortage, is_exhausted
+from broker.ledger.correcting.compensation_sweep import (
+    compensate_hold,
+    list_holds_to_compensate,
+    list_stranded_compensations,
+)
 from broker.ledger.correcting.lost_work import Checkpoints, LostWork, Mark, find_kept
 from broker.ledger.correcting.reattribution import bear_lost_work
 from broker.ledger.correcting.usage_corrections import correct_usage
@@ -120,6 +125,7 @@ __all__ = [
     "capture_usage",
     "charge_usage",
     "close_month",
+    "compensate_hold",
     "correct_usage",
     "count_captured",
     "credit_grant",
@@ -140,7 +146,9 @@ __all__ = [
     "list_grants_to_expire",
     "list_grants_to_warn_of",
     "list_holds_due_for_renewal",
+    "list_holds_to_compensate",
     "list_months",
+    "list_stranded_compensations",
     "list_true_up_months",
     "list_volumes",
     "lock_charged_holds",

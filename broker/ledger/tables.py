@@ -105,7 +105,8 @@ class HoldLeg(Base):
 
     `unit_price` is yuan per GPU-hour or per token; a leg in micro-yuan has none, but the `month` whose budget it is of.
     `borne`: the house bears it, since it goes beyond what the customer was promised. `extends`: added after the hold
-    was placed; such a leg grows with whatever else comes from the same source at the same price.
+    was placed; such a leg grows with whatever else comes from the same source at the same price. `compensated`: what of
+    it was released of a grant that was over, and given as a compensation.
     """
 
     __tablename__ = "hold_legs"
@@ -113,6 +114,7 @@ class HoldLeg(Base):
         UniqueConstraint("hold_id", "position"),
         CheckConstraint("held >= 0 AND captured >= 0 AND released >= 0", name="not_negative"),
         CheckConstraint("captured + released <= held", name="within_held"),
+        CheckConstraint("compensated >= 0 AND compensated <= released", name="compensated_within_released"),
         Index("ix_hold_legs_grant", "grant_id", postgresql_where=text("grant_id IS NOT NULL")),
     )
 
@@ -131,6 +133,7 @@ class HoldLeg(Base):
     held: Mapped[int]
     captured: Mapped[int]
     released: Mapped[int]
+    compensated: Mapped[int] = mapped_column(default=0)
 
 
 class Capture(Base):

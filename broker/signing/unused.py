@@ -4,7 +4,7 @@ What live jobs hold of a grant is never touched. The caller holds the locks of t
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from broker import errors
@@ -144,7 +144,29 @@ async def end_term(work: Work, grant_id: str) -> None:
     await ledger.expire_grant(work, grant_id)
 
 
-async def _carry(work: Work, old: ContractTerms, new: ContractTerms, grant: GrantTerms, quantity: int) -> GrantTerms:
+async def carry_compensation(work: Work, grant_id: str) -> None:
+    """Carry a compensation whose contract has ended on into the one that follows it: its 30 days go on."""
+    grant = await contracts.get_grant(work, grant_id)
+    successor_id = await contracts.find_successor(work, grant.contract_id)
+    if successor_id is None:
+        return
+    locked = {each: await contracts.lock_contract(work, each) for each in sorted((grant.contract_id, successor_id))}
+    unused = await ledger.read_unused(work, grant)
+    if unused:
+        old, new = locked[grant.contract_id], locked[successor_id]
+        await _carry(work, old, new, grant, unused, expires_at=grant.expires_at)
+
+
+async def _carry(
+    work: Work,
+    old: ContractTerms,
+    new: ContractTerms,
+    grant: GrantTerms,
+    quantity: int,
+    *,
+    expires_at: datetime | None = None,
+) -> GrantTerms:
+    """Carry so many units on; they have the other contract's term, or an expiry of their own."""
     taken = await ledger.take_unused(work, grant, "grant_carried", most=quantity)
     made = await contracts.create_grant(
         work,
@@ -156,6 +178,7 @@ async def _carry(work: Work, old: ContractTerms, new: ContractTerms, grant: Gran
             scope=grant.scope,
             advance=grant.advance,
             effective_at=max(new.starts_at, min(work.now, old.ends_at or work.now)),
+            expires_at=expires_at,
             priority=grant.priority,
             reason=f"carried on from {grant.id}",
             rollover=grant.rollover,

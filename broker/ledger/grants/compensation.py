@@ -1,4 +1,8 @@
-"""Compensation: units that come back of a grant whose term is over meanwhile, as a grant of their own."""
+"""Compensation: units that come back of a grant that is over meanwhile, as a grant of its own for 30 days.
+
+They come back at once, where what was charged is taken back after the grant was over; or when a hold lets them go, that
+had them again since its run lost them by our doing. The caller holds the contract's lock (decision 0039).
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,7 +12,10 @@ from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, GrantTerms, NewGrant
 from broker.ledger.books.accounts import NewTransfer, open_account, post_transfer
 from broker.ledger.books.model import AccountKind, move
-from broker.ledger.tables import Capture
+from broker.ledger.books.money_books import book_carry
+from broker.ledger.grants.earnings import find_surplus
+from broker.ledger.grants.held_again import read_held_again
+from broker.ledger.tables import Capture, HoldLeg
 from broker.work import Work
 from pricing.grants import GrantKind
 
@@ -18,12 +25,11 @@ TERM = timedelta(days=30)
 async def make_compensations(
     work: Work, terms: ContractTerms, captures: Sequence[Capture], quantities: Mapping[int, int]
 ) -> dict[str, GrantTerms]:
-    """Make a grant of 30 days for what is taken back of each grant that is over; returns them by that one's id.
+    """Make a grant for what is taken back of each grant that is over; returns them by that one's id.
 
-    It has the same price and scope, and what was paid for the other is paid for it. `quantities` are by the captures'
-    ids. The caller holds the contract's lock, and credits them once the units have come back.
+    `quantities` are by the captures' ids. The caller credits them once the units have come back.
     """
-    over = {grant.id: grant for grant in await contracts.list_grants(work, terms.id) if grant.has_ended_by(work.now)}
+    over = {grant.id: grant for grant in await contracts.list_grants(work, terms.id) if grant.is_over_by(work.now)}
     came_back: Counter[str] = Counter()
     for capture in captures:
         if capture.grant_id is not None and capture.grant_id in over:
@@ -31,7 +37,29 @@ async def make_compensations(
     return {grant_id: await _make(work, terms, over[grant_id], came_back[grant_id]) for grant_id in came_back}
 
 
+async def compensate_released(work: Work, terms: ContractTerms, released: Sequence[tuple[HoldLeg, int]]) -> bool:
+    """Give what was released of legs of grants that are over, as far as these had it again, as compensations.
+
+    What was paid for it goes along. Tells whether there was any.
+    """
+    held_again = await read_held_again(work, [leg.id for leg, _quantity in released])
+    came_back: Counter[str] = Counter()
+    for leg, quantity in released:
+        due = max(0, min(quantity, held_again.get(leg.id, 0) - leg.compensated))
+        leg.compensated += due
+        came_back[leg.grant_id or ""] += due
+    await work.session.flush()
+    for grant_id, quantity in (+came_back).items():
+        grant = await contracts.get_grant(work, grant_id)
+        made = await _make(work, terms, grant, quantity)
+        await credit_compensation(work, grant_id, made)
+        if grant.advance:
+            await book_carry(work, terms, grant_id, made, await find_surplus(work, terms, grant))
+    return bool(+came_back)
+
+
 async def _make(work: Work, terms: ContractTerms, grant: GrantTerms, quantity: int) -> GrantTerms:
+    """Make a grant of the same price and scope, for which what was paid for the other is paid."""
     new = NewGrant(
         kind=GrantKind.COMPENSATION,
         quantity=quantity,
@@ -40,7 +68,7 @@ async def _make(work: Work, terms: ContractTerms, grant: GrantTerms, quantity: i
         advance=grant.advance,
         effective_at=work.now,
         expires_at=work.now + TERM,
-        reason=f"came back of grant {grant.id}, whose term is over",
+        reason=f"came back of grant {grant.id}, which is over",
     )
     made = await contracts.create_grant(work, terms, new)
     if grant.invoice_id is not None:

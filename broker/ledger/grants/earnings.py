@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms, GrantTerms
 from broker.ledger.books.model import AccountKind
-from broker.ledger.books.money_books import MoneyMove, book_gift, post_money
+from broker.ledger.books.money_books import MoneyMove, book_gift, post_money, read_deferred
 from broker.ledger.tables import Account, Capture, ClosedMonth, HoldLeg
 from broker.work import Work
 from pricing.money import Money
@@ -70,6 +70,16 @@ async def find_left_to_earn(work: Work, terms: ContractTerms, grants: Sequence[G
     return {grant.id: terms.tax.take_out(price_unearned(grant, count)) for grant, count in unearned}
 
 
+async def find_surplus(work: Work, terms: ContractTerms, grant: GrantTerms) -> Money:
+    """Find what is deferred of a grant beyond the price of what is left to earn of it.
+
+    It is the price of units that have left since: never a fen more or less, in however many parts they leave. The
+    contract is locked.
+    """
+    left = await find_left_to_earn(work, terms, [grant])
+    return max(Money.zero(), await read_deferred(work, grant.id) - left[grant.id])
+
+
 def price_unearned(grant: GrantTerms, count: int) -> Money:
     """Price what is not earned of a grant, to the fen: more than all of it never comes back. Units: the grant's."""
     return grant.price(max(0, count))
@@ -112,10 +122,18 @@ async def _read_deferred(work: Work, grant_ids: Collection[str]) -> dict[str, Mo
 
 
 async def _price_gifts(work: Work, grants: Sequence[GrantTerms], month: str) -> Money:
-    """Price what gifts have paid for in a month, each at its own price."""
-    gifts = {grant.id: grant for grant in grants if grant.kind.is_gift}
+    """Price what gifts have paid for in a month, each at its own price; a gift that takes back more is below zero.
+
+    A compensation for what an advance has paid is none.
+    """
+    gifts = {grant.id: grant for grant in grants if grant.kind.is_gift and not grant.advance}
     query = select(Capture.grant_id, func.sum(Capture.quantity).label("sum")).where(
         Capture.month == month, Capture.grant_id.in_(gifts), ~Capture.borne
     )
     rows = await work.session.execute(query.group_by(Capture.grant_id))
-    return sum((gifts[row.grant_id].price(int(row.sum)) for row in rows), Money.zero())
+    return sum((_price_signed(gifts[row.grant_id], int(row.sum)) for row in rows), Money.zero())
+
+
+def _price_signed(grant: GrantTerms, count: int) -> Money:
+    price = grant.price(abs(count))
+    return price if count >= 0 else -price

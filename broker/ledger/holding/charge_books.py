@@ -110,6 +110,11 @@ class ChargeBooks:
             self._grants = OpenGrants({grant.id: grant for grant in grants}, free)
         return self._grants
 
+    async def list_over(self) -> frozenset[str]:
+        """List the grants of the contract of which what comes back pays for nothing any more."""
+        grants = (await self.read_grants()).terms.values()
+        return frozenset(grant.id for grant in grants if grant.is_over_by(self.work.now))
+
     async def read_totals(self) -> Mapping[tuple[Unit, AccountKind], int]:
         """Read the balances of the contract's accounts, added up by unit and kind."""
         totals: defaultdict[tuple[Unit, AccountKind], int] = defaultdict(int)
@@ -171,6 +176,11 @@ class ChargeBooks:
         known, key = self._accounts or {}, _budget_of(month)
         if key in known:
             known[key] = replace(known[key], balance=known[key].balance + change)
+
+    def forget(self) -> None:
+        """Forget accounts and grants, which others have changed since they were read; nothing waits to be written."""
+        assert not self._transfers, "what was charged is written before"
+        self._accounts = self._grants = None
 
     def charge(self, transfer: NewTransfer, captures: Sequence[dict[str, Any]]) -> None:
         """Keep a transfer of captured usage and its captures, to be written with the others."""

@@ -175,6 +175,7 @@ def _write_legs(work: Work, books: ContractBooks, new: NewHold, hold: Mapping[st
             "held": leg.quantity,
             "captured": 0,
             "released": 0,
+            "compensated": 0,
         }
         for position, leg in enumerate(new.legs)
     ]

@@ -8,6 +8,7 @@ from broker.contracts.model import ContractTerms
 from broker.ledger.books import accounts
 from broker.ledger.books.accounts import NewTransfer
 from broker.ledger.books.model import AccountKind, LegState, Move, compute_captured_micros, move
+from broker.ledger.grants.compensation import compensate_released
 from broker.ledger.holding.charge_books import ChargeBooks
 from broker.ledger.holding.legs import NewLeg, list_origins
 from broker.ledger.tables import Hold, HoldLeg
@@ -129,6 +130,7 @@ def _leg_row(work: Work, hold: Hold, leg: NewLeg, source_id: str, *, position: i
         held=leg.quantity,
         captured=0,
         released=0,
+        compensated=0,
     )
 
 
@@ -144,7 +146,10 @@ def list_open(legs: Sequence[HoldLeg]) -> list[tuple[HoldLeg, int]]:
 
 
 async def release_legs(work: Work, view: HoldView, quantities: Sequence[tuple[HoldLeg, int]], *, kind: str) -> None:
-    """Release these quantities of the legs to the accounts that they came from."""
+    """Release these quantities of the legs to the accounts that they came from.
+
+    What a run had lost by our doing, and a grant that is over gets back, is given as a compensation.
+    """
     moves: list[Move] = []
     for leg, quantity in quantities:
         unit = Unit(leg.unit)
@@ -152,3 +157,8 @@ async def release_legs(work: Work, view: HoldView, quantities: Sequence[tuple[Ho
         view.books.give_back(leg, quantity)
         moves += move(await view.books.open_account(unit, AccountKind.HELD), leg.account_id, unit, quantity)
     await post_for_job(work, view.hold, kind, moves)
+    of_grants = [(leg, quantity) for leg, quantity in quantities if quantity and leg.grant_id is not None]
+    over = await view.books.list_over() if of_grants else frozenset[str]()
+    of_ended_grants = [(leg, quantity) for leg, quantity in of_grants if leg.grant_id in over]
+    if of_ended_grants and await compensate_released(work, view.terms, of_ended_grants):
+        view.books.forget()
