@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from fastapi.telemetry import TelemetryConfig
 from sqlalchemy import text
 
 import broker
@@ -80,6 +81,9 @@ ROUTERS = (
     capacity,
 )
 
+# Metrics and logs are our own; each request would ask the environment anew whether somebody wants others.
+NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False)
+
 DESCRIPTION = """
 What each customer of a LoRA training service has bought, what a job will cost before it runs, who may run next, what
 really ran, and what to bill for it.
@@ -111,6 +115,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        telemetry=NO_TELEMETRY,
     )
     app.state.database, app.state.services = system.database, system.services
     app.state.event_feed = EventFeed(system)

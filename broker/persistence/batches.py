@@ -3,12 +3,14 @@
 A key is where calls would take turns anyway: a contract, a customer, a run. Its calls wait in the order in which they
 came, and each batch is one transaction: one lock, one read, one decision over all, one write, one commit. A call that
 finds nobody before it is a batch of one, so there is one way through the code, and under load the batches grow by
-themselves. Keys do not wait for each other here; who shares out connections does that in `decide`.
+themselves. Keys do not wait for each other here, unless few turns are given (`Turns`); who shares out connections does
+that in `decide`.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -37,19 +39,46 @@ class Waiting(Generic[Call, Answer]):
     patience: asyncio.TimerHandle | None = None
 
 
+class Turns:
+    """Gives few batches a turn at one time, so that the others grow while they wait: a larger one costs little more.
+
+    Nobody waits long: where those before it take their time, at a lock perhaps, a batch is decided beside them.
+    """
+
+    def __init__(self, count: int, longest_seconds: float) -> None:
+        self.longest_seconds = longest_seconds
+        self._free = asyncio.Semaphore(count)
+
+    @asynccontextmanager
+    async def take(self) -> AsyncIterator[None]:
+        """Wait for a turn, for so long at most, and keep it until the block ends."""
+        has_turn = True
+        try:
+            async with asyncio.timeout(self.longest_seconds):
+                await self._free.acquire()
+        except TimeoutError:
+            has_turn = False
+        try:
+            yield
+        finally:
+            if has_turn:
+                self._free.release()
+
+
 @dataclass(eq=False)
 class Batches(Generic[Key, Call, Answer]):
     """Collects calls by key and has each batch decided.
 
     `decide` opens the transaction and commits it. It returns, call by call, the answer or the error of that call alone;
     what it raises instead is nobody's own fault, has left nothing behind, and answers every call of the batch.
-    `refuse` says what a call gets whose turn has not come within `wait_seconds`.
+    `refuse` says what a call gets whose turn has not come within `wait_seconds`. With `turns`, keys wait for others.
     """
 
     decide: Callable[[Key, Sequence[Call]], Awaitable[Sequence[Answer | Exception]]]
     wait_seconds: float
     most: int = MOST_AT_ONCE
     refuse: Callable[[float], errors.DomainError] = refuse_own
+    turns: Turns | None = None
     _queues: dict[Key, deque[Waiting[Call, Answer]]] = field(default_factory=dict, init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
@@ -78,8 +107,9 @@ class Batches(Generic[Key, Call, Answer]):
     async def _decide_all(self, key: Key, queue: deque[Waiting[Call, Answer]]) -> None:
         """Decide batch after batch until nobody waits. A call that comes later starts anew."""
         try:
-            while batch := self._take(queue):
-                await self._decide_batch(key, batch)
+            while queue:
+                async with nullcontext() if self.turns is None else self.turns.take():
+                    await self._decide_batch(key, self._take(queue))
         finally:
             del self._queues[key]
             for waiting in queue:
@@ -97,6 +127,9 @@ class Batches(Generic[Key, Call, Answer]):
         return batch
 
     async def _decide_batch(self, key: Key, batch: Sequence[Waiting[Call, Answer]]) -> None:
+        """Decide a batch, of which nobody may be left, and tell each its answer."""
+        if not batch:
+            return
         try:
             answers = await self.decide(key, [waiting.call for waiting in batch])
             told = list(zip(batch, answers, strict=True))

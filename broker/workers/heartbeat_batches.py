@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from broker.http.caller import Caller
-from broker.persistence.batches import Batches
+from broker.persistence.batches import Batches, Turns
 from broker.persistence.driver import COMMIT
 from broker.persistence.faults import Fault, find_fault
 from broker.workers.heartbeat import Beat, decide_heartbeats, lock_heartbeats, take_heartbeats
 from broker.workers.model import Instruction
 
+# Two transactions keep the database busy; more in one process would only make the batches smaller.
+TURNS, LONGEST_TURN_SECONDS = 2, 0.06
 # What fails for all of a batch would fail for each of them, too.
 HOPELESS = frozenset({Fault.AWAY, Fault.FULL})
 
@@ -27,7 +29,7 @@ HeartbeatBatches = Batches[str, Call, Instruction]
 
 def collect_heartbeats(wait_seconds: float) -> HeartbeatBatches:
     """Make the collector of one process."""
-    return HeartbeatBatches(_decide, wait_seconds)
+    return HeartbeatBatches(_decide, wait_seconds, turns=Turns(TURNS, LONGEST_TURN_SECONDS))
 
 
 async def send_heartbeat(batches: HeartbeatBatches, caller: Caller, beat: Beat) -> Instruction:
