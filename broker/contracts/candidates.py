@@ -3,10 +3,11 @@
 The lock comes first: what it guards, here and in other features, is read by the statements after it.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, DateTime, Select, String, bindparam, or_, select
+from sqlalchemy import ARRAY, Boolean, ColumnElement, DateTime, Select, String, Text, any_, bindparam, or_, select
 
 from broker.contracts.grants import read_grant
 from broker.contracts.model import ContractTerms, GrantTerms
@@ -16,15 +17,15 @@ from broker.persistence.driver import Command, Row, RowFormat, Statement
 from broker.persistence.tenancy import owns
 from broker.work import Work
 
-NAMED = bindparam("contract_id", type_=String)
+NAMED, ANY_IN_FORCE = bindparam("contract_ids", type_=ARRAY(Text)), bindparam("any_in_force", type_=Boolean)
 CONTRACTS = RowFormat(Contract)
 
 
 def _are_candidates() -> ColumnElement[bool]:
-    """Make the condition that a contract is the one named, or else in force, and the customer's."""
-    in_force = NAMED.is_(None) & is_in_force(bindparam("moment", type_=DateTime(timezone=True)))
+    """Make the condition that a contract is one of those named, or in force where that is asked for; the customer's."""
+    in_force = ANY_IN_FORCE & is_in_force(bindparam("moment", type_=DateTime(timezone=True)))
     own: ColumnElement[bool] = Contract.customer_id == bindparam("customer_id", type_=String)
-    return own & or_(Contract.id == NAMED, in_force)
+    return own & or_(Contract.id == any_(NAMED), in_force)
 
 
 def select_candidate_ids() -> Select[str]:
@@ -50,14 +51,16 @@ THEIR_GRANTS = Statement(
 )
 
 
-def identify_candidates(customer_id: str, contract_id: str | None, moment: datetime) -> dict[str, object]:
-    """Make the parameters by which statements find a customer's contracts: the one named, or all in force."""
-    return {"customer_id": customer_id, "contract_id": contract_id, "moment": moment}
+def identify_candidates(customer_id: str, contract_ids: Collection[str | None], moment: datetime) -> dict[str, object]:
+    """Make the parameters by which statements find a customer's contracts: those named, and for None all in force."""
+    named = sorted(each for each in contract_ids if each is not None)
+    asked = {"contract_ids": named, "any_in_force": None in contract_ids}
+    return {"customer_id": customer_id, "moment": moment, **asked}
 
 
-def lock_candidates(customer_id: str, contract_id: str | None, moment: datetime) -> list[Command]:
+def lock_candidates(customer_id: str, contract_ids: Collection[str | None], moment: datetime) -> list[Command]:
     """Make the commands that lock the contracts, and read them and their grants; see `read_candidates`."""
-    asked = identify_candidates(customer_id, contract_id, moment)
+    asked = identify_candidates(customer_id, contract_ids, moment)
     return [Command(LOCK, asked), Command(THEIR_GRANTS, asked)]
 
 
@@ -65,6 +68,8 @@ async def read_candidates(
     work: Work, contract_rows: Sequence[Row], grant_rows: Sequence[Row]
 ) -> dict[str, tuple[ContractTerms, list[GrantTerms]]]:
     """Read the terms of the contracts and their grants from the rows of `lock_candidates`, by the contracts' ids."""
-    grants = [read_grant(row) for row in grant_rows]
+    grants: defaultdict[str, list[GrantTerms]] = defaultdict(list)
+    for grant in map(read_grant, grant_rows):
+        grants[grant.contract_id].append(grant)
     terms = await load_rows(work, [CONTRACTS.read(row) for row in contract_rows])
-    return {each.id: (each, [grant for grant in grants if grant.contract_id == each.id]) for each in terms}
+    return {each.id: (each, grants[each.id]) for each in terms}

@@ -227,8 +227,12 @@ async def list_in_force(work: Work, customer_id: str) -> list[ContractTerms]:
 def choose_in_force(candidates: Sequence[ContractTerms], contract_id: str | None, moment: datetime) -> ContractTerms:
     """Choose the contract that a use runs under: the one named, or the only one that is in force. Pure.
 
+    `candidates` may have others beside these.
     Raises: NotFound; NoContractInForce, where there is none, or several and none was named.
     """
+    candidates = [terms for terms in candidates if contract_id in {None, terms.id}]
+    if contract_id is None:
+        candidates = [terms for terms in candidates if terms.covers(moment)]
     if not candidates and contract_id is not None:
         raise errors.NotFound("contract", contract_id)
     if not candidates:

@@ -26,12 +26,12 @@ SUBMITTED = "submitted"
 
 
 def read_orders(orders: Sequence[Order], moment: datetime, *, seen_by: str | None) -> list[Command]:
-    """Make the commands that read what orders of one customer, under one contract or none named, are decided from.
+    """Make the commands that read what orders of one customer are decided from.
 
     `seen_by`: the customer whose rows are the only ones seen; None for those who see every customer's.
     """
     requests = [order.request for order in orders]
-    place = (requests[0].customer_id, requests[0].contract_id)
+    place = (requests[0].customer_id, {request.contract_id for request in requests})
     named = {request.quote_id for request in requests if request.quote_id is not None}
     projects = {request.project_id for request in requests if request.project_id is not None}
     keys = [order.hold_key for order in orders if order.hold_key is not None]
@@ -70,16 +70,10 @@ def write_admissions(work: Work, plan: AdmissionPlan) -> list[Command]:
     made = [admission.order.made for admission in plan.admitted if admission.order.made is not None]
     jobs = write_rows([JOBS.write(admission.job) for admission in plan.admitted])
     events = write_rows([write_event(each.job, SUBMITTED, tell_submitted(each.job), moment) for each in plan.admitted])
-    holds = [
-        command
-        for contract_id, books in plan.snapshot.holds.books.items()
-        for command in ledger.write_holds(
-            work, books, [each.hold for each in plan.admitted if each.job.contract_id == contract_id]
-        )
-    ]
+    holds = [(plan.snapshot.holds.books[each.job.contract_id], each.hold) for each in plan.admitted]
     return [
         *quotes.keep_quotes(made),
-        *holds,
+        *ledger.write_holds(work, holds),
         Command(INSERT_JOBS, {"rows": jobs}),
         Command(INSERT_EVENTS, {"rows": events}),
     ]

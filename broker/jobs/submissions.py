@@ -1,4 +1,4 @@
-"""Submissions on their way from the edge: those under one contract are decided in batches, each with its own answer.
+"""Submissions on their way from the edge: those of one customer are decided in batches, each with its own answer.
 
 A batch is one transaction of the tenant that sent it: the locks and all that is read in one message, one plan, and all
 that is written, with the answers that retries get, in another one that ends with the commit.
@@ -39,8 +39,8 @@ from broker.quotes.count_needs import meet_count_needs
 from broker.quotes.service import Quote
 from broker.work import STAFF, Work
 
-# Whose scope, the customer, and the contract where one is named.
-Place = tuple[str, str, str | None]
+# Whose scope, and the customer.
+Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,13 @@ class Submissions:
         self.batches = Batches[Place, Submission, Response](_decide, wait_seconds)
 
     async def submit(self, caller: Caller, request: JobRequest, made: Quote | None) -> Response:
-        """Have a request decided in the next batch of its contract; `made` is the quote that it does not name.
+        """Have a request decided in the next batch of its customer; `made` is the quote that it does not name.
 
         Raises: as `AdmissionPlan.admit` does; Busy, TooManyAtOnce.
         """
         actor, claim = caller.actor, caller.claim
         hold_key = None if claim is None else f"{actor.customer_id or actor.id}:{claim.key}"
-        place = (name_principal(actor), request.customer_id, request.contract_id)
+        place = (name_principal(actor), request.customer_id)
         return await self.batches.ask(place, Submission(caller, Order(request, made, hold_key)))
 
 

@@ -77,7 +77,7 @@ async def place_hold(
 ) -> HoldView:
     """Place a hold of just this size, as admission places those of a batch; one with a key that was used stays."""
     terms = await contracts.lock_contract(work, contract_id)
-    place, name = (terms.customer_id, contract_id), key or job_id
+    place, name = (terms.customer_id, [contract_id]), key or job_id
     need = ledger.HoldNeed(Usage(gpu_seconds, tokens), **origin)
     await work.session.flush()
     commands = [*lock_candidates(*place, work.now), *ledger.read_holds(*place, [name], work.now)]
@@ -86,7 +86,7 @@ async def place_hold(
     books, earlier = snapshot.books[contract_id], snapshot.earlier.get((contract_id, name))
     if earlier is None:
         new = ledger.NewHold(job_id, name, need, books.reserves.plan_hold(need, work.now))
-        await run_together(work.connection, ledger.write_holds(work, books, [new]))
+        await run_together(work.connection, ledger.write_holds(work, [(books, new)]))
     return await ledger.get_hold(work, earlier or job_id)
 
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -138,15 +138,15 @@ async def post_transfer(work: Work, contract_id: str | None, customer_id: str | 
 POST = Statement(
     text(
         """WITH transfers AS (
-               INSERT INTO ledger_transfers (id, customer_id, contract_id, kind, hold_id, reference, created_at)
-               SELECT t.id, CAST(:customer_id AS text), CAST(:contract_id AS text), t.kind, t.hold_id, t.reference,
-                   CAST(:now AS timestamptz)
-               FROM unnest(CAST(:ids AS text[]), CAST(:kinds AS text[]), CAST(:hold_ids AS text[]),
-                           CAST(:reference AS text[])) AS t (id, kind, hold_id, reference)
+               INSERT INTO ledger_transfers (id, contract_id, customer_id, kind, hold_id, reference, created_at)
+               SELECT t.*, CAST(:now AS timestamptz)
+               FROM unnest(CAST(:ids AS text[]), CAST(:contract_ids AS text[]), CAST(:customer_ids AS text[]),
+                           CAST(:kinds AS text[]), CAST(:hold_ids AS text[]), CAST(:reference AS text[])) AS t
            ), entries AS (
                INSERT INTO ledger_entries (customer_id, transfer_id, debit_account_id, credit_account_id, unit, amount)
-               SELECT CAST(:customer_id AS text), e.* FROM unnest(CAST(:transfers AS text[]), CAST(:debits AS text[]),
-                   CAST(:credits AS text[]), CAST(:units AS text[]), CAST(:amounts AS bigint[])) AS e
+               SELECT e.* FROM unnest(CAST(:entry_customer_ids AS text[]), CAST(:transfers AS text[]),
+                   CAST(:debits AS text[]), CAST(:credits AS text[]), CAST(:units AS text[]),
+                   CAST(:amounts AS bigint[])) AS e
            )
            UPDATE ledger_accounts SET balance = balance + c.change
            FROM unnest(CAST(:accounts AS text[]), CAST(:changes AS bigint[])) AS c (id, change)
@@ -162,35 +162,47 @@ async def post_transfers(
 
     The caller holds the contract's lock. What a transfer moves through an account and on is not written.
     """
-    for command in command_transfers(work, contract_id, customer_id, transfers):
+    owner = Owner(contract_id, customer_id)
+    for command in command_transfers(work, [(owner, transfer) for transfer in transfers]):
         await execute_each(work.connection, command.statement, [command.parameters])
 
 
-def command_transfers(
-    work: Work, contract_id: str | None, customer_id: str | None, transfers: Iterable[NewTransfer]
-) -> list[Command]:
-    """Make the command that writes transfers as `post_transfers` does, to be run together with others."""
-    rows = [(work.new_id("tra"), transfer, entries) for transfer in transfers if (entries := net_moves(transfer.moves))]
-    own = {"customer_id": customer_id, "contract_id": contract_id, "now": work.now}
-    return [Command(POST, {**own, **_list_columns(rows)})] if rows else []
+class Owner(NamedTuple):
+    """Whose books a transfer is in: a contract's and its customer's; neither for the house's own."""
+
+    contract_id: str | None
+    customer_id: str | None
 
 
-def _list_columns(rows: Sequence[tuple[str, NewTransfer, list[Move]]]) -> dict[str, list[Any]]:
-    entries = [(transfer_id, entry) for transfer_id, _transfer, moves in rows for entry in moves]
+def command_transfers(work: Work, transfers: Iterable[tuple[Owner, NewTransfer]]) -> list[Command]:
+    """Make the command that writes transfers as `post_transfers` does, in the books of several owners at once."""
+    rows = [
+        (work.new_id("tra"), owner, transfer, entries)
+        for owner, transfer in transfers
+        if (entries := net_moves(transfer.moves))
+    ]
+    return [Command(POST, {"now": work.now, **_list_columns(rows)})] if rows else []
+
+
+def _list_columns(rows: Sequence[tuple[str, Owner, NewTransfer, list[Move]]]) -> dict[str, list[Any]]:
+    entries = [(transfer_id, owner, entry) for transfer_id, owner, _transfer, moves in rows for entry in moves]
     changes: defaultdict[str, int] = defaultdict(int)
-    for _transfer_id, entry in entries:
+    for _transfer_id, _owner, entry in entries:
         changes[entry.source_id] -= entry.amount
         changes[entry.target_id] += entry.amount
     return {
-        "ids": [transfer_id for transfer_id, _transfer, _moves in rows],
-        "kinds": [transfer.kind for _id, transfer, _moves in rows],
-        "hold_ids": [transfer.hold_id for _id, transfer, _moves in rows],
-        "reference": [transfer.reference for _id, transfer, _moves in rows],
-        "transfers": [transfer_id for transfer_id, _entry in entries],
-        "debits": [entry.target_id for _id, entry in entries],
-        "credits": [entry.source_id for _id, entry in entries],
-        "units": [entry.unit.value for _id, entry in entries],
-        "amounts": [entry.amount for _id, entry in entries],
+        "ids": [transfer_id for transfer_id, _owner, _transfer, _moves in rows],
+        "contract_ids": [owner.contract_id for _id, owner, _transfer, _moves in rows],
+        "customer_ids": [owner.customer_id for _id, owner, _transfer, _moves in rows],
+        "kinds": [transfer.kind for _id, _owner, transfer, _moves in rows],
+        "hold_ids": [transfer.hold_id for _id, _owner, transfer, _moves in rows],
+        "reference": [transfer.reference for _id, _owner, transfer, _moves in rows],
+        "entry_customer_ids": [owner.customer_id for _id, owner, _entry in entries],
+        "transfers": [transfer_id for transfer_id, _owner, _entry in entries],
+        "debits": [entry.target_id for _id, _owner, entry in entries],
+        "credits": [entry.source_id for _id, _owner, entry in entries],
+        "units": [entry.unit.value for _id, _owner, entry in entries],
+        "amounts": [entry.amount for _id, _owner, entry in entries],
         "accounts": sorted(changes),
         "changes": [changes[account_id] for account_id in sorted(changes)],
     }

@@ -208,8 +208,9 @@ class ChargeBooks:
     async def command_writes(self) -> list[Command]:
         """Make the commands that write what was charged, once: transfers, captures, their sums by price, alerts."""
         work, terms = self.work, self.terms
+        owner = accounts.Owner(terms.id, terms.customer_id)
         commands = [
-            *accounts.command_transfers(work, terms.id, terms.customer_id, self._transfers),
+            *accounts.command_transfers(work, [(owner, transfer) for transfer in self._transfers]),
             *command_inserts(Capture, self._captures),
             *command_added_lines(self._added),
         ]

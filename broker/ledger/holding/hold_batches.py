@@ -3,7 +3,8 @@
 The contracts are locked by a statement before (`broker.contracts.candidates`). A hold of its own is a batch of one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, select
 
 from broker.contracts.candidates import identify_candidates, select_candidate_ids
 from broker.contracts.model import ContractTerms, GrantTerms
-from broker.ledger.books.accounts import NewTransfer, command_transfers, describe_account
+from broker.ledger.books.accounts import NewTransfer, Owner, command_transfers, describe_account
 from broker.ledger.books.model import AccountKind, HoldState, Move, move
 from broker.ledger.holding.holds import compute_expiry
 from broker.ledger.holding.legs import NewLeg, OpenGrants
@@ -58,6 +59,11 @@ class ContractBooks:
     accounts: dict[AccountKey, str]
     opened: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def owner(self) -> Owner:
+        terms = self.reserves.terms
+        return Owner(terms.id, terms.customer_id)
+
     def open(self, work: Work, key: AccountKey, *, unlimited: bool = False) -> str:
         """Open an account, where it is new; returns its id."""
         if key not in self.accounts:
@@ -78,9 +84,11 @@ class HoldSnapshot:
     earlier: Mapping[tuple[str, str], str]
 
 
-def read_holds(customer_id: str, contract_id: str | None, keys: Sequence[str], moment: datetime) -> list[Command]:
+def read_holds(
+    customer_id: str, contract_ids: Collection[str | None], keys: Sequence[str], moment: datetime
+) -> list[Command]:
     """Make the commands that read what locked contracts have to give; see `read_snapshot`."""
-    asked = identify_candidates(customer_id, contract_id, moment)
+    asked = identify_candidates(customer_id, contract_ids, moment)
     return [Command(ACCOUNTS, asked), Command(EARLIER, {**asked, "keys": list(keys)})]
 
 
@@ -92,15 +100,14 @@ async def read_snapshot(
 ) -> HoldSnapshot:
     """Read the snapshot from the rows of `read_holds`, and the room in the budgets of those contracts that have one."""
     accounts, earlier = found
+    rows: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in accounts:
+        rows[row[0]].append(row[1:])
     books = {
-        contract_id: await _read_books(work, terms, grants, moment, _rows_of(contract_id, accounts))
+        contract_id: await _read_books(work, terms, grants, moment, rows[contract_id])
         for contract_id, (terms, grants) in contracts.items()
     }
     return HoldSnapshot(books, {(contract_id, key): job_id for contract_id, key, job_id in earlier})
-
-
-def _rows_of(contract_id: str, rows: Sequence[Row]) -> list[Row]:
-    return [row[1:] for row in rows if row[0] == contract_id]
 
 
 async def _read_books(
@@ -119,25 +126,29 @@ async def _read_books(
     return ContractBooks(Reserves(terms, month, opened, room, credit), ids)
 
 
-def write_holds(work: Work, books: ContractBooks, holds: Sequence[NewHold]) -> list[Command]:
-    """Make the commands that write the planned holds of one contract with their legs and transfers."""
-    if not holds:
+def write_holds(work: Work, planned: Sequence[tuple[ContractBooks, NewHold]]) -> list[Command]:
+    """Make the commands that write the planned holds of contracts with their legs and transfers, all in one set."""
+    if not planned:
         return []
-    rows = [(new, _write_hold(work, books, new)) for new in holds]
-    legs = [leg for new, row in rows for leg in _write_legs(work, books, new, row)]
+    rows = [(books, new, _write_hold(work, books, new)) for books, new in planned]
+    legs = [leg for books, new, row in rows for leg in _write_legs(work, books, new, row)]
     transfers = [
-        *_open_budget(work, books, holds),
-        *(NewTransfer("hold_placed", _move_in(work, books, new), row["id"], new.job_id) for new, row in rows),
+        *_open_budgets(work, planned),
+        *((books.owner, _transfer_in(work, books, new, hold_id=row["id"])) for books, new, row in rows),
     ]
-    terms = books.reserves.terms
-    posted = command_transfers(work, terms.id, terms.customer_id, transfers)
-    opening = [Command(INSERT_ACCOUNTS, {"rows": write_rows(books.opened)})] if books.opened else []
+    posted = command_transfers(work, transfers)
+    opened = [account for books in _list_books(planned) for account in books.opened]
+    opening = [Command(INSERT_ACCOUNTS, {"rows": write_rows(opened)})] if opened else []
     return [
         *opening,
-        Command(INSERT_HOLDS, {"rows": write_rows([row for _new, row in rows])}),
+        Command(INSERT_HOLDS, {"rows": write_rows([row for _books, _new, row in rows])}),
         Command(INSERT_LEGS, {"rows": write_rows(legs)}),
         *posted,
     ]
+
+
+def _list_books(planned: Sequence[tuple[ContractBooks, NewHold]]) -> list[ContractBooks]:
+    return list({books.owner: books for books, _new in planned}.values())
 
 
 def _write_hold(work: Work, books: ContractBooks, new: NewHold) -> dict[str, Any]:
@@ -186,23 +197,29 @@ def _open_source(work: Work, books: ContractBooks, leg: NewLeg) -> str:
     return books.open(work, (leg.unit, leg.source, leg.grant_id, leg.month), unlimited=unlimited)
 
 
-def _move_in(work: Work, books: ContractBooks, new: NewHold) -> list[Move]:
+def _transfer_in(work: Work, books: ContractBooks, new: NewHold, *, hold_id: str) -> NewTransfer:
     """Move what a hold reserves from where its legs come from into what is held."""
     moves: list[Move] = []
     for leg in new.legs:
         held = books.open(work, (leg.unit, AccountKind.HELD, None, None))
         moves += move(_open_source(work, books, leg), held, leg.unit, leg.quantity)
-    return moves
+    return NewTransfer("hold_placed", moves, hold_id, new.job_id)
 
 
-def _open_budget(work: Work, books: ContractBooks, holds: Sequence[NewHold]) -> list[NewTransfer]:
-    """Fill the account of the month's budget, where it is opened for these holds."""
+def _open_budgets(work: Work, planned: Sequence[tuple[ContractBooks, NewHold]]) -> list[tuple[Owner, NewTransfer]]:
+    """Fill the accounts of the months' budgets that are opened for these holds."""
+    used = [books for books, new in planned if any(leg.source == AccountKind.BUDGET for leg in new.legs)]
+    opened = {books.owner: transfer for books in used if (transfer := _open_budget(work, books)) is not None}
+    return list(opened.items())
+
+
+def _open_budget(work: Work, books: ContractBooks) -> NewTransfer | None:
+    """Fill the account of the month's budget; None where there is none, or it was opened before."""
     month = books.reserves.month
     budget = books.reserves.terms.find_budget(month)
     key = (Unit.MICRO_YUAN, AccountKind.BUDGET, None, month)
-    is_used = any(leg.source == AccountKind.BUDGET for new in holds for leg in new.legs)
     is_new = any(row["id"] == books.accounts.get(key) for row in books.opened)
-    if budget is None or not is_used or not is_new:
-        return []
+    if budget is None or not is_new:
+        return None
     source = books.open(work, (Unit.MICRO_YUAN, AccountKind.BUDGET_ISSUED, None, None))
-    return [NewTransfer("budget_opened", move(source, books.open(work, key), Unit.MICRO_YUAN, budget), reference=month)]
+    return NewTransfer("budget_opened", move(source, books.open(work, key), Unit.MICRO_YUAN, budget), reference=month)

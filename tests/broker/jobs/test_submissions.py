@@ -147,6 +147,25 @@ async def test_a_batch_never_oversells_what_one_after_the_other_would_not(
     assert await broken_rules(system) == {}
 
 
+async def test_orders_of_one_batch_under_several_contracts_are_each_charged_to_their_own(
+    api: Api, own: Api, system: System, buyer: Customer, urls: DatabaseUrls
+) -> None:
+    first, second = buyer.contract["id"], (await sign_contract(api, buyer.id))["id"]
+    strangers = (await sign_contract(api, (await make_customer(api))["id"]))["id"]
+    body = {"config": CONFIG, "dataset_id": buyer.dataset["id"]}
+    order = {**body, "quote_id": (await own.post("/quotes", body, expect=201))["id"]}
+    named = [first, second, first, None, strangers, second, second, second, first, first]
+    answers = await send_together(own, buyer, urls, [({**order, "contract_id": each}, None) for each in named])
+
+    told = [(answer.status_code, answer.json().get("contract_id")) for answer in answers]
+    within = [(201, first), (201, second), (201, first), (409, None), (404, None), *[(201, second)] * 3]
+    assert told == [*within, (201, first), (402, None)]
+    assert "name one" in answers[3].json()["detail"]
+    held = [(await read_balance(system, each)).held_gpu_seconds for each in (first, second)]
+    assert held[0] * 4 == held[1] * COVERED > 0
+    assert await broken_rules(system) == {}
+
+
 async def test_a_connection_that_is_killed_within_a_batch_answers_all_with_a_failure_and_leaves_nothing(
     own: Api, system: System, buyer: Customer, urls: DatabaseUrls
 ) -> None:
