@@ -23,6 +23,7 @@ from benchmarks.estimator.held_out import (
     list_programs,
     measure_calibrated_errors,
 )
+from benchmarks.estimator.public_runs import read_public_runs
 from benchmarks.estimator.published import UNSLOTH, read_published
 from benchmarks.estimator.report import build_group_table, build_row_table
 from benchmarks.machine import describe_machine
@@ -63,13 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read_tables(paths: Sequence[Path], console: Console) -> list[PreparedRow]:
-    """Read the rows of all tables, and say which cannot be estimated, and why."""
+    """Read the rows of all tables, our own public runs among them, and say which cannot be estimated, and why."""
     rows = []
     for path in paths:
         published, left_out = read_published(path)
         rows += [prepare(row) for row in published]
         for found in left_out:
             console.print(f"{path.name}, line {found.line} left out: {found.reason}")
+    rows += [prepare(run.to_published()) for run in read_public_runs()]
     console.print(f"{len(rows)} rows of {len(list_programs(rows))} programs")
     return rows
 

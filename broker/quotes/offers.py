@@ -15,7 +15,7 @@ from broker.quotes.counting import read_counted
 from broker.quotes.prices import PlanQuote, price_on_every_plan
 from broker.quotes.service import Quote, get_quote
 from broker.work import Work
-from pricing.catalog import UnknownGpu, get_gpu, load_gpus
+from pricing.catalog import UnknownGpu, get_gpu, list_offered_skus
 from pricing.estimate.offers import Offer, OfferedJob, find_frontier
 from pricing.plans import PlanName
 from pricing.quote import price_line
@@ -128,7 +128,7 @@ def find_sku(gpu: str) -> str:
 
 def _choose_skus(available: Sequence[str], gpu: str | None) -> list[str]:
     if gpu is None:
-        return list(load_gpus())
+        return list_offered_skus(available)
     sku = find_sku(gpu)
     if sku not in available:
         raise errors.invalid_field("gpu", f"no open pool has {sku}; there are: {', '.join(available)}")

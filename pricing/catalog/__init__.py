@@ -7,6 +7,7 @@ never changes. `make profiles` writes the base models, `make bench-estimator ARG
 May never: hold what one installation has learnt or owns, or need torch or a network to be read.
 """
 
+from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -87,6 +88,11 @@ def _index_gpus() -> dict[str, GpuProfile]:
     return {
         fold_spelling(spelling): gpu for gpu in load_gpus().values() for spelling in (*gpu.aliases, gpu.name, gpu.sku)
     }
+
+
+def list_offered_skus(available: Collection[str]) -> list[str]:
+    """List the SKUs that a job is offered on: every type but those for estimates only, of which what pools have."""
+    return [sku for sku, gpu in load_gpus().items() if not gpu.estimate_only or sku in available]
 
 
 def find_gpu(sku: str) -> GpuProfile | None:

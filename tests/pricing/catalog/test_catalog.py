@@ -10,6 +10,7 @@ from pricing.catalog import (
     fold_spelling,
     get_base_model,
     get_gpu,
+    list_offered_skus,
     load_base_models,
     load_gpus,
     read_tokenizer,
@@ -27,6 +28,24 @@ def test_every_gpu_type_of_the_market_is_there():
     rented = {"t4", "v100-16g", "v100-32g", "a10g", "a6000", "a100-40g", "a100-80g", "l4", "l40s"}
     newest = {"h100-80g", "h200", "b200"}
     assert consumer | rented | newest <= load_gpus().keys()
+
+
+def test_types_for_estimates_only_are_offered_where_a_pool_has_them():
+    offered = set(list_offered_skus(["a40"]))
+    assert {"a40", "rtx-4090"} <= offered
+    assert not {"ascend-910b", "h20", "l40"} & offered
+    assert {"ascend-910b", "h20", "l40", "rtx-pro-6000", "h100-pcie"} <= load_gpus().keys()
+
+
+def test_every_gpu_type_but_the_cpu_names_its_power_and_its_source():
+    for gpu in load_gpus().values():
+        assert gpu.source
+        assert gpu.is_cpu or gpu.watts is not None
+
+
+@pytest.mark.parametrize("spelling", ["A100-PCIE-40GB", "NVIDIA A100-PCIE-40GB"])
+def test_a_card_on_pcie_is_not_taken_for_the_one_on_sxm(spelling):
+    assert get_gpu(spelling).link_gb_per_second < get_gpu("a100-40g").link_gb_per_second
 
 
 def test_a_gpu_type_is_found_by_any_spelling():

@@ -1,0 +1,100 @@
+from collections import Counter
+
+import pytest
+from pydantic import ValidationError
+
+from benchmarks.estimator.conditions import load_conditions
+from benchmarks.estimator.fit import prepare
+from benchmarks.estimator.public_runs import FILE, PublicRun, read_public_runs
+from pricing.catalog import get_base_model, get_gpu
+
+RUNS = read_public_runs()
+
+
+def test_the_table_has_enough_kept_apart_of_enough_programs_with_pictures_among_them():
+    judges = [run for run in RUNS if run.serves == "judge"]
+    assert len(judges) >= 60
+    assert len({run.program for run in judges}) >= 5
+    assert len([run for run in judges if run.resolution is not None]) >= 10
+
+
+def test_a_program_serves_to_fit_or_to_judge_in_all_tables():
+    serves = {(run.program, run.serves) for run in RUNS} | {(each.program, each.serves) for each in load_conditions()}
+    assert all(count == 1 for count in Counter(program for program, _ in serves).values())
+
+
+def test_no_run_stands_twice():
+    told = [tuple(sorted(run.model_dump(exclude={"note", "assumed", "source"}).items())) for run in RUNS]
+    doubles = [each for each, count in Counter(map(str, told)).items() if count > 1]
+    assert not doubles
+
+
+def test_models_and_gpu_types_are_named_as_the_catalogue_names_them():
+    for run in RUNS:
+        assert get_base_model(run.model).name == run.model
+        assert get_gpu(run.gpu).sku == run.gpu
+
+
+def test_what_is_assumed_are_columns():
+    for run in RUNS:
+        assert {name.strip() for name in (run.assumed or "").split(";")} <= {"", *PublicRun.model_fields}
+
+
+def test_a_reference_names_a_thread_or_a_file_at_its_commit():
+    for run in RUNS:
+        assert "/issues/" in run.reference or "/pull/" in run.reference or len(run.reference.split("/")[6]) == 40
+
+
+def test_every_run_can_be_estimated_and_none_is_above_the_cards_peak():
+    for run in RUNS:
+        row = prepare(run.to_published())
+        assert (row.row.memory_gib or 0) <= row.gpu.memory_gib
+        if row.row.seconds is not None:
+            flops = run.micro_batch * run.accumulation * _count_flops(run)
+            assert flops / row.row.seconds < row.gpu.peak_flops(run.precision)
+
+
+def _count_flops(run):
+    """Count the FLOPs of a sample, the least that they can be: forward, and the gradient of what flows back."""
+    size = run.mean_tokens or (run.resolution / 8) ** 2
+    costs = get_base_model(run.model).costs
+    return costs.forward_flops.linear * size + costs.backward_flops.linear * size
+
+
+def test_speeds_are_read_in_every_unit():
+    run = RUNS[0].model_dump() | {"accumulation": 4, "micro_batch": 2, "mean_tokens": 100.0}
+    units = {"s/step": 8.0, "s/micro-batch": 2.0, "tokens/s": 100.0}
+    for unit, speed in units.items():
+        assert PublicRun(**run | {"speed": speed, "speed_unit": unit}).optimizer_step_seconds == pytest.approx(8.0)
+    for unit, speed in {"s/run": 80.0, "min/run": 80 / 60}.items():
+        timed = PublicRun(**run | {"speed": speed, "speed_unit": unit, "run_steps": 10})
+        assert timed.optimizer_step_seconds == pytest.approx(8.0)
+
+
+def test_a_text_run_without_a_mean_length_says_nothing_of_seconds_but_keeps_its_ratio_and_its_peak():
+    run = next(run for run in RUNS if run.program == "litgpt")
+    assert run.mean_tokens is None
+    assert run.optimizer_step_seconds is not None
+    assert run.to_published().seconds is None
+    assert run.to_published().memory_gib is not None
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"speed": None, "speed_unit": None, "memory": None, "memory_unit": None, "memory_counts": None}, "or a peak"),
+        ({"speed_unit": None}, "has its unit"),
+        ({"run_steps": 10}, "optimizer steps"),
+        ({"memory_counts": None}, "says what it counts"),
+        ({"encodes": "no"}, "of pictures"),
+        ({"reference": "a blog"}, "reference"),
+        ({"gpus": 0}, "gpus"),
+    ],
+)
+def test_a_row_that_is_not_whole_is_refused(changed, message):
+    with pytest.raises(ValidationError, match=message):
+        PublicRun(**RUNS[0].model_dump() | changed)
+
+
+def test_the_file_is_part_of_the_repository():
+    assert FILE.is_file()
