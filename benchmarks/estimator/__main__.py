@@ -6,7 +6,6 @@ serve to fit, and ships them in the catalogue.
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from benchmarks.estimator.held_out import (
 from benchmarks.estimator.public_runs import read_public_runs
 from benchmarks.estimator.published import UNSLOTH, read_published
 from benchmarks.estimator.report import build_group_table, build_row_table
+from benchmarks.estimator.widths import measure_widths
 from benchmarks.machine import describe_machine
 from benchmarks.run import build_table, write_results
 from pricing.resources.shipped_constants import FILE as SHIPPED
@@ -83,15 +83,15 @@ def ship(rows: Sequence[PreparedRow]) -> None:
     shipped = json.loads(SHIPPED.read_text(encoding="utf-8"))
     shipped["time"] = _rounded(asdict(fit_time(learnt_from)))
     shipped["memory"]["published"] = _rounded(asdict(fit_memory(learnt_from)))
-    shipped["log_spread"] = round(_compute_log_spread(found.time), DIGITS)
+    shipped["log_spread"] = _describe_widths(found.time)
+    shipped["memory_spread"] = _describe_widths(found.memory)
     shipped["source"] = f"make bench-estimator ARGS=--write, {len(learnt_from)} published rows"
     SHIPPED.write_text(json.dumps(shipped, indent=2) + "\n", encoding="utf-8")  # type: ignore[attr-defined]
 
 
-def _compute_log_spread(errors: Sequence[Error]) -> float:
-    """Compute the spread of the normal distribution with the 90th percentile of log(published / estimated)."""
-    logs = sorted(-math.log(error.ratio) for error in errors)
-    return logs[math.ceil(0.9 * (len(logs) + 1)) - 1] / 1.2816
+def _describe_widths(errors: Sequence[Error]) -> dict[str, float]:
+    widths = measure_widths([(error.row.row.interval_kind, error.row.row.program, error.ratio) for error in errors])
+    return {kind: round(widths.get_log_spread(kind), DIGITS) for kind in ("text", "pictures")}
 
 
 def _rounded(constants: dict[str, float]) -> dict[str, float]:

@@ -3,24 +3,18 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.estimator.published import PublishedRow
-from pricing.catalog import get_base_model, get_gpu
-from pricing.catalog.gpu import GpuProfile
-from pricing.catalog.profile import BaseModelProfile
-from pricing.estimate.prediction import choose_method, read_sizes
+from pricing.estimate.requested_run import Middle, RequestedRun, Way, describe_requested_run
 from pricing.resources.fitting import Prior, fit_constants
-from pricing.resources.memory import MEMORY_PRIORS, MemoryConstants, weigh_contents
-from pricing.resources.method import Method
-from pricing.resources.peak_contents import MicroBatch, PeakContents, count_peak_contents
-from pricing.resources.step_work import StepWork, count_step_work
+from pricing.resources.memory import MEMORY_PRIORS, FitJudgement, MemoryConstants, estimate_peak, weigh_contents
 from pricing.resources.time import TIME_PRIORS, TimeConstants, compute_micro_batch_seconds
 
 # How far a figure of another program is expected to lie off, and one of the same program that has been calibrated.
 SCALE_OF_STRANGERS = 0.25
 SCALE_OF_ONE_SOURCE = 0.06
-INDEPENDENT_ROWS = 8
+INDEPENDENT_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -28,11 +22,7 @@ class PreparedRow:
     """A row with all that does not depend on the constants."""
 
     row: PublishedRow
-    profile: BaseModelProfile
-    gpu: GpuProfile
-    method: Method
-    work: StepWork
-    contents: PeakContents
+    run: RequestedRun
 
     @property
     def seconds(self) -> float:
@@ -48,54 +38,51 @@ class PreparedRow:
             raise ValueError(f"{self.row.source} has no peak in this row")
         return self.row.memory_gib
 
-    @property
-    def mean_length(self) -> float:
-        """The mean length of a sample in tokens; 0 for pictures."""
-        return self.row.request.mean_tokens or self.row.request.sequence_length or 0
+    def estimate_seconds(self, constants: TimeConstants) -> Middle:
+        """Estimate the seconds of an optimizer step, and how far the ways to run it lie apart."""
 
-    def estimate_seconds(self, constants: TimeConstants) -> float:
-        """Estimate the seconds of an optimizer step."""
-        micro_batch = compute_micro_batch_seconds(self.work, self.gpu, self.method.precision, constants)
-        return self.row.request.accumulation * micro_batch
+        def measure(way: Way) -> float:
+            return compute_micro_batch_seconds(way.work, self.run.gpu, way.method.precision, constants)
 
-    def estimate_memory_gib(self, constants: MemoryConstants) -> float:
-        """Estimate the peak as the row counts it: with or without the context."""
-        parts = weigh_contents(self.contents, constants)
-        return parts.total if self.row.conditions.memory == "driver" else parts.total - parts.context
+        return self.run.find_middle(lambda way: self.row.request.accumulation * measure(way))
+
+    def estimate_memory_gib(self, constants: MemoryConstants) -> Middle:
+        """Estimate the peak as the row counts it: with or without the context and the allocator's gaps."""
+        counted = self.row.conditions.memory
+        of_torch = replace(constants, gaps=1.0) if counted == "allocated" else constants
+
+        def measure(way: Way) -> float:
+            parts = weigh_contents(way.contents, of_torch)
+            return parts.total if counted == "driver" else parts.total - parts.context
+
+        return self.run.find_middle(measure)
+
+    def is_said_not_to_fit(self, constants: MemoryConstants) -> bool:
+        """Tell whether even the leanest way to run it is said to need more than the card has."""
+        judged = [estimate_peak(way.contents, constants).judge_fit(self.run.gpu) for way in self.run.ways]
+        return all(judgement is FitJudgement.DOES_NOT_FIT for judgement in judged)
 
 
 def prepare(row: PublishedRow) -> PreparedRow:
-    """Count what a row's step and peak consist of.
-
-    Raises: UnknownBaseModel, UnknownGpu, UnknownTargetModules.
-    """
-    request = row.request
-    profile, gpu = get_base_model(request.base_model), get_gpu(request.gpu)
-    longest, mean = read_sizes(request, profile)
-    method, is_sharded = choose_method(request, profile, gpu, longest, quantization=row.quantization)
-    encodes = row.conditions.encodes
-    work = count_step_work(
-        profile, method, samples=request.micro_batch, positions=mean, is_sharded=is_sharded, encodes=encodes
-    )
-    batch = MicroBatch(request.micro_batch, longest, is_sharded=is_sharded, encodes=encodes)
-    return PreparedRow(row, profile, gpu, method, work, count_peak_contents(profile, method, batch))
+    """Count what a row's step and peak consist of. Raises: UnknownBaseModel, UnknownGpu, UnknownTargetModules."""
+    return PreparedRow(row, describe_requested_run(row.request, quantization=row.quantization))
 
 
 def fit_time(
     rows: Sequence[PreparedRow], priors: Mapping[str, Prior] = TIME_PRIORS, *, scale: float = SCALE_OF_STRANGERS
 ) -> TimeConstants:
     def measure_error(row: PreparedRow, values: Mapping[str, float]) -> float:
-        return math.log(row.estimate_seconds(TimeConstants(**values)) / row.seconds)
+        return math.log(row.estimate_seconds(TimeConstants(**values)).value / row.seconds)
 
     measured = [row for row in rows if row.row.seconds is not None]
     return TimeConstants(**_fit(measured, priors, measure_error, scale=scale))
 
 
 def fit_memory(
-    rows: Sequence[PreparedRow], priors: Mapping[str, Prior] = MEMORY_PRIORS, *, scale: float = 0.15
+    rows: Sequence[PreparedRow], priors: Mapping[str, Prior] = MEMORY_PRIORS, *, scale: float = 0.1
 ) -> MemoryConstants:
     def measure_error(row: PreparedRow, values: Mapping[str, float]) -> float:
-        return math.log(row.estimate_memory_gib(MemoryConstants(**values)) / row.memory_gib)
+        return math.log(row.estimate_memory_gib(MemoryConstants(**values)).value / row.memory_gib)
 
     measured = [row for row in rows if row.row.memory_gib is not None]
     return MemoryConstants(**_fit(measured, priors, measure_error, scale=scale))

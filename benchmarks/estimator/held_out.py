@@ -1,15 +1,18 @@
 """Judging the estimator on programs it has not seen, and on the rest of a program after five of its rows."""
 
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from benchmarks.estimator.fit import SCALE_OF_ONE_SOURCE, PreparedRow, fit_memory, fit_time
 from benchmarks.estimator.published import UNSLOTH
 from benchmarks.estimator.widths import Widths, measure_widths
+from pricing.calibration.learning import LOOSENESS
+from pricing.calibration.width import Z_90, combine_spreads
+from pricing.estimate.requested_run import Middle
 from pricing.resources.fitting import Prior
-from pricing.resources.memory import FitJudgement, estimate_peak
 from pricing.resources.time import TIME_PRIORS, TimeConstants
 
 ROWS_TO_CALIBRATE = 5
@@ -20,11 +23,13 @@ DRAWS = 5
 class Error:
     """One row, and what was estimated for it over what was published.
 
-    `is_covered`: what was published is at or below the p90 that was estimated.
+    `log_spread` is that between the ways in which the row may have been run; `is_covered`: what was published is at or
+    below the p90 that was estimated.
     """
 
     row: PreparedRow
     ratio: float
+    log_spread: float = 0.0
     is_covered: bool = False
 
     @property
@@ -65,14 +70,14 @@ def _estimate(rows: Sequence[PreparedRow], seen: Sequence[PreparedRow]) -> HeldO
     time, memory = fit_time(seen), fit_memory(seen)
     with_peaks = [row for row in rows if row.row.memory_gib is not None]
     return HeldOut(
-        time=[Error(row, row.estimate_seconds(time) / row.seconds) for row in rows if row.row.seconds is not None],
-        memory=[Error(row, row.estimate_memory_gib(memory) / row.memory_gib) for row in with_peaks],
-        wrong=[
-            row
-            for row in with_peaks
-            if estimate_peak(row.contents, memory).judge_fit(row.gpu) is FitJudgement.DOES_NOT_FIT
-        ],
+        time=[_compare(row, row.estimate_seconds(time), row.seconds) for row in rows if row.row.seconds is not None],
+        memory=[_compare(row, row.estimate_memory_gib(memory), row.memory_gib) for row in with_peaks],
+        wrong=[row for row in with_peaks if row.is_said_not_to_fit(memory)],
     )
+
+
+def _compare(row: PreparedRow, estimated: Middle, published: float) -> Error:
+    return Error(row, estimated.value / published, estimated.log_spread)
 
 
 def _cover(errors: Sequence[Error]) -> list[Error]:
@@ -88,11 +93,12 @@ def _cover(errors: Sequence[Error]) -> list[Error]:
 
 
 def _judge(error: Error, widths: Widths) -> Error:
-    return Error(error.row, error.ratio, is_covered=error.ratio * widths.factor_of(error.row.row.kind) >= 1)
+    spread = combine_spreads(widths.get_log_spread(error.row.row.interval_kind), error.log_spread)
+    return replace(error, is_covered=error.ratio * math.exp(Z_90 * spread) >= 1)
 
 
 def _logs(errors: Iterator[Error] | Sequence[Error]) -> list[tuple[str, str, float]]:
-    return [(error.row.row.kind, error.row.row.program, error.ratio) for error in errors]
+    return [(error.row.row.interval_kind, error.row.row.program, error.ratio) for error in errors]
 
 
 def measure_calibrated_errors(rows: Sequence[PreparedRow]) -> list[Error]:
@@ -108,7 +114,7 @@ def measure_calibrated_errors(rows: Sequence[PreparedRow]) -> list[Error]:
             seen = [own[place] for place in drawn]
             constants = fit_time(seen, believed, scale=SCALE_OF_ONE_SOURCE)
             errors += [
-                Error(row, row.estimate_seconds(constants) / row.seconds)
+                _compare(row, row.estimate_seconds(constants), row.seconds)
                 for place, row in enumerate(own)
                 if place not in drawn
             ]
@@ -126,7 +132,10 @@ def measure_peer_errors(
 
 
 def _believe(constants: TimeConstants) -> dict[str, Prior]:
-    return {name: Prior(getattr(constants, name), prior.spread, prior.source) for name, prior in TIME_PRIORS.items()}
+    return {
+        name: Prior(getattr(constants, name), prior.spread * LOOSENESS, prior.source)
+        for name, prior in TIME_PRIORS.items()
+    }
 
 
 def _of(rows: Sequence[PreparedRow], program: str) -> list[PreparedRow]:

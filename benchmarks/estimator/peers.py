@@ -63,21 +63,23 @@ def estimate_by_rule(row: PreparedRow) -> float | None:
     N is parameters, D tokens. None for pictures, which the rule does not know.
     """
     request = row.row.request
-    if not row.profile.is_text:
+    if not row.run.profile.is_text:
         return None
-    tokens = request.micro_batch * request.accumulation * row.mean_length
-    passes = 6 if row.method.checkpointing else 4
-    return passes * row.profile.parameters * tokens / (SHARE_OF_PEAK * row.gpu.peak_flops(row.method.precision))
+    tokens = request.micro_batch * request.accumulation * row.run.mean_length
+    method = row.run.likeliest.method
+    passes = 6 if method.checkpointing else 4
+    reached = SHARE_OF_PEAK * row.run.gpu.peak_flops(method.precision)
+    return passes * row.run.profile.parameters * tokens / reached
 
 
 def estimate_by_kavier(row: PreparedRow) -> float | None:
     """Estimate a step with kavier; None where it is not installed or cannot express the row."""
     request, method = row.row.request, KAVIER_METHODS.get(row.row.quantization)
-    model, gpu = KAVIER_MODELS.get(row.profile.name), KAVIER_GPUS.get(row.gpu.sku)
+    model, gpu = KAVIER_MODELS.get(row.run.profile.name), KAVIER_GPUS.get(row.run.gpu.sku)
     if find_spec("kavier") is None or method is None or model is None or gpu is None:
         return None
     engine: Any = importlib.import_module("kavier.sdk.training.core.engine")
-    length, batch = round(row.mean_length), request.micro_batch * request.gpus
+    length, batch = round(row.run.mean_length), request.micro_batch * request.gpus
     with warnings.catch_warnings(action="ignore"):  # it warns of each model that it has no correction for
         found = engine.simulate_full_training(
             model_name=model,
@@ -95,12 +97,12 @@ def estimate_by_kavier(row: PreparedRow) -> float | None:
 def estimate_by_fitcheck(row: PreparedRow) -> float | None:
     """Estimate the peak GiB with fitcheck-llm; None where it is not installed or cannot express the row."""
     request, quantization = row.row.request, FITCHECK_QUANTIZATION.get(row.row.quantization)
-    gpu = FITCHECK_GPUS.get(row.gpu.sku)
-    is_llama = row.profile.modules.keys() >= LLAMA_MODULES
+    gpu = FITCHECK_GPUS.get(row.run.gpu.sku)
+    is_llama = row.run.profile.modules.keys() >= LLAMA_MODULES
     if find_spec("fitcheck") is None or quantization is None or gpu is None or not is_llama or request.gpus > 1:
         return None
     fitcheck: Any = importlib.import_module("fitcheck")
-    targets = request.target_modules or row.profile.default_target_modules
+    targets = request.target_modules or row.run.profile.default_target_modules
     named = sorted(LLAMA_MODULES) if "all-linear" in targets else list(targets)
     training = fitcheck.TrainingConfig(
         precision=request.precision,
@@ -110,11 +112,11 @@ def estimate_by_fitcheck(row: PreparedRow) -> float | None:
         seq_len=request.sequence_length,
         lora_rank=request.rank,
         lora_targets=named,
-        grad_checkpoint=row.method.checkpointing,
+        grad_checkpoint=row.run.likeliest.method.checkpointing,
         flash_attn=True,
         grad_accum_steps=request.accumulation,
     )
-    report = fitcheck.estimate(_describe_llama(row.profile, fitcheck), training, fitcheck.get_gpu(gpu))
+    report = fitcheck.estimate(_describe_llama(row.run.profile, fitcheck), training, fitcheck.get_gpu(gpu))
     return float(report.total_mib) / MIB_PER_GIB
 
 

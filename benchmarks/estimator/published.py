@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.estimator.conditions import Conditions, find_conditions
-from pricing.estimate.prediction import PredictionRequest
+from pricing.estimate.prediction_request import PredictionRequest
 from pricing.resources.method import Quantization
+from pricing.resources.shipped_constants import Kind
 
 # The Alpaca data, in the usual template: its longest row as litgpt states it, and the mean that is used for it.
 ALPACA_LONGEST, ALPACA_MEAN = 1304, 180
@@ -52,6 +53,11 @@ class PublishedRow:
             return "pictures"
         return "text LoRA" if self.quantization == "none" else "text QLoRA"
 
+    @property
+    def interval_kind(self) -> Kind:
+        """Name the kind of job whose errors make its interval."""
+        return "text" if self.request.resolution is None else "pictures"
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -89,11 +95,12 @@ def _find_reason_to_leave_out(record: dict[str, str]) -> str | None:
 def _read_row(record: dict[str, str]) -> PublishedRow:
     conditions = find_conditions(record["source"])
     quantization = _read_quantization(record, conditions)
-    request = _read_request(record, conditions, quantization)
+    trainer = UNSLOTH if UNSLOTH in record["method"].lower() else "plain"
+    request = _read_request(record, conditions, quantization, trainer)
     return PublishedRow(
         source=record["source"].split(" (")[0],
         conditions=conditions,
-        trainer=UNSLOTH if UNSLOTH in record["method"].lower() else "plain",
+        trainer=trainer,
         request=request,
         quantization=quantization,
         seconds=_read_seconds(record, request, conditions),
@@ -101,7 +108,10 @@ def _read_row(record: dict[str, str]) -> PublishedRow:
     )
 
 
-def _read_request(record: dict[str, str], conditions: Conditions, quantization: Quantization) -> PredictionRequest:
+def _read_request(
+    record: dict[str, str], conditions: Conditions, quantization: Quantization, trainer: str
+) -> PredictionRequest:
+    """Read what was run; kernels of a program's own are fused by hand, and Unsloth's loss is taken in pieces."""
     micro_batch, accumulation = _read_batch(record["microbatch"])
     return PredictionRequest(
         base_model=re.sub(r" 1\.3B$", "", record["model"]),
@@ -115,7 +125,10 @@ def _read_request(record: dict[str, str], conditions: Conditions, quantization: 
         accumulation=accumulation,
         gradient_checkpointing={"y": True, "n": False}.get(record["grad_ckpt"][:1], conditions.checkpointing),
         cached_latents=not conditions.encodes,
-        **_read_size(record),
+        loss="chunked" if trainer == UNSLOTH else None,
+        compiled=True if trainer == UNSLOTH or "FUSED" in record["note"] else None,
+        attention=conditions.attention,
+        **_read_size(record, conditions),
     )
 
 
@@ -146,14 +159,16 @@ def _read_targets(record: dict[str, str], conditions: Conditions) -> tuple[str, 
     return ("all-linear",) if re.search(r"\ball\b", record["method"]) else conditions.targets
 
 
-def _read_size(record: dict[str, str]) -> dict[str, float]:
+def _read_size(record: dict[str, str], conditions: Conditions) -> dict[str, float]:
+    """Read the size of a sample; where only the longest is stated, half of it stands for the mean."""
     text = record["seq_or_res"]
     if text.endswith("px"):
         return {"resolution": int(text.removesuffix("px"))}
     if text.startswith("alpaca"):
         longest = ALPACA_LONGEST if "1304" in text else TORCHTUNE_LONGEST
         return {"sequence_length": longest, "mean_tokens": ALPACA_MEAN}
-    return {"sequence_length": int(text)}
+    longest = int(text)
+    return {"sequence_length": longest} | ({"mean_tokens": longest / 2} if conditions.lengths == "longest" else {})
 
 
 def _read_seconds(record: dict[str, str], request: PredictionRequest, conditions: Conditions) -> float | None:

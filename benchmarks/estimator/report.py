@@ -14,7 +14,7 @@ HEADINGS = ("rows", "time", "ratio", "the rule", "kavier", "p90 covers", "memory
 
 def name_card_class(row: PreparedRow) -> str:
     """Name the class of a card: GeForce by name, the others by what limits them."""
-    return "consumer" if row.gpu.sku.startswith("rtx-") else row.gpu.power_class
+    return "consumer" if row.run.gpu.sku.startswith("rtx-") else row.run.gpu.power_class
 
 
 GROUPS: tuple[tuple[str, Callable[[PreparedRow], str]], ...] = (
@@ -111,6 +111,6 @@ def build_row_table(found: HeldOut) -> Table:
         size = request.sequence_length or request.resolution
         method = f"{row.row.quantization} {row.row.trainer}"
         table.add_row(
-            row.row.source, row.profile.name, method, row.gpu.sku, str(request.micro_batch), str(size), *ratios
+            row.row.source, row.run.profile.name, method, row.run.gpu.sku, str(request.micro_batch), str(size), *ratios
         )
     return table

@@ -5,9 +5,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pricing.calibration.width import Z_90
+
 LEVEL = 0.9
 # A kind of which fewer programs were seen takes the errors of all.
-FEWEST_PROGRAMS = 3
+FEWEST_PROGRAMS = 2
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,10 @@ class Widths:
 
     def factor_of(self, kind: str) -> float:
         return self.by_kind.get(kind, self.of_all)
+
+    def get_log_spread(self, kind: str) -> float:
+        """Get the standard deviation of the normal distribution that has the factor's logarithm as its p90."""
+        return math.log(self.factor_of(kind)) / Z_90
 
 
 def measure_widths(errors: Sequence[tuple[str, str, float]]) -> Widths:

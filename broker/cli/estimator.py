@@ -25,7 +25,8 @@ from broker.system import open_system
 from pricing.calibration.accuracy import AccuracyReport
 from pricing.calibration.calibration import Calibration
 from pricing.catalog import UnknownBaseModel, UnknownGpu
-from pricing.estimate.prediction import PredictionRefused, PredictionRequest, predict
+from pricing.estimate.prediction import predict
+from pricing.estimate.prediction_request import PredictionRefused, PredictionRequest
 from pricing.training.adapter_parameters import UnknownTargetModules
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Predictions, and how good the estimates were.")

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pricing.calibration.coverage_level import WANTED
+from pricing.calibration.width import Z_90
 from pricing.catalog.gpu import GpuProfile
 from pricing.resources.run_work import DeviceConstants, RunWork, compute_run_seconds
 from pricing.resources.shipped_constants import load_device_constants, load_log_spread
@@ -18,7 +19,6 @@ from pricing.resources.time import compute_micro_batch_seconds
 
 # With fewer runs there is no ninth tenth: the (n + 1)·0.9-th smallest of n residuals exists from nine on.
 FEWEST_RESIDUALS = 9
-Z_90 = 1.2816
 
 Key = tuple[str, ...]
 
@@ -92,7 +92,7 @@ class Calibration:
         expected = computed * math.exp(self.get_ratio(kind).log)
         residuals = self._get_residuals(kind)
         if not has_learnt_width(len(residuals)):
-            return Interval(expected, expected * math.exp(Z_90 * load_log_spread()), len(residuals))
+            return Interval(expected, expected * math.exp(Z_90 * load_log_spread(kind.family)), len(residuals))
         place = math.ceil((len(residuals) + 1) * self.levels.get(kind.sku, WANTED))
         upper = max(residuals[min(place, len(residuals)) - 1], 0.0)
         return Interval(expected, expected * math.exp(upper), len(residuals))
@@ -128,9 +128,16 @@ class Calibration:
             version=written["version"],
             runs=written["runs"],
             constants={
-                sku: DeviceConstants.of(found["steps"] | found["run"]) for sku, found in written["constants"].items()
+                sku: DeviceConstants.of(_list_shipped() | found["steps"] | found["run"])
+                for sku, found in written["constants"].items()
             },
             ratios={tuple(key): Ratio(log, runs) for key, log, runs in written["ratios"]},
             residuals={tuple(key): tuple(found) for key, found in written["residuals"]},
             levels=written.get("levels", {}),  # versions of before have none
         )
+
+
+def _list_shipped() -> dict[str, float]:
+    """List the shipped constants by name: those that a calibration of before had no word for."""
+    shipped = load_device_constants()
+    return asdict(shipped.steps) | asdict(shipped.run)

@@ -57,5 +57,9 @@ class GpuProfile(BaseModel):
         return "dense" if self.teraflops / self.watts >= DENSE_TERAFLOPS_PER_WATT else "full"
 
     def peak_flops(self, precision: Precision) -> float:
-        """Return the FLOP/s of dense matrix products. Source: the data sheet."""
-        return 1e12 * (self.fp32_teraflops if precision == "fp32" else self.teraflops)
+        """Return the FLOP/s of dense matrix products; bf16 without tensor cores for it is computed in 32 bit.
+
+        Source: the data sheet.
+        """
+        is_32_bit = precision == "fp32" or (precision == "bf16" and not self.has_bf16)
+        return 1e12 * (self.fp32_teraflops if is_32_bit else self.teraflops)

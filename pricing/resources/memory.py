@@ -18,8 +18,8 @@ MARGIN = 0.05
 class MemoryConstants:
     """What the contents of a GPU are weighed by.
 
-    Units: a multiple of the bytes kept for the backward pass; bytes a logit, a latent position of a picture that is
-    encoded, and an adapter parameter; GiB.
+    Units: a multiple of the bytes kept for the backward pass, and of those and the logits where lengths vary; bytes a
+    logit, a latent position of a picture that is encoded, an adapter parameter, and a score of eager attention; GiB.
     """
 
     activations: float
@@ -27,18 +27,30 @@ class MemoryConstants:
     picture_bytes: float
     adapter_bytes: float
     context_gib: float
+    score_bytes: float
+    gaps: float
 
 
 MEMORY_PRIORS: dict[str, Prior] = {
-    "activations": Prior(1.1, 0.2, "what PyTorch's allocator reserves beyond what is in use"),
-    "logit_bytes": Prior(12.0, 0.3, "fp32 logits, their softmax and its gradient, 4 bytes each"),
-    "picture_bytes": Prior(98e3, 0.7, "six maps of the VAE's first stage: 64 pixels a position, 128 channels, 16 bit"),
-    "adapter_bytes": Prior(16.0, 0.1, "fp32 weight, gradient and the two moments of Adam"),
-    "context_gib": Prior(1.0, 0.4, "CUDA context, cuBLAS workspace and what the allocator leaves unused"),
+    "activations": Prior(1.1, 0.1, "what PyTorch's allocator reserves beyond what is in use"),
+    "logit_bytes": Prior(14.0, 0.15, "logits in 16 bit, and in 32 bit a copy, its softmax and the gradient"),
+    "picture_bytes": Prior(196e3, 0.2, "six maps of the VAE's first stage: 64 pixels a position, 128 channels, 32 bit"),
+    "adapter_bytes": Prior(16.0, 0.05, "fp32 weight, gradient and the two moments of Adam"),
+    "context_gib": Prior(1.2, 0.15, "CUDA context, cuBLAS workspace and what the allocator leaves unused"),
+    "score_bytes": Prior(10.0, 0.1, "scores in 16 bit, their softmax in 32 bit and again in 16 bit, and a mask"),
+    "gaps": Prior(1.4, 0.1, "blocks of one length that do not serve the next: PyTorch, on expandable segments"),
 }
 DEFAULT_MEMORY = MemoryConstants(**{name: prior.value for name, prior in MEMORY_PRIORS.items()})
 # The leanest run that is known: a loss in pieces, checkpoints kept in the machine's memory, an 8-bit optimizer.
-LEAN_MEMORY = MemoryConstants(activations=1.0, logit_bytes=0.0, picture_bytes=98e3, adapter_bytes=10.0, context_gib=0.5)
+LEAN_MEMORY = MemoryConstants(
+    activations=1.0,
+    logit_bytes=0.0,
+    picture_bytes=98e3,
+    adapter_bytes=10.0,
+    context_gib=0.5,
+    score_bytes=0.0,
+    gaps=1.0,
+)
 
 
 class FitJudgement(StrEnum):
@@ -96,12 +108,14 @@ def estimate_peak(contents: PeakContents, constants: MemoryConstants = DEFAULT_M
 
 
 def weigh_contents(contents: PeakContents, constants: MemoryConstants) -> MemoryParts:
-    """Turn what a GPU holds into GiB, part by part."""
+    """Turn what a GPU holds into GiB, part by part; scores count as activations."""
+    gaps = constants.gaps if contents.varies else 1.0
+    activations = contents.kept_bytes * constants.activations + contents.scores * constants.score_bytes
     return MemoryParts(
         weights=contents.weight_bytes / BYTES_PER_GIB,
         adapter=contents.adapter_parameters * constants.adapter_bytes / contents.shards / BYTES_PER_GIB,
-        activations=contents.kept_bytes * constants.activations / BYTES_PER_GIB,
-        logits=contents.logits * constants.logit_bytes / BYTES_PER_GIB,
+        activations=activations * gaps / BYTES_PER_GIB,
+        logits=contents.logits * constants.logit_bytes * gaps / BYTES_PER_GIB,
         pictures=contents.picture_positions * constants.picture_bytes / BYTES_PER_GIB,
         context=constants.context_gib,
     )

@@ -9,6 +9,8 @@ from pricing.training.adapter_parameters import count_parameters_on, list_target
 from pricing.training.config import TrainingConfig
 
 Quantization = Literal["none", "8bit", "4bit", "gptq"]
+Loss = Literal["whole", "chunked"]
+Attention = Literal["eager", "sdpa", "flash"]
 
 # Bits of a quantized weight with its scales. 4 bit: NF4 in blocks of 64, scales quantized again (Dettmers et al. 2023,
 # "QLoRA", section 3). gptq: 4 bit in groups of 128, a 16-bit scale and a 4-bit zero each.
@@ -20,7 +22,9 @@ class Method:
     """How a base model is trained. `adapter_parameters` is the exact count; `checkpointing` is gradient checkpointing.
 
     `adapts_all` says that most linear modules have an adapter, so that their inputs are kept for the backward pass.
-    `gpus` work side by side, each on its own samples.
+    `adapted_width` is the numbers that go into and come out of all adapted modules, for one position.
+    `gpus` work side by side, each on its own samples. `loss` is taken of a whole micro-batch or in pieces; `attention`
+    keeps its scores where it is eager; `is_compiled`: small kernels are fused, by a compiler or by hand.
     """
 
     precision: Precision
@@ -30,6 +34,10 @@ class Method:
     adapts_all: bool
     checkpointing: bool
     gpus: int = 1
+    adapted_width: int = 0
+    loss: Loss = "whole"
+    attention: Attention = "sdpa"
+    is_compiled: bool = False
 
     @property
     def bytes_per_number(self) -> int:
@@ -50,6 +58,7 @@ def describe_method(
         adapts_all=2 * adapted > sum(shape.count for shapes in profile.modules.values() for shape in shapes),
         checkpointing=checkpointing,
         gpus=gpus,
+        adapted_width=sum(shape.count * (shape.in_features + shape.out_features) for shape in shapes),
     )
 
 

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from pricing.catalog.profile import BaseModelProfile
 from pricing.resources.method import BITS_PER_WEIGHT, Method
-from pricing.resources.step_work import count_linear_weights
+from pricing.resources.step_work import count_linear_weights, count_scores
 
 # Weights that quantization leaves alone are held in 32 bit. Source: peft, `prepare_model_for_kbit_training`.
 UNQUANTIZED_BYTES = 4
+# A loss in pieces has the logits of so many positions at once. Source: Liger Kernel's fused linear cross entropy.
+POSITIONS_OF_A_PIECE = 1024
 
 
 @dataclass(frozen=True)
@@ -15,13 +17,17 @@ class MicroBatch:
     """What is in memory at once: `samples`, each as long as the longest, in `positions`.
 
     `is_sharded`: weights and adapter lie spread over the GPUs. `encodes`: pictures are encoded in every step, a whole
-    micro-batch at once; else one by one before the first.
+    micro-batch at once. `holds_encoders`: VAE and text encoders stay in memory, and where pictures are not encoded in
+    every step, they are one by one before the first. `varies`: samples are of different lengths, which leaves gaps
+    between what the allocator hands out.
     """
 
     samples: int
     positions: float
     is_sharded: bool = False
     encodes: bool = False
+    holds_encoders: bool = True
+    varies: bool = False
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class PeakContents:
 
     Units: bytes of weights, with the room to work on them; adapter parameters, spread over `shards` GPUs; bytes kept
     for the backward pass, `checkpoint_bytes` of them in checkpoints; logits; latent positions of the pictures that are
-    encoded at once.
+    encoded at once; scores of an eager attention. `varies` says that samples are of different lengths.
     """
 
     weight_bytes: float
@@ -40,32 +46,62 @@ class PeakContents:
     checkpoint_bytes: float
     logits: float
     picture_positions: float
+    scores: float = 0.0
+    varies: bool = False
 
 
 def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroBatch) -> PeakContents:
     """Count what one GPU holds while a micro-batch goes through it. Source: each part in its own function."""
     shards = method.gpus if batch.is_sharded else 1
     room = _count_work_bytes(profile, method, is_sharded=batch.is_sharded)
+    encoders = _count_encoder_bytes(profile, method, batch)
     checkpoints = profile.costs.checkpoint_bytes.at(batch.positions) if method.checkpointing else 0.0
     return PeakContents(
-        weight_bytes=_count_weight_bytes(profile, method) / shards + room,
+        weight_bytes=_count_weight_bytes(profile, method) / shards + room + encoders,
         adapter_parameters=method.adapter_parameters,
         shards=shards,
         kept_bytes=batch.samples * _count_kept_bytes(profile, method, batch.positions),
         checkpoint_bytes=batch.samples * checkpoints,
-        logits=batch.samples * batch.positions * profile.vocabulary if profile.is_text else 0.0,
-        picture_positions=0.0 if profile.is_text else (batch.samples if batch.encodes else 1) * batch.positions,
+        logits=_count_logits(profile, method, batch),
+        picture_positions=_count_picture_positions(profile, batch),
+        scores=batch.samples * _count_scores(profile, method, batch),
+        varies=batch.varies,
     )
 
 
+def _count_logits(profile: BaseModelProfile, method: Method, batch: MicroBatch) -> float:
+    if not profile.is_text:
+        return 0.0
+    positions = batch.samples * batch.positions
+    return profile.vocabulary * (min(positions, POSITIONS_OF_A_PIECE) if method.loss == "chunked" else positions)
+
+
+def _count_picture_positions(profile: BaseModelProfile, batch: MicroBatch) -> float:
+    if profile.is_text or not batch.holds_encoders:
+        return 0.0
+    return (batch.samples if batch.encodes else 1) * batch.positions
+
+
+def _count_scores(profile: BaseModelProfile, method: Method, batch: MicroBatch) -> float:
+    """Count the scores that an eager attention keeps of one sample: of all layers, or of the one that is recomputed."""
+    if method.attention != "eager":
+        return 0.0
+    of_all_layers = count_scores(profile, batch.positions)
+    return of_all_layers / profile.layers if method.checkpointing else of_all_layers
+
+
+def _count_encoder_bytes(profile: BaseModelProfile, method: Method, batch: MicroBatch) -> float:
+    """Count the components beside the trained network: the VAE and the text encoders of a picture model."""
+    return sum(profile.component_parameters.values()) * method.bytes_per_number if batch.holds_encoders else 0.0
+
+
 def _count_weight_bytes(profile: BaseModelProfile, method: Method) -> float:
-    """Count all components of the model in the run's precision; of a quantized one the linear weights are packed."""
-    components = sum(profile.component_parameters.values()) * method.bytes_per_number
+    """Count the trained network in the run's precision; of a quantized one the linear weights are packed."""
     if method.quantization == "none":
-        return profile.parameters * method.bytes_per_number + components
+        return profile.parameters * method.bytes_per_number
     packed = count_linear_weights(profile)
     rest = profile.parameters - packed
-    return packed * BITS_PER_WEIGHT[method.quantization] / 8 + rest * UNQUANTIZED_BYTES + components
+    return packed * BITS_PER_WEIGHT[method.quantization] / 8 + rest * UNQUANTIZED_BYTES
 
 
 def _count_work_bytes(profile: BaseModelProfile, method: Method, *, is_sharded: bool) -> float:

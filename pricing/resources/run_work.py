@@ -32,7 +32,7 @@ class RunWork:
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "RunWork":
-        return cls(**{**written, "micro_batch": StepWork(**written["micro_batch"])})
+        return cls(**{**written, "micro_batch": StepWork.from_json(written["micro_batch"])})
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,26 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from pricing.catalog import CATALOG
+from pricing.catalog.profile import TEXT_FAMILIES
 from pricing.resources.memory import MEMORY_PRIORS, MemoryConstants
 from pricing.resources.run_work import RUN_PRIORS, DeviceConstants
 from pricing.resources.time import TIME_PRIORS
+
+Kind = Literal["text", "pictures"]
 
 FILE = CATALOG / "estimator.json"
 
 
 class Shipped(BaseModel):
-    """Constants by name, those that no run says anything about left out; `log_spread` is that of strangers' figures."""
+    """Constants by name, those that no run says anything about left out; `log_spread` and
+    `memory_spread` are those of strangers' figures, by kind of job.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     time: dict[str, float] = {}
     memory: dict[Literal["published", "trainer"], dict[str, float]] = {}
-    log_spread: float
+    log_spread: dict[Kind, float]
+    memory_spread: dict[Kind, float]
     source: str
 
 
@@ -45,6 +51,15 @@ def load_memory_constants(program: Literal["published", "trainer"]) -> MemoryCon
     return MemoryConstants(**(priors | load_shipped().memory.get(program, {})))
 
 
-def load_log_spread() -> float:
-    """Load the standard deviation of log(actual / estimated) for a source of which no run was seen."""
-    return load_shipped().log_spread
+def load_log_spread(family: str) -> float:
+    """Load the standard deviation of log(actual / estimated) seconds for a program of which no run was seen."""
+    return load_shipped().log_spread[_find_kind(family)]
+
+
+def load_memory_spread(family: str) -> float:
+    """Load the standard deviation of log(actual / estimated) peaks for a program of which no run was seen."""
+    return load_shipped().memory_spread[_find_kind(family)]
+
+
+def _find_kind(family: str) -> Kind:
+    return "text" if family in TEXT_FAMILIES else "pictures"

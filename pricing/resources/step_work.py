@@ -1,6 +1,8 @@
 """What one GPU has to do in one micro-batch: kernels to launch, arithmetic, bytes to move."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pricing.catalog.profile import BaseModelProfile
 from pricing.resources.method import BITS_PER_WEIGHT, Method, Quantization
@@ -12,6 +14,12 @@ CAUSAL_SHARE = 0.5
 FLOPS_PER_ADAPTER_PARAMETER = 6
 LOGIT_PASSES = 6
 LAUNCHES_PER_ADAPTED_MODULE = 13
+# How often what goes into or comes out of an adapted module passes through memory for the adapter's sake: dropout, two
+# narrow products, a scaling and an addition, forward, and about twice that backward. Source: peft, `Linear.forward`.
+PASSES_OF_AN_ADAPTER = 12
+# Heads are 128 wide in nearly all models, so that the FLOPs of attention tell how many scores there are: two products,
+# a multiply-add being two.
+FLOPS_PER_SCORE = 4 * 128
 
 
 @dataclass(frozen=True)
@@ -19,8 +27,10 @@ class StepWork:
     """The work of one micro-batch on one GPU, forward and backward.
 
     Units: kernel launches; FLOPs of matrix products and of attention; bytes that pass through memory between kernels
-    (`traffic_bytes`), that unpacking quantized weights reads and writes (`unpacked_bytes`), and that arrive from other
-    GPUs (`gathered_bytes`).
+    (`traffic_bytes`), that are counted pass by pass (`moved_bytes`: weights that are read, what adapters and an eager
+    attention read and write), that unpacking quantized weights reads and writes (`unpacked_bytes`), and that arrive
+    from other GPUs (`gathered_bytes`). `encodes`: pictures and captions go through VAE and text encoders in the step.
+    `is_compiled`: small kernels are fused, by a compiler or by hand.
     """
 
     launches: float
@@ -29,10 +39,19 @@ class StepWork:
     matmul_flops: float
     attention_flops: float
     traffic_bytes: float
-    is_image: bool = False
+    is_convolutional: bool = False
     quantization: Quantization = "none"
     unpacked_bytes: float = 0.0
     gathered_bytes: float = 0.0
+    moved_bytes: float = 0.0
+    encodes: bool = False
+    is_compiled: bool = False
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> "StepWork":
+        """Read a work as it was kept. Versions of before called a network convolutional where it drew pictures."""
+        known = {name: value for name, value in written.items() if name != "is_image"}
+        return cls(**{"is_convolutional": written.get("is_image", False), **known})
 
 
 def count_step_work(
@@ -58,10 +77,15 @@ def count_step_work(
         matmul_flops=samples * _count_matmul_flops(profile, method, positions, encodes=encodes),
         attention_flops=samples * _count_attention_flops(profile, method, positions),
         traffic_bytes=samples * _count_traffic_bytes(profile, method, positions),
-        is_image=not profile.is_text,
+        is_convolutional=profile.family == "stable_diffusion",
         quantization=method.quantization,
         unpacked_bytes=passes * _count_unpacked_bytes(profile, method),
         gathered_bytes=passes * _count_gathered_bytes(profile, method) if is_sharded else 0.0,
+        moved_bytes=passes * _count_read_bytes(profile, method)
+        + samples * _count_adapter_bytes(method, positions)
+        + samples * _count_score_bytes(profile, method, positions),
+        encodes=encodes,
+        is_compiled=method.is_compiled,
     )
 
 
@@ -70,6 +94,11 @@ def count_linear_weights(profile: BaseModelProfile) -> int:
     return sum(
         shape.in_features * shape.out_features * shape.count for shapes in profile.modules.values() for shape in shapes
     )
+
+
+def count_scores(profile: BaseModelProfile, positions: float) -> float:
+    """Count the scores of attention of one sample, in all layers and heads together."""
+    return profile.costs.forward_flops.quadratic * positions**2 / FLOPS_PER_SCORE
 
 
 def _count_further_modules(profile: BaseModelProfile, method: Method) -> int:
@@ -108,6 +137,24 @@ def _count_unpacked_bytes(profile: BaseModelProfile, method: Method) -> float:
     if method.quantization == "none":
         return 0.0
     return count_linear_weights(profile) * (BITS_PER_WEIGHT[method.quantization] / 8 + 2 + 2)
+
+
+def _count_read_bytes(profile: BaseModelProfile, method: Method) -> float:
+    """Count the weights that one pass reads, packed ones apart: they are counted where they are unpacked."""
+    packed = 0 if method.quantization == "none" else count_linear_weights(profile)
+    return (profile.parameters - packed) * method.bytes_per_number
+
+
+def _count_adapter_bytes(method: Method, positions: float) -> float:
+    """Count what the adapters of all adapted modules read and write for one sample, forward and backward."""
+    return PASSES_OF_AN_ADAPTER * method.adapted_width * positions * method.bytes_per_number
+
+
+def _count_score_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
+    """Count what an eager attention reads and writes of its scores: four times in each forward pass, eight backward."""
+    if method.attention != "eager":
+        return 0.0
+    return count_scores(profile, positions) * method.bytes_per_number * (16 if method.checkpointing else 12)
 
 
 def _count_gathered_bytes(profile: BaseModelProfile, method: Method) -> float:

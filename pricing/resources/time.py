@@ -21,32 +21,41 @@ class TimeConstants:
     recomputed_launch_share: float
     adapter_launch_share: float
     unpacking_launches: float
-    image_launches: float
+    encoding_launches: float
     matmul_efficiency: float
     convolution_efficiency: float
     attention_efficiency: float
+    low_power_share: float
+    dense_share: float
     traffic: float
+    compiled_share: float
+    moving_efficiency: float
     unpacking_4bit: float
     unpacking_8bit: float
     unpacking_gptq: float
     link_efficiency: float
 
 
-# What is believed before any run: from hardware figures and papers, not from the runs that the fit is judged on.
+# What is believed before any run: from hardware figures and papers. The spreads are narrow: a dozen programs cannot
+# determine so many constants, and each would draw them to its own habits.
 TIME_PRIORS: dict[str, Prior] = {
-    "launch_seconds": Prior(25e-6, 0.35, "PyTorch's eager mode spends 10 to 50 microseconds of Python on an operation"),
-    "recomputed_launch_share": Prior(0.7, 0.2, "a forward pass without the graph's bookkeeping"),
-    "adapter_launch_share": Prior(0.5, 0.5, "adapters launch small kernels, some of which are fused"),
-    "unpacking_launches": Prior(1.2, 0.15, "one kernel more for each linear module and pass"),
-    "image_launches": Prior(2.0, 0.5, "hooks around a UNet's modules, and the text encoder and the VAE in the loop"),
-    "matmul_efficiency": Prior(0.8, 0.15, "cuBLAS reaches 75 to 85 % of the dense peak on large products"),
-    "convolution_efficiency": Prior(0.5, 0.3, "cuDNN in channels-first order on the small maps of a UNet"),
-    "attention_efficiency": Prior(0.6, 0.2, "Dao 2023, FlashAttention-2: 73 % forward, 63 % backward on A100"),
-    "traffic": Prior(4.0, 0.5, "unfused norms, rotations and activations read and write several times what they keep"),
-    "unpacking_4bit": Prior(0.6, 0.4, "share of the bandwidth that an unpacking kernel reaches"),
-    "unpacking_8bit": Prior(0.6, 0.4, "share of the bandwidth that an unpacking kernel reaches"),
-    "unpacking_gptq": Prior(0.5, 0.7, "as 4 bit, with kernels made for inference"),
-    "link_efficiency": Prior(0.6, 0.4, "share of the link that gathering weights reaches"),
+    "launch_seconds": Prior(30e-6, 0.2, "PyTorch's eager mode spends 10 to 50 microseconds of Python on an operation"),
+    "recomputed_launch_share": Prior(0.7, 0.1, "a forward pass without the graph's bookkeeping"),
+    "adapter_launch_share": Prior(0.5, 0.25, "adapters launch small kernels, some of which are fused"),
+    "unpacking_launches": Prior(1.2, 0.08, "one kernel more for each linear module and pass"),
+    "encoding_launches": Prior(2.0, 0.15, "a step that runs the text encoder and the VAE, and decodes pictures"),
+    "matmul_efficiency": Prior(0.8, 0.08, "cuBLAS reaches 75 to 85 % of the dense peak on large products"),
+    "convolution_efficiency": Prior(0.5, 0.15, "cuDNN in channels-first order on the small maps of a UNet"),
+    "attention_efficiency": Prior(0.6, 0.1, "Dao 2023, FlashAttention-2: 73 % forward, 63 % backward on A100"),
+    "traffic": Prior(6.0, 0.2, "unfused norms, rotations and activations read and write several times what they keep"),
+    "compiled_share": Prior(0.5, 0.1, "launches and traffic that are left of small kernels that are fused"),
+    "moving_efficiency": Prior(0.8, 0.08, "share of the bandwidth that kernels without arithmetic reach"),
+    "unpacking_4bit": Prior(0.6, 0.2, "share of the bandwidth that an unpacking kernel reaches"),
+    "unpacking_8bit": Prior(0.6, 0.2, "share of the bandwidth that an unpacking kernel reaches"),
+    "unpacking_gptq": Prior(0.5, 0.35, "as 4 bit, with kernels made for inference"),
+    "low_power_share": Prior(0.6, 0.1, "cards of up to 165 W lower their clock in long products"),
+    "dense_share": Prior(0.75, 0.1, "cards of a teraflop a watt and more draw their limit before their peak"),
+    "link_efficiency": Prior(0.6, 0.2, "share of the link that gathering weights reaches"),
 }
 
 
@@ -71,18 +80,26 @@ def _compute_launching(work: StepWork, constants: TimeConstants) -> float:
         + work.adapter_launches * constants.adapter_launch_share
     )
     unpacking = constants.unpacking_launches if work.quantization != "none" else 1.0
-    image = constants.image_launches if work.is_image else 1.0
-    return launches * unpacking * image * constants.launch_seconds
+    encoding = constants.encoding_launches if work.encodes else 1.0
+    compiled = constants.compiled_share if work.is_compiled else 1.0
+    return launches * unpacking * encoding * compiled * constants.launch_seconds
 
 
 def _compute_computing(work: StepWork, gpu: GpuProfile, precision: Precision, constants: TimeConstants) -> float:
-    peak = gpu.peak_flops(precision)
-    efficiency = constants.convolution_efficiency if work.is_image else constants.matmul_efficiency
+    peak = gpu.peak_flops(precision) * _find_power_share(gpu, constants)
+    compiled = constants.compiled_share if work.is_compiled else 1.0
+    efficiency = constants.convolution_efficiency if work.is_convolutional else constants.matmul_efficiency
     return (
         work.matmul_flops / (efficiency * peak)
         + work.attention_flops / (constants.attention_efficiency * peak)
-        + work.traffic_bytes * constants.traffic / _bandwidth(gpu)
+        + work.traffic_bytes * constants.traffic * compiled / _bandwidth(gpu)
+        + work.moved_bytes / (constants.moving_efficiency * _bandwidth(gpu))
     )
+
+
+def _find_power_share(gpu: GpuProfile, constants: TimeConstants) -> float:
+    """Find the share of its peak that a card's power limit lets it hold, relative to cards that it does not bind."""
+    return {"low_power": constants.low_power_share, "dense": constants.dense_share, "full": 1.0}[gpu.power_class]
 
 
 def _compute_unpacking(work: StepWork, gpu: GpuProfile, constants: TimeConstants) -> float:

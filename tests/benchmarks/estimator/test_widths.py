@@ -11,8 +11,8 @@ def test_nine_of_ten_rows_are_covered_and_a_program_counts_as_one_whatever_its_r
     assert measure_widths(one_more).factor_of("text LoRA") == pytest.approx(2)
 
 
-def test_a_kind_of_two_programs_takes_the_width_of_all():
-    errors = [("text LoRA", program, 0.8) for program in "abc"] + [("pictures", program, 0.4) for program in "de"]
+def test_a_kind_of_one_program_takes_the_width_of_all():
+    errors = [("text LoRA", program, 0.8) for program in "abc"] + [("pictures", program, 0.4) for program in "d"] * 2
     widths = measure_widths(errors)
     assert widths.factor_of("text LoRA") == pytest.approx(1.25)
     assert widths.factor_of("pictures") == widths.of_all == pytest.approx(2.5)

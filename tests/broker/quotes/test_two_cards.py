@@ -172,7 +172,7 @@ async def test_of_two_contracts_on_a_plan_the_one_named_is_quoted_and_held_to(ap
         job = await submit(api, customer, made, contract_id=contract["id"])
         assert abs(Decimal(job["limit"]["amount"]) - Decimal(shown["total_p90"]["amount"])) <= Decimal("0.01")
         limits.append(Fraction(job["limit"]["amount"]))
-    assert abs(limits[0] - 2 * limits[1]) < Fraction(1, 10**5)
+    assert abs(limits[0] - 2 * limits[1]) <= Fraction(1, 100), "the one may be rounded up to the fen that was shown"
 
 
 async def test_contracts_on_different_plans_each_speak_for_their_own(api: Api) -> None:

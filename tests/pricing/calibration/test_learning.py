@@ -74,7 +74,7 @@ def test_with_fewer_than_nine_runs_the_interval_stays_wide():
     calibration = learn(various(8, 0.01))
     interval = calibration.estimate(KIND, work_of(1000), GPU)
     assert interval.runs == 8
-    assert interval.p90 / interval.p50 == pytest.approx(math.exp(1.2816 * load_log_spread()))
+    assert interval.p90 / interval.p50 == pytest.approx(math.exp(1.2816 * load_log_spread(KIND.family)))
 
 
 def test_runs_that_miss_their_p90_widen_it_and_runs_that_keep_it_narrow_it():

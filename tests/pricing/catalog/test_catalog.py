@@ -62,7 +62,13 @@ def test_no_two_gpu_types_share_a_spelling():
 
 def test_16_bit_is_faster_than_32_bit_on_a_gpu():
     for gpu in load_gpus().values():
-        assert gpu.is_cpu or gpu.peak_flops("bf16") > gpu.peak_flops("fp32")
+        assert gpu.is_cpu or gpu.peak_flops("fp16") > gpu.peak_flops("fp32")
+
+
+def test_bf16_is_computed_in_32_bit_where_a_card_has_none():
+    t4, a100 = get_gpu("t4"), get_gpu("a100-80g")
+    assert t4.peak_flops("bf16") == t4.peak_flops("fp32")
+    assert a100.peak_flops("bf16") == a100.peak_flops("fp16")
 
 
 def test_an_unknown_gpu_type_is_told_the_known_ones():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from pricing.catalog import get_gpu
@@ -67,3 +69,29 @@ def test_sharded_weights_are_spread_and_two_layers_gathered(llama_7b):
 )
 def test_whether_a_7b_llama_in_16_bit_fits(llama_7b, gpu, positions, judgement):
     assert peak_of(llama_7b, method_of(llama_7b), positions=positions).judge_fit(get_gpu(gpu)) is judgement
+
+
+def test_an_eager_attention_keeps_the_scores_of_all_layers_or_of_the_one_recomputed(llama_7b):
+    scores = 32 * 1024**2
+    for checkpointing, layers in ((False, 32), (True, 1)):
+        method = method_of(llama_7b, checkpointing=checkpointing)
+        batch = MicroBatch(2, 1024)
+        assert count_peak_contents(llama_7b, method, batch).scores == 0
+        eager = count_peak_contents(llama_7b, replace(method, attention="eager"), batch)
+        assert eager.scores == pytest.approx(2 * layers * scores)
+
+
+def test_a_loss_in_pieces_has_the_logits_of_one_piece(llama_7b):
+    method, long = replace(method_of(llama_7b), loss="chunked"), MicroBatch(8, 4096)
+    assert count_peak_contents(llama_7b, method, long).logits == 1024 * 32_000
+
+
+def test_samples_of_different_lengths_leave_gaps(llama_7b):
+    method = method_of(llama_7b)
+    even, uneven = (
+        estimate_peak(count_peak_contents(llama_7b, method, MicroBatch(1, 1024, varies=varies))).parts
+        for varies in (False, True)
+    )
+    assert uneven.logits == pytest.approx(DEFAULT_MEMORY.gaps * even.logits)
+    assert uneven.activations == pytest.approx(DEFAULT_MEMORY.gaps * even.activations)
+    assert uneven.weights == even.weights

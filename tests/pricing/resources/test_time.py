@@ -69,3 +69,36 @@ def test_sharded_weights_are_gathered_in_every_pass(llama_7b):
     work = work_of(llama_7b, gpus=4, is_sharded=True, checkpointing=True)
     assert work.gathered_bytes == pytest.approx(3 * llama_7b.parameters * 2 * 3 / 4)
     assert seconds_of(work) > seconds_of(replace(work, gathered_bytes=0))
+
+
+def test_a_work_that_was_kept_before_is_read_as_it_was():
+    """Fault to guard: jobs of 0.1.0 teach for ever, and had `is_image` where a network is convolutional now."""
+    kept = {name: value for name, value in vars(EMPTY).items() if name not in {"is_convolutional", "moved_bytes"}}
+    kept = {name: value for name, value in kept.items() if name not in {"encodes", "is_compiled"}} | {"is_image": True}
+    assert StepWork.from_json(kept) == replace(EMPTY, is_convolutional=True)
+    assert StepWork.from_json(vars(EMPTY)) == EMPTY
+
+
+@pytest.mark.parametrize(("sku", "share"), [("t4", "low_power_share"), ("h100-80g", "dense_share")])
+def test_a_power_limit_takes_its_share_of_the_peak(sku, share):
+    gpu = get_gpu(sku)
+    work = replace(EMPTY, matmul_flops=gpu.peak_flops("fp16"))
+    reached = CONSTANTS.matmul_efficiency * getattr(CONSTANTS, share)
+    assert seconds_of(work, gpu, "fp16") == pytest.approx(1 / reached)
+
+
+def test_a_step_that_encodes_launches_more(llama_7b):
+    work = replace(EMPTY, launches=1000)
+    assert seconds_of(replace(work, encodes=True)) == pytest.approx(CONSTANTS.encoding_launches * seconds_of(work))
+
+
+def test_what_is_compiled_launches_and_moves_less(llama_7b):
+    work = replace(EMPTY, launches=1000, traffic_bytes=1e9)
+    assert seconds_of(replace(work, is_compiled=True)) == pytest.approx(CONSTANTS.compiled_share * seconds_of(work))
+
+
+def test_adapters_are_paid_by_the_width_of_their_modules(llama_7b):
+    few, many = work_of(llama_7b), work_of(llama_7b, target_modules=["all-linear"])
+    read = few.moved_bytes - 12 * 512 * 2 * 32 * 2 * 8192
+    assert read == pytest.approx(2 * 2 * llama_7b.parameters)
+    assert many.moved_bytes > 3 * few.moved_bytes - 2 * read

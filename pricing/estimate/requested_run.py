@@ -1,0 +1,157 @@
+"""What a requested run does and holds, in each of the ways in which its program may go about what was not said."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from pricing.catalog import get_base_model, get_gpu
+from pricing.catalog.gpu import GpuProfile
+from pricing.catalog.profile import BaseModelProfile
+from pricing.estimate.prediction_request import PredictionRequest, read_sizes
+from pricing.resources.memory import FitJudgement, estimate_peak
+from pricing.resources.method import Method, Quantization, describe_method
+from pricing.resources.peak_contents import MicroBatch, PeakContents, count_peak_contents
+from pricing.resources.step_work import StepWork, count_step_work
+from pricing.training.config import TrainingConfig
+
+METHODS: dict[str, Quantization] = {"lora": "none", "qlora-nf4": "4bit", "lora-int8": "8bit"}
+# How often programs recompute activations that do not say so: peft's preparation of a quantized model turns it on, the
+# usual trainers leave it off unless they are asked, and pictures do without where that fits.
+SHARE_OF_QUANTIZED, SHARE_OF_TEXT, SHARE_OF_PICTURES = 0.85, 0.6, 0.25
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to run what was requested, and how often (`share`) programs go it."""
+
+    share: float
+    method: Method
+    work: StepWork
+    contents: PeakContents
+
+
+@dataclass(frozen=True)
+class Middle:
+    """The geometric mean of the ways, and the standard deviation of the logarithm between them."""
+
+    value: float
+    log_spread: float
+
+
+@dataclass(frozen=True)
+class RequestedRun:
+    """A request with its base model, GPU type, and the ways in which its program may run it; the likeliest is first."""
+
+    request: PredictionRequest
+    profile: BaseModelProfile
+    gpu: GpuProfile
+    mean_length: float
+    batch: MicroBatch
+    ways: tuple[Way, ...]
+
+    @property
+    def likeliest(self) -> Way:
+        return self.ways[0]
+
+    def find_middle(self, measure: Callable[[Way], float]) -> Middle:
+        """Find the middle of what a measure, which is positive, gives of each way."""
+        logs = [(way.share, math.log(measure(way))) for way in self.ways]
+        mean = sum(share * log for share, log in logs)
+        return Middle(math.exp(mean), math.sqrt(sum(share * (log - mean) ** 2 for share, log in logs)))
+
+
+def describe_requested_run(request: PredictionRequest, *, quantization: Quantization | None = None) -> RequestedRun:
+    """Describe what a request would do and hold; `quantization` stands in for one that a request cannot name.
+
+    Raises: UnknownBaseModel, UnknownGpu, UnknownTargetModules, PredictionRefused.
+    """
+    profile, gpu = get_base_model(request.base_model), get_gpu(request.gpu)
+    longest, mean = read_sizes(request, profile)
+    kept = _describe_method(request, profile, quantization)
+    is_sharded = _must_shard(request, profile, kept, gpu)
+    batch = _fill_micro_batch(request, profile, longest, mean, is_sharded=is_sharded)
+    ways = [
+        Way(share, method, _count_work(profile, method, mean, batch), count_peak_contents(profile, method, batch))
+        for share, method in _list_methods(request, profile, kept, gpu, batch)
+    ]
+    return RequestedRun(request, profile, gpu, mean, batch, tuple(sorted(ways, key=lambda way: -way.share)))
+
+
+def _describe_method(
+    request: PredictionRequest, profile: BaseModelProfile, quantization: Quantization | None
+) -> Method:
+    config = TrainingConfig(
+        base_model=profile.name,
+        lora_rank=request.rank,
+        target_modules=request.target_modules,
+        precision=request.precision,
+        quantization=METHODS[request.method],
+        batch_size=min(request.micro_batch, 4096),
+    )
+    kept = describe_method(profile, config, request.precision, checkpointing=False, gpus=request.gpus)
+    return replace(
+        kept,
+        quantization=quantization or kept.quantization,
+        loss=request.loss or "whole",
+        attention=request.attention or "sdpa",
+        is_compiled=request.compiled is True,
+    )
+
+
+def _must_shard(request: PredictionRequest, profile: BaseModelProfile, kept: Method, gpu: GpuProfile) -> bool:
+    """Tell whether the weights must be spread over the GPUs to fit at all."""
+    recomputed = replace(kept, checkpointing=True)
+    least = MicroBatch(1, 1, holds_encoders=False)
+    return request.gpus > 1 and _judge(profile, recomputed, gpu, least) is FitJudgement.DOES_NOT_FIT
+
+
+def _fill_micro_batch(
+    request: PredictionRequest, profile: BaseModelProfile, longest: float, mean: float, *, is_sharded: bool
+) -> MicroBatch:
+    encodes = not (profile.is_text or request.cached_latents)
+    return MicroBatch(
+        request.micro_batch,
+        longest,
+        is_sharded=is_sharded,
+        encodes=encodes,
+        holds_encoders=encodes,
+        varies=mean < longest,
+    )
+
+
+def _list_methods(
+    request: PredictionRequest, profile: BaseModelProfile, kept: Method, gpu: GpuProfile, batch: MicroBatch
+) -> Iterator[tuple[float, Method]]:
+    """List the methods with their shares: one where gradient checkpointing was said or nothing else fits, else two."""
+    share = _share_of_checkpointing(request, profile, kept, gpu, batch)
+    if share > 0:
+        yield share, replace(kept, checkpointing=True)
+    if share < 1:
+        yield 1 - share, kept
+
+
+def _share_of_checkpointing(
+    request: PredictionRequest, profile: BaseModelProfile, kept: Method, gpu: GpuProfile, batch: MicroBatch
+) -> float:
+    if request.gradient_checkpointing is not None:
+        return float(request.gradient_checkpointing)
+    if _judge(profile, kept, gpu, batch) is not FitJudgement.FITS:
+        return 1.0
+    if not profile.is_text:
+        return SHARE_OF_PICTURES
+    return SHARE_OF_TEXT if kept.quantization == "none" else SHARE_OF_QUANTIZED
+
+
+def _count_work(profile: BaseModelProfile, method: Method, mean: float, batch: MicroBatch) -> StepWork:
+    return count_step_work(
+        profile,
+        method,
+        samples=batch.samples,
+        positions=mean,
+        is_sharded=batch.is_sharded,
+        encodes=batch.encodes,
+    )
+
+
+def _judge(profile: BaseModelProfile, method: Method, gpu: GpuProfile, batch: MicroBatch) -> FitJudgement:
+    return estimate_peak(count_peak_contents(profile, method, batch)).judge_fit(gpu)

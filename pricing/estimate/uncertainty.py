@@ -1,0 +1,49 @@
+"""What makes a prediction uncertain, in sentences: what was not said of the program, and what nobody has measured."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from pricing.estimate.requested_run import RequestedRun
+from pricing.resources.memory import estimate_peak
+from pricing.resources.method import Method
+from pricing.resources.peak_contents import MicroBatch, count_peak_contents
+from pricing.resources.shipped_constants import load_memory_constants
+
+# What was not said is named where it would change the peak by so much.
+WORTH_SAYING = 0.1
+FEW_RUNS = 9
+
+
+def name_uncertainties(run: RequestedRun, calibration_runs: int) -> list[str]:
+    """Name what a prediction is uncertain for, the widest first."""
+    return [*_name_kind(run, calibration_runs), *_name_unsaid(run)]
+
+
+def _name_kind(run: RequestedRun, calibration_runs: int) -> Iterator[str]:
+    request, gpu = run.request, run.gpu
+    if request.precision == "bf16" and not (gpu.has_bf16 or gpu.is_cpu):
+        yield f"{gpu.name} has no bf16: it computes in 32 bit, for which the time is; fp16 would be faster"
+    if request.measured_seconds_per_step is None and calibration_runs < FEW_RUNS:
+        yield f"card without runs: no run on {gpu.name} was measured here; `trainer probe` would narrow the time"
+    if not run.profile.is_text:
+        yield "pictures: least certain, as programs differ most in what they do beside the network"
+
+
+def _name_unsaid(run: RequestedRun) -> Iterator[str]:
+    if len(run.ways) > 1:
+        yield "checkpointing not stated: gradient_checkpointing true or false would narrow time and memory"
+    if not run.profile.is_text:
+        return
+    method, batch = run.likeliest.method, run.batch
+    now = _estimate_gib(run, method, batch)
+    for unsaid, other, effect in (
+        (run.request.attention, replace(method, attention="eager"), "attention not stated: eager"),
+        (run.request.loss, replace(method, loss="chunked"), "loss not stated: chunked"),
+    ):
+        gib = _estimate_gib(run, other, batch)
+        if unsaid is None and abs(gib / now - 1) >= WORTH_SAYING:
+            yield f"{effect} would need {gib:.1f} GiB, not {now:.1f}"
+
+
+def _estimate_gib(run: RequestedRun, method: Method, batch: MicroBatch) -> float:
+    return estimate_peak(count_peak_contents(run.profile, method, batch), load_memory_constants("published")).gib
