@@ -110,7 +110,7 @@ BILLING_CHECKS = (
            ) s ON true
            GROUP BY a.id HAVING a.quantity <> coalesce(sum(s.amount), 0)""",
     ),
-    # To two fen: what was refunded or has expired of a grant was rounded by itself.
+    # To a fen: the price and the tax in it are rounded, each once, whatever has left the grant before.
     Check(
         "what is deferred of a grant's advance is the price of what is not earned of it",
         f"""SELECT g.id, coalesce(-d.balance, 0) AS deferred, u.units * g.unit_price * 1000000 / p.per AS unearned
@@ -132,6 +132,6 @@ BILLING_CHECKS = (
                WHEN g.activated_at IS NULL THEN g.quantity
                ELSE greatest(0, coalesce(a.balance, 0) + coalesce(h.units, 0) + coalesce(c.units, 0)) END AS units) u
            WHERE g.advance
-             AND abs(coalesce(-d.balance, 0) * p.per - u.units * g.unit_price * 1000000) > 20000 * p.per""",  # noqa: S608
+             AND abs(coalesce(-d.balance, 0) * p.per - u.units * g.unit_price * 1000000) > 10000 * p.per""",  # noqa: S608
     ),
 )

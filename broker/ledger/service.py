@@ -35,7 +35,7 @@ from broker.ledger.correcting.usage_corrections import correct_usage
 from broker.ledger.grants.commitment import Commitment, list_ended_commitments, list_true_up_months, read_commitment
 from broker.ledger.grants.coverage import MeterCoverage, read_coverage
 from broker.ledger.grants.credit import credit_grant
-from broker.ledger.grants.earnings import MonthsInvoice, book_usage
+from broker.ledger.grants.earnings import MonthsInvoice, book_usage, find_surplus, price_leaving, read_unearned
 from broker.ledger.grants.expiry_warnings import list_grants_to_warn_of, warn_of_expiry
 from broker.ledger.grants.grant_balances import GrantBalance, GrantDraw, list_draws, read_grant_balances
 from broker.ledger.grants.grant_ends import expire_grant, list_grants_to_expire, read_unused, take_unused, void_grant
@@ -133,6 +133,7 @@ __all__ = [
     "expire_hold",
     "find_kept",
     "find_shortage",
+    "find_surplus",
     "get_hold",
     "has_use",
     "is_exhausted",
@@ -155,6 +156,7 @@ __all__ = [
     "lock_hold",
     "lock_holds",
     "open_standing_hold",
+    "price_leaving",
     "read_available",
     "read_borne_by_cause",
     "read_charged_holds",
@@ -168,6 +170,7 @@ __all__ = [
     "read_granted_hours",
     "read_holds",
     "read_snapshot",
+    "read_unearned",
     "read_unused",
     "renew_holds",
     "renew_locked_hold",

@@ -67,20 +67,20 @@ def _lasts(work: Work, grant: GrantTerms) -> bool:
 
 
 async def _refund(work: Work, terms: ContractTerms, grant: GrantTerms) -> Refund:
-    refund = await _price(work, grant, await ledger.take_unused(work, grant, "grant_refunded"))
+    refund = await _price(work, grant, await ledger.read_unused(work, grant))
+    await ledger.take_unused(work, grant, "grant_refunded")
     await ledger.book_refund(work, terms, grant.id, net=refund.net, tax=refund.tax, reference=grant.id)
     return refund
 
 
 async def _price(work: Work, grant: GrantTerms, quantity: int) -> Refund:
-    """Price what is refunded, with the tax by which the grant's invoice was taxed, as far as it is deferred."""
+    """Price what is to be refunded, with the tax by which the grant's invoice was taxed, as far as it is deferred."""
     assert grant.invoice_id is not None, "a grant that was paid ahead has an invoice"
     invoice = await billing.get_invoice(work, grant.invoice_id)
     tax = Tax(TaxMode(invoice.tax_mode), invoice.tax_rate or Decimal(0))
-    price = grant.price(quantity)
-    on_it = tax.compute(price)
-    net = price - on_it if tax.mode == TaxMode.INCLUDED else price
-    return Refund(grant, quantity, min(net, await ledger.read_deferred(work, grant.id)), on_it)
+    ((_grant, unearned),) = await ledger.read_unearned(work, [grant])
+    worth = ledger.price_leaving(grant, tax, unearned, quantity)
+    return Refund(grant, quantity, min(worth.net, await ledger.read_deferred(work, grant.id)), worth.tax)
 
 
 async def list_refundable(work: Work, terms: ContractTerms) -> list[Refund]:
@@ -188,5 +188,5 @@ async def _carry(
         await contracts.note_invoice(work, made.id, grant.invoice_id)
     await ledger.credit_grant(work, made.id)
     if grant.advance:
-        await ledger.book_carry(work, old, grant.id, made, grant.price(taken))
+        await ledger.book_carry(work, old, grant.id, made, await ledger.find_surplus(work, old, grant))
     return await contracts.get_grant(work, made.id)

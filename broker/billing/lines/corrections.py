@@ -27,6 +27,15 @@ class LineKey:
     billable: bool
 
 
+class LineMissing(LookupError):
+    """What is taken back of a closed month has no line on that month's invoice: the books contradict each other."""
+
+    def __init__(self, month: str, key: LineKey) -> None:
+        super().__init__(
+            f"what is taken back of {month} is on no invoice of that month: {key}; `broker ledger verify` says more"
+        )
+
+
 async def correction_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
     """Draft the lines of usage that is late for a closed month, and of what is taken back of closed months' lines."""
     charged = await list_charged(work, terms, month)
@@ -47,6 +56,8 @@ def _draft_late(group: CapturedUsage, origin: str) -> list[DraftLine]:
 
 def _draft_taken(group: CapturedUsage, places: Mapping[LineKey, str], origin: str) -> list[DraftLine]:
     key = LineKey(group.job_id, group.used_month, group.meter.value, group.unit_price, group.billable)
+    if key not in places:
+        raise LineMissing(group.corrects or "", key)
     return _with_advance(group, f"{METER_NAMES[group.meter]} taken back of {places[key]}, {origin}")
 
 

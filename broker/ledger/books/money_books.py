@@ -115,11 +115,8 @@ async def book_carry(work: Work, terms: ContractTerms, grant_id: str, to: GrantT
 
 
 async def book_breakage(work: Work, terms: ContractTerms, grant_id: str, amount: Money, *, reference: str) -> None:
-    """Book what is unused of a grant that has ended as earned: of its deferred revenue, as far as there is any.
-
-    The amount is at the grant's price, which may include tax.
-    """
-    earned = min(terms.tax.take_out(amount), await read_deferred(work, grant_id))
+    """Book what is unused of a grant that has ended as earned: of its deferred revenue, as far as there is any."""
+    earned = min(amount, await read_deferred(work, grant_id))
     moves = [MoneyMove(BREAKAGE, DEFERRED, earned, grant_id)]
     await post_money(work, terms, "breakage", moves, reference=reference)
 

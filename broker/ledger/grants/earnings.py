@@ -2,7 +2,8 @@
 
 The deferred revenue of a grant is always the price, to the fen and without tax, of what is not earned of it: what is
 free or held, and what open months have captured. So what an invoice earns of it is the difference, and a grant that is
-used up leaves nothing; where the invoice's lines, rounded by segment, say a few fen more or less, the account of
+used up leaves nothing; and so is the price of what leaves it by a refund, by expiry or into another grant, however many
+parts that has. Where the invoice's lines, rounded by segment, say a few fen more or less, the account of
 rounding has them.
 """
 
@@ -19,6 +20,7 @@ from broker.ledger.books.money_books import MoneyMove, book_gift, post_money, re
 from broker.ledger.tables import Account, Capture, ClosedMonth, HoldLeg
 from broker.work import Work
 from pricing.money import Money
+from pricing.tax import Tax
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,24 @@ async def find_surplus(work: Work, terms: ContractTerms, grant: GrantTerms) -> M
     """
     left = await find_left_to_earn(work, terms, [grant])
     return max(Money.zero(), await read_deferred(work, grant.id) - left[grant.id])
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What units of a grant are worth, without tax, and the tax on that."""
+
+    net: Money
+    tax: Money
+
+
+def price_leaving(grant: GrantTerms, tax: Tax, unearned: int, leaving: int) -> Worth:
+    """Price units that leave a grant: what is not earned of it was worth, less what the rest is. Pure.
+
+    So all parts of a grant that leave it, one after the other, are worth just what they would be together.
+    Units: the grant's own; to the fen.
+    """
+    before, after = (price_unearned(grant, count) for count in (unearned, unearned - leaving))
+    return Worth(tax.take_out(before) - tax.take_out(after), tax.compute(before) - tax.compute(after))
 
 
 def price_unearned(grant: GrantTerms, count: int) -> Money:

@@ -13,6 +13,7 @@ from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms
 from broker.ledger.books.accounts import NewTransfer, open_account, post_transfer, read_granted
 from broker.ledger.books.model import AccountKind, move
 from broker.ledger.books.money_books import book_breakage
+from broker.ledger.grants.earnings import find_surplus
 from broker.ledger.tables import Account
 from broker.work import Work
 
@@ -83,7 +84,7 @@ async def _give_up_unused(
     """Take out of a grant what nobody will use any more: what was paid for it is earned. Returns how much it was."""
     unused = await take_unused(work, grant, kind, into=into)
     if unused and grant.advance:
-        await book_breakage(work, terms, grant.id, grant.price(unused), reference=grant.id)
+        await book_breakage(work, terms, grant.id, await find_surplus(work, terms, grant), reference=grant.id)
     return unused
 
 

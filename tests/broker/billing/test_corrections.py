@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import update
 
+from broker.billing.lines.corrections import LineMissing, correction_lines
+from broker.billing.tables import InvoiceLine
 from broker.contracts import service as contracts
 from broker.jobs.runs import lose_run
 from broker.ledger import service as ledger
@@ -135,3 +138,22 @@ async def test_hours_of_a_closed_month_come_back_and_of_a_grant_that_is_over_as_
         assert (made.quantity, made.expires_at, made.advance) == (57, clock.now + timedelta(days=30), True)
         assert free["compensation"] == 57
     assert await broken_rules(system) == {}
+
+
+async def test_correction_of_a_line_that_no_invoice_has_says_so(
+    api: Api, app: FastAPI, system: System, clock: ManualClock
+) -> None:
+    customer = await make_ready_customer(api)
+    job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    async with dispatched_worker(api, app, system, job["id"]) as worker:
+        await worker.claim()
+        await worker.post("heartbeats", usage=[worker.interval(57, 0)])
+        clock.advance(days=25)
+        await close(api, customer, NOVEMBER)
+        await lose(system, worker)
+    async with system.work() as work:
+        terms = await contracts.get_contract(work, customer.contract["id"])
+        await work.session.execute(update(InvoiceLine).values(job_id=None))
+        with pytest.raises(LineMissing, match=r"taken back of 2026-11 is on no invoice.*broker ledger verify"):
+            await correction_lines(work, terms, DECEMBER)
+        await work.session.rollback()

@@ -1,6 +1,7 @@
 """What becomes of unused hours: refunded at their price, carried on into a renewal, or given up."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -79,6 +80,20 @@ async def test_gifts_and_what_was_not_paid_are_never_refunded(api: Api, system: 
     assert await broken_rules(system) == {}
 
 
+async def test_refunds_in_many_parts_come_to_what_was_paid(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api, plan="prepaid", tax_mode="included", tax_rate="0.13")
+    grant = await grant_of(api, customer)
+    jobs = [await start_job(system, customer, gpu_seconds=3, tokens=0) for _each in range(7)]  # of 0.43 fen each
+    refunds = [await api.post(f"/grants/{grant['id']}/refund")]
+    for job in jobs:
+        await settle(system, job)
+        refunds.append(await api.post(f"/grants/{grant['id']}/refund"))
+    assert sum(Decimal(each["total"]["amount"]) for each in refunds) == Decimal("2600.00")
+    balances = await accounts_of(system, customer.contract["id"])
+    assert balances == {"cash": 2_600_000_000, "refunds": -2_600_000_000}
+    assert await broken_rules(system) == {}
+
+
 async def renew(api: Api, customer: Customer) -> Any:
     return await sign_contract(api, customer.id, starts_at="2026-12-01T00:00:00Z")
 
@@ -116,7 +131,8 @@ async def test_unused_hours_are_carried_on_as_far_as_their_rule_lets(
 
 async def test_renewal_takes_over_what_its_rule_carries_on(api: Api, system: System, clock: ManualClock) -> None:
     rule = {"rollover": "carry", "rollover_percent": 40}
-    customer = await make_ready_customer(api, plan="prepaid", ends_at="2026-12-01T00:00:00Z", **rule)
+    taxed = {"tax_mode": "included", "tax_rate": "0.13"}
+    customer = await make_ready_customer(api, plan="prepaid", ends_at="2026-12-01T00:00:00Z", **rule, **taxed)
     old = customer.contract["id"]
     job = await start_job(system, customer, gpu_seconds=100 * HOUR, tokens=0)
     new = (await api.post(f"/contracts/{old}/renewal", {"renew": True}))["id"]
@@ -130,7 +146,10 @@ async def test_renewal_takes_over_what_its_rule_carries_on(api: Api, system: Sys
     await Daemon(system, agent=None).expire_grants()
     (ended,) = (await api.get("/grants", contract_id=old))["data"]
     assert (ended["status"], ended["left"], ended["gone"]) == ("expired", 0, 500 * HOUR)
-    assert (await accounts_of(system, old))["breakage"] == -300 * 5_200_000
+    # 300 and 200 hours at 5.20, without the tax in them: together what was paid for 500.
+    assert await accounts_of(system, old) == {"cash": 2_600_000_000, "tax": -299_120_000, "breakage": -1_380_530_000}
+    async with system.work() as work:
+        assert await ledger.read_deferred(work, carried["id"]) == Money(920_350_000)
     assert await broken_rules(system) == {}
 
 

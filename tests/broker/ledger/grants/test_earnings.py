@@ -1,0 +1,84 @@
+"""What leaves a grant in parts is worth, to the fen, what it would be in one: refunds, expiry, carrying on, use."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.contracts.model import NO_ROLLOVER, GrantStatus, GrantTerms
+from broker.ledger.grants.earnings import Worth, plan_earned, price_leaving, price_unearned
+from pricing.grants import GrantKind, GrantScope
+from pricing.money import MICROS_PER_FEN, Money
+from pricing.tax import NO_TAX, Tax, TaxMode
+from pricing.usage import METERS, Unit
+
+BEGUN = datetime(2026, 11, 1, tzinfo=UTC)
+FEN = Fraction(1, 100)
+
+taxes = st.one_of(
+    st.just(NO_TAX),
+    st.builds(
+        Tax,
+        st.sampled_from([TaxMode.ON_TOP, TaxMode.INCLUDED]),
+        st.decimals("0.0001", "0.9999", places=4),
+    ),
+)
+prices = st.decimals("0.000001", "99", places=6)
+parts = st.lists(st.integers(1, 5000), min_size=1, max_size=12)
+
+
+def make_grant(unit_price: Decimal, quantity: int, unit: Unit = Unit.GPU_SECONDS) -> GrantTerms:
+    return GrantTerms(
+        id="gra_1",
+        contract_id="con_1",
+        customer_id="cus_1",
+        kind=GrantKind.BOUGHT,
+        scope=GrantScope(unit),
+        quantity=quantity,
+        unit_price=unit_price,
+        priority=0,
+        advance=True,
+        invoice_id="inv_1",
+        status=GrantStatus.ACTIVE,
+        credited=True,
+        reason=None,
+        rollover=NO_ROLLOVER,
+        effective_at=BEGUN,
+        expires_at=None,
+        created_at=BEGUN,
+    )
+
+
+@given(taxes, prices, parts, st.sampled_from(METERS))
+def test_parts_that_leave_a_grant_are_worth_what_all_of_it_is(
+    tax: Tax, unit_price: Decimal, leaving: list[int], unit: Unit
+) -> None:
+    whole = sum(leaving)
+    grant = make_grant(unit_price, whole, unit)
+    net, on_it, unearned = Money.zero(), Money.zero(), whole
+    for part in leaving:
+        worth = price_leaving(grant, tax, unearned, part)
+        assert worth.net.micros % MICROS_PER_FEN == worth.tax.micros % MICROS_PER_FEN == 0
+        exact = Fraction(unit_price) * part / (3600 if unit == Unit.GPU_SECONDS else 1)
+        asked = worth.net + worth.tax if tax.mode == TaxMode.INCLUDED else worth.net
+        assert abs(Fraction(asked.to_decimal()) - exact) <= FEN
+        net, on_it, unearned = net + worth.net, on_it + worth.tax, unearned - part
+    price = grant.price(whole)
+    assert Worth(net, on_it) == Worth(tax.take_out(price), tax.compute(price))
+
+
+@given(taxes, prices, parts)
+def test_grant_that_is_used_up_month_by_month_leaves_nothing_deferred(
+    tax: Tax, unit_price: Decimal, used: list[int]
+) -> None:
+    grant = make_grant(unit_price, sum(used))
+    paid = deferred = tax.take_out(grant.price(grant.quantity))
+    unearned, earned = grant.quantity, Money.zero()
+    for quantity in used:
+        unearned -= quantity
+        left = {grant.id: tax.take_out(price_unearned(grant, unearned))}
+        (move, _rounded) = plan_earned({grant.id: deferred}, left, tax.take_out(grant.price(quantity)))
+        deferred, earned = deferred - move.amount, earned + move.amount
+    assert (deferred, earned) == (Money.zero(), paid)
