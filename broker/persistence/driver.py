@@ -32,7 +32,7 @@ Mapped = TypeVar("Mapped")
 DIALECT = make_url("postgresql+psycopg://").get_dialect()()
 NAMED = re.compile(r"%\((\w+)\)s")
 PREPARED = "prepared"
-PLAIN = re.compile(r"[^'\\\x00]*")
+PLAIN, PLAIN_ELEMENT = re.compile(r"[^'\\\x00]*"), re.compile(r"[^'\"\\\x00]*")
 LIST_PREPARED = b"SELECT name FROM pg_prepared_statements"
 COMMIT = b"COMMIT"
 
@@ -82,10 +82,25 @@ class Query(Statement):
 
 
 def _write_literal(value: object, driver: Driver) -> bytes:
-    """Write a value as a literal; plain text, which most values are, without looking up how its type is written."""
+    """Write a value as a literal; what most values are without looking up how their type is written."""
     if type(value) is str and PLAIN.fullmatch(value):
         return f"'{value}'".encode()
+    if type(value) is list and all(_is_plain(element) for element in value):
+        return f"'{{{','.join(_write_element(element) for element in value)}}}'".encode()
     return sql.Literal(value).as_bytes(driver)
+
+
+def _is_plain(element: object) -> bool:
+    if type(element) is str:
+        return PLAIN_ELEMENT.fullmatch(element) is not None
+    return element is None or type(element) is int
+
+
+def _write_element(element: str | int | None) -> str:
+    """Write a plain element of an array; the statement knows its type."""
+    if element is None:
+        return "NULL"
+    return f'"{element}"' if isinstance(element, str) else str(element)
 
 
 def _find_processor(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:

@@ -118,6 +118,21 @@ async def test_statements_of_one_message_see_each_others_work_and_each_has_its_o
     assert await count_customers(system) == 2
 
 
+ECHO = Statement(text("SELECT CAST(:texts AS text[]), CAST(:numbers AS bigint[])"))
+
+
+@pytest.mark.parametrize(
+    "texts", [[], ["a"], ["a", None, "", "NULL", "{b,c}", " d "], ['"e"'], ["f\\"], ["g'"], ["%s; --", "火", "a,b"]]
+)
+async def test_an_array_comes_as_it_was_given_whatever_its_elements_are(
+    system: System, texts: list[str | None]
+) -> None:
+    numbers = [2**62, None, -1]
+    async with system.database.transaction(Scope.ALL) as session:
+        told = {"texts": texts, "numbers": numbers}
+        assert await run_together(connection_of(session), [Command(ECHO, told)]) == [[(texts, numbers)]]
+
+
 async def test_a_message_that_ends_with_the_commit_ends_the_transaction(system: System) -> None:
     async def fail() -> None:
         async with system.database.transaction(Scope.ALL) as session:

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from broker.processes.http_server import Server, SharingServer, open_listener
+from broker.processes.http_server import Server, SharingServer, open_listener, spare_what_stays
 
 CLIENTS = 8
 
@@ -69,3 +70,12 @@ async def test_process_that_ends_leaves_the_socket_to_the_others() -> None:
                 pass
             async with clients(listener):
                 assert len(staying.server_state.connections) == CLIENTS
+
+
+def test_what_is_there_before_the_first_request_is_never_looked_through_again() -> None:
+    try:
+        spare_what_stays()
+        assert gc.get_freeze_count() > 10_000
+        assert len(gc.get_objects()) < 10_000
+    finally:
+        gc.unfreeze()
