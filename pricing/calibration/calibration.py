@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pricing.calibration.coverage_level import WANTED
+from pricing.calibration.support import choose_width
 from pricing.calibration.width import Z_90
 from pricing.catalog.gpu import GpuProfile
 from pricing.resources.run_work import DeviceConstants, RunWork, compute_run_seconds
@@ -57,6 +58,11 @@ def has_learnt_width(runs: int) -> bool:
     return runs >= FEWEST_RESIDUALS
 
 
+def get_published_width(family: str) -> float:
+    """Get log(p90 / p50) of published figures of a family, whose programs no run of was seen."""
+    return Z_90 * load_log_spread(family)
+
+
 @dataclass(frozen=True)
 class Ratio:
     """The mean log(actual / computed) of runs of one key, shrunk to that of the next wider one."""
@@ -91,11 +97,11 @@ class Calibration:
     def _widen(self, kind: RunKind, computed: float) -> Interval:
         expected = computed * math.exp(self.get_ratio(kind).log)
         residuals = self._get_residuals(kind)
-        if not has_learnt_width(len(residuals)):
-            return Interval(expected, expected * math.exp(Z_90 * load_log_spread(kind.family)), len(residuals))
-        place = math.ceil((len(residuals) + 1) * self.levels.get(kind.sku, WANTED))
-        upper = max(residuals[min(place, len(residuals)) - 1], 0.0)
-        return Interval(expected, expected * math.exp(upper), len(residuals))
+        width = get_published_width(kind.family)
+        if has_learnt_width(len(residuals)):
+            place = math.ceil((len(residuals) + 1) * self.levels.get(kind.sku, WANTED))
+            width = choose_width(residuals, min(place, len(residuals)), width)
+        return Interval(expected, expected * math.exp(width), len(residuals))
 
     def get_ratio(self, kind: RunKind) -> Ratio:
         for key in reversed(kind.list_keys()):

@@ -5,8 +5,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from pricing.calibration.calibration import Calibration, Key, Ratio, RunKind
+from pricing.calibration.calibration import (
+    Calibration,
+    Key,
+    Ratio,
+    RunKind,
+    get_published_width,
+    has_learnt_width,
+)
 from pricing.calibration.coverage_level import follow_coverage
+from pricing.calibration.support import find_middle, limit_error, shrink_mean
 from pricing.catalog.gpu import GpuProfile
 from pricing.resources.fitting import Prior, fit_constants
 from pricing.resources.run_work import RUN_PRIORS, DeviceConstants, RunWork, compute_run_seconds
@@ -14,8 +22,6 @@ from pricing.resources.shipped_constants import load_device_constants
 from pricing.resources.time import TIME_PRIORS
 
 FOLDS = 5
-# A kind's mean ratio counts against that of the next wider kind as if that had been seen in so many runs.
-PRIOR_RUNS = 3
 RESIDUAL_SCALE = 0.08
 # The runs of one installation are of one program, which may lie farther off than programs do in the mean.
 LOOSENESS, LOOSENESS_ON_CPU = 2.0, 6.0
@@ -39,7 +45,7 @@ def learn_calibration(finished: Sequence[FinishedRun], gpus: Mapping[str, GpuPro
     """Learn from finished runs, in the order in which they finished; of a GPU type the last 200 count.
 
     The residuals are out of fold: each run's error under constants and ratios that were learnt without it.
-    Raises: ValueError for seconds that are not positive.
+    Raises: ValueError for seconds that are not positive and finite.
     Source: cross-conformal prediction (Vovk 2015, "Cross-conformal predictors"), 5 folds, on the log error.
     """
     runs = _keep_last(finished)
@@ -64,8 +70,8 @@ def _follow_levels(runs: Sequence[FinishedRun]) -> dict[str, float]:
 
 def _keep_last(finished: Sequence[FinishedRun]) -> list[FinishedRun]:
     for run in finished:
-        if run.seconds <= 0:
-            raise ValueError(f"a finished run has positive seconds, got {run}")
+        if not 0 < run.seconds < math.inf:
+            raise ValueError(f"a finished run has positive seconds below infinity, got {run}")
     by_sku: dict[str, list[FinishedRun]] = defaultdict(list)
     for run in finished:
         by_sku[run.kind.sku].append(run)
@@ -78,11 +84,32 @@ def _fit_all(runs: Sequence[FinishedRun], gpus: Mapping[str, GpuProfile]) -> dic
 
 
 def _fit_device(runs: Sequence[FinishedRun], gpu: GpuProfile) -> DeviceConstants:
+    believed = _believe_seconds(runs, gpu)
+
     def residuals(values: Mapping[str, float]) -> list[float]:
         constants = DeviceConstants.of(values)
-        return [math.log(compute_run_seconds(run.work, gpu, constants) / run.seconds) for run in runs]
+        return [
+            math.log(compute_run_seconds(run.work, gpu, constants) / seconds)
+            for run, seconds in zip(runs, believed, strict=True)
+        ]
 
     return DeviceConstants.of(fit_constants(list_priors(gpu), residuals, scale=RESIDUAL_SCALE))
+
+
+def _believe_seconds(runs: Sequence[FinishedRun], gpu: GpuProfile) -> list[float]:
+    """Return the seconds that constants are fitted to: of few runs, what the others do not support is limited.
+
+    Among more the fit itself tells which are odd.
+    """
+    if has_learnt_width(len(runs)):
+        return [run.seconds for run in runs]
+    shipped = [compute_run_seconds(run.work, gpu, load_device_constants()) for run in runs]
+    errors = [math.log(run.seconds / expected) for run, expected in zip(runs, shipped, strict=True)]
+    middle = find_middle(errors, 0.0)
+    return [
+        expected * math.exp(limit_error(error, middle, get_published_width(run.kind.family)))
+        for run, error, expected in zip(runs, errors, shipped, strict=True)
+    ]
 
 
 def list_priors(gpu: GpuProfile) -> dict[str, Prior]:
@@ -118,13 +145,15 @@ def _log_ratios(
 
 
 def _shrink_ratios(runs: Sequence[FinishedRun], logs: Sequence[float]) -> dict[Key, Ratio]:
-    """Shrink each key's ratio to that of the next wider one: (runs × mean + 3 × the wider ratio) / (runs + 3)."""
+    """Shrink each key's ratio to that of the next wider one; a key with the very runs of that takes it as it is."""
     groups = _group(runs, logs)
+    widths = _group(runs, [get_published_width(run.kind.family) for run in runs])
     ratios: dict[Key, Ratio] = {}
     for key in sorted(groups, key=len):
-        wider = ratios[key[:-1]].log if key else 0.0
         found = groups[key]
-        ratios[key] = Ratio((sum(found) + PRIOR_RUNS * wider) / (len(found) + PRIOR_RUNS), len(found))
+        wider = ratios[key[:-1]] if key else Ratio(0.0, 0)
+        is_same = len(found) == wider.runs
+        ratios[key] = Ratio(wider.log if is_same else shrink_mean(found, wider.log, max(widths[key])), len(found))
     return ratios
 
 

@@ -4,8 +4,10 @@ import random
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pricing.calibration.calibration import Calibration, RunKind
+from pricing.calibration.calibration import Calibration, RunKind, get_published_width
 from pricing.calibration.learning import FinishedRun, learn_calibration
 from pricing.catalog import get_gpu, load_gpus
 from pricing.resources.run_work import RunWork, compute_run_seconds
@@ -125,7 +127,57 @@ def test_only_the_last_runs_of_a_gpu_type_count():
     assert learn(various(250, 0.02)).runs == 200
 
 
-@pytest.mark.parametrize("seconds", [0.0, -1.0])
+@pytest.mark.parametrize("seconds", [0.0, -1.0, math.inf, math.nan])
 def test_seconds_that_are_not_positive_are_refused(seconds):
     with pytest.raises(ValueError, match="positive seconds"):
         learn([FinishedRun(KIND, work_of(10), seconds)])
+
+
+# Times the published p90 over p50, which is what a single run may move at most; a little for what it shifts besides.
+ONE_RUN = 1.1 * math.exp(get_published_width(KIND.family))
+PROBE = run_of(1.0, 2000, teraflops=5.0)
+
+
+def p90_after(runs):
+    return learn(runs).estimate(KIND, PROBE.work, GPU).p90
+
+
+@pytest.mark.parametrize("ratio", [3600 / 47, 47 / 3600, 3.0, 1e12, 1e-12])
+def test_one_straggler_on_a_fresh_installation_leaves_the_price_of_others_nearly_as_it_was(ratio):
+    """Guards a past fault: one job of 3,600 s instead of 47 lifted another customer's p90 from 0.81 to 13.01."""
+    published = Calibration().estimate(KIND, PROBE.work, GPU)
+    learnt = learn([run_of(ratio)]).estimate(KIND, PROBE.work, GPU)
+    assert 1 / ONE_RUN < learnt.p50 / published.p50 < ONE_RUN
+    assert learnt.p90 / learnt.p50 == pytest.approx(published.p90 / published.p50)
+
+
+@settings(max_examples=20, deadline=None)
+@given(runs=st.integers(1, 22), ratio=st.floats(1e-9, 1e9), place=st.floats(0, 1), seed=st.integers(0, 10**6))
+def test_one_run_moves_a_price_by_no_more_than_the_published_width(runs, ratio, place, seed):
+    """Guards a past fault: after ten normal runs one straggler lifted p90 from 0.75 to 10.70."""
+    history = various(runs, 0.05, seed=seed)
+    odd = [*history[: int(place * runs)], run_of(ratio), *history[int(place * runs) :]]
+    assert p90_after(odd) < ONE_RUN * max(p90_after(history), PROBE.seconds)
+    assert p90_after(odd) > min(p90_after(history), PROBE.seconds) / ONE_RUN
+
+
+def test_a_slower_machine_is_believed_once_a_few_runs_agree():
+    slow = [run_of(3.0, 1000 + 100 * number) for number in range(5)]
+    ratios = [learn(slow[:count]).estimate(KIND, PROBE.work, GPU).p50 / PROBE.seconds for count in range(1, 6)]
+    assert ratios[0] < ratios[1] < 1.5
+    assert all(2.0 < ratio < 3.1 for ratio in ratios[2:])
+
+
+def test_stragglers_that_keep_coming_widen_the_interval_step_by_step():
+    history = various(16, 0.03)
+    widths = []
+    for count in range(5):
+        interval = learn([*history, *[run_of(20.0)] * count]).estimate(KIND, PROBE.work, GPU)
+        widths.append(interval.p90 / interval.p50)
+    assert widths == sorted(widths)
+    assert widths[-1] > 5
+
+
+def test_a_kind_that_alone_has_run_is_not_counted_once_for_each_of_its_keys():
+    learnt = learn(various(2, 0.01, ratio=1.2))
+    assert len({ratio.log for ratio in learnt.ratios.values()}) == 1
