@@ -1,6 +1,7 @@
 """The contracts that uses of a customer may run under, locked and read beside others in one message of the driver.
 
-The lock comes first: what it guards, here and in other features, is read by the statements after it.
+One that is only looked at needs no lock (`find_contract`). Else the lock comes first: what it guards, here and in other
+features, is read by the statements after it.
 """
 
 from collections import defaultdict
@@ -9,15 +10,17 @@ from datetime import datetime
 
 from sqlalchemy import ARRAY, Boolean, ColumnElement, DateTime, Select, String, Text, any_, bindparam, or_, select
 
+from broker import errors
 from broker.contracts.grants import read_grant
 from broker.contracts.model import ContractTerms, GrantTerms
 from broker.contracts.service import is_in_force, load_rows
 from broker.contracts.tables import Contract, Grant
 from broker.persistence.driver import Command, Row, RowFormat, Statement
-from broker.persistence.tenancy import owns
+from broker.persistence.tenancy import ASKING, owns
 from broker.work import Work
 
 NAMED, ANY_IN_FORCE = bindparam("contract_ids", type_=ARRAY(Text)), bindparam("any_in_force", type_=Boolean)
+ONE = bindparam("contract_id", type_=Text)
 CONTRACTS = RowFormat(Contract)
 
 
@@ -62,6 +65,31 @@ def lock_candidates(customer_id: str, contract_ids: Collection[str | None], mome
     """Make the commands that lock the contracts, and read them and their grants; see `read_candidates`."""
     asked = identify_candidates(customer_id, contract_ids, moment)
     return [Command(LOCK, asked), Command(THEIR_GRANTS, asked)]
+
+
+CONTRACT = Statement(select(Contract.__table__).where(Contract.id == ONE, owns(Contract.customer_id)))
+ITS_GRANTS = Statement(
+    select(Grant.__table__).where(Grant.contract_id == ONE, owns(Grant.customer_id)).order_by(Grant.id)
+)
+
+
+def find_contract(contract_id: str, *, seen_by: str | None) -> list[Command]:
+    """Make the commands that read a contract and its grants, without a lock; `read_contract` reads what they find.
+
+    `seen_by`: the customer whose rows are the only ones seen; None for those who see every customer's.
+    """
+    asked = {ONE.key: contract_id, ASKING.key: seen_by}
+    return [Command(CONTRACT, asked), Command(ITS_GRANTS, asked)]
+
+
+async def read_contract(
+    work: Work, contract_id: str, contract_rows: Sequence[Row], grant_rows: Sequence[Row]
+) -> tuple[ContractTerms, list[GrantTerms]]:
+    """Read the terms of a contract and its grants from the rows of `find_contract`. Raises: NotFound."""
+    found = await read_candidates(work, contract_rows, grant_rows)
+    if contract_id not in found:
+        raise errors.NotFound("contract", contract_id)
+    return found[contract_id]
 
 
 async def read_candidates(

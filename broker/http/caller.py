@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from fastapi import Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import errors
 from broker.http.idempotency import Claim, claim_key, find_answer, keep_answer
@@ -76,16 +77,30 @@ class Caller:
     @asynccontextmanager
     async def open_with(self, commands: Sequence[Command]) -> AsyncIterator[tuple[Work, list[list[Row]]]]:
         """Open a transaction and run its first statements in the same message; it is committed when the block ends."""
+        opening = self.database.transaction_with(commands, *_scope_of(self.actor), limits=self._limits)
+        async with self.turnstile.pass_through(self.actor), opening as (session, rows):
+            yield self._make_work(session), rows
+
+    @asynccontextmanager
+    async def read(self, commands: Sequence[Command]) -> AsyncIterator[tuple[Work, list[list[Row]]]]:
+        """Read by statements in one message, which is the whole transaction; yields the rows of each.
+
+        The unit of work beside them is for what belongs to nobody, such as rate cards. Raises: Busy, TooManyAtOnce.
+        """
+        reading = self.database.reading(commands, *_scope_of(self.actor), limits=self._limits)
+        async with self.turnstile.pass_through(self.actor), reading as (session, rows):
+            yield self._make_work(session), rows
+
+    @property
+    def _limits(self) -> TimeLimits:
         settings = self.services.settings
-        limits = TimeLimits(settings.lock_seconds, settings.statement_seconds)
-        async with (
-            self.turnstile.pass_through(self.actor),
-            self.database.transaction_with(commands, *_scope_of(self.actor), limits=limits) as (session, rows),
-        ):
-            work = Work(session, self.actor, self.services, self.claim.key if self.claim else None)
-            if work.confined_to is not None:
-                confine(session.sync_session, work.confined_to)
-            yield work, rows
+        return TimeLimits(settings.lock_seconds, settings.statement_seconds)
+
+    def _make_work(self, session: AsyncSession) -> Work:
+        work = Work(session, self.actor, self.services, self.claim.key if self.claim else None)
+        if work.confined_to is not None:
+            confine(session.sync_session, work.confined_to)
+        return work
 
     async def answer_if_known(self) -> None:
         """Answer a request that was answered before, without doing its slow work again. Raises: AnsweredBefore."""

@@ -1,11 +1,11 @@
 """What is left of a contract."""
 
-from broker.http.edge import BillingReader, feature_router
+from broker.http.edge import BillingCaller, BillingReader, feature_router
 from broker.http.shapes import AsOf
 from broker.ledger.commitment_schemas import CommitmentOut
 from broker.ledger.grants.commitment import read_commitment
 from broker.ledger.grants.coverage import read_coverage
-from broker.ledger.reading.balance import read_contract_balance
+from broker.ledger.reading.balance import find_balance, read_balance
 from broker.ledger.reading.history import read_contract_balance_at
 from broker.ledger.schemas import BalanceOut, CoverageOut
 
@@ -13,10 +13,12 @@ router = feature_router("/contracts", "contracts")
 
 
 @router.get("/{contract_id}/balance")
-async def get_balance(work: BillingReader, contract_id: str, as_of: AsOf = None) -> BalanceOut:
+async def get_balance(caller: BillingCaller, contract_id: str, as_of: AsOf = None) -> BalanceOut:
     """Tell what of a contract is available, held and used: now, or as it was booked at a moment."""
     if as_of is None:
-        return BalanceOut.of(contract_id, await read_contract_balance(work, contract_id), work.now)
+        async with caller.read(find_balance(contract_id, seen_by=caller.actor.confined_to)) as (work, found):
+            return BalanceOut.of(contract_id, await read_balance(work, contract_id, found), work.now)
+    work = await caller.begin()
     return BalanceOut.of(contract_id, await read_contract_balance_at(work, contract_id, as_of), as_of)
 
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -35,9 +35,11 @@ WAKE = f"NOTIFY {WAKE_CHANNEL}".encode()
 # A connection used so lately is taken to be alive: asking it would cost as much as the statement that comes next.
 TRUSTED_SECONDS = 1.0
 BEGIN = sql.SQL(
-    "BEGIN; SET LOCAL broker.scope TO {}; SET LOCAL broker.customer_id TO {};"
+    "{}; SET LOCAL broker.scope TO {}; SET LOCAL broker.customer_id TO {};"
     " SET LOCAL lock_timeout TO {}; SET LOCAL statement_timeout TO {}"
 )
+WRITES: LiteralString = "BEGIN"
+READS: LiteralString = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 TAKE_TURN = sql.SQL("SET LOCAL lock_timeout TO 0; SELECT pg_advisory_xact_lock({}); SET LOCAL lock_timeout TO {}")
 
 Answer = TypeVar("Answer")
@@ -105,7 +107,7 @@ class Database:
         self, commands: Sequence[Command], scope: Scope, customer_id: str | None = None, *, limits: TimeLimits
     ) -> AsyncIterator[tuple[AsyncSession, list[list[driver.Row]]]]:
         """Open a transaction and run its first statements in the same message; yields the rows of each beside it."""
-        beginning = _write_begin(scope, customer_id or "", limits)
+        beginning = _write_begin(WRITES, scope, customer_id or "", limits)
 
         async def begin(connection: AsyncConnection) -> list[list[driver.Row]]:
             return await driver.run_together(connection, commands, before=beginning)
@@ -117,6 +119,25 @@ class Database:
                 await session.commit()
             else:
                 await driver.commit(connection)
+
+    @asynccontextmanager
+    async def reading(
+        self, commands: Sequence[Command], scope: Scope, customer_id: str | None = None, *, limits: TimeLimits
+    ) -> AsyncIterator[tuple[AsyncSession, list[list[driver.Row]]]]:
+        """Run statements that only read in one message, which is a transaction by itself and sees one moment.
+
+        Yields the rows of each. The scope has ended with it: the session beside them sees what belongs to nobody.
+        """
+        beginning = _write_begin(READS, scope, customer_id or "", limits)
+
+        async def ask(connection: AsyncConnection) -> list[list[driver.Row]]:
+            return await driver.run_together(connection, commands, before=beginning, after=driver.COMMIT)
+
+        async with self._connect(ask) as (connection, rows):
+            session = AsyncSession(connection, expire_on_commit=False)
+            yield session, rows
+            if session.in_transaction():
+                await session.commit()
 
     async def fetch_rows(self, statement: Statement, parameters: Parameters) -> list[driver.Row]:
         """Fetch the rows of a statement, in a transaction of its own and without a scope: one round trip."""
@@ -237,10 +258,10 @@ def without_driver(url: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _write_begin(scope: Scope, customer_id: str, limits: TimeLimits) -> bytes:
+def _write_begin(begin: LiteralString, scope: Scope, customer_id: str, limits: TimeLimits) -> bytes:
     """Write BEGIN, the scope and the limits as one message, for one round trip; such a message takes no parameters."""
     times = (_write_time(limits.lock_seconds), _write_time(limits.statement_seconds))
-    return BEGIN.format(sql.Literal(scope.value), sql.Literal(customer_id), *times).as_bytes()
+    return BEGIN.format(sql.SQL(begin), sql.Literal(scope.value), sql.Literal(customer_id), *times).as_bytes()
 
 
 def _write_time(seconds: float) -> sql.Literal:

@@ -34,7 +34,11 @@ class KnownAccount:
 
 async def read_accounts(work: Work, contract_id: str) -> dict[AccountKey, KnownAccount]:
     """Read the accounts of a contract by unit, kind, grant, month and cause. The caller holds the contract's lock."""
-    rows = await work.fetch(ACCOUNTS, contract_id=contract_id)
+    return know_accounts(await work.fetch(ACCOUNTS, contract_id=contract_id))
+
+
+def know_accounts(rows: Iterable[Any]) -> dict[AccountKey, KnownAccount]:
+    """Know accounts by their keys, from the rows of `ACCOUNTS`."""
     return {key_of(row): KnownAccount(row.id, row.balance) for row in rows}
 
 

@@ -66,7 +66,7 @@ class ChargeBooks:
     def of(cls, work: Work, terms: ContractTerms, found: FoundBooks) -> "ChargeBooks":
         """Make the books of a contract of which all was read ahead that charges ask for."""
         books = cls(work, terms, found.accounts, _closed=found.closed, _lines=found.lines)
-        books._grants = OpenGrants({grant.id: grant for grant in found.grants}, _list_free(found.accounts))
+        books._grants = OpenGrants({grant.id: grant for grant in found.grants}, list_free(found.accounts))
         books._corrected, books._segments, books._knows_all = found.corrected, found.segments, True
         return books
 
@@ -105,7 +105,7 @@ class ChargeBooks:
     async def read_grants(self) -> OpenGrants:
         """Read the grants of the contract, and what is free in each."""
         if self._grants is None:
-            free = _list_free(await self._read_accounts())
+            free = list_free(await self._read_accounts())
             grants = await contracts.list_grants(self.work, self.terms.id) if free else []
             self._grants = OpenGrants({grant.id: grant for grant in grants}, free)
         return self._grants
@@ -114,13 +114,6 @@ class ChargeBooks:
         """List the grants of the contract of which what comes back pays for nothing any more."""
         grants = (await self.read_grants()).terms.values()
         return frozenset(grant.id for grant in grants if grant.is_over_by(self.work.now))
-
-    async def read_totals(self) -> Mapping[tuple[Unit, AccountKind], int]:
-        """Read the balances of the contract's accounts, added up by unit and kind."""
-        totals: defaultdict[tuple[Unit, AccountKind], int] = defaultdict(int)
-        for key, account in (await self._read_accounts()).items():
-            totals[key[:2]] += account.balance
-        return totals
 
     async def get_open_month(self, month: str) -> str:
         """Get the first month, from this one on, that is not closed."""
@@ -225,7 +218,7 @@ class ChargeBooks:
         return sum_invoiced(await self.read_segments(month)) - await self.read_corrected(month)
 
 
-def _list_free(known: Mapping[AccountKey, KnownAccount]) -> dict[str, int]:
+def list_free(known: Mapping[AccountKey, KnownAccount]) -> dict[str, int]:
     """List what is free in each grant. Units: those of the grants' meters."""
     return {key[2]: each.balance for key, each in known.items() if key[1] == AccountKind.GRANTED and key[2]}
 

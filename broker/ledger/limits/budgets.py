@@ -1,7 +1,8 @@
 """What counts towards a contract's monthly budgets, and what is left of one: the most that its usage may still add."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Numeric, Text, bindparam, cast, func, literal, null, select, union_all
 
@@ -83,7 +84,11 @@ class Taken:
 
 async def read_taken(work: Work, contract_id: str) -> Taken:
     """Read what is taken of a contract's budgets."""
-    rows = await work.fetch(TAKEN, contract_id=contract_id)
+    return sum_taken(await work.fetch(TAKEN, contract_id=contract_id))
+
+
+def sum_taken(rows: Sequence[Any]) -> Taken:
+    """Sum up what is taken, from the rows of `TAKEN`."""
     return Taken(
         {to_segment(row): int(row.quantity) for row in rows if row.part == "segment"},
         {row.month: Money(int(row.quantity)) for row in rows if row.part == "corrected"},

@@ -1,12 +1,19 @@
 """What is left of a contract: available, held, used, and the month's budget."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from broker.contracts import service as contracts
+from broker.contracts.candidates import find_contract, read_contract
+from broker.contracts.model import ContractTerms, GrantTerms
+from broker.ledger.books.accounts import ACCOUNTS, AccountKey, KnownAccount, know_accounts
 from broker.ledger.books.model import AccountKind
-from broker.ledger.holding.charge_books import ChargeBooks
-from broker.ledger.holding.legs import count_available
-from broker.ledger.limits.budgets import read_taken
+from broker.ledger.holding.charge_books import list_free
+from broker.ledger.holding.legs import OpenGrants, count_available
+from broker.ledger.limits.budgets import TAKEN, Taken, sum_taken
+from broker.persistence.driver import Command, Row
+from broker.persistence.tenancy import ASKING
 from broker.work import Work
 from pricing.money import Money
 from pricing.usage import Unit
@@ -32,23 +39,53 @@ class Balance:
     used_money: Money
 
 
+def find_balance(contract_id: str, *, seen_by: str | None) -> list[Command]:
+    """Make the commands that read all that a contract's balance is made of; see `read_balance`.
+
+    `seen_by`: the customer whose rows are the only ones seen; None for those who see every customer's.
+    """
+    asked = {"contract_id": contract_id, ASKING.key: seen_by}
+    return [*find_contract(contract_id, seen_by=seen_by), Command(ACCOUNTS, asked), Command(TAKEN, asked)]
+
+
+async def read_balance(work: Work, contract_id: str, found: Sequence[Sequence[Row]]) -> Balance:
+    """Read the balance from the rows of `find_balance`. Raises: NotFound."""
+    contract_rows, grant_rows, account_rows, taken_rows = found
+    terms, grants = await read_contract(work, contract_id, contract_rows, grant_rows)
+    accounts = know_accounts(ACCOUNTS.row(*row) for row in account_rows)
+    return compute_balance(terms, grants, accounts, sum_taken([TAKEN.row(*row) for row in taken_rows]), work.now)
+
+
 async def read_contract_balance(work: Work, contract_id: str) -> Balance:
     """Read what is left of a contract. Raises: NotFound."""
-    terms = await contracts.get_contract(work, contract_id)
-    books, taken = ChargeBooks(work, terms), await read_taken(work, contract_id)
-    totals = await books.read_totals()
-    month = terms.billing_month(work.now)
+    found = await work.run_together(find_balance(contract_id, seen_by=work.confined_to))
+    return await read_balance(work, contract_id, found)
+
+
+def compute_balance(
+    terms: ContractTerms,
+    grants: Sequence[GrantTerms],
+    accounts: Mapping[AccountKey, KnownAccount],
+    taken: Taken,
+    moment: datetime,
+) -> Balance:
+    """Compute what is left of a contract at a moment. Pure."""
+    totals: defaultdict[tuple[Unit, AccountKind], int] = defaultdict(int)
+    for key, account in accounts.items():
+        totals[key[:2]] += account.balance
+    open_grants = OpenGrants({grant.id: grant for grant in grants}, list_free(accounts))
+    month = terms.billing_month(moment)
     budget = terms.find_watched_budget(month)
     return Balance(
-        granted_gpu_seconds=-totals.get((Unit.GPU_SECONDS, AccountKind.ISSUED), 0),
-        available_gpu_seconds=count_available(await books.read_grants(), Unit.GPU_SECONDS, work.now),
-        held_gpu_seconds=totals.get((Unit.GPU_SECONDS, AccountKind.HELD), 0),
-        used_gpu_seconds=totals.get((Unit.GPU_SECONDS, AccountKind.USED), 0),
-        held_tokens=totals.get((Unit.TOKENS, AccountKind.HELD), 0),
-        used_tokens=totals.get((Unit.TOKENS, AccountKind.USED), 0),
+        granted_gpu_seconds=-totals[Unit.GPU_SECONDS, AccountKind.ISSUED],
+        available_gpu_seconds=count_available(open_grants, Unit.GPU_SECONDS, moment),
+        held_gpu_seconds=totals[Unit.GPU_SECONDS, AccountKind.HELD],
+        used_gpu_seconds=totals[Unit.GPU_SECONDS, AccountKind.USED],
+        held_tokens=totals[Unit.TOKENS, AccountKind.HELD],
+        used_tokens=totals[Unit.TOKENS, AccountKind.USED],
         month=month,
         budget=None if budget is None else Money(budget),
         budget_left=None if budget is None else taken.find_left(month, budget),
-        held_money=Money(totals.get((Unit.MICRO_YUAN, AccountKind.HELD), 0)),
+        held_money=Money(totals[Unit.MICRO_YUAN, AccountKind.HELD]),
         used_money=taken.sum_asked(),
     )
