@@ -175,14 +175,14 @@ def plan_capture(
     closed: Collection[str] = (),
     price: Decimal | None = None,
 ) -> tuple[list[LegDraw], int]:
-    """Draw `quantity` of one unit from legs in their order; the second value is what no leg could give.
+    """Draw `quantity` of one unit from legs, of grants before others; the second value is what no leg could give.
 
     Money is drawn from the legs of one month's budget; what is `borne` from its own legs, and nothing else is. `closed`
     are the grants that may not pay for this usage: what a hold has of them is passed over. So is what it has outside
     grants at another price than `price`, where one is told: a card has changed, or the GPU type is not the quoted one.
     """
     draws: list[LegDraw] = []
-    for index, leg in enumerate(legs):
+    for index, leg in sorted(enumerate(legs), key=lambda numbered: numbered[1].grant_id is None):
         if (
             (leg.unit, leg.month, leg.borne) != (unit, month, borne)
             or quantity == 0

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from broker.ledger.books.accounts import NewTransfer
@@ -20,7 +19,7 @@ from broker.ledger.books.model import (
 )
 from broker.ledger.capturing.charges import Charge
 from broker.ledger.capturing.charging import Charging
-from broker.ledger.capturing.supply import plan_extension, plan_supply
+from broker.ledger.capturing.supply import plan_draws, plan_supply
 from broker.ledger.holding.hold_legs import HoldView, hold_more, list_open, to_state
 from broker.ledger.holding.legs import (
     NewLeg,
@@ -112,49 +111,56 @@ class Booking:
         """Draw units from the legs, extending the hold by what they lack; each leg counts what is captured of it."""
         if quantity == 0:
             return []
-        view, month = self.view, self.month if unit == Unit.MICRO_YUAN else None
-        origin = self.origins.get(unit)  # money has none
-        closed = frozenset[str]() if origin is None else self.grants.list_closed(origin, self.moment)
-        price = None if origin is None else price_uncommitted(view.terms, origin, self.moment)
-
-        def plan() -> tuple[list[LegDraw], int]:
-            return plan_capture(view.states(), unit, quantity, month=month, borne=borne, closed=closed, price=price)
-
-        draws, missing = plan()
-        if missing:
-            extending = moves if borne else self.extension
-            extending += await hold_more(self.work, view, self._plan_more(unit, missing, borne=borne))
+        view, extending = self.view, moves if borne else self.extension
+        draws, more = self._plan_draws(unit, quantity, borne=borne)
+        if more:
+            extending += await hold_more(self.work, view, more)
             self.grants = await view.books.read_grants()
-            extending += [] if borne else await self._release_repriced(unit, missing, price)
-            draws, missing = plan()
-            assert missing == 0, "an extension covers what it was made for"
+            draws, lacking = self._plan_draws(unit, quantity, borne=borne)
+            assert not lacking, "an extension covers what it was made for"
         for draw in draws:
             view.legs[draw.index].captured += draw.quantity
+        if more and not borne:
+            extending += await self._release_replaced(unit, sum(leg.quantity for leg in more))
         end = AccountKind.BORNE if borne else AccountKind.USED
         held_id = await view.books.open_account(unit, AccountKind.HELD)
         end_id = await view.books.open_account(unit, end, cause=Cause.OVER_PROMISE if borne else None)
         moves += move(held_id, end_id, unit, quantity)
         return [(view.legs[draw.index], draw.quantity) for draw in draws]
 
-    async def _release_repriced(self, unit: Unit, quantity: int, price: Decimal | None) -> list[Move]:
-        """Release as many units as were added of what is held at another price: they are charged at the present one."""
+    async def _release_replaced(self, unit: Unit, quantity: int) -> list[Move]:
+        """Release as many units as were added of what is held outside grants: at another price first.
+
+        They are charged at the present price instead, or to a grant that was given since.
+        """
         moves: list[Move] = []
-        for leg, open_quantity in list_open(self.view.legs):
-            if leg.unit == unit and has_other_price(to_state(leg), price):
-                released = min(open_quantity, quantity)
-                leg.released += released
-                quantity -= released
-                self.view.books.give_back(leg, released)
-                held_id = await self.view.books.open_account(unit, AccountKind.HELD)
-                moves += move(held_id, leg.account_id, unit, released)
+        if unit == Unit.MICRO_YUAN:
+            return moves
+        price = price_uncommitted(self.view.terms, self.origins[unit], self.moment)
+        outside = [
+            (leg, count)
+            for leg, count in list_open(self.view.legs)
+            if leg.unit == unit and leg.grant_id is None and not leg.borne
+        ]
+        for leg, open_quantity in sorted(outside, key=lambda each: not has_other_price(to_state(each[0]), price)):
+            released = min(open_quantity, quantity)
+            leg.released += released
+            quantity -= released
+            self.view.books.give_back(leg, released)
+            held_id = await self.view.books.open_account(unit, AccountKind.HELD)
+            moves += move(held_id, leg.account_id, unit, released)
         return moves
 
-    def _plan_more(self, unit: Unit, quantity: int, *, borne: bool) -> list[NewLeg]:
-        if borne:
-            return [self._plan_borne(unit, quantity)]
-        if unit == Unit.MICRO_YUAN:
-            return plan_money_leg(quantity, self.month)
-        return plan_extension(self.view.terms, self.grants, self.origins[unit], quantity, self.moment)
+    def _plan_draws(self, unit: Unit, quantity: int, *, borne: bool) -> tuple[list[LegDraw], list[NewLeg]]:
+        """Plan what is drawn from the hold's legs, and by which legs it is extended for that before."""
+        view, legs = self.view, self.view.states()
+        if not borne and unit != Unit.MICRO_YUAN:
+            return plan_draws(view.terms, self.grants, legs, self.origins[unit], quantity, self.moment)
+        month = self.month if unit == Unit.MICRO_YUAN else None
+        draws, missing = plan_capture(legs, unit, quantity, month=month, borne=borne)
+        if not missing:
+            return draws, []
+        return draws, [self._plan_borne(unit, missing)] if borne else plan_money_leg(missing, self.month)
 
     def _plan_borne(self, unit: Unit, quantity: int) -> NewLeg:
         """Plan a leg of what the house bears in its customer's stead, at the contract's own prices."""

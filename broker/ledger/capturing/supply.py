@@ -6,7 +6,7 @@ from datetime import datetime
 
 from broker.contracts.model import ContractTerms, Overage
 from broker.ledger.books.closed_months import BilledMonth
-from broker.ledger.books.model import LegState, plan_capture
+from broker.ledger.books.model import LegDraw, LegState, plan_capture
 from broker.ledger.capturing.charging import Supply
 from broker.ledger.holding.legs import NewLeg, OpenGrants, burn_grants, plan_uncommitted_leg, price_uncommitted
 from broker.ledger.rating.charge_limit import RateSegment
@@ -35,23 +35,39 @@ def plan_supply(
     units = {}
     for meter in METERS:
         origin = origins[meter]
-        closed = grants.list_closed(origin, moment)
-        price = price_uncommitted(terms, origin, moment)
-        draws, missing = plan_capture(legs, meter, usage.count(meter), closed=closed, price=price)
-        drawn = [replace(legs[draw.index], held=draw.quantity) for draw in draws]
-        more = [leg.as_state() for leg in plan_extension(terms, grants, origin, missing, moment)]
-        units[meter] = [(to_segment(leg, months), leg.held) for leg in drawn + more]
+        draws, more = plan_draws(terms, grants, legs, origin, usage.count(meter), moment)
+        extended = [*legs, *(leg.as_state() for leg in more)]
+        drawn = [replace(extended[draw.index], held=draw.quantity) for draw in draws]
+        units[meter] = [(to_segment(leg, months), leg.held) for leg in drawn]
     return Supply(units)
 
 
-def plan_extension(
-    terms: ContractTerms, grants: OpenGrants, origin: UsageOrigin, quantity: int, moment: datetime
-) -> list[NewLeg]:
-    """Plan the legs of usage that a hold does not cover any more, as far as the contract lets it be charged."""
-    legs = burn_grants(grants, quantity, origin, moment)
-    if terms.at(moment).overage == Overage.BLOCK and origin.meter == Unit.GPU_SECONDS:
-        return legs
-    return legs + plan_uncommitted_leg(terms, origin, quantity - sum(leg.quantity for leg in legs), moment)
+def plan_draws(
+    terms: ContractTerms,
+    grants: OpenGrants,
+    legs: Sequence[LegState],
+    origin: UsageOrigin,
+    quantity: int,
+    moment: datetime,
+) -> tuple[list[LegDraw], list[NewLeg]]:
+    """Plan what usage of a moment draws from the legs of a hold, and by which legs that is extended for it before.
+
+    Grants pay what the hold has not of grants already, also where it has overage: they may have been given since. It is
+    extended as far as the contract lets usage be charged; draws from those legs come after the others in number.
+    """
+    closed, price = grants.list_closed(origin, moment), price_uncommitted(terms, origin, moment)
+    draws, missing = plan_capture(legs, origin.meter, quantity, closed=closed, price=price)
+    beside_grants = sum(draw.quantity for draw in draws if legs[draw.index].grant_id is None)
+    if not beside_grants and not missing:
+        return draws, []
+    more = burn_grants(grants, beside_grants + missing, origin, moment)
+    if terms.at(moment).overage != Overage.BLOCK or origin.meter != Unit.GPU_SECONDS:
+        missing = max(0, missing - sum(leg.quantity for leg in more))
+        more += plan_uncommitted_leg(terms, origin, missing, moment)
+    if more:
+        extended = [*legs, *(leg.as_state() for leg in more)]
+        draws, _missing = plan_capture(extended, origin.meter, quantity, closed=closed, price=price)
+    return draws, more
 
 
 def to_segment(leg: LegState, months: BilledMonth) -> RateSegment:

@@ -33,7 +33,7 @@ def month_after(month: str) -> str:
     return f"{year + number // 12}-{number % 12 + 1:02d}"
 
 
-@dataclass
+@dataclass(eq=False)
 class PaperPart:
     """Units from one source, held for one job."""
 
@@ -208,14 +208,12 @@ class PaperContract:
         for unit, amount in ((GPU, gpu_seconds), (TOKENS, tokens)):
             self.charge(hold, unit, amount, month, room, moment)
         micros = round(hold.price("used")) - before
-        self.draw(hold, MONEY, micros, lambda short: self.split_money(short, month), moment, month)
+        self.draw_money(hold, micros, month)
 
     def charge(self, hold, unit, amount, month, room, moment) -> None:
         """Charge units as long as the job's price stays within `room`, and the month's invoice within its budget."""
-        own = [part for part in hold.of(unit) if self.pays(part.source, moment)]
-        used, held = hold.price("used"), sum(part.open for part in own)
-        more = self.split(unit, max(0, amount - held), moment)
-        units = [(part.price, part.open) for part in own + more]
+        used = hold.price("used")
+        units = [(part.price, part.open) for part in self.plan_payers(hold, unit, amount, moment)]
 
         def fits(count: int) -> bool:
             if room is None:
@@ -232,27 +230,52 @@ class PaperContract:
         amount = min(amount, sum(available for _price, available in units))
         if not fits(amount):
             amount = bisect_left(range(amount), True, key=lambda fewer: not fits(fewer + 1))
-        self.draw(hold, unit, amount, lambda short: self.split(unit, short, moment), moment)
+        self.draw(hold, unit, amount, moment)
         for price, available in units:
             taken = min(amount, available)
             amount -= taken
             self.billed[month, unit, price] = self.billed.get((month, unit, price), 0) + taken
 
-    def split(self, unit: str, amount: int, moment: datetime) -> list[PaperPart]:
+    def plan_payers(self, hold, unit, amount, moment) -> list[PaperPart]:
+        """Plan what pays: what the hold has of grants, what is free in them, what it has beside, and overage."""
+        own = [part for part in hold.of(unit) if self.pays(part.source, moment)]
+        granted = [part for part in own if part.source in self.terms]
+        beside = [part for part in own if part.source not in self.terms]
+        amount = max(0, amount - sum(part.open for part in granted))
+        free = [] if unit == TOKENS else [part for part in self.split_gpu(amount, moment) if part.source in self.terms]
+        lacking = max(0, amount - sum(part.open for part in [*free, *beside]))
+        return granted + free + beside + self.split_overage(unit, lacking)
+
+    def split_overage(self, unit: str, amount: int) -> list[PaperPart]:
         if unit == TOKENS:
             return self.split_tokens(amount)
-        return [part for part in self.split_gpu(amount, moment) if part.source != "overage" or not self.refuses_overage]
+        price = PRICES[self.plan][0] * 1_000_000 / 3600
+        return [PaperPart(GPU, "overage", amount, price)] if amount and not self.refuses_overage else []
 
-    def draw(self, hold, unit, amount, split, moment, month=None) -> None:
-        own = [part for part in hold.of(unit, month) if self.pays(part.source, moment)]
-        short = amount - sum(part.open for part in own)
-        more = self.take(split(short)) if short > 0 else []
-        hold.parts += more
-        for part in own + more:
+    def draw(self, hold, unit, amount, moment) -> None:
+        payers = self.plan_payers(hold, unit, amount, moment)
+        added = self.take([part for part in payers if part not in hold.of(unit)])
+        hold.parts += added
+        for part in payers:
             drawn = min(part.open, amount)
             part.used += drawn
             amount -= drawn
         assert amount == 0, "what is charged is covered"
+        replaced = sum(part.held for part in added)
+        for part in hold.of(unit):
+            if part.source not in self.terms:
+                freed = min(part.open, replaced)
+                part.freed += freed
+                replaced -= freed
+
+    def draw_money(self, hold, micros, month) -> None:
+        lacking = micros - sum(part.open for part in hold.of(MONEY, month))
+        hold.parts += self.take(self.split_money(lacking, month)) if lacking > 0 else []
+        for part in hold.of(MONEY, month):
+            drawn = min(part.open, micros)
+            part.used += drawn
+            micros -= drawn
+        assert micros == 0, "what is charged is covered"
 
     def roll(self, hold: PaperHold, month: str) -> None:
         if month <= hold.month:

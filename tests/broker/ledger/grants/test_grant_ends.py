@@ -13,6 +13,7 @@ from broker.ledger import service as ledger
 from broker.ledger.grants.grant_balances import GrantBalance
 from broker.system import System
 from pricing.grants import GrantKind, GrantScope
+from pricing.money import Money
 from pricing.usage import Unit, Usage
 from tests.broker.conftest import START, ManualClock
 from tests.broker.factories import Api, make_ready_customer, submit_job
@@ -163,3 +164,26 @@ async def test_submitted_job_knows_its_project_and_gpu_type(api: Api, system: Sy
     job = await submit_job(api, customer.dataset["id"], customer_id=customer.id, project_id=project)
     legs = (await read_hold(system, job["id"])).legs
     assert {leg.grant_id for leg in legs if leg.unit == "gpu_seconds"} == {grant}
+
+
+@pytest.mark.parametrize("parts", [[500], [100, 150, 250]])
+async def test_grant_given_to_a_running_job_pays_from_then_on_before_what_it_holds_beside(
+    api: Api, system: System, clock: ManualClock, parts: list[int]
+) -> None:
+    customer = await make_ready_customer(api, monthly_budget="100.00")
+    job = await start_job(system, customer, gpu_seconds=1000, tokens=0)
+    await report_usage(system, job, gpu_seconds=100)
+    clock.advance(minutes=5)
+    early = clock.now - timedelta(seconds=1)
+    grant = await add_grant(system, customer.contract["id"], 300, effective_at=clock.now, **PROMOTION)
+    await report_usage(system, job, gpu_seconds=50, ended_at=early)
+    assert await captured(system, job.id) == {None: 150}
+    for quantity in parts:
+        await report_usage(system, job, gpu_seconds=quantity)
+    assert await captured(system, job.id) == {None: 350, grant: 300}
+    legs = [leg for leg in (await read_hold(system, job.id)).legs if leg.unit == "gpu_seconds"]
+    assert sum(leg.held - leg.released for leg in legs) == 1000  # what the grant pays is not held twice
+    await settle(system, job)
+    balance = await read_balance(system, customer.contract["id"])
+    assert (balance.used_money, balance.held_money) == (Money.from_decimal("0.66"), Money.zero())
+    assert await broken_rules(system) == {}

@@ -61,7 +61,7 @@ def test_what_is_held_at_another_price_outside_grants_is_passed_over() -> None:
     legs = [leg(held=5, price="5.1"), leg(held=6, price="5.2", grant_id="gra_1"), leg(held=7)]
     now = Decimal("6.8")
     assert plan_capture(legs, Unit.GPU_SECONDS, 99, price=now) == ([LegDraw(1, 6), LegDraw(2, 7)], 86)
-    assert plan_capture(legs, Unit.GPU_SECONDS, 11) == ([LegDraw(0, 5), LegDraw(1, 6)], 0)
+    assert plan_capture(legs, Unit.GPU_SECONDS, 11) == ([LegDraw(1, 6), LegDraw(0, 5)], 0)  # of grants first
     assert plan_capture(legs, Unit.GPU_SECONDS, 9, price=now, closed={"gra_1"}) == ([LegDraw(2, 7)], 2)
     borne = [leg(held=5, price="5.1", borne=True)]
     assert plan_capture(borne, Unit.GPU_SECONDS, 5, borne=True, price=now) == ([LegDraw(0, 5)], 0)
