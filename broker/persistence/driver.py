@@ -161,13 +161,14 @@ def insert_rows(mapped: type[Any]) -> Statement:
 
 def compose_insert(table: Table, names: Sequence[str]) -> str:
     """Compose what inserts these columns of many rows; what becomes of a row that is there may follow."""
-    columns, told = ", ".join(names), compose_rows(table)
-    return f"INSERT INTO {table.name} AS kept ({columns}) SELECT {columns} FROM {told} AS told"  # noqa: S608 (our own tables' names)
+    columns = ", ".join(names)
+    return f"INSERT INTO {table.name} AS kept ({columns}) SELECT {columns} FROM {compose_rows(table, names)}"  # noqa: S608 (our own tables' names)
 
 
-def compose_rows(table: Table) -> str:
-    """Compose what reads the parameter `rows`, as `write_rows` writes them, as rows of a table."""
-    return f"json_populate_recordset(NULL::{table.name}, CAST(:rows AS json))"
+def compose_rows(table: Table, names: Sequence[str]) -> str:
+    """Compose what reads the parameter `rows`, as `write_rows` writes them, as `told`: these columns of a table."""
+    columns = ", ".join(f"{name} {table.c[name].type.compile(DIALECT)}" for name in names)
+    return f"json_to_recordset(CAST(:rows AS json)) AS told ({columns})"
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -23,7 +23,8 @@ def command_updates(table: Table, columns: Columns, rows: Sequence[Values]) -> l
         return []
     told = (*_list_keys(table), *columns)
     written = write_rows([_write_row(table, {name: row[name] for name in told}) for row in rows])
-    return [Command(_compose_update(table, columns), {"rows": written})]
+    keys = sorted({row[told[0]] for row in rows})
+    return [Command(_compose_update(table, columns), {"rows": written, "keys": keys})]
 
 
 def command_inserts(of: type[Base], rows: Sequence[Values], *, adding: str | None = None) -> list[Command]:
@@ -58,11 +59,13 @@ def _write_row(table: Table, row: Values) -> Values:
 
 @lru_cache(maxsize=256)
 def _compose_update(table: Table, columns: Columns) -> Statement:
+    """Compose what updates rows; their first keys are told once more, so that the index finds them in any plan."""
     keys = _list_keys(table)
     changed = ", ".join(f"{name} = told.{name}" for name in columns)
     same = " AND ".join(f"kept.{name} = told.{name}" for name in keys)
-    told = f"{compose_rows(table)} AS told"
-    return Statement(text(f"UPDATE {table.name} AS kept SET {changed} FROM {told} WHERE {same}"))  # noqa: S608 (names of our own)
+    found = f"kept.{keys[0]} = ANY(CAST(:keys AS {table.c[keys[0]].type.compile(DIALECT)}[]))"
+    told = compose_rows(table, (*keys, *columns))
+    return Statement(text(f"UPDATE {table.name} AS kept SET {changed} FROM {told} WHERE {same} AND {found}"))  # noqa: S608 (names of our own)
 
 
 @lru_cache(maxsize=256)
