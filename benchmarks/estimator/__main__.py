@@ -31,8 +31,7 @@ from benchmarks.run import build_table, write_results
 from pricing.resources.shipped_constants import FILE as SHIPPED
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-OWN_TABLES = sorted(Path(__file__).parent.glob("*.csv"))
-TABLES = (SHARED / "lora_speeds.csv", SHARED / "lora_speeds_2.csv", *OWN_TABLES)
+TABLES = (SHARED / "lora_speeds.csv", SHARED / "lora_speeds_2.csv")
 RESULTS = Path(__file__).parents[1] / "results" / "estimator-published.json"
 DIGITS = 4
 

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from benchmarks.estimator.conditions import Conditions
 from benchmarks.estimator.published import PublishedRow
-from pricing.estimate.prediction import METHODS, PredictionRequest
+from pricing.estimate.prediction_request import PredictionRequest
+from pricing.estimate.requested_run import METHODS
 
 FILE = Path(__file__).parent / "data" / "public_runs.csv"
 GIB_PER_UNIT = {"GiB": 1.0, "MiB": 2.0**-10, "GB": 1e9 / 2**30, "B": 2.0**-30}
@@ -105,6 +106,9 @@ class PublicRun(BaseModel):
             resolution=self.resolution,
             gradient_checkpointing=CHECKPOINTING[self.gradient_checkpointing],
             cached_latents=self.encodes != "yes",
+            loss="chunked" if self.loss == "chunked" else None,
+            compiled=True if self.kernels != "usual" else None,
+            attention=self.attention,
         )
 
     def to_published(self) -> PublishedRow:
