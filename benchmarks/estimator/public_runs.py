@@ -86,6 +86,11 @@ class PublicRun(BaseModel):
         return self.resolution is not None or self.mean_tokens is not None
 
     @property
+    def has_known_unit(self) -> bool:
+        """Whether the source says of what its seconds are; else its speed serves for ratios only."""
+        return "speed_unit" not in (self.assumed or "")
+
+    @property
     def memory_gib(self) -> float | None:
         return None if self.memory is None else self.memory * GIB_PER_UNIT[self.memory_unit or "GiB"]
 
@@ -127,7 +132,7 @@ class PublicRun(BaseModel):
             trainer=self.program,
             request=self.to_request(),
             quantization=METHODS[self.method],
-            seconds=self.optimizer_step_seconds if self.has_known_lengths else None,
+            seconds=self.optimizer_step_seconds if self.has_known_lengths and self.has_known_unit else None,
             memory_gib=self.memory_gib,
         )
 

@@ -122,15 +122,17 @@ def _count_work_bytes(profile: BaseModelProfile, method: Method, *, is_sharded: 
 def _count_kept_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
     """Count the bytes of one sample kept for the backward pass, and with checkpointing those of the layer in work.
 
-    Source: measured on the meta device for the profile, at 16 bits a number.
+    Products with packed weights keep their input also where no adapter needs it.
+    Source: measured on the meta device for the profile, at 16 bits a number; bitsandbytes, `MatMul4Bit.forward`.
     """
     costs = profile.costs
+    keeps_all_inputs = method.adapts_all or method.quantization in {"4bit", "8bit"}
     if method.checkpointing:
         kept = costs.checkpoint_bytes.at(positions) + costs.layer_bytes.at(positions)
-        if method.adapts_all:
+        if keeps_all_inputs:
             further = costs.all_linear_activation_bytes.at(positions) - costs.activation_bytes.at(positions)
             kept += further / profile.layers
-    elif method.adapts_all:
+    elif keeps_all_inputs:
         kept = costs.all_linear_activation_bytes.at(positions)
     else:
         kept = costs.activation_bytes.at(positions)

@@ -82,7 +82,7 @@ def count_step_work(
         unpacked_bytes=passes * _count_unpacked_bytes(profile, method),
         gathered_bytes=passes * _count_gathered_bytes(profile, method) if is_sharded else 0.0,
         moved_bytes=passes * _count_read_bytes(profile, method)
-        + samples * _count_adapter_bytes(method, positions)
+        + samples * _count_adapter_bytes(profile, method, positions)
         + samples * _count_score_bytes(profile, method, positions),
         encodes=encodes,
         is_compiled=method.is_compiled,
@@ -145,9 +145,20 @@ def _count_read_bytes(profile: BaseModelProfile, method: Method) -> float:
     return (profile.parameters - packed) * method.bytes_per_number
 
 
-def _count_adapter_bytes(method: Method, positions: float) -> float:
+def _count_adapter_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
     """Count what the adapters of all adapted modules read and write for one sample, forward and backward."""
-    return PASSES_OF_AN_ADAPTER * method.adapted_width * positions * method.bytes_per_number
+    seen = _count_seen_positions(profile, positions)
+    return PASSES_OF_AN_ADAPTER * method.adapted_width * seen * method.bytes_per_number
+
+
+def _count_seen_positions(profile: BaseModelProfile, positions: float) -> float:
+    """Count the positions that a linear module sees in the mean: all of a text, but fewer of a picture.
+
+    A UNet halves its maps, a transformer takes four latent positions for one, and modulation sees one a picture: the
+    FLOPs of a pass tell, two for each weight and position.
+    """
+    forward = profile.costs.forward_flops
+    return min(positions, (forward.constant + forward.linear * positions) / (2 * count_linear_weights(profile)))
 
 
 def _count_score_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:

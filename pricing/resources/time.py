@@ -21,6 +21,7 @@ class TimeConstants:
     recomputed_launch_share: float
     adapter_launch_share: float
     unpacking_launches: float
+    convolution_launches: float
     encoding_launches: float
     matmul_efficiency: float
     convolution_efficiency: float
@@ -43,6 +44,7 @@ TIME_PRIORS: dict[str, Prior] = {
     "recomputed_launch_share": Prior(0.7, 0.1, "a forward pass without the graph's bookkeeping"),
     "adapter_launch_share": Prior(0.5, 0.25, "adapters launch small kernels, some of which are fused"),
     "unpacking_launches": Prior(1.2, 0.08, "one kernel more for each linear module and pass"),
+    "convolution_launches": Prior(2.0, 0.2, "norms, casts and hooks around a UNet's modules, which a profile has not"),
     "encoding_launches": Prior(2.0, 0.15, "a step that runs the text encoder and the VAE, and decodes pictures"),
     "matmul_efficiency": Prior(0.8, 0.08, "cuBLAS reaches 75 to 85 % of the dense peak on large products"),
     "convolution_efficiency": Prior(0.5, 0.15, "cuDNN in channels-first order on the small maps of a UNet"),
@@ -81,8 +83,9 @@ def _compute_launching(work: StepWork, constants: TimeConstants) -> float:
     )
     unpacking = constants.unpacking_launches if work.quantization != "none" else 1.0
     encoding = constants.encoding_launches if work.encodes else 1.0
+    network = constants.convolution_launches if work.is_convolutional else 1.0
     compiled = constants.compiled_share if work.is_compiled else 1.0
-    return launches * unpacking * encoding * compiled * constants.launch_seconds
+    return launches * unpacking * encoding * network * compiled * constants.launch_seconds
 
 
 def _compute_computing(work: StepWork, gpu: GpuProfile, precision: Precision, constants: TimeConstants) -> float:

@@ -48,10 +48,10 @@ def test_a_reference_names_a_thread_or_a_file_at_its_commit():
 def test_every_run_can_be_estimated_and_none_is_above_the_cards_peak():
     for run in RUNS:
         row = prepare(run.to_published())
-        assert (row.row.memory_gib or 0) <= row.gpu.memory_gib
+        assert (row.row.memory_gib or 0) <= row.run.gpu.memory_gib
         if row.row.seconds is not None:
             flops = run.micro_batch * run.accumulation * _count_flops(run)
-            assert flops / row.row.seconds < row.gpu.peak_flops(run.precision)
+            assert flops / row.row.seconds < row.run.gpu.peak_flops(run.precision)
 
 
 def _count_flops(run):

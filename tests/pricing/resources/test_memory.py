@@ -95,3 +95,10 @@ def test_samples_of_different_lengths_leave_gaps(llama_7b):
     assert uneven.logits == pytest.approx(DEFAULT_MEMORY.gaps * even.logits)
     assert uneven.activations == pytest.approx(DEFAULT_MEMORY.gaps * even.activations)
     assert uneven.weights == even.weights
+
+
+def test_products_with_packed_weights_keep_inputs_that_no_adapter_needs(llama_7b):
+    packed, plain = (parts_of(llama_7b, method_of(llama_7b, quantization=bits)) for bits in ("4bit", "none"))
+    everywhere = parts_of(llama_7b, method_of(llama_7b, target_modules=["all-linear"]))
+    assert packed.activations == pytest.approx(everywhere.activations)
+    assert packed.activations > 1.1 * plain.activations

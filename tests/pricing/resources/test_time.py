@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from pricing.catalog import get_gpu
+from pricing.catalog import get_base_model, get_gpu
 from pricing.resources.method import describe_method
 from pricing.resources.step_work import StepWork, count_step_work
 from pricing.resources.time import TIME_PRIORS, TimeConstants, compute_micro_batch_seconds
@@ -102,3 +102,21 @@ def test_adapters_are_paid_by_the_width_of_their_modules(llama_7b):
     read = few.moved_bytes - 12 * 512 * 2 * 32 * 2 * 8192
     assert read == pytest.approx(2 * 2 * llama_7b.parameters)
     assert many.moved_bytes > 3 * few.moved_bytes - 2 * read
+
+
+def test_the_adapters_of_a_unet_are_paid_by_the_positions_that_its_modules_see():
+    """Fault of before: every module was taken to see the largest map, and SDXL to wait for memory most of its time."""
+    for name, size, share in (("sdxl-1.0", 128**2, 0.1), ("flux.1-dev", 128**2, 0.2)):
+        profile = get_base_model(name)
+        many = work_of(profile, positions=size, target_modules=["all-linear"])
+        whole = (
+            12
+            * 2
+            * size
+            * sum(
+                shape.count * (shape.in_features + shape.out_features)
+                for shapes in profile.modules.values()
+                for shape in shapes
+            )
+        )
+        assert many.moved_bytes - 2 * 2 * profile.parameters < share * whole
