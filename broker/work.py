@@ -85,6 +85,10 @@ class Work:
         """Tell the customer whose rows are the only ones seen; None for those who see every customer's."""
         return self.actor.confined_to
 
+    def sees(self, customer_id: str) -> bool:
+        """Tell whether the rows of a customer are seen."""
+        return self.confined_to in {None, customer_id}
+
     @property
     def now(self) -> datetime:
         return self.services.clock()

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from benchmarks.holds.placing import GPU_SECONDS, PLENTY, Account
 from broker.contracts import service as contracts
-from broker.contracts.candidates import lock_candidates, read_candidates
+from broker.contracts.candidates import Place, lock_candidates, read_candidates
 from broker.contracts.model import NewContract, NewGrant, QuoteGuarantee
 from broker.identity import service as identity
 from broker.ledger import service as ledger
@@ -44,11 +44,9 @@ class OurHolds:
     async def decide(self, customer_id: str, calls: Sequence[Call]) -> Sequence[str]:
         """Decide a batch in one transaction: what it reads is one message, what it writes another."""
         moment = self.system.services.clock()
-        contract_ids, job_ids = {contract_id for contract_id, _job_id in calls}, [job_id for _, job_id in calls]
-        reading = [
-            *lock_candidates(customer_id, contract_ids, moment),
-            *ledger.read_holds(customer_id, contract_ids, job_ids, moment),
-        ]
+        places = {Place(customer_id, contract_id) for contract_id, _job_id in calls}
+        job_ids = [job_id for _contract_id, job_id in calls]
+        reading = [*lock_candidates(places, moment), *ledger.read_holds(places, job_ids, moment)]
         limits = TimeLimits(self.system.services.settings.lock_seconds)
         begun = self.system.database.transaction_with(reading, Scope.TENANT, customer_id, limits=limits)
         async with begun as (session, (locked, grants, *found)):

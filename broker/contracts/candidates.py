@@ -1,14 +1,15 @@
-"""The contracts that uses of a customer may run under, locked and read beside others in one message of the driver.
+"""The contracts that uses of customers may run under, locked and read beside others in one message of the driver.
 
 One that is only looked at needs no lock (`find_contract`). Else the lock comes first: what it guards, here and in other
 features, is read by the statements after it.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import ARRAY, Boolean, ColumnElement, DateTime, Select, String, Text, any_, bindparam, or_, select
+from sqlalchemy import ARRAY, ColumnElement, DateTime, Select, Text, any_, bindparam, or_, select
 
 from broker import errors
 from broker.contracts.grants import read_grant
@@ -19,16 +20,23 @@ from broker.persistence.driver import Command, Row, RowFormat, Statement
 from broker.persistence.tenancy import ASKING, owns
 from broker.work import Work
 
-NAMED, ANY_IN_FORCE = bindparam("contract_ids", type_=ARRAY(Text)), bindparam("any_in_force", type_=Boolean)
 ONE = bindparam("contract_id", type_=Text)
-CONTRACTS = RowFormat(Contract)
+CONTRACTS, GRANTS = RowFormat(Contract), RowFormat(Grant)
+
+
+class Place(NamedTuple):
+    """Whose use of what it is, and the contract that it names, if it does."""
+
+    customer_id: str
+    contract_id: str | None
 
 
 def _are_candidates() -> ColumnElement[bool]:
-    """Make the condition that a contract is one of those named, or in force where that is asked for; the customer's."""
-    in_force = ANY_IN_FORCE & is_in_force(bindparam("moment", type_=DateTime(timezone=True)))
-    own: ColumnElement[bool] = Contract.customer_id == bindparam("customer_id", type_=String)
-    return own & or_(Contract.id == any_(NAMED), in_force)
+    """Make the condition that a contract is a named one, or in force for a use that names none, and the customer's."""
+    owners, named, choosers = (bindparam(name, type_=ARRAY(Text)) for name in ("owners", "named", "choosers"))
+    in_force = is_in_force(bindparam("moment", type_=DateTime(timezone=True)))
+    chosen = (Contract.customer_id == any_(choosers)) & in_force
+    return (Contract.customer_id == any_(owners)) & or_(Contract.id == any_(named), chosen)
 
 
 def select_candidate_ids() -> Select[str]:
@@ -54,16 +62,19 @@ THEIR_GRANTS = Statement(
 )
 
 
-def identify_candidates(customer_id: str, contract_ids: Collection[str | None], moment: datetime) -> dict[str, object]:
-    """Make the parameters by which statements find a customer's contracts: those named, and for None all in force."""
-    named = sorted(each for each in contract_ids if each is not None)
-    asked = {"contract_ids": named, "any_in_force": None in contract_ids}
-    return {"customer_id": customer_id, "moment": moment, **asked}
+def identify_candidates(places: Collection[Place], moment: datetime) -> dict[str, object]:
+    """Make the parameters by which statements find contracts: those named, and all in force where one is not."""
+    return {
+        "owners": sorted({place.customer_id for place in places}),
+        "named": sorted({place.contract_id for place in places if place.contract_id is not None}),
+        "choosers": sorted({place.customer_id for place in places if place.contract_id is None}),
+        "moment": moment,
+    }
 
 
-def lock_candidates(customer_id: str, contract_ids: Collection[str | None], moment: datetime) -> list[Command]:
+def lock_candidates(places: Collection[Place], moment: datetime) -> list[Command]:
     """Make the commands that lock the contracts, and read them and their grants; see `read_candidates`."""
-    asked = identify_candidates(customer_id, contract_ids, moment)
+    asked = identify_candidates(places, moment)
     return [Command(LOCK, asked), Command(THEIR_GRANTS, asked)]
 
 
@@ -92,6 +103,18 @@ async def read_contract(
     return found[contract_id]
 
 
+def share_out_contracts(
+    contract_rows: Sequence[Row], grant_rows: Sequence[Row]
+) -> defaultdict[str, tuple[list[Row], list[Row]]]:
+    """Share the rows of `lock_candidates` out among the customers whose they are."""
+    shares: defaultdict[str, tuple[list[Row], list[Row]]] = defaultdict(lambda: ([], []))
+    for row in contract_rows:
+        shares[CONTRACTS.owner_of(row)][0].append(row)
+    for row in grant_rows:
+        shares[GRANTS.owner_of(row)][1].append(row)
+    return shares
+
+
 async def read_candidates(
     work: Work, contract_rows: Sequence[Row], grant_rows: Sequence[Row]
 ) -> dict[str, tuple[ContractTerms, list[GrantTerms]]]:
@@ -101,3 +124,12 @@ async def read_candidates(
         grants[grant.contract_id].append(grant)
     terms = await load_rows(work, [CONTRACTS.read(row) for row in contract_rows])
     return {each.id: (each, grants[each.id]) for each in terms}
+
+
+def list_candidates(
+    known: Mapping[str, tuple[ContractTerms, Sequence[GrantTerms]]], contract_id: str | None, moment: datetime
+) -> list[ContractTerms]:
+    """List those of a customer's contracts that one use may run under: the one named, or all in force. Pure."""
+    if contract_id is None:
+        return [terms for terms, _grants in known.values() if terms.covers(moment)]
+    return [known[contract_id][0]] if contract_id in known else []

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Select, String, Text, any_, bindparam, select
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, bindparam, select
 
 from broker import errors
 from broker.config import Settings
@@ -16,7 +16,7 @@ from broker.datasets.tables import Dataset
 from broker.persistence.database import narrow
 from broker.persistence.driver import Command, Row, Statement
 from broker.persistence.storage import StoredObject, one_chunk
-from broker.persistence.tenancy import owns
+from broker.persistence.tenancy import is_seen, owns
 from broker.work import Services, Work
 from pricing.datasets.finding_level import Level
 from pricing.datasets.text_rows import TEXT_SUFFIXES, TextRow, TooManyRows, iter_text_files
@@ -194,13 +194,13 @@ class KeptDataset:
 KEEP = Statement(
     select(Dataset.id, Dataset.customer_id, Dataset.sha256)
     .where(Dataset.id == any_(bindparam("ids", type_=ARRAY(Text))), Dataset.deleted_at.is_(None))
-    .where(owns(Dataset.__table__.c.customer_id, bindparam("seen_by", type_=String)))
+    .where(is_seen(Dataset.customer_id))
     .order_by(Dataset.id)
     .with_for_update(read=True, key_share=True)
 )
 
 
-def keep_from_deletion(dataset_ids: Collection[str], *, seen_by: str | None) -> Command:
+def keep_from_deletion(dataset_ids: Collection[str], *, seen_by: Collection[str] | None) -> Command:
     """Make the command that keeps data sets from being deleted until its transaction ends; see `read_kept`."""
     return Command(KEEP, {"ids": sorted(dataset_ids), "seen_by": seen_by})
 

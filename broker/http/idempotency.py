@@ -5,12 +5,12 @@ The key is claimed in the request's own transaction: a concurrent twin waits for
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fastapi import Request, Response
-from sqlalchemy import ARRAY, String, Text, any_, bindparam, delete, select, tuple_, update
+from sqlalchemy import ARRAY, Text, any_, bindparam, delete, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 from starlette.datastructures import UploadFile
@@ -42,9 +42,17 @@ class IdempotencyKey(Base):
     created_at: Mapped[datetime] = moment_column()
 
 
+# Of each principal and each key: which belong together is seen when they are read. A join of the two lists would read
+# the whole table, since row-level security makes the planner expect a single row.
 FIND_ANSWERS = Statement(
-    select(IdempotencyKey.key, IdempotencyKey.fingerprint, IdempotencyKey.status, IdempotencyKey.body).where(
-        IdempotencyKey.principal == bindparam("principal", type_=String),
+    select(
+        IdempotencyKey.principal,
+        IdempotencyKey.key,
+        IdempotencyKey.fingerprint,
+        IdempotencyKey.status,
+        IdempotencyKey.body,
+    ).where(
+        IdempotencyKey.principal == any_(bindparam("principals", type_=ARRAY(Text))),
         IdempotencyKey.key == any_(bindparam("keys", type_=ARRAY(Text))),
     )
 )
@@ -102,7 +110,7 @@ async def claim_key(work: Work, claim: Claim) -> None:
 
     Raises: AnsweredBefore; IdempotencyConflict, where the earlier request was another one.
     """
-    row = _describe_claim(work, claim) | {"status": 0, "body": ""}
+    row = _describe_claim(work.actor, claim, work.now) | {"status": 0, "body": ""}
     claimed = await work.session.execute(
         insert(IdempotencyKey).values(row).on_conflict_do_nothing().returning(IdempotencyKey.key)
     )
@@ -110,13 +118,13 @@ async def claim_key(work: Work, claim: Claim) -> None:
         await find_answer(work, claim)
 
 
-def _describe_claim(work: Work, claim: Claim) -> dict[str, object]:
+def _describe_claim(actor: Actor, claim: Claim, now: datetime) -> dict[str, object]:
     return {
-        "principal": name_principal(work.actor),
+        "principal": name_principal(actor),
         "key": claim.key,
-        "customer_id": work.actor.customer_id,
+        "customer_id": actor.customer_id,
         "fingerprint": claim.fingerprint,
-        "created_at": work.now,
+        "created_at": now,
     }
 
 
@@ -152,20 +160,24 @@ class EarlierAnswer:
         return Response(self.body, self.status, REPLAYED, media_type="application/json")
 
 
-def find_answers(actor: Actor, claims: Iterable[Claim]) -> Command:
-    """Make the command that finds the answers which an actor's earlier requests with these keys got."""
-    return Command(FIND_ANSWERS, {"principal": name_principal(actor), "keys": sorted(claim.key for claim in claims)})
+def find_answers(claims: Collection[tuple[Actor, Claim]]) -> Command:
+    """Make the command that finds the answers which earlier requests of these actors with these keys got."""
+    asked = {
+        "principals": {name_principal(actor) for actor, _claim in claims},
+        "keys": {each.key for _, each in claims},
+    }
+    return Command(FIND_ANSWERS, {name: sorted(values) for name, values in asked.items()})
 
 
-def read_answers(rows: Sequence[Row]) -> dict[str, EarlierAnswer]:
-    """Read the answers that were found, by their keys."""
-    return {key: EarlierAnswer(fingerprint, status, body) for key, fingerprint, status, body in rows}
+def read_answers(rows: Sequence[Row]) -> dict[tuple[str, str], EarlierAnswer]:
+    """Read the answers that were found, by principal and key."""
+    return {(owner, key): EarlierAnswer(fingerprint, status, body) for owner, key, fingerprint, status, body in rows}
 
 
-def keep_answers(work: Work, answered: Iterable[tuple[Claim, Response]]) -> list[Command]:
+def keep_answers(answered: Iterable[tuple[Actor, Claim, Response]], now: datetime) -> list[Command]:
     """Make the commands that keep the answers of requests which have not claimed their keys before."""
-    rows = [_describe_claim(work, claim) | _describe_answer(response) for claim, response in answered]
-    rows.sort(key=lambda row: str(row["key"]))
+    rows = [_describe_claim(actor, claim, now) | _describe_answer(response) for actor, claim, response in answered]
+    rows.sort(key=lambda row: (str(row["principal"]), str(row["key"])))
     return [Command(INSERT_ANSWERS, {"rows": write_rows(rows)})] if rows else []
 
 

@@ -58,7 +58,17 @@ class Turnstile:
         """
         is_run = actor.role == Role.RUN
         own = self._find_own(is_run, actor.customer_id or STAFF_SHARE)
-        gates = (own, self._everybody) if is_run else (own, self._requests, self._everybody)
+        async with self._pass(own, *(() if is_run else (self._requests,)), self._everybody):
+            yield
+
+    @asynccontextmanager
+    async def pass_together(self) -> AsyncIterator[None]:
+        """Wait for a turn of requests of several tenants, which is of no one's share. Raises: Busy."""
+        async with self._pass(self._requests, self._everybody):
+            yield
+
+    @asynccontextmanager
+    async def _pass(self, *gates: asyncio.Semaphore) -> AsyncIterator[None]:
         passed: list[asyncio.Semaphore] = []
         try:
             try:
@@ -67,7 +77,8 @@ class Turnstile:
                         await gate.acquire()
                         passed.append(gate)
             except TimeoutError as error:
-                raise self._refuse(waited_for_own=not passed) from error
+                own = gates[len(passed)] not in {self._requests, self._everybody}
+                raise self._refuse(waited_for_own=own) from error
             yield
         finally:
             for gate in reversed(passed):

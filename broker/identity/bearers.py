@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from broker import errors
 from broker.identity.model import hash_key, read_run_token
-from broker.persistence.batches import Batches
+from broker.persistence.batches import Batches, refuse_busy
 from broker.persistence.database import Database
 from broker.persistence.driver import Statement
 from broker.work import Actor, Role, Services
@@ -37,7 +37,7 @@ class Bearers:
 
     def __init__(self, database: Database, services: Services) -> None:
         self.database, self.services = database, services
-        self.looks = Batches[None, str, FoundKey | None](self._look, services.settings.turn_seconds, refuse=_refuse)
+        self.looks = Batches[None, str, FoundKey | None](self._look, services.settings.turn_seconds, refuse=refuse_busy)
 
     async def authenticate(self, token: str) -> Actor:
         """Find who bears this token. Raises: Unauthenticated; Busy."""
@@ -56,7 +56,3 @@ class Bearers:
         rows = await self.database.fetch_rows(FIND_KEYS, {"key_hashes": sorted(set(hashes))})
         found = {key_hash: FoundKey(*row) for key_hash, *row in rows}
         return [found.get(each) for each in hashes]
-
-
-def _refuse(seconds: float) -> errors.Busy:
-    return errors.Busy(f"The broker could not look up your key within {seconds:g} seconds; send the request again.")

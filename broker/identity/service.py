@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import ARRAY, Select, String, Text, any_, bindparam, func, or_, select
+from sqlalchemy import ARRAY, Select, Text, any_, bindparam, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from broker import errors
@@ -12,7 +12,7 @@ from broker.identity.model import NewKey, hash_key, make_key
 from broker.identity.tables import ApiKey, Customer, Project
 from broker.persistence.database import Base, narrow
 from broker.persistence.driver import Command, Statement
-from broker.persistence.tenancy import owns
+from broker.persistence.tenancy import is_seen
 from broker.work import OF_NO_CUSTOMER, Actor, Role, Work
 
 # An administrator's key that expires sooner does not count as a way in: it may be gone before anybody makes another.
@@ -20,7 +20,7 @@ LASTING = timedelta(days=30)
 FIND_PROJECTS = Statement(
     select(Project.id, Project.customer_id)
     .where(Project.id == any_(bindparam("ids", type_=ARRAY(Text))))
-    .where(owns(Project.__table__.c.customer_id, bindparam("seen_by", type_=String)))
+    .where(is_seen(Project.customer_id))
 )
 
 
@@ -91,7 +91,7 @@ async def get_project(work: Work, project_id: str) -> Project:
     return project
 
 
-def find_projects(project_ids: Collection[str], *, seen_by: str | None) -> Command:
+def find_projects(project_ids: Collection[str], *, seen_by: Collection[str] | None) -> Command:
     """Make the command that finds whose projects these are: its rows are pairs of project and customer."""
     return Command(FIND_PROJECTS, {"ids": sorted(project_ids), "seen_by": seen_by})
 

@@ -12,13 +12,14 @@ from typing import Any
 from broker import errors
 from broker.capacity import service as capacity
 from broker.contracts import service as contracts
+from broker.contracts.candidates import Place, list_candidates
 from broker.contracts.model import ContractTerms, GrantTerms
 from broker.contracts.prices import PlanPrices
 from broker.datasets.service import KeptDataset
 from broker.jobs.limits import NOTHING_SPENT, Limits, QuotedNeed, clip_need, plan_limits, require_one_step
 from broker.jobs.model import JobStatus
 from broker.jobs.tables import Job
-from broker.ledger.service import HoldNeed, HoldSnapshot, NewHold, Reserves
+from broker.ledger.service import ContractBooks, HoldNeed, HoldSnapshot, NewHold, Reserves
 from broker.quotes import service as quotes
 from broker.quotes.configuration import resolve_configuration
 from broker.quotes.service import Quote
@@ -41,6 +42,11 @@ class JobRequest:
     queue: str | None = None
     max_cost: Money | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def place(self) -> Place:
+        """Tell where calls take turns: the customer, and the contract if one is named."""
+        return Place(self.customer_id, self.contract_id)
 
 
 @dataclass(frozen=True)
@@ -102,9 +108,8 @@ class AdmissionPlan:
         request, snapshot = order.request, self.snapshot
         quote = self._find_quote(order)
         self._check_project(request)
-        terms = contracts.choose_in_force(
-            [terms for terms, _grants in snapshot.contracts.values()], request.contract_id, snapshot.moment
-        )
+        candidates = list_candidates(snapshot.contracts, request.contract_id, snapshot.moment)
+        terms = contracts.choose_in_force(candidates, request.contract_id, snapshot.moment)
         contracts.require_paid_advance(terms, snapshot.contracts[terms.id][1])
         queue, limits, need = plan_terms(request, quote, terms, snapshot.moment)
         earlier = snapshot.holds.earlier.get((terms.id, order.hold_key or ""))
@@ -115,6 +120,11 @@ class AdmissionPlan:
         job = self._make_job(request, quote, terms, queue, limits)
         self.admitted.append(Admission(order, job, NewHold(job.id, order.hold_key or job.id, need, legs)))
         return job
+
+    def list_holds(self) -> list[tuple[ContractBooks, NewHold]]:
+        """List the holds of what was admitted, each with the books of its contract."""
+        books = self.snapshot.holds.books
+        return [(books[each.job.contract_id], each.hold) for each in self.admitted]
 
     def _find_quote(self, order: Order) -> Quote:
         """Find the quote that an order is submitted with, good for its configuration and its bytes."""

@@ -3,11 +3,11 @@
 Locks are taken in the order data sets, contracts. What they guard is read by the statements after them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from broker.base_models import service as base_models
-from broker.contracts.candidates import lock_candidates, read_candidates
+from broker.contracts.candidates import lock_candidates, read_candidates, share_out_contracts
 from broker.datasets import service as datasets
 from broker.identity import service as identity
 from broker.jobs.admission import AdmissionPlan, AdmissionSnapshot, Order
@@ -25,57 +25,67 @@ JOBS = RowFormat(Job)
 SUBMITTED = "submitted"
 
 
-def read_orders(orders: Sequence[Order], moment: datetime, *, seen_by: str | None) -> list[Command]:
-    """Make the commands that read what orders of one customer are decided from.
+def read_orders(orders: Sequence[Order], moment: datetime, *, seen_by: Collection[str] | None) -> list[Command]:
+    """Make the commands that read what orders are decided from.
 
-    `seen_by`: the customer whose rows are the only ones seen; None for those who see every customer's.
+    `seen_by`: the customers whose rows are the only ones seen; None for those who see every customer's.
     """
     requests = [order.request for order in orders]
-    place = (requests[0].customer_id, {request.contract_id for request in requests})
+    places = {request.place for request in requests}
     named = {request.quote_id for request in requests if request.quote_id is not None}
     projects = {request.project_id for request in requests if request.project_id is not None}
     keys = [order.hold_key for order in orders if order.hold_key is not None]
     return [
         datasets.keep_from_deletion({request.dataset_id for request in requests}, seen_by=seen_by),
-        *lock_candidates(*place, moment),
-        *ledger.read_holds(*place, keys, moment),
+        *lock_candidates(places, moment),
+        *ledger.read_holds(places, keys, moment),
         quotes.find_quotes(named, seen_by=seen_by),
         identity.find_projects(projects, seen_by=seen_by),
         Command(base_models.OFFER_VERSION),
     ]
 
 
-async def read_admission_snapshot(work: Work, found: Sequence[Sequence[Row]], moment: datetime) -> AdmissionSnapshot:
-    """Read the snapshot from the rows of `read_orders`."""
-    kept, locked, grants, *held, quoted, projects, offer = found
-    contracts = await read_candidates(work, locked, grants)
-    holds = await ledger.read_snapshot(work, contracts, held, moment)
-    return AdmissionSnapshot(
-        moment=moment,
-        offered=await base_models.read_offer_of(work, offer[0][0]),
-        quotes=quotes.read_quotes(quoted),
-        datasets=datasets.read_kept(kept),
-        projects=dict(projects),
-        contracts=contracts,
-        holds=holds,
-        ordered={job_id: await get_job(work, job_id) for job_id in holds.earlier.values()},
-    )
+async def read_admission_snapshots(
+    works: Mapping[str, Work], found: Sequence[Sequence[Row]], moment: datetime
+) -> dict[str, AdmissionSnapshot]:
+    """Read what each customer's orders are decided from out of the rows of `read_orders`: its own rows, no others.
+
+    `works` are the units of work by customer; one of staff sees others' rows, to tell that they are not the customer's.
+    """
+    kept, locked, grants, accounts, earlier, quoted, projects, offer = found
+    known_quotes, known_datasets = quotes.read_quotes(quoted), datasets.read_kept(kept)
+    contracts = share_out_contracts(locked, grants)
+    snapshots: dict[str, AdmissionSnapshot] = {}
+    for customer_id, work in works.items():
+        own = await read_candidates(work, *contracts[customer_id])
+        holds = await ledger.read_snapshot(work, own, (accounts, earlier), moment)
+        snapshots[customer_id] = AdmissionSnapshot(
+            moment=moment,
+            offered=await base_models.read_offer_of(work, offer[0][0]),
+            quotes={key: each for key, each in known_quotes.items() if work.sees(each.customer_id)},
+            datasets={key: each for key, each in known_datasets.items() if work.sees(each.customer_id)},
+            projects={key: owner for key, owner in projects if work.sees(owner)},
+            contracts=own,
+            holds=holds,
+            ordered={job_id: await get_job(work, job_id) for job_id in holds.earlier.values()},
+        )
+    return snapshots
 
 
-def write_admissions(work: Work, plan: AdmissionPlan) -> list[Command]:
-    """Make the commands that write all that was admitted, each contract's holds together."""
-    if not plan.admitted:
+def write_admissions(plans: Mapping[str, AdmissionPlan], works: Mapping[str, Work]) -> list[Command]:
+    """Make the commands that write all that was admitted."""
+    admitted = [each for plan in plans.values() for each in plan.admitted]
+    if not admitted:
         return []
-    moment = plan.snapshot.moment
-    made = [admission.order.made for admission in plan.admitted if admission.order.made is not None]
-    jobs = write_rows([JOBS.write(admission.job) for admission in plan.admitted])
-    events = write_rows([write_event(each.job, SUBMITTED, tell_submitted(each.job), moment) for each in plan.admitted])
-    holds = [(plan.snapshot.holds.books[each.job.contract_id], each.hold) for each in plan.admitted]
+    work = next(iter(works.values()))
+    made = [each.order.made for each in admitted if each.order.made is not None]
+    jobs = write_rows([JOBS.write(each.job) for each in admitted])
+    events = [write_event(each.job, SUBMITTED, tell_submitted(each.job), each.job.created_at) for each in admitted]
     return [
         *quotes.keep_quotes(made),
-        *ledger.write_holds(work, holds),
+        *ledger.write_holds(work, [planned for plan in plans.values() for planned in plan.list_holds()]),
         Command(INSERT_JOBS, {"rows": jobs}),
-        Command(INSERT_EVENTS, {"rows": events}),
+        Command(INSERT_EVENTS, {"rows": write_rows(events)}),
     ]
 
 

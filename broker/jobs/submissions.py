@@ -1,17 +1,21 @@
-"""Submissions on their way from the edge: those of one customer are decided in batches, each with its own answer.
+"""Submissions on their way from the edge: those of one moment are decided together, each with its own answer.
 
-A batch is one transaction of the tenant that sent it: the locks and all that is read in one message, one plan, and all
-that is written, with the answers that retries get, in another one that ends with the commit.
+A batch is one transaction of the tenants that sent it: the locks and all that is read in one message, a plan for each
+tenant from its own rows alone, and all that is written, with the answers that retries get, in another one that ends
+with the commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from fastapi import Response
 from psycopg.errors import UniqueViolation
 
-from broker.http.caller import Caller
+from broker.contracts.candidates import Place
+from broker.http.caller import Caller, open_together
 from broker.http.idempotency import (
     TWIN_ANSWERED,
     Claim,
@@ -24,23 +28,28 @@ from broker.http.idempotency import (
 from broker.jobs.admission import AdmissionPlan, JobRequest, Order
 from broker.jobs.admission_batch import (
     SUBMITTED,
-    read_admission_snapshot,
+    read_admission_snapshots,
     read_orders,
     tell_submitted,
     write_admissions,
 )
 from broker.jobs.events import log_event
 from broker.jobs.schemas import JobOut
-from broker.persistence.batches import Batches
-from broker.persistence.database import WAKE
-from broker.persistence.driver import COMMIT, run_together
+from broker.persistence.batches import Batches, refuse_busy
+from broker.persistence.database import WAKE, TimeLimits
+from broker.persistence.driver import COMMIT, Command, Row, run_together
+from broker.persistence.faults import Fault, find_fault
 from broker.quotes import service as quotes
 from broker.quotes.count_needs import meet_count_needs
 from broker.quotes.service import Quote
-from broker.work import STAFF, Work
+from broker.work import STAFF, Actor, Role, Work
 
-# Whose scope, and the customer.
-Place = tuple[str, str]
+# Whose scope, and whose use of which contract.
+Turn = tuple[str, Place]
+# What fails for all would fail for each of them, too.
+HOPELESS = frozenset({Fault.AWAY, Fault.FULL})
+# So long a batch of several tenants waits for one lock: longer than other batches take, shorter than anyone notices.
+JOINT_LOCK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -51,47 +60,69 @@ class Submission:
     order: Order
     context: Context = field(default_factory=copy_context)
 
+    @property
+    def claimed(self) -> tuple[Actor, Claim] | None:
+        """Tell who claims which key; None for a request without one."""
+        return None if self.caller.claim is None else (self.caller.actor, self.caller.claim)
+
 
 @dataclass
 class SubmissionAnswers:
     """The answers of a batch, those that earlier requests with the same keys got, and those that are to be kept."""
 
-    plan: AdmissionPlan
-    earlier: dict[str, EarlierAnswer]
-    kept: list[tuple[Claim, Response]] = field(default_factory=list)
+    plans: Mapping[str, AdmissionPlan]
+    earlier: dict[tuple[str, str], EarlierAnswer]
+    kept: list[tuple[Actor, Claim, Response]] = field(default_factory=list)
 
     def answer(self, submission: Submission) -> Response:
         """Answer a submission; of two with one key the second gets the first one's answer.
 
         Raises: as `AdmissionPlan.admit` does.
         """
-        claim = submission.caller.claim
-        if claim is not None and claim.key in self.earlier:
-            return self.earlier[claim.key].replay(claim)
-        job = JobOut.of(self.plan.admit(submission.order), self.plan.snapshot.moment)
-        response = Response(job.model_dump_json(), 201, media_type="application/json")
-        if claim is not None:
-            self.kept.append((claim, response))
-            body = bytes(response.body).decode()
-            self.earlier[claim.key] = EarlierAnswer(claim.fingerprint, response.status_code, body)
+        if submission.claimed is None:
+            return self._decide(submission.order)
+        actor, claim = submission.claimed
+        name = (name_principal(actor), claim.key)
+        if name in self.earlier:
+            return self.earlier[name].replay(claim)
+        response = self._decide(submission.order)
+        self.kept.append((actor, claim, response))
+        self.earlier[name] = EarlierAnswer(claim.fingerprint, response.status_code, bytes(response.body).decode())
         return response
+
+    def _decide(self, order: Order) -> Response:
+        plan = self.plans[order.request.customer_id]
+        job = JobOut.of(plan.admit(order), plan.snapshot.moment)
+        return Response(job.model_dump_json(), 201, media_type="application/json")
+
+
+class DecidedApart(Exception):
+    """A batch of several tenants could not be decided together: each contract's submissions take their own turn."""
 
 
 class Submissions:
-    """The submissions that a process is asked to decide."""
+    """The submissions that a process is asked to decide: together, or where that fails contract by contract.
+
+    So one tenant's contract that is locked for long, or whatever else of it fails, holds nobody else up.
+    """
 
     def __init__(self, wait_seconds: float) -> None:
-        self.batches = Batches[Place, Submission, Response](_decide, wait_seconds)
+        self.together = Batches[None, Submission, Response](_decide_together, wait_seconds, refuse=refuse_busy)
+        self.apart = Batches[Turn, Submission, Response](_decide_apart, wait_seconds)
 
     async def submit(self, caller: Caller, request: JobRequest, made: Quote | None) -> Response:
-        """Have a request decided in the next batch of its customer; `made` is the quote that it does not name.
+        """Have a request decided in the next batch; `made` is the quote that it does not name.
 
         Raises: as `AdmissionPlan.admit` does; Busy, TooManyAtOnce.
         """
         actor, claim = caller.actor, caller.claim
         hold_key = None if claim is None else f"{actor.customer_id or actor.id}:{claim.key}"
-        place = (name_principal(actor), request.customer_id)
-        return await self.batches.ask(place, Submission(caller, Order(request, made, hold_key)))
+        submission = Submission(caller, Order(request, made, hold_key))
+        turn = (name_principal(actor), request.place)
+        if actor.role == Role.CUSTOMER and not self.apart.is_busy(turn):
+            with suppress(DecidedApart):
+                return await self.together.ask(None, submission)
+        return await self.apart.ask(turn, submission)
 
 
 async def make_quote_for(caller: Caller, request: JobRequest) -> Quote:
@@ -102,29 +133,60 @@ async def make_quote_for(caller: Caller, request: JobRequest) -> Quote:
         return await quotes.make_quote(work, request.config, request.dataset_id, quotes.QuoteTerms(request.contract_id))
 
 
-async def _decide(_place: Place, submissions: Sequence[Submission]) -> list[Response | Exception]:
-    """Decide a batch; anew, where a request elsewhere has used one of its keys meanwhile."""
+async def _decide_together(_all: None, submissions: Sequence[Submission]) -> list[Response | Exception]:
+    """Decide a batch of whatever tenants, or have all of it decided apart: what failed has left nothing behind."""
+    callers = [each.caller for each in submissions]
+    seconds = min(JOINT_LOCK_SECONDS, callers[0].services.settings.lock_seconds)
+    limits = TimeLimits(seconds, callers[0].services.settings.statement_seconds)
+    moment = callers[0].services.clock()
+    reading = _read(submissions, moment, seen_by={each.order.request.customer_id for each in submissions})
     try:
-        return await _decide_once(submissions)
+        async with open_together(callers, reading, limits) as (works, found):
+            return await _decide(works, found, submissions, moment)
+    except Exception as error:
+        if find_fault(error) in HOPELESS:
+            raise
+        return [DecidedApart() for _each in submissions]
+
+
+async def _decide_apart(turn: Turn, submissions: Sequence[Submission]) -> list[Response | Exception]:
+    """Decide a batch of one contract's; anew, where a request elsewhere has used one of its keys meanwhile."""
+    try:
+        return await _decide_once(turn, submissions)
     except UniqueViolation as error:
         if error.diag.constraint_name != TWIN_ANSWERED:
             raise
-        return await _decide_once(submissions)
+        return await _decide_once(turn, submissions)
 
 
-async def _decide_once(submissions: Sequence[Submission]) -> list[Response | Exception]:
-    caller = submissions[0].caller
+async def _decide_once(turn: Turn, submissions: Sequence[Submission]) -> list[Response | Exception]:
+    caller, (_principal, place) = submissions[0].caller, turn
     moment = caller.services.clock()
-    claims = [each.caller.claim for each in submissions if each.caller.claim is not None]
-    reading = read_orders([each.order for each in submissions], moment, seen_by=caller.actor.confined_to)
-    async with caller.open_with([*reading, find_answers(caller.actor, claims)]) as (work, (*found, earlier)):
-        plan = AdmissionPlan(await read_admission_snapshot(work, found, moment), work.new_id)
-        answers = SubmissionAnswers(plan, read_answers(earlier))
-        given = [_answer(answers, submission) for submission in submissions]
-        await _write(work, answers, submissions, given)
-    for admission in plan.admitted:
-        submission = next(each for each in submissions if each.order is admission.order)
-        submission.context.run(log_event, admission.job, SUBMITTED, tell_submitted(admission.job))
+    confined_to = caller.actor.confined_to
+    reading = _read(submissions, moment, seen_by=None if confined_to is None else {confined_to})
+    async with caller.open_with(reading) as (work, found):
+        return await _decide({place.customer_id: work}, found, submissions, moment)
+
+
+def _read(submissions: Sequence[Submission], moment: datetime, *, seen_by: Collection[str] | None) -> list[Command]:
+    """Make the commands that read what a batch is decided from, and the answers that its retries ask for."""
+    claims = [each.claimed for each in submissions if each.claimed is not None]
+    return [*read_orders([each.order for each in submissions], moment, seen_by=seen_by), find_answers(claims)]
+
+
+async def _decide(
+    works: Mapping[str, Work], found: Sequence[Sequence[Row]], submissions: Sequence[Submission], moment: datetime
+) -> list[Response | Exception]:
+    """Decide a batch in its transaction, and write and commit it; the log tells what was submitted after that."""
+    *read, earlier = found
+    snapshots = await read_admission_snapshots(works, read, moment)
+    plans = {each: AdmissionPlan(snapshot, works[each].new_id) for each, snapshot in snapshots.items()}
+    answers = SubmissionAnswers(plans, read_answers(earlier))
+    given = [_answer(answers, submission) for submission in submissions]
+    await _write(works, answers, submissions, given)
+    contexts = {id(each.order): each.context for each in submissions}
+    for admission in (each for plan in plans.values() for each in plan.admitted):
+        contexts[id(admission.order)].run(log_event, admission.job, SUBMITTED, tell_submitted(admission.job))
     return given
 
 
@@ -137,10 +199,14 @@ def _answer(answers: SubmissionAnswers, submission: Submission) -> Response | Ex
 
 
 async def _write(
-    work: Work, answers: SubmissionAnswers, submissions: Sequence[Submission], given: Sequence[Response | Exception]
+    works: Mapping[str, Work],
+    answers: SubmissionAnswers,
+    submissions: Sequence[Submission],
+    given: Sequence[Response | Exception],
 ) -> None:
     """Write what was admitted, and commit; what staff decided is recorded before."""
-    commands = [*write_admissions(work, answers.plan), *keep_answers(work, answers.kept)]
+    work = next(iter(works.values()))
+    commands = [*write_admissions(answers.plans, works), *keep_answers(answers.kept, work.now)]
     if not commands:
         return
     if work.actor.role not in STAFF:

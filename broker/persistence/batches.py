@@ -30,6 +30,11 @@ def refuse_own(seconds: float) -> errors.DomainError:
     return errors.TooManyAtOnce(f"{message}; send fewer at one time, and this one again.")
 
 
+def refuse_busy(seconds: float) -> errors.DomainError:
+    """Refuse a call that those of all clients kept from its turn for so long."""
+    return errors.Busy(f"The broker was busy with earlier requests for {seconds:g} seconds; send the request again.")
+
+
 @dataclass(eq=False)
 class Waiting(Generic[Call, Answer]):
     """A call, and what its client waits for. `patience` gives up for it; it ends once the call is being decided."""
@@ -97,6 +102,10 @@ class Batches(Generic[Key, Call, Answer]):
             self._start(key, queue)
         queue.append(waiting)
         return await waiting.answer
+
+    def is_busy(self, key: Key) -> bool:
+        """Tell whether calls of this key are being decided, or wait."""
+        return key in self._queues
 
     def _start(self, key: Key, queue: deque[Waiting[Call, Answer]]) -> None:
         """Start deciding for a key, in a context of its own: what one client's log lines carry is not of all."""

@@ -1,7 +1,8 @@
 """The database: one connection pool, transactions with a tenant scope, LISTEN/NOTIFY.
 
-Row-level security reads two settings of the transaction: `broker.scope` (`all` or `tenant`) and `broker.customer_id`.
-Without them a transaction sees no tenant row at all.
+Row-level security reads two settings of the transaction: `broker.scope` (`all`, `tenant`, or `tenants` where a batch is
+of several) and `broker.customer_id`, which names the tenant, or all of them with commas between. Without them a
+transaction sees no tenant row at all.
 """
 
 import asyncio
@@ -72,6 +73,7 @@ def moment_column(*, nullable: bool = False, index: bool = False) -> Mapped[Any]
 class Scope(StrEnum):
     ALL = "all"
     TENANT = "tenant"
+    TENANTS = "tenants"
 
 
 @dataclass(frozen=True)

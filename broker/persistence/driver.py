@@ -119,6 +119,7 @@ class RowFormat(Generic[Mapped]):
         self.mapped = mapped
         columns = inspect(mapped).local_table.columns
         self.names = [column.key for column in columns]
+        self.owner = self.names.index("customer_id") if "customer_id" in self.names else None
         self.defaults = [(column.key, column.default.arg) for column in columns if column.default is not None]
         self.values = [(column.key, column.type) for column in columns if isinstance(column.type, TypeDecorator)]
 
@@ -130,6 +131,12 @@ class RowFormat(Generic[Mapped]):
         row = self.mapped.__new__(self.mapped)
         row.__dict__.update(read)  # a session's bookkeeping of each attribute costs more than all the rest
         return row
+
+    def owner_of(self, values: Row) -> str:
+        """Tell whose row it is, of a table that says so."""
+        assert self.owner is not None
+        owner: str = values[self.owner]
+        return owner
 
     def write(self, row: Mapped) -> dict[str, Any]:
         """Write a row for `write_rows`, with the defaults of what it does not say."""

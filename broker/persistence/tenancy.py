@@ -6,7 +6,19 @@ The same rule as the database's row-level security, kept a second time: neither 
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ClauseElement, ColumnElement, Executable, String, Table, bindparam, event, or_
+from sqlalchemy import (
+    ARRAY,
+    ClauseElement,
+    ColumnElement,
+    Executable,
+    String,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    event,
+    or_,
+)
 from sqlalchemy.orm import InstrumentedAttribute, LoaderCriteriaOption, ORMExecuteState, Session, with_loader_criteria
 from sqlalchemy.sql.util import find_tables
 
@@ -37,6 +49,15 @@ def owns(
 ) -> ColumnElement[bool]:
     """Make the same condition for a statement that no session sees (`driver.py`); a null customer sees every tenant."""
     return or_(customer_id.is_(None), column == customer_id)
+
+
+# The same for a statement of several customers at once, `seen_by` a list of their ids.
+SEEN_BY = bindparam("seen_by", type_=ARRAY(Text))
+
+
+def is_seen(column: ColumnElement[Any] | InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """Make the condition that a row is of one of the customers `seen_by`; null sees every tenant's."""
+    return or_(SEEN_BY.is_(None), column == any_(SEEN_BY))
 
 
 def name_tables(statement: Executable) -> set[str]:

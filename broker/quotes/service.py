@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, String, Text, any_, bindparam, insert, select
+from sqlalchemy import ARRAY, Text, any_, bindparam, insert, select
 
 from broker import errors
 from broker.base_models import service as base_models
@@ -13,7 +13,7 @@ from broker.contracts import service as contracts
 from broker.contracts.prices import PlanPrices
 from broker.datasets.service import KeptDataset
 from broker.persistence.driver import Command, Row, RowFormat, Statement, execute_each
-from broker.persistence.tenancy import owns
+from broker.persistence.tenancy import is_seen
 from broker.quotes.budget import MaxCostBuys, compute_max_cost_buys
 from broker.quotes.configuration import JobConfiguration, resolve_configuration
 from broker.quotes.counting import check_kind, read_counted
@@ -44,7 +44,7 @@ INSERT_QUOTE = Statement(insert(Quote).inline())
 FIND_QUOTES = Statement(
     select(Quote.__table__)
     .where(Quote.id == any_(bindparam("ids", type_=ARRAY(Text))))
-    .where(owns(Quote.__table__.c.customer_id, bindparam("seen_by", type_=String)))
+    .where(is_seen(Quote.customer_id))
 )
 QUOTES = RowFormat(Quote)
 # What is wrong with one configuration of many, or not ready for it.
@@ -177,7 +177,7 @@ async def get_quote(work: Work, quote_id: str) -> Quote:
     return quote
 
 
-def find_quotes(quote_ids: Collection[str], *, seen_by: str | None) -> Command:
+def find_quotes(quote_ids: Collection[str], *, seen_by: Collection[str] | None) -> Command:
     """Make the command that finds quotes; see `read_quotes`."""
     return Command(FIND_QUOTES, {"ids": sorted(quote_ids), "seen_by": seen_by})
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from broker.contracts import service as contracts
-from broker.contracts.candidates import lock_candidates, read_candidates
+from broker.contracts.candidates import Place, lock_candidates, read_candidates
 from broker.contracts.model import NewGrant
 from broker.jobs.locked_run import lock_run
 from broker.jobs.tables import Job, Run
@@ -77,10 +77,10 @@ async def place_hold(
 ) -> HoldView:
     """Place a hold of just this size, as admission places those of a batch; one with a key that was used stays."""
     terms = await contracts.lock_contract(work, contract_id)
-    place, name = (terms.customer_id, [contract_id]), key or job_id
+    places, name = [Place(terms.customer_id, contract_id)], key or job_id
     need = ledger.HoldNeed(Usage(gpu_seconds, tokens), **origin)
     await work.session.flush()
-    commands = [*lock_candidates(*place, work.now), *ledger.read_holds(*place, [name], work.now)]
+    commands = [*lock_candidates(places, work.now), *ledger.read_holds(places, [name], work.now)]
     locked, grants, *found = await run_together(work.connection, commands)
     snapshot = await ledger.read_snapshot(work, await read_candidates(work, locked, grants), found, work.now)
     books, earlier = snapshot.books[contract_id], snapshot.earlier.get((contract_id, name))

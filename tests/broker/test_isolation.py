@@ -535,6 +535,28 @@ async def test_tenant_scope_sees_own_rows_only(
     assert [row["id"] for row in rows] == [own.customer_id]
 
 
+async def test_scope_of_a_batch_sees_the_rows_of_its_tenants_and_no_others(
+    urls: DatabaseUrls, tenants: tuple[Tenant, Tenant], tenant_tables: list[str]
+) -> None:
+    own, other = tenants
+    both = f"{own.customer_id},{other.customer_id}"
+    with (
+        owner_connection(urls) as everything,
+        scoped(urls, "tenants", f"{own.customer_id},cus_none") as batch_of_one,
+        scoped(urls, "tenants", both) as batch,
+        scoped(urls, "tenant", both) as nobody,
+    ):
+        for table in tenant_tables:
+            assert count(batch_of_one, table, other.customer_id) == 0, table
+            for tenant in tenants:
+                assert count(batch, table, tenant.customer_id) == count(everything, table, tenant.customer_id), table
+                assert count(nobody, table, tenant.customer_id) == 0, table
+        assert len(batch.execute("SELECT id FROM customers").fetchall()) == 2
+        give_away = "UPDATE jobs SET customer_id = %s WHERE customer_id = %s"
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level"), batch_of_one.transaction():
+            batch_of_one.execute(give_away, [other.customer_id, own.customer_id])
+
+
 async def test_tenant_scope_sees_no_row_of_the_staff(urls: DatabaseUrls, tenants: tuple[Tenant, Tenant]) -> None:
     own, _other = tenants
     with owner_connection(urls) as everything:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Text, any_, bindparam, select
 
-from broker.contracts.candidates import identify_candidates, select_candidate_ids
+from broker.contracts.candidates import Place, identify_candidates, select_candidate_ids
 from broker.contracts.model import ContractTerms, GrantTerms
 from broker.ledger.books.accounts import NewTransfer, Owner, command_transfers, describe_account
 from broker.ledger.books.model import AccountKind, HoldState, Move, move
@@ -84,11 +84,9 @@ class HoldSnapshot:
     earlier: Mapping[tuple[str, str], str]
 
 
-def read_holds(
-    customer_id: str, contract_ids: Collection[str | None], keys: Sequence[str], moment: datetime
-) -> list[Command]:
+def read_holds(places: Collection[Place], keys: Sequence[str], moment: datetime) -> list[Command]:
     """Make the commands that read what locked contracts have to give; see `read_snapshot`."""
-    asked = identify_candidates(customer_id, contract_ids, moment)
+    asked = identify_candidates(places, moment)
     return [Command(ACCOUNTS, asked), Command(EARLIER, {**asked, "keys": list(keys)})]
 
 
@@ -107,7 +105,8 @@ async def read_snapshot(
         contract_id: await _read_books(work, terms, grants, moment, rows[contract_id])
         for contract_id, (terms, grants) in contracts.items()
     }
-    return HoldSnapshot(books, {(contract_id, key): job_id for contract_id, key, job_id in earlier})
+    own = {(contract_id, key): job_id for contract_id, key, job_id in earlier if contract_id in books}
+    return HoldSnapshot(books, own)
 
 
 async def _read_books(

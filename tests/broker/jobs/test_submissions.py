@@ -20,7 +20,16 @@ from broker.processes.boot import DatabaseUrls
 from broker.quotes.tables import Quote
 from broker.system import System
 from pricing.money import Money
-from tests.broker.factories import CONFIG, Api, Customer, customer_api, make_customer, sign_contract, upload_dataset
+from tests.broker.factories import (
+    CONFIG,
+    Api,
+    Customer,
+    customer_api,
+    make_customer,
+    make_ready_customer,
+    sign_contract,
+    upload_dataset,
+)
 from tests.broker.running_jobs import broken_rules, read_balance
 from tests.broker.waiting import until
 
@@ -89,7 +98,7 @@ async def count_rows(system: System, *tables: Any) -> list[int]:
 async def test_each_of_a_batch_has_its_own_answer_however_they_are_cut(
     api: Api, own: Api, app: FastAPI, system: System, buyer: Customer, urls: DatabaseUrls, most: int
 ) -> None:
-    app.state.submissions.batches.most = most
+    app.state.submissions.together.most = most
     body = {"config": CONFIG, "dataset_id": buyer.dataset["id"]}
     quote = await own.post("/quotes", body, expect=201)
     order = {**body, "quote_id": quote["id"]}
@@ -205,3 +214,68 @@ async def test_a_key_that_is_used_elsewhere_meanwhile_is_decided_anew(
         await own.post("/projects", {"name": "first"}, key="taken", expect=201)
     assert (await submitting).json()["type"] == "/problems/idempotency-conflict"
     assert await count_rows(system, Job, Hold) == [1, 1]
+
+
+@pytest.fixture
+async def neighbour(api: Api) -> Customer:
+    return await make_ready_customer(api)
+
+
+async def order_of(own: Api, buyer: Customer) -> dict[str, Any]:
+    body = {"config": CONFIG, "dataset_id": buyer.dataset["id"]}
+    return {**body, "quote_id": (await own.post("/quotes", body, expect=201))["id"]}
+
+
+async def test_submissions_of_several_tenants_are_written_together_and_each_is_decided_from_its_own_rows(
+    api: Api, own: Api, system: System, buyer: Customer, neighbour: Customer, urls: DatabaseUrls
+) -> None:
+    order = await order_of(own, buyer)
+    async with customer_api(api, neighbour.id) as other:
+        theirs = await order_of(other, neighbour)
+        foreign: list[dict[str, Any]] = [
+            {"quote_id": order["quote_id"]},
+            {"dataset_id": order["dataset_id"]},
+            {"contract_id": buyer.contract["id"]},
+        ]
+        with locked_contract(urls, buyer.contract["id"]) as watch:
+            first = asyncio.create_task(own.post("/jobs", order, expect=201))
+            await until_waiting(watch)
+            sent = [own.call("POST", "/jobs", json=order, headers=_name("same"))]
+            sent += [other.call("POST", "/jobs", json={**theirs, **fields}) for fields in ({}, *foreign)]
+            sent += [other.call("POST", "/jobs", json=theirs, headers=_name("same"))]
+            waiting = [asyncio.create_task(each) for each in sent]
+            await asyncio.sleep(0.1)
+        answers = await asyncio.gather(*waiting)
+        await first
+    assert [answer.status_code for answer in answers] == [201, 201, 404, 404, 404, 201]
+    with psycopg.connect(urls.owner or "") as everything:
+        written = everything.execute("SELECT count(*) FROM jobs GROUP BY xmin ORDER BY 1").fetchall()
+        owners = everything.execute("SELECT customer_id, count(*) FROM jobs GROUP BY 1").fetchall()
+    assert written == [(1,), (3,)]
+    assert dict(owners) == {buyer.id: 2, neighbour.id: 2}
+    assert await broken_rules(system) == {}
+
+
+async def test_a_contract_that_is_locked_for_long_holds_up_its_own_submissions_only(
+    api: Api, own: Api, buyer: Customer, neighbour: Customer, urls: DatabaseUrls
+) -> None:
+    order = await order_of(own, buyer)
+    async with customer_api(api, neighbour.id) as other:
+        theirs = await order_of(other, neighbour)
+        with locked_contract(urls, buyer.contract["id"]) as watch:
+            stuck = [asyncio.create_task(own.post("/jobs", order, expect=201)) for _ in range(2)]
+            await until_waiting(watch)
+            for _ in range(2):
+                await other.post("/jobs", theirs, expect=201)
+            assert not any(each.done() for each in stuck)
+        await asyncio.gather(*stuck)
+
+
+async def test_a_customers_orders_with_and_without_a_contract_share_what_it_has_left(
+    own: Api, system: System, buyer: Customer, urls: DatabaseUrls
+) -> None:
+    order = await order_of(own, buyer)
+    named = {**order, "contract_id": buyer.contract["id"]}
+    answers = await send_together(own, buyer, urls, [(each, None) for each in (order, named, order, named, order)])
+    assert sorted(answer.status_code for answer in answers) == [201] * COVERED + [402] * (5 - COVERED)
+    assert await broken_rules(system) == {}
