@@ -22,8 +22,11 @@ MAX_DEPTH = 32
 INT64 = range(-(2**63), 2**63)
 JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;|$)", re.IGNORECASE)
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-# How everything that `find_unstorable` finds is written, but for what is nested too deep, and some that is well.
-SUSPICIOUS = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])|[:,\[]\s*-?(?:NaN|Infinity|[0-9]{18}|[0-9][0-9.]*[eE])")
+# How everything that `find_unstorable` finds is written, but for what is nested too deep, and some that is well. A NUL
+# is of another encoding than UTF-8, where nothing looks as it does here.
+SUSPICIOUS = re.compile(
+    rb"\\u(?:0000|[dD][89a-fA-F])|\xed[\xa0-\xbf]|\x00|[:,\[]\s*-?(?:NaN|Infinity|[0-9]{18}|[0-9][0-9.]*[eE])"
+)
 
 
 class BodyRequest(Request):
@@ -90,7 +93,8 @@ async def read_body(request: Request, *, checks_values: bool = True) -> None:
         found += _check_form((await request.form()).multi_items())
     elif await request.body() and JSON_TYPE.match(request.headers.get("content-type", "")):
         document = await _read_json(request)
-        found += find_unstorable(document) if checks_values else ()
+        if checks_values and may_be_unstorable(await request.body()):
+            found += find_unstorable(document)
     if found:
         raise errors.InvalidRequest("; ".join(f"{item.field}: {item.message}" for item in found), errors=found)
 
@@ -109,7 +113,16 @@ def _check_form(items: list[tuple[str, UploadFile | str]]) -> list[errors.FieldE
     return [error for name, text in texts for error in _check_fields({name: text})]
 
 
+def may_be_unstorable(written: bytes) -> bool:
+    """Tell whether a JSON document may have what `find_unstorable` finds: one that cannot is not looked through."""
+    is_nested = written.lstrip()[:1] in {b"{", b"["}
+    is_deep = written.count(b"{") + written.count(b"[") > MAX_DEPTH
+    return is_deep or not is_nested or SUSPICIOUS.search(written) is not None
+
+
 def _check_fields(fields: dict[str, Any]) -> list[errors.FieldError]:
+    if not any(UNSTORABLE.search(text) for field in fields.items() for text in field if isinstance(text, str)):
+        return []
     return list(find_unstorable({name: value for name, value in fields.items() if isinstance(value, str)}))
 
 
