@@ -219,10 +219,13 @@ class Checkpoint(TypedDict):
 
 
 class UsageInterval(TypedDict):
-    """What a run used between two moments."""
+    """What a run used between two moments, or by how much a correction changes that."""
 
     run_id: str
     sequence: int
+    source: str
+    event_id: str
+    corrects: str | None
     gpu_seconds: int
     tokens: int
     started_at: str

@@ -31,7 +31,7 @@ from broker.ledger.correcting.compensation_sweep import (
 )
 from broker.ledger.correcting.lost_work import Checkpoints, LostWork, Mark, find_kept
 from broker.ledger.correcting.reattribution import bear_lost_work
-from broker.ledger.correcting.usage_corrections import correct_usage
+from broker.ledger.correcting.usage_corrections import charge_more, correct_usage
 from broker.ledger.grants.commitment import Commitment, list_ended_commitments, list_true_up_months, read_commitment
 from broker.ledger.grants.coverage import MeterCoverage, read_coverage
 from broker.ledger.grants.credit import credit_grant
@@ -123,6 +123,7 @@ __all__ = [
     "book_refund",
     "book_usage",
     "capture_usage",
+    "charge_more",
     "charge_usage",
     "close_month",
     "compensate_hold",

@@ -144,6 +144,7 @@ class Capture(Base):
     that bills it. What is `borne` is on no invoice, but in the margin report, by its `cause`. One that takes back what
     another charged, or bears it instead, names that one as `corrects_id`; what is taken back is below zero. `plan` is
     the one whose price it has, by that version of the card; null: a grant's price, or an earlier release charged it.
+    `added_by`: the correction of this id charged it beside what its intervals said at first.
     """
 
     __tablename__ = "captures"
@@ -153,8 +154,10 @@ class Capture(Base):
             "run_id",
             "first_sequence",
             "leg_id",
+            "added_by",
             unique=True,
             postgresql_where=text("corrects_id IS NULL"),
+            postgresql_nulls_not_distinct=True,
         ),
         CheckConstraint("first_sequence <= last_sequence", name="sequences_in_order"),
         CheckConstraint("borne = (cause IS NOT NULL)", name="borne_for_a_cause"),
@@ -184,6 +187,7 @@ class Capture(Base):
     month: Mapped[str]
     used_month: Mapped[str]
     corrects_id: Mapped[int | None] = mapped_column(ForeignKey("captures.id"))
+    added_by: Mapped[str | None]
     created_at: Mapped[datetime] = moment_column()
 
 

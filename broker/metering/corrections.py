@@ -1,78 +1,44 @@
-"""Corrections: a source says anew how much an earlier event of its own was. Both stay visible, and the difference is
-charged, or taken back.
+"""Corrections: somebody says anew how much an earlier event was. Both stay visible, and the difference is charged, or
+taken back.
 
-A correction is a usage event of the difference, in the hour of the event that it corrects. What is taken back has the
-earlier event's own number, what is charged more a new one: so each charge is still the sum of its events.
+A correction is a usage event of the difference, in the hour and under the number of the event that it corrects: so each
+charge is still the sum of its events. Sources correct what they measured, ops and administrators the intervals of runs.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from broker.contracts import service as contracts
 from broker.errors import FieldError
-from broker.http.shapes import Moment
-from broker.ledger import service as ledger
-from broker.metering.measured import MAX_NAME, NAME_PATTERN, Invalid
-from broker.metering.model import MAX_QUANTITY
+from broker.jobs.locked_run import lock_runs
+from broker.metering.corrected import lock_corrected
+from broker.metering.correction_events import (
+    EVENT,
+    CorrectionEvent,
+    find_measured,
+    find_shape_faults,
+    find_time_fault,
+    settle_usage,
+)
+from broker.metering.evidence import EXPLANATIONS, Doubt
+from broker.metering.measured import Invalid
 from broker.metering.outcomes import ACCEPTED, CONFLICTING, DUPLICATE, Outcome, reject
 from broker.metering.sources import find_open_sources, no_source
-from broker.metering.storing import EventRow, claim_keys, find_same, store_events
-from broker.metering.streams import open_hold
-from broker.metering.tables import UsageEvent, UsageEventKey, UsageStream
-from broker.work import Work
+from broker.metering.storing import RUN_SOURCES, EventRow, claim_keys, find_same, store_events
+from broker.metering.tables import UsageEvent, UsageEventKey
+from broker.work import Role, Work
 from pricing.usage import Usage
 
-CORRECTION_TYPE = "lora.usage.correction"
+MAY_CORRECT_RUNS = frozenset({Role.OPS, Role.ADMIN})
 
 
-class CorrectionData(BaseModel):
-    """How much an earlier event really was. Units: those of its meter."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    corrects: str = Field(
-        min_length=1, max_length=MAX_NAME, description="Id of the earlier event of this source.", examples=["7f3a"]
-    )
-    quantity: int = Field(ge=0, le=MAX_QUANTITY, description="How much it really was; 0: nothing.", examples=[1000])
-    reason: str = Field(
-        min_length=1, max_length=1000, description="Why, for people.", examples=["counted twice by a retry"]
-    )
-
-
-class CorrectionEvent(BaseModel):
-    """A CloudEvents 1.0 envelope around the correction of an earlier event of the same source."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    specversion: Literal["1.0"] = Field(description="CloudEvents version.", examples=["1.0"])
-    id: str = Field(min_length=1, max_length=MAX_NAME, description="Names this correction.", examples=["7f3a-1"])
-    source: str = Field(
-        pattern=NAME_PATTERN, max_length=MAX_NAME, description="A registered source.", examples=["/inference/eu-1"]
-    )
-    type: Literal["lora.usage.correction"] = Field(description="Kind of event.", examples=[CORRECTION_TYPE])
-    time: Moment = Field(description="When it was corrected (UTC).", examples=["2026-11-24T12:00:00Z"])
-    data: CorrectionData = Field(description="The correction.", examples=[{"corrects": "7f3a", "quantity": 1000}])
-
-
-EVENT = TypeAdapter(CorrectionEvent)
-EVENTS = TypeAdapter(list[CorrectionEvent])
-
-
-@dataclass(frozen=True)
-class Corrected:
-    """An event that is corrected, and its usage as it was told last."""
-
-    event: UsageEvent
-    usage: Usage
-
-    def compute_change(self, quantity: int) -> Usage:
-        """Compute by how much usage changes, below zero too, where the event's meter counts so much instead."""
-        is_of_tokens = self.event.tokens > 0 or self.event.event["data"]["meter"] == "tokens"
-        return (Usage(0, quantity) if is_of_tokens else Usage(quantity, 0)) - self.usage
+async def lock_corrected_runs(work: Work, read: Iterable[CorrectionEvent | Invalid]) -> None:
+    """Lock all runs that are corrected, before any contract: as heartbeats lock theirs."""
+    of_runs = [event for event in read if isinstance(event, CorrectionEvent) and event.is_of_run]
+    if of_runs and work.actor.role in MAY_CORRECT_RUNS:
+        runs = {event.source.removeprefix(RUN_SOURCES) for event in of_runs}
+        await work.run_together(lock_runs(runs, seen_by=work.confined_to))
 
 
 async def take_corrections(
@@ -85,27 +51,38 @@ async def take_corrections(
     for place, event in read.items():
         if isinstance(event, Invalid):
             outcomes[place] = reject(event.faults)
-        elif event.source not in sources:
-            outcomes[place] = reject([no_source()])
+        elif faults := _find_faults(work, event, sources):
+            outcomes[place] = reject(faults)
         else:
             outcomes[place] = await _take(work, event, documents[place])
     return outcomes
+
+
+def _find_faults(work: Work, event: CorrectionEvent, sources: Mapping[str, Any]) -> list[FieldError]:
+    if event.is_of_run and work.actor.role not in MAY_CORRECT_RUNS:
+        return [FieldError("source", "is a run: its intervals are corrected by ops or an administrator")]
+    if not event.is_of_run and event.source not in sources:
+        return [no_source()]
+    return find_shape_faults(event, work.now)
 
 
 async def _take(work: Work, event: CorrectionEvent, document: dict[str, Any]) -> Outcome:
     earlier = await _find_event(work, event)
     if isinstance(earlier, FieldError):
         return reject([earlier])
-    key = {
-        "source": event.source,
-        "event_id": event.id,
-        "customer_id": earlier.customer_id,
-        "ended_at": earlier.ended_at.isoformat(),
-        "event": document,
-    }
-    if not await claim_keys(work, [key]):
+    corrected = await lock_corrected(work, earlier)
+    key = _key_row(event, earlier, document)
+    if await work.session.get(UsageEventKey, (event.source, event.id)) is not None:
         return DUPLICATE if await find_same(work, [key]) else CONFLICTING
-    await _correct(work, earlier, event.data.quantity, key)
+    settled, change = await _settle(work, earlier, event)
+    fault = find_time_fault(event, earlier.ended_at) or _explain(corrected.doubt(settled, change))
+    if fault is not None:
+        return reject([fault])
+    if not await claim_keys(work, [key]):
+        return CONFLICTING
+    await store_events(work, [_row(work, earlier, key, change)])
+    if change != Usage():
+        await corrected.charge(work, change, event)
     return ACCEPTED
 
 
@@ -114,7 +91,7 @@ async def _find_event(work: Work, correction: CorrectionEvent) -> UsageEvent | F
     field, source, event_id = "data.corrects", correction.source, correction.data.corrects
     key = await work.session.get(UsageEventKey, (source, event_id))
     if key is None:
-        return FieldError(field, f"there is no event {event_id} of this source")
+        return FieldError(field, f"there is no event {event_id} of this source; send it again once that has come")
     found = await work.session.get(UsageEvent, (source, event_id, key.ended_at))
     if found is None:
         return FieldError(field, "is in quarantine: nothing was charged of it, so there is nothing to correct")
@@ -123,41 +100,47 @@ async def _find_event(work: Work, correction: CorrectionEvent) -> UsageEvent | F
     return found
 
 
-async def _correct(work: Work, earlier: UsageEvent, quantity: int, key: EventRow) -> None:
-    """Store the difference and charge it, or take it back, under the lock of the contract."""
-    terms = await contracts.lock_contract(work, earlier.contract_id)
-    stream = await work.session.get_one(UsageStream, earlier.run_id, populate_existing=True)
-    change = (await _read_corrected(work, earlier)).compute_change(quantity)
-    hold = await open_hold(work, terms, stream)
-    is_more = change.gpu_seconds > 0 or change.tokens > 0
-    if is_more:
-        stream.last_sequence += 1
-    sequence = stream.last_sequence if is_more else earlier.sequence
-    await store_events(work, [_row(work, earlier, key, sequence, change)])
-    if is_more:
-        interval = ledger.UsageInterval(stream.id, sequence, change, earlier.ended_at)
-        await ledger.capture_usage(work, hold, [interval])
-    elif change != Usage():
-        await ledger.correct_usage(work, hold, stream.id, earlier.sequence, Usage() - change)
+async def _settle(work: Work, earlier: UsageEvent, correction: CorrectionEvent) -> tuple[Usage, Usage]:
+    """Settle how much an event was, and by how much that changes, below zero too.
 
-
-async def _read_corrected(work: Work, earlier: UsageEvent) -> Corrected:
-    sums = select(func.coalesce(func.sum(UsageEvent.gpu_seconds), 0), func.coalesce(func.sum(UsageEvent.tokens), 0))
-    told = sums.where(
+    Nothing changes where a later correction has come before.
+    """
+    query = select(UsageEvent).where(
         UsageEvent.source == earlier.source,
         UsageEvent.ended_at == earlier.ended_at,
-        (UsageEvent.event_id == earlier.event_id) | (UsageEvent.corrects == earlier.event_id),
+        UsageEvent.corrects == earlier.event_id,
     )
-    return Corrected(earlier, Usage(*map(int, (await work.session.execute(told)).one())))
+    rows = (await work.session.scalars(query)).all()
+    told = Usage(earlier.gpu_seconds, earlier.tokens)
+    charged = sum((Usage(row.gpu_seconds, row.tokens) for row in rows), told)
+    corrections = [*(EVENT.validate_python(row.event) for row in rows), correction]
+    settled = settle_usage(told, find_measured(earlier.event), corrections)
+    return settled, settled - charged
 
 
-def _row(work: Work, earlier: UsageEvent, key: EventRow, sequence: int, change: Usage) -> EventRow:
-    same = ("run_id", "contract_id", "project_id", "job_id", "gpu_type", "labels")
+def _explain(doubt: Doubt | None) -> FieldError | None:
+    if doubt is None:
+        return None
+    field = "data.tokens" if doubt == Doubt.MORE_TOKENS_THAN_THE_JOB else "data.gpu_seconds"
+    return FieldError(field, EXPLANATIONS[doubt])
+
+
+def _key_row(event: CorrectionEvent, earlier: UsageEvent, document: dict[str, Any]) -> EventRow:
+    return {
+        "source": event.source,
+        "event_id": event.id,
+        "customer_id": earlier.customer_id,
+        "ended_at": earlier.ended_at.isoformat(),
+        "event": document,
+    }
+
+
+def _row(work: Work, earlier: UsageEvent, key: EventRow, change: Usage) -> EventRow:
+    same = ("run_id", "sequence", "contract_id", "project_id", "job_id", "gpu_type", "labels")
     return (
         key
         | {name: getattr(earlier, name) for name in same}
         | {
-            "sequence": sequence,
             "corrects": earlier.event_id,
             "gpu_seconds": change.gpu_seconds,
             "tokens": change.tokens,

@@ -108,7 +108,7 @@ def judge_intervals(new: Iterable[UsageData], stored: Timeline, life: RunLife) -
     timeline, used, doubted = Timeline(list(stored.spans)), life.used, dict[int, Doubt]()
     for data in new:
         span = Span(data.sequence, data.started_at, data.ended_at)
-        doubt = _doubt_time(span, timeline, life) or _doubt_quantity(data, used, life)
+        doubt = _doubt_time(span, timeline, life) or doubt_quantity(data, used, life)
         if doubt is not None:
             doubted[data.sequence] = doubt
             continue
@@ -125,7 +125,8 @@ def _doubt_time(span: Span, timeline: Timeline, life: RunLife) -> Doubt | None:
     return None if timeline.has_room_for(span) else Doubt.OVERLAPS
 
 
-def _doubt_quantity(data: UsageData, used: Usage, life: RunLife) -> Doubt | None:
+def doubt_quantity(data: UsageData, used: Usage, life: RunLife) -> Doubt | None:
+    """Doubt that a run used so much in the time of an interval, besides what else it used; None: it may have."""
     length = data.ended_at - data.started_at
     if data.gpu_seconds > life.gpus * (length + ROUNDING_SLACK).total_seconds():
         return Doubt.LONGER_THAN_ITS_TIME

@@ -22,6 +22,7 @@ COLUMNS = (
     "job_id",
     "run_id",
     "sequence",
+    "corrects",
     "gpu_type",
     "labels",
     "gpu_seconds",

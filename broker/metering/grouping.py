@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from broker import errors
+from broker.http.body import find_unstorable
 from broker.http.labels import NAME as LABEL_NAME
 
 DIMENSIONS = ("customer", "contract", "project", "job", "source", "gpu_type", "meter")
@@ -72,5 +73,12 @@ def read_cursor(cursor: str, length: int) -> list[str]:
     except (binascii.Error, ValueError):
         values = None
     if not isinstance(values, list) or len(values) != length or not all(isinstance(each, str) for each in values):
-        raise errors.invalid_field("cursor", "is not of this list; send the next_cursor of its page before")
+        raise foreign_cursor()
+    if any(find_unstorable(values)):
+        raise foreign_cursor()
     return values
+
+
+def foreign_cursor() -> errors.InvalidRequest:
+    """Tell that a cursor is none that this list has given."""
+    return errors.invalid_field("cursor", "is not of this list; send the next_cursor of its page before")

@@ -1,18 +1,25 @@
-"""Listing a job's usage: a page of intervals at a time, with the sums of all of them."""
+"""Listing a job's usage: a page of events at a time, with the sums of all of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import func, select, tuple_
 
+from broker.metering.grouping import foreign_cursor, read_cursor, write_cursor
+from broker.metering.model import MAX_SEQUENCE
 from broker.metering.tables import UsageEvent
 from broker.work import Work
 from pricing.usage import Usage
 
+# An interval comes before its corrections, which have its number.
+ORDER = (UsageEvent.run_id, UsageEvent.sequence, UsageEvent.received_at, UsageEvent.event_id)
+Position = tuple[str, int, datetime, str]
+
 
 @dataclass(frozen=True)
 class UsagePage:
-    """Some intervals of a job, run by run. `total` is the usage of all of them; `next_cursor` None: no more."""
+    """Some usage events of a job, run by run. `total` is the usage of all of them; `next_cursor` None: no more."""
 
     intervals: Sequence[UsageEvent]
     next_cursor: str | None
@@ -20,16 +27,32 @@ class UsagePage:
 
 
 async def list_usage(work: Work, job_id: str, *, limit: int, cursor: str | None) -> UsagePage:
-    """List the intervals of a job after the one that the cursor names (run and number), and add up all of them."""
+    """List the usage events of a job after the one that the cursor names, and add up all of them.
+
+    Raises: InvalidRequest.
+    """
     query = select(UsageEvent).where(UsageEvent.job_id == job_id)
     if cursor is not None:
-        run_id, _, sequence = cursor.partition("/")
-        query = query.where(tuple_(UsageEvent.run_id, UsageEvent.sequence) > (run_id, int(sequence)))
-    ordered = query.order_by(UsageEvent.run_id, UsageEvent.sequence).limit(limit + 1)
-    rows = (await work.session.scalars(ordered)).all()
+        query = query.where(tuple_(*ORDER) > _read_position(cursor))
+    rows = (await work.session.scalars(query.order_by(*ORDER).limit(limit + 1))).all()
     last = rows[limit - 1] if len(rows) > limit else None
-    next_cursor = None if last is None else f"{last.run_id}/{last.sequence}"
-    return UsagePage(rows[:limit], next_cursor, await _add_up(work, job_id))
+    return UsagePage(rows[:limit], None if last is None else _write_position(last), await _add_up(work, job_id))
+
+
+def _write_position(row: UsageEvent) -> str:
+    return write_cursor([row.run_id, str(row.sequence), row.received_at.isoformat(), row.event_id])
+
+
+def _read_position(cursor: str) -> Position:
+    """Read which event a cursor names. Raises: InvalidRequest."""
+    run_id, sequence, received_at, event_id = read_cursor(cursor, len(ORDER))
+    try:
+        position = run_id, int(sequence), datetime.fromisoformat(received_at), event_id
+    except ValueError as error:
+        raise foreign_cursor() from error
+    if abs(position[1]) > MAX_SEQUENCE or position[2].tzinfo is None:
+        raise foreign_cursor()
+    return position
 
 
 async def _add_up(work: Work, job_id: str) -> Usage:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from broker.metering.corrections import CORRECTION_TYPE, EVENT, EVENTS, take_corrections
+from broker.metering.correction_events import CORRECTION_TYPE, EVENT, EVENTS
+from broker.metering.corrections import lock_corrected_runs, take_corrections
 from broker.metering.intake import take_measured
 from broker.metering.measured import read_shapes
 from broker.metering.outcomes import Outcome
@@ -16,8 +17,9 @@ async def take_reported(work: Work, posted: Posted) -> list[Outcome]:
     if not corrections:
         return await take_measured(work, posted)
     measured = [place for place in range(len(posted.events)) if place not in set(corrections)]
-    outcomes = dict(zip(measured, await take_measured(work, posted.pick(measured)), strict=True))
     read = dict(zip(corrections, read_shapes(posted.pick(corrections), EVENT, EVENTS), strict=True))
+    await lock_corrected_runs(work, read.values())
+    outcomes = dict(zip(measured, await take_measured(work, posted.pick(measured)), strict=True))
     outcomes |= await take_corrections(work, read, posted.events)
     return [outcomes[place] for place in range(len(posted.events))]
 

@@ -20,7 +20,7 @@ from broker.http.shapes import (
 )
 from broker.jobs.locked_run import lock_metered_run
 from broker.jobs.service import get_job
-from broker.metering.corrections import CorrectionEvent
+from broker.metering.correction_events import CorrectionEvent
 from broker.metering.grouping import GROUPS_PATTERN, LONGEST_CURSOR, UsageFilter, Window, check_window
 from broker.metering.listing import list_usage
 from broker.metering.measured import MeasuredEvent
@@ -39,15 +39,6 @@ router = feature_router("", "metering")
 GroupName = Annotated[str, written_like(GROUPS_PATTERN, "project, day or label:team"), Field(pattern=GROUPS_PATTERN)]
 UsageLimit = Annotated[int, Query(ge=1, le=1000, description="Intervals on one page.", examples=[100])]
 UsageCursor = Annotated[
-    str | None,
-    Query(
-        pattern=r"^run_[0-9a-z]{1,40}/[0-9]{1,16}$",
-        description="`next_cursor` of the page before.",
-        examples=["run_01k/99"],
-    ),
-]
-
-GroupCursor = Annotated[
     str | None,
     Query(max_length=LONGEST_CURSOR, description="`next_cursor` of the page before.", examples=["WyJwcmpfMDFrIl0="]),
 ]
@@ -150,7 +141,7 @@ async def get_usage(
     gpu_type: Annotated[str | None, Query(description="Only on these GPUs.", examples=["h200"])] = None,
     label: WithLabel = None,
     limit: UsageLimit = 100,
-    cursor: GroupCursor = None,
+    cursor: UsageCursor = None,
 ) -> UsageGroupsOut:
     """Add up usage by groups: what was metered, whoever pays for it. A customer sees its own."""
     if job_id is not None:

@@ -86,11 +86,17 @@ class UsageIntervalOut(BaseModel):
     object: Literal["usage_interval"] = Field(
         default="usage_interval", description="Kind of object.", examples=["usage_interval"]
     )
-    run_id: str = Field(description="The run that reported it.", examples=["run_01k"])
+    run_id: str = Field(description="The run, or the stream of a source, that reported it.", examples=["run_01k"])
     job_id: str = Field(description="The run's job.", examples=["job_01k"])
     sequence: int = Field(description="Number of the interval in its run.", examples=[0])
-    gpu_seconds: int = Field(description="GPU-seconds held.", examples=[2])
-    tokens: int = Field(description="Non-padding tokens trained.", examples=[1024])
+    source: str = Field(description="Who reported it.", examples=["/runs/run_01k"])
+    event_id: str = Field(description="Id of the event.", examples=["run_01k/0"])
+    corrects: str | None = Field(
+        description="It is the difference that a correction makes to this earlier event; null: it is no correction.",
+        examples=[None],
+    )
+    gpu_seconds: int = Field(description="GPU-seconds held; below zero where less was corrected.", examples=[2])
+    tokens: int = Field(description="Non-padding tokens trained; below zero where less was corrected.", examples=[1024])
     started_at: datetime = Field(description="When it began (UTC).", examples=["2026-11-24T10:00:00Z"])
     ended_at: datetime = Field(description="When it ended (UTC).", examples=["2026-11-24T10:00:02Z"])
     checkpoint_step: int | None = Field(
@@ -106,7 +112,7 @@ class UsageIntervalOut(BaseModel):
 class UsageListOut(BaseModel):
     data: list[UsageIntervalOut] = Field(description="The intervals, run by run.", examples=[[{"sequence": 0}]])
     next_cursor: str | None = Field(
-        description="Send it as `cursor` for the next page; null on the last one.", examples=["run_01k/99"]
+        description="Send it as `cursor` for the next page; null on the last one.", examples=["WyJydW5fMDFrIl0="]
     )
     gpu_seconds: int = Field(description="Sum of the GPU-seconds of all intervals, not only these.", examples=[95])
     tokens: int = Field(description="Sum of the tokens of all intervals, not only these.", examples=[12840])

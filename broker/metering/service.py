@@ -65,7 +65,7 @@ class Intake:
         """Take the new intervals of a run, and decide whether it must stop."""
         taken = await self._take(locked, events) if events else TakenUsage(None, {})
         if not has_ended(locked):
-            await _stop_where_nothing_is_left(self.work, locked, taken.hold)
+            await stop_where_nothing_is_left(self.work, locked, taken.hold)
         return taken
 
     @property
@@ -190,7 +190,8 @@ def sum_usage(events: Iterable[UsageCloudEvent]) -> Usage:
     return sum((event.data.usage for event in events), Usage())
 
 
-async def _stop_where_nothing_is_left(work: Work, locked: LockedRun, hold: ledger.HoldView | None) -> None:
+async def stop_where_nothing_is_left(work: Work, locked: LockedRun, hold: ledger.HoldView | None) -> None:
+    """Ask a run that lives to stop, where its job's limit is reached, or nothing is left that `hold` could take."""
     if locked.job.stop_requested is not None:
         return
     reason = await _find_stop_reason(work, locked, hold)

@@ -15,7 +15,7 @@ from broker.reports.csv_table import MEDIA_TYPE, write_table
 router = feature_router("/usage-events", "metering")
 
 JSON_LINES = "application/x-ndjson"
-WRITTEN_OUTSIDE = ("source", "event_id", "labels")
+WRITTEN_OUTSIDE = ("source", "event_id", "corrects", "labels")
 From = Annotated[
     Moment, Query(alias="from", description="Only what ended at this time or later.", examples=["2026-11-01T00:00:00Z"])
 ]

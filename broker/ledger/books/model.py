@@ -85,7 +85,8 @@ class HoldState(StrEnum):
 class UsageInterval:
     """What one run used up to a moment, under its number in the run.
 
-    `checkpoint_step`: it ends where the checkpoint of this step was written (decision 0019).
+    `checkpoint_step`: it ends where the checkpoint of this step was written (decision 0019). `added_by`: the correction
+    of this id says that there was more usage of intervals that were charged together before, from `first_sequence` on.
     """
 
     run_id: str
@@ -93,6 +94,8 @@ class UsageInterval:
     usage: Usage
     ended_at: datetime
     checkpoint_step: int | None = None
+    added_by: str | None = None
+    first_sequence: int | None = None
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ class Booking:
             "contract_id": hold.contract_id,
             "job_id": hold.job_id,
             "run_id": charge.first.run_id,
-            "first_sequence": charge.first.sequence,
+            "first_sequence": charge.first_sequence,
             "last_sequence": charge.last.sequence,
             "leg_id": leg.id,
             "grant_id": leg.grant_id,
@@ -192,6 +192,7 @@ class Booking:
             "month": self.month,
             "used_month": self.months.used,
             "corrects_id": None,
+            "added_by": charge.first.added_by,
             "created_at": self.work.now,
         }
 

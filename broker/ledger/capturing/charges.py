@@ -22,14 +22,19 @@ class Charge:
         return self.intervals[-1]
 
     @property
+    def first_sequence(self) -> int:
+        first = self.first.first_sequence
+        return self.first.sequence if first is None else first
+
+    @property
     def usage(self) -> Usage:
         return sum((interval.usage for interval in self.intervals), Usage())
 
     @property
     def reference(self) -> str:
         """Name the intervals: `run/3` or `run/3-17`."""
-        one = f"{self.first.run_id}/{self.first.sequence}"
-        return one if self.first is self.last else f"{one}-{self.last.sequence}"
+        one = f"{self.first.run_id}/{self.first_sequence}"
+        return one if self.first_sequence == self.last.sequence else f"{one}-{self.last.sequence}"
 
 
 def group_intervals(intervals: Iterable[UsageInterval], describe: Callable[[UsageInterval], Hashable]) -> list[Charge]:

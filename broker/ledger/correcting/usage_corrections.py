@@ -1,13 +1,17 @@
 """Correcting usage that was captured before: an amended event charges less, or more, and both stay visible."""
 
-from sqlalchemy import func, select
+from dataclasses import replace
+
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import aliased
 
 from broker import errors
-from broker.ledger.capturing.captures import Captured, count_captured
+from broker.ledger.books.model import UsageInterval
+from broker.ledger.capturing.captures import Captured, capture_usage, count_captured
 from broker.ledger.correcting.correction_plan import Capturable, plan_correction
 from broker.ledger.correcting.taking_back import take_back
 from broker.ledger.holding.hold_legs import HoldView
+from broker.ledger.rating.charge_limit import NOTHING_PROMISED, Promise
 from broker.ledger.tables import Capture
 from broker.work import Work
 from pricing.usage import Unit, Usage
@@ -32,6 +36,30 @@ async def correct_usage(work: Work, view: HoldView, run_id: str, sequence: int, 
     return count_captured(view)
 
 
+async def charge_more(
+    work: Work, view: HoldView, more: UsageInterval, *, promise: Promise = NOTHING_PROMISED
+) -> Captured:
+    """Charge what an event that is charged already said too little of, beside what was charged with it then.
+
+    It has the number of the event, and so its place among checkpoints; prices, grants and promises are those of the
+    moment at which the event ended. Returns what all of the job's usage costs now. The caller holds the locks of the
+    hold and its contract.
+    """
+    first, last = await _find_range(work, more.run_id, more.sequence)
+    return await capture_usage(work, view, [replace(more, first_sequence=first, sequence=last)], promise=promise)
+
+
+async def _find_range(work: Work, run_id: str, sequence: int) -> tuple[int, int]:
+    """Find the intervals that one was charged together with; one that nothing was charged of is by itself."""
+    query = select(Capture.first_sequence, Capture.last_sequence).where(*_covering(run_id, sequence)).limit(1)
+    found = (await work.session.execute(query)).one_or_none()
+    return (sequence, sequence) if found is None else (found[0], found[1])
+
+
+def _covering(run_id: str, sequence: int) -> tuple[ColumnElement[bool], ...]:
+    return Capture.run_id == run_id, Capture.first_sequence <= sequence, Capture.last_sequence >= sequence
+
+
 async def _read_left(work: Work, run_id: str, sequence: int) -> list[Capturable]:
     """Read what is left of the captures that cover an interval, those that bear lost work instead among them."""
     corrections = aliased(Capture)
@@ -39,8 +67,7 @@ async def _read_left(work: Work, run_id: str, sequence: int) -> list[Capturable]
     query = (
         select(Capture.id, Capture.unit, Capture.quantity, taken)
         .outerjoin(corrections, corrections.corrects_id == Capture.id)
-        .where(Capture.run_id == run_id, Capture.quantity > 0)
-        .where(Capture.first_sequence <= sequence, Capture.last_sequence >= sequence)
+        .where(Capture.quantity > 0, *_covering(run_id, sequence))
         .group_by(Capture.id)
     )
     return [

@@ -1,6 +1,8 @@
 """Corrections of what a source has measured: both stay visible, and what is charged is what was told last."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -48,6 +50,31 @@ async def test_corrections_follow_each_other_and_each_is_taken_once(meter: Meter
     assert await broken_rules(system) == {}
 
 
+async def test_of_several_corrections_the_latest_counts_whenever_it_comes(
+    meter: Meter, system: System, clock: ManualClock
+) -> None:
+    clock.advance(minutes=5)
+    told = [
+        correction(meter, "1", quantity, f"c{quantity}", time=(START + timedelta(minutes=minute)).isoformat())
+        for minute, quantity in ((1, 20_000), (2, 90_000), (3, 60_000))
+    ]
+    for event_id, order in enumerate(permutations(told), 3):
+        await meter.send(meter.event(str(event_id), quantity=1))
+        for event in order:
+            mine = event | {"id": f"{event_id}-{event['id']}", "data": event["data"] | {"corrects": str(event_id)}}
+            assert await meter.verdicts(mine) == ["accepted"]
+    assert await meter.used() == (0, 60_000 + 6 * 60_000)
+    assert await broken_rules(system) == {}
+
+
+async def test_what_was_corrected_up_can_be_corrected_to_nothing(meter: Meter, system: System) -> None:
+    """It was charged more under a number of its own, and only what was there first could be taken back."""
+    await meter.send(meter.event("3", quantity=10))
+    assert await meter.verdicts(correction(meter, "3", 1000, "c1"), correction(meter, "3", 0, "c2")) == ["accepted"] * 2
+    assert await meter.used() == (0, 60_000)
+    assert await broken_rules(system) == {}
+
+
 async def test_correction_and_what_it_corrects_may_come_in_one_batch(meter: Meter, system: System) -> None:
     batch = [correction(meter, "3", 7), meter.event("3", quantity=70)]
     assert await meter.verdicts(*batch) == ["accepted", "accepted"]
@@ -75,8 +102,21 @@ async def test_what_cannot_be_corrected_is_rejected_with_its_field(meter: Meter,
         "a correction": correction(meter, "c1", 1, "x"),
         "of a run": correction(meter, "1", 1, "x", source="/runs/run_x"),
         "below zero": correction(meter, "1", -1, "x"),
+        "no quantity": correction(meter, "1", 1, "x", data={"corrects": "1", "reason": "x"}),
+        "of another meter": correction(meter, "1", 1, "x", data={"corrects": "1", "reason": "x", "tokens": 1}),
+        "in the future": correction(meter, "1", 1, "x", time="2027-01-01T00:00:00Z"),
+        "before it was used": correction(meter, "1", 1, "x", time="2026-01-01T00:00:00Z"),
     }
     outcomes = (await meter.send(*refused.values()))["events"]
     fields = [[fault["field"] for fault in outcome["errors"]] for outcome in outcomes]
-    assert fields == [["data.corrects"], ["data.corrects"], ["source"], ["data.quantity"]]
+    assert fields == [
+        ["data.corrects"],
+        ["data.corrects"],
+        ["source"],
+        ["data.quantity"],
+        ["data.quantity"],
+        ["data.tokens", "data.quantity"],
+        ["time"],
+        ["time"],
+    ]
     assert await broken_rules(system) == {}

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from broker.metering.grouping import write_cursor
 from broker.system import System
+from tests.broker.conftest import START
 from tests.broker.factories import Api, make_ready_customer
 from tests.broker.running_jobs import RunningJob, report_usage, start_job
 
@@ -35,7 +37,10 @@ async def test_pages_hold_every_interval_once_and_each_the_sums_of_all(api: Api,
 
 
 async def test_a_cursor_of_another_list_is_refused(api: Api, job: RunningJob) -> None:
-    for cursor in ("job_01k", "run_01k", "run_01k/x", "run_01k/99999999999999999999"):
+    times = (START.isoformat(), "yesterday", START.replace(tzinfo=None).isoformat())
+    wrong = [("run_01k", "x", times[0], "e"), ("run_01k", "9" * 20, times[0], "e"), ("run_01k", "0", times[0], "\0")]
+    wrong += [("run_01k", "0", times[1], "e"), ("run_01k", "0", times[2], "e"), ("run_01k",)]
+    for cursor in ("job_01k", "run_01k/9", *map(write_cursor, wrong)):
         problem = await api.get(f"/jobs/{job.id}/usage", cursor=cursor, expect=422)
         assert problem["errors"][0]["field"].endswith("cursor")
 
