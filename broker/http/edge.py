@@ -14,7 +14,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from fastapi.security import HTTPBearer
+from starlette.routing import Match
+from starlette.types import Scope
 
 from broker import errors
 from broker.http.access import bind_caller
@@ -22,14 +23,13 @@ from broker.http.body import limit_body, read_body
 from broker.http.caller import Caller
 from broker.http.decision import Decision, find_decision
 from broker.http.idempotency import AnsweredBefore, read_claim
+from broker.http.openapi import SECURITY_SCHEME
 from broker.http.parameters import Parameters, refuse_unknown
 from broker.work import Actor, Role, Work
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Record = Callable[[Work, Decision], Awaitable[None]]
 Authenticate = Callable[[str], Awaitable[Actor]]
-
-BEARER = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="`Authorization: Bearer <API key>`")
 
 
 class TransactionalRoute(APIRoute):
@@ -39,7 +39,8 @@ class TransactionalRoute(APIRoute):
         super().__init__(path, endpoint, **options)
         self.parameters = Parameters.of(self.dependant)
         self.checks_events = any(getattr(each.call, "checks_events", False) for each in self.dependant.dependencies)
-        self.openapi_extra = {**(self.openapi_extra or {}), "x-roles": find_roles(self.dependant)}
+        told = {"x-roles": find_roles(self.dependant), "security": [{SECURITY_SCHEME: []}]}
+        self.openapi_extra = {**(self.openapi_extra or {}), **told}
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
@@ -103,7 +104,7 @@ def read_bearer_token(request: Request) -> str:
 def allow(*roles: Role) -> Callable[..., Coroutine[Any, Any, Work]]:
     """Make a dependency that hands the request's unit of work to actors of these roles. It raises: Forbidden."""
 
-    async def begin_work(request: Request, _bearer: Annotated[Any, Depends(BEARER)]) -> Work:
+    async def begin_work(request: Request) -> Work:
         return await (await _admit(request, roles)).begin()
 
     begin_work.roles = sorted(role.value for role in roles)  # type: ignore[attr-defined]
@@ -116,7 +117,7 @@ def admit(*roles: Role, looks_back: bool = True) -> Callable[..., Coroutine[Any,
     A route that itself looks for the answer that a request got before says so. It raises: Forbidden; AnsweredBefore.
     """
 
-    async def get_caller(request: Request, _bearer: Annotated[Any, Depends(BEARER)]) -> Caller:
+    async def get_caller(request: Request) -> Caller:
         caller = await _admit(request, roles)
         if looks_back:
             await caller.answer_if_known()
@@ -165,5 +166,19 @@ CustomerInBatch = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN, loo
 RunCaller = Annotated[Caller, Depends(admit(Role.RUN))]
 
 
+class FeatureRouter(APIRouter):
+    """The routes of a feature: a path that does not begin as their prefix does is compared with none of them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.beginning = self.prefix.partition("{")[0]
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        path: str = scope["path"]
+        if not path.removeprefix(scope.get("root_path", "")).startswith(self.beginning):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
 def feature_router(prefix: str, tag: str) -> APIRouter:
-    return APIRouter(prefix=f"/v1{prefix}", tags=[tag], route_class=TransactionalRoute)
+    return FeatureRouter(prefix=f"/v1{prefix}", tags=[tag], route_class=TransactionalRoute)

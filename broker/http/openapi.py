@@ -35,6 +35,11 @@ PATH_IDS = {
     "version": ("Version of the rate card.", "2026-01-01"),
     "name": ("Name of the queue or pool.", "standard"),
 }
+# Told here rather than by a dependency of every route, which FastAPI would solve at each request.
+SECURITY_SCHEME = "ApiKey"
+SECURITY_SCHEMES = {
+    SECURITY_SCHEME: {"type": "http", "description": "`Authorization: Bearer <API key>`", "scheme": "bearer"}
+}
 WORKERS_OPENAPI_URL = "/openapi/workers.json"
 WORKERS_DESCRIPTION = "What `trainer run` asks of the broker, with the token of its run: `docs/worker-protocol.md`."
 IDEMPOTENCY_HEADER = {
@@ -78,6 +83,7 @@ def _make_document(app: FastAPI) -> dict[str, Any]:
         license_info=app.license_info,
         routes=app.routes,
     )
+    document["components"]["securitySchemes"] = SECURITY_SCHEMES
     complete(document)
     return document
 

@@ -24,20 +24,23 @@ from sqlalchemy.sql.util import find_tables
 
 from broker.persistence.database import Base
 
+CONFINED_TO = "confined_to"
 SHARED_WITHOUT_CUSTOMER = frozenset({"queues"})
 EVERYWHERE = {"check_columns": True, "include_aliases": True, "include_joins": True, "include_selects": True}
 
 
 def confine(session: Session, customer_id: str) -> None:
     """Confine a session to a customer's rows: every SELECT over mapped classes, `session.get` too, sees no others."""
-    criteria = _criteria(customer_id)
+    session.info[CONFINED_TO] = customer_id
 
-    @event.listens_for(session, "do_orm_execute")
-    def add_conditions(state: ORMExecuteState) -> None:
-        if state.is_select:
-            named = name_tables(state.statement)
-            options = [option for name, option in criteria.items() if name in named]
-            state.statement = state.statement.options(*options)
+
+@event.listens_for(Session, "do_orm_execute")  # once for all: a listener of each session costs as much as a statement
+def _add_conditions(state: ORMExecuteState) -> None:
+    customer_id = state.session.info.get(CONFINED_TO)
+    if state.is_select and customer_id is not None:
+        named = name_tables(state.statement)
+        options = [option for name, option in _criteria(customer_id).items() if name in named]
+        state.statement = state.statement.options(*options)
 
 
 # Who asks a statement that goes past the session, as `Work.fetch` tells it; null sees every tenant.

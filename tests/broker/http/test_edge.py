@@ -10,10 +10,11 @@ import psycopg
 import pytest
 from fastapi import FastAPI, Request, UploadFile
 from sqlalchemy import make_url
+from starlette.routing import Match
 
 from broker.app import create_app
 from broker.config import Settings
-from broker.http.edge import TransactionalRoute
+from broker.http.edge import TransactionalRoute, feature_router
 from broker.persistence.embedded import EmbeddedServer
 from broker.persistence.folder_storage import FolderStorage
 from broker.persistence.storage import StoredObject
@@ -250,3 +251,22 @@ async def test_a_database_that_is_away_is_a_503_to_try_again(
     assert response.headers["Retry-After"] == "1"
     assert response.json()["type"] == "/problems/database-away"
     await api.get("/customers")
+
+
+@pytest.mark.parametrize(
+    ("path", "is_compared"),
+    [("/v1/runs/run_1/things", True), ("/v1/jobs/run_1/things", False), ("/v2/runs/run_1/things", False)],
+)
+def test_a_path_is_compared_with_the_routes_of_its_prefix_alone(path: str, is_compared: bool) -> None:
+    app, router = FastAPI(), feature_router("/runs/{run_id}", "workers")
+
+    @router.get("/things")
+    async def get_things(run_id: str) -> str:
+        return run_id
+
+    app.include_router(router)
+    (included,) = [route for route in app.routes if getattr(route, "original_router", None) is router]
+    scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
+    assert (included.matches(scope)[0] == Match.FULL) == is_compared
+    behind_a_proxy = {**scope, "path": f"/broker{path}", "root_path": "/broker"}
+    assert (included.matches(behind_a_proxy)[0] == Match.FULL) == is_compared
