@@ -53,7 +53,8 @@ from broker.workers.heartbeat_batches import collect_heartbeats
 from broker.workers.routes import router as workers
 
 ROUTERS = (
-    workers,  # first: a request is compared with one after the other, and runs send most
+    workers,  # first: a request is compared with one after the other, and runs send most, then those who submit
+    jobs,
     identity,
     rate_cards,
     contracts,
@@ -68,7 +69,6 @@ ROUTERS = (
     datasets,
     dataset_deletion,
     quotes,
-    jobs,
     adapters,
     metering,
     quarantine,

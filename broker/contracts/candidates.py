@@ -14,6 +14,7 @@ from sqlalchemy import ARRAY, ColumnElement, DateTime, Select, Text, any_, bindp
 from broker import errors
 from broker.contracts.grants import read_grant
 from broker.contracts.model import ContractTerms, GrantTerms
+from broker.contracts.rate_cards import select_published_versions
 from broker.contracts.service import is_in_force, load_rows
 from broker.contracts.tables import Contract, Grant
 from broker.persistence.driver import Command, Row, RowFormat, Statement
@@ -22,6 +23,8 @@ from broker.work import Work
 
 ONE = bindparam("contract_id", type_=Text)
 CONTRACTS, GRANTS = RowFormat(Contract), RowFormat(Grant)
+# A contract's row, and the versions of the cards that one may follow.
+CONTRACT_ROW = (Contract.__table__, select_published_versions())
 
 
 class Place(NamedTuple):
@@ -46,7 +49,8 @@ def select_candidate_ids() -> Select[str]:
 
 def make_lock(are_meant: ColumnElement[bool]) -> Statement:
     """Make the statement that locks contracts in the order of their ids, and reads them; see `read_candidates`."""
-    return Statement(select(Contract.__table__).where(are_meant).order_by(Contract.id).with_for_update(key_share=True))
+    locked = select(*CONTRACT_ROW).where(are_meant).order_by(Contract.id)
+    return Statement(locked.with_for_update(of=Contract, key_share=True))
 
 
 def make_lock_of(contract_ids: Select[str]) -> tuple[Statement, Statement]:
@@ -78,7 +82,7 @@ def lock_candidates(places: Collection[Place], moment: datetime) -> list[Command
     return [Command(LOCK, asked), Command(THEIR_GRANTS, asked)]
 
 
-CONTRACT = Statement(select(Contract.__table__).where(Contract.id == ONE, owns(Contract.customer_id)))
+CONTRACT = Statement(select(*CONTRACT_ROW).where(Contract.id == ONE, owns(Contract.customer_id)))
 ITS_GRANTS = Statement(
     select(Grant.__table__).where(Grant.contract_id == ONE, owns(Grant.customer_id)).order_by(Grant.id)
 )
@@ -122,7 +126,8 @@ async def read_candidates(
     grants: defaultdict[str, list[GrantTerms]] = defaultdict(list)
     for grant in map(read_grant, grant_rows):
         grants[grant.contract_id].append(grant)
-    terms = await load_rows(work, [CONTRACTS.read(row) for row in contract_rows])
+    versions = contract_rows[0][-1] if contract_rows else ()
+    terms = await load_rows(work, [CONTRACTS.read(row[:-1]) for row in contract_rows], versions)
     return {each.id: (each, grants[each.id]) for each in terms}
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Date, ScalarSelect, literal, select
+from sqlalchemy import ColumnElement, Date, ScalarSelect, func, literal, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from broker import errors
 from broker.clock import local_day
@@ -81,11 +82,23 @@ async def rate_card_on(work: Work, day: date) -> RateCard:
     return await get_rate_card(work, version)
 
 
-async def read_followed(work: Work, contracts: Sequence[Contract]) -> list[RateCard]:
-    """Read the published cards, in one statement, where one of the contracts follows the newest; else none."""
+def select_published_versions() -> ScalarSelect[list[str]]:
+    """Select the versions of all published cards, as part of a larger statement."""
+    version = PublishedRateCard.version
+    return select(func.array_agg(aggregate_order_by(version, version))).scalar_subquery()
+
+
+async def read_followed(
+    work: Work, contracts: Sequence[Contract], versions: Sequence[str] | None = None
+) -> list[RateCard]:
+    """Read the published cards where one of the contracts follows the newest; else none.
+
+    `versions` are theirs where they have been read already; that saves a statement.
+    """
     if all(row.card_choice == CardChoice.PINNED for row in contracts):
         return []
-    versions = (await work.session.scalars(select(PublishedRateCard.version).order_by(PublishedRateCard.version))).all()
+    if versions is None:
+        versions = await work.session.scalar(select(select_published_versions())) or ()
     return [await get_rate_card(work, version) for version in versions]
 
 

@@ -274,10 +274,11 @@ async def load_row(work: Work, row: Contract) -> ContractTerms:
     return terms
 
 
-async def load_rows(work: Work, rows: Sequence[Contract]) -> list[ContractTerms]:
+async def load_rows(work: Work, rows: Sequence[Contract], versions: Sequence[str] | None = None) -> list[ContractTerms]:
     """Load the terms that rows of `contracts` hold: of however many with at most one statement for their cards.
 
-    A card that this process has not read yet takes one more.
+    None, where the `versions` of the published cards came with them. A card that this process has not read yet takes
+    one more.
     """
-    published = await read_followed(work, rows)
+    published = await read_followed(work, rows, versions)
     return [to_terms(row, await follow_cards(work, row, published), work.now) for row in rows]
