@@ -12,6 +12,7 @@ from pricing.calibration.calibration import Calibration, RunKind
 from pricing.catalog.gpu import GpuProfile
 from pricing.estimate.memory_advice import list_fits
 from pricing.estimate.run_estimate import GpuSeconds, RunEstimate, estimate_run
+from pricing.resources.exclusions import find_exclusion
 from pricing.resources.memory import FitJudgement, compute_usable_gib
 from pricing.resources.run_work import RunWork
 
@@ -92,9 +93,13 @@ def refuse_beyond(planned: PlannedJob, estimate: JobEstimate, most_gpu_hours: in
 def estimate_job(planned: PlannedJob, gpu: GpuProfile, calibration: Calibration) -> JobEstimate:
     """Estimate steps, tokens, GPU-seconds and memory of a planned job on one device of a type.
 
-    Raises: InvalidTrainingConfig, where not even the leanest run would fit; it names the least costly change.
+    Raises: InvalidTrainingConfig, where the device cannot run the method, or where not even the leanest run would fit;
+    it names the least costly change.
     """
     config, profile, workload = planned.configuration.config, planned.configuration.profile, planned.workload
+    excluded = find_exclusion(gpu, config.quantization, config.precision)
+    if excluded is not None:
+        raise refuse_config(*excluded)
     run = estimate_run(profile, config, workload, gpu, calibration, trainer_version=__version__)
     if run.fit is FitJudgement.DOES_NOT_FIT:
         raise _refuse_size(planned, run, gpu)

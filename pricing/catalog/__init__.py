@@ -16,6 +16,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from pricing.catalog.gpu import GpuProfile
+from pricing.catalog.near_names import suggest
 from pricing.catalog.profile import BaseModelProfile
 
 CATALOG: Traversable = files("pricing.catalog")
@@ -26,7 +27,8 @@ class UnknownBaseModel(LookupError):
 
     def __init__(self, name: str, known: list[str]) -> None:
         self.name, self.known = name, known
-        super().__init__(f"{name!r} is not in the catalogue; known base models: {', '.join(known)}")
+        near = suggest(name, known)
+        super().__init__(f"{name!r} is not in the catalogue; {near}known base models: {', '.join(known)}")
 
 
 class UnknownGpu(LookupError):
@@ -34,7 +36,8 @@ class UnknownGpu(LookupError):
 
     def __init__(self, sku: str, known: list[str]) -> None:
         self.sku, self.known = sku, known
-        super().__init__(f"{sku!r} is not in the catalogue; known GPU types: {', '.join(known)}")
+        near = suggest(sku, known)
+        super().__init__(f"{sku!r} is not in the catalogue; {near}known GPU types: {', '.join(known)}")
 
 
 def fold_spelling(name: str) -> str:

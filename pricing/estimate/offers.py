@@ -8,6 +8,7 @@ from pricing.calibration.calibration import Calibration
 from pricing.catalog.gpu import GpuProfile, Precision
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.run_estimate import RunEstimate, estimate_method
+from pricing.resources.exclusions import find_exclusion
 from pricing.resources.memory import FitJudgement, compute_usable_gib
 from pricing.resources.method import Method, resolve_precision
 from pricing.resources.trainer_memory import MethodMemory, TrainerMemory
@@ -40,10 +41,15 @@ class OfferedJob:
     trainer_version: str
 
     def list_offers(self, gpus: Sequence[GpuProfile]) -> list[Offer]:
-        """List the configuration as it is on every GPU type that it fits on. Raises: UnknownTargetModules."""
+        """List the configuration as it is on every GPU type that can run it and has the memory.
+
+        Raises: UnknownTargetModules.
+        """
         memory_in = self._measure_memory(self.config)
         offers = []
         for gpu in gpus:
+            if find_exclusion(gpu, self.config.quantization, self.config.precision) is not None:
+                continue
             memory = memory_in(resolve_precision(self.config, gpu.auto_precision))
             run = self._estimate(memory, memory.choose(compute_usable_gib(gpu)), gpu)
             if run.fit is not FitJudgement.DOES_NOT_FIT:
@@ -60,6 +66,8 @@ class OfferedJob:
         for batch in _vary_batch(self.config):
             memory_in = self._measure_memory(batch)
             for gpu in gpus:
+                if find_exclusion(gpu, self.config.quantization, "auto") is not None:
+                    continue
                 for memory in map(memory_in, _list_precisions(gpu)):
                     runs = [self._estimate(memory, found, gpu) for found in (memory.kept, memory.recomputed)]
                     offers += [

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from pricing.calibration.calibration import Calibration, Interval, RunKind
 from pricing.calibration.width import Z_90, combine_spreads
-from pricing.estimate.prediction_request import PredictionRequest, Range
+from pricing.estimate.prediction_request import MeasuredSeconds, PredictionRequest
 from pricing.estimate.requested_run import RequestedRun, Way, describe_requested_run
 from pricing.estimate.uncertainty import name_uncertainties
 from pricing.resources.memory import FitJudgement, PeakMemory, compute_usable_gib, estimate_peak
@@ -20,27 +20,29 @@ SECONDS_PER_HOUR = 3600
 PUBLISHED: Final = "published"
 
 
+class Range(BaseModel):
+    """An amount: half of such runs stay within p50, nine of ten within p90."""
+
+    p50: float = Field(gt=0, allow_inf_nan=False)
+    p90: float = Field(gt=0, allow_inf_nan=False)
+
+
 class Prediction(BaseModel):
-    """Units: seconds of an optimizer step; GiB of one GPU; GPU-hours of all GPUs; tokens of all GPUs a second.
+    """What a run is expected to need. Each field says its unit."""
 
-    `peak_vram_gib` is the p50 of `peak_vram`. `fits` is false only where even the leanest run that is known would not;
-    `fit` tells surely (its p90 does) from tight. `gradient_checkpointing` is the likelier where it was not said.
-    `uncertain` names what the intervals are wide for, a sentence each.
-    """
-
-    seconds_per_step: Range
-    tokens_per_second: float | None
-    samples_per_second: float
-    peak_vram_gib: float
-    peak_vram: Range
-    gpu_hours: Range
-    adapter_parameters: int
-    fits: bool
-    fit: FitJudgement
-    gradient_checkpointing: bool
-    uncertain: list[str]
-    calibration: str
-    calibration_runs: int
+    seconds_per_step: Range = Field(description="Seconds of an optimizer step.")
+    tokens_per_second: float | None = Field(description="Tokens of all GPUs a second, at p50; null for pictures.")
+    samples_per_second: float = Field(description="Rows or pictures of all GPUs a second, at p50.")
+    peak_vram_gib: float = Field(description="Peak of one GPU, GiB, at p50.")
+    peak_vram: Range = Field(description="Peak of one GPU, GiB.")
+    gpu_hours: Range = Field(description="Hours of the run, start and loading included, times its GPUs.")
+    adapter_parameters: int = Field(description="Trained numbers, exactly.")
+    fits: bool = Field(description="False only where even the leanest run that is known would not fit.")
+    fit: FitJudgement = Field(description="fits: its p90 does; tight: a lean run would; does_not_fit: none would.")
+    gradient_checkpointing: bool = Field(description="As asked; the likelier where it was not said.")
+    uncertain: list[str] = Field(description="What the intervals are wide for, and what would narrow them.")
+    calibration: str = Field(description="What the time is by: published figures, a calibration, or the probe.")
+    calibration_runs: int = Field(description="Finished runs that gave the time its width; 0: published figures did.")
 
 
 def predict(request: PredictionRequest, calibration: Calibration) -> Prediction:
@@ -81,7 +83,7 @@ def _predict_time(run: RequestedRun, calibration: Calibration) -> tuple[Range, R
     kind, work = _plan(run, run.likeliest)
     start = calibration.estimate(kind, replace(work, micro_batches=0), run.gpu).p50
     steps = request.steps
-    return measured, Range(p50=start + steps * measured.p50, p90=start + steps * measured.p90), 0
+    return _scale(measured, 1.0), Range(p50=start + steps * measured.p50, p90=start + steps * measured.p90), 0
 
 
 def _plan(run: RequestedRun, way: Way) -> tuple[RunKind, RunWork]:
@@ -118,5 +120,5 @@ def _judge_fit(run: RequestedRun, peak: Range) -> FitJudgement:
     return FitJudgement.TIGHT if leanest <= usable else FitJudgement.DOES_NOT_FIT
 
 
-def _scale(interval: Range | Interval, factor: float) -> Range:
+def _scale(interval: Range | Interval | MeasuredSeconds, factor: float) -> Range:
     return Range(p50=interval.p50 * factor, p90=interval.p90 * factor)

@@ -17,42 +17,76 @@ def _split(written: Any) -> Any:
     return [ALL_LINEAR] if names == ["all"] else names
 
 
-class Range(BaseModel):
-    p50: float = Field(gt=0)
-    p90: float = Field(gt=0)
+LONGEST_STEP_SECONDS = 7 * 86_400
+SHORTEST_STEP_SECONDS = 1e-6
+
+
+class MeasuredSeconds(BaseModel):
+    """Seconds of an optimizer step as a probe measured them: half of its steps stay within p50, nine of ten in p90."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    p50: float = Field(ge=SHORTEST_STEP_SECONDS, le=LONGEST_STEP_SECONDS)
+    p90: float = Field(ge=SHORTEST_STEP_SECONDS, le=LONGEST_STEP_SECONDS)
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> "MeasuredSeconds":
+        if self.p90 < self.p50:
+            raise ValueError("p90 is at least p50: nine of ten steps take no less than half of them do")
+        return self
 
 
 class PredictionRequest(BaseModel):
-    """What is to be trained, and on what. Units: tokens (`sequence_length`, `mean_tokens`), pixels (`resolution`).
+    """What is to be trained, and on what. Each field says its unit; those about the program are hints.
 
-    `micro_batch` is per GPU. `gradient_checkpointing` null is not known: the answer lies between, and is as much wider.
-    `measured_seconds_per_step`, of a probe on that GPU type, replaces the estimate.
-
-    Hints about the program: `loss` chunked never holds the logits of a whole micro-batch; `compiled` has its small
-    kernels fused, by a compiler or by hand; `attention` eager keeps the square of scores, sdpa and flash do not;
-    `cached_latents` false puts pictures and captions through VAE and text encoders in every step.
+    What is left out of the hints is not known: the answer lies between, is as much wider, and says so.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    base_model: str
-    gpu: str
-    gpus: int = Field(default=1, ge=1, le=1024)
-    method: Literal["lora", "qlora-nf4", "lora-int8"] = "lora"
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
-    rank: int = Field(default=8, ge=1, le=1024)
-    target_modules: Annotated[tuple[str, ...] | None, BeforeValidator(_split)] = None
-    micro_batch: int = Field(default=1, ge=1, le=65536)
-    accumulation: int = Field(default=1, ge=1, le=65536)
-    sequence_length: int | None = Field(default=None, ge=1, le=10_000_000)
-    resolution: int | None = Field(default=None, ge=64, le=16384)
-    mean_tokens: float | None = Field(default=None, gt=0)
-    gradient_checkpointing: bool | None = None
-    cached_latents: bool = True
-    loss: Loss | None = None
-    compiled: bool | None = None
-    attention: Attention | None = None
-    steps: int = Field(default=1000, ge=1, le=1_000_000_000)
-    measured_seconds_per_step: Range | None = None
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    base_model: str = Field(max_length=200, description="Name of a base model of the catalogue, by any spelling.")
+    gpu: str = Field(max_length=100, description="GPU type of the catalogue, by any spelling, or cpu.")
+    gpus: int = Field(default=1, ge=1, le=1024, description="GPUs that train one adapter side by side.")
+    method: Literal["lora", "qlora-nf4", "lora-int8"] = Field(
+        default="lora", description="How the frozen base is kept: in its precision, in NF4, or in 8 bit."
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default="bf16", description="Number format of what is computed, and of a base that is not quantized."
+    )
+    rank: int = Field(default=8, ge=1, le=1024, description="Rank of the adapter.")
+    target_modules: Annotated[tuple[str, ...] | None, BeforeValidator(_split)] = Field(
+        default=None,
+        description="Modules with an adapter: a list, names with commas between, or all; null: the usual.",
+    )
+    micro_batch: int = Field(default=1, ge=1, le=65536, description="Rows or pictures in a pass, of one GPU.")
+    accumulation: int = Field(default=1, ge=1, le=65536, description="Micro-batches of an optimizer step.")
+    sequence_length: int | None = Field(
+        default=None, ge=1, le=10_000_000, description="Tokens of the longest row; for text, in place of resolution."
+    )
+    resolution: int | None = Field(
+        default=None, ge=64, le=16384, description="Pixels of a side of the square pictures; for image models."
+    )
+    mean_tokens: float | None = Field(
+        default=None, gt=0, description="Tokens of the mean row; null: every row is as long as the longest."
+    )
+    gradient_checkpointing: bool | None = Field(
+        default=None, description="Whether activations are computed again in the backward pass; null: not known."
+    )
+    cached_latents: bool = Field(
+        default=True,
+        description="False: pictures and captions go through VAE and text encoders in every step.",
+    )
+    loss: Loss | None = Field(
+        default=None, description="chunked never holds the logits of a whole micro-batch; null: not known."
+    )
+    compiled: bool | None = Field(
+        default=None, description="Whether small kernels are fused, by a compiler or by hand; null: not known."
+    )
+    attention: Attention | None = Field(
+        default=None, description="eager keeps the square of scores, sdpa and flash do not; null: not known."
+    )
+    steps: int = Field(default=1000, ge=1, le=1_000_000_000, description="Optimizer steps of the run.")
+    measured_seconds_per_step: MeasuredSeconds | None = Field(
+        default=None, description="Seconds that `trainer probe` measured, p50 and p90; replaces the estimate."
+    )
 
     @model_validator(mode="after")
     def _has_one_size(self) -> "PredictionRequest":

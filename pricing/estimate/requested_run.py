@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pricing.catalog import get_base_model, get_gpu
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
-from pricing.estimate.prediction_request import PredictionRequest, read_sizes
+from pricing.estimate.prediction_request import PredictionRefused, PredictionRequest, read_sizes
+from pricing.resources.exclusions import find_exclusion
 from pricing.resources.memory import FitJudgement, estimate_peak
 from pricing.resources.method import Method, Quantization, describe_method
 from pricing.resources.peak_contents import MicroBatch, PeakContents, count_peak_contents
@@ -66,6 +67,7 @@ def describe_requested_run(request: PredictionRequest, *, quantization: Quantiza
     Raises: UnknownBaseModel, UnknownGpu, UnknownTargetModules, PredictionRefused.
     """
     profile, gpu = get_base_model(request.base_model), get_gpu(request.gpu)
+    refuse_excluded(request, gpu, quantization or METHODS[request.method])
     longest, mean = read_sizes(request, profile)
     kept = _describe_method(request, profile, quantization)
     is_sharded = _must_shard(request, profile, kept, gpu)
@@ -75,6 +77,14 @@ def describe_requested_run(request: PredictionRequest, *, quantization: Quantiza
         for share, method in _list_methods(request, profile, kept, gpu, batch)
     ]
     return RequestedRun(request, profile, gpu, mean, batch, tuple(sorted(ways, key=lambda way: -way.share)))
+
+
+def refuse_excluded(request: PredictionRequest, gpu: GpuProfile, quantization: Quantization) -> None:
+    """Refuse a method that the device cannot run. Raises: PredictionRefused."""
+    excluded = find_exclusion(gpu, quantization, request.precision)
+    if excluded is not None:
+        key, asked = ("method", request.method) if excluded.key == "quantization" else ("precision", request.precision)
+        raise PredictionRefused(f"{key} {asked}: {excluded.message}")
 
 
 def _describe_method(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from pricing.catalog.near_names import suggest
 from pricing.catalog.profile import BaseModelProfile, ModuleShape
 from pricing.training.config import ALL_LINEAR, TrainingConfig
 
@@ -16,7 +17,8 @@ class UnknownTargetModules(LookupError):
     def __init__(self, base_model: str, missing: list[str], known: list[str]) -> None:
         self.base_model, self.missing, self.known = base_model, missing, known
         super().__init__(
-            f"{base_model} has no module named {', '.join(missing)}; its modules are: {', '.join(known)}",
+            f"{base_model} has no module named {', '.join(missing)}; {suggest(missing[0], known)}its modules are: "
+            f"{', '.join(known)}",
         )
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from broker.cli import main
+from broker.cli import estimator, main
 from broker.cli.deferred import Place
 from broker.cli.jobs import app as jobs
 
@@ -23,7 +23,7 @@ def list_imported(*arguments: str) -> set[str]:
         f"    app({list(arguments)!r})\n"
         "print('imported', *{name.partition('.')[0] for name in sys.modules})"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, input="")
     return set(done.stdout.splitlines()[-1].split())
 
 
@@ -35,7 +35,15 @@ def test_help_and_a_customer_s_commands_import_nothing_of_the_service(arguments:
     assert list_imported(*arguments) & HEAVY == set()
 
 
-@pytest.mark.parametrize(("name", "place"), [*main.COMMANDS.items(), *jobs.COMMANDS.items()])
+def test_a_prediction_imports_nothing_of_the_service() -> None:
+    """`broker estimator predict` took 2 s to start: its reports imported the database and the web stack."""
+    needless = HEAVY - {"yaml"} | {"jinja2", "sniffio", "apscheduler", "httpx", "torch", "starlette"}
+    assert list_imported("estimator", "predict", "--json") & needless == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [*main.COMMANDS.items(), *jobs.COMMANDS.items(), *estimator.COMMANDS.items()]
+)
 def test_every_part_says_of_itself_what_the_list_says_of_it(name: str, place: Place) -> None:
     assert place.load(name).help == place.help
 

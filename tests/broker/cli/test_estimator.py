@@ -1,8 +1,17 @@
 import json
+import math
+from pathlib import Path
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from broker.cli.main import app
+from broker.cli.predictions import answer_line
+from pricing.calibration.calibration import Calibration
+from pricing.estimate.prediction import Prediction
+from pricing.estimate.prediction_request import PredictionRequest
 
 LLAMA = {
     "base_model": "llama-2-7b",
@@ -78,3 +87,72 @@ def test_a_probe_replaces_the_estimate_of_time():
     assert answer["calibration"] == "probe"
     assert answer["gpu_hours"]["p50"] > 2.0 * 1000 / 3600
     assert answer["peak_vram_gib"] == plain["peak_vram_gib"]
+
+
+def test_a_method_that_the_device_cannot_run_is_refused():
+    """Guards a past fault: `cpu` with a 4-bit base was said to fit."""
+    for wrong, word in (("qlora-nf4", "GPU"), ("lora-int8", "GPU")):
+        (answer,) = predict(LLAMA | {"gpu": "cpu", "method": wrong})
+        assert word in answer["error"]
+    assert "fp16" in predict(LLAMA | {"gpu": "cpu", "precision": "fp16"})[0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("measured", "word"),
+    [
+        ('{"p50": 1e308, "p90": 1e308}', "604800"),
+        ('{"p50": 1e-300, "p90": 1}', "greater"),
+        ('{"p50": 0, "p90": 1}', "greater"),
+        ('{"p50": -1, "p90": 1}', "greater"),
+        ('{"p50": NaN, "p90": 1}', "finite"),
+        ('{"p50": 1, "p90": Infinity}', "finite"),
+        ('{"p50": 2, "p90": 1}', "p90 is at least p50"),
+        ('{"p50": 2}', "required"),
+        ('{"p50": 2, "p90": 2, "p99": 3}', "did you mean p90"),
+    ],
+)
+def test_measured_seconds_that_are_none_are_refused(measured, word):
+    """Guards past faults: a p50 of 1e308 was answered with Infinity, a p90 below its p50 was taken."""
+    line = json.dumps(LLAMA)[:-1] + f', "measured_seconds_per_step": {measured}}}'
+    assert word in predict(line)[0]["error"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(p50=st.floats(1e-6, 604_800), more=st.floats(1, 100), steps=st.integers(1, 10**9), gpus=st.integers(1, 1024))
+def test_every_measurement_that_is_taken_has_a_finite_answer_in_order(p50, more, steps, gpus):
+    measured = {"p50": p50, "p90": min(p50 * more, 604_800)}
+    line = json.dumps(LLAMA | {"steps": steps, "gpus": gpus, "measured_seconds_per_step": measured})
+    answer = answer_line(line, Calibration())
+    assert 0 < answer["gpu_hours"]["p50"] <= answer["gpu_hours"]["p90"] < math.inf
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ({"base_model": "lama-2-7b"}, "llama-2-7b"),
+        ({"gpu": "rtx-4900"}, "rtx-4090"),
+        ({"method": "qlora"}, "qlora-nf4"),
+        ({"precision": "bfloat16"}, "bf16"),
+        ({"target_modules": "q_prj"}, "q_proj"),
+        ({"microbatch": 2}, "micro_batch"),
+        ({"gradient_chekpointing": True}, "gradient_checkpointing"),
+        ({"attention": "flash2"}, "flash"),
+    ],
+)
+def test_what_is_not_known_is_answered_by_what_may_have_been_meant(wrong, meant):
+    assert f"did you mean {meant}?" in predict(LLAMA | wrong)[0]["error"]
+
+
+def test_a_name_of_any_length_is_answered_at_once():
+    assert "200" in predict(LLAMA | {"base_model": "x" * 100_000})[0]["error"]
+
+
+def test_every_field_is_documented_in_the_help_and_on_its_page():
+    page = (Path(__file__).parents[3] / "docs" / "predictions.md").read_text(encoding="utf-8")
+    listed = CliRunner().invoke(app, ["estimator", "predict", "--fields"]).stdout
+    for model in (PredictionRequest, Prediction):
+        for name, field in model.model_fields.items():
+            assert field.description
+            assert f"{name}: {field.description}" in listed
+            assert f"| `{name}` |" in page
+            assert field.description in page

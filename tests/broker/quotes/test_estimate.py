@@ -30,6 +30,15 @@ async def test_job_beyond_what_one_may_need_is_refused_with_the_epochs_that_fit(
         await own.post(path, body, expect=201)
 
 
+async def test_what_the_device_cannot_run_is_refused_before_it_is_priced(api: Api) -> None:
+    """A past fault: a base in 4 bit was quoted on a CPU, where the trainer refuses it once the job has started."""
+    customer = await make_ready_customer(api)
+    async with customer_api(api, customer.id) as own:
+        for key, value in (("quantization", "4bit"), ("quantization", "8bit"), ("precision", "fp16")):
+            body = {"config": {**CONFIG, key: value}, "dataset_id": customer.dataset["id"]}
+            check_problem(await own.call("POST", "/quotes", json=body), 422, f"config.{key}", "needs a GPU")
+
+
 @pytest.mark.parametrize(
     "change",
     [

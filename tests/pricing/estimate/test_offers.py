@@ -39,6 +39,14 @@ def test_a_small_model_is_offered_on_every_type(offers_of):
     assert {offer.run.sku for offer in offers_of(OfferedJob.list_offers)} == load_gpus().keys()
 
 
+def test_a_quantized_base_is_not_offered_on_a_cpu(offers_of):
+    config = CONFIG.model_copy(update={"quantization": "4bit"})
+    for listing in (OfferedJob.list_offers, OfferedJob.list_variants):
+        skus = {offer.run.sku for offer in offers_of(listing, config=config)}
+        assert "cpu" not in skus
+        assert "rtx-4090" in skus
+
+
 def test_a_large_model_is_offered_only_where_it_fits(offers_of, llama_7b):
     skus = {offer.run.sku for offer in offers_of(OfferedJob.list_offers, profile=llama_7b)}
     assert "a100-80g" in skus

@@ -1,0 +1,86 @@
+"""`broker estimator predict`: what scripts would take, one request a line, without a broker or a database."""
+
+import json
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel, ValidationError
+
+from broker.errors import describe_fault
+from pricing.calibration.calibration import Calibration
+from pricing.catalog import UnknownBaseModel, UnknownGpu
+from pricing.catalog.near_names import find_near
+from pricing.estimate.prediction import Prediction, predict
+from pricing.estimate.prediction_request import MeasuredSeconds, PredictionRefused, PredictionRequest
+from pricing.training.adapter_parameters import UnknownTargetModules
+
+REFUSALS = (UnknownBaseModel, UnknownGpu, UnknownTargetModules, PredictionRefused)
+
+
+def list_fields(model: type[BaseModel]) -> Iterator[str]:
+    """List what each field of a request or an answer means, a line each."""
+    for name, field in model.model_fields.items():
+        default = "" if field.is_required() else f" Default: {json.dumps(field.default)}."
+        yield f"{name}: {field.description}{default}"
+
+
+def show_fields(asked: bool) -> None:
+    if asked:
+        parts = ("A request has:", *list_fields(PredictionRequest), "", "An answer has:", *list_fields(Prediction))
+        typer.echo("\n".join(parts))
+        raise typer.Exit
+
+
+def predict_lines(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, in and out.")] = False,
+    fields: Annotated[  # noqa: ARG001 - it is answered before the command runs
+        bool,
+        typer.Option("--fields", callback=show_fields, is_eager=True, help="List the fields, with their units."),
+    ] = False,
+) -> None:
+    """Read one request a line from standard input, and write its prediction, or an error for that line alone."""
+    if not as_json:
+        raise typer.BadParameter("add --json: requests are read from standard input, one JSON object a line")
+    for answer in answer_lines(sys.stdin):
+        print(json.dumps(answer, allow_nan=False), flush=True)  # noqa: T201 - standard output is the answer
+
+
+def answer_lines(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Answer one request a line; empty lines are passed over."""
+    calibration = Calibration()
+    for line in lines:
+        if line.strip():
+            yield answer_line(line, calibration)
+
+
+def answer_line(line: str, calibration: Calibration) -> dict[str, Any]:
+    try:
+        request = PredictionRequest.model_validate_json(line)
+        return predict(request, calibration).model_dump(mode="json")
+    except ValidationError as error:
+        return {"error": "; ".join(map(_describe, error.errors()))}
+    except REFUSALS as error:
+        return {"error": str(error)}
+
+
+def _describe(problem: Mapping[str, Any]) -> str:
+    place = ".".join(map(str, problem["loc"]))
+    sentence = " ".join(filter(None, (describe_fault(problem), _suggest(problem))))
+    return f"{place}: {sentence}" if place else sentence
+
+
+def _suggest(problem: Mapping[str, Any]) -> str:
+    """Suggest the key, or the value of a key, that may have been meant."""
+    if problem["type"] == "extra_forbidden":
+        known = MeasuredSeconds if len(problem["loc"]) > 1 else PredictionRequest
+        return _ask(str(problem["loc"][-1]), known.model_fields)
+    if problem["type"] == "literal_error" and isinstance(problem["input"], str):
+        return _ask(problem["input"], problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", "))
+    return ""
+
+
+def _ask(name: str, known: Collection[str]) -> str:
+    near = find_near(name, known)
+    return "" if near is None else f"- did you mean {near}?"
