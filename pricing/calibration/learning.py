@@ -24,7 +24,7 @@ from pricing.resources.time import TIME_PRIORS
 FOLDS = 5
 RESIDUAL_SCALE = 0.08
 # The runs of one installation are of one program, which may lie farther off than programs do in the mean.
-LOOSENESS, LOOSENESS_ON_CPU = 2.0, 6.0
+LOOSENESS, LOOSENESS_ON_CPU = 3.0, 9.0
 MAX_RUNS_OF_A_GPU = 200
 
 

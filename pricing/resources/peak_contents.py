@@ -10,6 +10,9 @@ from pricing.resources.step_work import count_linear_weights, count_scores
 UNQUANTIZED_BYTES = 4
 # A loss in pieces has the logits of so many positions at once. Source: Liger Kernel's fused linear cross entropy.
 POSITIONS_OF_A_PIECE = 1024
+# Fused kernels compute again what lies between their input and their output. Source: Hsu et al. 2024, "Liger Kernel",
+# section 3: norms, rotations and gated activations.
+SHARE_KEPT_BY_FUSED_KERNELS = 0.75
 
 
 @dataclass(frozen=True)
@@ -136,4 +139,5 @@ def _count_kept_bytes(profile: BaseModelProfile, method: Method, positions: floa
         kept = costs.all_linear_activation_bytes.at(positions)
     else:
         kept = costs.activation_bytes.at(positions)
-    return kept * method.bytes_per_number / 2
+    fused = SHARE_KEPT_BY_FUSED_KERNELS if method.is_compiled else 1.0
+    return kept * fused * method.bytes_per_number / 2

@@ -40,7 +40,7 @@ class TimeConstants:
 # What is believed before any run: from hardware figures and papers. The spreads are narrow: a dozen programs cannot
 # determine so many constants, and each would draw them to its own habits.
 TIME_PRIORS: dict[str, Prior] = {
-    "launch_seconds": Prior(30e-6, 0.2, "PyTorch's eager mode spends 10 to 50 microseconds of Python on an operation"),
+    "launch_seconds": Prior(28e-6, 0.1, "PyTorch's eager mode spends 10 to 50 microseconds of Python on an operation"),
     "recomputed_launch_share": Prior(0.7, 0.1, "a forward pass without the graph's bookkeeping"),
     "adapter_launch_share": Prior(0.5, 0.25, "adapters launch small kernels, some of which are fused"),
     "unpacking_launches": Prior(1.2, 0.08, "one kernel more for each linear module and pass"),

@@ -165,7 +165,7 @@ def test_a_slower_machine_is_believed_once_a_few_runs_agree():
     slow = [run_of(3.0, 1000 + 100 * number) for number in range(5)]
     ratios = [learn(slow[:count]).estimate(KIND, PROBE.work, GPU).p50 / PROBE.seconds for count in range(1, 6)]
     assert ratios[0] < ratios[1] < 1.5
-    assert all(2.0 < ratio < 3.1 for ratio in ratios[2:])
+    assert all(1.7 < ratio < 3.1 for ratio in ratios[2:])
 
 
 def test_stragglers_that_keep_coming_widen_the_interval_step_by_step():
