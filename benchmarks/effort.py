@@ -81,7 +81,7 @@ def count_tenants_statements(log: str) -> int:
     inside: set[str] = set()
     count = 0
     for session, statement in STATEMENT.findall(log):
-        if statement.startswith("BEGIN") and "TO 'tenant'" in statement:
+        if statement.startswith("BEGIN") and "TO 'tenant" in statement:
             inside.add(session)
         count += session in inside
         if statement.upper().startswith("COMMIT"):

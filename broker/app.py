@@ -33,13 +33,14 @@ from broker.identity.routes import router as identity
 from broker.jobs.dataset_routes import router as dataset_deletion
 from broker.jobs.event_feed import EventFeed
 from broker.jobs.routes import router as jobs
-from broker.jobs.submissions import Submissions
+from broker.jobs.submissions import ADMISSION_TURN, Submissions
 from broker.ledger.listing_routes import router as books
 from broker.ledger.routes import router as ledger
 from broker.metering.quarantine_routes import router as quarantine
 from broker.metering.routes import router as metering
 from broker.metering.source_routes import router as usage_sources
 from broker.metrics import Metrics, add_metrics_route
+from broker.persistence.shared_turn import SharedTurn
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
 from broker.reports.usage_export import router as usage_export
@@ -124,7 +125,8 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     settings = system.services.settings
     app.state.heartbeats = collect_heartbeats(settings.turn_seconds)
     app.state.turnstile = Turnstile(settings.process_pool_size, wait_seconds=settings.turn_seconds)
-    app.state.submissions = Submissions(settings.turn_seconds)
+    turns = None if settings.workers == 1 else SharedTurn(system.database, ADMISSION_TURN)
+    app.state.submissions = Submissions(settings.turn_seconds, turns)
     install_problem_handlers(app)
     for router in ROUTERS:
         app.include_router(router, responses=PROBLEM_RESPONSES)

@@ -2,7 +2,7 @@
 
 A request that waits for a lock, or for a slow database, holds its connection. So a tenant's requests have at most a
 quarter of the pool, and those of all tenants leave the last three: two for what runs report, one for health, for
-finding out whose key it is, and for the daemon, which all take one without asking here.
+finding out whose keys they are, for turns, and for the daemon, which all take one without asking here.
 """
 
 import asyncio

@@ -35,7 +35,7 @@ from broker.jobs.admission_batch import (
 )
 from broker.jobs.events import log_event
 from broker.jobs.schemas import JobOut
-from broker.persistence.batches import Batches, refuse_busy
+from broker.persistence.batches import Batches, Turns, refuse_busy
 from broker.persistence.database import WAKE, TimeLimits
 from broker.persistence.driver import COMMIT, Command, Row, run_together
 from broker.persistence.faults import Fault, find_fault
@@ -50,6 +50,8 @@ Turn = tuple[str, Place]
 HOPELESS = frozenset({Fault.AWAY, Fault.FULL})
 # So long a batch of several tenants waits for one lock: longer than other batches take, shorter than anyone notices.
 JOINT_LOCK_SECONDS = 0.5
+# Of the advisory lock by which the processes take turns (`SharedTurn`).
+ADMISSION_TURN = 7_203_117
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,10 @@ class Submissions:
     So one tenant's contract that is locked for long, or whatever else of it fails, holds nobody else up.
     """
 
-    def __init__(self, wait_seconds: float) -> None:
-        self.together = Batches[None, Submission, Response](_decide_together, wait_seconds, refuse=refuse_busy)
+    def __init__(self, wait_seconds: float, turns: Turns | None = None) -> None:
+        self.together = Batches[None, Submission, Response](
+            _decide_together, wait_seconds, refuse=refuse_busy, turns=turns
+        )
         self.apart = Batches[Turn, Submission, Response](_decide_apart, wait_seconds)
 
     async def submit(self, caller: Caller, request: JobRequest, made: Quote | None) -> Response:

@@ -3,17 +3,17 @@
 A key is where calls would take turns anyway: a contract, a customer, a run. Its calls wait in the order in which they
 came, and each batch is one transaction: one lock, one read, one decision over all, one write, one commit. A call that
 finds nobody before it is a batch of one, so there is one way through the code, and under load the batches grow by
-themselves. Keys do not wait for each other here, unless few turns are given (`Turns`); who shares out connections does
-that in `decide`.
+themselves. Keys do not wait for each other here, unless turns are given (`Turns`); who shares out connections does that
+in `decide`.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from broker import errors
 
@@ -44,7 +44,15 @@ class Waiting(Generic[Call, Answer]):
     patience: asyncio.TimerHandle | None = None
 
 
-class Turns:
+class Turns(Protocol):
+    """Gives batches their turns: those that wait for one grow meanwhile."""
+
+    def take(self) -> AbstractAsyncContextManager[None]:
+        """Wait for a turn, not for ever, and keep it until the block ends."""
+        ...
+
+
+class FewTurns:
     """Gives few batches a turn at one time, so that the others grow while they wait: a larger one costs little more.
 
     Nobody waits long: where those before it take their time, at a lock perhaps, a batch is decided beside them.

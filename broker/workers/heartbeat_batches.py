@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from broker.http.caller import Caller
-from broker.persistence.batches import Batches, Turns
+from broker.persistence.batches import Batches, FewTurns
 from broker.persistence.driver import COMMIT
 from broker.persistence.faults import Fault, find_fault
 from broker.workers.heartbeat import Beat, decide_heartbeats, lock_heartbeats, take_heartbeats
@@ -29,7 +29,7 @@ HeartbeatBatches = Batches[str, Call, Instruction]
 
 def collect_heartbeats(wait_seconds: float) -> HeartbeatBatches:
     """Make the collector of one process."""
-    return HeartbeatBatches(_decide, wait_seconds, turns=Turns(TURNS, LONGEST_TURN_SECONDS))
+    return HeartbeatBatches(_decide, wait_seconds, turns=FewTurns(TURNS, LONGEST_TURN_SECONDS))
 
 
 async def send_heartbeat(batches: HeartbeatBatches, caller: Caller, beat: Beat) -> Instruction:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from broker import errors
-from broker.persistence.batches import Batches, Turns
+from broker.persistence.batches import Batches, FewTurns
 
 
 @dataclass
@@ -164,7 +164,7 @@ async def test_nothing_is_kept_of_a_key_that_nobody_asks_for() -> None:
 
 async def test_a_batch_that_waits_for_a_turn_takes_in_what_arrives_meanwhile() -> None:
     purse = Purse(100)
-    batches = Batches(purse.spend, 600, turns=Turns(1, longest_seconds=600))
+    batches = Batches(purse.spend, 600, turns=FewTurns(1, longest_seconds=600))
     clients = [asyncio.create_task(batches.ask(key, each)) for each, key in [(1, "a"), (2, "b"), (4, "c")]]
     await let_run()
     clients += [asyncio.create_task(batches.ask("b", each)) for each in (3, 5)]
@@ -181,7 +181,7 @@ async def test_a_batch_waits_for_its_turn_no_longer_than_is_said() -> None:
         return await (purse if key == "stuck" else other).spend(key, sums)
 
     other.gate.set()
-    batches = Batches(spend, 600, turns=Turns(1, longest_seconds=0))
+    batches = Batches(spend, 600, turns=FewTurns(1, longest_seconds=0))
     stuck = asyncio.create_task(batches.ask("stuck", 1))
     await let_run()
     assert await batches.ask("b", 2) == 98
