@@ -187,12 +187,14 @@ class Daemon:
         await self.system.work_on(silent, lose_silent_run)
 
     async def sweep_holds(self) -> None:
-        """Renew the holds of live jobs; expire those that nothing renews any more."""
+        """Renew the holds of live jobs; expire those that nothing renews any more, and tell that they were left."""
         async with self.system.work() as work:
             due = await ledger.list_holds_due_for_renewal(work)
         await self.system.work_on(due, _renew_hold_of_live_job)
         async with self.system.work() as work:
             expired = await ledger.list_expired_holds(work)
+        for job_id in expired:
+            log.warning("the hold of job %s was left behind: what it has is free again", job_id)
         await self.system.work_on(expired, ledger.expire_hold)
 
     async def expire_grants(self) -> None:

@@ -210,7 +210,9 @@ async def test_holds_of_live_jobs_live_on_however_long_they_wait(
     assert await broken_rules(system) == {}
 
 
-async def test_hold_without_a_live_job_expires(system: System, customer: Customer, clock: ManualClock) -> None:
+async def test_hold_without_a_live_job_expires_and_is_told(
+    system: System, customer: Customer, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
     async with system.work() as work:
         await place_hold(work, customer.contract["id"], "job_gone", gpu_seconds=60, tokens=1)
     live = await start_job(system, customer)
@@ -219,6 +221,8 @@ async def test_hold_without_a_live_job_expires(system: System, customer: Custome
     async with system.work() as work:
         states = [(await ledger.get_hold(work, job_id)).hold.state for job_id in ("job_gone", live.id)]
     assert states == ["expired", "placed"]
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == ["the hold of job job_gone was left behind: what it has is free again"]
 
 
 async def test_one_object_that_fails_keeps_no_other_from_its_turn(
