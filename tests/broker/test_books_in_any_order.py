@@ -1,7 +1,8 @@
 """Everything that moves the books, in an order drawn by lot: after every step each rule holds and all sums agree.
 
-Contracts of all plans, jobs with promises and without, late usage, lost runs, grants given, bought, refunded, made void
-and expired, months closed, invoices paid. A refusal is an answer; a broken rule, or an answer of 500, is a fault.
+Contracts of all plans, jobs with promises and without, late usage, lost runs, grants given, bought, adjusted, refunded,
+made void and expired, months closed, invoices paid and credited. A refusal is an answer; a broken rule, or an answer of
+500, is a fault.
 """
 
 import os
@@ -42,6 +43,7 @@ class Walk:
     customers: list[Customer] = field(default_factory=list)
     jobs: list[RunningJob] = field(default_factory=list)
     ended: set[str] = field(default_factory=set)
+    lost: list[RunningJob] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
 
     async def post(self, path: str, body: Any = None) -> Any:
@@ -111,6 +113,12 @@ class Walk:
         self.done.append(f"{job.id} is lost")
         async with self.system.work() as work:
             await lose_run(work, job.run_id, "its machine is gone")
+        self.lost.append(job)
+
+    async def give_up(self) -> None:
+        """Cancel a job that waits to be trained again, and holds for that what it had lost."""
+        if self.lost:
+            await self.post(f"/jobs/{self.lost.pop(self.lot.randrange(len(self.lost))).id}/cancel")
 
     async def wait(self) -> None:
         self.clock.advance(hours=self.lot.choice([1, 30, 24 * 20, 24 * 33, 24 * 200]))
@@ -162,6 +170,16 @@ class Walk:
         if invoice is not None:
             await self.post(f"/invoices/{invoice['id']}/finalize")
 
+    async def adjust(self) -> None:
+        """Give a grant units, take some, or credit a little of a final invoice's line."""
+        grant, invoice = await self.pick("/grants"), await self.pick("/invoices", status="open")
+        if grant is not None:
+            change = {"grant_id": grant["id"], "quantity": self.lot.choice([4, -4, 3599, -7200])}
+            await self.post("/adjustments", {"kind": "grant", "reason": "a walk", **change})
+        if invoice is not None:
+            line = {"position": self.lot.choice([1, 2]), "amount": self.lot.choice(["0.01", "1.37"])}
+            await self.post("/credit-notes", {"invoice_id": invoice["id"], "reason": "a walk", "lines": [line]})
+
     async def amend(self) -> None:
         """Change a contract's terms from now on or from some day, as it was shown."""
         contract = self.lot.choice(self.customers).contract
@@ -195,7 +213,7 @@ class Walk:
     async def step(self) -> None:
         steps: list[Callable[[], Awaitable[None]]] = [self.start, self.use, self.use, self.use, self.end, self.wait]
         steps += [self.give, self.buy, self.cancel_purchase, self.end_grant, self.pay, self.pay, self.close, self.close]
-        steps += [self.amend, self.amend, self.end_contract]
+        steps += [self.amend, self.amend, self.end_contract, self.give_up, self.adjust]
         await self.lot.choice(steps)()
 
 

@@ -49,8 +49,8 @@ class MeterCoverage:
 
     @property
     def days_left(self) -> Decimal | None:
-        """Tell for how many days what is left lasts at the contract's pace of late; None where nothing is used."""
-        return self.pace.compute_days_left(self.left)
+        """Tell for how many days what is left lasts at the contract's pace of late; None without grants, or usage."""
+        return None if self.granted == 0 else self.pace.compute_days_left(self.left)
 
 
 async def read_coverage(work: Work, contract_id: str) -> list[MeterCoverage]:

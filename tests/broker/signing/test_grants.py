@@ -55,6 +55,10 @@ async def test_coverage_tells_shares_and_days_left(api: Api, system: System, clo
     await report_usage(system, job, gpu_seconds=40 * HOUR, tokens=250)
     coverage = await api.get(f"/contracts/{customer.contract['id']}/coverage")
     hours, tokens = coverage["meters"]
+    other = await make_ready_customer(api)
+    await report_usage(system, await start_job(system, other), gpu_seconds=60)
+    without = (await api.get(f"/contracts/{other.contract['id']}/coverage"))["meters"][0]
+    assert (without["covered_percent"], without["days_left"]) == ("0.0", None)
     shares = ("used_percent", "covered_percent", "left_percent", "days_left")
     assert [hours[name] for name in shares] == ["100.0", "75.0", "0.0", "0.0"]
     assert [tokens[name] for name in shares] == ["25.0", "100.0", "0.0", "0.0"]
