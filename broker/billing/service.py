@@ -20,7 +20,7 @@ from broker.persistence.database import narrow
 from broker.work import Work
 from pricing.money import Money, round_to_fen
 from pricing.rating import price_usage
-from pricing.tax import TaxMode
+from pricing.tax import Tax, TaxMode
 from pricing.usage import Unit
 
 
@@ -40,7 +40,7 @@ async def issue_advance_invoice(
     )
     invoice = await _create_invoice(work, terms, InvoiceKind.ADVANCE, grant_id=grant.id)
     invoice.expires_at = expires_at
-    await _write_lines(work, terms, invoice, [line, *tax_lines(terms.tax, [line])])
+    await _write_lines(work, terms.tax, invoice, [line, *tax_lines(terms.tax, [line])])
     await _finalize(work, invoice)
     await ledger.book_advance(work, terms, grant.id, net=invoice.net, tax=invoice.tax, reference=invoice.id)
     return invoice
@@ -76,7 +76,7 @@ async def _create_invoice(
     return invoice
 
 
-async def _write_lines(work: Work, terms: ContractTerms, invoice: Invoice, lines: Sequence[DraftLine]) -> None:
+async def _write_lines(work: Work, tax: Tax, invoice: Invoice, lines: Sequence[DraftLine]) -> None:
     await work.session.execute(delete(InvoiceLine).where(InvoiceLine.invoice_id == invoice.id))
     work.session.add_all(
         InvoiceLine(
@@ -96,9 +96,9 @@ async def _write_lines(work: Work, terms: ContractTerms, invoice: Invoice, lines
         for position, line in enumerate(lines, start=1)
     )
     invoice.total_micros = sum_lines(lines).micros
-    invoice.tax_mode = terms.tax.mode.value
-    invoice.tax_rate = None if terms.tax.mode == TaxMode.NONE else terms.tax.rate
-    invoice.tax_micros = sum_tax(terms.tax, lines).micros
+    invoice.tax_mode = tax.mode.value
+    invoice.tax_rate = None if tax.mode == TaxMode.NONE else tax.rate
+    invoice.tax_micros = sum_tax(tax, lines).micros
     await work.session.flush()
 
 
@@ -114,7 +114,7 @@ async def draft_usage_invoice(work: Work, contract_id: str, month: str) -> Invoi
     if invoice is None:
         invoice = await _create_invoice(work, terms, InvoiceKind.USAGE, month=month)
     _require_status(invoice, InvoiceStatus.DRAFT)
-    await _write_lines(work, terms, invoice, await compose_lines(work, terms, month))
+    await _write_lines(work, terms.of_month(month).tax, invoice, await compose_lines(work, terms, month))
     return invoice
 
 

@@ -12,10 +12,10 @@ __all__ = [
     "Pool",
     "Queue",
     "change_queue",
-    "create_dedicated_queue",
     "get_queue",
     "list_queues",
     "list_skus",
+    "provide_dedicated_queue",
     "resolve_queue",
     "select_first_sku",
 ]
@@ -24,10 +24,14 @@ STANDARD_QUEUE = "standard"
 DEDICATED_PRIORITY = 300
 
 
-async def create_dedicated_queue(work: Work, terms: ContractTerms) -> Queue:
-    """Create the dedicated queue of a long-term contract."""
+async def provide_dedicated_queue(work: Work, terms: ContractTerms) -> Queue:
+    """Create the dedicated queue of a long-term contract, where it has none yet."""
+    name = dedicated_queue_name(terms.id)
+    known = await work.session.get(Queue, name)
+    if known is not None:
+        return known
     queue = Queue(
-        name=dedicated_queue_name(terms.id),
+        name=name,
         customer_id=terms.customer_id,
         contract_id=terms.id,
         priority=DEDICATED_PRIORITY,

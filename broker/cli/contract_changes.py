@@ -1,4 +1,4 @@
-"""`broker contracts amend|renew|decline|end|cancel|events`: how a contract changes, ends and goes on."""
+"""`broker contracts amend|withdraw|renew|decline|end|cancel|events`: how a contract changes, ends and goes on."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ ContractId = Annotated[str, typer.Argument(metavar="CONTRACT", help="The contrac
 At = Annotated[str | None, typer.Option("--at", metavar="TIME", help="In effect from then on (UTC); now without it.")]
 AtOnce = Annotated[bool, typer.Option("--yes", "-y", help="Confirm without asking.")]
 EVENT_COLUMNS = (Column("when"), Column("what"), Column("facts"))
+AMENDMENT_COLUMNS = (Column("amendment"), Column("in effect from"), Column("status"), Column("changes"))
 CHANGE_COLUMNS = (Column("term"), Column("before"), Column("after"))
 
 
@@ -42,6 +43,15 @@ def amend(
     overage: Annotated[str | None, typer.Option(help="on_demand, contract or block.")] = None,
     budget: Annotated[str | None, typer.Option(metavar="YUAN", help="Another monthly budget; none: `none`.")] = None,
     number: Annotated[str | None, typer.Option(help="Another contract number.")] = None,
+    other: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="TERM=VALUE",
+            help="Any other term, by the name that the API has for it, such as payment_days=60, billing_day=15, "
+            "rate_card=newest or arrears.grace_days=10; `none` gives one up. Again for each.",
+        ),
+    ] = None,
     unused: Annotated[str, typer.Option(help="Bought grants: carry, refund or expire.")] = "carry",
     at: At = None,
     yes: AtOnce = False,
@@ -60,7 +70,7 @@ def amend(
         "effective_at": at,
     }
     changes = {name: None if value == "none" else value for name, value in named.items() if value is not None}
-    changes["unused_grants"] = unused
+    changes |= {"unused_grants": unused, **_read_terms(other or [])}
     with connect(url, key) as client:
         path = f"/contracts/{_resolve(client, contract_id)}/amendments"
         shown = client.post(f"{path}/preview", changes)
@@ -68,6 +78,50 @@ def amend(
         ask("Amend the contract so?", yes=yes)
         amended = client.post(path, {**changes, "preview": shown["preview"]})
     _tell(amended, f"{amended['id']} takes effect at {amended['effective_at']}.", as_json=as_json)
+
+
+def _read_terms(told: list[str]) -> dict[str, Any]:
+    """Read terms as the API has them: a name with a dot is a part of another."""
+    terms: dict[str, Any] = {}
+    for each in told:
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{each} is no TERM=VALUE, such as payment_days=60", param_hint="--set")
+        whole, _dot, part = name.partition(".")
+        read = None if value == "none" else value
+        if part:
+            terms.setdefault(whole, {})[part] = read
+        else:
+            terms[whole] = read
+    return terms
+
+
+def list_amendments(contract_id: ContractId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
+    """List the amendments of a contract, planned and withdrawn ones among them, the newest first."""
+    with connect(url, key) as client:
+        amendments = list(client.list_all(f"/contracts/{_resolve(client, contract_id)}/amendments"))
+    if as_json:
+        write_json({"data": amendments, "next_cursor": None})
+        return
+    rows = [[each["id"], each["effective_at"][:16], each["status"], _tell_changes(each)] for each in amendments]
+    write_lines(make_console(), make_table(AMENDMENT_COLUMNS, rows))
+
+
+def _tell_changes(amendment: dict[str, Any]) -> str:
+    return ", ".join(f"{each['field']} {_tell_value(each['after'])}" for each in amendment["changes"])
+
+
+def withdraw(
+    contract_id: ContractId,
+    amendment_id: Annotated[str, typer.Argument(metavar="AMENDMENT", help="The amendment's id.")],
+    reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Withdraw an amendment before it takes effect: hours that it added go with it, paid ones are refunded."""
+    withdrawn = _post(url, key, contract_id, f"amendments/{amendment_id}/withdraw", {"reason": reason})
+    _tell(withdrawn, f"{withdrawn['id']} is withdrawn.", as_json=as_json)
 
 
 def _tell_preview(shown: dict[str, Any]) -> list[Text]:
@@ -152,6 +206,8 @@ def add_to(app: typer.Typer) -> None:
     commands: dict[str, Callable[..., None]] = {
         "events": list_events,
         "amend": amend,
+        "amendments": list_amendments,
+        "withdraw": withdraw,
         "renew": renew,
         "decline": decline,
         "end": end,

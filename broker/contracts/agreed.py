@@ -1,7 +1,11 @@
 """What a contract agrees on beside plan and prices: payment, and how long each state of arrears lasts. Pure."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
+
+from broker import errors
+from pricing.tax import Tax, TaxMode
 
 
 @dataclass(frozen=True)
@@ -23,3 +27,12 @@ class ContractStatus(StrEnum):
     ACTIVE = "active"
     ENDED = "ended"
     CANCELLED = "cancelled"
+
+
+def make_tax(mode: TaxMode, rate: Decimal | None) -> Tax:
+    """Make the tax of a contract's invoices. Raises: InvalidRequest, where mode and rate do not go together."""
+    if mode == TaxMode.NONE and rate is not None:
+        raise errors.invalid_field("tax_rate", "has a meaning only where tax_mode is on_top or included")
+    if mode != TaxMode.NONE and rate is None:
+        raise errors.invalid_field("tax_rate", f"is needed where tax_mode is {mode.value}")
+    return Tax(mode, rate or Decimal(0))

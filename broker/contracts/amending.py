@@ -1,70 +1,74 @@
 """Writing amendments: the record that never changes, and the contract's row, which every reader of terms reads."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy import Select, select
 
-from broker.contracts.amendments import AT_ONCE, Amendment, PlannedAmendment, UnusedGrants
-from broker.contracts.model import ContractTerms, GrantStatus
+from broker import errors
+from broker.contracts.amendable import OF_THE_WHOLE
+from broker.contracts.amendments import Amendment, PlannedAmendment
+from broker.contracts.changes import TermsChange
+from broker.contracts.grant_terms import GrantEnd, end_grants_with, give_ends_back
+from broker.contracts.model import ContractTerms
+from broker.contracts.new_amendment import UnusedGrants
 from broker.contracts.numbers import keep_apart
 from broker.contracts.service import load_row
-from broker.contracts.tables import Contract, ContractAmendment, Grant
+from broker.contracts.tables import AmendmentWithdrawal, Contract, ContractAmendment
 from broker.work import Work
-from pricing.grants import GrantKind
 from pricing.money import Money
 
-LIVING = (GrantStatus.PENDING.value, GrantStatus.ACTIVE.value)
+
+async def apply_change(
+    work: Work, planned: PlannedAmendment, change: TermsChange
+) -> tuple[ContractTerms, list[GrantEnd]]:
+    """Write what changes into the contract, in the order of the moments; grants that end with it end with its new end.
+
+    Returns the terms and the ends that grants had. The caller holds the locks of customer and contract.
+    Raises: ContractsOverlap.
+    """
+    row = await work.session.get_one(Contract, planned.terms.id)
+    earlier = sum(1 for each in row.changes if datetime.fromisoformat(each["effective_at"]) <= change.effective_at)
+    row.changes = [*row.changes[:earlier], change.to_json_dict(), *row.changes[earlier:]]
+    ended: list[GrantEnd] = []
+    if planned.changes(OF_THE_WHOLE):
+        ended = await end_grants_with(work, planned.terms, planned.amended.ends_at)
+        row.ends_at = planned.amended.ends_at
+    await keep_apart(work, row)
+    return await load_row(work, row), ended
 
 
-async def apply_change(work: Work, planned: PlannedAmendment) -> ContractTerms:
-    """Write what changes into the contract; grants that end with it end with its new end.
+async def take_change_back(work: Work, terms: ContractTerms, amendment: Amendment) -> ContractTerms:
+    """Take a change out of a contract as if it had never been planned, and give grants the ends back that they had.
 
     The caller holds the locks of customer and contract. Raises: ContractsOverlap.
     """
-    row = await work.session.get_one(Contract, planned.terms.id)
-    change = planned.change
-    if change.values:
-        row.changes = [*row.changes, change.to_json_dict()]
-    if planned.changes("ends_at"):
-        await _end_grants_with(work, planned.terms, planned.amended.ends_at)
-    whole = {name: value for name, value in planned.values.items() if name in AT_ONCE}
-    await keep_apart(work, row, **whole)
+    row = await work.session.get_one(Contract, terms.id)
+    own = [each for each in row.changes if each.get("amendment_id") == amendment.id]
+    row.changes = [each for each in row.changes if each not in own]
+    await give_ends_back(work, [GrantEnd.from_json_dict(each) for each in amendment.grant_ends])
+    if any(OF_THE_WHOLE in each.get("of_the_whole", ()) for each in own):
+        before = amendment.find_before(OF_THE_WHOLE)
+        row.ends_at = None if before is None else datetime.fromisoformat(before)
+        await end_grants_with(work, terms, row.ends_at)
+    await keep_apart(work, row)
     return await load_row(work, row)
 
 
-async def _end_grants_with(work: Work, terms: ContractTerms, ends_at: datetime | None) -> None:
-    """Let no grant outlive its contract, and those that lasted as long as it go on to its new end."""
-    own = update(Grant).where(Grant.contract_id == terms.id, Grant.status.in_(LIVING))
-    if ends_at is None:
-        return
-    lasts_as_long = Grant.expires_at == terms.ends_at
-    ending = own.where((Grant.expires_at > ends_at) | lasts_as_long)
-    await work.session.execute(ending.values(expires_at=_no_earlier_than_it_begins(ends_at)))
-
-
-async def expire_bought_grants(work: Work, contract_id: str, moment: datetime) -> None:
-    """Let the grants that were bought under a contract expire at a moment; gifts stay."""
-    bought = update(Grant).where(
-        Grant.contract_id == contract_id,
-        Grant.status.in_(LIVING),
-        Grant.kind == GrantKind.BOUGHT.value,
-        Grant.expires_at > moment,
-    )
-    await work.session.execute(bought.values(expires_at=_no_earlier_than_it_begins(moment)))
-
-
-def _no_earlier_than_it_begins(moment: datetime) -> ColumnElement[datetime]:
-    """Make the end of a grant: one that has not begun by then has an empty term, and pays for nothing."""
-    return func.greatest(moment, Grant.effective_at)
-
-
 async def record_amendment(
-    work: Work, planned: PlannedAmendment, *, grant_id: str | None, invoice_id: str | None, reason: str | None
+    work: Work,
+    planned: PlannedAmendment,
+    amendment_id: str,
+    *,
+    grant_id: str | None,
+    invoice_id: str | None,
+    grant_ends: Sequence[GrantEnd],
+    reason: str | None,
 ) -> Amendment:
     """Record an amendment as it was confirmed."""
     terms = planned.terms
     row = ContractAmendment(
-        id=work.new_id("amd"),
+        id=amendment_id,
         customer_id=terms.customer_id,
         contract_id=terms.id,
         effective_at=planned.effective_at,
@@ -72,6 +76,7 @@ async def record_amendment(
         added_gpu_seconds=planned.added_gpu_seconds,
         amount_micros=planned.amount.micros,
         unused_grants=planned.unused_grants.value,
+        grant_ends=[each.to_json_dict() for each in grant_ends],
         grant_id=grant_id,
         invoice_id=invoice_id,
         reason=reason,
@@ -79,11 +84,42 @@ async def record_amendment(
     )
     work.session.add(row)
     await work.session.flush()
-    return read_amendment(row)
+    return _read_amendment(row, None)
 
 
-def read_amendment(row: ContractAmendment) -> Amendment:
-    """Read an amendment from its row."""
+async def get_amendment(work: Work, contract_id: str, amendment_id: str) -> Amendment:
+    """Get an amendment of a contract. Raises: NotFound."""
+    row = await work.session.get(ContractAmendment, amendment_id)
+    if row is None or row.contract_id != contract_id:
+        raise errors.NotFound("amendment", amendment_id)
+    (amendment,) = await read_amendments(work, [row])
+    return amendment
+
+
+async def read_amendments(work: Work, rows: Sequence[ContractAmendment]) -> list[Amendment]:
+    """Read amendments from their rows, with when they were withdrawn."""
+    of_these = AmendmentWithdrawal.amendment_id.in_([row.id for row in rows])
+    withdrawn = {
+        each.amendment_id: each for each in await work.session.scalars(select(AmendmentWithdrawal).where(of_these))
+    }
+    return [_read_amendment(row, withdrawn.get(row.id)) for row in rows]
+
+
+async def record_withdrawal(work: Work, amendment: Amendment, reason: str | None) -> None:
+    """Record that an amendment was withdrawn before it took effect."""
+    work.session.add(
+        AmendmentWithdrawal(
+            amendment_id=amendment.id,
+            customer_id=amendment.customer_id,
+            contract_id=amendment.contract_id,
+            reason=reason,
+            withdrawn_at=work.now,
+        )
+    )
+    await work.session.flush()
+
+
+def _read_amendment(row: ContractAmendment, withdrawal: AmendmentWithdrawal | None) -> Amendment:
     return Amendment(
         id=row.id,
         customer_id=row.customer_id,
@@ -97,6 +133,8 @@ def read_amendment(row: ContractAmendment) -> Amendment:
         invoice_id=row.invoice_id,
         reason=row.reason,
         created_at=row.created_at,
+        grant_ends=row.grant_ends,
+        withdrawn_at=None if withdrawal is None else withdrawal.withdrawn_at,
     )
 
 

@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from broker.contracts.amendments import Amendment, UnusedGrants
+from broker.contracts.amendments import Amendment, AmendmentStatus
+from broker.contracts.new_amendment import UnusedGrants
 from broker.http.shapes import MoneyOut, as_hours, created_at_field
 
 CHANGES_EXAMPLE = [{"field": "plan", "before": "on_demand", "after": "prepaid"}]
@@ -31,10 +32,16 @@ class AmendmentOut(BaseModel):
     unused_grants: UnusedGrants = Field(description="What became of unused grants.", examples=["carry"])
     grant_id: str | None = Field(description="The grant of the added hours.", examples=["gra_01k"])
     invoice_id: str | None = Field(description="The invoice to be paid before they can be used.", examples=["inv_01k"])
+    status: AmendmentStatus = Field(
+        description="Still to come, in effect, or withdrawn before it was.", examples=["planned"]
+    )
+    withdrawn_at: datetime | None = Field(description="When it was withdrawn.", examples=["2026-11-25T08:00:00Z"])
     reason: str | None = Field(description="Why.", examples=["Order form of 2026-11-24"])
     created_at: datetime = created_at_field()
 
     @classmethod
-    def of(cls, amendment: Amendment) -> "AmendmentOut":
+    def of(cls, amendment: Amendment, now: datetime) -> "AmendmentOut":
         hours, amount = as_hours(amendment.added_gpu_seconds), MoneyOut.of(amendment.amount)
-        return cls.model_validate({**vars(amendment), "added_gpu_hours": hours, "amount": amount})
+        return cls.model_validate(
+            {**vars(amendment), "added_gpu_hours": hours, "amount": amount, "status": amendment.status_at(now)}
+        )

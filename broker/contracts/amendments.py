@@ -1,56 +1,26 @@
 """What an amendment does to a contract: whether it may, what it replaces, and how many hours it adds. Pure."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import Enum, StrEnum
+from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
 from broker import errors
 from broker.contracts.agreed import ContractStatus
+from broker.contracts.amendable import OF_THE_WHOLE, show_term
+from broker.contracts.amendment_moments import check_order, find_moment
 from broker.contracts.changes import TermsChange
 from broker.contracts.model import DEFAULT_OVERAGE, ContractTerms, Overage
+from broker.contracts.new_amendment import NewAmendment, UnusedGrants, resolve_values
 from pricing.grants import compute_expiry
 from pricing.money import Money, round_to_fen
 from pricing.plans import CommitmentNotAllowed, CommitmentTooSmall, PlanName, check_commitment
 from pricing.rating import price_usage
 from pricing.usage import Unit
 
-BUDGET_TERMS = frozenset({"monthly_budget_micros", "budget_hard_stop"})
-# These are of the contract as a whole and change at once; the others hold from a moment on.
-AT_ONCE = ("ends_at", "contract_number")
 SECONDS_PER_HOUR = 3600
-# Terms in micro-yuan, and what the API calls them, in yuan.
-NAMES = {"monthly_budget_micros": "monthly_budget", "credit_limit_micros": "credit_limit"}
 MICROSECOND = timedelta(microseconds=1)
-
-
-class UnusedGrants(StrEnum):
-    """What becomes of the unused part of bought grants: it stays usable, is paid back, or ends as the change begins."""
-
-    CARRY = "carry"
-    REFUND = "refund"
-    EXPIRE = "expire"
-
-
-@dataclass(frozen=True)
-class NewAmendment:
-    """What is to be changed, by the names that `ContractTerms` has. `effective_at` None: at once.
-
-    What is changed at once is prorated from the moment `shown_at` which its preview showed, and not a minute later.
-    """
-
-    contract_id: str
-    values: Mapping[str, Any]
-    effective_at: datetime | None = None
-    unused_grants: UnusedGrants = UnusedGrants.CARRY
-    reason: str | None = None
-    shown_at: datetime | None = None
-
-    def find_basis(self, effective_at: datetime) -> datetime:
-        """Find the moment from which its hours and its term are counted."""
-        return effective_at if self.effective_at is not None or self.shown_at is None else self.shown_at
 
 
 @dataclass(frozen=True)
@@ -78,37 +48,34 @@ class PlannedAmendment:
     def values(self) -> dict[str, Any]:
         return {each.name: each.after for each in self.replaced}
 
-    @property
-    def change(self) -> TermsChange:
-        """Tell what holds from a moment on, without what changes for the contract as a whole."""
-        return TermsChange(self.effective_at, {k: v for k, v in self.values.items() if k not in AT_ONCE})
+    def make_change(self, amendment_id: str) -> TermsChange:
+        """Make what holds from a moment on, with the name of what else it changes of the contract as a whole."""
+        values = {name: value for name, value in self.values.items() if name != OF_THE_WHOLE}
+        whole = (OF_THE_WHOLE,) if self.changes(OF_THE_WHOLE) else ()
+        return TermsChange(self.effective_at, values, amendment_id, whole)
 
     def changes(self, name: str) -> bool:
         return name in self.values
 
     def describe_changes(self) -> list[dict[str, Any]]:
         """Write what is replaced as JSON, by the names that the API has; money in yuan."""
-        return [
-            {
-                "field": NAMES.get(each.name, each.name),
-                "before": _show(each.name, each.before),
-                "after": _show(each.name, each.after),
-            }
-            for each in self.replaced
-        ]
+        return [shown for each in self.replaced for shown in show_term(each.name, each.before, each.after)]
 
 
-def _show(name: str, value: Any) -> Any:
-    if value is not None and name in NAMES:
-        return Money(value).format_amount()
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return value.value if isinstance(value, Enum) else value
+class AmendmentStatus(StrEnum):
+    """Whether an amendment is still to come, has taken effect, or was withdrawn before it did."""
+
+    PLANNED = "planned"
+    IN_EFFECT = "in_effect"
+    WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True)
 class Amendment:
-    """An amendment as it was confirmed. Units: GPU-seconds; `changes` are JSON, as its preview showed them."""
+    """An amendment as it was confirmed. Units: GPU-seconds; `changes` are JSON, as its preview showed them.
+
+    `grant_ends` are the ends that it took from grants, as JSON; `withdrawn_at` is when it was undone before its moment.
+    """
 
     id: str
     customer_id: str
@@ -122,57 +89,46 @@ class Amendment:
     invoice_id: str | None
     reason: str | None
     created_at: datetime
+    grant_ends: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    withdrawn_at: datetime | None = None
+
+    def status_at(self, moment: datetime) -> AmendmentStatus:
+        """Tell where the amendment is in its life."""
+        if self.withdrawn_at is not None:
+            return AmendmentStatus.WITHDRAWN
+        return AmendmentStatus.PLANNED if moment < self.effective_at else AmendmentStatus.IN_EFFECT
+
+    def find_before(self, field_name: str) -> Any:
+        """Find what a field of the API was before, as JSON; None where it is not changed, or was nothing."""
+        return next((each["before"] for each in self.changes if each["field"] == field_name), None)
 
 
-def plan_amendment(terms: ContractTerms, new: NewAmendment, now: datetime) -> PlannedAmendment:
-    """Plan an amendment, or refuse it. Raises: IllegalTransition, InvalidRequest, CommitmentRefused."""
+def plan_amendment(
+    terms: ContractTerms, new: NewAmendment, now: datetime, unrated_since: datetime | None = None
+) -> PlannedAmendment:
+    """Plan an amendment, or refuse it. Raises: IllegalTransition, InvalidRequest, CommitmentRefused.
+
+    `unrated_since` is from when on nothing has been rated yet; None: all is, up to now.
+    """
     status = terms.status_at(now)
     if status in {ContractStatus.ENDED, ContractStatus.CANCELLED}:
         raise errors.IllegalTransition(f"Contract {terms.id} is {status}; sign another one.", status_before=status)
-    effective_at = _find_moment(terms, new, now)
+    effective_at = find_moment(terms, new, now, unrated_since)
     before = terms.at(effective_at)
     basis = max(new.find_basis(effective_at), terms.starts_at)
-    values = complete_values(before, dict(new.values), basis)
+    values = complete_values(before, resolve_values(before, new.values, effective_at), basis)
     replaced = tuple(
         Replaced(name, getattr(before, name), value) for name, value in values.items() if getattr(before, name) != value
     )
     if not replaced:
         raise errors.InvalidRequest("The amendment changes nothing.")
     after = replace(before, **values)
-    _check_terms(before, after, effective_at)
+    _check_terms(before, after, max(effective_at, now))
+    check_order(terms, {each.name for each in replaced}, after, effective_at)
     added = count_added_seconds(terms, before, after, basis)
     price = after.prices_at(effective_at).per_gpu_hour
     amount = round_to_fen(price_usage(Unit.GPU_SECONDS, added, price))
     return PlannedAmendment(terms, effective_at, replaced, added, amount, new.unused_grants, after)
-
-
-def _find_moment(terms: ContractTerms, new: NewAmendment, now: datetime) -> datetime:
-    """Find when an amendment takes effect. Raises: InvalidRequest."""
-    at_once, moment = max(now, terms.starts_at), new.effective_at
-    if moment is None:
-        moment = at_once
-    elif moment < terms.starts_at:
-        raise _refuse("is before the contract begins", terms.starts_at)
-    elif moment < now:
-        raise _refuse("has passed, and what was rated before an amendment stays as it was; choose a moment after", now)
-    elif new.unused_grants == UnusedGrants.REFUND:
-        raise errors.invalid_field("effective_at", "unused grants are refunded at once; leave it out")
-    elif any(name in new.values for name in AT_ONCE):
-        raise errors.invalid_field("effective_at", "ends_at and contract_number change at once; leave it out for them")
-    elif terms.ends_at is not None and moment >= terms.ends_at:
-        raise _refuse("is not before the contract ends", terms.ends_at)
-    latest = terms.changes[-1].effective_at if terms.changes else terms.starts_at
-    if moment < latest:
-        raise _refuse("is before the amendment that takes effect", latest)
-    budget = BUDGET_TERMS & new.values.keys()
-    if budget and moment > at_once and moment != terms.month_start(terms.billing_month(moment)):
-        following = terms.month_end(terms.billing_month(moment))
-        raise _refuse("is within a billing month; a budget changes at once or when one begins, the next", following)
-    return moment
-
-
-def _refuse(what: str, moment: datetime) -> errors.InvalidRequest:
-    return errors.invalid_field("effective_at", f"{what} ({moment.isoformat()})")
 
 
 def complete_values(before: ContractTerms, values: dict[str, Any], effective_at: datetime) -> dict[str, Any]:

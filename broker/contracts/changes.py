@@ -4,23 +4,47 @@ What was rated before a change stays as it was: whoever asks a contract for its 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 
 
 @dataclass(frozen=True)
 class TermsChange:
-    """New values of some terms, by the names that `ContractTerms` has for them, from a moment on."""
+    """New values of some terms, by the names that `ContractTerms` has for them, from a moment on.
+
+    `amendment_id` is what made it; `names` are of all that the amendment changed, also of the contract as a whole.
+    """
 
     effective_at: datetime
     values: Mapping[str, Any]
+    amendment_id: str | None = None
+    of_the_whole: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset((*self.values, *self.of_the_whole))
 
     def to_json_dict(self) -> dict[str, Any]:
-        """Write the change as JSON; its values are texts, numbers, truths or nothing."""
-        values = {name: value.value if isinstance(value, Enum) else value for name, value in self.values.items()}
-        return {"effective_at": self.effective_at.isoformat(), "values": values}
+        """Write the change as JSON."""
+        return {
+            "effective_at": self.effective_at.isoformat(),
+            "values": {name: _write(value) for name, value in self.values.items()},
+            "amendment_id": self.amendment_id,
+            "of_the_whole": list(self.of_the_whole),
+        }
+
+
+def _write(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if is_dataclass(value):
+        return {part.name: _write(getattr(value, part.name)) for part in fields(value)}
+    return value
 
 
 def read_changes(
@@ -28,7 +52,7 @@ def read_changes(
 ) -> tuple[TermsChange, ...]:
     """Read a row's changes, what was signed first; none where nothing has changed since.
 
-    `readers` make values out of texts, for the terms that are no plain JSON.
+    `readers` make values out of JSON, for the terms that are more than a text, a number, a truth or nothing.
     """
     if not document:
         return ()
@@ -36,6 +60,8 @@ def read_changes(
         TermsChange(
             datetime.fromisoformat(each["effective_at"]),
             {name: _read(readers, name, value) for name, value in each["values"].items()},
+            each.get("amendment_id"),
+            tuple(each.get("of_the_whole", ())),
         )
         for each in document
     ]

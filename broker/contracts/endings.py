@@ -1,9 +1,11 @@
 """How contracts end in their rows: cancelled, not to be renewed, followed by another."""
 
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select
 
+from broker.contracts.numbers import free_numbers
 from broker.contracts.renewals import WARNING_DAYS
 from broker.contracts.tables import Contract
 from broker.work import Work
@@ -14,13 +16,19 @@ async def mark_cancelled(work: Work, contract_id: str) -> None:
     row = await work.session.get_one(Contract, contract_id)
     row.cancelled_at = work.now
     await work.session.flush()
+    await free_numbers(work, contract_id)
 
 
 async def stop_renewing(work: Work, contract_id: str) -> None:
     """Let a contract end without renewing itself. The caller holds its lock."""
     row = await work.session.get_one(Contract, contract_id)
     row.auto_renew = False
+    row.changes = [{**each, "values": _leave_out("auto_renew", each["values"])} for each in row.changes]
     await work.session.flush()
+
+
+def _leave_out(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    return {each: value for each, value in values.items() if each != name}
 
 
 async def find_successor(work: Work, contract_id: str) -> str | None:

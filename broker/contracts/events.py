@@ -23,6 +23,7 @@ class ContractEventKind(StrEnum):
     GRANT_EXPIRING = "grant_expiring"
     GRANT_EXPIRED = "grant_expired"
     AMENDED = "amended"
+    AMENDMENT_WITHDRAWN = "amendment_withdrawn"
     CANCELLED = "cancelled"
     RENEWED = "renewed"
     RENEWAL_DECLINED = "renewal_declined"

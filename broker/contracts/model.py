@@ -1,12 +1,14 @@
 """What a contract says, as the other features need it. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 
-from broker.clock import billing_month, local_day, month_end, month_start
+from broker.clock import local_day
 from broker.contracts.agreed import DEFAULT_ARREARS, DEFAULT_PAYMENT_DAYS, ArrearsTerms, ContractStatus
+from broker.contracts.calendar import BillingCalendar, MonthRule, make_calendar
 from broker.contracts.changes import TermsChange, find_values
 from pricing.grants import ALL_GPU_SECONDS, GrantKind, GrantScope, UsageOrigin, is_within_term
 from pricing.money import Money, round_to_fen
@@ -136,23 +138,35 @@ class ContractTerms:
     auto_renew: bool = False
     renewed_from_id: str | None = None
     cancelled_at: datetime | None = None
+    pinned_version: str | None = None
     changes: tuple[TermsChange, ...] = ()
+    known_calendar: BillingCalendar | None = field(default=None, compare=False, repr=False)
 
     def at(self, moment: datetime) -> "ContractTerms":
-        """Answer the terms as they are at a moment, as if they had never been and would never be others."""
-        return replace(self, **find_values(self.changes, moment), changes=()) if self.changes else self
+        """Answer the terms as they are at a moment, as if they had never been and would never be others.
+
+        Its billing months stay those that the contract really has.
+        """
+        if not self.changes:
+            return self
+        return replace(self, **find_values(self.changes, moment), changes=(), known_calendar=self.calendar)
+
+    @cached_property
+    def calendar(self) -> BillingCalendar:
+        """Answer the billing months of the whole contract, with what amendments have made of them."""
+        return self.known_calendar or make_calendar(MonthRule(self.time_zone, self.billing_day), self.changes)
 
     def find_budget(self, month: str) -> int | None:
         """Find the most that a billing month may add to invoices; None where no budget stops it. Units: micro-yuan."""
-        terms = self._of_month(month)
+        terms = self.of_month(month)
         return terms.monthly_budget_micros if terms.budget_hard_stop else None
 
     def find_watched_budget(self, month: str) -> int | None:
         """Find a billing month's budget, whether it stops what is charged or is only watched. Units: micro-yuan."""
-        return self._of_month(month).monthly_budget_micros
+        return self.of_month(month).monthly_budget_micros
 
-    def _of_month(self, month: str) -> "ContractTerms":
-        """Answer the terms with which a month ends: a budget is changed at once, or for the months from one on."""
+    def of_month(self, month: str) -> "ContractTerms":
+        """Answer the terms with which a month ends: they bill it, and its budget is theirs."""
         return self.at(self.month_end(month) - timedelta(microseconds=1)) if self.changes else self
 
     @property
@@ -166,28 +180,26 @@ class ContractTerms:
         A moment before the contract begins is priced as its first day. `gpu_type` is what the hours are of; None: of
         one without a multiplier.
         """
-        return self._find_card(moment).prices(self.at(moment).plan, gpu_type)
+        terms = self.at(moment)
+        return _find_card(terms, moment).prices(terms.plan, gpu_type)
 
     def overage_prices_at(self, moment: datetime, gpu_type: str | None = None) -> UnitPrices:
         """Answer what GPU-hours that no grant covers cost at this moment: by the same card, as `overage` says."""
         terms = self.at(moment)
         plan = PlanName.ON_DEMAND if terms.overage == Overage.ON_DEMAND else terms.plan
-        return self._find_card(moment).prices(plan, gpu_type)
-
-    def _find_card(self, moment: datetime) -> RateCard:
-        return choose_card(self.cards, local_day(max(moment, self.starts_at), self.time_zone))
+        return _find_card(terms, moment).prices(plan, gpu_type)
 
     def billing_month(self, moment: datetime) -> str:
         """Find the billing month ("2026-11") that a moment falls into; it begins on the billing day of that month."""
-        return billing_month(moment, self.time_zone, self.billing_day)
+        return self.calendar.find_month(moment)
 
     def month_start(self, month: str) -> datetime:
         """Compute the first moment (UTC) of a billing month."""
-        return month_start(month, self.time_zone, self.billing_day)
+        return self.calendar.start(month)
 
     def month_end(self, month: str) -> datetime:
         """Compute the first moment (UTC) after a billing month."""
-        return month_end(month, self.time_zone, self.billing_day)
+        return self.calendar.end(month)
 
     @property
     def home_queue(self) -> str:
@@ -211,6 +223,14 @@ class ContractTerms:
     def ends_before(self, moment: datetime) -> bool:
         """Tell whether usage up to a moment is from after the contract's end; usage up to its end is not."""
         return self.ends_at is not None and moment > self.ends_at
+
+
+def _find_card(terms: ContractTerms, moment: datetime) -> RateCard:
+    """Find the card by which the terms of a moment price it: the one that they pin, or else the newest of that day."""
+    if terms.card_choice == CardChoice.PINNED:
+        version = terms.pinned_version or terms.cards[0].version
+        return next(card for card in terms.cards if card.version == version)
+    return choose_card(terms.cards, local_day(max(moment, terms.starts_at), terms.time_zone))
 
 
 class GrantStatus(StrEnum):

@@ -91,12 +91,15 @@ def select_published_versions() -> ScalarSelect[list[str]]:
 async def read_followed(
     work: Work, contracts: Sequence[Contract], versions: Sequence[str] | None = None
 ) -> list[RateCard]:
-    """Read the published cards where one of the contracts follows the newest; else none.
+    """Read the published cards where one of the contracts ever follows the newest; else none.
 
     `versions` are theirs where they have been read already; that saves a statement.
     """
-    if all(row.card_choice == CardChoice.PINNED for row in contracts):
-        return []
+    return await read_published(work, versions) if any(_follows_newest(row) for row in contracts) else []
+
+
+async def read_published(work: Work, versions: Sequence[str] | None = None) -> list[RateCard]:
+    """Read all published cards, by their versions, where these are known already."""
     if versions is None:
         versions = await work.session.scalar(select(select_published_versions())) or ()
     return [await get_rate_card(work, version) for version in versions]
@@ -105,10 +108,18 @@ async def read_followed(
 async def follow_cards(work: Work, contract: Contract, published: Sequence[RateCard]) -> tuple[RateCard, ...]:
     """Get the cards that a contract follows, the one of its signing first; `published` are those there are."""
     signed_on = await get_rate_card(work, contract.rate_card_version)
-    if contract.card_choice == CardChoice.PINNED:
-        return (signed_on,)
-    later = (card for card in published if card.effective_from >= signed_on.effective_from)
-    return (signed_on, *[card for card in later if card.version != signed_on.version])
+    pinned = {each["values"].get("pinned_version") for each in contract.changes} - {None, signed_on.version}
+    others = [await get_rate_card(work, version) for version in sorted(pinned)]
+    if _follows_newest(contract):
+        later = (card for card in published if card.effective_from >= signed_on.effective_from)
+        others += [card for card in later if card.version not in {signed_on.version, *pinned}]
+    return (signed_on, *others)
+
+
+def _follows_newest(contract: Contract) -> bool:
+    """Tell whether a contract follows the newest card, from its signing or from an amendment on."""
+    amended = (each["values"].get("card_choice") for each in contract.changes)
+    return CardChoice.NEWEST in {contract.card_choice, *amended}
 
 
 async def get_rate_card(work: Work, version: str) -> RateCard:

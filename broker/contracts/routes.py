@@ -6,7 +6,7 @@ from fastapi import Query
 
 from broker.contracts import service
 from broker.contracts.agreed import ContractStatus
-from broker.contracts.amending import read_amendment, select_amendments
+from broker.contracts.amending import read_amendments, select_amendments
 from broker.contracts.amendment_schemas import AmendmentOut
 from broker.contracts.events import ContractEventKind, select_contract_events
 from broker.contracts.listing import has_status, is_on_plan
@@ -67,7 +67,8 @@ async def list_contract_events(
 async def list_contract_amendments(
     work: BillingReader, contract_id: str, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[AmendmentOut]:
-    """List what was amended of a contract."""
+    """List what was amended of a contract, and what is planned to be."""
     query = select_amendments((await service.get_contract(work, contract_id)).id)
     rows, after = await fetch_page(work.session, query, ContractAmendment, limit=limit, cursor=cursor)
-    return Page(data=[AmendmentOut.of(read_amendment(row)) for row in rows], next_cursor=after)
+    amendments = await read_amendments(work, rows)
+    return Page(data=[AmendmentOut.of(each, work.now) for each in amendments], next_cursor=after)

@@ -1,8 +1,10 @@
 """How a row of `contracts` is read as the terms that it holds."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from broker.contracts.agreed import ArrearsTerms
 from broker.contracts.changes import TermsChange, read_changes
@@ -12,7 +14,23 @@ from pricing.plans import PlanName
 from pricing.rate_card import RateCard
 from pricing.tax import Tax, TaxMode
 
-READERS = {"plan": PlanName, "overage": Overage}
+
+def _read_arrears(parts: Mapping[str, int]) -> ArrearsTerms:
+    return ArrearsTerms(**parts)
+
+
+def _read_tax(parts: Mapping[str, str]) -> Tax:
+    return Tax(TaxMode(parts["mode"]), Decimal(parts["rate"]))
+
+
+READERS: Mapping[str, Callable[[Any], Any]] = {
+    "plan": PlanName,
+    "overage": Overage,
+    "quote_guarantee": QuoteGuarantee,
+    "card_choice": CardChoice,
+    "arrears": _read_arrears,
+    "tax": _read_tax,
+}
 CHANGING = (
     "plan",
     "committed_gpu_hours",
@@ -22,6 +40,15 @@ CHANGING = (
     "purchase_order",
     "payment_days",
     "credit_limit_micros",
+    "quote_guarantee",
+    "contract_number",
+    "time_zone",
+    "billing_day",
+    "tax",
+    "arrears",
+    "auto_renew",
+    "card_choice",
+    "pinned_version",
 )
 
 

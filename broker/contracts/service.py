@@ -1,6 +1,7 @@
 """Contracts: signed at the prices of their first day, looked up, locked while their balances move."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, Select, func, literal, or_, select
@@ -26,13 +27,14 @@ from broker.contracts.grants import (
     select_stranded_compensations,
 )
 from broker.contracts.model import DEFAULT_OVERAGE, CardChoice, ContractTerms, NewContract, Overage
-from broker.contracts.numbers import keep_apart
+from broker.contracts.numbers import has_number, keep_apart
 from broker.contracts.rate_cards import (
     follow_cards,
     get_listed_card,
     get_rate_card,
     rate_card_on,
     read_followed,
+    read_published,
     select_card_version,
 )
 from broker.contracts.rows import to_terms
@@ -80,6 +82,7 @@ __all__ = [
     "select_ended_grants",
     "select_stranded_compensations",
     "stop_renewing",
+    "with_published_cards",
 ]
 
 
@@ -257,9 +260,17 @@ async def list_committed(work: Work) -> list[ContractTerms]:
     return [found[contract_id] for contract_id in sorted(found)]
 
 
-def select_contracts(**wanted: str | None) -> Select[Contract]:
-    """Select the contracts that the actor sees, all or those with these values in their columns."""
-    return narrow(select(Contract), **wanted)
+async def with_published_cards(work: Work, terms: ContractTerms) -> ContractTerms:
+    """Answer terms that know every published card, for an amendment that chooses among them."""
+    known = {card.version for card in terms.cards}
+    others = (card for card in await read_published(work) if card.version not in known)
+    return replace(terms, cards=(*terms.cards, *others))
+
+
+def select_contracts(*, contract_number: str | None = None, **wanted: str | None) -> Select[Contract]:
+    """Select the contracts that the actor sees, all or those with these values in their columns, or with a number."""
+    found = narrow(select(Contract), **wanted)
+    return found if contract_number is None else found.where(has_number(contract_number))
 
 
 async def load_terms(work: Work, contract_ids: set[str]) -> dict[str, ContractTerms]:

@@ -4,14 +4,14 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Numeric, text
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column
 
-# Of one customer's contracts with one number at most one is in force at a time.
-ONE_AT_A_TIME = "ex_contracts_one_number_at_a_time"
+# Of one customer's contracts at most one has a number at a time.
+ONE_AT_A_TIME = "ex_contract_numbers_one_at_a_time"
 
 
 class PublishedRateCard(Base):
@@ -29,7 +29,7 @@ class Contract(Base):
     """What one customer has signed. Money in micro-yuan.
 
     `rate_card_version` is the card of its signing. It has the prices, unless `card_choice` is to follow newer ones.
-    `changes` are those that amendments have made of these terms, each from a moment on; end and number are the newest.
+    `changes` are those that amendments have made of these terms, each from a moment on; the end is the newest.
     """
 
     __tablename__ = "contracts"
@@ -38,14 +38,6 @@ class Contract(Base):
         CheckConstraint("committed_gpu_hours >= 0", name="commitment_not_negative"),
         CheckConstraint("billing_day BETWEEN 1 AND 28", name="billing_day_in_every_month"),
         CheckConstraint("(tax_mode = 'none') = (tax_rate IS NULL)", name="tax_has_a_rate"),
-        ExcludeConstraint(
-            ("customer_id", "="),
-            ("contract_number", "="),
-            (text("tstzrange(starts_at, ends_at)"), "&&"),
-            where=text("cancelled_at IS NULL"),
-            using="gist",
-            name=ONE_AT_A_TIME,
-        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -79,8 +71,44 @@ class Contract(Base):
     created_at: Mapped[datetime] = moment_column()
 
 
+class ContractNumber(Base):
+    """A time in which a contract has a number, as signed or as amendments have it; none once it is cancelled."""
+
+    __tablename__ = "contract_numbers"
+    __table_args__ = (
+        ExcludeConstraint(
+            ("customer_id", "="),
+            ("contract_number", "="),
+            (text("tstzrange(begins_at, ends_at)"), "&&"),
+            using="gist",
+            name=ONE_AT_A_TIME,
+        ),
+    )
+
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"), primary_key=True)
+    begins_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    contract_number: Mapped[str]
+    ends_at: Mapped[datetime | None] = moment_column(nullable=True)
+
+
+class AmendmentWithdrawal(Base):
+    """That an amendment was withdrawn before it took effect; never changed."""
+
+    __tablename__ = "amendment_withdrawals"
+
+    amendment_id: Mapped[str] = mapped_column(ForeignKey("contract_amendments.id"), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    reason: Mapped[str | None]
+    withdrawn_at: Mapped[datetime] = moment_column()
+
+
 class ContractAmendment(Base):
-    """An amendment as it was confirmed: what it changed, from when on, and what that replaced; never changed."""
+    """An amendment as it was confirmed: what it changed, from when on, and what that replaced; never changed.
+
+    `grant_ends` are the ends that grants had which it moved.
+    """
 
     __tablename__ = "contract_amendments"
 
@@ -92,6 +120,7 @@ class ContractAmendment(Base):
     added_gpu_seconds: Mapped[int]
     amount_micros: Mapped[int]
     unused_grants: Mapped[str]
+    grant_ends: Mapped[list[Any]]
     grant_id: Mapped[str | None] = mapped_column(ForeignKey("grants.id"))
     invoice_id: Mapped[str | None]
     reason: Mapped[str | None]

@@ -18,6 +18,7 @@ PATH_IDS = {
     "project_id": ("The project.", "prj_01k"),
     "key_id": ("The API key's id (not the key).", "key_01k"),
     "contract_id": ("The contract.", "con_01k"),
+    "amendment_id": ("The amendment.", "amd_01k"),
     "dataset_id": ("The data set.", "dat_01k"),
     "quote_id": ("The quote.", "quo_01k"),
     "job_id": ("The job.", "job_01k"),

@@ -1,9 +1,10 @@
 """API shapes that several features share: money, pages, problems."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from fastapi import Header, Query
 from pydantic import (
@@ -35,6 +36,8 @@ class RequestBody(BaseModel):
     """A request body: an unknown field is refused rather than ignored, at any depth, with the nearest known one."""
 
     model_config = ConfigDict(extra="forbid")
+    # Fields that are refused for a reason of their own, which says what to do instead.
+    refused: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -42,7 +45,10 @@ class RequestBody(BaseModel):
         known = {field.alias or name for name, field in cls.model_fields.items()}
         unknown = [name for name in body if name not in known][:MAX_NAMED] if isinstance(body, dict) else []
         if unknown:
-            faults = [_make_fault((name,), name, describe_unknown(name, known, "field")) for name in unknown]
+            faults = [
+                _make_fault((name,), name, cls.refused.get(name) or describe_unknown(name, known, "field"))
+                for name in unknown
+            ]
             faults += cls._find_faults({name: value for name, value in body.items() if name in known})
             raise ValidationError.from_exception_data(cls.__name__, faults)
         return body

@@ -1,28 +1,55 @@
 """API shapes of amendments."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from broker import errors
+from broker.clock import check_time_zone
+from broker.contracts.amendable import NAMES
 from broker.contracts.amendment_schemas import CHANGES_EXAMPLE, ChangeOut
-from broker.contracts.amendments import NewAmendment, UnusedGrants
+from broker.contracts.model import CardChoice, QuoteGuarantee
+from broker.contracts.new_amendment import NewAmendment, UnusedGrants
 from broker.contracts.schemas import MOST_DAYS
 from broker.http.shapes import Moment, MoneyOut, RequestBody, as_hours
 from broker.signing.amendments import AmendmentPreview
 from broker.signing.schemas import CommittedHours, OverageWord, Reference, Yuan
 from pricing.money import Money
 from pricing.plans import PlanName
+from pricing.tax import TaxMode
 
+Days = Annotated[int, Field(ge=0, le=MOST_DAYS)]
 # What may be given up, by null, is in these; of all others null means nothing.
 MAY_BE_NULL = frozenset({"ends_at", "monthly_budget", "credit_limit", "purchase_order"})
-IN_MICROS = {"monthly_budget": "monthly_budget_micros", "credit_limit": "credit_limit_micros"}
+# What the terms are called inside, and those of which parts are sent.
+TERMS = {name: term for term, name in NAMES.items()}
+PARTS = {"tax_mode": ("tax", "mode"), "tax_rate": ("tax", "rate")}
 NO_TERMS = frozenset({"effective_at", "unused_grants", "reason", "preview"})
+NOT_AMENDED = {
+    "customer_id": "a contract stays its customer's; end it, and sign one with the other customer",
+    "starts_at": "a contract that was signed keeps its beginning; cancel it before its use, and sign another",
+    "committed_tokens": "tokens were bought at signing; order more with POST /v1/purchases, or refund their grant",
+    "rollover": "was agreed for the hours bought at signing; sign the renewal with another rule",
+    "rollover_percent": "was agreed for the hours bought at signing; sign the renewal with another rule",
+    "renewed_from_id": "which contract one follows is decided where it is signed",
+    "currency": "contracts are in yuan (CNY)",
+}
+
+
+class ArrearsChange(RequestBody):
+    """Other days for some of the states of arrears."""
+
+    grace_days: Days | None = Field(default=None, description="All goes on as before.", examples=[7])
+    suspended_days: Days | None = Field(default=None, description="Nothing new runs.", examples=[15])
+    retention_days: Days | None = Field(default=None, description="What is kept stays.", examples=[30])
 
 
 class AmendmentIn(RequestBody):
+    refused: ClassVar[Mapping[str, str]] = NOT_AMENDED
+
     effective_at: Moment | None = Field(
         default=None, description="In effect from then on (UTC); default: at once.", examples=["2026-12-01T00:00:00Z"]
     )
@@ -52,6 +79,37 @@ class AmendmentIn(RequestBody):
     credit_limit: Yuan | None = Field(
         default=None, description="Another credit limit, in yuan; null: none.", examples=["20000.00"]
     )
+    quote_guarantee: QuoteGuarantee | None = Field(
+        default=None,
+        description="What becomes of jobs from then on that reach their quotes.",
+        examples=["cap"],
+    )
+    auto_renew: bool | None = Field(default=None, description="Whether another follows it by itself.", examples=[True])
+    rate_card: CardChoice | None = Field(
+        default=None,
+        description="`newest`: each day has the prices of the newest card; `pinned`: those of one card.",
+        examples=["newest"],
+    )
+    rate_card_version: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="The card to pin; default: that of the day.", examples=["2026-01-01"]
+    )
+    time_zone: Annotated[str, AfterValidator(check_time_zone)] | None = Field(
+        default=None, description="Another IANA time zone, from a billing month on.", examples=["Asia/Shanghai"]
+    )
+    billing_day: Annotated[int, Field(ge=1, le=28)] | None = Field(
+        default=None,
+        description="Another day on which billing months begin, from one on: that month ends by the new day.",
+        examples=[15],
+    )
+    tax_mode: TaxMode | None = Field(
+        default=None, description="`none` or `on_top`, from a billing month on.", examples=["on_top"]
+    )
+    tax_rate: Annotated[Decimal, Field(ge=0, lt=1, decimal_places=4)] | None = Field(
+        default=None, description="Another rate, as a share, from a billing month on.", examples=["0.06"]
+    )
+    arrears: ArrearsChange | None = Field(
+        default=None, description="Other days that states of arrears last.", examples=[{"grace_days": 10}]
+    )
     unused_grants: UnusedGrants = Field(
         default=UnusedGrants.CARRY,
         description="Bought grants: `carry` on to their own end, `refund` at once, or `expire` as it takes effect.",
@@ -69,14 +127,26 @@ class AmendmentIn(RequestBody):
                 raise errors.invalid_field(name, "may not be null; leave it out where it stays as it is")
         return NewAmendment(
             contract_id=contract_id,
-            values={IN_MICROS.get(name, name): self._read(name) for name in type(self).model_fields if name in sent},
+            values=self._read_values([name for name in type(self).model_fields if name in sent]),
             effective_at=self.effective_at,
             unused_grants=self.unused_grants,
             reason=self.reason,
         )
 
+    def _read_values(self, sent: Sequence[str]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name in sent:
+            if name in PARTS:
+                term, part = PARTS[name]
+                values.setdefault(term, {})[part] = getattr(self, name)
+            else:
+                values[TERMS.get(name, name)] = self._read(name)
+        return values
+
     def _read(self, name: str) -> Any:
         value = getattr(self, name)
+        if isinstance(value, ArrearsChange):
+            return value.model_dump(exclude_none=True)
         return Money.from_decimal(value).micros if isinstance(value, Decimal) else value
 
 
@@ -86,6 +156,12 @@ class ConfirmedAmendmentIn(AmendmentIn):
         max_length=64,
         description="The `preview` that showed these changes.",
         examples=["9f86d081884c7d65"],
+    )
+
+
+class WithdrawalIn(RequestBody):
+    reason: str | None = Field(
+        default=None, max_length=500, description="Why, for the record.", examples=["The customer changed its mind"]
     )
 
 

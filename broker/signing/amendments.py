@@ -10,12 +10,16 @@ from broker import errors
 from broker.billing import service as billing
 from broker.capacity import service as capacity
 from broker.contracts import service as contracts
-from broker.contracts.amending import apply_change, expire_bought_grants, record_amendment
-from broker.contracts.amendments import Amendment, NewAmendment, PlannedAmendment, UnusedGrants, plan_amendment
+from broker.contracts.amendable import CARD_TERMS
+from broker.contracts.amending import apply_change, record_amendment
+from broker.contracts.amendments import Amendment, PlannedAmendment, plan_amendment
 from broker.contracts.events import ContractEventKind, record_contract_event
+from broker.contracts.grant_terms import GrantEnd, expire_bought_grants
 from broker.contracts.model import ContractTerms, NewGrant
+from broker.contracts.new_amendment import NewAmendment, UnusedGrants
 from broker.identity.service import lock_customer
 from broker.ledger import service as ledger
+from broker.metering.last_use import find_last_use
 from broker.signing.unused import list_refundable, refund_grants
 from broker.work import Work
 from pricing.grants import GrantKind
@@ -99,13 +103,23 @@ async def preview_amendment(work: Work, new: NewAmendment) -> AmendmentPreview:
 
 async def _preview(work: Work, terms: ContractTerms, new: NewAmendment) -> AmendmentPreview:
     shown_at = new.shown_at or work.now
-    planned = plan_amendment(terms, replace(new, shown_at=shown_at), work.now)
+    if CARD_TERMS & new.values.keys():
+        terms = await contracts.with_published_cards(work, terms)
+    unrated_since = await _find_unrated_since(work, terms, new)
+    planned = plan_amendment(terms, replace(new, shown_at=shown_at), work.now, unrated_since)
     bought = [grant for grant in await contracts.list_grants(work, terms.id) if grant.kind == GrantKind.BOUGHT]
     free = await ledger.read_grant_balances(work, bought)
     unused = tuple(UnusedGrant(each.terms.id, each.free) for each in free if each.free)
     refunds = await list_refundable(work, terms) if new.unused_grants == UnusedGrants.REFUND else []
     refund = sum((each.total for each in refunds), Money.zero())
     return AmendmentPreview(planned, unused, refund, shown_at, is_at_once=new.effective_at is None)
+
+
+async def _find_unrated_since(work: Work, terms: ContractTerms, new: NewAmendment) -> datetime | None:
+    """Find from when on nothing was rated, where an amendment reaches back; None where that does not matter."""
+    if new.effective_at is None or new.effective_at >= work.now:
+        return None
+    return await find_last_use(work, terms.customer_id, terms.id) or terms.starts_at
 
 
 async def amend_contract(work: Work, new: NewAmendment, token: str) -> Amendment:
@@ -124,27 +138,29 @@ async def amend_contract(work: Work, new: NewAmendment, token: str) -> Amendment
 
 async def confirm_amendment(work: Work, preview: AmendmentPreview, reason: str | None) -> Amendment:
     """Carry out what a preview shows. The caller holds the locks of customer and contract."""
-    planned = preview.planned
+    planned, amendment_id = preview.planned, work.new_id("amd")
+    grant_ends: list[GrantEnd] = []
     if planned.unused_grants == UnusedGrants.REFUND:
         await refund_grants(work, planned.terms)
     elif planned.unused_grants == UnusedGrants.EXPIRE:
-        await expire_bought_grants(work, planned.terms.id, planned.effective_at)
-    amended = await apply_change(work, planned)
-    await _prepare_queue(work, planned)
+        grant_ends = await expire_bought_grants(work, planned.terms.id, planned.effective_at)
+    amended, ended = await apply_change(work, planned, planned.make_change(amendment_id))
+    if planned.amended.plan_terms.queue == "dedicated":
+        await capacity.provide_dedicated_queue(work, planned.terms)
     await ledger.amend_budget(work, planned.terms, amended)
     grant_id, invoice_id = await _add_hours(work, amended, planned)
-    row = await record_amendment(work, planned, grant_id=grant_id, invoice_id=invoice_id, reason=reason)
-    facts = {"amendment_id": row.id, "effective_at": planned.effective_at.isoformat(), "changes": row.changes}
+    recorded = await record_amendment(
+        work,
+        planned,
+        amendment_id,
+        grant_id=grant_id,
+        invoice_id=invoice_id,
+        grant_ends=[*grant_ends, *ended],
+        reason=reason,
+    )
+    facts = {"amendment_id": recorded.id, "effective_at": planned.effective_at.isoformat(), "changes": recorded.changes}
     await record_contract_event(work, amended, ContractEventKind.AMENDED, facts)
-    return row
-
-
-async def _prepare_queue(work: Work, planned: PlannedAmendment) -> None:
-    """Create the queue that the new plan gives, where the contract has not had it before."""
-    plans = [change.values["plan"] for change in planned.terms.changes if "plan" in change.values]
-    had = {planned.terms.cards[0].terms(plan).queue for plan in (*plans, planned.terms.plan)}
-    if planned.amended.plan_terms.queue == "dedicated" and "dedicated" not in had:
-        await capacity.create_dedicated_queue(work, planned.terms)
+    return recorded
 
 
 async def _add_hours(work: Work, amended: ContractTerms, planned: PlannedAmendment) -> tuple[str | None, str | None]:

@@ -6,16 +6,15 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from broker import errors
 from broker.clock import check_time_zone
-from broker.contracts.agreed import DEFAULT_PAYMENT_DAYS, ArrearsTerms
+from broker.contracts.agreed import DEFAULT_PAYMENT_DAYS, ArrearsTerms, make_tax
 from broker.contracts.model import CardChoice, NewContract, Overage, QuoteGuarantee, Rollover, RolloverRule
 from broker.contracts.schemas import DEFAULT_ARREARS_EXAMPLE, MOST_DAYS, ArrearsShape, ContractOut
 from broker.http.shapes import Moment, RequestBody, Whole
 from broker.signing.service import SignedContract
 from pricing.money import Money
 from pricing.plans import PlanName
-from pricing.tax import Tax, TaxMode
+from pricing.tax import TaxMode
 
 # What 0.1.0 wrote, and what it is written as now.
 OLD_OVERAGES = {"bill": Overage.CONTRACT, "refuse": Overage.BLOCK}
@@ -160,7 +159,7 @@ class ContractIn(RequestBody):
             time_zone=self.time_zone,
             billing_day=self.billing_day,
             rollover=Rollover(self.rollover, self.rollover_percent),
-            tax=self.read_tax(),
+            tax=make_tax(self.tax_mode, self.tax_rate),
             card_choice=self.rate_card,
             rate_card_version=self.rate_card_version,
             quote_guarantee=self.quote_guarantee,
@@ -173,14 +172,6 @@ class ContractIn(RequestBody):
             credit_limit_micros=None if limit is None else Money.from_decimal(limit).micros,
             arrears=ArrearsTerms(**vars(self.arrears)),
         )
-
-    def read_tax(self) -> Tax:
-        """Read how its invoices are taxed. Raises: InvalidRequest."""
-        if self.tax_mode == TaxMode.NONE and self.tax_rate is not None:
-            raise errors.invalid_field("tax_rate", "has a meaning only where tax_mode is on_top or included")
-        if self.tax_mode != TaxMode.NONE and self.tax_rate is None:
-            raise errors.invalid_field("tax_rate", f"is needed where tax_mode is {self.tax_mode.value}")
-        return Tax(self.tax_mode, self.tax_rate or Decimal(0))
 
 
 class SignedContractOut(ContractOut):

@@ -33,7 +33,7 @@ async def sign_contract(work: Work, new: NewContract) -> SignedContract:
     facts = {"plan": terms.plan.value, "committed_gpu_hours": terms.committed_gpu_hours}
     await record_contract_event(work, terms, ContractEventKind.SIGNED, facts)
     if terms.plan_terms.queue == "dedicated":
-        await capacity.create_dedicated_queue(work, terms)
+        await capacity.provide_dedicated_queue(work, terms)
     hours_invoice_id = await _grant(work, terms, ALL_GPU_SECONDS, terms.committed_gpu_hours * 3600, new.rollover)
     tokens_invoice_id = await _grant(work, terms, ALL_TOKENS, terms.committed_tokens, new.rollover)
     return SignedContract(terms, hours_invoice_id, tokens_invoice_id)

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from broker.datasets import token_counts
@@ -54,11 +54,20 @@ class Tenant:
     adjustment_id: str
     grant_id: str
     purchase_id: str
+    amendment_id: str
     queue: str
 
     def marks(self) -> set[str]:
         """Every id; none may stand in an answer to somebody else."""
         return {value for name, value in vars(self).items() if name != "queue"}
+
+
+async def _withdraw_amendment(api: Api, contract_id: str) -> str:
+    """Plan an amendment for a date to come and withdraw it; its id."""
+    at = api.app.state.services.clock.now + timedelta(days=200)
+    amended = await amend_contract(api, contract_id, purchase_order="PO-4712", effective_at=at.isoformat())
+    await api.post(f"/contracts/{contract_id}/amendments/{amended['id']}/withdraw", {})
+    return str(amended["id"])
 
 
 async def put_bytes(worker: Api, path: str, content: bytes, *, expect: int = 201, fence: int = 1) -> Any:
@@ -125,6 +134,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     prepaid = await sign_prepaid(api, customer)
     contract = (await sign_contract(api, customer, plan="long_term", committed_gpu_hours=2000))["id"]
     await amend_contract(api, contract, purchase_order="PO-4711")
+    amendment = await _withdraw_amendment(api, contract)
     async with customer_api(api, customer) as own:
         project = (await own.post("/projects", {"name": "brand-tone"}, expect=201))["id"]
         dataset = (await upload_dataset(own))["id"]
@@ -171,5 +181,6 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         adjustment_id=adjustment,
         grant_id=grant,
         purchase_id=purchase,
+        amendment_id=amendment,
         queue=f"dedicated:{contract}",
     )

@@ -19,4 +19,4 @@ PARTS: tuple[Part, ...] = (usage_lines, correction_lines, tier_lines, true_up_li
 async def compose_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
     """Compose the lines of a contract's month as it is now, tax last. The caller holds the contract's lock."""
     lines = [line for part in PARTS for line in await part(work, terms, month)]
-    return [*lines, *tax_lines(terms.tax, lines)]
+    return [*lines, *tax_lines(terms.of_month(month).tax, lines)]

@@ -47,3 +47,22 @@ def test_contract_is_renewed_ended_and_its_events_are_listed(run: Run, admin: Br
     assert f"ends at {tomorrow[:10]}" in run("contracts", "end", contract["id"], "--at", tomorrow).stdout
     kinds = [line.split()[1] for line in run("contracts", "events", contract["id"]).stdout.splitlines()[1:]]
     assert kinds == ["amended", "renewal_declined", "renewed", "signed"]
+
+
+def test_a_term_is_planned_listed_and_withdrawn(run: Run, admin: BrokerClient, contract: Any) -> None:
+    at = (datetime.now(UTC) + timedelta(days=60)).isoformat()
+    order = ("contracts", "amend", contract["id"], "--at", at, "--yes", "--json")
+    terms = ("payment_days=60", "arrears.grace_days=10", "purchase_order=none", "rate_card=newest")
+    planned = json.loads(run(*order, *(word for term in terms for word in ("--set", term))).stdout)
+    assert {each["field"]: each["after"] for each in planned["changes"]} == {
+        "payment_days": 60,
+        "arrears.grace_days": 10,
+        "rate_card": "newest",
+    }
+    listed = run("contracts", "amendments", contract["id"]).stdout
+    assert f"{planned['id']}  {at[:16]}  planned" in listed
+    assert "is withdrawn" in run("contracts", "withdraw", contract["id"], planned["id"]).stdout
+    assert "withdrawn" in run("contracts", "amendments", contract["id"]).stdout
+    refused = run(*order, "--set", "starts_at=2026-01-01T00:00:00Z")
+    assert "keeps its beginning" in refused.stderr
+    assert run(*order, "--set", "payment_days").exit_code == 2

@@ -1,5 +1,6 @@
 """Amendments as pure rules: what may be changed from when on, what that brings with it, and how many hours it adds."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,12 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import errors
-from broker.contracts.amendments import NewAmendment, PlannedAmendment, plan_amendment
+from broker.contracts.agreed import ArrearsTerms
+from broker.contracts.amendments import PlannedAmendment, plan_amendment
 from broker.contracts.changes import TermsChange, find_values, read_changes
-from broker.contracts.model import ContractTerms, Overage
+from broker.contracts.model import CardChoice, ContractTerms, Overage, QuoteGuarantee
+from broker.contracts.new_amendment import NewAmendment
+from broker.contracts.rows import CHANGING, READERS
 from pricing.plans import PlanName
+from pricing.tax import Tax, TaxMode
 from tests.broker.contract_terms import make_terms
 
+JUNE = datetime(2027, 6, 1, tzinfo=UTC)
 START, END = datetime(2026, 11, 1, tzinfo=UTC), datetime(2027, 11, 1, tzinfo=UTC)
 NOW = datetime(2027, 5, 2, 12, tzinfo=UTC)  # half of the term is over
 SIGNED = make_terms(
@@ -38,11 +44,10 @@ def amend(terms: ContractTerms = SIGNED, *, at: datetime | None = None, **values
 
 def confirmed(planned: PlannedAmendment) -> ContractTerms:
     """Make the terms as a row holds them once the amendment is confirmed."""
-    names = ("plan", "committed_gpu_hours", "overage", "monthly_budget_micros", "budget_hard_stop")
-    first = TermsChange(START, {name: getattr(planned.terms.at(START), name) for name in names})
-    earlier = planned.terms.changes or (first,)
-    at_once = {k: v for k, v in planned.values.items() if k in {"ends_at", "contract_number"}}
-    return replace(planned.terms, **at_once, changes=(*earlier, planned.change))
+    first = TermsChange(START, {name: getattr(planned.terms.at(START), name) for name in CHANGING})
+    changes = (*(planned.terms.changes or (first,)), planned.make_change("amd_1"))
+    ends_at = planned.values.get("ends_at", planned.terms.ends_at)
+    return replace(planned.terms, ends_at=ends_at, changes=tuple(sorted(changes, key=lambda c: c.effective_at)))
 
 
 @pytest.mark.parametrize(
@@ -96,8 +101,14 @@ def test_plan_that_commits_gets_an_end() -> None:
         (SIGNED, START - timedelta(seconds=1), {"committed_gpu_hours": 600}, "effective_at"),
         (SIGNED, NOW - timedelta(seconds=1), {"committed_gpu_hours": 600}, "effective_at"),
         (SIGNED, END, {"committed_gpu_hours": 600}, "effective_at"),
-        (SIGNED, NOW + timedelta(days=1), {"ends_at": END + timedelta(days=1)}, "effective_at"),
-        (SIGNED, NOW + timedelta(days=1), {"contract_number": "HT-2"}, "effective_at"),
+        (SIGNED, NOW + timedelta(days=2), {"ends_at": NOW + timedelta(days=2)}, "ends_at"),
+        (SIGNED, NOW + timedelta(days=1), {"billing_day": 15}, "effective_at"),
+        (SIGNED, None, {"tax": {"mode": TaxMode.ON_TOP, "rate": Decimal("0.06")}}, "effective_at"),
+        (SIGNED, JUNE, {"tax": {"mode": TaxMode.ON_TOP}}, "tax_rate"),
+        (SIGNED, JUNE, {"tax": {"rate": Decimal("0.06")}}, "tax_rate"),
+        (SIGNED, JUNE, {"tax": {"mode": TaxMode.INCLUDED, "rate": Decimal("0.06")}}, "tax_mode"),
+        (SIGNED, None, {"pinned_version": "unknown"}, "rate_card_version"),
+        (SIGNED, None, {"pinned_version": "2026-01-01", "card_choice": CardChoice.NEWEST}, "rate_card_version"),
         (SIGNED, datetime(2027, 6, 2, tzinfo=UTC), {"monthly_budget_micros": 10**9}, "effective_at"),
         (SIGNED, None, {"ends_at": NOW}, "ends_at"),
         (SIGNED, None, {"ends_at": None}, "ends_at"),
@@ -124,10 +135,73 @@ def test_amendment_that_changes_nothing_or_comes_too_late_is_refused() -> None:
             amend(over, committed_gpu_hours=600)
 
 
-def test_amendments_take_effect_in_their_order() -> None:
+def test_what_bears_on_a_planned_amendment_waits_for_it_or_for_its_withdrawal() -> None:
     planned = confirmed(amend(at=NOW + timedelta(days=9), committed_gpu_hours=600))
-    with pytest.raises(errors.InvalidRequest, match="effective_at"):
+    with pytest.raises(errors.InvalidRequest, match="amd_1 that changes committed_gpu_hours; withdraw it first"):
         amend(planned, overage=Overage.CONTRACT)
+    with pytest.raises(errors.InvalidRequest, match="ends_at: is not after amendment amd_1 takes effect"):
+        amend(planned, ends_at=NOW + timedelta(days=9))
+
+
+def test_what_does_not_bear_on_a_planned_amendment_comes_before_it() -> None:
+    later = NOW + timedelta(days=9)
+    planned = confirmed(amend(at=later, committed_gpu_hours=600))
+    terms = confirmed(amend(planned, monthly_budget_micros=100, contract_number="HT-2"))
+    assert [(terms.at(at).committed_gpu_hours, terms.at(at).contract_number) for at in (START, NOW, later)] == [
+        (500, "HT-1"),
+        (500, "HT-2"),
+        (600, "HT-2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "value", "shown"),
+    [
+        ("arrears", {"grace_days": 3}, ArrearsTerms(grace_days=3), [("arrears.grace_days", 7, 3)]),
+        (
+            "tax",
+            {"mode": TaxMode.ON_TOP, "rate": Decimal("0.06")},
+            Tax(TaxMode.ON_TOP, Decimal("0.06")),
+            [("tax_mode", "none", "on_top"), ("tax_rate", None, "0.06")],
+        ),
+        ("time_zone", "America/New_York", "America/New_York", [("time_zone", "UTC", "America/New_York")]),
+        ("billing_day", 15, 15, [("billing_day", 1, 15)]),
+        ("payment_days", 60, 60, [("payment_days", 30, 60)]),
+        ("credit_limit_micros", 7_000_000, 7_000_000, [("credit_limit", None, "7.00")]),
+        ("quote_guarantee", QuoteGuarantee.CAP, QuoteGuarantee.CAP, [("quote_guarantee", "pause", "cap")]),
+        ("contract_number", "HT-2", "HT-2", [("contract_number", "HT-1", "HT-2")]),
+        ("auto_renew", True, True, [("auto_renew", False, True)]),
+        ("card_choice", CardChoice.NEWEST, CardChoice.NEWEST, [("rate_card", "pinned", "newest")]),
+    ],
+)
+def test_a_term_is_amended_from_a_date_on_and_kept_by_the_contracts_row(
+    name: str, sent: Any, value: Any, shown: list[tuple[str, Any, Any]]
+) -> None:
+    planned = amend(at=JUNE, **{name: sent})
+    assert [(each["field"], each["before"], each["after"]) for each in planned.describe_changes()] == shown
+    terms = confirmed(planned)
+    written = json.loads(json.dumps([change.to_json_dict() for change in terms.changes[1:]]))
+    read = replace(terms, changes=read_changes(written, READERS, terms.changes[0]))
+    assert getattr(read.at(JUNE - timedelta(microseconds=1)), name) == getattr(SIGNED, name)
+    assert getattr(read.at(JUNE), name) == value
+
+
+def test_a_month_bills_with_the_tax_with_which_it_ends() -> None:
+    terms = confirmed(amend(at=JUNE, tax={"mode": TaxMode.ON_TOP, "rate": Decimal("0.06")}))
+    assert [terms.of_month(month).tax.mode for month in ("2027-05", "2027-06")] == ["none", "on_top"]
+
+
+def test_an_amendment_reaches_back_as_far_as_nothing_was_rated_within_the_month_under_way() -> None:
+    def reach(days: float, unrated_since: datetime | None, **values: Any) -> PlannedAmendment:
+        new = NewAmendment("con_1", values or {"overage": Overage.CONTRACT}, NOW - timedelta(days=days))
+        return plan_amendment(SIGNED, new, NOW, unrated_since)
+
+    assert reach(1, NOW - timedelta(days=1)).effective_at == NOW - timedelta(days=1)
+    for days, since in ((1, None), (1, NOW - timedelta(days=0.9)), (1.6, START)):
+        with pytest.raises(errors.InvalidRequest, match="stays as it was; choose a moment from then on"):
+            reach(days, since)
+    with pytest.raises(errors.InvalidRequest, match="change from now on"):
+        reach(1.5, START, monthly_budget_micros=5)
 
 
 @pytest.mark.parametrize(("seconds", "price"), [(-1, "5.2"), (0, "6.8"), (1, "6.8")])

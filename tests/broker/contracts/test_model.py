@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from broker.contracts.model import Overage
+from broker.contracts.model import CardChoice, Overage
 from pricing.plans import PlanName
 from pricing.rate_card import RateCard, load_rate_cards
 from tests.broker.contract_terms import make_terms
@@ -34,7 +34,7 @@ def test_contract_keeps_the_prices_of_its_signing_whatever_is_published_later(da
 def test_of_several_cards_that_of_the_day_in_the_contracts_zone_counts(
     time_zone: str, moment: datetime, per_gpu_hour: str
 ) -> None:
-    follows = replace(SIGNED, time_zone=time_zone, cards=(CARD, HALF))
+    follows = replace(SIGNED, time_zone=time_zone, cards=(CARD, HALF), card_choice=CardChoice.NEWEST)
     assert follows.prices_at(moment).per_gpu_hour == Decimal(per_gpu_hour)
 
 
@@ -85,6 +85,8 @@ def test_billing_month_is_that_of_the_contracts_zone_and_day() -> None:
 def test_a_card_takes_over_at_the_first_second_of_its_day_in_the_contracts_zone(
     time_zone: str, day: date, last_second_before: datetime
 ) -> None:
-    follows = replace(SIGNED, time_zone=time_zone, cards=(CARD, make_half_price_card(day)))
+    follows = replace(
+        SIGNED, time_zone=time_zone, cards=(CARD, make_half_price_card(day)), card_choice=CardChoice.NEWEST
+    )
     assert follows.prices_at(last_second_before).rate_card_version == "2026-01-01"
     assert follows.prices_at(last_second_before + timedelta(seconds=1)).rate_card_version == "half"

@@ -150,6 +150,7 @@ WHO_MAY = {
     "DELETE /v1/contracts/{contract_id}/top-up": {"admin", "customer", "finance"},
     "POST /v1/contracts/{contract_id}/amendments/preview": {"admin", "finance"},
     "POST /v1/contracts/{contract_id}/amendments": {"admin", "finance"},
+    "POST /v1/contracts/{contract_id}/amendments/{amendment_id}/withdraw": {"admin", "finance"},
     "GET /v1/contracts/{contract_id}/amendments": {"admin", "customer", "finance"},
     "POST /v1/contracts/{contract_id}/cancel": {"admin", "finance"},
     "POST /v1/contracts/{contract_id}/end": {"admin", "finance"},
