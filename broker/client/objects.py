@@ -56,6 +56,7 @@ class Estimate(TypedDict):
     base_model: str
     sku: str
     calibration_runs: int
+    uncertain: list[str]
 
 
 class PlanPrice(TypedDict):

@@ -25,7 +25,8 @@ class JobEstimate:
     """What a job will need, on one device of a type: what its quote shows, its hold reserves and the planner expects.
 
     Units: GPU-seconds, tokens, rows of an epoch, optimizer steps, GiB. `kind` and `work` are what the estimator learns
-    from once the job has run; `calibration_runs` finished runs gave the interval its width.
+    from once the job has run; `calibration_runs` finished runs gave the interval its width. `machine_load` is that of
+    the machine when it was quoted, for each core; None where that is not known.
     """
 
     base_model: str
@@ -44,6 +45,7 @@ class JobEstimate:
     calibration_runs: int
     kind: RunKind
     work: RunWork
+    machine_load: float | None = None
 
     def count_need(self) -> JobNeed:
         """Count what the whole job needs where it takes its p50."""
@@ -59,7 +61,8 @@ class JobEstimate:
 
         Raises: KeyError, TypeError, ValueError, for what it never wrote.
         """
-        known = {name: written[name] for name in cls.__dataclass_fields__}
+        later = {"machine_load": written.get("machine_load")}  # versions of before have none
+        known = {name: written[name] for name in cls.__dataclass_fields__.keys() - later.keys()} | later
         _check_counts(written, COUNTS)
         _check_counts(written["gpu_seconds"], ("p50", "p90"))
         values = {

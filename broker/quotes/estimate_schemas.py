@@ -4,6 +4,7 @@ from pydantic import BaseModel, Field
 
 from broker.http.shapes import as_hours
 from broker.quotes.estimate import JobEstimate
+from broker.quotes.uncertainty import name_uncertainties
 from pricing.estimate.run_estimate import GpuSeconds
 from pricing.resources.memory import FitJudgement
 
@@ -52,9 +53,15 @@ class EstimateOut(BaseModel):
         description="Finished runs that gave the interval its width; 0: published figures only, so a wide one.",
         examples=[30],
     )
+    uncertain: list[str] = Field(
+        description="What the interval is wide for or does not know of (a busy machine, a device without runs), and "
+        "what would narrow it; a sentence each.",
+        examples=[["busy machine: when this was quoted 2.0 processes for each core wanted to run"]],
+    )
 
     @classmethod
     def of(cls, estimate: JobEstimate) -> "EstimateOut":
         own = {name: getattr(estimate, name) for name in cls.model_fields if hasattr(estimate, name)}
         seconds = estimate.gpu_seconds
+        own["uncertain"] = name_uncertainties(estimate)
         return cls(**{**own, "gpu_seconds": SecondsRange.of(seconds), "gpu_hours": HoursRange.of(seconds)})

@@ -1,7 +1,7 @@
 """Quotes: made from a configuration and a data set, kept, and binding until they expire."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ from broker.quotes.counting import check_kind, read_counted
 from broker.quotes.estimate import JobEstimate, estimate_job, refuse_beyond
 from broker.quotes.findings import QuotedFindings, refuse_bad_rows
 from broker.quotes.inputs import QuoteInputs, read_inputs
+from broker.quotes.machine_load import read_machine_load
 from broker.quotes.prices import PlanQuote, price_on_every_plan
 from broker.quotes.tables import Quote
 from broker.work import Work
@@ -140,7 +141,8 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfigu
     refuse_bad_rows(inputs.dataset, configuration.config)
     counted = await read_counted(work, inputs.dataset, configuration.profile)
     planned = await counted.plan_aside(configuration)
-    estimate = estimate_job(planned, inputs.gpu, inputs.calibration)
+    load = read_machine_load(work.settings, inputs.gpu.sku)
+    estimate = replace(estimate_job(planned, inputs.gpu, inputs.calibration), machine_load=load)
     refuse_beyond(planned, estimate, work.settings.max_job_gpu_hours)
     return Quote(
         id=work.new_id("quo"),

@@ -54,6 +54,7 @@ def make_offer(offer: Offer, now: datetime, width: int, *, compare: bool = False
         Text("Ranges are from p50 (half of such jobs) to p90 (nine of ten).", "dim"),
         *note,
         *facts,
+        *[Text(sentence, "dim") for sentence in offer.quote["estimate"].get("uncertain", [])],
     ]
 
 

@@ -1,0 +1,36 @@
+"""What a quote is uncertain for, and what would narrow it, in sentences. Pure."""
+
+from collections.abc import Iterator
+
+from broker.quotes.estimate import JobEstimate
+from pricing.calibration.calibration import FEWEST_RESIDUALS, has_learnt_width
+from pricing.catalog.profile import TEXT_FAMILIES
+
+# From here on runs wait for cores: those of one that was alone when it taught the estimator did not.
+BUSY_LOAD = 0.9
+
+
+def name_uncertainties(estimate: JobEstimate) -> list[str]:
+    """Name what the interval of an estimate is wide for, and what it does not know of; the most telling first."""
+    return list(_list_uncertainties(estimate))
+
+
+def _list_uncertainties(estimate: JobEstimate) -> Iterator[str]:
+    load, seconds = estimate.machine_load, estimate.gpu_seconds
+    if load is not None and load >= BUSY_LOAD:
+        yield (
+            f"busy machine: when this was quoted {load:.1f} processes for each core wanted to run; beside them a run "
+            "takes longer than estimated"
+        )
+    if not has_learnt_width(estimate.calibration_runs):
+        runs = estimate.calibration_runs or "no"
+        yield (
+            f"card without enough runs: {runs} finished runs on {estimate.sku}; until there are {FEWEST_RESIDUALS} the "
+            "interval has the width of published figures"
+        )
+        yield (
+            f"a probe would narrow it: `trainer probe` measures a dozen steps of this configuration on {estimate.sku}, "
+            f"in place of p90 at {seconds.p90 / seconds.p50:.2f} times p50"
+        )
+    if estimate.kind.family not in TEXT_FAMILIES:
+        yield "pictures: least certain, as their steps are short and wait for the machine as much as for the card"

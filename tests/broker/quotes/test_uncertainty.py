@@ -1,0 +1,51 @@
+from dataclasses import replace
+
+import pytest
+
+from broker.config import Settings
+from broker.quotes.estimate import JobEstimate
+from broker.quotes.machine_load import read_machine_load
+from broker.quotes.uncertainty import name_uncertainties
+from tests.broker.estimates import make_estimate
+
+
+def test_a_card_without_runs_is_said_to_have_none_and_what_a_probe_would_narrow() -> None:
+    told = name_uncertainties(make_estimate(p50=60, p90=120))
+    assert any("no finished runs on cpu" in each for each in told)
+    assert any("trainer probe" in each and "2.00 times" in each for each in told)
+
+
+def test_a_card_with_few_runs_says_how_many() -> None:
+    assert any("4 finished runs" in each for each in name_uncertainties(make_estimate(calibration_runs=4)))
+
+
+def test_a_card_with_runs_on_a_quiet_machine_is_uncertain_for_nothing() -> None:
+    assert name_uncertainties(make_estimate(calibration_runs=9, machine_load=0.2)) == []
+
+
+@pytest.mark.parametrize(("load", "is_said"), [(None, False), (0.0, False), (0.89, False), (0.9, True), (3.25, True)])
+def test_a_busy_machine_is_said(load: float | None, is_said: bool) -> None:
+    told = name_uncertainties(make_estimate(calibration_runs=9, machine_load=load))
+    assert any("busy machine" in each for each in told) is is_said
+
+
+def test_pictures_are_the_least_certain() -> None:
+    text = make_estimate(calibration_runs=9)
+    pictures = replace(text, kind=replace(text.kind, family="stable_diffusion"))
+    assert any("pictures" in each for each in name_uncertainties(pictures))
+
+
+def test_the_load_is_read_where_this_machine_s_own_engine_has_the_device() -> None:
+    load = read_machine_load(Settings(local_slots=1, local_sku="cpu"), "cpu")
+    assert load is not None
+    assert load >= 0
+    assert read_machine_load(Settings(local_slots=0), "cpu") is None
+    assert read_machine_load(Settings(local_slots=1, local_sku="cpu"), "rtx-4090") is None
+
+
+def test_the_load_comes_back_as_it_was_and_an_estimate_of_before_has_none() -> None:
+    estimate = make_estimate(machine_load=1.5)
+    assert JobEstimate.from_json(estimate.to_json()) == estimate
+    before = estimate.to_json()
+    del before["machine_load"]
+    assert JobEstimate.from_json(before) == replace(estimate, machine_load=None)
