@@ -20,12 +20,15 @@ from broker.jobs.limits import NOTHING_SPENT, Limits, QuotedNeed, clip_need, pla
 from broker.jobs.model import JobStatus
 from broker.jobs.tables import Job
 from broker.ledger.service import ContractBooks, HoldNeed, HoldSnapshot, NewHold, Reserves
+from broker.persistence.driver import RowFormat
 from broker.quotes import service as quotes
 from broker.quotes.configuration import resolve_configuration
 from broker.quotes.service import Quote
 from pricing.catalog.offered import OfferedModels
 from pricing.money import Money
 from pricing.usage import Usage
+
+JOBS = RowFormat(Job)
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ class AdmissionPlan:
             raise errors.NotFound("project", project_id)
 
     def _make_job(self, request: JobRequest, quote: Quote, terms: ContractTerms, queue: str, limits: Limits) -> Job:
-        return Job(
+        return JOBS.make(
             id=self.new_id("job"),
             customer_id=request.customer_id,
             contract_id=terms.id,

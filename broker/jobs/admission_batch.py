@@ -10,18 +10,17 @@ from broker.base_models import service as base_models
 from broker.contracts.candidates import lock_candidates, read_candidates, share_out_contracts
 from broker.datasets import service as datasets
 from broker.identity import service as identity
-from broker.jobs.admission import AdmissionPlan, AdmissionSnapshot, Order
+from broker.jobs.admission import JOBS, AdmissionPlan, AdmissionSnapshot, Order
 from broker.jobs.events import write_event
 from broker.jobs.service import get_job
 from broker.jobs.tables import Job, JobEvent
 from broker.ledger import service as ledger
-from broker.persistence.driver import Command, Row, RowFormat, insert_rows, write_rows
+from broker.persistence.driver import Command, Row, insert_rows, write_rows
 from broker.quotes import service as quotes
 from broker.work import Work
 
 INSERT_JOBS, INSERT_EVENTS = insert_rows(Job), insert_rows(JobEvent)
 
-JOBS = RowFormat(Job)
 SUBMITTED = "submitted"
 
 

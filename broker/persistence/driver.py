@@ -122,14 +122,23 @@ class RowFormat(Generic[Mapped]):
         self.owner = self.names.index("customer_id") if "customer_id" in self.names else None
         self.defaults = [(column.key, column.default.arg) for column in columns if column.default is not None]
         self.values = [(column.key, column.type) for column in columns if isinstance(column.type, TypeDecorator)]
+        self.unsaid = dict.fromkeys(self.names) | dict(self.defaults)
 
     def read(self, values: Row) -> Mapped:
         """Read a row from the values of all its columns."""
         read = dict(zip(self.names, values, strict=True))
         for name, kind in self.values:
             read[name] = kind.process_result_value(read[name], DIALECT)
+        return self._assemble(read)
+
+    def make(self, **values: Any) -> Mapped:
+        """Make a new row that no session knows; what is not said has its default, or is None."""
+        assert values.keys() <= self.unsaid.keys(), "the row's own columns are named"
+        return self._assemble(self.unsaid | values)
+
+    def _assemble(self, values: dict[str, Any]) -> Mapped:
         row = self.mapped.__new__(self.mapped)
-        row.__dict__.update(read)  # a session's bookkeeping of each attribute costs more than all the rest
+        row.__dict__.update(values)  # a session's bookkeeping of each attribute costs more than all the rest
         return row
 
     def owner_of(self, values: Row) -> str:
@@ -140,7 +149,8 @@ class RowFormat(Generic[Mapped]):
 
     def write(self, row: Mapped) -> dict[str, Any]:
         """Write a row for `write_rows`, with the defaults of what it does not say."""
-        written = {name: getattr(row, name) for name in self.names}
+        known = row.__dict__
+        written = {name: known[name] if name in known else getattr(row, name) for name in self.names}
         written |= {name: value for name, value in self.defaults if written[name] is None}
         for name, kind in self.values:
             written[name] = kind.process_bind_param(written[name], DIALECT)

@@ -14,6 +14,7 @@ from broker.persistence.database import Scope, TimeLimits
 from broker.persistence.driver import (
     COMMIT,
     Command,
+    RowFormat,
     Statement,
     execute_each,
     fetch_row,
@@ -176,3 +177,11 @@ async def test_what_was_prepared_before_something_was_rolled_back_is_prepared_ag
         await fail()
     async with system.database.transaction_with([Command(COUNT)], Scope.ALL, limits=TimeLimits(1)) as (_session, rows):
         assert rows == [[(0,)]]
+
+
+def test_a_row_made_past_the_session_has_its_defaults_and_is_written_whole() -> None:
+    made = RowFormat(Queue).make(name="night", priority=3)
+    assert (made.name, made.priority, made.customer_id) == ("night", 3, None)
+    assert RowFormat(Queue).write(made).keys() == {column.key for column in Queue.__table__.columns}
+    with pytest.raises(AssertionError, match="own columns"):
+        RowFormat(Queue).make(nobody="knows it")
