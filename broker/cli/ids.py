@@ -10,7 +10,7 @@ from broker.client.typed import BrokerClient
 
 WHOLE_LENGTH = 30  # a prefix of four characters and a ULID
 MOST_CANDIDATES = 5
-NAMES = {"job": "job", "dat": "data set", "ada": "adapter", "con": "contract"}
+NAMES = {"job": "job", "dat": "data set", "ada": "adapter", "con": "contract", "gra": "grant", "pur": "purchase"}
 
 
 def resolve_id(client: BrokerClient, kind: str, typed: str) -> str:
@@ -39,4 +39,6 @@ def _list_by_kind(client: BrokerClient) -> Mapping[str, Callable[..., Any]]:
         "dat": client.list_datasets,
         "ada": client.list_adapters,
         "con": client.list_contracts,
+        "gra": client.list_grants,
+        "pur": client.list_purchases,
     }

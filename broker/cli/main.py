@@ -39,6 +39,8 @@ COMMANDS = {
     "datasets": Place("broker.cli.datasets:app", "Data sets: upload, list, show, delete."),
     "projects": Place("broker.cli.projects:app", "Projects: list, create."),
     "contracts": Place("broker.cli.contracts:app", "Contracts: list, show, change, end."),
+    "grants": Place("broker.cli.grants:app", "Grants: list, show, give, void, refund."),
+    "purchases": Place("broker.cli.purchases:app", "Purchases of hours and tokens: list, order, cancel, pay."),
     "rate-cards": Place("broker.cli.rate_cards:app", "Rate cards: list, show, publish."),
     "balance": Place(
         "broker.cli.contracts:show_balance",

@@ -219,6 +219,61 @@ class Checkpoint(TypedDict):
     created_at: str
 
 
+class GrantScope(TypedDict):
+    """What usage a grant pays for."""
+
+    meter: Literal["gpu_seconds", "tokens"]
+    project_id: str | None
+    gpu_type: str | None
+
+
+class Grant(TypedDict):
+    """A block of units paid ahead or given, and what is left of it."""
+
+    id: str
+    customer_id: str
+    contract_id: str
+    kind: str
+    scope: GrantScope
+    status: str
+    quantity: int
+    left: int
+    held: int
+    used: int
+    gone: int
+    gpu_hours: str | None
+    left_gpu_hours: str | None
+    used_percent: str | None
+    left_percent: str | None
+    days_left: str | None
+    unit_price: str
+    priority: int
+    reason: str | None
+    invoice_id: str | None
+    effective_at: str
+    expires_at: str | None
+    created_at: str
+
+
+class Purchase(TypedDict):
+    """An order of hours or tokens under a contract."""
+
+    id: str
+    customer_id: str
+    contract_id: str
+    status: Literal["open", "paid", "cancelled", "expired"]
+    automatic: bool
+    grant_id: str
+    invoice_id: str
+    scope: GrantScope
+    quantity: int
+    gpu_hours: str | None
+    unit_price: str
+    total: Money
+    expires_at: str
+    created_at: str
+
+
 class UsageInterval(TypedDict):
     """What a run used between two moments, or by how much a correction changes that."""
 

@@ -13,12 +13,14 @@ from broker.client.objects import (
     Checkpoint,
     Contract,
     Dataset,
+    Grant,
     Identity,
     Job,
     JobDetail,
     JobEvent,
     Page,
     Project,
+    Purchase,
     Quote,
     RateCard,
     Run,
@@ -163,6 +165,14 @@ class BrokerClient(Client):
     def list_contracts(self, **wanted: Any) -> Page[Contract]:
         """List contracts: a page of `limit`, from `cursor` on, by `customer_id`, `plan`, `id_prefix`."""
         return cast("Page[Contract]", self.get("/contracts", **wanted))
+
+    def list_grants(self, **wanted: Any) -> Page[Grant]:
+        """List grants: a page of `limit`, from `cursor` on, by `contract_id`, `kind`, `status`, `id_prefix`."""
+        return cast("Page[Grant]", self.get("/grants", **wanted))
+
+    def list_purchases(self, **wanted: Any) -> Page[Purchase]:
+        """List orders: a page of `limit`, from `cursor` on, by `contract_id`, `status`, `id_prefix`."""
+        return cast("Page[Purchase]", self.get("/purchases", **wanted))
 
     def get_contract(self, contract_id: str) -> Contract:
         """Get a contract."""

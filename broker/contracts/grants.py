@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ScalarSelect, bindparam, select
+from sqlalchemy import ScalarSelect, Select, bindparam, select
 from sqlalchemy.orm import aliased
 
 from broker import errors
@@ -163,6 +164,11 @@ async def list_grants_ending(work: Work, within: timedelta) -> list[GrantTerms]:
         Grant.status == GrantStatus.ACTIVE.value, Grant.expires_at > work.now, Grant.expires_at <= work.now + within
     )
     return [_to_terms(row) for row in await work.session.scalars(query.order_by(Grant.expires_at, Grant.id))]
+
+
+def select_credited_ids() -> Select[Any]:
+    """Select the ids of grants that are paid, or were given, for a statement over what they belong to."""
+    return select(Grant.id).where(Grant.activated_at.is_not(None))
 
 
 async def fetch_grants(

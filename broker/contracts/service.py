@@ -23,6 +23,7 @@ from broker.contracts.grants import (
     owes_advance,
     require_paid_advance,
     resize_grant,
+    select_credited_ids,
     select_ended_grants,
     select_stranded_compensations,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "resize_grant",
     "select_card_version",
     "select_contracts",
+    "select_credited_ids",
     "select_ended_grants",
     "select_stranded_compensations",
     "stop_renewing",

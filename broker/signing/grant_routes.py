@@ -7,7 +7,7 @@ from fastapi import Query
 from broker.contracts import service as contracts
 from broker.contracts.model import GrantStatus, GrantTerms
 from broker.http.edge import BillingReader, FinanceWork, feature_router
-from broker.http.shapes import Cursor, Limit, OfContract, OfCustomer, OfProject, Page, written_like
+from broker.http.shapes import Cursor, IdPrefix, Limit, OfContract, OfCustomer, OfProject, Page, written_like
 from broker.ledger import service as ledger
 from broker.signing import unused
 from broker.signing.grant_schemas import GrantDrawOut, GrantIn, GrantOut, RefundOut, VoidIn
@@ -41,6 +41,7 @@ async def list_grants(
     status: Annotated[
         GrantStatus | None, Query(description="Only in this state; those used up are active.", examples=["active"])
     ] = None,
+    id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[GrantOut]:
@@ -54,6 +55,7 @@ async def list_grants(
         project_id=project_id,
         kind=kind,
         status=status,
+        id_prefix=id_prefix,
     )
     balances = await ledger.read_grant_balances(work, found)
     return Page(data=[GrantOut.of(balance, work.now) for balance in balances], next_cursor=after)

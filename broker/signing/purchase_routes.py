@@ -1,9 +1,14 @@
 """Purchases: hours and tokens ordered under a contract."""
 
+from typing import Annotated
+
+from fastapi import Query
+
 from broker.http.edge import BillingReader, feature_router
-from broker.http.shapes import PAYMENT_RESPONSES, Cursor, Limit, OfContract, OfCustomer, Page
+from broker.http.shapes import PAYMENT_RESPONSES, Cursor, IdPrefix, Limit, OfContract, OfCustomer, Page
 from broker.signing import purchases
 from broker.signing.purchase_schemas import PurchaseIn, PurchaseOut
+from broker.signing.purchases import PurchaseStatus
 
 router = feature_router("/purchases", "contracts")
 
@@ -19,11 +24,23 @@ async def list_purchases(
     work: BillingReader,
     customer_id: OfCustomer = None,
     contract_id: OfContract = None,
+    status: Annotated[
+        PurchaseStatus | None,
+        Query(description="Only in this state; those not paid in time are expired.", examples=["open"]),
+    ] = None,
+    id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[PurchaseOut]:
+    """List orders, newest first."""
     views, after = await purchases.fetch_purchases(
-        work, limit=limit, cursor=cursor, customer_id=customer_id, contract_id=contract_id
+        work,
+        limit=limit,
+        cursor=cursor,
+        status=status,
+        customer_id=customer_id,
+        contract_id=contract_id,
+        id_prefix=id_prefix,
     )
     return Page(data=[PurchaseOut.of(view) for view in views], next_cursor=after)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, case, select
 
 from broker import errors
 from broker.billing import service as billing
@@ -153,16 +153,28 @@ async def get_purchase(work: Work, purchase_id: str) -> PurchaseView:
 
 
 async def fetch_purchases(
-    work: Work, *, limit: int, cursor: str | None, **wanted: str | None
+    work: Work, *, limit: int, cursor: str | None, status: PurchaseStatus | None, **wanted: str | None
 ) -> tuple[list[PurchaseView], str | None]:
     """Fetch a page of the orders that the actor sees, newest first, and the cursor of the next page.
 
     Raises: InvalidRequest.
     """
     query = narrow(select(Purchase), **wanted)
+    if status is not None:
+        query = query.where(_has_status(status, work.now))
     rows, after = await fetch_page(work.session, query, Purchase, limit=limit, cursor=cursor)
     grants = await contracts.load_grants(work, {row.grant_id for row in rows})
     return [PurchaseView(row, grants[row.grant_id], work.now) for row in rows], after
+
+
+def _has_status(status: PurchaseStatus, now: datetime) -> ColumnElement[bool]:
+    """Make the condition for what `PurchaseView.status` tells."""
+    is_paid = Purchase.grant_id.in_(contracts.select_credited_ids())
+    if status == PurchaseStatus.PAID:
+        return is_paid
+    is_overdue = (Purchase.status == PurchaseStatus.OPEN.value) & (Purchase.expires_at <= now)
+    told = case((is_overdue, PurchaseStatus.EXPIRED.value), else_=Purchase.status)
+    return ~is_paid & (told == status.value)
 
 
 async def list_overdue_purchases(work: Work) -> list[str]:

@@ -196,3 +196,20 @@ async def test_contract_that_owes_its_own_advance_orders_nothing_by_itself(api: 
     await api.post(f"/contracts/{contract['id']}/top-up", {"threshold_gpu_hours": 100, "purchase_gpu_hours": 200})
     await sweep(system)
     assert await orders(api) == []
+
+
+async def test_orders_are_found_by_what_became_of_them(api: Api, clock: ManualClock) -> None:
+    """An order whose time is over is expired before the sweep has seen it."""
+    customer = await make_ready_customer(api, plan=PREPAID, ends_at="2029-01-01T00:00:00Z")
+    overdue = await buy(api, customer.contract["id"])
+    clock.advance(days=40)
+    paid, cancelled, left = [await buy(api, customer.contract["id"]) for _ in range(3)]
+    await api.post(f"/invoices/{paid['invoice_id']}/pay")
+    await api.post(f"/purchases/{cancelled['id']}/cancel")
+    found = {"expired": overdue, "paid": paid, "cancelled": cancelled, "open": left}
+    for status, order in found.items():
+        page = await api.get("/purchases", contract_id=customer.contract["id"], status=status)
+        assert [(each["id"], each["status"]) for each in page["data"]] == [(order["id"], status)]
+    assert [each["id"] for each in (await api.get("/purchases", id_prefix=left["id"][:28]))["data"]] == [left["id"]]
+    assert (await api.get("/grants", id_prefix=left["grant_id"]))["data"][0]["invoice_id"] == left["invoice_id"]
+    assert (await api.get("/purchases", status="lost", expect=422))["errors"][0]["field"] == "status"
