@@ -48,7 +48,7 @@ async def take_back(
         await booking.settle_money()
         await booking.write(kind, reference)
     for grant_id, made in compensations.items():
-        await credit_compensation(work, grant_id, made)
+        await credit_compensation(work, view.terms, grant_id, made)
 
 
 async def _read_captures(work: Work, ids: Iterable[int]) -> Sequence[Capture]:
@@ -80,9 +80,11 @@ class TakingBack:
         leg = next(leg for leg in self.view.legs if leg.id == capture.leg_id)
         await self._return(leg, quantity)
         made = self.compensations.get(capture.grant_id or "")
-        self.rows.append(
-            self._describe(capture, quantity=-quantity, grant_id=capture.grant_id if made is None else made.id)
-        )
+        if made is not None and self.borne_for is not None:
+            leg.compensated += quantity
+        # What a closed month's invoice has earned of the one grant, the open month's takes back for the other.
+        paid_by = capture.grant_id if made is None or self.month == self.billed_by else made.id
+        self.rows.append(self._describe(capture, quantity=-quantity, grant_id=paid_by))
         if not capture.borne:
             await self._take_off_line(capture, quantity)
         if self.borne_for is not None:

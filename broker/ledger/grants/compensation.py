@@ -40,7 +40,7 @@ async def make_compensations(
 async def compensate_released(work: Work, terms: ContractTerms, released: Sequence[tuple[HoldLeg, int]]) -> bool:
     """Give what was released of legs of grants that are over, as far as these had it again, as compensations.
 
-    What was paid for it goes along. Tells whether there was any.
+    Tells whether there was any.
     """
     held_again = await read_held_again(work, [leg.id for leg, _quantity in released])
     came_back: Counter[str] = Counter()
@@ -50,11 +50,8 @@ async def compensate_released(work: Work, terms: ContractTerms, released: Sequen
         came_back[leg.grant_id or ""] += due
     await work.session.flush()
     for grant_id, quantity in (+came_back).items():
-        grant = await contracts.get_grant(work, grant_id)
-        made = await _make(work, terms, grant, quantity)
-        await credit_compensation(work, grant_id, made)
-        if grant.advance:
-            await book_carry(work, terms, grant_id, made, await find_surplus(work, terms, grant))
+        made = await _make(work, terms, await contracts.get_grant(work, grant_id), quantity)
+        await credit_compensation(work, terms, grant_id, made)
     return bool(+came_back)
 
 
@@ -77,11 +74,17 @@ async def _make(work: Work, terms: ContractTerms, grant: GrantTerms, quantity: i
     return made
 
 
-async def credit_compensation(work: Work, grant_id: str, made: GrantTerms) -> None:
-    """Credit a compensation with what has come back to the grant that it is for."""
+async def credit_compensation(work: Work, terms: ContractTerms, grant_id: str, made: GrantTerms) -> None:
+    """Credit a compensation with what has come back to the grant that it is for, and with what was paid for that.
+
+    Of a closed month, whose invoice has earned it, that comes back with the invoice that takes it back.
+    """
     own = (made.contract_id, made.customer_id, made.unit, AccountKind.GRANTED)
     source_id = await open_account(work, *own, grant_id=grant_id)
     target_id = await open_account(work, *own, grant_id=made.id)
     moves = move(source_id, target_id, made.unit, made.quantity)
     transfer = NewTransfer("grant_credited", moves, reference=made.id)
     await post_transfer(work, made.contract_id, made.customer_id, transfer)
+    if made.advance:
+        surplus = await find_surplus(work, terms, await contracts.get_grant(work, grant_id))
+        await book_carry(work, terms, grant_id, made, surplus)

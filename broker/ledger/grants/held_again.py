@@ -35,9 +35,9 @@ def count_held_again(uses: Iterable[LegUse]) -> int:
 
 
 async def read_held_again(work: Work, leg_ids: Collection[str]) -> dict[str, int]:
-    """Read what legs of grants have again, by their ids. Units: the legs'.
+    """Read what legs of grants have again, by their ids, those that it left for a compensation among it.
 
-    What came back only once its grant was over has left the leg by a compensation already.
+    Units: the legs'.
     """
     back = aliased(Capture)
     query = (
@@ -46,7 +46,6 @@ async def read_held_again(work: Work, leg_ids: Collection[str]) -> dict[str, int
             Capture.id,
             Capture.quantity,
             func.sum(back.quantity).filter(back.quantity < 0).label("taken"),
-            func.sum(back.quantity).filter(back.quantity < 0, back.grant_id != Capture.grant_id).label("left"),
             func.sum(back.quantity).filter(back.borne).label("lost"),
             func.max(back.id).filter(back.borne).label("lost_at"),
         )
@@ -61,7 +60,7 @@ async def read_held_again(work: Work, leg_ids: Collection[str]) -> dict[str, int
             LegUse(
                 drawn_at=row.id,
                 charged=row.quantity + int(row.taken or 0),
-                lost=max(0, int(row.lost or 0) + int(row.left or 0)),
+                lost=int(row.lost or 0),
                 lost_at=row.lost_at or 0,
             )
             for row in own
