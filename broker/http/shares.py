@@ -72,7 +72,8 @@ class Turnstile:
         passed: list[asyncio.Semaphore] = []
         try:
             try:
-                async with asyncio.timeout(self.wait_seconds):
+                waits = any(gate.locked() for gate in gates)
+                async with asyncio.timeout(self.wait_seconds if waits else None):
                     for gate in gates:
                         await gate.acquire()
                         passed.append(gate)

@@ -20,6 +20,7 @@ from broker.persistence.database import (
     with_driver,
     without_driver,
 )
+from broker.persistence.driver import Command, Statement
 from broker.persistence.faults import Fault, find_fault
 from broker.processes.boot import DatabaseUrls
 from broker.system import System, open_system
@@ -82,6 +83,27 @@ async def test_transaction_is_rolled_back_when_its_block_raises(system: System, 
 
     with pytest.raises(error):
         await fail()
+    assert await count_customers(system) == 0
+
+
+async def test_reading_sees_the_rows_of_its_scope_and_the_scope_ends_with_its_message(system: System) -> None:
+    async with system.database.transaction(Scope.ALL) as session:
+        await session.execute(INSERT)
+        await session.execute(text("INSERT INTO customers VALUES ('cus_2', 'Bolt', now())"))
+    seen = Command(Statement(text("SELECT id FROM customers")))
+    reading = system.database.reading([seen, seen], Scope.TENANT, "cus_1", limits=TimeLimits(1, 1))
+    async with reading as (session, rows):
+        assert rows == [[("cus_1",)], [("cus_1",)]]
+        assert (await session.execute(text("SELECT count(*) FROM customers"))).scalar_one() == 0
+        assert (await session.execute(text("SELECT count(*) FROM rate_cards"))).scalar_one() > 0
+    assert await count_customers(system) == 2
+
+
+async def test_reading_refuses_to_write_and_leaves_a_connection_that_works(system: System) -> None:
+    writes = Command(Statement(INSERT))
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        async with system.database.reading([writes], Scope.ALL, limits=TimeLimits()):
+            pytest.fail("it was written")
     assert await count_customers(system) == 0
 
 
