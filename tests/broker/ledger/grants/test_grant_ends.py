@@ -166,24 +166,27 @@ async def test_submitted_job_knows_its_project_and_gpu_type(api: Api, system: Sy
     assert {leg.grant_id for leg in legs if leg.unit == "gpu_seconds"} == {grant}
 
 
+@pytest.mark.parametrize("early_comes", ["first", "last"])
 @pytest.mark.parametrize("parts", [[500], [100, 150, 250]])
 async def test_grant_given_to_a_running_job_pays_from_then_on_before_what_it_holds_beside(
-    api: Api, system: System, clock: ManualClock, parts: list[int]
+    api: Api, system: System, clock: ManualClock, parts: list[int], early_comes: str
 ) -> None:
     customer = await make_ready_customer(api, monthly_budget="100.00")
-    job = await start_job(system, customer, gpu_seconds=1000, tokens=0)
+    job, other = [await start_job(system, customer, gpu_seconds=1000, tokens=0) for _each in range(2)]
     await report_usage(system, job, gpu_seconds=100)
     clock.advance(minutes=5)
     early = clock.now - timedelta(seconds=1)
     grant = await add_grant(system, customer.contract["id"], 300, effective_at=clock.now, **PROMOTION)
-    await report_usage(system, job, gpu_seconds=50, ended_at=early)
-    assert await captured(system, job.id) == {None: 150}
-    for quantity in parts:
-        await report_usage(system, job, gpu_seconds=quantity)
-    assert await captured(system, job.id) == {None: 350, grant: 300}
+    before = [(other, 50, early)]
+    since = [(job, quantity, clock.now) for quantity in parts]
+    for one, quantity, ended_at in before + since if early_comes == "first" else since + before:
+        await report_usage(system, one, gpu_seconds=quantity, ended_at=ended_at)
+    assert await captured(system, other.id) == {None: 50}
+    assert await captured(system, job.id) == {None: 300, grant: 300}
     legs = [leg for leg in (await read_hold(system, job.id)).legs if leg.unit == "gpu_seconds"]
     assert sum(leg.held - leg.released for leg in legs) == 1000  # what the grant pays is not held twice
-    await settle(system, job)
+    for each in (job, other):
+        await settle(system, each)
     balance = await read_balance(system, customer.contract["id"])
     assert (balance.used_money, balance.held_money) == (Money.from_decimal("0.66"), Money.zero())
     assert await broken_rules(system) == {}
