@@ -7,6 +7,7 @@ from typing import Self
 
 MICROS_PER_UNIT = 1_000_000
 MICROS_PER_FEN = 10_000
+FEN_PER_UNIT = 100
 LARGEST_EXPONENT = 18
 DEFAULT_CURRENCY = "CNY"
 
@@ -114,7 +115,12 @@ def round_to_fen(exact: Fraction, currency: str = DEFAULT_CURRENCY) -> Money:
 
     Source: DESIGN, decision 3: a charge is computed exactly and rounded once, on the invoice line.
     """
-    return Money(_scale(exact, 100) * MICROS_PER_FEN, currency)
+    return Money(_scale(exact, FEN_PER_UNIT) * MICROS_PER_FEN, currency)
+
+
+def round_quotient_to_fen(dividend: int, divisor: int, currency: str = DEFAULT_CURRENCY) -> Money:
+    """Round an exact quotient as `round_to_fen` does, without reducing it first. The divisor is above zero."""
+    return Money(divide_half_even(dividend * FEN_PER_UNIT, divisor) * MICROS_PER_FEN, currency)
 
 
 def divide_half_even(dividend: int, divisor: int) -> int:

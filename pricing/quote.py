@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pricing.money import Money, divide_half_even, round_to_fen
+from pricing.money import Money, divide_half_even, round_quotient_to_fen
 from pricing.plans import PlanName
 from pricing.rate_card import UnitPrices
-from pricing.rating import UsageTotal, rate_usage
+from pricing.rating import UsageTotal, divide_price
 from pricing.usage import Unit
 
 MONTHS_PER_YEAR = 12
@@ -46,8 +46,9 @@ def compare_plans(
 
 
 def price_line(usage: UsageTotal, prices: UnitPrices) -> Money:
-    """Price one meter, rounded once, to the fen. Raises: NegativeUsage."""
-    return round_to_fen(rate_usage(usage, prices).exact, prices.currency)
+    """Price one meter, rounded once, half-even to the fen. Raises: NegativeUsage."""
+    dividend, divisor = divide_price(usage.meter, usage.quantity, prices.of(usage.meter))
+    return round_quotient_to_fen(dividend, divisor, prices.currency)
 
 
 def _compare(plan: PlanName, gpu_cost: Money, token_cost: Money, *, on_demand: Money) -> PlanPrice:

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal, Self, assert_never
 
 import yaml
@@ -35,6 +35,7 @@ class NoPriceInForce(LookupError):
         super().__init__(f"no rate card is in force on {on.isoformat()}")
 
 
+SECONDS_PER_HOUR = 3600
 ONE = Decimal(1)
 
 
@@ -71,6 +72,12 @@ class UnitPrices:
     rate_card_version: str
     currency: str
     gpu_multiplier: Decimal = ONE
+
+    @cached_property
+    def per_gpu_second(self) -> tuple[int, int]:
+        """The exact price of one GPU-second, as dividend and divisor: worked out once for all that it prices."""
+        dividend, divisor = self.per_gpu_hour.as_integer_ratio()
+        return dividend, divisor * SECONDS_PER_HOUR
 
     def of(self, meter: Unit) -> Decimal:
         """Pick the price of one GPU-hour or of one token. Raises: UnknownMeter."""

@@ -46,6 +46,14 @@ def price_usage(meter: Unit, quantity: int, unit_price: Decimal) -> Fraction:
     Units: quantity in GPU-seconds or tokens; unit_price per GPU-hour or per token.
     Raises: UnknownMeter, NegativeUsage; TypeError for a price or a quantity that is not exact.
     """
+    return Fraction(*divide_price(meter, quantity, unit_price))
+
+
+def divide_price(meter: Unit, quantity: int, unit_price: Decimal) -> tuple[int, int]:
+    """Compute the exact price of a quantity as dividend and divisor, not reduced: for who rounds it at once.
+
+    Units and errors are those of `price_usage`.
+    """
     if meter not in BASE_UNITS_PER_PRICED_UNIT:
         raise UnknownMeter(meter)
     if not isinstance(quantity, int) or not isinstance(unit_price, Decimal):
@@ -53,7 +61,7 @@ def price_usage(meter: Unit, quantity: int, unit_price: Decimal) -> Fraction:
     if quantity < 0:
         raise NegativeUsage(meter, quantity)
     numerator, denominator = unit_price.as_integer_ratio()
-    return Fraction(quantity * numerator, denominator * BASE_UNITS_PER_PRICED_UNIT[meter])
+    return quantity * numerator, denominator * BASE_UNITS_PER_PRICED_UNIT[meter]
 
 
 def price_both_meters(usage: Usage, prices: UnitPrices) -> Fraction:

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from pricing.money import DEFAULT_CURRENCY, MICROS_PER_FEN, Money, round_to_fen
-
-FEN_PER_UNIT = 100
+from pricing.money import DEFAULT_CURRENCY, FEN_PER_UNIT, MICROS_PER_FEN, Money, round_to_fen
 
 
 @dataclass(frozen=True)

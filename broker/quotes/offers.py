@@ -91,7 +91,7 @@ async def offer_quote(work: Work, quote_id: str, gpu: str | None = None) -> Quot
     available = await capacity.list_skus(work)
     gpus = [get_gpu(sku) for sku in _choose_skus(available, gpu)]
     job = await _read_job(work, quote)
-    prices = OfferPrices(await _read_cards(work, quote), job.plan(job.config).tokens, available)
+    prices = OfferPrices(await _read_cards(work, quote), job.workload.tokens, available)
     variants = job.list_variants([each for each in gpus if each.sku in available])
     frontier = find_frontier(variants, [prices.compute_cost_micros(each) for each in variants])
     return QuoteOffers(prices.price(job.list_offers(gpus)), prices.price(frontier))

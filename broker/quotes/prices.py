@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from broker.contracts.prices import PlanPrices
 from pricing.estimate.run_estimate import GpuSeconds
-from pricing.money import Money
+from pricing.money import Money, round_quotient_to_fen
 from pricing.plans import PlanName
-from pricing.quote import price_line
 from pricing.rate_card import UnitPrices
-from pricing.rating import UsageTotal
+from pricing.rating import divide_price
 from pricing.usage import Unit
 
 COSTS = ("gpu_cost", "gpu_cost_p90", "token_cost")
@@ -72,12 +72,18 @@ def price_on_every_plan(plans: Iterable[PlanPrices], gpu_seconds: GpuSeconds, to
 def price_on_plan(charged: PlanPrices, gpu_seconds: GpuSeconds, tokens: int) -> PlanQuote:
     """Price a job on one plan. Each line is rounded once, to the fen, and a total is the sum of its lines."""
     prices = charged.prices
+    dividend, divisor = prices.per_gpu_second
     return PlanQuote(
         charged=charged,
-        gpu_cost=price_line(UsageTotal(Unit.GPU_SECONDS, gpu_seconds.p50), prices),
-        gpu_cost_p90=price_line(UsageTotal(Unit.GPU_SECONDS, gpu_seconds.p90), prices),
-        token_cost=price_line(UsageTotal(Unit.TOKENS, tokens), prices),
+        gpu_cost=round_quotient_to_fen(gpu_seconds.p50 * dividend, divisor, prices.currency),
+        gpu_cost_p90=round_quotient_to_fen(gpu_seconds.p90 * dividend, divisor, prices.currency),
+        token_cost=_price_tokens(tokens, prices.per_token, prices.currency),
     )
+
+
+@lru_cache(maxsize=64)  # the tokens of a job are the same on every GPU type
+def _price_tokens(tokens: int, per_token: Decimal, currency: str) -> Money:
+    return round_quotient_to_fen(*divide_price(Unit.TOKENS, tokens, per_token), currency)
 
 
 def money_to_json(money: Money) -> dict[str, str]:

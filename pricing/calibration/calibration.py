@@ -71,6 +71,9 @@ class Ratio:
     runs: int
 
 
+NO_RATIO = Ratio(0.0, 0)
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What has been learnt so far. `version` names it; a quote keeps the name of the one it was made with."""
@@ -104,13 +107,17 @@ class Calibration:
         return Interval(expected, expected * math.exp(width), len(residuals))
 
     def get_ratio(self, kind: RunKind) -> Ratio:
+        if not self.ratios:
+            return NO_RATIO
         for key in reversed(kind.list_keys()):
             if key in self.ratios:
                 return self.ratios[key]
-        return Ratio(0.0, 0)
+        return NO_RATIO
 
     def _get_residuals(self, kind: RunKind) -> tuple[float, ...]:
         """Get the residuals of the narrowest key that has enough of them; those of the GPU type, where none has."""
+        if not self.residuals:
+            return ()
         keys = kind.list_keys()
         for key in reversed(keys[1:]):
             found = self.residuals.get(key, ())

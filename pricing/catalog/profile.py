@@ -1,5 +1,6 @@
 """What is known of a base model without loading it: its shape, its modules, and what a sample costs to train on."""
 
+from functools import cached_property
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -122,6 +123,12 @@ class BaseModelProfile(BaseModel):
     weights: PackagedWeights | None = None
     weights_sha256: str | None = None
     source: str
+
+    @cached_property
+    def linear_weights(self) -> int:
+        """The weights that quantization packs: linear modules, not embeddings, norms, head and convolutions."""
+        shapes = (shape for shapes in self.modules.values() for shape in shapes)
+        return sum(shape.in_features * shape.out_features * shape.count for shape in shapes)
 
     @property
     def is_text(self) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from pricing.calibration.calibration import Calibration
 from pricing.catalog.gpu import GpuProfile, Precision
@@ -39,6 +39,11 @@ class OfferedJob:
     plan: Plan
     calibration: Calibration
     trainer_version: str
+
+    @cached_property
+    def workload(self) -> Workload:
+        """The work of the configuration as it is, counted once."""
+        return self.plan(self.config)
 
     def list_offers(self, gpus: Sequence[GpuProfile]) -> list[Offer]:
         """List the configuration as it is on every GPU type that can run it and has the memory.
@@ -79,7 +84,7 @@ class OfferedJob:
 
     def _measure_memory(self, config: TrainingConfig) -> Callable[[Precision], TrainerMemory]:
         """Count the work of a configuration, and answer its memory in each precision: once, whatever the GPU type."""
-        workload = self.plan(config)
+        workload = self.workload if config is self.config else self.plan(config)
         return cache(lambda precision: TrainerMemory(self.profile, config, workload, precision))
 
     def _estimate(self, memory: TrainerMemory, chosen: MethodMemory, gpu: GpuProfile) -> RunEstimate:

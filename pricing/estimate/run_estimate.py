@@ -8,7 +8,6 @@ from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
 from pricing.resources.memory import FitJudgement, compute_usable_gib
 from pricing.resources.method import resolve_precision
-from pricing.resources.run_plan import plan_run
 from pricing.resources.run_work import RunWork
 from pricing.resources.trainer_memory import MethodMemory, TrainerMemory
 from pricing.training.config import TrainingConfig
@@ -75,7 +74,7 @@ def estimate_method(
 ) -> RunEstimate:
     """Estimate a run of a job by one of its methods, whose peak is taken along and not worked out again."""
     method = chosen.method
-    work = plan_run(job.profile, job.config, job.workload, method)
+    work = job.get_work(chosen)
     kind = RunKind(gpu.sku, job.profile.family, method.precision, method.checkpointing, trainer_version)
     interval = calibration.estimate(kind, work, gpu)
     return RunEstimate(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from pricing.catalog.gpu import GpuProfile
 from pricing.resources.fitting import Prior
@@ -84,7 +85,7 @@ class PeakMemory:
     parts: MemoryParts
     lean_gib: float
 
-    @property
+    @cached_property
     def gib(self) -> float:
         return self.parts.total
 

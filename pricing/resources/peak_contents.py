@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pricing.catalog.profile import BaseModelProfile
 from pricing.resources.method import BITS_PER_WEIGHT, Method
-from pricing.resources.step_work import count_linear_weights, count_scores
+from pricing.resources.step_work import count_scores
 
 # Weights that quantization leaves alone are held in 32 bit. Source: peft, `prepare_model_for_kbit_training`.
 UNQUANTIZED_BYTES = 4
@@ -102,7 +102,7 @@ def _count_weight_bytes(profile: BaseModelProfile, method: Method) -> float:
     """Count the trained network in the run's precision; of a quantized one the linear weights are packed."""
     if method.quantization == "none":
         return profile.parameters * method.bytes_per_number
-    packed = count_linear_weights(profile)
+    packed = profile.linear_weights
     rest = profile.parameters - packed
     return packed * BITS_PER_WEIGHT[method.quantization] / 8 + rest * UNQUANTIZED_BYTES
 
@@ -118,7 +118,7 @@ def _count_work_bytes(profile: BaseModelProfile, method: Method, *, is_sharded: 
         return 2 * max(shape.in_features * shape.out_features for shape in shapes)
     if not is_sharded:
         return 0.0
-    linear = count_linear_weights(profile)
+    linear = profile.linear_weights
     return (2 * linear / profile.layers + profile.parameters - linear) * method.bytes_per_number
 
 

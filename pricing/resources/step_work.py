@@ -89,13 +89,6 @@ def count_step_work(
     )
 
 
-def count_linear_weights(profile: BaseModelProfile) -> int:
-    """Count the weights that quantization packs: linear modules, not embeddings, norms, head and convolutions."""
-    return sum(
-        shape.in_features * shape.out_features * shape.count for shapes in profile.modules.values() for shape in shapes
-    )
-
-
 def count_scores(profile: BaseModelProfile, positions: float) -> float:
     """Count the scores of attention of one sample, in all layers and heads together."""
     return profile.costs.forward_flops.quadratic * positions**2 / FLOPS_PER_SCORE
@@ -136,12 +129,12 @@ def _count_unpacked_bytes(profile: BaseModelProfile, method: Method) -> float:
     """Count the bytes of unpacking in one pass: packed weights are read, written in 16 bit, and read by the product."""
     if method.quantization == "none":
         return 0.0
-    return count_linear_weights(profile) * (BITS_PER_WEIGHT[method.quantization] / 8 + 2 + 2)
+    return profile.linear_weights * (BITS_PER_WEIGHT[method.quantization] / 8 + 2 + 2)
 
 
 def _count_read_bytes(profile: BaseModelProfile, method: Method) -> float:
     """Count the weights that one pass reads, packed ones apart: they are counted where they are unpacked."""
-    packed = 0 if method.quantization == "none" else count_linear_weights(profile)
+    packed = 0 if method.quantization == "none" else profile.linear_weights
     return (profile.parameters - packed) * method.bytes_per_number
 
 
@@ -158,7 +151,7 @@ def _count_seen_positions(profile: BaseModelProfile, positions: float) -> float:
     FLOPs of a pass tell, two for each weight and position.
     """
     forward = profile.costs.forward_flops
-    return min(positions, (forward.constant + forward.linear * positions) / (2 * count_linear_weights(profile)))
+    return min(positions, (forward.constant + forward.linear * positions) / (2 * profile.linear_weights))
 
 
 def _count_score_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:

@@ -9,6 +9,8 @@ from pricing.catalog.profile import BaseModelProfile
 from pricing.resources.memory import PeakMemory, estimate_peak
 from pricing.resources.method import Method, describe_method, resolve_precision
 from pricing.resources.peak_contents import MicroBatch, count_peak_contents
+from pricing.resources.run_plan import plan_run
+from pricing.resources.run_work import RunWork
 from pricing.resources.shipped_constants import load_memory_constants
 from pricing.training.config import TrainingConfig
 from pricing.training.workload import Workload
@@ -29,7 +31,7 @@ class TrainerMemory:
     """The peaks of one job in one precision, with its activations kept and with them recomputed.
 
     Each is worked out once, when it is first asked for, so that an estimate, a judgement of fit and the offers of many
-    GPU types share it. Both raise UnknownTargetModules.
+    GPU types share it; so is the work of a run by either. All raise UnknownTargetModules.
     """
 
     profile: BaseModelProfile
@@ -44,6 +46,18 @@ class TrainerMemory:
     @cached_property
     def recomputed(self) -> MethodMemory:
         return self._measure(replace(self._method, checkpointing=True))
+
+    def get_work(self, chosen: MethodMemory) -> RunWork:
+        """Get the work of the run by a method of the job, counted when it is first asked for."""
+        return self._recomputing_work if chosen.method.checkpointing else self._keeping_work
+
+    @cached_property
+    def _keeping_work(self) -> RunWork:
+        return plan_run(self.profile, self.config, self.workload, self.kept.method)
+
+    @cached_property
+    def _recomputing_work(self) -> RunWork:
+        return plan_run(self.profile, self.config, self.workload, self.recomputed.method)
 
     def choose(self, available_gib: float) -> MethodMemory:
         """Choose as the trainer will where so many GiB are available. Raises: UnknownTargetModules."""
