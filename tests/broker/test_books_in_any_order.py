@@ -9,11 +9,12 @@ import os
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from broker.contracts import service as contracts
 from broker.daemon import Daemon
 from broker.jobs.runs import lose_run
 from broker.reports.reconciliation import reconcile_books
@@ -28,6 +29,7 @@ SEEDS = (
     [int(os.environ["BOOKS_SEED"])] if "BOOKS_SEED" in os.environ else range(int(os.environ.get("BOOKS_WALKS", "4")))
 )
 HOURS = {"on_demand": 0, "prepaid": 500, "long_term": 2000}
+ZONES = ("Asia/Shanghai", "UTC", "America/New_York", "Australia/Lord_Howe")
 SIZES = (1, 59, 3599, HOUR, 3 * HOUR + 7, 400 * HOUR)
 TOKENS = (0, 1, 57, 12_345, 2_000_000)
 
@@ -69,7 +71,7 @@ class Walk:
             terms["overage"] = self.lot.choice(["on_demand", "contract", "block"])
         terms["quote_guarantee"] = self.lot.choice(["pause", "cap"])
         terms["billing_day"] = self.lot.choice([1, 1, 15, 28])
-        terms["time_zone"] = self.lot.choice(["Asia/Shanghai", "UTC", "America/New_York"])
+        terms["time_zone"] = self.lot.choice(ZONES)
         customer = await make_customer(self.api)
         contract = await sign_contract(self.api, customer["id"], starts_at=self.clock.now.isoformat(), **terms)
         self.done.append(f"signed {terms}")
@@ -190,14 +192,35 @@ class Walk:
                 {"plan": "long_term", "committed_gpu_hours": 2500},
                 {"monthly_budget": "50.00"},
                 {"overage": self.lot.choice(["on_demand", "contract", "block"])},
+                {"billing_day": self.lot.choice([1, 15, 28]), "time_zone": self.lot.choice(ZONES)},
+                {"tax_mode": "on_top", "tax_rate": self.lot.choice(["0.06", "0.13"])},
+                {"rate_card": self.lot.choice(["newest", "pinned"])},
+                {"ends_at": (self.clock.now + timedelta(days=self.lot.choice([20, 400]))).isoformat()},
             ]
         )
-        change["unused_grants"] = self.lot.choice(["carry", "refund", "expire"])
-        if self.lot.random() < 0.5:
-            change["effective_at"] = (self.clock.now + timedelta(days=self.lot.choice([-40, 1, 12]))).isoformat()
+        change["unused_grants"] = self.lot.choice(["carry", "carry", "refund", "expire"])
+        if self.lot.random() < 0.7:
+            moments = [
+                self.clock.now + timedelta(days=self.lot.choice([-40, -1, 1, 12])),
+                *await self.next_month(contract),
+            ]
+            change["effective_at"] = self.lot.choice(moments).isoformat()
         shown = await self.post(f"/contracts/{contract['id']}/amendments/preview", change)
         if shown is not None:
             await self.post(f"/contracts/{contract['id']}/amendments", {**change, "preview": shown["preview"]})
+
+    async def next_month(self, contract: dict[str, Any]) -> list[datetime]:
+        """Find where the next billing months of a contract begin."""
+        async with self.system.work() as work:
+            terms = await contracts.get_contract(work, contract["id"])
+        first = terms.month_end(terms.billing_month(self.clock.now))
+        return [first, terms.month_end(terms.billing_month(first))]
+
+    async def withdraw(self) -> None:
+        contract = self.lot.choice(self.customers).contract
+        amendment = await self.pick(f"/contracts/{contract['id']}/amendments")
+        if amendment is not None:
+            await self.post(f"/contracts/{contract['id']}/amendments/{amendment['id']}/withdraw")
 
     async def end_contract(self) -> None:
         contract = self.lot.choice(self.customers).contract
@@ -213,7 +236,7 @@ class Walk:
     async def step(self) -> None:
         steps: list[Callable[[], Awaitable[None]]] = [self.start, self.use, self.use, self.use, self.end, self.wait]
         steps += [self.give, self.buy, self.cancel_purchase, self.end_grant, self.pay, self.pay, self.close, self.close]
-        steps += [self.amend, self.amend, self.end_contract, self.give_up, self.adjust]
+        steps += [self.amend, self.amend, self.amend, self.withdraw, self.end_contract, self.give_up, self.adjust]
         await self.lot.choice(steps)()
 
 

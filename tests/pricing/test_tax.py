@@ -51,3 +51,7 @@ def test_tax_is_taken_out_only_where_it_is_included() -> None:
 def test_tax_on_top_is_the_rates_share_rounded_once(amount: Money, rate: Decimal) -> None:
     exact = Fraction(amount.to_decimal()) * Fraction(rate)
     assert Tax(TaxMode.ON_TOP, rate).compute(amount) == round_to_fen(exact)
+
+
+def test_tax_is_in_the_currency_of_its_amount() -> None:
+    assert Tax(TaxMode.ON_TOP, Decimal("0.06")).compute(Money.from_decimal("100.00", "USD")).currency == "USD"

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, tuple_
 
 from broker.clock import next_month
 from broker.contracts.model import ContractTerms
@@ -45,6 +45,13 @@ async def get_open_month(work: Work, contract_id: str, month: str) -> str:
 async def list_closed_months(work: Work, contract_id: str) -> set[str]:
     """List the months of a contract that are closed."""
     return {row.month for row in await work.fetch(CLOSED, contract_id=contract_id)}
+
+
+async def find_closed(work: Work, places: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Find which of these months are closed, each with the id of its contract."""
+    of_these = tuple_(ClosedMonth.contract_id, ClosedMonth.month).in_(places)
+    found = await work.session.execute(select(ClosedMonth.contract_id, ClosedMonth.month).where(of_these))
+    return {(contract_id, month) for contract_id, month in found}
 
 
 def find_open_month(closed: Collection[str], month: str) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from broker.clock import local_day, next_month, previous_month
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms
-from broker.ledger.books.closed_months import get_open_month
+from broker.ledger.books.closed_months import find_closed, get_open_month
 from broker.ledger.grants.coverage import read_used_since
 from broker.ledger.grants.pace import Pace, find_window_start, make_pace
 from broker.ledger.tables import RateCorrection, SegmentTotal
@@ -144,13 +144,19 @@ async def list_ended_commitments(work: Work, terms: ContractTerms, month: str) -
 
 
 async def list_true_up_months(work: Work) -> list[tuple[str, str]]:
-    """List contract and billing month of all true-ups that are due, whether or not anything else is billed there."""
-    places: list[tuple[str, str]] = []
-    for terms in await contracts.list_committed(work):
-        over = _list_charged(terms, work.now)
-        unused = [each for each in over if (await read_attainment(work, terms, each)).unused]
-        places += [(terms.id, period.last_month) for period in unused]
-    return places
+    """List contract and billing month of all true-ups that are due, whether or not anything else is billed there.
+
+    How far a commitment is used is read of those alone whose month is not closed: its invoice has settled the others.
+    """
+    over = [
+        (terms, period) for terms in await contracts.list_committed(work) for period in _list_charged(terms, work.now)
+    ]
+    closed = await find_closed(work, [(terms.id, period.last_month) for terms, period in over])
+    return [
+        (terms.id, period.last_month)
+        for terms, period in over
+        if (terms.id, period.last_month) not in closed and (await read_attainment(work, terms, period)).unused
+    ]
 
 
 def _list_charged(terms: ContractTerms, now: datetime) -> list[CommitPeriod]:

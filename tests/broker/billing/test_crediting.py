@@ -69,6 +69,29 @@ def test_line_that_is_named_twice_or_split_finer_than_a_fen_is_refused() -> None
     assert find_fields(invoice(1000), (1, Money(1))) == ["lines.0.amount"]
 
 
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ([(7, fen(1))], "lines.0.position: is no line of the invoice; it has 1 to 3"),
+        ([(3, fen(1))], "lines.0.position: is tax, which follows the other lines by itself; name those"),
+        ([(1, Money(1))], "lines.0.amount: must be whole fen: two decimal places at most"),
+        ([(1, fen(991))], "lines.0.amount: is more than is left of the line: 9.90 CNY"),
+        (
+            [(1, fen(1)), (1, fen(1))],
+            "lines.1.position: names a line that is named before; put the two amounts together",
+        ),
+        ([(1, fen(490)), (2, fen(1))], "lines: come to 4.91 CNY; 4.90 CNY of the invoice is left to be credited"),
+    ],
+)
+def test_refusal_says_what_is_wrong_and_what_is_left(lines: list[tuple[int, Money]], told: str) -> None:
+    taxed = invoice(1000, 500, tax=6, mode=TaxMode.ON_TOP, credited={1: 10})
+    paid = invoice(1000, 500, -1000, credited={1: 10})
+    with pytest.raises(errors.InvalidRequest) as refused:
+        plan_credit(paid if told.startswith("lines:") else taxed, [CreditedLine(*line) for line in lines])
+    assert str(refused.value) == told
+    assert f"{refused.value.errors[0].field}: {refused.value.errors[0].message}" == told
+
+
 @given(
     st.lists(st.integers(1, 10**9), min_size=1, max_size=4),
     st.integers(0, 10**8),

@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from broker.daemon import Daemon
+from broker.ledger.service import list_true_up_months
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer
+from tests.broker.http.test_paging import counted
 from tests.broker.running_jobs import HOUR, broken_rules, report_usage, start_job
 
 ENDS = datetime(2026, 12, 15, tzinfo=UTC)
@@ -58,6 +60,23 @@ async def test_true_up_is_drafted_though_nothing_was_used(api: Api, system: Syst
     await Daemon(system, agent=None).close_months()
     (draft,) = (await api.get("/invoices", contract_id=customer.contract["id"]))["data"]
     assert (draft["month"], draft["total"]["amount"]) == ("2026-12", "8000.00")
+
+
+async def test_true_up_that_is_final_is_looked_at_no_more(api: Api, system: System, clock: ManualClock) -> None:
+    customer = await sign(api)
+    clock.now = datetime(2027, 1, 2, tzinfo=UTC)
+    due = [(customer.contract["id"], "2026-12")]
+    assert await look_for_true_ups(system) == (due, True)
+    await final(api, customer.contract["id"], "2026-12")
+    assert await look_for_true_ups(system) == ([], False)
+
+
+async def look_for_true_ups(system: System) -> tuple[list[tuple[str, str]], bool]:
+    """List the true-ups that are due, and whether usage was counted for that."""
+    with counted(system) as statements:
+        async with system.work() as work:
+            due = await list_true_up_months(work)
+    return due, any("rate_segments" in str(statement) for statement in statements)
 
 
 async def test_commitment_that_is_used_up_owes_nothing_and_makes_no_invoice(

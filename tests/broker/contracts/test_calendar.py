@@ -44,6 +44,7 @@ def test_the_calendar_of_a_contract_is_made_of_its_changes() -> None:
     moved = TermsChange(NOVEMBER, {"billing_day": 15})
     expected = BillingCalendar(SHANGHAI).with_rule(MonthRule("Asia/Shanghai", 15), NOVEMBER)
     assert make_calendar(MonthRule("UTC", 9), [signed, other, moved]) == expected
+    assert make_calendar(SHANGHAI, [signed, moved]) == expected
     assert make_calendar(SHANGHAI, []) == BillingCalendar(SHANGHAI)
 
 
