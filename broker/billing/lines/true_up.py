@@ -29,11 +29,11 @@ async def true_up_lines(work: Work, terms: ContractTerms, month: str) -> list[Dr
 
 
 async def _read_billed(work: Work, contract_id: str) -> Money:
-    """Read what final invoices have asked for unused hours."""
+    """Read what final invoices have asked for unused hours, those among them that were written off."""
     query = (
         select(func.coalesce(func.sum(InvoiceLine.amount_micros), 0))
         .join(Invoice, Invoice.id == InvoiceLine.invoice_id)
-        .where(Invoice.contract_id == contract_id, Invoice.status.in_((InvoiceStatus.OPEN, InvoiceStatus.PAID)))
+        .where(Invoice.contract_id == contract_id, Invoice.status.not_in((InvoiceStatus.DRAFT, InvoiceStatus.VOID)))
         .where(InvoiceLine.kind == LineKind.TRUE_UP.value)
     )
     return Money(int(await work.session.scalar(query) or 0))

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from broker.daemon import Daemon
 from broker.ledger.service import list_true_up_months
 from broker.system import System
@@ -52,6 +54,25 @@ async def test_unused_hours_are_charged_in_the_month_in_which_the_term_ends(
     text = "true-up corrected: 1360.0000 committed GPU-hours not used by the end of 2026-12"
     assert (true_ups(corrected), corrected["total"]["amount"]) == ([(text, "-160.00")], "0.00")
     assert await broken_rules(system) == {}
+
+
+@pytest.mark.parametrize("what", ["paid", "written off", "credited"])
+async def test_true_up_is_asked_for_once_whatever_became_of_its_invoice(
+    api: Api, clock: ManualClock, what: str
+) -> None:
+    contract_id = (await sign(api)).contract["id"]
+    clock.now = datetime(2027, 1, 2, tzinfo=UTC)
+    invoice = await final(api, contract_id, "2026-12")
+    if what == "paid":
+        await api.post(f"/invoices/{invoice['id']}/pay")
+    elif what == "written off":
+        body = {"kind": "bad_debt", "invoice_id": invoice["id"], "reason": "bankrupt"}
+        await api.post("/adjustments", body, expect=201)
+    else:
+        lines = [{"position": 1, "amount": "8000.00"}]
+        await api.post("/credit-notes", {"invoice_id": invoice["id"], "reason": "goodwill", "lines": lines}, expect=201)
+    january = await api.post("/invoices", {"contract_id": contract_id, "month": "2027-01"}, expect=201)
+    assert (true_ups(january), january["total"]["amount"]) == ([], "0.00")
 
 
 async def test_true_up_is_drafted_though_nothing_was_used(api: Api, system: System, clock: ManualClock) -> None:
