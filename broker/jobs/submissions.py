@@ -5,6 +5,7 @@ tenant from its own rows alone, and all that is written, with the answers that r
 with the commit.
 """
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
@@ -43,6 +44,8 @@ from broker.quotes import service as quotes
 from broker.quotes.count_needs import meet_count_needs
 from broker.quotes.service import Quote
 from broker.work import STAFF, Actor, Role, Work
+
+log = logging.getLogger(__name__)
 
 # Whose scope, and whose use of which contract.
 Turn = tuple[str, Place]
@@ -150,6 +153,8 @@ async def _decide_together(_all: None, submissions: Sequence[Submission]) -> lis
     except Exception as error:
         if find_fault(error) in HOPELESS:
             raise
+        if find_fault(error) is None and not isinstance(error, UniqueViolation):
+            log.exception("%d submissions are decided apart", len(submissions))
         return [DecidedApart() for _each in submissions]
 
 

@@ -1,4 +1,4 @@
-"""Database and files: connections, transactions with a tenant's scope, batches, the outbox, storage, migrations.
+"""Database and files: connections, transactions with a scope, batches and turns, the outbox, storage, migrations.
 
 Owns the tables `outbox` and `installation`, and the declarative base. Everything above opens transactions through
 `Database.transaction`, which says whose rows may be seen; row-level security holds the same once more. Invariants: a
