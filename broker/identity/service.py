@@ -1,6 +1,6 @@
 """Customers, projects, API keys."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -89,6 +89,11 @@ async def get_project(work: Work, project_id: str) -> Project:
     if project is None:
         raise errors.NotFound("project", project_id)
     return project
+
+
+async def load_projects(work: Work, project_ids: Collection[str]) -> Sequence[Project]:
+    """Load those of some projects that the actor sees."""
+    return (await work.session.scalars(select(Project).where(Project.id.in_(project_ids)))).all()
 
 
 def find_projects(project_ids: Collection[str], *, seen_by: Collection[str] | None) -> Command:

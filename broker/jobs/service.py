@@ -1,5 +1,6 @@
 """Jobs and runs as the other features ask for them: found, locked, and changed nowhere but in this package."""
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -19,6 +20,7 @@ __all__ = [
     "forget_adapter",
     "get_job",
     "is_live",
+    "load_jobs",
     "lock_job",
     "note_adapter",
     "note_charges",
@@ -51,6 +53,11 @@ async def get_job(work: Work, job_id: str) -> Job:
     if job is None:
         raise errors.NotFound("job", job_id)
     return job
+
+
+async def load_jobs(work: Work, job_ids: Collection[str]) -> Sequence[Job]:
+    """Load those of some jobs that the actor sees."""
+    return (await work.session.scalars(select(Job).where(Job.id.in_(job_ids)))).all()
 
 
 async def is_live(work: Work, job_id: str) -> bool:

@@ -10,7 +10,7 @@ from broker.errors import FieldError
 from broker.http.shapes import Moment
 from broker.metering.evidence import CLOCK_SLACK
 from broker.metering.measured import MAX_NAME, NAME_PATTERN
-from broker.metering.model import MAX_QUANTITY
+from broker.metering.model import Quantity
 from broker.metering.storing import RUN_SOURCES
 from pricing.usage import METERS, Unit, Usage
 
@@ -28,24 +28,18 @@ class CorrectionData(BaseModel):
         description="Id of the earlier event of this source; of a run's interval `run_id/sequence`.",
         examples=["7f3a"],
     )
-    quantity: int | None = Field(
+    quantity: Quantity | None = Field(
         default=None,
-        ge=0,
-        le=MAX_QUANTITY,
         description="How much it really was, of what a source measured; 0: nothing.",
         examples=[1000],
     )
-    gpu_seconds: int | None = Field(
+    gpu_seconds: Quantity | None = Field(
         default=None,
-        ge=0,
-        le=MAX_QUANTITY,
         description="GPU-seconds that a run's interval really had; null: as they were told.",
         examples=[60],
     )
-    tokens: int | None = Field(
+    tokens: Quantity | None = Field(
         default=None,
-        ge=0,
-        le=MAX_QUANTITY,
         description="Tokens that a run's interval really had; null: as they were told.",
         examples=[1024],
     )

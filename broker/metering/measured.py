@@ -14,7 +14,7 @@ from broker.errors import FieldError
 from broker.http.labels import Labels
 from broker.http.shapes import Moment
 from broker.metering.evidence import CLOCK_SLACK
-from broker.metering.model import MAX_QUANTITY
+from broker.metering.model import Quantity
 from broker.metering.posted import Posted
 from pricing.usage import Usage
 
@@ -30,7 +30,7 @@ class MeasuredData(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     meter: Literal["gpu_seconds", "tokens"] = Field(description="What was counted.", examples=["tokens"])
-    quantity: int = Field(ge=0, le=MAX_QUANTITY, description="How much: GPU-seconds or tokens.", examples=[1200])
+    quantity: Quantity = Field(description="How much: GPU-seconds or tokens.", examples=[1200])
     started_at: Moment | None = Field(
         default=None, description="When the use began (UTC); null: at `time`.", examples=["2026-11-24T10:00:00Z"]
     )
@@ -127,7 +127,11 @@ def _read_shape(event: Any, faults: list[FieldError] | None, shape: TypeAdapter[
 def list_faults(error: ValidationError) -> list[FieldError]:
     """List what pydantic found, each fault with the path of its field."""
     found = error.errors(include_url=False)
-    return [FieldError(errors.write_path(item["loc"]) or "body", errors.describe_fault(item)) for item in found]
+    return [FieldError(errors.write_path(item["loc"]) or "body", _describe(item)) for item in found]
+
+
+def _describe(fault: Mapping[str, Any]) -> str:
+    return "must be a JSON object" if fault["type"] == "model_type" else errors.describe_fault(fault)
 
 
 def _check_extensions(event: MeasuredEvent) -> MeasuredEvent | Invalid:

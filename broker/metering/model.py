@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from broker import errors
 from broker.http.shapes import Moment
@@ -13,6 +13,16 @@ from pricing.usage import Usage
 EVENT_TYPE = "lora.usage.interval"
 MAX_SEQUENCE = 2**53
 MAX_QUANTITY = 10**12
+
+
+def _refuse_truth(value: Any) -> Any:
+    """Refuse what JSON calls true or false: it would be read as 1 or 0. Raises: ValueError."""
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number")  # noqa: TRY004 (pydantic tells a ValueError to the caller)
+    return value
+
+
+Quantity = Annotated[int, Field(ge=0, le=MAX_QUANTITY), BeforeValidator(_refuse_truth)]
 
 
 class UsageData(BaseModel):
@@ -25,8 +35,8 @@ class UsageData(BaseModel):
     )
     started_at: Moment = Field(description="When it began (UTC).", examples=["2026-11-24T10:00:00Z"])
     ended_at: Moment = Field(description="When it ended (UTC).", examples=["2026-11-24T10:00:02Z"])
-    gpu_seconds: int = Field(ge=0, le=MAX_QUANTITY, description="GPU-seconds held.", examples=[2])
-    tokens: int = Field(ge=0, le=MAX_QUANTITY, description="Non-padding tokens trained.", examples=[1024])
+    gpu_seconds: Quantity = Field(description="GPU-seconds held.", examples=[2])
+    tokens: Quantity = Field(description="Non-padding tokens trained.", examples=[1024])
     checkpoint_step: int | None = Field(
         default=None,
         ge=0,

@@ -1,14 +1,13 @@
 """Whose usage an event tells of: its subject, a contract, a project or a job, leads to the contract that is charged."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from broker import errors
 from broker.contracts import service as contracts
 from broker.contracts.model import ContractTerms
 from broker.errors import FieldError
-from broker.identity.service import get_project
-from broker.jobs.service import get_job
+from broker.identity.service import load_projects
+from broker.jobs.service import load_jobs
 from broker.metering.measured import MeasuredEvent
 from broker.work import Work
 
@@ -84,7 +83,7 @@ async def read_places(work: Work, events: Iterable[MeasuredEvent]) -> Places:
     """Read what the subjects of events can mean, each once."""
     events = list(events)
     subjects = {event.subject for event in events}
-    owners = {subject: owner for subject in sorted(subjects) if (owner := await _find_owner(work, subject))}
+    owners = await _find_owners(work, subjects)
     wanted = {subject for subject in subjects if subject.startswith("con_")}
     wanted |= {event.data.contract_id for event in events if event.data.contract_id is not None}
     wanted |= {owner.contract_id for owner in owners.values() if owner.contract_id is not None}
@@ -95,14 +94,11 @@ async def read_places(work: Work, events: Iterable[MeasuredEvent]) -> Places:
     return Places(known, owners)
 
 
-async def _find_owner(work: Work, subject: str) -> Owner | None:
-    try:
-        if subject.startswith("prj_"):
-            project = await get_project(work, subject)
-            return Owner(project.customer_id, project.id)
-        if subject.startswith("job_"):
-            job = await get_job(work, subject)
-            return Owner(job.customer_id, job.project_id, job.id, job.contract_id, job.labels)
-    except errors.NotFound:
-        return None
-    return None
+async def _find_owners(work: Work, subjects: Collection[str]) -> dict[str, Owner]:
+    """Find whose the projects and jobs among the subjects are, each kind at once."""
+    project_ids, job_ids = ({each for each in subjects if each.startswith(kind)} for kind in ("prj_", "job_"))
+    projects = await load_projects(work, project_ids) if project_ids else []
+    jobs = await load_jobs(work, job_ids) if job_ids else []
+    owners = {project.id: Owner(project.customer_id, project.id) for project in projects}
+    own = {job.id: Owner(job.customer_id, job.project_id, job.id, job.contract_id, job.labels) for job in jobs}
+    return owners | own

@@ -16,6 +16,7 @@ from tests.broker.metering.sources import Meter, open_meter
 from tests.broker.running_jobs import broken_rules
 
 JSON = {"content-type": "application/json"}
+ALONE = {"content-type": "application/cloudevents+json"}
 
 
 @pytest.fixture
@@ -90,6 +91,8 @@ REFUSED = {
     "quantity below zero": (spoil(quantity=-1), "data.quantity"),
     "absurd quantity": (spoil(quantity=10**13), "data.quantity"),
     "quantity that is no whole number": (spoil(quantity=1.5), "data.quantity"),
+    "quantity that is a truth value": (spoil(quantity=True), "data.quantity"),
+    "no object": (lambda _meter: ["event"], "body"),
     "unknown meter": (spoil(meter="pixels"), "data.meter"),
     "a price of its own": (spoil(currency="USD"), "data.currency"),
     "future": (spoil(time=(START + timedelta(seconds=31)).isoformat()), "time"),
@@ -104,6 +107,8 @@ REFUSED = {
     "long id": (lambda meter: meter.event("x" * 201), "id"),
     "other version of CloudEvents": (spoil(specversion="0.3"), "specversion"),
     "unknown type": (spoil(type="lora.usage.total"), "type"),
+    "label with a capital": (spoil(labels={"Team": "a"}), "data.labels.Team"),
+    "label of two lines": (spoil(labels={"team": "a\nb"}), "data.labels.team"),
     "label of another kind": (spoil(labels={"team": {"a": 1}}), "data.labels.team"),
     "extension that is none": (lambda meter: meter.event("x") | {"data_base64": "AA=="}, "data_base64"),
     "a megabyte": (lambda meter: meter.event("x") | {"trace": "x" * 2**20}, "trace"),
@@ -121,7 +126,7 @@ async def test_bad_event_is_rejected_with_its_field_and_the_one_beside_it_is_tak
         bad, good = answer["events"]
         assert (bad["status"], good["status"]) == ("rejected", "accepted"), reason
         assert [fault["field"] for fault in bad["errors"]] == [field], reason
-        alone = await meter.key.call("POST", "/usage-events", content=json.dumps(make(meter)), headers=JSON)
+        alone = await meter.key.call("POST", "/usage-events", content=json.dumps(make(meter)), headers=ALONE)
         assert (alone.status_code, alone.json()["errors"][0]["field"]) == (422, field), reason
     assert await meter.used() == (0, 100 * len(REFUSED))
 
