@@ -10,6 +10,9 @@ ARGS   ?=
 # brings 3 GB of CUDA. `make demo WHEELS=…`
 WHEELS ?= $(wildcard /opt/wheels)
 
+# Modules are compiled once, whatever the shell says: each of the tests' processes would compile all of them again.
+export PYTHONDONTWRITEBYTECODE :=
+
 PIP_INSTALL    := $(BIN)/python -m pip --disable-pip-version-check install $(addprefix --find-links ,$(WHEELS))
 VENV_MADE      := $(VENV)/.made
 BROKER_READY   := $(VENV)/.broker-ready

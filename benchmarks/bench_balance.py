@@ -27,6 +27,7 @@ def measure() -> list[Row]:
 
 def list_rows(ours: Measured, peer: Measured) -> list[Row]:
     effort = f"{ours.effort.program_ms:.2f} + {ours.effort.database_ms:.2f} ms broker + PostgreSQL"
+    effort += f"; peer {peer.effort.program_ms:.2f} + {peer.effort.database_ms:.2f}"
     name = f"balances, {CONTRACTS * CONNECTIONS_EACH} connections ({effort})"
     return [Row(name, "1/s", ours.load.rate, PEER, peer.load.rate, SHARE_OF_PEER, better="higher")]
 

@@ -46,22 +46,23 @@ async def test_pages_hold_every_row_exactly_once_newest_first(api: Api, limit: i
     assert len(pages) == max(1, -(-6 // limit))
 
 
-@pytest.mark.parametrize("path", ["/queues", "/pools"])
-@pytest.mark.parametrize("limit", [1, 2, 100])
-async def test_pages_of_names_hold_every_row_once_in_the_list_s_own_order(
-    api: Api, system: System, path: str, limit: int
-) -> None:
+async def test_pages_of_names_hold_every_row_once_in_the_list_s_own_order(api: Api, system: System) -> None:
     await make_tenant(api, system)
-    whole = [row["name"] for row in (await api.get(path))["data"]]
+    for path in ("/queues", "/pools"):
+        whole = [row["name"] for row in (await api.get(path))["data"]]
+        for limit in (1, 2, 100):
+            assert await walk_names(api, path, limit=limit) == whole, (path, limit)
+        assert (await api.get(path, cursor="nobody", expect=422))["errors"][0]["field"] == "cursor"
+
+
+async def walk_names(api: Api, path: str, *, limit: int) -> list[str]:
     walked, cursor = [], None
     while True:
         page = await api.get(path, limit=limit, **({"cursor": cursor} if cursor else {}))
         walked += [row["name"] for row in page["data"]]
         cursor = page["next_cursor"]
         if cursor is None:
-            break
-    assert walked == whole
-    assert (await api.get(path, cursor="nobody", expect=422))["errors"][0]["field"] == "cursor"
+            return walked
 
 
 async def test_empty_list_is_one_empty_page(api: Api) -> None:
