@@ -64,6 +64,8 @@ class PlanPrice(TypedDict):
 
     plan: str
     contract_id: str | None
+    overage_gpu_hour_price: str | None
+    covered_gpu_seconds: int | None
     gpu_cost: Money
     gpu_cost_p90: Money
     token_cost: Money

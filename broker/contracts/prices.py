@@ -24,11 +24,28 @@ NUMBERS = tuple(column.key for column in Contract.__table__.columns if isinstanc
 
 
 @dataclass(frozen=True)
+class BeyondGrants:
+    """What GPU-hours cost that a contract's grants do not cover, and how many GPU-seconds these cover."""
+
+    prices: UnitPrices
+    covered_gpu_seconds: int
+
+
+@dataclass(frozen=True)
 class PlanPrices:
-    """What a plan costs, and the contract that charges it; without one, what signing at that moment would give."""
+    """What a plan costs, and the contract that charges it; without one, what signing at that moment would give.
+
+    `beyond` is there where that contract's overage has prices of its own.
+    """
 
     prices: UnitPrices
     contract_id: str | None = None
+    beyond: BeyondGrants | None = None
+
+    @property
+    def overage_per_gpu_hour(self) -> Decimal:
+        """What a GPU-hour costs that no grant covers. Units: yuan."""
+        return self.prices.per_gpu_hour if self.beyond is None else self.beyond.prices.per_gpu_hour
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from broker.capacity import service as capacity
 from broker.contracts import service as contracts
 from broker.contracts.candidates import Place, list_candidates
 from broker.contracts.model import ContractTerms, GrantTerms
-from broker.contracts.prices import PlanPrices
 from broker.datasets.service import KeptDataset
 from broker.jobs.limits import NOTHING_SPENT, Limits, QuotedNeed, clip_need, plan_limits, require_one_step
 from broker.jobs.model import JobStatus
@@ -190,20 +189,20 @@ def plan_terms(
 
     Raises: QuoteStale, MaxCostExceeded, InvalidRequest.
     """
-    charged = PlanPrices(terms.prices_at(moment, quote.estimate.sku), terms.id)
-    shown = quotes.require_quoted_price(quote, charged)
+    prices = terms.prices_at(moment, quote.estimate.sku)
+    shown = quotes.require_quoted_price(quote, terms, moment)
     if request.max_cost is not None:
-        require_one_step(quote.estimate.count_need(), charged.prices, request.max_cost)
+        require_one_step(quote.estimate.count_need(), prices, request.max_cost)
     queue = capacity.resolve_queue(terms, request.queue)
     quoted = QuotedNeed(Usage(quote.estimate.gpu_seconds.p90, quote.estimate.tokens), shown.total_p90)
     limits = plan_limits(
         terms.quote_guarantee,
-        charged.prices,
+        prices,
         quoted,
         was_named=request.quote_id is not None,
         max_cost=request.max_cost,
     )
-    usage = clip_need(limits, NOTHING_SPENT, charged.prices, quoted.usage)
+    usage = clip_need(limits, NOTHING_SPENT, prices, quoted.usage)
     return queue, limits, HoldNeed(usage, request.project_id, quote.estimate.sku)
 
 

@@ -42,6 +42,7 @@ from broker.ledger.grants.grant_ends import expire_grant, list_grants_to_expire,
 from broker.ledger.grants.resizing import resize_grant
 from broker.ledger.holding.adjust import adjust_hold
 from broker.ledger.holding.charge_reading import LockedHolds, lock_charged_holds, read_charged_holds
+from broker.ledger.holding.covered import count_covered
 from broker.ledger.holding.hold_batches import (
     ContractBooks,
     HoldSnapshot,
@@ -129,6 +130,7 @@ __all__ = [
     "compensate_hold",
     "correct_usage",
     "count_captured",
+    "count_covered",
     "credit_grant",
     "expire_grant",
     "expire_hold",

@@ -14,6 +14,7 @@ from broker.contracts.prices import PriceList, make_price_list, prefer_contract,
 from broker.datasets import service as datasets
 from broker.datasets.service import Dataset
 from broker.persistence.driver import Statement, fetch_row
+from broker.quotes.beyond_grants import add_prices_beyond
 from broker.work import Work
 from pricing.calibration.calibration import Calibration
 from pricing.catalog import get_gpu
@@ -67,7 +68,7 @@ async def read_inputs(work: Work, dataset_id: str, contract_id: str | None = Non
     gpu = get_gpu(sku or work.settings.local_sku)
     return QuoteInputs(
         dataset=dataset,
-        prices=make_price_list(card, terms, now, gpu.sku),
+        prices=await add_prices_beyond(work, make_price_list(card, terms, now, gpu.sku), terms, gpu.sku),
         gpu=gpu,
         calibration=await calibrations.get_calibration(work, calibration_version),
         offered=await base_models.read_offer_of(work, offer_version),

@@ -8,7 +8,7 @@ from broker.base_models import service as base_models
 from broker.calibrations import service as calibrations
 from broker.capacity import service as capacity
 from broker.contracts import service as contracts
-from broker.contracts.prices import PlanPrices
+from broker.contracts.prices import BeyondGrants, PlanPrices
 from broker.datasets import service as datasets
 from broker.quotes.configuration import JobConfiguration, resolve_configuration
 from broker.quotes.counting import read_counted
@@ -47,10 +47,19 @@ class QuoteOffers:
 
 @dataclass(frozen=True)
 class QuotedCard:
-    """The card by which a quote shows a plan's price, and the contract that charges it, where there is one."""
+    """The card by which a quote shows a plan's price, and what it shows: the contract that charges it, its grants."""
 
     card: RateCard
-    contract_id: str | None
+    quoted: PlanPrices
+
+    def price_type(self, sku: str) -> PlanPrices:
+        """Price the same plan on another GPU type; what grants cover is known of those with the quoted multiplier."""
+        shown, prices = self.quoted, self.card.prices(self.quoted.prices.plan, sku)
+        if shown.beyond is None:
+            return PlanPrices(prices, shown.contract_id)
+        covered = shown.beyond.covered_gpu_seconds if prices.gpu_multiplier == shown.prices.gpu_multiplier else 0
+        overage = self.card.prices(shown.beyond.prices.plan, sku)
+        return PlanPrices(prices, shown.contract_id, BeyondGrants(overage, covered))
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class OfferPrices:
         ]
 
     def _list_prices(self, sku: str) -> list[PlanPrices]:
-        return [PlanPrices(quoted.card.prices(plan, sku), quoted.contract_id) for plan, quoted in self.plans.items()]
+        return [quoted.price_type(sku) for quoted in self.plans.values()]
 
     def compute_cost_micros(self, offer: Offer) -> int:
         """Price the GPU-seconds on demand: other plans keep the order, and tokens cost the same everywhere."""
@@ -100,7 +109,7 @@ async def offer_quote(work: Work, quote_id: str, gpu: str | None = None) -> Quot
 async def _read_cards(work: Work, quote: Quote) -> dict[PlanName, QuotedCard]:
     quoted = {price.plan: price.charged for price in quote.prices}
     return {
-        plan: QuotedCard(await contracts.get_rate_card(work, charged.prices.rate_card_version), charged.contract_id)
+        plan: QuotedCard(await contracts.get_rate_card(work, charged.prices.rate_card_version), charged)
         for plan, charged in quoted.items()
     }
 

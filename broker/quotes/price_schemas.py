@@ -41,6 +41,14 @@ class PlanPriceOut(ChargedPricesOut):
     """What a job costs on one plan, from p50 to p90."""
 
     plan: PlanName = Field(description="The plan that these prices are of.", examples=["prepaid"])
+    overage_gpu_hour_price: str | None = Field(
+        description="Yuan per GPU-hour that the contract's grants do not cover; null: the plan's own price.",
+        examples=[None, "6.8"],
+    )
+    covered_gpu_seconds: int | None = Field(
+        description="GPU-seconds that its grants covered when this was quoted, where others have another price.",
+        examples=[None, 1_800_000],
+    )
     gpu_cost: MoneyOut = Field(description="GPU-hours at p50.", examples=[{"amount": "0.14", "currency": "CNY"}])
     gpu_cost_p90: MoneyOut = Field(description="GPU-hours at p90.", examples=[{"amount": "0.26", "currency": "CNY"}])
     token_cost: MoneyOut = Field(description="Tokens.", examples=[{"amount": "1.16", "currency": "CNY"}])
@@ -57,7 +65,14 @@ class PlanPriceOut(ChargedPricesOut):
     def of(cls, price: PlanQuote) -> "PlanPriceOut":
         names = ("gpu_cost", "gpu_cost_p90", "token_cost", "total", "total_p90")
         costs = {name: MoneyOut.of(getattr(price, name)) for name in names}
-        return cls(plan=price.plan, **costs, **cls.write(price.charged))
+        beyond = price.charged.beyond
+        return cls(
+            plan=price.plan,
+            overage_gpu_hour_price=None if beyond is None else format(beyond.prices.per_gpu_hour, "f"),
+            covered_gpu_seconds=None if beyond is None else beyond.covered_gpu_seconds,
+            **costs,
+            **cls.write(price.charged),
+        )
 
 
 class PlanComparisonOut(ChargedPricesOut):

@@ -1,12 +1,12 @@
 """What GPU-seconds and tokens cost on every plan, at p50 and at p90. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from broker.contracts.prices import PlanPrices
+from broker.contracts.prices import BeyondGrants, PlanPrices
 from pricing.estimate.run_estimate import GpuSeconds
 from pricing.money import Money, round_quotient_to_fen
 from pricing.plans import PlanName
@@ -48,6 +48,7 @@ class PlanQuote:
             "gpu_multiplier": str(prices.gpu_multiplier),
             "rate_card_version": prices.rate_card_version,
             "contract_id": self.charged.contract_id,
+            "beyond": _beyond_to_json(self.charged.beyond),
         }
 
     @classmethod
@@ -61,7 +62,8 @@ class PlanQuote:
             currency=costs["token_cost"].currency,
             gpu_multiplier=Decimal(written.get("gpu_multiplier", "1")),  # a quote of an earlier release has none
         )
-        return cls(PlanPrices(prices, written["contract_id"]), **costs)
+        beyond = _beyond_from_json(written.get("beyond"), prices)  # a quote of an earlier release has none
+        return cls(PlanPrices(prices, written["contract_id"], beyond), **costs)
 
 
 def price_on_every_plan(plans: Iterable[PlanPrices], gpu_seconds: GpuSeconds, tokens: int) -> list[PlanQuote]:
@@ -70,15 +72,29 @@ def price_on_every_plan(plans: Iterable[PlanPrices], gpu_seconds: GpuSeconds, to
 
 
 def price_on_plan(charged: PlanPrices, gpu_seconds: GpuSeconds, tokens: int) -> PlanQuote:
-    """Price a job on one plan. Each line is rounded once, to the fen, and a total is the sum of its lines."""
+    """Price a job on one plan. Each line is rounded once, to the fen, and a total is the sum of its lines.
+
+    GPU-seconds that the contract's grants do not cover are a line of their own where they have another price.
+    """
     prices = charged.prices
-    dividend, divisor = prices.per_gpu_second
     return PlanQuote(
         charged=charged,
-        gpu_cost=round_quotient_to_fen(gpu_seconds.p50 * dividend, divisor, prices.currency),
-        gpu_cost_p90=round_quotient_to_fen(gpu_seconds.p90 * dividend, divisor, prices.currency),
+        gpu_cost=_price_gpu(charged, gpu_seconds.p50),
+        gpu_cost_p90=_price_gpu(charged, gpu_seconds.p90),
         token_cost=_price_tokens(tokens, prices.per_token, prices.currency),
     )
+
+
+def _price_gpu(charged: PlanPrices, gpu_seconds: int) -> Money:
+    if charged.beyond is None:
+        return _price_gpu_line(charged.prices, gpu_seconds)
+    covered = min(gpu_seconds, charged.beyond.covered_gpu_seconds)
+    return _price_gpu_line(charged.prices, covered) + _price_gpu_line(charged.beyond.prices, gpu_seconds - covered)
+
+
+def _price_gpu_line(prices: UnitPrices, gpu_seconds: int) -> Money:
+    dividend, divisor = prices.per_gpu_second
+    return round_quotient_to_fen(gpu_seconds * dividend, divisor, prices.currency)
 
 
 @lru_cache(maxsize=64)  # the tokens of a job are the same on every GPU type
@@ -92,3 +108,21 @@ def money_to_json(money: Money) -> dict[str, str]:
 
 def money_from_json(written: Mapping[str, str]) -> Money:
     return Money.from_decimal(written["amount"], written["currency"])
+
+
+def _beyond_to_json(beyond: BeyondGrants | None) -> dict[str, Any] | None:
+    if beyond is None:
+        return None
+    return {
+        "plan": beyond.prices.plan.value,
+        "per_gpu_hour": str(beyond.prices.per_gpu_hour),
+        "covered_gpu_seconds": beyond.covered_gpu_seconds,
+    }
+
+
+def _beyond_from_json(written: Mapping[str, Any] | None, prices: UnitPrices) -> BeyondGrants | None:
+    """Read what is beyond the grants of the contract that charges the prices."""
+    if written is None:
+        return None
+    own = replace(prices, plan=PlanName(written["plan"]), per_gpu_hour=Decimal(written["per_gpu_hour"]))
+    return BeyondGrants(own, written["covered_gpu_seconds"])

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ARRAY, Text, any_, bindparam, insert, select
@@ -10,6 +11,7 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, insert, select
 from broker import errors
 from broker.base_models import service as base_models
 from broker.contracts import service as contracts
+from broker.contracts.model import ContractTerms
 from broker.contracts.prices import PlanPrices
 from broker.datasets.service import KeptDataset
 from broker.persistence.driver import Command, Row, RowFormat, Statement, execute_each
@@ -25,6 +27,7 @@ from broker.quotes.prices import PlanQuote, price_on_every_plan
 from broker.quotes.tables import Quote
 from broker.work import Work
 from pricing.money import Money
+from pricing.rate_card import UnitPrices
 
 __all__ = [
     "Quote",
@@ -209,21 +212,27 @@ def require_acceptable(
         raise _mismatch(quote.id, "config", "is not the quoted configuration")
 
 
-def require_quoted_price(quote: Quote, charged: PlanPrices) -> PlanQuote:
+def require_quoted_price(quote: Quote, terms: ContractTerms, moment: datetime) -> PlanQuote:
     """Get the price that a quote shows on the plan of a contract, which must charge by the very prices of the quote.
 
     Raises: QuoteStale.
     """
-    shown, prices = quote.price_on(charged.prices.plan), charged.prices
+    prices = terms.prices_at(moment, quote.estimate.sku)
+    overage = terms.overage_prices_at(moment, quote.estimate.sku).per_gpu_hour
+    shown = quote.price_on(prices.plan)
     quoted = shown.charged.prices
-    if not quoted.charge_as(prices):
+    if not quoted.charge_as(prices) or shown.charged.overage_per_gpu_hour != overage:
         raise errors.QuoteStale(
-            f"Quote {quote.id} shows {quoted.per_gpu_hour} per GPU-hour and {quoted.per_token} per token on "
-            f"{prices.plan}; contract {charged.contract_id} charges {prices.per_gpu_hour} and {prices.per_token}. "
-            "Ask for a new quote with this contract_id.",
-            errors=[errors.FieldError("quote_id", f"its prices are not those of contract {charged.contract_id}")],
+            f"Quote {quote.id} shows {_describe(quoted, shown.charged.overage_per_gpu_hour)} on {prices.plan}; "
+            f"contract {terms.id} charges {_describe(prices, overage)}. Ask for a new quote with this contract_id.",
+            errors=[errors.FieldError("quote_id", f"its prices are not those of contract {terms.id}")],
         )
     return shown
+
+
+def _describe(prices: UnitPrices, overage_per_gpu_hour: Decimal) -> str:
+    beyond = "" if overage_per_gpu_hour == prices.per_gpu_hour else f" ({overage_per_gpu_hour} beyond the grants)"
+    return f"{prices.per_gpu_hour} per GPU-hour{beyond} and {prices.per_token} per token"
 
 
 def _mismatch(quote_id: str, name: str, message: str) -> errors.QuoteMismatch:

@@ -101,9 +101,16 @@ def _tell_terms(offer: Offer) -> list[tuple[str, str]]:
     return [
         ("Contract", f"{contract['id']} ({contract['plan']})"),
         ("Balance", ", ".join(left)),
+        ("Beyond it", _describe_beyond(offer.own_price)),
         ("Limit", _describe_promise(offer)),
         ("Your limit", _describe_purchase(offer)),
     ]
+
+
+def _describe_beyond(own: PlanPrice | None) -> str:
+    """Describe what GPU-hours cost that the grants do not cover; empty where they cost what the others do."""
+    price = own.get("overage_gpu_hour_price") if own else None  # a broker of before has none
+    return f"{price} yuan a GPU-hour, which is in these prices" if price else ""
 
 
 def _describe_promise(offer: Offer) -> str:
