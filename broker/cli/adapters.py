@@ -10,7 +10,7 @@ import typer
 from broker.cli.connection import AsJson, Key, Url, connect
 from broker.cli.failures import CommandFailed
 from broker.cli.ids import resolve_id
-from broker.cli.output import DeleteAtOnce, ask, make_console, one_line, write_json, write_lines
+from broker.cli.output import DeleteAtOnce, ask, make_console, one_line, write_answer, write_json, write_lines
 from broker.cli.projects import find_project
 from broker.cli.texts.columns import Column, make_card, make_table
 from broker.cli.texts.job_words import describe_settings
@@ -118,11 +118,8 @@ def fetch_adapter(client: BrokerClient, adapter_id: str, output: Path | None, *,
         client.download_adapter(adapter["id"], target)
     except OSError as error:
         raise CommandFailed(f"{target} cannot be written: {error.strerror or error}") from error
-    if as_json:
-        write_json({"path": str(target), **adapter})
-    else:
-        told = f"{target}  {name_version(adapter)}, {describe_size(adapter['size_bytes'])}"
-        make_console().print(told, soft_wrap=True)
+    told = f"{target}  {name_version(adapter)}, {describe_size(adapter['size_bytes'])}"
+    write_answer({"path": str(target), **adapter}, told, as_json=as_json)
 
 
 def choose_target(adapter: Adapter, output: Path | None) -> Path:

@@ -8,13 +8,12 @@ from rich.text import Text
 
 from broker.cli.connection import AsJson, Key, Url, connect
 from broker.cli.ids import resolve_id
-from broker.cli.output import ask, make_console, write_json, write_lines
+from broker.cli.output import ConfirmAtOnce, ask, make_console, write_answer, write_json, write_lines
 from broker.cli.texts.columns import Column, make_table
 from broker.client.typed import BrokerClient
 
 ContractId = Annotated[str, typer.Argument(metavar="CONTRACT", help="The contract's id, or the beginning of it.")]
 At = Annotated[str | None, typer.Option("--at", metavar="TIME", help="In effect from then on (UTC); now without it.")]
-AtOnce = Annotated[bool, typer.Option("--yes", "-y", help="Confirm without asking.")]
 EVENT_COLUMNS = (Column("when"), Column("what"), Column("facts"))
 AMENDMENT_COLUMNS = (Column("amendment"), Column("in effect from"), Column("status"), Column("changes"))
 CHANGE_COLUMNS = (Column("term"), Column("before"), Column("after"))
@@ -54,7 +53,7 @@ def amend(
     ] = None,
     unused: Annotated[str, typer.Option(help="Bought grants: carry, refund or expire.")] = "carry",
     at: At = None,
-    yes: AtOnce = False,
+    yes: ConfirmAtOnce = False,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
@@ -77,7 +76,7 @@ def amend(
         write_lines(make_console(stderr=True), _tell_preview(shown))
         ask("Amend the contract so?", yes=yes)
         amended = client.post(path, {**changes, "preview": shown["preview"]})
-    _tell(amended, f"{amended['id']} takes effect at {amended['effective_at']}.", as_json=as_json)
+    write_answer(amended, f"{amended['id']} takes effect at {amended['effective_at']}.", as_json=as_json)
 
 
 def _read_terms(told: list[str]) -> dict[str, Any]:
@@ -121,7 +120,7 @@ def withdraw(
 ) -> None:
     """Withdraw an amendment before it takes effect: hours that it added go with it, paid ones are refunded."""
     withdrawn = _post(url, key, contract_id, f"amendments/{amendment_id}/withdraw", {"reason": reason})
-    _tell(withdrawn, f"{withdrawn['id']} is withdrawn.", as_json=as_json)
+    write_answer(withdrawn, f"{withdrawn['id']} is withdrawn.", as_json=as_json)
 
 
 def _tell_preview(shown: dict[str, Any]) -> list[Text]:
@@ -158,13 +157,13 @@ def renew(
     told = f"{following['id']} follows from {following['starts_at']} on."
     if following["advance_invoice_id"]:
         told += f" Its hours can be used once {following['advance_invoice_id']} is paid."
-    _tell(following, told, as_json=as_json)
+    write_answer(following, told, as_json=as_json)
 
 
 def decline(contract_id: ContractId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
     """Let a contract end without one that follows it."""
     contract = _post(url, key, contract_id, "renewal", {"renew": False})
-    _tell(contract, f"{contract['id']} ends at {contract['ends_at']}.", as_json=as_json)
+    write_answer(contract, f"{contract['id']} ends at {contract['ends_at']}.", as_json=as_json)
 
 
 def end(
@@ -176,13 +175,13 @@ def end(
 ) -> None:
     """End a contract at a moment to come; live jobs pause there."""
     contract = _post(url, key, contract_id, "end", {"ends_at": at})
-    _tell(contract, f"{contract['id']} ends at {contract['ends_at']}.", as_json=as_json)
+    write_answer(contract, f"{contract['id']} ends at {contract['ends_at']}.", as_json=as_json)
 
 
 def cancel(contract_id: ContractId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
     """Cancel a contract that was made by mistake, before any use; its unpaid orders go with it."""
     contract = _post(url, key, contract_id, "cancel", {})
-    _tell(contract, f"{contract['id']} is cancelled.", as_json=as_json)
+    write_answer(contract, f"{contract['id']} is cancelled.", as_json=as_json)
 
 
 def _post(url: str | None, key: str | None, contract_id: str, action: str, body: dict[str, Any]) -> Any:
@@ -192,13 +191,6 @@ def _post(url: str | None, key: str | None, contract_id: str, action: str, body:
 
 def _resolve(client: BrokerClient, contract_id: str) -> str:
     return resolve_id(client, "con", contract_id)
-
-
-def _tell(answer: Any, told: str, *, as_json: bool) -> None:
-    if as_json:
-        write_json(answer)
-    else:
-        make_console().print(told, soft_wrap=True)
 
 
 def add_to(app: typer.Typer) -> None:

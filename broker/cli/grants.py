@@ -7,7 +7,7 @@ from rich.text import Text
 
 from broker.cli.connection import AsJson, Key, Url, connect
 from broker.cli.ids import resolve_id
-from broker.cli.output import ask, make_console, write_json, write_lines
+from broker.cli.output import ConfirmAtOnce, ask, make_console, write_answer, write_json, write_lines
 from broker.cli.projects import find_project
 from broker.cli.texts.columns import Column, make_card, make_table
 from broker.cli.texts.values import describe_money
@@ -28,7 +28,6 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Grants: list
 
 GrantId = Annotated[str, typer.Argument(metavar="GRANT", help="The grant's id, or the beginning of it.")]
 OfContract = Annotated[str | None, typer.Option("--contract", help="Only this contract's.")]
-AtOnce = Annotated[bool, typer.Option("--yes", "-y", help="Confirm without asking.")]
 COLUMNS = (
     Column("grant"),
     Column("kind"),
@@ -116,14 +115,14 @@ def give_grant(
         body: dict[str, Any] = {"contract_id": resolve_id(client, "con", contract), "kind": kind, "reason": reason}
         body |= volume | read_scope(project_id, gpu_type)
         grant = client.post("/grants", body | ({} if expires_at is None else {"expires_at": expires_at}))
-    _answer(grant, f"{grant['id']} gives {describe_volume(grant)}.", as_json=as_json)
+    write_answer(grant, f"{grant['id']} gives {describe_volume(grant)}.", as_json=as_json)
 
 
 @app.command("void")
 def void_grant(
     grant_id: GrantId,
     reason: Annotated[str, typer.Option(help="Why, for people and the record.")],
-    yes: AtOnce = False,
+    yes: ConfirmAtOnce = False,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
@@ -133,19 +132,19 @@ def void_grant(
         grant: Grant = client.get(f"/grants/{_resolve(client, grant_id)}")
         ask(f"Take back what is unused of {grant['id']}, {_describe_left(grant)} of {describe_volume(grant)}?", yes=yes)
         grant = client.post(f"/grants/{grant['id']}/void", {"reason": reason})
-    _answer(grant, f"{grant['id']} is void.", as_json=as_json)
+    write_answer(grant, f"{grant['id']} is void.", as_json=as_json)
 
 
 @app.command("refund")
 def refund_grant(
-    grant_id: GrantId, yes: AtOnce = False, as_json: AsJson = False, url: Url = None, key: Key = None
+    grant_id: GrantId, yes: ConfirmAtOnce = False, as_json: AsJson = False, url: Url = None, key: Key = None
 ) -> None:
     """Refund what is unused of a grant that was bought and paid; gifts are never refunded (finance)."""
     with connect(url, key) as client:
         grant: Grant = client.get(f"/grants/{_resolve(client, grant_id)}")
         ask(f"Refund what is unused of {grant['id']}, {_describe_left(grant)} of {describe_volume(grant)}?", yes=yes)
         refund = client.post(f"/grants/{grant['id']}/refund")
-    _answer(refund, f"{refund['grant_id']}: {describe_money(refund['total'])} are owed back.", as_json=as_json)
+    write_answer(refund, f"{refund['grant_id']}: {describe_money(refund['total'])} are owed back.", as_json=as_json)
 
 
 @app.command("draws")
@@ -175,10 +174,3 @@ def _tell_paid(draw: dict[str, Any]) -> str:
 
 def _resolve(client: BrokerClient, grant_id: str) -> str:
     return resolve_id(client, "gra", grant_id)
-
-
-def _answer(answer: Any, told: str, *, as_json: bool) -> None:
-    if as_json:
-        write_json(answer)
-    else:
-        make_console().print(told, soft_wrap=True)

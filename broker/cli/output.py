@@ -53,6 +53,15 @@ def write_lines(console: Console, lines: list[Text]) -> None:
         console.print(line, soft_wrap=True)
 
 
+def write_answer(answer: Any, told: str, *, as_json: bool) -> None:
+    """Write what came of a change: the answer itself as JSON, or one sentence for people."""
+    if as_json:
+        write_json(answer)
+    else:
+        make_console().print(told, soft_wrap=True)
+
+
+ConfirmAtOnce = Annotated[bool, typer.Option("--yes", "-y", help="Confirm without asking.")]
 DeleteAtOnce = Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")]
 
 

@@ -1,13 +1,13 @@
 """`broker purchases`: hours and tokens ordered under a contract, to be paid before they can be used."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from broker.cli.connection import AsJson, Key, Url, connect
 from broker.cli.ids import resolve_id
-from broker.cli.output import ask, make_console, write_json, write_lines
+from broker.cli.output import ConfirmAtOnce, ask, make_console, write_answer, write_json, write_lines
 from broker.cli.projects import find_project
 from broker.cli.texts.columns import Column, make_card, make_table
 from broker.cli.texts.values import describe_money
@@ -29,7 +29,6 @@ app = typer.Typer(
 )
 
 PurchaseId = Annotated[str, typer.Argument(metavar="PURCHASE", help="The order's id, or the beginning of it.")]
-AtOnce = Annotated[bool, typer.Option("--yes", "-y", help="Confirm without asking.")]
 COLUMNS = (
     Column("purchase"),
     Column("status"),
@@ -92,7 +91,7 @@ def create_purchase(
     project: ProjectScope = None,
     gpu_type: TypeScope = None,
     term_months: Annotated[int, typer.Option("--months", help="It expires so many months after it begins.")] = 12,
-    yes: AtOnce = False,
+    yes: ConfirmAtOnce = False,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
@@ -108,7 +107,7 @@ def create_purchase(
         order = client.post("/purchases", body)
     until = order["expires_at"][:16]
     told = f"{order['id']}: {describe_money(order['total'])}, invoice {order['invoice_id']}, to be paid until {until}."
-    _answer(order, told, as_json=as_json)
+    write_answer(order, told, as_json=as_json)
 
 
 @app.command("cancel")
@@ -116,14 +115,14 @@ def cancel_purchase(purchase_id: PurchaseId, as_json: AsJson = False, url: Url =
     """Cancel an order that is not paid, and its invoice with it."""
     with connect(url, key) as client:
         order = client.post(f"/purchases/{_resolve(client, purchase_id)}/cancel")
-    _answer(order, f"{order['id']} is {order['status']}.", as_json=as_json)
+    write_answer(order, f"{order['id']} is {order['status']}.", as_json=as_json)
 
 
 @app.command("pay")
 def pay_purchase(
     purchase_id: PurchaseId,
     from_credit: Annotated[bool, typer.Option("--from-credit", help="By the customer's credit.")] = False,
-    yes: AtOnce = False,
+    yes: ConfirmAtOnce = False,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
@@ -136,15 +135,8 @@ def pay_purchase(
         client.post(f"/invoices/{order['invoice_id']}/pay", {"from_credit": from_credit})
         order = client.get(f"/purchases/{order['id']}")
     kept = "" if order["status"] == "paid" else ": the money is kept as the customer's credit"
-    _answer(order, f"{order['id']} is {order['status']}{kept}.", as_json=as_json)
+    write_answer(order, f"{order['id']} is {order['status']}{kept}.", as_json=as_json)
 
 
 def _resolve(client: BrokerClient, purchase_id: str) -> str:
     return resolve_id(client, "pur", purchase_id)
-
-
-def _answer(answer: Any, told: str, *, as_json: bool) -> None:
-    if as_json:
-        write_json(answer)
-    else:
-        make_console().print(told, soft_wrap=True)
