@@ -189,8 +189,8 @@ def plan_terms(
 
     Raises: QuoteStale, MaxCostExceeded, InvalidRequest.
     """
-    prices = terms.prices_at(moment, quote.estimate.sku)
     shown = quotes.require_quoted_price(quote, terms, moment)
+    prices = shown.charged.prices
     if request.max_cost is not None:
         require_one_step(quote.estimate.count_need(), prices, request.max_cost)
     queue = capacity.resolve_queue(terms, request.queue)
