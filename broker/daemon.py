@@ -19,7 +19,7 @@ from broker.http.idempotency import forget_old_answers
 from broker.jobs.runs import list_silent_runs, lose_silent_run
 from broker.jobs.service import is_live
 from broker.ledger import service as ledger
-from broker.metering.months import open_months_ahead
+from broker.metering.keeping.months import open_months_ahead
 from broker.persistence.database import WAKE_CHANNEL, without_driver
 from broker.persistence.faults import find_fault
 from broker.quotes.token_counter import TokenCounter

@@ -13,7 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from broker.capacity.metrics import CapacityCollector, CapacityReading
 from broker.estimator.metrics import EstimatorCollector
 from broker.estimator.watch import AccuracyReading
-from broker.metering.metrics import QuarantineCollector, QuarantineReading
+from broker.metering.reading.metrics import QuarantineCollector, QuarantineReading
 from broker.persistence.faults import find_fault
 from broker.retention.metrics import SweepCollector, SweepReading
 from broker.scheduling.metrics import QueueCollector, QueueReading

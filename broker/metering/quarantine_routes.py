@@ -7,11 +7,11 @@ from fastapi import Query
 from broker.http.edge import FinanceWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, Limit, OfContract, OfCustomer, OfJob, Page
-from broker.metering.decisions import dismiss_usage, list_decisions, retry_usage
-from broker.metering.evidence import Doubt
-from broker.metering.quarantine import QuarantineFilter, select_quarantined
+from broker.metering.events.evidence import Doubt
+from broker.metering.keeping.quarantine import QuarantineFilter, select_quarantined
 from broker.metering.schemas import DismissalIn, QuarantinedUsageOut
 from broker.metering.tables import QuarantinedUsage
+from broker.metering.taking.decisions import dismiss_usage, list_decisions, retry_usage
 from broker.work import Work
 
 router = feature_router("/quarantined-usage", "metering")

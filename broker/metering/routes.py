@@ -20,17 +20,17 @@ from broker.http.shapes import (
 )
 from broker.jobs.locked_run import lock_metered_run
 from broker.jobs.service import get_job
-from broker.metering.correction_events import CorrectionEvent
-from broker.metering.grouping import GROUPS_PATTERN, LONGEST_CURSOR, UsageFilter, Window, check_window
-from broker.metering.listing import list_usage
-from broker.metering.measured import MeasuredEvent
-from broker.metering.model import UsageCloudEvent
-from broker.metering.outcomes import Outcome, refuse_if_rejected
-from broker.metering.posted import MAX_BATCH, Posted, read_posted
-from broker.metering.reported import take_reported
-from broker.metering.rollups import add_up_usage
-from broker.metering.run_intake import take_intervals
+from broker.metering.correcting.correction_events import CorrectionEvent
+from broker.metering.events.model import UsageCloudEvent
+from broker.metering.events.outcomes import Outcome, refuse_if_rejected
+from broker.metering.events.posted import MAX_BATCH, Posted, read_posted
+from broker.metering.outside.measured import MeasuredEvent
+from broker.metering.reading.grouping import GROUPS_PATTERN, LONGEST_CURSOR, UsageFilter, Window, check_window
+from broker.metering.reading.listing import list_usage
+from broker.metering.reading.rollups import add_up_usage
 from broker.metering.schemas import QuarantinedIntervalOut, UsageListOut, UsageReceiptOut
+from broker.metering.taking.reported import take_reported
+from broker.metering.taking.run_intake import take_intervals
 from broker.metering.usage_schemas import UsageGroupsOut
 from broker.work import Role, Work
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.http.shapes import RequestBody
-from broker.metering.evidence import EXPLANATIONS, Doubt
-from broker.metering.listing import UsagePage
-from broker.metering.outcomes import Outcome, Verdict, read_name
+from broker.metering.events.evidence import EXPLANATIONS, Doubt
+from broker.metering.events.outcomes import Outcome, Verdict, read_name
+from broker.metering.reading.listing import UsagePage
 from broker.metering.tables import QuarantineDecision, QuarantinedUsage, UsageEvent
 
 

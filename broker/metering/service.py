@@ -11,10 +11,17 @@ from broker.jobs.model import RUN_ENDS, RunStatus, StopReason
 from broker.jobs.runs import note_usage
 from broker.jobs.service import add_usage
 from broker.ledger import service as ledger
-from broker.metering.evidence import Doubt, RunLife, judge_intervals
-from broker.metering.intervals import KeptIntervals, ToldUsage, command_intervals, find_kept, read_kept, read_neighbours
-from broker.metering.model import UsageCloudEvent, check_subject
-from broker.metering.quarantine import quarantine_usage
+from broker.metering.events.evidence import Doubt, RunLife, judge_intervals
+from broker.metering.events.model import UsageCloudEvent, check_subject
+from broker.metering.keeping.intervals import (
+    KeptIntervals,
+    ToldUsage,
+    command_intervals,
+    find_kept,
+    read_kept,
+    read_neighbours,
+)
+from broker.metering.keeping.quarantine import quarantine_usage
 from broker.persistence.driver import Command
 from broker.work import Work
 from pricing.usage import Usage

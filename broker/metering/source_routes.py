@@ -3,7 +3,7 @@
 from broker.http.edge import OpsWork, StaffWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, Limit, OfCustomer, Page
-from broker.metering import sources
+from broker.metering.outside import sources
 from broker.metering.source_schemas import UsageSourceIn, UsageSourceOut, UsageSourcePatch
 from broker.metering.tables import UsageSource
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.http.shapes import RequestBody, created_at_field, written_like
-from broker.metering.measured import MAX_NAME, NAME_PATTERN
+from broker.metering.outside.measured import MAX_NAME, NAME_PATTERN
 
 Source = Annotated[
     str,

@@ -133,8 +133,8 @@ class UsageRollup(Base):
 class QuarantinedUsage(Base):
     """One event that is not believed, or that nothing pays for: kept as it came, charged to nobody.
 
-    `reason` is a `broker.metering.evidence.Doubt`. A key is either that of an event here or of one that was rated.
-    `run_id` and `sequence` are those of a run's interval; what came from outside has none.
+    `reason` is a `broker.metering.events.evidence.Doubt`. A key is either that of an event here or of one that was
+    rated. `run_id` and `sequence` are those of a run's interval; what came from outside has none.
     """
 
     __tablename__ = "quarantined_usage"

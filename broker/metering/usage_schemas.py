@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from broker.http.shapes import as_hours
-from broker.metering.rollups import UsageGroup, UsageGroups
+from broker.metering.reading.rollups import UsageGroup, UsageGroups
 
 
 class UsageGroupOut(BaseModel):

@@ -19,7 +19,7 @@ from broker.contracts.model import ContractTerms, NewGrant
 from broker.contracts.new_amendment import NewAmendment, UnusedGrants
 from broker.identity.service import lock_customer
 from broker.ledger import service as ledger
-from broker.metering.last_use import find_last_use
+from broker.metering.reading.last_use import find_last_use
 from broker.signing.unused import list_refundable, refund_grants
 from broker.work import Work
 from pricing.grants import GrantKind

@@ -10,8 +10,8 @@ from broker.jobs.locked_run import LockedRun, lock_run, lock_runs, read_locked_r
 from broker.jobs.model import JobStatus, RunStatus, StopReason
 from broker.jobs.runs import claim_run, end_run, renew_lease, report_progress
 from broker.ledger import service as ledger
-from broker.metering.evidence import Doubt
-from broker.metering.model import check_subject
+from broker.metering.events.evidence import Doubt
+from broker.metering.events.model import check_subject
 from broker.metering.service import Intake, open_intake, take_usage
 from broker.persistence.driver import Command, Row
 from broker.work import Work

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from broker.jobs.model import JobStatus, RunStatus, StopReason
-from broker.metering.evidence import Doubt
-from broker.metering.model import UsageCloudEvent
+from broker.metering.events.evidence import Doubt
+from broker.metering.events.model import UsageCloudEvent
 from pricing.catalog.profile import BaseModelProfile
 from pricing.money import Money
 

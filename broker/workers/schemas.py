@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.http.shapes import MOST, MoneyOut, RequestBody, Whole
-from broker.metering.model import UsageCloudEvent
+from broker.metering.events.model import UsageCloudEvent
 from broker.metering.schemas import QUARANTINED, QuarantinedIntervalOut
 from broker.quotes.config_schemas import CONFIG_EXAMPLE
 from broker.workers.model import Assignment, Instruction, Report, RunEnd, Sample, Validation

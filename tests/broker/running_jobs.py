@@ -11,7 +11,7 @@ from broker.jobs.locked_run import lock_run
 from broker.jobs.tables import Job, Run
 from broker.ledger import service as ledger
 from broker.ledger.holding.holds import HoldView
-from broker.metering.model import UsageCloudEvent
+from broker.metering.events.model import UsageCloudEvent
 from broker.metering.service import take_usage
 from broker.persistence.driver import run_together
 from broker.reports.verify import verify_ledger

@@ -12,7 +12,7 @@ from broker.billing.tables import Invoice, InvoiceLine
 from broker.contracts.model import ContractTerms
 from broker.ledger import service as ledger
 from broker.ledger.service import CapturedUsage
-from broker.metering.streams import list_stream_sources
+from broker.metering.outside.streams import list_stream_sources
 from broker.work import Work
 
 

@@ -6,7 +6,7 @@ from broker.billing.model import DraftLine, LineKind
 from broker.contracts.model import ContractTerms
 from broker.ledger import service as ledger
 from broker.ledger.service import CapturedUsage
-from broker.metering.streams import list_stream_sources
+from broker.metering.outside.streams import list_stream_sources
 from broker.work import Work
 from pricing.money import Money
 from pricing.usage import Unit

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from broker.metering import export
+from broker.metering.reading import export
 from tests.broker.factories import Api, customer_api, make_ready_customer
 from tests.broker.metering.sources import open_meter
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from broker import errors
 from broker.jobs.service import get_job
-from broker.metering.model import UsageCloudEvent
+from broker.metering.events.model import UsageCloudEvent
 from broker.system import System
 from broker.workers.heartbeat import Beat, take_heartbeats
 from broker.workers.model import Instruction, Report

@@ -1,0 +1,128 @@
+"""The intervals of a run that are kept: which there are, what lies beside new ones, and adding these."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from broker.jobs.locked_run import LockedRun
+from broker.metering.events.evidence import Doubt, Span, Timeline
+from broker.metering.events.model import UsageCloudEvent, UsageData
+from broker.metering.keeping.quarantine import RUNS_FROM, find_quarantined, read_quarantined
+from broker.metering.keeping.storing import EventRow, command_events, name_run_event
+from broker.metering.tables import UsageEvent
+from broker.persistence.driver import Command, Row, Statement
+from broker.persistence.tenancy import ASKING, owns
+from broker.work import Work
+
+SPANS_FROM = Statement(
+    select(UsageEvent.run_id, UsageEvent.sequence, UsageEvent.started_at, UsageEvent.ended_at)
+    .join(RUNS_FROM, (UsageEvent.run_id == RUNS_FROM.c.run_id) & (UsageEvent.sequence >= RUNS_FROM.c.number))
+    .where(owns(UsageEvent.customer_id))
+    .order_by(UsageEvent.run_id, UsageEvent.sequence)
+)
+
+
+ToldUsage = tuple[LockedRun, Sequence[UsageCloudEvent]]
+
+
+@dataclass
+class KeptIntervals:
+    """What is kept of a run: all numbers up to `acknowledged`, and those beyond the first gap.
+
+    `timeline` has the last charged interval before that gap and all beyond it; `quarantined` those beyond it and those
+    that were asked for.
+    """
+
+    acknowledged: int
+    timeline: Timeline
+    quarantined: dict[int, Doubt]
+
+    def has(self, sequence: int) -> bool:
+        return sequence <= self.acknowledged or sequence in self.quarantined or sequence in self.timeline.sequences
+
+    def add(self, believed: Iterable[UsageData], doubted: Mapping[int, Doubt]) -> None:
+        """Add new intervals: those that are charged, and those in quarantine."""
+        for data in believed:
+            self.timeline.add(Span(data.sequence, data.started_at, data.ended_at))
+        self.quarantined |= doubted
+        beyond = self.timeline.sequences | self.quarantined.keys()
+        while self.acknowledged + 1 in beyond:
+            self.acknowledged += 1
+
+
+def find_kept(told: Sequence[ToldUsage], *, seen_by: str | None) -> list[Command]:
+    """Make the commands that find what is kept of runs, as far as it matters for what is told; see `read_kept`."""
+    runs = {locked.run.id: locked.run.acknowledged_sequence for locked, _events in told}
+    lowest = {run_id: acknowledged + 1 for run_id, acknowledged in runs.items()}
+    for locked, events in told:
+        lowest[locked.run.id] = min([lowest[locked.run.id], *(event.data.sequence for event in events)])
+    asked = {"runs": list(runs), "numbers": list(runs.values()), ASKING.key: seen_by}
+    return [Command(SPANS_FROM, asked), find_quarantined(lowest, seen_by=seen_by)]
+
+
+async def read_kept(work: Work, told: Sequence[ToldUsage], found: Sequence[Sequence[Row]]) -> dict[str, KeptIntervals]:
+    """Read what is kept of runs from the rows of `find_kept`."""
+    runs = {locked.run.id: locked.run.acknowledged_sequence for locked, _events in told}
+    spans = await _read_spans(work, runs, found[0])
+    quarantined = read_quarantined(found[1])
+    return {
+        run_id: KeptIntervals(acknowledged, Timeline(spans[run_id]), quarantined.get(run_id, {}))
+        for run_id, acknowledged in runs.items()
+    }
+
+
+async def read_neighbours(work: Work, run_id: str, sequence: int) -> Timeline:
+    """Read the charged intervals of a run whose numbers come before and after this one."""
+    number = UsageEvent.sequence
+    own = select(number, UsageEvent.started_at, UsageEvent.ended_at).where(UsageEvent.run_id == run_id)
+    before = await work.session.execute(own.where(number < sequence).order_by(number.desc()).limit(1))
+    after = await work.session.execute(own.where(number > sequence).order_by(number).limit(1))
+    return Timeline([Span(*row) for row in (*before, *after)])
+
+
+async def _read_spans(work: Work, runs: Mapping[str, int], found: Sequence[Row]) -> dict[str, list[Span]]:
+    """Read by run the spans of intervals from the acknowledged one on, and the last before it, were it quarantined."""
+    spans: dict[str, list[Span]] = {run_id: [] for run_id in runs}
+    for run_id, *span in found:
+        spans[run_id].append(Span(*span))
+    for run_id, acknowledged in runs.items():
+        if acknowledged >= 0 and not (spans[run_id] and spans[run_id][0].sequence == acknowledged):
+            spans[run_id] = [*await _read_last_before(work, run_id, acknowledged), *spans[run_id]]
+    return spans
+
+
+async def _read_last_before(work: Work, run_id: str, acknowledged: int) -> list[Span]:
+    """Read the last charged interval before one that was quarantined; without statistics the look is dear."""
+    spans = select(UsageEvent.sequence, UsageEvent.started_at, UsageEvent.ended_at).where(UsageEvent.run_id == run_id)
+    earlier = spans.where(UsageEvent.sequence < acknowledged).order_by(UsageEvent.sequence.desc()).limit(1)
+    return [Span(*row) for row in await work.session.execute(earlier)]
+
+
+def command_intervals(work: Work, events: Sequence[tuple[LockedRun, UsageCloudEvent]]) -> list[Command]:
+    """Make the commands that store new intervals of runs as they were reported."""
+    return command_events([_row(work, locked, event) for locked, event in events], claimed=False)
+
+
+def _row(work: Work, locked: LockedRun, event: UsageCloudEvent) -> EventRow:
+    data, job = event.data, locked.job
+    source, event_id = name_run_event(locked.run.id, data.sequence)
+    return {
+        "source": source,
+        "event_id": event_id,
+        "run_id": locked.run.id,
+        "sequence": data.sequence,
+        "customer_id": job.customer_id,
+        "contract_id": job.contract_id,
+        "project_id": job.project_id,
+        "job_id": job.id,
+        "gpu_type": locked.run.gpu_type,
+        "labels": job.labels,
+        "gpu_seconds": data.gpu_seconds,
+        "tokens": data.tokens,
+        "started_at": data.started_at.isoformat(),
+        "ended_at": data.ended_at.isoformat(),
+        "checkpoint_step": data.checkpoint_step,
+        "event": event.to_json(),
+        "received_at": work.now.isoformat(),
+    }

@@ -1,0 +1,28 @@
+"""Taking what sources report: what they measured, then what they correct of it, so that one request may have both."""
+
+from typing import Any
+
+from broker.metering.correcting.correction_events import CORRECTION_TYPE, EVENT, EVENTS
+from broker.metering.correcting.corrections import lock_corrected_runs, take_corrections
+from broker.metering.events.outcomes import Outcome
+from broker.metering.events.posted import Posted
+from broker.metering.outside.measured import read_shapes
+from broker.metering.taking.intake import take_measured
+from broker.work import Work
+
+
+async def take_reported(work: Work, posted: Posted) -> list[Outcome]:
+    """Take the events of a request, each for itself; tells what became of each, in their order."""
+    corrections = [place for place, document in enumerate(posted.events) if _is_correction(document)]
+    if not corrections:
+        return await take_measured(work, posted)
+    measured = [place for place in range(len(posted.events)) if place not in set(corrections)]
+    read = dict(zip(corrections, read_shapes(posted.pick(corrections), EVENT, EVENTS), strict=True))
+    await lock_corrected_runs(work, read.values())
+    outcomes = dict(zip(measured, await take_measured(work, posted.pick(measured)), strict=True))
+    outcomes |= await take_corrections(work, read, posted.events)
+    return [outcomes[place] for place in range(len(posted.events))]
+
+
+def _is_correction(document: Any) -> bool:
+    return isinstance(document, dict) and document.get("type") == CORRECTION_TYPE
