@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 
 from benchmarks.holds.placing import GPU_SECONDS, PLENTY, Account
 from broker.contracts import service as contracts
-from broker.contracts.candidates import Place, lock_candidates, read_candidates
-from broker.contracts.model import NewContract, NewGrant, QuoteGuarantee
+from broker.contracts.reading.candidates import Place, lock_candidates, read_candidates
+from broker.contracts.terms.model import NewContract, NewGrant, QuoteGuarantee
 from broker.identity import service as identity
 from broker.ledger import service as ledger
 from broker.ledger.tables import HoldLeg

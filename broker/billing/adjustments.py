@@ -10,7 +10,7 @@ from broker.billing.model import InvoiceKind, InvoiceStatus
 from broker.billing.service import lock_invoice
 from broker.billing.tables import Adjustment
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger import service as ledger
 from broker.persistence.database import narrow
 from broker.work import Work

@@ -11,7 +11,7 @@ from broker.billing.model import InvoiceKind, InvoiceStatus, LineKind
 from broker.billing.numbers import Series, next_number
 from broker.billing.service import list_lines, lock_invoice
 from broker.billing.tables import CreditNote, CreditNoteLine, Invoice, InvoiceLine
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger import service as ledger
 from broker.persistence.database import narrow
 from broker.work import Work

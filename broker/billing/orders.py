@@ -3,7 +3,7 @@
 from broker.billing.model import InvoiceStatus
 from broker.billing.tables import Invoice
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms, GrantStatus
+from broker.contracts.terms.model import ContractTerms, GrantStatus
 from broker.ledger import service as ledger
 from broker.work import Work
 

@@ -14,7 +14,7 @@ from broker.billing.numbers import Series, next_number
 from broker.billing.orders import is_order_over, keep_late_payment, void_order
 from broker.billing.tables import Invoice, InvoiceLine
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms, GrantTerms
+from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.ledger import service as ledger
 from broker.persistence.database import narrow
 from broker.work import Work

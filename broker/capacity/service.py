@@ -4,7 +4,7 @@ from sqlalchemy import ScalarSelect, select
 
 from broker import errors
 from broker.capacity.tables import Pool, Queue
-from broker.contracts.model import ContractTerms, dedicated_queue_name
+from broker.contracts.terms.model import ContractTerms, dedicated_queue_name
 from broker.persistence.database import wake_dispatcher
 from broker.work import Work
 

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from broker.contracts.amendments import Amendment, AmendmentStatus
-from broker.contracts.new_amendment import UnusedGrants
+from broker.contracts.amendment.amendments import Amendment, AmendmentStatus
+from broker.contracts.amendment.new_amendment import UnusedGrants
 from broker.http.shapes import MoneyOut, as_hours, created_at_field
 
 CHANGES_EXAMPLE = [{"field": "plan", "before": "on_demand", "after": "prepaid"}]

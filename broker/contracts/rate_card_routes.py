@@ -1,7 +1,7 @@
 """Rate cards: published once, listed, and in force from their day."""
 
-from broker.contracts import rate_cards
-from broker.contracts.publishing import publish_rate_card
+from broker.contracts.cards import rate_cards
+from broker.contracts.cards.publishing import publish_rate_card
 from broker.contracts.rate_card_schemas import RateCardIn, RateCardOut
 from broker.http.edge import BillingReader, FinanceWork, feature_router
 from broker.http.paging import cut_page

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
-from broker.contracts.publishing import refuse_card
-from broker.contracts.rate_cards import CardStatus, ListedCard
+from broker.contracts.cards.publishing import refuse_card
+from broker.contracts.cards.rate_cards import CardStatus, ListedCard
 from broker.errors import FieldError
 from broker.http.shapes import RequestBody, Whole
 from pricing.exact_fields import Multiplier, Price

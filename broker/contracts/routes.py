@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import Query
 
 from broker.contracts import service
-from broker.contracts.agreed import ContractStatus
-from broker.contracts.amending import read_amendments, select_amendments
+from broker.contracts.amendment.amending import read_amendments, select_amendments
 from broker.contracts.amendment_schemas import AmendmentOut
-from broker.contracts.events import ContractEventKind, select_contract_events
-from broker.contracts.listing import has_status, is_on_plan
+from broker.contracts.keeping.events import ContractEventKind, select_contract_events
+from broker.contracts.reading.listing import has_status, is_on_plan
 from broker.contracts.schemas import ContractEventOut, ContractOut
 from broker.contracts.tables import Contract, ContractAmendment, ContractEvent
+from broker.contracts.terms.agreed import ContractStatus
 from broker.http.edge import BillingReader, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, IdPrefix, Limit, OfCustomer, Page

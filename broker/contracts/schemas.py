@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.contracts.agreed import DEFAULT_ARREARS, ContractStatus
-from broker.contracts.model import CardChoice, ContractTerms, Overage, QuoteGuarantee
 from broker.contracts.tables import ContractEvent
+from broker.contracts.terms.agreed import DEFAULT_ARREARS, ContractStatus
+from broker.contracts.terms.model import CardChoice, ContractTerms, Overage, QuoteGuarantee
 from broker.http.shapes import MoneyOut, RequestBody, created_at_field
 from pricing.plans import PlanName
 from pricing.tax import TaxMode

@@ -8,8 +8,17 @@ from sqlalchemy import ColumnElement, Select, func, literal, or_, select
 
 from broker import errors
 from broker.clock import local_day
-from broker.contracts.endings import find_successor, list_ending, mark_cancelled, stop_renewing
-from broker.contracts.grants import (
+from broker.contracts.cards.rate_cards import (
+    follow_cards,
+    get_listed_card,
+    get_rate_card,
+    rate_card_on,
+    read_followed,
+    read_published,
+    select_card_version,
+)
+from broker.contracts.keeping.endings import find_successor, list_ending, mark_cancelled, stop_renewing
+from broker.contracts.keeping.grants import (
     activate_grant,
     create_grant,
     end_grant,
@@ -27,19 +36,10 @@ from broker.contracts.grants import (
     select_ended_grants,
     select_stranded_compensations,
 )
-from broker.contracts.model import DEFAULT_OVERAGE, CardChoice, ContractTerms, NewContract, Overage
-from broker.contracts.numbers import has_number, keep_apart
-from broker.contracts.rate_cards import (
-    follow_cards,
-    get_listed_card,
-    get_rate_card,
-    rate_card_on,
-    read_followed,
-    read_published,
-    select_card_version,
-)
-from broker.contracts.rows import to_terms
+from broker.contracts.keeping.numbers import has_number, keep_apart
+from broker.contracts.keeping.rows import to_terms
 from broker.contracts.tables import Contract
+from broker.contracts.terms.model import DEFAULT_OVERAGE, CardChoice, ContractTerms, NewContract, Overage
 from broker.identity.service import lock_customer
 from broker.persistence.database import narrow
 from broker.work import Work

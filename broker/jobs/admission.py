@@ -12,8 +12,8 @@ from typing import Any
 from broker import errors
 from broker.capacity import service as capacity
 from broker.contracts import service as contracts
-from broker.contracts.candidates import Place, list_candidates
-from broker.contracts.model import ContractTerms, GrantTerms
+from broker.contracts.reading.candidates import Place, list_candidates
+from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.datasets.service import KeptDataset
 from broker.jobs.limits import NOTHING_SPENT, Limits, QuotedNeed, clip_need, plan_limits, require_one_step
 from broker.jobs.model import JobStatus

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from broker.base_models import service as base_models
-from broker.contracts.candidates import lock_candidates, read_candidates, share_out_contracts
+from broker.contracts.reading.candidates import lock_candidates, read_candidates, share_out_contracts
 from broker.datasets import service as datasets
 from broker.identity import service as identity
 from broker.jobs.admission import JOBS, AdmissionPlan, AdmissionSnapshot, Order

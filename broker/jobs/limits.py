@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from broker import errors
-from broker.contracts.model import QuoteGuarantee
+from broker.contracts.terms.model import QuoteGuarantee
 from broker.ledger.service import Promise
 from pricing.budget import JobNeed, buy_usage, price_one_step
 from pricing.money import MICROS_PER_UNIT, Money

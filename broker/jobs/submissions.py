@@ -15,7 +15,7 @@ from datetime import datetime
 from fastapi import Response
 from psycopg.errors import UniqueViolation
 
-from broker.contracts.candidates import Place
+from broker.contracts.reading.candidates import Place
 from broker.http.caller import Caller, open_together
 from broker.http.idempotency import (
     TWIN_ANSWERED,

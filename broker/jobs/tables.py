@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from broker.contracts.model import QuoteGuarantee
+from broker.contracts.terms.model import QuoteGuarantee
 from broker.jobs.limits import Limits, Spent, find_promise
 from broker.jobs.remaining import Remaining
 from broker.ledger.service import Promise

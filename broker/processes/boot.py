@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from broker.config import Settings
-from broker.contracts.shipped_cards import publish_rate_cards
+from broker.contracts.cards.shipped_cards import publish_rate_cards
 from broker.errors import FULL_ERRNOS, OperatorError
 from broker.identity.service import has_admin_key
 from broker.persistence.embedded import start_embedded_server

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from broker.contracts.model import ContractTerms
-from broker.contracts.prices import BeyondGrants, PlanPrices, PriceList
+from broker.contracts.reading.prices import BeyondGrants, PlanPrices, PriceList
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger import service as ledger
 from broker.work import Work
 

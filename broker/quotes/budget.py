@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from broker.contracts.prices import PlanPrices
+from broker.contracts.reading.prices import PlanPrices
 from broker.quotes.estimate import JobEstimate
 from broker.quotes.prices import money_from_json, money_to_json
 from pricing.budget import JobNeed, JobPart, buy_part

@@ -10,7 +10,7 @@ from broker.calibrations import service as calibrations
 from broker.capacity import service as capacity
 from broker.clock import local_day
 from broker.contracts import service as contracts
-from broker.contracts.prices import PriceList, make_price_list, prefer_contract, read_in_force, select_in_force
+from broker.contracts.reading.prices import PriceList, make_price_list, prefer_contract, read_in_force, select_in_force
 from broker.datasets import service as datasets
 from broker.datasets.service import Dataset
 from broker.persistence.driver import Statement, fetch_row

@@ -8,7 +8,7 @@ from broker.base_models import service as base_models
 from broker.calibrations import service as calibrations
 from broker.capacity import service as capacity
 from broker.contracts import service as contracts
-from broker.contracts.prices import BeyondGrants, PlanPrices
+from broker.contracts.reading.prices import BeyondGrants, PlanPrices
 from broker.datasets import service as datasets
 from broker.quotes.configuration import JobConfiguration, resolve_configuration
 from broker.quotes.counting import read_counted

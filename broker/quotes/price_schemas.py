@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from pydantic import BaseModel, Field
 
-from broker.contracts.prices import PlanPrices
+from broker.contracts.reading.prices import PlanPrices
 from broker.http.shapes import MoneyOut
 from broker.quotes.prices import PlanQuote
 from pricing.plans import PlanName

@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from broker.contracts.prices import BeyondGrants, PlanPrices
+from broker.contracts.reading.prices import BeyondGrants, PlanPrices
 from pricing.estimate.run_estimate import GpuSeconds
 from pricing.money import Money, round_quotient_to_fen
 from pricing.plans import PlanName

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from broker.contracts.prices import get_price_list
+from broker.contracts.reading.prices import get_price_list
 from broker.http.edge import BillingCaller, BillingReader, CustomerCaller, feature_router
 from broker.quotes import offers, service
 from broker.quotes.count_needs import meet_count_needs

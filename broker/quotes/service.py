@@ -11,8 +11,8 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, insert, select
 from broker import errors
 from broker.base_models import service as base_models
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms
-from broker.contracts.prices import PlanPrices
+from broker.contracts.reading.prices import PlanPrices
+from broker.contracts.terms.model import ContractTerms
 from broker.datasets.service import KeptDataset
 from broker.persistence.driver import Command, Row, RowFormat, Statement, execute_each
 from broker.persistence.tenancy import is_seen

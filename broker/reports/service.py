@@ -9,7 +9,7 @@ from sqlalchemy import select
 from broker.billing.lines.tiers import tier_lines
 from broker.billing.model import sum_lines
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.identity.tables import Customer, Project
 from broker.jobs.tables import Job
 from broker.ledger import service as ledger

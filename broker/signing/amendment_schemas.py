@@ -9,11 +9,11 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from broker import errors
 from broker.clock import check_time_zone
-from broker.contracts.amendable import NAMES
+from broker.contracts.amendment.amendable import NAMES
+from broker.contracts.amendment.new_amendment import NewAmendment, UnusedGrants
 from broker.contracts.amendment_schemas import CHANGES_EXAMPLE, ChangeOut
-from broker.contracts.model import CardChoice, QuoteGuarantee
-from broker.contracts.new_amendment import NewAmendment, UnusedGrants
 from broker.contracts.schemas import MOST_DAYS
+from broker.contracts.terms.model import CardChoice, QuoteGuarantee
 from broker.http.shapes import Moment, MoneyOut, RequestBody, as_hours
 from broker.signing.amendments import AmendmentPreview
 from broker.signing.schemas import CommittedHours, OverageWord, Reference, Yuan

@@ -10,13 +10,13 @@ from broker import errors
 from broker.billing import service as billing
 from broker.capacity import service as capacity
 from broker.contracts import service as contracts
-from broker.contracts.amendable import CARD_TERMS
-from broker.contracts.amending import apply_change, record_amendment
-from broker.contracts.amendments import Amendment, PlannedAmendment, plan_amendment
-from broker.contracts.events import ContractEventKind, record_contract_event
-from broker.contracts.grant_terms import GrantEnd, expire_bought_grants
-from broker.contracts.model import ContractTerms, NewGrant
-from broker.contracts.new_amendment import NewAmendment, UnusedGrants
+from broker.contracts.amendment.amendable import CARD_TERMS
+from broker.contracts.amendment.amending import apply_change, record_amendment
+from broker.contracts.amendment.amendments import Amendment, PlannedAmendment, plan_amendment
+from broker.contracts.amendment.grant_terms import GrantEnd, expire_bought_grants
+from broker.contracts.amendment.new_amendment import NewAmendment, UnusedGrants
+from broker.contracts.keeping.events import ContractEventKind, record_contract_event
+from broker.contracts.terms.model import ContractTerms, NewGrant
 from broker.identity.service import lock_customer
 from broker.ledger import service as ledger
 from broker.metering.reading.last_use import find_last_use

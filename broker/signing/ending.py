@@ -5,10 +5,10 @@ from datetime import datetime
 from broker import errors
 from broker.billing import service as billing
 from broker.contracts import service as contracts
-from broker.contracts.agreed import ContractStatus
-from broker.contracts.events import ContractEventKind, record_contract_event
-from broker.contracts.model import ContractTerms, GrantStatus
-from broker.contracts.new_amendment import NewAmendment
+from broker.contracts.amendment.new_amendment import NewAmendment
+from broker.contracts.keeping.events import ContractEventKind, record_contract_event
+from broker.contracts.terms.agreed import ContractStatus
+from broker.contracts.terms.model import ContractTerms, GrantStatus
 from broker.identity.service import lock_customer
 from broker.ledger import service as ledger
 from broker.signing.amendments import confirm_amendment, preview_amendment

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query
 
 from broker.contracts import service as contracts
-from broker.contracts.model import GrantStatus, GrantTerms
+from broker.contracts.terms.model import GrantStatus, GrantTerms
 from broker.http.edge import BillingReader, FinanceWork, feature_router
 from broker.http.shapes import Cursor, IdPrefix, Limit, OfContract, OfCustomer, OfProject, Page, written_like
 from broker.ledger import service as ledger

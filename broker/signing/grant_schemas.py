@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from broker.contracts.model import GrantStatus, RolloverRule
+from broker.contracts.terms.model import GrantStatus, RolloverRule
 from broker.http.shapes import Moment, MoneyOut, Reason, RequestBody, Whole, as_hours, created_at_field
 from broker.ledger.service import GrantBalance, GrantDraw
 from broker.signing.grants import Gift

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from broker import errors
 from broker.contracts import service as contracts
-from broker.contracts.agreed import ContractStatus
-from broker.contracts.model import ContractTerms, GrantTerms, NewGrant
+from broker.contracts.terms.agreed import ContractStatus
+from broker.contracts.terms.model import ContractTerms, GrantTerms, NewGrant
 from broker.identity import service as identity
 from broker.ledger import service as ledger
 from broker.work import Work

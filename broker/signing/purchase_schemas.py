@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from broker.contracts.model import Rollover, RolloverRule
+from broker.contracts.terms.model import Rollover, RolloverRule
 from broker.http.shapes import Moment, MoneyOut, RequestBody, as_hours, created_at_field
 from broker.signing.grant_schemas import MOST_HOURS, ScopeIn, ScopeOut, Volume
 from broker.signing.purchases import NewPurchase, PurchaseStatus, PurchaseView

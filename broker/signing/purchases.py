@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, case, select
 from broker import errors
 from broker.billing import service as billing
 from broker.contracts import service as contracts
-from broker.contracts.model import NO_ROLLOVER, ContractTerms, GrantStatus, GrantTerms, NewGrant, Rollover
+from broker.contracts.terms.model import NO_ROLLOVER, ContractTerms, GrantStatus, GrantTerms, NewGrant, Rollover
 from broker.http.paging import fetch_page
 from broker.persistence.database import narrow
 from broker.signing.grants import check_scope, plan_term, require_living

@@ -5,10 +5,10 @@ from typing import Any
 
 from broker import errors
 from broker.contracts import service as contracts
-from broker.contracts.agreed import ContractStatus
-from broker.contracts.events import ContractEventKind, record_contract_event
-from broker.contracts.model import NO_ROLLOVER, ContractTerms, Rollover
-from broker.contracts.renewals import RENEWED_BEFORE, find_warning, plan_successor
+from broker.contracts.keeping.events import ContractEventKind, record_contract_event
+from broker.contracts.terms.agreed import ContractStatus
+from broker.contracts.terms.model import NO_ROLLOVER, ContractTerms, Rollover
+from broker.contracts.terms.renewals import RENEWED_BEFORE, find_warning, plan_successor
 from broker.identity.service import lock_customer
 from broker.signing.service import SignedContract, sign_contract
 from broker.work import Work

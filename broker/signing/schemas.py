@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from broker.clock import check_time_zone
-from broker.contracts.agreed import DEFAULT_PAYMENT_DAYS, ArrearsTerms, make_tax
-from broker.contracts.model import CardChoice, NewContract, Overage, QuoteGuarantee, Rollover, RolloverRule
 from broker.contracts.schemas import DEFAULT_ARREARS_EXAMPLE, MOST_DAYS, ArrearsShape, ContractOut
+from broker.contracts.terms.agreed import DEFAULT_PAYMENT_DAYS, ArrearsTerms, make_tax
+from broker.contracts.terms.model import CardChoice, NewContract, Overage, QuoteGuarantee, Rollover, RolloverRule
 from broker.http.shapes import Moment, RequestBody, Whole
 from broker.signing.service import SignedContract
 from pricing.money import Money

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from broker.billing import service as billing
 from broker.capacity import service as capacity
 from broker.contracts import service as contracts
-from broker.contracts.events import ContractEventKind, record_contract_event
-from broker.contracts.model import ContractTerms, NewContract, NewGrant, Rollover
+from broker.contracts.keeping.events import ContractEventKind, record_contract_event
+from broker.contracts.terms.model import ContractTerms, NewContract, NewGrant, Rollover
 from broker.ledger import service as ledger
 from broker.work import Work
 from pricing.grants import ALL_GPU_SECONDS, GrantKind, GrantScope

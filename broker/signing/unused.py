@@ -10,7 +10,7 @@ from decimal import Decimal
 from broker import errors
 from broker.billing import service as billing
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms, NewGrant, RolloverRule
+from broker.contracts.terms.model import ContractTerms, GrantStatus, GrantTerms, NewGrant, RolloverRule
 from broker.ledger import service as ledger
 from broker.work import Work
 from pricing.money import Money

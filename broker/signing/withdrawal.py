@@ -3,13 +3,13 @@
 from broker import errors
 from broker.billing import service as billing
 from broker.contracts import service as contracts
-from broker.contracts.agreed import ContractStatus
-from broker.contracts.amendable import find_dependent, name_fields
-from broker.contracts.amending import get_amendment, record_withdrawal, take_change_back
-from broker.contracts.amendments import Amendment, AmendmentStatus
-from broker.contracts.changes import TermsChange
-from broker.contracts.events import ContractEventKind, record_contract_event
-from broker.contracts.model import ContractTerms, GrantStatus
+from broker.contracts.amendment.amendable import find_dependent, name_fields
+from broker.contracts.amendment.amending import get_amendment, record_withdrawal, take_change_back
+from broker.contracts.amendment.amendments import Amendment, AmendmentStatus
+from broker.contracts.keeping.events import ContractEventKind, record_contract_event
+from broker.contracts.terms.agreed import ContractStatus
+from broker.contracts.terms.changes import TermsChange
+from broker.contracts.terms.model import ContractTerms, GrantStatus
 from broker.identity.service import lock_customer
 from broker.ledger import service as ledger
 from broker.signing.unused import refund_grant

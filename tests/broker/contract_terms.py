@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from broker.contracts.model import ContractTerms, Overage, QuoteGuarantee
+from broker.contracts.terms.model import ContractTerms, Overage, QuoteGuarantee
 from pricing.plans import PlanName
 from pricing.rate_card import load_rate_cards
 

@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from broker.contracts.shipped_cards import publish_rate_cards
+from broker.contracts.cards.shipped_cards import publish_rate_cards
 from broker.system import System
 from pricing.rate_card import RateCard, load_rate_cards
 

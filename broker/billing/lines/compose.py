@@ -8,7 +8,7 @@ from broker.billing.lines.tiers import tier_lines
 from broker.billing.lines.true_up import true_up_lines
 from broker.billing.lines.usage import usage_lines
 from broker.billing.model import DraftLine
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.work import Work
 
 Part = Callable[[Work, ContractTerms, str], Awaitable[list[DraftLine]]]

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from broker.billing.lines.usage import METER_NAMES, describe_origin, draft_line, list_charged
 from broker.billing.model import DraftLine, InvoiceKind, LineKind
 from broker.billing.tables import Invoice, InvoiceLine
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger import service as ledger
 from broker.ledger.service import CapturedUsage
 from broker.metering.outside.streams import list_stream_sources

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from broker.billing.lines.usage import METER_NAMES
 from broker.billing.model import DraftLine, LineKind
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.http.shapes import as_hours
 from broker.ledger import service as ledger
 from broker.ledger.service import Volume

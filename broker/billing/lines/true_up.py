@@ -4,7 +4,7 @@ from sqlalchemy import func, select
 
 from broker.billing.model import DraftLine, InvoiceStatus, LineKind
 from broker.billing.tables import Invoice, InvoiceLine
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.http.shapes import as_hours
 from broker.ledger import service as ledger
 from broker.work import Work

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from broker.billing.model import DraftLine, LineKind
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger import service as ledger
 from broker.ledger.service import CapturedUsage
 from broker.metering.outside.streams import list_stream_sources

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, select, tuple_
 
 from broker.clock import next_month
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger.tables import ClosedMonth
 from broker.persistence.driver import Query
 from broker.persistence.tenancy import owns

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from broker.contracts.model import ContractTerms, GrantTerms
+from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.ledger.books.accounts import NewTransfer, open_account, post_transfer
 from broker.ledger.books.model import AccountKind, Move, move
 from broker.ledger.tables import Account

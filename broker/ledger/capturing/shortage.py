@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
-from broker.contracts.model import ContractTerms, Overage
+from broker.contracts.terms.model import ContractTerms, Overage
 from broker.ledger.capturing.charging import Charging, Supply
 from broker.ledger.capturing.supply import plan_supply
 from broker.ledger.holding.hold_legs import HoldView

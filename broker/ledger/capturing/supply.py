@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from broker.contracts.model import ContractTerms, Overage
+from broker.contracts.terms.model import ContractTerms, Overage
 from broker.ledger.books.closed_months import BilledMonth
 from broker.ledger.books.model import LegDraw, LegState, plan_capture
 from broker.ledger.capturing.charging import Supply

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from broker.contracts.model import GrantTerms
+from broker.contracts.terms.model import GrantTerms
 from broker.ledger.books import accounts
 from broker.ledger.books.accounts import NewTransfer
 from broker.ledger.books.causes import Cause

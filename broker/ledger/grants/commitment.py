@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from broker.clock import local_day, next_month, previous_month
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger.books.closed_months import find_closed, get_open_month
 from broker.ledger.grants.coverage import read_used_since
 from broker.ledger.grants.pace import Pace, find_window_start, make_pace

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms, GrantTerms, NewGrant
+from broker.contracts.terms.model import ContractTerms, GrantTerms, NewGrant
 from broker.ledger.books.accounts import NewTransfer, open_account, post_transfer
 from broker.ledger.books.model import AccountKind, move
 from broker.ledger.books.money_books import book_carry

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from broker.clock import billing_month
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms, GrantStatus
+from broker.contracts.terms.model import ContractTerms, GrantStatus
 from broker.ledger.grants.grant_balances import GrantBalance, read_grant_balances
 from broker.ledger.grants.pace import Pace, compute_percent, find_window_start, make_pace
 from broker.ledger.tables import Capture, RateCorrection, SegmentTotal

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms, GrantTerms
+from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.ledger.books.model import AccountKind
 from broker.ledger.books.money_books import MoneyMove, book_gift, post_money, read_deferred
 from broker.ledger.tables import Account, Capture, ClosedMonth, HoldLeg

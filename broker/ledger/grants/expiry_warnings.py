@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 
 from broker.contracts import service as contracts
-from broker.contracts.events import ContractEventKind, record_contract_event
-from broker.contracts.model import GrantTerms
+from broker.contracts.keeping.events import ContractEventKind, record_contract_event
+from broker.contracts.terms.model import GrantTerms
 from broker.ledger.grants.grant_balances import read_grant_balances
 from broker.work import Work
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from sqlalchemy import func, select
 
-from broker.contracts.model import GrantTerms
+from broker.contracts.terms.model import GrantTerms
 from broker.ledger.books.model import AccountKind
 from broker.ledger.grants.pace import PACE_WINDOW, Pace, compute_percent, make_pace
 from broker.ledger.tables import Account, Capture, HoldLeg

@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from broker import errors
 from broker.contracts import service as contracts
-from broker.contracts.events import ContractEventKind, record_contract_event
-from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms
+from broker.contracts.keeping.events import ContractEventKind, record_contract_event
+from broker.contracts.terms.model import ContractTerms, GrantStatus, GrantTerms
 from broker.ledger.books.accounts import NewTransfer, open_account, post_transfer, read_granted
 from broker.ledger.books.model import AccountKind, move
 from broker.ledger.books.money_books import book_breakage

@@ -2,7 +2,7 @@
 
 from broker import errors
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms
+from broker.contracts.terms.model import ContractTerms, GrantStatus, GrantTerms
 from broker.ledger.books.accounts import NewTransfer, open_account, post_transfer
 from broker.ledger.books.model import AccountKind, move
 from broker.ledger.books.money_books import MoneyMove, post_money, read_deferred

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms, GrantTerms
+from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.ledger.books import accounts
 from broker.ledger.books.accounts import AccountKey, KnownAccount, NewTransfer
 from broker.ledger.books.causes import Cause

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import ARRAY, ColumnElement, Text, any_, bindparam, exists, func, select
 
 from broker import errors
-from broker.contracts.candidates import make_lock_of, read_candidates
-from broker.contracts.model import ContractTerms, GrantTerms
+from broker.contracts.reading.candidates import make_lock_of, read_candidates
+from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.ledger.books.accounts import AccountKey, KnownAccount, key_of
 from broker.ledger.holding.charge_books import ChargeBooks, FoundBooks
 from broker.ledger.holding.hold_legs import HoldView

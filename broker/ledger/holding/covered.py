@@ -1,6 +1,6 @@
 """How much more usage the grants of a contract would pay for, asked without its lock: what a quote is told."""
 
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger.holding.legs import burn_grants, list_origins, read_open_grants
 from broker.work import Work
 from pricing.usage import Unit

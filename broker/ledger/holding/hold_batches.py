@@ -1,6 +1,7 @@
 """Holds placed in batches: what contracts have to give is read in one message, and all that was planned written in one.
 
-The contracts are locked by a statement before (`broker.contracts.candidates`). A hold of its own is a batch of one.
+The contracts are locked by a statement before (`broker.contracts.reading.candidates`). A hold of its own is a batch of
+one.
 """
 
 from collections import defaultdict
@@ -11,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Text, any_, bindparam, select
 
-from broker.contracts.candidates import Place, identify_candidates, select_candidate_ids
-from broker.contracts.model import ContractTerms, GrantTerms
+from broker.contracts.reading.candidates import Place, identify_candidates, select_candidate_ids
+from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.ledger.books.accounts import NewTransfer, Owner, command_transfers, describe_account
 from broker.ledger.books.model import AccountKind, HoldState, Move, move
 from broker.ledger.holding.holds import compute_expiry

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger.books import accounts
 from broker.ledger.books.accounts import NewTransfer
 from broker.ledger.books.model import AccountKind, LegState, Move, compute_captured_micros, move

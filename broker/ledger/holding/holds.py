@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from broker import errors
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger.books.model import HoldState
 from broker.ledger.holding.charge_books import ChargeBooks
 from broker.ledger.holding.hold_legs import HoldView, add_legs, list_open, release_legs

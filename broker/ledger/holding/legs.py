@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from broker import errors
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms, GrantStatus, GrantTerms, Overage
+from broker.contracts.terms.model import ContractTerms, GrantStatus, GrantTerms, Overage
 from broker.ledger.books import accounts
 from broker.ledger.books.model import AccountKind, LegState
 from broker.work import Work

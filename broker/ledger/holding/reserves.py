@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from broker import errors
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger.books.model import AccountKind, compute_hold_micros
 from broker.ledger.holding.legs import BudgetRoom, NewLeg, OpenGrants, list_origins, plan_meter_legs, plan_money_legs
 from broker.ledger.limits.credit_limits import CreditRoom

@@ -1,6 +1,6 @@
 """What a contract's monthly budget and its credit limit leave to new holds: one look at what is taken serves both."""
 
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger.holding.legs import BudgetRoom
 from broker.ledger.limits.budgets import read_taken
 from broker.ledger.limits.credit_limits import CreditRoom, find_credit_room

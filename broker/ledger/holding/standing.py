@@ -6,7 +6,7 @@ contract's lock guards it, too: nothing else asks for it.
 
 from sqlalchemy import select
 
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger.books.model import HoldState
 from broker.ledger.holding.charge_books import ChargeBooks
 from broker.ledger.holding.hold_legs import HoldView

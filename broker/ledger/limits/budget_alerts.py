@@ -1,7 +1,7 @@
 """Telling that a month's budget is used up to a share: once for each, at the capture that reaches it."""
 
-from broker.contracts.events import ContractEventKind, command_contract_event
-from broker.contracts.model import ContractTerms
+from broker.contracts.keeping.events import ContractEventKind, command_contract_event
+from broker.contracts.terms.model import ContractTerms
 from broker.persistence.driver import Command
 from broker.work import Work
 from pricing.money import Money

@@ -3,7 +3,7 @@
 from sqlalchemy import select, update
 
 from broker import errors
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger.books.accounts import NewTransfer, open_account, post_transfer
 from broker.ledger.books.model import AccountKind, move
 from broker.ledger.tables import Account

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from broker import errors
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms, GrantStatus
+from broker.contracts.terms.model import ContractTerms, GrantStatus
 from broker.ledger.books.model import AccountKind, HoldState
 from broker.ledger.limits.budgets import Taken
 from broker.ledger.tables import Account, Capture, ClosedMonth, Entry, Hold, SegmentTotal, Transfer

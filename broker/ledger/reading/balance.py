@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from broker.contracts.candidates import find_contract, read_contract
-from broker.contracts.model import ContractTerms, GrantTerms
+from broker.contracts.reading.candidates import find_contract, read_contract
+from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.ledger.books.accounts import ACCOUNTS, AccountKey, KnownAccount, know_accounts
 from broker.ledger.books.model import AccountKind
 from broker.ledger.holding.charge_books import list_free

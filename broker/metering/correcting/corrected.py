@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.jobs.events import record_event
 from broker.jobs.locked_run import LockedRun, lock_any_run
 from broker.jobs.lost_work import bear_lost_work

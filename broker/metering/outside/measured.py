@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from broker import errors
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.errors import FieldError
 from broker.http.labels import Labels
 from broker.http.shapes import Moment

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.errors import FieldError
 from broker.identity.service import load_projects
 from broker.jobs.service import load_jobs

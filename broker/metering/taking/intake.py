@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.errors import FieldError
 from broker.ledger import service as ledger
 from broker.metering.events.evidence import Doubt

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.contracts.model import ContractTerms, QuoteGuarantee
+from broker.contracts.terms.model import ContractTerms, QuoteGuarantee
 from broker.jobs.limits import (
     NOTHING_SPENT,
     Limits,

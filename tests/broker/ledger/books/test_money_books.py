@@ -7,7 +7,7 @@ from psycopg.errors import CheckViolation
 from sqlalchemy import select
 
 from broker.contracts import service as contracts
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger import service as ledger
 from broker.ledger.grants.earnings import plan_earned
 from broker.ledger.tables import Account

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from broker.contracts import service as contracts
-from broker.contracts.changes import TermsChange
-from broker.contracts.model import ContractTerms
+from broker.contracts.terms.changes import TermsChange
+from broker.contracts.terms.model import ContractTerms
 from broker.ledger.grants.commitment import find_last_terms, list_periods, trues_up
 from broker.system import System
 from tests.broker.conftest import ManualClock

@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.contracts.model import NO_ROLLOVER, GrantStatus, GrantTerms
+from broker.contracts.terms.model import NO_ROLLOVER, GrantStatus, GrantTerms
 from broker.ledger.grants.earnings import Worth, plan_earned, price_leaving, price_unearned
 from pricing.grants import GrantKind, GrantScope
 from pricing.money import MICROS_PER_FEN, Money

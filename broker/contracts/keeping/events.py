@@ -1,0 +1,74 @@
+"""What happened to contracts, in the past tense: signed, amended, ended, a budget used up to a share. Never changed."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.dialects.postgresql import insert
+
+from broker.contracts.tables import ContractEvent
+from broker.contracts.terms.model import ContractTerms
+from broker.persistence.database import narrow
+from broker.persistence.driver import Command, Statement
+from broker.work import Work
+
+RECORD = Statement(insert(ContractEvent).on_conflict_do_nothing().returning(ContractEvent.id))
+
+
+class ContractEventKind(StrEnum):
+    """What can happen to a contract."""
+
+    SIGNED = "signed"
+    GRANT_EXPIRING = "grant_expiring"
+    GRANT_EXPIRED = "grant_expired"
+    AMENDED = "amended"
+    AMENDMENT_WITHDRAWN = "amendment_withdrawn"
+    CANCELLED = "cancelled"
+    RENEWED = "renewed"
+    RENEWAL_DECLINED = "renewal_declined"
+    END_NEAR = "end_near"
+    BUDGET_USED = "budget_used"
+
+
+async def record_contract_event(
+    work: Work,
+    terms: ContractTerms,
+    kind: ContractEventKind,
+    facts: Mapping[str, Any],
+    *,
+    occasion: str | None = None,
+) -> bool:
+    """Record that something happened to a contract; tells whether it is new.
+
+    `facts` are JSON. With an `occasion`, such as a month or a grant, there is one such event for each, however often
+    it is recorded.
+    """
+    (found,) = await work.run_together([command_contract_event(work, terms, kind, facts, occasion=occasion)])
+    return bool(found)
+
+
+def command_contract_event(
+    work: Work,
+    terms: ContractTerms,
+    kind: ContractEventKind,
+    facts: Mapping[str, Any],
+    *,
+    occasion: str | None = None,
+) -> Command:
+    """Make the command that records an event as `record_contract_event` does, to be run together with others."""
+    values = {
+        "id": work.new_id("coe"),
+        "customer_id": terms.customer_id,
+        "contract_id": terms.id,
+        "kind": kind.value,
+        "occasion": occasion,
+        "data": dict(facts),
+        "created_at": work.now,
+    }
+    return Command(RECORD, values)
+
+
+def select_contract_events(contract_id: str, kind: ContractEventKind | None) -> Select[ContractEvent]:
+    """Select what happened to a contract, all or one kind of it."""
+    return narrow(select(ContractEvent), contract_id=contract_id, kind=kind)
