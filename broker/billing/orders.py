@@ -3,6 +3,7 @@
 from broker.billing.model import InvoiceStatus
 from broker.billing.tables import Invoice
 from broker.contracts import service as contracts
+from broker.contracts.keeping.events import ContractEventKind, record_contract_event
 from broker.contracts.terms.model import ContractTerms, GrantStatus
 from broker.ledger import service as ledger
 from broker.work import Work
@@ -29,6 +30,8 @@ async def void_order(work: Work, terms: ContractTerms, invoice: Invoice) -> None
     net, tax = invoice.net, invoice.tax
     await ledger.book_advance_cancelled(work, terms, invoice.grant_id, net=net, tax=tax, reference=invoice.id)
     await contracts.end_grant(work, invoice.grant_id, GrantStatus.CANCELLED)
+    facts = {"grant_id": invoice.grant_id, "invoice_id": invoice.id}
+    await record_contract_event(work, terms, ContractEventKind.GRANT_CANCELLED, facts)
 
 
 async def keep_late_payment(work: Work, terms: ContractTerms, invoice: Invoice) -> None:

@@ -1,6 +1,6 @@
 """API shapes of invoices."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
@@ -105,6 +105,11 @@ class InvoiceOut(BaseModel):
     )
     finalized_at: datetime | None = Field(
         description="When it got its number (UTC).", examples=["2026-12-01T02:00:00Z"]
+    )
+    due_on: date | None = Field(
+        description="To be paid by the end of this day in the contract's time zone: as many days after it was "
+        "finalized as the contract gave then; a draft has none.",
+        examples=["2026-12-31"],
     )
     paid_at: datetime | None = Field(
         description="When it was paid (UTC); what came for a void one is the customer's credit.",

@@ -9,7 +9,7 @@ from sqlalchemy import Select, delete, select
 from broker import errors
 from broker.billing.lines.compose import compose_lines
 from broker.billing.lines.tax import sum_tax, tax_lines
-from broker.billing.model import DraftLine, InvoiceKind, InvoiceStatus, LineKind, sum_lines
+from broker.billing.model import DraftLine, InvoiceKind, InvoiceStatus, LineKind, compute_due_day, sum_lines
 from broker.billing.numbers import Series, next_number
 from broker.billing.orders import is_order_over, keep_late_payment, void_order
 from broker.billing.tables import Invoice, InvoiceLine
@@ -41,7 +41,7 @@ async def issue_advance_invoice(
     invoice = await _create_invoice(work, terms, InvoiceKind.ADVANCE, grant_id=grant.id)
     invoice.expires_at = expires_at
     await _write_lines(work, terms.tax, invoice, [line, *tax_lines(terms.tax, [line])])
-    await _finalize(work, invoice)
+    await _finalize(work, terms, invoice)
     await ledger.book_advance(work, terms, grant.id, net=invoice.net, tax=invoice.tax, reference=invoice.id)
     return invoice
 
@@ -149,7 +149,7 @@ async def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
         )
     await draft_usage_invoice(work, invoice.contract_id, invoice.month)
     await ledger.close_month(work, terms, invoice.month)
-    await _finalize(work, invoice)
+    await _finalize(work, terms, invoice)
     await _book_usage(work, terms, invoice, invoice.month)
     if invoice.total_micros < 0:
         await _settle(work, invoice)
@@ -163,9 +163,10 @@ async def _book_usage(work: Work, terms: ContractTerms, invoice: Invoice, month:
     await ledger.book_usage(work, terms, month, billed, reference=invoice.id)
 
 
-async def _finalize(work: Work, invoice: Invoice) -> None:
+async def _finalize(work: Work, terms: ContractTerms, invoice: Invoice) -> None:
     invoice.number = await next_number(work, Series.INVOICE)
     invoice.status, invoice.finalized_at = InvoiceStatus.OPEN.value, work.now
+    invoice.due_on = compute_due_day(terms, work.now, invoice.expires_at)
 
 
 async def pay_invoice(work: Work, invoice_id: str, *, from_credit: bool = False) -> Invoice:

@@ -1,6 +1,6 @@
 """Invoices, credit notes, their lines, adjustments. Money in micro-yuan: whole fen on lines, a total is their sum."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, UniqueConstraint, text
@@ -15,6 +15,8 @@ class Invoice(Base):
 
     `tax_micros` is the tax in its total, by the mode and rate of its contract when it was written. What was credited,
     written off and paid of it comes off what is due.
+    `due_on` is the last day, in its contract's time zone, on which it is paid in time: as many days after that of its
+    number as the contract gave then.
     One with `expires_at` is an order: unpaid by then, it is void. A void one with `paid_at` was paid too late, and what
     came is the customer's credit.
     """
@@ -41,6 +43,7 @@ class Invoice(Base):
     paid_micros: Mapped[int]
     created_at: Mapped[datetime] = moment_column()
     finalized_at: Mapped[datetime | None] = moment_column(nullable=True)
+    due_on: Mapped[date | None]
     paid_at: Mapped[datetime | None] = moment_column(nullable=True)
     expires_at: Mapped[datetime | None] = moment_column(nullable=True)
 

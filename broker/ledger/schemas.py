@@ -63,7 +63,7 @@ class BalanceOut(BaseModel):
 
 class MeterCoverageOut(BaseModel):
     meter: Literal["gpu_seconds", "tokens"] = Field(description="The meter.", examples=["gpu_seconds"])
-    granted: int = Field(description="Credited of all grants, in GPU-seconds or tokens.", examples=[1_800_000])
+    granted: int = Field(description="Credited of all grants, less what was taken back.", examples=[1_800_000])
     left: int = Field(description="Free in the grants that are in force.", examples=[1_799_712])
     used_of_grants: int = Field(description="What grants have paid for.", examples=[108])
     used: int = Field(description="What the customer pays for, by grants or otherwise.", examples=[108])

@@ -10,6 +10,7 @@ from decimal import Decimal
 from broker import errors
 from broker.billing import service as billing
 from broker.contracts import service as contracts
+from broker.contracts.keeping.events import ContractEventKind, record_contract_event
 from broker.contracts.terms.model import ContractTerms, GrantStatus, GrantTerms, NewGrant, RolloverRule
 from broker.ledger import service as ledger
 from broker.work import Work
@@ -70,6 +71,10 @@ async def _refund(work: Work, terms: ContractTerms, grant: GrantTerms) -> Refund
     refund = await _price(work, grant, await ledger.read_unused(work, grant))
     await ledger.take_unused(work, grant, "grant_refunded")
     await ledger.book_refund(work, terms, grant.id, net=refund.net, tax=refund.tax, reference=grant.id)
+    sums = {"net": refund.net, "tax": refund.tax, "total": refund.total}
+    facts = {"grant_id": grant.id, "unit": grant.unit.value, "quantity": refund.quantity}
+    facts |= {name: money.format_amount() for name, money in sums.items()}
+    await record_contract_event(work, terms, ContractEventKind.GRANT_REFUNDED, facts)
     return refund
 
 

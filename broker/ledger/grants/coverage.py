@@ -11,9 +11,10 @@ from sqlalchemy import func, select
 from broker.clock import billing_month
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms, GrantStatus
+from broker.ledger.books.model import AccountKind
 from broker.ledger.grants.grant_balances import GrantBalance, read_grant_balances
 from broker.ledger.grants.pace import Pace, compute_percent, find_window_start, make_pace
-from broker.ledger.tables import Capture, RateCorrection, SegmentTotal
+from broker.ledger.tables import Account, Capture, RateCorrection, SegmentTotal
 from broker.work import Work
 from pricing.usage import METERS, Unit
 
@@ -22,8 +23,8 @@ from pricing.usage import METERS, Unit
 class MeterCoverage:
     """Grants and usage of one meter of a contract. Units: those of the meter.
 
-    `granted` is what was credited of all its grants, `left` what of those in force is free; usage is what the customer
-    pays for, by a grant or otherwise.
+    `granted` is what was credited of all its grants, less what was refunded or taken back; `left` is what of those in
+    force is free; usage is what the customer pays for, by a grant or otherwise.
     """
 
     meter: Unit
@@ -58,12 +59,12 @@ async def read_coverage(work: Work, contract_id: str) -> list[MeterCoverage]:
     terms = await contracts.get_contract(work, contract_id)
     balances = await read_grant_balances(work, await contracts.list_grants(work, contract_id))
     since = find_window_start(terms.starts_at, work.now)
-    whole = await _read_used(work, contract_id)
+    whole, granted = await _read_used(work, contract_id), await _read_granted(work, contract_id)
     lately = await read_used_since(work, terms, since)
     return [
         MeterCoverage(
             meter=meter,
-            granted=sum(each.terms.quantity for each in own if each.terms.credited),
+            granted=granted.get(meter, 0),
             left=sum(each.free for each in own if _is_in_force(each, work)),
             used_of_grants=sum(each.used for each in own),
             used=whole.get(meter, 0),
@@ -71,6 +72,17 @@ async def read_coverage(work: Work, contract_id: str) -> list[MeterCoverage]:
         )
         for meter, own in ((meter, _of_meter(balances, meter)) for meter in METERS)
     ]
+
+
+async def _read_granted(work: Work, contract_id: str) -> dict[Unit, int]:
+    """Read what came into a contract's grants of each meter and has not left them for where it came from since.
+
+    What comes back as a compensation is not counted again: it goes from grant to grant.
+    """
+    query = select(Account.unit, -Account.balance).where(
+        Account.contract_id == contract_id, Account.kind == AccountKind.ISSUED.value
+    )
+    return {Unit(unit): quantity for unit, quantity in await work.session.execute(query)}
 
 
 async def _read_used(work: Work, contract_id: str) -> dict[Unit, int]:

@@ -59,7 +59,9 @@ async def void_grant(work: Work, grant_id: str, reason: str) -> GrantTerms:
         raise errors.IllegalTransition(
             f"Grant {grant.id} is {grant.status}; only an active one can be made void.", status_before=grant.status
         )
-    await _give_up_unused(work, terms, grant, "grant_voided")
+    quantity = await _give_up_unused(work, terms, grant, "grant_voided")
+    facts = {"grant_id": grant.id, "unit": grant.unit.value, "unused": quantity, "reason": reason}
+    await record_contract_event(work, terms, ContractEventKind.GRANT_VOIDED, facts)
     return await contracts.end_grant(work, grant.id, GrantStatus.VOID, reason)
 
 

@@ -103,6 +103,8 @@ async def test_cancelled_order_stays_so_and_its_payment_is_kept(api: Api, system
     await api.post(f"/invoices/{order['invoice_id']}/pay")
     assert (await api.get(f"/purchases/{order['id']}"))["status"] == "cancelled"
     assert await read_credit(system, customer.contract["id"]) == 260_000_000
+    [told] = (await api.get(f"/contracts/{customer.contract['id']}/events", kind="grant_cancelled"))["data"]
+    assert told["data"] == {"grant_id": order["grant_id"], "invoice_id": order["invoice_id"]}
     assert await broken_rules(system) == {}
 
 

@@ -175,3 +175,29 @@ async def test_all_that_is_unused_is_carried_refunded_or_given_up_at_a_word(
     assert (await read_balance(system, new)).available_gpu_seconds == 0
     assert (await accounts_of(system, new))["refunds"] == -2_600_000_000
     assert await broken_rules(system) == {}
+
+
+async def test_refund_and_void_of_a_grant_are_told_as_events_and_no_longer_count_as_granted(api: Api) -> None:
+    customer = await make_ready_customer(api, plan="prepaid", tax_mode="on_top", tax_rate="0.06")
+    contract_id = customer.contract["id"]
+    bought = await grant_of(api, customer)
+    gift = {"contract_id": contract_id, "kind": "promotional", "gpu_hours": "7", "reason": "welcome"}
+    given = await api.post("/grants", gift, expect=201)
+    assert await read_granted(api, contract_id) == (507 * HOUR, "100.0")
+    await api.post(f"/grants/{bought['id']}/refund")
+    assert await read_granted(api, contract_id) == (7 * HOUR, "100.0")
+    await api.post(f"/grants/{given['id']}/void", {"reason": "by mistake"})
+    assert await read_granted(api, contract_id) == (0, None)
+    await api.post(f"/grants/{given['id']}/void", {"reason": "again"})
+    voided, refunded, *_signed = (await api.get(f"/contracts/{contract_id}/events"))["data"]
+    facts = {"grant_id": bought["id"], "unit": "gpu_seconds", "quantity": 500 * HOUR}
+    sums = {"net": "2600.00", "tax": "156.00", "total": "2756.00"}
+    assert (refunded["kind"], refunded["data"]) == ("grant_refunded", facts | sums)
+    facts = {"grant_id": given["id"], "unit": "gpu_seconds", "unused": 7 * HOUR, "reason": "by mistake"}
+    assert (voided["kind"], voided["data"]) == ("grant_voided", facts)
+
+
+async def read_granted(api: Api, contract_id: str) -> tuple[int, str | None]:
+    """Read what of hours a contract's coverage calls granted, and which share of that is left."""
+    hours = (await api.get(f"/contracts/{contract_id}/coverage"))["meters"][0]
+    return hours["granted"], hours["left_percent"]

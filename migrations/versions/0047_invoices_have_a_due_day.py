@@ -1,0 +1,34 @@
+"""An invoice says on which day it is due: so many days after that of its number as its contract gave then."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0047"
+down_revision = "0046"
+branch_labels = None
+depends_on = None
+
+# The days to pay that a contract had at the moment of an invoice's number: those of the last amendment of them by then.
+DUE_DAYS = """
+    UPDATE invoices i
+    SET due_on = least(
+        (i.finalized_at AT TIME ZONE c.time_zone)::date + (coalesce((
+            SELECT (each.value -> 'values' ->> 'payment_days')::integer
+            FROM jsonb_array_elements(c.changes) WITH ORDINALITY AS each(value, ordinality)
+            WHERE each.value -> 'values' ? 'payment_days'
+                AND (each.value ->> 'effective_at')::timestamptz <= i.finalized_at
+            ORDER BY each.ordinality DESC LIMIT 1
+        ), c.payment_days))::integer,
+        (i.expires_at AT TIME ZONE c.time_zone)::date)
+    FROM contracts c
+    WHERE c.id = i.contract_id AND i.finalized_at IS NOT NULL"""
+
+
+def upgrade() -> None:
+    op.execute("SELECT set_config('broker.scope', 'all', true)")
+    op.add_column("invoices", sa.Column("due_on", sa.Date(), nullable=True))
+    op.execute(DUE_DAYS)
+
+
+def downgrade() -> None:
+    op.drop_column("invoices", "due_on")
