@@ -13,7 +13,7 @@ from fractions import Fraction
 from benchmarks.row import Row
 from broker import __version__
 from broker.contracts.reading.prices import PlanPrices
-from broker.quotes.prices import price_on_every_plan
+from broker.quotes.costing.prices import price_on_every_plan
 from pricing.calibration.calibration import Calibration
 from pricing.catalog import get_base_model, get_gpu, list_offered_skus
 from pricing.estimate.offers import OfferedJob

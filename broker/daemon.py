@@ -22,7 +22,7 @@ from broker.ledger import service as ledger
 from broker.metering.keeping.months import open_months_ahead
 from broker.persistence.database import WAKE_CHANNEL, without_driver
 from broker.persistence.faults import find_fault
-from broker.quotes.token_counter import TokenCounter
+from broker.quotes.counts.token_counter import TokenCounter
 from broker.retention import service as retention
 from broker.scheduling.cycle import run_cycle
 from broker.signing.purchases import expire_purchase, list_overdue_purchases

@@ -11,8 +11,8 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from broker.quotes.row_lengths import RowLengths
-from broker.quotes.text import count_row_lengths, plan_text
+from broker.quotes.counts.row_lengths import RowLengths
+from broker.quotes.counts.text import count_row_lengths, plan_text
 from pricing.catalog import get_base_model
 from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.text_rows import parse_text_files

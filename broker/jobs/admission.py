@@ -21,7 +21,7 @@ from broker.jobs.tables import Job
 from broker.ledger.service import ContractBooks, HoldNeed, HoldSnapshot, NewHold, Reserves
 from broker.persistence.driver import RowFormat
 from broker.quotes import service as quotes
-from broker.quotes.configuration import resolve_configuration
+from broker.quotes.checking.configuration import resolve_configuration
 from broker.quotes.service import Quote
 from pricing.catalog.offered import OfferedModels
 from pricing.money import Money

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from broker.jobs.model import MOST_EXPECTED_SECONDS, JobStatus
 from broker.jobs.tables import Job
-from broker.quotes.estimate import JobEstimate
+from broker.quotes.estimating.estimate import JobEstimate
 from pricing.estimate.run_estimate import GpuSeconds
 
 

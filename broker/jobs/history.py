@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from broker.jobs.model import JobStatus, StopReason
 from broker.jobs.tables import Job, JobEvent
 from broker.persistence.documents import explain_unreadable, json_integer
-from broker.quotes.estimate import JobEstimate
+from broker.quotes.estimating.estimate import JobEstimate
 from broker.work import Work
 
 log = logging.getLogger(__name__)

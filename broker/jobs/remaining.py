@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from broker.quotes.estimate import JobEstimate
-from broker.quotes.prices import money_from_json, money_to_json
+from broker.quotes.costing.prices import money_from_json, money_to_json
+from broker.quotes.estimating.estimate import JobEstimate
 from pricing.estimate.run_estimate import GpuSeconds
 from pricing.money import Money
 from pricing.rate_card import UnitPrices

@@ -14,8 +14,8 @@ from broker.jobs.remaining import Remaining
 from broker.jobs.tables import Checkpoint, Job, JobEvent, Run
 from broker.ledger.books.causes import Cause
 from broker.persistence.documents import keep_readable
-from broker.quotes.config_schemas import CONFIG_EXAMPLE, ConfigIn
-from broker.quotes.estimate_schemas import EstimateOut, SecondsRange
+from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE, ConfigIn
+from broker.quotes.shapes.estimate_schemas import EstimateOut, SecondsRange
 from pricing.money import Money
 
 MAX_COST_DIGITS = 15

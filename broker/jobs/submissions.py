@@ -41,7 +41,7 @@ from broker.persistence.database import WAKE, TimeLimits
 from broker.persistence.driver import COMMIT, Command, Row, run_together
 from broker.persistence.faults import Fault, find_fault
 from broker.quotes import service as quotes
-from broker.quotes.count_needs import meet_count_needs
+from broker.quotes.counts.count_needs import meet_count_needs
 from broker.quotes.service import Quote
 from broker.work import STAFF, Actor, Role, Work
 

@@ -12,7 +12,7 @@ from broker.jobs.remaining import Remaining
 from broker.ledger.service import Promise
 from broker.persistence.database import Base, moment_column
 from broker.persistence.documents import Document, UnreadableDocument, explain_unreadable
-from broker.quotes.estimate import JobEstimate
+from broker.quotes.estimating.estimate import JobEstimate
 from pricing.usage import Usage
 
 ACTIVE_RUN = "status IN ('starting', 'running')"

@@ -8,4 +8,7 @@ small data before it (`count_needs`), large data beside it (`token_counter`); da
 the cure; what a range is wide for is said with it (`uncertainty`, `machine_load`).
 Pure modules: configuration, row_lengths, pictures, findings, estimate, uncertainty, prices, budget. It reserves
 nothing.
+
+Its rooms, each importing only those below it: `shapes/`, `offers.py`, `service.py`, `costing/`, `estimating/`,
+`counts/`, `checking/`. Other features come in by `service.py`.
 """

@@ -14,7 +14,7 @@ from broker.contracts.reading.prices import PriceList, make_price_list, prefer_c
 from broker.datasets import service as datasets
 from broker.datasets.service import Dataset
 from broker.persistence.driver import Statement, fetch_row
-from broker.quotes.beyond_grants import add_prices_beyond
+from broker.quotes.costing.beyond_grants import add_prices_beyond
 from broker.work import Work
 from pricing.calibration.calibration import Calibration
 from pricing.catalog import get_gpu

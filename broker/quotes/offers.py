@@ -10,9 +10,9 @@ from broker.capacity import service as capacity
 from broker.contracts import service as contracts
 from broker.contracts.reading.prices import BeyondGrants, PlanPrices
 from broker.datasets import service as datasets
-from broker.quotes.configuration import JobConfiguration, resolve_configuration
-from broker.quotes.counting import read_counted
-from broker.quotes.prices import PlanQuote, price_on_every_plan
+from broker.quotes.checking.configuration import JobConfiguration, resolve_configuration
+from broker.quotes.costing.prices import PlanQuote, price_on_every_plan
+from broker.quotes.counts.counting import read_counted
 from broker.quotes.service import Quote, get_quote
 from broker.work import Work
 from pricing.catalog import UnknownGpu, get_gpu, list_offered_skus

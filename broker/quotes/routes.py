@@ -7,10 +7,10 @@ from fastapi import Query
 from broker.contracts.reading.prices import get_price_list
 from broker.http.edge import BillingCaller, BillingReader, CustomerCaller, feature_router
 from broker.quotes import offers, service
-from broker.quotes.count_needs import meet_count_needs
-from broker.quotes.offer_schemas import QuoteOffersOut
-from broker.quotes.price_schemas import PlanComparisonListOut, PlanComparisonOut
-from broker.quotes.schemas import QuoteAnswerOut, QuoteBatchIn, QuoteBatchOut, QuoteIn, QuoteOut
+from broker.quotes.counts.count_needs import meet_count_needs
+from broker.quotes.shapes.offer_schemas import QuoteOffersOut
+from broker.quotes.shapes.price_schemas import PlanComparisonListOut, PlanComparisonOut
+from broker.quotes.shapes.schemas import QuoteAnswerOut, QuoteBatchIn, QuoteBatchOut, QuoteIn, QuoteOut
 from pricing.quote import compare_plans
 
 router = feature_router("", "quotes")

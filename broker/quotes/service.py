@@ -16,14 +16,14 @@ from broker.contracts.terms.model import ContractTerms
 from broker.datasets.service import KeptDataset
 from broker.persistence.driver import Command, Row, RowFormat, Statement, execute_each
 from broker.persistence.tenancy import is_seen
-from broker.quotes.budget import MaxCostBuys, compute_max_cost_buys
-from broker.quotes.configuration import JobConfiguration, resolve_configuration
-from broker.quotes.counting import check_kind, read_counted
-from broker.quotes.estimate import JobEstimate, estimate_job, refuse_beyond
-from broker.quotes.findings import QuotedFindings, refuse_bad_rows
+from broker.quotes.checking.configuration import JobConfiguration, resolve_configuration
+from broker.quotes.checking.findings import QuotedFindings, refuse_bad_rows
+from broker.quotes.costing.budget import MaxCostBuys, compute_max_cost_buys
+from broker.quotes.costing.prices import PlanQuote, price_on_every_plan
+from broker.quotes.counts.counting import check_kind, read_counted
+from broker.quotes.estimating.estimate import JobEstimate, estimate_job, refuse_beyond
+from broker.quotes.estimating.machine_load import read_machine_load
 from broker.quotes.inputs import QuoteInputs, read_inputs
-from broker.quotes.machine_load import read_machine_load
-from broker.quotes.prices import PlanQuote, price_on_every_plan
 from broker.quotes.tables import Quote
 from broker.work import Work
 from pricing.money import Money

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column
 from broker.persistence.documents import Document
-from broker.quotes.budget import MaxCostBuys
-from broker.quotes.estimate import JobEstimate
-from broker.quotes.findings import QuotedFindings
-from broker.quotes.prices import PlanQuote
+from broker.quotes.checking.findings import QuotedFindings
+from broker.quotes.costing.budget import MaxCostBuys
+from broker.quotes.costing.prices import PlanQuote
+from broker.quotes.estimating.estimate import JobEstimate
 from pricing.plans import PlanName
 
 

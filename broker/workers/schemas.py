@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from broker.http.shapes import MOST, MoneyOut, RequestBody, Whole
 from broker.metering.events.model import UsageCloudEvent
 from broker.metering.schemas import QUARANTINED, QuarantinedIntervalOut
-from broker.quotes.config_schemas import CONFIG_EXAMPLE
+from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE
 from broker.workers.model import Assignment, Instruction, Report, RunEnd, Sample, Validation
 
 MAX_STEP = 10**12

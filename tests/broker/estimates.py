@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from broker.quotes.estimate import JobEstimate
+from broker.quotes.estimating.estimate import JobEstimate
 from pricing.calibration.calibration import RunKind
 from pricing.estimate.run_estimate import GpuSeconds
 from pricing.resources.memory import FitJudgement

@@ -11,7 +11,7 @@ from broker.datasets.archive import read_packed
 from broker.datasets.picture_size import PictureUnusable, read_picture_size
 from broker.datasets.pictures import parse_pictures
 from broker.datasets.service import get_dataset
-from broker.quotes.text import count_caption_tokens
+from broker.quotes.counts.text import count_caption_tokens
 from broker.system import System
 from pricing.catalog import get_base_model
 from tests.broker.factories import Api, jsonl, make_customer

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from broker.jobs.tables import Job
 from broker.persistence.driver import Command, Statement
 from broker.persistence.records import RecordFormat, Records
-from broker.quotes.estimate import JobEstimate
+from broker.quotes.estimating.estimate import JobEstimate
 from broker.system import System
 from broker.work import Work
 from tests.broker.conftest import START

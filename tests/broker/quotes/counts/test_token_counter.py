@@ -12,10 +12,10 @@ from broker.config import Settings
 from broker.datasets import token_counts
 from broker.datasets.service import get_dataset
 from broker.datasets.token_counts import SMALL_ROWS, CountKey
-from broker.quotes import count_aside, count_needs, counting
-from broker.quotes.counting import name_tokenizer
-from broker.quotes.text import count_row_lengths
-from broker.quotes.token_counter import TokenCounter
+from broker.quotes.counts import count_aside, count_needs, counting
+from broker.quotes.counts.counting import name_tokenizer
+from broker.quotes.counts.text import count_row_lengths
+from broker.quotes.counts.token_counter import TokenCounter
 from broker.system import System
 from pricing.catalog import get_base_model
 from pricing.datasets.text_rows import parse_text_files
@@ -193,7 +193,7 @@ async def test_customers_take_turns_however_much_one_of_them_has(
     many = [await upload_dataset(api, busy["id"], content=large_content()) for _ in range(5)]
     clock.advance(seconds=1)
     one = await upload_dataset(api, other["id"], content=large_content())
-    monkeypatch.setattr("broker.quotes.token_counter.TURN_SECONDS", -1.0)
+    monkeypatch.setattr("broker.quotes.counts.token_counter.TURN_SECONDS", -1.0)
     counted = list[tuple[int, int]]()
     for _ in range(6):
         clock.advance(seconds=1)

@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from broker.config import Settings
-from broker.quotes.estimate import JobEstimate
-from broker.quotes.machine_load import read_machine_load
-from broker.quotes.uncertainty import name_uncertainties
+from broker.quotes.estimating.estimate import JobEstimate
+from broker.quotes.estimating.machine_load import read_machine_load
+from broker.quotes.estimating.uncertainty import name_uncertainties
 from tests.broker.estimates import make_estimate
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from broker.quotes.estimate import JobEstimate
+from broker.quotes.estimating.estimate import JobEstimate
 from pricing.calibration.calibration import FEWEST_RESIDUALS, has_learnt_width
 from pricing.catalog.profile import TEXT_FAMILIES
 

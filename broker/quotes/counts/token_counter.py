@@ -16,8 +16,8 @@ from broker.base_models.tokenizers import load_tokenizer
 from broker.datasets import token_counts
 from broker.datasets.service import Dataset
 from broker.datasets.token_counts import ClaimedCount, CountKey
-from broker.quotes.count_aside import Counted, count_in_batches
-from broker.quotes.counting import fits, name_tokenizer
+from broker.quotes.counts.count_aside import Counted, count_in_batches
+from broker.quotes.counts.counting import fits, name_tokenizer
 from broker.system import System
 from broker.work import Work
 from pricing.catalog.offered import ModelNotOffered

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.quotes.row_lengths import RowLengths, unpack_lengths
+from broker.quotes.counts.row_lengths import RowLengths, unpack_lengths
 from pricing.datasets.text_format import EncodedRow, RowLength, TextFormat, TextRow, count_learnt, encode_row
 
 spans = st.lists(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker import __version__, errors
-from broker.quotes.counting import PlannedJob
-from broker.quotes.refusal import refuse_config
+from broker.quotes.checking.refusal import refuse_config
+from broker.quotes.counts.counting import PlannedJob
 from pricing.budget import JobNeed
 from pricing.calibration.calibration import Calibration, RunKind
 from pricing.catalog.gpu import GpuProfile

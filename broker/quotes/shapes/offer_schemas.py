@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from broker.quotes.estimate_schemas import HoursRange, SecondsRange
 from broker.quotes.offers import PricedOffer, QuoteOffers
-from broker.quotes.price_schemas import PlanPriceOut
+from broker.quotes.shapes.estimate_schemas import HoursRange, SecondsRange
+from broker.quotes.shapes.price_schemas import PlanPriceOut
 from pricing.resources.memory import FitJudgement
 
 

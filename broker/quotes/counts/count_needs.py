@@ -18,8 +18,8 @@ from broker.datasets import service as datasets
 from broker.datasets import token_counts
 from broker.datasets.service import Dataset
 from broker.datasets.token_counts import CountKey
-from broker.quotes.count_aside import count_whole
-from broker.quotes.counting import COUNTS, fits, name_tokenizer, remember
+from broker.quotes.counts.count_aside import count_whole
+from broker.quotes.counts.counting import COUNTS, fits, name_tokenizer, remember
 from broker.work import Work
 from pricing.catalog.profile import BaseModelProfile
 

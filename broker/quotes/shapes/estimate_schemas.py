@@ -3,8 +3,8 @@
 from pydantic import BaseModel, Field
 
 from broker.http.shapes import as_hours
-from broker.quotes.estimate import JobEstimate
-from broker.quotes.uncertainty import name_uncertainties
+from broker.quotes.estimating.estimate import JobEstimate
+from broker.quotes.estimating.uncertainty import name_uncertainties
 from pricing.estimate.run_estimate import GpuSeconds
 from pricing.resources.memory import FitJudgement
 

@@ -4,9 +4,9 @@ import pytest
 
 from broker import errors
 from broker.http.shapes import as_hours
-from broker.quotes.configuration import resolve_configuration
-from broker.quotes.row_lengths import RowLengths
-from broker.quotes.text import RowLength, plan_text
+from broker.quotes.checking.configuration import resolve_configuration
+from broker.quotes.counts.row_lengths import RowLengths
+from broker.quotes.counts.text import RowLength, plan_text
 from pricing.training.config import TrainingConfig
 
 

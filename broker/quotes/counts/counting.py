@@ -16,11 +16,11 @@ from broker import errors
 from broker.datasets import token_counts
 from broker.datasets.service import Dataset
 from broker.datasets.token_counts import CountKey, TokenCount
-from broker.quotes.configuration import JobConfiguration
-from broker.quotes.count_aside import Counted
-from broker.quotes.pictures import CountedPictures, plan_counted_pictures, unpack_pictures
-from broker.quotes.row_lengths import RowLengths, unpack_lengths
-from broker.quotes.text import plan_text
+from broker.quotes.checking.configuration import JobConfiguration
+from broker.quotes.counts.count_aside import Counted
+from broker.quotes.counts.pictures import CountedPictures, plan_counted_pictures, unpack_pictures
+from broker.quotes.counts.row_lengths import RowLengths, unpack_lengths
+from broker.quotes.counts.text import plan_text
 from broker.work import Work
 from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.text_format import TextFormat

@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from broker.contracts.reading.prices import PlanPrices
-from broker.quotes.estimate import JobEstimate
-from broker.quotes.prices import money_from_json, money_to_json
+from broker.quotes.costing.prices import money_from_json, money_to_json
+from broker.quotes.estimating.estimate import JobEstimate
 from pricing.budget import JobNeed, JobPart, buy_part
 from pricing.money import Money
 from pricing.plans import PlanName

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from broker.contracts.reading.prices import PlanPrices
 from broker.http.shapes import MoneyOut
-from broker.quotes.prices import PlanQuote
+from broker.quotes.costing.prices import PlanQuote
 from pricing.plans import PlanName
 from pricing.quote import PlanPrice
 

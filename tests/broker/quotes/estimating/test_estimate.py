@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from broker.config import Settings
-from broker.quotes.estimate import JobEstimate
+from broker.quotes.estimating.estimate import JobEstimate
 from tests.broker.estimates import make_estimate
 from tests.broker.factories import CONFIG, Api, customer_api, make_ready_customer
 from tests.broker.test_bad_input import check_problem

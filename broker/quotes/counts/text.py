@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from tokenizers import Tokenizer
 
 from broker.base_models.tokenizers import load_shipped_tokenizer
-from broker.quotes.refusal import refuse_config
-from broker.quotes.row_lengths import RowLengths
+from broker.quotes.checking.refusal import refuse_config
+from broker.quotes.counts.row_lengths import RowLengths
 from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.text_format import RowLength, TextFormat, measure_row
 from pricing.datasets.text_rows import TextRow

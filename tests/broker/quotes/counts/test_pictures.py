@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from broker.quotes.text import count_caption_tokens
+from broker.quotes.counts.text import count_caption_tokens
 from pricing.catalog import get_base_model
 from pricing.training.config import TrainingConfig
 from pricing.training.image_workload import TrainingPicture, plan_image_workload

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker import errors
-from broker.quotes.refusal import refuse_fields
+from broker.quotes.checking.refusal import refuse_fields
 from pricing.catalog.offered import SHIPPED, OfferedModels
 from pricing.catalog.profile import BaseModelProfile
 from pricing.training.config import PATH_KEYS, TrainingConfig

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 
 from broker.datasets.pictures import ParsedPictures
-from broker.quotes.refusal import refuse_config
-from broker.quotes.text import count_caption_tokens
+from broker.quotes.checking.refusal import refuse_config
+from broker.quotes.counts.text import count_caption_tokens
 from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.picture_captions import read_kohya_folder
 from pricing.training.config import TrainingConfig

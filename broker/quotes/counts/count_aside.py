@@ -7,9 +7,9 @@ from tokenizers import Tokenizer
 
 from broker.datasets.archive import read_packed
 from broker.datasets.pictures import parse_pictures
-from broker.quotes.pictures import CountedPictures, count_pictures
-from broker.quotes.row_lengths import RowLengths
-from broker.quotes.text import count_row_lengths
+from broker.quotes.counts.pictures import CountedPictures, count_pictures
+from broker.quotes.counts.row_lengths import RowLengths
+from broker.quotes.counts.text import count_row_lengths
 from pricing.catalog.profile import BaseModelProfile
 from pricing.datasets.text_rows import TextRow, iter_text_files
 
