@@ -135,6 +135,11 @@ class HoldLeg(Base):
     released: Mapped[int]
     compensated: Mapped[int] = mapped_column(default=0)
 
+    @property
+    def open_quantity(self) -> int:
+        """Tell what is neither captured nor released of it."""
+        return self.held - self.captured - self.released
+
 
 class Capture(Base):
     """Usage of intervals charged to one leg: what every invoice line is made of.

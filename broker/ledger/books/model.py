@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from typing import Protocol
 
 from pricing.money import MICROS_PER_UNIT, Money
 from pricing.rating import price_usage
@@ -137,13 +138,36 @@ def _pair(unit: Unit, changes: Mapping[str, int]) -> Iterator[Move]:
                 targets.appendleft((target_id, arriving - amount))
 
 
+class Leg(Protocol):
+    """What the arithmetic reads of a hold's leg: one that is kept, or one that is planned.
+
+    Units: quantities in the leg's unit, price per GPU-hour or token. `month` is the budget month of a leg in money; the
+    others have none. `borne`: the house bears it, not the customer. `grant_id` is the grant that a leg comes from.
+    """
+
+    @property
+    def unit(self) -> str: ...
+    @property
+    def unit_price(self) -> Decimal | None: ...
+    @property
+    def billable(self) -> bool: ...
+    @property
+    def held(self) -> int: ...
+    @property
+    def captured(self) -> int: ...
+    @property
+    def month(self) -> str | None: ...
+    @property
+    def borne(self) -> bool: ...
+    @property
+    def grant_id(self) -> str | None: ...
+    @property
+    def open_quantity(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class LegState:
-    """A hold's leg as the arithmetic sees it. Units: quantities in the leg's unit, price per GPU-hour or token.
-
-    `month` is the budget month of a leg in money; the others have none. `borne`: the house bears it, not the customer.
-    `grant_id` is the grant that a leg comes from.
-    """
+    """A leg that is planned, in its state (see `Leg`)."""
 
     unit: Unit
     unit_price: Decimal | None
@@ -169,7 +193,7 @@ class LegDraw:
 
 
 def plan_capture(
-    legs: Sequence[LegState],
+    legs: Sequence[Leg],
     unit: Unit,
     quantity: int,
     *,
@@ -200,12 +224,12 @@ def plan_capture(
     return draws, quantity
 
 
-def has_other_price(leg: LegState, price: Decimal | None) -> bool:
+def has_other_price(leg: Leg, price: Decimal | None) -> bool:
     """Tell whether a leg outside grants holds units at another price than this; None: any will do."""
     return price is not None and leg.grant_id is None and not leg.borne and leg.unit_price != price
 
 
-def compute_captured_micros(legs: Iterable[LegState], *, billable_only: bool = False, borne: bool = False) -> int:
+def compute_captured_micros(legs: Iterable[Leg], *, billable_only: bool = False, borne: bool = False) -> int:
     """Compute the price of all that the customer's legs captured, or the borne ones, rounded once (half-even).
 
     An interval is charged the difference of two such totals, so that roundings never add up in a job's sum.
@@ -221,13 +245,13 @@ def compute_captured_micros(legs: Iterable[LegState], *, billable_only: bool = F
     return Money.from_exact(exact).micros
 
 
-def compute_hold_micros(legs: Iterable[LegState]) -> int:
+def compute_hold_micros(legs: Iterable[Leg]) -> int:
     """Compute the price of what billable legs hold, rounded up to the micro-yuan: the money held always suffices."""
     exact = sum((_price(leg, leg.held) for leg in legs if leg.billable and leg.unit_price is not None), Fraction(0))
     return math.ceil(exact * MICROS_PER_UNIT)
 
 
-def compute_money_needed(legs: Sequence[LegState]) -> int:
+def compute_money_needed(legs: Sequence[Leg]) -> int:
     """Compute the money to hold: the price of billable units, captured and open, rounded up, less what is captured."""
     captured = sum(leg.captured for leg in legs if leg.unit == Unit.MICRO_YUAN and not leg.borne)
     metered = [leg for leg in legs if leg.billable and leg.unit_price is not None]
@@ -235,6 +259,6 @@ def compute_money_needed(legs: Sequence[LegState]) -> int:
     return math.ceil(exact * MICROS_PER_UNIT) - captured
 
 
-def _price(leg: LegState, quantity: int) -> Fraction:
+def _price(leg: Leg, quantity: int) -> Fraction:
     assert leg.unit_price is not None
-    return price_usage(leg.unit, quantity, leg.unit_price)
+    return price_usage(Unit(leg.unit), quantity, leg.unit_price)

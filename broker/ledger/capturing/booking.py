@@ -20,7 +20,7 @@ from broker.ledger.books.model import (
 from broker.ledger.capturing.charges import Charge
 from broker.ledger.capturing.charging import Charging
 from broker.ledger.capturing.supply import plan_draws, plan_supply
-from broker.ledger.holding.hold_legs import HoldView, hold_more, list_open, to_state
+from broker.ledger.holding.hold_legs import HoldView, hold_more, list_open
 from broker.ledger.holding.legs import (
     NewLeg,
     OpenGrants,
@@ -70,7 +70,7 @@ class Booking:
         usage, view = charge.usage, self.view
         self.origins = view.origins_at(moment)
         supply = plan_supply(
-            view.terms, self.grants, view.states(), usage, origins=self.origins, moment=moment, months=self.months
+            view.terms, self.grants, view.legs, usage, origins=self.origins, moment=moment, months=self.months
         )
         charged = self.charging.divide(supply, [interval.usage for interval in charge.intervals])
         version = view.terms.prices_at(moment).rate_card_version
@@ -104,7 +104,7 @@ class Booking:
     def _count_money(self, *, borne: bool) -> int:
         """Count the price up to now less what was captured of it: a job's sum is rounded once, whatever its charges."""
         own = [leg for leg in self.view.legs if leg.borne == borne and leg.unit == Unit.MICRO_YUAN]
-        price = compute_captured_micros(self.view.states(), billable_only=not borne, borne=borne)
+        price = compute_captured_micros(self.view.legs, billable_only=not borne, borne=borne)
         return price - sum(leg.captured for leg in own)
 
     async def _draw(self, unit: Unit, quantity: int, moves: list[Move], *, borne: bool) -> list[tuple[HoldLeg, int]]:
@@ -142,7 +142,7 @@ class Booking:
             for leg, count in list_open(self.view.legs)
             if leg.unit == unit and leg.grant_id is None and not leg.borne
         ]
-        for leg, open_quantity in sorted(outside, key=lambda each: not has_other_price(to_state(each[0]), price)):
+        for leg, open_quantity in sorted(outside, key=lambda each: not has_other_price(each[0], price)):
             released = min(open_quantity, quantity)
             leg.released += released
             quantity -= released
@@ -153,7 +153,7 @@ class Booking:
 
     def _plan_draws(self, unit: Unit, quantity: int, *, borne: bool) -> tuple[list[LegDraw], list[NewLeg]]:
         """Plan what is drawn from the hold's legs, and by which legs it is extended for that before."""
-        view, legs = self.view, self.view.states()
+        view, legs = self.view, self.view.legs
         if not borne and unit != Unit.MICRO_YUAN:
             return plan_draws(view.terms, self.grants, legs, self.origins[unit], quantity, self.moment)
         month = self.month if unit == Unit.MICRO_YUAN else None

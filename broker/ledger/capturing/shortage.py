@@ -53,7 +53,7 @@ async def _find_end(view: HoldView, promise: Promise, moment: datetime) -> Short
     grants = await view.books.read_grants()
 
     def supply_of(allowed: ContractTerms) -> Supply:
-        legs, origins = view.states(), view.origins_at(moment)
+        legs, origins = view.legs, view.origins_at(moment)
         return plan_supply(allowed, grants, legs, NEXT_UNITS, origins=origins, moment=moment, months=months)
 
     then = terms.at(moment)

@@ -1,12 +1,11 @@
 """What a job's usage can be charged to, before it is: open legs, grants, then overage. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from broker.contracts.terms.model import ContractTerms, Overage
 from broker.ledger.books.closed_months import BilledMonth
-from broker.ledger.books.model import LegDraw, LegState, plan_capture
+from broker.ledger.books.model import Leg, LegDraw, plan_capture
 from broker.ledger.capturing.charging import Supply
 from broker.ledger.holding.legs import NewLeg, OpenGrants, burn_grants, plan_uncommitted_leg, price_uncommitted
 from broker.ledger.rating.charge_limit import RateSegment
@@ -17,7 +16,7 @@ from pricing.usage import METERS, Unit, Usage
 def plan_supply(
     terms: ContractTerms,
     grants: OpenGrants,
-    legs: Sequence[LegState],
+    legs: Sequence[Leg],
     usage: Usage,
     *,
     origins: Mapping[Unit, UsageOrigin],
@@ -37,15 +36,14 @@ def plan_supply(
         origin = origins[meter]
         draws, more = plan_draws(terms, grants, legs, origin, usage.count(meter), moment)
         extended = [*legs, *(leg.as_state() for leg in more)]
-        drawn = [replace(extended[draw.index], held=draw.quantity) for draw in draws]
-        units[meter] = [(to_segment(leg, months), leg.held) for leg in drawn]
+        units[meter] = [(to_segment(extended[draw.index], months), draw.quantity) for draw in draws]
     return Supply(units)
 
 
 def plan_draws(
     terms: ContractTerms,
     grants: OpenGrants,
-    legs: Sequence[LegState],
+    legs: Sequence[Leg],
     origin: UsageOrigin,
     quantity: int,
     moment: datetime,
@@ -70,7 +68,7 @@ def plan_draws(
     return draws, more
 
 
-def to_segment(leg: LegState, months: BilledMonth) -> RateSegment:
+def to_segment(leg: Leg, months: BilledMonth) -> RateSegment:
     """Tell the rate segment that a leg's usage belongs to in a month."""
     assert leg.unit_price is not None, "money has no price"
-    return RateSegment(leg.unit, leg.unit_price, leg.billable, months.billed, months.late_of)
+    return RateSegment(Unit(leg.unit), leg.unit_price, leg.billable, months.billed, months.late_of)

@@ -96,7 +96,7 @@ class TakingBack:
         """Return the money of what was taken back, and let the house bear its own: each rounded once a job."""
         for borne in (False, True):
             own = [leg for leg in self.view.legs if leg.unit == Unit.MICRO_YUAN and leg.borne == borne]
-            price = compute_captured_micros(self.view.states(), billable_only=not borne, borne=borne)
+            price = compute_captured_micros(self.view.legs, billable_only=not borne, borne=borne)
             excess = sum(leg.captured for leg in own) - price
             for leg in sorted(own, key=lambda leg: leg.month != self.month):
                 returned = max(0, min(leg.captured, excess))

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from broker import errors
 from broker.ledger.books.model import HoldState, compute_money_needed, has_other_price
-from broker.ledger.holding.hold_legs import HoldView, add_legs, list_open, release_legs, to_state
+from broker.ledger.holding.hold_legs import HoldView, add_legs, list_open, release_legs
 from broker.ledger.holding.holds import compute_expiry, lock_hold, roll_hold
 from broker.ledger.holding.legs import (
     NewLeg,
@@ -38,7 +38,7 @@ async def adjust_hold(work: Work, job_id: str, *, need: Usage) -> HoldView:
         if lacking:
             grants = await read_open_grants(work, terms.id)
             await _add(work, view, plan_meter_legs(grants, terms, lacking, origin, work.now))
-    lacking = await _release_surplus(work, view, Unit.MICRO_YUAN, compute_money_needed(view.states()))
+    lacking = await _release_surplus(work, view, Unit.MICRO_YUAN, compute_money_needed(view.legs))
     free = await view.books.find_budget_free(view.hold.month)
     room, credit = await read_room(work, terms, view.hold.month, free=free)
     if credit is not None:
@@ -56,7 +56,7 @@ async def _release_passed_over(
     work: Work, view: HoldView, legs: Sequence[HoldLeg], closed: Collection[str], price: Decimal
 ) -> None:
     """Release what nothing is drawn from any more: of grants that pay for none of the job, or at another price."""
-    passed = [leg for leg in legs if leg.grant_id in closed or has_other_price(to_state(leg), price)]
+    passed = [leg for leg in legs if leg.grant_id in closed or has_other_price(leg, price)]
     await release_legs(work, view, list_open(passed), kind="hold_adjusted")
 
 

@@ -46,7 +46,7 @@ class ChargeBooks:
     """The books of one contract under its lock, as charges in memory have left them.
 
     Each part is read when it is asked for, unless all was read ahead (`charge_reading.py`). `lines` are those of the
-    jobs that were asked for, `segments` those of months.
+    jobs that were asked for, `segments` those of months. `watched` are the months with a budget that is charged to.
     """
 
     work: Work
@@ -61,6 +61,7 @@ class ChargeBooks:
     _transfers: list[NewTransfer] = field(default_factory=list)
     _captures: list[dict[str, Any]] = field(default_factory=list)
     _added: list[AddedLine] = field(default_factory=list)
+    _watched: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, work: Work, terms: ContractTerms, found: FoundBooks) -> "ChargeBooks":
@@ -184,8 +185,9 @@ class ChargeBooks:
         """Keep what was charged by price: to be written with the others, and counted by the next charge already."""
         for each in added:
             segment, count = each.segment, each.count
-            if self.terms.find_watched_budget(segment.month) is not None:
+            if segment.month not in self._watched and self.terms.find_watched_budget(segment.month) is not None:
                 await self.read_segments(segment.month)
+                self._watched.add(segment.month)
             lines = self._lines.setdefault(each.hold.job_id, {})
             earlier = lines[segment].quantity if segment in lines else 0
             lines[segment] = LineCount(earlier + count.quantity, count.leads)
@@ -207,10 +209,9 @@ class ChargeBooks:
             *command_inserts(Capture, self._captures),
             *command_added_lines(self._added),
         ]
-        for month in sorted({each.segment.month for each in self._added}):
-            if terms.find_watched_budget(month) is not None:
-                commands += command_budget_alerts(work, terms, month, await self._count_invoiced(month))
-        self._transfers, self._captures, self._added = [], [], []
+        for month in sorted(self._watched):
+            commands += command_budget_alerts(work, terms, month, await self._count_invoiced(month))
+        self._transfers, self._captures, self._added, self._watched = [], [], [], set()
         return commands
 
     async def _count_invoiced(self, month: str) -> Money:

@@ -7,7 +7,7 @@ from datetime import datetime
 from broker.contracts.terms.model import ContractTerms
 from broker.ledger.books import accounts
 from broker.ledger.books.accounts import NewTransfer
-from broker.ledger.books.model import AccountKind, LegState, Move, compute_captured_micros, move
+from broker.ledger.books.model import AccountKind, Move, compute_captured_micros, move
 from broker.ledger.grants.compensation import compensate_released
 from broker.ledger.holding.charge_books import ChargeBooks
 from broker.ledger.holding.legs import NewLeg, list_origins
@@ -31,39 +31,22 @@ class HoldView:
     books: ChargeBooks
     run_gpu_type: str | None = None
 
-    def states(self) -> list[LegState]:
-        return [to_state(leg) for leg in self.legs]
-
     def origins_at(self, moment: datetime) -> dict[Unit, UsageOrigin]:
         """Tell where the job's usage of each meter comes from: it decides the price, and which grants may pay."""
         return list_origins(self.terms, self.hold.project_id, self.run_gpu_type or self.hold.gpu_type, moment)
 
     def cost_so_far(self) -> Money:
         """Price the customer's usage captured so far, paid by an advance or not."""
-        return Money(compute_captured_micros(self.states()))
+        return Money(compute_captured_micros(self.legs))
 
     def borne_so_far(self) -> Money:
         """Price what the house has borne so far, at the same prices."""
-        return Money(compute_captured_micros(self.states(), borne=True))
+        return Money(compute_captured_micros(self.legs, borne=True))
 
     def borne_usage(self) -> Usage:
         """Count what the house has borne so far."""
         borne = [leg for leg in self.legs if leg.borne]
         return Usage(*(sum(leg.captured for leg in borne if leg.unit == meter) for meter in METERS))
-
-
-def to_state(leg: HoldLeg) -> LegState:
-    return LegState(
-        unit=Unit(leg.unit),
-        unit_price=leg.unit_price,
-        billable=leg.billable,
-        held=leg.held,
-        captured=leg.captured,
-        released=leg.released,
-        month=leg.month,
-        borne=leg.borne,
-        grant_id=leg.grant_id,
-    )
 
 
 async def add_legs(work: Work, view: HoldView, legs: Sequence[NewLeg], *, kind: str, extends: bool = True) -> None:
@@ -142,7 +125,7 @@ async def post_for_job(work: Work, hold: Hold, kind: str, moves: Sequence[Move])
 
 def list_open(legs: Sequence[HoldLeg]) -> list[tuple[HoldLeg, int]]:
     """List legs with what is still open of each."""
-    return [(leg, to_state(leg).open_quantity) for leg in legs]
+    return [(leg, leg.open_quantity) for leg in legs]
 
 
 async def release_legs(work: Work, view: HoldView, quantities: Sequence[tuple[HoldLeg, int]], *, kind: str) -> None:

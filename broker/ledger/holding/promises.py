@@ -24,6 +24,6 @@ async def _read_budget(view: HoldView, month: str) -> MonthBudget | None:
     if budget is None:
         return None
     free = await view.books.read_budget_free(month, budget)
-    money = [leg for leg in view.states() if (leg.unit, leg.month, leg.borne) == (Unit.MICRO_YUAN, month, False)]
+    money = [leg for leg in view.legs if (leg.unit, leg.month, leg.borne) == (Unit.MICRO_YUAN, month, False)]
     may_ask = Money(budget) + await view.books.read_corrected(month)
     return MonthBudget(may_ask, reach_micros=free + sum(leg.open_quantity for leg in money))
