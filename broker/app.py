@@ -30,10 +30,10 @@ from broker.http.shapes import PROBLEM_RESPONSES
 from broker.http.shares import Turnstile
 from broker.identity.bearers import Bearers
 from broker.identity.routes import router as identity
+from broker.jobs.admitting.submissions import ADMISSION_TURN, Submissions
 from broker.jobs.dataset_routes import router as dataset_deletion
-from broker.jobs.event_feed import EventFeed
+from broker.jobs.reading.event_feed import EventFeed
 from broker.jobs.routes import router as jobs
-from broker.jobs.submissions import ADMISSION_TURN, Submissions
 from broker.ledger.listing_routes import router as books
 from broker.ledger.routes import router as ledger
 from broker.metering.quarantine_routes import router as quarantine

@@ -16,7 +16,7 @@ from broker.estimator import service as estimator
 from broker.estimator.watch import AccuracyWatch
 from broker.execution.pool_agent import PoolAgent
 from broker.http.idempotency import forget_old_answers
-from broker.jobs.runs import list_silent_runs, lose_silent_run
+from broker.jobs.running.runs import list_silent_runs, lose_silent_run
 from broker.jobs.service import is_live
 from broker.ledger import service as ledger
 from broker.metering.keeping.months import open_months_ahead

@@ -10,7 +10,7 @@ from sqlalchemy import Select, func, select
 
 from broker import errors
 from broker.adapters.tables import Adapter
-from broker.jobs.locked_run import LockedRun
+from broker.jobs.running.locked_run import LockedRun
 from broker.jobs.service import forget_adapter, lock_job, note_adapter, select_succeeded_ids
 from broker.persistence.database import narrow
 from broker.persistence.storage import StoredObject, TooLarge

@@ -19,7 +19,7 @@ from broker.cli.database import working_on
 from broker.cli.options import DataDir, load_settings
 from broker.errors import OperatorError
 from broker.http.decision import Decision
-from broker.jobs.withdrawal import withdraw_model
+from broker.jobs.reading.withdrawal import withdraw_model
 from broker.work import Work
 from pricing.catalog import find_base_model
 from pricing.catalog.described import ModelDescription

@@ -1,7 +1,7 @@
 """How good the estimates of finished jobs were: of all customers together, by the latest of them."""
 
 from broker.estimator.model import to_judged_run
-from broker.jobs import history
+from broker.jobs.reading import history
 from broker.work import Work
 from pricing.calibration.accuracy import AccuracyReport, judge_runs
 

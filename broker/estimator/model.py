@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from broker.jobs.history import FinishedJob
+from broker.jobs.reading.history import FinishedJob
 from pricing.calibration.accuracy import JudgedRun
 from pricing.calibration.calibration import has_learnt_width
 from pricing.calibration.learning import FinishedRun

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from broker.calibrations import service as calibrations
 from broker.estimator.model import read_finished_runs
-from broker.jobs import history
-from broker.jobs.history import FinishedJob
+from broker.jobs.reading import history
+from broker.jobs.reading.history import FinishedJob
 from broker.system import System
 from pricing.calibration.calibration import Calibration
 from pricing.calibration.learning import learn_calibration

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from broker.calibrations.service import find_newest_version
 from broker.estimator.accuracy import LATEST_JUDGED, judge_estimates
-from broker.jobs import history
-from broker.jobs.history import JudgedState
+from broker.jobs.reading import history
+from broker.jobs.reading.history import JudgedState
 from broker.system import System
 from pricing.calibration.accuracy import Accuracy
 from pricing.calibration.coverage import P90_BAND, BandState

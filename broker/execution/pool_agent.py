@@ -15,9 +15,9 @@ from broker.execution.engine import Engine, LaunchError, LaunchSpec, RunState
 from broker.execution.identity import AgentIdentity
 from broker.execution.membership import Membership, Renewal
 from broker.identity.model import RunBearer, sign_run_token
-from broker.jobs.locked_run import get_run
-from broker.jobs.model import RUN_ENDS, RunStatus
-from broker.jobs.runs import (
+from broker.jobs.rules.model import RUN_ENDS, RunStatus
+from broker.jobs.running.locked_run import get_run
+from broker.jobs.running.runs import (
     extend_leases,
     give_back_run,
     list_active_runs,

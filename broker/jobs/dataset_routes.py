@@ -1,7 +1,7 @@
 """Deleting a data set, which only jobs know the use of."""
 
 from broker.http.edge import CustomerWork, feature_router
-from broker.jobs.withdrawal import delete_dataset as delete
+from broker.jobs.reading.withdrawal import delete_dataset as delete
 
 router = feature_router("/datasets", "datasets")
 

@@ -5,8 +5,8 @@ from typing import Self
 from pydantic import BaseModel, Field
 
 from broker.http.shapes import MoneyOut
-from broker.jobs.lost_work import LostOfRun, WhoPays
-from broker.jobs.lost_work_words import explain_lost_work
+from broker.jobs.rules.lost_work_words import explain_lost_work
+from broker.jobs.running.lost_work import LostOfRun, WhoPays
 from broker.jobs.schemas import JobOut
 from broker.ledger.books.causes import Cause
 from broker.ledger.service import BorneUsage

@@ -22,11 +22,14 @@ from broker.http.shapes import (
     Whole,
 )
 from broker.identity.service import resolve_customer_of
-from broker.jobs import admission, checkpoints, control, events, resume, service
-from broker.jobs.event_feed import EventFeed
-from broker.jobs.lost_work import read_who_pays
+from broker.jobs import events, service
+from broker.jobs.admitting import admission
+from broker.jobs.admitting.submissions import Submissions, make_quote_for
 from broker.jobs.lost_work_schemas import JobDetailOut
-from broker.jobs.model import TERMINAL
+from broker.jobs.reading.event_feed import EventFeed
+from broker.jobs.rules.model import TERMINAL
+from broker.jobs.running import checkpoints, control, resume
+from broker.jobs.running.lost_work import read_who_pays
 from broker.jobs.schemas import (
     LONGEST_NAME,
     CheckpointOut,
@@ -37,7 +40,6 @@ from broker.jobs.schemas import (
     JobResumeIn,
     RunOut,
 )
-from broker.jobs.submissions import Submissions, make_quote_for
 from broker.jobs.tables import Job, JobEvent, Run
 from broker.work import Work
 from pricing.money import Money

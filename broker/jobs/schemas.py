@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.http.labels import Labels
 from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field
-from broker.jobs.expected_end import expect_end
-from broker.jobs.model import JobStatus
-from broker.jobs.remaining import Remaining
+from broker.jobs.reading.expected_end import expect_end
+from broker.jobs.rules.model import JobStatus
+from broker.jobs.rules.remaining import Remaining
 from broker.jobs.tables import Checkpoint, Job, JobEvent, Run
 from broker.ledger.books.causes import Cause
 from broker.persistence.documents import keep_readable

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from broker import errors
-from broker.jobs.model import TERMINAL, JobStatus, check_job_transition
+from broker.jobs.rules.model import TERMINAL, JobStatus, check_job_transition
 from broker.jobs.tables import Job, Run
 from broker.ledger import service as ledger
 from broker.persistence.database import narrow

@@ -7,8 +7,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, tex
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.contracts.terms.model import QuoteGuarantee
-from broker.jobs.limits import Limits, Spent, find_promise
-from broker.jobs.remaining import Remaining
+from broker.jobs.rules.limits import Limits, Spent, find_promise
+from broker.jobs.rules.remaining import Remaining
 from broker.ledger.service import Promise
 from broker.persistence.database import Base, moment_column
 from broker.persistence.documents import Document, UnreadableDocument, explain_unreadable

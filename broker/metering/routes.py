@@ -18,7 +18,7 @@ from broker.http.shapes import (
     Whole,
     written_like,
 )
-from broker.jobs.locked_run import lock_metered_run
+from broker.jobs.running.locked_run import lock_metered_run
 from broker.jobs.service import get_job
 from broker.metering.correcting.correction_events import CorrectionEvent
 from broker.metering.events.model import UsageCloudEvent

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from broker.jobs.control import request_stop
-from broker.jobs.limits import has_reached_limit
-from broker.jobs.locked_run import LockedRun
-from broker.jobs.lost_work import bear_lost_work, list_lost, note_marks
-from broker.jobs.model import RUN_ENDS, RunStatus, StopReason
-from broker.jobs.runs import note_usage
+from broker.jobs.rules.limits import has_reached_limit
+from broker.jobs.rules.model import RUN_ENDS, RunStatus, StopReason
+from broker.jobs.running.control import request_stop
+from broker.jobs.running.locked_run import LockedRun
+from broker.jobs.running.lost_work import bear_lost_work, list_lost, note_marks
+from broker.jobs.running.runs import note_usage
 from broker.jobs.service import add_usage
 from broker.ledger import service as ledger
 from broker.metering.events.evidence import Doubt, RunLife, judge_intervals

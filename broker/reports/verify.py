@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker.billing.checks import BILLING_CHECKS
-from broker.jobs.checks import JOB_CHECKS
+from broker.jobs.reading.checks import JOB_CHECKS
 from broker.ledger.reading.verify import LEDGER_CHECKS
 from broker.persistence.database import Scope, open_database
 

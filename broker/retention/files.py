@@ -5,7 +5,7 @@ from datetime import datetime
 
 from broker.adapters import service as adapters
 from broker.datasets import service as datasets
-from broker.jobs import checkpoints
+from broker.jobs.running import checkpoints
 from broker.persistence.storage import ListedObject
 from broker.retention.model import Removed
 from broker.system import System

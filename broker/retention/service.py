@@ -8,8 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from broker.execution.run_folders import RunFolders
-from broker.jobs import checkpoints
-from broker.jobs.runs import find_ends
+from broker.jobs.running import checkpoints
+from broker.jobs.running.runs import find_ends
 from broker.persistence import outbox
 from broker.retention.files import sweep_files
 from broker.retention.model import Removed

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from broker.capacity import agents, readiness
 from broker.capacity import service as capacity
 from broker.capacity.readiness import JudgedPool
-from broker.jobs import queueing
-from broker.jobs.queueing import DeviceHolder, QueuedJob, WaitNotice
-from broker.jobs.runs import start_run
+from broker.jobs.reading import queueing
+from broker.jobs.reading.queueing import DeviceHolder, QueuedJob, WaitNotice
+from broker.jobs.running.runs import start_run
 from broker.scheduling.devices import place_holder
 from broker.scheduling.planner import (
     ClusterSnapshot,

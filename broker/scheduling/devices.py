@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from broker.capacity.model import PRESENT, AgentState
 from broker.capacity.readiness import JudgedPool
-from broker.jobs.queueing import DeviceHolder
+from broker.jobs.reading.queueing import DeviceHolder
 
 ELSEWHERE = ""  # no pool has this name
 

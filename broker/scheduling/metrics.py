@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from broker.jobs.queueing import count_set_aside
+from broker.jobs.reading.queueing import count_set_aside
 from broker.system import System
 
 

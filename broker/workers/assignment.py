@@ -3,10 +3,10 @@
 from broker import errors
 from broker.base_models import service as base_models
 from broker.datasets import service as datasets
-from broker.jobs.checkpoints import Checkpoint, find_last_checkpoint
-from broker.jobs.locked_run import get_run, lock_run
-from broker.jobs.model import RUN_ENDS, RunStatus
-from broker.jobs.runs import claim_run
+from broker.jobs.rules.model import RUN_ENDS, RunStatus
+from broker.jobs.running.checkpoints import Checkpoint, find_last_checkpoint
+from broker.jobs.running.locked_run import get_run, lock_run
+from broker.jobs.running.runs import claim_run
 from broker.jobs.service import get_job
 from broker.ledger import service as ledger
 from broker.work import Work

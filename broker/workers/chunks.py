@@ -6,7 +6,7 @@ Chunks of one file are kept under its SHA-256 until `PUT …?from_chunks=true` m
 from collections.abc import AsyncIterator
 
 from broker import errors
-from broker.jobs.locked_run import get_run
+from broker.jobs.running.locked_run import get_run
 from broker.persistence.storage import OffsetMismatch, Storage, TooLarge
 from broker.work import Work
 

@@ -6,9 +6,16 @@ from typing import Any
 
 from broker import errors
 from broker.adapters import service as adapters
-from broker.jobs.locked_run import LockedRun, lock_run, lock_runs, read_locked_runs, require_active, require_current
-from broker.jobs.model import JobStatus, RunStatus, StopReason
-from broker.jobs.runs import claim_run, end_run, renew_lease, report_progress
+from broker.jobs.rules.model import JobStatus, RunStatus, StopReason
+from broker.jobs.running.locked_run import (
+    LockedRun,
+    lock_run,
+    lock_runs,
+    read_locked_runs,
+    require_active,
+    require_current,
+)
+from broker.jobs.running.runs import claim_run, end_run, renew_lease, report_progress
 from broker.ledger import service as ledger
 from broker.metering.events.evidence import Doubt
 from broker.metering.events.model import check_subject

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from broker.jobs.model import JobStatus, RunStatus, StopReason
+from broker.jobs.rules.model import JobStatus, RunStatus, StopReason
 from broker.metering.events.evidence import Doubt
 from broker.metering.events.model import UsageCloudEvent
 from pricing.catalog.profile import BaseModelProfile

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from broker.jobs.events import list_observed, record_event
-from broker.jobs.locked_run import LockedRun
+from broker.jobs.running.locked_run import LockedRun
 from broker.work import Work
 from broker.workers.model import Sample, Validation
 

@@ -11,8 +11,8 @@ from broker.adapters.service import receive_adapter
 from broker.http.caller import Caller
 from broker.http.edge import RunCaller, RunWork, feature_router
 from broker.http.shapes import FenceHeader
-from broker.jobs.locked_run import check_current
-from broker.jobs.model import RunStatus
+from broker.jobs.rules.model import RunStatus
+from broker.jobs.running.locked_run import check_current
 from broker.persistence.storage import StoredObject
 from broker.work import Work
 from broker.workers import chunks

@@ -9,10 +9,10 @@ from broker import errors
 from broker.adapters import service as adapters
 from broker.datasets import service as datasets
 from broker.identity import service as identity
-from broker.jobs import checkpoints
-from broker.jobs.checkpoints import Checkpoint
-from broker.jobs.locked_run import LockedRun, lock_run, require_active
-from broker.jobs.runs import renew_lease
+from broker.jobs.running import checkpoints
+from broker.jobs.running.checkpoints import Checkpoint
+from broker.jobs.running.locked_run import LockedRun, lock_run, require_active
+from broker.jobs.running.runs import renew_lease
 from broker.ledger import service as ledger
 from broker.persistence.storage import StoredObject, TooLarge
 from broker.work import Services, Work

@@ -7,7 +7,7 @@ from typing import Any
 from broker.contracts import service as contracts
 from broker.contracts.reading.candidates import Place, lock_candidates, read_candidates
 from broker.contracts.terms.model import NewGrant
-from broker.jobs.locked_run import lock_run
+from broker.jobs.running.locked_run import lock_run
 from broker.jobs.tables import Job, Run
 from broker.ledger import service as ledger
 from broker.ledger.holding.holds import HoldView

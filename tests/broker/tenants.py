@@ -8,8 +8,8 @@ from typing import Any
 from broker.datasets import token_counts
 from broker.datasets.service import get_dataset
 from broker.datasets.token_counts import CountKey
-from broker.jobs.locked_run import lock_any_run
-from broker.jobs.lost_work import note_marks
+from broker.jobs.running.locked_run import lock_any_run
+from broker.jobs.running.lost_work import note_marks
 from broker.jobs.tables import LostWorkRecord
 from broker.ledger.service import Mark
 from broker.ledger.tables import RateCorrection

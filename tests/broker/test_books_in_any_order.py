@@ -16,7 +16,7 @@ import pytest
 
 from broker.contracts import service as contracts
 from broker.daemon import Daemon
-from broker.jobs.runs import lose_run
+from broker.jobs.running.runs import lose_run
 from broker.reports.reconciliation import reconcile_books
 from broker.system import System
 from tests.broker.conftest import ManualClock

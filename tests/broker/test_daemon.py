@@ -16,7 +16,7 @@ from broker.config import Settings
 from broker.daemon import Daemon, compute_rest
 from broker.datasets.token_counts import SMALL_ROWS
 from broker.estimator.service import learn
-from broker.jobs.runs import lose_silent_run
+from broker.jobs.running.runs import lose_silent_run
 from broker.ledger import service as ledger
 from broker.ledger.tables import Hold
 from broker.processes.boot import DatabaseUrls

@@ -6,9 +6,9 @@ from typing import Protocol
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms
 from broker.jobs.events import record_event
-from broker.jobs.locked_run import LockedRun, lock_any_run
-from broker.jobs.lost_work import bear_lost_work
-from broker.jobs.runs import note_usage
+from broker.jobs.running.locked_run import LockedRun, lock_any_run
+from broker.jobs.running.lost_work import bear_lost_work
+from broker.jobs.running.runs import note_usage
 from broker.jobs.service import add_usage
 from broker.ledger import service as ledger
 from broker.metering.correcting.correction_events import CorrectionEvent

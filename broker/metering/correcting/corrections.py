@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 
 from broker.errors import FieldError
-from broker.jobs.locked_run import lock_runs
+from broker.jobs.running.locked_run import lock_runs
 from broker.metering.correcting.corrected import lock_corrected
 from broker.metering.correcting.correction_events import (
     EVENT,

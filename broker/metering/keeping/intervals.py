@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from broker.jobs.locked_run import LockedRun
+from broker.jobs.running.locked_run import LockedRun
 from broker.metering.events.evidence import Doubt, Span, Timeline
 from broker.metering.events.model import UsageCloudEvent, UsageData
 from broker.metering.keeping.quarantine import RUNS_FROM, find_quarantined, read_quarantined

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, Select, Text, bindparam, func, insert, select
 
 from broker.jobs.events import record_event
-from broker.jobs.locked_run import LockedRun
+from broker.jobs.running.locked_run import LockedRun
 from broker.metering.events.evidence import Doubt
 from broker.metering.events.model import UsageCloudEvent
 from broker.metering.keeping.storing import EventRow, claim_keys, name_run_event

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from broker import errors
 from broker.contracts import service as contracts
-from broker.jobs.locked_run import lock_any_run
+from broker.jobs.running.locked_run import lock_any_run
 from broker.metering.events.model import UsageCloudEvent
 from broker.metering.outside.measured import EVENT
 from broker.metering.outside.places import Place, read_places

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import TypeAdapter
 
-from broker.jobs.locked_run import LockedRun
+from broker.jobs.running.locked_run import LockedRun
 from broker.metering.events.evidence import Doubt
 from broker.metering.events.model import UsageCloudEvent, find_subject_fault
 from broker.metering.events.outcomes import DUPLICATE, Outcome, Verdict, reject

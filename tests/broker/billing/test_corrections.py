@@ -11,7 +11,7 @@ from sqlalchemy import update
 from broker.billing.lines.corrections import LineMissing, correction_lines
 from broker.billing.tables import InvoiceLine
 from broker.contracts import service as contracts
-from broker.jobs.runs import lose_run
+from broker.jobs.running.runs import lose_run
 from broker.ledger import service as ledger
 from broker.system import System
 from tests.broker.conftest import ManualClock

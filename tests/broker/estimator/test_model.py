@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from broker.estimator.model import read_finished_runs
-from broker.jobs import history
+from broker.jobs.reading import history
 from broker.system import System
 from pricing.calibration.calibration import FEWEST_RESIDUALS
 from tests.broker.estimator.test_watch import run_job

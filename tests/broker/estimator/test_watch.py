@@ -10,8 +10,8 @@ from broker.daemon import Daemon
 from broker.estimator.accuracy import judge_estimates
 from broker.estimator.service import learn
 from broker.estimator.watch import AccuracyWatch
-from broker.jobs.control import request_stop
-from broker.jobs.model import StopReason
+from broker.jobs.rules.model import StopReason
+from broker.jobs.running.control import request_stop
 from broker.jobs.tables import Job
 from broker.system import System
 from pricing.calibration.coverage import BandState

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from broker.daemon import Daemon
 from broker.execution.pool_agent import PoolAgent
-from broker.jobs.runs import lose_run
+from broker.jobs.running.runs import lose_run
 from broker.jobs.tables import Run
 from broker.persistence.outbox import OutboxMessage
 from broker.system import System

@@ -10,9 +10,9 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import event, func, select, text
 
-from broker.jobs import queueing
-from broker.jobs.queueing import WaitNotice
-from broker.jobs.runs import lose_run
+from broker.jobs.reading import queueing
+from broker.jobs.reading.queueing import WaitNotice
+from broker.jobs.running.runs import lose_run
 from broker.jobs.service import lock_job
 from broker.jobs.tables import Job, Run
 from broker.persistence.outbox import OutboxMessage

@@ -7,7 +7,7 @@ import pytest
 from broker.capacity.model import AgentState, Readiness
 from broker.capacity.readiness import JudgedPool
 from broker.capacity.tables import Pool
-from broker.jobs.queueing import DeviceHolder
+from broker.jobs.reading.queueing import DeviceHolder
 from broker.scheduling.devices import ELSEWHERE, place_holder
 from tests.broker.conftest import START
 

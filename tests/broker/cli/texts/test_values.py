@@ -17,7 +17,7 @@ from broker.cli.texts.values import (
     describe_size,
     describe_wait,
 )
-from broker.jobs.model import StopReason
+from broker.jobs.rules.model import StopReason
 from tests.broker.cli import objects
 from tests.broker.cli.objects import NOW
 

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
 
-from broker.jobs.runs import lose_run
+from broker.jobs.running.runs import lose_run
 from broker.ledger.tables import Capture
 from broker.system import System
 from tests.broker.conftest import ManualClock

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from broker.jobs.runs import lose_run
+from broker.jobs.running.runs import lose_run
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, amend_contract

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.jobs.expected_end import ExpectedEnd, estimate_seconds_left, expect_end
-from broker.jobs.remaining import estimate_remaining
+from broker.jobs.reading.expected_end import ExpectedEnd, estimate_seconds_left, expect_end
+from broker.jobs.rules.remaining import estimate_remaining
 from broker.jobs.tables import Job
 from tests.broker.estimates import make_estimate
-from tests.broker.jobs.test_limits import PRICES
+from tests.broker.jobs.rules.test_limits import PRICES
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 ESTIMATE = make_estimate(steps=100, p50=1000, p90=1500)

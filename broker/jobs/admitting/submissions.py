@@ -26,8 +26,8 @@ from broker.http.idempotency import (
     name_principal,
     read_answers,
 )
-from broker.jobs.admission import AdmissionPlan, JobRequest, Order
-from broker.jobs.admission_batch import (
+from broker.jobs.admitting.admission import AdmissionPlan, JobRequest, Order
+from broker.jobs.admitting.admission_batch import (
     SUBMITTED,
     read_admission_snapshots,
     read_orders,

@@ -6,7 +6,7 @@ from broker import errors
 from broker.base_models import service as base_models
 from broker.base_models.service import AddedModel
 from broker.datasets import service as datasets
-from broker.jobs.model import TERMINAL
+from broker.jobs.rules.model import TERMINAL
 from broker.jobs.tables import Job
 from broker.work import Work
 

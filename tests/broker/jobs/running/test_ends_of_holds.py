@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from broker.jobs.model import JOB_TRANSITIONS, TERMINAL, JobStatus
-from broker.jobs.runs import give_back_run, lose_run
+from broker.jobs.rules.model import JOB_TRANSITIONS, TERMINAL, JobStatus
+from broker.jobs.running.runs import give_back_run, lose_run
 from broker.system import System
 from tests.broker.factories import Api, make_ready_customer, submit_job
 from tests.broker.running_jobs import broken_rules, read_hold

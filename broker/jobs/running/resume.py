@@ -3,8 +3,8 @@
 from broker import errors
 from broker.contracts import service as contracts
 from broker.jobs.events import record_event
-from broker.jobs.limits import clip_need, has_reached_limit
-from broker.jobs.model import JobStatus
+from broker.jobs.rules.limits import clip_need, has_reached_limit
+from broker.jobs.rules.model import JobStatus
 from broker.jobs.service import lock_job, set_status
 from broker.jobs.tables import Job
 from broker.ledger import service as ledger

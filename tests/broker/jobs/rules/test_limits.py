@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.contracts.terms.model import ContractTerms, QuoteGuarantee
-from broker.jobs.limits import (
+from broker.jobs.rules.limits import (
     NOTHING_SPENT,
     Limits,
     QuotedNeed,

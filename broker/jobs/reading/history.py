@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
-from broker.jobs.model import JobStatus, StopReason
+from broker.jobs.rules.model import JobStatus, StopReason
 from broker.jobs.tables import Job, JobEvent
 from broker.persistence.documents import explain_unreadable, json_integer
 from broker.quotes.estimating.estimate import JobEstimate

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, String, column, select, values
 from sqlalchemy.exc import SQLAlchemyError
 
 from broker import errors
-from broker.jobs.model import TERMINAL
+from broker.jobs.rules.model import TERMINAL
 from broker.jobs.tables import Job, JobEvent
 from broker.system import System
 from broker.work import Work

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from broker.jobs.model import MOST_EXPECTED_SECONDS, JobStatus
+from broker.jobs.rules.model import MOST_EXPECTED_SECONDS, JobStatus
 from broker.jobs.tables import Job
 from broker.quotes.estimating.estimate import JobEstimate
 from pricing.estimate.run_estimate import GpuSeconds

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.jobs.lost_work_words import REASONS, explain_lost_work
+from broker.jobs.rules.lost_work_words import REASONS, explain_lost_work
 from broker.ledger.books.causes import OUR_DOING, Cause
 from pricing.usage import Usage
 

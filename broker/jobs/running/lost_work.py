@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from broker.jobs.checkpoints import mark_unusable
 from broker.jobs.events import record_event
-from broker.jobs.locked_run import LockedRun, get_run
-from broker.jobs.lost_work_words import explain_lost_work
+from broker.jobs.rules.lost_work_words import explain_lost_work
+from broker.jobs.running.checkpoints import mark_unusable
+from broker.jobs.running.locked_run import LockedRun, get_run
 from broker.jobs.service import note_charges
 from broker.jobs.tables import Checkpoint, CheckpointMark, Job, LostWorkRecord, Run
 from broker.ledger import service as ledger

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import ARRAY, Text, any_, bindparam, select
 
 from broker import errors
-from broker.jobs.model import RUN_ENDS, RunStatus
+from broker.jobs.rules.model import RUN_ENDS, RunStatus
 from broker.jobs.service import get_job, lock_job
 from broker.jobs.tables import Job, Run
 from broker.persistence.driver import Command, Row, Statement

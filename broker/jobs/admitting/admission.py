@@ -15,8 +15,8 @@ from broker.contracts import service as contracts
 from broker.contracts.reading.candidates import Place, list_candidates
 from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.datasets.service import KeptDataset
-from broker.jobs.limits import NOTHING_SPENT, Limits, QuotedNeed, clip_need, plan_limits, require_one_step
-from broker.jobs.model import JobStatus
+from broker.jobs.rules.limits import NOTHING_SPENT, Limits, QuotedNeed, clip_need, plan_limits, require_one_step
+from broker.jobs.rules.model import JobStatus
 from broker.jobs.tables import Job
 from broker.ledger.service import ContractBooks, HoldNeed, HoldSnapshot, NewHold, Reserves
 from broker.persistence.driver import RowFormat

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.jobs.remaining import Remaining, estimate_remaining
+from broker.jobs.rules.remaining import Remaining, estimate_remaining
 from pricing.money import Money
 from tests.broker.estimates import make_estimate
-from tests.broker.jobs.test_limits import PRICES
+from tests.broker.jobs.rules.test_limits import PRICES
 
 ESTIMATE = make_estimate(steps=100, tokens=9001, p50=1000, p90=1500)
 

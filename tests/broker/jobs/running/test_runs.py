@@ -9,7 +9,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from fastapi import FastAPI
 
-from broker.jobs.runs import lose_run, lose_silent_run
+from broker.jobs.running.runs import lose_run, lose_silent_run
 from broker.persistence.migrate import alembic_config
 from broker.processes.boot import DatabaseUrls
 from broker.system import System

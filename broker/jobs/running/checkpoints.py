@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Select, and_, func, or_, select, update
 
 from broker.jobs.events import record_event
-from broker.jobs.locked_run import LockedRun
+from broker.jobs.running.locked_run import LockedRun
 from broker.jobs.tables import Checkpoint, Job
 from broker.persistence.storage import StoredObject
 from broker.work import Work

@@ -10,7 +10,7 @@ from broker.base_models import service as base_models
 from broker.contracts.reading.candidates import lock_candidates, read_candidates, share_out_contracts
 from broker.datasets import service as datasets
 from broker.identity import service as identity
-from broker.jobs.admission import JOBS, AdmissionPlan, AdmissionSnapshot, Order
+from broker.jobs.admitting.admission import JOBS, AdmissionPlan, AdmissionSnapshot, Order
 from broker.jobs.events import write_event
 from broker.jobs.service import get_job
 from broker.jobs.tables import Job, JobEvent

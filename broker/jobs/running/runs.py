@@ -8,11 +8,8 @@ from sqlalchemy import select
 
 from broker.capacity.readiness import get_site, note_failed_start, note_good_start
 from broker.contracts import service as contracts
-from broker.jobs.checkpoints import find_last_checkpoint
 from broker.jobs.events import record_event
-from broker.jobs.locked_run import LockedRun, lock_any_run, require_active
-from broker.jobs.lost_work import bear_lost_work, bear_unusable_checkpoint
-from broker.jobs.model import (
+from broker.jobs.rules.model import (
     RUN_ENDS,
     TERMINAL,
     JobStatus,
@@ -23,7 +20,10 @@ from broker.jobs.model import (
     decide_cause,
     is_counted,
 )
-from broker.jobs.remaining import Remaining, estimate_remaining
+from broker.jobs.rules.remaining import Remaining, estimate_remaining
+from broker.jobs.running.checkpoints import find_last_checkpoint
+from broker.jobs.running.locked_run import LockedRun, lock_any_run, require_active
+from broker.jobs.running.lost_work import bear_lost_work, bear_unusable_checkpoint
 from broker.jobs.service import set_status
 from broker.jobs.tables import Job, Run
 from broker.ledger import service as ledger

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from broker.jobs import event_feed
-from broker.jobs.event_feed import EventFeed
+from broker.jobs.reading import event_feed
+from broker.jobs.reading.event_feed import EventFeed
 from tests.broker.factories import Api, customer_api, make_ready_customer, submit_job
 
 

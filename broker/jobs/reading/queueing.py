@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Text, any_, func, literal, select, text
 
-from broker.jobs.model import HOLDS_DEVICES, MOST_EXPECTED_SECONDS, RUN_ENDS, JobStatus
+from broker.jobs.rules.model import HOLDS_DEVICES, MOST_EXPECTED_SECONDS, RUN_ENDS, JobStatus
 from broker.jobs.tables import Job, Run
 from broker.persistence import outbox
 from broker.persistence.documents import explain_unreadable

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from broker import errors
-from broker.jobs.model import (
+from broker.jobs.rules.model import (
     HOLDS_DEVICES,
     RUN_ENDS,
     TERMINAL,

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
 
-from broker.jobs.model import JobStatus
+from broker.jobs.rules.model import JobStatus
 from broker.persistence.outbox import OutboxMessage
 from broker.system import System
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job

@@ -2,7 +2,7 @@
 
 from broker import errors
 from broker.jobs.events import record_event
-from broker.jobs.model import HOLDS_DEVICES, JobStatus, StopReason
+from broker.jobs.rules.model import HOLDS_DEVICES, JobStatus, StopReason
 from broker.jobs.service import find_active_run, lock_job, set_status
 from broker.jobs.tables import Job
 from broker.ledger import service as ledger
