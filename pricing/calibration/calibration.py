@@ -8,7 +8,8 @@ level that follows how many runs kept theirs.
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 from pricing.calibration.coverage_level import WANTED
 from pricing.calibration.support import choose_width
@@ -40,8 +41,7 @@ class RunKind:
         return [narrow[:length] for length in range(len(narrow) + 1)]
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """Seconds of a run. `runs` is how many finished runs the width was learnt from; 0: from published figures only."""
 
     p50: float
@@ -58,6 +58,7 @@ def has_learnt_width(runs: int) -> bool:
     return runs >= FEWEST_RESIDUALS
 
 
+@cache
 def get_published_width(family: str) -> float:
     """Get log(p90 / p50) of published figures of a family, whose programs no run of was seen."""
     return Z_90 * load_log_spread(family)
@@ -98,8 +99,8 @@ class Calibration:
         return self.constants.get(sku) or load_device_constants()
 
     def _widen(self, kind: RunKind, computed: float) -> Interval:
-        expected = computed * math.exp(self.get_ratio(kind).log)
-        residuals = self._get_residuals(kind)
+        expected = computed * math.exp(self.get_ratio(kind).log) if self.ratios else computed
+        residuals = self._get_residuals(kind) if self.residuals else ()
         width = get_published_width(kind.family)
         if has_learnt_width(len(residuals)):
             place = math.ceil((len(residuals) + 1) * self.levels.get(kind.sku, WANTED))
@@ -107,8 +108,6 @@ class Calibration:
         return Interval(expected, expected * math.exp(width), len(residuals))
 
     def get_ratio(self, kind: RunKind) -> Ratio:
-        if not self.ratios:
-            return NO_RATIO
         for key in reversed(kind.list_keys()):
             if key in self.ratios:
                 return self.ratios[key]
@@ -116,8 +115,6 @@ class Calibration:
 
     def _get_residuals(self, kind: RunKind) -> tuple[float, ...]:
         """Get the residuals of the narrowest key that has enough of them; those of the GPU type, where none has."""
-        if not self.residuals:
-            return ()
         keys = kind.list_keys()
         for key in reversed(keys[1:]):
             found = self.residuals.get(key, ())

@@ -1,5 +1,6 @@
 """What is known of a GPU type, from its maker's data sheet."""
 
+from functools import cached_property
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -44,7 +45,7 @@ class GpuProfile(BaseModel):
         """What precision auto means here: bf16 where the GPU has it, else fp32."""
         return "bf16" if self.has_bf16 else "fp32"
 
-    @property
+    @cached_property
     def power_class(self) -> PowerClass:
         """Tell what keeps it from its peak in long products: a low limit, dense tensor cores, or nothing of the kind.
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pricing.calibration.calibration import Calibration, RunKind
 from pricing.catalog.gpu import GpuProfile
@@ -14,8 +15,7 @@ from pricing.training.config import TrainingConfig
 from pricing.training.workload import Workload
 
 
-@dataclass(frozen=True)
-class GpuSeconds:
+class GpuSeconds(NamedTuple):
     """Whole GPU-seconds: half of such runs end within p50, nine of ten within p90."""
 
     p50: int

@@ -1,10 +1,10 @@
 """What GPU-seconds and tokens cost on every plan, at p50 and at p90. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from broker.contracts.reading.prices import BeyondGrants, PlanPrices
 from pricing.estimate.run_estimate import GpuSeconds
@@ -17,8 +17,7 @@ from pricing.usage import Unit
 COSTS = ("gpu_cost", "gpu_cost_p90", "token_cost")
 
 
-@dataclass(frozen=True)
-class PlanQuote:
+class PlanQuote(NamedTuple):
     """What a job costs on one plan, to the fen: GPU-seconds at p50 and at p90, and tokens; and by which prices."""
 
     charged: PlanPrices
@@ -76,23 +75,19 @@ def price_on_plan(charged: PlanPrices, gpu_seconds: GpuSeconds, tokens: int) -> 
 
     GPU-seconds that the contract's grants do not cover are a line of their own where they have another price.
     """
-    prices = charged.prices
+    prices, beyond = charged.prices, charged.beyond
     return PlanQuote(
-        charged=charged,
-        gpu_cost=_price_gpu(charged, gpu_seconds.p50),
-        gpu_cost_p90=_price_gpu(charged, gpu_seconds.p90),
-        token_cost=_price_tokens(tokens, prices.per_token, prices.currency),
+        charged,
+        _price_gpu(prices, beyond, gpu_seconds.p50),
+        _price_gpu(prices, beyond, gpu_seconds.p90),
+        _price_tokens(tokens, prices.per_token, prices.currency),
     )
 
 
-def _price_gpu(charged: PlanPrices, gpu_seconds: int) -> Money:
-    if charged.beyond is None:
-        return _price_gpu_line(charged.prices, gpu_seconds)
-    covered = min(gpu_seconds, charged.beyond.covered_gpu_seconds)
-    return _price_gpu_line(charged.prices, covered) + _price_gpu_line(charged.beyond.prices, gpu_seconds - covered)
-
-
-def _price_gpu_line(prices: UnitPrices, gpu_seconds: int) -> Money:
+def _price_gpu(prices: UnitPrices, beyond: BeyondGrants | None, gpu_seconds: int) -> Money:
+    if beyond is not None and gpu_seconds > beyond.covered_gpu_seconds:
+        further = _price_gpu(beyond.prices, None, gpu_seconds - beyond.covered_gpu_seconds)
+        return _price_gpu(prices, None, beyond.covered_gpu_seconds) + further
     dividend, divisor = prices.per_gpu_second
     return round_quotient_to_fen(gpu_seconds * dividend, divisor, prices.currency)
 
