@@ -20,11 +20,12 @@ from broker.jobs.running.runs import list_silent_runs, lose_silent_run
 from broker.jobs.service import is_live
 from broker.ledger import service as ledger
 from broker.metering.keeping.months import open_months_ahead
-from broker.persistence.database import WAKE_CHANNEL, without_driver
+from broker.persistence.database import SUBMITTED, WAKE_CHANNEL, without_driver
 from broker.persistence.faults import find_fault
 from broker.quotes.counts.token_counter import TokenCounter
 from broker.retention import service as retention
-from broker.scheduling.cycle import run_cycle
+from broker.scheduling.cycle import has_free_devices, run_cycle
+from broker.scheduling.pace import Pace, compute_rest
 from broker.signing.purchases import expire_purchase, list_overdue_purchases
 from broker.signing.renewals import attend_to_end
 from broker.signing.top_ups import list_due_top_ups, order_top_up
@@ -37,14 +38,6 @@ log = logging.getLogger(__name__)
 RECONNECT_SECONDS = 1.0
 LISTENING = "listening for work"
 WATCH_SECONDS = 0.5
-# After a cycle the dispatcher rests for so many times as long as that took, so that it never takes more than a quarter
-# of one core: what is submitted meanwhile is planned together.
-RESTS, LONGEST_REST_SECONDS = 3, 5.0
-
-
-def compute_rest(cycle_seconds: float) -> float:
-    """Compute for how long the dispatcher rests after a cycle. Units: seconds."""
-    return min(RESTS * cycle_seconds, LONGEST_REST_SECONDS)
 
 
 @dataclass
@@ -56,6 +49,7 @@ class Daemon:
     plans: bool = True
     accuracy: AccuracyWatch = field(default_factory=AccuracyWatch)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    pace: Pace = field(default_factory=Pace)
     scheduler: AsyncIOScheduler = field(default_factory=lambda: AsyncIOScheduler(timezone="UTC"))
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     swept_at: datetime | None = None
@@ -144,8 +138,13 @@ class Daemon:
             await connection.execute(f"LISTEN {WAKE_CHANNEL}".encode())
             self.system.services.failures.settle(LISTENING)
             self.wake.set()  # for what was notified while nobody listened
-            async for _notification in connection.notifies():
-                self.wake.set()
+            async for notification in connection.notifies():
+                self._hear(notification.payload)
+
+    def _hear(self, what: str) -> None:
+        """Wake up for what was notified; new jobs that could only be told why they wait are left for the next tick."""
+        if what != SUBMITTED or self.pace.is_due(time.monotonic()):
+            self.wake.set()
 
     async def _dispatch(self) -> None:
         while True:
@@ -158,12 +157,21 @@ class Daemon:
             await asyncio.sleep(compute_rest(time.monotonic() - began))
 
     async def run_once(self) -> None:
-        """Run one scheduling cycle, then relay to the engine what is due."""
-        if self.plans:
+        """Run one scheduling cycle if it is due, then relay to the engine what is due."""
+        if self.plans and await self._is_cycle_due():
+            began = time.monotonic()
             async with self.system.work() as work:
-                await run_cycle(work)
+                result = await run_cycle(work)
+            self.pace.note_cycle(began, time.monotonic(), starts_more=result.starts_more)
         if self.agent is not None:
             await self.agent.relay()
+
+    async def _is_cycle_due(self) -> bool:
+        """Tell whether a job may be able to start, or it is time to tell the new ones why they wait."""
+        if self.pace.is_due(time.monotonic()):
+            return True
+        async with self.system.work() as work:
+            return await has_free_devices(work)
 
     async def _sweep_when_heard(self) -> None:
         """Sweep silent runs, but only once every run has had a whole lease to report in since we began to listen."""

@@ -32,7 +32,9 @@ from broker.persistence.driver import Command, Parameters, Statement
 
 APP_ROLE = "broker_app"
 WAKE_CHANNEL = "broker_wake"
-WAKE = f"NOTIFY {WAKE_CHANNEL}".encode()
+# What a submission notifies: it needs no cycle by itself where no device is free.
+SUBMITTED = "submitted"
+WAKE_FOR_SUBMITTED = f"NOTIFY {WAKE_CHANNEL}, '{SUBMITTED}'".encode()
 # A connection used so lately is taken to be alive: asking it would cost as much as the statement that comes next.
 TRUSTED_SECONDS = 1.0
 BEGIN = sql.SQL(

@@ -20,6 +20,7 @@ from broker.scheduling.planner import (
     PoolState,
     QueueState,
     RunningJob,
+    Start,
     Wait,
     WaitingJob,
     plan_cycle,
@@ -41,11 +42,15 @@ FORECAST_TOLERANCE = timedelta(seconds=10)
 
 @dataclass(frozen=True)
 class CycleResult:
-    """How many jobs were started and how many were left to wait; of the latter, those that could not be planned."""
+    """How many jobs were started and how many were left to wait; of the latter, those that could not be planned.
+
+    `starts_more`: devices are left on which a job that comes later could start.
+    """
 
     started: int
     waiting: int
     set_aside: int = 0
+    starts_more: bool = field(default=True, compare=False)
 
 
 @dataclass
@@ -55,6 +60,7 @@ class CycleState:
     started: set[str] = field(default_factory=set)
     aside: dict[str, str] = field(default_factory=dict)
     waits: tuple[Wait, ...] = ()
+    starts_more: bool = True
 
 
 async def run_cycle(work: Work) -> CycleResult:
@@ -73,7 +79,14 @@ async def run_cycle(work: Work) -> CycleResult:
     notices = _changed_waits(waiting, [*map(_notice_wait, state.waits), *_notice_set_aside(state)])
     _log_set_aside(waiting, state)
     await queueing.write_waits(work, notices)
-    return CycleResult(len(state.started), len(state.waits) + len(state.aside), len(state.aside))
+    left = len(state.waits) + len(state.aside)
+    return CycleResult(len(state.started), left, len(state.aside), state.starts_more)
+
+
+async def has_free_devices(work: Work) -> bool:
+    """Tell whether an open pool has devices that nobody holds, as far as can be seen without a lock."""
+    pools, _holders = await _read_pools(work, await readiness.list_pools(work))
+    return _have_free(pools, ())
 
 
 async def _find_unreadable(work: Work, waiting: Sequence[QueuedJob]) -> dict[str, str]:
@@ -95,7 +108,7 @@ async def _plan_and_start(work: Work, waiting: Sequence[QueuedJob], state: Cycle
     snapshot = await read_snapshot(work, ready)
     plan = await asyncio.to_thread(plan_cycle, snapshot, now=work.now)  # a third of a second where 5000 wait
     failed = await _apply_starts(work, plan, state.started)
-    state.waits = plan.waits
+    state.waits, state.starts_more = plan.waits, _have_free(snapshot.pools, plan.starts)
     state.aside |= failed
     if failed:
         state.aside |= await queueing.list_faults(work, {job.id for job in ready} - state.started)
@@ -104,18 +117,31 @@ async def _plan_and_start(work: Work, waiting: Sequence[QueuedJob], state: Cycle
 
 async def read_snapshot(work: Work, waiting: Sequence[QueuedJob]) -> ClusterSnapshot:
     """Read what the planner plans from: pools, queues, waiting and running jobs."""
-    pools = await readiness.list_pools(work, locked=True)
-    holders = await _list_placed_holders(work, pools)
-    busy: Counter[str] = Counter()
-    for holder in holders:
-        busy[holder.pool] += holder.gpus
+    pools, holders = await _read_pools(work, await readiness.list_pools(work, locked=True))
     queues = await capacity.list_queues(work)
     return ClusterSnapshot(
-        pools=tuple(_pool_state(pool, busy[pool.pool.name]) for pool in pools),
+        pools=pools,
         queues=tuple(QueueState(row.name, row.priority, row.open) for row in queues),
         waiting=tuple(_waiting_job(job) for job in waiting),
         running=tuple(_running_job(holder, work.now) for holder in holders),
     )
+
+
+async def _read_pools(work: Work, pools: Sequence[JudgedPool]) -> tuple[tuple[PoolState, ...], Sequence[DeviceHolder]]:
+    """Read what of these pools is free, and the runs that hold the rest."""
+    holders = await _list_placed_holders(work, pools)
+    busy: Counter[str] = Counter()
+    for holder in holders:
+        busy[holder.pool] += holder.gpus
+    return tuple(_pool_state(pool, busy[pool.pool.name]) for pool in pools), holders
+
+
+def _have_free(pools: Sequence[PoolState], starts: Sequence[Start]) -> bool:
+    """Tell whether an open pool has devices left besides those of these starts."""
+    taken: Counter[str] = Counter()
+    for start in starts:
+        taken[start.pool] += start.gpus
+    return any(pool.open and pool.free_gpus > taken[pool.name] for pool in pools)
 
 
 async def _list_placed_holders(work: Work, pools: Sequence[JudgedPool]) -> list[DeviceHolder]:

@@ -1,6 +1,7 @@
 """What the broker does by itself: waking up, sweeping, going on after its database was away."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from broker.config import Settings
-from broker.daemon import Daemon, compute_rest
+from broker.daemon import Daemon
 from broker.datasets.token_counts import SMALL_ROWS
 from broker.estimator.service import learn
 from broker.jobs.running.runs import lose_silent_run
@@ -61,9 +62,21 @@ async def test_submission_wakes_the_dispatcher(api: Api, system: System, custome
         await until(lambda: [spec.job_id for spec in engine.launched] == [job_id])
 
 
-@pytest.mark.parametrize(("cycle", "rest"), [(0.0, 0.0), (0.01, 0.03), (0.5, 1.5), (10.0, 5.0)])
-def test_dispatcher_rests_so_that_planning_takes_no_more_than_a_quarter_of_a_core(cycle: float, rest: float) -> None:
-    assert compute_rest(cycle) == rest
+async def test_submissions_wait_to_be_told_why_they_wait_and_start_once_a_device_is_free(
+    api: Api, system: System, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.scheduling.pace.RESTS_AT_LEISURE", 1_000_000)
+    engine = PaperEngine()
+    async with running_daemon(system, engine) as daemon:
+        jobs = [await submit(api, customer) for _ in range(3)]
+        await until(lambda: len(engine.launched) == 2 and not daemon.pace.is_due(time.monotonic()))
+        late = await submit(api, customer)
+        daemon.wake.set()  # as the tick does
+        await until(lambda: not daemon.wake.is_set())
+        assert (await api.get(f"/jobs/{late}"))["pending_reason"] is None
+        await api.post(f"/jobs/{jobs[0]}/cancel")
+        await until(lambda: len(engine.launched) == 3)
+        assert (await api.get(f"/jobs/{late}"))["pending_reason"]["code"] == "waiting_for_gpus"
 
 
 async def test_free_devices_wake_the_dispatcher_for_who_waits(api: Api, system: System, customer: Customer) -> None:

@@ -37,7 +37,7 @@ from broker.jobs.admitting.admission_batch import (
 from broker.jobs.events import log_event
 from broker.jobs.schemas import JobOut
 from broker.persistence.batches import Batches, Turns, refuse_busy
-from broker.persistence.database import WAKE, TimeLimits
+from broker.persistence.database import WAKE_FOR_SUBMITTED, TimeLimits
 from broker.persistence.driver import COMMIT, Command, Row, run_together
 from broker.persistence.faults import Fault, find_fault
 from broker.quotes import service as quotes
@@ -219,9 +219,9 @@ async def _write(
     if not commands:
         return
     if work.actor.role not in STAFF:
-        await run_together(work.connection, commands, after=WAKE + b";" + COMMIT)
+        await run_together(work.connection, commands, after=WAKE_FOR_SUBMITTED + b";" + COMMIT)
         return
-    await run_together(work.connection, commands, after=WAKE)
+    await run_together(work.connection, commands, after=WAKE_FOR_SUBMITTED)
     for submission, response in zip(submissions, given, strict=True):
         if isinstance(response, Response):
             await submission.caller.record(work, response)

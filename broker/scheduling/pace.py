@@ -1,0 +1,30 @@
+"""How often the dispatcher plans: at once where a job may start, at leisure where it can only be told why it waits."""
+
+from dataclasses import dataclass
+
+# After a cycle the dispatcher rests for so many times as long as that took, so that it never takes more than a quarter
+# of one core: what is submitted meanwhile is planned together.
+RESTS, LONGEST_REST_SECONDS = 3, 5.0
+# Where all devices are held, a cycle starts nothing and explains all: then a twentieth of one core is enough.
+RESTS_AT_LEISURE = 19
+
+
+def compute_rest(cycle_seconds: float) -> float:
+    """Compute for how long the dispatcher rests after a cycle. Units: seconds."""
+    return min(RESTS * cycle_seconds, LONGEST_REST_SECONDS)
+
+
+@dataclass
+class Pace:
+    """When jobs that come are planned next, as the last cycle left the devices. Units: seconds of one running clock."""
+
+    at_leisure_until: float = 0.0
+
+    def note_cycle(self, began: float, ended: float, *, starts_more: bool) -> None:
+        """Note a cycle; `starts_more`: it has left devices on which a job that comes could start."""
+        pause = 0.0 if starts_more else min(RESTS_AT_LEISURE * (ended - began), LONGEST_REST_SECONDS)
+        self.at_leisure_until = ended + pause
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether jobs that come are planned now."""
+        return now >= self.at_leisure_until

@@ -1,0 +1,24 @@
+"""How often the dispatcher plans."""
+
+import pytest
+
+from broker.scheduling.pace import Pace, compute_rest
+
+
+@pytest.mark.parametrize(("cycle", "rest"), [(0.0, 0.0), (0.01, 0.03), (0.5, 1.5), (10.0, 5.0)])
+def test_dispatcher_rests_so_that_planning_takes_no_more_than_a_quarter_of_a_core(cycle: float, rest: float) -> None:
+    assert compute_rest(cycle) == rest
+
+
+@pytest.mark.parametrize(("cycle", "pause"), [(0.0, 0.0), (0.0625, 1.1875), (0.25, 4.75), (10.0, 5.0)])
+def test_jobs_that_could_not_start_are_planned_with_a_twentieth_of_a_core(cycle: float, pause: float) -> None:
+    pace = Pace()
+    pace.note_cycle(100.0, 100.0 + cycle, starts_more=False)
+    assert pace.is_due(100.0 + cycle + pause)
+    assert not pace.is_due(100.0 + cycle + pause - 0.125) or pause == 0
+
+
+def test_jobs_that_could_start_are_planned_at_once() -> None:
+    pace = Pace()
+    pace.note_cycle(100.0, 101.0, starts_more=True)
+    assert pace.is_due(101.0)
