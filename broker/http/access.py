@@ -4,12 +4,12 @@ import logging
 import re
 import time
 
+import structlog
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker.ids import new_id
-from broker.log_context import begin_context, bind_context, get_context
 from broker.work import Actor, Role
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ class AccessLog:
                 MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)
 
-        begin_context(request_id=request_id)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             await self.app(scope, receive, note_status)
         except Exception:
@@ -67,9 +68,10 @@ def bind_caller(request: Request, actor: Actor) -> None:
     """Bind who asks, and for which job or run, to every line that is told until the request is answered."""
     ids = {name: request.path_params[name] for name in BOUND_IDS if name in request.path_params}
     who = {"run_id": actor.id} if actor.role == Role.RUN else {"actor": actor.id}
-    bind_context(role=actor.role.value, **{**ids, **who})
+    structlog.contextvars.bind_contextvars(role=actor.role.value, **{**ids, **who})
 
 
 def find_request_id() -> str | None:
     """Find the id of the request that is being answered; None outside of one."""
-    return get_context().get("request_id")
+    request_id: str | None = structlog.contextvars.get_contextvars().get("request_id")
+    return request_id

