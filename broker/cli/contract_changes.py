@@ -146,12 +146,13 @@ def renew(
     plan: Annotated[str | None, typer.Option(help="Another plan for the next term.")] = None,
     hours: Annotated[int | None, typer.Option(help="Another volume for it, in GPU-hours.")] = None,
     ends_at: Annotated[str | None, typer.Option(metavar="TIME", help="Another end for it (UTC).")] = None,
+    true_up: Annotated[str | None, typer.Option(help="When unused hours are charged: at_end or yearly.")] = None,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
     """Sign the contract that follows one, right after its end and under its number."""
-    others = {"plan": plan, "committed_gpu_hours": hours, "ends_at": ends_at}
+    others = {"plan": plan, "committed_gpu_hours": hours, "ends_at": ends_at, "true_up": true_up}
     body = {"renew": True, **{name: value for name, value in others.items() if value is not None}}
     following = _post(url, key, contract_id, "renewal", body)
     told = f"{following['id']} follows from {following['starts_at']} on."

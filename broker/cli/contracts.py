@@ -28,6 +28,7 @@ COLUMNS = (
     Column("until", right=True),
 )
 
+TRUE_UPS = {"at_end": "charged at the end of the term", "yearly": "charged at the end of each year"}
 BEYOND_HOURS = {"block": "none", "contract": "at these prices", "on_demand": "at on-demand prices"}
 
 
@@ -107,6 +108,7 @@ def _tell_terms(contract: Contract) -> list[tuple[str, str]]:
         ("In force", f"{start} to {end}"),
         ("Queue", contract["queue"]),
         ("At its quote", f"a job {at_quote}"),
+        ("Unused hours", TRUE_UPS[contract["true_up"]] if contract["plan"] == "long_term" else ""),
         ("Beyond hours", BEYOND_HOURS.get(contract["overage"], contract["overage"])),
     ]
 

@@ -418,6 +418,7 @@ class Contract(TypedDict):
     purchase_order: str | None
     payment_days: int
     auto_renew: bool
+    true_up: Literal["at_end", "yearly"]
     renewed_from_id: str | None
     status: Literal["upcoming", "active", "ended", "cancelled"]
     time_zone: str

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.contracts.tables import ContractEvent
-from broker.contracts.terms.agreed import DEFAULT_ARREARS, ContractStatus
+from broker.contracts.terms.agreed import DEFAULT_ARREARS, ContractStatus, TrueUpRule
 from broker.contracts.terms.model import CardChoice, ContractTerms, Overage, QuoteGuarantee
 from broker.http.shapes import MoneyOut, RequestBody, created_at_field
 from pricing.plans import PlanName
@@ -70,6 +70,11 @@ class ContractOut(BaseModel):
         description="Days that each state of arrears lasts.", examples=[DEFAULT_ARREARS_EXAMPLE]
     )
     auto_renew: bool = Field(description="Whether another follows it by itself.", examples=[False])
+    true_up: TrueUpRule = Field(
+        description="When hours that were committed to and not used are charged: `at_end` of its term or `yearly`; "
+        "of no meaning where hours are paid ahead, or none are committed.",
+        examples=["at_end"],
+    )
     renewed_from_id: str | None = Field(description="The contract that it follows.", examples=["con_01j"])
     status: ContractStatus = Field(description="Where it is in its life now.", examples=["active"])
     time_zone: str = Field(description="Its billing months follow it.", examples=["Asia/Shanghai"])
@@ -103,6 +108,7 @@ class ContractOut(BaseModel):
             payment_days=terms.payment_days,
             arrears=ArrearsShape(**vars(terms.arrears)),
             auto_renew=terms.auto_renew,
+            true_up=terms.true_up,
             renewed_from_id=terms.renewed_from_id,
             status=terms.status_at(now),
             time_zone=terms.time_zone,

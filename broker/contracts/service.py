@@ -39,6 +39,7 @@ from broker.contracts.keeping.grants import (
 from broker.contracts.keeping.numbers import has_number, keep_apart
 from broker.contracts.keeping.rows import to_terms
 from broker.contracts.tables import Contract
+from broker.contracts.terms.agreed import TrueUpRule, make_no_true_up
 from broker.contracts.terms.model import DEFAULT_OVERAGE, CardChoice, ContractTerms, NewContract, Overage
 from broker.identity.service import lock_customer
 from broker.persistence.database import narrow
@@ -125,6 +126,7 @@ async def create_contract(work: Work, new: NewContract) -> ContractTerms:
         arrears_suspended_days=new.arrears.suspended_days,
         arrears_retention_days=new.arrears.retention_days,
         auto_renew=new.auto_renew,
+        true_up=new.true_up.value,
         renewed_from_id=new.renewed_from_id,
         changes=[],
         created_at=work.now,
@@ -176,6 +178,8 @@ def _check_terms(card: RateCard, new: NewContract) -> None:
         raise errors.invalid_field("overage", "an on_demand contract has no grant, so block would let nothing run")
     if new.committed_tokens and not card.terms(new.plan).advance:
         raise errors.invalid_field("committed_tokens", "only prepaid buys tokens at signing; others order them later")
+    if new.true_up == TrueUpRule.YEARLY and (card.terms(new.plan).advance or not new.committed_gpu_hours):
+        raise make_no_true_up()
     if new.ends_at is not None and new.ends_at <= new.starts_at:
         raise errors.invalid_field("ends_at", "must be after starts_at")
 

@@ -65,6 +65,7 @@ class Contract(Base):
     arrears_suspended_days: Mapped[int]
     arrears_retention_days: Mapped[int]
     auto_renew: Mapped[bool]
+    true_up: Mapped[str]
     renewed_from_id: Mapped[str | None] = mapped_column(ForeignKey("contracts.id"))
     cancelled_at: Mapped[datetime | None] = moment_column(nullable=True)
     changes: Mapped[list[Any]]

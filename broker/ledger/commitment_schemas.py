@@ -16,7 +16,7 @@ class CommitmentOut(BaseModel):
     contract_id: str = Field(description="The contract.", examples=["con_01k"])
     as_of: datetime = Field(description="When it was read (UTC).", examples=["2026-11-24T10:00:00Z"])
     starts_at: datetime = Field(
-        description="Beginning of the period: the contract's term, or a year of one without an end (UTC).",
+        description="Beginning of the period: the contract's term, or a year of it (UTC).",
         examples=["2026-11-01T00:00:00Z"],
     )
     ends_at: datetime = Field(description="End of the period (UTC).", examples=["2027-11-01T00:00:00Z"])
@@ -25,12 +25,17 @@ class CommitmentOut(BaseModel):
     used_gpu_hours: str = Field(
         description="Used of it: what invoices ask for, or, of hours paid ahead, all usage.", examples=["600.0000"]
     )
+    carried_gpu_hours: str = Field(
+        description="Used by earlier years of the term beyond what they had committed to: it counts for this one.",
+        examples=["0.0000"],
+    )
     used_percent: str | None = Field(description="Used of what is committed, in per cent.", examples=["30.0"])
     pace_gpu_hours_per_day: str = Field(description="Hours a day over the last 30 days.", examples=["20.0000"])
     expected_gpu_hours: str = Field(description="Used at the period's end at this pace.", examples=["1900.0000"])
     expected_percent: str | None = Field(description="The same in per cent of what is committed.", examples=["95.0"])
     true_up: MoneyOut = Field(
-        description="What would be charged were the period over now.",
+        description="What would be charged were the period over now; below zero where it gives back what an earlier "
+        "year was charged for hours that were used since.",
         examples=[{"amount": "5600.00", "currency": "CNY"}],
     )
     expected_true_up: MoneyOut = Field(
@@ -49,6 +54,7 @@ class CommitmentOut(BaseModel):
             true_up_month=commitment.period.last_month,
             committed_gpu_hours=as_hours(attained.committed),
             used_gpu_hours=as_hours(attained.used),
+            carried_gpu_hours=as_hours(commitment.carried),
             used_percent=_write(compute_percent(attained.used, attained.committed)),
             pace_gpu_hours_per_day=as_hours(commitment.pace.project(DAY_SECONDS)),
             expected_gpu_hours=as_hours(expected.used),

@@ -32,7 +32,7 @@ from broker.ledger.correcting.compensation_sweep import (
 from broker.ledger.correcting.lost_work import Checkpoints, LostWork, Mark, find_kept
 from broker.ledger.correcting.reattribution import bear_lost_work
 from broker.ledger.correcting.usage_corrections import charge_more, correct_usage
-from broker.ledger.grants.commitment import Commitment, list_ended_commitments, list_true_up_months, read_commitment
+from broker.ledger.grants.commitment import Commitment, TrueUp, find_true_up, list_true_up_months, read_commitment
 from broker.ledger.grants.coverage import MeterCoverage, read_coverage
 from broker.ledger.grants.credit import credit_grant
 from broker.ledger.grants.earnings import MonthsInvoice, book_usage, find_surplus, price_leaving, read_unearned
@@ -106,6 +106,7 @@ __all__ = [
     "Promise",
     "Reserves",
     "Shortage",
+    "TrueUp",
     "UsageInterval",
     "Volume",
     "adjust_hold",
@@ -137,6 +138,7 @@ __all__ = [
     "find_kept",
     "find_shortage",
     "find_surplus",
+    "find_true_up",
     "get_hold",
     "has_use",
     "is_exhausted",
@@ -145,7 +147,6 @@ __all__ = [
     "list_captured_usage",
     "list_corrections",
     "list_draws",
-    "list_ended_commitments",
     "list_expired_holds",
     "list_grants_to_expire",
     "list_grants_to_warn_of",

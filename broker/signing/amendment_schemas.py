@@ -13,6 +13,7 @@ from broker.contracts.amendment.amendable import NAMES
 from broker.contracts.amendment.new_amendment import NewAmendment, UnusedGrants
 from broker.contracts.amendment_schemas import CHANGES_EXAMPLE, ChangeOut
 from broker.contracts.schemas import MOST_DAYS
+from broker.contracts.terms.agreed import TrueUpRule
 from broker.contracts.terms.model import CardChoice, QuoteGuarantee
 from broker.http.shapes import Moment, MoneyOut, RequestBody, as_hours
 from broker.signing.amendments import AmendmentPreview
@@ -85,6 +86,11 @@ class AmendmentIn(RequestBody):
         examples=["cap"],
     )
     auto_renew: bool | None = Field(default=None, description="Whether another follows it by itself.", examples=[True])
+    true_up: TrueUpRule | None = Field(
+        default=None,
+        description="Another time at which unused hours are charged; years that are over stay as they were.",
+        examples=["yearly"],
+    )
     rate_card: CardChoice | None = Field(
         default=None,
         description="`newest`: each day has the prices of the newest card; `pinned`: those of one card.",
@@ -184,6 +190,10 @@ class AmendmentPreviewOut(BaseModel):
     amount: MoneyOut = Field(
         description="Price of the added hours.", examples=[{"amount": "1300.00", "currency": "CNY"}]
     )
+    commitment_gpu_hours: str = Field(
+        description="Hours that the whole term commits to then: of other hours the share for the time left counts.",
+        examples=["750.0000"],
+    )
     due_now: bool = Field(description="Whether they are invoiced ahead, or as they are used.", examples=[True])
     unused_grants: list[UnusedGrantOut] = Field(
         description="What is unused of bought grants.", examples=[[{"grant_id": "gra_01k", "unused": 1799712}]]
@@ -203,6 +213,7 @@ class AmendmentPreviewOut(BaseModel):
             changes=[ChangeOut(**each) for each in planned.describe_changes()],
             added_gpu_hours=as_hours(planned.added_gpu_seconds),
             amount=MoneyOut.of(planned.amount),
+            commitment_gpu_hours=as_hours(planned.committed_gpu_seconds),
             due_now=preview.is_due_now,
             unused_grants=[UnusedGrantOut(grant_id=each.grant_id, unused=each.unused) for each in preview.unused],
             refund=MoneyOut.of(preview.refund),

@@ -6,7 +6,7 @@ from typing import Any
 from broker import errors
 from broker.contracts import service as contracts
 from broker.contracts.keeping.events import ContractEventKind, record_contract_event
-from broker.contracts.terms.agreed import ContractStatus
+from broker.contracts.terms.agreed import ContractStatus, TrueUpRule
 from broker.contracts.terms.model import NO_ROLLOVER, ContractTerms, Rollover
 from broker.contracts.terms.renewals import RENEWED_BEFORE, find_warning, plan_successor
 from broker.identity.service import lock_customer
@@ -20,8 +20,11 @@ async def renew_contract(work: Work, contract_id: str, **other_terms: Any) -> Si
     Raises: NotFound, IllegalTransition, CommitmentRefused, ContractsOverlap, InvalidRequest.
     """
     terms = await _lock_renewable(work, contract_id)
-    rule = {"rollover": await _read_rollover(work, terms)}
-    signed = await sign_contract(work, replace(plan_successor(terms), **rule | other_terms))
+    following = plan_successor(terms)
+    rules: dict[str, Any] = {"rollover": await _read_rollover(work, terms)}
+    if other_terms.get("plan", following.plan) != following.plan:
+        rules["true_up"] = TrueUpRule.AT_END
+    signed = await sign_contract(work, replace(following, **rules | other_terms))
     facts = {"renewed_by": signed.terms.id, "starts_at": signed.terms.starts_at.isoformat()}
     await record_contract_event(work, terms, ContractEventKind.RENEWED, facts)
     return signed

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from broker.clock import check_time_zone
 from broker.contracts.schemas import DEFAULT_ARREARS_EXAMPLE, MOST_DAYS, ArrearsShape, ContractOut
-from broker.contracts.terms.agreed import DEFAULT_PAYMENT_DAYS, ArrearsTerms, make_tax
+from broker.contracts.terms.agreed import DEFAULT_PAYMENT_DAYS, ArrearsTerms, TrueUpRule, make_tax
 from broker.contracts.terms.model import CardChoice, NewContract, Overage, QuoteGuarantee, Rollover, RolloverRule
 from broker.http.shapes import Moment, RequestBody, Whole
 from broker.signing.service import SignedContract
@@ -135,6 +135,12 @@ class ContractIn(RequestBody):
         description="Whether another contract on the same terms follows it by itself, signed 7 days before its end.",
         examples=[True],
     )
+    true_up: TrueUpRule = Field(
+        default=TrueUpRule.AT_END,
+        description="When hours that are committed to and not used are charged: `at_end` of the term, or `yearly`, "
+        "each year's share of them in its last billing month. Hours paid ahead have no true-up.",
+        examples=["yearly"],
+    )
     budget_hard_stop: bool = Field(
         default=True,
         description="Whether the budget ends what is charged; false: it is only watched.",
@@ -168,6 +174,7 @@ class ContractIn(RequestBody):
             purchase_order=self.purchase_order,
             payment_days=self.payment_days,
             auto_renew=self.auto_renew,
+            true_up=self.true_up,
             budget_hard_stop=self.budget_hard_stop,
             credit_limit_micros=None if limit is None else Money.from_decimal(limit).micros,
             arrears=ArrearsTerms(**vars(self.arrears)),
@@ -200,6 +207,9 @@ class RenewalIn(RequestBody):
     committed_gpu_hours: CommittedHours | None = Field(
         default=None, description="Another volume for it, in GPU-hours.", examples=[2000]
     )
+    true_up: TrueUpRule | None = Field(
+        default=None, description="When it charges unused hours; default: as before.", examples=["yearly"]
+    )
     ends_at: Moment | None = Field(
         default=None,
         description="Another end for it; default: as long a term again.",
@@ -208,5 +218,5 @@ class RenewalIn(RequestBody):
 
     def read_terms(self) -> dict[str, Any]:
         """Read the terms that are others than before."""
-        names = ("plan", "committed_gpu_hours", "ends_at")
+        names = ("plan", "committed_gpu_hours", "ends_at", "true_up")
         return {name: value for name in names if (value := getattr(self, name)) is not None}

@@ -17,15 +17,21 @@ async def true_up_lines(work: Work, terms: ContractTerms, month: str) -> list[Dr
     It stands in the first open month from a period's last one on: usage that is told after its true-up has become
     final is taken off again there.
     """
-    ended = await ledger.list_ended_commitments(work, terms, month)
-    due = sum((each.attained.true_up for each in ended), Money.zero())
-    billed = await _read_billed(work, terms.id) if ended else due
-    if due == billed:
+    true_up = await ledger.find_true_up(work, terms, month)
+    if true_up is None:
         return []
-    unused = as_hours(sum(each.attained.unused for each in ended))
-    name = "true-up corrected" if billed.micros else "true-up"
-    text = f"{name}: {unused} committed GPU-hours not used by the end of {ended[-1].period.last_month}"
-    return [DraftLine(kind=LineKind.TRUE_UP, description=text, amount=due - billed)]
+    billed = await _read_billed(work, terms.id)
+    if true_up.owed == billed:
+        return []
+    text = describe_true_up(true_up, is_first=not billed.micros, is_late=month != true_up.last_month)
+    return [DraftLine(kind=LineKind.TRUE_UP, description=text, amount=true_up.owed - billed)]
+
+
+def describe_true_up(true_up: ledger.TrueUp, *, is_first: bool, is_late: bool) -> str:
+    """Describe a true-up for people: what it charges is less what those before it did. Pure."""
+    name = "true-up corrected" if is_late and not is_first else "true-up"
+    text = f"{name}: {as_hours(true_up.unused)} committed GPU-hours not used by the end of {true_up.last_month}"
+    return text if is_first or is_late else f"{text}, less what was charged for them before"
 
 
 async def _read_billed(work: Work, contract_id: str) -> Money:

@@ -14,7 +14,7 @@ from pricing.tax import Tax, TaxMode
 
 # The end is of the contract as a whole: it is known from the confirmation on, and stands in no change of a moment.
 OF_THE_WHOLE = "ends_at"
-VOLUME_TERMS = frozenset({"plan", "committed_gpu_hours", "overage", OF_THE_WHOLE})
+VOLUME_TERMS = frozenset({"plan", "committed_gpu_hours", "overage", "true_up", OF_THE_WHOLE})
 BUDGET_TERMS = frozenset({"monthly_budget_micros", "budget_hard_stop"})
 CALENDAR_TERMS = frozenset({"time_zone", "billing_day"})
 CARD_TERMS = frozenset({"card_choice", "pinned_version"})

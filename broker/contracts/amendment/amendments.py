@@ -1,7 +1,7 @@
 """What an amendment does to a contract: whether it may, what it replaces, and how many hours it adds. Pure."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any
@@ -10,17 +10,21 @@ from broker import errors
 from broker.contracts.amendment.amendable import OF_THE_WHOLE, show_term
 from broker.contracts.amendment.amendment_moments import check_order, find_moment
 from broker.contracts.amendment.new_amendment import NewAmendment, UnusedGrants, resolve_values
-from broker.contracts.terms.agreed import ContractStatus
-from broker.contracts.terms.changes import TermsChange
+from broker.contracts.terms.agreed import ContractStatus, TrueUpRule, make_no_true_up
+from broker.contracts.terms.changes import CommitmentPoint, TermsChange
+from broker.contracts.terms.commitment_line import (
+    MICROSECOND,
+    SECONDS_PER_HOUR,
+    count_committed,
+    count_reached,
+    find_commitment_start,
+)
 from broker.contracts.terms.model import DEFAULT_OVERAGE, ContractTerms, Overage
 from pricing.grants import compute_expiry
 from pricing.money import Money, round_to_fen
 from pricing.plans import CommitmentNotAllowed, CommitmentTooSmall, PlanName, check_commitment
 from pricing.rating import price_usage
 from pricing.usage import Unit
-
-SECONDS_PER_HOUR = 3600
-MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class PlannedAmendment:
     amount: Money
     unused_grants: UnusedGrants
     amended: ContractTerms = field(repr=False)
+    commitment: CommitmentPoint | None = None
 
     @property
     def values(self) -> dict[str, Any]:
@@ -52,7 +57,13 @@ class PlannedAmendment:
         """Make what holds from a moment on, with the name of what else it changes of the contract as a whole."""
         values = {name: value for name, value in self.values.items() if name != OF_THE_WHOLE}
         whole = (OF_THE_WHOLE,) if self.changes(OF_THE_WHOLE) else ()
-        return TermsChange(self.effective_at, values, amendment_id, whole)
+        return TermsChange(self.effective_at, values, amendment_id, whole, self.commitment)
+
+    @property
+    def committed_gpu_seconds(self) -> int:
+        """Tell what the contract commits to in the whole of its term, once this is in effect."""
+        known = self.commitment
+        return count_committed(self.terms, self.effective_at) if known is None else known.total
 
     def changes(self, name: str) -> bool:
         return name in self.values
@@ -128,7 +139,8 @@ def plan_amendment(
     added = count_added_seconds(terms, before, after, basis)
     price = after.prices_at(effective_at).per_gpu_hour
     amount = round_to_fen(price_usage(Unit.GPU_SECONDS, added, price))
-    return PlannedAmendment(terms, effective_at, replaced, added, amount, new.unused_grants, after)
+    point = plan_commitment(terms, before, after, Moments(effective_at, basis))
+    return PlannedAmendment(terms, effective_at, replaced, added, amount, new.unused_grants, after, point)
 
 
 def complete_values(before: ContractTerms, values: dict[str, Any], effective_at: datetime) -> dict[str, Any]:
@@ -136,6 +148,8 @@ def complete_values(before: ContractTerms, values: dict[str, Any], effective_at:
     plan = values.get("plan", before.plan)
     if plan == before.plan:
         return values
+    if not before.cards[0].terms(plan).minimum_commit_gpu_hours or before.cards[0].terms(plan).advance:
+        values.setdefault("true_up", TrueUpRule.AT_END)
     if plan == PlanName.ON_DEMAND:
         values.setdefault("committed_gpu_hours", 0)
         if before.overage == Overage.BLOCK:
@@ -155,6 +169,8 @@ def _check_terms(before: ContractTerms, after: ContractTerms, effective_at: date
         raise errors.CommitmentRefused(message, errors=found, minimum_gpu_hours=minimum) from error
     if after.plan == PlanName.ON_DEMAND and after.overage == Overage.BLOCK:
         raise errors.invalid_field("overage", "an on_demand contract has no grant, so block would let nothing run")
+    if after.true_up == TrueUpRule.YEARLY and not after.trues_up:
+        raise make_no_true_up()
     if after.ends_at is None and after.committed_gpu_hours:
         raise errors.invalid_field("ends_at", "a contract that commits to hours has an end")
     if after.ends_at is not None and after.ends_at <= effective_at:
@@ -175,8 +191,13 @@ def count_added_seconds(
     """
     if after.plan != before.plan:
         return after.committed_gpu_hours * SECONDS_PER_HOUR
+    return max(0, _count_difference(terms, before, after, effective_at))
+
+
+def _count_difference(terms: ContractTerms, before: ContractTerms, after: ContractTerms, effective_at: datetime) -> int:
+    """Count the GPU-seconds by which other hours for the same plan change its commitment: below zero for fewer."""
     more = after.committed_gpu_hours - before.committed_gpu_hours
-    if more <= 0:
+    if more == 0:
         return 0
     assert after.ends_at is not None, "what commits has an end"
     whole = after.ends_at - find_commitment_start(terms, effective_at)
@@ -184,11 +205,22 @@ def count_added_seconds(
     return round(more * SECONDS_PER_HOUR * Fraction(rest // MICROSECOND, whole // MICROSECOND))
 
 
-def find_commitment_start(terms: ContractTerms, moment: datetime) -> datetime:
-    """Find when the contract came to the plan that it is on at a moment."""
-    begins, plan = terms.starts_at, terms.at(terms.starts_at).plan
-    for change in terms.changes:
-        own = change.values.get("plan", plan)
-        if change.effective_at <= moment and own != plan:
-            begins, plan = change.effective_at, own
-    return begins
+@dataclass(frozen=True)
+class Moments:
+    """When an amendment takes effect, and the moment from which its hours are prorated."""
+
+    effective_at: datetime
+    basis: datetime
+
+
+def plan_commitment(
+    terms: ContractTerms, before: ContractTerms, after: ContractTerms, moments: Moments
+) -> CommitmentPoint | None:
+    """Plan what is committed to from an amendment on; None where that stays as it is."""
+    former = count_reached(terms, moments.effective_at)
+    if after.plan != before.plan:
+        return CommitmentPoint(former, Fraction(0), after.committed_gpu_hours * SECONDS_PER_HOUR)
+    if (after.committed_gpu_hours, after.ends_at) == (before.committed_gpu_hours, before.ends_at):
+        return None
+    total = count_committed(terms, moments.effective_at) + _count_difference(terms, before, after, moments.basis)
+    return CommitmentPoint(former, former, total)

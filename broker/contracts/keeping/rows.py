@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from broker.contracts.tables import Contract
-from broker.contracts.terms.agreed import ArrearsTerms
+from broker.contracts.terms.agreed import ArrearsTerms, TrueUpRule
 from broker.contracts.terms.changes import TermsChange, read_changes
 from broker.contracts.terms.model import CardChoice, ContractTerms, Overage, QuoteGuarantee
 from pricing.plans import PlanName
@@ -30,6 +30,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "card_choice": CardChoice,
     "arrears": _read_arrears,
     "tax": _read_tax,
+    "true_up": TrueUpRule,
 }
 CHANGING = (
     "plan",
@@ -49,6 +50,7 @@ CHANGING = (
     "auto_renew",
     "card_choice",
     "pinned_version",
+    "true_up",
 )
 
 
@@ -84,6 +86,7 @@ def _read_signed(row: Contract, cards: tuple[RateCard, ...]) -> ContractTerms:
         credit_limit_micros=row.credit_limit_micros,
         arrears=ArrearsTerms(row.arrears_grace_days, row.arrears_suspended_days, row.arrears_retention_days),
         auto_renew=row.auto_renew,
+        true_up=TrueUpRule(row.true_up),
         renewed_from_id=row.renewed_from_id,
         cancelled_at=row.cancelled_at,
         cards=cards,

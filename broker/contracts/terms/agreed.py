@@ -20,6 +20,13 @@ class ArrearsTerms:
 DEFAULT_ARREARS, DEFAULT_PAYMENT_DAYS = ArrearsTerms(), 30
 
 
+class TrueUpRule(StrEnum):
+    """When hours that were committed to and not used are charged: at the end of the term, or of each of its years."""
+
+    AT_END = "at_end"
+    YEARLY = "yearly"
+
+
 class ContractStatus(StrEnum):
     """Where a contract is in its life, as its dates and its cancellation say."""
 
@@ -27,6 +34,12 @@ class ContractStatus(StrEnum):
     ACTIVE = "active"
     ENDED = "ended"
     CANCELLED = "cancelled"
+
+
+def make_no_true_up() -> errors.InvalidRequest:
+    """Make the refusal of yearly true-ups where there are none."""
+    told = "yearly needs hours that are committed to and paid as they are used (long_term); leave it out for others"
+    return errors.invalid_field("true_up", told)
 
 
 def make_tax(mode: TaxMode, rate: Decimal | None) -> Tax:

@@ -8,7 +8,28 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from fractions import Fraction
 from typing import Any
+
+
+@dataclass(frozen=True)
+class CommitmentPoint:
+    """What a contract commits to from a moment on, in GPU-seconds: `total` in the whole of its term.
+
+    `former` of what it had committed to belonged to the time before; `reached` of what it commits to now does: the
+    same, or nothing where a new plan begins a commitment of its own.
+    """
+
+    former: Fraction
+    reached: Fraction
+    total: int
+
+    def to_json_dict(self) -> dict[str, Any]:
+        return {"former": str(self.former), "reached": str(self.reached), "total": self.total}
+
+    @classmethod
+    def from_json_dict(cls, document: Mapping[str, Any]) -> "CommitmentPoint":
+        return cls(Fraction(document["former"]), Fraction(document["reached"]), document["total"])
 
 
 @dataclass(frozen=True)
@@ -16,12 +37,14 @@ class TermsChange:
     """New values of some terms, by the names that `ContractTerms` has for them, from a moment on.
 
     `amendment_id` is what made it; `names` are of all that the amendment changed, also of the contract as a whole.
+    `commitment` is what is committed to from then on, where that is another.
     """
 
     effective_at: datetime
     values: Mapping[str, Any]
     amendment_id: str | None = None
     of_the_whole: tuple[str, ...] = ()
+    commitment: CommitmentPoint | None = None
 
     @property
     def names(self) -> frozenset[str]:
@@ -29,12 +52,13 @@ class TermsChange:
 
     def to_json_dict(self) -> dict[str, Any]:
         """Write the change as JSON."""
-        return {
+        written = {
             "effective_at": self.effective_at.isoformat(),
             "values": {name: _write(value) for name, value in self.values.items()},
             "amendment_id": self.amendment_id,
             "of_the_whole": list(self.of_the_whole),
         }
+        return written if self.commitment is None else written | {"commitment": self.commitment.to_json_dict()}
 
 
 def _write(value: Any) -> Any:
@@ -62,6 +86,7 @@ def read_changes(
             {name: _read(readers, name, value) for name, value in each["values"].items()},
             each.get("amendment_id"),
             tuple(each.get("of_the_whole", ())),
+            CommitmentPoint.from_json_dict(each["commitment"]) if "commitment" in each else None,
         )
         for each in document
     ]

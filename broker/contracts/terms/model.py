@@ -7,7 +7,13 @@ from enum import StrEnum
 from functools import cached_property
 
 from broker.clock import local_day
-from broker.contracts.terms.agreed import DEFAULT_ARREARS, DEFAULT_PAYMENT_DAYS, ArrearsTerms, ContractStatus
+from broker.contracts.terms.agreed import (
+    DEFAULT_ARREARS,
+    DEFAULT_PAYMENT_DAYS,
+    ArrearsTerms,
+    ContractStatus,
+    TrueUpRule,
+)
 from broker.contracts.terms.calendar import BillingCalendar, MonthRule, make_calendar
 from broker.contracts.terms.changes import TermsChange, find_values
 from pricing.grants import ALL_GPU_SECONDS, GrantKind, GrantScope, UsageOrigin, is_within_term
@@ -103,6 +109,7 @@ class NewContract:
     auto_renew: bool = False
     renewed_from_id: str | None = None
     rollover: Rollover = NO_ROLLOVER
+    true_up: TrueUpRule = TrueUpRule.AT_END
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,7 @@ class ContractTerms:
     arrears: ArrearsTerms = DEFAULT_ARREARS
     auto_renew: bool = False
     renewed_from_id: str | None = None
+    true_up: TrueUpRule = TrueUpRule.AT_END
     cancelled_at: datetime | None = None
     pinned_version: str | None = None
     changes: tuple[TermsChange, ...] = ()
@@ -200,6 +208,11 @@ class ContractTerms:
     def month_end(self, month: str) -> datetime:
         """Compute the first moment (UTC) after a billing month."""
         return self.calendar.end(month)
+
+    @property
+    def trues_up(self) -> bool:
+        """Tell whether it pays in arrears for hours that it committed to: its true-up charges what is unused."""
+        return self.cancelled_at is None and self.committed_gpu_hours > 0 and not self.plan_terms.advance
 
     @property
     def home_queue(self) -> str:

@@ -42,6 +42,7 @@ def plan_successor(terms: ContractTerms) -> NewContract:
         arrears=last.arrears,
         card_choice=last.card_choice,
         auto_renew=last.auto_renew,
+        true_up=last.true_up,
         renewed_from_id=terms.id,
     )
 

@@ -9,7 +9,7 @@ from broker.daemon import Daemon
 from broker.ledger.service import list_true_up_months
 from broker.system import System
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, Customer, make_ready_customer
+from tests.broker.factories import Api, Customer, amend_contract, make_customer, make_ready_customer, sign_contract
 from tests.broker.http.test_paging import counted
 from tests.broker.running_jobs import HOUR, broken_rules, report_usage, start_job
 
@@ -120,3 +120,103 @@ async def test_gifts_do_not_count_towards_a_commitment(api: Api, system: System,
     await report_usage(system, job, gpu_seconds=150 * HOUR)
     shown = await api.get(f"/contracts/{customer.contract['id']}/commitment")
     assert shown["used_gpu_hours"] == "50.0000"
+
+
+YEARLY = {"plan": "long_term", "committed_gpu_hours": 4000, "true_up": "yearly", "time_zone": "UTC"}
+TWO_YEARS = {"starts_at": "2026-11-01T00:00:00Z", "ends_at": "2028-11-01T00:00:00Z"}
+
+
+async def test_yearly_true_ups_charge_each_years_share_and_give_back_what_is_used_later(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    customer = await make_ready_customer(api, **YEARLY, **TWO_YEARS)
+    contract_id = customer.contract["id"]
+    job = await start_job(system, customer, gpu_seconds=3500 * HOUR, tokens=0)
+    await report_usage(system, job, gpu_seconds=500 * HOUR)
+    shown = await api.get(f"/contracts/{contract_id}/commitment")
+    assert (shown["ends_at"], shown["committed_gpu_hours"]) == ("2027-11-01T00:00:00Z", "1997.2639")
+    assert (shown["true_up"]["amount"], shown["carried_gpu_hours"]) == ("5989.06", "0.0000")
+    clock.now = datetime(2027, 11, 2, tzinfo=UTC)
+    await Daemon(system, agent=None).close_months()
+    first = await final(api, contract_id, "2027-10")
+    text = "true-up: 1497.2639 committed GPU-hours not used by the end of 2027-10"
+    assert true_ups(first) == [(text, "5989.06")]
+    # Written off: it is asked for no more, and what is used later is given back of it all the same.
+    body = {"kind": "bad_debt", "invoice_id": first["id"], "reason": "goodwill"}
+    await api.post("/adjustments", body, expect=201)
+    # 100 hours of the first year are told in the second: they are of the first, and come off its true-up.
+    await report_usage(system, job, gpu_seconds=100 * HOUR, ended_at=datetime(2027, 10, 31, tzinfo=UTC))
+    await report_usage(system, job, gpu_seconds=2800 * HOUR)
+    shown = await api.get(f"/contracts/{contract_id}/commitment")
+    assert (shown["starts_at"], shown["committed_gpu_hours"]) == ("2027-11-01T00:00:00Z", "2002.7361")
+    clock.now = datetime(2027, 12, 2, tzinfo=UTC)
+    november = await final(api, contract_id, "2027-11")
+    text = "true-up corrected: 1397.2639 committed GPU-hours not used by the end of 2027-10"
+    assert true_ups(november) == [(text, "-400.00")]
+    clock.now = datetime(2028, 11, 2, tzinfo=UTC)
+    await Daemon(system, agent=None).close_months()
+    last = await final(api, contract_id, "2028-10")
+    # 3,400 of 4,000 hours were used: 600 are owed, and 5,589.06 of them are charged already.
+    text = "true-up: 600.0000 committed GPU-hours not used by the end of 2028-10, less what was charged for them before"
+    assert (true_ups(last), last["total"]["amount"]) == ([(text, "-3189.06")], "-3189.06")
+    assert await look_for_true_ups(system) == ([], False)
+    assert await broken_rules(system) == {}
+
+
+async def test_early_end_charges_the_rest_of_the_commitment_once(api: Api, system: System, clock: ManualClock) -> None:
+    customer = await make_ready_customer(api, **YEARLY, **TWO_YEARS)
+    contract_id = customer.contract["id"]
+    clock.now = datetime(2027, 11, 2, tzinfo=UTC)
+    first = await final(api, contract_id, "2027-10")
+    assert true_ups(first)[0][1] == "7989.06"
+    await api.post(f"/contracts/{contract_id}/end", {"ends_at": "2028-01-15T00:00:00Z"})
+    clock.now = datetime(2028, 2, 2, tzinfo=UTC)
+    last = await final(api, contract_id, "2028-01")
+    assert true_ups(last)[0][1] == "8010.94"  # 16,000.00 in all
+    assert await broken_rules(system) == {}
+
+
+async def test_hours_that_are_amended_in_mid_year_are_trued_up_as_the_preview_showed_them(
+    api: Api, clock: ManualClock
+) -> None:
+    customer = await make_ready_customer(api, **YEARLY, **TWO_YEARS)
+    path = f"/contracts/{customer.contract['id']}/amendments"
+    clock.now = datetime(2027, 5, 3, tzinfo=UTC)  # 548 of 731 days are left
+    more = {"committed_gpu_hours": 5462}
+    shown = await api.post(f"{path}/preview", more)
+    assert (shown["added_gpu_hours"], shown["amount"]["amount"]) == ("1096.0000", "4384.00")
+    assert shown["commitment_gpu_hours"] == "5096.0000"
+    await api.post(path, {**more, "preview": shown["preview"]}, expect=201)
+    commitment = await api.get(f"/contracts/{customer.contract['id']}/commitment")
+    # 183 days at 4,000 hours for the term, 182 at 5,462.
+    assert commitment["committed_gpu_hours"] == "2361.2639"
+    clock.now = datetime(2028, 11, 2, tzinfo=UTC)
+    last = await final(api, customer.contract["id"], "2028-10")
+    assert last["total"]["amount"] == "20384.00"
+    fewer = await api.post(f"{path}/preview", {"committed_gpu_hours": 4000}, expect=409)
+    assert fewer["status"] == 409
+
+
+async def test_true_up_is_amended_at_a_date_and_a_renewal_keeps_it(api: Api, clock: ManualClock) -> None:
+    customer = await make_ready_customer(api, **YEARLY | {"true_up": "at_end"}, **TWO_YEARS)
+    contract_id = customer.contract["id"]
+    changed = await amend_contract(api, contract_id, true_up="yearly", effective_at="2027-01-01T00:00:00Z")
+    assert changed["changes"] == [{"field": "true_up", "before": "at_end", "after": "yearly"}]
+    clock.now = datetime(2027, 11, 2, tzinfo=UTC)
+    assert (await final(api, contract_id, "2027-10"))["total"]["amount"] == "7989.06"
+    following = await api.post(f"/contracts/{contract_id}/renewal", {"renew": True})
+    assert (following["true_up"], following["ends_at"]) == ("yearly", "2030-11-01T00:00:00Z")
+    on_demand = await amend_contract(api, contract_id, plan="on_demand")
+    assert {"field": "true_up", "before": "yearly", "after": "at_end"} in on_demand["changes"]
+
+
+@pytest.mark.parametrize("terms", [{"plan": "on_demand"}, {"plan": "prepaid", "committed_gpu_hours": 500}])
+async def test_yearly_true_up_is_refused_where_nothing_is_trued_up(api: Api, terms: dict[str, Any]) -> None:
+    customer = await make_customer(api)
+    problem = await sign_contract(api, customer["id"], **terms, true_up="yearly", expect=422)
+    assert problem["errors"][0]["field"] == "true_up"
+    signed = await sign_contract(api, customer["id"], **terms)
+    problem = await amend_contract(api, signed["id"], true_up="yearly", expect=422)
+    assert problem["errors"][0]["field"] == "true_up"
+    problem = await sign_contract(api, customer["id"], **YEARLY | {"true_up": "monthly"}, expect=422)
+    assert problem["errors"][0]["field"] == "true_up"

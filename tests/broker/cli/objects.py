@@ -157,6 +157,7 @@ def contract(**fields: Any) -> Contract:
         "contract_number": CONTRACT_ID,
         "purchase_order": None,
         "payment_days": 30,
+        "true_up": "at_end",
         "auto_renew": False,
         "renewed_from_id": None,
         "status": "active",

@@ -8,7 +8,7 @@ import pytest
 from broker.contracts import service as contracts
 from broker.contracts.terms.changes import TermsChange
 from broker.contracts.terms.model import ContractTerms
-from broker.ledger.grants.commitment import find_last_terms, list_periods, trues_up
+from broker.ledger.grants.commit_periods import find_last_terms, list_periods
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, make_customer, make_ready_customer, sign_contract
@@ -89,4 +89,4 @@ async def test_period_is_judged_by_the_terms_with_which_it_ends(terms: ContractT
     amended = replace(terms, changes=(TermsChange(terms.starts_at, {"committed_gpu_hours": 2000}), more, after))
     judged = [find_last_terms(amended, period, moment(day)) for day in ("2026-12-01", "2027-01-01", "2028-01-01")]
     assert [each.committed_gpu_hours for each in judged] == [2000, 3000, 3000]
-    assert [trues_up(each) for each in (terms, replace(terms, cancelled_at=moment("2026-11-02")))] == [True, False]
+    assert [each.trues_up for each in (terms, replace(terms, cancelled_at=moment("2026-11-02")))] == [True, False]
