@@ -26,6 +26,7 @@ from broker.http.head import HeadAsGet
 from broker.http.openapi import install_openapi
 from broker.http.problem_pages import add_problem_pages
 from broker.http.problems import install_problem_handlers
+from broker.http.route_table import install_route_table
 from broker.http.shapes import PROBLEM_RESPONSES
 from broker.http.shares import Turnstile
 from broker.identity.bearers import Bearers
@@ -54,7 +55,7 @@ from broker.workers.heartbeat_batches import collect_heartbeats
 from broker.workers.routes import router as workers
 
 ROUTERS = (
-    workers,  # first: a request is compared with one after the other, and runs send most, then those who submit
+    workers,
     jobs,
     identity,
     rate_cards,
@@ -135,6 +136,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     install_openapi(app)
     add_docs_pages(app)
     add_problem_pages(app)
+    install_route_table(app)
     app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog)
     return app

@@ -22,12 +22,12 @@ from broker.http.access import bind_caller
 from broker.http.body import limit_body, read_body
 from broker.http.caller import Caller
 from broker.http.decision import Decision, find_decision
+from broker.http.direct import DirectHandler, Handler
 from broker.http.idempotency import AnsweredBefore, read_claim
 from broker.http.openapi import SECURITY_SCHEME
 from broker.http.parameters import Parameters, refuse_unknown
 from broker.work import Actor, Role, Work
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Record = Callable[[Work, Decision], Awaitable[None]]
 Authenticate = Callable[[str], Awaitable[Actor]]
 
@@ -43,7 +43,8 @@ class TransactionalRoute(APIRoute):
         self.openapi_extra = {**(self.openapi_extra or {}), **told}
 
     def get_route_handler(self) -> Handler:
-        handle = super().get_route_handler()
+        usual = super().get_route_handler()
+        handle = DirectHandler.of(self, usual) or usual
 
         async def handle_in_transaction(request: Request) -> Response:
             actor = await identify(request)
