@@ -13,48 +13,48 @@ from broker.cli.failures import ExitCode, explain_failure
 
 COMMANDS = {
     "serve": Place(
-        "broker.cli.serve:serve",
+        "broker.cli.local.serve:serve",
         "Migrate, start the embedded PostgreSQL if no other is set, serve, plan and run local workers.",
     ),
     "worker": Place(
-        "broker.cli.serve:worker", "Run training on this machine for a broker elsewhere that shares its database."
+        "broker.cli.local.serve:worker", "Run training on this machine for a broker elsewhere that shares its database."
     ),
-    "migrate": Place("broker.cli.migrate:migrate", "Bring the database to the newest revision."),
+    "migrate": Place("broker.cli.local.migrate:migrate", "Bring the database to the newest revision."),
     "demo": Place("broker.cli.demo.command:demo", "Take customers' LoRA jobs through the whole service, for real."),
     "login": Place(
-        "broker.cli.account:login",
+        "broker.cli.remote.account:login",
         "Keep an address and a key for further commands, once the broker has accepted them.",
     ),
     "logout": Place(
-        "broker.cli.account:logout",
+        "broker.cli.remote.account:logout",
         "Forget the address and the key that `broker login` has kept; the key itself stays valid.",
     ),
     "whoami": Place(
-        "broker.cli.account:whoami", "Say which broker answers, whose key is used, and where the key is from."
+        "broker.cli.remote.account:whoami", "Say which broker answers, whose key is used, and where the key is from."
     ),
-    "base-models": Place("broker.cli.base_models:list_base_models", "List the base models that a job can name."),
-    "quotes": Place("broker.cli.quotes:app", "Quotes: what a job will cost, before you submit it."),
-    "jobs": Place("broker.cli.jobs.app:app", "Training jobs: submit, follow, control, download."),
-    "adapters": Place("broker.cli.adapters:app", "Adapters: list, show, download, delete."),
-    "datasets": Place("broker.cli.datasets:app", "Data sets: upload, list, show, delete."),
-    "projects": Place("broker.cli.projects:app", "Projects: list, create."),
-    "contracts": Place("broker.cli.contracts:app", "Contracts: list, show, change, end."),
-    "grants": Place("broker.cli.grants:app", "Grants: list, show, give, void, refund."),
-    "purchases": Place("broker.cli.purchases:app", "Purchases of hours and tokens: list, order, cancel, pay."),
-    "rate-cards": Place("broker.cli.rate_cards:app", "Rate cards: list, show, publish."),
+    "base-models": Place("broker.cli.remote.base_models:list_base_models", "List the base models that a job can name."),
+    "quotes": Place("broker.cli.remote.quotes:app", "Quotes: what a job will cost, before you submit it."),
+    "jobs": Place("broker.cli.remote.jobs.app:app", "Training jobs: submit, follow, control, download."),
+    "adapters": Place("broker.cli.remote.adapters:app", "Adapters: list, show, download, delete."),
+    "datasets": Place("broker.cli.remote.datasets:app", "Data sets: upload, list, show, delete."),
+    "projects": Place("broker.cli.remote.projects:app", "Projects: list, create."),
+    "contracts": Place("broker.cli.remote.contracts:app", "Contracts: list, show, change, end."),
+    "grants": Place("broker.cli.remote.grants:app", "Grants: list, show, give, void, refund."),
+    "purchases": Place("broker.cli.remote.purchases:app", "Purchases of hours and tokens: list, order, cancel, pay."),
+    "rate-cards": Place("broker.cli.remote.rate_cards:app", "Rate cards: list, show, publish."),
     "balance": Place(
-        "broker.cli.contracts:show_balance",
+        "broker.cli.remote.contracts:show_balance",
         "Show what of a contract is available, held by live jobs, and used.",
     ),
-    "usage": Place("broker.cli.usage:app", "Usage: added up, and exported."),
+    "usage": Place("broker.cli.remote.usage:app", "Usage: added up, and exported."),
     "admin-key": Place(
-        "broker.cli.admin_key:admin_key",
+        "broker.cli.local.admin_key:admin_key",
         "Make an administrator's key where the others are lost; needs none.",
     ),
-    "models": Place("broker.cli.models:app", "Base models that customers may name: add, list, remove."),
-    "estimator": Place("broker.cli.estimator:app", "Predictions, and how good the estimates were."),
-    "ledger": Place("broker.cli.ledger:app", "The double-entry ledger."),
-    "installation": Place("broker.cli.installation:app", "What all processes on one database share."),
+    "models": Place("broker.cli.local.models:app", "Base models that customers may name: add, list, remove."),
+    "estimator": Place("broker.cli.local.estimator:app", "Predictions, and how good the estimates were."),
+    "ledger": Place("broker.cli.local.ledger:app", "The double-entry ledger."),
+    "installation": Place("broker.cli.local.installation:app", "What all processes on one database share."),
 }
 JSON_FLAG = "--json"
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from broker.cli.demo.scenario import run_demo
-from broker.cli.options import DataDir, load_settings
+from broker.cli.local.options import DataDir, load_settings
 
 
 def demo(

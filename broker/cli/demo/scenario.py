@@ -8,10 +8,10 @@ from decimal import Decimal
 from rich.console import Console
 from rich.table import Table
 
-from broker.cli.connection import DATA_DIRS
 from broker.cli.demo import books, training
 from broker.cli.demo.stage import Stage, StepFailed, served_broker
 from broker.cli.demo.world import DemoCustomer, make_staff_client, meet_customer
+from broker.cli.remote.connection import DATA_DIRS
 from broker.client.errors import ClientError
 from broker.client.typed import BrokerClient
 from broker.client_file import write_client_file

@@ -10,7 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from broker.cli import main
-from broker.cli.jobs import logs, watch
+from broker.cli.remote.jobs import logs, watch
 from broker.client.typed import BrokerClient
 from tests.broker.factories import CONFIG, jsonl
 from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer

@@ -6,9 +6,10 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from broker.cli import estimator, main
+from broker.cli import main
 from broker.cli.deferred import Place
-from broker.cli.jobs import app as jobs
+from broker.cli.local import estimator
+from broker.cli.remote.jobs import app as jobs
 
 # What the service is made of: none of it may be paid for by somebody who asks for help, or for the own jobs.
 HEAVY = {"sqlalchemy", "fastapi", "alembic", "psycopg", "uvicorn", "tokenizers", "yaml"}

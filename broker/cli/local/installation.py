@@ -1,0 +1,43 @@
+"""`broker installation`: what all processes on one database share, and how an operator changes it."""
+
+import typer
+
+from broker.cli.local.database import working_on
+from broker.cli.local.options import DataDir, load_settings
+from broker.persistence.installation import Installation
+from broker.processes.installation import accept_settings, describe_installation
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="What all processes on one database share.")
+
+
+@app.callback()
+def installation() -> None:
+    """Show or change what all processes on one database share."""
+
+
+@app.command("show")
+def show(data_dir: DataDir = None) -> None:
+    """Show it, and where this command's own settings differ; exit code 1 if they do."""
+    founded, differences = working_on(load_settings(data_dir=data_dir), describe_installation)
+    _print(founded)
+    for difference in differences:
+        typer.echo(difference)
+    if differences:
+        raise typer.Exit(1)
+
+
+@app.command("accept")
+def accept(data_dir: DataDir = None) -> None:
+    """Make this command's own secret, storage and public address those of the installation.
+
+    First end every `broker serve` and `broker worker` by SIGTERM, so that their runs save; give all of them the new
+    setting; run this once with it; then start them again.
+    """
+    _print(working_on(load_settings(data_dir=data_dir), accept_settings))
+
+
+def _print(founded: Installation) -> None:
+    typer.echo(f"installation    {founded.id}, since {founded.created_at:%Y-%m-%d}")
+    typer.echo(f"storage         {founded.storage_id}")
+    typer.echo(f"public address  {founded.public_url or 'not named: each broker that serves uses its own'}")
+    typer.echo(f"changed         {founded.changed_at:%Y-%m-%d %H:%M:%S} UTC")

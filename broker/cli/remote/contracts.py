@@ -1,0 +1,127 @@
+"""`broker contracts` and `broker balance`: what was signed, and what is left of it."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from broker.cli.output import make_console, write_json, write_lines
+from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
+from broker.cli.remote.contract_changes import add_to
+from broker.cli.remote.ids import resolve_id
+from broker.cli.remote.orders import choose_contract
+from broker.cli.texts.columns import Column, make_card, make_table
+from broker.cli.texts.values import describe_local, describe_money
+from broker.client.objects import Balance, Contract
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Contracts: list, show, change, end.")
+add_to(app)
+
+ContractId = Annotated[str, typer.Argument(metavar="CONTRACT", help="The contract's id, or the beginning of it.")]
+COLUMNS = (
+    Column("contract"),
+    Column("plan"),
+    Column("yuan/GPU-hour", right=True),
+    Column("yuan/token", right=True),
+    Column("until", right=True),
+)
+
+TRUE_UPS = {"at_end": "charged at the end of the term", "yearly": "charged at the end of each year"}
+BEYOND_HOURS = {"block": "none", "contract": "at these prices", "on_demand": "at on-demand prices"}
+
+
+@app.command("list")
+def list_contracts(as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
+    """List the contracts, with their prices."""
+    with connect(url, key) as client:
+        contracts = list(client.list_all("/contracts"))
+    if as_json:
+        write_json({"data": contracts, "next_cursor": None})
+        return
+    write_lines(make_console(), make_table(COLUMNS, [_make_row(each) for each in contracts]))
+
+
+def _make_row(contract: Contract) -> list[str]:
+    until = "open" if contract["ends_at"] is None else contract["ends_at"][:10]
+    if contract["status"] == "cancelled":
+        until = "cancelled"
+    return [contract["id"], contract["plan"], contract["gpu_hour_price"], contract["token_price"], until]
+
+
+@app.command("show")
+def show_contract(contract_id: ContractId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
+    """Show a contract with what is left of it."""
+    with connect(url, key) as client:
+        contract = client.get_contract(resolve_id(client, "con", contract_id))
+        if as_json:
+            write_json(contract)
+            return
+        balance = client.get_balance(contract["id"])
+    console = make_console()
+    rows = [*_tell_terms(contract), *_tell_balance(contract, balance)]
+    write_lines(console, [Text(contract["id"], "bold"), *make_card(rows, console.width)])
+
+
+@app.command("balance")
+def show_balance(
+    contract_id: Annotated[
+        str | None, typer.Argument(metavar="[CONTRACT]", help="Needed only where several are in force.")
+    ] = None,
+    customer: Customer = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Show what of a contract is available, held by live jobs, and used."""
+    with connect(url, key) as client:
+        own = client.whoami()["customer"] if customer is None and contract_id is None else None
+        whose = customer or (own["id"] if own else None)
+        if contract_id is None and whose is None:
+            raise typer.BadParameter("name the contract, or the customer by --customer", param_hint="CONTRACT")
+        contract = choose_contract(client, whose or "", contract_id)
+        if contract is None:
+            raise typer.BadParameter("no contract is in force; name one that is over", param_hint="CONTRACT")
+        balance = client.get_balance(contract["id"])
+    if as_json:
+        write_json(balance)
+        return
+    console = make_console()
+    title = Text(contract["id"], "bold").append(f"  {contract['plan']}, {balance['month']}", "")
+    write_lines(console, [title, *make_card(_tell_balance(contract, balance), console.width)])
+
+
+def _tell_terms(contract: Contract) -> list[tuple[str, str]]:
+    now = datetime.now(UTC)
+    start = describe_local(contract["starts_at"], now)
+    end = describe_local(contract["ends_at"], now) if contract["ends_at"] else "open"
+    card = f"of rate card {contract['rate_card_version']}" + (
+        ", then of newer ones" if contract["rate_card"] == "newest" else ""
+    )
+    at_quote = {"cap": "goes on, and you are charged no more", "pause": "pauses"}[contract["quote_guarantee"]]
+    return [
+        ("Number", contract["contract_number"]),
+        ("Status", contract["status"]),
+        ("Plan", contract["plan"]),
+        ("Prices", f"{contract['gpu_hour_price']} yuan a GPU-hour, {contract['token_price']} yuan a token, {card}"),
+        ("In force", f"{start} to {end}"),
+        ("Queue", contract["queue"]),
+        ("At its quote", f"a job {at_quote}"),
+        ("Unused hours", TRUE_UPS[contract["true_up"]] if contract["plan"] == "long_term" else ""),
+        ("Beyond hours", BEYOND_HOURS.get(contract["overage"], contract["overage"])),
+    ]
+
+
+def _tell_balance(contract: Contract, balance: Balance) -> list[tuple[str, str]]:
+    bought = Decimal(balance["granted_gpu_hours"]) or contract["committed_gpu_hours"]
+    available = f"{balance['available_gpu_hours']} of {balance['granted_gpu_hours']} GPU-hours"
+    held = f"{balance['held_gpu_hours']} GPU-hours, {balance['held_tokens']:,} tokens"
+    used = f"{balance['used_gpu_hours']} GPU-hours, {balance['used_tokens']:,} tokens"
+    left, budget = balance["budget_left"], balance["monthly_budget"]
+    return [
+        ("Available", available if bought else ""),
+        ("Held by jobs", f"{held}, {describe_money(balance['held_money'])} to be invoiced"),
+        ("Used", f"{used}, {describe_money(balance['used_money'])} to be invoiced"),
+        ("Budget", f"{describe_money(left)} of {describe_money(budget)} left this month" if left and budget else ""),
+    ]

@@ -1,0 +1,65 @@
+"""`broker jobs`, put together: each command's module is imported when it is chosen."""
+
+import typer
+
+from broker.cli.deferred import DeferredGroup, Place
+
+HERE = "broker.cli.remote.jobs"
+COMMANDS = {
+    "submit": Place(
+        f"{HERE}.submit:submit_job",
+        "Upload data, show what is wrong with them and what the job will cost, and submit it once you have said yes.",
+    ),
+    "list": Place(
+        f"{HERE}.listing:list_jobs",
+        "List the latest jobs: where each stands, what it cost, why it waits or when it will have ended.",
+    ),
+    "show": Place(
+        f"{HERE}.showing:show_job",
+        "Show all about one job: progress, cost against quote and limit, attempts, samples, what to do next.",
+    ),
+    "watch": Place(
+        f"{HERE}.watch:watch_job",
+        "Follow a job until it has ended or is paused; exit code 1 unless it succeeded. Ctrl-C leaves the job running.",
+    ),
+    "follow": Place(
+        f"{HERE}.watch:watch_job",
+        "Follow a job until it has ended or is paused; exit code 1 unless it succeeded. Ctrl-C leaves the job running.",
+        hidden=True,
+    ),
+    "why": Place(f"{HERE}.showing:explain_job", "Say why a job does not run, or when it will have ended."),
+    "log": Place(
+        f"{HERE}.logs:show_log",
+        "Show what happened to a job in full, with losses and samples; errors and advice stand there, too.",
+    ),
+    "events": Place(f"{HERE}.logs:list_events", "List what happened to a job, a line for each event."),
+    "usage": Place(f"{HERE}.logs:show_usage", "Show what was metered, run by run, and what it costs."),
+    "pause": Place(f"{HERE}.control:pause_job", "Pause a job after a checkpoint; its hold stays."),
+    "resume": Place(f"{HERE}.control:resume_job", "Queue a paused job again; it goes on from its last checkpoint."),
+    "cancel": Place(
+        f"{HERE}.control:cancel_job", "Cancel a job; what it has used is billed, the rest of its hold is released."
+    ),
+    "download": Place(
+        f"{HERE}.download:download_adapter_of_job",
+        "Download the adapter that a job has made, as one .safetensors file.",
+    ),
+}
+
+
+class JobsGroup(DeferredGroup):
+    """The commands for jobs."""
+
+    places = COMMANDS
+
+
+app = typer.Typer(
+    cls=JobsGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    help="Training jobs: submit, follow, control, download.",
+)
+
+
+@app.callback()
+def jobs() -> None:
+    """Take what all commands for jobs have in common: nothing yet."""

@@ -1,0 +1,46 @@
+"""`broker jobs cancel`, `pause` and `resume`."""
+
+from typing import Annotated
+
+import typer
+
+from broker.cli.output import make_console, write_json
+from broker.cli.remote.connection import AsJson, Key, Url, connect
+from broker.cli.remote.ids import resolve_id
+from broker.cli.remote.jobs.options import JobId
+from broker.cli.texts.job_words import STOPS
+from broker.client.objects import Job
+
+
+def cancel_job(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
+    """Cancel a job; what it has used is billed, the rest of its hold is released."""
+    with connect(url, key) as client:
+        _tell(client.cancel_job(resolve_id(client, "job", job_id)), as_json=as_json)
+
+
+def pause_job(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
+    """Pause a job after a checkpoint; its hold stays."""
+    with connect(url, key) as client:
+        _tell(client.pause_job(resolve_id(client, "job", job_id)), as_json=as_json)
+
+
+def resume_job(
+    job_id: JobId,
+    max_cost: Annotated[
+        str | None, typer.Option("--max-cost", help="Yuan that the whole job may cost, where it paused at its limit.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Queue a paused job again; it goes on from its last checkpoint."""
+    with connect(url, key) as client:
+        _tell(client.resume_job(resolve_id(client, "job", job_id), max_cost=max_cost), as_json=as_json)
+
+
+def _tell(job: Job, *, as_json: bool) -> None:
+    if as_json:
+        write_json(job)
+        return
+    stopping = f", {STOPS.get(job['stop_requested'], 'stopping')}" if job["stop_requested"] else ""
+    make_console().print(f"{job['id']} is {job['status']}{stopping}.", soft_wrap=True)

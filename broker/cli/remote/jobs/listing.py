@@ -1,0 +1,62 @@
+"""`broker jobs list`."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from broker.cli.output import find_line_width, make_console, write_json, write_lines
+from broker.cli.remote.connection import AsJson, Key, Url, connect
+from broker.cli.remote.projects import find_project
+from broker.cli.texts.job_list import make_job_list
+from broker.client.objects import Job, Page
+from broker.client.typed import BrokerClient
+
+NOTHING = "No such job. Submit one: broker jobs submit --config lora.yaml --data DATA"
+
+
+class Status(StrEnum):
+    QUEUED = "queued"
+    DISPATCHED = "dispatched"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+def list_jobs(
+    status: Annotated[Status | None, typer.Option(help="Only jobs of this status.")] = None,
+    project: Annotated[str | None, typer.Option("--project", help="Only jobs of this project: its name or id.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Only jobs with this in their name.")] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", metavar="NAME=VALUE", help="Only jobs with this label.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many of the latest.")] = 20,
+    everything: Annotated[bool, typer.Option("--all", help="All of them, not only the latest.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """List the latest jobs: where each stands, what it cost, why it waits or when it will have ended."""
+    with connect(url, key) as client:
+        project_id = None if project is None else find_project(client, project)
+        wanted = {"status": status, "project_id": project_id, "name": name, "label": label}
+        page = _list_all(client, wanted) if everything else client.list_jobs(limit=limit, **wanted)
+    if as_json:
+        write_json(page)
+        return
+    console = make_console()
+    if not page["data"]:
+        console.print(NOTHING)
+        return
+    write_lines(console, make_job_list(page["data"], datetime.now(UTC), find_line_width(console)))
+    if page["next_cursor"]:
+        make_console(stderr=True).print(
+            f"The latest {limit}. More: --limit, --all, --status, --project, --label, --name"
+        )
+
+
+def _list_all(client: BrokerClient, wanted: dict[str, Any]) -> Page[Job]:
+    return {"data": list(client.list_all("/jobs", **wanted)), "next_cursor": None}

@@ -1,0 +1,94 @@
+"""`broker jobs log`, `events` and `usage`: what happened to a job, and what was metered."""
+
+import time
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from broker.cli.output import find_line_width, make_console, write_json, write_lines
+from broker.cli.remote.connection import AsJson, Key, Url, connect
+from broker.cli.remote.ids import resolve_id
+from broker.cli.remote.jobs.options import JobId
+from broker.cli.texts.columns import Column, make_table
+from broker.cli.texts.job_log import make_event_line, make_event_text
+from broker.cli.texts.job_words import TERMINAL, describe_cost
+from broker.cli.texts.values import describe_money
+from broker.client.objects import Usage
+
+POLL_SECONDS = 1.0
+USAGE_COLUMNS = (
+    Column("run"),
+    Column("intervals", right=True),
+    Column("GPU-seconds", right=True),
+    Column("tokens", right=True),
+)
+
+
+def show_log(
+    job_id: JobId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Show what happened to a job in full, with losses and samples; errors and advice stand there, too."""
+    console = make_console()
+    with connect(url, key) as client:
+        job = client.get_job(resolve_id(client, "job", job_id))
+        last = 0
+        while True:
+            events = list(client.list_events(job["id"], after=last))
+            if as_json:
+                write_json({"data": events, "next_cursor": None})
+                return
+            for event in events:
+                write_lines(console, make_event_text(event, datetime.now(UTC), console.width))
+                last = event["id"]
+            if not follow or (job["status"] in TERMINAL and not events):
+                break
+            time.sleep(0 if job["status"] in TERMINAL else POLL_SECONDS)
+            job = client.get_job(job["id"])
+    if job["error"]:
+        write_lines(console, [Text(f"{job['id']} failed: {job['error'].get('message', '')}", "red")])
+
+
+def list_events(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
+    """List what happened to a job, a line for each event."""
+    with connect(url, key) as client:
+        events = list(client.list_events(resolve_id(client, "job", job_id)))
+    if as_json:
+        write_json({"data": events, "next_cursor": None})
+        return
+    console, now = make_console(), datetime.now(UTC)
+    write_lines(console, [make_event_line(event, now, find_line_width(console)) for event in events])
+
+
+def show_usage(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
+    """Show what was metered, run by run, and what it costs."""
+    with connect(url, key) as client:
+        job = client.get_job(resolve_id(client, "job", job_id))
+        usage = client.get_usage(job["id"])
+    if as_json:
+        write_json(usage)
+        return
+    write_lines(make_console(), make_table(USAGE_COLUMNS, _sum_runs(usage)))
+    cost = f"{describe_cost(job)}, and {describe_money(job['borne'])} on us"
+    make_console().print(f"{job['used_gpu_hours']} GPU-hours, {job['used_tokens']:,} tokens: {cost}")
+
+
+def _sum_runs(usage: Usage) -> list[list[str]]:
+    intervals = defaultdict(list)
+    for interval in usage["data"]:
+        intervals[interval["run_id"]].append(interval)
+    return [
+        [
+            run_id,
+            str(len(own)),
+            f"{sum(each['gpu_seconds'] for each in own):,}",
+            f"{sum(each['tokens'] for each in own):,}",
+        ]
+        for run_id, own in intervals.items()
+    ]

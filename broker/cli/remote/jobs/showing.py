@@ -1,0 +1,80 @@
+"""`broker jobs show` and `broker jobs why`."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from rich.text import Text
+
+from broker.cli.output import make_console, write_json, write_lines
+from broker.cli.remote.connection import AsJson, Key, Url, connect
+from broker.cli.remote.ids import resolve_id
+from broker.cli.remote.jobs.options import JobId
+from broker.cli.texts.columns import make_card
+from broker.cli.texts.job_card import JobView, make_job_card
+from broker.cli.texts.job_words import describe_limit, describe_why
+from broker.client.errors import ApiError
+from broker.client.objects import Job, JobDetail, PlanPrice
+from broker.client.typed import BrokerClient
+
+Answer = TypeVar("Answer")
+WHY = ("id", "status", "pending_reason", "expected_start", "expected_end", "stop_requested", "pause_reason", "error")
+
+
+def show_job(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
+    """Show all about one job: progress, cost against quote and limit, attempts, samples, what to do next."""
+    with connect(url, key) as client:
+        job = client.get_job(resolve_id(client, "job", job_id))
+        if as_json:
+            write_json(job)
+            return
+        view = look_at(client, job)
+    console = make_console()
+    write_lines(console, make_job_card(view, datetime.now(UTC), console.width))
+
+
+def explain_job(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
+    """Say why a job does not run, or when it will have ended."""
+    with connect(url, key) as client:
+        job = client.get_job(resolve_id(client, "job", job_id))
+    if as_json:
+        write_json({name: job.get(name) for name in WHY})
+        return
+    console = make_console()
+    why = describe_why(job, datetime.now(UTC)) or f"nothing keeps it: it is {job['status']}"
+    place = job["pending_reason"]
+    rows = [
+        ("Why", why),
+        ("Place", f"{place['position']} in the planner's order, queue {job['queue']}" if place else ""),
+        ("Limit", describe_limit(job)),
+    ]
+    write_lines(console, [Text(f"{job['id']} is {job['status']}"), *make_card(rows, console.width)])
+
+
+def look_at(client: BrokerClient, job: JobDetail) -> JobView:
+    """Look up what belongs to a job; what the key's role may not see is left out."""
+    contract = _if_allowed(lambda: client.get_contract(job["contract_id"]))
+    return JobView(
+        job=job,
+        runs=_if_allowed(lambda: client.list_runs(job["id"])) or (),
+        events=_if_allowed(lambda: list(client.list_events(job["id"]))) or (),
+        contract=contract,
+        quoted=_find_quoted(client, job, contract["plan"] if contract else None),
+    )
+
+
+def _find_quoted(client: BrokerClient, job: Job, plan: str | None) -> PlanPrice | None:
+    quote_id = job["quote_id"]
+    if quote_id is None or plan is None:
+        return None
+    quote = _if_allowed(lambda: client.get_quote(quote_id))
+    return next((price for price in quote["prices"] if price["plan"] == plan), None) if quote else None
+
+
+def _if_allowed(ask: Callable[[], Answer]) -> Answer | None:
+    try:
+        return ask()
+    except ApiError as error:
+        if error.status in {403, 404}:
+            return None
+        raise

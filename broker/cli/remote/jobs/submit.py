@@ -1,0 +1,131 @@
+"""`broker jobs submit`: data and their findings, the price, the question, the job."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from broker.cli.failures import CommandFailed
+from broker.cli.output import ask, make_console, write_json, write_lines
+from broker.cli.remote import orders
+from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
+from broker.cli.remote.jobs.options import read_labels
+from broker.cli.remote.jobs.watch import watch
+from broker.cli.remote.projects import find_project
+from broker.cli.texts.columns import fold
+from broker.cli.texts.price import make_offer, make_question
+from broker.client.objects import Contract, Job, Quote
+from broker.client.typed import BrokerClient
+
+Config = Annotated[Path | None, typer.Option("--config", exists=True, dir_okay=False, help="The trainer's YAML file.")]
+QuoteId = Annotated[str | None, typer.Option("--quote", help="Submit what this quote is of, at its price.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Follow the job to its end.")]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is submitted, as it was typed; each command line has a quote, or the files for one."""
+
+    config: Path | None
+    data: list[Path] | None
+    dataset: str | None
+    quote: str | None
+    contract: str | None
+    max_cost: str | None
+    customer: str | None
+    skip_bad_rows: bool
+
+
+def submit_job(
+    config: Config = None,
+    data: orders.Data = None,
+    dataset: orders.DatasetId = None,
+    quote: QuoteId = None,
+    name: Annotated[str | None, typer.Option("--name", help="A name to find the job by.")] = None,
+    project: Annotated[str | None, typer.Option("--project", help="The job's project: its name or id.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="What it is told apart by; repeat it.")
+    ] = None,
+    contract: orders.ContractId = None,
+    queue: Annotated[str | None, typer.Option("--queue", help="The queue; default: the plan's own.")] = None,
+    max_cost: orders.MaxCost = None,
+    skip_bad_rows: orders.SkipBadRows = False,
+    compare: orders.Compare = False,
+    customer: Customer = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Submit without asking.")] = False,
+    watching: Watch = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Upload data, show what is wrong with them and what the job will cost, and submit it once you have said yes."""
+    labels = read_labels(label or [])
+    order = Order(config, data, dataset, quote, contract, orders.check_max_cost(max_cost), customer, skip_bad_rows)
+    console = make_console(stderr=as_json)
+    with connect(url, key) as client:
+        project_id = None if project is None else find_project(client, project, customer)
+        offered = _take_quote(client, order, console)
+        pays = orders.choose_contract(client, offered["customer_id"], contract)
+        _show_price(client, offered, pays, order, console, compare=compare, yes=yes)
+        job = client.submit_job(
+            offered["config"],
+            offered["dataset_id"],
+            quote_id=offered["id"],
+            contract_id=pays["id"] if pays else None,
+            name=name,
+            project_id=project_id,
+            labels=labels or None,
+            queue=queue,
+            max_cost=order.max_cost,
+            customer_id=customer,
+        )
+        _tell(job, console)
+        if watching:
+            watch(client, job["id"], as_json=as_json)
+        elif as_json:
+            write_json(job)
+
+
+def _take_quote(client: BrokerClient, order: Order, console: Console) -> Quote:
+    """Get the quote that is named, or one for the data, whose findings are shown first.
+
+    Raises: typer.BadParameter, CommandFailed, ApiError, NotReachable.
+    """
+    if order.quote is not None:
+        return client.get_quote(order.quote)
+    if order.config is None:
+        raise typer.BadParameter("say what to train: --config FILE, or --quote ID", param_hint="--config")
+    settings = orders.read_config(order.config, skip_bad_rows=order.skip_bad_rows)
+    dataset = orders.take_dataset(client, order.data, order.dataset, order.customer, console)
+    orders.show_findings(dataset, settings, console)
+    pays = orders.choose_contract(client, dataset["customer_id"], order.contract)
+    return orders.ask_for_quote(client, settings, dataset, pays, order.max_cost, console)
+
+
+def _show_price(
+    client: BrokerClient,
+    quote: Quote,
+    pays: Contract | None,
+    order: Order,
+    console: Console,
+    *,
+    compare: bool,
+    yes: bool,
+) -> None:
+    """Show the price and what is reserved, and ask. Raises: typer.Abort, CommandFailed, where nobody could pay."""
+    offer = orders.make_offer_for(client, quote, pays, order.max_cost)
+    write_lines(console, make_offer(offer, datetime.now(UTC), console.width, compare=compare))
+    if pays is None:
+        raise CommandFailed(
+            "no contract is in force that could pay for it; ask for one, then submit", quote_id=quote["id"]
+        )
+    ask("\n".join(fold(make_question(offer), console.width - 8)), yes=yes)
+
+
+def _tell(job: Job, console: Console) -> None:
+    console.print(
+        f"Submitted {job['id']} to queue {job['queue']}. Follow it: broker jobs watch {job['id']}", soft_wrap=True
+    )

@@ -1,0 +1,54 @@
+"""`broker projects`, and projects as people name them."""
+
+from typing import Annotated
+
+import typer
+
+from broker.cli.output import make_console, one_line, write_json, write_lines
+from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
+from broker.cli.texts.columns import Column, make_table
+from broker.client.typed import BrokerClient
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Projects: list, create.")
+
+
+@app.command("list")
+def list_projects(as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
+    """List the projects."""
+    with connect(url, key) as client:
+        projects = list(client.list_all("/projects"))
+    if as_json:
+        write_json({"data": projects, "next_cursor": None})
+        return
+    rows = [[project["id"], one_line(project["name"])] for project in projects]
+    write_lines(make_console(), make_table([Column("project"), Column("name")], rows))
+
+
+@app.command("create")
+def create_project(
+    name: Annotated[str, typer.Argument(help="A name for people; adapters get it, too.")],
+    customer: Customer = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Make a project."""
+    with connect(url, key) as client:
+        project = client.create_project(name, customer_id=customer)
+    if as_json:
+        write_json(project)
+    else:
+        make_console().print(f"{project['id']} is {one_line(project['name'])}.")
+
+
+def find_project(client: BrokerClient, typed: str, customer_id: str | None = None) -> str:
+    """Find a project's id by its id or its name. Raises: typer.BadParameter, ApiError, NotReachable."""
+    if typed.startswith("prj_"):
+        return typed
+    projects = list(client.list_all("/projects", customer_id=customer_id))
+    found = [project["id"] for project in projects if project["name"] == typed]
+    if len(found) == 1:
+        return str(found[0])
+    names = ", ".join(sorted({one_line(project["name"]) for project in projects})) or "none"
+    told = "several projects have this name; give the id" if found else f"there is no such project; there are: {names}"
+    raise typer.BadParameter(told, param_hint="--project")

@@ -1,0 +1,68 @@
+"""`broker quotes`: what a job will cost, before it is submitted."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from broker.cli.output import make_console, write_json, write_lines
+from broker.cli.remote import orders
+from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
+from broker.cli.texts.price import Offer, make_offer
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Quotes: what a job will cost, before you submit it."
+)
+
+
+@app.command("create")
+def create_quote(
+    config: orders.Config,
+    data: orders.Data = None,
+    dataset: orders.DatasetId = None,
+    contract: orders.ContractId = None,
+    max_cost: orders.MaxCost = None,
+    skip_bad_rows: orders.SkipBadRows = False,
+    compare: orders.Compare = False,
+    customer: Customer = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Upload data, show what is wrong with them and what a job on them will cost. Nothing is reserved."""
+    sum_in_yuan = orders.check_max_cost(max_cost)
+    settings = orders.read_config(config, skip_bad_rows=skip_bad_rows)
+    console = make_console(stderr=as_json)
+    with connect(url, key) as client:
+        found = orders.take_dataset(client, data, dataset, customer, console)
+        orders.show_findings(found, settings, console)
+        pays = orders.choose_contract(client, found["customer_id"], contract)
+        quote = orders.ask_for_quote(client, settings, found, pays, sum_in_yuan, console)
+        offer = orders.make_offer_for(client, quote, pays, sum_in_yuan)
+    _tell(offer, compare=compare, as_json=as_json)
+
+
+@app.command("show")
+def show_quote(
+    quote_id: Annotated[str, typer.Argument(metavar="QUOTE", help="The quote's id.")],
+    compare: orders.Compare = False,
+    contract: orders.ContractId = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Show a quote again."""
+    with connect(url, key) as client:
+        quote = client.get_quote(quote_id)
+        pays = orders.choose_contract(client, quote["customer_id"], contract)
+        offer = orders.make_offer_for(client, quote, pays, None)
+    _tell(offer, compare=compare, as_json=as_json)
+
+
+def _tell(offer: Offer, *, compare: bool, as_json: bool) -> None:
+    if as_json:
+        write_json(offer.quote)
+        return
+    console = make_console()
+    write_lines(console, make_offer(offer, datetime.now(UTC), console.width, compare=compare))
+    console.print(f"Submit it: broker jobs submit --quote {offer.quote['id']}", soft_wrap=True)

@@ -1,0 +1,158 @@
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from broker.cli.local.predictions import answer_line
+from broker.cli.main import app
+from pricing.calibration.calibration import Calibration
+from pricing.estimate.prediction import Prediction
+from pricing.estimate.prediction_request import PredictionRequest
+
+LLAMA = {
+    "base_model": "llama-2-7b",
+    "gpu": "A100-40G",
+    "gpus": 1,
+    "method": "lora",
+    "precision": "bf16",
+    "rank": 8,
+    "target_modules": "q_proj,v_proj",
+    "micro_batch": 2,
+    "accumulation": 1,
+    "sequence_length": 512,
+    "mean_tokens": 180,
+    "gradient_checkpointing": None,
+    "steps": 1000,
+}
+
+
+def predict(*requests):
+    lines = "\n".join(request if isinstance(request, str) else json.dumps(request) for request in requests)
+    result = CliRunner().invoke(app, ["estimator", "predict", "--json"], input=lines + "\n")
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_a_line_of_the_issue_is_answered_with_every_key():
+    (answer,) = predict(LLAMA)
+    assert answer["adapter_parameters"] == 4_194_304
+    assert answer["fits"] is True
+    assert answer["seconds_per_step"]["p50"] < answer["seconds_per_step"]["p90"]
+    assert answer["gpu_hours"]["p50"] < answer["gpu_hours"]["p90"]
+    assert 13 < answer["peak_vram_gib"] < 30
+    assert answer["calibration"] == "published"
+    steps_alone = answer["seconds_per_step"]["p50"] * 1000 / 3600
+    assert answer["gpu_hours"]["p50"] > steps_alone
+    assert round(answer["tokens_per_second"] * answer["seconds_per_step"]["p50"]) == 2 * 180
+
+
+def test_a_bad_line_is_an_error_on_that_line_alone():
+    answers = predict(
+        {**LLAMA, "base_model": "gpt-9"},
+        {**LLAMA, "gpu": "rtx-9999"},
+        {**LLAMA, "target_modules": "to_k"},
+        {**LLAMA, "steps": 0},
+        {**LLAMA, "resolution": 512},
+        {**LLAMA, "warp": 9},
+        "{",
+        LLAMA,
+    )
+    assert [list(answer) == ["error"] for answer in answers] == [True] * 7 + [False]
+    for answer, word in zip(
+        answers, ("gpt-9", "rtx-9999", "to_k", "steps", "resolution", "warp", "JSON"), strict=False
+    ):
+        assert word in answer["error"]
+
+
+def test_pictures_are_asked_for_by_their_resolution():
+    (answer,) = predict({"base_model": "SD 1.5", "gpu": "rtx3090", "resolution": 512, "micro_batch": 4})
+    assert answer["adapter_parameters"] == 1_594_368
+    assert answer["tokens_per_second"] is None
+    assert answer["samples_per_second"] > 0
+
+
+def test_what_cannot_fit_is_said_not_to():
+    (answer,) = predict({**LLAMA, "base_model": "llama-2-70b"})
+    assert (answer["fits"], answer["fit"]) == (False, "does_not_fit")
+
+
+def test_a_probe_replaces_the_estimate_of_time():
+    measured = {"p50": 2.0, "p90": 2.2}
+    plain, (answer,) = predict(LLAMA)[0], predict(LLAMA | {"measured_seconds_per_step": measured})
+    assert answer["seconds_per_step"] == measured
+    assert answer["calibration"] == "probe"
+    assert answer["gpu_hours"]["p50"] > 2.0 * 1000 / 3600
+    assert answer["peak_vram_gib"] == plain["peak_vram_gib"]
+
+
+def test_a_method_that_the_device_cannot_run_is_refused():
+    """Guards a past fault: `cpu` with a 4-bit base was said to fit."""
+    for wrong, word in (("qlora-nf4", "GPU"), ("lora-int8", "GPU")):
+        (answer,) = predict(LLAMA | {"gpu": "cpu", "method": wrong})
+        assert word in answer["error"]
+    assert "fp16" in predict(LLAMA | {"gpu": "cpu", "precision": "fp16"})[0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("measured", "word"),
+    [
+        ('{"p50": 1e308, "p90": 1e308}', "604800"),
+        ('{"p50": 1e-300, "p90": 1}', "greater"),
+        ('{"p50": 0, "p90": 1}', "greater"),
+        ('{"p50": -1, "p90": 1}', "greater"),
+        ('{"p50": NaN, "p90": 1}', "finite"),
+        ('{"p50": 1, "p90": Infinity}', "finite"),
+        ('{"p50": 2, "p90": 1}', "p90 is at least p50"),
+        ('{"p50": 2}', "required"),
+        ('{"p50": 2, "p90": 2, "p99": 3}', "did you mean p90"),
+    ],
+)
+def test_measured_seconds_that_are_none_are_refused(measured, word):
+    """Guards past faults: a p50 of 1e308 was answered with Infinity, a p90 below its p50 was taken."""
+    line = json.dumps(LLAMA)[:-1] + f', "measured_seconds_per_step": {measured}}}'
+    assert word in predict(line)[0]["error"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(p50=st.floats(1e-6, 604_800), more=st.floats(1, 100), steps=st.integers(1, 10**9), gpus=st.integers(1, 1024))
+def test_every_measurement_that_is_taken_has_a_finite_answer_in_order(p50, more, steps, gpus):
+    measured = {"p50": p50, "p90": min(p50 * more, 604_800)}
+    line = json.dumps(LLAMA | {"steps": steps, "gpus": gpus, "measured_seconds_per_step": measured})
+    answer = answer_line(line, Calibration())
+    assert 0 < answer["gpu_hours"]["p50"] <= answer["gpu_hours"]["p90"] < math.inf
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ({"base_model": "lama-2-7b"}, "llama-2-7b"),
+        ({"gpu": "rtx-4900"}, "rtx-4090"),
+        ({"method": "qlora"}, "qlora-nf4"),
+        ({"precision": "bfloat16"}, "bf16"),
+        ({"target_modules": "q_prj"}, "q_proj"),
+        ({"microbatch": 2}, "micro_batch"),
+        ({"gradient_chekpointing": True}, "gradient_checkpointing"),
+        ({"attention": "flash2"}, "flash"),
+    ],
+)
+def test_what_is_not_known_is_answered_by_what_may_have_been_meant(wrong, meant):
+    assert f"did you mean {meant}?" in predict(LLAMA | wrong)[0]["error"]
+
+
+def test_a_name_of_any_length_is_answered_at_once():
+    assert "200" in predict(LLAMA | {"base_model": "x" * 100_000})[0]["error"]
+
+
+def test_every_field_is_documented_in_the_help_and_on_its_page():
+    page = (Path(__file__).parents[4] / "docs" / "predictions.md").read_text(encoding="utf-8")
+    listed = CliRunner().invoke(app, ["estimator", "predict", "--fields"]).stdout
+    for model in (PredictionRequest, Prediction):
+        for name, field in model.model_fields.items():
+            assert field.description
+            assert f"{name}: {field.description}" in listed
+            assert f"| `{name}` |" in page
+            assert field.description in page
