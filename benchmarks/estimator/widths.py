@@ -10,6 +10,7 @@ from pricing.calibration.width import Z_90
 LEVEL = 0.9
 # A kind of which fewer programs were seen takes the errors of all.
 FEWEST_PROGRAMS = 2
+PROGRAMS_OF_BELIEF = 4
 
 
 @dataclass(frozen=True)
@@ -57,5 +58,15 @@ def _find_factor(errors: Sequence[tuple[str, float]]) -> float:
     for program, ratio in sorted(errors, key=lambda error: error[1], reverse=True):
         covered += 1 / counts[program]
         if covered >= wanted - 1e-9:
-            return max(1.0, 1 / ratio)
+            return max(1.0, 1 / ratio) ** _widen_for_few(len(counts))
     return math.inf
+
+
+def _widen_for_few(programs: int) -> float:
+    """Find what the logarithm of a width is multiplied by, as the quantile of few programs is itself uncertain.
+
+    Source: the prediction interval of a normal distribution of unknown spread, √(1 + 1/n) · t / z, where what is known
+    beforehand of such spreads counts as four programs; t at nine tenths is z · (1 + (z² + 1) / (4 · freedom)), nearly.
+    """
+    freedom = programs - 1 + PROGRAMS_OF_BELIEF
+    return math.sqrt(1 + 1 / programs) * (1 + (Z_90**2 + 1) / (4 * freedom))

@@ -20,6 +20,7 @@ class GpuProfile(BaseModel):
     Units: memory in GiB, as the driver shows it; 10¹² FLOP/s, dense, 16 bit with accumulation in 32 bit (`teraflops`)
     and 32 bit without tensor cores (`fp32_teraflops`); bandwidth of its memory and of its link to other GPUs of the
     same machine, one way, in 10⁹ byte/s.
+    `multiprocessors`: what the tiles of a product are dealt to; None where that is not known, and for a CPU.
     `watts`: its power limit, where the source names one. `estimate_only`: no run on it is among the figures that the
     constants were fitted to, so that its data sheet alone speaks for it; a quote offers it only where a pool has it.
     `is_cpu`: launches and arithmetic follow each other on the same cores, where a GPU runs them at the same time.
@@ -35,6 +36,7 @@ class GpuProfile(BaseModel):
     bandwidth_gb_per_second: float = Field(gt=0)
     link_gb_per_second: float = Field(gt=0)
     has_bf16: bool
+    multiprocessors: int | None = Field(default=None, gt=0)
     watts: float | None = Field(default=None, gt=0)
     is_cpu: bool = False
     estimate_only: bool = False

@@ -130,6 +130,18 @@ class BaseModelProfile(BaseModel):
         shapes = (shape for shapes in self.modules.values() for shape in shapes)
         return sum(shape.in_features * shape.out_features * shape.count for shape in shapes)
 
+    @cached_property
+    def product_widths(self) -> tuple[tuple[int, float], ...]:
+        """The columns that products of a pass have, each with the share of the FLOPs that goes into products so wide.
+
+        Forward a linear module's product is as wide as what comes out of it, backward as what goes in.
+        """
+        weights: dict[int, int] = {}
+        for shape in (shape for shapes in self.modules.values() for shape in shapes):
+            for columns in (shape.out_features, shape.in_features):
+                weights[columns] = weights.get(columns, 0) + shape.in_features * shape.out_features * shape.count
+        return tuple((columns, weight / (2 * self.linear_weights)) for columns, weight in sorted(weights.items()))
+
     @property
     def is_text(self) -> bool:
         return self.family in TEXT_FAMILIES

@@ -6,6 +6,7 @@ from typing import Any
 
 from pricing.catalog.profile import BaseModelProfile
 from pricing.resources.method import BITS_PER_WEIGHT, Method, Quantization
+from pricing.resources.tiles import Widths
 
 # The backward pass of an attention that keeps no scores does five products where the forward does two.
 # Source: Dao 2023, "FlashAttention-2", section 3.1.
@@ -30,7 +31,8 @@ class StepWork:
     (`traffic_bytes`), that are counted pass by pass (`moved_bytes`: weights that are read, what adapters and an eager
     attention read and write), that unpacking quantized weights reads and writes (`unpacked_bytes`), and that arrive
     from other GPUs (`gathered_bytes`). `encodes`: pictures and captions go through VAE and text encoders in the step.
-    `is_compiled`: small kernels are fused, by a compiler or by hand.
+    `is_compiled`: small kernels are fused, by a compiler or by hand. `product_rows` are those of a matrix product, and
+    `product_widths` the columns that products have; a network of convolutions has none.
     """
 
     launches: float
@@ -46,12 +48,15 @@ class StepWork:
     moved_bytes: float = 0.0
     encodes: bool = False
     is_compiled: bool = False
+    product_rows: float = 0.0
+    product_widths: Widths = ()
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "StepWork":
         """Read a work as it was kept. Versions of before called a network convolutional where it drew pictures."""
         known = {name: value for name, value in written.items() if name != "is_image"}
-        return cls(**{"is_convolutional": written.get("is_image", False), **known})
+        widths = tuple((columns, share) for columns, share in written.get("product_widths", ()))
+        return cls(**{"is_convolutional": written.get("is_image", False), **known, "product_widths": widths})
 
 
 def count_step_work(
@@ -70,6 +75,7 @@ def count_step_work(
     """
     costs, recomputes = profile.costs, method.checkpointing
     passes = 3 if recomputes else 2
+    is_convolutional = profile.family == "stable_diffusion"
     return StepWork(
         launches=costs.launches.at(positions),
         recomputed_launches=costs.recomputed_launches.at(positions) if recomputes else 0,
@@ -77,7 +83,7 @@ def count_step_work(
         matmul_flops=samples * _count_matmul_flops(profile, method, positions, encodes=encodes),
         attention_flops=samples * _count_attention_flops(profile, method, positions),
         traffic_bytes=samples * _count_traffic_bytes(profile, method, positions),
-        is_convolutional=profile.family == "stable_diffusion",
+        is_convolutional=is_convolutional,
         quantization=method.quantization,
         unpacked_bytes=passes * _count_unpacked_bytes(profile, method),
         gathered_bytes=passes * _count_gathered_bytes(profile, method) if is_sharded else 0.0,
@@ -86,6 +92,8 @@ def count_step_work(
         + samples * _count_score_bytes(profile, method, positions),
         encodes=encodes,
         is_compiled=method.is_compiled,
+        product_rows=samples * _count_seen_positions(profile, positions),
+        product_widths=() if is_convolutional else profile.product_widths,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pricing.catalog.gpu import GpuProfile, Precision
 from pricing.resources.fitting import Prior
 from pricing.resources.step_work import StepWork
+from pricing.resources.tiles import compute_utilization
 
 # A GPU computes while the next kernels are launched: the longer of the two counts, smoothly. A CPU does one after the
 # other.
@@ -41,12 +42,12 @@ class TimeConstants:
 # determine so many constants, and each would draw them to its own habits.
 TIME_PRIORS: dict[str, Prior] = {
     "launch_seconds": Prior(28e-6, 0.1, "PyTorch's eager mode spends 10 to 50 microseconds of Python on an operation"),
-    "recomputed_launch_share": Prior(0.7, 0.1, "a forward pass without the graph's bookkeeping"),
+    "recomputed_launch_share": Prior(1.0, 0.1, "a forward pass again, with the bookkeeping that the first did without"),
     "adapter_launch_share": Prior(0.5, 0.25, "adapters launch small kernels, some of which are fused"),
     "unpacking_launches": Prior(1.2, 0.08, "one kernel more for each linear module and pass"),
-    "convolution_launches": Prior(2.0, 0.2, "norms, casts and hooks around a UNet's modules, which a profile has not"),
+    "convolution_launches": Prior(2.5, 0.2, "norms, casts of inputs and weights, and hooks around a UNet's modules"),
     "encoding_launches": Prior(2.0, 0.15, "a step that runs the text encoder and the VAE, and decodes pictures"),
-    "matmul_efficiency": Prior(0.8, 0.08, "cuBLAS reaches 75 to 85 % of the dense peak on large products"),
+    "matmul_efficiency": Prior(0.82, 0.08, "cuBLAS reaches 80 to 87 % of the dense peak where tiles fill the card"),
     "convolution_efficiency": Prior(0.5, 0.15, "cuDNN in channels-first order on the small maps of a UNet"),
     "attention_efficiency": Prior(0.6, 0.1, "Dao 2023, FlashAttention-2: 73 % forward, 63 % backward on A100"),
     "traffic": Prior(6.0, 0.2, "unfused norms, rotations and activations read and write several times what they keep"),
@@ -54,9 +55,9 @@ TIME_PRIORS: dict[str, Prior] = {
     "moving_efficiency": Prior(0.8, 0.08, "share of the bandwidth that kernels without arithmetic reach"),
     "unpacking_4bit": Prior(0.6, 0.2, "share of the bandwidth that an unpacking kernel reaches"),
     "unpacking_8bit": Prior(0.6, 0.2, "share of the bandwidth that an unpacking kernel reaches"),
-    "unpacking_gptq": Prior(0.5, 0.35, "as 4 bit, with kernels made for inference"),
-    "low_power_share": Prior(0.6, 0.1, "cards of up to 165 W lower their clock in long products"),
-    "dense_share": Prior(0.75, 0.1, "cards of a teraflop a watt and more draw their limit before their peak"),
+    "unpacking_gptq": Prior(0.18, 0.25, "auto-gptq without kernels shifts, masks and scales in passes of their own"),
+    "low_power_share": Prior(0.5, 0.1, "cards of up to 165 W hold a clock nearer to their base than to their boost"),
+    "dense_share": Prior(0.85, 0.1, "cards of a teraflop a watt and more draw their limit before their peak"),
     "link_efficiency": Prior(0.6, 0.2, "share of the link that gathering weights reaches"),
 }
 
@@ -93,11 +94,18 @@ def _compute_computing(work: StepWork, gpu: GpuProfile, precision: Precision, co
     compiled = constants.compiled_share if work.is_compiled else 1.0
     efficiency = constants.convolution_efficiency if work.is_convolutional else constants.matmul_efficiency
     return (
-        work.matmul_flops / (efficiency * peak)
+        work.matmul_flops / (efficiency * _find_utilization(work, gpu) * peak)
         + work.attention_flops / (constants.attention_efficiency * peak)
         + work.traffic_bytes * constants.traffic * compiled / _bandwidth(gpu)
         + work.moved_bytes / (constants.moving_efficiency * _bandwidth(gpu))
     )
+
+
+def _find_utilization(work: StepWork, gpu: GpuProfile) -> float:
+    """Find the share of the card that the tiles of the products keep busy; all of it where that is not known."""
+    if gpu.multiprocessors is None or not work.product_widths:
+        return 1.0
+    return compute_utilization(work.product_rows, work.product_widths, gpu.multiprocessors)
 
 
 def _find_power_share(gpu: GpuProfile, constants: TimeConstants) -> float:

@@ -10,7 +10,7 @@ from pricing.resources.run_work import RunWork
 from pricing.resources.step_work import StepWork
 
 KIND = RunKind("cpu", "causal_lm", "fp32", checkpointing=False, trainer_version="1")
-WORK = RunWork(StepWork(*[1.0] * len(StepWork.__dataclass_fields__)), micro_batches=8, precision="fp32", loaded_bytes=1)
+WORK = RunWork(StepWork(*[1.0] * 6), micro_batches=8, precision="fp32", loaded_bytes=1)
 
 
 def make_estimate(*, p50: int = 60, p90: int = 120, tokens: int = 1000, **fields: Any) -> JobEstimate:
