@@ -1,6 +1,6 @@
 """One unit of work: what a use case needs, handed in by the edge that opened the transaction and will commit it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -85,6 +85,11 @@ class Work:
         """Tell the customer whose rows are the only ones seen; None for those who see every customer's."""
         return self.actor.confined_to
 
+    @property
+    def seen_by(self) -> list[str] | None:
+        """List the customers whose rows are the only ones seen, for a statement of several (`tenancy.is_seen`)."""
+        return list_seen([self])
+
     def sees(self, customer_id: str) -> bool:
         """Tell whether the rows of a customer are seen."""
         return self.confined_to in {None, customer_id}
@@ -123,3 +128,19 @@ class Work:
 
     def new_id(self, prefix: str) -> str:
         return self.services.new_id(prefix)
+
+
+def list_seen(works: Collection[Work]) -> list[str] | None:
+    """List the customers whose rows units of work of one transaction see; None: one of them sees every customer's."""
+    confined = {work.confined_to for work in works}
+    return None if None in confined else sorted(each for each in confined if each is not None)
+
+
+async def run_for_all(works: Collection[Work], commands: Sequence[Command], *, after: bytes = b"") -> list[list[Row]]:
+    """Run statements as `Work.run_together` does, in the transaction that units of work share: each is flushed before.
+
+    There is at least one.
+    """
+    for work in works:
+        await work.flush()
+    return await run_together(next(iter(works)).connection, commands, after=after)

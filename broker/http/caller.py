@@ -153,7 +153,7 @@ async def open_together(
     of_tenants = {caller.actor.customer_id: caller for caller in callers if caller.actor.customer_id is not None}
     first, scope = next(iter(of_tenants.values())), ",".join(sorted(of_tenants))
     async with (
-        first.turnstile.pass_together(),
+        first.turnstile.pass_together(first.actor),
         first.database.transaction_with(commands, Scope.TENANTS, scope, limits=limits) as (session, rows),
     ):
         yield {tenant: _confine_work(caller, session) for tenant, caller in of_tenants.items()}, rows

@@ -62,9 +62,10 @@ class Turnstile:
             yield
 
     @asynccontextmanager
-    async def pass_together(self) -> AsyncIterator[None]:
-        """Wait for a turn of requests of several tenants, which is of no one's share. Raises: Busy."""
-        async with self._pass(self._requests, self._everybody):
+    async def pass_together(self, actor: Actor) -> AsyncIterator[None]:
+        """Wait for a turn of several tenants' requests, or of runs such as this: of no one's share. Raises: Busy."""
+        is_run = actor.role == Role.RUN
+        async with self._pass(*(() if is_run else (self._requests,)), self._everybody):
             yield
 
     @asynccontextmanager

@@ -23,7 +23,7 @@ from broker.metering.keeping.intervals import (
 )
 from broker.metering.keeping.quarantine import quarantine_usage
 from broker.persistence.driver import Command
-from broker.work import Work
+from broker.work import Work, list_seen, run_for_all
 from pricing.usage import Usage
 
 
@@ -47,7 +47,7 @@ async def take_usage(work: Work, locked: LockedRun, events: Sequence[UsageCloudE
     """
     for event in events:
         check_subject(event, locked.run.id)
-    intake = await open_intake(work, [(locked, events)])
+    intake = await open_intake({locked.job.customer_id: work}, [(locked, events)])
     taken = await intake.take(locked, events)
     await intake.write()
     if events and has_ended(locked):
@@ -59,11 +59,11 @@ async def take_usage(work: Work, locked: LockedRun, events: Sequence[UsageCloudE
 class Intake:
     """Usage of several runs that is taken together: read once, judged and charged run by run, written once.
 
-    What the broker believes is stored and charged, the rest is quarantined. `kept` is by run; `locked` are the holds,
-    None where no run has usage.
+    What the broker believes is stored and charged, the rest is quarantined. `works` are the units of work by customer,
+    all in one transaction; `kept` is by run; `locked` are the holds, None where no run has usage.
     """
 
-    work: Work
+    works: Mapping[str, Work]
     kept: Mapping[str, KeptIntervals]
     locked: ledger.LockedHolds | None
     believed: list[tuple[LockedRun, UsageCloudEvent]] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Intake:
         """Take the new intervals of a run, and decide whether it must stop."""
         taken = await self._take(locked, events) if events else TakenUsage(None, {})
         if not has_ended(locked):
-            await stop_where_nothing_is_left(self.work, locked, taken.hold)
+            await stop_where_nothing_is_left(self.works[locked.job.customer_id], locked, taken.hold)
         return taken
 
     @property
@@ -82,28 +82,29 @@ class Intake:
 
     async def write(self) -> None:
         """Write what was taken, all together."""
-        await self.work.run_together(await self.command_writes())
+        await run_for_all(self.works.values(), await self.command_writes())
 
     async def command_writes(self) -> list[Command]:
         """Make the commands that write what was taken, once, after what the session has new."""
-        stored = command_intervals(self.work, self.believed)
+        stored = command_intervals(self.believed, next(iter(self.works.values())).now) if self.believed else []
         self.believed.clear()
         return stored if self.locked is None else [*stored, *await self.locked.command_writes()]
 
     async def _take(self, locked: LockedRun, events: Sequence[UsageCloudEvent]) -> TakenUsage:
         told = {event.data.sequence: event for event in reversed(events)}  # the first telling of a number counts
-        kept, life = self.kept[locked.run.id], describe_life(self.work, locked)
+        work = self.works[locked.job.customer_id]
+        kept, life = self.kept[locked.run.id], describe_life(work, locked)
         new = [event for sequence, event in sorted(told.items()) if not kept.has(sequence)]
         doubted = judge_intervals([event.data for event in new], kept.timeline, life)
         believed = [event for event in new if event.data.sequence not in doubted]
         hold = self.holds[locked.job.id] if believed else None
-        await note_marks(self.work, locked, _list_marks(new))
+        await note_marks(work, locked, _list_marks(new))
         if hold is not None and has_ended(locked):
-            lost = await list_lost(self.work, locked, [event.data.sequence for event in believed])
+            lost = await list_lost(work, locked, [event.data.sequence for event in believed])
             theirs = [event for event in believed if event.data.sequence not in lost]
-            doubted |= await _find_unpaid(self.work, hold, theirs, life)
+            doubted |= await _find_unpaid(work, hold, theirs, life)
             believed = [event for event in new if event.data.sequence not in doubted]
-        await quarantine_usage(self.work, locked, [told[sequence] for sequence in doubted], doubted)
+        await quarantine_usage(work, locked, [told[sequence] for sequence in doubted], doubted)
         if hold is not None and believed:
             await self.charge(locked, hold, believed, life)
         kept.add([event.data for event in believed], doubted)
@@ -117,23 +118,24 @@ class Intake:
         """Charge intervals that are believed; they are stored when all is written."""
         job = locked.job
         intervals = [event.to_interval(life.clip(event.data.ended_at)) for event in events]
-        captured = await ledger.charge_usage(self.work, hold, intervals, promise=job.promise)
+        captured = await ledger.charge_usage(self.works[job.customer_id], hold, intervals, promise=job.promise)
         add_usage(job, sum_usage(events), captured)
         self.believed.extend((locked, event) for event in events)
 
 
-async def open_intake(work: Work, told: Sequence[ToldUsage]) -> Intake:
+async def open_intake(works: Mapping[str, Work], told: Sequence[ToldUsage]) -> Intake:
     """Lock the holds and contracts of all these jobs, if any has usage, and read what is kept of their runs.
 
-    The caller holds the locks of the runs and their jobs.
+    `works` are the units of work by customer, in one transaction, which holds the locks of the runs and their jobs.
     """
     if not any(events for _run, events in told):
-        return Intake(work, {}, None)
-    gpu_types, seen_by = {locked.job.id: locked.run.gpu_type for locked, _events in told}, work.confined_to
+        return Intake(works, {}, None)
+    gpu_types = {locked.job.id: locked.run.gpu_type for locked, _events in told}
+    seen_by = list_seen(works.values())
     finding = find_kept(told, seen_by=seen_by)
-    found = await work.run_together([*ledger.lock_charged_holds(gpu_types, seen_by=seen_by), *finding])
-    kept = await read_kept(work, told, found[-len(finding) :])
-    return Intake(work, kept, await ledger.read_charged_holds(work, gpu_types, found[: -len(finding)]))
+    found = await run_for_all(works.values(), [*ledger.lock_charged_holds(gpu_types, seen_by=seen_by), *finding])
+    kept = await read_kept(works, told, found[-len(finding) :])
+    return Intake(works, kept, await ledger.read_charged_holds(works, gpu_types, found[: -len(finding)]))
 
 
 async def judge_again(work: Work, locked: LockedRun, event: UsageCloudEvent) -> Doubt | None:
@@ -141,7 +143,7 @@ async def judge_again(work: Work, locked: LockedRun, event: UsageCloudEvent) -> 
 
     Returns why it is not. The caller holds the locks of the run and its job.
     """
-    intake = await open_intake(work, [(locked, [event])])
+    intake = await open_intake({locked.job.customer_id: work}, [(locked, [event])])
     hold, life = intake.holds[locked.job.id], describe_life(work, locked)
     doubted = judge_intervals([event.data], await read_neighbours(work, locked.run.id, event.data.sequence), life)
     if not doubted and has_ended(locked):

@@ -9,8 +9,8 @@ in `decide`.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
@@ -50,32 +50,6 @@ class Turns(Protocol):
     def take(self) -> AbstractAsyncContextManager[None]:
         """Wait for a turn, not for ever, and keep it until the block ends."""
         ...
-
-
-class FewTurns:
-    """Gives few batches a turn at one time, so that the others grow while they wait: a larger one costs little more.
-
-    Nobody waits long: where those before it take their time, at a lock perhaps, a batch is decided beside them.
-    """
-
-    def __init__(self, count: int, longest_seconds: float) -> None:
-        self.longest_seconds = longest_seconds
-        self._free = asyncio.Semaphore(count)
-
-    @asynccontextmanager
-    async def take(self) -> AsyncIterator[None]:
-        """Wait for a turn, for so long at most, and keep it until the block ends."""
-        has_turn = True
-        try:
-            async with asyncio.timeout(self.longest_seconds):
-                await self._free.acquire()
-        except TimeoutError:
-            has_turn = False
-        try:
-            yield
-        finally:
-            if has_turn:
-                self._free.release()
 
 
 @dataclass(eq=False)

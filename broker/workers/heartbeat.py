@@ -1,6 +1,6 @@
 """Heartbeats and the end of a run: what its worker reports, and whether it is to go on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,10 @@ class Beat:
     report: Report
 
 
+# A heartbeat, and the unit of work of its sender: it sees the sender's rows, whoever else is in the transaction.
+SentBeat = tuple[Work, Beat]
+
+
 @dataclass(frozen=True)
 class TakenBeats:
     """What the runs of some heartbeats are told, or why they may not report; and the commands that write all of it."""
@@ -46,36 +50,43 @@ class TakenBeats:
 
 async def take_heartbeats(work: Work, beats: Sequence[Beat]) -> Sequence[Instruction | errors.DomainError]:
     """Take heartbeats that came together, in their order, and write what follows; `decide_heartbeats` says how."""
-    locking = lock_heartbeats(beats, seen_by=work.confined_to)
-    taken = await decide_heartbeats(work, beats, await work.run_together(locking))
+    locking = lock_heartbeats(beats, seen_by=work.seen_by)
+    taken = await decide_heartbeats([(work, beat) for beat in beats], await work.run_together(locking))
     await work.run_together(taken.commands)
     return taken.answers
 
 
-def lock_heartbeats(beats: Sequence[Beat], *, seen_by: str | None) -> list[Command]:
+def lock_heartbeats(beats: Iterable[Beat], *, seen_by: Collection[str] | None) -> list[Command]:
     """Make the commands that lock the runs of some heartbeats, by which a transaction may begin."""
     return lock_runs({beat.run_id for beat in beats}, seen_by=seen_by)
 
 
-async def decide_heartbeats(work: Work, beats: Sequence[Beat], found: Sequence[Sequence[Row]]) -> TakenBeats:
+async def decide_heartbeats(sent: Sequence[SentBeat], found: Sequence[Sequence[Row]]) -> TakenBeats:
     """Decide heartbeats that came together, in their order: the same as one after the other, in one transaction.
 
     `found` are the rows of `lock_heartbeats`. Locks: jobs, then holds, then contracts, each in the order of their ids.
     """
     runs = read_locked_runs(found)
-    refusals = [_find_refusal(runs.by_id, beat) for beat in beats]
-    taken = [(runs.by_id[beat.run_id], beat) for beat, refusal in zip(beats, refusals, strict=True) if refusal is None]
-    intake = await open_intake(work, [(locked, beat.report.usage) for locked, beat in taken])
+    refusals = [_find_refusal(runs.by_id, *each) for each in sent]
+    taken = [
+        (work, runs.by_id[beat.run_id], beat.report)
+        for (work, beat), refusal in zip(sent, refusals, strict=True)
+        if refusal is None
+    ]
+    works = {locked.job.customer_id: work for work, locked, _report in taken}
+    intake = await open_intake(works, [(locked, report.usage) for _work, locked, report in taken])
     if not intake.holds:
-        await ledger.renew_holds(work, {locked.job.id for locked, _beat in taken})
-    instructions = iter([await _take_beat(work, intake, locked, beat.report) for locked, beat in taken])
+        for customer_id, work in works.items():
+            theirs = {locked.job.id for _work, locked, _report in taken if locked.job.customer_id == customer_id}
+            await ledger.renew_holds(work, theirs)
+    instructions = iter([await _take_beat(work, intake, locked, report) for work, locked, report in taken])
     answers = [next(instructions) if refusal is None else refusal for refusal in refusals]
     return TakenBeats(answers, [*runs.command_changes(), *await intake.command_writes()])
 
 
-def _find_refusal(runs: Mapping[str, LockedRun], beat: Beat) -> errors.DomainError | None:
+def _find_refusal(runs: Mapping[str, LockedRun], work: Work, beat: Beat) -> errors.DomainError | None:
     try:
-        if beat.run_id not in runs:
+        if beat.run_id not in runs or not work.sees(runs[beat.run_id].run.customer_id):
             raise errors.NotFound("run", beat.run_id)
         require_current(runs[beat.run_id], beat.fence_token)
         require_active(runs[beat.run_id])
@@ -89,7 +100,7 @@ def _find_refusal(runs: Mapping[str, LockedRun], beat: Beat) -> errors.DomainErr
 async def _take_beat(work: Work, intake: Intake, locked: LockedRun, report: Report) -> Instruction:
     """Take a run's progress and usage, and tell it to go on or to stop."""
     await claim_run(work, locked)
-    quarantined = await _take_report(intake, locked, report)
+    quarantined = await _take_report(work, intake, locked, report)
     reason = locked.job.stop_requested
     return Instruction(
         stop_reason=None if reason is None else StopReason(reason),
@@ -99,9 +110,8 @@ async def _take_beat(work: Work, intake: Intake, locked: LockedRun, report: Repo
     )
 
 
-async def _take_report(intake: Intake, locked: LockedRun, report: Report) -> Mapping[int, Doubt]:
+async def _take_report(work: Work, intake: Intake, locked: LockedRun, report: Report) -> Mapping[int, Doubt]:
     """Take all that a report brings; returns its intervals that are not charged, and why."""
-    work = intake.work
     taken = await intake.take(locked, report.usage)
     if report.progress is not None:
         report_progress(locked, report.progress)
@@ -128,10 +138,10 @@ async def finish_run(
     if locked.run.status == outcome:
         return _describe_end(locked, (await take_usage(work, locked, report.usage)).quarantined)
     require_active(locked)
-    intake = await open_intake(work, [(locked, report.usage)])
+    intake = await open_intake({locked.job.customer_id: work}, [(locked, report.usage)])
     if not intake.holds:
         await ledger.renew_holds(work, [locked.job.id])
-    quarantined = await _take_report(intake, locked, report)
+    quarantined = await _take_report(work, intake, locked, report)
     await intake.write()
     if outcome == RunStatus.SUCCEEDED:
         await _require_adapter(work, locked)

@@ -1,19 +1,25 @@
-"""Heartbeats that arrive while the last ones of their customer are being committed are taken together (design 13)."""
+"""Heartbeats that arrive while the last ones are being committed are taken together, whoever's runs they are of.
+
+A batch is one transaction of the customers whose runs sent it (design 13); each heartbeat is decided by a unit of work
+that sees its own customer's rows alone.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from broker.http.caller import Caller
-from broker.persistence.batches import Batches, FewTurns
+from broker.http.caller import Caller, open_together
+from broker.persistence.database import TimeLimits
 from broker.persistence.driver import COMMIT
-from broker.persistence.faults import Fault, find_fault
+from broker.persistence.faults import find_fault
+from broker.persistence.joint_batches import HOPELESS, JointBatches
+from broker.work import run_for_all
 from broker.workers.heartbeat import Beat, decide_heartbeats, lock_heartbeats, take_heartbeats
 from broker.workers.model import Instruction
 
-# While one transaction waits for the database, others' heartbeats come in; a second one would only halve the batches.
-TURNS, LONGEST_TURN_SECONDS = 1, 0.25
-# What fails for all of a batch would fail for each of them, too.
-HOPELESS = frozenset({Fault.AWAY, Fault.FULL})
+# So long a batch of several customers waits for one lock: longer than others take, shorter than a worker would notice.
+JOINT_LOCK_SECONDS = 1.0
+# More of them would keep the processors no busier, and make smaller batches.
+GROUPS = 2
 
 
 @dataclass(frozen=True)
@@ -23,50 +29,62 @@ class Call:
     caller: Caller
     beat: Beat
 
+    @property
+    def customer_id(self) -> str:
+        return self.caller.actor.customer_id or ""
 
-HeartbeatBatches = Batches[str, Call, Instruction]
+
+HeartbeatBatches = JointBatches[str, Call, Instruction]
 
 
 def collect_heartbeats(wait_seconds: float) -> HeartbeatBatches:
-    """Make the collector of one process."""
-    return HeartbeatBatches(_decide, wait_seconds, turns=FewTurns(TURNS, LONGEST_TURN_SECONDS))
+    """Make the collector of one process: batches of all customers, and where one fails of each customer."""
+    return HeartbeatBatches(take_together, _take_apart, wait_seconds, groups=GROUPS)
 
 
 async def send_heartbeat(batches: HeartbeatBatches, caller: Caller, beat: Beat) -> Instruction:
-    """Have a heartbeat taken with the others of its customer; one whose answer is kept under a key is taken alone.
+    """Have a heartbeat taken with others; one whose answer is kept under a key is taken alone.
 
     Raises: NotFound, StaleFenceToken, InvalidRequest; TooManyAtOnce, Busy.
     """
     if caller.claim is None:
-        return await batches.ask(caller.actor.customer_id or "", Call(caller, beat))
+        call = Call(caller, beat)
+        return await batches.ask(call.customer_id, call)
     (answer,) = await take_heartbeats(await caller.begin(), [beat])
     if isinstance(answer, Exception):
         raise answer
     return answer
 
 
-async def _decide(customer_id: str, calls: Sequence[Call]) -> Sequence[Instruction | Exception]:
-    """Take a batch in one transaction; where that fails, one after the other, so that one never sinks the others."""
+async def take_together(calls: Sequence[Call]) -> Sequence[Instruction | Exception]:
+    """Take a batch of whatever customers in one transaction."""
+    settings = calls[0].caller.services.settings
+    limits = TimeLimits(min(JOINT_LOCK_SECONDS, settings.lock_seconds), settings.statement_seconds)
+    return await _take(calls, limits)
+
+
+async def _take_apart(customer_id: str, calls: Sequence[Call]) -> Sequence[Instruction | Exception]:
+    """Take a batch of one customer; where that fails, one after the other, so that one never sinks the others."""
+    settings = calls[0].caller.services.settings
     try:
-        return await _take_together(calls)
+        return await _take(calls, TimeLimits(settings.lock_seconds, settings.statement_seconds))
     except Exception as error:
         if len(calls) == 1 or find_fault(error) in HOPELESS:
             raise
     return [await _take_alone(customer_id, call) for call in calls]
 
 
-async def _take_together(calls: Sequence[Call]) -> Sequence[Instruction | Exception]:
-    caller, beats = calls[0].caller, [call.beat for call in calls]
-    locking = lock_heartbeats(beats, seen_by=caller.actor.confined_to)
-    async with caller.open_with(locking) as (work, found):
-        taken = await decide_heartbeats(work, beats, found)
-        await work.run_together(taken.commands, after=COMMIT)
-        return taken.answers
-
-
 async def _take_alone(customer_id: str, call: Call) -> Instruction | Exception:
     try:
-        (answer,) = await _decide(customer_id, [call])
+        (answer,) = await _take_apart(customer_id, [call])
     except Exception as error:  # noqa: BLE001 (whatever it is, it is this heartbeat's answer)
         return error
     return answer
+
+
+async def _take(calls: Sequence[Call], limits: TimeLimits) -> Sequence[Instruction | Exception]:
+    locking = lock_heartbeats((call.beat for call in calls), seen_by={call.customer_id for call in calls})
+    async with open_together([call.caller for call in calls], locking, limits) as (works, found):
+        taken = await decide_heartbeats([(works[call.customer_id], call.beat) for call in calls], found)
+        await run_for_all(works.values(), taken.commands, after=COMMIT)
+        return taken.answers

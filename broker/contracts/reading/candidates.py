@@ -18,7 +18,7 @@ from broker.contracts.service import is_in_force, load_rows
 from broker.contracts.tables import Contract, Grant
 from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.persistence.driver import Command, Row, RowFormat, Statement
-from broker.persistence.tenancy import ASKING, owns
+from broker.persistence.tenancy import ASKING, is_seen, owns
 from broker.work import Work
 
 ONE = bindparam("contract_id", type_=Text)
@@ -55,8 +55,8 @@ def make_lock(are_meant: ColumnElement[bool]) -> Statement:
 
 def make_lock_of(contract_ids: Select[str]) -> tuple[Statement, Statement]:
     """Make the statements that lock the contracts that a larger query names, and read their grants."""
-    locked = make_lock(Contract.id.in_(contract_ids) & owns(Contract.customer_id))
-    own = Grant.contract_id.in_(contract_ids) & owns(Grant.customer_id)
+    locked = make_lock(Contract.id.in_(contract_ids) & is_seen(Contract.customer_id))
+    own = Grant.contract_id.in_(contract_ids) & is_seen(Grant.customer_id)
     return locked, Statement(select(Grant.__table__).where(own).order_by(Grant.id))
 
 

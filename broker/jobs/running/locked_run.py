@@ -11,7 +11,7 @@ from broker.jobs.service import get_job, lock_job
 from broker.jobs.tables import Job, Run
 from broker.persistence.driver import Command, Row, Statement
 from broker.persistence.records import RecordFormat, Records
-from broker.persistence.tenancy import ASKING, owns
+from broker.persistence.tenancy import SEEN_BY, is_seen
 from broker.work import Work
 
 # What a job trains is no matter of its heartbeats, and long to read.
@@ -19,11 +19,11 @@ JOB_RECORDS, RUN_RECORDS = RecordFormat(Job, without=["config"]), RecordFormat(R
 TOLD = any_(bindparam("run_ids", type_=ARRAY(Text)))
 LOCK_JOBS = Statement(
     select(*JOB_RECORDS.columns)
-    .where(Job.id.in_(select(Run.job_id).where(Run.id == TOLD)), owns(Job.customer_id))
+    .where(Job.id.in_(select(Run.job_id).where(Run.id == TOLD)), is_seen(Job.customer_id))
     .order_by(Job.id)
     .with_for_update(key_share=True)
 )
-RUNS = Statement(select(*RUN_RECORDS.columns).where(Run.id == TOLD, owns(Run.customer_id)))
+RUNS = Statement(select(*RUN_RECORDS.columns).where(Run.id == TOLD, is_seen(Run.customer_id)))
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class LockedRuns:
         return [*self.jobs.command_changes(), *self.runs.command_changes()]
 
 
-def lock_runs(run_ids: Collection[str], *, seen_by: str | None) -> list[Command]:
+def lock_runs(run_ids: Collection[str], *, seen_by: Collection[str] | None) -> list[Command]:
     """Make the commands that lock runs by their jobs, in the order of the jobs' ids; see `read_locked_runs`.
 
-    `seen_by`: the customer whose rows are the only ones seen; None for those who see every customer's.
+    `seen_by`: the customers whose rows are the only ones seen; None for those who see every customer's.
     """
-    asked = {"run_ids": list(run_ids), ASKING.key: seen_by}
+    asked = {"run_ids": list(run_ids), SEEN_BY.key: seen_by}
     return [Command(LOCK_JOBS, asked), Command(RUNS, asked)]
 
 

@@ -7,6 +7,7 @@ against what those before it have left.
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from broker.contracts import service as contracts
@@ -39,6 +40,16 @@ class FoundBooks:
     segments: defaultdict[str, dict[RateSegment, int]] = field(default_factory=lambda: defaultdict(dict))
     corrected: defaultdict[str, Money] = field(default_factory=lambda: defaultdict(Money.zero))
     lines: defaultdict[str, dict[RateSegment, LineCount]] = field(default_factory=lambda: defaultdict(dict))
+
+
+@dataclass(frozen=True)
+class Charged:
+    """What was charged to a contract and is to be written."""
+
+    transfers: Sequence[tuple[accounts.Owner, NewTransfer]]
+    captures: Sequence[dict[str, Any]]
+    lines: Sequence[AddedLine]
+    alerts: Sequence[Command]
 
 
 @dataclass(eq=False)
@@ -198,25 +209,38 @@ class ChargeBooks:
 
     async def write(self) -> None:
         """Write what was charged, after the new legs; tell how far budgets are used."""
-        await self.work.run_together(await self.command_writes())
+        await self.work.run_together(await command_charges([self]))
 
-    async def command_writes(self) -> list[Command]:
-        """Make the commands that write what was charged, once: transfers, captures, their sums by price, alerts."""
-        work, terms = self.work, self.terms
+    async def take_charged(self) -> Charged:
+        """Take what was charged, to be written: the books have nothing left that waits for it."""
+        terms = self.terms
         owner = accounts.Owner(terms.id, terms.customer_id)
-        commands = [
-            *accounts.command_transfers(work, [(owner, transfer) for transfer in self._transfers]),
-            *command_inserts(Capture, self._captures),
-            *command_added_lines(self._added),
-        ]
+        alerts: list[Command] = []
         for month in sorted(self._watched):
-            commands += command_budget_alerts(work, terms, month, await self._count_invoiced(month))
+            alerts += command_budget_alerts(self.work, terms, month, await self._count_invoiced(month))
+        taken = Charged([(owner, transfer) for transfer in self._transfers], self._captures, self._added, alerts)
         self._transfers, self._captures, self._added, self._watched = [], [], [], set()
-        return commands
+        return taken
 
     async def _count_invoiced(self, month: str) -> Money:
         """Count what a month's invoice asks for by now."""
         return sum_invoiced(await self.read_segments(month)) - await self.read_corrected(month)
+
+
+async def command_charges(charged: Sequence[ChargeBooks]) -> list[Command]:
+    """Make the commands that write what was charged to contracts, once: transfers, captures, sums by price, alerts.
+
+    The books are of one transaction. Each table is written by one statement, however many contracts there are.
+    """
+    if not charged:
+        return []
+    taken = [await books.take_charged() for books in charged]
+    return [
+        *accounts.command_transfers(charged[0].work, chain.from_iterable(each.transfers for each in taken)),
+        *command_inserts(Capture, [row for each in taken for row in each.captures]),
+        *command_added_lines(chain.from_iterable(each.lines for each in taken)),
+        *chain.from_iterable(each.alerts for each in taken),
+    ]
 
 
 def list_free(known: Mapping[AccountKey, KnownAccount]) -> dict[str, int]:

@@ -14,7 +14,7 @@ from broker import errors
 from broker.contracts.reading.candidates import make_lock_of, read_candidates
 from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.ledger.books.accounts import AccountKey, KnownAccount, key_of
-from broker.ledger.holding.charge_books import ChargeBooks, FoundBooks
+from broker.ledger.holding.charge_books import ChargeBooks, FoundBooks, command_charges
 from broker.ledger.holding.hold_legs import HoldView
 from broker.ledger.rating.charge_limit import LineCount
 from broker.ledger.rating.rates import SEGMENT_COLUMNS, to_segment
@@ -29,19 +29,19 @@ from broker.ledger.tables import (
 )
 from broker.persistence.driver import Command, Query, Row, Statement
 from broker.persistence.records import RecordFormat, Records
-from broker.persistence.tenancy import ASKING, owns
+from broker.persistence.tenancy import SEEN_BY, is_seen
 from broker.work import Work
 from pricing.money import Money
 
 HOLDS, LEGS = RecordFormat(Hold), RecordFormat(HoldLeg)
 OF_JOBS = any_(bindparam("job_ids", type_=ARRAY(Text)))
-CONTRACT_IDS = select(Hold.contract_id).where(Hold.job_id == OF_JOBS, owns(Hold.customer_id))
+CONTRACT_IDS = select(Hold.contract_id).where(Hold.job_id == OF_JOBS, is_seen(Hold.customer_id))
 
 
 def _are_theirs(table: type[Any]) -> ColumnElement[bool]:
     """Make the condition that a row is of a contract that one of the holds is of."""
     own: ColumnElement[bool] = table.contract_id.in_(CONTRACT_IDS)
-    return own & owns(table.customer_id)
+    return own & is_seen(table.customer_id)
 
 
 def _is_open(table: type[Any]) -> ColumnElement[bool]:
@@ -52,7 +52,7 @@ def _is_open(table: type[Any]) -> ColumnElement[bool]:
 
 LOCK_HOLDS = Statement(
     select(*HOLDS.columns)
-    .where(Hold.job_id == OF_JOBS, owns(Hold.customer_id))
+    .where(Hold.job_id == OF_JOBS, is_seen(Hold.customer_id))
     .order_by(Hold.id)
     .with_for_update(key_share=True)
 )
@@ -60,7 +60,7 @@ LOCK_CONTRACTS, GRANTS = make_lock_of(CONTRACT_IDS)
 READ_LEGS = Statement(
     select(*LEGS.columns)
     .join(Hold, Hold.id == HoldLeg.hold_id)
-    .where(Hold.job_id == OF_JOBS, owns(HoldLeg.customer_id))
+    .where(Hold.job_id == OF_JOBS, is_seen(HoldLeg.customer_id))
     .order_by(HoldLeg.position)
 )
 ACCOUNTS = Query(
@@ -84,7 +84,7 @@ CORRECTED = Query(
 LINES = Query(
     select(
         *(getattr(LineTotal, name) for name in ("contract_id", "job_id", *SEGMENT_COLUMNS, "quantity", "leads"))
-    ).where(LineTotal.job_id == OF_JOBS, owns(LineTotal.customer_id))
+    ).where(LineTotal.job_id == OF_JOBS, is_seen(LineTotal.customer_id))
 )
 BOOKS = (ACCOUNTS, CLOSED, SEGMENTS, CORRECTED, LINES)
 
@@ -99,27 +99,28 @@ class LockedHolds:
 
     async def command_writes(self) -> list[Command]:
         """Make the commands that write what was charged, once the session's new legs are written."""
-        books = {view.books for view in self.views.values()}
-        charged = [command for each in books for command in await each.command_writes()]
+        books = {view.terms.id: view.books for view in self.views.values()}
+        charged = await command_charges([books[contract_id] for contract_id in sorted(books)])
         return [*self.legs.command_changes(), *self.holds.command_changes(), *charged]
 
 
-def lock_charged_holds(job_ids: Collection[str], *, seen_by: str | None) -> list[Command]:
+def lock_charged_holds(job_ids: Collection[str], *, seen_by: Collection[str] | None) -> list[Command]:
     """Make the commands that lock the holds of jobs and their contracts, and read their books.
 
-    `read_charged_holds` reads what they find. `seen_by`: the customer whose rows are the only ones seen; None for those
-    who see every customer's.
+    `read_charged_holds` reads what they find. `seen_by`: the customers whose rows are the only ones seen; None for
+    those who see every customer's.
     """
-    asked = {"job_ids": list(job_ids), ASKING.key: seen_by}
+    asked = {"job_ids": list(job_ids), SEEN_BY.key: seen_by}
     return [Command(each, asked) for each in (LOCK_HOLDS, LOCK_CONTRACTS, GRANTS, READ_LEGS, *BOOKS)]
 
 
 async def read_charged_holds(
-    work: Work, run_gpu_types: Mapping[str, str | None], found: Sequence[Sequence[Row]]
+    works: Mapping[str, Work], run_gpu_types: Mapping[str, str | None], found: Sequence[Sequence[Row]]
 ) -> LockedHolds:
     """Read the holds from the rows of `lock_charged_holds`; holds of a contract share books.
 
-    `run_gpu_types` are, by job, the types of the runs whose usage is to be charged; None: that which was quoted.
+    `works` are the units of work by customer, in one transaction. `run_gpu_types` are, by job, the types of the runs
+    whose usage is to be charged; None: that which was quoted.
     Raises: NotFound.
     """
     locked, contract_rows, grant_rows, leg_rows, *book_rows = found
@@ -131,7 +132,8 @@ async def read_charged_holds(
     theirs: defaultdict[str, list[HoldLeg]] = defaultdict(list)
     for leg in legs:
         theirs[leg.hold_id].append(leg)
-    books = _read_books(work, await read_candidates(work, contract_rows, grant_rows), book_rows)
+    contracts = await read_candidates(next(iter(works.values())), contract_rows, grant_rows)
+    books = _read_books(works, contracts, book_rows)
     views = {
         job_id: HoldView(own.terms, hold, theirs[hold.id], own, run_gpu_types[job_id])
         for job_id, hold in by_job.items()
@@ -141,11 +143,15 @@ async def read_charged_holds(
 
 
 def _read_books(
-    work: Work, contracts: Mapping[str, tuple[ContractTerms, Sequence[GrantTerms]]], found: Sequence[Sequence[Row]]
+    works: Mapping[str, Work],
+    contracts: Mapping[str, tuple[ContractTerms, Sequence[GrantTerms]]],
+    found: Sequence[Sequence[Row]],
 ) -> dict[str, ChargeBooks]:
     parts = [_split(query, rows) for query, rows in zip(BOOKS, found, strict=True)]
     return {
-        contract_id: ChargeBooks.of(work, terms, _find_books(grants, [part[contract_id] for part in parts]))
+        contract_id: ChargeBooks.of(
+            works[terms.customer_id], terms, _find_books(grants, [part[contract_id] for part in parts])
+        )
         for contract_id, (terms, grants) in contracts.items()
     }
 

@@ -38,7 +38,7 @@ async def lock_corrected_runs(work: Work, read: Iterable[CorrectionEvent | Inval
     of_runs = [event for event in read if isinstance(event, CorrectionEvent) and event.is_of_run]
     if of_runs and work.actor.role in MAY_CORRECT_RUNS:
         runs = {event.source.removeprefix(RUN_SOURCES) for event in of_runs}
-        await work.run_together(lock_runs(runs, seen_by=work.confined_to))
+        await work.run_together(lock_runs(runs, seen_by=work.seen_by))
 
 
 async def take_corrections(

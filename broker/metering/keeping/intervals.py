@@ -1,7 +1,9 @@
 """The intervals of a run that are kept: which there are, what lies beside new ones, and adding these."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select
 
@@ -12,13 +14,13 @@ from broker.metering.keeping.quarantine import RUNS_FROM, find_quarantined, read
 from broker.metering.keeping.storing import EventRow, command_events, name_run_event
 from broker.metering.tables import UsageEvent
 from broker.persistence.driver import Command, Row, Statement
-from broker.persistence.tenancy import ASKING, owns
+from broker.persistence.tenancy import SEEN_BY, is_seen
 from broker.work import Work
 
 SPANS_FROM = Statement(
     select(UsageEvent.run_id, UsageEvent.sequence, UsageEvent.started_at, UsageEvent.ended_at)
     .join(RUNS_FROM, (UsageEvent.run_id == RUNS_FROM.c.run_id) & (UsageEvent.sequence >= RUNS_FROM.c.number))
-    .where(owns(UsageEvent.customer_id))
+    .where(is_seen(UsageEvent.customer_id))
     .order_by(UsageEvent.run_id, UsageEvent.sequence)
 )
 
@@ -51,24 +53,31 @@ class KeptIntervals:
             self.acknowledged += 1
 
 
-def find_kept(told: Sequence[ToldUsage], *, seen_by: str | None) -> list[Command]:
+def find_kept(told: Sequence[ToldUsage], *, seen_by: Collection[str] | None) -> list[Command]:
     """Make the commands that find what is kept of runs, as far as it matters for what is told; see `read_kept`."""
     runs = {locked.run.id: locked.run.acknowledged_sequence for locked, _events in told}
     lowest = {run_id: acknowledged + 1 for run_id, acknowledged in runs.items()}
     for locked, events in told:
         lowest[locked.run.id] = min([lowest[locked.run.id], *(event.data.sequence for event in events)])
-    asked = {"runs": list(runs), "numbers": list(runs.values()), ASKING.key: seen_by}
+    asked = {"runs": list(runs), "numbers": list(runs.values()), SEEN_BY.key: seen_by}
     return [Command(SPANS_FROM, asked), find_quarantined(lowest, seen_by=seen_by)]
 
 
-async def read_kept(work: Work, told: Sequence[ToldUsage], found: Sequence[Sequence[Row]]) -> dict[str, KeptIntervals]:
-    """Read what is kept of runs from the rows of `find_kept`."""
-    runs = {locked.run.id: locked.run.acknowledged_sequence for locked, _events in told}
-    spans = await _read_spans(work, runs, found[0])
+async def read_kept(
+    works: Mapping[str, Work], told: Sequence[ToldUsage], found: Sequence[Sequence[Row]]
+) -> dict[str, KeptIntervals]:
+    """Read what is kept of runs from the rows of `find_kept`; `works` are the units of work by customer."""
+    spans: defaultdict[str, list[Span]] = defaultdict(list)
+    for run_id, *span in found[0]:
+        spans[run_id].append(Span(*span))
     quarantined = read_quarantined(found[1])
     return {
-        run_id: KeptIntervals(acknowledged, Timeline(spans[run_id]), quarantined.get(run_id, {}))
-        for run_id, acknowledged in runs.items()
+        locked.run.id: KeptIntervals(
+            locked.run.acknowledged_sequence,
+            Timeline(await _complete_spans(works[locked.run.customer_id], locked, spans[locked.run.id])),
+            quarantined.get(locked.run.id, {}),
+        )
+        for locked, _events in told
     }
 
 
@@ -81,15 +90,12 @@ async def read_neighbours(work: Work, run_id: str, sequence: int) -> Timeline:
     return Timeline([Span(*row) for row in (*before, *after)])
 
 
-async def _read_spans(work: Work, runs: Mapping[str, int], found: Sequence[Row]) -> dict[str, list[Span]]:
-    """Read by run the spans of intervals from the acknowledged one on, and the last before it, were it quarantined."""
-    spans: dict[str, list[Span]] = {run_id: [] for run_id in runs}
-    for run_id, *span in found:
-        spans[run_id].append(Span(*span))
-    for run_id, acknowledged in runs.items():
-        if acknowledged >= 0 and not (spans[run_id] and spans[run_id][0].sequence == acknowledged):
-            spans[run_id] = [*await _read_last_before(work, run_id, acknowledged), *spans[run_id]]
-    return spans
+async def _complete_spans(work: Work, locked: LockedRun, spans: list[Span]) -> list[Span]:
+    """Complete the spans of a run from the acknowledged one on by the last before it, were that one quarantined."""
+    acknowledged = locked.run.acknowledged_sequence
+    if acknowledged < 0 or (spans and spans[0].sequence == acknowledged):
+        return spans
+    return [*await _read_last_before(work, locked.run.id, acknowledged), *spans]
 
 
 async def _read_last_before(work: Work, run_id: str, acknowledged: int) -> list[Span]:
@@ -99,12 +105,12 @@ async def _read_last_before(work: Work, run_id: str, acknowledged: int) -> list[
     return [Span(*row) for row in await work.session.execute(earlier)]
 
 
-def command_intervals(work: Work, events: Sequence[tuple[LockedRun, UsageCloudEvent]]) -> list[Command]:
-    """Make the commands that store new intervals of runs as they were reported."""
-    return command_events([_row(work, locked, event) for locked, event in events], claimed=False)
+def command_intervals(events: Sequence[tuple[LockedRun, UsageCloudEvent]], moment: datetime) -> list[Command]:
+    """Make the commands that store new intervals of runs as they were reported; they were received at this moment."""
+    return command_events([_row(locked, event, moment) for locked, event in events], claimed=False)
 
 
-def _row(work: Work, locked: LockedRun, event: UsageCloudEvent) -> EventRow:
+def _row(locked: LockedRun, event: UsageCloudEvent, moment: datetime) -> EventRow:
     data, job = event.data, locked.job
     source, event_id = name_run_event(locked.run.id, data.sequence)
     return {
@@ -124,5 +130,5 @@ def _row(work: Work, locked: LockedRun, event: UsageCloudEvent) -> EventRow:
         "ended_at": data.ended_at.isoformat(),
         "checkpoint_step": data.checkpoint_step,
         "event": event.to_json(),
-        "received_at": work.now.isoformat(),
+        "received_at": moment.isoformat(),
     }

@@ -1,7 +1,7 @@
 """Quarantine: usage that is not charged is kept as it came, for finance to decide, and told to all whom it concerns."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from broker.metering.events.model import UsageCloudEvent
 from broker.metering.keeping.storing import EventRow, claim_keys, name_run_event
 from broker.metering.tables import QuarantineDecision, QuarantinedUsage
 from broker.persistence.driver import Command, Row, Statement
-from broker.persistence.tenancy import ASKING, owns
+from broker.persistence.tenancy import SEEN_BY, is_seen
 from broker.work import Work
 
 SEQUENCES_TOLD = 100
@@ -29,7 +29,7 @@ QUARANTINED_FROM = Statement(
     .join(
         RUNS_FROM, (QuarantinedUsage.run_id == RUNS_FROM.c.run_id) & (QuarantinedUsage.sequence >= RUNS_FROM.c.number)
     )
-    .where(owns(QuarantinedUsage.customer_id))
+    .where(is_seen(QuarantinedUsage.customer_id))
 )
 
 
@@ -92,9 +92,9 @@ def _row(work: Work, locked: LockedRun, event: UsageCloudEvent, reason: Doubt) -
     }
 
 
-def find_quarantined(lowest: Mapping[str, int], *, seen_by: str | None) -> Command:
+def find_quarantined(lowest: Mapping[str, int], *, seen_by: Collection[str] | None) -> Command:
     """Make the command that finds the intervals of runs in quarantine, from a number of each run on."""
-    asked = {"runs": list(lowest), "numbers": list(lowest.values()), ASKING.key: seen_by}
+    asked = {"runs": list(lowest), "numbers": list(lowest.values()), SEEN_BY.key: seen_by}
     return Command(QUARANTINED_FROM, asked)
 
 

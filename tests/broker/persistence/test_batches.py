@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 import pytest
 
 from broker import errors
-from broker.persistence.batches import Batches, FewTurns
+from broker.persistence.batches import Batches
 
 
 @dataclass
@@ -162,9 +163,19 @@ async def test_nothing_is_kept_of_a_key_that_nobody_asks_for() -> None:
     assert batches._tasks == set()
 
 
+class OneTurn:
+    """Gives one batch a turn at one time."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+
+    def take(self) -> AbstractAsyncContextManager[None]:
+        return self.lock
+
+
 async def test_a_batch_that_waits_for_a_turn_takes_in_what_arrives_meanwhile() -> None:
     purse = Purse(100)
-    batches = Batches(purse.spend, 600, turns=FewTurns(1, longest_seconds=600))
+    batches = Batches(purse.spend, 600, turns=OneTurn())
     clients = [asyncio.create_task(batches.ask(key, each)) for each, key in [(1, "a"), (2, "b"), (4, "c")]]
     await let_run()
     clients += [asyncio.create_task(batches.ask("b", each)) for each in (3, 5)]
@@ -172,18 +183,3 @@ async def test_a_batch_that_waits_for_a_turn_takes_in_what_arrives_meanwhile() -
     purse.gate.set()
     assert await end(clients) == ["99", "97", "85", "94", "89"]
     assert purse.batches == [[1], [2, 3, 5], [4]]
-
-
-async def test_a_batch_waits_for_its_turn_no_longer_than_is_said() -> None:
-    purse, other = Purse(100), Purse(100)
-
-    async def spend(key: str, sums: Sequence[int]) -> list[int | Exception]:
-        return await (purse if key == "stuck" else other).spend(key, sums)
-
-    other.gate.set()
-    batches = Batches(spend, 600, turns=FewTurns(1, longest_seconds=0))
-    stuck = asyncio.create_task(batches.ask("stuck", 1))
-    await let_run()
-    assert await batches.ask("b", 2) == 98
-    purse.gate.set()
-    assert await stuck == 99

@@ -3,18 +3,22 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from sqlalchemy import text
 
 from broker import errors
+from broker.http.caller import Caller
 from broker.jobs.service import get_job
 from broker.metering.events.model import UsageCloudEvent
 from broker.system import System
+from broker.work import Actor, Role, Work
 from broker.workers.heartbeat import Beat, take_heartbeats
+from broker.workers.heartbeat_batches import Call, take_together
 from broker.workers.model import Instruction, Report
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job, usage_event, worker_api
 from tests.broker.running_jobs import RunningJob, broken_rules, read_hold, start_job
@@ -149,6 +153,42 @@ async def test_run_whose_heartbeat_fails_sinks_no_other_of_its_batch(api: Api, a
     answers = await asyncio.gather(*(beat_over_http(api, app, system, job) for job in jobs))
     assert [answer.status_code for answer in answers] == [200, 500, 200]
     assert await broken_rules(system) == {}
+
+
+def call_as(app: FastAPI, system: System, job: RunningJob, customer: Customer, beat: Beat) -> Call:
+    """Make the call of a run of a customer, with a heartbeat of its own or not."""
+    actor, turnstile = Actor(Role.RUN, job.run_id, customer.id), app.state.turnstile
+    return Call(
+        Caller(actor, system.services, system.database, turnstile, None, AsyncExitStack(), record_nothing), beat
+    )
+
+
+async def record_nothing(_work: Work, _response: Response) -> None:
+    """Record nothing: no run decides as staff do."""
+
+
+async def test_heartbeats_of_several_customers_are_one_batch_and_each_is_charged_to_its_own(
+    api: Api, app: FastAPI, system: System
+) -> None:
+    customers = [await make_ready_customer(api, monthly_budget=budget) for budget in ("50.00", None)]
+    jobs = [(each, job) for each in customers for job in await start_jobs(system, each, count=2)]
+    calls = [call_as(app, system, job, each, make_beat(system, job, tokens=100)) for each, job in jobs]
+    costs = [answer.cost.micros for answer in await take_together(calls) if isinstance(answer, Instruction)]
+    async with system.work() as work:
+        rows = [await get_job(work, job.id) for _customer, job in jobs]
+    assert [row.used_tokens for row in rows] == [100] * 4
+    assert [row.cost_micros for row in rows] == costs
+    assert await broken_rules(system) == {}
+
+
+async def test_run_of_another_customer_in_the_same_batch_is_not_found(api: Api, app: FastAPI, system: System) -> None:
+    own, other = [await make_ready_customer(api) for _ in range(2)]
+    mine, theirs = [await start_job(system, each) for each in (own, other)]
+    calls = [
+        call_as(app, system, theirs, other, make_beat(system, theirs)),
+        call_as(app, system, mine, own, Beat(theirs.run_id, 1, Report())),
+    ]
+    assert [type(answer) for answer in await take_together(calls)] == [Instruction, errors.NotFound]
 
 
 async def test_heartbeats_and_cancellations_and_ends_at_once_wait_for_no_other_for_ever(
