@@ -177,6 +177,8 @@ class CheckpointMark(Base):
 class LostWorkRecord(Base):
     """What a run's end, or usage that came after it, took back from its customer: borne by the house for a cause.
 
+    Where a correction takes some of that back, a record below zero of the same cause and step says so.
+
     `after_step`: the step of its last durable checkpoint; null: it had none. Units: GPU-seconds and tokens.
     """
 

@@ -30,7 +30,7 @@ from broker.ledger.correcting.compensation_sweep import (
     list_stranded_compensations,
 )
 from broker.ledger.correcting.lost_work import Checkpoints, LostWork, Mark, find_kept
-from broker.ledger.correcting.reattribution import bear_lost_work
+from broker.ledger.correcting.reattribution import bear_lost_work, read_lost
 from broker.ledger.correcting.usage_corrections import charge_more, correct_usage
 from broker.ledger.grants.commitment import Commitment, TrueUp, find_true_up, list_true_up_months, read_commitment
 from broker.ledger.grants.coverage import MeterCoverage, read_coverage
@@ -173,6 +173,7 @@ __all__ = [
     "read_grant_balances",
     "read_granted_hours",
     "read_holds",
+    "read_lost",
     "read_snapshot",
     "read_unearned",
     "read_unused",

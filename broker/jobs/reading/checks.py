@@ -20,6 +20,17 @@ JOB_CHECKS = (
            GROUP BY 1, 2, 3 HAVING sum(c.quantity) <> 0""",  # noqa: S608 (nothing of it comes from outside)
     ),
     Check(
+        "what is told of a run's lost work is what its captures bear of it, cause by cause",
+        """SELECT run_id AS id, cause, sum(gpu_seconds) AS gpu_seconds, sum(tokens) AS tokens
+           FROM (SELECT run_id, cause, gpu_seconds, tokens FROM lost_work
+                 UNION ALL
+                 SELECT c.run_id, c.cause, CASE c.unit WHEN 'gpu_seconds' THEN -c.quantity ELSE 0 END,
+                        CASE c.unit WHEN 'tokens' THEN -c.quantity ELSE 0 END
+                 FROM captures c JOIN runs r ON r.id = c.run_id
+                 WHERE c.borne AND c.cause <> 'over_promise' AND r.bears_lost_work) x
+           GROUP BY 1, 2 HAVING sum(gpu_seconds) <> 0 OR sum(tokens) <> 0""",
+    ),
+    Check(
         "what the house bears of a job is what its captures say",
         """SELECT j.id, j.borne_gpu_seconds, j.borne_tokens, c.gpu_seconds, c.tokens
            FROM jobs j LEFT JOIN (

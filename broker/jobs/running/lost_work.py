@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from broker.jobs.events import record_event
+from broker.jobs.rules.lost_work_records import LostSince, plan_changes
 from broker.jobs.rules.lost_work_words import explain_lost_work
 from broker.jobs.running.checkpoints import mark_unusable
 from broker.jobs.running.locked_run import LockedRun, get_run
@@ -70,6 +72,19 @@ async def bear_unusable_checkpoint(work: Work, locked: LockedRun) -> None:
         await _bear(work, locked.job, await get_run(work, run_id), Cause.CHECKPOINT_UNUSABLE)
 
 
+async def correct_lost_work(work: Work, locked: LockedRun) -> None:
+    """Let the records of what a run lost say what the house bears of it, once a correction has changed that."""
+    job, run = locked.job, locked.run
+    recorded = [
+        LostSince(each.cause, each.after_step, each.usage)
+        for each in await _read_lost(work, LostWorkRecord.run_id == run.id)
+    ]
+    for change in plan_changes(recorded, await ledger.read_lost(work, run.id) if recorded else {}):
+        facts = {"run_id": run.id, "cause": change.cause.value, "after_step": change.after_step}
+        _add_record(work, job, facts, change.usage)
+        record_event(work, job, "lost_work_corrected", facts | vars(change.usage))
+
+
 async def _bear(work: Work, job: Job, run: Run, cause: Cause) -> None:
     if not run.bears_lost_work or not (run.used_gpu_seconds or run.used_tokens):
         return
@@ -94,20 +109,29 @@ async def read_who_pays(work: Work, job: Job) -> WhoPays:
     """Read what the house bears of a job, and what of that its runs lost, run by run."""
     if not (job.borne_gpu_seconds or job.borne_tokens):
         return WhoPays({}, ())
+    lost = [each for each in await _read_lost(work, LostWorkRecord.job_id == job.id) if each.usage != Usage()]
+    return WhoPays(await ledger.read_borne_by_cause(work, job.id), lost)
+
+
+async def _read_lost(work: Work, of_these: ColumnElement[bool]) -> list[LostOfRun]:
+    """Read what runs lost by cause and step, what was corrected of it since among it, the earliest first."""
     group = (LostWorkRecord.run_id, LostWorkRecord.cause, LostWorkRecord.after_step)
     sums = (func.sum(LostWorkRecord.gpu_seconds), func.sum(LostWorkRecord.tokens))
-    query = select(*group, *sums).where(LostWorkRecord.job_id == job.id).group_by(*group)
+    query = select(*group, *sums).where(of_these).group_by(*group)
     rows = await work.session.execute(query.order_by(func.min(LostWorkRecord.id)))
-    lost = [
+    return [
         LostOfRun(run_id, Cause(cause), step, Usage(int(gpu), int(tokens))) for run_id, cause, step, gpu, tokens in rows
     ]
-    return WhoPays(await ledger.read_borne_by_cause(work, job.id), lost)
 
 
 def _record(work: Work, job: Job, run: Run, lost: ledger.LostWork) -> None:
     usage = Usage(lost.count(Unit.GPU_SECONDS), lost.count(Unit.TOKENS))
     facts = {"run_id": run.id, "cause": lost.cause.value, "after_step": lost.after_step}
-    own = {"customer_id": job.customer_id, "job_id": job.id, "created_at": work.now}
-    work.session.add(LostWorkRecord(gpu_seconds=usage.gpu_seconds, tokens=usage.tokens, **own, **facts))
+    _add_record(work, job, facts, usage)
     told = {"explanation": explain_lost_work(usage, lost.cause, lost.after_step)}
     record_event(work, job, "lost_work_borne", facts | vars(usage) | told)
+
+
+def _add_record(work: Work, job: Job, facts: Mapping[str, Any], usage: Usage) -> None:
+    own = {"customer_id": job.customer_id, "job_id": job.id, "created_at": work.now}
+    work.session.add(LostWorkRecord(gpu_seconds=usage.gpu_seconds, tokens=usage.tokens, **own, **facts))

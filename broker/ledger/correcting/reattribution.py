@@ -1,5 +1,6 @@
 """Re-attribution: what an ended run has lost is taken back from its customer, and borne by the house for a cause."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from sqlalchemy import func, select
@@ -11,7 +12,7 @@ from broker.ledger.correcting.taking_back import take_back
 from broker.ledger.holding.hold_legs import HoldView
 from broker.ledger.tables import Capture
 from broker.work import Work
-from pricing.usage import Unit
+from pricing.usage import Unit, Usage
 
 
 async def bear_lost_work(
@@ -31,6 +32,17 @@ async def bear_lost_work(
         quantities = {portion.capture_id: portion.charged for portion in lost.portions}
         await take_back(work, view, quantities, borne_for=lost.cause, kind="lost_work_borne", reference=run_id)
     return lost
+
+
+async def read_lost(work: Work, run_id: str) -> dict[Cause, Usage]:
+    """Read what the house bears of a run's lost work, by cause; what goes beyond a promise is none."""
+    query = select(Capture.cause, Capture.unit, func.sum(Capture.quantity)).where(
+        Capture.run_id == run_id, Capture.borne, Capture.cause != Cause.OVER_PROMISE.value
+    )
+    counts: defaultdict[Cause, Counter[Unit]] = defaultdict(Counter)
+    for cause, unit, quantity in await work.session.execute(query.group_by(Capture.cause, Capture.unit)):
+        counts[Cause(cause or "")][Unit(unit)] += int(quantity)
+    return {cause: Usage(count[Unit.GPU_SECONDS], count[Unit.TOKENS]) for cause, count in counts.items()}
 
 
 async def read_portions(work: Work, run_id: str, *, after: int) -> Sequence[Portion]:

@@ -7,7 +7,7 @@ from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms
 from broker.jobs.events import record_event
 from broker.jobs.running.locked_run import LockedRun, lock_any_run
-from broker.jobs.running.lost_work import bear_lost_work
+from broker.jobs.running.lost_work import bear_lost_work, correct_lost_work
 from broker.jobs.running.runs import note_usage
 from broker.jobs.service import add_usage
 from broker.ledger import service as ledger
@@ -106,6 +106,7 @@ class CorrectedInterval:
         record_event(work, job, "usage_corrected", facts | vars(change))
         if has_ended(locked):
             await bear_lost_work(work, locked)
+            await correct_lost_work(work, locked)
         else:
             await stop_where_nothing_is_left(work, locked, hold)
 

@@ -172,6 +172,15 @@ DAMAGES = (
         ("UPDATE runs SET cause = 'machine_lost', status = 'lost' WHERE status = 'running'",),
     ),
     Damage(
+        "what is told of a run's lost work is what its captures bear of it, cause by cause",
+        (
+            (
+                "INSERT INTO lost_work (customer_id, job_id, run_id, cause, gpu_seconds, tokens, created_at)"
+                " SELECT customer_id, job_id, id, 'machine_lost', 1, 0, now() FROM runs LIMIT 1"
+            ),
+        ),
+    ),
+    Damage(
         "what the house bears of a job is what its captures say",
         ("UPDATE jobs SET borne_tokens = borne_tokens + 1 WHERE status = 'running'",),
     ),

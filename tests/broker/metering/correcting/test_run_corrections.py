@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from broker.jobs.running.runs import lose_run
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, make_ready_customer, staff_key
@@ -135,4 +136,52 @@ async def test_correction_in_a_closed_month_is_on_the_next_invoice(
     assert (await api.get(f"/invoices/{draft['id']}"))["total"]["amount"] == "13.60"
     following = await api.post("/invoices", {**place, "month": "2026-12"}, expect=201)
     assert following["total"]["amount"] == "3.40"
+    assert await broken_rules(system) == {}
+
+
+async def test_lost_work_is_told_as_it_is_borne_after_any_order_of_loss_and_corrections(
+    api: Api, app: FastAPI, system: System, clock: ManualClock
+) -> None:
+    """The sentence on the job, what its captures bear and the margin report agree, whatever came first."""
+    customer = await make_ready_customer(api)
+    told = []
+    for number, order in enumerate(permutations(["lose", "down", "up", "none"])):
+        job = await start_job(system, customer, gpu_seconds=600, tokens=1000)
+        for _ in range(2):
+            await report_usage(system, job, gpu_seconds=60, tokens=100)
+        clock.advance(minutes=5)
+        for step in order:
+            if step == "lose":
+                async with system.work() as work:
+                    await lose_run(work, job.run_id, "its machine is gone")
+                continue
+            said = {"down": (1, 40, 90), "up": (0, 70, 100), "none": (1, 0, 0)}[step]
+            clock.advance(seconds=1)
+            data = {"gpu_seconds": said[1], "tokens": said[2]}
+            event = correct(job.run_id, said[0], f"{number}-{step}", clock, **data)
+            assert await send(api, event) == ["accepted"]
+        shown = await api.get(f"/jobs/{job.id}")
+        [lost], [borne] = shown["lost_work"], shown["borne_by_cause"].values()
+        assert (lost["gpu_seconds"], lost["tokens"]) == (borne["gpu_seconds"], borne["tokens"])
+        told.append((order.index("down") < order.index("none"), lost["gpu_seconds"], lost["tokens"]))
+        assert shown["charged_gpu_seconds"] == 0
+    # Of two corrections of one interval that which was said last counts.
+    assert set(told) == {(True, 70, 100), (False, 110, 190)}
+    margin = await api.get("/reports/margin", month="2026-11")
+    hours, tokens = sum(each[1] for each in told), sum(each[2] for each in told)
+    assert margin["borne"]["amount"] == f"{round(hours * 6.8 / 3600, 2) + round(tokens * 0.00012, 2):.2f}"
+    assert await broken_rules(system) == {}
+
+
+async def test_lost_work_that_was_not_used_at_all_is_told_no_more(api: Api, system: System, clock: ManualClock) -> None:
+    job = await start_job(system, await make_ready_customer(api), gpu_seconds=600, tokens=0)
+    await report_usage(system, job, gpu_seconds=60)
+    async with system.work() as work:
+        await lose_run(work, job.run_id, "its machine is gone")
+    clock.advance(minutes=1)
+    assert await send(api, correct(job.run_id, 0, "c", clock, gpu_seconds=0)) == ["accepted"]
+    shown = await api.get(f"/jobs/{job.id}")
+    assert (shown["lost_work"], shown["borne_by_cause"], shown["borne_gpu_seconds"]) == ([], {}, 0)
+    kinds = [event["kind"] for event in (await api.get(f"/jobs/{job.id}/events"))["data"]]
+    assert "lost_work_corrected" in kinds
     assert await broken_rules(system) == {}
