@@ -10,6 +10,7 @@ from broker.datasets.schemas import DatasetOut
 from broker.datasets.tables import Dataset
 from broker.http.edge import CustomerCaller, CustomerWork, feature_router
 from broker.http.paging import fetch_page
+from broker.http.plain_text import PlainLine
 from broker.http.shapes import Cursor, IdPrefix, Limit, OfCustomer, Page
 from broker.identity.service import get_customer, resolve_customer
 
@@ -21,7 +22,7 @@ async def upload_dataset(
     caller: CustomerCaller,
     files: Annotated[list[UploadFile], File(description="The data, or archives of it.", examples=[["train.jsonl"]])],
     name: Annotated[
-        str | None,
+        PlainLine | None,
         Form(max_length=200, description="A name for people; default: the first file's.", examples=["brand tone"]),
     ] = None,
     customer_id: Annotated[str | None, Form(description="Needed with a staff key only.", examples=["cus_01k"])] = None,

@@ -4,9 +4,10 @@ import re
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from broker import errors
+from broker.http.plain_text import check_line
 from broker.http.shapes import written_like
 
 MAX_LABELS = 16
@@ -19,7 +20,10 @@ LabelName = Annotated[
     Field(pattern=NAME_PATTERN),
 ]
 LabelValue = Annotated[
-    str, written_like(VALUE_PATTERN, "search: 1 to 100 characters on one line"), Field(pattern=VALUE_PATTERN)
+    str,
+    written_like(VALUE_PATTERN, "search: 1 to 100 characters on one line"),
+    Field(pattern=VALUE_PATTERN),
+    AfterValidator(check_line),
 ]
 Labels = Annotated[
     dict[LabelName, LabelValue],

@@ -17,6 +17,7 @@ from broker import errors
 from broker.failure_log import describe_failure
 from broker.http.access import HEADER as REQUEST_ID_HEADER
 from broker.http.access import find_request_id
+from broker.http.sendable import make_sendable
 from broker.persistence.faults import Fault, find_fault
 
 log = logging.getLogger(__name__)
@@ -189,7 +190,8 @@ def problem_response(slug: str, status: HTTPStatus, detail: str, **members: Any)
 
 def _describe(slug: str, status: HTTPStatus, detail: str, **members: Any) -> dict[str, Any]:
     title = TITLE_OF.get(slug, status.phrase)
-    return {"type": f"/problems/{slug}", "title": title, "status": int(status), "detail": detail, **members}
+    problem = {"type": f"/problems/{slug}", "title": title, "status": int(status), "detail": detail, **members}
+    return {name: make_sendable(value) for name, value in problem.items()}
 
 
 def _respond(body: dict[str, Any], status: HTTPStatus) -> JSONResponse:

@@ -1,7 +1,7 @@
 """API shapes that several features share: money, pages, problems."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
@@ -20,8 +20,10 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from broker import errors
+from broker.http.plain_text import PlainText
 from broker.http.unknown import MAX_NAMED, describe_unknown
 from pricing.money import Money
+from pricing.number_fields import find_odd_numbers
 
 Item = TypeVar("Item")
 # Every reader of JSON keeps these exactly (RFC 8259, section 6), and so does each column.
@@ -33,7 +35,10 @@ PROBLEM_EXAMPLE = "/problems/insufficient-balance"
 
 
 class RequestBody(BaseModel):
-    """A request body: an unknown field is refused rather than ignored, at any depth, with the nearest known one."""
+    """A request body: an unknown field is refused rather than ignored, at any depth, with the nearest known one.
+
+    So is what is sent for a number and only Python would read as one.
+    """
 
     model_config = ConfigDict(extra="forbid")
     # Fields that are refused for a reason of their own, which says what to do instead.
@@ -41,25 +46,34 @@ class RequestBody(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown(cls, body: Any) -> Any:
-        known = {field.alias or name for name, field in cls.model_fields.items()}
-        unknown = [name for name in body if name not in known][:MAX_NAMED] if isinstance(body, dict) else []
-        if unknown:
-            faults = [
-                _make_fault((name,), name, cls.refused.get(name) or describe_unknown(name, known, "field"))
-                for name in unknown
-            ]
-            faults += cls._find_faults({name: value for name, value in body.items() if name in known})
+    def _refuse_strange(cls, body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        strange = cls._find_unknown(body) | find_odd_numbers(cls, body)
+        if strange:
+            faults = [_make_fault((name,), name, message) for name, message in strange.items()]
+            faults += cls._find_faults({name: value for name, value in body.items() if name not in strange}, strange)
             raise ValidationError.from_exception_data(cls.__name__, faults)
         return body
 
     @classmethod
-    def _find_faults(cls, body: dict[str, Any]) -> list[InitErrorDetails]:
-        """Find what is wrong with the known fields, to be told together with the unknown ones."""
+    def _find_unknown(cls, body: dict[str, Any]) -> dict[str, str]:
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        unknown = [name for name in body if name not in known][:MAX_NAMED]
+        return {name: cls.refused.get(name) or describe_unknown(name, known, "field") for name in unknown}
+
+    @classmethod
+    def _find_faults(cls, body: dict[str, Any], told: Collection[str]) -> list[InitErrorDetails]:
+        """Find what is wrong with all other fields than those of which something was `told`, to be told together."""
+        known = {field.alias or name for name, field in cls.model_fields.items()}
         try:
-            cls.model_validate(body)
+            cls.model_validate({name: value for name, value in body.items() if name in known})
         except ValidationError as error:
-            return [_make_fault(item["loc"], item["input"], errors.describe_fault(item)) for item in error.errors()]
+            return [
+                _make_fault(item["loc"], item["input"], errors.describe_fault(item))
+                for item in error.errors()
+                if item["loc"][:1] not in {(name,) for name in told}
+            ]
         return []
 
 
@@ -90,7 +104,7 @@ Moment = Annotated[AwareDatetime, AfterValidator(_check_moment)]
 
 
 Reason = Annotated[
-    str,
+    PlainText,
     Field(
         min_length=1,
         max_length=500,

@@ -5,13 +5,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.http.plain_text import PlainLine
 from broker.http.shapes import Moment, RequestBody, created_at_field
 
 NAME = Field(min_length=1, max_length=200, description="A name for people.", examples=["Acme Tea"])
 
 
 class CustomerIn(RequestBody):
-    name: str = NAME
+    name: PlainLine = NAME
 
 
 class CustomerOut(BaseModel):
@@ -24,7 +25,7 @@ class CustomerOut(BaseModel):
 
 
 class ProjectIn(RequestBody):
-    name: str = NAME
+    name: PlainLine = NAME
     customer_id: str | None = Field(default=None, description="Needed with a staff key only.", examples=["cus_01k"])
 
 
@@ -39,7 +40,7 @@ class ProjectOut(BaseModel):
 
 
 class ApiKeyIn(RequestBody):
-    name: str = NAME
+    name: PlainLine = NAME
     expires_at: Moment | None = Field(
         default=None,
         description="From when on the key is refused (UTC); null: never.",

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.http.labels import Labels
+from broker.http.plain_text import PlainLine
 from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field
 from broker.jobs.reading.expected_end import expect_end
 from broker.jobs.rules.model import JobStatus
@@ -31,7 +32,7 @@ class JobIn(RequestBody):
     contract_id: str | None = Field(
         default=None, description="Needed only where several contracts are in force.", examples=["con_01k"]
     )
-    name: str | None = Field(
+    name: PlainLine | None = Field(
         default=None,
         min_length=1,
         max_length=LONGEST_NAME,

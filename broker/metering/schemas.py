@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.http.plain_text import PlainText
+from broker.http.sendable import make_sendable, write_sendable
 from broker.http.shapes import RequestBody
 from broker.metering.events.evidence import EXPLANATIONS, Doubt
 from broker.metering.events.outcomes import Outcome, Verdict, read_name
@@ -75,7 +77,7 @@ class QuarantinedUsageOut(BaseModel):
 
 
 class DismissalIn(RequestBody):
-    reason: str = Field(
+    reason: PlainText = Field(
         min_length=1, max_length=1000, description="Why nobody is charged.", examples=["a test of the new meter"]
     )
 
@@ -151,8 +153,11 @@ class EventOutcomeOut(BaseModel):
 
     @classmethod
     def of(cls, document: Any, outcome: Outcome) -> "EventOutcomeOut":
-        source, event_id = read_name(document)
-        faults = [FaultOut.model_validate(fault) for fault in outcome.faults]
+        source, event_id = make_sendable(list(read_name(document)))
+        faults = [
+            FaultOut(field=write_sendable(fault.field), message=write_sendable(fault.message))
+            for fault in outcome.faults
+        ]
         return cls(source=source, id=event_id, status=outcome.verdict, quarantined=outcome.doubt, errors=faults)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.http.plain_text import PlainLine
 from broker.http.shapes import RequestBody, created_at_field, written_like
 from broker.metering.outside.measured import MAX_NAME, NAME_PATTERN
 
@@ -25,7 +26,7 @@ OPEN = Field(description="Whether its events are taken.", examples=[True])
 
 class UsageSourceIn(RequestBody):
     source: Source
-    name: str = NAME
+    name: PlainLine = NAME
     customer_id: str | None = CUSTOMER
 
 

@@ -15,6 +15,7 @@ from broker.contracts.amendment_schemas import CHANGES_EXAMPLE, ChangeOut
 from broker.contracts.schemas import MOST_DAYS
 from broker.contracts.terms.agreed import TrueUpRule
 from broker.contracts.terms.model import CardChoice, QuoteGuarantee
+from broker.http.plain_text import PlainText
 from broker.http.shapes import Moment, MoneyOut, RequestBody, as_hours
 from broker.signing.amendments import AmendmentPreview
 from broker.signing.schemas import CommittedHours, OverageWord, Reference, Yuan
@@ -121,7 +122,7 @@ class AmendmentIn(RequestBody):
         description="Bought grants: `carry` on to their own end, `refund` at once, or `expire` as it takes effect.",
         examples=["carry"],
     )
-    reason: str | None = Field(
+    reason: PlainText | None = Field(
         default=None, max_length=500, description="Why, for the record.", examples=["Order form of 2026-11-24"]
     )
 
@@ -166,7 +167,7 @@ class ConfirmedAmendmentIn(AmendmentIn):
 
 
 class WithdrawalIn(RequestBody):
-    reason: str | None = Field(
+    reason: PlainText | None = Field(
         default=None, max_length=500, description="Why, for the record.", examples=["The customer changed its mind"]
     )
 

@@ -10,6 +10,7 @@ from broker.clock import check_time_zone
 from broker.contracts.schemas import DEFAULT_ARREARS_EXAMPLE, MOST_DAYS, ArrearsShape, ContractOut
 from broker.contracts.terms.agreed import DEFAULT_PAYMENT_DAYS, ArrearsTerms, TrueUpRule, make_tax
 from broker.contracts.terms.model import CardChoice, NewContract, Overage, QuoteGuarantee, Rollover, RolloverRule
+from broker.http.plain_text import check_line
 from broker.http.shapes import Moment, RequestBody, Whole
 from broker.signing.service import SignedContract
 from pricing.money import Money
@@ -27,7 +28,7 @@ def _name_new_word(value: Any) -> Any:
 
 
 Reference = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(check_line)
 ]
 
 CommittedHours = Annotated[int, Field(ge=0, le=100_000_000)]

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pricing.field_problem import FieldProblem
+from pricing.number_fields import find_odd_numbers
 from pricing.training.config import TrainingConfig
 
 
@@ -23,10 +24,15 @@ def parse_training_config(raw: Mapping[str, Any]) -> TrainingConfig:
 
     Raises: ConfigInvalid, with one FieldProblem for each wrong key; an unknown key is told the nearest known one.
     """
+    odd = find_odd_numbers(TrainingConfig, raw)
+    problems = [FieldProblem(name, f"{words} (got {raw[name]!r})") for name, words in odd.items()]
     try:
-        return TrainingConfig.model_validate(dict(raw))
+        config = TrainingConfig.model_validate({name: value for name, value in raw.items() if name not in odd})
     except ValidationError as error:
-        raise ConfigInvalid([_describe(dict(detail)) for detail in error.errors()]) from error
+        raise ConfigInvalid(problems + [_describe(dict(detail)) for detail in error.errors()]) from error
+    if problems:
+        raise ConfigInvalid(problems)
+    return config
 
 
 def _describe(detail: dict[str, Any]) -> FieldProblem:

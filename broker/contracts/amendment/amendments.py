@@ -132,7 +132,10 @@ def plan_amendment(
         Replaced(name, getattr(before, name), value) for name, value in values.items() if getattr(before, name) != value
     )
     if not replaced:
-        raise errors.InvalidRequest("The amendment changes nothing.")
+        raise errors.InvalidRequest(
+            "The amendment changes nothing: every term that it names is so already.",
+            errors=[errors.FieldError("body", "must have a term that is to be another one than now")],
+        )
     after = replace(before, **values)
     _check_terms(before, after, max(effective_at, now))
     check_order(terms, {each.name for each in replaced}, after, effective_at)

@@ -114,6 +114,9 @@ REFUSED = {
     "a megabyte": (lambda meter: meter.event("x") | {"trace": "x" * 2**20}, "trace"),
     "NUL": (spoil(labels={"team": "a\x00"}), "data.labels.team"),
     "half a surrogate pair": (spoil(labels={"team": "\ud800"}), "data.labels.team"),
+    "half a surrogate pair in its id": (lambda meter: meter.event("\ud800"), "id"),
+    "half a surrogate pair in its source": (spoil(source="/a\ud800"), "source"),
+    "label that turns letters around": (spoil(labels={"team": "a\u202eb"}), "data.labels.team"),
     "no finite number": (spoil(quantity=float("nan")), "data.quantity"),
     "too large for any column": (spoil(quantity=10**30), "data.quantity"),
 }
@@ -129,6 +132,12 @@ async def test_bad_event_is_rejected_with_its_field_and_the_one_beside_it_is_tak
         alone = await meter.key.call("POST", "/usage-events", content=json.dumps(make(meter)), headers=ALONE)
         assert (alone.status_code, alone.json()["errors"][0]["field"]) == (422, field), reason
     assert await meter.used() == (0, 100 * len(REFUSED))
+
+
+async def test_names_of_faults_can_be_sent(meter: Meter) -> None:
+    batch = json.dumps([meter.event("x") | {"trace": {"\ud800": "\x00"}}])
+    answer = (await meter.key.call("POST", "/usage-events", expect=202, content=batch, headers=JSON)).json()
+    assert [fault["field"] for fault in answer["events"][0]["errors"]] == ["trace", r"trace.\ud800"]
 
 
 async def test_batch_that_is_too_large_is_refused_whole(meter: Meter) -> None:

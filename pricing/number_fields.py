@@ -1,0 +1,56 @@
+"""How numbers are written: what only Python would read as one, or as another one than a reader does, is refused."""
+
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+# Python also reads 1_000, digits of every script, and blanks around them.
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+NUMBERS = (int, float, Decimal)
+
+
+def find_odd_numbers(model: type[BaseModel], document: Mapping[str, Any]) -> dict[str, str]:
+    """Find the number fields of a document that have no number: for each the words that refuse it."""
+    found = {name: explain_number(document[name]) for name in _list_number_fields(model) if name in document}
+    return {name: words for name, words in found.items() if words is not None}
+
+
+@cache
+def _list_number_fields(model: type[BaseModel]) -> list[str]:
+    """List the fields that are numbers, by the names that they are written under."""
+    return [
+        field.alias or name
+        for name, field in model.model_fields.items()
+        if any(kind in NUMBERS for kind in _list_kinds(field.annotation))
+    ]
+
+
+def _list_kinds(annotation: Any) -> Iterator[Any]:
+    """List the types that are alternatives of an annotation; those of what is in a list or an object are not."""
+    if get_origin(annotation) not in {Union, UnionType, Annotated}:
+        yield annotation
+        return
+    for each in get_args(annotation):
+        yield from _list_kinds(each)
+
+
+def explain_number(value: Any) -> str | None:
+    """Explain why a value, given for a number, is not written as one; None where it is, or is none to Python either."""
+    if isinstance(value, bool):
+        return "must be a number, not true or false"
+    if isinstance(value, str) and NUMBER.fullmatch(value) is None and _is_read_by_python(value):
+        return "must be a number, written with the digits 0 to 9"
+    return None
+
+
+def _is_read_by_python(text: str) -> bool:
+    try:
+        Decimal(text)
+    except InvalidOperation:
+        return False
+    return True

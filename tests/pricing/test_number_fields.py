@@ -1,0 +1,26 @@
+"""What is written for a number: `true` was read as 1, 1_000 as a thousand, and digits of other scripts as ours."""
+
+import pytest
+
+from pricing.number_fields import explain_number
+from pricing.training.config_parsing import ConfigInvalid, parse_training_config
+
+
+@pytest.mark.parametrize("written", [True, False, "1_000", "１２", " 1", "1 ", "NaN", "Infinity", "-inf"])
+def test_what_only_python_reads_as_a_number_is_refused(written):
+    assert explain_number(written) is not None
+
+
+@pytest.mark.parametrize(
+    "written", [1, 1.5, "1", "-1", "+1.50", ".5", "1e-4", "2.", None, [], {}, "", "one", "0x10", "."]
+)
+def test_numbers_and_values_of_other_kinds_are_left_to_their_field(written):
+    assert explain_number(written) is None
+
+
+def test_configuration_tells_odd_numbers_together_with_all_else_that_is_wrong():
+    with pytest.raises(ConfigInvalid) as caught:
+        parse_training_config({"epochs": True, "lora_rank": "1_0", "colour": 1, "learning_rate": "nan"})
+    fields = [problem.field for problem in caught.value.problems]
+    assert fields == ["lora_rank", "epochs", "learning_rate", "base_model", "colour"]
+    assert parse_training_config({"base_model": "x", "learning_rate": "1e-4", "epochs": "3"}).epochs == 3
