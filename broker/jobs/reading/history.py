@@ -48,6 +48,8 @@ STOPPED_AT = (
     )
     .scalar_subquery()
 )
+# Asked first: the estimates of thousands of jobs that only wait would be unpacked with every sweep.
+HAS_RUN = Job.used_gpu_seconds > 0
 OVER_AT = func.coalesce(Job.finished_at, STOPPED_AT)
 
 
@@ -94,14 +96,13 @@ def _is_judged() -> ColumnElement[bool]:
 
     Without the latter, slow jobs that nobody resumed would be left out (decision 0006).
     """
-    succeeded = and_(Job.status == JobStatus.SUCCEEDED.value, Job.used_gpu_seconds > 0)
-    return or_(succeeded, _was_stopped_at_its_quote())
+    return and_(HAS_RUN, or_(Job.status == JobStatus.SUCCEEDED.value, _was_stopped_at_its_quote()))
 
 
 def _teaches() -> ColumnElement[bool]:
     """Select jobs whose time compares with their estimate: not those where a lost attempt's steps were done twice."""
-    ran_through = and_(Job.status == JobStatus.SUCCEEDED.value, Job.attempts == 1, Job.used_gpu_seconds > 0)
-    return or_(ran_through, _was_stopped_at_its_quote())
+    ran_through = and_(Job.status == JobStatus.SUCCEEDED.value, Job.attempts == 1)
+    return and_(HAS_RUN, or_(ran_through, _was_stopped_at_its_quote()))
 
 
 def _was_stopped_at_its_quote() -> ColumnElement[bool]:
