@@ -14,7 +14,7 @@ from broker.datasets.findings import DatasetFinding, FindingReport
 from broker.datasets.pictures import holds_pictures, parse_pictures, report_on_pictures
 from broker.datasets.tables import Dataset
 from broker.persistence.database import narrow
-from broker.persistence.driver import Command, Row, Statement
+from broker.persistence.driver import Command, Row, RowFormat, Statement
 from broker.persistence.storage import StoredObject, one_chunk
 from broker.persistence.tenancy import is_seen, owns
 from broker.work import Services, Work
@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 LONGEST_MESSAGE = 500
+DATASETS = RowFormat(Dataset)
 
 
 @dataclass(frozen=True)
@@ -159,9 +160,9 @@ def select_dataset(dataset_id: ColumnElement[str], customer_id: ColumnElement[st
     )
 
 
-def read_dataset(values: Sequence[Any]) -> Dataset:
+def read_dataset(values: Row) -> Dataset:
     """Read the data set from the columns of `select_dataset`; it belongs to no session."""
-    return Dataset(**dict(zip(Dataset.__table__.columns.keys(), values, strict=True)))
+    return DATASETS.read(values)
 
 
 def select_datasets(**wanted: str | None) -> Select[Dataset]:

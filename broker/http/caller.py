@@ -18,9 +18,9 @@ from broker import errors
 from broker.http.idempotency import Claim, claim_key, find_answer, keep_answer
 from broker.http.shares import Turnstile
 from broker.persistence.database import Database, Scope, TimeLimits
-from broker.persistence.driver import Command, Row
+from broker.persistence.driver import COMMIT, Command, Row
 from broker.persistence.tenancy import confine
-from broker.work import OF_NO_CUSTOMER, Actor, Role, Services, Work
+from broker.work import OF_NO_CUSTOMER, STAFF, Actor, Role, Services, Work
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +63,27 @@ class Caller:
 
         Raises: Busy, TooManyAtOnce; IdempotencyConflict; AnsweredBefore, which the edge turns into the first answer.
         """
+        work, _rows = await self.begin_with(())
+        return work
+
+    async def begin_with(self, commands: Sequence[Command]) -> tuple[Work, list[list[Row]]]:
+        """Begin as `begin` does, and read by statements in the same message; returns the rows of each, too."""
         assert self.work is None, "a request has one transaction of its own"
-        self.work = await self.stack.enter_async_context(self._open())
+        work, rows = await self.stack.enter_async_context(self.open_with(commands))
+        self.work = work
         if self.claim is not None:
-            await claim_key(self.work, self.claim)
-        return self.work
+            await claim_key(work, self.claim)
+        return work, rows
+
+    async def write_last(self, commands: Sequence[Command]) -> None:
+        """Write by statements what is the last to be written by the handler.
+
+        The commit goes in the same message, unless the edge has something to add: the answer for a retry, or what staff
+        decided. So the answer must be there already.
+        """
+        assert self.work is not None, "the request's own transaction has begun"
+        edge_adds = self.claim is not None or self.actor.role in STAFF
+        await self.work.run_together(commands, after=b"" if edge_adds else COMMIT)
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Work]:

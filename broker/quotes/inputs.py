@@ -1,5 +1,6 @@
 """What every quote on one data set is made from, read in one statement."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Date, DateTime, String, bindparam
@@ -13,9 +14,9 @@ from broker.contracts import service as contracts
 from broker.contracts.reading.prices import PriceList, make_price_list, prefer_contract, read_in_force, select_in_force
 from broker.datasets import service as datasets
 from broker.datasets.service import Dataset
-from broker.persistence.driver import Statement, fetch_row
+from broker.persistence.driver import Command, Row, Statement
 from broker.quotes.costing.beyond_grants import add_prices_beyond
-from broker.work import Work
+from broker.work import Services, Work
 from pricing.calibration.calibration import Calibration
 from pricing.catalog import get_gpu
 from pricing.catalog.gpu import GpuProfile
@@ -47,21 +48,34 @@ class QuoteInputs:
     offered: OfferedModels
 
 
-async def read_inputs(work: Work, dataset_id: str, contract_id: str | None = None) -> QuoteInputs:
-    """Read the data set, its customer's contracts in force or the one named, and the newest of everything else.
+def find_inputs(services: Services, dataset_id: str, *, seen_by: str | None) -> Command:
+    """Make the command that finds the data set, its customer's contracts in force, and the newest of everything else.
+
+    `seen_by`: the customer whose rows are the only ones seen; None for those who see every customer's.
+    """
+    now = services.clock()
+    today = local_day(now, services.settings.time_zone)
+    return Command(INPUTS, {"dataset_id": dataset_id, "customer_id": seen_by, "today": today, "now": now})
+
+
+async def fetch_inputs(work: Work, dataset_id: str) -> list[Row]:
+    """Fetch what `find_inputs` finds, in a transaction that is open already."""
+    (found,) = await work.run_together([find_inputs(work.services, dataset_id, seen_by=work.confined_to)])
+    return found
+
+
+async def read_inputs(work: Work, found: Sequence[Row], dataset_id: str, contract_id: str | None = None) -> QuoteInputs:
+    """Read the inputs from what `find_inputs` found: the contracts in force, or the one named.
 
     Raises: NotFound; NoContractInForce, where the one named is not; pricing.rate_card.NoPriceInForce.
     """
     now = work.now
-    today = local_day(now, work.settings.time_zone)
-    asked = {"dataset_id": dataset_id, "customer_id": work.confined_to, "today": today, "now": now}
-    found = await fetch_row(work.connection, INPUTS, asked)
-    if found is None:
+    if not found:
         raise errors.NotFound("dataset", dataset_id)
-    *dataset_columns, card_version, in_force, sku, calibration_version, offer_version = found
+    *dataset_columns, card_version, in_force, sku, calibration_version, offer_version = found[0]
     if card_version is None:
-        raise NoPriceInForce(today)
-    dataset = datasets.read_dataset(dataset_columns)
+        raise NoPriceInForce(local_day(now, work.settings.time_zone))
+    dataset = datasets.read_dataset(tuple(dataset_columns))
     card = await contracts.get_rate_card(work, card_version)
     own = await read_in_force(work, in_force)
     terms = await prefer_contract(work, dataset.customer_id, own, contract_id)

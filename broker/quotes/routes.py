@@ -24,8 +24,12 @@ async def create_quote(caller: CustomerCaller, body: QuoteIn) -> QuoteOut:
     with how far it is and when to ask again.
     """
     await meet_count_needs(caller.look, [body.config], body.dataset_id)
-    work = await caller.begin()
-    return QuoteOut.of(await service.create_quote(work, body.config, body.dataset_id, body.read_terms()))
+    inputs = service.find_inputs(caller.services, body.dataset_id, seen_by=caller.actor.confined_to)
+    work, (found,) = await caller.begin_with([inputs])
+    quote = await service.make_quote_from(work, found, body.config, body.dataset_id, body.read_terms())
+    answer = QuoteOut.of(quote)
+    await caller.write_last(service.keep_quotes([quote]))
+    return answer
 
 
 @router.post("/quotes/batch")

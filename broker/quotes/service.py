@@ -23,7 +23,7 @@ from broker.quotes.costing.prices import PlanQuote, price_on_every_plan
 from broker.quotes.counts.counting import check_kind, read_counted
 from broker.quotes.estimating.estimate import JobEstimate, estimate_job, refuse_beyond
 from broker.quotes.estimating.machine_load import read_machine_load
-from broker.quotes.inputs import QuoteInputs, read_inputs
+from broker.quotes.inputs import QuoteInputs, fetch_inputs, find_inputs, read_inputs
 from broker.quotes.tables import Quote
 from broker.work import Work
 from pricing.money import Money
@@ -32,12 +32,13 @@ from pricing.rate_card import UnitPrices
 __all__ = [
     "Quote",
     "QuoteTerms",
-    "create_quote",
     "create_quotes",
+    "find_inputs",
     "find_quotes",
     "get_quote",
     "keep_quotes",
     "make_quote",
+    "make_quote_from",
     "read_quotes",
     "require_acceptable",
     "require_quoted_price",
@@ -68,39 +69,30 @@ class QuoteTerms:
     max_cost: Money | None = None
 
 
-async def create_quote(
+async def make_quote(
     work: Work, raw_config: Mapping[str, Any], dataset_id: str, terms: QuoteTerms = QuoteTerms()
 ) -> Quote:
-    """Price a job on every plan, and compute how much of it a sum pays for.
+    """Price a job on every plan, and compute how much of it a sum pays for; `keep_quotes` keeps it.
 
     Raises: InvalidTrainingConfig, InvalidRequest, NotFound, DatasetUnusable, TokensBeingCounted; NoContractInForce,
     for a contract or with a sum.
     """
-    quote = await make_quote(work, raw_config, dataset_id, terms)
-    await _keep(work, [quote])
-    return quote
+    return await make_quote_from(work, await fetch_inputs(work, dataset_id), raw_config, dataset_id, terms)
 
 
-async def make_quote(
-    work: Work, raw_config: Mapping[str, Any], dataset_id: str, terms: QuoteTerms = QuoteTerms()
+async def make_quote_from(
+    work: Work, found: Sequence[Row], raw_config: Mapping[str, Any], dataset_id: str, terms: QuoteTerms
 ) -> Quote:
-    """Make a quote as `create_quote` does, and leave it to the caller to keep it (`keep_quotes`)."""
-    inputs = await _read_inputs_for(work, raw_config, dataset_id, terms)
-    return await _make_quote(work, inputs, resolve_configuration(raw_config, inputs.offered), terms)
+    """Make a quote as `make_quote` does, from the rows that `find_inputs` found.
 
-
-async def _read_inputs_for(
-    work: Work, raw_config: Mapping[str, Any], dataset_id: str, terms: QuoteTerms
-) -> QuoteInputs:
-    """Read the inputs; where they are not there, what is wrong with the configuration is told first.
-
-    Raises: as `create_quote`.
+    Where the data set is not there, what is wrong with the configuration is told first.
     """
     try:
-        return await read_inputs(work, dataset_id, terms.contract_id)
+        inputs = await read_inputs(work, found, dataset_id, terms.contract_id)
     except errors.NotFound:
         resolve_configuration(raw_config, await base_models.read_offer(work))
         raise
+    return await _make_quote(work, inputs, resolve_configuration(raw_config, inputs.offered), terms)
 
 
 async def create_quotes(
@@ -110,7 +102,7 @@ async def create_quotes(
 
     Raises: NotFound; NoContractInForce, for the contract named.
     """
-    inputs = await read_inputs(work, dataset_id, contract_id)
+    inputs = await read_inputs(work, await fetch_inputs(work, dataset_id), dataset_id, contract_id)
     answers: list[Quote | errors.DomainError] = []
     for raw_config in raw_configs:
         try:
@@ -147,7 +139,7 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfigu
     load = read_machine_load(work.settings, inputs.gpu.sku)
     estimate = replace(estimate_job(planned, inputs.gpu, inputs.calibration), machine_load=load)
     refuse_beyond(planned, estimate, work.settings.max_job_gpu_hours)
-    return Quote(
+    return QUOTES.make(
         id=work.new_id("quo"),
         customer_id=inputs.dataset.customer_id,
         dataset_id=inputs.dataset.id,

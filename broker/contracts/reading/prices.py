@@ -14,10 +14,12 @@ from broker.contracts.cards.rate_cards import rate_card_on
 from broker.contracts.service import get_contract, get_contract_in_force, is_in_force, list_in_force, load_rows
 from broker.contracts.tables import Contract
 from broker.contracts.terms.model import ContractTerms
+from broker.persistence.driver import RowFormat
 from broker.work import Work
 from pricing.plans import PlanName
 from pricing.rate_card import RateCard, UnitPrices
 
+CONTRACTS = RowFormat(Contract)
 MOMENTS = tuple(column.key for column in Contract.__table__.columns if isinstance(column.type, DateTime))
 
 NUMBERS = tuple(column.key for column in Contract.__table__.columns if isinstance(column.type, Numeric))
@@ -127,4 +129,4 @@ def _read_row(written: Mapping[str, Any]) -> Contract:
     values = {column.key: written[column.key] for column in Contract.__table__.columns}
     moments = {name: datetime.fromisoformat(values[name]) for name in MOMENTS if values[name] is not None}
     numbers = {name: Decimal(str(values[name])) for name in NUMBERS if values[name] is not None}
-    return Contract(**{**values, **moments, **numbers})
+    return CONTRACTS.make(**{**values, **moments, **numbers})

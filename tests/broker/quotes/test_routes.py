@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from broker.estimator.service import learn
+from broker.processes.boot import DatabaseUrls
 from broker.quotes.counts.text import count_row_lengths
 from broker.system import System
 from pricing.catalog import get_base_model
@@ -23,6 +24,7 @@ from tests.broker.factories import (
     submit_job,
     upload_dataset,
 )
+from tests.broker.rows import owner_connection
 from tests.broker.tenants import finish_job
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -188,3 +190,20 @@ async def test_row_with_nothing_to_learn_at_this_length_is_counted_as_left_out(a
         1,
         0,
     ]
+
+
+async def test_a_quote_is_kept_with_the_answer_for_a_retry_and_with_what_staff_decided(
+    api: Api, urls: DatabaseUrls
+) -> None:
+    """The commit goes with the quote only where the edge has nothing to add to the transaction."""
+    customer = await make_ready_customer(api)
+    order = {"config": CONFIG, "dataset_id": customer.dataset["id"]}
+    async with customer_api(api, customer.id) as own:
+        plain = await own.post("/quotes", order, expect=201)
+        keyed, again = [await own.post("/quotes", order, key="once", expect=201) for _ in range(2)]
+        assert (await own.get(f"/quotes/{plain['id']}"))["prices"] == plain["prices"]
+        assert (await own.get(f"/quotes/{keyed['id']}"))["id"] == again["id"]
+    by_staff = await api.post("/quotes", order, expect=201)
+    with owner_connection(urls) as connection:
+        recorded = connection.execute("SELECT object_id FROM audit_entries WHERE action = 'create_quote'").fetchall()
+    assert [row["object_id"] for row in recorded] == [by_staff["id"]]
