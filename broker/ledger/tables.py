@@ -55,7 +55,10 @@ class Transfer(Base):
 
 
 class Entry(Base):
-    """Units from the account that is credited to the one that is debited: a transfer cannot be out of balance."""
+    """Units from the account that is credited to the one that is debited: a transfer cannot be out of balance.
+
+    It has the customer of its accounts.
+    """
 
     __tablename__ = "ledger_entries"
     __table_args__ = (
@@ -64,7 +67,7 @@ class Entry(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    customer_id: Mapped[str | None] = mapped_column(ForeignKey("customers.id"))
+    customer_id: Mapped[str | None]
     transfer_id: Mapped[str] = mapped_column(ForeignKey("ledger_transfers.id"), index=True)
     debit_account_id: Mapped[str] = mapped_column(ForeignKey("ledger_accounts.id"), index=True)
     credit_account_id: Mapped[str] = mapped_column(ForeignKey("ledger_accounts.id"), index=True)
@@ -173,8 +176,8 @@ class Capture(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
-    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    customer_id: Mapped[str]
+    contract_id: Mapped[str]
     job_id: Mapped[str] = mapped_column(index=True)
     run_id: Mapped[str]
     first_sequence: Mapped[int]

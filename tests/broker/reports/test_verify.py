@@ -89,6 +89,10 @@ DAMAGES = (
         ),
     ),
     Damage(
+        "a capture is of the customer and the contract of its hold",
+        ("UPDATE captures SET customer_id = 'cus_x' WHERE id = (SELECT min(id) FROM captures)",),
+    ),
+    Damage(
         "a balance is the sum of its entries",
         ("UPDATE ledger_accounts SET balance = balance + 1 WHERE kind = 'granted'",),
     ),
