@@ -11,8 +11,9 @@ from broker.cli.failures import CommandFailed
 from broker.cli.output import DeleteAtOnce, ask, make_console, one_line, write_answer, write_json, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
+from broker.cli.remote.lists import write_table
 from broker.cli.remote.projects import find_project
-from broker.cli.texts.columns import Column, make_card, make_table
+from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.job_words import describe_settings
 from broker.cli.texts.values import describe_ago, describe_size
 from broker.client.objects import Adapter
@@ -41,15 +42,12 @@ def list_adapters(
     with connect(url, key) as client:
         project_id = None if project is None else find_project(client, project)
         page = client.list_adapters(limit=limit, project_id=project_id)
-    if as_json:
-        write_json(page)
-        return
-    now = datetime.now(UTC)
-    rows = [
-        [each["id"], name_version(each), describe_ago(each["created_at"], now), describe_size(each["size_bytes"])]
-        for each in page["data"]
-    ]
-    write_lines(make_console(), make_table(COLUMNS, rows))
+    write_table(page, COLUMNS, _make_row, as_json=as_json)
+
+
+def _make_row(adapter: Adapter) -> list[str]:
+    made = describe_ago(adapter["created_at"], datetime.now(UTC))
+    return [adapter["id"], name_version(adapter), made, describe_size(adapter["size_bytes"])]
 
 
 @app.command("show")

@@ -1,12 +1,13 @@
 """`broker base-models`: what a customer can train on. Operators add and remove models by `broker models`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from broker.cli.output import cut, find_line_width, make_console, one_line, write_json, write_lines
+from broker.cli.output import find_line_width, make_console, one_line
 from broker.cli.remote.connection import AsJson, Key, Url, connect
-from broker.cli.texts.columns import Column, make_table
+from broker.cli.remote.lists import collect_page, write_table_with_notes
+from broker.cli.texts.columns import Column
 
 COLUMNS = (Column("base model"), Column("learns from"), Column("parameters", right=True), Column("licence"))
 
@@ -19,18 +20,14 @@ def list_base_models(
 ) -> None:
     """List the base models that a job can name."""
     with connect(url, key) as client:
-        models = list(client.list_all("/base-models", can_be_quoted=None if everything else True))
-    if as_json:
-        write_json({"data": models, "next_cursor": None})
-        return
-    console = make_console()
-    rows = [
-        [model["name"], model["learns_from"], f"{model['parameters']:,}", one_line(model["licence"])]
-        for model in models
-    ]
-    heading, *lines = make_table(COLUMNS, rows)
-    write_lines(console, [heading])
-    for model, line in zip(models, lines, strict=True):
-        write_lines(console, [cut(line, find_line_width(console))])
-        if model["reason"]:
-            console.print(f"  {one_line(model['reason'])}", style="dim", soft_wrap=True)
+        models = collect_page(client.list_all("/base-models", can_be_quoted=None if everything else True))
+    width = find_line_width(make_console())
+    write_table_with_notes(models, COLUMNS, _make_row, _make_note, width=width, as_json=as_json)
+
+
+def _make_note(model: dict[str, Any]) -> str:
+    return one_line(model["reason"] or "")
+
+
+def _make_row(model: dict[str, Any]) -> list[str]:
+    return [model["name"], model["learns_from"], f"{model['parameters']:,}", one_line(model["licence"])]

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from broker.cli.output import ConfirmAtOnce, ask, make_console, write_answer, write_json, write_lines
+from broker.cli.output import ConfirmAtOnce, ask, make_console, write_answer, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
+from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column, make_table
 from broker.client.typed import BrokerClient
 
@@ -22,12 +23,12 @@ CHANGE_COLUMNS = (Column("term"), Column("before"), Column("after"))
 def list_events(contract_id: ContractId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
     """List what happened to a contract, the newest first."""
     with connect(url, key) as client:
-        events = list(client.list_all(f"/contracts/{_resolve(client, contract_id)}/events"))
-    if as_json:
-        write_json({"data": events, "next_cursor": None})
-        return
-    rows = [[each["created_at"][:16], each["kind"], _tell_facts(each["data"])] for each in events]
-    write_lines(make_console(), make_table(EVENT_COLUMNS, rows))
+        events = collect_page(client.list_all(f"/contracts/{_resolve(client, contract_id)}/events"))
+    write_table(events, EVENT_COLUMNS, _make_event_row, as_json=as_json)
+
+
+def _make_event_row(event: dict[str, Any]) -> list[str]:
+    return [event["created_at"][:16], event["kind"], _tell_facts(event["data"])]
 
 
 def _tell_facts(facts: dict[str, Any]) -> str:
@@ -98,12 +99,12 @@ def _read_terms(told: list[str]) -> dict[str, Any]:
 def list_amendments(contract_id: ContractId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
     """List the amendments of a contract, planned and withdrawn ones among them, the newest first."""
     with connect(url, key) as client:
-        amendments = list(client.list_all(f"/contracts/{_resolve(client, contract_id)}/amendments"))
-    if as_json:
-        write_json({"data": amendments, "next_cursor": None})
-        return
-    rows = [[each["id"], each["effective_at"][:16], each["status"], _tell_changes(each)] for each in amendments]
-    write_lines(make_console(), make_table(AMENDMENT_COLUMNS, rows))
+        amendments = collect_page(client.list_all(f"/contracts/{_resolve(client, contract_id)}/amendments"))
+    write_table(amendments, AMENDMENT_COLUMNS, _make_amendment_row, as_json=as_json)
+
+
+def _make_amendment_row(amendment: dict[str, Any]) -> list[str]:
+    return [amendment["id"], amendment["effective_at"][:16], amendment["status"], _tell_changes(amendment)]
 
 
 def _tell_changes(amendment: dict[str, Any]) -> str:

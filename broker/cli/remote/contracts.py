@@ -11,8 +11,9 @@ from broker.cli.output import make_console, write_json, write_lines
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.remote.contract_changes import add_to
 from broker.cli.remote.ids import resolve_id
+from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.orders import choose_contract
-from broker.cli.texts.columns import Column, make_card, make_table
+from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.values import describe_local, describe_money
 from broker.client.objects import Balance, Contract
 
@@ -36,11 +37,8 @@ BEYOND_HOURS = {"block": "none", "contract": "at these prices", "on_demand": "at
 def list_contracts(as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
     """List the contracts, with their prices."""
     with connect(url, key) as client:
-        contracts = list(client.list_all("/contracts"))
-    if as_json:
-        write_json({"data": contracts, "next_cursor": None})
-        return
-    write_lines(make_console(), make_table(COLUMNS, [_make_row(each) for each in contracts]))
+        contracts = collect_page(client.list_all("/contracts"))
+    write_table(contracts, COLUMNS, _make_row, as_json=as_json)
 
 
 def _make_row(contract: Contract) -> list[str]:

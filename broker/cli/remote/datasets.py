@@ -9,8 +9,9 @@ import typer
 from broker.cli.output import DeleteAtOnce, ask, make_console, one_line, write_json, write_lines
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
+from broker.cli.remote.lists import write_table_with_notes
 from broker.cli.remote.orders import upload
-from broker.cli.texts.columns import Column, make_table
+from broker.cli.texts.columns import Column
 from broker.cli.texts.findings import count_errors, make_report
 from broker.cli.texts.values import describe_ago
 from broker.client.objects import Dataset
@@ -51,21 +52,12 @@ def list_datasets(
     """List the latest data sets."""
     with connect(url, key) as client:
         page = client.list_datasets(limit=limit)
-    if as_json:
-        write_json(page)
-        return
-    now = datetime.now(UTC)
-    heading, *rows = make_table(COLUMNS, [_make_row(each, now) for each in page["data"]])
-    console = make_console()
-    write_lines(console, [heading])
-    for dataset, row in zip(page["data"], rows, strict=True):
-        write_lines(console, [row])
-        console.print(f"  {one_line(dataset['name'])}", style="dim", soft_wrap=True)
+    write_table_with_notes(page, COLUMNS, _make_row, lambda each: one_line(each["name"]), as_json=as_json)
 
 
-def _make_row(dataset: Dataset, now: datetime) -> list[str]:
+def _make_row(dataset: Dataset) -> list[str]:
     rows, errors = f"{dataset['usable_rows']:,}", str(count_errors(dataset))
-    return [dataset["id"], dataset["kind"], rows, errors, describe_ago(dataset["created_at"], now)]
+    return [dataset["id"], dataset["kind"], rows, errors, describe_ago(dataset["created_at"], datetime.now(UTC))]
 
 
 DatasetId = Annotated[str, typer.Argument(metavar="DATASET", help="The data set's id, or the beginning of it.")]

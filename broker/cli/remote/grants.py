@@ -8,6 +8,7 @@ from rich.text import Text
 from broker.cli.output import ConfirmAtOnce, ask, make_console, write_answer, write_json, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
+from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.projects import find_project
 from broker.cli.remote.volumes import (
     Hours,
@@ -19,7 +20,7 @@ from broker.cli.remote.volumes import (
     read_scope,
     read_volume,
 )
-from broker.cli.texts.columns import Column, make_card, make_table
+from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.values import describe_money
 from broker.client.objects import Grant
 from broker.client.typed import BrokerClient
@@ -51,11 +52,8 @@ def list_grants(
     """List grants, the newest first, each with what is left of it."""
     with connect(url, key) as client:
         contract_id = None if contract is None else resolve_id(client, "con", contract)
-        grants = list(client.list_all("/grants", contract_id=contract_id, status=status, kind=kind))
-    if as_json:
-        write_json({"data": grants, "next_cursor": None})
-        return
-    write_lines(make_console(), make_table(COLUMNS, [_make_row(each) for each in grants]))
+        grants = collect_page(client.list_all("/grants", contract_id=contract_id, status=status, kind=kind))
+    write_table(grants, COLUMNS, _make_row, as_json=as_json)
 
 
 def _make_row(grant: Grant) -> list[str]:
@@ -151,21 +149,13 @@ def refund_grant(
 def list_draws(grant_id: GrantId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
     """List what a grant has paid for, the newest first (抵扣明细)."""
     with connect(url, key) as client:
-        draws = list(client.list_all(f"/grants/{_resolve(client, grant_id)}/draws"))
-    if as_json:
-        write_json({"data": draws, "next_cursor": None})
-        return
-    rows = [
-        [
-            each["id"],
-            each["job_id"],
-            f"{each['first_sequence']}-{each['last_sequence']}",
-            _tell_paid(each),
-            each["month"],
-        ]
-        for each in draws
-    ]
-    write_lines(make_console(), make_table(DRAW_COLUMNS, rows))
+        draws = collect_page(client.list_all(f"/grants/{_resolve(client, grant_id)}/draws"))
+    write_table(draws, DRAW_COLUMNS, _make_draw_row, as_json=as_json)
+
+
+def _make_draw_row(draw: dict[str, Any]) -> list[str]:
+    intervals = f"{draw['first_sequence']}-{draw['last_sequence']}"
+    return [draw["id"], draw["job_id"], intervals, _tell_paid(draw), draw["month"]]
 
 
 def _tell_paid(draw: dict[str, Any]) -> str:

@@ -4,24 +4,23 @@ from typing import Annotated
 
 import typer
 
-from broker.cli.output import make_console, one_line, write_json, write_lines
+from broker.cli.output import make_console, one_line, write_json
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
-from broker.cli.texts.columns import Column, make_table
+from broker.cli.remote.lists import collect_page, write_table
+from broker.cli.texts.columns import Column
 from broker.client.typed import BrokerClient
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Projects: list, create.")
+
+COLUMNS = (Column("project"), Column("name"))
 
 
 @app.command("list")
 def list_projects(as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
     """List the projects."""
     with connect(url, key) as client:
-        projects = list(client.list_all("/projects"))
-    if as_json:
-        write_json({"data": projects, "next_cursor": None})
-        return
-    rows = [[project["id"], one_line(project["name"])] for project in projects]
-    write_lines(make_console(), make_table([Column("project"), Column("name")], rows))
+        projects = collect_page(client.list_all("/projects"))
+    write_table(projects, COLUMNS, lambda each: [each["id"], one_line(each["name"])], as_json=as_json)
 
 
 @app.command("create")

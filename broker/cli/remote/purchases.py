@@ -8,6 +8,7 @@ from rich.text import Text
 from broker.cli.output import ConfirmAtOnce, ask, make_console, write_answer, write_json, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
+from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.projects import find_project
 from broker.cli.remote.volumes import (
     Hours,
@@ -19,7 +20,7 @@ from broker.cli.remote.volumes import (
     read_scope,
     read_volume,
 )
-from broker.cli.texts.columns import Column, make_card, make_table
+from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.values import describe_money
 from broker.client.objects import Purchase
 from broker.client.typed import BrokerClient
@@ -49,11 +50,8 @@ def list_purchases(
     """List orders, the newest first."""
     with connect(url, key) as client:
         contract_id = None if contract is None else resolve_id(client, "con", contract)
-        orders = list(client.list_all("/purchases", contract_id=contract_id, status=status))
-    if as_json:
-        write_json({"data": orders, "next_cursor": None})
-        return
-    write_lines(make_console(), make_table(COLUMNS, [_make_row(each) for each in orders]))
+        orders = collect_page(client.list_all("/purchases", contract_id=contract_id, status=status))
+    write_table(orders, COLUMNS, _make_row, as_json=as_json)
 
 
 def _make_row(order: Purchase) -> list[str]:

@@ -1,13 +1,14 @@
 """`broker rate-cards`: the published prices, and publishing new ones."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from broker.cli.output import make_console, write_json, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
-from broker.cli.texts.columns import Column, make_table
+from broker.cli.remote.lists import collect_page, write_table
+from broker.cli.texts.columns import Column
 from broker.cli.texts.rate_card import make_rate_card
 from pricing.rate_card import RateCard, RateCardInvalid, parse_rate_card
 
@@ -20,12 +21,12 @@ COLUMNS = (Column("version"), Column("from"), Column("status"), Column("publishe
 def list_rate_cards(as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
     """List the published rate cards, that of the latest day first."""
     with connect(url, key) as client:
-        cards = list(client.list_all("/rate-cards"))
-    if as_json:
-        write_json({"data": cards, "next_cursor": None})
-        return
-    rows = [[each["version"], each["effective_from"], each["status"], each["published_at"][:10]] for each in cards]
-    write_lines(make_console(), make_table(COLUMNS, rows))
+        cards = collect_page(client.list_all("/rate-cards"))
+    write_table(cards, COLUMNS, _make_row, as_json=as_json)
+
+
+def _make_row(card: dict[str, Any]) -> list[str]:
+    return [card["version"], card["effective_from"], card["status"], card["published_at"][:10]]
 
 
 @app.command("show")

@@ -1,14 +1,15 @@
 """`broker usage`: what was used, added up, and the events under it as a file."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 import typer
 
-from broker.cli.output import make_console, one_line, write_json, write_lines
+from broker.cli.output import make_console, one_line
 from broker.cli.remote.connection import AsJson, Key, Url, connect
-from broker.cli.texts.columns import Column, make_table
+from broker.cli.remote.lists import write_table
+from broker.cli.texts.columns import Column
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Usage: added up, and exported.")
 
@@ -41,14 +42,11 @@ def show_usage(
     window = {name: value for name, value in (("from", since), ("to", until)) if value is not None}
     with connect(url, key) as client:
         found = client.get("/usage", group_by=groups, limit=1000, label=label, **window)
-    if as_json:
-        write_json(found)
-        return
-    rows = [
-        [*(one_line(each["group"][name] or "-") for name in groups), each["gpu_hours"], *_count(each)]
-        for each in found["data"]
-    ]
-    write_lines(make_console(), make_table([*map(Column, groups), *SUMS], rows))
+
+    def make_row(sums: dict[str, Any]) -> list[str]:
+        return [*(one_line(sums["group"][name] or "-") for name in groups), sums["gpu_hours"], *_count(sums)]
+
+    write_table(found, [*map(Column, groups), *SUMS], make_row, as_json=as_json)
 
 
 def _count(group: dict[str, int | None]) -> list[str]:

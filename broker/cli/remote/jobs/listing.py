@@ -1,17 +1,19 @@
 """`broker jobs list`."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from broker.cli.output import find_line_width, make_console, write_json, write_lines
+from broker.cli.output import find_line_width, make_console
 from broker.cli.remote.connection import AsJson, Key, Url, connect
+from broker.cli.remote.lists import collect_page, write_page
 from broker.cli.remote.projects import find_project
 from broker.cli.texts.job_list import make_job_list
-from broker.client.objects import Job, Page
-from broker.client.typed import BrokerClient
+from broker.client.objects import Job
 
 NOTHING = "No such job. Submit one: broker jobs submit --config lora.yaml --data DATA"
 
@@ -43,20 +45,16 @@ def list_jobs(
     with connect(url, key) as client:
         project_id = None if project is None else find_project(client, project)
         wanted = {"status": status, "project_id": project_id, "name": name, "label": label}
-        page = _list_all(client, wanted) if everything else client.list_jobs(limit=limit, **wanted)
-    if as_json:
-        write_json(page)
-        return
-    console = make_console()
-    if not page["data"]:
-        console.print(NOTHING)
-        return
-    write_lines(console, make_job_list(page["data"], datetime.now(UTC), find_line_width(console)))
-    if page["next_cursor"]:
+        every = client.list_all("/jobs", **wanted) if everything else None
+        page = client.list_jobs(limit=limit, **wanted) if every is None else collect_page(every)
+    write_page(page, _make_lines, as_json=as_json)
+    if page["next_cursor"] and not as_json:
         make_console(stderr=True).print(
             f"The latest {limit}. More: --limit, --all, --status, --project, --label, --name"
         )
 
 
-def _list_all(client: BrokerClient, wanted: dict[str, Any]) -> Page[Job]:
-    return {"data": list(client.list_all("/jobs", **wanted)), "next_cursor": None}
+def _make_lines(jobs: Sequence[Job]) -> list[Text]:
+    if not jobs:
+        return [Text(NOTHING)]
+    return make_job_list(jobs, datetime.now(UTC), find_line_width(make_console()))

@@ -12,6 +12,7 @@ from broker.cli.output import find_line_width, make_console, write_json, write_l
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.jobs.options import JobId
+from broker.cli.remote.lists import collect_page, write_page
 from broker.cli.texts.columns import Column, make_table
 from broker.cli.texts.job_log import make_event_line, make_event_text
 from broker.cli.texts.job_words import TERMINAL, describe_cost
@@ -42,7 +43,7 @@ def show_log(
         while True:
             events = list(client.list_events(job["id"], after=last))
             if as_json:
-                write_json({"data": events, "next_cursor": None})
+                write_json(collect_page(events))
                 return
             for event in events:
                 write_lines(console, make_event_text(event, datetime.now(UTC), console.width))
@@ -58,12 +59,9 @@ def show_log(
 def list_events(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
     """List what happened to a job, a line for each event."""
     with connect(url, key) as client:
-        events = list(client.list_events(resolve_id(client, "job", job_id)))
-    if as_json:
-        write_json({"data": events, "next_cursor": None})
-        return
-    console, now = make_console(), datetime.now(UTC)
-    write_lines(console, [make_event_line(event, now, find_line_width(console)) for event in events])
+        events = collect_page(client.list_events(resolve_id(client, "job", job_id)))
+    now, width = datetime.now(UTC), find_line_width(make_console())
+    write_page(events, lambda found: [make_event_line(event, now, width) for event in found], as_json=as_json)
 
 
 def show_usage(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
