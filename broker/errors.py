@@ -164,7 +164,8 @@ class QuoteMismatch(DomainError):
 class QuoteStale(DomainError):
     """The quote's prices are not those of the contract.
 
-    Ask for a new quote: it shows what the contract charges.
+    Also where its grants cover less of the job than the quote shows. Ask for a new quote: it shows what the contract
+    charges.
     """
 
 

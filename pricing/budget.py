@@ -1,14 +1,14 @@
 """What a fixed sum of money buys of a job: steps for its quote, GPU-seconds and tokens for its hold."""
 
-import math
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from pricing.money import MICROS_PER_FEN, MICROS_PER_UNIT, Money, round_to_fen
-from pricing.rate_card import UnitPrices
-from pricing.rating import price_both_meters, price_usage
-from pricing.usage import METERS, Usage
+from pricing.money import Money
+from pricing.usage import Unit, Usage
+from pricing.usage_prices import Count, UsagePrices
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,11 @@ class JobNeed:
     tokens: int
     steps: int
     steps_per_epoch: int
+
+    def take(self, steps: int) -> dict[Unit, Count]:
+        """Take the share of both meters that so many of its steps have. Units: GPU-seconds and tokens, exact."""
+        share = Fraction(steps, self.steps) if self.steps else Fraction(0)
+        return {Unit.GPU_SECONDS: self.gpu_seconds * share, Unit.TOKENS: self.tokens * share}
 
 
 @dataclass(frozen=True)
@@ -35,58 +40,55 @@ class JobPart:
     cost: Money
 
 
-def buy_part(prices: UnitPrices, max_cost: Money, need: JobNeed) -> JobPart:
+def buy_part(prices: UsagePrices, max_cost: Money, need: JobNeed) -> JobPart:
     """Find the most whole steps that `max_cost` pays for; all of them where it reaches.
 
-    Every step is taken to cost the same, so that the time to load the model is spread over the steps.
+    Every step is taken to cost the same, so that the time to load the model is spread over the steps. A sum pays as it
+    will be charged: neither the exact price nor that of the invoice's lines goes beyond it.
     Raises: NegativeUsage.
     Source: issue 4, "what a fixed max_cost buys".
     """
-    price = price_both_meters(Usage(need.gpu_seconds, need.tokens), prices)
-    limit = Fraction(max_cost.to_decimal())
-    steps = need.steps if price <= limit else int(need.steps * max(limit, Fraction(0)) / price)
+    steps = _find_most(need.steps, lambda count: prices.pay_for(max_cost, need.take(count)))
     return JobPart(
         steps=steps,
         epochs=_round_down(Fraction(steps, need.steps_per_epoch)),
         percent=_round_down(Fraction(100 * steps, need.steps)),
-        cost=Money.from_exact(price * steps / need.steps, prices.currency),
+        cost=Money.from_exact(prices.price(need.take(steps)), prices.currency),
     )
 
 
-def price_one_step(prices: UnitPrices, need: JobNeed) -> Money:
+def price_one_step(prices: UsagePrices, need: JobNeed) -> Money:
     """Compute the least sum, to the micro, for which `buy_part` finds a step; nothing where no step is left."""
-    price = price_both_meters(Usage(need.gpu_seconds, need.tokens), prices)
-    return Money(math.ceil(price * MICROS_PER_UNIT / need.steps) if need.steps else 0, prices.currency)
+    return prices.find_least(need.take(1))
 
 
-def buy_usage(prices: UnitPrices, money: Money, need: Usage) -> Usage:
+def buy_usage(prices: UsagePrices, money: Money, need: Usage) -> Usage:
     """Find the part of a need that a sum pays for: the same share of both meters, and tokens for what then is left.
 
-    Neither its exact price nor the sum of its two invoice lines, each rounded to the fen, goes beyond the sum.
+    Neither its exact price nor the sum of its invoice lines, each rounded to the fen, goes beyond the sum.
     Raises: NegativeUsage.
     """
-    if _pays_for(prices, money, need):
+    if prices.pay_for(money, need.by_meter):
         return need
-    part = _share_out(prices, money, need)
-    if _pays_for(prices, money, part):
-        return part
-    # Two lines are rounded up beyond a sum only where they reach its last whole fen.
-    return _share_out(prices, Money(money.micros // MICROS_PER_FEN * MICROS_PER_FEN - 1, money.currency), need)
+    share = Fraction(need.tokens, need.gpu_seconds) if need.gpu_seconds else Fraction(0)
+
+    def pays_for_share(gpu_seconds: int) -> bool:
+        counts: dict[Unit, Count] = {Unit.GPU_SECONDS: gpu_seconds, Unit.TOKENS: share * gpu_seconds}
+        return prices.pay_for(money, counts)
+
+    gpu_seconds = _find_most(need.gpu_seconds, pays_for_share)
+    tokens = _find_most(need.tokens, lambda count: prices.pay_for(money, Usage(gpu_seconds, count).by_meter))
+    return Usage(gpu_seconds, tokens)
 
 
-def _pays_for(prices: UnitPrices, money: Money, usage: Usage) -> bool:
-    exact = [price_usage(meter, usage.count(meter), prices.of(meter)) for meter in METERS]
-    invoiced = sum((round_to_fen(line, prices.currency) for line in exact), Money.zero(prices.currency))
-    return invoiced <= money and sum(exact) <= Fraction(money.to_decimal())
+def _find_most(most: int, is_paid: Callable[[int], bool]) -> int:
+    """Find the largest count up to `most` that is paid, where with each count that is every smaller one is, too.
 
-
-def _share_out(prices: UnitPrices, money: Money, need: Usage) -> Usage:
-    """Share a sum below the price of a need out to its meters, rounded down to whole units."""
-    left = max(Fraction(money.to_decimal()), Fraction(0))
-    gpu_seconds = int(need.gpu_seconds * left / price_both_meters(need, prices))
-    left -= price_both_meters(Usage(gpu_seconds), prices)
-    price = price_both_meters(Usage(tokens=1), prices)
-    return Usage(gpu_seconds, min(need.tokens, int(left / price)) if price else need.tokens)
+    Of nothing at all there is nothing to pay.
+    """
+    if is_paid(most):
+        return most
+    return bisect_left(range(most), True, key=lambda count: not is_paid(count + 1))
 
 
 def _round_down(value: Fraction) -> Decimal:

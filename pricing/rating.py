@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from pricing.rate_card import UnitPrices
-from pricing.usage import METERS, Unit, UnknownMeter, Usage
+from pricing.usage import Unit, UnknownMeter
 
 BASE_UNITS_PER_PRICED_UNIT = {Unit.GPU_SECONDS: 3600, Unit.TOKENS: 1}
 
@@ -62,11 +62,6 @@ def divide_price(meter: Unit, quantity: int, unit_price: Decimal) -> tuple[int, 
         raise NegativeUsage(meter, quantity)
     numerator, denominator = unit_price.as_integer_ratio()
     return quantity * numerator, denominator * BASE_UNITS_PER_PRICED_UNIT[meter]
-
-
-def price_both_meters(usage: Usage, prices: UnitPrices) -> Fraction:
-    """Compute the exact price of GPU-seconds and tokens together, in units of the currency. Raises: NegativeUsage."""
-    return sum((price_usage(meter, usage.count(meter), prices.of(meter)) for meter in METERS), Fraction(0))
 
 
 def rate_usage(usage: UsageTotal, prices: UnitPrices) -> Charge:

@@ -35,6 +35,11 @@ class Usage:
         assert meter in METERS, f"no meter counts {meter}"
         return self.gpu_seconds if meter == Unit.GPU_SECONDS else self.tokens
 
+    @property
+    def by_meter(self) -> dict[Unit, int]:
+        """What each meter counted. Units: GPU-seconds or tokens."""
+        return {Unit.GPU_SECONDS: self.gpu_seconds, Unit.TOKENS: self.tokens}
+
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(self.gpu_seconds + other.gpu_seconds, self.tokens + other.tokens)
 

@@ -59,6 +59,14 @@ class Estimate(TypedDict):
     uncertain: list[str]
 
 
+class CoveredUnits(TypedDict):
+    """Units that grants pay for at one price."""
+
+    meter: str
+    quantity: int
+    unit_price: str
+
+
 class PlanPrice(TypedDict):
     """What a job costs on a plan, from p50 to p90; `contract_id` names the own contract that charges it."""
 
@@ -66,6 +74,7 @@ class PlanPrice(TypedDict):
     contract_id: str | None
     overage_gpu_hour_price: str | None
     covered_gpu_seconds: int | None
+    covered_by_grants: list[CoveredUnits] | None
     gpu_cost: Money
     gpu_cost_p90: Money
     token_cost: Money

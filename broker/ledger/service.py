@@ -42,7 +42,7 @@ from broker.ledger.grants.grant_ends import expire_grant, list_grants_to_expire,
 from broker.ledger.grants.resizing import resize_grant
 from broker.ledger.holding.adjust import adjust_hold
 from broker.ledger.holding.charge_reading import LockedHolds, lock_charged_holds, read_charged_holds
-from broker.ledger.holding.covered import count_covered
+from broker.ledger.holding.further_usage import price_further_usage, read_usage_prices
 from broker.ledger.holding.hold_batches import (
     ContractBooks,
     HoldSnapshot,
@@ -131,7 +131,6 @@ __all__ = [
     "compensate_hold",
     "correct_usage",
     "count_captured",
-    "count_covered",
     "credit_grant",
     "expire_grant",
     "expire_hold",
@@ -160,6 +159,7 @@ __all__ = [
     "lock_hold",
     "lock_holds",
     "open_standing_hold",
+    "price_further_usage",
     "price_leaving",
     "read_available",
     "read_borne_by_cause",
@@ -177,6 +177,7 @@ __all__ = [
     "read_snapshot",
     "read_unearned",
     "read_unused",
+    "read_usage_prices",
     "renew_holds",
     "renew_locked_hold",
     "resize_grant",

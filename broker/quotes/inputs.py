@@ -11,6 +11,7 @@ from broker.calibrations import service as calibrations
 from broker.capacity import service as capacity
 from broker.clock import local_day
 from broker.contracts import service as contracts
+from broker.contracts.reading.grant_prices import read_grant_prices, select_grant_prices
 from broker.contracts.reading.prices import PriceList, make_price_list, prefer_contract, read_in_force, select_in_force
 from broker.datasets import service as datasets
 from broker.datasets.service import Dataset
@@ -30,6 +31,7 @@ INPUTS = Statement(
         capacity.select_first_sku(),
         calibrations.select_newest_version(),
         base_models.select_offer_version(),
+        select_grant_prices(Dataset.__table__.c.customer_id),
     )
 )
 
@@ -72,7 +74,7 @@ async def read_inputs(work: Work, found: Sequence[Row], dataset_id: str, contrac
     now = work.now
     if not found:
         raise errors.NotFound("dataset", dataset_id)
-    *dataset_columns, card_version, in_force, sku, calibration_version, offer_version = found[0]
+    *dataset_columns, card_version, in_force, sku, calibration_version, offer_version, grant_prices = found[0]
     if card_version is None:
         raise NoPriceInForce(local_day(now, work.settings.time_zone))
     dataset = datasets.read_dataset(tuple(dataset_columns))
@@ -80,9 +82,10 @@ async def read_inputs(work: Work, found: Sequence[Row], dataset_id: str, contrac
     own = await read_in_force(work, in_force)
     terms = await prefer_contract(work, dataset.customer_id, own, contract_id)
     gpu = get_gpu(sku or work.settings.local_sku)
+    prices = make_price_list(card, terms, now, gpu.sku)
     return QuoteInputs(
         dataset=dataset,
-        prices=await add_prices_beyond(work, make_price_list(card, terms, now, gpu.sku), terms, gpu.sku),
+        prices=await add_prices_beyond(work, prices, terms, read_grant_prices(grant_prices), gpu.sku),
         gpu=gpu,
         calibration=await calibrations.get_calibration(work, calibration_version),
         offered=await base_models.read_offer_of(work, offer_version),

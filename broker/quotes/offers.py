@@ -57,9 +57,11 @@ class QuotedCard:
         shown, prices = self.quoted, self.card.prices(self.quoted.prices.plan, sku)
         if shown.beyond is None:
             return PlanPrices(prices, shown.contract_id)
-        covered = shown.beyond.covered_gpu_seconds if prices.gpu_multiplier == shown.prices.gpu_multiplier else 0
+        granted = dict(shown.beyond.granted)
+        if prices.gpu_multiplier != shown.prices.gpu_multiplier:
+            granted.pop(Unit.GPU_SECONDS, None)
         overage = self.card.prices(shown.beyond.prices.plan, sku)
-        return PlanPrices(prices, shown.contract_id, BeyondGrants(overage, covered))
+        return PlanPrices(prices, shown.contract_id, BeyondGrants(overage, granted))
 
 
 @dataclass(frozen=True)

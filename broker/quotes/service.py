@@ -11,14 +11,14 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, insert, select
 from broker import errors
 from broker.base_models import service as base_models
 from broker.contracts import service as contracts
-from broker.contracts.reading.prices import PlanPrices
 from broker.contracts.terms.model import ContractTerms
 from broker.datasets.service import KeptDataset
+from broker.ledger import service as ledger
 from broker.persistence.driver import Command, Row, RowFormat, Statement, execute_each
 from broker.persistence.tenancy import is_seen
 from broker.quotes.checking.configuration import JobConfiguration, resolve_configuration
 from broker.quotes.checking.findings import QuotedFindings, refuse_bad_rows
-from broker.quotes.costing.budget import MaxCostBuys, compute_max_cost_buys
+from broker.quotes.costing.budget import MaxCostBuys, SpentUnder, compute_max_cost_buys
 from broker.quotes.costing.prices import PlanQuote, price_on_every_plan
 from broker.quotes.counts.counting import check_kind, read_counted
 from broker.quotes.estimating.estimate import JobEstimate, estimate_job, refuse_beyond
@@ -28,6 +28,8 @@ from broker.quotes.tables import Quote
 from broker.work import Work
 from pricing.money import Money
 from pricing.rate_card import UnitPrices
+from pricing.usage import Unit
+from pricing.usage_prices import UsagePrices
 
 __all__ = [
     "Quote",
@@ -41,6 +43,7 @@ __all__ = [
     "make_quote_from",
     "read_quotes",
     "require_acceptable",
+    "require_quoted_cover",
     "require_quoted_price",
 ]
 
@@ -162,8 +165,9 @@ async def _buy(
     if asked.max_cost is None:
         return None
     terms = await contracts.get_contract_in_force(work, customer_id, asked.contract_id)
-    charged = PlanPrices(terms.prices_at(work.now, estimate.sku), terms.id)
-    return compute_max_cost_buys(charged, estimate, configuration.config, asked.max_cost)
+    prices = await ledger.read_usage_prices(work, terms, estimate.sku)
+    spent_under = SpentUnder(terms.id, terms.at(work.now).plan, prices)
+    return compute_max_cost_buys(spent_under, estimate, configuration.config, asked.max_cost)
 
 
 async def get_quote(work: Work, quote_id: str) -> Quote:
@@ -220,6 +224,22 @@ def require_quoted_price(quote: Quote, terms: ContractTerms, moment: datetime) -
             errors=[errors.FieldError("quote_id", f"its prices are not those of contract {terms.id}")],
         )
     return shown
+
+
+def require_quoted_cover(quote: Quote, shown: PlanQuote, prices: UsagePrices) -> None:
+    """Refuse a quote whose job has come to cost more than it shows, since grants cover less of it than they did.
+
+    `prices` are those of now. Where grants cover more the job is cheaper, and the quote holds as it is.
+    Raises: QuoteStale.
+    """
+    need = {Unit.GPU_SECONDS: quote.estimate.gpu_seconds.p90, Unit.TOKENS: quote.estimate.tokens}
+    if prices.price(need) > shown.charged.of_usage.price(need):
+        now = prices.round_lines(prices.list_lines(need)).format_amount()
+        raise errors.QuoteStale(
+            f"Quote {quote.id} shows {shown.total_p90.format_amount()} at p90; grants cover less of the job than then, "
+            f"and it comes to {now} now. Ask for a new quote.",
+            errors=[errors.FieldError("quote_id", "grants cover less of the job than when it was quoted")],
+        )
 
 
 def _describe(prices: UnitPrices, overage_per_gpu_hour: Decimal) -> str:

@@ -18,6 +18,8 @@ from broker.persistence.driver import RowFormat
 from broker.work import Work
 from pricing.plans import PlanName
 from pricing.rate_card import RateCard, UnitPrices
+from pricing.usage import Unit
+from pricing.usage_prices import PricedUnits, UsagePrices
 
 CONTRACTS = RowFormat(Contract)
 MOMENTS = tuple(column.key for column in Contract.__table__.columns if isinstance(column.type, DateTime))
@@ -27,17 +29,21 @@ NUMBERS = tuple(column.key for column in Contract.__table__.columns if isinstanc
 
 @dataclass(frozen=True)
 class BeyondGrants:
-    """What GPU-hours cost that a contract's grants do not cover, and how many GPU-seconds these cover."""
+    """What a contract's grants pay for, in their order, and what GPU-hours cost that they do not cover."""
 
     prices: UnitPrices
-    covered_gpu_seconds: int
+    granted: Mapping[Unit, tuple[PricedUnits, ...]]
+
+    @property
+    def covered_gpu_seconds(self) -> int:
+        return sum(units.quantity or 0 for units in self.granted.get(Unit.GPU_SECONDS, ()))
 
 
 @dataclass(frozen=True)
 class PlanPrices:
     """What a plan costs, and the contract that charges it; without one, what signing at that moment would give.
 
-    `beyond` is there where that contract's overage has prices of its own.
+    `beyond` is there where that contract's overage, or what a grant of it pays for, has a price of its own.
     """
 
     prices: UnitPrices
@@ -48,6 +54,14 @@ class PlanPrices:
     def overage_per_gpu_hour(self) -> Decimal:
         """What a GPU-hour costs that no grant covers. Units: yuan."""
         return self.prices.per_gpu_hour if self.beyond is None else self.beyond.prices.per_gpu_hour
+
+    @property
+    def of_usage(self) -> UsagePrices:
+        """What usage costs in the order in which it is charged."""
+        if self.beyond is None:
+            return UsagePrices.of_plan(self.prices)
+        prices = self.prices
+        return UsagePrices(self.overage_per_gpu_hour, prices.per_token, prices.currency, self.beyond.granted)
 
 
 @dataclass(frozen=True)

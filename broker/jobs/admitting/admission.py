@@ -5,7 +5,7 @@ and written by it stands in `admission_batch`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -113,10 +113,10 @@ class AdmissionPlan:
         candidates = list_candidates(snapshot.contracts, request.contract_id, snapshot.moment)
         terms = contracts.choose_in_force(candidates, request.contract_id, snapshot.moment)
         contracts.require_paid_advance(terms, snapshot.contracts[terms.id][1])
-        queue, limits, need = plan_terms(request, quote, terms, snapshot.moment)
         earlier = snapshot.holds.earlier.get((terms.id, order.hold_key or ""))
         if earlier is not None:
             return _require_same(snapshot.ordered[earlier], quote, request.dataset_id)
+        queue, limits, need = plan_terms(request, quote, self.reserves[terms.id], snapshot.moment)
         legs = self.reserves[terms.id].plan_hold(need, snapshot.moment)
         self.reserves[terms.id] = self.reserves[terms.id].less(legs)
         job = self._make_job(request, quote, terms, queue, limits)
@@ -182,28 +182,30 @@ class AdmissionPlan:
         )
 
 
-def plan_terms(
-    request: JobRequest, quote: Quote, terms: ContractTerms, moment: datetime
-) -> tuple[str, Limits, HoldNeed]:
+def plan_terms(request: JobRequest, quote: Quote, reserves: Reserves, moment: datetime) -> tuple[str, Limits, HoldNeed]:
     """Plan the queue that an order enters, where its job pauses or ends, and what its hold needs.
 
     Raises: QuoteStale, MaxCostExceeded, InvalidRequest.
     """
+    terms = reserves.terms
     shown = quotes.require_quoted_price(quote, terms, moment)
-    prices = shown.charged.prices
+    whole = HoldNeed(
+        Usage(quote.estimate.gpu_seconds.p90, quote.estimate.tokens), request.project_id, quote.estimate.sku
+    )
+    prices = reserves.find_prices(whole, moment)
+    if request.quote_id is not None:
+        quotes.require_quoted_cover(quote, shown, prices)
     if request.max_cost is not None:
         require_one_step(quote.estimate.count_need(), prices, request.max_cost)
     queue = capacity.resolve_queue(terms, request.queue)
-    quoted = QuotedNeed(Usage(quote.estimate.gpu_seconds.p90, quote.estimate.tokens), shown.total_p90)
     limits = plan_limits(
         terms.quote_guarantee,
         prices,
-        quoted,
+        QuotedNeed(whole.usage, shown.total_p90),
         was_named=request.quote_id is not None,
         max_cost=request.max_cost,
     )
-    usage = clip_need(limits, NOTHING_SPENT, prices, quoted.usage)
-    return queue, limits, HoldNeed(usage, request.project_id, quote.estimate.sku)
+    return queue, limits, replace(whole, usage=clip_need(limits, NOTHING_SPENT, prices, whole.usage))
 
 
 def _require_same(earlier: Job, quote: Quote, dataset_id: str) -> Job:

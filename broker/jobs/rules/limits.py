@@ -8,9 +8,8 @@ from broker.contracts.terms.model import QuoteGuarantee
 from broker.ledger.service import Promise
 from pricing.budget import JobNeed, buy_usage, price_one_step
 from pricing.money import MICROS_PER_UNIT, Money
-from pricing.rate_card import UnitPrices
-from pricing.rating import price_both_meters
 from pricing.usage import Usage
+from pricing.usage_prices import UsagePrices
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,9 @@ NOTHING_SPENT = Spent(0, 0)
 
 
 def plan_limits(
-    guarantee: QuoteGuarantee, prices: UnitPrices, quoted: QuotedNeed, *, was_named: bool, max_cost: Money | None
+    guarantee: QuoteGuarantee, prices: UsagePrices, quoted: QuotedNeed, *, was_named: bool, max_cost: Money | None
 ) -> Limits:
-    """Decide what a job is promised at submission, under its contract's guarantee and at the prices of its quote.
+    """Decide what a job is promised at submission, under its contract's guarantee and at the prices of its usage.
 
     A contract's cap holds for every job. A job pauses at its quote only where the customer named one: nobody was told
     the price of an estimate that was made on submission. The quoted price is what the quote shows, or the exact one
@@ -56,7 +55,7 @@ def plan_limits(
         return Limits(QuoteGuarantee.CAP, most, None, quoted.total.micros)
     if not was_named:
         return Limits(None, most, None, None)
-    exact_micros = math.ceil(price_both_meters(quoted.usage, prices) * MICROS_PER_UNIT)
+    exact_micros = math.ceil(prices.price(quoted.usage.by_meter) * MICROS_PER_UNIT)
     quoted_micros = max(exact_micros, quoted.total.micros)
     limit = quoted_micros if most is None else min(quoted_micros, most)
     return Limits(QuoteGuarantee.PAUSE, limit, quoted.usage.gpu_seconds, None)
@@ -75,7 +74,7 @@ def find_promise(limits: Limits) -> Promise:
     return Promise(limit=limit, limit_gpu_seconds=limits.limit_gpu_seconds, cap=cap)
 
 
-def require_one_step(need: JobNeed, prices: UnitPrices, max_cost: Money) -> None:
+def require_one_step(need: JobNeed, prices: UsagePrices, max_cost: Money) -> None:
     """Refuse a sum that pays for not one step of a job; with any other it runs as far as the sum reaches, and pauses.
 
     Raises: MaxCostExceeded.
@@ -88,7 +87,7 @@ def require_one_step(need: JobNeed, prices: UnitPrices, max_cost: Money) -> None
         )
 
 
-def clip_need(limits: Limits, spent: Spent, prices: UnitPrices, need: Usage) -> Usage:
+def clip_need(limits: Limits, spent: Spent, prices: UsagePrices, need: Usage) -> Usage:
     """Clip a need to what its customer can be charged for: a hold reserves no more than the job may still cost."""
     gpu_seconds = need.gpu_seconds
     if limits.limit_gpu_seconds is not None:

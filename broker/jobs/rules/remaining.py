@@ -8,9 +8,8 @@ from broker.quotes.costing.prices import money_from_json, money_to_json
 from broker.quotes.estimating.estimate import JobEstimate
 from pricing.estimate.run_estimate import GpuSeconds
 from pricing.money import Money
-from pricing.rate_card import UnitPrices
-from pricing.rating import price_both_meters
 from pricing.usage import Usage
+from pricing.usage_prices import UsagePrices
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Remaining:
 
 
 def estimate_remaining(
-    estimate: JobEstimate, prices: UnitPrices, *, done_steps: int, trained_steps: int, used_gpu_seconds: int
+    estimate: JobEstimate, prices: UsagePrices, *, done_steps: int, trained_steps: int, used_gpu_seconds: int
 ) -> Remaining:
     """Estimate what is left by the estimate's share of the steps left; where it was overrun, by the job's own pace.
 
@@ -62,7 +61,7 @@ def estimate_remaining(
     pace = _share(used_gpu_seconds, left, trained_steps) if was_overrun else 0
     tokens = _share(estimate.tokens, left, steps)
     p50, p90 = (max(pace, _share(whole, left, steps)) for whole in (quoted.p50, quoted.p90))
-    cost = CostRange(*(Money.from_exact(price_both_meters(Usage(seconds, tokens), prices)) for seconds in (p50, p90)))
+    cost = CostRange(*(Money.from_exact(prices.price(Usage(seconds, tokens).by_meter)) for seconds in (p50, p90)))
     return Remaining(left, tokens, GpuSeconds(p50, p90), cost)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import select
 
 from broker.capacity.readiness import get_site, note_failed_start, note_good_start
-from broker.contracts import service as contracts
 from broker.jobs.events import record_event
 from broker.jobs.rules.model import (
     RUN_ENDS,
@@ -147,10 +146,9 @@ async def _estimate_remaining(work: Work, job: Job) -> Remaining:
     """Estimate what is left for the next run, which goes on from the last checkpoint."""
     checkpoint = await find_last_checkpoint(work, job.id)
     done = checkpoint.step if checkpoint else 0
-    terms = await contracts.get_contract(work, job.contract_id)
     return estimate_remaining(
         job.estimate,
-        terms.prices_at(work.now, job.estimate.sku),
+        await ledger.price_further_usage(work, job.id),
         done_steps=done,
         trained_steps=max(done, (job.progress or {}).get("step", 0)),
         used_gpu_seconds=job.used_gpu_seconds,

@@ -11,8 +11,10 @@ from broker import errors
 from broker.contracts.terms.model import ContractTerms
 from broker.ledger.books.model import AccountKind, compute_hold_micros
 from broker.ledger.holding.legs import BudgetRoom, NewLeg, OpenGrants, list_origins, plan_meter_legs, plan_money_legs
+from broker.ledger.holding.usage_prices import find_usage_prices
 from broker.ledger.limits.credit_limits import CreditRoom
 from pricing.usage import Usage
+from pricing.usage_prices import UsagePrices
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class Reserves:
         if self.credit is not None:
             self.credit.require(micros)
         return legs + plan_money_legs(self.room, micros, self.month)
+
+    def find_prices(self, need: HoldNeed, moment: datetime) -> UsagePrices:
+        """Find what the usage of such a hold costs: as far as grants pay at their prices, then as the contract says."""
+        origins = list_origins(self.terms, need.project_id, need.gpu_type, moment)
+        return find_usage_prices(self.terms, self.grants, origins, moment)
 
     def less(self, legs: Sequence[NewLeg]) -> "Reserves":
         """Take what a hold reserves out of them."""

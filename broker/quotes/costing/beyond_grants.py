@@ -1,8 +1,9 @@
-"""What a job costs beyond the grants of the contracts that would pay for it, where their overage has other prices."""
+"""What a job costs of the grants of the contract that charges it, and beyond them, where these have other prices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from broker.contracts.reading.grant_prices import GrantPrice
 from broker.contracts.reading.prices import BeyondGrants, PlanPrices, PriceList
 from broker.contracts.terms.model import ContractTerms
 from broker.ledger import service as ledger
@@ -10,21 +11,34 @@ from broker.work import Work
 
 
 async def add_prices_beyond(
-    work: Work, prices: PriceList, in_force: Sequence[ContractTerms], gpu_type: str
+    work: Work,
+    prices: PriceList,
+    in_force: Sequence[ContractTerms],
+    grant_prices: Mapping[str, Sequence[GrantPrice]],
+    gpu_type: str,
 ) -> PriceList:
-    """Add to the prices that contracts charge what they charge beyond their grants, as these are now."""
+    """Add to the prices that contracts charge what they charge of their grants and beyond these, as they are now.
+
+    `grant_prices` are those of all active grants, by contract.
+    """
     known = {terms.id: terms for terms in in_force}
     plans = {
         plan: charged
         if charged.contract_id is None
-        else await _add_beyond(work, charged, known[charged.contract_id], gpu_type)
+        else await _add_beyond(
+            work, charged, known[charged.contract_id], grant_prices.get(charged.contract_id, ()), gpu_type
+        )
         for plan, charged in prices.plans.items()
     }
     return replace(prices, plans=plans)
 
 
-async def _add_beyond(work: Work, charged: PlanPrices, terms: ContractTerms, gpu_type: str) -> PlanPrices:
-    overage = terms.overage_prices_at(work.now, gpu_type)
-    if overage.per_gpu_hour == charged.prices.per_gpu_hour:
+async def _add_beyond(
+    work: Work, charged: PlanPrices, terms: ContractTerms, grant_prices: Sequence[GrantPrice], gpu_type: str
+) -> PlanPrices:
+    prices, overage = charged.prices, terms.overage_prices_at(work.now, gpu_type)
+    as_the_plan = all(each.unit_price == prices.of(each.unit) for each in grant_prices)
+    if overage.per_gpu_hour == prices.per_gpu_hour and as_the_plan:
         return charged
-    return replace(charged, beyond=BeyondGrants(overage, await ledger.count_covered(work, terms, gpu_type)))
+    usage = await ledger.read_usage_prices(work, terms, gpu_type)
+    return replace(charged, beyond=BeyondGrants(overage, usage.granted))

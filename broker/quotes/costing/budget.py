@@ -5,13 +5,22 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from broker.contracts.reading.prices import PlanPrices
 from broker.quotes.costing.prices import money_from_json, money_to_json
 from broker.quotes.estimating.estimate import JobEstimate
 from pricing.budget import JobNeed, JobPart, buy_part
 from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.training.config import TrainingConfig
+from pricing.usage_prices import UsagePrices
+
+
+@dataclass(frozen=True)
+class SpentUnder:
+    """The contract that a sum is spent under, and what usage costs there, in the order in which it is charged."""
+
+    id: str
+    plan: PlanName
+    prices: UsagePrices
 
 
 @dataclass(frozen=True)
@@ -45,18 +54,17 @@ class MaxCostBuys:
 
 
 def compute_max_cost_buys(
-    charged: PlanPrices, estimate: JobEstimate, config: TrainingConfig, max_cost: Money
+    contract: SpentUnder, estimate: JobEstimate, config: TrainingConfig, max_cost: Money
 ) -> MaxCostBuys:
     """Compute how much of the job the sum pays for under a contract, at p50 and at p90."""
-    assert charged.contract_id is not None, "a sum is spent under a contract"
 
     def buy(gpu_seconds: int) -> JobPart:
         steps_per_epoch = -(-estimate.rows // config.rows_per_step)
         need = JobNeed(gpu_seconds, estimate.tokens, estimate.steps, steps_per_epoch)
-        return buy_part(charged.prices, max_cost, need)
+        return buy_part(contract.prices, max_cost, need)
 
     p50, p90 = buy(estimate.gpu_seconds.p50), buy(estimate.gpu_seconds.p90)
-    return MaxCostBuys(charged.contract_id, charged.prices.plan, max_cost, p50, p90)
+    return MaxCostBuys(contract.id, contract.plan, max_cost, p50, p90)
 
 
 def _part_to_json(part: JobPart) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pricing.plans import PlanName
 from pricing.rate_card import UnitPrices
 from pricing.rating import divide_price
 from pricing.usage import Unit
+from pricing.usage_prices import PricedUnits
 
 COSTS = ("gpu_cost", "gpu_cost_p90", "token_cost")
 
@@ -73,21 +74,22 @@ def price_on_every_plan(plans: Iterable[PlanPrices], gpu_seconds: GpuSeconds, to
 def price_on_plan(charged: PlanPrices, gpu_seconds: GpuSeconds, tokens: int) -> PlanQuote:
     """Price a job on one plan. Each line is rounded once, to the fen, and a total is the sum of its lines.
 
-    GPU-seconds that the contract's grants do not cover are a line of their own where they have another price.
+    What grants pay for is a line of its own where it has another price than the rest.
     """
-    prices, beyond = charged.prices, charged.beyond
+    prices = charged.prices
+    if charged.beyond is not None:
+        usage = charged.of_usage
+        p50, p90 = (usage.price_meter(Unit.GPU_SECONDS, count) for count in (gpu_seconds.p50, gpu_seconds.p90))
+        return PlanQuote(charged, p50, p90, usage.price_meter(Unit.TOKENS, tokens))
     return PlanQuote(
         charged,
-        _price_gpu(prices, beyond, gpu_seconds.p50),
-        _price_gpu(prices, beyond, gpu_seconds.p90),
+        _price_gpu(prices, gpu_seconds.p50),
+        _price_gpu(prices, gpu_seconds.p90),
         _price_tokens(tokens, prices.per_token, prices.currency),
     )
 
 
-def _price_gpu(prices: UnitPrices, beyond: BeyondGrants | None, gpu_seconds: int) -> Money:
-    if beyond is not None and gpu_seconds > beyond.covered_gpu_seconds:
-        further = _price_gpu(beyond.prices, None, gpu_seconds - beyond.covered_gpu_seconds)
-        return _price_gpu(prices, None, beyond.covered_gpu_seconds) + further
+def _price_gpu(prices: UnitPrices, gpu_seconds: int) -> Money:
     dividend, divisor = prices.per_gpu_second
     return round_quotient_to_fen(gpu_seconds * dividend, divisor, prices.currency)
 
@@ -111,7 +113,13 @@ def _beyond_to_json(beyond: BeyondGrants | None) -> dict[str, Any] | None:
     return {
         "plan": beyond.prices.plan.value,
         "per_gpu_hour": str(beyond.prices.per_gpu_hour),
-        "covered_gpu_seconds": beyond.covered_gpu_seconds,
+        "granted": {
+            meter.value: [
+                {"quantity": each.quantity, "unit_price": str(each.unit_price), "billable": each.billable}
+                for each in units
+            ]
+            for meter, units in beyond.granted.items()
+        },
     }
 
 
@@ -120,4 +128,10 @@ def _beyond_from_json(written: Mapping[str, Any] | None, prices: UnitPrices) -> 
     if written is None:
         return None
     own = replace(prices, plan=PlanName(written["plan"]), per_gpu_hour=Decimal(written["per_gpu_hour"]))
-    return BeyondGrants(own, written["covered_gpu_seconds"])
+    granted = {
+        Unit(meter): tuple(
+            PricedUnits(each["quantity"], Decimal(each["unit_price"]), each["billable"]) for each in units
+        )
+        for meter, units in written["granted"].items()
+    }
+    return BeyondGrants(own, granted)

@@ -1,10 +1,11 @@
 """API shapes of prices: of one job on each plan, and of a month's work."""
 
 from decimal import Decimal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from broker.contracts.reading.prices import PlanPrices
+from broker.contracts.reading.prices import BeyondGrants, PlanPrices
 from broker.http.shapes import MoneyOut
 from broker.quotes.costing.prices import PlanQuote
 from pricing.plans import PlanName
@@ -37,6 +38,22 @@ class ChargedPricesOut(BaseModel):
         }
 
 
+class CoveredUnitsOut(BaseModel):
+    """Units that grants pay for at one price."""
+
+    meter: Literal["gpu_seconds", "tokens"] = Field(description="What is counted.", examples=["gpu_seconds"])
+    quantity: int = Field(description="So many GPU-seconds or tokens.", examples=[1_800_000])
+    unit_price: str = Field(description="Yuan per GPU-hour or token, by the grant.", examples=["5.2"])
+
+    @classmethod
+    def list_of(cls, beyond: BeyondGrants) -> list["CoveredUnitsOut"]:
+        return [
+            cls(meter=meter.value, quantity=units.quantity, unit_price=format(units.unit_price.normalize(), "f"))
+            for meter, granted in beyond.granted.items()
+            for units in granted
+        ]
+
+
 class PlanPriceOut(ChargedPricesOut):
     """What a job costs on one plan, from p50 to p90."""
 
@@ -48,6 +65,11 @@ class PlanPriceOut(ChargedPricesOut):
     covered_gpu_seconds: int | None = Field(
         description="GPU-seconds that its grants covered when this was quoted, where others have another price.",
         examples=[None, 1_800_000],
+    )
+    covered_by_grants: list[CoveredUnitsOut] | None = Field(
+        description="What its grants paid for when this was quoted, in their order; null: all of it costs what "
+        "the plan says.",
+        examples=[None, [{"meter": "gpu_seconds", "quantity": 1_800_000, "unit_price": "5.2"}]],
     )
     gpu_cost: MoneyOut = Field(description="GPU-hours at p50.", examples=[{"amount": "0.14", "currency": "CNY"}])
     gpu_cost_p90: MoneyOut = Field(description="GPU-hours at p90.", examples=[{"amount": "0.26", "currency": "CNY"}])
@@ -70,6 +92,7 @@ class PlanPriceOut(ChargedPricesOut):
             plan=price.plan,
             overage_gpu_hour_price=None if beyond is None else format(beyond.prices.per_gpu_hour, "f"),
             covered_gpu_seconds=None if beyond is None else beyond.covered_gpu_seconds,
+            covered_by_grants=None if beyond is None else CoveredUnitsOut.list_of(beyond),
             **costs,
             **cls.write(price.charged),
         )

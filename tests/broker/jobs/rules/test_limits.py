@@ -21,12 +21,12 @@ from broker.jobs.rules.limits import (
 )
 from broker.ledger.rating.charge_limit import NOTHING_PROMISED, Promise
 from pricing.money import Money
-from pricing.rating import price_both_meters
 from pricing.usage import Usage
+from pricing.usage_prices import UsagePrices
 from tests.broker.contract_terms import make_terms
 
 PAUSES = make_terms()
-PRICES = PAUSES.prices_at(PAUSES.starts_at)
+PRICES = UsagePrices.of_plan(PAUSES.prices_at(PAUSES.starts_at))
 CAPS = replace(PAUSES, quote_guarantee=QuoteGuarantee.CAP)
 QUOTED = QuotedNeed(Usage(1801, 1000), total=Money.from_decimal("3.52"))
 EXACT = 3_521_889  # 1801 × 6.8/3600 + 1000 × 0.00012, rounded up to the micro-yuan
@@ -91,9 +91,9 @@ def test_no_more_is_held_than_can_be_charged(
         assert held == need
         return
     left = Fraction(max(0, min(ends) - cost), 10**6)
-    assert price_both_meters(held, PRICES) <= left
-    one_of_each_and_a_fen = price_both_meters(Usage(1, 1), PRICES) + Fraction(1, 100)
-    assert held == need or price_both_meters(held, PRICES) > left - one_of_each_and_a_fen
+    assert PRICES.price(held.by_meter) <= left
+    one_of_each_and_a_fen = PRICES.price(Usage(1, 1).by_meter) + Fraction(1, 100)
+    assert held == need or PRICES.price(held.by_meter) > left - one_of_each_and_a_fen
 
 
 def test_quoted_price_is_what_the_quote_shows_where_that_is_above_the_exact_one() -> None:

@@ -45,6 +45,8 @@ async def test_hours_beyond_the_grants_are_quoted_at_their_own_price(api: Api) -
         "6.8",
         100,
     )
+    covered = {"meter": "gpu_seconds", "quantity": 100, "unit_price": "5.2"}
+    assert price["covered_by_grants"] == [covered]
     assert price["gpu_cost"]["amount"] == price_gpu(seconds["p50"], covered=100)
     assert price["gpu_cost_p90"]["amount"] == price_gpu(seconds["p90"], covered=100)
     assert (await api.get(f"/quotes/{made['id']}"))["prices"] == made["prices"], "as it was kept"
@@ -78,3 +80,49 @@ async def test_hold_is_priced_as_the_quote_and_a_changed_overage_makes_the_quote
     assert problem["type"] == "/problems/quote-stale"
     assert "6.8 beyond the grants" in problem["detail"]
     assert await broken_rules(system) == {}
+
+
+async def test_quote_is_stale_where_grants_cover_less_than_it_shows_and_holds_where_they_cover_more(
+    api: Api, system: System
+) -> None:
+    customer = await make_buyer(api, left=400)
+    made, price = await quote(api, customer)
+    order = {"customer_id": customer.id, "quote_id": made["id"], "config": LONG}
+    first = await submit_job(api, customer.dataset["id"], **order)
+    problem = await submit_job(api, customer.dataset["id"], expect=409, **order)
+    assert problem["type"] == "/problems/quote-stale"
+    assert price["total_p90"]["amount"] in problem["detail"]
+    assert "grants cover less" in problem["errors"][0]["message"]
+    await api.post(f"/jobs/{first['id']}/cancel")
+    gift = {"contract_id": customer.contract["id"], "kind": "promotional", "gpu_hours": 100, "reason": "A present"}
+    await api.post("/grants", gift, expect=201)
+    await submit_job(api, customer.dataset["id"], **order)
+    assert await broken_rules(system) == {}
+
+
+async def test_sum_buys_hours_of_grants_at_their_price_and_beyond_them_at_the_overages(
+    api: Api, system: System
+) -> None:
+    customer = await make_buyer(api, left=100)
+    sum_of_it = Fraction("0.50")
+    body = {"config": LONG, "dataset_id": customer.dataset["id"], "max_cost": "0.50"}
+    made = await api.post("/quotes", body, expect=201)
+    p50, steps = made["estimate"]["gpu_seconds"]["p50"], made["estimate"]["steps"]
+    bought = made["max_cost_buys"]["p50"]["steps"]
+
+    def cost(step: int) -> Fraction:
+        seconds, tokens = Fraction(p50 * step, steps), Fraction(made["estimate"]["tokens"] * step, steps)
+        return (
+            min(seconds, 100) * PREPAID / 3600 + max(seconds - 100, 0) * ON_DEMAND / 3600 + tokens * Fraction("0.00009")
+        )
+
+    assert cost(bought) <= sum_of_it < cost(bought + 1) + Fraction("0.02"), "to the fen of three lines"
+    order = {"customer_id": customer.id, "quote_id": made["id"], "config": LONG, "max_cost": "0.50"}
+    job = await submit_job(api, customer.dataset["id"], **order)
+    hold = await read_hold(system, job["id"])
+    held = sum(
+        Fraction(leg.unit_price) * leg.held / (3600 if leg.unit == "gpu_seconds" else 1)
+        for leg in hold.legs
+        if leg.unit_price is not None
+    )
+    assert sum_of_it - Fraction("0.03") < held <= sum_of_it

@@ -1,0 +1,27 @@
+"""What usage that is still to come costs, as the grants of a contract are now.
+
+A quote asks without the contract's lock; what a job that goes on is to hold is planned under it.
+"""
+
+from broker.contracts.terms.model import ContractTerms
+from broker.ledger.holding.holds import lock_hold
+from broker.ledger.holding.legs import list_origins, read_open_grants
+from broker.ledger.holding.usage_prices import find_usage_prices
+from broker.work import Work
+from pricing.usage_prices import UsagePrices
+
+
+async def read_usage_prices(work: Work, terms: ContractTerms, gpu_type: str) -> UsagePrices:
+    """Read what usage on a GPU type, outside any project, would cost under a contract now."""
+    origins = list_origins(terms, None, gpu_type, work.now)
+    return find_usage_prices(terms, await read_open_grants(work, terms.id), origins, work.now)
+
+
+async def price_further_usage(work: Work, job_id: str) -> UsagePrices:
+    """Find what further usage of a job costs: what its hold has of grants pays first. Locks its hold and contract.
+
+    Raises: NotFound.
+    """
+    view = await lock_hold(work, job_id)
+    grants = await read_open_grants(work, view.terms.id)
+    return find_usage_prices(view.terms, grants, view.origins_at(work.now), work.now, view.legs)
