@@ -227,7 +227,7 @@ def require_quoted_price(quote: Quote, terms: ContractTerms, moment: datetime) -
 
 
 def require_quoted_cover(quote: Quote, shown: PlanQuote, prices: UsagePrices) -> None:
-    """Refuse a quote whose job has come to cost more than it shows, since grants cover less of it than they did.
+    """Refuse a quote whose job has come to cost more than it shows, since grants cover less of it, or dearer ones do.
 
     `prices` are those of now. Where grants cover more the job is cheaper, and the quote holds as it is.
     Raises: QuoteStale.
@@ -236,9 +236,9 @@ def require_quoted_cover(quote: Quote, shown: PlanQuote, prices: UsagePrices) ->
     if prices.price(need) > shown.charged.of_usage.price(need):
         now = prices.round_lines(prices.list_lines(need)).format_amount()
         raise errors.QuoteStale(
-            f"Quote {quote.id} shows {shown.total_p90.format_amount()} at p90; grants cover less of the job than then, "
-            f"and it comes to {now} now. Ask for a new quote.",
-            errors=[errors.FieldError("quote_id", "grants cover less of the job than when it was quoted")],
+            f"Quote {quote.id} shows {shown.total_p90.format_amount()} at p90; by what grants cover now, and at which "
+            f"prices, the job comes to {now}. Ask for a new quote.",
+            errors=[errors.FieldError("quote_id", "grants cover less of the job than when it was quoted, or dearer")],
         )
 
 
