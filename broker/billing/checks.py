@@ -54,7 +54,9 @@ BILLING_CHECKS = (
         f"""WITH {SIDES}
            SELECT x.contract_id AS id, sum(x.micros) AS off
            FROM (SELECT contract_id, -amount AS micros FROM sides
-                 WHERE kind = 'revenue' AND transfer IN ('advance_earned', 'gift_used', 'rounded')
+                 WHERE kind = 'revenue' AND (transfer IN ('advance_earned', 'gift_used', 'rounded')
+                     OR transfer = 'advance_returned' AND EXISTS (
+                         SELECT FROM closed_months m WHERE (m.contract_id, m.month) = (sides.contract_id, reference)))
                  UNION ALL
                  SELECT i.contract_id, sum(l.amount_micros) / {WITH_TAX}
                  FROM invoices i JOIN invoice_lines l ON l.invoice_id = i.id
@@ -124,6 +126,7 @@ BILLING_CHECKS = (
                SELECT c.grant_id, sum(c.quantity) AS units FROM captures c
                WHERE NOT c.borne AND NOT EXISTS (
                    SELECT FROM closed_months m WHERE m.contract_id = c.contract_id AND m.month = c.month)
+                 AND NOT EXISTS (SELECT FROM captures o WHERE o.id = c.corrects_id AND o.month <> c.month)
                GROUP BY 1
            ) c ON c.grant_id = g.id
            CROSS JOIN LATERAL (SELECT {WITH_TAX} * CASE g.unit WHEN 'gpu_seconds' THEN 3600 ELSE 1 END AS per) p

@@ -27,7 +27,7 @@ JOB_CHECKS = (
                  SELECT c.run_id, c.cause, CASE c.unit WHEN 'gpu_seconds' THEN -c.quantity ELSE 0 END,
                         CASE c.unit WHEN 'tokens' THEN -c.quantity ELSE 0 END
                  FROM captures c JOIN runs r ON r.id = c.run_id
-                 WHERE c.borne AND c.cause <> 'over_promise' AND r.bears_lost_work) x
+                 WHERE c.borne AND c.cause <> 'over_promise' AND r.bears_lost_work AND r.cause IS NOT NULL) x
            GROUP BY 1, 2 HAVING sum(gpu_seconds) <> 0 OR sum(tokens) <> 0""",
     ),
     Check(

@@ -4,6 +4,7 @@ Entries and captures are never changed: what is taken back is a capture below ze
 what the house bears instead is another. The caller holds the locks of the hold and its contract.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -19,6 +20,7 @@ from broker.ledger.books.causes import Cause
 from broker.ledger.books.closed_months import BilledMonth
 from broker.ledger.books.model import AccountKind, HoldState, Move, compute_captured_micros, move
 from broker.ledger.grants.compensation import credit_compensation, make_compensations
+from broker.ledger.grants.earnings import return_earned
 from broker.ledger.holding.hold_legs import HoldView, hold_more
 from broker.ledger.holding.legs import NewLeg
 from broker.ledger.rating.charge_limit import LineCount, RateSegment
@@ -36,19 +38,26 @@ async def take_back(
 
     `quantities` are by the captures' ids, in GPU-seconds or tokens, none of them more than is charged of its capture.
     There is one transfer for each month that billed them, and each cause for which they were borne before. What comes
-    back to a grant whose term is over is given as a compensation of 30 days.
+    back to a grant whose term is over is given as a compensation of 30 days. What was paid for units of a closed month
+    is deferred again at once.
     """
     captures = await _read_captures(work, quantities)
     compensations = await make_compensations(work, view.terms, captures, quantities)
+    of_closed: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for (month, cause), members in groupby(captures, attrgetter("month", "cause")):
         billed_by = await view.books.get_open_month(month)
         booking = TakingBack(work, view, month, billed_by, Cause(cause) if cause else None, borne_for, compensations)
         for capture in members:
             await booking.take(capture, quantities[capture.id])
+            if billed_by != month and capture.grant_id is not None:
+                of_closed[capture.grant_id][billed_by] += quantities[capture.id]
         await booking.settle_money()
         await booking.write(kind, reference)
     for grant_id, made in compensations.items():
         await credit_compensation(work, view.terms, grant_id, made)
+    for grant_id, by_month in of_closed.items():
+        made_of = compensations.get(grant_id)
+        await return_earned(work, view.terms, grant_id if made_of is None else made_of.id, by_month)
 
 
 async def _read_captures(work: Work, ids: Iterable[int]) -> Sequence[Capture]:

@@ -12,15 +12,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
 
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.ledger.books.model import AccountKind
 from broker.ledger.books.money_books import MoneyMove, book_gift, post_money, read_deferred
-from broker.ledger.tables import Account, Capture, ClosedMonth, HoldLeg
+from broker.ledger.tables import Account, Capture, ClosedMonth, Entry, HoldLeg, Transfer
 from broker.work import Work
 from pricing.money import Money
 from pricing.tax import Tax
+
+# The transfer by which what a final invoice has earned of a grant is deferred again, before the next one says so.
+RETURNED = "advance_returned"
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ async def book_usage(work: Work, terms: ContractTerms, month: str, invoice: Mont
     left = await find_left_to_earn(work, terms, paid_ahead)
     given = terms.tax.take_out(await _price_gifts(work, grants, month))
     by_advances = terms.tax.take_out(invoice.by_grants) - given
-    earned = plan_earned(await _read_deferred(work, left), left, by_advances)
+    returned = await _read_returned(work, terms, month)
+    earned = plan_earned(await _read_deferred(work, left), left, by_advances + returned)
     await post_money(work, terms, "advance_earned", earned, reference=reference)
     await book_gift(work, terms, given, reference=reference)
 
@@ -59,6 +64,36 @@ def plan_earned(deferred: Mapping[str, Money], left: Mapping[str, Money], by_adv
     ]
     rounded = by_advances - sum(earned.values(), Money.zero())
     return [*moves, MoneyMove(AccountKind.REVENUE, AccountKind.ROUNDING, rounded)]
+
+
+async def return_earned(work: Work, terms: ContractTerms, grant_id: str, quantities: Mapping[str, int]) -> None:
+    """Defer again what closed months have earned of units that came back to a grant.
+
+    `quantities` are by the months that take them back. The invoice of such a month finds it booked; so the money goes
+    with the units, whatever befalls these before that month is closed. The contract is locked.
+    """
+    grant = await contracts.get_grant(work, grant_id)
+    if not is_deferred(grant):
+        return
+    left = (await find_left_to_earn(work, terms, [grant]))[grant.id]
+    missing = max(Money.zero(), left - await read_deferred(work, grant.id))
+    months = sorted(quantities.items())
+    for position, (month, quantity) in enumerate(months):
+        price = terms.tax.take_out(price_unearned(grant, quantity))
+        part = missing if position == len(months) - 1 else min(missing, price)
+        missing -= part
+        moves = [MoneyMove(AccountKind.DEFERRED_REVENUE, AccountKind.REVENUE, part, grant.id)]
+        await post_money(work, terms, RETURNED, moves, reference=month)
+
+
+async def _read_returned(work: Work, terms: ContractTerms, month: str) -> Money:
+    """Read what was deferred again for what a month takes back, before its invoice was final."""
+    query = (
+        select(func.coalesce(func.sum(Entry.amount), 0))
+        .join(Transfer, Transfer.id == Entry.transfer_id)
+        .where(Transfer.contract_id == terms.id, Transfer.kind == RETURNED, Transfer.reference == month)
+    )
+    return Money(int(await work.session.scalar(query) or 0))
 
 
 def is_deferred(grant: GrantTerms) -> bool:
@@ -108,6 +143,7 @@ def price_unearned(grant: GrantTerms, count: int) -> Money:
 async def read_unearned(work: Work, grants: Sequence[GrantTerms]) -> list[tuple[GrantTerms, int]]:
     """Read what of grants no final invoice has billed: what is free, held, and captured in open months.
 
+    What an open month takes back of a closed one is deferred again already (`return_earned`).
     Units: each grant's own.
     """
     ids = [grant.id for grant in grants]
@@ -118,8 +154,10 @@ async def read_unearned(work: Work, grants: Sequence[GrantTerms]) -> list[tuple[
     closed = select(ClosedMonth.month).where(
         ClosedMonth.contract_id == Capture.contract_id, ClosedMonth.month == Capture.month
     )
+    corrected = aliased(Capture)
+    returned = select(corrected.id).where(corrected.id == Capture.corrects_id, corrected.month != Capture.month)
     captured = select(Capture.grant_id, func.sum(Capture.quantity)).where(
-        Capture.grant_id.in_(ids), ~Capture.borne, ~closed.exists()
+        Capture.grant_id.in_(ids), ~Capture.borne, ~closed.exists(), ~returned.exists()
     )
     queries = [
         free.group_by(Account.grant_id),
