@@ -1,6 +1,6 @@
 """Contracts: signed at the prices of their first day, looked up, locked while their balances move."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -73,6 +73,7 @@ __all__ = [
     "load_rows",
     "load_terms",
     "lock_contract",
+    "lock_contracts",
     "mark_cancelled",
     "note_invoice",
     "owes_advance",
@@ -194,10 +195,20 @@ async def get_contract(work: Work, contract_id: str) -> ContractTerms:
 
 async def lock_contract(work: Work, contract_id: str) -> ContractTerms:
     """Lock a contract: everything that moves its balances takes its turn here. Raises: NotFound."""
-    row = (await work.session.scalars(_under_lock(select(Contract).where(Contract.id == contract_id)))).one_or_none()
-    if row is None:
-        raise errors.NotFound("contract", contract_id)
-    return await load_row(work, row)
+    return (await lock_contracts(work, {contract_id}))[contract_id]
+
+
+async def lock_contracts(work: Work, contract_ids: Collection[str]) -> dict[str, ContractTerms]:
+    """Lock contracts in the order of their ids, all that a transaction will lock: so no two wait for each other.
+
+    Returns their terms by id. Raises: NotFound.
+    """
+    query = _under_lock(select(Contract).where(Contract.id.in_(contract_ids)).order_by(Contract.id))
+    locked = {row.id: row for row in await work.session.scalars(query)}
+    for contract_id in contract_ids:
+        if contract_id not in locked:
+            raise errors.NotFound("contract", contract_id)
+    return {terms.id: terms for terms in await load_rows(work, list(locked.values()))}
 
 
 def _under_lock(query: Select[Contract]) -> Select[Contract]:

@@ -141,7 +141,7 @@ async def end_term(work: Work, grant_id: str) -> None:
     if is_carried and old.ends_at is not None and old.ends_at <= work.now:
         successor_id = await contracts.find_successor(work, old.id)
         if successor_id is not None:
-            locked = {each: await contracts.lock_contract(work, each) for each in sorted((old.id, successor_id))}
+            locked = await contracts.lock_contracts(work, {old.id, successor_id})
             await carry_grants(work, locked[old.id], locked[successor_id])
             return
         if work.now < old.ends_at + RENEWAL_WAIT:
@@ -155,7 +155,7 @@ async def carry_compensation(work: Work, grant_id: str) -> None:
     successor_id = await contracts.find_successor(work, grant.contract_id)
     if successor_id is None:
         return
-    locked = {each: await contracts.lock_contract(work, each) for each in sorted((grant.contract_id, successor_id))}
+    locked = await contracts.lock_contracts(work, {grant.contract_id, successor_id})
     unused = await ledger.read_unused(work, grant)
     if unused:
         old, new = locked[grant.contract_id], locked[successor_id]

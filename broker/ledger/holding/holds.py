@@ -48,26 +48,30 @@ async def lock_holds(work: Work, run_gpu_types: Mapping[str, str | None]) -> dic
     `run_gpu_types` are, by job, the types of the runs whose usage is to be charged; None: that which was quoted.
     Returns the holds by job, as they are under the locks. Raises: NotFound.
     """
-    query = (
-        select(Hold)
-        .where(Hold.job_id.in_(run_gpu_types))
-        .order_by(Hold.id)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    )
-    holds = {hold.job_id: hold for hold in await work.session.scalars(query)}
+    holds = await lock_hold_rows(work, run_gpu_types)
     for job_id in run_gpu_types:
         if job_id not in holds:
             raise errors.NotFound("hold of job", job_id)
-    books: dict[str, ChargeBooks] = {}
-    for contract_id in sorted({hold.contract_id for hold in holds.values()}):
-        books[contract_id] = ChargeBooks(work, await contracts.lock_contract(work, contract_id))
+    locked = await contracts.lock_contracts(work, {hold.contract_id for hold in holds.values()})
+    books = {contract_id: ChargeBooks(work, terms) for contract_id, terms in locked.items()}
     legs = await _list_legs(work, holds.values())
     return {
         job_id: HoldView(own.terms, hold, legs[hold.id], own, run_gpu_types[job_id])
         for job_id, hold in holds.items()
         for own in [books[hold.contract_id]]
     }
+
+
+async def lock_hold_rows(work: Work, job_ids: Collection[str]) -> dict[str, Hold]:
+    """Lock the holds of jobs, as far as they have any, in the order of their ids, and no contract yet."""
+    query = (
+        select(Hold)
+        .where(Hold.job_id.in_(job_ids))
+        .order_by(Hold.id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return {hold.job_id: hold for hold in await work.session.scalars(query)}
 
 
 async def _list_legs(work: Work, holds: Collection[Hold]) -> dict[str, list[HoldLeg]]:

@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import select
 
 from broker.errors import FieldError
-from broker.jobs.running.locked_run import lock_runs
+from broker.jobs.running.locked_run import lock_runs, read_locked_runs
+from broker.ledger import service as ledger
 from broker.metering.correcting.corrected import lock_corrected
 from broker.metering.correcting.correction_events import (
     EVENT,
@@ -34,11 +35,19 @@ MAY_CORRECT_RUNS = frozenset({Role.OPS, Role.ADMIN})
 
 
 async def lock_corrected_runs(work: Work, read: Iterable[CorrectionEvent | Invalid]) -> None:
-    """Lock all runs that are corrected, before any contract: as heartbeats lock theirs."""
+    """Lock all runs that are corrected, and their jobs' holds, before any contract: as heartbeats lock theirs."""
     of_runs = [event for event in read if isinstance(event, CorrectionEvent) and event.is_of_run]
     if of_runs and work.actor.role in MAY_CORRECT_RUNS:
         runs = {event.source.removeprefix(RUN_SOURCES) for event in of_runs}
-        await work.run_together(lock_runs(runs, seen_by=work.seen_by))
+        locked = read_locked_runs(await work.run_together(lock_runs(runs, seen_by=work.seen_by)))
+        await ledger.lock_hold_rows(work, {each.job.id for each in locked.by_id.values()})
+
+
+async def find_corrected_contracts(work: Work, read: Iterable[CorrectionEvent | Invalid]) -> set[str]:
+    """Find the contracts of the events that are corrected: their locks are taken together with all others."""
+    events = [event for event in read if isinstance(event, CorrectionEvent)]
+    found = [await _find_event(work, event) for event in events]
+    return {event.contract_id for event in found if isinstance(event, UsageEvent)}
 
 
 async def take_corrections(

@@ -1,10 +1,10 @@
 """Taking what sources have measured: each event is judged by itself, taken once for ever, stored and charged.
 
-The order of locks: keys, in their order; then contract by contract, in the order of their ids.
+The order of locks: keys, in their order; then contracts, in the order of their ids.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +39,11 @@ class Reported:
         return StreamKey(self.event.source, self.place.project_id, self.event.data.gpu_type)
 
 
-async def take_measured(work: Work, posted: Posted) -> list[Outcome]:
-    """Take events that sources have measured, each for itself; tells what became of each, in their order."""
+async def take_measured(work: Work, posted: Posted, also_locked: Collection[str] = ()) -> list[Outcome]:
+    """Take events that sources have measured, each for itself; tells what became of each, in their order.
+
+    `also_locked` are the contracts that the same transaction locks for something else.
+    """
     outcomes: dict[int, Outcome] = {}
     fresh: dict[EventName, Reported] = {}
     for each in await _judge(work, posted, outcomes):
@@ -50,8 +53,10 @@ async def take_measured(work: Work, posted: Posted) -> list[Outcome]:
     accepted = await _claim(work, list(fresh.values()), outcomes)
     for each in accepted:
         outcomes[each.position] = ACCEPTED
-    for terms, members in await _lock_contracts(work, accepted):
-        await _take(work, terms, members, outcomes)
+    by_contract = _share_out(accepted)
+    locked = await contracts.lock_contracts(work, {*by_contract, *also_locked})
+    for contract_id in sorted(by_contract):
+        await _take(work, locked[contract_id], by_contract[contract_id], outcomes)
     return [outcomes[position] for position in range(len(posted.events))]
 
 
@@ -99,11 +104,11 @@ async def _claim(work: Work, fresh: Sequence[Reported], outcomes: dict[int, Outc
     return [each for each in fresh if each.event.name in claimed]
 
 
-async def _lock_contracts(work: Work, accepted: Sequence[Reported]) -> list[tuple[ContractTerms, list[Reported]]]:
+def _share_out(accepted: Sequence[Reported]) -> dict[str, list[Reported]]:
     members: defaultdict[str, list[Reported]] = defaultdict(list)
     for each in accepted:
         members[each.place.terms.id].append(each)
-    return [(await contracts.lock_contract(work, contract_id), members[contract_id]) for contract_id in sorted(members)]
+    return members
 
 
 async def _take(work: Work, terms: ContractTerms, members: Sequence[Reported], outcomes: dict[int, Outcome]) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from broker.metering.correcting.correction_events import CORRECTION_TYPE, EVENT, EVENTS
-from broker.metering.correcting.corrections import lock_corrected_runs, take_corrections
+from broker.metering.correcting.corrections import find_corrected_contracts, lock_corrected_runs, take_corrections
 from broker.metering.events.outcomes import Outcome
 from broker.metering.events.posted import Posted
 from broker.metering.outside.measured import read_shapes
@@ -19,7 +19,8 @@ async def take_reported(work: Work, posted: Posted) -> list[Outcome]:
     measured = [place for place in range(len(posted.events)) if place not in set(corrections)]
     read = dict(zip(corrections, read_shapes(posted.pick(corrections), EVENT, EVENTS), strict=True))
     await lock_corrected_runs(work, read.values())
-    outcomes = dict(zip(measured, await take_measured(work, posted.pick(measured)), strict=True))
+    corrected = await find_corrected_contracts(work, read.values())
+    outcomes = dict(zip(measured, await take_measured(work, posted.pick(measured), corrected), strict=True))
     outcomes |= await take_corrections(work, read, posted.events)
     return [outcomes[place] for place in range(len(posted.events))]
 

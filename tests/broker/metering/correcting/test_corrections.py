@@ -1,5 +1,6 @@
 """Corrections of what a source has measured: both stay visible, and what is charged is what was told last."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import permutations
@@ -119,4 +120,18 @@ async def test_what_cannot_be_corrected_is_rejected_with_its_field(meter: Meter,
         ["time"],
         ["time"],
     ]
+    assert await broken_rules(system) == {}
+
+
+async def test_requests_that_correct_the_same_contracts_crosswise_wait_for_each_other(api: Api, system: System) -> None:
+    async with open_meter(api) as one, open_meter(api, source="/inference/eu-2") as other:
+        for meter in (one, other):
+            await meter.send(meter.event("1", quantity=1_000))
+        sent = [(one, other), (other, one), (one, other), (other, one)]
+        requests = [
+            one.send(*(correction(meter, "1", 100 * number, f"c{number}") for meter in meters))
+            for number, meters in enumerate(sent, start=1)
+        ]
+        answers = await asyncio.gather(*requests)
+    assert [event["status"] for answer in answers for event in answer["events"]] == ["accepted"] * 8
     assert await broken_rules(system) == {}
