@@ -15,6 +15,7 @@ from broker.jobs.rules.remaining import Remaining
 from broker.jobs.tables import Checkpoint, Job, JobEvent, Run
 from broker.ledger.books.causes import Cause
 from broker.persistence.documents import keep_readable
+from broker.persistence.driver import pick_values
 from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE, ConfigIn
 from broker.quotes.shapes.estimate_schemas import EstimateOut, SecondsRange
 from pricing.money import Money
@@ -203,15 +204,16 @@ class JobOut(BaseModel):
     def of(cls, job: Job, now: datetime) -> "JobOut":
         estimate, remaining = keep_readable(job.estimate), keep_readable(job.remaining)
         end = None if estimate is None else expect_end(job, now)
-        own = {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
+        own = pick_values(job, OWN_FIELDS)
+        charged = job.charged
         derived = {
             "estimate": None if estimate is None else EstimateOut.of(estimate),
             "remaining": None if remaining is None else RemainingOut.of(remaining),
             "expected_end": None if end is None else ExpectedEndOut(p50=end.p50, p90=end.p90),
             "adapter_id": job.adapter_id if job.status == JobStatus.SUCCEEDED else None,
             "used_gpu_hours": as_hours(job.used_gpu_seconds),
-            "charged_gpu_seconds": job.charged.gpu_seconds,
-            "charged_tokens": job.charged.tokens,
+            "charged_gpu_seconds": charged.gpu_seconds,
+            "charged_tokens": charged.tokens,
             "cost": MoneyOut.of_micros(job.cost_micros),
             "borne": MoneyOut.of_micros(job.borne_micros),
             "max_cost": _optional(job.max_cost_micros),
@@ -219,6 +221,9 @@ class JobOut(BaseModel):
             "cap": _optional(job.cap_micros),
         }
         return cls.model_validate({**own, **derived})
+
+
+OWN_FIELDS = [name for name in JobOut.model_fields if hasattr(Job, name)]
 
 
 def _optional(micros: int | None) -> MoneyOut | None:

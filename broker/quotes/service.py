@@ -148,7 +148,7 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfigu
         dataset_id=inputs.dataset.id,
         dataset_sha256=inputs.dataset.sha256,
         config=configuration.to_json(),
-        config_hash=configuration.compute_hash(),
+        config_hash=configuration.hash,
         estimate=estimate,
         prices=price_on_every_plan(inputs.prices.plans.values(), estimate.gpu_seconds, estimate.tokens),
         max_cost_buys=await _buy(work, inputs.dataset.customer_id, estimate, configuration, terms),
@@ -204,7 +204,7 @@ def require_acceptable(
         raise errors.NotFound("dataset", dataset_id)
     if (dataset.customer_id, dataset.sha256) != (quote.customer_id, quote.dataset_sha256):
         raise _mismatch(quote.id, "dataset_id", "is not the quoted data set")
-    if quote.config_hash != configuration.compute_hash():
+    if quote.config_hash != configuration.hash:
         raise _mismatch(quote.id, "config", "is not the quoted configuration")
 
 

@@ -16,7 +16,7 @@ class ModelNotOffered(LookupError):
     """The base model cannot be quoted here; the message names those that can, and the cure."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OfferedModels:
     """What customers may name as `base_model`. `added` are the operator's, by name; they go before the catalogue's."""
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 from broker import errors
@@ -13,6 +14,8 @@ from pricing.catalog.profile import BaseModelProfile
 from pricing.training.config import PATH_KEYS, TrainingConfig
 from pricing.training.config_parsing import ConfigInvalid
 from pricing.training.job_config import parse_job_config
+
+MOST_KNOWN = 512
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,9 @@ class JobConfiguration:
         """Write the configuration with its defaults, without the keys that only the standalone trainer knows."""
         return self.config.model_dump(mode="json", exclude=set(PATH_KEYS))
 
-    def compute_hash(self) -> str:
-        """Compute the SHA-256 (hex) of what `to_json` writes, and of the files of a base model that was added.
+    @cached_property
+    def hash(self) -> str:
+        """The SHA-256 (hex) of what `to_json` writes, and of the files of a base model that was added.
 
         It is equal however the configuration was written, and another one once a name stands for other files.
         """
@@ -39,10 +43,16 @@ class JobConfiguration:
 def resolve_configuration(raw: Mapping[str, Any], offered: OfferedModels = SHIPPED) -> JobConfiguration:
     """Check a customer's configuration against the base models on offer.
 
+    One that was checked lately is known: a job is submitted with the very configuration that was quoted before.
     Raises: InvalidTrainingConfig, with each wrong key.
     """
+    return _resolve_written(json.dumps(raw), offered)
+
+
+@lru_cache(maxsize=MOST_KNOWN)
+def _resolve_written(written: str, offered: OfferedModels) -> JobConfiguration:
     try:
-        config, profile = parse_job_config(raw, offered)
+        config, profile = parse_job_config(json.loads(written), offered)
     except ConfigInvalid as error:
         found = [errors.FieldError(f"config.{problem.field}", problem.message) for problem in error.problems]
         raise refuse_fields(found) from error

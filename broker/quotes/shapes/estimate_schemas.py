@@ -1,5 +1,7 @@
 """API shapes of what a job is expected to need."""
 
+from dataclasses import fields
+
 from pydantic import BaseModel, Field
 
 from broker.http.shapes import as_hours
@@ -61,7 +63,10 @@ class EstimateOut(BaseModel):
 
     @classmethod
     def of(cls, estimate: JobEstimate) -> "EstimateOut":
-        own = {name: getattr(estimate, name) for name in cls.model_fields if hasattr(estimate, name)}
+        own = {name: getattr(estimate, name) for name in OWN_FIELDS}
         seconds = estimate.gpu_seconds
         own["uncertain"] = name_uncertainties(estimate)
         return cls(**{**own, "gpu_seconds": SecondsRange.of(seconds), "gpu_hours": HoursRange.of(seconds)})
+
+
+OWN_FIELDS = [each.name for each in fields(JobEstimate) if each.name in EstimateOut.model_fields]
