@@ -68,13 +68,15 @@ class BrokerClient(Client):
         *,
         max_cost: str | None = None,
         contract_id: str | None = None,
+        project_id: str | None = None,
         on_counting: Callable[[int, int], None] | None = None,
     ) -> Quote:
         """Ask what a job will need and cost; with `max_cost`, how far that sum carries it.
 
         While the tokens of a large data set are being counted it waits; `on_counting` is told the rows counted and all.
         """
-        body = {"config": dict(config), "dataset_id": dataset_id, "max_cost": max_cost, "contract_id": contract_id}
+        asked = {"max_cost": max_cost, "contract_id": contract_id, "project_id": project_id}
+        body = {"config": dict(config), "dataset_id": dataset_id, **asked}
         while True:
             try:
                 return cast("Quote", self.post("/quotes", _known(body)))

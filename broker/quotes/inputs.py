@@ -15,8 +15,9 @@ from broker.contracts.reading.grant_prices import read_grant_prices, select_gran
 from broker.contracts.reading.prices import PriceList, make_price_list, prefer_contract, read_in_force, select_in_force
 from broker.datasets import service as datasets
 from broker.datasets.service import Dataset
+from broker.identity.service import get_project
 from broker.persistence.driver import Command, Row, Statement
-from broker.quotes.costing.beyond_grants import add_prices_beyond
+from broker.quotes.costing.beyond_grants import QuotedUsage, add_prices_beyond
 from broker.work import Services, Work
 from pricing.calibration.calibration import Calibration
 from pricing.catalog import get_gpu
@@ -66,8 +67,10 @@ async def fetch_inputs(work: Work, dataset_id: str) -> list[Row]:
     return found
 
 
-async def read_inputs(work: Work, found: Sequence[Row], dataset_id: str, contract_id: str | None = None) -> QuoteInputs:
-    """Read the inputs from what `find_inputs` found: the contracts in force, or the one named.
+async def read_inputs(
+    work: Work, found: Sequence[Row], dataset_id: str, contract_id: str | None = None, project_id: str | None = None
+) -> QuoteInputs:
+    """Read the inputs from what `find_inputs` found: the contracts in force, or the one named; for a project's job.
 
     Raises: NotFound; NoContractInForce, where the one named is not; pricing.rate_card.NoPriceInForce.
     """
@@ -78,15 +81,24 @@ async def read_inputs(work: Work, found: Sequence[Row], dataset_id: str, contrac
     if card_version is None:
         raise NoPriceInForce(local_day(now, work.settings.time_zone))
     dataset = datasets.read_dataset(tuple(dataset_columns))
+    if project_id is not None:
+        await _require_project(work, dataset.customer_id, project_id)
     card = await contracts.get_rate_card(work, card_version)
     own = await read_in_force(work, in_force)
     terms = await prefer_contract(work, dataset.customer_id, own, contract_id)
     gpu = get_gpu(sku or work.settings.local_sku)
-    prices = make_price_list(card, terms, now, gpu.sku)
+    prices, usage = make_price_list(card, terms, now, gpu.sku), QuotedUsage(gpu.sku, project_id)
     return QuoteInputs(
         dataset=dataset,
-        prices=await add_prices_beyond(work, prices, terms, read_grant_prices(grant_prices), gpu.sku),
+        prices=await add_prices_beyond(work, prices, terms, read_grant_prices(grant_prices), usage),
         gpu=gpu,
         calibration=await calibrations.get_calibration(work, calibration_version),
         offered=await base_models.read_offer_of(work, offer_version),
     )
+
+
+async def _require_project(work: Work, customer_id: str, project_id: str) -> None:
+    """Refuse a project of somebody else. Raises: NotFound."""
+    project = await get_project(work, project_id)
+    if project.customer_id != customer_id:
+        raise errors.NotFound("project", project_id)

@@ -37,7 +37,7 @@ async def create_quotes(caller: CustomerCaller, body: QuoteBatchIn) -> QuoteBatc
     """Quote up to 100 configurations on one data set at once: for each its quote, or the problem with it."""
     await meet_count_needs(caller.look, body.configs, body.dataset_id)
     work = await caller.begin()
-    answers = await service.create_quotes(work, body.configs, body.dataset_id, body.contract_id)
+    answers = await service.create_quotes(work, body.configs, body.dataset_id, body.read_terms())
     return QuoteBatchOut(data=[QuoteAnswerOut.of(answer) for answer in answers])
 
 

@@ -66,10 +66,14 @@ REFUSALS = (
 
 @dataclass(frozen=True)
 class QuoteTerms:
-    """What a quote is asked under: a contract where the customer names one, and a sum that it would spend."""
+    """What a quote is asked under: a contract and the job's project where the customer names them, and a sum to spend.
+
+    Grants of a project pay for its jobs alone.
+    """
 
     contract_id: str | None = None
     max_cost: Money | None = None
+    project_id: str | None = None
 
 
 async def make_quote(
@@ -91,7 +95,7 @@ async def make_quote_from(
     Where the data set is not there, what is wrong with the configuration is told first.
     """
     try:
-        inputs = await read_inputs(work, found, dataset_id, terms.contract_id)
+        inputs = await read_inputs(work, found, dataset_id, terms.contract_id, terms.project_id)
     except errors.NotFound:
         resolve_configuration(raw_config, await base_models.read_offer(work))
         raise
@@ -99,18 +103,19 @@ async def make_quote_from(
 
 
 async def create_quotes(
-    work: Work, raw_configs: Sequence[Mapping[str, Any]], dataset_id: str, contract_id: str | None = None
+    work: Work, raw_configs: Sequence[Mapping[str, Any]], dataset_id: str, terms: QuoteTerms = QuoteTerms()
 ) -> list[Quote | errors.DomainError]:
     """Price many configurations on one data set: for each its quote, or why there is none.
 
     Raises: NotFound; NoContractInForce, for the contract named.
     """
-    inputs = await read_inputs(work, await fetch_inputs(work, dataset_id), dataset_id, contract_id)
+    found = await fetch_inputs(work, dataset_id)
+    inputs = await read_inputs(work, found, dataset_id, terms.contract_id, terms.project_id)
     answers: list[Quote | errors.DomainError] = []
     for raw_config in raw_configs:
         try:
             configuration = resolve_configuration(raw_config, inputs.offered)
-            answers.append(await _make_quote(work, inputs, configuration, QuoteTerms(contract_id)))
+            answers.append(await _make_quote(work, inputs, configuration, terms))
         except REFUSALS as error:
             answers.append(error)
     await _keep(work, [answer for answer in answers if isinstance(answer, Quote)])
@@ -165,7 +170,7 @@ async def _buy(
     if asked.max_cost is None:
         return None
     terms = await contracts.get_contract_in_force(work, customer_id, asked.contract_id)
-    prices = await ledger.read_usage_prices(work, terms, estimate.sku)
+    prices = await ledger.read_usage_prices(work, terms, estimate.sku, asked.project_id)
     spent_under = SpentUnder(terms.id, terms.at(work.now).plan, prices)
     return compute_max_cost_buys(spent_under, estimate, configuration.config, asked.max_cost)
 

@@ -125,13 +125,14 @@ def ask_for_quote(
     contract: Contract | None,
     max_cost: str | None,
     console: Console,
+    project_id: str | None = None,
 ) -> Quote:
     """Ask for a quote under the contract that would pay, and tell how far a large data set is counted meanwhile."""
 
     def tell(counted: int, rows: int) -> None:
         console.print(f"Counting tokens: {counted:,} of {rows:,} rows", soft_wrap=True)
 
-    own = {"max_cost": max_cost, "contract_id": contract["id"]} if contract else {}
+    own = {"max_cost": max_cost, "contract_id": contract["id"], "project_id": project_id} if contract else {}
     return client.create_quote(config, dataset["id"], **own, on_counting=tell)
 
 

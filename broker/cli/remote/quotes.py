@@ -8,6 +8,7 @@ import typer
 from broker.cli.output import make_console, write_json, write_lines
 from broker.cli.remote import orders
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
+from broker.cli.remote.projects import find_project
 from broker.cli.texts.price import Offer, make_offer
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ def create_quote(
     data: orders.Data = None,
     dataset: orders.DatasetId = None,
     contract: orders.ContractId = None,
+    project: Annotated[str | None, typer.Option("--project", help="The job's project: its name or id.")] = None,
     max_cost: orders.MaxCost = None,
     skip_bad_rows: orders.SkipBadRows = False,
     compare: orders.Compare = False,
@@ -37,7 +39,8 @@ def create_quote(
         found = orders.take_dataset(client, data, dataset, customer, console)
         orders.show_findings(found, settings, console)
         pays = orders.choose_contract(client, found["customer_id"], contract)
-        quote = orders.ask_for_quote(client, settings, found, pays, sum_in_yuan, console)
+        project_id = None if project is None else find_project(client, project, customer)
+        quote = orders.ask_for_quote(client, settings, found, pays, sum_in_yuan, console, project_id)
         offer = orders.make_offer_for(client, quote, pays, sum_in_yuan)
     _tell(offer, compare=compare, as_json=as_json)
 

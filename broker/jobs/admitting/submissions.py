@@ -137,7 +137,8 @@ async def make_quote_for(caller: Caller, request: JobRequest) -> Quote:
     await caller.answer_if_known()
     await meet_count_needs(caller.look, [request.config], request.dataset_id)
     async with caller.look() as work:
-        return await quotes.make_quote(work, request.config, request.dataset_id, quotes.QuoteTerms(request.contract_id))
+        terms = quotes.QuoteTerms(request.contract_id, project_id=request.project_id)
+        return await quotes.make_quote(work, request.config, request.dataset_id, terms)
 
 
 async def _decide_together(_all: None, submissions: Sequence[Submission]) -> list[Response | Exception]:

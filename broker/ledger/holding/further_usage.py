@@ -11,9 +11,11 @@ from broker.work import Work
 from pricing.usage_prices import UsagePrices
 
 
-async def read_usage_prices(work: Work, terms: ContractTerms, gpu_type: str) -> UsagePrices:
-    """Read what usage on a GPU type, outside any project, would cost under a contract now."""
-    origins = list_origins(terms, None, gpu_type, work.now)
+async def read_usage_prices(
+    work: Work, terms: ContractTerms, gpu_type: str, project_id: str | None = None
+) -> UsagePrices:
+    """Read what usage on a GPU type would cost under a contract now: that of a project, or of none."""
+    origins = list_origins(terms, project_id, gpu_type, work.now)
     return find_usage_prices(terms, await read_open_grants(work, terms.id), origins, work.now)
 
 

@@ -21,6 +21,11 @@ from pricing.budget import JobPart
 from pricing.money import Money
 from pricing.plans import PlanName
 
+PROJECT = Field(
+    default=None,
+    description="The project that the job will be in; needed where grants of its own pay for it.",
+    examples=["prj_01k"],
+)
 CONTRACT_WORDS = "The contract to quote under; needed only where several are in force."
 
 
@@ -40,10 +45,11 @@ class QuoteIn(RequestBody):
         description=CONTRACT_WORDS,
         examples=["con_01k"],
     )
+    project_id: str | None = PROJECT
 
     def read_terms(self) -> QuoteTerms:
         max_cost = None if self.max_cost is None else Money.from_decimal(self.max_cost)
-        return QuoteTerms(self.contract_id, max_cost)
+        return QuoteTerms(self.contract_id, max_cost, self.project_id)
 
 
 class JobPartOut(BaseModel):
@@ -142,6 +148,10 @@ class QuoteBatchIn(RequestBody):
     )
     dataset_id: str = Field(description="An uploaded data set.", examples=["dat_01k"])
     contract_id: str | None = Field(default=None, description=CONTRACT_WORDS, examples=["con_01k"])
+    project_id: str | None = PROJECT
+
+    def read_terms(self) -> QuoteTerms:
+        return QuoteTerms(self.contract_id, project_id=self.project_id)
 
 
 class QuoteAnswerOut(BaseModel):

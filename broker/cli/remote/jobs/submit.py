@@ -67,7 +67,7 @@ def submit_job(
     console = make_console(stderr=as_json)
     with connect(url, key) as client:
         project_id = None if project is None else find_project(client, project, customer)
-        offered = _take_quote(client, order, console)
+        offered = _take_quote(client, order, project_id, console)
         pays = orders.choose_contract(client, offered["customer_id"], contract)
         _show_price(client, offered, pays, order, console, compare=compare, yes=yes)
         job = client.submit_job(
@@ -89,7 +89,7 @@ def submit_job(
             write_json(job)
 
 
-def _take_quote(client: BrokerClient, order: Order, console: Console) -> Quote:
+def _take_quote(client: BrokerClient, order: Order, project_id: str | None, console: Console) -> Quote:
     """Get the quote that is named, or one for the data, whose findings are shown first.
 
     Raises: typer.BadParameter, CommandFailed, ApiError, NotReachable.
@@ -102,7 +102,7 @@ def _take_quote(client: BrokerClient, order: Order, console: Console) -> Quote:
     dataset = orders.take_dataset(client, order.data, order.dataset, order.customer, console)
     orders.show_findings(dataset, settings, console)
     pays = orders.choose_contract(client, dataset["customer_id"], order.contract)
-    return orders.ask_for_quote(client, settings, dataset, pays, order.max_cost, console)
+    return orders.ask_for_quote(client, settings, dataset, pays, order.max_cost, console, project_id)
 
 
 def _show_price(

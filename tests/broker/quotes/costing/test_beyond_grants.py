@@ -126,3 +126,24 @@ async def test_sum_buys_hours_of_grants_at_their_price_and_beyond_them_at_the_ov
         if leg.unit_price is not None
     )
     assert sum_of_it - Fraction("0.03") < held <= sum_of_it
+
+
+async def test_grant_of_a_project_is_in_the_quote_of_its_jobs_alone(api: Api) -> None:
+    customer = await make_buyer(api, left=100)
+    project = await api.post("/projects", {"customer_id": customer.id, "name": "tea"}, expect=201)
+    gift = {"contract_id": customer.contract["id"], "kind": "promotional", "gpu_hours": 1, "reason": "A present"}
+    await api.post("/grants", gift | {"scope": {"project_id": project["id"]}}, expect=201)
+    body = {"config": LONG, "dataset_id": customer.dataset["id"]}
+    covered = {}
+    for named in (None, project["id"]):
+        made = await api.post("/quotes", body | {"project_id": named}, expect=201)
+        (price,) = (price for price in made["prices"] if price["plan"] == "prepaid")
+        covered[named] = [units["quantity"] for units in price["covered_by_grants"]]
+        order = {"customer_id": customer.id, "quote_id": made["id"], "config": LONG, "project_id": named}
+    assert covered == {None: [100], project["id"]: [HOUR, 100]}, "the narrowest first"
+    await submit_job(api, customer.dataset["id"], **order)
+    other = await make_ready_customer(api)
+    theirs = await api.post("/projects", {"customer_id": other.id, "name": "tea"}, expect=201)
+    await api.post("/quotes", body | {"project_id": theirs["id"]}, expect=404)
+    batch = {"configs": [LONG], "dataset_id": customer.dataset["id"], "project_id": theirs["id"]}
+    await api.post("/quotes/batch", batch, expect=404)
