@@ -17,7 +17,7 @@ from broker.contracts.cards.rate_cards import (
     read_published,
     select_card_version,
 )
-from broker.contracts.keeping.endings import find_successor, list_ending, mark_cancelled, stop_renewing
+from broker.contracts.keeping.endings import find_heir, find_successor, list_ending, mark_cancelled, stop_renewing
 from broker.contracts.keeping.grants import (
     activate_grant,
     create_grant,
@@ -56,6 +56,7 @@ __all__ = [
     "create_grant",
     "end_grant",
     "fetch_grants",
+    "find_heir",
     "find_successor",
     "get_contract",
     "get_contract_in_force",

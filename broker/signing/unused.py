@@ -14,6 +14,7 @@ from broker.contracts.keeping.events import ContractEventKind, record_contract_e
 from broker.contracts.terms.model import ContractTerms, GrantStatus, GrantTerms, NewGrant, RolloverRule
 from broker.ledger import service as ledger
 from broker.work import Work
+from pricing.grants import GrantKind
 from pricing.money import Money
 from pricing.tax import Tax, TaxMode
 
@@ -146,19 +147,39 @@ async def end_term(work: Work, grant_id: str) -> None:
             return
         if work.now < old.ends_at + RENEWAL_WAIT:
             return
+    if is_stranded(grant, old):
+        await _refund_stranded(work, grant_id)
     await ledger.expire_grant(work, grant_id)
 
 
-async def carry_compensation(work: Work, grant_id: str) -> None:
-    """Carry a compensation whose contract has ended on into the one that follows it: its 30 days go on."""
+def is_stranded(grant: GrantTerms, terms: ContractTerms) -> bool:
+    """Tell whether a compensation for hours that were paid outlasts its contract: nobody could use all its days. Pure.
+
+    What went to another contract in time has left it.
+    """
+    if terms.ends_at is None or grant.expires_at is None or grant.status != GrantStatus.ACTIVE:
+        return False
+    return grant.kind == GrantKind.COMPENSATION and grant.advance and terms.ends_at < grant.expires_at
+
+
+async def _refund_stranded(work: Work, grant_id: str) -> None:
+    """Owe the customer back what was paid for a compensation that no contract of its could use."""
     grant = await contracts.get_grant(work, grant_id)
-    successor_id = await contracts.find_successor(work, grant.contract_id)
-    if successor_id is None:
+    terms = await contracts.lock_contract(work, grant.contract_id)
+    if await ledger.read_unused(work, grant):
+        await _refund(work, terms, grant)
+
+
+async def carry_compensation(work: Work, grant_id: str) -> None:
+    """Carry a compensation whose contract has ended on into another of its customer: its 30 days go on."""
+    grant = await contracts.get_grant(work, grant_id)
+    heir_id = await contracts.find_heir(work, grant.contract_id)
+    if heir_id is None:
         return
-    locked = await contracts.lock_contracts(work, {grant.contract_id, successor_id})
+    locked = await contracts.lock_contracts(work, {grant.contract_id, heir_id})
     unused = await ledger.read_unused(work, grant)
     if unused:
-        old, new = locked[grant.contract_id], locked[successor_id]
+        old, new = locked[grant.contract_id], locked[heir_id]
         await _carry(work, old, new, grant, unused, expires_at=grant.expires_at)
 
 

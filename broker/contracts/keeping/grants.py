@@ -82,9 +82,13 @@ def require_paid_advance(terms: ContractTerms, grants: Sequence[GrantTerms]) -> 
 
 
 def owes_advance(terms: ContractTerms, grants: Sequence[GrantTerms]) -> bool:
-    """Tell whether a plan sells at the price of hours paid ahead, and none of the contract's have been paid. Pure."""
+    """Tell whether a plan sells at the price of hours paid ahead, and none of the contract's have been paid. Pure.
+
+    A compensation is for hours of another contract, or for some of its own that are over: those were paid as well.
+    """
     hours = (grant for grant in grants if grant.unit == Unit.GPU_SECONDS)
-    return terms.plan_terms.advance and not any(grant.advance and grant.credited for grant in hours)
+    own = (grant for grant in hours if not grant.kind.is_gift)
+    return terms.plan_terms.advance and not any(grant.advance and grant.credited for grant in own)
 
 
 async def activate_grant(work: Work, grant_id: str) -> GrantTerms | None:
@@ -146,14 +150,19 @@ def select_ended_grants() -> ScalarSelect[str]:
 
 
 def select_stranded_compensations(now: datetime) -> ScalarSelect[str]:
-    """Select the ids of the compensations that outlast their contract, which another follows; of a larger statement."""
-    successor = aliased(Contract)
+    """Select the ids of the compensations that outlast their contract, and may go to another; of a larger statement.
+
+    That is one that follows it, or any of the same customer that is in force.
+    """
+    other = aliased(Contract)
+    is_in_force = (other.starts_at <= now) & (other.ends_at.is_(None) | (other.ends_at > now))
+    is_heir = (other.renewed_from_id == Contract.id) | ((other.customer_id == Contract.customer_id) & is_in_force)
+    heirs = select(other.id).where(is_heir, other.cancelled_at.is_(None), other.id != Contract.id)
     query = (
         select(Grant.id)
         .join(Contract, Contract.id == Grant.contract_id)
-        .join(successor, (successor.renewed_from_id == Contract.id) & successor.cancelled_at.is_(None))
         .where(Grant.kind == GrantKind.COMPENSATION.value, Grant.status == GrantStatus.ACTIVE.value)
-        .where(Grant.expires_at > now, Contract.ends_at <= now)
+        .where(Grant.expires_at > now, Contract.ends_at <= now, heirs.exists())
     )
     return query.scalar_subquery()
 
