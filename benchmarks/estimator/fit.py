@@ -9,6 +9,7 @@ from benchmarks.estimator.published import PublishedRow
 from pricing.estimate.requested_run import Middle, RequestedRun, Way, describe_requested_run
 from pricing.resources.fitting import Prior, fit_constants
 from pricing.resources.memory import MEMORY_PRIORS, FitJudgement, MemoryConstants, estimate_peak, weigh_contents
+from pricing.resources.peak_contents import PeakContents
 from pricing.resources.time import TIME_PRIORS, TimeConstants, compute_micro_batch_seconds
 
 # How far a figure of another program is expected to lie off, and one of the same program that has been calibrated.
@@ -51,11 +52,11 @@ class PreparedRow:
         counted = self.row.conditions.memory
         of_torch = replace(constants, gaps=1.0) if counted == "allocated" else constants
 
-        def measure(way: Way) -> float:
-            parts = weigh_contents(way.contents, of_torch)
+        def measure(contents: PeakContents) -> float:
+            parts = weigh_contents(contents, of_torch)
             return parts.total if counted == "driver" else parts.total - parts.context
 
-        return self.run.find_middle(measure)
+        return self.run.find_middle_peak(measure)
 
     def is_said_not_to_fit(self, constants: MemoryConstants) -> bool:
         """Tell whether even the leanest way to run it is said to need more than the card has."""

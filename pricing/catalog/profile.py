@@ -147,6 +147,11 @@ class BaseModelProfile(BaseModel):
         return self.family in TEXT_FAMILIES
 
     @property
+    def is_convolutional(self) -> bool:
+        """Tell whether the trained network is a UNet: convolutions and norms beside its transformer blocks."""
+        return self.family == "stable_diffusion"
+
+    @property
     def has_added_tokenizer(self) -> bool:
         """Tell whether the tokenizer came with the files that an operator added, and is no file of the catalogue."""
         return self.tokenizer is not None and self.tokenizer.startswith(ADDED_TOKENIZER)

@@ -13,6 +13,7 @@ from pricing.estimate.prediction_request import MeasuredSeconds, PredictionReque
 from pricing.estimate.requested_run import RequestedRun, Way, describe_requested_run
 from pricing.estimate.uncertainty import name_uncertainties
 from pricing.resources.memory import FitJudgement, PeakMemory, compute_usable_gib, estimate_peak
+from pricing.resources.peak_contents import PeakContents
 from pricing.resources.run_work import RunWork
 from pricing.resources.shipped_constants import load_memory_constants, load_memory_spread
 
@@ -102,13 +103,13 @@ def _find_interval(run: RequestedRun, estimate: Callable[[Way], Interval]) -> In
 
 
 def _predict_peak(run: RequestedRun) -> Range:
-    middle = run.find_middle(lambda way: _estimate_peak(way).gib)
+    middle = run.find_middle_peak(lambda contents: _estimate_peak(contents).gib)
     spread = combine_spreads(load_memory_spread(run.profile.family), middle.log_spread)
     return Range(p50=middle.value, p90=middle.value * math.exp(Z_90 * spread))
 
 
-def _estimate_peak(way: Way) -> PeakMemory:
-    return estimate_peak(way.contents, load_memory_constants(PUBLISHED))
+def _estimate_peak(contents: PeakContents) -> PeakMemory:
+    return estimate_peak(contents, load_memory_constants(PUBLISHED))
 
 
 def _judge_fit(run: RequestedRun, peak: Range) -> FitJudgement:
@@ -116,7 +117,7 @@ def _judge_fit(run: RequestedRun, peak: Range) -> FitJudgement:
     usable = compute_usable_gib(run.gpu)
     if peak.p90 <= usable:
         return FitJudgement.FITS
-    leanest = min(_estimate_peak(way).lean_gib for way in run.ways)
+    leanest = min(_estimate_peak(way.contents).lean_gib for way in run.ways)
     return FitJudgement.TIGHT if leanest <= usable else FitJudgement.DOES_NOT_FIT
 
 

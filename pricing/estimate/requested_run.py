@@ -19,16 +19,34 @@ METHODS: dict[str, Quantization] = {"lora": "none", "qlora-nf4": "4bit", "lora-i
 # How often programs recompute activations that do not say so: peft's preparation of a quantized model turns it on, the
 # usual trainers leave it off unless they are asked, and pictures do without where that fits.
 SHARE_OF_QUANTIZED, SHARE_OF_TEXT, SHARE_OF_PICTURES = 0.85, 0.6, 0.25
+# How often a text program that does not say so keeps the scores of its attention (models with code of their own, and
+# most programs of 2023), or takes its loss in pieces.
+SHARE_OF_EAGER, SHARE_OF_CHUNKED = 0.15, 0.1
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a GPU holds at the peak, and how often (`share`) it is that of a program that goes one way."""
+
+    share: float
+    contents: PeakContents
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to run what was requested, and how often (`share`) programs go it."""
+    """One way to run what was requested, and how often (`share`) programs go it.
+
+    `held` are the contents under each attention and loss that the program may have, the likeliest first.
+    """
 
     share: float
     method: Method
     work: StepWork
-    contents: PeakContents
+    held: tuple[Held, ...]
+
+    @property
+    def contents(self) -> PeakContents:
+        return self.held[0].contents
 
 
 @dataclass(frozen=True)
@@ -60,6 +78,19 @@ class RequestedRun:
         mean = sum(share * log for share, log in logs)
         return Middle(math.exp(mean), math.sqrt(sum(share * (log - mean) ** 2 for share, log in logs)))
 
+    def find_middle_peak(self, measure: Callable[[PeakContents], float]) -> Middle:
+        """Find the middle of what a measure of a peak gives of each way under its likeliest attention and loss.
+
+        What else these may be makes it wider, and moves it not: most programs go the likeliest way.
+        """
+        middle = self.find_middle(lambda way: measure(way.contents)).value
+        spread = sum(
+            way.share * held.share * math.log(measure(held.contents) / middle) ** 2
+            for way in self.ways
+            for held in way.held
+        )
+        return Middle(middle, math.sqrt(spread))
+
 
 def describe_requested_run(request: PredictionRequest, *, quantization: Quantization | None = None) -> RequestedRun:
     """Describe what a request would do and hold; `quantization` stands in for one that a request cannot name.
@@ -73,7 +104,7 @@ def describe_requested_run(request: PredictionRequest, *, quantization: Quantiza
     is_sharded = _must_shard(request, profile, kept, gpu)
     batch = _fill_micro_batch(request, profile, longest, mean, is_sharded=is_sharded)
     ways = [
-        Way(share, method, _count_work(profile, method, mean, batch), count_peak_contents(profile, method, batch))
+        Way(share, method, _count_work(profile, method, mean, batch), _list_held(request, profile, method, batch))
         for share, method in _list_methods(request, profile, kept, gpu, batch)
     ]
     return RequestedRun(request, profile, gpu, mean, batch, tuple(sorted(ways, key=lambda way: -way.share)))
@@ -150,6 +181,21 @@ def _share_of_checkpointing(
     if not profile.is_text:
         return SHARE_OF_PICTURES
     return SHARE_OF_TEXT if kept.quantization == "none" else SHARE_OF_QUANTIZED
+
+
+def _list_held(
+    request: PredictionRequest, profile: BaseModelProfile, method: Method, batch: MicroBatch
+) -> tuple[Held, ...]:
+    """List the contents under each attention and loss that was not said; of pictures neither shows."""
+    eager = SHARE_OF_EAGER if profile.is_text and request.attention is None else 0.0
+    chunked = SHARE_OF_CHUNKED if profile.is_text and request.loss is None else 0.0
+    variants = [
+        ((1 - eager) * (1 - chunked), method),
+        (eager * (1 - chunked), replace(method, attention="eager")),
+        ((1 - eager) * chunked, replace(method, loss="chunked")),
+        (eager * chunked, replace(method, attention="eager", loss="chunked")),
+    ]
+    return tuple(Held(share, count_peak_contents(profile, variant, batch)) for share, variant in variants if share > 0)
 
 
 def _count_work(profile: BaseModelProfile, method: Method, mean: float, batch: MicroBatch) -> StepWork:

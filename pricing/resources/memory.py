@@ -34,10 +34,10 @@ class MemoryConstants:
 
 MEMORY_PRIORS: dict[str, Prior] = {
     "activations": Prior(1.1, 0.1, "what PyTorch's allocator reserves beyond what is in use"),
-    "logit_bytes": Prior(14.0, 0.15, "logits in 16 bit, and in 32 bit a copy, its softmax and the gradient"),
-    "picture_bytes": Prior(196e3, 0.2, "six maps of the VAE's first stage: 64 pixels a position, 128 channels, 32 bit"),
+    "logit_bytes": Prior(16.0, 0.15, "traced: 14 of a loss of transformers of today, 18 of one of before 2025"),
+    "picture_bytes": Prior(265e3, 0.2, "traced: 200 kB of a VAE in 32 bit; a workspace of two maps of 128 channels"),
     "adapter_bytes": Prior(16.0, 0.05, "fp32 weight, gradient and the two moments of Adam"),
-    "context_gib": Prior(1.2, 0.15, "CUDA context, cuBLAS workspace and what the allocator leaves unused"),
+    "context_gib": Prior(1.4, 0.15, "CUDA context, cuBLAS workspace and what the allocator leaves unused"),
     "score_bytes": Prior(10.0, 0.1, "scores in 16 bit, their softmax in 32 bit and again in 16 bit, and a mask"),
     "gaps": Prior(1.4, 0.1, "blocks of one length that do not serve the next: PyTorch, on expandable segments"),
 }

@@ -100,3 +100,12 @@ def test_a_run_fits_surely_where_its_p90_does():
     found = answer(LLAMA, gradient_checkpointing=True)
     assert found.peak_vram.p50 == found.peak_vram_gib < found.peak_vram.p90
     assert found.fit is FitJudgement.FITS
+
+
+def test_an_attention_that_was_not_said_widens_a_long_row_and_moves_no_middle():
+    """Fault of before: rows of 8192 tokens took twice the p50 where scores were kept, and p90 did not know of it."""
+    long = LLAMA | {"sequence_length": 8192, "micro_batch": 1, "gradient_checkpointing": True, "loss": "whole"}
+    unsaid, said, short = answer(long), answer(long, attention="sdpa"), answer(long, sequence_length=512)
+    assert unsaid.peak_vram.p50 == said.peak_vram.p50
+    assert width(unsaid.peak_vram) > width(said.peak_vram)
+    assert width(short.peak_vram) < width(unsaid.peak_vram)

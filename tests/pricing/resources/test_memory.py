@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from pricing.catalog import get_gpu
+from pricing.catalog import get_base_model, get_gpu
 from pricing.resources.memory import DEFAULT_MEMORY, FitJudgement, estimate_peak
 from pricing.resources.method import describe_method
 from pricing.resources.peak_contents import MicroBatch, count_peak_contents
@@ -102,3 +102,19 @@ def test_products_with_packed_weights_keep_inputs_that_no_adapter_needs(llama_7b
     everywhere = parts_of(llama_7b, method_of(llama_7b, target_modules=["all-linear"]))
     assert packed.activations == pytest.approx(everywhere.activations)
     assert packed.activations > 1.1 * plain.activations
+
+
+def test_a_unet_in_16_bit_keeps_the_answers_of_its_norms_in_32():
+    sd15 = get_base_model("sd-1.5")
+    half, full = (
+        count_peak_contents(sd15, method_of(sd15, precision=precision), MicroBatch(1, 4096)).kept_bytes
+        for precision in ("bf16", "fp32")
+    )
+    assert half == pytest.approx(1.25 * full / 2)
+
+
+def test_programs_with_kernels_of_their_own_leave_what_is_not_packed_in_16_bit(llama_7b):
+    packed = method_of(llama_7b, quantization="4bit")
+    rest = 6_738_415_616 - 6_476_005_376
+    saved = parts_of(llama_7b, packed).weights - parts_of(llama_7b, replace(packed, is_compiled=True)).weights
+    assert saved == pytest.approx(rest * 2 / 2**30)
