@@ -448,6 +448,8 @@ class Balance(TypedDict):
     available_gpu_seconds: int
     held_gpu_seconds: int
     used_gpu_seconds: int
+    granted_tokens: int
+    available_tokens: int
     held_tokens: int
     used_tokens: int
     month: str

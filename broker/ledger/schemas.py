@@ -23,6 +23,8 @@ class BalanceOut(BaseModel):
     available_gpu_seconds: int = Field(description="The exact unit of the above.", examples=[1799712])
     held_gpu_seconds: int = Field(description="The exact unit of the above.", examples=[180])
     used_gpu_seconds: int = Field(description="The exact unit of the above.", examples=[108])
+    granted_tokens: int = Field(description="Tokens credited so far; more are sold at the price.", examples=[1_000_000])
+    available_tokens: int = Field(description="Of these, free for new jobs.", examples=[974_320])
     held_tokens: int = Field(description="Tokens reserved by live jobs.", examples=[12840])
     used_tokens: int = Field(description="Tokens captured.", examples=[12840])
     month: str = Field(description="The billing month of that moment.", examples=["2026-11"])
@@ -51,6 +53,8 @@ class BalanceOut(BaseModel):
             available_gpu_seconds=balance.available_gpu_seconds,
             held_gpu_seconds=balance.held_gpu_seconds,
             used_gpu_seconds=balance.used_gpu_seconds,
+            granted_tokens=balance.granted_tokens,
+            available_tokens=balance.available_tokens,
             held_tokens=balance.held_tokens,
             used_tokens=balance.used_tokens,
             month=balance.month,

@@ -117,8 +117,10 @@ def _tell_balance(contract: Contract, balance: Balance) -> list[tuple[str, str]]
     held = f"{balance['held_gpu_hours']} GPU-hours, {balance['held_tokens']:,} tokens"
     used = f"{balance['used_gpu_hours']} GPU-hours, {balance['used_tokens']:,} tokens"
     left, budget = balance["budget_left"], balance["monthly_budget"]
+    granted_tokens = balance.get("granted_tokens", 0)  # a broker of before tells none
+    tokens = f"{balance['available_tokens']:,} of {granted_tokens:,} tokens" if granted_tokens else ""
     return [
-        ("Available", available if bought else ""),
+        ("Available", ", ".join(filter(None, (available if bought else "", tokens)))),
         ("Held by jobs", f"{held}, {describe_money(balance['held_money'])} to be invoiced"),
         ("Used", f"{used}, {describe_money(balance['used_money'])} to be invoiced"),
         ("Budget", f"{describe_money(left)} of {describe_money(budget)} left this month" if left and budget else ""),

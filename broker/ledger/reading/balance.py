@@ -30,6 +30,8 @@ class Balance:
     available_gpu_seconds: int
     held_gpu_seconds: int
     used_gpu_seconds: int
+    granted_tokens: int
+    available_tokens: int
     held_tokens: int
     used_tokens: int
     month: str
@@ -81,6 +83,8 @@ def compute_balance(
         available_gpu_seconds=count_available(open_grants, Unit.GPU_SECONDS, moment),
         held_gpu_seconds=totals[Unit.GPU_SECONDS, AccountKind.HELD],
         used_gpu_seconds=totals[Unit.GPU_SECONDS, AccountKind.USED],
+        granted_tokens=-totals[Unit.TOKENS, AccountKind.ISSUED],
+        available_tokens=count_available(open_grants, Unit.TOKENS, moment),
         held_tokens=totals[Unit.TOKENS, AccountKind.HELD],
         used_tokens=totals[Unit.TOKENS, AccountKind.USED],
         month=month,

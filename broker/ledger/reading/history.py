@@ -48,14 +48,17 @@ async def read_contract_balance_at(work: Work, contract_id: str, moment: datetim
 
     month, held = terms.billing_month(moment), Money(total(Unit.MICRO_YUAN, AccountKind.HELD))
     usable = {grant.id for grant in await contracts.list_grants(work, contract_id) if grant.is_within_term(moment)}
-    granted = [account for account in accounts if account.unit == Unit.GPU_SECONDS and account.grant_id in usable]
-    budget = None if terms.monthly_budget_micros is None else Money(terms.monthly_budget_micros)
+    granted = [each for each in accounts if each.kind == AccountKind.GRANTED and each.grant_id in usable]
+    watched = terms.at(moment).monthly_budget_micros
+    budget = None if watched is None else Money(watched)
     taken = await read_invoiced_at(work, contract_id, moment, month) + held
     return Balance(
         granted_gpu_seconds=-total(Unit.GPU_SECONDS, AccountKind.ISSUED),
-        available_gpu_seconds=sum(balances[each.id] for each in granted if each.kind == AccountKind.GRANTED),
+        available_gpu_seconds=sum(balances[each.id] for each in granted if each.unit == Unit.GPU_SECONDS),
         held_gpu_seconds=total(Unit.GPU_SECONDS, AccountKind.HELD),
         used_gpu_seconds=total(Unit.GPU_SECONDS, AccountKind.USED),
+        granted_tokens=-total(Unit.TOKENS, AccountKind.ISSUED),
+        available_tokens=sum(balances[each.id] for each in granted if each.unit == Unit.TOKENS),
         held_tokens=total(Unit.TOKENS, AccountKind.HELD),
         used_tokens=total(Unit.TOKENS, AccountKind.USED),
         month=month,

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from broker import errors
 from broker.http.shapes import Moment
 from broker.ledger.service import UsageInterval
+from pricing.number_fields import explain_number
 from pricing.usage import Usage
 
 EVENT_TYPE = "lora.usage.interval"
@@ -15,14 +16,15 @@ MAX_SEQUENCE = 2**53
 MAX_QUANTITY = 10**12
 
 
-def _refuse_truth(value: Any) -> Any:
-    """Refuse what JSON calls true or false: it would be read as 1 or 0. Raises: ValueError."""
-    if isinstance(value, bool):
-        raise ValueError("must be a whole number")  # noqa: TRY004 (pydantic tells a ValueError to the caller)
+def _refuse_odd_number(value: Any) -> Any:
+    """Refuse what only Python would read as a number. Raises: ValueError."""
+    words = explain_number(value)
+    if words is not None:
+        raise ValueError(words)
     return value
 
 
-Quantity = Annotated[int, Field(ge=0, le=MAX_QUANTITY), BeforeValidator(_refuse_truth)]
+Quantity = Annotated[int, Field(ge=0, le=MAX_QUANTITY), BeforeValidator(_refuse_odd_number)]
 
 
 class UsageData(BaseModel):

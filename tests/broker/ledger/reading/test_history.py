@@ -6,7 +6,7 @@ from typing import Any
 from broker.system import System
 from tests.broker.billing.invoicing import bill
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, make_ready_customer
+from tests.broker.factories import Api, amend_contract, make_ready_customer
 from tests.broker.running_jobs import HOUR, report_usage, settle, start_job
 
 AS_BOOKED = {"as_of"}
@@ -22,6 +22,10 @@ async def test_balance_of_every_moment_is_what_it_was_then(api: Api, system: Sys
         clock.advance(minutes=1)
 
     await note()
+    gift = {"contract_id": customer.contract["id"], "kind": "promotional", "tokens": 900, "reason": "A present"}
+    await api.post("/grants", gift, expect=201)
+    await note()
+    assert (seen[-1][1]["granted_tokens"], seen[-1][1]["available_tokens"]) == (900, 900)
     job = await start_job(system, customer, gpu_seconds=501 * HOUR, tokens=1000)
     await note()
     await report_usage(system, job, gpu_seconds=500 * HOUR + 1800, tokens=777)
@@ -31,6 +35,9 @@ async def test_balance_of_every_moment_is_what_it_was_then(api: Api, system: Sys
     clock.advance(days=30)
     await bill(api, customer, "2026-11")
     await note()
+    await amend_contract(api, customer.contract["id"], monthly_budget="80.00")
+    await note()
+    assert [balance["monthly_budget"]["amount"] for _moment, balance in seen[-2:]] == ["50.00", "80.00"]
     for moment, balance in seen:
         assert without(await api.get(path, as_of=moment.isoformat())) == without(balance)
     before = await api.get(path, as_of="2026-01-01T00:00:00Z")
