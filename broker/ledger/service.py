@@ -35,11 +35,12 @@ from broker.ledger.correcting.usage_corrections import charge_more, correct_usag
 from broker.ledger.grants.commitment import Commitment, TrueUp, find_true_up, list_true_up_months, read_commitment
 from broker.ledger.grants.coverage import MeterCoverage, read_coverage
 from broker.ledger.grants.credit import credit_grant
-from broker.ledger.grants.earnings import MonthsInvoice, book_usage, find_surplus, price_leaving, read_unearned
+from broker.ledger.grants.earnings import MonthsInvoice, book_usage, find_surplus, read_unearned
 from broker.ledger.grants.expiry_warnings import list_grants_to_warn_of, warn_of_expiry
 from broker.ledger.grants.grant_balances import GrantBalance, GrantDraw, list_draws, read_grant_balances
 from broker.ledger.grants.grant_ends import expire_grant, list_grants_to_expire, read_unused, take_unused, void_grant
 from broker.ledger.grants.resizing import resize_grant
+from broker.ledger.grants.worth import price_leaving
 from broker.ledger.holding.adjust import adjust_hold
 from broker.ledger.holding.charge_reading import LockedHolds, lock_charged_holds, read_charged_holds
 from broker.ledger.holding.further_usage import price_further_usage, read_usage_prices

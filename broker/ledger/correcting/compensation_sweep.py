@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from broker.contracts import service as contracts
 from broker.ledger.books.model import AccountKind, HoldState
-from broker.ledger.grants.held_again import read_held_again
+from broker.ledger.grants.leg_uses import read_held_again
 from broker.ledger.holding.hold_legs import release_legs
 from broker.ledger.holding.holds import lock_hold
 from broker.ledger.tables import Account, Hold, HoldLeg

@@ -14,7 +14,7 @@ from broker.ledger.books.accounts import NewTransfer, open_account, post_transfe
 from broker.ledger.books.model import AccountKind, move
 from broker.ledger.books.money_books import book_carry
 from broker.ledger.grants.earnings import find_surplus
-from broker.ledger.grants.held_again import read_held_again
+from broker.ledger.grants.leg_uses import read_held_again
 from broker.ledger.tables import Capture, HoldLeg
 from broker.work import Work
 from pricing.grants import GrantKind

@@ -18,10 +18,10 @@ from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.ledger.books.model import AccountKind
 from broker.ledger.books.money_books import MoneyMove, book_gift, post_money, read_deferred
+from broker.ledger.grants.worth import is_deferred, plan_earned, price_signed, price_unearned, share_returned
 from broker.ledger.tables import Account, Capture, ClosedMonth, Entry, HoldLeg, Transfer
 from broker.work import Work
 from pricing.money import Money
-from pricing.tax import Tax
 
 # The transfer by which what a final invoice has earned of a grant is deferred again, before the next one says so.
 RETURNED = "advance_returned"
@@ -55,17 +55,6 @@ async def book_usage(work: Work, terms: ContractTerms, month: str, invoice: Mont
     await book_gift(work, terms, given, reference=reference)
 
 
-def plan_earned(deferred: Mapping[str, Money], left: Mapping[str, Money], by_advances: Money) -> list[MoneyMove]:
-    """Plan what is earned of each grant, so that what is left deferred is the price of what is left of it. Pure."""
-    earned = {grant_id: deferred[grant_id] - rest for grant_id, rest in left.items()}
-    moves = [
-        MoneyMove(AccountKind.REVENUE, AccountKind.DEFERRED_REVENUE, amount, grant_id)
-        for grant_id, amount in earned.items()
-    ]
-    rounded = by_advances - sum(earned.values(), Money.zero())
-    return [*moves, MoneyMove(AccountKind.REVENUE, AccountKind.ROUNDING, rounded)]
-
-
 async def return_earned(work: Work, terms: ContractTerms, grant_id: str, quantities: Mapping[str, int]) -> None:
     """Defer again what closed months have earned of units that came back to a grant.
 
@@ -77,12 +66,8 @@ async def return_earned(work: Work, terms: ContractTerms, grant_id: str, quantit
         return
     left = (await find_left_to_earn(work, terms, [grant]))[grant.id]
     missing = max(Money.zero(), left - await read_deferred(work, grant.id))
-    months = sorted(quantities.items())
-    for position, (month, quantity) in enumerate(months):
-        price = terms.tax.take_out(price_unearned(grant, quantity))
-        part = missing if position == len(months) - 1 else min(missing, price)
-        missing -= part
-        moves = [MoneyMove(AccountKind.DEFERRED_REVENUE, AccountKind.REVENUE, part, grant.id)]
+    for month, amount in share_returned(grant, terms.tax, missing, quantities).items():
+        moves = [MoneyMove(AccountKind.DEFERRED_REVENUE, AccountKind.REVENUE, amount, grant.id)]
         await post_money(work, terms, RETURNED, moves, reference=month)
 
 
@@ -94,11 +79,6 @@ async def _read_returned(work: Work, terms: ContractTerms, month: str) -> Money:
         .where(Transfer.contract_id == terms.id, Transfer.kind == RETURNED, Transfer.reference == month)
     )
     return Money(int(await work.session.scalar(query) or 0))
-
-
-def is_deferred(grant: GrantTerms) -> bool:
-    """Tell whether a grant's usage earns what an invoice of its own has asked for."""
-    return grant.advance and grant.credited and grant.invoice_id is not None
 
 
 async def find_left_to_earn(work: Work, terms: ContractTerms, grants: Sequence[GrantTerms]) -> dict[str, Money]:
@@ -115,29 +95,6 @@ async def find_surplus(work: Work, terms: ContractTerms, grant: GrantTerms) -> M
     """
     left = await find_left_to_earn(work, terms, [grant])
     return max(Money.zero(), await read_deferred(work, grant.id) - left[grant.id])
-
-
-@dataclass(frozen=True)
-class Worth:
-    """What units of a grant are worth, without tax, and the tax on that."""
-
-    net: Money
-    tax: Money
-
-
-def price_leaving(grant: GrantTerms, tax: Tax, unearned: int, leaving: int) -> Worth:
-    """Price units that leave a grant: what is not earned of it was worth, less what the rest is. Pure.
-
-    So all parts of a grant that leave it, one after the other, are worth just what they would be together.
-    Units: the grant's own; to the fen.
-    """
-    before, after = (price_unearned(grant, count) for count in (unearned, unearned - leaving))
-    return Worth(tax.take_out(before) - tax.take_out(after), tax.compute(before) - tax.compute(after))
-
-
-def price_unearned(grant: GrantTerms, count: int) -> Money:
-    """Price what is not earned of a grant, to the fen: more than all of it never comes back. Units: the grant's."""
-    return grant.price(max(0, count))
 
 
 async def read_unearned(work: Work, grants: Sequence[GrantTerms]) -> list[tuple[GrantTerms, int]]:
@@ -189,9 +146,4 @@ async def _price_gifts(work: Work, grants: Sequence[GrantTerms], month: str) -> 
         Capture.month == month, Capture.grant_id.in_(gifts), ~Capture.borne
     )
     rows = await work.session.execute(query.group_by(Capture.grant_id))
-    return sum((_price_signed(gifts[row.grant_id], int(row.sum)) for row in rows), Money.zero())
-
-
-def _price_signed(grant: GrantTerms, count: int) -> Money:
-    price = grant.price(abs(count))
-    return price if count >= 0 else -price
+    return sum((price_signed(gifts[row.grant_id], int(row.sum)) for row in rows), Money.zero())

@@ -6,8 +6,9 @@ from broker.contracts.terms.model import ContractTerms, GrantStatus, GrantTerms
 from broker.ledger.books.accounts import NewTransfer, open_account, post_transfer
 from broker.ledger.books.model import AccountKind, move
 from broker.ledger.books.money_books import MoneyMove, post_money, read_deferred
-from broker.ledger.grants.earnings import find_left_to_earn, is_deferred
+from broker.ledger.grants.earnings import find_left_to_earn
 from broker.ledger.grants.grant_ends import read_unused
+from broker.ledger.grants.worth import is_deferred
 from broker.work import Work
 
 

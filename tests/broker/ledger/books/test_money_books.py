@@ -9,7 +9,7 @@ from sqlalchemy import select
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms
 from broker.ledger import service as ledger
-from broker.ledger.grants.earnings import plan_earned
+from broker.ledger.grants.worth import plan_earned
 from broker.ledger.tables import Account
 from broker.system import System
 from broker.work import Work
