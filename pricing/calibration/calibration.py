@@ -103,8 +103,8 @@ class Calibration:
         residuals = self._get_residuals(kind) if self.residuals else ()
         width = get_published_width(kind.family)
         if has_learnt_width(len(residuals)):
-            place = math.ceil((len(residuals) + 1) * self.levels.get(kind.sku, WANTED))
-            width = choose_width(residuals, min(place, len(residuals)), width)
+            place = (len(residuals) + 1) * self.levels.get(kind.sku, WANTED)
+            width = choose_width(residuals, place, width)
         return Interval(expected, expected * math.exp(width), len(residuals))
 
     def get_ratio(self, kind: RunKind) -> Ratio:

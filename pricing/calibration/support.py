@@ -4,6 +4,7 @@ A straggler (a machine that swapped, a run beside another) says nothing of the n
 stands on it. A change that several runs show is believed all the same.
 """
 
+import math
 from collections.abc import Sequence
 from statistics import median
 
@@ -43,8 +44,20 @@ def shrink_mean(errors: Sequence[float], believed: float, reach: float) -> float
     return (weighed + PRIOR_RUNS * believed) / (sum(weights) + PRIOR_RUNS)
 
 
-def choose_width(errors: Sequence[float], place: int, published: float) -> float:
-    """Choose the log width at a place of ascending errors, as far as those from there on support it.
+def choose_width(errors: Sequence[float], place: float, published: float) -> float:
+    """Choose the log width at a place of ascending errors, between two of them where it lies between.
+
+    To take the next larger error instead would make every width that of more than nine tenths: by a tenth and more
+    where errors are few. Where that was needed, the level moves up with the first run that misses.
+    """
+    below = min(max(math.floor(place), 1), len(errors))
+    above = min(below + 1, len(errors))
+    lower, upper = (_find_supported_width(errors, whole, published) for whole in (below, above))
+    return lower + min(max(place - below, 0.0), 1.0) * (upper - lower)
+
+
+def _find_supported_width(errors: Sequence[float], place: int, published: float) -> float:
+    """Find the log width at a place of ascending errors, as far as those from there on support it.
 
     One error that is alone beyond the published width gives that; each further one beside it doubles what is believed,
     so that no single run more than doubles a width.

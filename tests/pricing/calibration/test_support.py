@@ -47,3 +47,10 @@ def test_what_many_errors_support_is_taken_as_it_is():
     assert choose_width(sorted([0.05] * 30 + [4.0] * 10), 37, 0.3) == 4.0
     assert choose_width(sorted([0.05] * 30 + [4.0]), 31, 0.3) == 0.3
     assert choose_width([-0.2] * 9, 9, 0.3) == 0.0
+
+
+def test_a_width_between_two_errors_lies_between_them():
+    errors = [number / 100 for number in range(1, 11)]
+    assert choose_width(errors, 9.0, 1.0) == pytest.approx(0.09)
+    assert choose_width(errors, 9.9, 1.0) == pytest.approx(0.099)
+    assert choose_width(errors, 10.8, 1.0) == choose_width(errors, 11.0, 1.0) == pytest.approx(0.1)
