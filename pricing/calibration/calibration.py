@@ -25,8 +25,7 @@ FEWEST_RESIDUALS = 9
 Key = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class RunKind:
+class RunKind(NamedTuple):
     """What runs that err alike have in common."""
 
     sku: str

@@ -131,6 +131,23 @@ class BaseModelProfile(BaseModel):
         return sum(shape.in_features * shape.out_features * shape.count for shape in shapes)
 
     @cached_property
+    def linear_modules(self) -> int:
+        """How many linear modules the trained network has, the output head apart."""
+        return sum(shape.count for shapes in self.modules.values() for shape in shapes)
+
+    @cached_property
+    def usual_shapes(self) -> tuple[ModuleShape, ...]:
+        """The modules that get an adapter where a configuration names none."""
+        usual = [module for name in self.default_target_modules for module in self.module_aliases.get(name, (name,))]
+        names = sorted(name for name in self.modules if any(is_target(name, target) for target in usual))
+        return tuple(shape for name in names for shape in self.modules[name])
+
+    @cached_property
+    def usual_modules(self) -> int:
+        """How many modules get an adapter where a configuration names none."""
+        return sum(shape.count for shape in self.usual_shapes)
+
+    @cached_property
     def product_widths(self) -> tuple[tuple[int, float], ...]:
         """The columns that products of a pass have, each with the share of the FLOPs that goes into products so wide.
 
@@ -155,3 +172,8 @@ class BaseModelProfile(BaseModel):
     def has_added_tokenizer(self) -> bool:
         """Tell whether the tokenizer came with the files that an operator added, and is no file of the catalogue."""
         return self.tokenizer is not None and self.tokenizer.startswith(ADDED_TOKENIZER)
+
+
+def is_target(name: str, target: str) -> bool:
+    """Tell whether a module is what a target means: the name, or the end of its path, as peft has it."""
+    return name == target or name.endswith(f".{target}")

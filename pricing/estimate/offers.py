@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import NamedTuple
 
 from pricing.calibration.calibration import Calibration
 from pricing.catalog.gpu import GpuProfile, Precision
@@ -18,8 +19,7 @@ from pricing.training.workload import Workload
 Plan = Callable[[TrainingConfig], Workload]
 
 
-@dataclass(frozen=True)
-class Offer:
+class Offer(NamedTuple):
     """A configuration of the same steps on one GPU of a type, and what it is estimated to need there."""
 
     config: TrainingConfig

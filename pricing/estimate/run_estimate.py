@@ -1,7 +1,6 @@
 """The estimate of one run on one GPU type: how long, how much memory, and by which calibration."""
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from pricing.calibration.calibration import Calibration, RunKind
@@ -22,14 +21,12 @@ class GpuSeconds(NamedTuple):
     p90: int
 
 
-@dataclass(frozen=True)
-class RunEstimate:
+class RunEstimate(NamedTuple):
     """One run on one GPU of a type, by the method that it was estimated with and the peak of that.
 
     `calibration_runs` finished runs gave the interval its width; with 0 it has that of published figures.
     """
 
-    sku: str
     kind: RunKind
     work: RunWork
     gpu_seconds: GpuSeconds
@@ -37,6 +34,10 @@ class RunEstimate:
     fit: FitJudgement
     calibration: str
     calibration_runs: int
+
+    @property
+    def sku(self) -> str:
+        return self.kind.sku
 
     @property
     def memory_gib(self) -> float:
@@ -77,13 +78,5 @@ def estimate_method(
     work = job.get_work(chosen)
     kind = RunKind(gpu.sku, job.profile.family, method.precision, method.checkpointing, trainer_version)
     interval = calibration.estimate(kind, work, gpu)
-    return RunEstimate(
-        sku=gpu.sku,
-        kind=kind,
-        work=work,
-        gpu_seconds=GpuSeconds(max(1, math.ceil(interval.p50)), max(1, math.ceil(interval.p90))),
-        memory=chosen,
-        fit=chosen.peak.judge_fit(gpu),
-        calibration=calibration.version,
-        calibration_runs=interval.runs,
-    )
+    seconds = GpuSeconds(math.ceil(interval.p50) or 1, math.ceil(interval.p90) or 1)
+    return RunEstimate(kind, work, seconds, chosen, chosen.peak.judge_fit(gpu), calibration.version, interval.runs)

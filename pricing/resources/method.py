@@ -55,7 +55,7 @@ def describe_method(
         quantization=config.quantization,
         adapter_parameters=count_parameters_on(shapes, config),
         adapted_modules=adapted,
-        adapts_all=2 * adapted > sum(shape.count for shapes in profile.modules.values() for shape in shapes),
+        adapts_all=2 * adapted > profile.linear_modules,
         checkpointing=checkpointing,
         gpus=gpus,
         adapted_width=sum(shape.count * (shape.in_features + shape.out_features) for shape in shapes),

@@ -104,8 +104,7 @@ def count_scores(profile: BaseModelProfile, positions: float) -> float:
 
 def _count_further_modules(profile: BaseModelProfile, method: Method) -> int:
     """Count adapted modules beyond the default targets, whose launches the profile has."""
-    usual = sum(shape.count for name in profile.default_target_modules for shape in profile.modules[name])
-    return max(0, method.adapted_modules - usual)
+    return max(0, method.adapted_modules - profile.usual_modules)
 
 
 def _count_matmul_flops(profile: BaseModelProfile, method: Method, positions: float, *, encodes: bool) -> float:

@@ -48,14 +48,19 @@ def compute_utilization(rows: float, widths: Widths, multiprocessors: int) -> fl
     """Compute the share of a card's peak that products of so many rows can reach, by waves and tiles alone."""
     place = min(POINTS_PER_DOUBLING * math.log2(max(rows, 1.0)), POINTS_PER_DOUBLING * MOST_DOUBLINGS)
     below = int(place)
-    between = place - below
-    lower = _look_up(below, widths, multiprocessors)
-    return lower + between * (_look_up(below + 1, widths, multiprocessors) - lower) if between else lower
+    lower, upper = _look_up(below, widths, multiprocessors)
+    return lower + (place - below) * (upper - lower)
 
 
 @lru_cache(maxsize=8192)  # some twenty kinds of card, a few sizes for each base model
-def _look_up(point: int, widths: Widths, multiprocessors: int) -> float:
-    rows = round(2 ** (point / POINTS_PER_DOUBLING))
+def _look_up(below: int, widths: Widths, multiprocessors: int) -> tuple[float, float]:
+    """Look up the utilization at a point and at the next."""
+    lower, upper = (round(2 ** (point / POINTS_PER_DOUBLING)) for point in (below, below + 1))
+    return _average(lower, widths, multiprocessors), _average(upper, widths, multiprocessors)
+
+
+def _average(rows: int, widths: Widths, multiprocessors: int) -> float:
+    """Average the utilization over the products of a model, by the time that each takes."""
     return 1 / sum(share / _find_best(rows, columns, multiprocessors) for columns, share in widths)
 
 

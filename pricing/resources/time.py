@@ -8,11 +8,6 @@ from pricing.resources.fitting import Prior
 from pricing.resources.step_work import StepWork
 from pricing.resources.tiles import compute_utilization
 
-# A GPU computes while the next kernels are launched: the longer of the two counts, smoothly. A CPU does one after the
-# other.
-SMOOTHNESS = 2.0
-SMOOTHNESS_ON_CPU = 1.0
-
 
 @dataclass(frozen=True)
 class TimeConstants:
@@ -65,15 +60,21 @@ TIME_PRIORS: dict[str, Prior] = {
 def compute_micro_batch_seconds(
     work: StepWork, gpu: GpuProfile, precision: Precision, constants: TimeConstants
 ) -> float:
-    """Compute seconds of a micro-batch on one GPU: ((launching)^p + (computing)^p)^(1/p) + unpacking + gathering.
+    """Compute seconds of a micro-batch on one GPU: √(launching² + computing²) + unpacking + gathering.
 
-    p is 2 on a GPU, 1 on a CPU.
+    A GPU computes while the next kernels are launched: the longer of the two counts, smoothly. A CPU does one after the
+    other: there they are added.
     """
-    power = SMOOTHNESS_ON_CPU if gpu.is_cpu else SMOOTHNESS
+    bandwidth = gpu.bandwidth_gb_per_second * 1e9
     launching = _compute_launching(work, constants)
-    computing = _compute_computing(work, gpu, precision, constants)
-    together = launching + computing if power == 1 else math.hypot(launching, computing)
-    return together + _compute_unpacking(work, gpu, constants) + _compute_gathering(work, gpu, constants)
+    moving = _count_waited_bytes(work, constants) / bandwidth
+    computing = _compute_arithmetic(work, gpu, precision, constants) + moving
+    together = launching + computing if gpu.is_cpu else math.hypot(launching, computing)
+    if work.quantization != "none":
+        together += _count_unpacked_bytes(work, constants) / bandwidth
+    if work.gathered_bytes:
+        together += work.gathered_bytes / (constants.link_efficiency * gpu.link_gb_per_second * 1e9)
+    return together
 
 
 def _compute_launching(work: StepWork, constants: TimeConstants) -> float:
@@ -82,51 +83,46 @@ def _compute_launching(work: StepWork, constants: TimeConstants) -> float:
         + work.recomputed_launches * constants.recomputed_launch_share
         + work.adapter_launches * constants.adapter_launch_share
     )
-    unpacking = constants.unpacking_launches if work.quantization != "none" else 1.0
-    encoding = constants.encoding_launches if work.encodes else 1.0
-    network = constants.convolution_launches if work.is_convolutional else 1.0
-    compiled = constants.compiled_share if work.is_compiled else 1.0
-    return launches * unpacking * encoding * network * compiled * constants.launch_seconds
+    if work.quantization != "none":
+        launches *= constants.unpacking_launches
+    if work.encodes:
+        launches *= constants.encoding_launches
+    if work.is_convolutional:
+        launches *= constants.convolution_launches
+    if work.is_compiled:
+        launches *= constants.compiled_share
+    return launches * constants.launch_seconds
 
 
-def _compute_computing(work: StepWork, gpu: GpuProfile, precision: Precision, constants: TimeConstants) -> float:
-    peak = gpu.peak_flops(precision) * _find_power_share(gpu, constants)
-    compiled = constants.compiled_share if work.is_compiled else 1.0
+def _compute_arithmetic(work: StepWork, gpu: GpuProfile, precision: Precision, constants: TimeConstants) -> float:
+    """Compute the seconds of the products and of attention at what they reach of the peak that the card can hold."""
     efficiency = constants.convolution_efficiency if work.is_convolutional else constants.matmul_efficiency
-    return (
-        work.matmul_flops / (efficiency * _find_utilization(work, gpu) * peak)
-        + work.attention_flops / (constants.attention_efficiency * peak)
-        + work.traffic_bytes * constants.traffic * compiled / _bandwidth(gpu)
-        + work.moved_bytes / (constants.moving_efficiency * _bandwidth(gpu))
-    )
-
-
-def _find_utilization(work: StepWork, gpu: GpuProfile) -> float:
-    """Find the share of the card that the tiles of the products keep busy; all of it where that is not known."""
-    if gpu.multiprocessors is None or not work.product_widths:
-        return 1.0
-    return compute_utilization(work.product_rows, work.product_widths, gpu.multiprocessors)
+    if gpu.multiprocessors is not None and work.product_widths:
+        efficiency *= compute_utilization(work.product_rows, work.product_widths, gpu.multiprocessors)
+    peak = gpu.peak_flops(precision) * _find_power_share(gpu, constants)
+    return (work.matmul_flops / efficiency + work.attention_flops / constants.attention_efficiency) / peak
 
 
 def _find_power_share(gpu: GpuProfile, constants: TimeConstants) -> float:
     """Find the share of its peak that a card's power limit lets it hold, relative to cards that it does not bind."""
-    return {"low_power": constants.low_power_share, "dense": constants.dense_share, "full": 1.0}[gpu.power_class]
+    if gpu.power_class == "full":
+        return 1.0
+    return constants.dense_share if gpu.power_class == "dense" else constants.low_power_share
 
 
-def _compute_unpacking(work: StepWork, gpu: GpuProfile, constants: TimeConstants) -> float:
-    if work.quantization == "none":
-        return 0.0
+def _count_waited_bytes(work: StepWork, constants: TimeConstants) -> float:
+    """Count the bytes that kernels move, each at what it reaches of the bandwidth."""
+    traffic = work.traffic_bytes * constants.traffic
+    if work.is_compiled:
+        traffic *= constants.compiled_share
+    return traffic + work.moved_bytes / constants.moving_efficiency
+
+
+def _count_unpacked_bytes(work: StepWork, constants: TimeConstants) -> float:
+    """Count the bytes that unpacking moves, at what its kernels reach of the bandwidth."""
     efficiency = {
         "4bit": constants.unpacking_4bit,
         "8bit": constants.unpacking_8bit,
         "gptq": constants.unpacking_gptq,
     }[work.quantization]
-    return work.unpacked_bytes / (efficiency * _bandwidth(gpu))
-
-
-def _compute_gathering(work: StepWork, gpu: GpuProfile, constants: TimeConstants) -> float:
-    return work.gathered_bytes / (constants.link_efficiency * gpu.link_gb_per_second * 1e9)
-
-
-def _bandwidth(gpu: GpuProfile) -> float:
-    return gpu.bandwidth_gb_per_second * 1e9
+    return work.unpacked_bytes / efficiency

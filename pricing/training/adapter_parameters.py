@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from pricing.catalog.near_names import suggest
-from pricing.catalog.profile import BaseModelProfile, ModuleShape
+from pricing.catalog.profile import BaseModelProfile, ModuleShape, is_target
 from pricing.training.config import ALL_LINEAR, TrainingConfig
 
 # What a text encoder that trains beside an image model gets adapters on, unless the configuration names modules.
@@ -40,14 +40,18 @@ def count_parameters_on(shapes: Iterable[ModuleShape], config: TrainingConfig) -
     )
 
 
-def list_target_shapes(profile: BaseModelProfile, config: TrainingConfig) -> list[ModuleShape]:
+def list_target_shapes(profile: BaseModelProfile, config: TrainingConfig) -> Sequence[ModuleShape]:
     """List the modules that get an adapter, those of trained text encoders too. Raises: UnknownTargetModules."""
-    shapes = [shape for name in sorted(name_target_modules(profile, config)) for shape in profile.modules[name]]
+    if config.target_modules or not profile.usual_shapes:
+        named = sorted(name_target_modules(profile, config))
+        shapes: Sequence[ModuleShape] = [shape for name in named for shape in profile.modules[name]]
+    else:
+        shapes = profile.usual_shapes
     if profile.is_text or not config.train_text_encoder:
         return shapes
     targets = config.target_modules or TEXT_ENCODER_TARGETS
-    named = _match(profile.text_modules, targets)
-    return shapes + [shape for name in sorted(named) for shape in profile.text_modules[name]]
+    trained = sorted(_match(profile.text_modules, targets))
+    return [*shapes, *(shape for name in trained for shape in profile.text_modules[name])]
 
 
 def name_target_modules(profile: BaseModelProfile, config: TrainingConfig) -> set[str]:
@@ -65,7 +69,7 @@ def _match(names: Iterable[str], targets: Sequence[str]) -> set[str]:
     """Match the names that are a target or end in one, as peft does; all-linear matches every name."""
     if ALL_LINEAR in targets:
         return set(names)
-    return {name for name in names for target in targets if name == target or name.endswith(f".{target}")}
+    return {name for name in names for target in targets if is_target(name, target)}
 
 
 def _count_module_parameters(width_in: int, width_out: int, config: TrainingConfig) -> int:

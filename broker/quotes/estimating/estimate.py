@@ -52,7 +52,7 @@ class JobEstimate:
         return JobNeed(self.gpu_seconds.p50, self.tokens, self.steps, self.steps)
 
     def to_json(self) -> dict[str, Any]:
-        parts = {"gpu_seconds": self.gpu_seconds._asdict(), "kind": vars(self.kind), "work": self.work.to_json()}
+        parts = {"gpu_seconds": self.gpu_seconds._asdict(), "kind": self.kind._asdict(), "work": self.work.to_json()}
         return {**vars(self), **parts}
 
     @classmethod

@@ -46,7 +46,7 @@ def histories(draw, largest=120):
             p90=p50 * wide,
             number=number,
             calibration=str(number % 3),
-            kind=replace(KIND, sku=("a100-40g", "rtx-3090")[number % 2]),
+            kind=KIND._replace(sku=("a100-40g", "rtx-3090")[number % 2]),
         )
         for p50, wide, actual, number in drawn
     ]
@@ -95,7 +95,7 @@ def test_an_interval_without_width_is_judged_too():
 
 
 def test_groups_are_told_apart_and_the_largest_stands_first():
-    slow = replace(KIND, sku="cpu", checkpointing=True)
+    slow = KIND._replace(sku="cpu", checkpointing=True)
     runs = [run_of(100, number=number) for number in range(3)]
     runs += [run_of(400, number=number, kind=slow, calibration="4") for number in (3, 4)]
     groups = {(group.by, group.value): group.accuracy for group in judge_runs(runs).groups}

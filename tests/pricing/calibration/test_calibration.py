@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 
 import pytest
 
@@ -8,7 +7,7 @@ from pricing.calibration.learning import FinishedRun, learn_calibration
 from pricing.resources.shipped_constants import load_device_constants, load_log_spread
 from tests.pricing.calibration.test_learning import GPU, KIND, work_of
 
-PICTURES = replace(KIND, family="stable_diffusion")
+PICTURES = KIND._replace(family="stable_diffusion")
 
 
 def test_without_runs_the_interval_is_that_of_published_figures():

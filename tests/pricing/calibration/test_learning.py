@@ -90,7 +90,7 @@ def test_runs_that_miss_their_p90_widen_it_and_runs_that_keep_it_narrow_it():
 
 
 def test_the_misses_of_one_gpu_type_do_not_widen_another():
-    other = replace(KIND, sku="h100-80g")
+    other = KIND._replace(sku="h100-80g")
     missed = [replace(run, kept_p90=False) for run in various(20, 0.2, kind=other, seed=4)]
     calibration, alone = learn([*various(20, 0.2), *missed]), learn(various(20, 0.2))
     assert calibration.estimate(KIND, work_of(1000), GPU).p90 == pytest.approx(

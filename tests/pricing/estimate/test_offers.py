@@ -1,4 +1,3 @@
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -23,7 +22,7 @@ def ran_for(seconds):
     profile = get_base_model("smollm2-135m-instruct")
     workload = plan_text_workload([100], CONFIG)
     run = estimate_run(profile, CONFIG, workload, get_gpu("cpu"), Calibration(), trainer_version="1")
-    return replace(run, gpu_seconds=GpuSeconds(seconds, seconds))
+    return run._replace(gpu_seconds=GpuSeconds(seconds, seconds))
 
 
 @pytest.fixture

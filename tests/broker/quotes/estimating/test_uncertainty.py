@@ -31,7 +31,7 @@ def test_a_busy_machine_is_said(load: float | None, is_said: bool) -> None:
 
 def test_pictures_are_the_least_certain() -> None:
     text = make_estimate(calibration_runs=9)
-    pictures = replace(text, kind=replace(text.kind, family="stable_diffusion"))
+    pictures = replace(text, kind=text.kind._replace(family="stable_diffusion"))
     assert any("pictures" in each for each in name_uncertainties(pictures))
 
 
