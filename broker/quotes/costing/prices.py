@@ -81,17 +81,13 @@ def price_on_plan(charged: PlanPrices, gpu_seconds: GpuSeconds, tokens: int) -> 
         usage = charged.of_usage
         p50, p90 = (usage.price_meter(Unit.GPU_SECONDS, count) for count in (gpu_seconds.p50, gpu_seconds.p90))
         return PlanQuote(charged, p50, p90, usage.price_meter(Unit.TOKENS, tokens))
+    (dividend, divisor), currency = prices.per_gpu_second, prices.currency
     return PlanQuote(
         charged,
-        _price_gpu(prices, gpu_seconds.p50),
-        _price_gpu(prices, gpu_seconds.p90),
-        _price_tokens(tokens, prices.per_token, prices.currency),
+        round_quotient_to_fen(gpu_seconds.p50 * dividend, divisor, currency),
+        round_quotient_to_fen(gpu_seconds.p90 * dividend, divisor, currency),
+        _price_tokens(tokens, prices.per_token, currency),
     )
-
-
-def _price_gpu(prices: UnitPrices, gpu_seconds: int) -> Money:
-    dividend, divisor = prices.per_gpu_second
-    return round_quotient_to_fen(gpu_seconds * dividend, divisor, prices.currency)
 
 
 @lru_cache(maxsize=64)  # the tokens of a job are the same on every GPU type
