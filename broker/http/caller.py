@@ -103,8 +103,8 @@ class Caller:
 
         The unit of work beside them is for what belongs to nobody, such as rate cards. Raises: Busy, TooManyAtOnce.
         """
-        reading = self.database.reading(commands, *_scope_of(self.actor), limits=self._limits)
-        async with self.turnstile.pass_through(self.actor), reading as (session, rows):
+        async with self.turnstile.pass_through(self.actor), self.database.open_unscoped() as session:
+            rows = await self.database.read(commands, *_scope_of(self.actor), limits=self._limits)
             yield self._make_work(session), rows
 
     @property

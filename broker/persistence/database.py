@@ -24,11 +24,12 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
+from sqlalchemy.util import greenlet_spawn
 
 from broker.errors import OperatorError
 from broker.persistence import driver
-from broker.persistence.driver import Command, Parameters, Statement
+from broker.persistence.driver import Command, Driven, Parameters, Statement
 
 APP_ROLE = "broker_app"
 WAKE_CHANNEL = "broker_wake"
@@ -124,29 +125,58 @@ class Database:
             else:
                 await driver.commit(connection)
 
-    @asynccontextmanager
-    async def reading(
+    async def read(
         self, commands: Sequence[Command], scope: Scope, customer_id: str | None = None, *, limits: TimeLimits
-    ) -> AsyncIterator[tuple[AsyncSession, list[list[driver.Row]]]]:
+    ) -> list[list[driver.Row]]:
         """Run statements that only read in one message, which is a transaction by itself and sees one moment.
 
-        Yields the rows of each. The scope has ended with it: the session beside them sees what belongs to nobody.
+        Returns the rows of each.
         """
         beginning = _write_begin(READS, scope, customer_id or "", limits)
-
-        async def ask(connection: AsyncConnection) -> list[list[driver.Row]]:
-            return await driver.run_together(connection, commands, before=beginning, after=driver.COMMIT)
-
-        async with self._connect(ask) as (connection, rows):
-            session = AsyncSession(connection, expire_on_commit=False)
-            yield session, rows
-            if session.in_transaction():
-                await session.commit()
+        return await self._ask(
+            lambda driven: driver.ask_together(driven, commands, before=beginning, after=driver.COMMIT)
+        )
 
     async def fetch_rows(self, statement: Statement, parameters: Parameters) -> list[driver.Row]:
         """Fetch the rows of a statement, in a transaction of its own and without a scope: one round trip."""
-        async with self._connect(lambda connection: driver.fetch_all(connection, statement, parameters)) as (_, rows):
-            return rows
+        return await self._ask(lambda driven: driver.ask_all(driven, statement, parameters))
+
+    @asynccontextmanager
+    async def open_unscoped(self) -> AsyncIterator[AsyncSession]:
+        """Open a session without a scope, which sees what belongs to nobody. It takes a connection when it asks."""
+        session = AsyncSession(self.engine, expire_on_commit=False)
+        try:
+            yield session
+        finally:
+            if session.in_transaction():
+                await asyncio.shield(session.close())
+
+    async def _ask(self, ask: Callable[[Driven], Awaitable[Answer]]) -> Answer:
+        """Ask a pooled connection one question, past SQLAlchemy. One found dead has done nothing: another is asked."""
+        try:
+            return await self._ask_once(ask)
+        except OperationalError as error:
+            if not error.connection_invalidated:
+                raise
+            return await self._ask_once(ask)
+
+    async def _ask_once(self, ask: Callable[[Driven], Awaitable[Answer]]) -> Answer:
+        try:
+            pooled = await self.engine.raw_connection()
+        except psycopg.OperationalError as error:
+            raise driver.as_failure(error, is_dead=False) from error  # there was none yet
+        driven = Driven.of(pooled)
+        try:
+            return await ask(driven)
+        except psycopg.OperationalError as error:
+            if driven.driver.closed:
+                await greenlet_spawn(pooled.invalidate, error)
+            raise driver.as_failure(error, is_dead=driven.driver.closed) from error
+        finally:
+            if pooled.is_valid and driven.is_idle:
+                pooled.close()  # nothing is to be rolled back, so nothing is to be awaited
+            else:
+                await asyncio.shield(greenlet_spawn(pooled.close))
 
     @asynccontextmanager
     async def _connect(
@@ -201,10 +231,12 @@ def open_database(url: str, *, pool_size: int = 20, wait_seconds: float = 30.0) 
         max_overflow=0,
         pool_timeout=wait_seconds,
         pool_use_lifo=True,  # few connections, whose servers know the tables and the plans of our statements
+        pool_reset_on_return=None,  # `_roll_back_when_returned` does it where there is anything to roll back
         isolation_level="AUTOCOMMIT",
     )
     _ask_idle_connections(engine)
     _forget_prepared_statements(engine)
+    _roll_back_when_returned(engine)
     return Database(engine, url)
 
 
@@ -245,10 +277,17 @@ def _forget_prepared_statements(engine: AsyncEngine) -> None:
 
     event.listen(engine.sync_engine, "rollback_savepoint", forget)
 
+
+def _roll_back_when_returned(engine: AsyncEngine) -> None:
+    """Roll back what is open on a connection that goes back to the pool, and forget what it has prepared."""
+
     @event.listens_for(engine.sync_engine, "reset")
-    def forget_if_open(connection: DBAPIConnection, entry: ConnectionPoolEntry, _state: Any) -> None:
-        if connection.driver_connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            entry.info.pop(driver.PREPARED, None)
+    def roll_back_if_open(connection: DBAPIConnection, entry: ConnectionPoolEntry, state: PoolResetState) -> None:
+        if connection.driver_connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+            return
+        entry.info.pop(driver.PREPARED, None)
+        if state.asyncio_safe:
+            connection.rollback()
 
 
 def with_driver(url: str) -> str:

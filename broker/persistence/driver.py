@@ -11,15 +11,16 @@ literals.
 import hashlib
 import re
 from collections import namedtuple
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import psycopg
 from psycopg import sql
 from pydantic_core import to_json
 from sqlalchemy import ClauseElement, CompoundSelect, Select, Table, TypeDecorator, inspect, make_url, text
+from sqlalchemy.engine.interfaces import PoolProxiedConnection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -199,20 +200,45 @@ def write_rows(rows: Sequence[Mapping[str, Any]]) -> str:
     return to_json(rows, fallback=str).decode()
 
 
+@dataclass(frozen=True)
+class Driven:
+    """The driver's own connection, and what is remembered of it for as long as it lives."""
+
+    driver: Driver
+    info: MutableMapping[Any, Any]
+
+    @classmethod
+    def of(cls, pooled: PoolProxiedConnection) -> Self:
+        """Take the driver's connection out of the pool's wrapper."""
+        driver = pooled.driver_connection
+        assert isinstance(driver, psycopg.AsyncConnection)
+        return cls(driver, pooled.info)
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether no transaction is open on it."""
+        return self.driver.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
 @asynccontextmanager
-async def driving(connection: AsyncConnection) -> AsyncIterator[Driver]:
+async def driving(connection: AsyncConnection) -> AsyncIterator[Driven]:
     """Open the driver's own connection; one that turns out to be dead leaves the pool.
 
     Raises: sqlalchemy.exc.OperationalError, as for every other statement.
     """
-    driver = connection.sync_connection.connection.driver_connection if connection.sync_connection else None
-    assert isinstance(driver, psycopg.AsyncConnection)
+    assert connection.sync_connection is not None
+    driven = Driven.of(connection.sync_connection.connection)
     try:
-        yield driver
+        yield driven
     except psycopg.OperationalError as error:
-        if driver.closed:
+        if driven.driver.closed:
             await connection.invalidate(error)
-        raise OperationalError(None, None, error, connection_invalidated=driver.closed) from error
+        raise as_failure(error, is_dead=driven.driver.closed) from error
+
+
+def as_failure(error: psycopg.OperationalError, *, is_dead: bool) -> OperationalError:
+    """Make of the driver's failure what every other statement would have raised."""
+    return OperationalError(None, None, error, connection_invalidated=is_dead)
 
 
 async def fetch_row(
@@ -224,9 +250,14 @@ async def fetch_row(
 
 async def fetch_all(connection: AsyncConnection, statement: Statement, parameters: Parameters) -> list[Row]:
     """Fetch all rows of a statement."""
-    async with driving(connection) as driver:
-        cursor = await driver.execute(statement.text, statement.bind(parameters))
-        return await cursor.fetchall()
+    async with driving(connection) as driven:
+        return await ask_all(driven, statement, parameters)
+
+
+async def ask_all(driven: Driven, statement: Statement, parameters: Parameters) -> list[Row]:
+    """Fetch all rows of a statement, on the driver's own connection."""
+    cursor = await driven.driver.execute(statement.text, statement.bind(parameters))
+    return await cursor.fetchall()
 
 
 async def fetch_rows(connection: AsyncConnection, query: Query, parameters: Parameters) -> list[Any]:
@@ -236,11 +267,11 @@ async def fetch_rows(connection: AsyncConnection, query: Query, parameters: Para
 
 async def execute_each(connection: AsyncConnection, statement: Statement, rows: Sequence[Parameters]) -> None:
     """Execute a statement once for each row of parameters."""
-    async with driving(connection) as driver:
+    async with driving(connection) as driven:
         if len(rows) == 1:
-            await driver.execute(statement.text, statement.bind(rows[0]))
+            await driven.driver.execute(statement.text, statement.bind(rows[0]))
         else:
-            await driver.cursor().executemany(statement.text, [statement.bind(row) for row in rows])
+            await driven.driver.cursor().executemany(statement.text, [statement.bind(row) for row in rows])
 
 
 async def run_together(
@@ -250,14 +281,21 @@ async def run_together(
 
     `before` and `after` are commands without parameters and rows that go in the same message.
     """
-    async with driving(connection) as driver:
-        await _prepare(connection, driver, commands)
-        written = [command.statement.write_execute(command.parameters, driver) for command in commands]
-        script = [part for part in (before, *written, after) if part]
-        if not script:
-            return []
-        cursor = await driver.execute(b";".join(script))
-        return [await found.fetchall() async for found in cursor.results() if _has_rows(found)]
+    async with driving(connection) as driven:
+        return await ask_together(driven, commands, before=before, after=after)
+
+
+async def ask_together(
+    driven: Driven, commands: Sequence[Command], *, before: bytes = b"", after: bytes = b""
+) -> list[list[Row]]:
+    """Run statements in one message as `run_together` does, on the driver's own connection."""
+    await _prepare(driven, commands)
+    written = [command.statement.write_execute(command.parameters, driven.driver) for command in commands]
+    script = [part for part in (before, *written, after) if part]
+    if not script:
+        return []
+    cursor = await driven.driver.execute(b";".join(script))
+    return [await found.fetchall() async for found in cursor.results() if _has_rows(found)]
 
 
 def _has_rows(cursor: psycopg.AsyncCursor[Row]) -> bool:
@@ -265,10 +303,9 @@ def _has_rows(cursor: psycopg.AsyncCursor[Row]) -> bool:
     return cursor.pgresult is not None and cursor.pgresult.status == psycopg.pq.ExecStatus.TUPLES_OK
 
 
-async def _prepare(connection: AsyncConnection, driver: Driver, commands: Sequence[Command]) -> None:
+async def _prepare(driven: Driven, commands: Sequence[Command]) -> None:
     """Prepare the statements that this connection does not know yet; what it knows is asked where that is forgotten."""
-    assert connection.sync_connection is not None
-    info = connection.sync_connection.info
+    driver, info = driven.driver, driven.info
     missing = [each.statement for each in commands if each.statement.prepared_as not in info.get(PREPARED, ())]
     if missing and PREPARED not in info:
         found = await driver.execute(LIST_PREPARED)
@@ -281,11 +318,11 @@ async def _prepare(connection: AsyncConnection, driver: Driver, commands: Sequen
 
 async def run_script(connection: AsyncConnection, script: bytes) -> None:
     """Run several statements in one message, which takes no parameters."""
-    async with driving(connection) as driver:
-        await driver.execute(script)
+    async with driving(connection) as driven:
+        await driven.driver.execute(script)
 
 
 async def commit(connection: AsyncConnection) -> None:
     """Commit the connection's transaction; where a session has committed already, do nothing."""
-    async with driving(connection) as driver:
-        await driver.commit()
+    async with driving(connection) as driven:
+        await driven.driver.commit()

@@ -11,6 +11,7 @@ from broker.app import create_app
 from broker.config import Settings
 from broker.persistence.database import (
     WAKE_CHANNEL,
+    Database,
     Scope,
     TimeLimits,
     UnsafeDatabaseRole,
@@ -20,7 +21,7 @@ from broker.persistence.database import (
     with_driver,
     without_driver,
 )
-from broker.persistence.driver import Command, Statement
+from broker.persistence.driver import Command, Statement, run_script
 from broker.persistence.faults import Fault, find_fault
 from broker.processes.boot import DatabaseUrls
 from broker.system import System, open_system
@@ -64,7 +65,11 @@ async def test_application_does_not_start_as_a_superuser(settings: Settings, url
 
 
 async def count_customers(system: System) -> int:
-    async with system.database.transaction(Scope.ALL) as session:
+    return await count_customers_in(system.database)
+
+
+async def count_customers_in(database: Database) -> int:
+    async with database.transaction(Scope.ALL) as session:
         return int((await session.execute(text("SELECT count(*) FROM customers"))).scalar_one())
 
 
@@ -91,9 +96,9 @@ async def test_reading_sees_the_rows_of_its_scope_and_the_scope_ends_with_its_me
         await session.execute(INSERT)
         await session.execute(text("INSERT INTO customers VALUES ('cus_2', 'Bolt', now())"))
     seen = Command(Statement(text("SELECT id FROM customers")))
-    reading = system.database.reading([seen, seen], Scope.TENANT, "cus_1", limits=TimeLimits(1, 1))
-    async with reading as (session, rows):
-        assert rows == [[("cus_1",)], [("cus_1",)]]
+    rows = await system.database.read([seen, seen], Scope.TENANT, "cus_1", limits=TimeLimits(1, 1))
+    assert rows == [[("cus_1",)], [("cus_1",)]]
+    async with system.database.open_unscoped() as session:
         assert (await session.execute(text("SELECT count(*) FROM customers"))).scalar_one() == 0
         assert (await session.execute(text("SELECT count(*) FROM rate_cards"))).scalar_one() > 0
     assert await count_customers(system) == 2
@@ -102,9 +107,46 @@ async def test_reading_sees_the_rows_of_its_scope_and_the_scope_ends_with_its_me
 async def test_reading_refuses_to_write_and_leaves_a_connection_that_works(system: System) -> None:
     writes = Command(Statement(INSERT))
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-        async with system.database.reading([writes], Scope.ALL, limits=TimeLimits()):
-            pytest.fail("it was written")
+        await system.database.read([writes], Scope.ALL, limits=TimeLimits())
     assert await count_customers(system) == 0
+
+
+async def test_questions_leave_their_connections_to_others_whatever_becomes_of_them(urls: DatabaseUrls) -> None:
+    """One connection answers all of these, one after the other."""
+    database = open_database(urls.app, pool_size=1, wait_seconds=5)
+    limits = TimeLimits(1, 0.1)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await database.read([Command(Statement(text("SELECT 1 / 0")))], Scope.ALL, limits=limits)
+    with pytest.raises(OperationalError):
+        await database.read([Command(Statement(text("SELECT pg_sleep(600)")))], Scope.ALL, limits=limits)
+    waiting = asyncio.ensure_future(database.fetch_rows(Statement(text("SELECT pg_sleep(600)")), {}))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await database.fetch_rows(Statement(text("SELECT 1")), {}) == [(1,)]
+    assert await database.read([Command(Statement(text("SELECT 2")))], Scope.ALL, limits=limits) == [[(2,)]]
+    await database.close()
+
+
+async def test_a_question_finds_another_connection_where_its_own_is_dead(urls: DatabaseUrls) -> None:
+    database = open_database(urls.app, pool_size=1, wait_seconds=5)
+    (pid,) = (await database.fetch_rows(Statement(text("SELECT pg_backend_pid()")), {}))[0]
+    with psycopg.connect(str(urls.owner), autocommit=True) as owner:
+        owner.execute("SELECT pg_terminate_backend(%s)", [pid])
+    assert await database.fetch_rows(Statement(text("SELECT 1")), {}) == [(1,)]
+    await database.close()
+
+
+async def test_a_transaction_that_is_left_open_is_rolled_back_before_the_next(urls: DatabaseUrls) -> None:
+    database = open_database(urls.app, pool_size=1)
+    async with database.engine.connect() as connection:
+        await run_script(connection, b"BEGIN; SET LOCAL broker.scope TO 'all'")
+        await connection.execute(INSERT)
+    scope = Statement(text("SELECT coalesce(current_setting('broker.scope', true), '')"))
+    assert await database.fetch_rows(scope, {}) == [("",)]
+    assert await count_customers_in(database) == 0
+    await database.close()
 
 
 async def test_dispatcher_is_woken_by_the_commit_and_not_before(system: System, urls: DatabaseUrls) -> None:
