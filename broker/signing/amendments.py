@@ -107,12 +107,22 @@ async def _preview(work: Work, terms: ContractTerms, new: NewAmendment) -> Amend
         terms = await contracts.with_published_cards(work, terms)
     unrated_since = await _find_unrated_since(work, terms, new)
     planned = plan_amendment(terms, replace(new, shown_at=shown_at), work.now, unrated_since)
+    if planned.changes("ends_at"):
+        await _require_no_successor(work, terms)
     bought = [grant for grant in await contracts.list_grants(work, terms.id) if grant.kind == GrantKind.BOUGHT]
     free = await ledger.read_grant_balances(work, bought)
     unused = tuple(UnusedGrant(each.terms.id, each.free) for each in free if each.free)
     refunds = await list_refundable(work, terms) if new.unused_grants == UnusedGrants.REFUND else []
     refund = sum((each.total for each in refunds), Money.zero())
     return AmendmentPreview(planned, unused, refund, shown_at, is_at_once=new.effective_at is None)
+
+
+async def _require_no_successor(work: Work, terms: ContractTerms) -> None:
+    """Refuse to move the end of a contract that is renewed: the next one begins there. Raises: InvalidRequest."""
+    successor_id = await contracts.find_successor(work, terms.id)
+    if successor_id is not None:
+        message = f"is where contract {successor_id}, its renewal, begins; cancel that one first, then renew again"
+        raise errors.invalid_field("ends_at", message)
 
 
 async def _find_unrated_since(work: Work, terms: ContractTerms, new: NewAmendment) -> datetime | None:

@@ -42,6 +42,21 @@ async def test_contract_is_renewed_under_its_number_right_after_its_end(api: Api
     assert job["contract_id"] == following["id"]
 
 
+async def test_end_of_a_renewed_contract_stays_until_its_renewal_is_cancelled(api: Api, clock: ManualClock) -> None:
+    """It could be moved back, and the renewal began months later."""
+    signed = await sign_contract(api, (await make_customer(api))["id"], ends_at=IN_A_WEEK)
+    path = f"/contracts/{signed['id']}"
+    following = await api.post(f"{path}/renewal", {"renew": True})
+    sooner = {"ends_at": (clock.now + timedelta(days=2)).isoformat()}
+    for door in ("end", "amendments/preview"):
+        problem = await api.post(f"{path}/{door}", sooner, expect=422)
+        assert [problem["errors"][0]["field"], following["id"] in problem["detail"]] == ["ends_at", True]
+    await api.post(f"/contracts/{following['id']}/cancel")
+    await api.post(f"{path}/end", sooner)
+    again = await api.post(f"{path}/renewal", {"renew": True})
+    assert again["starts_at"] == (await api.get(path))["ends_at"]
+
+
 async def test_contract_that_renews_itself_is_renewed_a_week_before_its_end_and_once(
     api: Api, system: System, clock: ManualClock
 ) -> None:

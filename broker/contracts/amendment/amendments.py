@@ -177,7 +177,7 @@ def _check_terms(before: ContractTerms, after: ContractTerms, effective_at: date
     if after.ends_at is None and after.committed_gpu_hours:
         raise errors.invalid_field("ends_at", "a contract that commits to hours has an end")
     if after.ends_at is not None and after.ends_at <= effective_at:
-        raise errors.invalid_field("ends_at", "must be in the future")
+        raise errors.invalid_field("ends_at", f"must be to come, and after {effective_at.isoformat()}")
     lowered = after.committed_gpu_hours < before.committed_gpu_hours
     if lowered and after.plan == before.plan and after.plan_terms.advance:
         message = "these hours were bought ahead; void or refund their grant instead"

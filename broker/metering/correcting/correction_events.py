@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from broker.errors import FieldError
+from broker.http.plain_text import PlainText
 from broker.http.shapes import Moment
 from broker.metering.events.evidence import CLOCK_SLACK
 from broker.metering.events.model import Quantity
@@ -43,7 +44,7 @@ class CorrectionData(BaseModel):
         description="Tokens that a run's interval really had; null: as they were told.",
         examples=[1024],
     )
-    reason: str = Field(
+    reason: PlainText = Field(
         min_length=1, max_length=1000, description="Why, for people.", examples=["counted twice by a retry"]
     )
 
@@ -60,6 +61,12 @@ class CorrectionEvent(BaseModel):
         max_length=MAX_NAME,
         description="A registered source; `/runs/run_id` for a run's interval.",
         examples=["/inference/eu-1"],
+    )
+    subject: str | None = Field(
+        default=None,
+        max_length=MAX_NAME,
+        description="Whose usage it is, as the corrected event says it; it may be left out.",
+        examples=["con_01k"],
     )
     type: Literal["lora.usage.correction"] = Field(description="Kind of event.", examples=[CORRECTION_TYPE])
     time: Moment = Field(

@@ -106,7 +106,14 @@ async def _find_event(work: Work, correction: CorrectionEvent) -> UsageEvent | F
         return FieldError(field, "is in quarantine: nothing was charged of it, so there is nothing to correct")
     if found.corrects is not None:
         return FieldError(field, f"is a correction itself; correct {found.corrects} again")
+    if correction.subject not in {None, found.event.get("subject"), *_list_subjects(found)}:
+        return FieldError("subject", f"is not that of event {event_id}; send the one that it has, or none")
     return found
+
+
+def _list_subjects(event: UsageEvent) -> set[str | None]:
+    """List what may stand for whose usage an event is."""
+    return {event.contract_id, event.project_id, event.job_id, event.run_id}
 
 
 async def _settle(work: Work, earlier: UsageEvent, correction: CorrectionEvent) -> tuple[Usage, Usage]:

@@ -97,7 +97,7 @@ async def test_correction_in_a_closed_month_is_on_the_next_invoice(
 
 
 async def test_what_cannot_be_corrected_is_rejected_with_its_field(meter: Meter, system: System) -> None:
-    await meter.send(correction(meter, "1", 40_000))
+    await meter.send(correction(meter, "1", 40_000, subject=meter.contract_id))
     refused = {
         "no event": correction(meter, "nobody", 1, "x"),
         "a correction": correction(meter, "c1", 1, "x"),
@@ -106,6 +106,7 @@ async def test_what_cannot_be_corrected_is_rejected_with_its_field(meter: Meter,
         "no quantity": correction(meter, "1", 1, "x", data={"corrects": "1", "reason": "x"}),
         "of another meter": correction(meter, "1", 1, "x", data={"corrects": "1", "reason": "x", "tokens": 1}),
         "in the future": correction(meter, "1", 1, "x", time="2027-01-01T00:00:00Z"),
+        "of another subject": correction(meter, "1", 1, "x", subject="con_nobody"),
         "before it was used": correction(meter, "1", 1, "x", time="2026-01-01T00:00:00Z"),
     }
     outcomes = (await meter.send(*refused.values()))["events"]
@@ -118,6 +119,7 @@ async def test_what_cannot_be_corrected_is_rejected_with_its_field(meter: Meter,
         ["data.quantity"],
         ["data.tokens", "data.quantity"],
         ["time"],
+        ["subject"],
         ["time"],
     ]
     assert await broken_rules(system) == {}
