@@ -188,14 +188,25 @@ class ContractTerms:
         A moment before the contract begins is priced as its first day. `gpu_type` is what the hours are of; None: of
         one without a multiplier.
         """
-        terms = self.at(moment)
-        return _find_card(terms, moment).prices(terms.plan, gpu_type)
+        return self._price(moment, gpu_type, as_overage=False)
 
     def overage_prices_at(self, moment: datetime, gpu_type: str | None = None) -> UnitPrices:
         """Answer what GPU-hours that no grant covers cost at this moment: by the same card, as `overage` says."""
-        terms = self.at(moment)
-        plan = PlanName.ON_DEMAND if terms.overage == Overage.ON_DEMAND else terms.plan
-        return _find_card(terms, moment).prices(plan, gpu_type)
+        return self._price(moment, gpu_type, as_overage=True)
+
+    @cached_property
+    def _known_prices(self) -> dict[tuple[datetime, str | None, bool], UnitPrices]:
+        """Keep the prices that were asked for: one charge asks for those of its moment a dozen times."""
+        return {}
+
+    def _price(self, moment: datetime, gpu_type: str | None, *, as_overage: bool) -> UnitPrices:
+        asked = (moment, gpu_type, as_overage)
+        if asked not in self._known_prices:
+            terms = self.at(moment)
+            on_demand = as_overage and terms.overage == Overage.ON_DEMAND
+            plan = PlanName.ON_DEMAND if on_demand else terms.plan
+            self._known_prices[asked] = _find_card(terms, moment).prices(plan, gpu_type)
+        return self._known_prices[asked]
 
     def billing_month(self, moment: datetime) -> str:
         """Find the billing month ("2026-11") that a moment falls into; it begins on the billing day of that month."""

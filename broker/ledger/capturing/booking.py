@@ -18,7 +18,7 @@ from broker.ledger.books.model import (
     plan_capture,
 )
 from broker.ledger.capturing.charges import Charge
-from broker.ledger.capturing.charging import Charging
+from broker.ledger.capturing.charging import Charging, PlannedDraws
 from broker.ledger.capturing.supply import plan_draws, plan_supply
 from broker.ledger.holding.hold_legs import HoldView, hold_more, list_open
 from broker.ledger.holding.legs import (
@@ -44,8 +44,9 @@ class Booking:
     """The charges of one job that one month bills, while they are put on the books.
 
     `moment` is when the usage of the charge in hand ended: it decides prices and which grants pay; `origins` where it
-    comes from. `versions` are those of the cards by which segments were first charged. `extension` is what the hold
-    lacks for the charge in hand, and is extended by in a transfer of its own; what is borne was never to be held.
+    comes from, and `planned` what was planned for it and holds still. `versions` are those of the cards by which
+    segments were first charged. `extension` is what the hold lacks for the charge in hand, and is extended by in a
+    transfer of its own; what is borne was never to be held.
     """
 
     work: Work
@@ -55,6 +56,7 @@ class Booking:
     grants: OpenGrants
     moment: datetime
     origins: Mapping[Unit, UsageOrigin] = field(default_factory=dict)
+    planned: dict[Unit, PlannedDraws] = field(default_factory=dict)
     versions: dict[RateSegment, str] = field(default_factory=dict)
     captures: list[dict[str, Any]] = field(default_factory=list)
     extension: list[Move] = field(default_factory=list)
@@ -72,6 +74,7 @@ class Booking:
         supply = plan_supply(
             view.terms, self.grants, view.legs, usage, origins=self.origins, moment=moment, months=self.months
         )
+        self.planned = dict(supply.planned)
         charged = self.charging.divide(supply, [interval.usage for interval in charge.intervals])
         version = view.terms.prices_at(moment).rate_card_version
         self.versions = dict.fromkeys(self.charging.added, version) | self.versions
@@ -155,6 +158,9 @@ class Booking:
         """Plan what is drawn from the hold's legs, and by which legs it is extended for that before."""
         view, legs = self.view, self.view.legs
         if not borne and unit != Unit.MICRO_YUAN:
+            planned = self.planned.pop(unit, None)
+            if planned is not None and planned.quantity == quantity:
+                return planned.draws, planned.more
             return plan_draws(view.terms, self.grants, legs, self.origins[unit], quantity, self.moment)
         month = self.month if unit == Unit.MICRO_YUAN else None
         draws, missing = plan_capture(legs, unit, quantity, month=month, borne=borne)

@@ -4,8 +4,19 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from broker.ledger.books.model import LegDraw
+from broker.ledger.holding.legs import NewLeg
 from broker.ledger.rating.charge_limit import Bound, ChargeLimits, RateSegment, add_units
 from pricing.usage import METERS, Unit, Usage
+
+
+@dataclass(frozen=True)
+class PlannedDraws:
+    """What a quantity is to be drawn from: legs of a hold, and those by which the hold is to be extended before."""
+
+    quantity: int
+    draws: list[LegDraw]
+    more: list[NewLeg]
 
 
 @dataclass(frozen=True)
@@ -13,10 +24,11 @@ class Supply:
     """What usage can be charged to: units of segments, in the order in which they pay. It may end before the usage.
 
     It is without end where a contract sells overage, ends with the grants where it blocks, and is empty for usage
-    from after the contract's end.
+    from after the contract's end. `planned` is what it was planned from: it holds until something is charged.
     """
 
     units: Mapping[Unit, Sequence[tuple[RateSegment, int]]]
+    planned: Mapping[Unit, PlannedDraws] = field(default_factory=dict, compare=False)
 
 
 @dataclass

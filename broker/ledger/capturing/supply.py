@@ -6,7 +6,7 @@ from datetime import datetime
 from broker.contracts.terms.model import ContractTerms, Overage
 from broker.ledger.books.closed_months import BilledMonth
 from broker.ledger.books.model import Leg, LegDraw, plan_capture
-from broker.ledger.capturing.charging import Supply
+from broker.ledger.capturing.charging import PlannedDraws, Supply
 from broker.ledger.holding.legs import NewLeg, OpenGrants, burn_grants, plan_uncommitted_leg, price_uncommitted
 from broker.ledger.rating.charge_limit import RateSegment
 from pricing.grants import UsageOrigin
@@ -31,13 +31,14 @@ def plan_supply(
     """
     if terms.ends_before(moment):
         return Supply(dict.fromkeys(METERS, ()))
-    units = {}
+    units, planned = {}, {}
     for meter in METERS:
-        origin = origins[meter]
-        draws, more = plan_draws(terms, grants, legs, origin, usage.count(meter), moment)
+        quantity = usage.count(meter)
+        draws, more = plan_draws(terms, grants, legs, origins[meter], quantity, moment)
         extended = [*legs, *(leg.as_state() for leg in more)]
         units[meter] = [(to_segment(extended[draw.index], months), draw.quantity) for draw in draws]
-    return Supply(units)
+        planned[meter] = PlannedDraws(quantity, draws, more)
+    return Supply(units, planned)
 
 
 def plan_draws(
