@@ -4,7 +4,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Numeric, text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -34,6 +34,7 @@ class Contract(Base):
 
     __tablename__ = "contracts"
     __table_args__ = (
+        UniqueConstraint("id", "customer_id"),  # what belongs to a contract refers to both
         CheckConstraint("ends_at IS NULL OR ends_at > starts_at", name="ends_after_start"),
         CheckConstraint("committed_gpu_hours >= 0", name="commitment_not_negative"),
         CheckConstraint("billing_day BETWEEN 1 AND 28", name="billing_day_in_every_month"),

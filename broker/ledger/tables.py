@@ -6,7 +6,7 @@ Units: GPU-seconds, tokens, micro-yuan. Entries and captures are never updated o
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column
@@ -44,10 +44,13 @@ class Account(Base):
 
 class Transfer(Base):
     __tablename__ = "ledger_transfers"
+    __table_args__ = (
+        ForeignKeyConstraint(["contract_id", "customer_id"], ["contracts.id", "contracts.customer_id"], match="FULL"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    customer_id: Mapped[str | None] = mapped_column(ForeignKey("customers.id"))
-    contract_id: Mapped[str | None] = mapped_column(ForeignKey("contracts.id"), index=True)
+    customer_id: Mapped[str | None]
+    contract_id: Mapped[str | None] = mapped_column(index=True)
     kind: Mapped[str]
     hold_id: Mapped[str | None]
     reference: Mapped[str | None]
@@ -84,14 +87,15 @@ class Hold(Base):
 
     __tablename__ = "holds"
     __table_args__ = (
+        ForeignKeyConstraint(["contract_id", "customer_id"], ["contracts.id", "contracts.customer_id"]),
         UniqueConstraint("contract_id", "idempotency_key"),
         Index("ix_holds_placed_expiry", "expires_at", postgresql_where=text("state = 'placed'")),
         Index("ix_holds_placed_contract", "contract_id", postgresql_where=text("state = 'placed'")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
-    contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    customer_id: Mapped[str]
+    contract_id: Mapped[str]
     job_id: Mapped[str] = mapped_column(unique=True)
     idempotency_key: Mapped[str]
     project_id: Mapped[str | None]
@@ -109,7 +113,7 @@ class HoldLeg(Base):
     `unit_price` is yuan per GPU-hour or per token; a leg in micro-yuan has none, but the `month` whose budget it is of.
     `borne`: the house bears it, since it goes beyond what the customer was promised. `extends`: added after the hold
     was placed; such a leg grows with whatever else comes from the same source at the same price. `compensated`: what of
-    it was released of a grant that was over, and given as a compensation.
+    it was released of a grant that was over, and given as a compensation. It has its hold's customer.
     """
 
     __tablename__ = "hold_legs"
@@ -122,7 +126,7 @@ class HoldLeg(Base):
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    customer_id: Mapped[str]
     hold_id: Mapped[str] = mapped_column(ForeignKey("holds.id"))
     position: Mapped[int]
     unit: Mapped[str]

@@ -30,6 +30,10 @@ LEDGER_CHECKS = (
               OR (e.customer_id IS NULL AND a.customer_id IS NOT NULL)""",
     ),
     Check(
+        "a leg is of the customer of its hold",
+        "SELECT l.id FROM hold_legs l JOIN holds h ON h.id = l.hold_id WHERE l.customer_id <> h.customer_id",
+    ),
+    Check(
         "a capture is of the customer and the contract of its hold",
         """SELECT c.id FROM captures c JOIN hold_legs l ON l.id = c.leg_id JOIN holds h ON h.id = l.hold_id
            WHERE c.customer_id <> h.customer_id OR c.contract_id <> h.contract_id""",

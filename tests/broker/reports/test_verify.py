@@ -89,6 +89,10 @@ DAMAGES = (
         ),
     ),
     Damage(
+        "a leg is of the customer of its hold",
+        ("UPDATE hold_legs SET customer_id = 'cus_x' WHERE id = (SELECT min(id) FROM hold_legs)",),
+    ),
+    Damage(
         "a capture is of the customer and the contract of its hold",
         ("UPDATE captures SET customer_id = 'cus_x' WHERE id = (SELECT min(id) FROM captures)",),
     ),
