@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ARRAY, Text, any_, bindparam, insert, select
+from sqlalchemy import ARRAY, Text, any_, bindparam, select
 
 from broker import errors
 from broker.base_models import service as base_models
@@ -14,7 +14,7 @@ from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms
 from broker.datasets.service import KeptDataset
 from broker.ledger import service as ledger
-from broker.persistence.driver import Command, Row, RowFormat, Statement, execute_each
+from broker.persistence.driver import Command, Row, RowFormat, Statement, insert_rows, write_rows
 from broker.persistence.tenancy import is_seen
 from broker.quotes.checking.configuration import JobConfiguration, resolve_configuration
 from broker.quotes.checking.findings import QuotedFindings, refuse_bad_rows
@@ -47,8 +47,7 @@ __all__ = [
     "require_quoted_price",
 ]
 
-QUOTE_COLUMNS = Quote.__table__.columns.keys()
-INSERT_QUOTE = Statement(insert(Quote).inline())
+INSERT_QUOTES = insert_rows(Quote)
 FIND_QUOTES = Statement(
     select(Quote.__table__)
     .where(Quote.id == any_(bindparam("ids", type_=ARRAY(Text))))
@@ -118,21 +117,14 @@ async def create_quotes(
             answers.append(await _make_quote(work, inputs, configuration, terms))
         except REFUSALS as error:
             answers.append(error)
-    await _keep(work, [answer for answer in answers if isinstance(answer, Quote)])
+    await work.run_together(keep_quotes([answer for answer in answers if isinstance(answer, Quote)]))
     return answers
-
-
-async def _keep(work: Work, quotes: Sequence[Quote]) -> None:
-    await execute_each(work.connection, INSERT_QUOTE, [_write(quote) for quote in quotes])
 
 
 def keep_quotes(quotes: Iterable[Quote]) -> list[Command]:
     """Make the commands that keep quotes which were only made so far."""
-    return [Command(INSERT_QUOTE, _write(quote)) for quote in quotes]
-
-
-def _write(quote: Quote) -> dict[str, object]:
-    return {column: getattr(quote, column) for column in QUOTE_COLUMNS}
+    rows = [QUOTES.write(quote) for quote in quotes]
+    return [Command(INSERT_QUOTES, {"rows": write_rows(rows)})] if rows else []
 
 
 async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfiguration, terms: QuoteTerms) -> Quote:
