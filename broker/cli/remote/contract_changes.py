@@ -131,6 +131,8 @@ def _tell_preview(shown: dict[str, Any]) -> list[Text]:
         when = "invoiced now, to be paid before they can be used" if shown["due_now"] else "invoiced as they are used"
         told = f"Adds {shown['added_gpu_hours']} GPU-hours for {shown['amount']['amount']} yuan, {when}."
         lines.append(Text(told))
+    if any(each["field"] == "committed_gpu_hours" for each in shown["changes"]):
+        lines.append(Text(f"The whole term commits to {shown['commitment_gpu_hours']} GPU-hours then."))
     if shown["unused_grants"] and shown["unused_grants_will"] == "expire":
         lines.append(Text(f"What is unused of {len(shown['unused_grants'])} bought grants expires."))
     if shown["unused_grants_will"] == "refund":

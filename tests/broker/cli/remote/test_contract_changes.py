@@ -32,6 +32,9 @@ def test_amend_shows_what_is_replaced_and_needs_a_yes(run: Run, admin: BrokerCli
         ["monthly_budget", "none", "5000.00"],
     ]
     assert admin.get_contract(contract["id"])["overage"] == "on_demand"
+    hours = run("contracts", "amend", contract["id"], "--hours", "3000", "--set", "true_up=yearly", "--yes")
+    assert "The whole term commits to " in hours.stderr
+    assert "charged at the end of each year" in run("contracts", "show", contract["id"]).stdout
     assert run("contracts", "amend", contract["id"], "--budget", "none", "--yes").exit_code == 0
     assert admin.get_contract(contract["id"])["monthly_budget"] is None
 
