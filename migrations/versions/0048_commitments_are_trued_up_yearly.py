@@ -1,4 +1,4 @@
-"""A contract says whether unused hours are charged at the end of its term, as until now, or of each of its years."""
+"""A contract says when hours that nobody used are charged: at the end of its term, or of each of its years."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,13 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.execute("SELECT set_config('broker.scope', 'all', true)")
     op.add_column("contracts", sa.Column("true_up", sa.String(), nullable=False, server_default="at_end"))
+    # One without an end settled each of its years.
+    op.execute(
+        "UPDATE contracts SET true_up = 'yearly'"
+        " WHERE ends_at IS NULL AND plan = 'long_term' AND committed_gpu_hours > 0"
+    )
     op.alter_column("contracts", "true_up", server_default=None)
 
 
