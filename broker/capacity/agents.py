@@ -74,13 +74,16 @@ def _check_is_free(work: Work, card: AgentCard, serving: Agent | None) -> None:
         )
 
 
-async def renew_agent(work: Work, card: AgentCard) -> bool:
-    """Renew an agent's lease; False where its pool has another agent: it was silent, and may run nothing more."""
+async def renew_agent(work: Work, card: AgentCard, machine_load: float | None = None) -> bool:
+    """Renew an agent's lease; False where its pool has another agent: it was silent, and may run nothing more.
+
+    `machine_load` is that of its machine for each core; None where the agent does not tell.
+    """
     mine = select(Pool.name).where(Pool.name == card.pool, Pool.agent_id == card.id)
     renewing = (
         update(Agent)
         .where(Agent.id == card.id, Agent.boot_id == card.boot_id, mine.exists())
-        .values(last_seen_at=work.now)
+        .values(last_seen_at=work.now, machine_load=machine_load)
         .returning(Agent.id)
     )
     return await work.session.scalar(renewing) is not None

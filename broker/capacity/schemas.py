@@ -89,6 +89,9 @@ class AgentOut(BaseModel):
     sku: str = Field(description="Type of its devices.", examples=["rtx-3090"])
     gpus: int = Field(description="All its devices (or CPU slots), busy ones included.", examples=[2])
     version: str = Field(description="Version of the software.", examples=["0.1.0"])
+    machine_load: float | None = Field(
+        description="Processes that wanted to run on its machine in the last minute, for each core.", examples=[0.25]
+    )
     started_at: datetime = Field(description="When it registered last (UTC).", examples=["2026-11-24T08:00:00Z"])
     last_seen_at: datetime = Field(description="When it was seen last (UTC).", examples=["2026-11-24T08:00:00Z"])
     ended_at: datetime | None = Field(description="When it said goodbye (UTC).", examples=[None])

@@ -1,9 +1,11 @@
 """Queues, and the types of device that pools have: what ops sees and tunes, and what admission and quotes ask for."""
 
-from sqlalchemy import ScalarSelect, select
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, ScalarSelect, select
 
 from broker import errors
-from broker.capacity.tables import Pool, Queue
+from broker.capacity.tables import Agent, Pool, Queue
 from broker.contracts.terms.model import ContractTerms, dedicated_queue_name
 from broker.persistence.database import wake_dispatcher
 from broker.work import Work
@@ -17,6 +19,7 @@ __all__ = [
     "list_skus",
     "provide_dedicated_queue",
     "resolve_queue",
+    "select_first_load",
     "select_first_sku",
 ]
 
@@ -59,6 +62,16 @@ def resolve_queue(terms: ContractTerms, wanted: str | None) -> str:
 def select_first_sku() -> ScalarSelect[str]:
     """Select the device type of the first open pool, as part of a larger statement; null where none is open."""
     return select(Pool.sku).where(Pool.open, Pool.total_gpus > 0).order_by(Pool.name).limit(1).scalar_subquery()
+
+
+def select_first_load(seen_since: ColumnElement[datetime]) -> ScalarSelect[float | None]:
+    """Select the load of the machine behind the first open pool, as part of a larger statement.
+
+    Null where no pool is open, and where its agent has not told since that moment.
+    """
+    telling = (Pool.agent_id == Agent.id) & (Agent.last_seen_at >= seen_since)
+    load = select(Agent.machine_load).select_from(Pool).outerjoin(Agent, telling)
+    return load.where(Pool.open, Pool.total_gpus > 0).order_by(Pool.name).limit(1).scalar_subquery()
 
 
 async def list_skus(work: Work) -> list[str]:

@@ -25,7 +25,8 @@ class Agent(Base):
     """A process that serves a pool, known by its data directory: it stays the same over its restarts.
 
     `state` is what it has said of itself; that it is silent is judged by `last_seen_at`. `boot_id` tells its machine,
-    since it was started last. `gpus` are all its devices (or CPU slots).
+    since it was started last. `gpus` are all its devices (or CPU slots). `machine_load` is that of its machine for each
+    core when it was seen last; None where it has not told.
     """
 
     __tablename__ = "agents"
@@ -40,6 +41,7 @@ class Agent(Base):
     sku: Mapped[str]
     gpus: Mapped[int]
     version: Mapped[str]
+    machine_load: Mapped[float | None]
     state: Mapped[str]
     started_at: Mapped[datetime] = moment_column()
     last_seen_at: Mapped[datetime] = moment_column()

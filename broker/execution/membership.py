@@ -14,6 +14,7 @@ from typing import Self
 
 from broker.capacity.agents import AgentCard, drain_agent, register_agent, renew_agent, retire_agent
 from broker.execution.identity import AgentLock
+from broker.execution.machine_load import read_machine_load
 from broker.persistence.database import Database, open_database
 from broker.system import System
 
@@ -85,7 +86,7 @@ class Membership:
     async def _ask(self) -> bool:
         assert self.card is not None, "the place was taken"
         async with self.system.work() as work:
-            return await renew_agent(work, self.card)
+            return await renew_agent(work, self.card, read_machine_load())
 
     async def drain(self) -> None:
         assert self.card is not None, "the place was taken"

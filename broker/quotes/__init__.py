@@ -5,7 +5,7 @@ planned job → estimate → prices → quote. Invariants: a quote is tied to th
 tokens are counted exactly, by the code that trains, once for each data set and tokenizer, and never in a transaction:
 small data before it (`count_needs`), large data beside it (`token_counter`); data with errors is refused unless
 `skip_bad_rows` says otherwise; a configuration that fits on no device, or that the device cannot run, is refused with
-the cure; what a range is wide for is said with it (`uncertainty`, `machine_load`).
+the cure; what a range is wide for is said with it (`uncertainty`).
 Pure modules: configuration, row_lengths, pictures, findings, estimate, uncertainty, prices, budget. It reserves
 nothing.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import Date, DateTime, String, bindparam
 
@@ -30,6 +31,7 @@ INPUTS = Statement(
         contracts.select_card_version(bindparam("today", type_=Date)),
         select_in_force(Dataset.__table__.c.customer_id, bindparam("now", type_=DateTime(timezone=True))),
         capacity.select_first_sku(),
+        capacity.select_first_load(bindparam("seen_since", type_=DateTime(timezone=True))),
         calibrations.select_newest_version(),
         base_models.select_offer_version(),
         select_grant_prices(Dataset.__table__.c.customer_id),
@@ -41,12 +43,14 @@ INPUTS = Statement(
 class QuoteInputs:
     """`prices` are those of the data set's customer on every plan, on the type that is quoted for.
 
-    `gpu` is the type that is quoted for: that of the first open pool, else the broker's own setting.
+    `gpu` is the type that is quoted for: that of the first open pool, else the broker's own setting. `machine_load` is
+    that of the machine behind the pool; None where its agent has not told within a lease.
     """
 
     dataset: Dataset
     prices: PriceList
     gpu: GpuProfile
+    machine_load: float | None
     calibration: Calibration
     offered: OfferedModels
 
@@ -58,7 +62,9 @@ def find_inputs(services: Services, dataset_id: str, *, seen_by: str | None) -> 
     """
     now = services.clock()
     today = local_day(now, services.settings.time_zone)
-    return Command(INPUTS, {"dataset_id": dataset_id, "customer_id": seen_by, "today": today, "now": now})
+    seen_since = now - timedelta(seconds=services.settings.lease_seconds)
+    times = {"today": today, "now": now, "seen_since": seen_since}
+    return Command(INPUTS, {"dataset_id": dataset_id, "customer_id": seen_by, **times})
 
 
 async def fetch_inputs(work: Work, dataset_id: str) -> list[Row]:
@@ -77,7 +83,7 @@ async def read_inputs(
     now = work.now
     if not found:
         raise errors.NotFound("dataset", dataset_id)
-    *dataset_columns, card_version, in_force, sku, calibration_version, offer_version, grant_prices = found[0]
+    *dataset_columns, card_version, in_force, sku, load, calibration_version, offer_version, grant_prices = found[0]
     if card_version is None:
         raise NoPriceInForce(local_day(now, work.settings.time_zone))
     dataset = datasets.read_dataset(tuple(dataset_columns))
@@ -92,6 +98,7 @@ async def read_inputs(
         dataset=dataset,
         prices=await add_prices_beyond(work, prices, terms, read_grant_prices(grant_prices), usage),
         gpu=gpu,
+        machine_load=load,
         calibration=await calibrations.get_calibration(work, calibration_version),
         offered=await base_models.read_offer_of(work, offer_version),
     )

@@ -22,7 +22,6 @@ from broker.quotes.costing.budget import MaxCostBuys, SpentUnder, compute_max_co
 from broker.quotes.costing.prices import PlanQuote, price_on_every_plan
 from broker.quotes.counts.counting import check_kind, read_counted
 from broker.quotes.estimating.estimate import JobEstimate, estimate_job, refuse_beyond
-from broker.quotes.estimating.machine_load import read_machine_load
 from broker.quotes.inputs import QuoteInputs, fetch_inputs, find_inputs, read_inputs
 from broker.quotes.tables import Quote
 from broker.work import Work
@@ -136,8 +135,7 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfigu
     refuse_bad_rows(inputs.dataset, configuration.config)
     counted = await read_counted(work, inputs.dataset, configuration.profile)
     planned = await counted.plan_aside(configuration)
-    load = read_machine_load(work.settings, inputs.gpu.sku)
-    estimate = replace(estimate_job(planned, inputs.gpu, inputs.calibration), machine_load=load)
+    estimate = replace(estimate_job(planned, inputs.gpu, inputs.calibration), machine_load=inputs.machine_load)
     refuse_beyond(planned, estimate, work.settings.max_job_gpu_hours)
     return QUOTES.make(
         id=work.new_id("quo"),

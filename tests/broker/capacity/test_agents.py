@@ -21,9 +21,9 @@ async def register(system: System, **fields: Any) -> AgentCard:
     return card
 
 
-async def renew(system: System, card: AgentCard) -> bool:
+async def renew(system: System, card: AgentCard, machine_load: float | None = None) -> bool:
     async with system.work() as work:
-        return await renew_agent(work, card)
+        return await renew_agent(work, card, machine_load)
 
 
 async def fail_start(system: System, reason: str = "no such command") -> None:
@@ -46,6 +46,13 @@ async def test_agent_registers_with_its_devices_and_is_seen(api: Api, system: Sy
     assert await api.get(f"/agents/{card.id}") == agent
     pool = await read_pool(api)
     assert (pool["state"], pool["agent_id"], pool["total_gpus"]) == ("open", card.id, 2)
+
+
+async def test_agent_tells_the_load_of_its_machine(api: Api, system: System) -> None:
+    card = await register(system)
+    assert (await api.get(f"/agents/{card.id}"))["machine_load"] is None
+    assert await renew(system, card, 1.25)
+    assert (await api.get(f"/agents/{card.id}"))["machine_load"] == 1.25
 
 
 @pytest.mark.parametrize("changed", [ELSEWHERE, ELSEWHERE | {"boot_id": "boot-1"}, {"boot_id": "boot-2"}])

@@ -2,9 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from broker.config import Settings
 from broker.quotes.estimating.estimate import JobEstimate
-from broker.quotes.estimating.machine_load import read_machine_load
 from broker.quotes.estimating.uncertainty import name_uncertainties
 from tests.broker.estimates import make_estimate
 
@@ -33,14 +31,6 @@ def test_pictures_are_the_least_certain() -> None:
     text = make_estimate(calibration_runs=9)
     pictures = replace(text, kind=text.kind._replace(family="stable_diffusion"))
     assert any("pictures" in each for each in name_uncertainties(pictures))
-
-
-def test_the_load_is_read_where_this_machine_s_own_engine_has_the_device() -> None:
-    load = read_machine_load(Settings(local_slots=1, local_sku="cpu"), "cpu")
-    assert load is not None
-    assert load >= 0
-    assert read_machine_load(Settings(local_slots=0), "cpu") is None
-    assert read_machine_load(Settings(local_slots=1, local_sku="cpu"), "rtx-4090") is None
 
 
 def test_the_load_comes_back_as_it_was_and_an_estimate_of_before_has_none() -> None:
