@@ -8,10 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 Precision = Literal["fp32", "bf16", "fp16"]
 PowerClass = Literal["low_power", "dense", "full"]
 
-# Up to here a card is made for a slot without cables, and cannot hold its clock in long products.
-LOW_POWER_WATTS = 165
 # From here its tensor cores are more than its power limit lets work at once.
 DENSE_TERAFLOPS_PER_WATT = 1.0
+# Up to here a card is made for a slot without cables: its limit binds at fewer teraflops a watt, and from some on it
+# falls to little more than its base clock in long products.
+SLOT_WATTS = 165
+DENSE_TERAFLOPS_PER_WATT_OF_SLOT, LOW_POWER_TERAFLOPS_PER_WATT = 0.4, 0.8
 
 
 class GpuProfile(BaseModel):
@@ -55,9 +57,12 @@ class GpuProfile(BaseModel):
         """
         if self.watts is None:
             return "full"
-        if self.watts <= LOW_POWER_WATTS:
+        density = self.teraflops / self.watts
+        if self.watts > SLOT_WATTS:
+            return "dense" if density >= DENSE_TERAFLOPS_PER_WATT else "full"
+        if density >= LOW_POWER_TERAFLOPS_PER_WATT:
             return "low_power"
-        return "dense" if self.teraflops / self.watts >= DENSE_TERAFLOPS_PER_WATT else "full"
+        return "dense" if density >= DENSE_TERAFLOPS_PER_WATT_OF_SLOT else "full"
 
     def peak_flops(self, precision: Precision) -> float:
         """Return the FLOP/s of dense matrix products; bf16 without tensor cores for it is computed in 32 bit.

@@ -51,8 +51,8 @@ TIME_PRIORS: dict[str, Prior] = {
     "unpacking_4bit": Prior(0.6, 0.2, "share of the bandwidth that an unpacking kernel reaches"),
     "unpacking_8bit": Prior(0.6, 0.2, "share of the bandwidth that an unpacking kernel reaches"),
     "unpacking_gptq": Prior(0.18, 0.25, "auto-gptq without kernels shifts, masks and scales in passes of their own"),
-    "low_power_share": Prior(0.5, 0.1, "cards of up to 165 W hold a clock nearer to their base than to their boost"),
-    "dense_share": Prior(0.85, 0.1, "cards of a teraflop a watt and more draw their limit before their peak"),
+    "low_power_share": Prior(0.5, 0.1, "T4 and L4 hold little more than their base clock in long products"),
+    "dense_share": Prior(0.85, 0.1, "H100, L40S, A10G draw their limit before their peak"),
     "link_efficiency": Prior(0.6, 0.2, "share of the link that gathering weights reaches"),
 }
 
