@@ -13,6 +13,7 @@ from pricing.calibration.coverage import P90_BAND, BandState
 
 log = logging.getLogger(__name__)
 
+LOOKS_TO_COUNT = 20
 OUTSIDE = frozenset({BandState.BELOW, BandState.ABOVE})
 MEANING = {BandState.BELOW: "too many runs take longer than quoted", BandState.ABOVE: "quotes are wider than need be"}
 
@@ -27,11 +28,21 @@ class AccuracyReading:
     judged: JudgedState | None = None
     calibration: int = 0
     accuracy: Accuracy | None = None
+    seen_event: int = 0
+    looks: int = 0
 
     async def refresh(self, system: System) -> None:
-        """Judge the estimates anew if there is something new to judge."""
+        """Judge the estimates anew if there is something new to judge.
+
+        Jobs are counted where a run has ended since the last look, and now and then: of two transactions the one that
+        began first may be the last to show its event.
+        """
         async with system.work() as work:
             self.calibration = await find_newest_version(work) or 0
+            news = await history.read_news(work, self.seen_event)
+            self.seen_event, self.looks = news.latest_event, self.looks + 1
+            if self.judged is not None and not news.has_ends and self.looks % LOOKS_TO_COUNT:
+                return
             state = await history.read_judged_state(work)
             if state == self.judged:
                 return

@@ -38,6 +38,14 @@ class JudgedState:
     latest_at: datetime | None
 
 
+@dataclass(frozen=True)
+class EndNews:
+    """What happened to jobs since an event: the latest event, and whether what there is to judge may have changed."""
+
+    latest_event: int
+    has_ends: bool
+
+
 # When a job was first told to stop at its limit; null for one that never was.
 STOPPED_AT = (
     select(func.min(JobEvent.created_at))
@@ -84,6 +92,14 @@ def _is_readable(job: FinishedJob) -> bool:
 
 async def count_finished_jobs(work: Work) -> int:
     return await work.session.scalar(select(func.count()).select_from(Job).where(_teaches())) or 0
+
+
+async def read_news(work: Work, since: int) -> EndNews:
+    """Read whether a run has ended or was told to stop, among the events of jobs after one; it reads no others."""
+    may_change = or_(JobEvent.kind.startswith("run_"), JobEvent.kind == "stop_requested")
+    query = select(func.max(JobEvent.id), func.coalesce(func.bool_or(may_change), False)).where(JobEvent.id > since)
+    latest, has_ends = (await work.session.execute(query)).one()
+    return EndNews(latest or since, has_ends)
 
 
 async def read_judged_state(work: Work) -> JudgedState:

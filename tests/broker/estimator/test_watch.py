@@ -9,7 +9,7 @@ from broker.app import create_app
 from broker.daemon import Daemon
 from broker.estimator.accuracy import judge_estimates
 from broker.estimator.service import learn
-from broker.estimator.watch import AccuracyWatch
+from broker.estimator.watch import LOOKS_TO_COUNT, AccuracyReading, AccuracyWatch
 from broker.jobs.rules.model import StopReason
 from broker.jobs.running.control import request_stop
 from broker.jobs.tables import Job
@@ -137,3 +137,19 @@ async def test_learning_twice_judges_the_same(api: Api, system: System) -> None:
     await watch.refresh(system)
     assert watch.reading.judged == judged
     assert watch.reading.calibration == 1
+
+
+async def test_jobs_are_counted_where_a_run_has_ended_and_now_and_then(api: Api, system: System) -> None:
+    customer, reading = await make_ready_customer(api), AccuracyReading()
+    for runs in (1, 2):
+        job = await run_job(api, system, customer, times_p50=1.0)
+        await reading.refresh(system)
+        assert reading.judged is not None
+        assert reading.judged.jobs == runs
+    async with system.work() as work:
+        (await work.session.get_one(Job, job["id"])).used_gpu_seconds = 0  # as no event tells
+    counts = []
+    for _ in range(LOOKS_TO_COUNT):
+        await reading.refresh(system)
+        counts.append(reading.judged.jobs)
+    assert (counts[0], counts[-1]) == (2, 1)
