@@ -25,11 +25,13 @@ def check_time_zone(name: str) -> str:
     return name
 
 
+@lru_cache(maxsize=4096)
 def local_day(moment: datetime, time_zone: str) -> date:
     """Find the calendar day that a moment falls into in a time zone."""
     return moment.astimezone(ZoneInfo(time_zone)).date()
 
 
+@lru_cache(maxsize=4096)  # a batch asks for the month of one moment for each of its contracts
 def billing_month(moment: datetime, time_zone: str, billing_day: int = 1) -> str:
     """Find the billing month ("2026-11") that a moment falls into: it is named after the month in which it begins."""
     day = local_day(moment, time_zone)

@@ -14,6 +14,7 @@ from broker.failure_log import FailureLog
 from broker.ids import IdFactory
 from broker.persistence.database import TimeLimits, take_turn
 from broker.persistence.driver import Command, Query, Row, fetch_rows, run_together
+from broker.persistence.row_cache import RowCache
 from broker.persistence.storage import Storage
 from broker.persistence.tenancy import ASKING
 from broker.persistence.version_cache import VersionCache
@@ -61,6 +62,7 @@ class Services:
     new_id: IdFactory
     secret: bytes
     versions: VersionCache = field(default_factory=VersionCache)
+    rows: RowCache = field(default_factory=RowCache)
     failures: FailureLog = field(default_factory=FailureLog)
 
 

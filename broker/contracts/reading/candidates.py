@@ -124,11 +124,27 @@ async def read_candidates(
 ) -> dict[str, tuple[ContractTerms, list[GrantTerms]]]:
     """Read the terms of the contracts and their grants from the rows of `lock_candidates`, by the contracts' ids."""
     grants: defaultdict[str, list[GrantTerms]] = defaultdict(list)
-    for grant in map(read_grant, grant_rows):
+    rows = work.services.rows
+    for row in grant_rows:
+        grant = rows.find(GrantTerms, row) or rows.keep(row, read_grant(row))
         grants[grant.contract_id].append(grant)
-    versions = contract_rows[0][-1] if contract_rows else ()
-    terms = await load_rows(work, [CONTRACTS.read(row[:-1]) for row in contract_rows], versions)
-    return {each.id: (each, grants[each.id]) for each in terms}
+    return {each.id: (each, grants[each.id]) for each in await _read_terms(work, contract_rows)}
+
+
+async def _read_terms(work: Work, contract_rows: Sequence[Row]) -> list[ContractTerms]:
+    """Read terms from rows of `CONTRACT_ROW`, in the order of their ids; those that change with time are not kept."""
+    rows, known, unknown = work.services.rows, dict[str, ContractTerms](), list[Row]()
+    for row in contract_rows:
+        terms = rows.find(ContractTerms, row)
+        if terms is None:
+            unknown.append(row)
+        else:
+            known[terms.id] = terms
+    if unknown:
+        loaded = await load_rows(work, [CONTRACTS.read(row[:-1]) for row in unknown], unknown[0][-1])
+        for row, terms in zip(unknown, loaded, strict=True):
+            known[terms.id] = terms if terms.changes else rows.keep(row, terms)
+    return [known[contract_id] for contract_id in sorted(known)]
 
 
 def list_candidates(

@@ -112,6 +112,10 @@ class NewContract:
     true_up: TrueUpRule = TrueUpRule.AT_END
 
 
+# Of each contract: those of a few moments.
+PRICES_KEPT = 64
+
+
 @dataclass(frozen=True)
 class ContractTerms:
     """One contract with the rate cards that it follows, the one it was signed on first. Money in micro-yuan.
@@ -196,12 +200,14 @@ class ContractTerms:
 
     @cached_property
     def _known_prices(self) -> dict[tuple[datetime, str | None, bool], UnitPrices]:
-        """Keep the prices that were asked for: one charge asks for those of its moment a dozen times."""
+        """Keep a few prices that were asked for: one charge asks for those of its moment a dozen times."""
         return {}
 
     def _price(self, moment: datetime, gpu_type: str | None, *, as_overage: bool) -> UnitPrices:
         asked = (moment, gpu_type, as_overage)
         if asked not in self._known_prices:
+            if len(self._known_prices) == PRICES_KEPT:
+                self._known_prices.clear()
             terms = self.at(moment)
             on_demand = as_overage and terms.overage == Overage.ON_DEMAND
             plan = PlanName.ON_DEMAND if on_demand else terms.plan
