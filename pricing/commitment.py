@@ -58,10 +58,9 @@ def _settle_year(owed: list[tuple[int, Decimal]], change: int, unit_price: Decim
         owed.append((change, unit_price))
     while change < 0:
         quantity, price = owed.pop()
-        left = max(0, quantity + change)
-        change += quantity - left
-        if left:
-            owed.append((left, price))
+        change += quantity
+        if change > 0:
+            owed.append((change, price))
 
 
 def count_unused(years: Iterable[Attainment]) -> int:

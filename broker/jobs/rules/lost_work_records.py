@@ -26,16 +26,9 @@ def plan_changes(recorded: Sequence[LostSince], borne: Mapping[Cause, Usage]) ->
     for cause in dict.fromkeys(each.cause for each in recorded):
         own = [each for each in recorded if each.cause == cause]
         more = borne.get(cause, Usage()) - sum((each.usage for each in own), Usage())
-        for position, each in enumerate(reversed(own)):
-            change = _limit(more, each.usage, is_last=position == len(own) - 1)
+        for each in reversed(own):
+            change = Usage(max(more.gpu_seconds, -each.usage.gpu_seconds), max(more.tokens, -each.usage.tokens))
             more -= change
             if change != Usage():
                 changes.append(LostSince(cause, each.after_step, change))
     return changes
-
-
-def _limit(more: Usage, recorded: Usage, *, is_last: bool) -> Usage:
-    """Limit what one record is changed by: to all that it has, and the first takes what is left over."""
-    if is_last:
-        return more
-    return Usage(max(more.gpu_seconds, -recorded.gpu_seconds), max(more.tokens, -recorded.tokens))

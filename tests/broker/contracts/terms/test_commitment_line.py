@@ -12,7 +12,7 @@ from broker.contracts.amendment.amendments import plan_amendment
 from broker.contracts.amendment.new_amendment import NewAmendment
 from broker.contracts.keeping.rows import CHANGING, READERS
 from broker.contracts.terms.changes import TermsChange, read_changes
-from broker.contracts.terms.commitment_line import count_committed, count_reached
+from broker.contracts.terms.commitment_line import count_committed, count_reached, find_commitment_start
 from broker.contracts.terms.model import ContractTerms, Overage
 from pricing.plans import PlanName
 from tests.broker.contract_terms import make_terms
@@ -70,14 +70,19 @@ def test_a_new_plan_begins_a_commitment_of_its_own_in_full() -> None:
     assert count_reached(again, HALF - timedelta(microseconds=1)) == pytest.approx(4000 * 3600)
     assert count_reached(again, HALF + timedelta(days=30)) == 0
     assert count_reached(again, END) == count_committed(again, END) == 2000 * 3600
+    moments = [HALF - timedelta(microseconds=1), HALF, HALF + timedelta(days=30)]
+    assert [find_commitment_start(again, moment) for moment in moments] == [START, *moments[1:]]
 
 
 def test_change_from_before_there_were_points_counts_its_hours_in_full() -> None:
     first = TermsChange(START, {name: getattr(SIGNED, name) for name in CHANGING})
-    old = replace(SIGNED, changes=(first, TermsChange(HALF, {"committed_gpu_hours": 9000})))
-    assert (count_committed(old, END), count_reached(old, END)) == (9000 * 3600, 9000 * 3600)
+    quarters = [START + (END - START) / 4 * count for count in range(1, 5)]
+    old = replace(SIGNED, committed_gpu_hours=9000, changes=(first, TermsChange(HALF, {"committed_gpu_hours": 9000})))
+    assert count_committed(old, END) == 9000 * 3600
+    assert [count_reached(old, moment) // 3600 for moment in quarters] == [2000, 4000, 6500, 9000]
     plan = {"plan": PlanName.LONG_TERM, "committed_gpu_hours": 3000}
-    assert count_reached(replace(SIGNED, changes=(first, TermsChange(HALF, plan))), HALF) == 0
+    other = replace(SIGNED, committed_gpu_hours=3000, changes=(first, TermsChange(HALF, plan)))
+    assert [count_reached(other, moment) // 3600 for moment in quarters] == [2000, 0, 1500, 3000]
     budget = TermsChange(HALF, {"monthly_budget_micros": 1})
     assert count_reached(replace(SIGNED, changes=(first, budget)), END) == 8000 * 3600
 

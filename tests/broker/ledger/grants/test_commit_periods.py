@@ -1,7 +1,8 @@
 """The years of a commitment with an end: where they are cut, what each commits to, and what they owe together. Pure."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,11 +11,19 @@ from hypothesis import strategies as st
 
 from broker.contracts.terms.agreed import TrueUpRule
 from broker.contracts.terms.changes import TermsChange
-from broker.contracts.terms.model import ContractTerms, Overage
-from broker.ledger.grants.commit_periods import Judged, find_earlier, group_by_commitment, judge_periods, list_periods
+from broker.contracts.terms.model import CardChoice, ContractTerms, Overage
+from broker.ledger.grants.commit_periods import (
+    Judged,
+    find_earlier,
+    find_last_moment,
+    group_by_commitment,
+    judge_periods,
+    list_periods,
+)
 from pricing.commitment import compute_owed
 from pricing.money import Money
 from pricing.plans import PlanName
+from pricing.rate_card import load_rate_cards
 from tests.broker.contract_terms import make_terms
 from tests.broker.contracts.terms.test_commitment_line import amend
 
@@ -112,6 +121,7 @@ def test_a_rule_that_is_amended_counts_for_years_that_end_from_then_on() -> None
     assert [each.period.last_month for each in judge(early)] == ["2027-10", "2029-04"]
     planned = amend(sign(true_up=TrueUpRule.AT_END), moment("2027-11-01"), true_up=TrueUpRule.YEARLY)
     assert [each.period.last_month for each in judge(planned)] == ["2028-10", "2029-04"]
+    assert [each.last_month for each in list_periods(planned, moment("2027-01-01"))] == ["2028-10"]
 
 
 @pytest.mark.parametrize("ends", ["2028-04-11", "2028-11-01", "2031-01-01"])
@@ -155,12 +165,32 @@ def test_contract_without_an_end_commits_to_all_of_its_hours_each_year() -> None
     assert [each.attained.used // HOUR for each in judged] == [7000, 4000, 0]
     assert owed(judged) == ["0.00", "4000.00", "24000.00"]
     assert find_earlier(judged, 2) == []
+    border = moment("2027-11-01")
+    assert [len(list_periods(endless, each)) for each in (border - timedelta(microseconds=1), border)] == [1, 2]
 
 
 def test_hours_are_priced_by_the_terms_with_which_their_year_ends() -> None:
     first = TermsChange(moment("2026-11-01"), {"plan": PlanName.LONG_TERM, "committed_gpu_hours": 5000})
     budget = TermsChange(moment("2027-01-01"), {"monthly_budget_micros": 10**9})
     assert [str(each.attained.unit_price) for each in judge(sign(changes=(first, budget)))] == ["4.0"] * 3
+    card = load_rate_cards()["2026-01-01"]
+    cheap = card.plans[PlanName.LONG_TERM].model_copy(update={"per_gpu_hour": Decimal("3.0")})
+    newer = card.model_copy(
+        update={
+            "version": "newer",
+            "effective_from": date(2027, 11, 1),
+            "plans": {**card.plans, PlanName.LONG_TERM: cheap},
+        }
+    )
+    follows = sign(cards=(card, newer), card_choice=CardChoice.NEWEST)
+    assert [str(each.attained.unit_price) for each in judge(follows)] == ["4.0", "3.0", "3.0"]
+
+
+def test_a_period_is_judged_within_itself() -> None:
+    (period,) = list_periods(sign(ends="2027-11-01"), AFTER)
+    last = period.ends_at - timedelta(microseconds=1)
+    moments = [moment("2026-01-01"), moment("2027-01-01"), last, period.ends_at, AFTER]
+    assert [find_last_moment(period, now) for now in moments] == [period.starts_at, moments[1], last, last, last]
 
 
 MONTHS = [f"{year}-{month:02}" for year in (2027, 2028) for month in range(1, 13)]

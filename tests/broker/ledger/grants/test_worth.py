@@ -139,3 +139,6 @@ def test_months_share_what_is_deferred_again_by_their_units_and_the_last_has_the
     little = Money.from_decimal(Decimal("9.00"))
     assert list(share_returned(grant, tax, little, taken).values()) == [little, Money.zero(), Money.zero()]
     assert share_returned(grant, tax, whole, {}) == {}
+    # Three seconds are worth less than half a fen, nine of them one.
+    seconds = share_returned(grant, NO_TAX, Money(10_000), {"2026-12": 3, "2027-01": 3, "2027-02": 3})
+    assert [share.micros for share in seconds.values()] == [0, 0, 10_000]
