@@ -58,10 +58,11 @@ class Money:
 
         Raises: TypeError for a float, AmountInvalid for what is not finite, out of range or finer than a micro.
         """
-        micros = Fraction(_read_decimal(value)) * MICROS_PER_UNIT
-        if micros.denominator != 1:
+        dividend, divisor = _read_decimal(value).as_integer_ratio()
+        micros, rest = divmod(dividend * MICROS_PER_UNIT, divisor)
+        if rest:
             raise AmountInvalid(value, "more than 6 decimal places")
-        return cls(micros.numerator, currency)
+        return cls(micros, currency)
 
     @classmethod
     def from_exact(cls, exact: Fraction, currency: str = DEFAULT_CURRENCY) -> Self:

@@ -64,7 +64,7 @@ class UsagePrices:
         Raises: NegativeUsage.
         """
         lines = self.list_lines(counts)
-        return sum(lines) <= Fraction(money.to_decimal()) and self.round_lines(lines) <= money
+        return sum(lines) <= Fraction(money.micros, MICROS_PER_UNIT) and self.round_lines(lines) <= money
 
     def find_least(self, counts: Mapping[Unit, Count]) -> Money:
         """Find the least sum, to the micro, that pays for usage. Raises: NegativeUsage."""
@@ -93,10 +93,13 @@ class UsagePrices:
                 line = (units.unit_price, units.billable)
                 taken[line] = taken.get(line, 0) + drawn
                 count -= drawn
-        return [
-            Fraction(*unit_price.as_integer_ratio()) * quantity / BASE_UNITS_PER_PRICED_UNIT[meter]
-            for (unit_price, _billable), quantity in taken.items()
-        ]
+        return [_price_line(meter, quantity, unit_price) for (unit_price, _billable), quantity in taken.items()]
 
     def _beyond(self, meter: Unit) -> "PricedUnits":
         return PricedUnits(None, self.per_gpu_hour if meter == Unit.GPU_SECONDS else self.per_token, billable=True)
+
+
+def _price_line(meter: Unit, count: Count, unit_price: Decimal) -> Fraction:
+    """Price units of a meter exactly: in whole numbers, reduced once."""
+    dividend, divisor = unit_price.as_integer_ratio()
+    return Fraction(dividend * count.numerator, divisor * count.denominator * BASE_UNITS_PER_PRICED_UNIT[meter])
