@@ -36,8 +36,6 @@ TILES = (
 )
 # A product of few tiles is also cut along what it sums over; the parts are added up afterwards, and so much is kept of
 # what it reaches.
-# A product of few tiles is also cut along what it sums over; the parts are added up afterwards, and so much is kept of
-# what it reaches.
 SPLITS = ((1, 1.0), (2, 0.95), (4, 0.9))
 # Utilization is kept for so many numbers of rows between one power of two and the next, and taken between them.
 POINTS_PER_DOUBLING = 4
