@@ -17,6 +17,15 @@ def _split(written: Any) -> Any:
     return [ALL_LINEAR] if names == ["all"] else names
 
 
+def _refuse_truth(written: Any) -> Any:
+    """Refuse true and false where a number is meant: Python would count them as 1 and 0."""
+    if isinstance(written, bool):
+        raise ValueError("give a number, not true or false")  # noqa: TRY004 - pydantic reports no TypeError
+    return written
+
+
+WholeNumber = Annotated[int, BeforeValidator(_refuse_truth)]
+Number = Annotated[float, BeforeValidator(_refuse_truth)]
 LONGEST_STEP_SECONDS = 7 * 86_400
 SHORTEST_STEP_SECONDS = 1e-6
 
@@ -25,8 +34,8 @@ class MeasuredSeconds(BaseModel):
     """Seconds of an optimizer step as a probe measured them: half of its steps stay within p50, nine of ten in p90."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-    p50: float = Field(ge=SHORTEST_STEP_SECONDS, le=LONGEST_STEP_SECONDS)
-    p90: float = Field(ge=SHORTEST_STEP_SECONDS, le=LONGEST_STEP_SECONDS)
+    p50: Number = Field(ge=SHORTEST_STEP_SECONDS, le=LONGEST_STEP_SECONDS)
+    p90: Number = Field(ge=SHORTEST_STEP_SECONDS, le=LONGEST_STEP_SECONDS)
 
     @model_validator(mode="after")
     def _is_ordered(self) -> "MeasuredSeconds":
@@ -44,28 +53,28 @@ class PredictionRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     base_model: str = Field(max_length=200, description="Name of a base model of the catalogue, by any spelling.")
     gpu: str = Field(max_length=100, description="GPU type of the catalogue, by any spelling, or cpu.")
-    gpus: int = Field(default=1, ge=1, le=1024, description="GPUs that train one adapter side by side.")
+    gpus: WholeNumber = Field(default=1, ge=1, le=1024, description="GPUs that train one adapter side by side.")
     method: Literal["lora", "qlora-nf4", "lora-int8"] = Field(
         default="lora", description="How the frozen base is kept: in its precision, in NF4, or in 8 bit."
     )
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="bf16", description="Number format of what is computed, and of a base that is not quantized."
     )
-    rank: int = Field(default=8, ge=1, le=1024, description="Rank of the adapter.")
+    rank: WholeNumber = Field(default=8, ge=1, le=1024, description="Rank of the adapter.")
     target_modules: Annotated[tuple[str, ...] | None, BeforeValidator(_split)] = Field(
         default=None,
         description="Modules with an adapter: a list, names with commas between, or all; null: the usual.",
     )
-    micro_batch: int = Field(default=1, ge=1, le=65536, description="Rows or pictures in a pass, of one GPU.")
-    accumulation: int = Field(default=1, ge=1, le=65536, description="Micro-batches of an optimizer step.")
-    sequence_length: int | None = Field(
+    micro_batch: WholeNumber = Field(default=1, ge=1, le=65536, description="Rows or pictures in a pass, of one GPU.")
+    accumulation: WholeNumber = Field(default=1, ge=1, le=65536, description="Micro-batches of an optimizer step.")
+    sequence_length: WholeNumber | None = Field(
         default=None, ge=1, le=10_000_000, description="Tokens of the longest row; for text, in place of resolution."
     )
-    resolution: int | None = Field(
+    resolution: WholeNumber | None = Field(
         default=None, ge=64, le=16384, description="Pixels of a side of the square pictures; for image models."
     )
-    mean_tokens: float | None = Field(
-        default=None, gt=0, description="Tokens of the mean row; null: every row is as long as the longest."
+    mean_tokens: Number | None = Field(
+        default=None, ge=1, description="Tokens of the mean row; null: every row is as long as the longest."
     )
     gradient_checkpointing: bool | None = Field(
         default=None, description="Whether activations are computed again in the backward pass; null: not known."
@@ -83,7 +92,7 @@ class PredictionRequest(BaseModel):
     attention: Attention | None = Field(
         default=None, description="eager keeps the square of scores, sdpa and flash do not; null: not known."
     )
-    steps: int = Field(default=1000, ge=1, le=1_000_000_000, description="Optimizer steps of the run.")
+    steps: WholeNumber = Field(default=1000, ge=1, le=1_000_000_000, description="Optimizer steps of the run.")
     measured_seconds_per_step: MeasuredSeconds | None = Field(
         default=None, description="Seconds that `trainer probe` measured, p50 and p90; replaces the estimate."
     )

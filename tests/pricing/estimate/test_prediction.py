@@ -1,6 +1,7 @@
 import math
 
 import pytest
+from pydantic import ValidationError
 
 from pricing.calibration.calibration import Calibration
 from pricing.estimate.prediction import predict
@@ -109,3 +110,29 @@ def test_an_attention_that_was_not_said_widens_a_long_row_and_moves_no_middle():
     assert unsaid.peak_vram.p50 == said.peak_vram.p50
     assert width(unsaid.peak_vram) > width(said.peak_vram)
     assert width(short.peak_vram) < width(unsaid.peak_vram)
+
+
+NUMBERS = ["gpus", "rank", "micro_batch", "accumulation", "sequence_length", "mean_tokens", "steps"]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_true_is_no_number(name):
+    with pytest.raises(ValidationError, match=rf"{name}\n.*give a number, not true or false"):
+        PredictionRequest.model_validate(LLAMA | {name: True})
+
+
+def test_a_mean_row_has_a_token():
+    with pytest.raises(ValidationError, match="mean_tokens"):
+        PredictionRequest.model_validate(LLAMA | {"mean_tokens": 0.5})
+
+
+def test_a_second_card_s_worth_of_multiprocessors_is_no_use_to_one_short_row():
+    """A row of 64 tokens fills few tiles: a card twice as wide is hardly faster, where a large batch is."""
+    small, wide = ({"sequence_length": size, "micro_batch": 1, "gradient_checkpointing": True} for size in (64, 4096))
+    gain = {
+        size["sequence_length"]: answer(LLAMA | size, gpu="A100-80G").seconds_per_step.p50
+        / answer(LLAMA | size, gpu="H100").seconds_per_step.p50
+        for size in (small, wide)
+    }
+    assert gain[4096] > 1.7
+    assert 1 < gain[64] < 1.15
