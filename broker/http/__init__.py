@@ -2,7 +2,8 @@
 
 Owns the table `idempotency_keys`. A route handler runs in one transaction, which is committed before the answer is sent
 (`edge`); a POST that is sent again under its key gets its first answer again (`idempotency`); what a route does not
-take is refused (`parameters`); what staff decided is handed to the audit (`decision`). Features take their routers,
-shapes and pages from here; `app.py` hands in how a token is turned into an actor. It knows no feature: a domain error
-reaches it as an exception of `broker.errors`, and `problems` gives each its status.
+take is refused (`parameters`); its route is found in a table, and a plain one is handled by a plan (`route_table`,
+`direct`); what staff decided is handed to the audit (`decision`). Features take their routers, shapes and pages from
+here; `app.py` hands in how a token is turned into an actor. It knows no feature: a domain error reaches it as an
+exception of `broker.errors`, and `problems` gives each its status.
 """

@@ -7,7 +7,7 @@ finding out whose keys they are, for turns, and for the daemon, which all take o
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -50,23 +50,19 @@ class Turnstile:
         # A tenant's is there for as long as one of its requests waits at it or has passed it.
         self._own: WeakValueDictionary[tuple[bool, str], asyncio.Semaphore] = WeakValueDictionary()
 
-    @asynccontextmanager
-    async def pass_through(self, actor: Actor) -> AsyncIterator[None]:
+    def pass_through(self, actor: Actor) -> AbstractAsyncContextManager[None]:
         """Wait for the actor's turn at a connection, and keep its place for as long as the block lasts.
 
         Raises: TooManyAtOnce, where the tenant's own requests are in the way for too long; Busy, where others' are.
         """
         is_run = actor.role == Role.RUN
         own = self._find_own(is_run, actor.customer_id or STAFF_SHARE)
-        async with self._pass(own, *(() if is_run else (self._requests,)), self._everybody):
-            yield
+        return self._pass(own, *(() if is_run else (self._requests,)), self._everybody)
 
-    @asynccontextmanager
-    async def pass_together(self, actor: Actor) -> AsyncIterator[None]:
+    def pass_together(self, actor: Actor) -> AbstractAsyncContextManager[None]:
         """Wait for a turn of several tenants' requests, or of runs such as this: of no one's share. Raises: Busy."""
         is_run = actor.role == Role.RUN
-        async with self._pass(*(() if is_run else (self._requests,)), self._everybody):
-            yield
+        return self._pass(*(() if is_run else (self._requests,)), self._everybody)
 
     @asynccontextmanager
     async def _pass(self, *gates: asyncio.Semaphore) -> AsyncIterator[None]:
