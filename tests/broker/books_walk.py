@@ -149,7 +149,7 @@ class Walk:
         await self.post("/usage-events", {"specversion": "1.0", "type": "lora.usage.correction", **named, "data": data})
 
     async def wait(self) -> None:
-        self.clock.advance(hours=self.lot.choice([1, 30, 24 * 20, 24 * 33, 24 * 200]))
+        self.clock.advance(hours=self.lot.choice([1, 30, 30, 24 * 20, 24 * 33, 24 * 33, 24 * 200]))
         daemon = Daemon(self.system, None)
         for tick in (
             daemon.expire_grants,

@@ -84,7 +84,7 @@ class BooksMachine(RuleBasedStateMachine):
         make_step(name) for name in ("give", "buy", "cancel_purchase", "end_grant")
     )
     amend, amend_again, amend_more, withdraw = (make_step(name) for name in ("amend", "amend", "amend", "withdraw"))
-    pay, adjust, end_contract = (make_step(name) for name in ("pay", "adjust", "end_contract"))
+    pay, adjust, end_contract, sign_more = (make_step(name) for name in ("pay", "adjust", "end_contract", "sign"))
 
     @invariant()
     def every_rule_of_the_ledger_holds(self) -> None:
