@@ -50,15 +50,15 @@ class OfferedJob:
 
         Raises: UnknownTargetModules.
         """
-        memory_in = self._measure_memory(self.config)
+        config, memory_in = self.config, self._measure_memory(self.config)
         offers = []
         for gpu in gpus:
-            if find_exclusion(gpu, self.config.quantization, self.config.precision) is not None:
+            if find_exclusion(gpu, config.quantization, config.precision) is not None:
                 continue
-            memory = memory_in(resolve_precision(self.config, gpu.auto_precision))
+            memory = memory_in(resolve_precision(config, gpu.auto_precision))
             run = self._estimate(memory, memory.choose(compute_usable_gib(gpu)), gpu)
             if run.fit is not FitJudgement.DOES_NOT_FIT:
-                offers.append(Offer(self.config, run))
+                offers.append(Offer(config, run))
         return offers
 
     def list_variants(self, gpus: Sequence[GpuProfile]) -> list[Offer]:

@@ -17,7 +17,8 @@ def plan_text_workload(
     Raises: NoUsableRow; ValueError for a row without tokens.
     Source: MISSION, "What the two meters count": the non-padding tokens of every step, epochs counted.
     """
-    lengths = [min(length, config.max_length) for length in row_lengths]
+    most = config.max_length
+    lengths = [min(most, length) for length in row_lengths]
     if not lengths:
         raise NoUsableRow
     if min(lengths) < 1:
