@@ -100,7 +100,14 @@ def _check_moment(moment: datetime) -> datetime:
     return moment
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_check_moment)]
+def _refuse_number(value: Any) -> Any:
+    """Refuse a number for a time: nobody can tell whether it counts seconds or thousandths. Raises: ValueError."""
+    if isinstance(value, int | float) or (isinstance(value, str) and re.fullmatch(r"[+-]?[\d.]+", value)):
+        raise ValueError("must be a time with its zone, such as 2026-11-24T10:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_refuse_number), AfterValidator(_check_moment)]
 
 
 Reason = Annotated[
