@@ -44,6 +44,9 @@ class UsagePrices:
     per_token: Decimal
     currency: str
     granted: Mapping[Unit, tuple[PricedUnits, ...]] = field(default_factory=dict)
+    _listed: dict[tuple[tuple[Unit, Count], ...], list[Fraction]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def of_plan(cls, prices: UnitPrices) -> "UsagePrices":
@@ -79,9 +82,13 @@ class UsagePrices:
     def list_lines(self, counts: Mapping[Unit, Count]) -> list[Fraction]:
         """List the exact prices of what becomes a line of an invoice each: a job's share of a rate segment.
 
-        It is a meter's usage at one price, apart where an advance has paid it. Raises: NegativeUsage.
+        It is a meter's usage at one price, apart where an advance has paid it. What was asked before is known: a
+        submission is held to its quote, given its limits and clipped by the lines of one need. Raises: NegativeUsage.
         """
-        return [line for meter, count in counts.items() for line in self._list_meter_lines(meter, count)]
+        asked = tuple(counts.items())
+        if asked not in self._listed:
+            self._listed[asked] = [line for meter, count in asked for line in self._list_meter_lines(meter, count)]
+        return self._listed[asked]
 
     def _list_meter_lines(self, meter: Unit, count: Count) -> list[Fraction]:
         if count < 0:

@@ -14,6 +14,7 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, select
 
 from broker.contracts.reading.candidates import Place, identify_candidates, select_candidate_ids
 from broker.contracts.terms.model import ContractTerms, GrantTerms
+from broker.ids import relate_id
 from broker.ledger.books.accounts import NewTransfer, Owner, command_transfers, describe_account
 from broker.ledger.books.model import AccountKind, HoldState, Move, move
 from broker.ledger.holding.holds import compute_expiry
@@ -154,7 +155,7 @@ def _list_books(planned: Sequence[tuple[ContractBooks, NewHold]]) -> list[Contra
 def _write_hold(work: Work, books: ContractBooks, new: NewHold) -> dict[str, Any]:
     terms = books.reserves.terms
     return {
-        "id": work.new_id("hol"),
+        "id": relate_id("hol", new.job_id),
         "customer_id": terms.customer_id,
         "contract_id": terms.id,
         "job_id": new.job_id,
@@ -171,7 +172,7 @@ def _write_hold(work: Work, books: ContractBooks, new: NewHold) -> dict[str, Any
 def _write_legs(work: Work, books: ContractBooks, new: NewHold, hold: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
-            "id": work.new_id("leg"),
+            "id": f"{relate_id('leg', hold['id'])}_{position}",
             "customer_id": hold["customer_id"],
             "hold_id": hold["id"],
             "position": position,
