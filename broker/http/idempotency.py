@@ -18,7 +18,8 @@ from starlette.datastructures import UploadFile
 from broker import errors
 from broker.http.body import UNSTORABLE, is_form
 from broker.persistence.database import Base, moment_column
-from broker.persistence.driver import Command, Row, Statement, insert_rows, write_rows
+from broker.persistence.driver import Command, Row, Statement
+from broker.persistence.set_writes import command_inserts
 from broker.work import Actor, Role, Work
 
 HEADER = "Idempotency-Key"
@@ -56,7 +57,6 @@ FIND_ANSWERS = Statement(
         IdempotencyKey.key == any_(bindparam("keys", type_=ARRAY(Text))),
     )
 )
-INSERT_ANSWERS = insert_rows(IdempotencyKey)
 TWIN_ANSWERED = "pk_idempotency_keys"
 
 
@@ -178,7 +178,7 @@ def keep_answers(answered: Iterable[tuple[Actor, Claim, Response]], now: datetim
     """Make the commands that keep the answers of requests which have not claimed their keys before."""
     rows = [_describe_claim(actor, claim, now) | _describe_answer(response) for actor, claim, response in answered]
     rows.sort(key=lambda row: (str(row["principal"]), str(row["key"])))
-    return [Command(INSERT_ANSWERS, {"rows": write_rows(rows)})] if rows else []
+    return command_inserts(IdempotencyKey, rows)
 
 
 async def keep_answer(work: Work, claim: Claim, response: Response) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Generic, Self, TypeVar
 import psycopg
 from psycopg import sql
 from pydantic_core import to_json
-from sqlalchemy import ClauseElement, CompoundSelect, Select, Table, TypeDecorator, inspect, make_url, text
+from sqlalchemy import ClauseElement, CompoundSelect, Select, TypeDecorator, inspect, make_url
 from sqlalchemy.engine.interfaces import PoolProxiedConnection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -150,12 +150,9 @@ class RowFormat(Generic[Mapped]):
         return owner
 
     def write(self, row: Mapped) -> dict[str, Any]:
-        """Write a row for `write_rows`, with the defaults of what it does not say."""
+        """Write a row for `set_writes.command_inserts`, with the defaults of what it does not say."""
         written = pick_values(row, self.names)
-        written |= {name: value for name, value in self.defaults if written[name] is None}
-        for name, kind in self.values:
-            written[name] = kind.process_bind_param(written[name], DIALECT)
-        return written
+        return written | {name: value for name, value in self.defaults if written[name] is None}
 
 
 def pick_values(row: object, names: Iterable[str]) -> dict[str, Any]:
@@ -170,29 +167,6 @@ class Command:
 
     statement: Statement
     parameters: Parameters = field(default_factory=dict)
-
-
-def insert_rows(mapped: type[Any]) -> Statement:
-    """Make the statement that inserts many rows; they are one parameter, `rows`, as `write_rows` writes them.
-
-    A column that the database counts up by itself is left to it.
-    """
-    table = inspect(mapped).local_table
-    assert isinstance(table, Table)
-    names = [column.name for column in table.c if column is not table.autoincrement_column]
-    return Statement(text(compose_insert(table, names)))
-
-
-def compose_insert(table: Table, names: Sequence[str]) -> str:
-    """Compose what inserts these columns of many rows; what becomes of a row that is there may follow."""
-    columns = ", ".join(names)
-    return f"INSERT INTO {table.name} AS kept ({columns}) SELECT {columns} FROM {compose_rows(table, names)}"  # noqa: S608 (our own tables' names)
-
-
-def compose_rows(table: Table, names: Sequence[str]) -> str:
-    """Compose what reads the parameter `rows`, as `write_rows` writes them, as `told`: these columns of a table."""
-    columns = ", ".join(f"{name} {table.c[name].type.compile(DIALECT)}" for name in names)
-    return f"json_to_recordset(CAST(:rows AS json)) AS told ({columns})"
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]]) -> str:

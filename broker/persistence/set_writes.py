@@ -11,7 +11,7 @@ from sqlalchemy import Table, text
 
 from broker.persistence.database import Base
 from broker.persistence.documents import Document
-from broker.persistence.driver import DIALECT, Command, Statement, compose_insert, compose_rows, write_rows
+from broker.persistence.driver import DIALECT, Command, Statement, write_rows
 
 Columns = tuple[str, ...]
 Values = Mapping[str, Any]
@@ -64,14 +64,21 @@ def _compose_update(table: Table, columns: Columns) -> Statement:
     changed = ", ".join(f"{name} = told.{name}" for name in columns)
     same = " AND ".join(f"kept.{name} = told.{name}" for name in keys)
     found = f"kept.{keys[0]} = ANY(CAST(:keys AS {table.c[keys[0]].type.compile(DIALECT)}[]))"
-    told = compose_rows(table, (*keys, *columns))
+    told = _compose_rows(table, (*keys, *columns))
     return Statement(text(f"UPDATE {table.name} AS kept SET {changed} FROM {told} WHERE {same} AND {found}"))  # noqa: S608 (names of our own)
 
 
 @lru_cache(maxsize=256)
 def _compose_insert(table: Table, columns: Columns, adding: str | None) -> Statement:
-    insert = compose_insert(table, columns)
+    names = ", ".join(columns)
+    insert = f"INSERT INTO {table.name} AS kept ({names}) SELECT {names} FROM {_compose_rows(table, columns)}"  # noqa: S608 (names of our own)
     if adding is not None:
         keys = ", ".join(_list_keys(table))
         insert += f" ON CONFLICT ({keys}) DO UPDATE SET {adding} = kept.{adding} + excluded.{adding}"
     return Statement(text(insert))
+
+
+def _compose_rows(table: Table, names: Columns) -> str:
+    """Compose what reads the parameter `rows`, as `write_rows` writes them, as `told`: these columns of a table."""
+    columns = ", ".join(f"{name} {table.c[name].type.compile(DIALECT)}" for name in names)
+    return f"json_to_recordset(CAST(:rows AS json)) AS told ({columns})"

@@ -14,7 +14,8 @@ from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms
 from broker.datasets.service import KeptDataset
 from broker.ledger import service as ledger
-from broker.persistence.driver import Command, Row, RowFormat, Statement, insert_rows, write_rows
+from broker.persistence.driver import Command, Row, RowFormat, Statement
+from broker.persistence.set_writes import command_inserts
 from broker.persistence.tenancy import is_seen
 from broker.quotes.checking.configuration import JobConfiguration, resolve_configuration
 from broker.quotes.checking.findings import QuotedFindings, refuse_bad_rows
@@ -46,7 +47,6 @@ __all__ = [
     "require_quoted_price",
 ]
 
-INSERT_QUOTES = insert_rows(Quote)
 FIND_QUOTES = Statement(
     select(Quote.__table__)
     .where(Quote.id == any_(bindparam("ids", type_=ARRAY(Text))))
@@ -122,8 +122,7 @@ async def create_quotes(
 
 def keep_quotes(quotes: Iterable[Quote]) -> list[Command]:
     """Make the commands that keep quotes which were only made so far."""
-    rows = [QUOTES.write(quote) for quote in quotes]
-    return [Command(INSERT_QUOTES, {"rows": write_rows(rows)})] if rows else []
+    return command_inserts(Quote, [QUOTES.write(quote) for quote in quotes])
 
 
 async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfiguration, terms: QuoteTerms) -> Quote:

@@ -15,11 +15,10 @@ from broker.jobs.events import write_event
 from broker.jobs.service import get_job
 from broker.jobs.tables import Job, JobEvent
 from broker.ledger import service as ledger
-from broker.persistence.driver import Command, Row, insert_rows, write_rows
+from broker.persistence.driver import Command, Row
+from broker.persistence.set_writes import command_inserts
 from broker.quotes import service as quotes
 from broker.work import Work
-
-INSERT_JOBS, INSERT_EVENTS = insert_rows(Job), insert_rows(JobEvent)
 
 SUBMITTED = "submitted"
 
@@ -78,13 +77,12 @@ def write_admissions(plans: Mapping[str, AdmissionPlan], works: Mapping[str, Wor
         return []
     work = next(iter(works.values()))
     made = [each.order.made for each in admitted if each.order.made is not None]
-    jobs = write_rows([JOBS.write(each.job) for each in admitted])
     events = [write_event(each.job, SUBMITTED, tell_submitted(each.job), each.job.created_at) for each in admitted]
     return [
         *quotes.keep_quotes(made),
         *ledger.write_holds(work, [planned for plan in plans.values() for planned in plan.list_holds()]),
-        Command(INSERT_JOBS, {"rows": jobs}),
-        Command(INSERT_EVENTS, {"rows": write_rows(events)}),
+        *command_inserts(Job, [JOBS.write(each.job) for each in admitted]),
+        *command_inserts(JobEvent, events),
     ]
 
 

@@ -22,7 +22,8 @@ from broker.ledger.holding.legs import NewLeg, OpenGrants
 from broker.ledger.holding.reserves import HoldNeed, Reserves
 from broker.ledger.holding.room import read_room
 from broker.ledger.tables import Account, Hold, HoldLeg
-from broker.persistence.driver import Command, Row, Statement, insert_rows, write_rows
+from broker.persistence.driver import Command, Row, Statement
+from broker.persistence.set_writes import command_inserts
 from broker.work import Work
 from pricing.usage import Unit
 
@@ -37,8 +38,6 @@ EARLIER = Statement(
         Hold.idempotency_key == any_(bindparam("keys", type_=ARRAY(Text))),
     )
 )
-INSERT_ACCOUNTS, INSERT_HOLDS = insert_rows(Account), insert_rows(Hold)
-INSERT_LEGS = insert_rows(HoldLeg)
 
 AccountKey = tuple[Unit, AccountKind, str | None, str | None]
 
@@ -139,11 +138,10 @@ def write_holds(work: Work, planned: Sequence[tuple[ContractBooks, NewHold]]) ->
     ]
     posted = command_transfers(work, transfers)
     opened = [account for books in _list_books(planned) for account in books.opened]
-    opening = [Command(INSERT_ACCOUNTS, {"rows": write_rows(opened)})] if opened else []
     return [
-        *opening,
-        Command(INSERT_HOLDS, {"rows": write_rows([row for _books, _new, row in rows])}),
-        Command(INSERT_LEGS, {"rows": write_rows(legs)}),
+        *command_inserts(Account, opened),
+        *command_inserts(Hold, [row for _books, _new, row in rows]),
+        *command_inserts(HoldLeg, legs),
         *posted,
     ]
 

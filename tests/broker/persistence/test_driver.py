@@ -18,10 +18,9 @@ from broker.persistence.driver import (
     Statement,
     execute_each,
     fetch_row,
-    insert_rows,
     run_together,
-    write_rows,
 )
+from broker.persistence.set_writes import command_inserts
 from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.conftest import START
@@ -105,11 +104,11 @@ async def test_connection_that_dies_is_told_as_every_other_statement_tells_it(
 
 
 FIND = Statement(select(Customer.name).where(Customer.id == any_(bindparam("ids", type_=ARRAY(Text)))))
-INSERT_ROWS = insert_rows(Customer)
 
 
 def insert_all(*numbers: int) -> Command:
-    return Command(INSERT_ROWS, {"rows": write_rows([row(number) for number in numbers])})
+    (command,) = command_inserts(Customer, [row(number) for number in numbers])
+    return command
 
 
 async def test_statements_of_one_message_see_each_others_work_and_each_has_its_own_rows(system: System) -> None:
