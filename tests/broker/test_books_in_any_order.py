@@ -30,7 +30,7 @@ from tests.broker.worlds import World, draw_seed, few_runs, open_world
 
 SEED = draw_seed("BOOKS_SEED")
 RUNS = few_runs(
-    "BOOKS_SEED", examples=int(os.environ.get("BOOKS_EXAMPLES", "4")), steps=int(os.environ.get("BOOKS_STEPS", "24"))
+    "BOOKS_SEED", examples=int(os.environ.get("BOOKS_EXAMPLES", "3")), steps=int(os.environ.get("BOOKS_STEPS", "24"))
 )
 
 

@@ -15,6 +15,7 @@ from broker.contracts.terms.changes import CommitmentPoint, TermsChange
 from broker.contracts.terms.commitment_line import (
     MICROSECOND,
     SECONDS_PER_HOUR,
+    commits_anew,
     count_committed,
     count_reached,
     find_commitment_start,
@@ -220,6 +221,8 @@ def plan_commitment(
     terms: ContractTerms, before: ContractTerms, after: ContractTerms, moments: Moments
 ) -> CommitmentPoint | None:
     """Plan what is committed to from an amendment on; None where that stays as it is."""
+    if commits_anew(terms) and before.trues_up and after.plan == before.plan:
+        return CommitmentPoint(None, Fraction(0), after.committed_gpu_hours * SECONDS_PER_HOUR)
     former = count_reached(terms, moments.effective_at)
     if after.plan != before.plan:
         return CommitmentPoint(former, Fraction(0), after.committed_gpu_hours * SECONDS_PER_HOUR)

@@ -17,19 +17,22 @@ class CommitmentPoint:
     """What a contract commits to from a moment on, in GPU-seconds: `total` in the whole of its term.
 
     `former` of what it had committed to belonged to the time before; `reached` of what it commits to now does: the
-    same, or nothing where a new plan begins a commitment of its own.
+    same, or nothing where a new plan begins a commitment of its own. `former` None: until then the contract had no end
+    and committed anew each year, as it goes on to do.
     """
 
-    former: Fraction
+    former: Fraction | None
     reached: Fraction
     total: int
 
     def to_json_dict(self) -> dict[str, Any]:
-        return {"former": str(self.former), "reached": str(self.reached), "total": self.total}
+        former = None if self.former is None else str(self.former)
+        return {"former": former, "reached": str(self.reached), "total": self.total}
 
     @classmethod
     def from_json_dict(cls, document: Mapping[str, Any]) -> "CommitmentPoint":
-        return cls(Fraction(document["former"]), Fraction(document["reached"]), document["total"])
+        former = document["former"]
+        return cls(None if former is None else Fraction(former), Fraction(document["reached"]), document["total"])
 
 
 @dataclass(frozen=True)

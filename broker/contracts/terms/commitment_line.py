@@ -16,6 +16,12 @@ MICROSECOND = timedelta(microseconds=1)
 Point = tuple[datetime, CommitmentPoint]
 
 
+def commits_anew(terms: ContractTerms) -> bool:
+    """Tell whether a contract commits to its hours anew each year: it has no end, or had none until it was ended."""
+    points = (change.commitment for change in terms.changes)
+    return terms.ends_at is None or any(point is not None and point.former is None for point in points)
+
+
 def count_committed(terms: ContractTerms, moment: datetime) -> int:
     """Count what a contract commits to in the whole of its term, by what is agreed at a moment."""
     return _find_point(list_points(terms), moment)[1].total
@@ -56,7 +62,9 @@ def _reach(points: list[Point], ends_at: datetime | None, moment: datetime) -> F
     if ends_at is None or moment <= begins_at:
         return begun.reached
     following = next((each for each in points if each[0] > moment), None)
-    until, goal = (ends_at, Fraction(begun.total)) if following is None else (following[0], following[1].former)
+    until, goal = (ends_at, Fraction(begun.total))
+    if following is not None:
+        until, goal = following[0], following[1].former or Fraction(0)
     if moment >= until:
         return goal
     share = Fraction((moment - begins_at) // MICROSECOND, (until - begins_at) // MICROSECOND)

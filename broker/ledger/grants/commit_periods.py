@@ -1,17 +1,19 @@
 """The periods of a contract's commitment: its term, or years of it, and what each commits to. Pure.
 
 A contract with an end commits for its term; its years, of twelve whole billing months, are periods of their own where
-they are trued up yearly. One without an end commits anew for each year (decision 0045).
+they are trued up yearly. One without an end commits anew for each year, and goes on so where it is ended (decision
+0045).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 from itertools import groupby, pairwise
 
 from broker.clock import local_day, next_month
 from broker.contracts.terms.agreed import TrueUpRule
-from broker.contracts.terms.commitment_line import SECONDS_PER_HOUR, count_reached, find_commitment_start
+from broker.contracts.terms.commitment_line import SECONDS_PER_HOUR, commits_anew, count_reached, find_commitment_start
 from broker.contracts.terms.model import ContractTerms
 from pricing.commitment import Attainment
 
@@ -79,7 +81,7 @@ def _settles(terms: ContractTerms, month: str) -> bool:
     if terms.ends_at is None or begins >= terms.ends_at:
         return False
     last = terms.at(begins - RESOLUTION)
-    return last.true_up == TrueUpRule.YEARLY and last.trues_up
+    return commits_anew(terms) or (last.true_up == TrueUpRule.YEARLY and last.trues_up)
 
 
 def _make_period(terms: ContractTerms, starts_at: datetime, ends_at: datetime) -> CommitPeriod:
@@ -112,7 +114,7 @@ def judge_periods(
             and (is_last or month <= period.last_month)
         ]
         moment = find_last_moment(period, now)
-        start = period.starts_at if terms.ends_at is None else find_commitment_start(terms, moment)
+        start = period.starts_at if commits_anew(terms) else find_commitment_start(terms, moment)
         committed = _count_committed(terms, last, period, start)
         price = last.prices_at(moment).per_gpu_hour
         judged.append(Judged(period, Attainment(committed, sum(own), price), start))
@@ -120,11 +122,19 @@ def judge_periods(
 
 
 def _count_committed(terms: ContractTerms, last: ContractTerms, period: CommitPeriod, start: datetime) -> int:
-    """Count what is committed to in a period: a year of a contract without an end has all of it. Units: GPU-seconds."""
-    if terms.ends_at is None:
-        return last.committed_gpu_hours * SECONDS_PER_HOUR
+    """Count what is committed to in a period: a year that commits anew has all of it. Units: GPU-seconds."""
+    if commits_anew(terms):
+        return round(last.committed_gpu_hours * SECONDS_PER_HOUR * _find_share(terms, period))
     before = count_reached(terms, period.starts_at) if start < period.starts_at else 0
     return round(count_reached(terms, period.ends_at)) - round(before)
+
+
+def _find_share(terms: ContractTerms, period: CommitPeriod) -> Fraction:
+    """Find which share of its year a period is: all of it but where the contract has ended within it."""
+    if terms.ends_at != period.ends_at:
+        return Fraction(1)
+    year_end = terms.month_start(_list_years(terms, period.starts_at)[-1])
+    return Fraction((period.ends_at - period.starts_at) // RESOLUTION, (year_end - period.starts_at) // RESOLUTION)
 
 
 def find_earlier(judged: Sequence[Judged], position: int) -> list[Attainment]:

@@ -169,6 +169,19 @@ def test_contract_without_an_end_commits_to_all_of_its_hours_each_year() -> None
     assert [len(list_periods(endless, each)) for each in (border - timedelta(microseconds=1), border)] == [1, 2]
 
 
+def test_contract_without_an_end_that_is_ended_goes_on_by_the_year_and_its_last_one_is_short() -> None:
+    used = {"2027-01": 7000, "2028-01": 4000, "2028-12": 100}
+    before = judge(sign(ends_at=None), used, moment("2028-12-31"))
+    ended = amend(sign(ends_at=None), moment("2028-12-31"), ends_at=moment("2029-01-13"))
+    judged = judge(ended, used)
+    assert judged[:2] == before[:2]
+    # 73 days of the year's 365.
+    assert [(each.attained.committed // HOUR, each.attained.used // HOUR) for each in judged[2:]] == [(1000, 100)]
+    assert owed(judged) == ["0.00", "4000.00", "7600.00"]
+    whole = amend(ended, moment("2029-01-01"), ends_at=moment("2029-11-01"), committed_gpu_hours=6000)
+    assert [each.attained.committed // HOUR for each in judge(whole, used)] == [5000, 5000, 6000]
+
+
 def test_hours_are_priced_by_the_terms_with_which_their_year_ends() -> None:
     first = TermsChange(moment("2026-11-01"), {"plan": PlanName.LONG_TERM, "committed_gpu_hours": 5000})
     budget = TermsChange(moment("2027-01-01"), {"monthly_budget_micros": 10**9})
