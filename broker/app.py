@@ -101,6 +101,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await system.database.check_role()
+        table.prepare()
         if daemon is not None:
             await daemon.start()
         yield
@@ -136,7 +137,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     install_openapi(app)
     add_docs_pages(app)
     add_problem_pages(app)
-    install_route_table(app)
+    table = install_route_table(app)
     app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog)
     return app

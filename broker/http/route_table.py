@@ -65,7 +65,7 @@ class RouteTable(BaseRoute):
 
     @cached_property
     def root(self) -> Branch:
-        """Make the tree when the first request comes: all routes are there by then."""
+        """Make the tree, once: at the start of the service, or with its first request. All routes are there by then."""
         root = Branch()
         for context in _list_plain_routes(self.app):
             parts = split_path(context.path_format or "")
@@ -75,6 +75,10 @@ class RouteTable(BaseRoute):
             for method in context.methods or ():
                 branch.routes.setdefault(method, TableRoute.of(context, parts))
         return root
+
+    def prepare(self) -> None:
+        """Make what requests ask for before the first one comes; all of it stays for as long as the process lives."""
+        _ = self.root
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] != "http":
@@ -110,6 +114,8 @@ def _is_parameter(part: str) -> bool:
     return part.startswith("{") and part.find("}") == len(part) - 1
 
 
-def install_route_table(app: FastAPI) -> None:
+def install_route_table(app: FastAPI) -> RouteTable:
     """Have the table asked before FastAPI's own routes are."""
-    app.router.routes.insert(0, RouteTable(app))
+    table = RouteTable(app)
+    app.router.routes.insert(0, table)
+    return table
