@@ -48,15 +48,15 @@ async def charge_usage(
     budget, a contract that blocks overage, a contract's end) is charged to the customer; the rest is borne, because it
     is over a promise. There is one transfer for each month, price and checkpoint segment, however many intervals come.
     """
-    grants = await view.books.read_grants()
-    months = await _find_months(work, view, intervals)
+    grants, now = await view.books.read_grants(), work.now
+    months = await _find_months(view, intervals, now)
 
     @cache
     def describe_at(moment: datetime) -> Hashable:
         return _describe_moment(view, grants, moment)
 
     def describe(interval: UsageInterval) -> Hashable:
-        return describe_at(_moment_of(work, interval)), months[interval.sequence]
+        return describe_at(_moment_of(interval, now)), months[interval.sequence]
 
     def find_months(charge: Charge) -> BilledMonth:
         return months[charge.last.sequence]
@@ -65,7 +65,7 @@ async def charge_usage(
         await roll_hold(work, view, billed.billed)
         booking = await open_booking(work, view, promise, billed)
         for charge in charges:
-            await booking.put(charge, _moment_of(work, charge.last))
+            await booking.put(charge, _moment_of(charge.last, now))
         await booking.close()
     return count_captured(view)
 
@@ -75,9 +75,9 @@ def count_captured(view: HoldView) -> Captured:
     return Captured(view.cost_so_far(), view.borne_so_far(), view.borne_usage())
 
 
-def _moment_of(work: Work, interval: UsageInterval) -> datetime:
+def _moment_of(interval: UsageInterval, now: datetime) -> datetime:
     """Tell when an interval ended: never later than now, whatever the worker's clock says."""
-    return min(interval.ended_at, work.now)
+    return min(interval.ended_at, now)
 
 
 def _describe_moment(view: HoldView, grants: OpenGrants, moment: datetime) -> Hashable:
@@ -88,8 +88,8 @@ def _describe_moment(view: HoldView, grants: OpenGrants, moment: datetime) -> Ha
     return terms.ends_before(moment), *closed, terms.at(moment).overage, terms.prices_at(moment)
 
 
-async def _find_months(work: Work, view: HoldView, intervals: Sequence[UsageInterval]) -> dict[int, BilledMonth]:
+async def _find_months(view: HoldView, intervals: Sequence[UsageInterval], now: datetime) -> dict[int, BilledMonth]:
     """Find the month that bills each interval, by its sequence: the first open one from that in which it ended."""
-    used_in = {each.sequence: view.terms.billing_month(_moment_of(work, each)) for each in intervals}
+    used_in = {each.sequence: view.terms.billing_month(_moment_of(each, now)) for each in intervals}
     billed_in = {month: await view.books.find_billed_month(month) for month in sorted(set(used_in.values()))}
     return {sequence: billed_in[month] for sequence, month in used_in.items()}

@@ -6,6 +6,7 @@ The order of locks: keys, in their order; then contracts, in the order of their 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from broker.contracts import service as contracts
@@ -37,6 +38,17 @@ class Reported:
     @property
     def stream_key(self) -> StreamKey:
         return StreamKey(self.event.source, self.place.project_id, self.event.data.gpu_type)
+
+    @cached_property
+    def key_row(self) -> EventRow:
+        """Write what claims the event's key: it is the beginning of its row, too."""
+        return {
+            "source": self.event.source,
+            "event_id": self.event.id,
+            "customer_id": self.place.terms.customer_id,
+            "ended_at": self.event.time.isoformat(),
+            "event": self.document,
+        }
 
 
 async def take_measured(work: Work, posted: Posted, also_locked: Collection[str] = ()) -> list[Outcome]:
@@ -95,7 +107,7 @@ async def _claim(work: Work, fresh: Sequence[Reported], outcomes: dict[int, Outc
     """Take the keys of events; those that were taken before get their outcome, the others are returned."""
     if not fresh:
         return []
-    rows = {each.event.name: _key_row(each) for each in fresh}
+    rows = {each.event.name: each.key_row for each in fresh}
     claimed = await claim_keys(work, list(rows.values()))
     known = [each for each in fresh if each.event.name not in claimed]
     same = await find_same(work, [rows[each.event.name] for each in known]) if known else set()
@@ -135,28 +147,17 @@ async def _charge(work: Work, terms: ContractTerms, stream: UsageStream, events:
     """Store the events of one stream under numbers in the order of their times, and charge them as its intervals."""
     first = stream.last_sequence + 1
     stream.last_sequence += len(events)
-    numbered = list(enumerate(events, first))
-    await store_events(work, [_event_row(work, stream, number, each) for number, each in numbered])
+    numbered, received_at = list(enumerate(events, first)), work.now.isoformat()
+    await store_events(work, [_event_row(stream, number, each, received_at) for number, each in numbered])
     intervals = [
         ledger.UsageInterval(stream.id, number, each.event.data.usage, each.event.time) for number, each in numbered
     ]
     await ledger.capture_usage(work, await open_hold(work, terms, stream), intervals)
 
 
-def _key_row(each: Reported) -> EventRow:
-    event = each.event
-    return {
-        "source": event.source,
-        "event_id": event.id,
-        "customer_id": each.place.terms.customer_id,
-        "ended_at": event.time.isoformat(),
-        "event": each.document,
-    }
-
-
-def _event_row(work: Work, stream: UsageStream, sequence: int, each: Reported) -> EventRow:
+def _event_row(stream: UsageStream, sequence: int, each: Reported, received_at: str) -> EventRow:
     data, usage = each.event.data, each.event.data.usage
-    return _key_row(each) | {
+    return each.key_row | {
         "run_id": stream.id,
         "sequence": sequence,
         "contract_id": stream.contract_id,
@@ -167,7 +168,7 @@ def _event_row(work: Work, stream: UsageStream, sequence: int, each: Reported) -
         "gpu_seconds": usage.gpu_seconds,
         "tokens": usage.tokens,
         "started_at": each.event.started_at.isoformat(),
-        "received_at": work.now.isoformat(),
+        "received_at": received_at,
     }
 
 
