@@ -16,16 +16,17 @@ CURE = (
 )
 
 
-def describe_model(trainer_argv: Sequence[str], model: Path, name: str) -> ModelDescription:
+def describe_model(trainer_argv: Sequence[str], model: Path, name: str, *, trace: bool = False) -> ModelDescription:
     """Describe a model folder or file by `trainer profile --for-broker`.
 
-    `trainer_argv` is what starts a run; its last word is replaced.
+    `trainer_argv` is what starts a run; its last word is replaced. `trace`: with the memory of our own steps.
     Raises: OperatorError, with what the trainer has against the model.
     """
     program = trainer_argv[:-1] if trainer_argv[-1] == "run" else (sys.executable, "-m", "trainer")
     with TemporaryDirectory(prefix="lora-broker-") as folder:
         written = Path(folder) / "description.json"
-        _run([*program, "profile", str(model), "--name", name, "--for-broker", "--output", str(written)])
+        options = ["--name", name, "--for-broker", "--output", str(written), *(["--trace"] if trace else [])]
+        _run([*program, "profile", str(model), *options])
         return ModelDescription.model_validate_json(written.read_bytes())
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pricing.catalog.traced_memory import TracedMemory
 from pricing.datasets.text_format import TextFormat
 
 Family = Literal["causal_lm", "chatglm", "stable_diffusion", "flux"]
@@ -95,6 +96,8 @@ class BaseModelProfile(BaseModel):
     Convolutions are not listed. `text_modules` has those of the text encoders of an image model. `module_aliases` are
     names of the original layout for the modules that they became.
 
+    `traced` is what a step of our own trainer was traced to need; without it the memory of one is summed from `costs`.
+
     A model without `tokenizer` can be estimated, but not quoted on a data set: that names a file of the catalogue, or
     with `sha256:` before it the content that an operator added. `weights_sha256` is the hash of the files of a model
     that an operator added (`trainer profile --for-broker`): workers know them by it. `source` says where the facts are
@@ -118,6 +121,7 @@ class BaseModelProfile(BaseModel):
     module_aliases: dict[str, tuple[str, ...]] = {}
     default_target_modules: tuple[str, ...]
     costs: Costs
+    traced: TracedMemory | None = None
     tokenizer: str | None = None
     text_format: TextFormat | None = None
     weights: PackagedWeights | None = None

@@ -64,7 +64,11 @@ class FitJudgement(StrEnum):
 
 @dataclass(frozen=True)
 class MemoryParts:
-    """The peak of one GPU, by what it is for. Unit: GiB."""
+    """The peak of one GPU, by what it is for. Unit: GiB.
+
+    `adapter` has its gradients and the optimizer's moments in it; `allocator` is what PyTorch holds of the card and
+    cannot use.
+    """
 
     weights: float
     adapter: float
@@ -72,10 +76,13 @@ class MemoryParts:
     logits: float
     pictures: float
     context: float
+    allocator: float = 0.0
 
     @property
     def total(self) -> float:
-        return self.weights + self.adapter + self.activations + self.logits + self.pictures + self.context
+        return (
+            self.weights + self.adapter + self.activations + self.logits + self.pictures + self.context + self.allocator
+        )
 
 
 @dataclass(frozen=True)
@@ -110,13 +117,15 @@ def estimate_peak(contents: PeakContents, constants: MemoryConstants = DEFAULT_M
 
 def weigh_contents(contents: PeakContents, constants: MemoryConstants) -> MemoryParts:
     """Turn what a GPU holds into GiB, part by part; scores count as activations."""
-    gaps = constants.gaps if contents.varies else 1.0
+    gaps = constants.gaps - 1 if contents.varies else 0.0
     activations = contents.kept_bytes * constants.activations + contents.scores * constants.score_bytes
+    logits = contents.logits * constants.logit_bytes
     return MemoryParts(
         weights=contents.weight_bytes / BYTES_PER_GIB,
         adapter=contents.adapter_parameters * constants.adapter_bytes / contents.shards / BYTES_PER_GIB,
-        activations=activations * gaps / BYTES_PER_GIB,
-        logits=contents.logits * constants.logit_bytes * gaps / BYTES_PER_GIB,
+        activations=activations / BYTES_PER_GIB,
+        logits=logits / BYTES_PER_GIB,
         pictures=contents.picture_positions * constants.picture_bytes / BYTES_PER_GIB,
         context=constants.context_gib,
+        allocator=(activations + logits) * gaps / BYTES_PER_GIB,
     )

@@ -12,6 +12,7 @@ from pricing.resources.peak_contents import MicroBatch, count_peak_contents
 from pricing.resources.run_plan import plan_run
 from pricing.resources.run_work import RunWork
 from pricing.resources.shipped_constants import load_memory_constants
+from pricing.resources.traced_peak import estimate_traced_peak
 from pricing.training.config import TrainingConfig
 from pricing.training.workload import Workload
 
@@ -76,8 +77,11 @@ class TrainerMemory:
         return describe_method(self.profile, self.config, self.precision, checkpointing=False)
 
     def _measure(self, method: Method) -> MethodMemory:
-        contents = count_peak_contents(self.profile, method, fill_micro_batch(self.config, self.workload))
-        return MethodMemory(method, estimate_peak(contents, load_memory_constants(TRAINER)))
+        batch, constants = fill_micro_batch(self.config, self.workload), load_memory_constants(TRAINER)
+        traced = estimate_traced_peak(self.profile, method, self.config, batch, constants)
+        if traced is not None:
+            return MethodMemory(method, traced)
+        return MethodMemory(method, estimate_peak(count_peak_contents(self.profile, method, batch), constants))
 
 
 def fill_micro_batch(config: TrainingConfig, workload: Workload) -> MicroBatch:

@@ -164,6 +164,7 @@ def profile(
     output: Annotated[Path | None, typer.Option(help="The new .json file; without it the profile is printed.")] = None,
     catalogue: Annotated[Path | None, typer.Option(help="Write the shipped profiles anew into this folder.")] = None,
     for_broker: Annotated[bool, typer.Option("--for-broker", help="What `broker models add` needs to know.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Trace the memory of our own steps: takes minutes.")] = False,
 ) -> None:
     """Describe a base model for the estimator: modules, FLOPs, memory. No weight is read and no code of it is run.
 
@@ -181,7 +182,8 @@ def profile(
             return
         if model is None:
             raise BadInput("model", "name a model folder or a config.json, or give --catalogue")
-        written = describe_for_broker(model, name) if for_broker else profile_model(model, name)
+        make = describe_for_broker if for_broker else profile_model
+        written = make(model, name, trace=trace)
         if output is None:
             console.print(written, end="")
             return

@@ -15,28 +15,35 @@ from trainer.profiles.described_model import describe_model
 from trainer.profiles.image_folder import profile_image_folder
 from trainer.profiles.profile_file import format_profile
 from trainer.profiles.text_folder import profile_text_folder
+from trainer.tracing.traced_profile import trace_entry, trace_model
 
 CONFIG_FILE = "config.json"
 
 
-def profile_model(model: Path, name: str | None) -> str:
+def profile_model(model: Path, name: str | None, *, trace: bool = False) -> str:
     """Profile a model folder (text or diffusers) or a config.json, as JSON. No weight is read, no code of it is run.
 
+    `trace` adds what a step of ours needs in memory, which takes minutes.
     Raises: BadInput.
     """
     folder = model.parent if model.name == CONFIG_FILE else model
     with telling_what_cannot_be_built():
-        return format_profile(_profile_folder(folder, name or folder.resolve().name))
+        profile = _profile_folder(folder, name or folder.resolve().name)
+        return format_profile(trace_model(profile, folder) if trace else profile)
 
 
-def describe_for_broker(model: Path, name: str | None) -> str:
+def describe_for_broker(model: Path, name: str | None, *, trace: bool = False) -> str:
     """Describe a model folder or file for `broker models add`, as JSON. Its weights are read once, for their hash.
 
+    `trace` as of `profile_model`.
     Raises: BadInput.
     """
     with telling_what_cannot_be_built():
         own_name = model.resolve().name if model.is_dir() else model.stem
-        return describe_model(model, name or own_name).model_dump_json(exclude_defaults=True)
+        described = describe_model(model, name or own_name)
+        if trace:
+            described = described.model_copy(update={"profile": trace_model(described.profile, model)})
+        return described.model_dump_json(exclude_defaults=True)
 
 
 @contextmanager
@@ -73,5 +80,5 @@ def profile_catalogue(folder: Path, console: Console) -> None:
     """Write the profile of every base model that ships. Takes minutes."""
     for name, entry in load_entries().items():
         file = folder / f"{name}.json"
-        file.write_text(format_profile(make_profile(entry)), encoding="utf-8")
+        file.write_text(format_profile(trace_entry(make_profile(entry), entry)), encoding="utf-8")
         console.print(f"written: {file}")

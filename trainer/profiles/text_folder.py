@@ -26,7 +26,7 @@ def profile_text_folder(folder: Path, name: str, *, sizes: Sequence[int] = SIZES
 
     Raises: BadInput, for a ChatGLM that is not known; ValueError and others, where transformers cannot build it.
     """
-    network = build_text_network(_read_config(folder), sizes)
+    network = build_text_network(read_folder_config(folder), sizes)
     usual = (CHATGLM_TARGETS,) if is_chatglm(folder) else USUAL_TARGETS
     targets = _choose_targets(network.list_modules(), usual)
     return BaseModelProfile(
@@ -49,7 +49,7 @@ def _choose_targets(modules: Modules, usual: Sequence[tuple[str, ...]]) -> tuple
     return next((targets for targets in usual if modules.keys() >= set(targets)), tuple(modules)[:1])
 
 
-def _read_config(folder: Path) -> Any:
+def read_folder_config(folder: Path) -> Any:
     """Read the configuration, running no code of the folder: an architecture that transformers does not have is
     refused.
     """

@@ -1,4 +1,4 @@
-"""Two optimizer steps of our own trainer without a GPU and without weights: what they allocate and free, in order."""
+"""An optimizer step of our own trainer without a GPU and without weights: what it allocates and frees, in order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +11,6 @@ from trainer.tracing.caching_allocator import MemoryEvent
 from trainer.tracing.storage_tape import StorageTape
 from trainer.training.optimizer_step import Stepper, create_scaler
 from trainer.training.optimizers import create_optimizer
-
-# The first makes the optimizer's moments, so that the second has them beside all else.
-STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -42,28 +39,37 @@ class TracedStep:
         return loss
 
 
-def trace_steps(traced: TracedStep, device: str) -> list[MemoryEvent]:
-    """Trace the steps as the recipe takes them: forward, loss, backward, clipping, optimizer.
+def trace_step(traced: TracedStep, device: str) -> list[MemoryEvent]:
+    """Trace a step as the recipe takes it, which is not the first: the optimizer has its moments already.
 
-    Weights and adapter come first, then the batch. Whoever calls chooses how attention is computed.
+    Weights, adapter and moments come first, then the batch, then forward, loss, backward, clipping and the optimizer.
+    Whoever calls chooses how attention is computed.
     """
     model, config = traced.model, traced.config
     model.train()
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = create_optimizer(config, trainable)
     stepper = Stepper(
         traced,  # type: ignore[arg-type]  # a stepper asks a family for no more than this
-        create_optimizer(config, trainable),
+        optimizer,
         trainable,
         config.batch_size,
         create_scaler(model),
     )
     tape = StorageTape(device, chosen=traced.chosen)
     tape.hold([*model.parameters(), *model.buffers()])
-    tape.hold(traced.tensors)
     with tape:
-        for step in range(STEPS):
-            stepper.take_step([None], step=step + 1)
+        _make_moments(optimizer, trainable)
+        tape.hold(traced.tensors)
+        stepper.take_step([None], step=1)
     return list(tape.events)  # what ends with this function is no part of a run
+
+
+def _make_moments(optimizer: torch.optim.Optimizer, trainable: Sequence[torch.nn.Parameter]) -> None:
+    for parameter in trainable:
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    optimizer.zero_grad()
 
 
 def count_resident(traced: TracedStep) -> int:

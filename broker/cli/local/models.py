@@ -65,6 +65,9 @@ def _make_table(models: list[ListedModel]) -> Table:
 def add(
     folder: Annotated[Path, typer.Argument(help="The folder of the model, or its .safetensors or .gguf file.")],
     name: Annotated[str | None, typer.Option(help="Its name for customers; by default that of the folder.")] = None,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Trace the memory of its training, for exact quotes: takes minutes.")
+    ] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -73,7 +76,8 @@ def add(
     if not folder.exists():
         raise OperatorError(f"{folder} is not there; give the folder with the model's files")
     own_name = folder.resolve().stem if folder.is_file() else folder.resolve().name
-    description = describe_model(settings.trainer_argv, folder.resolve(), choose_name(name or own_name))
+    name = choose_name(name or own_name)
+    description = describe_model(settings.trainer_argv, folder.resolve(), name, trace=trace)
     working_on(settings, lambda work: require_name(work, description.profile))
     place_files(description, folder.resolve(), settings.models_root)  # before it is on offer, and in no transaction
     added = working_on(settings, lambda work: _offer(work, description))

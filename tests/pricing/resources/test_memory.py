@@ -92,8 +92,8 @@ def test_samples_of_different_lengths_leave_gaps(llama_7b):
         estimate_peak(count_peak_contents(llama_7b, method, MicroBatch(1, 1024, varies=varies))).parts
         for varies in (False, True)
     )
-    assert uneven.logits == pytest.approx(DEFAULT_MEMORY.gaps * even.logits)
-    assert uneven.activations == pytest.approx(DEFAULT_MEMORY.gaps * even.activations)
+    assert uneven.allocator == pytest.approx((DEFAULT_MEMORY.gaps - 1) * (even.logits + even.activations))
+    assert (even.allocator, uneven.logits, uneven.activations) == (0, even.logits, even.activations)
     assert uneven.weights == even.weights
 
 

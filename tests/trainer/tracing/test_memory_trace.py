@@ -13,7 +13,7 @@ from trainer.tracing.caching_allocator import SMALL_SEGMENT, replay
 from trainer.tracing.gpu_attention import gpu_attention, make_bias
 from trainer.tracing.gpu_autocast import gpu_autocast
 from trainer.tracing.image_trace import prepare_pictures
-from trainer.tracing.memory_trace import count_resident, trace_steps
+from trainer.tracing.memory_trace import count_resident, trace_step
 from trainer.tracing.text_trace import prepare_text
 
 SHAPE = {"hidden_size": 64, "intermediate_size": 160, "num_attention_heads": 4, "num_key_value_heads": 2}
@@ -45,7 +45,7 @@ def trace(traced, device, *, autocast=False, attention="cpu"):
             stack.enter_context(gpu_attention())
         if device == "meta" and autocast:
             stack.enter_context(gpu_autocast(torch.bfloat16, norms_in_32_bit=attention == "gpu"))
-        return trace_steps(traced, device)
+        return trace_step(traced, device)
 
 
 def text(device, *, network=LlamaConfig, dtype=torch.bfloat16, samples=2, length=300, checkpointing=False):

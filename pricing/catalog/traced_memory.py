@@ -1,0 +1,68 @@
+"""What a step of our own trainer needs beside what stays, by batch and length: a table, traced with the profile.
+
+`trainer/tracing` makes it; estimates read between its points.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Grid = tuple[tuple[int, ...], ...]
+
+
+class TracedBytes(BaseModel):
+    """Bytes of one method, a row for each number of samples, a column for each size of a sample.
+
+    `bits` of the numbers that the base computes in (a product with packed weights keeps what another does);
+    `adapts_all`, `checkpointing` as of a method. `allocated` is what a step has in use at its peak beside weights,
+    adapter, gradients and the optimizer's moments; `reserved` what PyTorch's allocator holds of the card for it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    bits: Literal[16, 32]
+    adapts_all: bool = False
+    checkpointing: bool = False
+    allocated: Grid
+    reserved: Grid
+
+
+class TracedMemory(BaseModel):
+    """The tables of a base model on one grid: `samples` in a micro-batch, `positions` of each."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    samples: tuple[int, ...] = Field(min_length=2)
+    positions: tuple[int, ...] = Field(min_length=2)
+    methods: tuple[TracedBytes, ...]
+
+    @model_validator(mode="after")
+    def _has_whole_grids(self) -> "TracedMemory":
+        grids = [grid for method in self.methods for grid in (method.allocated, method.reserved)]
+        if any(len(grid) != len(self.samples) or {len(row) for row in grid} != {len(self.positions)} for grid in grids):
+            raise ValueError("a table has a row for each number of samples, and a column for each size")
+        return self
+
+    def find(self, *, bits: int, adapts_all: bool, checkpointing: bool) -> TracedBytes | None:
+        """Find the table of a method; None where it was not traced."""
+        wanted = (bits, adapts_all, checkpointing)
+        return next(
+            (found for found in self.methods if (found.bits, found.adapts_all, found.checkpointing) == wanted),
+            None,
+        )
+
+    def interpolate(self, grid: Grid, samples: float, positions: float) -> float:
+        """Read a grid between its points, beyond them along its last two, and before them at its first.
+
+        A step's bytes grow with samples, with positions and with both together, which is what bilinear reading gives.
+        """
+        columns = [_interpolate(self.positions, row, positions) for row in grid]
+        return _interpolate(self.samples, columns, samples)
+
+
+def _interpolate(points: Sequence[int], values: Sequence[float], at: float) -> float:
+    at = max(at, points[0])
+    place = min(bisect_right(points, at), len(points) - 1)
+    left, right = points[place - 1], points[place]
+    slope = (values[place] - values[place - 1]) / (right - left)
+    return values[place - 1] + slope * (at - left)
