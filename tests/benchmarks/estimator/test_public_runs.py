@@ -3,12 +3,15 @@ from collections import Counter
 import pytest
 from pydantic import ValidationError
 
+from benchmarks.estimator import judged_once
 from benchmarks.estimator.conditions import load_conditions
 from benchmarks.estimator.fit import prepare
 from benchmarks.estimator.public_runs import FILE, PublicRun, read_public_runs
 from pricing.catalog import get_base_model, get_gpu
 
 RUNS = read_public_runs()
+JUDGED_ONCE = read_public_runs(judged_once.FILE)
+ALL_RUNS = [*RUNS, *JUDGED_ONCE]
 
 
 def test_the_table_has_enough_kept_apart_of_enough_programs_with_pictures_among_them():
@@ -18,35 +21,44 @@ def test_the_table_has_enough_kept_apart_of_enough_programs_with_pictures_among_
     assert len([run for run in judges if run.resolution is not None]) >= 10
 
 
+def test_what_judges_once_is_of_many_programs_with_pictures_among_them():
+    assert len(JUDGED_ONCE) >= 60
+    assert {run.serves for run in JUDGED_ONCE} == {"judge"}
+    assert len({run.program for run in JUDGED_ONCE} - {run.program for run in RUNS}) >= 11
+    assert len([run for run in JUDGED_ONCE if run.resolution is not None]) >= 20
+
+
 def test_a_program_serves_to_fit_or_to_judge_in_all_tables():
-    serves = {(run.program, run.serves) for run in RUNS} | {(each.program, each.serves) for each in load_conditions()}
+    serves = {(run.program, run.serves) for run in ALL_RUNS} | {
+        (each.program, each.serves) for each in load_conditions()
+    }
     assert all(count == 1 for count in Counter(program for program, _ in serves).values())
 
 
 def test_no_run_stands_twice():
-    told = [tuple(sorted(run.model_dump(exclude={"note", "assumed", "source"}).items())) for run in RUNS]
+    told = [tuple(sorted(run.model_dump(exclude={"note", "assumed", "source"}).items())) for run in ALL_RUNS]
     doubles = [each for each, count in Counter(map(str, told)).items() if count > 1]
     assert not doubles
 
 
 def test_models_and_gpu_types_are_named_as_the_catalogue_names_them():
-    for run in RUNS:
+    for run in ALL_RUNS:
         assert get_base_model(run.model).name == run.model
         assert get_gpu(run.gpu).sku == run.gpu
 
 
 def test_what_is_assumed_are_columns():
-    for run in RUNS:
+    for run in ALL_RUNS:
         assert {name.strip() for name in (run.assumed or "").split(";")} <= {"", *PublicRun.model_fields}
 
 
 def test_a_reference_names_a_thread_or_a_file_at_its_commit():
-    for run in RUNS:
+    for run in ALL_RUNS:
         assert "/issues/" in run.reference or "/pull/" in run.reference or len(run.reference.split("/")[6]) == 40
 
 
 def test_every_run_can_be_estimated_and_none_is_above_the_cards_peak():
-    for run in RUNS:
+    for run in ALL_RUNS:
         row = prepare(run.to_published())
         assert (row.row.memory_gib or 0) <= row.run.gpu.memory_gib
         if row.row.seconds is not None:
@@ -94,6 +106,14 @@ def test_a_text_run_without_a_mean_length_says_nothing_of_seconds_but_keeps_its_
 def test_a_row_that_is_not_whole_is_refused(changed, message):
     with pytest.raises(ValidationError, match=message):
         PublicRun(**RUNS[0].model_dump() | changed)
+
+
+def test_a_set_that_has_judged_is_not_asked_again(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(judged_once, "RESULTS", tmp_path / "judged.json")
+    (tmp_path / "judged.json").touch()
+    with pytest.raises(SystemExit):
+        judged_once.main([])
+    assert "has judged" in capsys.readouterr().err
 
 
 def test_the_file_is_part_of_the_repository():
