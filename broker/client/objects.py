@@ -72,6 +72,7 @@ class PlanPrice(TypedDict):
 
     plan: str
     contract_id: str | None
+    gpu_hour_price: str
     overage_gpu_hour_price: str | None
     covered_gpu_seconds: int | None
     covered_by_grants: list[CoveredUnits] | None

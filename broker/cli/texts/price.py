@@ -15,7 +15,7 @@ from broker.cli.texts.values import (
     describe_money,
     parse_moment,
 )
-from broker.client.objects import Balance, Contract, Money, PlanPrice, Quote
+from broker.client.objects import Balance, Contract, CoveredUnits, Money, PlanPrice, Quote
 
 COLUMNS = (
     Column("plan"),
@@ -101,7 +101,8 @@ def _tell_terms(offer: Offer) -> list[tuple[str, str]]:
     return [
         ("Contract", f"{contract['id']} ({contract['plan']})"),
         ("Balance", ", ".join(left)),
-        ("Beyond it", _describe_beyond(offer.own_price)),
+        ("Of grants", _describe_covered(offer.own_price)),
+        ("Beyond them", _describe_beyond(offer.own_price)),
         ("Limit", _describe_promise(offer)),
         ("Your limit", _describe_purchase(offer)),
     ]
@@ -110,7 +111,21 @@ def _tell_terms(offer: Offer) -> list[tuple[str, str]]:
 def _describe_beyond(own: PlanPrice | None) -> str:
     """Describe what GPU-hours cost that the grants do not cover; empty where they cost what the others do."""
     price = own.get("overage_gpu_hour_price") if own else None  # a broker of before has none
-    return f"{price} yuan a GPU-hour, which is in these prices" if price else ""
+    if own is None or price is None or price == own["gpu_hour_price"]:
+        return ""
+    return f"{price} yuan a GPU-hour, which is in these prices"
+
+
+def _describe_covered(own: PlanPrice | None) -> str:
+    """Describe what grants pay for, where not all of it costs what the plan says."""
+    covered = (own.get("covered_by_grants") if own else None) or []  # a broker of before has none
+    return ", ".join(f"{_describe_units(each)} at {each['unit_price']} yuan" for each in covered)
+
+
+def _describe_units(covered: CoveredUnits) -> str:
+    if covered["meter"] == "tokens":
+        return describe_count(covered["quantity"], "token")
+    return f"{Decimal(covered['quantity']) / 3600:.4f} GPU-hours"
 
 
 def _describe_promise(offer: Offer) -> str:

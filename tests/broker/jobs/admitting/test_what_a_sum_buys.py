@@ -71,8 +71,13 @@ def make_grants(terms: ContractTerms, kept: str) -> OpenGrants:
     return OpenGrants({grant.id: grant for grant in grants}, {f"gra_{meter}": free[meter] for meter in METERS})
 
 
-def count_charged_steps(reserves: Reserves, held: HoldNeed, limits: Limits) -> tuple[int, Fraction]:
-    """Run the job on its hold step by step, as it is charged; returns the whole steps charged and what they cost."""
+def count_charged_steps(
+    reserves: Reserves, held: HoldNeed, limits: Limits, *, leads: bool = True
+) -> tuple[int, Fraction]:
+    """Run the job on its hold step by step, as it is charged; returns the whole steps charged and what they cost.
+
+    It leads the month's rate segments, or others were there before it.
+    """
     terms, moment = reserves.terms, reserves.terms.starts_at
     legs = reserves.plan_hold(held, moment)
     used = [Usage(*(int(count) for count in NEED.take(step).values())) for step in range(NEED.steps + 1)]
@@ -85,7 +90,8 @@ def count_charged_steps(reserves: Reserves, held: HoldNeed, limits: Limits) -> t
         moment=moment,
         months=BilledMonth("2026-11", "2026-11"),
     )
-    charging = Charging(ChargeLimits(find_promise(limits)))
+    others = {} if leads else {segment: 1 for units in supply.units.values() for segment, _count in units}
+    charging = Charging(ChargeLimits(find_promise(limits), segments=others))
     charged = charging.divide(supply, [after - before for before, after in pairwise(used)])
     cost = sum((segment.price(count) for segment, count in charging.added.items()), Fraction(0))
     return sum(
@@ -135,3 +141,18 @@ def test_sum_is_spent_on_grants_at_their_prices_and_beyond_them_at_the_overages(
         1_000 * (Fraction("4.9") + Fraction("6.8")) / 3600 + 7_000 * Fraction("0.00007") + 3_000 * Fraction("0.00009")
     )
     assert prices.price(usage.by_meter) == expected
+
+
+@pytest.mark.parametrize("kept", GRANTS)
+def test_job_that_others_came_before_is_charged_up_to_a_fen_a_line_less(kept: str) -> None:
+    terms = make_contract(PlanName.PREPAID, Overage.ON_DEMAND, "1")
+    reserves = Reserves(terms, "2026-11", make_grants(terms, kept), room=None)
+    whole = HoldNeed(Usage(NEED.gpu_seconds, NEED.tokens), None, GPU_TYPE)
+    prices = reserves.find_prices(whole, terms.starts_at)
+    for named in ("0.50", "1", "2.005", "7.77"):
+        part = buy_part(prices, Money.from_decimal(named), NEED)
+        limits = Limits(QuoteGuarantee.PAUSE, Money.from_decimal(named).micros, NEED.gpu_seconds, None)
+        held = replace(whole, usage=clip_need(limits, NOTHING_SPENT, prices, whole.usage))
+        _steps, cost = count_charged_steps(reserves, held, limits, leads=False)
+        lines = len(prices.list_lines(held.usage.by_meter))
+        assert Fraction(part.cost.to_decimal()) - Fraction(lines, 100) <= cost <= Fraction(named), named

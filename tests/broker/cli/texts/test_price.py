@@ -1,0 +1,31 @@
+"""What a quote says of a contract's grants and of what lies beyond them, where these have prices of their own."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from broker.cli.texts.price import Offer, make_offer
+from tests.broker.cli import objects
+
+NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
+COVERED = [
+    {"meter": "gpu_seconds", "quantity": 100, "unit_price": "4.9"},
+    {"meter": "tokens", "quantity": 7_000, "unit_price": "0.00007"},
+]
+
+
+def tell(**fields: Any) -> list[str]:
+    """Tell the lines of a quote whose price on the contract's plan has these fields."""
+    own = objects.price("prepaid", "0.14", "0.26", "1.30", "1.42", objects.CONTRACT_ID) | {"gpu_hour_price": "5.2"}
+    offer = Offer(objects.quote(prices=[own | fields]), objects.contract(), objects.balance())
+    return [" ".join(line.plain.split()) for line in make_offer(offer, NOW, 100)]
+
+
+def test_grants_and_what_lies_beyond_them_are_told_with_their_prices() -> None:
+    lines = tell(overage_gpu_hour_price="6.8", covered_by_grants=COVERED)
+    assert "Of grants 0.0278 GPU-hours at 4.9 yuan, 7,000 tokens at 0.00007 yuan" in lines
+    assert "Beyond them 6.8 yuan a GPU-hour, which is in these prices" in lines
+
+
+def test_what_costs_what_the_plan_says_is_not_told_again() -> None:
+    for lines in (tell(), tell(overage_gpu_hour_price="5.2", covered_by_grants=[])):
+        assert not [line for line in lines if line.startswith(("Of grants", "Beyond"))]
