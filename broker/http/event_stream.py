@@ -21,7 +21,7 @@ STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _wants_stream(request: Request) -> bool:
+async def _wants_stream(request: Request) -> bool:
     accepted = [part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")]
     return MEDIA_TYPE in accepted
 

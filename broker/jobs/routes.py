@@ -47,7 +47,7 @@ from pricing.money import Money
 router = feature_router("/jobs", "jobs")
 
 
-def _get_feed(request: Request) -> EventFeed:
+async def _get_feed(request: Request) -> EventFeed:
     feed: EventFeed = request.app.state.event_feed
     return feed
 
