@@ -173,6 +173,8 @@ async def test_early_end_charges_the_rest_of_the_commitment_once(api: Api, syste
     clock.now = datetime(2028, 2, 2, tzinfo=UTC)
     last = await final(api, contract_id, "2028-01")
     assert true_ups(last)[0][1] == "8010.94"  # 16,000.00 in all
+    other = {"renew": True, "plan": "on_demand", "committed_gpu_hours": 0}
+    assert (await api.post(f"/contracts/{contract_id}/renewal", other))["true_up"] == "at_end"
     assert await broken_rules(system) == {}
 
 
