@@ -68,6 +68,16 @@ def test_years_owe_together_what_the_term_has_not_used(years: list[Attainment], 
     assert [compute_owed(years[: count + 1]).format_amount() for count in range(len(years))] == owed
 
 
+def test_a_single_second_is_owed_and_given_back() -> None:
+    fen_a_second = Decimal(36)
+    one, two, used = Attainment(1, 0, fen_a_second), Attainment(2, 0, fen_a_second), Attainment(0, 1, fen_a_second)
+    assert [compute_owed(each).format_amount() for each in ([one], [two, used], [one, used])] == [
+        "0.01",
+        "0.01",
+        "0.00",
+    ]
+
+
 YEARS = st.lists(st.builds(Attainment, COUNTS, COUNTS, st.just(PRICE)), min_size=1, max_size=5)
 
 

@@ -79,10 +79,10 @@ def test_change_from_before_there_were_points_counts_its_hours_in_full() -> None
     quarters = [START + (END - START) / 4 * count for count in range(1, 5)]
     old = replace(SIGNED, committed_gpu_hours=9000, changes=(first, TermsChange(HALF, {"committed_gpu_hours": 9000})))
     assert count_committed(old, END) == 9000 * 3600
-    assert [count_reached(old, moment) // 3600 for moment in quarters] == [2000, 4000, 6500, 9000]
+    assert [count_reached(old, moment) / 3600 for moment in quarters] == [2000, 4000, 6500, 9000]
     plan = {"plan": PlanName.LONG_TERM, "committed_gpu_hours": 3000}
     other = replace(SIGNED, committed_gpu_hours=3000, changes=(first, TermsChange(HALF, plan)))
-    assert [count_reached(other, moment) // 3600 for moment in quarters] == [2000, 0, 1500, 3000]
+    assert [count_reached(other, moment) / 3600 for moment in quarters] == [2000, 0, 1500, 3000]
     budget = TermsChange(HALF, {"monthly_budget_micros": 1})
     assert count_reached(replace(SIGNED, changes=(first, budget)), END) == 8000 * 3600
 

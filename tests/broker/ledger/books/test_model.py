@@ -26,6 +26,11 @@ def test_amount_below_zero_goes_the_other_way() -> None:
     assert net_moves(move("a", "b", MONEY, -5)) == move("b", "a", MONEY, 5)
 
 
+def test_a_single_unit_is_moved_and_none_is_not() -> None:
+    assert net_moves(move("a", "b", GPU, 1)) == move("a", "b", GPU, 1)
+    assert net_moves(move("a", "b", GPU, 0)) == []
+
+
 @given(MOVES)
 def test_netted_moves_change_each_account_as_the_moves_do_and_none_goes_nowhere(moves: list[Move]) -> None:
     netted = net_moves(moves)
