@@ -28,6 +28,18 @@ class Range(BaseModel):
     p90: float = Field(gt=0, allow_inf_nan=False)
 
 
+class PeakParts(BaseModel):
+    """What a peak consists of, GiB, where the program goes the likeliest way."""
+
+    weights: float = Field(description="The base, and the encoders that stay in memory.")
+    adapter: float = Field(description="The adapter, its gradients and the optimizer's moments.")
+    activations: float = Field(description="What is kept for the backward pass, an eager attention's scores included.")
+    logits: float = Field(description="Logits and what the loss makes of them; 0 for pictures.")
+    pictures: float = Field(description="What encodes pictures and captions; 0 where both are cached.")
+    context: float = Field(description="CUDA, cuBLAS and what is never used.")
+    allocator: float = Field(description="What rows of different lengths leave unusable.")
+
+
 class Prediction(BaseModel):
     """What a run is expected to need. Each field says its unit."""
 
@@ -36,6 +48,7 @@ class Prediction(BaseModel):
     samples_per_second: float = Field(description="Rows or pictures of all GPUs a second, at p50.")
     peak_vram_gib: float = Field(description="Peak of one GPU, GiB, at p50.")
     peak_vram: Range = Field(description="Peak of one GPU, GiB.")
+    peak_vram_parts: PeakParts = Field(description="The peak of the likeliest way, by what it is for.")
     gpu_hours: Range = Field(description="Hours of the run, start and loading included, times its GPUs.")
     adapter_parameters: int = Field(description="Trained numbers, exactly.")
     fits: bool = Field(description="False only where even the leanest run that is known would not fit.")
@@ -63,6 +76,7 @@ def predict(request: PredictionRequest, calibration: Calibration) -> Prediction:
         samples_per_second=samples_per_second,
         peak_vram_gib=peak.p50,
         peak_vram=peak,
+        peak_vram_parts=PeakParts(**vars(_estimate_peak(run.likeliest.contents).parts)),
         gpu_hours=_scale(whole, request.gpus / SECONDS_PER_HOUR),
         adapter_parameters=run.likeliest.method.adapter_parameters,
         fits=fit is not FitJudgement.DOES_NOT_FIT,

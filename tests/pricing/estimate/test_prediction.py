@@ -136,3 +136,15 @@ def test_a_second_card_s_worth_of_multiprocessors_is_no_use_to_one_short_row():
     }
     assert gain[4096] > 1.7
     assert 1 < gain[64] < 1.15
+
+
+def test_a_peak_is_told_part_by_part():
+    said = LLAMA | {"gradient_checkpointing": True, "attention": "sdpa", "loss": "whole"}
+    found = answer(said)
+    assert sum(vars(found.peak_vram_parts).values()) == pytest.approx(found.peak_vram.p50)
+    assert found.peak_vram_parts.weights == pytest.approx(12.55, abs=0.01)
+    assert found.peak_vram_parts.pictures == found.peak_vram_parts.allocator == 0
+    uneven = answer(said, mean_tokens=500).peak_vram_parts
+    assert uneven.allocator > 0 == uneven.pictures
+    encoding = answer(FLUX | {"gradient_checkpointing": True}, cached_latents=False).peak_vram_parts
+    assert encoding.pictures > 0 == encoding.logits
