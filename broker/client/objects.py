@@ -53,6 +53,7 @@ class Estimate(TypedDict):
     rows: int
     steps: int
     vram_gib: float
+    vram_parts: dict[str, float] | None
     base_model: str
     sku: str
     calibration_runs: int

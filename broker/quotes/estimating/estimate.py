@@ -26,7 +26,8 @@ class JobEstimate:
 
     Units: GPU-seconds, tokens, rows of an epoch, optimizer steps, GiB. `kind` and `work` are what the estimator learns
     from once the job has run; `calibration_runs` finished runs gave the interval its width. `machine_load` is that of
-    the machine when it was quoted, for each core; None where that is not known.
+    the machine when it was quoted, for each core; None where that is not known. `vram_parts` is the peak by what it is
+    for, in GiB; None in what versions of before kept.
     """
 
     base_model: str
@@ -46,6 +47,7 @@ class JobEstimate:
     kind: RunKind
     work: RunWork
     machine_load: float | None = None
+    vram_parts: Mapping[str, float] | None = None
 
     def count_need(self) -> JobNeed:
         """Count what the whole job needs where it takes its p50."""
@@ -61,7 +63,7 @@ class JobEstimate:
 
         Raises: KeyError, TypeError, ValueError, for what it never wrote.
         """
-        later = {"machine_load": written.get("machine_load")}  # versions of before have none
+        later = {name: written.get(name) for name in ("machine_load", "vram_parts")}  # versions of before have none
         known = {name: written[name] for name in cls.__dataclass_fields__.keys() - later.keys()} | later
         _check_counts(written, COUNTS)
         _check_counts(written["gpu_seconds"], ("p50", "p90"))
@@ -123,6 +125,7 @@ def estimate_job(planned: PlannedJob, gpu: GpuProfile, calibration: Calibration)
         calibration_runs=run.calibration_runs,
         kind=run.kind,
         work=run.work,
+        vram_parts={name: round(gib, 3) for name, gib in vars(run.memory.peak.parts).items()},
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from broker.quotes.estimating.estimate import JobEstimate
 from pricing.calibration.calibration import FEWEST_RESIDUALS, has_learnt_width
 from pricing.catalog.profile import TEXT_FAMILIES
+from pricing.resources.memory import FitJudgement
 
 # From here on runs wait for cores: those of one that was alone when it taught the estimator did not.
 BUSY_LOAD = 0.9
@@ -21,6 +22,11 @@ def _list_uncertainties(estimate: JobEstimate) -> Iterator[str]:
         yield (
             f"busy machine: when this was quoted {load:.1f} processes for each core wanted to run; beside them a run "
             "takes longer than estimated"
+        )
+    if estimate.fit is FitJudgement.TIGHT:
+        yield (
+            f"tight: {estimate.vram_gib:.1f} GiB are expected on {estimate.sku}, which leaves too little free; "
+            "`trainer probe` says for certain"
         )
     if not has_learnt_width(estimate.calibration_runs):
         runs = estimate.calibration_runs or "no"

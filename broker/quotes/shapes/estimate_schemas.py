@@ -43,6 +43,11 @@ class EstimateOut(BaseModel):
     rows: int = Field(description="Usable rows of the data set.", examples=[64])
     steps: int = Field(description="Optimizer steps.", examples=[32])
     vram_gib: float = Field(description="Peak device memory in GiB.", examples=[3.1])
+    vram_parts: dict[str, float] | None = Field(
+        description="The peak by what it is for, in GiB: weights, adapter (with gradients and moments), activations, "
+        "logits, pictures, context, allocator; null in quotes of before.",
+        examples=[{"weights": 0.251, "adapter": 0.007, "activations": 0.664, "context": 1.0, "allocator": 0.048}],
+    )
     adapter_parameters: int = Field(description="Parameters that are trained.", examples=[460800])
     base_model: str = Field(description="Base model of the catalogue.", examples=["smollm2-135m-instruct"])
     sku: str = Field(description="Type of device that the estimate is for.", examples=["cpu"])

@@ -4,6 +4,7 @@ import pytest
 
 from broker.quotes.estimating.estimate import JobEstimate
 from broker.quotes.estimating.uncertainty import name_uncertainties
+from pricing.resources.memory import FitJudgement
 from tests.broker.estimates import make_estimate
 
 
@@ -39,3 +40,18 @@ def test_the_load_comes_back_as_it_was_and_an_estimate_of_before_has_none() -> N
     before = estimate.to_json()
     del before["machine_load"]
     assert JobEstimate.from_json(before) == replace(estimate, machine_load=None)
+
+
+def test_a_job_that_is_tight_is_certain_only_after_a_probe() -> None:
+    tight = replace(make_estimate(calibration_runs=9), fit=FitJudgement.TIGHT)
+    (told,) = name_uncertainties(tight)
+    assert told.startswith("tight")
+    assert "trainer probe" in told
+
+
+def test_the_parts_of_a_peak_come_back_and_an_estimate_of_before_has_none() -> None:
+    estimate = replace(make_estimate(), vram_parts={"weights": 0.251, "context": 1.0})
+    assert JobEstimate.from_json(estimate.to_json()) == estimate
+    before = estimate.to_json()
+    del before["vram_parts"]
+    assert JobEstimate.from_json(before).vram_parts is None
