@@ -16,6 +16,7 @@ SCHEMA_OF = {
     "Hours": "HoursRange",
     "Moments": "ExpectedEndOut",
     "Estimate": "EstimateOut",
+    "CoveredUnits": "CoveredUnitsOut",
     "PlanPrice": "PlanPriceOut",
     "JobPart": "JobPartOut",
     "MaxCostBuys": "MaxCostBuysOut",
