@@ -15,7 +15,9 @@ from pricing.training.config import PATH_KEYS, TrainingConfig
 from pricing.training.config_parsing import ConfigInvalid
 from pricing.training.job_config import parse_job_config
 
-MOST_KNOWN = 512
+# So many are known at the most, and none that is longer: one of megabytes, all of it zeros behind a number's point, is
+# checked each time.
+MOST_KNOWN, LONGEST_KNOWN = 512, 4096
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,10 @@ def resolve_configuration(raw: Mapping[str, Any], offered: OfferedModels = SHIPP
     One that was checked lately is known: a job is submitted with the very configuration that was quoted before.
     Raises: InvalidTrainingConfig, with each wrong key.
     """
-    return _resolve_written(json.dumps(raw), offered)
+    written = json.dumps(raw)
+    return (_resolve_known if len(written) <= LONGEST_KNOWN else _resolve_written)(written, offered)
 
 
-@lru_cache(maxsize=MOST_KNOWN)
 def _resolve_written(written: str, offered: OfferedModels) -> JobConfiguration:
     try:
         config, profile = parse_job_config(json.loads(written), offered)
@@ -57,3 +59,6 @@ def _resolve_written(written: str, offered: OfferedModels) -> JobConfiguration:
         found = [errors.FieldError(f"config.{problem.field}", problem.message) for problem in error.problems]
         raise refuse_fields(found) from error
     return JobConfiguration(config, profile)
+
+
+_resolve_known = lru_cache(maxsize=MOST_KNOWN)(_resolve_written)

@@ -124,10 +124,17 @@ def _beyond_from_json(written: Mapping[str, Any] | None, prices: UnitPrices) -> 
     if written is None:
         return None
     own = replace(prices, plan=PlanName(written["plan"]), per_gpu_hour=Decimal(written["per_gpu_hour"]))
-    granted = {
+    return BeyondGrants(own, _granted_from_json(written, prices))
+
+
+def _granted_from_json(written: Mapping[str, Any], prices: UnitPrices) -> dict[Unit, tuple[PricedUnits, ...]]:
+    """Read what grants pay for; a quote of an earlier release has only how many GPU-seconds, at the plan's price."""
+    if "granted" not in written:
+        covered = PricedUnits(written["covered_gpu_seconds"], prices.per_gpu_hour, billable=True)
+        return {Unit.GPU_SECONDS: (covered,)}
+    return {
         Unit(meter): tuple(
             PricedUnits(each["quantity"], Decimal(each["unit_price"]), each["billable"]) for each in units
         )
         for meter, units in written["granted"].items()
     }
-    return BeyondGrants(own, granted)

@@ -4,7 +4,7 @@ import pytest
 
 from broker import errors
 from broker.http.shapes import as_hours
-from broker.quotes.checking.configuration import resolve_configuration
+from broker.quotes.checking.configuration import LONGEST_KNOWN, resolve_configuration
 from broker.quotes.counts.row_lengths import RowLengths
 from broker.quotes.counts.text import RowLength, plan_text
 from pricing.training.config import TrainingConfig
@@ -71,3 +71,12 @@ def test_default_that_is_written_out_is_the_same_configuration() -> None:
 )
 def test_hours_have_four_places(seconds: int, hours: str) -> None:
     assert as_hours(seconds) == hours
+
+
+def test_configuration_that_was_checked_lately_is_known_but_for_one_that_is_written_at_length() -> None:
+    """Some megabytes each, all of them zeros behind one rate, were kept by the hundred."""
+    short = {"base_model": "smollm2-135m-instruct", "learning_rate": "0.0001"}
+    long = {**short, "learning_rate": "0.0001" + "0" * LONGEST_KNOWN}
+    assert resolve_configuration(short) is resolve_configuration(dict(short))
+    assert resolve_configuration(long) is not resolve_configuration(dict(long))
+    assert resolve_configuration(long) == resolve_configuration(short)
