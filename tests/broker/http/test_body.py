@@ -1,13 +1,14 @@
 """Whatever a JSON document has that no table keeps is seen in its bytes: others need not be looked through."""
 
 import json
+from email.message import Message
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.http.body import MAX_DEPTH, find_unstorable, may_be_unstorable
+from broker.http.body import JSON_TYPE, MAX_DEPTH, find_unstorable, may_be_unstorable
 from tests.broker.conftest import START
 from tests.broker.factories import usage_event
 
@@ -37,3 +38,28 @@ def test_a_heartbeat_is_not_looked_through() -> None:
     event = usage_event("run_1", 3, gpu_seconds=2, tokens=100, started_at=START, ended_at=START)
     beat = {"fence_token": 1, "progress": {"step": 7, "loss": 2.31}, "usage": [event] * (MAX_DEPTH // 2 - 2)}
     assert not may_be_unstorable(json.dumps(beat).encode())
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "application/json ;x",
+        "application/problem+json",
+        "application/a!b+json",
+        "application/a b+json",
+        "application/json, text/plain",
+        "application/jsonl",
+        "application/a/b+json",
+        "application/ json",
+        "text/json",
+    ],
+)
+def test_what_fastapi_reads_as_json_is_what_is_checked(kind: str) -> None:
+    """A name of a kind with an odd character in it brought values past the check."""
+    read = Message()
+    read["content-type"] = kind
+    subtype = read.get_content_subtype()
+    is_json = read.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))
+    assert bool(JSON_TYPE.match(kind)) == is_json
