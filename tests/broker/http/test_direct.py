@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import httpx2 as httpx
 import pytest
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, Field
 
@@ -168,3 +169,19 @@ def test_the_hot_routes_are_called_by_a_plan(routed_app: FastAPI) -> None:
         "POST /v1/runs/{run_id}/heartbeats",
     }
     assert hot <= planned
+
+
+def test_no_router_adds_to_its_routes_what_a_plan_would_pass_over(routed_app: FastAPI) -> None:
+    """A dependency that is given with a router, to admit nobody else for example, is FastAPI's to call."""
+    contexts = [
+        each for each in iter_route_contexts(routed_app.router.routes) if isinstance(each.original_route, APIRoute)
+    ]
+    assert len(contexts) > 100
+    for context in contexts:
+        route = context.original_route
+        assert isinstance(route, APIRoute)
+        own = [each.call for each in route.dependant.dependencies]
+        assert [each.call for each in context.dependant.dependencies] == own, route.path
+        assert isinstance(context.response_class, DefaultPlaceholder) == isinstance(
+            route.response_class, DefaultPlaceholder
+        ), route.path
