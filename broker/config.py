@@ -64,7 +64,9 @@ class Settings(BaseSettings):
     )
     trainer_command: str | None = Field(default=None, description="What starts a run; default: this Python's trainer.")
 
-    cycle_seconds: float = Field(default=1.0, gt=0, description="Longest time between two scheduling cycles.")
+    cycle_seconds: float = Field(
+        default=1.0, gt=0, description="Longest time between two looks whether a waiting job may start."
+    )
     heartbeat_seconds: float = Field(default=2.0, gt=0)
     lease_seconds: float = Field(default=30.0, gt=0, description="A run silent for longer is lost.")
     sweep_seconds: float = Field(default=5.0, gt=0)

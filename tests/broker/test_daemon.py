@@ -66,6 +66,7 @@ async def test_submissions_wait_to_be_told_why_they_wait_and_start_once_a_device
     api: Api, system: System, customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("broker.scheduling.pace.RESTS_AT_LEISURE", 1_000_000)
+    monkeypatch.setattr("broker.scheduling.pace.LONGEST_REST_SECONDS", 3600.0)  # however slow the machine is
     engine = PaperEngine()
     async with running_daemon(system, engine) as daemon:
         jobs = [await submit(api, customer) for _ in range(3)]
