@@ -17,7 +17,7 @@ from broker.contracts.cards.rate_cards import (
     read_published,
     select_card_version,
 )
-from broker.contracts.keeping.endings import find_heir, find_successor, list_ending, mark_cancelled, stop_renewing
+from broker.contracts.keeping.endings import find_successor, list_ending, mark_cancelled, stop_renewing
 from broker.contracts.keeping.grants import (
     activate_grant,
     create_grant,
@@ -34,8 +34,8 @@ from broker.contracts.keeping.grants import (
     resize_grant,
     select_credited_ids,
     select_ended_grants,
-    select_stranded_compensations,
 )
+from broker.contracts.keeping.heirs import find_heir, select_stranded_compensations
 from broker.contracts.keeping.numbers import has_number, keep_apart
 from broker.contracts.keeping.rows import to_terms
 from broker.contracts.tables import Contract

@@ -38,24 +38,6 @@ async def find_successor(work: Work, contract_id: str) -> str | None:
     return successor_id
 
 
-async def find_heir(work: Work, contract_id: str) -> str | None:
-    """Find the contract that gets what comes back of one that has ended.
-
-    That is the one that renews it, or else of its customer's that are in force one of the same plan, the newest.
-    """
-    successor_id = await find_successor(work, contract_id)
-    if successor_id is not None:
-        return successor_id
-    ended = await work.session.get_one(Contract, contract_id)
-    is_in_force = (Contract.starts_at <= work.now) & (Contract.ends_at.is_(None) | (Contract.ends_at > work.now))
-    others = select(Contract.id).where(
-        Contract.customer_id == ended.customer_id, Contract.id != ended.id, Contract.cancelled_at.is_(None), is_in_force
-    )
-    order = ((Contract.plan == ended.plan).desc(), Contract.starts_at.desc(), Contract.id)
-    heir_id: str | None = await work.session.scalar(others.order_by(*order).limit(1))
-    return heir_id
-
-
 async def list_ending(work: Work) -> list[str]:
     """List the contracts whose end is near enough for a warning."""
     latest = work.now + timedelta(days=max(WARNING_DAYS))

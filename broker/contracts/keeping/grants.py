@@ -1,11 +1,10 @@
 """Grants: the blocks of prepaid GPU-seconds and tokens under a contract. What is left of one is in the ledger."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ScalarSelect, Select, bindparam, select
-from sqlalchemy.orm import aliased
 
 from broker import errors
 from broker.contracts.tables import Contract, Grant
@@ -147,24 +146,6 @@ async def list_expired_grants(work: Work) -> list[str]:
 def select_ended_grants() -> ScalarSelect[str]:
     """Select the ids of the grants that are expired or void, as part of a larger statement."""
     return select(Grant.id).where(Grant.status.in_([status.value for status in ENDED])).scalar_subquery()
-
-
-def select_stranded_compensations(now: datetime) -> ScalarSelect[str]:
-    """Select the ids of the compensations that outlast their contract, and may go to another; of a larger statement.
-
-    That is one that follows it, or any of the same customer that is in force.
-    """
-    other = aliased(Contract)
-    is_in_force = (other.starts_at <= now) & (other.ends_at.is_(None) | (other.ends_at > now))
-    is_heir = (other.renewed_from_id == Contract.id) | ((other.customer_id == Contract.customer_id) & is_in_force)
-    heirs = select(other.id).where(is_heir, other.cancelled_at.is_(None), other.id != Contract.id)
-    query = (
-        select(Grant.id)
-        .join(Contract, Contract.id == Grant.contract_id)
-        .where(Grant.kind == GrantKind.COMPENSATION.value, Grant.status == GrantStatus.ACTIVE.value)
-        .where(Grant.expires_at > now, Contract.ends_at <= now, heirs.exists())
-    )
-    return query.scalar_subquery()
 
 
 async def list_grants_ending(work: Work, within: timedelta) -> list[GrantTerms]:

@@ -43,7 +43,7 @@ async def compensate_hold(work: Work, job_id: str) -> None:
 
 
 async def list_stranded_compensations(work: Work) -> list[str]:
-    """List the compensations that have something left and outlast their contract, which another follows."""
+    """List the compensations that have something left and outlast their contract, where another may have it."""
     query = select(Account.grant_id).where(
         Account.kind == AccountKind.GRANTED.value,
         Account.balance > 0,

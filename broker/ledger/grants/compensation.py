@@ -77,7 +77,7 @@ async def _make(work: Work, terms: ContractTerms, grant: GrantTerms, quantity: i
 async def credit_compensation(work: Work, terms: ContractTerms, grant_id: str, made: GrantTerms) -> None:
     """Credit a compensation with what has come back to the grant that it is for, and with what was paid for that.
 
-    Of a closed month, whose invoice has earned it, that comes back with the invoice that takes it back.
+    What the invoice of a closed month has earned of it is deferred again after that (`return_earned`).
     """
     own = (made.contract_id, made.customer_id, made.unit, AccountKind.GRANTED)
     source_id = await open_account(work, *own, grant_id=grant_id)
