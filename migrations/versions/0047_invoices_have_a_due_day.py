@@ -8,18 +8,21 @@ down_revision = "0046"
 branch_labels = None
 depends_on = None
 
-# The days to pay that a contract had at the moment of an invoice's number: those of the last amendment of them by then.
-DUE_DAYS = """
+# A term that a contract had at the moment of an invoice's number: that of its last amendment by then, or as signed.
+TERM_THEN = """
+    coalesce((
+        SELECT each.value -> 'values' ->> '{name}'
+        FROM jsonb_array_elements(c.changes) WITH ORDINALITY AS each(value, ordinality)
+        WHERE each.value -> 'values' ? '{name}'
+            AND (each.value ->> 'effective_at')::timestamptz <= i.finalized_at
+        ORDER BY each.ordinality DESC LIMIT 1
+    ), c.{name}::text)"""
+DUE_DAYS = f"""
     UPDATE invoices i
     SET due_on = least(
-        (i.finalized_at AT TIME ZONE c.time_zone)::date + (coalesce((
-            SELECT (each.value -> 'values' ->> 'payment_days')::integer
-            FROM jsonb_array_elements(c.changes) WITH ORDINALITY AS each(value, ordinality)
-            WHERE each.value -> 'values' ? 'payment_days'
-                AND (each.value ->> 'effective_at')::timestamptz <= i.finalized_at
-            ORDER BY each.ordinality DESC LIMIT 1
-        ), c.payment_days))::integer,
-        (i.expires_at AT TIME ZONE c.time_zone)::date)
+        (i.finalized_at AT TIME ZONE {TERM_THEN.format(name="time_zone")})::date
+            + ({TERM_THEN.format(name="payment_days")})::integer,
+        (i.expires_at AT TIME ZONE {TERM_THEN.format(name="time_zone")})::date)
     FROM contracts c
     WHERE c.id = i.contract_id AND i.finalized_at IS NOT NULL"""
 
