@@ -7,6 +7,10 @@ OURS = ", ".join(f"'{cause.value}'" for cause in sorted(OUR_DOING))
 
 JOB_CHECKS = (
     Check(
+        "an event is of the customer of its job",
+        "SELECT e.id FROM job_events e JOIN jobs j ON j.id = e.job_id WHERE e.customer_id <> j.customer_id",
+    ),
+    Check(
         "a run that ended by our doing is charged for nothing after its last durable checkpoint",
         f"""SELECT r.id, k.step, c.unit, sum(c.quantity) AS charged
            FROM runs r

@@ -51,6 +51,8 @@ COPY_CAPTURE = (
     f" SELECT {COPIED}, {{quantity}}, {{of}} FROM captures WHERE id = {FIRST}"
 )
 
+OF_EVENT, OF_JOB = "job_id, kind, data, created_at", "id, 'queued', '{}', created_at"
+
 CORRECT_A_CLOSED_MONTH = f"""
     INSERT INTO rate_corrections (customer_id, contract_id, job_id, month, corrected_month, used_month, unit,
                                   unit_price, billable, rate_card_version, quantity, amount_micros, created_at)
@@ -91,6 +93,10 @@ DAMAGES = (
     Damage(
         "a leg is of the customer of its hold",
         ("UPDATE hold_legs SET customer_id = 'cus_x' WHERE id = (SELECT min(id) FROM hold_legs)",),
+    ),
+    Damage(
+        "an event is of the customer of its job",
+        (f"INSERT INTO job_events (customer_id, {OF_EVENT}) SELECT 'cus_x', {OF_JOB} FROM jobs",),
     ),
     Damage(
         "a capture is of the customer and the contract of its hold",
