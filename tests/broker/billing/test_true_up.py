@@ -75,6 +75,23 @@ async def test_true_up_is_asked_for_once_whatever_became_of_its_invoice(
     assert (true_ups(january), january["total"]["amount"]) == ([], "0.00")
 
 
+async def test_hours_that_are_told_after_their_true_up_was_credited_are_paid(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """The correction gave back once more what the note had taken back: 40 hours were used for nothing."""
+    customer = await sign(api)
+    job = await start_job(system, customer, gpu_seconds=100 * HOUR, tokens=0)
+    clock.now = datetime(2027, 1, 2, tzinfo=UTC)
+    invoice = await final(api, customer.contract["id"], "2026-12")
+    lines = [{"position": 1, "amount": "8000.00"}]
+    await api.post("/credit-notes", {"invoice_id": invoice["id"], "reason": "goodwill", "lines": lines}, expect=201)
+    await report_usage(system, job, gpu_seconds=40 * HOUR, ended_at=ENDS - timedelta(days=1))
+    clock.now = datetime(2027, 2, 2, tzinfo=UTC)
+    january = await final(api, customer.contract["id"], "2027-01")
+    assert (true_ups(january), january["total"]["amount"]) == ([], "160.00")
+    assert await broken_rules(system) == {}
+
+
 async def test_true_up_is_drafted_though_nothing_was_used(api: Api, system: System, clock: ManualClock) -> None:
     customer = await sign(api)
     clock.now = datetime(2027, 1, 2, tzinfo=UTC)
