@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Generic
 from zlib import crc32
 
-from broker.persistence.batches import Answer, Batches, Call, Key, refuse_busy
+from broker.persistence.batches import Answer, Batches, Call, Key, Turns, refuse_busy
 from broker.persistence.faults import Fault, find_fault
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,8 @@ class JointBatches(Generic[Key, Call, Answer]):
     all are told so.
 
     Keys fall into groups, the same ones in every process: while the batch of one group waits for the database, that of
-    another is decided, and no key is in both.
+    another is decided, and no key is in both. With `turns`, batches of several keys wait for theirs. What is `expected`
+    to fail a batch now and then is not told in the log.
     """
 
     def __init__(
@@ -36,10 +37,12 @@ class JointBatches(Generic[Key, Call, Answer]):
         decide_apart: Callable[[Key, Sequence[Call]], Awaitable[Sequence[Answer | Exception]]],
         wait_seconds: float,
         *,
-        groups: int,
+        groups: int = 1,
+        turns: Turns | None = None,
+        expected: tuple[type[Exception], ...] = (),
     ) -> None:
-        self.groups, self._decide = groups, decide_together
-        self.together = Batches[int, Call, Answer](self._decide_group, wait_seconds, refuse=refuse_busy)
+        self.groups, self.expected, self._decide = groups, expected, decide_together
+        self.together = Batches[int, Call, Answer](self._decide_group, wait_seconds, refuse=refuse_busy, turns=turns)
         self.apart = Batches[Key, Call, Answer](decide_apart, wait_seconds)
 
     async def ask(self, key: Key, call: Call) -> Answer:
@@ -47,6 +50,10 @@ class JointBatches(Generic[Key, Call, Answer]):
         if not self.apart.is_busy(key):
             with suppress(_DecidedApart):
                 return await self.together.ask(self.find_group(key), call)
+        return await self.ask_apart(key, call)
+
+    async def ask_apart(self, key: Key, call: Call) -> Answer:
+        """Have a call decided with those of its own key alone. Raises: as `Batches.ask` does."""
         return await self.apart.ask(key, call)
 
     def find_group(self, key: Key) -> int:
@@ -59,6 +66,6 @@ class JointBatches(Generic[Key, Call, Answer]):
         except Exception as error:
             if find_fault(error) in HOPELESS:
                 raise
-            if find_fault(error) is None:
+            if find_fault(error) is None and not isinstance(error, self.expected):
                 log.exception("%d calls are decided apart", len(calls))
             return [_DecidedApart() for _call in calls]

@@ -5,9 +5,7 @@ tenant from its own rows alone, and all that is written, with the answers that r
 with the commit.
 """
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,21 +34,17 @@ from broker.jobs.admitting.admission_batch import (
 )
 from broker.jobs.events import log_event
 from broker.jobs.schemas import JobOut
-from broker.persistence.batches import Batches, Turns, refuse_busy
+from broker.persistence.batches import Turns
 from broker.persistence.database import WAKE_FOR_SUBMITTED, TimeLimits
 from broker.persistence.driver import COMMIT, Command, Row, run_together
-from broker.persistence.faults import Fault, find_fault
+from broker.persistence.joint_batches import JointBatches
 from broker.quotes import service as quotes
 from broker.quotes.counts.count_needs import meet_count_needs
 from broker.quotes.service import Quote
 from broker.work import STAFF, Actor, Role, Work
 
-log = logging.getLogger(__name__)
-
 # Whose scope, and whose use of which contract.
 Turn = tuple[str, Place]
-# What fails for all would fail for each of them, too.
-HOPELESS = frozenset({Fault.AWAY, Fault.FULL})
 # So long a batch of several tenants waits for one lock: longer than other batches take, shorter than anyone notices.
 JOINT_LOCK_SECONDS = 0.5
 # Of the advisory lock by which the processes take turns (`SharedTurn`).
@@ -101,10 +95,6 @@ class SubmissionAnswers:
         return Response(job.model_dump_json(), 201, media_type="application/json")
 
 
-class DecidedApart(Exception):
-    """A batch of several tenants could not be decided together: each contract's submissions take their own turn."""
-
-
 class Submissions:
     """The submissions that a process is asked to decide: together, or where that fails contract by contract.
 
@@ -112,10 +102,9 @@ class Submissions:
     """
 
     def __init__(self, wait_seconds: float, turns: Turns | None = None) -> None:
-        self.together = Batches[None, Submission, Response](
-            _decide_together, wait_seconds, refuse=refuse_busy, turns=turns
+        self.batches = JointBatches[Turn, Submission, Response](
+            _decide_together, _decide_apart, wait_seconds, turns=turns, expected=(UniqueViolation,)
         )
-        self.apart = Batches[Turn, Submission, Response](_decide_apart, wait_seconds)
 
     async def submit(self, caller: Caller, request: JobRequest, made: Quote | None) -> Response:
         """Have a request decided in the next batch; `made` is the quote that it does not name.
@@ -125,11 +114,8 @@ class Submissions:
         actor, claim = caller.actor, caller.claim
         hold_key = None if claim is None else f"{actor.customer_id or actor.id}:{claim.key}"
         submission = Submission(caller, Order(request, made, hold_key))
-        turn = (name_principal(actor), request.place)
-        if actor.role == Role.CUSTOMER and not self.apart.is_busy(turn):
-            with suppress(DecidedApart):
-                return await self.together.ask(None, submission)
-        return await self.apart.ask(turn, submission)
+        ask = self.batches.ask if actor.role == Role.CUSTOMER else self.batches.ask_apart
+        return await ask((name_principal(actor), request.place), submission)
 
 
 async def make_quote_for(caller: Caller, request: JobRequest) -> Quote:
@@ -141,22 +127,15 @@ async def make_quote_for(caller: Caller, request: JobRequest) -> Quote:
         return await quotes.make_quote(work, request.config, request.dataset_id, terms)
 
 
-async def _decide_together(_all: None, submissions: Sequence[Submission]) -> list[Response | Exception]:
-    """Decide a batch of whatever tenants, or have all of it decided apart: what failed has left nothing behind."""
+async def _decide_together(submissions: Sequence[Submission]) -> list[Response | Exception]:
+    """Decide a batch of whatever tenants in one transaction."""
     callers = [each.caller for each in submissions]
     seconds = min(JOINT_LOCK_SECONDS, callers[0].services.settings.lock_seconds)
     limits = TimeLimits(seconds, callers[0].services.settings.statement_seconds)
     moment = callers[0].services.clock()
     reading = _read(submissions, moment, seen_by={each.order.request.customer_id for each in submissions})
-    try:
-        async with open_together(callers, reading, limits) as (works, found):
-            return await _decide(works, found, submissions, moment)
-    except Exception as error:
-        if find_fault(error) in HOPELESS:
-            raise
-        if find_fault(error) is None and not isinstance(error, UniqueViolation):
-            log.exception("%d submissions are decided apart", len(submissions))
-        return [DecidedApart() for _each in submissions]
+    async with open_together(callers, reading, limits) as (works, found):
+        return await _decide(works, found, submissions, moment)
 
 
 async def _decide_apart(turn: Turn, submissions: Sequence[Submission]) -> list[Response | Exception]:

@@ -79,3 +79,20 @@ def test_each_key_is_in_one_group_and_the_groups_share_them_out() -> None:
     found = [batches.find_group(key) for key in keys]
     assert found == [again.find_group(key) for key in keys]
     assert 10 < sum(found) < 30
+
+
+async def test_what_is_expected_to_fail_a_batch_is_not_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    for expected, told in ((), 1), ((ValueError,), 0):
+        caplog.clear()
+        desk = Desk({"a": ValueError("a fault of our own")})
+        desk.gate.set()
+        batches = JointBatches[str, Called, int](desk.decide_together, desk.decide_apart, 600, expected=expected)
+        assert await batches.ask("a", ("a", 1)) == 2
+        assert len(caplog.records) == told
+
+
+async def test_a_call_that_asks_for_it_is_decided_apart_at_once() -> None:
+    desk = Desk()
+    desk.gate.set()
+    assert await desk.collect().ask_apart("a", ("a", 1)) == 2
+    assert (desk.together, desk.apart) == ([], [[("a", 1)]])

@@ -98,7 +98,7 @@ async def count_rows(system: System, *tables: Any) -> list[int]:
 async def test_each_of_a_batch_has_its_own_answer_however_they_are_cut(
     api: Api, own: Api, app: FastAPI, system: System, buyer: Customer, urls: DatabaseUrls, most: int
 ) -> None:
-    app.state.submissions.together.most = most
+    app.state.submissions.batches.together.most = most
     body = {"config": CONFIG, "dataset_id": buyer.dataset["id"]}
     quote = await own.post("/quotes", body, expect=201)
     order = {**body, "quote_id": quote["id"]}
