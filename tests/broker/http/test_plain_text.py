@@ -5,7 +5,7 @@ import pytest
 from broker.http.plain_text import check_line, check_text
 
 
-@pytest.mark.parametrize("text", ["", " ", "\t", "\u200b", "\u202e\u200b", "\u3000"])
+@pytest.mark.parametrize("text", ["", " ", "\t", "\u200b", "\u202e\u200b", "\u3000", "\u3164", " \u2800"])
 def test_what_cannot_be_seen_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="nothing that can be seen"):
         check_text(text)
