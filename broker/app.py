@@ -120,15 +120,7 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         telemetry=NO_TELEMETRY,
     )
-    app.state.database, app.state.services = system.database, system.services
-    app.state.event_feed = EventFeed(system)
-    app.state.authenticate = Bearers(system.database, system.services).authenticate
-    app.state.record_decision = record_decision
-    settings = system.services.settings
-    app.state.heartbeats = collect_heartbeats(settings.turn_seconds)
-    app.state.turnstile = Turnstile(settings.process_pool_size, wait_seconds=settings.turn_seconds)
-    turns = None if settings.workers == 1 else SharedTurn(system.database, ADMISSION_TURN)
-    app.state.submissions = Submissions(settings.turn_seconds, turns)
+    hand_over(app, system)
     install_problem_handlers(app)
     for router in ROUTERS:
         app.include_router(router, responses=PROBLEM_RESPONSES)
@@ -141,6 +133,19 @@ def create_app(system: System, daemon: Daemon | None = None) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog)
     return app
+
+
+def hand_over(app: FastAPI, system: System) -> None:
+    """Hand over to routes and to the edge what lives as long as the process."""
+    settings = system.services.settings
+    app.state.database, app.state.services = system.database, system.services
+    app.state.event_feed = EventFeed(system)
+    app.state.authenticate = Bearers(system.database, system.services).authenticate
+    app.state.record_decision = record_decision
+    app.state.heartbeats = collect_heartbeats(settings.turn_seconds)
+    app.state.turnstile = Turnstile(settings.process_pool_size, wait_seconds=settings.turn_seconds)
+    turns = None if settings.workers == 1 else SharedTurn(system.database, ADMISSION_TURN)
+    app.state.submissions = Submissions(settings.turn_seconds, turns)
 
 
 def add_health_routes(app: FastAPI) -> None:
