@@ -7,6 +7,7 @@ from sqlalchemy import Select, func, select
 
 from broker import errors
 from broker.billing.crediting import BilledInvoice, BilledLine, CreditedLine, CreditSums, plan_credit
+from broker.billing.given_back import read_refunded
 from broker.billing.model import InvoiceKind, InvoiceStatus, LineKind
 from broker.billing.numbers import Series, next_number
 from broker.billing.service import list_lines, lock_invoice
@@ -79,7 +80,9 @@ async def _read_billed(work: Work, invoice: Invoice, lines: Sequence[InvoiceLine
         line.position: BilledLine(LineKind(line.kind), Money(line.amount_micros), Money(credited.get(line.id, 0)))
         for line in lines
     }
-    return BilledInvoice(billed, TaxMode(invoice.tax_mode), invoice.tax)
+    refunded, tax_mode = await read_refunded(work, invoice), TaxMode(invoice.tax_mode)
+    in_lines = refunded.net if tax_mode == TaxMode.ON_TOP else refunded.net + refunded.tax
+    return BilledInvoice(billed, tax_mode, invoice.tax, in_lines)
 
 
 async def _write(work: Work, invoice: Invoice, new: NewCreditNote, sums: CreditSums) -> CreditNote:

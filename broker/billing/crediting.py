@@ -1,7 +1,7 @@
 """What a credit note takes back of an invoice: never more than is left of a line, nor of the whole. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from broker import errors
@@ -29,11 +29,15 @@ class BilledLine:
 
 @dataclass(frozen=True)
 class BilledInvoice:
-    """An invoice as crediting sees it: its lines by position, how it was taxed, and the tax in its total."""
+    """An invoice as crediting sees it: its lines by position, how it was taxed, and the tax in its total.
+
+    `refunded` is what was owed back for units that it had paid for, as its lines say it: without a tax on top.
+    """
 
     lines: Mapping[int, BilledLine]
     tax_mode: TaxMode
     tax: Money
+    refunded: Money = field(default_factory=Money.zero)
 
     @property
     def base(self) -> Money:
@@ -81,9 +85,10 @@ def _find_faults(invoice: BilledInvoice, lines: Sequence[CreditedLine]) -> Itera
         if fault is not None:
             yield errors.FieldError(f"lines.{index}.{fault.field}", fault.message)
         seen.add(line.position)
-    left, asked = invoice.base - invoice.credited, _sum(line.amount for line in lines)
+    left, asked = invoice.base - invoice.credited - invoice.refunded, _sum(line.amount for line in lines)
     if asked > left:
-        yield errors.FieldError("lines", f"come to {asked}; {left} of the invoice is left to be credited")
+        told = f"come to {asked}; {max(left, Money.zero())} of the invoice is left to be credited"
+        yield errors.FieldError("lines", told)
 
 
 def _find_fault(invoice: BilledInvoice, line: CreditedLine) -> errors.FieldError | None:

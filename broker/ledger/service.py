@@ -39,8 +39,9 @@ from broker.ledger.grants.earnings import MonthsInvoice, book_usage, find_surplu
 from broker.ledger.grants.expiry_warnings import list_grants_to_warn_of, warn_of_expiry
 from broker.ledger.grants.grant_balances import GrantBalance, GrantDraw, list_draws, read_grant_balances
 from broker.ledger.grants.grant_ends import expire_grant, list_grants_to_expire, read_unused, take_unused, void_grant
+from broker.ledger.grants.refunds import read_refunded
 from broker.ledger.grants.resizing import resize_grant
-from broker.ledger.grants.worth import price_leaving
+from broker.ledger.grants.worth import Worth, price_leaving
 from broker.ledger.holding.adjust import adjust_hold
 from broker.ledger.holding.charge_reading import LockedHolds, lock_charged_holds, read_charged_holds
 from broker.ledger.holding.further_usage import price_further_usage, read_usage_prices
@@ -111,6 +112,7 @@ __all__ = [
     "TrueUp",
     "UsageInterval",
     "Volume",
+    "Worth",
     "adjust_hold",
     "amend_budget",
     "bear_lost_work",
@@ -177,6 +179,7 @@ __all__ = [
     "read_granted_hours",
     "read_holds",
     "read_lost",
+    "read_refunded",
     "read_snapshot",
     "read_unearned",
     "read_unused",

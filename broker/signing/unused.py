@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from broker import errors
 from broker.billing import service as billing
+from broker.billing.given_back import find_left
 from broker.contracts import service as contracts
 from broker.contracts.keeping.events import ContractEventKind, record_contract_event
 from broker.contracts.terms.model import ContractTerms, GrantStatus, GrantTerms, NewGrant, RolloverRule
@@ -23,12 +24,16 @@ RENEWAL_WAIT = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Refund:
-    """What was taken out of a grant and is owed back for it. Units: `quantity` in the grant's own."""
+    """What was taken out of a grant and is owed back for it. Units: `quantity` in the grant's own.
+
+    `credited` is what credit notes have given back of it already, without tax.
+    """
 
     grant: GrantTerms
     quantity: int
     net: Money
     tax: Money
+    credited: Money
 
     @property
     def total(self) -> Money:
@@ -48,8 +53,15 @@ async def refund_grant(work: Work, grant_id: str) -> Refund:
     if reason is None and await ledger.read_unused(work, grant) == 0:
         reason = "nothing of it is unused"
     if reason is not None:
-        raise errors.IllegalTransition(f"Grant {grant.id} is not refunded: {reason}.", status_before=grant.status.value)
-    return await _refund(work, terms, grant)
+        raise _make_refusal(grant, reason)
+    refund = await _refund(work, terms, grant)
+    if refund.credited.micros and not refund.total.micros:
+        raise _make_refusal(grant, "credit notes have given back what was paid for it; void it, to take its units")
+    return refund
+
+
+def _make_refusal(grant: GrantTerms, reason: str) -> errors.IllegalTransition:
+    return errors.IllegalTransition(f"Grant {grant.id} is not refunded: {reason}.", status_before=grant.status.value)
 
 
 def _find_hindrance(grant: GrantTerms, *, expired: bool) -> str | None:
@@ -71,7 +83,8 @@ def _lasts(work: Work, grant: GrantTerms) -> bool:
 async def _refund(work: Work, terms: ContractTerms, grant: GrantTerms) -> Refund:
     refund = await _price(work, grant, await ledger.read_unused(work, grant))
     await ledger.take_unused(work, grant, "grant_refunded")
-    await ledger.book_refund(work, terms, grant.id, net=refund.net, tax=refund.tax, reference=grant.id)
+    owed = {"net": refund.net, "tax": refund.tax, "credited": refund.credited}
+    await ledger.book_refund(work, terms, grant.id, **owed, reference=grant.id)
     sums = {"net": refund.net, "tax": refund.tax, "total": refund.total}
     facts = {"grant_id": grant.id, "unit": grant.unit.value, "quantity": refund.quantity}
     facts |= {name: money.format_amount() for name, money in sums.items()}
@@ -80,13 +93,18 @@ async def _refund(work: Work, terms: ContractTerms, grant: GrantTerms) -> Refund
 
 
 async def _price(work: Work, grant: GrantTerms, quantity: int) -> Refund:
-    """Price what is to be refunded, with the tax by which the grant's invoice was taxed, as far as it is deferred."""
+    """Price what is to be refunded, with the tax by which the grant's invoice was taxed, as far as it is deferred.
+
+    Credit notes and refunds together give back no more than was paid.
+    """
     assert grant.invoice_id is not None, "a grant that was paid ahead has an invoice"
     invoice = await billing.get_invoice(work, grant.invoice_id)
     tax = Tax(TaxMode(invoice.tax_mode), invoice.tax_rate or Decimal(0))
     ((_grant, unearned),) = await ledger.read_unearned(work, [grant])
     worth = ledger.price_leaving(grant, tax, unearned, quantity)
-    return Refund(grant, quantity, min(worth.net, await ledger.read_deferred(work, grant.id)), worth.tax)
+    left, deferred = await find_left(work, invoice), await ledger.read_deferred(work, grant.id)
+    net = min(worth.net, deferred, left.net)
+    return Refund(grant, quantity, net, min(worth.tax, left.tax), credited=min(worth.net, deferred) - net)
 
 
 async def list_refundable(work: Work, terms: ContractTerms) -> list[Refund]:

@@ -137,6 +137,11 @@ async def load_grants(work: Work, grant_ids: Collection[str]) -> dict[str, Grant
     return {row.id: _to_terms(row) for row in rows}
 
 
+async def list_paid_by(work: Work, invoice_id: str) -> list[str]:
+    """List the grants that an invoice has paid for: its own, and those that were carried on or came back of it."""
+    return list(await work.session.scalars(select(Grant.id).where(Grant.invoice_id == invoice_id)))
+
+
 async def list_expired_grants(work: Work) -> list[str]:
     """List the grants whose term is over and that nobody has ended yet, the earliest first."""
     query = select(Grant.id).where(Grant.status == GrantStatus.ACTIVE.value, Grant.expires_at <= work.now)

@@ -23,6 +23,9 @@ DEFERRED, BREAKAGE, ROUNDING = AccountKind.DEFERRED_REVENUE, AccountKind.BREAKAG
 REFUNDS, CREDIT, UNMATCHED = AccountKind.REFUNDS, AccountKind.CUSTOMER_CREDIT, AccountKind.UNMATCHED_RECEIPTS
 GIFT_COSTS, BAD_DEBT = AccountKind.GIFT_COSTS, AccountKind.BAD_DEBT
 
+# The transfer by which unused units are owed back.
+REFUNDED = "grant_refunded"
+
 
 @dataclass(frozen=True)
 class MoneyMove:
@@ -95,11 +98,16 @@ async def book_credit_used(work: Work, terms: ContractTerms, amount: Money, *, r
 
 
 async def book_refund(
-    work: Work, terms: ContractTerms, grant_id: str, *, net: Money, tax: Money, reference: str
+    work: Work, terms: ContractTerms, grant_id: str, *, net: Money, tax: Money, credited: Money, reference: str
 ) -> None:
-    """Book that what is unused of a paid grant is owed back to the customer, with the tax on it."""
+    """Book that what is unused of a paid grant is owed back to the customer, with the tax on it.
+
+    `credited` is what credit notes have given back of it already: they took it off what is earned.
+    """
     moves = [MoneyMove(REFUNDS, DEFERRED, net, grant_id), MoneyMove(REFUNDS, TAX, tax)]
-    await post_money(work, terms, "grant_refunded", moves, reference=reference)
+    await post_money(work, terms, REFUNDED, moves, reference=reference)
+    earned = [MoneyMove(REVENUE, DEFERRED, credited, grant_id)]
+    await post_money(work, terms, "credited_units_left", earned, reference=reference)
 
 
 async def book_carry(work: Work, terms: ContractTerms, grant_id: str, to: GrantTerms, amount: Money) -> None:

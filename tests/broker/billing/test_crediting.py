@@ -1,5 +1,7 @@
 """What credit notes take back: never more than is left, and with all lines all of the tax, in however many notes."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +53,12 @@ def test_what_is_left_of_a_line_counts_what_came_back_before() -> None:
     billed = invoice(1000, 500, credited={1: 990})
     assert find_fields(billed, (1, fen(11))) == ["lines.0.amount"]
     assert plan_credit(billed, [CreditedLine(1, fen(10))]).total == fen(10)
+
+
+def test_what_was_refunded_is_not_credited_as_well() -> None:
+    billed = replace(invoice(1000, tax=60, mode=TaxMode.ON_TOP), refunded=fen(400))
+    assert plan_credit(billed, [CreditedLine(1, fen(600))]).total == fen(636)
+    assert find_fields(billed, (1, fen(601))) == ["lines"]
 
 
 def test_line_that_takes_off_or_is_tax_or_is_not_there_brings_nothing_back() -> None:

@@ -201,3 +201,31 @@ async def read_granted(api: Api, contract_id: str) -> tuple[int, str | None]:
     """Read what of hours a contract's coverage calls granted, and which share of that is left."""
     hours = (await api.get(f"/contracts/{contract_id}/coverage"))["meters"][0]
     return hours["granted"], hours["left_percent"]
+
+
+CREDITED = {"reason": "goodwill", "lines": [{"position": 1, "amount": "2000.00"}]}
+
+
+async def test_credit_notes_and_refunds_together_give_back_what_was_paid_and_no_more(api: Api, system: System) -> None:
+    """A note of the whole and a refund of the whole had given it back twice."""
+    customer = await make_ready_customer(api, plan="prepaid", tax_mode="on_top", tax_rate="0.06")
+    invoice_id = customer.contract["advance_invoice_id"]
+    await api.post("/credit-notes", {"invoice_id": invoice_id, **CREDITED}, expect=201)
+    refund = await api.post(f"/grants/{(await grant_of(api, customer))['id']}/refund")
+    assert (refund["net"]["amount"], refund["tax"]["amount"]) == ("600.00", "36.00")
+    assert await accounts_of(system, customer.contract["id"]) == {"cash": 2_756_000_000, "refunds": -636_000_000}
+    more = {**CREDITED, "lines": [{"position": 1, "amount": "0.01"}]}
+    problem = await api.post("/credit-notes", {"invoice_id": invoice_id, **more}, expect=422)
+    assert problem["errors"][0]["field"] == "lines"
+    assert await broken_rules(system) == {}
+
+
+async def test_grant_whose_price_was_credited_is_not_refunded(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api, plan="prepaid")
+    lines = [{"position": 1, "amount": "2600.00"}]
+    note = {"invoice_id": customer.contract["advance_invoice_id"], "reason": "signed by mistake", "lines": lines}
+    await api.post("/credit-notes", note, expect=201)
+    grant = await grant_of(api, customer)
+    assert "credit notes" in (await api.post(f"/grants/{grant['id']}/refund", expect=409))["detail"]
+    assert (await grant_of(api, customer))["left"] == 500 * HOUR
+    assert await broken_rules(system) == {}
