@@ -24,3 +24,9 @@ def test_configuration_tells_odd_numbers_together_with_all_else_that_is_wrong():
     fields = [problem.field for problem in caught.value.problems]
     assert fields == ["lora_rank", "epochs", "learning_rate", "base_model", "colour"]
     assert parse_training_config({"base_model": "x", "learning_rate": "1e-4", "epochs": "3"}).epochs == 3
+
+
+@pytest.mark.parametrize("beginning", ["1", "1.", "-.1", "1e"])
+def test_a_number_of_any_length_is_looked_through_once(beginning):
+    """Each digit was tried before and behind a point that is not there: 100 kB kept everybody waiting for minutes."""
+    assert explain_number(beginning + "1" * 1_000_000 + "x") is None
