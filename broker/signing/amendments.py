@@ -20,7 +20,7 @@ from broker.contracts.terms.model import ContractTerms, NewGrant
 from broker.identity.service import lock_customer
 from broker.ledger import service as ledger
 from broker.metering.reading.last_use import find_last_use
-from broker.signing.unused import list_refundable, refund_grants
+from broker.signing.refunds import list_refundable, refund_grants
 from broker.work import Work
 from pricing.grants import GrantKind
 from pricing.money import Money

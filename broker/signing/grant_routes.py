@@ -9,7 +9,7 @@ from broker.contracts.terms.model import GrantStatus, GrantTerms
 from broker.http.edge import BillingReader, FinanceWork, feature_router
 from broker.http.shapes import Cursor, IdPrefix, Limit, OfContract, OfCustomer, OfProject, Page, written_like
 from broker.ledger import service as ledger
-from broker.signing import unused
+from broker.signing import refunds
 from broker.signing.grant_schemas import GrantDrawOut, GrantIn, GrantOut, RefundOut, VoidIn
 from broker.signing.grants import give_grant
 from broker.work import Work
@@ -75,7 +75,7 @@ async def void_grant(work: FinanceWork, grant_id: str, body: VoidIn) -> GrantOut
 @router.post("/{grant_id}/refund")
 async def refund_grant(work: FinanceWork, grant_id: str) -> RefundOut:
     """Refund what is unused of a grant that was bought and paid: its price is owed back. Gifts are never refunded."""
-    refund = await unused.refund_grant(work, grant_id)
+    refund = await refunds.refund_grant(work, grant_id)
     (balance,) = await ledger.read_grant_balances(work, [refund.grant])
     return RefundOut.of(refund, balance, work.now)
 

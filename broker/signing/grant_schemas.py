@@ -10,7 +10,7 @@ from broker.contracts.terms.model import GrantStatus, RolloverRule
 from broker.http.shapes import Moment, MoneyOut, Reason, RequestBody, Whole, as_hours, created_at_field
 from broker.ledger.service import GrantBalance, GrantDraw
 from broker.signing.grants import Gift
-from broker.signing.unused import Refund
+from broker.signing.refunds import Refund
 from pricing.grants import GrantKind, GrantScope
 from pricing.usage import Unit
 

@@ -1,125 +1,18 @@
-"""What becomes of the unused part of grants: refunded, carried on into another contract, or given up.
+"""What becomes of the unused part of grants where it is not refunded: carried on into another contract, or given up.
 
 What live jobs hold of a grant is never touched. The caller holds the locks of the contracts (decision 0030).
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 
-from broker import errors
-from broker.billing import service as billing
-from broker.billing.given_back import find_left
 from broker.contracts import service as contracts
-from broker.contracts.keeping.events import ContractEventKind, record_contract_event
 from broker.contracts.terms.model import ContractTerms, GrantStatus, GrantTerms, NewGrant, RolloverRule
 from broker.ledger import service as ledger
+from broker.signing.refunds import refund_unused
 from broker.work import Work
 from pricing.grants import GrantKind
-from pricing.money import Money
-from pricing.tax import Tax, TaxMode
 
 RENEWAL_WAIT = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Refund:
-    """What was taken out of a grant and is owed back for it. Units: `quantity` in the grant's own.
-
-    `credited` is what credit notes have given back of it already, without tax.
-    """
-
-    grant: GrantTerms
-    quantity: int
-    net: Money
-    tax: Money
-    credited: Money
-
-    @property
-    def total(self) -> Money:
-        return self.net + self.tax
-
-
-async def refund_grant(work: Work, grant_id: str) -> Refund:
-    """Refund what is unused of a grant that was bought and paid, at its price, rounded once; gifts never.
-
-    The units leave the grant; what jobs hold of it comes back to it, and may be refunded later.
-    Raises: NotFound, IllegalTransition.
-    """
-    found = await contracts.get_grant(work, grant_id)
-    terms = await contracts.lock_contract(work, found.contract_id)
-    grant = await contracts.get_grant(work, grant_id)
-    reason = _find_hindrance(grant, expired=not _lasts(work, grant))
-    if reason is None and await ledger.read_unused(work, grant) == 0:
-        reason = "nothing of it is unused"
-    if reason is not None:
-        raise _make_refusal(grant, reason)
-    refund = await _refund(work, terms, grant)
-    if refund.credited.micros and not refund.total.micros:
-        raise _make_refusal(grant, "credit notes have given back what was paid for it; void it, to take its units")
-    return refund
-
-
-def _make_refusal(grant: GrantTerms, reason: str) -> errors.IllegalTransition:
-    return errors.IllegalTransition(f"Grant {grant.id} is not refunded: {reason}.", status_before=grant.status.value)
-
-
-def _find_hindrance(grant: GrantTerms, *, expired: bool) -> str | None:
-    if grant.kind.is_gift:
-        return f"it is {grant.kind.value}, and gifts never are"
-    if not grant.advance:
-        return "it was not paid ahead"
-    if not grant.credited:
-        return "it is not paid"
-    if grant.status != GrantStatus.ACTIVE or expired:
-        return f"it is {'expired' if expired else grant.status.value}"
-    return None
-
-
-def _lasts(work: Work, grant: GrantTerms) -> bool:
-    return grant.expires_at is None or work.now < grant.expires_at
-
-
-async def _refund(work: Work, terms: ContractTerms, grant: GrantTerms) -> Refund:
-    refund = await _price(work, grant, await ledger.read_unused(work, grant))
-    await ledger.take_unused(work, grant, "grant_refunded")
-    owed = {"net": refund.net, "tax": refund.tax, "credited": refund.credited}
-    await ledger.book_refund(work, terms, grant.id, **owed, reference=grant.id)
-    sums = {"net": refund.net, "tax": refund.tax, "total": refund.total}
-    facts = {"grant_id": grant.id, "unit": grant.unit.value, "quantity": refund.quantity}
-    facts |= {name: money.format_amount() for name, money in sums.items()}
-    await record_contract_event(work, terms, ContractEventKind.GRANT_REFUNDED, facts)
-    return refund
-
-
-async def _price(work: Work, grant: GrantTerms, quantity: int) -> Refund:
-    """Price what is to be refunded, with the tax by which the grant's invoice was taxed, as far as it is deferred.
-
-    Credit notes and refunds together give back no more than was paid.
-    """
-    assert grant.invoice_id is not None, "a grant that was paid ahead has an invoice"
-    invoice = await billing.get_invoice(work, grant.invoice_id)
-    tax = Tax(TaxMode(invoice.tax_mode), invoice.tax_rate or Decimal(0))
-    ((_grant, unearned),) = await ledger.read_unearned(work, [grant])
-    worth = ledger.price_leaving(grant, tax, unearned, quantity)
-    left, deferred = await find_left(work, invoice), await ledger.read_deferred(work, grant.id)
-    net = min(worth.net, deferred, left.net)
-    return Refund(grant, quantity, net, min(worth.tax, left.tax), credited=min(worth.net, deferred) - net)
-
-
-async def list_refundable(work: Work, terms: ContractTerms) -> list[Refund]:
-    """List what would be refunded of a contract's grants, were it done now; nothing is changed."""
-    return [
-        await _price(work, grant, unused)
-        for grant in await contracts.list_grants(work, terms.id)
-        if _find_hindrance(grant, expired=not _lasts(work, grant)) is None
-        and (unused := await ledger.read_unused(work, grant))
-    ]
-
-
-async def refund_grants(work: Work, terms: ContractTerms) -> list[Refund]:
-    """Refund what is unused of all grants of a contract that were bought and paid."""
-    return [await _refund(work, terms, each.grant) for each in await list_refundable(work, terms)]
 
 
 async def expire_grants(work: Work, terms: ContractTerms) -> int:
@@ -144,7 +37,7 @@ async def carry_grants(work: Work, old: ContractTerms, new: ContractTerms, *, wh
         quantity = unused if whole else grant.rollover.limit(grant.quantity, unused)
         if quantity:
             carried.append(await _carry(work, old, new, grant, quantity))
-        if not _lasts(work, grant):
+        if not grant.lasts_at(work.now):
             await ledger.expire_grant(work, grant.id)
     return carried
 
@@ -185,7 +78,7 @@ async def _refund_stranded(work: Work, grant_id: str) -> None:
     grant = await contracts.get_grant(work, grant_id)
     terms = await contracts.lock_contract(work, grant.contract_id)
     if await ledger.read_unused(work, grant):
-        await _refund(work, terms, grant)
+        await refund_unused(work, terms, grant)
 
 
 async def carry_compensation(work: Work, grant_id: str) -> None:

@@ -12,7 +12,7 @@ from broker.contracts.terms.changes import TermsChange
 from broker.contracts.terms.model import ContractTerms, GrantStatus
 from broker.identity.service import lock_customer
 from broker.ledger import service as ledger
-from broker.signing.unused import refund_grant
+from broker.signing.refunds import refund_grant
 from broker.work import Work
 
 

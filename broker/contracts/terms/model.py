@@ -339,6 +339,10 @@ class GrantTerms:
         """Tell whether what comes back of it pays for nothing any more: its term is over, or it has ended before."""
         return self.status in ENDED or (self.expires_at is not None and self.expires_at <= moment)
 
+    def lasts_at(self, moment: datetime) -> bool:
+        """Tell whether its term is not over, whether or not it has begun."""
+        return self.expires_at is None or moment < self.expires_at
+
     def pays_for(self, origin: UsageOrigin, moment: datetime) -> bool:
         """Tell whether what is held of it may pay for usage of a moment: of its scope and within its term."""
         return self.scope.includes(origin) and self.is_within_term(moment)
