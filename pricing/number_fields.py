@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import cache
+from numbers import Number
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -11,7 +12,6 @@ from pydantic import BaseModel
 
 # Python also reads 1_000, digits of every script, and blanks around them.
 NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
-NUMBERS = (int, float, Decimal)
 
 
 def find_odd_numbers(model: type[BaseModel], document: Mapping[str, Any]) -> dict[str, str]:
@@ -26,8 +26,12 @@ def _list_number_fields(model: type[BaseModel]) -> list[str]:
     return [
         field.alias or name
         for name, field in model.model_fields.items()
-        if any(kind in NUMBERS for kind in _list_kinds(field.annotation))
+        if any(_is_number(kind) for kind in _list_kinds(field.annotation))
     ]
+
+
+def _is_number(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Number) and kind is not bool
 
 
 def _list_kinds(annotation: Any) -> Iterator[Any]:
