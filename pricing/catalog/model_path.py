@@ -10,6 +10,10 @@ SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
 # What distributors put behind a model's name; it changes neither shape nor tokenizer.
 DISTRIBUTION = re.compile(r"[-_.](?:emaonly|ema[-_.]only|no[-_.]?ema|pruned|ema|fp16|fp32|bf16|hf)$")
 
+# A path may be of any length and each of its parts is compared with all models: those of its end are enough, and what
+# is longer than a file's name can be is none.
+LAST_PARTS, LONGEST_NAME = 8, 255
+
 
 def is_path(name: str) -> bool:
     """Tell whether a name that no model has is a path: it has folders in it, or the suffix of a file of weights."""
@@ -17,8 +21,12 @@ def is_path(name: str) -> bool:
 
 
 def find_named_by_path(path: str, find: Callable[[str], BaseModelProfile | None]) -> BaseModelProfile | None:
-    """Find the model that a path names: by its last part that is the spelling of one; None where none is."""
-    for part in reversed([part for part in re.split(r"[/\\]", path) if part]):
+    """Find the model that a path names: by its last part that is the spelling of one; None where none is.
+
+    Of a long path only the end is looked at.
+    """
+    parts = [part for part in re.split(r"[/\\]", path) if part][-LAST_PARTS:]
+    for part in reversed([part for part in parts if len(part) <= LONGEST_NAME]):
         for name in _list_spellings(part):
             found = find(name) or _find_by_tail(name)
             if found is not None:

@@ -10,6 +10,9 @@ from pricing.field_problem import FieldProblem
 from pricing.number_fields import find_odd_numbers
 from pricing.training.config import TrainingConfig
 
+# Whoever sends thousands of unknown keys is told of the first ones.
+MOST_TOLD = 50
+
 
 class ConfigInvalid(ValueError):
     """The training configuration does not validate; `problems` names each key and its cure."""
@@ -22,17 +25,22 @@ class ConfigInvalid(ValueError):
 def parse_training_config(raw: Mapping[str, Any]) -> TrainingConfig:
     """Validate a mapping read from YAML or JSON.
 
-    Raises: ConfigInvalid, with one FieldProblem for each wrong key; an unknown key is told the nearest known one.
+    Raises: ConfigInvalid, with one FieldProblem for each wrong key, or for the first of very many; an unknown key is
+    told the nearest known one.
     """
     odd = find_odd_numbers(TrainingConfig, raw)
     problems = [FieldProblem(name, f"{words} (got {raw[name]!r})") for name, words in odd.items()]
     try:
         config = TrainingConfig.model_validate({name: value for name, value in raw.items() if name not in odd})
     except ValidationError as error:
-        raise ConfigInvalid(problems + [_describe(dict(detail)) for detail in error.errors()]) from error
+        raise ConfigInvalid(problems + _describe_all(error)) from error
     if problems:
         raise ConfigInvalid(problems)
     return config
+
+
+def _describe_all(error: ValidationError) -> list[FieldProblem]:
+    return [_describe(dict(detail)) for detail in error.errors()[:MOST_TOLD]]
 
 
 def _describe(detail: dict[str, Any]) -> FieldProblem:

@@ -1,7 +1,7 @@
 import pytest
 
 from pricing.field_problem import FieldProblem
-from pricing.training.config_parsing import ConfigInvalid, parse_training_config
+from pricing.training.config_parsing import MOST_TOLD, ConfigInvalid, parse_training_config
 
 
 def problems_of(**keys):
@@ -32,3 +32,9 @@ def test_every_problem_is_named_at_once():
 def test_a_key_that_is_no_text_is_refused():
     with pytest.raises(ConfigInvalid):
         parse_training_config({"base_model": "m", 1: 2})
+
+
+def test_of_very_many_unknown_keys_the_first_are_told():
+    with pytest.raises(ConfigInvalid) as caught:
+        parse_training_config({"base_model": "x", **{f"k{number}": 1 for number in range(10 * MOST_TOLD)}})
+    assert [problem.field for problem in caught.value.problems] == [f"k{number}" for number in range(MOST_TOLD)]
