@@ -6,6 +6,7 @@ Uploads by PUT are not read here: their routes stream them to the storage, with 
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,15 +37,16 @@ class BodyRequest(Request):
     async def json(self) -> Any:
         """Parse the body, once. Raises: ValueError, RecursionError, InvalidRequest."""
         if not hasattr(self, "_json"):
-            self._json = json.loads(await self.body(), object_pairs_hook=_join_pairs)
+            self._json = json.loads(await self.body(), object_pairs_hook=join_pairs)
         return self._json
 
 
-def _join_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def join_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Join the pairs of a JSON object, in one pass. Raises: InvalidRequest, where a key comes twice."""
     document = dict(pairs)
     if len(document) < len(pairs):
-        names = [name for name, _value in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _value in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         raise errors.invalid_field("body", f"has the key {twice[:100]!r} more than once in one object; send it once")
     return document
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.http.body import JSON_TYPE, MAX_DEPTH, find_unstorable, may_be_unstorable
+from broker import errors
+from broker.http.body import JSON_TYPE, MAX_DEPTH, find_unstorable, join_pairs, may_be_unstorable
 from tests.broker.conftest import START
 from tests.broker.factories import usage_event
 
@@ -63,3 +64,10 @@ def test_what_fastapi_reads_as_json_is_what_is_checked(kind: str) -> None:
     subtype = read.get_content_subtype()
     is_json = read.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))
     assert bool(JSON_TYPE.match(kind)) == is_json
+
+
+def test_a_key_that_comes_twice_is_found_in_one_pass() -> None:
+    """Each key of an object was counted among all of them: a body of eight megabytes of keys took hours."""
+    names = [f"k{number}" for number in range(500_000)]
+    with pytest.raises(errors.InvalidRequest, match="'last' more than once"):
+        join_pairs([(name, 1) for name in [*names, "last", "last"]])
