@@ -45,7 +45,8 @@ async def test_advance_is_owed_then_paid_then_earned_refunded_or_expired(api: Ap
     async def act(work: Work, terms: ContractTerms) -> None:
         await ledger.book_advance(work, terms, grant_id, net=yuan("100.00"), tax=yuan("6.00"), reference="inv_1")
         await ledger.book_receipt(work, terms, yuan("106.00"), reference="inv_1")
-        await ledger.book_refund(work, terms, grant_id, net=yuan("50.00"), tax=yuan("3.00"), reference=grant_id)
+        owed = {"net": yuan("50.00"), "tax": yuan("3.00"), "credited": Money.zero()}
+        await ledger.book_refund(work, terms, grant_id, **owed, reference=grant_id)
         await ledger.book_breakage(work, terms, grant_id, yuan("60.00"), reference=grant_id)
 
     await book(system, customer, act)
@@ -84,7 +85,8 @@ async def test_database_refuses_to_give_back_more_than_was_paid_ahead(api: Api, 
     grant_id = await add_grant(system, customer.contract["id"], 3600)
 
     async def act(work: Work, terms: ContractTerms) -> None:
-        await ledger.book_refund(work, terms, grant_id, net=yuan("0.01"), tax=Money.zero(), reference=grant_id)
+        owed = {"net": yuan("0.01"), "tax": Money.zero(), "credited": Money.zero()}
+        await ledger.book_refund(work, terms, grant_id, **owed, reference=grant_id)
 
     with pytest.raises(CheckViolation, match="not_overspent"):
         await book(system, customer, act)
