@@ -215,13 +215,6 @@ def as_failure(error: psycopg.OperationalError, *, is_dead: bool) -> Operational
     return OperationalError(None, None, error, connection_invalidated=is_dead)
 
 
-async def fetch_row(
-    connection: AsyncConnection, statement: Statement, parameters: Parameters
-) -> tuple[Any, ...] | None:
-    """Fetch the only row of a statement; None where there is none."""
-    return next(iter(await fetch_all(connection, statement, parameters)), None)
-
-
 async def fetch_all(connection: AsyncConnection, statement: Statement, parameters: Parameters) -> list[Row]:
     """Fetch all rows of a statement."""
     async with driving(connection) as driven:

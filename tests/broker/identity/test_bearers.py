@@ -11,7 +11,7 @@ from broker.config import Settings
 from broker.identity.bearers import FIND_KEYS, Bearers
 from broker.identity.model import hash_key
 from broker.persistence.database import Scope
-from broker.persistence.driver import fetch_row
+from broker.persistence.driver import fetch_all
 from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from broker.work import Actor, Role
@@ -31,7 +31,7 @@ async def test_look_up_of_a_key_ends_its_scope(system: System, admin_key: str) -
         before = (await session.execute(SEEN)).one()
         connection = session.bind
         assert isinstance(connection, AsyncConnection)
-        assert await fetch_row(connection, FIND_KEYS, {"key_hashes": [hash_key(admin_key)]}) is not None
+        assert len(await fetch_all(connection, FIND_KEYS, {"key_hashes": [hash_key(admin_key)]})) == 1
         after = (await session.execute(SEEN)).one()
     assert tuple(before) == tuple(after) == ("tenant", 0)
 

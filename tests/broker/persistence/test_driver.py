@@ -17,7 +17,7 @@ from broker.persistence.driver import (
     RowFormat,
     Statement,
     execute_each,
-    fetch_row,
+    fetch_all,
     run_together,
 )
 from broker.persistence.set_writes import command_inserts
@@ -42,9 +42,8 @@ def row(number: int) -> dict[str, object]:
 
 async def count_customers(system: System) -> int:
     async with system.database.transaction(Scope.ALL) as session:
-        found = await fetch_row(connection_of(session), COUNT, {})
-        assert found is not None
-        return int(found[0])
+        ((count,),) = await fetch_all(connection_of(session), COUNT, {})
+        return int(count)
 
 
 @pytest.mark.parametrize("numbers", [[1], [1, 2, 3]])
@@ -88,7 +87,7 @@ async def test_constants_of_a_statement_are_its_own(system: System) -> None:
     """A limit, or a value in a condition, is not asked for again."""
     first = Statement(select(Queue.name).where(Queue.priority > 150).order_by(Queue.name).limit(1))
     async with system.database.transaction(Scope.ALL) as session:
-        assert await fetch_row(connection_of(session), first, {}) == ("priority",)
+        assert await fetch_all(connection_of(session), first, {}) == [("priority",)]
 
 
 async def test_connection_that_dies_is_told_as_every_other_statement_tells_it(
@@ -96,7 +95,7 @@ async def test_connection_that_dies_is_told_as_every_other_statement_tells_it(
 ) -> None:
     with pytest.raises(OperationalError) as raised:
         async with system.database.transaction(Scope.ALL) as session:
-            await fetch_row(connection_of(session), DIE, {})
+            await fetch_all(connection_of(session), DIE, {})
     assert raised.value.connection_invalidated
     with owner_connection(urls) as connection:
         connection.execute("INSERT INTO customers VALUES ('cus_1', 'Acme', now())")
