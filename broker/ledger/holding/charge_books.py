@@ -77,10 +77,17 @@ class ChargeBooks:
     @classmethod
     def of(cls, work: Work, terms: ContractTerms, found: FoundBooks) -> "ChargeBooks":
         """Make the books of a contract of which all was read ahead that charges ask for."""
-        books = cls(work, terms, found.accounts, _closed=found.closed, _lines=found.lines)
-        books._grants = OpenGrants({grant.id: grant for grant in found.grants}, list_free(found.accounts))
-        books._corrected, books._segments, books._knows_all = found.corrected, found.segments, True
-        return books
+        return cls(
+            work,
+            terms,
+            _accounts=found.accounts,
+            _grants=OpenGrants.of(found.grants, list_free(found.accounts)),
+            _closed=found.closed,
+            _lines=found.lines,
+            _corrected=found.corrected,
+            _segments=found.segments,
+            _knows_all=True,
+        )
 
     async def open_account(
         self, unit: Unit, kind: AccountKind, *, grant_id: str | None = None, cause: Cause | None = None
@@ -119,7 +126,7 @@ class ChargeBooks:
         if self._grants is None:
             free = list_free(await self._read_accounts())
             grants = await contracts.list_grants(self.work, self.terms.id) if free else []
-            self._grants = OpenGrants({grant.id: grant for grant in grants}, free)
+            self._grants = OpenGrants.of(grants, free)
         return self._grants
 
     async def list_over(self) -> frozenset[str]:

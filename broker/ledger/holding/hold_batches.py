@@ -119,7 +119,7 @@ async def _read_books(
         key = (Unit(unit), AccountKind(kind), grant_id, of_month)
         ids[key], balances[key] = account_id, balance
     free = {each.id: balances.get((each.unit, AccountKind.GRANTED, each.id, None), 0) for each in grants}
-    opened = OpenGrants({grant.id: grant for grant in grants}, free)
+    opened = OpenGrants.of(grants, free)
     month = terms.billing_month(moment)
     free_of_budget = balances.get((Unit.MICRO_YUAN, AccountKind.BUDGET, None, month))
     room, credit = await read_room(work, terms, month, free=free_of_budget)

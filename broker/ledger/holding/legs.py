@@ -3,7 +3,7 @@
 Planning reads and writes nothing: a leg's account is opened when a hold takes the leg.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -50,6 +50,11 @@ class OpenGrants:
     terms: Mapping[str, GrantTerms]
     free: Mapping[str, int]
 
+    @classmethod
+    def of(cls, grants: Iterable[GrantTerms], free: Mapping[str, int]) -> "OpenGrants":
+        """Make them of a contract's grants, in their order, and what is free in each by its id."""
+        return cls({grant.id: grant for grant in grants}, free)
+
     def list_closed(self, origin: UsageOrigin, moment: datetime) -> frozenset[str]:
         """List the grants that may not pay for usage at a moment, not even out of what a hold has of them."""
         return frozenset(grant.id for grant in self.terms.values() if not grant.pays_for(origin, moment))
@@ -61,8 +66,8 @@ class OpenGrants:
 
 async def read_open_grants(work: Work, contract_id: str) -> OpenGrants:
     """Read the grants of a contract. The caller holds the contract's lock."""
-    grants = {grant.id: grant for grant in await contracts.list_grants(work, contract_id)}
-    return OpenGrants(grants, await accounts.read_granted(work, contract_id))
+    grants = await contracts.list_grants(work, contract_id)
+    return OpenGrants.of(grants, await accounts.read_granted(work, contract_id))
 
 
 def list_origins(

@@ -75,7 +75,7 @@ def compute_balance(
     totals: defaultdict[tuple[Unit, AccountKind], int] = defaultdict(int)
     for key, account in accounts.items():
         totals[key[:2]] += account.balance
-    open_grants = OpenGrants({grant.id: grant for grant in grants}, list_free(accounts))
+    open_grants = OpenGrants.of(grants, list_free(accounts))
     month = terms.billing_month(moment)
     budget = terms.find_watched_budget(month)
     return Balance(

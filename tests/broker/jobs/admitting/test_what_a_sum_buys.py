@@ -68,7 +68,7 @@ def make_grants(terms: ContractTerms, kept: str) -> OpenGrants:
         )
         for meter in METERS
     ]
-    return OpenGrants({grant.id: grant for grant in grants}, {f"gra_{meter}": free[meter] for meter in METERS})
+    return OpenGrants.of(grants, {f"gra_{meter}": free[meter] for meter in METERS})
 
 
 def count_charged_steps(
