@@ -24,8 +24,8 @@ from broker.persistence.database import SUBMITTED, WAKE_CHANNEL, without_driver
 from broker.persistence.faults import find_fault
 from broker.quotes.counts.token_counter import TokenCounter
 from broker.retention import service as retention
-from broker.scheduling.cycle import has_free_devices, run_cycle
-from broker.scheduling.pace import Pace, compute_rest
+from broker.scheduling.cycle.live import has_free_devices, run_cycle
+from broker.scheduling.cycle.pace import Pace, compute_rest
 from broker.signing.purchases import expire_purchase, list_overdue_purchases
 from broker.signing.renewals import attend_to_end
 from broker.signing.top_ups import list_due_top_ups, order_top_up

@@ -16,7 +16,7 @@ from broker.estimator.watch import AccuracyReading
 from broker.metering.reading.metrics import QuarantineCollector, QuarantineReading
 from broker.persistence.faults import find_fault
 from broker.retention.metrics import SweepCollector, SweepReading
-from broker.scheduling.metrics import QueueCollector, QueueReading
+from broker.scheduling.cycle.metrics import QueueCollector, QueueReading
 from broker.system import System
 
 # Anybody may ask for the metrics; the database is not asked more often than this.

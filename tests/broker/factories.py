@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from broker.identity.model import RunBearer, sign_run_token
 from broker.jobs.running.locked_run import get_run
-from broker.scheduling.cycle import run_cycle
+from broker.scheduling.cycle.live import run_cycle
 from broker.system import System
 from tests.broker.pools import register_pool
 

@@ -65,8 +65,8 @@ async def test_submission_wakes_the_dispatcher(api: Api, system: System, custome
 async def test_submissions_wait_to_be_told_why_they_wait_and_start_once_a_device_is_free(
     api: Api, system: System, customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.scheduling.pace.RESTS_AT_LEISURE", 1_000_000)
-    monkeypatch.setattr("broker.scheduling.pace.LONGEST_REST_SECONDS", 3600.0)  # however slow the machine is
+    monkeypatch.setattr("broker.scheduling.cycle.pace.RESTS_AT_LEISURE", 1_000_000)
+    monkeypatch.setattr("broker.scheduling.cycle.pace.LONGEST_REST_SECONDS", 3600.0)  # however slow the machine is
     engine = PaperEngine()
     async with running_daemon(system, engine) as daemon:
         jobs = [await submit(api, customer) for _ in range(3)]

@@ -14,7 +14,7 @@ from broker.execution.membership import Membership, Renewal
 from broker.execution.pool_agent import PoolAgent
 from broker.persistence.database import open_database
 from broker.processes.boot import DatabaseUrls
-from broker.scheduling.cycle import run_cycle
+from broker.scheduling.cycle.live import run_cycle
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job

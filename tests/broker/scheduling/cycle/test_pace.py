@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.scheduling.pace import Pace, compute_rest
+from broker.scheduling.cycle.pace import Pace, compute_rest
 
 
 @pytest.mark.parametrize(("cycle", "rest"), [(0.0, 0.0), (0.01, 0.03), (0.5, 1.5), (10.0, 5.0)])

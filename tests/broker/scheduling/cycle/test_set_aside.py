@@ -7,8 +7,8 @@ import pytest
 
 from broker.jobs.tables import Job
 from broker.processes.boot import DatabaseUrls
-from broker.scheduling import cycle
-from broker.scheduling.cycle import CycleResult, run_cycle
+from broker.scheduling.cycle import live
+from broker.scheduling.cycle.live import CycleResult, run_cycle
 from broker.system import System
 from broker.work import Work
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
@@ -113,13 +113,13 @@ async def test_job_that_cannot_start_gives_its_place_to_the_next_in_the_same_cyc
 ) -> None:
     """It had the only device planned for it in each cycle, and who came after it never started."""
     bad, good = await submit(api, customer), await submit(api, customer)
-    start_run = cycle.start_run
+    start_run = live.start_run
 
     async def start(work: Work, job: Job, pool: str) -> Any:
         if job.id == bad:
             raise LookupError("a row that it needs is gone")
         return await start_run(work, job, pool)
 
-    monkeypatch.setattr(cycle, "start_run", start)
+    monkeypatch.setattr(live, "start_run", start)
     assert await cycle_once(system) == CycleResult(started=1, waiting=1, set_aside=1)
     assert [(await api.get(f"/jobs/{job_id}"))["status"] for job_id in (bad, good)] == ["queued", "dispatched"]

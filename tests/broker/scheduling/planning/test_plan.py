@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.scheduling.planner import (
+from broker.scheduling.planning.model import (
     ClusterSnapshot,
     CyclePlan,
     PoolState,
@@ -13,11 +13,12 @@ from broker.scheduling.planner import (
     Reason,
     ReasonCode,
     RunningJob,
+    Shape,
     Start,
     Wait,
     WaitingJob,
-    plan_cycle,
 )
+from broker.scheduling.planning.plan import plan_cycle
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 STANDARD = QueueState("standard", priority=0)
@@ -29,11 +30,12 @@ def make_pool(name="local", total=4, free=None, **fields):
 
 
 def make_job(job_id, *, minute=0, contract="con_a", queue="standard", pool=None, gpus=1, expected_seconds=600):
-    return WaitingJob(job_id, contract, queue, pool, gpus, NOW - timedelta(minutes=60 - minute), expected_seconds)
+    shape = Shape.of_any_type(gpus, expected_seconds)
+    return WaitingJob(job_id, contract, queue, shape, NOW - timedelta(minutes=60 - minute), pool)
 
 
 def make_running(job_id="job_running", *, contract="con_x", pool="local", gpus=1, ends_in=60):
-    return RunningJob(job_id, contract, pool, gpus, NOW + timedelta(seconds=ends_in))
+    return RunningJob(job_id, contract, pool, gpus, NOW - timedelta(hours=1), p50_end=NOW + timedelta(seconds=ends_in))
 
 
 def plan(*waiting, pools=None, queues=(STANDARD, PRIORITY), running=()) -> CyclePlan:

@@ -5,113 +5,24 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from heapq import heapify, heappop, heappush
 from itertools import chain
+
+from broker.scheduling.planning.model import (
+    ClusterSnapshot,
+    CyclePlan,
+    PoolState,
+    QueueState,
+    Reason,
+    ReasonCode,
+    Start,
+    Wait,
+    WaitingJob,
+)
 
 # A start expected later than this is no forecast worth showing; it also keeps the arithmetic inside datetime's range.
 FORECAST_HORIZON = timedelta(days=3650)
 MOST_CLOSURES_TOLD = 3
-
-
-@dataclass(frozen=True)
-class PoolState:
-    """GPUs of one kind that are handed out together, in whole GPUs. A closed pool starts nothing new.
-
-    `closure` says in a sentence why it is closed.
-    """
-
-    name: str
-    sku: str
-    total_gpus: int
-    free_gpus: int
-    open: bool = True
-    closure: str | None = None
-
-
-@dataclass(frozen=True)
-class QueueState:
-    """A queue; the higher priority goes first. Queues of equal priority share one line."""
-
-    name: str
-    priority: int
-    open: bool = True
-
-
-@dataclass(frozen=True)
-class WaitingJob:
-    """An admitted job that holds no GPU yet; `pool` None means any pool."""
-
-    job_id: str
-    contract_id: str
-    queue: str
-    pool: str | None
-    gpus: int
-    submitted_at: datetime
-    expected_seconds: int
-
-
-@dataclass(frozen=True)
-class RunningJob:
-    """A job that holds its GPUs, already subtracted from its pool's `free_gpus`."""
-
-    job_id: str
-    contract_id: str
-    pool: str
-    gpus: int
-    expected_end: datetime
-
-
-@dataclass(frozen=True)
-class ClusterSnapshot:
-    pools: tuple[PoolState, ...]
-    queues: tuple[QueueState, ...]
-    waiting: tuple[WaitingJob, ...]
-    running: tuple[RunningJob, ...]
-
-
-class ReasonCode(StrEnum):
-    """Why a job waits. The first two are turns in a line; the others last until somebody changes something."""
-
-    WAITING_FOR_GPUS = "waiting_for_gpus"
-    BEHIND_EARLIER_JOBS = "behind_earlier_jobs"
-    QUEUE_UNKNOWN = "queue_unknown"
-    QUEUE_CLOSED = "queue_closed"
-    POOL_UNKNOWN = "pool_unknown"
-    POOL_CLOSED = "pool_closed"
-    NO_OPEN_POOL = "no_open_pool"
-    TOO_LARGE_FOR_POOL = "too_large_for_pool"
-
-
-@dataclass(frozen=True)
-class Reason:
-    code: ReasonCode
-    message: str
-
-
-@dataclass(frozen=True)
-class Start:
-    job_id: str
-    pool: str
-    gpus: int
-
-
-@dataclass(frozen=True)
-class Wait:
-    """A job left waiting; `position` counts from 1, `expected_start` is None where it cannot be known."""
-
-    job_id: str
-    position: int
-    reason: Reason
-    expected_start: datetime | None
-
-
-@dataclass(frozen=True)
-class CyclePlan:
-    """Every waiting job of the snapshot, once: in `starts`, or in `waits` by position."""
-
-    starts: tuple[Start, ...]
-    waits: tuple[Wait, ...]
 
 
 @dataclass(frozen=True)
@@ -206,7 +117,8 @@ def _check_pool(job: WaitingJob, pools: Mapping[str, PoolState]) -> Reason | Non
         return None
     which = f"pool {largest.name}" if job.pool is not None else f"the largest open pool, {largest.name},"
     return Reason(
-        ReasonCode.TOO_LARGE_FOR_POOL, f"Needs {_count(job.gpus, 'GPU')}; {which} has {largest.total_gpus} in all."
+        ReasonCode.TOO_LARGE_FOR_POOL,
+        f"Needs {_count(job.gpus, 'GPU')}; {which} has {largest.total_gpus} in all.",
     )
 
 
@@ -339,7 +251,7 @@ def _forecast_pools(snapshot: ClusterSnapshot, draft: _Draft, now: datetime) -> 
     forecasts = {name: _PoolForecast(free, [], now) for name, free in draft.free.items()}
     for running in snapshot.running:
         if running.pool in forecasts:
-            forecasts[running.pool].releases.append((max(running.expected_end, now), running.gpus))
+            forecasts[running.pool].releases.append((max(running.p50_end, now), running.gpus))
     for starter, pool in draft.starts:
         forecasts[pool].releases.append((_end_of(starter.job, now), starter.job.gpus))
     for forecast in forecasts.values():
@@ -367,4 +279,4 @@ def _forecast_line(
 
 
 def _end_of(job: WaitingJob, start: datetime) -> datetime:
-    return start + min(timedelta(seconds=min(max(job.expected_seconds, 0), 2**40)), FORECAST_HORIZON)
+    return start + min(timedelta(seconds=min(max(job.shape.options[0].p50_seconds, 0), 2**40)), FORECAST_HORIZON)

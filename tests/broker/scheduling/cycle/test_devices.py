@@ -8,7 +8,7 @@ from broker.capacity.model import AgentState, Readiness
 from broker.capacity.readiness import JudgedPool
 from broker.capacity.tables import Pool
 from broker.jobs.reading.queueing import DeviceHolder
-from broker.scheduling.devices import ELSEWHERE, place_holder
+from broker.scheduling.cycle.devices import ELSEWHERE, place_holder
 from tests.broker.conftest import START
 
 POOLS = {"local": JudgedPool(Pool(name="local", agent_id="agt_now"), None, Readiness.OPEN, None)}

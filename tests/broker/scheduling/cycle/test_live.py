@@ -16,8 +16,8 @@ from broker.jobs.running.runs import lose_run
 from broker.jobs.service import lock_job
 from broker.jobs.tables import Job, Run
 from broker.persistence.outbox import OutboxMessage
-from broker.scheduling import cycle
-from broker.scheduling.cycle import CycleResult, run_cycle
+from broker.scheduling.cycle import live
+from broker.scheduling.cycle.live import CycleResult, run_cycle
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
@@ -274,7 +274,7 @@ async def test_job_that_cannot_be_started_keeps_no_other_from_starting(
 ) -> None:
     """One job whose start broke a constraint ended every cycle, and nobody was started any more."""
     bad, good = await submit(api, customer), await submit(api, customer)
-    started = cycle.start_run
+    started = live.start_run
 
     async def start_run(work: Any, job: Job, pool: str) -> Run:
         run = await started(work, job, pool)
@@ -282,7 +282,7 @@ async def test_job_that_cannot_be_started_keeps_no_other_from_starting(
             raise LookupError(bad)
         return run
 
-    monkeypatch.setattr(cycle, "start_run", start_run)
+    monkeypatch.setattr(live, "start_run", start_run)
     await set_pool(system, 2)
     assert await cycle_once(system) == CycleResult(started=1, waiting=1, set_aside=1)
     assert f"job {bad} is set aside" in caplog.text

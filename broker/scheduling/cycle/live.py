@@ -1,0 +1,113 @@
+"""The live cycle: read a snapshot, plan, apply under lock."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from broker.capacity import readiness
+from broker.jobs.reading import queueing
+from broker.jobs.reading.queueing import QueuedJob
+from broker.jobs.running.runs import start_run
+from broker.scheduling.cycle import waits
+from broker.scheduling.cycle.snapshot import have_free, read_pools, read_snapshot
+from broker.scheduling.planning.model import CyclePlan, Wait
+from broker.scheduling.planning.plan import plan_cycle
+from broker.work import Work
+
+log = logging.getLogger(__name__)
+
+CYCLE_LOCK = 7_203_115
+# How often a cycle plans anew because a job could not be started; further ones are left for the next cycle.
+MOST_ROUNDS = 20
+
+
+@dataclass(frozen=True)
+class CycleResult:
+    """How many jobs were started and how many were left to wait; of the latter, those that could not be planned.
+
+    `starts_more`: devices are left on which a job that comes later could start.
+    """
+
+    started: int
+    waiting: int
+    set_aside: int = 0
+    starts_more: bool = field(default=True, compare=False)
+
+
+@dataclass
+class CycleState:
+    """What a cycle has come to so far: the jobs that it started, and those that it set aside, each with its fault."""
+
+    started: set[str] = field(default_factory=set)
+    aside: dict[str, str] = field(default_factory=dict)
+    waits: tuple[Wait, ...] = ()
+    starts_more: bool = True
+
+
+async def run_cycle(work: Work) -> CycleResult:
+    """Run one cycle in the caller's transaction. Processes take turns: each plans on what the one before committed.
+
+    A job that cannot be read or started is set aside, is told so, and is planned again by the next cycle.
+    """
+    await work.take_turn(CYCLE_LOCK)
+    waiting = await queueing.list_waiting(work)
+    if not waiting:
+        return CycleResult(0, 0)
+    state = CycleState(aside=await _find_unreadable(work, waiting))
+    for _round in range(MOST_ROUNDS):
+        if not await _plan_and_start(work, waiting, state):
+            break
+    told = [*map(waits.notice_wait, state.waits), *waits.notice_set_aside(state.aside, behind=len(state.waits))]
+    waits.log_set_aside(waiting, state.aside)
+    await queueing.write_waits(work, waits.list_changed(waiting, told))
+    left = len(state.waits) + len(state.aside)
+    return CycleResult(len(state.started), left, len(state.aside), state.starts_more)
+
+
+async def has_free_devices(work: Work) -> bool:
+    """Tell whether an open pool has devices that nobody holds, as far as can be seen without a lock."""
+    pools, _holders = await read_pools(work, await readiness.list_pools(work))
+    return have_free(pools, ())
+
+
+async def _find_unreadable(work: Work, waiting: Sequence[QueuedJob]) -> dict[str, str]:
+    """Find the jobs that cannot be planned with: what the planner needs of all, the rest of those set aside before."""
+    found = {job.id: job.fault for job in waiting if job.fault is not None}
+    return found | await queueing.list_faults(work, waits.list_set_aside(waiting) - found.keys())
+
+
+async def _plan_and_start(work: Work, waiting: Sequence[QueuedJob], state: CycleState) -> bool:
+    """Plan for the jobs that are neither started nor set aside, and start what fits.
+
+    Tells whether one had to be set aside: then what it would have had is free for the others, who are planned anew.
+    """
+    ready = [job for job in waiting if job.id not in state.started and job.id not in state.aside]
+    snapshot = await read_snapshot(work, ready)
+    plan = await asyncio.to_thread(plan_cycle, snapshot, now=work.now)  # a third of a second where 5000 wait
+    failed = await _apply_starts(work, plan, state.started)
+    state.waits, state.starts_more = plan.waits, have_free(snapshot.pools, plan.starts)
+    state.aside |= failed
+    if failed:
+        state.aside |= await queueing.list_faults(work, {job.id for job in ready} - state.started)
+    return bool(failed)
+
+
+async def _apply_starts(work: Work, plan: CyclePlan, started: set[str]) -> dict[str, str]:
+    """Start what is still queued; a job that is locked elsewhere waits for the next cycle.
+
+    Each starts in a savepoint: one that cannot start keeps nobody else from starting. Returns why, by job.
+    """
+    jobs = await queueing.lock_waiting(work, [start.job_id for start in plan.starts])
+    failed: dict[str, str] = {}
+    for start in plan.starts:
+        if start.job_id not in jobs:
+            continue
+        try:
+            async with work.session.begin_nested():
+                await start_run(work, jobs[start.job_id], start.pool)
+            started.add(start.job_id)
+        except Exception as error:
+            log.debug("job %s could not be started", start.job_id, exc_info=error)
+            failed[start.job_id] = f"{type(error).__name__}: {error}"
+    return failed
