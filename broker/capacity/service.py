@@ -1,16 +1,23 @@
 """Queues, and the types of device that pools have: what ops sees and tunes, and what admission and quotes ask for."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, select
+from sqlalchemy import ColumnElement, ScalarSelect, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from broker import errors
 from broker.capacity.tables import Agent, Pool, Queue
 from broker.contracts.terms.model import ContractTerms, dedicated_queue_name
 from broker.persistence.database import wake_dispatcher
 from broker.work import Work
+from pricing.catalog import find_gpu, get_gpu
+from pricing.catalog.gpu import GpuProfile
 
 __all__ = [
+    "OpenType",
     "Pool",
     "Queue",
     "change_queue",
@@ -18,9 +25,9 @@ __all__ = [
     "list_queues",
     "list_skus",
     "provide_dedicated_queue",
+    "read_open_types",
     "resolve_queue",
-    "select_first_load",
-    "select_first_sku",
+    "select_open_types",
 ]
 
 STANDARD_QUEUE = "standard"
@@ -59,19 +66,37 @@ def resolve_queue(terms: ContractTerms, wanted: str | None) -> str:
     return wanted
 
 
-def select_first_sku() -> ScalarSelect[str]:
-    """Select the device type of the first open pool, as part of a larger statement; null where none is open."""
-    return select(Pool.sku).where(Pool.open, Pool.total_gpus > 0).order_by(Pool.name).limit(1).scalar_subquery()
+@dataclass(frozen=True)
+class OpenType:
+    """A type of device that an open pool has. `machine_load`: that of the machine behind it; None: it has not told."""
+
+    gpu: GpuProfile
+    machine_load: float | None = None
 
 
-def select_first_load(seen_since: ColumnElement[datetime]) -> ScalarSelect[float | None]:
-    """Select the load of the machine behind the first open pool, as part of a larger statement.
+def select_open_types(seen_since: ColumnElement[datetime]) -> ScalarSelect[Any]:
+    """Select the open pools' device types by the pools' names, as part of a larger statement; see `read_open_types`.
 
-    Null where no pool is open, and where its agent has not told since that moment.
+    With each comes its machine's load, where its agent has told since that moment.
     """
     telling = (Pool.agent_id == Agent.id) & (Agent.last_seen_at >= seen_since)
-    load = select(Agent.machine_load).select_from(Pool).outerjoin(Agent, telling)
-    return load.where(Pool.open, Pool.total_gpus > 0).order_by(Pool.name).limit(1).scalar_subquery()
+    each = func.jsonb_build_array(Pool.sku, Agent.machine_load)
+    listed = select(func.jsonb_agg(aggregate_order_by(each, Pool.name))).select_from(Pool).outerjoin(Agent, telling)
+    return listed.where(Pool.open, Pool.total_gpus > 0).scalar_subquery()
+
+
+def read_open_types(written: Sequence[Sequence[Any]] | None, otherwise: str) -> list[OpenType]:
+    """Read each type once out of what `select_open_types` selected; `otherwise` is the type where no pool is open.
+
+    Raises: pricing.catalog.UnknownGpu, where the catalogue has none of them.
+    """
+    known: dict[str, OpenType] = {}
+    for sku, load in written or ():
+        gpu = find_gpu(sku)
+        if gpu is not None:
+            known.setdefault(gpu.sku, OpenType(gpu, load))
+    first = otherwise if not written else written[0][0]
+    return list(known.values()) or [OpenType(get_gpu(first))]
 
 
 async def list_skus(work: Work) -> list[str]:

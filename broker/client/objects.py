@@ -84,6 +84,19 @@ class PlanPrice(TypedDict):
     total_p90: Money
 
 
+class QuotedType(TypedDict):
+    """A job on one GPU type that pools have: what it needs and costs there, or by `reason` why it does not fit."""
+
+    sku: str
+    fit: str
+    reason: str | None
+    vram_gib: float | None
+    gpu_seconds: Seconds | None
+    gpu_hours: Hours | None
+    calibration_runs: int | None
+    prices: list[PlanPrice]
+
+
 class JobPart(TypedDict):
     """How far a sum carries a job."""
 
@@ -121,6 +134,7 @@ class Quote(TypedDict):
     config: dict[str, Any]
     estimate: Estimate
     prices: list[PlanPrice]
+    gpu_types: list[QuotedType]
     max_cost_buys: MaxCostBuys | None
     findings: QuotedFindings | None
     expires_at: str

@@ -1,6 +1,6 @@
 """What every quote on one data set is made from, read in one statement."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,8 +12,9 @@ from broker.calibrations import service as calibrations
 from broker.capacity import service as capacity
 from broker.clock import local_day
 from broker.contracts import service as contracts
-from broker.contracts.reading.grant_prices import read_grant_prices, select_grant_prices
+from broker.contracts.reading.grant_prices import GrantPrice, read_grant_prices, select_grant_prices
 from broker.contracts.reading.prices import PriceList, make_price_list, prefer_contract, read_in_force, select_in_force
+from broker.contracts.terms.model import ContractTerms
 from broker.datasets import service as datasets
 from broker.datasets.service import Dataset
 from broker.identity.service import get_project
@@ -21,17 +22,15 @@ from broker.persistence.driver import Command, Row, Statement
 from broker.quotes.costing.beyond_grants import QuotedUsage, add_prices_beyond
 from broker.work import Services, Work
 from pricing.calibration.calibration import Calibration
-from pricing.catalog import get_gpu
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.offered import OfferedModels
-from pricing.rate_card import NoPriceInForce
+from pricing.rate_card import NoPriceInForce, RateCard
 
 INPUTS = Statement(
     datasets.select_dataset(bindparam("dataset_id", type_=String), bindparam("customer_id", type_=String)).add_columns(
         contracts.select_card_version(bindparam("today", type_=Date)),
         select_in_force(Dataset.__table__.c.customer_id, bindparam("now", type_=DateTime(timezone=True))),
-        capacity.select_first_sku(),
-        capacity.select_first_load(bindparam("seen_since", type_=DateTime(timezone=True))),
+        capacity.select_open_types(bindparam("seen_since", type_=DateTime(timezone=True))),
         calibrations.select_newest_version(),
         base_models.select_offer_version(),
         select_grant_prices(Dataset.__table__.c.customer_id),
@@ -40,17 +39,24 @@ INPUTS = Statement(
 
 
 @dataclass(frozen=True)
-class QuoteInputs:
-    """`prices` are those of the data set's customer on every plan, on the type that is quoted for.
+class TypeInputs:
+    """A GPU type that an open pool has, else the broker's own setting; `prices` are the customer's on every plan there.
 
-    `gpu` is the type that is quoted for: that of the first open pool, else the broker's own setting. `machine_load` is
-    that of the machine behind the pool; None where its agent has not told within a lease.
+    `machine_load` is that of the machine behind the pool; None where its agent has not told within a lease.
     """
 
-    dataset: Dataset
-    prices: PriceList
     gpu: GpuProfile
+    prices: PriceList
     machine_load: float | None
+
+
+@dataclass(frozen=True)
+class QuoteInputs:
+    """`types` are those that the job may run on, by the names of their pools; at least one."""
+
+    dataset: Dataset
+    card: RateCard
+    types: Sequence[TypeInputs]
     calibration: Calibration
     offered: OfferedModels
 
@@ -83,7 +89,7 @@ async def read_inputs(
     now = work.now
     if not found:
         raise errors.NotFound("dataset", dataset_id)
-    *dataset_columns, card_version, in_force, sku, load, calibration_version, offer_version, grant_prices = found[0]
+    *dataset_columns, card_version, in_force, open_types, calibration_version, offer_version, grant_prices = found[0]
     if card_version is None:
         raise NoPriceInForce(local_day(now, work.settings.time_zone))
     dataset = datasets.read_dataset(tuple(dataset_columns))
@@ -92,16 +98,30 @@ async def read_inputs(
     card = await contracts.get_rate_card(work, card_version)
     own = await read_in_force(work, in_force)
     terms = await prefer_contract(work, dataset.customer_id, own, contract_id)
-    gpu = get_gpu(sku or work.settings.local_sku)
-    prices, usage = make_price_list(card, terms, now, gpu.sku), QuotedUsage(gpu.sku, project_id)
+    granted = read_grant_prices(grant_prices)
     return QuoteInputs(
         dataset=dataset,
-        prices=await add_prices_beyond(work, prices, terms, read_grant_prices(grant_prices), usage),
-        gpu=gpu,
-        machine_load=load,
+        card=card,
+        types=[
+            TypeInputs(of.gpu, await _list_prices(work, card, terms, granted, of.gpu, project_id), of.machine_load)
+            for of in capacity.read_open_types(open_types, work.settings.local_sku)
+        ],
         calibration=await calibrations.get_calibration(work, calibration_version),
         offered=await base_models.read_offer_of(work, offer_version),
     )
+
+
+async def _list_prices(
+    work: Work,
+    card: RateCard,
+    terms: Sequence[ContractTerms],
+    granted: Mapping[str, Sequence[GrantPrice]],
+    gpu: GpuProfile,
+    project_id: str | None,
+) -> PriceList:
+    """List the prices of every plan on a GPU type, and of the contracts that charge them also those beyond grants."""
+    prices = make_price_list(card, terms, work.now, gpu.sku)
+    return await add_prices_beyond(work, prices, terms, granted, QuotedUsage(gpu.sku, project_id))
 
 
 async def _require_project(work: Work, customer_id: str, project_id: str) -> None:

@@ -20,12 +20,14 @@ from broker.persistence.tenancy import is_seen
 from broker.quotes.checking.configuration import JobConfiguration, resolve_configuration
 from broker.quotes.checking.findings import QuotedFindings, refuse_bad_rows
 from broker.quotes.costing.budget import MaxCostBuys, SpentUnder, compute_max_cost_buys
+from broker.quotes.costing.gpu_types import QuotedType, UnfitType
 from broker.quotes.costing.prices import PlanQuote, price_on_every_plan
-from broker.quotes.counts.counting import check_kind, read_counted
+from broker.quotes.counts.counting import PlannedJob, check_kind, read_counted
 from broker.quotes.estimating.estimate import JobEstimate, estimate_job, refuse_beyond
-from broker.quotes.inputs import QuoteInputs, fetch_inputs, find_inputs, read_inputs
+from broker.quotes.inputs import QuoteInputs, TypeInputs, fetch_inputs, find_inputs, read_inputs
 from broker.quotes.tables import Quote
 from broker.work import Work
+from pricing.calibration.calibration import Calibration
 from pricing.money import Money
 from pricing.rate_card import UnitPrices
 from pricing.usage import Unit
@@ -134,8 +136,8 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfigu
     refuse_bad_rows(inputs.dataset, configuration.config)
     counted = await read_counted(work, inputs.dataset, configuration.profile)
     planned = await counted.plan_aside(configuration)
-    estimate = replace(estimate_job(planned, inputs.gpu, inputs.calibration), machine_load=inputs.machine_load)
-    refuse_beyond(planned, estimate, work.settings.max_job_gpu_hours)
+    own, others = _estimate_on_types(planned, inputs, work.settings.max_job_gpu_hours)
+    estimate = own.estimate
     return QUOTES.make(
         id=work.new_id("quo"),
         customer_id=inputs.dataset.customer_id,
@@ -144,13 +146,41 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfigu
         config=configuration.to_json(),
         config_hash=configuration.hash,
         estimate=estimate,
-        prices=price_on_every_plan(inputs.prices.plans.values(), estimate.gpu_seconds, estimate.tokens),
+        prices=own.prices,
+        other_types=others,
         max_cost_buys=await _buy(work, inputs.dataset.customer_id, estimate, configuration, terms),
         findings=QuotedFindings.of(inputs.dataset, unread=planned.unread),
-        rate_card_version=inputs.prices.card.version,
+        rate_card_version=inputs.card.version,
         expires_at=work.now + timedelta(seconds=work.settings.quote_seconds),
         created_at=work.now,
     )
+
+
+def _estimate_on_types(
+    planned: PlannedJob, inputs: QuoteInputs, most_gpu_hours: int
+) -> tuple[QuotedType, list[QuotedType | UnfitType]]:
+    """Estimate and price a job on the first GPU type that it fits on, and on the others or say why it does not fit.
+
+    Raises: InvalidTrainingConfig, where it fits on none: what is wrong on the first of them.
+    """
+    found: list[QuotedType | UnfitType] = []
+    refusals: list[errors.InvalidTrainingConfig] = []
+    for each in inputs.types:
+        try:
+            found.append(_quote_type(planned, each, inputs.calibration, most_gpu_hours))
+        except errors.InvalidTrainingConfig as refusal:
+            refusals.append(refusal)
+            found.append(UnfitType(each.gpu.sku, refusal.detail))
+    own = next((each for each in found if isinstance(each, QuotedType)), None)
+    if own is None:
+        raise refusals[0]
+    return own, [each for each in found if each is not own]
+
+
+def _quote_type(planned: PlannedJob, on: TypeInputs, calibration: Calibration, most_gpu_hours: int) -> QuotedType:
+    estimate = replace(estimate_job(planned, on.gpu, calibration), machine_load=on.machine_load)
+    refuse_beyond(planned, estimate, most_gpu_hours)
+    return QuotedType(estimate, price_on_every_plan(on.prices.plans.values(), estimate.gpu_seconds, estimate.tokens))
 
 
 async def _buy(
@@ -209,7 +239,7 @@ def require_quoted_price(quote: Quote, terms: ContractTerms, moment: datetime) -
     """
     prices = terms.prices_at(moment, quote.estimate.sku)
     overage = terms.overage_prices_at(moment, quote.estimate.sku).per_gpu_hour
-    shown = quote.price_on(prices.plan)
+    shown = QuotedType(quote.estimate, quote.prices).price_on(prices.plan)
     quoted = shown.charged.prices
     if not quoted.charge_as(prices) or shown.charged.overage_per_gpu_hour != overage:
         raise errors.QuoteStale(

@@ -1,6 +1,5 @@
 """Quotes: what a configuration on a data set will cost, good until they expire."""
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,21 +10,24 @@ from broker.persistence.database import Base, moment_column
 from broker.persistence.documents import Document
 from broker.quotes.checking.findings import QuotedFindings
 from broker.quotes.costing.budget import MaxCostBuys
+from broker.quotes.costing.gpu_types import (
+    QuotedType,
+    UnfitType,
+    read_prices,
+    read_types,
+    write_prices,
+    write_types,
+)
 from broker.quotes.costing.prices import PlanQuote
 from broker.quotes.estimating.estimate import JobEstimate
-from pricing.plans import PlanName
-
-
-def _write_prices(prices: Sequence[PlanQuote]) -> list[dict[str, Any]]:
-    return [price.to_json() for price in prices]
-
-
-def _read_prices(written: Sequence[Mapping[str, Any]]) -> list[PlanQuote]:
-    return [PlanQuote.from_json(price) for price in written]
 
 
 class Quote(Base):
-    """A priced estimate, tied to the hashes of its configuration and its data; `max_cost_buys` where one was asked."""
+    """A priced estimate, tied to the hashes of its configuration and its data; `max_cost_buys` where one was asked.
+
+    `estimate` and `prices` are those of the first GPU type that the job fits on, `other_types` the rest that pools
+    have; null in quotes of before.
+    """
 
     __tablename__ = "quotes"
 
@@ -36,7 +38,8 @@ class Quote(Base):
     config: Mapped[dict[str, Any]]
     config_hash: Mapped[str]
     estimate: Mapped[JobEstimate] = mapped_column(Document(JobEstimate.to_json, JobEstimate.from_json))
-    prices: Mapped[list[PlanQuote]] = mapped_column(Document(_write_prices, _read_prices))
+    prices: Mapped[list[PlanQuote]] = mapped_column(Document(write_prices, read_prices))
+    other_types: Mapped[list[QuotedType | UnfitType] | None] = mapped_column(Document(write_types, read_types))
     max_cost_buys: Mapped[MaxCostBuys | None] = mapped_column(Document(MaxCostBuys.to_json, MaxCostBuys.from_json))
     findings: Mapped[QuotedFindings | None] = mapped_column(
         Document(QuotedFindings.to_json, QuotedFindings.from_json), nullable=True
@@ -45,7 +48,7 @@ class Quote(Base):
     expires_at: Mapped[datetime] = moment_column()
     created_at: Mapped[datetime] = moment_column()
 
-    def price_on(self, plan: PlanName) -> PlanQuote:
-        """Pick the price on one plan, as the quote shows it."""
-        (price,) = (price for price in self.prices if price.plan == plan)
-        return price
+    @property
+    def gpu_types(self) -> list[QuotedType | UnfitType]:
+        """List the GPU types that pools had, the one that the estimate is of first."""
+        return [QuotedType(self.estimate, self.prices), *(self.other_types or ())]

@@ -15,13 +15,19 @@ from broker.cli.texts.values import (
     describe_money,
     parse_moment,
 )
-from broker.client.objects import Balance, Contract, CoveredUnits, Money, PlanPrice, Quote
+from broker.client.objects import Balance, Contract, CoveredUnits, Money, PlanPrice, Quote, QuotedType
 
 COLUMNS = (
     Column("plan"),
     Column("GPU time, yuan", right=True),
     Column("tokens, yuan", right=True),
     Column("in all, yuan", right=True),
+)
+TYPE_COLUMNS = (
+    Column("GPU type"),
+    Column("GPU-hours", right=True),
+    Column("in all, yuan", right=True),
+    Column("note"),
 )
 
 
@@ -53,9 +59,26 @@ def make_offer(offer: Offer, now: datetime, width: int, *, compare: bool = False
         *make_table(COLUMNS, rows),
         Text("Ranges are from p50 (half of such jobs) to p90 (nine of ten).", "dim"),
         *note,
+        *_tell_types(offer),
         *facts,
         *[Text(sentence, "dim") for sentence in offer.quote["estimate"].get("uncertain", [])],
     ]
+
+
+def _tell_types(offer: Offer) -> list[Text]:
+    """Make the table of the GPU types that pools have, where there are several; priced on the own plan or on demand."""
+    types = offer.quote.get("gpu_types", [])  # a broker of before has none
+    plan = offer.contract["plan"] if offer.contract else "on_demand"
+    return make_table(TYPE_COLUMNS, [_make_type_row(each, plan) for each in types]) if len(types) > 1 else []
+
+
+def _make_type_row(quoted: QuotedType, plan: str) -> list[str]:
+    hours = quoted["gpu_hours"]
+    if hours is None:
+        return [quoted["sku"], "", "", f"does not fit: {quoted['reason']}"]
+    (price,) = (each for each in quoted["prices"] if each["plan"] == plan)
+    total = _describe_range(price["total"]["amount"], price["total_p90"]["amount"])
+    return [quoted["sku"], describe_hours(hours), total, "" if quoted["fit"] == "fits" else quoted["fit"]]
 
 
 def _make_row(price: PlanPrice, *, is_own: bool) -> list[str]:

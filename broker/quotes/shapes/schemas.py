@@ -16,6 +16,7 @@ from broker.quotes.service import QuoteTerms
 from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE, ConfigIn
 from broker.quotes.shapes.estimate_schemas import EstimateOut
 from broker.quotes.shapes.price_schemas import PlanPriceOut
+from broker.quotes.shapes.type_schemas import GpuTypeOut
 from broker.quotes.tables import Quote
 from pricing.budget import JobPart
 from pricing.money import Money
@@ -114,6 +115,11 @@ class QuoteOut(BaseModel):
     )
     estimate: EstimateOut = Field(description="What the job will need.", examples=[{"tokens": 12840}])
     prices: list[PlanPriceOut] = Field(description="What it will cost on each plan.", examples=[[{"plan": "prepaid"}]])
+    gpu_types: list[GpuTypeOut] = Field(
+        description="The types that pools have: first the one that `estimate` and `prices` are of, then the others. A "
+        "job may accept some of those that it fits on.",
+        examples=[[{"sku": "rtx-4090", "fit": "fits"}]],
+    )
     max_cost_buys: MaxCostBuysOut | None = Field(
         description="What `max_cost` pays for; null: none was asked for.", examples=[{"plan": "prepaid"}]
     )
@@ -133,6 +139,7 @@ class QuoteOut(BaseModel):
         values = {
             "estimate": EstimateOut.of(row.estimate),
             "prices": [PlanPriceOut.of(price) for price in row.prices],
+            "gpu_types": [GpuTypeOut.of(each) for each in row.gpu_types],
             "findings": None if row.findings is None else QuotedFindingsOut.of(row.findings),
             "max_cost_buys": None if row.max_cost_buys is None else MaxCostBuysOut.of(row.max_cost_buys),
         }

@@ -22,6 +22,7 @@ SCHEMA_OF = {
     "MaxCostBuys": "MaxCostBuysOut",
     "QuotedFindings": "QuotedFindingsOut",
     "Quote": "QuoteOut",
+    "QuotedType": "GpuTypeOut",
     "PendingReason": "PendingReasonOut",
     "Job": "JobOut",
     "JobEvent": "JobEventOut",

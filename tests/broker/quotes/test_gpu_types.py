@@ -18,7 +18,7 @@ from pricing.money import Money
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
 from tests.broker.pools import register_pool
-from tests.broker.quotes.test_two_cards import price_on, quote, submit
+from tests.broker.quotes.test_two_cards import LONG, price_on, quote, submit
 from tests.broker.rate_cards import publish_card
 from tests.broker.running_jobs import HOUR, add_grant, broken_rules, read_balance, read_hold, report_usage, start_job
 from tests.broker.worker_calls import Worker, dispatched_worker, stop_at_a_checkpoint
@@ -176,6 +176,32 @@ async def test_a_job_that_goes_on_holds_at_the_price_of_its_quote(place: Place, 
     await place.api.post(f"/jobs/{job['id']}/resume", {"max_cost": "2.00"})
     balance = await read_balance(place.system, customer.contract["id"])
     assert Decimal("1.99") <= balance.held_money.to_decimal() <= 2
+
+
+async def test_a_quote_lists_the_types_of_pools_each_at_its_price_or_with_why_it_does_not_fit(place: Place) -> None:
+    customer = await make_buyer(place.api)
+    async with place.system.work() as work:
+        for name, sku in (("a", "h100-80g"), ("b", "cpu"), ("c", "H100 SXM")):
+            await register_pool(work, name=name, sku=sku)
+    made = await quote(place.api, customer.dataset["id"], config={**LONG, "quantization": "4bit"})
+    on_h100, on_cpu = made["gpu_types"]
+    assert (on_h100["sku"], on_h100["fit"], on_h100["reason"]) == ("h100-80g", "fits", None)
+    assert price_on(on_h100, "on_demand")["gpu_hour_price"] == "17"
+    assert on_h100["prices"] == made["prices"]
+    assert on_h100["gpu_seconds"] == made["estimate"]["gpu_seconds"]
+    assert (on_cpu["sku"], on_cpu["fit"], on_cpu["prices"], on_cpu["gpu_hours"]) == ("cpu", "does_not_fit", [], None)
+    assert "config.quantization" in on_cpu["reason"]
+    assert await place.api.get(f"/quotes/{made['id']}") == made
+
+
+async def test_a_job_that_does_not_fit_on_the_first_type_is_quoted_on_the_next(place: Place) -> None:
+    customer = await make_buyer(place.api)
+    async with place.system.work() as work:
+        await register_pool(work, name="a", sku="cpu")
+        await register_pool(work, name="b", sku="rtx-3090")
+    made = await quote(place.api, customer.dataset["id"], config={**LONG, "quantization": "4bit"})
+    assert made["estimate"]["sku"] == "rtx-3090"
+    assert [each["sku"] for each in made["gpu_types"]] == ["rtx-3090", "cpu"]
 
 
 async def test_plans_are_compared_for_a_device_type(place: Place) -> None:
