@@ -218,6 +218,7 @@ SHORT_ARRAYS = {
     "GET /v1/datasets/{dataset_id} findings": "one document: findings of a kind are cut",
     "GET /v1/datasets/{dataset_id} token_counts": "one for each base model on offer",
     "GET /v1/quotes/{quote_id} prices": "one for each plan",
+    "GET /v1/quotes/{quote_id} gpu_types": "one for each type of device that pools have",
     "GET /v1/quotes/{quote_id}/offers data": "one for each type of device and setting",
     "GET /v1/quotes/{quote_id}/offers frontier": "a part of the offers",
     "GET /v1/plan-comparison data": "one for each plan",
