@@ -23,11 +23,12 @@ def find_odd_numbers(model: type[BaseModel], document: Mapping[str, Any]) -> dic
 @cache
 def _list_number_fields(model: type[BaseModel]) -> list[str]:
     """List the fields that are numbers, by the names that they are written under."""
-    return [
-        field.alias or name
-        for name, field in model.model_fields.items()
-        if any(_is_number(kind) for kind in _list_kinds(field.annotation))
-    ]
+    return [field.alias or name for name, field in model.model_fields.items() if takes_number(field.annotation)]
+
+
+def takes_number(annotation: Any) -> bool:
+    """Tell whether a value of this type may be a number."""
+    return any(_is_number(kind) for kind in _list_kinds(annotation))
 
 
 def _is_number(kind: Any) -> bool:

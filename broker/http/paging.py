@@ -1,10 +1,11 @@
 """Keyset paging over ids, newest first: an id is a ULID, so its order is the order of making."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, inspect
+from sqlalchemy import BinaryExpression, BindParameter, Column, ColumnElement, ForeignKey, Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql import operators, visitors
 
 from broker import errors
 from broker.persistence.database import Base
@@ -24,7 +25,7 @@ async def fetch_page(
 ) -> tuple[list[Row], str | None]:
     """Fetch the rows of one page and the cursor of the next, in one query where there are rows.
 
-    Raises: InvalidRequest, for another list's cursor.
+    Raises: InvalidRequest, for another list's cursor; NotFound, where an empty list is narrowed to what there is not.
     """
     key: Any = inspect(table).primary_key[0]
     in_order = query.order_by(key.asc() if oldest_first else key.desc())
@@ -35,8 +36,30 @@ async def fetch_page(
         known = rows or (await session.scalars(in_order.limit(1))).all()
         if known and _kind(cursor) != _kind(getattr(known[0], key.name)):
             raise errors.invalid_field("cursor", "is not of this list; send the next_cursor of its page before")
+    if not rows:
+        await require_known_filters(session, query.whereclause)
     page = rows[:limit]
     return page, getattr(page[-1], key.name) if len(rows) > limit else None
+
+
+async def require_known_filters(session: AsyncSession, narrowed: ColumnElement[bool] | None) -> None:
+    """Require that there is each object to which an empty list is narrowed, and that the actor sees it.
+
+    Nothing of a contract that nobody signed is no empty list, but a slip of the pen. Raises: NotFound.
+    """
+    for key, value in _list_named(narrowed):
+        if await session.scalar(select(key.column).where(key.column == value)) is None:
+            raise errors.NotFound(key.column.table.name.removesuffix("s").replace("_", " "), value)
+
+
+def _list_named(narrowed: ColumnElement[bool] | None) -> Iterator[tuple[ForeignKey, str]]:
+    """List the objects of other tables that the condition of a list names by their ids."""
+    for each in () if narrowed is None else visitors.iterate(narrowed):
+        if not isinstance(each, BinaryExpression) or each.operator is not operators.eq:
+            continue
+        column, wanted = each.left, each.right
+        if isinstance(column, Column) and isinstance(wanted, BindParameter) and isinstance(wanted.value, str):
+            yield from ((key, wanted.value) for key in column.foreign_keys if key.column.name == "id")
 
 
 def cut_page(

@@ -13,16 +13,21 @@ from fastapi.dependencies.models import Dependant
 from broker import errors
 from broker.http.body import is_form
 from broker.http.unknown import MAX_NAMED, describe_unknown
+from pricing.number_fields import explain_number, takes_number
 
 WITH_BODY = frozenset({"POST", "PATCH", "DELETE"})
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What a route takes: its query parameters, those of them that may be repeated, and the fields of its body."""
+    """What a route takes: its query parameters, those of them that may be repeated, and the fields of its body.
+
+    `numbers` are the query parameters, headers and parts of the path that are numbers.
+    """
 
     query: frozenset[str]
     repeatable: frozenset[str]
+    numbers: frozenset[str]
     body: frozenset[str]
 
     @classmethod
@@ -30,9 +35,11 @@ class Parameters:
         """Read them off what FastAPI found in the handler and in all that it depends on."""
         own = list(_walk(dependant))
         query = [field for each in own for field in each.query_params]
+        others = [field for each in own for field in [*each.header_params, *each.path_params]]
         return cls(
             query=frozenset(field.alias for field in query),
             repeatable=frozenset(field.alias for field in query if get_origin(field.field_info.annotation) is list),
+            numbers=frozenset(field.alias for field in [*query, *others] if takes_number(field.field_info.annotation)),
             body=frozenset(field.alias for each in own for field in each.body_params),
         )
 
@@ -44,8 +51,11 @@ def _walk(dependant: Dependant) -> Iterator[Dependant]:
 
 
 async def refuse_unknown(request: Request, known: Parameters) -> None:
-    """Refuse parameters, form fields and a body that a route does not take. Raises: InvalidRequest."""
-    found = [*_check_query(request, known), *await _check_body(request, known)]
+    """Refuse parameters, form fields and a body that a route does not take, and what only Python reads as a number.
+
+    Raises: InvalidRequest.
+    """
+    found = [*_check_query(request, known), *_check_numbers(request, known), *await _check_body(request, known)]
     if found:
         raise errors.InvalidRequest("; ".join(f"{item.field}: {item.message}" for item in found), errors=found)
 
@@ -56,6 +66,13 @@ def _check_query(request: Request, known: Parameters) -> Iterator[errors.FieldEr
             yield errors.FieldError(name, describe_unknown(name, known.query, "parameter"))
         elif name not in known.repeatable and len(request.query_params.getlist(name)) > 1:
             yield errors.FieldError(name, "is given more than once; send one")
+
+
+def _check_numbers(request: Request, known: Parameters) -> Iterator[errors.FieldError]:
+    for name in sorted(known.numbers):
+        words = explain_number(request.path_params.get(name, request.query_params.get(name, request.headers.get(name))))
+        if words is not None:
+            yield errors.FieldError(name, words)
 
 
 async def _check_body(request: Request, known: Parameters) -> list[errors.FieldError]:

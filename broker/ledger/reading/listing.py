@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from broker import errors
-from broker.http.paging import fetch_page
+from broker.http.paging import fetch_page, require_known_filters
 from broker.ledger.reading.history import read_balances_at
 from broker.ledger.tables import Account, Entry, Transfer
 from broker.persistence.database import narrow
@@ -59,7 +59,10 @@ class EntryFilter:
 async def list_entries(
     work: Work, wanted: EntryFilter, *, limit: int, before: int | None
 ) -> tuple[Sequence[BookedEntry], int | None]:
-    """List entries, newest first: those with a number below `before`, and where to go on."""
+    """List entries, newest first: those with a number below `before`, and where to go on.
+
+    Raises: NotFound, for those of what there is not.
+    """
     query = select(Entry, Transfer).join(Transfer, Transfer.id == Entry.transfer_id)
     if wanted.account_id is not None:
         query = query.where(
@@ -72,5 +75,7 @@ async def list_entries(
     if before is not None:
         query = query.where(Entry.id < before)
     rows = (await work.session.execute(query.order_by(Entry.id.desc()).limit(limit + 1))).all()
+    if not rows:
+        await require_known_filters(work.session, query.whereclause)
     page = [BookedEntry(entry, transfer) for entry, transfer in rows[:limit]]
     return page, page[-1].entry.id if len(rows) > limit else None

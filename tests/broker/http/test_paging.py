@@ -55,6 +55,34 @@ async def test_pages_of_names_hold_every_row_once_in_the_list_s_own_order(api: A
         assert (await api.get(path, cursor="nobody", expect=422))["errors"][0]["field"] == "cursor"
 
 
+NARROWED = [
+    ("/grants", "contract_id"),
+    ("/grants", "project_id"),
+    ("/invoices", "customer_id"),
+    ("/credit-notes", "invoice_id"),
+    ("/adapters", "job_id"),
+    ("/quarantined-usage", "contract_id"),
+    ("/ledger/accounts", "grant_id"),
+    ("/ledger/entries", "account_id"),
+    ("/ledger/entries", "contract_id"),
+    ("/purchases", "contract_id"),
+]
+
+
+@pytest.mark.parametrize(("path", "name"), NARROWED)
+async def test_list_of_what_there_is_not_says_so_instead_of_being_empty(api: Api, path: str, name: str) -> None:
+    problem = await api.get(path, **{name: "xyz_nope"}, expect=404)
+    assert problem["detail"].endswith(" xyz_nope.")
+
+
+async def test_list_of_another_tenants_contract_is_as_one_that_there_is_not(api: Api, system: System) -> None:
+    mine, theirs = await make_customer(api), await make_ready_customer(api)
+    async with customer_api(api, mine["id"]) as own:
+        problem = await own.get("/grants", contract_id=theirs.contract["id"], expect=404)
+        assert problem["detail"] == f"There is no contract {theirs.contract['id']}."
+    assert (await api.get("/grants", contract_id=theirs.contract["id"]))["data"] == []
+
+
 async def walk_names(api: Api, path: str, *, limit: int) -> list[str]:
     walked, cursor = [], None
     while True:

@@ -3,8 +3,12 @@
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from pydantic import ValidationError
 
+from broker.http.edge import TransactionalRoute
+from broker.http.openapi import make_workers_openapi
 from broker.http.shapes import RequestBody
 from tests.broker.factories import Api, make_customer, make_ready_customer, sign_contract, submit_job
 
@@ -20,6 +24,8 @@ from tests.broker.factories import Api, make_customer, make_ready_customer, sign
         ("/jobs?Limit=5", "Limit", "did you mean limit?"),
         ("/jobs?limit=5&limit=6", "limit", "more than once"),
         ("/jobs?=5", "", "is no parameter"),
+        ("/jobs?limit=1_0", "limit", "digits 0 to 9"),
+        ("/plan-comparison?gpu_hours=30&tokens=%20500", "tokens", "digits 0 to 9"),
     ],
 )
 async def test_unknown_parameter_is_refused_with_the_nearest_known_one(
@@ -28,6 +34,26 @@ async def test_unknown_parameter_is_refused_with_the_nearest_known_one(
     problem = (await api.call("GET", path, expect=422)).json()
     assert [error["field"] for error in problem["errors"]] == [field]
     assert words in problem["errors"][0]["message"]
+
+
+def test_every_parameter_and_header_that_is_a_number_is_known_as_one(routed_app: FastAPI) -> None:
+    """`1_000` was read as a thousand: pydantic reads it as Python does."""
+    paths = routed_app.openapi()["paths"] | make_workers_openapi(routed_app)["paths"]
+    told = {
+        (method, path, parameter["name"].lower())
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        for parameter in operation.get("parameters", ())
+        if "integer" in [each.get("type") for each in parameter["schema"].get("anyOf", [parameter["schema"]])]
+    }
+    known = {
+        (method.lower(), each.path_format, name.lower())
+        for each in iter_route_contexts(routed_app.router.routes)
+        if isinstance(each.original_route, TransactionalRoute)
+        for method in each.methods or ()
+        for name in each.original_route.parameters.numbers
+    }
+    assert told == known
 
 
 async def test_many_unknown_parameters_are_named_without_end(api: Api) -> None:
