@@ -33,6 +33,13 @@ class CommitmentOut(BaseModel):
     pace_gpu_hours_per_day: str = Field(description="Hours a day over the last 30 days.", examples=["20.0000"])
     expected_gpu_hours: str = Field(description="Used at the period's end at this pace.", examples=["1900.0000"])
     expected_percent: str | None = Field(description="The same in per cent of what is committed.", examples=["95.0"])
+    committed_tokens: int = Field(
+        description="Tokens committed to at signing; 0: each is paid as it is used, or ordered.", examples=[1_000_000]
+    )
+    used_tokens: int = Field(description="Tokens used in the period, whoever paid for them.", examples=[250_000])
+    used_tokens_percent: str | None = Field(description="Used of the tokens committed to.", examples=["25.0"])
+    pace_tokens_per_day: int = Field(description="Tokens a day over the last 30 days.", examples=[10_000])
+    expected_tokens: int = Field(description="Used at the period's end at this pace.", examples=[900_000])
     true_up: MoneyOut = Field(
         description="What would be charged were the period over now; below zero where it gives back what an earlier "
         "year was charged for hours that were used since.",
@@ -45,7 +52,7 @@ class CommitmentOut(BaseModel):
 
     @classmethod
     def of(cls, contract_id: str, commitment: Commitment, as_of: datetime) -> "CommitmentOut":
-        attained, expected = commitment.attained, commitment.expected
+        attained, expected, tokens = commitment.attained, commitment.expected, commitment.tokens
         return cls(
             contract_id=contract_id,
             as_of=as_of,
@@ -59,6 +66,11 @@ class CommitmentOut(BaseModel):
             pace_gpu_hours_per_day=as_hours(commitment.pace.project(DAY_SECONDS)),
             expected_gpu_hours=as_hours(expected.used),
             expected_percent=_write(compute_percent(expected.used, attained.committed)),
+            committed_tokens=tokens.committed,
+            used_tokens=tokens.used,
+            used_tokens_percent=_write(compute_percent(tokens.used, tokens.committed)),
+            pace_tokens_per_day=tokens.pace.project(DAY_SECONDS),
+            expected_tokens=tokens.expected,
             true_up=MoneyOut.of(commitment.charge(attained)),
             expected_true_up=MoneyOut.of(commitment.charge(expected)),
         )

@@ -105,20 +105,25 @@ def judge_periods(
     judged: list[Judged] = []
     for position, period in enumerate(periods):
         last = find_last_terms(terms, period, now)
-        is_first, is_last = position == 0, terms.ends_at == period.ends_at
-        own = [
-            quantity
-            for (month, billable), quantity in used.items()
-            if (billable or not last.trues_up)
-            and (is_first or month >= period.first_month)
-            and (is_last or month <= period.last_month)
-        ]
+        own = {month: quantity for month, quantity in used.items() if month[1] or not last.trues_up}
         moment = find_last_moment(period, now)
         start = period.starts_at if commits_anew(terms) else find_commitment_start(terms, moment)
         committed = _count_committed(terms, last, period, start)
         price = last.prices_at(moment).per_gpu_hour
-        judged.append(Judged(period, Attainment(committed, sum(own), price), start))
+        judged.append(
+            Judged(period, Attainment(committed, count_of(period, own, terms, is_first=position == 0), price), start)
+        )
     return judged
+
+
+def count_of(period: CommitPeriod, used: UsedByMonth, terms: ContractTerms, *, is_first: bool) -> int:
+    """Count what was used of a period: the first and the last of a contract have what is of before and after it."""
+    is_last = terms.ends_at == period.ends_at
+    return sum(
+        quantity
+        for (month, _billable), quantity in used.items()
+        if (is_first or month >= period.first_month) and (is_last or month <= period.last_month)
+    )
 
 
 def _count_committed(terms: ContractTerms, last: ContractTerms, period: CommitPeriod, start: datetime) -> int:

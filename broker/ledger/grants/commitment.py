@@ -18,6 +18,7 @@ from broker.ledger.grants.commit_periods import (
     CommitPeriod,
     Judged,
     UsedByMonth,
+    count_of,
     find_earlier,
     find_last_terms,
     group_by_commitment,
@@ -30,7 +31,7 @@ from broker.ledger.tables import RateCorrection, SegmentTotal
 from broker.work import Work
 from pricing.commitment import Attainment, compute_owed, count_carried, count_unused
 from pricing.money import Money
-from pricing.usage import Unit
+from pricing.usage import METERS, Unit
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Commitment:
     """A period's commitment as it stands, and as it will be at this pace. `trues_up`: what is unused is charged.
 
     `earlier` are the years before it that were trued up by themselves: what they used beyond theirs counts for it.
+    Hours are in GPU-seconds; `tokens` are those that were bought at signing, which are paid ahead.
     """
 
     period: CommitPeriod
@@ -45,6 +47,7 @@ class Commitment:
     expected: Attainment
     pace: Pace
     trues_up: bool
+    tokens: "TokenCommitment"
     earlier: tuple[Attainment, ...] = ()
 
     @property
@@ -60,6 +63,16 @@ class Commitment:
         if not self.trues_up:
             return Money.zero()
         return compute_owed([*self.earlier, attained]) - compute_owed(self.earlier)
+
+
+@dataclass(frozen=True)
+class TokenCommitment:
+    """Tokens of a period: committed to at signing, used whoever paid for them, and expected at this pace."""
+
+    committed: int
+    used: int
+    expected: int
+    pace: Pace
 
 
 @dataclass(frozen=True)
@@ -79,25 +92,35 @@ async def read_commitment(work: Work, contract_id: str) -> Commitment:
     terms = await contracts.get_contract(work, contract_id)
     judged = await _judge(work, terms, list_periods(terms, work.now))
     period, attained = judged[-1].period, judged[-1].attained
-    since = max(period.starts_at, find_window_start(period.starts_at, work.now))
-    lately = await read_used_since(work, terms, since)
-    pace = make_pace(lately.get(Unit.GPU_SECONDS, 0), period.starts_at, work.now)
+    lately = await read_used_since(work, terms, max(period.starts_at, find_window_start(period.starts_at, work.now)))
+    paces = {unit: make_pace(lately.get(unit, 0), period.starts_at, work.now) for unit in METERS}
     rest = int((period.ends_at - max(work.now, period.starts_at)).total_seconds())
-    expected = attained.expect(pace.project(rest))
-    trues_up = find_last_terms(terms, period, work.now).trues_up
-    return Commitment(period, attained, expected, pace, trues_up, tuple(find_earlier(judged, len(judged) - 1)))
+    last = find_last_terms(terms, period, work.now)
+    used_tokens = await _read_used(work, terms.id, Unit.TOKENS)
+    tokens = count_of(period, used_tokens, terms, is_first=len(judged) == 1)
+    return Commitment(
+        period=period,
+        attained=attained,
+        expected=attained.expect(paces[Unit.GPU_SECONDS].project(rest)),
+        pace=paces[Unit.GPU_SECONDS],
+        trues_up=last.trues_up,
+        tokens=TokenCommitment(
+            last.committed_tokens, tokens, tokens + paces[Unit.TOKENS].project(rest), paces[Unit.TOKENS]
+        ),
+        earlier=tuple(find_earlier(judged, len(judged) - 1)),
+    )
 
 
 async def _judge(work: Work, terms: ContractTerms, periods: Sequence[CommitPeriod]) -> list[Judged]:
-    return judge_periods(terms, periods, await _read_used(work, terms.id), work.now)
+    return judge_periods(terms, periods, await _read_used(work, terms.id, Unit.GPU_SECONDS), work.now)
 
 
-async def _read_used(work: Work, contract_id: str) -> UsedByMonth:
-    """Read the GPU-seconds that a contract's invoices bill, less those that they take back of closed months."""
+async def _read_used(work: Work, contract_id: str, unit: Unit) -> UsedByMonth:
+    """Read what a contract's invoices bill of a meter, less what they take back of closed months."""
     used: Counter[tuple[str, bool]] = Counter()
     for table, sign in ((SegmentTotal, 1), (RateCorrection, -1)):
         query = select(table.used_month, table.billable, func.sum(table.quantity)).where(
-            table.contract_id == contract_id, table.unit == Unit.GPU_SECONDS.value
+            table.contract_id == contract_id, table.unit == unit.value
         )
         rows = await work.session.execute(query.group_by(table.used_month, table.billable))
         for month, billable, quantity in rows:

@@ -25,6 +25,15 @@ async def final(api: Api, contract_id: str, month: str) -> Any:
     return await api.post(f"/invoices/{draft['id']}/finalize")
 
 
+async def give_up(api: Api, invoice_id: str, what: str) -> None:
+    if what == "written off":
+        body = {"kind": "bad_debt", "invoice_id": invoice_id, "reason": "bankrupt"}
+        await api.post("/adjustments", body, expect=201)
+        return
+    lines = [{"position": 1, "amount": "8000.00"}]
+    await api.post("/credit-notes", {"invoice_id": invoice_id, "reason": "goodwill", "lines": lines}, expect=201)
+
+
 def true_ups(invoice: Any) -> list[tuple[str, str]]:
     lines = [line for line in invoice["lines"] if line["kind"] == "true_up"]
     return [(line["description"], line["amount"]["amount"]) for line in lines]
@@ -65,26 +74,25 @@ async def test_true_up_is_asked_for_once_whatever_became_of_its_invoice(
     invoice = await final(api, contract_id, "2026-12")
     if what == "paid":
         await api.post(f"/invoices/{invoice['id']}/pay")
-    elif what == "written off":
-        body = {"kind": "bad_debt", "invoice_id": invoice["id"], "reason": "bankrupt"}
-        await api.post("/adjustments", body, expect=201)
     else:
-        lines = [{"position": 1, "amount": "8000.00"}]
-        await api.post("/credit-notes", {"invoice_id": invoice["id"], "reason": "goodwill", "lines": lines}, expect=201)
+        await give_up(api, invoice["id"], what)
     january = await api.post("/invoices", {"contract_id": contract_id, "month": "2027-01"}, expect=201)
     assert (true_ups(january), january["total"]["amount"]) == ([], "0.00")
 
 
-async def test_hours_that_are_told_after_their_true_up_was_credited_are_paid(
-    api: Api, system: System, clock: ManualClock
+@pytest.mark.parametrize("what", ["written off", "credited"])
+async def test_hours_that_are_told_after_their_true_up_was_given_up_are_paid(
+    api: Api, system: System, clock: ManualClock, what: str
 ) -> None:
-    """The correction gave back once more what the note had taken back: 40 hours were used for nothing."""
+    """The correction gave back once more what the note had taken back: 40 hours were used for nothing.
+
+    What was written off came back as if it had been paid.
+    """
     customer = await sign(api)
     job = await start_job(system, customer, gpu_seconds=100 * HOUR, tokens=0)
     clock.now = datetime(2027, 1, 2, tzinfo=UTC)
     invoice = await final(api, customer.contract["id"], "2026-12")
-    lines = [{"position": 1, "amount": "8000.00"}]
-    await api.post("/credit-notes", {"invoice_id": invoice["id"], "reason": "goodwill", "lines": lines}, expect=201)
+    await give_up(api, invoice["id"], what)
     await report_usage(system, job, gpu_seconds=40 * HOUR, ended_at=ENDS - timedelta(days=1))
     clock.now = datetime(2027, 2, 2, tzinfo=UTC)
     january = await final(api, customer.contract["id"], "2027-01")
@@ -158,9 +166,7 @@ async def test_yearly_true_ups_charge_each_years_share_and_give_back_what_is_use
     first = await final(api, contract_id, "2027-10")
     text = "true-up: 1497.2639 committed GPU-hours not used by the end of 2027-10"
     assert true_ups(first) == [(text, "5989.06")]
-    # Written off: it is asked for no more, and what is used later is given back of it all the same.
-    body = {"kind": "bad_debt", "invoice_id": first["id"], "reason": "goodwill"}
-    await api.post("/adjustments", body, expect=201)
+    await api.post(f"/invoices/{first['id']}/pay")
     # 100 hours of the first year are told in the second: they are of the first, and come off its true-up.
     await report_usage(system, job, gpu_seconds=100 * HOUR, ended_at=datetime(2027, 10, 31, tzinfo=UTC))
     await report_usage(system, job, gpu_seconds=2800 * HOUR)

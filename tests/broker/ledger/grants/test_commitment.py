@@ -68,18 +68,22 @@ async def test_commitment_shows_what_is_used_and_where_its_pace_leads(
     assert shown["expected_percent"] == "60.0"
 
 
-async def test_hours_paid_ahead_are_never_trued_up(api: Api, system: System) -> None:
-    customer = await make_ready_customer(api, plan="prepaid")
-    job = await start_job(system, customer)
-    await report_usage(system, job, gpu_seconds=50 * HOUR)
+async def test_hours_and_tokens_paid_ahead_are_never_trued_up(api: Api, system: System, clock: ManualClock) -> None:
+    customer = await make_ready_customer(api, plan="prepaid", committed_tokens=100_000, ends_at="2026-12-10T04:00:00Z")
+    job = await start_job(system, customer, tokens=25_000)
+    clock.advance(days=10)
+    await report_usage(system, job, gpu_seconds=50 * HOUR, tokens=25_000)
     shown = await api.get(f"/contracts/{customer.contract['id']}/commitment")
     assert (shown["used_percent"], shown["expected_true_up"]["amount"]) == ("10.0", "0.00")
+    assert (shown["committed_tokens"], shown["used_tokens"], shown["used_tokens_percent"]) == (100_000, 25_000, "25.0")
+    assert (shown["pace_tokens_per_day"], shown["expected_tokens"]) == (1304, 51_086)
 
 
 async def test_contract_that_commits_to_nothing_has_nothing_to_attain(api: Api) -> None:
     customer = await make_ready_customer(api)
     shown = await api.get(f"/contracts/{customer.contract['id']}/commitment")
     assert (shown["committed_gpu_hours"], shown["used_percent"], shown["true_up"]["amount"]) == ("0.0000", None, "0.00")
+    assert (shown["committed_tokens"], shown["used_tokens_percent"]) == (0, None)
 
 
 async def test_period_is_judged_by_the_terms_with_which_it_ends(terms: ContractTerms) -> None:
