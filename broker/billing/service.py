@@ -14,6 +14,7 @@ from broker.billing.numbers import Series, next_number
 from broker.billing.orders import is_order_over, keep_late_payment, void_order
 from broker.billing.tables import Invoice, InvoiceLine
 from broker.contracts import service as contracts
+from broker.contracts.keeping.events import ContractEventKind, record_contract_event
 from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.ledger import service as ledger
 from broker.persistence.database import narrow
@@ -152,7 +153,7 @@ async def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
     await _finalize(work, terms, invoice)
     await _book_usage(work, terms, invoice, invoice.month)
     if invoice.total_micros < 0:
-        await _settle(work, invoice)
+        await _settle(work, terms, invoice)
     return invoice
 
 
@@ -192,7 +193,7 @@ async def pay_invoice(work: Work, invoice_id: str, *, from_credit: bool = False)
         await ledger.book_receipt(work, terms, paid, reference=invoice.id)
     invoice.paid_micros += paid.micros
     if not invoice.due.micros:
-        await _settle(work, invoice)
+        await _settle(work, terms, invoice)
     return invoice
 
 
@@ -206,11 +207,13 @@ async def _take_credit(work: Work, terms: ContractTerms, invoice: Invoice) -> Mo
     return paid
 
 
-async def _settle(work: Work, invoice: Invoice) -> None:
+async def _settle(work: Work, terms: ContractTerms, invoice: Invoice) -> None:
     """Mark an invoice of which nothing is due any more; one for an advance credits its grant."""
     invoice.status, invoice.paid_at = InvoiceStatus.PAID.value, work.now
     if invoice.grant_id is not None:
         await ledger.credit_grant(work, invoice.grant_id)
+        facts = {"grant_id": invoice.grant_id, "invoice_id": invoice.id}
+        await record_contract_event(work, terms, ContractEventKind.GRANT_PAID, facts)
 
 
 async def cancel_order(work: Work, invoice_id: str) -> Invoice:

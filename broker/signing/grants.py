@@ -5,6 +5,7 @@ from datetime import datetime
 
 from broker import errors
 from broker.contracts import service as contracts
+from broker.contracts.keeping.events import ContractEventKind, record_contract_event
 from broker.contracts.terms.agreed import ContractStatus
 from broker.contracts.terms.model import ContractTerms, GrantTerms, NewGrant
 from broker.identity import service as identity
@@ -55,6 +56,8 @@ async def give_grant(work: Work, gift: Gift) -> GrantTerms:
     )
     grant = await contracts.create_grant(work, terms, new)
     await ledger.credit_grant(work, grant.id)
+    facts = {"grant_id": grant.id, "kind": grant.kind, "unit": grant.unit, "quantity": grant.quantity}
+    await record_contract_event(work, terms, ContractEventKind.GRANT_GIVEN, {**facts, "reason": gift.reason})
     return await contracts.get_grant(work, grant.id)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, case, select
 from broker import errors
 from broker.billing import service as billing
 from broker.contracts import service as contracts
+from broker.contracts.keeping.events import ContractEventKind, record_contract_event
 from broker.contracts.terms.model import NO_ROLLOVER, ContractTerms, GrantStatus, GrantTerms, NewGrant, Rollover
 from broker.http.paging import fetch_page
 from broker.persistence.database import narrow
@@ -92,7 +93,20 @@ async def create_purchase(work: Work, new: NewPurchase) -> PurchaseView:
     )
     work.session.add(row)
     await work.session.flush()
+    await _tell_order(work, terms, row, grant)
     return PurchaseView(row, await contracts.get_grant(work, grant.id), work.now)
+
+
+async def _tell_order(work: Work, terms: ContractTerms, row: Purchase, grant: GrantTerms) -> None:
+    facts = {
+        "purchase_id": row.id,
+        "grant_id": grant.id,
+        "invoice_id": row.invoice_id,
+        "unit": grant.unit,
+        "quantity": grant.quantity,
+        "automatic": row.automatic,
+    }
+    await record_contract_event(work, terms, ContractEventKind.GRANT_ORDERED, facts)
 
 
 def _plan_grant(work: Work, terms: ContractTerms, new: NewPurchase) -> NewGrant:

@@ -20,6 +20,9 @@ class ContractEventKind(StrEnum):
     """What can happen to a contract."""
 
     SIGNED = "signed"
+    GRANT_GIVEN = "grant_given"
+    GRANT_ORDERED = "grant_ordered"
+    GRANT_PAID = "grant_paid"
     GRANT_EXPIRING = "grant_expiring"
     GRANT_EXPIRED = "grant_expired"
     GRANT_VOIDED = "grant_voided"

@@ -18,7 +18,7 @@ async def test_signing_is_the_first_event_and_its_customer_reads_it(api: Api) ->
     customer = await make_customer(api)
     contract = await sign_prepaid(api, customer["id"])
     async with customer_api(api, customer["id"]) as own:
-        [event] = (await own.get(f"/contracts/{contract['id']}/events"))["data"]
+        _paid, event = (await own.get(f"/contracts/{contract['id']}/events"))["data"]
     assert (event["object"], event["kind"], event["contract_id"]) == ("contract_event", "signed", contract["id"])
     assert event["data"] == {"plan": "prepaid", "committed_gpu_hours": 500}
 
