@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import BinaryExpression, BindParameter, Column, ColumnElement, ForeignKey, Select, inspect, select
+from sqlalchemy import BinaryExpression, BindParameter, Column, ColumnElement, ForeignKey, Select, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import operators, visitors
 
@@ -48,7 +48,8 @@ async def require_known_filters(session: AsyncSession, narrowed: ColumnElement[b
     Nothing of a contract that nobody signed is no empty list, but a slip of the pen. Raises: NotFound.
     """
     for key, value in _list_named(narrowed):
-        if await session.scalar(select(key.column).where(key.column == value)) is None:
+        named = next(each.class_ for each in Base.registry.mappers if each.local_table is key.column.table)
+        if await session.get(named, value) is None:
             raise errors.NotFound(key.column.table.name.removesuffix("s").replace("_", " "), value)
 
 
