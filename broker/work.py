@@ -14,10 +14,9 @@ from broker.failure_log import FailureLog
 from broker.ids import IdFactory
 from broker.persistence.database import TimeLimits, take_turn
 from broker.persistence.driver import Command, Query, Row, fetch_rows, run_together
-from broker.persistence.row_cache import RowCache
+from broker.persistence.read_cache import ReadCache
 from broker.persistence.storage import Storage
 from broker.persistence.tenancy import ASKING
-from broker.persistence.version_cache import VersionCache
 
 
 class Role(StrEnum):
@@ -61,8 +60,8 @@ class Services:
     clock: Clock
     new_id: IdFactory
     secret: bytes
-    versions: VersionCache = field(default_factory=VersionCache)
-    rows: RowCache = field(default_factory=RowCache)
+    versions: ReadCache = field(default_factory=ReadCache.of_versions)
+    rows: ReadCache = field(default_factory=ReadCache)
     failures: FailureLog = field(default_factory=FailureLog)
 
 

@@ -4,7 +4,8 @@ import gzip
 import logging
 from collections.abc import Sequence
 
-from sqlalchemy import ScalarSelect, func, select
+from sqlalchemy import ScalarSelect, func, literal, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.exc import IntegrityError
 
 from broker import errors
@@ -34,10 +35,16 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+OFFER = "offer"
 
-def select_offer_version() -> ScalarSelect[int]:
-    """Select a number that rises whenever a model is added or removed, as part of a larger statement."""
-    return select(func.count() + func.count(AddedModel.removed_at)).select_from(AddedModel).scalar_subquery()
+
+def select_offer_version() -> ScalarSelect[str]:
+    """Select what tells one offer from another, as part of a larger statement: the ids of the models that are on it.
+
+    A number could come again: of an addition that is rolled back, and the next one.
+    """
+    ids = func.string_agg(AddedModel.id, aggregate_order_by(literal(" "), AddedModel.id))
+    return select(func.coalesce(ids, "")).where(AddedModel.removed_at.is_(None)).scalar_subquery()
 
 
 OFFER_VERSION = Statement(select(select_offer_version()))
@@ -46,16 +53,16 @@ OFFER_VERSION = Statement(select(select_offer_version()))
 async def read_offer(work: Work) -> OfferedModels:
     """Read which base models are on offer now."""
     version = await work.session.scalar(select(select_offer_version()))
-    return await read_offer_of(work, version or 0)
+    return await read_offer_of(work, version or "")
 
 
-async def read_offer_of(work: Work, version: int) -> OfferedModels:
+async def read_offer_of(work: Work, version: str) -> OfferedModels:
     """Read the base models of a version of the offer, which is that of now; from memory where it was read before."""
-    known = work.services.versions.find(OfferedModels, str(version))
+    known = work.services.versions.find(OfferedModels, OFFER, version)
     if known is not None:
         return known
     offered = OfferedModels({row.name: row.profile for row in await list_added(work) if _is_readable(row)})
-    return work.services.versions.keep(str(version), offered)
+    return work.services.versions.keep(OFFER, offered, version)
 
 
 def _is_readable(row: AddedModel) -> bool:

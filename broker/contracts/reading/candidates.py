@@ -126,7 +126,7 @@ async def read_candidates(
     grants: defaultdict[str, list[GrantTerms]] = defaultdict(list)
     rows = work.services.rows
     for row in grant_rows:
-        grant = rows.find(GrantTerms, row) or rows.keep(row, read_grant(row))
+        grant = rows.find(GrantTerms, row[0], row) or rows.keep(row[0], read_grant(row), row)
         grants[grant.contract_id].append(grant)
     return {each.id: (each, grants[each.id]) for each in await _read_terms(work, contract_rows)}
 
@@ -135,7 +135,7 @@ async def _read_terms(work: Work, contract_rows: Sequence[Row]) -> list[Contract
     """Read terms from rows of `CONTRACT_ROW`, in the order of their ids; those that change with time are not kept."""
     rows, known, unknown = work.services.rows, dict[str, ContractTerms](), list[Row]()
     for row in contract_rows:
-        terms = rows.find(ContractTerms, row)
+        terms = rows.find(ContractTerms, row[0], row)
         if terms is None:
             unknown.append(row)
         else:
@@ -143,7 +143,7 @@ async def _read_terms(work: Work, contract_rows: Sequence[Row]) -> list[Contract
     if unknown:
         loaded = await load_rows(work, [CONTRACTS.read(row[:-1]) for row in unknown], unknown[0][-1])
         for row, terms in zip(unknown, loaded, strict=True):
-            known[terms.id] = terms if terms.changes else rows.keep(row, terms)
+            known[terms.id] = terms if terms.changes else rows.keep(terms.id, terms, row)
     return [known[contract_id] for contract_id in sorted(known)]
 
 

@@ -1,6 +1,7 @@
 """Adding a base model: the same files once, one name for one model."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -36,6 +37,24 @@ async def test_two_who_add_one_name_at_once_do_not_both_succeed(system: System) 
 
     done = await asyncio.gather(add("a" * 64), add("b" * 64), return_exceptions=True)
     assert sorted(type(result).__name__ for result in done) == ["NameTaken", "NoneType"]
+
+
+class TakenBack(Exception):
+    """An addition is rolled back."""
+
+
+async def test_addition_that_is_rolled_back_is_not_taken_for_the_next_one(system: System) -> None:
+    """A count of additions was the same for both: one process went on to offer the first."""
+    with contextlib.suppress(TakenBack):
+        async with system.work() as work:
+            await add_model(work, describe_tiny("first"))
+            assert (await read_offer(work)).find("first") is not None
+            raise TakenBack
+    async with system.work() as work:
+        await add_model(work, describe_tiny("second"))
+    async with system.work() as work:
+        offered = await read_offer(work)
+    assert (offered.find("first"), offered.find("second") is None) == (None, False)
 
 
 async def test_model_that_is_not_there_is_not_removed(system: System) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from broker.contracts.reading.candidates import find_contract, read_contract
 from broker.contracts.tables import Contract
 from broker.contracts.terms.model import ContractTerms, GrantStatus, GrantTerms
-from broker.persistence.row_cache import RowCache
+from broker.persistence.read_cache import ReadCache
 from broker.system import System
 from broker.work import Work
 from tests.broker.conftest import ManualClock
@@ -30,7 +30,7 @@ async def read_in(work: Work, contract_id: str) -> Read:
     """Read a contract by what is known, which is what reading it anew would say."""
     contract_rows, grant_rows = await work.run_together(find_contract(contract_id, seen_by=None))
     known = await read_contract(work, contract_id, contract_rows, grant_rows)
-    knows_nothing = replace(work, services=replace(work.services, rows=RowCache()))
+    knows_nothing = replace(work, services=replace(work.services, rows=ReadCache()))
     assert known == await read_contract(knows_nothing, contract_id, contract_rows, grant_rows)
     return known
 
