@@ -51,6 +51,7 @@ COMMANDS = {
         "broker.cli.local.admin_key:admin_key",
         "Make an administrator's key where the others are lost; needs none.",
     ),
+    "queues": Place("broker.cli.local.queues:app", "Queues: what another policy would do to those who wait."),
     "models": Place("broker.cli.local.models:app", "Base models that customers may name: add, list, remove."),
     "estimator": Place("broker.cli.local.estimator:app", "Predictions, and how good the estimates were."),
     "ledger": Place("broker.cli.local.ledger:app", "The double-entry ledger."),

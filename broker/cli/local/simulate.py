@@ -1,0 +1,124 @@
+"""`broker queues simulate`: a trace of jobs, replayed under a policy on a virtual clock."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from broker.cli.local.trace_files import load_policy, load_trace
+from broker.cli.output import make_console, one_line, write_json, write_lines
+from broker.scheduling.simulation.csv_trace import CsvColumns, TimeColumn, TimeUnit, read_csv
+from broker.scheduling.simulation.measures import Measures, measure_run
+from broker.scheduling.simulation.simulate import EstimateKind, Outcome, Setup, simulate
+from broker.scheduling.simulation.swf import read_swf
+from broker.scheduling.simulation.trace import Trace
+
+MOST_SLOTS = 1_000_000
+MOST_LEFT_OUT_TOLD = 20
+
+
+class TraceFormat(StrEnum):
+    SWF = "swf"
+    CSV = "csv"
+
+
+def simulate_trace(
+    trace: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The jobs; may be compressed by gzip.")],
+    format_: Annotated[TraceFormat, typer.Option("--format", help="Standard Workload Format, or CSV.")],
+    slots: Annotated[int, typer.Option(min=1, max=MOST_SLOTS, help="GPUs in all.")],
+    node_size: Annotated[
+        int, typer.Option(min=1, max=MOST_SLOTS, help="GPUs of a node; 1: any GPU goes with any other.")
+    ] = 8,
+    estimates: Annotated[
+        EstimateKind | None,
+        typer.Option(help="Run times as users asked, as they were, or learned. Default: user, where the trace has it."),
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Who goes first (YAML or JSON). Default: today's planner.")
+    ] = None,
+    submit_column: Annotated[str, typer.Option(help="CSV: when a job came.")] = "submit_time",
+    submit_unit: Annotated[TimeUnit, typer.Option()] = TimeUnit.SECONDS,
+    duration_column: Annotated[str, typer.Option(help="CSV: how long it ran.")] = "duration",
+    duration_unit: Annotated[TimeUnit, typer.Option()] = TimeUnit.SECONDS,
+    gpus_column: Annotated[str, typer.Option(help="CSV: how many GPUs it took.")] = "num_gpu",
+    deadline_column: Annotated[
+        str | None, typer.Option(help="CSV: when it had to be done, on the submit clock.")
+    ] = None,
+    deadline_unit: Annotated[TimeUnit | None, typer.Option(help="Default: as --submit-unit.")] = None,
+    asked_column: Annotated[str | None, typer.Option(help="CSV: how long its user said that it would run.")] = None,
+    asked_unit: Annotated[TimeUnit | None, typer.Option(help="Default: as --duration-unit.")] = None,
+    owner_column: Annotated[str | None, typer.Option(help="CSV: whose it is: a contract, a user.")] = None,
+    kind_column: Annotated[str | None, typer.Option(help="CSV: what it trains.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The measures as one JSON object.")] = False,
+) -> None:
+    """Replay a trace of jobs under a policy, and measure waits, slowdown and deadlines met."""
+    columns = CsvColumns(
+        submit=TimeColumn(submit_column, submit_unit),
+        duration=TimeColumn(duration_column, duration_unit),
+        gpus=gpus_column,
+        deadline=_name_column(deadline_column, deadline_unit or submit_unit),
+        asked=_name_column(asked_column, asked_unit or duration_unit),
+        owner=owner_column,
+        kind=kind_column,
+    )
+    settings = load_policy(policy)
+    loaded = load_trace(trace, _choose_reader(format_, columns))
+    kind = choose_estimates(loaded, estimates)
+    outcome = simulate(loaded.jobs, Setup(slots, node_size, settings, kind))
+    tell_left_out(loaded, outcome, slots)
+    if not outcome.ended:
+        raise typer.BadParameter("every job is larger than the cluster; raise it", param_hint="--slots")
+    write_measures(measure_run(outcome.ended, slots), as_json=as_json)
+
+
+def _name_column(name: str | None, unit: TimeUnit) -> TimeColumn | None:
+    return None if name is None else TimeColumn(name, unit)
+
+
+def _choose_reader(format_: TraceFormat, columns: CsvColumns) -> Callable[[Iterator[str]], Trace]:
+    return read_swf if format_ is TraceFormat.SWF else lambda lines: read_csv(lines, columns)
+
+
+def choose_estimates(trace: Trace, asked: EstimateKind | None) -> EstimateKind:
+    """Choose where estimates come from: users, if the trace knows what they said, else the true run times.
+
+    Raises: typer.BadParameter, where those of users are asked for, and the trace has none.
+    """
+    known = any(job.asked_seconds is not None for job in trace.jobs)
+    if asked is EstimateKind.USER and not known:
+        raise typer.BadParameter(
+            "the trace does not tell what users asked for: name its column (--asked-column), or say perfect",
+            param_hint="--estimates",
+        )
+    return asked or (EstimateKind.USER if known else EstimateKind.PERFECT)
+
+
+def tell_left_out(trace: Trace, outcome: Outcome, slots: int) -> None:
+    """Tell, on standard error, which lines and jobs were left out, and why."""
+    told = [f"line {line.number} is left out: {line.fault}" for line in trace.broken]
+    told += [
+        f"job {job.job_id} is left out: it needs {job.gpus} GPUs, more than fit on an idle cluster of {slots} (--slots)"
+        for job in outcome.too_large
+    ]
+    more = len(told) - MOST_LEFT_OUT_TOLD
+    shown = told[:MOST_LEFT_OUT_TOLD] + ([f"and {more} more"] if more > 0 else [])
+    write_lines(make_console(stderr=True), [Text(one_line(line)) for line in shown])
+
+
+def write_measures(measures: Measures, *, as_json: bool) -> None:
+    if as_json:
+        write_json(asdict(measures))
+        return
+    width = max(len(field.name) for field in fields(measures))
+    lines = [f"{name:{width}}  {_show(value)}" for name, value in asdict(measures).items()]
+    write_lines(make_console(), [Text(line) for line in lines])
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "no job has one"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"

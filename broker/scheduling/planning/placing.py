@@ -1,0 +1,57 @@
+"""The GPUs of one pool, node by node, and where those of a job are taken: of one node, all or none. Pure."""
+
+from collections.abc import Mapping
+
+# GPUs by the number of their node.
+Places = Mapping[int, int]
+
+
+class Nodes:
+    """Nodes of one size; the last is smaller where the GPUs are no multiple of it.
+
+    A job's GPUs come from one node; a job larger than a node takes whole nodes. The fullest node that fits is taken
+    (best fit), the lowest number first, so that large gaps stay and equal runs are equal. Nodes of one GPU are
+    processors that know no nodes: any of them will do for any job, so all are one node.
+    """
+
+    def __init__(self, total_gpus: int, node_size: int) -> None:
+        self.node_size = node_size = total_gpus if node_size == 1 else node_size
+        self.sizes = [min(node_size, total_gpus - begin) for begin in range(0, total_gpus, node_size)]
+        self.free = list(self.sizes)
+        self.free_gpus = total_gpus
+
+    def copy(self) -> "Nodes":
+        twin = Nodes.__new__(Nodes)
+        twin.node_size, twin.sizes, twin.free, twin.free_gpus = self.node_size, self.sizes, [*self.free], self.free_gpus
+        return twin
+
+    def can_ever_place(self, gpus: int) -> bool:
+        """Tell whether the job fits where nothing else runs."""
+        if gpus <= self.node_size:
+            return gpus <= max(self.sizes)
+        return -(-gpus // self.node_size) <= sum(size == self.node_size for size in self.sizes)
+
+    def find_places(self, gpus: int) -> Places | None:
+        """Find where the job fits now; None where it does not."""
+        if gpus > self.free_gpus:
+            return None
+        if gpus > self.node_size:
+            return self._find_whole_nodes(-(-gpus // self.node_size))
+        fitting = [(free, number) for number, free in enumerate(self.free) if free >= gpus]
+        return {min(fitting)[1]: gpus} if fitting else None
+
+    def _find_whole_nodes(self, count: int) -> Places | None:
+        empty = [number for number, free in enumerate(self.free) if free == self.node_size]
+        return dict.fromkeys(empty[:count], self.node_size) if len(empty) >= count else None
+
+    def take(self, places: Places) -> None:
+        for number, gpus in places.items():
+            self.free[number] -= gpus
+            assert self.free[number] >= 0, f"node {number} is given out twice"
+            self.free_gpus -= gpus
+
+    def give_back(self, places: Places) -> None:
+        for number, gpus in places.items():
+            self.free[number] += gpus
+            assert self.free[number] <= self.sizes[number], f"node {number} is given back twice"
+            self.free_gpus += gpus

@@ -1,0 +1,77 @@
+"""One simulation: a trace, a cluster and a policy in; measures, and the jobs that could not be tried, out. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from broker.scheduling.planning.placing import Nodes
+from broker.scheduling.simulation.backfilling import Backfilling
+from broker.scheduling.simulation.cluster import Cluster
+from broker.scheduling.simulation.estimates import Estimates, PerfectEstimates, PredictedEstimates, UserEstimates
+from broker.scheduling.simulation.line import Line, Rank, by_estimate, by_service, by_submission
+from broker.scheduling.simulation.measures import EndedJob
+from broker.scheduling.simulation.policy import Backfill, Discipline, PolicySettings
+from broker.scheduling.simulation.replay import Policy, replay
+from broker.scheduling.simulation.todays_planner import TodaysPlanner
+from broker.scheduling.simulation.trace import TraceJob
+
+
+class EstimateKind(StrEnum):
+    """Where estimates of run times come from."""
+
+    USER = "user"
+    PERFECT = "perfect"
+    PREDICTED = "predicted"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What jobs are replayed on, and under what."""
+
+    total_gpus: int
+    node_size: int
+    policy: PolicySettings
+    estimates: EstimateKind
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The jobs that ended, in order of their ends; and those that are larger than the cluster, which were left out."""
+
+    ended: tuple[EndedJob, ...]
+    too_large: tuple[TraceJob, ...]
+
+
+ESTIMATES: dict[EstimateKind, type[Estimates]] = {
+    EstimateKind.USER: UserEstimates,
+    EstimateKind.PERFECT: PerfectEstimates,
+    EstimateKind.PREDICTED: PredictedEstimates,
+}
+RANKS: dict[Discipline, Rank] = {
+    Discipline.FIRST_COME: by_submission,
+    Discipline.SHORTEST_REMAINING: by_service,
+}
+BACKFILL_RANKS: dict[Backfill, Rank | None] = {
+    Backfill.NONE: None,
+    Backfill.FIRST_COME: by_submission,
+    Backfill.SHORTEST_FIRST: by_estimate,
+}
+
+
+def simulate(jobs: Iterable[TraceJob], setup: Setup) -> Outcome:
+    """Replay jobs, in order of submission. Jobs that fit on no idle cluster are left out."""
+    nodes = Nodes(setup.total_gpus, setup.node_size)
+    fitting: list[TraceJob] = []
+    too_large: list[TraceJob] = []
+    for job in jobs:
+        (fitting if nodes.can_ever_place(job.gpus) else too_large).append(job)
+    ended = replay(fitting, Cluster(nodes), make_policy(setup.policy), ESTIMATES[setup.estimates]())
+    return Outcome(tuple(ended), tuple(too_large))
+
+
+def make_policy(settings: PolicySettings) -> Policy:
+    """Make the policy that the settings describe."""
+    if settings.discipline is Discipline.FAIR:
+        return TodaysPlanner()
+    line = Line(RANKS[settings.discipline], most_wait_seconds=settings.max_wait_s)
+    return Backfilling(line, BACKFILL_RANKS[settings.backfill])
