@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from broker.scheduling.planning.placing import Nodes
+from broker.scheduling.planning.layout import Nodes
 from broker.scheduling.simulation.backfilling import Backfilling
 from broker.scheduling.simulation.cluster import Cluster
 from broker.scheduling.simulation.estimates import Estimates, PerfectEstimates, PredictedEstimates, UserEstimates

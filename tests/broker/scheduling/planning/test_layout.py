@@ -1,6 +1,6 @@
 import pytest
 
-from broker.scheduling.planning.placing import Nodes
+from broker.scheduling.planning.layout import Contender, Nodes, place_in_order
 
 
 def test_gpus_come_from_the_fullest_node_that_fits():
@@ -55,3 +55,26 @@ def test_giving_out_a_gpu_twice_is_our_fault():
         nodes.take({0: 9})
     with pytest.raises(AssertionError):
         Nodes(8, 8).give_back({0: 1})
+
+
+def test_nodes_where_nobody_is_displaced_come_first():
+    nodes = Nodes(24, 8)
+    nodes.take({0: 4})
+    assert nodes.find_places(4) == {0: 4}
+    assert nodes.find_places(4, idle=[0, 8, 2]) == {1: 4}
+    assert nodes.find_places(4, idle=[0, 3, 2]) == {0: 4}
+    assert nodes.find_places(16, idle=[0, 3, 2]) == {1: 8, 2: 8}
+
+
+def test_jobs_are_placed_in_order_and_stay_where_they_run_if_they_can():
+    runs, large, small = Contender(1, 4, {1: 4}), Contender(2, 8), Contender(3, 4)
+    room = Nodes(16, 8)
+    assert place_in_order([runs, large, small], room, idle=[8, 4]) == {1: {1: 4}, 2: {0: 8}, 3: {1: 4}}
+    assert place_in_order([Contender(9, 16), runs], Nodes(16, 8), idle=[8, 4]) == {9: {0: 8, 1: 8}}
+
+
+def test_a_running_job_moves_where_somebody_before_it_takes_its_node():
+    large, runs = Contender(2, 8), Contender(1, 4, {0: 4})
+    assert place_in_order([large, runs], Nodes(8, 8), idle=[4]) == {2: {0: 8}}
+    full = Contender(3, 6, {1: 6})
+    assert place_in_order([full, large, runs], Nodes(24, 8), idle=[4, 2, 0]) == {3: {1: 6}, 2: {0: 8}, 1: {2: 4}}
