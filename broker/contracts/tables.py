@@ -161,6 +161,7 @@ class Grant(Base):
     `project_id` and `gpu_type` narrow its scope; `activated_at` is when it was credited; `reason` says why it was given
     or made void. With `term_months` it begins when it is paid, at the earliest, and lasts so long. `rollover` says how
     much of it goes on into its contract's renewal where it is unused.
+    `compensates_id` is the grant that a compensation came back of; one in `arrears` is billed as it is used.
     """
 
     __tablename__ = "grants"
@@ -168,6 +169,7 @@ class Grant(Base):
         CheckConstraint("quantity > 0", name="quantity_positive"),
         CheckConstraint("expires_at IS NULL OR expires_at >= effective_at", name="expires_no_earlier_than_it_begins"),
         CheckConstraint("rollover_percent BETWEEN 1 AND 100", name="rollover_is_a_share"),
+        CheckConstraint("NOT (advance AND arrears)", name="paid_once"),
         Index("ix_grants_expiry", "expires_at", postgresql_where=text("status = 'active'")),
     )
 
@@ -182,6 +184,8 @@ class Grant(Base):
     gpu_type: Mapped[str | None]
     priority: Mapped[int]
     advance: Mapped[bool]
+    arrears: Mapped[bool] = mapped_column(default=False)
+    compensates_id: Mapped[str | None] = mapped_column(ForeignKey("grants.id"))
     invoice_id: Mapped[str | None]
     status: Mapped[str]
     reason: Mapped[str | None]

@@ -23,7 +23,9 @@ class CommitmentOut(BaseModel):
     true_up_month: str = Field(description="The billing month that charges what is unused.", examples=["2027-10"])
     committed_gpu_hours: str = Field(description="Committed in the period.", examples=["2000.0000"])
     used_gpu_hours: str = Field(
-        description="Used of it: what invoices ask for, or, of hours paid ahead, all usage.", examples=["600.0000"]
+        description="Used of it: what invoices ask for, or, of hours paid ahead, all usage; and what was lost by our "
+        "doing and came back when the period was over.",
+        examples=["600.0000"],
     )
     carried_gpu_hours: str = Field(
         description="Used by earlier years of the term beyond what they had committed to: it counts for this one.",

@@ -134,6 +134,10 @@ class GrantOut(BaseModel):
         examples=["12.5"],
     )
     unit_price: str = Field(description="Yuan per GPU-hour or token.", examples=["5.2"])
+    billed_as_used: bool = Field(
+        description="Whether its usage is billed by the month: not what was paid ahead, nor what was given.",
+        examples=[False],
+    )
     priority: int = Field(description="Above 0 it pays after all that have a lower one.", examples=[0])
     rollover: RolloverRule = Field(
         description="What becomes of its unused part when the contract is renewed: it lapses, or is carried on.",
@@ -167,6 +171,7 @@ class GrantOut(BaseModel):
             left_percent=write_optional(balance.left_percent),
             days_left=write_optional(balance.days_left),
             unit_price=format(grant.unit_price.normalize(), "f"),
+            billed_as_used=grant.billable,
             priority=grant.priority,
             rollover=grant.rollover.rule,
             rollover_percent=grant.rollover.percent,

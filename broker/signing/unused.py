@@ -114,6 +114,7 @@ async def _carry(
             unit_price=grant.unit_price,
             scope=grant.scope,
             advance=grant.advance,
+            arrears=grant.arrears,
             effective_at=max(new.starts_at, min(work.now, old.ends_at or work.now)),
             expires_at=expires_at,
             priority=grant.priority,

@@ -40,6 +40,8 @@ async def create_grant(work: Work, terms: ContractTerms, new: NewGrant) -> Grant
         gpu_type=new.scope.gpu_type,
         priority=new.priority,
         advance=new.advance,
+        arrears=new.arrears,
+        compensates_id=new.compensates_id,
         status=GrantStatus.PENDING.value,
         reason=new.reason,
         term_months=new.term_months,
@@ -207,4 +209,6 @@ def _to_terms(row: Grant) -> GrantTerms:
         effective_at=row.effective_at,
         expires_at=row.expires_at,
         created_at=row.created_at,
+        arrears=row.arrears,
+        compensates_id=row.compensates_id,
     )

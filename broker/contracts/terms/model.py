@@ -282,6 +282,7 @@ class NewGrant:
 
     Without a beginning of its own it begins with its contract; without an expiry it ends with the contract, where that
     has an end, or after 12 months. With `term_months` it begins when it is paid and lasts so long.
+    `arrears`: a compensation that is billed as it is used, as what it came back of was; `compensates_id` is that grant.
     """
 
     kind: GrantKind
@@ -289,6 +290,8 @@ class NewGrant:
     unit_price: Decimal
     scope: GrantScope = ALL_GPU_SECONDS
     advance: bool = False
+    arrears: bool = False
+    compensates_id: str | None = None
     effective_at: datetime | None = None
     expires_at: datetime | None = None
     priority: int = 0
@@ -302,6 +305,7 @@ class GrantTerms:
     """A block of prepaid units. Units: `quantity` of the whole block in its scope's meter; yuan per GPU-hour or token.
 
     An `advance` is paid by its own invoice, so its usage is not billed again; a gift's price says what it is worth.
+    A compensation in `arrears` costs its price as it is used; `compensates_id` is the grant that one came back of.
     """
 
     id: str
@@ -321,6 +325,8 @@ class GrantTerms:
     effective_at: datetime
     expires_at: datetime | None
     created_at: datetime
+    arrears: bool = False
+    compensates_id: str | None = None
 
     @property
     def unit(self) -> Unit:
@@ -329,7 +335,12 @@ class GrantTerms:
     @property
     def billable(self) -> bool:
         """Tell whether its usage is on the month's invoice: not where an advance has paid for it, nor a gift's."""
-        return not self.advance and not self.kind.is_gift
+        return self.arrears or not (self.advance or self.kind.is_gift)
+
+    @property
+    def is_free(self) -> bool:
+        """Tell whether nobody pays for its usage: a gift, but no compensation for hours that somebody pays for."""
+        return self.kind.is_gift and not self.advance and not self.arrears
 
     def price(self, quantity: int) -> Money:
         """Price so many of its units, rounded once, half-even to the fen. Units: the grant's own."""

@@ -42,7 +42,7 @@ async def take_back(
     is deferred again at once.
     """
     captures = await _read_captures(work, quantities)
-    compensations = await make_compensations(work, view.terms, captures, quantities)
+    compensations = await make_compensations(work, view.terms, captures, quantities, are_lost=borne_for is not None)
     of_closed: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for (month, cause), members in groupby(captures, attrgetter("month", "cause")):
         billed_by = await view.books.get_open_month(month)

@@ -5,6 +5,7 @@ they are trued up yearly. One without an end commits anew for each year, and goe
 0045).
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +33,15 @@ class CommitPeriod:
 
 # GPU-seconds by the billing month that they are of, and whether invoices ask for them.
 UsedByMonth = Mapping[tuple[str, bool], int]
+
+
+@dataclass(frozen=True)
+class LostHours:
+    """GPU-seconds of a billing month that the house bore as lost by our doing, and that came back at a moment."""
+
+    month: str
+    quantity: int
+    came_back_at: datetime
 
 
 def find_last_terms(terms: ContractTerms, period: CommitPeriod, now: datetime) -> ContractTerms:
@@ -99,21 +109,35 @@ class Judged:
 
 
 def judge_periods(
-    terms: ContractTerms, periods: Sequence[CommitPeriod], used: UsedByMonth, now: datetime
+    terms: ContractTerms,
+    periods: Sequence[CommitPeriod],
+    used: UsedByMonth,
+    now: datetime,
+    lost: Sequence[LostHours] = (),
 ) -> list[Judged]:
-    """Judge how far the commitment of each period is used, by the months that usage is of."""
+    """Judge how far the commitment of each period is used, by the months that usage is of.
+
+    Hours that came back as lost when their commitment was over could not be used again: they count as used.
+    """
+    starts = [_find_start(terms, period, now) for period in periods]
+    ends = dict(zip(starts, (period.ends_at for period in periods), strict=True))
     judged: list[Judged] = []
-    for position, period in enumerate(periods):
+    for position, (period, start) in enumerate(zip(periods, starts, strict=True)):
         last = find_last_terms(terms, period, now)
-        own = {month: quantity for month, quantity in used.items() if month[1] or not last.trues_up}
-        moment = find_last_moment(period, now)
-        start = period.starts_at if commits_anew(terms) else find_commitment_start(terms, moment)
+        own = Counter({month: quantity for month, quantity in used.items() if month[1] or not last.trues_up})
+        for each in lost:
+            if each.came_back_at >= ends[start]:
+                own[each.month, True] += each.quantity
         committed = _count_committed(terms, last, period, start)
-        price = last.prices_at(moment).per_gpu_hour
-        judged.append(
-            Judged(period, Attainment(committed, count_of(period, own, terms, is_first=position == 0), price), start)
-        )
+        price = last.prices_at(find_last_moment(period, now)).per_gpu_hour
+        attained = Attainment(committed, count_of(period, own, terms, is_first=position == 0), price)
+        judged.append(Judged(period, attained, start))
     return judged
+
+
+def _find_start(terms: ContractTerms, period: CommitPeriod, now: datetime) -> datetime:
+    """Find when the commitment began that a period is of: years that commit anew are each by themselves."""
+    return period.starts_at if commits_anew(terms) else find_commitment_start(terms, find_last_moment(period, now))
 
 
 def count_of(period: CommitPeriod, used: UsedByMonth, terms: ContractTerms, *, is_first: bool) -> int:

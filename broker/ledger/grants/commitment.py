@@ -1,7 +1,7 @@
 """How far contracts have used what they committed to: at any time, and when a period of it is over.
 
 What counts is the usage that invoices ask for: neither gifts nor hours that were paid ahead, by the months that it is
-of, however late it is told.
+of, however late it is told; and hours that were lost by our doing and came back too late to be used (`late_losses.py`).
 """
 
 from collections import Counter
@@ -26,6 +26,7 @@ from broker.ledger.grants.commit_periods import (
     list_periods,
 )
 from broker.ledger.grants.coverage import read_used_since
+from broker.ledger.grants.late_losses import read_late_losses
 from broker.ledger.grants.pace import Pace, find_window_start, make_pace
 from broker.ledger.tables import RateCorrection, SegmentTotal
 from broker.work import Work
@@ -112,7 +113,10 @@ async def read_commitment(work: Work, contract_id: str) -> Commitment:
 
 
 async def _judge(work: Work, terms: ContractTerms, periods: Sequence[CommitPeriod]) -> list[Judged]:
-    return judge_periods(terms, periods, await _read_used(work, terms.id, Unit.GPU_SECONDS), work.now)
+    used = await _read_used(work, terms.id, Unit.GPU_SECONDS)
+    ends = [period.ends_at for period in periods if period.ends_at <= work.now]
+    lost = await read_late_losses(work, terms, min(ends)) if ends else []
+    return judge_periods(terms, periods, used, work.now, lost)
 
 
 async def _read_used(work: Work, contract_id: str, unit: Unit) -> UsedByMonth:

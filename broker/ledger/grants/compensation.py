@@ -1,7 +1,9 @@
 """Compensation: units that come back of a grant that is over meanwhile, as a grant of its own for 30 days.
 
 They come back at once, where what was charged is taken back after the grant was over; or when a hold lets them go, that
-had them again since its run lost them by our doing. The caller holds the contract's lock (decision 0039).
+had them again since its run lost them by our doing. They cost what those cost that they came back of: nothing more
+where an advance has paid for them, nothing where they were a gift, and their price as they are used where lost hours
+were billed in arrears (decisions 0039 and 0057). The caller holds the contract's lock.
 """
 
 from collections import Counter
@@ -23,18 +25,22 @@ TERM = timedelta(days=30)
 
 
 async def make_compensations(
-    work: Work, terms: ContractTerms, captures: Sequence[Capture], quantities: Mapping[int, int]
+    work: Work, terms: ContractTerms, captures: Sequence[Capture], quantities: Mapping[int, int], *, are_lost: bool
 ) -> dict[str, GrantTerms]:
     """Make a grant for what is taken back of each grant that is over; returns them by that one's id.
 
-    `quantities` are by the captures' ids. The caller credits them once the units have come back.
+    `quantities` are by the captures' ids; `are_lost`: they were used, and are borne from now on. The caller credits
+    the grants once the units have come back.
     """
     over = {grant.id: grant for grant in await contracts.list_grants(work, terms.id) if grant.is_over_by(work.now)}
     came_back: Counter[str] = Counter()
     for capture in captures:
         if capture.grant_id is not None and capture.grant_id in over:
             came_back[capture.grant_id] += quantities[capture.id]
-    return {grant_id: await _make(work, terms, over[grant_id], came_back[grant_id]) for grant_id in came_back}
+    return {
+        grant_id: await _make(work, terms, over[grant_id], quantity, are_lost=are_lost)
+        for grant_id, quantity in came_back.items()
+    }
 
 
 async def compensate_released(work: Work, terms: ContractTerms, released: Sequence[tuple[HoldLeg, int]]) -> bool:
@@ -50,19 +56,24 @@ async def compensate_released(work: Work, terms: ContractTerms, released: Sequen
         came_back[leg.grant_id or ""] += due
     await work.session.flush()
     for grant_id, quantity in (+came_back).items():
-        made = await _make(work, terms, await contracts.get_grant(work, grant_id), quantity)
+        made = await _make(work, terms, await contracts.get_grant(work, grant_id), quantity, are_lost=True)
         await credit_compensation(work, terms, grant_id, made)
     return bool(+came_back)
 
 
-async def _make(work: Work, terms: ContractTerms, grant: GrantTerms, quantity: int) -> GrantTerms:
-    """Make a grant of the same price and scope, for which what was paid for the other is paid."""
+async def _make(work: Work, terms: ContractTerms, grant: GrantTerms, quantity: int, *, are_lost: bool) -> GrantTerms:
+    """Make a grant of the same price and scope, for which what was paid for the other is paid.
+
+    What a correction takes back of hours in arrears was never used: the true-up charges it, so it is free here.
+    """
     new = NewGrant(
         kind=GrantKind.COMPENSATION,
         quantity=quantity,
         unit_price=grant.unit_price,
         scope=grant.scope,
         advance=grant.advance,
+        arrears=grant.billable and are_lost,
+        compensates_id=grant.id,
         effective_at=work.now,
         expires_at=work.now + TERM,
         reason=f"came back of grant {grant.id}, which is over",

@@ -139,9 +139,9 @@ async def _read_deferred(work: Work, grant_ids: Collection[str]) -> dict[str, Mo
 async def _price_gifts(work: Work, grants: Sequence[GrantTerms], month: str) -> Money:
     """Price what gifts have paid for in a month, each at its own price; a gift that takes back more is below zero.
 
-    A compensation for what an advance has paid is none.
+    A compensation for hours that somebody pays for is none.
     """
-    gifts = {grant.id: grant for grant in grants if grant.kind.is_gift and not grant.advance}
+    gifts = {grant.id: grant for grant in grants if grant.is_free}
     query = select(Capture.grant_id, func.sum(Capture.quantity).label("sum")).where(
         Capture.month == month, Capture.grant_id.in_(gifts), ~Capture.borne
     )

@@ -14,6 +14,7 @@ from broker.contracts.terms.changes import TermsChange
 from broker.contracts.terms.model import CardChoice, ContractTerms, Overage
 from broker.ledger.grants.commit_periods import (
     Judged,
+    LostHours,
     find_earlier,
     find_last_moment,
     group_by_commitment,
@@ -112,6 +113,32 @@ def test_usage_counts_for_the_year_that_it_is_of() -> None:
     assert [each.attained.used // HOUR for each in judge(sign(), used, moment("2028-01-01"))] == [7, 24]
     gifts = {("2026-12", False): 50 * HOUR, ("2026-12", True): HOUR}
     assert judge_periods(sign(), list_periods(sign(), AFTER), gifts, AFTER)[0].attained.used == HOUR
+
+
+@pytest.mark.parametrize(
+    ("terms", "lost", "came_back", "used"),
+    [
+        # Of a term: what came back before its end may be used until then, whichever year it is of.
+        (sign(), "2027-01", "2029-04-30", [0, 0, 0]),
+        (sign(), "2027-01", "2029-05-01", [10, 0, 0]),
+        (sign(), "2029-04", "2029-06-01", [0, 0, 10]),
+        (sign(true_up=TrueUpRule.AT_END), "2027-01", "2029-05-01", [10]),
+    ],
+)
+def test_hours_that_come_back_as_lost_when_the_commitment_is_over_count_as_used(
+    terms: ContractTerms, lost: str, came_back: str, used: list[int]
+) -> None:
+    losses = [LostHours(lost, 10 * HOUR, moment(came_back))]
+    judged = judge_periods(terms, list_periods(terms, AFTER), {}, AFTER, losses)
+    assert [each.attained.used // HOUR for each in judged] == used
+
+
+def test_year_that_commits_by_itself_has_what_came_back_after_it() -> None:
+    terms = replace(sign(), ends_at=None)
+    periods = list_periods(terms, moment("2028-12-01"))
+    losses = [LostHours("2027-10", HOUR, moment("2027-11-01")), LostHours("2027-12", HOUR, moment("2028-10-31"))]
+    judged = judge_periods(terms, periods, {}, moment("2028-12-01"), losses)
+    assert [each.attained.used // HOUR for each in judged] == [1, 0, 0]
 
 
 def test_a_rule_that_is_amended_counts_for_years_that_end_from_then_on() -> None:

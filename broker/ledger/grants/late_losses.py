@@ -1,0 +1,49 @@
+"""Hours of a commitment that were lost by our doing and came back when it was over, so that nobody could use them.
+
+They were billed in arrears, so nobody has paid for them: what is unused at the end would be charged, and they are not
+unused (decision 0057).
+"""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
+
+from broker.contracts import service as contracts
+from broker.contracts.terms.model import ContractTerms
+from broker.ledger.books.causes import Cause
+from broker.ledger.grants.commit_periods import RESOLUTION, LostHours
+from broker.ledger.tables import Capture
+from broker.work import Work
+from pricing.usage import Unit
+
+
+async def read_late_losses(work: Work, terms: ContractTerms, since: datetime) -> list[LostHours]:
+    """Read the hours in arrears that came back as lost from a moment on: of grants that are over, and of none."""
+    return [*await _read_compensated(work, terms, since), *await _read_overage(work, terms, since)]
+
+
+async def _read_compensated(work: Work, terms: ContractTerms, since: datetime) -> list[LostHours]:
+    """Read what came back of grants in arrears as compensations: of the last month in which it could be used."""
+    grants = {grant.id: grant for grant in await contracts.list_grants(work, terms.id)}
+    found = []
+    for made in grants.values():
+        if made.arrears and made.compensates_id is not None and made.created_at >= since:
+            ended_at = grants[made.compensates_id].expires_at or made.created_at
+            month = terms.billing_month(min(ended_at, made.created_at) - RESOLUTION)
+            found.append(LostHours(month, made.quantity, made.created_at))
+    return found
+
+
+async def _read_overage(work: Work, terms: ContractTerms, since: datetime) -> list[LostHours]:
+    """Read what was lost of hours that no grant had covered: of the months in which it was used."""
+    charged = aliased(Capture)
+    query = (
+        select(Capture.used_month, func.sum(Capture.quantity), Capture.created_at)
+        .join(charged, charged.id == Capture.corrects_id)
+        .where(Capture.contract_id == terms.id, Capture.created_at >= since, Capture.borne)
+        .where(Capture.unit == Unit.GPU_SECONDS.value, Capture.cause != Cause.OVER_PROMISE.value)
+        .where(charged.billable, charged.grant_id.is_(None))
+        .group_by(Capture.used_month, Capture.created_at)
+    )
+    return [LostHours(month, int(quantity), at) for month, quantity, at in await work.session.execute(query)]
