@@ -140,7 +140,7 @@ def hand_over(app: FastAPI, system: System) -> None:
     settings = system.services.settings
     app.state.database, app.state.services = system.database, system.services
     app.state.event_feed = EventFeed(system)
-    app.state.authenticate = Bearers(system.database, system.services).authenticate
+    app.state.bearers = Bearers(system.database, system.services)
     app.state.record_decision = record_decision
     app.state.heartbeats = collect_heartbeats(settings.turn_seconds)
     app.state.turnstile = Turnstile(settings.process_pool_size, wait_seconds=settings.turn_seconds)

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from broker import errors
 from broker.http.idempotency import Claim, claim_key, find_answer, keep_answer
 from broker.http.shares import Turnstile
+from broker.http.supposed import Supposed, add_question, take_answer
 from broker.persistence.database import Database, Scope, TimeLimits
 from broker.persistence.driver import COMMIT, Command, Row
 from broker.persistence.tenancy import confine
@@ -30,7 +31,8 @@ class Caller:
     """The actor of one request. Each transaction sees what the actor may see, and waits for the actor's turn.
 
     `stack` ends with the request: what is begun is committed then, before the answer is sent. `record` records what a
-    request of staff decided, in the transaction that does it.
+    request of staff decided, in the transaction that does it. An actor who is only `supposed` is confirmed by the
+    first message of a transaction, which raises: Unauthenticated.
     """
 
     actor: Actor
@@ -40,6 +42,7 @@ class Caller:
     claim: Claim | None
     stack: AsyncExitStack
     record: Callable[[Work, Response], Awaitable[None]]
+    supposed: Supposed | None = None
     work: Work | None = field(default=None, init=False)
 
     def require_role(self, roles: tuple[Role, ...]) -> None:
@@ -93,9 +96,11 @@ class Caller:
     @asynccontextmanager
     async def open_with(self, commands: Sequence[Command]) -> AsyncIterator[tuple[Work, list[list[Row]]]]:
         """Open a transaction and run its first statements in the same message; it is committed when the block ends."""
-        opening = self.database.transaction_with(commands, *_scope_of(self.actor), limits=self._limits)
+        unconfirmed = self._unconfirmed
+        asked = add_question(unconfirmed, commands)
+        opening = self.database.transaction_with(asked, *_scope_of(self.actor), limits=self._limits)
         async with self.turnstile.pass_through(self.actor), opening as (session, rows):
-            yield self._make_work(session), rows
+            yield self._make_work(session), take_answer(unconfirmed, rows)
 
     @asynccontextmanager
     async def read(self, commands: Sequence[Command]) -> AsyncIterator[tuple[Work, list[list[Row]]]]:
@@ -104,8 +109,14 @@ class Caller:
         The unit of work beside them is for what belongs to nobody, such as rate cards. Raises: Busy, TooManyAtOnce.
         """
         async with self.turnstile.pass_through(self.actor), self.database.open_unscoped() as session:
-            rows = await self.database.read(commands, *_scope_of(self.actor), limits=self._limits)
-            yield self._make_work(session), rows
+            unconfirmed = self._unconfirmed
+            asked = add_question(unconfirmed, commands)
+            rows = await self.database.read(asked, *_scope_of(self.actor), limits=self._limits)
+            yield self._make_work(session), take_answer(unconfirmed, rows)
+
+    @property
+    def _unconfirmed(self) -> Supposed | None:
+        return None if self.supposed is None or self.supposed.is_confirmed else self.supposed
 
     @property
     def _limits(self) -> TimeLimits:

@@ -9,7 +9,7 @@ the `Caller` in place of the `Work`, and begins the transaction when that is don
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -26,10 +26,22 @@ from broker.http.direct import DirectHandler, Handler
 from broker.http.idempotency import AnsweredBefore, read_claim
 from broker.http.openapi import SECURITY_SCHEME
 from broker.http.parameters import Parameters, refuse_unknown
+from broker.http.supposed import Supposed
 from broker.work import Actor, Role, Work
 
 Record = Callable[[Work, Decision], Awaitable[None]]
-Authenticate = Callable[[str], Awaitable[Actor]]
+
+
+class Bearers(Protocol):
+    """Finds who bears a token; `app.py` says how."""
+
+    async def authenticate(self, token: str) -> Actor:
+        """Find who bears this token. Raises: Unauthenticated, Busy."""
+        ...
+
+    def suppose(self, token: str) -> Supposed | None:
+        """Suppose that a token is still whose it was; None where nothing is remembered of it."""
+        ...
 
 
 class TransactionalRoute(APIRoute):
@@ -38,6 +50,7 @@ class TransactionalRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         self.parameters = Parameters.of(self.dependant)
+        self.confirms = any(getattr(each.call, "confirms", False) for each in self.dependant.dependencies)
         self.checks_events = any(getattr(each.call, "checks_events", False) for each in self.dependant.dependencies)
         told = {"x-roles": find_roles(self.dependant), "security": [{SECURITY_SCHEME: []}]}
         self.openapi_extra = {**(self.openapi_extra or {}), **told}
@@ -47,13 +60,24 @@ class TransactionalRoute(APIRoute):
         handle = DirectHandler.of(self, usual) or usual
 
         async def handle_in_transaction(request: Request) -> Response:
-            actor = await identify(request)
+            supposed = suppose(request) if self.confirms else None
+            if supposed is None:
+                return await handle_as(request, await identify(request), None)
+            try:
+                answer = await handle_as(request, supposed.actor, supposed)
+            except Exception:
+                await supposed.confirm()
+                raise
+            await supposed.confirm()
+            return answer
+
+        async def handle_as(request: Request, actor: Actor, supposed: Supposed | None) -> Response:
             bind_caller(request, actor)
             request = limit_body(request, request.app.state.services)
             try:
                 await read_body(request, checks_values=not self.checks_events)
                 async with AsyncExitStack() as stack:
-                    caller = await _receive_caller(request, actor, stack)
+                    caller = await _receive_caller(request, actor, supposed, stack)
                     request.state.parameters = self.parameters
                     return await caller.answer(lambda: _handle_and_record(request, caller, handle))
             except AnsweredBefore as earlier:
@@ -64,11 +88,11 @@ class TransactionalRoute(APIRoute):
         return handle_in_transaction
 
 
-async def _receive_caller(request: Request, actor: Actor, stack: AsyncExitStack) -> Caller:
+async def _receive_caller(request: Request, actor: Actor, supposed: Supposed | None, stack: AsyncExitStack) -> Caller:
     state = request.app.state
     claim = await read_claim(request)
     record = partial(_record_decision, request, actor)
-    caller = Caller(actor, state.services, state.database, state.turnstile, claim, stack, record)
+    caller = Caller(actor, state.services, state.database, state.turnstile, claim, stack, record, supposed)
     request.state.caller = caller
     return caller
 
@@ -90,8 +114,14 @@ async def _record_decision(request: Request, actor: Actor, work: Work, response:
 
 async def identify(request: Request) -> Actor:
     """Find whose request it is, in a transaction of its own; `app.py` says how. Raises: Unauthenticated, Busy."""
-    authenticate: Authenticate = request.app.state.authenticate
-    return await authenticate(read_bearer_token(request))
+    bearers: Bearers = request.app.state.bearers
+    return await bearers.authenticate(read_bearer_token(request))
+
+
+def suppose(request: Request) -> Supposed | None:
+    """Suppose whose request it is, where its token was seen before: for a route whose transaction confirms it."""
+    bearers: Bearers = request.app.state.bearers
+    return bearers.suppose(read_bearer_token(request))
 
 
 def read_bearer_token(request: Request) -> str:
@@ -109,13 +139,15 @@ def allow(*roles: Role) -> Callable[..., Coroutine[Any, Any, Work]]:
         return await (await _admit(request, roles)).begin()
 
     begin_work.roles = sorted(role.value for role in roles)  # type: ignore[attr-defined]
+    begin_work.confirms = True  # type: ignore[attr-defined]
     return begin_work
 
 
-def admit(*roles: Role, looks_back: bool = True) -> Callable[..., Coroutine[Any, Any, Caller]]:
+def admit(*roles: Role, looks_back: bool = True, confirms: bool = False) -> Callable[..., Coroutine[Any, Any, Caller]]:
     """Make a dependency for a route with slow work: no transaction is open until its handler begins it.
 
-    A route that itself looks for the answer that a request got before says so. It raises: Forbidden; AnsweredBefore.
+    A route that itself looks for the answer that a request got before says so; and one that does nothing by itself
+    before its first transaction, which then confirms whose request it is. It raises: Forbidden; AnsweredBefore.
     """
 
     async def get_caller(request: Request) -> Caller:
@@ -125,6 +157,7 @@ def admit(*roles: Role, looks_back: bool = True) -> Callable[..., Coroutine[Any,
         return caller
 
     get_caller.roles = sorted(role.value for role in roles)  # type: ignore[attr-defined]
+    get_caller.confirms = confirms  # type: ignore[attr-defined]
     return get_caller
 
 
@@ -159,8 +192,9 @@ OpsWork = Annotated[Work, Depends(allow(Role.OPS, Role.ADMIN))]
 StaffWork = Annotated[Work, Depends(allow(Role.FINANCE, Role.OPS, Role.ADMIN))]
 AdminWork = Annotated[Work, Depends(allow(Role.ADMIN))]
 RunWork = Annotated[Work, Depends(allow(Role.RUN))]
-BillingCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.FINANCE, Role.ADMIN))]
+BillingCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.FINANCE, Role.ADMIN, confirms=True))]
 CustomerCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN))]
+QuotingCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN, confirms=True))]
 AnyCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.FINANCE, Role.OPS, Role.ADMIN))]
 EventCaller = Annotated[Caller, Depends(admit_events(Role.RUN, Role.METER, Role.OPS, Role.ADMIN))]
 CustomerInBatch = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN, looks_back=False))]

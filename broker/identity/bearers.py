@@ -1,16 +1,19 @@
 """Who the bearer of a token is: a run's token tells it by itself, and API keys are looked up many at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
+from cachetools import LRUCache
 from sqlalchemy import text
 
 from broker import errors
+from broker.http.supposed import Supposed
 from broker.identity.model import hash_key, read_run_token
 from broker.persistence.batches import Batches, refuse_busy
 from broker.persistence.database import Database
-from broker.persistence.driver import Statement
+from broker.persistence.driver import Command, Row, Statement
 from broker.work import Actor, Role, Services
 
 # The database function sees the keys for as long as it runs, in a scope of its own (migration 0042).
@@ -19,6 +22,8 @@ FIND_KEYS = Statement(
         "SELECT key_hash, id, role, customer_id, expires_at, revoked_at FROM find_api_keys(CAST(:key_hashes AS text[]))"
     )
 )
+# So many tokens are remembered with whose they were.
+REMEMBERED = 4096
 
 
 class FoundKey(NamedTuple):
@@ -32,11 +37,13 @@ class FoundKey(NamedTuple):
 class Bearers:
     """Finds who bears a token: asked anew each time, so that a key ends at once.
 
-    Requests that come while the keys of those before them are being looked up share the next look.
+    Requests that come while the keys of those before them are being looked up share the next look. Whose a token was is
+    remembered for those that look it up again in a message of their own (`suppose`).
     """
 
     def __init__(self, database: Database, services: Services) -> None:
         self.database, self.services = database, services
+        self.remembered: MutableMapping[str, Actor] = LRUCache(REMEMBERED)
         self.looks = Batches[None, str, FoundKey | None](self._look, services.settings.turn_seconds, refuse=refuse_busy)
 
     async def authenticate(self, token: str) -> Actor:
@@ -44,15 +51,37 @@ class Bearers:
         bearer = read_run_token(self.services.secret, token)
         if bearer is not None:
             return Actor(Role.RUN, bearer.run_id, bearer.customer_id)
-        key = await self.looks.ask(None, hash_key(token))
+        key_hash = hash_key(token)
+        return self._judge(key_hash, await self.looks.ask(None, key_hash))
+
+    def suppose(self, token: str) -> Supposed | None:
+        """Suppose that a token is still whose it was; None where nothing is remembered of it."""
+        known = self.remembered.get(key_hash := hash_key(token))
+        if known is None:
+            return None
+        question = Command(FIND_KEYS, {"key_hashes": [key_hash]})
+        return Supposed(known, question, partial(self._judge_rows, key_hash), partial(self.authenticate, token))
+
+    def _judge_rows(self, key_hash: str, rows: Sequence[Row]) -> Actor:
+        return self._judge(key_hash, _read_keys(rows).get(key_hash))
+
+    def _judge(self, key_hash: str, key: FoundKey | None) -> Actor:
+        """Tell who bears a key, and remember it. Raises: Unauthenticated."""
+        self.remembered.pop(key_hash, None)
         if key is None or key.revoked_at is not None:
             raise errors.Unauthenticated("This API key is unknown or was revoked.")
         if key.expires_at is not None and key.expires_at <= self.services.clock():
             raise errors.Unauthenticated(f"This API key expired at {key.expires_at.isoformat()}; ask for a new one.")
-        return Actor(Role(key.role), key.id, key.customer_id)
+        actor = self.remembered[key_hash] = Actor(Role(key.role), key.id, key.customer_id)
+        return actor
 
     async def _look(self, _key: None, hashes: Sequence[str]) -> list[FoundKey | None]:
         """Look up keys by their hashes, in a transaction of its own."""
         rows = await self.database.fetch_rows(FIND_KEYS, {"key_hashes": sorted(set(hashes))})
-        found = {key_hash: FoundKey(*row) for key_hash, *row in rows}
+        found = _read_keys(rows)
         return [found.get(each) for each in hashes]
+
+
+def _read_keys(rows: Sequence[Row]) -> Mapping[str, FoundKey]:
+    """Read the keys that were found, by their hashes."""
+    return {key_hash: FoundKey(*key) for key_hash, *key in rows}

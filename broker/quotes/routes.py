@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query
 
 from broker.contracts.reading.prices import get_price_list
-from broker.http.edge import BillingCaller, BillingReader, CustomerCaller, feature_router
+from broker.http.edge import BillingCaller, BillingReader, QuotingCaller, feature_router
 from broker.quotes import offers, service
 from broker.quotes.counts.count_needs import meet_count_needs
 from broker.quotes.shapes.offer_schemas import QuoteOffersOut
@@ -17,7 +17,7 @@ router = feature_router("", "quotes")
 
 
 @router.post("/quotes", status_code=201)
-async def create_quote(caller: CustomerCaller, body: QuoteIn) -> QuoteOut:
+async def create_quote(caller: QuotingCaller, body: QuoteIn) -> QuoteOut:
     """Quote a job: what it will need, its price on every plan, and how much of it `max_cost` pays for.
 
     A large data set is counted first, once for each tokenizer: until then the answer is 503 `tokens-being-counted`,
@@ -33,7 +33,7 @@ async def create_quote(caller: CustomerCaller, body: QuoteIn) -> QuoteOut:
 
 
 @router.post("/quotes/batch")
-async def create_quotes(caller: CustomerCaller, body: QuoteBatchIn) -> QuoteBatchOut:
+async def create_quotes(caller: QuotingCaller, body: QuoteBatchIn) -> QuoteBatchOut:
     """Quote up to 100 configurations on one data set at once: for each its quote, or the problem with it."""
     await meet_count_needs(caller.look, body.configs, body.dataset_id)
     work = await caller.begin()

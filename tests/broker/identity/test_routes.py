@@ -9,7 +9,8 @@ from fastapi import FastAPI
 
 from broker.processes.boot import DatabaseUrls
 from tests.broker.conftest import START, ManualClock
-from tests.broker.factories import Api, customer_api, make_customer, staff_key
+from tests.broker.factories import Api, customer_api, make_customer, sign_contract, staff_key
+from tests.broker.messages import listing_messages
 from tests.broker.rows import owner_connection
 
 
@@ -65,6 +66,34 @@ async def test_revoked_key_stays_revoked_from_the_first_time(api: Api, clock: Ma
     async with Api.connect(api.app, made["key"]) as ops:
         await ops.get("/queues", expect=401)
     await api.call("DELETE", "/api-keys/key_nobody", expect=404)
+
+
+@pytest.mark.parametrize("path", ["/contracts/{}/balance", "/contracts/{}", "/contracts?limit=none", "/nothing"])
+async def test_key_that_was_used_before_ends_with_its_revocation(api: Api, path: str) -> None:
+    """Whose it was is remembered, but each request has it looked up again before anything is told."""
+    customer = await make_customer(api)
+    contract = await sign_contract(api, customer["id"])
+    made = await api.post(f"/customers/{customer['id']}/api-keys", {"name": "laptop"}, expect=201)
+    async with Api.connect(api.app, made["key"]) as laptop:
+        await laptop.get(f"/contracts/{contract['id']}/balance")
+        await api.call("DELETE", f"/api-keys/{made['id']}", expect=200)
+        await laptop.get(path.format(contract["id"]), expect=404 if path == "/nothing" else 401)
+        job = {"dataset_id": "dat_x", "config": {}}
+        await laptop.post("/quotes", job, expect=401)
+        await laptop.post("/jobs", {"config": 7}, expect=401)
+
+
+async def test_key_seen_before_is_looked_up_in_the_message_that_reads(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = await make_customer(api)
+    contract = await sign_contract(api, customer["id"])
+    async with customer_api(api, customer["id"]) as own:
+        for _ in range(2):  # then the connection knows the statements
+            await own.get(f"/contracts/{contract['id']}/balance")
+        with listing_messages(monkeypatch) as messages:
+            await own.get(f"/contracts/{contract['id']}/balance")
+    assert [message.split(" ", 1)[0] for message in messages] == ["BEGIN"]
 
 
 async def test_last_administrators_key_cannot_be_revoked(api: Api, clock: ManualClock) -> None:

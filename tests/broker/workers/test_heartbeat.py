@@ -1,31 +1,14 @@
 """What a heartbeat costs the database: a few messages, however much is read and written."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 import pytest
 from fastapi import FastAPI
 
 from broker.system import System
 from tests.broker.factories import Api, make_ready_customer, submit_job
+from tests.broker.messages import listing_messages
 from tests.broker.worker_calls import dispatched_worker
-
-
-@contextmanager
-def listing_messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """List the messages to PostgreSQL for as long as the block lasts."""
-    messages: list[str] = []
-    execute = psycopg.AsyncCursor.execute
-
-    async def note(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
-        messages.append(query.decode() if isinstance(query, bytes) else str(query))
-        return await execute(cursor, query, *arguments, **options)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(psycopg.AsyncCursor, "execute", note)
-        yield messages
 
 
 @pytest.mark.parametrize("terms", [{}, {"plan": "prepaid"}, {"monthly_budget": "100.00"}])
