@@ -33,6 +33,7 @@ class IdempotencyKey(Base):
     """A POST that was answered: its fingerprint and its answer, for the retry."""
 
     __tablename__ = "idempotency_keys"
+    __table_args__ = ({"postgresql_with": {"toast_tuple_target": 8160}},)  # not packed: kept often, read seldom
 
     principal: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)

@@ -60,7 +60,7 @@ class Transfer(Base):
 class Entry(Base):
     """Units from the account that is credited to the one that is debited: a transfer cannot be out of balance.
 
-    It has the customer of its accounts.
+    It has the customer of its accounts. That they and its transfer are there is a rule of `broker ledger verify`.
     """
 
     __tablename__ = "ledger_entries"
@@ -71,9 +71,9 @@ class Entry(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     customer_id: Mapped[str | None]
-    transfer_id: Mapped[str] = mapped_column(ForeignKey("ledger_transfers.id"), index=True)
-    debit_account_id: Mapped[str] = mapped_column(ForeignKey("ledger_accounts.id"), index=True)
-    credit_account_id: Mapped[str] = mapped_column(ForeignKey("ledger_accounts.id"), index=True)
+    transfer_id: Mapped[str] = mapped_column(index=True)
+    debit_account_id: Mapped[str] = mapped_column(index=True)
+    credit_account_id: Mapped[str] = mapped_column(index=True)
     unit: Mapped[str]
     amount: Mapped[int]
 
@@ -127,10 +127,10 @@ class HoldLeg(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     customer_id: Mapped[str]
-    hold_id: Mapped[str] = mapped_column(ForeignKey("holds.id"))
+    hold_id: Mapped[str]
     position: Mapped[int]
     unit: Mapped[str]
-    account_id: Mapped[str] = mapped_column(ForeignKey("ledger_accounts.id"))
+    account_id: Mapped[str]
     grant_id: Mapped[str | None] = mapped_column(ForeignKey("grants.id"))
     unit_price: Mapped[Decimal | None] = mapped_column(Numeric(24, 12))
     month: Mapped[str | None]

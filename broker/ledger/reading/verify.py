@@ -23,6 +23,16 @@ CHARGED_RANGES = """ranges AS (
 
 LEDGER_CHECKS = (
     Check(
+        "an entry is of a transfer",
+        "SELECT e.id FROM ledger_entries e LEFT JOIN ledger_transfers t ON t.id = e.transfer_id WHERE t.id IS NULL",
+    ),
+    Check(
+        "an entry is between two accounts",
+        """SELECT e.id FROM ledger_entries e
+           LEFT JOIN ledger_accounts d ON d.id = e.debit_account_id
+           LEFT JOIN ledger_accounts c ON c.id = e.credit_account_id WHERE d.id IS NULL OR c.id IS NULL""",
+    ),
+    Check(
         "an entry is in the unit and of the customer of both of its accounts",
         """SELECT e.id FROM ledger_entries e
            JOIN ledger_accounts a ON a.id IN (e.debit_account_id, e.credit_account_id)
@@ -30,8 +40,17 @@ LEDGER_CHECKS = (
               OR (e.customer_id IS NULL AND a.customer_id IS NOT NULL)""",
     ),
     Check(
+        "a leg is of a hold",
+        "SELECT l.id FROM hold_legs l LEFT JOIN holds h ON h.id = l.hold_id WHERE h.id IS NULL",
+    ),
+    Check(
         "a leg is of the customer of its hold",
         "SELECT l.id FROM hold_legs l JOIN holds h ON h.id = l.hold_id WHERE l.customer_id <> h.customer_id",
+    ),
+    Check(
+        "a leg comes from an account in its unit",
+        """SELECT l.id FROM hold_legs l LEFT JOIN ledger_accounts a ON a.id = l.account_id
+           WHERE l.unit IS DISTINCT FROM a.unit""",
     ),
     Check(
         "a capture is of the customer and the contract of its hold",

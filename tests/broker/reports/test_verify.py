@@ -51,6 +51,12 @@ COPY_CAPTURE = (
     f" SELECT {COPIED}, {{quantity}}, {{of}} FROM captures WHERE id = {FIRST}"
 )
 
+LEG_OF_NOTHING = """
+    INSERT INTO hold_legs (id, customer_id, hold_id, position, unit, account_id, unit_price, borne, extends, billable,
+                           held, captured, released, compensated)
+    SELECT 'leg_x', customer_id, 'hol_x', 0, unit, account_id, unit_price, borne, extends, billable, 0, 0, 0, 0
+    FROM hold_legs WHERE position = 0 LIMIT 1
+"""
 OF_EVENT, OF_JOB = "job_id, kind, data, created_at", "id, 'queued', '{}', created_at"
 
 CORRECT_A_CLOSED_MONTH = f"""
@@ -84,15 +90,28 @@ def move_balance(
 
 DAMAGES = (
     Damage(
+        "an entry is of a transfer",
+        (f"UPDATE ledger_entries SET transfer_id = 'tra_x' WHERE transfer_id = {TRANSFER}",),
+    ),
+    Damage(
+        "an entry is between two accounts",
+        (f"{ADD_ENTRY} SELECT customer_id, {TRANSFER}, 'acc_x', 'acc_y', unit, 7 {OF_USED}",),
+    ),
+    Damage(
         "an entry is in the unit and of the customer of both of its accounts",
         (
             "INSERT INTO customers (id, name, created_at) VALUES ('cus_x', 'Somebody else', now())",
             "UPDATE ledger_entries SET customer_id = 'cus_x' WHERE id = (SELECT min(id) FROM ledger_entries)",
         ),
     ),
+    Damage("a leg is of a hold", (LEG_OF_NOTHING,)),
     Damage(
         "a leg is of the customer of its hold",
         ("UPDATE hold_legs SET customer_id = 'cus_x' WHERE id = (SELECT min(id) FROM hold_legs)",),
+    ),
+    Damage(
+        "a leg comes from an account in its unit",
+        ("UPDATE hold_legs SET account_id = 'acc_x' WHERE id = (SELECT min(id) FROM hold_legs)",),
     ),
     Damage(
         "an event is of the customer of its job",
