@@ -15,6 +15,13 @@ SIDES = """sides AS (
 # What a price holds of itself and the tax in it; tax is taken out of a sum of an invoice and rounded by itself.
 WITH_TAX = "CASE i.tax_mode WHEN 'included' THEN 1 + i.tax_rate ELSE 1 END"
 HALF_A_FEN = 5_000
+# A credit note and a refund of one advance could give the same money back twice once.
+GIVEN_BACK_TWICE = (
+    "what `given_back` says more than `paid` is to be taken off the customer's credit: POST /v1/adjustments "
+    '{"kind": "credit", "contract_id": "con_…", "amount": "-…", "reason": "… INV-… …"}. '
+    "The reason names the invoice's number; the rule holds then. Where the credit is used up, or the house lets the "
+    "customer keep it, adjust it by as much above zero first: the house bears that."
+)
 IS_FINAL = "i.status NOT IN ('draft', 'void')"
 
 BILLING_CHECKS = (
@@ -87,6 +94,22 @@ BILLING_CHECKS = (
            LEFT JOIN (SELECT invoice_id, sum(quantity) AS written_off FROM adjustments GROUP BY 1) a
                ON a.invoice_id = i.id
            WHERE i.credited_micros <> coalesce(n.credited, 0) OR i.written_off_micros <> coalesce(a.written_off, 0)""",
+    ),
+    Check(
+        "credit notes and refunds of an advance give back no more than was paid",
+        f"""WITH {SIDES}, refunded AS (
+               SELECT g.invoice_id, -sum(s.amount) AS micros FROM sides s JOIN grants g ON g.id = s.reference
+               WHERE s.transfer = 'grant_refunded' AND s.kind = 'refunds' GROUP BY 1
+           ), taken_back AS (
+               SELECT i.id, -sum(a.quantity) AS micros FROM adjustments a JOIN invoices i
+                   ON i.contract_id = a.contract_id AND a.reason LIKE '%' || i.number || '%'
+               WHERE a.kind = 'credit' AND a.quantity < 0 GROUP BY 1
+           )
+           SELECT i.id, i.number, i.contract_id, i.paid_micros / 1000000.0 AS paid,
+                  (i.credited_micros + r.micros - coalesce(t.micros, 0)) / 1000000.0 AS given_back
+           FROM invoices i JOIN refunded r ON r.invoice_id = i.id LEFT JOIN taken_back t ON t.id = i.id
+           WHERE i.kind = 'advance' AND i.credited_micros + r.micros - coalesce(t.micros, 0) > i.paid_micros""",  # noqa: S608
+        GIVEN_BACK_TWICE,
     ),
     Check(
         "a credit note is booked once and whole, with its tax",

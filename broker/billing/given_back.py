@@ -1,6 +1,7 @@
 """What has been given back of an advance: by credit notes, and by refunds of the units that it paid for.
 
-Together they never come to more than was paid.
+Together they never come to more than was paid. Units that were carried on into another contract may be refunded there
+while a note is issued here, under another contract's lock: both take the invoice's, after it.
 """
 
 from sqlalchemy import func, select
@@ -10,6 +11,14 @@ from broker.contracts import service as contracts
 from broker.ledger import service as ledger
 from broker.work import Work
 from pricing.money import Money
+
+
+async def lock_advance(work: Work, invoice_id: str) -> Invoice:
+    """Lock the invoice of which something is given back: nobody else gives back of it before this is done.
+
+    The caller holds the lock of a contract, and takes the locks of several invoices in the order of their ids.
+    """
+    return await work.session.get_one(Invoice, invoice_id, with_for_update=True, populate_existing=True)
 
 
 async def read_refunded(work: Work, invoice: Invoice) -> ledger.Worth:

@@ -15,8 +15,11 @@ CHECKS = (*LEDGER_CHECKS, *JOB_CHECKS, *BILLING_CHECKS)
 
 @dataclass(frozen=True)
 class CheckResult:
+    """A rule with the rows that break it, and what is to be done about them where that is known."""
+
     rule: str
     broken: list[str]
+    cure: str | None = None
 
 
 async def verify_ledger(session: AsyncSession) -> list[CheckResult]:
@@ -25,7 +28,7 @@ async def verify_ledger(session: AsyncSession) -> list[CheckResult]:
     for check in CHECKS:
         rows = (await session.execute(text(check.query))).mappings().all()
         broken = [", ".join(f"{key}={value}" for key, value in row.items()) for row in rows]
-        results.append(CheckResult(check.rule, broken))
+        results.append(CheckResult(check.rule, broken, check.cure))
     return results
 
 

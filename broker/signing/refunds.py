@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from broker import errors
 from broker.billing import service as billing
-from broker.billing.given_back import find_left
+from broker.billing.given_back import find_left, lock_advance
 from broker.contracts import service as contracts
 from broker.contracts.keeping.events import ContractEventKind, record_contract_event
 from broker.contracts.terms.model import ContractTerms, GrantStatus, GrantTerms
@@ -67,6 +67,8 @@ def _find_hindrance(grant: GrantTerms, *, expired: bool) -> str | None:
 
 async def refund_unused(work: Work, terms: ContractTerms, grant: GrantTerms) -> Refund:
     """Take what is unused out of a grant that was paid, and owe it back. The caller holds the contract's lock."""
+    assert grant.invoice_id is not None, "a grant that was paid ahead has an invoice"
+    await lock_advance(work, grant.invoice_id)
     refund = await _price(work, grant, await ledger.read_unused(work, grant))
     await ledger.take_unused(work, grant, "grant_refunded")
     owed = {"net": refund.net, "tax": refund.tax, "credited": refund.credited}
@@ -105,4 +107,5 @@ async def list_refundable(work: Work, terms: ContractTerms) -> list[Refund]:
 
 async def refund_grants(work: Work, terms: ContractTerms) -> list[Refund]:
     """Refund what is unused of all grants of a contract that were bought and paid."""
-    return [await refund_unused(work, terms, each.grant) for each in await list_refundable(work, terms)]
+    in_order = sorted(await list_refundable(work, terms), key=lambda each: each.grant.invoice_id or "")
+    return [await refund_unused(work, terms, each.grant) for each in in_order]

@@ -32,7 +32,11 @@ def verify(data_dir: DataDir = None) -> None:
     table = Table("rule", "broken rows", title="Ledger")
     for result in results:
         table.add_row(result.rule, "[green]none[/]" if not result.broken else "[red]" + "\n".join(result.broken))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for result in results:
+        if result.broken and result.cure is not None:
+            console.print(f"[bold]{result.rule}[/]: {result.cure}", soft_wrap=True)
     if any(result.broken for result in results):
         raise typer.Exit(1)
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Check:
-    """A rule and the rows that break it."""
+    """A rule and the rows that break it; `cure` says what to do where an earlier release broke it."""
 
     rule: str
     query: str
+    cure: str | None = None
 
 
 # Each range of intervals that was charged together, and the same once for each interval in it.

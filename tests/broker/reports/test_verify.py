@@ -88,6 +88,18 @@ def move_balance(
     )
 
 
+# A refund of more than was paid, which another transfer takes back so that the balances stay as they are.
+ADVANCE = "FROM invoices i JOIN grants g ON g.invoice_id = i.id WHERE i.kind = 'advance'"
+OWED = "'acc_owed', customer_id, id, 'micro_yuan', 'refunds', NULL, true, false, 0"
+BETWEEN = "(SELECT id FROM ledger_accounts WHERE kind = 'deferred_revenue')"
+REFUND_TOO_MUCH = (
+    f"{ADD_BORNE} SELECT {OWED} FROM contracts",
+    f"""INSERT INTO ledger_transfers (id, customer_id, contract_id, kind, reference, created_at)
+        SELECT 'tra_refund', g.customer_id, g.contract_id, 'grant_refunded', g.id, now() {ADVANCE}""",
+    f"{ADD_ENTRY} SELECT customer_id, 'tra_refund', {BETWEEN}, 'acc_owed', 'micro_yuan', 2600010000 FROM contracts",
+    f"{ADD_ENTRY} SELECT customer_id, {TRANSFER}, 'acc_owed', {BETWEEN}, 'micro_yuan', 2600010000 FROM contracts",
+)
+
 DAMAGES = (
     Damage(
         "an entry is of a transfer",
@@ -269,6 +281,7 @@ DAMAGES = (
         "what is credited and written off of an invoice is what its credit notes and adjustments say",
         ("UPDATE invoices SET credited_micros = 30000, written_off_micros = 0 WHERE kind = 'usage'",),
     ),
+    Damage("credit notes and refunds of an advance give back no more than was paid", REFUND_TOO_MUCH),
     Damage(
         "a credit note is booked once and whole, with its tax",
         ("UPDATE ledger_transfers SET kind = 'usage_captured' WHERE kind = 'credited'",),
@@ -333,3 +346,26 @@ async def test_broken_rule_is_found_and_no_other(books: System, urls: DatabaseUr
 
 def test_every_rule_is_broken_once() -> None:
     assert sorted(damage.rule for damage in DAMAGES) == sorted(check.rule for check in CHECKS)
+
+
+async def test_money_that_was_given_back_twice_is_told_with_its_cure_and_the_cure_helps(
+    api: Api, books: System, urls: DatabaseUrls
+) -> None:
+    """Once a note of the whole and a refund of the whole gave back an advance twice."""
+    (advance,) = (await api.get("/invoices", kind="advance"))["data"]
+    owner = create_async_engine(with_driver(urls.owner or ""))
+    async with AsyncSession(owner) as session:
+        await session.execute(text("SET LOCAL session_replication_role = replica"))
+        for statement in REFUND_TOO_MUCH:
+            await session.execute(text(statement))
+        await session.commit()
+    await owner.dispose()
+    async with books.work() as work:
+        (found,) = [result for result in await verify_ledger(work.session) if result.broken]
+    assert f"number={advance['number']}, contract_id={advance['contract_id']}, paid=2600.0" in found.broken[0]
+    assert "POST /v1/adjustments" in (found.cure or "")
+    body = {"kind": "credit", "contract_id": advance["contract_id"], "amount": "-0.01"}
+    await api.post("/adjustments", {**body, "reason": "another matter"}, expect=201)
+    assert list(await broken_rules(books)) == [found.rule]
+    await api.post("/adjustments", {**body, "reason": f"{advance['number']} was given back twice"}, expect=201)
+    assert await broken_rules(books) == {}
