@@ -7,8 +7,8 @@ Owns `usage_events` (partitioned by month), `usage_event_keys` (by hash), `quara
 ledger captures them from the job's hold, or from the stream's standing one.
 Invariants: an event has a key, of source and id, that is taken once for ever, so sent again it changes nothing; one
 that goes beyond what the broker knows is quarantined and told, never charged and never dropped: accepted is rated +
-quarantined; the rollups are the events, added up. Order of locks: run and job, or keys in their order; then contracts
-in theirs. It prices nothing.
+quarantined; the rollups are the events, added up. Order of locks: run and job; contracts in theirs; then keys in
+theirs. It prices nothing.
 
 Its rooms, each importing only those below it: `taking/` beside `reading/`, `correcting/`, `outside/` beside
 `service.py`, `keeping/`, `events/`. Other features come in by `service.py`, HTTP by the routes.

@@ -53,17 +53,17 @@ async def find_corrected_contracts(work: Work, read: Iterable[CorrectionEvent | 
 async def take_corrections(
     work: Work, read: Mapping[int, CorrectionEvent | Invalid], documents: Sequence[Any]
 ) -> dict[int, Outcome]:
-    """Take corrections, by their places in the request, one after the other; tells what became of each."""
+    """Take corrections, by their places in the request, in the order of their keys; tells what became of each.
+
+    The caller has locked their contracts, and has taken the keys of what was measured.
+    """
     events = [event for event in read.values() if isinstance(event, CorrectionEvent)]
     sources = await find_open_sources(work, {event.source for event in events}) if events else {}
-    outcomes = {}
-    for place, event in read.items():
-        if isinstance(event, Invalid):
-            outcomes[place] = reject(event.faults)
-        elif faults := _find_faults(work, event, sources):
-            outcomes[place] = reject(faults)
-        else:
-            outcomes[place] = await _take(work, event, documents[place])
+    outcomes = {place: reject(event.faults) for place, event in read.items() if isinstance(event, Invalid)}
+    in_order = [(place, event) for place, event in read.items() if isinstance(event, CorrectionEvent)]
+    for place, event in sorted(in_order, key=lambda each: (each[1].source, each[1].id)):
+        faults = _find_faults(work, event, sources)
+        outcomes[place] = reject(faults) if faults else await _take(work, event, documents[place])
     return outcomes
 
 

@@ -1,6 +1,7 @@
 """Taking what sources have measured: each event is judged by itself, taken once for ever, stored and charged.
 
-The order of locks: keys, in their order; then contracts, in the order of their ids.
+The order of locks: contracts, in the order of their ids; then keys, in theirs, as everywhere. So of those who send one
+id at the same moment for usage of one contract, each waits before it has the key.
 """
 
 from collections import defaultdict
@@ -62,11 +63,11 @@ async def take_measured(work: Work, posted: Posted, also_locked: Collection[str]
         first = fresh.setdefault(each.event.name, each)
         if first is not each:
             outcomes[each.position] = DUPLICATE if first.document == each.document else CONFLICTING
+    locked = await contracts.lock_contracts(work, {*(each.place.terms.id for each in fresh.values()), *also_locked})
     accepted = await _claim(work, list(fresh.values()), outcomes)
     for each in accepted:
         outcomes[each.position] = ACCEPTED
     by_contract = _share_out(accepted)
-    locked = await contracts.lock_contracts(work, {*by_contract, *also_locked})
     for contract_id in sorted(by_contract):
         await _take(work, locked[contract_id], by_contract[contract_id], outcomes)
     return [outcomes[position] for position in range(len(posted.events))]

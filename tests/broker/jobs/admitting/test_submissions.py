@@ -67,8 +67,8 @@ def locked_contract(urls: DatabaseUrls, contract_id: str) -> Any:
     return locked(urls, "SELECT 1 FROM contracts WHERE id = %s FOR UPDATE", contract_id)
 
 
-async def until_waiting(watch: psycopg.Connection) -> None:
-    await until(lambda: watch.execute(COUNT_WAITING.encode()).fetchone() == (1,))
+async def until_waiting(watch: psycopg.Connection, count: int = 1) -> None:
+    await until(lambda: watch.execute(COUNT_WAITING.encode()).fetchone() == (count,))
 
 
 async def send_together(

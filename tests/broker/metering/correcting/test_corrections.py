@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.conftest import START, ManualClock
 from tests.broker.factories import Api
+from tests.broker.jobs.admitting.test_submissions import locked_contract, until_waiting
 from tests.broker.metering.sources import Meter, open_meter
 from tests.broker.running_jobs import broken_rules
 
@@ -122,6 +124,20 @@ async def test_what_cannot_be_corrected_is_rejected_with_its_field(meter: Meter,
         ["subject"],
         ["time"],
     ]
+    assert await broken_rules(system) == {}
+
+
+async def test_one_id_as_a_correction_and_as_an_event_at_one_moment_is_taken_once(
+    meter: Meter, system: System, urls: DatabaseUrls
+) -> None:
+    """The correction had the contract and waited for the key, the event had the key and waited for the contract."""
+    with locked_contract(urls, meter.contract_id) as watch:
+        corrected = asyncio.create_task(meter.verdicts(correction(meter, "1", 40_000, "x")))
+        await until_waiting(watch)
+        measured = asyncio.create_task(meter.verdicts(meter.event("x", quantity=7)))
+        await until_waiting(watch, 2)
+    assert (await corrected, await measured) == (["accepted"], ["rejected"])
+    assert await meter.used() == (0, 50_000)
     assert await broken_rules(system) == {}
 
 
