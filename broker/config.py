@@ -56,6 +56,19 @@ class Settings(BaseSettings):
         default=None, min_length=16, description="Signs run tokens; unset: DATA_DIR/secret.key."
     )
 
+    engine: Literal["local", "slurm"] = Field(
+        default="local", description="What runs the training: this machine, or the Slurm cluster it can submit to."
+    )
+    runs_dir: Path | None = Field(
+        default=None, description="Folders of runs; under slurm all nodes see it at this path. Unset: DATA_DIR/runs."
+    )
+    slurm_partition: str | None = Field(default=None, description="Partition of the runs; unset: the default.")
+    slurm_account: str | None = Field(default=None, description="Account that the runs are booked on at Slurm.")
+    slurm_gres: str | None = Field(
+        default="gpu", description="What a GPU is called there: `gpu`, `gpu:a100`; empty: runs get CPUs."
+    )
+    slurm_options: str = Field(default="", description="Further options of sbatch, such as --mem=32G --time=2-0.")
+
     local_slots: int = Field(default=1, ge=0, description="Runs at one time on this machine; 0: no local engine.")
     local_sku: str = "cpu"
     local_pool: str = "local"
@@ -113,6 +126,18 @@ class Settings(BaseSettings):
             raise ValueError(f"{sku!r} is not in the catalogue; it has: {', '.join(sorted(load_gpus()))}")
         return sku
 
+    @field_validator("slurm_options")
+    @classmethod
+    def _check_slurm_options(cls, options: str) -> str:
+        try:
+            words = shlex.split(options)
+        except ValueError as error:
+            raise ValueError(f"{options!r} cannot be split into options ({error}); write them as in a shell") from error
+        for word in words:
+            if not word.startswith("-"):
+                raise ValueError(f"{word!r} is no option; write each as --name=value")
+        return options
+
     @model_validator(mode="after")
     def _check_lease_outlives_heartbeats(self) -> Self:
         if self.lease_seconds <= self.heartbeat_seconds:
@@ -144,8 +169,8 @@ class Settings(BaseSettings):
 
     @property
     def runs_root(self) -> Path:
-        """Return the folder with the runs of this machine."""
-        return self.data_dir / "runs"
+        """Return the folder with the runs of this machine's engine."""
+        return self.runs_dir or self.data_dir / "runs"
 
     @property
     def models_root(self) -> Path:

@@ -3,15 +3,23 @@
 An engine places and kills processes. It decides no order, requeues nothing and bills nothing: that is the broker's.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from broker.errors import OperatorError
+
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+
 
 @dataclass(frozen=True)
 class LaunchSpec:
-    """One run to start. `run_token` is a secret: it travels in the environment, never in argv or a log."""
+    """One run to start. `run_token` is a secret: it travels in the environment, never in argv or a log.
+
+    `node`: where the planner wants it; None where any node of the pool will do. All GPUs are of one node.
+    """
 
     run_id: str
     job_id: str
@@ -19,21 +27,37 @@ class LaunchSpec:
     run_token: str = field(repr=False)
     gpus: int
     broker_url: str
+    node: str | None = None
+
+
+@dataclass(frozen=True)
+class NodeCapacity:
+    """The GPUs (or CPU slots) of one machine of a pool; `is_open`: it takes starts now."""
+
+    name: str
+    gpus: int
+    is_open: bool = True
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """All the GPUs (or CPU slots) that the engine can hand out, busy ones included."""
+    """All the GPUs (or CPU slots) that the engine can hand out now, busy ones included.
+
+    `nodes` are those that it knows, closed ones too, by name; an engine of one machine names none.
+    """
 
     sku: str
     gpus: int
+    nodes: tuple[NodeCapacity, ...] = ()
 
 
 class RunState(StrEnum):
-    """ALIVE: its process runs, or is being started. EXITED: it ended and its exit code is known.
-    GONE: it does not run, and there is no trace of it or its exit code is unknown.
+    """WAITING: the engine has it, and has not found a place for it yet. ALIVE: its process runs, or is being started.
+    EXITED: it ended and its exit code is known. GONE: it does not run, and there is no trace of it or its exit code is
+    unknown.
     """
 
+    WAITING = "waiting"
     ALIVE = "alive"
     EXITED = "exited"
     GONE = "gone"
@@ -41,11 +65,19 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True)
 class RunObservation:
-    """What is true of a run now. `exit_code` stands with EXITED only; -N means killed by signal N."""
+    """What is true of a run now. `exit_code` stands with EXITED only; -N means killed by signal N.
+
+    `detail`: what the engine says of its end, such as a node that failed.
+    """
 
     run_id: str
     state: RunState
     exit_code: int | None = None
+    detail: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in {RunState.EXITED, RunState.GONE}
 
 
 class LaunchError(Exception):
@@ -57,6 +89,21 @@ class LaunchError(Exception):
         self.detail = detail
 
 
+class EngineUnreachable(OperatorError):
+    """The engine does not answer: nothing is known of its runs, which may go on; it is asked again.
+
+    The message names the setting or the program at fault, and the cure.
+    """
+
+
+def check_run_id(run_id: str) -> str:
+    """Return a run id that is a plain name: it becomes part of paths and commands. Raises: ValueError."""
+    if not RUN_ID.fullmatch(run_id):
+        message = f"not a run id: {run_id!r}"
+        raise ValueError(message)
+    return run_id
+
+
 class Engine(Protocol):
     """Starts, watches and stops runs. No method blocks the event loop; all may be called at the same time, also from
     several broker processes. A run id that is no plain name raises ValueError.
@@ -65,7 +112,8 @@ class Engine(Protocol):
     async def capacity(self) -> Capacity:
         """Tell the whole capacity, busy devices included: the planner counts what is free.
 
-        The engine only sees to it that no two runs have the same device.
+        The engine only sees to it that no two runs have the same device. Asked again, it tells which nodes came and
+        went. Raises: EngineUnreachable.
         """
 
     async def launch(self, spec: LaunchSpec) -> str:
@@ -82,12 +130,13 @@ class Engine(Protocol):
         """Ask the run's processes to end (SIGTERM), and after `grace_seconds` make them (SIGKILL).
 
         Returns when they have ended, or ten seconds after a SIGKILL that the kernel has not carried out; does nothing
-        for a run that does not run. The exit is still told by `reconcile`.
+        for a run that does not run; one that waits for its place is taken back. The exit is still told by `reconcile`.
+        Raises: EngineUnreachable.
         """
 
     async def reconcile(self, run_ids: Iterable[str]) -> list[RunObservation]:
         """Observe the given runs, one answer each in the given order, whoever launched them.
 
         It needs no memory of its own but the run ids, so a broker that restarted asks in the same way. Starts and
-        stops nothing.
+        stops nothing. Raises: EngineUnreachable: a run is called gone only by an engine that answers.
         """

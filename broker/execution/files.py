@@ -8,11 +8,14 @@ from typing import BinaryIO
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file for as long as the block lasts; wait for whoever has it."""
+def locked(path: Path) -> Iterator[int]:
+    """Hold the lock of a file for as long as the block lasts; wait for whoever has it.
+
+    Yields the file's descriptor: a process that inherits it holds the lock on, also when we are gone.
+    """
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file.fileno()
 
 
 def try_lock(file: BinaryIO, kind: int) -> bool:

@@ -21,7 +21,6 @@ import contextlib
 import fcntl
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -35,11 +34,10 @@ from typing import BinaryIO
 import psutil
 
 from broker.execution.devices import VISIBLE_DEVICES, DevicesBusy, DeviceSlots, list_devices
-from broker.execution.engine import Capacity, LaunchError, LaunchSpec, RunObservation, RunState
+from broker.execution.engine import Capacity, LaunchError, LaunchSpec, RunObservation, RunState, check_run_id
 from broker.execution.files import is_held, locked, try_lock
 from broker.private_file import write_private_file
 
-RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 WITHHELD_PREFIXES = ("BROKER_", "STRIPE_", "PG")  # the broker's own secrets are none of the trainer's business
 STOP_POLL_SECONDS = 0.05
 KILL_WAIT_SECONDS = 10.0
@@ -108,10 +106,7 @@ class LocalEngine:
         return True
 
     def _run_dir(self, run_id: str) -> Path:
-        if not RUN_ID.fullmatch(run_id):
-            message = f"not a run id: {run_id!r}"
-            raise ValueError(message)
-        return self._runs_dir / run_id
+        return self._runs_dir / check_run_id(run_id)
 
     def _launch(self, spec: LaunchSpec) -> str:
         run_dir = self._run_dir(spec.run_id)

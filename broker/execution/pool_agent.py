@@ -6,12 +6,13 @@ Its runs are its own: no other agent ends them, and it ends no other's.
 
 import asyncio
 import logging
+import math
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from broker.capacity.agents import AgentCard, PoolServed
-from broker.execution.engine import Engine, LaunchError, LaunchSpec, RunState
+from broker.execution.engine import Engine, LaunchError, LaunchSpec, RunObservation, RunState
 from broker.execution.identity import AgentIdentity
 from broker.execution.membership import Membership, Renewal
 from broker.identity.model import RunBearer, sign_run_token
@@ -58,6 +59,7 @@ class PoolAgent:
     held: set[str] = field(default_factory=set)
     stopping: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     keeping: asyncio.Task[None] | None = None
+    extended_at: float = -math.inf
 
     async def register(self) -> None:
         """Take the pool, or stand by where another process of this data directory has it. Raises: PoolServed."""
@@ -85,7 +87,7 @@ class PoolAgent:
             own = await self._list_launched(work)
             unowned = await list_unowned_runs(work, self.pool)
         seen = await self.engine.reconcile([*own, *unowned])
-        alive = [run.run_id for run in seen if run.state == RunState.ALIVE]
+        alive = [run.run_id for run in seen if not run.is_over]
         self.held |= {*own, *alive}
         if alive:
             log.info("adopted %d runs of pool %s", len(alive), self.pool)
@@ -228,14 +230,22 @@ class PoolAgent:
         self.held = set(run_ids)
         if not run_ids:
             return
-        ended = {seen.run_id: seen for seen in await self.engine.reconcile(run_ids) if seen.state != RunState.ALIVE}
+        seen = await self.engine.reconcile(run_ids)
+        ended = {run.run_id: run for run in seen if run.is_over}
 
         async def lose(work: Work, run_id: str) -> None:
-            exit_code = ended[run_id].exit_code
-            code = "unknown exit code" if exit_code is None else f"exit code {exit_code}"
-            await lose_run(work, run_id, f"its process ended without a report ({code})")
+            await lose_run(work, run_id, describe_end(ended[run_id]))
 
         await self.system.work_on(ended, lose)
+        await self._bear_with([run.run_id for run in seen if run.state == RunState.WAITING])
+
+    async def _bear_with(self, waiting: list[str]) -> None:
+        """Extend the leases of runs in the line of the engine itself: they have no process yet that could report."""
+        lease_seconds = self.system.services.settings.lease_seconds
+        if waiting and self.membership.monotonic() - self.extended_at >= lease_seconds / 3:
+            async with self.system.work() as work:
+                await extend_leases(work, waiting)
+            self.extended_at = self.membership.monotonic()
 
     async def drain(self) -> None:
         """Take no more starts, let the runs save and end within their grace, and say goodbye: the pool closes at once.
@@ -260,3 +270,9 @@ class PoolAgent:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.membership.close()
+
+
+def describe_end(run: RunObservation) -> str:
+    """Describe, for people, how a run ended that did not report its end itself."""
+    code = "unknown exit code" if run.exit_code is None else f"exit code {run.exit_code}"
+    return f"its process ended without a report ({code})" + (f": {run.detail}" if run.detail else "")

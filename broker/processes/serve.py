@@ -17,9 +17,7 @@ from broker.client_file import local_url, named_to_clients
 from broker.config import Settings
 from broker.daemon import Daemon
 from broker.errors import OperatorError
-from broker.execution.devices import NO_DEVICE, VISIBLE_DEVICES, list_devices
 from broker.execution.identity import AgentLock, load_identity
-from broker.execution.local import LocalEngine
 from broker.execution.membership import Membership
 from broker.execution.pool_agent import PoolAgent
 from broker.failure_log import FailureLog
@@ -28,6 +26,7 @@ from broker.processes.admin_key import describe_key
 from broker.processes.boot import DatabaseUrls, database_urls, migrate_database, prepare
 from broker.processes.child_main import Order
 from broker.processes.child_supervisor import further_processes
+from broker.processes.engines import make_engine
 from broker.processes.http_server import Server, SharingServer, do_unless_hurried, open_listener
 from broker.processes.logs import configure_logging
 from broker.system import System
@@ -39,37 +38,20 @@ OWNER_ALONE = 0o077
 
 
 def make_agent(system: System) -> PoolAgent | None:
-    """Make the agent of this machine's own pool; None where it runs nothing."""
+    """Make the agent of this process's pool; None where it runs nothing."""
     settings = system.services.settings
-    if settings.local_slots == 0:
+    if settings.engine == "local" and settings.local_slots == 0:
         return None
-    _check_devices(settings)
-    engine = LocalEngine(
-        settings.runs_root,
-        slots=settings.local_slots,
-        sku=settings.local_sku,
-        command=settings.trainer_argv,
-        base_models_dir=settings.models_root,
-    )
     lock = AgentLock(settings.data_dir / "agent.lock")
     return PoolAgent(
         system,
         settings.local_pool,
-        engine,
+        make_engine(settings),
         identity=load_identity(settings.data_dir, system.services.new_id),
         membership=Membership.with_own_connection(system, lock),
+        engine_name=settings.engine,
         fences=settings.database_url is not None,  # nobody else reaches an embedded database to give devices away
     )
-
-
-def _check_devices(settings: Settings) -> None:
-    """Check that there is a device for each slot where they are named. Raises: OperatorError."""
-    devices = [name for name in list_devices(settings.local_slots, os.environ) if name != NO_DEVICE]
-    if devices and len(devices) < settings.local_slots and settings.local_sku != "cpu":
-        raise OperatorError(
-            f"BROKER_LOCAL_SLOTS: is {settings.local_slots}, but {VISIBLE_DEVICES} names {len(devices)} devices"
-            f" ({', '.join(devices)}); name one for each run at a time, or lower the slots"
-        )
 
 
 def serve(settings: Settings) -> None:
@@ -141,8 +123,8 @@ async def keep_database(settings: Settings) -> None:
 
 
 def work(settings: Settings) -> None:
-    """Run the local engine without an API, for a machine that only trains."""
-    if settings.local_slots == 0:
+    """Run an engine without an API, for a machine that only trains, or that submits to a cluster."""
+    if settings.engine == "local" and settings.local_slots == 0:
         raise SystemExit("broker: BROKER_LOCAL_SLOTS is 0: this worker would run nothing")
     configure_logging(settings)
     os.umask(OWNER_ALONE)  # for all below the data directory, written by us and by what we start

@@ -1,0 +1,55 @@
+"""Making the engine that the settings name."""
+
+import os
+import shlex
+
+from broker.config import Settings
+from broker.errors import OperatorError
+from broker.execution.devices import NO_DEVICE, VISIBLE_DEVICES, list_devices
+from broker.execution.engine import Engine
+from broker.execution.local import LocalEngine
+from broker.execution.slurm.engine import SlurmEngine, SlurmPlace
+
+
+def make_engine(settings: Settings) -> Engine:
+    """Make the engine of this process. Raises: OperatorError."""
+    return make_slurm_engine(settings) if settings.engine == "slurm" else make_local_engine(settings)
+
+
+def make_local_engine(settings: Settings) -> LocalEngine:
+    """Make the engine of this machine. Raises: OperatorError, where it has fewer devices than slots."""
+    _check_devices(settings)
+    return LocalEngine(
+        settings.runs_root,
+        slots=settings.local_slots,
+        sku=settings.local_sku,
+        command=settings.trainer_argv,
+        base_models_dir=settings.models_root,
+    )
+
+
+def make_slurm_engine(settings: Settings) -> SlurmEngine:
+    """Make the engine of the cluster that this machine submits to."""
+    place = SlurmPlace(
+        partition=settings.slurm_partition,
+        account=settings.slurm_account,
+        gres=settings.slurm_gres or None,
+        options=tuple(shlex.split(settings.slurm_options)),
+    )
+    return SlurmEngine(
+        settings.runs_root,
+        sku=settings.local_sku,
+        command=settings.trainer_argv,
+        place=place,
+        base_models_dir=settings.models_root,
+    )
+
+
+def _check_devices(settings: Settings) -> None:
+    """Check that there is a device for each slot where they are named. Raises: OperatorError."""
+    devices = [name for name in list_devices(settings.local_slots, os.environ) if name != NO_DEVICE]
+    if devices and len(devices) < settings.local_slots and settings.local_sku != "cpu":
+        raise OperatorError(
+            f"BROKER_LOCAL_SLOTS: is {settings.local_slots}, but {VISIBLE_DEVICES} names {len(devices)} devices"
+            f" ({', '.join(devices)}); name one for each run at a time, or lower the slots"
+        )

@@ -1,0 +1,80 @@
+"""The script that starts a run on a node, without any engine: a shell runs it here."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from broker.execution.engine import LaunchSpec
+from broker.execution.run_script import JobRecord, RunFiles
+
+SPEC = LaunchSpec("run_1", "job_1", 3, "s3cret", 1, "http://broker", "n1")
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Return what writes the files of a run that is a Python program."""
+
+    def write(program: str) -> RunFiles:
+        files = RunFiles.of(tmp_path / "a folder", "run_1")
+        files.make_folder()
+        files.write_start(SPEC, (sys.executable, "-c", program), {"FURTHER": "it's"}, job="job $JOB")
+        return files
+
+    return write
+
+
+def run(files: RunFiles) -> int:
+    return subprocess.run(["sh", str(files.script)], env={"JOB": "7"}, check=False, timeout=60).returncode
+
+
+def test_trainer_gets_the_protocol_and_its_exit_code_is_kept(write):
+    files = write("import os; print(os.environ['LORA_RUN_TOKEN'], os.environ['FURTHER']); raise SystemExit(75)")
+    assert run(files) == 75
+    assert files.find_exit_code() == 75
+    assert files.find_started() == "job 7"
+    assert (files.folder / "trainer.log").read_text() == "s3cret it's\n"
+
+
+def test_second_job_of_a_run_starts_nothing(write):
+    files = write("import os; open(os.environ['LORA_WORK_DIR'] + '/starts', 'a').write('x')")
+    assert [run(files), run(files)] == [0, 0]
+    assert (files.folder / "work" / "starts").read_text() == "x"
+
+
+def test_run_token_stands_in_a_file_of_its_owner_and_in_no_script(write):
+    files = write("pass")
+    assert (files.folder / "environment").stat().st_mode & 0o777 == 0o600
+    assert files.folder.stat().st_mode & 0o777 == 0o700
+    assert "s3cret" not in files.script.read_text() + (files.folder / "trainer.sh").read_text()
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, -signal.SIGKILL)], ids=["asked to end", "killed"]
+)
+def test_signal_to_the_script_reaches_the_trainer(write, asked, code):
+    ready = "open(os.environ['LORA_WORK_DIR'] + '/ready', 'w'); "
+    program = f"import os, signal, sys, time; signal.signal(15, lambda *_: sys.exit(75)); {ready}time.sleep(60)"
+    files = write(program)
+    with subprocess.Popen(["sh", str(files.script)]) as script:
+        deadline = time.monotonic() + 30
+        while not (files.folder / "work" / "ready").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(script.pid, asked)
+        script.wait(30)
+    assert files.find_exit_code() == code
+
+
+def test_record_that_is_torn_still_says_that_something_was_submitted(write):
+    files = write("pass")
+    assert files.read_record() is None
+    files.write_record(JobRecord("run_1", 3, "7"))
+    assert files.read_record() == JobRecord("run_1", 3, "7")
+    (files.folder / "job.json").write_text("{")
+    assert files.read_record() == JobRecord("run_1", 0)
+    files.forget()
+    assert files.read_record() is None

@@ -1,0 +1,110 @@
+"""What the conformance tests do to an engine beyond its protocol: take its servers away, and bring them back."""
+
+import json
+import sys
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from broker.execution.engine import Engine, LaunchSpec
+from broker.execution.local import LocalEngine
+from broker.execution.slurm.commands import SlurmCommands
+from broker.execution.slurm.engine import SlurmEngine
+from tests.engines.slurm_cluster import GPUS_PER_NODE, NODES, SlurmCluster
+
+BROKER = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from broker.execution.engine import LaunchSpec
+runs_dir, program = Path(sys.argv[1]), sys.argv[2]
+command = (sys.executable, "-c", program)
+{make}
+def launch(): asyncio.run(engine.launch(LaunchSpec("run_1", "job_1", 3, "s3cret", 1, "http://broker")))
+def die(): os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def make_spec(run_id: str = "run_1", **fields: Any) -> LaunchSpec:
+    defaults = {"job_id": "job_1", "fence_token": 3, "run_token": "s3cret", "gpus": 1, "broker_url": "http://broker"}
+    return LaunchSpec(run_id=run_id, **(defaults | fields))
+
+
+@dataclass
+class Bench(ABC):
+    """One kind of engine on a folder of runs. `engines` were made by the test."""
+
+    runs_dir: Path
+    engines: list[Engine] = field(default_factory=list)
+    has_server = True
+    gpus = len(NODES) * GPUS_PER_NODE
+    gpus_of_node = GPUS_PER_NODE
+    grace_seconds = 30.0
+    make_in_broker = ""
+    launch_dies_at = ""
+
+    def make(self, program: str) -> Engine:
+        """Make an engine whose runs are a Python program, as a broker that restarts would: without any memory."""
+        engine = self._make((sys.executable, "-c", program))
+        self.engines.append(engine)
+        return engine
+
+    @abstractmethod
+    def _make(self, command: tuple[str, ...]) -> Engine: ...
+
+    @abstractmethod
+    def take_server_away(self) -> None:
+        """End what the engine asks, with SIGKILL; what runs goes on, where the engine's kind allows it."""
+
+    @abstractmethod
+    def bring_server_back(self) -> None: ...
+
+    def starts_of(self, run_id: str = "run_1") -> list[dict[str, Any]]:
+        """Return the environment of each process that ever started for a run."""
+        path = self.runs_dir / run_id / "work" / "starts"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    @property
+    def broker(self) -> str:
+        return BROKER.format(make=self.make_in_broker)
+
+
+class LocalBench(Bench):
+    has_server = False
+    gpus = gpus_of_node = 4
+    make_in_broker = (
+        "from broker.execution import local\nengine = local.LocalEngine(runs_dir, slots=4, command=command)"
+    )
+    launch_dies_at = "engine._spawn = lambda *_: die()"
+
+    def _make(self, command: tuple[str, ...]) -> Engine:
+        return LocalEngine(self.runs_dir, slots=self.gpus, command=command)
+
+    def take_server_away(self) -> None:
+        raise NotImplementedError
+
+    def bring_server_back(self) -> None:
+        raise NotImplementedError
+
+
+@dataclass
+class SlurmBench(Bench):
+    cluster: SlurmCluster = None  # type: ignore[assignment]
+    make_in_broker = (
+        "from broker.execution.slurm.engine import SlurmEngine\n"
+        "engine = SlurmEngine(runs_dir, sku='cpu', command=command)"
+    )
+    launch_dies_at = "engine._submit = lambda *_, **__: die()"
+
+    def _make(self, command: tuple[str, ...]) -> Engine:
+        return SlurmEngine(
+            self.runs_dir, sku="cpu", command=command, fresh_seconds=0.1, commands=SlurmCommands(timeout_seconds=30)
+        )
+
+    def take_server_away(self) -> None:
+        self.cluster.await_saved_state()  # it kills what it finds running and has no memory of
+        self.cluster.kill("slurmctld")
+
+    def bring_server_back(self) -> None:
+        self.cluster.start_controller()
+        self.cluster.await_nodes()

@@ -1,0 +1,63 @@
+"""The engines against real servers: `make test-engines` runs these, `make test` leaves them out.
+
+What is not installed is skipped, and said in the last lines.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engines.benches import Bench, LocalBench, SlurmBench
+from tests.engines.slurm_cluster import SlurmCluster, list_missing, slurm_cluster
+
+WANTED = "BROKER_TEST_ENGINES"
+collect_ignore_glob = [] if os.environ.get(WANTED) else ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    if missing := list_missing():
+        pytest.skip(f"Slurm is not installed ({', '.join(missing)}): apt-get install slurm-wlm munge")
+    with slurm_cluster(tmp_path_factory.mktemp("slurm")) as cluster:
+        before = os.environ.get("SLURM_CONF")
+        os.environ["SLURM_CONF"] = str(cluster.conf)
+        yield cluster
+        os.environ.pop("SLURM_CONF") if before is None else os.environ.update(SLURM_CONF=before)
+
+
+@pytest.fixture(params=["local", "slurm"])
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    """Each engine in its turn; what still runs at the end is killed."""
+    runs_dir = tmp_path / "runs"
+    made: Bench = (
+        LocalBench(runs_dir)
+        if request.param == "local"
+        else SlurmBench(runs_dir, cluster=request.getfixturevalue("slurm"))
+    )
+    yield made
+    run_ids = [folder.name for folder in runs_dir.glob("run_*")]
+    engine = made.make("pass")
+    await asyncio.gather(*(engine.stop(run_id, grace_seconds=0) for run_id in run_ids))
+    for own in made.engines:
+        await own.reconcile(run_ids)
+
+
+@pytest.fixture
+def start_broker(bench: Bench) -> Iterator[Callable[[str, str], subprocess.Popen[str]]]:
+    """Return what starts a broker in a process of its own, which has `engine` and then runs `code`."""
+    brokers: list[subprocess.Popen[str]] = []
+
+    def start(code: str, program: str) -> subprocess.Popen[str]:
+        arguments = (sys.executable, "-c", f"{bench.broker}\n{code}", str(bench.runs_dir), program)
+        brokers.append(subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        return brokers[-1]
+
+    yield start
+    for broker in brokers:
+        broker.kill()
+        broker.communicate()

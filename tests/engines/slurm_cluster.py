@@ -1,0 +1,171 @@
+"""A real Slurm on this machine: a controller and two nodes of four pretended GPUs each, all below one folder."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo")
+NODES, GPUS_PER_NODE = ("n1", "n2"), 4
+NODE_SILENT_SECONDS = 5
+WAIT_SECONDS = 60.0
+SAVING_SECONDS = 6.0
+
+# What a node is asked of less than of a real one: no cgroups, no cores of its own, a GPU is a link to /dev/null.
+SLURM_CONF = """\
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+SlurmUser={user}
+SlurmdUser={user}
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool.%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+GresTypes=gpu
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SwitchType=switch/none
+MpiDefault=none
+ReturnToService=2
+MessageTimeout=3
+SlurmdTimeout={silent}
+SlurmdParameters=config_overrides
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=16 Gres=gpu:{gpus}
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=16 Gres=gpu:{gpus}
+PartitionName=train Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def list_missing() -> list[str]:
+    """List what this machine lacks to run the cluster."""
+    return [program for program in PROGRAMS if shutil.which(program) is None]
+
+
+@dataclass
+class SlurmCluster:
+    """The daemons, each of which may be killed and started again."""
+
+    folder: Path
+    daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def conf(self) -> Path:
+        return self.folder / "slurm.conf"
+
+    def start_munged(self) -> None:
+        files = {"key-file": "munge.key", "socket": "munge.socket", "pid-file": "munged.pid"}
+        files |= {"log-file": "munged.log", "seed-file": "munge.seed"}
+        options = [f"--{name}={self.folder / file}" for name, file in files.items()]
+        self._start("munged", "munged", "--foreground", "--force", "--num-threads=2", *options)
+        wait_until((self.folder / "munge.socket").exists, "munged listens")
+
+    def start_controller(self) -> None:
+        self._start("slurmctld", "slurmctld", "-D", "-f", str(self.conf))
+        wait_until(lambda: "UP" in self.ask("scontrol", "ping"), "slurmctld answers")
+
+    def start_node(self, name: str) -> None:
+        self._start(name, "slurmd", "-D", "-N", name, "-f", str(self.conf))
+
+    def await_nodes(self) -> None:
+        """Wait until every node takes jobs, and open those that were closed."""
+
+        def are_open() -> bool:
+            states = self.ask("sinfo", "--noheader", "--Node", "--format=%T").split()
+            if "down" in states or "drained" in states:
+                self.ask("scontrol", "update", "NodeName=n1,n2", "State=RESUME")
+            return len(states) == len(NODES) and set(states) <= {"idle", "mixed", "allocated", "completing"}
+
+        wait_until(are_open, "the nodes are open")
+
+    def await_saved_state(self) -> None:
+        """Wait until the controller has written down what it knows now: it does so every five seconds."""
+        time.sleep(SAVING_SECONDS)
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """End one of our daemons."""
+        daemon = self.daemons.pop(name)
+        daemon.send_signal(number)
+        daemon.wait(WAIT_SECONDS)
+
+    def ask(self, *command: str) -> str:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | self.environment)
+        return done.stdout
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"SLURM_CONF": str(self.conf)}
+
+    def _start(self, name: str, *command: str) -> None:
+        with (self.folder / f"{name}.out").open("ab") as output:
+            self.daemons[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+
+
+@contextmanager
+def slurm_cluster(folder: Path) -> Iterator[SlurmCluster]:
+    """Start a cluster below a folder; its daemons and what they run end with the block."""
+    cluster = SlurmCluster(folder)
+    _write_files(cluster)
+    try:
+        cluster.start_munged()
+        cluster.start_controller()
+        for node in NODES:
+            cluster.start_node(node)
+        cluster.await_nodes()
+        yield cluster
+    finally:
+        if "slurmctld" in cluster.daemons:
+            cluster.ask("scancel", "--full", "--signal=KILL", "--state=RUNNING", "--partition=train")
+        for name in reversed(list(cluster.daemons)):
+            with suppress(subprocess.TimeoutExpired):
+                cluster.kill(name, signal.SIGTERM)
+
+
+def _write_files(cluster: SlurmCluster) -> None:
+    folder = cluster.folder
+    for name in ("state", "devices", *(f"spool.{node}" for node in NODES)):
+        (folder / name).mkdir(parents=True)
+    for number in range(GPUS_PER_NODE):
+        (folder / "devices" / f"gpu{number}").symlink_to("/dev/null")
+    fields = {"folder": folder, "host": socket.gethostname(), "user": os.environ.get("USER", "root")}
+    cluster.conf.write_text(
+        SLURM_CONF.format(**fields, ports=_find_ports(3), gpus=GPUS_PER_NODE, silent=NODE_SILENT_SECONDS)
+    )
+    devices = folder / "devices" / f"gpu[0-{GPUS_PER_NODE - 1}]"
+    (folder / "gres.conf").write_text(f"NodeName=n[1-2] Name=gpu File={devices}\n")
+    key = folder / "munge.key"
+    key.touch(mode=0o600)
+    key.write_bytes(secrets.token_bytes(128))
+
+
+def _find_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [found.getsockname()[1] for found in sockets]
+    for found in sockets:
+        found.close()
+    return ports
+
+
+def wait_until(is_so: Callable[[], bool], what: str, *, seconds: float = WAIT_SECONDS) -> None:
+    """Wait until something is so. Raises: TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not so after {seconds:g} s")
+        time.sleep(0.1)
