@@ -9,8 +9,9 @@ from broker.scheduling.planning.layout import Places
 class SimulatedJob:
     """A job that waits or runs; `estimated_seconds` is what was thought of its work when it was submitted.
 
-    `most_seconds` is what its user asked for, above which no estimate goes. The replay alone changes the rest: work
-    done in earlier runs, and of the present run its begin, its restart before work goes on, and its places.
+    `most_seconds` is what its user asked for, above which no estimate goes. A policy that promises to meet the deadline
+    sets `promised`; the rest is changed by the cluster alone: work done in earlier runs, and of the present run its
+    begin, its restart before work goes on, and its places.
     """
 
     number: int
@@ -21,6 +22,7 @@ class SimulatedJob:
     estimated_seconds: float
     most_seconds: float | None = None
     deadline_at: float | None = None
+    promised: bool = False
     served_seconds: float = 0.0
     started_at: float | None = None
     restart_seconds: float = 0.0
@@ -32,3 +34,7 @@ class SimulatedJob:
         if self.started_at is None:
             return self.served_seconds
         return self.served_seconds + max(now - self.started_at - self.restart_seconds, 0.0)
+
+    def count_restart_left(self, now: float) -> float:
+        """Count the seconds until work goes on in the present run."""
+        return 0.0 if self.started_at is None else max(self.started_at + self.restart_seconds - now, 0.0)

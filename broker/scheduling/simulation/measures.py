@@ -13,7 +13,8 @@ BOUND_SECONDS = 10
 class EndedJob:
     """A job that is done: when it came, first started and ended, in seconds, and the work that it was.
 
-    `run_seconds` is its work alone: not the restarts after preemptions.
+    `run_seconds` is its work alone: not the restarts after preemptions. `promised`: the policy had promised to meet the
+    deadline.
     """
 
     job_id: str
@@ -24,6 +25,7 @@ class EndedJob:
     gpus: int
     deadline_at: float | None = None
     preemptions: int = 0
+    promised: bool = False
 
     @property
     def wait_seconds(self) -> float:

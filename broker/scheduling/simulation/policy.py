@@ -7,7 +7,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
+
+from broker.scheduling.planning.least_attained import DEFAULT_LEVELS
 
 
 class Discipline(StrEnum):
@@ -16,6 +19,7 @@ class Discipline(StrEnum):
     FAIR = "fair"
     FIRST_COME = "first-come"
     SHORTEST_REMAINING = "shortest-remaining-service"
+    LEAST_ATTAINED = "least-attained-service"
 
 
 class Backfill(StrEnum):
@@ -26,17 +30,35 @@ class Backfill(StrEnum):
     SHORTEST_FIRST = "shortest-first"
 
 
+class Deadlines(StrEnum):
+    """What becomes of deadlines: nothing, or they are promised at the door where all promises can be kept."""
+
+    IGNORE = "ignore"
+    PROMISE = "promise"
+
+
+# Above how many times its length a job's rank ages. Of least attained service the length is what was had so far, which
+# is too short: slowdowns look larger.
+AGING_SLOWDOWN = 10.0
+AGING_SLOWDOWN_ATTAINED = 100.0
+
+
 class BadPolicy(ValueError):
     """A policy that says what none can; the message names the field and what it must be."""
 
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """The fields of a policy file; `max_wait_s` in seconds, infinity for no bound."""
+    """The fields of a policy file. Units: seconds, GPU-seconds; infinity for no bound."""
 
     discipline: Discipline = Discipline.FAIR
     backfill: Backfill = Backfill.NONE
+    preempt: bool = False
+    deadlines: Deadlines = Deadlines.IGNORE
     max_wait_s: float = math.inf
+    aging_slowdown: float = AGING_SLOWDOWN
+    restart_s: float = 30.0
+    levels_gpu_s: tuple[float, ...] = DEFAULT_LEVELS
 
 
 def read_policy(document: object) -> PolicySettings:
@@ -47,12 +69,20 @@ def read_policy(document: object) -> PolicySettings:
     for name in document:
         if name not in known:
             raise BadPolicy(f"field {name!r} is unknown; the fields are {', '.join(known)}")
+    discipline = _read_choice(document, "discipline", Discipline, Discipline.FAIR)
+    aging = AGING_SLOWDOWN_ATTAINED if discipline is Discipline.LEAST_ATTAINED else AGING_SLOWDOWN
     settings = PolicySettings(
-        discipline=_read_choice(document, "discipline", Discipline, Discipline.FAIR),
+        discipline=discipline,
         backfill=_read_choice(document, "backfill", Backfill, Backfill.NONE),
-        max_wait_s=_read_seconds(document, "max_wait_s"),
+        preempt=_read_flag(document, "preempt"),
+        deadlines=_read_choice(document, "deadlines", Deadlines, Deadlines.IGNORE),
+        max_wait_s=_read_number(document, "max_wait_s", "a number of seconds above 0"),
+        aging_slowdown=_read_number(document, "aging_slowdown", "a number of at least 1", least=1.0, default=aging),
+        restart_s=_read_number(document, "restart_s", "a number of seconds of at least 0", least=0.0, default=30.0),
+        levels_gpu_s=_read_levels(document),
     )
-    return _check_together(settings)
+    _check_together(settings, document)
+    return settings
 
 
 def _read_choice(document: Mapping[str, Any], name: str, choices: type[StrEnum], default: StrEnum) -> Any:
@@ -63,16 +93,54 @@ def _read_choice(document: Mapping[str, Any], name: str, choices: type[StrEnum],
     return choices(value)
 
 
-def _read_seconds(document: Mapping[str, Any], name: str) -> float:
+def _read_flag(document: Mapping[str, Any], name: str) -> bool:
+    value = document.get(name, False)
+    if not isinstance(value, bool):
+        raise BadPolicy(f"{name} must be true or false, and is {value!r}")
+    return value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _read_number(
+    document: Mapping[str, Any], name: str, told: str, *, least: float | None = None, default: float = math.inf
+) -> float:
     value = document.get(name)
     if value is None:
-        return math.inf
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise BadPolicy(f"{name} must be a number of seconds above 0, and is {value!r}")
+        return default
+    if not _is_number(value) or (value <= 0 if least is None else value < least):
+        raise BadPolicy(f"{name} must be {told}, and is {value!r}")
     return float(value)
 
 
-def _check_together(settings: PolicySettings) -> PolicySettings:
-    if settings.discipline is Discipline.FAIR and settings != PolicySettings():
+def _read_levels(document: Mapping[str, Any]) -> tuple[float, ...]:
+    value = document.get("levels_gpu_s", list(DEFAULT_LEVELS))
+    if not isinstance(value, list) or not all(map(_is_number, value)):
+        raise BadPolicy(f"levels_gpu_s must be a list of GPU-seconds, and is {value!r}")
+    if any(level <= 0 for level in value) or any(one >= next_one for one, next_one in pairwise(value)):
+        raise BadPolicy(f"levels_gpu_s must ascend from above 0, and is {value!r}")
+    return tuple(map(float, value))
+
+
+def _check_together(settings: PolicySettings, document: Mapping[str, Any]) -> None:
+    if settings.discipline is Discipline.FAIR and len(document) > ("discipline" in document):
         raise BadPolicy("discipline fair is today's planner, as it is: it takes no other field")
-    return settings
+    if settings.preempt and settings.backfill is not Backfill.NONE:
+        raise BadPolicy("backfill must be none with preempt: true: who should run does, and all others fill up")
+    if settings.preempt and settings.max_wait_s < math.inf:
+        raise BadPolicy("max_wait_s must be left out with preempt: true; aging_slowdown keeps jobs from starving there")
+    if "levels_gpu_s" in document and settings.discipline is not Discipline.LEAST_ATTAINED:
+        raise BadPolicy("levels_gpu_s must be left out: only discipline least-attained-service has levels")
+    if not settings.preempt:
+        _check_without_preemption(settings, document)
+
+
+def _check_without_preemption(settings: PolicySettings, document: Mapping[str, Any]) -> None:
+    if settings.discipline is Discipline.LEAST_ATTAINED:
+        raise BadPolicy("discipline least-attained-service needs preempt: true; one that waits has attained nothing")
+    if settings.deadlines is Deadlines.PROMISE:
+        raise BadPolicy("deadlines: promise needs preempt: true; jobs without a promise must yield")
+    if "aging_slowdown" in document:
+        raise BadPolicy("aging_slowdown needs preempt: true; without, max_wait_s keeps jobs from starving")

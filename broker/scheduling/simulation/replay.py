@@ -93,6 +93,7 @@ class _Replay:
                 gpus=job.gpus,
                 deadline_at=job.deadline_at,
                 preemptions=job.runs - 1,
+                promised=job.promised,
             )
         )
 

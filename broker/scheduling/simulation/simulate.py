@@ -10,7 +10,14 @@ from broker.scheduling.simulation.cluster import Cluster
 from broker.scheduling.simulation.estimates import Estimates, PerfectEstimates, PredictedEstimates, UserEstimates
 from broker.scheduling.simulation.line import Line, Rank, by_estimate, by_service, by_submission
 from broker.scheduling.simulation.measures import EndedJob
-from broker.scheduling.simulation.policy import Backfill, Discipline, PolicySettings
+from broker.scheduling.simulation.policy import Backfill, Deadlines, Discipline, PolicySettings
+from broker.scheduling.simulation.preempting import (
+    ByAttainedService,
+    ByRemainingService,
+    BySubmission,
+    Order,
+    Preempting,
+)
 from broker.scheduling.simulation.replay import Policy, replay
 from broker.scheduling.simulation.todays_planner import TodaysPlanner
 from broker.scheduling.simulation.trace import TraceJob
@@ -65,7 +72,8 @@ def simulate(jobs: Iterable[TraceJob], setup: Setup) -> Outcome:
     too_large: list[TraceJob] = []
     for job in jobs:
         (fitting if nodes.can_ever_place(job.gpus) else too_large).append(job)
-    ended = replay(fitting, Cluster(nodes), make_policy(setup.policy), ESTIMATES[setup.estimates]())
+    cluster = Cluster(nodes, restart_seconds=setup.policy.restart_s)
+    ended = replay(fitting, cluster, make_policy(setup.policy), ESTIMATES[setup.estimates]())
     return Outcome(tuple(ended), tuple(too_large))
 
 
@@ -73,5 +81,16 @@ def make_policy(settings: PolicySettings) -> Policy:
     """Make the policy that the settings describe."""
     if settings.discipline is Discipline.FAIR:
         return TodaysPlanner()
+    if settings.preempt:
+        return Preempting(make_order(settings), promises=settings.deadlines is Deadlines.PROMISE)
     line = Line(RANKS[settings.discipline], most_wait_seconds=settings.max_wait_s)
     return Backfilling(line, BACKFILL_RANKS[settings.backfill])
+
+
+def make_order(settings: PolicySettings) -> Order:
+    """Make the order in which jobs should run where they are preempted."""
+    if settings.discipline is Discipline.SHORTEST_REMAINING:
+        return ByRemainingService(settings.aging_slowdown)
+    if settings.discipline is Discipline.LEAST_ATTAINED:
+        return ByAttainedService(settings.levels_gpu_s, settings.aging_slowdown)
+    return BySubmission()

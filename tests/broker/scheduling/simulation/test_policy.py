@@ -2,10 +2,19 @@ import pytest
 
 from broker.scheduling.simulation.policy import Backfill, BadPolicy, Discipline, PolicySettings, read_policy
 
+ATTAINED = {"discipline": "least-attained-service", "preempt": True}
+
 
 def test_a_policy_says_the_order_who_may_pass_and_how_long_anybody_waits():
     document = {"discipline": "shortest-remaining-service", "backfill": "shortest-first", "max_wait_s": 86400}
-    assert read_policy(document) == PolicySettings(Discipline.SHORTEST_REMAINING, Backfill.SHORTEST_FIRST, 86400)
+    assert read_policy(document) == PolicySettings(
+        Discipline.SHORTEST_REMAINING, Backfill.SHORTEST_FIRST, max_wait_s=86400
+    )
+
+
+def test_attained_service_ages_later_than_remaining_service():
+    assert read_policy(ATTAINED).aging_slowdown == 100
+    assert read_policy({"discipline": "shortest-remaining-service", "preempt": True}).aging_slowdown == 10
 
 
 def test_an_empty_policy_is_todays_planner():
@@ -25,6 +34,19 @@ def test_an_empty_policy_is_todays_planner():
         ({"discipline": "first-come", "max_wait_s": float("nan")}, "max_wait_s must be a number"),
         ({"discipline": "first-come", "max_wait_s": True}, "max_wait_s must be a number"),
         ({"backfill": "first-come"}, "it takes no other field"),
+        ({"discipline": "first-come", "preempt": 1}, "preempt must be true or false, and is 1"),
+        ({"discipline": "first-come", "preempt": True, "backfill": "first-come"}, "backfill must be none"),
+        ({"discipline": "first-come", "preempt": True, "max_wait_s": 9}, "max_wait_s must be left out"),
+        ({"discipline": "first-come", "preempt": True, "aging_slowdown": 0.5}, "aging_slowdown must be a number of at"),
+        ({"discipline": "first-come", "preempt": True, "restart_s": -1}, "restart_s must be a number of seconds"),
+        ({"discipline": "first-come", "aging_slowdown": 9}, "aging_slowdown needs preempt: true"),
+        ({"discipline": "first-come", "deadlines": "promise"}, "deadlines: promise needs preempt: true"),
+        ({"discipline": "first-come", "levels_gpu_s": [1]}, "levels_gpu_s must be left out"),
+        ({"discipline": "least-attained-service"}, "needs preempt: true"),
+        ({**ATTAINED, "levels_gpu_s": [2, 1]}, "levels_gpu_s must ascend"),
+        ({**ATTAINED, "levels_gpu_s": [0, 1]}, "levels_gpu_s must ascend"),
+        ({**ATTAINED, "levels_gpu_s": 5}, "levels_gpu_s must be a list"),
+        ({**ATTAINED, "levels_gpu_s": ["1"]}, "levels_gpu_s must be a list"),
     ],
 )
 def test_a_policy_that_says_what_none_can_is_refused_by_its_field(document, told):
