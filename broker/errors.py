@@ -6,6 +6,7 @@
 import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 # A disk that takes no more: full, a quota that is used up, or one that its system has made read-only after an error.
@@ -196,6 +197,23 @@ class MaxCostExceeded(DomainError):
 
     Raise `max_cost`, or choose a smaller job; a quote that is asked with `max_cost` says how much of the job it buys.
     """
+
+
+class DeadlineUnreachable(DomainError):
+    """The job cannot be expected to end by the date that it asks for.
+
+    On none of the GPU types that it accepts have nine of ten such jobs ended by `finish_by`. Give it the date of
+    `earliest` or a later one, accept more types, or choose a smaller job.
+    """
+
+    def __init__(self, earliest: datetime) -> None:
+        told = f"{earliest:%Y-%m-%dT%H:%M:%SZ}"
+        super().__init__(
+            f"The job is expected to end by {told} at the earliest (nine of ten such jobs do): give it that date or a "
+            "later one, accept more GPU types, or choose a smaller job.",
+            errors=[FieldError("finish_by", f"must be {told} or later")],
+            earliest=told,
+        )
 
 
 class IdempotencyConflict(DomainError):

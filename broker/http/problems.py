@@ -42,6 +42,7 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.BudgetExceeded: HTTPStatus.PAYMENT_REQUIRED,
     errors.CreditLimitExceeded: HTTPStatus.PAYMENT_REQUIRED,
     errors.MaxCostExceeded: HTTPStatus.PAYMENT_REQUIRED,
+    errors.DeadlineUnreachable: HTTPStatus.CONFLICT,
     errors.IdempotencyConflict: HTTPStatus.CONFLICT,
     errors.EventConflict: HTTPStatus.CONFLICT,
     errors.IllegalTransition: HTTPStatus.CONFLICT,

@@ -23,8 +23,8 @@ from broker.http.shapes import (
 )
 from broker.identity.service import resolve_customer_of
 from broker.jobs import events, service
-from broker.jobs.admitting import admission
 from broker.jobs.admitting.submissions import Submissions, make_quote_for
+from broker.jobs.admitting.type_terms import JobRequest
 from broker.jobs.lost_work_schemas import JobDetailOut
 from broker.jobs.reading.event_feed import EventFeed
 from broker.jobs.rules.model import TERMINAL
@@ -65,7 +65,7 @@ JobStatusName = Literal["queued", "dispatched", "running", "paused", "succeeded"
 @router.post("", status_code=201, response_model=JobOut, responses=PAYMENT_RESPONSES)
 async def submit_job(caller: CustomerInBatch, submissions: Batched, body: JobIn) -> Response:
     """Submit a job: it gets its hold and its place in the queue together, or nothing is kept."""
-    request = admission.JobRequest(
+    request = JobRequest(
         customer_id=resolve_customer_of(caller.actor, body.customer_id),
         config=body.config,
         dataset_id=body.dataset_id,
@@ -76,6 +76,9 @@ async def submit_job(caller: CustomerInBatch, submissions: Batched, body: JobIn)
         project_id=body.project_id,
         queue=body.queue,
         max_cost=None if body.max_cost is None else Money.from_decimal(body.max_cost),
+        gpu_types=None if body.gpu_types is None else tuple(body.gpu_types),
+        prefer=body.prefer,
+        finish_by=body.finish_by,
     )
     made = await make_quote_for(caller, request) if body.quote_id is None else None
     return await submissions.submit(caller, request, made)

@@ -2,13 +2,13 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.http.labels import Labels
 from broker.http.plain_text import PlainLine
-from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field
+from broker.http.shapes import Moment, MoneyOut, RequestBody, as_hours, created_at_field
 from broker.jobs.reading.expected_end import expect_end
 from broker.jobs.rules.model import JobStatus
 from broker.jobs.rules.remaining import Remaining
@@ -18,10 +18,13 @@ from broker.persistence.documents import keep_readable
 from broker.persistence.driver import pick_values
 from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE, ConfigIn
 from broker.quotes.shapes.estimate_schemas import EstimateOut, SecondsRange
+from pricing.estimate.type_choice import Preference, TypedRun
 from pricing.money import Money
 
 MAX_COST_DIGITS = 15
 LONGEST_NAME = 200
+MOST_GPU_TYPES = 20
+GpuType = Annotated[PlainLine, Field(min_length=1, max_length=64)]
 
 
 class JobIn(RequestBody):
@@ -53,6 +56,25 @@ class JobIn(RequestBody):
         description="Most the job may cost, in yuan; it is paused when it has cost so much.",
         examples=["38.20"],
     )
+    gpu_types: list[GpuType] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MOST_GPU_TYPES,
+        description="The GPU types that it may run on, of those of its quote that it fits on; default: all of these "
+        "that the contract can pay for. The hold covers each, and so its promise is that of the dearest.",
+        examples=[["rtx-4090", "h100-80g"]],
+    )
+    prefer: Preference = Field(
+        default=Preference.CHEAPEST,
+        description="Which of them it would rather have: the cheapest, or the fastest.",
+        examples=["fastest"],
+    )
+    finish_by: Moment | None = Field(
+        default=None,
+        description="When it should have ended (UTC): it runs on no type on which nine of ten such jobs would not. "
+        "A date that cannot be met is refused with the earliest that can.",
+        examples=["2026-11-24T18:00:00Z"],
+    )
     customer_id: str | None = Field(default=None, description="Needed with a staff key only.", examples=["cus_01k"])
 
 
@@ -68,6 +90,22 @@ class JobResumeIn(RequestBody):
 
     def read_max_cost(self) -> Money | None:
         return None if self.max_cost is None else Money.from_decimal(self.max_cost)
+
+
+class AcceptedTypeOut(BaseModel):
+    """A GPU type that a job may run on."""
+
+    sku: str = Field(description="Type of device.", examples=["rtx-4090"])
+    gpu_seconds: SecondsRange = Field(description="What the job needs there.", examples=[{"p50": 95, "p90": 180}])
+    price: MoneyOut = Field(
+        description="What the whole job costs there at p90, under its contract as it was when it was submitted.",
+        examples=[{"amount": "1.4202", "currency": "CNY"}],
+    )
+
+    @classmethod
+    def of(cls, run: TypedRun) -> "AcceptedTypeOut":
+        seconds = SecondsRange(p50=run.p50_seconds, p90=run.p90_seconds)
+        return cls(sku=run.sku, gpu_seconds=seconds, price=MoneyOut.of_micros(run.price_micros))
 
 
 class CostRangeOut(BaseModel):
@@ -125,6 +163,15 @@ class JobOut(BaseModel):
     estimate: EstimateOut | None = Field(
         description="What it was expected to need; null: it cannot be read, and ops has been told.",
         examples=[{"tokens": 12840}],
+    )
+    gpu_types: list[AcceptedTypeOut] | None = Field(
+        description="The GPU types that it may run on, the one that it would rather have first; null: a job of before, "
+        "on any.",
+        examples=[[{"sku": "rtx-4090"}]],
+    )
+    prefer: Preference = Field(description="Which of them it would rather have.", examples=["cheapest"])
+    finish_by: datetime | None = Field(
+        description="When it should have ended (UTC), if it was told.", examples=["2026-11-24T18:00:00Z"]
     )
     queue: str = Field(description="The queue it entered.", examples=["priority"])
     status: Literal["queued", "dispatched", "running", "paused", "succeeded", "failed", "cancelled"] = Field(
@@ -203,11 +250,13 @@ class JobOut(BaseModel):
     @classmethod
     def of(cls, job: Job, now: datetime) -> "JobOut":
         estimate, remaining = keep_readable(job.estimate), keep_readable(job.remaining)
+        types = keep_readable(job.gpu_types)
         end = None if estimate is None else expect_end(job, now)
         own = pick_values(job, OWN_FIELDS)
         charged = job.charged
         derived = {
             "estimate": None if estimate is None else EstimateOut.of(estimate),
+            "gpu_types": None if types is None else [AcceptedTypeOut.of(run) for run in types],
             "remaining": None if remaining is None else RemainingOut.of(remaining),
             "expected_end": None if end is None else ExpectedEndOut(p50=end.p50, p90=end.p90),
             "adapter_id": job.adapter_id if job.status == JobStatus.SUCCEEDED else None,

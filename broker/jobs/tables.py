@@ -1,6 +1,8 @@
 """Jobs, their events, runs (attempts), checkpoints."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
@@ -8,19 +10,30 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.contracts.terms.model import QuoteGuarantee
 from broker.jobs.rules.limits import Limits, Spent, find_promise
-from broker.jobs.rules.remaining import Remaining
+from broker.jobs.rules.remaining import Remaining, find_share
 from broker.ledger.service import Promise
 from broker.persistence.database import Base, moment_column
 from broker.persistence.documents import Document, UnreadableDocument, explain_unreadable
 from broker.quotes.estimating.estimate import JobEstimate
+from pricing.estimate.type_choice import Preference, TypedRun
 from pricing.usage import Usage
 
 ACTIVE_RUN = "status IN ('starting', 'running')"
 
 
-class Job(Base):
-    """A customer's training job. `estimate` is the quote's.
+def _write_runs(runs: Sequence[TypedRun]) -> list[dict[str, Any]]:
+    return [run.to_json() for run in runs]
 
+
+def _read_runs(written: Sequence[Mapping[str, Any]]) -> list[TypedRun]:
+    return [TypedRun.from_json(run) for run in written]
+
+
+class Job(Base):
+    """A customer's training job.
+
+    `gpu_types` are those that it may run on, the one that it would rather have first; null in jobs of before: any. Its
+    `estimate` is that of the type that it runs on, or ran on last; before, of the first. It should end by `finish_by`.
     `limit_…` is where its run is told to pause, `cap_micros` the most that the customer is charged. `used_…` is all
     that its runs used; `cost_micros` is what the customer is charged for it, `borne_…` what the house bears of it.
     `remaining` estimates what is left. `labels` are those that its usage is told apart by.
@@ -45,6 +58,9 @@ class Job(Base):
     labels: Mapped[dict[str, Any]]
     config: Mapped[dict[str, Any]]
     estimate: Mapped[JobEstimate] = mapped_column(Document(JobEstimate.to_json, JobEstimate.from_json))
+    gpu_types: Mapped[list[TypedRun] | None] = mapped_column(Document(_write_runs, _read_runs))
+    prefer: Mapped[str] = mapped_column(default=Preference.CHEAPEST.value)
+    finish_by: Mapped[datetime | None] = moment_column(nullable=True)
     gpus: Mapped[int]
     queue: Mapped[str] = mapped_column(ForeignKey("queues.name"))
     status: Mapped[str]
@@ -94,7 +110,7 @@ class Job(Base):
 
     def require_readable(self) -> None:
         """Refuse a job whose estimate or remainder cannot be read. Raises: UnreadableDocument."""
-        for fault in (explain_unreadable(self.estimate), explain_unreadable(self.remaining)):
+        for fault in map(explain_unreadable, (self.estimate, self.remaining, self.gpu_types)):
             if fault is not None:
                 raise UnreadableDocument(fault)
 
@@ -103,6 +119,14 @@ class Job(Base):
         """Tell the p90 need, which nine of ten such jobs stay within: of the whole job, or of what is left of it."""
         left = self.remaining or self.estimate
         return Usage(left.gpu_seconds.p90, left.tokens)
+
+    @property
+    def needs(self) -> dict[str, Usage]:
+        """Tell that need on each GPU type that it may run on: the same share of the job is left on all of them."""
+        if self.gpu_types is None:
+            return {self.estimate.sku: self.need}
+        share = Fraction(1) if self.remaining is None else find_share(self.remaining, self.estimate)
+        return {run.sku: Usage(run.scale(share).p90_seconds, self.need.tokens) for run in self.gpu_types}
 
 
 class JobEvent(Base):

@@ -66,9 +66,10 @@ from broker.ledger.holding.holds import (
     renew_locked_hold,
     settle_hold,
 )
-from broker.ledger.holding.legs import read_available
+from broker.ledger.holding.legs import NewLeg, read_available
 from broker.ledger.holding.reserves import HoldNeed, Reserves
 from broker.ledger.holding.standing import open_standing_hold
+from broker.ledger.holding.wide_holds import plan_wide_hold
 from broker.ledger.limits.budget_changes import amend_budget
 from broker.ledger.limits.credit_limits import has_use
 from broker.ledger.rating.charge_limit import Promise
@@ -106,6 +107,7 @@ __all__ = [
     "MeterCoverage",
     "MonthsInvoice",
     "NewHold",
+    "NewLeg",
     "Promise",
     "Reserves",
     "Shortage",
@@ -164,6 +166,7 @@ __all__ = [
     "lock_hold_rows",
     "lock_holds",
     "open_standing_hold",
+    "plan_wide_hold",
     "price_further_usage",
     "price_leaving",
     "read_available",

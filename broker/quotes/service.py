@@ -36,6 +36,7 @@ from pricing.usage_prices import UsagePrices
 __all__ = [
     "Quote",
     "QuoteTerms",
+    "QuotedType",
     "create_quotes",
     "find_inputs",
     "find_quotes",
@@ -232,14 +233,14 @@ def require_acceptable(
         raise _mismatch(quote.id, "config", "is not the quoted configuration")
 
 
-def require_quoted_price(quote: Quote, terms: ContractTerms, moment: datetime) -> PlanQuote:
-    """Get the price that a quote shows on the plan of a contract, which must charge by the very prices of the quote.
+def require_quoted_price(quote: Quote, on: QuotedType, terms: ContractTerms, moment: datetime) -> PlanQuote:
+    """Get the price that a quote shows on a GPU type and a contract's plan; the contract must charge by these prices.
 
     Raises: QuoteStale.
     """
-    prices = terms.prices_at(moment, quote.estimate.sku)
-    overage = terms.overage_prices_at(moment, quote.estimate.sku).per_gpu_hour
-    shown = QuotedType(quote.estimate, quote.prices).price_on(prices.plan)
+    prices = terms.prices_at(moment, on.sku)
+    overage = terms.overage_prices_at(moment, on.sku).per_gpu_hour
+    shown = on.price_on(prices.plan)
     quoted = shown.charged.prices
     if not quoted.charge_as(prices) or shown.charged.overage_per_gpu_hour != overage:
         raise errors.QuoteStale(
@@ -250,13 +251,13 @@ def require_quoted_price(quote: Quote, terms: ContractTerms, moment: datetime) -
     return shown
 
 
-def require_quoted_cover(quote: Quote, shown: PlanQuote, prices: UsagePrices) -> None:
+def require_quoted_cover(quote: Quote, on: QuotedType, shown: PlanQuote, prices: UsagePrices) -> None:
     """Refuse a quote whose job has come to cost more than it shows, since grants cover less of it, or dearer ones do.
 
-    `prices` are those of now. Where grants cover more the job is cheaper, and the quote holds as it is.
+    `prices` are those of now on the GPU type. Where grants cover more the job is cheaper, and the quote holds as it is.
     Raises: QuoteStale.
     """
-    need = {Unit.GPU_SECONDS: quote.estimate.gpu_seconds.p90, Unit.TOKENS: quote.estimate.tokens}
+    need = {Unit.GPU_SECONDS: on.estimate.gpu_seconds.p90, Unit.TOKENS: on.estimate.tokens}
     if prices.price(need) > shown.charged.of_usage.price(need):
         now = prices.round_lines(prices.list_lines(need)).format_amount()
         raise errors.QuoteStale(

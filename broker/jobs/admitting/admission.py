@@ -5,50 +5,26 @@ and written by it stands in `admission_batch`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from broker import errors
-from broker.capacity import service as capacity
 from broker.contracts import service as contracts
-from broker.contracts.reading.candidates import Place, list_candidates
+from broker.contracts.reading.candidates import list_candidates
 from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.datasets.service import KeptDataset
-from broker.jobs.rules.limits import NOTHING_SPENT, Limits, QuotedNeed, clip_need, plan_limits, require_one_step
+from broker.jobs.admitting.order_terms import OrderTerms, plan_terms
+from broker.jobs.admitting.type_terms import JobRequest
 from broker.jobs.rules.model import JobStatus
 from broker.jobs.tables import Job
-from broker.ledger.service import ContractBooks, HoldNeed, HoldSnapshot, NewHold, Reserves
+from broker.ledger.service import ContractBooks, HoldSnapshot, NewHold, Reserves
 from broker.persistence.driver import RowFormat
 from broker.quotes import service as quotes
 from broker.quotes.checking.configuration import resolve_configuration
 from broker.quotes.service import Quote
 from pricing.catalog.offered import OfferedModels
-from pricing.money import Money
-from pricing.usage import Usage
 
 JOBS = RowFormat(Job)
-
-
-@dataclass(frozen=True)
-class JobRequest:
-    """What a customer submits. The job pauses when it has cost `max_cost`."""
-
-    customer_id: str
-    config: Mapping[str, Any]
-    dataset_id: str
-    quote_id: str | None = None
-    contract_id: str | None = None
-    name: str | None = None
-    project_id: str | None = None
-    queue: str | None = None
-    max_cost: Money | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def place(self) -> Place:
-        """Tell where calls take turns: the customer, and the contract if one is named."""
-        return Place(self.customer_id, self.contract_id)
 
 
 @dataclass(frozen=True)
@@ -105,7 +81,7 @@ class AdmissionPlan:
         """Admit an order: checks, hold and queue entry together, or nothing. One that was admitted before has its job.
 
         Raises: InvalidTrainingConfig, NotFound, QuoteExpired, QuoteMismatch, QuoteStale, NoContractInForce,
-        MaxCostExceeded, InsufficientBalance, BudgetExceeded, IdempotencyConflict, InvalidRequest.
+        MaxCostExceeded, DeadlineUnreachable, InsufficientBalance, BudgetExceeded, IdempotencyConflict, InvalidRequest.
         """
         request, snapshot = order.request, self.snapshot
         quote = self._find_quote(order)
@@ -116,11 +92,11 @@ class AdmissionPlan:
         earlier = snapshot.holds.earlier.get((terms.id, order.hold_key or ""))
         if earlier is not None:
             return _require_same(snapshot.ordered[earlier], quote, request.dataset_id)
-        queue, limits, need = plan_terms(request, quote, self.reserves[terms.id], snapshot.moment)
-        legs = self.reserves[terms.id].plan_hold(need, snapshot.moment)
-        self.reserves[terms.id] = self.reserves[terms.id].less(legs)
-        job = self._make_job(request, quote, terms, queue, limits)
-        self.admitted.append(Admission(order, job, NewHold(job.id, order.hold_key or job.id, need, legs)))
+        planned = plan_terms(request, quote, self.reserves[terms.id], snapshot.moment)
+        self.reserves[terms.id] = self.reserves[terms.id].less(planned.legs)
+        job = self._make_job(request, quote, terms, planned)
+        hold = NewHold(job.id, order.hold_key or job.id, planned.need, planned.legs)
+        self.admitted.append(Admission(order, job, hold))
         return job
 
     def list_holds(self) -> list[tuple[ContractBooks, NewHold]]:
@@ -150,7 +126,8 @@ class AdmissionPlan:
         if project_id is not None and self.snapshot.projects.get(project_id) != request.customer_id:
             raise errors.NotFound("project", project_id)
 
-    def _make_job(self, request: JobRequest, quote: Quote, terms: ContractTerms, queue: str, limits: Limits) -> Job:
+    def _make_job(self, request: JobRequest, quote: Quote, terms: ContractTerms, planned: OrderTerms) -> Job:
+        limits = planned.limits
         return JOBS.make(
             id=self.new_id("job"),
             customer_id=request.customer_id,
@@ -161,9 +138,12 @@ class AdmissionPlan:
             name=request.name,
             labels=dict(request.labels),
             config=quote.config,
-            estimate=quote.estimate,
+            estimate=planned.types[0].quoted.estimate,
+            gpu_types=[each.run for each in planned.types],
+            prefer=request.prefer.value,
+            finish_by=request.finish_by,
             gpus=1,
-            queue=queue,
+            queue=planned.queue,
             status=JobStatus.QUEUED.value,
             quote_guarantee=limits.guarantee,
             max_cost_micros=request.max_cost.micros if request.max_cost else None,
@@ -180,32 +160,6 @@ class AdmissionPlan:
             uncounted_attempts=0,
             created_at=self.snapshot.moment,
         )
-
-
-def plan_terms(request: JobRequest, quote: Quote, reserves: Reserves, moment: datetime) -> tuple[str, Limits, HoldNeed]:
-    """Plan the queue that an order enters, where its job pauses or ends, and what its hold needs.
-
-    Raises: QuoteStale, MaxCostExceeded, InvalidRequest.
-    """
-    terms = reserves.terms
-    shown = quotes.require_quoted_price(quote, terms, moment)
-    whole = HoldNeed(
-        Usage(quote.estimate.gpu_seconds.p90, quote.estimate.tokens), request.project_id, quote.estimate.sku
-    )
-    prices = reserves.find_prices(whole, moment)
-    if request.quote_id is not None:
-        quotes.require_quoted_cover(quote, shown, prices)
-    if request.max_cost is not None:
-        require_one_step(quote.estimate.count_need(), prices, request.max_cost)
-    queue = capacity.resolve_queue(terms, request.queue)
-    limits = plan_limits(
-        terms.quote_guarantee,
-        prices,
-        QuotedNeed(whole.usage, shown.total_p90),
-        was_named=request.quote_id is not None,
-        max_cost=request.max_cost,
-    )
-    return queue, limits, replace(whole, usage=clip_need(limits, NOTHING_SPENT, prices, whole.usage))
 
 
 def _require_same(earlier: Job, quote: Quote, dataset_id: str) -> Job:

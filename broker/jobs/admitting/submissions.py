@@ -24,7 +24,7 @@ from broker.http.idempotency import (
     name_principal,
     read_answers,
 )
-from broker.jobs.admitting.admission import AdmissionPlan, JobRequest, Order
+from broker.jobs.admitting.admission import AdmissionPlan, Order
 from broker.jobs.admitting.admission_batch import (
     SUBMITTED,
     read_admission_snapshots,
@@ -32,6 +32,7 @@ from broker.jobs.admitting.admission_batch import (
     tell_submitted,
     write_admissions,
 )
+from broker.jobs.admitting.type_terms import JobRequest
 from broker.jobs.events import log_event
 from broker.jobs.schemas import JobOut
 from broker.persistence.batches import Turns

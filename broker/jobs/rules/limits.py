@@ -1,6 +1,7 @@
 """Where a job pauses and where its customer's charge ends, by its quote, its contract and `max_cost`. Pure."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from broker import errors
@@ -59,6 +60,23 @@ def plan_limits(
     quoted_micros = max(exact_micros, quoted.total.micros)
     limit = quoted_micros if most is None else min(quoted_micros, most)
     return Limits(QuoteGuarantee.PAUSE, limit, quoted.usage.gpu_seconds, None)
+
+
+def widen_limits(limits: Sequence[Limits]) -> Limits:
+    """Find the limits of a job that may run on any of several GPU types: of each promise the widest that one gives.
+
+    What it was promised is said of the whole job, whichever of them it runs on, and after how many runs.
+    """
+    first, *others = limits
+    if not others:
+        return first
+    return Limits(
+        first.guarantee,
+        *(
+            max((value for value in (getattr(each, name) for each in limits) if value is not None), default=None)
+            for name in ("limit_micros", "limit_gpu_seconds", "cap_micros")
+        ),
+    )
 
 
 def has_reached_limit(limits: Limits, spent: Spent) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from broker.quotes.costing.prices import money_from_json, money_to_json
@@ -63,6 +64,17 @@ def estimate_remaining(
     p50, p90 = (max(pace, _share(whole, left, steps)) for whole in (quoted.p50, quoted.p90))
     cost = CostRange(*(Money.from_exact(prices.price(Usage(seconds, tokens).by_meter)) for seconds in (p50, p90)))
     return Remaining(left, tokens, GpuSeconds(p50, p90), cost)
+
+
+def find_share(remaining: Remaining, estimate: JobEstimate) -> Fraction:
+    """Find which share of a job is left, by the time of the type that both are of; its own pace is in it."""
+    return Fraction(remaining.gpu_seconds.p90, estimate.gpu_seconds.p90)
+
+
+def scale_seconds(remaining: Remaining, before: JobEstimate, after: JobEstimate) -> GpuSeconds:
+    """Tell the GPU-seconds of what is left on another type: the same share of the job's seconds there."""
+    share = find_share(remaining, before)
+    return GpuSeconds(*(-(-whole * share // 1) for whole in after.gpu_seconds))
 
 
 def _share(whole: int, part: int, parts: int) -> int:

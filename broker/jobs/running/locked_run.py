@@ -14,8 +14,8 @@ from broker.persistence.records import RecordFormat, Records
 from broker.persistence.tenancy import SEEN_BY, is_seen
 from broker.work import Work
 
-# What a job trains is no matter of its heartbeats, and long to read.
-JOB_RECORDS, RUN_RECORDS = RecordFormat(Job, without=["config"]), RecordFormat(Run)
+# What a job trains, and where else it may run, is no matter of its heartbeats, and long to read.
+JOB_RECORDS, RUN_RECORDS = RecordFormat(Job, without=["config", "gpu_types"]), RecordFormat(Run)
 TOLD = any_(bindparam("run_ids", type_=ARRAY(Text)))
 LOCK_JOBS = Statement(
     select(*JOB_RECORDS.columns)

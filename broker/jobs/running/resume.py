@@ -11,6 +11,7 @@ from broker.ledger import service as ledger
 from broker.persistence.database import wake_dispatcher
 from broker.work import Role, Work
 from pricing.money import Money
+from pricing.usage import Usage
 
 
 async def resume_job(work: Work, job_id: str, max_cost: Money | None = None) -> Job:
@@ -30,12 +31,19 @@ async def resume_job(work: Work, job_id: str, max_cost: Money | None = None) -> 
     await _check_may_go_on(work, job)
     terms = await contracts.get_contract(work, job.contract_id)
     contracts.require_paid_advance(terms, await contracts.list_grants(work, terms.id))
-    need = clip_need(job.limits, job.spent, await ledger.price_further_usage(work, job.id), job.need)
-    await ledger.adjust_hold(work, job.id, need=need)
+    await ledger.adjust_hold(work, job.id, needs=await _list_needs(work, job))
     set_status(work, job, JobStatus.QUEUED)
     record_event(work, job, "resumed", {})
     await wake_dispatcher(work.session)
     return job
+
+
+async def _list_needs(work: Work, job: Job) -> dict[str | None, Usage]:
+    """List what is to be held for what is left of a job on each GPU type that it may run on."""
+    return {
+        gpu_type: clip_need(job.limits, job.spent, await ledger.price_further_usage(work, job.id, gpu_type), need)
+        for gpu_type, need in job.needs.items()
+    }
 
 
 def _replace_limit(work: Work, job: Job, max_cost: Money) -> None:

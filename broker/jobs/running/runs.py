@@ -23,6 +23,7 @@ from broker.jobs.rules.remaining import Remaining, estimate_remaining
 from broker.jobs.running.checkpoints import find_last_checkpoint
 from broker.jobs.running.locked_run import LockedRun, lock_any_run, require_active
 from broker.jobs.running.lost_work import bear_lost_work, bear_unusable_checkpoint
+from broker.jobs.running.type_of_run import expect_on_type
 from broker.jobs.service import set_status
 from broker.jobs.tables import Job, Run
 from broker.ledger import service as ledger
@@ -42,6 +43,7 @@ async def start_run(work: Work, job: Job, pool: str) -> Run:
     set_status(work, job, JobStatus.DISPATCHED)
     job.attempts += 1
     site = await get_site(work, pool)
+    await expect_on_type(work, job, site.gpu_type)
     run = Run(
         id=work.new_id("run"),
         customer_id=job.customer_id,
@@ -138,17 +140,18 @@ async def end_run(work: Work, locked: LockedRun, outcome: RunStatus, error: dict
     if after.status in TERMINAL:
         await ledger.settle_hold(work, job.id)
     else:
-        job.remaining = await _estimate_remaining(work, job)
+        job.remaining = await _estimate_remaining(work, locked)
     await wake_dispatcher(work.session)
 
 
-async def _estimate_remaining(work: Work, job: Job) -> Remaining:
-    """Estimate what is left for the next run, which goes on from the last checkpoint."""
+async def _estimate_remaining(work: Work, locked: LockedRun) -> Remaining:
+    """Estimate what is left for the next run, which goes on from the last checkpoint, were it on the same type."""
+    job = locked.job
     checkpoint = await find_last_checkpoint(work, job.id)
     done = checkpoint.step if checkpoint else 0
     return estimate_remaining(
         job.estimate,
-        await ledger.price_further_usage(work, job.id),
+        await ledger.price_further_usage(work, job.id, locked.run.gpu_type),
         done_steps=done,
         trained_steps=max(done, (job.progress or {}).get("step", 0)),
         used_gpu_seconds=job.used_gpu_seconds,

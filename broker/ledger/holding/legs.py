@@ -59,6 +59,23 @@ class OpenGrants:
         """List the grants that may not pay for usage at a moment, not even out of what a hold has of them."""
         return frozenset(grant.id for grant in self.terms.values() if not grant.pays_for(origin, moment))
 
+    def list_in_order(self) -> list[str]:
+        """List their ids in the order of deduction."""
+        return [grant.id for grant in sorted(map(self.describe, self.terms.values()), key=burn.order_of_deduction)]
+
+    def describe(self, grant: GrantTerms) -> burn.Grant:
+        """Describe one of them as deduction sees it, with what is free in it."""
+        return burn.Grant(
+            id=grant.id,
+            remaining=self.free.get(grant.id, 0),
+            unit_price=grant.unit_price,
+            scope=grant.scope,
+            kind=grant.kind,
+            effective_at=grant.effective_at,
+            expires_at=grant.expires_at,
+            priority=grant.priority,
+        )
+
     def less(self, grant_id: str, quantity: int) -> "OpenGrants":
         """Take units out of one of them."""
         return replace(self, free={**self.free, grant_id: self.free[grant_id] - quantity})
@@ -80,20 +97,7 @@ def list_origins(
 
 def burn_grants(grants: OpenGrants, quantity: int, origin: UsageOrigin, moment: datetime) -> list[NewLeg]:
     """Plan the legs that grants pay of usage at a moment, in their order: as far as they reach."""
-    burnable = [
-        burn.Grant(
-            id=grant.id,
-            remaining=grants.free.get(grant.id, 0),
-            unit_price=grant.unit_price,
-            scope=grant.scope,
-            kind=grant.kind,
-            effective_at=grant.effective_at,
-            expires_at=grant.expires_at,
-            priority=grant.priority,
-        )
-        for grant in grants.terms.values()
-        if grant.status == GrantStatus.ACTIVE
-    ]
+    burnable = [grants.describe(grant) for grant in grants.terms.values() if grant.status == GrantStatus.ACTIVE]
     burnt = burn.burn_down(burnable, quantity, origin=origin, moment=moment)
     return [_grant_leg(grants.terms[draw.grant_id], draw.quantity) for draw in burnt.draws]
 

@@ -117,7 +117,7 @@ async def test_hold_that_lets_lost_work_go_before_any_sweep_gives_the_same(
                 clock.advance(days=2)
                 await ledger.expire_hold(work, job.id)
             else:
-                await ledger.adjust_hold(work, job.id, need=Usage(600, 0))
+                await ledger.adjust_hold(work, job.id, needs={None: Usage(600, 0)})
     (made,) = await list_compensations(system, job.contract_id)
     assert (made.free, made.held) == ((100, 600) if how == "adjusted" else (700, 0))
     assert await broken_rules(system) == {}

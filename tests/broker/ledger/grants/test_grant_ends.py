@@ -123,7 +123,7 @@ async def test_resumed_job_lets_go_what_it_held_of_an_expired_grant(
     job = await start_job(system, customer, gpu_seconds=4000, tokens=0)
     clock.now = soon
     async with system.work() as work:
-        await ledger.adjust_hold(work, job.id, need=Usage(4000))
+        await ledger.adjust_hold(work, job.id, needs={None: Usage(4000)})
     legs = {leg.grant_id: leg.held - leg.released for leg in (await read_hold(system, job.id)).legs if leg.unit_price}
     assert legs == {grant: 0, None: 4000}
     assert await broken_rules(system) == {}

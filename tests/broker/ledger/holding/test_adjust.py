@@ -23,7 +23,7 @@ from tests.broker.running_jobs import (
 
 async def adjust(system: System, job: RunningJob, *, gpu_seconds: int, tokens: int) -> HoldView:
     async with system.work() as work:
-        return await ledger.adjust_hold(work, job.id, need=Usage(gpu_seconds, tokens))
+        return await ledger.adjust_hold(work, job.id, needs={None: Usage(gpu_seconds, tokens)})
 
 
 @pytest.mark.parametrize("plan", ["on_demand", "prepaid"])

@@ -1,0 +1,157 @@
+"""The GPU types that an order may run on, each at its price: what it accepts, pays for, and ends in time on. Pure."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from broker import errors
+from broker.contracts.reading.candidates import Place
+from broker.jobs.rules.limits import require_one_step
+from broker.ledger.service import HoldNeed, Reserves
+from broker.quotes import service as quotes
+from broker.quotes.costing.prices import PlanQuote
+from broker.quotes.service import Quote, QuotedType
+from pricing.catalog import find_gpu
+from pricing.estimate.type_choice import (
+    Preference,
+    TypedRun,
+    find_seconds_to_end,
+    keep_affordable,
+    keep_timely,
+    order_runs,
+)
+from pricing.money import MICROS_PER_UNIT, Money
+from pricing.usage import Usage
+from pricing.usage_prices import UsagePrices
+
+# What is told as the earliest date can still be met when the customer asks for it.
+TIME_TO_ASK_AGAIN = timedelta(minutes=2)
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """What a customer submits. The job pauses when it has cost `max_cost`.
+
+    `gpu_types` are those that it may run on; None: all of its quote. It should end by `finish_by`.
+    """
+
+    customer_id: str
+    config: Mapping[str, Any]
+    dataset_id: str
+    quote_id: str | None = None
+    contract_id: str | None = None
+    name: str | None = None
+    project_id: str | None = None
+    queue: str | None = None
+    max_cost: Money | None = None
+    gpu_types: tuple[str, ...] | None = None
+    prefer: Preference = Preference.CHEAPEST
+    finish_by: datetime | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def place(self) -> Place:
+        """Tell where calls take turns: the customer, and the contract if one is named."""
+        return Place(self.customer_id, self.contract_id)
+
+
+@dataclass(frozen=True)
+class TypeTerms:
+    """An order on one GPU type: what its quote shows there, what the whole job needs, and what usage costs now."""
+
+    quoted: QuotedType
+    shown: PlanQuote
+    whole: HoldNeed
+    prices: UsagePrices
+
+    @cached_property
+    def run(self) -> TypedRun:
+        """The run as the planner weighs it."""
+        seconds, exact = self.quoted.estimate.gpu_seconds, self.prices.price(self.whole.usage.by_meter)
+        return TypedRun(self.quoted.sku, seconds.p50, seconds.p90, math.ceil(exact * MICROS_PER_UNIT))
+
+
+def choose_types(request: JobRequest, quote: Quote, reserves: Reserves, moment: datetime) -> list[TypeTerms]:
+    """Choose the types that an order may run on, the one that it would rather have first.
+
+    Of those that it accepts, each at its price, those that its sum pays for and that meet its date.
+    Raises: InvalidRequest, QuoteStale, MaxCostExceeded, DeadlineUnreachable.
+    """
+    types = [_price_type(request, quote, each, reserves, moment) for each in pick_types(request.gpu_types, quote)]
+    if request.max_cost is not None:
+        types = _keep_paid(types, request.max_cost)
+    if request.finish_by is not None:
+        types = _keep_timely(types, request.finish_by, moment)
+    return types if len(types) == 1 else _pick(types, order_runs([each.run for each in types], request.prefer))
+
+
+def pick_types(named: Sequence[str] | None, quote: Quote) -> list[QuotedType]:
+    """Pick the types that an order accepts, by any spelling, out of those of its quote; None: all that the job fits on.
+
+    Raises: InvalidRequest.
+    """
+    quoted = quote.gpu_types
+    fitting = {each.sku: each for each in quoted if isinstance(each, QuotedType)}
+    if named is None:
+        return list(fitting.values())
+    reasons = {each.sku: each.reason for each in quoted if not isinstance(each, QuotedType)}
+    picked: dict[str, QuotedType] = {}
+    for place, name in enumerate(named):
+        gpu = find_gpu(name)
+        sku = name if gpu is None else gpu.sku
+        if sku not in fitting:
+            known = f"the job may accept {', '.join(fitting)}"
+            why = f"the job does not fit on {sku}: {reasons[sku]}" if sku in reasons else f"no quoted type; {known}"
+            raise errors.invalid_field(f"gpu_types.{place}", why)
+        picked[sku] = fitting[sku]
+    return list(picked.values())
+
+
+def _price_type(request: JobRequest, quote: Quote, on: QuotedType, reserves: Reserves, moment: datetime) -> TypeTerms:
+    shown = quotes.require_quoted_price(quote, on, reserves.terms, moment)
+    whole = HoldNeed(Usage(on.estimate.gpu_seconds.p90, on.estimate.tokens), request.project_id, on.sku)
+    prices = reserves.find_prices(whole, moment)
+    if request.quote_id is not None:
+        quotes.require_quoted_cover(quote, on, shown, prices)
+    return TypeTerms(on, shown, whole, prices)
+
+
+def _keep_paid(types: Sequence[TypeTerms], max_cost: Money) -> list[TypeTerms]:
+    """Keep the types on which a sum pays for the whole job, else those on which it pays for a step of it.
+
+    Raises: MaxCostExceeded, by the least that pays for one anywhere.
+    """
+    refused: list[errors.MaxCostExceeded] = []
+    paid: list[TypeTerms] = []
+    for each in types:
+        try:
+            require_one_step(each.quoted.estimate.count_need(), each.prices, max_cost)
+            paid.append(each)
+        except errors.MaxCostExceeded as refusal:
+            refused.append(refusal)
+    if not paid:
+        raise refused[0]
+    return _pick(paid, keep_affordable([each.run for each in paid], max_cost.micros))
+
+
+def _keep_timely(types: Sequence[TypeTerms], finish_by: datetime, moment: datetime) -> list[TypeTerms]:
+    """Keep the types on which nine of ten such jobs have ended by a date.
+
+    Raises: InvalidRequest, DeadlineUnreachable.
+    """
+    if finish_by <= moment:
+        raise errors.invalid_field("finish_by", "must be in the future")
+    runs = [each.run for each in types]
+    timely = keep_timely(runs, int((finish_by - moment).total_seconds()))
+    if not timely:
+        earliest = moment + timedelta(seconds=min(map(find_seconds_to_end, runs)))
+        raise errors.DeadlineUnreachable(earliest.replace(second=0, microsecond=0) + TIME_TO_ASK_AGAIN)
+    return _pick(types, timely)
+
+
+def _pick(types: Sequence[TypeTerms], runs: Sequence[TypedRun]) -> list[TypeTerms]:
+    by_sku = {each.quoted.sku: each for each in types}
+    return [by_sku[run.sku] for run in runs]

@@ -1,0 +1,24 @@
+"""What a job is expected to need on the GPU type that it is started on."""
+
+from dataclasses import replace
+
+from broker.jobs.rules.remaining import scale_seconds
+from broker.jobs.tables import Job
+from broker.quotes import service as quotes
+from broker.quotes.service import QuotedType
+from broker.work import Work
+
+
+async def expect_on_type(work: Work, job: Job, gpu_type: str) -> None:
+    """Let a locked job's estimate, and what is left of it, be those of the type that it starts on, as its quote has it.
+
+    A job of before, which accepts whatever type, keeps the estimate of its quote.
+    """
+    before = job.estimate
+    if job.gpu_types is None or job.quote_id is None or before.sku == gpu_type:
+        return
+    quote = await quotes.get_quote(work, job.quote_id)
+    found = (each for each in quote.gpu_types if isinstance(each, QuotedType) and each.sku == gpu_type)
+    job.estimate = next(found).estimate
+    if job.remaining is not None:
+        job.remaining = replace(job.remaining, gpu_seconds=scale_seconds(job.remaining, before, job.estimate))
