@@ -8,29 +8,45 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ARRAY, Text, any_, func, literal, select, text
+from sqlalchemy import ARRAY, Text, any_, cast, func, literal, select, text
 
 from broker.jobs.rules.model import HOLDS_DEVICES, MOST_EXPECTED_SECONDS, RUN_ENDS, JobStatus
 from broker.jobs.tables import Job, Run
 from broker.persistence import outbox
 from broker.persistence.documents import explain_unreadable
 from broker.work import Work
+from pricing.estimate.type_choice import Preference, TypedRun
 
 # The p50: half of such jobs hold their devices no longer. A job that goes on needs what is left. Units: GPU-seconds.
 # As text, since a cast of thousands of rows costs more than to read them here.
-EXPECTED_GPU_SECONDS = func.coalesce(
-    Job.remaining["gpu_seconds"]["p50"].as_string(), Job.estimate["gpu_seconds"]["p50"].as_string()
-)
+LEFT_GPU_SECONDS = Job.remaining["gpu_seconds"]["p50"].as_string()
+WHOLE_GPU_SECONDS = Job.estimate["gpu_seconds"]["p50"].as_string()
+EXPECTED_GPU_SECONDS = func.coalesce(LEFT_GPU_SECONDS, WHOLE_GPU_SECONDS)
 WHOLE = re.compile("[0-9]{1,18}")
 SET_ASIDE = "set_aside"
+ANY_TYPE = ""
 
 # By primary key, sent as one batch: joined to a list of jobs it was planned as a nested loop, since row-level security
 # makes the planner expect a single row, and took five seconds for 5000 jobs.
 WRITE_WAIT = text(
     "UPDATE jobs SET pending_reason = CAST(:reason AS jsonb), expected_start = :expected_start WHERE id = :id"
 )
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The GPU types that a job may run on with what is left of it on each, which it would rather have, and its date.
+
+    A run with the empty name is on whatever type: jobs of before.
+    """
+
+    runs: tuple[TypedRun, ...]
+    prefer: str = Preference.CHEAPEST.value
+    finish_by: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,7 @@ class QueuedJob:
     queue: str
     gpus: int
     created_at: datetime
-    expected_seconds: int
+    placement: Placement
     pending_reason: dict[str, Any] | None
     expected_start: datetime | None
     fault: str | None = None
@@ -79,7 +95,11 @@ async def list_waiting(work: Work) -> list[QueuedJob]:
             Job.queue,
             Job.gpus,
             Job.created_at,
-            EXPECTED_GPU_SECONDS,
+            LEFT_GPU_SECONDS,
+            WHOLE_GPU_SECONDS,
+            cast(Job.gpu_types, Text),
+            Job.prefer,
+            Job.finish_by,
             Job.pending_reason,
             Job.expected_start,
         )
@@ -95,21 +115,42 @@ def _read_queued(
     queue: str,
     gpus: int,
     created_at: datetime,
-    written: str | None,
+    left: str | None,
+    whole: str | None,
+    types: str | None,
+    prefer: str,
+    finish_by: datetime | None,
     reason: dict[str, Any] | None,
     start: datetime | None,
 ) -> QueuedJob:
-    fault = None
-    if written is None or not WHOLE.fullmatch(written):
-        fault = f"the GPU-seconds that it is expected to need are {str(written)[:40]}, no whole number"
-    expected = _expected_seconds(written, gpus)
-    return QueuedJob(job_id, contract_id, queue, gpus, created_at, expected, reason, start, fault)
+    runs, fault = _read_runs(left, whole, types)
+    placement = Placement(runs, prefer, finish_by)
+    return QueuedJob(job_id, contract_id, queue, gpus, created_at, placement, reason, start, fault)
+
+
+@lru_cache(maxsize=4096)  # jobs that are alike are read once
+def _read_runs(left: str | None, whole: str | None, types: str | None) -> tuple[tuple[TypedRun, ...], str | None]:
+    """Read what is left of a job on each GPU type, the same share of it on all; and what of that cannot be read."""
+    told = whole if left is None else left
+    if told is None or not WHOLE.fullmatch(told) or whole is None or not WHOLE.fullmatch(whole):
+        return (), f"the GPU-seconds that it is expected to need are {str(told)[:40]}, no whole number"
+    if types is None:
+        return (TypedRun(ANY_TYPE, int(told), int(told), 0),), None
+    share = Fraction(1) if left is None else Fraction(int(left), max(1, int(whole)))
+    try:
+        return tuple(TypedRun.from_json(written).scale(share) for written in json.loads(types)), None
+    except (KeyError, TypeError) as error:
+        return (), f"the GPU types that it may run on: {type(error).__name__}: {error}"
+
+
+def bound_seconds(gpu_seconds: int, gpus: int) -> int:
+    """Bound what so many devices take for GPU-seconds to what can be planned with. Units: seconds."""
+    return min(max(1, gpu_seconds // gpus), MOST_EXPECTED_SECONDS)
 
 
 def _expected_seconds(written: str | None, gpus: int) -> int:
     """Read the GPU-seconds that a job is expected to need; what cannot be read counts as a second."""
-    gpu_seconds = int(written) if written is not None and WHOLE.fullmatch(written) else 0
-    return min(max(1, gpu_seconds // gpus), MOST_EXPECTED_SECONDS)
+    return bound_seconds(int(written) if written is not None and WHOLE.fullmatch(written) else 0, gpus)
 
 
 async def list_faults(work: Work, job_ids: Collection[str]) -> dict[str, str]:
@@ -117,13 +158,13 @@ async def list_faults(work: Work, job_ids: Collection[str]) -> dict[str, str]:
     if not job_ids:
         return {}
     ids = literal(list(job_ids), ARRAY(Text))
-    query = select(Job.id, Job.estimate, Job.remaining).where(Job.id == any_(ids))
-    found = {job_id: _find_fault(estimate, left) for job_id, estimate, left in await work.session.execute(query)}
+    query = select(Job.id, Job.estimate, Job.remaining, Job.gpu_types).where(Job.id == any_(ids))
+    found = {job_id: _find_fault(*values) for job_id, *values in await work.session.execute(query)}
     return {job_id: fault for job_id, fault in found.items() if fault is not None}
 
 
-def _find_fault(estimate: object, remaining: object) -> str | None:
-    for name, value in (("estimate", estimate), ("remaining", remaining)):
+def _find_fault(estimate: object, remaining: object, gpu_types: object) -> str | None:
+    for name, value in (("estimate", estimate), ("remaining", remaining), ("gpu_types", gpu_types)):
         fault = explain_unreadable(value)
         if fault is not None:
             return f"{name}: {fault}"

@@ -4,23 +4,27 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from broker.capacity import agents, readiness
 from broker.capacity import service as capacity
 from broker.capacity.readiness import JudgedPool
 from broker.jobs.reading import queueing
-from broker.jobs.reading.queueing import DeviceHolder, QueuedJob
+from broker.jobs.reading.queueing import DeviceHolder, Placement, QueuedJob, bound_seconds
 from broker.scheduling.cycle.devices import place_holder
 from broker.scheduling.planning.model import (
     ClusterSnapshot,
     PoolState,
+    Preference,
     QueueState,
     RunningJob,
     Shape,
     Start,
+    TypeOption,
     WaitingJob,
 )
 from broker.work import Work
+from pricing.catalog import find_gpu
 
 
 async def read_snapshot(work: Work, waiting: Sequence[QueuedJob]) -> ClusterSnapshot:
@@ -66,12 +70,28 @@ async def _list_placed_holders(work: Work, pools: Sequence[JudgedPool]) -> list[
 def _pool_state(judged: JudgedPool, busy: int) -> PoolState:
     pool = judged.pool
     free_gpus = max(0, pool.total_gpus - busy)
-    return PoolState(pool.name, pool.sku, pool.total_gpus, free_gpus, judged.is_ready, judged.closure)
+    gpu = find_gpu(pool.sku)
+    sku = pool.sku if gpu is None else gpu.sku
+    return PoolState(pool.name, sku, pool.total_gpus, free_gpus, judged.is_ready, judged.closure)
 
 
 def _waiting_job(job: QueuedJob) -> WaitingJob:
-    shape = Shape.of_any_type(job.gpus, job.expected_seconds)
+    shape = _make_shape(job.gpus, job.placement)
     return WaitingJob(job.id, job.contract_id, job.queue, shape, job.created_at)
+
+
+@lru_cache(maxsize=4096)  # jobs that are alike have one shape
+def _make_shape(gpus: int, placement: Placement) -> Shape:
+    options = tuple(
+        TypeOption(
+            run.sku or None,
+            bound_seconds(run.p50_seconds, gpus),
+            bound_seconds(run.p90_seconds, gpus),
+            run.price_micros,
+        )
+        for run in placement.runs
+    )
+    return Shape(gpus, options, Preference(placement.prefer), placement.finish_by)
 
 
 def _running_job(holder: DeviceHolder, now: datetime) -> RunningJob:

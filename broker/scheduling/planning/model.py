@@ -123,6 +123,7 @@ class ReasonCode(StrEnum):
     POOL_UNKNOWN = "pool_unknown"
     POOL_CLOSED = "pool_closed"
     NO_OPEN_POOL = "no_open_pool"
+    NO_POOL_OF_TYPE = "no_pool_of_type"
     TOO_LARGE_FOR_POOL = "too_large_for_pool"
 
 

@@ -12,9 +12,11 @@ from broker.scheduling.planning.model import (
     ClusterSnapshot,
     CyclePlan,
     PoolState,
+    Preference,
     QueueState,
     Reason,
     ReasonCode,
+    Shape,
     Start,
     Wait,
     WaitingJob,
@@ -37,6 +39,8 @@ class _Contender:
 class _Draft:
     """What the plan under way has handed out; a blocked pool has a job in front that must wait for its GPUs."""
 
+    now: datetime
+    skus: Mapping[str, str]
     free: dict[str, int]
     held: Counter[str]
     blocked: set[str] = field(default_factory=set)
@@ -56,26 +60,32 @@ def plan_cycle(snapshot: ClusterSnapshot, *, now: datetime) -> CyclePlan:
 
     Order: queue priority; then the contract that holds the fewest GPUs, running jobs and this cycle's starts counted;
     then submitted_at; then job id. Strict: a job that must wait for GPUs blocks every pool it could use for those
-    behind it, and no other pool. A job of any pool takes the one that it leaves with the fewest free GPUs.
+    behind it, and no other pool. A job starts on a GPU type that it accepts, first on the one that it would rather have
+    (of those that meet its date, if it has one), and of pools of one rank on that left with the fewest free GPUs.
     Positions count on as if those ahead had started, so that contracts alternate in the line too. Jobs held back by
     a closed or unknown queue or pool, or by their size, come last in the line and block nobody.
     Units: whole GPUs. Raises: nothing; each job left waiting carries a Reason.
     """
     pools = {pool.name: pool for pool in snapshot.pools}
     contenders, held_back = _sort_out(snapshot, pools)
-    draft = _Draft({name: max(pool.free_gpus, 0) for name, pool in pools.items()}, Counter())
+    free, skus = {name: max(pool.free_gpus, 0) for name, pool in pools.items()}, _list_skus(pools)
+    draft = _Draft(now, skus, free, Counter())
     for running in snapshot.running:
         draft.held[running.contract_id] += running.gpus
     levels = [_plan_level(level, draft) for level in _group_by_priority(contenders, snapshot.queues)]
     line = _order_line(levels, draft.held)
     reasons = _explain_line(line, {head.job.job_id for level in levels for head in level.heads}, pools, draft.free)
-    forecast = _forecast_line(line, _forecast_pools(snapshot, draft, now), now)
+    forecast = _forecast_line(line, _forecast_pools(snapshot, draft), draft)
     waits = [(waiter.job, reason, start) for waiter, reason, start in zip(line, reasons, forecast, strict=True)]
     waits += [(job, reason, None) for job, reason in held_back]
     return CyclePlan(
         starts=tuple(Start(starter.job.job_id, pool, starter.job.gpus) for starter, pool in draft.starts),
         waits=tuple(Wait(job.job_id, n, reason, start) for n, (job, reason, start) in enumerate(waits, start=1)),
     )
+
+
+def _list_skus(pools: Mapping[str, PoolState]) -> dict[str, str]:
+    return {name: pool.sku for name, pool in pools.items()}
 
 
 def _sort_out(
@@ -108,10 +118,14 @@ def _check_pool(job: WaitingJob, pools: Mapping[str, PoolState]) -> Reason | Non
         return Reason(ReasonCode.POOL_UNKNOWN, f"Pool {job.pool} does not exist.")
     if job.pool is not None and not pools[job.pool].open:
         return Reason(ReasonCode.POOL_CLOSED, pools[job.pool].closure or f"Pool {job.pool} is closed.")
-    candidates = [pool for pool in pools.values() if pool.open and job.pool in (None, pool.name)]
+    accepted = [pool for pool in pools.values() if job.shape.find_option(pool.sku) is not None]
+    if pools and not accepted:
+        return Reason(ReasonCode.NO_POOL_OF_TYPE, f"No pool has {_name_types(job)}, which it accepts.")
+    candidates = [pool for pool in accepted if pool.open and job.pool in (None, pool.name)]
     if not candidates:
-        told = [pool.closure for pool in sorted(pools.values(), key=lambda pool: pool.name) if pool.closure]
-        return Reason(ReasonCode.NO_OPEN_POOL, " ".join(["No pool is open.", *told[:MOST_CLOSURES_TOLD]]))
+        told = [pool.closure for pool in sorted(accepted, key=lambda pool: pool.name) if pool.closure]
+        which = "No pool is open." if len(accepted) == len(pools) else f"No pool of {_name_types(job)} is open."
+        return Reason(ReasonCode.NO_OPEN_POOL, " ".join([which, *told[:MOST_CLOSURES_TOLD]]))
     largest = min(candidates, key=lambda pool: (-pool.total_gpus, pool.name))
     if job.gpus <= largest.total_gpus:
         return None
@@ -124,7 +138,26 @@ def _check_pool(job: WaitingJob, pools: Mapping[str, PoolState]) -> Reason | Non
 
 def _usable_pools(job: WaitingJob, pools: Mapping[str, PoolState]) -> Iterable[PoolState]:
     candidates = pools.values() if job.pool is None else (pools[job.pool],)
-    return (pool for pool in candidates if pool.open and pool.total_gpus >= job.gpus)
+    return (
+        pool
+        for pool in candidates
+        if pool.open and pool.total_gpus >= job.gpus and job.shape.find_option(pool.sku) is not None
+    )
+
+
+def _name_types(job: WaitingJob) -> str:
+    names = [option.sku for option in job.shape.options if option.sku is not None]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _rank_type(shape: Shape, sku: str, now: datetime) -> tuple[bool, int, int]:
+    """Rank a GPU type that a job accepts, the best first: those that miss its date come last, the fastest before."""
+    option = shape.find_option(sku)
+    assert option is not None, "its pools have types that it accepts"
+    misses = shape.finish_by is not None and now + _expect_length(option.p90_seconds) > shape.finish_by
+    if misses or shape.preference == Preference.FASTEST:
+        return misses, option.p50_seconds, option.price_micros
+    return misses, option.price_micros, option.p50_seconds
 
 
 def _group_by_priority(contenders: Iterable[_Contender], queues: Iterable[QueueState]) -> list[list[_Contender]]:
@@ -177,7 +210,12 @@ def _take_fairly(contenders: Iterable[_Contender], held: Counter[str]) -> Iterat
 
 def _choose_pool(contender: _Contender, draft: _Draft) -> str | None:
     fitting = [name for name in contender.pools - draft.blocked if draft.free[name] >= contender.job.gpus]
-    return min(fitting, key=lambda name: (draft.free[name], name), default=None)
+    shape = contender.job.shape
+    return min(
+        fitting,
+        key=lambda name: (_rank_type(shape, draft.skus[name], draft.now), draft.free[name], name),
+        default=None,
+    )
 
 
 def _order_line(levels: Iterable[_Level], held: Counter[str]) -> list[_Contender]:
@@ -247,22 +285,24 @@ class _PoolForecast:
         insort(self.releases, (end, gpus))
 
 
-def _forecast_pools(snapshot: ClusterSnapshot, draft: _Draft, now: datetime) -> dict[str, _PoolForecast]:
+def _forecast_pools(snapshot: ClusterSnapshot, draft: _Draft) -> dict[str, _PoolForecast]:
+    now = draft.now
     forecasts = {name: _PoolForecast(free, [], now) for name, free in draft.free.items()}
     for running in snapshot.running:
         if running.pool in forecasts:
             forecasts[running.pool].releases.append((max(running.p50_end, now), running.gpus))
     for starter, pool in draft.starts:
-        forecasts[pool].releases.append((_end_of(starter.job, now), starter.job.gpus))
+        forecasts[pool].releases.append((_end_of(starter.job, draft.skus[pool], now), starter.job.gpus))
     for forecast in forecasts.values():
         forecast.releases.sort()
     return forecasts
 
 
 def _forecast_line(
-    line: Iterable[_Contender], forecasts: Mapping[str, _PoolForecast], now: datetime
+    line: Iterable[_Contender], forecasts: Mapping[str, _PoolForecast], draft: _Draft
 ) -> list[datetime | None]:
     """Forecast when each would start if every job took just its expected time and nobody else came."""
+    now = draft.now
     starts: list[datetime | None] = []
     for waiter in line:
         options = [(start, name) for name in waiter.pools if (start := forecasts[name].find_start(waiter.job.gpus))]
@@ -270,7 +310,7 @@ def _forecast_line(
         if start is not None and start - now > FORECAST_HORIZON:
             start = None
         if start is not None:
-            forecasts[chosen].occupy(waiter.job.gpus, start, _end_of(waiter.job, start))
+            forecasts[chosen].occupy(waiter.job.gpus, start, _end_of(waiter.job, draft.skus[chosen], start))
         for name in waiter.pools:  # strict order: nobody behind starts earlier on any pool this job could use
             opens_at = forecasts[name].opens_at
             forecasts[name].opens_at = max(start, opens_at) if start is not None and opens_at is not None else None
@@ -278,5 +318,11 @@ def _forecast_line(
     return starts
 
 
-def _end_of(job: WaitingJob, start: datetime) -> datetime:
-    return start + min(timedelta(seconds=min(max(job.shape.options[0].p50_seconds, 0), 2**40)), FORECAST_HORIZON)
+def _end_of(job: WaitingJob, sku: str, start: datetime) -> datetime:
+    option = job.shape.find_option(sku)
+    assert option is not None, "it is on a type that it accepts"
+    return start + _expect_length(option.p50_seconds)
+
+
+def _expect_length(seconds: int) -> timedelta:
+    return min(timedelta(seconds=min(max(seconds, 0), 2**40)), FORECAST_HORIZON)
