@@ -23,8 +23,8 @@ from broker.http.shapes import (
 )
 from broker.identity.service import resolve_customer_of
 from broker.jobs import events, service
+from broker.jobs.admitting.request import JobRequest
 from broker.jobs.admitting.submissions import Submissions, make_quote_for
-from broker.jobs.admitting.type_terms import JobRequest
 from broker.jobs.lost_work_schemas import JobDetailOut
 from broker.jobs.reading.event_feed import EventFeed
 from broker.jobs.rules.model import TERMINAL

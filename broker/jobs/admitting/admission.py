@@ -14,7 +14,7 @@ from broker.contracts.reading.candidates import list_candidates
 from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.datasets.service import KeptDataset
 from broker.jobs.admitting.order_terms import OrderTerms, plan_terms
-from broker.jobs.admitting.type_terms import JobRequest
+from broker.jobs.admitting.request import JobRequest
 from broker.jobs.rules.model import JobStatus
 from broker.jobs.tables import Job
 from broker.ledger.service import ContractBooks, HoldSnapshot, NewHold, Reserves

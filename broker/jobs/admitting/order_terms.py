@@ -9,7 +9,8 @@ from datetime import datetime
 
 from broker import errors
 from broker.capacity import service as capacity
-from broker.jobs.admitting.type_terms import JobRequest, TypeTerms, choose_types
+from broker.jobs.admitting.request import JobRequest
+from broker.jobs.admitting.type_terms import TypeTerms, choose_types
 from broker.jobs.rules.limits import NOTHING_SPENT, Limits, QuotedNeed, clip_need, plan_limits, widen_limits
 from broker.ledger import service as ledger
 from broker.ledger.service import HoldNeed, NewLeg, Reserves

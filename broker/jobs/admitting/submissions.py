@@ -32,7 +32,7 @@ from broker.jobs.admitting.admission_batch import (
     tell_submitted,
     write_admissions,
 )
-from broker.jobs.admitting.type_terms import JobRequest
+from broker.jobs.admitting.request import JobRequest
 from broker.jobs.events import log_event
 from broker.jobs.schemas import JobOut
 from broker.persistence.batches import Turns

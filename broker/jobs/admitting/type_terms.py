@@ -1,14 +1,13 @@
 """The GPU types that an order may run on, each at its price: what it accepts, pays for, and ends in time on. Pure."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
 
 from broker import errors
-from broker.contracts.reading.candidates import Place
+from broker.jobs.admitting.request import JobRequest
 from broker.jobs.rules.limits import require_one_step
 from broker.ledger.service import HoldNeed, Reserves
 from broker.quotes import service as quotes
@@ -16,7 +15,6 @@ from broker.quotes.costing.prices import PlanQuote
 from broker.quotes.service import Quote, QuotedType
 from pricing.catalog import find_gpu
 from pricing.estimate.type_choice import (
-    Preference,
     TypedRun,
     find_seconds_to_end,
     keep_affordable,
@@ -29,33 +27,6 @@ from pricing.usage_prices import UsagePrices
 
 # What is told as the earliest date can still be met when the customer asks for it.
 TIME_TO_ASK_AGAIN = timedelta(minutes=2)
-
-
-@dataclass(frozen=True)
-class JobRequest:
-    """What a customer submits. The job pauses when it has cost `max_cost`.
-
-    `gpu_types` are those that it may run on; None: all of its quote. It should end by `finish_by`.
-    """
-
-    customer_id: str
-    config: Mapping[str, Any]
-    dataset_id: str
-    quote_id: str | None = None
-    contract_id: str | None = None
-    name: str | None = None
-    project_id: str | None = None
-    queue: str | None = None
-    max_cost: Money | None = None
-    gpu_types: tuple[str, ...] | None = None
-    prefer: Preference = Preference.CHEAPEST
-    finish_by: datetime | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def place(self) -> Place:
-        """Tell where calls take turns: the customer, and the contract if one is named."""
-        return Place(self.customer_id, self.contract_id)
 
 
 @dataclass(frozen=True)

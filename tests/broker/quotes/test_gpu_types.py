@@ -36,10 +36,13 @@ class Place:
     app: FastAPI
     system: System
 
-    async def offer(self, sku: str) -> None:
-        """Let the pool have devices of a type, by any spelling."""
+    async def offer(self, sku: str, *, pool: str = "test") -> None:
+        """Let a pool have devices of a type, by any spelling."""
         async with self.system.work() as work:
-            await register_pool(work, name="test", sku=sku)
+            await register_pool(work, name=pool, sku=sku)
+
+    async def close(self, pool: str) -> None:
+        await self.api.call("PATCH", f"/pools/{pool}", json={"open": False}, expect=200)
 
     @asynccontextmanager
     async def running(self, job_id: str, sku: str) -> AsyncIterator[Worker]:
@@ -102,7 +105,10 @@ async def test_offers_show_each_device_with_its_price(place: Place) -> None:
 
 async def test_two_runs_of_a_job_on_different_types_are_charged_each_by_its_own(place: Place) -> None:
     customer = await make_buyer(place.api)
+    await place.offer("cpu", pool="a")
+    await place.offer("h100-80g")
     job = await submit_job(place.api, customer.dataset["id"], customer_id=customer.id)
+    await place.close("a")
     async with place.running(job["id"], "cpu") as worker:
         await worker.post("heartbeats", usage=[worker.interval(20, 100)])
         await place.api.post(f"/jobs/{job['id']}/pause")
@@ -112,6 +118,7 @@ async def test_two_runs_of_a_job_on_different_types_are_charged_each_by_its_own(
         await worker.finish("succeeded", usage=[worker.interval(20, 100)])
     runs = (await place.api.get(f"/jobs/{job['id']}/runs"))["data"]
     assert sorted(run["gpu_type"] for run in runs) == ["cpu", "h100-80g"]
+    assert (await place.api.get(f"/jobs/{job['id']}"))["estimate"]["sku"] == "h100-80g"
     lines = [line for line in (await place.draft(customer))["lines"] if line["meter"] == "gpu_seconds"]
     assert {line["unit_price"]: line["quantity"] for line in lines} == {"6.8": 20, "17": 20}
     assert (await read_hold(place.system, job["id"])).hold.state == "settled"

@@ -9,12 +9,14 @@ from broker.scheduling.planning.model import (
     ClusterSnapshot,
     CyclePlan,
     PoolState,
+    Preference,
     QueueState,
     Reason,
     ReasonCode,
     RunningJob,
     Shape,
     Start,
+    TypeOption,
     Wait,
     WaitingJob,
 )
@@ -25,8 +27,8 @@ STANDARD = QueueState("standard", priority=0)
 PRIORITY = QueueState("priority", priority=10)
 
 
-def make_pool(name="local", total=4, free=None, **fields):
-    return PoolState(name, "cpu", total, total if free is None else free, **fields)
+def make_pool(name="local", total=4, free=None, *, sku="cpu", **fields):
+    return PoolState(name, sku, total, total if free is None else free, **fields)
 
 
 def make_job(job_id, *, minute=0, contract="con_a", queue="standard", pool=None, gpus=1, expected_seconds=600):
@@ -407,3 +409,59 @@ def test_expected_starts_do_not_overtake_on_a_pool(snapshot):
         known = [wait.expected_start for wait in bound_to_pool if wait.expected_start is not None]
         assert known == sorted(known)
         assert all(start >= NOW for start in known)
+
+
+def make_typed(job_id, *skus, preference=Preference.CHEAPEST, finish_in=None, **fields):
+    """Make a job that accepts these types: the first is the cheapest and the slowest, and so on."""
+    options = tuple(TypeOption(sku, 600 // place, 900 // place, 100 * place) for place, sku in enumerate(skus, start=1))
+    date = None if finish_in is None else NOW + timedelta(seconds=finish_in)
+    return replace(make_job(job_id, **fields), shape=Shape(1, options, preference, date))
+
+
+SLOW, FAST = make_pool("a", 1, sku="rtx-3090"), make_pool("b", 1, sku="h100-80g")
+
+
+@pytest.mark.parametrize(
+    ("job", "pool"),
+    [
+        (make_typed("job_1", "h100-80g"), "b"),
+        (make_typed("job_1", "rtx-3090"), "a"),
+        (make_typed("job_1", "rtx-3090", "h100-80g"), "a"),
+        (make_typed("job_1", "h100-80g", "rtx-3090"), "b"),
+        (make_typed("job_1", "rtx-3090", "h100-80g", preference=Preference.FASTEST), "b"),
+        (make_typed("job_1", "rtx-3090", "h100-80g", finish_in=900), "a"),
+        (make_typed("job_1", "rtx-3090", "h100-80g", finish_in=899), "b"),
+        (make_typed("job_1", "rtx-3090", "h100-80g", finish_in=1), "b"),
+        (make_typed("job_1", "rtx-4090", "h100-80g", "rtx-3090"), "b"),
+    ],
+)
+def test_a_job_starts_on_the_type_that_it_would_rather_have_of_those_that_it_accepts(job, pool):
+    assert plan(job, pools=[SLOW, FAST]).starts == (Start("job_1", pool, 1),)
+
+
+def test_a_job_takes_the_dearer_type_where_the_cheaper_one_is_busy_and_blocks_no_other_types():
+    busy = replace(SLOW, free_gpus=0)
+    cycle = plan(
+        make_typed("job_1", "rtx-3090", "h100-80g"),
+        make_typed("job_2", "rtx-3090", minute=1),
+        make_typed("job_3", "h100-80g", minute=2),
+        pools=[busy, replace(FAST, total_gpus=2, free_gpus=2)],
+        running=[make_running(pool="a", ends_in=60)],
+    )
+    assert cycle.starts == (Start("job_1", "b", 1), Start("job_3", "b", 1))
+    assert [(wait.job_id, wait.expected_start) for wait in cycle.waits] == [("job_2", NOW + timedelta(seconds=60))]
+
+
+def test_a_type_that_no_pool_has_or_no_open_one_is_named():
+    closed = replace(FAST, open=False, closure="Pool b is closed.")
+    cycle = plan(make_typed("job_1", "t4", "a100-80g"), make_typed("job_2", "h100-80g"), pools=[SLOW, closed])
+    reasons = {job_id: (wait.reason.code, wait.reason.message) for job_id, wait in waits_by_id(cycle).items()}
+    assert reasons == {
+        "job_1": (ReasonCode.NO_POOL_OF_TYPE, "No pool has t4 or a100-80g, which it accepts."),
+        "job_2": (ReasonCode.NO_OPEN_POOL, "No pool of h100-80g is open. Pool b is closed."),
+    }
+
+
+def test_a_job_is_expected_to_hold_the_type_that_it_starts_on_for_its_time_there():
+    cycle = plan(make_typed("job_1", "rtx-3090", "h100-80g"), make_typed("job_2", "h100-80g", minute=1), pools=[FAST])
+    assert [wait.expected_start for wait in cycle.waits] == [NOW + timedelta(seconds=300)]

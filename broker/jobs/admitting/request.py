@@ -1,0 +1,37 @@
+"""What a customer submits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from broker.contracts.reading.candidates import Place
+from pricing.estimate.type_choice import Preference
+from pricing.money import Money
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """What a customer submits. The job pauses when it has cost `max_cost`.
+
+    `gpu_types` are those that it may run on; None: all of its quote. It should end by `finish_by`.
+    """
+
+    customer_id: str
+    config: Mapping[str, Any]
+    dataset_id: str
+    quote_id: str | None = None
+    contract_id: str | None = None
+    name: str | None = None
+    project_id: str | None = None
+    queue: str | None = None
+    max_cost: Money | None = None
+    gpu_types: tuple[str, ...] | None = None
+    prefer: Preference = Preference.CHEAPEST
+    finish_by: datetime | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def place(self) -> Place:
+        """Tell where calls take turns: the customer, and the contract if one is named."""
+        return Place(self.customer_id, self.contract_id)

@@ -1,0 +1,69 @@
+"""A job and its GPU types from quote to end: it runs on those alone, and is priced by the one that it ran on."""
+
+from datetime import date
+from decimal import Decimal
+
+from fastapi import FastAPI
+
+from broker.scheduling.cycle.live import run_cycle
+from broker.system import System
+from tests.broker.factories import Api, make_ready_customer, submit_job
+from tests.broker.pools import register_pool
+from tests.broker.quotes.test_two_cards import LONG, quote
+from tests.broker.rate_cards import publish_card
+from tests.broker.running_jobs import broken_rules, read_balance
+from tests.broker.worker_calls import worker_of
+
+
+async def plan_on(system: System, **pools: str) -> None:
+    async with system.work() as work:
+        for name, sku in pools.items():
+            await register_pool(work, name=name, sku=sku)
+        await run_cycle(work)
+
+
+async def test_a_job_waits_for_a_type_that_it_accepts_and_is_charged_by_that(
+    api: Api, app: FastAPI, system: System
+) -> None:
+    await publish_card(system, "typed", date(2026, 11, 7), gpu_multipliers={"h100-80g": "2.5"})
+    customer = await make_ready_customer(api, starts_at="2026-11-08T00:00:00Z")
+    await plan_on(system, a="cpu", b="h100-80g")
+    made = await quote(api, customer.dataset["id"])
+    asked = {"quote_id": made["id"], "config": LONG, "customer_id": customer.id}
+    await api.call("PATCH", "/pools/b", json={"open": False}, expect=200)
+    for body, field in (
+        ({"gpu_types": ["rtx-4090"]}, "gpu_types.0"),
+        ({"finish_by": "2026-11-09T00:00:00Z"}, "finish_by"),
+    ):
+        refused = await submit_job(api, customer.dataset["id"], expect=422, **asked, **body)
+        assert refused["errors"][0]["field"] == field
+    unreachable = await submit_job(api, customer.dataset["id"], expect=409, **asked, finish_by="2026-11-10T04:00:02Z")
+    assert unreachable["type"] == "/problems/deadline-unreachable"
+    job = await submit_job(
+        api,
+        customer.dataset["id"],
+        **asked,
+        gpu_types=["H100 SXM"],
+        prefer="fastest",
+        finish_by=unreachable["earliest"],
+    )
+    (accepted,) = job["gpu_types"]
+    assert (accepted["sku"], job["estimate"]["sku"], job["prefer"]) == ("h100-80g", "h100-80g", "fastest")
+    on_h100 = made["gpu_types"][1]
+    assert accepted["gpu_seconds"] == on_h100["gpu_seconds"]
+    held = (await read_balance(system, customer.contract["id"])).held_money.to_decimal()
+    assert abs(held - Decimal(on_h100["prices"][0]["total_p90"]["amount"])) <= Decimal("0.01")
+    async with system.work() as work:
+        await run_cycle(work)
+    waiting = await api.get(f"/jobs/{job['id']}")
+    assert (waiting["status"], waiting["pending_reason"]["code"]) == ("queued", "no_open_pool")
+    assert "h100-80g" in waiting["pending_reason"]["message"]
+    await api.call("PATCH", "/pools/b", json={"open": True}, expect=200)
+    async with system.work() as work:
+        await run_cycle(work)
+    async with worker_of(api, app, system, job["id"]) as worker:
+        await worker.claim()
+        await worker.finish("succeeded", usage=[worker.interval(2, 100)])
+    ended = await api.get(f"/jobs/{job['id']}")
+    assert ended["cost"]["amount"] == "0.021444"  # two seconds of 17 yuan an hour, 100 tokens
+    assert await broken_rules(system) == {}
