@@ -141,6 +141,14 @@ class Quote(TypedDict):
     created_at: str
 
 
+class AcceptedType(TypedDict):
+    """A GPU type that a job may run on, and what the whole job needs and costs there."""
+
+    sku: str
+    gpu_seconds: Seconds
+    price: Money
+
+
 class PendingReason(TypedDict):
     """Why a queued job waits."""
 
@@ -162,6 +170,9 @@ class Job(TypedDict):
     labels: dict[str, str]
     config: dict[str, Any]
     estimate: Estimate | None
+    gpu_types: list[AcceptedType] | None
+    prefer: str
+    finish_by: str | None
     queue: str
     status: JobStatus
     stop_requested: str | None

@@ -98,13 +98,16 @@ class BrokerClient(Client):
         *,
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
+        gpu_types: Sequence[str] | None = None,
         **fields: str | None,
     ) -> Job:
         """Submit a job: `quote_id`, `contract_id`, `name`, `project_id`, `queue`, `max_cost`, `customer_id`.
 
-        The same `idempotency_key` again answers with the same job.
+        `gpu_types` are those of its quote that it may run on, of which it would rather have what it should `prefer`
+        (`cheapest` or `fastest`), and by `finish_by` it should have ended. The same `idempotency_key` again answers
+        with the same job.
         """
-        body = {"config": dict(config), "dataset_id": dataset_id, "labels": labels, **fields}
+        body = {"config": dict(config), "dataset_id": dataset_id, "labels": labels, "gpu_types": gpu_types, **fields}
         return cast("Job", self.post("/jobs", _known(body), idempotency_key=idempotency_key))
 
     def list_jobs(self, **wanted: Any) -> Page[Job]:

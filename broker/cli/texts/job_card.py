@@ -17,7 +17,7 @@ from broker.cli.texts.job_words import (
     describe_why,
     list_next_commands,
 )
-from broker.cli.texts.values import describe_count, describe_money, describe_span, describe_sums
+from broker.cli.texts.values import describe_count, describe_local, describe_money, describe_span, describe_sums
 from broker.client.objects import Contract, Job, JobDetail, JobEvent, PlanPrice, Run
 
 BAR_CELLS = 20
@@ -101,10 +101,12 @@ def _describe_both(gpu_seconds: int, tokens: int) -> str:
 def _tell_parts(view: JobView, now: datetime) -> list[tuple[str, str]]:
     job, contract = view.job, view.contract
     plan = f" ({contract['plan']})" if contract else ""
-    estimate = job["estimate"]
+    estimate, finish_by = job["estimate"], job.get("finish_by")  # a broker of before has no date
     return [
         ("Attempts", "; ".join(_describe_run(run, now) for run in view.runs)),
         ("Model", f"{estimate['base_model']} on {estimate['sku']}" if estimate else ""),
+        ("May run on", _describe_types(job)),
+        ("Finish by", "" if finish_by is None else describe_local(finish_by, now)),
         ("Settings", describe_settings(job["config"])),
         ("Data", job["dataset_id"]),
         ("Contract", f"{job['contract_id']}{plan}"),
@@ -113,6 +115,13 @@ def _tell_parts(view: JobView, now: datetime) -> list[tuple[str, str]]:
         ("Labels", ", ".join(f"{name}={value}" for name, value in sorted(job["labels"].items()))),
         ("Adapter", job["adapter_id"] or ""),
     ]
+
+
+def _describe_types(job: Job) -> str:
+    """Describe the GPU types that a job may run on, where there are several."""
+    types = job.get("gpu_types") or []  # a broker of before has none
+    names = ", ".join(f"{each['sku']} ({describe_money(each['price'])} at p90)" for each in types)
+    return f"{names}; the {job['prefer']} first" if len(types) > 1 else ""
 
 
 def _describe_run(run: Run, now: datetime) -> str:

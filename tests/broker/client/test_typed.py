@@ -23,6 +23,7 @@ SCHEMA_OF = {
     "QuotedFindings": "QuotedFindingsOut",
     "Quote": "QuoteOut",
     "QuotedType": "GpuTypeOut",
+    "AcceptedType": "AcceptedTypeOut",
     "PendingReason": "PendingReasonOut",
     "Job": "JobOut",
     "JobEvent": "JobEventOut",

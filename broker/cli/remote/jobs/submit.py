@@ -19,6 +19,7 @@ from broker.cli.texts.columns import fold
 from broker.cli.texts.price import make_offer, make_question
 from broker.client.objects import Contract, Job, Quote
 from broker.client.typed import BrokerClient
+from pricing.estimate.type_choice import Preference
 
 Config = Annotated[Path | None, typer.Option("--config", exists=True, dir_okay=False, help="The trainer's YAML file.")]
 QuoteId = Annotated[str | None, typer.Option("--quote", help="Submit what this quote is of, at its price.")]
@@ -52,6 +53,13 @@ def submit_job(
     contract: orders.ContractId = None,
     queue: Annotated[str | None, typer.Option("--queue", help="The queue; default: the plan's own.")] = None,
     max_cost: orders.MaxCost = None,
+    gpu_type: Annotated[
+        list[str] | None, typer.Option("--gpu-type", help="A type that it may run on; repeat it. Default: all quoted.")
+    ] = None,
+    prefer: Annotated[Preference, typer.Option("--prefer", help="Which of them it takes first.")] = Preference.CHEAPEST,
+    finish_by: Annotated[
+        str | None, typer.Option("--finish-by", metavar="TIME", help="When it should be done: 2026-11-24T18:00:00Z.")
+    ] = None,
     skip_bad_rows: orders.SkipBadRows = False,
     compare: orders.Compare = False,
     customer: Customer = None,
@@ -80,6 +88,9 @@ def submit_job(
             labels=labels or None,
             queue=queue,
             max_cost=order.max_cost,
+            gpu_types=gpu_type,
+            prefer=prefer.value,
+            finish_by=finish_by,
             customer_id=customer,
         )
         _tell(job, console)

@@ -178,3 +178,14 @@ def test_configuration_that_the_broker_refuses_is_one_line(customer_run: Run, fi
     refused = customer_run("jobs", "submit", "--yes", *files)
     assert refused.exit_code == 3
     assert "lora_rank" in one_line(refused)
+
+
+def test_a_job_says_on_which_types_it_may_run_and_when_it_should_be_done(customer_run: Run, files: list[str]) -> None:
+    trade_off = ["--gpu-type", "CPU", "--prefer", "fastest", "--finish-by", "2036-11-24T18:00:00Z"]
+    submitted = customer_run("jobs", "submit", "--json", "--yes", *files, *trade_off)
+    assert submitted.exit_code == 0, submitted.output
+    job = json.loads(submitted.stdout)
+    assert [each["sku"] for each in job["gpu_types"]] == ["cpu"]
+    assert (job["prefer"], job["finish_by"]) == ("fastest", "2036-11-24T18:00:00Z")
+    refused = customer_run("jobs", "submit", "--yes", *files, "--gpu-type", "voodoo")
+    assert "no quoted type; the job may accept cpu" in refused.output

@@ -7,15 +7,15 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0055"
-down_revision = "0054"
+revision = "0057"
+down_revision = "0056"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("gpu_types", postgresql.JSONB(), nullable=True))
-    op.add_column("jobs", sa.Column("prefer", sa.Text(), nullable=False, server_default="cheapest"))
+    op.add_column("jobs", sa.Column("prefer", sa.String(), nullable=False, server_default="cheapest"))
     op.add_column("jobs", sa.Column("finish_by", sa.DateTime(timezone=True), nullable=True))
     op.alter_column("jobs", "prefer", server_default=None)
 
