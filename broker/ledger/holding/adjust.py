@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from broker import errors
 from broker.ledger.books.model import HoldState
-from broker.ledger.holding.adjusted_legs import compute_money, part_legs, plan_adjusted_legs
+from broker.ledger.holding.adjusted_legs import compute_money, list_passed_over, part_legs, plan_adjusted_legs
 from broker.ledger.holding.hold_legs import HoldView, add_legs, list_open, release_legs
 from broker.ledger.holding.holds import compute_expiry, lock_hold, roll_hold
 from broker.ledger.holding.legs import NewLeg, plan_money_leg, plan_money_legs, read_open_grants
@@ -13,6 +13,7 @@ from broker.ledger.holding.room import read_room
 from broker.ledger.holding.wide_holds import find_dearest, widen_legs
 from broker.ledger.tables import HoldLeg
 from broker.work import Work
+from pricing.grants import UsageOrigin
 from pricing.usage import Unit, Usage
 
 
@@ -41,16 +42,27 @@ async def adjust_hold(work: Work, job_id: str, *, needs: Mapping[str | None, Usa
 
 async def _plan(work: Work, view: HoldView, needs: Mapping[str | None, Usage]) -> tuple[Sequence[NewLeg], int]:
     """Plan what the hold should have of each source, and the money for it. Units: micro-yuan."""
-    grants = await read_open_grants(work, view.terms.id)
-    plans = []
-    for gpu_type, need in needs.items():
-        origins = replace(view, run_gpu_type=gpu_type).origins_at(work.now)
-        plans.append(plan_adjusted_legs(view.terms, grants, view.legs, need, origins, work.now))
+    origins = [replace(view, run_gpu_type=gpu_type).origins_at(work.now) for gpu_type in needs]
+    await _release_passed_over(work, view, origins)
+    grants = await read_open_grants(work, view.terms.id)  # what was released may have come back as a compensation
+    plans = [
+        plan_adjusted_legs(view.terms, grants, view.legs, need, of_type, work.now)
+        for need, of_type in zip(needs.values(), origins, strict=True)
+    ]
     money = [compute_money(view.legs, plan) for plan in plans]
     dearest = find_dearest(
         [[*plan, *plan_money_leg(micros, view.hold.month)] for plan, micros in zip(plans, money, strict=True)]
     )
     return widen_legs(plans, dearest, grants), money[dearest]
+
+
+async def _release_passed_over(work: Work, view: HoldView, origins: Sequence[Mapping[Unit, UsageOrigin]]) -> None:
+    """Release what nothing is drawn from any more, whichever type runs."""
+    grants = await read_open_grants(work, view.terms.id)
+    passed = set.intersection(
+        *(list_passed_over(view.terms, grants, view.legs, of_type, work.now) for of_type in origins)
+    )
+    await release_legs(work, view, list_open([leg for leg in view.legs if leg.id in passed]), kind="hold_adjusted")
 
 
 def _revive(work: Work, view: HoldView) -> None:

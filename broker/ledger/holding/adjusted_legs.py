@@ -17,6 +17,23 @@ from pricing.usage import Unit, Usage
 Source = tuple[str, str | None, Decimal | None, bool]
 
 
+def list_passed_over(
+    terms: ContractTerms,
+    grants: OpenGrants,
+    legs: Sequence[HoldLeg],
+    origins: Mapping[Unit, UsageOrigin],
+    moment: datetime,
+) -> set[str]:
+    """List the legs that usage of these origins draws nothing from: of grants that may not pay, or at another price."""
+    passed: set[str] = set()
+    for meter, origin in origins.items():
+        closed, price = grants.list_closed(origin, moment), price_uncommitted(terms, origin, moment)
+        passed |= {
+            leg.id for leg in legs if leg.unit == meter and (leg.grant_id in closed or has_other_price(leg, price))
+        }
+    return passed
+
+
 def plan_adjusted_legs(
     terms: ContractTerms,
     grants: OpenGrants,
