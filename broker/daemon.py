@@ -20,8 +20,9 @@ from broker.jobs.running.runs import list_silent_runs, lose_silent_run
 from broker.jobs.service import is_live
 from broker.ledger import service as ledger
 from broker.metering.keeping.months import open_months_ahead
-from broker.persistence.database import SUBMITTED, WAKE_CHANNEL, without_driver
+from broker.persistence.database import SUBMITTED, WAKE_CHANNEL
 from broker.persistence.faults import find_fault
+from broker.persistence.pool import without_driver
 from broker.quotes.counts.token_counter import TokenCounter
 from broker.retention import service as retention
 from broker.scheduling.cycle.live import has_free_devices, run_cycle

@@ -4,7 +4,7 @@ from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 
 from broker.all_tables import METADATA
-from broker.persistence.database import with_driver
+from broker.persistence.pool import with_driver
 
 MIGRATION_LOCK = 7_203_114
 

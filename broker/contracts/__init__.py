@@ -9,6 +9,6 @@ answers what every plan costs a customer. The lock of a contract (`lock_contract
 balances takes its turn; it is taken after a job's and a hold's. What is left of a grant is in the ledger: this package
 moves no units and writes no invoice.
 
-Its rooms, each importing only those below it: `amendment/` beside `reading/`, `service.py`, `keeping/` beside `cards/`,
+Its rooms, each importing only those below it: `amendment/` beside `reading/`, `service.py`, `keeping/`, `cards/`,
 `terms/`. Other features ask `service.py`, and the values of `terms/`.
 """

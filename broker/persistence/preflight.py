@@ -15,8 +15,9 @@ from sqlalchemy.exc import ArgumentError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from broker.errors import OperatorError
-from broker.persistence.database import APP_ROLE, without_driver
+from broker.persistence.database import APP_ROLE
 from broker.persistence.migrate import alembic_config
+from broker.persistence.pool import without_driver
 
 APP_SETTING, OWNER_SETTING = "BROKER_DATABASE_URL", "BROKER_MIGRATION_DATABASE_URL"
 SHAPE = "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"

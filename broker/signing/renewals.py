@@ -17,13 +17,15 @@ from broker.work import Work
 async def renew_contract(work: Work, contract_id: str, **other_terms: Any) -> SignedContract:
     """Sign the contract that follows one, right after its end and under its number; its terms may be others.
 
+    On another plan it has that plan's overage, and buys no tokens ahead.
+
     Raises: NotFound, IllegalTransition, CommitmentRefused, ContractsOverlap, InvalidRequest.
     """
     terms = await _lock_renewable(work, contract_id)
     following = plan_successor(terms)
     rules: dict[str, Any] = {"rollover": await _read_rollover(work, terms)}
     if other_terms.get("plan", following.plan) != following.plan:
-        rules["true_up"] = TrueUpRule.AT_END
+        rules |= {"true_up": TrueUpRule.AT_END, "overage": None, "committed_tokens": 0}
     signed = await sign_contract(work, replace(following, **rules | other_terms))
     facts = {"renewed_by": signed.terms.id, "starts_at": signed.terms.starts_at.isoformat()}
     await record_contract_event(work, terms, ContractEventKind.RENEWED, facts)

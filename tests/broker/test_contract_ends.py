@@ -42,6 +42,17 @@ async def test_contract_is_renewed_under_its_number_right_after_its_end(api: Api
     assert job["contract_id"] == following["id"]
 
 
+async def test_renewal_on_another_plan_has_what_that_plan_has(api: Api) -> None:
+    """It kept `block` and the tokens that were bought ahead, which the other plan refuses, and nobody could leave out."""
+    customer = await make_ready_customer(api, plan="prepaid", ends_at=IN_A_WEEK, committed_tokens=1000)
+    renewal = f"/contracts/{customer.contract['id']}/renewal"
+    following = await api.post(renewal, {"renew": True, "plan": "on_demand", "committed_gpu_hours": 0})
+    assert [following[name] for name in ("plan", "overage", "committed_tokens")] == ["on_demand", "contract", 0]
+    await api.post(f"/contracts/{following['id']}/cancel")
+    same = await api.post(renewal, {"renew": True})
+    assert [same[name] for name in ("plan", "overage", "committed_tokens")] == ["prepaid", "block", 1000]
+
+
 async def test_end_of_a_renewed_contract_stays_until_its_renewal_is_cancelled(api: Api, clock: ManualClock) -> None:
     """It could be moved back, and the renewal began months later."""
     signed = await sign_contract(api, (await make_customer(api))["id"], ends_at=IN_A_WEEK)

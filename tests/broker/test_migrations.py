@@ -9,9 +9,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from broker.persistence.database import with_driver
 from broker.persistence.embedded import EmbeddedServer
 from broker.persistence.migrate import alembic_config
+from broker.persistence.pool import with_driver
 from broker.processes.boot import DatabaseUrls, migrate_database
 from tests.broker.rows import list_tables, owner_connection
 

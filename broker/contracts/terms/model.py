@@ -1,10 +1,11 @@
 """What a contract says, as the other features need it. Pure."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 from broker.clock import local_day
 from broker.contracts.terms.agreed import (
@@ -76,9 +77,41 @@ class Rollover:
 NO_ROLLOVER = Rollover()
 
 
-@dataclass(frozen=True)
-class NewContract:
-    """What a customer is about to sign. Units: GPU-hours, micro-yuan.
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """What a contract agrees on, whether it is about to be signed or signed. Units: GPU-hours, tokens, micro-yuan."""
+
+    customer_id: str
+    plan: PlanName
+    committed_gpu_hours: int
+    committed_tokens: int = 0
+    starts_at: datetime
+    ends_at: datetime | None
+    overage: Overage | None
+    quote_guarantee: QuoteGuarantee
+    monthly_budget_micros: int | None
+    budget_hard_stop: bool = True
+    credit_limit_micros: int | None = None
+    time_zone: str | None
+    billing_day: int
+    tax: Tax = NO_TAX
+    card_choice: CardChoice = CardChoice.PINNED
+    contract_number: str | None = None
+    purchase_order: str | None = None
+    payment_days: int = DEFAULT_PAYMENT_DAYS
+    arrears: ArrearsTerms = DEFAULT_ARREARS
+    auto_renew: bool = False
+    renewed_from_id: str | None = None
+    true_up: TrueUpRule = TrueUpRule.AT_END
+
+    def list_agreed(self) -> dict[str, Any]:
+        """List what is agreed on, by the names of its fields: another contract may be signed on the same."""
+        return {each.name: getattr(self, each.name) for each in fields(Agreement)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewContract(Agreement):
+    """What a customer is about to sign.
 
     `overage` None: as the plan has it; `time_zone` None: the installation's. `rate_card_version` is the card that it
     pins; None: the one in force on its first day.
@@ -86,38 +119,16 @@ class NewContract:
     is committed.
     """
 
-    customer_id: str
-    plan: PlanName
-    committed_gpu_hours: int
-    starts_at: datetime
-    ends_at: datetime | None
-    overage: Overage | None
-    quote_guarantee: QuoteGuarantee
-    monthly_budget_micros: int | None
-    time_zone: str | None
-    billing_day: int
-    tax: Tax = NO_TAX
-    card_choice: CardChoice = CardChoice.PINNED
     rate_card_version: str | None = None
-    contract_number: str | None = None
-    purchase_order: str | None = None
-    committed_tokens: int = 0
-    payment_days: int = DEFAULT_PAYMENT_DAYS
-    budget_hard_stop: bool = True
-    credit_limit_micros: int | None = None
-    arrears: ArrearsTerms = DEFAULT_ARREARS
-    auto_renew: bool = False
-    renewed_from_id: str | None = None
     rollover: Rollover = NO_ROLLOVER
-    true_up: TrueUpRule = TrueUpRule.AT_END
 
 
 # Of each contract: those of a few moments.
 PRICES_KEPT = 64
 
 
-@dataclass(frozen=True)
-class ContractTerms:
+@dataclass(frozen=True, kw_only=True)
+class ContractTerms(Agreement):
     """One contract with the rate cards that it follows, the one it was signed on first. Money in micro-yuan.
 
     The fields are the terms as they are now; `at` answers them of another moment, where `changes` have come between.
@@ -126,29 +137,10 @@ class ContractTerms:
     """
 
     id: str
-    customer_id: str
-    plan: PlanName
-    committed_gpu_hours: int
     overage: Overage
-    quote_guarantee: QuoteGuarantee
-    monthly_budget_micros: int | None
     time_zone: str
-    billing_day: int
-    starts_at: datetime
-    ends_at: datetime | None
-    cards: tuple[RateCard, ...]
-    tax: Tax = NO_TAX
-    card_choice: CardChoice = CardChoice.PINNED
     contract_number: str = ""
-    purchase_order: str | None = None
-    committed_tokens: int = 0
-    payment_days: int = DEFAULT_PAYMENT_DAYS
-    budget_hard_stop: bool = True
-    credit_limit_micros: int | None = None
-    arrears: ArrearsTerms = DEFAULT_ARREARS
-    auto_renew: bool = False
-    renewed_from_id: str | None = None
-    true_up: TrueUpRule = TrueUpRule.AT_END
+    cards: tuple[RateCard, ...]
     cancelled_at: datetime | None = None
     pinned_version: str | None = None
     changes: tuple[TermsChange, ...] = ()

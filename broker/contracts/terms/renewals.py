@@ -22,28 +22,12 @@ def plan_successor(terms: ContractTerms) -> NewContract:
     assert terms.ends_at is not None, "what is renewed has an end"
     last = terms.at(terms.ends_at)
     return NewContract(
-        customer_id=terms.customer_id,
-        plan=last.plan,
-        committed_gpu_hours=last.committed_gpu_hours,
-        starts_at=terms.ends_at,
-        ends_at=compute_next_end(terms.starts_at, terms.ends_at, terms.time_zone),
-        overage=last.overage,
-        quote_guarantee=last.quote_guarantee,
-        monthly_budget_micros=last.monthly_budget_micros,
-        time_zone=last.time_zone,
-        billing_day=last.billing_day,
-        tax=last.tax,
-        contract_number=last.contract_number,
-        purchase_order=last.purchase_order,
-        committed_tokens=last.committed_tokens,
-        payment_days=last.payment_days,
-        budget_hard_stop=last.budget_hard_stop,
-        credit_limit_micros=last.credit_limit_micros,
-        arrears=last.arrears,
-        card_choice=last.card_choice,
-        auto_renew=last.auto_renew,
-        true_up=last.true_up,
-        renewed_from_id=terms.id,
+        **last.list_agreed()
+        | {
+            "starts_at": terms.ends_at,
+            "ends_at": compute_next_end(terms.starts_at, terms.ends_at, terms.time_zone),
+            "renewed_from_id": terms.id,
+        }
     )
 
 

@@ -19,11 +19,10 @@ from broker.persistence.database import (
     open_database,
     take_turn,
     wake_dispatcher,
-    with_driver,
-    without_driver,
 )
 from broker.persistence.driver import Command, Statement, run_script
 from broker.persistence.faults import Fault, find_fault
+from broker.persistence.pool import with_driver, without_driver
 from broker.processes.boot import DatabaseUrls
 from broker.system import System, open_system
 from tests.broker.rows import owner_connection

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from broker.persistence.database import with_driver
+from broker.persistence.pool import with_driver
 from broker.processes.boot import DatabaseUrls
 from broker.reports.verify import CHECKS, verify_ledger
 from broker.system import System
