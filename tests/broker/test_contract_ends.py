@@ -43,7 +43,7 @@ async def test_contract_is_renewed_under_its_number_right_after_its_end(api: Api
 
 
 async def test_renewal_on_another_plan_has_what_that_plan_has(api: Api) -> None:
-    """It kept `block` and the tokens that were bought ahead, which the other plan refuses, and nobody could leave out."""
+    """It kept `block` and the tokens bought ahead, which the other plan refuses; nobody could leave them out."""
     customer = await make_ready_customer(api, plan="prepaid", ends_at=IN_A_WEEK, committed_tokens=1000)
     renewal = f"/contracts/{customer.contract['id']}/renewal"
     following = await api.post(renewal, {"renew": True, "plan": "on_demand", "committed_gpu_hours": 0})
