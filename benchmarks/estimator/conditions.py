@@ -7,7 +7,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from pricing.resources.method import Quantization
+from pricing.resources.method import Loss, Quantization
 
 FILE = Path(__file__).parent / "sources.yaml"
 
@@ -29,6 +29,8 @@ class Conditions(BaseModel):
     rank: int = 8
     targets: tuple[str, ...] | None = None
     four_bit: Quantization = "4bit"
+    unpacked_bits: Literal[16, 32] | None = None
+    packed_loss: Loss | None = None
 
 
 @cache

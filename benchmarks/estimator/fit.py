@@ -3,12 +3,19 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from benchmarks.estimator.published import PublishedRow
 from pricing.estimate.requested_run import Middle, RequestedRun, Way, describe_requested_run
 from pricing.resources.fitting import Prior, fit_constants
-from pricing.resources.memory import MEMORY_PRIORS, FitJudgement, MemoryConstants, estimate_peak, weigh_contents
+from pricing.resources.memory import (
+    MEMORY_PRIORS,
+    FitJudgement,
+    MemoryConstants,
+    estimate_peak,
+    weigh_contents,
+    weigh_contents_in_use,
+)
 from pricing.resources.peak_contents import PeakContents
 from pricing.resources.time import TIME_PRIORS, TimeConstants, compute_micro_batch_seconds
 
@@ -50,17 +57,19 @@ class PreparedRow:
     def estimate_memory_gib(self, constants: MemoryConstants) -> Middle:
         """Estimate the peak as the row counts it: with or without the context and the allocator's gaps."""
         counted = self.row.conditions.memory
-        of_torch = replace(constants, gaps=1.0) if counted == "allocated" else constants
 
         def measure(contents: PeakContents) -> float:
-            parts = weigh_contents(contents, of_torch)
+            if counted == "allocated":
+                return weigh_contents_in_use(contents, constants)
+            parts = weigh_contents(contents, constants)
             return parts.total if counted == "driver" else parts.total - parts.context
 
         return self.run.find_middle_peak(measure)
 
     def is_said_not_to_fit(self, constants: MemoryConstants) -> bool:
         """Tell whether even the leanest way to run it is said to need more than the card has."""
-        judged = [estimate_peak(way.contents, constants).judge_fit(self.run.gpu) for way in self.run.ways]
+        held = [contents for way in self.run.ways for contents in way.all_contents]
+        judged = [estimate_peak(contents, constants).judge_fit(self.run.gpu) for contents in held]
         return all(judgement is FitJudgement.DOES_NOT_FIT for judgement in judged)
 
 

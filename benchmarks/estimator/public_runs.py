@@ -2,9 +2,9 @@
 
 import csv
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from benchmarks.estimator.conditions import Conditions
 from benchmarks.estimator.published import PublishedRow
@@ -42,7 +42,9 @@ class PublicRun(BaseModel):
     resolution: int | None = Field(default=None, ge=64)
     gradient_checkpointing: Literal["yes", "no", "unknown"]
     kernels: Literal["usual", "fused", "compiled"]
-    loss: Literal["chunked", "fused"] | None = None
+    loss: Literal["half", "chunked", "fused"] | None = None
+    unpacked_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
+    sharded: bool | None = None
     attention: Literal["eager", "sdpa", "flash"] | None = None
     encodes: Literal["yes", "captions", "no"] | None = None
     speed: float | None = Field(default=None, gt=0)
@@ -111,7 +113,9 @@ class PublicRun(BaseModel):
             resolution=self.resolution,
             gradient_checkpointing=CHECKPOINTING[self.gradient_checkpointing],
             cached_latents=self.encodes != "yes",
-            loss="chunked" if self.loss == "chunked" else None,
+            loss=None if self.loss == "fused" else self.loss,
+            unpacked_bits=self.unpacked_bits,
+            sharded=self.sharded,
             compiled=True if self.kernels != "usual" else None,
             attention=self.attention,
         )

@@ -25,6 +25,7 @@ METHODS: dict[Quantization, Literal["lora", "qlora-nf4", "lora-int8"]] = {
 UNSTATED_GPUS = {"1 GPU": "A100-40G", "A100 (header lost)": "A100-40G"}
 NO_LENGTH = "its length is not stated"
 UNSLOTH = "unsloth"
+WITHOUT_UPCASTING = "without peft's upcasting"
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,8 @@ def _read_request(
         accumulation=accumulation,
         gradient_checkpointing={"y": True, "n": False}.get(record["grad_ckpt"][:1], conditions.checkpointing),
         cached_latents=not conditions.encodes,
-        loss="chunked" if trainer == UNSLOTH else None,
+        loss="chunked" if trainer == UNSLOTH else conditions.packed_loss if quantization != "none" else None,
+        unpacked_bits=16 if WITHOUT_UPCASTING in record["note"] else conditions.unpacked_bits,
         compiled=True if trainer == UNSLOTH or "FUSED" in record["note"] else None,
         attention=conditions.attention,
         **_read_size(record, conditions),

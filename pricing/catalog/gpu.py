@@ -10,10 +10,15 @@ PowerClass = Literal["low_power", "dense", "full"]
 
 # From here its tensor cores are more than its power limit lets work at once.
 DENSE_TERAFLOPS_PER_WATT = 1.0
-# Up to here a card is made for a slot without cables: its limit binds at fewer teraflops a watt, and from some on it
-# falls to little more than its base clock in long products.
-SLOT_WATTS = 165
-DENSE_TERAFLOPS_PER_WATT_OF_SLOT, LOW_POWER_TERAFLOPS_PER_WATT = 0.4, 0.8
+# Up to here a card is made for a slot without cables, and from some teraflops a watt on it falls to little more than
+# its base clock in long products.
+SLOT_WATTS, LOW_POWER_TERAFLOPS_PER_WATT = 165, 0.8
+# Chips of this generation need about twice the energy for a product: their limit binds at fewer teraflops a watt.
+# Source: NVIDIA GA102 whitepaper: 8 nm of Samsung, where the A100 before and Ada after it are of TSMC's 7 and 4 nm.
+THIRSTY_GENERATION, DENSE_TERAFLOPS_PER_WATT_OF_THIRSTY = 8.6, 0.4
+
+BYTES_OF_A_STACK = 1024
+THREADS_OF_A_MULTIPROCESSOR = {7.0: 2048, 7.5: 1024, 8.0: 2048, 8.6: 1536, 8.9: 1536, 9.0: 2048, 10.0: 2048, 12.0: 1536}
 
 
 class GpuProfile(BaseModel):
@@ -23,6 +28,8 @@ class GpuProfile(BaseModel):
     and 32 bit without tensor cores (`fp32_teraflops`); bandwidth of its memory and of its link to other GPUs of the
     same machine, one way, in 10⁹ byte/s.
     `multiprocessors`: what the tiles of a product are dealt to; None where that is not known, and for a CPU.
+    `compute_capability`: its generation, as NVIDIA numbers them. `cache_mib`: the cache that all multiprocessors share
+    (L2), MiB; 0 where that is not known, and for a CPU.
     `watts`: its power limit, where the source names one. `estimate_only`: no run on it is among the figures that the
     constants were fitted to, so that its data sheet alone speaks for it; a quote offers it only where a pool has it.
     `is_cpu`: launches and arithmetic follow each other on the same cores, where a GPU runs them at the same time.
@@ -39,6 +46,8 @@ class GpuProfile(BaseModel):
     link_gb_per_second: float = Field(gt=0)
     has_bf16: bool
     multiprocessors: int | None = Field(default=None, gt=0)
+    compute_capability: float | None = Field(default=None, gt=0)
+    cache_mib: float = Field(default=0.0, ge=0)
     watts: float | None = Field(default=None, gt=0)
     is_cpu: bool = False
     estimate_only: bool = False
@@ -50,6 +59,15 @@ class GpuProfile(BaseModel):
         return "bf16" if self.has_bf16 else "fp32"
 
     @cached_property
+    def stack_bytes(self) -> float:
+        """The bytes that a context reserves for the stacks of all threads that the card can hold at once.
+
+        Source: NVIDIA, "CUDA C++ Programming Guide", table of compute capabilities; a stack has 1 KiB unless asked.
+        """
+        threads = THREADS_OF_A_MULTIPROCESSOR.get(self.compute_capability or 0, 0)
+        return float(BYTES_OF_A_STACK * threads * (self.multiprocessors or 0))
+
+    @cached_property
     def power_class(self) -> PowerClass:
         """Tell what keeps it from its peak in long products: a low limit, dense tensor cores, or nothing of the kind.
 
@@ -58,11 +76,14 @@ class GpuProfile(BaseModel):
         if self.watts is None:
             return "full"
         density = self.teraflops / self.watts
-        if self.watts > SLOT_WATTS:
-            return "dense" if density >= DENSE_TERAFLOPS_PER_WATT else "full"
-        if density >= LOW_POWER_TERAFLOPS_PER_WATT:
+        if self.watts <= SLOT_WATTS and density >= LOW_POWER_TERAFLOPS_PER_WATT:
             return "low_power"
-        return "dense" if density >= DENSE_TERAFLOPS_PER_WATT_OF_SLOT else "full"
+        is_thirsty = self.compute_capability == THIRSTY_GENERATION
+        return (
+            "dense"
+            if density >= (DENSE_TERAFLOPS_PER_WATT_OF_THIRSTY if is_thirsty else DENSE_TERAFLOPS_PER_WATT)
+            else "full"
+        )
 
     def peak_flops(self, precision: Precision) -> float:
         """Return the FLOP/s of dense matrix products; bf16 without tensor cores for it is computed in 32 bit.

@@ -89,7 +89,8 @@ class BaseModelProfile(BaseModel):
     `aliases` are other spellings of the name. `parameters` is exact and of the trained network: the language model, or
     the UNet or transformer of an image model, whose other components are in `component_parameters`. `layers` counts
     transformer blocks; of an image model `vocabulary` and `context_length` (in tokens) are those of its longest text
-    encoder, and `resolution` is the side of the square pictures that it was made for.
+    encoder, and `resolution` is the side of the square pictures that it was made for. `caps_logits`: the logits pass
+    through a hyperbolic tangent before the loss, whose answers the backward pass needs.
 
     `modules` has every linear module of the trained network but the output head, by the end of its path: the last name,
     with what stands before it where that is a number (`to_out.0`) or tells two kinds apart (`attn.c_proj`).
@@ -116,6 +117,7 @@ class BaseModelProfile(BaseModel):
     context_length: int = Field(gt=0)
     bytes_per_parameter: int = Field(gt=0)
     resolution: int | None = None
+    caps_logits: bool = False
     modules: dict[str, tuple[ModuleShape, ...]]
     text_modules: dict[str, tuple[ModuleShape, ...]] = {}
     module_aliases: dict[str, tuple[str, ...]] = {}

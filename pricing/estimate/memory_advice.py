@@ -40,11 +40,12 @@ def list_fits(
     The run that is told of has run out of memory already, so a change must also need a tenth less than its estimate.
     Raises: UnknownTargetModules.
     """
-    now = estimate_memory_gib(profile, config, workload, precision=precision)
+    now = estimate_memory_gib(profile, config, workload, precision=precision, on_cpu=not on_gpu)
     limit = min(available_gib, 0.9 * now)
     fits = []
     for changes in _list_changes(config, precision=precision, on_gpu=on_gpu):
-        gib = estimate_memory_gib(profile, config.model_copy(update=changes), workload, precision=precision)
+        changed = config.model_copy(update=changes)
+        gib = estimate_memory_gib(profile, changed, workload, precision=precision, on_cpu=not on_gpu)
         if gib <= limit:
             fits.append(Fit(changes, gib))
     return fits

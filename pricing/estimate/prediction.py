@@ -131,7 +131,7 @@ def _judge_fit(run: RequestedRun, peak: Range) -> FitJudgement:
     usable = compute_usable_gib(run.gpu)
     if peak.p90 <= usable:
         return FitJudgement.FITS
-    leanest = min(_estimate_peak(way.contents).lean_gib for way in run.ways)
+    leanest = min(_estimate_peak(contents).lean_gib for way in run.ways for contents in way.all_contents)
     return FitJudgement.TIGHT if leanest <= usable else FitJudgement.DOES_NOT_FIT
 
 

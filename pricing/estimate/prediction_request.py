@@ -84,7 +84,16 @@ class PredictionRequest(BaseModel):
         description="False: pictures and captions go through VAE and text encoders in every step.",
     )
     loss: Loss | None = Field(
-        default=None, description="chunked never holds the logits of a whole micro-batch; null: not known."
+        default=None,
+        description="chunked never holds a micro-batch's logits, half makes no 32-bit copy of them; null: not known.",
+    )
+    unpacked_bits: Literal[16, 32] | None = Field(
+        default=None,
+        description="Bits of what a quantized text model leaves unpacked: 32 as peft prepares it; null: not known.",
+    )
+    sharded: bool | None = Field(
+        default=None,
+        description="Whether weights lie spread over the GPUs (ZeRO-3, FSDP); null: only where they must.",
     )
     compiled: bool | None = Field(
         default=None, description="Whether small kernels are fused, by a compiler or by hand; null: not known."

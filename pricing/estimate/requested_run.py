@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
 
 from pricing.catalog import get_base_model, get_gpu
 from pricing.catalog.gpu import GpuProfile
@@ -11,7 +13,7 @@ from pricing.estimate.prediction_request import PredictionRefused, PredictionReq
 from pricing.resources.exclusions import find_exclusion
 from pricing.resources.memory import FitJudgement, estimate_peak
 from pricing.resources.method import Method, Quantization, describe_method
-from pricing.resources.peak_contents import MicroBatch, PeakContents, count_peak_contents
+from pricing.resources.peak_contents import Device, MicroBatch, PeakContents, count_peak_contents
 from pricing.resources.step_work import StepWork, count_step_work
 from pricing.training.config import TrainingConfig
 
@@ -20,8 +22,13 @@ METHODS: dict[str, Quantization] = {"lora": "none", "qlora-nf4": "4bit", "lora-i
 # usual trainers leave it off unless they are asked, and pictures do without where that fits.
 SHARE_OF_QUANTIZED, SHARE_OF_TEXT, SHARE_OF_PICTURES = 0.85, 0.6, 0.25
 # How often a text program that does not say so keeps the scores of its attention (models with code of their own, and
-# most programs of 2023), or takes its loss in pieces.
-SHARE_OF_EAGER, SHARE_OF_CHUNKED = 0.15, 0.1
+# most programs of 2023), takes its loss in 16 bit or in pieces, or leaves what is not packed in 16 bit.
+SHARE_OF_EAGER, SHARE_OF_HALF, SHARE_OF_CHUNKED, SHARE_OF_NARROW = 0.15, 0.1, 0.1, 0.3
+
+NARROW = 16
+# The standard deviation of the lengths of rows within a micro-batch, as a share of the mean one.
+SPREAD_OF_LENGTHS = 0.55
+EULER_GAMMA = 0.5772
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class Held:
 class Way:
     """One way to run what was requested, and how often (`share`) programs go it.
 
-    `held` are the contents under each attention and loss that the program may have, the likeliest first.
+    `held` are the contents under each attention, loss and unpacked rest that the program may have, the likeliest first.
     """
 
     share: float
@@ -47,6 +54,10 @@ class Way:
     @property
     def contents(self) -> PeakContents:
         return self.held[0].contents
+
+    @property
+    def all_contents(self) -> tuple[PeakContents, ...]:
+        return tuple(held.contents for held in self.held)
 
 
 @dataclass(frozen=True)
@@ -79,9 +90,9 @@ class RequestedRun:
         return Middle(math.exp(mean), math.sqrt(sum(share * (log - mean) ** 2 for share, log in logs)))
 
     def find_middle_peak(self, measure: Callable[[PeakContents], float]) -> Middle:
-        """Find the middle of what a measure of a peak gives of each way under its likeliest attention and loss.
+        """Find the middle of what a measure of a peak gives of each way as its program likeliest is.
 
-        What else these may be makes it wider, and moves it not: most programs go the likeliest way.
+        What else it may be makes it wider, and moves it not: most programs go the likeliest way.
         """
         middle = self.find_middle(lambda way: measure(way.contents)).value
         spread = sum(
@@ -101,13 +112,25 @@ def describe_requested_run(request: PredictionRequest, *, quantization: Quantiza
     refuse_excluded(request, gpu, quantization or METHODS[request.method])
     longest, mean = read_sizes(request, profile)
     kept = _describe_method(request, profile, quantization)
-    is_sharded = _must_shard(request, profile, kept, gpu)
-    batch = _fill_micro_batch(request, profile, longest, mean, is_sharded=is_sharded)
+    is_sharded = _is_sharded(request, profile, kept, gpu)
+    batch = _fill_micro_batch(request, profile, longest, mean, Device.of(gpu), is_sharded=is_sharded)
+    padded = pad_to_longest(mean, longest, batch.samples)
     ways = [
-        Way(share, method, _count_work(profile, method, mean, batch), _list_held(request, profile, method, batch))
+        Way(share, method, _count_work(profile, method, padded, batch), _list_held(request, profile, method, batch))
         for share, method in _list_methods(request, profile, kept, gpu, batch)
     ]
     return RequestedRun(request, profile, gpu, mean, batch, tuple(sorted(ways, key=lambda way: -way.share)))
+
+
+def pad_to_longest(mean: float, longest: float, samples: int) -> float:
+    """Find how long rows are when each is padded to the longest of its micro-batch.
+
+    Source: the longest of n draws of an exponential distribution is 1 + 1/2 + … + 1/n times the mean in expectation;
+    rows of instructions spread about half as much as that (Alpaca: 0.55 of the mean).
+    """
+    spread = min(SPREAD_OF_LENGTHS * mean, longest - mean)
+    harmonic = math.log(samples) + EULER_GAMMA + 1 / (2 * samples) if samples > 1 else 1.0
+    return min(longest, mean + spread * (harmonic - 1))
 
 
 def refuse_excluded(request: PredictionRequest, gpu: GpuProfile, quantization: Quantization) -> None:
@@ -136,18 +159,36 @@ def _describe_method(
         loss=request.loss or "whole",
         attention=request.attention or "sdpa",
         is_compiled=request.compiled is True,
+        upcasts=_may_upcast(request, profile, quantization or kept.quantization) and request.unpacked_bits != NARROW,
     )
 
 
-def _must_shard(request: PredictionRequest, profile: BaseModelProfile, kept: Method, gpu: GpuProfile) -> bool:
-    """Tell whether the weights must be spread over the GPUs to fit at all."""
+def _may_upcast(request: PredictionRequest, profile: BaseModelProfile, quantization: Quantization) -> bool:
+    """Tell whether a program may cast what is not packed to 32 bit: peft's preparation does, but not beside GPTQ.
+
+    Programs with kernels of their own do not, and pictures are not prepared so.
+    """
+    is_prepared = profile.is_text and quantization in {"4bit", "8bit"}
+    return is_prepared and (request.unpacked_bits is not None or request.compiled is not True)
+
+
+def _is_sharded(request: PredictionRequest, profile: BaseModelProfile, kept: Method, gpu: GpuProfile) -> bool:
+    """Tell whether the weights are spread over the GPUs: as was said, or where they must be to fit at all."""
+    if request.sharded is not None:
+        return request.sharded and request.gpus > 1
     recomputed = replace(kept, checkpointing=True)
     least = MicroBatch(1, 1, holds_encoders=False)
     return request.gpus > 1 and _judge(profile, recomputed, gpu, least) is FitJudgement.DOES_NOT_FIT
 
 
 def _fill_micro_batch(
-    request: PredictionRequest, profile: BaseModelProfile, longest: float, mean: float, *, is_sharded: bool
+    request: PredictionRequest,
+    profile: BaseModelProfile,
+    longest: float,
+    mean: float,
+    device: Device,
+    *,
+    is_sharded: bool,
 ) -> MicroBatch:
     encodes = not (profile.is_text or request.cached_latents)
     return MicroBatch(
@@ -157,6 +198,7 @@ def _fill_micro_batch(
         encodes=encodes,
         holds_encoders=encodes,
         varies=mean < longest,
+        device=device,
     )
 
 
@@ -186,16 +228,28 @@ def _share_of_checkpointing(
 def _list_held(
     request: PredictionRequest, profile: BaseModelProfile, method: Method, batch: MicroBatch
 ) -> tuple[Held, ...]:
-    """List the contents under each attention and loss that was not said; of pictures neither shows."""
-    eager = SHARE_OF_EAGER if profile.is_text and request.attention is None else 0.0
-    chunked = SHARE_OF_CHUNKED if profile.is_text and request.loss is None else 0.0
-    variants = [
-        ((1 - eager) * (1 - chunked), method),
-        (eager * (1 - chunked), replace(method, attention="eager")),
-        ((1 - eager) * chunked, replace(method, loss="chunked")),
-        (eager * chunked, replace(method, attention="eager", loss="chunked")),
-    ]
-    return tuple(Held(share, count_peak_contents(profile, variant, batch)) for share, variant in variants if share > 0)
+    """List the contents under each attention, loss and unpacked rest that was not said; of pictures none shows."""
+    held = (
+        (
+            math.prod(share for share, _ in chosen),
+            replace(method, **dict(pair for _, pairs in chosen for pair in pairs)),
+        )
+        for chosen in product(*_list_unsaid(request, profile, method))
+    )
+    return tuple(Held(share, count_peak_contents(profile, variant, batch)) for share, variant in held)
+
+
+def _list_unsaid(
+    request: PredictionRequest, profile: BaseModelProfile, method: Method
+) -> Iterator[list[tuple[float, list[tuple[str, Any]]]]]:
+    """List what was not said of a program, one list for each thing: how often it is what, the likeliest first."""
+    if profile.is_text and request.attention is None:
+        yield [(1 - SHARE_OF_EAGER, []), (SHARE_OF_EAGER, [("attention", "eager")])]
+    if profile.is_text and request.loss is None:
+        whole = 1 - SHARE_OF_HALF - SHARE_OF_CHUNKED
+        yield [(whole, []), (SHARE_OF_HALF, [("loss", "half")]), (SHARE_OF_CHUNKED, [("loss", "chunked")])]
+    if method.upcasts and request.unpacked_bits is None:
+        yield [(1 - SHARE_OF_NARROW, []), (SHARE_OF_NARROW, [("upcasts", False)])]
 
 
 def _count_work(profile: BaseModelProfile, method: Method, mean: float, batch: MicroBatch) -> StepWork:

@@ -65,7 +65,8 @@ def estimate_run(
 
     Raises: UnknownTargetModules.
     """
-    job = TrainerMemory(profile, config, workload, resolve_precision(config, gpu.auto_precision))
+    precision = resolve_precision(config, gpu.auto_precision)
+    job = TrainerMemory(profile, config, workload, precision, on_cpu=gpu.is_cpu)
     chosen = job.choose(compute_usable_gib(gpu))
     return estimate_method(job, chosen, gpu, calibration, trainer_version=trainer_version)
 

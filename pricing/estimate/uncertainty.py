@@ -39,6 +39,7 @@ def _name_unsaid(run: RequestedRun) -> Iterator[str]:
     for unsaid, other, effect in (
         (run.request.attention, replace(method, attention="eager"), "attention not stated: eager"),
         (run.request.loss, replace(method, loss="chunked"), "loss not stated: chunked"),
+        (run.request.unpacked_bits, replace(method, upcasts=False), "unpacked_bits not stated: 16"),
     ):
         gib = _estimate_gib(run, other, batch)
         if unsaid is None and abs(gib / now - 1) >= WORTH_SAYING:

@@ -1,6 +1,6 @@
 """How much GPU memory a run needs at its peak, part by part, and whether it fits on a card."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -13,6 +13,8 @@ BYTES_PER_GIB = 2**30
 USABLE_SHARE = 0.98
 # A run is said to fit where its estimate leaves this share of the card free: half of the error that is usual.
 MARGIN = 0.05
+# Python, torch and transformers on a CPU, before a model is loaded. Source: measured, resident, torch 2.13.
+CONTEXT_OF_A_CPU_GIB = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,12 @@ class MemoryConstants:
 
 
 MEMORY_PRIORS: dict[str, Prior] = {
-    "activations": Prior(1.1, 0.1, "what PyTorch's allocator reserves beyond what is in use"),
+    "activations": Prior(1.05, 0.05, "rounding and what PyTorch's allocator holds beyond what is in use"),
     "logit_bytes": Prior(16.0, 0.15, "traced: 14 of a loss of transformers of today, 18 of one of before 2025"),
     "picture_bytes": Prior(265e3, 0.2, "traced: 200 kB of a VAE in 32 bit; a workspace of two maps of 128 channels"),
-    "adapter_bytes": Prior(16.0, 0.05, "fp32 weight, gradient and the two moments of Adam"),
+    "adapter_bytes": Prior(
+        20.0, 0.1, "in 32 bit: weight, gradient, two moments, and the root that a foreach Adam makes"
+    ),
     "context_gib": Prior(1.4, 0.15, "CUDA context, cuBLAS workspace and what the allocator leaves unused"),
     "score_bytes": Prior(10.0, 0.1, "scores in 16 bit, their softmax in 32 bit and again in 16 bit, and a mask"),
     "gaps": Prior(1.4, 0.1, "blocks of one length that do not serve the next: PyTorch, on expandable segments"),
@@ -117,7 +121,9 @@ def estimate_peak(contents: PeakContents, constants: MemoryConstants = DEFAULT_M
 
 def weigh_contents(contents: PeakContents, constants: MemoryConstants) -> MemoryParts:
     """Turn what a GPU holds into GiB, part by part; scores count as activations."""
-    gaps = constants.gaps - 1 if contents.varies else 0.0
+    device = contents.device
+    gaps = constants.gaps - 1 if contents.varies and not device.is_cpu else 0.0
+    context = constants.context_gib + device.further_context_bytes / BYTES_PER_GIB
     activations = contents.kept_bytes * constants.activations + contents.scores * constants.score_bytes
     logits = contents.logits * constants.logit_bytes
     return MemoryParts(
@@ -126,6 +132,16 @@ def weigh_contents(contents: PeakContents, constants: MemoryConstants) -> Memory
         activations=activations / BYTES_PER_GIB,
         logits=logits / BYTES_PER_GIB,
         pictures=contents.picture_positions * constants.picture_bytes / BYTES_PER_GIB,
-        context=constants.context_gib,
+        context=CONTEXT_OF_A_CPU_GIB if device.is_cpu else context,
         allocator=(activations + logits) * gaps / BYTES_PER_GIB,
     )
+
+
+def weigh_contents_in_use(contents: PeakContents, constants: MemoryConstants) -> float:
+    """Weigh what torch counts as allocated: no context, no gaps, and the layer in work where the logits were.
+
+    What torch holds of the card (reserved) has both, as the blocks of the one are seldom those of the other.
+    """
+    parts = weigh_contents(contents, replace(constants, gaps=1.0))
+    layer = contents.layer_bytes * constants.activations / BYTES_PER_GIB
+    return parts.total - parts.context - min(layer, parts.logits)

@@ -9,7 +9,7 @@ from pricing.training.adapter_parameters import count_parameters_on, list_target
 from pricing.training.config import TrainingConfig
 
 Quantization = Literal["none", "8bit", "4bit", "gptq"]
-Loss = Literal["whole", "chunked"]
+Loss = Literal["whole", "half", "chunked"]
 Attention = Literal["eager", "sdpa", "flash"]
 
 # Bits of a quantized weight with its scales. 4 bit: NF4 in blocks of 64, scales quantized again (Dettmers et al. 2023,
@@ -22,9 +22,12 @@ class Method:
     """How a base model is trained. `adapter_parameters` is the exact count; `checkpointing` is gradient checkpointing.
 
     `adapts_all` says that most linear modules have an adapter, so that their inputs are kept for the backward pass.
-    `adapted_width` is the numbers that go into and come out of all adapted modules, for one position.
-    `gpus` work side by side, each on its own samples. `loss` is taken of a whole micro-batch or in pieces; `attention`
-    keeps its scores where it is eager; `is_compiled`: small kernels are fused, by a compiler or by hand.
+    `adapted_width` is the numbers that go into and come out of all adapted modules, for one position, and `inner_width`
+    those between the two products of their adapters.
+    `gpus` work side by side, each on its own samples. `loss` is taken of a whole micro-batch, with copies of its logits
+    in 32 bit (`whole`) or in their own 16 (`half`), or in pieces; `attention` keeps its scores where it is eager;
+    `is_compiled`: small kernels are fused, by a compiler or by hand. `upcasts`: what quantization leaves unpacked is in
+    32 bit, and with it all that passes from module to module and the logits.
     """
 
     precision: Precision
@@ -35,13 +38,20 @@ class Method:
     checkpointing: bool
     gpus: int = 1
     adapted_width: int = 0
+    inner_width: int = 0
     loss: Loss = "whole"
     attention: Attention = "sdpa"
     is_compiled: bool = False
+    upcasts: bool = False
 
     @property
     def bytes_per_number(self) -> int:
         return 4 if self.precision == "fp32" else 2
+
+    @property
+    def bytes_passed_on(self) -> int:
+        """The bytes of a number that passes from module to module."""
+        return 4 if self.upcasts else self.bytes_per_number
 
 
 def describe_method(
@@ -58,6 +68,7 @@ def describe_method(
         adapts_all=2 * adapted > profile.linear_modules,
         checkpointing=checkpointing,
         gpus=gpus,
+        inner_width=config.lora_rank * adapted,
         adapted_width=sum(shape.count * (shape.in_features + shape.out_features) for shape in shapes),
     )
 

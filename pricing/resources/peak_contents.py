@@ -2,21 +2,46 @@
 
 from dataclasses import dataclass
 
+from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
 from pricing.resources.method import BITS_PER_WEIGHT, Method
 from pricing.resources.step_work import count_scores
 
-# Weights that quantization leaves alone are held in 32 bit, but by programs with kernels of their own (torchtune,
-# Unsloth), which leave them as they are. Source: peft, `prepare_model_for_kbit_training`.
-UNQUANTIZED_BYTES = 4
 # A loss in pieces has the logits of so many positions at once. Source: Liger Kernel's fused linear cross entropy.
 POSITIONS_OF_A_PIECE = 1024
+# What a logit weighs beside one of 16 bit whose loss copies it to 32 bit (14 bytes: itself, its copy, the logarithms of
+# the shares, the gradient): in 16 bit throughout it is 6, in 32 bit from the head on 12. A model that caps its logits
+# keeps what the cap made of them. Source: traced; transformers, `ForCausalLMLoss`, `Gemma2ForCausalLM.forward`.
+BYTES_OF_A_COPIED_LOGIT = 14
+LOGITS_KEPT, LOGITS_CAPPED = 3, 1
 # Fused kernels compute again what lies between their input and their output. Source: Hsu et al. 2024, "Liger Kernel",
 # section 3: norms, rotations and gated activations.
 SHARE_KEPT_BY_FUSED_KERNELS = 0.75
 # Under autocast a GPU's norms answer in 32 bit, which a UNet keeps. Source: traced (trainer/tracing), SD 1.5: 1163 MB a
 # picture of 512 pixels in 16 bit, where 16 bit throughout would be 929.
 NORMS_IN_32_BIT = 1.25
+STACK_BYTES_OF_AN_A100 = 108 * 2048 * 1024
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a context takes on a device beside what a run holds.
+
+    `further_context_bytes`: more than on an A100, the card of most published figures (below zero: less). `is_cpu`:
+    there is no CUDA, and no allocator that keeps blocks for later.
+    """
+
+    further_context_bytes: float = 0.0
+    is_cpu: bool = False
+
+    @classmethod
+    def of(cls, gpu: GpuProfile) -> "Device":
+        """Describe a GPU type by the stacks that its threads are given; one of no known generation is as the usual."""
+        further = gpu.stack_bytes - STACK_BYTES_OF_AN_A100 if gpu.stack_bytes else 0.0
+        return cls(further, is_cpu=gpu.is_cpu)
+
+
+USUAL_CARD = Device()
 
 
 @dataclass(frozen=True)
@@ -26,7 +51,7 @@ class MicroBatch:
     `is_sharded`: weights and adapter lie spread over the GPUs. `encodes`: pictures are encoded in every step, a whole
     micro-batch at once. `holds_encoders`: VAE and text encoders stay in memory, and where pictures are not encoded in
     every step, they are one by one before the first. `varies`: samples are of different lengths, which leaves gaps
-    between what the allocator hands out.
+    between what the allocator hands out. `device` is what holds it.
     """
 
     samples: int
@@ -35,6 +60,7 @@ class MicroBatch:
     encodes: bool = False
     holds_encoders: bool = True
     varies: bool = False
+    device: Device = USUAL_CARD
 
 
 @dataclass(frozen=True)
@@ -42,8 +68,10 @@ class PeakContents:
     """What one GPU holds at the peak of a run.
 
     Units: bytes of weights, with the room to work on them; adapter parameters, spread over `shards` GPUs; bytes kept
-    for the backward pass, `checkpoint_bytes` of them in checkpoints; logits; latent positions of the pictures that are
-    encoded at once; scores of an eager attention. `varies` says that samples are of different lengths.
+    for the backward pass, `checkpoint_bytes` of them in checkpoints, `layer_bytes` by the layer that is computed again,
+    which has the logits' place once these are gone; logits, as many of 16 bit whose loss copies them to 32 as weigh the
+    same; latent positions of the pictures that are encoded at once; scores of an eager attention. `varies` says that
+    samples are of different lengths; `device` is what holds all that.
     """
 
     weight_bytes: float
@@ -51,10 +79,12 @@ class PeakContents:
     shards: int
     kept_bytes: float
     checkpoint_bytes: float
+    layer_bytes: float
     logits: float
     picture_positions: float
     scores: float = 0.0
     varies: bool = False
+    device: Device = USUAL_CARD
 
 
 def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroBatch) -> PeakContents:
@@ -62,17 +92,20 @@ def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroB
     shards = method.gpus if batch.is_sharded else 1
     room = _count_work_bytes(profile, method, is_sharded=batch.is_sharded)
     encoders = _count_encoder_bytes(profile, method, batch)
-    checkpoints = profile.costs.checkpoint_bytes.at(batch.positions) if method.checkpointing else 0.0
+    kept = batch.samples * _count_kept_bytes(profile, method, batch.positions)
+    checkpoints = batch.samples * _count_checkpoint_bytes(profile, method, batch.positions)
     return PeakContents(
         weight_bytes=_count_weight_bytes(profile, method) / shards + room + encoders,
         adapter_parameters=method.adapter_parameters,
         shards=shards,
-        kept_bytes=batch.samples * _count_kept_bytes(profile, method, batch.positions),
-        checkpoint_bytes=batch.samples * checkpoints,
+        kept_bytes=kept,
+        checkpoint_bytes=checkpoints,
+        layer_bytes=max(0.0, kept - checkpoints) if method.checkpointing else 0.0,
         logits=_count_logits(profile, method, batch),
         picture_positions=_count_picture_positions(profile, batch),
         scores=batch.samples * _count_scores(profile, method, batch),
         varies=batch.varies,
+        device=batch.device,
     )
 
 
@@ -80,7 +113,16 @@ def _count_logits(profile: BaseModelProfile, method: Method, batch: MicroBatch) 
     if not profile.is_text:
         return 0.0
     positions = batch.samples * batch.positions
-    return profile.vocabulary * (min(positions, POSITIONS_OF_A_PIECE) if method.loss == "chunked" else positions)
+    if method.loss == "chunked":
+        positions = min(positions, POSITIONS_OF_A_PIECE)
+    return profile.vocabulary * positions * _weigh_logit(profile, method)
+
+
+def _weigh_logit(profile: BaseModelProfile, method: Method) -> float:
+    """Weigh what is kept of a logit by what is kept of one in 16 bit that the loss copies to 32."""
+    width, capped = method.bytes_passed_on, LOGITS_CAPPED if profile.caps_logits else 0
+    copied = 0 if method.loss == "half" or width == 4 else BYTES_OF_A_COPIED_LOGIT - LOGITS_KEPT * width
+    return ((LOGITS_KEPT + capped) * width + copied) / BYTES_OF_A_COPIED_LOGIT
 
 
 def _count_picture_positions(profile: BaseModelProfile, batch: MicroBatch) -> float:
@@ -103,28 +145,37 @@ def _count_encoder_bytes(profile: BaseModelProfile, method: Method, batch: Micro
 
 
 def _count_weight_bytes(profile: BaseModelProfile, method: Method) -> float:
-    """Count the trained network in the run's precision; of a quantized one the linear weights are packed."""
+    """Count the trained network in the run's precision; of a quantized one the linear weights are packed.
+
+    Source: peft, `prepare_model_for_kbit_training`, casts the rest to 32 bit, but not beside GPTQ.
+    """
     if method.quantization == "none":
         return profile.parameters * method.bytes_per_number
     packed = profile.linear_weights
     rest = profile.parameters - packed
-    rest_bytes = method.bytes_per_number if method.is_compiled else UNQUANTIZED_BYTES
-    return packed * BITS_PER_WEIGHT[method.quantization] / 8 + rest * rest_bytes
+    return packed * BITS_PER_WEIGHT[method.quantization] / 8 + rest * method.bytes_passed_on
 
 
 def _count_work_bytes(profile: BaseModelProfile, method: Method, *, is_sharded: bool) -> float:
     """Count the room that weights are worked on in.
 
     A quantized model unpacks its largest module into it. A sharded one gathers two layers in it, the one in work and
-    the next, and the embeddings and the head, which are gathered whole.
+    the next, packed where they are, and the embeddings and the head, which are gathered whole.
     """
+    room, layer_bytes = 0.0, float(method.bytes_per_number)
     if method.quantization != "none":
         shapes = (shape for shapes in profile.modules.values() for shape in shapes)
-        return 2 * max(shape.in_features * shape.out_features for shape in shapes)
+        room = 2 * max(shape.in_features * shape.out_features for shape in shapes)
+        layer_bytes = BITS_PER_WEIGHT[method.quantization] / 8
     if not is_sharded:
-        return 0.0
+        return room
     linear = profile.linear_weights
-    return (2 * linear / profile.layers + profile.parameters - linear) * method.bytes_per_number
+    gathered = 2 * linear / profile.layers * layer_bytes + (profile.parameters - linear) * method.bytes_passed_on
+    return room + gathered
+
+
+def _count_checkpoint_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
+    return profile.costs.checkpoint_bytes.at(positions) * method.bytes_passed_on / 2 if method.checkpointing else 0.0
 
 
 def _count_kept_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
@@ -146,4 +197,4 @@ def _count_kept_bytes(profile: BaseModelProfile, method: Method, positions: floa
         kept = costs.activation_bytes.at(positions)
     fused = SHARE_KEPT_BY_FUSED_KERNELS if method.is_compiled else 1.0
     norms = NORMS_IN_32_BIT if profile.is_convolutional and method.precision != "fp32" else 1.0
-    return kept * fused * norms * method.bytes_per_number / 2
+    return kept * fused * norms * method.bytes_passed_on / 2

@@ -28,11 +28,12 @@ class StepWork:
     """The work of one micro-batch on one GPU, forward and backward.
 
     Units: kernel launches; FLOPs of matrix products and of attention; bytes that pass through memory between kernels
-    (`traffic_bytes`), that are counted pass by pass (`moved_bytes`: weights that are read, what adapters and an eager
-    attention read and write), that unpacking quantized weights reads and writes (`unpacked_bytes`), and that arrive
-    from other GPUs (`gathered_bytes`). `encodes`: pictures and captions go through VAE and text encoders in the step.
-    `is_compiled`: small kernels are fused, by a compiler or by hand. `product_rows` are those of a matrix product, and
-    `product_widths` the columns that products have; a network of convolutions has none.
+    (`traffic_bytes`, `logit_bytes` of them of logits), that are counted pass by pass (`moved_bytes`: weights that are
+    read, what adapters and an eager attention read and write), that unpacking quantized weights reads and writes
+    (`unpacked_bytes`), and that arrive from other GPUs (`gathered_bytes`). `encodes`: pictures and captions go through
+    VAE and text encoders in the step. `is_compiled`: small kernels are fused, by a compiler or by hand. `product_rows`
+    are those of a matrix product, and `product_widths` the columns that products have; a network of convolutions has
+    none.
     """
 
     launches: float
@@ -50,6 +51,7 @@ class StepWork:
     is_compiled: bool = False
     product_rows: float = 0.0
     product_widths: Widths = ()
+    logit_bytes: float = 0.0
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "StepWork":
@@ -76,13 +78,14 @@ def count_step_work(
     costs, recomputes = profile.costs, method.checkpointing
     passes = 3 if recomputes else 2
     is_convolutional = profile.family == "stable_diffusion"
+    logit_bytes = _count_logit_bytes(profile, positions)
     return StepWork(
         launches=costs.launches.at(positions),
         recomputed_launches=costs.recomputed_launches.at(positions) if recomputes else 0,
         adapter_launches=LAUNCHES_PER_ADAPTED_MODULE * _count_further_modules(profile, method),
         matmul_flops=samples * _count_matmul_flops(profile, method, positions, encodes=encodes),
         attention_flops=samples * _count_attention_flops(profile, method, positions),
-        traffic_bytes=samples * _count_traffic_bytes(profile, method, positions),
+        traffic_bytes=samples * (_count_traffic_bytes(profile, method, positions) + logit_bytes),
         is_convolutional=is_convolutional,
         quantization=method.quantization,
         unpacked_bytes=passes * _count_unpacked_bytes(profile, method),
@@ -94,6 +97,7 @@ def count_step_work(
         is_compiled=method.is_compiled,
         product_rows=samples * _count_seen_positions(profile, positions),
         product_widths=() if is_convolutional else profile.product_widths,
+        logit_bytes=samples * logit_bytes,
     )
 
 
@@ -123,13 +127,14 @@ def _count_attention_flops(profile: BaseModelProfile, method: Method, positions:
 
 
 def _count_traffic_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
-    """Count what is kept for the backward pass: written once, read once, and once more where it is recomputed.
+    """Count what is kept for the backward pass: written once, read once, and once more where it is recomputed."""
+    kept = profile.costs.activation_bytes.at(positions) * method.bytes_passed_on / 2
+    return kept * (3 if method.checkpointing else 2)
 
-    The logits are taken as fp32, with six passes over them in loss and gradient.
-    """
-    kept = profile.costs.activation_bytes.at(positions) * method.bytes_per_number / 2
-    logits = LOGIT_PASSES * 4 * profile.vocabulary * positions if profile.is_text else 0.0
-    return kept * (3 if method.checkpointing else 2) + logits
+
+def _count_logit_bytes(profile: BaseModelProfile, positions: float) -> float:
+    """Count six passes over the logits, in 32 bit, in loss and gradient."""
+    return LOGIT_PASSES * 4 * profile.vocabulary * positions if profile.is_text else 0.0
 
 
 def _count_unpacked_bytes(profile: BaseModelProfile, method: Method) -> float:
@@ -148,7 +153,8 @@ def _count_read_bytes(profile: BaseModelProfile, method: Method) -> float:
 def _count_adapter_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
     """Count what the adapters of all adapted modules read and write for one sample, forward and backward."""
     seen = _count_seen_positions(profile, positions)
-    return PASSES_OF_AN_ADAPTER * method.adapted_width * seen * method.bytes_per_number
+    width = method.adapted_width + 2 * method.inner_width  # written by one product and read by the next
+    return PASSES_OF_AN_ADAPTER * width * seen * method.bytes_per_number
 
 
 def _count_seen_positions(profile: BaseModelProfile, positions: float) -> float:

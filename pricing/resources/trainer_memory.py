@@ -8,7 +8,7 @@ from pricing.catalog.gpu import Precision
 from pricing.catalog.profile import BaseModelProfile
 from pricing.resources.memory import PeakMemory, estimate_peak
 from pricing.resources.method import Method, describe_method, resolve_precision
-from pricing.resources.peak_contents import MicroBatch, count_peak_contents
+from pricing.resources.peak_contents import Device, MicroBatch, count_peak_contents
 from pricing.resources.run_plan import plan_run
 from pricing.resources.run_work import RunWork
 from pricing.resources.shipped_constants import load_memory_constants
@@ -39,6 +39,7 @@ class TrainerMemory:
     config: TrainingConfig
     workload: Workload
     precision: Precision
+    on_cpu: bool = False
 
     @cached_property
     def kept(self) -> MethodMemory:
@@ -77,7 +78,8 @@ class TrainerMemory:
         return describe_method(self.profile, self.config, self.precision, checkpointing=False)
 
     def _measure(self, method: Method) -> MethodMemory:
-        batch, constants = fill_micro_batch(self.config, self.workload), load_memory_constants(TRAINER)
+        constants = load_memory_constants(TRAINER)
+        batch = replace(fill_micro_batch(self.config, self.workload), device=Device(is_cpu=self.on_cpu))
         traced = estimate_traced_peak(self.profile, method, self.config, batch, constants)
         if traced is not None:
             return MethodMemory(method, traced)
@@ -90,14 +92,19 @@ def fill_micro_batch(config: TrainingConfig, workload: Workload) -> MicroBatch:
 
 
 def estimate_memory_gib(
-    profile: BaseModelProfile, config: TrainingConfig, workload: Workload, *, precision: Precision
+    profile: BaseModelProfile,
+    config: TrainingConfig,
+    workload: Workload,
+    *,
+    precision: Precision,
+    on_cpu: bool = False,
 ) -> float:
     """Estimate the peak GiB of our own trainer; its activations are kept, unless gradient checkpointing is set.
 
     `precision` holds where the configuration says auto.
     Raises: UnknownTargetModules.
     """
-    memory = TrainerMemory(profile, config, workload, resolve_precision(config, precision))
+    memory = TrainerMemory(profile, config, workload, resolve_precision(config, precision), on_cpu=on_cpu)
     return (memory.recomputed if config.gradient_checkpointing is True else memory.kept).peak.gib
 
 
@@ -108,11 +115,12 @@ def needs_checkpointing(
     *,
     precision: Precision,
     available_gib: float,
+    on_cpu: bool = False,
 ) -> bool:
     """Decide whether a job's activations are to be recomputed: see `TrainerMemory`.
 
     `precision` holds where the configuration says auto.
     Raises: UnknownTargetModules.
     """
-    memory = TrainerMemory(profile, config, workload, resolve_precision(config, precision))
+    memory = TrainerMemory(profile, config, workload, resolve_precision(config, precision), on_cpu=on_cpu)
     return memory.needs_checkpointing(available_gib)

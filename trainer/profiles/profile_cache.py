@@ -13,7 +13,7 @@ from trainer.atomic_files import writing_file
 from trainer.base_models.cache_dir import get_cache_dir
 from trainer.errors import CannotWrite
 
-FORMAT = "2"  # changes with how profiles are measured
+FORMAT = "3"  # changes with how profiles are measured
 LIBRARIES = ("torch", "transformers", "diffusers")
 WORTH_KEEPING_SECONDS = 1.0
 

@@ -26,6 +26,7 @@ def describe_shape(network: Network) -> dict[str, Any]:
         "layers": config.num_hidden_layers,
         "vocabulary": config.vocab_size,
         "context_length": config.max_position_embeddings,
+        "caps_logits": getattr(config, "final_logit_softcapping", None) is not None,
         "modules": network.list_modules(),
     }
 

@@ -62,7 +62,12 @@ def _needs_checkpointing(
 ) -> bool:
     try:
         return needs_checkpointing(
-            profile, config, workload, precision=choose_auto_precision(), available_gib=available_gib
+            profile,
+            config,
+            workload,
+            precision=choose_auto_precision(),
+            available_gib=available_gib,
+            on_cpu=not torch.cuda.is_available(),
         )
     except UnknownTargetModules:  # parts of names, or the output layer: peft knows them, the profile does not
         return False

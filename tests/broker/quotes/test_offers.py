@@ -58,11 +58,11 @@ async def test_a_type_that_no_pool_has_is_refused_with_those_there_are(api: Api)
 
 async def test_a_job_that_fits_nowhere_is_refused_with_the_change_that_would_fit(api: Api) -> None:
     customer = await make_customer(api)
-    rows = [{"prompt": "Write a line.", "completion": "tea " * 1500}] * 32
+    rows = [{"prompt": "Write a line.", "completion": "tea " * 1500}] * 64
     dataset = await upload_dataset(api, customer["id"], content=jsonl(rows))
-    config = CONFIG | {"batch_size": 32, "gradient_checkpointing": False, "max_length": 2048, "precision": "fp32"}
+    config = CONFIG | {"batch_size": 64, "gradient_checkpointing": False, "max_length": 2048, "precision": "fp32"}
     problem = await api.post("/quotes", {"config": config, "dataset_id": dataset["id"]}, expect=422)
     assert problem["errors"][0]["field"] == "config.batch_size"
-    assert "set batch_size: 2, gradient_accumulation: 16" in problem["detail"]
+    assert "set batch_size: 2, gradient_accumulation: 32" in problem["detail"]
     smaller = config | {"gradient_checkpointing": True, "batch_size": 2}
     assert (await api.post("/quotes", {"config": smaller, "dataset_id": dataset["id"]}, expect=201))["estimate"]["fit"]

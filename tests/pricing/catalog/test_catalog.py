@@ -127,3 +127,19 @@ def test_a_card_is_of_the_class_that_its_power_limit_makes_it():
     assert [sku for sku, found in classes.items() if found == "low_power"] == ["t4", "l4"]
     assert [sku for sku, found in classes.items() if found == "dense"] == ["a10g", "h100-80g", "l40s"]
     assert get_gpu("cpu").power_class == "full"
+
+
+def test_chips_of_eight_nanometres_draw_their_limit_before_their_peak_whatever_it_is():
+    """Fault of before: only the A10G was taken so, and FLUX on an A6000 or A40 was said a third too fast."""
+    classes = {sku: get_gpu(sku).power_class for sku in ("a6000", "a40", "rtx-a5000", "rtx-a4000", "rtx-3090", "l40")}
+    assert classes == dict.fromkeys(("a6000", "a40", "rtx-a5000", "rtx-a4000"), "dense") | {
+        "rtx-3090": "full",
+        "l40": "full",
+    }
+
+
+def test_every_nvidia_card_has_its_multiprocessors_generation_and_cache():
+    for gpu in load_gpus().values():
+        facts = (gpu.multiprocessors, gpu.compute_capability, gpu.cache_mib)
+        assert all(facts) == (not gpu.is_cpu and gpu.sku != "ascend-910b")
+        assert (gpu.stack_bytes > 0) == all(facts)

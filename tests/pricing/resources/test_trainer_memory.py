@@ -15,8 +15,8 @@ def rows_of(length, rows=60):
     return Workload(rows=rows, steps=1, micro_batches=1, samples=1, tokens=1, positions=1, longest=length)
 
 
-def estimate(profile, rows, *, precision="bf16", **keys):
-    return estimate_memory_gib(profile, config_of(**keys), rows, precision=precision)
+def estimate(profile, rows, *, precision="bf16", on_cpu=False, **keys):
+    return estimate_memory_gib(profile, config_of(**keys), rows, precision=precision, on_cpu=on_cpu)
 
 
 def test_the_weights_and_the_adapter_of_smollm2_by_hand(smollm2):
@@ -27,7 +27,19 @@ def test_the_weights_and_the_adapter_of_smollm2_by_hand(smollm2):
 
 def test_the_peak_of_smollm2_is_near_what_a_run_was_seen_to_take(smollm2):
     """Compare with steps of 4×128 tokens in fp32, whose resident peak was 1.62 GiB (torch 2.13, 2 cores)."""
-    assert 1.62 <= estimate(smollm2, rows_of(128), precision="fp32", batch_size=4) <= 1.62 * 1.5
+    said = estimate(smollm2, rows_of(128), precision="fp32", batch_size=4, on_cpu=True)
+    assert said == pytest.approx(1.62, rel=0.05)
+
+
+def test_a_cpu_has_no_cuda_and_no_blocks_that_an_allocator_keeps(smollm2):
+    for traced in (smollm2, smollm2.model_copy(update={"traced": None})):
+        on_gpu, on_cpu = (
+            TrainerMemory(traced, config_of(), rows_of(256), "fp32", on_cpu=on_cpu).kept.peak.parts
+            for on_cpu in (False, True)
+        )
+        assert on_cpu.allocator == 0
+        assert on_cpu.context < on_gpu.context
+        assert on_cpu.activations == on_gpu.activations
 
 
 def test_a_7b_llama_at_batch_1_fits_on_24_gib(llama_7b):

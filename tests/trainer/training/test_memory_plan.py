@@ -63,6 +63,7 @@ def _large_batches_do_not_fit(monkeypatch) -> None:
     # A tiny model's context is all that it needs: without it a smaller batch shows.
     constants = replace(DEFAULT_MEMORY, context_gib=0.0)
     monkeypatch.setattr("pricing.resources.trainer_memory.load_memory_constants", lambda _program: constants)
+    monkeypatch.setattr("pricing.resources.memory.CONTEXT_OF_A_CPU_GIB", 0.0)
 
 
 @pytest.mark.slow
@@ -109,4 +110,5 @@ def test_a_chatglm_in_its_original_layout_is_estimated_under_either_name_of_its_
         assert family.recomputes is recomputes
     constants = replace(DEFAULT_MEMORY, context_gib=0.0)
     monkeypatch.setattr("pricing.resources.trainer_memory.load_memory_constants", lambda _program: constants)
+    monkeypatch.setattr("pricing.resources.memory.CONTEXT_OF_A_CPU_GIB", 0.0)
     assert {"batch_size": 1, "gradient_accumulation": 4} in [fit.changes for fit in find_fits(config, source)]

@@ -122,6 +122,7 @@ def forget_the_context(monkeypatch) -> None:
     """Count no context, which is all that a tiny model needs: without it a smaller batch shows."""
     constants = replace(DEFAULT_MEMORY, context_gib=0.0)
     monkeypatch.setattr("pricing.resources.trainer_memory.load_memory_constants", lambda _program: constants)
+    monkeypatch.setattr("pricing.resources.memory.CONTEXT_OF_A_CPU_GIB", 0.0)
 
 
 @pytest.fixture
