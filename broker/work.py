@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -30,6 +31,8 @@ class Role(StrEnum):
 
 
 STAFF = frozenset({Role.FINANCE, Role.OPS, Role.ADMIN})
+# So many quotes are known without being read again: a job is mostly submitted soon after it was quoted.
+QUOTES_KEPT = 1024
 # Their keys belong to no customer, and see all. A meter is a program that reports usage, and may do nothing else.
 OF_NO_CUSTOMER = STAFF | {Role.METER}
 
@@ -61,6 +64,7 @@ class Services:
     new_id: IdFactory
     secret: bytes
     versions: ReadCache = field(default_factory=ReadCache.of_versions)
+    quotes: ReadCache = field(default_factory=partial(ReadCache.of_versions, QUOTES_KEPT))
     rows: ReadCache = field(default_factory=ReadCache)
     failures: FailureLog = field(default_factory=FailureLog)
 

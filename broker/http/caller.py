@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from fastapi import Response
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from broker import errors
 from broker.http.idempotency import Claim, claim_key, find_answer, keep_answer
@@ -96,7 +96,7 @@ class Caller:
     @asynccontextmanager
     async def open_with(self, commands: Sequence[Command]) -> AsyncIterator[tuple[Work, list[list[Row]]]]:
         """Open a transaction and run its first statements in the same message; it is committed when the block ends."""
-        unconfirmed = self._unconfirmed
+        unconfirmed = self.unconfirmed
         asked = add_question(unconfirmed, commands)
         opening = self.database.transaction_with(asked, *_scope_of(self.actor), limits=self._limits)
         async with self.turnstile.pass_through(self.actor), opening as (session, rows):
@@ -109,13 +109,14 @@ class Caller:
         The unit of work beside them is for what belongs to nobody, such as rate cards. Raises: Busy, TooManyAtOnce.
         """
         async with self.turnstile.pass_through(self.actor), self.database.open_unscoped() as session:
-            unconfirmed = self._unconfirmed
+            unconfirmed = self.unconfirmed
             asked = add_question(unconfirmed, commands)
             rows = await self.database.read(asked, *_scope_of(self.actor), limits=self._limits)
             yield self._make_work(session), take_answer(unconfirmed, rows)
 
     @property
-    def _unconfirmed(self) -> Supposed | None:
+    def unconfirmed(self) -> Supposed | None:
+        """Tell what the actor is supposed to be, as long as no message has confirmed it."""
         return None if self.supposed is None or self.supposed.is_confirmed else self.supposed
 
     @property
@@ -171,17 +172,18 @@ class Caller:
 
 @asynccontextmanager
 async def open_together(
-    callers: Collection[Caller], commands: Sequence[Command], limits: TimeLimits
+    callers: Collection[Caller], commands: Sequence[Command], limits: TimeLimits, turn: AsyncConnection | None = None
 ) -> AsyncIterator[tuple[Mapping[str, Work], list[list[Row]]]]:
     """Open one transaction of several tenants, as `Caller.open_with` does: it sees the rows of all of them.
 
-    Yields for each tenant, by its id, a unit of work that sees its own rows only. Raises: Busy.
+    `turn` is the connection of the transaction in which a turn was taken: that one is used. Yields for each tenant, by
+    its id, a unit of work that sees its own rows only. Raises: Busy.
     """
     of_tenants = {caller.actor.customer_id: caller for caller in callers if caller.actor.customer_id is not None}
     first, scope = next(iter(of_tenants.values())), ",".join(sorted(of_tenants))
     async with (
         first.turnstile.pass_together(first.actor),
-        first.database.transaction_with(commands, Scope.TENANTS, scope, limits=limits) as (session, rows),
+        first.database.transaction_with(commands, Scope.TENANTS, scope, limits=limits, turn=turn) as (session, rows),
     ):
         yield {tenant: _confine_work(caller, session) for tenant, caller in of_tenants.items()}, rows
 

@@ -197,7 +197,7 @@ CustomerCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN))]
 QuotingCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN, confirms=True))]
 AnyCaller = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.FINANCE, Role.OPS, Role.ADMIN))]
 EventCaller = Annotated[Caller, Depends(admit_events(Role.RUN, Role.METER, Role.OPS, Role.ADMIN))]
-CustomerInBatch = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN, looks_back=False))]
+CustomerInBatch = Annotated[Caller, Depends(admit(Role.CUSTOMER, Role.ADMIN, looks_back=False, confirms=True))]
 RunCaller = Annotated[Caller, Depends(admit(Role.RUN))]
 
 

@@ -42,6 +42,22 @@ class Supposed:
         self.is_confirmed = True
 
 
+def join_questions(asked: Sequence[Supposed]) -> list[Command]:
+    """Make one question of those of several actors, for a message that all of them wait for; none where none is asked.
+
+    Each is confirmed by all of its rows.
+    """
+    if not asked:
+        return []
+    values: set[str] = set()
+    (name,) = asked[0].question.parameters
+    for each in asked:
+        told = each.question.parameters[name]
+        assert isinstance(told, list), "a question names what it looks up in one list"
+        values.update(told)
+    return [Command(asked[0].question.statement, {name: sorted(values)})]
+
+
 def add_question(supposed: Supposed | None, commands: Sequence[Command]) -> list[Command]:
     """Put the question of a supposed actor before the commands of a message, where there is one to be confirmed."""
     return [*commands] if supposed is None else [supposed.question, *commands]

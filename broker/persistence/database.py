@@ -34,11 +34,13 @@ WAKE_CHANNEL = "broker_wake"
 SUBMITTED = "submitted"
 WAKE_FOR_SUBMITTED = f"NOTIFY {WAKE_CHANNEL}, '{SUBMITTED}'".encode()
 BEGIN = sql.SQL(
-    "{}; SET LOCAL broker.scope TO {}; SET LOCAL broker.customer_id TO {};"
+    "{}SET LOCAL broker.scope TO {}; SET LOCAL broker.customer_id TO {};"
     " SET LOCAL lock_timeout TO {}; SET LOCAL statement_timeout TO {}"
 )
-WRITES: LiteralString = "BEGIN"
-READS: LiteralString = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+WRITES: LiteralString = "BEGIN; "
+GOES_ON: LiteralString = ""
+READS: LiteralString = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+BEGIN_IN_TURN = sql.SQL("BEGIN; SET LOCAL lock_timeout TO {}; SELECT pg_advisory_xact_lock({})")
 TAKE_TURN = sql.SQL("SET LOCAL lock_timeout TO 0; SELECT pg_advisory_xact_lock({}); SET LOCAL lock_timeout TO {}")
 
 Answer = TypeVar("Answer")
@@ -104,21 +106,49 @@ class Database:
 
     @asynccontextmanager
     async def transaction_with(
-        self, commands: Sequence[Command], scope: Scope, customer_id: str | None = None, *, limits: TimeLimits
+        self,
+        commands: Sequence[Command],
+        scope: Scope,
+        customer_id: str | None = None,
+        *,
+        limits: TimeLimits,
+        turn: AsyncConnection | None = None,
     ) -> AsyncIterator[tuple[AsyncSession, list[list[driver.Row]]]]:
-        """Open a transaction and run its first statements in the same message; yields the rows of each beside it."""
-        beginning = _write_begin(WRITES, scope, customer_id or "", limits)
+        """Open a transaction and run its first statements in the same message; yields the rows of each beside it.
+
+        With `turn`, it is the one that was begun on this connection (`begin_in_turn`), whose end is the turn's.
+        """
+        beginning = _write_begin(WRITES if turn is None else GOES_ON, scope, customer_id or "", limits)
 
         async def begin(connection: AsyncConnection) -> list[list[driver.Row]]:
             return await driver.run_together(connection, commands, before=beginning)
 
-        async with self._connect(begin) as (connection, rows):
+        async with self._connect(begin) if turn is None else _go_on(turn, begin) as (connection, rows):
             session = AsyncSession(connection, expire_on_commit=False)
             yield session, rows
             if session.in_transaction():
                 await session.commit()
             else:
                 await driver.commit(connection)
+
+    @asynccontextmanager
+    async def begin_in_turn(self, lock: int, seconds: float) -> AsyncIterator[AsyncConnection]:
+        """Begin a transaction that waits for a turn which processes take one after the other, for so long at most.
+
+        Where the turn does not come the transaction is begun without it. One that was not committed is rolled back.
+        """
+        waiting = BEGIN_IN_TURN.format(_write_time(seconds), sql.Literal(lock)).as_bytes()
+
+        async def begin(connection: AsyncConnection) -> None:
+            try:
+                await driver.run_script(connection, waiting)
+            except OperationalError as error:
+                if error.connection_invalidated:
+                    raise
+                await driver.begin_anew(connection)
+
+        async with self._connect(begin) as (connection, _answer):
+            yield connection
 
     async def read(
         self, commands: Sequence[Command], scope: Scope, customer_id: str | None = None, *, limits: TimeLimits
@@ -213,6 +243,14 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+@asynccontextmanager
+async def _go_on(
+    connection: AsyncConnection, ask: Callable[[AsyncConnection], Awaitable[Answer]]
+) -> AsyncIterator[tuple[AsyncConnection, Answer]]:
+    """Go on in a transaction that is open; whoever has begun it ends it, unless it was committed."""
+    yield connection, await ask(connection)
 
 
 def open_database(url: str, *, pool_size: int = 20, wait_seconds: float = 30.0) -> Database:

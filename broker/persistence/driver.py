@@ -289,6 +289,14 @@ async def run_script(connection: AsyncConnection, script: bytes) -> None:
         await driven.driver.execute(script)
 
 
+async def begin_anew(connection: AsyncConnection) -> None:
+    """Roll back what has failed and begin again; psycopg forgets what was prepared whenever it rolls back."""
+    async with driving(connection) as driven:
+        driven.info.pop(PREPARED, None)
+        await driven.driver.execute(b"ROLLBACK")
+        await driven.driver.execute(b"BEGIN")
+
+
 async def commit(connection: AsyncConnection) -> None:
     """Commit the connection's transaction; where a session has committed already, do nothing."""
     async with driving(connection) as driven:

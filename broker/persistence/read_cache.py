@@ -26,9 +26,9 @@ class ReadCache:
     entries: Entries = field(default_factory=lambda: LRUCache(CAPACITY))
 
     @classmethod
-    def of_versions(cls) -> "ReadCache":
+    def of_versions(cls, capacity: int = VERSIONS) -> "ReadCache":
         """Make one for few values, which never change."""
-        return cls(LRUCache(VERSIONS))
+        return cls(LRUCache(capacity))
 
     def find(self, kind: type[Parsed], name: str, source: object = NEVER_CHANGES) -> Parsed | None:
         """Find what was read under a name from exactly this source."""

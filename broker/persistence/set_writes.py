@@ -4,6 +4,7 @@ A session's own flush sends one statement for each row. Where a batch has change
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +18,15 @@ Columns = tuple[str, ...]
 Values = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Copied:
+    """Columns that PostgreSQL copies from another table's row, whose id a column of the new row names."""
+
+    table: str
+    named_by: str
+    columns: Columns
+
+
 def command_updates(table: Table, columns: Columns, rows: Sequence[Values]) -> list[Command]:
     """Make the command that updates these columns of locked rows, which have them and those of their primary key."""
     if not rows:
@@ -27,18 +37,20 @@ def command_updates(table: Table, columns: Columns, rows: Sequence[Values]) -> l
     return [Command(_compose_update(table, columns), {"rows": written, "keys": keys})]
 
 
-def command_inserts(of: type[Base], rows: Sequence[Values], *, adding: str | None = None) -> list[Command]:
-    """Make the command that inserts rows which all have the same columns.
+def command_inserts(
+    of: type[Base], rows: Sequence[Values], *, adding: str | None = None, copied: Copied | None = None
+) -> list[Command]:
+    """Make the command that inserts rows which all have the same columns, and beside them those that are `copied`.
 
     With `adding`, where a row with the same primary key is there, that column is added to; in that case no two of the
-    rows may have the same key.
+    rows may have the same key. Where there is no row to copy from, the copied columns are null.
     """
     if not rows:
         return []
     table = of.__table__
     assert isinstance(table, Table)
     written = write_rows([_write_row(table, row) for row in rows])
-    return [Command(_compose_insert(table, tuple(rows[0]), adding), {"rows": written})]
+    return [Command(_compose_insert(table, tuple(rows[0]), adding, copied), {"rows": written})]
 
 
 @lru_cache(maxsize=256)
@@ -69,13 +81,20 @@ def _compose_update(table: Table, columns: Columns) -> Statement:
 
 
 @lru_cache(maxsize=256)
-def _compose_insert(table: Table, columns: Columns, adding: str | None) -> Statement:
-    names = ", ".join(columns)
-    insert = f"INSERT INTO {table.name} AS kept ({names}) SELECT {names} FROM {_compose_rows(table, columns)}"  # noqa: S608 (names of our own)
+def _compose_insert(table: Table, columns: Columns, adding: str | None, copied: Copied | None) -> Statement:
+    names = ", ".join((*columns, *(() if copied is None else copied.columns)))
+    told = _compose_rows(table, columns) + ("" if copied is None else _compose_copied(copied))
+    insert = f"INSERT INTO {table.name} AS kept ({names}) SELECT {names} FROM {told}"  # noqa: S608 (names of our own)
     if adding is not None:
         keys = ", ".join(_list_keys(table))
         insert += f" ON CONFLICT ({keys}) DO UPDATE SET {adding} = kept.{adding} + excluded.{adding}"
     return Statement(text(insert))
+
+
+def _compose_copied(copied: Copied) -> str:
+    """Compose what finds the rows to copy from, one by one: OFFSET keeps them from becoming a join of whole tables."""
+    one = f"SELECT {', '.join(copied.columns)} FROM {copied.table} WHERE id = told.{copied.named_by} OFFSET 0"  # noqa: S608 (names of our own)
+    return f" LEFT JOIN LATERAL ({one}) AS source ON true"
 
 
 def _compose_rows(table: Table, names: Columns) -> str:

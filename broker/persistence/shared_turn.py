@@ -3,13 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broker.persistence.database import Database, Scope, TimeLimits
-from broker.persistence.driver import Command, Statement
+from broker.persistence.database import Database
 
-TAKE = Statement(text("SELECT pg_advisory_xact_lock(CAST(:lock AS bigint))"))
 # So long a process waits whose turn does not come: the others may stand still, and a turn is a courtesy.
 LONGEST_SECONDS = 0.25
 
@@ -19,22 +17,26 @@ class SharedTurn:
 
     Batches of two processes meet at the same locks. Who waits there has been taken, and grows no more; who waits here
     takes all that has come when its turn comes. Nothing rests on it: without a turn a batch is decided just as well.
+
+    It is taken in the transaction in which the batch is then decided, `begun` while the turn lasts: so it ends with the
+    commit itself, and the next process is woken by PostgreSQL, without a message more.
     """
 
     def __init__(self, database: Database, lock: int) -> None:
         self.database, self.lock = database, lock
         self.longest_seconds = LONGEST_SECONDS
+        self.begun: AsyncConnection | None = None
 
     @asynccontextmanager
     async def take(self) -> AsyncIterator[None]:
-        """Wait for a turn, for so long at most, and keep it until the block ends."""
-        limits = TimeLimits(self.longest_seconds, self.longest_seconds)
-        turn = self.database.transaction_with([Command(TAKE, {"lock": self.lock})], Scope.TENANT, limits=limits)
+        """Wait for a turn, for so long at most, and keep it until its transaction or the block ends."""
+        turn = self.database.begin_in_turn(self.lock, self.longest_seconds)
         holding = AsyncExitStack()
         with suppress(SQLAlchemyError):
-            await holding.enter_async_context(turn)
+            self.begun = await holding.enter_async_context(turn)
         try:
             yield
         finally:
+            self.begun = None
             with suppress(SQLAlchemyError):
                 await holding.aclose()

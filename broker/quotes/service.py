@@ -26,7 +26,7 @@ from broker.quotes.counts.counting import PlannedJob, check_kind, read_counted
 from broker.quotes.estimating.estimate import JobEstimate, estimate_job, refuse_beyond
 from broker.quotes.inputs import QuoteInputs, TypeInputs, fetch_inputs, find_inputs, read_inputs
 from broker.quotes.tables import Quote
-from broker.work import Work
+from broker.work import Services, Work
 from pricing.calibration.calibration import Calibration
 from pricing.money import Money
 from pricing.rate_card import UnitPrices
@@ -42,6 +42,7 @@ __all__ = [
     "find_quotes",
     "get_quote",
     "keep_quotes",
+    "list_known",
     "make_quote",
     "make_quote_from",
     "read_quotes",
@@ -208,9 +209,15 @@ def find_quotes(quote_ids: Collection[str], *, seen_by: Collection[str] | None) 
     return Command(FIND_QUOTES, {"ids": sorted(quote_ids), "seen_by": seen_by})
 
 
-def read_quotes(rows: Sequence[Row]) -> dict[str, Quote]:
-    """Read the quotes that were found, by their ids."""
-    return {quote.id: quote for quote in map(QUOTES.read, rows)}
+def list_known(services: Services, quote_ids: Collection[str]) -> dict[str, Quote]:
+    """List those quotes, by their ids, that were read before: a quote never changes, and is never deleted."""
+    known = {quote_id: services.quotes.find(Quote, quote_id) for quote_id in quote_ids}
+    return {quote_id: quote for quote_id, quote in known.items() if quote is not None}
+
+
+def read_quotes(services: Services, rows: Sequence[Row]) -> dict[str, Quote]:
+    """Read the quotes that were found, by their ids, and keep them as known."""
+    return {quote.id: services.quotes.keep(quote.id, quote) for quote in map(QUOTES.read, rows)}
 
 
 def require_acceptable(

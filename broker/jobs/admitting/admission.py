@@ -61,8 +61,14 @@ class Admission:
     """An order that is admitted: its job and its hold, to be written together."""
 
     order: Order
+    quote: Quote
     job: Job
     hold: NewHold
+
+    @property
+    def has_quoted_documents(self) -> bool:
+        """Tell whether the job's configuration and estimate are those of its quote, which is kept with them."""
+        return self.job.config is self.quote.config and self.job.estimate is self.quote.estimate
 
 
 @dataclass
@@ -96,7 +102,7 @@ class AdmissionPlan:
         self.reserves[terms.id] = self.reserves[terms.id].less(planned.legs)
         job = self._make_job(request, quote, terms, planned)
         hold = NewHold(job.id, order.hold_key or job.id, planned.need, planned.legs)
-        self.admitted.append(Admission(order, job, hold))
+        self.admitted.append(Admission(order, quote, job, hold))
         return job
 
     def list_holds(self) -> list[tuple[ContractBooks, NewHold]]:

@@ -5,26 +5,37 @@ Locks are taken in the order data sets, contracts. What they guard is read by th
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from broker.base_models import service as base_models
 from broker.contracts.reading.candidates import lock_candidates, read_candidates, share_out_contracts
 from broker.datasets import service as datasets
 from broker.identity import service as identity
-from broker.jobs.admitting.admission import JOBS, AdmissionPlan, AdmissionSnapshot, Order
+from broker.jobs.admitting.admission import JOBS, Admission, AdmissionPlan, AdmissionSnapshot, Order
 from broker.jobs.events import write_event
 from broker.jobs.service import get_job
 from broker.jobs.tables import Job, JobEvent
 from broker.ledger import service as ledger
 from broker.persistence.driver import Command, Row
-from broker.persistence.set_writes import command_inserts
+from broker.persistence.set_writes import Copied, command_inserts
 from broker.quotes import service as quotes
-from broker.work import Work
+from broker.quotes.service import Quote
+from broker.work import Services, Work
 
 SUBMITTED = "submitted"
+# What of a job may be its quote's, as it stands there.
+QUOTED = Copied(Quote.__tablename__, named_by="quote_id", columns=("config", "estimate"))
 
 
-def read_orders(orders: Sequence[Order], moment: datetime, *, seen_by: Collection[str] | None) -> list[Command]:
-    """Make the commands that read what orders are decided from.
+def list_known_quotes(services: Services, orders: Sequence[Order]) -> dict[str, Quote]:
+    """List the quotes that orders name and that were read before."""
+    return quotes.list_known(services, {each.request.quote_id for each in orders if each.request.quote_id is not None})
+
+
+def read_orders(
+    orders: Sequence[Order], moment: datetime, known: Mapping[str, Quote], *, seen_by: Collection[str] | None
+) -> list[Command]:
+    """Make the commands that read what orders are decided from, but for the quotes that are known.
 
     `seen_by`: the customers whose rows are the only ones seen; None for those who see every customer's.
     """
@@ -37,21 +48,23 @@ def read_orders(orders: Sequence[Order], moment: datetime, *, seen_by: Collectio
         datasets.keep_from_deletion({request.dataset_id for request in requests}, seen_by=seen_by),
         *lock_candidates(places, moment),
         *ledger.read_holds(places, keys, moment),
-        quotes.find_quotes(named, seen_by=seen_by),
+        quotes.find_quotes(named - known.keys(), seen_by=seen_by),
         identity.find_projects(projects, seen_by=seen_by),
         Command(base_models.OFFER_VERSION),
     ]
 
 
 async def read_admission_snapshots(
-    works: Mapping[str, Work], found: Sequence[Sequence[Row]], moment: datetime
+    works: Mapping[str, Work], found: Sequence[Sequence[Row]], moment: datetime, known: Mapping[str, Quote]
 ) -> dict[str, AdmissionSnapshot]:
     """Read what each customer's orders are decided from out of the rows of `read_orders`: its own rows, no others.
 
     `works` are the units of work by customer; one of staff sees others' rows, to tell that they are not the customer's.
     """
     kept, locked, grants, accounts, earlier, quoted, projects, offer = found
-    known_quotes, known_datasets = quotes.read_quotes(quoted), datasets.read_kept(kept)
+    services = next(iter(works.values())).services
+    known_quotes = {**known, **quotes.read_quotes(services, quoted)}
+    known_datasets = datasets.read_kept(kept)
     contracts = share_out_contracts(locked, grants)
     snapshots: dict[str, AdmissionSnapshot] = {}
     for customer_id, work in works.items():
@@ -81,9 +94,21 @@ def write_admissions(plans: Mapping[str, AdmissionPlan], works: Mapping[str, Wor
     return [
         *quotes.keep_quotes(made),
         *ledger.write_holds(work, [planned for plan in plans.values() for planned in plan.list_holds()]),
-        *command_inserts(Job, [JOBS.write(each.job) for each in admitted]),
+        *_write_jobs(admitted),
         *command_inserts(JobEvent, events),
     ]
+
+
+def _write_jobs(admitted: Sequence[Admission]) -> list[Command]:
+    """Make the commands that write jobs; what is the quote's is copied from the quote, and not sent once more."""
+    rows = [(each.has_quoted_documents, JOBS.write(each.job)) for each in admitted]
+    sent = [row for is_quoted, row in rows if not is_quoted]
+    quoted = [_leave_out(row, QUOTED.columns) for is_quoted, row in rows if is_quoted]
+    return [*command_inserts(Job, sent), *command_inserts(Job, quoted, copied=QUOTED)]
+
+
+def _leave_out(row: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}
 
 
 def tell_submitted(job: Job) -> dict[str, str | None]:

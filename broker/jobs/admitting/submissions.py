@@ -6,13 +6,15 @@ with the commit.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from contextvars import Context, copy_context
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Self
 
 from fastapi import Response
 from psycopg.errors import UniqueViolation
 
+from broker import errors
 from broker.contracts.reading.candidates import Place
 from broker.http.caller import Caller, open_together
 from broker.http.idempotency import (
@@ -24,9 +26,11 @@ from broker.http.idempotency import (
     name_principal,
     read_answers,
 )
+from broker.http.supposed import Supposed, join_questions
 from broker.jobs.admitting.admission import AdmissionPlan, Order
 from broker.jobs.admitting.admission_batch import (
     SUBMITTED,
+    list_known_quotes,
     read_admission_snapshots,
     read_orders,
     tell_submitted,
@@ -35,10 +39,11 @@ from broker.jobs.admitting.admission_batch import (
 from broker.jobs.admitting.request import JobRequest
 from broker.jobs.events import log_event
 from broker.jobs.schemas import JobOut
-from broker.persistence.batches import Turns
+from broker.jobs.tables import Job
 from broker.persistence.database import WAKE_FOR_SUBMITTED, TimeLimits
 from broker.persistence.driver import COMMIT, Command, Row, run_together
 from broker.persistence.joint_batches import JointBatches
+from broker.persistence.shared_turn import SharedTurn
 from broker.quotes import service as quotes
 from broker.quotes.counts.count_needs import meet_count_needs
 from broker.quotes.service import Quote
@@ -54,16 +59,23 @@ ADMISSION_TURN = 7_203_117
 
 @dataclass(frozen=True)
 class Submission:
-    """An order with its caller; `context` is what the log lines of its request carry."""
+    """An order with its caller."""
 
     caller: Caller
     order: Order
-    context: Context = field(default_factory=copy_context)
 
     @property
     def claimed(self) -> tuple[Actor, Claim] | None:
         """Tell who claims which key; None for a request without one."""
         return None if self.caller.claim is None else (self.caller.actor, self.caller.claim)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The answer to a submission, and the job that it has made; None where it was answered before."""
+
+    response: Response
+    job: Job | None = None
 
 
 @dataclass
@@ -74,26 +86,32 @@ class SubmissionAnswers:
     earlier: dict[tuple[str, str], EarlierAnswer]
     kept: list[tuple[Actor, Claim, Response]] = field(default_factory=list)
 
-    def answer(self, submission: Submission) -> Response:
+    def answer(self, submission: Submission) -> Decided:
         """Answer a submission; of two with one key the second gets the first one's answer.
 
-        Raises: as `AdmissionPlan.admit` does.
+        Raises: as `AdmissionPlan.admit` does; Unauthenticated.
         """
+        if submission.caller.unconfirmed is not None:
+            raise errors.Unauthenticated("This API key was not confirmed; send the request again.")
         if submission.claimed is None:
             return self._decide(submission.order)
         actor, claim = submission.claimed
         name = (name_principal(actor), claim.key)
         if name in self.earlier:
-            return self.earlier[name].replay(claim)
-        response = self._decide(submission.order)
+            return Decided(self.earlier[name].replay(claim))
+        decided = self._decide(submission.order)
+        response = decided.response
         self.kept.append((actor, claim, response))
         self.earlier[name] = EarlierAnswer(claim.fingerprint, response.status_code, bytes(response.body).decode())
-        return response
+        return decided
 
-    def _decide(self, order: Order) -> Response:
+    def _decide(self, order: Order) -> Decided:
         plan = self.plans[order.request.customer_id]
-        job = JobOut.of(plan.admit(order), plan.snapshot.moment)
-        return Response(job.model_dump_json(), 201, media_type="application/json")
+        admitted = len(plan.admitted)
+        job = plan.admit(order)
+        told = JobOut.of(job, plan.snapshot.moment).model_dump_json()
+        is_new = len(plan.admitted) > admitted
+        return Decided(Response(told, 201, media_type="application/json"), job if is_new else None)
 
 
 class Submissions:
@@ -102,21 +120,41 @@ class Submissions:
     So one tenant's contract that is locked for long, or whatever else of it fails, holds nobody else up.
     """
 
-    def __init__(self, wait_seconds: float, turns: Turns | None = None) -> None:
-        self.batches = JointBatches[Turn, Submission, Response](
-            _decide_together, _decide_apart, wait_seconds, turns=turns, expected=(UniqueViolation,)
+    def __init__(self, wait_seconds: float, turns: SharedTurn | None = None) -> None:
+        self.turns = turns
+        self.batches = JointBatches[Turn, Submission, Decided](
+            self._decide_together, _decide_apart, wait_seconds, turns=turns, expected=(UniqueViolation,)
         )
 
     async def submit(self, caller: Caller, request: JobRequest, made: Quote | None) -> Response:
         """Have a request decided in the next batch; `made` is the quote that it does not name.
 
+        The log tells of the new job when it is committed, among the lines of its request.
         Raises: as `AdmissionPlan.admit` does; Busy, TooManyAtOnce.
         """
         actor, claim = caller.actor, caller.claim
         hold_key = None if claim is None else f"{actor.customer_id or actor.id}:{claim.key}"
         submission = Submission(caller, Order(request, made, hold_key))
         ask = self.batches.ask if actor.role == Role.CUSTOMER else self.batches.ask_apart
-        return await ask((name_principal(actor), request.place), submission)
+        decided = await ask((name_principal(actor), request.place), submission)
+        if decided.job is not None:
+            log_event(decided.job, SUBMITTED, tell_submitted(decided.job))
+        return decided.response
+
+    async def _decide_together(self, submissions: Sequence[Submission]) -> list[Decided | Exception]:
+        """Decide a batch of whatever tenants in one transaction, which is that of the turn where there is one."""
+        callers = [each.caller for each in submissions]
+        settings = callers[0].services.settings
+        limits = TimeLimits(min(JOINT_LOCK_SECONDS, settings.lock_seconds), settings.statement_seconds)
+        batch = Batch.of(submissions)
+        supposed = [each.unconfirmed for each in callers if each.unconfirmed is not None]
+        asked = [
+            *join_questions(supposed),
+            *batch.read(seen_by={each.order.request.customer_id for each in submissions}),
+        ]
+        begun = None if self.turns is None else self.turns.begun
+        async with open_together(callers, asked, limits, begun) as (works, found):
+            return await batch.decide(works, _confirm(supposed, found))
 
 
 async def make_quote_for(caller: Caller, request: JobRequest) -> Quote:
@@ -128,19 +166,12 @@ async def make_quote_for(caller: Caller, request: JobRequest) -> Quote:
         return await quotes.make_quote(work, request.config, request.dataset_id, terms)
 
 
-async def _decide_together(submissions: Sequence[Submission]) -> list[Response | Exception]:
-    """Decide a batch of whatever tenants in one transaction."""
-    callers = [each.caller for each in submissions]
-    seconds = min(JOINT_LOCK_SECONDS, callers[0].services.settings.lock_seconds)
-    limits = TimeLimits(seconds, callers[0].services.settings.statement_seconds)
-    moment = callers[0].services.clock()
-    reading = _read(submissions, moment, seen_by={each.order.request.customer_id for each in submissions})
-    async with open_together(callers, reading, limits) as (works, found):
-        return await _decide(works, found, submissions, moment)
-
-
-async def _decide_apart(turn: Turn, submissions: Sequence[Submission]) -> list[Response | Exception]:
+async def _decide_apart(turn: Turn, submissions: Sequence[Submission]) -> list[Decided | Exception]:
     """Decide a batch of one contract's; anew, where a request elsewhere has used one of its keys meanwhile."""
+    for supposed in (each.caller.unconfirmed for each in submissions):
+        if supposed is not None:
+            with suppress(errors.Unauthenticated):
+                await supposed.confirm()
     try:
         return await _decide_once(turn, submissions)
     except UniqueViolation as error:
@@ -149,60 +180,74 @@ async def _decide_apart(turn: Turn, submissions: Sequence[Submission]) -> list[R
         return await _decide_once(turn, submissions)
 
 
-async def _decide_once(turn: Turn, submissions: Sequence[Submission]) -> list[Response | Exception]:
-    caller, (_principal, place) = submissions[0].caller, turn
-    moment = caller.services.clock()
+async def _decide_once(turn: Turn, submissions: Sequence[Submission]) -> list[Decided | Exception]:
+    confirmed = [each.caller for each in submissions if each.caller.unconfirmed is None]
+    caller, (_principal, place) = next(iter(confirmed), submissions[0].caller), turn
     confined_to = caller.actor.confined_to
-    reading = _read(submissions, moment, seen_by=None if confined_to is None else {confined_to})
-    async with caller.open_with(reading) as (work, found):
-        return await _decide({place.customer_id: work}, found, submissions, moment)
+    batch = Batch.of(submissions)
+    async with caller.open_with(batch.read(seen_by=None if confined_to is None else {confined_to})) as (work, found):
+        return await batch.decide({place.customer_id: work}, found)
 
 
-def _read(submissions: Sequence[Submission], moment: datetime, *, seen_by: Collection[str] | None) -> list[Command]:
-    """Make the commands that read what a batch is decided from, and the answers that its retries ask for."""
-    claims = [each.claimed for each in submissions if each.claimed is not None]
-    return [*read_orders([each.order for each in submissions], moment, seen_by=seen_by), find_answers(claims)]
+def _confirm(supposed: Sequence[Supposed], found: Sequence[Sequence[Row]]) -> Sequence[Sequence[Row]]:
+    """Confirm those actors who are who they were supposed to be; returns the rows beside those that tell it."""
+    if not supposed:
+        return found
+    for each in supposed:
+        with suppress(errors.Unauthenticated):
+            each.confirm_by(found[0])
+    return found[1:]
 
 
-async def _decide(
-    works: Mapping[str, Work], found: Sequence[Sequence[Row]], submissions: Sequence[Submission], moment: datetime
-) -> list[Response | Exception]:
-    """Decide a batch in its transaction, and write and commit it; the log tells what was submitted after that."""
-    *read, earlier = found
-    snapshots = await read_admission_snapshots(works, read, moment)
-    plans = {each: AdmissionPlan(snapshot, works[each].new_id) for each, snapshot in snapshots.items()}
-    answers = SubmissionAnswers(plans, read_answers(earlier))
-    given = [_answer(answers, submission) for submission in submissions]
-    await _write(works, answers, submissions, given)
-    contexts = {id(each.order): each.context for each in submissions}
-    for admission in (each for plan in plans.values() for each in plan.admitted):
-        contexts[id(admission.order)].run(log_event, admission.job, SUBMITTED, tell_submitted(admission.job))
-    return given
+@dataclass(frozen=True)
+class Batch:
+    """Submissions that are decided together, at one moment; `known` are their quotes that need not be read."""
+
+    submissions: Sequence[Submission]
+    moment: datetime
+    known: Mapping[str, Quote]
+
+    @classmethod
+    def of(cls, submissions: Sequence[Submission]) -> Self:
+        services = submissions[0].caller.services
+        return cls(submissions, services.clock(), list_known_quotes(services, [each.order for each in submissions]))
+
+    def read(self, *, seen_by: Collection[str] | None) -> list[Command]:
+        """Make the commands that read what they are decided from, and the answers that their retries ask for."""
+        orders = [each.order for each in self.submissions]
+        claims = [each.claimed for each in self.submissions if each.claimed is not None]
+        return [*read_orders(orders, self.moment, self.known, seen_by=seen_by), find_answers(claims)]
+
+    async def decide(self, works: Mapping[str, Work], found: Sequence[Sequence[Row]]) -> list[Decided | Exception]:
+        """Decide them in their transaction, and write and commit it."""
+        *read, earlier = found
+        snapshots = await read_admission_snapshots(works, read, self.moment, self.known)
+        plans = {each: AdmissionPlan(snapshot, works[each].new_id) for each, snapshot in snapshots.items()}
+        answers = SubmissionAnswers(plans, read_answers(earlier))
+        given = [_answer(answers, submission) for submission in self.submissions]
+        await self._write(works, answers, given)
+        return given
+
+    async def _write(
+        self, works: Mapping[str, Work], answers: SubmissionAnswers, given: Sequence[Decided | Exception]
+    ) -> None:
+        """Write what was admitted, and commit; what staff decided is recorded before."""
+        work = next(iter(works.values()))
+        commands = [*write_admissions(answers.plans, works), *keep_answers(answers.kept, work.now)]
+        if not commands:
+            return
+        if work.actor.role not in STAFF:
+            await run_together(work.connection, commands, after=WAKE_FOR_SUBMITTED + b";" + COMMIT)
+            return
+        await run_together(work.connection, commands, after=WAKE_FOR_SUBMITTED)
+        for submission, decided in zip(self.submissions, given, strict=True):
+            if isinstance(decided, Decided):
+                await submission.caller.record(work, decided.response)
 
 
-def _answer(answers: SubmissionAnswers, submission: Submission) -> Response | Exception:
+def _answer(answers: SubmissionAnswers, submission: Submission) -> Decided | Exception:
     """Answer a submission, or tell what is wrong with it: deciding is pure, so whatever is raised is its own fault."""
     try:
         return answers.answer(submission)
     except Exception as error:  # noqa: BLE001 (one that cannot be decided keeps no other from its answer)
         return error
-
-
-async def _write(
-    works: Mapping[str, Work],
-    answers: SubmissionAnswers,
-    submissions: Sequence[Submission],
-    given: Sequence[Response | Exception],
-) -> None:
-    """Write what was admitted, and commit; what staff decided is recorded before."""
-    work = next(iter(works.values()))
-    commands = [*write_admissions(answers.plans, works), *keep_answers(answers.kept, work.now)]
-    if not commands:
-        return
-    if work.actor.role not in STAFF:
-        await run_together(work.connection, commands, after=WAKE_FOR_SUBMITTED + b";" + COMMIT)
-        return
-    await run_together(work.connection, commands, after=WAKE_FOR_SUBMITTED)
-    for submission, response in zip(submissions, given, strict=True):
-        if isinstance(response, Response):
-            await submission.caller.record(work, response)

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import text
 
-from broker.persistence.database import open_database
+from broker.persistence.database import UNLIMITED, Scope, open_database
 from broker.persistence.shared_turn import SharedTurn
 from broker.processes.boot import DatabaseUrls
 from broker.system import System
@@ -58,3 +59,27 @@ async def test_a_turn_is_done_without_where_the_database_is_away() -> None:
     async with nowhere.take():
         decided.append("all the same")
     assert decided
+
+
+async def test_a_turn_ends_with_the_commit_of_the_transaction_that_is_begun_in_it(
+    system: System, mine: SharedTurn, others: SharedTurn
+) -> None:
+    others.longest_seconds = 600
+    async with mine.take():
+        deciding = system.database.transaction_with((), Scope.ALL, limits=UNLIMITED, turn=mine.begun)
+        async with deciding as (session, _rows):
+            assert await session.scalar(text("SELECT current_setting('broker.scope')")) == "all"
+        async with others.take():
+            assert others.begun is not None
+
+
+async def test_a_batch_whose_turn_did_not_come_has_a_transaction_all_the_same(
+    mine: SharedTurn, others: SharedTurn, system: System
+) -> None:
+    others.longest_seconds = 0.01
+    async with (
+        mine.take(),
+        others.take(),
+        system.database.transaction_with((), Scope.ALL, limits=UNLIMITED, turn=others.begun) as (session, _rows),
+    ):
+        assert await session.scalar(text("SELECT 1")) == 1

@@ -14,8 +14,10 @@ from fastapi import FastAPI
 from sqlalchemy import func, select
 
 from broker.http.idempotency import IdempotencyKey
+from broker.jobs.admitting.submissions import ADMISSION_TURN, Submissions
 from broker.jobs.tables import Job, JobEvent
 from broker.ledger.tables import Hold, Transfer
+from broker.persistence.shared_turn import SharedTurn
 from broker.processes.boot import DatabaseUrls
 from broker.quotes.tables import Quote
 from broker.system import System
@@ -30,6 +32,7 @@ from tests.broker.factories import (
     sign_contract,
     upload_dataset,
 )
+from tests.broker.messages import listing_messages
 from tests.broker.running_jobs import broken_rules, read_balance
 from tests.broker.waiting import until
 
@@ -279,3 +282,43 @@ async def test_a_customers_orders_with_and_without_a_contract_share_what_it_has_
     answers = await send_together(own, buyer, urls, [(each, None) for each in (order, named, order, named, order)])
     assert sorted(answer.status_code for answer in answers) == [201] * COVERED + [402] * (5 - COVERED)
     assert await broken_rules(system) == {}
+
+
+async def test_a_key_that_was_revoked_meanwhile_is_found_out_in_its_batch_and_leaves_nothing(
+    api: Api, own: Api, system: System, buyer: Customer, neighbour: Customer, urls: DatabaseUrls
+) -> None:
+    """Whose it was is remembered; the batch that would write its job looks it up again, beside those of others."""
+    made = await api.post(f"/customers/{buyer.id}/api-keys", {"name": "laptop"}, expect=201)
+    order = await order_of(own, buyer)
+    async with Api.connect(api.app, made["key"]) as laptop, customer_api(api, neighbour.id) as other:
+        theirs = await order_of(other, neighbour)
+        await laptop.post("/jobs", order, expect=201)
+        await api.call("DELETE", f"/api-keys/{made['id']}", expect=200)
+        with locked_contract(urls, buyer.contract["id"]) as watch:
+            first = asyncio.create_task(own.post("/jobs", order, expect=201))
+            await until_waiting(watch)
+            sent = [laptop.call("POST", "/jobs", json=order), other.call("POST", "/jobs", json=theirs)]
+            waiting = [asyncio.create_task(each) for each in sent]
+            await asyncio.sleep(0.1)
+        answers = await asyncio.gather(*waiting)
+        await first
+    assert [answer.status_code for answer in answers] == [401, 201]
+    assert await count_rows(system, Job, Hold) == [3, 3]
+
+
+async def test_a_submission_in_its_turn_is_three_messages(
+    api: Api, system: System, neighbour: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One takes the turn, the next looks the key up, locks and reads, the last writes and commits."""
+    api.app.state.submissions = Submissions(60, SharedTurn(system.database, ADMISSION_TURN))
+    async with customer_api(api, neighbour.id) as own:
+        order = await order_of(own, neighbour)
+        for _ in range(2):  # then the connection knows the statements
+            await own.post("/jobs", order, expect=201)
+        with listing_messages(monkeypatch) as messages:
+            job = await own.post("/jobs", order, expect=201)
+        quote = await own.get(f"/quotes/{order['quote_id']}")
+        kept = await own.get(f"/jobs/{job['id']}")
+    assert [message.split(" ", 1)[0] for message in messages] == ["BEGIN;", "SET", "EXECUTE"]
+    assert (kept["config"], kept["estimate"]) == (quote["config"], quote["estimate"])
+    assert {name: kept[name] for name in job} == job
