@@ -66,6 +66,12 @@ class Nodes:
         empty.sort(key=lambda number: -idle[number])
         return dict.fromkeys(empty[:count], self.node_size) if len(empty) >= count else None
 
+    def may_fit_after(self, released: Places, gpus: int) -> bool:
+        """Tell whether a job that did not fit may do so since these GPUs came free: quicker than to look for places."""
+        if gpus > self.node_size:
+            return gpus <= self.free_gpus
+        return any(self.free[number] >= gpus for number in released)
+
     def has_room(self, places: Places) -> bool:
         """Tell whether all of these GPUs are free."""
         return all(self.free[number] >= gpus for number, gpus in places.items())

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from broker.scheduling.planning.layout import Nodes, Places
 from broker.scheduling.simulation.cluster import Cluster
-from broker.scheduling.simulation.corrections import expect_end
+from broker.scheduling.simulation.expected_ends import ExpectedEnds
 from broker.scheduling.simulation.job import SimulatedJob
-from broker.scheduling.simulation.line import Line, Rank
+from broker.scheduling.simulation.line import Line, by_estimate
 
 
 @dataclass(frozen=True)
@@ -22,51 +22,46 @@ class Reservation:
     starts_at: float
     nodes: Nodes
 
-    def allows(self, job: SimulatedJob, places: Places, now: float) -> bool:
-        """Tell whether a job may start without delaying the one in front; what it takes beside that one is noted."""
-        if now + job.estimated_seconds <= self.starts_at:
-            return True
-        if any(self.nodes.free[number] < gpus for number, gpus in places.items()):
-            return False
-        self.nodes.take(places)
-        return True
+    def is_before(self, job: SimulatedJob, now: float) -> bool:
+        """Tell whether a job that starts now is expected to end before the reservation."""
+        return now + job.estimated_seconds <= self.starts_at
 
 
-def reserve(job: SimulatedJob, cluster: Cluster, now: float) -> Reservation:
+def reserve(job: SimulatedJob, cluster: Cluster, ends: ExpectedEnds) -> Reservation:
     """Reserve for the job in front: where enough is free once those that run have ended as expected."""
     nodes = cluster.nodes.copy()
-    for ends_at, number in sorted((expect_end(running, now), running.number) for running in cluster.running.values()):
-        nodes.give_back(cluster.running[number].places)
-        places = nodes.find_places(job.gpus)
-        if places is not None:
-            nodes.take(places)
-            return Reservation(ends_at, nodes)
+    for ends_at, number in ends.ascending:
+        released = cluster.running[number].places
+        nodes.give_back(released)
+        if nodes.may_fit_after(released, job.gpus):
+            places = nodes.find_places(job.gpus)
+            if places is not None:
+                nodes.take(places)
+                return Reservation(ends_at, nodes)
     raise AssertionError(f"job {job.job_id} is larger than the cluster")
 
 
 class Backfilling:
-    """Starts jobs in the order of the line until one does not fit; that one is reserved for, and others may pass it.
+    """Starts jobs in the order of the line until one does not fit; that one is reserved for, and others may pass it."""
 
-    `backfill` ranks those that may pass; None: nobody passes, the line is strict.
-    """
-
-    def __init__(self, line: Line, backfill: Rank | None) -> None:
+    def __init__(self, line: Line) -> None:
         self.line = line
-        self.backfill = backfill
+        self.ends = ExpectedEnds()
 
     def submit(self, job: SimulatedJob, now: float) -> None:  # noqa: ARG002 (what all policies are told)
         self.line.add(job)
 
-    def end(self, job: SimulatedJob, now: float) -> None:
-        """Nothing is kept of those that run."""
+    def end(self, job: SimulatedJob, now: float) -> None:  # noqa: ARG002
+        self.ends.remove(job)
 
     def plan(self, cluster: Cluster, now: float) -> float:
+        self.ends.correct(cluster, now)
         head = self._start_in_order(cluster, now)
-        if head is None or self.backfill is None:
+        if head is None or self.line.passing is None:
             return math.inf
         if cluster.nodes.free_gpus and len(self.line) > 1:
             self._pass(head, cluster, now)
-        return min(expect_end(job, now) for job in cluster.running.values())
+        return self.ends.find_next()
 
     def _start_in_order(self, cluster: Cluster, now: float) -> SimulatedJob | None:
         """Start who fits from the front; answers the first who does not."""
@@ -77,25 +72,37 @@ class Backfilling:
             if places is None:
                 head = job
                 break
-            cluster.start(job, places, now)
+            self._start(job, places, cluster, now)
             started.append(job)
         self._leave(started)
         return head
 
     def _pass(self, head: SimulatedJob, cluster: Cluster, now: float) -> None:
-        reservation = reserve(head, cluster, now)
+        """Start those behind the head that do not delay it; of a size that does not fit, none is looked at again."""
+        reservation = reserve(head, cluster, self.ends)
+        order = self.line.in_passing_order(cluster.nodes.free_gpus)
         passed: list[SimulatedJob] = []
-        for job in self._list_passers(head, cluster.nodes.free_gpus):
+        while (job := order.find_next()) is not None:
             places = cluster.nodes.find_places(job.gpus)
-            if places is not None and reservation.allows(job, places, now):
-                cluster.start(job, places, now)
+            if places is None:
+                order.skip_size()
+                continue
+            fills = reservation.is_before(job, now)
+            if fills or reservation.nodes.has_room(places):
+                if not fills:
+                    reservation.nodes.take(places)
+                self._start(job, places, cluster, now)
                 passed.append(job)
+                order.step()
+            elif self.line.passing is by_estimate:
+                order.skip_size()  # all others of this size end later still
+            else:
+                order.step()
         self._leave(passed)
 
-    def _list_passers(self, head: SimulatedJob, free_gpus: int) -> list[SimulatedJob]:
-        assert self.backfill is not None
-        small = [job for job in self.line.by_age.values() if job.gpus <= free_gpus and job is not head]
-        return sorted(small, key=self.backfill)
+    def _start(self, job: SimulatedJob, places: Places, cluster: Cluster, now: float) -> None:
+        cluster.start(job, places, now)
+        self.ends.add(job, now)
 
     def _leave(self, jobs: Iterable[SimulatedJob]) -> None:
         for job in jobs:

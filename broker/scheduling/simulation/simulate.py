@@ -83,8 +83,8 @@ def make_policy(settings: PolicySettings) -> Policy:
         return TodaysPlanner()
     if settings.preempt:
         return Preempting(make_order(settings), promises=settings.deadlines is Deadlines.PROMISE)
-    line = Line(RANKS[settings.discipline], most_wait_seconds=settings.max_wait_s)
-    return Backfilling(line, BACKFILL_RANKS[settings.backfill])
+    passing = BACKFILL_RANKS[settings.backfill]
+    return Backfilling(Line(RANKS[settings.discipline], passing=passing, most_wait_seconds=settings.max_wait_s))
 
 
 def make_order(settings: PolicySettings) -> Order:
