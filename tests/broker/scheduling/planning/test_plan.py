@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from broker.scheduling.planning.model import (
     ClusterSnapshot,
     CyclePlan,
+    Place,
     PoolState,
     Preference,
     QueueState,
@@ -45,6 +46,10 @@ def plan(*waiting, pools=None, queues=(STANDARD, PRIORITY), running=()) -> Cycle
     return plan_cycle(snapshot, now=NOW)
 
 
+def start_of(job_id: str, pool: str, gpus: int) -> Start:
+    return Start(job_id, pool, gpus, (Place(pool, gpus),))
+
+
 def started(cycle: CyclePlan) -> list[str]:
     return [start.job_id for start in cycle.starts]
 
@@ -62,7 +67,7 @@ def test_nothing_waiting_plans_nothing():
 
 
 def test_a_job_that_fits_starts_on_its_pool():
-    assert plan(make_job("job_1", gpus=2)).starts == (Start("job_1", "local", 2),)
+    assert plan(make_job("job_1", gpus=2)).starts == (start_of("job_1", "local", 2),)
 
 
 def test_higher_priority_queue_goes_first_however_young():
@@ -140,7 +145,7 @@ def test_waiting_job_blocks_no_other_pool():
         make_job("job_small", minute=1, gpus=1, pool="small"),
         pools=[make_pool("big", total=4, free=3), make_pool("small", total=1)],
     )
-    assert cycle.starts == (Start("job_small", "small", 1),)
+    assert cycle.starts == (start_of("job_small", "small", 1),)
 
 
 def test_job_of_any_pool_that_waits_blocks_only_pools_that_could_take_it():
@@ -156,7 +161,7 @@ def test_job_of_any_pool_that_waits_blocks_only_pools_that_could_take_it():
 
 def test_job_of_any_pool_takes_the_tightest_and_leaves_the_large_one_whole():
     cycle = plan(make_job("job_1", gpus=2), pools=[make_pool("a", total=8), make_pool("b", total=4, free=2)])
-    assert cycle.starts == (Start("job_1", "b", 2),)
+    assert cycle.starts == (start_of("job_1", "b", 2),)
 
 
 @pytest.mark.parametrize(
@@ -257,9 +262,9 @@ def test_expected_start_of_a_job_of_any_pool_is_on_the_pool_that_is_free_first()
     assert expected_starts(cycle) == {"job_any": 20, "job_slow": 500}
 
 
-def test_overdue_running_job_is_expected_to_end_now():
+def test_running_job_that_outlived_its_prediction_is_expected_to_end_at_the_next_step():
     cycle = plan(make_job("job_1"), pools=[make_pool(total=1, free=0)], running=[make_running(ends_in=-900)])
-    assert expected_starts(cycle) == {"job_1": 0}
+    assert expected_starts(cycle) == {"job_1": (1 + 5 + 15) * 60 - 900}
 
 
 def test_expected_start_is_unknown_when_nothing_known_will_free_the_gpus():
@@ -368,17 +373,21 @@ def test_every_waiting_job_starts_or_waits_exactly_once(snapshot):
 
 @PROPERTY
 @given(snapshots())
-def test_no_job_starts_on_a_pool_that_a_job_of_higher_priority_waits_for(snapshot):
+def test_job_of_lower_priority_starts_where_a_higher_one_waits_only_to_end_first_or_beside_it(snapshot):
     cycle = plan_cycle(snapshot, now=NOW)
     jobs = {job.job_id: job for job in snapshot.waiting}
     for wait in cycle.waits:
         waiter = jobs[wait.job_id]
         priority = open_priority(waiter, snapshot)
-        if priority is None:
+        if priority is None or wait.reason.code is not ReasonCode.WAITING_FOR_GPUS or wait.expected_start is None:
             continue
         for start in cycle.starts:
-            if start.pool in usable_pools(waiter, snapshot):
-                assert open_priority(jobs[start.job_id], snapshot) >= priority
+            behind = jobs[start.job_id]
+            if open_priority(behind, snapshot) >= priority or usable_pools(waiter, snapshot) != {start.pool}:
+                continue
+            pool = next(pool for pool in snapshot.pools if pool.name == start.pool)
+            ends_first = NOW + timedelta(seconds=behind.shape.p50_seconds) <= wait.expected_start
+            assert ends_first or start.gpus + waiter.gpus <= pool.total_gpus
 
 
 @PROPERTY
@@ -436,7 +445,7 @@ SLOW, FAST = make_pool("a", 1, sku="rtx-3090"), make_pool("b", 1, sku="h100-80g"
     ],
 )
 def test_a_job_starts_on_the_type_that_it_would_rather_have_of_those_that_it_accepts(job, pool):
-    assert plan(job, pools=[SLOW, FAST]).starts == (Start("job_1", pool, 1),)
+    assert plan(job, pools=[SLOW, FAST]).starts == (start_of("job_1", pool, 1),)
 
 
 def test_a_job_takes_the_dearer_type_where_the_cheaper_one_is_busy_and_blocks_no_other_types():
@@ -448,7 +457,7 @@ def test_a_job_takes_the_dearer_type_where_the_cheaper_one_is_busy_and_blocks_no
         pools=[busy, replace(FAST, total_gpus=2, free_gpus=2)],
         running=[make_running(pool="a", ends_in=60)],
     )
-    assert cycle.starts == (Start("job_1", "b", 1), Start("job_3", "b", 1))
+    assert cycle.starts == (start_of("job_1", "b", 1), start_of("job_3", "b", 1))
     assert [(wait.job_id, wait.expected_start) for wait in cycle.waits] == [("job_2", NOW + timedelta(seconds=60))]
 
 

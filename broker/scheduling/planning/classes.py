@@ -1,0 +1,213 @@
+"""Classes of waiting jobs: those of one contract and queue that need the same are looked at once, at their first.
+
+Classes of one `Kind` differ in contract and queue only; kinds of one `Group` need as many GPUs of the same pools and
+differ in how long they run. What does not fit for one member fits for none of its group, or of its kind: so a plan
+looks at a few groups, however many jobs wait.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from heapq import heappop, heappush
+
+from broker.scheduling.planning.model import ContractShare, Discipline, QueueState, WaitingJob
+from broker.scheduling.planning.nodes import PoolBook
+from broker.scheduling.planning.order import (
+    EXPEDITED,
+    GUARANTEED,
+    OVERDUE,
+    Key,
+    compute_rank_within_class,
+    compute_share,
+    find_due,
+    rank_ordinary,
+)
+from broker.scheduling.planning.ranking import Ranking
+
+# Run times are told apart by so many binary digits: enough to fill gaps, few enough that many jobs are of one class.
+RUN_TIME_BITS = 4
+
+
+class Scene:
+    """What all classes see of the plan under way: who waits, its moment, and who has fallen behind in it."""
+
+    def __init__(self, waiting: Mapping[str, WaitingJob], run_time_bits: int) -> None:
+        self.waiting = waiting
+        self.run_time_bits = run_time_bits
+        self.now = datetime.min.replace(tzinfo=UTC)
+        self.fallen_behind: list[object] = []
+
+
+@dataclass(eq=False, slots=True)
+class ContractBook:
+    """A contract as it is planned: its share, the GPUs that it holds, and its classes."""
+
+    share: ContractShare
+    held: int = 0
+    dedicated: dict[str, int] = field(default_factory=dict)
+    classes: set["JobClass"] = field(default_factory=set)
+
+    def find_guaranteed(self, sku: str) -> int:
+        return sum(each.gpus for each in self.share.guarantees if each.sku == sku)
+
+    def has_guaranteed_left(self, sku: str, gpus: int) -> bool:
+        """Tell whether so many GPUs more of a type are within what is guaranteed."""
+        return self.dedicated.get(sku, 0) + gpus <= self.find_guaranteed(sku)
+
+
+@dataclass(eq=False, slots=True)
+class QueueBook:
+    """A queue as it is planned: what is said of it, and how much runs from it. `state` None: there is none."""
+
+    name: str
+    state: QueueState | None = None
+    jobs: int = 0
+    gpus: int = 0
+
+    def count(self, contract: ContractBook, sku: str, gpus: int, jobs: int) -> None:
+        """Count a job of this queue and its GPUs of a type as held from now on; below zero: as held no longer."""
+        contract.held += gpus
+        self.gpus += gpus
+        self.jobs += jobs
+        if self.state is not None and self.state.contract_id == contract.share.contract_id:
+            contract.dedicated[sku] = contract.dedicated.get(sku, 0) + gpus
+
+
+@dataclass(frozen=True, slots=True)
+class GroupKey:
+    """What jobs must share to be one group. `queue` is empty where its rules are those of any open queue."""
+
+    queue: str
+    pool: str | None
+    skus: tuple[str | None, ...]
+    gpus: int
+    discipline: Discipline
+
+
+class Group:
+    """Jobs that need as many GPUs of the same pools; `pools` are those that could ever take them and are open."""
+
+    def __init__(self, key: GroupKey, scene: Scene) -> None:
+        self.key = key
+        self.scene = scene
+        self.pools: tuple[PoolBook, ...] = ()
+        self.kinds: dict[int, Kind] = {}
+        self.ranking: Ranking[Kind] = Ranking(Kind.find_key, scene.fallen_behind)
+
+    def __lt__(self, other: object) -> bool:
+        return False
+
+    def find_first(self) -> "tuple[Key, JobClass] | None":
+        """Find the class whose turn it is."""
+        first = self.ranking.find_first()
+        return None if first is None else first[1].ranking.find_first()
+
+    def provide_kind(self, seconds: int) -> "Kind":
+        """Provide the kind of jobs that run for so many seconds."""
+        bits = seconds.bit_length()
+        bucket = (bits << self.scene.run_time_bits) + (seconds >> max(bits - self.scene.run_time_bits, 0))
+        kind = self.kinds.get(bucket)
+        if kind is None:
+            kind = self.kinds[bucket] = Kind(self)
+        return kind
+
+
+class Kind:
+    """Jobs of a group that are expected to run for about as long: within an eighth of each other."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.classes: dict[tuple[str, str], JobClass] = {}
+        self.ranking: Ranking[JobClass] = Ranking(JobClass.compute_key, group.scene.fallen_behind)
+
+    def __lt__(self, other: object) -> bool:
+        return False
+
+    def find_key(self) -> Key | None:
+        first = self.ranking.find_first()
+        return None if first is None else first[0]
+
+    def find_first(self) -> "tuple[Key, JobClass] | None":
+        return self.ranking.find_first()
+
+
+class JobClass:
+    """The jobs of one contract in one queue and kind, by age."""
+
+    __slots__ = ("contract", "due", "is_passed_over", "jobs", "kind", "queue", "scene", "size")
+
+    def __init__(self, contract: ContractBook, queue: QueueBook, kind: Kind) -> None:
+        self.contract = contract
+        self.queue = queue
+        self.kind = kind
+        self.scene = kind.group.scene
+        self.size = 0
+        self.due: datetime | None = None
+        self.is_passed_over = False
+        self.jobs: list[tuple[int, datetime, str, WaitingJob]] = []
+
+    def __lt__(self, other: object) -> bool:
+        return False
+
+    def add(self, job: WaitingJob) -> bool:
+        """Add a job; tells whether it is the first now."""
+        service = compute_rank_within_class(job, self.kind.group.key.discipline)
+        heappush(self.jobs, (service, job.submitted_at, job.job_id, job))
+        return self.jobs[0][3] is job
+
+    def find_head(self) -> WaitingJob | None:
+        """Find the first that still waits."""
+        jobs, waiting = self.jobs, self.scene.waiting
+        while jobs:
+            job = jobs[0][3]
+            if waiting.get(job.job_id) is job:
+                return job
+            heappop(jobs)
+        return None
+
+    def list_first(self, count: int) -> list[WaitingJob]:
+        """List the first few that still wait."""
+        return sorted(self.list_waiting(), key=lambda job: (job.submitted_at, job.job_id))[:count]
+
+    def list_waiting(self) -> list[WaitingJob]:
+        """List those that still wait, in no order."""
+        waiting = self.scene.waiting
+        return list({entry[2]: entry[3] for entry in self.jobs if waiting.get(entry[2]) is entry[3]}.values())
+
+    def compute_key(self) -> Key | None:
+        """Compute where the class stands; None: it has no turn."""
+        job = None if self.is_passed_over else self.find_head()
+        return None if job is None else self.rank(job, self.contract.held)
+
+    def rank(self, job: WaitingJob, held: int) -> Key:
+        """Rank a job of this class, if its contract held so many GPUs."""
+        queue, contract = self.queue.state, self.contract
+        assert queue is not None, "classes of unknown queues are in no group that is planned"
+        if job.expedited:
+            return EXPEDITED, 0, 0, job.submitted_at, job.job_id
+        if contract.share.guarantees and self.is_guaranteed(job):
+            return GUARANTEED, -queue.priority, 0, job.submitted_at, job.job_id
+        discipline = self.kind.group.key.discipline
+        due = find_due(job, queue, discipline)
+        if due is not None and due <= self.scene.now:
+            return OVERDUE, 0, 0, due, job.job_id
+        share = compute_share(contract.share.usage, held, contract.share.weight * queue.weight)
+        return rank_ordinary(job, queue, discipline, share)
+
+    @property
+    def is_dedicated(self) -> bool:
+        """Whether its queue is its contract's own, and something is guaranteed to that."""
+        contract, queue = self.contract.share, self.queue.state
+        return bool(contract.guarantees) and queue is not None and queue.contract_id == contract.contract_id
+
+    def count(self, sku: str, gpus: int, jobs: int) -> None:
+        """Count a job and its GPUs of a type as held by its contract and queue; below zero: as held no longer."""
+        self.queue.count(self.contract, sku, gpus, jobs)
+
+    def is_guaranteed(self, job: WaitingJob) -> bool:
+        """Tell whether a type that the job accepts is left of its contract's guarantee, which serves its own queue."""
+        contract = self.contract
+        return self.is_dedicated and any(
+            contract.has_guaranteed_left(each.sku, job.gpus) and job.shape.find_option(each.sku) is not None
+            for each in contract.share.guarantees
+        )

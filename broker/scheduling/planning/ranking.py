@@ -1,0 +1,54 @@
+"""A ranking that forgives stale entries: what has fallen behind since it was entered is put right when it is reached.
+
+Keys of many change at once (each start makes all jobs of its contract wait longer), and few are ever looked at. So a
+member is entered again only where it moves to the front; one that moves back is found out at the top.
+"""
+
+from collections.abc import Callable
+from heapq import heappop, heappush, heapreplace
+from typing import Generic, Protocol, TypeVar
+
+from broker.scheduling.planning.order import Key
+
+
+class Ranked(Protocol):
+    """What can stand in a ranking: it has no order of its own."""
+
+    def __lt__(self, other: object) -> bool: ...
+
+
+Member = TypeVar("Member", bound=Ranked)
+
+
+class Ranking(Generic[Member]):
+    """Members by key, the smallest first. `key_of` gives a member's present key; None: it is to be left out.
+
+    Who is put back is noted in `fallen_behind`: a plan under way makes some fall behind for its own time only.
+    """
+
+    __slots__ = ("entries", "fallen_behind", "key_of")
+
+    def __init__(self, key_of: Callable[[Member], Key | None], fallen_behind: list[object]) -> None:
+        self.key_of = key_of
+        self.fallen_behind = fallen_behind
+        self.entries: list[tuple[Key, Member]] = []
+
+    def enter(self, key: Key, member: Member) -> bool:
+        """Enter a member; tells whether it is first now. It must be done whenever its key has become smaller."""
+        heappush(self.entries, (key, member))
+        return self.entries[0][1] is member
+
+    def find_first(self) -> tuple[Key, Member] | None:
+        """Find the member with the smallest key, putting right what is stale above it."""
+        entries = self.entries
+        while entries:
+            entry = entries[0]
+            key = self.key_of(entry[1])
+            if key == entry[0]:
+                return entry
+            if key is None or key < entry[0]:  # left out, or entered again further ahead
+                heappop(entries)
+            else:
+                heapreplace(entries, (key, entry[1]))
+                self.fallen_behind.append(entry[1])
+        return None

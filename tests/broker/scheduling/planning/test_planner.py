@@ -1,0 +1,292 @@
+"""The incremental planner: whatever it was told, in whatever order, it plans what one told everything at once plans."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+from broker.scheduling.planning.model import (
+    ContractShare,
+    Discipline,
+    Guarantee,
+    Kept,
+    Node,
+    NodeState,
+    Place,
+    PoolState,
+    Preference,
+    QueueLimits,
+    QueueState,
+    RunningJob,
+    Shape,
+    TypeOption,
+    WaitingJob,
+    Window,
+)
+from broker.scheduling.planning.planner import Planner
+from tests.broker.scheduling.planning.worlds import BEGAN, World
+
+PROPERTY = settings(max_examples=50, deadline=None)
+SEEDS = st.integers(0, 2**32)
+
+
+@PROPERTY
+@given(SEEDS)
+def test_what_was_told_step_by_step_plans_as_what_is_told_at_once(seed: int) -> None:
+    note(f"seed {seed}")
+    world = World(seed)
+    for _round in range(12):
+        for _step in range(world.random.randint(1, 6)):
+            world.step()
+        plan = world.planner.plan(world.now)
+        assert plan == Planner.of(world.snapshot()).plan(world.now)
+        assert plan == world.planner.plan(world.now), "a plan changes nothing"
+        for start in plan.starts:
+            if world.random.random() < 0.8:
+                world.apply(start)
+
+
+@PROPERTY
+@given(SEEDS)
+def test_no_gpu_is_given_twice_and_no_limit_or_quota_is_passed(seed: int) -> None:
+    note(f"seed {seed}")
+    world = World(seed)
+    for _round in range(8):
+        for _step in range(world.random.randint(1, 8)):
+            world.step()
+        before = Counter(run.queue for run in world.running.values())
+        for start in world.planner.plan(world.now).starts:
+            world.apply(start)
+        taken = Counter[str]()
+        held = Counter[str]()
+        for run in world.running.values():
+            held[run.contract_id] += run.gpus
+            taken.update({place.node: place.gpus for place in run.places})
+        assert all(taken[node.name] <= node.total for pool in world.pools.values() for node in pool.nodes)
+        for queue in world.queues.values():
+            jobs = sum(run.queue == queue.name for run in world.running.values())
+            assert queue.limits.jobs is None or jobs <= max(queue.limits.jobs, before[queue.name])
+
+
+A100, L40S = "a100", "l40s"
+STANDARD = QueueState("standard", 100)
+HOUR = 3600
+
+
+def make_pool(name="one", *, sku=A100, nodes=(4,), **fields) -> PoolState:
+    made = tuple(Node(f"{name}{at}", each) if isinstance(each, int) else each for at, each in enumerate(nodes))
+    total = sum(node.total for node in made)
+    return PoolState(name, sku, total, total, nodes=made, **fields)
+
+
+ONE_NODE = make_pool()
+
+
+def make_job(job_id, gpus=1, *, seconds=HOUR, late=None, age=0, contract="con_a", queue="standard", **fields):
+    shape = Shape.of_any_type(gpus, seconds, late)
+    return WaitingJob(job_id, contract, queue, shape, BEGAN - timedelta(seconds=age), **fields)
+
+
+def make_run(job_id, node="one0", gpus=1, *, ends_in=HOUR, late=None, contract="con_x", **fields):
+    at = (Place(node, gpus),)
+    ends = [BEGAN + timedelta(seconds=seconds) for seconds in (ends_in, ends_in if late is None else late)]
+    return RunningJob(job_id, contract, node[:3], gpus, BEGAN - timedelta(hours=1), *ends, places=at, **fields)
+
+
+def make_planner(*told, pools=(ONE_NODE,), queues=(STANDARD,)) -> Planner:
+    planner = Planner()
+    for each in (*pools, *queues, *told):
+        if isinstance(each, WaitingJob):
+            planner.submit(each)
+        elif isinstance(each, RunningJob):
+            planner.start(each)
+        else:
+            planner.change(each)
+    return planner
+
+
+def starts(planner, *, after=0) -> list[str]:
+    return [start.job_id for start in planner.plan(BEGAN + timedelta(seconds=after)).starts]
+
+
+FULL_FOR_AN_HOUR = make_run("job_run", gpus=3)
+
+
+def test_small_job_fills_the_time_until_the_large_one_ahead_of_it_can_start():
+    short, long = make_job("job_short", seconds=HOUR // 2, age=1), make_job("job_long", seconds=HOUR + 1, age=2)
+    planner = make_planner(FULL_FOR_AN_HOUR, make_job("job_large", 4, age=9), short, long)
+    assert starts(planner) == ["job_short"]
+
+
+def test_reservation_stands_on_p90_and_a_filler_counts_by_its_p50():
+    run = make_run("job_run", gpus=3, ends_in=60, late=HOUR)
+    filler = make_job("job_filler", seconds=HOUR - 1, late=9 * HOUR)
+    planner = make_planner(run, make_job("job_large", 4, age=9), filler)
+    assert starts(planner) == ["job_filler"]
+    assert planner.plan(BEGAN).reserved[0].at == BEGAN + timedelta(hours=1)
+
+
+def test_small_job_starts_beside_what_is_reserved_however_long_it_runs():
+    planner = make_planner(
+        FULL_FOR_AN_HOUR, make_job("job_large", 3, age=9), make_job("job_endless", seconds=99 * HOUR)
+    )
+    assert starts(planner) == ["job_endless"]
+
+
+def test_reservation_of_one_node_keeps_no_other_node_idle():
+    planner = make_planner(
+        FULL_FOR_AN_HOUR,
+        make_run("job_other", "one1", 3, ends_in=9 * HOUR),
+        make_job("job_large", 4, age=9),
+        make_job("job_endless", seconds=99 * HOUR),
+        pools=[make_pool(nodes=(4, 4))],
+    )
+    assert planner.plan(BEGAN).starts[0].places == (Place("one1", 1),)
+
+
+def test_all_gpus_of_a_job_are_on_one_node():
+    planner = make_planner(make_job("job_1", 3), pools=[make_pool(nodes=(2, 2))])
+    assert starts(planner) == []
+
+
+def test_job_larger_than_a_node_takes_whole_nodes_where_the_pool_allows_it():
+    planner = make_planner(make_job("job_1", 4), pools=[make_pool(nodes=(2, 2, 2), spans_nodes=True)])
+    assert planner.plan(BEGAN).starts[0].places == (Place("one0", 2), Place("one1", 2))
+
+
+def test_job_that_waited_as_long_as_its_queue_allows_passes_all_priorities():
+    queues = (QueueState("standard", 100, max_wait=timedelta(hours=2)), QueueState("priority", 200))
+    jobs = make_job("job_old", 4, age=HOUR), make_job("job_first", 4, queue="priority", age=9)
+    planner = make_planner(*jobs, queues=queues)
+    assert starts(planner) == ["job_first"]
+    assert starts(planner, after=HOUR) == ["job_old"]
+
+
+def test_nothing_fills_the_time_before_a_job_that_waited_too_long():
+    queues = (QueueState("standard", 100, max_wait=timedelta(seconds=5)),)
+    planner = make_planner(
+        FULL_FOR_AN_HOUR, make_job("job_old", 4, age=9), make_job("job_short", seconds=1), queues=queues
+    )
+    assert starts(planner) == []
+
+
+def test_contract_that_used_less_of_its_share_goes_first():
+    shares = ContractShare("con_a", usage=300, weight=200), ContractShare("con_b", usage=200, weight=100)
+    jobs = make_job("job_b", 4, contract="con_b", age=9), make_job("job_a", 4, contract="con_a")
+    assert starts(make_planner(*shares, *jobs)) == ["job_a"]
+
+
+def test_job_that_lost_its_machine_goes_first_and_finds_its_slots_kept():
+    kept = Kept("job_lost", "one", "one0", 4, until=BEGAN + timedelta(minutes=5))
+    first = make_job("job_first", 4, age=9)
+    planner = make_planner(kept, first, make_job("job_lost", 4, expedited=True))
+    assert starts(planner) == ["job_lost"]
+    planner.end("job_lost")
+    assert starts(planner) == ["job_first"]
+
+
+def test_what_victims_leave_is_kept_for_the_preemptor_until_the_last_has_gone():
+    """kueue#13797: what one victim freed was given to somebody else while the next was still stopping."""
+    kept = Kept("job_large", "one", "one0", 4, until=BEGAN + timedelta(minutes=5))
+    planner = make_planner(make_run("job_victim", gpus=2), kept, make_job("job_large", 4), make_job("job_small", age=9))
+    assert starts(planner) == []
+    planner.end("job_victim")
+    assert starts(planner) == ["job_large"]
+
+
+@pytest.mark.parametrize(("late", "started"), [(HOUR, ["job_1"]), (HOUR + 1, [])])
+def test_nothing_starts_that_is_expected_to_run_into_maintenance(late, started):
+    window = Window(BEGAN + timedelta(hours=1), BEGAN + timedelta(hours=2))
+    planner = make_planner(
+        make_job("job_1", seconds=60, late=late), pools=[make_pool(nodes=(Node("one0", 4, windows=(window,)),))]
+    )
+    assert starts(planner) == started
+    assert starts(planner, after=2 * HOUR) == ["job_1"]
+
+
+@pytest.mark.parametrize("state", [NodeState.DRAINING, NodeState.DOWN])
+def test_nothing_starts_on_a_node_that_drains_or_is_down(state):
+    assert starts(make_planner(make_job("job_1"), pools=[make_pool(nodes=(Node("one0", 4, state=state),))])) == []
+
+
+TYPES = (TypeOption(A100, 100, 120, price_micros=300), TypeOption(L40S, 200, 240, price_micros=200))
+
+
+@pytest.mark.parametrize(
+    ("preference", "finish_in", "pool"),
+    [
+        (Preference.CHEAPEST, None, "two"),
+        (Preference.FASTEST, None, "one"),
+        (Preference.CHEAPEST, 240, "two"),
+        (Preference.CHEAPEST, 239, "one"),
+        (Preference.CHEAPEST, 1, "one"),
+    ],
+)
+def test_job_takes_the_cheapest_type_that_meets_its_date_or_the_fastest(preference, finish_in, pool):
+    date = None if finish_in is None else BEGAN + timedelta(seconds=finish_in)
+    job = WaitingJob("job_1", "con_a", "standard", Shape(1, TYPES, preference, date), BEGAN)
+    planner = make_planner(job, pools=[make_pool(), make_pool("two", sku=L40S)])
+    assert planner.plan(BEGAN).starts[0].pool == pool
+
+
+def test_job_starts_on_no_type_that_it_does_not_accept():
+    job = WaitingJob("job_1", "con_a", "standard", Shape(1, TYPES[:1]), BEGAN)
+    assert starts(make_planner(job, pools=[make_pool(sku=L40S)])) == []
+
+
+DEDICATED = QueueState("dedicated:con_a", 300, contract_id="con_a")
+GUARANTEED = ContractShare("con_a", guarantees=(Guarantee(A100, 2, lent_percent=0),))
+
+
+def test_what_is_guaranteed_and_not_lent_is_left_idle_for_its_contract():
+    others = [make_job(f"job_{n}", contract="con_b", age=9) for n in range(4)]
+    planner = make_planner(GUARANTEED, *others, queues=(STANDARD, DEDICATED))
+    assert starts(planner) == ["job_0", "job_1"]
+    planner.submit(make_job("job_own", queue=DEDICATED.name))
+    assert starts(planner) == ["job_own", "job_0", "job_1"]
+
+
+def test_each_waiting_job_of_a_guarantee_has_a_reservation_of_its_own():
+    runs = [make_run("job_r0", "one0", 4), make_run("job_r1", "one1", 4, ends_in=2 * HOUR)]
+    own = [make_job(f"job_{n}", 1, queue=DEDICATED.name, age=9 - n) for n in range(2)]
+    planner = make_planner(*runs, GUARANTEED, *own, pools=[make_pool(nodes=(4, 4))], queues=(DEDICATED,))
+    assert [(each.job_id, each.node) for each in planner.plan(BEGAN).reserved] == [("job_0", "one0"), ("job_1", "one1")]
+
+
+@pytest.mark.parametrize("limits", [QueueLimits(jobs=1), QueueLimits(gpus=1), QueueLimits(gpu_seconds_left=0)])
+def test_queue_at_its_limit_starts_nothing_and_blocks_nobody(limits):
+    queues = (QueueState("limited", 200, limits=limits), STANDARD)
+    run = make_run("job_run", gpus=1, queue="limited")
+    planner = make_planner(run, make_job("job_limited", queue="limited", age=9), make_job("job_other"), queues=queues)
+    assert starts(planner) == ["job_other"]
+
+
+def test_contract_at_its_quota_starts_nothing_and_blocks_nobody():
+    share = ContractShare("con_a", most_gpus=1)
+    planner = make_planner(share, make_job("job_1", 2, age=9), make_job("job_2", 2, contract="con_b"))
+    assert starts(planner) == ["job_2"]
+
+
+@pytest.mark.parametrize(
+    ("discipline", "first"),
+    [
+        (Discipline.FAIR, "job_old"),
+        (Discipline.FIRST_COME, "job_old"),
+        (Discipline.SHORTEST_REMAINING, "job_short"),
+        (Discipline.LEAST_ATTAINED, "job_new"),
+    ],
+)
+def test_discipline_of_a_pool_says_who_goes_first(discipline, first):
+    jobs = (
+        make_job("job_old", 4, seconds=900, age=99, seconds_done=1000),
+        make_job("job_short", 4, seconds=60, age=50, seconds_done=9000),
+        make_job("job_new", 4, seconds=800, age=10),
+    )
+    assert starts(make_planner(*jobs, pools=[make_pool(discipline=discipline)])) == [first]
+
+
+def test_job_whose_slowdown_is_at_its_bound_goes_before_shorter_ones():
+    jobs = make_job("job_long", 4, seconds=HOUR, age=20 * HOUR), make_job("job_short", 4, seconds=60)
+    assert starts(make_planner(*jobs, pools=[make_pool(discipline=Discipline.SHORTEST_REMAINING)])) == ["job_long"]
