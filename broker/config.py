@@ -56,11 +56,11 @@ class Settings(BaseSettings):
         default=None, min_length=16, description="Signs run tokens; unset: DATA_DIR/secret.key."
     )
 
-    engine: Literal["local", "slurm"] = Field(
-        default="local", description="What runs the training: this machine, or the Slurm cluster it can submit to."
+    engine: Literal["local", "slurm", "ray"] = Field(
+        default="local", description="What runs the training: this machine, or the cluster that it can submit to."
     )
     runs_dir: Path | None = Field(
-        default=None, description="Folders of runs; under slurm all nodes see it at this path. Unset: DATA_DIR/runs."
+        default=None, description="Folders of runs; all nodes of a cluster see it at this path. Unset: DATA_DIR/runs."
     )
     slurm_partition: str | None = Field(default=None, description="Partition of the runs; unset: the default.")
     slurm_account: str | None = Field(default=None, description="Account that the runs are booked on at Slurm.")
@@ -68,6 +68,12 @@ class Settings(BaseSettings):
         default="gpu", description="What a GPU is called there: `gpu`, `gpu:a100`; empty: runs get CPUs."
     )
     slurm_options: str = Field(default="", description="Further options of sbatch, such as --mem=32G --time=2-0.")
+
+    ray_address: str | None = Field(default=None, description="The cluster's dashboard, such as http://head:8265.")
+    ray_token: str | None = Field(default=None, description="The cluster's token, where it wants one.")
+    ray_resource: str = Field(
+        default="GPU", min_length=1, description="What a GPU is called there: GPU, CPU, or a resource of your own."
+    )
 
     local_slots: int = Field(default=1, ge=0, description="Runs at one time on this machine; 0: no local engine.")
     local_sku: str = "cpu"
@@ -137,6 +143,19 @@ class Settings(BaseSettings):
             if not word.startswith("-"):
                 raise ValueError(f"{word!r} is no option; write each as --name=value")
         return options
+
+    @field_validator("ray_address")
+    @classmethod
+    def _check_ray_address(cls, address: str | None) -> str | None:
+        if address is not None and not address.startswith(("http://", "https://")):
+            raise ValueError(f"{address!r} is no address of a dashboard; write one like http://head:8265")
+        return None if address is None else address.rstrip("/")
+
+    @model_validator(mode="after")
+    def _check_engine_is_named(self) -> Self:
+        if self.engine == "ray" and self.ray_address is None:
+            raise ValueError("ray_address must name the cluster's dashboard, such as http://head:8265, for engine ray")
+        return self
 
     @model_validator(mode="after")
     def _check_lease_outlives_heartbeats(self) -> Self:

@@ -62,6 +62,10 @@ class RunState(StrEnum):
     EXITED = "exited"
     GONE = "gone"
 
+    @property
+    def is_over(self) -> bool:
+        return self in {RunState.EXITED, RunState.GONE}
+
 
 @dataclass(frozen=True)
 class RunObservation:
@@ -77,7 +81,7 @@ class RunObservation:
 
     @property
     def is_over(self) -> bool:
-        return self.state in {RunState.EXITED, RunState.GONE}
+        return self.state.is_over
 
 
 class LaunchError(Exception):
@@ -140,3 +144,6 @@ class Engine(Protocol):
         It needs no memory of its own but the run ids, so a broker that restarted asks in the same way. Starts and
         stops nothing. Raises: EngineUnreachable: a run is called gone only by an engine that answers.
         """
+
+    async def close(self) -> None:
+        """Let go of connections; what runs goes on."""

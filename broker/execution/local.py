@@ -96,6 +96,9 @@ class LocalEngine:
             await self._ends_within(run_id, KILL_WAIT_SECONDS)
         _kill_group(pid)  # what the leader left behind; nobody else has got its pid in this moment
 
+    async def close(self) -> None:
+        """Do nothing: there is no connection."""
+
     async def _ends_within(self, run_id: str, seconds: float) -> bool:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds

@@ -269,6 +269,7 @@ class PoolAgent:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.engine.close()
         await self.membership.close()
 
 

@@ -7,7 +7,9 @@ All lie in the run's folder, `runs_dir/<run_id>/`, which every node sees at the 
     environment   what the trainer is given, the run token among it (mode 0600); never on a command line
     run.sh        what the engine starts: SIGTERM asks the run's processes to end, SIGUSR1 kills them
     trainer.sh    what run.sh starts, in a session of its own: the trainer, whose exit code it keeps
-    started       made by the first start of the script, and by no other: its content is the engine's job
+    started       made by the first start of the script, and by no other: its content is the engine's job; or by who
+                  takes the run back before it has started
+    kill          where it is there, run.sh kills what it has asked to end
     exit          the exit code, once the trainer has ended
     trainer.log   standard output and error
     work/         LORA_WORK_DIR
@@ -27,6 +29,8 @@ from broker.execution.engine import LaunchSpec, check_run_id
 from broker.private_file import write_private_file
 
 ASK_TO_END, KILL = "TERM", "USR1"  # the signals that run.sh understands
+TAKEN_BACK = "it was taken back before it started"
+NEVER_STARTED = "its trainer was never started; do the nodes see BROKER_RUNS_DIR at the same path?"
 SIGNAL_OFFSET = 128  # a shell tells the end by signal N as 128 + N
 
 SCRIPT = """\
@@ -34,14 +38,16 @@ SCRIPT = """\
 # {title}
 umask 077
 cd /
-child= asked=
+child= asked= watching=
+watch() {{ while kill -0 "$child" 2>/dev/null; do sleep 0.5; [ ! -e {folder}/kill ] || end KILL; done; }}
 end() {{ asked=$1; [ -z "$child" ] || kill -s "$1" -- "-$child" 2>/dev/null || kill -s "$1" "$child" 2>/dev/null; }}
-trap 'end TERM' TERM
+watch_once() {{ [ -z "$child" ] || [ -n "$watching" ] || {{ watching=1; watch & }}; }}
+trap '{on_sigterm}; watch_once' TERM
 trap 'end KILL' USR1
 (set -C; echo "{job}" > {folder}/started) 2>/dev/null || exit 0  # another job of this run was first
 setsid sh {folder}/trainer.sh &
 child=$!
-[ -z "$asked" ] || end "$asked"
+[ -z "$asked" ] || {{ end "$asked"; watch_once; }}
 while kill -0 "$child" 2>/dev/null; do wait "$child"; done
 kill -s KILL -- "-$child" 2>/dev/null  # what the trainer left behind
 [ -e {folder}/exit ] || echo 137 > {folder}/exit
@@ -90,8 +96,20 @@ class RunFiles:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.folder / "work").mkdir(exist_ok=True)
 
-    def write_start(self, spec: LaunchSpec, command: Sequence[str], further: Mapping[str, str], *, job: str) -> None:
-        """Write what a node needs to start the run; `job`: what the shell there knows the engine's job by."""
+    def write_start(
+        self,
+        spec: LaunchSpec,
+        command: Sequence[str],
+        further: Mapping[str, str],
+        *,
+        job: str,
+        signals_all: bool = False,
+    ) -> None:
+        """Write what a node needs to start the run; `job`: what the shell there knows the engine's job by.
+
+        `signals_all`: the engine sends SIGTERM to every process of the run, not to its script alone; to come twice
+        could kill a trainer that is on its way out.
+        """
         environment = {
             "PYTHONUNBUFFERED": "1",  # or the last lines of a killed run would be missing from its log
             "LORA_BROKER_URL": spec.broker_url,
@@ -107,7 +125,10 @@ class RunFiles:
         write_private_file(
             self.folder / "trainer.sh", TRAINER_SCRIPT.format(folder=folder, command=shlex.join(command))
         )
-        write_private_file(self.script, SCRIPT.format(title=title, folder=folder, job=job))
+        write_private_file(
+            self.script,
+            SCRIPT.format(title=title, folder=folder, job=job, on_sigterm="asked=TERM" if signals_all else "end TERM"),
+        )
 
     def read_record(self) -> JobRecord | None:
         try:
@@ -124,8 +145,38 @@ class RunFiles:
         """Forget an intent that came to nothing: the run may be launched as if it had never been tried."""
         (self.folder / "job.json").unlink(missing_ok=True)
 
+    @property
+    def is_launched(self) -> bool:
+        """Tell whether nothing is left to submit: the engine has the run, or nobody is to start it any more."""
+        return self.find_job() is not None or self.is_taken_back
+
+    def take_back(self) -> bool:
+        """Take the run back: no job of it will ever start. False where one has started."""
+        try:
+            with (self.folder / "started").open("x") as file:
+                file.write(TAKEN_BACK)
+        except FileExistsError:
+            return self.is_taken_back
+        return True
+
+    @property
+    def is_taken_back(self) -> bool:
+        return self._read_started() == TAKEN_BACK
+
+    @property
+    def has_started(self) -> bool:
+        return self.find_started() is not None
+
+    def kill(self) -> None:
+        """Have the script kill the processes that it has asked to end: for an engine that cannot signal it."""
+        (self.folder / "kill").touch()
+
     def find_started(self) -> str | None:
         """Find the job that has started the run; None where none has."""
+        started = self._read_started()
+        return None if started == TAKEN_BACK else started
+
+    def _read_started(self) -> str | None:
         with suppress(FileNotFoundError):
             return (self.folder / "started").read_text().strip()
         return None

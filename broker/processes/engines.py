@@ -8,12 +8,20 @@ from broker.errors import OperatorError
 from broker.execution.devices import NO_DEVICE, VISIBLE_DEVICES, list_devices
 from broker.execution.engine import Engine
 from broker.execution.local import LocalEngine
+from broker.execution.ray.engine import RayEngine
+from broker.execution.ray.jobs_api import JobsApi
 from broker.execution.slurm.engine import SlurmEngine, SlurmPlace
 
 
 def make_engine(settings: Settings) -> Engine:
     """Make the engine of this process. Raises: OperatorError."""
-    return make_slurm_engine(settings) if settings.engine == "slurm" else make_local_engine(settings)
+    match settings.engine:
+        case "slurm":
+            return make_slurm_engine(settings)
+        case "ray":
+            return make_ray_engine(settings)
+        case _:
+            return make_local_engine(settings)
 
 
 def make_local_engine(settings: Settings) -> LocalEngine:
@@ -41,6 +49,19 @@ def make_slurm_engine(settings: Settings) -> SlurmEngine:
         sku=settings.local_sku,
         command=settings.trainer_argv,
         place=place,
+        base_models_dir=settings.models_root,
+    )
+
+
+def make_ray_engine(settings: Settings) -> RayEngine:
+    """Make the engine of the Ray cluster whose dashboard is named."""
+    assert settings.ray_address is not None, "settings of engine ray name an address"
+    return RayEngine(
+        settings.runs_root,
+        api=JobsApi(settings.ray_address, token=settings.ray_token),
+        sku=settings.local_sku,
+        command=settings.trainer_argv,
+        resource=settings.ray_resource,
         base_models_dir=settings.models_root,
     )
 

@@ -137,6 +137,9 @@ class PaperEngine:
     async def reconcile(self, run_ids: Iterable[str]) -> list[RunObservation]:
         return [self._observe(run_id) for run_id in run_ids]
 
+    async def close(self) -> None:
+        pass
+
     def _observe(self, run_id: str) -> RunObservation:
         if run_id in self.alive:
             return RunObservation(run_id, RunState.ALIVE)

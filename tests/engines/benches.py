@@ -1,6 +1,7 @@
 """What the conformance tests do to an engine beyond its protocol: take its servers away, and bring them back."""
 
 import json
+import secrets
 import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -9,33 +10,32 @@ from typing import Any
 
 from broker.execution.engine import Engine, LaunchSpec
 from broker.execution.local import LocalEngine
+from broker.execution.ray.engine import RayEngine
+from broker.execution.ray.jobs_api import JobsApi
 from broker.execution.slurm.commands import SlurmCommands
 from broker.execution.slurm.engine import SlurmEngine
+from tests.engines.ray_cluster import RayCluster
 from tests.engines.slurm_cluster import GPUS_PER_NODE, NODES, SlurmCluster
 
 BROKER = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from broker.execution.engine import LaunchSpec
-runs_dir, program = Path(sys.argv[1]), sys.argv[2]
+runs_dir, program, run_id = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 command = (sys.executable, "-c", program)
 {make}
-def launch(): asyncio.run(engine.launch(LaunchSpec("run_1", "job_1", 3, "s3cret", 1, "http://broker")))
+def launch(): asyncio.run(engine.launch(LaunchSpec(run_id, "job_1", 3, "s3cret", 1, "http://broker")))
 def die(): os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def make_spec(run_id: str = "run_1", **fields: Any) -> LaunchSpec:
-    defaults = {"job_id": "job_1", "fence_token": 3, "run_token": "s3cret", "gpus": 1, "broker_url": "http://broker"}
-    return LaunchSpec(run_id=run_id, **(defaults | fields))
-
-
 @dataclass
 class Bench(ABC):
-    """One kind of engine on a folder of runs. `engines` were made by the test."""
+    """One kind of engine on a folder of runs. `engines` were made by the test; `prefix` tells its runs from others'."""
 
     runs_dir: Path
     engines: list[Engine] = field(default_factory=list)
+    prefix: str = field(default_factory=lambda: secrets.token_hex(4))
     has_server = True
     gpus = len(NODES) * GPUS_PER_NODE
     gpus_of_node = GPUS_PER_NODE
@@ -59,9 +59,15 @@ class Bench(ABC):
     @abstractmethod
     def bring_server_back(self) -> None: ...
 
-    def starts_of(self, run_id: str = "run_1") -> list[dict[str, Any]]:
+    def name(self, number: int = 1) -> str:
+        return f"run_{self.prefix}_{number}"
+
+    def spec(self, number: int = 1, *, gpus: int = 1) -> LaunchSpec:
+        return LaunchSpec(self.name(number), "job_1", 3, "s3cret", gpus, "http://broker")
+
+    def starts_of(self, number: int = 1) -> list[dict[str, Any]]:
         """Return the environment of each process that ever started for a run."""
-        path = self.runs_dir / run_id / "work" / "starts"
+        path = self.runs_dir / self.name(number) / "work" / "starts"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     @property
@@ -108,3 +114,27 @@ class SlurmBench(Bench):
     def bring_server_back(self) -> None:
         self.cluster.start_controller()
         self.cluster.await_nodes()
+
+
+@dataclass
+class RayBench(Bench):
+    cluster: RayCluster = None  # type: ignore[assignment]
+    launch_dies_at = "engine._submit = lambda *_, **__: die()"
+
+    @property
+    def make_in_broker(self) -> str:  # type: ignore[override]
+        return (
+            "from broker.execution.ray.engine import RayEngine\n"
+            "from broker.execution.ray.jobs_api import JobsApi\n"
+            f"engine = RayEngine(runs_dir, api=JobsApi({self.cluster.address!r}), sku='cpu', command=command)"
+        )
+
+    def _make(self, command: tuple[str, ...]) -> Engine:
+        api = JobsApi(self.cluster.address, timeout_seconds=10)
+        return RayEngine(self.runs_dir, api=api, sku="cpu", command=command, fresh_seconds=0.1)
+
+    def take_server_away(self) -> None:
+        self.cluster.freeze_dashboard()
+
+    def bring_server_back(self) -> None:
+        self.cluster.thaw_dashboard()

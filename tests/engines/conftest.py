@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.benches import Bench, LocalBench, SlurmBench
+from tests.engines.benches import Bench, LocalBench, RayBench, SlurmBench
+from tests.engines.ray_cluster import RayCluster, ray_cluster
 from tests.engines.slurm_cluster import SlurmCluster, list_missing, slurm_cluster
 
-WANTED = "BROKER_TEST_ENGINES"
+WANTED, RAY_PROGRAM = "BROKER_TEST_ENGINES", "BROKER_TEST_RAY"
 collect_ignore_glob = [] if os.environ.get(WANTED) else ["test_*.py"]
 
 
@@ -30,21 +31,34 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
         os.environ.pop("SLURM_CONF") if before is None else os.environ.update(SLURM_CONF=before)
 
 
-@pytest.fixture(params=["local", "slurm"])
+@pytest.fixture(scope="session")
+def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
+    program = os.environ.get(RAY_PROGRAM, "")
+    if not Path(program).is_file():
+        pytest.skip(f"Ray is not installed: {RAY_PROGRAM} names no program `ray`")
+    with ray_cluster(Path(program), tmp_path_factory.mktemp("ray")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["local", "slurm", "ray"])
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     """Each engine in its turn; what still runs at the end is killed."""
-    runs_dir = tmp_path / "runs"
-    made: Bench = (
-        LocalBench(runs_dir)
-        if request.param == "local"
-        else SlurmBench(runs_dir, cluster=request.getfixturevalue("slurm"))
-    )
+    made = _make_bench(request, tmp_path / "runs")
     yield made
-    run_ids = [folder.name for folder in runs_dir.glob("run_*")]
+    run_ids = [folder.name for folder in made.runs_dir.glob("run_*")]
     engine = made.make("pass")
     await asyncio.gather(*(engine.stop(run_id, grace_seconds=0) for run_id in run_ids))
     for own in made.engines:
         await own.reconcile(run_ids)
+        await own.close()
+
+
+def _make_bench(request: pytest.FixtureRequest, runs_dir: Path) -> Bench:
+    if request.param == "slurm":
+        return SlurmBench(runs_dir, cluster=request.getfixturevalue("slurm"))
+    if request.param == "ray":
+        return RayBench(runs_dir, cluster=request.getfixturevalue("ray"))
+    return LocalBench(runs_dir)
 
 
 @pytest.fixture
@@ -53,7 +67,7 @@ def start_broker(bench: Bench) -> Iterator[Callable[[str, str], subprocess.Popen
     brokers: list[subprocess.Popen[str]] = []
 
     def start(code: str, program: str) -> subprocess.Popen[str]:
-        arguments = (sys.executable, "-c", f"{bench.broker}\n{code}", str(bench.runs_dir), program)
+        arguments = (sys.executable, "-c", f"{bench.broker}\n{code}", str(bench.runs_dir), program, bench.name())
         brokers.append(subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         return brokers[-1]
 

@@ -8,14 +8,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo")
 NODES, GPUS_PER_NODE = ("n1", "n2"), 4
 NODE_SILENT_SECONDS = 5
-WAIT_SECONDS = 60.0
+WAIT_SECONDS, END_SECONDS = 60.0, 10.0
 SAVING_SECONDS = 6.0
 
 # What a node is asked of less than of a real one: no cgroups, no cores of its own, a GPU is a link to /dev/null.
@@ -102,7 +102,11 @@ class SlurmCluster:
         """End one of our daemons."""
         daemon = self.daemons.pop(name)
         daemon.send_signal(number)
-        daemon.wait(WAIT_SECONDS)
+        try:
+            daemon.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait(WAIT_SECONDS)
 
     def ask(self, *command: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | self.environment)
@@ -133,8 +137,7 @@ def slurm_cluster(folder: Path) -> Iterator[SlurmCluster]:
         if "slurmctld" in cluster.daemons:
             cluster.ask("scancel", "--full", "--signal=KILL", "--state=RUNNING", "--partition=train")
         for name in reversed(list(cluster.daemons)):
-            with suppress(subprocess.TimeoutExpired):
-                cluster.kill(name, signal.SIGTERM)
+            cluster.kill(name, signal.SIGTERM)
 
 
 def _write_files(cluster: SlurmCluster) -> None:
@@ -145,7 +148,7 @@ def _write_files(cluster: SlurmCluster) -> None:
         (folder / "devices" / f"gpu{number}").symlink_to("/dev/null")
     fields = {"folder": folder, "host": socket.gethostname(), "user": os.environ.get("USER", "root")}
     cluster.conf.write_text(
-        SLURM_CONF.format(**fields, ports=_find_ports(3), gpus=GPUS_PER_NODE, silent=NODE_SILENT_SECONDS)
+        SLURM_CONF.format(**fields, ports=find_ports(3), gpus=GPUS_PER_NODE, silent=NODE_SILENT_SECONDS)
     )
     devices = folder / "devices" / f"gpu[0-{GPUS_PER_NODE - 1}]"
     (folder / "gres.conf").write_text(f"NodeName=n[1-2] Name=gpu File={devices}\n")
@@ -154,7 +157,8 @@ def _write_files(cluster: SlurmCluster) -> None:
     key.write_bytes(secrets.token_bytes(128))
 
 
-def _find_ports(count: int) -> list[int]:
+def find_ports(count: int) -> list[int]:
+    """Find ports that are free now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [found.getsockname()[1] for found in sockets]
     for found in sockets:

@@ -102,10 +102,6 @@ class SlurmCommands:
         except UnreadableAnswer as error:
             raise EngineUnreachable(_say("sinfo", *UNKNOWN_ANSWER, said=str(error))) from error
 
-    def cancel_waiting(self, job: str) -> None:
-        """Take a job back that has not started; one that runs is left alone."""
-        self._scancel("--state=PENDING", job)
-
     def signal(self, job: str, name: str) -> None:
         """Send a signal to the script of a job that runs, which hands it on.
 

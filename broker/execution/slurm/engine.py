@@ -14,7 +14,7 @@ from pathlib import Path
 
 from broker.execution.engine import Capacity, LaunchError, LaunchSpec, RunObservation, RunState
 from broker.execution.files import is_held, locked
-from broker.execution.run_script import ASK_TO_END, KILL, JobRecord, RunFiles
+from broker.execution.run_script import ASK_TO_END, KILL, NEVER_STARTED, TAKEN_BACK, JobRecord, RunFiles
 from broker.execution.slurm.answers import JobSeen
 from broker.execution.slurm.commands import SlurmCommands, SubmissionRefused
 from broker.execution.slurm.jobs_view import JobsView
@@ -22,7 +22,6 @@ from broker.execution.slurm.jobs_view import JobsView
 STOP_POLL_SECONDS = 0.5
 KILL_WAIT_SECONDS = 10.0
 JOB_IN_SHELL = "$SLURM_JOB_ID"
-NEVER_STARTED = "its trainer was never started; do the nodes see BROKER_RUNS_DIR at the same path?"
 
 
 @dataclass(frozen=True)
@@ -91,12 +90,16 @@ class SlurmEngine:
         files = RunFiles.of(self._runs_dir, run_id)
         if files.read_record() is None or files.find_exit_code() is not None:
             return
-        job = await asyncio.to_thread(self._ask_to_end, files)
+        was_waiting = await asyncio.to_thread(files.take_back)
+        job = await asyncio.to_thread(self._ask_to_end, files, was_waiting=was_waiting)
         if job is None or await self._ends_within(run_id, grace_seconds):
             return
         await asyncio.to_thread(self._slurm.signal, job, KILL)
         if not await self._ends_within(run_id, KILL_WAIT_SECONDS):  # its node does not answer: Slurm lets go of it
             await asyncio.to_thread(self._slurm.cancel, job)
+
+    async def close(self) -> None:
+        """Do nothing: there is no connection."""
 
     def _launch(self, spec: LaunchSpec) -> str:
         files = RunFiles.of(self._runs_dir, spec.run_id)
@@ -108,7 +111,7 @@ class SlurmEngine:
                 record = JobRecord(spec.run_id, spec.fence_token)
                 files.write_record(record)
                 self._submit(spec, files, record, lock=lock)
-            elif record.job is None and self._recover(files, record) is None:
+            elif not files.is_launched and self._recover(files, record) is None:
                 files.write_start(spec, self._command, self._further, job=JOB_IN_SHELL)
                 self._submit(spec, files, record, lock=lock)
         return str(files.folder)
@@ -134,29 +137,30 @@ class SlurmEngine:
         code, record = files.find_exit_code(), files.read_record()
         if code is not None:
             return RunObservation(run_id, RunState.EXITED, code)
-        if record is None:
-            return RunObservation(run_id, RunState.GONE)
+        if record is None or files.is_taken_back:
+            return RunObservation(run_id, RunState.GONE, detail="" if record is None else TAKEN_BACK)
         job = self._view.find(files) or self._find_forgotten(files)
         code = files.find_exit_code()  # after Slurm: it may have ended between our two looks
         if code is not None:
             return RunObservation(run_id, RunState.EXITED, code)
         if job is not None:
-            return _judge(run_id, job, has_started=files.find_started() is not None)
+            return _judge(run_id, job, has_started=files.has_started)
         return RunObservation(run_id, RunState.ALIVE if is_held(files.launch_lock) else RunState.GONE)
 
     def _find_forgotten(self, files: RunFiles) -> JobSeen | None:
         job = files.find_job()
         return None if job is None else self._slurm.find_accounted(job)
 
-    def _ask_to_end(self, files: RunFiles) -> str | None:
-        """Take the run back while it waits, or ask its processes to end; returns its job, None where it has none."""
+    def _ask_to_end(self, files: RunFiles, *, was_waiting: bool) -> str | None:
+        """Ask the run's processes to end, or give up its place in the line; returns its job, None where it has none."""
         with locked(files.launch_lock):  # a submission that is under way ends first
             record = files.read_record()
             job = None if record is None else files.find_job() or self._recover(files, record)
-        if job is not None:
-            self._slurm.cancel_waiting(job)
+        if job is not None and was_waiting:
+            self._slurm.cancel(job)
+        elif job is not None:
             self._slurm.signal(job, ASK_TO_END)
-            self._view.forget()
+        self._view.forget()
         return job
 
     async def _ends_within(self, run_id: str, seconds: float) -> bool:

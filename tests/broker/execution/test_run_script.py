@@ -78,3 +78,30 @@ def test_record_that_is_torn_still_says_that_something_was_submitted(write):
     assert files.read_record() == JobRecord("run_1", 0)
     files.forget()
     assert files.read_record() is None
+
+
+def test_run_that_is_taken_back_never_starts_and_one_that_has_started_is_not_taken_back(write):
+    files = write("import os; open(os.environ['LORA_WORK_DIR'] + '/starts', 'a').write('x')")
+    assert files.take_back()
+    assert files.take_back()
+    assert run(files) == 0
+    assert files.is_taken_back
+    assert files.find_started() is None
+    assert not (files.folder / "work" / "starts").exists()
+    (files.folder / "started").unlink()
+    run(files)
+    assert not files.take_back()
+
+
+def test_run_that_ignores_sigterm_is_killed_by_a_file(write):
+    ready = "open(os.environ['LORA_WORK_DIR'] + '/ready', 'w'); "
+    files = write(f"import os, signal, time; signal.signal(15, signal.SIG_IGN); {ready}time.sleep(60)")
+    with subprocess.Popen(["sh", str(files.script)]) as script:
+        deadline = time.monotonic() + 30
+        while not (files.folder / "work" / "ready").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        script.send_signal(signal.SIGTERM)
+        files.kill()
+        script.wait(30)
+    assert files.find_exit_code() == -signal.SIGKILL
