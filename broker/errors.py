@@ -202,16 +202,17 @@ class MaxCostExceeded(DomainError):
 class DeadlineUnreachable(DomainError):
     """The job cannot be expected to end by the date that it asks for.
 
-    On none of the GPU types that it accepts have nine of ten such jobs ended by `finish_by`. Give it the date of
-    `earliest` or a later one, accept more types, or choose a smaller job.
+    On none of the GPU types that it accepts have nine of ten such jobs ended by `finish_by`, their wait counted. Give
+    it the date of `earliest` (null: none is known) or a later one, accept more types, or choose a smaller job.
     """
 
-    def __init__(self, earliest: datetime) -> None:
-        told = f"{earliest:%Y-%m-%dT%H:%M:%SZ}"
+    def __init__(self, earliest: datetime | None) -> None:
+        told = None if earliest is None else f"{earliest:%Y-%m-%dT%H:%M:%SZ}"
+        when = f"by {told} at the earliest (nine of ten such jobs do)" if told else "at no date that is known now"
+        cure = "give it that date or a later one, accept" if told else "leave finish_by out, accept"
         super().__init__(
-            f"The job is expected to end by {told} at the earliest (nine of ten such jobs do): give it that date or a "
-            "later one, accept more GPU types, or choose a smaller job.",
-            errors=[FieldError("finish_by", f"must be {told} or later")],
+            f"The job is expected to end {when}: {cure} more GPU types, or choose a smaller job.",
+            errors=[FieldError("finish_by", f"must be {told} or later" if told else "cannot be promised now")],
             earliest=told,
         )
 

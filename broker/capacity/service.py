@@ -17,6 +17,7 @@ from pricing.catalog import find_gpu, get_gpu
 from pricing.catalog.gpu import GpuProfile
 
 __all__ = [
+    "STANDARD_QUEUE",
     "OpenType",
     "Pool",
     "Queue",

@@ -69,3 +69,19 @@ class Pool(Base):
     rests_until: Mapped[datetime | None] = moment_column(nullable=True)
     rest_reason: Mapped[str | None]
     created_at: Mapped[datetime] = moment_column()
+
+
+class StartForecast(Base):
+    """When a job that came now would be expected to start, in a queue of a priority and on a GPU type.
+
+    The last scheduling cycle says so. A moment that is over: at once; null: nobody knows.
+    """
+
+    __tablename__ = "start_forecasts"
+
+    priority: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    sku: Mapped[str] = mapped_column(primary_key=True)
+    gpus: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    p50: Mapped[datetime | None] = moment_column(nullable=True)
+    p90: Mapped[datetime | None] = moment_column(nullable=True)
+    created_at: Mapped[datetime] = moment_column()

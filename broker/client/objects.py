@@ -84,6 +84,14 @@ class PlanPrice(TypedDict):
     total_p90: Money
 
 
+class ExpectedStart(TypedDict):
+    """When a quoted job would start on a GPU type."""
+
+    queue: str
+    p50: str | None
+    p90: str | None
+
+
 class QuotedType(TypedDict):
     """A job on one GPU type that pools have: what it needs and costs there, or by `reason` why it does not fit."""
 
@@ -94,6 +102,7 @@ class QuotedType(TypedDict):
     gpu_seconds: Seconds | None
     gpu_hours: Hours | None
     calibration_runs: int | None
+    expected_start: ExpectedStart | None
     prices: list[PlanPrice]
 
 

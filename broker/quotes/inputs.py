@@ -10,6 +10,7 @@ from broker import errors
 from broker.base_models import service as base_models
 from broker.calibrations import service as calibrations
 from broker.capacity import service as capacity
+from broker.capacity.start_forecasts import QueueStarts, find_queue_starts, read_starts, select_starts
 from broker.clock import local_day
 from broker.contracts import service as contracts
 from broker.contracts.reading.grant_prices import GrantPrice, read_grant_prices, select_grant_prices
@@ -31,6 +32,7 @@ INPUTS = Statement(
         contracts.select_card_version(bindparam("today", type_=Date)),
         select_in_force(Dataset.__table__.c.customer_id, bindparam("now", type_=DateTime(timezone=True))),
         capacity.select_open_types(bindparam("seen_since", type_=DateTime(timezone=True))),
+        select_starts(Dataset.__table__.c.customer_id),
         calibrations.select_newest_version(),
         base_models.select_offer_version(),
         select_grant_prices(Dataset.__table__.c.customer_id),
@@ -52,11 +54,15 @@ class TypeInputs:
 
 @dataclass(frozen=True)
 class QuoteInputs:
-    """`types` are those that the job may run on, by the names of their pools; at least one."""
+    """`types` are those that the job may run on, by the names of their pools; at least one.
+
+    `starts`: when a job that came now would start on each; None where no cycle has told.
+    """
 
     dataset: Dataset
     card: RateCard
     types: Sequence[TypeInputs]
+    starts: QueueStarts | None
     calibration: Calibration
     offered: OfferedModels
 
@@ -89,7 +95,7 @@ async def read_inputs(
     now = work.now
     if not found:
         raise errors.NotFound("dataset", dataset_id)
-    *dataset_columns, card_version, in_force, open_types, calibration_version, offer_version, grant_prices = found[0]
+    *dataset_columns, card_version, in_force, open_types, starts, calibration, offer_version, grant_prices = found[0]
     if card_version is None:
         raise NoPriceInForce(local_day(now, work.settings.time_zone))
     dataset = datasets.read_dataset(tuple(dataset_columns))
@@ -106,9 +112,16 @@ async def read_inputs(
             TypeInputs(of.gpu, await _list_prices(work, card, terms, granted, of.gpu, project_id), of.machine_load)
             for of in capacity.read_open_types(open_types, work.settings.local_sku)
         ],
-        calibration=await calibrations.get_calibration(work, calibration_version),
+        starts=find_queue_starts(read_starts(starts), _choose_queue(terms, contract_id), now),
+        calibration=await calibrations.get_calibration(work, calibration),
         offered=await base_models.read_offer_of(work, offer_version),
     )
+
+
+def _choose_queue(terms: Sequence[ContractTerms], contract_id: str | None) -> str:
+    """Choose the queue that the job would enter: that of the contract that would pay, where it is clear which."""
+    is_clear = len(terms) == 1 or (terms and contract_id is not None)
+    return terms[0].home_queue if is_clear else capacity.STANDARD_QUEUE
 
 
 async def _list_prices(

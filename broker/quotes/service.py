@@ -150,6 +150,7 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfigu
         estimate=estimate,
         prices=own.prices,
         other_types=others,
+        expected_starts=inputs.starts,
         max_cost_buys=await _buy(work, inputs.dataset.customer_id, estimate, configuration, terms),
         findings=QuotedFindings.of(inputs.dataset, unread=planned.unread),
         rate_card_version=inputs.card.version,

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
+from broker.capacity.start_forecasts import QueueStarts
 from broker.persistence.database import Base, moment_column
 from broker.persistence.documents import Document
 from broker.quotes.checking.findings import QuotedFindings
@@ -40,6 +41,7 @@ class Quote(Base):
     estimate: Mapped[JobEstimate] = mapped_column(Document(JobEstimate.to_json, JobEstimate.from_json))
     prices: Mapped[list[PlanQuote]] = mapped_column(Document(write_prices, read_prices))
     other_types: Mapped[list[QuotedType | UnfitType] | None] = mapped_column(Document(write_types, read_types))
+    expected_starts: Mapped[QueueStarts | None] = mapped_column(Document(QueueStarts.to_json, QueueStarts.from_json))
     max_cost_buys: Mapped[MaxCostBuys | None] = mapped_column(Document(MaxCostBuys.to_json, MaxCostBuys.from_json))
     findings: Mapped[QuotedFindings | None] = mapped_column(
         Document(QuotedFindings.to_json, QuotedFindings.from_json), nullable=True

@@ -58,6 +58,7 @@ SHARED_TABLES = {
     "outbox",
     "pools",
     "rate_cards",
+    "start_forecasts",
     "swept",
 }
 APP_ROLE = "broker_app"

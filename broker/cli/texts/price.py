@@ -27,6 +27,7 @@ TYPE_COLUMNS = (
     Column("GPU type"),
     Column("GPU-hours", right=True),
     Column("in all, yuan", right=True),
+    Column("starts"),
     Column("note"),
 )
 
@@ -59,26 +60,37 @@ def make_offer(offer: Offer, now: datetime, width: int, *, compare: bool = False
         *make_table(COLUMNS, rows),
         Text("Ranges are from p50 (half of such jobs) to p90 (nine of ten).", "dim"),
         *note,
-        *_tell_types(offer),
+        *_tell_types(offer, now),
         *facts,
         *[Text(sentence, "dim") for sentence in offer.quote["estimate"].get("uncertain", [])],
     ]
 
 
-def _tell_types(offer: Offer) -> list[Text]:
+def _tell_types(offer: Offer, now: datetime) -> list[Text]:
     """Make the table of the GPU types that pools have, where there are several; priced on the own plan or on demand."""
     types = offer.quote.get("gpu_types", [])  # a broker of before has none
     plan = offer.contract["plan"] if offer.contract else "on_demand"
-    return make_table(TYPE_COLUMNS, [_make_type_row(each, plan) for each in types]) if len(types) > 1 else []
+    return make_table(TYPE_COLUMNS, [_make_type_row(each, plan, now) for each in types]) if len(types) > 1 else []
 
 
-def _make_type_row(quoted: QuotedType, plan: str) -> list[str]:
+def _make_type_row(quoted: QuotedType, plan: str, now: datetime) -> list[str]:
     hours = quoted["gpu_hours"]
     if hours is None:
-        return [quoted["sku"], "", "", f"does not fit: {quoted['reason']}"]
+        return [quoted["sku"], "", "", "", f"does not fit: {quoted['reason']}"]
     (price,) = (each for each in quoted["prices"] if each["plan"] == plan)
     total = _describe_range(price["total"]["amount"], price["total_p90"]["amount"])
-    return [quoted["sku"], describe_hours(hours), total, "" if quoted["fit"] == "fits" else quoted["fit"]]
+    note = "" if quoted["fit"] == "fits" else quoted["fit"]
+    return [quoted["sku"], describe_hours(hours), total, _describe_start(quoted, now), note]
+
+
+def _describe_start(quoted: QuotedType, now: datetime) -> str:
+    """Describe when the job would start on a type, as half of such jobs do; empty where no cycle has told."""
+    start = quoted.get("expected_start")  # a broker of before has none
+    if not start:
+        return ""
+    if start["p50"] is None:
+        return "not known"
+    return "now" if parse_moment(start["p50"]) <= now else describe_local(start["p50"], now)
 
 
 def _make_row(price: PlanPrice, *, is_own: bool) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from broker import errors
+from broker.capacity.start_forecasts import ExpectedStarts
 from broker.contracts import service as contracts
 from broker.contracts.reading.candidates import list_candidates
 from broker.contracts.terms.model import ContractTerms, GrantTerms
@@ -31,12 +32,14 @@ JOBS = RowFormat(Job)
 class Order:
     """A request, the quote that was made for it where it names none, and the name of its hold, if it has one.
 
-    A hold is placed once for each name, for longer than the edge remembers a key.
+    A hold is placed once for each name, for longer than the edge remembers a key. `starts`: when a job that came now
+    would start; looked up for a request with a date.
     """
 
     request: JobRequest
     made: Quote | None = None
     hold_key: str | None = None
+    starts: ExpectedStarts = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class AdmissionPlan:
         earlier = snapshot.holds.earlier.get((terms.id, order.hold_key or ""))
         if earlier is not None:
             return _require_same(snapshot.ordered[earlier], quote, request.dataset_id)
-        planned = plan_terms(request, quote, self.reserves[terms.id], snapshot.moment)
+        planned = plan_terms(request, quote, self.reserves[terms.id], snapshot.moment, order.starts)
         self.reserves[terms.id] = self.reserves[terms.id].less(planned.legs)
         job = self._make_job(request, quote, terms, planned)
         hold = NewHold(job.id, order.hold_key or job.id, planned.need, planned.legs)

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from broker import errors
 from broker.capacity import service as capacity
+from broker.capacity.start_forecasts import ExpectedStarts, find_queue_starts
 from broker.jobs.admitting.request import JobRequest
 from broker.jobs.admitting.type_terms import TypeTerms, choose_types
 from broker.jobs.rules.limits import NOTHING_SPENT, Limits, QuotedNeed, clip_need, plan_limits, widen_limits
@@ -16,6 +17,7 @@ from broker.ledger import service as ledger
 from broker.ledger.service import HoldNeed, NewLeg, Reserves
 from broker.quotes.service import Quote
 
+NOTHING_KNOWN: ExpectedStarts = {}
 UNPAID = (errors.InsufficientBalance, errors.BudgetExceeded, errors.CreditLimitExceeded)
 
 
@@ -33,14 +35,18 @@ class OrderTerms:
     legs: Sequence[NewLeg]
 
 
-def plan_terms(request: JobRequest, quote: Quote, reserves: Reserves, moment: datetime) -> OrderTerms:
+def plan_terms(
+    request: JobRequest, quote: Quote, reserves: Reserves, moment: datetime, starts: ExpectedStarts = NOTHING_KNOWN
+) -> OrderTerms:
     """Plan the queue that an order enters, where it may run, pauses or ends, and what its hold reserves.
+
+    `starts`: when a job that came now would start.
 
     Raises: QuoteStale, MaxCostExceeded, InvalidRequest, InsufficientBalance, BudgetExceeded, CreditLimitExceeded,
     NoContractInForce, DeadlineUnreachable.
     """
-    types = choose_types(request, quote, reserves, moment)
     queue = capacity.resolve_queue(reserves.terms, request.queue)
+    types = choose_types(request, quote, reserves, moment, find_queue_starts(starts, queue, moment))
     return _hold(request, queue, types, reserves, moment)
 
 

@@ -15,6 +15,7 @@ from fastapi import Response
 from psycopg.errors import UniqueViolation
 
 from broker import errors
+from broker.capacity.start_forecasts import ExpectedStarts, list_starts
 from broker.contracts.reading.candidates import Place
 from broker.http.caller import Caller, open_together
 from broker.http.idempotency import (
@@ -129,12 +130,15 @@ class Submissions:
     async def submit(self, caller: Caller, request: JobRequest, made: Quote | None) -> Response:
         """Have a request decided in the next batch; `made` is the quote that it does not name.
 
-        The log tells of the new job when it is committed, among the lines of its request.
+        The log tells of the new job when it is committed, among the lines of its request. When a job that came now
+        would start is looked up before, for one with a date alone.
+
         Raises: as `AdmissionPlan.admit` does; Busy, TooManyAtOnce.
         """
         actor, claim = caller.actor, caller.claim
         hold_key = None if claim is None else f"{actor.customer_id or actor.id}:{claim.key}"
-        submission = Submission(caller, Order(request, made, hold_key))
+        starts = {} if request.finish_by is None else await _look_up_starts(caller, request)
+        submission = Submission(caller, Order(request, made, hold_key, starts))
         ask = self.batches.ask if actor.role == Role.CUSTOMER else self.batches.ask_apart
         decided = await ask((name_principal(actor), request.place), submission)
         if decided.job is not None:
@@ -155,6 +159,11 @@ class Submissions:
         begun = None if self.turns is None else self.turns.begun
         async with open_together(callers, asked, limits, begun) as (works, found):
             return await batch.decide(works, _confirm(supposed, found))
+
+
+async def _look_up_starts(caller: Caller, request: JobRequest) -> ExpectedStarts:
+    async with caller.look() as work:
+        return await list_starts(work, request.customer_id)
 
 
 async def make_quote_for(caller: Caller, request: JobRequest) -> Quote:

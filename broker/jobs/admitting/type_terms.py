@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from broker import errors
+from broker.capacity.start_forecasts import QueueStarts
 from broker.jobs.admitting.request import JobRequest
 from broker.jobs.rules.limits import require_one_step
 from broker.ledger.service import HoldNeed, Reserves
@@ -45,7 +46,9 @@ class TypeTerms:
         return TypedRun(self.quoted.sku, seconds.p50, seconds.p90, math.ceil(exact * MICROS_PER_UNIT))
 
 
-def choose_types(request: JobRequest, quote: Quote, reserves: Reserves, moment: datetime) -> list[TypeTerms]:
+def choose_types(
+    request: JobRequest, quote: Quote, reserves: Reserves, moment: datetime, starts: QueueStarts | None
+) -> list[TypeTerms]:
     """Choose the types that an order may run on, the one that it would rather have first.
 
     Of those that it accepts, each at its price, those that its sum pays for and that meet its date.
@@ -55,7 +58,7 @@ def choose_types(request: JobRequest, quote: Quote, reserves: Reserves, moment: 
     if request.max_cost is not None:
         types = _keep_paid(types, request.max_cost)
     if request.finish_by is not None:
-        types = _keep_timely(types, request.finish_by, moment)
+        types = _keep_timely(types, request.finish_by, moment, starts)
     return types if len(types) == 1 else _pick(types, order_runs([each.run for each in types], request.prefer))
 
 
@@ -108,19 +111,32 @@ def _keep_paid(types: Sequence[TypeTerms], max_cost: Money) -> list[TypeTerms]:
     return _pick(paid, keep_affordable([each.run for each in paid], max_cost.micros))
 
 
-def _keep_timely(types: Sequence[TypeTerms], finish_by: datetime, moment: datetime) -> list[TypeTerms]:
-    """Keep the types on which nine of ten such jobs have ended by a date.
+def _keep_timely(
+    types: Sequence[TypeTerms], finish_by: datetime, moment: datetime, starts: QueueStarts | None
+) -> list[TypeTerms]:
+    """Keep the types on which nine of ten such jobs have ended by a date, their wait counted.
 
+    A type of which nobody knows when it will be free meets none.
     Raises: InvalidRequest, DeadlineUnreachable.
     """
     if finish_by <= moment:
         raise errors.invalid_field("finish_by", "must be in the future")
-    runs = [each.run for each in types]
-    timely = keep_timely(runs, int((finish_by - moment).total_seconds()))
-    if not timely:
-        earliest = moment + timedelta(seconds=min(map(find_seconds_to_end, runs)))
-        raise errors.DeadlineUnreachable(earliest.replace(second=0, microsecond=0) + TIME_TO_ASK_AGAIN)
-    return _pick(types, timely)
+    told = {} if starts is None else starts.by_type
+    waits = {sku: _count_wait(start.p90, moment) for sku, start in told.items() if start.p90 is not None}
+    known = [each.run for each in types if each.quoted.sku in waits or each.quoted.sku not in told]
+    timely = keep_timely(known, int((finish_by - moment).total_seconds()), waits)
+    if timely:
+        return _pick(types, timely)
+    ends = [moment + timedelta(seconds=find_seconds_to_end(run, waits)) for run in known]
+    raise errors.DeadlineUnreachable(_tell_earliest(min(ends)) if ends else None)
+
+
+def _count_wait(start: datetime, moment: datetime) -> int:
+    return math.ceil((start - moment).total_seconds())
+
+
+def _tell_earliest(end: datetime) -> datetime:
+    return end.replace(second=0, microsecond=0) + TIME_TO_ASK_AGAIN
 
 
 def _pick(types: Sequence[TypeTerms], runs: Sequence[TypedRun]) -> list[TypeTerms]:

@@ -139,7 +139,7 @@ class QuoteOut(BaseModel):
         values = {
             "estimate": EstimateOut.of(row.estimate),
             "prices": [PlanPriceOut.of(price) for price in row.prices],
-            "gpu_types": [GpuTypeOut.of(each) for each in row.gpu_types],
+            "gpu_types": [GpuTypeOut.of(each, row.expected_starts) for each in row.gpu_types],
             "findings": None if row.findings is None else QuotedFindingsOut.of(row.findings),
             "max_cost_buys": None if row.max_cost_buys is None else MaxCostBuysOut.of(row.max_cost_buys),
         }

@@ -1,11 +1,27 @@
 """API shape of the GPU types that a quoted job may run on."""
 
+from datetime import datetime
+
 from pydantic import BaseModel, Field
 
+from broker.capacity.start_forecasts import QueueStarts
 from broker.quotes.costing.gpu_types import QuotedType, UnfitType
 from broker.quotes.shapes.estimate_schemas import HoursRange, SecondsRange
 from broker.quotes.shapes.price_schemas import PlanPriceOut
 from pricing.resources.memory import FitJudgement
+
+
+class ExpectedStartOut(BaseModel):
+    """When the job would start, were it submitted when it was quoted."""
+
+    queue: str = Field(description="The queue that it would enter.", examples=["priority"])
+    p50: datetime | None = Field(
+        description="Half of such jobs have started by then (UTC); null: nobody knows.",
+        examples=["2026-11-24T10:05:00Z"],
+    )
+    p90: datetime | None = Field(
+        description="Nine of ten such jobs have started by then (UTC).", examples=["2026-11-24T10:40:00Z"]
+    )
 
 
 class GpuTypeOut(BaseModel):
@@ -28,12 +44,15 @@ class GpuTypeOut(BaseModel):
     calibration_runs: int | None = Field(
         description="Finished runs on it that gave the interval its width.", examples=[30]
     )
+    expected_start: ExpectedStartOut | None = Field(
+        description="When the job would start there; null: no cycle had told.", examples=[{"queue": "priority"}]
+    )
     prices: list[PlanPriceOut] = Field(description="What it costs on each plan.", examples=[[{"plan": "prepaid"}]])
 
     @classmethod
-    def of(cls, quoted: QuotedType | UnfitType) -> "GpuTypeOut":
+    def of(cls, quoted: QuotedType | UnfitType, starts: QueueStarts | None = None) -> "GpuTypeOut":
         if isinstance(quoted, UnfitType):
-            nothing = dict.fromkeys(("vram_gib", "gpu_seconds", "gpu_hours", "calibration_runs"))
+            nothing = dict.fromkeys(("vram_gib", "gpu_seconds", "gpu_hours", "calibration_runs", "expected_start"))
             return cls(sku=quoted.sku, fit=FitJudgement.DOES_NOT_FIT, reason=quoted.reason, prices=[], **nothing)
         estimate = quoted.estimate
         return cls(
@@ -44,5 +63,13 @@ class GpuTypeOut(BaseModel):
             gpu_seconds=SecondsRange.of(estimate.gpu_seconds),
             gpu_hours=HoursRange.of(estimate.gpu_seconds),
             calibration_runs=estimate.calibration_runs,
+            expected_start=_find_start(quoted.sku, starts),
             prices=[PlanPriceOut.of(price) for price in quoted.prices],
         )
+
+
+def _find_start(sku: str, starts: QueueStarts | None) -> ExpectedStartOut | None:
+    if starts is None or sku not in starts.by_type:
+        return None
+    start = starts.by_type[sku]
+    return ExpectedStartOut(queue=starts.queue, p50=start.p50, p90=start.p90)

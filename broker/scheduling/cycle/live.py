@@ -4,14 +4,17 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from broker.capacity import readiness
+from broker.capacity.start_forecasts import publish_starts
 from broker.jobs.reading import queueing
 from broker.jobs.reading.queueing import QueuedJob
 from broker.jobs.running.runs import start_run
 from broker.scheduling.cycle import waits
 from broker.scheduling.cycle.snapshot import have_free, read_pools, read_snapshot
-from broker.scheduling.planning.model import CyclePlan, Wait
+from broker.scheduling.planning.model import ClusterSnapshot, CyclePlan, Wait
+from broker.scheduling.planning.newcomers import NewcomerStart, forecast_newcomers
 from broker.scheduling.planning.plan import plan_cycle
 from broker.work import Work
 
@@ -53,6 +56,8 @@ async def run_cycle(work: Work) -> CycleResult:
     await work.take_turn(CYCLE_LOCK)
     waiting = await queueing.list_waiting(work)
     if not waiting:
+        idle = await read_snapshot(work, waiting)
+        await publish_starts(work, forecast_newcomers(idle, CyclePlan((), ()), now=work.now))
         return CycleResult(0, 0)
     state = CycleState(aside=await _find_unreadable(work, waiting))
     for _round in range(MOST_ROUNDS):
@@ -84,13 +89,20 @@ async def _plan_and_start(work: Work, waiting: Sequence[QueuedJob], state: Cycle
     """
     ready = [job for job in waiting if job.id not in state.started and job.id not in state.aside]
     snapshot = await read_snapshot(work, ready)
-    plan = await asyncio.to_thread(plan_cycle, snapshot, now=work.now)  # a third of a second where 5000 wait
+    plan, starts = await asyncio.to_thread(_plan, snapshot, work.now)  # a third of a second where 5000 wait
     failed = await _apply_starts(work, plan, state.started)
+    await publish_starts(work, starts)
     state.waits, state.starts_more = plan.waits, have_free(snapshot.pools, plan.starts)
     state.aside |= failed
     if failed:
         state.aside |= await queueing.list_faults(work, {job.id for job in ready} - state.started)
     return bool(failed)
+
+
+def _plan(snapshot: ClusterSnapshot, now: datetime) -> tuple[CyclePlan, list[NewcomerStart]]:
+    """Plan a cycle, and forecast when jobs that came after it would start, for quotes and for those who ask a date."""
+    plan = plan_cycle(snapshot, now=now)
+    return plan, forecast_newcomers(snapshot, plan, now=now)
 
 
 async def _apply_starts(work: Work, plan: CyclePlan, started: set[str]) -> dict[str, str]:

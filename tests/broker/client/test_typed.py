@@ -22,6 +22,7 @@ SCHEMA_OF = {
     "MaxCostBuys": "MaxCostBuysOut",
     "QuotedFindings": "QuotedFindingsOut",
     "Quote": "QuoteOut",
+    "ExpectedStart": "ExpectedStartOut",
     "QuotedType": "GpuTypeOut",
     "AcceptedType": "AcceptedTypeOut",
     "PendingReason": "PendingReasonOut",

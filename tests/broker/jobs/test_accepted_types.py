@@ -1,12 +1,13 @@
 """A job and its GPU types from quote to end: it runs on those alone, and is priced by the one that it ran on."""
 
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from fastapi import FastAPI
 
 from broker.scheduling.cycle.live import run_cycle
 from broker.system import System
+from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, make_ready_customer, submit_job
 from tests.broker.pools import register_pool
 from tests.broker.quotes.test_two_cards import LONG, quote
@@ -67,3 +68,30 @@ async def test_a_job_waits_for_a_type_that_it_accepts_and_is_charged_by_that(
     ended = await api.get(f"/jobs/{job['id']}")
     assert ended["cost"]["amount"] == "0.021444"  # two seconds of 17 yuan an hour, 100 tokens
     assert await broken_rules(system) == {}
+
+
+async def test_a_busy_type_is_quoted_with_its_start_and_its_wait_counts_towards_a_date(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    customer = await make_ready_customer(api)
+    await plan_on(system, a="cpu")
+    free = (await quote(api, customer.dataset["id"]))["gpu_types"][0]["expected_start"]
+    now = f"{clock.now:%Y-%m-%dT%H:%M:%SZ}"
+    assert free == {"queue": "standard", "p50": now, "p90": now}
+    first = await submit_job(api, customer.dataset["id"], customer_id=customer.id, config=LONG)
+    async with system.work() as work:
+        await run_cycle(work)
+    assert (await api.get(f"/jobs/{first['id']}"))["status"] == "dispatched"
+    made = await quote(api, customer.dataset["id"])
+    seconds, start = made["gpu_types"][0]["gpu_seconds"], made["gpu_types"][0]["expected_start"]
+    assert parse(start["p50"]) == clock.now + timedelta(seconds=seconds["p50"])
+    assert parse(start["p90"]) >= parse(start["p50"])
+    alone = clock.now + timedelta(seconds=seconds["p90"] + 1)
+    asked = {"customer_id": customer.id, "config": LONG, "quote_id": made["id"]}
+    refused = await submit_job(api, customer.dataset["id"], expect=409, **asked, finish_by=alone.isoformat())
+    assert parse(refused["earliest"]) > alone
+    await submit_job(api, customer.dataset["id"], **asked, finish_by=refused["earliest"])
+
+
+def parse(written: str) -> datetime:
+    return datetime.fromisoformat(written)

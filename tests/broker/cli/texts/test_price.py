@@ -34,8 +34,9 @@ def test_what_costs_what_the_plan_says_is_not_told_again() -> None:
 def test_each_gpu_type_is_told_with_its_hours_and_price_or_why_the_job_does_not_fit() -> None:
     price = objects.price("prepaid", "0.14", "0.26", "1.30", "1.42", objects.CONTRACT_ID) | {"gpu_hour_price": "5.2"}
     on_cpu = {"sku": "cpu", "fit": "tight", "gpu_hours": {"p50": "0.0264", "p90": "0.0500"}, "prices": [price]}
+    on_cpu["expected_start"] = {"queue": "standard", "p50": "2026-11-24T10:00:00Z", "p90": None}
     unfit = {"sku": "t4", "fit": "does_not_fit", "gpu_hours": None, "prices": [], "reason": "set batch_size: 2"}
     offer = Offer(objects.quote(prices=[price], gpu_types=[on_cpu, unfit]), objects.contract(), objects.balance())
     lines = [" ".join(line.plain.split()) for line in make_offer(offer, NOW, 100)]
-    assert "cpu 0.0264 to 0.0500 1.30 to 1.42 tight" in lines
+    assert "cpu 0.0264 to 0.0500 1.30 to 1.42 now tight" in lines
     assert "t4 does not fit: set batch_size: 2" in lines

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from broker import errors
+from broker.capacity.start_forecasts import ExpectedStart, ExpectedStarts
 from broker.contracts.reading.prices import PlanPrices
 from broker.contracts.terms.model import ContractTerms, Overage, QuoteGuarantee
-from broker.jobs.admitting.order_terms import OrderTerms, plan_terms
+from broker.jobs.admitting.order_terms import NOTHING_KNOWN, OrderTerms, plan_terms
 from broker.jobs.admitting.request import JobRequest
 from broker.ledger.holding.legs import BudgetRoom, OpenGrants
 from broker.ledger.holding.reserves import Reserves
@@ -56,11 +57,13 @@ def make_reserves(terms: ContractTerms, budget: int | None = None) -> Reserves:
     return Reserves(terms, "2026-11", OpenGrants.of([], {}), room)
 
 
-def order(*, budget: int | None = None, named_quote: bool = True, **fields: Any) -> OrderTerms:
+def order(
+    *, budget: int | None = None, named_quote: bool = True, starts: ExpectedStarts = NOTHING_KNOWN, **fields: Any
+) -> OrderTerms:
     terms = make_terms(cards=(CARD,), **fields.pop("terms", {}))
     quote_id = "quo_1" if named_quote else None
     request = JobRequest("cus_1", {}, "dat_1", quote_id=quote_id, **fields)
-    return plan_terms(request, make_quote(), make_reserves(terms, budget), NOW)
+    return plan_terms(request, make_quote(), make_reserves(terms, budget), NOW, starts)
 
 
 def list_types(planned: OrderTerms) -> list[str]:
@@ -116,6 +119,28 @@ def test_a_date_that_no_type_meets_is_refused_with_the_earliest_that_can_be_met(
     assert refused.value.fields == {"earliest": f"{earliest:%Y-%m-%dT%H:%M:%SZ}"}
     assert refused.value.errors[0].field == "finish_by"
     assert list_types(order(finish_by=earliest)) == ["h100-80g"]
+
+
+def in_seconds(p90: int | None) -> ExpectedStart:
+    return ExpectedStart(NOW, None if p90 is None else NOW + timedelta(seconds=p90))
+
+
+def test_the_wait_for_a_type_counts_towards_its_date_and_one_that_nobody_knows_meets_none() -> None:
+    starts = {
+        ("standard", "h100-80g"): in_seconds(1000),
+        ("standard", "rtx-4090"): in_seconds(-50),
+        ("standard", "rtx-3090"): in_seconds(None),
+        ("priority", "h100-80g"): in_seconds(0),
+    }
+    assert list_types(order(finish_by=NOW + timedelta(seconds=1899), starts=starts)) == ["rtx-4090"]
+    assert list_types(order(finish_by=NOW + timedelta(seconds=1900), starts=starts)) == ["rtx-4090", "h100-80g"]
+    assert list_types(order(finish_by=NOW + timedelta(days=1), starts=starts)) == ["rtx-4090", "h100-80g"]
+    with pytest.raises(errors.DeadlineUnreachable) as refused:
+        order(finish_by=NOW + timedelta(seconds=1799), starts=starts)
+    assert refused.value.fields == {"earliest": f"{NOW + timedelta(minutes=32):%Y-%m-%dT%H:%M:%SZ}"}
+    with pytest.raises(errors.DeadlineUnreachable) as unknown:
+        order(finish_by=NOW + timedelta(days=1), starts=starts, gpu_types=("rtx-3090",))
+    assert unknown.value.fields == {"earliest": None}
 
 
 def test_the_promise_is_that_of_the_dearest_and_of_the_slowest_type() -> None:

@@ -1,0 +1,84 @@
+"""When a job that came now would start: behind all that wait at its priority or above, on its type's pools."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+
+from broker.scheduling.planning.model import (
+    ClusterSnapshot,
+    PoolState,
+    QueueState,
+    RunningJob,
+    Shape,
+    TypeOption,
+    WaitingJob,
+)
+from broker.scheduling.planning.newcomers import forecast_newcomers
+from broker.scheduling.planning.plan import plan_cycle
+
+NUMBERS = count()
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+QUEUES = (QueueState("standard", 100), QueueState("priority", 200), QueueState("also-standard", 100))
+CPU, GPU = PoolState("a", "cpu", 1, 0), PoolState("b", "h100-80g", 2, 0)
+
+
+def make_running(pool, ends_in, *, p90=None):
+    end = None if p90 is None else NOW + timedelta(seconds=p90)
+    return RunningJob(
+        f"job_x{next(NUMBERS)}", "con_x", pool, 1, NOW - timedelta(hours=1), NOW + timedelta(seconds=ends_in), end
+    )
+
+
+def make_waiting(job_id, *skus, queue="standard", gpus=1):
+    options = tuple(TypeOption(sku, 100, 150) for sku in skus)
+    return WaitingJob(job_id, "con_a", queue, Shape(gpus, options), NOW - timedelta(minutes=1))
+
+
+def forecast(*waiting, pools=(CPU, GPU), running=()):
+    """Tell the seconds to the start at p50 and p90, by priority and type."""
+    snapshot = ClusterSnapshot(tuple(pools), QUEUES, waiting, tuple(running))
+    found = forecast_newcomers(snapshot, plan_cycle(snapshot, now=NOW), now=NOW)
+    assert {each.gpus for each in found} == {1}
+    return {(each.priority, each.sku): (count_seconds(each.p50), count_seconds(each.p90)) for each in found}
+
+
+def count_seconds(moment):
+    return None if moment is None else int((moment - NOW).total_seconds())
+
+
+def test_a_type_that_is_free_takes_a_newcomer_at_once_and_a_closed_one_nobody_knows_when():
+    closed = PoolState("b", "h100-80g", 2, 2, open=False)
+    found = forecast(pools=[PoolState("a", "cpu", 1, 1), closed])
+    assert found == {
+        (200, "cpu"): (0, 0),
+        (100, "cpu"): (0, 0),
+        (200, "h100-80g"): (None, None),
+        (100, "h100-80g"): (None, None),
+    }
+
+
+def test_a_newcomer_waits_for_the_first_that_ends_by_p50_and_by_p90():
+    found = forecast(running=[make_running("a", 40, p90=60), make_running("b", 70), make_running("b", 50, p90=90)])
+    assert found[100, "cpu"] == found[200, "cpu"] == (40, 60)
+    assert found[100, "h100-80g"] == (50, 70)
+
+
+def test_a_newcomer_stands_behind_those_of_its_priority_and_above_alone():
+    running = [make_running("a", 40), make_running("b", 500), make_running("b", 500)]
+    found = forecast(make_waiting("job_1", "cpu"), make_waiting("job_2", "cpu", queue="also-standard"), running=running)
+    assert found[200, "cpu"] == (40, 40)
+    assert found[100, "cpu"] == (240, 340)
+    assert found[100, "h100-80g"] == (500, 500)
+
+
+def test_what_starts_in_this_cycle_is_counted_as_running():
+    found = forecast(make_waiting("job_1", "cpu"), pools=[PoolState("a", "cpu", 1, 1)])
+    assert found[200, "cpu"] == (100, 150)
+
+
+@pytest.mark.parametrize("gpus", [2, 3])
+def test_a_job_that_gathers_devices_is_passed_by_none_and_one_that_fits_nowhere_blocks_none(gpus):
+    running = [make_running("b", 10), make_running("b", 80)]
+    found = forecast(make_waiting("job_1", "h100-80g", gpus=gpus), running=running)
+    assert found[100, "h100-80g"] == ((180, 230) if gpus == 2 else (10, 10))
