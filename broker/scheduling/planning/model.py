@@ -152,7 +152,8 @@ class PoolState:
 
     `closure` says in a sentence why it is closed. `nodes` empty: one node with the pool's name. `free_gpus` is what a
     snapshot says is free; a planner that is told all runs counts itself. `spans_nodes`: a job larger than a node takes
-    whole nodes. At most so many runs are stopped for others in an hour as `preemptions_per_hour` says.
+    whole nodes. `preemptions_left`: so many of its runs may still be stopped for others in this hour, each once it has
+    run for `least_run`.
     """
 
     name: str
@@ -164,7 +165,8 @@ class PoolState:
     nodes: tuple[Node, ...] = ()
     discipline: Discipline = Discipline.FAIR
     spans_nodes: bool = False
-    preemptions_per_hour: int = 0
+    preemptions_left: int = 0
+    least_run: timedelta = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -302,6 +304,19 @@ class Start:
     gpus: int
     places: tuple[Place, ...] = ()
     borrowed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Preemption:
+    """A run that is to stop, for whom, and what of its work is lost. Units: whole GPUs, seconds, micro-yuan."""
+
+    job_id: str
+    for_job: str
+    pool: str
+    node: str
+    gpus: int
+    grace_seconds: int
+    lost_micros: int
 
 
 @dataclass(frozen=True)

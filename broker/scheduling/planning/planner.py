@@ -4,7 +4,6 @@ Cold it takes n log n in the number of waiting jobs; then a plan looks at groups
 answers depends on what is true now alone, not on the order in which it was told.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from heapq import heappop, heappush
 
@@ -32,15 +31,8 @@ from broker.scheduling.planning.model import (
 )
 from broker.scheduling.planning.nodes import PoolBook, expect_end
 from broker.scheduling.planning.order import find_due
+from broker.scheduling.planning.reclaim import RunBook
 from broker.scheduling.planning.round import Plan, Round
-
-
-@dataclass(slots=True)
-class RunBook:
-    """A run as it is planned: `end` is what its GPUs are booked until."""
-
-    run: RunningJob
-    end: datetime
 
 
 class Planner:
@@ -158,6 +150,11 @@ class Planner:
         if queue is None:
             queue = self.queues[name] = QueueBook(name)
         return queue
+
+    def find_queue(self, name: str) -> QueueState | None:
+        """Find what is said of a queue."""
+        queue = self.queues.get(name)
+        return None if queue is None else queue.state
 
     def restore(self, job: WaitingJob) -> None:
         """Have a job wait again that was taken out for a moment."""

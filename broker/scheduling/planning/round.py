@@ -15,10 +15,11 @@ from operator import itemgetter
 from typing import Protocol
 
 from broker.scheduling.planning.classes import ContractBook, Group, GroupKey, JobClass, Kind
-from broker.scheduling.planning.model import NO_LIMITS, Kept, Start, WaitingJob
+from broker.scheduling.planning.model import NO_LIMITS, Kept, Preemption, QueueState, Start, WaitingJob
 from broker.scheduling.planning.nodes import NodeBook, PoolBook, Reservation
 from broker.scheduling.planning.order import EXPEDITED, GUARANTEED, OVERDUE, Key
 from broker.scheduling.planning.placing import Placement, choose_place, expect_length
+from broker.scheduling.planning.reclaim import Reclaiming, RunBook
 
 # So many jobs of a guarantee have a reservation each.
 MOST_RESERVATIONS = 8
@@ -52,7 +53,8 @@ class Reserved:
 class Plan:
     """Who starts, who has which reservation, and whom a limit keeps; `free` GPUs are left of each pool after that.
 
-    `heads` are the first that must wait for some pool.
+    `heads` are the first that must wait for some pool. Those in `preemptions` are to be stopped; what is `kept` must be
+    told to the planner with them, and is nobody else's until the last of them has gone.
     """
 
     now: datetime
@@ -60,6 +62,8 @@ class Plan:
     reserved: tuple[Reserved, ...]
     heads: tuple[str, ...]
     free: Mapping[str, int]
+    preemptions: tuple[Preemption, ...] = ()
+    kept: tuple[Kept, ...] = ()
     limited: Mapping[JobClass, Limit] = field(default_factory=dict, compare=False)
 
 
@@ -71,6 +75,9 @@ class Books(Protocol):
     groups: dict[GroupKey, Group]
     kept: dict[str, Kept]
     guaranteed: set[ContractBook]
+    running: dict[str, RunBook]
+
+    def find_queue(self, name: str) -> QueueState | None: ...
 
     def restore(self, job: WaitingJob) -> None: ...
 
@@ -101,6 +108,9 @@ class Round:
     heads: list[str] = field(default_factory=list)
     lined_up: int = 0
 
+    def __post_init__(self) -> None:
+        self.reclaiming = Reclaiming(self.books, self.now)
+
     def run(self) -> Plan:
         """Plan, and leave the books as they were."""
         self._keep()
@@ -111,6 +121,8 @@ class Round:
             starts=tuple(_tell_start(each) for each in self.taken),
             reserved=tuple(_tell_reservation(each) for each in self.reservations if each.job_id in self.books.waiting),
             heads=tuple(self.heads),
+            preemptions=tuple(self.reclaiming.preemptions),
+            kept=tuple(self.reclaiming.kept),
             limited=self.limited,
             free={name: pool.free for name, pool in self.books.pools.items()},
         )
@@ -186,6 +198,10 @@ class Round:
         """Reserve for a job that must wait, if it is the first for a pool, or has a guarantee."""
         pools = job_class.kind.group.pools
         names = {pool.state.name for pool in pools}
+        if self.reclaiming.is_possible(job_class, job):
+            room = self.reclaiming.make_room(job_class, job)
+            if room is not None:
+                self._enter(Reservation(job.job_id, room, self.now, job.gpus, spare=0, strict=True))
         if tier == GUARANTEED:
             for each in job_class.list_first(MOST_RESERVATIONS):
                 self._reserve(each, pools, strict=False)

@@ -290,3 +290,86 @@ def test_discipline_of_a_pool_says_who_goes_first(discipline, first):
 def test_job_whose_slowdown_is_at_its_bound_goes_before_shorter_ones():
     jobs = make_job("job_long", 4, seconds=HOUR, age=20 * HOUR), make_job("job_short", 4, seconds=60)
     assert starts(make_planner(*jobs, pools=[make_pool(discipline=Discipline.SHORTEST_REMAINING)])) == ["job_long"]
+
+
+RECLAIMABLE = make_pool(preemptions_left=9)
+OWN = make_job("job_own", 2, queue=DEDICATED.name)
+LENT = ContractShare("con_a", guarantees=(Guarantee(A100, 2),))
+
+
+def borrow(job_id, gpus=1, **fields):
+    return make_run(job_id, gpus=gpus, rate_micros=10, queue="standard", **fields)
+
+
+def reclaim(*runs, pool=RECLAIMABLE, job=OWN):
+    planner = make_planner(*runs, LENT, job, pools=[pool], queues=(STANDARD, DEDICATED))
+    return planner.plan(BEGAN)
+
+
+def victims(plan) -> list[str]:
+    return [each.job_id for each in plan.preemptions]
+
+
+def test_what_was_lent_is_taken_back_from_those_whose_lost_work_costs_least():
+    saved = BEGAN - timedelta(minutes=1)
+    plan = reclaim(borrow("job_r1", 2), borrow("job_r2", checkpoint_at=saved), borrow("job_r3", checkpoint_at=saved))
+    assert victims(plan) == ["job_r2", "job_r3"]
+    assert [(each.lost_micros, each.for_job, each.grace_seconds) for each in plan.preemptions] == [
+        (600, "job_own", 60)
+    ] * 2
+    assert [(each.job_id, each.node, each.gpus) for each in plan.kept] == [("job_own", "one0", 2)]
+
+
+def test_a_restart_is_a_part_of_what_is_lost():
+    saved = BEGAN - timedelta(minutes=1)
+    slow = borrow("job_r1", 2, checkpoint_at=saved, restart_seconds=600)
+    assert victims(reclaim(slow, borrow("job_r2", 2, checkpoint_at=saved))) == ["job_r2"]
+
+
+def test_nobody_else_gets_what_victims_leave_and_nobody_is_stopped_twice_for_it():
+    plan = reclaim(borrow("job_r1", 2), borrow("job_r2", 2))
+    (victim,), (kept,) = victims(plan), plan.kept
+    planner = make_planner(
+        borrow("job_r1", 2), borrow("job_r2", 2), LENT, OWN, kept, pools=[RECLAIMABLE], queues=(STANDARD, DEDICATED)
+    )
+    planner.submit(make_job("job_old", 1, contract="con_b", age=HOUR))
+    assert victims(planner.plan(BEGAN)) == []
+    planner.end(victim)
+    assert starts(planner, after=1) == ["job_own"]
+
+
+@pytest.mark.parametrize(
+    "pool", [make_pool(preemptions_left=0), make_pool(preemptions_left=9, least_run=timedelta(hours=2))]
+)
+def test_nobody_is_stopped_beyond_the_rate_of_a_pool_or_before_its_least_run(pool):
+    assert victims(reclaim(borrow("job_r1", 2), borrow("job_r2", 2), pool=pool)) == []
+
+
+def test_a_run_within_its_guarantee_is_not_stopped_and_one_beyond_it_borrows():
+    own = [make_run(f"job_r{n}", gpus=2, contract="con_a", queue=DEDICATED.name) for n in range(2)]
+    other = ContractShare("con_b", guarantees=(Guarantee(A100, 2),))
+    queue = QueueState("dedicated:con_b", 300, contract_id="con_b")
+    job = make_job("job_other", 2, contract="con_b", queue=queue.name)
+    planner = make_planner(*own, LENT, other, job, pools=[RECLAIMABLE], queues=(DEDICATED, queue))
+    assert victims(planner.plan(BEGAN)) == ["job_r1"]
+
+
+def test_a_job_beyond_its_guarantee_stops_nobody():
+    own = make_run("job_r0", gpus=2, contract="con_a", queue=DEDICATED.name)
+    assert victims(reclaim(own, borrow("job_r1", 2))) == []
+
+
+@pytest.mark.parametrize(("seconds", "stopped"), [(HOUR // 2, ["job_run"]), (HOUR // 2 + 60, [])])
+def test_shortest_remaining_service_stops_what_needs_twice_as_much(seconds, stopped):
+    pool = make_pool(discipline=Discipline.SHORTEST_REMAINING, preemptions_left=9)
+    planner = make_planner(make_run("job_run", gpus=4), make_job("job_1", 4, seconds=seconds), pools=[pool])
+    assert victims(planner.plan(BEGAN)) == stopped
+
+
+def test_least_attained_service_stops_what_has_had_a_level_more():
+    pool = make_pool(discipline=Discipline.LEAST_ATTAINED, preemptions_left=9)
+    job = make_job("job_1", 4, seconds=99 * HOUR)
+    planner = make_planner(make_run("job_run", gpus=4), job, pools=[pool])
+    assert victims(planner.plan(BEGAN)) == ["job_run"]
+    planner = make_planner(make_run("job_run", gpus=4, submitted_at=BEGAN - timedelta(hours=99)), job, pools=[pool])
+    assert victims(planner.plan(BEGAN)) == [], "it was slowed down as much as anybody may be"

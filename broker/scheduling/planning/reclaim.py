@@ -1,0 +1,131 @@
+"""Making room for a job by stopping others: what is lent comes back, and who ranks better goes first. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Protocol
+
+from broker.scheduling.planning.classes import ContractBook, JobClass
+from broker.scheduling.planning.model import Kept, Preemption, QueueState, RunningJob, WaitingJob
+from broker.scheduling.planning.nodes import NodeBook, PoolBook
+from broker.scheduling.planning.order import BY_SERVICE
+from broker.scheduling.planning.preemption import (
+    GRACE_SECONDS,
+    Candidate,
+    choose_victims,
+    may_stop,
+    price_lost_work,
+    tell_preemptions,
+)
+
+# What a job's victims free is kept for it for so long after their grace: the time that it takes to start.
+KEPT_AFTER = timedelta(minutes=2)
+
+
+@dataclass(slots=True)
+class RunBook:
+    """A run as it is planned: `end` is what its GPUs are booked until."""
+
+    run: RunningJob
+    end: datetime
+
+
+class Runs(Protocol):
+    """What is looked at to make room."""
+
+    running: dict[str, RunBook]
+    pools: dict[str, PoolBook]
+    guaranteed: set[ContractBook]
+    kept: dict[str, Kept]
+
+    def find_queue(self, name: str) -> QueueState | None: ...
+
+
+@dataclass
+class Reclaiming:
+    """The stops of one plan. `used` counts them by pool; whoever is to stop is no candidate again."""
+
+    runs: Runs
+    now: datetime
+    preemptions: list[Preemption] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    used: dict[str, int] = field(default_factory=dict)
+
+    def is_possible(self, job_class: JobClass, job: WaitingJob) -> bool:
+        """Tell whether others may be stopped for a job: it is within its guarantee, or its discipline says so.
+
+        One for which others are stopping already waits for them.
+        """
+        if job.job_id in self.runs.kept:
+            return False
+        return job_class.is_guaranteed(job) or job_class.kind.group.key.discipline in BY_SERVICE
+
+    def make_room(self, job_class: JobClass, job: WaitingJob) -> NodeBook | None:
+        """Stop those whose lost work costs least so that a job fits on one node; None: there is no such node."""
+        choices = [
+            (sum(each.price for each in victims), len(victims), node.pool.state.name, node.name, node, victims)
+            for node in self._list_nodes(job_class, job)
+            if (victims := self._find_victims(job_class, job, node))
+        ]
+        if not choices:
+            return None
+        *_rank, node, victims = min(choices, key=lambda choice: choice[:4])
+        pool = node.pool.state.name
+        self.used[pool] = self.used.get(pool, 0) + len(victims)
+        self.preemptions += tell_preemptions(job.job_id, victims, node.name)
+        until = self.now + timedelta(seconds=GRACE_SECONDS) + KEPT_AFTER
+        self.kept.append(Kept(job.job_id, pool, node.name, job.gpus, until))
+        return node
+
+    def _list_nodes(self, job_class: JobClass, job: WaitingJob) -> Iterator[NodeBook]:
+        """List the nodes on which room may be made: of the types guaranteed to the job, or of any that it accepts."""
+        is_guaranteed = job_class.is_guaranteed(job)
+        for pool in job_class.kind.group.pools:
+            if is_guaranteed and not job_class.contract.has_guaranteed_left(pool.state.sku, job.gpus):
+                continue
+            if pool.state.preemptions_left > self.used.get(pool.state.name, 0):
+                yield from (node for node in pool.list_open() if node.node.total >= job.gpus and not node.reservations)
+
+    def _find_victims(self, job_class: JobClass, job: WaitingJob, node: NodeBook) -> tuple[Candidate, ...]:
+        """Find whom to stop on a node; nobody, if that frees too little or would be more than the pool may stop."""
+        state = node.pool.state
+        chosen = choose_victims(self._list_candidates(job_class, job, node), max(0, job.gpus - max(node.free, 0)))
+        left = state.preemptions_left - self.used.get(state.name, 0)
+        return () if chosen is None or len(chosen) > left else chosen
+
+    def _list_candidates(self, job_class: JobClass, job: WaitingJob, node: NodeBook) -> Iterator[Candidate]:
+        stopping = {each.job_id for each in self.preemptions}
+        is_guaranteed = job_class.is_guaranteed(job)
+        for _end, job_id, gpus in node.releases:
+            booked = self.runs.running.get(job_id)
+            if booked is None or job_id in stopping or job_id in self.protected:
+                continue
+            run = booked.run
+            if self.now - run.started_at < node.pool.state.least_run:
+                continue
+            if is_guaranteed or may_stop(run, job, job_class.kind.group.key.discipline, self.now):
+                yield Candidate(run, gpus, price_lost_work(run, self.now))
+
+    @cached_property
+    def protected(self) -> set[str]:
+        """The runs within a guarantee: of each contract and type the oldest, as many as the guarantee covers."""
+        left: dict[tuple[str, str], int] = {
+            (contract.share.contract_id, each.sku): contract.find_guaranteed(each.sku)
+            for contract in self.runs.guaranteed
+            for each in contract.share.guarantees
+        }
+        within: set[str] = set()
+        for booked in sorted(self.runs.running.values(), key=lambda each: (each.run.started_at, each.run.job_id)):
+            run, key = booked.run, self._find_guarantee(booked.run, left)
+            if key is not None and left[key] >= run.gpus:
+                left[key] -= run.gpus
+                within.add(run.job_id)
+        return within
+
+    def _find_guarantee(self, run: RunningJob, left: Mapping[tuple[str, str], int]) -> tuple[str, str] | None:
+        pool, queue = self.runs.pools.get(run.pool), self.runs.find_queue(run.queue)
+        if pool is None or queue is None or queue.contract_id != run.contract_id:
+            return None
+        key = run.contract_id, pool.state.sku
+        return key if key in left else None
