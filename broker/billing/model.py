@@ -1,6 +1,6 @@
 """Invoices, their states and their lines. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -67,3 +67,16 @@ def compute_due_day(terms: ContractTerms, issued_at: datetime, expires_at: datet
     then = terms.at(issued_at)
     due = local_day(issued_at, then.time_zone) + timedelta(days=then.payment_days)
     return due if expires_at is None else min(due, local_day(expires_at, then.time_zone))
+
+
+def share_credit(due: Money, there: Mapping[str, Money], contract_id: str) -> dict[str, Money]:
+    """Share what is due of a contract among a customer's credit, as far as that reaches: its own first, then in order.
+
+    `there` is by the contracts that it is of; so is the answer.
+    """
+    shares: dict[str, Money] = {}
+    for each in sorted(there, key=lambda name: name != contract_id):
+        share = min(there[each], due - sum(shares.values(), Money.zero()))
+        if share.micros > 0:
+            shares[each] = share
+    return shares

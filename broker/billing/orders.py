@@ -30,7 +30,8 @@ async def void_order(work: Work, terms: ContractTerms, invoice: Invoice) -> None
     net, tax = invoice.net, invoice.tax
     await ledger.book_advance_cancelled(work, terms, invoice.grant_id, net=net, tax=tax, reference=invoice.id)
     await contracts.end_grant(work, invoice.grant_id, GrantStatus.CANCELLED)
-    facts = {"grant_id": invoice.grant_id, "invoice_id": invoice.id}
+    is_overdue = invoice.expires_at is not None and invoice.expires_at <= work.now
+    facts = {"grant_id": invoice.grant_id, "invoice_id": invoice.id, "not_paid_in_time": is_overdue}
     await record_contract_event(work, terms, ContractEventKind.GRANT_CANCELLED, facts)
 
 
@@ -41,3 +42,5 @@ async def keep_late_payment(work: Work, terms: ContractTerms, invoice: Invoice) 
     if invoice.paid_at is None:
         invoice.paid_at = work.now
         await ledger.book_credit(work, terms, invoice.total, reference=invoice.id)
+        facts = {"invoice_id": invoice.id, "amount": invoice.total.format_amount()}
+        await record_contract_event(work, terms, ContractEventKind.PAYMENT_CREDITED, facts)

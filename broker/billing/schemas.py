@@ -25,7 +25,8 @@ class InvoiceDraftIn(RequestBody):
 class PaymentIn(RequestBody):
     from_credit: bool = Field(
         default=False,
-        description="Pay it by the customer's credit, as far as that reaches, instead of by money that came in.",
+        description="Pay it by the customer's credit, as far as that reaches, instead of by money that came in: first "
+        "by that of its contract, then by that of others.",
         examples=[False],
     )
 

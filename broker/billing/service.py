@@ -1,6 +1,6 @@
 """Invoices: issued in advance for a grant, drafted from a month's captures, finalized, paid."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -9,7 +9,15 @@ from sqlalchemy import Select, delete, select
 from broker import errors
 from broker.billing.lines.compose import compose_lines
 from broker.billing.lines.tax import sum_tax, tax_lines
-from broker.billing.model import DraftLine, InvoiceKind, InvoiceStatus, LineKind, compute_due_day, sum_lines
+from broker.billing.model import (
+    DraftLine,
+    InvoiceKind,
+    InvoiceStatus,
+    LineKind,
+    compute_due_day,
+    share_credit,
+    sum_lines,
+)
 from broker.billing.numbers import Series, next_number
 from broker.billing.orders import is_order_over, keep_late_payment, void_order
 from broker.billing.tables import Invoice, InvoiceLine
@@ -173,10 +181,11 @@ async def _finalize(work: Work, terms: ContractTerms, invoice: Invoice) -> None:
 async def pay_invoice(work: Work, invoice_id: str, *, from_credit: bool = False) -> Invoice:
     """Mark an invoice as paid; one for an advance credits its grant. Paying twice changes nothing.
 
-    What comes for an order that is over stays the customer's credit. A credit pays as far as it reaches: an invoice of
-    which something is due after stays open.
+    What comes for an order that is over stays the customer's credit. A credit pays as far as it reaches, whichever
+    contract it is of: an invoice of which something is due after stays open.
     Raises: NotFound, IllegalTransition, InvalidRequest.
     """
+    payers = await _lock_credits(work, await get_invoice(work, invoice_id)) if from_credit else set()
     terms, invoice = await lock_invoice(work, invoice_id)
     if invoice.status == InvoiceStatus.PAID:
         return invoice
@@ -187,7 +196,7 @@ async def pay_invoice(work: Work, invoice_id: str, *, from_credit: bool = False)
         return invoice
     _require_status(invoice, InvoiceStatus.OPEN)
     if from_credit:
-        paid = await _take_credit(work, terms, invoice)
+        paid = await _take_credit(work, terms, invoice, payers)
     else:
         paid = invoice.due
         await ledger.book_receipt(work, terms, paid, reference=invoice.id)
@@ -197,13 +206,24 @@ async def pay_invoice(work: Work, invoice_id: str, *, from_credit: bool = False)
     return invoice
 
 
-async def _take_credit(work: Work, terms: ContractTerms, invoice: Invoice) -> Money:
-    """Take what a credit pays of an invoice: all of an advance, or as much as there is of another."""
-    credit = await ledger.read_credit(work, terms.id)
-    paid = min(invoice.due, credit)
+async def _lock_credits(work: Work, invoice: Invoice) -> set[str]:
+    """Lock an invoice's contract and those whose credit may pay it, all in their order; returns their ids."""
+    payers = {invoice.contract_id, *await ledger.read_credits(work, invoice.customer_id)}
+    await contracts.lock_contracts(work, payers)
+    return payers
+
+
+async def _take_credit(work: Work, terms: ContractTerms, invoice: Invoice, payers: Collection[str]) -> Money:
+    """Take what credit pays of an invoice: all of an advance, or as much as there is of another.
+
+    `payers` are the contracts, all locked, whose credit may be taken.
+    """
+    there = await ledger.read_credits(work, terms.customer_id)
+    used = share_credit(invoice.due, {each: there[each] for each in there if each in payers}, terms.id)
+    paid = sum(used.values(), Money.zero())
     if not paid.micros or (invoice.kind == InvoiceKind.ADVANCE and paid < invoice.due):
-        raise errors.invalid_field("from_credit", f"the credit is {credit}, and {invoice.due} is due")
-    await ledger.book_credit_used(work, terms, paid, reference=invoice.id)
+        raise errors.invalid_field("from_credit", f"the credit is {paid}, and {invoice.due} is due")
+    await ledger.book_credit_used(work, terms, used, reference=invoice.id)
     return paid
 
 

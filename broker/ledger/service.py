@@ -20,6 +20,7 @@ from broker.ledger.books.money_books import (
     book_receipt,
     book_refund,
     read_credit,
+    read_credits,
     read_deferred,
 )
 from broker.ledger.capturing.captures import Captured, capture_usage, charge_usage, count_captured
@@ -177,6 +178,7 @@ __all__ = [
     "read_contract_balance_at",
     "read_coverage",
     "read_credit",
+    "read_credits",
     "read_deferred",
     "read_grant_balances",
     "read_granted_hours",

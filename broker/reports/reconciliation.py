@@ -52,8 +52,8 @@ ASKED = f"""
     WHERE kind IN ('receivable', 'customer_credit')
       AND transfer IN ('advance_invoiced', 'advance_cancelled', 'usage_invoiced')"""  # noqa: S608  made of our own words
 RECEIVED = f"""
-    WITH {SIDES} SELECT contract_id, 'micro_yuan', amount FROM sides
-    WHERE kind = 'cash' AND transfer = 'payment_received'"""  # noqa: S608
+    WITH {SIDES} SELECT contract_id, 'micro_yuan', -amount FROM sides
+    WHERE kind = 'receivable' AND transfer IN ('payment_received', 'credit_used')"""  # noqa: S608
 
 LINKS = (
     Link("usage events = captures", METERED, CAPTURED),
@@ -72,7 +72,7 @@ LINKS = (
         ASKED,
     ),
     Link(
-        "payments of invoices = money that came in for them",
+        "payments of invoices = money that came in for them, or the credit that paid them",
         "SELECT contract_id, 'micro_yuan', paid_micros FROM invoices",
         RECEIVED,
     ),

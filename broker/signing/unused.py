@@ -6,6 +6,7 @@ What live jobs hold of a grant is never touched. The caller holds the locks of t
 from datetime import datetime, timedelta
 
 from broker.contracts import service as contracts
+from broker.contracts.keeping.events import ContractEventKind, record_contract_event
 from broker.contracts.terms.model import ContractTerms, GrantStatus, GrantTerms, NewGrant, RolloverRule
 from broker.ledger import service as ledger
 from broker.signing.refunds import refund_unused
@@ -127,4 +128,6 @@ async def _carry(
     await ledger.credit_grant(work, made.id)
     if grant.advance:
         await ledger.book_carry(work, old, grant.id, made, await ledger.find_surplus(work, old, grant))
+    facts = {"grant_id": made.id, "carried_from": grant.id, "unit": grant.unit.value, "quantity": taken}
+    await record_contract_event(work, new, ContractEventKind.GRANT_CARRIED, facts)
     return await contracts.get_grant(work, made.id)

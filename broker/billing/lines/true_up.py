@@ -1,17 +1,15 @@
 """The part of a draft that charges for committed hours which nobody has used: the true-up of a period that is over."""
 
-from dataclasses import dataclass
-from fractions import Fraction
-
 from sqlalchemy import func, select
 
+from broker.billing.lines.still_asked import BilledTrueUp, compute_more
 from broker.billing.model import DraftLine, InvoiceStatus, LineKind
 from broker.billing.tables import CreditNoteLine, Invoice, InvoiceLine
 from broker.contracts.terms.model import ContractTerms
 from broker.http.shapes import as_hours
 from broker.ledger import service as ledger
 from broker.work import Work
-from pricing.money import Money, round_to_fen
+from pricing.money import Money
 
 
 async def true_up_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
@@ -30,38 +28,6 @@ async def true_up_lines(work: Work, terms: ContractTerms, month: str) -> list[Dr
         return []
     text = describe_true_up(true_up, is_first=not asked.micros, is_late=month != true_up.last_month)
     return [DraftLine(kind=LineKind.TRUE_UP, description=text, amount=more)]
-
-
-def compute_more(owed: Money, billed: Money, given_up: Money) -> Money:
-    """Compute what is still to be asked for unused hours; below zero it is given back. Pure.
-
-    What credit notes have taken back and what was written off is not asked for again, and not given back where hours
-    are used later: nobody has paid it. Of what was billed only what goes beyond it is. Source: decision 0045.
-    """
-    return max(owed, given_up) - billed
-
-
-@dataclass(frozen=True)
-class BilledTrueUp:
-    """A final invoice's line for unused hours, and what became of it and of the whole invoice, with its tax."""
-
-    amount: Money
-    credited: Money
-    total: Money
-    all_credited: Money
-    all_written_off: Money
-
-    @property
-    def given_up(self) -> Money:
-        """Tell what of the line was taken back by credit notes, or will never be paid.
-
-        A write-off is of an invoice: each of its lines has its share of it, of what credit notes have left, to the fen.
-        """
-        left, whole = self.amount - self.credited, self.total - self.all_credited
-        if left.micros <= 0 or whole.micros <= 0:
-            return self.credited
-        share = Fraction(self.all_written_off.to_decimal()) * Fraction(left.micros, whole.micros)
-        return self.credited + min(left, round_to_fen(share))
 
 
 def describe_true_up(true_up: ledger.TrueUp, *, is_first: bool, is_late: bool) -> str:

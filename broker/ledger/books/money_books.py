@@ -4,7 +4,7 @@ Every function posts one transfer; the caller holds the contract's lock. `refere
 Amounts are in whole fen as documents have them; what an advance has paid stands in the deferred revenue of its grant.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -92,9 +92,17 @@ async def book_credit(work: Work, terms: ContractTerms | None, amount: Money, *,
     await post_money(work, terms, "receipt_credited", moves, reference=reference)
 
 
-async def book_credit_used(work: Work, terms: ContractTerms, amount: Money, *, reference: str) -> None:
-    """Book that a customer's credit pays what is due."""
-    await post_money(work, terms, "credit_used", [MoneyMove(RECEIVABLE, CREDIT, amount)], reference=reference)
+async def book_credit_used(work: Work, terms: ContractTerms, used: Mapping[str, Money], *, reference: str) -> None:
+    """Book that a customer's credit pays what is due of a contract: so much of each contract's, by their ids.
+
+    The caller holds the locks of all of them.
+    """
+    receivable_id = await _open(work, terms, RECEIVABLE, None)
+    moves: list[Move] = []
+    for contract_id, amount in used.items():
+        credit_id = await open_account(work, contract_id, terms.customer_id, Unit.MICRO_YUAN, CREDIT)
+        moves += move(receivable_id, credit_id, Unit.MICRO_YUAN, amount.micros)
+    await post_transfer(work, terms.id, terms.customer_id, NewTransfer("credit_used", moves, reference=reference))
 
 
 async def book_refund(
@@ -157,10 +165,21 @@ async def book_bad_debt(work: Work, terms: ContractTerms, amount: Money, *, refe
 
 
 async def read_credit(work: Work, contract_id: str) -> Money:
-    """Read what a contract's customer has as credit."""
+    """Read what of a customer's credit is a contract's."""
     query = select(func.coalesce(func.sum(-Account.balance), 0))
     credit = query.where(Account.contract_id == contract_id, Account.kind == CREDIT.value)
     return Money(int(await work.session.scalar(credit) or 0))
+
+
+async def read_credits(work: Work, customer_id: str) -> dict[str, Money]:
+    """Read the credit of a customer by the contracts that it is of, the oldest first; none that has nothing."""
+    query = (
+        select(Account.contract_id, -Account.balance)
+        .where(Account.customer_id == customer_id, Account.kind == CREDIT.value, Account.balance < 0)
+        .order_by(Account.contract_id)
+    )
+    found = await work.session.execute(query)
+    return {contract_id: Money(micros) for contract_id, micros in found if contract_id is not None}
 
 
 async def read_deferred(work: Work, grant_id: str) -> Money:

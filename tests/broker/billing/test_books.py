@@ -1,5 +1,6 @@
 """Invoices on the books: what is owed, paid, deferred, earned and taxed, to the fen."""
 
+from broker.reports.reconciliation import reconcile_books
 from broker.system import System
 from tests.broker.billing.invoicing import bill, read_money, use
 from tests.broker.conftest import ManualClock
@@ -90,4 +91,22 @@ async def test_credit_pays_an_invoice_as_far_as_it_reaches(api: Api, system: Sys
     assert (partly["status"], partly["due"]["amount"]) == ("open", "60.00")
     assert (await api.post(path))["status"] == "paid"
     assert await read_money(system, customer) == {"cash": "60.00", "gift_costs": "8.00", "revenue": "-68.00"}
+    assert await broken_rules(system) == {}
+
+
+async def test_credit_of_a_contract_that_has_ended_pays_for_the_next(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """It was its contract's alone: what had been paid too late could never be used once that was over."""
+    customer = await make_ready_customer(api, plan="prepaid", ends_at="2026-12-01T00:00:00Z")
+    old = customer.contract["id"]
+    gift = {"kind": "credit", "contract_id": old, "amount": "2700.00", "reason": "paid too late"}
+    await api.post("/adjustments", gift, expect=201)
+    renewal = await api.post(f"/contracts/{old}/renewal", {"renew": True})
+    clock.advance(days=30)
+    paid = await api.post(f"/invoices/{renewal['advance_invoice_id']}/pay", {"from_credit": True})
+    assert (paid["status"], paid["due"]["amount"]) == ("paid", "0.00")
+    assert (await read_money(system, customer))["customer_credit"] == "-1400.00"  # the newer card halves the price
+    async with system.work() as work:
+        assert [link.name for link in await reconcile_books(work) if link.differences] == []
     assert await broken_rules(system) == {}

@@ -104,7 +104,10 @@ async def test_cancelled_order_stays_so_and_its_payment_is_kept(api: Api, system
     assert (await api.get(f"/purchases/{order['id']}"))["status"] == "cancelled"
     assert await read_credit(system, customer.contract["id"]) == 260_000_000
     [told] = (await api.get(f"/contracts/{customer.contract['id']}/events", kind="grant_cancelled"))["data"]
-    assert told["data"] == {"grant_id": order["grant_id"], "invoice_id": order["invoice_id"]}
+    facts = {"grant_id": order["grant_id"], "invoice_id": order["invoice_id"], "not_paid_in_time": False}
+    assert told["data"] == facts
+    [kept] = (await api.get(f"/contracts/{customer.contract['id']}/events", kind="payment_credited"))["data"]
+    assert kept["data"] == {"invoice_id": order["invoice_id"], "amount": "260.00"}
     assert await broken_rules(system) == {}
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.billing.lines.true_up import BilledTrueUp, compute_more
+from broker.billing.lines.still_asked import BilledTrueUp, compute_more
 from pricing.money import Money
 
 
