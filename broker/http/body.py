@@ -20,6 +20,8 @@ from broker.work import Services
 MAX_JSON_BYTES = 8 * 1024 * 1024
 FORM_SLACK_BYTES = 1024 * 1024
 MAX_DEPTH = 32
+ASKING = frozenset({"GET", "HEAD"})
+ANNOUNCING = frozenset({b"content-length", b"transfer-encoding"})
 INT64 = range(-(2**63), 2**63)
 # What FastAPI reads as JSON, however oddly it is named: no body reaches a handler unchecked.
 JSON_TYPE = re.compile(r"application/(?:[^;/]*\+)?json\s*(?:;|$)", re.IGNORECASE)
@@ -51,6 +53,12 @@ def join_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return document
 
 
+def has_no_body(request: Request) -> bool:
+    """Tell whether a request only asks, and announces no body."""
+    names = {name for name, _value in request.scope["headers"]}
+    return request.method in ASKING and names.isdisjoint(ANNOUNCING)
+
+
 def is_form(request: Request) -> bool:
     return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
 
@@ -60,7 +68,7 @@ def limit_body(request: Request, services: Services) -> Request:
 
     Raises: UploadTooLarge at once, before a byte is read, where the header announces too much.
     """
-    if request.method == "PUT":
+    if request.method == "PUT" or has_no_body(request):
         return request
     limit = services.settings.max_dataset_bytes + FORM_SLACK_BYTES if is_form(request) else MAX_JSON_BYTES
     announced = request.headers.get("content-length", "0")
@@ -89,8 +97,10 @@ async def read_body(request: Request, *, checks_values: bool = True) -> None:
 
     Its values are left unchecked for a route that checks them itself.
     """
-    found = [*_check_fields(request.path_params), *_check_fields(dict(request.query_params))]
-    if request.method == "PUT":
+    found = _check_fields(request.path_params)
+    if request.scope["query_string"]:
+        found += _check_fields(dict(request.query_params))
+    if request.method == "PUT" or has_no_body(request):
         pass
     elif is_form(request):
         found += _check_form((await request.form()).multi_items())

@@ -102,17 +102,25 @@ class Caller:
         async with self.turnstile.pass_through(self.actor), opening as (session, rows):
             yield self._make_work(session), take_answer(unconfirmed, rows)
 
-    @asynccontextmanager
-    async def read(self, commands: Sequence[Command]) -> AsyncIterator[tuple[Work, list[list[Row]]]]:
-        """Read by statements in one message, which is the whole transaction; yields the rows of each.
+    async def read(self, commands: Sequence[Command]) -> list[list[Row]]:
+        """Read by statements in one message, which is the whole transaction; returns the rows of each.
 
-        The unit of work beside them is for what belongs to nobody, such as rate cards. Raises: Busy, TooManyAtOnce.
+        Raises: Busy, TooManyAtOnce.
+        """
+        unconfirmed = self.unconfirmed
+        asked = add_question(unconfirmed, commands)
+        async with self.turnstile.pass_through(self.actor):
+            rows = await self.database.read(asked, *_scope_of(self.actor), limits=self._limits)
+        return take_answer(unconfirmed, rows)
+
+    @asynccontextmanager
+    async def look_beside(self) -> AsyncIterator[Work]:
+        """Open a unit of work for what belongs to nobody, such as a rate card that rows which were read name.
+
+        It takes a connection when it first asks. Raises: Busy, TooManyAtOnce.
         """
         async with self.turnstile.pass_through(self.actor), self.database.open_unscoped() as session:
-            unconfirmed = self.unconfirmed
-            asked = add_question(unconfirmed, commands)
-            rows = await self.database.read(asked, *_scope_of(self.actor), limits=self._limits)
-            yield self._make_work(session), take_answer(unconfirmed, rows)
+            yield self._make_work(session)
 
     @property
     def unconfirmed(self) -> Supposed | None:

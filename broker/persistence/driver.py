@@ -26,6 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
+from broker.persistence.message import send_message
+
 Driver = psycopg.AsyncConnection[tuple[Any, ...]]
 Parameters = Mapping[str, object]
 Row = tuple[Any, ...]
@@ -66,10 +68,12 @@ class Statement:
     def _execute_alone(self) -> bytes:
         return f"EXECUTE {self.prepared_as}".encode()
 
-    def bind(self, parameters: Parameters) -> dict[str, object]:
-        return self.constants | self._process(parameters)
+    def bind(self, parameters: Parameters) -> Parameters:
+        return {**self.constants, **self._process(parameters)} if self.constants else self._process(parameters)
 
-    def _process(self, parameters: Parameters) -> dict[str, object]:
+    def _process(self, parameters: Parameters) -> Parameters:
+        if not self.processors:
+            return parameters
         processed = {name: process(parameters[name]) for name, process in self.processors.items() if name in parameters}
         return {**parameters, **processed}
 
@@ -259,15 +263,7 @@ async def ask_together(
     await _prepare(driven, commands)
     written = [command.statement.write_execute(command.parameters, driven.driver) for command in commands]
     script = [part for part in (before, *written, after) if part]
-    if not script:
-        return []
-    cursor = await driven.driver.execute(b";".join(script))
-    return [await found.fetchall() async for found in cursor.results() if _has_rows(found)]
-
-
-def _has_rows(cursor: psycopg.AsyncCursor[Row]) -> bool:
-    """Tell whether a statement answers with rows, be it none; asking for their description costs more than the rows."""
-    return cursor.pgresult is not None and cursor.pgresult.status == psycopg.pq.ExecStatus.TUPLES_OK
+    return await send_message(driven.driver, b";".join(script)) if script else []
 
 
 async def _prepare(driven: Driven, commands: Sequence[Command]) -> None:

@@ -14,7 +14,7 @@ from broker.ledger.holding.legs import OpenGrants, count_available
 from broker.ledger.limits.budgets import TAKEN, Taken, sum_taken
 from broker.persistence.driver import Command, Row
 from broker.persistence.tenancy import ASKING
-from broker.work import Work
+from broker.work import Services, Work
 from pricing.money import Money
 from pricing.usage import Unit
 
@@ -50,18 +50,49 @@ def find_balance(contract_id: str, *, seen_by: str | None) -> list[Command]:
     return [*find_contract(contract_id, seen_by=seen_by), Command(ACCOUNTS, asked), Command(TAKEN, asked)]
 
 
-async def read_balance(work: Work, contract_id: str, found: Sequence[Sequence[Row]]) -> Balance:
+@dataclass(frozen=True)
+class LastingBalance:
+    """A balance that stays what it is until a moment, unless something is booked."""
+
+    balance: Balance
+    since: datetime
+    until: datetime
+
+    def lasts_at(self, moment: datetime) -> bool:
+        return self.since <= moment < self.until
+
+
+def recall_balance(
+    services: Services, contract_id: str, found: Sequence[Sequence[Row]], now: datetime
+) -> Balance | None:
+    """Recall what the very same rows of `find_balance` were read as; None where time has changed it, or none were."""
+    known = services.rows.find(LastingBalance, contract_id, found)
+    return known.balance if known is not None and known.lasts_at(now) else None
+
+
+async def read_balance(work: Work, contract_id: str, found: Sequence[Sequence[Row]], now: datetime) -> Balance:
     """Read the balance from the rows of `find_balance`. Raises: NotFound."""
     contract_rows, grant_rows, account_rows, taken_rows = found
     terms, grants = await read_contract(work, contract_id, contract_rows, grant_rows)
     accounts = know_accounts(ACCOUNTS.row(*row) for row in account_rows)
-    return compute_balance(terms, grants, accounts, sum_taken([TAKEN.row(*row) for row in taken_rows]), work.now)
+    balance = compute_balance(terms, grants, accounts, sum_taken([TAKEN.row(*row) for row in taken_rows]), now)
+    lasting = LastingBalance(balance, now, find_next_change(terms, grants, now))
+    work.services.rows.keep(contract_id, lasting, found)
+    return balance
 
 
 async def read_contract_balance(work: Work, contract_id: str) -> Balance:
     """Read what is left of a contract. Raises: NotFound."""
     found = await work.run_together(find_balance(contract_id, seen_by=work.confined_to))
-    return await read_balance(work, contract_id, found)
+    return await read_balance(work, contract_id, found, work.now)
+
+
+def find_next_change(terms: ContractTerms, grants: Sequence[GrantTerms], moment: datetime) -> datetime:
+    """Find when a balance changes by itself: a month or a grant begins or ends, or terms do change. Pure."""
+    ends = [terms.month_end(terms.billing_month(moment)), *(change.effective_at for change in terms.changes)]
+    for grant in grants:
+        ends += [grant.effective_at, *([] if grant.expires_at is None else [grant.expires_at])]
+    return min(end for end in ends if end > moment)
 
 
 def compute_balance(
