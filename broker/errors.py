@@ -90,6 +90,15 @@ def invalid_field(field: str, message: str) -> InvalidRequest:
     return InvalidRequest(f"{field}: {message}", errors=[FieldError(field, message)])
 
 
+def locate(error: "DomainError", place: int) -> "DomainError":
+    """Say that an error is of one of several configurations, by its place; returns it."""
+    error.detail = f"configs.{place}: {error.detail}"
+    error.errors = [
+        FieldError(f"configs.{place}.{found.field.removeprefix('config.')}", found.message) for found in error.errors
+    ]
+    return error
+
+
 class NameTaken(DomainError):
     """The name is already in use.
 

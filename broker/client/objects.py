@@ -182,6 +182,8 @@ class Job(TypedDict):
     gpu_types: list[AcceptedType] | None
     prefer: str
     finish_by: str | None
+    batch_id: str | None
+    batch_at_once: int | None
     queue: str
     status: JobStatus
     stop_requested: str | None
@@ -222,6 +224,14 @@ class LostWork(TypedDict):
     gpu_seconds: int
     tokens: int
     explanation: str
+
+
+class JobBatch(TypedDict):
+    """Jobs that were submitted in one request."""
+
+    id: str
+    at_once: int | None
+    data: list[Job]
 
 
 class JobDetail(Job):

@@ -16,6 +16,7 @@ from broker.client.objects import (
     Grant,
     Identity,
     Job,
+    JobBatch,
     JobDetail,
     JobEvent,
     Page,
@@ -109,6 +110,22 @@ class BrokerClient(Client):
         """
         body = {"config": dict(config), "dataset_id": dataset_id, "labels": labels, "gpu_types": gpu_types, **fields}
         return cast("Job", self.post("/jobs", _known(body), idempotency_key=idempotency_key))
+
+    def submit_jobs(
+        self,
+        configs: Sequence[Mapping[str, Any]],
+        dataset_id: str,
+        *,
+        at_once: int | None = None,
+        idempotency_key: str | None = None,
+        **fields: Any,
+    ) -> JobBatch:
+        """Submit many configurations of one data set, all or none, of which `at_once` may run at one time.
+
+        `fields` are those of `submit_job`, but for `quote_id`; each job has them.
+        """
+        body = {"configs": [dict(config) for config in configs], "dataset_id": dataset_id, "at_once": at_once, **fields}
+        return cast("JobBatch", self.post("/jobs/batch", _known(body), idempotency_key=idempotency_key))
 
     def list_jobs(self, **wanted: Any) -> Page[Job]:
         """List jobs: a page of `limit`, from `cursor` on, by `status`, `project_id`, `name`, `id_prefix` and so on."""

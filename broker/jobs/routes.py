@@ -1,8 +1,8 @@
 """Jobs: submit, follow, cancel, pause, resume."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
 
@@ -23,8 +23,9 @@ from broker.http.shapes import (
 )
 from broker.identity.service import resolve_customer_of
 from broker.jobs import events, service
-from broker.jobs.admitting.request import JobRequest
-from broker.jobs.admitting.submissions import Submissions, make_quote_for
+from broker.jobs.admitting.request import BatchPlace, JobRequest
+from broker.jobs.admitting.submissions import Submissions, make_quote_for, make_quotes_for
+from broker.jobs.batch_schemas import JobBatchIn, JobBatchOut
 from broker.jobs.lost_work_schemas import JobDetailOut
 from broker.jobs.reading.event_feed import EventFeed
 from broker.jobs.rules.model import TERMINAL
@@ -84,6 +85,40 @@ async def submit_job(caller: CustomerInBatch, submissions: Batched, body: JobIn)
     return await submissions.submit(caller, request, made)
 
 
+@router.post("/batch", status_code=201, response_model=JobBatchOut, responses=PAYMENT_RESPONSES)
+async def submit_jobs(caller: CustomerInBatch, submissions: Batched, body: JobBatchIn) -> Response:
+    """Submit up to 100 configurations of one data set: each becomes a job with a hold of its own; all, or none.
+
+    Where one is refused, nothing is kept, and the problem names it (`configs.3`). They run in their order, `at_once`
+    at a time; one that fails or is cancelled keeps none of the others from running.
+    """
+    customer_id = resolve_customer_of(caller.actor, body.customer_id)
+    batch_id = caller.services.new_id("bat")
+    requests = [
+        _read_request(body, config, customer_id, BatchPlace(batch_id, place, body.at_once))
+        for place, config in enumerate(body.configs)
+    ]
+    return await submissions.submit_batch(caller, requests, await make_quotes_for(caller, requests))
+
+
+def _read_request(body: JobBatchIn, config: Mapping[str, Any], customer_id: str, batch: BatchPlace) -> JobRequest:
+    return JobRequest(
+        customer_id=customer_id,
+        config=config,
+        dataset_id=body.dataset_id,
+        contract_id=body.contract_id,
+        name=None if body.name is None else f"{body.name} #{batch.place + 1}",
+        project_id=body.project_id,
+        labels=body.labels,
+        queue=body.queue,
+        max_cost=None if body.max_cost is None else Money.from_decimal(body.max_cost),
+        gpu_types=None if body.gpu_types is None else tuple(body.gpu_types),
+        prefer=body.prefer,
+        finish_by=body.finish_by,
+        batch=batch,
+    )
+
+
 @router.get("")
 async def list_jobs(
     work: AnyKey,
@@ -97,6 +132,7 @@ async def list_jobs(
         Query(max_length=LONGEST_NAME, description="Only those with this in their name.", examples=["brand tone"]),
     ] = None,
     label: WithLabel = None,
+    batch_id: Annotated[str | None, Query(description="Only those of this batch.", examples=["bat_01k"])] = None,
     id_prefix: IdPrefix = None,
     limit: Limit = 20,
     cursor: Cursor = None,
@@ -110,6 +146,7 @@ async def list_jobs(
         contract_id=contract_id,
         project_id=project_id,
         queue=queue,
+        batch_id=batch_id,
     )
     rows, after = await fetch_page(work.session, query, Job, limit=limit, cursor=cursor)
     return Page(data=[JobOut.of(row, work.now) for row in rows], next_cursor=after)

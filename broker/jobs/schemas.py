@@ -173,6 +173,13 @@ class JobOut(BaseModel):
     finish_by: datetime | None = Field(
         description="When it should have ended (UTC), if it was told.", examples=["2026-11-24T18:00:00Z"]
     )
+    batch_id: str | None = Field(
+        description="The batch that it was submitted with, if any: `GET /v1/jobs?batch_id=` lists it.",
+        examples=["bat_01k"],
+    )
+    batch_at_once: int | None = Field(
+        description="So many jobs of its batch may run at one time; null: all.", examples=[2]
+    )
     queue: str = Field(description="The queue it entered.", examples=["priority"])
     status: Literal["queued", "dispatched", "running", "paused", "succeeded", "failed", "cancelled"] = Field(
         description="Where the job stands.", examples=["running"]

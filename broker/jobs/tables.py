@@ -34,6 +34,7 @@ class Job(Base):
 
     `gpu_types` are those that it may run on, the one that it would rather have first; null in jobs of before: any. Its
     `estimate` is that of the type that it runs on, or ran on last; before, of the first. It should end by `finish_by`.
+    `batch_id` names the jobs that were submitted in one request, of which `batch_at_once` may run at one time.
     `limit_…` is where its run is told to pause, `cap_micros` the most that the customer is charged. `used_…` is all
     that its runs used; `cost_micros` is what the customer is charged for it, `borne_…` what the house bears of it.
     `remaining` estimates what is left. `labels` are those that its usage is told apart by.
@@ -44,6 +45,7 @@ class Job(Base):
     __table_args__ = (
         ForeignKeyConstraint(["contract_id", "customer_id"], ["contracts.id", "contracts.customer_id"]),
         CheckConstraint("gpus > 0", name="gpus_positive"),
+        Index("ix_jobs_batch", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
         Index("ix_jobs_waiting", "queue", "created_at", postgresql_where=text("status = 'queued'")),
         {"postgresql_with": {"toast_tuple_target": 8160}},  # not packed: the planner reads all that wait
     )
@@ -61,6 +63,8 @@ class Job(Base):
     gpu_types: Mapped[list[TypedRun] | None] = mapped_column(Document(_write_runs, _read_runs))
     prefer: Mapped[str] = mapped_column(default=Preference.CHEAPEST.value)
     finish_by: Mapped[datetime | None] = moment_column(nullable=True)
+    batch_id: Mapped[str | None]
+    batch_at_once: Mapped[int | None]
     gpus: Mapped[int]
     queue: Mapped[str] = mapped_column(ForeignKey("queues.name"))
     status: Mapped[str]

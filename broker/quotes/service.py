@@ -45,6 +45,7 @@ __all__ = [
     "list_known",
     "make_quote",
     "make_quote_from",
+    "make_quotes",
     "read_quotes",
     "require_acceptable",
     "require_quoted_cover",
@@ -122,6 +123,24 @@ async def create_quotes(
             answers.append(error)
     await work.run_together(keep_quotes([answer for answer in answers if isinstance(answer, Quote)]))
     return answers
+
+
+async def make_quotes(
+    work: Work, raw_configs: Sequence[Mapping[str, Any]], dataset_id: str, terms: QuoteTerms
+) -> list[Quote]:
+    """Price all of many configurations on one data set; `keep_quotes` keeps them.
+
+    Raises: as `make_quote` does; what is wrong with one is named by its place.
+    """
+    found = await fetch_inputs(work, dataset_id)
+    inputs = await read_inputs(work, found, dataset_id, terms.contract_id, terms.project_id)
+    made: list[Quote] = []
+    for place, raw_config in enumerate(raw_configs):
+        try:
+            made.append(await _make_quote(work, inputs, resolve_configuration(raw_config, inputs.offered), terms))
+        except REFUSALS as refusal:
+            raise errors.locate(refusal, place) from None
+    return made
 
 
 def keep_quotes(quotes: Iterable[Quote]) -> list[Command]:

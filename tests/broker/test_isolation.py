@@ -138,6 +138,7 @@ ANSWERS = {
     "GET /v1/quotes/{quote_id}/offers": NOT_FOUND,
     "GET /v1/plan-comparison": Ask(200, params={"gpu_hours": "30", "tokens": "50000"}),
     "POST /v1/jobs": Ask(404, body={"config": CONFIG, "dataset_id": "{dataset_id}"}),
+    "POST /v1/jobs/batch": Ask(404, body={"configs": [CONFIG], "dataset_id": "{dataset_id}"}),
     "GET /v1/jobs": LIST,
     "GET /v1/jobs/{job_id}": NOT_FOUND,
     "POST /v1/jobs/{job_id}/cancel": NOT_FOUND,

@@ -6,7 +6,7 @@ and written by it stands in `admission_batch`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from broker import errors
 from broker.capacity.start_forecasts import ExpectedStarts
@@ -108,6 +108,22 @@ class AdmissionPlan:
         self.admitted.append(Admission(order, quote, job, hold))
         return job
 
+    def admit_all(self, orders: Sequence[Order]) -> list[Job]:
+        """Admit the orders of one batch: all, or nothing where one is refused; what is refused is named by its place.
+
+        Raises: as `admit` does.
+        """
+        reserves, admitted = dict(self.reserves), len(self.admitted)
+        jobs: list[Job] = []
+        for place, order in enumerate(orders):
+            try:
+                jobs.append(self.admit(order))
+            except errors.DomainError as refusal:
+                self.reserves = reserves
+                del self.admitted[admitted:]
+                raise errors.locate(refusal, place) from None
+        return jobs
+
     def list_holds(self) -> list[tuple[ContractBooks, NewHold]]:
         """List the holds of what was admitted, each with the books of its contract."""
         books = self.snapshot.holds.books
@@ -151,6 +167,8 @@ class AdmissionPlan:
             gpu_types=[each.run for each in planned.types],
             prefer=request.prefer.value,
             finish_by=request.finish_by,
+            batch_id=None if request.batch is None else request.batch.batch_id,
+            batch_at_once=None if request.batch is None else request.batch.at_once,
             gpus=1,
             queue=planned.queue,
             status=JobStatus.QUEUED.value,
@@ -167,8 +185,13 @@ class AdmissionPlan:
             borne_micros=0,
             attempts=0,
             uncounted_attempts=0,
-            created_at=self.snapshot.moment,
+            created_at=self.snapshot.moment + _find_delay(request),
         )
+
+
+def _find_delay(request: JobRequest) -> timedelta:
+    """Find how much later than its batch a job counts as submitted: so the jobs of a batch keep their order."""
+    return timedelta(microseconds=0 if request.batch is None else request.batch.place)
 
 
 def _require_same(earlier: Job, quote: Quote, dataset_id: str) -> Job:

@@ -11,6 +11,15 @@ from pricing.money import Money
 
 
 @dataclass(frozen=True)
+class BatchPlace:
+    """The place of a request among those of one batch, from 0, of which `at_once` may run at one time; None: all."""
+
+    batch_id: str
+    place: int
+    at_once: int | None = None
+
+
+@dataclass(frozen=True)
 class JobRequest:
     """What a customer submits. The job pauses when it has cost `max_cost`.
 
@@ -30,6 +39,7 @@ class JobRequest:
     prefer: Preference = Preference.CHEAPEST
     finish_by: datetime | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    batch: BatchPlace | None = None
 
     @property
     def place(self) -> Place:

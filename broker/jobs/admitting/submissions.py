@@ -38,6 +38,7 @@ from broker.jobs.admitting.admission_batch import (
     write_admissions,
 )
 from broker.jobs.admitting.request import JobRequest
+from broker.jobs.batch_schemas import JobBatchOut
 from broker.jobs.events import log_event
 from broker.jobs.schemas import JobOut
 from broker.jobs.tables import Job
@@ -60,10 +61,15 @@ ADMISSION_TURN = 7_203_117
 
 @dataclass(frozen=True)
 class Submission:
-    """An order with its caller."""
+    """An order with its caller, or the orders of one batch, of which all are taken or none."""
 
     caller: Caller
-    order: Order
+    orders: Sequence[Order]
+    is_batch: bool = False
+
+    @property
+    def customer_id(self) -> str:
+        return self.orders[0].request.customer_id
 
     @property
     def claimed(self) -> tuple[Actor, Claim] | None:
@@ -73,10 +79,10 @@ class Submission:
 
 @dataclass(frozen=True)
 class Decided:
-    """The answer to a submission, and the job that it has made; None where it was answered before."""
+    """The answer to a submission, and the jobs that it has made; none where it was answered before."""
 
     response: Response
-    job: Job | None = None
+    jobs: Sequence[Job] = ()
 
 
 @dataclass
@@ -95,24 +101,24 @@ class SubmissionAnswers:
         if submission.caller.unconfirmed is not None:
             raise errors.Unauthenticated("This API key was not confirmed; send the request again.")
         if submission.claimed is None:
-            return self._decide(submission.order)
+            return self._decide(submission)
         actor, claim = submission.claimed
         name = (name_principal(actor), claim.key)
         if name in self.earlier:
             return Decided(self.earlier[name].replay(claim))
-        decided = self._decide(submission.order)
+        decided = self._decide(submission)
         response = decided.response
         self.kept.append((actor, claim, response))
         self.earlier[name] = EarlierAnswer(claim.fingerprint, response.status_code, bytes(response.body).decode())
         return decided
 
-    def _decide(self, order: Order) -> Decided:
-        plan = self.plans[order.request.customer_id]
-        admitted = len(plan.admitted)
-        job = plan.admit(order)
-        told = JobOut.of(job, plan.snapshot.moment).model_dump_json()
-        is_new = len(plan.admitted) > admitted
-        return Decided(Response(told, 201, media_type="application/json"), job if is_new else None)
+    def _decide(self, submission: Submission) -> Decided:
+        plan = self.plans[submission.customer_id]
+        admitted, moment = len(plan.admitted), plan.snapshot.moment
+        jobs = plan.admit_all(submission.orders) if submission.is_batch else [plan.admit(submission.orders[0])]
+        told = JobBatchOut.of(jobs, moment) if submission.is_batch else JobOut.of(jobs[0], moment)
+        made = [each.job for each in plan.admitted[admitted:]]
+        return Decided(Response(told.model_dump_json(), 201, media_type="application/json"), made)
 
 
 class Submissions:
@@ -135,14 +141,28 @@ class Submissions:
 
         Raises: as `AdmissionPlan.admit` does; Busy, TooManyAtOnce.
         """
-        actor, claim = caller.actor, caller.claim
-        hold_key = None if claim is None else f"{actor.customer_id or actor.id}:{claim.key}"
         starts = {} if request.finish_by is None else await _look_up_starts(caller, request)
-        submission = Submission(caller, Order(request, made, hold_key, starts))
+        return await self._ask(Submission(caller, [Order(request, made, _name_hold(caller), starts)]))
+
+    async def submit_batch(self, caller: Caller, requests: Sequence[JobRequest], made: Sequence[Quote]) -> Response:
+        """Have the requests of one batch decided in the next batch of submissions: all are taken, or none.
+
+        Raises: as `AdmissionPlan.admit_all` does; Busy, TooManyAtOnce.
+        """
+        name = _name_hold(caller)
+        starts = {} if requests[0].finish_by is None else await _look_up_starts(caller, requests[0])
+        orders = [
+            Order(request, quote, None if name is None else f"{name}/{place}", starts)
+            for place, (request, quote) in enumerate(zip(requests, made, strict=True))
+        ]
+        return await self._ask(Submission(caller, orders, is_batch=True))
+
+    async def _ask(self, submission: Submission) -> Response:
+        actor, place = submission.caller.actor, submission.orders[0].request.place
         ask = self.batches.ask if actor.role == Role.CUSTOMER else self.batches.ask_apart
-        decided = await ask((name_principal(actor), request.place), submission)
-        if decided.job is not None:
-            log_event(decided.job, SUBMITTED, tell_submitted(decided.job))
+        decided = await ask((name_principal(actor), place), submission)
+        for job in decided.jobs:
+            log_event(job, SUBMITTED, tell_submitted(job))
         return decided.response
 
     async def _decide_together(self, submissions: Sequence[Submission]) -> list[Decided | Exception]:
@@ -154,11 +174,16 @@ class Submissions:
         supposed = [each.unconfirmed for each in callers if each.unconfirmed is not None]
         asked = [
             *join_questions(supposed),
-            *batch.read(seen_by={each.order.request.customer_id for each in submissions}),
+            *batch.read(seen_by={each.customer_id for each in submissions}),
         ]
         begun = None if self.turns is None else self.turns.begun
         async with open_together(callers, asked, limits, begun) as (works, found):
             return await batch.decide(works, _confirm(supposed, found))
+
+
+def _name_hold(caller: Caller) -> str | None:
+    actor, claim = caller.actor, caller.claim
+    return None if claim is None else f"{actor.customer_id or actor.id}:{claim.key}"
 
 
 async def _look_up_starts(caller: Caller, request: JobRequest) -> ExpectedStarts:
@@ -173,6 +198,16 @@ async def make_quote_for(caller: Caller, request: JobRequest) -> Quote:
     async with caller.look() as work:
         terms = quotes.QuoteTerms(request.contract_id, project_id=request.project_id)
         return await quotes.make_quote(work, request.config, request.dataset_id, terms)
+
+
+async def make_quotes_for(caller: Caller, requests: Sequence[JobRequest]) -> list[Quote]:
+    """Make the quotes of the requests of one batch, as `make_quote_for` makes that of one."""
+    first = requests[0]
+    await caller.answer_if_known()
+    await meet_count_needs(caller.look, [each.config for each in requests], first.dataset_id)
+    async with caller.look() as work:
+        terms = quotes.QuoteTerms(first.contract_id, project_id=first.project_id)
+        return await quotes.make_quotes(work, [each.config for each in requests], first.dataset_id, terms)
 
 
 async def _decide_apart(turn: Turn, submissions: Sequence[Submission]) -> list[Decided | Exception]:
@@ -219,11 +254,11 @@ class Batch:
     @classmethod
     def of(cls, submissions: Sequence[Submission]) -> Self:
         services = submissions[0].caller.services
-        return cls(submissions, services.clock(), list_known_quotes(services, [each.order for each in submissions]))
+        return cls(submissions, services.clock(), list_known_quotes(services, _list_orders(submissions)))
 
     def read(self, *, seen_by: Collection[str] | None) -> list[Command]:
         """Make the commands that read what they are decided from, and the answers that their retries ask for."""
-        orders = [each.order for each in self.submissions]
+        orders = _list_orders(self.submissions)
         claims = [each.claimed for each in self.submissions if each.claimed is not None]
         return [*read_orders(orders, self.moment, self.known, seen_by=seen_by), find_answers(claims)]
 
@@ -252,6 +287,10 @@ class Batch:
         for submission, decided in zip(self.submissions, given, strict=True):
             if isinstance(decided, Decided):
                 await submission.caller.record(work, decided.response)
+
+
+def _list_orders(submissions: Sequence[Submission]) -> list[Order]:
+    return [order for each in submissions for order in each.orders]
 
 
 def _answer(answers: SubmissionAnswers, submission: Submission) -> Decided | Exception:

@@ -50,6 +50,14 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class BatchLimit:
+    """The batch of a job, of which so many jobs may run at one time."""
+
+    id: str
+    at_once: int
+
+
+@dataclass(frozen=True)
 class QueuedJob:
     """A job that waits, and what it was last told about that. `fault` says what of it cannot be read, if anything."""
 
@@ -62,6 +70,7 @@ class QueuedJob:
     pending_reason: dict[str, Any] | None
     expected_start: datetime | None
     fault: str | None = None
+    batch: BatchLimit | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,8 @@ async def list_waiting(work: Work) -> list[QueuedJob]:
             cast(Job.gpu_types, Text),
             Job.prefer,
             Job.finish_by,
+            Job.batch_id,
+            Job.batch_at_once,
             Job.pending_reason,
             Job.expected_start,
         )
@@ -120,12 +131,15 @@ def _read_queued(
     types: str | None,
     prefer: str,
     finish_by: datetime | None,
+    batch_id: str | None,
+    at_once: int | None,
     reason: dict[str, Any] | None,
     start: datetime | None,
 ) -> QueuedJob:
     runs, fault = _read_runs(left, whole, types)
     placement = Placement(runs, prefer, finish_by)
-    return QueuedJob(job_id, contract_id, queue, gpus, created_at, placement, reason, start, fault)
+    batch = None if batch_id is None or at_once is None else BatchLimit(batch_id, at_once)
+    return QueuedJob(job_id, contract_id, queue, gpus, created_at, placement, reason, start, fault, batch)
 
 
 @lru_cache(maxsize=4096)  # jobs that are alike are read once
@@ -151,6 +165,16 @@ def bound_seconds(gpu_seconds: int, gpus: int) -> int:
 def _expected_seconds(written: str | None, gpus: int) -> int:
     """Read the GPU-seconds that a job is expected to need; what cannot be read counts as a second."""
     return bound_seconds(int(written) if written is not None and WHOLE.fullmatch(written) else 0, gpus)
+
+
+async def count_running_of(work: Work, batch_ids: Collection[str]) -> dict[str, int]:
+    """Count the jobs of each batch that hold devices."""
+    if not batch_ids:
+        return {}
+    holding = Job.status.in_([status.value for status in HOLDS_DEVICES])
+    ids = literal(list(batch_ids), ARRAY(Text))
+    query = select(Job.batch_id, func.count()).where(Job.batch_id == any_(ids), holding).group_by(Job.batch_id)
+    return {batch_id: running for batch_id, running in await work.session.execute(query) if batch_id is not None}
 
 
 async def list_faults(work: Work, job_ids: Collection[str]) -> dict[str, str]:

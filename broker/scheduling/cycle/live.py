@@ -11,7 +11,7 @@ from broker.capacity.start_forecasts import publish_starts
 from broker.jobs.reading import queueing
 from broker.jobs.reading.queueing import QueuedJob
 from broker.jobs.running.runs import start_run
-from broker.scheduling.cycle import waits
+from broker.scheduling.cycle import batches, waits
 from broker.scheduling.cycle.snapshot import have_free, read_pools, read_snapshot
 from broker.scheduling.planning.model import ClusterSnapshot, CyclePlan, Wait
 from broker.scheduling.planning.newcomers import NewcomerStart, forecast_newcomers
@@ -40,10 +40,14 @@ class CycleResult:
 
 @dataclass
 class CycleState:
-    """What a cycle has come to so far: the jobs that it started, and those that it set aside, each with its fault."""
+    """What a cycle has come to so far: the jobs that it started, those that it set aside, each with its fault.
+
+    `held_back` are those that wait for others of their batch.
+    """
 
     started: set[str] = field(default_factory=set)
     aside: dict[str, str] = field(default_factory=dict)
+    held_back: list[QueuedJob] = field(default_factory=list)
     waits: tuple[Wait, ...] = ()
     starts_more: bool = True
 
@@ -60,13 +64,19 @@ async def run_cycle(work: Work) -> CycleResult:
         await publish_starts(work, forecast_newcomers(idle, CyclePlan((), ()), now=work.now))
         return CycleResult(0, 0)
     state = CycleState(aside=await _find_unreadable(work, waiting))
+    state.held_back = await _hold_back(work, [job for job in waiting if job.id not in state.aside])
     for _round in range(MOST_ROUNDS):
         if not await _plan_and_start(work, waiting, state):
             break
-    told = [*map(waits.notice_wait, state.waits), *waits.notice_set_aside(state.aside, behind=len(state.waits))]
+    behind = len(state.waits) + len(state.held_back)
+    told = [
+        *map(waits.notice_wait, state.waits),
+        *batches.notice_held_back(state.held_back, behind=len(state.waits)),
+        *waits.notice_set_aside(state.aside, behind=behind),
+    ]
     waits.log_set_aside(waiting, state.aside)
     await queueing.write_waits(work, waits.list_changed(waiting, told))
-    left = len(state.waits) + len(state.aside)
+    left = behind + len(state.aside)
     return CycleResult(len(state.started), left, len(state.aside), state.starts_more)
 
 
@@ -82,12 +92,19 @@ async def _find_unreadable(work: Work, waiting: Sequence[QueuedJob]) -> dict[str
     return found | await queueing.list_faults(work, waits.list_set_aside(waiting) - found.keys())
 
 
+async def _hold_back(work: Work, waiting: Sequence[QueuedJob]) -> list[QueuedJob]:
+    """List the jobs that their batches hold back."""
+    limited = {job.batch.id for job in waiting if job.batch is not None}
+    return batches.hold_back(waiting, await queueing.count_running_of(work, limited))
+
+
 async def _plan_and_start(work: Work, waiting: Sequence[QueuedJob], state: CycleState) -> bool:
     """Plan for the jobs that are neither started nor set aside, and start what fits.
 
     Tells whether one had to be set aside: then what it would have had is free for the others, who are planned anew.
     """
-    ready = [job for job in waiting if job.id not in state.started and job.id not in state.aside]
+    passed_over = state.started | state.aside.keys() | {job.id for job in state.held_back}
+    ready = [job for job in waiting if job.id not in passed_over]
     snapshot = await read_snapshot(work, ready)
     plan, starts = await asyncio.to_thread(_plan, snapshot, work.now)  # a third of a second where 5000 wait
     failed = await _apply_starts(work, plan, state.started)

@@ -194,6 +194,7 @@ WHO_MAY = {
     "GET /v1/quotes/{quote_id}/offers": {"admin", "customer", "finance"},
     "GET /v1/plan-comparison": {"admin", "customer", "finance"},
     "POST /v1/jobs": {"admin", "customer"},
+    "POST /v1/jobs/batch": {"admin", "customer"},
     "GET /v1/jobs": {"admin", "customer", "finance", "ops"},
     "GET /v1/jobs/{job_id}": {"admin", "customer", "finance", "ops"},
     "POST /v1/jobs/{job_id}/cancel": {"admin", "customer", "ops"},
