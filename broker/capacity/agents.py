@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 import broker
 from broker import errors
-from broker.capacity.model import PRESENT, AgentState, judge_agent
-from broker.capacity.tables import Agent, Pool
+from broker.capacity.model import PRESENT, AgentState, NodeCapacity, judge_agent
+from broker.capacity.tables import Agent, Pool, write_nodes
 from broker.persistence.database import wake_dispatcher
 from broker.work import Work
 
@@ -35,6 +35,7 @@ class AgentCard:
     engine: str
     sku: str
     gpus: int
+    nodes: tuple[NodeCapacity, ...] = ()
 
 
 async def register_agent(work: Work, card: AgentCard) -> None:
@@ -45,8 +46,9 @@ async def register_agent(work: Work, card: AgentCard) -> None:
     pool = await _lock_pool(work, card)
     serving = None if pool.agent_id is None else await work.session.get_one(Agent, pool.agent_id)
     _check_is_free(work, card, serving)
-    row = {**vars(card), "version": broker.__version__, "state": AgentState.LIVE.value, "ended_at": None}
-    row |= {"started_at": work.now, "last_seen_at": work.now}
+    row = {name: value for name, value in vars(card).items() if name != "nodes"}
+    row |= {"nodes_told": write_nodes(card.nodes), "version": broker.__version__, "state": AgentState.LIVE.value}
+    row |= {"started_at": work.now, "last_seen_at": work.now, "ended_at": None}
     new = insert(Agent).values(row | {"created_at": work.now})
     await work.session.execute(new.on_conflict_do_update(index_elements=[Agent.id], set_=row))
     pool.agent_id, pool.sku, pool.engine, pool.total_gpus = card.id, card.sku, card.engine, card.gpus
@@ -72,6 +74,17 @@ def _check_is_free(work: Work, card: AgentCard, serving: Agent | None) -> None:
             f" {max(0, round(age))} s ago; name another pool for this process, run nothing here (BROKER_LOCAL_SLOTS=0),"
             " or stop that one first"
         )
+
+
+async def tell_capacity(work: Work, card: AgentCard) -> None:
+    """Tell what an agent's pool has now, where nodes came or went; a pool that has another agent stays as it is."""
+    pool = await work.session.get_one(Pool, card.pool, with_for_update=True, populate_existing=True)
+    if pool.agent_id != card.id:
+        return
+    pool.total_gpus = card.gpus
+    telling = update(Agent).where(Agent.id == card.id)
+    await work.session.execute(telling.values(gpus=card.gpus, nodes_told=write_nodes(card.nodes)))
+    await wake_dispatcher(work.session)
 
 
 async def renew_agent(work: Work, card: AgentCard, machine_load: float | None = None) -> bool:

@@ -20,6 +20,23 @@ class AgentState(StrEnum):
     GONE = "gone"
 
 
+class NodeState(StrEnum):
+    """OPEN: takes starts. DRAINING: lets its runs end. DOWN: does not answer its cluster, or is switched off."""
+
+    OPEN = "open"
+    DRAINING = "draining"
+    DOWN = "down"
+
+
+@dataclass(frozen=True)
+class NodeCapacity:
+    """The GPUs (or CPU slots) of one machine of a pool, busy ones included, as its engine tells it."""
+
+    name: str
+    gpus: int
+    state: NodeState = NodeState.OPEN
+
+
 PRESENT = frozenset({AgentState.LIVE, AgentState.DRAINING})
 
 

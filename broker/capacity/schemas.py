@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.capacity.model import AgentState, Readiness
+from broker.capacity.model import AgentState, NodeState, Readiness
 from broker.capacity.readiness import JudgedPool
 from broker.capacity.tables import Agent
 from broker.http.shapes import RequestBody, created_at_field
@@ -27,12 +27,25 @@ class QueuePatch(RequestBody):
     open: bool | None = Field(default=None, description="False: start nothing from it.", examples=[False])
 
 
+class NodeOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str = Field(description="Name of the machine, as its cluster knows it.", examples=["gpu-7"])
+    gpus: int = Field(description="Its devices (or CPU slots), busy ones included.", examples=[8])
+    state: NodeState = Field(
+        description="`open`: takes starts; `draining`: lets its runs end; `down`: does not answer.", examples=["open"]
+    )
+
+
 class PoolOut(BaseModel):
     object: Literal["pool"] = Field(default="pool", description="Kind of object.", examples=["pool"])
     name: str = Field(description="Name, and id, of the pool.", examples=["local"])
     sku: str = Field(description="Type of its devices.", examples=["cpu"])
     engine: str = Field(description="What places its runs.", examples=["local"])
-    total_gpus: int = Field(description="Whole devices (or CPU slots).", examples=[1])
+    total_gpus: int = Field(description="Whole devices (or CPU slots), of nodes that take starts.", examples=[1])
+    nodes: list[NodeOut] | None = Field(
+        description="For staff: the machines of a cluster; empty where the pool is one machine.", examples=[[]]
+    )
     open: bool = Field(description="What ops has said: a closed pool starts nothing new.", examples=[True])
     state: Readiness = Field(
         description="Whether it takes jobs now (`open`), or why not: `closed` by ops, `unserved` (no agent), `silent`"
@@ -56,6 +69,7 @@ class PoolOut(BaseModel):
             sku=pool.sku,
             engine=pool.engine,
             total_gpus=pool.total_gpus,
+            nodes=_list_nodes(judged) if for_staff else None,
             open=pool.open,
             state=judged.readiness,
             state_reason=judged.closure,
@@ -65,6 +79,10 @@ class PoolOut(BaseModel):
             last_failure=pool.rest_reason if for_staff else None,
             created_at=pool.created_at,
         )
+
+
+def _list_nodes(judged: JudgedPool) -> list[NodeOut]:
+    return [] if judged.agent is None else [NodeOut.model_validate(node) for node in judged.agent.nodes]
 
 
 class PoolPatch(RequestBody):

@@ -1,10 +1,15 @@
 """Queues, pools and agents, as ops sees and tunes them."""
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from broker.capacity.model import NodeCapacity, NodeState
 from broker.persistence.database import Base, moment_column
 
 
@@ -26,7 +31,8 @@ class Agent(Base):
 
     `state` is what it has said of itself; that it is silent is judged by `last_seen_at`. `boot_id` tells its machine,
     since it was started last. `gpus` are all its devices (or CPU slots). `machine_load` is that of its machine for each
-    core when it was seen last; None where it has not told.
+    core when it was seen last; None where it has not told. `nodes_told` are the machines that its engine knows, as
+    JSON; `nodes` reads them.
     """
 
     __tablename__ = "agents"
@@ -41,12 +47,22 @@ class Agent(Base):
     sku: Mapped[str]
     gpus: Mapped[int]
     version: Mapped[str]
+    nodes_told: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
     machine_load: Mapped[float | None]
     state: Mapped[str]
     started_at: Mapped[datetime] = moment_column()
     last_seen_at: Mapped[datetime] = moment_column()
     ended_at: Mapped[datetime | None] = moment_column(nullable=True)
     created_at: Mapped[datetime] = moment_column()
+
+    @property
+    def nodes(self) -> tuple[NodeCapacity, ...]:
+        return tuple(NodeCapacity(node["name"], node["gpus"], NodeState(node["state"])) for node in self.nodes_told)
+
+
+def write_nodes(nodes: Iterable[NodeCapacity]) -> list[dict[str, Any]]:
+    """Write nodes as the column keeps them."""
+    return [asdict(node) for node in nodes]
 
 
 class Pool(Base):

@@ -17,7 +17,8 @@ COMMANDS = {
         "Migrate, start the embedded PostgreSQL if no other is set, serve, plan and run local workers.",
     ),
     "worker": Place(
-        "broker.cli.local.serve:worker", "Run training on this machine for a broker elsewhere that shares its database."
+        "broker.cli.local.serve:worker",
+        "Run training on this machine, or on a cluster, for a broker elsewhere that shares its database.",
     ),
     "migrate": Place("broker.cli.local.migrate:migrate", "Bring the database to the newest revision."),
     "demo": Place("broker.cli.demo.command:demo", "Take customers' LoRA jobs through the whole service, for real."),

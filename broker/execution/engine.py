@@ -5,10 +5,11 @@ An engine places and kills processes. It decides no order, requeues nothing and 
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
+from broker.capacity.model import NodeCapacity, NodeState
 from broker.errors import OperatorError
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
@@ -31,15 +32,6 @@ class LaunchSpec:
 
 
 @dataclass(frozen=True)
-class NodeCapacity:
-    """The GPUs (or CPU slots) of one machine of a pool; `is_open`: it takes starts now."""
-
-    name: str
-    gpus: int
-    is_open: bool = True
-
-
-@dataclass(frozen=True)
 class Capacity:
     """All the GPUs (or CPU slots) that the engine can hand out now, busy ones included.
 
@@ -49,6 +41,16 @@ class Capacity:
     sku: str
     gpus: int
     nodes: tuple[NodeCapacity, ...] = ()
+
+    @classmethod
+    def of_nodes(cls, sku: str, nodes: tuple[NodeCapacity, ...]) -> "Capacity":
+        """Add up the nodes that take starts."""
+        return cls(sku, sum(node.gpus for node in nodes if node.state is NodeState.OPEN), nodes)
+
+    @property
+    def while_unreachable(self) -> "Capacity":
+        """Say what the engine has to hand out while it does not answer: nothing."""
+        return Capacity(self.sku, 0, tuple(replace(node, state=NodeState.DOWN) for node in self.nodes))
 
 
 class RunState(StrEnum):

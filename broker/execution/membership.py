@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Self
 
-from broker.capacity.agents import AgentCard, drain_agent, register_agent, renew_agent, retire_agent
+from broker.capacity.agents import AgentCard, drain_agent, register_agent, renew_agent, retire_agent, tell_capacity
 from broker.execution.identity import AgentLock
 from broker.execution.machine_load import read_machine_load
 from broker.persistence.database import Database, open_database
@@ -67,6 +67,12 @@ class Membership:
             await register_agent(work, card)
         self.card, self.renewed_at = card, began
         return True
+
+    async def tell(self, card: AgentCard) -> None:
+        """Tell what the pool has now: nodes came or went."""
+        async with self.system.work() as work:
+            await tell_capacity(work, card)
+        self.card = card
 
     async def renew(self) -> Renewal:
         """Ask for the lease once more, or wait on for what was asked last, for as long as a renewal may take."""

@@ -8,11 +8,19 @@ import asyncio
 import logging
 import math
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from broker.capacity.agents import AgentCard, PoolServed
-from broker.execution.engine import Engine, LaunchError, LaunchSpec, RunObservation, RunState
+from broker.execution.engine import (
+    Capacity,
+    Engine,
+    EngineUnreachable,
+    LaunchError,
+    LaunchSpec,
+    RunObservation,
+    RunState,
+)
 from broker.execution.identity import AgentIdentity
 from broker.execution.membership import Membership, Renewal
 from broker.identity.model import RunBearer, sign_run_token
@@ -36,6 +44,7 @@ log = logging.getLogger(__name__)
 
 # Shares of a lease: an agent that has no answer for the first stops its runs, and has stopped them after both.
 FENCED_AFTER, FENCING_GRACE = 1 / 2, 1 / 4
+CAPACITY_SECONDS = 10.0  # between two looks at which nodes an engine has
 
 
 @dataclass
@@ -60,12 +69,18 @@ class PoolAgent:
     stopping: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     keeping: asyncio.Task[None] | None = None
     extended_at: float = -math.inf
+    counted_at: float = -math.inf
 
     async def register(self) -> None:
         """Take the pool, or stand by where another process of this data directory has it. Raises: PoolServed."""
         capacity = await self.engine.capacity()
         card = AgentCard(
-            **vars(self.identity), pool=self.pool, engine=self.engine_name, sku=capacity.sku, gpus=capacity.gpus
+            **vars(self.identity),
+            pool=self.pool,
+            engine=self.engine_name,
+            sku=capacity.sku,
+            gpus=capacity.gpus,
+            nodes=capacity.nodes,
         )
         stood_by, self.stands_by = self.stands_by, not await self.membership.take(card)
         if self.stands_by and not stood_by:
@@ -127,6 +142,23 @@ class PoolAgent:
         elif renewal == Renewal.FAILED and self._is_running_out():
             log.error("the lease of pool %s cannot be renewed: stopping its runs before it ends", self.pool)
             await self._fence()
+        elif renewal == Renewal.KEPT:
+            await self._follow_capacity()
+
+    async def _follow_capacity(self) -> None:
+        """Tell when nodes of the engine came or went; while it does not answer it has nothing to hand out."""
+        card, now = self.membership.card, self.membership.monotonic()
+        if card is None or now - self.counted_at < CAPACITY_SECONDS:
+            return
+        self.counted_at = now
+        try:
+            capacity = await self.engine.capacity()
+        except EngineUnreachable as error:
+            log.error("pool %s takes no jobs: %s", self.pool, error)  # noqa: TRY400 (a line for ops, with its cure)
+            capacity = Capacity(card.sku, card.gpus, card.nodes).while_unreachable
+        if (capacity.gpus, capacity.nodes) != (card.gpus, card.nodes):
+            log.info("pool %s has %d %s now", self.pool, capacity.gpus, capacity.sku)
+            await self.membership.tell(replace(card, gpus=capacity.gpus, nodes=capacity.nodes))
 
     async def _take_up(self) -> None:
         try:

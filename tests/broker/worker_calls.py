@@ -9,7 +9,7 @@ from typing import Any
 import httpx2 as httpx
 from fastapi import FastAPI
 
-from broker.execution.engine import Capacity, LaunchError, LaunchSpec, RunObservation, RunState
+from broker.execution.engine import Capacity, EngineUnreachable, LaunchError, LaunchSpec, RunObservation, RunState
 from broker.execution.membership import Membership
 from broker.execution.pool_agent import PoolAgent
 from broker.system import System
@@ -106,7 +106,7 @@ class EngineFault(RuntimeError):
 class PaperEngine:
     """An engine that only writes down what it is asked. What is in `failing` raises; `alive` lists the runs it has.
 
-    `is_broken`: its machine can start nothing.
+    `is_broken`: its machine can start nothing. `is_away`: it does not answer. `waiting`: runs in its own line.
     """
 
     launched: list[LaunchSpec] = field(default_factory=list)
@@ -114,10 +114,15 @@ class PaperEngine:
     failing: set[str] = field(default_factory=set)
     alive: set[str] = field(default_factory=set)
     exit_codes: dict[str, int] = field(default_factory=dict)
+    waiting: set[str] = field(default_factory=set)
     is_broken: bool = False
+    is_away: bool = False
+    offered: Capacity = field(default_factory=lambda: Capacity("cpu", 2))
 
     async def capacity(self) -> Capacity:
-        return Capacity("cpu", 2)
+        if self.is_away:
+            raise EngineUnreachable("BROKER_ENGINE: nobody answers; look whether it is on")
+        return self.offered
 
     async def launch(self, spec: LaunchSpec) -> str:
         if {"launch", spec.run_id} & self.failing:
@@ -141,6 +146,8 @@ class PaperEngine:
         pass
 
     def _observe(self, run_id: str) -> RunObservation:
+        if run_id in self.waiting:
+            return RunObservation(run_id, RunState.WAITING)
         if run_id in self.alive:
             return RunObservation(run_id, RunState.ALIVE)
         code = self.exit_codes.get(run_id)

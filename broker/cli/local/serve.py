@@ -1,5 +1,6 @@
 """`broker serve` and `broker worker`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,34 @@ def serve(
     processes.serve(load_settings(host=host, port=port, data_dir=data_dir, workers=workers))
 
 
-def worker(data_dir: DataDir = None) -> None:
-    """Run training on this machine for a broker elsewhere that shares its database."""
-    processes.work(load_settings(data_dir=data_dir))
+def worker(
+    data_dir: DataDir = None,
+    engine: Annotated[
+        str | None, typer.Option(help="What runs the training: local, slurm or ray (BROKER_ENGINE).")
+    ] = None,
+    pool: Annotated[str | None, typer.Option(help="Name of the pool that it serves (BROKER_LOCAL_POOL).")] = None,
+    gpu_type: Annotated[
+        str | None, typer.Option(help="Type of its devices, as the catalogue calls it (BROKER_LOCAL_SKU).")
+    ] = None,
+    slots: Annotated[int | None, typer.Option(help="Runs at one time on this machine (BROKER_LOCAL_SLOTS).")] = None,
+    runs_dir: Annotated[
+        Path | None, typer.Option(help="Folder that all nodes of the cluster see at this path (BROKER_RUNS_DIR).")
+    ] = None,
+    slurm_partition: Annotated[str | None, typer.Option(help="Partition of the runs (BROKER_SLURM_PARTITION).")] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="The cluster's dashboard, such as http://head:8265 (BROKER_RAY_ADDRESS).")
+    ] = None,
+) -> None:
+    """Run training on this machine, or on a cluster, for a broker elsewhere that shares its database."""
+    processes.work(
+        load_settings(
+            data_dir=data_dir,
+            engine=engine,
+            local_pool=pool,
+            local_sku=gpu_type,
+            local_slots=slots,
+            runs_dir=runs_dir,
+            slurm_partition=slurm_partition,
+            ray_address=ray_address,
+        )
+    )

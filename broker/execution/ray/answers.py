@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from broker.execution.engine import NodeCapacity, RunState
+from broker.capacity.model import NodeCapacity
+from broker.execution.engine import RunState
 
 ENDED = {"SUCCEEDED", "FAILED", "STOPPED"}
 ALREADY_EXISTS = "already exists"

@@ -55,8 +55,7 @@ class RayEngine:
         self._asking = asyncio.Semaphore(AT_ONCE)
 
     async def capacity(self) -> Capacity:
-        nodes = count_nodes(await self._api.list_nodes(), self._resource)
-        return Capacity(self._sku, sum(node.gpus for node in nodes), nodes)
+        return Capacity.of_nodes(self._sku, count_nodes(await self._api.list_nodes(), self._resource))
 
     async def launch(self, spec: LaunchSpec) -> str:
         files = RunFiles.of(self._runs_dir, spec.run_id)

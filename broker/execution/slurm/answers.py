@@ -11,12 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from broker.execution.engine import NodeCapacity, RunState
+from broker.capacity.model import NodeCapacity, NodeState
+from broker.execution.engine import RunState
 
 WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE"}
 LOST = {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "REVOKED"}
 OPEN_NODES = {"idle", "mixed", "allocated", "completing", "planned"}
+DRAINING_NODES = {"draining", "drained", "maint", "reserved", "reboot", "blocked", "perfctrs"}
 NODE_FLAGS = "*~#!%$@^-+"
 NOT_RESPONDING = "*"
 GRES = re.compile(r"(?P<name>[^,()]+?):(?P<count>\d+)(?:\([^)]*\))?(?:,|$)")
@@ -131,12 +133,17 @@ def read_nodes(lines: Iterable[str], *, gres: str | None) -> tuple[NodeCapacity,
         name, state, offered, cpus = fields
         count = int(cpus) if gres is None else count_gres(offered, gres)
         if count:
-            nodes[name] = NodeCapacity(name, count, is_open=_is_open(state))
+            nodes[name] = NodeCapacity(name, count, _read_node_state(state))
     return tuple(nodes[name] for name in sorted(nodes))
 
 
-def _is_open(state: str) -> bool:
-    return NOT_RESPONDING not in state and state.rstrip(NODE_FLAGS).lower() in OPEN_NODES
+def _read_node_state(state: str) -> NodeState:
+    word = state.rstrip(NODE_FLAGS).lower()
+    if NOT_RESPONDING in state:
+        return NodeState.DOWN
+    if word in OPEN_NODES:
+        return NodeState.OPEN
+    return NodeState.DRAINING if word in DRAINING_NODES else NodeState.DOWN
 
 
 def count_gres(offered: str, wanted: str) -> int:

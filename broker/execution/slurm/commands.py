@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from broker.execution.engine import EngineUnreachable, NodeCapacity
+from broker.capacity.model import NodeCapacity
+from broker.execution.engine import EngineUnreachable
 from broker.execution.slurm.answers import JobSeen, UnreadableAnswer, parse_answer, read_errors, read_jobs, read_nodes
 
 NO_ACCOUNTING = "accounting storage is disabled"

@@ -78,7 +78,7 @@ class SlurmEngine:
 
     async def capacity(self) -> Capacity:
         nodes = await asyncio.to_thread(self._slurm.list_nodes, partition=self._place.partition, gres=self._place.gres)
-        return Capacity(self._sku, sum(node.gpus for node in nodes if node.is_open), nodes)
+        return Capacity.of_nodes(self._sku, nodes)
 
     async def launch(self, spec: LaunchSpec) -> str:
         return await asyncio.to_thread(self._launch, spec)

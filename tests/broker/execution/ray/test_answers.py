@@ -2,7 +2,8 @@
 
 import pytest
 
-from broker.execution.engine import NodeCapacity, RunState
+from broker.capacity.model import NodeCapacity
+from broker.execution.engine import RunState
 from broker.execution.ray.answers import UnreadableAnswer, count_nodes, read_job, read_nodes
 
 

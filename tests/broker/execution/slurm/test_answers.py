@@ -2,7 +2,8 @@
 
 import pytest
 
-from broker.execution.engine import NodeCapacity, RunState
+from broker.capacity.model import NodeCapacity, NodeState
+from broker.execution.engine import RunState
 from broker.execution.slurm.answers import (
     UnreadableAnswer,
     count_gres,
@@ -120,25 +121,26 @@ def test_gpus_are_counted_by_name_or_type(offered, wanted, count):
 
 
 @pytest.mark.parametrize(
-    ("state", "is_open"),
+    ("word", "state"),
     [
-        ("idle", True),
-        ("mixed", True),
-        ("allocated", True),
-        ("completing", True),
-        ("idle~", True),  # asleep: Slurm wakes it
-        ("idle*", False),  # does not answer
-        ("down*", False),
-        ("down", False),
-        ("drained", False),
-        ("draining", False),
-        ("inval", False),
-        ("reserved", False),
-        ("unknown", False),
+        ("idle", NodeState.OPEN),
+        ("mixed", NodeState.OPEN),
+        ("allocated", NodeState.OPEN),
+        ("completing", NodeState.OPEN),
+        ("idle~", NodeState.OPEN),  # asleep: Slurm wakes it
+        ("idle*", NodeState.DOWN),  # does not answer
+        ("down*", NodeState.DOWN),
+        ("down", NodeState.DOWN),
+        ("drained", NodeState.DRAINING),
+        ("draining", NodeState.DRAINING),
+        ("drained*", NodeState.DOWN),
+        ("reserved", NodeState.DRAINING),
+        ("inval", NodeState.DOWN),
+        ("unknown", NodeState.DOWN),
     ],
 )
-def test_node_is_open_where_it_takes_starts(state, is_open):
-    assert read_nodes([f"n1|{state}|gpu:4|16"], gres="gpu") == (NodeCapacity("n1", 4, is_open=is_open),)
+def test_state_of_a_node_says_whether_it_takes_starts(word, state):
+    assert read_nodes([f"n1|{word}|gpu:4|16"], gres="gpu") == (NodeCapacity("n1", 4, state),)
 
 
 def test_node_of_several_partitions_counts_once_and_one_without_gpus_not_at_all():

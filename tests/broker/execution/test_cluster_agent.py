@@ -1,0 +1,93 @@
+"""The agent of a cluster: its nodes come and go, its engine may be away, and has a line of its own."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from broker.capacity.model import NodeCapacity, NodeState
+from broker.execution.engine import Capacity, EngineUnreachable, RunObservation, RunState
+from broker.execution.membership import Membership
+from broker.execution.pool_agent import CAPACITY_SECONDS, describe_end
+from broker.jobs.running.runs import list_silent_runs
+from broker.system import System
+from tests.broker.conftest import ManualClock
+from tests.broker.factories import Api, dispatch, make_ready_customer, submit_job
+from tests.broker.worker_calls import PaperEngine, make_agent
+
+TWO_NODES = (NodeCapacity("n1", 4), NodeCapacity("n2", 4))
+
+
+@dataclass
+class Seconds:
+    """A monotonic clock that stands until it is moved."""
+
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def read_pool(api: Api) -> tuple[int, dict[str, str]]:
+    pool: Any = await api.get("/pools/test")
+    return pool["total_gpus"], {node["name"]: node["state"] for node in pool["nodes"]}
+
+
+async def test_pool_follows_the_nodes_of_its_engine_and_has_nothing_while_that_does_not_answer(
+    api: Api, system: System
+) -> None:
+    seconds, engine = Seconds(), PaperEngine(offered=Capacity.of_nodes("cpu", TWO_NODES))
+    agent = make_agent(system, engine, membership=Membership(system, monotonic=seconds))
+    await agent.register()
+    assert await read_pool(api) == (8, {"n1": "open", "n2": "open"})
+
+    engine.offered = Capacity.of_nodes("cpu", (TWO_NODES[0], NodeCapacity("n2", 4, NodeState.DRAINING)))
+    await look_again(agent, seconds)
+    assert await read_pool(api) == (4, {"n1": "open", "n2": "draining"})
+
+    engine.is_away = True
+    await look_again(agent, seconds)
+    assert await read_pool(api) == (0, {"n1": "down", "n2": "down"})
+
+    engine.is_away = False
+    await look_again(agent, seconds)
+    assert await read_pool(api) == (4, {"n1": "open", "n2": "draining"})
+    await agent.close()
+
+
+async def look_again(agent: Any, seconds: Seconds) -> None:
+    seconds.now += CAPACITY_SECONDS
+    await agent.keep_once()
+
+
+async def test_engine_that_does_not_answer_at_the_start_is_told_with_its_cure(system: System) -> None:
+    with pytest.raises(EngineUnreachable, match="look whether it is on"):
+        await make_agent(system, PaperEngine(is_away=True)).register()
+
+
+async def test_run_in_the_engines_own_line_is_not_silent(api: Api, system: System, clock: ManualClock) -> None:
+    seconds, engine = Seconds(), PaperEngine()
+    agent = make_agent(system, engine, membership=Membership(system, monotonic=seconds))
+    customer = await make_ready_customer(api)
+    await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    await dispatch(system)
+    await agent.relay()
+    engine.waiting = {engine.launched[0].run_id}
+    clock.advance(seconds=20)
+    await agent.watch()
+    clock.advance(seconds=20)
+    async with system.work() as work:
+        assert await list_silent_runs(work) == []
+    clock.advance(seconds=20)
+    async with system.work() as work:
+        assert await list_silent_runs(work) == [engine.launched[0].run_id]
+
+
+def test_end_is_described_in_the_words_of_the_engine() -> None:
+    lost = RunObservation("run_1", RunState.GONE, detail="Slurm job 7 on n1: NODE_FAIL")
+    assert describe_end(lost) == (
+        "its process ended without a report (unknown exit code): Slurm job 7 on n1: NODE_FAIL"
+    )
+    assert describe_end(RunObservation("run_1", RunState.EXITED, 1)) == (
+        "its process ended without a report (exit code 1)"
+    )
