@@ -154,7 +154,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _check_engine_is_named(self) -> Self:
         if self.engine == "ray" and self.ray_address is None:
-            raise ValueError("ray_address must name the cluster's dashboard, such as http://head:8265, for engine ray")
+            raise ValueError("BROKER_RAY_ADDRESS must name the dashboard for engine ray, such as http://head:8265")
         return self
 
     @model_validator(mode="after")
