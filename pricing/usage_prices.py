@@ -5,10 +5,11 @@ which usage is charged.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 from pricing.money import MICROS_PER_UNIT, Money, round_to_fen
 from pricing.rate_card import UnitPrices
@@ -44,7 +45,7 @@ class UsagePrices:
     per_token: Decimal
     currency: str
     granted: Mapping[Unit, tuple[PricedUnits, ...]] = field(default_factory=dict)
-    _listed: dict[tuple[tuple[Unit, Count], ...], list[Fraction]] = field(
+    _known: dict[tuple[tuple[Unit, Count], ...], "PricedUsage"] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -55,7 +56,7 @@ class UsagePrices:
 
     def price(self, counts: Mapping[Unit, Count]) -> Fraction:
         """Price usage of both meters, exactly. Raises: NegativeUsage."""
-        return sum(self.list_lines(counts), Fraction(0))
+        return self._price_usage(counts).total
 
     def price_meter(self, meter: Unit, count: Count) -> Money:
         """Price usage of one meter as an invoice does: each of its lines rounded to the fen. Raises: NegativeUsage."""
@@ -66,29 +67,36 @@ class UsagePrices:
 
         Raises: NegativeUsage.
         """
-        lines = self.list_lines(counts)
-        return sum(lines) <= Fraction(money.micros, MICROS_PER_UNIT) and self.round_lines(lines) <= money
+        usage = self._price_usage(counts)
+        return usage.total <= Fraction(money.micros, MICROS_PER_UNIT) and self.round_lines(usage.lines) <= money
 
     def find_least(self, counts: Mapping[Unit, Count]) -> Money:
         """Find the least sum, to the micro, that pays for usage. Raises: NegativeUsage."""
-        lines = self.list_lines(counts)
-        exact = Money(math.ceil(sum(lines) * MICROS_PER_UNIT), self.currency)
-        return max(exact, self.round_lines(lines))
+        usage = self._price_usage(counts)
+        exact = Money(math.ceil(usage.total * MICROS_PER_UNIT), self.currency)
+        return max(exact, self.round_lines(usage.lines))
 
     def round_lines(self, lines: Iterable[Fraction]) -> Money:
         """Round the lines of an invoice, each half-even to the fen, and add them up."""
         return sum((round_to_fen(line, self.currency) for line in lines), Money.zero(self.currency))
 
-    def list_lines(self, counts: Mapping[Unit, Count]) -> list[Fraction]:
+    def list_lines(self, counts: Mapping[Unit, Count]) -> Sequence[Fraction]:
         """List the exact prices of what becomes a line of an invoice each: a job's share of a rate segment.
 
-        It is a meter's usage at one price, apart where an advance has paid it. What was asked before is known: a
-        submission is held to its quote, given its limits and clipped by the lines of one need. Raises: NegativeUsage.
+        It is a meter's usage at one price, apart where an advance has paid it. Raises: NegativeUsage.
+        """
+        return self._price_usage(counts).lines
+
+    def _price_usage(self, counts: Mapping[Unit, Count]) -> "PricedUsage":
+        """Price usage, line by line. What was asked before is known: a submission is held to its quote, given its
+        limits and clipped by the lines of one need.
         """
         asked = tuple(counts.items())
-        if asked not in self._listed:
-            self._listed[asked] = [line for meter, count in asked for line in self._list_meter_lines(meter, count)]
-        return self._listed[asked]
+        known = self._known.get(asked)
+        if known is None:
+            lines = [line for meter, count in asked for line in self._list_meter_lines(meter, count)]
+            known = self._known[asked] = PricedUsage(lines, sum(lines[1:], lines[0]) if lines else Fraction(0))
+        return known
 
     def _list_meter_lines(self, meter: Unit, count: Count) -> list[Fraction]:
         if count < 0:
@@ -104,6 +112,13 @@ class UsagePrices:
 
     def _beyond(self, meter: Unit) -> "PricedUnits":
         return PricedUnits(None, self.per_gpu_hour if meter == Unit.GPU_SECONDS else self.per_token, billable=True)
+
+
+class PricedUsage(NamedTuple):
+    """Usage with its price: of each line, and in all. Units: the currency, exact."""
+
+    lines: Sequence[Fraction]
+    total: Fraction
 
 
 def _price_line(meter: Unit, count: Count, unit_price: Decimal) -> Fraction:

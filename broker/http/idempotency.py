@@ -76,7 +76,9 @@ async def read_claim(request: Request) -> Claim | None:
         return None
     if not key or len(key) > MAX_KEY_LENGTH or UNSTORABLE.search(key):
         raise errors.invalid_field(HEADER, f"must have 1 to {MAX_KEY_LENGTH} characters, none of them a NUL")
-    digest = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode())
+    asked = request.scope
+    query: bytes = asked["query_string"]
+    digest = hashlib.sha256(f"{request.method} {asked['path']}?{query.decode('latin-1')}\n".encode())
     if is_form(request):
         await _hash_form(request, digest)
     else:

@@ -61,6 +61,8 @@ async def refuse_unknown(request: Request, known: Parameters) -> None:
 
 
 def _check_query(request: Request, known: Parameters) -> Iterator[errors.FieldError]:
+    if not request.scope["query_string"]:
+        return
     for name in list(dict.fromkeys(request.query_params))[:MAX_NAMED]:
         if name not in known.query:
             yield errors.FieldError(name, describe_unknown(name, known.query, "parameter"))

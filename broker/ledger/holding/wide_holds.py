@@ -24,6 +24,8 @@ def plan_wide_hold(
     Raises: NoContractInForce, InsufficientBalance, CreditLimitExceeded, BudgetExceeded, where one is not covered.
     """
     plans = [reserves.plan_hold(need, moment) for need in needs]
+    if len(plans) == 1:
+        return needs[0], plans[0]
     dearest = find_dearest(plans)
     return needs[dearest], widen_legs(plans, dearest, reserves.grants)
 
