@@ -13,16 +13,17 @@ from pathlib import Path
 
 from benchmarks.row import Row
 from broker.cli.local.trace_files import load_trace
+from broker.scheduling.planning.model import Discipline
 from broker.scheduling.simulation.csv_trace import CsvColumns, TimeColumn, TimeUnit, read_csv
 from broker.scheduling.simulation.measures import EndedJob, Measures, measure_run
-from broker.scheduling.simulation.policy import Backfill, Deadlines, Discipline, PolicySettings
+from broker.scheduling.simulation.policy import Backfill, Deadlines, PolicySettings
 from broker.scheduling.simulation.simulate import EstimateKind, Setup, simulate
 from broker.scheduling.simulation.swf import read_swf
 from broker.scheduling.simulation.trace import TraceJob
 
 FOLDER = Path(os.environ.get("BENCH_TRACES", Path(__file__).parents[2] / "shared/data/traces"))
 DAY = 86_400.0
-FIRST_COME = PolicySettings(Discipline.FIRST_COME)
+FIRST_COME = PolicySettings(Discipline.FIRST_COME, Backfill.NONE)
 EASY = PolicySettings(Discipline.FIRST_COME, Backfill.FIRST_COME)
 SHORTEST_BACKFILLED = PolicySettings(Discipline.FIRST_COME, Backfill.SHORTEST_FIRST)  # EASY++, once runs are predicted
 SHORTEST = PolicySettings(Discipline.SHORTEST_REMAINING, Backfill.SHORTEST_FIRST, max_wait_s=3 * DAY)

@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 from benchmarks.row import Row
 from benchmarks.synthetic_trace import make_trace
+from broker.scheduling.planning.model import Discipline
 from broker.scheduling.simulation.measures import measure_run
-from broker.scheduling.simulation.policy import Backfill, Discipline, PolicySettings
+from broker.scheduling.simulation.policy import Backfill, PolicySettings
 from broker.scheduling.simulation.simulate import EstimateKind, Setup, simulate
 
 JOBS, GPUS, NODE_SIZE, LOAD, SEED = 100_000, 256, 8, 0.9, 15

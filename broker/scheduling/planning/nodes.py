@@ -3,16 +3,25 @@
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum
 
 from broker.scheduling.planning.corrections import correct_end
 from broker.scheduling.planning.model import Node, NodeState, Place, PoolState, RunningJob
+
+
+class Filling(Enum):
+    """Who may use the time before a reservation: who likely ends by then (p50), who surely does (p90), or nobody."""
+
+    EXPECTED = "expected"
+    SURE = "sure"
+    NOBODY = "nobody"
 
 
 @dataclass(slots=True)
 class Reservation:
     """GPUs of a node that a waiting job is to have at a moment; `spare` of the node are left over then.
 
-    Strict: nobody fills the time until then. `at` None: it is not known.
+    `filling` says who may use the time until then. `at` None: it is not known, and nobody may.
     """
 
     job_id: str
@@ -20,11 +29,17 @@ class Reservation:
     at: datetime | None
     gpus: int
     spare: int
-    strict: bool = False
+    filling: Filling = Filling.EXPECTED
 
-    def leaves(self, gpus: int, p50_end: datetime) -> bool:
+    def leaves(self, gpus: int, p50_end: datetime, p90_end: datetime) -> bool:
         """Tell whether a job may use the node in the meantime, or beside it."""
-        return gpus <= self.spare or (not self.strict and self.at is not None and p50_end <= self.at)
+        return gpus <= self.spare or self.is_filled_by(p50_end, p90_end)
+
+    def is_filled_by(self, p50_end: datetime, p90_end: datetime) -> bool:
+        """Tell whether a job that starts now may use the time until then."""
+        if self.at is None or self.filling is Filling.NOBODY:
+            return False
+        return (p90_end if self.filling is Filling.SURE else p50_end) <= self.at
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +62,7 @@ class NodeBook:
         for window in self.node.windows:
             if window.begins_at < p90_end and now < window.ends_at:
                 return False
-        return all(each.job_id == job_id or each.leaves(gpus, p50_end) for each in self.reservations)
+        return all(each.job_id == job_id or each.leaves(gpus, p50_end, p90_end) for each in self.reservations)
 
     def find_time(self, gpus: int, length: timedelta, now: datetime) -> tuple[datetime, int] | None:
         """Find when so many GPUs are free for that long, by the p90 ends of what runs, and how many are free then."""

@@ -2,8 +2,9 @@
 
 The first job that must wait gets a reservation where its GPUs are free earliest, by what runs at its p90 (EASY). Those
 behind it may start beside it, or before it where they are expected (p50) to have ended by then. Each of the first few
-jobs of a guarantee has a reservation of its own. A job that has waited as long as its queue allows is not filled up to:
-whatever is predicted wrongly, it starts when those have ended that run now.
+jobs of a guarantee has a reservation of its own. Up to a job that has waited as long as its queue allows, only those
+fill the time that end by then at their p90; up to one that lost its machine, nobody does. (Nobody for the former, too,
+was tried: where many have waited too long, each empties the cluster before it starts, and the line grows longer still.)
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,11 +17,12 @@ from typing import Protocol
 
 from broker.scheduling.planning.classes import ContractBook, Group, GroupKey, JobClass, Kind
 from broker.scheduling.planning.model import NO_LIMITS, Kept, Preemption, QueueState, Start, WaitingJob
-from broker.scheduling.planning.nodes import NodeBook, PoolBook, Reservation
+from broker.scheduling.planning.nodes import Filling, NodeBook, PoolBook, Reservation
 from broker.scheduling.planning.order import EXPEDITED, GUARANTEED, OVERDUE, Key
 from broker.scheduling.planning.placing import Placement, choose_place, expect_length
 from broker.scheduling.planning.reclaim import Reclaiming, RunBook
 
+FILLING_OF_TIER = {EXPEDITED: Filling.NOBODY, OVERDUE: Filling.SURE}
 # So many jobs of a guarantee have a reservation each.
 MOST_RESERVATIONS = 8
 
@@ -201,16 +203,16 @@ class Round:
         if self.reclaiming.is_possible(job_class, job):
             room = self.reclaiming.make_room(job_class, job)
             if room is not None:
-                self._enter(Reservation(job.job_id, room, self.now, job.gpus, spare=0, strict=True))
+                self._enter(Reservation(job.job_id, room, self.now, job.gpus, spare=0, filling=Filling.NOBODY))
         if tier == GUARANTEED:
             for each in job_class.list_first(MOST_RESERVATIONS):
-                self._reserve(each, pools, strict=False)
+                self._reserve(each, pools, Filling.EXPECTED)
         elif not names <= self.blocked:
             self.heads.append(job.job_id)
-            self._reserve(job, pools, strict=tier in (EXPEDITED, OVERDUE))
+            self._reserve(job, pools, FILLING_OF_TIER.get(tier, Filling.EXPECTED))
         self.blocked |= names
 
-    def _reserve(self, job: WaitingJob, pools: Iterable[PoolBook], *, strict: bool) -> None:
+    def _reserve(self, job: WaitingJob, pools: Iterable[PoolBook], filling: Filling) -> None:
         """Reserve GPUs for a job where they are free earliest, on nodes that nobody else has a reservation on."""
         if any(each.job_id == job.job_id for each in self.reservations):
             return
@@ -219,7 +221,7 @@ class Round:
             self._block_freest(job, pools)
         for _at, _name, node, free in chosen:
             gpus = min(job.gpus, node.node.total)
-            self._enter(Reservation(job.job_id, node, chosen[-1][0], gpus, free - gpus, strict))
+            self._enter(Reservation(job.job_id, node, chosen[-1][0], gpus, free - gpus, filling))
 
     def _block_freest(self, job: WaitingJob, pools: Iterable[PoolBook]) -> None:
         """Hold what is free for a job whose GPUs nobody is known to free, on the node that lacks the fewest."""
@@ -231,7 +233,7 @@ class Round:
         ]
         freest = min(nodes, key=lambda node: (-node.free, node.pool.state.name, node.name), default=None)
         if freest is not None:
-            self._enter(Reservation(job.job_id, freest, None, job.gpus, spare=0, strict=True))
+            self._enter(Reservation(job.job_id, freest, None, job.gpus, spare=0, filling=Filling.NOBODY))
 
     def _find_times(self, job: WaitingJob, pool: PoolBook) -> list[Time]:
         """Find when which nodes of a pool have the GPUs that a job needs: one node, or as many whole ones as it takes.
@@ -262,7 +264,7 @@ class Round:
             node = None if pool is None else pool.nodes.get(kept.node)
             if node is not None and kept.until > self.now and kept.job_id in self.books.waiting:
                 spare = max(0, node.free - kept.gpus)
-                self._enter(Reservation(kept.job_id, node, self.now, kept.gpus, spare, strict=True))
+                self._enter(Reservation(kept.job_id, node, self.now, kept.gpus, spare, filling=Filling.NOBODY))
 
     def _measure_lendable(self) -> None:
         """Measure, for each type that somebody has a guarantee of, how many free GPUs others may take."""
@@ -308,7 +310,7 @@ def _use_reservations(node: NodeBook, job: WaitingJob, placement: Placement) -> 
     """Note what a job takes of what reservations of others leave beside them; its own is used up."""
     node.reservations[:] = [each for each in node.reservations if each.job_id != job.job_id]
     for each in node.reservations:
-        if each.at is None or each.strict or placement.p50_end > each.at:
+        if not each.is_filled_by(placement.p50_end, placement.p90_end):
             each.spare -= job.gpus
 
 

@@ -11,20 +11,13 @@ from itertools import pairwise
 from typing import Any
 
 from broker.scheduling.planning.least_attained import DEFAULT_LEVELS
-
-
-class Discipline(StrEnum):
-    """The order of the line."""
-
-    FAIR = "fair"
-    FIRST_COME = "first-come"
-    SHORTEST_REMAINING = "shortest-remaining-service"
-    LEAST_ATTAINED = "least-attained-service"
+from broker.scheduling.planning.model import Discipline
 
 
 class Backfill(StrEnum):
-    """Who may pass a job that does not fit: nobody, or others in this order that do not delay it."""
+    """Who may pass a job that does not fit: as today's planner has it, nobody, or others in an order of their own."""
 
+    PLANNER = "planner"
     NONE = "none"
     FIRST_COME = "first-come"
     SHORTEST_FIRST = "shortest-first"
@@ -52,7 +45,7 @@ class PolicySettings:
     """The fields of a policy file. Units: seconds, GPU-seconds; infinity for no bound."""
 
     discipline: Discipline = Discipline.FAIR
-    backfill: Backfill = Backfill.NONE
+    backfill: Backfill = Backfill.PLANNER
     preempt: bool = False
     deadlines: Deadlines = Deadlines.IGNORE
     max_wait_s: float = math.inf
@@ -73,7 +66,7 @@ def read_policy(document: object) -> PolicySettings:
     aging = AGING_SLOWDOWN_ATTAINED if discipline is Discipline.LEAST_ATTAINED else AGING_SLOWDOWN
     settings = PolicySettings(
         discipline=discipline,
-        backfill=_read_choice(document, "backfill", Backfill, Backfill.NONE),
+        backfill=_read_choice(document, "backfill", Backfill, Backfill.PLANNER),
         preempt=_read_flag(document, "preempt"),
         deadlines=_read_choice(document, "deadlines", Deadlines, Deadlines.IGNORE),
         max_wait_s=_read_number(document, "max_wait_s", "a number of seconds above 0"),
@@ -125,10 +118,12 @@ def _read_levels(document: Mapping[str, Any]) -> tuple[float, ...]:
 
 
 def _check_together(settings: PolicySettings, document: Mapping[str, Any]) -> None:
-    if settings.discipline is Discipline.FAIR and len(document) > ("discipline" in document):
-        raise BadPolicy("discipline fair is today's planner, as it is: it takes no other field")
-    if settings.preempt and settings.backfill is not Backfill.NONE:
-        raise BadPolicy("backfill must be none with preempt: true: who should run does, and all others fill up")
+    if settings.discipline is Discipline.FAIR and settings.preempt:
+        raise BadPolicy("preempt must be false with discipline fair: name one by service, or first-come")
+    if settings.discipline is Discipline.FAIR and settings.backfill is not Backfill.PLANNER:
+        raise BadPolicy("backfill must be planner with discipline fair, which only today's planner has")
+    if settings.preempt and settings.backfill is not Backfill.PLANNER:
+        raise BadPolicy("backfill must be left out with preempt: true: who should run does, and all others fill up")
     if settings.preempt and settings.max_wait_s < math.inf:
         raise BadPolicy("max_wait_s must be left out with preempt: true; aging_slowdown keeps jobs from starving there")
     if "levels_gpu_s" in document and settings.discipline is not Discipline.LEAST_ATTAINED:

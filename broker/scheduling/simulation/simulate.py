@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from broker.scheduling.planning.layout import Nodes
+from broker.scheduling.planning.model import Discipline
 from broker.scheduling.simulation.backfilling import Backfilling
 from broker.scheduling.simulation.cluster import Cluster
 from broker.scheduling.simulation.estimates import Estimates, PerfectEstimates, PredictedEstimates, UserEstimates
 from broker.scheduling.simulation.line import Line, Rank, by_estimate, by_service, by_submission
 from broker.scheduling.simulation.measures import EndedJob
-from broker.scheduling.simulation.policy import Backfill, Deadlines, Discipline, PolicySettings
+from broker.scheduling.simulation.policy import Backfill, Deadlines, PolicySettings
 from broker.scheduling.simulation.preempting import (
     ByAttainedService,
     ByRemainingService,
@@ -73,16 +74,16 @@ def simulate(jobs: Iterable[TraceJob], setup: Setup) -> Outcome:
     for job in jobs:
         (fitting if nodes.can_ever_place(job.gpus) else too_large).append(job)
     cluster = Cluster(nodes, restart_seconds=setup.policy.restart_s)
-    ended = replay(fitting, cluster, make_policy(setup.policy), ESTIMATES[setup.estimates]())
+    ended = replay(fitting, cluster, make_policy(setup.policy, nodes), ESTIMATES[setup.estimates]())
     return Outcome(tuple(ended), tuple(too_large))
 
 
-def make_policy(settings: PolicySettings) -> Policy:
+def make_policy(settings: PolicySettings, nodes: Nodes) -> Policy:
     """Make the policy that the settings describe."""
-    if settings.discipline is Discipline.FAIR:
-        return TodaysPlanner()
     if settings.preempt:
         return Preempting(make_order(settings), promises=settings.deadlines is Deadlines.PROMISE)
+    if settings.backfill is Backfill.PLANNER:
+        return TodaysPlanner(nodes, settings.discipline, max_wait_s=settings.max_wait_s)
     passing = BACKFILL_RANKS[settings.backfill]
     return Backfilling(Line(RANKS[settings.discipline], passing=passing, most_wait_seconds=settings.max_wait_s))
 

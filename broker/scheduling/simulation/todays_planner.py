@@ -3,58 +3,79 @@
 import math
 from datetime import UTC, datetime, timedelta
 
+from broker.scheduling.planning.layout import Nodes, Places
 from broker.scheduling.planning.model import (
-    ClusterSnapshot,
+    Discipline,
+    Node,
+    Place,
     PoolState,
     QueueState,
     RunningJob,
     Shape,
     WaitingJob,
 )
-from broker.scheduling.planning.plan import plan_cycle
+from broker.scheduling.planning.planner import Planner
 from broker.scheduling.simulation.cluster import Cluster
-from broker.scheduling.simulation.corrections import expect_end
 from broker.scheduling.simulation.job import SimulatedJob
 
 BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
 POOL = "simulated"
-QUEUE = QueueState("standard", 100)
+QUEUE = "standard"
 
 
 class TodaysPlanner:
-    """One queue and one pool; an owner is a contract. What the plan starts is started where its nodes allow it."""
+    """One queue and one pool; an owner is a contract. The planner is told what happens, as in a live cycle."""
 
-    def __init__(self) -> None:
-        self.waiting: dict[str, tuple[SimulatedJob, WaitingJob]] = {}
+    def __init__(self, nodes: Nodes, discipline: Discipline = Discipline.FAIR, *, max_wait_s: float = math.inf) -> None:
+        self.planner = Planner()
+        self.planner.change(_describe_pool(nodes, discipline))
+        max_wait = None if max_wait_s == math.inf else timedelta(seconds=max_wait_s)
+        self.planner.change(QueueState(QUEUE, 100, max_wait=max_wait))
+        self.waiting: dict[str, SimulatedJob] = {}
 
     def submit(self, job: SimulatedJob, now: float) -> None:
         shape = Shape.of_any_type(job.gpus, math.ceil(job.estimated_seconds))
-        self.waiting[job.job_id] = job, WaitingJob(job.job_id, job.owner, QUEUE.name, shape, _as_date(now))
+        self.waiting[job.job_id] = job
+        self.planner.submit(WaitingJob(job.job_id, job.owner, QUEUE, shape, _as_date(now)))
 
-    def end(self, job: SimulatedJob, now: float) -> None:
-        """Nothing is kept of those that run: the snapshot names them."""
+    def end(self, job: SimulatedJob, now: float) -> None:  # noqa: ARG002 (what all policies are told)
+        self.planner.end(job.job_id)
 
     def plan(self, cluster: Cluster, now: float) -> float:
         if self.waiting and cluster.nodes.free_gpus:
-            for start in plan_cycle(self._take_snapshot(cluster, now), now=_as_date(now)).starts:
-                job, _ = self.waiting[start.job_id]
-                places = cluster.nodes.find_places(job.gpus)
-                if places is not None:
-                    cluster.start(job, places, now)
-                    del self.waiting[start.job_id]
+            for start in self.planner.plan(_as_date(now)).starts:
+                job = self.waiting.pop(start.job_id)
+                cluster.start(job, _read_places(start.places), now)
+                self.planner.start(_describe_run(job, start.places, now))
         return math.inf
 
-    def _take_snapshot(self, cluster: Cluster, now: float) -> ClusterSnapshot:
-        pool = PoolState(POOL, POOL, sum(cluster.nodes.sizes), cluster.nodes.free_gpus)
-        running = tuple(_describe_running(job, now) for job in cluster.running.values())
-        return ClusterSnapshot((pool,), (QUEUE,), tuple(waiting for _, waiting in self.waiting.values()), running)
+
+def _describe_pool(nodes: Nodes, discipline: Discipline) -> PoolState:
+    total = sum(nodes.sizes)
+    named = tuple(Node(_name_node(number), size) for number, size in enumerate(nodes.sizes))
+    return PoolState(POOL, POOL, total, total, nodes=named, discipline=discipline, spans_nodes=True)
 
 
-def _describe_running(job: SimulatedJob, now: float) -> RunningJob:
-    assert job.started_at is not None
+def _describe_run(job: SimulatedJob, places: tuple[Place, ...], now: float) -> RunningJob:
     return RunningJob(
-        job.job_id, job.owner, POOL, job.gpus, _as_date(job.started_at), p50_end=_as_date(expect_end(job, now))
+        job.job_id,
+        job.owner,
+        POOL,
+        job.gpus,
+        _as_date(now),
+        p50_end=_as_date(now + math.ceil(job.estimated_seconds)),
+        queue=QUEUE,
+        places=places,
+        submitted_at=_as_date(job.submitted_at),
     )
+
+
+def _name_node(number: int) -> str:
+    return f"{number:06}"
+
+
+def _read_places(places: tuple[Place, ...]) -> Places:
+    return {int(place.node): place.gpus for place in places}
 
 
 def _as_date(seconds: float) -> datetime:

@@ -1,6 +1,7 @@
 """The incremental planner: whatever it was told, in whatever order, it plans what one told everything at once plans."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -164,12 +165,15 @@ def test_job_that_waited_as_long_as_its_queue_allows_passes_all_priorities():
     assert starts(planner, after=HOUR) == ["job_old"]
 
 
-def test_nothing_fills_the_time_before_a_job_that_waited_too_long():
+def test_only_who_surely_ends_in_time_fills_it_before_a_job_that_waited_too_long():
+    """FULL_FOR_AN_HOUR leaves a GPU; `job_likely` ends in time at its p50, and not at its p90."""
     queues = (QueueState("standard", 100, max_wait=timedelta(seconds=5)),)
-    planner = make_planner(
-        FULL_FOR_AN_HOUR, make_job("job_old", 4, age=9), make_job("job_short", seconds=1), queues=queues
-    )
-    assert starts(planner) == []
+    likely = replace(make_job("job_likely"), shape=Shape.of_any_type(1, 60, 9 * 3600))
+    sure = make_job("job_sure", seconds=1, age=-1)
+    patient = make_planner(FULL_FOR_AN_HOUR, make_job("job_old", 4, age=9), likely, sure)
+    assert starts(patient) == ["job_likely"]
+    overdue = make_planner(FULL_FOR_AN_HOUR, make_job("job_old", 4, age=9), likely, sure, queues=queues)
+    assert starts(overdue) == ["job_sure"]
 
 
 def test_contract_that_used_less_of_its_share_goes_first():

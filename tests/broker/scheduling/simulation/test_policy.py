@@ -1,6 +1,7 @@
 import pytest
 
-from broker.scheduling.simulation.policy import Backfill, BadPolicy, Discipline, PolicySettings, read_policy
+from broker.scheduling.planning.model import Discipline
+from broker.scheduling.simulation.policy import Backfill, BadPolicy, PolicySettings, read_policy
 
 ATTAINED = {"discipline": "least-attained-service", "preempt": True}
 
@@ -29,13 +30,13 @@ def test_an_empty_policy_is_todays_planner():
         ({"order": "fair"}, "field 'order' is unknown; the fields are discipline"),
         ({"discipline": "random"}, "discipline must be one of fair, first-come"),
         ({"discipline": ["fair"]}, "discipline must be one of"),
-        ({"backfill": True}, "backfill must be one of none, first-come, shortest-first"),
+        ({"backfill": True}, "backfill must be one of planner, none, first-come, shortest-first"),
         ({"discipline": "first-come", "max_wait_s": 0}, "max_wait_s must be a number of seconds above 0, and is 0"),
         ({"discipline": "first-come", "max_wait_s": float("nan")}, "max_wait_s must be a number"),
         ({"discipline": "first-come", "max_wait_s": True}, "max_wait_s must be a number"),
-        ({"backfill": "first-come"}, "it takes no other field"),
+        ({"backfill": "first-come"}, "which only today's planner has"),
         ({"discipline": "first-come", "preempt": 1}, "preempt must be true or false, and is 1"),
-        ({"discipline": "first-come", "preempt": True, "backfill": "first-come"}, "backfill must be none"),
+        ({"discipline": "first-come", "preempt": True, "backfill": "first-come"}, "backfill must be left out"),
         ({"discipline": "first-come", "preempt": True, "max_wait_s": 9}, "max_wait_s must be left out"),
         ({"discipline": "first-come", "preempt": True, "aging_slowdown": 0.5}, "aging_slowdown must be a number of at"),
         ({"discipline": "first-come", "preempt": True, "restart_s": -1}, "restart_s must be a number of seconds"),

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.scheduling.simulation.policy import Deadlines, Discipline, PolicySettings
+from broker.scheduling.planning.model import Discipline
+from broker.scheduling.simulation.policy import Deadlines, PolicySettings
 from broker.scheduling.simulation.simulate import EstimateKind, Setup, simulate
 from broker.scheduling.simulation.trace import TraceJob
 

@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.scheduling.simulation.policy import Backfill, Discipline, PolicySettings
+from broker.scheduling.planning.model import Discipline
+from broker.scheduling.simulation.policy import Backfill, PolicySettings
 from broker.scheduling.simulation.simulate import EstimateKind, Setup, simulate
 from broker.scheduling.simulation.trace import TraceJob
 
-STRICT = PolicySettings(Discipline.FIRST_COME)
+STRICT = PolicySettings(Discipline.FIRST_COME, Backfill.NONE)
 EASY = PolicySettings(Discipline.FIRST_COME, Backfill.FIRST_COME)
 SJBF = PolicySettings(Discipline.FIRST_COME, Backfill.SHORTEST_FIRST)
 SHORTEST = PolicySettings(Discipline.SHORTEST_REMAINING, Backfill.SHORTEST_FIRST)
+PLANNED = PolicySettings(Discipline.SHORTEST_REMAINING)
 FAIR = PolicySettings()
 
 
@@ -126,7 +128,7 @@ JOBS = st.lists(
 ).map(lambda jobs: sorted(jobs, key=lambda one: one.submitted_at))
 
 
-@pytest.mark.parametrize("policy", [STRICT, EASY, SJBF, SHORTEST, FAIR], ids=str)
+@pytest.mark.parametrize("policy", [STRICT, EASY, SJBF, SHORTEST, FAIR, PLANNED], ids=str)
 @settings(max_examples=40, deadline=None)
 @given(jobs=JOBS, node_size=st.sampled_from([1, 8]), estimates=st.sampled_from(EstimateKind))
 def test_every_job_runs_once_for_as_long_as_it_takes_and_no_gpu_is_given_twice(policy, jobs, node_size, estimates):
