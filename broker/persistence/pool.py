@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import psycopg
+from pydantic_core import from_json
 from sqlalchemy import event, make_url
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -28,6 +29,7 @@ def open_pool(url: str, *, pool_size: int, wait_seconds: float) -> AsyncEngine:
         pool_use_lifo=True,  # few connections, whose servers know the tables and the plans of our statements
         pool_reset_on_return=None,  # `_roll_back_when_returned` does it where there is anything to roll back
         isolation_level="AUTOCOMMIT",
+        json_deserializer=from_json,
     )
     _ask_idle_connections(engine)
     _forget_prepared_statements(engine)

@@ -125,12 +125,16 @@ async def read_granted_hours(work: Work, contract_ids: Collection[str]) -> dict[
 
 @dataclass(frozen=True)
 class NewTransfer:
-    """A transfer to be written, and what it is for. Units: moves in their accounts' units."""
+    """A transfer to be written, and what it is for. Units: moves in their accounts' units.
+
+    It gets an id of its own, unless one is told: of what there is once for another thing.
+    """
 
     kind: str
     moves: Sequence[Move]
     hold_id: str | None = None
     reference: str | None = None
+    id: str | None = None
 
 
 async def post_transfer(work: Work, contract_id: str | None, customer_id: str | None, transfer: NewTransfer) -> None:
@@ -181,7 +185,7 @@ class Owner(NamedTuple):
 def command_transfers(work: Work, transfers: Iterable[tuple[Owner, NewTransfer]]) -> list[Command]:
     """Make the command that writes transfers as `post_transfers` does, in the books of several owners at once."""
     rows = [
-        (work.new_id("tra"), owner, transfer, entries)
+        (transfer.id or work.new_id("tra"), owner, transfer, entries)
         for owner, transfer in transfers
         if (entries := net_moves(transfer.moves))
     ]

@@ -113,11 +113,13 @@ def move(source_id: str, target_id: str, unit: Unit, amount: int) -> list[Move]:
     return [Move(source_id, target_id, unit, amount)]
 
 
-def net_moves(moves: Iterable[Move]) -> list[Move]:
+def net_moves(moves: Sequence[Move]) -> list[Move]:
     """Net what a transfer moves, so that an account that it only passes through is left out.
 
     What leaves is paired with what arrives, in the order in which the accounts were named; every amount is above zero.
     """
+    if len(moves) == 1 and moves[0].amount > 0 and moves[0].source_id != moves[0].target_id:
+        return [*moves]
     sums: defaultdict[Unit, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
     for each in moves:
         sums[each.unit][each.source_id] -= each.amount

@@ -4,7 +4,7 @@ Planning reads and writes nothing: a leg's account is opened when a hold takes t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -78,7 +78,7 @@ class OpenGrants:
 
     def less(self, grant_id: str, quantity: int) -> "OpenGrants":
         """Take units out of one of them."""
-        return replace(self, free={**self.free, grant_id: self.free[grant_id] - quantity})
+        return OpenGrants(self.terms, {**self.free, grant_id: self.free[grant_id] - quantity})
 
 
 async def read_open_grants(work: Work, contract_id: str) -> OpenGrants:
@@ -97,7 +97,8 @@ def list_origins(
 
 def burn_grants(grants: OpenGrants, quantity: int, origin: UsageOrigin, moment: datetime) -> list[NewLeg]:
     """Plan the legs that grants pay of usage at a moment, in their order: as far as they reach."""
-    burnable = [grants.describe(grant) for grant in grants.terms.values() if grant.status == GrantStatus.ACTIVE]
+    active = [each for each in grants.terms.values() if each.status == GrantStatus.ACTIVE and each.unit == origin.meter]
+    burnable = [grants.describe(grant) for grant in active]
     burnt = burn.burn_down(burnable, quantity, origin=origin, moment=moment)
     return [_grant_leg(grants.terms[draw.grant_id], draw.quantity) for draw in burnt.draws]
 
@@ -130,6 +131,8 @@ def plan_meter_legs(
     Units: `need` in the origin's meter. A contract that blocks overage refuses GPU-seconds; tokens are always sold.
     Raises: InsufficientBalance.
     """
+    if need == 0:
+        return []
     legs = burn_grants(grants, need, origin, moment)
     shortfall = need - sum(leg.quantity for leg in legs)
     if shortfall and terms.at(moment).overage == Overage.BLOCK and origin.meter == Unit.GPU_SECONDS:

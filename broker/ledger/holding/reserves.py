@@ -4,7 +4,7 @@ So a batch of holds is planned from one look at the contract, each upon what tho
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from broker import errors
@@ -47,7 +47,7 @@ class Reserves:
         legs: list[NewLeg] = []
         for meter, origin in list_origins(terms, need.project_id, need.gpu_type, moment).items():
             legs += plan_meter_legs(self.grants, terms, need.usage.count(meter), origin, moment)
-        micros = compute_hold_micros([leg.as_state() for leg in legs])
+        micros = compute_hold_micros([leg.as_state() for leg in legs if leg.billable])
         if self.credit is not None:
             self.credit.require(micros)
         return legs + plan_money_legs(self.room, micros, self.month)
@@ -66,4 +66,4 @@ class Reserves:
             elif leg.source == AccountKind.BUDGET:
                 room = None if room is None else room.less(leg.quantity)
                 credit = None if credit is None else credit.less(leg.quantity)
-        return replace(self, grants=grants, room=room, credit=credit)
+        return Reserves(self.terms, self.month, grants, room, credit)
