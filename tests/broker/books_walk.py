@@ -1,12 +1,12 @@
 """A walk over everything that moves the books, each step of which draws its own particulars by lot.
 
-Contracts of all plans, jobs with promises and without, late usage, corrections, lost runs, grants given, bought,
-adjusted, refunded, made void and expired, months closed, invoices paid and credited. A refusal is an answer; an answer
-of 500 is a fault.
+Contracts of all plans, several of one customer among them, jobs with promises and without, late usage, corrections,
+lost runs, grants given, bought, topped up, adjusted, refunded, made void, carried on and expired, months closed,
+invoices paid by money and by credit, credited and written off. A refusal is an answer; an answer of 500 is a fault.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -76,10 +76,24 @@ class Walk:
         terms["quote_guarantee"] = self.lot.choice(["pause", "cap"])
         terms["billing_day"] = self.lot.choice([1, 1, 15, 28])
         terms["time_zone"] = self.lot.choice(ZONES)
+        if plan != "on_demand" and self.lot.chance(0.4):
+            terms |= {"rollover": "carry", "rollover_percent": self.lot.choice([100, 37])}
+        if plan == "prepaid" and self.lot.chance(0.3):
+            terms["committed_tokens"] = 1_000_000
+        if self.customers and self.lot.chance(0.3):
+            await self._sign_beside(self.lot.choice(self.customers), terms)
+            return
         customer = await make_customer(self.api)
         contract = await sign_contract(self.api, customer["id"], starts_at=self.clock.now.isoformat(), **terms)
         self.done.append(f"signed {terms}")
         self.customers.append(Customer(customer["id"], contract, await upload_dataset(self.api, customer["id"])))
+
+    async def _sign_beside(self, customer: Customer, terms: dict[str, Any]) -> None:
+        """Sign another contract of a customer, under a number of its own: what ends may go on there."""
+        own = {"customer_id": customer.id, "starts_at": self.clock.now.isoformat()}
+        signed = await self.post("/contracts", {**own, "contract_number": f"N-{len(self.done)}", **terms})
+        if signed is not None:
+            self.customers.append(Customer(customer.id, signed, customer.dataset))
 
     async def start(self) -> None:
         customer = self.lot.choice(self.customers)
@@ -191,7 +205,37 @@ class Walk:
     async def pay(self) -> None:
         invoice = await self.pick("/invoices")
         if invoice is not None:
-            await self.post(f"/invoices/{invoice['id']}/pay")
+            await self.post(f"/invoices/{invoice['id']}/pay", {"from_credit": self.lot.chance(0.3)})
+
+    async def top_up(self) -> None:
+        contract = self.lot.choice(self.customers).contract
+        amount = self.lot.choice([{"threshold_gpu_hours": 450, "purchase_gpu_hours": 50}, {}])
+        if amount:
+            await self.post(f"/contracts/{contract['id']}/top-up", amount)
+
+    async def give_back(self) -> None:
+        """Credit all or a part of an invoice that was paid, an advance among them; or write an open one off."""
+        invoice = await self.pick("/invoices", status=self.lot.choice(["paid", "open"]))
+        if invoice is None:
+            return
+        if self.lot.chance(0.3):
+            part = self.lot.choice([{}, {"amount": "0.01"}, {"amount": "33.33"}])
+            await self.post(
+                "/adjustments", {"kind": "bad_debt", "reason": "a walk", "invoice_id": invoice["id"], **part}
+            )
+            return
+        lines = (await self.api.get(f"/invoices/{invoice['id']}"))["lines"]
+        if lines:
+            line = self.lot.choice(lines)
+            amount = self.lot.choice([line["amount"]["amount"], "1.37", "2000.00"])
+            named = {"invoice_id": invoice["id"], "reason": "a walk"}
+            await self.post("/credit-notes", {**named, "lines": [{"position": line["position"], "amount": amount}]})
+
+    async def adjust_credit(self) -> None:
+        contract = self.lot.choice(self.customers).contract
+        amount = self.lot.choice(["5.00", "3000.00", "-0.01", "-5.00"])
+        change = {"contract_id": contract["id"], "amount": amount, "reason": "a walk"}
+        await self.post("/adjustments", {"kind": "credit", **change})
 
     async def close(self) -> None:
         invoice = await self.pick("/invoices", status="draft")
@@ -251,7 +295,8 @@ class Walk:
             await self.post(f"/contracts/{contract['id']}/amendments/{amendment['id']}/withdraw")
 
     async def end_contract(self) -> None:
-        contract = self.lot.choice(self.customers).contract
+        customer = self.lot.choice(self.customers)
+        contract = customer.contract
         match self.lot.choice(["cancel", "end", "renew"]):
             case "cancel":
                 await self.post(f"/contracts/{contract['id']}/cancel")
@@ -259,4 +304,6 @@ class Walk:
                 ends_at = self.clock.now + timedelta(days=self.lot.choice([1, 45]))
                 await self.post(f"/contracts/{contract['id']}/end", {"ends_at": ends_at.isoformat()})
             case "renew":
-                await self.post(f"/contracts/{contract['id']}/renewal", {"renew": True})
+                following = await self.post(f"/contracts/{contract['id']}/renewal", {"renew": True})
+                if following is not None:
+                    self.customers.append(replace(customer, contract=following))

@@ -9,12 +9,14 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import text
 
 from broker.config import Settings
 from broker.contracts import service as contracts
@@ -85,6 +87,7 @@ class BooksMachine(RuleBasedStateMachine):
     )
     amend, amend_again, amend_more, withdraw = (make_step(name) for name in ("amend", "amend", "amend", "withdraw"))
     pay, adjust, end_contract, sign_more = (make_step(name) for name in ("pay", "adjust", "end_contract", "sign"))
+    give_back, adjust_credit, top_up = (make_step(name) for name in ("give_back", "adjust_credit", "top_up"))
 
     @invariant()
     def every_rule_of_the_ledger_holds(self) -> None:
@@ -96,6 +99,11 @@ class BooksMachine(RuleBasedStateMachine):
         assert not any(differences.values()), (differences, self.walk.done)
         for contract_id, books in found.items():
             assert books.faults == [], (contract_id, books, self.walk.done)
+
+    @invariant()
+    def every_segment_is_its_exact_price_rounded_once(self) -> None:
+        faults = self.world.run(find_wrong_segments(self.world))
+        assert faults == [], (faults, self.walk.done)
 
     async def _read(self) -> tuple[dict[str, Any], dict[str, "Books"]]:
         async with self.world.system.work() as work:
@@ -146,6 +154,22 @@ async def _sum_months(work: Work, contract_id: str) -> Usage:
         counts = {meter: sum(each.quantity for each in [*charged, *taken] if each.meter == meter) for meter in METERS}
         total += Usage(counts[Unit.GPU_SECONDS], counts[Unit.TOKENS])
     return total
+
+
+async def find_wrong_segments(world: World) -> list[Any]:
+    """Find rate segments of invoices whose lines are further than half a fen from their exact price together."""
+    query = text("""
+        SELECT i.id, l.meter, l.unit_price, l.used_month, sum(l.quantity) AS quantity, sum(l.amount_micros) AS micros
+        FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
+        WHERE l.kind = 'usage' GROUP BY 1, 2, 3, 4""")
+    async with world.system.work() as work:
+        rows = (await work.session.execute(query)).all()
+    faults = []
+    for row in rows:
+        exact = Fraction(row.quantity) * Fraction(row.unit_price) / (3600 if row.meter == "gpu_seconds" else 1)
+        if abs(Fraction(row.micros, 1_000_000) - exact) > Fraction(1, 200):
+            faults.append(tuple(row))
+    return faults
 
 
 @pytest.mark.slow

@@ -137,8 +137,10 @@ def test_year_that_commits_by_itself_has_what_came_back_after_it() -> None:
     terms = replace(sign(), ends_at=None)
     periods = list_periods(terms, moment("2028-12-01"))
     losses = [LostHours("2027-10", HOUR, moment("2027-11-01")), LostHours("2027-12", HOUR, moment("2028-10-31"))]
-    judged = judge_periods(terms, periods, {}, moment("2028-12-01"), losses)
-    assert [each.attained.used // HOUR for each in judged] == [1, 0, 0]
+    losses.append(LostHours("2027-10", 2 * HOUR, moment("2027-12-01")))
+    used = {("2027-10", True): 40 * HOUR}
+    judged = judge_periods(terms, periods, used, moment("2028-12-01"), losses)
+    assert [each.attained.used // HOUR for each in judged] == [43, 0, 0]
 
 
 def test_a_rule_that_is_amended_counts_for_years_that_end_from_then_on() -> None:
