@@ -16,6 +16,7 @@ from broker.estimator import service as estimator
 from broker.estimator.watch import AccuracyWatch
 from broker.execution.pool_agent import PoolAgent
 from broker.http.idempotency import forget_old_answers
+from broker.jobs.running.control import list_queued_without_contract, pause_without_contract
 from broker.jobs.running.runs import list_silent_runs, lose_silent_run
 from broker.jobs.service import is_live
 from broker.ledger import service as ledger
@@ -66,6 +67,7 @@ class Daemon:
         if self.plans:
             self._every(settings.sweep_seconds, self._sweep_when_heard)
             self._every(settings.sweep_seconds, self.sweep_holds)
+            self._every(settings.sweep_seconds, self.pause_jobs_of_ended_contracts)
             self._every(settings.sweep_seconds, self.expire_grants)
             self._every(settings.sweep_seconds, self.sweep_purchases)
             self._every(settings.sweep_seconds, self.learn)
@@ -220,6 +222,12 @@ class Daemon:
         async with self.system.work() as work:
             stranded = await ledger.list_stranded_compensations(work)
         await self.system.work_on(stranded, carry_compensation)
+
+    async def pause_jobs_of_ended_contracts(self) -> None:
+        """Take the jobs out of their queues whose contracts have ended: a run would stop with its first heartbeat."""
+        async with self.system.work() as work:
+            waiting = await list_queued_without_contract(work)
+        await self.system.work_on(waiting, pause_without_contract)
 
     async def warn_of_expiry(self) -> None:
         """Tell in good time which grants expire with something left, each once for each of the days before."""

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, literal, or_, select
 from broker import errors
 from broker.contracts.cards.rate_cards import get_rate_card, rate_card_on, select_card_version
 from broker.contracts.keeping.creation import create_contract
-from broker.contracts.keeping.endings import find_successor, list_ending, mark_cancelled, stop_renewing
+from broker.contracts.keeping.endings import find_successor, list_ending, mark_cancelled, select_ended, stop_renewing
 from broker.contracts.keeping.grants import (
     activate_grant,
     create_grant,
@@ -80,6 +80,7 @@ __all__ = [
     "select_card_version",
     "select_contracts",
     "select_credited_ids",
+    "select_ended",
     "select_ended_grants",
     "select_stranded_compensations",
     "stop_renewing",

@@ -33,7 +33,7 @@ PAUSES = {
     "limit": "paused at its limit; resume it with a higher --max-cost",
     "balance": "paused: the contract's hours are gone; buy more, then resume it",
     "budget": "paused: the month's budget is gone; resume it next month, or have the budget raised",
-    "contract_ended": "paused: the contract has ended; sign a new one, then resume it",
+    "contract_ended": "paused: the contract has ended; submit the job again under another",
 }
 
 

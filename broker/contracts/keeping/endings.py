@@ -1,9 +1,9 @@
 """How contracts end in their rows: cancelled, not to be renewed, followed by another."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ScalarSelect, select
 
 from broker.contracts.keeping.numbers import free_numbers
 from broker.contracts.tables import Contract
@@ -43,3 +43,8 @@ async def list_ending(work: Work) -> list[str]:
     latest = work.now + timedelta(days=max(WARNING_DAYS))
     near = (Contract.ends_at > work.now) & (Contract.ends_at <= latest) & Contract.cancelled_at.is_(None)
     return list((await work.session.scalars(select(Contract.id).where(near).order_by(Contract.id))).all())
+
+
+def select_ended(moment: datetime) -> ScalarSelect[str]:
+    """Select the ids of the contracts that have ended by a moment, as part of a larger statement."""
+    return select(Contract.id).where(Contract.ends_at <= moment).scalar_subquery()

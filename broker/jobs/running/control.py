@@ -1,6 +1,9 @@
 """Stopping jobs: cancelled or paused by their customer or ops, or told to stop by the broker."""
 
+from sqlalchemy import select
+
 from broker import errors
+from broker.contracts import service as contracts
 from broker.jobs.events import record_event
 from broker.jobs.rules.model import HOLDS_DEVICES, JobStatus, StopReason
 from broker.jobs.service import find_active_run, lock_job, set_status
@@ -34,10 +37,27 @@ async def pause_job(work: Work, job_id: str) -> Job:
     if JobStatus(job.status) in HOLDS_DEVICES:
         await request_stop(work, job, StopReason.PAUSE)
         return job
-    set_status(work, job, JobStatus.PAUSED)
-    job.pause_reason = StopReason.PAUSE.value
-    record_event(work, job, "paused", {"reason": StopReason.PAUSE.value})
+    _take_out_of_queue(work, job, StopReason.PAUSE)
     return job
+
+
+def _take_out_of_queue(work: Work, job: Job, reason: StopReason) -> None:
+    set_status(work, job, JobStatus.PAUSED)
+    job.pause_reason = reason.value
+    record_event(work, job, "paused", {"reason": reason.value})
+
+
+async def list_queued_without_contract(work: Work) -> list[str]:
+    """List the jobs in queues whose contract has ended: nothing would pay for a run of theirs."""
+    query = select(Job.id).where(Job.status == JobStatus.QUEUED.value)
+    return list(await work.session.scalars(query.where(Job.contract_id.in_(contracts.select_ended(work.now)))))
+
+
+async def pause_without_contract(work: Work, job_id: str) -> None:
+    """Take a job whose contract has ended out of its queue, where no cycle has started it meanwhile."""
+    job = await lock_job(work, job_id)
+    if job.status == JobStatus.QUEUED:
+        _take_out_of_queue(work, job, StopReason.CONTRACT_ENDED)
 
 
 async def request_stop(work: Work, job: Job, reason: StopReason) -> None:

@@ -8,10 +8,11 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
 
+from broker.daemon import Daemon
 from broker.ledger.tables import Capture
 from broker.system import System
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
+from tests.broker.factories import Api, Customer, amend_contract, dispatch, make_ready_customer, submit_job
 from tests.broker.running_jobs import HOUR, RunningJob, broken_rules, read_balance, report_usage, start_job
 from tests.broker.worker_calls import Worker, dispatched_worker, stop_at_a_checkpoint
 
@@ -154,6 +155,48 @@ async def test_usage_after_the_contract_s_end_is_borne_and_stops_the_run(
     )
     problem = await api.post(f"/jobs/{job['id']}/resume", expect=409)
     assert problem["type"] == "/problems/no-contract-in-force"
+    assert await broken_rules(system) == {}
+
+
+async def test_job_whose_contract_ends_while_it_waits_leaves_its_queue_and_is_not_started(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """It was started, and stopped with its first heartbeat: devices were held for usage that nobody pays."""
+    customer = await make_ready_customer(api, ends_at="2026-11-10T05:00:00Z")
+    other = await make_ready_customer(api)
+    job, going_on = [await submit_job(api, each.dataset["id"], customer_id=each.id) for each in (customer, other)]
+    clock.advance(hours=1)
+    await Daemon(system, agent=None).pause_jobs_of_ended_contracts()
+    await dispatch(system, gpus=4)
+    after = await api.get(f"/jobs/{job['id']}")
+    assert (after["status"], after["pause_reason"]) == ("paused", "contract_ended")
+    assert (await api.get(f"/jobs/{going_on['id']}"))["status"] == "dispatched"
+    await api.post(f"/jobs/{job['id']}/cancel")
+    assert (await read_balance(system, customer.contract["id"])).held_gpu_seconds == 0
+    assert await broken_rules(system) == {}
+
+
+AMENDED = [
+    ("on_demand", {"plan": "long_term", "committed_gpu_hours": 2000}, "0.017111"),
+    # What the job holds of hours that were paid ahead is not refunded, and pays for it still.
+    ("prepaid", {"plan": "on_demand", "committed_gpu_hours": 0, "unused_grants": "refund"}, "0.026444"),
+    # The hours that it holds are over when it uses any: these cost what they do then.
+    ("prepaid", {"plan": "on_demand", "committed_gpu_hours": 0, "unused_grants": "expire"}, "0.030889"),
+]
+
+
+async def test_amendment_between_submission_and_start_prices_what_is_used_after_it(
+    api: Api, app: FastAPI, system: System, clock: ManualClock
+) -> None:
+    for plan, change, cost in AMENDED:
+        customer = await make_ready_customer(api, plan=plan)
+        job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+        clock.advance(seconds=10)
+        await amend_contract(api, customer.contract["id"], **change)
+        async with dispatched_worker(api, app, system, job["id"]) as worker:
+            await worker.claim()
+            told = await worker.post("heartbeats", usage=[worker.interval(10, 100)])
+        assert (told["cost_so_far"]["amount"], plan) == (cost, plan)
     assert await broken_rules(system) == {}
 
 
