@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.broker.conftest import server
 from tests.engines.benches import Bench, LocalBench, RayBench, SlurmBench
 from tests.engines.ray_cluster import RayCluster, ray_cluster
 from tests.engines.slurm_cluster import SlurmCluster, list_missing, slurm_cluster
+
+__all__ = ["server"]  # the PostgreSQL of the broker's own tests
 
 WANTED, RAY_PROGRAM = "BROKER_TEST_ENGINES", "BROKER_TEST_RAY"
 collect_ignore_glob = [] if os.environ.get(WANTED) else ["test_*.py"]

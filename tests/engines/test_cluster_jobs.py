@@ -1,0 +1,178 @@
+"""Jobs of a real broker on each engine: adopted, handed over, taken back, and none the worse for a broker that is away.
+
+One broker serves the API and runs nothing; the agent of each pool is a `broker worker` of its own.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from broker.client.rest import Client
+from broker.persistence.embedded import EmbeddedServer
+from tests.broker.databases import cloned_database
+from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer
+from tests.broker.test_several_agents import (
+    ENDLESS,
+    LEASE_SECONDS,
+    Place,
+    WorkerProcess,
+    eventually,
+    runs_of,
+    submit,
+    wait_for_pool,
+    wait_for_status,
+    wait_for_step,
+)
+
+ENGINES = ["local", "slurm", "ray"]
+
+
+@dataclass
+class Pool:
+    """A pool of one engine, with the settings that its worker needs."""
+
+    place: Place
+    name: str
+    settings: dict[str, str]
+
+    def worker(self, **options: float) -> WorkerProcess:
+        """Make the worker of the pool, not yet started, whose runs beat as told."""
+        trainer = fake_trainer(**(ENDLESS | options))
+        return self.place.worker(self.name, self.name, trainer, local_slots="4", **self.settings)
+
+
+@pytest.fixture(scope="module")
+def place(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with cloned_database(server) as urls:
+        place = Place(tmp_path_factory.mktemp("place"), urls)
+        place.hub.start()
+        yield place
+        place.close()
+
+
+@pytest.fixture(scope="module")
+def client(place: Place) -> Iterator[Client]:
+    with Client(place.hub.url, place.hub.admin_key()) as client:
+        yield client
+
+
+@pytest.fixture
+def buyer(client: Client, tmp_path: Path) -> Buyer:
+    return make_buyer(client, tmp_path)
+
+
+@pytest.fixture(params=ENGINES)
+def pool(request: pytest.FixtureRequest, place: Place, client: Client) -> Iterator[Pool]:
+    """Each engine in its turn, in a pool of its own for each test; afterwards nothing runs or waits any more."""
+    engine = request.param
+    settings = {"engine": engine}
+    if engine == "slurm":
+        request.getfixturevalue("slurm")
+    if engine == "ray":
+        settings["ray_address"] = request.getfixturevalue("ray").address
+    number = len(client.get("/pools")["data"])
+    yield Pool(place, f"{engine}-{number}", settings)
+    for job in client.list_all("/jobs"):
+        if job["status"] not in {"succeeded", "failed", "cancelled"}:
+            client.post(f"/jobs/{job['id']}/cancel")
+            wait_for_status(client, job["id"], "cancelled")
+    for process in place.started[1:]:
+        process.close()
+    del place.started[1:]
+    for found in client.get("/pools")["data"]:
+        client.http.patch(f"/v1/pools/{found['name']}", json={"open": False})
+
+
+def start_run(client: Client, buyer: Buyer, worker: ServedBroker, pool: Pool) -> str:
+    """Start the worker and have a job train on it; returns the job."""
+    worker.start()
+    wait_for_pool(client, pool.name, "open")
+    job_id = submit(client, buyer)
+    wait_for_step(client, job_id, 2)
+    return job_id
+
+
+def statuses_of(client: Client, job_id: str) -> list[tuple[str, str]]:
+    return [(run["pool"], run["status"]) for run in runs_of(client, job_id)]
+
+
+def test_job_trains_to_its_end_and_is_adopted_by_a_worker_that_was_killed_in_between(
+    client: Client, buyer: Buyer, pool: Pool
+) -> None:
+    worker = pool.worker(beats=150, pause=0.1)
+    job_id = start_run(client, buyer, worker, pool)
+    [trainer] = worker.workers()
+    assert trainer.environ()["CUDA_VISIBLE_DEVICES"] != ""
+    worker.kill()
+    worker.start()
+    assert wait_for_status(client, job_id, "succeeded", "failed")["status"] == "succeeded"
+    assert statuses_of(client, job_id) == [(pool.name, "succeeded")]
+
+
+def test_run_of_a_worker_that_leaves_saves_and_goes_on_in_another_pool(
+    place: Place, client: Client, buyer: Buyer, pool: Pool
+) -> None:
+    worker = pool.worker()
+    job_id = start_run(client, buyer, worker, pool)
+    assert worker.terminate() == 0
+    assert worker.workers() == []
+    saved = [checkpoint["step"] for checkpoint in client.get(f"/jobs/{job_id}/checkpoints")["data"]]
+    heir = f"{pool.name}-heir"
+    place.worker(heir, heir, fake_trainer(beats=max(saved) + 3, pause=0.05, save=4)).start()
+    wait_for_status(client, job_id, "succeeded")
+    assert statuses_of(client, job_id) == [(pool.name, "preempted"), (heir, "succeeded")]
+
+
+def test_broker_that_is_away_for_longer_than_a_lease_costs_its_runs_nothing(
+    place: Place, client: Client, buyer: Buyer, pool: Pool
+) -> None:
+    job_id = start_run(client, buyer, pool.worker(), pool)
+    reached = client.get(f"/jobs/{job_id}")["progress"]["step"]
+    hub = place.hub.first_process()
+    hub.suspend()
+    time.sleep(2 * LEASE_SECONDS)
+    hub.resume()
+    wait_for_step(client, job_id, reached + 5)
+    assert statuses_of(client, job_id) == [(pool.name, "running")]
+
+
+def test_job_that_is_cancelled_while_it_starts_leaves_no_process(client: Client, buyer: Buyer, pool: Pool) -> None:
+    worker = pool.worker()
+    worker.start()
+    wait_for_pool(client, pool.name, "open")
+    job_id = submit(client, buyer)
+    eventually(lambda: runs_of(client, job_id), "a run")
+    client.post(f"/jobs/{job_id}/cancel")
+    wait_for_status(client, job_id, "cancelled")
+    eventually(lambda: worker.workers() == [], "no process is left")
+    time.sleep(3)
+    assert worker.workers() == []
+
+
+def test_run_that_nobody_hears_of_is_fenced_off_and_trains_nothing_more(
+    place: Place, client: Client, buyer: Buyer, pool: Pool
+) -> None:
+    """Its process stood still for longer than its lease; when it goes on, its job is another run's."""
+    worker = pool.worker()
+    job_id = start_run(client, buyer, worker, pool)
+    [trainer] = worker.workers()
+    trainer.suspend()
+    eventually(lambda: len(runs_of(client, job_id)) == 2, "another run")
+    with_resumed(trainer)
+    eventually(lambda: not is_running(trainer), "the fenced process has ended")
+    assert statuses_of(client, job_id)[0] == (pool.name, "lost")
+
+
+def with_resumed(process: psutil.Process) -> None:
+    try:
+        process.resume()
+    except psutil.NoSuchProcess:
+        return
+
+
+def is_running(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
