@@ -296,4 +296,5 @@ async def begin_anew(connection: AsyncConnection) -> None:
 async def commit(connection: AsyncConnection) -> None:
     """Commit the connection's transaction; where a session has committed already, do nothing."""
     async with driving(connection) as driven:
-        await driven.driver.commit()
+        if not driven.is_idle:
+            await driven.driver.commit()

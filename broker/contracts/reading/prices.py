@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, DateTime, Numeric, ScalarSelect, func, literal_column, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
@@ -13,7 +13,7 @@ from broker.clock import local_day
 from broker.contracts.cards.rate_cards import rate_card_on
 from broker.contracts.service import get_contract, get_contract_in_force, is_in_force, list_in_force, load_rows
 from broker.contracts.tables import Contract
-from broker.contracts.terms.model import ContractTerms
+from broker.contracts.terms.model import CardChoice, ContractTerms
 from broker.persistence.driver import RowFormat
 from broker.work import Work
 from pricing.plans import PlanName
@@ -133,9 +133,27 @@ def select_in_force(customer_id: ColumnElement[str], moment: ColumnElement[datet
     return own.scalar_subquery()
 
 
+class TermsOfRow(NamedTuple):
+    """The terms that a row says, as it is written by `select_in_force`."""
+
+    terms: ContractTerms
+
+
 async def read_in_force(work: Work, written: Sequence[Mapping[str, Any]] | None) -> list[ContractTerms]:
     """Read the terms from what `select_in_force` selected; its rows belong to no session."""
-    return await load_rows(work, [_read_row(row) for row in written or ()])
+    rows = written or ()
+    known = {row["id"]: work.services.rows.find(TermsOfRow, row["id"], row) for row in rows}
+    unknown = [row for row in rows if known[row["id"]] is None]
+    loaded = await load_rows(work, [_read_row(row) for row in unknown])
+    for row, terms in zip(unknown, loaded, strict=True):
+        known[terms.id] = _keep_if_lasting(work, row, TermsOfRow(terms))
+    return [read.terms for read in known.values() if read is not None]
+
+
+def _keep_if_lasting(work: Work, row: Mapping[str, Any], read: TermsOfRow) -> TermsOfRow:
+    """Keep terms for the next look, unless the day changes them, or a card that is published."""
+    lasts = not read.terms.changes and read.terms.card_choice == CardChoice.PINNED
+    return work.services.rows.keep(read.terms.id, read, row) if lasts else read
 
 
 def _read_row(written: Mapping[str, Any]) -> Contract:

@@ -136,10 +136,11 @@ class QuoteOut(BaseModel):
     @classmethod
     def of(cls, row: Quote) -> "QuoteOut":
         own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        types = [GpuTypeOut.of(each, row.expected_starts) for each in row.gpu_types]
         values = {
             "estimate": EstimateOut.of(row.estimate),
-            "prices": [PlanPriceOut.of(price) for price in row.prices],
-            "gpu_types": [GpuTypeOut.of(each, row.expected_starts) for each in row.gpu_types],
+            "prices": types[0].prices,
+            "gpu_types": types,
             "findings": None if row.findings is None else QuotedFindingsOut.of(row.findings),
             "max_cost_buys": None if row.max_cost_buys is None else MaxCostBuysOut.of(row.max_cost_buys),
         }
