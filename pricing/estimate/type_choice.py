@@ -63,6 +63,18 @@ def keep_timely(runs: Iterable[TypedRun], seconds_left: int, waits: Mapping[str,
     return [run for run in runs if find_seconds_to_end(run, waits) <= seconds_left]
 
 
+def count_as_on(sku: str, used: Mapping[str | None, int], runs: Iterable[TypedRun]) -> int:
+    """Count GPU-seconds that were used on several types as those that the same work takes on one of them, rounded up.
+
+    `used` is by type; what was used on one that is none of the runs counts as it is.
+    """
+    lengths = {run.sku: run.p90_seconds for run in runs}
+    return sum(
+        -(-seconds * lengths[sku] // lengths[on]) if on in lengths and sku in lengths else seconds
+        for on, seconds in used.items()
+    )
+
+
 def find_seconds_to_end(run: TypedRun, waits: Mapping[str, int] | None = None) -> int:
     """Find within how many seconds nine of ten such runs have ended, the wait before them counted."""
     return run.p90_seconds + (waits or {}).get(run.sku, 0)

@@ -4,10 +4,10 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 
 from broker.jobs.rules.model import JobStatus, StopReason
-from broker.jobs.tables import Job, JobEvent
+from broker.jobs.tables import Job, JobEvent, Run
 from broker.persistence.documents import explain_unreadable, json_integer
 from broker.quotes.estimating.estimate import JobEstimate
 from broker.work import Work
@@ -56,6 +56,8 @@ STOPPED_AT = (
     )
     .scalar_subquery()
 )
+# A job that ran on several GPU types has used seconds of each: its estimate is of the last alone.
+RAN_ON_ONE_TYPE = ~exists().where(Run.job_id == Job.id, Run.gpu_type != Job.estimate["sku"].as_string())
 # Asked first: the estimates of thousands of jobs that only wait would be unpacked with every sweep.
 HAS_RUN = Job.used_gpu_seconds > 0
 OVER_AT = func.coalesce(Job.finished_at, STOPPED_AT)
@@ -108,17 +110,17 @@ async def read_judged_state(work: Work) -> JudgedState:
 
 
 def _is_judged() -> ColumnElement[bool]:
-    """Select jobs that succeeded, in however many attempts, and those that were stopped at their quote at p90.
+    """Select jobs that succeeded, in however many attempts on one GPU type, and those stopped at their quote at p90.
 
     Without the latter, slow jobs that nobody resumed would be left out (decision 0006).
     """
-    return and_(HAS_RUN, or_(Job.status == JobStatus.SUCCEEDED.value, _was_stopped_at_its_quote()))
+    return and_(HAS_RUN, or_(Job.status == JobStatus.SUCCEEDED.value, _was_stopped_at_its_quote()), RAN_ON_ONE_TYPE)
 
 
 def _teaches() -> ColumnElement[bool]:
     """Select jobs whose time compares with their estimate: not those where a lost attempt's steps were done twice."""
     ran_through = and_(Job.status == JobStatus.SUCCEEDED.value, Job.attempts == 1)
-    return and_(HAS_RUN, or_(ran_through, _was_stopped_at_its_quote()))
+    return and_(HAS_RUN, or_(ran_through, _was_stopped_at_its_quote()), RAN_ON_ONE_TYPE)
 
 
 def _was_stopped_at_its_quote() -> ColumnElement[bool]:

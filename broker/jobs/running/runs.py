@@ -23,7 +23,7 @@ from broker.jobs.rules.remaining import Remaining, estimate_remaining
 from broker.jobs.running.checkpoints import find_last_checkpoint
 from broker.jobs.running.locked_run import LockedRun, lock_any_run, require_active
 from broker.jobs.running.lost_work import bear_lost_work, bear_unusable_checkpoint
-from broker.jobs.running.type_of_run import expect_on_type
+from broker.jobs.running.type_of_run import count_usage_as_on, expect_on_type
 from broker.jobs.service import set_status
 from broker.jobs.tables import Job, Run
 from broker.ledger import service as ledger
@@ -154,7 +154,7 @@ async def _estimate_remaining(work: Work, locked: LockedRun) -> Remaining:
         await ledger.price_further_usage(work, job.id, locked.run.gpu_type),
         done_steps=done,
         trained_steps=max(done, (job.progress or {}).get("step", 0)),
-        used_gpu_seconds=job.used_gpu_seconds,
+        used_gpu_seconds=await count_usage_as_on(work, job, locked.run.gpu_type),
     )
 
 

@@ -1,12 +1,15 @@
-"""What a job is expected to need on the GPU type that it is started on."""
+"""What a job is expected to need on the GPU type that it is started on, and what it has used, counted as on that."""
 
 from dataclasses import replace
 
+from sqlalchemy import func, select
+
 from broker.jobs.rules.remaining import scale_seconds
-from broker.jobs.tables import Job
+from broker.jobs.tables import Job, Run
 from broker.quotes import service as quotes
 from broker.quotes.service import QuotedType
 from broker.work import Work
+from pricing.estimate.type_choice import count_as_on
 
 
 async def expect_on_type(work: Work, job: Job, gpu_type: str) -> None:
@@ -22,3 +25,13 @@ async def expect_on_type(work: Work, job: Job, gpu_type: str) -> None:
     job.estimate = next(found).estimate
     if job.remaining is not None:
         job.remaining = replace(job.remaining, gpu_seconds=scale_seconds(job.remaining, before, job.estimate))
+
+
+async def count_usage_as_on(work: Work, job: Job, gpu_type: str | None) -> int:
+    """Count the GPU-seconds that a locked job has used as those of one type: its pace is told by them."""
+    types = job.gpu_types or []
+    if len(types) < 2 or gpu_type is None:
+        return job.used_gpu_seconds
+    query = select(Run.gpu_type, func.sum(Run.used_gpu_seconds)).where(Run.job_id == job.id).group_by(Run.gpu_type)
+    used = {on: int(seconds) for on, seconds in await work.session.execute(query)}
+    return count_as_on(gpu_type, used, types)

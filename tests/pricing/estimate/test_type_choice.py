@@ -7,6 +7,7 @@ import pytest
 from pricing.estimate.type_choice import (
     Preference,
     TypedRun,
+    count_as_on,
     find_seconds_to_end,
     keep_affordable,
     keep_timely,
@@ -62,3 +63,9 @@ def test_what_is_left_is_the_same_share_of_time_and_price_rounded_up():
 
 def test_a_run_is_read_as_it_was_written():
     assert TypedRun.from_json(CHEAP.to_json()) == CHEAP
+
+
+def test_what_was_used_on_other_types_counts_as_the_same_work_takes_on_this_one():
+    assert count_as_on("h100-80g", {"rtx-3090": 2001, "h100-80g": 100}, RUNS) == 401 + 100
+    assert count_as_on("rtx-3090", {"h100-80g": 400, "t4": 7, None: 3}, RUNS) == 2000 + 7 + 3
+    assert count_as_on("t4", {"h100-80g": 400}, RUNS) == 400

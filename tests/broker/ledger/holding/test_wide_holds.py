@@ -1,5 +1,6 @@
 """A hold of several GPU types covers each of them, and takes of no source more than the one that draws most from it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 from broker import errors
 from broker.contracts.terms.model import ContractTerms, GrantStatus, GrantTerms, Overage, Rollover
 from broker.ledger.books.closed_months import BilledMonth
-from broker.ledger.books.model import AccountKind
-from broker.ledger.capturing.supply import plan_supply
-from broker.ledger.holding.legs import BudgetRoom, NewLeg, OpenGrants, list_origins
+from broker.ledger.books.model import AccountKind, LegState
+from broker.ledger.capturing.supply import plan_draws, plan_supply
+from broker.ledger.holding.adjusted_legs import compute_money, plan_adjusted_legs
+from broker.ledger.holding.legs import BudgetRoom, NewLeg, OpenGrants, list_origins, plan_money_leg
 from broker.ledger.holding.reserves import HoldNeed, Reserves
-from broker.ledger.holding.wide_holds import plan_wide_hold
+from broker.ledger.holding.wide_holds import find_dearest, plan_wide_hold, widen_legs
 from pricing.grants import GrantKind, GrantScope
 from pricing.plans import PlanName
 from pricing.rate_card import load_rate_cards
@@ -112,6 +114,75 @@ def test_whichever_type_runs_its_p90_is_covered_by_the_hold_alone(plan, overage,
     assert sum_money(list(legs)) == max(map(sum_money, alone))
     for grant in known:
         assert count_of(legs, grant.id) == max(count_of(own, grant.id) for own in alone) <= opened.free[grant.id]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    overage=st.sampled_from(Overage),
+    multipliers=st.fixed_dictionaries(dict.fromkeys(TYPES, MULTIPLIERS)),
+    grants=GRANTS,
+    seconds=NEEDS,
+    tokens=st.integers(0, 50_000),
+    quarters=st.integers(0, 4),
+)
+def test_what_is_left_of_a_job_is_covered_on_whichever_type_goes_on(
+    overage, multipliers, grants, seconds, tokens, quarters
+):
+    """A part of the job has run on one of its types; then the hold is adjusted to what is left on each of them."""
+    terms = make_contract(PlanName.PREPAID, overage, {sku: Decimal(each) for sku, each in multipliers.items()})
+    known = [make_grant(terms, n, scope, price, advance=paid) for n, (scope, _free, price, paid) in enumerate(grants)]
+    opened = OpenGrants.of(known, {f"gra_{n}": free for n, (_scope, free, _price, _paid) in enumerate(grants)})
+    reserves = Reserves(terms, "2026-11", opened, room=None)
+    needs = [HoldNeed(Usage(count, tokens), None, sku) for sku, count in seconds.items()]
+    try:
+        _dearest, legs = plan_wide_hold(reserves, needs, terms.starts_at)
+    except errors.InsufficientBalance:
+        return
+    ran = take_part(needs[0], quarters)
+    states, charged = capture_on(reserves, list(legs), ran)
+    left = [take_part(need, 4 - quarters) for need in needs]
+    rest = reserves.less(legs).grants
+    plans = [
+        plan_adjusted_legs(terms, rest, states, need.usage, origins_of(terms, need), terms.starts_at) for need in left
+    ]
+    money = [compute_money(states, plan) for plan in plans]
+    dearest = find_dearest(
+        [[*plan, *plan_money_leg(micros, "2026-11")] for plan, micros in zip(plans, money, strict=True)]
+    )
+    wanted = list(widen_legs(plans, dearest, rest))
+    for need in left:
+        covered, cost = run_on(reserves, wanted, need)
+        assert covered == need.usage
+        assert (charged + cost) * 10**6 <= money[dearest] + charged_money(states)
+
+
+def take_part(need: HoldNeed, quarters: int) -> HoldNeed:
+    return replace(need, usage=Usage(need.usage.gpu_seconds * quarters // 4, need.usage.tokens * quarters // 4))
+
+
+def origins_of(terms: ContractTerms, need: HoldNeed):
+    return list_origins(terms, None, need.gpu_type, terms.starts_at)
+
+
+def capture_on(reserves: Reserves, legs: list[NewLeg], need: HoldNeed) -> tuple[list[LegState], Fraction]:
+    """Capture usage from a hold, extended by what lies beyond its grants; returns its legs, and the money it costs."""
+    terms, states = reserves.terms, [leg.as_state() for leg in legs]
+    nothing_free = OpenGrants(reserves.grants.terms, dict.fromkeys(reserves.grants.terms, 0))
+    for meter, origin in origins_of(terms, need).items():
+        draws, more = plan_draws(terms, nothing_free, states, origin, need.usage.count(meter), terms.starts_at)
+        states += [leg.as_state() for leg in more]
+        for draw in draws:
+            states[draw.index] = replace(states[draw.index], captured=states[draw.index].captured + draw.quantity)
+    billed = [state for state in states if state.billable and state.unit_price is not None]
+    charged = sum((price_usage(each.unit, each.captured, each.unit_price) for each in billed), Fraction(0))
+    money = next((place for place, state in enumerate(states) if state.unit == Unit.MICRO_YUAN), None)
+    if money is not None:
+        states[money] = replace(states[money], captured=int(charged * 10**6))
+    return states, charged
+
+
+def charged_money(states: list[LegState]) -> int:
+    return sum(state.captured for state in states if state.unit == Unit.MICRO_YUAN)
 
 
 def count_of(legs: list[NewLeg], grant_id: str) -> int:
