@@ -25,14 +25,14 @@ class BilledTrueUp:
     all_credited: Money
     all_written_off: Money
 
-    @property
-    def given_up(self) -> Money:
-        """Tell what of the line was taken back by credit notes, or will never be paid.
 
-        A write-off is of an invoice: each of its lines has its share of it, of what credit notes have left, to the fen.
-        """
-        left, whole = self.amount - self.credited, self.total - self.all_credited
-        if left.micros <= 0 or whole.micros <= 0:
-            return self.credited
-        share = Fraction(self.all_written_off.to_decimal()) * Fraction(left.micros, whole.micros)
-        return self.credited + min(left, round_to_fen(share))
+def compute_given_up(line: BilledTrueUp) -> Money:
+    """Compute what of a line was taken back by credit notes, or will never be paid. Pure.
+
+    A write-off is of an invoice: each of its lines has its share of it, of what credit notes have left, to the fen.
+    """
+    left, whole = line.amount - line.credited, line.total - line.all_credited
+    if left.micros <= 0 or whole.micros <= 0:
+        return line.credited
+    share = Fraction(line.all_written_off.to_decimal()) * Fraction(left.micros, whole.micros)
+    return line.credited + min(left, round_to_fen(share))

@@ -2,7 +2,7 @@
 
 from sqlalchemy import func, select
 
-from broker.billing.lines.still_asked import BilledTrueUp, compute_more
+from broker.billing.lines.still_asked import BilledTrueUp, compute_given_up, compute_more
 from broker.billing.model import DraftLine, InvoiceStatus, LineKind
 from broker.billing.tables import CreditNoteLine, Invoice, InvoiceLine
 from broker.contracts.terms.model import ContractTerms
@@ -23,7 +23,7 @@ async def true_up_lines(work: Work, terms: ContractTerms, month: str) -> list[Dr
         return []
     billed = await _read_billed(work, terms.id)
     asked = sum((each.amount for each in billed), Money.zero())
-    more = compute_more(true_up.owed, asked, sum((each.given_up for each in billed), Money.zero()))
+    more = compute_more(true_up.owed, asked, sum(map(compute_given_up, billed), Money.zero()))
     if not more.micros:
         return []
     text = describe_true_up(true_up, is_first=not asked.micros, is_late=month != true_up.last_month)

@@ -45,6 +45,5 @@ async def warn_of_expiry(work: Work, grant_id: str) -> bool:
         "held": balance.held,
     }
     terms = await contracts.get_contract(work, grant.contract_id)
-    return await record_contract_event(
-        work, terms, ContractEventKind.GRANT_EXPIRING, facts, occasion=f"{grant.id}/{days}"
-    )
+    occasion = f"{grant.id}/{grant.expires_at.isoformat()}/{days}"
+    return await record_contract_event(work, terms, ContractEventKind.GRANT_EXPIRING, facts, occasion=occasion)

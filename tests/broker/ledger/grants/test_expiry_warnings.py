@@ -6,7 +6,7 @@ from typing import Any
 from broker.daemon import Daemon
 from broker.system import System
 from tests.broker.conftest import START, ManualClock
-from tests.broker.factories import Api, make_ready_customer
+from tests.broker.factories import Api, amend_contract, make_ready_customer
 from tests.broker.running_jobs import HOUR
 
 
@@ -42,6 +42,20 @@ async def test_warnings_come_once_each_as_their_days_come(api: Api, system: Syst
     for _twice in range(2):
         await daemon.expire_grants()
     assert [event["unused"] for event in await told(api, contract_id, "grant_expired")] == [5 * HOUR]
+
+
+async def test_expiry_that_an_amendment_moves_is_warned_of_anew(api: Api, system: System, clock: ManualClock) -> None:
+    """What had been told of the old end was never told of the new one: hours expired without a word."""
+    customer = await make_ready_customer(api, plan="prepaid", ends_at=(START + timedelta(days=40)).isoformat())
+    contract_id, daemon = customer.contract["id"], Daemon(system, agent=None)
+    clock.now = START + timedelta(days=11)
+    await daemon.warn_of_expiry()
+    await amend_contract(api, contract_id, ends_at=(START + timedelta(days=100)).isoformat())
+    for days in (11, 69, 71, 72):
+        clock.now = START + timedelta(days=days)
+        await daemon.warn_of_expiry()
+    ends = [(event["days"], event["expires_at"][:10]) for event in await told(api, contract_id)]
+    assert ends == [(30, "2026-12-20"), (30, "2027-02-18")]
 
 
 async def test_broker_that_was_away_tells_the_latest_warning_alone(
