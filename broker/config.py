@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     cycle_seconds: float = Field(
         default=1.0, gt=0, description="Longest time between two looks whether a waiting job may start."
     )
+    fair_share_half_life_days: float = Field(
+        default=7.0, gt=0, le=3650, description="After so many days usage counts half as much for who goes next."
+    )
     heartbeat_seconds: float = Field(default=2.0, gt=0)
     lease_seconds: float = Field(default=30.0, gt=0, description="A run silent for longer is lost.")
     sweep_seconds: float = Field(default=5.0, gt=0)

@@ -28,6 +28,7 @@ from broker.quotes.counts.token_counter import TokenCounter
 from broker.retention import service as retention
 from broker.scheduling.cycle.live import has_free_devices, run_cycle
 from broker.scheduling.cycle.pace import Pace, compute_rest
+from broker.scheduling.cycle.usage import UsageReading
 from broker.signing.purchases import expire_purchase, list_overdue_purchases
 from broker.signing.renewals import attend_to_end
 from broker.signing.top_ups import list_due_top_ups, order_top_up
@@ -52,6 +53,7 @@ class Daemon:
     accuracy: AccuracyWatch = field(default_factory=AccuracyWatch)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     pace: Pace = field(default_factory=Pace)
+    usage: UsageReading = field(default_factory=UsageReading)
     scheduler: AsyncIOScheduler = field(default_factory=lambda: AsyncIOScheduler(timezone="UTC"))
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     swept_at: datetime | None = None
@@ -164,7 +166,7 @@ class Daemon:
         if self.plans and await self._is_cycle_due():
             began = time.monotonic()
             async with self.system.work() as work:
-                result = await run_cycle(work)
+                result = await run_cycle(work, self.usage)
             self.pace.note_cycle(began, time.monotonic(), starts_more=result.starts_more)
         if self.agent is not None:
             await self.agent.relay()

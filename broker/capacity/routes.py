@@ -27,8 +27,11 @@ async def get_queue(work: AnyKey, name: str) -> QueueOut:
 
 @router.patch("/queues/{name}")
 async def change_queue(work: OpsWork, name: str, body: QueuePatch) -> QueueOut:
-    """Set a queue's priority, or open or close it."""
-    return QueueOut.model_validate(await service.change_queue(work, name, priority=body.priority, is_open=body.open))
+    """Tune a queue: its priority and weight, how long its jobs wait at most, how much of it runs, and where.
+
+    What is left out stays; null takes a limit away. The next cycle plans by it.
+    """
+    return QueueOut.model_validate(await service.change_queue(work, name, body.list_changes()))
 
 
 @router.get("/pools")

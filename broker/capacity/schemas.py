@@ -1,7 +1,7 @@
 """API shapes of queues, pools and agents."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,6 +9,9 @@ from broker.capacity.model import AgentState, NodeState, Readiness
 from broker.capacity.readiness import JudgedPool
 from broker.capacity.tables import Agent
 from broker.http.shapes import RequestBody, created_at_field
+
+QueuePool = Annotated[str, Field(min_length=1, max_length=200)]
+REMOVABLE = ("max_wait_seconds", "max_jobs", "max_gpus", "allowed_pools")
 
 
 class QueueOut(BaseModel):
@@ -18,6 +21,15 @@ class QueueOut(BaseModel):
     name: str = Field(description="Name, and id, of the queue.", examples=["priority"])
     priority: int = Field(description="The higher goes first.", examples=[200])
     open: bool = Field(description="A closed queue starts nothing.", examples=[True])
+    weight: int = Field(
+        description="In hundredths: what a contract's jobs of it are due, beside those of other queues.", examples=[100]
+    )
+    max_wait_seconds: int | None = Field(
+        description="A job that has waited for so long goes before all priorities; null: none does.", examples=[86400]
+    )
+    max_jobs: int | None = Field(description="Most jobs of it that run at one time; null: no limit.", examples=[8])
+    max_gpus: int | None = Field(description="Most GPUs that they hold at one time; null: no limit.", examples=[16])
+    allowed_pools: list[str] | None = Field(description="The only pools that it uses; null: all.", examples=[["a100"]])
     contract_id: str | None = Field(description="Whose dedicated queue it is; null: shared.", examples=["con_01k"])
     created_at: datetime = created_at_field()
 
@@ -25,6 +37,30 @@ class QueueOut(BaseModel):
 class QueuePatch(RequestBody):
     priority: int | None = Field(default=None, ge=0, le=1_000_000, description="The higher goes first.", examples=[250])
     open: bool | None = Field(default=None, description="False: start nothing from it.", examples=[False])
+    weight: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="In hundredths: 200 is due twice as much as 100.", examples=[200]
+    )
+    max_wait_seconds: int | None = Field(
+        default=None,
+        ge=60,
+        le=315_360_000,
+        description="A job that has waited for so long goes before all priorities; null: none does.",
+        examples=[86400],
+    )
+    max_jobs: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Most jobs that run at one time; null: no limit.", examples=[8]
+    )
+    max_gpus: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Most GPUs held at one time; null: no limit.", examples=[16]
+    )
+    allowed_pools: list[QueuePool] | None = Field(
+        default=None, min_length=1, max_length=100, description="The only pools to use; null: all.", examples=[["a100"]]
+    )
+
+    def list_changes(self) -> dict[str, Any]:
+        """List what is to change; null takes away what may be absent, and changes nothing else."""
+        sent = self.model_dump(include=self.model_fields_set)
+        return {name: value for name, value in sent.items() if value is not None or name in REMOVABLE}
 
 
 class NodeOut(BaseModel):

@@ -1,6 +1,6 @@
 """Queues, and the types of device that pools have: what ops sees and tunes, and what admission and quotes ask for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -119,12 +119,24 @@ async def get_queue(work: Work, name: str) -> Queue:
     return queue
 
 
-async def change_queue(work: Work, name: str, *, priority: int | None, is_open: bool | None) -> Queue:
-    """Set a queue's priority, or open or close it, and have the next cycle planned at once. Raises: NotFound."""
+async def change_queue(work: Work, name: str, changes: Mapping[str, Any]) -> Queue:
+    """Change columns of a queue, by their names, and have the next cycle planned at once.
+
+    Raises: NotFound, InvalidRequest.
+    """
     queue = await get_queue(work, name)
-    if priority is not None:
-        queue.priority = priority
-    if is_open is not None:
-        queue.open = is_open
+    allowed = changes.get("allowed_pools")
+    if allowed is not None:
+        await _check_pools(work, allowed)
+    for column, value in changes.items():
+        setattr(queue, column, value)
     await wake_dispatcher(work.session)
     return queue
+
+
+async def _check_pools(work: Work, names: Sequence[str]) -> None:
+    known = set(await work.session.scalars(select(Pool.name)))
+    strange = [name for name in names if name not in known]
+    if strange:
+        there_are = ", ".join(sorted(known)) or "none"
+        raise errors.invalid_field("allowed_pools", f"there is no pool {strange[0]}; there are: {there_are}")

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -14,15 +14,31 @@ from broker.persistence.database import Base, moment_column
 
 
 class Queue(Base):
-    """A queue of admitted jobs; a higher priority goes first. A dedicated queue belongs to one contract."""
+    """A queue of admitted jobs; a higher priority goes first. A dedicated queue belongs to one contract.
+
+    `weight` is in hundredths: a contract's jobs of a queue of 200 are due twice as much as those of one of 100. A job
+    that has waited for `max_wait_seconds` goes before all priorities. `max_jobs` and `max_gpus` may run from it at one
+    time, on `allowed_pools` only. Null: never, no limit, all pools.
+    """
 
     __tablename__ = "queues"
+    __table_args__ = (
+        CheckConstraint("weight > 0", name="weight_positive"),
+        CheckConstraint("max_wait_seconds > 0", name="max_wait_seconds_positive"),
+        CheckConstraint("max_jobs > 0", name="max_jobs_positive"),
+        CheckConstraint("max_gpus > 0", name="max_gpus_positive"),
+    )
 
     name: Mapped[str] = mapped_column(primary_key=True)
     customer_id: Mapped[str | None] = mapped_column(ForeignKey("customers.id"))
     contract_id: Mapped[str | None] = mapped_column(ForeignKey("contracts.id"), unique=True)
     priority: Mapped[int]
     open: Mapped[bool]
+    weight: Mapped[int] = mapped_column(default=100)
+    max_wait_seconds: Mapped[int | None]
+    max_jobs: Mapped[int | None]
+    max_gpus: Mapped[int | None]
+    allowed_pools: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     created_at: Mapped[datetime] = moment_column()
 
 

@@ -163,6 +163,10 @@ class PendingReason(TypedDict):
 
     code: str
     message: str
+    message_zh: str | None
+    next_step: str | None
+    next_step_zh: str | None
+    evidence: dict[str, int | str | None]
     position: int
 
 

@@ -139,6 +139,18 @@ class RemainingOut(BaseModel):
 class PendingReasonOut(BaseModel):
     code: str = Field(description="Kind of reason.", examples=["waiting_for_gpus"])
     message: str = Field(description="The reason as a sentence.", examples=["Needs 1 GPU; pool local has 0 of 1 free."])
+    message_zh: str | None = Field(
+        default=None, description="The same in Chinese.", examples=["需要 1 张 GPU；资源池 local 共 1 张，空闲 0 张。"]
+    )
+    next_step: str | None = Field(default=None, description="What helps.", examples=["Nothing: it starts by itself."])
+    next_step_zh: str | None = Field(
+        default=None, description="The same in Chinese.", examples=["无需操作：轮到时会自动开始。"]
+    )
+    evidence: dict[str, int | str | None] = Field(
+        default_factory=dict,
+        description="What was read for it, by name.",
+        examples=[{"gpus": 1, "free": 0}],
+    )
     position: int = Field(description="Place in the planner's order, from 1.", examples=[1])
 
 

@@ -26,6 +26,9 @@ from pricing.estimate.type_choice import Preference, TypedRun
 LEFT_GPU_SECONDS = Job.remaining["gpu_seconds"]["p50"].as_string()
 WHOLE_GPU_SECONDS = Job.estimate["gpu_seconds"]["p50"].as_string()
 EXPECTED_GPU_SECONDS = func.coalesce(LEFT_GPU_SECONDS, WHOLE_GPU_SECONDS)
+LATE_GPU_SECONDS = func.coalesce(
+    Job.remaining["gpu_seconds"]["p90"].as_string(), Job.estimate["gpu_seconds"]["p90"].as_string()
+)
 WHOLE = re.compile("[0-9]{1,18}")
 SET_ASIDE = "set_aside"
 ANY_TYPE = ""
@@ -75,7 +78,10 @@ class QueuedJob:
 
 @dataclass(frozen=True)
 class DeviceHolder:
-    """A run that holds devices. `expected_seconds` is its whole time; None: it has ended and is being stopped."""
+    """A run that holds devices. `expected_seconds` is its whole time; None: it has ended and is being stopped.
+
+    `late_seconds` is what nine of ten such jobs take at most.
+    """
 
     job_id: str
     contract_id: str
@@ -84,6 +90,8 @@ class DeviceHolder:
     gpus: int
     started_at: datetime
     expected_seconds: int | None
+    queue: str = ""
+    late_seconds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -206,7 +214,7 @@ async def list_device_holders(work: Work) -> list[DeviceHolder]:
     """List the present runs of dispatched and running jobs, and ended runs whose processes are still being stopped."""
     columns = (Job.id, Job.contract_id, Run.pool, Run.agent_id, Run.gpus, Run.created_at)
     holding = (
-        select(*columns, EXPECTED_GPU_SECONDS)
+        select(*columns, EXPECTED_GPU_SECONDS, Job.queue, LATE_GPU_SECONDS)
         .join(Run, (Run.job_id == Job.id) & (Run.attempt == Job.attempts))
         .where(Job.status.in_([status.value for status in HOLDS_DEVICES]))
     )
@@ -218,11 +226,24 @@ async def list_device_holders(work: Work) -> list[DeviceHolder]:
             Run.status.in_([status.value for status in RUN_ENDS]),
         )
     )
-    holders = [
-        DeviceHolder(job_id, contract_id, pool, agent_id, gpus, since, _expected_seconds(seconds, gpus))
-        for job_id, contract_id, pool, agent_id, gpus, since, seconds in await work.session.execute(holding)
-    ]
+    holders = [_read_holder(*row) for row in await work.session.execute(holding)]
     return holders + [DeviceHolder(*row, expected_seconds=None) for row in await work.session.execute(stopping)]
+
+
+def _read_holder(
+    job_id: str,
+    contract_id: str,
+    pool: str,
+    agent_id: str | None,
+    gpus: int,
+    since: datetime,
+    seconds: str | None,
+    queue: str,
+    late: str | None,
+) -> DeviceHolder:
+    expected = _expected_seconds(seconds, gpus)
+    late_seconds = max(expected, _expected_seconds(late, gpus))
+    return DeviceHolder(job_id, contract_id, pool, agent_id, gpus, since, expected, queue, late_seconds)
 
 
 async def lock_waiting(work: Work, job_ids: Collection[str]) -> dict[str, Job]:

@@ -13,6 +13,7 @@ from broker.jobs.reading.queueing import QueuedJob
 from broker.jobs.running.runs import start_run
 from broker.scheduling.cycle import batches, waits
 from broker.scheduling.cycle.snapshot import have_free, read_pools, read_snapshot
+from broker.scheduling.cycle.usage import UsageReading
 from broker.scheduling.planning.model import ClusterSnapshot, CyclePlan, Wait
 from broker.scheduling.planning.newcomers import NewcomerStart, forecast_newcomers
 from broker.scheduling.planning.plan import plan_cycle
@@ -45,6 +46,7 @@ class CycleState:
     `held_back` are those that wait for others of their batch.
     """
 
+    usage: UsageReading
     started: set[str] = field(default_factory=set)
     aside: dict[str, str] = field(default_factory=dict)
     held_back: list[QueuedJob] = field(default_factory=list)
@@ -52,18 +54,20 @@ class CycleState:
     starts_more: bool = True
 
 
-async def run_cycle(work: Work) -> CycleResult:
+async def run_cycle(work: Work, usage: UsageReading | None = None) -> CycleResult:
     """Run one cycle in the caller's transaction. Processes take turns: each plans on what the one before committed.
 
-    A job that cannot be read or started is set aside, is told so, and is planned again by the next cycle.
+    A job that cannot be read or started is set aside, is told so, and is planned again by the next cycle. `usage` is
+    kept from one cycle to the next; None: it is read.
     """
+    usage = usage or UsageReading()
     await work.take_turn(CYCLE_LOCK)
     waiting = await queueing.list_waiting(work)
     if not waiting:
-        idle = await read_snapshot(work, waiting)
+        idle = await read_snapshot(work, waiting, usage)
         await publish_starts(work, forecast_newcomers(idle, CyclePlan((), ()), now=work.now))
         return CycleResult(0, 0)
-    state = CycleState(aside=await _find_unreadable(work, waiting))
+    state = CycleState(usage, aside=await _find_unreadable(work, waiting))
     state.held_back = await _hold_back(work, [job for job in waiting if job.id not in state.aside])
     for _round in range(MOST_ROUNDS):
         if not await _plan_and_start(work, waiting, state):
@@ -105,7 +109,7 @@ async def _plan_and_start(work: Work, waiting: Sequence[QueuedJob], state: Cycle
     """
     passed_over = state.started | state.aside.keys() | {job.id for job in state.held_back}
     ready = [job for job in waiting if job.id not in passed_over]
-    snapshot = await read_snapshot(work, ready)
+    snapshot = await read_snapshot(work, ready, state.usage)
     plan, starts = await asyncio.to_thread(_plan, snapshot, work.now)  # a third of a second where 5000 wait
     failed = await _apply_starts(work, plan, state.started)
     await publish_starts(work, starts)

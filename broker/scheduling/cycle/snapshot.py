@@ -9,13 +9,17 @@ from functools import lru_cache
 from broker.capacity import agents, readiness
 from broker.capacity import service as capacity
 from broker.capacity.readiness import JudgedPool
+from broker.capacity.service import Queue
 from broker.jobs.reading import queueing
 from broker.jobs.reading.queueing import DeviceHolder, Placement, QueuedJob, bound_seconds
 from broker.scheduling.cycle.devices import place_holder
+from broker.scheduling.cycle.usage import UsageReading
 from broker.scheduling.planning.model import (
     ClusterSnapshot,
+    ContractShare,
     PoolState,
     Preference,
+    QueueLimits,
     QueueState,
     RunningJob,
     Shape,
@@ -27,16 +31,26 @@ from broker.work import Work
 from pricing.catalog import find_gpu
 
 
-async def read_snapshot(work: Work, waiting: Sequence[QueuedJob]) -> ClusterSnapshot:
-    """Read what the planner plans from: pools, queues, waiting and running jobs."""
+async def read_snapshot(work: Work, waiting: Sequence[QueuedJob], usage: UsageReading) -> ClusterSnapshot:
+    """Read what the planner plans from: pools, queues, waiting and running jobs, what contracts used lately."""
     pools, holders = await read_pools(work, await readiness.list_pools(work, locked=True))
     queues = await capacity.list_queues(work)
     return ClusterSnapshot(
         pools=pools,
-        queues=tuple(QueueState(row.name, row.priority, row.open) for row in queues),
+        queues=tuple(map(_queue_state, queues)),
         waiting=tuple(_waiting_job(job) for job in waiting),
         running=tuple(_running_job(holder, work.now) for holder in holders),
+        shares=await _read_shares(work, waiting, usage),
     )
+
+
+async def _read_shares(work: Work, waiting: Sequence[QueuedJob], usage: UsageReading) -> tuple[ContractShare, ...]:
+    """Read what the contracts used lately whose jobs wait; where there is one alone, it is compared with nobody."""
+    contracts = sorted({job.contract_id for job in waiting})
+    if len(contracts) < 2:
+        return ()
+    used = await usage.read(work)
+    return tuple(ContractShare(contract_id, usage=used.get(contract_id, 0)) for contract_id in contracts)
 
 
 async def read_pools(work: Work, pools: Sequence[JudgedPool]) -> tuple[tuple[PoolState, ...], Sequence[DeviceHolder]]:
@@ -75,6 +89,19 @@ def _pool_state(judged: JudgedPool, busy: int) -> PoolState:
     return PoolState(pool.name, sku, pool.total_gpus, free_gpus, judged.is_ready, judged.closure)
 
 
+def _queue_state(row: Queue) -> QueueState:
+    return QueueState(
+        name=row.name,
+        priority=row.priority,
+        open=row.open,
+        max_wait=None if row.max_wait_seconds is None else timedelta(seconds=row.max_wait_seconds),
+        limits=QueueLimits(row.max_jobs, row.max_gpus),
+        allowed_pools=None if row.allowed_pools is None else frozenset(row.allowed_pools),
+        contract_id=row.contract_id,
+        weight=row.weight,
+    )
+
+
 def _waiting_job(job: QueuedJob) -> WaitingJob:
     shape = _make_shape(job.gpus, job.placement)
     return WaitingJob(job.id, job.contract_id, job.queue, shape, job.created_at)
@@ -97,4 +124,14 @@ def _make_shape(gpus: int, placement: Placement) -> Shape:
 def _running_job(holder: DeviceHolder, now: datetime) -> RunningJob:
     seconds = holder.expected_seconds
     end = now if seconds is None else holder.started_at + timedelta(seconds=seconds)
-    return RunningJob(holder.job_id, holder.contract_id, holder.pool, holder.gpus, holder.started_at, p50_end=end)
+    late = holder.late_seconds
+    return RunningJob(
+        holder.job_id,
+        holder.contract_id,
+        holder.pool,
+        holder.gpus,
+        holder.started_at,
+        p50_end=end,
+        p90_end=None if late is None else holder.started_at + timedelta(seconds=late),
+        queue=holder.queue,
+    )

@@ -14,6 +14,7 @@ SET_ASIDE_MESSAGE = (
     "It is set aside: the broker cannot read what it needs, or cannot start it. Operations has been told; "
     "it is planned again as soon as that is mended."
 )
+SET_ASIDE_MESSAGE_ZH = "已搁置：系统无法读取它所需的内容，或无法启动它。运维已收到通知，修复后会自动重新排队。"
 # A forecast that moved by less is not written again: otherwise every cycle would write every waiting job.
 FORECAST_TOLERANCE = timedelta(seconds=10)
 
@@ -31,13 +32,22 @@ def list_changed(waiting: Sequence[QueuedJob], waits: Sequence[WaitNotice]) -> l
 
 def notice_wait(wait: Wait) -> WaitNotice:
     """Word what one waiting job is told."""
-    reason = {"code": wait.reason.code.value, "message": wait.reason.message, "position": wait.position}
+    why = wait.reason
+    reason = {
+        "code": why.code.value,
+        "message": why.message,
+        "message_zh": why.message_zh,
+        "next_step": why.next_step,
+        "next_step_zh": why.next_step_zh,
+        "evidence": dict(why.evidence),
+        "position": wait.position,
+    }
     return WaitNotice(wait.job_id, reason, wait.expected_start)
 
 
 def notice_set_aside(aside: Collection[str], *, behind: int) -> list[WaitNotice]:
     """Tell the jobs that were set aside that they were; their place is behind all that can be planned."""
-    reason = {"code": queueing.SET_ASIDE, "message": SET_ASIDE_MESSAGE}
+    reason = {"code": queueing.SET_ASIDE, "message": SET_ASIDE_MESSAGE, "message_zh": SET_ASIDE_MESSAGE_ZH}
     places = enumerate(aside, start=behind + 1)
     return [WaitNotice(job_id, {**reason, "position": place}, None) for place, job_id in places]
 

@@ -15,13 +15,16 @@ from broker.jobs.reading.queueing import WaitNotice
 from broker.jobs.running.runs import lose_run
 from broker.jobs.service import lock_job
 from broker.jobs.tables import Job, Run
+from broker.metering.reading.decayed import add_up_decayed
 from broker.persistence.outbox import OutboxMessage
+from broker.processes.boot import DatabaseUrls
 from broker.scheduling.cycle import live
 from broker.scheduling.cycle.live import CycleResult, run_cycle
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
 from tests.broker.pools import register_pool
+from tests.broker.rows import owner_connection
 from tests.broker.worker_calls import worker_of
 
 
@@ -105,6 +108,10 @@ async def test_cycle_starts_what_fits_and_tells_the_others_why(
     assert second["pending_reason"] == {
         "code": "waiting_for_gpus",
         "message": "Needs 1 GPU; pool test has 0 of 1 free. It is next.",
+        "message_zh": "需要 1 张 GPU；资源池 test 共 1 张，空闲 0 张。下一个就轮到它。",
+        "next_step": "Nothing: it starts by itself.",
+        "next_step_zh": "无需操作：轮到时会自动开始。",
+        "evidence": {"gpus": 1, "pool": "test", "free": 0, "total": 1, "ahead": 0},
         "position": 1,
     }
     assert (third["pending_reason"]["code"], third["pending_reason"]["position"]) == ("behind_earlier_jobs", 2)
@@ -337,7 +344,51 @@ async def test_reason_of_a_job_that_waits_no_longer_is_not_written(
 ) -> None:
     cancelled, queued = await submit(api, customer), await submit(api, customer)
     await api.post(f"/jobs/{cancelled}/cancel")
-    reason = {"code": "waiting_for_gpus", "message": "It is next.", "position": 1}
+    told = {"message_zh": None, "next_step": None, "next_step_zh": None, "evidence": {}}
+    reason = {"code": "waiting_for_gpus", "message": "It is next.", **told, "position": 1}
     async with system.work() as work:
         await queueing.write_waits(work, [WaitNotice(job_id, reason, None) for job_id in (cancelled, queued)])
     assert [(await read_job(api, job_id))["pending_reason"] for job_id in (cancelled, queued)] == [None, reason]
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        ({"max_jobs": 1}, "queue_limit"),
+        ({"max_gpus": 1}, "queue_limit"),
+        ({"allowed_pools": ["test"]}, "waiting_for_gpus"),
+    ],
+)
+async def test_queue_is_tuned_and_the_next_cycle_plans_by_it(
+    api: Api, system: System, customer: Customer, limits: dict[str, Any], code: str
+) -> None:
+    jobs = [await submit(api, customer) for _ in range(2)]
+    await set_pool(system, 1 if code == "waiting_for_gpus" else 4)
+    await api.call("PATCH", "/queues/standard", json=limits, expect=200)
+    assert await cycle_once(system) == CycleResult(started=1, waiting=1)
+    waiting = [job for job in [await read_job(api, job_id) for job_id in jobs] if job["status"] == "queued"]
+    assert [job["pending_reason"]["code"] for job in waiting] == [code]
+
+
+async def test_contract_that_used_more_lately_waits_and_old_usage_counts_less(
+    api: Api, system: System, urls: DatabaseUrls, clock: ManualClock
+) -> None:
+    first, second = await make_ready_customer(api), await make_ready_customer(api)
+    used = await submit(api, first)
+    clock.advance(seconds=1)
+    other = await submit(api, second)
+    contract = (await read_job(api, used))["contract_id"]
+    with owner_connection(urls) as connection:
+        connection.execute(
+            "INSERT INTO usage_rollups (hour, contract_id, project_id, job_id, source, gpu_type, labels, customer_id,"
+            " gpu_seconds, tokens, events) VALUES (%s, %s, '', '', 'x', '', '{}', %s, 7200, 0, 1)",
+            [clock() - timedelta(hours=1), contract, first.id],
+        )
+    async with system.work() as work:
+        week = await add_up_decayed(work, timedelta(days=7))
+        hour = await add_up_decayed(work, timedelta(hours=1))
+    assert hour == {contract: 3600 * 10**6}
+    assert 7_100 * 10**6 < week[contract] < 7200 * 10**6
+    await set_pool(system, 1)
+    assert await cycle_once(system) == CycleResult(started=1, waiting=1)
+    assert (await read_job(api, other))["status"] == "dispatched"
