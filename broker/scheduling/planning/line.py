@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import chain
 
-from broker.scheduling.planning.classes import JobClass
+from broker.scheduling.planning.classes import Group, JobClass
 from broker.scheduling.planning.forecast import Forecast
 from broker.scheduling.planning.model import Discipline, Reason, Wait, WaitingJob
-from broker.scheduling.planning.nodes import PoolBook
 from broker.scheduling.planning.order import ORDINARY, Key, compute_share
 from broker.scheduling.planning.planner import Planner
-from broker.scheduling.planning.reasons import explain_held_back, explain_limit, explain_turn
+from broker.scheduling.planning.reasons import Choice, explain_held_back, explain_limit, explain_turn
 from broker.scheduling.planning.round import Plan
 
 
@@ -23,10 +22,6 @@ class Waiter:
     job: WaitingJob
     job_class: JobClass
     key: Key
-
-    @property
-    def pools(self) -> tuple[PoolBook, ...]:
-        return self.job_class.kind.group.pools
 
 
 def list_waits(planner: Planner, plan: Plan) -> tuple[Wait, ...]:
@@ -113,21 +108,22 @@ def _take_fairly(waiters: Iterable[Waiter], projected: Counter[str]) -> Iterator
 def _tell_line(planner: Planner, plan: Plan, line: list[Waiter]) -> Iterator[Wait]:
     heads = {reserved.job_id for reserved in plan.reserved} | set(plan.heads)
     early, late = (_open_forecast(planner, plan, is_late=is_late) for is_late in (False, True))
-    passed: Counter[tuple[str, ...]] = Counter()
+    choices: dict[Group, Choice] = {}
+    passed: Counter[Choice] = Counter()
     for position, waiter in enumerate(line, start=1):
-        names = tuple(sorted(pool.state.name for pool in waiter.pools))
-        ahead = sum(jobs for others, jobs in passed.items() if not set(others).isdisjoint(names))
-        passed[names] += 1
-        reason = explain_turn(waiter.job, waiter.pools, plan.free, ahead=ahead, is_first=waiter.job.job_id in heads)
-        start = early.put(waiter.job, waiter.pools)
-        yield Wait(waiter.job.job_id, position, reason, start, late.put(waiter.job, waiter.pools))
+        group = waiter.job_class.kind.group
+        choice = choices.get(group) or choices.setdefault(group, Choice.of(group.pools, plan.free))
+        ahead = sum(jobs for others, jobs in passed.items() if not others.names.isdisjoint(choice.names))
+        passed[choice] += 1
+        reason = explain_turn(waiter.job, choice, ahead=ahead, is_first=waiter.job.job_id in heads)
+        start = early.put(waiter.job, choice.in_order)
+        yield Wait(waiter.job.job_id, position, reason, start, late.put(waiter.job, choice.in_order))
 
 
 def _open_forecast(planner: Planner, plan: Plan, *, is_late: bool) -> Forecast:
-    forecast = Forecast(plan.free, plan.now, is_late=is_late)
+    skus = {name: pool.state.sku for name, pool in planner.pools.items()}
+    forecast = Forecast(plan.free, skus, plan.now, is_late=is_late)
     forecast.add_runs(booked.run for booked in planner.running.values())
     for start in plan.starts:
-        option = planner.waiting[start.job_id].shape.find_option(planner.pools[start.pool].state.sku)
-        if option is not None:
-            forecast.add_start(option, start.pool, start.gpus)
+        forecast.add_start(planner.waiting[start.job_id], start.pool, start.gpus)
     return forecast

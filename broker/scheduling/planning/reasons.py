@@ -1,6 +1,7 @@
 """Why a job waits: one dominant reason by precedence, what was read for it, and what helps. Pure."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from broker.scheduling.planning.classes import JobClass, QueueBook
 from broker.scheduling.planning.model import QueueMode, Reason, ReasonCode, WaitingJob
@@ -81,21 +82,34 @@ def explain_limit(limit: Limit, job: WaitingJob, job_class: JobClass) -> Reason:
     return say(ReasonCode.QUEUE_LIMIT, Words(how=limit.value), queue=queue.name, held=held, limit=most)
 
 
-def explain_turn(
-    job: WaitingJob, pools: Iterable[PoolBook], free: Mapping[str, int], *, ahead: int, is_first: bool
-) -> Reason:
+@dataclass(frozen=True)
+class Choice:
+    """The pools of a group, and the one of which most is free: its name, its free GPUs and all of them."""
+
+    in_order: tuple[str, ...]
+    names: frozenset[str]
+    freest: str
+    free: int
+    total: int
+
+    @classmethod
+    def of(cls, pools: Iterable[PoolBook], free: Mapping[str, int]) -> "Choice":
+        """Make the choice that a group has, by what is free once a plan's starts have been."""
+        by_name = {pool.state.name: pool for pool in pools}
+        freest = min(by_name, key=lambda name: (-free[name], name))
+        return cls(tuple(sorted(by_name)), frozenset(by_name), freest, free[freest], by_name[freest].capacity)
+
+
+def explain_turn(job: WaitingJob, choice: Choice, *, ahead: int, is_first: bool) -> Reason:
     """Explain that a job waits for GPUs: how many it needs, how many are free where most are, how many are ahead."""
-    choice = list(pools)
-    freest = min(choice, key=lambda pool: (-free[pool.state.name], pool.state.name))
-    name = freest.state.name
+    name, free, total, count_of_pools = choice.freest, max(choice.free, 0), choice.total, len(choice.in_order)
     code = ReasonCode.WAITING_FOR_GPUS if is_first else ReasonCode.BEHIND_EARLIER_JOBS
-    which = f"pool {name}" if len(choice) == 1 else f"the freest of {len(choice)} pools, {name},"
-    which_zh = f"资源池 {name}" if len(choice) == 1 else f"{len(choice)} 个资源池中空闲最多的 {name}"
+    which = f"pool {name}" if count_of_pools == 1 else f"the freest of {count_of_pools} pools, {name},"
+    which_zh = f"资源池 {name}" if count_of_pools == 1 else f"{count_of_pools} 个资源池中空闲最多的 {name}"
     turn = f"{count(ahead, 'job')} {'is' if ahead == 1 else 'are'} ahead." if ahead else "It is next."
     turn_zh = f"前面还有 {ahead} 个作业。" if ahead else "下一个就轮到它。"
-    total = freest.capacity
     words = Words(
-        f"Needs {count(job.gpus, 'GPU')}; {which} has {max(free[name], 0)} of {total} free. {turn}",
-        f"需要 {job.gpus} 张 GPU；{which_zh} 共 {total} 张，空闲 {max(free[name], 0)} 张。{turn_zh}",
+        f"Needs {count(job.gpus, 'GPU')}; {which} has {free} of {total} free. {turn}",
+        f"需要 {job.gpus} 张 GPU；{which_zh} 共 {total} 张，空闲 {free} 张。{turn_zh}",
     )
-    return say(code, words, gpus=job.gpus, pool=name, free=free[name], total=total, ahead=ahead)
+    return say(code, words, gpus=job.gpus, pool=name, free=free, total=total, ahead=ahead)
