@@ -89,6 +89,7 @@ class Group:
 
     def __init__(self, key: GroupKey, scene: Scene) -> None:
         self.key = key
+        self.discipline = key.discipline
         self.scene = scene
         self.pools: tuple[PoolBook, ...] = ()
         self.kinds: dict[int, Kind] = {}
@@ -117,6 +118,7 @@ class Kind:
 
     def __init__(self, group: Group) -> None:
         self.group = group
+        self.discipline = group.discipline
         self.classes: dict[tuple[str, str], JobClass] = {}
         self.ranking: Ranking[JobClass] = Ranking(JobClass.compute_key, group.scene.fallen_behind)
 

@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import Protocol
 
 from broker.scheduling.planning.classes import ContractBook, Group, GroupKey, JobClass, Kind
-from broker.scheduling.planning.model import NO_LIMITS, Kept, Preemption, QueueState, Start, WaitingJob
+from broker.scheduling.planning.model import NO_LIMITS, Discipline, Kept, Preemption, QueueState, Start, WaitingJob
 from broker.scheduling.planning.nodes import Filling, NodeBook, PoolBook, Reservation
 from broker.scheduling.planning.order import EXPEDITED, GUARANTEED, OVERDUE, Key
 from broker.scheduling.planning.placing import Placement, choose_place, expect_length
@@ -29,6 +29,8 @@ MOST_RESERVATIONS = 8
 
 # when, on which node by its name, with how many GPUs free then
 Time = tuple[datetime, str, NodeBook, int]
+# whose turn: by key, then discipline, then entry
+Entry = tuple[Key, Discipline, int, Group | Kind]
 
 
 class Limit(StrEnum):
@@ -133,12 +135,12 @@ class Round:
 
     def _go_through_line(self) -> None:
         """Give each its turn. What stands in the line is a group, or a kind of a group that is blocked."""
-        line: list[tuple[Key, int, Group | Kind]] = []
+        line: list[Entry] = []
         for group in self.books.groups.values():
             if group.pools:
                 self._line_up(line, group)
         while line:
-            key, _number, member = heappop(line)
+            key, _discipline, _number, member = heappop(line)
             first = member.find_first()
             if first is None:
                 continue
@@ -149,11 +151,12 @@ class Round:
                     if kind is not first[1].kind:
                         self._line_up(line, kind)
 
-    def _line_up(self, line: list[tuple[Key, int, Group | Kind]], member: Group | Kind) -> None:
+    def _line_up(self, line: list[Entry], member: Group | Kind) -> None:
+        """Have a group or kind stand where its first job does; one job may stand in a group of each discipline."""
         first = member.find_first()
         if first is not None:
             self.lined_up += 1
-            heappush(line, (first[0], self.lined_up, member))
+            heappush(line, (first[0], member.discipline, self.lined_up, member))
 
     def _take_turn(self, job_class: JobClass, tier: int) -> bool:
         """Start the first job of a class, or note why not; tells whether others of its kind may still start."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, note, settings
+from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
 from broker.scheduling.planning.model import (
@@ -35,6 +35,7 @@ SEEDS = st.integers(0, 2**32)
 
 @PROPERTY
 @given(SEEDS)
+@example(270277)
 def test_what_was_told_step_by_step_plans_as_what_is_told_at_once(seed: int) -> None:
     note(f"seed {seed}")
     world = World(seed)
