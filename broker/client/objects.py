@@ -150,6 +150,13 @@ class Quote(TypedDict):
     created_at: str
 
 
+class QuoteAnswer(TypedDict):
+    """The answer to one configuration of many: its quote, or the problem with it."""
+
+    quote: Quote | None
+    problem: dict[str, Any] | None
+
+
 class AcceptedType(TypedDict):
     """A GPU type that a job may run on, and what the whole job needs and costs there."""
 

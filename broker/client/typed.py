@@ -23,6 +23,7 @@ from broker.client.objects import (
     Project,
     Purchase,
     Quote,
+    QuoteAnswer,
     RateCard,
     Run,
     Usage,
@@ -91,6 +92,19 @@ class BrokerClient(Client):
     def get_quote(self, quote_id: str) -> Quote:
         """Get a quote."""
         return cast("Quote", self.get(f"/quotes/{quote_id}"))
+
+    def create_quotes(
+        self,
+        configs: Sequence[Mapping[str, Any]],
+        dataset_id: str,
+        *,
+        contract_id: str | None = None,
+        project_id: str | None = None,
+    ) -> list[QuoteAnswer]:
+        """Ask what many configurations on one data set will cost: for each its quote, or the problem with it."""
+        asked = {"contract_id": contract_id, "project_id": project_id}
+        body = _known({"configs": [dict(config) for config in configs], "dataset_id": dataset_id, **asked})
+        return cast("list[QuoteAnswer]", self.post("/quotes/batch", body)["data"])
 
     def submit_job(
         self,

@@ -25,6 +25,7 @@ SCHEMA_OF = {
     "ExpectedStart": "ExpectedStartOut",
     "QuotedType": "GpuTypeOut",
     "AcceptedType": "AcceptedTypeOut",
+    "QuoteAnswer": "QuoteAnswerOut",
     "JobBatch": "JobBatchOut",
     "PendingReason": "PendingReasonOut",
     "Job": "JobOut",

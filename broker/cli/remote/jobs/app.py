@@ -10,6 +10,10 @@ COMMANDS = {
         f"{HERE}.submit:submit_job",
         "Upload data, show what is wrong with them and what the job will cost, and submit it once you have said yes.",
     ),
+    "sweep": Place(
+        f"{HERE}.sweep:submit_sweep",
+        "Price a job for each combination of some settings, and submit them all once you have said yes; all, or none.",
+    ),
     "list": Place(
         f"{HERE}.listing:list_jobs",
         "List the latest jobs: where each stands, what it cost, why it waits or when it will have ended.",

@@ -35,6 +35,7 @@ def list_jobs(
     label: Annotated[
         str | None, typer.Option("--label", metavar="NAME=VALUE", help="Only jobs with this label.")
     ] = None,
+    batch: Annotated[str | None, typer.Option("--batch", help="Only jobs of this batch: its id.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many of the latest.")] = 20,
     everything: Annotated[bool, typer.Option("--all", help="All of them, not only the latest.")] = False,
     as_json: AsJson = False,
@@ -44,7 +45,7 @@ def list_jobs(
     """List the latest jobs: where each stands, what it cost, why it waits or when it will have ended."""
     with connect(url, key) as client:
         project_id = None if project is None else find_project(client, project)
-        wanted = {"status": status, "project_id": project_id, "name": name, "label": label}
+        wanted = {"status": status, "project_id": project_id, "name": name, "label": label, "batch_id": batch}
         every = client.list_all("/jobs", **wanted) if everything else None
         page = client.list_jobs(limit=limit, **wanted) if every is None else collect_page(every)
     write_page(page, _make_lines, as_json=as_json)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from pricing.estimate.type_choice import Preference
+
 
 def read_labels(typed: Sequence[str]) -> dict[str, str]:
     """Read labels as they are typed, `team=search`; the broker checks their letters. Raises: typer.BadParameter."""
@@ -18,4 +20,11 @@ def read_labels(typed: Sequence[str]) -> dict[str, str]:
     return labels
 
 
+GpuTypes = Annotated[
+    list[str] | None, typer.Option("--gpu-type", help="A type that it may run on; repeat it. Default: all quoted.")
+]
+Prefer = Annotated[Preference, typer.Option("--prefer", help="Which of them it takes first.")]
+FinishBy = Annotated[
+    str | None, typer.Option("--finish-by", metavar="TIME", help="When it should be done: 2026-11-24T18:00:00Z.")
+]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or the beginning of it.")]

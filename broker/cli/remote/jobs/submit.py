@@ -12,7 +12,7 @@ from broker.cli.failures import CommandFailed
 from broker.cli.output import ask, make_console, write_json, write_lines
 from broker.cli.remote import orders
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
-from broker.cli.remote.jobs.options import read_labels
+from broker.cli.remote.jobs.options import FinishBy, GpuTypes, Prefer, read_labels
 from broker.cli.remote.jobs.watch import watch
 from broker.cli.remote.projects import find_project
 from broker.cli.texts.columns import fold
@@ -53,13 +53,9 @@ def submit_job(
     contract: orders.ContractId = None,
     queue: Annotated[str | None, typer.Option("--queue", help="The queue; default: the plan's own.")] = None,
     max_cost: orders.MaxCost = None,
-    gpu_type: Annotated[
-        list[str] | None, typer.Option("--gpu-type", help="A type that it may run on; repeat it. Default: all quoted.")
-    ] = None,
-    prefer: Annotated[Preference, typer.Option("--prefer", help="Which of them it takes first.")] = Preference.CHEAPEST,
-    finish_by: Annotated[
-        str | None, typer.Option("--finish-by", metavar="TIME", help="When it should be done: 2026-11-24T18:00:00Z.")
-    ] = None,
+    gpu_type: GpuTypes = None,
+    prefer: Prefer = Preference.CHEAPEST,
+    finish_by: FinishBy = None,
     skip_bad_rows: orders.SkipBadRows = False,
     compare: orders.Compare = False,
     customer: Customer = None,
