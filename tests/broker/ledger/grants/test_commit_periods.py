@@ -238,6 +238,29 @@ def test_a_period_is_judged_within_itself() -> None:
 MONTHS = [f"{year}-{month:02}" for year in (2027, 2028) for month in range(1, 13)]
 
 
+@given(
+    st.dictionaries(st.sampled_from(MONTHS), st.integers(0, 900)),
+    st.lists(st.tuples(st.sampled_from(MONTHS), st.integers(0, 900), st.booleans()), max_size=3),
+)
+def test_lost_hours_are_owed_by_nobody_whichever_year_they_are_of(
+    used: dict[str, int], lost: list[tuple[str, int, bool]]
+) -> None:
+    """What came back before the end counts as unused; what came back after it as used. Source: decision 0057."""
+    months = {(month, True): hours * HOUR for month, hours in used.items()}
+    end = sign().ends_at or AFTER
+    losses = [
+        LostHours(month, hours * HOUR, end + timedelta(days=1) if is_late else end - timedelta(days=1))
+        for month, hours, is_late in lost
+    ]
+    sums = []
+    for rule in TrueUpRule:
+        terms = with_rule(sign(), rule)
+        sums.append(owed(judge_periods(terms, list_periods(terms, AFTER), months, AFTER, losses))[-1])
+    late = sum(hours for _month, hours, is_late in lost if is_late)
+    unused = max(0, 5000 - sum(used.values()) - late)
+    assert sums == [Money.from_decimal(str(4 * unused)).format_amount()] * 2
+
+
 @given(st.dictionaries(st.sampled_from(MONTHS), st.integers(0, 900)), st.integers(0, 600), st.integers(2000, 9000))
 def test_years_owe_in_the_end_what_the_whole_term_owes(used: dict[str, int], day: int, hours: int) -> None:
     """However usage lies, and whatever hours are agreed in mid-year: nothing is charged twice, nothing forgotten."""
