@@ -7,25 +7,29 @@ from broker import errors
 from broker.contracts import service as contracts
 from broker.contracts.keeping.events import ContractEventKind, record_contract_event
 from broker.contracts.terms.agreed import ContractStatus, TrueUpRule
-from broker.contracts.terms.model import NO_ROLLOVER, ContractTerms, Rollover
+from broker.contracts.terms.model import DEFAULT_OVERAGE, NO_ROLLOVER, ContractTerms, Overage, Rollover
 from broker.contracts.terms.renewals import RENEWED_BEFORE, find_warning, plan_successor
 from broker.identity.service import lock_customer
 from broker.signing.service import SignedContract, sign_contract
 from broker.work import Work
+from pricing.plans import PlanName
 
 
 async def renew_contract(work: Work, contract_id: str, **other_terms: Any) -> SignedContract:
     """Sign the contract that follows one, right after its end and under its number; its terms may be others.
 
-    On another plan it has that plan's overage, and buys no tokens ahead.
+    On another plan it buys no tokens ahead, and has overage that lets jobs run, as an amendment would have it.
 
     Raises: NotFound, IllegalTransition, CommitmentRefused, ContractsOverlap, InvalidRequest.
     """
     terms = await _lock_renewable(work, contract_id)
     following = plan_successor(terms)
     rules: dict[str, Any] = {"rollover": await _read_rollover(work, terms)}
-    if other_terms.get("plan", following.plan) != following.plan:
-        rules |= {"true_up": TrueUpRule.AT_END, "overage": None, "committed_tokens": 0}
+    plan = other_terms.get("plan", following.plan)
+    if plan != following.plan:
+        rules |= {"true_up": TrueUpRule.AT_END, "committed_tokens": 0}
+        if plan == PlanName.ON_DEMAND and following.overage == Overage.BLOCK:
+            rules["overage"] = DEFAULT_OVERAGE[plan]
     signed = await sign_contract(work, replace(following, **rules | other_terms))
     facts = {"renewed_by": signed.terms.id, "starts_at": signed.terms.starts_at.isoformat()}
     await record_contract_event(work, terms, ContractEventKind.RENEWED, facts)
