@@ -6,12 +6,12 @@ from broker.scheduling.simulation.trace import TraceJob
 
 GPUS = (1, 1, 1, 1, 2, 2, 4, 8)
 MEDIAN_SECONDS, SPREAD = 600.0, 1.2
-BURST = 2_000
+BURST = 1_000
 OWNERS = 200
 
 
 def make_trace(jobs: int, *, total_gpus: int, load: float, seed: int) -> list[TraceJob]:
-    """Make jobs whose work is `load` of the GPUs' time until the last comes; they come in bursts of about 2,000."""
+    """Make jobs whose work is `load` of the GPUs' time until the last comes; they come in bursts of about 1,000."""
     source = random.Random(seed)
     sizes = [source.choice(GPUS) for _ in range(jobs)]
     lengths = [float(round(source.lognormvariate(0, SPREAD) * MEDIAN_SECONDS) + 1) for _ in range(jobs)]

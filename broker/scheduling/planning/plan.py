@@ -18,13 +18,13 @@ def plan_cycle(snapshot: ClusterSnapshot, *, now: datetime) -> CyclePlan:
     busy: Counter[str] = Counter()
     for run in snapshot.running:
         busy[run.pool] += run.gpus
-    pools = tuple(_name_node(pool, busy[pool.name]) for pool in snapshot.pools)
+    pools = tuple(name_node(pool, busy[pool.name]) for pool in snapshot.pools)
     planner = Planner.of(replace(snapshot, pools=pools))
     plan = planner.plan(now)
     return CyclePlan(plan.starts, list_waits(planner, plan))
 
 
-def _name_node(pool: PoolState, busy: int) -> PoolState:
+def name_node(pool: PoolState, busy: int) -> PoolState:
     """Give a pool without nodes its one node, with as many free GPUs as the snapshot says."""
     if pool.nodes:
         return pool
