@@ -56,8 +56,10 @@ class Settings(BaseSettings):
         default=None, min_length=16, description="Signs run tokens; unset: DATA_DIR/secret.key."
     )
 
-    engine: Literal["local", "slurm", "ray"] = Field(
-        default="local", description="What runs the training: this machine, or the cluster that it can submit to."
+    engine: Literal["local", "simulated", "slurm", "ray"] = Field(
+        default="local",
+        description="What runs the training: this machine, this machine without GPUs that pretends to have some, or the"
+        " cluster that it can submit to.",
     )
     runs_dir: Path | None = Field(
         default=None, description="Folders of runs; all nodes of a cluster see it at this path. Unset: DATA_DIR/runs."
@@ -165,6 +167,11 @@ class Settings(BaseSettings):
         if self.lease_seconds <= self.heartbeat_seconds:
             raise ValueError("lease_seconds must be more than heartbeat_seconds, or every run would be lost")
         return self
+
+    @property
+    def runs_here(self) -> bool:
+        """Tell whether runs are processes of this machine."""
+        return self.engine in {"local", "simulated"}
 
     @property
     def process_pool_size(self) -> int:

@@ -20,6 +20,9 @@ class AgentState(StrEnum):
     GONE = "gone"
 
 
+SIMULATED = "simulated"  # the engine whose devices only pretend to be of their type
+
+
 class NodeState(StrEnum):
     """OPEN: takes starts. DRAINING: lets its runs end. DOWN: does not answer its cluster, or is switched off."""
 
@@ -49,6 +52,7 @@ class Readiness(StrEnum):
     DRAINING = "draining"
     SILENT = "silent"
     RESTING = "resting"
+    NODES_CLOSED = "nodes_closed"
 
 
 UNREADY = {
@@ -83,13 +87,17 @@ def plan_rest(failed_starts: int, *, now: datetime) -> Rest:
 
 @dataclass(frozen=True)
 class PoolFacts:
-    """All that decides whether a pool takes jobs. `is_open` is the word of ops, `rest` None: no start has failed."""
+    """All that decides whether a pool takes jobs. `is_open` is the word of ops, `rest` None: no start has failed.
+
+    `nodes`: those of a cluster; none where the pool is one machine.
+    """
 
     name: str
     is_open: bool
     agent: AgentState | None
     last_seen_at: datetime | None
     rest: Rest | None
+    nodes: tuple[NodeCapacity, ...] = ()
 
 
 def judge_pool(facts: PoolFacts, *, now: datetime) -> tuple[Readiness, str | None]:
@@ -98,6 +106,10 @@ def judge_pool(facts: PoolFacts, *, now: datetime) -> tuple[Readiness, str | Non
         return Readiness.CLOSED, f"Pool {facts.name} is closed."
     if facts.agent != AgentState.LIVE:
         return UNREADY[facts.agent], _explain_absence(facts)
+    states = {node.state for node in facts.nodes}
+    if states and NodeState.OPEN not in states:
+        why = "answers" if states == {NodeState.DOWN} else "takes starts"
+        return Readiness.NODES_CLOSED, f"Pool {facts.name} starts nothing new: none of its nodes {why}."
     if facts.rest is None or (facts.rest.until is not None and facts.rest.until <= now):
         return Readiness.OPEN, None
     until = "ops opens it" if facts.rest.until is None else _write(facts.rest.until)

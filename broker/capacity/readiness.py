@@ -6,7 +6,7 @@ from sqlalchemy import Select, select
 
 from broker import errors
 from broker.capacity import agents
-from broker.capacity.model import PoolFacts, Readiness, Rest, judge_pool, plan_rest
+from broker.capacity.model import SIMULATED, PoolFacts, Readiness, Rest, judge_pool, plan_rest
 from broker.capacity.tables import Agent, Pool
 from broker.persistence.database import wake_dispatcher
 from broker.work import Work
@@ -55,6 +55,7 @@ def _judge(work: Work, pool: Pool, agent: Agent | None) -> JudgedPool:
         is_open=pool.open,
         agent=None if agent is None else agents.judge(work, agent),
         last_seen_at=None if agent is None else agent.last_seen_at,
+        nodes=() if agent is None else agent.nodes,
         rest=None if pool.rest_reason is None else Rest(pool.failed_starts, pool.rests_until),
     )
     return JudgedPool(pool, agent, *judge_pool(facts, now=work.now))
@@ -64,18 +65,19 @@ def _judge(work: Work, pool: Pool, agent: Agent | None) -> JudgedPool:
 class Site:
     """Where the runs of a pool are: the agent that they belong to, None where none has ever served it; and on what.
 
-    `gpu_type` is the SKU of the catalogue, where it has the type.
+    `gpu_type` is the SKU of the catalogue, where it has the type. `pretends`: its devices are no such GPUs.
     """
 
     agent_id: str | None
     gpu_type: str
+    pretends: bool
 
 
 async def get_site(work: Work, name: str) -> Site:
     """Get where the runs of a pool are now. The pool must exist."""
     pool = await work.session.get_one(Pool, name)
     gpu = find_gpu(pool.sku)
-    return Site(pool.agent_id, pool.sku if gpu is None else gpu.sku)
+    return Site(pool.agent_id, pool.sku if gpu is None else gpu.sku, pretends=pool.engine == SIMULATED)
 
 
 async def open_pool(work: Work, name: str, *, is_open: bool) -> JudgedPool:

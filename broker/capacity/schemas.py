@@ -78,14 +78,18 @@ class PoolOut(BaseModel):
     name: str = Field(description="Name, and id, of the pool.", examples=["local"])
     sku: str = Field(description="Type of its devices.", examples=["cpu"])
     engine: str = Field(description="What places its runs.", examples=["local"])
-    total_gpus: int = Field(description="Whole devices (or CPU slots), of nodes that take starts.", examples=[1])
+    total_gpus: int = Field(
+        description="Whole devices (or CPU slots): of nodes that take starts, or, where none does, of all.",
+        examples=[1],
+    )
     nodes: list[NodeOut] | None = Field(
         description="For staff: the machines of a cluster; empty where the pool is one machine.", examples=[[]]
     )
     open: bool = Field(description="What ops has said: a closed pool starts nothing new.", examples=[True])
     state: Readiness = Field(
         description="Whether it takes jobs now (`open`), or why not: `closed` by ops, `unserved` (no agent), `silent`"
-        " or `draining` (its agent is), `resting` after failed starts.",
+        " or `draining` (its agent is), `resting` after failed starts, `nodes_closed`: none of its"
+        " cluster's takes starts.",
         examples=["open"],
     )
     state_reason: str | None = Field(description="The same as a sentence; null: it is open.", examples=[None])

@@ -44,13 +44,14 @@ class Capacity:
 
     @classmethod
     def of_nodes(cls, sku: str, nodes: tuple[NodeCapacity, ...]) -> "Capacity":
-        """Add up the nodes that take starts."""
-        return cls(sku, sum(node.gpus for node in nodes if node.state is NodeState.OPEN), nodes)
+        """Add up the nodes that take starts; where none does, all: the pool is closed then, not gone."""
+        open_gpus = sum(node.gpus for node in nodes if node.state is NodeState.OPEN)
+        return cls(sku, open_gpus or sum(node.gpus for node in nodes), nodes)
 
     @property
     def while_unreachable(self) -> "Capacity":
-        """Say what the engine has to hand out while it does not answer: nothing."""
-        return Capacity(self.sku, 0, tuple(replace(node, state=NodeState.DOWN) for node in self.nodes))
+        """Say what is known while the engine does not answer: its nodes hand out nothing."""
+        return replace(self, nodes=tuple(replace(node, state=NodeState.DOWN) for node in self.nodes))
 
 
 class RunState(StrEnum):

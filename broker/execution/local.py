@@ -26,7 +26,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -59,7 +59,7 @@ class RunRecord:
 
 
 class LocalEngine:
-    """An Engine of `slots` slots on this machine."""
+    """An Engine of `slots` slots on this machine; `environ` names the devices that they are."""
 
     def __init__(
         self,
@@ -69,10 +69,11 @@ class LocalEngine:
         sku: str = "cpu",
         command: Sequence[str] = (sys.executable, "-m", "trainer", "run"),
         base_models_dir: Path | None = None,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._runs_dir = runs_dir.resolve()
         self._capacity = Capacity(sku, slots)
-        self._devices = DeviceSlots(self._runs_dir.parent / "devices.json", list_devices(slots, os.environ))
+        self._devices = DeviceSlots(self._runs_dir.parent / "devices.json", list_devices(slots, environ))
         self._command = tuple(command)
         self._further = {} if base_models_dir is None else {"LORA_BASE_MODELS_DIR": str(base_models_dir.resolve())}
         self._children: dict[str, subprocess.Popen[bytes]] = {}

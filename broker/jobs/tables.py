@@ -151,7 +151,8 @@ class Run(Base):
 
     `cause`: why it ended, one of `broker.ledger.books.causes`; null while it lives. `agent_id`: whose it is; only that
     agent may call it gone before its lease is over. `bears_lost_work` is false for runs that ended before the house
-    did. `gpu_type`: that of its devices when it started, by which it is priced.
+    did. `gpu_type`: that of its devices when it started, by which it is priced. `pretends`: they were no such GPUs, and
+    its times teach nothing.
     """
 
     __tablename__ = "runs"
@@ -171,6 +172,7 @@ class Run(Base):
     agent_id: Mapped[str | None] = mapped_column(ForeignKey("agents.id"))
     gpus: Mapped[int]
     gpu_type: Mapped[str | None]
+    pretends: Mapped[bool] = mapped_column(default=False)
     status: Mapped[str]
     cause: Mapped[str | None]
     used_gpu_seconds: Mapped[int]

@@ -20,6 +20,8 @@ def make_engine(settings: Settings) -> Engine:
             return make_slurm_engine(settings)
         case "ray":
             return make_ray_engine(settings)
+        case "simulated":
+            return make_simulated_engine(settings)
         case _:
             return make_local_engine(settings)
 
@@ -33,6 +35,18 @@ def make_local_engine(settings: Settings) -> LocalEngine:
         sku=settings.local_sku,
         command=settings.trainer_argv,
         base_models_dir=settings.models_root,
+    )
+
+
+def make_simulated_engine(settings: Settings) -> LocalEngine:
+    """Make the engine of this machine's CPU, whose slots pretend to be GPUs: its runs see none."""
+    return LocalEngine(
+        settings.runs_root,
+        slots=settings.local_slots,
+        sku=settings.local_sku,
+        command=settings.trainer_argv,
+        base_models_dir=settings.models_root,
+        environ={VISIBLE_DEVICES: NO_DEVICE},
     )
 
 

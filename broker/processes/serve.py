@@ -40,7 +40,7 @@ OWNER_ALONE = 0o077
 def make_agent(system: System) -> PoolAgent | None:
     """Make the agent of this process's pool; None where it runs nothing."""
     settings = system.services.settings
-    if settings.engine == "local" and settings.local_slots == 0:
+    if settings.runs_here and settings.local_slots == 0:
         return None
     lock = AgentLock(settings.data_dir / "agent.lock")
     return PoolAgent(
@@ -124,7 +124,7 @@ async def keep_database(settings: Settings) -> None:
 
 def work(settings: Settings) -> None:
     """Run an engine without an API, for a machine that only trains, or that submits to a cluster."""
-    if settings.engine == "local" and settings.local_slots == 0:
+    if settings.runs_here and settings.local_slots == 0:
         raise SystemExit("broker: BROKER_LOCAL_SLOTS is 0: this worker would run nothing")
     configure_logging(settings)
     os.umask(OWNER_ALONE)  # for all below the data directory, written by us and by what we start

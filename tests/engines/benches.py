@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from broker.execution.engine import Engine, LaunchSpec
 from broker.execution.local import LocalEngine
 from broker.execution.ray.engine import RayEngine
@@ -59,11 +61,26 @@ class Bench(ABC):
     @abstractmethod
     def bring_server_back(self) -> None: ...
 
+    async def find_second_node(self) -> str:
+        """Find the node that a test may kill."""
+        raise NotImplementedError
+
+    def is_on(self, start: dict[str, Any], node: str) -> bool:
+        """Tell whether a process was started on a node."""
+        raise NotImplementedError
+
+    def lose_node(self, start: dict[str, Any]) -> None:
+        """Kill the second node's daemon and all of a run on it, as if the machine had lost power."""
+        raise NotImplementedError
+
+    def bring_node_back(self) -> None:
+        raise NotImplementedError
+
     def name(self, number: int = 1) -> str:
         return f"run_{self.prefix}_{number}"
 
-    def spec(self, number: int = 1, *, gpus: int = 1) -> LaunchSpec:
-        return LaunchSpec(self.name(number), "job_1", 3, "s3cret", gpus, "http://broker")
+    def spec(self, number: int = 1, *, gpus: int = 1, node: str | None = None) -> LaunchSpec:
+        return LaunchSpec(self.name(number), "job_1", 3, "s3cret", gpus, "http://broker", node)
 
     def starts_of(self, number: int = 1) -> list[dict[str, Any]]:
         """Return the environment of each process that ever started for a run."""
@@ -115,6 +132,24 @@ class SlurmBench(Bench):
         self.cluster.start_controller()
         self.cluster.await_nodes()
 
+    async def find_second_node(self) -> str:
+        return NODES[1]
+
+    def is_on(self, start: dict[str, Any], node: str) -> bool:
+        return bool(start["SLURMD_NODENAME"] == node)
+
+    def lose_node(self, start: dict[str, Any]) -> None:
+        trainer = psutil.Process(start["pid"])
+        run = [process for process in trainer.parents() if process.name() in {"sh", "slurm_script", "slurmstepd"}]
+        self.cluster.kill(NODES[1])
+        for process in (*reversed(run), trainer):  # from the daemon downwards: none may tell of the others' end
+            process.kill()
+
+    def bring_node_back(self) -> None:
+        if NODES[1] not in self.cluster.daemons:
+            self.cluster.start_node(NODES[1])
+        self.cluster.await_nodes()
+
 
 @dataclass
 class RayBench(Bench):
@@ -138,3 +173,17 @@ class RayBench(Bench):
 
     def bring_server_back(self) -> None:
         self.cluster.thaw_dashboard()
+
+    async def find_second_node(self) -> str:
+        nodes = await self.engines[0].capacity() if self.engines else await self.make("pass").capacity()
+        return next(node.name for node in nodes.nodes if not node.name.endswith(self.cluster.node_ids()[0]))
+
+    def is_on(self, start: dict[str, Any], node: str) -> bool:  # noqa: ARG002 (it may run nowhere else)
+        return node.endswith(self.cluster.node_ids()[1])
+
+    def lose_node(self, start: dict[str, Any]) -> None:  # noqa: ARG002 (Ray ends what ran there)
+        self.cluster.kill_second_node()
+
+    def bring_node_back(self) -> None:
+        if len(self.cluster.heads) < 2:
+            self.cluster.start_node()

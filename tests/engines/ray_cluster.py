@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx2 as httpx
 import psutil
 
+from broker.execution.ray.answers import SHORT_ID
 from tests.engines.slurm_cluster import GPUS_PER_NODE, find_ports, wait_until
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1", "RAY_AUTH_MODE": "disabled"}
@@ -60,10 +61,15 @@ class RayCluster:
         self.heads.append(head)
 
     def count_nodes(self) -> int:
+        return len(self.node_ids())
+
+    def node_ids(self) -> list[str]:
+        """List the ids of live nodes as far as names have them, the head's first; none where nobody answers."""
         with suppress(httpx.HTTPError, ValueError, KeyError):
             answer = httpx.get(f"{self.address}/api/v0/nodes", params={"detail": "true"}, timeout=5)
-            return sum(node["state"] == "ALIVE" for node in answer.json()["data"]["result"]["result"])
-        return 0
+            nodes = [node for node in answer.json()["data"]["result"]["result"] if node["state"] == "ALIVE"]
+            return [node["node_id"][:SHORT_ID] for node in sorted(nodes, key=lambda node: not node["is_head_node"])]
+        return []
 
     def kill_second_node(self) -> None:
         """Kill the second node's daemon with SIGKILL, as if its machine had lost power."""

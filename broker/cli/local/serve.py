@@ -22,7 +22,7 @@ def serve(
 def worker(
     data_dir: DataDir = None,
     engine: Annotated[
-        str | None, typer.Option(help="What runs the training: local, slurm or ray (BROKER_ENGINE).")
+        str | None, typer.Option(help="What runs the training: local, simulated, slurm or ray (BROKER_ENGINE).")
     ] = None,
     pool: Annotated[str | None, typer.Option(help="Name of the pool that it serves (BROKER_LOCAL_POOL).")] = None,
     gpu_type: Annotated[

@@ -56,8 +56,11 @@ STOPPED_AT = (
     )
     .scalar_subquery()
 )
-# A job that ran on several GPU types has used seconds of each: its estimate is of the last alone.
-RAN_ON_ONE_TYPE = ~exists().where(Run.job_id == Job.id, Run.gpu_type != Job.estimate["sku"].as_string())
+# A job that ran on several GPU types has used seconds of each: its estimate is of the last alone. One that ran on
+# devices which only pretend to be of their type says nothing of that type.
+RAN_ON_ITS_TYPE = ~exists().where(
+    Run.job_id == Job.id, or_(Run.pretends, Run.gpu_type != Job.estimate["sku"].as_string())
+)
 # Asked first: the estimates of thousands of jobs that only wait would be unpacked with every sweep.
 HAS_RUN = Job.used_gpu_seconds > 0
 OVER_AT = func.coalesce(Job.finished_at, STOPPED_AT)
@@ -114,13 +117,13 @@ def _is_judged() -> ColumnElement[bool]:
 
     Without the latter, slow jobs that nobody resumed would be left out (decision 0006).
     """
-    return and_(HAS_RUN, or_(Job.status == JobStatus.SUCCEEDED.value, _was_stopped_at_its_quote()), RAN_ON_ONE_TYPE)
+    return and_(HAS_RUN, or_(Job.status == JobStatus.SUCCEEDED.value, _was_stopped_at_its_quote()), RAN_ON_ITS_TYPE)
 
 
 def _teaches() -> ColumnElement[bool]:
     """Select jobs whose time compares with their estimate: not those where a lost attempt's steps were done twice."""
     ran_through = and_(Job.status == JobStatus.SUCCEEDED.value, Job.attempts == 1)
-    return and_(HAS_RUN, or_(ran_through, _was_stopped_at_its_quote()), RAN_ON_ONE_TYPE)
+    return and_(HAS_RUN, or_(ran_through, _was_stopped_at_its_quote()), RAN_ON_ITS_TYPE)
 
 
 def _was_stopped_at_its_quote() -> ColumnElement[bool]:

@@ -53,6 +53,7 @@ async def start_run(work: Work, job: Job, pool: str) -> Run:
         agent_id=site.agent_id,
         gpus=job.gpus,
         gpu_type=site.gpu_type,
+        pretends=site.pretends,
         status=RunStatus.STARTING.value,
         used_gpu_seconds=0,
         used_tokens=0,

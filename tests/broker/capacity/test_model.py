@@ -9,6 +9,8 @@ from broker.capacity.model import (
     LONGEST_REST,
     MOST_FAILED_STARTS,
     AgentState,
+    NodeCapacity,
+    NodeState,
     PoolFacts,
     Readiness,
     Rest,
@@ -20,6 +22,8 @@ from tests.broker.conftest import START
 
 LEASE = timedelta(seconds=30)
 SERVED = PoolFacts("local", is_open=True, agent=AgentState.LIVE, last_seen_at=START, rest=None)
+
+DOWN, DRAINING = (NodeCapacity("n2", 4, state) for state in (NodeState.DOWN, NodeState.DRAINING))
 
 
 @pytest.mark.parametrize("told", list(AgentState))
@@ -44,6 +48,9 @@ def test_pool_of_a_live_agent_takes_jobs() -> None:
         ({"rest": Rest(1, START + LEASE)}, Readiness.RESTING, "until 2026-11-10 04:00:30 UTC: the last start on it"),
         ({"rest": Rest(8, None)}, Readiness.RESTING, "until ops opens it: the last 8 starts on it failed."),
         ({"rest": Rest(3, START)}, Readiness.OPEN, None),
+        ({"nodes": (DOWN, DOWN)}, Readiness.NODES_CLOSED, "none of its nodes answers."),
+        ({"nodes": (DOWN, DRAINING)}, Readiness.NODES_CLOSED, "none of its nodes takes starts."),
+        ({"nodes": (DOWN, NodeCapacity("n1", 4))}, Readiness.OPEN, None),
     ],
 )
 def test_pool_says_why_it_takes_no_jobs(changed: dict[str, object], readiness: Readiness, told: str | None) -> None:

@@ -6,17 +6,21 @@ from typing import Any
 from fastapi import FastAPI
 
 from broker.app import create_app
+from broker.capacity.model import SIMULATED
 from broker.daemon import Daemon
 from broker.estimator.accuracy import judge_estimates
 from broker.estimator.service import learn
 from broker.estimator.watch import LOOKS_TO_COUNT, AccuracyReading, AccuracyWatch
+from broker.jobs.reading.history import count_finished_jobs, list_finished_jobs, list_judged_jobs
 from broker.jobs.rules.model import StopReason
 from broker.jobs.running.control import request_stop
 from broker.jobs.tables import Job
+from broker.scheduling.cycle.live import run_cycle
 from broker.system import System
 from pricing.calibration.coverage import BandState
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
+from tests.broker.pools import register_pool
 from tests.broker.tenants import finish_job
 
 
@@ -44,6 +48,22 @@ async def test_finished_jobs_are_judged_by_the_estimate_they_were_admitted_with(
     assert judged.overall.runs == 3
     assert judged.overall.median_error == 0.0
     assert round(judged.overall.p90.share, 3) == 0.667
+
+
+async def test_run_that_pretended_to_have_a_gpu_is_neither_learnt_from_nor_judged(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    async with system.work() as work:
+        await register_pool(work, name="test", engine=SIMULATED)
+        await run_cycle(work)
+    [job] = (await api.get("/jobs"))["data"]
+    await finish_job(api, system, job["id"], gpu_seconds=60)
+    async with system.work() as work:
+        assert await list_judged_jobs(work, latest=10) == await list_finished_jobs(work, latest=10) == []
+        assert await count_finished_jobs(work) == 0
+    await run_job(api, system, customer, times_p50=1.0)
+    async with system.work() as work:
+        assert len(await list_judged_jobs(work, latest=10)) == await count_finished_jobs(work) == 1
 
 
 async def test_leaving_the_band_and_coming_back_is_said_once_each(

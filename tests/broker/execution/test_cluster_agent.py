@@ -28,30 +28,30 @@ class Seconds:
         return self.now
 
 
-async def read_pool(api: Api) -> tuple[int, dict[str, str]]:
+async def read_pool(api: Api) -> tuple[str, int, dict[str, str]]:
     pool: Any = await api.get("/pools/test")
-    return pool["total_gpus"], {node["name"]: node["state"] for node in pool["nodes"]}
+    return pool["state"], pool["total_gpus"], {node["name"]: node["state"] for node in pool["nodes"]}
 
 
-async def test_pool_follows_the_nodes_of_its_engine_and_has_nothing_while_that_does_not_answer(
+async def test_pool_follows_the_nodes_of_its_engine_and_takes_no_jobs_while_that_does_not_answer(
     api: Api, system: System
 ) -> None:
     seconds, engine = Seconds(), PaperEngine(offered=Capacity.of_nodes("cpu", TWO_NODES))
     agent = make_agent(system, engine, membership=Membership(system, monotonic=seconds))
     await agent.register()
-    assert await read_pool(api) == (8, {"n1": "open", "n2": "open"})
+    assert await read_pool(api) == ("open", 8, {"n1": "open", "n2": "open"})
 
     engine.offered = Capacity.of_nodes("cpu", (TWO_NODES[0], NodeCapacity("n2", 4, NodeState.DRAINING)))
     await look_again(agent, seconds)
-    assert await read_pool(api) == (4, {"n1": "open", "n2": "draining"})
+    assert await read_pool(api) == ("open", 4, {"n1": "open", "n2": "draining"})
 
     engine.is_away = True
     await look_again(agent, seconds)
-    assert await read_pool(api) == (0, {"n1": "down", "n2": "down"})
+    assert await read_pool(api) == ("nodes_closed", 4, {"n1": "down", "n2": "down"})
 
     engine.is_away = False
     await look_again(agent, seconds)
-    assert await read_pool(api) == (4, {"n1": "open", "n2": "draining"})
+    assert await read_pool(api) == ("open", 4, {"n1": "open", "n2": "draining"})
     await agent.close()
 
 
