@@ -17,6 +17,7 @@ from benchmarks.estimator.bars import judge_apart, judge_held_out
 from benchmarks.estimator.fit import PreparedRow, fit_memory, fit_time, prepare
 from benchmarks.estimator.held_out import (
     Error,
+    HeldOut,
     hold_apart,
     hold_out_each,
     list_programs,
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(build_table(judged, describe_machine()))
     write_results(RESULTS, judged, describe_machine())
     if chosen.write:
-        ship(fitted)
+        ship(fitted, apart)
         console.print(f"wrote {SHIPPED}")
     return 0 if all(row.holds for row in judged) else 1
 
@@ -75,15 +76,19 @@ def read_tables(paths: Sequence[Path], console: Console) -> list[PreparedRow]:
     return rows
 
 
-def ship(rows: Sequence[PreparedRow]) -> None:
-    """Ship the constants of all rows, and the spread of the held-out errors: how far off a stranger's run may be."""
+def ship(rows: Sequence[PreparedRow], apart: HeldOut) -> None:
+    """Ship the constants of all rows, and the spread of all errors: how far off a stranger's run may be.
+
+    These are the errors of the rows, each program held out, and of those that are kept apart: a new program is to the
+    known ones as these are to each other, whatever they serve for.
+    """
     learnt_from = [row for row in rows if row.row.trainer != UNSLOTH]
     found = hold_out_each(rows)
     shipped = json.loads(SHIPPED.read_text(encoding="utf-8"))
     shipped["time"] = _rounded(asdict(fit_time(learnt_from)))
     shipped["memory"]["published"] = _rounded(asdict(fit_memory(learnt_from)))
-    shipped["log_spread"] = _describe_widths(found.time)
-    shipped["memory_spread"] = _describe_widths(found.memory)
+    shipped["log_spread"] = _describe_widths([*found.time, *apart.time])
+    shipped["memory_spread"] = _describe_widths([*found.memory, *apart.memory])
     shipped["source"] = f"make bench-estimator ARGS=--write, {len(learnt_from)} published rows"
     SHIPPED.write_text(json.dumps(shipped, indent=2) + "\n", encoding="utf-8")  # type: ignore[attr-defined]
 

@@ -59,11 +59,13 @@ def hold_out_each(rows: Sequence[PreparedRow]) -> HeldOut:
 
 
 def hold_apart(fitted: Sequence[PreparedRow], kept: Sequence[PreparedRow]) -> HeldOut:
-    """Estimate the rows that are kept apart, as an installation would that has only the shipped constants."""
+    """Estimate the rows that are kept apart, as an installation would that has only the shipped constants.
+
+    Each program's interval is as wide as the errors of all other programs ask for: those that were fitted to, held out,
+    and the others that were kept apart.
+    """
     seen, found = hold_out_each(fitted), _estimate(kept, _teaching(fitted))
-    time = [_judge(error, measure_widths(_logs(seen.time))) for error in found.time]
-    memory = [_judge(error, measure_widths(_logs(seen.memory))) for error in found.memory]
-    return HeldOut(time, memory, found.wrong)
+    return HeldOut(_cover(found.time, beside=seen.time), _cover(found.memory, beside=seen.memory), found.wrong)
 
 
 def _estimate(rows: Sequence[PreparedRow], seen: Sequence[PreparedRow]) -> HeldOut:
@@ -80,13 +82,13 @@ def _compare(row: PreparedRow, estimated: Middle, published: float) -> Error:
     return Error(row, estimated.value / published, estimated.log_spread)
 
 
-def _cover(errors: Sequence[Error]) -> list[Error]:
-    """Judge each program's rows by intervals as wide as the errors of the other programs ask for."""
+def _cover(errors: Sequence[Error], *, beside: Sequence[Error] = ()) -> list[Error]:
+    """Judge each program's rows by intervals as wide as the errors of the other programs ask for, and those beside."""
     programs = sorted({error.row.row.program for error in errors})
     return [
         _judge(error, widths)
         for program in programs
-        for widths in [measure_widths(_logs(error for error in errors if error.row.row.program != program))]
+        for widths in [measure_widths(_logs(error for error in (*beside, *errors) if error.row.row.program != program))]
         for error in errors
         if error.row.row.program == program
     ]

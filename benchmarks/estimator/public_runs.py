@@ -85,7 +85,9 @@ class PublicRun(BaseModel):
 
     @property
     def has_known_lengths(self) -> bool:
-        return self.resolution is not None or self.mean_tokens is not None
+        """Whether the source says how long its rows are in the mean; else its speed serves for ratios only."""
+        is_stated = self.mean_tokens is not None and "mean_tokens" not in (self.assumed or "")
+        return self.resolution is not None or is_stated
 
     @property
     def has_known_unit(self) -> bool:

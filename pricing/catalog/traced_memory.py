@@ -10,13 +10,14 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Grid = tuple[tuple[int, ...], ...]
+TracedVariant = Literal["lora", "dora"]
 
 
 class TracedBytes(BaseModel):
     """Bytes of one method, a row for each number of samples, a column for each size of a sample.
 
     `bits` of the numbers that the base computes in (a product with packed weights keeps what another does);
-    `adapts_all`, `checkpointing` as of a method. `allocated` is what a step has in use at its peak beside weights,
+    `adapts_all`, `checkpointing` as of a method; `variant` of the adapter. `allocated` is what a step has in use at its peak beside weights,
     adapter, gradients and the optimizer's moments; `reserved` what PyTorch's allocator holds of the card for it.
     """
 
@@ -24,6 +25,7 @@ class TracedBytes(BaseModel):
     bits: Literal[16, 32]
     adapts_all: bool = False
     checkpointing: bool = False
+    variant: TracedVariant = "lora"
     allocated: Grid
     reserved: Grid
 
@@ -43,11 +45,17 @@ class TracedMemory(BaseModel):
             raise ValueError("a table has a row for each number of samples, and a column for each size")
         return self
 
-    def find(self, *, bits: int, adapts_all: bool, checkpointing: bool) -> TracedBytes | None:
+    def find(
+        self, *, bits: int, adapts_all: bool, checkpointing: bool, variant: TracedVariant = "lora"
+    ) -> TracedBytes | None:
         """Find the table of a method; None where it was not traced."""
-        wanted = (bits, adapts_all, checkpointing)
+        wanted = (bits, adapts_all, checkpointing, variant)
         return next(
-            (found for found in self.methods if (found.bits, found.adapts_all, found.checkpointing) == wanted),
+            (
+                found
+                for found in self.methods
+                if (found.bits, found.adapts_all, found.checkpointing, found.variant) == wanted
+            ),
             None,
         )
 

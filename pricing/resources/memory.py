@@ -114,9 +114,9 @@ def compute_usable_gib(gpu: GpuProfile) -> float:
 
 
 def estimate_peak(contents: PeakContents, constants: MemoryConstants = DEFAULT_MEMORY) -> PeakMemory:
-    """Estimate the peak of one GPU from what it holds then."""
-    lean = weigh_contents(contents, LEAN_MEMORY).total - contents.checkpoint_bytes / BYTES_PER_GIB
-    return PeakMemory(weigh_contents(contents, constants), lean)
+    """Estimate the peak of one GPU from what it holds then; the leanest run has its checkpoints elsewhere."""
+    elsewhere = replace(contents, kept_bytes=contents.kept_bytes - contents.checkpoint_bytes)
+    return PeakMemory(weigh_contents(contents, constants), weigh_contents(elsewhere, LEAN_MEMORY).total)
 
 
 def weigh_contents(contents: PeakContents, constants: MemoryConstants) -> MemoryParts:

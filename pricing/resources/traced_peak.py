@@ -1,7 +1,7 @@
 """The peak of our own trainer from what was traced of it: exact parts, and a table that is read between its points."""
 
 from pricing.catalog.profile import BaseModelProfile
-from pricing.catalog.traced_memory import TracedBytes
+from pricing.catalog.traced_memory import TracedBytes, TracedVariant
 from pricing.resources.memory import BYTES_PER_GIB, CONTEXT_OF_A_CPU_GIB, MemoryConstants, MemoryParts, PeakMemory
 from pricing.resources.method import BITS_PER_WEIGHT, Method
 from pricing.resources.peak_contents import MicroBatch
@@ -11,6 +11,8 @@ from pricing.training.config import TrainingConfig
 ADAPTER_AND_GRADIENT_BYTES = 8
 # What an optimizer keeps of each trained number, in bytes. Adafactor keeps sums of rows and columns.
 OPTIMIZER_BYTES = {"adamw": 8.0, "adamw8bit": 2.1, "lion": 4.0, "prodigy": 16.0, "adafactor": 0.5, "schedule-free": 8.0}
+# Adapters that keep the same of a step. Source: peft, rslora differs from LoRA in a factor.
+TRACED_VARIANTS: dict[str, TracedVariant] = {"lora": "lora", "rslora": "lora", "dora": "dora"}
 # VAE and text encoders are loaded in 32 bit, and let go before the first step.
 ENCODER_BYTES = 4
 # Dropout before an adapter keeps a mask of a byte a number, and what is left of them in 32 bit.
@@ -30,7 +32,7 @@ def estimate_traced_peak(
 
     Pictures and captions are encoded before the first step: the larger of the two peaks counts.
     """
-    traced = _find_trace(profile, method, config)
+    traced = _find_trace(profile, method, config) if method.gpus == 1 else None
     if traced is None or profile.traced is None:
         return None
     allocated, reserved = (
@@ -53,14 +55,18 @@ def estimate_traced_peak(
 
 
 def _find_trace(profile: BaseModelProfile, method: Method, config: TrainingConfig) -> TracedBytes | None:
-    """Find the table of a method; text encoders that train, 8-bit bases and other adapters than LoRA have none."""
-    is_traced = method.quantization in {"none", "4bit"} and config.variant in {"lora", "rslora"} and method.gpus == 1
-    if profile.traced is None or config.train_text_encoder or not is_traced:
+    """Find the table of a method; text encoders that train, GPTQ and other adapters than LoRA and DoRA have none.
+
+    A product with weights of 8 bit keeps its input, as one with an adapter does. Source: bitsandbytes, `MatMul8bitLt`.
+    """
+    variant = TRACED_VARIANTS.get(config.variant)
+    if profile.traced is None or config.train_text_encoder or variant is None or method.quantization == "gptq":
         return None
     return profile.traced.find(
         bits=8 * method.bytes_per_number,
-        adapts_all=method.adapts_all,
+        adapts_all=method.adapts_all or method.quantization == "8bit",
         checkpointing=method.checkpointing,
+        variant=variant,
     )
 
 
@@ -70,7 +76,7 @@ def _count_weight_bytes(profile: BaseModelProfile, method: Method, config: Train
     Our trainer leaves what is not packed in 16 bit; the largest module is unpacked to be used.
     """
     packed = 0 if method.quantization == "none" else profile.linear_weights
-    network = (profile.parameters - packed) * method.bytes_per_number + packed * BITS_PER_WEIGHT["4bit"] / 8
+    network = (profile.parameters - packed) * method.bytes_per_number + packed * BITS_PER_WEIGHT.get(method.quantization, 0.0) / 8
     if packed:
         shapes = (shape for shapes in profile.modules.values() for shape in shapes)
         network += 2 * max(shape.in_features * shape.out_features for shape in shapes)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pricing.catalog.traced_memory import Grid, TracedBytes, TracedMemory
+from pricing.catalog.traced_memory import Grid, TracedBytes, TracedMemory, TracedVariant
 from pricing.training.config import ALL_LINEAR, TrainingConfig
 from trainer.families.stable_diffusion.configs import Kind
 from trainer.tracing.caching_allocator import AllocatorPeak, replay
@@ -22,6 +22,8 @@ from trainer.tracing.text_trace import prepare_text
 
 TEXT_SAMPLES, TEXT_LENGTHS = (1, 8), (128, 1024, 4096)
 PICTURE_SAMPLES, PICTURE_SIZES = (1, 4), (1024, 9216)
+AUTOCAST_BITS = 16
+VARIANTS: tuple[TracedVariant, ...] = ("lora", "dora")
 DTYPES = {16: torch.bfloat16, 32: torch.float32}
 
 
@@ -32,6 +34,7 @@ class TracedMethod:
     bits: int
     adapts_all: bool
     checkpointing: bool
+    variant: TracedVariant = "lora"
 
 
 Prepare = Callable[[TracedMethod, int, int], TracedStep]
@@ -41,13 +44,15 @@ def trace_text(network: Any, targets: Sequence[str], *, longest: int) -> TracedM
     """Trace a causal language model. `network`: its transformers configuration; `longest`: its context, in tokens."""
     lengths = choose_lengths(longest)
     methods = [
-        TracedMethod(bits, adapts_all, checkpointing)
-        for bits, adapts_all, checkpointing in product((16, 32), (False, True), (False, True))
+        TracedMethod(bits, adapts_all, checkpointing, variant)
+        for variant, bits, adapts_all, checkpointing in product(VARIANTS, (16, 32), (False, True), (False, True))
     ]
 
     def prepare(method: TracedMethod, samples: int, length: int) -> TracedStep:
         named = [ALL_LINEAR] if method.adapts_all else list(targets)
-        config = TrainingConfig(base_model="traced", batch_size=samples, max_length=length, target_modules=named)
+        config = TrainingConfig(
+            base_model="traced", batch_size=samples, max_length=length, target_modules=named, variant=method.variant
+        )
         return prepare_text(
             network,
             config,
@@ -67,16 +72,25 @@ def choose_lengths(longest: int) -> list[int]:
 
 
 def trace_pictures(kind: Kind, unet: Mapping[str, Any], targets: Sequence[str], *, adapts_all: bool) -> TracedMemory:
-    """Trace a UNet in 16 bit on cached latents. `adapts_all`: whether these targets are most of its linear layers."""
-    methods = [TracedMethod(16, adapts_all, checkpointing) for checkpointing in (False, True)]
+    """Trace a UNet on cached latents. `adapts_all`: whether these targets are most of its linear layers."""
+    methods = [
+        TracedMethod(bits, adapts_all, checkpointing, variant)
+        for variant, bits, checkpointing in product(VARIANTS, (16, 32), (False, True))
+    ]
 
     def prepare(method: TracedMethod, samples: int, positions: int) -> TracedStep:
-        config = TrainingConfig(base_model="traced", batch_size=samples, precision="bf16", target_modules=list(targets))
+        config = TrainingConfig(
+            base_model="traced",
+            batch_size=samples,
+            precision="bf16" if method.bits == AUTOCAST_BITS else "fp32",
+            target_modules=list(targets),
+            variant=method.variant,
+        )
         return prepare_pictures(
             kind, unet, config, samples=samples, positions=positions, checkpointing=method.checkpointing
         )
 
-    return _trace(methods, PICTURE_SAMPLES, PICTURE_SIZES, prepare, autocast=torch.bfloat16)
+    return _trace(methods, PICTURE_SAMPLES, PICTURE_SIZES, prepare, autocasts=True)
 
 
 def _trace(
@@ -85,10 +99,17 @@ def _trace(
     positions: Sequence[int],
     prepare: Prepare,
     *,
-    autocast: torch.dtype | None = None,
+    autocasts: bool = False,
 ) -> TracedMemory:
     traced = [
-        _trace_method(method, samples, positions, partial(prepare, method), autocast=autocast) for method in methods
+        _trace_method(
+            method,
+            samples,
+            positions,
+            partial(prepare, method),
+            autocast=torch.bfloat16 if autocasts and method.bits == AUTOCAST_BITS else None,
+        )
+        for method in methods
     ]
     return TracedMemory(samples=tuple(samples), positions=tuple(positions), methods=tuple(traced))
 

@@ -98,6 +98,29 @@ def test_bf16_on_a_card_without_it_is_slow_and_said():
     assert not any("bf16" in line for line in fp16.uncertain)
 
 
+@pytest.mark.parametrize("sizes", [(1_000_000, 1), (10_000_000, 1), (65_536, 256)])
+@pytest.mark.parametrize("checkpointing", [None, True])
+def test_what_no_card_could_ever_hold_does_not_fit(sizes, checkpointing):
+    """Fault of before: checkpoints were taken off a share of themselves, so that ten million tokens were "tight"."""
+    length, batch = sizes
+    huge = {"base_model": "llama-2-70b", "gpu": "H200", "sequence_length": length, "micro_batch": batch}
+    for method in ("lora", "qlora-nf4"):
+        found = answer(huge, method=method, gradient_checkpointing=checkpointing)
+        assert (found.fit, found.fits) == (FitJudgement.DOES_NOT_FIT, False)
+
+
+def test_each_way_to_run_it_is_estimated_once(monkeypatch):
+    asked, real = [], Calibration.estimate
+
+    def estimate(self, kind, work, gpu):
+        asked.append(kind.checkpointing)
+        return real(self, kind, work, gpu)
+
+    monkeypatch.setattr(Calibration, "estimate", estimate)
+    answer(LLAMA)
+    assert sorted(asked) == [False, True]
+
+
 def test_a_run_fits_surely_where_its_p90_does():
     found = answer(LLAMA, gradient_checkpointing=True)
     assert found.peak_vram.p50 == found.peak_vram_gib < found.peak_vram.p90

@@ -52,9 +52,31 @@ def test_larger_batches_and_longer_rows_never_need_less(smollm2):
         assert by_batch == sorted(by_batch)
 
 
-@pytest.mark.parametrize("keys", [{"quantization": "8bit"}, {"variant": "dora"}, {"variant": "lokr"}], ids=str)
+@pytest.mark.parametrize("keys", [{"variant": "lokr"}], ids=str)
 def test_what_was_not_traced_is_summed(smollm2, keys):
     assert parts_of(smollm2, **keys).logits > 0
+
+
+def test_8_bit_keeps_the_input_of_every_product_and_a_byte_of_every_weight(smollm2):
+    packed, everywhere = parts_of(smollm2, quantization="8bit"), parts_of(smollm2, target_modules=["all-linear"])
+    assert packed.activations == everywhere.activations > parts_of(smollm2).activations
+    linear = smollm2.linear_weights
+    assert packed.weights == pytest.approx((linear + (134_515_008 - linear) * 2 + 2 * 576 * 1536) / GIB)
+
+
+@pytest.mark.parametrize(("name", "precision"), [("smollm2-135m-instruct", "bf16"), ("sd-1.5", "bf16")])
+def test_a_dora_keeps_more_than_a_lora(name, precision):
+    lora, dora = (
+        parts_of(get_base_model(name), precision=precision, variant=variant) for variant in ("lora", "dora")
+    )
+    assert dora.logits == lora.logits == 0
+    assert dora.activations > lora.activations
+
+
+def test_a_unet_in_32_bit_was_traced_too():
+    """In 16 bit autocast its norms answer in 32 bit and its products in 16, so that it needs less than half."""
+    narrow, wide = (parts_of(get_base_model("sd-1.5"), length=4096, precision=bits) for bits in ("bf16", "fp32"))
+    assert 1.2 * narrow.activations < wide.activations < 2 * narrow.activations
 
 
 def test_dropout_keeps_its_mask_and_what_is_left(smollm2):

@@ -28,7 +28,8 @@ def measure(network, *, samples, length, dtype=torch.bfloat16, checkpointing=Fal
 def test_a_table_has_every_method_and_is_near_what_is_traced_between_its_points():
     table = trace_text(TINY, TARGETS, longest=600)
     assert (table.samples, table.positions) == ((1, 8), (128, 600))
-    assert len({(found.bits, found.adapts_all, found.checkpointing) for found in table.methods}) == 8
+    methods = {(found.bits, found.adapts_all, found.checkpointing, found.variant) for found in table.methods}
+    assert len(methods) == 16
     for checkpointing in (False, True):
         found = table.find(bits=16, adapts_all=False, checkpointing=checkpointing)
         between = measure(TINY, samples=3, length=400, checkpointing=checkpointing)
