@@ -17,8 +17,9 @@ class TracedBytes(BaseModel):
     """Bytes of one method, a row for each number of samples, a column for each size of a sample.
 
     `bits` of the numbers that the base computes in (a product with packed weights keeps what another does);
-    `adapts_all`, `checkpointing` as of a method; `variant` of the adapter. `allocated` is what a step has in use at its peak beside weights,
-    adapter, gradients and the optimizer's moments; `reserved` what PyTorch's allocator holds of the card for it.
+    `adapts_all`, `checkpointing` as of a method; `variant` of the adapter. `allocated` is what a step has in use at its
+    peak beside weights, adapter, gradients and the optimizer's moments; `reserved` what PyTorch's allocator holds of
+    the card for it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

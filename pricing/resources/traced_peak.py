@@ -76,7 +76,8 @@ def _count_weight_bytes(profile: BaseModelProfile, method: Method, config: Train
     Our trainer leaves what is not packed in 16 bit; the largest module is unpacked to be used.
     """
     packed = 0 if method.quantization == "none" else profile.linear_weights
-    network = (profile.parameters - packed) * method.bytes_per_number + packed * BITS_PER_WEIGHT.get(method.quantization, 0.0) / 8
+    packed_bits = BITS_PER_WEIGHT.get(method.quantization, 0.0)
+    network = (profile.parameters - packed) * method.bytes_per_number + packed * packed_bits / 8
     if packed:
         shapes = (shape for shapes in profile.modules.values() for shape in shapes)
         network += 2 * max(shape.in_features * shape.out_features for shape in shapes)

@@ -66,9 +66,7 @@ def test_8_bit_keeps_the_input_of_every_product_and_a_byte_of_every_weight(smoll
 
 @pytest.mark.parametrize(("name", "precision"), [("smollm2-135m-instruct", "bf16"), ("sd-1.5", "bf16")])
 def test_a_dora_keeps_more_than_a_lora(name, precision):
-    lora, dora = (
-        parts_of(get_base_model(name), precision=precision, variant=variant) for variant in ("lora", "dora")
-    )
+    lora, dora = (parts_of(get_base_model(name), precision=precision, variant=variant) for variant in ("lora", "dora"))
     assert dora.logits == lora.logits == 0
     assert dora.activations > lora.activations
 
