@@ -94,7 +94,9 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(default=2.0, gt=0)
     lease_seconds: float = Field(default=30.0, gt=0, description="A run silent for longer is lost.")
     sweep_seconds: float = Field(default=5.0, gt=0)
-    hold_seconds: int = Field(default=3600, ge=60, description="A hold that nothing renews for so long expires.")
+    hold_seconds: int = Field(
+        default=3600, ge=60, description="A hold that nothing renews for so long, or a tenth less, expires."
+    )
     quote_seconds: int = Field(default=86_400, ge=1)
     purchase_days: int = Field(
         default=30, ge=1, le=365, description="An order of hours or tokens that is not paid for so long is void."

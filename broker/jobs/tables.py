@@ -161,7 +161,6 @@ class Run(Base):
         CheckConstraint(f"({ACTIVE_RUN}) = (cause IS NULL)", name="ended_for_a_cause"),
         Index("uq_runs_one_active_per_job", "job_id", unique=True, postgresql_where=text(ACTIVE_RUN)),
         Index("ix_runs_active_agent", "agent_id", postgresql_where=text(ACTIVE_RUN)),
-        Index("ix_runs_active_lease", "lease_expires_at", postgresql_where=text(ACTIVE_RUN)),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

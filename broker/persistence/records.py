@@ -5,10 +5,11 @@ the columns, properties and methods of its mapped class, and belongs to no sessi
 the command that its `Records` makes, and by nothing else.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
 from types import FunctionType
 from typing import Any, Generic, TypeVar
 
+from cachetools import LRUCache
 from sqlalchemy import Table, TypeDecorator, inspect
 
 from broker.persistence.database import Base
@@ -16,6 +17,8 @@ from broker.persistence.driver import DIALECT, Command, Row
 from broker.persistence.set_writes import command_updates
 
 Mapped = TypeVar("Mapped", bound=Base)
+
+DOCUMENTS_KEPT = 4096
 
 
 class RecordFormat(Generic[Mapped]):
@@ -27,6 +30,8 @@ class RecordFormat(Generic[Mapped]):
         self.table, left_out = table, set(without)
         self.columns = [column for column in table.c if column.name not in left_out]
         self.names = [column.name for column in self.columns]
+        self.key = self.names.index(table.primary_key.columns[0].name)
+        self.documents: MutableMapping[tuple[object, str], tuple[object, object]] = LRUCache(DOCUMENTS_KEPT)
         self.kinds = [(each.name, each.type) for each in self.columns if isinstance(each.type, TypeDecorator)]
         self.twin: type[Mapped] = type(mapped.__name__, (), _list_own_members(mapped))
 
@@ -36,9 +41,17 @@ class RecordFormat(Generic[Mapped]):
         for row in rows:
             values = dict(zip(self.names, row, strict=True))
             for name, kind in self.kinds:
-                values[name] = kind.process_result_value(values[name], DIALECT)
+                values[name] = self._read_document((row[self.key], name), kind, values[name])
             records.add(values)
         return records
+
+    def _read_document(self, place: tuple[object, str], kind: TypeDecorator[Any], written: object) -> object:
+        """Read a value that is kept as JSON; the same JSON in the same place is not read anew. Nobody changes it."""
+        source, value = self.documents.get(place, (None, None))
+        if source is None or source != written:
+            value = kind.process_result_value(written, DIALECT)
+            self.documents[place] = (written, value)
+        return value
 
 
 def _list_own_members(mapped: type[Base]) -> dict[str, Any]:

@@ -182,7 +182,7 @@ async def lose_silent_run(work: Work, run_id: str) -> None:
 
 
 async def list_silent_runs(work: Work) -> list[str]:
-    """List active runs whose lease is over."""
+    """List active runs whose lease is over; the active ones are as few as devices, and found by an index."""
     query = select(Run.id).where(Run.status.in_(("starting", "running")), Run.lease_expires_at <= work.now)
     return list((await work.session.scalars(query)).all())
 

@@ -18,6 +18,9 @@ from broker.ledger.holding.legs import plan_money_leg
 from broker.ledger.tables import Hold, HoldLeg
 from broker.work import Work
 
+# So often a hold is renewed in its life at most: each time its row is written anew into all of its indexes.
+RENEWALS = 10
+
 
 def compute_expiry(work: Work) -> datetime:
     """Compute when a hold that is placed or renewed now expires, where nothing renews it."""
@@ -109,10 +112,12 @@ async def renew_holds(work: Work, job_ids: Collection[str]) -> None:
 
 
 async def renew_locked_hold(work: Work, view: HoldView) -> None:
-    """Renew a hold that is locked already; one that has ended stays so."""
+    """Renew a hold that is locked already, once a part of its life is used; one that has ended stays so."""
     if view.hold.state != HoldState.PLACED:
         return
-    view.hold.expires_at = compute_expiry(work)
+    renewed = compute_expiry(work)
+    if renewed - view.hold.expires_at >= timedelta(seconds=work.settings.hold_seconds) / RENEWALS:
+        view.hold.expires_at = renewed
     await roll_hold(work, view, view.terms.billing_month(work.now))
 
 
