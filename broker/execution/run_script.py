@@ -6,7 +6,8 @@ All lie in the run's folder, `runs_dir/<run_id>/`, which every node sees at the 
     job.json      the record: an intent (no job yet) before the run is submitted, the engine's job after
     environment   what the trainer is given, the run token among it (mode 0600); never on a command line
     run.sh        what the engine starts: SIGTERM asks the run's processes to end, SIGUSR1 kills them
-    trainer.sh    what run.sh starts, in a session of its own: the trainer, whose exit code it keeps
+    trainer.sh    what run.sh starts, in a session of its own, and does not outlive it: the trainer, whose exit code it
+                  keeps
     started       made by the first start of the script, and by no other: its content is the engine's job; or by who
                   takes the run back before it has started
     kill          where it is there, run.sh kills what it has asked to end
@@ -45,7 +46,7 @@ watch_once() {{ [ -z "$child" ] || [ -n "$watching" ] || {{ watching=1; watch & 
 trap '{on_sigterm}; watch_once' TERM
 trap 'end KILL' USR1
 (set -C; echo "{job}" > {folder}/started) 2>/dev/null || exit 0  # another job of this run was first
-setsid sh {folder}/trainer.sh &
+setsid sh {folder}/trainer.sh $$ &
 child=$!
 [ -z "$asked" ] || {{ end "$asked"; watch_once; }}
 while kill -0 "$child" 2>/dev/null; do wait "$child"; done
@@ -56,6 +57,7 @@ exit "$(cat {folder}/exit)"
 
 TRAINER_SCRIPT = """\
 trap : TERM  # whoever ends the run asks all of its processes: this one waits for the exit code
+(trap '' TERM; while kill -0 "$1" 2>/dev/null; do sleep 2; done; kill -s KILL 0) &  # run.sh is gone: so are we
 . {folder}/environment
 {command} >> {folder}/trainer.log 2>&1 < /dev/null
 code=$?

@@ -23,6 +23,13 @@ WANTED, RAY_PROGRAM = "BROKER_TEST_ENGINES", "BROKER_TEST_RAY"
 collect_ignore_glob = [] if os.environ.get(WANTED) else ["test_*.py"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process have Ray, which is slow, and the other the rest: each cluster is started once."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.xdist_group("ray" if "[ray" in item.name else "slurm"))
+
+
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
     if missing := list_missing():

@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from broker.execution.engine import LaunchSpec
@@ -105,3 +107,21 @@ def test_run_that_ignores_sigterm_is_killed_by_a_file(write):
         files.kill()
         script.wait(30)
     assert files.find_exit_code() == -signal.SIGKILL
+
+
+def test_trainer_does_not_outlive_the_script_that_an_engine_kills(write):
+    """A past fault: what Ray ran on a node whose daemon was killed trained on, on GPUs that were given away."""
+    program = "import os, time; open(os.environ['LORA_WORK_DIR'] + '/pid', 'w').write(str(os.getpid())); time.sleep(60)"
+    files, pid = write(program), ""
+    with subprocess.Popen(["sh", str(files.script)]) as script:
+        deadline = time.monotonic() + 30
+        while not pid:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+            with suppress(FileNotFoundError):
+                pid = (files.folder / "work" / "pid").read_text()
+        script.kill()
+    trainer = psutil.Process(int(pid))
+    while trainer.is_running() and trainer.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
