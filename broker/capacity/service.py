@@ -1,7 +1,7 @@
 """Queues, and the types of device that pools have: what ops sees and tunes, and what admission and quotes ask for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -69,10 +69,14 @@ def resolve_queue(terms: ContractTerms, wanted: str | None) -> str:
 
 @dataclass(frozen=True)
 class OpenType:
-    """A type of device that an open pool has. `machine_load`: that of the machine behind it; None: it has not told."""
+    """A type of device that an open pool has. `machine_load`: that of the machine behind it; None: it has not told.
+
+    `largest`: so many devices has the machine that has most of them.
+    """
 
     gpu: GpuProfile
     machine_load: float | None = None
+    largest: int = 1
 
 
 def select_open_types(seen_since: ColumnElement[datetime]) -> ScalarSelect[Any]:
@@ -81,7 +85,7 @@ def select_open_types(seen_since: ColumnElement[datetime]) -> ScalarSelect[Any]:
     With each comes its machine's load, where its agent has told since that moment.
     """
     telling = (Pool.agent_id == Agent.id) & (Agent.last_seen_at >= seen_since)
-    each = func.jsonb_build_array(Pool.sku, Agent.machine_load)
+    each = func.jsonb_build_array(Pool.sku, Agent.machine_load, Pool.total_gpus, Agent.nodes_told)
     listed = select(func.jsonb_agg(aggregate_order_by(each, Pool.name))).select_from(Pool).outerjoin(Agent, telling)
     return listed.where(Pool.open, Pool.total_gpus > 0).scalar_subquery()
 
@@ -92,10 +96,12 @@ def read_open_types(written: Sequence[Sequence[Any]] | None, otherwise: str) -> 
     Raises: pricing.catalog.UnknownGpu, where the catalogue has none of them.
     """
     known: dict[str, OpenType] = {}
-    for sku, load in written or ():
+    for sku, load, total, nodes in written or ():
         gpu = find_gpu(sku)
         if gpu is not None:
-            known.setdefault(gpu.sku, OpenType(gpu, load))
+            earlier = known.setdefault(gpu.sku, OpenType(gpu, load))
+            largest = max((node["gpus"] for node in nodes), default=0) if nodes else total
+            known[gpu.sku] = replace(earlier, largest=max(earlier.largest, largest))
     first = otherwise if not written else written[0][0]
     return list(known.values()) or [OpenType(get_gpu(first))]
 

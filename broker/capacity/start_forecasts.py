@@ -26,8 +26,8 @@ class ExpectedStart:
         return ExpectedStart(*(None if told is None else max(told, now) for told in (self.p50, self.p90)))
 
 
-# By queue and SKU.
-ExpectedStarts = Mapping[tuple[str, str], ExpectedStart]
+# By queue, SKU and how many GPUs.
+ExpectedStarts = Mapping[tuple[str, str, int], ExpectedStart]
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,11 @@ def has_moved(before: datetime | None, after: datetime | None, now: datetime) ->
 
 def select_starts(customer_id: ColumnElement[str]) -> ScalarSelect[Any]:
     """Select the starts in the queues that a customer's jobs may enter, as part of a larger statement."""
-    each = func.jsonb_build_array(Queue.name, StartForecast.sku, StartForecast.p50, StartForecast.p90)
+    told = (StartForecast.sku, StartForecast.gpus, StartForecast.p50, StartForecast.p90)
+    each = func.jsonb_build_array(Queue.name, *told)
     entered = or_(Queue.customer_id.is_(None), Queue.customer_id == customer_id)
     joined = select(func.jsonb_agg(each)).join(StartForecast, StartForecast.priority == Queue.priority)
-    return joined.where(Queue.open, StartForecast.gpus == 1, entered).scalar_subquery()
+    return joined.where(Queue.open, entered).scalar_subquery()
 
 
 async def list_starts(work: Work, customer_id: str) -> ExpectedStarts:
@@ -99,12 +100,18 @@ async def list_starts(work: Work, customer_id: str) -> ExpectedStarts:
 
 def read_starts(written: Sequence[Sequence[Any]] | None) -> ExpectedStarts:
     """Read what `select_starts` selected."""
-    return {(queue, sku): ExpectedStart(_read(p50), _read(p90)) for queue, sku, p50, p90 in written or ()}
+    return {(queue, sku, gpus): ExpectedStart(_read(p50), _read(p90)) for queue, sku, gpus, p50, p90 in written or ()}
 
 
-def find_queue_starts(starts: ExpectedStarts, queue: str, now: datetime) -> QueueStarts | None:
-    """Find those of one queue; what is over is now. None where nothing is known of it."""
-    own = {sku: start.not_before(now) for (name, sku), start in starts.items() if name == queue}
+def find_queue_starts(starts: ExpectedStarts, queue: str, gpus: int, now: datetime) -> QueueStarts | None:
+    """Find those of jobs of so many GPUs, or of the next size, in one queue; what is over is now.
+
+    None where nothing is known of it.
+    """
+    sizes = sorted((size, sku) for name, sku, size in starts if name == queue and size >= gpus)
+    own: dict[str, ExpectedStart] = {}
+    for size, sku in sizes:
+        own.setdefault(sku, starts[queue, sku, size].not_before(now))
     return QueueStarts(queue, own) if own else None
 
 

@@ -56,6 +56,7 @@ class Estimate(TypedDict):
     vram_parts: dict[str, float] | None
     base_model: str
     sku: str
+    gpus: int
     calibration_runs: int
     uncertain: list[str]
 
@@ -190,6 +191,7 @@ class Job(TypedDict):
     labels: dict[str, str]
     config: dict[str, Any]
     estimate: Estimate | None
+    gpus: int
     gpu_types: list[AcceptedType] | None
     prefer: str
     finish_by: str | None

@@ -71,13 +71,14 @@ class BrokerClient(Client):
         max_cost: str | None = None,
         contract_id: str | None = None,
         project_id: str | None = None,
+        gpus: int | None = None,
         on_counting: Callable[[int, int], None] | None = None,
     ) -> Quote:
-        """Ask what a job will need and cost; with `max_cost`, how far that sum carries it.
+        """Ask what a job will need and cost on so many `gpus`; with `max_cost`, how far that sum carries it.
 
         While the tokens of a large data set are being counted it waits; `on_counting` is told the rows counted and all.
         """
-        asked = {"max_cost": max_cost, "contract_id": contract_id, "project_id": project_id}
+        asked = {"max_cost": max_cost, "contract_id": contract_id, "project_id": project_id, "gpus": gpus}
         body = {"config": dict(config), "dataset_id": dataset_id, **asked}
         while True:
             try:
@@ -100,9 +101,10 @@ class BrokerClient(Client):
         *,
         contract_id: str | None = None,
         project_id: str | None = None,
+        gpus: int | None = None,
     ) -> list[QuoteAnswer]:
         """Ask what many configurations on one data set will cost: for each its quote, or the problem with it."""
-        asked = {"contract_id": contract_id, "project_id": project_id}
+        asked = {"contract_id": contract_id, "project_id": project_id, "gpus": gpus}
         body = _known({"configs": [dict(config) for config in configs], "dataset_id": dataset_id, **asked})
         return cast("list[QuoteAnswer]", self.post("/quotes/batch", body)["data"])
 

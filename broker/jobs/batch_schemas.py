@@ -13,6 +13,7 @@ from broker.http.shapes import Moment, RequestBody
 from broker.jobs.schemas import LONGEST_NAME, MAX_COST_DIGITS, MOST_GPU_TYPES, GpuType, JobOut
 from broker.jobs.tables import Job
 from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE, ConfigIn
+from broker.quotes.shapes.schemas import Gpus
 from pricing.estimate.type_choice import Preference
 
 MOST_JOBS = 100
@@ -54,6 +55,7 @@ class JobBatchIn(RequestBody):
         description="Most each job may cost, in yuan; it is paused when it has cost so much.",
         examples=["38.20"],
     )
+    gpus: Gpus = 1
     gpu_types: list[GpuType] | None = Field(
         default=None,
         min_length=1,

@@ -18,6 +18,7 @@ from broker.persistence.documents import keep_readable
 from broker.persistence.driver import pick_values
 from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE, ConfigIn
 from broker.quotes.shapes.estimate_schemas import EstimateOut, SecondsRange
+from broker.quotes.shapes.schemas import Gpus
 from pricing.estimate.type_choice import Preference, TypedRun
 from pricing.money import Money
 
@@ -55,6 +56,9 @@ class JobIn(RequestBody):
         decimal_places=6,
         description="Most the job may cost, in yuan; it is paused when it has cost so much.",
         examples=["38.20"],
+    )
+    gpus: Gpus | None = Field(
+        default=None, description="So many GPUs of one machine; default: as the quote says, or one.", examples=[1]
     )
     gpu_types: list[GpuType] | None = Field(
         default=None,
@@ -176,6 +180,7 @@ class JobOut(BaseModel):
         description="What it was expected to need; null: it cannot be read, and ops has been told.",
         examples=[{"tokens": 12840}],
     )
+    gpus: int = Field(description="GPUs of one machine that share its steps.", examples=[1])
     gpu_types: list[AcceptedTypeOut] | None = Field(
         description="The GPU types that it may run on, the one that it would rather have first; null: a job of before, "
         "on any.",

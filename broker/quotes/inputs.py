@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Date, DateTime, String, bindparam
 
@@ -10,7 +10,13 @@ from broker import errors
 from broker.base_models import service as base_models
 from broker.calibrations import service as calibrations
 from broker.capacity import service as capacity
-from broker.capacity.start_forecasts import QueueStarts, find_queue_starts, read_starts, select_starts
+from broker.capacity.start_forecasts import (
+    ExpectedStarts,
+    QueueStarts,
+    find_queue_starts,
+    read_starts,
+    select_starts,
+)
 from broker.clock import local_day
 from broker.contracts import service as contracts
 from broker.contracts.reading.grant_prices import GrantPrice, read_grant_prices, select_grant_prices
@@ -44,27 +50,34 @@ INPUTS = Statement(
 class TypeInputs:
     """A GPU type that an open pool has, else the broker's own setting; `prices` are the customer's on every plan there.
 
-    `machine_load` is that of the machine behind the pool; None where its agent has not told within a lease.
+    `machine_load` is that of the machine behind the pool; None where its agent has not told within a lease. `largest`:
+    so many GPUs of the type has the machine that has most.
     """
 
     gpu: GpuProfile
     prices: PriceList
     machine_load: float | None
+    largest: int
 
 
 @dataclass(frozen=True)
 class QuoteInputs:
     """`types` are those that the job may run on, by the names of their pools; at least one.
 
-    `starts`: when a job that came now would start on each; None where no cycle has told.
+    `starts`: when jobs that came now would start on each, in the queue that the job would enter.
     """
 
     dataset: Dataset
     card: RateCard
     types: Sequence[TypeInputs]
-    starts: QueueStarts | None
+    starts: ExpectedStarts
+    queue: str
     calibration: Calibration
     offered: OfferedModels
+
+    def find_starts(self, gpus: int, now: datetime) -> QueueStarts | None:
+        """Find when a job of so many GPUs would start on each type; None where no cycle has told."""
+        return find_queue_starts(self.starts, self.queue, gpus, now)
 
 
 def find_inputs(services: Services, dataset_id: str, *, seen_by: str | None) -> Command:
@@ -109,10 +122,16 @@ async def read_inputs(
         dataset=dataset,
         card=card,
         types=[
-            TypeInputs(of.gpu, await _list_prices(work, card, terms, granted, of.gpu, project_id), of.machine_load)
+            TypeInputs(
+                of.gpu,
+                await _list_prices(work, card, terms, granted, of.gpu, project_id),
+                of.machine_load,
+                of.largest,
+            )
             for of in capacity.read_open_types(open_types, work.settings.local_sku)
         ],
-        starts=find_queue_starts(read_starts(starts), _choose_queue(terms, contract_id), now),
+        starts=read_starts(starts),
+        queue=_choose_queue(terms, contract_id),
         calibration=await calibrations.get_calibration(work, calibration),
         offered=await base_models.read_offer_of(work, offer_version),
     )

@@ -22,12 +22,13 @@ from broker.quotes.checking.findings import QuotedFindings, refuse_bad_rows
 from broker.quotes.costing.budget import MaxCostBuys, SpentUnder, compute_max_cost_buys
 from broker.quotes.costing.gpu_types import QuotedType, UnfitType
 from broker.quotes.costing.prices import PlanQuote, price_on_every_plan
-from broker.quotes.counts.counting import PlannedJob, check_kind, read_counted
-from broker.quotes.estimating.estimate import JobEstimate, estimate_job, refuse_beyond
+from broker.quotes.counts.counting import CountedDataset, PlannedJob, check_kind, read_counted
+from broker.quotes.estimating.estimate import JobEstimate, SharedJob, estimate_job, refuse_beyond, refuse_several
 from broker.quotes.inputs import QuoteInputs, TypeInputs, fetch_inputs, find_inputs, read_inputs
 from broker.quotes.tables import Quote
 from broker.work import Services, Work
 from pricing.calibration.calibration import Calibration
+from pricing.estimate.several_gpus import share_step
 from pricing.money import Money
 from pricing.rate_card import UnitPrices
 from pricing.usage import Unit
@@ -48,6 +49,7 @@ __all__ = [
     "make_quotes",
     "read_quotes",
     "require_acceptable",
+    "require_gpus",
     "require_quoted_cover",
     "require_quoted_price",
 ]
@@ -71,12 +73,13 @@ REFUSALS = (
 class QuoteTerms:
     """What a quote is asked under: a contract and the job's project where the customer names them, and a sum to spend.
 
-    Grants of a project pay for its jobs alone.
+    Grants of a project pay for its jobs alone. `gpus` of one machine are to share the job's steps.
     """
 
     contract_id: str | None = None
     max_cost: Money | None = None
     project_id: str | None = None
+    gpus: int = 1
 
 
 async def make_quote(
@@ -157,7 +160,8 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfigu
     refuse_bad_rows(inputs.dataset, configuration.config)
     counted = await read_counted(work, inputs.dataset, configuration.profile)
     planned = await counted.plan_aside(configuration)
-    own, others = _estimate_on_types(planned, inputs, work.settings.max_job_gpu_hours)
+    job = SharedJob(planned, await _plan_shared(counted, planned, terms.gpus), terms.gpus)
+    own, others = _estimate_on_types(job, inputs, work.settings.max_job_gpu_hours)
     estimate = own.estimate
     return QUOTES.make(
         id=work.new_id("quo"),
@@ -169,7 +173,7 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfigu
         estimate=estimate,
         prices=own.prices,
         other_types=others,
-        expected_starts=inputs.starts,
+        expected_starts=inputs.find_starts(terms.gpus, work.now),
         max_cost_buys=await _buy(work, inputs.dataset.customer_id, estimate, configuration, terms),
         findings=QuotedFindings.of(inputs.dataset, unread=planned.unread),
         rate_card_version=inputs.card.version,
@@ -178,8 +182,16 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfigu
     )
 
 
+async def _plan_shared(counted: CountedDataset, planned: PlannedJob, gpus: int) -> PlannedJob:
+    """Plan a job as so many devices share its steps; on one it is as it is."""
+    if gpus == 1:
+        return planned
+    configuration = planned.configuration
+    return await counted.plan_aside(replace(configuration, config=share_step(configuration.config, gpus)))
+
+
 def _estimate_on_types(
-    planned: PlannedJob, inputs: QuoteInputs, most_gpu_hours: int
+    job: SharedJob, inputs: QuoteInputs, most_gpu_hours: int
 ) -> tuple[QuotedType, list[QuotedType | UnfitType]]:
     """Estimate and price a job on the first GPU type that it fits on, and on the others or say why it does not fit.
 
@@ -189,7 +201,7 @@ def _estimate_on_types(
     refusals: list[errors.InvalidTrainingConfig] = []
     for each in inputs.types:
         try:
-            found.append(_quote_type(planned, each, inputs.calibration, most_gpu_hours))
+            found.append(_quote_type(job, each, inputs.calibration, most_gpu_hours))
         except errors.InvalidTrainingConfig as refusal:
             refusals.append(refusal)
             found.append(UnfitType(each.gpu.sku, refusal.detail))
@@ -199,9 +211,10 @@ def _estimate_on_types(
     return own, [each for each in found if each is not own]
 
 
-def _quote_type(planned: PlannedJob, on: TypeInputs, calibration: Calibration, most_gpu_hours: int) -> QuotedType:
-    estimate = replace(estimate_job(planned, on.gpu, calibration), machine_load=on.machine_load)
-    refuse_beyond(planned, estimate, most_gpu_hours)
+def _quote_type(job: SharedJob, on: TypeInputs, calibration: Calibration, most_gpu_hours: int) -> QuotedType:
+    refuse_several(job.gpus, on.largest, on.gpu)
+    estimate = replace(estimate_job(job, on.gpu, calibration), machine_load=on.machine_load)
+    refuse_beyond(job.planned, estimate, most_gpu_hours)
     return QuotedType(estimate, price_on_every_plan(on.prices.plans.values(), estimate.gpu_seconds, estimate.tokens))
 
 
@@ -258,6 +271,12 @@ def require_acceptable(
         raise _mismatch(quote.id, "dataset_id", "is not the quoted data set")
     if quote.config_hash != configuration.hash:
         raise _mismatch(quote.id, "config", "is not the quoted configuration")
+
+
+def require_gpus(quote: Quote, gpus: int | None) -> None:
+    """Refuse a quote of another number of GPUs than a job names, if it does. Pure. Raises: QuoteMismatch."""
+    if gpus is not None and gpus != quote.estimate.gpus:
+        raise _mismatch(quote.id, "gpus", f"is not the quoted number, {quote.estimate.gpus}")
 
 
 def require_quoted_price(quote: Quote, on: QuotedType, terms: ContractTerms, moment: datetime) -> PlanQuote:

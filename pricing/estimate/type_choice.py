@@ -55,12 +55,14 @@ def keep_affordable(runs: Sequence[TypedRun], most_micros: int) -> list[TypedRun
     return [run for run in runs if run.price_micros <= most_micros] or list(runs)
 
 
-def keep_timely(runs: Iterable[TypedRun], seconds_left: int, waits: Mapping[str, int] | None = None) -> list[TypedRun]:
+def keep_timely(
+    runs: Iterable[TypedRun], seconds_left: int, waits: Mapping[str, int] | None = None, gpus: int = 1
+) -> list[TypedRun]:
     """Keep the runs of which nine of ten end in time; `waits` are how long each type is expected to be waited for.
 
-    Units: seconds.
+    Units: seconds; `gpus` are used at one time.
     """
-    return [run for run in runs if find_seconds_to_end(run, waits) <= seconds_left]
+    return [run for run in runs if find_seconds_to_end(run, waits, gpus) <= seconds_left]
 
 
 def count_as_on(sku: str, used: Mapping[str | None, int], runs: Iterable[TypedRun]) -> int:
@@ -75,6 +77,6 @@ def count_as_on(sku: str, used: Mapping[str | None, int], runs: Iterable[TypedRu
     )
 
 
-def find_seconds_to_end(run: TypedRun, waits: Mapping[str, int] | None = None) -> int:
+def find_seconds_to_end(run: TypedRun, waits: Mapping[str, int] | None = None, gpus: int = 1) -> int:
     """Find within how many seconds nine of ten such runs have ended, the wait before them counted."""
-    return run.p90_seconds + (waits or {}).get(run.sku, 0)
+    return -(-run.p90_seconds // gpus) + (waits or {}).get(run.sku, 0)

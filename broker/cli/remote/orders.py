@@ -35,6 +35,9 @@ ContractId = Annotated[
 MaxCost = Annotated[
     str | None, typer.Option("--max-cost", metavar="YUAN", help="Most the job may cost; it pauses there.")
 ]
+Gpus = Annotated[
+    int | None, typer.Option("--gpus", min=1, help="So many GPUs of one machine share its steps; default: one.")
+]
 SkipBadRows = Annotated[
     bool, typer.Option("--skip-bad-rows", help="Train without the rows that have errors, instead of stopping.")
 ]
@@ -126,6 +129,7 @@ def ask_for_quote(
     max_cost: str | None,
     console: Console,
     project_id: str | None = None,
+    gpus: int | None = None,
 ) -> Quote:
     """Ask for a quote under the contract that would pay, and tell how far a large data set is counted meanwhile."""
 
@@ -133,7 +137,7 @@ def ask_for_quote(
         console.print(f"Counting tokens: {counted:,} of {rows:,} rows", soft_wrap=True)
 
     own = {"max_cost": max_cost, "contract_id": contract["id"], "project_id": project_id} if contract else {}
-    return client.create_quote(config, dataset["id"], **own, on_counting=tell)
+    return client.create_quote(config, dataset["id"], **own, gpus=gpus, on_counting=tell)
 
 
 def choose_contract(client: BrokerClient, customer_id: str, typed: str | None) -> Contract | None:

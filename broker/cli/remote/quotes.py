@@ -24,6 +24,7 @@ def create_quote(
     contract: orders.ContractId = None,
     project: Annotated[str | None, typer.Option("--project", help="The job's project: its name or id.")] = None,
     max_cost: orders.MaxCost = None,
+    gpus: orders.Gpus = None,
     skip_bad_rows: orders.SkipBadRows = False,
     compare: orders.Compare = False,
     customer: Customer = None,
@@ -40,7 +41,7 @@ def create_quote(
         orders.show_findings(found, settings, console)
         pays = orders.choose_contract(client, found["customer_id"], contract)
         project_id = None if project is None else find_project(client, project, customer)
-        quote = orders.ask_for_quote(client, settings, found, pays, sum_in_yuan, console, project_id)
+        quote = orders.ask_for_quote(client, settings, found, pays, sum_in_yuan, console, project_id, gpus)
         offer = orders.make_offer_for(client, quote, pays, sum_in_yuan)
     _tell(offer, compare=compare, as_json=as_json)
 

@@ -15,7 +15,7 @@ from broker.cli.texts.values import (
     describe_money,
     parse_moment,
 )
-from broker.client.objects import Balance, Contract, CoveredUnits, Money, PlanPrice, Quote, QuotedType
+from broker.client.objects import Balance, Contract, CoveredUnits, Estimate, Money, PlanPrice, Quote, QuotedType
 
 COLUMNS = (
     Column("plan"),
@@ -112,9 +112,17 @@ def _tell_need(offer: Offer, now: datetime) -> list[tuple[str, str]]:
     rows = describe_count(estimate["rows"], "row")
     return [
         ("Left out", _describe_left_out(quote)),
-        ("Needs", f"{describe_hours(estimate['gpu_hours'])} GPU-hours on {estimate['sku']}, {work}, {rows}"),
+        (
+            "Needs",
+            f"{describe_hours(estimate['gpu_hours'])} GPU-hours on {_describe_devices(estimate)}, {work}, {rows}",
+        ),
         ("Quote", f"{quote['id']}, good until {describe_local(quote['expires_at'], now)}"),
     ]
+
+
+def _describe_devices(estimate: Estimate) -> str:
+    gpus = estimate.get("gpus", 1)  # a broker of before has none
+    return estimate["sku"] if gpus == 1 else f"{gpus} {estimate['sku']}"
 
 
 def _describe_left_out(quote: Quote) -> str:

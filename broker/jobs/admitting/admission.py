@@ -141,6 +141,7 @@ class AdmissionPlan:
         dataset = snapshot.datasets.get(request.dataset_id)
         if configuration is not None:
             quotes.require_acceptable(quote, configuration, request.dataset_id, dataset, snapshot.moment)
+            quotes.require_gpus(quote, request.gpus)
         if dataset is None or quote.customer_id != request.customer_id:
             raise errors.NotFound("dataset", request.dataset_id)
         return quote
@@ -169,7 +170,7 @@ class AdmissionPlan:
             finish_by=request.finish_by,
             batch_id=None if request.batch is None else request.batch.batch_id,
             batch_at_once=None if request.batch is None else request.batch.at_once,
-            gpus=1,
+            gpus=quote.estimate.gpus,
             queue=planned.queue,
             status=JobStatus.QUEUED.value,
             quote_guarantee=limits.guarantee,

@@ -46,7 +46,9 @@ def plan_terms(
     NoContractInForce, DeadlineUnreachable.
     """
     queue = capacity.resolve_queue(reserves.terms, request.queue)
-    types = choose_types(request, quote, reserves, moment, find_queue_starts(starts, queue, moment))
+    types = choose_types(
+        request, quote, reserves, moment, find_queue_starts(starts, queue, quote.estimate.gpus, moment)
+    )
     return _hold(request, queue, types, reserves, moment)
 
 

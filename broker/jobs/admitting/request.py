@@ -23,7 +23,8 @@ class BatchPlace:
 class JobRequest:
     """What a customer submits. The job pauses when it has cost `max_cost`.
 
-    `gpu_types` are those that it may run on; None: all of its quote. It should end by `finish_by`.
+    `gpus`: so many of one machine share its steps; None: as its quote says, or one. `gpu_types` are those that it may
+    run on; None: all of its quote. It should end by `finish_by`.
     """
 
     customer_id: str
@@ -35,6 +36,7 @@ class JobRequest:
     project_id: str | None = None
     queue: str | None = None
     max_cost: Money | None = None
+    gpus: int | None = None
     gpu_types: tuple[str, ...] | None = None
     prefer: Preference = Preference.CHEAPEST
     finish_by: datetime | None = None

@@ -196,7 +196,7 @@ async def make_quote_for(caller: Caller, request: JobRequest) -> Quote:
     await caller.answer_if_known()
     await meet_count_needs(caller.look, [request.config], request.dataset_id)
     async with caller.look() as work:
-        terms = quotes.QuoteTerms(request.contract_id, project_id=request.project_id)
+        terms = quotes.QuoteTerms(request.contract_id, project_id=request.project_id, gpus=request.gpus or 1)
         return await quotes.make_quote(work, request.config, request.dataset_id, terms)
 
 
@@ -206,7 +206,7 @@ async def make_quotes_for(caller: Caller, requests: Sequence[JobRequest]) -> lis
     await caller.answer_if_known()
     await meet_count_needs(caller.look, [each.config for each in requests], first.dataset_id)
     async with caller.look() as work:
-        terms = quotes.QuoteTerms(first.contract_id, project_id=first.project_id)
+        terms = quotes.QuoteTerms(first.contract_id, project_id=first.project_id, gpus=first.gpus or 1)
         return await quotes.make_quotes(work, [each.config for each in requests], first.dataset_id, terms)
 
 

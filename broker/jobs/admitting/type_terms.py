@@ -124,10 +124,11 @@ def _keep_timely(
     told = {} if starts is None else starts.by_type
     waits = {sku: _count_wait(start.p90, moment) for sku, start in told.items() if start.p90 is not None}
     known = [each.run for each in types if each.quoted.sku in waits or each.quoted.sku not in told]
-    timely = keep_timely(known, int((finish_by - moment).total_seconds()), waits)
+    gpus = types[0].quoted.estimate.gpus
+    timely = keep_timely(known, int((finish_by - moment).total_seconds()), waits, gpus)
     if timely:
         return _pick(types, timely)
-    ends = [moment + timedelta(seconds=find_seconds_to_end(run, waits)) for run in known]
+    ends = [moment + timedelta(seconds=find_seconds_to_end(run, waits, gpus)) for run in known]
     raise errors.DeadlineUnreachable(_tell_earliest(min(ends)) if ends else None)
 
 

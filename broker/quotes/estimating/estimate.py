@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker import __version__, errors
-from broker.quotes.checking.refusal import refuse_config
+from broker.quotes.checking.refusal import refuse_config, refuse_fields
 from broker.quotes.counts.counting import PlannedJob
 from pricing.budget import JobNeed
 from pricing.calibration.calibration import Calibration, RunKind
 from pricing.catalog.gpu import GpuProfile
 from pricing.estimate.memory_advice import list_fits
 from pricing.estimate.run_estimate import GpuSeconds, RunEstimate, estimate_run
+from pricing.estimate.several_gpus import spread_run
 from pricing.resources.exclusions import find_exclusion
 from pricing.resources.memory import FitJudgement, compute_usable_gib
 from pricing.resources.run_work import RunWork
@@ -22,12 +23,13 @@ INT64_END = 2**63
 
 @dataclass(frozen=True)
 class JobEstimate:
-    """What a job will need, on one device of a type: what its quote shows, its hold reserves and the planner expects.
+    """What a job will need on devices of a type: what its quote shows, its hold reserves and the planner expects.
 
     Units: GPU-seconds, tokens, rows of an epoch, optimizer steps, GiB. `kind` and `work` are what the estimator learns
-    from once the job has run; `calibration_runs` finished runs gave the interval its width. `machine_load` is that of
-    the machine when it was quoted, for each core; None where that is not known. `vram_parts` is the peak by what it is
-    for, in GiB; None in what versions of before kept.
+    from once the job has run; `calibration_runs` finished runs gave the interval its width. `gpus` devices of one
+    machine share its steps; memory is that of each. `machine_load` is that of the machine when it was quoted, for each
+    core; None where that is not known. `vram_parts` is the peak by what it is for, in GiB; None in what versions of
+    before kept.
     """
 
     base_model: str
@@ -46,6 +48,7 @@ class JobEstimate:
     calibration_runs: int
     kind: RunKind
     work: RunWork
+    gpus: int = 1
     machine_load: float | None = None
     vram_parts: Mapping[str, float] | None = None
 
@@ -64,6 +67,7 @@ class JobEstimate:
         Raises: KeyError, TypeError, ValueError, for what it never wrote.
         """
         later = {name: written.get(name) for name in ("machine_load", "vram_parts")}  # versions of before have none
+        later["gpus"] = written.get("gpus", 1)
         known = {name: written[name] for name in cls.__dataclass_fields__.keys() - later.keys()} | later
         _check_counts(written, COUNTS)
         _check_counts(written["gpu_seconds"], ("p50", "p90"))
@@ -95,17 +99,36 @@ def refuse_beyond(planned: PlannedJob, estimate: JobEstimate, most_gpu_hours: in
     raise refuse_config("epochs", f"{needed}: {cure} send a smaller data set or choose a smaller base model")
 
 
-def estimate_job(planned: PlannedJob, gpu: GpuProfile, calibration: Calibration) -> JobEstimate:
-    """Estimate steps, tokens, GPU-seconds and memory of a planned job on one device of a type.
+def refuse_several(gpus: int, largest: int, gpu: GpuProfile) -> None:
+    """Refuse a job of more devices than a machine of a type has. Raises: InvalidTrainingConfig."""
+    if gpus > largest:
+        told = f"no machine has more than {largest} {gpu.name}, and jobs over several machines come later"
+        raise refuse_fields([errors.FieldError("gpus", f"{told}: ask for {largest} or fewer")])
+
+
+@dataclass(frozen=True)
+class SharedJob:
+    """A job on so many devices of one machine; `shared` is planned as they share its steps, on one as it is."""
+
+    planned: PlannedJob
+    shared: PlannedJob
+    gpus: int = 1
+
+
+def estimate_job(job: SharedJob, gpu: GpuProfile, calibration: Calibration) -> JobEstimate:
+    """Estimate steps, tokens, GPU-seconds and memory of a planned job on devices of a type; memory is that of each.
 
     Raises: InvalidTrainingConfig, where the device cannot run the method, or where not even the leanest run would fit;
     it names the least costly change.
     """
-    config, profile, workload = planned.configuration.config, planned.configuration.profile, planned.workload
+    planned, shared = job.planned, job.shared
+    config, profile, workload = shared.configuration.config, planned.configuration.profile, planned.workload
     excluded = find_exclusion(gpu, config.quantization, config.precision)
     if excluded is not None:
         raise refuse_config(*excluded)
-    run = estimate_run(profile, config, workload, gpu, calibration, trainer_version=__version__)
+    run = estimate_run(profile, config, shared.workload, gpu, calibration, trainer_version=__version__)
+    if job.gpus > 1:
+        run = spread_run(run, config, gpu, calibration, job.gpus)
     if run.fit is FitJudgement.DOES_NOT_FIT:
         raise _refuse_size(planned, run, gpu)
     return JobEstimate(
@@ -125,6 +148,7 @@ def estimate_job(planned: PlannedJob, gpu: GpuProfile, calibration: Calibration)
         calibration_runs=run.calibration_runs,
         kind=run.kind,
         work=run.work,
+        gpus=job.gpus,
         vram_parts={name: round(gib, 3) for name, gib in vars(run.memory.peak.parts).items()},
     )
 

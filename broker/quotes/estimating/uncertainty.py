@@ -38,5 +38,9 @@ def _list_uncertainties(estimate: JobEstimate) -> Iterator[str]:
             f"a probe would narrow it: `trainer probe` measures a dozen steps of this configuration on {estimate.sku}, "
             f"in place of p90 at {seconds.p90 / seconds.p50:.2f} times p50"
         )
+    if estimate.gpus > 1:
+        yield (
+            f"several devices: {estimate.gpus} share each step; how long they wait for each other was never measured"
+        )
     if estimate.kind.family not in TEXT_FAMILIES:
         yield "pictures: least certain, as their steps are short and wait for the machine as much as for the card"

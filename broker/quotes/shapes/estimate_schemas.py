@@ -51,6 +51,7 @@ class EstimateOut(BaseModel):
     adapter_parameters: int = Field(description="Parameters that are trained.", examples=[460800])
     base_model: str = Field(description="Base model of the catalogue.", examples=["smollm2-135m-instruct"])
     sku: str = Field(description="Type of device that the estimate is for.", examples=["cpu"])
+    gpus: int = Field(description="Devices of one machine that share the job's steps.", examples=[1])
     fit: FitJudgement = Field(
         description="Whether the job fits into the device's memory: fits, tight, or does_not_fit.", examples=["fits"]
     )

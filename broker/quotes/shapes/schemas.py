@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -22,11 +22,21 @@ from pricing.budget import JobPart
 from pricing.money import Money
 from pricing.plans import PlanName
 
+MOST_GPUS = 64
 PROJECT = Field(
     default=None,
     description="The project that the job will be in; needed where grants of its own pay for it.",
     examples=["prj_01k"],
 )
+Gpus = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=MOST_GPUS,
+        description="So many GPUs of one machine share the job's steps, all of them or none. GPU-seconds count each.",
+        examples=[1],
+    ),
+]
 CONTRACT_WORDS = "The contract to quote under; needed only where several are in force."
 
 
@@ -47,10 +57,11 @@ class QuoteIn(RequestBody):
         examples=["con_01k"],
     )
     project_id: str | None = PROJECT
+    gpus: Gpus = 1
 
     def read_terms(self) -> QuoteTerms:
         max_cost = None if self.max_cost is None else Money.from_decimal(self.max_cost)
-        return QuoteTerms(self.contract_id, max_cost, self.project_id)
+        return QuoteTerms(self.contract_id, max_cost, self.project_id, self.gpus)
 
 
 class JobPartOut(BaseModel):
@@ -157,9 +168,10 @@ class QuoteBatchIn(RequestBody):
     dataset_id: str = Field(description="An uploaded data set.", examples=["dat_01k"])
     contract_id: str | None = Field(default=None, description=CONTRACT_WORDS, examples=["con_01k"])
     project_id: str | None = PROJECT
+    gpus: Gpus = 1
 
     def read_terms(self) -> QuoteTerms:
-        return QuoteTerms(self.contract_id, project_id=self.project_id)
+        return QuoteTerms(self.contract_id, project_id=self.project_id, gpus=self.gpus)
 
 
 class QuoteAnswerOut(BaseModel):

@@ -4,12 +4,12 @@ It would stand behind all that wait at its priority or a higher one. So what it 
 contract that has had little goes before others, and a small job may fill a gap.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from broker.scheduling.planning.forecast import Forecast
-from broker.scheduling.planning.model import ClusterSnapshot, CyclePlan, WaitingJob
+from broker.scheduling.planning.model import ClusterSnapshot, CyclePlan, PoolState, WaitingJob
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,30 @@ class NewcomerStart:
 
 
 def forecast_newcomers(snapshot: ClusterSnapshot, plan: CyclePlan, *, now: datetime) -> list[NewcomerStart]:
-    """Forecast the starts of newcomers of one GPU, for each priority of a queue and each type that a pool has."""
+    """Forecast the starts of newcomers, for each priority of a queue and each type that a pool has.
+
+    They are of one GPU, two, four and so on, up to the largest pool of the type.
+    """
     early, late = (_Line(snapshot, plan, now, is_late=is_late) for is_late in (False, True))
     priorities = sorted({queue.priority for queue in snapshot.queues}, reverse=True)
-    skus = sorted({pool.sku for pool in snapshot.pools})
+    asked = sorted(_list_sizes(snapshot.pools))
     found: list[NewcomerStart] = []
     for priority in priorities:
         early.advance(priority)
         late.advance(priority)
-        found += [NewcomerStart(priority, sku, 1, early.find_start(sku, 1), late.find_start(sku, 1)) for sku in skus]
+        found += [
+            NewcomerStart(priority, sku, gpus, early.find_start(sku, gpus), late.find_start(sku, gpus))
+            for sku, gpus in asked
+        ]
     return found
+
+
+def _list_sizes(pools: Sequence[PoolState]) -> set[tuple[str, int]]:
+    """List the sizes of jobs that are forecast, by type."""
+    sizes = {(pool.sku, 1) for pool in pools}
+    for pool in pools:
+        sizes |= {(pool.sku, 2**power) for power in range(pool.total_gpus.bit_length())}
+    return sizes
 
 
 class _Line:

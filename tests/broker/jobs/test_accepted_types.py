@@ -95,3 +95,34 @@ async def test_a_busy_type_is_quoted_with_its_start_and_its_wait_counts_towards_
 
 def parse(written: str) -> datetime:
     return datetime.fromisoformat(written)
+
+
+async def test_a_job_of_several_devices_has_them_all_of_one_machine_or_none(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    async with system.work() as work:
+        await register_pool(work, name="a", sku="rtx-4090", total_gpus=1)
+        await register_pool(work, name="b", sku="a100-80g", total_gpus=4)
+        await run_cycle(work)
+    asked = {"config": {**LONG, "gradient_accumulation": 4}, "dataset_id": customer.dataset["id"]}
+    made = await api.post("/quotes", {**asked, "gpus": 2}, expect=201)
+    assert (made["estimate"]["sku"], made["estimate"]["gpus"]) == ("a100-80g", 2)
+    small = made["gpu_types"][1]
+    assert small["sku"] == "rtx-4090"
+    assert "jobs over several machines come later: ask for 1 or fewer" in small["reason"]
+    assert made["gpu_types"][0]["expected_start"]["p50"] is not None
+    refused = await api.post("/quotes", {**asked, "gpus": 8}, expect=422)
+    assert refused["errors"][0]["field"] == "gpus"
+    ordered = {**asked, "customer_id": customer.id}
+    other = await api.post("/jobs", {**ordered, "quote_id": made["id"], "gpus": 4}, expect=409)
+    assert other["type"] == "/problems/quote-mismatch"
+    job = await api.post("/jobs", {**ordered, "quote_id": made["id"]}, expect=201)
+    assert job["gpus"] == 2
+    held = (await read_balance(system, customer.contract["id"])).held_gpu_seconds
+    assert held == made["estimate"]["gpu_seconds"]["p90"]
+    more = [await api.post("/jobs", {**ordered, "gpus": 2}, expect=201) for _ in range(2)]
+    async with system.work() as work:
+        await run_cycle(work)
+    states = [(await api.get(f"/jobs/{each['id']}"))["status"] for each in (job, *more)]
+    assert states == ["dispatched", "dispatched", "queued"]
+    (run,) = (await api.get(f"/jobs/{job['id']}/runs"))["data"]
+    assert (run["pool"], run["gpus"]) == ("b", 2)

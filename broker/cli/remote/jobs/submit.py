@@ -38,6 +38,7 @@ class Order:
     max_cost: str | None
     customer: str | None
     skip_bad_rows: bool
+    gpus: int | None
 
 
 def submit_job(
@@ -53,6 +54,7 @@ def submit_job(
     contract: orders.ContractId = None,
     queue: Annotated[str | None, typer.Option("--queue", help="The queue; default: the plan's own.")] = None,
     max_cost: orders.MaxCost = None,
+    gpus: orders.Gpus = None,
     gpu_type: GpuTypes = None,
     prefer: Prefer = Preference.CHEAPEST,
     finish_by: FinishBy = None,
@@ -67,7 +69,9 @@ def submit_job(
 ) -> None:
     """Upload data, show what is wrong with them and what the job will cost, and submit it once you have said yes."""
     labels = read_labels(label or [])
-    order = Order(config, data, dataset, quote, contract, orders.check_max_cost(max_cost), customer, skip_bad_rows)
+    order = Order(
+        config, data, dataset, quote, contract, orders.check_max_cost(max_cost), customer, skip_bad_rows, gpus
+    )
     console = make_console(stderr=as_json)
     with connect(url, key) as client:
         project_id = None if project is None else find_project(client, project, customer)
@@ -109,7 +113,7 @@ def _take_quote(client: BrokerClient, order: Order, project_id: str | None, cons
     dataset = orders.take_dataset(client, order.data, order.dataset, order.customer, console)
     orders.show_findings(dataset, settings, console)
     pays = orders.choose_contract(client, dataset["customer_id"], order.contract)
-    return orders.ask_for_quote(client, settings, dataset, pays, order.max_cost, console, project_id)
+    return orders.ask_for_quote(client, settings, dataset, pays, order.max_cost, console, project_id, order.gpus)
 
 
 def _show_price(

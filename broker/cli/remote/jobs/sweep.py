@@ -41,6 +41,7 @@ def submit_sweep(
     contract: orders.ContractId = None,
     queue: Annotated[str | None, typer.Option("--queue", help="The queue; default: the plan's own.")] = None,
     max_cost: orders.MaxCost = None,
+    gpus: orders.Gpus = None,
     gpu_type: GpuTypes = None,
     prefer: Prefer = Preference.CHEAPEST,
     finish_by: FinishBy = None,
@@ -61,8 +62,9 @@ def submit_sweep(
         orders.show_findings(found, base, console)
         pays = orders.choose_contract(client, found["customer_id"], contract)
         project_id = None if project is None else find_project(client, project, customer)
+        own = {"contract_id": pays["id"], "project_id": project_id, "gpus": gpus} if pays else {"gpus": gpus}
         configs = [{**base, **change} for change in changes]
-        _show_prices(client, found, pays, configs, changes, project_id, console, yes=yes)
+        _show_prices(client, found, pays, configs, changes, own, console, yes=yes)
         batch = client.submit_jobs(
             configs,
             found["id"],
@@ -73,6 +75,7 @@ def submit_sweep(
             labels=labels or None,
             queue=queue,
             max_cost=most,
+            gpus=gpus,
             gpu_types=gpu_type,
             prefer=prefer.value,
             finish_by=finish_by,
@@ -114,13 +117,12 @@ def _show_prices(
     pays: Contract | None,
     configs: Sequence[Mapping[str, Any]],
     changes: Sequence[Mapping[str, Any]],
-    project_id: str | None,
+    own: Mapping[str, Any],
     console: Console,
     *,
     yes: bool,
 ) -> None:
     """Show the price of each job, and ask. Raises: typer.Abort, CommandFailed, where one cannot be priced or paid."""
-    own = {"contract_id": pays["id"], "project_id": project_id} if pays else {}
     quotes: list[Quote] = []
     for place, answer in enumerate(client.create_quotes(configs, dataset["id"], **own)):
         if answer["quote"] is None:

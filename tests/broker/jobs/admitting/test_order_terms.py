@@ -127,10 +127,10 @@ def in_seconds(p90: int | None) -> ExpectedStart:
 
 def test_the_wait_for_a_type_counts_towards_its_date_and_one_that_nobody_knows_meets_none() -> None:
     starts = {
-        ("standard", "h100-80g"): in_seconds(1000),
-        ("standard", "rtx-4090"): in_seconds(-50),
-        ("standard", "rtx-3090"): in_seconds(None),
-        ("priority", "h100-80g"): in_seconds(0),
+        ("standard", "h100-80g", 1): in_seconds(1000),
+        ("standard", "rtx-4090", 1): in_seconds(-50),
+        ("standard", "rtx-3090", 1): in_seconds(None),
+        ("priority", "h100-80g", 1): in_seconds(0),
     }
     assert list_types(order(finish_by=NOW + timedelta(seconds=1899), starts=starts)) == ["rtx-4090"]
     assert list_types(order(finish_by=NOW + timedelta(seconds=1900), starts=starts)) == ["rtx-4090", "h100-80g"]

@@ -39,8 +39,13 @@ def forecast(*waiting, pools=(CPU, GPU), running=()):
     """Tell the seconds to the start at p50 and p90, by priority and type."""
     snapshot = ClusterSnapshot(tuple(pools), QUEUES, waiting, tuple(running))
     found = forecast_newcomers(snapshot, plan_cycle(snapshot, now=NOW), now=NOW)
-    assert {each.gpus for each in found} == {1}
-    return {(each.priority, each.sku): (count_seconds(each.p50), count_seconds(each.p90)) for each in found}
+    return {
+        (each.priority, each.sku) if each.gpus == 1 else (each.priority, each.sku, each.gpus): (
+            count_seconds(each.p50),
+            count_seconds(each.p90),
+        )
+        for each in found
+    }
 
 
 def count_seconds(moment):
@@ -55,6 +60,8 @@ def test_a_type_that_is_free_takes_a_newcomer_at_once_and_a_closed_one_nobody_kn
         (100, "cpu"): (0, 0),
         (200, "h100-80g"): (None, None),
         (100, "h100-80g"): (None, None),
+        (200, "h100-80g", 2): (None, None),
+        (100, "h100-80g", 2): (None, None),
     }
 
 
@@ -62,6 +69,7 @@ def test_a_newcomer_waits_for_the_first_that_ends_by_p50_and_by_p90():
     found = forecast(running=[make_running("a", 40, p90=60), make_running("b", 70), make_running("b", 50, p90=90)])
     assert found[100, "cpu"] == found[200, "cpu"] == (40, 60)
     assert found[100, "h100-80g"] == (50, 70)
+    assert found[100, "h100-80g", 2] == (70, 90)
 
 
 def test_a_newcomer_stands_behind_those_of_its_priority_and_above_alone():
