@@ -88,13 +88,21 @@ class Query(Statement):
 
 def _write_literal(value: object, driver: Driver) -> bytes:
     """Write a value as a literal; what most values are without looking up how their type is written."""
-    if type(value) is str and not _has_any(value, "'\\\0"):
-        return f"'{value}'".encode()
+    if type(value) is str and "\0" not in value and _takes_backslashes(driver):
+        return b"'%s'" % value.replace("'", "''").encode()
     if type(value) is list and PLAIN_KINDS.issuperset(map(type, value)):
         words = [element for element in value if type(element) is str]
         if not _has_any("".join(words), "'\"\\\0"):
             return f"'{{{','.join(_write_element(element) for element in value)}}}'".encode()
     return sql.Literal(value).as_bytes(driver)
+
+
+def _takes_backslashes(driver: Driver) -> bool:
+    """Tell whether a backslash in a literal is one, as the standard has it and every server is set up, if not told so.
+
+    JSON within JSON is full of them, and the driver would write each twice, for the server to find and undo.
+    """
+    return driver.pgconn.parameter_status(b"standard_conforming_strings") == b"on"
 
 
 def _has_any(text: str, signs: str) -> bool:

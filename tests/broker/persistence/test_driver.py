@@ -132,6 +132,18 @@ async def test_an_array_comes_as_it_was_given_whatever_its_elements_are(
         assert await run_together(connection_of(session), [Command(ECHO, told)]) == [[(texts, numbers)]]
 
 
+@pytest.mark.parametrize("setting", ["on", "off"])
+@pytest.mark.parametrize("words", ["O'Brien", "a \\ b \\' c", '{"quote": "\\"it\'s\\""}', "$1 %s \n ''", "\\"])
+async def test_words_come_as_they_were_given_whatever_signs_are_in_them(
+    system: System, words: str, setting: str
+) -> None:
+    """A message has them as literals, in which a backslash is one, unless the server is told otherwise."""
+    say = Statement(text("SELECT CAST(:words AS text)"))
+    async with system.database.transaction(Scope.ALL) as session:
+        await session.execute(text(f"SET LOCAL standard_conforming_strings TO {setting}"))
+        assert await run_together(connection_of(session), [Command(say, {"words": words})]) == [[(words,)]]
+
+
 async def test_a_message_that_ends_with_the_commit_ends_the_transaction(system: System) -> None:
     async def fail() -> None:
         async with system.database.transaction(Scope.ALL) as session:
