@@ -1,15 +1,12 @@
 """Submissions on their way from the edge: those of one moment are decided together, each with its own answer.
 
-A batch is one transaction of the tenants that sent it: the locks and all that is read in one message, a plan for each
-tenant from its own rows alone, and all that is written, with the answers that retries get, in another one that ends
-with the commit.
+A batch is one transaction of the tenants that sent it, in which the processes' turn is taken first: the locks, whose
+keys they are and all that is read in one message, a plan for each tenant from its own rows alone, and all that is
+written in another one (`submission_batch.py`).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Self
 
 from fastapi import Response
 from psycopg.errors import UniqueViolation
@@ -18,38 +15,21 @@ from broker import errors
 from broker.capacity.start_forecasts import ExpectedStarts, list_starts
 from broker.contracts.reading.candidates import Place
 from broker.http.caller import Caller, open_together
-from broker.http.idempotency import (
-    TWIN_ANSWERED,
-    Claim,
-    EarlierAnswer,
-    find_answers,
-    keep_answers,
-    name_principal,
-    read_answers,
-)
+from broker.http.idempotency import TWIN_ANSWERED, name_principal
 from broker.http.supposed import Supposed, join_questions
-from broker.jobs.admitting.admission import AdmissionPlan, Order
-from broker.jobs.admitting.admission_batch import (
-    SUBMITTED,
-    list_known_quotes,
-    read_admission_snapshots,
-    read_orders,
-    tell_submitted,
-    write_admissions,
-)
+from broker.jobs.admitting.admission import Order
+from broker.jobs.admitting.admission_batch import SUBMITTED, tell_submitted
 from broker.jobs.admitting.request import JobRequest
-from broker.jobs.batch_schemas import JobBatchOut
+from broker.jobs.admitting.submission_batch import Batch, Decided, Submission
 from broker.jobs.events import log_event
-from broker.jobs.schemas import JobOut
-from broker.jobs.tables import Job
-from broker.persistence.database import WAKE_FOR_SUBMITTED, TimeLimits
-from broker.persistence.driver import COMMIT, Command, Row, run_together
+from broker.persistence.database import TimeLimits
+from broker.persistence.driver import Row
 from broker.persistence.joint_batches import JointBatches
 from broker.persistence.shared_turn import SharedTurn
 from broker.quotes import service as quotes
 from broker.quotes.counts.count_needs import meet_count_needs
 from broker.quotes.service import Quote
-from broker.work import STAFF, Actor, Role, Work
+from broker.work import Role
 
 # Whose scope, and whose use of which contract.
 Turn = tuple[str, Place]
@@ -57,68 +37,6 @@ Turn = tuple[str, Place]
 JOINT_LOCK_SECONDS = 0.5
 # Of the advisory lock by which the processes take turns (`SharedTurn`).
 ADMISSION_TURN = 7_203_117
-
-
-@dataclass(frozen=True)
-class Submission:
-    """An order with its caller, or the orders of one batch, of which all are taken or none."""
-
-    caller: Caller
-    orders: Sequence[Order]
-    is_batch: bool = False
-
-    @property
-    def customer_id(self) -> str:
-        return self.orders[0].request.customer_id
-
-    @property
-    def claimed(self) -> tuple[Actor, Claim] | None:
-        """Tell who claims which key; None for a request without one."""
-        return None if self.caller.claim is None else (self.caller.actor, self.caller.claim)
-
-
-@dataclass(frozen=True)
-class Decided:
-    """The answer to a submission, and the jobs that it has made; none where it was answered before."""
-
-    response: Response
-    jobs: Sequence[Job] = ()
-
-
-@dataclass
-class SubmissionAnswers:
-    """The answers of a batch, those that earlier requests with the same keys got, and those that are to be kept."""
-
-    plans: Mapping[str, AdmissionPlan]
-    earlier: dict[tuple[str, str], EarlierAnswer]
-    kept: list[tuple[Actor, Claim, Response]] = field(default_factory=list)
-
-    def answer(self, submission: Submission) -> Decided:
-        """Answer a submission; of two with one key the second gets the first one's answer.
-
-        Raises: as `AdmissionPlan.admit` does; Unauthenticated.
-        """
-        if submission.caller.unconfirmed is not None:
-            raise errors.Unauthenticated("This API key was not confirmed; send the request again.")
-        if submission.claimed is None:
-            return self._decide(submission)
-        actor, claim = submission.claimed
-        name = (name_principal(actor), claim.key)
-        if name in self.earlier:
-            return Decided(self.earlier[name].replay(claim))
-        decided = self._decide(submission)
-        response = decided.response
-        self.kept.append((actor, claim, response))
-        self.earlier[name] = EarlierAnswer(claim.fingerprint, response.status_code, bytes(response.body).decode())
-        return decided
-
-    def _decide(self, submission: Submission) -> Decided:
-        plan = self.plans[submission.customer_id]
-        admitted, moment = len(plan.admitted), plan.snapshot.moment
-        jobs = plan.admit_all(submission.orders) if submission.is_batch else [plan.admit(submission.orders[0])]
-        told = JobBatchOut.of(jobs, moment) if submission.is_batch else JobOut.of(jobs[0], moment)
-        made = [each.job for each in plan.admitted[admitted:]]
-        return Decided(Response(told.model_dump_json(), 201, media_type="application/json"), made)
 
 
 class Submissions:
@@ -241,61 +159,3 @@ def _confirm(supposed: Sequence[Supposed], found: Sequence[Sequence[Row]]) -> Se
         with suppress(errors.Unauthenticated):
             each.confirm_by(found[0])
     return found[1:]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Submissions that are decided together, at one moment; `known` are their quotes that need not be read."""
-
-    submissions: Sequence[Submission]
-    moment: datetime
-    known: Mapping[str, Quote]
-
-    @classmethod
-    def of(cls, submissions: Sequence[Submission]) -> Self:
-        services = submissions[0].caller.services
-        return cls(submissions, services.clock(), list_known_quotes(services, _list_orders(submissions)))
-
-    def read(self, *, seen_by: Collection[str] | None) -> list[Command]:
-        """Make the commands that read what they are decided from, and the answers that their retries ask for."""
-        orders = _list_orders(self.submissions)
-        claims = [each.claimed for each in self.submissions if each.claimed is not None]
-        return [*read_orders(orders, self.moment, self.known, seen_by=seen_by), find_answers(claims)]
-
-    async def decide(self, works: Mapping[str, Work], found: Sequence[Sequence[Row]]) -> list[Decided | Exception]:
-        """Decide them in their transaction, and write and commit it."""
-        *read, earlier = found
-        snapshots = await read_admission_snapshots(works, read, self.moment, self.known)
-        plans = {each: AdmissionPlan(snapshot, works[each].new_id) for each, snapshot in snapshots.items()}
-        answers = SubmissionAnswers(plans, read_answers(earlier))
-        given = [_answer(answers, submission) for submission in self.submissions]
-        await self._write(works, answers, given)
-        return given
-
-    async def _write(
-        self, works: Mapping[str, Work], answers: SubmissionAnswers, given: Sequence[Decided | Exception]
-    ) -> None:
-        """Write what was admitted, and commit; what staff decided is recorded before."""
-        work = next(iter(works.values()))
-        commands = [*write_admissions(answers.plans, works), *keep_answers(answers.kept, work.now)]
-        if not commands:
-            return
-        if work.actor.role not in STAFF:
-            await run_together(work.connection, commands, after=WAKE_FOR_SUBMITTED + b";" + COMMIT)
-            return
-        await run_together(work.connection, commands, after=WAKE_FOR_SUBMITTED)
-        for submission, decided in zip(self.submissions, given, strict=True):
-            if isinstance(decided, Decided):
-                await submission.caller.record(work, decided.response)
-
-
-def _list_orders(submissions: Sequence[Submission]) -> list[Order]:
-    return [order for each in submissions for order in each.orders]
-
-
-def _answer(answers: SubmissionAnswers, submission: Submission) -> Decided | Exception:
-    """Answer a submission, or tell what is wrong with it: deciding is pure, so whatever is raised is its own fault."""
-    try:
-        return answers.answer(submission)
-    except Exception as error:  # noqa: BLE001 (one that cannot be decided keeps no other from its answer)
-        return error
