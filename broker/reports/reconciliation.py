@@ -43,7 +43,9 @@ METERED = """
 CAPTURED = "SELECT contract_id, unit, quantity FROM captures"
 PAID_FOR = "SELECT contract_id, unit, quantity FROM captures WHERE NOT borne"
 BORNE = "SELECT contract_id, unit, quantity FROM captures WHERE borne"
-SEGMENTS = "SELECT contract_id, unit, quantity FROM rate_segments"
+SEGMENTS = """
+    SELECT contract_id, unit, quantity FROM rate_segments
+    UNION ALL SELECT contract_id, unit, -quantity FROM rate_corrections"""
 USED = "SELECT contract_id, unit, balance FROM ledger_accounts WHERE kind = 'used' AND unit <> 'micro_yuan'"
 BORNE_BALANCES = "SELECT contract_id, unit, balance FROM ledger_accounts WHERE kind = 'borne' AND unit <> 'micro_yuan'"
 
@@ -59,7 +61,7 @@ LINKS = (
     Link("usage events = captures", METERED, CAPTURED),
     Link("captures that customers pay for = balances used", PAID_FOR, USED),
     Link("captures that the house bears = balances borne", BORNE, BORNE_BALANCES),
-    Link("captures that customers pay for = rate segments", PAID_FOR, SEGMENTS),
+    Link("captures that customers pay for = rate segments, less what later months take back", PAID_FOR, SEGMENTS),
     Link(
         "invoice lines = invoice totals",
         """SELECT i.contract_id, 'micro_yuan' AS unit, l.amount_micros AS quantity

@@ -95,11 +95,23 @@ class Walk:
         if signed is not None:
             self.customers.append(Customer(customer.id, signed, customer.dataset))
 
+    async def begin(self) -> None:
+        """Pay what was asked for at signing, and use something under each contract: most steps come to more then."""
+        for invoice in (await self.api.get("/invoices", status="open", limit=100))["data"]:
+            await self.post(f"/invoices/{invoice['id']}/pay")
+        for customer in list(self.customers):
+            await self._start(customer, {})
+        for job in self.jobs:
+            await self._use(job, HOUR + 7, 12_345, timedelta(0))
+
     async def start(self) -> None:
         customer = self.lot.choice(self.customers)
         promise = self.lot.choice(
             [{}, {"limit_micros": 6_800_000}, {"quote_guarantee": "cap", "cap_micros": 3_400_000}]
         )
+        await self._start(customer, promise)
+
+    async def _start(self, customer: Customer, promise: dict[str, Any]) -> None:
         try:
             job = await start_job(self.system, customer, gpu_seconds=self.lot.choice(SIZES[:5]), tokens=1000, **promise)
         except Exception as error:  # noqa: BLE001  a refused hold
@@ -115,8 +127,10 @@ class Walk:
         job = self.lot.choice(self.jobs)
         size, tokens = self.lot.choice(SIZES), self.lot.choice(TOKENS)
         ago = self.lot.choice([timedelta(0), timedelta(0), (self.clock.now - job.used_until) / 2])
-        if job.id in self.ended:
-            return
+        if job.id not in self.ended:
+            await self._use(job, size, tokens, ago)
+
+    async def _use(self, job: RunningJob, size: int, tokens: int, ago: timedelta) -> None:
         self.done.append(f"{job.id} uses {size} {tokens}")
         await report_usage(self.system, job, gpu_seconds=size, tokens=tokens, ended_at=self.clock.now - ago)
 
@@ -162,8 +176,16 @@ class Walk:
         }
         await self.post("/usage-events", {"specversion": "1.0", "type": "lora.usage.correction", **named, "data": data})
 
+    async def bill(self) -> None:
+        """Let the month end, and make one invoice final."""
+        await self._wait(24 * 33)
+        await self.close()
+
     async def wait(self) -> None:
-        self.clock.advance(hours=self.lot.choice([1, 30, 30, 24 * 20, 24 * 33, 24 * 33, 24 * 200]))
+        await self._wait(self.lot.choice([1, 30, 30, 24 * 20, 24 * 33, 24 * 33, 24 * 200]))
+
+    async def _wait(self, hours: int) -> None:
+        self.clock.advance(hours=hours)
         daemon = Daemon(self.system, None)
         for tick in (
             daemon.expire_grants,

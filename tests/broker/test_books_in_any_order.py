@@ -78,10 +78,12 @@ class BooksMachine(RuleBasedStateMachine):
         self.walk = Walk(self.world.api, self.world.system, self.world.clock, DrawnLot(data))
         for _contract in range(3):
             self.world.run(self.walk.sign())
+        self.world.run(self.walk.begin())
 
     start, use, use_more, use_again = (make_step(name) for name in ("start", "use", "use", "use"))
     correct, correct_again, end, give_up = (make_step(name) for name in ("correct", "correct", "end", "give_up"))
     wait, wait_more, close, close_more = (make_step(name) for name in ("wait", "wait", "close", "close"))
+    bill, bill_more = (make_step(name) for name in ("bill", "bill"))
     give, buy, cancel_purchase, end_grant = (
         make_step(name) for name in ("give", "buy", "cancel_purchase", "end_grant")
     )
@@ -166,8 +168,8 @@ async def find_wrong_segments(world: World) -> list[Any]:
         rows = (await work.session.execute(query)).all()
     faults = []
     for row in rows:
-        exact = Fraction(row.quantity) * Fraction(row.unit_price) / (3600 if row.meter == "gpu_seconds" else 1)
-        if abs(Fraction(row.micros, 1_000_000) - exact) > Fraction(1, 200):
+        exact = Fraction(int(row.quantity)) * Fraction(row.unit_price) / (3600 if row.meter == "gpu_seconds" else 1)
+        if abs(Fraction(int(row.micros), 1_000_000) - exact) > Fraction(1, 200):
             faults.append(tuple(row))
     return faults
 
