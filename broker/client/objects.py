@@ -203,6 +203,7 @@ class Job(TypedDict):
     pause_reason: str | None
     pending_reason: PendingReason | None
     expected_start: str | None
+    latest_start: str | None
     expected_end: Moments | None
     progress: dict[str, Any] | None
     attempts: int

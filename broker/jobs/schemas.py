@@ -213,7 +213,12 @@ class JobOut(BaseModel):
         description="Why a queued job waits.", examples=[{"code": "waiting_for_gpus"}]
     )
     expected_start: datetime | None = Field(
-        description="When a queued job is expected to start (UTC).", examples=["2026-11-24T10:05:00Z"]
+        description="When a queued job is expected to start (UTC): if those before it take as long as half of such do.",
+        examples=["2026-11-24T10:05:00Z"],
+    )
+    latest_start: datetime | None = Field(
+        description="When it starts if they take as long as nine of ten such do at most (UTC).",
+        examples=["2026-11-24T10:15:00Z"],
     )
     expected_end: ExpectedEndOut | None = Field(
         description="When it is expected to end, while it runs or once its start is forecast.",

@@ -83,7 +83,7 @@ def set_status(work: Work, job: Job, status: JobStatus) -> None:
     job.status = status.value
     job.pause_reason = None
     if status != JobStatus.QUEUED:
-        job.pending_reason, job.expected_start = None, None
+        job.pending_reason, job.expected_start, job.latest_start = None, None, None
     if status in TERMINAL:
         job.finished_at = work.now
 

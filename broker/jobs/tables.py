@@ -70,6 +70,7 @@ class Job(Base):
     status: Mapped[str]
     pending_reason: Mapped[dict[str, Any] | None]
     expected_start: Mapped[datetime | None] = moment_column(nullable=True)
+    latest_start: Mapped[datetime | None] = moment_column(nullable=True)
     stop_requested: Mapped[str | None]
     pause_reason: Mapped[str | None]
     quote_guarantee: Mapped[str | None]

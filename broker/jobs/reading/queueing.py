@@ -36,7 +36,8 @@ ANY_TYPE = ""
 # By primary key, sent as one batch: joined to a list of jobs it was planned as a nested loop, since row-level security
 # makes the planner expect a single row, and took five seconds for 5000 jobs.
 WRITE_WAIT = text(
-    "UPDATE jobs SET pending_reason = CAST(:reason AS jsonb), expected_start = :expected_start WHERE id = :id"
+    "UPDATE jobs SET pending_reason = CAST(:reason AS jsonb), expected_start = :expected_start,"
+    " latest_start = :latest_start WHERE id = :id"
 )
 
 
@@ -101,6 +102,7 @@ class WaitNotice:
     job_id: str
     reason: dict[str, Any]
     expected_start: datetime | None
+    latest_start: datetime | None = None
 
 
 async def list_waiting(work: Work) -> list[QueuedJob]:
@@ -267,7 +269,12 @@ async def write_waits(work: Work, waits: Sequence[WaitNotice]) -> None:
     )
     free = set((await work.session.scalars(lock)).all()) if waits else set()
     rows = [
-        {"id": wait.job_id, "reason": json.dumps(wait.reason), "expected_start": wait.expected_start}
+        {
+            "id": wait.job_id,
+            "reason": json.dumps(wait.reason),
+            "expected_start": wait.expected_start,
+            "latest_start": wait.latest_start,
+        }
         for wait in waits
         if wait.job_id in free
     ]

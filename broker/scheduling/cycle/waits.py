@@ -42,7 +42,7 @@ def notice_wait(wait: Wait) -> WaitNotice:
         "evidence": dict(why.evidence),
         "position": wait.position,
     }
-    return WaitNotice(wait.job_id, reason, wait.expected_start)
+    return WaitNotice(wait.job_id, reason, wait.expected_start, wait.latest_start)
 
 
 def notice_set_aside(aside: Collection[str], *, behind: int) -> list[WaitNotice]:

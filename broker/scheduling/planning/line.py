@@ -11,7 +11,7 @@ from broker.scheduling.planning.forecast import Forecast
 from broker.scheduling.planning.model import Discipline, Reason, Wait, WaitingJob
 from broker.scheduling.planning.order import ORDINARY, Key, compute_share
 from broker.scheduling.planning.planner import Planner
-from broker.scheduling.planning.reasons import Choice, explain_held_back, explain_limit, explain_turn
+from broker.scheduling.planning.reasons import Choice, explain_cause, explain_held_back, explain_limit, explain_turn
 from broker.scheduling.planning.round import Plan
 
 
@@ -115,7 +115,11 @@ def _tell_line(planner: Planner, plan: Plan, line: list[Waiter]) -> Iterator[Wai
         choice = choices.get(group) or choices.setdefault(group, Choice.of(group.pools, plan.free))
         ahead = sum(jobs for others, jobs in passed.items() if not others.names.isdisjoint(choice.names))
         passed[choice] += 1
-        reason = explain_turn(waiter.job, choice, ahead=ahead, is_first=waiter.job.job_id in heads)
+        cause = plan.causes.get(waiter.job.job_id)
+        if cause is None:
+            reason = explain_turn(waiter.job, choice, ahead=ahead, is_first=waiter.job.job_id in heads)
+        else:
+            reason = explain_cause(cause, waiter.job, ahead=ahead)
         start = early.put(waiter.job, choice.in_order)
         yield Wait(waiter.job.job_id, position, reason, start, late.put(waiter.job, choice.in_order))
 

@@ -59,10 +59,13 @@ class NodeBook:
 
     def admits(self, job_id: str, gpus: int, p50_end: datetime, p90_end: datetime, now: datetime) -> bool:
         """Tell whether a job may start here now: it runs into no maintenance, and takes nothing that is reserved."""
-        for window in self.node.windows:
-            if window.begins_at < p90_end and now < window.ends_at:
-                return False
+        if self.is_maintained(p90_end, now):
+            return False
         return all(each.job_id == job_id or each.leaves(gpus, p50_end, p90_end) for each in self.reservations)
+
+    def is_maintained(self, p90_end: datetime, now: datetime) -> bool:
+        """Tell whether a job that started now would run into maintenance."""
+        return any(window.begins_at < p90_end and now < window.ends_at for window in self.node.windows)
 
     def find_time(self, gpus: int, length: timedelta, now: datetime) -> tuple[datetime, int] | None:
         """Find when so many GPUs are free for that long, by the p90 ends of what runs, and how many are free then."""
@@ -107,6 +110,7 @@ class PoolBook:
             self.nodes[node.name] = book
             self._list(book)
         self.largest = max((node.node.total for node in self.list_open()), default=0)
+        self.has_windows = any(node.node.windows for node in self.list_open())
         self.capacity = sum(node.node.total for node in self.list_open())
 
     def list_open(self) -> list[NodeBook]:

@@ -82,6 +82,11 @@ def explain_limit(limit: Limit, job: WaitingJob, job_class: JobClass) -> Reason:
     return say(ReasonCode.QUEUE_LIMIT, Words(how=limit.value), queue=queue.name, held=held, limit=most)
 
 
+def explain_cause(code: ReasonCode, job: WaitingJob, *, ahead: int) -> Reason:
+    """Explain what keeps a job whose turn it is, besides those who run."""
+    return say(code, Words(), gpus=job.gpus, ahead=ahead)
+
+
 @dataclass(frozen=True)
 class Choice:
     """The pools of a group, and the one of which most is free: its name, its free GPUs and all of them."""

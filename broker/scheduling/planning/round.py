@@ -16,7 +16,16 @@ from operator import itemgetter
 from typing import Protocol
 
 from broker.scheduling.planning.classes import ContractBook, Group, GroupKey, JobClass, Kind
-from broker.scheduling.planning.model import NO_LIMITS, Discipline, Kept, Preemption, QueueState, Start, WaitingJob
+from broker.scheduling.planning.model import (
+    NO_LIMITS,
+    Discipline,
+    Kept,
+    Preemption,
+    QueueState,
+    ReasonCode,
+    Start,
+    WaitingJob,
+)
 from broker.scheduling.planning.nodes import Filling, NodeBook, PoolBook, Reservation
 from broker.scheduling.planning.order import EXPEDITED, GUARANTEED, OVERDUE, Key
 from broker.scheduling.planning.placing import Placement, choose_place, expect_length
@@ -58,7 +67,8 @@ class Plan:
     """Who starts, who has which reservation, and whom a limit keeps; `free` GPUs are left of each pool after that.
 
     `heads` are the first that must wait for some pool. Those in `preemptions` are to be stopped; what is `kept` must be
-    told to the planner with them, and is nobody else's until the last of them has gone.
+    told to the planner with them, and is nobody else's until the last of them has gone. `causes` has, by job, what
+    keeps it besides those who run.
     """
 
     now: datetime
@@ -69,6 +79,7 @@ class Plan:
     preemptions: tuple[Preemption, ...] = ()
     kept: tuple[Kept, ...] = ()
     limited: Mapping[JobClass, Limit] = field(default_factory=dict, compare=False)
+    causes: Mapping[str, ReasonCode] = field(default_factory=dict)
 
 
 class Books(Protocol):
@@ -110,6 +121,7 @@ class Round:
     blocked: set[str] = field(default_factory=set)
     lendable: dict[str, int] = field(default_factory=dict)
     heads: list[str] = field(default_factory=list)
+    causes: dict[str, ReasonCode] = field(default_factory=dict)
     lined_up: int = 0
 
     def __post_init__(self) -> None:
@@ -128,6 +140,7 @@ class Round:
             preemptions=tuple(self.reclaiming.preemptions),
             kept=tuple(self.reclaiming.kept),
             limited=self.limited,
+            causes=self.causes,
             free={name: pool.free for name, pool in self.books.pools.items()},
         )
         self._undo()
@@ -207,6 +220,9 @@ class Round:
             room = self.reclaiming.make_room(job_class, job)
             if room is not None:
                 self._enter(Reservation(job.job_id, room, self.now, job.gpus, spare=0, filling=Filling.NOBODY))
+        cause = self._find_cause(job, pools)
+        if cause is not None:
+            self.causes[job.job_id] = cause
         if tier == GUARANTEED:
             for each in job_class.list_first(MOST_RESERVATIONS):
                 self._reserve(each, pools, Filling.EXPECTED)
@@ -214,6 +230,21 @@ class Round:
             self.heads.append(job.job_id)
             self._reserve(job, pools, FILLING_OF_TIER.get(tier, Filling.EXPECTED))
         self.blocked |= names
+
+    def _find_cause(self, job: WaitingJob, pools: Iterable[PoolBook]) -> ReasonCode | None:
+        """Find what keeps a job besides those who run: stops that are under way, a guarantee of others, maintenance."""
+        if job.job_id in self.books.kept or any(each.job_id == job.job_id for each in self.reclaiming.kept):
+            return ReasonCode.MAKING_ROOM
+        if self.lendable and choose_place(job, pools, self.now, {}) is not None:
+            return ReasonCode.GUARANTEED_TO_OTHERS
+        return ReasonCode.MAINTENANCE if any(self._is_maintained(job, pool) for pool in pools) else None
+
+    def _is_maintained(self, job: WaitingJob, pool: PoolBook) -> bool:
+        option = job.shape.find_option(pool.state.sku)
+        if option is None or not pool.has_windows:
+            return False
+        end = self.now + expect_length(option.p90_seconds)
+        return any(node.free >= job.gpus and node.is_maintained(end, self.now) for node in pool.list_open())
 
     def _reserve(self, job: WaitingJob, pools: Iterable[PoolBook], filling: Filling) -> None:
         """Reserve GPUs for a job where they are free earliest, on nodes that nobody else has a reservation on."""

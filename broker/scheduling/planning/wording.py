@@ -66,6 +66,18 @@ SENTENCES: dict[tuple[ReasonCode, str], tuple[str, str]] = {
         "Needs {gpus}; its contract holds {held} of the {limit} that it may have at one time.",
         "需要 {gpus_zh}；合同占用 {held} 张，配额为 {limit} 张。",
     ),
+    (ReasonCode.GUARANTEED_TO_OTHERS, ""): (
+        "Needs {gpus}; those that are free are kept for contracts to which they are guaranteed.",
+        "需要 {gpus_zh}；空闲的 GPU 已为其他合同保留。",
+    ),
+    (ReasonCode.MAINTENANCE, ""): (
+        "Needs {gpus}; where they are free, maintenance begins before it would have ended.",
+        "需要 {gpus_zh}；空闲 GPU 所在的机器将在它结束之前进入维护。",
+    ),
+    (ReasonCode.MAKING_ROOM, ""): (
+        "Needs {gpus}; others write a checkpoint and stop to make room for it.",
+        "需要 {gpus_zh}；其他作业正在保存检查点并为它让出资源。",
+    ),
 }
 
 NEXT_STEPS: dict[ReasonCode, tuple[str, str]] = {

@@ -114,6 +114,7 @@ async def test_cycle_starts_what_fits_and_tells_the_others_why(
         "evidence": {"gpus": 1, "pool": "test", "free": 0, "total": 1, "ahead": 0},
         "position": 1,
     }
+    assert second["latest_start"] > second["expected_start"]
     assert (third["pending_reason"]["code"], third["pending_reason"]["position"]) == ("behind_earlier_jobs", 2)
     expected = timedelta(seconds=started["estimate"]["gpu_seconds"]["p50"])
     starts = [datetime.fromisoformat(job["expected_start"]) for job in (second, third)]

@@ -233,6 +233,14 @@ def test_expected_start_follows_running_jobs_and_then_those_ahead():
     assert expected_starts(cycle) == {"job_0": 50, "job_1": 150, "job_2": 250}
 
 
+def test_a_job_is_told_when_it_starts_if_those_before_it_take_as_long_as_nine_of_ten_do():
+    run = replace(make_running(ends_in=60), p90_end=NOW + timedelta(seconds=90))
+    first = replace(make_job("job_1"), shape=Shape.of_any_type(1, 100, 150))
+    cycle = plan(first, make_job("job_2", minute=1), pools=[make_pool(total=1, free=0)], running=[run])
+    starts = [(wait.expected_start - NOW, wait.latest_start - NOW) for wait in cycle.waits]
+    assert starts == [(timedelta(seconds=60), timedelta(seconds=90)), (timedelta(seconds=160), timedelta(seconds=240))]
+
+
 def test_expected_start_counts_the_starts_of_this_cycle():
     cycle = plan(
         make_job("job_0", minute=0, expected_seconds=100),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
+from broker.scheduling.planning.line import list_waits
 from broker.scheduling.planning.model import (
     ContractShare,
     Discipline,
@@ -20,6 +21,7 @@ from broker.scheduling.planning.model import (
     Preference,
     QueueLimits,
     QueueState,
+    ReasonCode,
     RunningJob,
     Shape,
     TypeOption,
@@ -111,6 +113,10 @@ def make_planner(*told, pools=(ONE_NODE,), queues=(STANDARD,)) -> Planner:
 
 def starts(planner, *, after=0) -> list[str]:
     return [start.job_id for start in planner.plan(BEGAN + timedelta(seconds=after)).starts]
+
+
+def reasons(planner) -> dict[str, ReasonCode]:
+    return {wait.job_id: wait.reason.code for wait in list_waits(planner, planner.plan(BEGAN))}
 
 
 FULL_FOR_AN_HOUR = make_run("job_run", gpus=3)
@@ -208,6 +214,7 @@ def test_nothing_starts_that_is_expected_to_run_into_maintenance(late, started):
         make_job("job_1", seconds=60, late=late), pools=[make_pool(nodes=(Node("one0", 4, windows=(window,)),))]
     )
     assert starts(planner) == started
+    assert reasons(planner) == ({} if started else {"job_1": ReasonCode.MAINTENANCE})
     assert starts(planner, after=2 * HOUR) == ["job_1"]
 
 
@@ -249,6 +256,7 @@ def test_what_is_guaranteed_and_not_lent_is_left_idle_for_its_contract():
     others = [make_job(f"job_{n}", contract="con_b", age=9) for n in range(4)]
     planner = make_planner(GUARANTEED, *others, queues=(STANDARD, DEDICATED))
     assert starts(planner) == ["job_0", "job_1"]
+    assert reasons(planner)["job_2"] == ReasonCode.GUARANTEED_TO_OTHERS
     planner.submit(make_job("job_own", queue=DEDICATED.name))
     assert starts(planner) == ["job_own", "job_0", "job_1"]
 
@@ -338,6 +346,7 @@ def test_nobody_else_gets_what_victims_leave_and_nobody_is_stopped_twice_for_it(
         borrow("job_r1", 2), borrow("job_r2", 2), LENT, OWN, kept, pools=[RECLAIMABLE], queues=(STANDARD, DEDICATED)
     )
     planner.submit(make_job("job_old", 1, contract="con_b", age=HOUR))
+    assert reasons(planner)["job_own"] == ReasonCode.MAKING_ROOM
     assert victims(planner.plan(BEGAN)) == []
     planner.end(victim)
     assert starts(planner, after=1) == ["job_own"]
