@@ -55,8 +55,8 @@ class OfferedJob:
         for gpu in gpus:
             if find_exclusion(gpu, config.quantization, config.precision) is not None:
                 continue
-            memory = memory_in(resolve_precision(config, gpu.auto_precision), gpu.is_cpu)
-            run = self._estimate(memory, memory.choose(compute_usable_gib(gpu)), gpu)
+            memory = memory_in(resolve_precision(config, gpu.auto_precision))
+            run = self._estimate(memory, memory.choose(compute_usable_gib(gpu), on_cpu=gpu.is_cpu), gpu)
             if run.fit is not FitJudgement.DOES_NOT_FIT:
                 offers.append(Offer(config, run))
         return offers
@@ -73,8 +73,11 @@ class OfferedJob:
             for gpu in gpus:
                 if find_exclusion(gpu, self.config.quantization, "auto") is not None:
                     continue
-                for memory in (memory_in(precision, gpu.is_cpu) for precision in _list_precisions(gpu)):
-                    runs = [self._estimate(memory, found, gpu) for found in (memory.kept, memory.recomputed)]
+                for memory in map(memory_in, _list_precisions(gpu)):
+                    methods = (memory.kept, memory.recomputed)
+                    runs = [
+                        self._estimate(memory, found.move_to_cpu() if gpu.is_cpu else found, gpu) for found in methods
+                    ]
                     offers += [
                         Offer(_write_method(batch, run.memory.method), run)
                         for run in runs
@@ -82,10 +85,10 @@ class OfferedJob:
                     ]
         return offers
 
-    def _measure_memory(self, config: TrainingConfig) -> Callable[[Precision, bool], TrainerMemory]:
-        """Count the work of a configuration, and answer its memory by precision, on GPUs or a CPU: once for each."""
+    def _measure_memory(self, config: TrainingConfig) -> Callable[[Precision], TrainerMemory]:
+        """Count the work of a configuration, and answer its memory in each precision: once, whatever the GPU type."""
         workload = self.workload if config is self.config else self.plan(config)
-        return cache(lambda precision, on_cpu: TrainerMemory(self.profile, config, workload, precision, on_cpu=on_cpu))
+        return cache(lambda precision: TrainerMemory(self.profile, config, workload, precision))
 
     def _estimate(self, memory: TrainerMemory, chosen: MethodMemory, gpu: GpuProfile) -> RunEstimate:
         return estimate_method(memory, chosen, gpu, self.calibration, trainer_version=self.trainer_version)

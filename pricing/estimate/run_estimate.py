@@ -66,8 +66,8 @@ def estimate_run(
     Raises: UnknownTargetModules.
     """
     precision = resolve_precision(config, gpu.auto_precision)
-    job = TrainerMemory(profile, config, workload, precision, on_cpu=gpu.is_cpu)
-    chosen = job.choose(compute_usable_gib(gpu))
+    job = TrainerMemory(profile, config, workload, precision)
+    chosen = job.choose(compute_usable_gib(gpu), on_cpu=gpu.is_cpu)
     return estimate_method(job, chosen, gpu, calibration, trainer_version=trainer_version)
 
 

@@ -100,6 +100,10 @@ class PeakMemory:
     def gib(self) -> float:
         return self.parts.total
 
+    def move_to_cpu(self) -> "PeakMemory":
+        """Take the same run to a CPU: no CUDA there, and no allocator that keeps blocks for later."""
+        return PeakMemory(replace(self.parts, context=CONTEXT_OF_A_CPU_GIB, allocator=0.0), self.lean_gib)
+
     def judge_fit(self, gpu: GpuProfile) -> FitJudgement:
         """Compare the peak with what the card has; the leanest run that is known decides what cannot fit at all."""
         usable = compute_usable_gib(gpu)

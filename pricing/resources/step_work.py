@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pricing.catalog.profile import BaseModelProfile
@@ -21,6 +22,7 @@ PASSES_OF_AN_ADAPTER = 12
 # Heads are 128 wide in nearly all models, so that the FLOPs of attention tell how many scores there are: two products,
 # a multiply-add being two.
 FLOPS_PER_SCORE = 4 * 128
+BYTES_OF_AN_ACTIVATION = 2
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,13 @@ class StepWork:
     product_rows: float = 0.0
     product_widths: Widths = ()
     logit_bytes: float = 0.0
+
+    @cached_property
+    def written_bytes(self) -> float:
+        """What a product writes in the mean, which the next kernel reads; 0 for a network of convolutions."""
+        return (
+            self.product_rows * sum(columns * share for columns, share in self.product_widths) * BYTES_OF_AN_ACTIVATION
+        )
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "StepWork":

@@ -9,7 +9,7 @@ from pricing.resources.step_work import StepWork
 from pricing.resources.tiles import compute_utilization
 
 # A pass reads two tensors and writes one, beside what it needs again; a cache is about three times as fast as memory.
-TENSORS_OF_A_PASS, BYTES_OF_AN_ACTIVATION, CACHE_GAIN = 4, 2, 3.0
+TENSORS_OF_A_PASS, CACHE_GAIN = 4, 3.0
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,9 @@ def find_share_of_memory(work: StepWork, gpu: GpuProfile) -> float:
 
     Source: NVIDIA, Ada and Ampere whitepapers, on the L2 cache.
     """
-    if not gpu.cache_mib or not work.product_widths:
+    if not gpu.cache_mib or not work.written_bytes:
         return 1.0
-    written = (
-        work.product_rows * sum(columns * share for columns, share in work.product_widths) * BYTES_OF_AN_ACTIVATION
-    )
-    cached = min(1.0, gpu.cache_mib * 2**20 / (TENSORS_OF_A_PASS * written)) if written else 1.0
+    cached = min(1.0, gpu.cache_mib * 2**20 / (TENSORS_OF_A_PASS * work.written_bytes))
     return 1 - cached * (1 - 1 / CACHE_GAIN)
 
 

@@ -2,7 +2,7 @@
 
 from pricing.catalog.profile import BaseModelProfile
 from pricing.catalog.traced_memory import TracedBytes, TracedVariant
-from pricing.resources.memory import BYTES_PER_GIB, CONTEXT_OF_A_CPU_GIB, MemoryConstants, MemoryParts, PeakMemory
+from pricing.resources.memory import BYTES_PER_GIB, MemoryConstants, MemoryParts, PeakMemory
 from pricing.resources.method import BITS_PER_WEIGHT, Method
 from pricing.resources.peak_contents import MicroBatch
 from pricing.training.config import TrainingConfig
@@ -46,8 +46,8 @@ def estimate_traced_peak(
         activations=allocated + dropped,
         logits=0.0,
         pictures=0.0,
-        context=_weigh_context(batch, constants),
-        allocator=0.0 if batch.device.is_cpu else max(0.0, reserved - allocated),
+        context=constants.context_gib,
+        allocator=max(0.0, reserved - allocated),
     )
     lean = training.weights + training.adapter + LEAST_SHARE * training.activations + LEAST_CONTEXT_GIB
     encoding = _weigh_encoding(profile, batch, constants)
@@ -107,9 +107,5 @@ def _weigh_encoding(profile: BaseModelProfile, batch: MicroBatch, constants: Mem
         activations=0.0,
         logits=0.0,
         pictures=pictures / BYTES_PER_GIB,
-        context=_weigh_context(batch, constants),
+        context=constants.context_gib,
     )
-
-
-def _weigh_context(batch: MicroBatch, constants: MemoryConstants) -> float:
-    return CONTEXT_OF_A_CPU_GIB if batch.device.is_cpu else constants.context_gib

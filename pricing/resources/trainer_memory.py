@@ -8,7 +8,7 @@ from pricing.catalog.gpu import Precision
 from pricing.catalog.profile import BaseModelProfile
 from pricing.resources.memory import PeakMemory, estimate_peak
 from pricing.resources.method import Method, describe_method, resolve_precision
-from pricing.resources.peak_contents import Device, MicroBatch, count_peak_contents
+from pricing.resources.peak_contents import MicroBatch, count_peak_contents
 from pricing.resources.run_plan import plan_run
 from pricing.resources.run_work import RunWork
 from pricing.resources.shipped_constants import load_memory_constants
@@ -26,10 +26,13 @@ class MethodMemory:
     method: Method
     peak: PeakMemory
 
+    def move_to_cpu(self) -> "MethodMemory":
+        return MethodMemory(self.method, self.peak.move_to_cpu())
+
 
 @dataclass(frozen=True)
 class TrainerMemory:
-    """The peaks of one job in one precision, with its activations kept and with them recomputed.
+    """The peaks of one job in one precision on a GPU, with its activations kept and with them recomputed.
 
     Each is worked out once, when it is first asked for, so that an estimate, a judgement of fit and the offers of many
     GPU types share it; so is the work of a run by either. All raise UnknownTargetModules.
@@ -39,7 +42,6 @@ class TrainerMemory:
     config: TrainingConfig
     workload: Workload
     precision: Precision
-    on_cpu: bool = False
 
     @cached_property
     def kept(self) -> MethodMemory:
@@ -61,17 +63,21 @@ class TrainerMemory:
     def _recomputing_work(self) -> RunWork:
         return plan_run(self.profile, self.config, self.workload, self.recomputed.method)
 
-    def choose(self, available_gib: float) -> MethodMemory:
+    def choose(self, available_gib: float, *, on_cpu: bool = False) -> MethodMemory:
         """Choose as the trainer will where so many GiB are available. Raises: UnknownTargetModules."""
-        return self.recomputed if self.needs_checkpointing(available_gib) else self.kept
+        chosen = self.recomputed if self.needs_checkpointing(available_gib, on_cpu=on_cpu) else self.kept
+        return chosen.move_to_cpu() if on_cpu else chosen
 
-    def needs_checkpointing(self, available_gib: float) -> bool:
+    def needs_checkpointing(self, available_gib: float, *, on_cpu: bool = False) -> bool:
         """Decide on gradient checkpointing: as set, or with auto where the run would not fit without.
 
         Raises: UnknownTargetModules.
         """
         asked = self.config.gradient_checkpointing
-        return self.kept.peak.gib > available_gib if asked == "auto" else asked
+        if asked != "auto":
+            return asked
+        peak = self.kept.peak.move_to_cpu() if on_cpu else self.kept.peak
+        return peak.gib > available_gib
 
     @cached_property
     def _method(self) -> Method:
@@ -79,7 +85,7 @@ class TrainerMemory:
 
     def _measure(self, method: Method) -> MethodMemory:
         constants = load_memory_constants(TRAINER)
-        batch = replace(fill_micro_batch(self.config, self.workload), device=Device(is_cpu=self.on_cpu))
+        batch = fill_micro_batch(self.config, self.workload)
         traced = estimate_traced_peak(self.profile, method, self.config, batch, constants)
         if traced is not None:
             return MethodMemory(method, traced)
@@ -104,8 +110,9 @@ def estimate_memory_gib(
     `precision` holds where the configuration says auto.
     Raises: UnknownTargetModules.
     """
-    memory = TrainerMemory(profile, config, workload, resolve_precision(config, precision), on_cpu=on_cpu)
-    return (memory.recomputed if config.gradient_checkpointing is True else memory.kept).peak.gib
+    memory = TrainerMemory(profile, config, workload, resolve_precision(config, precision))
+    peak = (memory.recomputed if config.gradient_checkpointing is True else memory.kept).peak
+    return (peak.move_to_cpu() if on_cpu else peak).gib
 
 
 def needs_checkpointing(
@@ -122,5 +129,5 @@ def needs_checkpointing(
     `precision` holds where the configuration says auto.
     Raises: UnknownTargetModules.
     """
-    memory = TrainerMemory(profile, config, workload, resolve_precision(config, precision), on_cpu=on_cpu)
-    return memory.needs_checkpointing(available_gib)
+    memory = TrainerMemory(profile, config, workload, resolve_precision(config, precision))
+    return memory.needs_checkpointing(available_gib, on_cpu=on_cpu)

@@ -33,10 +33,8 @@ def test_the_peak_of_smollm2_is_near_what_a_run_was_seen_to_take(smollm2):
 
 def test_a_cpu_has_no_cuda_and_no_blocks_that_an_allocator_keeps(smollm2):
     for traced in (smollm2, smollm2.model_copy(update={"traced": None})):
-        on_gpu, on_cpu = (
-            TrainerMemory(traced, config_of(), rows_of(256), "fp32", on_cpu=on_cpu).kept.peak.parts
-            for on_cpu in (False, True)
-        )
+        peak = TrainerMemory(traced, config_of(), rows_of(256), "fp32").kept.peak
+        on_gpu, on_cpu = peak.parts, peak.move_to_cpu().parts
         assert on_cpu.allocator == 0
         assert on_cpu.context < on_gpu.context
         assert on_cpu.activations == on_gpu.activations
