@@ -31,6 +31,7 @@ LATE_GPU_SECONDS = func.coalesce(
 )
 WHOLE = re.compile("[0-9]{1,18}")
 SET_ASIDE = "set_aside"
+NOT_PLANNED = "not_planned"
 ANY_TYPE = ""
 
 # By primary key, sent as one batch: joined to a list of jobs it was planned as a nested loop, since row-level security
@@ -205,11 +206,11 @@ def _find_fault(estimate: object, remaining: object, gpu_types: object) -> str |
     return None
 
 
-async def count_set_aside(work: Work) -> int:
-    """Count the queued jobs that the last cycle could not plan or start."""
-    code = Job.pending_reason["code"].as_string()
-    query = select(func.count()).where(Job.status == JobStatus.QUEUED.value, code == SET_ASIDE)
-    return await work.session.scalar(query) or 0
+async def count_waiting(work: Work) -> dict[str, int]:
+    """Count the queued jobs by the reason that they were told last; those that came since then by `not_planned`."""
+    code = func.coalesce(Job.pending_reason["code"].as_string(), NOT_PLANNED)
+    query = select(code, func.count()).where(Job.status == JobStatus.QUEUED.value).group_by(code)
+    return {told: int(number) for told, number in await work.session.execute(query)}
 
 
 async def list_device_holders(work: Work) -> list[DeviceHolder]:

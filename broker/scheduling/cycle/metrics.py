@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from broker.jobs.reading.queueing import count_set_aside
+from broker.jobs.reading.queueing import SET_ASIDE, count_waiting
 from broker.system import System
 
 
 @dataclass
 class QueueReading:
-    """What the queues hold, as last read; None: not read yet."""
+    """How many jobs wait for which reason, as last read; None: not read yet."""
 
-    set_aside: int | None = None
+    waiting: dict[str, int] | None = None
 
     async def refresh(self, system: System) -> None:
         async with system.work() as work:
-            self.set_aside = await count_set_aside(work)
+            self.waiting = await count_waiting(work)
 
 
 class QueueCollector(Collector):
@@ -28,9 +28,16 @@ class QueueCollector(Collector):
         self.reading = reading
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        if self.reading.set_aside is not None:
-            yield GaugeMetricFamily(
-                "broker_jobs_set_aside",
-                "Queued jobs that cannot be read or started; the log names each and says why.",
-                self.reading.set_aside,
-            )
+        if self.reading.waiting is None:
+            return
+        yield GaugeMetricFamily(
+            "broker_jobs_set_aside",
+            "Queued jobs that cannot be read or started; the log names each and says why.",
+            self.reading.waiting.get(SET_ASIDE, 0),
+        )
+        by_reason = GaugeMetricFamily(
+            "broker_jobs_waiting", "Queued jobs by the reason that they wait for.", labels=["reason"]
+        )
+        for reason, number in sorted(self.reading.waiting.items()):
+            by_reason.add_metric([reason], number)
+        yield by_reason

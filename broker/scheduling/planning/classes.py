@@ -179,22 +179,25 @@ class JobClass:
     def compute_key(self) -> Key | None:
         """Compute where the class stands; None: it has no turn."""
         job = None if self.is_passed_over else self.find_head()
-        return None if job is None else self.rank(job, self.contract.held)
+        return None if job is None else self.rank(job, self.find_due(job))
 
-    def rank(self, job: WaitingJob, held: int) -> Key:
-        """Rank a job of this class, if its contract held so many GPUs."""
+    def find_due(self, job: WaitingJob) -> datetime | None:
+        """Find when a job of this class has waited long enough to go before all others; None: never."""
+        queue = self.queue.state
+        return None if queue is None else find_due(job, queue, self.kind.discipline)
+
+    def rank(self, job: WaitingJob, due: datetime | None) -> Key:
+        """Rank a job of this class that has waited long enough at `due`."""
         queue, contract = self.queue.state, self.contract
         assert queue is not None, "classes of unknown queues are in no group that is planned"
         if job.expedited:
             return EXPEDITED, 0, 0, job.submitted_at, job.job_id
         if contract.share.guarantees and self.is_guaranteed(job):
             return GUARANTEED, -queue.priority, 0, job.submitted_at, job.job_id
-        discipline = self.kind.group.key.discipline
-        due = find_due(job, queue, discipline)
         if due is not None and due <= self.scene.now:
             return OVERDUE, 0, 0, due, job.job_id
-        share = compute_share(contract.share.usage, held, contract.share.weight * queue.weight)
-        return rank_ordinary(job, queue, discipline, share)
+        share = compute_share(contract.share.usage, contract.held, contract.share.weight * queue.weight)
+        return rank_ordinary(job, queue, self.kind.discipline, share)
 
     @property
     def is_dedicated(self) -> bool:

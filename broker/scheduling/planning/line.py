@@ -37,7 +37,7 @@ def list_waits(planner: Planner, plan: Plan) -> tuple[Wait, ...]:
         jobs = [job for job in job_class.list_waiting() if job.job_id not in started and job.job_id not in seen]
         seen.update(job.job_id for job in jobs)
         if job_class.kind.group.pools and job_class not in plan.limited:
-            waiters += [Waiter(job, job_class, job_class.rank(job, job_class.contract.held)) for job in jobs]
+            waiters += [Waiter(job, job_class, job_class.rank(job, job_class.find_due(job))) for job in jobs]
         else:
             held_back += [(job, _explain_absence(planner, plan, job_class, job)) for job in jobs]
     line = list(_order_line(waiters, {job_id: at for at, job_id in enumerate(plan.heads)}, _project(planner, plan)))

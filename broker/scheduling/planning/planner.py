@@ -327,10 +327,10 @@ class Planner:
         queue = job_class.queue.state
         if head is None or queue is None:
             return
-        key = job_class.rank(head, job_class.contract.held)
+        due = find_due(head, queue, kind.discipline)
+        key = job_class.rank(head, due)
         if kind.ranking.enter(key, job_class):
             kind.group.ranking.enter(key, kind)
-        due = find_due(head, queue, kind.group.key.discipline)
         if due is not None and due > self.scene.now and due != job_class.due:
             job_class.due = due
             heappush(self._due, (due, head.job_id, job_class))

@@ -86,7 +86,9 @@ async def test_job_that_cannot_be_read_is_set_aside_and_planned_again_once_mende
     told = await api.get(f"/jobs/{broken}")
     assert (told["status"], told["estimate"], told["pending_reason"]["code"]) == ("queued", None, "set_aside")
     assert [job["id"] for job in (await api.get("/jobs"))["data"]] == [good, broken]
-    assert "broker_jobs_set_aside 1.0" in (await api.http.get("/metrics")).text
+    measured = (await api.http.get("/metrics")).text
+    assert "broker_jobs_set_aside 1.0" in measured
+    assert 'broker_jobs_waiting{reason="set_aside"} 1.0' in measured
     await cycle_once(system)
     assert caplog.text.count(f"job {broken} is set aside") == 1, "ops is told once, not in each cycle"
     write_json(urls, broken, "estimate", mended)
