@@ -18,6 +18,7 @@ from broker.persistence.installation import Installation
 from broker.persistence.outbox import OutboxMessage
 from broker.quotes import tables as quotes
 from broker.retention import tables as retention
+from broker.scheduling import tables as scheduling
 from broker.signing import tables as signing
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "metering",
     "quotes",
     "retention",
+    "scheduling",
     "signing",
 ]
 

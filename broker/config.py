@@ -118,6 +118,9 @@ class Settings(BaseSettings):
     )
     run_work_hours: float = Field(default=24.0, ge=0, description="What an ended run worked on stays so long.")
     run_log_days: float = Field(default=30.0, ge=0, description="Logs of ended runs stay so long.")
+    recorded_cycle_days: float = Field(
+        default=30.0, ge=0, description="What cycles were planned from stays so long, to be replayed; 0 records none."
+    )
     done_message_days: float = Field(default=7.0, ge=0, description="Done messages to engines stay so long.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = Field(default="text", description="One line for each event, on stderr.")

@@ -28,6 +28,7 @@ from broker.quotes.counts.token_counter import TokenCounter
 from broker.retention import service as retention
 from broker.scheduling.cycle.live import has_free_devices, run_cycle
 from broker.scheduling.cycle.pace import Pace, compute_rest
+from broker.scheduling.cycle.recorder import CycleRecorder
 from broker.scheduling.cycle.usage import UsageReading
 from broker.signing.purchases import expire_purchase, list_overdue_purchases
 from broker.signing.renewals import attend_to_end
@@ -53,6 +54,7 @@ class Daemon:
     accuracy: AccuracyWatch = field(default_factory=AccuracyWatch)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     pace: Pace = field(default_factory=Pace)
+    recorder: CycleRecorder = field(default_factory=CycleRecorder)
     usage: UsageReading = field(default_factory=UsageReading)
     scheduler: AsyncIOScheduler = field(default_factory=lambda: AsyncIOScheduler(timezone="UTC"))
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -166,10 +168,14 @@ class Daemon:
         if self.plans and await self._is_cycle_due():
             began = time.monotonic()
             async with self.system.work() as work:
-                result = await run_cycle(work, self.usage)
+                result = await run_cycle(work, self.usage, self._find_recorder())
             self.pace.note_cycle(began, time.monotonic(), starts_more=result.starts_more)
         if self.agent is not None:
             await self.agent.relay()
+
+    def _find_recorder(self) -> CycleRecorder | None:
+        """Find what records cycles; None where they are kept for no time at all."""
+        return self.recorder if self.system.services.settings.recorded_cycle_days > 0 else None
 
     async def _is_cycle_due(self) -> bool:
         """Tell whether a job may be able to start, or it is time to tell the new ones why they wait."""

@@ -11,7 +11,7 @@ class Rules:
     """What is older than its moment goes. Of each job the `kept_checkpoints` most advanced stay until it is over.
 
     `ended_jobs`: their checkpoints; `orphans`: files that no row names, and what broke off; `run_work`, `run_logs`: of
-    runs that have ended; `messages`: of the outbox, once they are done.
+    runs that have ended; `messages`: of the outbox, once they are done; `recorded_cycles`: what they were planned from.
     """
 
     kept_checkpoints: int
@@ -20,6 +20,7 @@ class Rules:
     run_work: datetime
     run_logs: datetime
     messages: datetime
+    recorded_cycles: datetime
 
     @classmethod
     def of(cls, settings: Settings, now: datetime) -> "Rules":
@@ -30,4 +31,5 @@ class Rules:
             run_work=now - timedelta(hours=settings.run_work_hours),
             run_logs=now - timedelta(days=settings.run_log_days),
             messages=now - timedelta(days=settings.done_message_days),
+            recorded_cycles=now - timedelta(days=settings.recorded_cycle_days),
         )

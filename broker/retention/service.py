@@ -15,6 +15,7 @@ from broker.retention.files import sweep_files
 from broker.retention.model import Removed
 from broker.retention.rules import Rules
 from broker.retention.tables import Swept
+from broker.scheduling.cycle.recorder import forget_records
 from broker.system import System
 from broker.work import Work
 
@@ -36,8 +37,12 @@ async def sweep(system: System) -> None:
     async def forget_messages(work: Work) -> int:
         return await outbox.forget_done(work.session, before=rules.messages, limit=BATCH)
 
+    async def forget_cycles(work: Work) -> int:
+        return await forget_records(work, before=rules.recorded_cycles, limit=BATCH)
+
     await _note(system, "checkpoints", Removed(await _in_batches(system, mark_checkpoints)))
     await _note(system, "messages", Removed(await _in_batches(system, forget_messages)))
+    await _note(system, "cycles", Removed(await _in_batches(system, forget_cycles)))
     await _note(system, "files", await sweep_files(system, before=rules.orphans))
 
 

@@ -58,6 +58,7 @@ SHARED_TABLES = {
     "outbox",
     "pools",
     "rate_cards",
+    "recorded_cycles",
     "start_forecasts",
     "swept",
 }

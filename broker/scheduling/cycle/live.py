@@ -12,6 +12,7 @@ from broker.jobs.reading import queueing
 from broker.jobs.reading.queueing import QueuedJob
 from broker.jobs.running.runs import start_run
 from broker.scheduling.cycle import batches, waits
+from broker.scheduling.cycle.recorder import CycleRecorder
 from broker.scheduling.cycle.snapshot import have_free, read_pools, read_snapshot
 from broker.scheduling.cycle.usage import UsageReading
 from broker.scheduling.planning.model import ClusterSnapshot, CyclePlan, Wait
@@ -47,6 +48,7 @@ class CycleState:
     """
 
     usage: UsageReading
+    recorder: CycleRecorder | None = None
     started: set[str] = field(default_factory=set)
     aside: dict[str, str] = field(default_factory=dict)
     held_back: list[QueuedJob] = field(default_factory=list)
@@ -54,11 +56,13 @@ class CycleState:
     starts_more: bool = True
 
 
-async def run_cycle(work: Work, usage: UsageReading | None = None) -> CycleResult:
+async def run_cycle(
+    work: Work, usage: UsageReading | None = None, recorder: CycleRecorder | None = None
+) -> CycleResult:
     """Run one cycle in the caller's transaction. Processes take turns: each plans on what the one before committed.
 
     A job that cannot be read or started is set aside, is told so, and is planned again by the next cycle. `usage` is
-    kept from one cycle to the next; None: it is read.
+    kept from one cycle to the next; None: it is read. So is `recorder`; None: nothing is recorded.
     """
     usage = usage or UsageReading()
     await work.take_turn(CYCLE_LOCK)
@@ -66,8 +70,9 @@ async def run_cycle(work: Work, usage: UsageReading | None = None) -> CycleResul
     if not waiting:
         idle = await read_snapshot(work, waiting, usage)
         await publish_starts(work, forecast_newcomers(idle, CyclePlan((), ()), now=work.now))
+        await _record(work, recorder, idle, ())
         return CycleResult(0, 0)
-    state = CycleState(usage, aside=await _find_unreadable(work, waiting))
+    state = CycleState(usage, recorder, aside=await _find_unreadable(work, waiting))
     state.held_back = await _hold_back(work, [job for job in waiting if job.id not in state.aside])
     for _round in range(MOST_ROUNDS):
         if not await _plan_and_start(work, waiting, state):
@@ -113,6 +118,7 @@ async def _plan_and_start(work: Work, waiting: Sequence[QueuedJob], state: Cycle
     plan, starts = await asyncio.to_thread(_plan, snapshot, work.now)  # a third of a second where 5000 wait
     failed = await _apply_starts(work, plan, state.started)
     await publish_starts(work, starts)
+    await _record(work, recorder=state.recorder, snapshot=snapshot, starts=_list_started(plan, state))
     state.waits, state.starts_more = plan.waits, have_free(snapshot.pools, plan.starts)
     state.aside |= failed
     if failed:
@@ -124,6 +130,15 @@ def _plan(snapshot: ClusterSnapshot, now: datetime) -> tuple[CyclePlan, list[New
     """Plan a cycle, and forecast when jobs that came after it would start, for quotes and for those who ask a date."""
     plan = plan_cycle(snapshot, now=now)
     return plan, forecast_newcomers(snapshot, plan, now=now)
+
+
+def _list_started(plan: CyclePlan, state: CycleState) -> list[str]:
+    return [start.job_id for start in plan.starts if start.job_id in state.started]
+
+
+async def _record(work: Work, recorder: CycleRecorder | None, snapshot: ClusterSnapshot, starts: Sequence[str]) -> None:
+    if recorder is not None:
+        await recorder.record(work, snapshot, starts)
 
 
 async def _apply_starts(work: Work, plan: CyclePlan, started: set[str]) -> dict[str, str]:

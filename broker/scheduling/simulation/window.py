@@ -63,9 +63,9 @@ class _Reader:
         self.first_ends: dict[str, datetime] = {}
 
     def read(self, records: Iterable[CycleRecord]) -> Window:
-        for record in records:
+        for number, record in enumerate(records):
             self.state.take(record)
-            if record.at == self.window.begins_at:
+            if number == 0:
                 self.first_runs = dict(self.state.running)
             self._read_conditions(record)
             self._read_runs(record.at)

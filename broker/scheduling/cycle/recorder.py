@@ -1,0 +1,98 @@
+"""Records what cycles were planned from, so that a window can be replayed; reads and sweeps these records."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import TypeAdapter
+from sqlalchemy import delete, func, select
+
+from broker.scheduling.planning.model import ClusterSnapshot
+from broker.scheduling.simulation.recording import CycleRecord, RecordedState, record_cycle
+from broker.scheduling.tables import RecordedCycle
+from broker.work import Work
+
+RECORD: TypeAdapter[CycleRecord] = TypeAdapter(CycleRecord)
+# So many records after a baseline there is another: a window begins at one, and older ones are of no use without.
+BASELINE_EVERY = 1_000
+# A window is read whole: about a gigabyte of memory.
+MOST_RECORDS = 500_000
+
+
+@dataclass
+class CycleRecorder:
+    """What this process knows to be recorded, up to `last_id`; what others record meanwhile it reads.
+
+    Cycles take turns, so that ids are in the order of commits. Where what it wrote was rolled back, it begins anew.
+    """
+
+    state: RecordedState | None = None
+    last_id: int | None = None
+    since_baseline: int = 0
+
+    async def record(self, work: Work, snapshot: ClusterSnapshot, started: Sequence[str]) -> None:
+        """Record a cycle in its own transaction, if it has anything to say beside the one before."""
+        newest = await work.session.scalar(select(func.max(RecordedCycle.id)))
+        if newest != self.last_id:
+            await self._catch_up(work)
+        if self.since_baseline >= BASELINE_EVERY:
+            self.state = None
+        record = record_cycle(self.state, snapshot, started, work.now)
+        if record.says_something:
+            self.last_id = await write_record(work, record)
+            self.since_baseline = 0 if record.is_baseline else self.since_baseline + 1
+        self.state = self.state or RecordedState()
+        self.state.take(record)
+
+    async def _catch_up(self, work: Work) -> None:
+        """Take what others have recorded since, if what this process recorded last is there."""
+        since = select(RecordedCycle.id, RecordedCycle.record).where(RecordedCycle.id >= (self.last_id or 0))
+        rows = (await work.session.execute(since.order_by(RecordedCycle.id).limit(BASELINE_EVERY))).all()
+        if self.state is None or not rows or rows[0][0] != self.last_id or len(rows) == BASELINE_EVERY:
+            self.state = None
+            return
+        for row_id, written in rows[1:]:
+            record = RECORD.validate_python(written, strict=False)
+            self.state.take(record)
+            self.last_id, self.since_baseline = row_id, 0 if record.is_baseline else self.since_baseline + 1
+
+
+async def write_record(work: Work, record: CycleRecord) -> int:
+    """Append a record; returns its id."""
+    written = RECORD.dump_json(record, exclude_defaults=True)
+    row = RecordedCycle(
+        is_baseline=record.is_baseline, size_bytes=len(written), record=json.loads(written), created_at=work.now
+    )
+    work.session.add(row)
+    await work.session.flush()
+    return row.id
+
+
+async def read_records(work: Work, begin: datetime, end: datetime) -> list[CycleRecord]:
+    """Read the records of a window, in order, from the last baseline before it on, or else from the first within.
+
+    At most `MOST_RECORDS` are read: the window ends earlier then.
+    """
+    baselines = select(func.max(RecordedCycle.id)).where(RecordedCycle.is_baseline, RecordedCycle.created_at <= begin)
+    first = await work.session.scalar(baselines)
+    rows = select(RecordedCycle.record).where(RecordedCycle.created_at <= end).order_by(RecordedCycle.id)
+    rows = rows.where(RecordedCycle.created_at >= begin if first is None else RecordedCycle.id >= first)
+    return [RECORD.validate_python(row, strict=False) for row in await work.session.scalars(rows.limit(MOST_RECORDS))]
+
+
+async def measure_records(work: Work) -> tuple[int, int]:
+    """Measure how many records there are, and their bytes."""
+    count, size = (
+        await work.session.execute(select(func.count(), func.coalesce(func.sum(RecordedCycle.size_bytes), 0)))
+    ).one()
+    return int(count), int(size)
+
+
+async def forget_records(work: Work, *, before: datetime, limit: int) -> int:
+    """Forget the oldest records; returns how many."""
+    old = select(RecordedCycle.id).where(RecordedCycle.created_at < before).order_by(RecordedCycle.id).limit(limit)
+    gone = await work.session.execute(
+        delete(RecordedCycle).where(RecordedCycle.id.in_(old.scalar_subquery())).returning(RecordedCycle.id)
+    )
+    return len(gone.all())
