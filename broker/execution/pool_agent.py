@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from broker.capacity.agents import AgentCard, PoolServed
+from broker.capacity.model import NodeState
 from broker.execution.engine import (
     Capacity,
     Engine,
@@ -70,6 +71,7 @@ class PoolAgent:
     keeping: asyncio.Task[None] | None = None
     extended_at: float = -math.inf
     counted_at: float = -math.inf
+    counting: asyncio.Task[None] | None = None
 
     async def register(self) -> None:
         """Take the pool, or stand by where another process of this data directory has it. Raises: PoolServed."""
@@ -143,22 +145,31 @@ class PoolAgent:
             log.error("the lease of pool %s cannot be renewed: stopping its runs before it ends", self.pool)
             await self._fence()
         elif renewal == Renewal.KEPT:
-            await self._follow_capacity()
+            self._follow_capacity()
 
-    async def _follow_capacity(self) -> None:
-        """Tell when nodes of the engine came or went; while it does not answer it has nothing to hand out."""
-        card, now = self.membership.card, self.membership.monotonic()
-        if card is None or now - self.counted_at < CAPACITY_SECONDS:
-            return
-        self.counted_at = now
+    def _follow_capacity(self) -> None:
+        """Look every so often which nodes the engine has, beside the renewals: one that is away is slow to say so."""
+        now, is_looking = self.membership.monotonic(), self.counting is not None and not self.counting.done()
+        if not is_looking and now - self.counted_at >= CAPACITY_SECONDS:
+            self.counted_at, self.counting = now, asyncio.create_task(self._tell_capacity())
+
+    async def _tell_capacity(self) -> None:
+        """Tell when nodes came or went; while the engine does not answer they are down."""
+        card = self.membership.card
+        assert card is not None, "the place was taken"
+        known, said = Capacity(card.sku, card.gpus, card.nodes), ""
         try:
             capacity = await self.engine.capacity()
         except EngineUnreachable as error:
-            log.error("pool %s takes no jobs: %s", self.pool, error)  # noqa: TRY400 (a line for ops, with its cure)
-            capacity = Capacity(card.sku, card.gpus, card.nodes).while_unreachable
-        if (capacity.gpus, capacity.nodes) != (card.gpus, card.nodes):
-            log.info("pool %s has %d %s now", self.pool, capacity.gpus, capacity.sku)
+            capacity, said = known.while_unreachable, f": {error}"
+        if capacity == known:
+            return
+        is_open = any(node.state is NodeState.OPEN for node in capacity.nodes)
+        log.log(logging.INFO if is_open else logging.ERROR, "the nodes of pool %s changed%s", self.pool, said)
+        try:
             await self.membership.tell(replace(card, gpus=capacity.gpus, nodes=capacity.nodes))
+        except Exception:
+            log.exception("the nodes of pool %s could not be told; trying again", self.pool)
 
     async def _take_up(self) -> None:
         try:
@@ -297,7 +308,7 @@ class PoolAgent:
 
     async def close(self) -> None:
         """Stop keeping the place and waiting for stops that are under way; runs that still run go on."""
-        tasks = [*self.stopping.values(), *([] if self.keeping is None else [self.keeping])]
+        tasks = [*self.stopping.values(), *(task for task in (self.keeping, self.counting) if task is not None)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

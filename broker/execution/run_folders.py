@@ -1,4 +1,4 @@
-"""The folders that the local engine keeps of its runs (`local.py`), looked at once the runs are over."""
+"""The folders that engines keep of their runs (`local.py`, `run_script.py`), looked at once the runs are over."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ class RunFolders:
 
     def _find_last_change(self, run_id: str) -> datetime | None:
         times = []
-        for name in ("run.json", "trainer.log", "run.lock"):
+        for name in ("run.json", "job.json", "trainer.log", "run.lock"):
             with contextlib.suppress(FileNotFoundError):
                 times.append((self.runs_dir / run_id / name).stat().st_mtime)
         return datetime.fromtimestamp(max(times), UTC) if times else None

@@ -125,12 +125,10 @@ class SlurmBench(Bench):
         )
 
     def take_server_away(self) -> None:
-        self.cluster.await_saved_state()  # it kills what it finds running and has no memory of
-        self.cluster.kill("slurmctld")
+        self.cluster.take_away()
 
     def bring_server_back(self) -> None:
-        self.cluster.start_controller()
-        self.cluster.await_nodes()
+        self.cluster.bring_back()
 
     async def find_second_node(self) -> str:
         return NODES[1]
@@ -169,10 +167,10 @@ class RayBench(Bench):
         return RayEngine(self.runs_dir, api=api, sku="cpu", command=command, fresh_seconds=0.1)
 
     def take_server_away(self) -> None:
-        self.cluster.freeze_dashboard()
+        self.cluster.take_away()
 
     def bring_server_back(self) -> None:
-        self.cluster.thaw_dashboard()
+        self.cluster.bring_back()
 
     async def find_second_node(self) -> str:
         nodes = await self.engines[0].capacity() if self.engines else await self.make("pass").capacity()

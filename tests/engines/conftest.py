@@ -19,6 +19,8 @@ from tests.engines.slurm_cluster import SlurmCluster, list_missing, slurm_cluste
 
 __all__ = ["server"]  # the PostgreSQL of the broker's own tests
 
+# How long servers stay away in the tests: `BROKER_TEST_AWAY_SECONDS=120 make test-engines` for two minutes.
+AWAY_SECONDS = float(os.environ.get("BROKER_TEST_AWAY_SECONDS", "5"))
 WANTED, RAY_PROGRAM = "BROKER_TEST_ENGINES", "BROKER_TEST_RAY"
 collect_ignore_glob = [] if os.environ.get(WANTED) else ["test_*.py"]
 
@@ -28,6 +30,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.xdist_group("ray" if "[ray" in item.name else "slurm"))
+
+
+@pytest.fixture
+def away_seconds() -> float:
+    return AWAY_SECONDS
 
 
 @pytest.fixture(scope="session")

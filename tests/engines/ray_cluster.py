@@ -79,7 +79,7 @@ class RayCluster:
                 process.kill()
         self.heads.pop().wait(START_SECONDS)
 
-    def freeze_dashboard(self) -> None:
+    def take_away(self) -> None:
         """Stop what answers the API, so that it does not answer; what runs goes on."""
         for process in psutil.Process(self.heads[0].pid).children(recursive=True):
             with suppress(psutil.Error):
@@ -87,7 +87,7 @@ class RayCluster:
                     self.frozen.append(process)
                     process.suspend()
 
-    def thaw_dashboard(self) -> None:
+    def bring_back(self) -> None:
         while self.frozen:
             self.frozen.pop().resume()
         wait_until(lambda: self.count_nodes() > 0, "the head of Ray answers again", seconds=START_SECONDS)
@@ -107,7 +107,7 @@ def ray_cluster(program: Path, logs: Path) -> Iterator[RayCluster]:
 
 
 def _end(cluster: RayCluster) -> None:
-    cluster.thaw_dashboard()
+    cluster.bring_back()
     tree = [process for head in cluster.heads for process in psutil.Process(head.pid).children(recursive=True)]
     for head in cluster.heads:
         head.send_signal(signal.SIGTERM)

@@ -98,6 +98,16 @@ class SlurmCluster:
         """Wait until the controller has written down what it knows now: it does so every five seconds."""
         time.sleep(SAVING_SECONDS)
 
+    def take_away(self) -> None:
+        """Kill the controller."""
+        self.await_saved_state()  # it kills what it finds running and has no memory of
+        self.kill("slurmctld")
+
+    def bring_back(self) -> None:
+        if "slurmctld" not in self.daemons:
+            self.start_controller()
+            self.await_nodes()
+
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         """End one of our daemons."""
         daemon = self.daemons.pop(name)

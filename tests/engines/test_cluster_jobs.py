@@ -27,6 +27,8 @@ from tests.broker.test_several_agents import (
     wait_for_status,
     wait_for_step,
 )
+from tests.engines.ray_cluster import RayCluster
+from tests.engines.slurm_cluster import SlurmCluster
 
 ENGINES = ["local", "slurm", "ray"]
 
@@ -38,6 +40,7 @@ class Pool:
     place: Place
     name: str
     settings: dict[str, str]
+    cluster: SlurmCluster | RayCluster | None
 
     def worker(self, **options: float) -> WorkerProcess:
         """Make the worker of the pool, not yet started, whose runs beat as told."""
@@ -70,12 +73,13 @@ def pool(request: pytest.FixtureRequest, place: Place, client: Client) -> Iterat
     """Each engine in its turn, in a pool of its own for each test; afterwards nothing runs or waits any more."""
     engine = request.param
     settings = {"engine": engine}
-    if engine == "slurm":
-        request.getfixturevalue("slurm")
+    cluster = None if engine == "local" else request.getfixturevalue(engine)
     if engine == "ray":
-        settings["ray_address"] = request.getfixturevalue("ray").address
+        settings["ray_address"] = cluster.address
     number = len(client.get("/pools")["data"])
-    yield Pool(place, f"{engine}-{number}", settings)
+    yield Pool(place, f"{engine}-{number}", settings, cluster)
+    if cluster is not None:
+        cluster.bring_back()
     for job in client.list_all("/jobs"):
         if job["status"] not in {"succeeded", "failed", "cancelled"}:
             client.post(f"/jobs/{job['id']}/cancel")
@@ -128,16 +132,35 @@ def test_run_of_a_worker_that_leaves_saves_and_goes_on_in_another_pool(
 
 
 def test_broker_that_is_away_for_longer_than_a_lease_costs_its_runs_nothing(
-    place: Place, client: Client, buyer: Buyer, pool: Pool
+    place: Place, client: Client, buyer: Buyer, pool: Pool, away_seconds: float
 ) -> None:
     job_id = start_run(client, buyer, pool.worker(), pool)
     reached = client.get(f"/jobs/{job_id}")["progress"]["step"]
     hub = place.hub.first_process()
     hub.suspend()
-    time.sleep(2 * LEASE_SECONDS)
+    time.sleep(max(2 * LEASE_SECONDS, away_seconds))
     hub.resume()
     wait_for_step(client, job_id, reached + 5)
     assert statuses_of(client, job_id) == [(pool.name, "running")]
+
+
+def test_cluster_that_is_away_costs_its_runs_nothing_and_new_jobs_wait_for_it(
+    client: Client, buyer: Buyer, pool: Pool, away_seconds: float
+) -> None:
+    if pool.cluster is None:
+        pytest.skip("a machine has no server that could be away")
+    job_id = start_run(client, buyer, pool.worker(), pool)
+    pool.cluster.take_away()
+    wait_for_pool(client, pool.name, "nodes_closed")
+    waiting = submit(client, buyer)
+    reached = client.get(f"/jobs/{job_id}")["progress"]["step"]
+    time.sleep(away_seconds)
+    wait_for_step(client, job_id, reached + 5)
+    assert client.get(f"/jobs/{waiting}")["status"] == "queued"
+    pool.cluster.bring_back()
+    wait_for_step(client, waiting, 2)
+    assert statuses_of(client, job_id) == [(pool.name, "running")]
+    assert statuses_of(client, waiting) == [(pool.name, "running")]
 
 
 def test_job_that_is_cancelled_while_it_starts_leaves_no_process(client: Client, buyer: Buyer, pool: Pool) -> None:

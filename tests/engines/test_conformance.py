@@ -192,7 +192,7 @@ async def test_run_that_waits_for_devices_waits_and_is_taken_back(bench):
     assert bench.starts_of(9) == []
 
 
-async def test_while_the_server_is_away_nothing_is_called_gone_and_afterwards_the_run_is_found(bench):
+async def test_while_the_server_is_away_nothing_is_called_gone_and_afterwards_the_run_is_found(bench, away_seconds):
     if not bench.has_server:
         pytest.skip("a machine has no server that could be away")
     engine = bench.make(RUN_ON)
@@ -207,6 +207,7 @@ async def test_while_the_server_is_away_nothing_is_called_gone_and_afterwards_th
         await engine.stop(bench.name(1), grace_seconds=0)
     with pytest.raises(EngineUnreachable):
         await engine.capacity()
+    await asyncio.sleep(away_seconds)
     bench.bring_server_back()
     assert psutil.pid_exists(start["pid"])
     assert (await observe_until(bench, RunState.ALIVE)).state is RunState.ALIVE

@@ -58,6 +58,7 @@ async def test_pool_follows_the_nodes_of_its_engine_and_takes_no_jobs_while_that
 async def look_again(agent: Any, seconds: Seconds) -> None:
     seconds.now += CAPACITY_SECONDS
     await agent.keep_once()
+    await agent.counting
 
 
 async def test_engine_that_does_not_answer_at_the_start_is_told_with_its_cure(system: System) -> None:
