@@ -102,7 +102,7 @@ def refuse_beyond(planned: PlannedJob, estimate: JobEstimate, most_gpu_hours: in
 def refuse_several(gpus: int, largest: int, gpu: GpuProfile) -> None:
     """Refuse a job of more devices than a machine of a type has. Raises: InvalidTrainingConfig."""
     if gpus > largest:
-        told = f"no machine has more than {largest} {gpu.name}, and jobs over several machines come later"
+        told = f"no machine has more than {largest} of {gpu.name}, and jobs over several machines come later"
         raise refuse_fields([errors.FieldError("gpus", f"{told}: ask for {largest} or fewer")])
 
 

@@ -83,7 +83,7 @@ def run_on(reserves: Reserves, legs: list[NewLeg], need: HoldNeed) -> tuple[Usag
     return covered, money
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     plan=st.sampled_from(PlanName),
     overage=st.sampled_from(Overage),
@@ -116,7 +116,7 @@ def test_whichever_type_runs_its_p90_is_covered_by_the_hold_alone(plan, overage,
         assert count_of(legs, grant.id) == max(count_of(own, grant.id) for own in alone) <= opened.free[grant.id]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     overage=st.sampled_from(Overage),
     multipliers=st.fixed_dictionaries(dict.fromkeys(TYPES, MULTIPLIERS)),
