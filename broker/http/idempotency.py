@@ -169,7 +169,7 @@ def find_answers(claims: Collection[tuple[Actor, Claim]]) -> Command:
         "principals": {name_principal(actor) for actor, _claim in claims},
         "keys": {each.key for _, each in claims},
     }
-    return Command(FIND_ANSWERS, {name: sorted(values) for name, values in asked.items()})
+    return Command(FIND_ANSWERS, {name: sorted(values) for name, values in asked.items()}, finds_nothing=not claims)
 
 
 def read_answers(rows: Sequence[Row]) -> dict[tuple[str, str], EarlierAnswer]:

@@ -98,7 +98,7 @@ async def load_projects(work: Work, project_ids: Collection[str]) -> Sequence[Pr
 
 def find_projects(project_ids: Collection[str], *, seen_by: Collection[str] | None) -> Command:
     """Make the command that finds whose projects these are: its rows are pairs of project and customer."""
-    return Command(FIND_PROJECTS, {"ids": sorted(project_ids), "seen_by": seen_by})
+    return Command(FIND_PROJECTS, {"ids": sorted(project_ids), "seen_by": seen_by}, finds_nothing=not project_ids)
 
 
 async def get_api_key(work: Work, key_id: str) -> ApiKey:

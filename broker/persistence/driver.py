@@ -175,10 +175,15 @@ def pick_values(row: object, names: Iterable[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Command:
-    """A statement with its parameters, to be executed together with others."""
+    """A statement with its parameters, to be executed together with others.
+
+    One that `finds_nothing`, since it is asked for nothing, is not sent: planning it costs as much as the others take.
+    It stands among statements that all answer with rows.
+    """
 
     statement: Statement
     parameters: Parameters = field(default_factory=dict)
+    finds_nothing: bool = False
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -268,10 +273,20 @@ async def ask_together(
     driven: Driven, commands: Sequence[Command], *, before: bytes = b"", after: bytes = b""
 ) -> list[list[Row]]:
     """Run statements in one message as `run_together` does, on the driver's own connection."""
-    await _prepare(driven, commands)
-    written = [command.statement.write_execute(command.parameters, driven.driver) for command in commands]
+    sent = [command for command in commands if not command.finds_nothing]
+    await _prepare(driven, sent)
+    written = [command.statement.write_execute(command.parameters, driven.driver) for command in sent]
     script = [part for part in (before, *written, after) if part]
-    return await send_message(driven.driver, b";".join(script)) if script else []
+    found = await send_message(driven.driver, b";".join(script)) if script else []
+    return found if len(sent) == len(commands) else _put_in_order(commands, found)
+
+
+def _put_in_order(commands: Sequence[Command], found: Sequence[list[Row]]) -> list[list[Row]]:
+    """Put what was found in the order of all commands, those that were not sent among them."""
+    left = iter(found)
+    rows = [[] if command.finds_nothing else next(left) for command in commands]
+    assert next(left, None) is None, "all that is sent beside one that finds nothing answers with rows"
+    return rows
 
 
 async def _prepare(driven: Driven, commands: Sequence[Command]) -> None:

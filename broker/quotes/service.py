@@ -239,7 +239,7 @@ async def get_quote(work: Work, quote_id: str) -> Quote:
 
 def find_quotes(quote_ids: Collection[str], *, seen_by: Collection[str] | None) -> Command:
     """Make the command that finds quotes; see `read_quotes`."""
-    return Command(FIND_QUOTES, {"ids": sorted(quote_ids), "seen_by": seen_by})
+    return Command(FIND_QUOTES, {"ids": sorted(quote_ids), "seen_by": seen_by}, finds_nothing=not quote_ids)
 
 
 def list_known(services: Services, quote_ids: Collection[str]) -> dict[str, Quote]:

@@ -91,7 +91,7 @@ class HoldSnapshot:
 def read_holds(places: Collection[Place], keys: Sequence[str], moment: datetime) -> list[Command]:
     """Make the commands that read what locked contracts have to give; see `read_snapshot`."""
     asked = identify_candidates(places, moment)
-    return [Command(ACCOUNTS, asked), Command(EARLIER, {**asked, "keys": list(keys)})]
+    return [Command(ACCOUNTS, asked), Command(EARLIER, {**asked, "keys": list(keys)}, finds_nothing=not keys)]
 
 
 async def read_snapshot(

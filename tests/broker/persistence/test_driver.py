@@ -24,6 +24,7 @@ from broker.persistence.set_writes import command_inserts
 from broker.processes.boot import DatabaseUrls
 from broker.system import System
 from tests.broker.conftest import START
+from tests.broker.messages import listing_messages
 from tests.broker.rows import owner_connection
 
 INSERT = Statement(insert(Customer))
@@ -142,6 +143,20 @@ async def test_words_come_as_they_were_given_whatever_signs_are_in_them(
     async with system.database.transaction(Scope.ALL) as session:
         await session.execute(text(f"SET LOCAL standard_conforming_strings TO {setting}"))
         assert await run_together(connection_of(session), [Command(say, {"words": words})]) == [[(words,)]]
+
+
+async def test_what_is_asked_for_nothing_is_not_sent_and_finds_nothing(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (Command(Statement(text(f"SELECT {number}"))) for number in (1, 2))
+    nothing = Command(Statement(text("SELECT 3")), finds_nothing=True)
+    async with system.database.transaction(Scope.ALL) as session:
+        connection = connection_of(session)
+        await run_together(connection, [one, two])
+        with listing_messages(monkeypatch) as messages:
+            assert await run_together(connection, [nothing, one, nothing, two]) == [[], [(1,)], [], [(2,)]]
+            assert await run_together(connection, [nothing]) == [[]]
+    assert len(messages) == 1
 
 
 async def test_a_message_that_ends_with_the_commit_ends_the_transaction(system: System) -> None:
