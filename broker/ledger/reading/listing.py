@@ -76,6 +76,18 @@ async def list_entries(
         query = query.where(Entry.id < before)
     rows = (await work.session.execute(query.order_by(Entry.id.desc()).limit(limit + 1))).all()
     if not rows:
+        await _require_known(work, wanted)
         await require_known_filters(work.session, query.whereclause)
     page = [BookedEntry(entry, transfer) for entry, transfer in rows[:limit]]
     return page, page[-1].entry.id if len(rows) > limit else None
+
+
+async def _require_known(work: Work, wanted: EntryFilter) -> None:
+    """Require the account and the transfer that no entry is of: entries refer to them without a foreign key.
+
+    Raises: NotFound.
+    """
+    named = (("account", Account, wanted.account_id), ("transfer", Transfer, wanted.transfer_id))
+    for kind, table, object_id in named:
+        if object_id is not None and await work.session.get(table, object_id) is None:
+            raise errors.NotFound(kind, object_id)

@@ -64,6 +64,7 @@ NARROWED = [
     ("/quarantined-usage", "contract_id"),
     ("/ledger/accounts", "grant_id"),
     ("/ledger/entries", "account_id"),
+    ("/ledger/entries", "transfer_id"),
     ("/ledger/entries", "contract_id"),
     ("/purchases", "contract_id"),
 ]
