@@ -167,7 +167,9 @@ async def test_sweep_expires_a_hold_whose_job_does_not_exist(api: Api, system: S
     assert (balance.available_gpu_seconds, balance.held_gpu_seconds) == (500 * HOUR, 0)
 
 
-async def test_heartbeat_renews_the_hold(api: Api, system: System, clock: ManualClock) -> None:
+async def test_heartbeat_renews_the_hold_once_a_tenth_of_its_life_is_used(
+    api: Api, system: System, clock: ManualClock
+) -> None:
     customer = await make_ready_customer(api)
     job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
     await dispatch(system)
@@ -177,8 +179,13 @@ async def test_heartbeat_renews_the_hold(api: Api, system: System, clock: Manual
         clock.advance(minutes=40)
         beat = {"fence_token": 1, "usage": [usage_event(run["id"], gpu_seconds=30)]}
         await worker.post(f"/runs/{run['id']}/heartbeats", beat)
-    hold = (await read_hold(system, job["id"])).hold
-    assert hold.expires_at == clock.now + timedelta(seconds=system.services.settings.hold_seconds)
+        renewed = clock.now + timedelta(seconds=system.services.settings.hold_seconds)
+        assert (await read_hold(system, job["id"])).hold.expires_at == renewed
+        for minutes, expected in ((5, renewed), (1, renewed + timedelta(minutes=6))):
+            clock.advance(minutes=minutes)
+            beat = {"fence_token": 1, "usage": [usage_event(run["id"], 5 + minutes, gpu_seconds=30)]}
+            await worker.post(f"/runs/{run['id']}/heartbeats", beat)
+            assert (await read_hold(system, job["id"])).hold.expires_at == expected
 
 
 async def test_waiting_job_holds_money_of_the_new_month_when_the_month_changes(
