@@ -31,6 +31,7 @@ class Quote(Base):
     """
 
     __tablename__ = "quotes"
+    __table_args__ = ({"postgresql_with": {"toast_tuple_target": 8160}},)  # not packed: a job has copies, as they are
 
     id: Mapped[str] = mapped_column(primary_key=True)
     customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), index=True)
