@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import BinaryExpression, BindParameter, Column, ColumnElement, ForeignKey, Select, inspect
+from sqlalchemy import BinaryExpression, BindParameter, Column, ColumnElement, Select, Table, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import operators, visitors
 
@@ -47,20 +47,28 @@ async def require_known_filters(session: AsyncSession, narrowed: ColumnElement[b
 
     Nothing of a contract that nobody signed is no empty list, but a slip of the pen. Raises: NotFound.
     """
-    for key, value in _list_named(narrowed):
-        named = next(each.class_ for each in Base.registry.mappers if each.local_table is key.column.table)
+    for table, value in _list_named(narrowed):
+        named = next(each.class_ for each in Base.registry.mappers if each.local_table is table)
         if await session.get(named, value) is None:
-            raise errors.NotFound(key.column.table.name.removesuffix("s").replace("_", " "), value)
+            raise errors.NotFound(table.name.removesuffix("s").replace("_", " "), value)
 
 
-def _list_named(narrowed: ColumnElement[bool] | None) -> Iterator[tuple[ForeignKey, str]]:
-    """List the objects of other tables that the condition of a list names by their ids."""
+def _list_named(narrowed: ColumnElement[bool] | None) -> Iterator[tuple[Table, str]]:
+    """List the objects that the condition of a list names by their ids, each with its table."""
     for each in () if narrowed is None else visitors.iterate(narrowed):
         if not isinstance(each, BinaryExpression) or each.operator is not operators.eq:
             continue
         column, wanted = each.left, each.right
         if isinstance(column, Column) and isinstance(wanted, BindParameter) and isinstance(wanted.value, str):
-            yield from ((key, wanted.value) for key in column.foreign_keys if key.column.name == "id")
+            yield from ((table, wanted.value) for table in _find_tables(column))
+
+
+def _find_tables(column: Column[Any]) -> list[Table]:
+    """Find the table that a column refers to: by its foreign key, or by its name where another one has the key."""
+    tables = Base.metadata.tables
+    referred = [tables[key.column.table.name] for key in column.foreign_keys if key.column.name == "id"]
+    by_name = tables.get(f"{column.name.removesuffix('_id')}s") if column.name.endswith("_id") else None
+    return referred or ([] if by_name is None else [by_name])
 
 
 def cut_page(

@@ -59,6 +59,8 @@ NARROWED = [
     ("/grants", "contract_id"),
     ("/grants", "project_id"),
     ("/invoices", "customer_id"),
+    ("/jobs", "customer_id"),
+    ("/jobs", "contract_id"),
     ("/credit-notes", "invoice_id"),
     ("/adapters", "job_id"),
     ("/quarantined-usage", "contract_id"),
