@@ -8,7 +8,8 @@ from pricing.resources.fitting import Prior
 from pricing.resources.step_work import StepWork
 from pricing.resources.tiles import compute_utilization
 
-# A pass reads two tensors and writes one, beside what it needs again; a cache is about three times as fast as memory.
+# A pass reads two tensors and writes one, beside what it needs again; a cache is about three times as fast as
+# memory. Source: PMC10448217, table 3: 3.5, 4.6 and 2.7 times on V100, A100 and H100.
 TENSORS_OF_A_PASS, CACHE_GAIN = 4, 3.0
 
 
