@@ -58,6 +58,7 @@ def has_learnt_width(runs: int) -> bool:
 
 
 @cache
+@cache
 def get_published_width(family: str) -> float:
     """Get log(p90 / p50) of published figures of a family, whose programs no run of was seen."""
     return Z_90 * load_log_spread(family)
@@ -101,7 +102,7 @@ class Calibration:
         expected = computed * math.exp(self.get_ratio(kind).log) if self.ratios else computed
         residuals = self._get_residuals(kind) if self.residuals else ()
         width = get_published_width(kind.family)
-        if has_learnt_width(len(residuals)):
+        if residuals and has_learnt_width(len(residuals)):
             place = (len(residuals) + 1) * self.levels.get(kind.sku, WANTED)
             width = choose_width(residuals, place, width)
         return Interval(expected, expected * math.exp(width), len(residuals))

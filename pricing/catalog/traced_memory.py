@@ -5,6 +5,7 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -50,28 +51,28 @@ class TracedMemory(BaseModel):
         self, *, bits: int, adapts_all: bool, checkpointing: bool, variant: TracedVariant = "lora"
     ) -> TracedBytes | None:
         """Find the table of a method; None where it was not traced."""
-        wanted = (bits, adapts_all, checkpointing, variant)
-        return next(
-            (
-                found
-                for found in self.methods
-                if (found.bits, found.adapts_all, found.checkpointing, found.variant) == wanted
-            ),
-            None,
-        )
+        return self._by_method.get((bits, adapts_all, checkpointing, variant))
+
+    @cached_property
+    def _by_method(self) -> dict[tuple[int, bool, bool, TracedVariant], TracedBytes]:
+        return {(each.bits, each.adapts_all, each.checkpointing, each.variant): each for each in self.methods}
 
     def interpolate(self, grid: Grid, samples: float, positions: float) -> float:
         """Read a grid between its points, beyond them along its last two, and before them at its first.
 
         A step's bytes grow with samples, with positions and with both together, which is what bilinear reading gives.
         """
-        columns = [_interpolate(self.positions, row, positions) for row in grid]
-        return _interpolate(self.samples, columns, samples)
+        row, down = _find_place(self.samples, samples)
+        column, along = _find_place(self.positions, positions)
+        upper, lower = (
+            values[column - 1] + along * (values[column] - values[column - 1]) for values in grid[row - 1 : row + 1]
+        )
+        return upper + down * (lower - upper)
 
 
-def _interpolate(points: Sequence[int], values: Sequence[float], at: float) -> float:
+def _find_place(points: Sequence[int], at: float) -> tuple[int, float]:
+    """Find the point after which it is read, and how far it lies from the one before, as a share of their distance."""
     at = max(at, points[0])
     place = min(bisect_right(points, at), len(points) - 1)
-    left, right = points[place - 1], points[place]
-    slope = (values[place] - values[place - 1]) / (right - left)
-    return values[place - 1] + slope * (at - left)
+    left = points[place - 1]
+    return place, (at - left) / (points[place] - left)

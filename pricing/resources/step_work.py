@@ -57,7 +57,7 @@ class StepWork:
 
     @cached_property
     def written_bytes(self) -> float:
-        """What a product writes in the mean, which the next kernel reads; 0 for a network of convolutions."""
+        """The bytes that a product writes in the mean, which the next kernel reads; 0 for a network of convolutions."""
         return (
             self.product_rows * sum(columns * share for columns, share in self.product_widths) * BYTES_OF_AN_ACTIVATION
         )

@@ -40,11 +40,13 @@ SPLITS = ((1, 1.0), (2, 0.95), (4, 0.9))
 # Utilization is kept for so many numbers of rows between one power of two and the next, and taken between them.
 POINTS_PER_DOUBLING = 4
 MOST_DOUBLINGS = 17
+LAST_POINT = POINTS_PER_DOUBLING * MOST_DOUBLINGS
 
 
 def compute_utilization(rows: float, widths: Widths, multiprocessors: int) -> float:
     """Compute the share of a card's peak that products of so many rows can reach, by waves and tiles alone."""
-    place = min(POINTS_PER_DOUBLING * math.log2(max(rows, 1.0)), POINTS_PER_DOUBLING * MOST_DOUBLINGS)
+    place = POINTS_PER_DOUBLING * (math.log2(rows) if rows > 1 else 0.0)
+    place = min(place, LAST_POINT)
     below = int(place)
     lower, upper = _look_up(below, widths, multiprocessors)
     return lower + (place - below) * (upper - lower)

@@ -11,6 +11,7 @@ from pricing.resources.tiles import compute_utilization
 # A pass reads two tensors and writes one, beside what it needs again; a cache is about three times as fast as
 # memory. Source: PMC10448217, table 3: 3.5, 4.6 and 2.7 times on V100, A100 and H100.
 TENSORS_OF_A_PASS, CACHE_GAIN = 4, 3.0
+SAVED_SHARE = 1 - 1 / CACHE_GAIN
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,8 @@ def find_share_of_memory(work: StepWork, gpu: GpuProfile) -> float:
     """
     if not gpu.cache_mib or not work.written_bytes:
         return 1.0
-    cached = min(1.0, gpu.cache_mib * 2**20 / (TENSORS_OF_A_PASS * work.written_bytes))
-    return 1 - cached * (1 - 1 / CACHE_GAIN)
+    cached = gpu.cache_mib * 2**20 / (TENSORS_OF_A_PASS * work.written_bytes)
+    return 1 - cached * SAVED_SHARE if cached < 1 else 1 - SAVED_SHARE
 
 
 def _count_unpacked_bytes(work: StepWork, constants: TimeConstants) -> float:

@@ -50,6 +50,8 @@ def estimate_traced_peak(
         allocator=max(0.0, reserved - allocated),
     )
     lean = training.weights + training.adapter + LEAST_SHARE * training.activations + LEAST_CONTEXT_GIB
+    if profile.is_text:
+        return PeakMemory(training, lean)
     encoding = _weigh_encoding(profile, batch, constants)
     return PeakMemory(max(training, encoding, key=lambda parts: parts.total), lean)
 
@@ -100,12 +102,11 @@ def _count_bytes_of_adapter(config: TrainingConfig) -> float:
 def _weigh_encoding(profile: BaseModelProfile, batch: MicroBatch, constants: MemoryConstants) -> MemoryParts:
     """Weigh what encodes one picture, before the trained network is loaded."""
     encoders = sum(profile.component_parameters.values()) * ENCODER_BYTES
-    pictures = 0.0 if profile.is_text else batch.positions * constants.picture_bytes
     return MemoryParts(
         weights=encoders / BYTES_PER_GIB,
         adapter=0.0,
         activations=0.0,
         logits=0.0,
-        pictures=pictures / BYTES_PER_GIB,
+        pictures=batch.positions * constants.picture_bytes / BYTES_PER_GIB,
         context=constants.context_gib,
     )

@@ -65,8 +65,9 @@ class TrainerMemory:
 
     def choose(self, available_gib: float, *, on_cpu: bool = False) -> MethodMemory:
         """Choose as the trainer will where so many GiB are available. Raises: UnknownTargetModules."""
-        chosen = self.recomputed if self.needs_checkpointing(available_gib, on_cpu=on_cpu) else self.kept
-        return chosen.move_to_cpu() if on_cpu else chosen
+        if not self.needs_checkpointing(available_gib, on_cpu=on_cpu):
+            return self._kept_on_cpu if on_cpu else self.kept
+        return self.recomputed.move_to_cpu() if on_cpu else self.recomputed
 
     def needs_checkpointing(self, available_gib: float, *, on_cpu: bool = False) -> bool:
         """Decide on gradient checkpointing: as set, or with auto where the run would not fit without.
@@ -76,8 +77,12 @@ class TrainerMemory:
         asked = self.config.gradient_checkpointing
         if asked != "auto":
             return asked
-        peak = self.kept.peak.move_to_cpu() if on_cpu else self.kept.peak
-        return peak.gib > available_gib
+        kept = self._kept_on_cpu if on_cpu else self.kept
+        return kept.peak.gib > available_gib
+
+    @cached_property
+    def _kept_on_cpu(self) -> MethodMemory:
+        return self.kept.move_to_cpu()
 
     @cached_property
     def _method(self) -> Method:
