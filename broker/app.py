@@ -45,6 +45,7 @@ from broker.persistence.shared_turn import SharedTurn
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
 from broker.reports.usage_export import router as usage_export
+from broker.scheduling.routes import router as simulations
 from broker.signing.amendment_routes import router as amendments
 from broker.signing.grant_routes import router as grants
 from broker.signing.purchase_routes import router as purchases
@@ -58,6 +59,7 @@ ROUTERS = (
     workers,
     jobs,
     identity,
+    simulations,
     rate_cards,
     contracts,
     signing,

@@ -30,6 +30,7 @@ from broker.scheduling.cycle.live import has_free_devices, run_cycle
 from broker.scheduling.cycle.pace import Pace, compute_rest
 from broker.scheduling.cycle.recorder import CycleRecorder
 from broker.scheduling.cycle.usage import UsageReading
+from broker.scheduling.simulations import run_next_simulation
 from broker.signing.purchases import expire_purchase, list_overdue_purchases
 from broker.signing.renewals import attend_to_end
 from broker.signing.top_ups import list_due_top_ups, order_top_up
@@ -76,6 +77,7 @@ class Daemon:
             self._every(settings.sweep_seconds, self.sweep_purchases)
             self._every(settings.sweep_seconds, self.learn)
             self._every(settings.cycle_seconds, TokenCounter(self.system).count_all)
+            self._every(settings.cycle_seconds, self.simulate_proposals)
             self._at(self.close_months, minute=5)
             self._at(self.warn_of_expiry, minute=10)
             self._at(self.attend_to_ends, minute=20)
@@ -183,6 +185,11 @@ class Daemon:
             return True
         async with self.system.work() as work:
             return await has_free_devices(work)
+
+    async def simulate_proposals(self) -> None:
+        """Work out the simulations that ops asked for, one after the other."""
+        while await run_next_simulation(self.system):
+            pass
 
     async def _sweep_when_heard(self) -> None:
         """Sweep silent runs, but only once every run has had a whole lease to report in since we began to listen."""

@@ -25,6 +25,7 @@ PATH_IDS = {
     "run_id": ("The run.", "run_01k"),
     "adapter_id": ("The adapter.", "ada_01k"),
     "agent_id": ("The agent.", "agt_01k"),
+    "simulation_id": ("The simulation.", "sim_01k"),
     "source_id": ("The source of usage.", "src_01k"),
     "quarantine_id": ("The usage in quarantine.", "qua_01k"),
     "invoice_id": ("The invoice.", "inv_01k"),

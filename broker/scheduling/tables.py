@@ -1,4 +1,4 @@
-"""What cycles were planned from, record by record."""
+"""What cycles were planned from, record by record; and the simulations that ops asked for."""
 
 from datetime import datetime
 from typing import Any
@@ -22,3 +22,22 @@ class RecordedCycle(Base):
     size_bytes: Mapped[int]
     record: Mapped[dict[str, Any]] = mapped_column(JSONB)
     created_at: Mapped[datetime] = moment_column(index=True)
+
+
+class QueueSimulation(Base):
+    """A recorded window under what is proposed: asked for by ops, worked out in the background.
+
+    `result` is there once `status` is done, `fault` once it is failed. `began_at`: when a process took it up last.
+    """
+
+    __tablename__ = "queue_simulations"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    proposal: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    begins_at: Mapped[datetime] = moment_column()
+    ends_at: Mapped[datetime] = moment_column()
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    fault: Mapped[str | None]
+    began_at: Mapped[datetime | None] = moment_column(nullable=True)
+    created_at: Mapped[datetime] = moment_column()

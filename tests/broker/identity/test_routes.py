@@ -229,6 +229,8 @@ WHO_MAY = {
     "GET /v1/queues": {"admin", "customer", "finance", "ops"},
     "GET /v1/queues/{name}": {"admin", "customer", "finance", "ops"},
     "PATCH /v1/queues/{name}": {"admin", "ops"},
+    "POST /v1/queues/simulations": {"admin", "ops"},
+    "GET /v1/queues/simulations/{simulation_id}": {"admin", "ops"},
     "GET /v1/agents": {"admin", "ops"},
     "GET /v1/agents/{agent_id}": {"admin", "ops"},
     "GET /v1/quarantined-usage": {"admin", "finance"},

@@ -6,6 +6,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
 
+from broker.capacity.agents import renew_agent
 from broker.jobs.tables import Run
 from broker.scheduling.cycle.live import run_cycle
 from broker.scheduling.cycle.recorder import (
@@ -30,7 +31,7 @@ from broker.scheduling.simulation.window_replay import replay_window
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
-from tests.broker.pools import register_pool
+from tests.broker.pools import make_card, register_pool
 from tests.broker.worker_calls import worker_of
 
 JOBS = 10
@@ -42,9 +43,9 @@ async def customer(api: Api) -> Customer:
 
 
 async def cycle(system: System, recorder: CycleRecorder) -> None:
-    """Run a cycle on two slots whose agent has just been heard of."""
+    """Run a cycle; the agent of the pool, if there is one, has just been heard of."""
     async with system.work() as work:
-        await register_pool(work, name="test", sku="cpu", engine="local", total_gpus=2)
+        await renew_agent(work, make_card(gpus=2))
     async with system.work() as work:
         await run_cycle(work, recorder=recorder)
 
@@ -79,6 +80,8 @@ async def test_jobs_on_two_slots_start_in_the_replay_in_the_very_cycles_in_which
     api: Api, app: FastAPI, system: System, customer: Customer, clock: ManualClock
 ) -> None:
     recorder = CycleRecorder()
+    async with system.work() as work:
+        await register_pool(work, name="test", sku="cpu", engine="local", total_gpus=2)
     for number in range(JOBS):
         await submit_job(api, customer.dataset["id"], customer_id=customer.id)
         clock.advance(seconds=1 + number % 3)
@@ -89,6 +92,7 @@ async def test_jobs_on_two_slots_start_in_the_replay_in_the_very_cycles_in_which
         await cycle(system, recorder)
     starts = await list_starts(system)
     assert len(starts) == JOBS
+    assert len({at for at, _job_id in starts}) > JOBS / 2, "the proof is one of waiting"
     played = replay_window(read_window(await read_all(system)))
     assert sorted((turn.started_at, turn.turn.job.job_id) for turn in played if turn.started_at) == starts
     assert all(turn.turn.ended_at == turn.ended_at for turn in played)
@@ -108,6 +112,8 @@ async def test_a_process_that_takes_over_begins_with_a_baseline_and_knows_what_o
     api: Api, system: System, customer: Customer
 ) -> None:
     ours, theirs = CycleRecorder(), CycleRecorder()
+    async with system.work() as work:
+        await register_pool(work, name="test", sku="cpu", engine="local", total_gpus=2)
     await cycle(system, ours)
     await cycle(system, theirs)
     await submit_job(api, customer.dataset["id"], customer_id=customer.id)
@@ -121,7 +127,7 @@ async def test_after_a_cycle_that_was_rolled_back_there_is_a_baseline(system: Sy
     recorder = CycleRecorder()
     await cycle(system, recorder)
     async with system.work() as work:
-        await register_pool(work, name="other", sku="cpu", engine="local", total_gpus=2)
+        await register_pool(work, name="test", sku="cpu", engine="local", total_gpus=2)
     with pytest.raises(ZeroDivisionError):
         await roll_back_cycle(system, recorder)
     await cycle(system, recorder)

@@ -1,0 +1,116 @@
+"""API shapes of simulations."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from broker.http.shapes import Moment, RequestBody, created_at_field
+
+PROPOSAL_EXAMPLE = {
+    "queues": {"standard": {"priority": 150, "max_wait_s": 86400}},
+    "pools": {"a100": {"total_gpus": 16}},
+}
+
+
+MEASURES_EXAMPLE = {
+    "started": 120,
+    "still_waiting": 3,
+    "avg_wait_s": 95.5,
+    "p90_wait_s": 310.0,
+    "avg_bounded_slowdown": 1.8,
+    "gpu_seconds": 86400.0,
+    "deadlines_missed": 0,
+}
+GROUP_EXAMPLE = {
+    "contract_id": "con_01k",
+    "queue": "standard",
+    "today": MEASURES_EXAMPLE,
+    "proposed": {**MEASURES_EXAMPLE, "avg_wait_s": 60.0},
+}
+LATER_EXAMPLE = {
+    "job_id": "job_01k",
+    "contract_id": "con_01k",
+    "queue": "standard",
+    "today": "2026-11-28T10:00:00Z",
+    "proposed": "2026-11-28T10:20:00Z",
+}
+RESULT_EXAMPLE = {
+    "jobs": 123,
+    "starts_reproduced": 1.0,
+    "groups": [GROUP_EXAMPLE],
+    "later_count": 1,
+    "later": [LATER_EXAMPLE],
+}
+
+
+class SimulationIn(RequestBody):
+    proposal: dict[str, Any] = Field(
+        description="What would change of queues, pools and contracts, by their names; all else stays.",
+        examples=[PROPOSAL_EXAMPLE],
+    )
+    begins_at: Moment = Field(description="Begin of the recorded window.", examples=["2026-11-28T00:00:00Z"])
+    ends_at: Moment | None = Field(default=None, description="Its end; null: now.", examples=["2026-11-29T00:00:00Z"])
+
+
+class GroupMeasuresOut(BaseModel):
+    started: int = Field(description="Jobs that started within the window.", examples=[120])
+    still_waiting: int = Field(description="Jobs that did not.", examples=[3])
+    avg_wait_s: float | None = Field(description="Mean wait of those that started, in seconds.", examples=[95.5])
+    p90_wait_s: float | None = Field(description="Nine of ten waited no longer, in seconds.", examples=[310.0])
+    avg_bounded_slowdown: float | None = Field(
+        description="Time until the end over run time, which counts at least 10 s; mean.", examples=[1.8]
+    )
+    gpu_seconds: float = Field(description="GPU-seconds held within the window.", examples=[86400.0])
+    deadlines_missed: int = Field(description="Dates that passed before the job had ended.", examples=[0])
+
+
+class GroupComparisonOut(BaseModel):
+    contract_id: str = Field(description="The contract.", examples=["con_01k"])
+    queue: str = Field(description="The queue.", examples=["standard"])
+    today: GroupMeasuresOut = Field(description="As it was.", examples=[MEASURES_EXAMPLE])
+    proposed: GroupMeasuresOut = Field(description="As it would have been.", examples=[MEASURES_EXAMPLE])
+
+
+class LaterStartOut(BaseModel):
+    job_id: str = Field(description="The job.", examples=["job_01k"])
+    contract_id: str = Field(description="Its contract.", examples=["con_01k"])
+    queue: str = Field(description="Its queue.", examples=["standard"])
+    today: datetime = Field(description="When it started.", examples=["2026-11-28T10:00:00Z"])
+    proposed: datetime | None = Field(
+        description="When it would have; null: not within the window.", examples=["2026-11-28T10:20:00Z"]
+    )
+
+
+class ComparisonOut(BaseModel):
+    jobs: int = Field(description="Jobs of the window; one that came back counts again.", examples=[123])
+    starts_reproduced: float | None = Field(
+        description="Share of recorded starts that the replay as it was has in the very same cycle.", examples=[1.0]
+    )
+    groups: list[GroupComparisonOut] = Field(
+        description="By contract and queue, today beside proposed.", examples=[[GROUP_EXAMPLE]]
+    )
+    later_count: int = Field(
+        description="Jobs that would have started over a minute later, or not at all.", examples=[2]
+    )
+    later: list[LaterStartOut] = Field(
+        description="The first thousand of them, the latest first.", examples=[[LATER_EXAMPLE]]
+    )
+
+
+class SimulationOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    object: Literal["queue_simulation"] = Field(
+        default="queue_simulation", description="Kind of object.", examples=["queue_simulation"]
+    )
+    id: str = Field(description="Id of the simulation.", examples=["sim_01k"])
+    status: Literal["queued", "running", "done", "failed"] = Field(
+        description="Ask again until it is done or failed.", examples=["done"]
+    )
+    proposal: dict[str, Any] = Field(description="What was proposed.", examples=[PROPOSAL_EXAMPLE])
+    begins_at: datetime = Field(description="Begin of the window.", examples=["2026-11-28T00:00:00Z"])
+    ends_at: datetime = Field(description="Its end.", examples=["2026-11-29T00:00:00Z"])
+    fault: Annotated[str | None, Field(description="Why it failed, and the cure.", examples=[None])]
+    result: ComparisonOut | None = Field(description="What came out; null until it is done.", examples=[RESULT_EXAMPLE])
+    created_at: datetime = created_at_field()
