@@ -72,10 +72,10 @@ NARROWED = [
 ]
 
 
-@pytest.mark.parametrize(("path", "name"), NARROWED)
-async def test_list_of_what_there_is_not_says_so_instead_of_being_empty(api: Api, path: str, name: str) -> None:
-    problem = await api.get(path, **{name: "xyz_nope"}, expect=404)
-    assert problem["detail"].endswith(" xyz_nope.")
+async def test_list_of_what_there_is_not_says_so_instead_of_being_empty(api: Api) -> None:
+    for path, name in NARROWED:
+        problem = await api.get(path, **{name: "xyz_nope"}, expect=404)
+        assert problem["detail"].endswith(" xyz_nope."), (path, name)
 
 
 async def test_list_of_another_tenants_contract_is_as_one_that_there_is_not(api: Api, system: System) -> None:
