@@ -35,11 +35,18 @@ async def ask(app: FastAPI, error: Exception) -> tuple[int, str, dict[str, objec
     return response.status_code, response.headers["content-type"], response.json()
 
 
+# What errors are told that make their words themselves.
+TOLD: dict[type[errors.DomainError], tuple[str | None, ...]] = {
+    errors.NotFound: ("customer", "cus_1"),
+    errors.DeadlineUnreachable: (None,),
+}
+
+
 @pytest.mark.parametrize("kind", STATUS_OF, ids=lambda kind: kind.__name__)
 async def test_domain_error_has_its_status_type_title_and_detail(
     raising: FastAPI, kind: type[errors.DomainError]
 ) -> None:
-    error = kind("customer", "cus_1") if kind is errors.NotFound else kind("What went wrong, and the cure.")
+    error = kind(*TOLD.get(kind, ("What went wrong, and the cure.",)))
     status, content_type, body = await ask(raising, error)
     assert content_type == "application/problem+json"
     assert (status, body["status"]) == (STATUS_OF[kind], STATUS_OF[kind])
