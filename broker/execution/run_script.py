@@ -31,7 +31,6 @@ from broker.private_file import write_private_file
 
 ASK_TO_END, KILL = "TERM", "USR1"  # the signals that run.sh understands
 TAKEN_BACK = "it was taken back before it started"
-NEVER_STARTED = "its trainer was never started; do the nodes see BROKER_RUNS_DIR at the same path?"
 SIGNAL_OFFSET = 128  # a shell tells the end by signal N as 128 + N
 
 SCRIPT = """\

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from broker.execution.cluster_job import judge_job
 from broker.execution.engine import Capacity, LaunchError, LaunchSpec, RunObservation, RunState
 from broker.execution.files import is_held, locked
 from broker.execution.ray.answers import JobSeen, count_nodes
 from broker.execution.ray.jobs_api import JobsApi, SubmissionRefused
-from broker.execution.run_script import NEVER_STARTED, TAKEN_BACK, JobRecord, RunFiles
+from broker.execution.run_script import TAKEN_BACK, JobRecord, RunFiles
 
 STOP_POLL_SECONDS = 0.5
 KILL_WAIT_SECONDS = 10.0
@@ -121,7 +122,7 @@ class RayEngine:
         if seen is not None:
             return seen
         if job is not None:
-            return _judge(run_id, job, has_started=files.has_started)
+            return judge_job(run_id, job, has_started=files.has_started)
         if is_held(files.launch_lock):
             return RunObservation(run_id, RunState.ALIVE)
         return RunObservation(run_id, RunState.GONE, detail=FORGOTTEN if files.has_started else "")
@@ -153,13 +154,3 @@ class RayEngine:
                 return False
             await asyncio.sleep(STOP_POLL_SECONDS)
         return True
-
-
-def _judge(run_id: str, job: JobSeen, *, has_started: bool) -> RunObservation:
-    """Judge a run by its job, where its own files say nothing. Pure."""
-    state = job.run_state
-    if state is RunState.EXITED and has_started:
-        return RunObservation(run_id, state, job.exit_code, job.detail)
-    if state is RunState.EXITED:
-        return RunObservation(run_id, RunState.GONE, detail=f"{job.detail}: {NEVER_STARTED}")
-    return RunObservation(run_id, state, detail=job.detail if state is RunState.GONE else "")

@@ -47,7 +47,10 @@ class JobsApi:
         answer = await self._ask("GET", f"/api/jobs/{submission_id}")
         if answer.status_code == 404:
             return None
-        return read_job(self._parse(answer))
+        try:
+            return read_job(self._parse(answer))
+        except UnreadableAnswer as error:
+            raise self._unreachable(answer) from error
 
     async def stop_job(self, submission_id: str) -> None:
         """Ask the processes of a job that runs to end; one that waits is not stopped by Ray, whatever it answers."""

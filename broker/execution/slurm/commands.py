@@ -90,7 +90,10 @@ class SlurmCommands:
         done = self._run("sacct", "--json", f"--jobs={job}")
         if done.returncode != 0 or NO_ACCOUNTING in done.stderr:
             return None
-        return next((seen for seen in read_jobs(parse_answer(done.stdout)) if seen.job == job), None)
+        try:
+            return next((seen for seen in read_jobs(parse_answer(done.stdout)) if seen.job == job), None)
+        except UnreadableAnswer as error:
+            raise EngineUnreachable(_say("sacct", *UNKNOWN_ANSWER, said=str(error))) from error
 
     def list_nodes(self, *, partition: str | None, gres: str | None) -> tuple[NodeCapacity, ...]:
         """List the nodes that have what a run asks for, by columns: sinfo's JSON has another shape in each release."""

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from broker.execution.cluster_job import judge_job
 from broker.execution.engine import Capacity, LaunchError, LaunchSpec, RunObservation, RunState
 from broker.execution.files import is_held, locked
-from broker.execution.run_script import ASK_TO_END, KILL, NEVER_STARTED, TAKEN_BACK, JobRecord, RunFiles
+from broker.execution.run_script import ASK_TO_END, KILL, TAKEN_BACK, JobRecord, RunFiles
 from broker.execution.slurm.answers import JobSeen
 from broker.execution.slurm.commands import SlurmCommands, SubmissionRefused
 from broker.execution.slurm.jobs_view import JobsView
@@ -144,7 +145,7 @@ class SlurmEngine:
         if code is not None:
             return RunObservation(run_id, RunState.EXITED, code)
         if job is not None:
-            return _judge(run_id, job, has_started=files.has_started)
+            return judge_job(run_id, job, has_started=files.has_started)
         return RunObservation(run_id, RunState.ALIVE if is_held(files.launch_lock) else RunState.GONE)
 
     def _find_forgotten(self, files: RunFiles) -> JobSeen | None:
@@ -170,13 +171,3 @@ class SlurmEngine:
                 return False
             await asyncio.sleep(STOP_POLL_SECONDS)
         return True
-
-
-def _judge(run_id: str, job: JobSeen, *, has_started: bool) -> RunObservation:
-    """Judge a run by its job, where it has left no exit code. Pure."""
-    state = job.run_state
-    if state is RunState.EXITED and has_started:
-        return RunObservation(run_id, state, job.exit_code, job.detail)
-    if state is RunState.EXITED:
-        return RunObservation(run_id, RunState.GONE, detail=f"{job.detail}: {NEVER_STARTED}")
-    return RunObservation(run_id, state, detail=job.detail if state is RunState.GONE else "")

@@ -82,6 +82,12 @@ async def test_job_that_the_cluster_does_not_know_is_none(asked):
         await api.stop_job("run_1")
 
 
+async def test_job_of_an_unknown_shape_is_an_unreachable_cluster(asked):
+    async with dashboard(200, '{"state": "done"}', asked) as api:
+        with pytest.raises(EngineUnreachable, match="dashboard of Ray"):
+            await api.find_job("run_1")
+
+
 async def test_page_that_is_no_ray_is_told_as_such(asked):
     async with dashboard(200, "<html>", asked) as api:
         with pytest.raises(EngineUnreachable, match="dashboard of Ray"):
