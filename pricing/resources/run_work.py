@@ -28,7 +28,7 @@ class RunWork:
     saves: int = 1
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "micro_batch": dict(vars(self.micro_batch))}
+        return {**vars(self), "micro_batch": self.micro_batch.to_json()}
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "RunWork":

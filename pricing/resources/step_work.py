@@ -62,10 +62,17 @@ class StepWork:
             self.product_rows * sum(columns * share for columns, share in self.product_widths) * BYTES_OF_AN_ACTIVATION
         )
 
+    def to_json(self) -> dict[str, Any]:
+        """Write its fields, and nothing that was computed from them and is kept beside them."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "StepWork":
-        """Read a work as it was kept. Versions of before called a network convolutional where it drew pictures."""
-        known = {name: value for name, value in written.items() if name != "is_image"}
+        """Read a work as it was kept; what is no field, which other versions wrote, is passed over.
+
+        Versions of before called a network convolutional where it drew pictures.
+        """
+        known = {name: value for name, value in written.items() if name in cls.__dataclass_fields__}
         widths = tuple((columns, share) for columns, share in written.get("product_widths", ()))
         return cls(**{"is_convolutional": written.get("is_image", False), **known, "product_widths": widths})
 
