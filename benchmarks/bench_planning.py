@@ -15,19 +15,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from benchmarks.row import Row
-from broker.scheduling.planning.model import (
-    ClusterSnapshot,
-    ContractShare,
-    Node,
-    PoolState,
-    QueueState,
-    RunningJob,
-    Shape,
-    Start,
-    TypeOption,
-    WaitingJob,
-)
 from broker.scheduling.planning.planner import Planner
+from broker.scheduling.planning.values.answers import Start
+from broker.scheduling.planning.values.jobs import RunningJob, Shape, TypeOption, WaitingJob
+from broker.scheduling.planning.values.pools import Node, PoolState
+from broker.scheduling.planning.values.queues import ContractShare, QueueState
+from broker.scheduling.planning.values.snapshot import ClusterSnapshot
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 JOBS, FEWER_JOBS, CONTRACTS, SHAPES = 100_000, 10_000, 2_000, 12

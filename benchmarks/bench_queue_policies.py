@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.row import Row
 from broker.cli.local.trace_files import load_trace
-from broker.scheduling.planning.model import Discipline
+from broker.scheduling.planning.values.pools import Discipline
 from broker.scheduling.simulation.csv_trace import CsvColumns, TimeColumn, TimeUnit, read_csv
 from broker.scheduling.simulation.measures import EndedJob, Measures, measure_run
 from broker.scheduling.simulation.policy import Backfill, Deadlines, PolicySettings

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.row import Row
 from benchmarks.synthetic_trace import make_trace
-from broker.scheduling.planning.model import Discipline
+from broker.scheduling.planning.values.pools import Discipline
 from broker.scheduling.simulation.measures import measure_run
 from broker.scheduling.simulation.policy import Backfill, PolicySettings
 from broker.scheduling.simulation.simulate import EstimateKind, Setup, simulate

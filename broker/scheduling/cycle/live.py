@@ -15,9 +15,10 @@ from broker.scheduling.cycle import batches, waits
 from broker.scheduling.cycle.recorder import CycleRecorder
 from broker.scheduling.cycle.snapshot import have_free, read_pools, read_snapshot
 from broker.scheduling.cycle.usage import UsageReading
-from broker.scheduling.planning.model import ClusterSnapshot, CyclePlan, Wait
-from broker.scheduling.planning.newcomers import NewcomerStart, forecast_newcomers
 from broker.scheduling.planning.plan import plan_cycle
+from broker.scheduling.planning.values.answers import CyclePlan, Wait
+from broker.scheduling.planning.values.snapshot import ClusterSnapshot
+from broker.scheduling.planning.waits.newcomers import NewcomerStart, forecast_newcomers
 from broker.work import Work
 
 log = logging.getLogger(__name__)

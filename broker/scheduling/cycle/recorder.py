@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import TypeAdapter
 from sqlalchemy import delete, func, select
 
-from broker.scheduling.planning.model import ClusterSnapshot
+from broker.scheduling.planning.values.snapshot import ClusterSnapshot
 from broker.scheduling.simulation.recording import CycleRecord, RecordedState, record_cycle
 from broker.scheduling.tables import RecordedCycle
 from broker.work import Work

@@ -14,19 +14,11 @@ from broker.jobs.reading import queueing
 from broker.jobs.reading.queueing import DeviceHolder, Placement, QueuedJob, bound_seconds
 from broker.scheduling.cycle.devices import place_holder
 from broker.scheduling.cycle.usage import UsageReading
-from broker.scheduling.planning.model import (
-    ClusterSnapshot,
-    ContractShare,
-    PoolState,
-    Preference,
-    QueueLimits,
-    QueueState,
-    RunningJob,
-    Shape,
-    Start,
-    TypeOption,
-    WaitingJob,
-)
+from broker.scheduling.planning.values.answers import Start
+from broker.scheduling.planning.values.jobs import Preference, RunningJob, Shape, TypeOption, WaitingJob
+from broker.scheduling.planning.values.pools import PoolState
+from broker.scheduling.planning.values.queues import ContractShare, QueueLimits, QueueState
+from broker.scheduling.planning.values.snapshot import ClusterSnapshot
 from broker.work import Work
 from pricing.catalog import find_gpu
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from broker.jobs.reading import queueing
 from broker.jobs.reading.queueing import QueuedJob, WaitNotice
-from broker.scheduling.planning.model import Wait
+from broker.scheduling.planning.values.answers import Wait
 
 log = logging.getLogger(__name__)
 

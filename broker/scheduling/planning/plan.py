@@ -4,9 +4,11 @@ from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 
-from broker.scheduling.planning.line import list_waits
-from broker.scheduling.planning.model import ClusterSnapshot, CyclePlan, Node, PoolState
 from broker.scheduling.planning.planner import Planner
+from broker.scheduling.planning.values.answers import CyclePlan
+from broker.scheduling.planning.values.pools import Node, PoolState
+from broker.scheduling.planning.values.snapshot import ClusterSnapshot
+from broker.scheduling.planning.waits.line import list_waits
 
 
 def plan_cycle(snapshot: ClusterSnapshot, *, now: datetime) -> CyclePlan:

@@ -4,35 +4,20 @@ Cold it takes n log n in the number of waiting jobs; then a plan looks at groups
 answers depends on what is true now alone, not on the order in which it was told.
 """
 
+from collections import defaultdict
 from datetime import datetime
 from heapq import heappop, heappush
 
-from broker.scheduling.planning.classes import (
-    RUN_TIME_BITS,
-    ContractBook,
-    Group,
-    GroupKey,
-    JobClass,
-    Kind,
-    QueueBook,
-    Scene,
-)
-from broker.scheduling.planning.model import (
-    NO_LIMITS,
-    ClusterSnapshot,
-    ContractShare,
-    Discipline,
-    Kept,
-    PoolState,
-    QueueState,
-    RunningJob,
-    Shape,
-    WaitingJob,
-)
-from broker.scheduling.planning.nodes import PoolBook, expect_end
-from broker.scheduling.planning.order import find_due
-from broker.scheduling.planning.reclaim import RunBook
-from broker.scheduling.planning.round import Plan, Round
+from broker.scheduling.planning.books.classes import RUN_TIME_BITS, Group, GroupKey, JobClass, Kind, Scene
+from broker.scheduling.planning.books.nodes import PoolBook, expect_end
+from broker.scheduling.planning.books.shares import ContractBook, QueueBook
+from broker.scheduling.planning.rounds.reclaim import RunBook
+from broker.scheduling.planning.rounds.round import Plan, Round
+from broker.scheduling.planning.rules.order import find_due
+from broker.scheduling.planning.values.jobs import RunningJob, Shape, WaitingJob
+from broker.scheduling.planning.values.pools import Discipline, PoolState
+from broker.scheduling.planning.values.queues import NO_LIMITS, ContractShare, QueueState
+from broker.scheduling.planning.values.snapshot import ClusterSnapshot, Kept
 
 
 class Planner:
@@ -53,6 +38,7 @@ class Planner:
         self.kept: dict[str, Kept] = {}
         self.groups: dict[GroupKey, Group] = {}
         self._homes: dict[tuple[str, str | None, int, tuple[str | None, ...]], tuple[Group, ...]] = {}
+        self._classes: defaultdict[str, set[JobClass]] = defaultdict(set)
         self._moved: set[JobClass] = set()
         self._due: list[tuple[datetime, str, JobClass]] = []
         self._ends: list[tuple[datetime, str]] = []
@@ -96,7 +82,7 @@ class Planner:
         booked = self.running.pop(job_id, None)
         if booked is not None:
             self._book(booked.run, booked.end, -1)
-            self._moved |= self.contracts[booked.run.contract_id].classes
+            self._moved |= self._classes[booked.run.contract_id]
 
     def change(self, told: PoolState | QueueState | ContractShare | Kept) -> None:
         """Take a pool, a queue, a contract's share or kept GPUs as they are from now on."""
@@ -109,7 +95,7 @@ class Planner:
                 contract = self.provide_contract(told.contract_id)
                 contract.share = told
                 (self.guaranteed.add if told.guarantees else self.guaranteed.discard)(contract)
-                self._moved |= contract.classes
+                self._moved |= self._classes[told.contract_id]
             case Kept():
                 self.kept[told.job_id] = told
 
@@ -218,13 +204,13 @@ class Planner:
         contract, queue = self.provide_contract(contract_id), self.provide_queue(queue_name)
         opened = JobClass(contract, queue, kind)
         kind.classes[contract_id, queue_name] = opened
-        contract.classes.add(opened)
+        self._classes[contract_id].add(opened)
         return opened
 
     def _close_class(self, job_class: JobClass) -> None:
         contract, queue, kind = job_class.contract, job_class.queue, job_class.kind
         kind.classes.pop((contract.share.contract_id, queue.name), None)
-        contract.classes.discard(job_class)
+        self._classes[contract.share.contract_id].discard(job_class)
         self._moved.discard(job_class)
         job_class.jobs.clear()  # what is left of it in a ranking has no turn
 

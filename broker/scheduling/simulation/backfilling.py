@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from broker.scheduling.planning.layout import Nodes, Places
+from broker.scheduling.planning.rules.layout import Nodes, Places
 from broker.scheduling.simulation.cluster import Cluster
 from broker.scheduling.simulation.expected_ends import ExpectedEnds
 from broker.scheduling.simulation.job import SimulatedJob

@@ -1,6 +1,6 @@
 """What runs where at a moment of the simulation; policies start and stop jobs on it. Pure."""
 
-from broker.scheduling.planning.layout import Nodes, Places
+from broker.scheduling.planning.rules.layout import Nodes, Places
 from broker.scheduling.simulation.job import SimulatedJob
 
 

@@ -10,8 +10,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
-from broker.scheduling.planning.least_attained import DEFAULT_LEVELS
-from broker.scheduling.planning.model import Discipline
+from broker.scheduling.planning.rules.least_attained import DEFAULT_LEVELS
+from broker.scheduling.planning.values.pools import Discipline
 
 
 class Backfill(StrEnum):

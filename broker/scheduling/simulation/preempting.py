@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from broker.scheduling.planning.ageing import age_rank
-from broker.scheduling.planning.deadlines import DatedJob, meet_all, place_dated
-from broker.scheduling.planning.layout import Contender, Places, place_in_order
-from broker.scheduling.planning.least_attained import find_level, find_seconds_to_next_level
-from broker.scheduling.planning.shortest_remaining import compute_remaining_service
+from broker.scheduling.planning.rules.ageing import age_rank
+from broker.scheduling.planning.rules.deadlines import DatedJob, meet_all, place_dated
+from broker.scheduling.planning.rules.layout import Contender, Places, place_in_order
+from broker.scheduling.planning.rules.least_attained import find_level, find_seconds_to_next_level
+from broker.scheduling.planning.rules.shortest_remaining import compute_remaining_service
 from broker.scheduling.simulation.cluster import Cluster
 from broker.scheduling.simulation.corrections import expect_left
 from broker.scheduling.simulation.job import SimulatedJob

@@ -10,7 +10,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from broker.scheduling.planning.model import ContractShare, Discipline, PoolState, QueueMode, QueueState
+from broker.scheduling.planning.values.pools import Discipline, PoolState
+from broker.scheduling.planning.values.queues import ContractShare, QueueMode, QueueState
 from broker.scheduling.simulation.recording import Conditions
 from broker.scheduling.simulation.window_replay import Proposal
 

@@ -9,15 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
-from broker.scheduling.planning.model import (
-    ClusterSnapshot,
-    ContractShare,
-    Kept,
-    PoolState,
-    QueueState,
-    RunningJob,
-    WaitingJob,
-)
+from broker.scheduling.planning.values.jobs import RunningJob, WaitingJob
+from broker.scheduling.planning.values.pools import PoolState
+from broker.scheduling.planning.values.queues import ContractShare, QueueState
+from broker.scheduling.planning.values.snapshot import ClusterSnapshot, Kept
 
 Job = TypeVar("Job", WaitingJob, RunningJob)
 

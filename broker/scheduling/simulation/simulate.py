@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from broker.scheduling.planning.layout import Nodes
-from broker.scheduling.planning.model import Discipline
+from broker.scheduling.planning.rules.layout import Nodes
+from broker.scheduling.planning.values.pools import Discipline
 from broker.scheduling.simulation.backfilling import Backfilling
 from broker.scheduling.simulation.cluster import Cluster
 from broker.scheduling.simulation.estimates import Estimates, PerfectEstimates, PredictedEstimates, UserEstimates

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from broker.scheduling.planning.model import ContractShare, RunningJob, WaitingJob
+from broker.scheduling.planning.values.jobs import RunningJob, WaitingJob
+from broker.scheduling.planning.values.queues import ContractShare
 from broker.scheduling.simulation.recording import Conditions, CycleRecord, RecordedState
 
 

@@ -7,9 +7,12 @@ from enum import IntEnum
 from heapq import heappop, heappush
 from typing import Any
 
-from broker.scheduling.planning.model import ContractShare, PoolState, RunningJob, Start, WaitingJob
 from broker.scheduling.planning.plan import name_node
 from broker.scheduling.planning.planner import Planner
+from broker.scheduling.planning.values.answers import Start
+from broker.scheduling.planning.values.jobs import RunningJob, WaitingJob
+from broker.scheduling.planning.values.pools import PoolState
+from broker.scheduling.planning.values.queues import ContractShare
 from broker.scheduling.simulation.recording import Conditions
 from broker.scheduling.simulation.window import Turn, Window
 

@@ -16,15 +16,9 @@ from broker.scheduling.cycle.recorder import (
     measure_records,
     read_records,
 )
-from broker.scheduling.planning.model import (
-    ContractShare,
-    PoolState,
-    Preference,
-    QueueState,
-    Shape,
-    TypeOption,
-    WaitingJob,
-)
+from broker.scheduling.planning.values.jobs import Preference, Shape, TypeOption, WaitingJob
+from broker.scheduling.planning.values.pools import PoolState
+from broker.scheduling.planning.values.queues import ContractShare, QueueState
 from broker.scheduling.simulation.recording import Conditions, CycleRecord
 from broker.scheduling.simulation.window import read_window
 from broker.scheduling.simulation.window_replay import replay_window

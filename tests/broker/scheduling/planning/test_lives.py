@@ -11,21 +11,12 @@ from datetime import datetime, timedelta
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from broker.scheduling.planning.model import (
-    ContractShare,
-    Guarantee,
-    Node,
-    Place,
-    PoolState,
-    Preemption,
-    QueueState,
-    RunningJob,
-    Shape,
-    Start,
-    WaitingJob,
-)
 from broker.scheduling.planning.planner import Planner
-from broker.scheduling.planning.round import Plan
+from broker.scheduling.planning.rounds.round import Plan
+from broker.scheduling.planning.values.answers import Preemption, Start
+from broker.scheduling.planning.values.jobs import Place, RunningJob, Shape, WaitingJob
+from broker.scheduling.planning.values.pools import Node, PoolState
+from broker.scheduling.planning.values.queues import ContractShare, Guarantee, QueueState
 from tests.broker.scheduling.planning.worlds import BEGAN
 
 NODES, NODE_GPUS, GUARANTEED = 3, 4, 4

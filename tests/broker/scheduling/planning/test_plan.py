@@ -5,23 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.scheduling.planning.model import (
-    ClusterSnapshot,
-    CyclePlan,
-    Place,
-    PoolState,
-    Preference,
-    QueueState,
-    Reason,
-    ReasonCode,
-    RunningJob,
-    Shape,
-    Start,
-    TypeOption,
-    Wait,
-    WaitingJob,
-)
 from broker.scheduling.planning.plan import plan_cycle
+from broker.scheduling.planning.values.answers import CyclePlan, Reason, ReasonCode, Start, Wait
+from broker.scheduling.planning.values.jobs import Place, Preference, RunningJob, Shape, TypeOption, WaitingJob
+from broker.scheduling.planning.values.pools import PoolState
+from broker.scheduling.planning.values.queues import QueueState
+from broker.scheduling.planning.values.snapshot import ClusterSnapshot
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 STANDARD = QueueState("standard", priority=0)

@@ -8,27 +8,13 @@ import pytest
 from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
-from broker.scheduling.planning.line import list_waits
-from broker.scheduling.planning.model import (
-    ContractShare,
-    Discipline,
-    Guarantee,
-    Kept,
-    Node,
-    NodeState,
-    Place,
-    PoolState,
-    Preference,
-    QueueLimits,
-    QueueState,
-    ReasonCode,
-    RunningJob,
-    Shape,
-    TypeOption,
-    WaitingJob,
-    Window,
-)
 from broker.scheduling.planning.planner import Planner
+from broker.scheduling.planning.values.answers import ReasonCode
+from broker.scheduling.planning.values.jobs import Place, Preference, RunningJob, Shape, TypeOption, WaitingJob
+from broker.scheduling.planning.values.pools import Discipline, Node, NodeState, PoolState, Window
+from broker.scheduling.planning.values.queues import ContractShare, Guarantee, QueueLimits, QueueState
+from broker.scheduling.planning.values.snapshot import Kept
+from broker.scheduling.planning.waits.line import list_waits
 from tests.broker.scheduling.planning.worlds import BEGAN, World
 
 PROPERTY = settings(max_examples=50, deadline=None)

@@ -4,25 +4,12 @@ import random
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from broker.scheduling.planning.model import (
-    ClusterSnapshot,
-    ContractShare,
-    Discipline,
-    Guarantee,
-    Node,
-    NodeState,
-    PoolState,
-    Preference,
-    QueueLimits,
-    QueueMode,
-    QueueState,
-    RunningJob,
-    Shape,
-    Start,
-    TypeOption,
-    WaitingJob,
-)
 from broker.scheduling.planning.planner import Planner
+from broker.scheduling.planning.values.answers import Start
+from broker.scheduling.planning.values.jobs import Preference, RunningJob, Shape, TypeOption, WaitingJob
+from broker.scheduling.planning.values.pools import Discipline, Node, NodeState, PoolState
+from broker.scheduling.planning.values.queues import ContractShare, Guarantee, QueueLimits, QueueMode, QueueState
+from broker.scheduling.planning.values.snapshot import ClusterSnapshot
 
 BEGAN = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 SKUS = ("a100", "l40s")

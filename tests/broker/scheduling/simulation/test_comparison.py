@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from broker.scheduling.planning.model import Shape, TypeOption, WaitingJob
+from broker.scheduling.planning.values.jobs import Shape, TypeOption, WaitingJob
 from broker.scheduling.simulation.comparison import GroupMeasures, compare_replays
 from broker.scheduling.simulation.window import Turn
 from broker.scheduling.simulation.window_replay import PlayedTurn

@@ -1,6 +1,6 @@
 import pytest
 
-from broker.scheduling.planning.model import Discipline
+from broker.scheduling.planning.values.pools import Discipline
 from broker.scheduling.simulation.policy import Backfill, BadPolicy, PolicySettings, read_policy
 
 ATTAINED = {"discipline": "least-attained-service", "preempt": True}

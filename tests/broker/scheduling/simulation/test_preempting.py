@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.scheduling.planning.model import Discipline
+from broker.scheduling.planning.values.pools import Discipline
 from broker.scheduling.simulation.policy import Deadlines, PolicySettings
 from broker.scheduling.simulation.simulate import EstimateKind, Setup, simulate
 from broker.scheduling.simulation.trace import TraceJob

@@ -2,7 +2,8 @@ from datetime import timedelta
 
 import pytest
 
-from broker.scheduling.planning.model import ContractShare, Discipline, Node, PoolState, QueueMode, QueueState
+from broker.scheduling.planning.values.pools import Discipline, Node, PoolState
+from broker.scheduling.planning.values.queues import ContractShare, QueueMode, QueueState
 from broker.scheduling.simulation.proposal import BadProposal, read_proposal
 from broker.scheduling.simulation.recording import Conditions
 

@@ -8,16 +8,11 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from broker.scheduling.planning.model import (
-    ClusterSnapshot,
-    PoolState,
-    QueueState,
-    RunningJob,
-    Shape,
-    TypeOption,
-    WaitingJob,
-)
 from broker.scheduling.planning.plan import plan_cycle
+from broker.scheduling.planning.values.jobs import RunningJob, Shape, TypeOption, WaitingJob
+from broker.scheduling.planning.values.pools import PoolState
+from broker.scheduling.planning.values.queues import QueueState
+from broker.scheduling.planning.values.snapshot import ClusterSnapshot
 from broker.scheduling.simulation.recording import CycleRecord, RecordedState, record_cycle
 from broker.scheduling.simulation.window import EmptyWindow, read_window
 from broker.scheduling.simulation.window_replay import Proposal, replay_window

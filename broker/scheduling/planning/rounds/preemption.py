@@ -9,10 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from broker.scheduling.planning.corrections import correct_end
-from broker.scheduling.planning.least_attained import DEFAULT_LEVELS, find_level
-from broker.scheduling.planning.model import Discipline, Preemption, RunningJob, WaitingJob
-from broker.scheduling.planning.order import BY_SERVICE, MOST_SLOWDOWN, SHORTEST_SERVICE, compute_service
+from broker.scheduling.planning.rules.corrections import correct_end
+from broker.scheduling.planning.rules.least_attained import DEFAULT_LEVELS, find_level
+from broker.scheduling.planning.rules.order import BY_SERVICE, MOST_SLOWDOWN, SHORTEST_SERVICE, compute_service
+from broker.scheduling.planning.values.answers import Preemption
+from broker.scheduling.planning.values.jobs import RunningJob, WaitingJob
+from broker.scheduling.planning.values.pools import Discipline
 
 # The time in which a victim writes a checkpoint.
 GRACE_SECONDS = 60

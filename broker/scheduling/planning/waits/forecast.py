@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heapreplace
 
-from broker.scheduling.planning.corrections import correct_end
-from broker.scheduling.planning.model import RunningJob, TypeOption, WaitingJob
-from broker.scheduling.planning.order import LONGEST_RUN
-from broker.scheduling.planning.placing import expect_length
+from broker.scheduling.planning.rules.corrections import correct_end
+from broker.scheduling.planning.rules.lengths import LONGEST_RUN, expect_length
+from broker.scheduling.planning.values.jobs import RunningJob, TypeOption, WaitingJob
 
 # A start expected later than this is no forecast worth showing; it also keeps the arithmetic inside datetime's range.
 FORECAST_HORIZON = LONGEST_RUN

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush, heapreplace
 from typing import Generic, Protocol, TypeVar
 
-from broker.scheduling.planning.order import Key
+from broker.scheduling.planning.rules.order import Key
 
 
 class Ranked(Protocol):

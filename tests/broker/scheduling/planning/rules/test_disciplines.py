@@ -1,8 +1,8 @@
 import pytest
 
-from broker.scheduling.planning.ageing import age_rank
-from broker.scheduling.planning.least_attained import find_level, find_seconds_to_next_level
-from broker.scheduling.planning.shortest_remaining import compute_remaining_service
+from broker.scheduling.planning.rules.ageing import age_rank
+from broker.scheduling.planning.rules.least_attained import find_level, find_seconds_to_next_level
+from broker.scheduling.planning.rules.shortest_remaining import compute_remaining_service
 
 
 def test_remaining_service_is_gpu_seconds():

@@ -4,7 +4,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.scheduling.planning.fair_share import DecayedUsage, compute_weight
+from broker.scheduling.planning.rules.fair_share import DecayedUsage, compute_weight
 
 BEGAN = datetime(2026, 11, 24, tzinfo=UTC)
 WEEK = timedelta(days=7)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
-from broker.scheduling.planning.corrections import correct_end
-from broker.scheduling.planning.model import Node, NodeState, Place, PoolState, RunningJob
+from broker.scheduling.planning.rules.corrections import correct_end
+from broker.scheduling.planning.values.jobs import Place, RunningJob
+from broker.scheduling.planning.values.pools import Node, NodeState, PoolState
 
 
 class Filling(Enum):

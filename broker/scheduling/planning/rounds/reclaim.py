@@ -6,11 +6,10 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Protocol
 
-from broker.scheduling.planning.classes import ContractBook, JobClass
-from broker.scheduling.planning.model import Kept, Preemption, QueueState, RunningJob, WaitingJob
-from broker.scheduling.planning.nodes import NodeBook, PoolBook
-from broker.scheduling.planning.order import BY_SERVICE
-from broker.scheduling.planning.preemption import (
+from broker.scheduling.planning.books.classes import JobClass
+from broker.scheduling.planning.books.nodes import NodeBook, PoolBook
+from broker.scheduling.planning.books.shares import ContractBook
+from broker.scheduling.planning.rounds.preemption import (
     GRACE_SECONDS,
     Candidate,
     choose_victims,
@@ -18,6 +17,11 @@ from broker.scheduling.planning.preemption import (
     price_lost_work,
     tell_preemptions,
 )
+from broker.scheduling.planning.rules.order import BY_SERVICE
+from broker.scheduling.planning.values.answers import Preemption
+from broker.scheduling.planning.values.jobs import RunningJob, WaitingJob
+from broker.scheduling.planning.values.queues import QueueState
+from broker.scheduling.planning.values.snapshot import Kept
 
 # What a job's victims free is kept for it for so long after their grace: the time that it takes to start.
 KEPT_AFTER = timedelta(minutes=2)

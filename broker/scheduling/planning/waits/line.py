@@ -6,13 +6,21 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import chain
 
-from broker.scheduling.planning.classes import Group, JobClass
-from broker.scheduling.planning.forecast import Forecast
-from broker.scheduling.planning.model import Discipline, Reason, Wait, WaitingJob
-from broker.scheduling.planning.order import ORDINARY, Key, compute_share
+from broker.scheduling.planning.books.classes import Group, JobClass
 from broker.scheduling.planning.planner import Planner
-from broker.scheduling.planning.reasons import Choice, explain_cause, explain_held_back, explain_limit, explain_turn
-from broker.scheduling.planning.round import Plan
+from broker.scheduling.planning.rounds.round import Plan
+from broker.scheduling.planning.rules.order import ORDINARY, Key, compute_share
+from broker.scheduling.planning.values.answers import Reason, Wait
+from broker.scheduling.planning.values.jobs import WaitingJob
+from broker.scheduling.planning.values.pools import Discipline
+from broker.scheduling.planning.waits.forecast import Forecast
+from broker.scheduling.planning.waits.reasons import (
+    Choice,
+    explain_cause,
+    explain_held_back,
+    explain_limit,
+    explain_turn,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ looks at a few groups, however many jobs wait.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import heappop, heappush
 
-from broker.scheduling.planning.model import ContractShare, Discipline, QueueState, WaitingJob
-from broker.scheduling.planning.nodes import PoolBook
-from broker.scheduling.planning.order import (
+from broker.scheduling.planning.books.nodes import PoolBook
+from broker.scheduling.planning.books.ranking import Ranking
+from broker.scheduling.planning.books.shares import ContractBook, QueueBook
+from broker.scheduling.planning.rules.order import (
     EXPEDITED,
     GUARANTEED,
     OVERDUE,
@@ -22,7 +23,8 @@ from broker.scheduling.planning.order import (
     find_due,
     rank_ordinary,
 )
-from broker.scheduling.planning.ranking import Ranking
+from broker.scheduling.planning.values.jobs import WaitingJob
+from broker.scheduling.planning.values.pools import Discipline
 
 # Run times are told apart by so many binary digits: enough to fill gaps, few enough that many jobs are of one class.
 RUN_TIME_BITS = 4
@@ -36,41 +38,6 @@ class Scene:
         self.run_time_bits = run_time_bits
         self.now = datetime.min.replace(tzinfo=UTC)
         self.fallen_behind: list[object] = []
-
-
-@dataclass(eq=False, slots=True)
-class ContractBook:
-    """A contract as it is planned: its share, the GPUs that it holds, and its classes."""
-
-    share: ContractShare
-    held: int = 0
-    dedicated: dict[str, int] = field(default_factory=dict)
-    classes: set["JobClass"] = field(default_factory=set)
-
-    def find_guaranteed(self, sku: str) -> int:
-        return sum(each.gpus for each in self.share.guarantees if each.sku == sku)
-
-    def has_guaranteed_left(self, sku: str, gpus: int) -> bool:
-        """Tell whether so many GPUs more of a type are within what is guaranteed."""
-        return self.dedicated.get(sku, 0) + gpus <= self.find_guaranteed(sku)
-
-
-@dataclass(eq=False, slots=True)
-class QueueBook:
-    """A queue as it is planned: what is said of it, and how much runs from it. `state` None: there is none."""
-
-    name: str
-    state: QueueState | None = None
-    jobs: int = 0
-    gpus: int = 0
-
-    def count(self, contract: ContractBook, sku: str, gpus: int, jobs: int) -> None:
-        """Count a job of this queue and its GPUs of a type as held from now on; below zero: as held no longer."""
-        contract.held += gpus
-        self.gpus += gpus
-        self.jobs += jobs
-        if self.state is not None and self.state.contract_id == contract.share.contract_id:
-            contract.dedicated[sku] = contract.dedicated.get(sku, 0) + gpus
 
 
 @dataclass(frozen=True, slots=True)

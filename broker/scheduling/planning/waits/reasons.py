@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from broker.scheduling.planning.classes import JobClass, QueueBook
-from broker.scheduling.planning.model import QueueMode, Reason, ReasonCode, WaitingJob
-from broker.scheduling.planning.nodes import PoolBook
-from broker.scheduling.planning.round import Limit
-from broker.scheduling.planning.wording import Words, count, say
+from broker.scheduling.planning.books.classes import JobClass
+from broker.scheduling.planning.books.nodes import PoolBook
+from broker.scheduling.planning.books.shares import QueueBook
+from broker.scheduling.planning.rounds.round import Limit
+from broker.scheduling.planning.values.answers import Reason, ReasonCode
+from broker.scheduling.planning.values.jobs import WaitingJob
+from broker.scheduling.planning.values.queues import QueueMode
+from broker.scheduling.planning.waits.wording import Words, count, say
 
 MOST_CLOSURES_TOLD = 3
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from broker.scheduling.planning.model import ReasonCode
-from broker.scheduling.planning.wording import NEXT_STEPS, SENTENCES, Words, say
+from broker.scheduling.planning.values.answers import ReasonCode
+from broker.scheduling.planning.waits.wording import NEXT_STEPS, SENTENCES, Words, say
 
 EVIDENCE = {"gpus": 2, "queue": "q", "pool": "p", "pools": "p", "total": 1, "held": 1, "limit": 1}
 OF_A_TURN = {ReasonCode.WAITING_FOR_GPUS, ReasonCode.BEHIND_EARLIER_JOBS}

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from broker.scheduling.planning.corrections import correct_end
+from broker.scheduling.planning.rules.corrections import correct_end
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 

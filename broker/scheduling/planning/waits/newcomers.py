@@ -8,8 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from broker.scheduling.planning.forecast import Forecast
-from broker.scheduling.planning.model import ClusterSnapshot, CyclePlan, PoolState, WaitingJob
+from broker.scheduling.planning.values.answers import CyclePlan
+from broker.scheduling.planning.values.jobs import WaitingJob
+from broker.scheduling.planning.values.pools import PoolState
+from broker.scheduling.planning.values.snapshot import ClusterSnapshot
+from broker.scheduling.planning.waits.forecast import Forecast
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from broker.scheduling.planning.model import Place, Preference, Shape, TypeOption, WaitingJob
-from broker.scheduling.planning.nodes import NodeBook, PoolBook
-from broker.scheduling.planning.order import LONGEST_SECONDS
+from broker.scheduling.planning.books.nodes import NodeBook, PoolBook
+from broker.scheduling.planning.rules.lengths import expect_length
+from broker.scheduling.planning.values.jobs import Place, Preference, Shape, TypeOption, WaitingJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +18,6 @@ class Placement:
     places: tuple[Place, ...]
     p50_end: datetime
     p90_end: datetime
-
-
-def expect_length(seconds: int) -> timedelta:
-    """Bound a number of expected seconds to what can be planned."""
-    return timedelta(seconds=min(max(seconds, 0), LONGEST_SECONDS))
 
 
 def choose_place(

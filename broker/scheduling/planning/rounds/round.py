@@ -15,21 +15,18 @@ from heapq import heappop, heappush, nsmallest
 from operator import itemgetter
 from typing import Protocol
 
-from broker.scheduling.planning.classes import ContractBook, Group, GroupKey, JobClass, Kind
-from broker.scheduling.planning.model import (
-    NO_LIMITS,
-    Discipline,
-    Kept,
-    Preemption,
-    QueueState,
-    ReasonCode,
-    Start,
-    WaitingJob,
-)
-from broker.scheduling.planning.nodes import Filling, NodeBook, PoolBook, Reservation
-from broker.scheduling.planning.order import EXPEDITED, GUARANTEED, OVERDUE, Key
-from broker.scheduling.planning.placing import Placement, choose_place, expect_length
-from broker.scheduling.planning.reclaim import Reclaiming, RunBook
+from broker.scheduling.planning.books.classes import Group, GroupKey, JobClass, Kind
+from broker.scheduling.planning.books.nodes import Filling, NodeBook, PoolBook, Reservation
+from broker.scheduling.planning.books.shares import ContractBook
+from broker.scheduling.planning.rounds.placing import Placement, choose_place
+from broker.scheduling.planning.rounds.reclaim import Reclaiming, RunBook
+from broker.scheduling.planning.rules.lengths import expect_length
+from broker.scheduling.planning.rules.order import EXPEDITED, GUARANTEED, OVERDUE, Key
+from broker.scheduling.planning.values.answers import Preemption, ReasonCode, Start
+from broker.scheduling.planning.values.jobs import WaitingJob
+from broker.scheduling.planning.values.pools import Discipline
+from broker.scheduling.planning.values.queues import NO_LIMITS, QueueState
+from broker.scheduling.planning.values.snapshot import Kept
 
 FILLING_OF_TIER = {EXPEDITED: Filling.NOBODY, OVERDUE: Filling.SURE}
 # So many jobs of a guarantee have a reservation each.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from broker.scheduling.planning.model import Reason, ReasonCode
+from broker.scheduling.planning.values.answers import Reason, ReasonCode
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,11 @@ have waited as long as their queue allows, which crosses all priorities, then al
 
 from datetime import datetime, timedelta
 
-from broker.scheduling.planning.least_attained import DEFAULT_LEVELS, find_level
-from broker.scheduling.planning.model import Discipline, QueueState, WaitingJob
+from broker.scheduling.planning.rules.least_attained import DEFAULT_LEVELS, find_level
+from broker.scheduling.planning.rules.lengths import LONGEST_SECONDS
+from broker.scheduling.planning.values.jobs import WaitingJob
+from broker.scheduling.planning.values.pools import Discipline
+from broker.scheduling.planning.values.queues import QueueState
 
 # tier, priority (negated), share or service, moment, job id
 Key = tuple[int, int, int, datetime, str]
@@ -18,9 +21,6 @@ HELD_MICROSECONDS = 3600 * 10**6
 SHARE_SCALE = 10**6
 # Under the disciplines by service a job waits at most so many times as long as it runs before it goes first.
 MOST_SLOWDOWN = 20
-# No run is planned for longer: it keeps the arithmetic inside datetime's range.
-LONGEST_RUN = timedelta(days=3650)
-LONGEST_SECONDS = int(LONGEST_RUN.total_seconds())
 SHORTEST_SERVICE = timedelta(minutes=10)
 BY_SERVICE = (Discipline.SHORTEST_REMAINING, Discipline.LEAST_ATTAINED)
 
