@@ -12,6 +12,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from broker.billing.service import MonthOfContract, draft_if_over, list_undrafted_months
 from broker.contracts import service as contracts
+from broker.errors import OperatorError
 from broker.estimator import service as estimator
 from broker.estimator.watch import AccuracyWatch
 from broker.execution.pool_agent import PoolAgent
@@ -113,7 +114,9 @@ class Daemon:
         try:
             await job()
         except Exception as error:  # noqa: BLE001 (the next turn tries again)
-            failures.note(name, error, expected=find_fault(error) is not None or isinstance(error, OSError))
+            failures.note(
+                name, error, expected=find_fault(error) is not None or isinstance(error, OSError | OperatorError)
+            )
             return False
         failures.settle(name)
         return True
@@ -166,14 +169,14 @@ class Daemon:
             await asyncio.sleep(compute_rest(time.monotonic() - began))
 
     async def run_once(self) -> None:
-        """Run one scheduling cycle if it is due, then relay to the engine what is due."""
+        """Run one scheduling cycle if it is due, then have relayed to the engine what is due."""
         if self.plans and await self._is_cycle_due():
             began = time.monotonic()
             async with self.system.work() as work:
                 result = await run_cycle(work, self.usage, self._find_recorder())
             self.pace.note_cycle(began, time.monotonic(), starts_more=result.starts_more)
         if self.agent is not None:
-            await self.agent.relay()
+            await self.agent.begin_relay()
 
     def _find_recorder(self) -> CycleRecorder | None:
         """Find what records cycles; None where they are kept for no time at all."""

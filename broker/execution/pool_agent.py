@@ -1,4 +1,4 @@
-"""The agent of one pool: registers what its engine has, relays messages to it, and watches its runs.
+"""The agent of one pool: registers what its engine has, has messages relayed to it, and watches its runs.
 
 It runs within `broker serve`, or in a process of its own (`broker worker`). No engine is called inside a transaction.
 Its runs are its own: no other agent ends them, and it ends no other's.
@@ -7,23 +7,16 @@ Its runs are its own: no other agent ends them, and it ends no other's.
 import asyncio
 import logging
 import math
-from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from broker.capacity.agents import AgentCard, PoolServed
-from broker.capacity.model import NodeState
-from broker.execution.engine import (
-    Capacity,
-    Engine,
-    EngineUnreachable,
-    LaunchError,
-    LaunchSpec,
-    RunObservation,
-    RunState,
-)
+from broker.execution.capacity_watch import CapacityWatch
+from broker.execution.engine import Engine, LaunchError, LaunchSpec, RunObservation, RunState
 from broker.execution.identity import AgentIdentity
 from broker.execution.membership import Membership, Renewal
+from broker.execution.relay import LAUNCH, Relay
 from broker.identity.model import RunBearer, sign_run_token
 from broker.jobs.rules.model import RUN_ENDS, RunStatus
 from broker.jobs.running.locked_run import get_run
@@ -36,8 +29,6 @@ from broker.jobs.running.runs import (
     own_runs,
 )
 from broker.persistence import outbox
-from broker.persistence.database import wake_dispatcher
-from broker.persistence.outbox import PendingMessage
 from broker.system import System
 from broker.work import Work
 
@@ -45,7 +36,10 @@ log = logging.getLogger(__name__)
 
 # Shares of a lease: an agent that has no answer for the first stops its runs, and has stopped them after both.
 FENCED_AFTER, FENCING_GRACE = 1 / 2, 1 / 4
-CAPACITY_SECONDS = 10.0  # between two looks at which nodes an engine has
+
+
+class AgentLeaves(Exception):
+    """The agent starts nothing any more: it drains, or another has its pool."""
 
 
 @dataclass
@@ -67,11 +61,16 @@ class PoolAgent:
     stands_by: bool = False
     drains: bool = False
     held: set[str] = field(default_factory=set)
-    stopping: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     keeping: asyncio.Task[None] | None = None
     extended_at: float = -math.inf
-    counted_at: float = -math.inf
-    counting: asyncio.Task[None] | None = None
+
+    @cached_property
+    def relays(self) -> Relay:
+        return Relay(self.system, self.recipients, self._launch, self._stop)
+
+    @cached_property
+    def nodes(self) -> CapacityWatch:
+        return CapacityWatch(self.engine, self.membership)
 
     async def register(self) -> None:
         """Take the pool, or stand by where another process of this data directory has it. Raises: PoolServed."""
@@ -145,31 +144,7 @@ class PoolAgent:
             log.error("the lease of pool %s cannot be renewed: stopping its runs before it ends", self.pool)
             await self._fence()
         elif renewal == Renewal.KEPT:
-            self._follow_capacity()
-
-    def _follow_capacity(self) -> None:
-        """Look every so often which nodes the engine has, beside the renewals: one that is away is slow to say so."""
-        now, is_looking = self.membership.monotonic(), self.counting is not None and not self.counting.done()
-        if not is_looking and now - self.counted_at >= CAPACITY_SECONDS:
-            self.counted_at, self.counting = now, asyncio.create_task(self._tell_capacity())
-
-    async def _tell_capacity(self) -> None:
-        """Tell when nodes came or went; while the engine does not answer they are down."""
-        card = self.membership.card
-        assert card is not None, "the place was taken"
-        known, said = Capacity(card.sku, card.gpus, card.nodes), ""
-        try:
-            capacity = await self.engine.capacity()
-        except EngineUnreachable as error:
-            capacity, said = known.while_unreachable, f": {error}"
-        if capacity == known:
-            return
-        is_open = any(node.state is NodeState.OPEN for node in capacity.nodes)
-        log.log(logging.INFO if is_open else logging.ERROR, "the nodes of pool %s changed%s", self.pool, said)
-        try:
-            await self.membership.tell(replace(card, gpus=capacity.gpus, nodes=capacity.nodes))
-        except Exception:
-            log.exception("the nodes of pool %s could not be told; trying again", self.pool)
+            self.nodes.follow()
 
     async def _take_up(self) -> None:
         try:
@@ -197,46 +172,33 @@ class PoolAgent:
             if isinstance(outcome, Exception):
                 log.error("a run could not be stopped: %s", outcome)
 
-    async def relay(self) -> None:
-        """Hand every message that is due to the engine, oldest first; a failing one is put off and stops no other."""
-        if self.stands_by:
-            return
-        async with self.system.work() as work:
-            messages = await outbox.list_pending(
-                work.session, self.recipients, now=work.now, under_way=self.stopping.keys()
-            )
-        for message in messages:
-            if message.kind == "stop":
-                self.stopping[message.id] = asyncio.create_task(self._relay_stop(message))
-            elif not self.drains:
-                await self._deliver(message, self._launch(message.run_id))
+    async def begin_relay(self) -> None:
+        """Have every message that is due handed to the engine, and wait for none: a slow engine delays no cycle."""
+        if not self.stands_by:
+            await self.relays.begin(launches=not self.drains)
 
-    async def _deliver(self, message: PendingMessage, call: Coroutine[Any, Any, None]) -> None:
-        """Make the call that a message asks for; mark the message as done, or put it off where the call fails."""
-        try:
-            await call
-        except Exception as error:  # noqa: BLE001 (whatever an engine raises, the message is tried again)
-            log.warning("%s of run %s failed: %s", message.kind, message.run_id, error)
-            async with self.system.work() as work:
-                await outbox.mark_failed(work.session, message.id, f"{type(error).__name__}: {error}", now=work.now)
-        else:
-            async with self.system.work() as work:
-                await outbox.mark_done(work.session, message.id, now=work.now)
-                if message.kind == "stop":  # its devices are free now
-                    await wake_dispatcher(work.session)
+    async def relay(self) -> None:
+        """Have every message that is due handed to the engine; returns once what is to be launched has been."""
+        await self.begin_relay()
+        await self.relays.settle(LAUNCH)
 
     async def _launch(self, run_id: str) -> None:
+        if self.drains or self.stands_by:
+            raise AgentLeaves(f"the agent of pool {self.pool} starts nothing more")
         spec = await self._launch_spec(run_id)
         if spec is None:
             return
+        self.held.add(run_id)  # from now on it may have a process
         try:
             await self.engine.launch(spec)
         except LaunchError as error:
             log.warning("%s", error)
+            self.held.discard(run_id)
             async with self.system.work() as work:
                 await lose_run(work, run_id, f"it could not be started: {error.detail}")
-        else:
-            self.held.add(run_id)
+
+    async def _stop(self, run_id: str) -> None:
+        await self.engine.stop(run_id, grace_seconds=self.system.services.settings.stop_grace_seconds)
 
     async def _launch_spec(self, run_id: str) -> LaunchSpec | None:
         """Build what the engine needs to launch a run; None where it has ended before its start, or is another's."""
@@ -255,22 +217,13 @@ class PoolAgent:
             broker_url=services.settings.worker_url,
         )
 
-    async def _relay_stop(self, message: PendingMessage) -> None:
-        grace_seconds = self.system.services.settings.stop_grace_seconds
-        try:
-            await self._deliver(message, self.engine.stop(message.run_id, grace_seconds=grace_seconds))
-        except Exception:
-            log.exception("could not note the stop of run %s; it is stopped again", message.run_id)
-        finally:
-            del self.stopping[message.id]
-
     async def watch(self) -> None:
         """End our own runs whose process is gone without having reported its end."""
         if self.stands_by:
             return
         async with self.system.work() as work:
             run_ids = await self._list_launched(work)
-        self.held = set(run_ids)
+        self.held = {*run_ids, *self.relays.launching}
         if not run_ids:
             return
         seen = await self.engine.reconcile(run_ids)
@@ -299,6 +252,7 @@ class PoolAgent:
             return
         self.drains = True
         await self.membership.drain()
+        await self.relays.settle(LAUNCH, seconds=self.system.services.settings.stop_grace_seconds)
         async with self.system.work() as work:
             run_ids = await list_active_runs(work, self.identity.id)
         log.info("pool %s drains: %d runs are asked to save and end", self.pool, len(run_ids))
@@ -307,11 +261,12 @@ class PoolAgent:
         await self.membership.leave()
 
     async def close(self) -> None:
-        """Stop keeping the place and waiting for stops that are under way; runs that still run go on."""
-        tasks = [*self.stopping.values(), *(task for task in (self.keeping, self.counting) if task is not None)]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Stop keeping the place and waiting for calls that are under way; runs that still run go on."""
+        if self.keeping is not None:
+            self.keeping.cancel()
+            await asyncio.gather(self.keeping, return_exceptions=True)
+        await self.nodes.close()
+        await self.relays.close()
         await self.engine.close()
         await self.membership.close()
 

@@ -1,6 +1,5 @@
 """What the broker does by itself: waking up, sweeping, going on after its database was away."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -157,7 +156,7 @@ async def test_silent_run_is_lost_and_stopped(api: Api, system: System, customer
     await Daemon(system, agent).sweep_silent_runs()
     assert (await api.get(f"/jobs/{job_id}"))["status"] == "queued"
     await agent.relay()
-    await asyncio.gather(*agent.stopping.values())
+    await agent.relays.settle("stop")
     assert engine.stopped == [engine.launched[0].run_id]
 
 

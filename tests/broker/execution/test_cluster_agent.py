@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from broker.capacity.model import NodeCapacity, NodeState
+from broker.execution.capacity_watch import CAPACITY_SECONDS
 from broker.execution.engine import Capacity, EngineUnreachable, RunObservation, RunState
 from broker.execution.membership import Membership
-from broker.execution.pool_agent import CAPACITY_SECONDS, describe_end
+from broker.execution.pool_agent import describe_end
 from broker.jobs.running.runs import list_silent_runs
 from broker.system import System
 from tests.broker.conftest import ManualClock
@@ -58,7 +59,7 @@ async def test_pool_follows_the_nodes_of_its_engine_and_takes_no_jobs_while_that
 async def look_again(agent: Any, seconds: Seconds) -> None:
     seconds.now += CAPACITY_SECONDS
     await agent.keep_once()
-    await agent.counting
+    await agent.nodes.counting
 
 
 async def test_engine_that_does_not_answer_at_the_start_is_told_with_its_cure(system: System) -> None:

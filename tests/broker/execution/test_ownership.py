@@ -1,6 +1,5 @@
 """Whose runs are whose: what an agent does with its own, and leaves alone of others; its lease, its drain, its end."""
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -170,7 +169,7 @@ async def test_start_that_goes_well_ends_the_rest(
     await agent.watch()
     assert (await api.get("/pools/test"))["failed_starts"] == 1
     await agent.relay()
-    await asyncio.gather(*agent.stopping.values())
+    await agent.relays.settle("stop")
     clock.advance(seconds=10)
     async with system.work() as work:
         await run_cycle(work)

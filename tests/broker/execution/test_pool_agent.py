@@ -1,5 +1,7 @@
 """Between the database and an engine: relaying, adopting, noticing what is gone; with crashes in between."""
 
+import asyncio
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from broker.daemon import Daemon
+from broker.execution.engine import LaunchSpec
 from broker.execution.pool_agent import PoolAgent
 from broker.jobs.running.runs import lose_run
 from broker.jobs.tables import Run
@@ -46,8 +49,7 @@ async def read_messages(system: System) -> list[OutboxMessage]:
 
 
 async def settle_stops(agent: PoolAgent) -> None:
-    for task in list(agent.stopping.values()):
-        await task
+    await agent.relays.settle("stop")
 
 
 async def read_lease(system: System, run_id: str) -> Any:
@@ -112,6 +114,44 @@ async def test_failing_launch_holds_up_no_other(
     assert [spec.job_id for spec in engine.launched] == [second]
 
 
+@dataclass
+class HangingEngine(PaperEngine):
+    """An engine that takes the launches of some runs, and does not answer."""
+
+    hanging: set[str] = field(default_factory=set)
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def launch(self, spec: LaunchSpec) -> str:
+        if spec.run_id in self.hanging:
+            await self.answers.wait()
+        return await super().launch(spec)
+
+
+async def test_launch_that_hangs_delays_no_cycle_no_other_launch_and_no_stop_but_its_own(
+    api: Api, system: System, customer: Customer
+) -> None:
+    """A past fault: launches were relayed one after the other, within the loop of the cycles."""
+    engine = HangingEngine()
+    agent = make_agent(system, engine)
+    await agent.register()
+    jobs = [await submit(api, customer) for _ in range(2)]
+    await dispatch(system, gpus=2)
+    stuck, other = [(await last_run(api, job_id))["id"] for job_id in jobs]
+    engine.hanging = {stuck}
+    daemon = Daemon(system, agent, plans=False)
+    await daemon.run_once()
+    for job_id in jobs:
+        await api.post(f"/jobs/{job_id}/cancel")
+    while other not in engine.stopped:
+        await daemon.run_once()
+        await asyncio.sleep(0)
+    assert engine.stopped == [other]
+    engine.answers.set()
+    await settle_stops(agent)
+    assert engine.stopped == [other, stuck]
+    assert all(message.done_at for message in await read_messages(system))
+
+
 async def test_launch_that_fails_for_a_whole_lease_is_queued_again(
     api: Api, system: System, agent: PoolAgent, engine: PaperEngine, customer: Customer, clock: ManualClock
 ) -> None:
@@ -159,7 +199,7 @@ async def test_failing_stop_is_put_off_and_recovers(
     assert [message.failures for message in await read_messages(system)] == [0, 1]
     engine.failing = set()
     await agent.relay()
-    assert (engine.stopped, agent.stopping) == ([], {})
+    assert (engine.stopped, agent.relays.under_way) == ([], {})
     clock.advance(seconds=1)
     await agent.relay()
     await settle_stops(agent)

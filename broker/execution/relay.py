@@ -1,0 +1,111 @@
+"""Messages of the outbox on their way to an engine: launches and stops, side by side, each marked once it is done.
+
+A call that an engine is slow to answer holds up neither the next message nor who relays: it stays under way.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+
+from broker.persistence import outbox
+from broker.persistence.database import wake_dispatcher
+from broker.persistence.outbox import PendingMessage
+from broker.system import System
+
+log = logging.getLogger(__name__)
+
+Call = Callable[[str], Awaitable[None]]
+LAUNCH, STOP = "launch", "stop"
+MOST_LAUNCHES_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message whose call has begun, or waits for its turn."""
+
+    message: PendingMessage
+    task: asyncio.Task[None]
+
+
+@dataclass
+class Relay:
+    """Hands messages for `recipients` to the engine by `launch` and `stop`, which take a run id. Stops do not queue:
+    what a run takes to save is its own affair.
+    """
+
+    system: System
+    recipients: Collection[str]
+    launch: Call
+    stop: Call
+    under_way: dict[int, Delivery] = field(default_factory=dict)
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_LAUNCHES_AT_ONCE))
+
+    @property
+    def launching(self) -> set[str]:
+        """The runs whose launch is under way."""
+        return {of.message.run_id for of in self.under_way.values() if of.message.kind == LAUNCH}
+
+    async def begin(self, *, launches: bool = True) -> None:
+        """Begin to deliver every message that is due, oldest first, and wait for none; without launches, only stops."""
+        async with self.system.work() as work:
+            due = await outbox.list_pending(
+                work.session, self.recipients, now=work.now, under_way=self.under_way.keys()
+            )
+        for message in due:
+            if message.id not in self.under_way and (launches or message.kind == STOP):
+                begun = self._launch(message) if message.kind == LAUNCH else self._stop(message, self._list_of(message))
+                self.under_way[message.id] = Delivery(message, asyncio.create_task(begun))
+
+    async def settle(self, kind: str, *, seconds: float | None = None) -> None:
+        """Wait until what is under way of a kind has been delivered, or for so long."""
+        tasks = [of.task for of in self.under_way.values() if of.message.kind == kind]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+
+    async def close(self) -> None:
+        """Wait for nothing any more: messages that were not marked are relayed again by who comes next."""
+        tasks = [of.task for of in self.under_way.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _list_of(self, message: PendingMessage) -> list[asyncio.Task[None]]:
+        """List the launches under way of a message's run: it cannot be stopped before they are through."""
+        return [of.task for of in self.under_way.values() if of.message.run_id == message.run_id]
+
+    async def _launch(self, message: PendingMessage) -> None:
+        try:
+            async with self.turns:
+                await self._deliver(message, self.launch)
+        finally:
+            del self.under_way[message.id]
+
+    async def _stop(self, message: PendingMessage, launches: list[asyncio.Task[None]]) -> None:
+        try:
+            if launches:
+                await asyncio.wait(launches)
+            await self._deliver(message, self.stop)
+        finally:
+            del self.under_way[message.id]
+
+    async def _deliver(self, message: PendingMessage, call: Call) -> None:
+        """Make the call that a message asks for, and note how it went; what cannot be noted is called again."""
+        try:
+            await self._call(message, call)
+        except Exception:
+            log.exception("could not note the %s of run %s; it is tried again", message.kind, message.run_id)
+
+    async def _call(self, message: PendingMessage, call: Call) -> None:
+        """Make the call; mark the message as done, or put it off where the call fails."""
+        try:
+            await call(message.run_id)
+        except Exception as error:  # noqa: BLE001 (whatever an engine raises, the message is tried again)
+            log.warning("%s of run %s failed: %s", message.kind, message.run_id, error)
+            async with self.system.work() as work:
+                await outbox.mark_failed(work.session, message.id, f"{type(error).__name__}: {error}", now=work.now)
+        else:
+            async with self.system.work() as work:
+                await outbox.mark_done(work.session, message.id, now=work.now)
+                if message.kind == STOP:  # its devices are free now
+                    await wake_dispatcher(work.session)
