@@ -94,7 +94,7 @@ async def _claim(work: Work) -> QueueSimulation | None:
 def simulate_proposal(records: Sequence[CycleRecord], document: Mapping[str, Any]) -> dict[str, Any]:
     """Replay a window as it was and as proposed, and compare. Pure. Raises: BadProposal, EmptyWindow."""
     window, changes = read_window(records), read_proposal(document)
-    changes.check_names([conditions for _, conditions in window.conditions])
+    changes.check_names([conditions for _, conditions in window.conditions], window.list_contracts())
     today, proposed = replay_window(window), replay_window(window, changes.as_proposal())
     comparison = compare_replays(today, proposed, window.ends_at)
     told = Comparison(comparison.groups, comparison.later[:MOST_LATER_TOLD])

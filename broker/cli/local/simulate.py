@@ -13,7 +13,7 @@ from broker.cli.local.trace_files import load_policy, load_trace
 from broker.cli.output import make_console, one_line, write_json, write_lines
 from broker.scheduling.simulation.csv_trace import CsvColumns, TimeColumn, TimeUnit, read_csv
 from broker.scheduling.simulation.measures import Measures, measure_run
-from broker.scheduling.simulation.simulate import EstimateKind, Outcome, Setup, simulate
+from broker.scheduling.simulation.simulate import BeyondCalendar, EstimateKind, Outcome, Setup, simulate
 from broker.scheduling.simulation.swf import read_swf
 from broker.scheduling.simulation.trace import Trace
 
@@ -60,27 +60,36 @@ def simulate_trace(
         submit=TimeColumn(submit_column, submit_unit),
         duration=TimeColumn(duration_column, duration_unit),
         gpus=gpus_column,
-        deadline=_name_column(deadline_column, deadline_unit or submit_unit),
-        asked=_name_column(asked_column, asked_unit or duration_unit),
+        deadline=_name_column("deadline", deadline_column, deadline_unit, submit_unit),
+        asked=_name_column("asked", asked_column, asked_unit, duration_unit),
         owner=owner_column,
         kind=kind_column,
     )
     settings = load_policy(policy)
     loaded = load_trace(trace, _choose_reader(format_, columns))
     kind = choose_estimates(loaded, estimates)
-    outcome = simulate(loaded.jobs, Setup(slots, node_size, settings, kind))
+    try:
+        outcome = simulate(loaded.jobs, Setup(slots, node_size, settings, kind))
+    except BeyondCalendar as error:
+        raise typer.BadParameter(f"{trace}: {error}", param_hint="--trace") from error
     tell_left_out(loaded, outcome, slots)
     if not outcome.ended:
         raise typer.BadParameter("every job is larger than the cluster; raise it", param_hint="--slots")
     write_measures(measure_run(outcome.ended, slots), as_json=as_json)
 
 
-def _name_column(name: str | None, unit: TimeUnit) -> TimeColumn | None:
-    return None if name is None else TimeColumn(name, unit)
+def _name_column(option: str, name: str | None, unit: TimeUnit | None, usual: TimeUnit) -> TimeColumn | None:
+    if name is None and unit is not None:
+        raise typer.BadParameter(f"needs the column that it is of (--{option}-column)", param_hint=f"--{option}-unit")
+    return None if name is None else TimeColumn(name, unit or usual)
 
 
 def _choose_reader(format_: TraceFormat, columns: CsvColumns) -> Callable[[Iterator[str]], Trace]:
-    return read_swf if format_ is TraceFormat.SWF else lambda lines: read_csv(lines, columns)
+    if format_ is TraceFormat.CSV:
+        return lambda lines: read_csv(lines, columns)
+    if columns != CsvColumns():
+        raise typer.BadParameter("swf has columns and units of its own; leave those options out", param_hint="--format")
+    return read_swf
 
 
 def choose_estimates(trace: Trace, asked: EstimateKind | None) -> EstimateKind:

@@ -55,19 +55,30 @@ class CsvColumns:
 def read_csv(lines: Iterable[str], columns: CsvColumns) -> Trace:
     """Read a trace; a broken line is noted by its number and the rest goes on.
 
-    Raises: BadTrace, where the heading has not all columns that are asked for.
+    Raises: BadTrace, where the heading has not each column that is asked for, once.
     """
     rows = iter(lines)
-    heading = _read_row(next(rows, ""))
-    missing = [name for name in columns.list_names() if name not in heading]
-    if missing:
-        raise BadTrace(f"has no column {missing[0]!r}; it has {', '.join(heading) or 'no heading'}")
+    heading = _read_heading(next(rows, ""), columns.list_names())
 
     def read(number: int, line: str) -> TraceJob:
         return _read_job(number, _match_fields(heading, line), columns)
 
     numbered = ((number, line) for number, line in enumerate(rows, start=2) if line.strip())
     return read_lines(numbered, read)
+
+
+def _read_heading(line: str, asked: Sequence[str]) -> list[str]:
+    try:
+        heading = _read_row(line)
+    except csv.Error as error:
+        raise BadTrace(f"has a heading that cannot be read: {error}") from error
+    for name in asked:
+        if name not in heading:
+            raise BadTrace(f"has no column {name!r}; it has {', '.join(heading) or 'no heading'}")
+    for name in (ID_COLUMN, *asked):
+        if heading.count(name) > 1:
+            raise BadTrace(f"has several columns {name!r}; rename those that are not meant")
+    return heading
 
 
 def _read_row(line: str) -> list[str]:

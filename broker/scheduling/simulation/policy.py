@@ -34,6 +34,7 @@ class Deadlines(StrEnum):
 # is too short: slowdowns look larger.
 AGING_SLOWDOWN = 10.0
 AGING_SLOWDOWN_ATTAINED = 100.0
+MOST = 10**12
 
 
 class BadPolicy(ValueError):
@@ -94,7 +95,7 @@ def _read_flag(document: Mapping[str, Any], name: str) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -MOST <= value <= MOST
 
 
 def _read_number(
@@ -110,7 +111,7 @@ def _read_number(
 
 def _read_levels(document: Mapping[str, Any]) -> tuple[float, ...]:
     value = document.get("levels_gpu_s", list(DEFAULT_LEVELS))
-    if not isinstance(value, list) or not all(map(_is_number, value)):
+    if not isinstance(value, list) or not value or not all(map(_is_number, value)):
         raise BadPolicy(f"levels_gpu_s must be a list of GPU-seconds, and is {value!r}")
     if any(level <= 0 for level in value) or any(one >= next_one for one, next_one in pairwise(value)):
         raise BadPolicy(f"levels_gpu_s must ascend from above 0, and is {value!r}")
@@ -139,3 +140,5 @@ def _check_without_preemption(settings: PolicySettings, document: Mapping[str, A
         raise BadPolicy("deadlines: promise needs preempt: true; jobs without a promise must yield")
     if "aging_slowdown" in document:
         raise BadPolicy("aging_slowdown needs preempt: true; without, max_wait_s keeps jobs from starving")
+    if "restart_s" in document:
+        raise BadPolicy("restart_s needs preempt: true; without, nothing is started again")

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -94,12 +94,16 @@ class ProposedChanges:
     def as_proposal(self) -> Proposal:
         return Proposal(self._change_conditions, self._change_share)
 
-    def check_names(self, conditions: Sequence[Conditions]) -> None:
-        """Check that what is named was there in the window. Raises: BadProposal."""
+    def check_names(self, conditions: Sequence[Conditions], contracts: Collection[str]) -> None:
+        """Check that what is named was there in the window, where `contracts` had jobs. Raises: BadProposal."""
         queues = {queue.name for told in conditions for queue in told.queues}
         pools = {pool.name for told in conditions for pool in told.pools}
-        for part, named, known in (("queues", self.queues, queues), ("pools", self.pools, pools)):
-            for name in named:
+        for part, changed, known in (
+            ("queues", self.queues, queues),
+            ("pools", self.pools, pools),
+            ("contracts", self.contracts, contracts),
+        ):
+            for name in changed:
                 if name not in known:
                     there = ", ".join(sorted(known)) or "none"
                     raise BadProposal(f"{part}.{name} was not there in this window; there were {there}")
@@ -127,11 +131,12 @@ def read_proposal(document: object) -> ProposedChanges:
     for part in document:
         if part not in PARTS:
             raise BadProposal(f"field {part!r} is unknown; the fields are {', '.join(PARTS)}")
-    return ProposedChanges(**{part: _read_part(part, document.get(part) or {}) for part in PARTS})
+    read = {part: _read_part(part, named) for part, named in document.items()}
+    return ProposedChanges(**{part: read.get(part, {}) for part in PARTS})
 
 
 def _read_part(part: str, named: object) -> dict[str, dict[str, Any]]:
-    if not isinstance(named, Mapping):
+    if not isinstance(named, Mapping) or not named:
         raise BadProposal(f"{part} must name what changes, with its fields")
     return {str(name): _read_changes(f"{part}.{name}", changes, PARTS[part]) for name, changes in named.items()}
 

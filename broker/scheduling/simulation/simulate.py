@@ -32,6 +32,10 @@ class EstimateKind(StrEnum):
     PREDICTED = "predicted"
 
 
+class BeyondCalendar(ValueError):
+    """A trace whose jobs would end when no calendar reaches: its units, most likely, are others than was said."""
+
+
 @dataclass(frozen=True)
 class Setup:
     """What jobs are replayed on, and under what."""
@@ -67,14 +71,17 @@ BACKFILL_RANKS: dict[Backfill, Rank | None] = {
 
 
 def simulate(jobs: Iterable[TraceJob], setup: Setup) -> Outcome:
-    """Replay jobs, in order of submission. Jobs that fit on no idle cluster are left out."""
+    """Replay jobs, in order of submission. Jobs that fit on no idle cluster are left out. Raises: BeyondCalendar."""
     nodes = Nodes(setup.total_gpus, setup.node_size)
     fitting: list[TraceJob] = []
     too_large: list[TraceJob] = []
     for job in jobs:
         (fitting if nodes.can_ever_place(job.gpus) else too_large).append(job)
     cluster = Cluster(nodes, restart_seconds=setup.policy.restart_s)
-    ended = replay(fitting, cluster, make_policy(setup.policy, nodes), ESTIMATES[setup.estimates]())
+    try:
+        ended = replay(fitting, cluster, make_policy(setup.policy, nodes), ESTIMATES[setup.estimates]())
+    except OverflowError as error:
+        raise BeyondCalendar("its jobs would end after the year 9999: are its units right?") from error
     return Outcome(tuple(ended), tuple(too_large))
 
 

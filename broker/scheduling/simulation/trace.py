@@ -7,6 +7,9 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+# A planner counts in dates, of which a calendar has ten thousand years: half of them are left to wait in.
+MOST_SECONDS = 5_000 * 365 * 86_400
+
 
 @dataclass(frozen=True, slots=True)
 class TraceJob:
@@ -81,7 +84,10 @@ def read_seconds(text: str | None, field: str, unit_seconds: float = 1) -> float
     number = read_number(text, field)
     if number < 0:
         raise BadLine(f"{field} must not be negative, and is {text!r}")
-    return number * unit_seconds
+    seconds = number * unit_seconds
+    if seconds > MOST_SECONDS:
+        raise BadLine(f"{field} must be at most 5,000 years, and is {text!r}: is its unit right?")
+    return seconds
 
 
 def read_gpus(text: str | None, field: str) -> int:

@@ -40,6 +40,11 @@ class Window:
     turns: list[Turn] = field(default_factory=list)
     running: list[tuple[RunningJob, datetime | None]] = field(default_factory=list)
 
+    def list_contracts(self) -> set[str]:
+        """List the contracts whose jobs waited or ran."""
+        waited, ran = {turn.job.contract_id for turn in self.turns}, {run.contract_id for run, _ in self.running}
+        return waited | ran | {share.contract_id for _, share in self.shares}
+
 
 class EmptyWindow(ValueError):
     """Nothing was recorded, or no baseline is among it; the message says which."""

@@ -10,6 +10,7 @@ from broker.cli.main import app
 
 SWF = "; comment\n1 0 -1 100 3 -1 -1 3 200 -1 1 7\n2 x -1 9 1 -1 -1 1 9 -1 1 7\n3 5 -1 50 1 -1 -1 9 60 -1 1 7\n"
 CSV = "job_id,num_gpu,submit_time,duration,ddl\na,2,0,100000,100\nb,2,1000,50000,1e9\n"
+ENDLESS = "job_id,num_gpu,submit_time,duration\na,2,0,1.5e11\nb,2,0,1.5e11\n"
 IN_MILLISECONDS = ("--submit-unit", "ms", "--duration-unit", "ms", "--deadline-column", "ddl", "--deadline-unit", "s")
 
 
@@ -72,6 +73,10 @@ def test_people_read_a_table(simulate):
         (b"\x1f\x8b broken", ("--format", "swf", "--slots", "4"), "is damaged"),
         (CSV, ("--format", "csv", "--slots", "4", "--estimates", "user"), "--asked-column"),
         (CSV, ("--format", "csv", "--slots", "4", "--submit-unit", "days"), "--submit-unit"),
+        (CSV, ("--format", "csv", "--slots", "4", "--deadline-unit", "ms"), "--deadline-column"),
+        (CSV, ("--format", "csv", "--slots", "1", "--gpus-column", "job_id"), "job_id must be a number"),
+        (SWF, ("--format", "swf", "--slots", "4", "--submit-unit", "ms"), "swf has columns and units of its own"),
+        (ENDLESS, ("--format", "csv", "--slots", "2"), "after the year 9999: are its units right?"),
     ],
 )
 def test_a_fault_names_the_option_and_the_cure(simulate, text, options, told):

@@ -46,6 +46,9 @@ def test_a_contract_has_another_weight():
         ({}, "must hold queues, pools or contracts"),
         ({"queue": {}}, "field 'queue' is unknown; the fields are queues, pools, contracts"),
         ({"queues": ["standard"]}, "queues must name what changes"),
+        ({"queues": []}, "queues must name what changes"),
+        ({"pools": {}}, "pools must name what changes"),
+        ({"contracts": None}, "contracts must name what changes"),
         ({"queues": {"standard": {}}}, "queues.standard must hold fields: priority"),
         ({"queues": {"standard": 5}}, "queues.standard must hold fields"),
         ({"queues": {"standard": {"prio": 1}}}, "queues.standard.prio is unknown; the fields are priority"),
@@ -64,8 +67,15 @@ def test_a_proposal_that_cannot_be_is_refused_by_its_field(document, told):
         read_proposal(document)
 
 
-@pytest.mark.parametrize(("part", "there"), [("queues", "priority, standard"), ("pools", "one, two")])
-def test_what_was_not_there_in_the_window_is_refused_with_what_was(part, there):
-    proposal = read_proposal({part: {"x": {"open": False}}})
+@pytest.mark.parametrize(
+    ("part", "changes", "there"),
+    [
+        ("queues", {"open": False}, "priority, standard"),
+        ("pools", {"open": False}, "one, two"),
+        ("contracts", {"weight": 5}, "con_a"),
+    ],
+)
+def test_what_was_not_there_in_the_window_is_refused_with_what_was(part, changes, there):
+    proposal = read_proposal({part: {"x": changes}})
     with pytest.raises(BadProposal, match=f"{part}.x was not there in this window; there were {there}"):
-        proposal.check_names([CONDITIONS])
+        proposal.check_names([CONDITIONS], {"con_a"})

@@ -75,6 +75,7 @@ def test_an_empty_deadline_is_none_and_a_full_one_is_on_the_clock_of_submissions
         ("1,2,soon,50,9,x", "submit_time must be a number, and is 'soon'"),
         ("1,2,0,-50,9,x", "duration must not be negative, and is '-50'"),
         ("1,2,0,50,inf,x", "ddl must be a number, and is 'inf'"),
+        ("1,2,1e12,50,9,x", "submit_time must be at most 5,000 years, and is '1e12': is its unit right?"),
     ],
 )
 def test_a_broken_row_is_named_by_its_line_and_the_rest_goes_on(line, fault):
@@ -83,7 +84,15 @@ def test_a_broken_row_is_named_by_its_line_and_the_rest_goes_on(line, fault):
     assert [job.job_id for job in trace.jobs] == ["2"]
 
 
-@pytest.mark.parametrize(("lines", "told"), [([], "no heading"), (["a,b"], "it has a, b")])
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ([], "no heading"),
+        (["a,b"], "it has a, b"),
+        ([f"{HEADING},submit_time"], "has several columns 'submit_time'"),
+        (["x" * 200_000], "has a heading that cannot be read"),
+    ],
+)
 def test_a_file_without_the_columns_is_refused_and_tells_those_it_has(lines, told):
     with pytest.raises(BadTrace, match=told):
         read_csv(lines, DEADLINES)
