@@ -15,7 +15,7 @@ from broker import errors
 from broker.capacity.start_forecasts import ExpectedStarts, list_starts
 from broker.contracts.reading.candidates import Place
 from broker.http.caller import Caller, open_together
-from broker.http.idempotency import TWIN_ANSWERED, name_principal
+from broker.http.idempotency import TWIN_ANSWERED, Claim, name_principal
 from broker.http.supposed import Supposed, join_questions
 from broker.jobs.admitting.admission import Order
 from broker.jobs.admitting.admission_batch import SUBMITTED, tell_submitted
@@ -29,7 +29,7 @@ from broker.persistence.shared_turn import SharedTurn
 from broker.quotes import service as quotes
 from broker.quotes.counts.count_needs import meet_count_needs
 from broker.quotes.service import Quote
-from broker.work import Role
+from broker.work import Actor, Role
 
 # Whose scope, and whose use of which contract.
 Turn = tuple[str, Place]
@@ -60,17 +60,16 @@ class Submissions:
         Raises: as `AdmissionPlan.admit` does; Busy, TooManyAtOnce.
         """
         starts = {} if request.finish_by is None else await _look_up_starts(caller, request)
-        return await self._ask(Submission(caller, [Order(request, made, _name_hold(caller), starts)]))
+        return await self._ask(Submission(caller, [Order(request, made, name_hold(caller.actor, caller.claim), starts)]))
 
     async def submit_batch(self, caller: Caller, requests: Sequence[JobRequest], made: Sequence[Quote]) -> Response:
         """Have the requests of one batch decided in the next batch of submissions: all are taken, or none.
 
         Raises: as `AdmissionPlan.admit_all` does; Busy, TooManyAtOnce.
         """
-        name = _name_hold(caller)
         starts = {} if requests[0].finish_by is None else await _look_up_starts(caller, requests[0])
         orders = [
-            Order(request, quote, None if name is None else f"{name}/{place}", starts)
+            Order(request, quote, name_hold(caller.actor, caller.claim, place), starts)
             for place, (request, quote) in enumerate(zip(requests, made, strict=True))
         ]
         return await self._ask(Submission(caller, orders, is_batch=True))
@@ -99,9 +98,15 @@ class Submissions:
             return await batch.decide(works, _confirm(supposed, found))
 
 
-def _name_hold(caller: Caller) -> str | None:
-    actor, claim = caller.actor, caller.claim
-    return None if claim is None else f"{actor.customer_id or actor.id}:{claim.key}"
+def name_hold(actor: Actor, claim: Claim | None, place: int | None = None) -> str | None:
+    """Name the hold of a request by its key, or that of a place in a batch; None without a key. Pure.
+
+    The place stands before the key, in which anything may stand: no key names what another one does.
+    """
+    if claim is None:
+        return None
+    owner = actor.customer_id or actor.id
+    return f"{owner}:{claim.key}" if place is None else f"{owner}/{place}:{claim.key}"
 
 
 async def _look_up_starts(caller: Caller, request: JobRequest) -> ExpectedStarts:

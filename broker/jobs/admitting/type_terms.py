@@ -14,6 +14,7 @@ from broker.ledger.service import HoldNeed, Reserves
 from broker.quotes import service as quotes
 from broker.quotes.costing.prices import PlanQuote
 from broker.quotes.service import Quote, QuotedType
+from pricing.budget import price_one_step
 from pricing.catalog import find_gpu
 from pricing.estimate.type_choice import (
     TypedRun,
@@ -44,6 +45,10 @@ class TypeTerms:
         """The run as the planner weighs it."""
         seconds, exact = self.quoted.estimate.gpu_seconds, self.prices.price(self.whole.usage.by_meter)
         return TypedRun(self.quoted.sku, seconds.p50, seconds.p90, math.ceil(exact * MICROS_PER_UNIT))
+
+    def price_one_step(self) -> Money:
+        """Price one step of it: the least sum with which it runs at all."""
+        return price_one_step(self.prices, self.quoted.estimate.count_need())
 
 
 def choose_types(
@@ -98,16 +103,10 @@ def _keep_paid(types: Sequence[TypeTerms], max_cost: Money) -> list[TypeTerms]:
 
     Raises: MaxCostExceeded, by the least that pays for one anywhere.
     """
-    refused: list[errors.MaxCostExceeded] = []
-    paid: list[TypeTerms] = []
-    for each in types:
-        try:
-            require_one_step(each.quoted.estimate.count_need(), each.prices, max_cost)
-            paid.append(each)
-        except errors.MaxCostExceeded as refusal:
-            refused.append(refusal)
+    paid = [each for each in types if each.price_one_step() <= max_cost]
     if not paid:
-        raise refused[0]
+        cheapest = min(types, key=TypeTerms.price_one_step)
+        require_one_step(cheapest.quoted.estimate.count_need(), cheapest.prices, max_cost)
     return _pick(paid, keep_affordable([each.run for each in paid], max_cost.micros))
 
 

@@ -177,9 +177,14 @@ def test_a_quote_is_stale_by_the_price_of_any_type_that_is_accepted() -> None:
     plan_terms(replace(request, gpu_types=("rtx-4090",)), make_quote(), reserves, NOW)
 
 
-def test_a_sum_that_pays_for_no_step_on_any_type_is_refused() -> None:
-    with pytest.raises(errors.MaxCostExceeded):
+def test_a_sum_that_pays_for_no_step_on_any_type_is_refused_with_the_least_that_does() -> None:
+    with pytest.raises(errors.MaxCostExceeded) as refused:
         order(max_cost=Money.from_decimal("0.01"))
+    (found,) = refused.value.errors
+    least = Decimal(found.message.split()[4].rstrip(","))
+    assert list_types(order(max_cost=Money.from_decimal(least))) == ["rtx-4090"]
+    with pytest.raises(errors.MaxCostExceeded):
+        order(max_cost=Money.from_decimal(least - Decimal("0.000001")))
 
 
 def test_a_sum_for_a_part_of_the_job_holds_of_each_type_what_the_sum_pays_for() -> None:

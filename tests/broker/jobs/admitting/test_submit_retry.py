@@ -38,3 +38,14 @@ async def test_the_keys_of_staff_and_customer_do_not_meet(api: Api) -> None:
     async with customer_api(api, customer.id) as own:
         by_customer = await submit_job(own, customer.dataset["id"], key="order-1")
     assert by_customer["id"] != by_staff["id"]
+
+
+async def test_a_batch_never_has_the_job_of_a_key_that_is_like_its_own(api: Api, system: System, clock) -> None:
+    customer = await make_ready_customer(api)
+    single = await submit_job(api, customer.dataset["id"], customer_id=customer.id, key="order/0")
+    asked = {"configs": [CONFIG], "dataset_id": customer.dataset["id"], "customer_id": customer.id}
+    batch = await api.post("/jobs/batch", asked, expect=201, key="order")
+    assert batch["data"][0]["id"] != single["id"]
+    await forget_keys(system, clock)
+    again = await api.post("/jobs/batch", asked, expect=201, key="order")
+    assert (again["id"], again["data"][0]["id"]) == (batch["id"], batch["data"][0]["id"])
