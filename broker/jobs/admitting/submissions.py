@@ -60,7 +60,9 @@ class Submissions:
         Raises: as `AdmissionPlan.admit` does; Busy, TooManyAtOnce.
         """
         starts = {} if request.finish_by is None else await _look_up_starts(caller, request)
-        return await self._ask(Submission(caller, [Order(request, made, name_hold(caller.actor, caller.claim), starts)]))
+        return await self._ask(
+            Submission(caller, [Order(request, made, name_hold(caller.actor, caller.claim), starts)])
+        )
 
     async def submit_batch(self, caller: Caller, requests: Sequence[JobRequest], made: Sequence[Quote]) -> Response:
         """Have the requests of one batch decided in the next batch of submissions: all are taken, or none.

@@ -1,13 +1,14 @@
 """What is left of a job that goes on from a checkpoint. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 from broker.quotes.costing.prices import money_from_json, money_to_json
 from broker.quotes.estimating.estimate import JobEstimate
 from pricing.estimate.run_estimate import GpuSeconds
+from pricing.estimate.type_choice import TypedRun
 from pricing.money import Money
 from pricing.usage import Usage
 from pricing.usage_prices import UsagePrices
@@ -71,10 +72,19 @@ def find_share(remaining: Remaining, estimate: JobEstimate) -> Fraction:
     return Fraction(remaining.gpu_seconds.p90, estimate.gpu_seconds.p90)
 
 
-def scale_seconds(remaining: Remaining, before: JobEstimate, after: JobEstimate) -> GpuSeconds:
-    """Tell the GPU-seconds of what is left on another type: the same share of the job's seconds there."""
+def move_to_type(remaining: Remaining, before: JobEstimate, after: JobEstimate, runs: Iterable[TypedRun]) -> Remaining:
+    """Tell what is left on another type: the same share of the job's seconds there, and of what it costs there.
+
+    `runs` are the job's, with their prices.
+    """
     share = find_share(remaining, before)
-    return GpuSeconds(*(-(-whole * share // 1) for whole in after.gpu_seconds))
+    seconds = GpuSeconds(*(-(-whole * share // 1) for whole in after.gpu_seconds))
+    prices = {run.sku: run.price_micros for run in runs}
+    dearer = Fraction(prices[after.sku], prices[before.sku]) if prices.get(before.sku) else Fraction(1)
+    cost = CostRange(
+        *(Money.from_exact(Fraction(each.to_decimal()) * dearer) for each in vars(remaining.cost).values())
+    )
+    return replace(remaining, gpu_seconds=seconds, cost=cost)
 
 
 def _share(whole: int, part: int, parts: int) -> int:

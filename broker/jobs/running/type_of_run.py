@@ -1,10 +1,8 @@
 """What a job is expected to need on the GPU type that it is started on, and what it has used, counted as on that."""
 
-from dataclasses import replace
-
 from sqlalchemy import func, select
 
-from broker.jobs.rules.remaining import scale_seconds
+from broker.jobs.rules.remaining import move_to_type
 from broker.jobs.tables import Job, Run
 from broker.quotes import service as quotes
 from broker.quotes.service import QuotedType
@@ -24,7 +22,7 @@ async def expect_on_type(work: Work, job: Job, gpu_type: str) -> None:
     found = (each for each in quote.gpu_types if isinstance(each, QuotedType) and each.sku == gpu_type)
     job.estimate = next(found).estimate
     if job.remaining is not None:
-        job.remaining = replace(job.remaining, gpu_seconds=scale_seconds(job.remaining, before, job.estimate))
+        job.remaining = move_to_type(job.remaining, before, job.estimate, job.gpu_types)
 
 
 async def count_usage_as_on(work: Work, job: Job, gpu_type: str | None) -> int:

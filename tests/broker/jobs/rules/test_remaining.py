@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.jobs.rules.remaining import Remaining, estimate_remaining
+from broker.jobs.rules.remaining import Remaining, estimate_remaining, move_to_type
+from pricing.estimate.type_choice import TypedRun
 from pricing.money import Money
 from tests.broker.estimates import make_estimate
 from tests.broker.jobs.rules.test_limits import PRICES
@@ -60,3 +61,14 @@ def test_its_price_is_that_of_the_contract_and_it_is_read_as_it_was_written() ->
     assert left.cost.p50 == Money.from_exact(Fraction(750) * Fraction("6.8") / 3600 + 6751 * Fraction("0.00012"))
     assert left.cost.p90 > left.cost.p50
     assert Remaining.from_json(left.to_json()) == left
+
+
+def test_on_another_type_the_same_share_is_left_of_its_seconds_and_of_its_price() -> None:
+    """The seconds were those of the type that ran next, the price beside them that of the one before."""
+    left = estimate_remaining(ESTIMATE, PRICES, done_steps=25, trained_steps=25, used_gpu_seconds=0)
+    after = make_estimate(sku="h100-80g", steps=100, tokens=9001, p50=100, p90=201)
+    runs = [TypedRun("cpu", 1000, 1500, 4_000_000), TypedRun("h100-80g", 100, 201, 6_000_000)]
+    moved = move_to_type(left, ESTIMATE, after, runs)
+    assert moved.gpu_seconds == (75, 151)
+    assert moved.cost.p90 == Money.from_exact(Fraction(left.cost.p90.to_decimal()) * Fraction(3, 2))
+    assert (moved.steps, moved.tokens) == (left.steps, left.tokens)
