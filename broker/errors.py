@@ -226,6 +226,21 @@ class DeadlineUnreachable(DomainError):
         )
 
 
+class QueueDraining(DomainError):
+    """The queue takes no new jobs.
+
+    It is being drained: what waits in it still starts. Submit the job to another queue that its contract may enter
+    (`"queue": "standard"`), or later.
+    """
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(
+            f"Queue {queue} is being drained: it takes no new jobs. Submit the job to another queue, or later.",
+            errors=[FieldError("queue", f"{queue} takes no new jobs")],
+            queue=queue,
+        )
+
+
 class IdempotencyConflict(DomainError):
     """The Idempotency-Key was used for another request.
 

@@ -1,4 +1,4 @@
-"""Whether an agent lives and whether its pool takes jobs. Pure."""
+"""What queues, agents and nodes may be in, whether an agent lives and whether its pool takes jobs. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +18,18 @@ class AgentState(StrEnum):
     DRAINING = "draining"
     SILENT = "silent"
     GONE = "gone"
+
+
+class QueueState(StrEnum):
+    """OPEN: takes jobs and starts them. HOLDING: takes them, starts none. DRAINING: starts what waits, takes none."""
+
+    OPEN = "open"
+    HOLDING = "holding"
+    DRAINING = "draining"
+
+    @property
+    def starts_jobs(self) -> bool:
+        return self is not QueueState.HOLDING
 
 
 SIMULATED = "simulated"  # the engine whose devices only pretend to be of their type

@@ -2,7 +2,7 @@
 
 from broker.capacity import agents, readiness, service
 from broker.capacity.readiness import JudgedPool
-from broker.capacity.schemas import AgentOut, PoolOut, PoolPatch, QueueOut, QueuePatch
+from broker.capacity.schemas import AgentOut, PoolOut, PoolPatch, QueueOut
 from broker.capacity.tables import Agent
 from broker.http.edge import AnyKey, OpsWork, feature_router
 from broker.http.paging import cut_page, fetch_page
@@ -23,15 +23,6 @@ async def list_queues(work: AnyKey, limit: Limit = 100, cursor: NameCursor = Non
 @router.get("/queues/{name}")
 async def get_queue(work: AnyKey, name: str) -> QueueOut:
     return QueueOut.model_validate(await service.get_queue(work, name))
-
-
-@router.patch("/queues/{name}")
-async def change_queue(work: OpsWork, name: str, body: QueuePatch) -> QueueOut:
-    """Tune a queue: its priority and weight, how long its jobs wait at most, how much of it runs, and where.
-
-    What is left out stays; null takes a limit away. The next cycle plans by it.
-    """
-    return QueueOut.model_validate(await service.change_queue(work, name, body.list_changes()))
 
 
 @router.get("/pools")

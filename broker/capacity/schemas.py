@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.capacity.model import AgentState, NodeState, Readiness
+from broker.capacity.model import AgentState, NodeState, QueueState, Readiness
 from broker.capacity.readiness import JudgedPool
 from broker.capacity.tables import Agent
 from broker.http.shapes import RequestBody, created_at_field
@@ -20,7 +20,12 @@ class QueueOut(BaseModel):
     object: Literal["queue"] = Field(default="queue", description="Kind of object.", examples=["queue"])
     name: str = Field(description="Name, and id, of the queue.", examples=["priority"])
     priority: int = Field(description="The higher goes first.", examples=[200])
-    open: bool = Field(description="A closed queue starts nothing.", examples=[True])
+    state: QueueState = Field(
+        description="`open`: takes jobs and starts them; `holding`: takes them, starts none; `draining`: takes none,"
+        " starts what waits.",
+        examples=["open"],
+    )
+    open: bool = Field(description="Whether it starts jobs: its state is not `holding`.", examples=[True])
     weight: int = Field(
         description="In hundredths: what a contract's jobs of it are due, beside those of other queues.", examples=[100]
     )
@@ -36,7 +41,14 @@ class QueueOut(BaseModel):
 
 class QueuePatch(RequestBody):
     priority: int | None = Field(default=None, ge=0, le=1_000_000, description="The higher goes first.", examples=[250])
-    open: bool | None = Field(default=None, description="False: start nothing from it.", examples=[False])
+    state: QueueState | None = Field(
+        default=None,
+        description="`holding`: takes jobs and starts none; `draining`: takes none, and starts what waits.",
+        examples=["draining"],
+    )
+    open: bool | None = Field(
+        default=None, description="As `state`, for older clients: true is `open`, false `holding`.", examples=[False]
+    )
     weight: int | None = Field(
         default=None, ge=1, le=1_000_000, description="In hundredths: 200 is due twice as much as 100.", examples=[200]
     )

@@ -5,18 +5,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, func, literal_column, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from broker import errors
+from broker.capacity.model import QueueState
 from broker.capacity.tables import Agent, Pool, Queue
 from broker.contracts.terms.model import ContractTerms, dedicated_queue_name
 from broker.persistence.database import wake_dispatcher
+from broker.persistence.driver import Statement
 from broker.work import Work
 from pricing.catalog import find_gpu, get_gpu
 from pricing.catalog.gpu import GpuProfile
 
 __all__ = [
+    "DRAINING_QUEUES",
     "STANDARD_QUEUE",
     "OpenType",
     "Pool",
@@ -33,6 +36,8 @@ __all__ = [
 
 STANDARD_QUEUE = "standard"
 DEDICATED_PRIORITY = 300
+# The names of the queues that take no jobs, as one of several questions; few or none.
+DRAINING_QUEUES = Statement(select(Queue.name).where(Queue.state == literal_column("'draining'")))
 
 
 async def provide_dedicated_queue(work: Work, terms: ContractTerms) -> Queue:
@@ -46,7 +51,6 @@ async def provide_dedicated_queue(work: Work, terms: ContractTerms) -> Queue:
         customer_id=terms.customer_id,
         contract_id=terms.id,
         priority=DEDICATED_PRIORITY,
-        open=True,
         created_at=work.now,
     )
     work.session.add(queue)
@@ -128,9 +132,12 @@ async def get_queue(work: Work, name: str) -> Queue:
 async def change_queue(work: Work, name: str, changes: Mapping[str, Any]) -> Queue:
     """Change columns of a queue, by their names, and have the next cycle planned at once.
 
+    `open` is how a state was asked for before there were three: true is open, false is holding.
+
     Raises: NotFound, InvalidRequest.
     """
     queue = await get_queue(work, name)
+    changes = _name_state(changes)
     allowed = changes.get("allowed_pools")
     if allowed is not None:
         await _check_pools(work, allowed)
@@ -138,6 +145,17 @@ async def change_queue(work: Work, name: str, changes: Mapping[str, Any]) -> Que
         setattr(queue, column, value)
     await wake_dispatcher(work.session)
     return queue
+
+
+def _name_state(changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Name the state that changes ask for by `open`. Raises: InvalidRequest, where they name another one, too."""
+    if "open" not in changes:
+        return changes
+    is_open, rest = changes["open"], {name: value for name, value in changes.items() if name != "open"}
+    state = rest.get("state")
+    if state is not None and QueueState(state).starts_jobs != is_open:
+        raise errors.invalid_field("open", f"contradicts state {state}; leave it out")
+    return {"state": QueueState.OPEN.value if is_open else QueueState.HOLDING.value, **rest}
 
 
 async def _check_pools(work: Work, names: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, ScalarSelect, func, literal, or_, select
 
+from broker.capacity.model import QueueState
 from broker.capacity.tables import Queue, StartForecast
 from broker.work import Work
 
@@ -90,7 +91,7 @@ def select_starts(customer_id: ColumnElement[str]) -> ScalarSelect[Any]:
     each = func.jsonb_build_array(Queue.name, *told)
     entered = or_(Queue.customer_id.is_(None), Queue.customer_id == customer_id)
     joined = select(func.jsonb_agg(each)).join(StartForecast, StartForecast.priority == Queue.priority)
-    return joined.where(Queue.open, entered).scalar_subquery()
+    return joined.where(Queue.state == QueueState.OPEN.value, entered).scalar_subquery()
 
 
 async def list_starts(work: Work, customer_id: str) -> ExpectedStarts:

@@ -5,11 +5,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Text
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from broker.capacity.model import NodeCapacity, NodeState
+from broker.capacity.model import NodeCapacity, NodeState, QueueState
 from broker.persistence.database import Base, moment_column
 
 
@@ -18,11 +18,13 @@ class Queue(Base):
 
     `weight` is in hundredths: a contract's jobs of a queue of 200 are due twice as much as those of one of 100. A job
     that has waited for `max_wait_seconds` goes before all priorities. `max_jobs` and `max_gpus` may run from it at one
-    time, on `allowed_pools` only. Null: never, no limit, all pools.
+    time, on `allowed_pools` only. Null: never, no limit, all pools. `state` is one of `QueueState`.
     """
 
     __tablename__ = "queues"
     __table_args__ = (
+        CheckConstraint("state IN ('open', 'holding', 'draining')", name="state_known"),
+        Index("ix_queues_draining", "name", postgresql_where=text("state = 'draining'")),
         CheckConstraint("weight > 0", name="weight_positive"),
         CheckConstraint("max_wait_seconds > 0", name="max_wait_seconds_positive"),
         CheckConstraint("max_jobs > 0", name="max_jobs_positive"),
@@ -33,13 +35,17 @@ class Queue(Base):
     customer_id: Mapped[str | None] = mapped_column(ForeignKey("customers.id"))
     contract_id: Mapped[str | None] = mapped_column(ForeignKey("contracts.id"), unique=True)
     priority: Mapped[int]
-    open: Mapped[bool]
+    state: Mapped[str] = mapped_column(default=QueueState.OPEN.value)
     weight: Mapped[int] = mapped_column(default=100)
     max_wait_seconds: Mapped[int | None]
     max_jobs: Mapped[int | None]
     max_gpus: Mapped[int | None]
     allowed_pools: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     created_at: Mapped[datetime] = moment_column()
+
+    @property
+    def open(self) -> bool:
+        return QueueState(self.state).starts_jobs
 
 
 class Agent(Base):

@@ -43,6 +43,7 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.CreditLimitExceeded: HTTPStatus.PAYMENT_REQUIRED,
     errors.MaxCostExceeded: HTTPStatus.PAYMENT_REQUIRED,
     errors.DeadlineUnreachable: HTTPStatus.CONFLICT,
+    errors.QueueDraining: HTTPStatus.CONFLICT,
     errors.IdempotencyConflict: HTTPStatus.CONFLICT,
     errors.EventConflict: HTTPStatus.CONFLICT,
     errors.IllegalTransition: HTTPStatus.CONFLICT,

@@ -1,13 +1,25 @@
-"""Simulations of queues, for ops: they name all customers' jobs."""
+"""Queues as ops tunes them, and simulations of what is proposed: both name all customers' jobs."""
 
+from broker.capacity.schemas import QueuePatch
 from broker.http.edge import OpsWork, feature_router
-from broker.scheduling import simulations
-from broker.scheduling.schemas import SimulationIn, SimulationOut
+from broker.scheduling import simulations, tuning
+from broker.scheduling.schemas import SimulationIn, SimulationOut, TunedQueueOut
 
-router = feature_router("/queues/simulations", "capacity")
+router = feature_router("/queues", "capacity")
 
 
-@router.post("", status_code=202)
+@router.patch("/{name}")
+async def change_queue(work: OpsWork, name: str, body: QueuePatch) -> TunedQueueOut:
+    """Tune a queue: its state, priority and weight, how long its jobs wait at most, how much of it runs, and where.
+
+    What is left out stays; null takes a limit away. The next cycle plans by it. A warning names the jobs that wait and
+    can never start under its limits.
+    """
+    queue, stranded = await tuning.tune_queue(work, name, body.list_changes())
+    return TunedQueueOut.of(queue, stranded)
+
+
+@router.post("/simulations", status_code=202)
 async def request_simulation(work: OpsWork, body: SimulationIn) -> SimulationOut:
     """Ask what a recorded window would have been under what is proposed. It is worked out in the background.
 
@@ -17,7 +29,7 @@ async def request_simulation(work: OpsWork, body: SimulationIn) -> SimulationOut
     return SimulationOut.model_validate(row)
 
 
-@router.get("/{simulation_id}")
+@router.get("/simulations/{simulation_id}")
 async def get_simulation(work: OpsWork, simulation_id: str) -> SimulationOut:
     """Get a simulation, and what came out once it is done."""
     return SimulationOut.model_validate(await simulations.get_simulation(work, simulation_id))

@@ -1,11 +1,16 @@
-"""API shapes of simulations."""
+"""API shapes of tuned queues and of simulations."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.capacity.schemas import QueueOut
+from broker.capacity.service import Queue
 from broker.http.shapes import Moment, RequestBody, created_at_field
+
+MOST_NAMED_IN_TEXT, MOST_STRANDED_TOLD = 5, 100
 
 PROPOSAL_EXAMPLE = {
     "queues": {"standard": {"priority": 150, "max_wait_s": 86400}},
@@ -42,6 +47,34 @@ RESULT_EXAMPLE = {
     "later_count": 1,
     "later": [LATER_EXAMPLE],
 }
+
+
+class StrandedOut(BaseModel):
+    code: Literal["jobs_stranded"] = Field(
+        default="jobs_stranded", description="Kind of warning.", examples=["jobs_stranded"]
+    )
+    message: str = Field(
+        description="What it is about, and the cure.", examples=["1 waiting job can never start: job_01k"]
+    )
+    count: int = Field(description="How many jobs wait and can never start under the queue's limits.", examples=[1])
+    job_ids: list[str] = Field(description="The hundred that have waited longest.", examples=[["job_01k"]])
+
+
+class TunedQueueOut(QueueOut):
+    warnings: list[StrandedOut] = Field(description="What the change does to jobs that wait.", examples=[[]])
+
+    @classmethod
+    def of(cls, queue: Queue, stranded: Sequence[str]) -> "TunedQueueOut":
+        shown = QueueOut.model_validate(queue).model_dump()
+        return cls(**shown, warnings=[_warn_of(queue.name, stranded)] if stranded else [])
+
+
+def _warn_of(queue: str, stranded: Sequence[str]) -> StrandedOut:
+    named = ", ".join(stranded[:MOST_NAMED_IN_TEXT]) + (", …" if len(stranded) > MOST_NAMED_IN_TEXT else "")
+    many = "1 waiting job" if len(stranded) == 1 else f"{len(stranded)} waiting jobs"
+    cure = "raise max_gpus, or allow a pool that has the GPUs"
+    message = f"{many} of queue {queue} can never start under its limits: {named}; {cure}"
+    return StrandedOut(message=message, count=len(stranded), job_ids=list(stranded[:MOST_STRANDED_TOLD]))
 
 
 class SimulationIn(RequestBody):

@@ -117,5 +117,5 @@ def test_there_is_one_newest_revision(urls: DatabaseUrls) -> None:
 
 def test_shared_queues_are_there_from_the_start(urls: DatabaseUrls) -> None:
     with owner_connection(urls) as connection:
-        rows = connection.execute("SELECT name, priority, open, customer_id FROM queues ORDER BY priority").fetchall()
-    assert [tuple(row.values()) for row in rows] == [("standard", 100, True, None), ("priority", 200, True, None)]
+        rows = connection.execute("SELECT name, priority, state, customer_id FROM queues ORDER BY priority").fetchall()
+    assert [tuple(row.values()) for row in rows] == [("standard", 100, "open", None), ("priority", 200, "open", None)]

@@ -4,7 +4,7 @@ Orders are decided one after the other from one snapshot, each upon what those b
 and written by it stands in `admission_batch`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -46,7 +46,8 @@ class Order:
 class AdmissionSnapshot:
     """All that orders of one customer are decided from; its contracts are locked, and its data sets kept.
 
-    `ordered`: the jobs of holds that were placed before under the names of these orders.
+    `ordered`: the jobs of holds that were placed before under the names of these orders. `draining`: the queues that
+    take no new jobs.
     """
 
     moment: datetime
@@ -57,6 +58,7 @@ class AdmissionSnapshot:
     contracts: Mapping[str, tuple[ContractTerms, Sequence[GrantTerms]]]
     holds: HoldSnapshot
     ordered: Mapping[str, Job]
+    draining: Collection[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ class AdmissionPlan:
         """Admit an order: checks, hold and queue entry together, or nothing. One that was admitted before has its job.
 
         Raises: InvalidTrainingConfig, NotFound, QuoteExpired, QuoteMismatch, QuoteStale, NoContractInForce,
-        MaxCostExceeded, DeadlineUnreachable, InsufficientBalance, BudgetExceeded, IdempotencyConflict, InvalidRequest.
+        MaxCostExceeded, DeadlineUnreachable, InsufficientBalance, BudgetExceeded, IdempotencyConflict, InvalidRequest,
+        QueueDraining.
         """
         request, snapshot = order.request, self.snapshot
         quote = self._find_quote(order)
@@ -102,6 +105,8 @@ class AdmissionPlan:
         if earlier is not None:
             return _require_same(snapshot.ordered[earlier], quote, request.dataset_id)
         planned = plan_terms(request, quote, self.reserves[terms.id], snapshot.moment, order.starts)
+        if planned.queue in snapshot.draining:
+            raise errors.QueueDraining(planned.queue)
         self.reserves[terms.id] = self.reserves[terms.id].less(planned.legs)
         job = self._make_job(request, quote, terms, planned)
         hold = NewHold(job.id, order.hold_key or job.id, planned.need, planned.legs)

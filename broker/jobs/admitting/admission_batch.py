@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from broker.base_models import service as base_models
+from broker.capacity import service as capacity
 from broker.contracts.reading.candidates import lock_candidates, read_candidates, share_out_contracts
 from broker.datasets import service as datasets
 from broker.identity import service as identity
@@ -51,6 +52,7 @@ def read_orders(
         quotes.find_quotes(named - known.keys(), seen_by=seen_by),
         identity.find_projects(projects, seen_by=seen_by),
         Command(base_models.OFFER_VERSION),
+        Command(capacity.DRAINING_QUEUES),
     ]
 
 
@@ -61,7 +63,7 @@ async def read_admission_snapshots(
 
     `works` are the units of work by customer; one of staff sees others' rows, to tell that they are not the customer's.
     """
-    kept, locked, grants, accounts, earlier, quoted, projects, offer = found
+    kept, locked, grants, accounts, earlier, quoted, projects, offer, draining = found
     services = next(iter(works.values())).services
     known_quotes = {**known, **quotes.read_quotes(services, quoted)}
     known_datasets = datasets.read_kept(kept)
@@ -78,6 +80,7 @@ async def read_admission_snapshots(
             projects={key: owner for key, owner in projects if work.sees(owner)},
             contracts=own,
             holds=holds,
+            draining={name for (name,) in draining},
             ordered={job_id: await get_job(work, job_id) for job_id in holds.earlier.values()},
         )
     return snapshots

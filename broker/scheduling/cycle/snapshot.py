@@ -17,7 +17,7 @@ from broker.scheduling.cycle.usage import UsageReading
 from broker.scheduling.planning.values.answers import Start
 from broker.scheduling.planning.values.jobs import Preference, RunningJob, Shape, TypeOption, WaitingJob
 from broker.scheduling.planning.values.pools import PoolState
-from broker.scheduling.planning.values.queues import ContractShare, QueueLimits, QueueState
+from broker.scheduling.planning.values.queues import ContractShare, QueueLimits, QueueMode, QueueState
 from broker.scheduling.planning.values.snapshot import ClusterSnapshot
 from broker.work import Work
 from pricing.catalog import find_gpu
@@ -29,8 +29,8 @@ async def read_snapshot(work: Work, waiting: Sequence[QueuedJob], usage: UsageRe
     queues = await capacity.list_queues(work)
     return ClusterSnapshot(
         pools=pools,
-        queues=tuple(map(_queue_state, queues)),
-        waiting=tuple(_waiting_job(job) for job in waiting),
+        queues=tuple(map(describe_queue, queues)),
+        waiting=tuple(map(describe_waiting, waiting)),
         running=tuple(_running_job(holder, work.now) for holder in holders),
         shares=await _read_shares(work, waiting, usage),
     )
@@ -81,11 +81,12 @@ def _pool_state(judged: JudgedPool, busy: int) -> PoolState:
     return PoolState(pool.name, sku, pool.total_gpus, free_gpus, judged.is_ready, judged.closure)
 
 
-def _queue_state(row: Queue) -> QueueState:
+def describe_queue(row: Queue) -> QueueState:
+    """Describe a queue as the planner knows it."""
     return QueueState(
         name=row.name,
         priority=row.priority,
-        open=row.open,
+        mode=QueueMode(row.state),
         max_wait=None if row.max_wait_seconds is None else timedelta(seconds=row.max_wait_seconds),
         limits=QueueLimits(row.max_jobs, row.max_gpus),
         allowed_pools=None if row.allowed_pools is None else frozenset(row.allowed_pools),
@@ -94,7 +95,8 @@ def _queue_state(row: Queue) -> QueueState:
     )
 
 
-def _waiting_job(job: QueuedJob) -> WaitingJob:
+def describe_waiting(job: QueuedJob) -> WaitingJob:
+    """Describe a job that waits as the planner knows it."""
     shape = _make_shape(job.gpus, job.placement)
     return WaitingJob(job.id, job.contract_id, job.queue, shape, job.created_at)
 

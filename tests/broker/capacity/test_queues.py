@@ -11,6 +11,9 @@ WRONG: list[dict[str, Any]] = [
     {"max_wait_seconds": 59},
     {"max_jobs": 0},
     {"max_gpus": -1},
+    {"state": "shut"},
+    {"open": True, "state": "holding"},
+    {"open": False, "state": "draining"},
     {"allowed_pools": []},
     {"allowed_pools": ["gone"]},
 ]
@@ -24,7 +27,7 @@ async def tune(api: Api, expect: int = 200, **changes: Any) -> dict[str, Any]:
 async def test_queue_is_tuned_and_null_takes_a_limit_away(api: Api) -> None:
     before = await api.get("/queues/standard")
     tuned = await tune(api, **TUNED)
-    assert tuned == {**before, **TUNED}
+    assert tuned == {**before, **TUNED, "warnings": []}
     assert await tune(api, max_jobs=None, weight=None) == {**tuned, "max_jobs": None}
 
 
@@ -34,3 +37,12 @@ async def test_what_no_queue_can_be_is_refused_by_its_field_and_nothing_changes(
         problem = await tune(api, 422, priority=7, **wrong)
         assert next(iter(wrong)) in str(problem)
     assert await api.get("/queues/standard") == before
+
+
+async def test_open_is_the_state_as_older_clients_know_it(api: Api) -> None:
+    told = [await tune(api, **changes) for changes in ({"open": False}, {"state": "draining"}, {"open": True})]
+    assert [(queue["state"], queue["open"]) for queue in told] == [
+        ("holding", False),
+        ("draining", True),
+        ("open", True),
+    ]

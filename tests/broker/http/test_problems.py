@@ -39,6 +39,7 @@ async def ask(app: FastAPI, error: Exception) -> tuple[int, str, dict[str, objec
 TOLD: dict[type[errors.DomainError], tuple[str | None, ...]] = {
     errors.NotFound: ("customer", "cus_1"),
     errors.DeadlineUnreachable: (None,),
+    errors.QueueDraining: ("standard",),
 }
 
 
