@@ -91,10 +91,16 @@ def invalid_field(field: str, message: str) -> InvalidRequest:
 
 
 def locate(error: "DomainError", place: int) -> "DomainError":
-    """Say that an error is of one of several configurations, by its place; returns it."""
+    """Say that an error is of one of several configurations, by its place; returns it.
+
+    A key of the configuration is found there; any other field is one of the request, for all of them.
+    """
     error.detail = f"configs.{place}: {error.detail}"
     error.errors = [
-        FieldError(f"configs.{place}.{found.field.removeprefix('config.')}", found.message) for found in error.errors
+        FieldError(found.field.replace("config.", f"configs.{place}.", 1), found.message)
+        if found.field.startswith("config.")
+        else found
+        for found in error.errors
     ]
     return error
 

@@ -70,8 +70,10 @@ class QueuePatch(RequestBody):
     )
 
     def list_changes(self) -> dict[str, Any]:
-        """List what is to change; null takes away what may be absent, and changes nothing else."""
+        """List what is to change; null takes away what may be absent, and changes nothing else; a pool counts once."""
         sent = self.model_dump(include=self.model_fields_set)
+        if self.allowed_pools is not None:
+            sent["allowed_pools"] = list(dict.fromkeys(self.allowed_pools))
         return {name: value for name, value in sent.items() if value is not None or name in REMOVABLE}
 
 

@@ -75,12 +75,12 @@ def resolve_queue(terms: ContractTerms, wanted: str | None) -> str:
 class OpenType:
     """A type of device that an open pool has. `machine_load`: that of the machine behind it; None: it has not told.
 
-    `largest`: so many devices has the machine that has most of them.
+    `largest`: so many devices has the machine that has most of them; None: no pool is open, and nobody tells.
     """
 
     gpu: GpuProfile
     machine_load: float | None = None
-    largest: int = 1
+    largest: int | None = None
 
 
 def select_open_types(seen_since: ColumnElement[datetime]) -> ScalarSelect[Any]:
@@ -105,7 +105,7 @@ def read_open_types(written: Sequence[Sequence[Any]] | None, otherwise: str) -> 
         if gpu is not None:
             earlier = known.setdefault(gpu.sku, OpenType(gpu, load))
             largest = max((node["gpus"] for node in nodes), default=0) if nodes else total
-            known[gpu.sku] = replace(earlier, largest=max(earlier.largest, largest))
+            known[gpu.sku] = replace(earlier, largest=max(earlier.largest or 1, largest))
     first = otherwise if not written else written[0][0]
     return list(known.values()) or [OpenType(get_gpu(first))]
 

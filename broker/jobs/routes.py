@@ -151,6 +151,8 @@ async def list_jobs(
         batch_id=batch_id,
     )
     rows, after = await fetch_page(work.session, query, Job, limit=limit, cursor=cursor)
+    if batch_id is not None and not rows:
+        await service.require_batch(work, batch_id)
     return Page(data=[JobOut.of(row, work.now) for row in rows], next_cursor=after)
 
 

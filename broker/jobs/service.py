@@ -47,6 +47,12 @@ def select_succeeded_ids() -> Select[Any]:
     return select(Job.id).where(Job.status == JobStatus.SUCCEEDED.value)
 
 
+async def require_batch(work: Work, batch_id: str) -> None:
+    """Require that the actor sees a job of this batch. Raises: NotFound."""
+    if await work.session.scalar(select(Job.id).where(Job.batch_id == batch_id).limit(1)) is None:
+        raise errors.NotFound("batch", batch_id)
+
+
 async def get_job(work: Work, job_id: str) -> Job:
     """Get a job. Raises: NotFound."""
     job = await work.session.get(Job, job_id)

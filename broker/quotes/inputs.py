@@ -51,13 +51,13 @@ class TypeInputs:
     """A GPU type that an open pool has, else the broker's own setting; `prices` are the customer's on every plan there.
 
     `machine_load` is that of the machine behind the pool; None where its agent has not told within a lease. `largest`:
-    so many GPUs of the type has the machine that has most.
+    so many GPUs of the type has the machine that has most; None where no pool is open.
     """
 
     gpu: GpuProfile
     prices: PriceList
     machine_load: float | None
-    largest: int
+    largest: int | None
 
 
 @dataclass(frozen=True)

@@ -99,11 +99,18 @@ def refuse_beyond(planned: PlannedJob, estimate: JobEstimate, most_gpu_hours: in
     raise refuse_config("epochs", f"{needed}: {cure} send a smaller data set or choose a smaller base model")
 
 
-def refuse_several(gpus: int, largest: int, gpu: GpuProfile) -> None:
-    """Refuse a job of more devices than a machine of a type has. Raises: InvalidTrainingConfig."""
-    if gpus > largest:
-        told = f"no machine has more than {largest} of {gpu.name}, and jobs over several machines come later"
-        raise refuse_fields([errors.FieldError("gpus", f"{told}: ask for {largest} or fewer")])
+def refuse_several(gpus: int, largest: int | None, gpu: GpuProfile) -> None:
+    """Refuse a job of more devices than a machine of a type has; `largest` None: no pool is open, and nobody tells.
+
+    Raises: InvalidTrainingConfig.
+    """
+    if gpus <= (largest or 1):
+        return
+    told = f"no machine has more than {largest} of {gpu.name}, and jobs over several machines come later"
+    cure = f"{told}: ask for {largest} or fewer"
+    if largest is None:
+        cure = "no pool is open, so that nobody tells how many a machine has: ask for 1, or once a pool is open"
+    raise refuse_fields([errors.FieldError("gpus", cure)])
 
 
 @dataclass(frozen=True)

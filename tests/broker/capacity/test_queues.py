@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from broker.capacity.schemas import QueuePatch
 from tests.broker.factories import Api
 
 TUNED: dict[str, Any] = {"weight": 200, "max_wait_seconds": 3600, "max_jobs": 2, "max_gpus": 4}
@@ -29,6 +30,10 @@ async def test_queue_is_tuned_and_null_takes_a_limit_away(api: Api) -> None:
     tuned = await tune(api, **TUNED)
     assert tuned == {**before, **TUNED, "warnings": []}
     assert await tune(api, max_jobs=None, weight=None) == {**tuned, "max_jobs": None}
+
+
+def test_a_pool_that_is_named_twice_is_one() -> None:
+    assert QueuePatch(allowed_pools=["a", "b", "a"]).list_changes() == {"allowed_pools": ["a", "b"]}
 
 
 async def test_what_no_queue_can_be_is_refused_by_its_field_and_nothing_changes(api: Api) -> None:

@@ -61,6 +61,7 @@ NARROWED = [
     ("/invoices", "customer_id"),
     ("/jobs", "customer_id"),
     ("/jobs", "contract_id"),
+    ("/jobs", "batch_id"),
     ("/credit-notes", "invoice_id"),
     ("/adapters", "job_id"),
     ("/quarantined-usage", "contract_id"),

@@ -62,6 +62,10 @@ async def test_one_that_is_refused_refuses_all_and_is_named(api: Api, system: Sy
     customer = await make_ready_customer(api)
     wrong = await submit(api, customer, [*sweep(4, 8), {**CONFIG, "lora_rank": -1}], expect=422)
     assert wrong["errors"][0]["field"] == "configs.2.lora_rank"
+    unknown = await submit(api, customer, sweep(4, 8), expect=422, gpu_types=["h200"])
+    assert unknown["errors"][0]["field"] == "gpu_types.0"
+    wide = await submit(api, customer, sweep(4, 8), expect=422, gpus=8)
+    assert (wide["errors"][0]["field"], "no pool is open" in wide["detail"]) == ("gpus", True)
     poor = await make_ready_customer(api, monthly_budget="0.01")
     refused = await submit(api, poor, sweep(4, 8), expect=402, name="too dear")
     assert refused["detail"].startswith("configs.")
