@@ -116,7 +116,7 @@ def _change(planner: Planner, runs: list[RunningJob], number: int) -> float:
 
 
 def _start(planner: Planner, start: Start, now: datetime) -> RunningJob:
-    job = planner.waiting[start.job_id]
+    job = planner.books.waiting[start.job_id]
     option = job.shape.find_option(start.pool)
     assert option is not None, "a job starts on a type that it accepts"
     ends = [now + timedelta(seconds=seconds) for seconds in (option.p50_seconds, option.p90_seconds)]

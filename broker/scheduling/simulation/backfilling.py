@@ -7,6 +7,8 @@ System-Generated Predictions Rather than User Runtime Estimates, 2007 (EASY++).
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from broker.scheduling.planning.rules.layout import Nodes, Places
 from broker.scheduling.simulation.cluster import Cluster
@@ -28,15 +30,19 @@ class Reservation:
 
 
 def reserve(job: SimulatedJob, cluster: Cluster, ends: ExpectedEnds) -> Reservation:
-    """Reserve for the job in front: where enough is free once those that run have ended as expected."""
+    """Reserve for the job in front: where enough is free once those that run have ended as expected.
+
+    All that end at that moment are counted: what they leave over is free to those that pass.
+    """
     nodes = cluster.nodes.copy()
-    for ends_at, number in ends.ascending:
-        released = cluster.running[number].places
-        nodes.give_back(released)
-        if nodes.may_fit_after(released, job.gpus):
-            places = nodes.find_places(job.gpus)
-            if places is not None:
-                nodes.take(places)
+    for ends_at, ending in groupby(ends.ascending, key=itemgetter(0)):
+        released = [cluster.running[number].places for _, number in ending]
+        for places in released:
+            nodes.give_back(places)
+        if any(nodes.may_fit_after(places, job.gpus) for places in released):
+            found = nodes.find_places(job.gpus)
+            if found is not None:
+                nodes.take(found)
                 return Reservation(ends_at, nodes)
     raise AssertionError(f"job {job.job_id} is larger than the cluster")
 

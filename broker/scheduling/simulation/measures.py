@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from broker.scheduling.planning.rules.deadlines import TOLERANCE
+
 # Slowdowns count a job as if it ran at least this long: otherwise jobs of a second decide the mean.
 # Source: Feitelson, Rudolph: Metrics and Benchmarking for Parallel Job Scheduling, 1998; the bound that papers use.
 BOUND_SECONDS = 10
@@ -39,7 +41,8 @@ class EndedJob:
 
     @property
     def met_deadline(self) -> bool:
-        return self.deadline_at is not None and self.ended_at <= self.deadline_at
+        """Whether it ended in time, as exactly as that is promised."""
+        return self.deadline_at is not None and self.ended_at <= self.deadline_at + TOLERANCE
 
 
 @dataclass(frozen=True)

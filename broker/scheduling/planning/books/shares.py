@@ -37,3 +37,37 @@ class QueueBook:
         self.jobs += jobs
         if self.state is not None and self.state.contract_id == contract.share.contract_id:
             contract.dedicated[sku] = contract.dedicated.get(sku, 0) + gpus
+
+
+class ShareBooks:
+    """The contracts and queues that are planned, by name; `guaranteed` are the contracts with a guarantee."""
+
+    def __init__(self) -> None:
+        self.contracts: dict[str, ContractBook] = {}
+        self.queues: dict[str, QueueBook] = {}
+        self.guaranteed: set[ContractBook] = set()
+
+    def change_contract(self, share: ContractShare) -> None:
+        """Take a contract's share as it is from now on."""
+        contract = self.provide_contract(share.contract_id)
+        contract.share = share
+        (self.guaranteed.add if share.guarantees else self.guaranteed.discard)(contract)
+
+    def provide_contract(self, contract_id: str) -> ContractBook:
+        """Provide what is known of a contract."""
+        contract = self.contracts.get(contract_id)
+        if contract is None:
+            contract = self.contracts[contract_id] = ContractBook(ContractShare(contract_id))
+        return contract
+
+    def provide_queue(self, name: str) -> QueueBook:
+        """Provide what is known of a queue."""
+        queue = self.queues.get(name)
+        if queue is None:
+            queue = self.queues[name] = QueueBook(name)
+        return queue
+
+    def find_queue(self, name: str) -> QueueState | None:
+        """Find what is said of a queue."""
+        queue = self.queues.get(name)
+        return None if queue is None else queue.state

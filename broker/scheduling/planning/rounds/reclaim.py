@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Protocol
 
+from broker.scheduling.planning.books.books import Books
 from broker.scheduling.planning.books.classes import JobClass
-from broker.scheduling.planning.books.nodes import NodeBook, PoolBook
-from broker.scheduling.planning.books.shares import ContractBook
+from broker.scheduling.planning.books.nodes import NodeBook
 from broker.scheduling.planning.rounds.preemption import (
     GRACE_SECONDS,
     Candidate,
@@ -17,40 +16,21 @@ from broker.scheduling.planning.rounds.preemption import (
     price_lost_work,
     tell_preemptions,
 )
+from broker.scheduling.planning.rules.lengths import expect_length
 from broker.scheduling.planning.rules.order import BY_SERVICE
 from broker.scheduling.planning.values.answers import Preemption
 from broker.scheduling.planning.values.jobs import RunningJob, WaitingJob
-from broker.scheduling.planning.values.queues import QueueState
 from broker.scheduling.planning.values.snapshot import Kept
 
 # What a job's victims free is kept for it for so long after their grace: the time that it takes to start.
 KEPT_AFTER = timedelta(minutes=2)
 
 
-@dataclass(slots=True)
-class RunBook:
-    """A run as it is planned: `end` is what its GPUs are booked until."""
-
-    run: RunningJob
-    end: datetime
-
-
-class Runs(Protocol):
-    """What is looked at to make room."""
-
-    running: dict[str, RunBook]
-    pools: dict[str, PoolBook]
-    guaranteed: set[ContractBook]
-    kept: dict[str, Kept]
-
-    def find_queue(self, name: str) -> QueueState | None: ...
-
-
 @dataclass
 class Reclaiming:
     """The stops of one plan. `used` counts them by pool; whoever is to stop is no candidate again."""
 
-    runs: Runs
+    books: Books
     now: datetime
     preemptions: list[Preemption] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
@@ -61,9 +41,14 @@ class Reclaiming:
 
         One for which others are stopping already waits for them.
         """
-        if job.job_id in self.runs.kept:
+        if self.is_under_way(job):
             return False
         return job_class.is_guaranteed(job) or job_class.kind.group.key.discipline in BY_SERVICE
+
+    def is_under_way(self, job: WaitingJob) -> bool:
+        """Tell whether GPUs are kept for a job, or will be by this plan. What was kept for too long is no more."""
+        kept = self.books.kept.get(job.job_id)
+        return (kept is not None and kept.until > self.now) or any(each.job_id == job.job_id for each in self.kept)
 
     def make_room(self, job_class: JobClass, job: WaitingJob) -> NodeBook | None:
         """Stop those whose lost work costs least so that a job fits on one node; None: there is no such node."""
@@ -83,13 +68,21 @@ class Reclaiming:
         return node
 
     def _list_nodes(self, job_class: JobClass, job: WaitingJob) -> Iterator[NodeBook]:
-        """List the nodes on which room may be made: of the types guaranteed to the job, or of any that it accepts."""
+        """List the nodes on which room may be made: of the types guaranteed to the job, or of any that it accepts.
+
+        None that has maintenance before the job would have ended: what was stopped there would be stopped in vain.
+        """
         is_guaranteed = job_class.is_guaranteed(job)
         for pool in job_class.kind.group.pools:
             if is_guaranteed and not job_class.contract.has_guaranteed_left(pool.state.sku, job.gpus):
                 continue
-            if pool.state.preemptions_left > self.used.get(pool.state.name, 0):
-                yield from (node for node in pool.list_open() if node.node.total >= job.gpus and not node.reservations)
+            option = job.shape.find_option(pool.state.sku)
+            if option is None or pool.state.preemptions_left <= self.used.get(pool.state.name, 0):
+                continue
+            end = self.now + expect_length(option.p90_seconds)
+            for node in pool.list_open():
+                if node.node.total >= job.gpus and not node.reservations and not node.is_maintained(end, self.now):
+                    yield node
 
     def _find_victims(self, job_class: JobClass, job: WaitingJob, node: NodeBook) -> tuple[Candidate, ...]:
         """Find whom to stop on a node; nobody, if that frees too little or would be more than the pool may stop."""
@@ -102,7 +95,7 @@ class Reclaiming:
         stopping = {each.job_id for each in self.preemptions}
         is_guaranteed = job_class.is_guaranteed(job)
         for _end, job_id, gpus in node.releases:
-            booked = self.runs.running.get(job_id)
+            booked = self.books.runs.running.get(job_id)
             if booked is None or job_id in stopping or job_id in self.protected:
                 continue
             run = booked.run
@@ -116,11 +109,11 @@ class Reclaiming:
         """The runs within a guarantee: of each contract and type the oldest, as many as the guarantee covers."""
         left: dict[tuple[str, str], int] = {
             (contract.share.contract_id, each.sku): contract.find_guaranteed(each.sku)
-            for contract in self.runs.guaranteed
+            for contract in self.books.shares.guaranteed
             for each in contract.share.guarantees
         }
         within: set[str] = set()
-        for booked in sorted(self.runs.running.values(), key=lambda each: (each.run.started_at, each.run.job_id)):
+        for booked in sorted(self.books.runs.running.values(), key=lambda each: (each.run.started_at, each.run.job_id)):
             run, key = booked.run, self._find_guarantee(booked.run, left)
             if key is not None and left[key] >= run.gpus:
                 left[key] -= run.gpus
@@ -128,7 +121,7 @@ class Reclaiming:
         return within
 
     def _find_guarantee(self, run: RunningJob, left: Mapping[tuple[str, str], int]) -> tuple[str, str] | None:
-        pool, queue = self.runs.pools.get(run.pool), self.runs.find_queue(run.queue)
+        pool, queue = self.books.pools.get(run.pool), self.books.shares.find_queue(run.queue)
         if pool is None or queue is None or queue.contract_id != run.contract_id:
             return None
         key = run.contract_id, pool.state.sku

@@ -10,53 +10,30 @@ was tried: where many have waited too long, each empties the cluster before it s
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
-from heapq import heappop, heappush, nsmallest
-from operator import itemgetter
-from typing import Protocol
+from heapq import heappop, heappush
 
-from broker.scheduling.planning.books.classes import Group, GroupKey, JobClass, Kind
-from broker.scheduling.planning.books.nodes import Filling, NodeBook, PoolBook, Reservation
-from broker.scheduling.planning.books.shares import ContractBook
+from broker.scheduling.planning.books.books import Books
+from broker.scheduling.planning.books.classes import Group, JobClass, Kind
+from broker.scheduling.planning.books.nodes import Filling, PoolBook, Reservation
+from broker.scheduling.planning.rounds.lending import Lending
+from broker.scheduling.planning.rounds.limits import Limit, find_limit
 from broker.scheduling.planning.rounds.placing import Placement, choose_place
-from broker.scheduling.planning.rounds.reclaim import Reclaiming, RunBook
+from broker.scheduling.planning.rounds.reclaim import Reclaiming
+from broker.scheduling.planning.rounds.reservations import Reservations, Reserved, use_reservations
 from broker.scheduling.planning.rules.lengths import expect_length
 from broker.scheduling.planning.rules.order import EXPEDITED, GUARANTEED, OVERDUE, Key
 from broker.scheduling.planning.values.answers import Preemption, ReasonCode, Start
 from broker.scheduling.planning.values.jobs import WaitingJob
 from broker.scheduling.planning.values.pools import Discipline
-from broker.scheduling.planning.values.queues import NO_LIMITS, QueueState
 from broker.scheduling.planning.values.snapshot import Kept
 
-FILLING_OF_TIER = {EXPEDITED: Filling.NOBODY, OVERDUE: Filling.SURE}
 # So many jobs of a guarantee have a reservation each.
 MOST_RESERVATIONS = 8
+FILLING_OF_TIER = {EXPEDITED: Filling.NOBODY, OVERDUE: Filling.SURE}
 
 
-# when, on which node by its name, with how many GPUs free then
-Time = tuple[datetime, str, NodeBook, int]
 # whose turn: by key, then discipline, then entry
 Entry = tuple[Key, Discipline, int, Group | Kind]
-
-
-class Limit(StrEnum):
-    """Which limit keeps a class from starting more."""
-
-    QUEUE_JOBS = "queue_jobs"
-    QUEUE_GPUS = "queue_gpus"
-    QUEUE_HOURS = "queue_hours"
-    QUOTA = "quota"
-
-
-@dataclass(frozen=True)
-class Reserved:
-    """What a waiting job is to have, and when; None: nobody is known to free it. Units: whole GPUs."""
-
-    job_id: str
-    pool: str
-    node: str
-    gpus: int
-    at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -79,23 +56,6 @@ class Plan:
     causes: Mapping[str, ReasonCode] = field(default_factory=dict)
 
 
-class Books(Protocol):
-    """What a round plans on: the planner's books, which it changes while it plans, and leaves as they were."""
-
-    waiting: dict[str, WaitingJob]
-    pools: dict[str, PoolBook]
-    groups: dict[GroupKey, Group]
-    kept: dict[str, Kept]
-    guaranteed: set[ContractBook]
-    running: dict[str, RunBook]
-
-    def find_queue(self, name: str) -> QueueState | None: ...
-
-    def restore(self, job: WaitingJob) -> None: ...
-
-    def move(self, job_class: JobClass) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Taken:
     """A start under way."""
@@ -113,26 +73,26 @@ class Round:
     books: Books
     now: datetime
     taken: list[Taken] = field(default_factory=list)
-    reservations: list[Reservation] = field(default_factory=list)
     limited: dict[JobClass, Limit] = field(default_factory=dict)
     blocked: set[str] = field(default_factory=set)
-    lendable: dict[str, int] = field(default_factory=dict)
     heads: list[str] = field(default_factory=list)
     causes: dict[str, ReasonCode] = field(default_factory=dict)
     lined_up: int = 0
 
     def __post_init__(self) -> None:
+        self.lending = Lending(self.books)
+        self.reservations = Reservations(self.books, self.now, self.lending)
         self.reclaiming = Reclaiming(self.books, self.now)
 
     def run(self) -> Plan:
         """Plan, and leave the books as they were."""
-        self._keep()
-        self._measure_lendable()
+        self.reservations.keep()
+        self.lending.measure()
         self._go_through_line()
         plan = Plan(
             now=self.now,
             starts=tuple(_tell_start(each) for each in self.taken),
-            reserved=tuple(_tell_reservation(each) for each in self.reservations if each.job_id in self.books.waiting),
+            reserved=self.reservations.tell(),
             heads=tuple(self.heads),
             preemptions=tuple(self.reclaiming.preemptions),
             kept=tuple(self.reclaiming.kept),
@@ -146,7 +106,7 @@ class Round:
     def _go_through_line(self) -> None:
         """Give each its turn. What stands in the line is a group, or a kind of a group that is blocked."""
         line: list[Entry] = []
-        for group in self.books.groups.values():
+        for group in self.books.homes.groups.values():
             if group.pools:
                 self._line_up(line, group)
         while line:
@@ -177,7 +137,7 @@ class Round:
             self.limited[job_class] = limit
             job_class.is_passed_over = True
             return True
-        placement = choose_place(job, job_class.kind.group.pools, self.now, self._find_lendable(job_class, job))
+        placement = choose_place(job, job_class.kind.group.pools, self.now, self.lending.find_lendable(job_class, job))
         if placement is None:
             self._block(job_class, job, tier)
             return False
@@ -188,13 +148,13 @@ class Round:
         contract, sku = job_class.contract, placement.pool.state.sku
         borrowed = not (job_class.is_dedicated and contract.has_guaranteed_left(sku, job.gpus))
         for place in placement.places:
-            _use_reservations(placement.pool.nodes[place.node], job, placement)
+            use_reservations(placement.pool.nodes[place.node], job, placement)
         placement.pool.occupy(job.job_id, placement.places, placement.p90_end)
         job_class.count(placement.pool.state.sku, job.gpus, 1)
         del self.books.waiting[job.job_id]
         self.taken.append(Taken(job, job_class, placement, borrowed))
-        if self.lendable:
-            self._measure_lendable()
+        if self.lending.lendable:
+            self.lending.measure()
 
     def _undo(self) -> None:
         """Put back what was taken, and have all that was looked at ranked anew."""
@@ -202,12 +162,11 @@ class Round:
             each.placement.pool.vacate(each.job.job_id, each.placement.places, each.placement.p90_end)
             each.job_class.count(each.placement.pool.state.sku, -each.job.gpus, -1)
             self.books.waiting[each.job.job_id] = each.job
-            self.books.restore(each.job)
+            self.books.homes.restore(each.job)
         for job_class in self.limited:
             job_class.is_passed_over = False
-            self.books.move(job_class)
-        for reservation in self.reservations:
-            reservation.node.reservations.clear()
+            self.books.homes.moved.add(job_class)
+        self.reservations.undo()
 
     def _block(self, job_class: JobClass, job: WaitingJob, tier: int) -> None:
         """Reserve for a job that must wait, if it is the first for a pool, or has a guarantee."""
@@ -216,23 +175,26 @@ class Round:
         if self.reclaiming.is_possible(job_class, job):
             room = self.reclaiming.make_room(job_class, job)
             if room is not None:
-                self._enter(Reservation(job.job_id, room, self.now, job.gpus, spare=0, filling=Filling.NOBODY))
+                self.reservations.enter(
+                    Reservation(job.job_id, room, self.now, job.gpus, spare=0, filling=Filling.NOBODY)
+                )
         cause = self._find_cause(job, pools)
         if cause is not None:
             self.causes[job.job_id] = cause
+        lendable = self.lending.find_lendable(job_class, job)
         if tier == GUARANTEED:
             for each in job_class.list_first(MOST_RESERVATIONS):
-                self._reserve(each, pools, Filling.EXPECTED)
+                self.reservations.reserve(each, pools, lendable, Filling.EXPECTED)
         elif not names <= self.blocked:
             self.heads.append(job.job_id)
-            self._reserve(job, pools, FILLING_OF_TIER.get(tier, Filling.EXPECTED))
+            self.reservations.reserve(job, pools, lendable, FILLING_OF_TIER.get(tier, Filling.EXPECTED))
         self.blocked |= names
 
     def _find_cause(self, job: WaitingJob, pools: Iterable[PoolBook]) -> ReasonCode | None:
         """Find what keeps a job besides those who run: stops that are under way, a guarantee of others, maintenance."""
-        if job.job_id in self.books.kept or any(each.job_id == job.job_id for each in self.reclaiming.kept):
+        if self.reclaiming.is_under_way(job):
             return ReasonCode.MAKING_ROOM
-        if self.lendable and choose_place(job, pools, self.now, {}) is not None:
+        if self.lending.lendable and choose_place(job, pools, self.now, {}) is not None:
             return ReasonCode.GUARANTEED_TO_OTHERS
         return ReasonCode.MAINTENANCE if any(self._is_maintained(job, pool) for pool in pools) else None
 
@@ -243,114 +205,8 @@ class Round:
         end = self.now + expect_length(option.p90_seconds)
         return any(node.free >= job.gpus and node.is_maintained(end, self.now) for node in pool.list_open())
 
-    def _reserve(self, job: WaitingJob, pools: Iterable[PoolBook], filling: Filling) -> None:
-        """Reserve GPUs for a job where they are free earliest, on nodes that nobody else has a reservation on."""
-        if any(each.job_id == job.job_id for each in self.reservations):
-            return
-        chosen = min((times for pool in pools if (times := self._find_times(job, pool))), key=_rank_times, default=[])
-        if not chosen:
-            self._block_freest(job, pools)
-        for _at, _name, node, free in chosen:
-            gpus = min(job.gpus, node.node.total)
-            self._enter(Reservation(job.job_id, node, chosen[-1][0], gpus, free - gpus, filling))
-
-    def _block_freest(self, job: WaitingJob, pools: Iterable[PoolBook]) -> None:
-        """Hold what is free for a job whose GPUs nobody is known to free, on the node that lacks the fewest."""
-        nodes = [
-            node
-            for pool in pools
-            for node in pool.list_open()
-            if node.node.total >= min(job.gpus, pool.largest) and not node.reservations
-        ]
-        freest = min(nodes, key=lambda node: (-node.free, node.pool.state.name, node.name), default=None)
-        if freest is not None:
-            self._enter(Reservation(job.job_id, freest, None, job.gpus, spare=0, filling=Filling.NOBODY))
-
-    def _find_times(self, job: WaitingJob, pool: PoolBook) -> list[Time]:
-        """Find when which nodes of a pool have the GPUs that a job needs: one node, or as many whole ones as it takes.
-
-        Empty: never, as far as is known.
-        """
-        option = job.shape.find_option(pool.state.sku)
-        if option is None:
-            return []
-        length, gpus, count = expect_length(option.p90_seconds), min(job.gpus, pool.largest), pool.count_nodes(job.gpus)
-        times = [
-            (found[0], node.name, node, found[1])
-            for node in pool.list_open()
-            if node.node.total >= gpus
-            and not node.reservations
-            and (found := node.find_time(gpus, length, self.now)) is not None
-        ]
-        return nsmallest(count, times, key=itemgetter(0, 1)) if len(times) >= count else []
-
-    def _enter(self, reservation: Reservation) -> None:
-        reservation.node.reservations.append(reservation)
-        self.reservations.append(reservation)
-
-    def _keep(self) -> None:
-        """Reserve what is kept for a job, until it starts or its time is over."""
-        for kept in sorted(self.books.kept.values(), key=lambda kept: kept.job_id):
-            pool = self.books.pools.get(kept.pool)
-            node = None if pool is None else pool.nodes.get(kept.node)
-            if node is not None and kept.until > self.now and kept.job_id in self.books.waiting:
-                spare = max(0, node.free - kept.gpus)
-                self._enter(Reservation(kept.job_id, node, self.now, kept.gpus, spare, filling=Filling.NOBODY))
-
-    def _measure_lendable(self) -> None:
-        """Measure, for each type that somebody has a guarantee of, how many free GPUs others may take."""
-        withheld: dict[str, int] = {}
-        for contract in self.books.guaranteed:
-            for each in contract.share.guarantees:
-                idle = max(0, each.gpus - contract.dedicated.get(each.sku, 0))
-                withheld[each.sku] = withheld.get(each.sku, 0) + idle * (100 - each.lent_percent) // 100
-        self.lendable = {
-            sku: sum(pool.free for pool in self.books.pools.values() if pool.state.sku == sku) - gpus
-            for sku, gpus in withheld.items()
-        }
-
-    def _find_lendable(self, job_class: JobClass, job: WaitingJob) -> Mapping[str, int]:
-        """Find what a job may take of the types that are guaranteed to somebody; its own guarantee binds it not."""
-        if not self.lendable or not job_class.is_dedicated:
-            return self.lendable
-        contract = job_class.contract
-        return {sku: left for sku, left in self.lendable.items() if not contract.has_guaranteed_left(sku, job.gpus)}
-
-
-def find_limit(job_class: JobClass, job: WaitingJob) -> Limit | None:
-    """Find the limit of its queue, or the quota of its contract, that a job would pass if it started."""
-    queue, contract = job_class.queue, job_class.contract
-    limits = NO_LIMITS if queue.state is None else queue.state.limits
-    quota = contract.share.most_gpus
-    if limits.jobs is not None and queue.jobs >= limits.jobs:
-        return Limit.QUEUE_JOBS
-    if limits.gpus is not None and queue.gpus + job.gpus > limits.gpus:
-        return Limit.QUEUE_GPUS
-    if limits.gpu_seconds_left is not None and limits.gpu_seconds_left <= 0:
-        return Limit.QUEUE_HOURS
-    if quota is not None and contract.held + job.gpus > quota:
-        return Limit.QUOTA
-    return None
-
-
-def _rank_times(times: list[Time]) -> tuple[datetime, str]:
-    return times[-1][0], times[0][2].pool.state.name
-
-
-def _use_reservations(node: NodeBook, job: WaitingJob, placement: Placement) -> None:
-    """Note what a job takes of what reservations of others leave beside them; its own is used up."""
-    node.reservations[:] = [each for each in node.reservations if each.job_id != job.job_id]
-    for each in node.reservations:
-        if not each.is_filled_by(placement.p50_end, placement.p90_end):
-            each.spare -= job.gpus
-
 
 def _tell_start(taken: Taken) -> Start:
     placement = taken.placement
     gpus = sum(place.gpus for place in placement.places)
     return Start(taken.job.job_id, placement.pool.state.name, gpus, placement.places, taken.borrowed)
-
-
-def _tell_reservation(reservation: Reservation) -> Reserved:
-    node = reservation.node
-    return Reserved(reservation.job_id, node.pool.state.name, node.name, reservation.gpus, reservation.at)

@@ -29,7 +29,8 @@ class TypeOption:
 class Shape:
     """What a job needs to start: whole GPUs, all on one node, of one of these types.
 
-    `skus` are the types, and `p50_seconds` is what it takes on the fastest: both are worked out once.
+    `skus` are the types, `p50_seconds` is what it takes on the fastest, `longest_seconds` its p90 on the slowest: they
+    are worked out once.
     """
 
     gpus: int
@@ -38,10 +39,12 @@ class Shape:
     finish_by: datetime | None = None
     skus: tuple[str | None, ...] = field(init=False, compare=False, repr=False)
     p50_seconds: int = field(init=False, compare=False, repr=False)
+    longest_seconds: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "skus", tuple([option.sku for option in self.options]))
         object.__setattr__(self, "p50_seconds", min([option.p50_seconds for option in self.options]))
+        object.__setattr__(self, "longest_seconds", max([option.p90_seconds for option in self.options]))
 
     @classmethod
     def of_any_type(cls, gpus: int, p50_seconds: int, p90_seconds: int | None = None) -> "Shape":

@@ -75,9 +75,10 @@ class Forecast:
     def add_runs(self, runs: Iterable[RunningJob]) -> None:
         """Add what runs. One that has outlived its prediction is expected to end a while from now."""
         for run in runs:
-            end = run.p90_end if self.is_late and run.p90_end is not None else run.p50_end
+            late = correct_end(run.p50_end if run.p90_end is None else run.p90_end, self.now)
+            end = late if self.is_late else min(correct_end(run.p50_end, self.now), late)
             if run.pool in self.pools:
-                insort(self.pools[run.pool].releases, (correct_end(end, self.now), run.gpus))
+                insort(self.pools[run.pool].releases, (end, run.gpus))
 
     def add_start(self, job: WaitingJob, pool: str, gpus: int) -> None:
         """Add a job that starts now; its GPUs are not among those that are free."""
@@ -134,3 +135,11 @@ class Forecast:
 
     def _measure(self, option: TypeOption) -> timedelta:
         return expect_length(option.p90_seconds if self.is_late else option.p50_seconds)
+
+
+def bound_starts(early: datetime | None, late: datetime | None) -> tuple[datetime | None, datetime | None]:
+    """Have the late start of a job be no earlier than the expected one, and known only where that is.
+
+    Longer runs may let it pass to another pool, and thus start earlier (Graham's anomalies).
+    """
+    return early, None if early is None or late is None else max(early, late)

@@ -13,7 +13,7 @@ from broker.scheduling.planning.rules.order import ORDINARY, Key, compute_share
 from broker.scheduling.planning.values.answers import Reason, Wait
 from broker.scheduling.planning.values.jobs import WaitingJob
 from broker.scheduling.planning.values.pools import Discipline
-from broker.scheduling.planning.waits.forecast import Forecast
+from broker.scheduling.planning.waits.forecast import Forecast, bound_starts
 from broker.scheduling.planning.waits.reasons import (
     Choice,
     explain_cause,
@@ -41,7 +41,7 @@ def list_waits(planner: Planner, plan: Plan) -> tuple[Wait, ...]:
     waiters: list[Waiter] = []
     held_back: list[tuple[WaitingJob, Reason]] = []
     seen: set[str] = set()
-    for job_class in sorted(planner.list_classes(), key=lambda each: each.kind.group.key.discipline):
+    for job_class in sorted(planner.books.homes.list_classes(), key=lambda each: each.kind.group.key.discipline):
         jobs = [job for job in job_class.list_waiting() if job.job_id not in started and job.job_id not in seen]
         seen.update(job.job_id for job in jobs)
         if job_class.kind.group.pools and job_class not in plan.limited:
@@ -59,14 +59,14 @@ def _explain_absence(planner: Planner, plan: Plan, job_class: JobClass, job: Wai
     limit = plan.limited.get(job_class)
     if limit is not None:
         return explain_limit(limit, job, job_class)
-    return explain_held_back(job, job_class.queue, planner.pools)
+    return explain_held_back(job, job_class.queue, planner.books.pools)
 
 
 def _project(planner: Planner, plan: Plan) -> Counter[str]:
     """Count what each contract holds once the starts of the plan have been."""
-    projected = Counter({name: book.held for name, book in planner.contracts.items()})
+    projected = Counter({name: book.held for name, book in planner.books.shares.contracts.items()})
     for start in plan.starts:
-        projected[planner.waiting[start.job_id].contract_id] += start.gpus
+        projected[planner.books.waiting[start.job_id].contract_id] += start.gpus
     return projected
 
 
@@ -128,14 +128,14 @@ def _tell_line(planner: Planner, plan: Plan, line: list[Waiter]) -> Iterator[Wai
             reason = explain_turn(waiter.job, choice, ahead=ahead, is_first=waiter.job.job_id in heads)
         else:
             reason = explain_cause(cause, waiter.job, ahead=ahead)
-        start = early.put(waiter.job, choice.in_order)
-        yield Wait(waiter.job.job_id, position, reason, start, late.put(waiter.job, choice.in_order))
+        expected = early.put(waiter.job, choice.in_order), late.put(waiter.job, choice.in_order)
+        yield Wait(waiter.job.job_id, position, reason, *bound_starts(*expected))
 
 
 def _open_forecast(planner: Planner, plan: Plan, *, is_late: bool) -> Forecast:
-    skus = {name: pool.state.sku for name, pool in planner.pools.items()}
+    skus = {name: pool.state.sku for name, pool in planner.books.pools.items()}
     forecast = Forecast(plan.free, skus, plan.now, is_late=is_late)
-    forecast.add_runs(booked.run for booked in planner.running.values())
+    forecast.add_runs(booked.run for booked in planner.books.runs.running.values())
     for start in plan.starts:
-        forecast.add_start(planner.waiting[start.job_id], start.pool, start.gpus)
+        forecast.add_start(planner.books.waiting[start.job_id], start.pool, start.gpus)
     return forecast

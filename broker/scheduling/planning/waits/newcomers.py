@@ -12,7 +12,7 @@ from broker.scheduling.planning.values.answers import CyclePlan
 from broker.scheduling.planning.values.jobs import WaitingJob
 from broker.scheduling.planning.values.pools import PoolState
 from broker.scheduling.planning.values.snapshot import ClusterSnapshot
-from broker.scheduling.planning.waits.forecast import Forecast
+from broker.scheduling.planning.waits.forecast import Forecast, bound_starts
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def forecast_newcomers(snapshot: ClusterSnapshot, plan: CyclePlan, *, now: datet
         early.advance(priority)
         late.advance(priority)
         found += [
-            NewcomerStart(priority, sku, gpus, early.find_start(sku, gpus), late.find_start(sku, gpus))
+            NewcomerStart(priority, sku, gpus, *bound_starts(early.find_start(sku, gpus), late.find_start(sku, gpus)))
             for sku, gpus in asked
         ]
     return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from broker.scheduling.planning.books.classes import JobClass
 from broker.scheduling.planning.books.nodes import PoolBook
 from broker.scheduling.planning.books.shares import QueueBook
-from broker.scheduling.planning.rounds.round import Limit
+from broker.scheduling.planning.rounds.limits import Limit
 from broker.scheduling.planning.values.answers import Reason, ReasonCode
 from broker.scheduling.planning.values.jobs import WaitingJob
 from broker.scheduling.planning.values.queues import QueueMode

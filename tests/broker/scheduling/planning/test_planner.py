@@ -247,6 +247,42 @@ def test_what_is_guaranteed_and_not_lent_is_left_idle_for_its_contract():
     assert starts(planner) == ["job_own", "job_0", "job_1"]
 
 
+@pytest.mark.parametrize("forgotten", ["pool", "queue"])
+def test_what_ran_in_a_pool_or_queue_that_is_no_more_is_not_counted_within_a_guarantee_for_ever(forgotten):
+    run = make_run("job_run", gpus=2, contract="con_a", queue=DEDICATED.name)
+    others = [make_job(f"job_{n}", contract="con_b", age=9) for n in range(4)]
+    planner = make_planner(GUARANTEED, run, *others, queues=(STANDARD, DEDICATED))
+    planner.forget_pool("one") if forgotten == "pool" else planner.forget_queue(DEDICATED.name)
+    planner.end("job_run")
+    planner.change(ONE_NODE)
+    planner.change(DEDICATED)
+    assert starts(planner) == ["job_0", "job_1"], "the other two are kept"
+
+
+def test_who_lost_its_machine_holds_up_nobody_with_what_is_guaranteed_to_others():
+    """It may not take the two that are kept for the contract: reserved for it, they would serve neither."""
+    lost = make_job("job_lost", 3, contract="con_b", expedited=True)
+    own = make_job("job_own", 2, queue=DEDICATED.name)
+    same_size = make_job("job_same", 3, contract="con_a", queue=DEDICATED.name)
+    planner = make_planner(GUARANTEED, lost, own, queues=(STANDARD, DEDICATED))
+    assert starts(planner) == ["job_own"]
+    most = ContractShare("con_a", guarantees=(Guarantee(A100, 3, lent_percent=0),))
+    assert starts(make_planner(most, lost, same_size, queues=(STANDARD, DEDICATED))) == ["job_same"]
+
+
+def test_what_others_are_lent_is_filled_until_a_larger_job_may_have_enough_of_it():
+    """Of four free GPUs three are lent. Who needs four waits for the run to end, and a short job fills that time."""
+    kept = ContractShare("con_a", guarantees=(Guarantee(A100, 1, lent_percent=0),))
+    run, large = make_run("job_run", "one1", 4), make_job("job_large", 4, contract="con_b", age=9)
+    short, long = (make_job(f"job_{name}", seconds=seconds) for name, seconds in (("a", HOUR), ("b", 2 * HOUR)))
+    pools, queues = [make_pool(nodes=(4, 4))], (STANDARD, DEDICATED)
+    planner = make_planner(kept, run, large, replace(short, contract_id="con_c"), pools=pools, queues=queues)
+    assert starts(planner) == ["job_a"]
+    planner.end("job_a")
+    planner.submit(replace(long, contract_id="con_c"))
+    assert starts(planner) == []
+
+
 def test_each_waiting_job_of_a_guarantee_has_a_reservation_of_its_own():
     runs = [make_run("job_r0", "one0", 4), make_run("job_r1", "one1", 4, ends_in=2 * HOUR)]
     own = [make_job(f"job_{n}", 1, queue=DEDICATED.name, age=9 - n) for n in range(2)]
@@ -289,6 +325,25 @@ def test_discipline_of_a_pool_says_who_goes_first(discipline, first):
 def test_job_whose_slowdown_is_at_its_bound_goes_before_shorter_ones():
     jobs = make_job("job_long", 4, seconds=HOUR, age=20 * HOUR), make_job("job_short", 4, seconds=60)
     assert starts(make_planner(*jobs, pools=[make_pool(discipline=Discipline.SHORTEST_REMAINING)])) == ["job_long"]
+
+
+@pytest.mark.parametrize("discipline", [Discipline.SHORTEST_REMAINING, Discipline.LEAST_ATTAINED])
+def test_job_at_its_bound_passes_better_ones_of_its_own_class(discipline):
+    """Newer jobs of the same contract and length that have had less do not keep it waiting for ever."""
+    old = make_job("job_old", 4, seconds=HOUR + 60, age=49 * HOUR, seconds_done=HOUR)
+    newer = [make_job(f"job_{n}", 4, seconds=HOUR, age=n) for n in range(3)]
+    planner = make_planner(old, *newer, pools=[make_pool(discipline=discipline)])
+    assert starts(planner) == ["job_old"]
+    planner.end("job_old")
+    planner.submit(replace(old, submitted_at=BEGAN - timedelta(hours=39)))
+    assert starts(planner) == ["job_2"]
+    assert starts(planner, after=2 * HOUR) == ["job_old"], "it becomes due while nothing is told"
+
+
+def test_job_that_may_take_long_keeps_no_other_from_the_time_until_maintenance():
+    node = Node("one0", 4, windows=(Window(BEGAN + timedelta(hours=1), BEGAN + timedelta(hours=2)),))
+    jobs = make_job("job_unsure", late=5 * HOUR, seconds=600, age=9), make_job("job_sure", late=700, seconds=600)
+    assert starts(make_planner(*jobs, pools=[make_pool(nodes=(node,))])) == ["job_sure"]
 
 
 RECLAIMABLE = make_pool(preemptions_left=9)
@@ -373,3 +428,24 @@ def test_least_attained_service_stops_what_has_had_a_level_more():
     assert victims(planner.plan(BEGAN)) == ["job_run"]
     planner = make_planner(make_run("job_run", gpus=4, submitted_at=BEGAN - timedelta(hours=99)), job, pools=[pool])
     assert victims(planner.plan(BEGAN)) == [], "it was slowed down as much as anybody may be"
+
+
+def test_nobody_is_stopped_where_maintenance_keeps_the_job_from_starting():
+    window = Window(BEGAN + timedelta(minutes=30), BEGAN + timedelta(hours=2))
+    pool = make_pool(nodes=(Node("one0", 4, windows=(window,)),), preemptions_left=9)
+    planner = make_planner(LENT, OWN, borrow("job_a", 4), pools=[pool], queues=(STANDARD, DEDICATED))
+    assert planner.plan(BEGAN).preemptions == ()
+
+
+def test_room_is_made_anew_when_what_was_kept_was_kept_for_too_long():
+    kept = Kept("job_own", "one", "one0", 2, BEGAN)
+    planner = make_planner(LENT, OWN, borrow("job_a", 4), kept, pools=[RECLAIMABLE], queues=(STANDARD, DEDICATED))
+    assert [each.job_id for each in planner.plan(BEGAN).preemptions] == ["job_a"]
+
+
+def test_late_start_is_not_before_the_expected_one_when_a_run_has_outlived_its_prediction():
+    """Half of such runs have ended half an hour ago, and nine of ten will have in a minute."""
+    run = make_run("job_run", gpus=4, ends_in=-HOUR // 2, late=60)
+    planner = make_planner(run, make_job("job_next", 4))
+    (wait,) = list_waits(planner, planner.plan(BEGAN))
+    assert wait.expected_start == wait.latest_start == BEGAN + timedelta(seconds=60)

@@ -47,7 +47,9 @@ class World:
 
     def step(self) -> None:
         """Have something happen."""
-        self.random.choice((self.submit, self.submit, self.submit, self.end, self.end, self.wait, self.change))()
+        self.random.choice(
+            (self.submit, self.submit, self.submit, self.end, self.end, self.wait, self.change, self.repeat)
+        )()
 
     def submit(self) -> None:
         pick = self.random
@@ -76,7 +78,32 @@ class World:
         self.now += timedelta(seconds=self.random.choice((1, 60, 1800)))
 
     def change(self) -> None:
-        self.random.choice((self.change_pool, self.change_queue, self.change_share))()
+        self.random.choice((self.change_pool, self.change_queue, self.change_share, self.forget))()
+
+    def repeat(self) -> None:
+        """Tell again of a job that is known: it waits, or its run is expected to end later."""
+        known = sorted({**self.waiting, **self.running})
+        if not known:
+            return
+        job_id = self.random.choice(known)
+        if job_id in self.waiting:
+            told = replace(self.waiting[job_id], expedited=True)
+            self.waiting[job_id] = told
+            self.planner.submit(told)
+        else:
+            run = self.running[job_id]
+            self.running[job_id] = replace(run, p50_end=run.p50_end + timedelta(hours=1), p90_end=None)
+            self.planner.start(self.running[job_id])
+
+    def forget(self) -> None:
+        """Have a queue be no more, or a pool that is told anew at once."""
+        name = self.random.choice((*QUEUES, "one"))
+        if name in QUEUES:
+            self.queues.pop(name, None)
+            self.planner.forget_queue(name)
+        else:
+            self.planner.forget_pool(name)
+            self.planner.change(self.pools[name])
 
     def change_pool(self, name: str | None = None) -> None:
         pick = self.random

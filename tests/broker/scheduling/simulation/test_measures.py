@@ -47,3 +47,9 @@ def test_nothing_cannot_be_measured():
 @pytest.mark.parametrize(("per_cent", "value"), [(50, 2), (99, 4), (25, 1), (26, 2), (1, 1)])
 def test_percentiles_are_nearest_rank(per_cent, value):
     assert find_percentile([1, 2, 3, 4], per_cent) == value
+
+
+def test_a_deadline_is_met_whatever_the_last_digits_of_the_sums_are():
+    """Milliseconds as seconds: 0.1 + 0.2 is above 0.3 by a digit."""
+    assert ended("a", came=0.1, began=0.1, ended=0.1 + 0.2, run=0.2, deadline=0.3).met_deadline
+    assert not ended("a", ended=0.301, run=0.2, deadline=0.3).met_deadline

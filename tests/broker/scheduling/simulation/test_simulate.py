@@ -52,6 +52,14 @@ def test_a_job_passes_beside_the_reservation_however_long_it_takes():
     assert starts(*beside, policy=EASY) == {"runs": 0, "head": 100, "long": 2}
 
 
+@pytest.mark.parametrize("order", [("small", "large"), ("large", "small")])
+def test_a_job_passes_beside_the_reservation_with_what_ends_at_the_same_moment(order):
+    """Both runs end at 100: of the four GPUs then, the head leaves one, whichever end is counted first."""
+    run = {"small": job("small"), "large": job("large", gpus=2)}
+    line = (*(run[name] for name in order), job("head", came=1, gpus=3), job("long", came=2, run=900))
+    assert starts(*line, policy=EASY) == {"small": 0, "large": 0, "head": 100, "long": 2}
+
+
 def test_the_shorter_passes_first_under_easy_plus_plus():
     two = (*BLOCKED[:2], job("first", came=2, run=80), job("shorter", came=2, run=20))
     assert starts(*two, policy=EASY)["first"] == 2
