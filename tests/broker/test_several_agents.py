@@ -21,7 +21,7 @@ from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer, s
 
 pytestmark = pytest.mark.slow
 
-DEADLINE_SECONDS = 120
+DEADLINE_SECONDS = 300
 LEASE_SECONDS = 6
 ENDLESS = {"beats": 100_000, "pause": 0.05, "save": 4}
 QUICK = {"beats": 6, "pause": 0.05, "save": 4}
@@ -46,14 +46,18 @@ class WorkerProcess(ServedBroker):
 class Place:
     """A broker that serves, and what workers of its installation need."""
 
-    def __init__(self, folder: Path, urls: DatabaseUrls) -> None:
+    def __init__(self, folder: Path, urls: DatabaseUrls, **times: str) -> None:
         self.folder, self.urls = folder, urls
-        self.shared = TIMES | {
-            "database_url": urls.app,
-            "migration_database_url": str(urls.owner),
-            "secret_key": "0123456789abcdef",
-            "storage_dir": str(folder / "storage"),
-        }
+        self.shared = (
+            TIMES
+            | times
+            | {
+                "database_url": urls.app,
+                "migration_database_url": str(urls.owner),
+                "secret_key": "0123456789abcdef",
+                "storage_dir": str(folder / "storage"),
+            }
+        )
         self.hub = ServedBroker(folder / "hub", self.shared | {"local_slots": "0"})
         self.started: list[ServedBroker] = [self.hub]
 

@@ -41,18 +41,18 @@ class Bench(ABC):
     has_server = True
     gpus = len(NODES) * GPUS_PER_NODE
     gpus_of_node = GPUS_PER_NODE
-    grace_seconds = 30.0
+    grace_seconds = 120.0
     make_in_broker = ""
     launch_dies_at = ""
 
-    def make(self, program: str) -> Engine:
+    def make(self, program: str, *, timeout_seconds: float = 120.0) -> Engine:
         """Make an engine whose runs are a Python program, as a broker that restarts would: without any memory."""
-        engine = self._make((sys.executable, "-c", program))
+        engine = self._make((sys.executable, "-c", program), timeout_seconds)
         self.engines.append(engine)
         return engine
 
     @abstractmethod
-    def _make(self, command: tuple[str, ...]) -> Engine: ...
+    def _make(self, command: tuple[str, ...], timeout_seconds: float) -> Engine: ...
 
     @abstractmethod
     def take_server_away(self) -> None:
@@ -100,7 +100,7 @@ class LocalBench(Bench):
     )
     launch_dies_at = "engine._spawn = lambda *_: die()"
 
-    def _make(self, command: tuple[str, ...]) -> Engine:
+    def _make(self, command: tuple[str, ...], timeout_seconds: float) -> Engine:  # noqa: ARG002 (it asks nobody)
         return LocalEngine(self.runs_dir, slots=self.gpus, command=command)
 
     def take_server_away(self) -> None:
@@ -119,10 +119,9 @@ class SlurmBench(Bench):
     )
     launch_dies_at = "engine._submit = lambda *_, **__: die()"
 
-    def _make(self, command: tuple[str, ...]) -> Engine:
-        return SlurmEngine(
-            self.runs_dir, sku="cpu", command=command, fresh_seconds=0.1, commands=SlurmCommands(timeout_seconds=30)
-        )
+    def _make(self, command: tuple[str, ...], timeout_seconds: float) -> Engine:
+        commands = SlurmCommands(timeout_seconds=timeout_seconds)
+        return SlurmEngine(self.runs_dir, sku="cpu", command=command, fresh_seconds=0.1, commands=commands)
 
     def take_server_away(self) -> None:
         self.cluster.take_away()
@@ -162,8 +161,8 @@ class RayBench(Bench):
             f"engine = RayEngine(runs_dir, api=JobsApi({self.cluster.address!r}), sku='cpu', command=command)"
         )
 
-    def _make(self, command: tuple[str, ...]) -> Engine:
-        api = JobsApi(self.cluster.address, timeout_seconds=10)
+    def _make(self, command: tuple[str, ...], timeout_seconds: float) -> Engine:
+        api = JobsApi(self.cluster.address, timeout_seconds=timeout_seconds)
         return RayEngine(self.runs_dir, api=api, sku="cpu", command=command, fresh_seconds=0.1)
 
     def take_server_away(self) -> None:

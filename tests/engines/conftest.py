@@ -25,6 +25,7 @@ WANTED, RAY_PROGRAM = "BROKER_TEST_ENGINES", "BROKER_TEST_RAY"
 collect_ignore_glob = [] if os.environ.get(WANTED) else ["test_*.py"]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one process have Ray, which is slow, and the other the rest: each cluster is started once."""
     for item in items:
@@ -62,6 +63,8 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     """Each engine in its turn; what still runs at the end is killed."""
     made = _make_bench(request, tmp_path / "runs")
     yield made
+    if made.has_server:
+        made.bring_server_back()
     run_ids = [folder.name for folder in made.runs_dir.glob("run_*")]
     engine = made.make("pass")
     await asyncio.gather(*(engine.stop(run_id, grace_seconds=0) for run_id in run_ids))

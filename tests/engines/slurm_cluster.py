@@ -1,22 +1,28 @@
 """A real Slurm on this machine: a controller and two nodes of four pretended GPUs each, all below one folder."""
 
 import os
+import random
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
+from tests.engines.keeper import Keeper, keeper
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo")
 NODES, GPUS_PER_NODE = ("n1", "n2"), 4
-NODE_SILENT_SECONDS = 5
-WAIT_SECONDS, END_SECONDS = 60.0, 10.0
+# A loaded machine is slow to answer: what is too short here ends runs, and so fails tests.
+NODE_SILENT_SECONDS, MESSAGE_SECONDS = 40, 15
+WAIT_SECONDS = 300.0
 SAVING_SECONDS = 6.0
+PORTS = range(20_000, 32_000)  # below those that the kernel gives to whoever connects
 
 # What a node is asked of less than of a real one: no cgroups, no cores of its own, a GPU is a link to /dev/null.
 SLURM_CONF = """\
@@ -44,7 +50,7 @@ AccountingStorageType=accounting_storage/none
 SwitchType=switch/none
 MpiDefault=none
 ReturnToService=2
-MessageTimeout=3
+MessageTimeout={answer}
 SlurmdTimeout={silent}
 SlurmdParameters=config_overrides
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=16 Gres=gpu:{gpus}
@@ -63,7 +69,8 @@ class SlurmCluster:
     """The daemons, each of which may be killed and started again."""
 
     folder: Path
-    daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    keeper: Keeper
+    daemons: dict[str, psutil.Process] = field(default_factory=dict)
 
     @property
     def conf(self) -> Path:
@@ -108,15 +115,11 @@ class SlurmCluster:
             self.start_controller()
             self.await_nodes()
 
-    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """End one of our daemons."""
+    def kill(self, name: str) -> None:
+        """Kill one of our daemons."""
         daemon = self.daemons.pop(name)
-        daemon.send_signal(number)
-        try:
-            daemon.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            daemon.kill()
-            daemon.wait(WAIT_SECONDS)
+        daemon.kill()
+        daemon.wait(WAIT_SECONDS)
 
     def ask(self, *command: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | self.environment)
@@ -127,27 +130,21 @@ class SlurmCluster:
         return {"SLURM_CONF": str(self.conf)}
 
     def _start(self, name: str, *command: str) -> None:
-        with (self.folder / f"{name}.out").open("ab") as output:
-            self.daemons[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        self.daemons[name] = self.keeper.start(command, self.folder / f"{name}.out")
 
 
 @contextmanager
 def slurm_cluster(folder: Path) -> Iterator[SlurmCluster]:
     """Start a cluster below a folder; its daemons and what they run end with the block."""
-    cluster = SlurmCluster(folder)
-    _write_files(cluster)
-    try:
+    with keeper() as kept:
+        cluster = SlurmCluster(folder, kept)
+        _write_files(cluster)
         cluster.start_munged()
         cluster.start_controller()
         for node in NODES:
             cluster.start_node(node)
         cluster.await_nodes()
         yield cluster
-    finally:
-        if "slurmctld" in cluster.daemons:
-            cluster.ask("scancel", "--full", "--signal=KILL", "--state=RUNNING", "--partition=train")
-        for name in reversed(list(cluster.daemons)):
-            cluster.kill(name, signal.SIGTERM)
 
 
 def _write_files(cluster: SlurmCluster) -> None:
@@ -158,7 +155,13 @@ def _write_files(cluster: SlurmCluster) -> None:
         (folder / "devices" / f"gpu{number}").symlink_to("/dev/null")
     fields = {"folder": folder, "host": socket.gethostname(), "user": os.environ.get("USER", "root")}
     cluster.conf.write_text(
-        SLURM_CONF.format(**fields, ports=find_ports(3), gpus=GPUS_PER_NODE, silent=NODE_SILENT_SECONDS)
+        SLURM_CONF.format(
+            **fields,
+            ports=find_ports(3),
+            gpus=GPUS_PER_NODE,
+            silent=NODE_SILENT_SECONDS,
+            answer=MESSAGE_SECONDS,
+        )
     )
     devices = folder / "devices" / f"gpu[0-{GPUS_PER_NODE - 1}]"
     (folder / "gres.conf").write_text(f"NodeName=n[1-2] Name=gpu File={devices}\n")
@@ -168,11 +171,12 @@ def _write_files(cluster: SlurmCluster) -> None:
 
 
 def find_ports(count: int) -> list[int]:
-    """Find ports that are free now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [found.getsockname()[1] for found in sockets]
-    for found in sockets:
-        found.close()
+    """Find ports that are free now, and that nobody is given who asks for any."""
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.choice(PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            ports += [port] if port not in ports else []
     return ports
 
 
