@@ -61,7 +61,7 @@ def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
 @pytest.fixture(params=["local", "slurm", "ray"])
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     """Each engine in its turn; what still runs at the end is killed."""
-    made = _make_bench(request, tmp_path / "runs")
+    made = _make_bench(request, tmp_path / "it's a folder")
     yield made
     if made.has_server:
         made.bring_server_back()
