@@ -15,6 +15,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from broker.private_file import write_private_file
 from pricing.catalog import load_gpus
 
+# Options of sbatch by which the engine keeps its promises: one job, one start, a submission that does not wait.
+SBATCH_OPTIONS_OF_OURS = frozenset({"array", "chdir", "export", "job-name", "nodes", "ntasks", "output", "parsable"})
+SBATCH_OPTIONS_OF_OURS |= {"requeue", "test-only", "wait", "wrap", *"aDJnNoW"}
+
 
 class Settings(BaseSettings):
     """Everything an operator may set. Durations are in seconds, sizes in bytes."""
@@ -152,6 +156,9 @@ class Settings(BaseSettings):
         for word in words:
             if not word.startswith("-"):
                 raise ValueError(f"{word!r} is no option; write each as --name=value")
+            name = word.removeprefix("--").split("=")[0] if word.startswith("--") else word[1:2]
+            if name in SBATCH_OPTIONS_OF_OURS:
+                raise ValueError(f"{word!r} is for the broker to say; leave it out")
         return options
 
     @field_validator("ray_address")

@@ -151,6 +151,10 @@ class RunFiles:
         """Tell whether nothing is left to submit: the engine has the run, or nobody is to start it any more."""
         return self.find_job() is not None or self.is_taken_back
 
+    def may_run(self) -> bool:
+        """Tell whether the run was submitted, or is about to be, and has left no exit code."""
+        return self.read_record() is not None and self.find_exit_code() is None
+
     def take_back(self) -> bool:
         """Take the run back: no job of it will ever start. False where one has started."""
         try:

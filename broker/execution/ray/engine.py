@@ -18,6 +18,7 @@ from broker.execution.files import is_held, locked
 from broker.execution.ray.answers import JobSeen, count_nodes
 from broker.execution.ray.jobs_api import JobsApi, SubmissionRefused
 from broker.execution.run_script import TAKEN_BACK, JobRecord, RunFiles
+from broker.execution.threads import EngineThreads
 
 STOP_POLL_SECONDS = 0.5
 KILL_WAIT_SECONDS = 10.0
@@ -54,34 +55,41 @@ class RayEngine:
         self._fresh_seconds = fresh_seconds
         self._seen: dict[str, tuple[float, JobSeen]] = {}
         self._asking = asyncio.Semaphore(AT_ONCE)
+        self._threads = EngineThreads()  # a shared folder may hang
 
     async def capacity(self) -> Capacity:
         return Capacity.of_nodes(self._sku, count_nodes(await self._api.list_nodes(), self._resource))
 
     async def launch(self, spec: LaunchSpec) -> str:
         files = RunFiles.of(self._runs_dir, spec.run_id)
-        if not files.is_launched:
+        if not await self._threads.run(lambda: files.is_launched):
             options = await self._list_options(spec)
-            await asyncio.to_thread(self._write, files, spec)
+            await self._threads.run(self._write, files, spec)
             await self._submit(files, spec, options)
         return str(files.folder)
 
     async def reconcile(self, run_ids: Iterable[str]) -> list[RunObservation]:
-        return list(await asyncio.gather(*(self._observe(run_id) for run_id in run_ids)))
+        looks = [asyncio.ensure_future(self._observe(run_id)) for run_id in run_ids]
+        try:
+            return list(await asyncio.gather(*looks))
+        finally:  # where one had no answer, the others would go on asking
+            for look in looks:
+                look.cancel()
 
     async def stop(self, run_id: str, *, grace_seconds: float) -> None:
         files = RunFiles.of(self._runs_dir, run_id)
-        if files.read_record() is None or files.find_exit_code() is not None or files.take_back():
+        if not await self._threads.run(files.may_run) or await self._threads.run(files.take_back):
             return
         await self._api.stop_job(run_id)
         self._seen.pop(run_id, None)
         if await self._ends_within(run_id, grace_seconds):
             return
-        files.kill()
+        await self._threads.run(files.kill)
         await self._ends_within(run_id, KILL_WAIT_SECONDS)
 
     async def close(self) -> None:
         await self._api.close()
+        self._threads.close()
 
     async def _list_options(self, spec: LaunchSpec) -> dict[str, Any]:
         """List what the submission says of the place: all GPUs on one node, the wanted one. Raises: LaunchError."""
@@ -107,17 +115,19 @@ class RayEngine:
             async with self._asking:
                 await self._api.submit(spec.run_id, f"exec sh {shlex.quote(str(files.script))}", options)
         except SubmissionRefused as refusal:
-            files.forget()
+            await self._threads.run(files.forget)
             raise LaunchError(spec.run_id, str(refusal)) from refusal
-        files.write_record(JobRecord(spec.run_id, spec.fence_token, job=spec.run_id))
+        await self._threads.run(files.write_record, JobRecord(spec.run_id, spec.fence_token, job=spec.run_id))
 
     async def _observe(self, run_id: str) -> RunObservation:
         files = RunFiles.of(self._runs_dir, run_id)
-        record = files.read_record()
-        seen = self._observe_files(files, run_id)
+        seen = await self._threads.run(self._observe_files, files, run_id)
         if seen is not None:
             return seen
-        job = None if record is None else await self._find_job(run_id)
+        job = await self._find_job(run_id)
+        return await self._threads.run(self._judge, files, run_id, job)
+
+    def _judge(self, files: RunFiles, run_id: str, job: JobSeen | None) -> RunObservation:
         seen = self._observe_files(files, run_id)  # after Ray: it may have ended between our two looks
         if seen is not None:
             return seen
@@ -128,7 +138,9 @@ class RayEngine:
         return RunObservation(run_id, RunState.GONE, detail=FORGOTTEN if files.has_started else "")
 
     def _observe_files(self, files: RunFiles, run_id: str) -> RunObservation | None:
-        """Observe what the run's own files say of its end; None where they say nothing."""
+        """Observe what the run's own files say of its end; None where they say nothing, and Ray is to be asked."""
+        if files.read_record() is None and not is_held(files.launch_lock):
+            return RunObservation(run_id, RunState.GONE, detail=FORGOTTEN if files.has_started else "")
         if files.is_taken_back:
             return RunObservation(run_id, RunState.GONE, detail=TAKEN_BACK)
         code = files.find_exit_code()

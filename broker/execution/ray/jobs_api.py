@@ -1,5 +1,6 @@
 """The REST API of a Ray cluster: its dashboard, and what its failures mean."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ class JobsApi:
 
     def __init__(self, address: str, *, token: str | None = None, timeout_seconds: float = 60.0) -> None:
         self._address = address
+        self._timeout_seconds = timeout_seconds
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._client = httpx.AsyncClient(base_url=address, headers=headers, timeout=timeout_seconds, trust_env=False)
 
@@ -68,8 +70,9 @@ class JobsApi:
 
     async def _ask(self, method: str, path: str, **content: Any) -> httpx.Response:
         try:
-            return await self._client.request(method, path, **content)
-        except httpx.HTTPError as error:
+            async with asyncio.timeout(self._timeout_seconds):  # of all: an answer may come in drops
+                return await self._client.request(method, path, **content)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             said = str(error) or type(error).__name__
             raise EngineUnreachable(
                 f"BROKER_RAY_ADDRESS: the Ray cluster at {self._address} does not answer ({said}); start its head with"

@@ -16,6 +16,7 @@ from broker.execution.engine import RunState
 
 WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE"}
+ENDED_BY_OTHERS = {"CANCELLED", "DEADLINE"}  # what stands as their exit code is not the run's
 LOST = {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "REVOKED"}
 OPEN_NODES = {"idle", "mixed", "allocated", "completing", "planned"}
 DRAINING_NODES = {"draining", "drained", "maint", "reserved", "reboot", "blocked", "perfctrs"}
@@ -47,7 +48,8 @@ class JobSeen:
         if "COMPLETING" in self.states:
             return RunState.ALIVE
         if self.states & ENDED:
-            return RunState.GONE if self.exit_code is None else RunState.EXITED
+            is_told = self.exit_code is not None and not self.states & ENDED_BY_OTHERS
+            return RunState.EXITED if is_told else RunState.GONE
         return RunState.WAITING if self.states & WAITING else RunState.ALIVE
 
     @property

@@ -1,7 +1,8 @@
 """Slurm's commands, called one at a time, and what their failures mean: who is at fault, and the cure."""
 
+import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ HOPELESS = (  # refusals of sbatch that the next run would get as well
     "Invalid feature",
     "Unable to open file",
 )
+# Settings of the commands that a shell may have for people's use, and that change what is asked; and what is secret.
+WITHHELD_PREFIXES = ("SBATCH_", "SQUEUE_", "SCANCEL_", "SINFO_", "SACCT_", "SLURM_JOB", "BROKER_", "STRIPE_", "PG")
 NOTHING_TO_CANCEL = "invalid job id", "already completing", "pending execution"  # it has ended, or has not begun
 NOT_CONFIGURED = "Slurm is not configured here", "let SLURM_CONF name the cluster's slurm.conf"
 CURES = {  # a word of stderr: what it means, and what to do
@@ -39,6 +42,7 @@ SILENT = (
     "look at `scontrol ping`, and at slurmctld on the controller",
 )
 PROGRAM_MISSING = "is not installed", "install Slurm's commands (slurm-client) here, or set BROKER_ENGINE=local"
+NOT_RUN = "cannot be run here", "look at the program, and at the limits of this user (ulimit -a)"
 UNKNOWN_ANSWER = (
     "its answer is not understood",
     "report it with the release that `sinfo --version` tells",
@@ -58,6 +62,11 @@ def explain(program: str, stderr: str) -> str:
 
 def _say(program: str, what: str, cure: str, *, said: str = "") -> str:
     return f"BROKER_ENGINE: slurm: {program}: {what}{f' ({said})' if said else ''}; {cure}"
+
+
+def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Leave out of our environment what would change the commands, and what is none of theirs."""
+    return {name: value for name, value in environ.items() if not name.startswith(WITHHELD_PREFIXES)}
 
 
 @dataclass(frozen=True)
@@ -82,8 +91,11 @@ class SlurmCommands:
         raise EngineUnreachable(explain("sbatch", done.stderr))
 
     def list_jobs(self) -> list[JobSeen]:
-        """List the jobs that the controller knows: waiting, running, and ended for less than its MinJobAge."""
-        return self._ask_for_jobs("squeue", "--json")
+        """List our user's jobs that the controller knows: waiting, running, and ended for less than its MinJobAge.
+
+        Releases before 23.02 tell those of all users whatever is asked.
+        """
+        return self._ask_for_jobs("squeue", "--json", "--me", "--states=all")
 
     def find_accounted(self, job: str) -> JobSeen | None:
         """Find a job that the controller has forgotten in the accounting database, where there is one."""
@@ -146,9 +158,12 @@ class SlurmCommands:
                 timeout=self.timeout_seconds,
                 check=False,
                 pass_fds=tuple(pass_fds),
+                env=clean_environment(os.environ),
             )
         except subprocess.TimeoutExpired as error:
             said = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else ""
             raise EngineUnreachable(explain(command[0], said)) from error
         except FileNotFoundError as error:
             raise EngineUnreachable(_say(command[0], *PROGRAM_MISSING)) from error
+        except OSError as error:
+            raise EngineUnreachable(_say(command[0], *NOT_RUN, said=str(error))) from error

@@ -19,6 +19,7 @@ from broker.execution.run_script import ASK_TO_END, KILL, TAKEN_BACK, JobRecord,
 from broker.execution.slurm.answers import JobSeen
 from broker.execution.slurm.commands import SlurmCommands, SubmissionRefused
 from broker.execution.slurm.jobs_view import JobsView
+from broker.execution.threads import EngineThreads
 
 STOP_POLL_SECONDS = 0.5
 KILL_WAIT_SECONDS = 10.0
@@ -76,31 +77,32 @@ class SlurmEngine:
         self._further = {} if base_models_dir is None else {"LORA_BASE_MODELS_DIR": str(base_models_dir.resolve())}
         self._slurm = commands or SlurmCommands()
         self._view = JobsView(self._slurm.list_jobs, fresh_seconds)
+        self._threads = EngineThreads()
 
     async def capacity(self) -> Capacity:
-        nodes = await asyncio.to_thread(self._slurm.list_nodes, partition=self._place.partition, gres=self._place.gres)
+        nodes = await self._threads.run(self._slurm.list_nodes, partition=self._place.partition, gres=self._place.gres)
         return Capacity.of_nodes(self._sku, nodes)
 
     async def launch(self, spec: LaunchSpec) -> str:
-        return await asyncio.to_thread(self._launch, spec)
+        return await self._threads.run(self._launch, spec)
 
     async def reconcile(self, run_ids: Iterable[str]) -> list[RunObservation]:
-        return await asyncio.to_thread(lambda ids: [self._observe(run_id) for run_id in ids], list(run_ids))
+        return await self._threads.run(lambda ids: [self._observe(run_id) for run_id in ids], list(run_ids))
 
     async def stop(self, run_id: str, *, grace_seconds: float) -> None:
         files = RunFiles.of(self._runs_dir, run_id)
-        if files.read_record() is None or files.find_exit_code() is not None:
+        if not await self._threads.run(files.may_run):
             return
-        was_waiting = await asyncio.to_thread(files.take_back)
-        job = await asyncio.to_thread(self._ask_to_end, files, was_waiting=was_waiting)
+        was_waiting = await self._threads.run(files.take_back)
+        job = await self._threads.run(self._ask_to_end, files, was_waiting=was_waiting)
         if job is None or await self._ends_within(run_id, grace_seconds):
             return
-        await asyncio.to_thread(self._slurm.signal, job, KILL)
+        await self._threads.run(self._slurm.signal, job, KILL)
         if not await self._ends_within(run_id, KILL_WAIT_SECONDS):  # its node does not answer: Slurm lets go of it
-            await asyncio.to_thread(self._slurm.cancel, job)
+            await self._threads.run(self._slurm.cancel, job)
 
     async def close(self) -> None:
-        """Do nothing: there is no connection."""
+        self._threads.close()
 
     def _launch(self, spec: LaunchSpec) -> str:
         files = RunFiles.of(self._runs_dir, spec.run_id)
@@ -166,7 +168,7 @@ class SlurmEngine:
 
     async def _ends_within(self, run_id: str, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
-        while not (await asyncio.to_thread(self._observe, run_id)).is_over:
+        while not (await self._threads.run(self._observe, run_id)).is_over:
             if time.monotonic() >= deadline:
                 return False
             await asyncio.sleep(STOP_POLL_SECONDS)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from broker.execution.engine import EngineUnreachable
 from broker.execution.run_script import RunFiles
 from broker.execution.slurm.answers import JobSeen
 
@@ -13,7 +14,7 @@ from broker.execution.slurm.answers import JobSeen
 class JobsView:
     """The jobs by their scripts; an answer serves for `fresh_seconds`, unless it lacks what is looked for.
 
-    Threads share it, and ask one at a time.
+    Threads share it, and ask one at a time. Who waited while nobody answered does not ask, and wait, once more.
     """
 
     ask: Callable[[], list[JobSeen]]
@@ -21,6 +22,8 @@ class JobsView:
     asked_at: float = float("-inf")
     jobs: dict[str, list[JobSeen]] = field(default_factory=dict)
     asking: threading.Lock = field(default_factory=threading.Lock)
+    failure: str = ""
+    failed_at: float = float("-inf")
 
     def find(self, files: RunFiles) -> JobSeen | None:
         """Find the job of a run: the one that started it, or else the one that was submitted last.
@@ -41,14 +44,24 @@ class JobsView:
         self.asked_at = float("-inf")
 
     def _refresh(self, *, older_than: float) -> None:
+        came_at = time.monotonic()
         with self.asking:
             if self.asked_at >= older_than:
                 return
+            if self.failed_at >= came_at:
+                raise EngineUnreachable(self.failure)
             began = time.monotonic()
             jobs: dict[str, list[JobSeen]] = {}
-            for job in self.ask():
+            for job in self._ask():
                 jobs.setdefault(job.command, []).append(job)
             self.jobs, self.asked_at = jobs, began
+
+    def _ask(self) -> list[JobSeen]:
+        try:
+            return self.ask()
+        except EngineUnreachable as failure:
+            self.failure, self.failed_at = str(failure), time.monotonic()
+            raise
 
     def _pick(self, files: RunFiles) -> JobSeen | None:
         own = self.jobs.get(str(files.script), [])

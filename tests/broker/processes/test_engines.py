@@ -50,6 +50,8 @@ async def test_machine_that_pretends_has_as_many_gpus_as_it_says_and_shows_its_r
         ({"engine": "ray", "ray_address": "head:8265"}, "BROKER_RAY_ADDRESS: 'head:8265' is no address"),
         ({"engine": "pbs"}, "BROKER_ENGINE: "),
         ({"slurm_options": "--mem '8G"}, "BROKER_SLURM_OPTIONS: .* cannot be split"),
+        ({"slurm_options": "--mem=8G --array=1-9"}, "BROKER_SLURM_OPTIONS: '--array=1-9' is for the broker to say"),
+        ({"slurm_options": "-W"}, "BROKER_SLURM_OPTIONS: '-W' is for the broker to say"),
         ({"slurm_options": "--mem=8G train.sh"}, "BROKER_SLURM_OPTIONS: 'train.sh' is no option"),
     ],
 )

@@ -69,8 +69,9 @@ def test_job_that_runs_has_no_exit_code():
     assert job_of(exit_code=0).exit_code is None
 
 
-def test_ended_job_without_an_exit_code_is_gone():
-    assert job_of(job_state="CANCELLED", exit_code=None).run_state is RunState.GONE
+def test_ended_job_without_an_exit_code_of_its_own_is_gone():
+    assert job_of(job_state="FAILED", exit_code=None).run_state is RunState.GONE
+    assert job_of(job_state="CANCELLED", exit_code=0).run_state is RunState.GONE
 
 
 def test_answer_of_the_accounting_database_is_read_alike():

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from broker.execution.engine import EngineUnreachable
-from broker.execution.slurm.commands import SlurmCommands, SubmissionRefused, explain
+from broker.execution.slurm.commands import SlurmCommands, SubmissionRefused, clean_environment, explain
 
 MUNGE = """squeue: error: If munged is up, restart with --num-threads=10
 squeue: error: Munge encode failed: Failed to access "/run/munge/munge.socket.2" (Did you start munged?)"""
@@ -48,6 +48,18 @@ def install(tmp_path, monkeypatch):
 def test_missing_program_is_told_by_its_name(install):
     with pytest.raises(EngineUnreachable, match="squeue: is not installed"):
         SlurmCommands().list_jobs()
+
+
+def test_program_that_cannot_be_run_is_told_by_its_name(install, tmp_path):
+    (tmp_path / "squeue").touch(mode=0o600)
+    with pytest.raises(EngineUnreachable, match="squeue: cannot be run here"):
+        SlurmCommands().list_jobs()
+
+
+def test_commands_are_given_neither_peoples_habits_nor_our_secrets():
+    habits = {"SQUEUE_STATES": "PENDING", "SBATCH_WAIT": "1", "SLURM_JOB_ID": "7", "BROKER_SECRET_KEY": "s3cret"}
+    needed = {"SLURM_CONF": "/etc/slurm.conf", "PATH": "/bin"}
+    assert clean_environment(habits | needed) == needed
 
 
 def test_controller_that_was_not_reached_is_not_an_empty_cluster(install):
