@@ -82,6 +82,11 @@ class EmbeddedServer:
             get_server(self.folder).cleanup()  # not self.server: it may have been started again meanwhile
 
 
+def has_embedded_server(data_dir: Path) -> bool:
+    """Tell whether a server was ever started in a data directory."""
+    return (data_dir / "postgres" / "PG_VERSION").exists()
+
+
 def start_embedded_server(data_dir: Path) -> EmbeddedServer:
     """Start the server of a data directory, or join the one that runs, and make sure that its database exists.
 

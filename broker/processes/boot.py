@@ -11,7 +11,7 @@ from broker.config import Settings
 from broker.contracts.cards.shipped_cards import publish_rate_cards
 from broker.errors import FULL_ERRNOS, OperatorError
 from broker.identity.service import has_admin_key
-from broker.persistence.embedded import start_embedded_server
+from broker.persistence.embedded import has_embedded_server, start_embedded_server
 from broker.persistence.migrate import migrate
 from broker.persistence.preflight import (
     APP_SETTING,
@@ -33,7 +33,7 @@ class MissingMigrationUrl(OperatorError):
 
 
 class MissingDatabaseUrl(OperatorError):
-    """BROKER_MIGRATION_DATABASE_URL is set without BROKER_DATABASE_URL."""
+    """BROKER_DATABASE_URL is not set where the embedded server would be taken for another one."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,16 @@ def database_urls(settings: Settings) -> Iterator[DatabaseUrls]:
         yield DatabaseUrls(server.app_url(), server.owner_url())
     finally:
         server.stop()
+
+
+def require_shared_database(settings: Settings) -> None:
+    """Refuse to start a worker on a database of its own: it would be empty, and no broker's.
+
+    Raises: MissingDatabaseUrl.
+    """
+    if settings.database_url is None and not has_embedded_server(settings.data_dir):
+        told = f"the database of the broker that this worker is for; {settings.data_dir} holds none"
+        raise MissingDatabaseUrl(f"set {APP_SETTING} to {told}")
 
 
 def _make_data_dir(folder: Path) -> None:

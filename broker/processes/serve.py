@@ -23,7 +23,7 @@ from broker.execution.pool_agent import PoolAgent
 from broker.failure_log import FailureLog
 from broker.persistence.embedded import revive_embedded_server
 from broker.processes.admin_key import describe_key
-from broker.processes.boot import DatabaseUrls, database_urls, migrate_database, prepare
+from broker.processes.boot import DatabaseUrls, database_urls, migrate_database, prepare, require_shared_database
 from broker.processes.child_main import Order
 from broker.processes.child_supervisor import further_processes
 from broker.processes.engines import make_engine
@@ -129,6 +129,7 @@ def work(settings: Settings) -> None:
     configure_logging(settings)
     os.umask(OWNER_ALONE)  # for all below the data directory, written by us and by what we start
     signal.signal(signal.SIGTERM, _exit_on_signal)
+    require_shared_database(settings)
     with database_urls(settings) as urls:
         asyncio.run(_work(settings, urls))
 

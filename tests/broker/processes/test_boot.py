@@ -16,6 +16,7 @@ from broker.processes.boot import (
     database_urls,
     migrate_database,
     prepare,
+    require_shared_database,
 )
 from broker.system import System
 from tests.broker.rows import owner_connection
@@ -91,6 +92,16 @@ def test_owners_url_alone_is_not_taken_for_the_embedded_server(tmp_path: Path) -
     with pytest.raises(MissingDatabaseUrl, match=r"set BROKER_DATABASE_URL"), database_urls(settings):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_makes_no_database_of_its_own(tmp_path: Path) -> None:
+    """Fault of before: without the broker's URL it made an empty one, and said that a role of it was missing."""
+    with pytest.raises(MissingDatabaseUrl, match=f"set BROKER_DATABASE_URL to .*; {tmp_path} holds none"):
+        require_shared_database(Settings(data_dir=tmp_path))
+    require_shared_database(Settings(data_dir=tmp_path, database_url="postgresql://broker_app@db/broker"))
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").touch()
+    require_shared_database(Settings(data_dir=tmp_path))
 
 
 def test_data_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
