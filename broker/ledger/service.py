@@ -68,7 +68,7 @@ from broker.ledger.holding.holds import (
     settle_hold,
 )
 from broker.ledger.holding.legs import NewLeg, read_available
-from broker.ledger.holding.reserves import HoldNeed, Reserves
+from broker.ledger.holding.reserves import UNPAID, HoldNeed, Reserves
 from broker.ledger.holding.standing import open_standing_hold
 from broker.ledger.holding.wide_holds import plan_wide_hold
 from broker.ledger.limits.budget_changes import amend_budget
@@ -89,6 +89,7 @@ from broker.ledger.reading.balance import Balance, read_contract_balance
 from broker.ledger.reading.history import read_contract_balance_at
 
 __all__ = [
+    "UNPAID",
     "Balance",
     "BorneUsage",
     "Captured",

@@ -18,7 +18,6 @@ from broker.ledger.service import HoldNeed, NewLeg, Reserves
 from broker.quotes.service import Quote
 
 NOTHING_KNOWN: ExpectedStarts = {}
-UNPAID = (errors.InsufficientBalance, errors.BudgetExceeded, errors.CreditLimitExceeded)
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,6 @@ def _find_refusal(reserves: Reserves, need: HoldNeed, moment: datetime) -> error
     """Find why the contract cannot pay for a need; None: it can. Raises: NoContractInForce."""
     try:
         reserves.plan_hold(need, moment)
-    except UNPAID as refusal:
+    except ledger.UNPAID as refusal:
         return refusal
     return None

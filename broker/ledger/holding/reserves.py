@@ -16,6 +16,9 @@ from broker.ledger.limits.credit_limits import CreditRoom
 from pricing.usage import Usage
 from pricing.usage_prices import UsagePrices
 
+# What says that a contract cannot pay for a need.
+UNPAID = (errors.InsufficientBalance, errors.BudgetExceeded, errors.CreditLimitExceeded)
+
 
 @dataclass(frozen=True)
 class HoldNeed:

@@ -4,7 +4,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from broker.jobs.tables import Run
 from broker.system import System
+from pricing.grants import GrantScope
 from pricing.money import Money
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
@@ -183,6 +184,28 @@ async def test_a_job_that_goes_on_holds_at_the_price_of_its_quote(place: Place, 
     await place.api.post(f"/jobs/{job['id']}/resume", {"max_cost": "2.00"})
     balance = await read_balance(place.system, customer.contract["id"])
     assert Decimal("1.99") <= balance.held_money.to_decimal() <= 2
+
+
+async def test_a_job_goes_on_without_a_type_that_nothing_pays_for_any_more(place: Place, clock: ManualClock) -> None:
+    """It was refused for good, and its checkpoints lost, while there were hours for the other type."""
+    customer = await make_buyer(place.api, plan="prepaid", overage="block")
+    contract_id = customer.contract["id"]
+    days = {"scope": GrantScope(gpu_type="h100-80g"), "expires_at": clock.now + timedelta(days=1)}
+    await add_grant(place.system, contract_id, 10 * HOUR, **days)
+    await place.offer("cpu", pool="a")
+    await place.offer("h100-80g")
+    job = await submit_job(place.api, customer.dataset["id"], customer_id=customer.id)
+    assert {each["sku"] for each in job["gpu_types"]} == {"cpu", "h100-80g"}
+    await place.api.post(f"/jobs/{job['id']}/pause")
+    clock.advance(days=2)
+    resumed = await place.api.post(f"/jobs/{job['id']}/resume")
+    assert [each["sku"] for each in resumed["gpu_types"]] == ["cpu"]
+    on_cpu = next(each for each in job["gpu_types"] if each["sku"] == "cpu")
+    held = (await read_balance(place.system, contract_id)).held_gpu_seconds
+    assert held == on_cpu["gpu_seconds"]["p90"]
+    (told,) = (e for e in (await place.api.get(f"/jobs/{job['id']}/events"))["data"] if e["kind"] == "resumed")
+    assert told["data"] == {"left_out": ["h100-80g"]}
+    assert await broken_rules(place.system) == {}
 
 
 async def test_a_quote_lists_the_types_of_pools_each_at_its_price_or_with_why_it_does_not_fit(place: Place) -> None:
