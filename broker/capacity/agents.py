@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 import broker
 from broker import errors
-from broker.capacity.model import PRESENT, AgentState, NodeCapacity, judge_agent
+from broker.capacity.model import CLUSTERS, PRESENT, AgentState, NodeCapacity, judge_agent
 from broker.capacity.tables import Agent, Pool, write_nodes
 from broker.persistence.database import wake_dispatcher
 from broker.work import Work
@@ -124,6 +124,11 @@ def judge(work: Work, agent: Agent) -> AgentState:
     """Judge an agent as of now, by its own word and its last renewal."""
     lease = timedelta(seconds=work.settings.lease_seconds)
     return judge_agent(AgentState(agent.state), agent.last_seen_at, now=work.now, lease=lease)
+
+
+def find_site(agent: Agent) -> str:
+    """Find where an agent's devices are: on its machine, or in the cluster of its pool, whoever speaks for that."""
+    return f"{agent.engine} of {agent.pool}" if agent.engine in CLUSTERS else agent.boot_id
 
 
 def select_agents() -> Select[Agent]:

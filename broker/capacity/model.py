@@ -32,6 +32,7 @@ class QueueState(StrEnum):
         return self is not QueueState.HOLDING
 
 
+CLUSTERS = frozenset({"slurm", "ray"})  # engines whose devices are on other machines than their agent
 SIMULATED = "simulated"  # the engine whose devices only pretend to be of their type
 
 

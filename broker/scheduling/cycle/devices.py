@@ -14,8 +14,9 @@ def place_holder(
 ) -> str:
     """Tell which pool a run takes devices from, or ELSEWHERE: its pool has another machine's devices by now.
 
-    `machines` and `states` are of agents, by their ids. A run that has ended and is being stopped holds its devices as
-    long as its agent is there to stop it: one that was silent for a lease has stopped its own runs, or is off.
+    `machines` (or clusters) and `states` are of agents, by their ids. A run that has ended and is being stopped holds
+    its devices as long as its agent is there to stop it: one that was silent for a lease has stopped its own runs, or
+    is off.
     """
     pool = pools.get(holder.pool)
     if pool is None:

@@ -67,7 +67,7 @@ async def _list_placed_holders(work: Work, pools: Sequence[JudgedPool]) -> list[
     holders = await queueing.list_device_holders(work)
     ids = {holder.agent_id for holder in holders} | {judged.pool.agent_id for judged in pools}
     known = await agents.list_agents_of(work, {agent_id for agent_id in ids if agent_id is not None})
-    machines = {agent.id: agent.boot_id for agent in known.values()}
+    machines = {agent.id: agents.find_site(agent) for agent in known.values()}
     states = {agent.id: agents.judge(work, agent) for agent in known.values()}
     by_name = {judged.pool.name: judged for judged in pools}
     return [replace(holder, pool=place_holder(holder, by_name, machines, states)) for holder in holders]
