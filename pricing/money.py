@@ -132,8 +132,9 @@ def round_quotient_to_fen(dividend: int, divisor: int, currency: str = DEFAULT_C
 
 def divide_half_even(dividend: int, divisor: int) -> int:
     """Divide and round to the nearest whole number, of two as near to the even one. The divisor is above zero."""
-    quotient, rest = divmod(dividend, divisor)
-    return quotient + (2 * rest + (quotient & 1) > divisor)
+    quotient = dividend // divisor
+    is_lifted = 2 * (dividend % divisor) + (quotient & 1) > divisor
+    return quotient + 1 if is_lifted else quotient
 
 
 def _scale(exact: Fraction, parts: int) -> int:

@@ -58,7 +58,6 @@ def has_learnt_width(runs: int) -> bool:
 
 
 @cache
-@cache
 def get_published_width(family: str) -> float:
     """Get log(p90 / p50) of published figures of a family, whose programs no run of was seen."""
     return Z_90 * load_log_spread(family)
@@ -88,17 +87,18 @@ class Calibration:
 
     def estimate(self, kind: RunKind, work: RunWork, gpu: GpuProfile) -> Interval:
         """Estimate p50 and p90 of the seconds of a run."""
-        return self._widen(kind, compute_run_seconds(work, gpu, self.get_constants(kind.sku)))
+        return self.widen(kind, compute_run_seconds(work, gpu, self.get_constants(kind.sku)))
 
     def estimate_micro_batch(self, kind: RunKind, work: RunWork, gpu: GpuProfile) -> Interval:
         """Estimate p50 and p90 of the seconds of one micro-batch of a run."""
         steps = self.get_constants(kind.sku).steps
-        return self._widen(kind, compute_micro_batch_seconds(work.micro_batch, gpu, work.precision, steps))
+        return self.widen(kind, compute_micro_batch_seconds(work.micro_batch, gpu, work.precision, steps))
 
     def get_constants(self, sku: str) -> DeviceConstants:
         return self.constants.get(sku) or load_device_constants()
 
-    def _widen(self, kind: RunKind, computed: float) -> Interval:
+    def widen(self, kind: RunKind, computed: float) -> Interval:
+        """Correct the computed seconds of a run by what runs of its kind taught, and make them an interval."""
         expected = computed * math.exp(self.get_ratio(kind).log) if self.ratios else computed
         residuals = self._get_residuals(kind) if self.residuals else ()
         width = get_published_width(kind.family)

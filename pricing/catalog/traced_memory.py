@@ -64,9 +64,9 @@ class TracedMemory(BaseModel):
         """
         row, down = _find_place(self.samples, samples)
         column, along = _find_place(self.positions, positions)
-        upper, lower = (
-            values[column - 1] + along * (values[column] - values[column - 1]) for values in grid[row - 1 : row + 1]
-        )
+        above, below = grid[row - 1], grid[row]
+        upper = above[column - 1] + along * (above[column] - above[column - 1])
+        lower = below[column - 1] + along * (below[column] - below[column - 1])
         return upper + down * (lower - upper)
 
 

@@ -76,7 +76,7 @@ def predict(request: PredictionRequest, calibration: Calibration) -> Prediction:
         samples_per_second=samples_per_second,
         peak_vram_gib=peak.p50,
         peak_vram=peak,
-        peak_vram_parts=PeakParts(**vars(_estimate_peak(run.likeliest.contents).parts)),
+        peak_vram_parts=PeakParts(**_estimate_peak(run.likeliest.contents).parts._asdict()),
         gpu_hours=_scale(whole, request.gpus / SECONDS_PER_HOUR),
         adapter_parameters=run.likeliest.method.adapter_parameters,
         fits=fit is not FitJudgement.DOES_NOT_FIT,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 from pricing.catalog.gpu import GpuProfile
 from pricing.resources.fitting import Prior
@@ -66,8 +67,7 @@ class FitJudgement(StrEnum):
     DOES_NOT_FIT = "does_not_fit"
 
 
-@dataclass(frozen=True)
-class MemoryParts:
+class MemoryParts(NamedTuple):
     """The peak of one GPU, by what it is for. Unit: GiB.
 
     `adapter` has its gradients and the optimizer's moments in it; `allocator` is what PyTorch holds of the card and
@@ -102,7 +102,7 @@ class PeakMemory:
 
     def move_to_cpu(self) -> "PeakMemory":
         """Take the same run to a CPU: no CUDA there, and no allocator that keeps blocks for later."""
-        return PeakMemory(replace(self.parts, context=CONTEXT_OF_A_CPU_GIB, allocator=0.0), self.lean_gib)
+        return PeakMemory(self.parts._replace(context=CONTEXT_OF_A_CPU_GIB, allocator=0.0), self.lean_gib)
 
     def judge_fit(self, gpu: GpuProfile) -> FitJudgement:
         """Compare the peak with what the card has; the leanest run that is known decides what cannot fit at all."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pricing.catalog.gpu import GpuProfile, Precision
 from pricing.resources.fitting import Prior
 from pricing.resources.step_work import StepWork
-from pricing.resources.time import TIME_PRIORS, TimeConstants, compute_micro_batch_seconds
+from pricing.resources.time import TIME_PRIORS, TimeConstants, WeighedStep, weigh_step
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,42 @@ class DeviceConstants:
         )
 
 
-def compute_run_seconds(work: RunWork, gpu: GpuProfile, constants: DeviceConstants) -> float:
-    """Compute the seconds that a run holds its GPUs: to start, load, prepare, train, sample and save."""
+class WeighedRun(NamedTuple):
+    """A run with all of its time that depends on work and constants alone, whatever GPU type it runs on.
+
+    Units: seconds, each of what it is for; FLOPs over what kernels reach of the peak.
+    """
+
+    work: RunWork
+    step: WeighedStep
+    starting: float
+    sampling: float
+    saving: float
+    convolution_efficiency: float
+
+    def compute_seconds(self, gpu: GpuProfile) -> float:
+        """Compute the seconds that it holds its GPUs: to start, load, prepare, train, sample and save."""
+        work = self.work
+        seconds = self.starting
+        if work.prepared_flops:
+            seconds += work.prepared_flops / (self.convolution_efficiency * gpu.peak_flops(work.precision))
+        seconds += work.micro_batches * self.step.compute_seconds(gpu, work.precision)
+        return seconds + self.sampling + self.saving
+
+
+def weigh_run(work: RunWork, constants: DeviceConstants) -> WeighedRun:
+    """Weigh the work of a run by constants: once for all GPU types that have the same."""
     steps, run = constants.steps, constants.run
-    return (
-        run.start_seconds
-        + work.loaded_bytes / run.loaded_bytes_per_second
-        + work.prepared_flops / (steps.convolution_efficiency * gpu.peak_flops(work.precision))
-        + work.micro_batches * compute_micro_batch_seconds(work.micro_batch, gpu, work.precision, steps)
-        + work.sampled_launches * steps.launch_seconds
-        + work.saves * run.save_seconds
+    return WeighedRun(
+        work=work,
+        step=weigh_step(work.micro_batch, steps),
+        starting=run.start_seconds + work.loaded_bytes / run.loaded_bytes_per_second,
+        sampling=work.sampled_launches * steps.launch_seconds,
+        saving=work.saves * run.save_seconds,
+        convolution_efficiency=steps.convolution_efficiency,
     )
+
+
+def compute_run_seconds(work: RunWork, gpu: GpuProfile, constants: DeviceConstants) -> float:
+    """Compute the seconds that a run holds its GPUs: see `WeighedRun`."""
+    return weigh_run(work, constants).compute_seconds(gpu)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from pricing.catalog.profile import BaseModelProfile
@@ -22,7 +21,6 @@ PASSES_OF_AN_ADAPTER = 12
 # Heads are 128 wide in nearly all models, so that the FLOPs of attention tell how many scores there are: two products,
 # a multiply-add being two.
 FLOPS_PER_SCORE = 4 * 128
-BYTES_OF_AN_ACTIVATION = 2
 
 
 @dataclass(frozen=True)
@@ -55,15 +53,8 @@ class StepWork:
     product_widths: Widths = ()
     logit_bytes: float = 0.0
 
-    @cached_property
-    def written_bytes(self) -> float:
-        """The bytes that a product writes in the mean, which the next kernel reads; 0 for a network of convolutions."""
-        return (
-            self.product_rows * sum(columns * share for columns, share in self.product_widths) * BYTES_OF_AN_ACTIVATION
-        )
-
     def to_json(self) -> dict[str, Any]:
-        """Write its fields, and nothing that was computed from them and is kept beside them."""
+        """Write its fields."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod
@@ -94,7 +85,7 @@ def count_step_work(
     costs, recomputes = profile.costs, method.checkpointing
     passes = 3 if recomputes else 2
     is_convolutional = profile.family == "stable_diffusion"
-    logit_bytes = _count_logit_bytes(profile, positions)
+    logit_bytes, seen = _count_logit_bytes(profile, positions), _count_seen_positions(profile, positions)
     return StepWork(
         launches=costs.launches.at(positions),
         recomputed_launches=costs.recomputed_launches.at(positions) if recomputes else 0,
@@ -107,11 +98,11 @@ def count_step_work(
         unpacked_bytes=passes * _count_unpacked_bytes(profile, method),
         gathered_bytes=passes * _count_gathered_bytes(profile, method) if is_sharded else 0.0,
         moved_bytes=passes * _count_read_bytes(profile, method)
-        + samples * _count_adapter_bytes(profile, method, positions)
+        + samples * _count_adapter_bytes(method, seen)
         + samples * _count_score_bytes(profile, method, positions),
         encodes=encodes,
         is_compiled=method.is_compiled,
-        product_rows=samples * _count_seen_positions(profile, positions),
+        product_rows=samples * seen,
         product_widths=() if is_convolutional else profile.product_widths,
         logit_bytes=samples * logit_bytes,
     )
@@ -166,9 +157,8 @@ def _count_read_bytes(profile: BaseModelProfile, method: Method) -> float:
     return (profile.parameters - packed) * method.bytes_per_number
 
 
-def _count_adapter_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
-    """Count what the adapters of all adapted modules read and write for one sample, forward and backward."""
-    seen = _count_seen_positions(profile, positions)
+def _count_adapter_bytes(method: Method, seen: float) -> float:
+    """Count what adapters read and write for one sample, of which they see so many positions, forward and backward."""
     width = method.adapted_width + 2 * method.inner_width  # written by one product and read by the next
     return PASSES_OF_AN_ADAPTER * width * seen * method.bytes_per_number
 

@@ -43,20 +43,45 @@ MOST_DOUBLINGS = 17
 LAST_POINT = POINTS_PER_DOUBLING * MOST_DOUBLINGS
 
 
-def compute_utilization(rows: float, widths: Widths, multiprocessors: int) -> float:
-    """Compute the share of a card's peak that products of so many rows can reach, by waves and tiles alone."""
-    place = POINTS_PER_DOUBLING * (math.log2(rows) if rows > 1 else 0.0)
-    place = min(place, LAST_POINT)
-    below = int(place)
-    lower, upper = _look_up(below, widths, multiprocessors)
-    return lower + (place - below) * (upper - lower)
+class Products(NamedTuple):
+    """The matrix products of a pass, `part` of the way from one point that utilization is kept for to the next."""
+
+    kept: "KeptPoints"
+    part: float
+
+    @classmethod
+    def of(cls, rows: float, widths: Widths) -> "Products":
+        """Describe the products that have so many rows and these columns."""
+        place = POINTS_PER_DOUBLING * (math.log2(rows) if rows > 1 else 0.0)
+        place = min(place, LAST_POINT)
+        below = int(place)
+        return cls(_get_points(below, widths), place - below)
+
+    def compute_utilization(self, multiprocessors: int) -> float:
+        """Compute the share of a card's peak that they can reach, by waves and tiles alone."""
+        lower, upper = self.kept.look_up(multiprocessors)
+        return lower + self.part * (upper - lower)
 
 
-@lru_cache(maxsize=8192)  # some twenty kinds of card, a few sizes for each base model
-def _look_up(below: int, widths: Widths, multiprocessors: int) -> tuple[float, float]:
-    """Look up the utilization at a point and at the next."""
-    lower, upper = (round(2 ** (point / POINTS_PER_DOUBLING)) for point in (below, below + 1))
-    return _average(lower, widths, multiprocessors), _average(upper, widths, multiprocessors)
+class KeptPoints:
+    """The utilization of products at a point and at the next, kept by how many multiprocessors a card has."""
+
+    def __init__(self, below: int, widths: Widths) -> None:
+        self._rows = [round(2 ** (point / POINTS_PER_DOUBLING)) for point in (below, below + 1)]
+        self._widths = widths
+        self._by_card: dict[int, tuple[float, float]] = {}
+
+    def look_up(self, multiprocessors: int) -> tuple[float, float]:
+        found = self._by_card.get(multiprocessors)
+        if found is None:
+            lower, upper = (_average(rows, self._widths, multiprocessors) for rows in self._rows)
+            found = self._by_card[multiprocessors] = (lower, upper)
+        return found
+
+
+@lru_cache(maxsize=1024)  # a few sizes for each base model; some twenty kinds of card at each
+def _get_points(below: int, widths: Widths) -> KeptPoints:
+    return KeptPoints(below, widths)
 
 
 def _average(rows: int, widths: Widths, multiprocessors: int) -> float:

@@ -2,16 +2,18 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pricing.catalog.gpu import GpuProfile, Precision
 from pricing.resources.fitting import Prior
 from pricing.resources.step_work import StepWork
-from pricing.resources.tiles import compute_utilization
+from pricing.resources.tiles import Products
 
 # A pass reads two tensors and writes one, beside what it needs again; a cache is about three times as fast as
 # memory. Source: PMC10448217, table 3: 3.5, 4.6 and 2.7 times on V100, A100 and H100.
 TENSORS_OF_A_PASS, CACHE_GAIN = 4, 3.0
 SAVED_SHARE = 1 - 1 / CACHE_GAIN
+BYTES_OF_AN_ACTIVATION = 2
 
 
 @dataclass(frozen=True)
@@ -62,24 +64,63 @@ TIME_PRIORS: dict[str, Prior] = {
 }
 
 
+class WeighedStep(NamedTuple):
+    """A micro-batch with all of its time that depends on work and constants alone, whatever GPU type it runs on.
+
+    Units: seconds of launching; FLOPs of attention, and bytes moved and unpacked, each over what kernels reach of the
+    peak or the bandwidth; `efficiency` is what products reach of the peak where their tiles fill the card;
+    `traffic_bytes` pass between layers, `written_bytes` are those of a product in the mean.
+    """
+
+    work: StepWork
+    constants: TimeConstants
+    launching: float
+    efficiency: float
+    products: Products | None
+    attention_flops: float
+    traffic_bytes: float
+    written_bytes: float
+    moved_bytes: float
+    unpacked_bytes: float
+
+    def compute_seconds(self, gpu: GpuProfile, precision: Precision) -> float:
+        """Compute seconds on one GPU: √(launching² + computing²) + unpacking + gathering.
+
+        A GPU computes while the next kernels are launched: the longer of the two counts, smoothly. A CPU does one after
+        the other: there they are added.
+        """
+        work, launching = self.work, self.launching
+        bandwidth = gpu.bandwidth_gb_per_second * 1e9
+        computing = _compute_arithmetic(self, gpu, precision) + _count_waited_bytes(self, gpu) / bandwidth
+        together = launching + computing if gpu.is_cpu else math.hypot(launching, computing)
+        if self.unpacked_bytes:
+            together += self.unpacked_bytes / bandwidth
+        if work.gathered_bytes:
+            together += work.gathered_bytes / (self.constants.link_efficiency * gpu.link_gb_per_second * 1e9)
+        return together
+
+
+def weigh_step(work: StepWork, constants: TimeConstants) -> WeighedStep:
+    """Weigh a micro-batch by constants: once for all GPU types that have the same."""
+    return WeighedStep(
+        work=work,
+        constants=constants,
+        launching=_compute_launching(work, constants),
+        efficiency=constants.convolution_efficiency if work.is_convolutional else constants.matmul_efficiency,
+        products=Products.of(work.product_rows, work.product_widths) if work.product_widths else None,
+        attention_flops=work.attention_flops / constants.attention_efficiency,
+        traffic_bytes=work.traffic_bytes - work.logit_bytes,
+        written_bytes=count_written_bytes(work),
+        moved_bytes=work.moved_bytes / constants.moving_efficiency,
+        unpacked_bytes=_count_unpacked_bytes(work, constants),
+    )
+
+
 def compute_micro_batch_seconds(
     work: StepWork, gpu: GpuProfile, precision: Precision, constants: TimeConstants
 ) -> float:
-    """Compute seconds of a micro-batch on one GPU: √(launching² + computing²) + unpacking + gathering.
-
-    A GPU computes while the next kernels are launched: the longer of the two counts, smoothly. A CPU does one after the
-    other: there they are added.
-    """
-    bandwidth = gpu.bandwidth_gb_per_second * 1e9
-    launching = _compute_launching(work, constants)
-    moving = _count_waited_bytes(work, gpu, constants) / bandwidth
-    computing = _compute_arithmetic(work, gpu, precision, constants) + moving
-    together = launching + computing if gpu.is_cpu else math.hypot(launching, computing)
-    if work.quantization != "none":
-        together += _count_unpacked_bytes(work, constants) / bandwidth
-    if work.gathered_bytes:
-        together += work.gathered_bytes / (constants.link_efficiency * gpu.link_gb_per_second * 1e9)
-    return together
+    """Compute seconds of a micro-batch on one GPU: see `WeighedStep`."""
+    return weigh_step(work, constants).compute_seconds(gpu, precision)
 
 
 def _compute_launching(work: StepWork, constants: TimeConstants) -> float:
@@ -99,13 +140,13 @@ def _compute_launching(work: StepWork, constants: TimeConstants) -> float:
     return launches * constants.launch_seconds
 
 
-def _compute_arithmetic(work: StepWork, gpu: GpuProfile, precision: Precision, constants: TimeConstants) -> float:
+def _compute_arithmetic(step: WeighedStep, gpu: GpuProfile, precision: Precision) -> float:
     """Compute the seconds of the products and of attention at what they reach of the peak that the card can hold."""
-    efficiency = constants.convolution_efficiency if work.is_convolutional else constants.matmul_efficiency
-    if gpu.multiprocessors is not None and work.product_widths:
-        efficiency *= compute_utilization(work.product_rows, work.product_widths, gpu.multiprocessors)
-    peak = gpu.peak_flops(precision) * _find_power_share(gpu, constants)
-    return (work.matmul_flops / efficiency + work.attention_flops / constants.attention_efficiency) / peak
+    efficiency = step.efficiency
+    if gpu.multiprocessors is not None and step.products is not None:
+        efficiency *= step.products.compute_utilization(gpu.multiprocessors)
+    peak = gpu.peak_flops(precision) * _find_power_share(gpu, step.constants)
+    return (step.work.matmul_flops / efficiency + step.attention_flops) / peak
 
 
 def _find_power_share(gpu: GpuProfile, constants: TimeConstants) -> float:
@@ -115,31 +156,40 @@ def _find_power_share(gpu: GpuProfile, constants: TimeConstants) -> float:
     return constants.dense_share if gpu.power_class == "dense" else constants.low_power_share
 
 
-def _count_waited_bytes(work: StepWork, gpu: GpuProfile, constants: TimeConstants) -> float:
+def _count_waited_bytes(step: WeighedStep, gpu: GpuProfile) -> float:
     """Count the bytes that kernels move, each at what it reaches of the bandwidth."""
-    between_layers = (work.traffic_bytes - work.logit_bytes) * find_share_of_memory(work, gpu)
+    work, constants = step.work, step.constants
+    between_layers = step.traffic_bytes * find_share_of_memory(step.written_bytes, gpu)
     traffic = (between_layers + work.logit_bytes) * constants.traffic
     if work.is_compiled:
         traffic *= constants.compiled_share
-    return traffic + work.moved_bytes / constants.moving_efficiency
+    return traffic + step.moved_bytes
 
 
-def find_share_of_memory(work: StepWork, gpu: GpuProfile) -> float:
+def count_written_bytes(work: StepWork) -> float:
+    """Count the bytes that a product writes in the mean, which the next kernel reads; 0 for convolutions."""
+    return work.product_rows * sum(columns * share for columns, share in work.product_widths) * BYTES_OF_AN_ACTIVATION
+
+
+def find_share_of_memory(written_bytes: float, gpu: GpuProfile) -> float:
     """Find what is left of the time of passes over activations where the card's cache has what the last kernel wrote.
 
     Source: NVIDIA, Ada and Ampere whitepapers, on the L2 cache.
     """
-    if not gpu.cache_mib or not work.written_bytes:
+    if not gpu.cache_mib or not written_bytes:
         return 1.0
-    cached = gpu.cache_mib * 2**20 / (TENSORS_OF_A_PASS * work.written_bytes)
+    cached = gpu.cache_mib * 2**20 / (TENSORS_OF_A_PASS * written_bytes)
     return 1 - cached * SAVED_SHARE if cached < 1 else 1 - SAVED_SHARE
 
 
 def _count_unpacked_bytes(work: StepWork, constants: TimeConstants) -> float:
-    """Count the bytes that unpacking moves, at what its kernels reach of the bandwidth."""
-    efficiency = {
-        "4bit": constants.unpacking_4bit,
-        "8bit": constants.unpacking_8bit,
-        "gptq": constants.unpacking_gptq,
-    }[work.quantization]
-    return work.unpacked_bytes / efficiency
+    """Count the bytes that unpacking moves, at what its kernels reach of the bandwidth; 0 where nothing is packed."""
+    match work.quantization:
+        case "none":
+            return 0.0
+        case "4bit":
+            return work.unpacked_bytes / constants.unpacking_4bit
+        case "8bit":
+            return work.unpacked_bytes / constants.unpacking_8bit
+        case "gptq":
+            return work.unpacked_bytes / constants.unpacking_gptq

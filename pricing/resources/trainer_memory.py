@@ -1,8 +1,8 @@
 """How much GPU memory a job of our own trainer needs at its peak, and when it recomputes activations to need less."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 from pricing.catalog.gpu import Precision
 from pricing.catalog.profile import BaseModelProfile
@@ -10,8 +10,8 @@ from pricing.resources.memory import PeakMemory, estimate_peak
 from pricing.resources.method import Method, describe_method, resolve_precision
 from pricing.resources.peak_contents import MicroBatch, count_peak_contents
 from pricing.resources.run_plan import plan_run
-from pricing.resources.run_work import RunWork
-from pricing.resources.shipped_constants import load_memory_constants
+from pricing.resources.run_work import DeviceConstants, RunWork, WeighedRun, weigh_run
+from pricing.resources.shipped_constants import load_device_constants, load_memory_constants
 from pricing.resources.traced_peak import estimate_traced_peak
 from pricing.training.config import TrainingConfig
 from pricing.training.workload import Workload
@@ -19,8 +19,7 @@ from pricing.training.workload import Workload
 TRAINER: Final = "trainer"
 
 
-@dataclass(frozen=True)
-class MethodMemory:
+class MethodMemory(NamedTuple):
     """A method of our own trainer, and the peak that it is estimated to have."""
 
     method: Method
@@ -28,6 +27,17 @@ class MethodMemory:
 
     def move_to_cpu(self) -> "MethodMemory":
         return MethodMemory(self.method, self.peak.move_to_cpu())
+
+
+class MethodWork(NamedTuple):
+    """The work of a run by one method, also weighed by the shipped constants, which every type without runs has."""
+
+    counted: RunWork
+    as_shipped: WeighedRun
+
+    def weigh(self, constants: DeviceConstants) -> WeighedRun:
+        """Weigh it by the constants of a GPU type."""
+        return self.as_shipped if constants is load_device_constants() else weigh_run(self.counted, constants)
 
 
 @dataclass(frozen=True)
@@ -45,23 +55,27 @@ class TrainerMemory:
 
     @cached_property
     def kept(self) -> MethodMemory:
-        return self._measure(self._method)
+        return self._measure(checkpointing=False)
 
     @cached_property
     def recomputed(self) -> MethodMemory:
-        return self._measure(replace(self._method, checkpointing=True))
+        return self._measure(checkpointing=True)
 
-    def get_work(self, chosen: MethodMemory) -> RunWork:
+    def get_work(self, chosen: MethodMemory) -> MethodWork:
         """Get the work of the run by a method of the job, counted when it is first asked for."""
         return self._recomputing_work if chosen.method.checkpointing else self._keeping_work
 
     @cached_property
-    def _keeping_work(self) -> RunWork:
-        return plan_run(self.profile, self.config, self.workload, self.kept.method)
+    def _keeping_work(self) -> MethodWork:
+        return self._plan(self.kept.method)
 
     @cached_property
-    def _recomputing_work(self) -> RunWork:
-        return plan_run(self.profile, self.config, self.workload, self.recomputed.method)
+    def _recomputing_work(self) -> MethodWork:
+        return self._plan(self.recomputed.method)
+
+    def _plan(self, method: Method) -> MethodWork:
+        counted = plan_run(self.profile, self.config, self.workload, method)
+        return MethodWork(counted, weigh_run(counted, load_device_constants()))
 
     def choose(self, available_gib: float, *, on_cpu: bool = False) -> MethodMemory:
         """Choose as the trainer will where so many GiB are available. Raises: UnknownTargetModules."""
@@ -84,11 +98,8 @@ class TrainerMemory:
     def _kept_on_cpu(self) -> MethodMemory:
         return self.kept.move_to_cpu()
 
-    @cached_property
-    def _method(self) -> Method:
-        return describe_method(self.profile, self.config, self.precision, checkpointing=False)
-
-    def _measure(self, method: Method) -> MethodMemory:
+    def _measure(self, *, checkpointing: bool) -> MethodMemory:
+        method = describe_method(self.profile, self.config, self.precision, checkpointing=checkpointing)
         constants = load_memory_constants(TRAINER)
         batch = fill_micro_batch(self.config, self.workload)
         traced = estimate_traced_peak(self.profile, method, self.config, batch, constants)

@@ -79,13 +79,14 @@ def price_on_plan(charged: PlanPrices, gpu_seconds: GpuSeconds, tokens: int) -> 
     prices = charged.prices
     if charged.beyond is not None:
         usage = charged.of_usage
-        p50, p90 = (usage.price_meter(Unit.GPU_SECONDS, count) for count in (gpu_seconds.p50, gpu_seconds.p90))
-        return PlanQuote(charged, p50, p90, usage.price_meter(Unit.TOKENS, tokens))
+        cost, cost_p90 = (usage.price_meter(Unit.GPU_SECONDS, count) for count in gpu_seconds)
+        return PlanQuote(charged, cost, cost_p90, usage.price_meter(Unit.TOKENS, tokens))
     (dividend, divisor), currency = prices.per_gpu_second, prices.currency
+    p50, p90 = gpu_seconds
     return PlanQuote(
         charged,
-        round_quotient_to_fen(gpu_seconds.p50 * dividend, divisor, currency),
-        round_quotient_to_fen(gpu_seconds.p90 * dividend, divisor, currency),
+        round_quotient_to_fen(p50 * dividend, divisor, currency),
+        round_quotient_to_fen(p90 * dividend, divisor, currency),
         _price_tokens(tokens, prices.per_token, currency),
     )
 

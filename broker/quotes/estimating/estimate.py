@@ -156,7 +156,7 @@ def estimate_job(job: SharedJob, gpu: GpuProfile, calibration: Calibration) -> J
         kind=run.kind,
         work=run.work,
         gpus=job.gpus,
-        vram_parts={name: round(gib, 3) for name, gib in vars(run.memory.peak.parts).items()},
+        vram_parts={name: round(gib, 3) for name, gib in run.memory.peak.parts._asdict().items()},
     )
 
 

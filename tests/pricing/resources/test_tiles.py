@@ -3,10 +3,14 @@
 import pytest
 
 from pricing.catalog import get_base_model, load_gpus
-from pricing.resources.tiles import compute_utilization
+from pricing.resources.tiles import Products
 
 A100 = 108
 WIDE = ((4096, 1.0),)
+
+
+def compute_utilization(rows, widths, multiprocessors):
+    return Products.of(rows, widths).compute_utilization(multiprocessors)
 
 
 def test_a_large_product_keeps_the_whole_card_busy():

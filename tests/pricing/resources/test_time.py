@@ -5,7 +5,13 @@ import pytest
 from pricing.catalog import get_base_model, get_gpu
 from pricing.resources.method import describe_method
 from pricing.resources.step_work import StepWork, count_step_work
-from pricing.resources.time import TIME_PRIORS, TimeConstants, compute_micro_batch_seconds, find_share_of_memory
+from pricing.resources.time import (
+    TIME_PRIORS,
+    TimeConstants,
+    compute_micro_batch_seconds,
+    count_written_bytes,
+    find_share_of_memory,
+)
 from pricing.training.config import TrainingConfig
 
 A100 = get_gpu("a100-80g")
@@ -131,7 +137,8 @@ def test_passes_that_the_cache_serves_take_a_third_of_the_time_and_logits_wait_f
     """Fault of before: short rows on an L40S, whose cache is 16 times that of an A6000, were said 50 % too slow."""
     card, one_row = get_gpu("l40s"), work_of(llama_7b, positions=64)
     without = card.model_copy(update={"cache_mib": 0.0})
-    assert find_share_of_memory(one_row, without) == 1
-    assert find_share_of_memory(one_row, card) == pytest.approx(1 / 3)
-    assert find_share_of_memory(replace(one_row, product_rows=64_000), card) > 0.9
+    written = count_written_bytes(one_row)
+    assert find_share_of_memory(written, without) == 1
+    assert find_share_of_memory(written, card) == pytest.approx(1 / 3)
+    assert find_share_of_memory(1000 * written, card) > 0.9
     assert seconds_of(one_row, card) < seconds_of(one_row, without)
