@@ -36,10 +36,14 @@ async def _read_compensated(work: Work, terms: ContractTerms, since: datetime) -
 
 
 async def _read_overage(work: Work, terms: ContractTerms, since: datetime) -> list[LostHours]:
-    """Read what was lost of hours that no grant had covered: of the months in which it was used."""
-    charged = aliased(Capture)
+    """Read what was lost of hours that no grant had covered: of the months in which it was used.
+
+    What a correction says since that was never used is no loss.
+    """
+    charged, correction = aliased(Capture), aliased(Capture)
+    corrected = select(func.coalesce(func.sum(correction.quantity), 0)).where(correction.corrects_id == Capture.id)
     query = (
-        select(Capture.used_month, func.sum(Capture.quantity), Capture.created_at)
+        select(Capture.used_month, func.sum(Capture.quantity + corrected.scalar_subquery()), Capture.created_at)
         .join(charged, charged.id == Capture.corrects_id)
         .where(Capture.contract_id == terms.id, Capture.created_at >= since, Capture.borne)
         .where(Capture.unit == Unit.GPU_SECONDS.value, Capture.cause != Cause.OVER_PROMISE.value)

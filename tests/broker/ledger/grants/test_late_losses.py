@@ -2,12 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from broker.daemon import Daemon
 from broker.system import System
 from tests.broker.billing.invoicing import bill, read_money, use
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer, sign_contract, upload_dataset
 from tests.broker.ledger.correcting.test_compensation_sweep import list_compensations, lose, sweep
+from tests.broker.metering.correcting.test_run_corrections import correct, send
 from tests.broker.running_jobs import HOUR, RunningJob, broken_rules, report_usage, settle, start_job
 
 ENDS = datetime(2026, 11, 20, tzinfo=UTC)
@@ -86,8 +89,9 @@ async def test_their_compensation_is_billed_as_it_is_used_under_another_contract
     assert await broken_rules(system) == {}
 
 
-async def test_hours_that_no_grant_had_covered_count_as_used_as_well(
-    api: Api, system: System, clock: ManualClock
+@pytest.mark.parametrize(("never_used", "true_up"), [(0, "6800.00"), (100, "7200.00")])
+async def test_hours_that_no_grant_had_covered_count_as_used_unless_they_never_were(
+    api: Api, system: System, clock: ManualClock, never_used: int, true_up: str
 ) -> None:
     customer = await make_ready_customer(api, plan="long_term", committed_gpu_hours=2000, ends_at=ENDS.isoformat())
     (grant,) = (await api.get("/grants", contract_id=customer.contract["id"]))["data"]
@@ -95,8 +99,11 @@ async def test_hours_that_no_grant_had_covered_count_as_used_as_well(
     job = await start_job(system, customer, gpu_seconds=400 * HOUR, tokens=0)
     await report_usage(system, job, gpu_seconds=300 * HOUR)
     await lose_after_the_end(system, job, clock)
+    if never_used:
+        told = correct(job.run_id, 0, "c1", clock, gpu_seconds=(300 - never_used) * HOUR)
+        assert await send(api, told) == ["accepted"]
     clock.now = BILLED
-    assert (await bill(api, customer, "2026-11"))["total"]["amount"] == "6800.00"
+    assert (await bill(api, customer, "2026-11"))["total"]["amount"] == true_up
     assert await broken_rules(system) == {}
 
 
