@@ -79,11 +79,8 @@ class GpuProfile(BaseModel):
         if self.watts <= SLOT_WATTS and density >= LOW_POWER_TERAFLOPS_PER_WATT:
             return "low_power"
         is_thirsty = self.compute_capability == THIRSTY_GENERATION
-        return (
-            "dense"
-            if density >= (DENSE_TERAFLOPS_PER_WATT_OF_THIRSTY if is_thirsty else DENSE_TERAFLOPS_PER_WATT)
-            else "full"
-        )
+        dense = DENSE_TERAFLOPS_PER_WATT_OF_THIRSTY if is_thirsty else DENSE_TERAFLOPS_PER_WATT
+        return "dense" if density >= dense else "full"
 
     def peak_flops(self, precision: Precision) -> float:
         """Return the FLOP/s of dense matrix products; bf16 without tensor cores for it is computed in 32 bit.

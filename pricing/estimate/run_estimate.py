@@ -77,9 +77,9 @@ def estimate_method(
     """Estimate a run of a job by one of its methods, whose peak is taken along and not worked out again."""
     method = chosen.method
     work = job.get_work(chosen)
-    seconds_there = work.weigh(calibration.get_constants(gpu.sku)).compute_seconds(gpu)
     kind = RunKind(gpu.sku, job.profile.family, method.precision, method.checkpointing, trainer_version)
-    interval = calibration.widen(kind, seconds_there)
+    weighed = work.weigh(calibration.get_constants(gpu.sku))
+    interval = calibration.widen(kind, weighed.compute_seconds(gpu))
     seconds = GpuSeconds(math.ceil(interval.p50) or 1, math.ceil(interval.p90) or 1)
     return RunEstimate(
         kind, work.counted, seconds, chosen, chosen.peak.judge_fit(gpu), calibration.version, interval.runs
