@@ -3,8 +3,7 @@
 The peer is `sorted()` of the same jobs by time and id: what any planner that orders them at all must do. The jobs are
 of 2,000 contracts in two queues, each with twelve shapes of its own: 1 to 8 GPUs, estimates of up to two days, types
 drawn at random; the pools are 1,000 nodes of 8 GPUs of four types. In a row of its own no two jobs have one shape.
-CPU time, the least of some
-tries; the collector does not look at the jobs themselves while either side works.
+CPU time, the least of some tries; the collector does not look at the jobs themselves while either side works.
 """
 
 import gc

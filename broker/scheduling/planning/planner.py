@@ -45,8 +45,9 @@ class Planner:
 
     def submit(self, job: WaitingJob) -> None:
         """Take a job that waits, that waits again, or that is another than was told; it runs no longer."""
-        self._withdraw(job.job_id)
-        self._end_run(job.job_id)
+        if job.job_id in self.books.waiting or job.job_id in self.books.runs.running:
+            self._withdraw(job.job_id)
+            self._end_run(job.job_id)
         self.books.waiting[job.job_id] = job
         self.books.homes.add(job)
 
@@ -141,10 +142,12 @@ class Planner:
         head, kind = job_class.find_head(), job_class.kind
         if head is None or job_class.queue.state is None:
             return
-        key = job_class.rank(head, job_class.find_due(head))
+        due = job_class.find_due(head)
+        key = job_class.rank(head, due)
         if kind.ranking.enter(key, job_class):
             kind.group.ranking.enter(key, kind)
-        due = job_class.find_next_due(head)
+        if job_class.by_due is not None:
+            due = job_class.by_due.find_next()
         if due is not None and due > self.books.scene.now and due != job_class.due:
             job_class.due = due
             heappush(self._due, (due, head.job_id, job_class))

@@ -1,7 +1,7 @@
 """A recorded window, replayed by the planner that plans live: as it was, or on conditions that are proposed. Pure."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 from heapq import heappop, heappush
@@ -10,11 +10,11 @@ from typing import Any
 from broker.scheduling.planning.plan import name_node
 from broker.scheduling.planning.planner import Planner
 from broker.scheduling.planning.values.answers import Start
-from broker.scheduling.planning.values.jobs import RunningJob, WaitingJob
 from broker.scheduling.planning.values.pools import PoolState
 from broker.scheduling.planning.values.queues import ContractShare
 from broker.scheduling.simulation.recording import Conditions
 from broker.scheduling.simulation.window import Turn, Window
+from broker.scheduling.simulation.window_runs import Lengths, make_run
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class _WindowReplay:
         self.proposal = proposal
         self.planner = Planner()
         self.pools: dict[str, PoolState] = {}
-        self.recorded_pools = {pool.name: pool for _, told in window.conditions for pool in told.pools}
+        self.lengths = Lengths(window)
         self.queues: set[str] = set()
         self.events: list[tuple[datetime, Happening, int, Any]] = []
         self.scheduled = 0
@@ -144,53 +144,14 @@ class _WindowReplay:
     def _start(self, start: Start, now: datetime) -> None:
         number = self.waiting.pop(start.job_id)
         played = self.played[number]
-        seconds = self._find_length(played.turn, start.pool)
+        seconds = self.lengths.find(played.turn, self.pools[start.pool].sku)
         played.started_at, played.ended_at, played.pool = now, now + seconds, start.pool
-        self.planner.start(self._make_run(played.turn, start, now))
+        self.planner.start(make_run(played.turn, start, self.pools[start.pool].sku, now))
         self._schedule(played.ended_at, Happening.END, start.job_id)
         following = self.next_of.get(number)
         if following is not None:
             after = self.window.turns[following].returned_after or timedelta(0)
             self._schedule(played.ended_at + after, Happening.COME, following)
-
-    def _find_length(self, turn: Turn, pool: str) -> timedelta:
-        """Find how long a run takes on a pool."""
-        if turn.started_at is not None and turn.ended_at is not None:
-            recorded = turn.ended_at - turn.started_at
-            known = None if turn.run is None else self.recorded_pools.get(turn.run.pool)
-            return recorded if known is None else recorded * self._compare_types(turn.job, known.sku, pool)
-        seen = timedelta(0) if turn.started_at is None else self.window.ends_at - turn.started_at
-        return max(timedelta(seconds=self._expect_seconds(turn.job, self.pools[pool].sku)), seen)
-
-    def _compare_types(self, job: WaitingJob, recorded: str, pool: str) -> float:
-        sku = self.pools[pool].sku
-        return 1.0 if sku == recorded else self._expect_seconds(job, sku) / max(self._expect_seconds(job, recorded), 1)
-
-    def _expect_seconds(self, job: WaitingJob, sku: str) -> int:
-        option = job.shape.find_option(sku)
-        return job.shape.p50_seconds if option is None else option.p50_seconds
-
-    def _make_run(self, turn: Turn, start: Start, now: datetime) -> RunningJob:
-        """Make what the planner is told of a run: as it was told live, where it was."""
-        job, told = turn.job, turn.run
-        if told is not None and told.pool == start.pool:
-            p90_end = None if told.p90_end is None else now + (told.p90_end - told.started_at)
-            length = told.p50_end - told.started_at
-            return replace(told, started_at=now, p50_end=now + length, p90_end=p90_end, places=start.places)
-        option = job.shape.find_option(self.pools[start.pool].sku)
-        p50, p90 = (job.shape.p50_seconds,) * 2 if option is None else (option.p50_seconds, option.p90_seconds)
-        return RunningJob(
-            job.job_id,
-            job.contract_id,
-            start.pool,
-            start.gpus,
-            now,
-            p50_end=now + timedelta(seconds=p50),
-            p90_end=now + timedelta(seconds=p90),
-            queue=job.queue,
-            places=start.places,
-            submitted_at=job.submitted_at,
-        )
 
 
 def _find_next_turns(turns: Sequence[Turn]) -> dict[int, int]:

@@ -1,6 +1,6 @@
 """All books of a planner: who waits and runs, what is free and kept, and what contracts and queues hold."""
 
-from broker.scheduling.planning.books.classes import Scene
+from broker.scheduling.planning.books.class_jobs import Scene
 from broker.scheduling.planning.books.homes import Homes
 from broker.scheduling.planning.books.nodes import PoolBook
 from broker.scheduling.planning.books.runs import RunBooks

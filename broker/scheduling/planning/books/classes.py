@@ -5,21 +5,18 @@ differ in how long they run. What does not fit for one member fits for none of i
 looks at a few groups, however many jobs wait.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from heapq import heappop, heappush
+from datetime import datetime
 
+from broker.scheduling.planning.books.class_jobs import ClassJobs, Scene
 from broker.scheduling.planning.books.nodes import PoolBook
 from broker.scheduling.planning.books.ranking import Ranking
 from broker.scheduling.planning.books.shares import ContractBook, QueueBook
 from broker.scheduling.planning.rules.order import (
-    BY_SERVICE,
     EXPEDITED,
     GUARANTEED,
     OVERDUE,
     Key,
-    compute_rank_within_class,
     compute_share,
     find_due,
     rank_ordinary,
@@ -29,18 +26,8 @@ from broker.scheduling.planning.values.pools import Discipline
 
 # Run times are told apart by so many binary digits: enough to fill gaps, few enough that many jobs are of one class.
 RUN_TIME_BITS = 4
-# Enough for any spread: how many times as long as its shortest p50 a job takes at its longest p90, by powers of two.
+# Enough for any spread of a shape.
 SPREAD_BITS = 8
-
-
-class Scene:
-    """What all classes see of the plan under way: who waits, its moment, and who has fallen behind in it."""
-
-    def __init__(self, waiting: Mapping[str, WaitingJob], run_time_bits: int) -> None:
-        self.waiting = waiting
-        self.run_time_bits = run_time_bits
-        self.now = datetime.min.replace(tzinfo=UTC)
-        self.fallen_behind: list[object] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +62,10 @@ class Group:
 
     def provide_kind(self, shape: Shape) -> "Kind":
         """Provide the kind of jobs that run for about as long, and at most for about as many times that."""
-        seconds = shape.p50_seconds
-        bits, spread = seconds.bit_length(), (2 * shape.longest_seconds // max(seconds, 1)).bit_length()
-        bucket = (bits << self.scene.run_time_bits) + (seconds >> max(bits - self.scene.run_time_bits, 0))
-        bucket = bucket << SPREAD_BITS | spread
+        seconds, kept = shape.p50_seconds, self.scene.run_time_bits
+        bits = seconds.bit_length()
+        bucket = (bits << kept) + (seconds >> bits - kept if bits > kept else seconds)
+        bucket = bucket << SPREAD_BITS | shape.spread
         kind = self.kinds.get(bucket)
         if kind is None:
             kind = self.kinds[bucket] = Kind(self)
@@ -108,96 +95,26 @@ class Kind:
         return self.ranking.find_first()
 
 
-class DueJobs:
-    """Jobs by when they have waited long enough; those that wait no longer are found out at the top."""
+class JobClass(ClassJobs):
+    """The jobs of one contract in one queue and kind."""
 
-    __slots__ = ("entries", "known", "waiting")
-
-    def __init__(self, waiting: Mapping[str, WaitingJob]) -> None:
-        self.waiting = waiting
-        self.entries: list[tuple[datetime, str, WaitingJob]] = []
-        self.known: dict[str, WaitingJob] = {}
-
-    def add(self, job: WaitingJob, due: datetime | None) -> None:
-        """Add a job; one that is here already stands once."""
-        if due is not None and self.known.get(job.job_id) is not job:
-            self.known[job.job_id] = job
-            heappush(self.entries, (due, job.job_id, job))
-
-    def find_overdue(self, now: datetime) -> WaitingJob | None:
-        """Find who has waited long enough by now, the first."""
-        due = self.find_next()
-        return None if due is None or due > now else self.entries[0][2]
-
-    def find_next(self) -> datetime | None:
-        """Find when the first of those that still wait has waited long enough."""
-        while self.entries:
-            due, job_id, job = self.entries[0]
-            if self.waiting.get(job_id) is job:
-                return due
-            heappop(self.entries)
-            if self.known.get(job_id) is job:
-                del self.known[job_id]
-        return None
-
-
-class JobClass:
-    """The jobs of one contract in one queue and kind, by age."""
-
-    __slots__ = ("by_due", "contract", "due", "is_passed_over", "jobs", "kind", "queue", "scene", "size")
+    __slots__ = ("contract", "due", "is_passed_over", "kind", "queue", "size")
 
     def __init__(self, contract: ContractBook, queue: QueueBook, kind: Kind) -> None:
+        super().__init__(kind.group.scene, kind.discipline)
         self.contract = contract
         self.queue = queue
         self.kind = kind
-        self.scene = kind.group.scene
         self.size = 0
         self.due: datetime | None = None
         self.is_passed_over = False
-        self.jobs: list[tuple[int, datetime, str, WaitingJob]] = []
-        self.by_due = DueJobs(self.scene.waiting) if kind.discipline in BY_SERVICE else None
 
     def __lt__(self, other: object) -> bool:
         return False
 
     def add(self, job: WaitingJob) -> bool:
         """Add a job; tells whether it may be the first now."""
-        service = compute_rank_within_class(job, self.kind.discipline)
-        heappush(self.jobs, (service, job.submitted_at, job.job_id, job))
-        if self.by_due is not None:
-            self.by_due.add(job, self.find_due(job))
-            return True
-        return self.jobs[0][3] is job
-
-    def forget_all(self) -> None:
-        """Forget all jobs: the class is closed."""
-        self.jobs.clear()
-        self.by_due = None
-
-    def find_head(self) -> WaitingJob | None:
-        """Find the first that still waits. By service, too, one that has waited long enough goes before all others."""
-        head = self._find_first()
-        if self.by_due is None or head is None or head.expedited:
-            return head
-        return self.by_due.find_overdue(self.scene.now) or head
-
-    def _find_first(self) -> WaitingJob | None:
-        jobs, waiting = self.jobs, self.scene.waiting
-        while jobs:
-            job = jobs[0][3]
-            if waiting.get(job.job_id) is job:
-                return job
-            heappop(jobs)
-        return None
-
-    def list_first(self, count: int) -> list[WaitingJob]:
-        """List the first few that still wait."""
-        return sorted(self.list_waiting(), key=lambda job: (job.submitted_at, job.job_id))[:count]
-
-    def list_waiting(self) -> list[WaitingJob]:
-        """List those that still wait, in no order."""
-        waiting = self.scene.waiting
-        return list({entry[2]: entry[3] for entry in self.jobs if waiting.get(entry[2]) is entry[3]}.values())
+        return self.enter(job, self.kind.discipline, None if self.by_due is None else self.find_due(job))
 
     def compute_key(self) -> Key | None:
         """Compute where the class stands; None: it has no turn."""
@@ -208,10 +125,6 @@ class JobClass:
         """Find when a job of this class has waited long enough to go before all others; None: never."""
         queue = self.queue.state
         return None if queue is None else find_due(job, queue, self.kind.discipline)
-
-    def find_next_due(self, head: WaitingJob) -> datetime | None:
-        """Find when a job of this class, whose head is known, will next have waited long enough; None: none ever."""
-        return self.find_due(head) if self.by_due is None else self.by_due.find_next()
 
     def rank(self, job: WaitingJob, due: datetime | None) -> Key:
         """Rank a job of this class that has waited long enough at `due`."""

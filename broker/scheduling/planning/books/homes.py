@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from broker.scheduling.planning.books.classes import Group, GroupKey, JobClass, Kind, Scene
+from broker.scheduling.planning.books.class_jobs import Scene
+from broker.scheduling.planning.books.classes import Group, GroupKey, JobClass, Kind
 from broker.scheduling.planning.books.nodes import PoolBook
 from broker.scheduling.planning.books.shares import QueueBook, ShareBooks
 from broker.scheduling.planning.values.jobs import Shape, WaitingJob

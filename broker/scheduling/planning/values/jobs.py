@@ -29,8 +29,8 @@ class TypeOption:
 class Shape:
     """What a job needs to start: whole GPUs, all on one node, of one of these types.
 
-    `skus` are the types, `p50_seconds` is what it takes on the fastest, `longest_seconds` its p90 on the slowest: they
-    are worked out once.
+    `skus` are the types, `p50_seconds` is what it takes on the fastest, and `spread` how many times as long its p90 is
+    on the slowest, by powers of two from a half on: they are worked out once.
     """
 
     gpus: int
@@ -39,12 +39,13 @@ class Shape:
     finish_by: datetime | None = None
     skus: tuple[str | None, ...] = field(init=False, compare=False, repr=False)
     p50_seconds: int = field(init=False, compare=False, repr=False)
-    longest_seconds: int = field(init=False, compare=False, repr=False)
+    spread: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "skus", tuple([option.sku for option in self.options]))
         object.__setattr__(self, "p50_seconds", min([option.p50_seconds for option in self.options]))
-        object.__setattr__(self, "longest_seconds", max([option.p90_seconds for option in self.options]))
+        longest = max([option.p90_seconds for option in self.options])
+        object.__setattr__(self, "spread", (2 * longest // max(self.p50_seconds, 1)).bit_length())
 
     @classmethod
     def of_any_type(cls, gpus: int, p50_seconds: int, p90_seconds: int | None = None) -> "Shape":

@@ -1,0 +1,101 @@
+"""The jobs of one class: the first is found without sorting them, and who waits no longer is found out at the top."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from heapq import heappop, heappush
+
+from broker.scheduling.planning.rules.order import BY_SERVICE, compute_rank_within_class
+from broker.scheduling.planning.values.jobs import WaitingJob
+from broker.scheduling.planning.values.pools import Discipline
+
+
+class Scene:
+    """What all classes see of the plan under way: who waits, its moment, and who has fallen behind in it."""
+
+    def __init__(self, waiting: Mapping[str, WaitingJob], run_time_bits: int) -> None:
+        self.waiting = waiting
+        self.run_time_bits = run_time_bits
+        self.now = datetime.min.replace(tzinfo=UTC)
+        self.fallen_behind: list[object] = []
+
+
+class DueJobs:
+    """Jobs by when they have waited long enough; those that wait no longer are found out at the top."""
+
+    __slots__ = ("entries", "known", "waiting")
+
+    def __init__(self, waiting: Mapping[str, WaitingJob]) -> None:
+        self.waiting = waiting
+        self.entries: list[tuple[datetime, str, WaitingJob]] = []
+        self.known: dict[str, WaitingJob] = {}
+
+    def add(self, job: WaitingJob, due: datetime | None) -> None:
+        """Add a job; one that is here already stands once."""
+        if due is not None and self.known.get(job.job_id) is not job:
+            self.known[job.job_id] = job
+            heappush(self.entries, (due, job.job_id, job))
+
+    def find_overdue(self, now: datetime) -> WaitingJob | None:
+        """Find who has waited long enough by now, the first."""
+        due = self.find_next()
+        return None if due is None or due > now else self.entries[0][2]
+
+    def find_next(self) -> datetime | None:
+        """Find when the first of those that still wait has waited long enough."""
+        while self.entries:
+            due, job_id, job = self.entries[0]
+            if self.waiting.get(job_id) is job:
+                return due
+            heappop(self.entries)
+            if self.known.get(job_id) is job:
+                del self.known[job_id]
+        return None
+
+
+class ClassJobs:
+    """Jobs by age or, where the discipline says so, by service; there those that have waited long enough go first."""
+
+    __slots__ = ("by_due", "jobs", "scene")
+
+    def __init__(self, scene: Scene, discipline: Discipline) -> None:
+        self.scene = scene
+        self.jobs: list[tuple[int, datetime, str, WaitingJob]] = []
+        self.by_due = DueJobs(scene.waiting) if discipline in BY_SERVICE else None
+
+    def enter(self, job: WaitingJob, discipline: Discipline, due: datetime | None) -> bool:
+        """Enter a job, which by service will have waited long enough at `due`; tells whether it may be first now."""
+        heappush(self.jobs, (compute_rank_within_class(job, discipline), job.submitted_at, job.job_id, job))
+        if self.by_due is not None:
+            self.by_due.add(job, due)
+            return True
+        return self.jobs[0][3] is job
+
+    def forget_all(self) -> None:
+        """Forget all jobs: the class is closed."""
+        self.jobs.clear()
+        self.by_due = None
+
+    def find_head(self) -> WaitingJob | None:
+        """Find the first that still waits."""
+        head = self._find_first()
+        if self.by_due is None or head is None or head.expedited:
+            return head
+        return self.by_due.find_overdue(self.scene.now) or head
+
+    def list_first(self, count: int) -> list[WaitingJob]:
+        """List the first few that still wait."""
+        return sorted(self.list_waiting(), key=lambda job: (job.submitted_at, job.job_id))[:count]
+
+    def list_waiting(self) -> list[WaitingJob]:
+        """List those that still wait, in no order."""
+        waiting = self.scene.waiting
+        return list({entry[2]: entry[3] for entry in self.jobs if waiting.get(entry[2]) is entry[3]}.values())
+
+    def _find_first(self) -> WaitingJob | None:
+        jobs, waiting = self.jobs, self.scene.waiting
+        while jobs:
+            job = jobs[0][3]
+            if waiting.get(job.job_id) is job:
+                return job
+            heappop(jobs)
+        return None
