@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, ScalarSelect, func, literal, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, case, func, literal, or_, select
 
 from broker.capacity.model import QueueState
 from broker.capacity.tables import Queue, StartForecast
@@ -86,12 +86,16 @@ def has_moved(before: datetime | None, after: datetime | None, now: datetime) ->
 
 
 def select_starts(customer_id: ColumnElement[str]) -> ScalarSelect[Any]:
-    """Select the starts in the queues that a customer's jobs may enter, as part of a larger statement."""
-    told = (StartForecast.sku, StartForecast.gpus, StartForecast.p50, StartForecast.p90)
-    each = func.jsonb_build_array(Queue.name, *told)
+    """Select the starts in the queues that a customer's jobs may enter, as part of a larger statement.
+
+    From a queue that is not open nothing starts, and nobody knows when it will.
+    """
+    is_open = Queue.state == QueueState.OPEN.value
+    starts = [case((is_open, start)) for start in (StartForecast.p50, StartForecast.p90)]
+    each = func.jsonb_build_array(Queue.name, StartForecast.sku, StartForecast.gpus, *starts)
     entered = or_(Queue.customer_id.is_(None), Queue.customer_id == customer_id)
     joined = select(func.jsonb_agg(each)).join(StartForecast, StartForecast.priority == Queue.priority)
-    return joined.where(Queue.state == QueueState.OPEN.value, entered).scalar_subquery()
+    return joined.where(entered).scalar_subquery()
 
 
 async def list_starts(work: Work, customer_id: str) -> ExpectedStarts:

@@ -91,6 +91,12 @@ async def test_a_busy_type_is_quoted_with_its_start_and_its_wait_counts_towards_
     refused = await submit_job(api, customer.dataset["id"], expect=409, **asked, finish_by=alone.isoformat())
     assert parse(refused["earliest"]) > alone
     await submit_job(api, customer.dataset["id"], **asked, finish_by=refused["earliest"])
+    await api.call("PATCH", "/queues/standard", json={"open": False}, expect=200)
+    held = (await quote(api, customer.dataset["id"]))["gpu_types"][0]["expected_start"]
+    assert held == {"queue": "standard", "p50": None, "p90": None}
+    late = (clock.now + timedelta(days=30)).isoformat()
+    unknown = await submit_job(api, customer.dataset["id"], expect=409, **asked, finish_by=late)
+    assert unknown["errors"][0]["message"] == "cannot be promised now"
 
 
 def parse(written: str) -> datetime:
