@@ -8,8 +8,11 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import TypeVar
 
+import psutil
 import pytest
 
 from tests.broker.conftest import server
@@ -18,6 +21,8 @@ from tests.engines.ray_cluster import RayCluster, ray_cluster
 from tests.engines.slurm_cluster import SlurmCluster, list_missing, slurm_cluster
 
 __all__ = ["server"]  # the PostgreSQL of the broker's own tests
+
+Cluster = TypeVar("Cluster")
 
 # How long servers stay away in the tests: `BROKER_TEST_AWAY_SECONDS=120 make test-engines` for two minutes.
 AWAY_SECONDS = float(os.environ.get("BROKER_TEST_AWAY_SECONDS", "5"))
@@ -38,11 +43,20 @@ def away_seconds() -> float:
     return AWAY_SECONDS
 
 
+def enter_or_skip(closing: ExitStack, cluster: AbstractContextManager[Cluster], name: str) -> Cluster:
+    """Start a cluster; one that does not start here is left out, and said so in the last lines."""
+    try:
+        return closing.enter_context(cluster)
+    except (OSError, psutil.Error) as error:  # a TimeoutError is one, too
+        pytest.skip(f"{name} could not be started here: {error}")
+
+
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
     if missing := list_missing():
         pytest.skip(f"Slurm is not installed ({', '.join(missing)}): apt-get install slurm-wlm munge")
-    with slurm_cluster(tmp_path_factory.mktemp("slurm")) as cluster:
+    with ExitStack() as closing:
+        cluster = enter_or_skip(closing, slurm_cluster(tmp_path_factory.mktemp("slurm")), "Slurm")
         before = os.environ.get("SLURM_CONF")
         os.environ["SLURM_CONF"] = str(cluster.conf)
         yield cluster
@@ -54,7 +68,8 @@ def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
     program = os.environ.get(RAY_PROGRAM, "")
     if not Path(program).is_file():
         pytest.skip(f"Ray is not installed: {RAY_PROGRAM} names no program `ray`")
-    with ray_cluster(Path(program), tmp_path_factory.mktemp("ray")) as cluster:
+    with ExitStack() as closing:
+        cluster = enter_or_skip(closing, ray_cluster(Path(program), tmp_path_factory.mktemp("ray")), "Ray")
         yield cluster
 
 
