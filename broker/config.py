@@ -20,6 +20,9 @@ SBATCH_OPTIONS_OF_OURS = frozenset({"array", "chdir", "export", "job-name", "nod
 SBATCH_OPTIONS_OF_OURS |= {"requeue", "test-only", "wait", "wrap", *"aDJnNoW"}
 
 
+RENAMED = {"BROKER_LOCAL_POOL": "BROKER_POOL", "BROKER_LOCAL_SKU": "BROKER_GPU_TYPE"}  # they name a cluster's, too
+
+
 class Settings(BaseSettings):
     """Everything an operator may set. Durations are in seconds, sizes in bytes."""
 
@@ -82,8 +85,10 @@ class Settings(BaseSettings):
     )
 
     local_slots: int = Field(default=1, ge=0, description="Runs at one time on this machine; 0: no local engine.")
-    local_sku: str = "cpu"
-    local_pool: str = "local"
+    gpu_type: str = Field(
+        default="cpu", description="Type of the pool's devices, as pricing/catalog/gpus.yaml calls it."
+    )
+    pool: str = Field(default="local", description="Name of the pool that this process serves.")
     base_models_dir: Path | None = Field(
         default=None, description="Base models of this machine, each by its name; unset: DATA_DIR/models."
     )
@@ -139,9 +144,9 @@ class Settings(BaseSettings):
             raise ValueError(f"{name!r} is no time zone; write one like Asia/Shanghai") from error
         return name
 
-    @field_validator("local_sku")
+    @field_validator("gpu_type")
     @classmethod
-    def _check_local_sku(cls, sku: str) -> str:
+    def _check_gpu_type(cls, sku: str) -> str:
         if sku not in load_gpus():
             raise ValueError(f"{sku!r} is not in the catalogue; it has: {', '.join(sorted(load_gpus()))}")
         return sku
@@ -167,6 +172,13 @@ class Settings(BaseSettings):
         if address is not None and not address.startswith(("http://", "https://")):
             raise ValueError(f"{address!r} is no address of a dashboard; write one like http://head:8265")
         return None if address is None else address.rstrip("/")
+
+    @model_validator(mode="after")
+    def _check_names_are_of_today(self) -> Self:
+        for old, new in RENAMED.items():
+            if old in os.environ:
+                raise ValueError(f"{old} is called {new} now; set that instead")
+        return self
 
     @model_validator(mode="after")
     def _check_engine_is_named(self) -> Self:

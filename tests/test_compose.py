@@ -93,7 +93,7 @@ def test_further_worker_of_the_documented_override_is_an_agent_of_its_own(servic
     ((name, worker),) = override["services"].items()
     environment = services["worker"]["environment"] | worker["environment"]
     assert worker["extends"] == {"file": COMPOSE_FILE.name, "service": "worker"}
-    assert environment["BROKER_LOCAL_POOL"] == name
+    assert environment["BROKER_POOL"] == name
     assert environment["BROKER_DATA_DIR"] != services["worker"]["environment"]["BROKER_DATA_DIR"]
     assert environment["BROKER_STORAGE_DIR"] == "/data/objects", "where the broker's own folder has it"
     assert "replicas" not in services["worker"]["deploy"]
@@ -114,7 +114,7 @@ def test_worker_reserves_a_gpu(services):
 
 
 def test_worker_names_its_card_as_the_catalogue_does(services):
-    variable = re.fullmatch(r"\$\{BROKER_LOCAL_SKU:-(.+)\}", services["worker"]["environment"]["BROKER_LOCAL_SKU"])
+    variable = re.fullmatch(r"\$\{BROKER_GPU_TYPE:-(.+)\}", services["worker"]["environment"]["BROKER_GPU_TYPE"])
     gpus = yaml.safe_load((ROOT / "pricing" / "catalog" / "gpus.yaml").read_text(encoding="utf-8"))
     assert variable[1] in {gpu["sku"] for gpu in gpus}
 

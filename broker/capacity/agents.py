@@ -70,7 +70,7 @@ def _check_is_free(work: Work, card: AgentCard, serving: Agent | None) -> None:
     if judge(work, serving) in PRESENT:
         age = (work.now - serving.last_seen_at).total_seconds()
         raise PoolServed(
-            f"BROKER_LOCAL_POOL: pool {card.pool} is served by the agent of {serving.data_dir} on {serving.host}, seen"
+            f"BROKER_POOL: pool {card.pool} is served by the agent of {serving.data_dir} on {serving.host}, seen"
             f" {max(0, round(age))} s ago; name another pool for this process, run nothing here (BROKER_LOCAL_SLOTS=0),"
             " or stop that one first"
         )

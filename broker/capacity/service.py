@@ -113,7 +113,7 @@ def read_open_types(written: Sequence[Sequence[Any]] | None, otherwise: str) -> 
 async def list_skus(work: Work) -> list[str]:
     """List the device types that open pools have, or else the broker's own setting."""
     query = select(Pool.sku).where(Pool.open, Pool.total_gpus > 0).distinct().order_by(Pool.sku)
-    return list(await work.session.scalars(query)) or [work.settings.local_sku]
+    return list(await work.session.scalars(query)) or [work.settings.gpu_type]
 
 
 async def list_queues(work: Work) -> list[Queue]:

@@ -32,7 +32,7 @@ def make_local_engine(settings: Settings) -> LocalEngine:
     return LocalEngine(
         settings.runs_root,
         slots=settings.local_slots,
-        sku=settings.local_sku,
+        sku=settings.gpu_type,
         command=settings.trainer_argv,
         base_models_dir=settings.models_root,
     )
@@ -43,7 +43,7 @@ def make_simulated_engine(settings: Settings) -> LocalEngine:
     return LocalEngine(
         settings.runs_root,
         slots=settings.local_slots,
-        sku=settings.local_sku,
+        sku=settings.gpu_type,
         command=settings.trainer_argv,
         base_models_dir=settings.models_root,
         environ={VISIBLE_DEVICES: NO_DEVICE},
@@ -60,7 +60,7 @@ def make_slurm_engine(settings: Settings) -> SlurmEngine:
     )
     return SlurmEngine(
         settings.runs_root,
-        sku=settings.local_sku,
+        sku=settings.gpu_type,
         command=settings.trainer_argv,
         place=place,
         base_models_dir=settings.models_root,
@@ -73,7 +73,7 @@ def make_ray_engine(settings: Settings) -> RayEngine:
     return RayEngine(
         settings.runs_root,
         api=JobsApi(settings.ray_address, token=settings.ray_token),
-        sku=settings.local_sku,
+        sku=settings.gpu_type,
         command=settings.trainer_argv,
         resource=settings.ray_resource,
         base_models_dir=settings.models_root,
@@ -83,7 +83,7 @@ def make_ray_engine(settings: Settings) -> RayEngine:
 def _check_devices(settings: Settings) -> None:
     """Check that there is a device for each slot where they are named. Raises: OperatorError."""
     devices = [name for name in list_devices(settings.local_slots, os.environ) if name != NO_DEVICE]
-    if devices and len(devices) < settings.local_slots and settings.local_sku != "cpu":
+    if devices and len(devices) < settings.local_slots and settings.gpu_type != "cpu":
         raise OperatorError(
             f"BROKER_LOCAL_SLOTS: is {settings.local_slots}, but {VISIBLE_DEVICES} names {len(devices)} devices"
             f" ({', '.join(devices)}); name one for each run at a time, or lower the slots"

@@ -45,7 +45,7 @@ def make_agent(system: System) -> PoolAgent | None:
     lock = AgentLock(settings.data_dir / "agent.lock")
     return PoolAgent(
         system,
-        settings.local_pool,
+        settings.pool,
         make_engine(settings),
         identity=load_identity(settings.data_dir, system.services.new_id),
         membership=Membership.with_own_connection(system, lock),

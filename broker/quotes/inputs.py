@@ -128,7 +128,7 @@ async def read_inputs(
                 of.machine_load,
                 of.largest,
             )
-            for of in capacity.read_open_types(open_types, work.settings.local_sku)
+            for of in capacity.read_open_types(open_types, work.settings.gpu_type)
         ],
         starts=read_starts(starts),
         queue=_choose_queue(terms, contract_id),

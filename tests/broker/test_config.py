@@ -25,7 +25,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ("time_zone", "Asia/Nowhere", "no time zone"),
         ("time_zone", "../../etc/passwd", "no time zone"),
         ("time_zone", "", "no time zone"),
-        ("local_sku", "abacus", "catalogue"),
+        ("gpu_type", "abacus", "catalogue"),
         ("secret_key", "", "16"),
         ("secret_key", "short", "16"),
         ("lease_seconds", 0, "greater than 0"),

@@ -63,7 +63,7 @@ class Place:
 
     def worker(self, name: str, pool: str, trainer: str | None = None, **settings: str) -> WorkerProcess:
         """Make a worker that serves a pool, not yet started."""
-        own = {"local_pool": pool, "public_url": self.hub.url, "trainer_command": trainer or fake_trainer(**ENDLESS)}
+        own = {"pool": pool, "public_url": self.hub.url, "trainer_command": trainer or fake_trainer(**ENDLESS)}
         worker = WorkerProcess(self.folder / f"{name}-data", self.shared | own | settings)
         self.started.append(worker)
         return worker
@@ -167,8 +167,8 @@ def test_second_process_on_a_pool_is_refused_and_the_first_ones_run_goes_on(
     first.start()
     job_id = submit(client, buyer)
     wait_for_step(client, job_id, 2)
-    check_refused(place.worker("second", "taken"), "worker", "BROKER_LOCAL_POOL")
-    check_refused(place.worker("third", "taken"), "serve", "BROKER_LOCAL_POOL")
+    check_refused(place.worker("second", "taken"), "worker", "BROKER_POOL")
+    check_refused(place.worker("third", "taken"), "serve", "BROKER_POOL")
     reached = client.get(f"/jobs/{job_id}")["progress"]["step"]
     wait_for_step(client, job_id, reached + 5)
     (run,) = runs_of(client, job_id)
@@ -312,7 +312,7 @@ def test_machine_that_cannot_start_runs_burns_no_attempt(
 
 def test_each_run_sees_a_device_of_its_own(place: Place, client: Client, buyer: Buyer) -> None:
     """A past fault: two runs on a machine with two GPUs shared the first one."""
-    worker = place.worker("pair", "pair", local_slots="2", local_sku="rtx-3090")
+    worker = place.worker("pair", "pair", local_slots="2", gpu_type="rtx-3090")
     environment = {"CUDA_VISIBLE_DEVICES": "GPU-aaaa,GPU-bbbb"}
     with pytest.MonkeyPatch.context() as patched:
         for variable, value in environment.items():

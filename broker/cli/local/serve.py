@@ -24,9 +24,9 @@ def worker(
     engine: Annotated[
         str | None, typer.Option(help="What runs the training: local, simulated, slurm or ray (BROKER_ENGINE).")
     ] = None,
-    pool: Annotated[str | None, typer.Option(help="Name of the pool that it serves (BROKER_LOCAL_POOL).")] = None,
+    pool: Annotated[str | None, typer.Option(help="Name of the pool that it serves (BROKER_POOL).")] = None,
     gpu_type: Annotated[
-        str | None, typer.Option(help="Type of its devices, as the catalogue calls it (BROKER_LOCAL_SKU).")
+        str | None, typer.Option(help="Type of its devices, as the catalogue calls it (BROKER_GPU_TYPE).")
     ] = None,
     slots: Annotated[int | None, typer.Option(help="Runs at one time on this machine (BROKER_LOCAL_SLOTS).")] = None,
     runs_dir: Annotated[
@@ -42,8 +42,8 @@ def worker(
         load_settings(
             data_dir=data_dir,
             engine=engine,
-            local_pool=pool,
-            local_sku=gpu_type,
+            pool=pool,
+            gpu_type=gpu_type,
             local_slots=slots,
             runs_dir=runs_dir,
             slurm_partition=slurm_partition,

@@ -62,7 +62,7 @@ async def test_pool_of_a_live_agent_is_refused_to_another(
     """To another machine's, to one of another data directory here, and to a copy of the same data directory."""
     await register(system)
     clock.advance(seconds=system.services.settings.lease_seconds - 1)
-    with pytest.raises(PoolServed, match=r"^BROKER_LOCAL_POOL: pool test is served by [^\n]*$"):
+    with pytest.raises(PoolServed, match=r"^BROKER_POOL: pool test is served by [^\n]*$"):
         await register(system, **changed)
     clock.advance(seconds=1)
     await register(system, **changed)

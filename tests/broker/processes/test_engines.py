@@ -20,7 +20,7 @@ RAY = {"engine": "ray", "ray_address": "http://head:8265/"}
     ("options", "kind"),
     [
         ({}, LocalEngine),
-        ({"engine": "simulated", "local_sku": "rtx-4090", "local_slots": 8}, LocalEngine),
+        ({"engine": "simulated", "gpu_type": "rtx-4090", "local_slots": 8}, LocalEngine),
         ({"engine": "slurm"}, SlurmEngine),
         (RAY, RayEngine),
     ],
@@ -35,7 +35,7 @@ async def test_machine_that_pretends_has_as_many_gpus_as_it_says_and_shows_its_r
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    settings = load_settings(data_dir=tmp_path, engine="simulated", local_sku="rtx-4090", local_slots=8)
+    settings = load_settings(data_dir=tmp_path, engine="simulated", gpu_type="rtx-4090", local_slots=8)
     engine = make_engine(settings)
     capacity = await engine.capacity()
     assert (capacity.sku, capacity.gpus) == ("rtx-4090", 8)
