@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 import broker
 from broker import errors
-from broker.capacity.model import CLUSTERS, PRESENT, AgentState, NodeCapacity, judge_agent
+from broker.capacity.model import CLUSTERS, PRESENT, AgentState, Discipline, NodeCapacity, judge_agent
 from broker.capacity.tables import Agent, Pool, write_nodes
 from broker.persistence.database import wake_dispatcher
 from broker.work import Work
@@ -58,6 +58,7 @@ async def register_agent(work: Work, card: AgentCard) -> None:
 
 async def _lock_pool(work: Work, card: AgentCard) -> Pool:
     row = {"name": card.pool, "sku": card.sku, "engine": card.engine, "total_gpus": card.gpus, "open": True}
+    row |= {"discipline": Discipline.FAIR.value, "drained_nodes": [], "maintenance_told": []}
     new = insert(Pool).values(row | {"failed_starts": 0, "created_at": work.now})
     await work.session.execute(new.on_conflict_do_nothing(index_elements=[Pool.name]))
     return await work.session.get_one(Pool, card.pool, with_for_update=True, populate_existing=True)

@@ -1,6 +1,7 @@
 """What queues, agents and nodes may be in, whether an agent lives and whether its pool takes jobs. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -51,6 +52,32 @@ class NodeCapacity:
     name: str
     gpus: int
     state: NodeState = NodeState.OPEN
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """A time at which nodes are worked on: nothing starts there that is expected to run into it. `nodes` None: all."""
+
+    begins_at: datetime
+    ends_at: datetime
+    nodes: tuple[str, ...] | None = None
+
+
+def apply_drains(told: Iterable[NodeCapacity], drained: Collection[str]) -> tuple[NodeCapacity, ...]:
+    """Apply the word of ops to nodes as their engine tells them: one that is open there drains if ops says so."""
+    return tuple(
+        replace(node, state=NodeState.DRAINING) if node.state is NodeState.OPEN and node.name in drained else node
+        for node in told
+    )
+
+
+class Discipline(StrEnum):
+    """In which order a pool takes jobs."""
+
+    FAIR = "fair"
+    FIRST_COME = "first-come"
+    SHORTEST_REMAINING = "shortest-remaining-service"
+    LEAST_ATTAINED = "least-attained-service"
 
 
 PRESENT = frozenset({AgentState.LIVE, AgentState.DRAINING})

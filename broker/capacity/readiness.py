@@ -1,13 +1,26 @@
 """Which pools take jobs now: by the word of ops, by their agent's sign of life, and by how their last starts went."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import Select, select
 
 from broker import errors
 from broker.capacity import agents
-from broker.capacity.model import SIMULATED, PoolFacts, Readiness, Rest, judge_pool, plan_rest
-from broker.capacity.tables import Agent, Pool
+from broker.capacity.model import (
+    SIMULATED,
+    Maintenance,
+    NodeCapacity,
+    NodeState,
+    PoolFacts,
+    Readiness,
+    Rest,
+    apply_drains,
+    judge_pool,
+    plan_rest,
+)
+from broker.capacity.tables import Agent, Pool, write_maintenance
 from broker.persistence.database import wake_dispatcher
 from broker.work import Work
 from pricing.catalog import find_gpu
@@ -27,6 +40,16 @@ class JudgedPool:
     @property
     def is_ready(self) -> bool:
         return self.readiness == Readiness.OPEN
+
+    @property
+    def nodes(self) -> tuple[NodeCapacity, ...]:
+        """List the machines of a cluster, as its engine and ops say they are; none where the pool is one machine."""
+        return _list_nodes(self.pool, self.agent)
+
+    @property
+    def total_gpus(self) -> int:
+        """Count the devices of nodes that take starts, or, where none does, of all that the engine has."""
+        return sum(node.gpus for node in self.nodes if node.state is NodeState.OPEN) or self.pool.total_gpus
 
 
 async def list_pools(work: Work, *, locked: bool = False) -> list[JudgedPool]:
@@ -55,10 +78,14 @@ def _judge(work: Work, pool: Pool, agent: Agent | None) -> JudgedPool:
         is_open=pool.open,
         agent=None if agent is None else agents.judge(work, agent),
         last_seen_at=None if agent is None else agent.last_seen_at,
-        nodes=() if agent is None else agent.nodes,
+        nodes=_list_nodes(pool, agent),
         rest=None if pool.rest_reason is None else Rest(pool.failed_starts, pool.rests_until),
     )
     return JudgedPool(pool, agent, *judge_pool(facts, now=work.now))
+
+
+def _list_nodes(pool: Pool, agent: Agent | None) -> tuple[NodeCapacity, ...]:
+    return () if agent is None else apply_drains(agent.nodes, pool.drained_nodes)
 
 
 @dataclass(frozen=True)
@@ -80,18 +107,56 @@ async def get_site(work: Work, name: str) -> Site:
     return Site(pool.agent_id, pool.sku if gpu is None else gpu.sku, pretends=pool.engine == SIMULATED)
 
 
-async def open_pool(work: Work, name: str, *, is_open: bool) -> JudgedPool:
-    """Open or close a pool for ops; an opened one has no failed starts, and the next cycle comes at once.
+@dataclass(frozen=True)
+class PoolChanges:
+    """What ops sets of a pool; None: as it is. `nodes`: whether each that is named drains. `maintenance`: all of it."""
 
-    Raises: NotFound.
+    is_open: bool | None = None
+    discipline: str | None = None
+    nodes: Mapping[str, bool] = field(default_factory=dict)
+    maintenance: Sequence[Maintenance] | None = None
+
+
+async def change_pool(work: Work, name: str, changes: PoolChanges) -> JudgedPool:
+    """Change a pool for ops; an opened one has no failed starts, and the next cycle comes at once.
+
+    Raises: NotFound, InvalidRequest.
     """
     pool = await _lock_pool(work, name)
-    pool.open = is_open
-    if is_open:
+    _check_changes(changes, {node.name for node in (await get_pool(work, name)).nodes}, work.now)
+    if changes.is_open is not None:
+        pool.open = changes.is_open
+    if changes.is_open:
         _forget_failed_starts(pool)
+    if changes.discipline is not None:
+        pool.discipline = changes.discipline
+    if changes.nodes:
+        drained = {node for node in pool.drained_nodes if changes.nodes.get(node, True)}
+        pool.drained_nodes = sorted(drained | {node for node, drains in changes.nodes.items() if drains})
+    if changes.maintenance is not None:
+        pool.maintenance_told = write_maintenance(changes.maintenance)
     await work.session.flush()
     await wake_dispatcher(work.session)
     return await get_pool(work, name)
+
+
+def _check_changes(changes: PoolChanges, known: Collection[str], now: datetime) -> None:
+    """Check that what is named is there, and that maintenance lies ahead. Raises: InvalidRequest."""
+    _check_names("nodes", changes.nodes, known)
+    for place, each in enumerate(changes.maintenance or ()):
+        where = f"maintenance.{place}"
+        _check_names(f"{where}.nodes", each.nodes or (), known)
+        if each.ends_at <= each.begins_at:
+            raise errors.invalid_field(f"{where}.ends_at", "must be after begins_at")
+        if each.ends_at <= now:
+            raise errors.invalid_field(f"{where}.ends_at", "must be in the future: this maintenance is over")
+
+
+def _check_names(where: str, names: Iterable[str], known: Collection[str]) -> None:
+    strange = [name for name in names if name not in known]
+    if strange:
+        there_are = f"there are: {', '.join(sorted(known))}" if known else "the pool is one machine"
+        raise errors.invalid_field(where, f"there is no node {strange[0]}; {there_are}")
 
 
 async def note_failed_start(work: Work, name: str, reason: str) -> None:

@@ -41,10 +41,11 @@ async def get_pool(work: AnyKey, name: str) -> PoolOut:
 
 @router.patch("/pools/{name}")
 async def change_pool(work: OpsWork, name: str, body: PoolPatch) -> PoolOut:
-    """Open or close a pool; what runs on it runs on. Opened, it rests no longer after failed starts."""
-    if body.open is not None:
-        await readiness.open_pool(work, name, is_open=body.open)
-    return _show(work, await readiness.get_pool(work, name))
+    """Open or close a pool, drain machines of it, plan maintenance, or choose in which order it takes jobs.
+
+    What runs on it runs on. Opened, it rests no longer after failed starts. The next cycle plans by it.
+    """
+    return _show(work, await readiness.change_pool(work, name, body.read_changes()))
 
 
 def _show(work: Work, pool: JudgedPool) -> PoolOut:

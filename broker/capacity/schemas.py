@@ -5,12 +5,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.capacity.model import AgentState, NodeState, QueueState, Readiness
-from broker.capacity.readiness import JudgedPool
+from broker.capacity.model import AgentState, Discipline, Maintenance, NodeState, QueueState, Readiness
+from broker.capacity.readiness import JudgedPool, PoolChanges
 from broker.capacity.tables import Agent
-from broker.http.shapes import RequestBody, created_at_field
+from broker.http.plain_text import PlainText
+from broker.http.shapes import Moment, RequestBody, created_at_field
 
 QueuePool = Annotated[str, Field(min_length=1, max_length=200)]
+NodeName = Annotated[PlainText, Field(min_length=1, max_length=200)]
 REMOVABLE = ("max_wait_seconds", "max_jobs", "max_gpus", "allowed_pools")
 
 
@@ -87,6 +89,14 @@ class NodeOut(BaseModel):
     )
 
 
+class MaintenanceOut(BaseModel):
+    begins_at: datetime = Field(description="Begin (UTC).", examples=["2026-12-01T02:00:00Z"])
+    ends_at: datetime = Field(description="End (UTC).", examples=["2026-12-01T04:00:00Z"])
+    nodes: list[str] | None = Field(
+        description="For staff: the machines that are worked on; null: all.", examples=[["gpu-7"]]
+    )
+
+
 class PoolOut(BaseModel):
     object: Literal["pool"] = Field(default="pool", description="Kind of object.", examples=["pool"])
     name: str = Field(description="Name, and id, of the pool.", examples=["local"])
@@ -100,6 +110,14 @@ class PoolOut(BaseModel):
         description="For staff: the machines of a cluster; empty where the pool is one machine.", examples=[[]]
     )
     open: bool = Field(description="What ops has said: a closed pool starts nothing new.", examples=[True])
+    discipline: Discipline = Field(
+        description="In which order it takes jobs: `fair` shares, `first-come`, the job with the least left"
+        " (`shortest-remaining-service`), the one that has had the least (`least-attained-service`).",
+        examples=["fair"],
+    )
+    maintenance: list[MaintenanceOut] = Field(
+        description="When it is worked on: nothing starts that is expected to run into that.", examples=[[]]
+    )
     state: Readiness = Field(
         description="Whether it takes jobs now (`open`), or why not: `closed` by ops, `unserved` (no agent), `silent`"
         " or `draining` (its agent is), `resting` after failed starts, `nodes_closed`: none of its"
@@ -122,9 +140,11 @@ class PoolOut(BaseModel):
             name=pool.name,
             sku=pool.sku,
             engine=pool.engine,
-            total_gpus=pool.total_gpus,
+            total_gpus=judged.total_gpus,
             nodes=_list_nodes(judged) if for_staff else None,
             open=pool.open,
+            discipline=Discipline(pool.discipline),
+            maintenance=[_show_maintenance(each, for_staff=for_staff) for each in pool.maintenance],
             state=judged.readiness,
             state_reason=judged.closure,
             rests_until=pool.rests_until if judged.readiness == Readiness.RESTING else None,
@@ -136,11 +156,53 @@ class PoolOut(BaseModel):
 
 
 def _list_nodes(judged: JudgedPool) -> list[NodeOut]:
-    return [] if judged.agent is None else [NodeOut.model_validate(node) for node in judged.agent.nodes]
+    return [NodeOut.model_validate(node) for node in judged.nodes]
+
+
+def _show_maintenance(planned: Maintenance, *, for_staff: bool) -> MaintenanceOut:
+    nodes = list(planned.nodes) if for_staff and planned.nodes is not None else None
+    return MaintenanceOut(begins_at=planned.begins_at, ends_at=planned.ends_at, nodes=nodes)
+
+
+class MaintenanceIn(RequestBody):
+    begins_at: Moment = Field(description="Begin.", examples=["2026-12-01T02:00:00Z"])
+    ends_at: Moment = Field(description="End, after the begin and in the future.", examples=["2026-12-01T04:00:00Z"])
+    nodes: list[NodeName] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="The machines that are worked on; left out: all.",
+        examples=[["gpu-7"]],
+    )
 
 
 class PoolPatch(RequestBody):
     open: bool | None = Field(default=None, description="False: start nothing new on it.", examples=[False])
+    discipline: Discipline | None = Field(
+        default=None, description="In which order it takes jobs.", examples=["first-come"]
+    )
+    nodes: dict[NodeName, Literal["open", "draining"]] | None = Field(
+        default=None,
+        max_length=1000,
+        description="Machines of a cluster by name: `draining` starts nothing new there, `open` takes that back.",
+        examples=[{"gpu-7": "draining"}],
+    )
+    maintenance: list[MaintenanceIn] | None = Field(
+        default=None,
+        max_length=100,
+        description="All times at which it is worked on, in the place of those told before; `[]`: none.",
+        examples=[[{"begins_at": "2026-12-01T02:00:00Z", "ends_at": "2026-12-01T04:00:00Z"}]],
+    )
+
+    def read_changes(self) -> PoolChanges:
+        """Read what is to change."""
+        planned = None if self.maintenance is None else [_read_maintenance(each) for each in self.maintenance]
+        drains = {name: state == NodeState.DRAINING.value for name, state in (self.nodes or {}).items()}
+        return PoolChanges(self.open, None if self.discipline is None else self.discipline.value, drains, planned)
+
+
+def _read_maintenance(sent: MaintenanceIn) -> Maintenance:
+    return Maintenance(sent.begins_at, sent.ends_at, None if sent.nodes is None else tuple(sent.nodes))
 
 
 class AgentOut(BaseModel):

@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from broker.capacity.model import NodeCapacity, NodeState, QueueState
+from broker.capacity.model import Discipline, Maintenance, NodeCapacity, NodeState, QueueState
 from broker.persistence.database import Base, moment_column
 
 
@@ -91,22 +91,53 @@ class Pool(Base):
     """Devices of one SKU behind one engine. `agent_id` is the one agent that serves it, or the last that did.
 
     `open` is what ops has said. After failed starts in a row it rests: until `rests_until`, or, where that is null and
-    `rest_reason` is not, until ops opens it or its agent starts anew.
+    `rest_reason` is not, until ops opens it or its agent starts anew. `drained_nodes` are those that ops drains,
+    `maintenance_told` is when ops works on which, as JSON; `maintenance` reads it.
     """
 
     __tablename__ = "pools"
-    __table_args__ = (CheckConstraint("total_gpus >= 0", name="gpus_not_negative"),)
+    __table_args__ = (
+        CheckConstraint("total_gpus >= 0", name="gpus_not_negative"),
+        CheckConstraint(
+            "discipline IN ('fair', 'first-come', 'shortest-remaining-service', 'least-attained-service')",
+            name="discipline_known",
+        ),
+    )
 
     name: Mapped[str] = mapped_column(primary_key=True)
     sku: Mapped[str]
     engine: Mapped[str]
     total_gpus: Mapped[int]
     open: Mapped[bool]
+    discipline: Mapped[str] = mapped_column(default=Discipline.FAIR.value)
+    drained_nodes: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    maintenance_told: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
     agent_id: Mapped[str | None] = mapped_column(ForeignKey("agents.id"))
     failed_starts: Mapped[int] = mapped_column(default=0)
     rests_until: Mapped[datetime | None] = moment_column(nullable=True)
     rest_reason: Mapped[str | None]
     created_at: Mapped[datetime] = moment_column()
+
+    @property
+    def maintenance(self) -> tuple[Maintenance, ...]:
+        return tuple(map(_read_maintenance, self.maintenance_told))
+
+
+def write_maintenance(planned: Iterable[Maintenance]) -> list[dict[str, Any]]:
+    """Write times of maintenance as the column keeps them."""
+    return [
+        {
+            "begins_at": each.begins_at.isoformat(),
+            "ends_at": each.ends_at.isoformat(),
+            "nodes": None if each.nodes is None else list(each.nodes),
+        }
+        for each in planned
+    ]
+
+
+def _read_maintenance(written: dict[str, Any]) -> Maintenance:
+    begins_at, ends_at = (datetime.fromisoformat(written[name]) for name in ("begins_at", "ends_at"))
+    return Maintenance(begins_at, ends_at, None if written["nodes"] is None else tuple(written["nodes"]))
 
 
 class StartForecast(Base):

@@ -215,6 +215,7 @@ class PoolAgent:
             run_token=sign_run_token(services.secret, RunBearer(run.id, run.customer_id)),
             gpus=run.gpus,
             broker_url=services.settings.worker_url,
+            node=run.node,
         )
 
     async def watch(self) -> None:

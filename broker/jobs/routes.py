@@ -42,7 +42,7 @@ from broker.jobs.schemas import (
     RunOut,
 )
 from broker.jobs.tables import Job, JobEvent, Run
-from broker.work import Work
+from broker.work import STAFF, Work
 from pricing.money import Money
 
 router = feature_router("/jobs", "jobs")
@@ -227,7 +227,7 @@ async def list_job_runs(work: AnyKey, job_id: str, limit: Limit = 100, cursor: C
     await service.get_job(work, job_id)
     query = service.select_runs(job_id)
     rows, after = await fetch_page(work.session, query, Run, limit=limit, cursor=cursor, oldest_first=True)
-    return Page(data=[RunOut.of(row) for row in rows], next_cursor=after)
+    return Page(data=[RunOut.of(row, for_staff=work.actor.role in STAFF) for row in rows], next_cursor=after)
 
 
 @router.get("/{job_id}/checkpoints")

@@ -337,6 +337,9 @@ class RunOut(BaseModel):
     attempt: int = Field(description="Which attempt, from 1.", examples=[1])
     pool: str = Field(description="Where it runs.", examples=["local"])
     gpus: int = Field(description="Devices it holds.", examples=[1])
+    node: str | None = Field(
+        description="For staff: on which machine of a cluster it was placed; null: the pool is one.", examples=["gpu-7"]
+    )
     gpu_type: str | None = Field(description="Type of its devices; its hours are priced by it.", examples=["rtx-3090"])
     status: str = Field(description="starting, running, or how it ended.", examples=["running"])
     cause: Cause | None = Field(description="Why it ended; null while it lives.", examples=["machine_lost"])
@@ -350,8 +353,9 @@ class RunOut(BaseModel):
     created_at: datetime = created_at_field()
 
     @classmethod
-    def of(cls, row: Run) -> "RunOut":
-        return cls.model_validate(row)
+    def of(cls, row: Run, *, for_staff: bool) -> "RunOut":
+        shown = cls.model_validate(row)
+        return shown if for_staff else shown.model_copy(update={"node": None})
 
 
 class CheckpointOut(BaseModel):

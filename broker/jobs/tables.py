@@ -150,10 +150,10 @@ class JobEvent(Base):
 class Run(Base):
     """One attempt of a job. The attempt's number is its fence token: the highest of a job is the valid one.
 
-    `cause`: why it ended, one of `broker.ledger.books.causes`; null while it lives. `agent_id`: whose it is; only that
-    agent may call it gone before its lease is over. `bears_lost_work` is false for runs that ended before the house
-    did. `gpu_type`: that of its devices when it started, by which it is priced. `pretends`: they were no such GPUs, and
-    its times teach nothing.
+    `cause`: why it ended, one of `broker.ledger.books.causes`; null while it lives. `agent_id`: whose it is; only
+    that agent may call it gone before its lease is over. `bears_lost_work` is false for runs that ended before the
+    house did. `node`: on which machine of a cluster it was placed. `gpu_type`: that of its devices when it started,
+    by which it is priced. `pretends`: they were no such GPUs, and its times teach nothing.
     """
 
     __tablename__ = "runs"
@@ -171,6 +171,7 @@ class Run(Base):
     pool: Mapped[str] = mapped_column(ForeignKey("pools.name"))
     agent_id: Mapped[str | None] = mapped_column(ForeignKey("agents.id"))
     gpus: Mapped[int]
+    node: Mapped[str | None]
     gpu_type: Mapped[str | None]
     pretends: Mapped[bool] = mapped_column(default=False)
     status: Mapped[str]

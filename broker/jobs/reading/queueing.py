@@ -82,7 +82,7 @@ class QueuedJob:
 class DeviceHolder:
     """A run that holds devices. `expected_seconds` is its whole time; None: it has ended and is being stopped.
 
-    `late_seconds` is what nine of ten such jobs take at most.
+    `late_seconds` is what nine of ten such jobs take at most. `node`: where it was placed in its cluster.
     """
 
     job_id: str
@@ -94,6 +94,7 @@ class DeviceHolder:
     expected_seconds: int | None
     queue: str = ""
     late_seconds: int | None = None
+    node: str | None = None
 
 
 @dataclass(frozen=True)
@@ -217,12 +218,12 @@ async def list_device_holders(work: Work) -> list[DeviceHolder]:
     """List the present runs of dispatched and running jobs, and ended runs whose processes are still being stopped."""
     columns = (Job.id, Job.contract_id, Run.pool, Run.agent_id, Run.gpus, Run.created_at)
     holding = (
-        select(*columns, EXPECTED_GPU_SECONDS, Job.queue, LATE_GPU_SECONDS)
+        select(*columns, EXPECTED_GPU_SECONDS, Job.queue, LATE_GPU_SECONDS, Run.node)
         .join(Run, (Run.job_id == Job.id) & (Run.attempt == Job.attempts))
         .where(Job.status.in_([status.value for status in HOLDS_DEVICES]))
     )
     stopping = (
-        select(*columns)
+        select(*columns, Run.node)
         .join(Run, Run.job_id == Job.id)
         .where(
             Run.id.in_(await outbox.list_unstopped(work.session)),
@@ -230,7 +231,13 @@ async def list_device_holders(work: Work) -> list[DeviceHolder]:
         )
     )
     holders = [_read_holder(*row) for row in await work.session.execute(holding)]
-    return holders + [DeviceHolder(*row, expected_seconds=None) for row in await work.session.execute(stopping)]
+    return holders + [_read_stopping(*row) for row in await work.session.execute(stopping)]
+
+
+def _read_stopping(
+    job_id: str, contract_id: str, pool: str, agent_id: str | None, gpus: int, since: datetime, node: str | None
+) -> DeviceHolder:
+    return DeviceHolder(job_id, contract_id, pool, agent_id, gpus, since, expected_seconds=None, node=node)
 
 
 def _read_holder(
@@ -243,10 +250,11 @@ def _read_holder(
     seconds: str | None,
     queue: str,
     late: str | None,
+    node: str | None,
 ) -> DeviceHolder:
     expected = _expected_seconds(seconds, gpus)
     late_seconds = max(expected, _expected_seconds(late, gpus))
-    return DeviceHolder(job_id, contract_id, pool, agent_id, gpus, since, expected, queue, late_seconds)
+    return DeviceHolder(job_id, contract_id, pool, agent_id, gpus, since, expected, queue, late_seconds, node)
 
 
 async def lock_waiting(work: Work, job_ids: Collection[str]) -> dict[str, Job]:

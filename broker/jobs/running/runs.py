@@ -34,8 +34,10 @@ from broker.work import Work
 from pricing.usage import Usage
 
 
-async def start_run(work: Work, job: Job, pool: str) -> Run:
+async def start_run(work: Work, job: Job, pool: str, node: str | None = None) -> Run:
     """Dispatch a locked, queued job: a new attempt, and a message for the pool's agent once this commits.
+
+    `node`: on which machine of a cluster; None: the pool is one machine.
 
     Raises: UnreadableDocument, where what it needs cannot be read: its end could not be accounted for either.
     """
@@ -52,6 +54,7 @@ async def start_run(work: Work, job: Job, pool: str) -> Run:
         pool=pool,
         agent_id=site.agent_id,
         gpus=job.gpus,
+        node=node,
         gpu_type=site.gpu_type,
         pretends=site.pretends,
         status=RunStatus.STARTING.value,

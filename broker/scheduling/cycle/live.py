@@ -12,6 +12,7 @@ from broker.jobs.reading import queueing
 from broker.jobs.reading.queueing import QueuedJob
 from broker.jobs.running.runs import start_run
 from broker.scheduling.cycle import batches, waits
+from broker.scheduling.cycle.places import find_node
 from broker.scheduling.cycle.recorder import CycleRecorder
 from broker.scheduling.cycle.snapshot import have_free, read_pools, read_snapshot
 from broker.scheduling.cycle.usage import UsageReading
@@ -117,7 +118,7 @@ async def _plan_and_start(work: Work, waiting: Sequence[QueuedJob], state: Cycle
     ready = [job for job in waiting if job.id not in passed_over]
     snapshot = await read_snapshot(work, ready, state.usage)
     plan, starts = await asyncio.to_thread(_plan, snapshot, work.now)  # a third of a second where 5000 wait
-    failed = await _apply_starts(work, plan, state.started)
+    failed = await _apply_starts(work, snapshot, plan, state.started)
     await publish_starts(work, starts)
     await _record(work, recorder=state.recorder, snapshot=snapshot, starts=_list_started(plan, state))
     state.waits, state.starts_more = plan.waits, have_free(snapshot.pools, plan.starts)
@@ -142,11 +143,12 @@ async def _record(work: Work, recorder: CycleRecorder | None, snapshot: ClusterS
         await recorder.record(work, snapshot, starts)
 
 
-async def _apply_starts(work: Work, plan: CyclePlan, started: set[str]) -> dict[str, str]:
+async def _apply_starts(work: Work, snapshot: ClusterSnapshot, plan: CyclePlan, started: set[str]) -> dict[str, str]:
     """Start what is still queued; a job that is locked elsewhere waits for the next cycle.
 
     Each starts in a savepoint: one that cannot start keeps nobody else from starting. Returns why, by job.
     """
+    pools = {pool.name: pool for pool in snapshot.pools}
     jobs = await queueing.lock_waiting(work, [start.job_id for start in plan.starts])
     failed: dict[str, str] = {}
     for start in plan.starts:
@@ -154,7 +156,7 @@ async def _apply_starts(work: Work, plan: CyclePlan, started: set[str]) -> dict[
             continue
         try:
             async with work.session.begin_nested():
-                await start_run(work, jobs[start.job_id], start.pool)
+                await start_run(work, jobs[start.job_id], start.pool, find_node(start, pools[start.pool]))
             started.add(start.job_id)
         except Exception as error:
             log.debug("job %s could not be started", start.job_id, exc_info=error)

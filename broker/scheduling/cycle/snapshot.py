@@ -13,10 +13,11 @@ from broker.capacity.service import Queue
 from broker.jobs.reading import queueing
 from broker.jobs.reading.queueing import DeviceHolder, Placement, QueuedJob, bound_seconds
 from broker.scheduling.cycle.devices import place_holder
+from broker.scheduling.cycle.places import count_free, describe_nodes, place_on_nodes
 from broker.scheduling.cycle.usage import UsageReading
 from broker.scheduling.planning.values.answers import Start
-from broker.scheduling.planning.values.jobs import Preference, RunningJob, Shape, TypeOption, WaitingJob
-from broker.scheduling.planning.values.pools import PoolState
+from broker.scheduling.planning.values.jobs import Place, Preference, RunningJob, Shape, TypeOption, WaitingJob
+from broker.scheduling.planning.values.pools import Discipline, PoolState
 from broker.scheduling.planning.values.queues import ContractShare, QueueLimits, QueueMode, QueueState
 from broker.scheduling.planning.values.snapshot import ClusterSnapshot
 from broker.work import Work
@@ -47,11 +48,14 @@ async def _read_shares(work: Work, waiting: Sequence[QueuedJob], usage: UsageRea
 
 async def read_pools(work: Work, pools: Sequence[JudgedPool]) -> tuple[tuple[PoolState, ...], Sequence[DeviceHolder]]:
     """Read what of these pools is free, and the runs that hold the rest."""
-    holders = await _list_placed_holders(work, pools)
-    busy: Counter[str] = Counter()
-    for holder in holders:
-        busy[holder.pool] += holder.gpus
-    return tuple(_pool_state(pool, busy[pool.pool.name]) for pool in pools), holders
+    by_pool: dict[str, list[DeviceHolder]] = {}
+    for holder in await _list_placed_holders(work, pools):
+        by_pool.setdefault(holder.pool, []).append(holder)
+    for judged in pools:
+        name = judged.pool.name
+        by_pool[name] = place_on_nodes(by_pool.get(name, ()), judged.nodes)
+    states = tuple(_pool_state(judged, by_pool[judged.pool.name]) for judged in pools)
+    return states, [holder for holders in by_pool.values() for holder in holders]
 
 
 def have_free(pools: Sequence[PoolState], starts: Sequence[Start]) -> bool:
@@ -73,12 +77,20 @@ async def _list_placed_holders(work: Work, pools: Sequence[JudgedPool]) -> list[
     return [replace(holder, pool=place_holder(holder, by_name, machines, states)) for holder in holders]
 
 
-def _pool_state(judged: JudgedPool, busy: int) -> PoolState:
-    pool = judged.pool
-    free_gpus = max(0, pool.total_gpus - busy)
+def _pool_state(judged: JudgedPool, holders: Sequence[DeviceHolder]) -> PoolState:
+    pool, nodes = judged.pool, judged.nodes
     gpu = find_gpu(pool.sku)
-    sku = pool.sku if gpu is None else gpu.sku
-    return PoolState(pool.name, sku, pool.total_gpus, free_gpus, judged.is_ready, judged.closure)
+    left = max(0, pool.total_gpus - sum(holder.gpus for holder in holders))
+    return PoolState(
+        name=pool.name,
+        sku=pool.sku if gpu is None else gpu.sku,
+        total_gpus=judged.total_gpus,
+        free_gpus=count_free(nodes, holders) if nodes else left,
+        open=judged.is_ready,
+        closure=judged.closure,
+        nodes=describe_nodes(pool.name, pool.total_gpus, nodes, pool.maintenance),
+        discipline=Discipline(pool.discipline),
+    )
 
 
 def describe_queue(row: Queue) -> QueueState:
@@ -128,4 +140,5 @@ def _running_job(holder: DeviceHolder, now: datetime) -> RunningJob:
         p50_end=end,
         p90_end=None if late is None else holder.started_at + timedelta(seconds=late),
         queue=holder.queue,
+        places=() if holder.node is None else (Place(holder.node, holder.gpus),),
     )

@@ -62,3 +62,10 @@ class PoolState:
     spans_nodes: bool = False
     preemptions_left: int = 0
     least_run: timedelta = timedelta(minutes=10)
+
+    @property
+    def largest(self) -> int:
+        """Tell how many GPUs the largest job of the pool may have: those of its largest open node."""
+        if not self.nodes or self.spans_nodes:
+            return self.total_gpus
+        return max((node.total for node in self.nodes if node.state == NodeState.OPEN), default=0)

@@ -29,7 +29,7 @@ class NewcomerStart:
 def forecast_newcomers(snapshot: ClusterSnapshot, plan: CyclePlan, *, now: datetime) -> list[NewcomerStart]:
     """Forecast the starts of newcomers, for each priority of a queue and each type that a pool has.
 
-    They are of one GPU, two, four and so on, up to the largest pool of the type.
+    They are of one GPU, two, four and so on, up to the largest node of the type.
     """
     early, late = (_Line(snapshot, plan, now, is_late=is_late) for is_late in (False, True))
     priorities = sorted({queue.priority for queue in snapshot.queues}, reverse=True)
@@ -49,7 +49,7 @@ def _list_sizes(pools: Sequence[PoolState]) -> set[tuple[str, int]]:
     """List the sizes of jobs that are forecast, by type."""
     sizes = {(pool.sku, 1) for pool in pools}
     for pool in pools:
-        sizes |= {(pool.sku, 2**power) for power in range(pool.total_gpus.bit_length())}
+        sizes |= {(pool.sku, 2**power) for power in range(pool.largest.bit_length())}
     return sizes
 
 
@@ -81,7 +81,7 @@ class _Line:
 
     def find_start(self, sku: str, gpus: int) -> datetime | None:
         """Find when a newcomer of a type would start, behind all that were put in."""
-        names = [name for name, pool in self.open.items() if pool.sku == sku and pool.total_gpus >= gpus]
+        names = [name for name, pool in self.open.items() if pool.sku == sku and pool.largest >= gpus]
         return self.forecast.find_start(names, gpus)
 
     def _list_usable(self, job: WaitingJob) -> tuple[str, ...]:
@@ -91,9 +91,7 @@ class _Line:
             self.usable[key] = tuple(
                 name
                 for name, pool in sorted(self.open.items())
-                if pool.total_gpus >= job.gpus
-                and job.pool in (None, name)
-                and job.shape.find_option(pool.sku) is not None
+                if pool.largest >= job.gpus and job.pool in (None, name) and job.shape.find_option(pool.sku) is not None
             )
         return self.usable[key]
 

@@ -284,8 +284,8 @@ async def test_job_that_cannot_be_started_keeps_no_other_from_starting(
     bad, good = await submit(api, customer), await submit(api, customer)
     started = live.start_run
 
-    async def start_run(work: Any, job: Job, pool: str) -> Run:
-        run = await started(work, job, pool)
+    async def start_run(work: Any, job: Job, pool: str, node: str | None) -> Run:
+        run = await started(work, job, pool, node)
         if job.id == bad:
             raise LookupError(bad)
         return run

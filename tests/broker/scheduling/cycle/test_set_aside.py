@@ -117,10 +117,10 @@ async def test_job_that_cannot_start_gives_its_place_to_the_next_in_the_same_cyc
     bad, good = await submit(api, customer), await submit(api, customer)
     start_run = live.start_run
 
-    async def start(work: Work, job: Job, pool: str) -> Any:
+    async def start(work: Work, job: Job, pool: str, node: str | None) -> Any:
         if job.id == bad:
             raise LookupError("a row that it needs is gone")
-        return await start_run(work, job, pool)
+        return await start_run(work, job, pool, node)
 
     monkeypatch.setattr(live, "start_run", start)
     assert await cycle_once(system) == CycleResult(started=1, waiting=1, set_aside=1)
