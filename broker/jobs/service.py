@@ -90,6 +90,8 @@ def set_status(work: Work, job: Job, status: JobStatus) -> None:
     job.pause_reason = None
     if status != JobStatus.QUEUED:
         job.pending_reason, job.expected_start, job.latest_start = None, None, None
+    if status not in {JobStatus.QUEUED, JobStatus.DISPATCHED}:
+        job.expedited_at = None
     if status in TERMINAL:
         job.finished_at = work.now
 

@@ -38,6 +38,7 @@ class Job(Base):
     `limit_…` is where its run is told to pause, `cap_micros` the most that the customer is charged. `used_…` is all
     that its runs used; `cost_micros` is what the customer is charged for it, `borne_…` what the house bears of it.
     `remaining` estimates what is left. `labels` are those that its usage is told apart by.
+    `expedited_at`: since when it goes first, since it lost its machine by our doing; until it runs again, or pauses.
     `adapter_id` is what it has made; null again once that adapter is deleted.
     """
 
@@ -71,6 +72,7 @@ class Job(Base):
     pending_reason: Mapped[dict[str, Any] | None]
     expected_start: Mapped[datetime | None] = moment_column(nullable=True)
     latest_start: Mapped[datetime | None] = moment_column(nullable=True)
+    expedited_at: Mapped[datetime | None] = moment_column(nullable=True)
     stop_requested: Mapped[str | None]
     pause_reason: Mapped[str | None]
     quote_guarantee: Mapped[str | None]

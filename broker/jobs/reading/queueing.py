@@ -64,7 +64,10 @@ class BatchLimit:
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job that waits, and what it was last told about that. `fault` says what of it cannot be read, if anything."""
+    """A job that waits, and what it was last told about that. `fault` says what of it cannot be read, if anything.
+
+    `expedited_at`: since when it goes first, since it lost its machine by our doing.
+    """
 
     id: str
     contract_id: str
@@ -76,13 +79,15 @@ class QueuedJob:
     expected_start: datetime | None
     fault: str | None = None
     batch: BatchLimit | None = None
+    expedited_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class DeviceHolder:
     """A run that holds devices. `expected_seconds` is its whole time; None: it has ended and is being stopped.
 
-    `late_seconds` is what nine of ten such jobs take at most. `node`: where it was placed in its cluster.
+    `late_seconds` is what nine of ten such jobs take at most. `node`: where it was placed in its cluster. `run_id`:
+    of one that is being stopped.
     """
 
     job_id: str
@@ -95,6 +100,7 @@ class DeviceHolder:
     queue: str = ""
     late_seconds: int | None = None
     node: str | None = None
+    run_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,7 @@ async def list_waiting(work: Work) -> list[QueuedJob]:
             Job.batch_at_once,
             Job.pending_reason,
             Job.expected_start,
+            Job.expedited_at,
         )
         .where(Job.status == JobStatus.QUEUED.value)
         .order_by(Job.created_at, Job.id)
@@ -147,11 +154,12 @@ def _read_queued(
     at_once: int | None,
     reason: dict[str, Any] | None,
     start: datetime | None,
+    expedited_at: datetime | None,
 ) -> QueuedJob:
     runs, fault = _read_runs(left, whole, types)
     placement = Placement(runs, prefer, finish_by)
     batch = None if batch_id is None or at_once is None else BatchLimit(batch_id, at_once)
-    return QueuedJob(job_id, contract_id, queue, gpus, created_at, placement, reason, start, fault, batch)
+    return QueuedJob(job_id, contract_id, queue, gpus, created_at, placement, reason, start, fault, batch, expedited_at)
 
 
 @lru_cache(maxsize=4096)  # jobs that are alike are read once
@@ -189,6 +197,26 @@ async def count_running_of(work: Work, batch_ids: Collection[str]) -> dict[str, 
     return {batch_id: running for batch_id, running in await work.session.execute(query) if batch_id is not None}
 
 
+@dataclass(frozen=True)
+class LastPlace:
+    """Where the last run of a job was; `node` None: its pool was one machine."""
+
+    job_id: str
+    pool: str
+    node: str | None
+    gpus: int
+
+
+async def list_last_places(work: Work, job_ids: Collection[str]) -> list[LastPlace]:
+    """List where the last runs of these jobs were, by job; one that has not run is not among them."""
+    if not job_ids:
+        return []
+    last = (Run.job_id == Job.id) & (Run.attempt == Job.attempts)
+    query = select(Job.id, Run.pool, Run.node, Run.gpus).join(Run, last).order_by(Job.id)
+    ids = literal(list(job_ids), ARRAY(Text))
+    return [LastPlace(*row) for row in await work.session.execute(query.where(Job.id == any_(ids)))]
+
+
 async def list_faults(work: Work, job_ids: Collection[str]) -> dict[str, str]:
     """List what cannot be read of these jobs, by job; one of which all can be read is not among them."""
     if not job_ids:
@@ -223,7 +251,7 @@ async def list_device_holders(work: Work) -> list[DeviceHolder]:
         .where(Job.status.in_([status.value for status in HOLDS_DEVICES]))
     )
     stopping = (
-        select(*columns, Run.node)
+        select(*columns, Run.node, Run.id)
         .join(Run, Run.job_id == Job.id)
         .where(
             Run.id.in_(await outbox.list_unstopped(work.session)),
@@ -235,9 +263,16 @@ async def list_device_holders(work: Work) -> list[DeviceHolder]:
 
 
 def _read_stopping(
-    job_id: str, contract_id: str, pool: str, agent_id: str | None, gpus: int, since: datetime, node: str | None
+    job_id: str,
+    contract_id: str,
+    pool: str,
+    agent_id: str | None,
+    gpus: int,
+    since: datetime,
+    node: str | None,
+    run_id: str,
 ) -> DeviceHolder:
-    return DeviceHolder(job_id, contract_id, pool, agent_id, gpus, since, expected_seconds=None, node=node)
+    return DeviceHolder(job_id, contract_id, pool, agent_id, gpus, since, None, node=node, run_id=run_id)
 
 
 def _read_holder(

@@ -67,6 +67,8 @@ FAILURE_CAUSES = frozenset(
 
 UNCOUNTED_CAUSES = frozenset({Cause.LAUNCH_FAILED, Cause.PREEMPTED, Cause.SHUTDOWN})
 MOST_UNCOUNTED_ATTEMPTS = 50
+# After these a job goes first: by our doing it has no machine any more. (A failed start says nothing of that.)
+GOES_FIRST_AFTER = frozenset({Cause.MACHINE_LOST, Cause.PREEMPTED, Cause.SHUTDOWN})
 
 JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.QUEUED: frozenset({JobStatus.DISPATCHED, JobStatus.PAUSED, JobStatus.CANCELLED, JobStatus.FAILED}),

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from broker.capacity.readiness import get_site, note_failed_start, note_good_start
 from broker.jobs.events import record_event
 from broker.jobs.rules.model import (
+    GOES_FIRST_AFTER,
     RUN_ENDS,
     TERMINAL,
     JobStatus,
@@ -126,6 +127,8 @@ async def end_run(work: Work, locked: LockedRun, outcome: RunStatus, error: dict
     counted = job.attempts - job.uncounted_attempts
     after = decide_after_run(outcome, stop, attempts=counted, max_attempts=work.settings.max_attempts)
     set_status(work, job, after.status)
+    if after.status == JobStatus.QUEUED and cause in GOES_FIRST_AFTER:
+        job.expedited_at = work.now
     if after.status == JobStatus.PAUSED:
         job.pause_reason = job.stop_requested
     job.stop_requested = None

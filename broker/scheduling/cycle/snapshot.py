@@ -19,9 +19,12 @@ from broker.scheduling.planning.values.answers import Start
 from broker.scheduling.planning.values.jobs import Place, Preference, RunningJob, Shape, TypeOption, WaitingJob
 from broker.scheduling.planning.values.pools import Discipline, PoolState
 from broker.scheduling.planning.values.queues import ContractShare, QueueLimits, QueueMode, QueueState
-from broker.scheduling.planning.values.snapshot import ClusterSnapshot
+from broker.scheduling.planning.values.snapshot import ClusterSnapshot, Kept
 from broker.work import Work
 from pricing.catalog import find_gpu
+
+# So long the GPUs of a job that lost its machine are kept for it, in case that is back, or its run is being stopped.
+KEPT_FOR = timedelta(minutes=2)
 
 
 async def read_snapshot(work: Work, waiting: Sequence[QueuedJob], usage: UsageReading) -> ClusterSnapshot:
@@ -32,8 +35,19 @@ async def read_snapshot(work: Work, waiting: Sequence[QueuedJob], usage: UsageRe
         pools=pools,
         queues=tuple(map(describe_queue, queues)),
         waiting=tuple(map(describe_waiting, waiting)),
-        running=tuple(_running_job(holder, work.now) for holder in holders),
+        running=_list_running(holders, {job.id for job in waiting}, work.now),
         shares=await _read_shares(work, waiting, usage),
+        kept=await _read_kept(work, waiting),
+    )
+
+
+async def _read_kept(work: Work, waiting: Sequence[QueuedJob]) -> tuple[Kept, ...]:
+    """Read which GPUs are kept for the jobs that lost them a short while ago."""
+    until = {job.id: job.expedited_at + KEPT_FOR for job in waiting if job.expedited_at is not None}
+    lately = {job_id for job_id, end in until.items() if end > work.now}
+    return tuple(
+        Kept(place.job_id, place.pool, place.node or place.pool, place.gpus, until[place.job_id])
+        for place in await queueing.list_last_places(work, lately)
     )
 
 
@@ -110,7 +124,8 @@ def describe_queue(row: Queue) -> QueueState:
 def describe_waiting(job: QueuedJob) -> WaitingJob:
     """Describe a job that waits as the planner knows it."""
     shape = _make_shape(job.gpus, job.placement)
-    return WaitingJob(job.id, job.contract_id, job.queue, shape, job.created_at)
+    expedited = job.expedited_at is not None
+    return WaitingJob(job.id, job.contract_id, job.queue, shape, job.created_at, expedited=expedited)
 
 
 @lru_cache(maxsize=4096)  # jobs that are alike have one shape
@@ -127,12 +142,21 @@ def _make_shape(gpus: int, placement: Placement) -> Shape:
     return Shape(gpus, options, Preference(placement.prefer), placement.finish_by)
 
 
-def _running_job(holder: DeviceHolder, now: datetime) -> RunningJob:
+def _list_running(holders: Sequence[DeviceHolder], waiting: set[str], now: datetime) -> tuple[RunningJob, ...]:
+    """List what runs. A run that is still being stopped while its job waits or runs again goes by its own id."""
+    present = waiting | {holder.job_id for holder in holders if holder.run_id is None}
+    return tuple(
+        _running_job(holder, holder.run_id if holder.run_id and holder.job_id in present else holder.job_id, now)
+        for holder in holders
+    )
+
+
+def _running_job(holder: DeviceHolder, name: str, now: datetime) -> RunningJob:
     seconds = holder.expected_seconds
     end = now if seconds is None else holder.started_at + timedelta(seconds=seconds)
     late = holder.late_seconds
     return RunningJob(
-        holder.job_id,
+        name,
         holder.contract_id,
         holder.pool,
         holder.gpus,

@@ -34,11 +34,13 @@ class Planner:
     def of(cls, snapshot: ClusterSnapshot) -> "Planner":
         """Make a planner that was told all of a snapshot."""
         planner = cls()
-        for told in (snapshot.pools, snapshot.queues, snapshot.shares, snapshot.kept):
+        for told in (snapshot.pools, snapshot.queues, snapshot.shares):
             for value in told:
                 planner.change(value)
         for run in snapshot.running:
             planner.start(run)
+        for kept in snapshot.kept:  # after the runs: one that is being stopped may be of the very job
+            planner.change(kept)
         for job in snapshot.waiting:
             planner.submit(job)
         return planner

@@ -12,6 +12,7 @@ from broker.scheduling.planning.planner import Planner
 from broker.scheduling.planning.values.answers import Start
 from broker.scheduling.planning.values.pools import PoolState
 from broker.scheduling.planning.values.queues import ContractShare
+from broker.scheduling.planning.values.snapshot import Kept
 from broker.scheduling.simulation.recording import Conditions
 from broker.scheduling.simulation.window import Turn, Window
 from broker.scheduling.simulation.window_runs import Lengths, make_run
@@ -66,6 +67,7 @@ class _WindowReplay:
         self.pools: dict[str, PoolState] = {}
         self.lengths = Lengths(window)
         self.queues: set[str] = set()
+        self.kept: tuple[Kept, ...] = ()
         self.events: list[tuple[datetime, Happening, int, Any]] = []
         self.scheduled = 0
         self.waiting: dict[str, int] = {}
@@ -79,6 +81,8 @@ class _WindowReplay:
             while self.events and self.events[0][0] == now:
                 _at, happening, _number, of = heappop(self.events)
                 self._take(happening, of, now)
+            for kept in self.kept:  # the end of the run that was lost has the planner forget it
+                self.planner.change(kept)
             for start in self.planner.plan(now).starts:
                 self._start(start, now)
         return self.played
@@ -122,10 +126,10 @@ class _WindowReplay:
         queues = {queue.name for queue in conditions.queues}
         for name in self.queues - queues:
             self.planner.forget_queue(name)
-        for values in (pools.values(), conditions.queues, conditions.kept):
+        for values in (pools.values(), conditions.queues):
             for told in values:
                 self.planner.change(told)
-        self.pools, self.queues = pools, queues
+        self.pools, self.queues, self.kept = pools, queues, conditions.kept
 
     def _come(self, number: int, now: datetime) -> None:
         turn = self.window.turns[number]

@@ -192,7 +192,7 @@ class Round:
 
     def _find_cause(self, job: WaitingJob, pools: Iterable[PoolBook]) -> ReasonCode | None:
         """Find what keeps a job besides those who run: stops that are under way, a guarantee of others, maintenance."""
-        if self.reclaiming.is_under_way(job):
+        if not job.expedited and self.reclaiming.is_under_way(job):
             return ReasonCode.MAKING_ROOM
         if self.lending.lendable and choose_place(job, pools, self.now, {}) is not None:
             return ReasonCode.GUARANTEED_TO_OTHERS

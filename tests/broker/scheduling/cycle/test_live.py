@@ -20,6 +20,9 @@ from broker.persistence.outbox import OutboxMessage
 from broker.processes.boot import DatabaseUrls
 from broker.scheduling.cycle import live
 from broker.scheduling.cycle.live import CycleResult, run_cycle
+from broker.scheduling.cycle.snapshot import KEPT_FOR, read_snapshot
+from broker.scheduling.cycle.usage import UsageReading
+from broker.scheduling.planning.values.snapshot import Kept
 from broker.system import System
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
@@ -253,6 +256,46 @@ async def test_devices_of_a_run_that_is_still_being_stopped_are_not_given_away(
     async with system.work() as work:
         await work.session.execute(text("UPDATE outbox SET done_at = now() WHERE kind = 'stop'"))
     assert await cycle_once(system) == CycleResult(started=1, waiting=0)
+
+
+async def test_job_that_lost_its_machine_goes_first_and_its_devices_are_kept_a_short_while(
+    api: Api, app: FastAPI, system: System, customer: Customer, clock: ManualClock
+) -> None:
+    prepaid = await make_ready_customer(api, plan="prepaid")
+    job_id = await submit(api, customer)
+    await set_pool(system, 1)
+    await cycle_once(system)
+    await submit(api, prepaid)  # of the priority queue
+    async with worker_of(api, app, system, job_id) as worker:
+        await worker.claim()
+    async with system.work() as work:
+        await lose_run(work, worker.run_id, "its heartbeats stopped")
+        await work.session.execute(text("UPDATE outbox SET done_at = now() WHERE kind = 'stop'"))
+    async with system.work() as work:
+        waiting = await queueing.list_waiting(work)
+        kept = (await read_snapshot(work, waiting, UsageReading())).kept
+    assert kept == (Kept(job_id, "test", "test", 1, clock.now + KEPT_FOR),)
+    assert await cycle_once(system) == CycleResult(started=1, waiting=1)
+    assert (await read_job(api, job_id))["status"] == "dispatched"
+    clock.advance(seconds=KEPT_FOR.total_seconds())
+    async with system.work() as work:
+        assert (await read_snapshot(work, waiting, UsageReading())).kept == ()
+
+
+async def test_job_that_was_paused_since_it_lost_its_machine_takes_its_turn(
+    api: Api, app: FastAPI, system: System, customer: Customer
+) -> None:
+    job_id = await submit(api, customer)
+    await set_pool(system, 1)
+    await cycle_once(system)
+    async with worker_of(api, app, system, job_id) as worker:
+        await worker.claim()
+    async with system.work() as work:
+        await lose_run(work, worker.run_id, "its heartbeats stopped")
+    await api.post(f"/jobs/{job_id}/pause")
+    await api.post(f"/jobs/{job_id}/resume")
+    async with system.work() as work:
+        assert [job.expedited_at for job in await queueing.list_waiting(work)] == [None]
 
 
 async def test_stop_of_a_run_that_still_runs_counts_its_devices_once(
