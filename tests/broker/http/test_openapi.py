@@ -230,6 +230,7 @@ SHORT_ARRAYS = {
     "GET /v1/reports/margin data": "one document: a month's report, exported as a whole",
     "GET /v1/reports/journal data": "one document: a month's report, exported as a whole",
     "GET /v1/reports/reconciliation data": "one for each link",
+    "GET /v1/pools/{name} maintenance": "at most a hundred times that ops has planned",
     "GET /v1/reports/estimator-accuracy groups": "one for each kind of run",
     "GET /v1/reports/estimator-accuracy reliability": "one for each quantile",
     "GET /v1/reports/estimator-accuracy drift": "one for each bucket of time",
