@@ -1,4 +1,4 @@
-"""How numbers are written: what only Python would read as one, or as another one than a reader does, is refused."""
+"""How numbers and flags are written: what only Python would read as one, or as another than a reader does."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,9 +14,10 @@ from pydantic import BaseModel
 NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
-def find_odd_numbers(model: type[BaseModel], document: Mapping[str, Any]) -> dict[str, str]:
-    """Find the number fields of a document that have no number: for each the words that refuse it."""
+def find_odd_values(model: type[BaseModel], document: Mapping[str, Any]) -> dict[str, str]:
+    """Find the number fields of a document that have no number, and flags that are none: the words that refuse each."""
     found = {name: explain_number(document[name]) for name in _list_number_fields(model) if name in document}
+    found |= {name: explain_flag(document[name]) for name in _list_flags(model) if name in document}
     return {name: words for name, words in found.items() if words is not None}
 
 
@@ -24,6 +25,16 @@ def find_odd_numbers(model: type[BaseModel], document: Mapping[str, Any]) -> dic
 def _list_number_fields(model: type[BaseModel]) -> list[str]:
     """List the fields that are numbers, by the names that they are written under."""
     return [field.alias or name for name, field in model.model_fields.items() if takes_number(field.annotation)]
+
+
+@cache
+def _list_flags(model: type[BaseModel]) -> list[str]:
+    """List the fields that are true or false and nothing else, by the names that they are written under."""
+    return [field.alias or name for name, field in model.model_fields.items() if _takes_flag_alone(field.annotation)]
+
+
+def _takes_flag_alone(annotation: Any) -> bool:
+    return set(_list_kinds(annotation)) - {type(None)} == {bool}
 
 
 def takes_number(annotation: Any) -> bool:
@@ -51,6 +62,14 @@ def explain_number(value: Any) -> str | None:
     if isinstance(value, str) and NUMBER.fullmatch(value) is None and _is_read_by_python(value):
         return "must be a number, written with the digits 0 to 9"
     return None
+
+
+def explain_flag(value: Any) -> str | None:
+    """Explain why a value, given for true or false, is neither; None where it is, or is none to Python either.
+
+    Python's readers take "no", "off" and 0 for false.
+    """
+    return "must be true or false" if isinstance(value, int | float | str) and not isinstance(value, bool) else None
 
 
 def _is_read_by_python(text: str) -> bool:

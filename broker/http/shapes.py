@@ -23,7 +23,7 @@ from broker import errors
 from broker.http.plain_text import PlainText
 from broker.http.unknown import MAX_NAMED, describe_unknown
 from pricing.money import Money
-from pricing.number_fields import find_odd_numbers
+from pricing.number_fields import find_odd_values
 
 Item = TypeVar("Item")
 # Every reader of JSON keeps these exactly (RFC 8259, section 6), and so does each column.
@@ -37,7 +37,7 @@ PROBLEM_EXAMPLE = "/problems/insufficient-balance"
 class RequestBody(BaseModel):
     """A request body: an unknown field is refused rather than ignored, at any depth, with the nearest known one.
 
-    So is what is sent for a number and only Python would read as one.
+    So is what is sent for a number or a flag and only Python would read as one.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -49,7 +49,7 @@ class RequestBody(BaseModel):
     def _refuse_strange(cls, body: Any) -> Any:
         if not isinstance(body, dict):
             return body
-        strange = cls._find_unknown(body) | find_odd_numbers(cls, body)
+        strange = cls._find_unknown(body) | find_odd_values(cls, body)
         if strange:
             faults = [_make_fault((name,), name, message) for name, message in strange.items()]
             faults += cls._find_faults({name: value for name, value in body.items() if name not in strange}, strange)

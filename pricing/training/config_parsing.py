@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pricing.field_problem import FieldProblem
-from pricing.number_fields import find_odd_numbers
+from pricing.number_fields import find_odd_values
 from pricing.training.config import TrainingConfig
 
 # Whoever sends thousands of unknown keys is told of the first ones.
@@ -28,7 +28,7 @@ def parse_training_config(raw: Mapping[str, Any]) -> TrainingConfig:
     Raises: ConfigInvalid, with one FieldProblem for each wrong key, or for the first of very many; an unknown key is
     told the nearest known one.
     """
-    odd = find_odd_numbers(TrainingConfig, raw)
+    odd = find_odd_values(TrainingConfig, raw)
     problems = [FieldProblem(name, f"{words} (got {raw[name]!r})") for name, words in odd.items()]
     try:
         config = TrainingConfig.model_validate({name: value for name, value in raw.items() if name not in odd})

@@ -1,8 +1,9 @@
-"""What is written for a number: `true` was read as 1, 1_000 as a thousand, and digits of other scripts as ours."""
+"""What is written for a number or a flag: `true` was read as 1, 1_000 as a thousand, "no" as false."""
 
 import pytest
+from pydantic import BaseModel
 
-from pricing.number_fields import explain_number
+from pricing.number_fields import explain_flag, explain_number, find_odd_values
 from pricing.training.config_parsing import ConfigInvalid, parse_training_config
 
 
@@ -30,3 +31,21 @@ def test_configuration_tells_odd_numbers_together_with_all_else_that_is_wrong():
 def test_a_number_of_any_length_is_looked_through_once(beginning):
     """Each digit was tried before and behind a point that is not there: 100 kB kept everybody waiting for minutes."""
     assert explain_number(beginning + "1" * 1_000_000 + "x") is None
+
+
+@pytest.mark.parametrize("written", ["no", "true", "off", "", 0, 1, 1.0])
+def test_what_only_python_reads_as_true_or_false_is_refused(written):
+    assert explain_flag(written) == "must be true or false"
+
+
+@pytest.mark.parametrize("written", [True, False, None, [], {}])
+def test_flags_and_values_of_other_kinds_are_left_to_their_field(written):
+    assert explain_flag(written) is None
+
+
+def test_a_flag_of_a_document_is_told_by_its_name():
+    class Switch(BaseModel):
+        open: bool | None = None
+        since: bool | int = 0
+
+    assert find_odd_values(Switch, {"open": "no", "since": 1}) == {"open": "must be true or false"}

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 import broker.app  # noqa: F401 (it brings the bodies of all routes)
 from broker.http.shapes import RequestBody
-from pricing.number_fields import find_odd_numbers
+from pricing.number_fields import find_odd_values
 
 
 def list_bodies(kind: type[RequestBody] = RequestBody) -> Iterator[type[RequestBody]]:
@@ -18,7 +18,7 @@ def list_bodies(kind: type[RequestBody] = RequestBody) -> Iterator[type[RequestB
 
 
 NUMBERS = sorted(
-    {(body, name) for body in list_bodies() for name in find_odd_numbers(body, dict.fromkeys(body.model_fields, True))},
+    {(body, name) for body in list_bodies() for name in find_odd_values(body, dict.fromkeys(body.model_fields, True))},
     key=str,
 )
 
