@@ -13,6 +13,8 @@ from safetensors.torch import load
 
 from tests.trainer.protocol.test_worker import TOKENS_OF_AN_EPOCH, start_process
 from trainer.errors import ExitCode
+from trainer.protocol.worker import work_on
+from trainer.stop import StopFlag
 
 pytestmark = pytest.mark.slow
 TOLERANCE = 2e-5  # the sums of fp32 gradients are taken in another order
@@ -37,7 +39,7 @@ def find_peer(process) -> psutil.Process:
 
 
 def test_two_processes_train_what_one_does_and_both_devices_are_billed(
-    two_devices, environment, tiny_model, tmp_path
+    two_devices, environment, client, tiny_source, tiny_model, tmp_path, monkeypatch
 ) -> None:
     assert start_process(environment, tiny_model, tmp_path / "two.log").wait(120) == ExitCode.SUCCEEDED
     said = (tmp_path / "two.log").read_text()
@@ -50,7 +52,8 @@ def test_two_processes_train_what_one_does_and_both_devices_are_billed(
     assert "LORA_RUN_TOKEN" not in (environment.work_dir / "peers.yaml").read_text()
 
     two_devices.gpus, two_devices.events, two_devices.finishes = 1, {}, []
-    assert start_process(environment, tiny_model, tmp_path / "one.log").wait(120) == ExitCode.SUCCEEDED
+    monkeypatch.setattr("trainer.protocol.assigned_training.resolve_base_model", lambda _name, **_: tiny_source)
+    assert work_on(client, client.claim(), environment, StopFlag()) == ExitCode.SUCCEEDED
     for name, tensor in load(two_devices.adapter).items():
         torch.testing.assert_close(shared[name], tensor, atol=TOLERANCE, rtol=0)
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from safetensors.torch import load
 
 from trainer.base_models.config import BaseModelSource
 from trainer.errors import ExitCode
-from trainer.protocol.client import RunEnvironment
+from trainer.protocol.client import BrokerClient, RunEnvironment
 from trainer.protocol.worker import work_on
 from trainer.stop import StopFlag
 
@@ -230,7 +231,7 @@ def test_an_adapter_that_is_refused_makes_the_run_fail(configured, run_here) -> 
 
 @pytest.mark.slow
 def test_a_killed_run_is_billed_to_its_last_heartbeat_and_the_next_attempt_finishes(
-    configured, environment, tiny_model, tmp_path
+    configured, environment, tiny_model, tiny_in_catalogue, tmp_path, capsys
 ) -> None:
     configured.config |= {"save_steps": 20, "epochs": 60}
     process = start_process(environment, tiny_model, tmp_path / "first.log")
@@ -246,8 +247,9 @@ def test_a_killed_run_is_billed_to_its_last_heartbeat_and_the_next_attempt_finis
     step = configured.checkpoint[0]
     second = replace(environment, run_id="run_2", fence_token=4, work_dir=tmp_path / "second")
     second.work_dir.mkdir()
-    assert start_process(second, tiny_model, tmp_path / "second.log").wait(120) == ExitCode.SUCCEEDED
-    assert f"training from step {step} to 360" in (tmp_path / "second.log").read_text()
+    with closing(BrokerClient(second)) as client:
+        assert work_on(client, client.claim(), second, StopFlag()) == ExitCode.SUCCEEDED
+    assert f"training from step {step} to 360" in capsys.readouterr().out
     assert configured.adapter is not None
     assert 0 < configured.total("tokens") < 60 * TOKENS_OF_AN_EPOCH
 

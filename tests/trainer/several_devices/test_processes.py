@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from typer.testing import CliRunner
 
 from pricing.training.config import TrainingConfig
 from tests.trainer.checking.pictures import write_pictures
-from trainer.commands.make_tiny import make_tiny
+from trainer.commands.cli import app
 from trainer.errors import ExitCode
 from trainer.several_devices.launch import find_free_port
 from trainer.several_devices.processes import SINGLE_PROCESS, Processes
@@ -29,9 +30,23 @@ def write_config(config: TrainingConfig, folder: Path, **changes) -> Path:
     return folder / "lora.yaml"
 
 
-def train(file: Path, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "trainer", "train", "--config", str(file), *arguments]
-    env = os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {})
+def train_alone(file: Path) -> str:
+    """Train in one process, which is this one; returns what it says."""
+    done = CliRunner().invoke(app, ["train", "--config", str(file)])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def train_together(file: Path, *arguments: str, by: str = "trainer") -> subprocess.CompletedProcess[str]:
+    """Train in two processes, started by one of the programs that start them."""
+    port = str(find_free_port())
+    torchrun = ["torch.distributed.run", "--nproc-per-node", "2", "--master-port", port, "-m", "trainer"]
+    accelerate = ["accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    accelerate += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", port, "-m", "trainer"]
+    starting = {"trainer": ["trainer"], "torchrun": torchrun, "accelerate": accelerate}[by]
+    own = ["--num-processes", "2"] if by == "trainer" else []
+    command = [sys.executable, "-m", *starting, "train", "--config", str(file), *own, *arguments]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=120)
 
 
@@ -39,20 +54,28 @@ def tensors_of(file: Path) -> dict[str, torch.Tensor]:
     return read_adapter(file.parent / "output" / "adapter_model.safetensors").tensors
 
 
-def losses_of(done: subprocess.CompletedProcess[str]) -> list[str]:
-    return [line.split(" tokens/s")[0] for line in done.stdout.splitlines() if line.startswith("step ")]
+def losses_of(said: str) -> list[str]:
+    return [line.split(" tokens/s")[0] for line in said.splitlines() if line.startswith("step ")]
+
+
+def said_at(start: str, said: str) -> list[str]:
+    return [line for line in said.splitlines() if line.startswith(start)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changes", [{"batch_size": 4}, {"batch_size": 2, "gradient_accumulation": 2}])
-def test_two_processes_train_what_one_trains(tiny_config, tmp_path, changes) -> None:
+@pytest.mark.parametrize(
+    ("by", "changes"),
+    [("trainer", {"batch_size": 4}), ("torchrun", {"batch_size": 2, "gradient_accumulation": 2})],
+)
+def test_two_processes_train_what_one_trains(tiny_config, tmp_path, by, changes) -> None:
     changes |= {"lora_dropout": 0.0, "epochs": 4}
     one, two = (write_config(tiny_config, tmp_path / name, **changes) for name in ("one", "two"))
-    alone, shared = train(one), train(two, "--num-processes", "2")
-    assert (alone.returncode, shared.returncode) == (0, 0), shared.stderr
-    assert losses_of(alone) == losses_of(shared)  # to four places
-    tokens = [next(line for line in done.stdout.splitlines() if " tokens in " in line) for done in (alone, shared)]
+    alone, shared = train_alone(one), train_together(two, by=by)
+    assert shared.returncode == 0, shared.stderr
+    assert losses_of(alone) == losses_of(shared.stdout)  # to four places
+    tokens = [next(line for line in said.splitlines() if " tokens in " in line) for said in (alone, shared.stdout)]
     assert tokens[0] == tokens[1]
+    assert len(said_at("adapter: ", shared.stdout)) == len(said_at("training from step 0 to ", shared.stdout)) == 1
     expected, found = tensors_of(one), tensors_of(two)
     assert expected.keys() == found.keys()
     for name, tensor in expected.items():
@@ -60,10 +83,10 @@ def test_two_processes_train_what_one_trains(tiny_config, tmp_path, changes) -> 
 
 
 @pytest.mark.slow
-def test_two_processes_train_the_pictures_and_the_noise_of_one(tmp_path) -> None:
+def test_two_processes_of_accelerate_train_pictures_and_noise_of_one(tmp_path, picture_cache, tiny_sd15) -> None:
     write_pictures(tmp_path / "data", 4)
     config = TrainingConfig(
-        base_model=str(make_tiny("sd15", tmp_path / "tiny-sd15")),
+        base_model=str(tiny_sd15),
         train_data_dir=str(tmp_path / "data"),
         lora_rank=4,
         resolution=64,
@@ -71,74 +94,39 @@ def test_two_processes_train_the_pictures_and_the_noise_of_one(tmp_path) -> None
         max_steps=2,
     )
     one, two = (write_config(config, tmp_path / name) for name in ("one", "two"))
-    cache = {"LORA_TRAINER_CACHE": str(tmp_path / "cache")}
-    alone, shared = train(one, environment=cache), train(two, "--num-processes", "2", environment=cache)
-    assert (alone.returncode, shared.returncode) == (0, 0), shared.stderr
-    assert losses_of(alone) == losses_of(shared)
+    alone, shared = train_alone(one), train_together(two, by="accelerate")
+    assert shared.returncode == 0, shared.stderr
+    assert losses_of(alone) == losses_of(shared.stdout)
+    assert len(said_at("adapter: ", shared.stdout)) == len(said_at("training from step 0 to 2", shared.stdout)) == 1
     found = tensors_of(two)
     for name, tensor in tensors_of(one).items():
         torch.testing.assert_close(found[name], tensor, atol=5 * TOLERANCE, rtol=0)
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_from_a_checkpoint_as_if_never_stopped(tiny_config, tmp_path) -> None:
-    whole = write_config(tiny_config, tmp_path / "whole")  # dropout 0.2, eleven rows in batches of two
-    assert train(whole, "--num-processes", "2").returncode == 0
-    cut = write_config(tiny_config, tmp_path / "cut")
-    checkpoint = tmp_path / "whole" / "output" / "checkpoints"
-    latest = max(path for path in checkpoint.iterdir())
-    assert train(cut, "--num-processes", "2", "--resume-from", str(latest)).returncode == 0
+def test_two_processes_say_all_once_and_go_on_from_a_checkpoint_as_if_never_stopped(tiny_config, tmp_path) -> None:
+    more = {"sample_prompts": ["tea 0?"], "validation_split": 0.2, "save_steps": 4}
+    whole = write_config(tiny_config, tmp_path / "whole", **more)  # dropout 0.2, nine rows in batches of two
+    done = train_together(whole)
+    assert done.returncode == 0, done.stderr
+    said = Counter(line for line in done.stdout.splitlines() if line.startswith(("checkpoint", "adapter", "training")))
+    assert said
+    assert set(said.values()) == {1}
+    cut = write_config(tiny_config, tmp_path / "cut", **more)
+    latest = max((tmp_path / "whole" / "output" / "checkpoints").iterdir())
+    rest = train_together(cut, "--resume-from", str(latest))
+    assert rest.returncode == 0, rest.stderr
+    assert len(said_at("training from step 12 to 15", rest.stdout)) == 1
     for name, tensor in tensors_of(whole).items():
         assert torch.equal(tensors_of(cut)[name], tensor), name
 
 
 @pytest.mark.slow
-def test_what_is_said_and_written_is_said_and_written_once(tiny_config, tmp_path) -> None:
-    file = write_config(tiny_config, tmp_path / "two", sample_prompts=["tea 0?"], validation_split=0.2)
-    done = train(file, "--num-processes", "2")
-    assert done.returncode == 0, done.stderr
-    said = Counter(line for line in done.stdout.splitlines() if line.startswith(("checkpoint", "adapter", "training")))
-    assert said
-    assert set(said.values()) == {1}
-
-
-@pytest.mark.slow
 def test_bad_input_ends_all_processes_with_its_code(tiny_config, tmp_path) -> None:
     file = write_config(tiny_config, tmp_path / "two", target_modules=["nope"])
-    done = train(file, "--num-processes", "2")
+    done = train_together(file)
     assert done.returncode == ExitCode.BAD_INPUT
     assert "target_modules: 'nope' matches no linear layer" in done.stderr
-
-
-@pytest.mark.slow
-def test_torchrun_starts_it_too(tiny_config, tmp_path) -> None:
-    file = write_config(tiny_config, tmp_path / "two", lora_dropout=0.0)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
-    command += [str(find_free_port()), "-m", "trainer", "train", "--config", str(file)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("adapter: ") == 1
-
-
-@pytest.mark.slow
-def test_accelerate_launch_starts_it_too(tiny_config, tmp_path) -> None:
-    file = write_config(tiny_config, tmp_path / "two", lora_dropout=0.0)
-    command = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--cpu",
-        "--num_processes",
-        "2",
-        "--num_machines",
-        "1",
-    ]
-    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(find_free_port())]
-    command += ["-m", "trainer", "train", "--config", str(file)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("adapter: ") == 1
-    assert done.stdout.count("training from step 0 to 18") == 1
 
 
 def test_batches_are_dealt_out_and_none_is_lost() -> None:
