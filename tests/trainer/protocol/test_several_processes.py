@@ -51,7 +51,7 @@ def test_two_processes_train_what_one_does_and_both_devices_are_billed(
     assert two_devices.total("gpu_seconds") == pytest.approx(2 * (end - begin).total_seconds(), abs=1)
     assert "LORA_RUN_TOKEN" not in (environment.work_dir / "peers.yaml").read_text()
 
-    two_devices.gpus, two_devices.events, two_devices.finishes = 1, {}, []
+    two_devices.gpus, two_devices.events, two_devices.finishes, two_devices.checkpoint = 1, {}, [], None
     monkeypatch.setattr("trainer.protocol.assigned_training.resolve_base_model", lambda _name, **_: tiny_source)
     assert work_on(client, client.claim(), environment, StopFlag()) == ExitCode.SUCCEEDED
     for name, tensor in load(two_devices.adapter).items():

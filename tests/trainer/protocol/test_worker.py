@@ -33,8 +33,9 @@ TOKENS_OF_AN_EPOCH = 11 * len("tea 0?\n") + 1 + sum(len("calm " * (n % 4 + 1)) f
 
 
 @pytest.fixture
-def tiny_in_catalogue(tiny_source: BaseModelSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.protocol.assigned_training.resolve_base_model", lambda _name, **_: tiny_source)
+def tiny_in_catalogue(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = BaseModelSource("tiny", tiny_model)  # as in WORKER: one goes on from the other's checkpoint
+    monkeypatch.setattr("trainer.protocol.assigned_training.resolve_base_model", lambda _name, **_: source)
 
 
 @pytest.fixture
