@@ -65,13 +65,17 @@ class Processes:
                 gradient.copy_(piece.view_as(gradient))
 
     def agree_on_stop(self, stop: StopFlag) -> StopReason | None:
-        """Find the reason that any of the processes was given, so that all end after the same step."""
+        """Find the reason that any of the processes was given, so that all end after the same step.
+
+        One that is given to this process while they agree is found before the next step: the others do not know it.
+        """
         if self.count == 1:
             return stop.reason
         code = _on_device(torch.tensor(STOP_REASONS.index(stop.reason) + 1 if stop.reason else 0))
         dist.all_reduce(code, op=dist.ReduceOp.MAX)
-        if int(code):
-            stop.request(STOP_REASONS[int(code) - 1])
+        if not int(code):
+            return None
+        stop.request(STOP_REASONS[int(code) - 1])
         return stop.reason
 
     @contextmanager
