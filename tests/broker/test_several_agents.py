@@ -310,7 +310,7 @@ def test_machine_that_cannot_start_runs_burns_no_attempt(
     wait_for_status(client, job_id, "succeeded")
 
 
-def test_each_run_sees_a_device_of_its_own(place: Place, client: Client, buyer: Buyer) -> None:
+def test_each_run_sees_a_device_of_its_own(place: Place, client: Client, tmp_path: Path) -> None:
     """A past fault: two runs on a machine with two GPUs shared the first one."""
     worker = place.worker("pair", "pair", local_slots="2", gpu_type="rtx-3090")
     environment = {"CUDA_VISIBLE_DEVICES": "GPU-aaaa,GPU-bbbb"}
@@ -318,6 +318,8 @@ def test_each_run_sees_a_device_of_its_own(place: Place, client: Client, buyer: 
         for variable, value in environment.items():
             patched.setenv(variable, value)
         worker.start()
+    wait_for_pool(client, "pair", "open")
+    buyer = make_buyer(client, tmp_path)  # the quote is for the GPU type that there is now
     jobs = [submit(client, buyer) for _ in range(2)]
     for job_id in jobs:
         wait_for_step(client, job_id, 2)
