@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field
@@ -10,7 +9,7 @@ from pydantic import BaseModel, Field
 from broker.http.labels import Labels
 from broker.http.plain_text import PlainLine
 from broker.http.shapes import Moment, RequestBody
-from broker.jobs.schemas import LONGEST_NAME, MAX_COST_DIGITS, MOST_GPU_TYPES, GpuType, JobOut
+from broker.jobs.schemas import LONGEST_NAME, MOST_GPU_TYPES, GpuType, JobOut, MaxCost
 from broker.jobs.tables import Job
 from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE, ConfigIn
 from broker.quotes.shapes.schemas import Gpus
@@ -47,11 +46,8 @@ class JobBatchIn(RequestBody):
     project_id: str | None = Field(default=None, description="The project of all of them.", examples=["prj_01k"])
     labels: Labels = Field(default_factory=dict)
     queue: str | None = Field(default=None, description="Default: the plan's own queue.", examples=["standard"])
-    max_cost: Decimal | None = Field(
+    max_cost: MaxCost | None = Field(
         default=None,
-        gt=0,
-        max_digits=MAX_COST_DIGITS,
-        decimal_places=6,
         description="Most each job may cost, in yuan; it is paused when it has cost so much.",
         examples=["38.20"],
     )

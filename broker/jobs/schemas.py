@@ -22,10 +22,10 @@ from broker.quotes.shapes.schemas import Gpus
 from pricing.estimate.type_choice import Preference, TypedRun
 from pricing.money import Money
 
-MAX_COST_DIGITS = 15
 LONGEST_NAME = 200
 MOST_GPU_TYPES = 20
 GpuType = Annotated[PlainLine, Field(min_length=1, max_length=64)]
+MaxCost = Annotated[Decimal, Field(gt=0, max_digits=15, decimal_places=6)]  # yuan
 
 
 class JobIn(RequestBody):
@@ -49,11 +49,8 @@ class JobIn(RequestBody):
     )
     labels: Labels = Field(default_factory=dict)
     queue: str | None = Field(default=None, description="Default: the plan's own queue.", examples=["standard"])
-    max_cost: Decimal | None = Field(
+    max_cost: MaxCost | None = Field(
         default=None,
-        gt=0,
-        max_digits=MAX_COST_DIGITS,
-        decimal_places=6,
         description="Most the job may cost, in yuan; it is paused when it has cost so much.",
         examples=["38.20"],
     )
@@ -83,11 +80,8 @@ class JobIn(RequestBody):
 
 
 class JobResumeIn(RequestBody):
-    max_cost: Decimal | None = Field(
+    max_cost: MaxCost | None = Field(
         default=None,
-        gt=0,
-        max_digits=MAX_COST_DIGITS,
-        decimal_places=6,
         description="Most the whole job may cost from now on, in yuan; more than it has cost so far.",
         examples=["50.00"],
     )

@@ -241,6 +241,14 @@ async def test_two_cycles_at_once_never_oversell_a_pool(api: Api, system: System
         assert await work.session.scalar(active) == 3
 
 
+async def lose_machine(api: Api, app: FastAPI, system: System, job_id: str) -> None:
+    """Claim the job's run, whose machine then falls silent."""
+    async with worker_of(api, app, system, job_id) as worker:
+        await worker.claim()
+    async with system.work() as work:
+        await lose_run(work, worker.run_id, "its heartbeats stopped")
+
+
 async def test_devices_of_a_run_that_is_still_being_stopped_are_not_given_away(
     api: Api, app: FastAPI, system: System, customer: Customer
 ) -> None:
@@ -248,10 +256,7 @@ async def test_devices_of_a_run_that_is_still_being_stopped_are_not_given_away(
     job_id = await submit(api, customer)
     await set_pool(system, 1)
     await cycle_once(system)
-    async with worker_of(api, app, system, job_id) as worker:
-        await worker.claim()
-    async with system.work() as work:
-        await lose_run(work, worker.run_id, "its heartbeats stopped")
+    await lose_machine(api, app, system, job_id)
     assert await cycle_once(system) == CycleResult(started=0, waiting=1)
     async with system.work() as work:
         await work.session.execute(text("UPDATE outbox SET done_at = now() WHERE kind = 'stop'"))
@@ -266,10 +271,8 @@ async def test_job_that_lost_its_machine_goes_first_and_its_devices_are_kept_a_s
     await set_pool(system, 1)
     await cycle_once(system)
     await submit(api, prepaid)  # of the priority queue
-    async with worker_of(api, app, system, job_id) as worker:
-        await worker.claim()
+    await lose_machine(api, app, system, job_id)
     async with system.work() as work:
-        await lose_run(work, worker.run_id, "its heartbeats stopped")
         await work.session.execute(text("UPDATE outbox SET done_at = now() WHERE kind = 'stop'"))
     async with system.work() as work:
         waiting = await queueing.list_waiting(work)
@@ -288,10 +291,7 @@ async def test_job_that_was_paused_since_it_lost_its_machine_takes_its_turn(
     job_id = await submit(api, customer)
     await set_pool(system, 1)
     await cycle_once(system)
-    async with worker_of(api, app, system, job_id) as worker:
-        await worker.claim()
-    async with system.work() as work:
-        await lose_run(work, worker.run_id, "its heartbeats stopped")
+    await lose_machine(api, app, system, job_id)
     await api.post(f"/jobs/{job_id}/pause")
     await api.post(f"/jobs/{job_id}/resume")
     async with system.work() as work:
