@@ -27,4 +27,6 @@ Prefer = Annotated[Preference, typer.Option("--prefer", help="Which of them it t
 FinishBy = Annotated[
     str | None, typer.Option("--finish-by", metavar="TIME", help="When it should be done: 2026-11-24T18:00:00Z.")
 ]
+Queue = Annotated[str | None, typer.Option("--queue", help="The queue; default: the plan's own.")]
+SubmitAtOnce = Annotated[bool, typer.Option("--yes", "-y", help="Submit without asking.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or the beginning of it.")]

@@ -12,7 +12,7 @@ from broker.cli.failures import CommandFailed
 from broker.cli.output import ask, make_console, write_json, write_lines
 from broker.cli.remote import orders
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
-from broker.cli.remote.jobs.options import FinishBy, GpuTypes, Prefer, read_labels
+from broker.cli.remote.jobs.options import FinishBy, GpuTypes, Prefer, Queue, SubmitAtOnce, read_labels
 from broker.cli.remote.jobs.watch import watch
 from broker.cli.remote.projects import find_project
 from broker.cli.texts.columns import fold
@@ -52,7 +52,7 @@ def submit_job(
         list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="What it is told apart by; repeat it.")
     ] = None,
     contract: orders.ContractId = None,
-    queue: Annotated[str | None, typer.Option("--queue", help="The queue; default: the plan's own.")] = None,
+    queue: Queue = None,
     max_cost: orders.MaxCost = None,
     gpus: orders.Gpus = None,
     gpu_type: GpuTypes = None,
@@ -61,7 +61,7 @@ def submit_job(
     skip_bad_rows: orders.SkipBadRows = False,
     compare: orders.Compare = False,
     customer: Customer = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Submit without asking.")] = False,
+    yes: SubmitAtOnce = False,
     watching: Watch = False,
     as_json: AsJson = False,
     url: Url = None,

@@ -12,7 +12,7 @@ from broker.cli.failures import CommandFailed
 from broker.cli.output import ask, make_console, write_json, write_lines
 from broker.cli.remote import orders
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
-from broker.cli.remote.jobs.options import FinishBy, GpuTypes, Prefer, read_labels
+from broker.cli.remote.jobs.options import FinishBy, GpuTypes, Prefer, Queue, SubmitAtOnce, read_labels
 from broker.cli.remote.projects import find_project
 from broker.cli.texts.columns import fold
 from broker.cli.texts.sweep import SweepOffer, make_sweep, make_sweep_question
@@ -39,7 +39,7 @@ def submit_sweep(
         list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="What they are told apart by; repeat it.")
     ] = None,
     contract: orders.ContractId = None,
-    queue: Annotated[str | None, typer.Option("--queue", help="The queue; default: the plan's own.")] = None,
+    queue: Queue = None,
     max_cost: orders.MaxCost = None,
     gpus: orders.Gpus = None,
     gpu_type: GpuTypes = None,
@@ -47,7 +47,7 @@ def submit_sweep(
     finish_by: FinishBy = None,
     skip_bad_rows: orders.SkipBadRows = False,
     customer: Customer = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Submit without asking.")] = False,
+    yes: SubmitAtOnce = False,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
