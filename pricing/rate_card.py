@@ -1,6 +1,6 @@
 """Rate cards: what each plan costs, from a day on. A published card never changes; a new price is a new version."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -16,6 +16,7 @@ from pricing.exact_fields import PRICE_PLACES, Multiplier, Price, write_plainly
 from pricing.field_problem import FieldProblem
 from pricing.plans import PlanName
 from pricing.tier_terms import MeterTiers, find_tier_problems
+from pricing.unique_yaml import load_yaml
 from pricing.usage import METERS, Unit, UnknownMeter
 
 
@@ -220,7 +221,7 @@ def parse_rate_card(text: str) -> RateCard:
     Raises: RateCardInvalid.
     """
     try:
-        raw = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  it is a SafeLoader
+        raw = load_yaml(text)
     except yaml.YAMLError as error:
         raise RateCardInvalid([FieldProblem("rate_card", f"not YAML: {error}")]) from error
     if not isinstance(raw, Mapping):
@@ -246,17 +247,6 @@ def load_rate_cards() -> dict[str, RateCard]:
             raise RateCardInvalid([FieldProblem("version", f"{card.version!r} is in the file {entry.name}")])
         cards[card.version] = card
     return cards
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A price written twice is a mistake; plain YAML would quietly take the second."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = next((key for position, key in enumerate(keys) if key in keys[:position]), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} is written twice", node.start_mark)
-        return super().construct_mapping(node, deep=deep)
 
 
 def _make_fault(field: str, message: str) -> PydanticCustomError:

@@ -12,12 +12,12 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-import yaml
 from pydantic import TypeAdapter
 
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.near_names import suggest
 from pricing.catalog.profile import BaseModelProfile
+from pricing.unique_yaml import load_yaml
 
 CATALOG: Traversable = files("pricing.catalog")
 
@@ -82,7 +82,7 @@ def get_base_model(name: str) -> BaseModelProfile:
 @cache
 def load_gpus() -> dict[str, GpuProfile]:
     text = (CATALOG / "gpus.yaml").read_text(encoding="utf-8")
-    profiles = TypeAdapter(list[GpuProfile]).validate_python(yaml.safe_load(text))
+    profiles = TypeAdapter(list[GpuProfile]).validate_python(load_yaml(text))
     return {profile.sku: profile for profile in profiles}
 
 

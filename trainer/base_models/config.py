@@ -11,6 +11,7 @@ from pricing.catalog import UnknownBaseModel, get_base_model, load_base_models
 from pricing.catalog.profile import BaseModelProfile, PackagedWeights
 from pricing.training.config import TrainingConfig
 from pricing.training.config_parsing import ConfigInvalid, parse_training_config
+from pricing.unique_yaml import load_yaml
 from trainer.base_models.model_files import hash_model_once
 from trainer.errors import BadInput, BaseModelMissing
 
@@ -43,13 +44,13 @@ def read_config(path: Path) -> TrainingConfig:
     Raises: BadInput, ConfigInvalid.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(str(path), f"cannot be read ({error.strerror}); give the path of a YAML file") from error
     except UnicodeDecodeError as error:
         raise BadInput(str(path), f"is not UTF-8 (byte {error.start}); save the file as UTF-8") from error
     except yaml.YAMLError as error:
-        raise BadInput(str(path), f"is not valid YAML: {error}") from error
+        raise BadInput(str(path), f"cannot be read as YAML: {error}") from error
     if not isinstance(raw, dict):
         raise BadInput(str(path), "must hold `key: value` lines, such as `base_model: smollm2-135m-instruct`")
     return parse_training_config({str(key): value for key, value in raw.items()})

@@ -5,11 +5,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from pricing.catalog.profile import BaseModelProfile, Family, ModuleShape, PackagedWeights
 from pricing.datasets.text_format import TextFormat
+from pricing.unique_yaml import load_yaml
 from trainer.families.stable_diffusion.configs import Kind, get_config
 from trainer.families.stable_diffusion.layout import COMPONENTS
 from trainer.profiles.image_profile import Components, describe_image_model
@@ -42,7 +42,7 @@ class CatalogueEntry(BaseModel):
 @cache
 def load_entries() -> dict[str, CatalogueEntry]:
     text = (files("trainer.profiles") / "catalogue.yaml").read_text(encoding="utf-8")
-    entries = TypeAdapter(list[CatalogueEntry]).validate_python(yaml.safe_load(text))
+    entries = TypeAdapter(list[CatalogueEntry]).validate_python(load_yaml(text))
     return {entry.name: entry for entry in entries}
 
 

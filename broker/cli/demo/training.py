@@ -12,7 +12,6 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -24,6 +23,7 @@ from broker.cli.texts.job_words import TERMINAL
 from broker.cli.texts.price import Offer, make_offer
 from broker.client.objects import Balance
 from pricing.training.config import PATH_KEYS
+from pricing.unique_yaml import load_yaml
 
 EXAMPLES = Path(broker.__file__).resolve().parent.parent / "examples"
 DATA = EXAMPLES / "brand_tone" / "train.jsonl"
@@ -45,7 +45,7 @@ class Order:
 
 def read_config(**changes: Any) -> dict[str, Any]:
     """Read the example's configuration without its paths: a job takes its data by id."""
-    raw = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
+    raw = load_yaml(TEMPLATE.read_text(encoding="utf-8"))
     return {**{key: value for key, value in raw.items() if key not in PATH_KEYS}, **changes}
 
 

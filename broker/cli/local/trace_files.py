@@ -11,6 +11,7 @@ import yaml
 
 from broker.scheduling.simulation.policy import BadPolicy, PolicySettings, read_policy
 from broker.scheduling.simulation.trace import BadTrace, Trace
+from pricing.unique_yaml import load_yaml
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -55,9 +56,9 @@ def load_policy(path: Path | None) -> PolicySettings:
     if path is None:
         return PolicySettings()
     try:
-        return read_policy(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return read_policy(load_yaml(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{path} is neither YAML nor JSON: {error}", param_hint="--policy") from error
+        raise typer.BadParameter(f"{path} cannot be read as YAML or JSON: {error}", param_hint="--policy") from error
     except BadPolicy as error:
         raise typer.BadParameter(f"{path}: {error}", param_hint="--policy") from error
     except OSError as error:

@@ -21,6 +21,7 @@ from broker.client.folder import FolderUnusable, list_folder, pack_folder
 from broker.client.objects import Contract, Dataset, Quote
 from broker.client.typed import BrokerClient
 from pricing.training.config import PATH_KEYS
+from pricing.unique_yaml import load_yaml
 
 MOST_LEFT_OUT_SHOWN = 5
 
@@ -47,9 +48,9 @@ Compare = Annotated[bool, typer.Option("--compare", help="Show the price on the 
 def read_config(path: Path, *, skip_bad_rows: bool) -> dict[str, Any]:
     """Read the trainer's YAML file without its paths, which are of this machine. Raises: typer.BadParameter."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = load_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{path} is not YAML: {error}", param_hint="--config") from error
+        raise typer.BadParameter(f"{path} cannot be read as YAML: {error}", param_hint="--config") from error
     if not isinstance(raw, dict):
         raise typer.BadParameter(f"{path} must hold keys with values", param_hint="--config")
     config = {name: value for name, value in raw.items() if name not in PATH_KEYS}

@@ -27,11 +27,11 @@ def test_the_keys_of_the_file_become_the_configuration(write) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("base_model: [", "is not valid YAML"),
+        ("base_model: [", "cannot be read as YAML"),
         ("- a list", "must hold `key: value` lines"),
         ("", "must hold `key: value` lines"),
         (b"base_model: \xff", "is not UTF-8"),
-        (b"base_model: a\x00b", "is not valid YAML"),
+        (b"base_model: a\x00b", "cannot be read as YAML"),
     ],
 )
 def test_a_file_that_is_no_configuration_is_refused_with_its_name(write, content, message) -> None:

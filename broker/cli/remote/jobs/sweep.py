@@ -19,6 +19,7 @@ from broker.cli.texts.sweep import SweepOffer, make_sweep, make_sweep_question
 from broker.client.objects import Contract, Dataset, JobBatch, Quote
 from broker.client.typed import BrokerClient
 from pricing.estimate.type_choice import Preference
+from pricing.unique_yaml import load_yaml
 
 MOST_JOBS = 100
 
@@ -93,7 +94,7 @@ def read_values(typed: Sequence[str]) -> dict[str, list[Any]]:
             told = f"{key} is given twice" if key in values else f"{each!r} is no setting; write it like lora_rank=4,8"
             raise typer.BadParameter(told, param_hint="--set")
         try:
-            values[key] = [yaml.safe_load(value) for value in listed.split(",")]
+            values[key] = [load_yaml(value) for value in listed.split(",")]
         except yaml.YAMLError as error:
             raise typer.BadParameter(
                 f"{each!r} has a value that cannot be read: {error}", param_hint="--set"

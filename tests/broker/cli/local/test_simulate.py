@@ -85,7 +85,10 @@ def test_a_fault_names_the_option_and_the_cure(simulate, text, options, told):
     assert told.lower() in json.loads(result.stderr.splitlines()[-1])["detail"].lower()
 
 
-@pytest.mark.parametrize("policy", ["discipline: best", "[", "- fair", "\x00"])
+TWICE = "discipline: fair\nbackfill: none\ndiscipline: first-come"
+
+
+@pytest.mark.parametrize("policy", ["discipline: best", "[", "- fair", "\x00", TWICE])
 def test_a_policy_that_is_none_names_its_file(simulate, policy):
     result = simulate(SWF, "--format", "swf", "--slots", "4", "--json", policy=policy)
     assert result.exit_code == 2
