@@ -1,5 +1,6 @@
 """What a hold is to have of each source for what is left of its job, beside what it has. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -51,7 +52,7 @@ def plan_adjusted_legs(
         closed, price = grants.list_closed(origin, moment), price_uncommitted(terms, origin, moment)
         kept = _keep(legs, origin, need.count(meter), closed, price)
         lacking = need.count(meter) - sum(leg.quantity for leg in kept)
-        planned += kept + (plan_meter_legs(grants, terms, lacking, origin, moment) if lacking else [])
+        planned += kept + plan_meter_legs(grants, terms, lacking, origin, moment)
     return merge_legs(planned)
 
 
@@ -86,15 +87,15 @@ def compute_money(legs: Iterable[Leg], planned: Iterable[NewLeg]) -> int:
 
 def part_legs(legs: Sequence[HoldLeg], wanted: Sequence[NewLeg]) -> tuple[list[tuple[HoldLeg, int]], list[NewLeg]]:
     """Part what is wanted from what a hold has: what is to be released of its legs, and what it lacks."""
-    left: dict[Source, int] = {}
+    left: Counter[Source] = Counter()
     for leg in wanted:
-        left[_source(leg)] = left.get(_source(leg), 0) + leg.quantity
+        left[_source(leg)] += leg.quantity
     surplus: list[tuple[HoldLeg, int]] = []
     for row in legs:
         if row.unit == Unit.MICRO_YUAN or row.borne:
             continue
-        kept = min(row.open_quantity, left.get(_source(row), 0))
-        left[_source(row)] = left.get(_source(row), 0) - kept
+        kept = min(row.open_quantity, left[_source(row)])
+        left[_source(row)] -= kept
         surplus.append((row, row.open_quantity - kept))
     return surplus, [replace(leg, quantity=left[_source(leg)]) for leg in merge_legs(wanted) if left[_source(leg)]]
 

@@ -56,6 +56,12 @@ def test_a_date_keeps_the_runs_of_which_nine_of_ten_end_in_time_their_wait_count
     assert keep_timely(RUNS, seconds, waits) == kept
 
 
+def test_gpus_that_work_at_one_time_end_sooner_rounded_up_to_whole_seconds():
+    assert find_seconds_to_end(FAST, {"h100-80g": 10}, gpus=3) == 267 + 10
+    assert keep_timely(RUNS, 667, gpus=3) == [MIDDLE, FAST]
+    assert keep_timely(RUNS, 666, gpus=3) == [FAST]
+
+
 def test_what_is_left_is_the_same_share_of_time_and_price_rounded_up():
     assert CHEAP.scale(Fraction(1, 3)) == TypedRun("rtx-3090", 1000, 1334, 1_666_667)
     assert find_seconds_to_end(CHEAP, {"rtx-3090": 10}) == 4010

@@ -17,7 +17,7 @@ from broker.ledger.capturing.supply import plan_draws, plan_supply
 from broker.ledger.holding.adjusted_legs import compute_money, plan_adjusted_legs
 from broker.ledger.holding.legs import BudgetRoom, NewLeg, OpenGrants, list_origins, plan_money_leg
 from broker.ledger.holding.reserves import HoldNeed, Reserves
-from broker.ledger.holding.wide_holds import find_dearest, plan_wide_hold, widen_legs
+from broker.ledger.holding.wide_holds import find_dearest, merge_legs, plan_wide_hold, widen_legs
 from pricing.grants import GrantKind, GrantScope
 from pricing.plans import PlanName
 from pricing.rate_card import load_rate_cards
@@ -216,3 +216,25 @@ def test_a_type_that_the_budget_does_not_pay_for_refuses_the_whole_hold() -> Non
     reserves.plan_hold(needs[0], terms.starts_at)
     with pytest.raises(errors.BudgetExceeded):
         plan_wide_hold(reserves, needs, terms.starts_at)
+
+
+def make_leg(quantity: int, **fields) -> NewLeg:
+    """Make a leg of seconds outside grants; any of its fields may be told."""
+    leg = NewLeg(Unit.GPU_SECONDS, AccountKind.UNCOMMITTED, quantity, Decimal("6.8"), billable=True)
+    return replace(leg, **fields)
+
+
+def test_the_dearest_holds_most_money_then_most_worth_and_of_equals_the_first_is_taken() -> None:
+    seconds, money = make_leg(3600), make_leg(1, unit=Unit.MICRO_YUAN, unit_price=None, source=AccountKind.BUDGET)
+    assert find_dearest([[seconds], [money], [seconds, seconds]]) == 1
+    assert find_dearest([[seconds], [seconds, seconds], [seconds]]) == 1
+    assert find_dearest([[seconds], [seconds], [seconds]]) == 0
+
+
+def test_legs_of_one_source_at_one_price_are_one_where_the_first_of_them_stands() -> None:
+    granted = make_leg(5, source=AccountKind.GRANTED, grant_id="gra_1", unit_price=Decimal("4.9"), billable=False)
+    december = make_leg(1, unit=Unit.MICRO_YUAN, unit_price=None, month="2026-12")
+    legs = [make_leg(1), granted, make_leg(2, unit_price=Decimal("6.9")), make_leg(3), december, granted]
+    assert merge_legs(legs) == [make_leg(4), replace(granted, quantity=10), legs[2], december]
+    others = [replace(granted, billable=True), replace(granted, grant_id="gra_2"), replace(december, month="2027-01")]
+    assert merge_legs([granted, december, *others]) == [granted, december, *others]
