@@ -70,7 +70,7 @@ def _large_batches_do_not_fit(monkeypatch) -> None:
 @pytest.mark.usefixtures("_large_batches_do_not_fit")
 def test_running_out_of_memory_names_what_would_have_fitted_for_pictures(train) -> None:
     with pytest.raises(OutOfMemory) as caught:
-        train(batch_size=4, resolution=512, gradient_checkpointing=False)
+        train(batch_size=4, resolution=256, gradient_checkpointing=False)
     said = str(caught.value)
     assert "gradient_checkpointing: true (" in said
     assert "batch_size: 1, gradient_accumulation: 4 (" in said
@@ -79,8 +79,8 @@ def test_running_out_of_memory_names_what_would_have_fitted_for_pictures(train) 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_large_batches_do_not_fit")
 def test_auto_fit_trains_the_same_steps_and_tokens_on_pictures(train, tmp_path) -> None:
-    finished, observer = train(batch_size=8, resolution=512, gradient_checkpointing=True, auto_fit=True)
-    _, unbroken = train(batch_size=2, gradient_accumulation=4, resolution=512, output_dir=str(tmp_path / "again"))
+    finished, observer = train(batch_size=8, resolution=256, gradient_checkpointing=True, auto_fit=True)
+    _, unbroken = train(batch_size=2, gradient_accumulation=4, resolution=256, output_dir=str(tmp_path / "again"))
     assert finished.adapter is not None
     assert [report.tokens for report in observer.reports] == [report.tokens for report in unbroken.reports]
 
