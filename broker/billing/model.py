@@ -33,15 +33,43 @@ class LineKind(StrEnum):
     TIER_SETTLEMENT = "tier_settlement"
     TAX = "tax"
     TRUE_UP = "true_up"
+    BORNE = "borne"
+
+
+@dataclass(frozen=True)
+class AppliedGrant:
+    """A grant that paid for usage of a line. Units: the line's meter."""
+
+    grant_id: str
+    quantity: int
+
+
+@dataclass(frozen=True)
+class LineDetails:
+    """What is told of usage beside what it costs: whose it is, its price without any contract, who paid for it.
+
+    Units: yuan per GPU-hour or per token; GPU-seconds or tokens. `list_price` is None where runs on GPU types of
+    several prices share a line; `list_amount` is all of it at those, rounded once. `overage`: no grant covers it,
+    though the contract has grants.
+    """
+
+    project_id: str | None = None
+    list_price: Decimal | None = None
+    list_amount: Money | None = None
+    grants: tuple[AppliedGrant, ...] = ()
+    overage: int = 0
+
+
+NO_DETAILS = LineDetails()
 
 
 @dataclass(frozen=True)
 class DraftLine:
     """A line of an invoice to be. Units: the meter's own; yuan per GPU-hour or per token.
 
-    What bills no quantity of a meter at one price, such as tax, has none of the four; a tier settlement has no price.
-    `used_month` is the month that usage is of. A correction is of a closed one; its quantity is below zero where it
-    takes back.
+    What bills no quantity of a meter at one price, such as tax, has none of the four; a tier settlement and what the
+    house bears have no price. `used_month` is the month that usage is of. A correction is of a closed one; its quantity
+    is below zero where it takes back. `billable` is false where a line follows that takes it off again.
     """
 
     kind: LineKind
@@ -53,6 +81,8 @@ class DraftLine:
     unit_price: Decimal | None = None
     rate_card_version: str | None = None
     used_month: str | None = None
+    billable: bool = True
+    details: LineDetails = NO_DETAILS
 
 
 def sum_lines(lines: Iterable[DraftLine]) -> Money:

@@ -13,8 +13,11 @@ from broker.billing.schemas import (
     InvoiceOut,
     InvoiceWithLinesOut,
     PaymentIn,
+    UpcomingInvoiceOut,
 )
 from broker.billing.tables import Invoice
+from broker.billing.upcoming import list_upcoming
+from broker.contracts import service as contracts
 from broker.http.edge import BillingReader, FinanceWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, Limit, OfContract, OfCustomer, Page
@@ -46,14 +49,47 @@ async def list_invoices(
         Query(pattern=MONTH_PATTERN, description="Only this month's usage.", examples=["2026-11"]),
     ] = None,
     number: Annotated[str | None, Query(description="The one with this number.", examples=["INV-2026-000001"])] = None,
+    contract_number: Annotated[
+        str | None, Query(description="Only those of contracts with this number.", examples=["HT-2026-017"])
+    ] = None,
+    purchase_order: Annotated[
+        str | None, Query(description="Only those for this purchase order.", examples=["PO-7781"])
+    ] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[InvoiceOut]:
     query = service.select_invoices(
-        customer_id=customer_id, contract_id=contract_id, status=status, kind=kind, month=month, number=number
+        customer_id=customer_id,
+        contract_id=contract_id,
+        status=status,
+        kind=kind,
+        month=month,
+        number=number,
+        contract_number=contract_number,
+        purchase_order=purchase_order,
     )
     rows, after = await fetch_page(work.session, query, Invoice, limit=limit, cursor=cursor)
     return Page(data=[InvoiceOut.of(row) for row in rows], next_cursor=after)
+
+
+@router.get("/upcoming")
+async def list_upcoming_invoices(
+    work: BillingReader,
+    customer_id: OfCustomer = None,
+    contract_id: OfContract = None,
+    contract_number: Annotated[
+        str | None, Query(description="Only of contracts with this number.", examples=["HT-2026-017"])
+    ] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[UpcomingInvoiceOut]:
+    """List what each contract's month under way comes to by now; nothing that is still to come is in it."""
+    if contract_id is not None:
+        await contracts.get_contract(work, contract_id)
+    query = contracts.select_contracts(customer_id=customer_id, id=contract_id, contract_number=contract_number)
+    rows, after = await fetch_page(work.session, query, contracts.Contract, limit=limit, cursor=cursor)
+    shown = [UpcomingInvoiceOut.of(each, work.now) for each in await list_upcoming(work, [row.id for row in rows])]
+    return Page(data=shown, next_cursor=after)
 
 
 @router.get("/{invoice_id}")

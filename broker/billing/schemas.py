@@ -1,12 +1,15 @@
 """API shapes of invoices."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from broker.billing.model import InvoiceStatus, LineKind
+from broker.billing.model import InvoiceStatus, LineKind, sum_lines
+from broker.billing.rows import make_rows
 from broker.billing.tables import Invoice, InvoiceLine
+from broker.billing.upcoming import UpcomingInvoice
 from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field, written_like
 from pricing.money import Money
 from pricing.usage import Unit
@@ -31,12 +34,17 @@ class PaymentIn(RequestBody):
     )
 
 
+class AppliedGrantOut(BaseModel):
+    grant_id: str = Field(description="The grant.", examples=["gra_01k"])
+    quantity: int = Field(description="In the line's meter.", examples=[95])
+
+
 class InvoiceLineOut(BaseModel):
     position: int = Field(description="Its place on the invoice, from 1 on.", examples=[1])
     kind: LineKind = Field(
         description="Hours in advance, usage, the part of it that an advance has paid, what the month's volume tiers "
-        "take off, tax on top, or a correction: usage that is late for a closed month, or, below zero, what is taken "
-        "back of its final invoice.",
+        "take off, tax on top, a correction (usage that is late for a closed month, or, below zero, what is taken back "
+        "of its final invoice), or usage that costs nothing, since the house bears it.",
         examples=["usage"],
     )
     description: str = Field(description="The line for people.", examples=["GPU-hours, job job_01k"])
@@ -56,6 +64,19 @@ class InvoiceLineOut(BaseModel):
     used_month: str | None = Field(
         description="Billing month that the usage is of; a correction is of an earlier one.", examples=["2026-11"]
     )
+    project_id: str | None = Field(description="The project that used it.", examples=["prj_01k"])
+    list_price: str | None = Field(
+        description="Yuan per GPU-hour or per token without a contract: on demand, by the same card, on its GPU type; "
+        "null: several types with several prices, or nothing that was used.",
+        examples=["6.8"],
+    )
+    list_amount: MoneyOut | None = Field(
+        description="All of it at those prices.", examples=[{"amount": "0.18", "currency": "CNY"}]
+    )
+    grants: list[AppliedGrantOut] = Field(description="Which grants paid for how much of it.", examples=[[]])
+    overage: int = Field(
+        description="How many of its GPU-seconds no grant covers, though the contract has grants.", examples=[0]
+    )
     amount: MoneyOut = Field(
         description="Its share of the meter at this price, which is rounded once, half-even to the fen.",
         examples=[{"amount": "0.14", "currency": "CNY"}],
@@ -63,7 +84,6 @@ class InvoiceLineOut(BaseModel):
 
     @classmethod
     def of(cls, row: InvoiceLine) -> "InvoiceLineOut":
-        price = row.unit_price
         seconds = row.quantity if row.meter == Unit.GPU_SECONDS else None
         return cls.model_validate(
             {
@@ -74,12 +94,21 @@ class InvoiceLineOut(BaseModel):
                 "meter": row.meter,
                 "quantity": row.quantity,
                 "gpu_hours": None if seconds is None else as_hours(seconds),
-                "unit_price": None if price is None else format(price.normalize(), "f"),
+                "unit_price": _write_price(row.unit_price),
                 "rate_card_version": row.rate_card_version,
                 "used_month": row.used_month,
+                "project_id": row.project_id,
+                "list_price": _write_price(row.list_price),
+                "list_amount": None if row.list_amount_micros is None else MoneyOut.of_micros(row.list_amount_micros),
+                "grants": row.grants,
+                "overage": row.overage,
                 "amount": MoneyOut.of_micros(row.amount_micros),
             }
         )
+
+
+def _write_price(price: Decimal | None) -> str | None:
+    return None if price is None else format(price.normalize(), "f")
 
 
 class InvoiceOut(BaseModel):
@@ -88,6 +117,10 @@ class InvoiceOut(BaseModel):
     number: str | None = Field(description="Given when it is finalized, without gaps.", examples=["INV-2026-000001"])
     customer_id: str = Field(description="Who pays.", examples=["cus_01k"])
     contract_id: str = Field(description="The contract.", examples=["con_01k"])
+    contract_number: str = Field(
+        description="What finance knew the contract by when it was written (合同编号).", examples=["HT-2026-017"]
+    )
+    purchase_order: str | None = Field(description="The customer's purchase order.", examples=["PO-7781"])
     kind: Literal["advance", "usage"] = Field(description="Hours in advance, or a month's usage.", examples=["usage"])
     month: str | None = Field(description="Billing month of a usage invoice.", examples=["2026-11"])
     status: InvoiceStatus = Field(
@@ -134,3 +167,40 @@ class InvoiceWithLinesOut(InvoiceOut):
     @classmethod
     def with_lines(cls, row: Invoice, lines: list[InvoiceLine]) -> "InvoiceWithLinesOut":
         return cls(**InvoiceOut.of(row).model_dump(), lines=[InvoiceLineOut.of(line) for line in lines])
+
+
+class UpcomingInvoiceOut(BaseModel):
+    object: Literal["upcoming_invoice"] = Field(
+        default="upcoming_invoice", description="Kind of object.", examples=["upcoming_invoice"]
+    )
+    customer_id: str = Field(description="Who will pay.", examples=["cus_01k"])
+    contract_id: str = Field(description="The contract.", examples=["con_01k"])
+    contract_number: str = Field(description="What finance knows it by (合同编号).", examples=["HT-2026-017"])
+    purchase_order: str | None = Field(description="The customer's purchase order.", examples=["PO-7781"])
+    month: str = Field(description="The billing month under way.", examples=["2026-11"])
+    starts_at: datetime = Field(description="When it began (UTC).", examples=["2026-10-31T16:00:00Z"])
+    ends_at: datetime = Field(description="When it will be over (UTC).", examples=["2026-11-30T16:00:00Z"])
+    as_of: datetime = Field(
+        description="What was used and charged by then is in it (UTC), and nothing of later.",
+        examples=["2026-11-24T10:00:00Z"],
+    )
+    total: MoneyOut = Field(description="Sum of the lines.", examples=[{"amount": "26.00", "currency": "CNY"}])
+    tax: MoneyOut = Field(description="The tax in the total.", examples=[{"amount": "0.00", "currency": "CNY"}])
+    lines: list[InvoiceLineOut] = Field(description="As an invoice would have them now.", examples=[[]])
+
+    @classmethod
+    def of(cls, upcoming: UpcomingInvoice, now: datetime) -> "UpcomingInvoiceOut":
+        terms, month = upcoming.terms, upcoming.month
+        return cls(
+            customer_id=terms.customer_id,
+            contract_id=terms.id,
+            contract_number=terms.contract_number,
+            purchase_order=terms.purchase_order,
+            month=month,
+            starts_at=terms.month_start(month),
+            ends_at=terms.month_end(month),
+            as_of=now,
+            total=MoneyOut.of(sum_lines(upcoming.lines)),
+            tax=MoneyOut.of(upcoming.tax),
+            lines=[InvoiceLineOut.of(row) for row in make_rows(upcoming.lines)],
+        )

@@ -20,6 +20,7 @@ from broker.billing.model import (
 )
 from broker.billing.numbers import Series, next_number
 from broker.billing.orders import is_order_over, keep_late_payment, void_order
+from broker.billing.rows import make_rows
 from broker.billing.tables import Invoice, InvoiceLine
 from broker.contracts import service as contracts
 from broker.contracts.keeping.events import ContractEventKind, record_contract_event
@@ -68,6 +69,8 @@ async def _create_invoice(
         id=work.new_id("inv"),
         customer_id=terms.customer_id,
         contract_id=terms.id,
+        contract_number=terms.contract_number,
+        purchase_order=terms.purchase_order,
         grant_id=grant_id,
         kind=kind.value,
         month=month,
@@ -87,23 +90,10 @@ async def _create_invoice(
 
 async def _write_lines(work: Work, tax: Tax, invoice: Invoice, lines: Sequence[DraftLine]) -> None:
     await work.session.execute(delete(InvoiceLine).where(InvoiceLine.invoice_id == invoice.id))
-    work.session.add_all(
-        InvoiceLine(
-            customer_id=invoice.customer_id,
-            invoice_id=invoice.id,
-            position=position,
-            kind=line.kind.value,
-            description=line.description,
-            job_id=line.job_id,
-            meter=None if line.meter is None else line.meter.value,
-            quantity=line.quantity,
-            unit_price=line.unit_price,
-            rate_card_version=line.rate_card_version,
-            used_month=line.used_month,
-            amount_micros=line.amount.micros,
-        )
-        for position, line in enumerate(lines, start=1)
-    )
+    rows = make_rows(lines)
+    for row in rows:
+        row.customer_id, row.invoice_id = invoice.customer_id, invoice.id
+    work.session.add_all(rows)
     invoice.total_micros = sum_lines(lines).micros
     invoice.tax_mode = tax.mode.value
     invoice.tax_rate = None if tax.mode == TaxMode.NONE else tax.rate
@@ -123,6 +113,7 @@ async def draft_usage_invoice(work: Work, contract_id: str, month: str) -> Invoi
     if invoice is None:
         invoice = await _create_invoice(work, terms, InvoiceKind.USAGE, month=month)
     _require_status(invoice, InvoiceStatus.DRAFT)
+    invoice.contract_number, invoice.purchase_order = terms.contract_number, terms.purchase_order
     await _write_lines(work, terms.of_month(month).tax, invoice, await compose_lines(work, terms, month))
     return invoice
 

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -17,6 +18,7 @@ class Invoice(Base):
     written off and paid of it comes off what is due.
     `due_on` is the last day, in its contract's time zone, on which it is paid in time: as many days after that of its
     number as the contract gave then.
+    Contract number and purchase order are those of its contract when it was written.
     One with `expires_at` is an order: unpaid by then, it is void. A void one with `paid_at` was paid too late, and what
     came is the customer's credit.
     """
@@ -30,6 +32,8 @@ class Invoice(Base):
     number: Mapped[str | None] = mapped_column(unique=True)
     customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), index=True)
     contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    contract_number: Mapped[str] = mapped_column(index=True)
+    purchase_order: Mapped[str | None]
     grant_id: Mapped[str | None] = mapped_column(ForeignKey("grants.id"))
     kind: Mapped[str]
     month: Mapped[str | None]
@@ -72,7 +76,9 @@ class Invoice(Base):
 class InvoiceLine(Base):
     """`quantity` is in GPU-seconds or tokens; `unit_price` in yuan per GPU-hour or per token.
 
-    A line that bills no meter, such as tax, has neither.
+    A line that bills no meter, such as tax, has neither. `list_price` and `list_amount_micros` are what its usage costs
+    without a contract; `grants` which grants paid for how much of it, `overage` how much none covers. Lines of before
+    0.2 do not tell these.
     """
 
     __tablename__ = "invoice_lines"
@@ -90,6 +96,11 @@ class InvoiceLine(Base):
     unit_price: Mapped[Decimal | None] = mapped_column(Numeric(24, 12))
     rate_card_version: Mapped[str | None]
     used_month: Mapped[str | None]
+    project_id: Mapped[str | None]
+    list_price: Mapped[Decimal | None] = mapped_column(Numeric(24, 12))
+    list_amount_micros: Mapped[int | None]
+    grants: Mapped[list[Any]]
+    overage: Mapped[int]
     amount_micros: Mapped[int]
 
 

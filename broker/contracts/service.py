@@ -45,6 +45,7 @@ from broker.persistence.database import narrow
 from broker.work import Work
 
 __all__ = [
+    "Contract",
     "activate_grant",
     "choose_in_force",
     "create_contract",

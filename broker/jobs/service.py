@@ -1,6 +1,7 @@
 """Jobs and runs as the other features ask for them: found, locked, and changed nowhere but in this package."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -15,11 +16,14 @@ from pricing.usage import Usage
 
 __all__ = [
     "Job",
+    "JobOrigin",
     "add_usage",
     "find_active_run",
     "forget_adapter",
     "get_job",
     "is_live",
+    "list_gpu_types",
+    "list_origins",
     "load_jobs",
     "lock_job",
     "note_adapter",
@@ -64,6 +68,26 @@ async def get_job(work: Work, job_id: str) -> Job:
 async def load_jobs(work: Work, job_ids: Collection[str]) -> Sequence[Job]:
     """Load those of some jobs that the actor sees."""
     return (await work.session.scalars(select(Job).where(Job.id.in_(job_ids)))).all()
+
+
+@dataclass(frozen=True)
+class JobOrigin:
+    """Where a job's usage comes from: its project, and the labels that it is told apart by."""
+
+    project_id: str | None
+    labels: Mapping[str, str]
+
+
+async def list_origins(work: Work, job_ids: Collection[str]) -> dict[str, JobOrigin]:
+    """List where the usage of jobs comes from, by their ids, of those that the actor sees."""
+    query = select(Job.id, Job.project_id, Job.labels).where(Job.id.in_(job_ids))
+    return {job_id: JobOrigin(project, labels) for job_id, project, labels in await work.session.execute(query)}
+
+
+async def list_gpu_types(work: Work, run_ids: Collection[str]) -> dict[str, str | None]:
+    """List the GPU types that runs had, by the runs' ids; None of one that no agent told."""
+    query = select(Run.id, Run.gpu_type).where(Run.id.in_(run_ids))
+    return dict((await work.session.execute(query)).all())
 
 
 async def is_live(work: Work, job_id: str) -> bool:

@@ -74,6 +74,7 @@ from broker.ledger.holding.wide_holds import plan_wide_hold
 from broker.ledger.limits.budget_changes import amend_budget
 from broker.ledger.limits.credit_limits import has_use
 from broker.ledger.rating.charge_limit import Promise
+from broker.ledger.rating.line_parts import LinePart, list_line_parts
 from broker.ledger.rating.usage import (
     BorneUsage,
     CapturedUsage,
@@ -103,6 +104,7 @@ __all__ = [
     "HoldNeed",
     "HoldSnapshot",
     "HoldView",
+    "LinePart",
     "LockedHolds",
     "LostWork",
     "Mark",
@@ -159,6 +161,7 @@ __all__ = [
     "list_grants_to_warn_of",
     "list_holds_due_for_renewal",
     "list_holds_to_compensate",
+    "list_line_parts",
     "list_months",
     "list_stranded_compensations",
     "list_true_up_months",

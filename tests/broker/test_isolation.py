@@ -165,6 +165,7 @@ ANSWERS = {
     "GET /v1/usage": Ask(404, params={"job_id": "{job_id}", "group_by": "job"}),
     "POST /v1/invoices": FORBIDDEN,
     "GET /v1/invoices": Ask(404, params={"contract_id": "{contract_id}"}),
+    "GET /v1/invoices/upcoming": Ask(404, params={"contract_id": "{contract_id}"}),
     "GET /v1/invoices/{invoice_id}": NOT_FOUND,
     "POST /v1/invoices/{invoice_id}/finalize": FORBIDDEN,
     "POST /v1/invoices/{invoice_id}/pay": FORBIDDEN,

@@ -2,7 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 
+from broker.billing.lines.borne import borne_lines
 from broker.billing.lines.corrections import correction_lines
+from broker.billing.lines.details import add_details
 from broker.billing.lines.tax import tax_lines
 from broker.billing.lines.tiers import tier_lines
 from broker.billing.lines.true_up import true_up_lines
@@ -13,10 +15,11 @@ from broker.work import Work
 
 Part = Callable[[Work, ContractTerms, str], Awaitable[list[DraftLine]]]
 
-PARTS: tuple[Part, ...] = (usage_lines, correction_lines, tier_lines, true_up_lines)
+PARTS: tuple[Part, ...] = (usage_lines, correction_lines, tier_lines, true_up_lines, borne_lines)
 
 
 async def compose_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
     """Compose the lines of a contract's month as it is now, tax last. The caller holds the contract's lock."""
     lines = [line for part in PARTS for line in await part(work, terms, month)]
+    lines = await add_details(work, terms, month, lines)
     return [*lines, *tax_lines(terms.of_month(month).tax, lines)]

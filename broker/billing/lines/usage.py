@@ -61,4 +61,5 @@ def draft_line(group: CapturedUsage, kind: LineKind, description: str, amount: M
         rate_card_version=group.rate_card_version,
         amount=amount,
         used_month=group.used_month,
+        billable=group.billable,
     )

@@ -86,7 +86,7 @@ def _to_correction(row: Any) -> CapturedUsage:
     )
 
 
-async def list_borne_usage(work: Work, month: str) -> list[CapturedUsage]:
+async def list_borne_usage(work: Work, month: str, *, contract_id: str | None = None) -> list[CapturedUsage]:
     """List what the house bears in a billing month: by job, meter, price and cause, in a fixed order."""
     group = (
         Capture.contract_id,
@@ -99,6 +99,8 @@ async def list_borne_usage(work: Work, month: str) -> list[CapturedUsage]:
         Capture.cause,
     )
     query = select(*group, func.sum(Capture.quantity).label("quantity")).where(Capture.month == month, Capture.borne)
+    if contract_id is not None:
+        query = query.where(Capture.contract_id == contract_id)
     rows = await work.session.execute(query.group_by(*group))
     return _share_by_segment((row, False, Cause(row.cause)) for row in rows)
 

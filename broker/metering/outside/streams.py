@@ -60,3 +60,9 @@ async def list_stream_sources(work: Work, contract_id: str) -> dict[str, str]:
     """List the sources of a contract's streams, by the streams' ids."""
     query = select(UsageStream.id, UsageStream.source).where(UsageStream.contract_id == contract_id)
     return dict((await work.session.execute(query)).all())
+
+
+async def list_stream_keys(work: Work, contract_id: str) -> dict[str, StreamKey]:
+    """List what a contract's streams are of, by the streams' ids."""
+    query = select(UsageStream).where(UsageStream.contract_id == contract_id)
+    return {row.id: StreamKey.of(row) for row in await work.session.scalars(query)}

@@ -67,7 +67,7 @@ def renumber(written: str) -> str:
             known.append(found[0])
         return f"{found['prefix']}_{known.index(found[0]) + 1}"
 
-    return re.sub(r"(?P<prefix>inv|cus|con|job)_\d{6}", number, written)
+    return re.sub(r"(?P<prefix>inv|cus|con|job|gra)_\d{6}", number, written)
 
 
 def compare_with_golden(name: str, document: Any) -> None:

@@ -216,6 +216,7 @@ WHO_MAY = {
     "GET /v1/adapters/{adapter_id}/download": {"admin", "customer"},
     "POST /v1/invoices": {"admin", "finance"},
     "GET /v1/invoices": {"admin", "customer", "finance"},
+    "GET /v1/invoices/upcoming": {"admin", "customer", "finance"},
     "GET /v1/invoices/{invoice_id}": {"admin", "customer", "finance"},
     "POST /v1/invoices/{invoice_id}/finalize": {"admin", "finance"},
     "POST /v1/invoices/{invoice_id}/pay": {"admin", "finance"},

@@ -1,0 +1,114 @@
+"""What the lines of usage tell beside their price: project, list price, which grants paid, what none covers."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+
+from broker.billing.model import AppliedGrant, DraftLine, LineDetails, LineKind
+from broker.contracts import service as contracts
+from broker.contracts.terms.model import ContractTerms
+from broker.jobs import service as jobs
+from broker.ledger import service as ledger
+from broker.ledger.service import LinePart
+from broker.metering.outside.streams import StreamKey, list_stream_keys
+from broker.work import Work
+from pricing.money import round_to_fen
+from pricing.plans import PlanName
+from pricing.rate_card import RateCard
+from pricing.rating import price_usage
+from pricing.usage import Unit
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where usage comes from: projects by job or stream, GPU types by run or stream."""
+
+    projects: Mapping[str, str | None]
+    gpu_types: Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class ListPrices:
+    """What usage costs without a contract, by the cards' versions; `overage`: of a contract that has grants."""
+
+    cards: Mapping[str, RateCard]
+    origins: Origins
+    has_grants: bool
+
+    def price(self, part: LinePart) -> Decimal:
+        """Find the on-demand price of a part's unit, by the card that priced it, on the GPU type that it ran on."""
+        card = self.cards[part.rate_card_version]
+        return card.prices(PlanName.ON_DEMAND, self.origins.gpu_types.get(part.run_id)).of(part.meter)
+
+
+async def add_details(work: Work, terms: ContractTerms, month: str, lines: Sequence[DraftLine]) -> list[DraftLine]:
+    """Add to the lines of a month's usage what they tell beside their price; no amount changes."""
+    parts = await ledger.list_line_parts(work, terms.id, month)
+    origins = await _read_origins(work, terms, lines, parts)
+    versions = sorted({part.rate_card_version for part in parts})
+    cards = {version: await contracts.get_rate_card(work, version) for version in versions}
+    has_grants = bool(await contracts.list_grants(work, terms.id))
+    return detail_lines(lines, parts, ListPrices(cards, origins, has_grants))
+
+
+async def _read_origins(
+    work: Work, terms: ContractTerms, lines: Iterable[DraftLine], parts: Iterable[LinePart]
+) -> Origins:
+    streams: Mapping[str, StreamKey] = await list_stream_keys(work, terms.id)
+    job_ids = {line.job_id for line in lines if line.job_id is not None} - streams.keys()
+    run_ids = {part.run_id for part in parts} - streams.keys()
+    projects = {job_id: origin.project_id for job_id, origin in (await jobs.list_origins(work, job_ids)).items()}
+    gpu_types = await jobs.list_gpu_types(work, run_ids)
+    return Origins(
+        projects | {stream_id: key.project_id for stream_id, key in streams.items()},
+        gpu_types | {stream_id: key.gpu_type for stream_id, key in streams.items()},
+    )
+
+
+PartKey = tuple[str | None, str | None, Unit | None, Decimal | None, bool]
+
+
+def detail_lines(lines: Sequence[DraftLine], parts: Iterable[LinePart], prices: ListPrices) -> list[DraftLine]:
+    """Add to each line what its parts tell: a line that takes usage off again tells whose it is, no more. Pure."""
+    by_line: defaultdict[PartKey, list[LinePart]] = defaultdict(list)
+    for part in parts:
+        by_line[part.job_id, part.used_month, part.meter, part.unit_price, part.billable].append(part)
+    told = Counter(_key_of(line) for line in lines if _is_used(line))
+    return [_detail(line, by_line[_key_of(line)], prices, is_split=told[_key_of(line)] > 1) for line in lines]
+
+
+def _key_of(line: DraftLine) -> PartKey:
+    return line.job_id, line.used_month, line.meter, line.unit_price, line.billable
+
+
+def _is_used(line: DraftLine) -> bool:
+    """Tell whether a line bills usage of its month, or late usage: not what is taken back of a closed one."""
+    return line.kind in {LineKind.USAGE, LineKind.CORRECTION} and (line.quantity or 0) > 0
+
+
+def _detail(line: DraftLine, parts: Sequence[LinePart], prices: ListPrices, *, is_split: bool) -> DraftLine:
+    project_id = prices.origins.projects.get(line.job_id or "")
+    if not _is_used(line):
+        return replace(line, details=LineDetails(project_id=project_id))
+    own = [part for part in parts if not is_split or part.rate_card_version == line.rate_card_version]
+    listed = {prices.price(part) for part in own}
+    amounts = (price_usage(part.meter, part.quantity, prices.price(part)) for part in own if part.quantity > 0)
+    uncovered = sum(part.quantity for part in own if part.grant_id is None)
+    details = LineDetails(
+        project_id=project_id,
+        list_price=listed.pop() if len(listed) == 1 else None,
+        list_amount=round_to_fen(sum(amounts, Fraction(0))),
+        grants=_sum_grants(own),
+        overage=uncovered if prices.has_grants and line.meter == Unit.GPU_SECONDS else 0,
+    )
+    return replace(line, details=details)
+
+
+def _sum_grants(parts: Iterable[LinePart]) -> tuple[AppliedGrant, ...]:
+    sums: Counter[str] = Counter()
+    for part in parts:
+        if part.grant_id is not None:
+            sums[part.grant_id] += part.quantity
+    return tuple(AppliedGrant(grant_id, quantity) for grant_id, quantity in sorted(sums.items()))

@@ -1,0 +1,58 @@
+"""Reading what the lines of a month are made of: which run used it, which grant paid, which card priced it."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
+
+from broker.ledger.tables import Capture
+from broker.work import Work
+from pricing.usage import Unit
+
+
+@dataclass(frozen=True)
+class LinePart:
+    """What one run used of a line's meter, paid by one grant or none. Units: GPU-seconds or tokens.
+
+    `run_id` is the stream's of usage from outside.
+    """
+
+    job_id: str
+    run_id: str
+    used_month: str
+    meter: Unit
+    unit_price: Decimal
+    billable: bool
+    rate_card_version: str
+    grant_id: str | None
+    quantity: int
+
+
+async def list_line_parts(work: Work, contract_id: str, month: str) -> list[LinePart]:
+    """List what a contract's month charges, in a fixed order; what it has taken back of itself is taken off."""
+    corrected = aliased(Capture)
+    group = (
+        Capture.job_id,
+        Capture.run_id,
+        Capture.used_month,
+        Capture.unit,
+        Capture.unit_price,
+        Capture.billable,
+        Capture.rate_card_version,
+        Capture.grant_id,
+    )
+    quantity = func.sum(Capture.quantity)
+    query = (
+        select(*group, quantity)
+        .outerjoin(corrected, corrected.id == Capture.corrects_id)
+        .where(Capture.contract_id == contract_id, Capture.month == month, ~Capture.borne)
+        .where(func.coalesce(corrected.month, month) == month)
+        .group_by(*group)
+        .having(quantity != 0)
+        .order_by(*group)
+    )
+    return [
+        LinePart(job_id, run_id, used, Unit(unit), price, billable, version, grant_id, int(count))
+        for job_id, run_id, used, unit, price, billable, version, grant_id, count in await work.session.execute(query)
+    ]
