@@ -62,6 +62,7 @@ class Daemon:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     swept_at: datetime | None = None
     heard_since: datetime | None = None
+    has_started: bool = False
 
     async def start(self) -> None:
         if self.agent is not None:
@@ -166,7 +167,7 @@ class Daemon:
             if not await self.attempt("a scheduling cycle", self.run_once):
                 await asyncio.sleep(RECONNECT_SECONDS)
                 self.wake.set()
-            await asyncio.sleep(compute_rest(time.monotonic() - began))
+            await asyncio.sleep(compute_rest(time.monotonic() - began, has_started=self.has_started))
 
     async def run_once(self) -> None:
         """Run one scheduling cycle if it is due, then have relayed to the engine what is due."""
@@ -175,6 +176,7 @@ class Daemon:
             async with self.system.work() as work:
                 result = await run_cycle(work, self.usage, self._find_recorder())
             self.pace.note_cycle(began, time.monotonic(), starts_more=result.starts_more)
+            self.has_started = result.started > 0
         if self.agent is not None:
             await self.agent.begin_relay()
 

@@ -7,7 +7,7 @@ Its runs are its own: no other agent ends them, and it ends no other's.
 import asyncio
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -19,7 +19,7 @@ from broker.execution.membership import Membership, Renewal
 from broker.execution.relay import LAUNCH, Relay
 from broker.identity.model import RunBearer, sign_run_token
 from broker.jobs.rules.model import RUN_ENDS, RunStatus
-from broker.jobs.running.locked_run import get_run
+from broker.jobs.running.locked_run import load_runs
 from broker.jobs.running.runs import (
     extend_leases,
     give_back_run,
@@ -28,7 +28,9 @@ from broker.jobs.running.runs import (
     lose_run,
     own_runs,
 )
+from broker.jobs.service import Run
 from broker.persistence import outbox
+from broker.persistence.batches import Batches
 from broker.system import System
 from broker.work import Work
 
@@ -67,6 +69,10 @@ class PoolAgent:
     @cached_property
     def relays(self) -> Relay:
         return Relay(self.system, self.recipients, self._launch, self._stop)
+
+    @cached_property
+    def launches(self) -> Batches[str, str, LaunchSpec | None]:
+        return Batches(self._describe_launches, self.system.services.settings.turn_seconds)
 
     @cached_property
     def nodes(self) -> CapacityWatch:
@@ -185,7 +191,7 @@ class PoolAgent:
     async def _launch(self, run_id: str) -> None:
         if self.drains or self.stands_by:
             raise AgentLeaves(f"the agent of pool {self.pool} starts nothing more")
-        spec = await self._launch_spec(run_id)
+        spec = await self.launches.ask(self.pool, run_id)
         if spec is None:
             return
         self.held.add(run_id)  # from now on it may have a process
@@ -200,13 +206,19 @@ class PoolAgent:
     async def _stop(self, run_id: str) -> None:
         await self.engine.stop(run_id, grace_seconds=self.system.services.settings.stop_grace_seconds)
 
-    async def _launch_spec(self, run_id: str) -> LaunchSpec | None:
-        """Build what the engine needs to launch a run; None where it has ended before its start, or is another's."""
+    async def _describe_launches(self, _pool: str, run_ids: Sequence[str]) -> list[LaunchSpec | None]:
+        """Describe what the engine needs to launch runs; None: it has ended before its start, or is another's."""
         async with self.system.work() as work:
-            run = await get_run(work, run_id)
-            if RunStatus(run.status) in RUN_ENDS or run.agent_id not in {None, self.identity.id}:
-                return None
-            await own_runs(work, [run_id], self.identity.id)
+            found = {run.id: run for run in await load_runs(work, run_ids)}
+            ours = [run for run in found.values() if self._may_launch(run)]
+            await own_runs(work, [run.id for run in ours if run.agent_id is None], self.identity.id)
+        described = {run.id: self._describe(run) for run in ours}
+        return [described.get(run_id) for run_id in run_ids]
+
+    def _may_launch(self, run: Run) -> bool:
+        return RunStatus(run.status) not in RUN_ENDS and run.agent_id in {None, self.identity.id}
+
+    def _describe(self, run: Run) -> LaunchSpec:
         services = self.system.services
         return LaunchSpec(
             run_id=run.id,

@@ -5,10 +5,12 @@ A call that an engine is slow to answer holds up neither the next message nor wh
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from broker.persistence import outbox
+from broker.persistence.batches import Batches
 from broker.persistence.database import wake_dispatcher
 from broker.persistence.outbox import PendingMessage
 from broker.system import System
@@ -40,6 +42,10 @@ class Relay:
     stop: Call
     under_way: dict[int, Delivery] = field(default_factory=dict)
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_LAUNCHES_AT_ONCE))
+
+    @cached_property
+    def marks(self) -> Batches[str, int, None]:
+        return Batches(self._mark_done, self.system.services.settings.turn_seconds)
 
     @property
     def launching(self) -> set[str]:
@@ -105,7 +111,12 @@ class Relay:
             async with self.system.work() as work:
                 await outbox.mark_failed(work.session, message.id, f"{type(error).__name__}: {error}", now=work.now)
         else:
-            async with self.system.work() as work:
-                await outbox.mark_done(work.session, message.id, now=work.now)
-                if message.kind == STOP:  # its devices are free now
-                    await wake_dispatcher(work.session)
+            await self.marks.ask(message.kind, message.id)
+
+    async def _mark_done(self, kind: str, message_ids: Sequence[int]) -> list[None]:
+        """Mark messages as done, those together whose calls have ended meanwhile."""
+        async with self.system.work() as work:
+            await outbox.mark_done(work.session, message_ids, now=work.now)
+            if kind == STOP:  # their devices are free now
+                await wake_dispatcher(work.session)
+        return [None for _message in message_ids]

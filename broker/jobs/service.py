@@ -17,6 +17,7 @@ from pricing.usage import Usage
 __all__ = [
     "Job",
     "JobOrigin",
+    "Run",
     "add_usage",
     "find_active_run",
     "forget_adapter",

@@ -3,7 +3,7 @@
 Relaying is at least once: every message is idempotent at its receiver.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column, wake_dispatcher
+from broker.persistence.driver import Command
+from broker.persistence.set_writes import command_inserts
 
 LONGEST_RETRY_SECONDS = 60
 MOST_DOUBLINGS = 6  # beyond the longest pause; an exponent without a limit overflows after a night of failures
@@ -50,6 +52,21 @@ async def enqueue(session: AsyncSession, *, recipient: str, kind: str, run_id: s
     await wake_dispatcher(session)
 
 
+@dataclass(frozen=True)
+class NewMessage:
+    """A message to be written: for whom, what is asked, of which run."""
+
+    recipient: str
+    kind: str
+    run_id: str
+
+
+def command_messages(messages: Iterable[NewMessage], *, now: datetime) -> list[Command]:
+    """Make the command that writes messages together; whoever sends it wakes the relay."""
+    due = {"failures": 0, "not_before": now, "created_at": now}
+    return command_inserts(OutboxMessage, [vars(message) | due for message in messages])
+
+
 async def list_pending(
     session: AsyncSession, recipients: Collection[str], *, now: datetime, under_way: Collection[int] = ()
 ) -> list[PendingMessage]:
@@ -83,8 +100,8 @@ async def list_unstopped(session: AsyncSession) -> set[str]:
     return set((await session.scalars(query)).all())
 
 
-async def mark_done(session: AsyncSession, message_id: int, *, now: datetime) -> None:
-    await session.execute(update(OutboxMessage).where(OutboxMessage.id == message_id).values(done_at=now))
+async def mark_done(session: AsyncSession, message_ids: Collection[int], *, now: datetime) -> None:
+    await session.execute(update(OutboxMessage).where(OutboxMessage.id.in_(message_ids)).values(done_at=now))
 
 
 async def mark_failed(session: AsyncSession, message_id: int, error: str, *, now: datetime) -> None:

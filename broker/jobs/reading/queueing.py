@@ -292,17 +292,6 @@ def _read_holder(
     return DeviceHolder(job_id, contract_id, pool, agent_id, gpus, since, expected, queue, late_seconds, node)
 
 
-async def lock_waiting(work: Work, job_ids: Collection[str]) -> dict[str, Job]:
-    """Lock the jobs of these that still wait; one that is locked elsewhere is left for the next cycle."""
-    query = (
-        select(Job)
-        .where(Job.id.in_(job_ids), Job.status == JobStatus.QUEUED.value)
-        .with_for_update(key_share=True, skip_locked=True)
-        .execution_options(populate_existing=True)
-    )
-    return {job.id: job for job in await work.session.scalars(query)}
-
-
 async def write_waits(work: Work, waits: Sequence[WaitNotice]) -> None:
     """Tell jobs why they wait; one that waits no longer, or is locked elsewhere, is left as it is."""
     ids = literal([wait.job_id for wait in waits], ARRAY(Text))  # one parameter: a statement has at most 65,535

@@ -42,6 +42,11 @@ async def get_run(work: Work, run_id: str) -> Run:
     return run
 
 
+async def load_runs(work: Work, run_ids: Collection[str]) -> Sequence[Run]:
+    """Load those of some runs that there are."""
+    return (await work.session.scalars(select(Run).where(Run.id.in_(run_ids)))).all()
+
+
 async def lock_run(work: Work, run_id: str, fence_token: int) -> LockedRun:
     """Lock a run that may still report. Raises: NotFound, StaleFenceToken."""
     locked = await lock_any_run(work, run_id)

@@ -1,4 +1,4 @@
-"""The life of a run: started by the planner, claimed by its worker, kept alive by heartbeats, ended once."""
+"""The life of a run once it is started: claimed by its worker, kept alive by heartbeats, ended once."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from broker.capacity.readiness import get_site, note_failed_start, note_good_start
+from broker.capacity.readiness import note_failed_start, note_good_start
 from broker.jobs.events import record_event
 from broker.jobs.rules.model import (
     GOES_FIRST_AFTER,
@@ -24,9 +24,9 @@ from broker.jobs.rules.remaining import Remaining, estimate_remaining
 from broker.jobs.running.checkpoints import find_last_checkpoint
 from broker.jobs.running.locked_run import LockedRun, lock_any_run, require_active
 from broker.jobs.running.lost_work import bear_lost_work, bear_unusable_checkpoint
-from broker.jobs.running.type_of_run import count_usage_as_on, expect_on_type
+from broker.jobs.running.type_of_run import count_usage_as_on
 from broker.jobs.service import set_status
-from broker.jobs.tables import Job, Run
+from broker.jobs.tables import Run
 from broker.ledger import service as ledger
 from broker.ledger.books.causes import Cause
 from broker.persistence import outbox
@@ -35,44 +35,8 @@ from broker.work import Work
 from pricing.usage import Usage
 
 
-async def start_run(work: Work, job: Job, pool: str, node: str | None = None) -> Run:
-    """Dispatch a locked, queued job: a new attempt, and a message for the pool's agent once this commits.
-
-    `node`: on which machine of a cluster; None: the pool is one machine.
-
-    Raises: UnreadableDocument, where what it needs cannot be read: its end could not be accounted for either.
-    """
-    job.require_readable()
-    set_status(work, job, JobStatus.DISPATCHED)
-    job.attempts += 1
-    site = await get_site(work, pool)
-    await expect_on_type(work, job, site.gpu_type)
-    run = Run(
-        id=work.new_id("run"),
-        customer_id=job.customer_id,
-        job_id=job.id,
-        attempt=job.attempts,
-        pool=pool,
-        agent_id=site.agent_id,
-        gpus=job.gpus,
-        node=node,
-        gpu_type=site.gpu_type,
-        pretends=site.pretends,
-        status=RunStatus.STARTING.value,
-        used_gpu_seconds=0,
-        used_tokens=0,
-        acknowledged_sequence=-1,
-        lease_expires_at=_compute_lease(work),
-        created_at=work.now,
-    )
-    work.session.add(run)
-    await work.session.flush()
-    record_event(work, job, "dispatched", {"run_id": run.id, "pool": pool, "attempt": run.attempt})
-    await outbox.enqueue(work.session, recipient=run.recipient, kind="launch", run_id=run.id, now=work.now)
-    return run
-
-
-def _compute_lease(work: Work) -> datetime:
+def compute_lease(work: Work) -> datetime:
+    """Compute when a run is silent that is heard of now, and not again."""
     return work.now + timedelta(seconds=work.settings.lease_seconds)
 
 
@@ -92,7 +56,7 @@ async def claim_run(work: Work, locked: LockedRun) -> None:
 
 def renew_lease(work: Work, locked: LockedRun) -> None:
     """Renew a run's lease at a sign of life. The hold of its job is renewed by the ledger, not here."""
-    locked.run.lease_expires_at, locked.run.last_heartbeat_at = _compute_lease(work), work.now
+    locked.run.lease_expires_at, locked.run.last_heartbeat_at = compute_lease(work), work.now
 
 
 def report_progress(locked: LockedRun, progress: dict[str, Any]) -> None:
@@ -218,6 +182,8 @@ async def list_unowned_runs(work: Work, pool: str) -> list[str]:
 
 async def own_runs(work: Work, run_ids: list[str], agent_id: str) -> None:
     """Make runs of no agent the runs of one: of whoever sees them alive, or is about to launch them."""
+    if not run_ids:
+        return
     for run in await work.session.scalars(select(Run).where(Run.id.in_(run_ids)).with_for_update()):
         run.agent_id = run.agent_id or agent_id
 
@@ -232,4 +198,4 @@ async def extend_leases(work: Work, run_ids: list[str]) -> None:
     """Extend leases after a restart of the broker: what its engine sees alive could not report, and is not silent."""
     for run in await work.session.scalars(select(Run).where(Run.id.in_(run_ids)).with_for_update()):
         if RunStatus(run.status) not in RUN_ENDS:
-            run.lease_expires_at = _compute_lease(work)
+            run.lease_expires_at = compute_lease(work)

@@ -1,8 +1,7 @@
 """The live cycle: read a snapshot, plan, apply under lock."""
 
 import asyncio
-import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,7 +9,7 @@ from broker.capacity import readiness
 from broker.capacity.start_forecasts import publish_starts
 from broker.jobs.reading import queueing
 from broker.jobs.reading.queueing import QueuedJob
-from broker.jobs.running.runs import start_run
+from broker.jobs.running.starts import StartPlace, start_runs
 from broker.scheduling.cycle import batches, waits
 from broker.scheduling.cycle.places import find_node
 from broker.scheduling.cycle.recorder import CycleRecorder
@@ -21,8 +20,6 @@ from broker.scheduling.planning.values.answers import CyclePlan, Wait
 from broker.scheduling.planning.values.snapshot import ClusterSnapshot
 from broker.scheduling.planning.waits.newcomers import NewcomerStart, forecast_newcomers
 from broker.work import Work
-
-log = logging.getLogger(__name__)
 
 CYCLE_LOCK = 7_203_115
 # How often a cycle plans anew because a job could not be started; further ones are left for the next cycle.
@@ -143,22 +140,13 @@ async def _record(work: Work, recorder: CycleRecorder | None, snapshot: ClusterS
         await recorder.record(work, snapshot, starts)
 
 
-async def _apply_starts(work: Work, snapshot: ClusterSnapshot, plan: CyclePlan, started: set[str]) -> dict[str, str]:
+async def _apply_starts(work: Work, snapshot: ClusterSnapshot, plan: CyclePlan, started: set[str]) -> Mapping[str, str]:
     """Start what is still queued; a job that is locked elsewhere waits for the next cycle.
 
-    Each starts in a savepoint: one that cannot start keeps nobody else from starting. Returns why, by job.
+    One that cannot start keeps nobody else from starting. Returns why, by job.
     """
     pools = {pool.name: pool for pool in snapshot.pools}
-    jobs = await queueing.lock_waiting(work, [start.job_id for start in plan.starts])
-    failed: dict[str, str] = {}
-    for start in plan.starts:
-        if start.job_id not in jobs:
-            continue
-        try:
-            async with work.session.begin_nested():
-                await start_run(work, jobs[start.job_id], start.pool, find_node(start, pools[start.pool]))
-            started.add(start.job_id)
-        except Exception as error:
-            log.debug("job %s could not be started", start.job_id, exc_info=error)
-            failed[start.job_id] = f"{type(error).__name__}: {error}"
-    return failed
+    places = [StartPlace(start.job_id, start.pool, find_node(start, pools[start.pool])) for start in plan.starts]
+    outcome = await start_runs(work, places)
+    started |= outcome.started
+    return outcome.failed

@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 
 # After a cycle the dispatcher rests for so many times as long as that took, so that it never takes more than a quarter
-# of one core: what is submitted meanwhile is planned together.
-RESTS, LONGEST_REST_SECONDS = 3, 5.0
+# of one core: what is submitted meanwhile is planned together. After one that has started jobs it rests as long as that
+# took: the ends and starts that fill a pool again are worth half a core.
+RESTS, RESTS_AFTER_STARTS, LONGEST_REST_SECONDS = 3, 1, 5.0
 # Where all devices are held, a cycle starts nothing and explains all: then a twentieth of one core is enough.
 RESTS_AT_LEISURE = 19
 
 
-def compute_rest(cycle_seconds: float) -> float:
-    """Compute for how long the dispatcher rests after a cycle. Units: seconds."""
-    return min(RESTS * cycle_seconds, LONGEST_REST_SECONDS)
+def compute_rest(cycle_seconds: float, *, has_started: bool = False) -> float:
+    """Compute for how long the dispatcher rests after a cycle, which has started jobs or not. Units: seconds."""
+    return min((RESTS_AFTER_STARTS if has_started else RESTS) * cycle_seconds, LONGEST_REST_SECONDS)
 
 
 @dataclass

@@ -52,7 +52,7 @@ async def test_message_stays_until_it_is_marked_as_done(system: System) -> None:
     (message,) = await list_pending(system)
     assert await list_pending(system) == [message]
     async with system.work() as work:
-        await outbox.mark_done(work.session, message.id, now=work.now)
+        await outbox.mark_done(work.session, [message.id], now=work.now)
     assert await list_pending(system) == []
 
 

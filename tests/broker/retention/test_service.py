@@ -159,7 +159,7 @@ async def test_done_messages_go_and_those_that_wait_stay(
             await outbox.enqueue(work.session, recipient="x", kind="launch", run_id=run_id, now=work.now)
     async with system.work() as work:
         first, _ = await outbox.list_pending(work.session, ["x"], now=work.now)
-        await outbox.mark_done(work.session, first.id, now=work.now)
+        await outbox.mark_done(work.session, [first.id], now=work.now)
     clock.advance(days=8)
     await sweep(system)
     with owner_connection(urls) as connection:

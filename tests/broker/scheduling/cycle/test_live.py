@@ -18,12 +18,12 @@ from broker.jobs.tables import Job, Run
 from broker.metering.reading.decayed import add_up_decayed
 from broker.persistence.outbox import OutboxMessage
 from broker.processes.boot import DatabaseUrls
-from broker.scheduling.cycle import live
 from broker.scheduling.cycle.live import CycleResult, run_cycle
 from broker.scheduling.cycle.snapshot import KEPT_FOR, read_snapshot
 from broker.scheduling.cycle.usage import UsageReading
 from broker.scheduling.planning.values.snapshot import Kept
 from broker.system import System
+from broker.work import Work
 from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job
 from tests.broker.pools import register_pool
@@ -321,24 +321,25 @@ async def test_job_that_is_locked_waits_for_the_next_cycle(api: Api, system: Sys
 
 
 async def test_job_that_cannot_be_started_keeps_no_other_from_starting(
-    api: Api, system: System, customer: Customer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    api: Api, system: System, customer: Customer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One job whose start broke a constraint ended every cycle, and nobody was started any more."""
     bad, good = await submit(api, customer), await submit(api, customer)
-    started = live.start_run
-
-    async def start_run(work: Any, job: Job, pool: str, node: str | None) -> Run:
-        run = await started(work, job, pool, node)
-        if job.id == bad:
-            raise LookupError(bad)
-        return run
-
-    monkeypatch.setattr(live, "start_run", start_run)
+    async with system.work() as work:  # its next attempt is there already
+        await register_pool(work, name="earlier")
+        work.session.add(_earlier_run(work, await lock_job(work, bad)))
     await set_pool(system, 2)
     assert await cycle_once(system) == CycleResult(started=1, waiting=1, set_aside=1)
     assert f"job {bad} is set aside" in caplog.text
     assert [(await read_job(api, job_id))["status"] for job_id in (bad, good)] == ["queued", "dispatched"]
     assert await start_order(system) == [good]
+
+
+def _earlier_run(work: Work, job: Job) -> Run:
+    used = {"used_gpu_seconds": 0, "used_tokens": 0, "acknowledged_sequence": -1}
+    ended = {"status": "lost", "cause": "machine_lost", "lease_expires_at": work.now, "created_at": work.now}
+    own = {"id": work.new_id("run"), "customer_id": job.customer_id, "job_id": job.id, "attempt": job.attempts + 1}
+    return Run(pool="earlier", gpus=1, **own, **used, **ended)
 
 
 async def test_thousands_of_waiting_jobs_take_as_many_statements_as_ten(

@@ -22,3 +22,7 @@ def test_jobs_that_could_start_are_planned_at_once() -> None:
     pace = Pace()
     pace.note_cycle(100.0, 101.0, starts_more=True)
     assert pace.is_due(101.0)
+
+
+def test_a_cycle_that_started_jobs_is_followed_by_the_next_after_as_long_as_it_took() -> None:
+    assert compute_rest(0.25, has_started=True) == 0.25

@@ -1,13 +1,12 @@
 """Jobs that the cycle cannot read or start: they are set aside and told so, and stop nobody else's planning."""
 
 import json
-from typing import Any
 
 import pytest
 
+from broker.jobs.running import starts
 from broker.jobs.tables import Job
 from broker.processes.boot import DatabaseUrls
-from broker.scheduling.cycle import live
 from broker.scheduling.cycle.live import CycleResult, run_cycle
 from broker.system import System
 from broker.work import Work
@@ -115,13 +114,11 @@ async def test_job_that_cannot_start_gives_its_place_to_the_next_in_the_same_cyc
 ) -> None:
     """It had the only device planned for it in each cycle, and who came after it never started."""
     bad, good = await submit(api, customer), await submit(api, customer)
-    start_run = live.start_run
 
-    async def start(work: Work, job: Job, pool: str, node: str | None) -> Any:
+    async def expect(_work: Work, job: Job, _gpu_type: str) -> None:
         if job.id == bad:
             raise LookupError("a row that it needs is gone")
-        return await start_run(work, job, pool, node)
 
-    monkeypatch.setattr(live, "start_run", start)
+    monkeypatch.setattr(starts, "expect_on_type", expect)
     assert await cycle_once(system) == CycleResult(started=1, waiting=1, set_aside=1)
     assert [(await api.get(f"/jobs/{job_id}"))["status"] for job_id in (bad, good)] == ["queued", "dispatched"]

@@ -1,0 +1,142 @@
+"""Starts of runs: those of one cycle are decided job by job and written together, in few statements."""
+
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ARRAY, Text, any_, bindparam, select
+
+from broker.capacity.readiness import Site, get_site
+from broker.jobs.events import log_event, write_event
+from broker.jobs.rules.model import JobStatus, RunStatus
+from broker.jobs.running.runs import compute_lease
+from broker.jobs.running.type_of_run import expect_on_type
+from broker.jobs.service import set_status
+from broker.jobs.tables import Job, JobEvent, Run
+from broker.persistence import outbox
+from broker.persistence.database import wake_dispatcher
+from broker.persistence.driver import Command, RowFormat, Statement
+from broker.persistence.records import RecordFormat
+from broker.persistence.set_writes import command_inserts
+from broker.work import Work
+
+log = logging.getLogger(__name__)
+
+# What a job trains is long to read, and no matter of its start.
+JOBS, RUNS = RecordFormat(Job, without=["config"]), RowFormat(Run)
+LOCK_WAITING = Statement(
+    select(*JOBS.columns)
+    .where(Job.id == any_(bindparam("job_ids", type_=ARRAY(Text))), Job.status == JobStatus.QUEUED.value)
+    .order_by(Job.id)
+    .with_for_update(key_share=True, skip_locked=True)
+)
+
+
+@dataclass(frozen=True)
+class StartPlace:
+    """Where a job is to start. `node`: on which machine of a cluster; None: the pool is one machine."""
+
+    job_id: str
+    pool: str
+    node: str | None = None
+
+
+@dataclass(frozen=True)
+class StartedRuns:
+    """The jobs that were started, and why each other that was tried could not be."""
+
+    started: frozenset[str]
+    failed: Mapping[str, str]
+
+
+async def start_runs(work: Work, places: Sequence[StartPlace]) -> StartedRuns:
+    """Dispatch those of these jobs that still wait: each gets an attempt, and a message for its pool's agent.
+
+    One that is locked elsewhere is left for the next cycle. One that cannot start keeps no other from starting: where
+    they cannot be written together each is written by itself.
+    """
+    if not places:
+        return StartedRuns(frozenset(), {})
+    try:
+        async with work.session.begin_nested():
+            return await _start_together(work, places)
+    except Exception as error:
+        log.debug("%d jobs could not be started", len(places), exc_info=error)
+        if len(places) == 1:
+            return StartedRuns(frozenset(), {places[0].job_id: f"{type(error).__name__}: {error}"})
+    each = [await start_runs(work, [place]) for place in places]
+    started = frozenset[str]().union(*(one.started for one in each))
+    return StartedRuns(started, {job_id: why for one in each for job_id, why in one.failed.items()})
+
+
+async def _start_together(work: Work, places: Sequence[StartPlace]) -> StartedRuns:
+    by_job = {place.job_id: place for place in places}
+    (found,) = await work.run_together([Command(LOCK_WAITING, {"job_ids": list(by_job)})])
+    jobs = JOBS.read(found)
+    sites = {pool: await get_site(work, pool) for pool in sorted({place.pool for place in places})}
+    locked = {job.id: job for job in jobs}
+    runs: list[tuple[Job, Run]] = []
+    failed: dict[str, str] = {}
+    for job_id, place in by_job.items():
+        if job_id not in locked:
+            continue
+        try:
+            runs.append((locked[job_id], await _start(work, locked[job_id], place, sites[place.pool])))
+        except Exception as error:  # noqa: BLE001 (whatever keeps one from starting, the others start)
+            failed[job_id] = f"{type(error).__name__}: {error}"
+    await work.run_together([*jobs.command_changes(), *_command_starts(work, runs)])
+    await wake_dispatcher(work.session)
+    return StartedRuns(frozenset(job.id for job, _run in runs), failed)
+
+
+async def _start(work: Work, job: Job, place: StartPlace, site: Site) -> Run:
+    """Dispatch a locked, queued job; one that cannot start stays as it was.
+
+    Raises: UnreadableDocument, where what it needs cannot be read: its end could not be accounted for either.
+    """
+    before = dict(vars(job))
+    try:
+        job.require_readable()
+        set_status(work, job, JobStatus.DISPATCHED)
+        job.attempts += 1
+        await expect_on_type(work, job, site.gpu_type)
+    except Exception:
+        vars(job).update(before)
+        raise
+    return RUNS.make(
+        id=work.new_id("run"),
+        customer_id=job.customer_id,
+        job_id=job.id,
+        attempt=job.attempts,
+        pool=place.pool,
+        agent_id=site.agent_id,
+        gpus=job.gpus,
+        node=place.node,
+        gpu_type=site.gpu_type,
+        pretends=site.pretends,
+        status=RunStatus.STARTING.value,
+        used_gpu_seconds=0,
+        used_tokens=0,
+        acknowledged_sequence=-1,
+        lease_expires_at=compute_lease(work),
+        created_at=work.now,
+    )
+
+
+def _command_starts(work: Work, runs: Collection[tuple[Job, Run]]) -> list[Command]:
+    """Make the commands that write new runs, with the events of their jobs and the messages for their agents."""
+    messages = [outbox.NewMessage(run.recipient, "launch", run.id) for _job, run in runs]
+    return [
+        *command_inserts(Run, [RUNS.write(run) for _job, run in runs]),
+        *command_inserts(JobEvent, _write_events(work, runs)),
+        *outbox.command_messages(messages, now=work.now),
+    ]
+
+
+def _write_events(work: Work, runs: Iterable[tuple[Job, Run]]) -> list[dict[str, object]]:
+    written = []
+    for job, run in runs:
+        facts = {"run_id": run.id, "pool": run.pool, "attempt": run.attempt}
+        log_event(job, "dispatched", facts)
+        written.append(write_event(job, "dispatched", facts, work.now))
+    return written
