@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from broker.execution.engine import NotYet
 from broker.execution.files import locked
 from broker.private_file import write_private_file
 
@@ -17,7 +18,7 @@ VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 NO_DEVICE = ""
 
 
-class DevicesBusy(Exception):
+class DevicesBusy(NotYet):
     """Fewer devices are free than the run needs: one that has ended for the broker still lets go of its own."""
 
 

@@ -15,6 +15,10 @@ from broker.errors import OperatorError
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
 
+class NotYet(Exception):
+    """A launch that the engine cannot do at this moment, as is to be expected now and then; it is tried again."""
+
+
 @dataclass(frozen=True)
 class LaunchSpec:
     """One run to start. `run_token` is a secret: it travels in the environment, never in argv or a log.

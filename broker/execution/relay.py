@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from broker.execution.engine import NotYet
 from broker.persistence import outbox
 from broker.persistence.batches import Batches
 from broker.persistence.database import wake_dispatcher
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 Call = Callable[[str], Awaitable[None]]
 LAUNCH, STOP = "launch", "stop"
 MOST_LAUNCHES_AT_ONCE = 8
+# So often a launch that has no room yet is tried again before it is worth a warning: about half a minute.
+USUAL_WAITS = 5
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class Relay:
         try:
             await call(message.run_id)
         except Exception as error:  # noqa: BLE001 (whatever an engine raises, the message is tried again)
-            log.warning("%s of run %s failed: %s", message.kind, message.run_id, error)
+            log_failure(message, error)
             async with self.system.work() as work:
                 await outbox.mark_failed(work.session, message.id, f"{type(error).__name__}: {error}", now=work.now)
         else:
@@ -120,3 +123,11 @@ class Relay:
             if kind == STOP:  # their devices are free now
                 await wake_dispatcher(work.session)
         return [None for _message in message_ids]
+
+
+def log_failure(message: PendingMessage, error: Exception) -> None:
+    """Log that a call failed. A run that ends as another starts is a while from letting go of its devices: no fault."""
+    if isinstance(error, NotYet) and message.failures < USUAL_WAITS:
+        log.info("%s of run %s waits: %s", message.kind, message.run_id, error)
+    else:
+        log.warning("%s of run %s failed: %s", message.kind, message.run_id, error)

@@ -187,14 +187,15 @@ def _expected_seconds(written: str | None, gpus: int) -> int:
     return bound_seconds(int(written) if written is not None and WHOLE.fullmatch(written) else 0, gpus)
 
 
-async def count_running_of(work: Work, batch_ids: Collection[str]) -> dict[str, int]:
-    """Count the jobs of each batch that hold devices."""
+async def list_running_of(work: Work, batch_ids: Collection[str]) -> dict[str, list[str]]:
+    """List the jobs of each batch that hold devices."""
     if not batch_ids:
         return {}
     holding = Job.status.in_([status.value for status in HOLDS_DEVICES])
     ids = literal(list(batch_ids), ARRAY(Text))
-    query = select(Job.batch_id, func.count()).where(Job.batch_id == any_(ids), holding).group_by(Job.batch_id)
-    return {batch_id: running for batch_id, running in await work.session.execute(query) if batch_id is not None}
+    query = select(Job.batch_id, func.array_agg(Job.id)).where(Job.batch_id == any_(ids), holding)
+    rows = await work.session.execute(query.group_by(Job.batch_id))
+    return {batch_id: list(running) for batch_id, running in rows if batch_id is not None}
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,46 @@
-"""Which jobs of a batch are planned: as many as may run at one time, in their order; the others wait. Pure."""
+"""Which jobs of a batch are planned: as many as may run at one time, in their order; the others are held back. Pure."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from broker.jobs.reading.queueing import QueuedJob, WaitNotice
+from broker.jobs.reading.queueing import QueuedJob
+from broker.scheduling.cycle.snapshot import describe_waiting
+from broker.scheduling.planning.values.jobs import WaitingJob
+from broker.scheduling.planning.values.snapshot import Batch
 
-BATCH_LIMIT = "batch_limit"
 
+def hold_back(
+    waiting: Sequence[QueuedJob], running: Mapping[str, Collection[str]], passed_over: Collection[str] = ()
+) -> list[QueuedJob]:
+    """List the jobs that their batches hold back now. `waiting` come by age; `running`: which of each batch run.
 
-def hold_back(waiting: Sequence[QueuedJob], running: Mapping[str, int]) -> list[QueuedJob]:
-    """List the jobs that their batches hold back now. `waiting` come by age; `running`: how many of each batch run."""
-    taken = Counter(running)
+    Those that were passed over, since they cannot be planned, take no place of their batch.
+    """
+    taken = {batch_id: len(jobs) for batch_id, jobs in running.items()}
     held: list[QueuedJob] = []
     for job in waiting:
-        if job.batch is None:
+        if job.batch is None or job.id in passed_over:
             continue
-        if taken[job.batch.id] >= job.batch.at_once:
+        before = taken.get(job.batch.id, 0)
+        if before >= job.batch.at_once:
             held.append(job)
-        taken[job.batch.id] += 1
+        taken[job.batch.id] = before + 1
     return held
 
 
-def notice_held_back(held: Sequence[QueuedJob], *, behind: int) -> list[WaitNotice]:
-    """Tell jobs that their batches hold them back; their place is behind all that can be planned."""
-    notices = []
-    for place, job in enumerate(held, start=behind + 1):
-        assert job.batch is not None, "a batch holds it back"
-        most = "1 job of its batch runs" if job.batch.at_once == 1 else f"{job.batch.at_once} jobs of its batch run"
-        message = f"At most {most} at one time; earlier ones run, or go first."
-        reason = {"code": BATCH_LIMIT, "message": message, "position": place}
-        notices.append(WaitNotice(job.id, reason, None))
-    return notices
+def describe_batches(
+    held: Sequence[QueuedJob], ready: Sequence[QueuedJob], running: Mapping[str, Collection[str]]
+) -> tuple[Batch, ...]:
+    """Describe the batches that hold jobs back as the planner knows them. `ready`: the jobs that may be planned."""
+    limits = {job.batch.id: job.batch for job in held if job.batch is not None}
+    present = {batch_id: list(running.get(batch_id, ())) for batch_id in limits}
+    behind: dict[str, list[WaitingJob]] = {batch_id: [] for batch_id in limits}
+    for job in ready:
+        if job.batch is not None and job.batch.id in limits:
+            present[job.batch.id].append(job.id)
+    for job in held:
+        if job.batch is not None:
+            behind[job.batch.id].append(describe_waiting(job))
+    return tuple(
+        Batch(batch_id, limit.at_once, tuple(present[batch_id]), tuple(behind[batch_id]))
+        for batch_id, limit in limits.items()
+    )

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from broker.capacity import readiness
@@ -17,7 +18,7 @@ from broker.scheduling.cycle.snapshot import have_free, read_pools, read_snapsho
 from broker.scheduling.cycle.usage import UsageReading
 from broker.scheduling.planning.plan import plan_cycle
 from broker.scheduling.planning.values.answers import CyclePlan, Wait
-from broker.scheduling.planning.values.snapshot import ClusterSnapshot
+from broker.scheduling.planning.values.snapshot import Batch, ClusterSnapshot
 from broker.scheduling.planning.waits.newcomers import NewcomerStart, forecast_newcomers
 from broker.work import Work
 
@@ -43,14 +44,13 @@ class CycleResult:
 class CycleState:
     """What a cycle has come to so far: the jobs that it started, those that it set aside, each with its fault.
 
-    `held_back` are those that wait for others of their batch.
+    `waits` are those of all others, the ones behind others of their batch included.
     """
 
     usage: UsageReading
     recorder: CycleRecorder | None = None
     started: set[str] = field(default_factory=set)
     aside: dict[str, str] = field(default_factory=dict)
-    held_back: list[QueuedJob] = field(default_factory=list)
     waits: tuple[Wait, ...] = ()
     starts_more: bool = True
 
@@ -72,19 +72,13 @@ async def run_cycle(
         await _record(work, recorder, idle, ())
         return CycleResult(0, 0)
     state = CycleState(usage, recorder, aside=await _find_unreadable(work, waiting))
-    state.held_back = await _hold_back(work, [job for job in waiting if job.id not in state.aside])
     for _round in range(MOST_ROUNDS):
         if not await _plan_and_start(work, waiting, state):
             break
-    behind = len(state.waits) + len(state.held_back)
-    told = [
-        *map(waits.notice_wait, state.waits),
-        *batches.notice_held_back(state.held_back, behind=len(state.waits)),
-        *waits.notice_set_aside(state.aside, behind=behind),
-    ]
+    told = [*map(waits.notice_wait, state.waits), *waits.notice_set_aside(state.aside, behind=len(state.waits))]
     waits.log_set_aside(waiting, state.aside)
     await queueing.write_waits(work, waits.list_changed(waiting, told))
-    left = behind + len(state.aside)
+    left = len(state.waits) + len(state.aside)
     return CycleResult(len(state.started), left, len(state.aside), state.starts_more)
 
 
@@ -100,10 +94,16 @@ async def _find_unreadable(work: Work, waiting: Sequence[QueuedJob]) -> dict[str
     return found | await queueing.list_faults(work, waits.list_set_aside(waiting) - found.keys())
 
 
-async def _hold_back(work: Work, waiting: Sequence[QueuedJob]) -> list[QueuedJob]:
-    """List the jobs that their batches hold back."""
-    limited = {job.batch.id for job in waiting if job.batch is not None}
-    return batches.hold_back(waiting, await queueing.count_running_of(work, limited))
+async def _read_line(
+    work: Work, waiting: Sequence[QueuedJob], passed_over: AbstractSet[str]
+) -> tuple[list[QueuedJob], tuple[Batch, ...]]:
+    """Read which jobs may be planned, and the batches that hold others back; neither has those passed over."""
+    named = {job.batch.id: job.batch.at_once for job in waiting if job.batch is not None}
+    running = await queueing.list_running_of(work, named)
+    held = batches.hold_back(waiting, running, passed_over)
+    out = passed_over | {job.id for job in held}
+    ready = [job for job in waiting if job.id not in out]
+    return ready, batches.describe_batches(held, ready, running)
 
 
 async def _plan_and_start(work: Work, waiting: Sequence[QueuedJob], state: CycleState) -> bool:
@@ -111,9 +111,8 @@ async def _plan_and_start(work: Work, waiting: Sequence[QueuedJob], state: Cycle
 
     Tells whether one had to be set aside: then what it would have had is free for the others, who are planned anew.
     """
-    passed_over = state.started | state.aside.keys() | {job.id for job in state.held_back}
-    ready = [job for job in waiting if job.id not in passed_over]
-    snapshot = await read_snapshot(work, ready, state.usage)
+    ready, held_back = await _read_line(work, waiting, state.started | state.aside.keys())
+    snapshot = replace(await read_snapshot(work, ready, state.usage), batches=held_back)
     plan, starts = await asyncio.to_thread(_plan, snapshot, work.now)  # a third of a second where 5000 wait
     failed = await _apply_starts(work, snapshot, plan, state.started)
     await publish_starts(work, starts)

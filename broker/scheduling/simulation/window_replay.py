@@ -7,7 +7,7 @@ from enum import IntEnum
 from heapq import heappop, heappush
 from typing import Any
 
-from broker.scheduling.planning.plan import name_node
+from broker.scheduling.planning.books.nodes import name_node
 from broker.scheduling.planning.planner import Planner
 from broker.scheduling.planning.values.answers import Start
 from broker.scheduling.planning.values.pools import PoolState

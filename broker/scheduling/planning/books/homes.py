@@ -90,6 +90,13 @@ class Homes:
             found.append(kind.classes.get(key) or self._open(kind, *key))
         return found
 
+    def find_pools(self, job: WaitingJob) -> tuple[str, ...]:
+        """Find the names of the open pools that could take a job, which need not wait, when they are empty."""
+        shape, state = job.shape, self.shares.find_queue(job.queue)
+        own = job.queue if state is None or _has_own_rules(state) else ""
+        keys = [GroupKey(own, job.pool, shape.skus, shape.gpus, each) for each in self._disciplines]
+        return tuple(sorted(pool.state.name for key in keys for pool in self._find_pools(key)))
+
     def _find_groups(self, queue_name: str, pool: str | None, shape: Shape) -> tuple[Group, ...]:
         state = self.shares.provide_queue(queue_name).state
         own = queue_name if state is None or _has_own_rules(state) else ""

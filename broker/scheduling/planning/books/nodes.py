@@ -1,13 +1,15 @@
 """What is free, now and later: nodes of pools, the runs on them, and what is reserved or kept on them."""
 
 from bisect import bisect_left, insort
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
 from broker.scheduling.planning.rules.corrections import correct_end
 from broker.scheduling.planning.values.jobs import Place, RunningJob
 from broker.scheduling.planning.values.pools import Node, NodeState, PoolState
+from broker.scheduling.planning.values.snapshot import ClusterSnapshot
 
 
 class Filling(Enum):
@@ -172,3 +174,18 @@ class PoolBook:
 def expect_end(run: RunningJob, now: datetime) -> datetime:
     """Expect the end of a run by its p90, corrected where that has passed."""
     return correct_end(run.p50_end if run.p90_end is None else run.p90_end, now)
+
+
+def name_nodes(snapshot: ClusterSnapshot) -> tuple[PoolState, ...]:
+    """List the pools of a snapshot, each without nodes with its one; what its runs do not hold is held by others."""
+    busy: Counter[str] = Counter()
+    for run in snapshot.running:
+        busy[run.pool] += run.gpus
+    return tuple(name_node(pool, busy[pool.name]) for pool in snapshot.pools)
+
+
+def name_node(pool: PoolState, busy: int) -> PoolState:
+    """Give a pool without nodes its one node, with as many free GPUs as the snapshot says."""
+    if pool.nodes:
+        return pool
+    return replace(pool, nodes=(Node(pool.name, pool.total_gpus, pool.total_gpus - max(pool.free_gpus, 0) - busy),))

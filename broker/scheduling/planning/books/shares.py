@@ -7,10 +7,14 @@ from broker.scheduling.planning.values.queues import ContractShare, QueueState
 
 @dataclass(eq=False, slots=True)
 class ContractBook:
-    """A contract as it is planned: its share, and the GPUs that it holds; `dedicated`: from its own queue, by type."""
+    """A contract as it is planned: its share, the GPUs that it holds and by how many jobs.
+
+    `dedicated`: those from its own queue, by type.
+    """
 
     share: ContractShare
     held: int = 0
+    jobs: int = 0
     dedicated: dict[str, int] = field(default_factory=dict)
 
     def find_guaranteed(self, sku: str) -> int:
@@ -23,16 +27,21 @@ class ContractBook:
 
 @dataclass(eq=False, slots=True)
 class QueueBook:
-    """A queue as it is planned: what is said of it, and how much runs from it. `state` None: there is none."""
+    """A queue as it is planned: what is said of it, and how much runs from it. `state` None: there is none.
+
+    `gpu_seconds` are expected of the starts of the plan under way.
+    """
 
     name: str
     state: QueueState | None = None
     jobs: int = 0
     gpus: int = 0
+    gpu_seconds: int = 0
 
     def count(self, contract: ContractBook, sku: str, gpus: int, jobs: int) -> None:
         """Count a job of this queue and its GPUs of a type as held from now on; below zero: as held no longer."""
         contract.held += gpus
+        contract.jobs += jobs
         self.gpus += gpus
         self.jobs += jobs
         if self.state is not None and self.state.contract_id == contract.share.contract_id:

@@ -16,7 +16,7 @@ from broker.scheduling.planning.books.books import Books
 from broker.scheduling.planning.books.classes import Group, JobClass, Kind
 from broker.scheduling.planning.books.nodes import Filling, PoolBook, Reservation
 from broker.scheduling.planning.rounds.lending import Lending
-from broker.scheduling.planning.rounds.limits import Limit, find_limit
+from broker.scheduling.planning.rounds.limits import Limit, count_gpu_seconds, find_limit
 from broker.scheduling.planning.rounds.placing import Placement, choose_place
 from broker.scheduling.planning.rounds.reclaim import Reclaiming
 from broker.scheduling.planning.rounds.reservations import Reservations, Reserved, use_reservations
@@ -151,6 +151,7 @@ class Round:
             use_reservations(placement.pool.nodes[place.node], job, placement)
         placement.pool.occupy(job.job_id, placement.places, placement.p90_end)
         job_class.count(placement.pool.state.sku, job.gpus, 1)
+        job_class.queue.gpu_seconds += count_gpu_seconds(job)
         del self.books.waiting[job.job_id]
         self.taken.append(Taken(job, job_class, placement, borrowed))
         if self.lending.lendable:
@@ -161,6 +162,7 @@ class Round:
         for each in reversed(self.taken):
             each.placement.pool.vacate(each.job.job_id, each.placement.places, each.placement.p90_end)
             each.job_class.count(each.placement.pool.state.sku, -each.job.gpus, -1)
+            each.job_class.queue.gpu_seconds -= count_gpu_seconds(each.job)
             self.books.waiting[each.job.job_id] = each.job
             self.books.homes.restore(each.job)
         for job_class in self.limited:

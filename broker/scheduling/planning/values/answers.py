@@ -11,7 +11,7 @@ from broker.scheduling.planning.values.jobs import Place
 class ReasonCode(StrEnum):
     """Why a job waits, by precedence: the first that holds is told.
 
-    The first four never end by waiting, the next four last until somebody changes something, the next five until others
+    The first eight never end by waiting, the next four last until somebody changes something, the next six until others
     have ended; the last two are turns in a line.
     """
 
@@ -19,12 +19,17 @@ class ReasonCode(StrEnum):
     POOL_UNKNOWN = "pool_unknown"
     NO_POOL_OF_TYPE = "no_pool_of_type"
     TOO_LARGE_FOR_POOL = "too_large_for_pool"
+    POOL_NEVER_ALLOWED = "pool_never_allowed"
+    TOO_LARGE_FOR_QUEUE = "too_large_for_queue"
+    TOO_LONG_FOR_QUEUE = "too_long_for_queue"
+    TOO_LARGE_FOR_QUOTA = "too_large_for_quota"
     QUEUE_CLOSED = "queue_closed"
     POOL_CLOSED = "pool_closed"
     NO_OPEN_POOL = "no_open_pool"
     POOL_NOT_ALLOWED = "pool_not_allowed"
     QUEUE_LIMIT = "queue_limit"
     QUOTA = "quota"
+    BATCH_LIMIT = "batch_limit"
     GUARANTEED_TO_OTHERS = "guaranteed_to_others"
     MAINTENANCE = "maintenance"
     MAKING_ROOM = "making_room"

@@ -7,11 +7,16 @@ from enum import StrEnum
 
 @dataclass(frozen=True)
 class QueueLimits:
-    """How much may run from a queue at one time, and how many GPU-seconds of its window are left; None: no limit."""
+    """How much may run from a queue at one time, and how many GPU-seconds in each window; None: no limit.
+
+    `gpu_seconds_left`: what of `gpu_seconds` is neither used in the window that ends now nor expected of what runs.
+    """
 
     jobs: int | None = None
     gpus: int | None = None
     gpu_seconds_left: int | None = None
+    gpu_seconds: int | None = None
+    window: timedelta | None = None
 
 
 NO_LIMITS = QueueLimits()
@@ -62,7 +67,7 @@ class ContractShare:
     """What a contract is due, and what it had lately.
 
     `weight` is in hundredths: 200 is due twice as much as 100. `usage` is in GPU-microseconds, decayed to one moment
-    that is the same for all contracts. `most_gpus` is its quota; None: none.
+    that is the same for all contracts. `most_gpus` and `most_jobs` at one time are its quota; None: none.
     """
 
     contract_id: str
@@ -70,3 +75,4 @@ class ContractShare:
     usage: int = 0
     guarantees: tuple[Guarantee, ...] = ()
     most_gpus: int | None = None
+    most_jobs: int | None = None

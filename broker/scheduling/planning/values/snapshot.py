@@ -20,8 +20,21 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Jobs that were submitted together, of which `at_once` may run at one time, in their order.
+
+    `present` are those that run or may start, by their ids; the others are `held` until one of these has ended.
+    """
+
+    batch_id: str
+    at_once: int
+    present: tuple[str, ...]
+    held: tuple[WaitingJob, ...]
+
+
+@dataclass(frozen=True)
 class ClusterSnapshot:
-    """All that one plan is made of."""
+    """All that one plan is made of. Whom their batches hold back are not among those who wait: they cannot start."""
 
     pools: tuple[PoolState, ...]
     queues: tuple[QueueState, ...]
@@ -29,3 +42,4 @@ class ClusterSnapshot:
     running: tuple[RunningJob, ...]
     shares: tuple[ContractShare, ...] = ()
     kept: tuple[Kept, ...] = ()
+    batches: tuple[Batch, ...] = ()

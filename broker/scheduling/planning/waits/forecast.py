@@ -1,10 +1,10 @@
 """When each job in line is expected to start, if all take their expected time and nobody else comes. Pure.
 
-Each pool is taken as one: what its nodes leave in pieces is not seen here. In the order of the line nobody behind
-starts earlier on any pool that a job could use, so a forecast is rather late where jobs fill gaps.
+GPUs come free node by node, and a job is put on one node (on whole ones where its pool allows that). In the order of
+the line nobody behind starts earlier on any pool that a job could use, so a forecast is rather late where jobs fill
+gaps.
 """
 
-from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,92 +12,76 @@ from heapq import heapify, heappop, heapreplace
 
 from broker.scheduling.planning.rules.corrections import correct_end
 from broker.scheduling.planning.rules.lengths import LONGEST_RUN, expect_length
+from broker.scheduling.planning.values.answers import Start
 from broker.scheduling.planning.values.jobs import RunningJob, TypeOption, WaitingJob
+from broker.scheduling.planning.values.pools import PoolState
+from broker.scheduling.planning.waits.pool_forecast import PoolForecast, Turn
 
 # A start expected later than this is no forecast worth showing; it also keeps the arithmetic inside datetime's range.
 FORECAST_HORIZON = LONGEST_RUN
 
 
 @dataclass
-class Turn:
-    """Those who may use the same pools: none starts before `opens_at`. None: the one in front has no known start.
+class Forecast:
+    """The pools in time, by p50 or by p90 (late); jobs are put in one after another.
 
-    `earliest` has, by GPUs, the pools by when they have so many free; an entry may be too early, and is put right when
-    it is reached.
+    `ends` are expected of what runs and of all that were put in, by job; one whose start nobody knows is not among
+    them.
     """
 
-    opens_at: datetime | None
-    earliest: dict[int, list[tuple[datetime, str]]] = field(default_factory=dict)
+    now: datetime
+    is_late: bool
+    skus: Mapping[str, str]
+    pools: Mapping[str, PoolForecast]
+    turns: dict[tuple[str, ...], Turn] = field(default_factory=dict)
+    ends: dict[str, datetime] = field(default_factory=dict)
 
-
-@dataclass
-class PoolForecast:
-    """One pool in time: GPUs free now, those that come free later (ascending), and the turns that it is a part of."""
-
-    free: int
-    releases: list[tuple[datetime, int]] = field(default_factory=list)
-    turns: list[Turn] = field(default_factory=list)
-
-    def find_start(self, gpus: int, now: datetime) -> datetime | None:
-        """Find when so many GPUs are free, not before anybody's turn. None: never, as far as is known."""
-        opens_at = now
-        for turn in self.turns:
-            if turn.opens_at is None:
-                return None
-            opens_at = max(opens_at, turn.opens_at)
-        free = self.free
-        if free >= gpus:
-            return opens_at
-        for released_at, released in self.releases:
-            free += released
-            if free >= gpus:
-                return max(opens_at, released_at)
-        return None
-
-    def occupy(self, gpus: int, start: datetime, end: datetime) -> None:
-        """Take GPUs from then on."""
-        released = bisect_right(self.releases, start, key=lambda release: release[0])
-        self.free += sum(freed for _, freed in self.releases[:released]) - gpus
-        del self.releases[:released]
-        insort(self.releases, (end, gpus))
-
-
-class Forecast:
-    """The pools in time, by p50 or by p90 (late); jobs are put in one after another. `free` GPUs and types by pool."""
-
-    def __init__(self, free: Mapping[str, int], skus: Mapping[str, str], now: datetime, *, is_late: bool) -> None:
-        self.now = now
-        self.skus = skus
-        self.is_late = is_late
-        self.pools = {name: PoolForecast(max(gpus, 0)) for name, gpus in free.items()}
-        self.turns: dict[tuple[str, ...], Turn] = {}
+    @classmethod
+    def of(cls, pools: Iterable[PoolState], now: datetime, *, is_late: bool) -> "Forecast":
+        """Make the forecast of pools on which nothing runs yet."""
+        by_name = {pool.name: pool for pool in pools}
+        skus = {name: pool.sku for name, pool in by_name.items()}
+        return cls(now, is_late, skus, {name: PoolForecast.of(pool) for name, pool in by_name.items()})
 
     def add_runs(self, runs: Iterable[RunningJob]) -> None:
         """Add what runs. One that has outlived its prediction is expected to end a while from now."""
         for run in runs:
             late = correct_end(run.p50_end if run.p90_end is None else run.p90_end, self.now)
             end = late if self.is_late else min(correct_end(run.p50_end, self.now), late)
+            self.ends[run.job_id] = end
             if run.pool in self.pools:
-                insort(self.pools[run.pool].releases, (end, run.gpus))
+                self.pools[run.pool].hold(run.places, run.gpus, end)
 
-    def add_start(self, job: WaitingJob, pool: str, gpus: int) -> None:
-        """Add a job that starts now; its GPUs are not among those that are free."""
-        insort(self.pools[pool].releases, (self._find_end(job, pool, self.now), gpus))
+    def add_starts(self, starts: Iterable[Start], waiting: Mapping[str, WaitingJob]) -> None:
+        """Add jobs that start now."""
+        for start in starts:
+            end = self._find_end(waiting[start.job_id], start.pool, self.now)
+            self.ends[start.job_id] = end
+            if start.pool in self.pools:
+                self.pools[start.pool].hold(start.places, start.gpus, end)
 
     def find_start(self, names: Iterable[str], gpus: int) -> datetime | None:
         """Find when a job that came after all that were put in would start on one of these pools."""
         found = [start for name in names if (start := self.pools[name].find_start(gpus, self.now)) is not None]
         return self._bound(min(found, default=None))
 
-    def put(self, job: WaitingJob, names: tuple[str, ...]) -> datetime | None:
+    def expect(self, job: WaitingJob, names: tuple[str, ...]) -> datetime | None:
+        """Expect when the next job in line starts; None where that cannot be known."""
+        turn = self._provide_turn(names)
+        found = None if turn.opens_at is None else self._find_earliest(turn, names, job.gpus)
+        return None if found is None else self._bound(found[0])
+
+    def put(self, job: WaitingJob, names: tuple[str, ...], not_before: datetime | None = None) -> datetime | None:
         """Put the next job in line where it starts earliest; returns when, None where that cannot be known."""
         turn = self._provide_turn(names)
-        found = self._find_earliest(turn, names, job.gpus)
-        start = None if found is None else self._bound(found[0])
+        found = None if turn.opens_at is None else self._find_earliest(turn, names, job.gpus)
+        start = None if found is None else self._bound(max(found[0], not_before or found[0]))
         if found is None or start is None or turn.opens_at is None:
             turn.opens_at = None
             return None
-        self.pools[found[1]].occupy(job.gpus, start, self._find_end(job, found[1], start))
+        end = self._find_end(job, found[1], start)
+        self.pools[found[1]].occupy(job.gpus, start, end, self.now)
+        self.ends[job.job_id] = end
         turn.opens_at = max(turn.opens_at, start)
         return start
 
@@ -130,7 +114,8 @@ class Forecast:
         return None if start is None or start - self.now > FORECAST_HORIZON else start
 
     def _find_end(self, job: WaitingJob, pool: str, start: datetime) -> datetime:
-        option = job.shape.find_option(self.skus[pool])
+        sku = self.skus.get(pool)
+        option = None if sku is None else job.shape.find_option(sku)
         return start if option is None else start + self._measure(option)
 
     def _measure(self, option: TypeOption) -> timedelta:

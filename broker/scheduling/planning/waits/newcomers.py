@@ -4,14 +4,16 @@ It would stand behind all that wait at its priority or a higher one. So what it 
 contract that has had little goes before others, and a small job may fill a gap.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from broker.scheduling.planning.books.nodes import name_nodes
 from broker.scheduling.planning.values.answers import CyclePlan
 from broker.scheduling.planning.values.jobs import WaitingJob
 from broker.scheduling.planning.values.pools import PoolState
 from broker.scheduling.planning.values.snapshot import ClusterSnapshot
+from broker.scheduling.planning.waits.batch_turns import BatchedLine
 from broker.scheduling.planning.waits.forecast import Forecast, bound_starts
 
 
@@ -31,15 +33,15 @@ def forecast_newcomers(snapshot: ClusterSnapshot, plan: CyclePlan, *, now: datet
 
     They are of one GPU, two, four and so on, up to the largest node of the type.
     """
-    early, late = (_Line(snapshot, plan, now, is_late=is_late) for is_late in (False, True))
+    lines = [_Line(snapshot, plan, now, is_late=is_late) for is_late in (False, True)]
     priorities = sorted({queue.priority for queue in snapshot.queues}, reverse=True)
     asked = sorted(_list_sizes(snapshot.pools))
     found: list[NewcomerStart] = []
     for priority in priorities:
-        early.advance(priority)
-        late.advance(priority)
+        for line in lines:
+            line.advance(priority)
         found += [
-            NewcomerStart(priority, sku, gpus, *bound_starts(early.find_start(sku, gpus), late.find_start(sku, gpus)))
+            NewcomerStart(priority, sku, gpus, *bound_starts(*(line.find_start(priority, sku, gpus) for line in lines)))
             for sku, gpus in asked
         ]
     return found
@@ -57,47 +59,44 @@ class _Line:
     """The pools in time with those who wait put in one after another; by p50, or by p90 where it is late."""
 
     def __init__(self, snapshot: ClusterSnapshot, plan: CyclePlan, now: datetime, *, is_late: bool) -> None:
-        self.open = {pool.name: pool for pool in snapshot.pools if pool.open}
-        free = {name: max(pool.free_gpus, 0) for name, pool in self.open.items()}
-        for start in plan.starts:
-            if start.pool in free:
-                free[start.pool] -= start.gpus
+        self.open = {pool.name: pool for pool in name_nodes(snapshot) if pool.open}
+        self.queues = {queue.name: queue for queue in snapshot.queues}
         waiting = {job.job_id: job for job in snapshot.waiting}
-        skus = {name: pool.sku for name, pool in self.open.items()}
-        self.forecast = Forecast(free, skus, now, is_late=is_late)
-        self.forecast.add_runs(snapshot.running)
-        for start in plan.starts:
-            if start.pool in free:
-                self.forecast.add_start(waiting[start.job_id], start.pool, start.gpus)
-        self.usable: dict[tuple[str | None, int, tuple[str | None, ...]], tuple[str, ...]] = {}
-        priorities = {queue.name: queue.priority for queue in snapshot.queues}
-        known = [waiting[wait.job_id] for wait in plan.waits if wait.expected_start is not None]
-        self.ahead = _by_priority(known, priorities)
+        forecast = Forecast.of(self.open.values(), now, is_late=is_late)
+        forecast.add_runs(snapshot.running)
+        forecast.add_starts(plan.starts, waiting)
+        self.usable: dict[tuple[str, str | None, int, tuple[str | None, ...]], tuple[str, ...]] = {}
+        self.line = BatchedLine(forecast, snapshot.batches, self._list_usable, self._find_priority)
+        self.ahead: dict[int, list[WaitingJob]] = {}
+        for wait in plan.waits:
+            if wait.expected_start is not None and wait.job_id in waiting:
+                job = waiting[wait.job_id]
+                self.ahead.setdefault(self._find_priority(job), []).append(job)
 
     def advance(self, priority: int) -> None:
         """Put in those who wait at a priority; those of higher ones must be there already."""
         for job in self.ahead.pop(priority, ()):
-            self.forecast.put(job, self._list_usable(job))
+            self.line.put(job, self._list_usable(job))
 
-    def find_start(self, sku: str, gpus: int) -> datetime | None:
+    def find_start(self, priority: int, sku: str, gpus: int) -> datetime | None:
         """Find when a newcomer of a type would start, behind all that were put in."""
-        names = [name for name, pool in self.open.items() if pool.sku == sku and pool.largest >= gpus]
-        return self.forecast.find_start(names, gpus)
+        names = tuple(name for name, pool in self.open.items() if pool.sku == sku and pool.largest >= gpus)
+        return self.line.expect_newcomer(priority, names, gpus)
+
+    def _find_priority(self, job: WaitingJob) -> int:
+        return self.queues[job.queue].priority
 
     def _list_usable(self, job: WaitingJob) -> tuple[str, ...]:
         """List the open pools that could take a job when they are empty."""
-        key = (job.pool, job.gpus, job.shape.skus)
+        key = (job.queue, job.pool, job.gpus, job.shape.skus)
         if key not in self.usable:
+            allowed = self.queues[job.queue].allowed_pools
             self.usable[key] = tuple(
                 name
                 for name, pool in sorted(self.open.items())
-                if pool.largest >= job.gpus and job.pool in (None, name) and job.shape.find_option(pool.sku) is not None
+                if pool.largest >= job.gpus
+                and job.pool in (None, name)
+                and job.shape.find_option(pool.sku) is not None
+                and (allowed is None or name in allowed)
             )
         return self.usable[key]
-
-
-def _by_priority(jobs: Iterable[WaitingJob], priorities: Mapping[str, int]) -> dict[int, list[WaitingJob]]:
-    levels: dict[int, list[WaitingJob]] = {}
-    for job in jobs:
-        levels.setdefault(priorities[job.queue], []).append(job)
-    return levels

@@ -2,34 +2,72 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from broker.scheduling.planning.books.classes import JobClass
 from broker.scheduling.planning.books.nodes import PoolBook
 from broker.scheduling.planning.books.shares import QueueBook
-from broker.scheduling.planning.rounds.limits import Limit
+from broker.scheduling.planning.rounds.limits import Limit, count_gpu_seconds, find_hopeless
 from broker.scheduling.planning.values.answers import Reason, ReasonCode
 from broker.scheduling.planning.values.jobs import WaitingJob
-from broker.scheduling.planning.values.queues import QueueMode
-from broker.scheduling.planning.waits.wording import Words, count, say
+from broker.scheduling.planning.values.queues import NO_LIMITS, ContractShare, QueueMode, QueueState
+from broker.scheduling.planning.values.snapshot import Batch
+from broker.scheduling.planning.waits.wording import Words, as_hours, count, say
 
 MOST_CLOSURES_TOLD = 3
 
 
-def explain_held_back(job: WaitingJob, queue: QueueBook, pools: Mapping[str, PoolBook]) -> Reason:
+def explain_held_back(job: WaitingJob, queue: QueueBook, share: ContractShare, pools: Mapping[str, PoolBook]) -> Reason:
     """Explain why no pool is open to a job: first what never ends by waiting, then what somebody may change."""
-    named = [pool for name, pool in sorted(pools.items()) if job.pool in (None, name)]
     if queue.state is None:
         return say(ReasonCode.QUEUE_UNKNOWN, queue=job.queue)
+    named = [pool for name, pool in sorted(pools.items()) if job.pool in (None, name)]
+    typed = [pool for pool in named if job.shape.find_option(pool.state.sku) is not None]
+    hopeless = _explain_misfit(job, named, typed) or explain_hopeless(job, queue.state, share, typed)
+    if hopeless is not None:
+        return hopeless
+    if not queue.state.starts_jobs:
+        return say(ReasonCode.QUEUE_CLOSED, Words(how=_tell_mode(queue)), queue=job.queue)
+    return _explain_closure(job, queue, typed, pools.values())
+
+
+def _explain_misfit(job: WaitingJob, named: list[PoolBook], typed: list[PoolBook]) -> Reason | None:
+    """Explain that no pool there is could ever take a job."""
     if job.pool is not None and not named:
         return say(ReasonCode.POOL_UNKNOWN, pool=job.pool)
-    typed = [pool for pool in named if job.shape.find_option(pool.state.sku) is not None]
     if named and not typed:
         return say(ReasonCode.NO_POOL_OF_TYPE, Words(), **_name_types(job))
     if typed and not any(pool.could_fit(job.gpus) for pool in typed):
         return _explain_size(job, typed)
-    if not queue.state.starts_jobs:
-        return say(ReasonCode.QUEUE_CLOSED, Words(how=_tell_mode(queue)), queue=job.queue)
-    return _explain_closure(job, queue, typed, pools.values())
+    return None
+
+
+def explain_hopeless(
+    job: WaitingJob, queue: QueueState, share: ContractShare, pools: Iterable[PoolBook]
+) -> Reason | None:
+    """Explain which rule of its queue or quota of its contract never lets a job start, though a pool could take it."""
+    allowed = queue.allowed_pools
+    fitting = {pool.state.name for pool in pools if pool.could_fit(job.gpus)}
+    if fitting and allowed is not None and allowed.isdisjoint(fitting):
+        return say(ReasonCode.POOL_NEVER_ALLOWED, queue=queue.name, pools=", ".join(sorted(allowed)))
+    match find_hopeless(queue, share, job):
+        case Limit.QUEUE_GPUS:
+            return say(ReasonCode.TOO_LARGE_FOR_QUEUE, gpus=job.gpus, queue=queue.name, limit=queue.limits.gpus)
+        case Limit.QUEUE_HOURS:
+            needed = as_hours(count_gpu_seconds(job))
+            return say(ReasonCode.TOO_LONG_FOR_QUEUE, queue=queue.name, hours=needed, **_name_window(queue))
+        case Limit.QUOTA:
+            return say(ReasonCode.TOO_LARGE_FOR_QUOTA, gpus=job.gpus, limit=share.most_gpus)
+    return None
+
+
+def _name_window(queue: QueueState) -> dict[str, Any]:
+    """Name the GPU-hours of a queue's window, how many of them are used, and how long it is."""
+    limits = queue.limits
+    whole, left = limits.gpu_seconds or 0, limits.gpu_seconds_left or 0
+    length = 0 if limits.window is None else limits.window // timedelta(seconds=1)
+    return {"used": as_hours(max(0, whole - left)), "limit": as_hours(whole), "window": as_hours(length)}
 
 
 def _explain_closure(
@@ -75,14 +113,28 @@ def _tell_mode(queue: QueueBook) -> str:
 
 
 def explain_limit(limit: Limit, job: WaitingJob, job_class: JobClass) -> Reason:
-    """Explain which limit of its queue, or which quota of its contract, keeps a job."""
-    queue, share = job_class.queue, job_class.contract.share
-    if limit == Limit.QUOTA:
-        return say(ReasonCode.QUOTA, gpus=job.gpus, held=job_class.contract.held, limit=share.most_gpus)
-    limits = None if queue.state is None else queue.state.limits
-    held = {Limit.QUEUE_JOBS: queue.jobs, Limit.QUEUE_GPUS: queue.gpus, Limit.QUEUE_HOURS: None}[limit]
-    most = None if limits is None else {Limit.QUEUE_JOBS: limits.jobs, Limit.QUEUE_GPUS: limits.gpus}.get(limit)
-    return say(ReasonCode.QUEUE_LIMIT, Words(how=limit.value), queue=queue.name, held=held, limit=most)
+    """Explain which limit of its queue, or which quota of its contract, keeps a job until others have ended."""
+    queue, contract = job_class.queue, job_class.contract
+    limits = NO_LIMITS if queue.state is None else queue.state.limits
+    how = Words(how=limit.value)
+    match limit:
+        case Limit.QUOTA:
+            return say(ReasonCode.QUOTA, gpus=job.gpus, held=contract.held, limit=contract.share.most_gpus)
+        case Limit.QUOTA_JOBS:
+            return say(ReasonCode.QUOTA, how, held=contract.jobs, limit=contract.share.most_jobs)
+        case Limit.QUEUE_JOBS:
+            return say(ReasonCode.QUEUE_LIMIT, how, queue=queue.name, held=queue.jobs, limit=limits.jobs)
+        case Limit.QUEUE_GPUS:
+            return say(ReasonCode.QUEUE_LIMIT, how, queue=queue.name, held=queue.gpus, limit=limits.gpus)
+        case Limit.QUEUE_HOURS:
+            assert queue.state is not None, "a limit is a queue's"
+            return say(ReasonCode.QUEUE_LIMIT, how, queue=queue.name, **_name_window(queue.state))
+
+
+def explain_batch(batch: Batch) -> Reason:
+    """Explain that a job waits for others of its batch."""
+    how = Words(how="one" if batch.at_once == 1 else "")
+    return say(ReasonCode.BATCH_LIMIT, how, batch=batch.batch_id, limit=batch.at_once)
 
 
 def explain_cause(code: ReasonCode, job: WaitingJob, *, ahead: int) -> Reason:

@@ -38,6 +38,22 @@ SENTENCES: dict[tuple[ReasonCode, str], tuple[str, str]] = {
         "Needs {gpus}; the largest open pool, {pool}, has {total} in all.",
         "需要 {gpus_zh}；最大的开放资源池 {pool} 总共只有 {total} 张。",
     ),
+    (ReasonCode.POOL_NEVER_ALLOWED, ""): (
+        "Queue {queue} may use the pools {pools} only, and none of them could take it.",
+        "队列 {queue} 只能使用资源池 {pools}，而它们都无法容纳此作业。",
+    ),
+    (ReasonCode.TOO_LARGE_FOR_QUEUE, ""): (
+        "Needs {gpus}; all jobs of queue {queue} together may hold {limit} at one time.",
+        "需要 {gpus_zh}；队列 {queue} 的全部作业同时最多占用 {limit} 张。",
+    ),
+    (ReasonCode.TOO_LONG_FOR_QUEUE, ""): (
+        "Needs {hours} GPU-hours; queue {queue} may use {limit} within {window} hours.",
+        "需要 {hours} GPU 时；队列 {queue} 每 {window} 小时最多使用 {limit} GPU 时。",
+    ),
+    (ReasonCode.TOO_LARGE_FOR_QUOTA, ""): (
+        "Needs {gpus}; its contract may hold {limit} at one time.",
+        "需要 {gpus_zh}；合同配额为同时 {limit} 张。",
+    ),
     (ReasonCode.QUEUE_CLOSED, ""): ("Queue {queue} is closed.", "队列 {queue} 已关闭。"),
     (ReasonCode.QUEUE_CLOSED, "holding"): (
         "Queue {queue} is on hold: it starts nothing.",
@@ -59,12 +75,24 @@ SENTENCES: dict[tuple[ReasonCode, str], tuple[str, str]] = {
         "队列 {queue} 占用 {held} 张 GPU，上限为 {limit} 张。",
     ),
     (ReasonCode.QUEUE_LIMIT, "queue_hours"): (
-        "Queue {queue} has used the GPU-hours of its window.",
-        "队列 {queue} 已用完本时段的 GPU 时。",
+        "Queue {queue} may use {limit} GPU-hours within {window} hours; {used} are used, or needed by what runs.",
+        "队列 {queue} 每 {window} 小时最多使用 {limit} GPU 时，已用及在运行作业所需共 {used}。",
     ),
     (ReasonCode.QUOTA, ""): (
         "Needs {gpus}; its contract holds {held} of the {limit} that it may have at one time.",
         "需要 {gpus_zh}；合同占用 {held} 张，配额为 {limit} 张。",
+    ),
+    (ReasonCode.QUOTA, "quota_jobs"): (
+        "Its contract runs {held} jobs at one time, as many as it may.",
+        "合同正在运行 {held} 个作业，已达配额。",
+    ),
+    (ReasonCode.BATCH_LIMIT, "one"): (
+        "At most 1 job of its batch runs at one time; earlier ones run, or go first.",
+        "同一批次同时最多运行 1 个作业；较早的正在运行，或排在它前面。",
+    ),
+    (ReasonCode.BATCH_LIMIT, ""): (
+        "At most {limit} jobs of its batch run at one time; earlier ones run, or go first.",
+        "同一批次同时最多运行 {limit} 个作业；较早的正在运行，或排在它前面。",
     ),
     (ReasonCode.GUARANTEED_TO_OTHERS, ""): (
         "Needs {gpus}; those that are free are kept for contracts to which they are guaranteed.",
@@ -80,11 +108,24 @@ SENTENCES: dict[tuple[ReasonCode, str], tuple[str, str]] = {
     ),
 }
 
+FEWER = "Cancel it and submit it with fewer GPUs, or ask operations to raise the limit."
+FEWER_ZH = "请取消后以更少的 GPU 重新提交，或请运维提高上限。"
+
 NEXT_STEPS: dict[ReasonCode, tuple[str, str]] = {
     ReasonCode.QUEUE_UNKNOWN: (ASK, ASK_ZH),
     ReasonCode.POOL_UNKNOWN: (ASK, ASK_ZH),
     ReasonCode.NO_POOL_OF_TYPE: (RESUBMIT, RESUBMIT_ZH),
     ReasonCode.TOO_LARGE_FOR_POOL: (RESUBMIT, RESUBMIT_ZH),
+    ReasonCode.POOL_NEVER_ALLOWED: (
+        "Submit it to another queue, or ask operations to allow another pool.",
+        "请提交到其他队列，或请运维允许其他资源池。",
+    ),
+    ReasonCode.TOO_LARGE_FOR_QUEUE: (FEWER, FEWER_ZH),
+    ReasonCode.TOO_LONG_FOR_QUEUE: (
+        "Cancel it and submit a shorter one, or ask operations to raise the limit.",
+        "请取消后提交更短的作业，或请运维提高上限。",
+    ),
+    ReasonCode.TOO_LARGE_FOR_QUOTA: (FEWER, FEWER_ZH),
     ReasonCode.QUEUE_CLOSED: ("Operations has to open the queue.", "需由运维开放该队列。"),
     ReasonCode.POOL_CLOSED: ("The pool has to be opened or served again.", "需等待资源池重新开放或恢复服务。"),
     ReasonCode.NO_OPEN_POOL: ("A pool has to be opened or served again.", "需等待资源池重新开放或恢复服务。"),
@@ -97,6 +138,12 @@ NEXT_STEPS: dict[ReasonCode, tuple[str, str]] = {
 def count(number: int, noun: str) -> str:
     """Count things in words."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def as_hours(seconds: int) -> str:
+    """Write seconds as hours, to two places where they are no whole ones."""
+    hundredths = -(-seconds // 36)
+    return f"{hundredths // 100}" if hundredths % 100 == 0 else f"{hundredths // 100}.{hundredths % 100:02}"
 
 
 def say(code: ReasonCode, words: Words = NO_WORDS, **evidence: int | str | None) -> Reason:

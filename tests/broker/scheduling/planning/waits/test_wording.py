@@ -3,9 +3,20 @@
 import pytest
 
 from broker.scheduling.planning.values.answers import ReasonCode
-from broker.scheduling.planning.waits.wording import NEXT_STEPS, SENTENCES, Words, say
+from broker.scheduling.planning.waits.wording import NEXT_STEPS, SENTENCES, Words, as_hours, say
 
-EVIDENCE = {"gpus": 2, "queue": "q", "pool": "p", "pools": "p", "total": 1, "held": 1, "limit": 1}
+EVIDENCE = {
+    "gpus": 2,
+    "queue": "q",
+    "pool": "p",
+    "pools": "p",
+    "total": 1,
+    "held": 1,
+    "limit": 1,
+    "hours": "3",
+    "used": "2",
+    "window": "24",
+}
 OF_A_TURN = {ReasonCode.WAITING_FOR_GPUS, ReasonCode.BEHIND_EARLIER_JOBS}
 
 
@@ -25,4 +36,9 @@ def test_each_reason_has_a_sentence_and_each_that_does_not_end_by_itself_says_wh
         ReasonCode.GUARANTEED_TO_OTHERS,
         ReasonCode.MAINTENANCE,
         ReasonCode.MAKING_ROOM,
+        ReasonCode.BATCH_LIMIT,
     }
+
+
+def test_hours_are_written_whole_or_to_two_places_never_too_few() -> None:
+    assert [as_hours(seconds) for seconds in (0, 3600, 5400, 3601)] == ["0", "1", "1.50", "1.01"]
