@@ -33,6 +33,7 @@ class LineKind(StrEnum):
     TIER_SETTLEMENT = "tier_settlement"
     TAX = "tax"
     TRUE_UP = "true_up"
+    GUARANTEE = "guarantee"
     BORNE = "borne"
 
 

@@ -24,6 +24,7 @@ from broker.billing.rows import make_rows
 from broker.billing.tables import Invoice, InvoiceLine
 from broker.contracts import service as contracts
 from broker.contracts.keeping.events import ContractEventKind, record_contract_event
+from broker.contracts.terms.guarantees import list_guaranteed_months
 from broker.contracts.terms.model import ContractTerms, GrantTerms
 from broker.ledger import service as ledger
 from broker.persistence.database import narrow
@@ -275,11 +276,20 @@ class MonthOfContract(NamedTuple):
 
 
 async def list_undrafted_months(work: Work) -> list[MonthOfContract]:
-    """List the billing months that have usage or a true-up and no invoice yet, those under way among them."""
+    """List the billing months that have something to charge and no invoice yet, those under way among them.
+
+    That is usage, a true-up, or guaranteed GPUs.
+    """
     query = select(Invoice.contract_id, Invoice.month).where(Invoice.kind == InvoiceKind.USAGE.value)
     known = {(contract_id, month) for contract_id, month in await work.session.execute(query)}
-    places = dict.fromkeys([*await ledger.list_months(work), *await ledger.list_true_up_months(work)])
+    used = [*await ledger.list_months(work), *await ledger.list_true_up_months(work)]
+    places = dict.fromkeys([*used, *await _list_guaranteed_months(work)])
     return [MonthOfContract(*place) for place in places if place not in known]
+
+
+async def _list_guaranteed_months(work: Work) -> list[tuple[str, str]]:
+    guaranteed = await contracts.list_guaranteed(work)
+    return [(terms.id, month) for terms in guaranteed for month in list_guaranteed_months(terms, work.now)]
 
 
 async def draft_if_over(work: Work, place: MonthOfContract) -> Invoice | None:

@@ -1,5 +1,6 @@
 """Which pools take jobs now: by the word of ops, by their agent's sign of life, and by how their last starts went."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -58,6 +59,15 @@ async def list_pools(work: Work, *, locked: bool = False) -> list[JudgedPool]:
     if locked:
         query = query.with_for_update(read=True, of=Pool)
     return [_judge(work, pool, agent) for pool, agent in await work.session.execute(query)]
+
+
+async def count_gpus(work: Work) -> dict[str, int]:
+    """Count the GPUs of all pools together by type, busy and drained ones included, whether or not they are served."""
+    counted: Counter[str] = Counter()
+    for pool in await work.session.scalars(select(Pool)):
+        gpu = find_gpu(pool.sku)
+        counted[pool.sku if gpu is None else gpu.sku] += pool.total_gpus
+    return counted
 
 
 async def get_pool(work: Work, name: str) -> JudgedPool:

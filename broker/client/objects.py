@@ -466,6 +466,14 @@ class RateCard(TypedDict):
     published_at: str
 
 
+class GuaranteedGpus(TypedDict):
+    """GPUs of one type that a contract may always have; the price is of one for a billing month."""
+
+    gpu_type: str
+    gpus: int
+    monthly_price: Money
+
+
 class Contract(TypedDict):
     """What a customer has signed."""
 
@@ -488,6 +496,7 @@ class Contract(TypedDict):
     payment_days: int
     auto_renew: bool
     true_up: Literal["at_end", "yearly"]
+    guaranteed_gpus: list[GuaranteedGpus]
     renewed_from_id: str | None
     status: Literal["upcoming", "active", "ended", "cancelled"]
     time_zone: str

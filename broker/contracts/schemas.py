@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.contracts.tables import ContractEvent
-from broker.contracts.terms.agreed import DEFAULT_ARREARS, ContractStatus, TrueUpRule
+from broker.contracts.terms.agreed import DEFAULT_ARREARS, ContractStatus, GuaranteedGpus, TrueUpRule
 from broker.contracts.terms.model import CardChoice, ContractTerms, Overage, QuoteGuarantee
 from broker.http.shapes import MoneyOut, RequestBody, created_at_field
 from pricing.plans import PlanName
@@ -28,6 +28,20 @@ class ArrearsShape(RequestBody):
     retention_days: int = Field(
         default=DEFAULT_ARREARS.retention_days, ge=0, le=MOST_DAYS, description="What is kept stays.", examples=[30]
     )
+
+
+class GuaranteedGpusOut(BaseModel):
+    """GPUs of one type that a contract may always have."""
+
+    gpu_type: str = Field(description="Their type.", examples=["rtx-4090"])
+    gpus: int = Field(description="How many.", examples=[4])
+    monthly_price: MoneyOut = Field(
+        description="For one of them and a billing month.", examples=[{"amount": "900.00", "currency": "CNY"}]
+    )
+
+    @classmethod
+    def of(cls, each: GuaranteedGpus) -> "GuaranteedGpusOut":
+        return cls(gpu_type=each.gpu_type, gpus=each.gpus, monthly_price=MoneyOut.of_micros(each.price_micros))
 
 
 class ContractOut(BaseModel):
@@ -75,6 +89,10 @@ class ContractOut(BaseModel):
         "of no meaning where hours are paid ahead, or none are committed.",
         examples=["at_end"],
     )
+    guaranteed_gpus: list[GuaranteedGpusOut] = Field(
+        description="GPUs that its own queue may always have, used or not; others use what it leaves idle.",
+        examples=[[]],
+    )
     renewed_from_id: str | None = Field(description="The contract that it follows.", examples=["con_01j"])
     status: ContractStatus = Field(description="Where it is in its life now.", examples=["active"])
     time_zone: str = Field(description="Its billing months follow it.", examples=["Asia/Shanghai"])
@@ -109,6 +127,7 @@ class ContractOut(BaseModel):
             arrears=ArrearsShape(**vars(terms.arrears)),
             auto_renew=terms.auto_renew,
             true_up=terms.true_up,
+            guaranteed_gpus=[GuaranteedGpusOut.of(each) for each in terms.guaranteed_gpus],
             renewed_from_id=terms.renewed_from_id,
             status=terms.status_at(now),
             time_zone=terms.time_zone,

@@ -31,6 +31,7 @@ from broker.contracts.keeping.heirs import find_heir, select_stranded_compensati
 from broker.contracts.keeping.loading import (
     get_contract,
     list_committed,
+    list_guaranteed,
     load_row,
     load_rows,
     load_terms,
@@ -64,6 +65,7 @@ __all__ = [
     "list_expired_grants",
     "list_grants",
     "list_grants_ending",
+    "list_guaranteed",
     "list_in_force",
     "list_paid_by",
     "load_grants",

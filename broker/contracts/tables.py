@@ -10,6 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column
 
+# As signed, or by an amendment.
+GUARANTEED_AT_ANY_TIME = "(guaranteed_gpus <> '[]'::jsonb OR jsonb_path_exists(changes, '$[*].values.guaranteed_gpus'))"
 # Of one customer's contracts at most one has a number at a time.
 ONE_AT_A_TIME = "ex_contract_numbers_one_at_a_time"
 
@@ -29,6 +31,7 @@ class Contract(Base):
     """What one customer has signed. Money in micro-yuan.
 
     `rate_card_version` is the card of its signing. It has the prices, unless `card_choice` is to follow newer ones.
+    `guaranteed_gpus` are those that it may always have, as JSON (`GuaranteedGpus`).
     `changes` are those that amendments have made of these terms, each from a moment on; the end is the newest.
     """
 
@@ -39,6 +42,7 @@ class Contract(Base):
         CheckConstraint("committed_gpu_hours >= 0", name="commitment_not_negative"),
         CheckConstraint("billing_day BETWEEN 1 AND 28", name="billing_day_in_every_month"),
         CheckConstraint("(tax_mode = 'none') = (tax_rate IS NULL)", name="tax_has_a_rate"),
+        Index("ix_contracts_guaranteed", "id", postgresql_where=text(GUARANTEED_AT_ANY_TIME)),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -67,6 +71,7 @@ class Contract(Base):
     arrears_retention_days: Mapped[int]
     auto_renew: Mapped[bool]
     true_up: Mapped[str]
+    guaranteed_gpus: Mapped[list[Any]] = mapped_column(default=list)
     renewed_from_id: Mapped[str | None] = mapped_column(ForeignKey("contracts.id"))
     cancelled_at: Mapped[datetime | None] = moment_column(nullable=True)
     changes: Mapped[list[Any]]

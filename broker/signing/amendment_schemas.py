@@ -18,7 +18,7 @@ from broker.contracts.terms.model import CardChoice, QuoteGuarantee
 from broker.http.plain_text import PlainText
 from broker.http.shapes import Moment, MoneyOut, RequestBody, as_hours
 from broker.signing.amendments import AmendmentPreview
-from broker.signing.schemas import CommittedHours, OverageWord, Reference, Yuan
+from broker.signing.schemas import CommittedHours, Guarantees, OverageWord, Reference, Yuan, read_guarantees
 from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.tax import TaxMode
@@ -92,6 +92,11 @@ class AmendmentIn(RequestBody):
         description="Another time at which unused hours are charged; years that are over stay as they were.",
         examples=["yearly"],
     )
+    guaranteed_gpus: Guarantees | None = Field(
+        default=None,
+        description="All GPUs that its own queue may always have from then on; `[]`: none. The month is prorated.",
+        examples=[[{"gpu_type": "rtx-4090", "gpus": 8, "monthly_price": "900.00"}]],
+    )
     rate_card: CardChoice | None = Field(
         default=None,
         description="`newest`: each day has the prices of the newest card; `pinned`: those of one card.",
@@ -152,6 +157,8 @@ class AmendmentIn(RequestBody):
 
     def _read(self, name: str) -> Any:
         value = getattr(self, name)
+        if isinstance(value, list):
+            return read_guarantees(value)
         if isinstance(value, ArrearsChange):
             return value.model_dump(exclude_none=True)
         return Money.from_decimal(value).micros if isinstance(value, Decimal) else value

@@ -10,7 +10,7 @@ from broker import errors
 from broker.billing import service as billing
 from broker.capacity import service as capacity
 from broker.contracts import service as contracts
-from broker.contracts.amendment.amendable import CARD_TERMS
+from broker.contracts.amendment.amendable import CARD_TERMS, GUARANTEE
 from broker.contracts.amendment.amending import apply_change, record_amendment
 from broker.contracts.amendment.amendments import Amendment, PlannedAmendment, plan_amendment
 from broker.contracts.amendment.grant_terms import GrantEnd, expire_bought_grants
@@ -20,6 +20,7 @@ from broker.contracts.terms.model import ContractTerms, NewGrant
 from broker.identity.service import lock_customer
 from broker.ledger import service as ledger
 from broker.metering.reading.last_use import find_last_use
+from broker.signing.guarantees import require_capacity
 from broker.signing.refunds import list_refundable, refund_grants
 from broker.work import Work
 from pricing.grants import GrantKind
@@ -109,6 +110,8 @@ async def _preview(work: Work, terms: ContractTerms, new: NewAmendment) -> Amend
     planned = plan_amendment(terms, replace(new, shown_at=shown_at), work.now, unrated_since)
     if planned.changes("ends_at"):
         await _require_no_successor(work, terms)
+    if planned.values.keys() & {GUARANTEE, "ends_at"}:
+        await require_capacity(work, planned.foresee(), terms)
     bought = [grant for grant in await contracts.list_grants(work, terms.id) if grant.kind == GrantKind.BOUGHT]
     free = await ledger.read_grant_balances(work, bought)
     unused = tuple(UnusedGrant(each.terms.id, each.free) for each in free if each.free)
@@ -155,7 +158,7 @@ async def confirm_amendment(work: Work, preview: AmendmentPreview, reason: str |
     elif planned.unused_grants == UnusedGrants.EXPIRE:
         grant_ends = await expire_bought_grants(work, planned.terms.id, planned.effective_at)
     amended, ended = await apply_change(work, planned, planned.make_change(amendment_id))
-    if planned.amended.plan_terms.queue == "dedicated":
+    if planned.amended.has_own_queue:
         await capacity.provide_dedicated_queue(work, planned.terms)
     await ledger.amend_budget(work, planned.terms, amended)
     grant_id, invoice_id = await _add_hours(work, amended, planned)

@@ -8,6 +8,7 @@ from broker.contracts import service as contracts
 from broker.contracts.amendment.new_amendment import NewAmendment
 from broker.contracts.keeping.events import ContractEventKind, record_contract_event
 from broker.contracts.terms.agreed import ContractStatus
+from broker.contracts.terms.guarantees import list_guaranteed_months
 from broker.contracts.terms.model import ContractTerms, GrantStatus
 from broker.identity.service import lock_customer
 from broker.ledger import service as ledger
@@ -19,7 +20,8 @@ async def cancel_contract(work: Work, contract_id: str) -> ContractTerms:
     """Cancel a contract that was made by mistake: its unpaid orders and its unused grants go with it.
 
     Cancelling twice changes nothing.
-    Raises: NotFound; IllegalTransition, where it was used, holds something for a job, or something was paid.
+    Raises: NotFound; IllegalTransition, where it was used, holds something for a job, has had GPUs guaranteed for a
+    month, or something was paid.
     """
     terms = await contracts.lock_contract(work, contract_id)
     status = terms.status_at(work.now)
@@ -29,6 +31,11 @@ async def cancel_contract(work: Work, contract_id: str) -> ContractTerms:
         cure = "cancel its jobs first, or end it: POST …/end"
         raise errors.IllegalTransition(
             f"Contract {terms.id} has been used, or jobs hold it: {cure}.", status_before=status
+        )
+    if any(month < terms.billing_month(work.now) for month in list_guaranteed_months(terms, work.now)):
+        raise errors.IllegalTransition(
+            f"Contract {terms.id} has had GPUs guaranteed for a billing month: end it instead, POST …/end.",
+            status_before=status,
         )
     await _cancel_grants(work, terms)
     await contracts.mark_cancelled(work, terms.id)

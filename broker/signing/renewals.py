@@ -18,7 +18,8 @@ from pricing.plans import PlanName
 async def renew_contract(work: Work, contract_id: str, **other_terms: Any) -> SignedContract:
     """Sign the contract that follows one, right after its end and under its number; its terms may be others.
 
-    On another plan it buys no tokens ahead, and has overage that lets jobs run, as an amendment would have it.
+    On another plan it buys no tokens ahead, and has overage that lets jobs run and, where it has no queue of its own,
+    no guaranteed GPUs, as an amendment would have it.
 
     Raises: NotFound, IllegalTransition, CommitmentRefused, ContractsOverlap, InvalidRequest.
     """
@@ -28,6 +29,8 @@ async def renew_contract(work: Work, contract_id: str, **other_terms: Any) -> Si
     plan = other_terms.get("plan", following.plan)
     if plan != following.plan:
         rules |= {"true_up": TrueUpRule.AT_END, "committed_tokens": 0}
+        if not replace(terms, plan=plan).has_own_queue:
+            rules["guaranteed_gpus"] = ()
         if plan == PlanName.ON_DEMAND and following.overage == Overage.BLOCK:
             rules["overage"] = DEFAULT_OVERAGE[plan]
     signed = await sign_contract(work, replace(following, **rules | other_terms))

@@ -1,18 +1,21 @@
 """API shapes of signing a contract."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
+from broker import errors
 from broker.clock import check_time_zone
 from broker.contracts.schemas import DEFAULT_ARREARS_EXAMPLE, MOST_DAYS, ArrearsShape, ContractOut
-from broker.contracts.terms.agreed import DEFAULT_PAYMENT_DAYS, ArrearsTerms, TrueUpRule, make_tax
+from broker.contracts.terms.agreed import DEFAULT_PAYMENT_DAYS, ArrearsTerms, GuaranteedGpus, TrueUpRule, make_tax
 from broker.contracts.terms.model import CardChoice, NewContract, Overage, QuoteGuarantee, Rollover, RolloverRule
-from broker.http.plain_text import check_line
+from broker.http.plain_text import PlainText, check_line
 from broker.http.shapes import Moment, RequestBody, Whole
 from broker.signing.service import SignedContract
+from pricing.catalog import find_gpu
 from pricing.money import Money
 from pricing.plans import PlanName
 from pricing.tax import TaxMode
@@ -34,6 +37,31 @@ Reference = Annotated[
 CommittedHours = Annotated[int, Field(ge=0, le=100_000_000)]
 OverageWord = Annotated[Overage, BeforeValidator(_name_new_word)]
 Yuan = Annotated[Decimal, Field(ge=0, max_digits=15, decimal_places=6)]
+
+
+class GuaranteedGpusIn(RequestBody):
+    """GPUs of one type that the contract's own queue may always have."""
+
+    gpu_type: PlainText = Field(min_length=1, max_length=64, description="Their type.", examples=["rtx-4090"])
+    gpus: int = Field(ge=1, le=1_000_000, description="How many.", examples=[4])
+    monthly_price: Yuan = Field(description="Yuan for one of them and a billing month, used or not.", examples=["900"])
+
+
+Guarantees = Annotated[list[GuaranteedGpusIn], Field(max_length=20)]
+
+
+def read_guarantees(sent: Sequence[GuaranteedGpusIn]) -> tuple[GuaranteedGpus, ...]:
+    """Read guaranteed GPUs, by the names of the catalogue. Raises: InvalidRequest, where a type is named twice."""
+    read: dict[str, GuaranteedGpus] = {}
+    for at, each in enumerate(sent):
+        known = find_gpu(each.gpu_type)
+        sku = each.gpu_type if known is None else known.sku
+        if sku in read:
+            raise errors.invalid_field(
+                f"guaranteed_gpus.{at}.gpu_type", f"names {sku} again; add its GPUs to the first"
+            )
+        read[sku] = GuaranteedGpus(sku, each.gpus, Money.from_decimal(each.monthly_price).micros)
+    return tuple(read.values())
 
 
 class ContractIn(RequestBody):
@@ -142,6 +170,11 @@ class ContractIn(RequestBody):
         "each year's share of them in its last billing month. Hours paid ahead have no true-up.",
         examples=["yearly"],
     )
+    guaranteed_gpus: Guarantees = Field(
+        default_factory=list,
+        description="GPUs that its own queue may always have (long_term); others use what it leaves idle.",
+        examples=[[{"gpu_type": "rtx-4090", "gpus": 4, "monthly_price": "900.00"}]],
+    )
     budget_hard_stop: bool = Field(
         default=True,
         description="Whether the budget ends what is charged; false: it is only watched.",
@@ -176,6 +209,7 @@ class ContractIn(RequestBody):
             payment_days=self.payment_days,
             auto_renew=self.auto_renew,
             true_up=self.true_up,
+            guaranteed_gpus=read_guarantees(self.guaranteed_gpus),
             budget_hard_stop=self.budget_hard_stop,
             credit_limit_micros=None if limit is None else Money.from_decimal(limit).micros,
             arrears=ArrearsTerms(**vars(self.arrears)),

@@ -8,6 +8,7 @@ from broker.contracts import service as contracts
 from broker.contracts.keeping.events import ContractEventKind, record_contract_event
 from broker.contracts.terms.model import ContractTerms, NewContract, NewGrant, Rollover
 from broker.ledger import service as ledger
+from broker.signing.guarantees import require_capacity
 from broker.work import Work
 from pricing.grants import ALL_GPU_SECONDS, GrantKind, GrantScope
 from pricing.usage import Unit
@@ -32,7 +33,8 @@ async def sign_contract(work: Work, new: NewContract) -> SignedContract:
     terms = await contracts.create_contract(work, new)
     facts = {"plan": terms.plan.value, "committed_gpu_hours": terms.committed_gpu_hours}
     await record_contract_event(work, terms, ContractEventKind.SIGNED, facts)
-    if terms.plan_terms.queue == "dedicated":
+    await require_capacity(work, terms)
+    if terms.has_own_queue:
         await capacity.provide_dedicated_queue(work, terms)
     hours_invoice_id = await _grant(work, terms, ALL_GPU_SECONDS, terms.committed_gpu_hours * 3600, new.rollover)
     tokens_invoice_id = await _grant(work, terms, ALL_TOKENS, terms.committed_tokens, new.rollover)

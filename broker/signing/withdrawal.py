@@ -12,6 +12,7 @@ from broker.contracts.terms.changes import TermsChange
 from broker.contracts.terms.model import ContractTerms, GrantStatus
 from broker.identity.service import lock_customer
 from broker.ledger import service as ledger
+from broker.signing.guarantees import require_capacity
 from broker.signing.refunds import refund_grant
 from broker.work import Work
 
@@ -20,7 +21,8 @@ async def withdraw_amendment(work: Work, contract_id: str, amendment_id: str, re
     """Withdraw an amendment that is still to come. Again, it changes nothing.
 
     Hours that it added go with it: an unpaid order is void, what was paid for is refunded.
-    Raises: NotFound; IllegalTransition, where it has taken effect or another builds on it; ContractsOverlap.
+    Raises: NotFound; IllegalTransition, where it has taken effect or another builds on it; ContractsOverlap;
+    InvalidRequest, where GPUs that it gave up are guaranteed to others by now.
     """
     await lock_customer(work, (await contracts.get_contract(work, contract_id)).customer_id)
     terms = await contracts.lock_contract(work, contract_id)
@@ -31,6 +33,7 @@ async def withdraw_amendment(work: Work, contract_id: str, amendment_id: str, re
     require_withdrawable(terms, amendment, status, terms.status_at(work.now))
     refunded = await _take_hours_back(work, amendment)
     restored = await take_change_back(work, terms, amendment)
+    await require_capacity(work, restored, terms)
     await ledger.amend_budget(work, terms, restored)
     await record_withdrawal(work, amendment, reason)
     facts = {"amendment_id": amendment.id, "effective_at": amendment.effective_at.isoformat(), "refunded": refunded}

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from broker.billing.lines.borne import borne_lines
 from broker.billing.lines.corrections import correction_lines
 from broker.billing.lines.details import add_details
+from broker.billing.lines.guarantees import guarantee_lines
 from broker.billing.lines.tax import tax_lines
 from broker.billing.lines.tiers import tier_lines
 from broker.billing.lines.true_up import true_up_lines
@@ -15,7 +16,7 @@ from broker.work import Work
 
 Part = Callable[[Work, ContractTerms, str], Awaitable[list[DraftLine]]]
 
-PARTS: tuple[Part, ...] = (usage_lines, correction_lines, tier_lines, true_up_lines, borne_lines)
+PARTS: tuple[Part, ...] = (usage_lines, correction_lines, tier_lines, true_up_lines, guarantee_lines, borne_lines)
 
 
 async def compose_lines(work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:

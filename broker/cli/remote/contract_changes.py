@@ -1,5 +1,6 @@
 """`broker contracts amend|withdraw|renew|decline|end|cancel|events`: how a contract changes, ends and goes on."""
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -43,6 +44,15 @@ def amend(
     overage: Annotated[str | None, typer.Option(help="on_demand, contract or block.")] = None,
     budget: Annotated[str | None, typer.Option(metavar="YUAN", help="Another monthly budget; none: `none`.")] = None,
     number: Annotated[str | None, typer.Option(help="Another contract number.")] = None,
+    guarantees: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--guarantee",
+            metavar="TYPE=GPUS@PRICE",
+            help="All GPUs that its own queue may always have from then on, such as rtx-4090=4@900 (yuan for one and a "
+            "month); `none` gives them up. Again for each type.",
+        ),
+    ] = None,
     other: Annotated[
         list[str] | None,
         typer.Option(
@@ -69,7 +79,11 @@ def amend(
         "contract_number": number,
         "effective_at": at,
     }
-    changes = {name: None if value == "none" else value for name, value in named.items() if value is not None}
+    changes: dict[str, Any] = {
+        name: None if value == "none" else value for name, value in named.items() if value is not None
+    }
+    if guarantees:
+        changes["guaranteed_gpus"] = _read_guarantees(guarantees)
     changes |= {"unused_grants": unused, **_read_terms(other or [])}
     with connect(url, key) as client:
         path = f"/contracts/{_resolve(client, contract_id)}/amendments"
@@ -78,6 +92,18 @@ def amend(
         ask("Amend the contract so?", yes=yes)
         amended = client.post(path, {**changes, "preview": shown["preview"]})
     write_answer(amended, f"{amended['id']} takes effect at {amended['effective_at']}.", as_json=as_json)
+
+
+def _read_guarantees(told: list[str]) -> list[dict[str, Any]]:
+    """Read guaranteed GPUs as the API has them."""
+    return [] if told == ["none"] else list(map(_read_guarantee, told))
+
+
+def _read_guarantee(told: str) -> dict[str, Any]:
+    found = re.fullmatch(r"([^=]+)=([0-9]+)@([0-9.]+)", told)
+    if found is None:
+        raise typer.BadParameter(f"{told} is no TYPE=GPUS@PRICE, such as rtx-4090=4@900", param_hint="--guarantee")
+    return {"gpu_type": found[1], "gpus": int(found[2]), "monthly_price": found[3]}
 
 
 def _read_terms(told: list[str]) -> dict[str, Any]:
@@ -141,6 +167,10 @@ def _tell_preview(shown: dict[str, Any]) -> list[Text]:
 
 
 def _tell_value(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_tell_value, value)) or "none"
+    if isinstance(value, dict):
+        return " ".join(f"{name} {part}" for name, part in value.items())
     return "none" if value is None else str(value)
 
 

@@ -15,7 +15,7 @@ from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.remote.orders import choose_contract
 from broker.cli.texts.columns import Column, make_card
 from broker.cli.texts.values import describe_local, describe_money
-from broker.client.objects import Balance, Contract
+from broker.client.objects import Balance, Contract, GuaranteedGpus
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Contracts: list, show, change, end.")
 add_to(app)
@@ -106,9 +106,14 @@ def _tell_terms(contract: Contract) -> list[tuple[str, str]]:
         ("In force", f"{start} to {end}"),
         ("Queue", contract["queue"]),
         ("At its quote", f"a job {at_quote}"),
+        ("Guaranteed", "; ".join(map(_tell_guaranteed, contract.get("guaranteed_gpus", [])))),
         ("Unused hours", TRUE_UPS[contract["true_up"]] if contract["plan"] == "long_term" else ""),
         ("Beyond hours", BEYOND_HOURS.get(contract["overage"], contract["overage"])),
     ]
+
+
+def _tell_guaranteed(each: GuaranteedGpus) -> str:
+    return f"{each['gpus']} {each['gpu_type']} at {describe_money(each['monthly_price'])} a month each"
 
 
 def _tell_balance(contract: Contract, balance: Balance) -> list[tuple[str, str]]:

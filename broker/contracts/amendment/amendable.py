@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from broker.contracts.terms.agreed import ArrearsTerms
+from broker.contracts.terms.agreed import ArrearsTerms, GuaranteedGpus
 from broker.contracts.terms.changes import TermsChange
 from broker.contracts.terms.model import ContractTerms
 from pricing.money import Money
@@ -18,10 +18,18 @@ VOLUME_TERMS = frozenset({"plan", "committed_gpu_hours", "overage", "true_up", O
 BUDGET_TERMS = frozenset({"monthly_budget_micros", "budget_hard_stop"})
 CALENDAR_TERMS = frozenset({"time_zone", "billing_day"})
 CARD_TERMS = frozenset({"card_choice", "pinned_version"})
+# They serve the queue that the plan gives, and are charged for whether they are used or not: never for the past.
+GUARANTEE = "guaranteed_gpus"
 # One invoice has one rule: these change where a billing month begins. A budget changes at once, too.
 OF_A_MONTH = CALENDAR_TERMS | {"tax"}
 # What is planned later stays as it was shown only where nothing of the same group is changed before it.
-TOGETHER = (VOLUME_TERMS, CARD_TERMS, CALENDAR_TERMS | BUDGET_TERMS, CALENDAR_TERMS | {"tax"})
+TOGETHER = (
+    VOLUME_TERMS,
+    CARD_TERMS,
+    CALENDAR_TERMS | BUDGET_TERMS,
+    CALENDAR_TERMS | {"tax"},
+    frozenset({"plan", GUARANTEE}),
+)
 # Terms in micro-yuan and others, and what the API calls them.
 NAMES = {
     "monthly_budget_micros": "monthly_budget",
@@ -61,7 +69,14 @@ def show_term(name: str, before: Any, after: Any) -> list[dict[str, Any]]:
 
 
 def _show(name: str, value: Any) -> Any:
+    if name == GUARANTEE:
+        return [_show_guaranteed(each) for each in value]
     return Money(value).format_amount() if value is not None and name in IN_MICROS else value
+
+
+def _show_guaranteed(each: GuaranteedGpus) -> dict[str, Any]:
+    price = Money(each.price_micros).format_amount()
+    return {"gpu_type": each.gpu_type, "gpus": each.gpus, "monthly_price": price}
 
 
 def _show_rate(tax: Tax) -> str | None:

@@ -7,6 +7,7 @@ from broker import errors
 from broker.contracts.amendment.amendable import (
     BUDGET_TERMS,
     CALENDAR_TERMS,
+    GUARANTEE,
     OF_A_MONTH,
     begins_month,
     find_dependent,
@@ -44,8 +45,8 @@ def _check_past(
     if moment < first:
         cure = "choose a moment from then on, and correct what was charged before: POST /v1/credit-notes or adjustments"
         raise _refuse(f"has passed, and what was rated before an amendment stays as it was; {cure}", first)
-    if (OF_A_MONTH | BUDGET_TERMS) & new.values.keys() or new.unused_grants != UnusedGrants.CARRY:
-        raise _refuse("has passed; budgets, months, tax and the end of grants change from now on", now)
+    if (OF_A_MONTH | BUDGET_TERMS | {GUARANTEE}) & new.values.keys() or new.unused_grants != UnusedGrants.CARRY:
+        raise _refuse("has passed; budgets, months, tax, guarantees and the end of grants change from now on", now)
 
 
 def _check_month(terms: ContractTerms, names: Collection[str], moment: datetime, at_once: datetime) -> None:

@@ -7,10 +7,10 @@ from fractions import Fraction
 from typing import Any
 
 from broker import errors
-from broker.contracts.amendment.amendable import OF_THE_WHOLE, show_term
+from broker.contracts.amendment.amendable import GUARANTEE, OF_THE_WHOLE, show_term
 from broker.contracts.amendment.amendment_moments import check_order, find_moment
 from broker.contracts.amendment.new_amendment import NewAmendment, UnusedGrants, resolve_values
-from broker.contracts.terms.agreed import ContractStatus, TrueUpRule, make_no_true_up
+from broker.contracts.terms.agreed import ContractStatus, TrueUpRule, make_no_guarantee, make_no_true_up
 from broker.contracts.terms.changes import CommitmentPoint, TermsChange
 from broker.contracts.terms.commitment_line import (
     MICROSECOND,
@@ -59,6 +59,14 @@ class PlannedAmendment:
         values = {name: value for name, value in self.values.items() if name != OF_THE_WHOLE}
         whole = (OF_THE_WHOLE,) if self.changes(OF_THE_WHOLE) else ()
         return TermsChange(self.effective_at, values, amendment_id, whole, self.commitment)
+
+    def foresee(self) -> ContractTerms:
+        """Foresee the whole contract as it would be amended."""
+        terms, change = self.terms, self.make_change("")
+        as_signed = TermsChange(terms.starts_at, {name: getattr(terms, name) for name in change.values})
+        signed, *earlier = terms.changes or (as_signed,)
+        ordered = sorted([*earlier, change], key=lambda each: each.effective_at)
+        return replace(terms, ends_at=self.amended.ends_at, changes=(signed, *ordered))
 
     @property
     def committed_gpu_seconds(self) -> int:
@@ -148,12 +156,17 @@ def plan_amendment(
 
 
 def complete_values(before: ContractTerms, values: dict[str, Any], effective_at: datetime) -> dict[str, Any]:
-    """Add what a new plan brings with it: no hours on demand, overage that lets jobs run, an end of what commits."""
+    """Add what a new plan brings with it: no hours on demand, overage that lets jobs run, an end of what commits.
+
+    GPUs that are guaranteed to a queue of the contract's own go where the new plan has none.
+    """
     plan = values.get("plan", before.plan)
     if plan == before.plan:
         return values
     if not before.cards[0].terms(plan).minimum_commit_gpu_hours or before.cards[0].terms(plan).advance:
         values.setdefault("true_up", TrueUpRule.AT_END)
+    if before.guaranteed_gpus and not replace(before, plan=plan).has_own_queue:
+        values.setdefault(GUARANTEE, ())
     if plan == PlanName.ON_DEMAND:
         values.setdefault("committed_gpu_hours", 0)
         if before.overage == Overage.BLOCK:
@@ -175,6 +188,8 @@ def _check_terms(before: ContractTerms, after: ContractTerms, effective_at: date
         raise errors.invalid_field("overage", "an on_demand contract has no grant, so block would let nothing run")
     if after.true_up == TrueUpRule.YEARLY and not after.trues_up:
         raise make_no_true_up()
+    if after.guaranteed_gpus and not after.has_own_queue:
+        raise make_no_guarantee()
     if after.ends_at is None and after.committed_gpu_hours:
         raise errors.invalid_field("ends_at", "a contract that commits to hours has an end")
     if after.ends_at is not None and after.ends_at <= effective_at:

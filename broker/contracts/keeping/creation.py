@@ -1,5 +1,6 @@
 """Writing a contract: its terms are checked against the rate card of its first day, which it may pin."""
 
+from dataclasses import asdict
 from datetime import date, datetime
 
 from broker import errors
@@ -8,7 +9,7 @@ from broker.contracts.cards.rate_cards import get_listed_card, rate_card_on
 from broker.contracts.keeping.loading import load_row
 from broker.contracts.keeping.numbers import keep_apart
 from broker.contracts.tables import Contract
-from broker.contracts.terms.agreed import TrueUpRule, make_no_true_up
+from broker.contracts.terms.agreed import TrueUpRule, make_no_guarantee, make_no_true_up
 from broker.contracts.terms.model import DEFAULT_OVERAGE, CardChoice, ContractTerms, NewContract, Overage
 from broker.identity.service import lock_customer
 from broker.work import Work
@@ -56,6 +57,7 @@ async def create_contract(work: Work, new: NewContract) -> ContractTerms:
         arrears_retention_days=new.arrears.retention_days,
         auto_renew=new.auto_renew,
         true_up=new.true_up.value,
+        guaranteed_gpus=[asdict(each) for each in new.guaranteed_gpus],
         renewed_from_id=new.renewed_from_id,
         changes=[],
         created_at=work.now,
@@ -109,5 +111,7 @@ def _check_terms(card: RateCard, new: NewContract) -> None:
         raise errors.invalid_field("committed_tokens", "only prepaid buys tokens at signing; others order them later")
     if new.true_up == TrueUpRule.YEARLY and (card.terms(new.plan).advance or not new.committed_gpu_hours):
         raise make_no_true_up()
+    if new.guaranteed_gpus and card.terms(new.plan).queue != "dedicated":
+        raise make_no_guarantee()
     if new.ends_at is not None and new.ends_at <= new.starts_at:
         raise errors.invalid_field("ends_at", "must be after starts_at")

@@ -3,14 +3,17 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, text
 
 from broker import errors
 from broker.contracts.cards.rate_cards import follow_cards, read_followed, read_published
 from broker.contracts.keeping.rows import to_terms
-from broker.contracts.tables import Contract
+from broker.contracts.tables import GUARANTEED_AT_ANY_TIME, Contract
 from broker.contracts.terms.model import ContractTerms
 from broker.work import Work
+
+# Found by an index of these few contracts: every scheduling cycle asks.
+IS_GUARANTEED = Contract.cancelled_at.is_(None) & text(GUARANTEED_AT_ANY_TIME)
 
 
 async def get_contract(work: Work, contract_id: str) -> ContractTerms:
@@ -70,6 +73,12 @@ async def list_committed(work: Work) -> list[ContractTerms]:
     committed = (Contract.committed_gpu_hours > 0) | (func.jsonb_array_length(Contract.changes) > 0)
     query = select(Contract.id).where(committed, Contract.cancelled_at.is_(None))
     found = await load_terms(work, set(await work.session.scalars(query)))
+    return [found[contract_id] for contract_id in sorted(found)]
+
+
+async def list_guaranteed(work: Work) -> list[ContractTerms]:
+    """List the contracts to which GPUs are guaranteed at any time, by id; none that was cancelled."""
+    found = await load_terms(work, set(await work.session.scalars(select(Contract.id).where(IS_GUARANTEED))))
     return [found[contract_id] for contract_id in sorted(found)]
 
 

@@ -1,13 +1,13 @@
 """How a row of `contracts` is read as the terms that it holds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from broker.contracts.tables import Contract
-from broker.contracts.terms.agreed import ArrearsTerms, TrueUpRule
+from broker.contracts.terms.agreed import ArrearsTerms, GuaranteedGpus, TrueUpRule
 from broker.contracts.terms.changes import TermsChange, read_changes
 from broker.contracts.terms.model import CardChoice, ContractTerms, Overage, QuoteGuarantee
 from pricing.plans import PlanName
@@ -23,6 +23,10 @@ def _read_tax(parts: Mapping[str, str]) -> Tax:
     return Tax(TaxMode(parts["mode"]), Decimal(parts["rate"]))
 
 
+def _read_guaranteed(written: Iterable[Mapping[str, Any]]) -> tuple[GuaranteedGpus, ...]:
+    return tuple(GuaranteedGpus(**each) for each in written)
+
+
 READERS: Mapping[str, Callable[[Any], Any]] = {
     "plan": PlanName,
     "overage": Overage,
@@ -31,6 +35,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "arrears": _read_arrears,
     "tax": _read_tax,
     "true_up": TrueUpRule,
+    "guaranteed_gpus": _read_guaranteed,
 }
 CHANGING = (
     "plan",
@@ -51,6 +56,7 @@ CHANGING = (
     "card_choice",
     "pinned_version",
     "true_up",
+    "guaranteed_gpus",
 )
 
 
@@ -87,6 +93,7 @@ def _read_signed(row: Contract, cards: tuple[RateCard, ...]) -> ContractTerms:
         arrears=ArrearsTerms(row.arrears_grace_days, row.arrears_suspended_days, row.arrears_retention_days),
         auto_renew=row.auto_renew,
         true_up=TrueUpRule(row.true_up),
+        guaranteed_gpus=_read_guaranteed(row.guaranteed_gpus),
         renewed_from_id=row.renewed_from_id,
         cancelled_at=row.cancelled_at,
         cards=cards,

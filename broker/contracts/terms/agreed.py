@@ -1,4 +1,4 @@
-"""What a contract agrees on beside plan and prices: payment, and how long each state of arrears lasts. Pure."""
+"""What a contract agrees on beside plan and prices: payment, states of arrears, GPUs that it may always have. Pure."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,6 +18,15 @@ class ArrearsTerms:
 
 
 DEFAULT_ARREARS, DEFAULT_PAYMENT_DAYS = ArrearsTerms(), 30
+
+
+@dataclass(frozen=True)
+class GuaranteedGpus:
+    """GPUs of one type that a contract may always have; `price_micros` is what one of them costs a billing month."""
+
+    gpu_type: str
+    gpus: int
+    price_micros: int
 
 
 class TrueUpRule(StrEnum):
@@ -40,6 +49,12 @@ def make_no_true_up() -> errors.InvalidRequest:
     """Make the refusal of yearly true-ups where there are none."""
     told = "yearly needs hours that are committed to and paid as they are used (long_term); leave it out for others"
     return errors.invalid_field("true_up", told)
+
+
+def make_no_guarantee() -> errors.InvalidRequest:
+    """Make the refusal of guaranteed GPUs where the plan has no queue that they would serve."""
+    told = "serve a queue of the contract's own, which the plan long_term has; leave them out for others"
+    return errors.invalid_field("guaranteed_gpus", told)
 
 
 def make_tax(mode: TaxMode, rate: Decimal | None) -> Tax:

@@ -56,6 +56,11 @@ class BillingCalendar:
         """Compute the first moment (UTC) after a billing month."""
         return self.start(next_month(month))
 
+    def whole_end(self, month: str) -> datetime:
+        """Compute when a month would end by the rule by which it begins: where no cut makes it longer or shorter."""
+        cut = next((each for each in reversed(self.cuts) if each.month < month), None)
+        return (self.first if cut is None else cut.rule).start(next_month(month))
+
     def with_rule(self, rule: MonthRule, moment: datetime) -> "BillingCalendar":
         """Let months that begin after a moment begin by another rule."""
         cut = Cut(self.find_month(moment), moment, rule)

@@ -69,6 +69,8 @@ def _write(value: Any) -> Any:
         return value.value
     if isinstance(value, Decimal):
         return format(value, "f")
+    if isinstance(value, tuple):
+        return [_write(part) for part in value]
     if is_dataclass(value):
         return {part.name: _write(getattr(value, part.name)) for part in fields(value)}
     return value

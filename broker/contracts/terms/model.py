@@ -13,6 +13,7 @@ from broker.contracts.terms.agreed import (
     DEFAULT_PAYMENT_DAYS,
     ArrearsTerms,
     ContractStatus,
+    GuaranteedGpus,
     TrueUpRule,
 )
 from broker.contracts.terms.calendar import BillingCalendar, MonthRule, make_calendar
@@ -103,6 +104,7 @@ class Agreement:
     auto_renew: bool = False
     renewed_from_id: str | None = None
     true_up: TrueUpRule = TrueUpRule.AT_END
+    guaranteed_gpus: tuple[GuaranteedGpus, ...] = ()
 
     def list_agreed(self) -> dict[str, Any]:
         """List what is agreed on, by the names of its fields: another contract may be signed on the same."""
@@ -219,6 +221,11 @@ class ContractTerms(Agreement):
         return self.calendar.end(month)
 
     @property
+    def has_own_queue(self) -> bool:
+        """Tell whether its plan gives it a queue of its own, which alone guaranteed GPUs serve."""
+        return self.plan_terms.queue == "dedicated"
+
+    @property
     def trues_up(self) -> bool:
         """Tell whether it pays in arrears for hours that it committed to: its true-up charges what is unused."""
         return self.cancelled_at is None and self.committed_gpu_hours > 0 and not self.plan_terms.advance
@@ -226,8 +233,7 @@ class ContractTerms(Agreement):
     @property
     def home_queue(self) -> str:
         """Name the queue that the plan gives: standard, priority, or the contract's dedicated one."""
-        kind = self.plan_terms.queue
-        return dedicated_queue_name(self.id) if kind == "dedicated" else kind
+        return dedicated_queue_name(self.id) if self.has_own_queue else self.plan_terms.queue
 
     def covers(self, moment: datetime) -> bool:
         """Tell whether the contract is in force at a moment."""

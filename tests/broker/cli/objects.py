@@ -158,6 +158,7 @@ def contract(**fields: Any) -> Contract:
         "purchase_order": None,
         "payment_days": 30,
         "true_up": "at_end",
+        "guaranteed_gpus": [],
         "auto_renew": False,
         "renewed_from_id": None,
         "status": "active",

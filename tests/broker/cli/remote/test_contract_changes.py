@@ -35,6 +35,9 @@ def test_amend_shows_what_is_replaced_and_needs_a_yes(run: Run, admin: BrokerCli
     hours = run("contracts", "amend", contract["id"], "--hours", "3000", "--set", "true_up=yearly", "--yes")
     assert "The whole term commits to " in hours.stderr
     assert "charged at the end of each year" in run("contracts", "show", contract["id"]).stdout
+    refused = run("contracts", "amend", contract["id"], "--guarantee", "h200=4@900", "--yes")
+    assert "no pool has h200" in refused.stderr
+    assert "TYPE=GPUS@PRICE" in run("contracts", "amend", contract["id"], "--guarantee", "h200", "--yes").stderr
     assert run("contracts", "amend", contract["id"], "--budget", "none", "--yes").exit_code == 0
     assert admin.get_contract(contract["id"])["monthly_budget"] is None
 

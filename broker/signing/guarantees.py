@@ -1,0 +1,55 @@
+"""Whether there are enough GPUs for what a contract is to be guaranteed, besides what is guaranteed to others."""
+
+from collections.abc import Iterable
+
+from broker import errors
+from broker.capacity import readiness
+from broker.contracts import service as contracts
+from broker.contracts.terms.agreed import GuaranteedGpus
+from broker.contracts.terms.guarantees import GuaranteedPeriod, count_most, is_covered, list_guaranteed_periods
+from broker.contracts.terms.model import ContractTerms
+from broker.work import Work
+
+GUARANTEE_TURN = 7_203_117
+
+
+async def require_capacity(work: Work, terms: ContractTerms, before: ContractTerms | None = None) -> None:
+    """Require that all pools together have the GPUs that a contract is guaranteed from now on, at any time.
+
+    What the contract was guaranteed `before` is not asked for again: less of it is always granted. Signings take turns
+    here, so that no two are promised the same. Raises: InvalidRequest.
+    """
+    had = [] if before is None else list_guaranteed_periods(before, work.now, None)
+    own = [each for each in list_guaranteed_periods(terms, work.now, None) if not is_covered(each, had)]
+    if not own:
+        return
+    await work.take_turn(GUARANTEE_TURN)
+    others = [each for each in await contracts.list_guaranteed(work) if each.id != terms.id]
+    sold = [period for each in others for period in list_guaranteed_periods(each, work.now, None)]
+    check_capacity(own, sold, await readiness.count_gpus(work))
+
+
+def check_capacity(own: Iterable[GuaranteedPeriod], sold: Iterable[GuaranteedPeriod], there: dict[str, int]) -> None:
+    """Check that at no time more GPUs of a type are guaranteed than there are. Pure. Raises: InvalidRequest."""
+    known = list(sold)
+    for period in own:
+        guaranteed, total = period.guaranteed, there.get(period.guaranteed.gpu_type, 0)
+        rivals = [each for each in known if _is_rival(each, period)]
+        taken = count_most(rivals)
+        if taken + guaranteed.gpus > total:
+            raise errors.invalid_field("guaranteed_gpus", _explain(guaranteed, taken, total, there))
+
+
+def _is_rival(other: GuaranteedPeriod, own: GuaranteedPeriod) -> bool:
+    begins_before = own.ends_at is None or other.begins_at < own.ends_at
+    ends_after = other.ends_at is None or other.ends_at > own.begins_at
+    return other.guaranteed.gpu_type == own.guaranteed.gpu_type and begins_before and ends_after
+
+
+def _explain(wanted: GuaranteedGpus, taken: int, total: int, there: dict[str, int]) -> str:
+    if not total:
+        return f"no pool has {wanted.gpu_type}; there are: {', '.join(sorted(there)) or 'none'}"
+    left = total - taken
+    cure = f"ask for at most {left}, or add machines first" if left > 0 else "add machines first"
+    held = f", of which {taken} are guaranteed to others in that time" if taken else ""
+    return f"asks for {wanted.gpus} {wanted.gpu_type}; all pools together have {total}{held}: {cure}"
