@@ -18,4 +18,4 @@ def plan_cycle(snapshot: ClusterSnapshot, *, now: datetime) -> CyclePlan:
     """
     planner = Planner.of(replace(snapshot, pools=name_nodes(snapshot)))
     plan = planner.plan(now)
-    return CyclePlan(plan.starts, list_waits(planner, plan, snapshot.batches))
+    return CyclePlan(plan.starts, list_waits(planner, plan, snapshot.batches), plan.preemptions)

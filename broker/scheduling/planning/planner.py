@@ -10,6 +10,7 @@ from heapq import heappop, heappush
 from broker.scheduling.planning.books.books import Books
 from broker.scheduling.planning.books.classes import RUN_TIME_BITS, JobClass
 from broker.scheduling.planning.books.nodes import PoolBook
+from broker.scheduling.planning.rounds.reclaim import KEPT_AFTER
 from broker.scheduling.planning.rounds.round import Plan, Round
 from broker.scheduling.planning.values.jobs import RunningJob, WaitingJob
 from broker.scheduling.planning.values.pools import PoolState
@@ -111,6 +112,7 @@ class Planner:
     def _end_run(self, job_id: str) -> None:
         ended = self.books.runs.end(job_id)
         if ended is not None:
+            self.books.let_go(job_id, self.books.scene.now + KEPT_AFTER)
             self.books.homes.move_contracts([ended.contract_id])
 
     def _change_pool(self, name: str, state: PoolState | None) -> None:

@@ -1,4 +1,7 @@
-"""The jobs of one class: the first is found without sorting them, and who waits no longer is found out at the top."""
+"""The jobs of one class: the first is found without sorting them, and who waits no longer is found out at the top.
+
+A job that is told again stands a second time: both may rank alike, and are told apart by which object they are.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,24 +29,24 @@ class DueJobs:
 
     def __init__(self, waiting: Mapping[str, WaitingJob]) -> None:
         self.waiting = waiting
-        self.entries: list[tuple[datetime, str, WaitingJob]] = []
+        self.entries: list[tuple[datetime, str, int, WaitingJob]] = []
         self.known: dict[str, WaitingJob] = {}
 
     def add(self, job: WaitingJob, due: datetime | None) -> None:
         """Add a job; one that is here already stands once."""
         if due is not None and self.known.get(job.job_id) is not job:
             self.known[job.job_id] = job
-            heappush(self.entries, (due, job.job_id, job))
+            heappush(self.entries, (due, job.job_id, id(job), job))
 
     def find_overdue(self, now: datetime) -> WaitingJob | None:
         """Find who has waited long enough by now, the first."""
         due = self.find_next()
-        return None if due is None or due > now else self.entries[0][2]
+        return None if due is None or due > now else self.entries[0][-1]
 
     def find_next(self) -> datetime | None:
         """Find when the first of those that still wait has waited long enough."""
         while self.entries:
-            due, job_id, job = self.entries[0]
+            due, job_id, _where, job = self.entries[0]
             if self.waiting.get(job_id) is job:
                 return due
             heappop(self.entries)
@@ -59,16 +62,16 @@ class ClassJobs:
 
     def __init__(self, scene: Scene, discipline: Discipline) -> None:
         self.scene = scene
-        self.jobs: list[tuple[int, datetime, str, WaitingJob]] = []
+        self.jobs: list[tuple[int, datetime, str, int, WaitingJob]] = []
         self.by_due = DueJobs(scene.waiting) if discipline in BY_SERVICE else None
 
     def enter(self, job: WaitingJob, discipline: Discipline, due: datetime | None) -> bool:
         """Enter a job, which by service will have waited long enough at `due`; tells whether it may be first now."""
-        heappush(self.jobs, (compute_rank_within_class(job, discipline), job.submitted_at, job.job_id, job))
+        heappush(self.jobs, (compute_rank_within_class(job, discipline), job.submitted_at, job.job_id, id(job), job))
         if self.by_due is not None:
             self.by_due.add(job, due)
             return True
-        return self.jobs[0][3] is job
+        return self.jobs[0][-1] is job
 
     def forget_all(self) -> None:
         """Forget all jobs: the class is closed."""
@@ -89,12 +92,12 @@ class ClassJobs:
     def list_waiting(self) -> list[WaitingJob]:
         """List those that still wait, in no order."""
         waiting = self.scene.waiting
-        return list({entry[2]: entry[3] for entry in self.jobs if waiting.get(entry[2]) is entry[3]}.values())
+        return list({entry[2]: entry[-1] for entry in self.jobs if waiting.get(entry[2]) is entry[-1]}.values())
 
     def _find_first(self) -> WaitingJob | None:
         jobs, waiting = self.jobs, self.scene.waiting
         while jobs:
-            job = jobs[0][3]
+            job = jobs[0][-1]
             if waiting.get(job.job_id) is job:
                 return job
             heappop(jobs)

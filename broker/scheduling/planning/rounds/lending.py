@@ -21,7 +21,8 @@ class Lending:
         for contract in self.books.shares.guaranteed:
             for each in contract.share.guarantees:
                 idle = max(0, each.gpus - contract.dedicated.get(each.sku, 0))
-                withheld[each.sku] = withheld.get(each.sku, 0) + idle * (100 - each.lent_percent) // 100
+                lent = idle if each.most_lent is None else min(idle, each.most_lent)
+                withheld[each.sku] = withheld.get(each.sku, 0) + idle - lent
         pools = self.books.pools.values()
         self.lendable = {
             sku: sum(pool.free for pool in pools if pool.state.sku == sku) - gpus for sku, gpus in withheld.items()

@@ -87,9 +87,21 @@ def _is_at_bound(run: RunningJob, now: datetime) -> bool:
     return now - submitted_at >= MOST_SLOWDOWN * length
 
 
-def tell_preemptions(job_id: str, victims: Sequence[Candidate], node: str) -> list[Preemption]:
+def tell_preemptions(
+    job: WaitingJob, victims: Sequence[Candidate], node: str, *, within_guarantee: bool
+) -> list[Preemption]:
     """Tell who is stopped for whom, and what that loses."""
     return [
-        Preemption(each.run.job_id, job_id, each.run.pool, node, each.gpus, GRACE_SECONDS, each.price)
+        Preemption(
+            each.run.job_id,
+            job.job_id,
+            each.run.pool,
+            node,
+            each.gpus,
+            GRACE_SECONDS,
+            each.price,
+            job.gpus,
+            within_guarantee,
+        )
         for each in victims
     ]

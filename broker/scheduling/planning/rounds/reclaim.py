@@ -48,23 +48,29 @@ class Reclaiming:
     def is_under_way(self, job: WaitingJob) -> bool:
         """Tell whether GPUs are kept for a job, or will be by this plan. What was kept for too long is no more."""
         kept = self.books.kept.get(job.job_id)
-        return (kept is not None and kept.until > self.now) or any(each.job_id == job.job_id for each in self.kept)
+        is_kept = kept is not None and self.books.is_kept(kept, self.now)
+        return is_kept or any(each.job_id == job.job_id for each in self.kept)
 
     def make_room(self, job_class: JobClass, job: WaitingJob) -> NodeBook | None:
-        """Stop those whose lost work costs least so that a job fits on one node; None: there is no such node."""
+        """Stop those whose lost work costs least so that a job fits on one node; None: there is no such node.
+
+        Nobody is stopped where enough of a node are stopping anyway: that is kept for it.
+        """
         choices = [
             (sum(each.price for each in victims), len(victims), node.pool.state.name, node.name, node, victims)
             for node in self._list_nodes(job_class, job)
-            if (victims := self._find_victims(job_class, job, node))
+            if (victims := self._find_victims(job_class, job, node)) is not None
         ]
         if not choices:
             return None
         *_rank, node, victims = min(choices, key=lambda choice: choice[:4])
         pool = node.pool.state.name
         self.used[pool] = self.used.get(pool, 0) + len(victims)
-        self.preemptions += tell_preemptions(job.job_id, victims, node.name)
+        within = job_class.is_guaranteed(job)
+        self.preemptions += tell_preemptions(job, victims, node.name, within_guarantee=within)
         until = self.now + timedelta(seconds=GRACE_SECONDS) + KEPT_AFTER
-        self.kept.append(Kept(job.job_id, pool, node.name, job.gpus, until))
+        stopped = (*(each.run.job_id for each in victims), *(run.job_id for run in self._list_leaving(node)))
+        self.kept.append(Kept(job.job_id, pool, node.name, job.gpus, until, stopped))
         return node
 
     def _list_nodes(self, job_class: JobClass, job: WaitingJob) -> Iterator[NodeBook]:
@@ -84,19 +90,34 @@ class Reclaiming:
                 if node.node.total >= job.gpus and not node.reservations and not node.is_maintained(end, self.now):
                     yield node
 
-    def _find_victims(self, job_class: JobClass, job: WaitingJob, node: NodeBook) -> tuple[Candidate, ...]:
-        """Find whom to stop on a node; nobody, if that frees too little or would be more than the pool may stop."""
-        state = node.pool.state
-        chosen = choose_victims(self._list_candidates(job_class, job, node), max(0, job.gpus - max(node.free, 0)))
+    def _find_victims(self, job_class: JobClass, job: WaitingJob, node: NodeBook) -> tuple[Candidate, ...] | None:
+        """Find whom to stop on a node, besides those who are stopping; None: that frees too little, or is too many.
+
+        Where enough are free already, something else keeps the job from starting.
+        """
+        state, lacking = node.pool.state, job.gpus - max(node.free, 0)
+        if lacking <= 0:
+            return None
+        need = lacking - sum(run.gpus for run in self._list_leaving(node))
+        if need <= 0:
+            return ()
+        chosen = choose_victims(self._list_candidates(job_class, job, node), need)
         left = state.preemptions_left - self.used.get(state.name, 0)
-        return () if chosen is None or len(chosen) > left else chosen
+        return None if chosen is None or len(chosen) > left else chosen
+
+    def _list_leaving(self, node: NodeBook) -> list[RunningJob]:
+        """List those on a node who are stopping anyway, and for nobody else; those on several nodes do not count."""
+        claimed = self.books.list_stopping().union(*(kept.victims for kept in self.kept))
+        known = [self.books.runs.running.get(job_id) for _end, job_id, _gpus in node.releases]
+        runs = [booked.run for booked in known if booked is not None]
+        return [run for run in runs if run.is_stopping and run.job_id not in claimed and len(run.places) <= 1]
 
     def _list_candidates(self, job_class: JobClass, job: WaitingJob, node: NodeBook) -> Iterator[Candidate]:
-        stopping = {each.job_id for each in self.preemptions}
+        stopping = self.books.list_stopping().union(each.job_id for each in self.preemptions)
         is_guaranteed = job_class.is_guaranteed(job)
         for _end, job_id, gpus in node.releases:
             booked = self.books.runs.running.get(job_id)
-            if booked is None or job_id in stopping or job_id in self.protected:
+            if booked is None or booked.run.is_stopping or job_id in stopping or job_id in self.protected:
                 continue
             run = booked.run
             if self.now - run.started_at < node.pool.state.least_run:

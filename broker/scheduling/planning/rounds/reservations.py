@@ -42,7 +42,7 @@ class Reservations:
         for kept in sorted(self.books.kept.values(), key=lambda kept: kept.job_id):
             pool = self.books.pools.get(kept.pool)
             node = None if pool is None else pool.nodes.get(kept.node)
-            if node is not None and kept.until > self.now and kept.job_id in self.books.waiting:
+            if node is not None and self.books.is_kept(kept, self.now) and kept.job_id in self.books.waiting:
                 spare = max(0, node.free - kept.gpus)
                 self.enter(Reservation(kept.job_id, node, self.now, kept.gpus, spare, filling=Filling.NOBODY))
 

@@ -62,7 +62,11 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Preemption:
-    """A run that is to stop, for whom, and what of its work is lost. Units: whole GPUs, seconds, micro-yuan."""
+    """A run that is to stop, for whom, and what of its work is lost. Units: whole GPUs, seconds, micro-yuan.
+
+    `kept_gpus` of its node are kept for that job; `within_guarantee`: it takes back what was lent of its guarantee,
+    else it ranks before the run by the discipline of the pool.
+    """
 
     job_id: str
     for_job: str
@@ -71,6 +75,8 @@ class Preemption:
     gpus: int
     grace_seconds: int
     lost_micros: int
+    kept_gpus: int = 0
+    within_guarantee: bool = True
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,8 @@ class Wait:
 
 @dataclass(frozen=True)
 class CyclePlan:
-    """Every waiting job of the snapshot, once: in `starts`, or in `waits` by position."""
+    """Every waiting job of the snapshot, once: in `starts`, or in `waits` by position; and who is to stop for them."""
 
     starts: tuple[Start, ...]
     waits: tuple[Wait, ...]
+    preemptions: tuple[Preemption, ...] = ()

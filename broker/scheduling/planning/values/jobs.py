@@ -94,6 +94,7 @@ class RunningJob:
 
     `p50_end` and `p90_end` are expected (None: as `p50_end`). What it did since `checkpoint_at` (None: since
     `started_at`) is lost if it is stopped, and `restart_seconds` more; a GPU-second of it is worth `rate_micros`.
+    `is_stopping`: it was told to stop, for whatever reason, and needs not be told again.
     Units: whole GPUs, seconds, micro-yuan.
     """
 
@@ -111,3 +112,4 @@ class RunningJob:
     rate_micros: int = 0
     submitted_at: datetime | None = None
     seconds_done: int = 0
+    is_stopping: bool = False

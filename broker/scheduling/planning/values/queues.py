@@ -55,11 +55,15 @@ class QueueState:
 
 @dataclass(frozen=True)
 class Guarantee:
-    """GPUs of one type that a contract may always have. `lent_percent` of what it leaves idle others may use."""
+    """GPUs of one type that a contract may always have. At most `most_lent` of what it leaves idle others may use.
+
+    None: all. `promised` is what was sold, where machines that failed leave less of it than that; None: all is there.
+    """
 
     sku: str
     gpus: int
-    lent_percent: int = 100
+    most_lent: int | None = None
+    promised: int | None = None
 
 
 @dataclass(frozen=True)

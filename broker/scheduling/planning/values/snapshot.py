@@ -10,13 +10,17 @@ from broker.scheduling.planning.values.queues import ContractShare, QueueState
 
 @dataclass(frozen=True)
 class Kept:
-    """GPUs that are kept for one job until a moment: freed by its victims, or those of the machine that it lost."""
+    """GPUs that are kept for one job until a moment: freed by its victims, or those of the machine that it lost.
+
+    While one of its `victims` still runs they are kept however long that takes, and nobody else is stopped for it.
+    """
 
     job_id: str
     pool: str
     node: str
     gpus: int
     until: datetime
+    victims: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -235,7 +235,7 @@ def test_job_starts_on_no_type_that_it_does_not_accept():
 
 
 DEDICATED = QueueState("dedicated:con_a", 300, contract_id="con_a")
-GUARANTEED = ContractShare("con_a", guarantees=(Guarantee(A100, 2, lent_percent=0),))
+GUARANTEED = ContractShare("con_a", guarantees=(Guarantee(A100, 2, most_lent=0),))
 
 
 def test_what_is_guaranteed_and_not_lent_is_left_idle_for_its_contract():
@@ -266,13 +266,13 @@ def test_who_lost_its_machine_holds_up_nobody_with_what_is_guaranteed_to_others(
     same_size = make_job("job_same", 3, contract="con_a", queue=DEDICATED.name)
     planner = make_planner(GUARANTEED, lost, own, queues=(STANDARD, DEDICATED))
     assert starts(planner) == ["job_own"]
-    most = ContractShare("con_a", guarantees=(Guarantee(A100, 3, lent_percent=0),))
+    most = ContractShare("con_a", guarantees=(Guarantee(A100, 3, most_lent=0),))
     assert starts(make_planner(most, lost, same_size, queues=(STANDARD, DEDICATED))) == ["job_same"]
 
 
 def test_what_others_are_lent_is_filled_until_a_larger_job_may_have_enough_of_it():
     """Of four free GPUs three are lent. Who needs four waits for the run to end, and a short job fills that time."""
-    kept = ContractShare("con_a", guarantees=(Guarantee(A100, 1, lent_percent=0),))
+    kept = ContractShare("con_a", guarantees=(Guarantee(A100, 1, most_lent=0),))
     run, large = make_run("job_run", "one1", 4), make_job("job_large", 4, contract="con_b", age=9)
     short, long = (make_job(f"job_{name}", seconds=seconds) for name, seconds in (("a", HOUR), ("b", 2 * HOUR)))
     pools, queues = [make_pool(nodes=(4, 4))], (STANDARD, DEDICATED)
@@ -441,6 +441,47 @@ def test_room_is_made_anew_when_what_was_kept_was_kept_for_too_long():
     kept = Kept("job_own", "one", "one0", 2, BEGAN)
     planner = make_planner(LENT, OWN, borrow("job_a", 4), kept, pools=[RECLAIMABLE], queues=(STANDARD, DEDICATED))
     assert [each.job_id for each in planner.plan(BEGAN).preemptions] == ["job_a"]
+
+
+def test_victim_that_is_slower_than_its_grace_is_named_once_and_what_it_leaves_is_kept_from_then_on():
+    """Named again, it would count twice against the pool's rate, and another would be stopped beside it."""
+    planner = make_planner(LENT, OWN, borrow("job_a", 2), borrow("job_b", 2), pools=[RECLAIMABLE])
+    planner.change(DEDICATED)
+    plan = planner.plan(BEGAN)
+    (victim,), (kept,) = victims(plan), plan.kept
+    planner.change(kept)
+    late = kept.until + timedelta(minutes=7)
+    planner.submit(make_job("job_rival", 2, contract="con_b", expedited=True))
+    plan = planner.plan(late)
+    assert (victims(plan), plan.causes["job_own"]) == ([], ReasonCode.MAKING_ROOM)
+    planner.end(victim)
+    assert [start.job_id for start in planner.plan(late).starts] == ["job_own"], "not who goes first elsewhere"
+    assert [start.job_id for start in planner.plan(late + timedelta(minutes=3)).starts] == ["job_rival"]
+
+
+def test_who_is_stopping_anyway_is_not_stopped_for_others():
+    """What it leaves is kept for the job; another is stopped where that is not enough."""
+    plan = reclaim(borrow("job_a", 2, is_stopping=True), borrow("job_b", 2))
+    assert (victims(plan), [each.victims for each in plan.kept]) == ([], [("job_a",)])
+    assert plan.causes == {"job_own": ReasonCode.MAKING_ROOM}
+    plan = reclaim(borrow("job_a", 1, is_stopping=True), borrow("job_b", 3))
+    assert (victims(plan), [each.victims for each in plan.kept]) == (["job_b"], [("job_b", "job_a")])
+
+
+@pytest.mark.parametrize(("most_lent", "started"), [(0, 2), (1, 3), (None, 4)])
+def test_at_most_so_many_of_what_a_guarantee_leaves_idle_are_lent(most_lent, started):
+    share = ContractShare("con_a", guarantees=(Guarantee(A100, 2, most_lent),))
+    others = [make_job(f"job_{n}", contract="con_b", age=9) for n in range(4)]
+    assert len(starts(make_planner(share, *others, queues=(STANDARD, DEDICATED)))) == started
+
+
+def test_job_that_is_told_again_with_the_same_age_stands_once():
+    """Both stood in one heap with equal keys, and jobs cannot be compared."""
+    pool = make_pool(discipline=Discipline.SHORTEST_REMAINING)
+    planner = make_planner(make_job("job_1", 4), pools=[pool])
+    planner.submit(replace(make_job("job_1", 4), seconds_done=5))
+    planner.submit(replace(make_job("job_1", 4), seconds_done=6))
+    assert starts(planner) == ["job_1"]
 
 
 def test_late_start_is_not_before_the_expected_one_when_a_run_has_outlived_its_prediction():

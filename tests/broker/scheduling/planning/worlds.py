@@ -136,7 +136,7 @@ class World:
     def change_share(self) -> None:
         pick = self.random
         name = pick.choice(CONTRACTS)
-        guarantees = (Guarantee("a100", 2, pick.choice((0, 50, 100))),) if name == "con_a" else ()
+        guarantees = (Guarantee("a100", 2, pick.choice((0, 1, None))),) if name == "con_a" else ()
         usage = pick.randrange(10**10)
         self.shares[name] = ContractShare(name, pick.choice((50, 100)), usage, guarantees, pick.choice((None, None, 4)))
         self.planner.change(self.shares[name])
