@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 import broker
 from broker.adapters.routes import router as adapters
+from broker.audit.routes import router as audit
 from broker.audit.service import record_decision
 from broker.base_models.routes import router as base_models
 from broker.billing.adjustment_routes import router as adjustments
@@ -41,10 +42,12 @@ from broker.metering.quarantine_routes import router as quarantine
 from broker.metering.routes import router as metering
 from broker.metering.source_routes import router as usage_sources
 from broker.metrics import Metrics, add_metrics_route
+from broker.operations.routes import router as operations
 from broker.persistence.shared_turn import SharedTurn
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
 from broker.reports.usage_export import router as usage_export
+from broker.scheduling.routes import pools as tuned_pools
 from broker.scheduling.routes import router as simulations
 from broker.signing.amendment_routes import router as amendments
 from broker.signing.grant_routes import router as grants
@@ -60,6 +63,9 @@ ROUTERS = (
     jobs,
     identity,
     simulations,
+    tuned_pools,
+    audit,
+    operations,
     rate_cards,
     contracts,
     signing,

@@ -247,6 +247,20 @@ class QueueDraining(DomainError):
         )
 
 
+class NotUndoable(DomainError):
+    """The decision cannot be undone.
+
+    The record has no values of before for it, or it is undone already. Change the object itself.
+    """
+
+
+class ChangedSince(DomainError):
+    """What a decision set was changed since; it was not undone.
+
+    `errors` names each field with its value now. Undo the later decision first, or set the field itself.
+    """
+
+
 class IdempotencyConflict(DomainError):
     """The Idempotency-Key was used for another request.
 

@@ -1,6 +1,6 @@
 """One unit of work: what a use case needs, handed in by the edge that opened the transaction and will commit it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -55,6 +55,20 @@ SYSTEM_ACTOR = Actor(Role.SYSTEM, "system")
 
 
 @dataclass(frozen=True)
+class Change:
+    """What a decision of staff changed of an object, by field, as JSON has it; with it the decision can be undone.
+
+    `undoes`: the record of the decision that this one takes back.
+    """
+
+    kind: str
+    object_id: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    undoes: str | None = None
+
+
+@dataclass(frozen=True)
 class Services:
     """What lives as long as the process and every unit of work may use."""
 
@@ -77,6 +91,7 @@ class Work:
     actor: Actor
     services: Services
     idempotency_key: str | None = None
+    changes: list[Change] = field(default_factory=list)
 
     @property
     def connection(self) -> AsyncConnection:
@@ -133,6 +148,14 @@ class Work:
 
     def new_id(self, prefix: str) -> str:
         return self.services.new_id(prefix)
+
+    def note_change(
+        self, kind: str, object_id: str, before: Mapping[str, Any], after: Mapping[str, Any], undoes: str | None = None
+    ) -> None:
+        """Note for the record what this unit of work has changed of an object; what stayed as it was is left out."""
+        names = [name for name in after if before.get(name) != after[name]]
+        old, new = ({name: of.get(name) for name in names} for of in (before, after))
+        self.changes.append(Change(kind, object_id, old, new, undoes))
 
 
 def list_seen(works: Collection[Work]) -> list[str] | None:

@@ -4,13 +4,18 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.persistence.database import Base, moment_column
 
 
 class AuditEntry(Base):
-    """One decision. `actor_id` is the API key that made it; `customer_id` whom it concerns, where that is one."""
+    """One decision. `actor_id` is the API key that made it; `customer_id` whom it concerns, where that is one.
+
+    `changed` is what it changed, as JSON, where that can be undone: `kind`, `id`, and by field `before` and `after`.
+    `undoes` is the decision that this one takes back; a decision is taken back once.
+    """
 
     __tablename__ = "audit_entries"
 
@@ -21,4 +26,6 @@ class AuditEntry(Base):
     action: Mapped[str]
     object_id: Mapped[str | None] = mapped_column(index=True)
     sent: Mapped[dict[str, Any]]
+    changed: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    undoes: Mapped[str | None] = mapped_column(ForeignKey("audit_entries.id"), unique=True)
     created_at: Mapped[datetime] = moment_column()

@@ -58,7 +58,7 @@ async def register_agent(work: Work, card: AgentCard) -> None:
 
 async def _lock_pool(work: Work, card: AgentCard) -> Pool:
     row = {"name": card.pool, "sku": card.sku, "engine": card.engine, "total_gpus": card.gpus, "open": True}
-    row |= {"discipline": Discipline.FAIR.value, "drained_nodes": [], "maintenance_told": []}
+    row |= {"discipline": Discipline.FAIR.value, "drained_nodes": [], "down_nodes": [], "maintenance_told": []}
     new = insert(Pool).values(row | {"failed_starts": 0, "created_at": work.now})
     await work.session.execute(new.on_conflict_do_nothing(index_elements=[Pool.name]))
     return await work.session.get_one(Pool, card.pool, with_for_update=True, populate_existing=True)

@@ -38,7 +38,7 @@ SIMULATED = "simulated"  # the engine whose devices only pretend to be of their 
 
 
 class NodeState(StrEnum):
-    """OPEN: takes starts. DRAINING: lets its runs end. DOWN: does not answer its cluster, or is switched off."""
+    """OPEN: takes starts. DRAINING: lets its runs end. DOWN: does not answer its cluster, or by the word of ops."""
 
     OPEN = "open"
     DRAINING = "draining"
@@ -63,12 +63,17 @@ class Maintenance:
     nodes: tuple[str, ...] | None = None
 
 
-def apply_drains(told: Iterable[NodeCapacity], drained: Collection[str]) -> tuple[NodeCapacity, ...]:
-    """Apply the word of ops to nodes as their engine tells them: one that is open there drains if ops says so."""
-    return tuple(
-        replace(node, state=NodeState.DRAINING) if node.state is NodeState.OPEN and node.name in drained else node
-        for node in told
-    )
+def apply_word(
+    told: Iterable[NodeCapacity], drained: Collection[str], down: Collection[str]
+) -> tuple[NodeCapacity, ...]:
+    """Apply the word of ops to nodes as their engine tells them: down before draining; what is worse there stays."""
+    return tuple(replace(node, state=_judge_node(node, drained, down)) for node in told)
+
+
+def _judge_node(node: NodeCapacity, drained: Collection[str], down: Collection[str]) -> NodeState:
+    if node.name in down:
+        return NodeState.DOWN
+    return NodeState.DRAINING if node.state is NodeState.OPEN and node.name in drained else node.state
 
 
 class Discipline(StrEnum):

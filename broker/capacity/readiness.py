@@ -1,9 +1,7 @@
 """Which pools take jobs now: by the word of ops, by their agent's sign of life, and by how their last starts went."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 
 from sqlalchemy import Select, select
 
@@ -11,18 +9,16 @@ from broker import errors
 from broker.capacity import agents
 from broker.capacity.model import (
     SIMULATED,
-    Maintenance,
     NodeCapacity,
     NodeState,
     PoolFacts,
     Readiness,
     Rest,
-    apply_drains,
+    apply_word,
     judge_pool,
     plan_rest,
 )
-from broker.capacity.tables import Agent, Pool, write_maintenance
-from broker.persistence.database import wake_dispatcher
+from broker.capacity.tables import Agent, Pool
 from broker.work import Work
 from pricing.catalog import find_gpu
 
@@ -95,7 +91,11 @@ def _judge(work: Work, pool: Pool, agent: Agent | None) -> JudgedPool:
 
 
 def _list_nodes(pool: Pool, agent: Agent | None) -> tuple[NodeCapacity, ...]:
-    return () if agent is None else apply_drains(agent.nodes, pool.drained_nodes)
+    """List the nodes of a pool; of one that is one machine none, unless ops says something of that."""
+    told = () if agent is None else agent.nodes
+    if not told and pool.name in {*pool.drained_nodes, *pool.down_nodes}:
+        told = (NodeCapacity(pool.name, pool.total_gpus),)
+    return apply_word(told, pool.drained_nodes, pool.down_nodes)
 
 
 @dataclass(frozen=True)
@@ -117,61 +117,9 @@ async def get_site(work: Work, name: str) -> Site:
     return Site(pool.agent_id, pool.sku if gpu is None else gpu.sku, pretends=pool.engine == SIMULATED)
 
 
-@dataclass(frozen=True)
-class PoolChanges:
-    """What ops sets of a pool; None: as it is. `nodes`: whether each that is named drains. `maintenance`: all of it."""
-
-    is_open: bool | None = None
-    discipline: str | None = None
-    nodes: Mapping[str, bool] = field(default_factory=dict)
-    maintenance: Sequence[Maintenance] | None = None
-
-
-async def change_pool(work: Work, name: str, changes: PoolChanges) -> JudgedPool:
-    """Change a pool for ops; an opened one has no failed starts, and the next cycle comes at once.
-
-    Raises: NotFound, InvalidRequest.
-    """
-    pool = await _lock_pool(work, name)
-    _check_changes(changes, {node.name for node in (await get_pool(work, name)).nodes}, work.now)
-    if changes.is_open is not None:
-        pool.open = changes.is_open
-    if changes.is_open:
-        _forget_failed_starts(pool)
-    if changes.discipline is not None:
-        pool.discipline = changes.discipline
-    if changes.nodes:
-        drained = {node for node in pool.drained_nodes if changes.nodes.get(node, True)}
-        pool.drained_nodes = sorted(drained | {node for node, drains in changes.nodes.items() if drains})
-    if changes.maintenance is not None:
-        pool.maintenance_told = write_maintenance(changes.maintenance)
-    await work.session.flush()
-    await wake_dispatcher(work.session)
-    return await get_pool(work, name)
-
-
-def _check_changes(changes: PoolChanges, known: Collection[str], now: datetime) -> None:
-    """Check that what is named is there, and that maintenance lies ahead. Raises: InvalidRequest."""
-    _check_names("nodes", changes.nodes, known)
-    for place, each in enumerate(changes.maintenance or ()):
-        where = f"maintenance.{place}"
-        _check_names(f"{where}.nodes", each.nodes or (), known)
-        if each.ends_at <= each.begins_at:
-            raise errors.invalid_field(f"{where}.ends_at", "must be after begins_at")
-        if each.ends_at <= now:
-            raise errors.invalid_field(f"{where}.ends_at", "must be in the future: this maintenance is over")
-
-
-def _check_names(where: str, names: Iterable[str], known: Collection[str]) -> None:
-    strange = [name for name in names if name not in known]
-    if strange:
-        there_are = f"there are: {', '.join(sorted(known))}" if known else "the pool is one machine"
-        raise errors.invalid_field(where, f"there is no node {strange[0]}; {there_are}")
-
-
 async def note_failed_start(work: Work, name: str, reason: str) -> None:
     """Let a pool rest after a start on it failed; those that fail while it rests anyway count as one."""
-    pool = await _lock_pool(work, name)
+    pool = await lock_pool(work, name)
     if pool.rest_reason is not None and (pool.rests_until is None or pool.rests_until > work.now):
         return
     rest = plan_rest(pool.failed_starts + 1, now=work.now)
@@ -182,15 +130,17 @@ async def note_good_start(work: Work, name: str) -> None:
     """Forget a pool's failed starts: a worker has claimed its run there."""
     pool = await work.session.get_one(Pool, name)
     if pool.rest_reason is not None:
-        _forget_failed_starts(await _lock_pool(work, name))
+        forget_failed_starts(await lock_pool(work, name))
 
 
-async def _lock_pool(work: Work, name: str) -> Pool:
+async def lock_pool(work: Work, name: str) -> Pool:
+    """Lock a pool: after jobs, holds and contracts. Raises: NotFound."""
     pool = await work.session.get(Pool, name, with_for_update=True, populate_existing=True)
     if pool is None:
         raise errors.NotFound("pool", name)
     return pool
 
 
-def _forget_failed_starts(pool: Pool) -> None:
+def forget_failed_starts(pool: Pool) -> None:
+    """Forget a locked pool's failed starts: it rests no longer."""
     pool.failed_starts, pool.rests_until, pool.rest_reason = 0, None, None

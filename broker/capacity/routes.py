@@ -2,7 +2,7 @@
 
 from broker.capacity import agents, readiness, service
 from broker.capacity.readiness import JudgedPool
-from broker.capacity.schemas import AgentOut, PoolOut, PoolPatch, QueueOut
+from broker.capacity.schemas import AgentOut, PoolOut, QueueOut
 from broker.capacity.tables import Agent
 from broker.http.edge import AnyKey, OpsWork, feature_router
 from broker.http.paging import cut_page, fetch_page
@@ -37,15 +37,6 @@ async def list_pools(work: AnyKey, limit: Limit = 100, cursor: NameCursor = None
 async def get_pool(work: AnyKey, name: str) -> PoolOut:
     """Get a pool, and whether it takes jobs now."""
     return _show(work, await readiness.get_pool(work, name))
-
-
-@router.patch("/pools/{name}")
-async def change_pool(work: OpsWork, name: str, body: PoolPatch) -> PoolOut:
-    """Open or close a pool, drain machines of it, plan maintenance, or choose in which order it takes jobs.
-
-    What runs on it runs on. Opened, it rests no longer after failed starts. The next cycle plans by it.
-    """
-    return _show(work, await readiness.change_pool(work, name, body.read_changes()))
 
 
 def _show(work: Work, pool: JudgedPool) -> PoolOut:

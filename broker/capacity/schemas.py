@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.capacity.model import AgentState, Discipline, Maintenance, NodeState, QueueState, Readiness
-from broker.capacity.readiness import JudgedPool, PoolChanges
+from broker.capacity.pool_changes import PoolChanges
+from broker.capacity.readiness import JudgedPool
 from broker.capacity.tables import Agent
 from broker.http.plain_text import PlainText
 from broker.http.shapes import Moment, RequestBody, created_at_field
@@ -181,10 +182,11 @@ class PoolPatch(RequestBody):
     discipline: Discipline | None = Field(
         default=None, description="In which order it takes jobs.", examples=["first-come"]
     )
-    nodes: dict[NodeName, Literal["open", "draining"]] | None = Field(
+    nodes: dict[NodeName, NodeState] | None = Field(
         default=None,
         max_length=1000,
-        description="Machines of a cluster by name: `draining` starts nothing new there, `open` takes that back.",
+        description="Machines by name (of a pool that is one machine: the pool's): `draining` starts nothing new there;"
+        " `down`: its runs are lost, their jobs go first elsewhere; `open` takes either back.",
         examples=[{"gpu-7": "draining"}],
     )
     maintenance: list[MaintenanceIn] | None = Field(
@@ -197,8 +199,8 @@ class PoolPatch(RequestBody):
     def read_changes(self) -> PoolChanges:
         """Read what is to change."""
         planned = None if self.maintenance is None else [_read_maintenance(each) for each in self.maintenance]
-        drains = {name: state == NodeState.DRAINING.value for name, state in (self.nodes or {}).items()}
-        return PoolChanges(self.open, None if self.discipline is None else self.discipline.value, drains, planned)
+        discipline = None if self.discipline is None else self.discipline.value
+        return PoolChanges(self.open, discipline, self.nodes or {}, planned)
 
 
 def _read_maintenance(sent: MaintenanceIn) -> Maintenance:

@@ -132,18 +132,28 @@ async def get_queue(work: Work, name: str) -> Queue:
 async def change_queue(work: Work, name: str, changes: Mapping[str, Any]) -> Queue:
     """Change columns of a queue, by their names, and have the next cycle planned at once.
 
-    `open` is how a state was asked for before there were three: true is open, false is holding.
+    `open` is how a state was asked for before there were three: true is open, false is holding. What it changed is
+    noted for the record.
 
     Raises: NotFound, InvalidRequest.
     """
-    queue = await get_queue(work, name)
+    queue = await _lock_queue(work, name)
     changes = _name_state(changes)
     allowed = changes.get("allowed_pools")
     if allowed is not None:
         await _check_pools(work, allowed)
+    before = {column: getattr(queue, column) for column in changes}
     for column, value in changes.items():
         setattr(queue, column, value)
+    work.note_change("queue", name, before, changes)
     await wake_dispatcher(work.session)
+    return queue
+
+
+async def _lock_queue(work: Work, name: str) -> Queue:
+    queue = await work.session.get(Queue, name, with_for_update={"key_share": True}, populate_existing=True)
+    if queue is None:
+        raise errors.NotFound("queue", name)
     return queue
 
 

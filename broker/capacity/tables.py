@@ -92,6 +92,7 @@ class Pool(Base):
 
     `open` is what ops has said. After failed starts in a row it rests: until `rests_until`, or, where that is null and
     `rest_reason` is not, until ops opens it or its agent starts anew. `drained_nodes` are those that ops drains,
+    `down_nodes` those that it says are down; the only node of a pool that is one machine has the pool's name.
     `maintenance_told` is when ops works on which, as JSON; `maintenance` reads it.
     """
 
@@ -111,6 +112,7 @@ class Pool(Base):
     open: Mapped[bool]
     discipline: Mapped[str] = mapped_column(default=Discipline.FAIR.value)
     drained_nodes: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    down_nodes: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     maintenance_told: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
     agent_id: Mapped[str | None] = mapped_column(ForeignKey("agents.id"))
     failed_starts: Mapped[int] = mapped_column(default=0)
@@ -120,7 +122,7 @@ class Pool(Base):
 
     @property
     def maintenance(self) -> tuple[Maintenance, ...]:
-        return tuple(map(_read_maintenance, self.maintenance_told))
+        return tuple(map(read_maintenance, self.maintenance_told))
 
 
 def write_maintenance(planned: Iterable[Maintenance]) -> list[dict[str, Any]]:
@@ -135,7 +137,8 @@ def write_maintenance(planned: Iterable[Maintenance]) -> list[dict[str, Any]]:
     ]
 
 
-def _read_maintenance(written: dict[str, Any]) -> Maintenance:
+def read_maintenance(written: dict[str, Any]) -> Maintenance:
+    """Read a time of maintenance as the column keeps it."""
     begins_at, ends_at = (datetime.fromisoformat(written[name]) for name in ("begins_at", "ends_at"))
     return Maintenance(begins_at, ends_at, None if written["nodes"] is None else tuple(written["nodes"]))
 

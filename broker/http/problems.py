@@ -44,6 +44,8 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.MaxCostExceeded: HTTPStatus.PAYMENT_REQUIRED,
     errors.DeadlineUnreachable: HTTPStatus.CONFLICT,
     errors.QueueDraining: HTTPStatus.CONFLICT,
+    errors.NotUndoable: HTTPStatus.CONFLICT,
+    errors.ChangedSince: HTTPStatus.CONFLICT,
     errors.IdempotencyConflict: HTTPStatus.CONFLICT,
     errors.EventConflict: HTTPStatus.CONFLICT,
     errors.IllegalTransition: HTTPStatus.CONFLICT,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
 
-from broker.http.edge import AnyKey, CustomerInBatch, JobControl, feature_router
+from broker.http.edge import AnyKey, CustomerInBatch, JobControl, OpsWork, feature_router
 from broker.http.event_stream import QUIET, STREAM_RESPONSE, LastEventId, StreamWanted, answer_stream, write_event
 from broker.http.labels import WithLabel, read_label
 from broker.http.paging import fetch_page
@@ -38,6 +38,7 @@ from broker.jobs.schemas import (
     JobEventOut,
     JobIn,
     JobOut,
+    JobPatch,
     JobResumeIn,
     RunOut,
 )
@@ -161,6 +162,12 @@ async def get_job(work: AnyKey, job_id: str) -> JobDetailOut:
     """Get a job, and who pays for its usage: trained is charged and borne."""
     job = await service.get_job(work, job_id)
     return JobDetailOut.of_job(JobOut.of(job, work.now), await read_who_pays(work, job))
+
+
+@router.patch("/{job_id}")
+async def change_job(work: OpsWork, job_id: str, body: JobPatch) -> JobOut:
+    """Put a job before or behind others by a priority of its own, with a reason that its customer reads."""
+    return JobOut.of(await control.set_priority(work, job_id, body.priority, body.reason), work.now)
 
 
 @router.post("/{job_id}/cancel")

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.http.labels import Labels
 from broker.http.plain_text import PlainLine
-from broker.http.shapes import Moment, MoneyOut, RequestBody, as_hours, created_at_field
+from broker.http.shapes import Moment, MoneyOut, Reason, RequestBody, as_hours, created_at_field
 from broker.jobs.reading.expected_end import expect_end
 from broker.jobs.rules.model import JobStatus
 from broker.jobs.rules.remaining import Remaining
@@ -88,6 +88,16 @@ class JobResumeIn(RequestBody):
 
     def read_max_cost(self) -> Money | None:
         return None if self.max_cost is None else Money.from_decimal(self.max_cost)
+
+
+class JobPatch(RequestBody):
+    priority: int | None = Field(
+        ge=0,
+        le=1_000_000,
+        description="Its own priority, in place of its queue's: the higher goes first; null: its queue's again.",
+        examples=[250],
+    )
+    reason: Reason
 
 
 class AcceptedTypeOut(BaseModel):
@@ -192,6 +202,10 @@ class JobOut(BaseModel):
         description="So many jobs of its batch may run at one time; null: all.", examples=[2]
     )
     queue: str = Field(description="The queue it entered.", examples=["priority"])
+    priority: int | None = Field(
+        description="Its own priority in place of its queue's, where ops gave it one; the event says why.",
+        examples=[None],
+    )
     status: Literal["queued", "dispatched", "running", "paused", "succeeded", "failed", "cancelled"] = Field(
         description="Where the job stands.", examples=["running"]
     )

@@ -34,6 +34,7 @@ class Job(Base):
 
     `gpu_types` are those that it may run on, the one that it would rather have first; null in jobs of before: any. Its
     `estimate` is that of the type that it runs on, or ran on last; before, of the first. It should end by `finish_by`.
+    `priority` is what ops gave it in place of its queue's; null: its queue's.
     `batch_id` names the jobs that were submitted in one request, of which `batch_at_once` may run at one time.
     `limit_…` is where its run is told to pause, `cap_micros` the most that the customer is charged. `used_…` is all
     that its runs used; `cost_micros` is what the customer is charged for it, `borne_…` what the house bears of it.
@@ -68,6 +69,7 @@ class Job(Base):
     batch_at_once: Mapped[int | None]
     gpus: Mapped[int]
     queue: Mapped[str] = mapped_column(ForeignKey("queues.name"))
+    priority: Mapped[int | None]
     status: Mapped[str]
     pending_reason: Mapped[dict[str, Any] | None]
     expected_start: Mapped[datetime | None] = moment_column(nullable=True)

@@ -1,11 +1,12 @@
-"""Queues as ops tunes them, and simulations of what is proposed: both name all customers' jobs."""
+"""Queues and pools as ops tunes them, and simulations of what is proposed: they name all customers' jobs."""
 
-from broker.capacity.schemas import QueuePatch
+from broker.capacity.schemas import PoolPatch, QueuePatch
 from broker.http.edge import OpsWork, feature_router
 from broker.scheduling import simulations, tuning
-from broker.scheduling.schemas import SimulationIn, SimulationOut, TunedQueueOut
+from broker.scheduling.schemas import SimulationIn, SimulationOut, TunedPoolOut, TunedQueueOut
 
 router = feature_router("/queues", "capacity")
+pools = feature_router("/pools", "capacity")
 
 
 @router.patch("/{name}")
@@ -33,3 +34,14 @@ async def request_simulation(work: OpsWork, body: SimulationIn) -> SimulationOut
 async def get_simulation(work: OpsWork, simulation_id: str) -> SimulationOut:
     """Get a simulation, and what came out once it is done."""
     return SimulationOut.model_validate(await simulations.get_simulation(work, simulation_id))
+
+
+@pools.patch("/{name}")
+async def change_pool(work: OpsWork, name: str, body: PoolPatch) -> TunedPoolOut:
+    """Open or close a pool, drain machines of it or declare them down, plan maintenance, or choose its discipline.
+
+    What runs on it runs on, except on machines that are down: those runs are lost, what they lost is borne, and their
+    jobs go first. Opened, a pool rests no longer after failed starts. The next cycle plans by it.
+    """
+    pool, lost = await tuning.tune_pool(work, name, body.read_changes())
+    return TunedPoolOut.of_tuned(pool, lost)

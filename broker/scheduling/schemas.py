@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.capacity.schemas import QueueOut
+from broker.capacity.readiness import JudgedPool
+from broker.capacity.schemas import PoolOut, QueueOut
 from broker.capacity.service import Queue
 from broker.http.shapes import Moment, RequestBody, created_at_field
 
@@ -67,6 +68,17 @@ class TunedQueueOut(QueueOut):
     def of(cls, queue: Queue, stranded: Sequence[str]) -> "TunedQueueOut":
         shown = QueueOut.model_validate(queue).model_dump()
         return cls(**shown, warnings=[_warn_of(queue.name, stranded)] if stranded else [])
+
+
+class TunedPoolOut(PoolOut):
+    lost_runs: list[str] = Field(
+        description="The runs that were lost with machines which are down; their jobs are queued again, and go first.",
+        examples=[["run_01k"]],
+    )
+
+    @classmethod
+    def of_tuned(cls, pool: JudgedPool, lost: Sequence[str]) -> "TunedPoolOut":
+        return cls(**PoolOut.of(pool, for_staff=True).model_dump(), lost_runs=list(lost))
 
 
 def _warn_of(queue: str, stranded: Sequence[str]) -> StrandedOut:

@@ -66,7 +66,7 @@ class BatchLimit:
 class QueuedJob:
     """A job that waits, and what it was last told about that. `fault` says what of it cannot be read, if anything.
 
-    `expedited_at`: since when it goes first, since it lost its machine by our doing.
+    `expedited_at`: since when it goes first, since it lost its machine by our doing. `priority`: its own, by ops.
     """
 
     id: str
@@ -80,6 +80,7 @@ class QueuedJob:
     fault: str | None = None
     batch: BatchLimit | None = None
     expedited_at: datetime | None = None
+    priority: int | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ async def list_waiting(work: Work) -> list[QueuedJob]:
             Job.pending_reason,
             Job.expected_start,
             Job.expedited_at,
+            Job.priority,
         )
         .where(Job.status == JobStatus.QUEUED.value)
         .order_by(Job.created_at, Job.id)
@@ -155,11 +157,13 @@ def _read_queued(
     reason: dict[str, Any] | None,
     start: datetime | None,
     expedited_at: datetime | None,
+    priority: int | None,
 ) -> QueuedJob:
     runs, fault = _read_runs(left, whole, types)
     placement = Placement(runs, prefer, finish_by)
     batch = None if batch_id is None or at_once is None else BatchLimit(batch_id, at_once)
-    return QueuedJob(job_id, contract_id, queue, gpus, created_at, placement, reason, start, fault, batch, expedited_at)
+    told = reason, start, fault, batch, expedited_at, priority
+    return QueuedJob(job_id, contract_id, queue, gpus, created_at, placement, *told)
 
 
 @lru_cache(maxsize=4096)  # jobs that are alike are read once

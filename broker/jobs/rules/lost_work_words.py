@@ -14,6 +14,7 @@ REASONS: Mapping[Cause, str] = {
     Cause.MACHINE_LOST: "the machine was lost",
     Cause.PREEMPTED: "it had to make room",
     Cause.SHUTDOWN: "the machine was shut down",
+    Cause.NODE_DOWN: "the machine is down",
     Cause.CHECKPOINT_LOST: "its last checkpoint did not reach us",
     Cause.OVER_PROMISE: "they go beyond what was promised",
 }

@@ -65,10 +65,10 @@ FAILURE_CAUSES = frozenset(
     }
 )
 
-UNCOUNTED_CAUSES = frozenset({Cause.LAUNCH_FAILED, Cause.PREEMPTED, Cause.SHUTDOWN})
+UNCOUNTED_CAUSES = frozenset({Cause.LAUNCH_FAILED, Cause.PREEMPTED, Cause.SHUTDOWN, Cause.NODE_DOWN})
 MOST_UNCOUNTED_ATTEMPTS = 50
 # After these a job goes first: by our doing it has no machine any more. (A failed start says nothing of that.)
-GOES_FIRST_AFTER = frozenset({Cause.MACHINE_LOST, Cause.PREEMPTED, Cause.SHUTDOWN})
+GOES_FIRST_AFTER = frozenset({Cause.MACHINE_LOST, Cause.PREEMPTED, Cause.SHUTDOWN, Cause.NODE_DOWN})
 
 JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.QUEUED: frozenset({JobStatus.DISPATCHED, JobStatus.PAUSED, JobStatus.CANCELLED, JobStatus.FAILED}),
@@ -132,6 +132,8 @@ def decide_cause(
     if outcome == RunStatus.PREEMPTED:
         return Cause.SHUTDOWN if error_code == Cause.SHUTDOWN else Cause.PREEMPTED
     if outcome == RunStatus.LOST:
+        if error_code == Cause.NODE_DOWN:
+            return Cause.NODE_DOWN
         return Cause.MACHINE_LOST if was_claimed else Cause.LAUNCH_FAILED
     return next((cause for cause in FAILURE_CAUSES if cause == error_code), Cause.INTERNAL_ERROR)
 

@@ -5,11 +5,12 @@ from sqlalchemy import select
 from broker import errors
 from broker.contracts import service as contracts
 from broker.jobs.events import record_event
-from broker.jobs.rules.model import HOLDS_DEVICES, JobStatus, StopReason
+from broker.jobs.rules.model import HOLDS_DEVICES, TERMINAL, JobStatus, StopReason
 from broker.jobs.service import find_active_run, lock_job, set_status
 from broker.jobs.tables import Job
 from broker.ledger import service as ledger
 from broker.persistence import outbox
+from broker.persistence.database import wake_dispatcher
 from broker.work import Work
 
 
@@ -45,6 +46,22 @@ def _take_out_of_queue(work: Work, job: Job, reason: StopReason) -> None:
     set_status(work, job, JobStatus.PAUSED)
     job.pause_reason = reason.value
     record_event(work, job, "paused", {"reason": reason.value})
+
+
+async def set_priority(work: Work, job_id: str, priority: int | None, reason: str) -> Job:
+    """Put a job at a priority of its own in place of its queue's, from the next cycle on; None: at its queue's again.
+
+    Its customer is told why. Raises: NotFound, IllegalTransition, where the job is over.
+    """
+    job = await lock_job(work, job_id)
+    if JobStatus(job.status) in TERMINAL:
+        told = f"Job {job_id} is {job.status}: it waits for nothing any more."
+        raise errors.IllegalTransition(told, status_before=job.status)
+    work.note_change("job", job_id, {"priority": job.priority}, {"priority": priority})
+    job.priority = priority
+    record_event(work, job, "priority_changed", {"priority": priority, "reason": reason})
+    await wake_dispatcher(work.session)
+    return job
 
 
 async def list_queued_without_contract(work: Work) -> list[str]:

@@ -1,10 +1,10 @@
 """The life of a run once it is started: claimed by its worker, kept alive by heartbeats, ended once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from broker.capacity.readiness import note_failed_start, note_good_start
 from broker.jobs.events import record_event
@@ -129,19 +129,28 @@ async def _estimate_remaining(work: Work, locked: LockedRun) -> Remaining:
     )
 
 
-async def lose_run(work: Work, run_id: str, explanation: str) -> None:
+async def lose_run(work: Work, run_id: str, explanation: str, *, code: str = "worker_lost") -> None:
     """End a run whose process is gone or silent: it is billed to its last heartbeat. An ended run stays as it is.
 
-    One that no worker has claimed yet is a failed start: its pool rests, so that it fails no others, too.
+    One that no worker has claimed yet is a failed start: its pool rests, so that it fails no others, too. Where its
+    machine is down by the word of ops, which `code` then says, it is none.
     """
     locked = await lock_any_run(work, run_id)
     if RunStatus(locked.run.status) in RUN_ENDS:
         return
-    error = {"code": "worker_lost", "message": explanation}
+    error = {"code": code, "message": explanation}
     await outbox.enqueue(work.session, recipient=locked.run.recipient, kind="stop", run_id=run_id, now=work.now)
     await end_run(work, locked, RunStatus.LOST, error)
     if locked.run.cause == Cause.LAUNCH_FAILED:
         await note_failed_start(work, locked.run.pool, explanation)
+
+
+async def list_runs_on(work: Work, pool: str, nodes: Collection[str]) -> list[str]:
+    """List the active runs on machines of a pool, by their names; a pool that is one machine has its own name."""
+    on_node = Run.node.in_(nodes)
+    query = select(Run.id).where(Run.status.in_(("starting", "running")), Run.pool == pool)
+    query = query.where(or_(on_node, Run.node.is_(None)) if pool in nodes else on_node).order_by(Run.id)
+    return list((await work.session.scalars(query)).all())
 
 
 async def lose_silent_run(work: Work, run_id: str) -> None:

@@ -30,6 +30,7 @@ class Cause(StrEnum):
     MACHINE_LOST = "machine_lost"
     PREEMPTED = "preempted"
     SHUTDOWN = "shutdown"
+    NODE_DOWN = "node_down"
 
     CHECKPOINT_LOST = "checkpoint_lost"
     OVER_PROMISE = "over_promise"
@@ -46,6 +47,7 @@ OUR_DOING = frozenset(
         Cause.MACHINE_LOST,
         Cause.PREEMPTED,
         Cause.SHUTDOWN,
+        Cause.NODE_DOWN,
     }
 )
 # The stops at which a run writes a checkpoint within its grace. A cancellation keeps nothing, and writes none.

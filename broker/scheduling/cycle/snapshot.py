@@ -125,7 +125,9 @@ def describe_waiting(job: QueuedJob) -> WaitingJob:
     """Describe a job that waits as the planner knows it."""
     shape = _make_shape(job.gpus, job.placement)
     expedited = job.expedited_at is not None
-    return WaitingJob(job.id, job.contract_id, job.queue, shape, job.created_at, expedited=expedited)
+    return WaitingJob(
+        job.id, job.contract_id, job.queue, shape, job.created_at, expedited=expedited, priority=job.priority
+    )
 
 
 @lru_cache(maxsize=4096)  # jobs that are alike have one shape

@@ -197,6 +197,7 @@ WHO_MAY = {
     "POST /v1/jobs/batch": {"admin", "customer"},
     "GET /v1/jobs": {"admin", "customer", "finance", "ops"},
     "GET /v1/jobs/{job_id}": {"admin", "customer", "finance", "ops"},
+    "PATCH /v1/jobs/{job_id}": {"admin", "ops"},
     "POST /v1/jobs/{job_id}/cancel": {"admin", "customer", "ops"},
     "POST /v1/jobs/{job_id}/pause": {"admin", "customer", "ops"},
     "POST /v1/jobs/{job_id}/resume": {"admin", "customer", "ops"},
@@ -240,6 +241,9 @@ WHO_MAY = {
     "GET /v1/pools": {"admin", "customer", "finance", "ops"},
     "GET /v1/pools/{name}": {"admin", "customer", "finance", "ops"},
     "PATCH /v1/pools/{name}": {"admin", "ops"},
+    "GET /v1/audit": {"admin", "ops"},
+    "GET /v1/audit/{entry_id}": {"admin", "ops"},
+    "POST /v1/audit/{entry_id}/undo": {"admin", "ops"},
 }
 
 

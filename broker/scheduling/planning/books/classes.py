@@ -19,6 +19,7 @@ from broker.scheduling.planning.rules.order import (
     Key,
     compute_share,
     find_due,
+    find_priority,
     rank_ordinary,
 )
 from broker.scheduling.planning.values.jobs import Shape, WaitingJob
@@ -72,6 +73,10 @@ class Group:
         return kind
 
 
+# Contract, queue, and the priority that its jobs have of their own.
+ClassKey = tuple[str, str, int | None]
+
+
 class Kind:
     """Jobs of a group that are expected to run for about as long: within an eighth of each other.
 
@@ -81,7 +86,7 @@ class Kind:
     def __init__(self, group: Group) -> None:
         self.group = group
         self.discipline = group.discipline
-        self.classes: dict[tuple[str, str], JobClass] = {}
+        self.classes: dict[ClassKey, JobClass] = {}
         self.ranking: Ranking[JobClass] = Ranking(JobClass.compute_key, group.scene.fallen_behind)
 
     def __lt__(self, other: object) -> bool:
@@ -96,15 +101,16 @@ class Kind:
 
 
 class JobClass(ClassJobs):
-    """The jobs of one contract in one queue and kind."""
+    """The jobs of one contract in one queue and kind, which have no priority of their own, or the same one."""
 
-    __slots__ = ("contract", "due", "is_passed_over", "kind", "queue", "size")
+    __slots__ = ("contract", "due", "is_passed_over", "kind", "priority", "queue", "size")
 
-    def __init__(self, contract: ContractBook, queue: QueueBook, kind: Kind) -> None:
+    def __init__(self, contract: ContractBook, queue: QueueBook, kind: Kind, priority: int | None) -> None:
         super().__init__(kind.group.scene, kind.discipline)
         self.contract = contract
         self.queue = queue
         self.kind = kind
+        self.priority = priority
         self.size = 0
         self.due: datetime | None = None
         self.is_passed_over = False
@@ -133,11 +139,15 @@ class JobClass(ClassJobs):
         if job.expedited:
             return EXPEDITED, 0, 0, job.submitted_at, job.job_id
         if contract.share.guarantees and self.is_guaranteed(job):
-            return GUARANTEED, -queue.priority, 0, job.submitted_at, job.job_id
+            return GUARANTEED, -find_priority(job, queue), 0, job.submitted_at, job.job_id
         if due is not None and due <= self.scene.now:
             return OVERDUE, 0, 0, due, job.job_id
         share = compute_share(contract.share.usage, contract.held, contract.share.weight * queue.weight)
         return rank_ordinary(job, queue, self.kind.discipline, share)
+
+    @property
+    def key(self) -> ClassKey:
+        return self.contract.share.contract_id, self.queue.name, self.priority
 
     @property
     def is_dedicated(self) -> bool:

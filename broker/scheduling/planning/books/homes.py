@@ -83,7 +83,7 @@ class Homes:
         groups = self._groups_of.get(home)
         if groups is None:
             groups = self._groups_of[home] = self._find_groups(job.queue, job.pool, shape)
-        key = (job.contract_id, job.queue)
+        key = (job.contract_id, job.queue, job.priority)
         found = []
         for group in groups:
             kind = group.provide_kind(shape)
@@ -126,16 +126,15 @@ class Homes:
             and pool.could_fit(key.gpus)
         )
 
-    def _open(self, kind: Kind, contract_id: str, queue_name: str) -> JobClass:
-        opened = JobClass(self.shares.provide_contract(contract_id), self.shares.provide_queue(queue_name), kind)
-        kind.classes[contract_id, queue_name] = opened
+    def _open(self, kind: Kind, contract_id: str, queue_name: str, priority: int | None) -> JobClass:
+        contract, queue = self.shares.provide_contract(contract_id), self.shares.provide_queue(queue_name)
+        opened = kind.classes[contract_id, queue_name, priority] = JobClass(contract, queue, kind, priority)
         self._classes[contract_id].add(opened)
         return opened
 
     def _close(self, job_class: JobClass) -> None:
-        contract_id = job_class.contract.share.contract_id
-        job_class.kind.classes.pop((contract_id, job_class.queue.name), None)
-        self._classes[contract_id].discard(job_class)
+        job_class.kind.classes.pop(job_class.key, None)
+        self._classes[job_class.contract.share.contract_id].discard(job_class)
         self.moved.discard(job_class)
         job_class.forget_all()  # what is left of it in a ranking has no turn
 

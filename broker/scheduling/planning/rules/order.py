@@ -57,10 +57,15 @@ def find_due(job: WaitingJob, queue: QueueState, discipline: Discipline) -> date
     return None if allowed is None else job.submitted_at + allowed
 
 
+def find_priority(job: WaitingJob, queue: QueueState) -> int:
+    """Find the priority of a job: its own, or its queue's."""
+    return queue.priority if job.priority is None else job.priority
+
+
 def rank_ordinary(job: WaitingJob, queue: QueueState, discipline: Discipline, share: int) -> Key:
     """Rank a job that nothing puts before others."""
     if discipline == Discipline.FAIR:
-        return ORDINARY, -queue.priority, share, job.submitted_at, job.job_id
+        return ORDINARY, -find_priority(job, queue), share, job.submitted_at, job.job_id
     if discipline == Discipline.FIRST_COME:
         return ORDINARY, 0, 0, job.submitted_at, job.job_id
     return ORDINARY, 0, compute_service(job, discipline), job.submitted_at, job.job_id

@@ -62,7 +62,8 @@ class WaitingJob:
     """An admitted job that holds no GPU yet; `pool` None means any pool.
 
     `submitted_at` is its age, which no retry, preemption or requeue takes from it. `seconds_done` is what it ran
-    before; `expedited`: it lost its machine by our doing and goes first. Units: seconds.
+    before; `expedited`: it lost its machine by our doing and goes first. `priority`: its own, in place of its queue's.
+    Units: seconds.
     """
 
     job_id: str
@@ -74,6 +75,7 @@ class WaitingJob:
     seconds_done: int = 0
     restart_seconds: int = 0
     expedited: bool = False
+    priority: int | None = None
 
     @property
     def gpus(self) -> int:

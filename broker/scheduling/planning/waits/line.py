@@ -10,7 +10,7 @@ from itertools import chain
 from broker.scheduling.planning.books.classes import Group, JobClass
 from broker.scheduling.planning.planner import Planner
 from broker.scheduling.planning.rounds.round import Plan
-from broker.scheduling.planning.rules.order import ORDINARY, Key, compute_share
+from broker.scheduling.planning.rules.order import ORDINARY, Key, compute_share, find_priority
 from broker.scheduling.planning.values.answers import Reason, Wait
 from broker.scheduling.planning.values.jobs import WaitingJob
 from broker.scheduling.planning.values.pools import Discipline
@@ -186,8 +186,8 @@ def _open_line(planner: Planner, plan: Plan, batches: Sequence[Batch], *, is_lat
     forecast.add_runs(booked.run for booked in books.runs.running.values())
     forecast.add_starts(plan.starts, books.waiting)
 
-    def find_priority(job: WaitingJob) -> int:
+    def measure(job: WaitingJob) -> int:
         queue = books.shares.find_queue(job.queue)
-        return 0 if queue is None else queue.priority
+        return 0 if queue is None else find_priority(job, queue)
 
-    return BatchedLine(forecast, batches, books.homes.find_pools, find_priority)
+    return BatchedLine(forecast, batches, books.homes.find_pools, measure)

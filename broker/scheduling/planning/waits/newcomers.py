@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from broker.scheduling.planning.books.nodes import name_nodes
+from broker.scheduling.planning.rules.order import find_priority
 from broker.scheduling.planning.values.answers import CyclePlan
 from broker.scheduling.planning.values.jobs import WaitingJob
 from broker.scheduling.planning.values.pools import PoolState
@@ -74,9 +75,10 @@ class _Line:
                 self.ahead.setdefault(self._find_priority(job), []).append(job)
 
     def advance(self, priority: int) -> None:
-        """Put in those who wait at a priority; those of higher ones must be there already."""
-        for job in self.ahead.pop(priority, ()):
-            self.line.put(job, self._list_usable(job))
+        """Put in those who wait at a priority or a higher one and are not there yet, the highest first."""
+        for level in sorted((level for level in self.ahead if level >= priority), reverse=True):
+            for job in self.ahead.pop(level):
+                self.line.put(job, self._list_usable(job))
 
     def find_start(self, priority: int, sku: str, gpus: int) -> datetime | None:
         """Find when a newcomer of a type would start, behind all that were put in."""
@@ -84,7 +86,7 @@ class _Line:
         return self.line.expect_newcomer(priority, names, gpus)
 
     def _find_priority(self, job: WaitingJob) -> int:
-        return self.queues[job.queue].priority
+        return find_priority(job, self.queues[job.queue])
 
     def _list_usable(self, job: WaitingJob) -> tuple[str, ...]:
         """List the open pools that could take a job when they are empty."""

@@ -146,6 +146,9 @@ failed     limit    yes      loss_not_finite     loss_not_finite
 failed     cancel   yes      out_of_memory       cancelled
 lost       none     yes      none                machine_lost
 lost       none     no       none                launch_failed
+lost       none     yes      node_down           node_down
+lost       none     no       node_down           node_down
+lost       cancel   yes      node_down           cancelled
 lost       pause    yes      none                machine_lost
 lost       limit    yes      none                machine_lost
 lost       budget   yes      none                machine_lost

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from broker.capacity.model import Maintenance, NodeCapacity, NodeState, apply_drains
+from broker.capacity.model import Maintenance, NodeCapacity, NodeState, apply_word
 from broker.execution.engine import Capacity
 from broker.jobs.reading.queueing import DeviceHolder
 from broker.scheduling.cycle.live import run_cycle
@@ -15,7 +15,7 @@ from broker.scheduling.planning.values.jobs import Place
 from broker.scheduling.planning.values.pools import Node, PoolState, Window
 from broker.system import System
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, make_ready_customer, submit_job
+from tests.broker.factories import Api, make_ready_customer, submit_job, worker_api
 from tests.broker.worker_calls import PaperEngine, make_agent
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -35,7 +35,7 @@ def test_run_of_before_is_taken_to_be_where_most_is_left() -> None:
 
 
 def test_nothing_is_free_on_a_node_that_drains() -> None:
-    nodes = apply_drains((*TWO_NODES, NodeCapacity("n3", 8, NodeState.DOWN)), {"n1", "n3"})
+    nodes = apply_word((*TWO_NODES, NodeCapacity("n3", 8, NodeState.DOWN)), {"n1", "n3"}, set())
     assert [node.state.value for node in nodes] == ["draining", "open", "down"]
     assert count_free(nodes, [hold("a", 1, "n2"), hold("b", 2, "n1")]) == 1
 
@@ -114,7 +114,8 @@ async def test_what_a_pool_cannot_be_is_refused_by_its_field_and_nothing_changes
     for wrong in (
         {"discipline": "lottery"},
         {"nodes": {"n9": "draining"}},
-        {"nodes": {"n1": "down"}},
+        {"nodes": {"n9": "down"}},
+        {"nodes": {"n1": "gone"}},
         {"maintenance": [{"begins_at": later, "ends_at": later}]},
         {"maintenance": [{"begins_at": (clock.now - 2 * HOUR).isoformat(), "ends_at": (clock.now - HOUR).isoformat()}]},
         {"maintenance": [{"begins_at": later, "ends_at": (clock.now + 2 * HOUR).isoformat(), "nodes": ["n9"]}]},
@@ -122,3 +123,35 @@ async def test_what_a_pool_cannot_be_is_refused_by_its_field_and_nothing_changes
         problem = await change_pool(api, 422, open=False, **wrong)
         assert next(iter(wrong)) in str(problem)
     assert await api.get("/pools/test") == before
+
+
+async def test_run_on_a_node_that_ops_declares_down_is_lost_and_its_job_goes_first_elsewhere(
+    api: Api, system: System, clock: ManualClock, engine: PaperEngine
+) -> None:
+    agent = make_agent(system, engine)
+    await agent.register()
+    customer = await make_ready_customer(api)
+    job = await submit_job(api, customer.dataset["id"], customer_id=customer.id, gpus=2)
+    async with system.work() as work:
+        await run_cycle(work)
+    await agent.relay()
+    run_id = engine.launched[0].run_id
+    async with worker_api(api.app, system, run_id) as worker:
+        await worker.post(f"/runs/{run_id}/claim", {"fence_token": 1})
+    important = await submit_job(api, customer.dataset["id"], customer_id=customer.id, gpus=3)
+    await api.call("PATCH", f"/jobs/{important['id']}", json={"priority": 900, "reason": "a demo"}, expect=200)
+
+    down = await change_pool(api, nodes={"n2": "down"})
+    assert down["lost_runs"] == [run_id]
+    assert {node["name"]: node["state"] for node in down["nodes"]} == {"n1": "open", "n2": "down"}
+    run = (await api.get(f"/jobs/{job['id']}/runs"))["data"][0]
+    assert (run["node"], run["status"], run["cause"]) == ("n2", "lost", "node_down")
+    assert (await api.get("/pools/test"))["failed_starts"] == 0
+    assert (await change_pool(api, nodes={"n2": "down"}))["lost_runs"] == []
+
+    async with system.work() as work:
+        await run_cycle(work)
+    again = (await api.get(f"/jobs/{job['id']}/runs"))["data"]
+    assert [each["node"] for each in again] == ["n2", "n1"]
+    assert (await api.get(f"/jobs/{important['id']}"))["status"] == "queued"
+    await agent.close()

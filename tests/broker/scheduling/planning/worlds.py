@@ -62,7 +62,8 @@ class World:
         contract, queue = pick.choice(CONTRACTS), pick.choice(QUEUES)
         pool = pick.choice((None, None, "one", "two", "gone"))
         born = self.now - timedelta(seconds=pick.randrange(3600))
-        job = WaitingJob(f"job_{self.made}", contract, queue, shape, born, pool, expedited=pick.random() < 0.05)
+        own, is_expedited = pick.choice((None, None, None, 150, 900)), pick.random() < 0.05
+        job = WaitingJob(f"job_{self.made}", contract, queue, shape, born, pool, expedited=is_expedited, priority=own)
         self.waiting[job.job_id] = job
         self.planner.submit(job)
 

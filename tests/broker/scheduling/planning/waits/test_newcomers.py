@@ -1,5 +1,6 @@
 """When a job that came now would start: behind all that wait at its priority or above, on its type's pools."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -85,3 +86,9 @@ def test_a_job_that_gathers_devices_is_passed_by_none_and_one_that_fits_nowhere_
     running = [make_running("b", 10), make_running("b", 80)]
     found = forecast(make_waiting("job_1", "h100-80g", gpus=gpus), running=running)
     assert found[100, "h100-80g"] == ((180, 230) if gpus == 2 else (10, 10))
+
+
+def test_who_was_put_first_by_ops_is_ahead_of_newcomers_of_every_lower_priority():
+    first = replace(make_waiting("job_1", "cpu"), priority=150)
+    found = forecast(first, pools=(CPU,), running=[make_running("a", 60)])
+    assert {priority: p50 for (priority, _sku), (p50, _p90) in found.items()} == {200: 60, 100: 160}

@@ -1,0 +1,34 @@
+"""The record of what staff decided, for staff."""
+
+from typing import Annotated
+
+from fastapi import Query
+
+from broker.audit import service
+from broker.audit.schemas import AuditEntryOut
+from broker.audit.tables import AuditEntry
+from broker.http.edge import OpsWork, feature_router
+from broker.http.paging import fetch_page
+from broker.http.shapes import Cursor, Limit, Page
+
+router = feature_router("/audit", "operations")
+
+
+@router.get("")
+async def list_audit_entries(
+    work: OpsWork,
+    object_id: Annotated[str | None, Query(description="Only about this object.", examples=["standard"])] = None,
+    action: Annotated[str | None, Query(description="Only this operation.", examples=["change_queue"])] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[AuditEntryOut]:
+    """List what staff decided, the newest first."""
+    query = service.select_entries(action=action, object_id=object_id)
+    rows, after = await fetch_page(work.session, query, AuditEntry, limit=limit, cursor=cursor)
+    return Page(data=[AuditEntryOut.model_validate(row) for row in rows], next_cursor=after)
+
+
+@router.get("/{entry_id}")
+async def get_audit_entry(work: OpsWork, entry_id: str) -> AuditEntryOut:
+    """Get a decision."""
+    return AuditEntryOut.model_validate(await service.get_entry(work, entry_id))
