@@ -19,7 +19,7 @@ from broker.execution.pool_agent import PoolAgent
 from broker.http.idempotency import forget_old_answers
 from broker.jobs.running.control import list_queued_without_contract, pause_without_contract
 from broker.jobs.running.runs import list_silent_runs, lose_silent_run
-from broker.jobs.service import is_live
+from broker.jobs.service import is_live, list_live
 from broker.ledger import service as ledger
 from broker.metering.keeping.months import open_months_ahead
 from broker.persistence.database import SUBMITTED, WAKE_CHANNEL
@@ -218,12 +218,18 @@ class Daemon:
         await self.system.work_on(silent, lose_silent_run)
 
     async def sweep_holds(self) -> None:
-        """Renew the holds of live jobs; expire those that nothing renews any more, and tell that they were left."""
+        """Renew the holds of live jobs; expire those that nothing renews any more, and tell that they were left.
+
+        All that wait are renewed in one statement; those whose money is an earlier month's each in a transaction.
+        """
         async with self.system.work() as work:
-            due = await ledger.list_holds_due_for_renewal(work)
-        await self.system.work_on(due, _renew_hold_of_live_job)
+            live = await list_live(work, await ledger.list_holds_due_for_renewal(work))
+            of_earlier_months = await ledger.extend_holds(work, live)
+        await self.system.work_on(of_earlier_months, _renew_hold_of_live_job)
         async with self.system.work() as work:
-            expired = await ledger.list_expired_holds(work)
+            over = await ledger.list_expired_holds(work)
+            renewed_next_time = set(await list_live(work, over))  # it was locked just now
+        expired = [job_id for job_id in over if job_id not in renewed_next_time]
         for job_id in expired:
             log.warning("the hold of job %s was left behind: what it has is free again", job_id)
         await self.system.work_on(expired, ledger.expire_hold)

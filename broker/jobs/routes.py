@@ -1,6 +1,6 @@
 """Jobs: submit, follow, cancel, pause, resume."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
@@ -25,26 +25,22 @@ from broker.identity.service import resolve_customer_of
 from broker.jobs import events, service
 from broker.jobs.admitting.request import BatchPlace, JobRequest
 from broker.jobs.admitting.submissions import Submissions, make_quote_for, make_quotes_for
-from broker.jobs.batch_schemas import JobBatchIn, JobBatchOut
+from broker.jobs.batch_schemas import JobBatchOut
 from broker.jobs.lost_work_schemas import JobDetailOut
+from broker.jobs.order_schemas import LONGEST_NAME, JobBatchIn, JobIn, JobPatch, JobResumeIn, OrderIn
 from broker.jobs.reading.event_feed import EventFeed
 from broker.jobs.rules.model import TERMINAL
 from broker.jobs.running import checkpoints, control, resume
 from broker.jobs.running.lost_work import read_who_pays
 from broker.jobs.schemas import (
-    LONGEST_NAME,
     CheckpointOut,
     JobEventListOut,
     JobEventOut,
-    JobIn,
     JobOut,
-    JobPatch,
-    JobResumeIn,
     RunOut,
 )
 from broker.jobs.tables import Job, JobEvent, Run
 from broker.work import STAFF, Work
-from pricing.money import Money
 
 router = feature_router("/jobs", "jobs")
 
@@ -67,21 +63,9 @@ JobStatusName = Literal["queued", "dispatched", "running", "paused", "succeeded"
 @router.post("", status_code=201, response_model=JobOut, responses=PAYMENT_RESPONSES)
 async def submit_job(caller: CustomerInBatch, submissions: Batched, body: JobIn) -> Response:
     """Submit a job: it gets its hold and its place in the queue together, or nothing is kept."""
-    request = JobRequest(
-        customer_id=resolve_customer_of(caller.actor, body.customer_id),
-        config=body.config,
-        dataset_id=body.dataset_id,
-        quote_id=body.quote_id,
-        contract_id=body.contract_id,
-        name=body.name,
-        labels=body.labels,
-        project_id=body.project_id,
-        queue=body.queue,
-        max_cost=None if body.max_cost is None else Money.from_decimal(body.max_cost),
-        gpus=body.gpus,
-        gpu_types=None if body.gpu_types is None else tuple(body.gpu_types),
-        prefer=body.prefer,
-        finish_by=body.finish_by,
+    customer_id = resolve_customer_of(caller.actor, body.customer_id)
+    request = _read_request(
+        body, customer_id, config=body.config, name=body.name, gpus=body.gpus, quote_id=body.quote_id
     )
     made = await make_quote_for(caller, request) if body.quote_id is None else None
     return await submissions.submit(caller, request, made)
@@ -96,29 +80,32 @@ async def submit_jobs(caller: CustomerInBatch, submissions: Batched, body: JobBa
     """
     customer_id = resolve_customer_of(caller.actor, body.customer_id)
     batch_id = caller.services.new_id("bat")
+    places = [BatchPlace(batch_id, place, body.at_once) for place in range(len(body.configs))]
     requests = [
-        _read_request(body, config, customer_id, BatchPlace(batch_id, place, body.at_once))
-        for place, config in enumerate(body.configs)
+        _read_request(body, customer_id, config=config, name=_name(body, place), gpus=body.gpus, batch=place)
+        for config, place in zip(body.configs, places, strict=True)
     ]
     return await submissions.submit_batch(caller, requests, await make_quotes_for(caller, requests))
 
 
-def _read_request(body: JobBatchIn, config: Mapping[str, Any], customer_id: str, batch: BatchPlace) -> JobRequest:
+def _name(body: JobBatchIn, batch: BatchPlace) -> str | None:
+    return None if body.name is None else f"{body.name} #{batch.place + 1}"
+
+
+def _read_request(body: OrderIn, customer_id: str, **own: Any) -> JobRequest:
+    """Read what a job and each job of a batch have alike; `own` are the other fields of a request."""
     return JobRequest(
         customer_id=customer_id,
-        config=config,
         dataset_id=body.dataset_id,
         contract_id=body.contract_id,
-        name=None if body.name is None else f"{body.name} #{batch.place + 1}",
         project_id=body.project_id,
         labels=body.labels,
         queue=body.queue,
-        max_cost=None if body.max_cost is None else Money.from_decimal(body.max_cost),
-        gpus=body.gpus,
+        max_cost=body.read_max_cost(),
         gpu_types=None if body.gpu_types is None else tuple(body.gpu_types),
         prefer=body.prefer,
         finish_by=body.finish_by,
-        batch=batch,
+        **own,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import ARRAY, Select, Text, any_, literal, select
 
 from broker import errors
 from broker.jobs.rules.model import TERMINAL, JobStatus, check_job_transition
@@ -24,6 +24,7 @@ __all__ = [
     "get_job",
     "is_live",
     "list_gpu_types",
+    "list_live",
     "list_origins",
     "load_jobs",
     "lock_job",
@@ -95,6 +96,13 @@ async def is_live(work: Work, job_id: str) -> bool:
     """Tell whether the job exists and may still use something."""
     job = await work.session.get(Job, job_id)
     return job is not None and JobStatus(job.status) not in TERMINAL
+
+
+async def list_live(work: Work, job_ids: Collection[str]) -> list[str]:
+    """List those of some jobs that may still use something."""
+    ended = [status.value for status in TERMINAL]
+    ids = literal(list(job_ids), ARRAY(Text))
+    return list(await work.session.scalars(select(Job.id).where(Job.id == any_(ids), Job.status.not_in(ended))))
 
 
 async def lock_job(work: Work, job_id: str) -> Job:

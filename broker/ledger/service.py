@@ -57,6 +57,7 @@ from broker.ledger.holding.hold_batches import (
 from broker.ledger.holding.hold_legs import HoldView
 from broker.ledger.holding.holds import (
     expire_hold,
+    extend_holds,
     get_hold,
     list_expired_holds,
     list_holds_due_for_renewal,
@@ -144,6 +145,7 @@ __all__ = [
     "credit_grant",
     "expire_grant",
     "expire_hold",
+    "extend_holds",
     "find_kept",
     "find_shortage",
     "find_surplus",

@@ -6,7 +6,7 @@ Locks are taken in one order everywhere: job, hold, contract. What a lock guards
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import ARRAY, Text, any_, literal, select, update
 
 from broker import errors
 from broker.contracts import service as contracts
@@ -103,12 +103,39 @@ async def renew_holds(work: Work, job_ids: Collection[str]) -> None:
         .returning(Hold.job_id, Hold.contract_id, Hold.month)
     )
     renewed = (await work.session.execute(renewal)).all()
-    contract_ids = {each.contract_id for each in renewed}
-    months = {each: (await contracts.get_contract(work, each)).billing_month(work.now) for each in contract_ids}
+    months = await _list_months(work, {each.contract_id for each in renewed})
     due = [each.job_id for each in renewed if each.month < months[each.contract_id]]
     if due:
         for view in (await lock_holds(work, dict.fromkeys(due))).values():
             await roll_hold(work, view, months[view.terms.id])
+
+
+async def extend_holds(work: Work, job_ids: Collection[str]) -> list[str]:
+    """Renew live jobs' holds in one statement; returns the jobs whose money is still an earlier month's.
+
+    Those have to be renewed one by one (`renew_holds`). One that is locked elsewhere is left for the next time.
+    """
+    ids = literal(list(job_ids), ARRAY(Text))  # one parameter: a statement has at most 65,535
+    free = (
+        select(Hold.id)
+        .where(Hold.job_id == any_(ids), Hold.state == HoldState.PLACED.value)
+        .order_by(Hold.id)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    renewal = (
+        update(Hold)
+        .where(Hold.id.in_(free))
+        .values(expires_at=compute_expiry(work))
+        .returning(Hold.job_id, Hold.contract_id, Hold.month)
+    )
+    renewed = (await work.session.execute(renewal)).all()
+    months = await _list_months(work, {each.contract_id for each in renewed})
+    return [each.job_id for each in renewed if each.month < months[each.contract_id]]
+
+
+async def _list_months(work: Work, contract_ids: Collection[str]) -> dict[str, str]:
+    """List the billing months that it is now for contracts."""
+    return {each: (await contracts.get_contract(work, each)).billing_month(work.now) for each in contract_ids}
 
 
 async def renew_locked_hold(work: Work, view: HoldView) -> None:

@@ -154,6 +154,36 @@ async def test_sweep_keeps_the_hold_of_a_live_job_for_days(
     assert view.hold.expires_at == clock.now + timedelta(seconds=system.services.settings.hold_seconds)
 
 
+async def test_holds_are_renewed_together_but_locked_ones_and_those_of_an_earlier_month_are_named(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    customer = await make_ready_customer(api, plan="prepaid")
+    jobs = [(await start_job(system, customer, status="queued")).id for _ in range(3)]
+    clock.advance(hours=12)
+    async with system.work() as elsewhere:
+        await ledger.lock_hold_rows(elsewhere, jobs[:1])
+        async with system.work() as sweep:
+            assert await ledger.extend_holds(sweep, jobs) == []
+    ends = [(await read_hold(system, job_id)).hold.expires_at for job_id in jobs]
+    later = clock.now + timedelta(seconds=system.services.settings.hold_seconds)
+    assert (ends[0] < later, ends[1:]) == (True, [later, later])
+    clock.advance(days=21)
+    async with system.work() as sweep:
+        assert set(await ledger.extend_holds(sweep, jobs)) == set(jobs)
+
+
+async def test_hold_of_a_live_job_that_is_locked_during_the_sweep_does_not_expire(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    customer = await make_ready_customer(api, plan="prepaid")
+    job = await start_job(system, customer, status="queued")
+    clock.advance(days=1)
+    async with system.work() as elsewhere:
+        await ledger.lock_hold_rows(elsewhere, [job.id])
+        await Daemon(system, None).sweep_holds()
+    assert (await read_hold(system, job.id)).hold.state == "placed"
+
+
 async def test_sweep_expires_a_hold_whose_job_does_not_exist(api: Api, system: System, clock: ManualClock) -> None:
     customer = await make_ready_customer(api, plan="prepaid")
     await place(system, customer.contract["id"], "job_that_never_was", 5 * HOUR)

@@ -1,0 +1,124 @@
+"""API shapes of what a customer orders: one job, or many configurations of one data set as a batch."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from broker.http.labels import Labels
+from broker.http.plain_text import PlainLine
+from broker.http.shapes import Moment, Reason, RequestBody
+from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE, ConfigIn
+from broker.quotes.shapes.schemas import Gpus
+from pricing.estimate.type_choice import Preference
+from pricing.money import Money
+
+LONGEST_NAME = 200
+MOST_GPU_TYPES = 20
+MOST_JOBS = 100
+GpuType = Annotated[PlainLine, Field(min_length=1, max_length=64)]
+MaxCost = Annotated[Decimal, Field(gt=0, max_digits=15, decimal_places=6)]  # yuan
+
+
+class OrderIn(RequestBody):
+    """What is said alike of a job and of each job of a batch."""
+
+    dataset_id: str = Field(description="An uploaded data set.", examples=["dat_01k"])
+    contract_id: str | None = Field(
+        default=None, description="Needed only where several contracts are in force.", examples=["con_01k"]
+    )
+    project_id: str | None = Field(
+        default=None, description="For reports and the adapter's name.", examples=["prj_01k"]
+    )
+    labels: Labels = Field(default_factory=dict)
+    queue: str | None = Field(default=None, description="Default: the plan's own queue.", examples=["standard"])
+    max_cost: MaxCost | None = Field(
+        default=None,
+        description="Most a job may cost, in yuan; it is paused when it has cost so much.",
+        examples=["38.20"],
+    )
+    gpu_types: list[GpuType] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MOST_GPU_TYPES,
+        description="The GPU types that a job may run on, of those of its quote that it fits on; default: all of these "
+        "that the contract can pay for. The hold covers each, and so its promise is that of the dearest.",
+        examples=[["rtx-4090", "h100-80g"]],
+    )
+    prefer: Preference = Field(
+        default=Preference.CHEAPEST,
+        description="Which of them it would rather have: the cheapest, or the fastest.",
+        examples=["fastest"],
+    )
+    finish_by: Moment | None = Field(
+        default=None,
+        description="When a job should have ended (UTC), were it alone: it runs on no type on which nine of ten such "
+        "jobs would not. A date that cannot be met is refused with the earliest that can.",
+        examples=["2026-11-24T18:00:00Z"],
+    )
+    customer_id: str | None = Field(default=None, description="Needed with a staff key only.", examples=["cus_01k"])
+
+    def read_max_cost(self) -> Money | None:
+        return None if self.max_cost is None else Money.from_decimal(self.max_cost)
+
+
+class JobIn(OrderIn):
+    config: ConfigIn
+    quote_id: str | None = Field(
+        default=None, description="The quote to submit with; default: one is made.", examples=["quo_01k"]
+    )
+    name: PlainLine | None = Field(
+        default=None,
+        min_length=1,
+        max_length=LONGEST_NAME,
+        description="A name for people, to find the job by.",
+        examples=["brand tone, rank 16"],
+    )
+    gpus: Gpus | None = Field(
+        default=None, description="So many GPUs of one machine; default: as the quote says, or one.", examples=[1]
+    )
+
+
+class JobBatchIn(OrderIn):
+    configs: list[ConfigIn] = Field(
+        min_length=1,
+        max_length=MOST_JOBS,
+        description="Configurations to train, a job each; each with the keys of the trainer's YAML file.",
+        examples=[[CONFIG_EXAMPLE, {**CONFIG_EXAMPLE, "lora_rank": 16}]],
+    )
+    at_once: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST_JOBS,
+        description="So many of them may run at one time, in their order; 1: one after another. Default: all.",
+        examples=[2],
+    )
+    name: PlainLine | None = Field(
+        default=None,
+        min_length=1,
+        max_length=LONGEST_NAME - 5,
+        description="A name for people; each job has it with its number.",
+        examples=["ranks of the brand tone"],
+    )
+    gpus: Gpus = 1
+
+
+class JobResumeIn(RequestBody):
+    max_cost: MaxCost | None = Field(
+        default=None,
+        description="Most the whole job may cost from now on, in yuan; more than it has cost so far.",
+        examples=["50.00"],
+    )
+
+    def read_max_cost(self) -> Money | None:
+        return None if self.max_cost is None else Money.from_decimal(self.max_cost)
+
+
+class JobPatch(RequestBody):
+    priority: int | None = Field(
+        ge=0,
+        le=1_000_000,
+        description="Its own priority, in place of its queue's: the higher goes first; null: its queue's again.",
+        examples=[250],
+    )
+    reason: Reason
