@@ -11,7 +11,7 @@ All lie in the run's folder, `runs_dir/<run_id>/`, which every node sees at the 
     started       made by the first start of the script, and by no other: its content is the engine's job; or by who
                   takes the run back before it has started
     kill          where it is there, run.sh kills what it has asked to end
-    exit          the exit code, once the trainer has ended
+    exit          how the trainer has ended, once it has: `exit 75`, `signal 9`
     trainer.log   standard output and error
     work/         LORA_WORK_DIR
 
@@ -31,7 +31,7 @@ from broker.private_file import write_private_file
 
 ASK_TO_END, KILL = "TERM", "USR1"  # the signals that run.sh understands
 TAKEN_BACK = "it was taken back before it started"
-SIGNAL_OFFSET = 128  # a shell tells the end by signal N as 128 + N
+SIGNAL_OFFSET = 128  # a shell tells the end by signal N as 128 + N, as if the program had said so itself
 
 SCRIPT = """\
 #!/bin/sh
@@ -50,18 +50,39 @@ child=$!
 [ -z "$asked" ] || {{ end "$asked"; watch_once; }}
 while kill -0 "$child" 2>/dev/null; do wait "$child"; done
 kill -s KILL -- "-$child" 2>/dev/null  # what the trainer left behind
-[ -e {folder}/exit ] || echo 137 > {folder}/exit
-exit "$(cat {folder}/exit)"
+[ -e {folder}/exit ] || echo signal 9 > {folder}/exit
+read -r how number < {folder}/exit
+[ "$how" != signal ] || number=$((number + {signal_offset}))
+exit "$number"
 """
 
 TRAINER_SCRIPT = """\
 trap : TERM  # whoever ends the run asks all of its processes: this one waits for the exit code
 (trap '' TERM; while kill -0 "$1" 2>/dev/null; do sleep 2; done; kill -s KILL 0) &  # run.sh is gone: so are we
 . {folder}/environment
-{command} >> {folder}/trainer.log 2>&1 < /dev/null
+exec >> {folder}/trainer.log 2>&1 < /dev/null
+if command -v python3 > /dev/null; then
+  python3 -I -c {tell_end} {folder}/exit.new {command}
+else
+  {command}
+fi
 code=$?
-echo "$code" > {folder}/exit.new && mv {folder}/exit.new {folder}/exit
+[ -s {folder}/exit.new ] || echo shell "$code" > {folder}/exit.new
+mv {folder}/exit.new {folder}/exit
 exit "$code"
+"""
+
+# A shell cannot tell an exit code of 137 from a SIGKILL: Python does, where the node has it.
+TELL_END = """\
+import os, signal, subprocess, sys
+signal.signal(signal.SIGTERM, lambda *_: None)
+try:
+    code = subprocess.call(sys.argv[2:])
+except OSError as error:
+    print(error, file=sys.stderr)
+    code = 127 if isinstance(error, FileNotFoundError) else 126
+with open(sys.argv[1], "w") as file:
+    file.write(f"exit {code}" if code >= 0 else f"signal {-code}")
 """
 
 
@@ -124,12 +145,12 @@ class RunFiles:
         write_private_file(self.folder / "environment", "\n".join(exports))
         folder, title = shlex.quote(str(self.folder)), f"LoRA Broker: {spec.run_id} of {spec.job_id}"
         write_private_file(
-            self.folder / "trainer.sh", TRAINER_SCRIPT.format(folder=folder, command=shlex.join(command))
+            self.folder / "trainer.sh",
+            TRAINER_SCRIPT.format(folder=folder, command=shlex.join(command), tell_end=shlex.quote(TELL_END)),
         )
-        write_private_file(
-            self.script,
-            SCRIPT.format(title=title, folder=folder, job=job, on_sigterm="asked=TERM" if signals_all else "end TERM"),
-        )
+        on_sigterm = "asked=TERM" if signals_all else "end TERM"
+        script = SCRIPT.format(title=title, folder=folder, job=job, on_sigterm=on_sigterm, signal_offset=SIGNAL_OFFSET)
+        write_private_file(self.script, script)
 
     def read_record(self) -> JobRecord | None:
         try:
@@ -194,6 +215,18 @@ class RunFiles:
     def find_exit_code(self) -> int | None:
         """Find the exit code that the script has left; -N means killed by signal N."""
         with suppress(FileNotFoundError, ValueError):
-            code = int((self.folder / "exit").read_text())
-            return SIGNAL_OFFSET - code if code > SIGNAL_OFFSET else code
+            return read_end((self.folder / "exit").read_text())
         return None
+
+
+def read_end(told: str) -> int:
+    """Read how a trainer ended; a number alone, or a shell's, is a signal above 128. Raises: ValueError."""
+    *how, number = told.split() or [""]
+    code = int(number)
+    match how:
+        case ["exit"]:
+            return code
+        case ["signal"]:
+            return -code
+        case _:
+            return SIGNAL_OFFSET - code if code > SIGNAL_OFFSET else code

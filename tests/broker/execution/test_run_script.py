@@ -1,6 +1,7 @@
 """The script that starts a run on a node, without any engine: a shell runs it here."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from broker.execution.engine import LaunchSpec
-from broker.execution.run_script import JobRecord, RunFiles
+from broker.execution.run_script import JobRecord, RunFiles, read_end
 
 SPEC = LaunchSpec("run_1", "job_1", 3, "s3cret", 1, "http://broker", "n1")
 
@@ -39,6 +40,53 @@ def test_trainer_gets_the_protocol_and_its_exit_code_is_kept(write):
     assert files.find_exit_code() == 75
     assert files.find_started() == "job 7"
     assert (files.folder / "trainer.log").read_text() == "s3cret it's\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "code"),
+    [
+        ("raise SystemExit(137)", 137),
+        ("raise SystemExit(255)", 255),
+        ("import os; os.kill(os.getpid(), 9)", -9),
+        ("import os; os.kill(os.getpid(), 15)", -15),
+    ],
+)
+def test_exit_code_above_128_is_none_of_the_signals(write, program, code):
+    """A past fault: a trainer that ended with 137 was told to have been killed by signal 9."""
+    files = write(program)
+    assert run(files) == (code if code > 0 else 128 - code)
+    assert files.find_exit_code() == code
+
+
+def test_end_on_a_node_without_python_is_told_as_a_shell_does(write, tmp_path):
+    for program in ("mv", "cat", "setsid", "sleep", "sh"):
+        (tmp_path / program).symlink_to(shutil.which(program))
+    files = write("raise SystemExit(137)")
+    environment = {"JOB": "7", "PATH": str(tmp_path)}
+    subprocess.run([shutil.which("sh"), str(files.script)], env=environment, check=False, timeout=60)
+    assert (files.folder / "exit").read_text() == "shell 137\n"
+    assert files.find_exit_code() == -signal.SIGKILL
+
+
+def test_trainer_that_is_not_there_is_told_by_its_exit_code_and_its_log(tmp_path):
+    files = RunFiles.of(tmp_path, "run_1")
+    files.make_folder()
+    files.write_start(SPEC, ("/nowhere/trainer",), {}, job="7")
+    assert run(files) == files.find_exit_code() == 127
+    assert "/nowhere/trainer" in (files.folder / "trainer.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("told", "code"), [("137\n", -9), ("75\n", 75), ("shell 143", -15), ("exit 137", 137), ("signal 9", -9)]
+)
+def test_how_a_trainer_ended_is_read_also_as_earlier_releases_wrote_it(told, code):
+    assert read_end(told) == code
+
+
+@pytest.mark.parametrize("torn", ["", "exit", "signal x"])
+def test_torn_word_of_an_end_is_no_end_yet(torn):
+    with pytest.raises(ValueError, match="invalid literal"):
+        read_end(torn)
 
 
 def test_second_job_of_a_run_starts_nothing(write):
