@@ -107,6 +107,10 @@ class EngineUnreachable(OperatorError):
     """
 
 
+class EngineNotInstalled(EngineUnreachable):
+    """A program that the engine asks by is not on this machine: waiting does not mend it."""
+
+
 def check_run_id(run_id: str) -> str:
     """Return a run id that is a plain name: it becomes part of paths and commands. Raises: ValueError."""
     if not RUN_ID.fullmatch(run_id):

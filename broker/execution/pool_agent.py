@@ -13,7 +13,15 @@ from functools import cached_property
 
 from broker.capacity.agents import AgentCard, PoolServed
 from broker.execution.capacity_watch import CapacityWatch
-from broker.execution.engine import Engine, LaunchError, LaunchSpec, RunObservation, RunState
+from broker.execution.engine import (
+    Engine,
+    EngineNotInstalled,
+    EngineUnreachable,
+    LaunchError,
+    LaunchSpec,
+    RunObservation,
+    RunState,
+)
 from broker.execution.identity import AgentIdentity
 from broker.execution.membership import Membership, Renewal
 from broker.execution.relay import LAUNCH, Relay
@@ -49,7 +57,8 @@ class PoolAgent:
     """Stands between the database and one engine; `identity` is that of its data directory.
 
     A process whose data directory or pool has another that serves it stands by: it relays and watches nothing until the
-    place is free. `fences`: others could give this machine's devices away, so runs are stopped before the lease ends.
+    place is free. So does one whose engine has not answered since it started (`is_detached`), until that answers.
+    `fences`: others could give this machine's devices away, so runs are stopped before the lease ends.
     `held` are the runs that may have processes here, known also while the database is away.
     """
 
@@ -61,6 +70,7 @@ class PoolAgent:
     engine_name: str = "local"
     fences: bool = False
     stands_by: bool = False
+    is_detached: bool = False
     drains: bool = False
     held: set[str] = field(default_factory=set)
     keeping: asyncio.Task[None] | None = None
@@ -78,9 +88,23 @@ class PoolAgent:
     def nodes(self) -> CapacityWatch:
         return CapacityWatch(self.engine, self.membership)
 
+    @property
+    def serves(self) -> bool:
+        return not (self.stands_by or self.is_detached)
+
     async def register(self) -> None:
-        """Take the pool, or stand by where another process of this data directory has it. Raises: PoolServed."""
-        capacity = await self.engine.capacity()
+        """Take the pool, or wait: for another process of this data directory, or for an engine that does not answer.
+
+        Raises: PoolServed; EngineNotInstalled.
+        """
+        try:
+            capacity = await self.engine.capacity()
+        except EngineNotInstalled:
+            raise
+        except EngineUnreachable as error:
+            self._detach(error)
+            return
+        self.is_detached = False
         card = AgentCard(
             **vars(self.identity),
             pool=self.pool,
@@ -97,18 +121,27 @@ class PoolAgent:
 
     async def start(self) -> None:
         """Register, unless that is done; adopt what an earlier process left running; keep the place from then on."""
-        if self.membership.card is None and not self.stands_by:
+        if self.membership.card is None and self.serves:
             await self.register()
-        if not self.stands_by:
+        if self.serves:
             await self._adopt()
         self.keeping = asyncio.create_task(self._keep())
+
+    def _detach(self, error: EngineUnreachable) -> None:
+        if not self.is_detached:
+            log.error("pool %s starts nothing before its engine answers, which is asked again: %s", self.pool, error)
+        self.is_detached = True
 
     async def _adopt(self) -> None:
         """Adopt the runs that live: they could not report while nobody served. Those of no agent become our own."""
         async with self.system.work() as work:
             own = await self._list_launched(work)
             unowned = await list_unowned_runs(work, self.pool)
-        seen = await self.engine.reconcile([*own, *unowned])
+        try:
+            seen = await self.engine.reconcile([*own, *unowned])
+        except EngineUnreachable as error:
+            self._detach(error)
+            return
         alive = [run.run_id for run in seen if not run.is_over]
         self.held |= {*own, *alive}
         if alive:
@@ -138,7 +171,7 @@ class PoolAgent:
 
     async def keep_once(self) -> None:
         """Renew the lease, and stop our own runs before it ends where nobody answers, or where another has the pool."""
-        if self.stands_by:
+        if not self.serves:
             await self._take_up()
             return
         renewal = await self.membership.renew()
@@ -158,7 +191,7 @@ class PoolAgent:
         except PoolServed as refusal:
             log.debug("%s", refusal)
             return
-        if not self.stands_by:
+        if self.serves:
             log.info("serving pool %s", self.pool)
             await self._adopt()
 
@@ -180,7 +213,7 @@ class PoolAgent:
 
     async def begin_relay(self) -> None:
         """Have every message that is due handed to the engine, and wait for none: a slow engine delays no cycle."""
-        if not self.stands_by:
+        if self.serves:
             await self.relays.begin(launches=not self.drains)
 
     async def relay(self) -> None:
@@ -189,7 +222,7 @@ class PoolAgent:
         await self.relays.settle(LAUNCH)
 
     async def _launch(self, run_id: str) -> None:
-        if self.drains or self.stands_by:
+        if self.drains or not self.serves:
             raise AgentLeaves(f"the agent of pool {self.pool} starts nothing more")
         spec = await self.launches.ask(self.pool, run_id)
         if spec is None:
@@ -232,7 +265,7 @@ class PoolAgent:
 
     async def watch(self) -> None:
         """End our own runs whose process is gone without having reported its end."""
-        if self.stands_by:
+        if not self.serves:
             return
         async with self.system.work() as work:
             run_ids = await self._list_launched(work)

@@ -120,9 +120,12 @@ class PaperEngine:
     offered: Capacity = field(default_factory=lambda: Capacity("cpu", 2))
 
     async def capacity(self) -> Capacity:
+        self._answer()
+        return self.offered
+
+    def _answer(self) -> None:
         if self.is_away:
             raise EngineUnreachable("BROKER_ENGINE: nobody answers; look whether it is on")
-        return self.offered
 
     async def launch(self, spec: LaunchSpec) -> str:
         if {"launch", spec.run_id} & self.failing:
@@ -140,6 +143,7 @@ class PaperEngine:
         self.alive.discard(run_id)
 
     async def reconcile(self, run_ids: Iterable[str]) -> list[RunObservation]:
+        self._answer()
         return [self._observe(run_id) for run_id in run_ids]
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +46,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 GresTypes=gpu
 JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
+{accounting}
 SwitchType=switch/none
 MpiDefault=none
 ReturnToService=2
@@ -57,11 +57,12 @@ NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=16 Gres=
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=16 Gres=gpu:{gpus}
 PartitionName=train Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
+NO_ACCOUNTING = "AccountingStorageType=accounting_storage/none"
 
 
-def list_missing() -> list[str]:
+def list_missing(programs: Iterable[str] = PROGRAMS) -> list[str]:
     """List what this machine lacks to run the cluster."""
-    return [program for program in PROGRAMS if shutil.which(program) is None]
+    return [program for program in programs if shutil.which(program) is None]
 
 
 @dataclass
@@ -80,15 +81,29 @@ class SlurmCluster:
         files = {"key-file": "munge.key", "socket": "munge.socket", "pid-file": "munged.pid"}
         files |= {"log-file": "munged.log", "seed-file": "munge.seed"}
         options = [f"--{name}={self.folder / file}" for name, file in files.items()]
-        self._start("munged", "munged", "--foreground", "--force", "--num-threads=2", *options)
-        wait_until((self.folder / "munge.socket").exists, "munged listens")
+        self.start("munged", "munged", "--foreground", "--force", "--num-threads=2", *options)
+        self.await_daemon("munged", (self.folder / "munge.socket").exists)
+
+    def start(self, name: str, *command: str) -> None:
+        """Start one of our daemons; what it prints lies in the folder."""
+        self.daemons[name] = self.keeper.start(command, self.folder / f"{name}.out", os.environ | self.environment)
+
+    def await_daemon(self, name: str, answers: Callable[[], bool]) -> None:
+        """Wait until one of our daemons answers. Raises: ChildProcessError, where it has ended instead."""
+
+        def is_there() -> bool:
+            if not self.daemons[name].is_running():
+                raise ChildProcessError(f"{name} has ended: {(self.folder / f'{name}.out').read_text()[-2000:]}")
+            return answers()
+
+        wait_until(is_there, f"{name} answers")
 
     def start_controller(self) -> None:
-        self._start("slurmctld", "slurmctld", "-D", "-f", str(self.conf))
-        wait_until(lambda: "UP" in self.ask("scontrol", "ping"), "slurmctld answers")
+        self.start("slurmctld", "slurmctld", "-D", "-f", str(self.conf))
+        self.await_daemon("slurmctld", lambda: "UP" in self.ask("scontrol", "ping"))
 
     def start_node(self, name: str) -> None:
-        self._start(name, "slurmd", "-D", "-N", name, "-f", str(self.conf))
+        self.start(name, "slurmd", "-D", "-N", name, "-f", str(self.conf))
 
     def await_nodes(self) -> None:
         """Wait until every node takes jobs, and open those that were closed."""
@@ -129,17 +144,18 @@ class SlurmCluster:
     def environment(self) -> dict[str, str]:
         return {"SLURM_CONF": str(self.conf)}
 
-    def _start(self, name: str, *command: str) -> None:
-        self.daemons[name] = self.keeper.start(command, self.folder / f"{name}.out")
-
 
 @contextmanager
-def slurm_cluster(folder: Path) -> Iterator[SlurmCluster]:
-    """Start a cluster below a folder; its daemons and what they run end with the block."""
+def slurm_cluster(folder: Path, account: Callable[[SlurmCluster], str] | None = None) -> Iterator[SlurmCluster]:
+    """Start a cluster below a folder; its daemons and what they run end with the block.
+
+    `account` starts what keeps its accounts, and returns the lines of slurm.conf for it.
+    """
     with keeper() as kept:
         cluster = SlurmCluster(folder, kept)
-        _write_files(cluster)
+        _write_key(cluster)
         cluster.start_munged()
+        _write_files(cluster, NO_ACCOUNTING if account is None else account(cluster))
         cluster.start_controller()
         for node in NODES:
             cluster.start_node(node)
@@ -147,7 +163,13 @@ def slurm_cluster(folder: Path) -> Iterator[SlurmCluster]:
         yield cluster
 
 
-def _write_files(cluster: SlurmCluster) -> None:
+def _write_key(cluster: SlurmCluster) -> None:
+    key = cluster.folder / "munge.key"
+    key.touch(mode=0o600)
+    key.write_bytes(secrets.token_bytes(128))
+
+
+def _write_files(cluster: SlurmCluster, accounting: str) -> None:
     folder = cluster.folder
     for name in ("state", "devices", *(f"spool.{node}" for node in NODES)):
         (folder / name).mkdir(parents=True)
@@ -161,13 +183,11 @@ def _write_files(cluster: SlurmCluster) -> None:
             gpus=GPUS_PER_NODE,
             silent=NODE_SILENT_SECONDS,
             answer=MESSAGE_SECONDS,
+            accounting=accounting,
         )
     )
     devices = folder / "devices" / f"gpu[0-{GPUS_PER_NODE - 1}]"
     (folder / "gres.conf").write_text(f"NodeName=n[1-2] Name=gpu File={devices}\n")
-    key = folder / "munge.key"
-    key.touch(mode=0o600)
-    key.write_bytes(secrets.token_bytes(128))
 
 
 def find_ports(count: int) -> list[int]:

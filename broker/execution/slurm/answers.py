@@ -22,6 +22,8 @@ OPEN_NODES = {"idle", "mixed", "allocated", "completing", "planned"}
 DRAINING_NODES = {"draining", "drained", "maint", "reserved", "reboot", "blocked", "perfctrs"}
 NODE_FLAGS = "*~#!%$@^-+"
 NOT_RESPONDING = "*"
+ACCOUNT_COLUMNS = "JobIDRaw,JobName,State,ExitCode,NodeList"
+LAST_SIGNAL = 64  # what Slurm tells above it are marks of its own: 125 is the end of memory
 GRES = re.compile(r"(?P<name>[^,()]+?):(?P<count>\d+)(?:\([^)]*\))?(?:,|$)")
 
 
@@ -81,7 +83,7 @@ def parse_answer(text: str) -> dict[str, Any]:
 
 
 def read_jobs(answer: dict[str, Any]) -> list[JobSeen]:
-    """Read the jobs that squeue (or sacct) tells of. Raises: UnreadableAnswer."""
+    """Read the jobs that squeue tells of. Raises: UnreadableAnswer."""
     try:
         return [_read_job(job) for job in answer["jobs"]]
     except (KeyError, TypeError, ValueError) as error:
@@ -89,7 +91,7 @@ def read_jobs(answer: dict[str, Any]) -> list[JobSeen]:
 
 
 def _read_job(job: dict[str, Any]) -> JobSeen:
-    states = _read_words(job["job_state"] if "job_state" in job else job["state"]["current"])
+    states = _read_words(job["job_state"])
     ended_by_itself = bool(states & ENDED)
     reason = str(job.get("state_reason") or "")
     return JobSeen(
@@ -101,6 +103,22 @@ def _read_job(job: dict[str, Any]) -> JobSeen:
         exit_code=_read_exit_code(job.get("exit_code")) if ended_by_itself else None,
         command=str(job.get("command") or ""),
     )
+
+
+def read_account(line: str) -> JobSeen:
+    """Read a job as sacct tells it in columns (`ACCOUNT_COLUMNS`). Raises: UnreadableAnswer.
+
+    Its exit code is `75:0`, or `0:9` after signal 9; one above 128 is told less 128, so that 137 reads as 9. Who
+    cancelled stands in the state: `CANCELLED by 0`.
+    """
+    try:
+        job, name, state, code, node = line.split("|")
+        ended, number = (int(part) for part in code.split(":"))
+    except ValueError as error:
+        raise UnreadableAnswer(line[:200]) from error
+    word = state.split()[0] if state else ""
+    exit_code = None if number > LAST_SIGNAL else -number or ended
+    return JobSeen(job, name, frozenset({word}), node=node, exit_code=exit_code if word in ENDED else None)
 
 
 def _read_words(state: str | list[str]) -> frozenset[str]:

@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker.capacity.model import NodeCapacity
-from broker.execution.engine import EngineUnreachable
-from broker.execution.slurm.answers import JobSeen, UnreadableAnswer, parse_answer, read_errors, read_jobs, read_nodes
+from broker.execution.engine import EngineNotInstalled, EngineUnreachable
+from broker.execution.slurm.answers import (
+    ACCOUNT_COLUMNS,
+    JobSeen,
+    UnreadableAnswer,
+    parse_answer,
+    read_account,
+    read_errors,
+    read_jobs,
+    read_nodes,
+)
 
 NO_ACCOUNTING = "accounting storage is disabled"
 HOPELESS = (  # refusals of sbatch that the next run would get as well
@@ -98,12 +107,16 @@ class SlurmCommands:
         return self._ask_for_jobs("squeue", "--json", "--me", "--states=all")
 
     def find_accounted(self, job: str) -> JobSeen | None:
-        """Find a job that the controller has forgotten in the accounting database, where there is one."""
-        done = self._run("sacct", "--json", f"--jobs={job}")
+        """Find a job that the controller has forgotten in the accounting database, where there is one.
+
+        By columns: `sacct --json` of 22.05 calls the end by exit code 75 a success, with 0.
+        """
+        asked = f"--jobs={job}", f"--format={ACCOUNT_COLUMNS}"
+        done = self._run("sacct", "--noheader", "--parsable2", "--allocations", *asked)
         if done.returncode != 0 or NO_ACCOUNTING in done.stderr:
             return None
         try:
-            return next((seen for seen in read_jobs(parse_answer(done.stdout)) if seen.job == job), None)
+            return next((seen for seen in map(read_account, done.stdout.splitlines()) if seen.job == job), None)
         except UnreadableAnswer as error:
             raise EngineUnreachable(_say("sacct", *UNKNOWN_ANSWER, said=str(error))) from error
 
@@ -164,6 +177,6 @@ class SlurmCommands:
             said = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else ""
             raise EngineUnreachable(explain(command[0], said)) from error
         except FileNotFoundError as error:
-            raise EngineUnreachable(_say(command[0], *PROGRAM_MISSING)) from error
+            raise EngineNotInstalled(_say(command[0], *PROGRAM_MISSING)) from error
         except OSError as error:
             raise EngineUnreachable(_say(command[0], *NOT_RUN, said=str(error))) from error

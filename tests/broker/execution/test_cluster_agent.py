@@ -1,6 +1,7 @@
 """The agent of a cluster: its nodes come and go, its engine may be away, and has a line of its own."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from broker.execution.capacity_watch import CAPACITY_SECONDS
 from broker.execution.engine import Capacity, EngineUnreachable, RunObservation, RunState
 from broker.execution.membership import Membership
 from broker.execution.pool_agent import describe_end
+from broker.execution.slurm.engine import SlurmEngine
 from broker.jobs.running.runs import list_silent_runs
 from broker.system import System
 from tests.broker.conftest import ManualClock
@@ -62,9 +64,58 @@ async def look_again(agent: Any, seconds: Seconds) -> None:
     await agent.nodes.counting
 
 
-async def test_engine_that_does_not_answer_at_the_start_is_told_with_its_cure(system: System) -> None:
-    with pytest.raises(EngineUnreachable, match="look whether it is on"):
-        await make_agent(system, PaperEngine(is_away=True)).register()
+async def test_agent_whose_engine_is_away_at_the_start_says_so_once_and_takes_the_pool_when_that_is_back(
+    api: Api, system: System, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A past fault: `broker serve` did not start while its cluster was away, and with it no API and no other pool."""
+    engine = PaperEngine(offered=Capacity.of_nodes("cpu", TWO_NODES), is_away=True)
+    agent = make_agent(system, engine)
+    await agent.register()
+    await agent.start()
+    await agent.keep_once()
+    await agent.watch()
+    [said] = [record.getMessage() for record in caplog.records if "starts nothing" in record.getMessage()]
+    assert said == (
+        "pool test starts nothing before its engine answers, which is asked again:"
+        " BROKER_ENGINE: nobody answers; look whether it is on"
+    )
+    engine.is_away = False
+    await agent.keep_once()
+    assert await read_pool(api) == ("open", 8, {"n1": "open", "n2": "open"})
+    await agent.close()
+
+
+async def test_agent_adopts_what_runs_once_an_engine_that_fell_silent_in_between_answers(
+    api: Api, system: System
+) -> None:
+    customer = await make_ready_customer(api)
+    first = make_agent(system, PaperEngine())
+    await first.register()
+    job = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    await dispatch(system)
+    await first.relay()
+    engine = PaperEngine(alive=set(first.held))
+    again = make_agent(system, engine)
+    await again.register()
+    engine.is_away = True
+    await again.start()
+    assert (again.serves, again.held) == (False, set())
+    engine.is_away = False
+    await again.keep_once()
+    assert (again.serves, again.held) == (True, first.held)
+    await again.watch()
+    assert (await api.get(f"/jobs/{job['id']}"))["status"] == "dispatched"
+    for agent in (first, again):
+        await agent.close()
+
+
+async def test_engine_whose_program_is_not_installed_is_refused_at_the_start(
+    system: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    engine = SlurmEngine(tmp_path, sku="cpu", command=("true",))
+    with pytest.raises(EngineUnreachable, match="sinfo: is not installed; install"):
+        await make_agent(system, engine).register()
 
 
 async def test_run_in_the_engines_own_line_is_not_silent(api: Api, system: System, clock: ManualClock) -> None:

@@ -8,6 +8,7 @@ from broker.execution.slurm.answers import (
     UnreadableAnswer,
     count_gres,
     parse_answer,
+    read_account,
     read_errors,
     read_jobs,
     read_nodes,
@@ -74,10 +75,28 @@ def test_ended_job_without_an_exit_code_of_its_own_is_gone():
     assert job_of(job_state="CANCELLED", exit_code=0).run_state is RunState.GONE
 
 
-def test_answer_of_the_accounting_database_is_read_alike():
-    told = {"job_id": 7, "name": "run_1", "state": {"current": "FAILED", "reason": "None"}, "nodes": "n1"}
-    [job] = read_jobs({"jobs": [told | {"exit_code": {"status": "ERROR", "return_code": 3}}]})
-    assert (job.run_state, job.exit_code) == (RunState.EXITED, 3)
+@pytest.mark.parametrize(
+    ("line", "state", "exit_code"),
+    [
+        ("7|run_1|COMPLETED|0:0|n1", RunState.EXITED, 0),
+        ("7|run_1|FAILED|75:0|n1", RunState.EXITED, 75),
+        ("7|run_1|FAILED|0:9|n1", RunState.EXITED, -9),
+        ("7|run_1|CANCELLED by 0|0:0|n1", RunState.GONE, 0),
+        ("7|run_1|NODE_FAIL|0:0|n1", RunState.GONE, None),
+        ("7|run_1|OUT_OF_MEMORY|0:125|n1", RunState.GONE, None),
+        ("7|run_1|RUNNING|0:0|n1", RunState.ALIVE, None),
+        ("7|run_1|PENDING|0:0|None assigned", RunState.WAITING, None),
+    ],
+)
+def test_answer_of_the_accounting_database_is_read_as_it_was_printed(line, state, exit_code):
+    job = read_account(line)
+    assert (job.job, job.name, job.run_state, job.exit_code) == ("7", "run_1", state, exit_code)
+
+
+@pytest.mark.parametrize("line", ["", "7|run_1|FAILED|75|n1", "7|FAILED|75:0|n1", "7|run_1|FAILED|x:0|n1"])
+def test_account_of_another_shape_is_unreadable(line):
+    with pytest.raises(UnreadableAnswer):
+        read_account(line)
 
 
 def test_detail_names_job_node_and_reason():
