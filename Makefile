@@ -50,7 +50,7 @@ test-fast: $(TRAINER_READY) ## Run the tests without real training, crash and so
 
 test-engines: $(TRAINER_READY) ## Run the engines against a real Slurm and Ray, installed where we may (ARGS="-k slurm")
 	tests/engines/install $(VENV)-ray
-	BROKER_TEST_ENGINES=1 BROKER_TEST_RAY=$(VENV)-ray/bin/ray $(BIN)/python -m pytest -n 2 --dist loadgroup tests/engines $(ARGS)
+	BROKER_TEST_ENGINES=1 BROKER_TEST_RAY=$(VENV)-ray/bin/ray $(BIN)/python -m tests.engines.keeper $(BIN)/python -m pytest -n 2 --dist loadgroup tests/engines $(ARGS)
 
 lint: $(TRAINER_READY) ## Check style, formatting, types and import contracts
 	$(BIN)/ruff check .

@@ -19,6 +19,7 @@ from broker.execution.slurm.engine import SlurmEngine
 from tests.engines.ray_cluster import RayCluster
 from tests.engines.slurm_cluster import GPUS_PER_NODE, NODES, SlurmCluster
 
+STEP_DAEMON = "slurmstepd"
 BROKER = """
 import asyncio, os, signal, sys
 from pathlib import Path
@@ -38,7 +39,6 @@ class Bench(ABC):
     runs_dir: Path
     engines: list[Engine] = field(default_factory=list)
     prefix: str = field(default_factory=lambda: secrets.token_hex(4))
-    has_server = True
     gpus = len(NODES) * GPUS_PER_NODE
     gpus_of_node = GPUS_PER_NODE
     grace_seconds = 120.0
@@ -53,28 +53,6 @@ class Bench(ABC):
 
     @abstractmethod
     def _make(self, command: tuple[str, ...], timeout_seconds: float) -> Engine: ...
-
-    @abstractmethod
-    def take_server_away(self) -> None:
-        """End what the engine asks, with SIGKILL; what runs goes on, where the engine's kind allows it."""
-
-    @abstractmethod
-    def bring_server_back(self) -> None: ...
-
-    async def find_second_node(self) -> str:
-        """Find the node that a test may kill."""
-        raise NotImplementedError
-
-    def is_on(self, start: dict[str, Any], node: str) -> bool:
-        """Tell whether a process was started on a node."""
-        raise NotImplementedError
-
-    def lose_node(self, start: dict[str, Any]) -> None:
-        """Kill the second node's daemon and all of a run on it, as if the machine had lost power."""
-        raise NotImplementedError
-
-    def bring_node_back(self) -> None:
-        raise NotImplementedError
 
     def name(self, number: int = 1) -> str:
         return f"run_{self.prefix}_{number}"
@@ -93,7 +71,6 @@ class Bench(ABC):
 
 
 class LocalBench(Bench):
-    has_server = False
     gpus = gpus_of_node = 4
     make_in_broker = (
         "from broker.execution import local\nengine = local.LocalEngine(runs_dir, slots=4, command=command)"
@@ -103,15 +80,36 @@ class LocalBench(Bench):
     def _make(self, command: tuple[str, ...], timeout_seconds: float) -> Engine:  # noqa: ARG002 (it asks nobody)
         return LocalEngine(self.runs_dir, slots=self.gpus, command=command)
 
-    def take_server_away(self) -> None:
-        raise NotImplementedError
 
-    def bring_server_back(self) -> None:
-        raise NotImplementedError
+@dataclass
+class ClusterBench(Bench):
+    """A kind of engine that asks a server, which may be away, for GPUs of nodes, which may be lost."""
+
+    @abstractmethod
+    def take_server_away(self) -> None:
+        """End what the engine asks, with SIGKILL; what runs goes on, where the engine's kind allows it."""
+
+    @abstractmethod
+    def bring_server_back(self) -> None: ...
+
+    @abstractmethod
+    async def find_second_node(self) -> str:
+        """Find the node that a test may kill."""
+
+    @abstractmethod
+    def is_on(self, start: dict[str, Any], node: str) -> bool:
+        """Tell whether a process was started on a node."""
+
+    @abstractmethod
+    def lose_node(self, start: dict[str, Any]) -> None:
+        """Kill the second node's daemon and all of a run on it, as if the machine had lost power."""
+
+    @abstractmethod
+    def bring_node_back(self) -> None: ...
 
 
 @dataclass
-class SlurmBench(Bench):
+class SlurmBench(ClusterBench):
     cluster: SlurmCluster = None  # type: ignore[assignment]
     make_in_broker = (
         "from broker.execution.slurm.engine import SlurmEngine\n"
@@ -136,10 +134,9 @@ class SlurmBench(Bench):
         return bool(start["SLURMD_NODENAME"] == node)
 
     def lose_node(self, start: dict[str, Any]) -> None:
-        trainer = psutil.Process(start["pid"])
-        run = [process for process in trainer.parents() if process.name() in {"sh", "slurm_script", "slurmstepd"}]
+        run = list_run(psutil.Process(start["pid"]))
         self.cluster.kill(NODES[1])
-        for process in (*reversed(run), trainer):  # from the daemon downwards: none may tell of the others' end
+        for process in run:  # from the daemon downwards: none may tell of the others' end
             process.kill()
 
     def bring_node_back(self) -> None:
@@ -148,8 +145,15 @@ class SlurmBench(Bench):
         self.cluster.await_nodes()
 
 
+def list_run(trainer: psutil.Process) -> list[psutil.Process]:
+    """List the processes of a run of Slurm, from the daemon of its step down; whoever started the node is none."""
+    above = trainer.parents()
+    daemon = next(index for index, process in enumerate(above) if process.name() == STEP_DAEMON)
+    return [*reversed(above[: daemon + 1]), trainer]
+
+
 @dataclass
-class RayBench(Bench):
+class RayBench(ClusterBench):
     cluster: RayCluster = None  # type: ignore[assignment]
     launch_dies_at = "engine._submit = lambda *_, **__: die()"
 

@@ -16,11 +16,12 @@ import psutil
 import pytest
 
 from tests.broker.conftest import server
-from tests.engines.benches import Bench, LocalBench, RayBench, SlurmBench
+from tests.broker.places import buyer, client, place
+from tests.engines.benches import Bench, ClusterBench, LocalBench, RayBench, SlurmBench
 from tests.engines.ray_cluster import RayCluster, ray_cluster
 from tests.engines.slurm_cluster import SlurmCluster, list_missing, slurm_cluster
 
-__all__ = ["server"]  # the PostgreSQL of the broker's own tests
+__all__ = ["buyer", "client", "place", "server"]  # those of the broker's own tests
 
 Cluster = TypeVar("Cluster")
 
@@ -78,7 +79,7 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     """Each engine in its turn; what still runs at the end is killed."""
     made = _make_bench(request, tmp_path / "it's a folder")
     yield made
-    if made.has_server:
+    if isinstance(made, ClusterBench):
         made.bring_server_back()
     run_ids = [folder.name for folder in made.runs_dir.glob("run_*")]
     engine = made.make("pass")
@@ -86,6 +87,14 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     for own in made.engines:
         await own.reconcile(run_ids)
         await own.close()
+
+
+@pytest.fixture
+def cluster_bench(bench: Bench) -> ClusterBench:
+    """Each engine that asks a server for nodes."""
+    if not isinstance(bench, ClusterBench):
+        pytest.skip("a machine is one node without a server")
+    return bench
 
 
 def _make_bench(request: pytest.FixtureRequest, runs_dir: Path) -> Bench:

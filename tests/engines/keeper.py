@@ -2,6 +2,9 @@
 
 A process of its own is their parent, and takes over whatever they leave behind (a subreaper). It starts what it is told
 on its standard input; at the end of that, which comes also where the test process is killed, it kills all of them.
+
+    python -m tests.engines.keeper COMMAND…    has one keep a whole command, such as pytest, in the same way: brokers,
+                                               their database and what they run, whoever of them is killed.
 """
 
 import ctypes
@@ -10,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +23,9 @@ from pathlib import Path
 import psutil
 
 SET_CHILD_SUBREAPER = 36  # of prctl(2)
+KEEP_ONE = "--one"
+EXIT_KILLED = 137
+HANDED_ON = signal.SIGINT, signal.SIGTERM
 
 
 @dataclass
@@ -49,9 +56,45 @@ def keeper() -> Iterator[Keeper]:
         yield Keeper(process)
 
 
+def run_kept(command: Sequence[str]) -> int:
+    """Run a command until it ends, and return its exit code; whatever it has started is dead then.
+
+    So it is where we are killed: the keeper, in a session of its own, sees the end of its standard input.
+    """
+    keeping = (sys.executable, __file__, KEEP_ONE, *command)
+    with subprocess.Popen(keeping, stdin=subprocess.PIPE, start_new_session=True) as process:
+        for number in HANDED_ON:
+            signal.signal(number, lambda number, _frame: process.send_signal(number))
+        return process.wait()
+
+
+def keep_one(command: Sequence[str]) -> int:
+    """Run a command, hand our signals on to it, and kill what it leaves; or all, where standard input ends first."""
+    become_subreaper()
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    for number in HANDED_ON:
+        signal.signal(number, lambda number, _frame: process.send_signal(number))
+    threading.Thread(target=kill_at_the_end, daemon=True).start()
+    ended, status = 0, 0
+    with suppress(ChildProcessError):  # standard input has ended, and all are dead
+        while ended != process.pid:  # others were left to us
+            ended, status = os.wait()
+    kill_descendants()
+    return os.waitstatus_to_exitcode(status) % 256 if ended == process.pid else EXIT_KILLED
+
+
+def kill_at_the_end() -> None:
+    sys.stdin.read()
+    kill_descendants()
+
+
+def become_subreaper() -> None:
+    ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 def keep() -> None:
     """Start what standard input tells, and kill all of it, and its descendants, at the end."""
-    ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    become_subreaper()
     signal.signal(signal.SIGCHLD, reap)
     try:
         for line in sys.stdin:
@@ -83,4 +126,10 @@ def kill_descendants() -> None:
 
 
 if __name__ == "__main__":
-    keep()
+    match sys.argv[1:]:
+        case []:
+            keep()
+        case [option, *command] if option == KEEP_ONE:
+            sys.exit(keep_one(command))
+        case command:
+            sys.exit(run_kept(command))

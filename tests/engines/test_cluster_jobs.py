@@ -6,16 +6,12 @@ One broker serves the API and runs nothing; the agent of each pool is a `broker 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import pytest
 
 from broker.client.rest import Client
-from broker.persistence.embedded import EmbeddedServer
-from tests.broker.databases import cloned_database
-from tests.broker.served import Buyer, ServedBroker, fake_trainer, make_buyer
-from tests.broker.test_several_agents import (
+from tests.broker.places import (
     ENDLESS,
     Place,
     WorkerProcess,
@@ -26,11 +22,12 @@ from tests.broker.test_several_agents import (
     wait_for_status,
     wait_for_step,
 )
+from tests.broker.served import Buyer, ServedBroker, fake_trainer
 from tests.engines.ray_cluster import RayCluster
 from tests.engines.slurm_cluster import SlurmCluster
 
 ENGINES = ["local", "slurm", "ray"]
-LEASE_SECONDS = 20  # a loaded machine may be silent for longer than the few seconds of the broker's own tests
+LEASE_SECONDS = 20  # of `place`: a loaded machine may be silent for longer than the broker's own tests allow
 
 
 @dataclass
@@ -46,26 +43,6 @@ class Pool:
         """Make the worker of the pool, not yet started, whose runs beat as told."""
         trainer = fake_trainer(**(ENDLESS | options))
         return self.place.worker(self.name, self.name, trainer, local_slots="4", **self.settings)
-
-
-@pytest.fixture(scope="module")
-def place(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with cloned_database(server) as urls:
-        place = Place(tmp_path_factory.mktemp("place"), urls, lease_seconds=str(LEASE_SECONDS))
-        place.hub.start()
-        yield place
-        place.close()
-
-
-@pytest.fixture(scope="module")
-def client(place: Place) -> Iterator[Client]:
-    with Client(place.hub.url, place.hub.admin_key()) as client:
-        yield client
-
-
-@pytest.fixture
-def buyer(client: Client, tmp_path: Path) -> Buyer:
-    return make_buyer(client, tmp_path)
 
 
 @pytest.fixture(params=ENGINES)
@@ -161,6 +138,20 @@ def test_cluster_that_is_away_costs_its_runs_nothing_and_new_jobs_wait_for_it(
     wait_for_step(client, waiting, 2)
     assert statuses_of(client, job_id) == [(pool.name, "running")]
     assert statuses_of(client, waiting) == [(pool.name, "running")]
+
+
+def test_worker_that_starts_while_its_cluster_is_away_serves_the_pool_once_that_is_back(
+    client: Client, buyer: Buyer, pool: Pool
+) -> None:
+    if pool.cluster is None:
+        pytest.skip("a machine has no server that could be away")
+    pool.cluster.take_away()
+    worker = pool.worker(beats=6, pause=0.05)
+    worker.start()
+    eventually(lambda: "starts nothing before its engine answers" in worker.read_log(), "it says so")
+    pool.cluster.bring_back()
+    wait_for_pool(client, pool.name, "open")
+    wait_for_status(client, submit(client, buyer), "succeeded")
 
 
 def test_job_that_is_cancelled_while_it_starts_leaves_no_process(client: Client, buyer: Buyer, pool: Pool) -> None:

@@ -81,7 +81,7 @@ async def test_run_token_is_read_by_nobody_else(bench):
     assert (bench.runs_dir / bench.name(1)).stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("code", [0, 1, 75])
+@pytest.mark.parametrize("code", [0, 1, 75, 137, 255])  # 137 is no SIGKILL
 async def test_exit_code_is_told_ever_after_by_any_engine(bench, code):
     engine = bench.make(end_with(code))
     await engine.launch(bench.spec())
@@ -178,9 +178,9 @@ async def test_run_is_stopped_while_it_starts(bench):
         await await_end_of(start)
 
 
-async def test_run_that_waits_for_devices_waits_and_is_taken_back(bench):
-    if not bench.has_server:
-        pytest.skip("a machine has no line of its own: it refuses a run that finds no device, and is asked again")
+async def test_run_that_waits_for_devices_waits_and_is_taken_back(cluster_bench):
+    """A machine has no line of its own: it refuses a run that finds no device, and is asked again."""
+    bench = cluster_bench
     engine = bench.make(RUN_ON)
     for number in range(bench.gpus // bench.gpus_of_node):
         await engine.launch(bench.spec(number, gpus=bench.gpus_of_node))
@@ -192,9 +192,10 @@ async def test_run_that_waits_for_devices_waits_and_is_taken_back(bench):
     assert bench.starts_of(9) == []
 
 
-async def test_while_the_server_is_away_nothing_is_called_gone_and_afterwards_the_run_is_found(bench, away_seconds):
-    if not bench.has_server:
-        pytest.skip("a machine has no server that could be away")
+async def test_while_the_server_is_away_nothing_is_called_gone_and_afterwards_the_run_is_found(
+    cluster_bench, away_seconds
+):
+    bench = cluster_bench
     for number in (1, 3):
         await bench.make(RUN_ON).launch(bench.spec(number))
     [start], _ = await await_starts(bench, 1), await await_starts(bench, 3)

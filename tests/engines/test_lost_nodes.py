@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 
+import psutil
 import pytest
 
 from broker.capacity.model import NodeState
 from broker.execution.engine import Engine, LaunchError, RunState
-from tests.engines.benches import Bench, SlurmBench
+from tests.engines.benches import Bench, ClusterBench, SlurmBench, list_run
 from tests.engines.test_conformance import await_end_of, await_starts, observe_until
 from tests.engines.trainer_scripts import RUN_ON
 
@@ -16,10 +17,9 @@ DEADLINE_SECONDS = 600
 
 
 @pytest.fixture
-async def second_node(bench: Bench) -> AsyncIterator[str]:
+async def second_node(cluster_bench: ClusterBench) -> AsyncIterator[str]:
     """Name the node that the test may kill; it is there again afterwards."""
-    if not bench.has_server:
-        pytest.skip("a machine is one node")
+    bench = cluster_bench
     yield await bench.find_second_node()
     bench.bring_node_back()
     await until(bench.engines[-1], lambda open_gpus: sum(open_gpus.values()) == bench.gpus)
@@ -39,7 +39,10 @@ async def until(engine: Engine, is_so: Callable[[dict[str, int]], bool]) -> None
     pytest.fail(f"never so; open nodes: {open_gpus}")
 
 
-async def test_run_of_a_lost_node_is_gone_and_the_node_hands_out_nothing(bench: Bench, second_node: str) -> None:
+async def test_run_of_a_lost_node_is_gone_and_the_node_hands_out_nothing(
+    cluster_bench: ClusterBench, second_node: str
+) -> None:
+    bench = cluster_bench
     engine = bench.make(RUN_ON)
     await engine.launch(bench.spec(node=second_node))
     [start] = await await_starts(bench)
@@ -51,11 +54,19 @@ async def test_run_of_a_lost_node_is_gone_and_the_node_hands_out_nothing(bench: 
     await until(engine, lambda open_gpus: second_node not in open_gpus)
 
 
-async def test_node_that_is_not_there_is_no_place_for_a_run(bench: Bench) -> None:
-    if not bench.has_server:
-        pytest.skip("a machine is one node")
+async def test_node_that_is_not_there_is_no_place_for_a_run(cluster_bench: ClusterBench) -> None:
     with pytest.raises(LaunchError, match="node"):
-        await bench.make(RUN_ON).launch(bench.spec(node="nowhere"))
+        await cluster_bench.make(RUN_ON).launch(cluster_bench.spec(node="nowhere"))
+
+
+async def test_losing_a_node_kills_no_process_of_whoever_runs_the_tests(bench: Bench) -> None:
+    """A past fault: every `sh` above a run was killed, and among them the one by which `make` ran the tests."""
+    if not isinstance(bench, SlurmBench):
+        pytest.skip("what runs elsewhere is killed by its engine")
+    await bench.make(RUN_ON).launch(bench.spec())
+    [start] = await await_starts(bench)
+    own = psutil.Process()
+    assert not {own, *own.parents()} & set(list_run(psutil.Process(start["pid"])))
 
 
 async def test_run_outlives_its_nodes_daemon(bench: Bench, second_node: str) -> None:
