@@ -59,12 +59,11 @@ exit "$number"
 TRAINER_SCRIPT = """\
 trap : TERM  # whoever ends the run asks all of its processes: this one waits for the exit code
 (trap '' TERM; while kill -0 "$1" 2>/dev/null; do sleep 2; done; kill -s KILL 0) &  # run.sh is gone: so are we
-. {folder}/environment
 exec >> {folder}/trainer.log 2>&1 < /dev/null
 if command -v python3 > /dev/null; then
-  python3 -I -c {tell_end} {folder}/exit.new {command}
+  python3 -I -c {tell_end} {folder}/exit.new sh -c {start}
 else
-  {command}
+  sh -c {start}
 fi
 code=$?
 [ -s {folder}/exit.new ] || echo shell "$code" > {folder}/exit.new
@@ -74,13 +73,9 @@ exit "$code"
 
 # A shell cannot tell an exit code of 137 from a SIGKILL: Python does, where the node has it.
 TELL_END = """\
-import os, signal, subprocess, sys
+import signal, subprocess, sys
 signal.signal(signal.SIGTERM, lambda *_: None)
-try:
-    code = subprocess.call(sys.argv[2:])
-except OSError as error:
-    print(error, file=sys.stderr)
-    code = 127 if isinstance(error, FileNotFoundError) else 126
+code = subprocess.call(sys.argv[2:])
 with open(sys.argv[1], "w") as file:
     file.write(f"exit {code}" if code >= 0 else f"signal {-code}")
 """
@@ -144,10 +139,9 @@ class RunFiles:
         exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
         write_private_file(self.folder / "environment", "\n".join(exports))
         folder, title = shlex.quote(str(self.folder)), f"LoRA Broker: {spec.run_id} of {spec.job_id}"
-        write_private_file(
-            self.folder / "trainer.sh",
-            TRAINER_SCRIPT.format(folder=folder, command=shlex.join(command), tell_end=shlex.quote(TELL_END)),
-        )
+        start = f". {folder}/environment; exec {shlex.join(command)}"
+        trainer_script = TRAINER_SCRIPT.format(folder=folder, start=shlex.quote(start), tell_end=shlex.quote(TELL_END))
+        write_private_file(self.folder / "trainer.sh", trainer_script)
         on_sigterm = "asked=TERM" if signals_all else "end TERM"
         script = SCRIPT.format(title=title, folder=folder, job=job, on_sigterm=on_sigterm, signal_offset=SIGNAL_OFFSET)
         write_private_file(self.script, script)
