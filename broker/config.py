@@ -78,6 +78,10 @@ class Settings(BaseSettings):
     )
     slurm_options: str = Field(default="", description="Further options of sbatch, such as --mem=32G --time=2-0.")
 
+    engine_answer_seconds: float = Field(
+        default=60, gt=0, le=600, description="How long a cluster may take to answer; then it counts as away."
+    )
+
     ray_address: str | None = Field(default=None, description="The cluster's dashboard, such as http://head:8265.")
     ray_token: str | None = Field(default=None, description="The cluster's token, where it wants one.")
     ray_resource: str = Field(

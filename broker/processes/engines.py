@@ -10,6 +10,7 @@ from broker.execution.engine import Engine
 from broker.execution.local import LocalEngine
 from broker.execution.ray.engine import RayEngine
 from broker.execution.ray.jobs_api import JobsApi
+from broker.execution.slurm.commands import SlurmCommands
 from broker.execution.slurm.engine import SlurmEngine, SlurmPlace
 
 
@@ -64,6 +65,7 @@ def make_slurm_engine(settings: Settings) -> SlurmEngine:
         command=settings.trainer_argv,
         place=place,
         base_models_dir=settings.models_root,
+        commands=SlurmCommands(timeout_seconds=settings.engine_answer_seconds),
     )
 
 
@@ -72,7 +74,7 @@ def make_ray_engine(settings: Settings) -> RayEngine:
     assert settings.ray_address is not None, "settings of engine ray name an address"
     return RayEngine(
         settings.runs_root,
-        api=JobsApi(settings.ray_address, token=settings.ray_token),
+        api=JobsApi(settings.ray_address, token=settings.ray_token, timeout_seconds=settings.engine_answer_seconds),
         sku=settings.gpu_type,
         command=settings.trainer_argv,
         resource=settings.ray_resource,

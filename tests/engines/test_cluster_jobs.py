@@ -49,7 +49,7 @@ class Pool:
 def pool(request: pytest.FixtureRequest, place: Place, client: Client) -> Iterator[Pool]:
     """Each engine in its turn, in a pool of its own for each test; afterwards nothing runs or waits any more."""
     engine = request.param
-    settings = {"engine": engine}
+    settings = {"engine": engine, "engine_answer_seconds": "20"}
     cluster = None if engine == "local" else request.getfixturevalue(engine)
     if engine == "ray":
         settings["ray_address"] = cluster.address
