@@ -61,11 +61,14 @@ def hold_out_each(rows: Sequence[PreparedRow]) -> HeldOut:
 def hold_apart(fitted: Sequence[PreparedRow], kept: Sequence[PreparedRow]) -> HeldOut:
     """Estimate the rows that are kept apart, as an installation would that has only the shipped constants.
 
-    Each program's interval is as wide as the errors of all other programs ask for: those that were fitted to, held out,
-    and the others that were kept apart.
+    Other rows of a program that is kept apart teach nothing here. Each program's interval is as wide as the errors of
+    all other programs ask for: those that were fitted to, held out, and the others that were kept apart.
     """
-    seen, found = hold_out_each(fitted), _estimate(kept, _teaching(fitted))
-    return HeldOut(_cover(found.time, beside=seen.time), _cover(found.memory, beside=seen.memory), found.wrong)
+    seen = hold_out_each(fitted)
+    found = [_estimate(_of(kept, program), _without(fitted, program)) for program in list_programs(kept)]
+    time = _cover([error for each in found for error in each.time], beside=seen.time)
+    memory = _cover([error for each in found for error in each.memory], beside=seen.memory)
+    return HeldOut(time, memory, [row for each in found for row in each.wrong])
 
 
 def _estimate(rows: Sequence[PreparedRow], seen: Sequence[PreparedRow]) -> HeldOut:

@@ -44,6 +44,9 @@ class PublicRun(BaseModel):
     kernels: Literal["usual", "fused", "compiled"]
     loss: Literal["half", "chunked", "fused"] | None = None
     unpacked_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
+    weight_bits: Annotated[Literal[16, 32], BeforeValidator(int)] | None = None
+    grouped: bool | None = None
+    offloaded: bool | None = None
     sharded: bool | None = None
     attention: Literal["eager", "sdpa", "flash"] | None = None
     encodes: Literal["yes", "captions", "no"] | None = None
@@ -117,6 +120,9 @@ class PublicRun(BaseModel):
             cached_latents=self.encodes != "yes",
             loss=None if self.loss == "fused" else self.loss,
             unpacked_bits=self.unpacked_bits,
+            weight_bits=self.weight_bits,
+            grouped=self.grouped,
+            offloaded=self.offloaded,
             sharded=self.sharded,
             compiled=True if self.kernels != "usual" else None,
             attention=self.attention,

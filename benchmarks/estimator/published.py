@@ -128,6 +128,7 @@ def _read_request(
         cached_latents=not conditions.encodes,
         loss="chunked" if trainer == UNSLOTH else conditions.packed_loss if quantization != "none" else None,
         unpacked_bits=16 if WITHOUT_UPCASTING in record["note"] else conditions.unpacked_bits,
+        grouped=conditions.grouped,
         compiled=True if trainer == UNSLOTH or "FUSED" in record["note"] else None,
         attention=conditions.attention,
         **_read_size(record, conditions),

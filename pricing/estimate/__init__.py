@@ -2,7 +2,8 @@
 
 Owns the estimate of a run (`run_estimate`), the ways to run the same steps (`offers`), the changes that make a run fit
 (`memory_advice`), and the answer to scripts (`prediction`): to what they ask (`prediction_request`), in each way that
-their program may go about it (`requested_run`), with what makes it uncertain (`uncertainty`). Quotes and
+their program may go about it (`requested_run`; which, and how often: `unsaid`), with what makes it uncertain
+(`uncertainty`). Quotes and
 `broker estimator predict` call it, and the trainer when it has run out of memory.
 Invariants: a peak is worked out once for each method and carried; an offer trains the very steps of its job;
 what a request does not say widens its answer and is named in it.

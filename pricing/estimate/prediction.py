@@ -110,9 +110,9 @@ def _plan(run: RequestedRun, way: Way) -> tuple[RunKind, RunWork]:
 
 def _find_interval(run: RequestedRun, estimate: Callable[[Way], Interval]) -> Interval:
     """Find the interval over all ways: its middle is theirs, and it is as much wider as they lie apart."""
-    intervals = {way.method: estimate(way) for way in run.ways}
-    likeliest = intervals[run.likeliest.method]
-    middle = run.find_middle(lambda way: intervals[way.method].p50)
+    intervals = {id(way): estimate(way) for way in run.ways}
+    likeliest = intervals[id(run.likeliest)]
+    middle = run.find_middle(lambda way: intervals[id(way)].p50)
     spread = combine_spreads(math.log(likeliest.p90 / likeliest.p50) / Z_90, middle.log_spread)
     return Interval(middle.value, middle.value * math.exp(Z_90 * spread), likeliest.runs)
 

@@ -9,6 +9,7 @@ from pricing.resources.method import Attention, Loss
 from pricing.training.config import ALL_LINEAR
 
 LATENT_PIXELS = 8
+BITS_IN_16 = 16
 
 
 def _split(written: Any) -> Any:
@@ -91,6 +92,19 @@ class PredictionRequest(BaseModel):
         default=None,
         description="Bits of what a quantized text model leaves unpacked: 32 as peft prepares it; null: not known.",
     )
+    weight_bits: Literal[16, 32] | None = Field(
+        default=None,
+        description="Bits in which weights are kept that are not quantized: 32 where they are cast for each pass, "
+        "by autocast or as masters; null: not known.",
+    )
+    offloaded: bool | None = Field(
+        default=None,
+        description="Whether checkpoints of activations wait in the host's memory; null: no.",
+    )
+    grouped: bool | None = Field(
+        default=None,
+        description="Whether rows of like length share a micro-batch, so that nearly none is padded; null: not known.",
+    )
     sharded: bool | None = Field(
         default=None,
         description="Whether weights lie spread over the GPUs (ZeRO-3, FSDP); null: only where they must.",
@@ -112,6 +126,10 @@ class PredictionRequest(BaseModel):
             raise ValueError("give sequence_length for a text model, or resolution for an image model")
         if self.mean_tokens is not None and self.mean_tokens > (self.sequence_length or 0):
             raise ValueError("mean_tokens is at most sequence_length")
+        if self.weight_bits is not None and self.method != "lora":
+            raise ValueError("weight_bits is of weights that are not quantized: give unpacked_bits instead")
+        if self.weight_bits == BITS_IN_16 and self.precision == "fp32":
+            raise ValueError("weight_bits is 32 where the precision is fp32")
         return self
 
 

@@ -1,15 +1,14 @@
 """What a requested run does and holds, in each of the ways in which its program may go about what was not said."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import product
-from typing import Any
 
 from pricing.catalog import get_base_model, get_gpu
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.prediction_request import PredictionRefused, PredictionRequest, read_sizes
+from pricing.estimate.unsaid import list_checkpointing, list_lengths, list_variants
 from pricing.resources.exclusions import find_exclusion
 from pricing.resources.memory import FitJudgement, estimate_peak
 from pricing.resources.method import Method, Quantization, describe_method
@@ -18,17 +17,7 @@ from pricing.resources.step_work import StepWork, count_step_work
 from pricing.training.config import TrainingConfig
 
 METHODS: dict[str, Quantization] = {"lora": "none", "qlora-nf4": "4bit", "lora-int8": "8bit"}
-# How often programs recompute activations that do not say so: peft's preparation of a quantized model turns it on, the
-# usual trainers leave it off unless they are asked, and pictures do without where that fits.
-SHARE_OF_QUANTIZED, SHARE_OF_TEXT, SHARE_OF_PICTURES = 0.85, 0.6, 0.25
-# How often a text program that does not say so keeps the scores of its attention (models with code of their own, and
-# most programs of 2023), takes its loss in 16 bit or in pieces, or leaves what is not packed in 16 bit.
-SHARE_OF_EAGER, SHARE_OF_HALF, SHARE_OF_CHUNKED, SHARE_OF_NARROW = 0.15, 0.1, 0.1, 0.3
-
-NARROW = 16
-# The standard deviation of the lengths of rows within a micro-batch, as a share of the mean one.
-SPREAD_OF_LENGTHS = 0.55
-EULER_GAMMA = 0.5772
+NARROW, WIDE = 16, 32
 
 
 @dataclass(frozen=True)
@@ -114,23 +103,22 @@ def describe_requested_run(request: PredictionRequest, *, quantization: Quantiza
     kept = _describe_method(request, profile, quantization)
     is_sharded = _is_sharded(request, profile, kept, gpu)
     batch = _fill_micro_batch(request, profile, longest, mean, Device.of(gpu), is_sharded=is_sharded)
-    padded = pad_to_longest(mean, longest, batch.samples)
+    fits = _judge(profile, kept, gpu, batch) is FitJudgement.FITS
     ways = [
-        Way(share, method, _count_work(profile, method, padded, batch), _list_held(request, profile, method, batch))
-        for share, method in _list_methods(request, profile, kept, gpu, batch)
+        Way(
+            share * share_of_length,
+            method,
+            _count_work(profile, method, positions, batch),
+            tuple(
+                Held(variant.share, count_peak_contents(profile, variant.method, batch))
+                for variant in list_variants(request, profile, method)
+            ),
+        )
+        for share, checkpointing in list_checkpointing(request, profile, kept, fits_without=fits)
+        for method in [replace(kept, checkpointing=checkpointing)]
+        for share_of_length, positions in list_lengths(request, longest, mean)
     ]
     return RequestedRun(request, profile, gpu, mean, batch, tuple(sorted(ways, key=lambda way: -way.share)))
-
-
-def pad_to_longest(mean: float, longest: float, samples: int) -> float:
-    """Find how long rows are when each is padded to the longest of its micro-batch.
-
-    Source: the longest of n draws of an exponential distribution is 1 + 1/2 + … + 1/n times the mean in expectation;
-    rows of instructions spread about half as much as that (Alpaca: 0.55 of the mean).
-    """
-    spread = min(SPREAD_OF_LENGTHS * mean, longest - mean)
-    harmonic = math.log(samples) + EULER_GAMMA + 1 / (2 * samples) if samples > 1 else 1.0
-    return min(longest, mean + spread * (harmonic - 1))
 
 
 def refuse_excluded(request: PredictionRequest, gpu: GpuProfile, quantization: Quantization) -> None:
@@ -159,6 +147,8 @@ def _describe_method(
         loss=request.loss or "whole",
         attention=request.attention or "sdpa",
         is_compiled=request.compiled is True,
+        has_wide_weights=request.weight_bits == WIDE and request.precision != "fp32",
+        offloads=request.offloaded is True,
         upcasts=_may_upcast(request, profile, quantization or kept.quantization) and request.unpacked_bits != NARROW,
     )
 
@@ -202,62 +192,12 @@ def _fill_micro_batch(
     )
 
 
-def _list_methods(
-    request: PredictionRequest, profile: BaseModelProfile, kept: Method, gpu: GpuProfile, batch: MicroBatch
-) -> Iterator[tuple[float, Method]]:
-    """List the methods with their shares: one where gradient checkpointing was said or nothing else fits, else two."""
-    share = _share_of_checkpointing(request, profile, kept, gpu, batch)
-    if share > 0:
-        yield share, replace(kept, checkpointing=True)
-    if share < 1:
-        yield 1 - share, kept
-
-
-def _share_of_checkpointing(
-    request: PredictionRequest, profile: BaseModelProfile, kept: Method, gpu: GpuProfile, batch: MicroBatch
-) -> float:
-    if request.gradient_checkpointing is not None:
-        return float(request.gradient_checkpointing)
-    if _judge(profile, kept, gpu, batch) is not FitJudgement.FITS:
-        return 1.0
-    if not profile.is_text:
-        return SHARE_OF_PICTURES
-    return SHARE_OF_TEXT if kept.quantization == "none" else SHARE_OF_QUANTIZED
-
-
-def _list_held(
-    request: PredictionRequest, profile: BaseModelProfile, method: Method, batch: MicroBatch
-) -> tuple[Held, ...]:
-    """List the contents under each attention, loss and unpacked rest that was not said; of pictures none shows."""
-    held = (
-        (
-            math.prod(share for share, _ in chosen),
-            replace(method, **dict(pair for _, pairs in chosen for pair in pairs)),
-        )
-        for chosen in product(*_list_unsaid(request, profile, method))
-    )
-    return tuple(Held(share, count_peak_contents(profile, variant, batch)) for share, variant in held)
-
-
-def _list_unsaid(
-    request: PredictionRequest, profile: BaseModelProfile, method: Method
-) -> Iterator[list[tuple[float, list[tuple[str, Any]]]]]:
-    """List what was not said of a program, one list for each thing: how often it is what, the likeliest first."""
-    if profile.is_text and request.attention is None:
-        yield [(1 - SHARE_OF_EAGER, []), (SHARE_OF_EAGER, [("attention", "eager")])]
-    if profile.is_text and request.loss is None:
-        whole = 1 - SHARE_OF_HALF - SHARE_OF_CHUNKED
-        yield [(whole, []), (SHARE_OF_HALF, [("loss", "half")]), (SHARE_OF_CHUNKED, [("loss", "chunked")])]
-    if method.upcasts and request.unpacked_bits is None:
-        yield [(1 - SHARE_OF_NARROW, []), (SHARE_OF_NARROW, [("upcasts", False)])]
-
-
-def _count_work(profile: BaseModelProfile, method: Method, mean: float, batch: MicroBatch) -> StepWork:
+def _count_work(profile: BaseModelProfile, method: Method, positions: float, batch: MicroBatch) -> StepWork:
     return count_step_work(
         profile,
         method,
         samples=batch.samples,
-        positions=mean,
+        positions=positions,
         is_sharded=batch.is_sharded,
         encodes=batch.encodes,
     )

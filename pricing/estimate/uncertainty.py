@@ -30,8 +30,10 @@ def _name_kind(run: RequestedRun, calibration_runs: int) -> Iterator[str]:
 
 
 def _name_unsaid(run: RequestedRun) -> Iterator[str]:
-    if len(run.ways) > 1:
+    if len({way.method.checkpointing for way in run.ways}) > 1:
         yield "checkpointing not stated: gradient_checkpointing true or false would narrow time and memory"
+    if len({way.work.product_rows for way in run.ways}) > 1:
+        yield "padding not stated: grouped true or false would narrow the time of rows of different lengths"
     if not run.profile.is_text:
         return
     method, batch = run.likeliest.method, run.batch
@@ -40,10 +42,15 @@ def _name_unsaid(run: RequestedRun) -> Iterator[str]:
         (run.request.attention, replace(method, attention="eager"), "attention not stated: eager"),
         (run.request.loss, replace(method, loss="chunked"), "loss not stated: chunked"),
         (run.request.unpacked_bits, replace(method, upcasts=False), "unpacked_bits not stated: 16"),
+        (run.request.weight_bits, _widen(method), "weight_bits not stated: 32"),
     ):
         gib = _estimate_gib(run, other, batch)
         if unsaid is None and abs(gib / now - 1) >= WORTH_SAYING:
             yield f"{effect} would need {gib:.1f} GiB, not {now:.1f}"
+
+
+def _widen(method: Method) -> Method:
+    return replace(method, has_wide_weights=True) if method.may_have_wide_weights else method
 
 
 def _estimate_gib(run: RequestedRun, method: Method, batch: MicroBatch) -> float:

@@ -124,12 +124,18 @@ def estimate_peak(contents: PeakContents, constants: MemoryConstants = DEFAULT_M
 
 
 def weigh_contents(contents: PeakContents, constants: MemoryConstants) -> MemoryParts:
-    """Turn what a GPU holds into GiB, part by part; scores count as activations."""
+    """Turn what a GPU holds into GiB, part by part; scores count as activations.
+
+    Gradients of the layer in work are about as much as it keeps, once the logits are gone. Source: traced (2.2 times
+    with its own, SmolLM2 at 4,096 tokens).
+    """
     device = contents.device
     gaps = constants.gaps - 1 if contents.varies and not device.is_cpu else 0.0
     context = constants.context_gib + device.further_context_bytes / BYTES_PER_GIB
-    activations = contents.kept_bytes * constants.activations + contents.scores * constants.score_bytes
     logits = contents.logits * constants.logit_bytes
+    layer = contents.layer_bytes * constants.activations
+    going_back = max(0.0, layer - logits)
+    activations = contents.kept_bytes * constants.activations + going_back + contents.scores * constants.score_bytes
     return MemoryParts(
         weights=contents.weight_bytes / BYTES_PER_GIB,
         adapter=contents.adapter_parameters * constants.adapter_bytes / contents.shards / BYTES_PER_GIB,
@@ -148,4 +154,4 @@ def weigh_contents_in_use(contents: PeakContents, constants: MemoryConstants) ->
     """
     parts = weigh_contents(contents, replace(constants, gaps=1.0))
     layer = contents.layer_bytes * constants.activations / BYTES_PER_GIB
-    return parts.total - parts.context - min(layer, parts.logits)
+    return parts.total - parts.context - min(layer, max(0.0, parts.logits - layer))

@@ -27,7 +27,9 @@ class Method:
     `gpus` work side by side, each on its own samples. `loss` is taken of a whole micro-batch, with copies of its logits
     in 32 bit (`whole`) or in their own 16 (`half`), or in pieces; `attention` keeps its scores where it is eager;
     `is_compiled`: small kernels are fused, by a compiler or by hand. `upcasts`: what quantization leaves unpacked is in
-    32 bit, and with it all that passes from module to module and the logits.
+    32 bit, and with it all that passes from module to module and the logits. `has_wide_weights`: weights that are not
+    quantized are kept in 32 bit and cast for each pass, by autocast or as the masters of a sharded run.
+    `offloads`: checkpoints wait in the host's memory.
     """
 
     precision: Precision
@@ -43,10 +45,22 @@ class Method:
     attention: Attention = "sdpa"
     is_compiled: bool = False
     upcasts: bool = False
+    has_wide_weights: bool = False
+    offloads: bool = False
 
     @property
     def bytes_per_number(self) -> int:
         return 4 if self.precision == "fp32" else 2
+
+    @property
+    def bytes_of_weights(self) -> int:
+        """The bytes in which a weight that is not quantized is kept."""
+        return 4 if self.has_wide_weights else self.bytes_per_number
+
+    @property
+    def may_have_wide_weights(self) -> bool:
+        """Whether its weights could be kept in more bits than they are used in."""
+        return self.quantization == "none" and self.precision != "fp32" and not self.has_wide_weights
 
     @property
     def bytes_passed_on(self) -> int:

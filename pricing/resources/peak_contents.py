@@ -94,13 +94,14 @@ def count_peak_contents(profile: BaseModelProfile, method: Method, batch: MicroB
     encoders = _count_encoder_bytes(profile, method, batch)
     kept = batch.samples * _count_kept_bytes(profile, method, batch.positions)
     checkpoints = batch.samples * _count_checkpoint_bytes(profile, method, batch.positions)
+    on_card = 0.0 if method.offloads else checkpoints
     return PeakContents(
         weight_bytes=_count_weight_bytes(profile, method) / shards + room + encoders,
         adapter_parameters=method.adapter_parameters,
         shards=shards,
-        kept_bytes=kept,
-        checkpoint_bytes=checkpoints,
-        layer_bytes=max(0.0, kept - checkpoints) if method.checkpointing else 0.0,
+        kept_bytes=on_card + kept,
+        checkpoint_bytes=on_card,
+        layer_bytes=kept if method.checkpointing else 0.0,
         logits=_count_logits(profile, method, batch),
         picture_positions=_count_picture_positions(profile, batch),
         scores=batch.samples * _count_scores(profile, method, batch),
@@ -150,7 +151,7 @@ def _count_weight_bytes(profile: BaseModelProfile, method: Method) -> float:
     Source: peft, `prepare_model_for_kbit_training`, casts the rest to 32 bit, but not beside GPTQ.
     """
     if method.quantization == "none":
-        return profile.parameters * method.bytes_per_number
+        return profile.parameters * method.bytes_of_weights
     packed = profile.linear_weights
     rest = profile.parameters - packed
     return packed * BITS_PER_WEIGHT[method.quantization] / 8 + rest * method.bytes_passed_on
@@ -159,13 +160,15 @@ def _count_weight_bytes(profile: BaseModelProfile, method: Method) -> float:
 def _count_work_bytes(profile: BaseModelProfile, method: Method, *, is_sharded: bool) -> float:
     """Count the room that weights are worked on in.
 
-    A quantized model unpacks its largest module into it. A sharded one gathers two layers in it, the one in work and
-    the next, packed where they are, and the embeddings and the head, which are gathered whole.
+    A quantized model unpacks its largest module into it, one whose weights are wide casts it there. A sharded one
+    gathers two layers in it, the one in work and the next, packed where they are, and the embeddings and the head,
+    which are gathered whole.
     """
     room, layer_bytes = 0.0, float(method.bytes_per_number)
-    if method.quantization != "none":
+    if method.quantization != "none" or method.has_wide_weights:
         shapes = (shape for shapes in profile.modules.values() for shape in shapes)
         room = 2 * max(shape.in_features * shape.out_features for shape in shapes)
+    if method.quantization != "none":
         layer_bytes = BITS_PER_WEIGHT[method.quantization] / 8
     if not is_sharded:
         return room
@@ -179,22 +182,18 @@ def _count_checkpoint_bytes(profile: BaseModelProfile, method: Method, positions
 
 
 def _count_kept_bytes(profile: BaseModelProfile, method: Method, positions: float) -> float:
-    """Count the bytes of one sample kept for the backward pass, and with checkpointing those of the layer in work.
+    """Count the bytes of one sample kept for the backward pass beside checkpoints, with which it is a layer's.
 
     Products with packed weights keep their input also where no adapter needs it.
     Source: measured on the meta device for the profile, at 16 bits a number; bitsandbytes, `MatMul4Bit.forward`.
     """
     costs = profile.costs
     keeps_all_inputs = method.adapts_all or method.quantization in {"4bit", "8bit"}
+    further = costs.all_linear_activation_bytes.at(positions) - costs.activation_bytes.at(positions)
     if method.checkpointing:
-        kept = costs.checkpoint_bytes.at(positions) + costs.layer_bytes.at(positions)
-        if keeps_all_inputs:
-            further = costs.all_linear_activation_bytes.at(positions) - costs.activation_bytes.at(positions)
-            kept += further / profile.layers
-    elif keeps_all_inputs:
-        kept = costs.all_linear_activation_bytes.at(positions)
+        kept = costs.layer_bytes.at(positions) + (further / profile.layers if keeps_all_inputs else 0.0)
     else:
-        kept = costs.activation_bytes.at(positions)
+        kept = costs.activation_bytes.at(positions) + (further if keeps_all_inputs else 0.0)
     fused = SHARE_KEPT_BY_FUSED_KERNELS if method.is_compiled else 1.0
     norms = NORMS_IN_32_BIT if profile.is_convolutional and method.precision != "fp32" else 1.0
     return kept * fused * norms * method.bytes_passed_on / 2

@@ -29,6 +29,7 @@ class Shipped(BaseModel):
     memory: dict[Literal["published", "trainer"], dict[str, float]] = {}
     log_spread: dict[Kind, float]
     memory_spread: dict[Kind, float]
+    shares: dict[str, float]
     source: str
 
 
@@ -49,6 +50,11 @@ def load_memory_constants(program: Literal["published", "trainer"]) -> MemoryCon
     """Load those of the scripts that people publish figures of, or of our own trainer."""
     priors = {name: prior.value for name, prior in MEMORY_PRIORS.items()}
     return MemoryConstants(**(priors | load_shipped().memory.get(program, {})))
+
+
+def load_share(name: str) -> float:
+    """Load how often programs do what a request left unsaid. Raises: KeyError for what nobody counted."""
+    return load_shipped().shares[name]
 
 
 def load_log_spread(family: str) -> float:

@@ -152,9 +152,13 @@ def _count_unpacked_bytes(profile: BaseModelProfile, method: Method) -> float:
 
 
 def _count_read_bytes(profile: BaseModelProfile, method: Method) -> float:
-    """Count the weights that one pass reads, packed ones apart: they are counted where they are unpacked."""
+    """Count the weights that one pass reads, packed ones apart: they are counted where they are unpacked.
+
+    Wide ones are read once more and written narrow, before the products read those.
+    """
     packed = 0 if method.quantization == "none" else profile.linear_weights
-    return (profile.parameters - packed) * method.bytes_per_number
+    cast = method.bytes_of_weights + method.bytes_per_number if method.has_wide_weights else 0
+    return (profile.parameters - packed) * (method.bytes_per_number + cast)
 
 
 def _count_adapter_bytes(method: Method, seen: float) -> float:

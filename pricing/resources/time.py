@@ -24,6 +24,7 @@ class TimeConstants:
     recomputed_launch_share: float
     adapter_launch_share: float
     unpacking_launches: float
+    unpacking_launches_8bit: float
     convolution_launches: float
     encoding_launches: float
     matmul_efficiency: float
@@ -47,6 +48,9 @@ TIME_PRIORS: dict[str, Prior] = {
     "recomputed_launch_share": Prior(1.0, 0.1, "a forward pass again, with the bookkeeping that the first did without"),
     "adapter_launch_share": Prior(0.5, 0.25, "adapters launch small kernels, some of which are fused"),
     "unpacking_launches": Prior(1.2, 0.08, "one kernel more for each linear module and pass"),
+    "unpacking_launches_8bit": Prior(
+        3.0, 0.2, "bitsandbytes, MatMul8bitLt: quantizes rows, finds outliers, multiplies twice, scales back"
+    ),
     "convolution_launches": Prior(2.5, 0.2, "norms, casts of inputs and weights, and hooks around a UNet's modules"),
     "encoding_launches": Prior(2.0, 0.15, "a step that runs the text encoder and the VAE, and decodes pictures"),
     "matmul_efficiency": Prior(0.82, 0.08, "cuBLAS reaches 80 to 87 % of the dense peak where tiles fill the card"),
@@ -129,7 +133,9 @@ def _compute_launching(work: StepWork, constants: TimeConstants) -> float:
         + work.recomputed_launches * constants.recomputed_launch_share
         + work.adapter_launches * constants.adapter_launch_share
     )
-    if work.quantization != "none":
+    if work.quantization == "8bit":
+        launches *= constants.unpacking_launches_8bit
+    elif work.quantization != "none":
         launches *= constants.unpacking_launches
     if work.encodes:
         launches *= constants.encoding_launches

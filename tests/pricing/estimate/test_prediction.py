@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from pricing.calibration.calibration import Calibration
 from pricing.estimate.prediction import predict
 from pricing.estimate.prediction_request import PredictionRequest
-from pricing.estimate.requested_run import pad_to_longest
+from pricing.estimate.unsaid import pad_to_longest
 from pricing.resources.memory import FitJudgement
 
 LLAMA = {"base_model": "llama-2-7b", "gpu": "A100-80G", "sequence_length": 2048, "micro_batch": 4}
@@ -203,3 +203,35 @@ def test_rows_of_different_lengths_are_padded_to_the_longest_of_their_micro_batc
     assert pad_to_longest(512, 512, 8) == 512
     assert pad_to_longest(180, 1304, 4) == pytest.approx(180 * (1 + 0.55 * (1 / 2 + 1 / 3 + 1 / 4)), rel=0.01)
     assert pad_to_longest(180, 200, 1000) == 200
+
+
+def test_weights_kept_in_32_bit_hold_twice_as_much_and_are_cast_for_each_pass():
+    narrow, wide, unsaid = (answer(LLAMA, gradient_checkpointing=True, weight_bits=bits) for bits in (16, 32, None))
+    assert wide.peak_vram_parts.weights == pytest.approx(2 * narrow.peak_vram_parts.weights, rel=0.02)
+    assert wide.seconds_per_step.p50 > narrow.seconds_per_step.p50
+    assert unsaid.peak_vram_gib == narrow.peak_vram_gib
+    assert width(unsaid.peak_vram) > width(narrow.peak_vram)
+    assert any("weight_bits not stated: 32" in line for line in unsaid.uncertain)
+
+
+@pytest.mark.parametrize("said", [{"method": "qlora-nf4", "weight_bits": 32}, {"precision": "fp32", "weight_bits": 16}])
+def test_bits_of_weights_go_with_weights_that_could_have_them(said):
+    with pytest.raises(ValidationError, match="weight_bits"):
+        answer(LLAMA, **said)
+
+
+def test_rows_of_like_length_are_padded_less_and_what_was_not_said_lies_between():
+    short = LLAMA | {"gradient_checkpointing": True, "mean_tokens": 300}
+    padded, unsaid, grouped = (answer(short, grouped=said) for said in (False, None, True))
+    assert grouped.seconds_per_step.p50 < unsaid.seconds_per_step.p50 < padded.seconds_per_step.p50
+    assert grouped.peak_vram == unsaid.peak_vram == padded.peak_vram
+    assert width(unsaid.seconds_per_step) > width(padded.seconds_per_step)
+    assert any("padding not stated" in line for line in unsaid.uncertain)
+    assert answer(short, micro_batch=1, grouped=True) == answer(short, micro_batch=1)
+
+
+def test_checkpoints_in_the_host_s_memory_leave_the_card_a_layer():
+    long = LLAMA | {"gradient_checkpointing": True, "sequence_length": 16384, "micro_batch": 1, "loss": "chunked"}
+    here, away = answer(long), answer(long, offloaded=True)
+    checkpoints = 32 * 4096 * 2 * 16384 / 2**30
+    assert here.peak_vram_gib - away.peak_vram_gib == pytest.approx(checkpoints, rel=0.1)

@@ -160,6 +160,24 @@ def test_what_torch_counts_has_the_layer_in_work_where_the_logits_were(llama_7b)
     assert weigh_contents_in_use(kept, DEFAULT_MEMORY) == pytest.approx(held.total - held.context)
 
 
+def test_gradients_of_the_layer_in_work_take_the_logits_place_and_more_where_these_are_few(llama_7b):
+    method = replace(method_of(llama_7b, checkpointing=True), loss="chunked")
+    contents = count_peak_contents(llama_7b, method, MicroBatch(1, 32_768))
+    without = replace(contents, layer_bytes=0.0)
+    further = (estimate_peak(contents).gib - estimate_peak(without).gib) * 2**30
+    assert further == pytest.approx(contents.layer_bytes - 14 * contents.logits, rel=0.05)
+
+
+def test_fused_kernels_keep_fewer_activations_but_all_checkpoints(llama_7b):
+    usual = method_of(llama_7b, checkpointing=True)
+    plain, fused = (
+        count_peak_contents(llama_7b, replace(usual, is_compiled=is_fused), MicroBatch(1, 4096))
+        for is_fused in (False, True)
+    )
+    assert fused.checkpoint_bytes == plain.checkpoint_bytes
+    assert fused.layer_bytes == pytest.approx(0.75 * plain.layer_bytes)
+
+
 def test_packed_weights_that_are_sharded_are_gathered_packed(llama_7b):
     packed, gathered = (
         parts_of(llama_7b, method_of(llama_7b, gpus=2, quantization="4bit"), is_sharded=sharded).weights
