@@ -70,7 +70,7 @@ def measure_broker(broker: ServedBroker, folder: Path) -> list[Row]:
     with serve_durable_handler(broker.database_url(), PROCESSES) as (port, handler):
         bare = [replace(each, port=port, path="/", status=200) for each in spread]
         peer = measure_targets(bare, handler, database)
-    tpc_b = measure_tpc_b(broker)
+    tpc_b = measure_tpc_b(broker.database_url())
     answers = admitted + 2 * COUNTED + sum(each.load.answers + each.load.warm_up for each in (over_all, on_one))
     check_books(broker, answers)
     return list_rows({f"{CONTRACTS} contracts": over_all, "one contract": on_one}, peer, tpc_b, statements)
@@ -127,9 +127,8 @@ def measure_targets(targets: Sequence[Target], program: Program, database: Progr
     return Measured(load, meter.read(load.answers + load.warm_up))
 
 
-def measure_tpc_b(broker: ServedBroker) -> float:
-    """Measure PostgreSQL's own benchmark, in a database of its own on the broker's server. Units: transactions/s."""
-    url = broker.database_url()
+def measure_tpc_b(url: str) -> float:
+    """Measure PostgreSQL's own benchmark, in a database of its own beside the broker's. Units: transactions/s."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE tpc_b")
     named = url.replace("/broker?", "/tpc_b?", 1)

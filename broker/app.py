@@ -55,6 +55,7 @@ from broker.signing.purchase_routes import router as purchases
 from broker.signing.routes import router as signing
 from broker.signing.top_up_routes import router as top_ups
 from broker.system import System
+from broker.workers.finishing import collect_finishes
 from broker.workers.heartbeat_batches import collect_heartbeats
 from broker.workers.routes import router as workers
 
@@ -151,6 +152,7 @@ def hand_over(app: FastAPI, system: System) -> None:
     app.state.bearers = Bearers(system.database, system.services)
     app.state.record_decision = record_decision
     app.state.heartbeats = collect_heartbeats(settings.turn_seconds)
+    app.state.finishes = collect_finishes(settings.turn_seconds)
     app.state.turnstile = Turnstile(settings.process_pool_size, wait_seconds=settings.turn_seconds)
     turns = None if settings.workers == 1 else SharedTurn(system.database, ADMISSION_TURN)
     app.state.submissions = Submissions(settings.turn_seconds, turns)

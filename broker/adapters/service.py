@@ -3,19 +3,26 @@
 import asyncio
 import json
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ARRAY, Select, Text, any_, bindparam, func, select
 
 from broker import errors
 from broker.adapters.tables import Adapter
 from broker.jobs.running.locked_run import LockedRun
 from broker.jobs.service import forget_adapter, lock_job, note_adapter, select_succeeded_ids
 from broker.persistence.database import narrow
+from broker.persistence.driver import Command, Statement
 from broker.persistence.storage import StoredObject, TooLarge
-from broker.work import Services, Work
+from broker.persistence.tenancy import SEEN_BY, is_seen
+from broker.work import Services, Work, list_seen, run_for_all
 
+MAKERS = Statement(
+    select(Adapter.run_id).where(
+        Adapter.job_id == any_(bindparam("job_ids", type_=ARRAY(Text))), is_seen(Adapter.customer_id)
+    )
+)
 MAX_ADAPTER_BYTES = 8 * 1024**3
 MAX_HEADER_BYTES = 100 * 1024 * 1024
 
@@ -96,6 +103,13 @@ async def _next_version(work: Work, customer_id: str, name: str) -> int:
 
 async def find_adapter_of_job(work: Work, job_id: str) -> Adapter | None:
     return (await work.session.scalars(select(Adapter).where(Adapter.job_id == job_id))).one_or_none()
+
+
+async def list_makers(works: Collection[Work], job_ids: Collection[str]) -> set[str]:
+    """List the runs that made the adapters of these jobs, asked by units of work of one transaction."""
+    asked = {"job_ids": list(job_ids), SEEN_BY.key: list_seen(works)}
+    (found,) = await run_for_all(works, [Command(MAKERS, asked)])
+    return {run_id for (run_id,) in found}
 
 
 def select_finished(**wanted: str | None) -> Select[Adapter]:

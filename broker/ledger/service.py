@@ -67,6 +67,7 @@ from broker.ledger.holding.holds import (
     renew_holds,
     renew_locked_hold,
     settle_hold,
+    settle_with_charges,
 )
 from broker.ledger.holding.legs import NewLeg, read_available
 from broker.ledger.holding.reserves import UNPAID, HoldNeed, Reserves
@@ -199,6 +200,7 @@ __all__ = [
     "renew_locked_hold",
     "resize_grant",
     "settle_hold",
+    "settle_with_charges",
     "split_by_version",
     "take_unused",
     "void_grant",

@@ -130,6 +130,11 @@ async def open_intake(works: Mapping[str, Work], told: Sequence[ToldUsage]) -> I
     """
     if not any(events for _run, events in told):
         return Intake(works, {}, None)
+    return await lock_intake(works, told)
+
+
+async def lock_intake(works: Mapping[str, Work], told: Sequence[ToldUsage]) -> Intake:
+    """Do as `open_intake` does, also where none has usage. Raises: NotFound, where a job has no hold."""
     gpu_types = {locked.job.id: locked.run.gpu_type for locked, _events in told}
     seen_by = list_seen(works.values())
     finding = find_kept(told, seen_by=seen_by)

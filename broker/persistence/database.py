@@ -30,6 +30,7 @@ from broker.persistence.pool import open_pool
 
 APP_ROLE = "broker_app"
 WAKE_CHANNEL = "broker_wake"
+WAKE = f"NOTIFY {WAKE_CHANNEL}".encode()
 # What a submission notifies: it needs no cycle by itself where no device is free.
 SUBMITTED = "submitted"
 WAKE_FOR_SUBMITTED = f"NOTIFY {WAKE_CHANNEL}, '{SUBMITTED}'".encode()
@@ -287,4 +288,4 @@ def narrow(query: Select[Row], *, id_prefix: str | None = None, **wanted: Any) -
 
 async def wake_dispatcher(session: AsyncSession) -> None:
     """Tell every broker process, once this transaction is committed, that there is something to plan or relay."""
-    await session.execute(text(f"NOTIFY {WAKE_CHANNEL}"))
+    await session.execute(text(WAKE.decode()))

@@ -1,28 +1,25 @@
-"""Heartbeats and the end of a run: what its worker reports, and whether it is to go on."""
+"""Heartbeats: what the worker of a run reports, and whether it is to go on."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from broker import errors
-from broker.adapters import service as adapters
-from broker.jobs.rules.model import JobStatus, RunStatus, StopReason
+from broker.jobs.rules.model import StopReason
 from broker.jobs.running.locked_run import (
     LockedRun,
-    lock_run,
     lock_runs,
     read_locked_runs,
     require_active,
     require_current,
 )
-from broker.jobs.running.runs import claim_run, end_run, renew_lease, report_progress
+from broker.jobs.running.runs import claim_run, renew_lease, report_progress
 from broker.ledger import service as ledger
 from broker.metering.events.evidence import Doubt
 from broker.metering.events.model import check_subject
-from broker.metering.service import Intake, open_intake, take_usage
+from broker.metering.service import Intake, open_intake
 from broker.persistence.driver import Command, Row
 from broker.work import Work
-from broker.workers.model import Instruction, Report, RunEnd
+from broker.workers.model import Instruction, Report
 from broker.workers.observations import record_observations
 from pricing.money import Money
 
@@ -100,7 +97,7 @@ def _find_refusal(runs: Mapping[str, LockedRun], work: Work, beat: Beat) -> erro
 async def _take_beat(work: Work, intake: Intake, locked: LockedRun, report: Report) -> Instruction:
     """Take a run's progress and usage, and tell it to go on or to stop."""
     await claim_run(work, locked)
-    quarantined = await _take_report(work, intake, locked, report)
+    quarantined = await take_report(work, intake, locked, report)
     reason = locked.job.stop_requested
     return Instruction(
         stop_reason=None if reason is None else StopReason(reason),
@@ -110,7 +107,7 @@ async def _take_beat(work: Work, intake: Intake, locked: LockedRun, report: Repo
     )
 
 
-async def _take_report(work: Work, intake: Intake, locked: LockedRun, report: Report) -> Mapping[int, Doubt]:
+async def take_report(work: Work, intake: Intake, locked: LockedRun, report: Report) -> Mapping[int, Doubt]:
     """Take all that a report brings; returns its intervals that are not charged, and why."""
     taken = await intake.take(locked, report.usage)
     if report.progress is not None:
@@ -120,40 +117,3 @@ async def _take_report(work: Work, intake: Intake, locked: LockedRun, report: Re
     if locked.job.id in intake.holds:
         await ledger.renew_locked_hold(work, intake.holds[locked.job.id])
     return taken.quarantined
-
-
-async def finish_run(
-    work: Work,
-    run_id: str,
-    fence_token: int,
-    outcome: RunStatus,
-    report: Report,
-    error: dict[str, Any] | None,
-) -> RunEnd:
-    """End a run as its worker reports it; the same report again changes nothing, but new usage in it is taken.
-
-    Raises: NotFound, StaleFenceToken, IllegalTransition.
-    """
-    locked = await lock_run(work, run_id, fence_token)
-    if locked.run.status == outcome:
-        return _describe_end(locked, (await take_usage(work, locked, report.usage)).quarantined)
-    require_active(locked)
-    intake = await open_intake({locked.job.customer_id: work}, [(locked, report.usage)])
-    if not intake.holds:
-        await ledger.renew_holds(work, [locked.job.id])
-    quarantined = await _take_report(work, intake, locked, report)
-    await intake.write()
-    if outcome == RunStatus.SUCCEEDED:
-        await _require_adapter(work, locked)
-    await end_run(work, locked, outcome, error)
-    return _describe_end(locked, quarantined)
-
-
-def _describe_end(locked: LockedRun, quarantined: Mapping[int, Doubt]) -> RunEnd:
-    return RunEnd(RunStatus(locked.run.status), JobStatus(locked.job.status), quarantined)
-
-
-async def _require_adapter(work: Work, locked: LockedRun) -> None:
-    adapter = await adapters.find_adapter_of_job(work, locked.job.id)
-    if adapter is None or adapter.run_id != locked.run.id:
-        raise errors.IllegalTransition(f"Run {locked.run.id} cannot succeed before its adapter is uploaded.")

@@ -17,7 +17,8 @@ from broker.persistence.storage import StoredObject
 from broker.work import Work
 from broker.workers import chunks
 from broker.workers.assignment import claim_assignment, get_checkpoint_key, get_dataset_key
-from broker.workers.heartbeat import Beat, finish_run
+from broker.workers.finishing import Finish, send_finish
+from broker.workers.heartbeat import Beat
 from broker.workers.heartbeat_batches import send_heartbeat
 from broker.workers.schemas import (
     ChunksOut,
@@ -88,12 +89,12 @@ async def heartbeat(caller: RunCaller, request: Request, run_id: str, body: Hear
 
 
 @router.post("/finish")
-async def finish(work: RunWork, run_id: str, body: FinishIn) -> FinishOut:
+async def finish(caller: RunCaller, request: Request, run_id: str, body: FinishIn) -> FinishOut:
     """Finish the run, with its last usage intervals."""
-    check_own_run(work, run_id)
+    check_own_run(caller, run_id)
     error = None if body.error is None else body.error.model_dump()
-    ended = await finish_run(work, run_id, body.fence_token, RunStatus(body.outcome), body.read_report(), error)
-    return FinishOut.of(ended)
+    told = Finish(run_id, body.fence_token, RunStatus(body.outcome), body.read_report(), error)
+    return FinishOut.of(await send_finish(request.app.state.finishes, caller, told))
 
 
 @router.get("/dataset", response_class=FileResponse)

@@ -1,6 +1,7 @@
 """The life of a run once it is started: claimed by its worker, kept alive by heartbeats, ended once."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,9 +13,11 @@ from broker.jobs.rules.model import (
     GOES_FIRST_AFTER,
     RUN_ENDS,
     TERMINAL,
+    AfterRun,
     JobStatus,
     RunStatus,
     StopReason,
+    check_job_transition,
     check_run_transition,
     decide_after_run,
     decide_cause,
@@ -23,7 +26,7 @@ from broker.jobs.rules.model import (
 from broker.jobs.rules.remaining import Remaining, estimate_remaining
 from broker.jobs.running.checkpoints import find_last_checkpoint
 from broker.jobs.running.locked_run import LockedRun, lock_any_run, require_active
-from broker.jobs.running.lost_work import bear_lost_work, bear_unusable_checkpoint
+from broker.jobs.running.lost_work import MAY_LOSE_WORK, bear_lost_work, bear_unusable_checkpoint
 from broker.jobs.running.type_of_run import count_usage_as_on
 from broker.jobs.service import set_status
 from broker.jobs.tables import Run
@@ -72,26 +75,45 @@ def note_usage(locked: LockedRun, usage: Usage, *, acknowledged: int) -> None:
     run.acknowledged_sequence = acknowledged
 
 
-async def end_run(work: Work, locked: LockedRun, outcome: RunStatus, error: dict[str, Any] | None = None) -> None:
-    """End a run once and decide what becomes of its job. Ending it again the same way changes nothing.
+@dataclass(frozen=True)
+class Ending:
+    """Why a run ends, whether it counts as one of its job's attempts, and what becomes of the job."""
 
-    Raises: IllegalTransition.
-    """
+    cause: Cause
+    is_counted: bool
+    after: AfterRun
+
+
+def decide_ending(work: Work, locked: LockedRun, outcome: RunStatus, error: dict[str, Any] | None = None) -> Ending:
+    """Decide what an end of a locked run that may still report makes of it and its job. Raises: IllegalTransition."""
     run, job = locked.run, locked.job
-    if run.status == outcome:
-        return
     check_run_transition(run.id, RunStatus(run.status), outcome)
     stop = StopReason(job.stop_requested) if job.stop_requested else None
     cause = decide_cause(
         outcome, stop, was_claimed=run.claimed_at is not None, error_code=None if error is None else error["code"]
     )
-    run.status, run.cause, run.ended_at = outcome.value, cause.value, work.now
-    if not is_counted(cause, uncounted=job.uncounted_attempts):
+    counted = is_counted(cause, uncounted=job.uncounted_attempts)
+    attempts = job.attempts - job.uncounted_attempts - (0 if counted else 1)
+    after = decide_after_run(outcome, stop, attempts=attempts, max_attempts=work.settings.max_attempts)
+    check_job_transition(job.id, JobStatus(job.status), after.status)
+    return Ending(cause, counted, after)
+
+
+def is_for_good(ending: Ending) -> bool:
+    """Tell whether the job is over, and the house bears nothing of it: there is nothing left but to settle it."""
+    return ending.after.status in TERMINAL and ending.cause not in MAY_LOSE_WORK
+
+
+def note_ending(
+    work: Work, locked: LockedRun, outcome: RunStatus, ending: Ending, error: dict[str, Any] | None = None
+) -> None:
+    """Note on a locked run and its job how it ended."""
+    run, job, after = locked.run, locked.job, ending.after
+    run.status, run.cause, run.ended_at = outcome.value, ending.cause.value, work.now
+    if not ending.is_counted:
         job.uncounted_attempts += 1
-    counted = job.attempts - job.uncounted_attempts
-    after = decide_after_run(outcome, stop, attempts=counted, max_attempts=work.settings.max_attempts)
     set_status(work, job, after.status)
-    if after.status == JobStatus.QUEUED and cause in GOES_FIRST_AFTER:
+    if after.status == JobStatus.QUEUED and ending.cause in GOES_FIRST_AFTER:
         job.expedited_at = work.now
     if after.status == JobStatus.PAUSED:
         job.pause_reason = job.stop_requested
@@ -100,15 +122,27 @@ async def end_run(work: Work, locked: LockedRun, outcome: RunStatus, error: dict
     job.error = (error or {"code": outcome.value, "message": after.explanation}) if failed else None
     facts = {
         "run_id": run.id,
-        "cause": cause.value,
+        "cause": ending.cause.value,
         "job_status": after.status.value,
         "explanation": after.explanation,
     }
     record_event(work, job, f"run_{outcome.value}", facts)
-    if cause == Cause.CHECKPOINT_UNUSABLE:
+
+
+async def end_run(work: Work, locked: LockedRun, outcome: RunStatus, error: dict[str, Any] | None = None) -> None:
+    """End a run once and decide what becomes of its job. Ending it again the same way changes nothing.
+
+    Raises: IllegalTransition.
+    """
+    job = locked.job
+    if locked.run.status == outcome:
+        return
+    ending = decide_ending(work, locked, outcome, error)
+    note_ending(work, locked, outcome, ending, error)
+    if ending.cause == Cause.CHECKPOINT_UNUSABLE:
         await bear_unusable_checkpoint(work, locked)
     await bear_lost_work(work, locked)
-    if after.status in TERMINAL:
+    if ending.after.status in TERMINAL:
         await ledger.settle_hold(work, job.id)
     else:
         job.remaining = await _estimate_remaining(work, locked)

@@ -128,20 +128,30 @@ def list_open(legs: Sequence[HoldLeg]) -> list[tuple[HoldLeg, int]]:
     return [(leg, leg.open_quantity) for leg in legs]
 
 
-async def release_legs(work: Work, view: HoldView, quantities: Sequence[tuple[HoldLeg, int]], *, kind: str) -> None:
-    """Release these quantities of the legs to the accounts that they came from.
-
-    What a run had lost by our doing, and a grant that is over gets back, is given as a compensation.
-    """
+async def return_legs(view: HoldView, quantities: Iterable[tuple[HoldLeg, int]]) -> list[Move]:
+    """Return these quantities of the legs to the accounts that they came from; leaves the transfer to the caller."""
     moves: list[Move] = []
     for leg, quantity in quantities:
         unit = Unit(leg.unit)
         leg.released += quantity
         view.books.give_back(leg, quantity)
         moves += move(await view.books.open_account(unit, AccountKind.HELD), leg.account_id, unit, quantity)
-    await post_for_job(work, view.hold, kind, moves)
+    return moves
+
+
+async def list_of_ended_grants(view: HoldView, quantities: Iterable[tuple[HoldLeg, int]]) -> list[tuple[HoldLeg, int]]:
+    """List those quantities of legs that come back of grants that are over."""
     of_grants = [(leg, quantity) for leg, quantity in quantities if quantity and leg.grant_id is not None]
     over = await view.books.list_over() if of_grants else frozenset[str]()
-    of_ended_grants = [(leg, quantity) for leg, quantity in of_grants if leg.grant_id in over]
+    return [(leg, quantity) for leg, quantity in of_grants if leg.grant_id in over]
+
+
+async def release_legs(work: Work, view: HoldView, quantities: Sequence[tuple[HoldLeg, int]], *, kind: str) -> None:
+    """Release these quantities of the legs to the accounts that they came from.
+
+    What a run had lost by our doing, and a grant that is over gets back, is given as a compensation.
+    """
+    await post_for_job(work, view.hold, kind, await return_legs(view, quantities))
+    of_ended_grants = await list_of_ended_grants(view, quantities)
     if of_ended_grants and await compensate_released(work, view.terms, of_ended_grants):
         view.books.forget()

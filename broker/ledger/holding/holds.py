@@ -11,9 +11,17 @@ from sqlalchemy import ARRAY, Text, any_, literal, select, update
 from broker import errors
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms
+from broker.ledger.books.accounts import NewTransfer
 from broker.ledger.books.model import HoldState
 from broker.ledger.holding.charge_books import ChargeBooks
-from broker.ledger.holding.hold_legs import HoldView, add_legs, list_open, release_legs
+from broker.ledger.holding.hold_legs import (
+    HoldView,
+    add_legs,
+    list_of_ended_grants,
+    list_open,
+    release_legs,
+    return_legs,
+)
 from broker.ledger.holding.legs import plan_money_leg
 from broker.ledger.tables import Hold, HoldLeg
 from broker.work import Work
@@ -183,6 +191,23 @@ async def settle_hold(work: Work, job_id: str) -> HoldView:
     view = await lock_hold(work, job_id)
     await _end_hold(work, view, HoldState.SETTLED)
     return view
+
+
+async def settle_with_charges(work: Work, view: HoldView) -> bool:
+    """Settle a locked hold with what was charged to it, which is still to be written.
+
+    Tells whether it could: what comes back of a grant that is over is compensated, and `settle_hold` does that once
+    the charges are written.
+    """
+    still_open = list_open(view.legs)
+    if view.hold.state != HoldState.PLACED:
+        return True
+    if await list_of_ended_grants(view, still_open):
+        return False
+    view.hold.state, view.hold.ended_at = HoldState.SETTLED.value, work.now
+    moves = await return_legs(view, still_open)
+    view.books.charge(NewTransfer("hold_settled", moves, hold_id=view.hold.id, reference=view.hold.job_id), ())
+    return True
 
 
 async def expire_hold(work: Work, job_id: str) -> HoldView:

@@ -18,7 +18,8 @@ from broker.metering.events.model import UsageCloudEvent
 from broker.system import System
 from broker.work import Actor, Role, Work
 from broker.workers.heartbeat import Beat, take_heartbeats
-from broker.workers.heartbeat_batches import Call, take_together
+from broker.workers.heartbeat_batches import collect_heartbeats
+from broker.workers.joint_reports import Call
 from broker.workers.model import Instruction, Report
 from tests.broker.factories import Api, Customer, make_ready_customer, submit_job, usage_event, worker_api
 from tests.broker.running_jobs import RunningJob, broken_rules, read_hold, start_job
@@ -173,7 +174,11 @@ async def test_heartbeats_of_several_customers_are_one_batch_and_each_is_charged
     customers = [await make_ready_customer(api, monthly_budget=budget) for budget in ("50.00", None)]
     jobs = [(each, job) for each in customers for job in await start_jobs(system, each, count=2)]
     calls = [call_as(app, system, job, each, make_beat(system, job, tokens=100)) for each, job in jobs]
-    costs = [answer.cost.micros for answer in await take_together(calls) if isinstance(answer, Instruction)]
+    costs = [
+        answer.cost.micros
+        for answer in await collect_heartbeats(1.0).take_together(calls)
+        if isinstance(answer, Instruction)
+    ]
     async with system.work() as work:
         rows = [await get_job(work, job.id) for _customer, job in jobs]
     assert [row.used_tokens for row in rows] == [100] * 4
@@ -188,7 +193,10 @@ async def test_run_of_another_customer_in_the_same_batch_is_not_found(api: Api, 
         call_as(app, system, theirs, other, make_beat(system, theirs)),
         call_as(app, system, mine, own, Beat(theirs.run_id, 1, Report())),
     ]
-    assert [type(answer) for answer in await take_together(calls)] == [Instruction, errors.NotFound]
+    assert [type(answer) for answer in await collect_heartbeats(1.0).take_together(calls)] == [
+        Instruction,
+        errors.NotFound,
+    ]
 
 
 async def test_heartbeats_and_cancellations_and_ends_at_once_wait_for_no_other_for_ever(

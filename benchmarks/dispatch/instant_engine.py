@@ -1,0 +1,80 @@
+"""An engine whose runs end as soon as they are launched: what is left is what the broker itself takes."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from broker.execution.engine import Capacity, LaunchSpec, RunObservation, RunState
+from broker.jobs.rules.model import RunStatus
+from broker.jobs.running.locked_run import lock_runs
+from broker.metering.events.model import UsageCloudEvent
+from broker.persistence.batches import Batches
+from broker.system import System
+from broker.workers.finishing import Finish, take_finishes
+from broker.workers.heartbeat import Beat, take_heartbeats
+from broker.workers.model import Report, RunEnd
+from tests.broker.factories import usage_event
+
+# The end of a run without an adapter: its customer's data were no good, so its usage is charged all the same.
+OUTCOME, ERROR = RunStatus.FAILED, {"code": "bad_input", "message": "it ends at once"}
+TOKENS = 1000
+PATIENCE_SECONDS = 600.0
+
+
+@dataclass
+class InstantEngine:
+    """Has each run claimed and finished, with an interval of usage, the moment that it is launched.
+
+    `all_ended` is set once so many have ended as it `expects`.
+    """
+
+    system: System
+    slots: int
+    expects: int
+    ended: int = 0
+    all_ended: asyncio.Event = field(default_factory=asyncio.Event)
+    ends: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def capacity(self) -> Capacity:
+        return Capacity("cpu", self.slots)
+
+    async def launch(self, spec: LaunchSpec) -> str:
+        end = asyncio.create_task(self._end(spec))
+        self.ends.add(end)
+        end.add_done_callback(self.ends.discard)
+        return spec.run_id
+
+    @cached_property
+    def finishes(self) -> Batches[str, LaunchSpec, RunEnd]:
+        return Batches(self._finish, PATIENCE_SECONDS)
+
+    async def _end(self, spec: LaunchSpec) -> None:
+        await self.finishes.ask("", spec)
+        self.ended += 1
+        if self.ended == self.expects:
+            self.all_ended.set()
+
+    async def _finish(self, _key: str, specs: Sequence[LaunchSpec]) -> Sequence[RunEnd | Exception]:
+        """Claim runs and end them, as workers' requests that come together are taken."""
+        run_ids = [spec.run_id for spec in specs]
+        async with self.system.work() as work:
+            await take_heartbeats(work, [Beat(spec.run_id, spec.fence_token, Report()) for spec in specs])
+            finishes = [(work, write_finish(spec, work.now)) for spec in specs]
+            return await take_finishes(finishes, await work.run_together(lock_runs(run_ids, seen_by=None)))
+
+    async def stop(self, run_id: str, *, grace_seconds: float) -> None:
+        """Stop nothing: no run goes on."""
+
+    async def reconcile(self, run_ids: Iterable[str]) -> list[RunObservation]:
+        return [RunObservation(run_id, RunState.ALIVE) for run_id in run_ids]
+
+    async def close(self) -> None:
+        await asyncio.gather(*self.ends)
+
+
+def write_finish(spec: LaunchSpec, moment: datetime) -> Finish:
+    """Write the end of a run, with its only interval: a GPU-second and some tokens."""
+    told = usage_event(spec.run_id, gpu_seconds=1, tokens=TOKENS, started_at=moment, ended_at=moment)
+    return Finish(spec.run_id, spec.fence_token, OUTCOME, Report(usage=[UsageCloudEvent.model_validate(told)]), ERROR)
