@@ -17,6 +17,7 @@ from broker.estimator import service as estimator
 from broker.estimator.watch import AccuracyWatch
 from broker.execution.pool_agent import PoolAgent
 from broker.http.idempotency import forget_old_answers
+from broker.jobs.admitting.changed_types import list_jobs_to_offer, offer_new_types
 from broker.jobs.running.control import list_queued_without_contract, pause_without_contract
 from broker.jobs.running.runs import list_silent_runs, lose_silent_run
 from broker.jobs.service import is_live, list_live
@@ -74,6 +75,7 @@ class Daemon:
         if self.plans:
             self._every(settings.sweep_seconds, self._sweep_when_heard)
             self._every(settings.sweep_seconds, self.sweep_holds)
+            self._every(settings.sweep_seconds, self.offer_new_types)
             self._every(settings.sweep_seconds, self.pause_jobs_of_ended_contracts)
             self._every(settings.sweep_seconds, self.expire_grants)
             self._every(settings.sweep_seconds, self.sweep_purchases)
@@ -248,6 +250,12 @@ class Daemon:
         async with self.system.work() as work:
             stranded = await ledger.list_stranded_compensations(work)
         await self.system.work_on(stranded, carry_compensation)
+
+    async def offer_new_types(self) -> None:
+        """Let waiting jobs that accept whatever fits run on the types of pools that have opened since."""
+        async with self.system.work() as work:
+            waiting = await list_jobs_to_offer(work)
+        await self.system.work_on(waiting, offer_new_types)
 
     async def pause_jobs_of_ended_contracts(self) -> None:
         """Take the jobs out of their queues whose contracts have ended: a run would stop with its first heartbeat."""

@@ -1,6 +1,6 @@
 """Queues, and the types of device that pools have: what ops sees and tunes, and what admission and quotes ask for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -21,17 +21,19 @@ from pricing.catalog.gpu import GpuProfile
 __all__ = [
     "DRAINING_QUEUES",
     "STANDARD_QUEUE",
-    "OpenType",
     "Pool",
+    "PoolType",
     "Queue",
     "change_queue",
     "get_queue",
+    "list_open_types",
+    "list_pool_types",
     "list_queues",
     "list_skus",
     "provide_dedicated_queue",
-    "read_open_types",
+    "read_pool_types",
     "resolve_queue",
-    "select_open_types",
+    "select_pool_types",
 ]
 
 STANDARD_QUEUE = "standard"
@@ -72,10 +74,10 @@ def resolve_queue(terms: ContractTerms, wanted: str | None) -> str:
 
 
 @dataclass(frozen=True)
-class OpenType:
-    """A type of device that an open pool has. `machine_load`: that of the machine behind it; None: it has not told.
+class PoolType:
+    """A type of device that a pool has. `machine_load`: that of the machine behind it; None: it has not told.
 
-    `largest`: so many devices has the machine that has most of them; None: no pool is open, and nobody tells.
+    `largest`: so many devices has the machine that has most of them; None: no pool is known, and nobody tells.
     """
 
     gpu: GpuProfile
@@ -83,37 +85,56 @@ class OpenType:
     largest: int | None = None
 
 
-def select_open_types(seen_since: ColumnElement[datetime]) -> ScalarSelect[Any]:
-    """Select the open pools' device types by the pools' names, as part of a larger statement; see `read_open_types`.
+def select_pool_types(seen_since: ColumnElement[datetime]) -> ScalarSelect[Any]:
+    """Select the pools' device types by the pools' names, as part of a larger statement; see `read_pool_types`.
 
-    With each comes its machine's load, where its agent has told since that moment.
+    With each comes whether its pool is open and has devices, and its machine's load, where its agent has told since
+    that moment.
     """
     telling = (Pool.agent_id == Agent.id) & (Agent.last_seen_at >= seen_since)
-    each = func.jsonb_build_array(Pool.sku, Agent.machine_load, Pool.total_gpus, Agent.nodes_told)
+    is_open = Pool.open & (Pool.total_gpus > 0)
+    each = func.jsonb_build_array(Pool.sku, Agent.machine_load, Pool.total_gpus, Agent.nodes_told, is_open)
     listed = select(func.jsonb_agg(aggregate_order_by(each, Pool.name))).select_from(Pool).outerjoin(Agent, telling)
-    return listed.where(Pool.open, Pool.total_gpus > 0).scalar_subquery()
+    return listed.scalar_subquery()
 
 
-def read_open_types(written: Sequence[Sequence[Any]] | None, otherwise: str) -> list[OpenType]:
-    """Read each type once out of what `select_open_types` selected; `otherwise` is the type where no pool is open.
+def read_pool_types(written: Sequence[Sequence[Any]] | None, otherwise: str) -> list[PoolType]:
+    """Read each type once out of what `select_pool_types` selected: those of open pools, or else of all that are known.
 
+    A job may wait for a pool that is closed now, and for none of a type that no pool has. `otherwise` is the type where
+    no pool is known.
     Raises: pricing.catalog.UnknownGpu, where the catalogue has none of them.
     """
-    known: dict[str, OpenType] = {}
-    for sku, load, total, nodes in written or ():
+    told = written or ()
+    known = list_pool_types([pool for pool in told if pool[-1]] or told)
+    first = otherwise if not told else told[0][0]
+    return known or [PoolType(get_gpu(first))]
+
+
+def list_pool_types(written: Iterable[Sequence[Any]]) -> list[PoolType]:
+    """List each type once of pools as `select_pool_types` selected them; one that the catalogue has not is left out."""
+    known: dict[str, PoolType] = {}
+    for sku, load, total, nodes, _is_open in written:
         gpu = find_gpu(sku)
         if gpu is not None:
-            earlier = known.setdefault(gpu.sku, OpenType(gpu, load))
+            earlier = known.setdefault(gpu.sku, PoolType(gpu, load))
             largest = max((node["gpus"] for node in nodes), default=0) if nodes else total
             known[gpu.sku] = replace(earlier, largest=max(earlier.largest or 1, largest))
-    first = otherwise if not written else written[0][0]
-    return list(known.values()) or [OpenType(get_gpu(first))]
+    return list(known.values())
+
+
+async def list_open_types(work: Work) -> list[str]:
+    """List the types of device that open pools have, as the catalogue names them."""
+    rows = await work.session.scalars(select(Pool.sku).where(Pool.open, Pool.total_gpus > 0).order_by(Pool.name))
+    return list(dict.fromkeys(gpu.sku for gpu in map(find_gpu, rows) if gpu is not None))
 
 
 async def list_skus(work: Work) -> list[str]:
-    """List the device types that open pools have, or else the broker's own setting."""
-    query = select(Pool.sku).where(Pool.open, Pool.total_gpus > 0).distinct().order_by(Pool.sku)
-    return list(await work.session.scalars(query)) or [work.settings.gpu_type]
+    """List the device types that open pools have, or else those of all pools, or else the broker's own setting."""
+    is_open = Pool.open & (Pool.total_gpus > 0)
+    rows = (await work.session.execute(select(Pool.sku, is_open).order_by(Pool.sku))).all()
+    skus = [sku for sku, is_open in rows if is_open] or [sku for sku, _is_open in rows]
+    return list(dict.fromkeys(skus)) or [work.settings.gpu_type]
 
 
 async def list_queues(work: Work) -> list[Queue]:

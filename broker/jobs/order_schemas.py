@@ -1,9 +1,9 @@
 """API shapes of what a customer orders: one job, or many configurations of one data set as a batch."""
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from broker.http.labels import Labels
 from broker.http.plain_text import PlainLine
@@ -42,7 +42,8 @@ class OrderIn(RequestBody):
         min_length=1,
         max_length=MOST_GPU_TYPES,
         description="The GPU types that a job may run on, of those of its quote that it fits on; default: all of these "
-        "that the contract can pay for. The hold covers each, and so its promise is that of the dearest.",
+        "that the contract can pay for, and those of pools that open later and keep its promise. The hold covers each, "
+        "and so its promise is that of the dearest.",
         examples=[["rtx-4090", "h100-80g"]],
     )
     prefer: Preference = Field(
@@ -115,10 +116,31 @@ class JobResumeIn(RequestBody):
 
 
 class JobPatch(RequestBody):
+    """What of a waiting job is changed: its GPU types by its customer, or its priority, with a reason, by ops."""
+
+    gpu_types: list[GpuType] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MOST_GPU_TYPES,
+        description="All GPU types that it may run on from now on. One that comes in is quoted at the prices of now, "
+        "and the job's limit and hold cover it, too.",
+        examples=[["rtx-4090", "h100-80g"]],
+    )
     priority: int | None = Field(
+        default=None,
         ge=0,
         le=1_000_000,
-        description="Its own priority, in place of its queue's: the higher goes first; null: its queue's again.",
+        description="For ops: its own priority, in place of its queue's: the higher goes first; null: its queue's.",
         examples=[250],
     )
-    reason: Reason
+    reason: Reason | None = Field(
+        default=None, description="Why its priority changes; its customer reads it.", examples=["their fair"]
+    )
+
+    @model_validator(mode="after")
+    def _check_what_changes(self) -> Self:
+        if not self.model_fields_set & {"gpu_types", "priority"}:
+            raise ValueError("names nothing to change: send gpu_types, or priority with a reason")
+        if "priority" in self.model_fields_set and self.reason is None:
+            raise ValueError("reason is needed with priority: its customer reads it")
+        return self

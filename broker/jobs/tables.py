@@ -5,7 +5,8 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from broker.contracts.terms.model import QuoteGuarantee
@@ -35,6 +36,7 @@ class Job(Base):
     `gpu_types` are those that it may run on, the one that it would rather have first; null in jobs of before: any. Its
     `estimate` is that of the type that it runs on, or ran on last; before, of the first. It should end by `finish_by`.
     `priority` is what ops gave it in place of its queue's; null: its queue's.
+    `offered_types` are those that it was offered, where it accepts whatever fits; null: it named its own.
     `batch_id` names the jobs that were submitted in one request, of which `batch_at_once` may run at one time.
     `limit_…` is where its run is told to pause, `cap_micros` the most that the customer is charged. `used_…` is all
     that its runs used; `cost_micros` is what the customer is charged for it, `borne_…` what the house bears of it.
@@ -63,6 +65,7 @@ class Job(Base):
     config: Mapped[dict[str, Any]]
     estimate: Mapped[JobEstimate] = mapped_column(Document(JobEstimate.to_json, JobEstimate.from_json))
     gpu_types: Mapped[list[TypedRun] | None] = mapped_column(Document(_write_runs, _read_runs))
+    offered_types: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     prefer: Mapped[str] = mapped_column(default=Preference.CHEAPEST.value)
     finish_by: Mapped[datetime | None] = moment_column(nullable=True)
     batch_id: Mapped[str | None]

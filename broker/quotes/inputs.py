@@ -37,7 +37,7 @@ INPUTS = Statement(
     datasets.select_dataset(bindparam("dataset_id", type_=String), bindparam("customer_id", type_=String)).add_columns(
         contracts.select_card_version(bindparam("today", type_=Date)),
         select_in_force(Dataset.__table__.c.customer_id, bindparam("now", type_=DateTime(timezone=True))),
-        capacity.select_open_types(bindparam("seen_since", type_=DateTime(timezone=True))),
+        capacity.select_pool_types(bindparam("seen_since", type_=DateTime(timezone=True))),
         select_starts(Dataset.__table__.c.customer_id),
         calibrations.select_newest_version(),
         base_models.select_offer_version(),
@@ -48,10 +48,10 @@ INPUTS = Statement(
 
 @dataclass(frozen=True)
 class TypeInputs:
-    """A GPU type that an open pool has, else the broker's own setting; `prices` are the customer's on every plan there.
+    """A GPU type that an open pool has, else any pool; `prices` are the customer's on every plan there.
 
     `machine_load` is that of the machine behind the pool; None where its agent has not told within a lease. `largest`:
-    so many GPUs of the type has the machine that has most; None where no pool is open.
+    so many GPUs of the type has the machine that has most; None where no pool is known.
     """
 
     gpu: GpuProfile
@@ -99,16 +99,24 @@ async def fetch_inputs(work: Work, dataset_id: str) -> list[Row]:
 
 
 async def read_inputs(
-    work: Work, found: Sequence[Row], dataset_id: str, contract_id: str | None = None, project_id: str | None = None
+    work: Work,
+    found: Sequence[Row],
+    dataset_id: str,
+    contract_id: str | None = None,
+    project_id: str | None = None,
+    *,
+    closed_too: bool = False,
 ) -> QuoteInputs:
     """Read the inputs from what `find_inputs` found: the contracts in force, or the one named; for a project's job.
+
+    `closed_too`: of all pools, whether they are open or not.
 
     Raises: NotFound; NoContractInForce, where the one named is not; pricing.rate_card.NoPriceInForce.
     """
     now = work.now
     if not found:
         raise errors.NotFound("dataset", dataset_id)
-    *dataset_columns, card_version, in_force, open_types, starts, calibration, offer_version, grant_prices = found[0]
+    *dataset_columns, card_version, in_force, pool_types, starts, calibration, offer_version, grant_prices = found[0]
     if card_version is None:
         raise NoPriceInForce(local_day(now, work.settings.time_zone))
     dataset = datasets.read_dataset(tuple(dataset_columns))
@@ -118,6 +126,7 @@ async def read_inputs(
     own = await read_in_force(work, in_force)
     terms = await prefer_contract(work, dataset.customer_id, own, contract_id)
     granted = read_grant_prices(grant_prices)
+    types = capacity.read_pool_types(pool_types, work.settings.gpu_type)
     return QuoteInputs(
         dataset=dataset,
         card=card,
@@ -128,7 +137,7 @@ async def read_inputs(
                 of.machine_load,
                 of.largest,
             )
-            for of in capacity.read_open_types(open_types, work.settings.gpu_type)
+            for of in (capacity.list_pool_types(pool_types or ()) if closed_too else types)
         ],
         starts=read_starts(starts),
         queue=_choose_queue(terms, contract_id),

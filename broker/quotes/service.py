@@ -52,6 +52,7 @@ __all__ = [
     "require_gpus",
     "require_quoted_cover",
     "require_quoted_price",
+    "widen_quote",
 ]
 
 FIND_QUOTES = Statement(
@@ -161,7 +162,7 @@ async def _make_quote(work: Work, inputs: QuoteInputs, configuration: JobConfigu
     counted = await read_counted(work, inputs.dataset, configuration.profile)
     planned = await counted.plan_aside(configuration)
     job = SharedJob(planned, await _plan_shared(counted, planned, terms.gpus), terms.gpus)
-    own, others = _estimate_on_types(job, inputs, work.settings.max_job_gpu_hours)
+    own, others = _choose_own(*_estimate_on_types(job, inputs, work.settings.max_job_gpu_hours))
     estimate = own.estimate
     return QUOTES.make(
         id=work.new_id("quo"),
@@ -190,13 +191,38 @@ async def _plan_shared(counted: CountedDataset, planned: PlannedJob, gpus: int) 
     return await counted.plan_aside(replace(configuration, config=share_step(configuration.config, gpus)))
 
 
+async def widen_quote(work: Work, quote: Quote, terms: QuoteTerms, skus: Collection[str]) -> Quote:
+    """Quote a quoted job on further types that pools have, open or not, at the prices of now; the others stay.
+
+    It is a quote of its own, which is not kept yet; what no pool has is not among its types.
+    Raises: as `make_quote` does, but where the job fits on none: then it says so.
+    """
+    found = await fetch_inputs(work, quote.dataset_id)
+    inputs = await read_inputs(work, found, quote.dataset_id, terms.contract_id, terms.project_id, closed_too=True)
+    further = replace(inputs, types=[each for each in inputs.types if each.gpu.sku in skus])
+    configuration = resolve_configuration(quote.config, inputs.offered)
+    counted = await read_counted(work, inputs.dataset, configuration.profile)
+    planned = await counted.plan_aside(configuration)
+    job = SharedJob(planned, await _plan_shared(counted, planned, terms.gpus), terms.gpus)
+    added, _refusals = _estimate_on_types(job, further, work.settings.max_job_gpu_hours)
+    names = {each.sku for each in added}
+    before = quote.other_types or ()
+    kept = {name: getattr(quote, name) for name in QUOTES.names}
+    return QUOTES.make(
+        **kept
+        | {
+            "id": work.new_id("quo"),
+            "other_types": [*(each for each in before if each.sku not in names), *added],
+            "expires_at": work.now + timedelta(seconds=work.settings.quote_seconds),
+            "created_at": work.now,
+        }
+    )
+
+
 def _estimate_on_types(
     job: SharedJob, inputs: QuoteInputs, most_gpu_hours: int
-) -> tuple[QuotedType, list[QuotedType | UnfitType]]:
-    """Estimate and price a job on the first GPU type that it fits on, and on the others or say why it does not fit.
-
-    Raises: InvalidTrainingConfig, where it fits on none: what is wrong on the first of them.
-    """
+) -> tuple[list[QuotedType | UnfitType], list[errors.InvalidTrainingConfig]]:
+    """Estimate and price a job on each GPU type, or say why it does not fit; the refusals come once more behind."""
     found: list[QuotedType | UnfitType] = []
     refusals: list[errors.InvalidTrainingConfig] = []
     for each in inputs.types:
@@ -205,6 +231,16 @@ def _estimate_on_types(
         except errors.InvalidTrainingConfig as refusal:
             refusals.append(refusal)
             found.append(UnfitType(each.gpu.sku, refusal.detail))
+    return found, refusals
+
+
+def _choose_own(
+    found: Sequence[QuotedType | UnfitType], refusals: Sequence[errors.InvalidTrainingConfig]
+) -> tuple[QuotedType, list[QuotedType | UnfitType]]:
+    """Choose the first type that a job fits on; the others come behind it.
+
+    Raises: InvalidTrainingConfig, where it fits on none: what is wrong on the first of them.
+    """
     own = next((each for each in found if isinstance(each, QuotedType)), None)
     if own is None:
         raise refusals[0]

@@ -143,7 +143,7 @@ ANSWERS = {
     "POST /v1/jobs/batch": Ask(404, body={"configs": [CONFIG], "dataset_id": "{dataset_id}"}),
     "GET /v1/jobs": LIST,
     "GET /v1/jobs/{job_id}": NOT_FOUND,
-    "PATCH /v1/jobs/{job_id}": FORBIDDEN,
+    "PATCH /v1/jobs/{job_id}": Ask(404, body={"gpu_types": ["cpu"]}),
     "POST /v1/jobs/{job_id}/cancel": NOT_FOUND,
     "POST /v1/jobs/{job_id}/pause": NOT_FOUND,
     "POST /v1/jobs/{job_id}/resume": NOT_FOUND,

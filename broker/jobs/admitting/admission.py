@@ -171,6 +171,7 @@ class AdmissionPlan:
             config=quote.config,
             estimate=planned.types[0].quoted.estimate,
             gpu_types=[each.run for each in planned.types],
+            offered_types=None if request.gpu_types is not None else [each.sku for each in quote.gpu_types],
             prefer=request.prefer.value,
             finish_by=request.finish_by,
             batch_id=None if request.batch is None else request.batch.batch_id,

@@ -61,9 +61,9 @@ def choose_types(
     """
     types = [_price_type(request, quote, each, reserves, moment) for each in pick_types(request.gpu_types, quote)]
     if request.max_cost is not None:
-        types = _keep_paid(types, request.max_cost)
+        types = keep_paid_types(types, request.max_cost)
     if request.finish_by is not None:
-        types = _keep_timely(types, request.finish_by, moment, starts)
+        types = keep_timely_types(types, request.finish_by, moment, starts)
     return types if len(types) == 1 else _pick(types, order_runs([each.run for each in types], request.prefer))
 
 
@@ -98,7 +98,7 @@ def _price_type(request: JobRequest, quote: Quote, on: QuotedType, reserves: Res
     return TypeTerms(on, shown, whole, prices)
 
 
-def _keep_paid(types: Sequence[TypeTerms], max_cost: Money) -> list[TypeTerms]:
+def keep_paid_types(types: Sequence[TypeTerms], max_cost: Money) -> list[TypeTerms]:
     """Keep the types on which a sum pays for the whole job, else those on which it pays for a step of it.
 
     Raises: MaxCostExceeded, by the least that pays for one anywhere.
@@ -110,7 +110,7 @@ def _keep_paid(types: Sequence[TypeTerms], max_cost: Money) -> list[TypeTerms]:
     return _pick(paid, keep_affordable([each.run for each in paid], max_cost.micros))
 
 
-def _keep_timely(
+def keep_timely_types(
     types: Sequence[TypeTerms], finish_by: datetime, moment: datetime, starts: QueueStarts | None
 ) -> list[TypeTerms]:
     """Keep the types on which nine of ten such jobs have ended by a date, their wait counted.

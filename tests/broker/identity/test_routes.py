@@ -197,7 +197,7 @@ WHO_MAY = {
     "POST /v1/jobs/batch": {"admin", "customer"},
     "GET /v1/jobs": {"admin", "customer", "finance", "ops"},
     "GET /v1/jobs/{job_id}": {"admin", "customer", "finance", "ops"},
-    "PATCH /v1/jobs/{job_id}": {"admin", "ops"},
+    "PATCH /v1/jobs/{job_id}": {"admin", "customer", "ops"},
     "POST /v1/jobs/{job_id}/cancel": {"admin", "customer", "ops"},
     "POST /v1/jobs/{job_id}/pause": {"admin", "customer", "ops"},
     "POST /v1/jobs/{job_id}/resume": {"admin", "customer", "ops"},
