@@ -104,6 +104,15 @@ class Settings(BaseSettings):
     fair_share_half_life_days: float = Field(
         default=7.0, gt=0, le=3650, description="After so many days usage counts half as much for who goes next."
     )
+    preemption_grace_seconds: float = Field(
+        default=60.0, ge=0, le=3600, description="So long a run that makes room for another may take to save."
+    )
+    preemption_least_run_seconds: float = Field(
+        default=600.0, ge=0, le=86_400, description="A run that has not run for so long makes room for nobody."
+    )
+    preemptions_per_hour: int = Field(
+        default=12, ge=0, le=10_000, description="Runs of one pool that make room in an hour; 0: none ever does."
+    )
     heartbeat_seconds: float = Field(default=2.0, gt=0)
     lease_seconds: float = Field(default=30.0, gt=0, description="A run silent for longer is lost.")
     sweep_seconds: float = Field(default=5.0, gt=0)

@@ -16,6 +16,7 @@ class StopReason(StrEnum):
     BALANCE = "balance"
     BUDGET = "budget"
     CONTRACT_ENDED = "contract_ended"
+    PREEMPT = "preempt"
 
 
 class StopFlag:

@@ -14,7 +14,7 @@ from broker.http.shapes import Moment, RequestBody, created_at_field
 
 QueuePool = Annotated[str, Field(min_length=1, max_length=200)]
 NodeName = Annotated[PlainText, Field(min_length=1, max_length=200)]
-REMOVABLE = ("max_wait_seconds", "max_jobs", "max_gpus", "allowed_pools")
+REMOVABLE = ("max_wait_seconds", "max_jobs", "max_gpus", "allowed_pools", "lending_limit")
 
 
 class QueueOut(BaseModel):
@@ -38,6 +38,11 @@ class QueueOut(BaseModel):
     max_jobs: int | None = Field(description="Most jobs of it that run at one time; null: no limit.", examples=[8])
     max_gpus: int | None = Field(description="Most GPUs that they hold at one time; null: no limit.", examples=[16])
     allowed_pools: list[str] | None = Field(description="The only pools that it uses; null: all.", examples=[["a100"]])
+    lending_limit: int | None = Field(
+        description="Most GPUs that others may use of each type that is guaranteed to its contract and that it leaves"
+        " idle; null: all.",
+        examples=[2],
+    )
     contract_id: str | None = Field(description="Whose dedicated queue it is; null: shared.", examples=["con_01k"])
     created_at: datetime = created_at_field()
 
@@ -70,6 +75,15 @@ class QueuePatch(RequestBody):
     )
     allowed_pools: list[QueuePool] | None = Field(
         default=None, min_length=1, max_length=100, description="The only pools to use; null: all.", examples=[["a100"]]
+    )
+
+    lending_limit: int | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="Of a dedicated queue: most GPUs that others may use of each type that is guaranteed to its"
+        " contract and that it leaves idle; null: all.",
+        examples=[2],
     )
 
     def list_changes(self) -> dict[str, Any]:

@@ -160,6 +160,9 @@ async def change_queue(work: Work, name: str, changes: Mapping[str, Any]) -> Que
     """
     queue = await _lock_queue(work, name)
     changes = _name_state(changes)
+    if changes.get("lending_limit") is not None and queue.contract_id is None:
+        told = "is of a contract's dedicated queue, to which GPUs are guaranteed; leave it out for a shared one"
+        raise errors.invalid_field("lending_limit", told)
     allowed = changes.get("allowed_pools")
     if allowed is not None:
         await _check_pools(work, allowed)

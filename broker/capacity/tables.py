@@ -18,7 +18,8 @@ class Queue(Base):
 
     `weight` is in hundredths: a contract's jobs of a queue of 200 are due twice as much as those of one of 100. A job
     that has waited for `max_wait_seconds` goes before all priorities. `max_jobs` and `max_gpus` may run from it at one
-    time, on `allowed_pools` only. Null: never, no limit, all pools. `state` is one of `QueueState`.
+    time, on `allowed_pools` only. Of each type that is guaranteed to its contract others may use at most
+    `lending_limit` GPUs of what it leaves idle. Null: never, no limit, all pools. `state` is one of `QueueState`.
     """
 
     __tablename__ = "queues"
@@ -29,6 +30,7 @@ class Queue(Base):
         CheckConstraint("max_wait_seconds > 0", name="max_wait_seconds_positive"),
         CheckConstraint("max_jobs > 0", name="max_jobs_positive"),
         CheckConstraint("max_gpus > 0", name="max_gpus_positive"),
+        CheckConstraint("lending_limit >= 0", name="lending_limit_not_negative"),
     )
 
     name: Mapped[str] = mapped_column(primary_key=True)
@@ -41,6 +43,7 @@ class Queue(Base):
     max_jobs: Mapped[int | None]
     max_gpus: Mapped[int | None]
     allowed_pools: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    lending_limit: Mapped[int | None]
     created_at: Mapped[datetime] = moment_column()
 
     @property

@@ -248,11 +248,32 @@ class JobBatch(TypedDict):
     data: list[Job]
 
 
+class Eviction(TypedDict):
+    """A run that made room for another job: why, at which prices, what was lost, and who paid."""
+
+    id: str
+    run_id: str
+    reason: str
+    by: str
+    for_job_id: str | None
+    for_contract_id: str | None
+    price: Money
+    other_price: Money
+    lost_gpu_seconds: int | None
+    lost_tokens: int | None
+    paid_by: Literal["house", "nobody"] | None
+    ended_at: str | None
+    message: str
+    message_zh: str
+    created_at: str
+
+
 class JobDetail(Job):
-    """A job asked for by its id: with what the house bears by cause, and what its runs lost."""
+    """A job asked for by its id: what the house bears by cause, what its runs lost, for whom they made room."""
 
     borne_by_cause: dict[str, dict[str, Any]]
     lost_work: list[LostWork]
+    evictions: list[Eviction]
 
 
 class JobEvent(TypedDict):

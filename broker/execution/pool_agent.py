@@ -27,6 +27,7 @@ from broker.execution.membership import Membership, Renewal
 from broker.execution.relay import LAUNCH, Relay
 from broker.identity.model import RunBearer, sign_run_token
 from broker.jobs.rules.model import RUN_ENDS, RunStatus
+from broker.jobs.running.evictions import find_grace
 from broker.jobs.running.locked_run import load_runs
 from broker.jobs.running.runs import (
     extend_leases,
@@ -237,7 +238,9 @@ class PoolAgent:
                 await lose_run(work, run_id, f"it could not be started: {error.detail}")
 
     async def _stop(self, run_id: str) -> None:
-        await self.engine.stop(run_id, grace_seconds=self.system.services.settings.stop_grace_seconds)
+        async with self.system.work() as work:
+            grace_seconds = await find_grace(work, run_id)
+        await self.engine.stop(run_id, grace_seconds=grace_seconds)
 
     async def _describe_launches(self, _pool: str, run_ids: Sequence[str]) -> list[LaunchSpec | None]:
         """Describe what the engine needs to launch runs; None: it has ended before its start, or is another's."""

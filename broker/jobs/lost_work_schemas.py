@@ -1,10 +1,12 @@
 """API shapes of who pays for a job's usage: what is charged, what is borne, and what was lost by our doing."""
 
+from collections.abc import Sequence
 from typing import Self
 
 from pydantic import BaseModel, Field
 
 from broker.http.shapes import MoneyOut
+from broker.jobs.eviction_schemas import EvictionOut
 from broker.jobs.rules.lost_work_words import explain_lost_work
 from broker.jobs.running.lost_work import LostOfRun, WhoPays
 from broker.jobs.schemas import JobOut
@@ -52,7 +54,7 @@ class LostWorkOut(BaseModel):
 
 
 class JobDetailOut(JobOut):
-    """A job with who pays for its usage."""
+    """A job with who pays for its usage, and for whom it made room."""
 
     borne_by_cause: dict[Cause, BorneOut] = Field(
         description="What the house bears, by why it does; over_promise: beyond what the customer was promised.",
@@ -61,9 +63,12 @@ class JobDetailOut(JobOut):
     lost_work: list[LostWorkOut] = Field(
         description="What its runs lost by our doing, run by run.", examples=[[{"run_id": "run_01k"}]]
     )
+    evictions: list[EvictionOut] = Field(
+        description="For whom its runs made room, the earliest first; at most the last hundred.", examples=[[]]
+    )
 
     @classmethod
-    def of_job(cls, out: JobOut, who: WhoPays) -> Self:
+    def of_job(cls, out: JobOut, who: WhoPays, evictions: Sequence[EvictionOut]) -> Self:
         borne = {cause: BorneOut.of(each) for cause, each in who.borne.items()}
         lost = [LostWorkOut.of(each) for each in who.lost]
-        return cls(**out.model_dump(), borne_by_cause=borne, lost_work=lost)
+        return cls(**out.model_dump(), borne_by_cause=borne, lost_work=lost, evictions=list(evictions))

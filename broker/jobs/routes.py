@@ -28,9 +28,11 @@ from broker.jobs.admitting import changed_types
 from broker.jobs.admitting.request import BatchPlace, JobRequest
 from broker.jobs.admitting.submissions import Submissions, make_quote_for, make_quotes_for
 from broker.jobs.batch_schemas import JobBatchOut
+from broker.jobs.eviction_schemas import EvictionOut
 from broker.jobs.lost_work_schemas import JobDetailOut
 from broker.jobs.order_schemas import LONGEST_NAME, JobBatchIn, JobIn, JobPatch, JobResumeIn, OrderIn
 from broker.jobs.reading.event_feed import EventFeed
+from broker.jobs.reading.evictions import list_evictions
 from broker.jobs.rules.model import TERMINAL
 from broker.jobs.running import checkpoints, control, resume
 from broker.jobs.running.lost_work import read_who_pays
@@ -148,9 +150,11 @@ async def list_jobs(
 
 @router.get("/{job_id}")
 async def get_job(work: AnyKey, job_id: str) -> JobDetailOut:
-    """Get a job, and who pays for its usage: trained is charged and borne."""
+    """Get a job, who pays for its usage (trained is charged and borne), and for whom it made room."""
     job = await service.get_job(work, job_id)
-    return JobDetailOut.of_job(JobOut.of(job, work.now), await read_who_pays(work, job))
+    cards = await list_evictions(work, job_id)
+    evictions = [EvictionOut.of(card, for_staff=work.actor.role in STAFF) for card in cards]
+    return JobDetailOut.of_job(JobOut.of(job, work.now), await read_who_pays(work, job), evictions)
 
 
 @router.patch("/{job_id}", responses=PAYMENT_RESPONSES)

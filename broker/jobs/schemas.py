@@ -87,6 +87,9 @@ class ExpectedEndOut(BaseModel):
     )
 
 
+StopWord = Literal["cancel", "pause", "limit", "balance", "budget", "contract_ended", "preempt"]
+
+
 class JobOut(BaseModel):
     id: str = Field(description="Job id.", examples=["job_01k"])
     object: Literal["job"] = Field(default="job", description="Kind of object.", examples=["job"])
@@ -127,8 +130,8 @@ class JobOut(BaseModel):
     status: Literal["queued", "dispatched", "running", "paused", "succeeded", "failed", "cancelled"] = Field(
         description="Where the job stands.", examples=["running"]
     )
-    stop_requested: Literal["cancel", "pause", "limit", "balance", "budget", "contract_ended"] | None = Field(
-        description="Its run has been told to stop, and why.", examples=["pause"]
+    stop_requested: Literal["cancel", "pause", "limit", "balance", "budget", "contract_ended", "preempt"] | None = (
+        Field(description="Its run has been told to stop, and why.", examples=["pause"])
     )
     pause_reason: Literal["pause", "limit", "balance", "budget", "contract_ended"] | None = Field(
         description="Why a paused job is paused: on request, at its limit (its quote or `max_cost`), for want of "

@@ -1,4 +1,4 @@
-"""Jobs, their events, runs (attempts), checkpoints."""
+"""Jobs, their events, runs (attempts), evictions, checkpoints."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -233,6 +233,32 @@ class LostWorkRecord(Base):
     gpu_seconds: Mapped[int]
     tokens: Mapped[int]
     created_at: Mapped[datetime] = moment_column()
+
+
+class Eviction(Base):
+    """A run that was told to make room for another job: a record. It has the customer of the job that was evicted.
+
+    `kept_gpus` of the node are kept for the other job. `price_micros` is what a GPU-hour costs the job that was
+    evicted, `for_price_micros` the other one; `lost_micros` what its stop was expected to lose. Units: micro-yuan.
+    """
+
+    __tablename__ = "evictions"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    reason: Mapped[str]
+    for_job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    for_contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    pool: Mapped[str]
+    node: Mapped[str]
+    gpus: Mapped[int]
+    kept_gpus: Mapped[int]
+    price_micros: Mapped[int]
+    for_price_micros: Mapped[int]
+    lost_micros: Mapped[int]
+    created_at: Mapped[datetime] = moment_column(index=True)
 
 
 class Checkpoint(Base):

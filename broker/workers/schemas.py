@@ -147,7 +147,7 @@ class HeartbeatIn(RequestBody):
 
 class HeartbeatOut(BaseModel):
     command: Literal["continue", "stop"] = Field(description="What the run must do.", examples=["continue"])
-    reason: Literal["cancel", "pause", "limit", "balance", "budget", "contract_ended"] | None = Field(
+    reason: Literal["cancel", "pause", "limit", "balance", "budget", "contract_ended", "preempt"] | None = Field(
         description="Why it must stop.", examples=["pause"]
     )
     acknowledged_sequence: int = Field(description="Every interval up to this one is kept; -1: none.", examples=[4])

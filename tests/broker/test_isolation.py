@@ -35,6 +35,7 @@ RECORDS = (
     "rate_corrections",
     "checkpoint_marks",
     "lost_work",
+    "evictions",
     "credit_notes",
     "credit_note_lines",
     "adjustments",

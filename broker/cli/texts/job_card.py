@@ -11,6 +11,7 @@ from broker.cli.texts.columns import GAP, fold, make_card
 from broker.cli.texts.job_words import (
     STYLE_OF,
     describe_cost,
+    describe_evictions,
     describe_limit,
     describe_settings,
     describe_state,
@@ -79,6 +80,7 @@ def _tell_money(view: JobView) -> list[tuple[str, str]]:
     return [
         ("Cost", describe_cost(job) + (f"; quoted {quoted}" if quoted else "")),
         ("Limit", describe_limit(job)),
+        ("Made room", describe_evictions(job)),
         ("On us", "; ".join([describe_money(job["borne"]), *(lost["explanation"] for lost in job["lost_work"])])),
         ("Used", _describe_used(job)),
     ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from broker.cli.output import one_line
 from broker.cli.texts.values import describe_ago, describe_local, describe_money, describe_span, describe_wait
-from broker.client.objects import Job, Money
+from broker.client.objects import Job, JobDetail, Money
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 SHOWN_SETTINGS = ("lora_rank", "lora_alpha", "batch_size", "epochs", "learning_rate")
@@ -27,6 +27,7 @@ STOPS = {
     "balance": "pausing: the contract's hours are gone",
     "budget": "pausing: the month's budget is gone",
     "contract_ended": "pausing: the contract has ended",
+    "preempt": "saving to make room for another job; it goes on by itself",
 }
 PAUSES = {
     "pause": "paused on request; resume it when you like",
@@ -50,6 +51,15 @@ def describe_why(job: Job, now: datetime) -> str:
     if job["expected_end"]:
         return f"ends {describe_wait(job['expected_end'], now)}"
     return ""
+
+
+def describe_evictions(job: JobDetail) -> str:
+    """Describe the last time that a job made room for another, and how often it did; empty where it never has."""
+    evictions = job.get("evictions") or []  # a broker of before tells none
+    if not evictions:
+        return ""
+    often = "" if len(evictions) == 1 else f" ({len(evictions)} times in all)"
+    return f"{evictions[-1]['created_at'][:16]}Z: {one_line(evictions[-1]['message'])}{often}"
 
 
 def describe_queueing(job: Job, now: datetime) -> str:

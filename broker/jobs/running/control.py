@@ -80,7 +80,8 @@ async def pause_without_contract(work: Work, job_id: str) -> None:
 async def request_stop(work: Work, job: Job, reason: StopReason) -> None:
     """Tell the run of a locked job to stop: by its next heartbeat and, in case it does not listen, by its engine.
 
-    A stop for the same reason changes nothing; a cancellation overrides every other reason and is final.
+    A stop for the same reason changes nothing; a cancellation overrides every other reason and is final. Who makes room
+    for another job may be told to stop for a reason of its own, and then pauses.
     Raises: IllegalTransition, where the job is being cancelled and was to be stopped for something else.
     """
     earlier = job.stop_requested

@@ -10,7 +10,6 @@ from sqlalchemy import or_, select
 from broker.capacity.readiness import note_failed_start, note_good_start
 from broker.jobs.events import record_event
 from broker.jobs.rules.model import (
-    GOES_FIRST_AFTER,
     RUN_ENDS,
     TERMINAL,
     AfterRun,
@@ -21,6 +20,7 @@ from broker.jobs.rules.model import (
     check_run_transition,
     decide_after_run,
     decide_cause,
+    goes_first_after,
     is_counted,
 )
 from broker.jobs.rules.remaining import Remaining, estimate_remaining
@@ -92,7 +92,7 @@ def decide_ending(work: Work, locked: LockedRun, outcome: RunStatus, error: dict
     cause = decide_cause(
         outcome, stop, was_claimed=run.claimed_at is not None, error_code=None if error is None else error["code"]
     )
-    counted = is_counted(cause, uncounted=job.uncounted_attempts)
+    counted = is_counted(cause, uncounted=job.uncounted_attempts, made_room=stop == StopReason.PREEMPT)
     attempts = job.attempts - job.uncounted_attempts - (0 if counted else 1)
     after = decide_after_run(outcome, stop, attempts=attempts, max_attempts=work.settings.max_attempts)
     check_job_transition(job.id, JobStatus(job.status), after.status)
@@ -113,7 +113,8 @@ def note_ending(
     if not ending.is_counted:
         job.uncounted_attempts += 1
     set_status(work, job, after.status)
-    if after.status == JobStatus.QUEUED and ending.cause in GOES_FIRST_AFTER:
+    stop = None if job.stop_requested is None else StopReason(job.stop_requested)
+    if after.status == JobStatus.QUEUED and goes_first_after(ending.cause, stop):
         job.expedited_at = work.now
     if after.status == JobStatus.PAUSED:
         job.pause_reason = job.stop_requested

@@ -15,6 +15,7 @@ from broker.scheduling.cycle import batches, waits
 from broker.scheduling.cycle.places import find_node
 from broker.scheduling.cycle.recorder import CycleRecorder
 from broker.scheduling.cycle.snapshot import have_free, read_pools, read_snapshot
+from broker.scheduling.cycle.stops import stop_for_others
 from broker.scheduling.cycle.usage import UsageReading
 from broker.scheduling.planning.plan import plan_cycle
 from broker.scheduling.planning.values.answers import CyclePlan, Wait
@@ -121,6 +122,8 @@ async def _plan_and_start(work: Work, waiting: Sequence[QueuedJob], state: Cycle
     state.aside |= failed
     if failed:
         state.aside |= await queueing.list_faults(work, {job.id for job in ready} - state.started)
+    else:
+        await stop_for_others(work, plan.preemptions)
     return bool(failed)
 
 

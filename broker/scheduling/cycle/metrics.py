@@ -1,24 +1,28 @@
 """The scheduler's metrics for Prometheus, as of their last reading of the database."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from broker.jobs.reading.evictions import count_evictions
 from broker.jobs.reading.queueing import SET_ASIDE, count_waiting
 from broker.system import System
 
 
 @dataclass
 class QueueReading:
-    """How many jobs wait for which reason, as last read; None: not read yet."""
+    """How many jobs wait for which reason, as last read; None: not read yet. And how many runs ever made room."""
 
     waiting: dict[str, int] | None = None
+    evictions: dict[tuple[str, str], int] = field(default_factory=dict)
 
     async def refresh(self, system: System) -> None:
         async with system.work() as work:
             self.waiting = await count_waiting(work)
+            self.evictions = await count_evictions(work)
 
 
 class QueueCollector(Collector):
@@ -27,7 +31,7 @@ class QueueCollector(Collector):
     def __init__(self, reading: QueueReading) -> None:
         self.reading = reading
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         if self.reading.waiting is None:
             return
         yield GaugeMetricFamily(
@@ -41,3 +45,9 @@ class QueueCollector(Collector):
         for reason, number in sorted(self.reading.waiting.items()):
             by_reason.add_metric([reason], number)
         yield by_reason
+        evicted = CounterMetricFamily(
+            "broker_evictions", "Runs that made room for others, by why and how they ended.", labels=["reason", "cause"]
+        )
+        for (reason, cause), number in sorted(self.reading.evictions.items()):
+            evicted.add_metric([reason, cause], number)
+        yield evicted

@@ -1,7 +1,7 @@
 """What a cycle plans from, read from the database: pools, queues, waiting and running jobs."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -13,12 +13,14 @@ from broker.capacity.service import Queue
 from broker.jobs.reading import queueing
 from broker.jobs.reading.queueing import DeviceHolder, Placement, QueuedJob, bound_seconds
 from broker.scheduling.cycle.devices import place_holder
+from broker.scheduling.cycle.guarantees import read_guarantees
 from broker.scheduling.cycle.places import count_free, describe_nodes, place_on_nodes
+from broker.scheduling.cycle.stops import add_stops, may_stop_others
 from broker.scheduling.cycle.usage import UsageReading
 from broker.scheduling.planning.values.answers import Start
 from broker.scheduling.planning.values.jobs import Place, Preference, RunningJob, Shape, TypeOption, WaitingJob
 from broker.scheduling.planning.values.pools import Discipline, PoolState
-from broker.scheduling.planning.values.queues import ContractShare, QueueLimits, QueueMode, QueueState
+from broker.scheduling.planning.values.queues import ContractShare, Guarantee, QueueLimits, QueueMode, QueueState
 from broker.scheduling.planning.values.snapshot import ClusterSnapshot, Kept
 from broker.work import Work
 from pricing.catalog import find_gpu
@@ -31,14 +33,17 @@ async def read_snapshot(work: Work, waiting: Sequence[QueuedJob], usage: UsageRe
     """Read what the planner plans from: pools, queues, waiting and running jobs, what contracts used lately."""
     pools, holders = await read_pools(work, await readiness.list_pools(work, locked=True))
     queues = await capacity.list_queues(work)
-    return ClusterSnapshot(
+    guaranteed = await read_guarantees(work, queues, pools)
+    running = _list_running(holders, {job.id for job in waiting}, work.now)
+    snapshot = ClusterSnapshot(
         pools=pools,
         queues=tuple(map(describe_queue, queues)),
         waiting=tuple(map(describe_waiting, waiting)),
-        running=_list_running(holders, {job.id for job in waiting}, work.now),
-        shares=await _read_shares(work, waiting, usage),
+        running=running,
+        shares=await _read_shares(work, waiting, usage, guaranteed),
         kept=await _read_kept(work, waiting),
     )
+    return await add_stops(work, snapshot) if may_stop_others(snapshot) else snapshot
 
 
 async def _read_kept(work: Work, waiting: Sequence[QueuedJob]) -> tuple[Kept, ...]:
@@ -51,13 +56,20 @@ async def _read_kept(work: Work, waiting: Sequence[QueuedJob]) -> tuple[Kept, ..
     )
 
 
-async def _read_shares(work: Work, waiting: Sequence[QueuedJob], usage: UsageReading) -> tuple[ContractShare, ...]:
-    """Read what the contracts used lately whose jobs wait; where there is one alone, it is compared with nobody."""
-    contracts = sorted({job.contract_id for job in waiting})
-    if len(contracts) < 2:
-        return ()
-    used = await usage.read(work)
-    return tuple(ContractShare(contract_id, usage=used.get(contract_id, 0)) for contract_id in contracts)
+async def _read_shares(
+    work: Work, waiting: Sequence[QueuedJob], usage: UsageReading, guaranteed: Mapping[str, tuple[Guarantee, ...]]
+) -> tuple[ContractShare, ...]:
+    """Read what the contracts used lately whose jobs wait, and what is guaranteed to contracts, whoever waits.
+
+    Where jobs of one contract alone wait, its use is compared with nobody's.
+    """
+    compared = {job.contract_id for job in waiting}
+    used = await usage.read(work) if len(compared) > 1 else {}
+    named = guaranteed.keys() | (compared if len(compared) > 1 else set())
+    return tuple(
+        ContractShare(contract_id, usage=used.get(contract_id, 0), guarantees=guaranteed.get(contract_id, ()))
+        for contract_id in sorted(named)
+    )
 
 
 async def read_pools(work: Work, pools: Sequence[JudgedPool]) -> tuple[tuple[PoolState, ...], Sequence[DeviceHolder]]:

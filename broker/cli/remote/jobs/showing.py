@@ -12,13 +12,23 @@ from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.jobs.options import JobId
 from broker.cli.texts.columns import make_card
 from broker.cli.texts.job_card import JobView, make_job_card
-from broker.cli.texts.job_words import describe_limit, describe_why
+from broker.cli.texts.job_words import describe_evictions, describe_limit, describe_why
 from broker.client.errors import ApiError
 from broker.client.objects import Job, JobDetail, PlanPrice
 from broker.client.typed import BrokerClient
 
 Answer = TypeVar("Answer")
-WHY = ("id", "status", "pending_reason", "expected_start", "expected_end", "stop_requested", "pause_reason", "error")
+WHY = (
+    "id",
+    "status",
+    "pending_reason",
+    "expected_start",
+    "expected_end",
+    "stop_requested",
+    "pause_reason",
+    "error",
+    "evictions",
+)
 
 
 def show_job(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
@@ -46,6 +56,7 @@ def explain_job(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Ke
     rows = [
         ("Why", why),
         ("Place", f"{place['position']} in the planner's order, queue {job['queue']}" if place else ""),
+        ("Made room", describe_evictions(job)),
         ("Limit", describe_limit(job)),
     ]
     write_lines(console, [Text(f"{job['id']} is {job['status']}"), *make_card(rows, console.width)])

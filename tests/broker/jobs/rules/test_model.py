@@ -7,6 +7,7 @@ import pytest
 from broker import errors
 from broker.jobs.rules.model import (
     HOLDS_DEVICES,
+    MOST_UNCOUNTED_ATTEMPTS,
     RUN_ENDS,
     TERMINAL,
     JobStatus,
@@ -16,6 +17,8 @@ from broker.jobs.rules.model import (
     check_run_transition,
     decide_after_run,
     decide_cause,
+    goes_first_after,
+    is_counted,
 )
 from broker.ledger.books.causes import Cause
 
@@ -53,6 +56,8 @@ succeeded  balance         no         succeeded
 succeeded  budget          yes        succeeded
 succeeded  contract_ended  yes        succeeded
 succeeded  limit           yes        succeeded
+succeeded  preempt         yes        succeeded
+succeeded  preempt         no         succeeded
 succeeded  budget          no         succeeded
 succeeded  contract_ended  no         succeeded
 succeeded  limit           no         succeeded
@@ -67,6 +72,8 @@ failed     balance         no         failed
 failed     budget          yes        failed
 failed     contract_ended  yes        failed
 failed     limit           yes        failed
+failed     preempt         yes        failed
+failed     preempt         no         failed
 failed     budget          no         failed
 failed     contract_ended  no         failed
 failed     limit           no         failed
@@ -81,6 +88,8 @@ stopped    balance         no         paused
 stopped    budget          yes        paused
 stopped    contract_ended  yes        paused
 stopped    limit           yes        paused
+stopped    preempt         yes        queued
+stopped    preempt         no         queued
 stopped    budget          no         paused
 stopped    contract_ended  no         paused
 stopped    limit           no         paused
@@ -95,6 +104,8 @@ preempted  balance         no         paused
 preempted  budget          yes        paused
 preempted  contract_ended  yes        paused
 preempted  limit           yes        paused
+preempted  preempt         yes        queued
+preempted  preempt         no         queued
 preempted  budget          no         paused
 preempted  contract_ended  no         paused
 preempted  limit           no         paused
@@ -109,6 +120,8 @@ lost       balance         no         paused
 lost       budget          yes        paused
 lost       contract_ended  yes        paused
 lost       limit           yes        paused
+lost       preempt         yes        queued
+lost       preempt         no         queued
 lost       budget          no         paused
 lost       contract_ended  no         paused
 lost       limit           no         paused
@@ -125,10 +138,12 @@ stopped    limit    yes      none                limit
 stopped    balance  yes      none                balance
 stopped    budget   yes      none                budget
 stopped    contract_ended yes none               contract_ended
+stopped    preempt  yes      none                preempted
 stopped    none     yes      none                internal_error
 preempted  none     yes      none                preempted
 preempted  pause    yes      none                paused
 preempted  cancel   yes      none                cancelled
+preempted  preempt  yes      none                preempted
 failed     none     yes      bad_config          bad_config
 failed     none     yes      bad_input           bad_input
 failed     none     yes      checkpoint_unusable checkpoint_unusable
@@ -155,6 +170,8 @@ lost       budget   yes      none                machine_lost
 lost       balance  yes      none                machine_lost
 lost       cancel   yes      none                cancelled
 lost       cancel   no       none                cancelled
+lost       preempt  yes      none                machine_lost
+lost       preempt  no       none                preempted
 lost       pause    no       none                paused
 """
 
@@ -235,3 +252,11 @@ def test_every_ending_is_a_step_that_the_job_s_table_allows(
 def test_ended_jobs_and_runs_stay_as_they_are() -> None:
     assert not any(allowed for (before, _), allowed in JOB_PAIRS.items() if before in TERMINAL)
     assert not any(allowed for (before, _), allowed in RUN_PAIRS.items() if before in RUN_ENDS)
+
+
+def test_who_made_room_for_another_goes_on_however_often_and_not_before_it() -> None:
+    assert not is_counted(Cause.PREEMPTED, uncounted=MOST_UNCOUNTED_ATTEMPTS, made_room=True)
+    assert is_counted(Cause.PREEMPTED, uncounted=MOST_UNCOUNTED_ATTEMPTS)
+    assert goes_first_after(Cause.PREEMPTED, None)
+    assert not goes_first_after(Cause.PREEMPTED, StopReason.PREEMPT)
+    assert not goes_first_after(Cause.MACHINE_LOST, StopReason.PREEMPT)

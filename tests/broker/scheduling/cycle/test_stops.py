@@ -1,0 +1,154 @@
+"""Runs that make room for a guarantee: told once, queued again with their age; what they leave is kept, and told."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, generate_latest
+from sqlalchemy import text
+
+from broker.jobs.reading.evictions import LateEviction
+from broker.jobs.reading.stoppable import StopFacts
+from broker.jobs.running.evictions import find_grace
+from broker.scheduling.cycle.live import run_cycle
+from broker.scheduling.cycle.metrics import QueueCollector, QueueReading
+from broker.scheduling.cycle.stops import bound_stops, list_freed, weigh_run
+from broker.scheduling.planning.values.jobs import RunningJob
+from broker.scheduling.planning.values.pools import PoolState
+from broker.scheduling.planning.values.snapshot import Kept
+from broker.system import System
+from tests.broker.conftest import ManualClock
+from tests.broker.factories import Api, Customer, customer_api, make_ready_customer, submit_job
+from tests.broker.pools import register_pool
+from tests.broker.running_jobs import broken_rules
+from tests.broker.worker_calls import stop_at_a_checkpoint, worker_of
+
+NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
+GRACE, LEAST_RUN = timedelta(seconds=60), timedelta(minutes=10)
+
+
+def evicted(number: int, minutes_ago: int, ended: int | None = None, **fields: Any) -> LateEviction:
+    at, ended_at = NOW - timedelta(minutes=minutes_ago), None if ended is None else NOW - timedelta(minutes=ended)
+    facts = {"for_job_id": "job_own", "pool": "one", "node": "n1", "kept_gpus": 2, **fields}
+    return LateEviction(f"job_{number}", f"run_{number}", created_at=at, ended_at=ended_at, **facts)
+
+
+def test_stops_of_the_last_hour_count_against_the_rate_of_their_pool() -> None:
+    pools = [PoolState(name, "a100", 4, 0) for name in ("one", "two")]
+    late = [evicted(1, 61), evicted(2, 59), evicted(3, 1), evicted(4, 1)]
+    bounded = bound_stops(pools, late, NOW, 3, LEAST_RUN)
+    assert [(pool.preemptions_left, pool.least_run) for pool in bounded] == [(0, LEAST_RUN), (3, LEAST_RUN)]
+    assert bound_stops(pools, late, NOW, 2, LEAST_RUN)[0].preemptions_left == 0, "never below zero"
+
+
+@pytest.mark.parametrize(
+    ("late", "running", "kept"),
+    [
+        ([evicted(1, 9)], {"job_1"}, Kept("job_own", "one", "n1", 2, NOW - timedelta(minutes=6), ("job_1",))),
+        ([evicted(1, 9, 1)], {"run_1"}, Kept("job_own", "one", "n1", 2, NOW - timedelta(minutes=6), ("run_1",))),
+        ([evicted(1, 9, 1)], {"job_1"}, Kept("job_own", "one", "n1", 2, NOW + timedelta(minutes=1))),
+        (
+            [evicted(1, 1, 0), evicted(2, 1)],
+            {"job_2"},
+            Kept("job_own", "one", "n1", 2, NOW + timedelta(minutes=2), ("job_2",)),
+        ),
+        ([evicted(9, 50, 49), evicted(1, 9, 1)], (), Kept("job_own", "one", "n1", 2, NOW + timedelta(minutes=1))),
+    ],
+)
+def test_what_is_freed_is_kept_until_the_last_victim_has_gone_and_two_minutes(
+    late: list[LateEviction], running: set[str], kept: Kept
+) -> None:
+    assert list_freed(late, {"job_own"}, running, GRACE) == [kept]
+    assert list_freed(late, {"job_other"}, running, GRACE) == []
+
+
+def test_run_is_weighed_by_what_it_would_lose() -> None:
+    run = RunningJob("job_1", "con_1", "one", 2, NOW, NOW)
+    facts = StopFacts(NOW, 100, is_stopping=False, checkpoint_at=NOW, rate_micros=7)
+    weighed = weigh_run(run, {"job_1": facts})
+    assert (weighed.seconds_done, weighed.rate_micros, weighed.checkpoint_at) == (50, 7, NOW)
+    assert weigh_run(run, {}).is_stopping, "its run has ended, and its processes are being stopped"
+
+
+async def serve_pool(system: System) -> None:
+    async with system.work() as work:
+        await register_pool(work, name="test", sku="cpu", engine="local", total_gpus=2)
+
+
+async def guarantee(api: Api, system: System, gpus: int = 2) -> Customer:
+    await serve_pool(system)
+    wanted = [{"gpu_type": "cpu", "gpus": gpus, "monthly_price": "100.00"}]
+    return await make_ready_customer(api, plan="long_term", committed_gpu_hours=2000, guaranteed_gpus=wanted)
+
+
+async def submit(api: Api, customer: Customer) -> str:
+    return str((await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"])
+
+
+async def cycle(system: System) -> None:
+    await serve_pool(system)  # its agent was seen just now
+    async with system.work() as work:
+        await run_cycle(work)
+
+
+async def test_guarantee_takes_back_what_was_lent_and_the_card_tells_it(
+    api: Api, app: FastAPI, system: System, clock: ManualClock
+) -> None:
+    owner, other = await guarantee(api, system), await make_ready_customer(api)
+    lent = [await submit(api, other) for _number in range(2)]
+    await cycle(system)
+    clock.advance(seconds=700)
+    own = await submit(api, owner)
+    await cycle(system)
+    jobs = [await api.get(f"/jobs/{job_id}") for job_id in lent]
+    (victim,) = [job for job in jobs if job["stop_requested"] == "preempt"]
+    waiting = await api.get(f"/jobs/{own}")
+    assert waiting["pending_reason"]["code"] == "making_room"
+    (saving,) = victim["evictions"]
+    assert (saving["by"], saving["paid_by"], saving["ended_at"]) == ("a guaranteed contract", None, None)
+
+    async with worker_of(api, app, system, victim["id"]) as worker:
+        await worker.claim()
+        told = await worker.beat(5)
+        assert (told["command"], told["reason"]) == ("stop", "preempt")
+        async with system.work() as work:
+            assert await find_grace(work, worker.run_id) == 60
+        clock.advance(seconds=300)  # it is slower than its grace: nobody else is named beside it
+        await cycle(system)
+        stopping = [(await api.get(f"/jobs/{job_id}"))["stop_requested"] for job_id in lent]
+        assert sorted(filter(None, stopping)) == ["preempt"]
+        await stop_at_a_checkpoint(worker)
+    async with system.work() as work:
+        await work.session.execute(text("UPDATE outbox SET done_at = now() WHERE kind = 'stop'"))
+    await cycle(system)
+    started, evicted_job = await api.get(f"/jobs/{own}"), await api.get(f"/jobs/{victim['id']}")
+    assert (started["status"], evicted_job["status"]) == ("dispatched", "queued")
+    (card,) = evicted_job["evictions"]
+    assert (card["for_contract_id"], card["paid_by"], card["lost_gpu_seconds"]) == (owner.contract["id"], "nobody", 0)
+    assert (card["price"]["amount"], card["other_price"]["amount"]) == ("6.80", "4.00")
+    async with customer_api(api, other.id) as customer:
+        (seen,) = (await customer.get(f"/jobs/{victim['id']}"))["evictions"]
+    assert (seen["for_contract_id"], seen["for_job_id"], seen["expected_loss"]) == (None, None, None)
+    assert owner.id not in str(seen), "no other customer is named"
+    assert "a guaranteed contract" in seen["message"]
+    assert await broken_rules(system) == {}
+
+    registry, reading = CollectorRegistry(), QueueReading()
+    await reading.refresh(system)
+    registry.register(QueueCollector(reading))
+    assert b'broker_evictions_total{cause="preempted",reason="guarantee"} 1.0' in generate_latest(registry)
+
+
+async def test_lending_limit_leaves_the_rest_of_a_guarantee_idle(api: Api, system: System) -> None:
+    owner, other = await guarantee(api, system), await make_ready_customer(api)
+    queue = f"dedicated:{owner.contract['id']}"
+    await api.call("PATCH", f"/queues/{queue}", expect=200, json={"lending_limit": 1})
+    refused = (await api.call("PATCH", "/queues/standard", expect=422, json={"lending_limit": 1})).json()
+    assert refused["errors"][0]["field"] == "lending_limit"
+    lent = [await submit(api, other) for _number in range(2)]
+    await cycle(system)
+    jobs = [await api.get(f"/jobs/{job_id}") for job_id in lent]
+    assert sorted(job["status"] for job in jobs) == ["dispatched", "queued"]
+    reasons = [job["pending_reason"]["code"] for job in jobs if job["pending_reason"]]
+    assert reasons == ["guaranteed_to_others"]
