@@ -32,6 +32,7 @@ from broker.scheduling.cycle.live import has_free_devices, run_cycle
 from broker.scheduling.cycle.pace import Pace, compute_rest
 from broker.scheduling.cycle.recorder import CycleRecorder
 from broker.scheduling.cycle.usage import UsageReading
+from broker.scheduling.shortfalls import ShortfallWatch, tell_shortfalls
 from broker.scheduling.simulations import run_next_simulation
 from broker.signing.purchases import expire_purchase, list_overdue_purchases
 from broker.signing.renewals import attend_to_end
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 RECONNECT_SECONDS = 1.0
 LISTENING = "listening for work"
 WATCH_SECONDS = 0.5
+SHORTFALL_SECONDS = 15.0
 
 
 @dataclass
@@ -59,6 +61,7 @@ class Daemon:
     pace: Pace = field(default_factory=Pace)
     recorder: CycleRecorder = field(default_factory=CycleRecorder)
     usage: UsageReading = field(default_factory=UsageReading)
+    shortfalls: ShortfallWatch = field(default_factory=ShortfallWatch)
     scheduler: AsyncIOScheduler = field(default_factory=lambda: AsyncIOScheduler(timezone="UTC"))
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     swept_at: datetime | None = None
@@ -74,6 +77,7 @@ class Daemon:
             self._every(WATCH_SECONDS, self.agent.watch)
         if self.plans:
             self._every(settings.sweep_seconds, self._sweep_when_heard)
+            self._every(SHORTFALL_SECONDS, self.watch_guarantees)
             self._every(settings.sweep_seconds, self.sweep_holds)
             self._every(settings.sweep_seconds, self.offer_new_types)
             self._every(settings.sweep_seconds, self.pause_jobs_of_ended_contracts)
@@ -197,6 +201,11 @@ class Daemon:
         """Work out the simulations that ops asked for, one after the other."""
         while await run_next_simulation(self.system):
             pass
+
+    async def watch_guarantees(self) -> None:
+        """Tell contracts and ops where fewer GPUs are there than are guaranteed."""
+        async with self.system.work() as work:
+            await tell_shortfalls(work, self.shortfalls)
 
     async def _sweep_when_heard(self) -> None:
         """Sweep silent runs, but only once every run has had a whole lease to report in since we began to listen."""

@@ -1,11 +1,11 @@
 """What happened to contracts, in the past tense: signed, amended, ended, a budget used up to a share. Never changed."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Select, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from broker.contracts.tables import ContractEvent
 from broker.contracts.terms.model import ContractTerms
@@ -37,6 +37,8 @@ class ContractEventKind(StrEnum):
     RENEWAL_DECLINED = "renewal_declined"
     END_NEAR = "end_near"
     BUDGET_USED = "budget_used"
+    GUARANTEE_SHORT = "guarantee_short"
+    GUARANTEE_RESTORED = "guarantee_restored"
 
 
 async def record_contract_event(
@@ -75,6 +77,20 @@ def command_contract_event(
         "created_at": work.now,
     }
     return Command(RECORD, values)
+
+
+async def read_last_events(
+    work: Work, contract_ids: Collection[str], kinds: Collection[ContractEventKind], *, of: str
+) -> list[ContractEvent]:
+    """Read the last event of these kinds of each contract, for each value that its facts have of a name."""
+    value = ContractEvent.data[of].as_string()
+    query = (
+        select(ContractEvent)
+        .where(ContractEvent.contract_id.in_(contract_ids), ContractEvent.kind.in_([kind.value for kind in kinds]))
+        .ext(distinct_on(ContractEvent.contract_id, value))
+        .order_by(ContractEvent.contract_id, value, ContractEvent.id.desc())
+    )
+    return list(await work.session.scalars(query))
 
 
 def select_contract_events(contract_id: str, kind: ContractEventKind | None) -> Select[ContractEvent]:

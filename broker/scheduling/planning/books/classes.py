@@ -159,6 +159,18 @@ class JobClass(ClassJobs):
         """Count a job and its GPUs of a type as held by its contract and queue; below zero: as held no longer."""
         self.queue.count(self.contract, sku, gpus, jobs)
 
+    def lacks_promised(self, job: WaitingJob) -> bool:
+        """Tell whether a job would be within its guarantee if machines had not failed."""
+        contract = self.contract
+        return (
+            self.is_dedicated
+            and not self.is_guaranteed(job)
+            and any(
+                job.shape.find_option(each.sku) is not None and contract.lacks_promised(each, job.gpus)
+                for each in contract.share.guarantees
+            )
+        )
+
     def is_guaranteed(self, job: WaitingJob) -> bool:
         """Tell whether a type that the job accepts is left of its contract's guarantee, which serves its own queue."""
         contract = self.contract

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from broker.scheduling.planning.values.queues import ContractShare, QueueState
+from broker.scheduling.planning.values.queues import ContractShare, Guarantee, QueueState
 
 
 @dataclass(eq=False, slots=True)
@@ -23,6 +23,11 @@ class ContractBook:
     def has_guaranteed_left(self, sku: str, gpus: int) -> bool:
         """Tell whether so many GPUs more of a type are within what is guaranteed."""
         return self.dedicated.get(sku, 0) + gpus <= self.find_guaranteed(sku)
+
+    def lacks_promised(self, guarantee: Guarantee, gpus: int) -> bool:
+        """Tell whether so many GPUs more are within what was sold, of which machines that failed leave less."""
+        promised = guarantee.promised
+        return promised is not None and guarantee.gpus < self.dedicated.get(guarantee.sku, 0) + gpus <= promised
 
 
 @dataclass(eq=False, slots=True)

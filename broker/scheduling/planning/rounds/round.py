@@ -7,7 +7,7 @@ fill the time that end by then at their p90; up to one that lost its machine, no
 was tried: where many have waited too long, each empties the cluster before it starts, and the line grows longer still.)
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
@@ -180,7 +180,7 @@ class Round:
                 self.reservations.enter(
                     Reservation(job.job_id, room, self.now, job.gpus, spare=0, filling=Filling.NOBODY)
                 )
-        cause = self._find_cause(job, pools)
+        cause = self._find_cause(job_class, job)
         if cause is not None:
             self.causes[job.job_id] = cause
         lendable = self.lending.find_lendable(job_class, job)
@@ -192,10 +192,13 @@ class Round:
             self.reservations.reserve(job, pools, lendable, FILLING_OF_TIER.get(tier, Filling.EXPECTED))
         self.blocked |= names
 
-    def _find_cause(self, job: WaitingJob, pools: Iterable[PoolBook]) -> ReasonCode | None:
-        """Find what keeps a job besides those who run: stops that are under way, a guarantee of others, maintenance."""
+    def _find_cause(self, job_class: JobClass, job: WaitingJob) -> ReasonCode | None:
+        """Find what keeps a job besides those who run: stops under way, what guarantees lack or keep, maintenance."""
+        pools = job_class.kind.group.pools
         if not job.expedited and self.reclaiming.is_under_way(job):
             return ReasonCode.MAKING_ROOM
+        if job_class.lacks_promised(job):
+            return ReasonCode.GUARANTEE_SHORT
         if self.lending.lendable and choose_place(job, pools, self.now, {}) is not None:
             return ReasonCode.GUARANTEED_TO_OTHERS
         return ReasonCode.MAINTENANCE if any(self._is_maintained(job, pool) for pool in pools) else None

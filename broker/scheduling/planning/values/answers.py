@@ -31,6 +31,7 @@ class ReasonCode(StrEnum):
     QUOTA = "quota"
     BATCH_LIMIT = "batch_limit"
     GUARANTEED_TO_OTHERS = "guaranteed_to_others"
+    GUARANTEE_SHORT = "guarantee_short"
     MAINTENANCE = "maintenance"
     MAKING_ROOM = "making_room"
     WAITING_FOR_GPUS = "waiting_for_gpus"

@@ -98,6 +98,10 @@ SENTENCES: dict[tuple[ReasonCode, str], tuple[str, str]] = {
         "Needs {gpus}; those that are free are kept for contracts to which they are guaranteed.",
         "需要 {gpus_zh}；空闲的 GPU 已为其他合同保留。",
     ),
+    (ReasonCode.GUARANTEE_SHORT, ""): (
+        "Needs {gpus}; machines have failed, and its contract's share of those that are left is in use.",
+        "需要 {gpus_zh}；部分机器故障，合同在剩余 GPU 中的份额已用完。",
+    ),
     (ReasonCode.MAINTENANCE, ""): (
         "Needs {gpus}; where they are free, maintenance begins before it would have ended.",
         "需要 {gpus_zh}；空闲 GPU 所在的机器将在它结束之前进入维护。",
@@ -131,6 +135,10 @@ NEXT_STEPS: dict[ReasonCode, tuple[str, str]] = {
     ReasonCode.NO_OPEN_POOL: ("A pool has to be opened or served again.", "需等待资源池重新开放或恢复服务。"),
     ReasonCode.POOL_NOT_ALLOWED: ("Operations has to open one, or to allow another.", "需由运维开放或允许其他资源池。"),
     ReasonCode.QUEUE_LIMIT: (WAIT, WAIT_ZH),
+    ReasonCode.GUARANTEE_SHORT: (
+        "Operations has been told; it starts by itself.",
+        "运维已收到通知；恢复后会自动开始。",
+    ),
     ReasonCode.QUOTA: ("One of your jobs has to end, or the quota to be raised.", "需等待自己的作业结束，或提高配额。"),
 }
 

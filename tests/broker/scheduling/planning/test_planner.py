@@ -490,3 +490,12 @@ def test_late_start_is_not_before_the_expected_one_when_a_run_has_outlived_its_p
     planner = make_planner(run, make_job("job_next", 4))
     (wait,) = list_waits(planner, planner.plan(BEGAN))
     assert wait.expected_start == wait.latest_start == BEGAN + timedelta(seconds=60)
+
+
+def test_who_would_be_within_its_guarantee_if_no_machine_had_failed_is_told_so():
+    short = ContractShare("con_a", guarantees=(Guarantee(A100, 1, promised=3),))
+    runs = [make_run("job_r1", gpus=1, contract="con_a", queue=DEDICATED.name), borrow("job_r2", 3)]
+    planner = make_planner(*runs, short, make_job("job_own", 2, queue=DEDICATED.name), pools=[RECLAIMABLE])
+    planner.change(DEDICATED)
+    assert reasons(planner)["job_own"] == ReasonCode.GUARANTEE_SHORT
+    assert victims(planner.plan(BEGAN)) == [], "its share is in use"
