@@ -42,6 +42,7 @@ from broker.metering.quarantine_routes import router as quarantine
 from broker.metering.routes import router as metering
 from broker.metering.source_routes import router as usage_sources
 from broker.metrics import Metrics, add_metrics_route
+from broker.operations.overview import OverviewReading
 from broker.operations.routes import router as operations
 from broker.persistence.shared_turn import SharedTurn
 from broker.quotes.routes import router as quotes
@@ -149,6 +150,7 @@ def hand_over(app: FastAPI, system: System) -> None:
     settings = system.services.settings
     app.state.database, app.state.services = system.database, system.services
     app.state.event_feed = EventFeed(system)
+    app.state.overview = OverviewReading(system)
     app.state.bearers = Bearers(system.database, system.services)
     app.state.record_decision = record_decision
     app.state.heartbeats = collect_heartbeats(settings.turn_seconds)

@@ -31,6 +31,7 @@ from broker.contracts.keeping.heirs import find_heir, select_stranded_compensati
 from broker.contracts.keeping.loading import (
     get_contract,
     list_committed,
+    list_customers_of,
     list_guaranteed,
     load_row,
     load_rows,
@@ -61,6 +62,7 @@ __all__ = [
     "get_rate_card",
     "is_in_force",
     "list_committed",
+    "list_customers_of",
     "list_ending",
     "list_expired_grants",
     "list_grants",

@@ -74,6 +74,12 @@ async def get_customer(work: Work, customer_id: str) -> Customer:
     return customer
 
 
+async def list_names(work: Work, customer_ids: Collection[str]) -> dict[str, str]:
+    """List the names of customers, by their ids."""
+    query = select(Customer.id, Customer.name).where(Customer.id.in_(customer_ids))
+    return dict((await work.session.execute(query)).all())
+
+
 async def lock_customer(work: Work, customer_id: str) -> Customer:
     """Lock a customer, for what it has at most once and is not in one row. Raises: NotFound."""
     query = select(Customer).where(Customer.id == customer_id).with_for_update(key_share=True)

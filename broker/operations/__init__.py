@@ -1,5 +1,7 @@
-"""What ops does across features, and takes back: it asks each feature to do its own part, and has no rules of its own.
+"""What ops sees across features at one moment, and what it takes back; and how a contract stands among others.
 
-A decision is undone by the feature that it was about, through the same door and checks as it was made; the record in
-`audit` says what was before. Invariant: nothing is undone that was changed since, and nothing twice.
+`overview.py` reads, in as many statements whatever there is; who is due what, borrows and lends is pure
+(`fair_division`, `standing`, `claims`, `peers`); `views.py` shows it, and names other customers to staff alone. It
+decides nothing: who starts is `scheduling`'s. A decision is undone by the feature that it was about, through the same
+door and checks as it was made; `audit` says what was before. Nothing is undone that was changed since, nothing twice.
 """

@@ -184,6 +184,8 @@ ANSWERS = {
     "GET /v1/pools": LIST,
     "GET /v1/pools/{pool}": SHARED,
     "PATCH /v1/pools/{pool}": FORBIDDEN,
+    "GET /v1/operations/overview": FORBIDDEN,
+    "GET /v1/contracts/{contract_id}/standing": NOT_FOUND,
     "GET /v1/audit": FORBIDDEN,
     "GET /v1/audit/{entry_id}": FORBIDDEN,
     "POST /v1/audit/{entry_id}/undo": FORBIDDEN,

@@ -68,6 +68,12 @@ async def load_rows(work: Work, rows: Sequence[Contract], versions: Sequence[str
     return [to_terms(row, await follow_cards(work, row, published), work.now) for row in rows]
 
 
+async def list_customers_of(work: Work, contract_ids: Collection[str]) -> dict[str, str]:
+    """List whose contracts these are, by contract."""
+    query = select(Contract.id, Contract.customer_id).where(Contract.id.in_(contract_ids))
+    return dict((await work.session.execute(query)).all())
+
+
 async def list_committed(work: Work) -> list[ContractTerms]:
     """List the contracts that have committed to hours at any time, the oldest first; none that was cancelled."""
     committed = (Contract.committed_gpu_hours > 0) | (func.jsonb_array_length(Contract.changes) > 0)

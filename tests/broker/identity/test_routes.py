@@ -241,6 +241,8 @@ WHO_MAY = {
     "GET /v1/pools": {"admin", "customer", "finance", "ops"},
     "GET /v1/pools/{name}": {"admin", "customer", "finance", "ops"},
     "PATCH /v1/pools/{name}": {"admin", "ops"},
+    "GET /v1/operations/overview": {"admin", "ops"},
+    "GET /v1/contracts/{contract_id}/standing": {"admin", "customer", "finance", "ops"},
     "GET /v1/audit": {"admin", "ops"},
     "GET /v1/audit/{entry_id}": {"admin", "ops"},
     "POST /v1/audit/{entry_id}/undo": {"admin", "ops"},

@@ -1,0 +1,46 @@
+"""Who waits, added up by contract, queue, GPU type and reason: as few rows as there are of these, in one statement."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import BigInteger, cast, func, select
+
+from broker.jobs.reading.queueing import NOT_PLANNED
+from broker.jobs.rules.model import JobStatus
+from broker.jobs.tables import Job
+from broker.work import Work
+
+
+@dataclass(frozen=True)
+class WaitingSum:
+    """Jobs that wait for one reason. `sku` is the GPU type that they would rather have; None: any.
+
+    `oldest_at`: when the one that has waited longest came. Units: whole GPUs.
+    """
+
+    customer_id: str
+    contract_id: str
+    queue: str
+    priority: int | None
+    is_expedited: bool
+    sku: str | None
+    reason: str
+    jobs: int
+    gpus: int
+    oldest_at: datetime
+
+
+async def add_up_waiting(work: Work) -> list[WaitingSum]:
+    """Add up the jobs that wait."""
+    groups = (
+        Job.customer_id,
+        Job.contract_id,
+        Job.queue,
+        Job.priority,
+        Job.expedited_at.is_not(None).label("is_expedited"),
+        Job.gpu_types[0]["sku"].as_string().label("sku"),
+        func.coalesce(Job.pending_reason["code"].as_string(), NOT_PLANNED).label("reason"),
+    )
+    query = select(*groups, func.count(), cast(func.sum(Job.gpus), BigInteger), func.min(Job.created_at))
+    query = query.where(Job.status == JobStatus.QUEUED.value).group_by(*groups)
+    return [WaitingSum(*row) for row in await work.session.execute(query)]

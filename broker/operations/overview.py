@@ -1,0 +1,85 @@
+"""What there is to see at one moment: queues, pools, how contracts stand; read by so many statements, whoever looks."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from broker.capacity import readiness
+from broker.capacity import service as capacity
+from broker.capacity.readiness import JudgedPool
+from broker.contracts import service as contracts
+from broker.identity import service as identity
+from broker.jobs.reading.waiting_sums import add_up_waiting
+from broker.operations.claims import Facts, list_claims, list_heads
+from broker.operations.peers import Head
+from broker.operations.standing import Pair, Standing, compute_standings, list_pairs
+from broker.scheduling.cycle.snapshot import read_pools
+from broker.scheduling.cycle.usage import UsageReading
+from broker.system import System
+from broker.work import Work
+
+# Who looks again sooner sees the same: many pages that redraw themselves cost one reading.
+KEPT = timedelta(seconds=0.5)
+MOST_PAIRS = 20
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All that is seen. `names` are those of customers, by contract; `customers` their ids, by contract."""
+
+    facts: Facts
+    pools: Sequence[JudgedPool]
+    standings: Sequence[Standing]
+    heads: dict[str, dict[str, Head]]
+    customers: dict[str, str]
+    names: dict[str, str]
+    pairs: list[Pair] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pairs", list_pairs(self.standings, MOST_PAIRS))
+
+
+@dataclass
+class OverviewReading:
+    """The last reading, shared by all who look; usage moves slowly and is read now and then."""
+
+    system: System
+    usage: UsageReading = field(default_factory=UsageReading)
+    last: Overview | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def read(self) -> Overview:
+        """Read what there is to see, or tell the last reading while it is young."""
+        async with self.turn:
+            now = self.system.services.clock()
+            if self.last is None or not timedelta() <= now - self.last.facts.now < KEPT:
+                async with self.system.work() as work:
+                    self.last = await read_overview(work, self.usage)
+            return self.last
+
+
+async def read_overview(work: Work, usage: UsageReading) -> Overview:
+    """Read what there is to see of all customers."""
+    now = work.now
+    pools = await readiness.list_pools(work)
+    states, holders = await read_pools(work, pools)
+    queues = {queue.name: queue for queue in await capacity.list_queues(work)}
+    waiting = await add_up_waiting(work)
+    guaranteed = {
+        (terms.id, each.gpu_type): each.gpus
+        for terms in await contracts.list_guaranteed(work)
+        if terms.covers(now)
+        for each in terms.at(now).guaranteed_gpus
+    }
+    facts = Facts(now, states, queues, holders, waiting, guaranteed, await usage.read(work))
+    claims = list_claims(facts)
+    standings = [
+        standing
+        for sku, each in claims.items()
+        for standing in compute_standings(sku, facts.capacity.get(sku, 0), each)
+    ]
+    customers = await contracts.list_customers_of(work, {standing.contract_id for standing in standings})
+    names = await identity.list_names(work, set(customers.values()))
+    by_contract = {contract_id: names[customer_id] for contract_id, customer_id in customers.items()}
+    return Overview(facts, pools, standings, list_heads(facts, claims), customers, by_contract)
