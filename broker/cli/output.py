@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 # What a terminal obeys; texts come from customers, and are only to be read.
+LANGUAGE_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -33,6 +34,17 @@ def clean(text: object) -> str:
 def one_line(text: object) -> str:
     """Make harmless text of one line."""
     return " ".join(clean(text).split())
+
+
+def speaks_chinese() -> bool:
+    """Tell whether whoever reads has chosen Chinese, by the variables that say so for all programs."""
+    told = next((value for name in LANGUAGE_VARIABLES if (value := os.environ.get(name))), "")
+    return told.startswith("zh")
+
+
+def speak(english: str, chinese: str | None) -> str:
+    """Choose a sentence of the broker by the language of whoever reads, where there is one."""
+    return chinese if chinese and speaks_chinese() else english
 
 
 def find_line_width(console: Console) -> int | None:

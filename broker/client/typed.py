@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 from broker.client.errors import ApiError
 from broker.client.objects import (
     Adapter,
+    AuditEntry,
     Balance,
     BaseModel,
     Checkpoint,
@@ -19,13 +21,18 @@ from broker.client.objects import (
     JobBatch,
     JobDetail,
     JobEvent,
+    Overview,
     Page,
+    Pool,
     Project,
     Purchase,
+    Queue,
     Quote,
     QuoteAnswer,
     RateCard,
     Run,
+    Standing,
+    Undone,
     Usage,
 )
 from broker.client.rest import COUNTING, Client
@@ -162,6 +169,42 @@ class BrokerClient(Client):
     def resume_job(self, job_id: str, *, max_cost: str | None = None) -> Job:
         """Queue a paused job again, under a new limit where one is given."""
         return cast("Job", self.post(f"/jobs/{job_id}/resume", _known({"max_cost": max_cost})))
+
+    def set_priority(self, job_id: str, priority: int | None, reason: str) -> Job:
+        """Give a job a priority of its own, or with None that of its queue again; its customer reads the reason."""
+        return cast("Job", self.patch(f"/jobs/{job_id}", {"priority": priority, "reason": reason}))
+
+    def get_overview(self) -> Overview:
+        """Get what ops sees at one moment."""
+        return cast("Overview", self.get("/operations/overview"))
+
+    def get_standing(self, contract_id: str) -> Standing:
+        """Get how a contract stands among others, by GPU type."""
+        return cast("Standing", self.get(f"/contracts/{contract_id}/standing"))
+
+    def list_queues(self, **wanted: Any) -> Page[Queue]:
+        """List the queues in the planner's order: a page of `limit`, from `cursor` on."""
+        return cast("Page[Queue]", self.get("/queues", **wanted))
+
+    def change_queue(self, name: str, changes: Mapping[str, Any]) -> Queue:
+        """Change a queue; None takes a limit away, what is left out stays."""
+        return cast("Queue", self.patch(f"/queues/{quote(name, safe='')}", changes))
+
+    def get_pool(self, name: str) -> Pool:
+        """Get a pool, and whether it takes jobs now."""
+        return cast("Pool", self.get(f"/pools/{quote(name, safe='')}"))
+
+    def change_pool(self, name: str, changes: Mapping[str, Any]) -> Pool:
+        """Change a pool: `open`, `discipline`, `nodes` by name, all its `maintenance`."""
+        return cast("Pool", self.patch(f"/pools/{quote(name, safe='')}", changes))
+
+    def list_audit(self, **wanted: Any) -> Page[AuditEntry]:
+        """List what staff decided, the newest first: a page of `limit`, from `cursor` on, by `object_id`, `action`."""
+        return cast("Page[AuditEntry]", self.get("/audit", **wanted))
+
+    def undo_decision(self, entry_id: str) -> Undone:
+        """Put back what a decision changed, where nobody has changed it since."""
+        return cast("Undone", self.post(f"/audit/{entry_id}/undo"))
 
     def list_events(self, job_id: str, *, after: int = 0) -> Iterator[JobEvent]:
         """List what happened to a job after an event, the oldest first, page by page."""

@@ -120,8 +120,13 @@ class PairOut(BaseModel):
 class OverviewOut(BaseModel):
     object: Literal["overview"] = Field(default="overview", description="Kind of object.", examples=["overview"])
     as_of: datetime = Field(description="When it was so (UTC).", examples=["2026-11-24T10:00:00Z"])
-    queues: list[QueueViewOut] = Field(description="The queues in the planner's order.", examples=[[]])
-    pools: list[PoolViewOut] = Field(description="The pools by name.", examples=[[]])
+    queues: list[QueueViewOut] = Field(
+        description="The queues in the planner's order; of more than 200, those first in which something is.",
+        examples=[[]],
+    )
+    queue_count: int = Field(description="So many there are in all.", examples=[3])
+    pools: list[PoolViewOut] = Field(description="The pools by name, the first 200.", examples=[[]])
+    pool_count: int = Field(description="So many there are in all.", examples=[2])
     waiting_by_reason: dict[str, int] = Field(
         description="Jobs that wait, by the reason that they were told.", examples=[{"waiting_for_gpus": 3}]
     )

@@ -20,7 +20,7 @@ from broker.operations.schemas import (
 )
 from broker.operations.standing import Pair, Standing
 
-MOST_CONTRACTS = 100
+MOST_CONTRACTS, MOST_QUEUES, MOST_POOLS = 100, 200, 200
 Naming = Callable[[str], tuple[str, str]]
 
 
@@ -34,7 +34,9 @@ def show_overview(seen: Overview) -> OverviewOut:
     return OverviewOut(
         as_of=seen.facts.now,
         queues=_show_queues(seen),
-        pools=[_show_pool(seen, judged) for judged in seen.pools],
+        pools=[_show_pool(seen, judged) for judged in seen.pools[:MOST_POOLS]],
+        queue_count=len(seen.facts.queues),
+        pool_count=len(seen.pools),
         waiting_by_reason=sum_jobs(seen.facts.waiting),
         contracts=[_show_contract(seen, each) for each in ranked[:MOST_CONTRACTS]],
         contract_count=len(ranked),
@@ -61,16 +63,21 @@ def show_standing(seen: Overview, contract_id: str) -> StandingOut:
 def _explain(seen: Overview, standing: Standing, name: Naming) -> tuple[str, str] | None:
     heads = seen.heads.get(standing.sku, {})
     mine = heads.get(standing.contract_id)
-    if mine is None:
-        return None
+    if mine is None or not seen.facts.capacity.get(standing.sku):
+        return None  # nobody is ahead of it where nothing takes jobs: its jobs say what keeps them
     told, told_zh = explain_against_peer(mine, list(heads.values()), name)
     return told[0].upper() + told[1:] if told.startswith("this ") else told, told_zh
 
 
 def _show_queues(seen: Overview) -> list[QueueViewOut]:
+    """Show the queues in the planner's order; where there are too many, those first in which something is."""
     facts = seen.facts
+    busy = {each.queue for each in facts.waiting} | {each.queue for each in facts.holders}
+    listed = list(facts.queues.values())
+    if len(listed) > MOST_QUEUES:
+        listed = sorted(listed, key=lambda queue: queue.name not in busy)[:MOST_QUEUES]
     shown = []
-    for queue in facts.queues.values():
+    for queue in listed:
         waiting = [each for each in facts.waiting if each.queue == queue.name]
         holders = [each for each in facts.holders if each.queue == queue.name]
         shown.append(

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from broker.cli.output import one_line
+from broker.cli.output import one_line, speak
 from broker.cli.texts.values import describe_ago, describe_local, describe_money, describe_span, describe_wait
 from broker.client.objects import Job, JobDetail, Money
 
@@ -65,7 +65,7 @@ def describe_evictions(job: JobDetail) -> str:
 def describe_queueing(job: Job, now: datetime) -> str:
     """Describe why a queued job waits, and when it is expected to start."""
     pending = job["pending_reason"]
-    reason = one_line(pending["message"]) if pending else "Not planned yet."
+    reason = one_line(speak(pending["message"], pending.get("message_zh"))) if pending else "Not planned yet."
     if job["expected_start"] is None:
         return reason
     return f"{reason} Starts about {describe_local(job['expected_start'], now)}."

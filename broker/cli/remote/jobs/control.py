@@ -1,4 +1,4 @@
-"""`broker jobs cancel`, `pause` and `resume`."""
+"""`broker jobs cancel`, `pause`, `resume` and `set`."""
 
 from typing import Annotated
 
@@ -36,6 +36,29 @@ def resume_job(
     """Queue a paused job again; it goes on from its last checkpoint."""
     with connect(url, key) as client:
         _tell(client.resume_job(resolve_id(client, "job", job_id), max_cost=max_cost), as_json=as_json)
+
+
+def set_job(
+    job_id: JobId,
+    priority: Annotated[
+        str, typer.Option(metavar="N|queue", help="The higher goes first; `queue`: that of its queue again.")
+    ],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; its customer reads it.")],
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Put a job before or behind others by a priority of its own, from the next cycle on."""
+    if priority != "queue" and not priority.lstrip("-").isdigit():
+        raise typer.BadParameter(f"{priority!r} is no whole number; say one, or queue", param_hint="--priority")
+    with connect(url, key) as client:
+        number = None if priority == "queue" else int(priority)
+        job = client.set_priority(resolve_id(client, "job", job_id), number, reason)
+    if as_json:
+        write_json(job)
+        return
+    told = "the priority of its queue" if job["priority"] is None else f"priority {job['priority']}"
+    make_console().print(f"{job['id']} has {told}.", soft_wrap=True)
 
 
 def _tell(job: Job, *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from rich.text import Text
 
-from broker.cli.output import make_console, write_json, write_lines
+from broker.cli.output import make_console, speak, write_json, write_lines
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.jobs.options import JobId
@@ -47,19 +47,31 @@ def explain_job(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Ke
     """Say why a job does not run, or when it will have ended."""
     with connect(url, key) as client:
         job = client.get_job(resolve_id(client, "job", job_id))
-    if as_json:
-        write_json({name: job.get(name) for name in WHY})
-        return
+        if as_json:
+            write_json({name: job.get(name) for name in WHY})
+            return
+        against = _compare(client, job)
     console = make_console()
     why = describe_why(job, datetime.now(UTC)) or f"nothing keeps it: it is {job['status']}"
     place = job["pending_reason"]
     rows = [
         ("Why", why),
+        ("Against", against),
+        ("Helps", speak(place["next_step"] or "", place["next_step_zh"]) if place else ""),
         ("Place", f"{place['position']} in the planner's order, queue {job['queue']}" if place else ""),
         ("Made room", describe_evictions(job)),
         ("Limit", describe_limit(job)),
     ]
     write_lines(console, [Text(f"{job['id']} is {job['status']}"), *make_card(rows, console.width)])
+
+
+def _compare(client: BrokerClient, job: Job) -> str:
+    """Compare a waiting job's contract with the one ahead, in a sentence for each GPU type; nothing for others."""
+    if job["status"] != "queued":
+        return ""
+    standing = _if_allowed(lambda: client.get_standing(job["contract_id"]))
+    types = standing["types"] if standing else ()
+    return "\n".join(f"{each['sku']}: {speak(each['why'], each['why_zh'])}" for each in types if each["why"])
 
 
 def look_at(client: BrokerClient, job: JobDetail) -> JobView:

@@ -4,7 +4,13 @@ import typer
 
 from broker.cli.deferred import DeferredGroup, Place
 
+REMOTE = "broker.cli.remote.operations.queues"
 COMMANDS = {
+    "list": Place(f"{REMOTE}:list_queues", "List the queues: what waits and runs, limits; how contracts stand (ops)."),
+    "set": Place(f"{REMOTE}:set_queue", "Change a queue: state, priority, weight, limits, pools (ops)."),
+    "standing": Place(
+        f"{REMOTE}:show_standing", "Show what a contract is due, holds, borrows and lends, and why it waits."
+    ),
     "simulate": Place(
         "broker.cli.local.simulate:simulate_trace",
         "Replay a trace of jobs under a policy, and measure waits, slowdown and deadlines met.",
@@ -20,7 +26,7 @@ app = typer.Typer(
     cls=QueuesGroup,
     no_args_is_help=True,
     add_completion=False,
-    help="Queues: what another policy would do to those who wait.",
+    help="Queues: list, change, how contracts stand in them, what another policy would do.",
 )
 
 

@@ -1,0 +1,150 @@
+"""`broker queues list`, `set` and `standing`."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from broker.cli.output import make_console, speak, speaks_chinese, write_json, write_lines
+from broker.cli.remote.connection import AsJson, Key, Url, connect
+from broker.cli.remote.ids import resolve_id
+from broker.cli.remote.lists import collect_page, write_table
+from broker.cli.texts.columns import Column, make_table
+from broker.cli.texts.operations import (
+    PLAIN_COLUMNS,
+    STANDING_COLUMNS,
+    describe_limits,
+    describe_pair,
+    describe_reclaim,
+    make_contract_table,
+    make_plain_queue_row,
+    make_queue_table,
+    make_standing_row,
+)
+from broker.client.errors import ApiError
+from broker.client.objects import Overview, Queue, Standing
+from broker.client.typed import BrokerClient
+
+FORBIDDEN = 403
+NONE = "none"
+NOTHING = "It holds nothing, waits for nothing, and nothing is guaranteed to it."
+NOTHING_ZH = "没有占用、等待或保障的 GPU。"
+
+
+class State(StrEnum):
+    OPEN = "open"
+    HOLDING = "holding"
+    DRAINING = "draining"
+
+
+def list_queues(as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
+    """List the queues: what waits and runs, limits; and how contracts stand: due, held, borrowed, lent (ops)."""
+    with connect(url, key) as client:
+        seen = _find_overview(client)
+        queues = None if seen else collect_page(client.list_all("/queues"))
+    if seen is None:
+        assert queues is not None
+        write_table(queues, (*PLAIN_COLUMNS, Column("limits")), _make_plain_row, as_json=as_json)
+    elif as_json:
+        write_json(seen)
+    else:
+        write_lines(make_console(), _make_lines(seen))
+
+
+def _make_plain_row(queue: Queue) -> list[str]:
+    return [*make_plain_queue_row(queue), describe_limits(queue)]
+
+
+def _find_overview(client: BrokerClient) -> Overview | None:
+    """Find what ops sees; None with a key that may not."""
+    try:
+        return client.get_overview()
+    except ApiError as error:
+        if error.status == FORBIDDEN:
+            return None
+        raise
+
+
+def _make_lines(seen: Overview) -> list[Text]:
+    lines = make_queue_table(seen["queues"])
+    if seen["contracts"]:
+        lines += [Text(), *make_contract_table(seen["contracts"])]
+    return lines + [Text(describe_pair(pair), "yellow") for pair in seen["starved_and_borrowing"]]
+
+
+def set_queue(
+    queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue.")],
+    state: Annotated[State | None, typer.Option(help="holding starts nothing; draining takes nothing.")] = None,
+    priority: Annotated[int | None, typer.Option(help="The higher goes first.")] = None,
+    weight: Annotated[int | None, typer.Option(help="In hundredths: 200 is due twice as much as 100.")] = None,
+    max_jobs: Annotated[str | None, typer.Option(metavar="N|none", help="Most jobs that run at one time.")] = None,
+    max_gpus: Annotated[str | None, typer.Option(metavar="N|none", help="Most GPUs held at one time.")] = None,
+    max_wait: Annotated[
+        str | None, typer.Option(metavar="SECONDS|none", help="A job that has waited so long goes before all.")
+    ] = None,
+    pool: Annotated[
+        list[str] | None, typer.Option("--pool", help="The only pools to use: repeat it; none: all.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Change a queue, from the next cycle on; what is not named stays. `broker audit undo` takes it back."""
+    numbers = {"max_jobs": max_jobs, "max_gpus": max_gpus, "max_wait_seconds": max_wait}
+    changes: dict[str, Any] = {"state": state, "priority": priority, "weight": weight}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    changes |= {name: _read_number(name, typed) for name, typed in numbers.items() if typed is not None}
+    if pool:
+        changes["allowed_pools"] = None if pool == [NONE] else pool
+    if not changes:
+        raise typer.BadParameter("say what to change, such as --weight 200", param_hint="QUEUE")
+    with connect(url, key) as client:
+        changed = client.change_queue(queue, changes)
+    _tell_changed(changed, as_json=as_json)
+
+
+def _read_number(name: str, typed: str) -> int | None:
+    if typed == NONE:
+        return None
+    try:
+        return int(typed)
+    except ValueError as error:
+        option = "--" + name.removesuffix("_seconds").replace("_", "-")
+        raise typer.BadParameter(f"{typed!r} is no whole number; say one, or none", param_hint=option) from error
+
+
+def _tell_changed(queue: Queue, *, as_json: bool) -> None:
+    for warning in queue.get("warnings", ()):
+        make_console(stderr=True).print(f"Warning: {warning['message']}", soft_wrap=True)
+    if as_json:
+        write_json(queue)
+        return
+    told = f"priority {queue['priority']}, weight {queue['weight']}, limits: {describe_limits(queue)}"
+    make_console().print(f"{queue['name']} is {queue['state']}: {told}.", soft_wrap=True)
+
+
+def show_standing(
+    contract: Annotated[str, typer.Argument(metavar="CONTRACT", help="The contract's id, or the beginning of it.")],
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Show how a contract stands by GPU type: due, held, borrowed, lent; why it waits, and what may be taken back."""
+    with connect(url, key) as client:
+        standing = client.get_standing(resolve_id(client, "con", contract))
+    if as_json:
+        write_json(standing)
+    else:
+        write_lines(make_console(), _make_standing(standing))
+
+
+def _make_standing(standing: Standing) -> list[Text]:
+    if not standing["types"]:
+        return [Text(speak(NOTHING, NOTHING_ZH))]
+    lines = make_table(STANDING_COLUMNS, [make_standing_row(each) for each in standing["types"]])
+    for each in standing["types"]:
+        why = None if each["why"] is None else speak(each["why"], each["why_zh"])
+        notes = [f"{each['sku']}: {why}" if why else "", describe_reclaim(each, chinese=speaks_chinese())]
+        lines += [Text(note) for note in notes if note]
+    return lines
