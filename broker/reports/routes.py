@@ -8,20 +8,29 @@ from broker.billing.schemas import LIKE_A_MONTH, MONTH_PATTERN
 from broker.estimator.accuracy import judge_estimates
 from broker.estimator.schemas import EstimatorAccuracyOut
 from broker.http.edge import BillingReader, FinanceWork, OpsWork, feature_router
-from broker.http.shapes import OfContract, OfCustomer
+from broker.http.shapes import OfContract, OfCustomer, Whole
+from broker.identity import service as identity
 from broker.ledger.reading.journal import list_journal
 from broker.reports import service
 from broker.reports.csv_table import MEDIA_TYPE
 from broker.reports.journal_schemas import JournalOut, write_journal_csv
 from broker.reports.margin import report_margin
 from broker.reports.margin_schemas import MarginReportOut, write_margin_csv
+from broker.reports.plan_advice import advise_customer
+from broker.reports.plan_advice_schemas import PlanAdviceOut, write_advice_csv
 from broker.reports.reconciliation import reconcile_books
 from broker.reports.reconciliation_schemas import ReconciliationOut
 from broker.reports.schemas import MonthlyCostOut, write_csv
+from pricing.plan_advice.costs import TERM_MONTHS
+
+MOST_MONTHS = 36
 
 router = feature_router("/reports", "reports")
 
 Month = Annotated[str, LIKE_A_MONTH, Query(pattern=MONTH_PATTERN, description="Billing month.", examples=["2026-11"])]
+Months = Annotated[
+    Whole, Query(ge=1, le=MOST_MONTHS, description="Of how many whole months at most, the last ones.", examples=[12])
+]
 Format = Annotated[Literal["json", "csv"], Query(alias="format", description="json or csv.", examples=["json"])]
 
 
@@ -43,6 +52,23 @@ async def monthly_cost(
     if as_format == "json":
         return report
     return _answer_csv(write_csv(report), f"monthly-cost-{month}.csv")
+
+
+@router.get(
+    "/plan-advice",
+    response_model=PlanAdviceOut,
+    responses={200: {"content": {"text/csv": {}}, "description": "The advice, as JSON or CSV."}},
+)
+async def plan_advice(
+    work: BillingReader, customer_id: OfCustomer = None, months: Months = TERM_MONTHS, as_format: Format = "json"
+) -> PlanAdviceOut | Response:
+    """Tell what a customer's last months would have cost on each plan, and which to sign next: for the next contract.
+
+    Staff names the customer; a customer sees its own.
+    """
+    wanted = identity.resolve_customer(work, customer_id)
+    advice = PlanAdviceOut.of(await advise_customer(work, wanted, most_months=months), work.now)
+    return advice if as_format == "json" else _answer_csv(write_advice_csv(advice), f"plan-advice-{wanted}.csv")
 
 
 @router.get(

@@ -172,6 +172,7 @@ ANSWERS = {
     "POST /v1/invoices/{invoice_id}/finalize": FORBIDDEN,
     "POST /v1/invoices/{invoice_id}/pay": FORBIDDEN,
     "GET /v1/reports/monthly-cost": Ask(200, params={"month": "2026-11"}),
+    "GET /v1/reports/plan-advice": Ask(404, params={"customer_id": "{customer_id}"}),
     "GET /v1/reports/margin": FORBIDDEN,
     "GET /v1/reports/journal": FORBIDDEN,
     "GET /v1/reports/reconciliation": FORBIDDEN,

@@ -229,6 +229,8 @@ SHORT_ARRAYS = {
     "GET /v1/invoices/{invoice_id} lines": "one document: it is printed and signed as a whole",
     "GET /v1/credit-notes/{credit_note_id} lines": "one document: a part of its invoice's lines",
     "GET /v1/reports/monthly-cost data": "one document: a month's report, exported as a whole",
+    "GET /v1/reports/plan-advice months": "at most 36",
+    "GET /v1/reports/plan-advice data": "a few options of each plan",
     "GET /v1/reports/margin data": "one document: a month's report, exported as a whole",
     "GET /v1/reports/journal data": "one document: a month's report, exported as a whole",
     "GET /v1/reports/reconciliation data": "one for each link",

@@ -1,0 +1,95 @@
+"""`broker reports`: what a month has cost, and which plan to sign next."""
+
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import typer
+
+from broker.cli.output import make_console, one_line
+from broker.cli.remote.connection import AsJson, Key, Url, connect
+from broker.cli.remote.lists import write_table
+from broker.cli.texts.columns import Column
+from broker.client.rest import Client
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Reports: a month's cost, plan advice.")
+
+Customer = Annotated[str | None, typer.Option("--customer", help="The customer's id; a customer sees its own.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write it as CSV into this file; one that is there is replaced.")
+]
+COSTS = (
+    Column("customer"),
+    Column("project"),
+    Column("plan"),
+    *(Column(name, right=True) for name in ("jobs", "GPU-hours", "tokens", "cost", "due")),
+)
+OPTIONS = (
+    Column("plan"),
+    *(
+        Column(name, right=True)
+        for name in ("hours a year", "cost", "of it unused", "saving", "worst case", "regret", "pays from")
+    ),
+    Column(""),
+)
+SAVINGS = ("saving", "worst_case", "regret")
+PAYS_FROM = "break_even_gpu_hours"
+
+
+@app.command("monthly-cost")
+def show_monthly_cost(
+    month: Annotated[str, typer.Argument(help="The billing month, as 2026-11.")],
+    customer_id: Customer = None,
+    output: Output = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Show what each contract has cost in a billing month, by project; costs are in the customer's currency."""
+    asked = {"month": month, "customer_id": customer_id}
+    with connect(url, key) as client:
+        if output is not None:
+            _save(client, "monthly-cost", asked, output)
+        else:
+            write_table(client.get("/reports/monthly-cost", **asked), COSTS, _make_cost_row, as_json=as_json)
+
+
+def _make_cost_row(row: dict[str, Any]) -> list[str]:
+    names = [one_line(row["customer"]), one_line(row["project"] or "-"), row["plan"]]
+    counts = [str(row["jobs"]), row["gpu_hours"], f"{row['tokens']:,}"]
+    return [*names, *counts, row["cost"]["amount"], row["due"]["amount"]]
+
+
+@app.command("plan-advice")
+def show_plan_advice(
+    customer_id: Customer = None,
+    months: Annotated[int, typer.Option("--months", help="By so many whole months, the last ones.")] = 12,
+    output: Output = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Show what the last months would have cost on each plan, the advised one first.
+
+    Savings are against on demand; the worst case is the least of them, were all months as the quietest or the busiest;
+    a commitment pays from so many hours of a year on.
+    """
+    asked = {"customer_id": customer_id, "months": months}
+    with connect(url, key) as client:
+        if output is not None:
+            _save(client, "plan-advice", asked, output)
+        else:
+            write_table(client.get("/reports/plan-advice", **asked), OPTIONS, _make_option_row, as_json=as_json)
+
+
+def _make_option_row(option: dict[str, Any]) -> list[str]:
+    amounts = [option["cost"]["total"], option["cost"]["unmet"], *(option[name] for name in SAVINGS)]
+    marks = [name for name in ("advised", "present") if option[name]]
+    hours = f"{option['committed_gpu_hours']:,}"
+    return [option["plan"], hours, *(each["amount"] for each in amounts), option[PAYS_FROM] or "-", ", ".join(marks)]
+
+
+def _save(client: Client, report: str, asked: dict[str, Any], output: Path) -> None:
+    query = {name: value for name, value in asked.items() if value is not None} | {"format": "csv"}
+    written = client.download(f"/reports/{report}?{urlencode(query)}", output)
+    make_console().print(f"{written} is written.")

@@ -1,0 +1,44 @@
+"""Reports by the command: as a table, as JSON, and as a file for a spreadsheet."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from broker.cli.failures import ExitCode
+from broker.client.typed import BrokerClient
+from tests.broker.cli.conftest import Run
+from tests.broker.served import Buyer
+
+
+def test_a_month_s_cost_is_shown_and_written(customer_run: Run, buyer: Buyer, tmp_path: Path) -> None:
+    month = f"{datetime.now(UTC):%Y-%m}"
+    assert "GPU-hours" in customer_run("reports", "monthly-cost", month).stdout
+    report = json.loads(customer_run("reports", "monthly-cost", month, "--json").stdout)
+    assert {row["customer_id"] for row in report["data"]} <= {buyer.customer_id}
+    file = tmp_path / "cost.csv"
+    assert customer_run("reports", "monthly-cost", month, "-o", str(file)).exit_code == 0
+    assert "gpu_cost" in file.read_text(encoding="utf-8-sig")
+    assert customer_run("reports", "monthly-cost", "November").exit_code == ExitCode.REFUSED
+
+
+def test_plan_advice_is_shown_with_what_each_plan_would_have_cost(
+    run: Run, customer_run: Run, admin: BrokerClient, tmp_path: Path
+) -> None:
+    customer = admin.post("/customers", {"name": "Steady Tea"})
+    begin = (datetime.now(UTC) - timedelta(days=70)).isoformat()
+    admin.post("/contracts", {"customer_id": customer["id"], "plan": "on_demand", "starts_at": begin})
+    shown = run("reports", "plan-advice", "--customer", customer["id"])
+    assert shown.exit_code == 0, shown.output
+    lines = shown.stdout.splitlines()
+    assert lines[1].split()[:2] == ["on_demand", "0"]
+    assert lines[1].split()[-2:] == ["advised,", "present"]
+    assert any("382.35" in line for line in lines)
+    file = tmp_path / "advice.csv"
+    asked = ("reports", "plan-advice", "--customer", customer["id"], "--months", "1")
+    assert run(*asked, "-o", str(file)).exit_code == 0
+    rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8-sig"))))
+    assert [row["plan"] for row in rows if row["advised"] == "True"] == ["on_demand"]
+    refused = customer_run("reports", "plan-advice", "--customer", customer["id"])
+    assert refused.exit_code == ExitCode.REFUSED
