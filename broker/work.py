@@ -82,6 +82,10 @@ class Services:
     rows: ReadCache = field(default_factory=ReadCache)
     failures: FailureLog = field(default_factory=FailureLog)
 
+    @property
+    def now(self) -> datetime:
+        return self.clock()
+
 
 @dataclass(frozen=True)
 class Work:
@@ -116,7 +120,7 @@ class Work:
 
     @property
     def now(self) -> datetime:
-        return self.services.clock()
+        return self.services.now
 
     @property
     def settings(self) -> Settings:

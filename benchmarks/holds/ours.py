@@ -52,7 +52,7 @@ class OurHolds:
         async with begun as (session, (locked, grants, *found)):
             work = Work(session, SYSTEM_ACTOR, self.system.services)
             snapshot = await ledger.read_snapshot(work, await read_candidates(work, locked, grants), found, moment)
-            writing = ledger.write_holds(work, plan_holds(snapshot, calls, moment))
+            writing = ledger.write_holds(work.services, plan_holds(snapshot, calls, moment))
             await run_together(work.connection, writing, after=COMMIT)
         return job_ids
 

@@ -4,7 +4,7 @@ import gzip
 import logging
 from collections.abc import Sequence
 
-from sqlalchemy import ScalarSelect, func, literal, select
+from sqlalchemy import ScalarSelect, Text, bindparam, func, literal, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.exc import IntegrityError
 
@@ -12,7 +12,7 @@ from broker import errors
 from broker.base_models.model import ListedModel, list_models
 from broker.base_models.tables import AddedModel
 from broker.persistence.documents import explain_unreadable
-from broker.persistence.driver import Statement
+from broker.persistence.driver import Command, Statement, require
 from broker.work import Work
 from pricing.catalog import fold_spelling
 from pricing.catalog.described import ModelDescription
@@ -30,6 +30,7 @@ __all__ = [
     "read_offer_of",
     "remove_model",
     "require_name",
+    "require_offer",
     "select_offer_version",
 ]
 
@@ -48,6 +49,12 @@ def select_offer_version() -> ScalarSelect[str]:
 
 
 OFFER_VERSION = Statement(select(select_offer_version()))
+REQUIRE_OFFER = require(select_offer_version() == bindparam("version", type_=Text))
+
+
+def require_offer(version: str) -> Command:
+    """Make the command that ends its message where the offer has become another."""
+    return Command(REQUIRE_OFFER, {"version": version})
 
 
 async def read_offer(work: Work) -> OfferedModels:

@@ -1,11 +1,11 @@
 """Queues, and the types of device that pools have: what ops sees and tunes, and what admission and quotes ask for."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, func, literal_column, select
+from sqlalchemy import ARRAY, ColumnElement, ScalarSelect, Text, any_, bindparam, exists, func, literal_column, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from broker import errors
@@ -13,7 +13,7 @@ from broker.capacity.model import QueueState
 from broker.capacity.tables import Agent, Pool, Queue
 from broker.contracts.terms.model import ContractTerms, dedicated_queue_name
 from broker.persistence.database import wake_dispatcher
-from broker.persistence.driver import Statement
+from broker.persistence.driver import Command, Statement, require
 from broker.work import Work
 from pricing.catalog import find_gpu, get_gpu
 from pricing.catalog.gpu import GpuProfile
@@ -32,6 +32,7 @@ __all__ = [
     "list_skus",
     "provide_dedicated_queue",
     "read_pool_types",
+    "require_taking",
     "resolve_queue",
     "select_pool_types",
 ]
@@ -39,7 +40,14 @@ __all__ = [
 STANDARD_QUEUE = "standard"
 DEDICATED_PRIORITY = 300
 # The names of the queues that take no jobs, as one of several questions; few or none.
-DRAINING_QUEUES = Statement(select(Queue.name).where(Queue.state == literal_column("'draining'")))
+ARE_DRAINING = Queue.state == literal_column("'draining'")
+DRAINING_QUEUES = Statement(select(Queue.name).where(ARE_DRAINING))
+REQUIRE_TAKING = require(~exists().where(ARE_DRAINING, Queue.name == any_(bindparam("names", type_=ARRAY(Text)))))
+
+
+def require_taking(queue_names: Collection[str]) -> Command:
+    """Make the command that ends its message where one of these queues takes no jobs."""
+    return Command(REQUIRE_TAKING, {"names": sorted(queue_names)})
 
 
 async def provide_dedicated_queue(work: Work, terms: ContractTerms) -> Queue:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, bindparam, select
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, bindparam, func, select
 
 from broker import errors
 from broker.config import Settings
@@ -14,7 +14,7 @@ from broker.datasets.findings import DatasetFinding, FindingReport
 from broker.datasets.pictures import holds_pictures, parse_pictures, report_on_pictures
 from broker.datasets.tables import Dataset
 from broker.persistence.database import narrow
-from broker.persistence.driver import Command, Row, RowFormat, Statement
+from broker.persistence.driver import Command, Row, RowFormat, Statement, require
 from broker.persistence.storage import StoredObject, one_chunk
 from broker.persistence.tenancy import is_seen, owns
 from broker.work import Services, Work
@@ -32,6 +32,7 @@ __all__ = [
     "read_dataset",
     "read_kept",
     "receive_upload",
+    "require_kept",
     "select_dataset",
     "select_datasets",
     "tell_kept",
@@ -192,18 +193,26 @@ class KeptDataset:
     sha256: str
 
 
-KEEP = Statement(
+NAMED = bindparam("ids", type_=ARRAY(Text))
+KEPT = (
     select(Dataset.id, Dataset.customer_id, Dataset.sha256)
-    .where(Dataset.id == any_(bindparam("ids", type_=ARRAY(Text))), Dataset.deleted_at.is_(None))
+    .where(Dataset.id == any_(NAMED), Dataset.deleted_at.is_(None))
     .where(is_seen(Dataset.customer_id))
     .order_by(Dataset.id)
     .with_for_update(read=True, key_share=True)
 )
+KEEP = Statement(KEPT)
+REQUIRE_KEPT = require(select(func.count()).select_from(KEPT.subquery()).scalar_subquery() == func.cardinality(NAMED))
 
 
 def keep_from_deletion(dataset_ids: Collection[str], *, seen_by: Collection[str] | None) -> Command:
     """Make the command that keeps data sets from being deleted until its transaction ends; see `read_kept`."""
     return Command(KEEP, {"ids": sorted(dataset_ids), "seen_by": seen_by})
+
+
+def require_kept(dataset_ids: Collection[str], *, seen_by: Collection[str] | None) -> Command:
+    """Make the command that keeps remembered data sets from being deleted, and ends its message where one is."""
+    return Command(REQUIRE_KEPT, {"ids": sorted(dataset_ids), "seen_by": seen_by})
 
 
 def read_kept(rows: Sequence[Row]) -> dict[str, KeptDataset]:

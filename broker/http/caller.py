@@ -6,13 +6,13 @@ ready to write.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 
 from fastapi import Response
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import errors
 from broker.http.idempotency import Claim, claim_key, find_answer, keep_answer
@@ -180,20 +180,35 @@ class Caller:
 
 @asynccontextmanager
 async def open_together(
-    callers: Collection[Caller], commands: Sequence[Command], limits: TimeLimits, turn: AsyncConnection | None = None
+    callers: Collection[Caller], commands: Sequence[Command], limits: TimeLimits
 ) -> AsyncIterator[tuple[Mapping[str, Work], list[list[Row]]]]:
     """Open one transaction of several tenants, as `Caller.open_with` does: it sees the rows of all of them.
 
-    `turn` is the connection of the transaction in which a turn was taken: that one is used. Yields for each tenant, by
+    Yields for each tenant, by
     its id, a unit of work that sees its own rows only. Raises: Busy.
     """
     of_tenants = {caller.actor.customer_id: caller for caller in callers if caller.actor.customer_id is not None}
     first, scope = next(iter(of_tenants.values())), ",".join(sorted(of_tenants))
     async with (
         first.turnstile.pass_together(first.actor),
-        first.database.transaction_with(commands, Scope.TENANTS, scope, limits=limits, turn=turn) as (session, rows),
+        first.database.transaction_with(commands, Scope.TENANTS, scope, limits=limits) as (session, rows),
     ):
         yield {tenant: _confine_work(caller, session) for tenant, caller in of_tenants.items()}, rows
+
+
+async def write_together(
+    callers: Collection[Caller], commands: Sequence[Command], limits: TimeLimits, *, after: bytes
+) -> None:
+    """Write in one message that is a transaction of several tenants; it is not sent twice. Raises: Busy."""
+    tenants = {each.actor.customer_id for each in callers if each.actor.customer_id is not None}
+    first = next(iter(callers))
+    async with first.turnstile.pass_together(first.actor):
+        await first.database.write(commands, Scope.TENANTS, ",".join(sorted(tenants)), limits=limits, after=after)
+
+
+def list_unconfirmed(callers: Iterable[Caller]) -> list[Supposed]:
+    """List what actors are supposed to be that no message has confirmed yet."""
+    return [each.unconfirmed for each in callers if each.unconfirmed is not None]
 
 
 def _confine_work(caller: Caller, of_all: AsyncSession) -> Work:

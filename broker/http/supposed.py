@@ -6,7 +6,8 @@ was revoked meanwhile ends at once all the same.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from broker import errors
 from broker.persistence.driver import Command, Row
@@ -18,11 +19,12 @@ class Supposed:
     """An actor that is taken for the bearer of a token until the token has been looked up again.
 
     `question` looks it up in a message with other commands, and `judge` tells from its rows who the bearer is; `look`
-    does both by itself. Both raise: Unauthenticated.
+    does both by itself. Both raise: Unauthenticated. `condition` ends its message where the actor is not the bearer.
     """
 
     actor: Actor
     question: Command
+    condition: Command
     judge: Callable[[Sequence[Row]], Actor]
     look: Callable[[], Awaitable[Actor]]
     is_confirmed: bool = field(default=False, init=False)
@@ -36,6 +38,10 @@ class Supposed:
         if not self.is_confirmed:
             self._require(await self.look())
 
+    def confirm_by_condition(self) -> None:
+        """Confirm the actor by a message that had the condition in it, and was not ended by it."""
+        self.is_confirmed = True
+
     def _require(self, found: Actor) -> None:
         if found != self.actor:
             raise errors.Unauthenticated("This API key has become another's; send the request again.")
@@ -47,15 +53,32 @@ def join_questions(asked: Sequence[Supposed]) -> list[Command]:
 
     Each is confirmed by all of its rows.
     """
-    if not asked:
+    return _join([each.question for each in asked])
+
+
+def join_conditions(asked: Sequence[Supposed], moment: datetime) -> list[Command]:
+    """Make one condition of those of several actors at a moment; none where none is asked."""
+    return [
+        replace(joined, parameters={**joined.parameters, "moment": moment})
+        for joined in _join([each.condition for each in asked])
+    ]
+
+
+def _join(commands: Sequence[Command]) -> list[Command]:
+    """Join commands that ask the same of what each names in lists; none of none."""
+    if not commands:
         return []
+    names = commands[0].parameters
+    return [Command(commands[0].statement, {name: sorted(_gather(commands, name)) for name in names})]
+
+
+def _gather(commands: Sequence[Command], name: str) -> set[str]:
     values: set[str] = set()
-    (name,) = asked[0].question.parameters
-    for each in asked:
-        told = each.question.parameters[name]
-        assert isinstance(told, list), "a question names what it looks up in one list"
+    for each in commands:
+        told = each.parameters[name]
+        assert isinstance(told, list), "what is joined is named in lists"
         values.update(told)
-    return [Command(asked[0].question.statement, {name: sorted(values)})]
+    return values
 
 
 def add_question(supposed: Supposed | None, commands: Sequence[Command]) -> list[Command]:

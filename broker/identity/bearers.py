@@ -22,6 +22,14 @@ FIND_KEYS = Statement(
         "SELECT key_hash, id, role, customer_id, expires_at, revoked_at FROM find_api_keys(CAST(:key_hashes AS text[]))"
     )
 )
+CONFIRM_KEYS = Statement(
+    text(
+        """SELECT require_supposed(count(*) = cardinality(CAST(:told AS text[])))
+           FROM find_api_keys(CAST(:key_hashes AS text[]))
+           WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > CAST(:moment AS timestamptz))
+             AND concat_ws(' ', key_hash, id, role, customer_id) = ANY (CAST(:told AS text[]))"""
+    )
+)
 # So many tokens are remembered with whose they were.
 REMEMBERED = 4096
 
@@ -59,8 +67,12 @@ class Bearers:
         known = self.remembered.get(key_hash := hash_key(token))
         if known is None:
             return None
-        question = Command(FIND_KEYS, {"key_hashes": [key_hash]})
-        return Supposed(known, question, partial(self._judge_rows, key_hash), partial(self.authenticate, token))
+        named = {"key_hashes": [key_hash]}
+        told = " ".join([key_hash, known.id, known.role.value, *([known.customer_id] if known.customer_id else [])])
+        question, condition = Command(FIND_KEYS, named), Command(CONFIRM_KEYS, {**named, "told": [told]})
+        return Supposed(
+            known, question, condition, partial(self._judge_rows, key_hash), partial(self.authenticate, token)
+        )
 
     def _judge_rows(self, key_hash: str, rows: Sequence[Row]) -> Actor:
         return self._judge(key_hash, _read_keys(rows).get(key_hash))

@@ -52,6 +52,7 @@ from broker.ledger.holding.hold_batches import (
     NewHold,
     read_holds,
     read_snapshot,
+    require_versions,
     write_holds,
 )
 from broker.ledger.holding.hold_legs import HoldView
@@ -198,6 +199,7 @@ __all__ = [
     "read_usage_prices",
     "renew_holds",
     "renew_locked_hold",
+    "require_versions",
     "resize_grant",
     "settle_hold",
     "settle_with_charges",

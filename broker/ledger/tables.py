@@ -78,6 +78,20 @@ class Entry(Base):
     amount: Mapped[int]
 
 
+class ReserveVersion(Base):
+    """The version of what a contract can give to new holds: another one as soon as that may be more, or by other rules.
+
+    Triggers write it (migration 0076). What is taken leaves it as it is.
+    """
+
+    __tablename__ = "reserve_versions"
+    __table_args__ = (ForeignKeyConstraint(["contract_id", "customer_id"], ["contracts.id", "contracts.customer_id"]),)
+
+    contract_id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str]
+    version: Mapped[int]
+
+
 class Hold(Base):
     """A two-phase reservation for one job: placed, captured in parts, then settled; or expired.
 

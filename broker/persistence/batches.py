@@ -3,17 +3,15 @@
 A key is where calls would take turns anyway: a contract, a customer, a run. Its calls wait in the order in which they
 came, and each batch is one transaction: one lock, one read, one decision over all, one write, one commit. A call that
 finds nobody before it is a batch of one, so there is one way through the code, and under load the batches grow by
-themselves. Keys do not wait for each other here, unless turns are given (`Turns`); who shares out connections does that
-in `decide`.
+themselves. Keys do not wait for each other here: who shares out connections does that in `decide`.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from broker import errors
 
@@ -44,28 +42,19 @@ class Waiting(Generic[Call, Answer]):
     patience: asyncio.TimerHandle | None = None
 
 
-class Turns(Protocol):
-    """Gives batches their turns: those that wait for one grow meanwhile."""
-
-    def take(self) -> AbstractAsyncContextManager[None]:
-        """Wait for a turn, not for ever, and keep it until the block ends."""
-        ...
-
-
 @dataclass(eq=False)
 class Batches(Generic[Key, Call, Answer]):
     """Collects calls by key and has each batch decided.
 
     `decide` opens the transaction and commits it. It returns, call by call, the answer or the error of that call alone;
     what it raises instead is nobody's own fault, has left nothing behind, and answers every call of the batch.
-    `refuse` says what a call gets whose turn has not come within `wait_seconds`. With `turns`, keys wait for others.
+    `refuse` says what a call gets whose turn has not come within `wait_seconds`.
     """
 
     decide: Callable[[Key, Sequence[Call]], Awaitable[Sequence[Answer | Exception]]]
     wait_seconds: float
     most: int = MOST_AT_ONCE
     refuse: Callable[[float], errors.DomainError] = refuse_own
-    turns: Turns | None = None
     _queues: dict[Key, deque[Waiting[Call, Answer]]] = field(default_factory=dict, init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
@@ -99,8 +88,7 @@ class Batches(Generic[Key, Call, Answer]):
         """Decide batch after batch until nobody waits. A call that comes later starts anew."""
         try:
             while queue:
-                async with nullcontext() if self.turns is None else self.turns.take():
-                    await self._decide_batch(key, self._take(queue))
+                await self._decide_batch(key, self._take(queue))
         finally:
             del self._queues[key]
             for waiting in queue:

@@ -39,9 +39,7 @@ BEGIN = sql.SQL(
     " SET LOCAL lock_timeout TO {}; SET LOCAL statement_timeout TO {}"
 )
 WRITES: LiteralString = "BEGIN; "
-GOES_ON: LiteralString = ""
 READS: LiteralString = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-BEGIN_IN_TURN = sql.SQL("BEGIN; SET LOCAL lock_timeout TO {}; SELECT pg_advisory_xact_lock({})")
 TAKE_TURN = sql.SQL("SET LOCAL lock_timeout TO 0; SELECT pg_advisory_xact_lock({}); SET LOCAL lock_timeout TO {}")
 
 Answer = TypeVar("Answer")
@@ -113,43 +111,20 @@ class Database:
         customer_id: str | None = None,
         *,
         limits: TimeLimits,
-        turn: AsyncConnection | None = None,
     ) -> AsyncIterator[tuple[AsyncSession, list[list[driver.Row]]]]:
-        """Open a transaction and run its first statements in the same message; yields the rows of each beside it.
-
-        With `turn`, it is the one that was begun on this connection (`begin_in_turn`), whose end is the turn's.
-        """
-        beginning = _write_begin(WRITES if turn is None else GOES_ON, scope, customer_id or "", limits)
+        """Open a transaction and run its first statements in the same message; yields the rows of each beside it."""
+        beginning = _write_begin(WRITES, scope, customer_id or "", limits)
 
         async def begin(connection: AsyncConnection) -> list[list[driver.Row]]:
             return await driver.run_together(connection, commands, before=beginning)
 
-        async with self._connect(begin) if turn is None else _go_on(turn, begin) as (connection, rows):
+        async with self._connect(begin) as (connection, rows):
             session = AsyncSession(connection, expire_on_commit=False)
             yield session, rows
             if session.in_transaction():
                 await session.commit()
             else:
                 await driver.commit(connection)
-
-    @asynccontextmanager
-    async def begin_in_turn(self, lock: int, seconds: float) -> AsyncIterator[AsyncConnection]:
-        """Begin a transaction that waits for a turn which processes take one after the other, for so long at most.
-
-        Where the turn does not come the transaction is begun without it. One that was not committed is rolled back.
-        """
-        waiting = BEGIN_IN_TURN.format(_write_time(seconds), sql.Literal(lock)).as_bytes()
-
-        async def begin(connection: AsyncConnection) -> None:
-            try:
-                await driver.run_script(connection, waiting)
-            except OperationalError as error:
-                if error.connection_invalidated:
-                    raise
-                await driver.begin_anew(connection)
-
-        async with self._connect(begin) as (connection, _answer):
-            yield connection
 
     async def read(
         self, commands: Sequence[Command], scope: Scope, customer_id: str | None = None, *, limits: TimeLimits
@@ -162,6 +137,36 @@ class Database:
         return await self._ask(
             lambda driven: driver.ask_together(driven, commands, before=beginning, after=driver.COMMIT)
         )
+
+    async def write(
+        self,
+        commands: Sequence[Command],
+        scope: Scope,
+        customer_id: str | None = None,
+        *,
+        limits: TimeLimits,
+        after: bytes = b"",
+    ) -> None:
+        """Run statements in one message, which is a transaction by itself and ends with its commit.
+
+        It is not sent twice: where the connection dies meanwhile, nobody knows what became of it. One that was dead
+        before is found out and replaced.
+        """
+        beginning, ending = _write_begin(WRITES, scope, customer_id or "", limits), b";".join([after, driver.COMMIT])
+        is_sent = False
+
+        async def ask(driven: Driven) -> None:
+            nonlocal is_sent
+            driven.require_alive()
+            is_sent = True
+            await driver.ask_together(driven, commands, before=beginning, after=ending)
+
+        try:
+            await self._ask_once(ask)
+        except OperationalError as error:
+            if is_sent or not error.connection_invalidated:
+                raise
+            await self._ask_once(ask)
 
     async def fetch_rows(self, statement: Statement, parameters: Parameters) -> list[driver.Row]:
         """Fetch the rows of a statement, in a transaction of its own and without a scope: one round trip."""
@@ -244,14 +249,6 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
-
-
-@asynccontextmanager
-async def _go_on(
-    connection: AsyncConnection, ask: Callable[[AsyncConnection], Awaitable[Answer]]
-) -> AsyncIterator[tuple[AsyncConnection, Answer]]:
-    """Go on in a transaction that is open; whoever has begun it ends it, unless it was committed."""
-    yield connection, await ask(connection)
 
 
 def open_database(url: str, *, pool_size: int = 20, wait_seconds: float = 30.0) -> Database:

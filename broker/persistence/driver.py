@@ -19,7 +19,17 @@ from typing import Any, Generic, Self, TypeVar
 import psycopg
 from psycopg import sql
 from pydantic_core import to_json
-from sqlalchemy import ClauseElement, CompoundSelect, Select, TypeDecorator, inspect, make_url
+from sqlalchemy import (
+    ClauseElement,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    TypeDecorator,
+    func,
+    inspect,
+    make_url,
+    select,
+)
 from sqlalchemy.engine.interfaces import PoolProxiedConnection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -76,6 +86,14 @@ class Statement:
             return parameters
         processed = {name: process(parameters[name]) for name, process in self.processors.items() if name in parameters}
         return {**parameters, **processed}
+
+
+def require(condition: ColumnElement[bool]) -> Statement:
+    """Make the statement that ends its message and its transaction where a condition does not hold.
+
+    Raises, where it is run: AssertFailure.
+    """
+    return Statement(select(func.require_supposed(condition)))
 
 
 class Query(Statement):
@@ -205,6 +223,14 @@ class Driven:
         assert isinstance(driver, psycopg.AsyncConnection)
         return cls(driver, pooled.info)
 
+    def require_alive(self) -> None:
+        """Look whether the server has closed an idle connection: its last words and its end are there to be read then.
+
+        Raises: psycopg.OperationalError.
+        """
+        for _its_last_words_and_its_end in range(2):
+            self.driver.pgconn.consume_input()
+
     @property
     def is_idle(self) -> bool:
         """Tell whether no transaction is open on it."""
@@ -306,14 +332,6 @@ async def run_script(connection: AsyncConnection, script: bytes) -> None:
     """Run several statements in one message, which takes no parameters."""
     async with driving(connection) as driven:
         await driven.driver.execute(script)
-
-
-async def begin_anew(connection: AsyncConnection) -> None:
-    """Roll back what has failed and begin again; psycopg forgets what was prepared whenever it rolls back."""
-    async with driving(connection) as driven:
-        driven.info.pop(PREPARED, None)
-        await driven.driver.execute(b"ROLLBACK")
-        await driven.driver.execute(b"BEGIN")
 
 
 async def commit(connection: AsyncConnection) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Generic
 from zlib import crc32
 
-from broker.persistence.batches import Answer, Batches, Call, Key, Turns, refuse_busy
+from broker.persistence.batches import Answer, Batches, Call, Key, refuse_busy
 from broker.persistence.faults import Fault, find_fault
 
 log = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ class JointBatches(Generic[Key, Call, Answer]):
     all are told so.
 
     Keys fall into groups, the same ones in every process: while the batch of one group waits for the database, that of
-    another is decided, and no key is in both. With `turns`, batches of several keys wait for theirs. What is `expected`
-    to fail a batch now and then is not told in the log.
+    another is decided, and no key is in both. What is `expected` to fail a batch now and then is
+    not told in the log.
     """
 
     def __init__(
@@ -38,11 +38,10 @@ class JointBatches(Generic[Key, Call, Answer]):
         wait_seconds: float,
         *,
         groups: int = 1,
-        turns: Turns | None = None,
         expected: tuple[type[Exception], ...] = (),
     ) -> None:
         self.groups, self.expected, self._decide = groups, expected, decide_together
-        self.together = Batches[int, Call, Answer](self._decide_group, wait_seconds, refuse=refuse_busy, turns=turns)
+        self.together = Batches[int, Call, Answer](self._decide_group, wait_seconds, refuse=refuse_busy)
         self.apart = Batches[Key, Call, Answer](decide_apart, wait_seconds)
 
     async def ask(self, key: Key, call: Call) -> Answer:

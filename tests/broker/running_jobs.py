@@ -86,7 +86,7 @@ async def place_hold(
     books, earlier = snapshot.books[contract_id], snapshot.earlier.get((contract_id, name))
     if earlier is None:
         new = ledger.NewHold(job_id, name, need, books.reserves.plan_hold(need, work.now))
-        await run_together(work.connection, ledger.write_holds(work, [(books, new)]))
+        await run_together(work.connection, ledger.write_holds(work.services, [(books, new)]))
     return await ledger.get_hold(work, earlier or job_id)
 
 

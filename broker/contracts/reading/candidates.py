@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ARRAY, ColumnElement, DateTime, Select, Text, any_, bindparam, or_, select
+from sqlalchemy import ARRAY, ColumnElement, DateTime, Select, Text, any_, bindparam, cast, or_, select
 
 from broker import errors
 from broker.contracts.cards.rate_cards import select_published_versions
@@ -17,7 +17,7 @@ from broker.contracts.keeping.grants import read_grant
 from broker.contracts.service import is_in_force, load_rows
 from broker.contracts.tables import Contract, Grant
 from broker.contracts.terms.model import ContractTerms, GrantTerms
-from broker.persistence.driver import Command, Row, RowFormat, Statement
+from broker.persistence.driver import Command, Row, RowFormat, Statement, require
 from broker.persistence.tenancy import ASKING, is_seen, owns
 from broker.work import Work
 
@@ -61,6 +61,12 @@ def make_lock_of(contract_ids: Select[str]) -> tuple[Statement, Statement]:
 
 
 LOCK = make_lock(_are_candidates())
+LOCK_REMEMBERED = Statement(
+    select(Contract.id).where(_are_candidates()).order_by(Contract.id).with_for_update(key_share=True)
+)
+REQUIRE_CARDS = require(
+    cast(select_published_versions(), ARRAY(Text)).is_not_distinct_from(bindparam("cards", type_=ARRAY(Text)))
+)
 THEIR_GRANTS = Statement(
     select(Grant.__table__).where(Grant.contract_id.in_(select_candidate_ids())).order_by(Grant.id)
 )
@@ -80,6 +86,17 @@ def lock_candidates(places: Collection[Place], moment: datetime) -> list[Command
     """Make the commands that lock the contracts, and read them and their grants; see `read_candidates`."""
     asked = identify_candidates(places, moment)
     return [Command(LOCK, asked), Command(THEIR_GRANTS, asked)]
+
+
+def lock_remembered(places: Collection[Place], moment: datetime, cards: Sequence[str] | None) -> list[Command]:
+    """Make the commands that lock contracts whose terms are remembered, and end their message where cards were added.
+
+    `cards` are the versions of the published cards. That the terms are as before is told by their reserves' versions.
+    """
+    return [
+        Command(LOCK_REMEMBERED, identify_candidates(places, moment)),
+        Command(REQUIRE_CARDS, {"cards": None if cards is None else list(cards)}),
+    ]
 
 
 CONTRACT = Statement(select(*CONTRACT_ROW).where(Contract.id == ONE, owns(Contract.customer_id)))

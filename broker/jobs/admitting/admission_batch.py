@@ -5,7 +5,7 @@ Locks are taken in the order data sets, contracts. What they guard is read by th
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from broker.base_models import service as base_models
 from broker.capacity import service as capacity
@@ -56,47 +56,60 @@ def read_orders(
     ]
 
 
+class FoundRows(NamedTuple):
+    """The rows of the commands of `read_orders`."""
+
+    kept: Sequence[Row]
+    locked: Sequence[Row]
+    grants: Sequence[Row]
+    accounts: Sequence[Row]
+    earlier: Sequence[Row]
+    versions: Sequence[Row]
+    quotes: Sequence[Row]
+    projects: Sequence[Row]
+    offer: Sequence[Row]
+    draining: Sequence[Row]
+
+
 async def read_admission_snapshots(
-    works: Mapping[str, Work], found: Sequence[Sequence[Row]], moment: datetime, known: Mapping[str, Quote]
+    works: Mapping[str, Work], found: FoundRows, moment: datetime, known: Mapping[str, Quote]
 ) -> dict[str, AdmissionSnapshot]:
     """Read what each customer's orders are decided from out of the rows of `read_orders`: its own rows, no others.
 
     `works` are the units of work by customer; one of staff sees others' rows, to tell that they are not the customer's.
     """
-    kept, locked, grants, accounts, earlier, quoted, projects, offer, draining = found
     services = next(iter(works.values())).services
-    known_quotes = {**known, **quotes.read_quotes(services, quoted)}
-    known_datasets = datasets.read_kept(kept)
-    contracts = share_out_contracts(locked, grants)
+    known_quotes = {**known, **quotes.read_quotes(services, found.quotes)}
+    known_datasets = datasets.read_kept(found.kept)
+    contracts = share_out_contracts(found.locked, found.grants)
     snapshots: dict[str, AdmissionSnapshot] = {}
     for customer_id, work in works.items():
         own = await read_candidates(work, *contracts[customer_id])
-        holds = await ledger.read_snapshot(work, own, (accounts, earlier), moment)
+        holds = await ledger.read_snapshot(work, own, (found.accounts, found.earlier, found.versions), moment)
         snapshots[customer_id] = AdmissionSnapshot(
             moment=moment,
-            offered=await base_models.read_offer_of(work, offer[0][0]),
+            offered=await base_models.read_offer_of(work, found.offer[0][0]),
             quotes={key: each for key, each in known_quotes.items() if work.sees(each.customer_id)},
             datasets={key: each for key, each in known_datasets.items() if work.sees(each.customer_id)},
-            projects={key: owner for key, owner in projects if work.sees(owner)},
+            projects={key: owner for key, owner in found.projects if work.sees(owner)},
             contracts=own,
             holds=holds,
-            draining={name for (name,) in draining},
+            draining={name for (name,) in found.draining},
             ordered={job_id: await get_job(work, job_id) for job_id in holds.earlier.values()},
         )
     return snapshots
 
 
-def write_admissions(plans: Mapping[str, AdmissionPlan], works: Mapping[str, Work]) -> list[Command]:
+def write_admissions(plans: Mapping[str, AdmissionPlan], services: Services) -> list[Command]:
     """Make the commands that write all that was admitted."""
     admitted = [each for plan in plans.values() for each in plan.admitted]
     if not admitted:
         return []
-    work = next(iter(works.values()))
     made = [each.order.made for each in admitted if each.order.made is not None]
     events = [write_event(each.job, SUBMITTED, tell_submitted(each.job), each.job.created_at) for each in admitted]
     return [
         *quotes.keep_quotes(made),
-        *ledger.write_holds(work, [planned for plan in plans.values() for planned in plan.list_holds()]),
+        *ledger.write_holds(services, [planned for plan in plans.values() for planned in plan.list_holds()]),
         *_write_jobs(admitted),
         *command_inserts(JobEvent, events),
     ]

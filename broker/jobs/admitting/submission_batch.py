@@ -11,22 +11,25 @@ from typing import Self
 from fastapi import Response
 
 from broker import errors
+from broker.contracts.reading.candidates import Place
 from broker.http.caller import Caller
 from broker.http.idempotency import Claim, EarlierAnswer, find_answers, keep_answers, name_principal, read_answers
 from broker.jobs.admitting.admission import AdmissionPlan, Order
 from broker.jobs.admitting.admission_batch import (
+    FoundRows,
     list_known_quotes,
     read_admission_snapshots,
     read_orders,
     write_admissions,
 )
+from broker.jobs.admitting.remembered import Remembered
 from broker.jobs.batch_schemas import JobBatchOut
 from broker.jobs.schemas import JobOut
 from broker.jobs.tables import Job
 from broker.persistence.database import WAKE_FOR_SUBMITTED
 from broker.persistence.driver import COMMIT, Command, Row, run_together
 from broker.quotes.service import Quote
-from broker.work import STAFF, Actor, Work
+from broker.work import STAFF, Actor, Services, Work
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,8 @@ class SubmissionAnswers:
     def answer(self, submission: Submission) -> Decided:
         """Answer a submission; of two with one key the second gets the first one's answer.
 
-        Raises: as `AdmissionPlan.admit` does; Unauthenticated.
+        Raises: as `AdmissionPlan.admit` does.
         """
-        if submission.caller.unconfirmed is not None:
-            raise errors.Unauthenticated("This API key was not confirmed; send the request again.")
         if submission.claimed is None:
             return self._decide(submission)
         actor, claim = submission.claimed
@@ -90,6 +91,10 @@ class SubmissionAnswers:
         made = [each.job for each in plan.admitted[admitted:]]
         return Decided(Response(told.model_dump_json(), 201, media_type="application/json"), made)
 
+    def write(self, services: Services) -> list[Command]:
+        """Make the commands that write what was admitted, and the answers that retries get."""
+        return [*write_admissions(self.plans, services), *keep_answers(self.kept, services.now)]
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -104,37 +109,77 @@ class Batch:
         services = submissions[0].caller.services
         return cls(submissions, services.clock(), list_known_quotes(services, _list_orders(submissions)))
 
+    @property
+    def places(self) -> set[Place]:
+        return {order.request.place for order in _list_orders(self.submissions)}
+
     def read(self, *, seen_by: Collection[str] | None) -> list[Command]:
         """Make the commands that read what they are decided from, and the answers that their retries ask for."""
         orders = _list_orders(self.submissions)
-        claims = [each.claimed for each in self.submissions if each.claimed is not None]
-        return [*read_orders(orders, self.moment, self.known, seen_by=seen_by), find_answers(claims)]
+        return [*read_orders(orders, self.moment, self.known, seen_by=seen_by), find_answers(self._list_claims())]
 
-    async def decide(self, works: Mapping[str, Work], found: Sequence[Sequence[Row]]) -> list[Decided | Exception]:
-        """Decide them in their transaction, and write and commit it."""
+    def suppose(self, remembered: Remembered) -> "SupposedBatch | None":
+        """Decide them by heart; None where that is not enough: some of it is not known, or one would be refused."""
+        supposition = remembered.suppose(_list_orders(self.submissions), self.moment, self.known)
+        if supposition is None:
+            return None
+        services = self.submissions[0].caller.services
+        snapshots = supposition.imagine()
+        plans = {each: AdmissionPlan(snapshot, services.new_id) for each, snapshot in snapshots.items()}
+        answers = SubmissionAnswers(plans, {})
+        try:
+            given = [answers.answer(submission) for submission in self.submissions]
+        except errors.DomainError:
+            return None
+        queues = {each.job.queue for plan in plans.values() for each in plan.admitted}
+        return SupposedBatch(plans, given, [*supposition.require(queues), *answers.write(services)])
+
+    async def decide(
+        self, works: Mapping[str, Work], found: Sequence[Sequence[Row]], remembered: Remembered
+    ) -> list[Decided | Exception]:
+        """Decide them in their transaction, and write and commit it; what it leaves is remembered."""
         *read, earlier = found
-        snapshots = await read_admission_snapshots(works, read, self.moment, self.known)
+        rows = FoundRows(*read)
+        snapshots = await read_admission_snapshots(works, rows, self.moment, self.known)
         plans = {each: AdmissionPlan(snapshot, works[each].new_id) for each, snapshot in snapshots.items()}
         answers = SubmissionAnswers(plans, read_answers(earlier))
         given = [_answer(answers, submission) for submission in self.submissions]
-        await self._write(works, answers, given)
+        work = next(iter(works.values()))
+        commands = answers.write(work.services)
+        if work.actor.role in STAFF:
+            await self._write_for_staff(work, commands, given)
+        else:
+            await write_and_commit(work, commands)
+            remembered.keep_read(self.places, plans, rows)
         return given
 
-    async def _write(
-        self, works: Mapping[str, Work], answers: SubmissionAnswers, given: Sequence[Decided | Exception]
+    async def _write_for_staff(
+        self, work: Work, commands: Sequence[Command], given: Sequence[Decided | Exception]
     ) -> None:
-        """Write what was admitted, and commit; what staff decided is recorded before."""
-        work = next(iter(works.values()))
-        commands = [*write_admissions(answers.plans, works), *keep_answers(answers.kept, work.now)]
-        if not commands:
-            return
-        if work.actor.role not in STAFF:
-            await run_together(work.connection, commands, after=WAKE_FOR_SUBMITTED + b";" + COMMIT)
-            return
-        await run_together(work.connection, commands, after=WAKE_FOR_SUBMITTED)
+        """Write what was admitted, and record what staff decided; the commit comes by itself."""
+        if commands:
+            await run_together(work.connection, commands, after=WAKE_FOR_SUBMITTED)
         for submission, decided in zip(self.submissions, given, strict=True):
             if isinstance(decided, Decided):
                 await submission.caller.record(work, decided.response)
+
+    def _list_claims(self) -> list[tuple[Actor, Claim]]:
+        return [each.claimed for each in self.submissions if each.claimed is not None]
+
+
+@dataclass(frozen=True)
+class SupposedBatch:
+    """A batch that is decided by heart: its answers, and the commands that confirm what was supposed and write it."""
+
+    plans: Mapping[str, AdmissionPlan]
+    given: Sequence[Decided | Exception]
+    commands: Sequence[Command]
+
+
+async def write_and_commit(work: Work, commands: Sequence[Command]) -> None:
+    """Write what was admitted and commit it, in one message; where nothing was, the commit comes by itself."""
+    if commands:
+        await run_together(work.connection, commands, after=WAKE_FOR_SUBMITTED + b";" + COMMIT)
 
 
 def _list_orders(submissions: Sequence[Submission]) -> list[Order]:
@@ -143,6 +188,8 @@ def _list_orders(submissions: Sequence[Submission]) -> list[Order]:
 
 def _answer(answers: SubmissionAnswers, submission: Submission) -> Decided | Exception:
     """Answer a submission, or tell what is wrong with it: deciding is pure, so whatever is raised is its own fault."""
+    if submission.caller.unconfirmed is not None:
+        return errors.Unauthenticated("This API key was not confirmed; send the request again.")
     try:
         return answers.answer(submission)
     except Exception as error:  # noqa: BLE001 (one that cannot be decided keeps no other from its answer)

@@ -1,42 +1,44 @@
 """Submissions on their way from the edge: those of one moment are decided together, each with its own answer.
 
-A batch is one transaction of the tenants that sent it, in which the processes' turn is taken first: the locks, whose
-keys they are and all that is read in one message, a plan for each tenant from its own rows alone, and all that is
-written in another one (`submission_batch.py`).
+A batch is one transaction of the tenants that sent it. Where all is remembered that it is decided from, it is one
+message, which confirms that and writes (`remembered.py`). Else it is two: the locks, whose keys they are and all that
+is read in the first, then a plan for each tenant from its own rows alone, and all that is written in the other
+(`submission_batch.py`).
 """
 
 from collections.abc import Sequence
 from contextlib import suppress
 
 from fastapi import Response
-from psycopg.errors import UniqueViolation
+from psycopg.errors import AssertFailure, CheckViolation, ForeignKeyViolation, UniqueViolation
 
 from broker import errors
 from broker.capacity.start_forecasts import ExpectedStarts, list_starts
 from broker.contracts.reading.candidates import Place
-from broker.http.caller import Caller, open_together
+from broker.http.caller import Caller, list_unconfirmed, open_together, write_together
 from broker.http.idempotency import TWIN_ANSWERED, Claim, name_principal
-from broker.http.supposed import Supposed, join_questions
+from broker.http.supposed import Supposed, join_conditions, join_questions
 from broker.jobs.admitting.admission import Order
 from broker.jobs.admitting.admission_batch import SUBMITTED, tell_submitted
+from broker.jobs.admitting.remembered import Remembered
 from broker.jobs.admitting.request import JobRequest
-from broker.jobs.admitting.submission_batch import Batch, Decided, Submission
+from broker.jobs.admitting.submission_batch import Batch, Decided, Submission, SupposedBatch
 from broker.jobs.events import log_event
-from broker.persistence.database import TimeLimits
+from broker.persistence.database import WAKE_FOR_SUBMITTED, TimeLimits
 from broker.persistence.driver import Row
 from broker.persistence.joint_batches import JointBatches
-from broker.persistence.shared_turn import SharedTurn
 from broker.quotes import service as quotes
 from broker.quotes.counts.count_needs import meet_count_needs
 from broker.quotes.service import Quote
 from broker.work import Actor, Role
 
+# What ends the message of a batch that was decided by heart where something is not as it was supposed to be: another
+# version, less of a balance, a key that was used before, a project that is gone.
+NOT_SO = (AssertFailure, CheckViolation, UniqueViolation, ForeignKeyViolation)
 # Whose scope, and whose use of which contract.
 Turn = tuple[str, Place]
 # So long a batch of several tenants waits for one lock: longer than other batches take, shorter than anyone notices.
 JOINT_LOCK_SECONDS = 0.5
-# Of the advisory lock by which the processes take turns (`SharedTurn`).
-ADMISSION_TURN = 7_203_117
 
 
 class Submissions:
@@ -45,10 +47,10 @@ class Submissions:
     So one tenant's contract that is locked for long, or whatever else of it fails, holds nobody else up.
     """
 
-    def __init__(self, wait_seconds: float, turns: SharedTurn | None = None) -> None:
-        self.turns = turns
+    def __init__(self, wait_seconds: float) -> None:
+        self.remembered = Remembered()
         self.batches = JointBatches[Turn, Submission, Decided](
-            self._decide_together, _decide_apart, wait_seconds, turns=turns, expected=(UniqueViolation,)
+            self._decide_together, self._decide_apart, wait_seconds, expected=(UniqueViolation,)
         )
 
     async def submit(self, caller: Caller, request: JobRequest, made: Quote | None) -> Response:
@@ -84,20 +86,59 @@ class Submissions:
             log_event(job, SUBMITTED, tell_submitted(job))
         return decided.response
 
-    async def _decide_together(self, submissions: Sequence[Submission]) -> list[Decided | Exception]:
-        """Decide a batch of whatever tenants in one transaction, which is that of the turn where there is one."""
+    async def _decide_together(self, submissions: Sequence[Submission]) -> Sequence[Decided | Exception]:
+        """Decide a batch of whatever tenants in one transaction: by heart, or where that is not confirmed from rows."""
         callers = [each.caller for each in submissions]
         settings = callers[0].services.settings
         limits = TimeLimits(min(JOINT_LOCK_SECONDS, settings.lock_seconds), settings.statement_seconds)
         batch = Batch.of(submissions)
-        supposed = [each.unconfirmed for each in callers if each.unconfirmed is not None]
-        asked = [
-            *join_questions(supposed),
-            *batch.read(seen_by={each.customer_id for each in submissions}),
-        ]
-        begun = None if self.turns is None else self.turns.begun
-        async with open_together(callers, asked, limits, begun) as (works, found):
-            return await batch.decide(works, _confirm(supposed, found))
+        by_heart = batch.suppose(self.remembered)
+        if by_heart is not None and await self._write_by_heart(batch, by_heart, limits):
+            return by_heart.given
+        supposed = list_unconfirmed(callers)
+        seen_by = {each.customer_id for each in submissions}
+        asked = [*join_questions(supposed), *batch.read(seen_by=seen_by)]
+        async with open_together(callers, asked, limits) as (works, found):
+            return await batch.decide(works, _confirm(supposed, found), self.remembered)
+
+    async def _write_by_heart(self, batch: Batch, by_heart: SupposedBatch, limits: TimeLimits) -> bool:
+        """Write a batch in one message where all is as it was supposed to be; tells whether it was."""
+        callers = [each.caller for each in batch.submissions]
+        supposed = list_unconfirmed(callers)
+        commands = [*join_conditions(supposed, batch.moment), *by_heart.commands]
+        try:
+            await write_together(callers, commands, limits, after=WAKE_FOR_SUBMITTED)
+        except NOT_SO:
+            self.remembered.forget(batch.places)
+            return False
+        for each in supposed:
+            each.confirm_by_condition()
+        self.remembered.keep_left(by_heart.plans)
+        return True
+
+    async def _decide_apart(self, turn: Turn, submissions: Sequence[Submission]) -> list[Decided | Exception]:
+        """Decide a batch of one contract's; anew, where a request elsewhere has used one of its keys meanwhile."""
+        for supposed in (each.caller.unconfirmed for each in submissions):
+            if supposed is not None:
+                with suppress(errors.Unauthenticated):
+                    await supposed.confirm()
+        try:
+            return await self._decide_once(turn, submissions)
+        except UniqueViolation as error:
+            if error.diag.constraint_name != TWIN_ANSWERED:
+                raise
+            return await self._decide_once(turn, submissions)
+
+    async def _decide_once(self, turn: Turn, submissions: Sequence[Submission]) -> list[Decided | Exception]:
+        confirmed = [each.caller for each in submissions if each.caller.unconfirmed is None]
+        caller, (_principal, place) = next(iter(confirmed), submissions[0].caller), turn
+        confined_to = caller.actor.confined_to
+        batch = Batch.of(submissions)
+        async with caller.open_with(batch.read(seen_by=None if confined_to is None else {confined_to})) as (
+            work,
+            found,
+        ):
+            return await batch.decide({place.customer_id: work}, found, self.remembered)
 
 
 def name_hold(actor: Actor, claim: Claim | None, place: int | None = None) -> str | None:
@@ -133,29 +174,6 @@ async def make_quotes_for(caller: Caller, requests: Sequence[JobRequest]) -> lis
     async with caller.look() as work:
         terms = quotes.QuoteTerms(first.contract_id, project_id=first.project_id, gpus=first.gpus or 1)
         return await quotes.make_quotes(work, [each.config for each in requests], first.dataset_id, terms)
-
-
-async def _decide_apart(turn: Turn, submissions: Sequence[Submission]) -> list[Decided | Exception]:
-    """Decide a batch of one contract's; anew, where a request elsewhere has used one of its keys meanwhile."""
-    for supposed in (each.caller.unconfirmed for each in submissions):
-        if supposed is not None:
-            with suppress(errors.Unauthenticated):
-                await supposed.confirm()
-    try:
-        return await _decide_once(turn, submissions)
-    except UniqueViolation as error:
-        if error.diag.constraint_name != TWIN_ANSWERED:
-            raise
-        return await _decide_once(turn, submissions)
-
-
-async def _decide_once(turn: Turn, submissions: Sequence[Submission]) -> list[Decided | Exception]:
-    confirmed = [each.caller for each in submissions if each.caller.unconfirmed is None]
-    caller, (_principal, place) = next(iter(confirmed), submissions[0].caller), turn
-    confined_to = caller.actor.confined_to
-    batch = Batch.of(submissions)
-    async with caller.open_with(batch.read(seen_by=None if confined_to is None else {confined_to})) as (work, found):
-        return await batch.decide({place.customer_id: work}, found)
 
 
 def _confirm(supposed: Sequence[Supposed], found: Sequence[Sequence[Row]]) -> Sequence[Sequence[Row]]:

@@ -13,7 +13,7 @@ from broker.ledger.books.model import MAY_GO_NEGATIVE, OWED, AccountKind, Move, 
 from broker.ledger.tables import Account
 from broker.persistence.driver import Command, Query, Statement, execute_each
 from broker.persistence.tenancy import owns
-from broker.work import Work
+from broker.work import Services, Work
 from pricing.usage import Unit
 
 ACCOUNTS = Query(
@@ -171,7 +171,7 @@ async def post_transfers(
     The caller holds the contract's lock. What a transfer moves through an account and on is not written.
     """
     owner = Owner(contract_id, customer_id)
-    for command in command_transfers(work, [(owner, transfer) for transfer in transfers]):
+    for command in command_transfers(work.services, [(owner, transfer) for transfer in transfers]):
         await execute_each(work.connection, command.statement, [command.parameters])
 
 
@@ -182,14 +182,14 @@ class Owner(NamedTuple):
     customer_id: str | None
 
 
-def command_transfers(work: Work, transfers: Iterable[tuple[Owner, NewTransfer]]) -> list[Command]:
+def command_transfers(services: Services, transfers: Iterable[tuple[Owner, NewTransfer]]) -> list[Command]:
     """Make the command that writes transfers as `post_transfers` does, in the books of several owners at once."""
     rows = [
-        (transfer.id or work.new_id("tra"), owner, transfer, entries)
+        (transfer.id or services.new_id("tra"), owner, transfer, entries)
         for owner, transfer in transfers
         if (entries := net_moves(transfer.moves))
     ]
-    return [Command(POST, {"now": work.now, **_list_columns(rows)})] if rows else []
+    return [Command(POST, {"now": services.now, **_list_columns(rows)})] if rows else []
 
 
 def _list_columns(rows: Sequence[tuple[str, Owner, NewTransfer, list[Move]]]) -> dict[str, list[Any]]:

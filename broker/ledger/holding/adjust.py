@@ -67,7 +67,7 @@ async def _release_passed_over(work: Work, view: HoldView, origins: Sequence[Map
 
 def _revive(work: Work, view: HoldView) -> None:
     view.hold.state, view.hold.ended_at = HoldState.PLACED.value, None
-    view.hold.expires_at = compute_expiry(work)
+    view.hold.expires_at = compute_expiry(work.services)
 
 
 async def _release_surplus_money(work: Work, view: HoldView, micros: int) -> int:

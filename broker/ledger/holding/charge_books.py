@@ -243,7 +243,7 @@ async def command_charges(charged: Sequence[ChargeBooks]) -> list[Command]:
         return []
     taken = [await books.take_charged() for books in charged]
     return [
-        *accounts.command_transfers(charged[0].work, chain.from_iterable(each.transfers for each in taken)),
+        *accounts.command_transfers(charged[0].work.services, chain.from_iterable(each.transfers for each in taken)),
         *command_inserts(Capture, [row for each in taken for row in each.captures]),
         *command_added_lines(chain.from_iterable(each.lines for each in taken)),
         *chain.from_iterable(each.alerts for each in taken),

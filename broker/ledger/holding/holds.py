@@ -24,15 +24,15 @@ from broker.ledger.holding.hold_legs import (
 )
 from broker.ledger.holding.legs import plan_money_leg
 from broker.ledger.tables import Hold, HoldLeg
-from broker.work import Work
+from broker.work import Services, Work
 
 # So often a hold is renewed in its life at most: each time its row is written anew into all of its indexes.
 RENEWALS = 10
 
 
-def compute_expiry(work: Work) -> datetime:
+def compute_expiry(services: Services) -> datetime:
     """Compute when a hold that is placed or renewed now expires, where nothing renews it."""
-    return work.now + timedelta(seconds=work.settings.hold_seconds)
+    return services.now + timedelta(seconds=services.settings.hold_seconds)
 
 
 async def get_hold(work: Work, job_id: str) -> HoldView:
@@ -107,7 +107,7 @@ async def renew_holds(work: Work, job_ids: Collection[str]) -> None:
     renewal = (
         update(Hold)
         .where(Hold.job_id.in_(job_ids), Hold.state == HoldState.PLACED.value)
-        .values(expires_at=compute_expiry(work))
+        .values(expires_at=compute_expiry(work.services))
         .returning(Hold.job_id, Hold.contract_id, Hold.month)
     )
     renewed = (await work.session.execute(renewal)).all()
@@ -133,7 +133,7 @@ async def extend_holds(work: Work, job_ids: Collection[str]) -> list[str]:
     renewal = (
         update(Hold)
         .where(Hold.id.in_(free))
-        .values(expires_at=compute_expiry(work))
+        .values(expires_at=compute_expiry(work.services))
         .returning(Hold.job_id, Hold.contract_id, Hold.month)
     )
     renewed = (await work.session.execute(renewal)).all()
@@ -150,7 +150,7 @@ async def renew_locked_hold(work: Work, view: HoldView) -> None:
     """Renew a hold that is locked already, once a part of its life is used; one that has ended stays so."""
     if view.hold.state != HoldState.PLACED:
         return
-    renewed = compute_expiry(work)
+    renewed = compute_expiry(work.services)
     if renewed - view.hold.expires_at >= timedelta(seconds=work.settings.hold_seconds) / RENEWALS:
         view.hold.expires_at = renewed
     await roll_hold(work, view, view.terms.billing_month(work.now))

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 import pytest
@@ -161,25 +160,3 @@ async def test_nothing_is_kept_of_a_key_that_nobody_asks_for() -> None:
     await let_run()
     assert batches._queues == {}
     assert batches._tasks == set()
-
-
-class OneTurn:
-    """Gives one batch a turn at one time."""
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-
-    def take(self) -> AbstractAsyncContextManager[None]:
-        return self.lock
-
-
-async def test_a_batch_that_waits_for_a_turn_takes_in_what_arrives_meanwhile() -> None:
-    purse = Purse(100)
-    batches = Batches(purse.spend, 600, turns=OneTurn())
-    clients = [asyncio.create_task(batches.ask(key, each)) for each, key in [(1, "a"), (2, "b"), (4, "c")]]
-    await let_run()
-    clients += [asyncio.create_task(batches.ask("b", each)) for each in (3, 5)]
-    await let_run()
-    purse.gate.set()
-    assert await end(clients) == ["99", "97", "85", "94", "89"]
-    assert purse.batches == [[1], [2, 3, 5], [4]]

@@ -14,10 +14,8 @@ from fastapi import FastAPI
 from sqlalchemy import func, select
 
 from broker.http.idempotency import IdempotencyKey
-from broker.jobs.admitting.submissions import ADMISSION_TURN, Submissions
 from broker.jobs.tables import Job, JobEvent
 from broker.ledger.tables import Hold, Transfer
-from broker.persistence.shared_turn import SharedTurn
 from broker.processes.boot import DatabaseUrls
 from broker.quotes.tables import Quote
 from broker.system import System
@@ -306,11 +304,8 @@ async def test_a_key_that_was_revoked_meanwhile_is_found_out_in_its_batch_and_le
     assert await count_rows(system, Job, Hold) == [3, 3]
 
 
-async def test_a_submission_in_its_turn_is_three_messages(
-    api: Api, system: System, neighbour: Customer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One takes the turn, the next looks the key up, locks and reads, the last writes and commits."""
-    api.app.state.submissions = Submissions(60, SharedTurn(system.database, ADMISSION_TURN))
+async def test_a_submission_is_one_message(api: Api, neighbour: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One looks the key up, locks, and confirms what is remembered; the other writes and commits."""
     async with customer_api(api, neighbour.id) as own:
         order = await order_of(own, neighbour)
         for _ in range(2):  # then the connection knows the statements
@@ -319,6 +314,6 @@ async def test_a_submission_in_its_turn_is_three_messages(
             job = await own.post("/jobs", order, expect=201)
         quote = await own.get(f"/quotes/{order['quote_id']}")
         kept = await own.get(f"/jobs/{job['id']}")
-    assert [message.split(" ", 1)[0] for message in messages] == ["BEGIN;", "SET", "EXECUTE"]
+    assert [message.split(" ", 1)[0] for message in messages] == ["BEGIN;"]
     assert (kept["config"], kept["estimate"]) == (quote["config"], quote["estimate"])
     assert {name: kept[name] for name in job} == job
