@@ -169,11 +169,12 @@ class Buyer:
 
 
 def make_buyer(
-    client: Client, folder: Path, *, plan: str = "on_demand", rows: bytes | None = None, **terms: str
+    client: Client, folder: Path, *, plan: str = "on_demand", rows: bytes | None = None, **terms: Any
 ) -> Buyer:
     customer = client.post("/customers", {"name": f"Customer {secrets.token_hex(4)}"})["id"]
     hours = 500 if plan == "prepaid" else 0
-    contract = client.post("/contracts", {"customer_id": customer, "plan": plan, "committed_gpu_hours": hours, **terms})
+    signed = {"customer_id": customer, "plan": plan, "committed_gpu_hours": hours, **terms}
+    contract = client.post("/contracts", signed)
     if plan == "prepaid":
         client.post(f"/invoices/{contract['advance_invoice_id']}/pay")
     data = folder / f"{customer}.jsonl"

@@ -67,6 +67,7 @@ class QueuedJob:
     """A job that waits, and what it was last told about that. `fault` says what of it cannot be read, if anything.
 
     `expedited_at`: since when it goes first, since it lost its machine by our doing. `priority`: its own, by ops.
+    `used_gpu_seconds`: what its runs have had.
     """
 
     id: str
@@ -81,6 +82,7 @@ class QueuedJob:
     batch: BatchLimit | None = None
     expedited_at: datetime | None = None
     priority: int | None = None
+    used_gpu_seconds: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ async def list_waiting(work: Work) -> list[QueuedJob]:
             Job.expected_start,
             Job.expedited_at,
             Job.priority,
+            Job.used_gpu_seconds,
         )
         .where(Job.status == JobStatus.QUEUED.value)
         .order_by(Job.created_at, Job.id)
@@ -158,11 +161,12 @@ def _read_queued(
     start: datetime | None,
     expedited_at: datetime | None,
     priority: int | None,
+    used_gpu_seconds: int,
 ) -> QueuedJob:
     runs, fault = _read_runs(left, whole, types)
     placement = Placement(runs, prefer, finish_by)
     batch = None if batch_id is None or at_once is None else BatchLimit(batch_id, at_once)
-    told = reason, start, fault, batch, expedited_at, priority
+    told = reason, start, fault, batch, expedited_at, priority, used_gpu_seconds
     return QueuedJob(job_id, contract_id, queue, gpus, created_at, placement, *told)
 
 

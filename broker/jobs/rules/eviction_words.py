@@ -21,8 +21,8 @@ def explain_eviction(reason: EvictionReason, price: Money, other_price: Money, l
     `lost` None: its run still saves.
     """
     who, who_zh = BY[reason]
-    prices = f"which pays {other_price.format_amount()} a GPU-hour; it pays {price.format_amount()}"
-    prices_zh = f"对方每 GPU 时 {other_price.format_amount()} 元，本作业 {price.format_amount()} 元"
+    prices = f"which pays {other_price.format_amount()} yuan a GPU-hour (this job: {price.format_amount()})"
+    prices_zh = f"对方每 GPU 时 {other_price.format_amount()} 元（本作业 {price.format_amount()} 元）"
     told, told_zh = _tell_loss(lost)
     return f"It made room for {who}, {prices}. {told}", f"已为{who_zh}让出资源；{prices_zh}。{told_zh}"
 
@@ -32,7 +32,9 @@ def _tell_loss(lost: Usage | None) -> tuple[str, str]:
         return "It saves; what it has not saved is on us.", "正在保存检查点；未保存的部分由我们承担。"
     if lost == Usage():
         return "Nothing was lost.", "没有损失工作量。"
+    tokens = f" and {lost.tokens:,} tokens" if lost.tokens else ""
+    tokens_zh = f"和 {lost.tokens} token" if lost.tokens else ""
     return (
-        f"{lost.gpu_seconds} GPU-seconds and {lost.tokens} tokens after its last checkpoint were lost; they are on us.",
-        f"损失最后检查点之后的 {lost.gpu_seconds} GPU 秒和 {lost.tokens} token，由我们承担。",
+        f"{lost.gpu_seconds:,} GPU-seconds{tokens} after its last checkpoint were lost; they are on us.",
+        f"损失最后检查点之后的 {lost.gpu_seconds} GPU 秒{tokens_zh}，由我们承担。",
     )

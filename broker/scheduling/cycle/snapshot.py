@@ -138,7 +138,14 @@ def describe_waiting(job: QueuedJob) -> WaitingJob:
     shape = _make_shape(job.gpus, job.placement)
     expedited = job.expedited_at is not None
     return WaitingJob(
-        job.id, job.contract_id, job.queue, shape, job.created_at, expedited=expedited, priority=job.priority
+        job.id,
+        job.contract_id,
+        job.queue,
+        shape,
+        job.created_at,
+        seconds_done=job.used_gpu_seconds // job.gpus,
+        expedited=expedited,
+        priority=job.priority,
     )
 
 

@@ -15,7 +15,7 @@ from broker.scheduling.planning.planner import Planner
 from broker.scheduling.planning.rounds.round import Plan
 from broker.scheduling.planning.values.answers import Preemption, Start
 from broker.scheduling.planning.values.jobs import Place, RunningJob, Shape, WaitingJob
-from broker.scheduling.planning.values.pools import Node, PoolState
+from broker.scheduling.planning.values.pools import Discipline, Node, PoolState
 from broker.scheduling.planning.values.queues import ContractShare, Guarantee, QueueState
 from tests.broker.scheduling.planning.worlds import BEGAN
 
@@ -30,6 +30,7 @@ QUEUES = (
 )
 SHARE = ContractShare("con_a", guarantees=(Guarantee("a100", GUARANTEED),))
 PROPERTY = settings(max_examples=15, deadline=None)
+FEW = settings(max_examples=5, deadline=None)
 SEEDS = st.integers(0, 2**32)
 
 
@@ -47,19 +48,25 @@ class Life:
 
 @dataclass
 class Cluster:
-    """A cluster that follows the plans tick by tick; what runs is checkpointed when it is stopped."""
+    """A cluster that follows the plans tick by tick; what runs is checkpointed when it is stopped.
+
+    Who is stopped takes up to `slowest` to save.
+    """
 
     seed: int
+    discipline: Discipline = Discipline.FAIR
+    slowest: timedelta = GRACE
     planner: Planner = field(default_factory=Planner)
     lives: dict[str, Life] = field(default_factory=dict)
     now: datetime = BEGAN
     due_since: dict[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        pick = random.Random(self.seed)
+        self.pick = pick = random.Random(self.seed)
         nodes = tuple(Node(f"n{number}", NODE_GPUS) for number in range(NODES))
         total = NODES * NODE_GPUS
         pool = PoolState("one", "a100", total, total, nodes=nodes, preemptions_left=99, least_run=LEAST_RUN)
+        pool = replace(pool, discipline=self.discipline)
         for told in (pool, *QUEUES, SHARE):
             self.planner.change(told)
         self.arrivals = sorted((self._make_life(pick, number) for number in range(30)), key=_by_arrival)
@@ -102,7 +109,9 @@ class Cluster:
         assert life.began is not None
         ran = self.now - life.began
         life.left, life.began, life.stops_at, life.stopped = life.left - ran, None, None, life.stopped + 1
-        life.job = replace(life.job, seconds_done=life.job.seconds_done + int(ran.total_seconds()))
+        done = life.job.seconds_done + int(ran.total_seconds())
+        left = max(60, life.job.shape.p50_seconds - int(ran.total_seconds()))
+        life.job = replace(life.job, seconds_done=done, shape=Shape.of_any_type(life.job.gpus, left, 2 * left))
         self.planner.end(life.job.job_id)
         self.planner.submit(life.job)
 
@@ -122,13 +131,15 @@ class Cluster:
         ends = [self.now + timedelta(seconds=seconds) for seconds in (option.p50_seconds, option.p90_seconds)]
         job = life.job
         run = RunningJob(job.job_id, job.contract_id, "one", job.gpus, self.now, *ends, job.queue, start.places)
-        self.planner.start(replace(run, rate_micros=1))
+        known = {"submitted_at": job.submitted_at, "seconds_done": job.seconds_done}
+        self.planner.start(replace(run, rate_micros=1, **known))
 
     def _stop(self, preemption: Preemption) -> None:
         life = self.lives[preemption.job_id]
         assert life.began is not None
         assert self.now - life.began >= LEAST_RUN, "it runs for its least time"
-        life.stops_at = life.stops_at or self.now + GRACE
+        assert life.stops_at is None, "it is told once"
+        life.stops_at = self.now + self.pick.uniform(0.1, 1) * self.slowest
 
     def _check(self) -> None:
         """Check what holds at every moment: no GPU given twice, no guarantee late, nobody waits for an idle cluster."""
@@ -146,7 +157,8 @@ class Cluster:
         first = min(due, key=_by_arrival, default=None)
         if first is not None:
             late = self.now - self.due_since[first.job.job_id]
-            assert late <= LEAST_RUN + GRACE + 2 * TICK, "a guarantee is kept within the least run and the grace"
+            most = LEAST_RUN + self.slowest + 2 * TICK
+            assert late <= most, "a guarantee is kept within the least run and the time to save"
 
 
 def _by_arrival(life: Life) -> tuple[datetime, str]:
@@ -161,3 +173,23 @@ def test_all_jobs_end_no_guarantee_is_late_and_nobody_is_stopped_again_and_again
     lives = list(cluster.arrivals)
     cluster.live()
     assert max(life.stopped for life in lives) <= 8
+
+
+@FEW
+@given(SEEDS)
+def test_who_takes_long_to_save_is_told_once_and_the_guarantee_waits_for_nobody_else(seed: int) -> None:
+    note(f"seed {seed}")
+    cluster = Cluster(seed, slowest=timedelta(minutes=15))
+    lives = list(cluster.arrivals)
+    cluster.live()
+    assert max(life.stopped for life in lives) <= 8
+
+
+@FEW
+@given(SEEDS, st.sampled_from((Discipline.SHORTEST_REMAINING, Discipline.LEAST_ATTAINED)))
+def test_disciplines_that_stop_others_keep_guarantees_and_let_everybody_end(seed: int, discipline: Discipline) -> None:
+    note(f"seed {seed}")
+    cluster = Cluster(seed, discipline)
+    lives = list(cluster.arrivals)
+    cluster.live()
+    assert max(life.stopped for life in lives) <= 20, "nobody is stopped again and again"
