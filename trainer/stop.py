@@ -17,6 +17,7 @@ class StopReason(StrEnum):
     BUDGET = "budget"
     CONTRACT_ENDED = "contract_ended"
     PREEMPT = "preempt"
+    QUOTA = "quota"
 
 
 class StopFlag:

@@ -417,7 +417,7 @@ class Eviction(TypedDict):
     for_job_id: str | None
     for_contract_id: str | None
     price: Money
-    other_price: Money
+    other_price: Money | None
     lost_gpu_seconds: int | None
     lost_tokens: int | None
     paid_by: Literal["house", "nobody"] | None

@@ -14,13 +14,14 @@ from pricing.usage import Usage
 
 
 class EvictionOut(BaseModel):
-    """A run that made room for another job."""
+    """A run that made way: for another job, or since a limit of its queue was lowered."""
 
     id: str = Field(description="Eviction id.", examples=["evi_01k"])
     object: Literal["eviction"] = Field(default="eviction", description="Kind of object.", examples=["eviction"])
     run_id: str = Field(description="The run that was told to save and stop.", examples=["run_01k"])
     reason: EvictionReason = Field(
-        description="`guarantee`: what was lent of one came back; `discipline`: another goes first in its pool.",
+        description="`guarantee`: what was lent of one came back; `discipline`: another goes first in its pool;"
+        " `quota`: operations lowered a limit of its queue.",
         examples=["guarantee"],
     )
     by: str = Field(description="Who needed the room; no other customer is named.", examples=["a guaranteed contract"])
@@ -29,8 +30,9 @@ class EvictionOut(BaseModel):
     price: MoneyOut = Field(
         description="What a GPU-hour costs this job.", examples=[{"amount": "6.80", "currency": "CNY"}]
     )
-    other_price: MoneyOut = Field(
-        description="What it costs the other one.", examples=[{"amount": "4.00", "currency": "CNY"}]
+    other_price: MoneyOut | None = Field(
+        description="What it costs the other one; null: there is none.",
+        examples=[{"amount": "4.00", "currency": "CNY"}],
     )
     expected_loss: MoneyOut | None = Field(
         description="For staff: what the stop was expected to lose, a restart among it.",
@@ -55,7 +57,8 @@ class EvictionOut(BaseModel):
     def of(cls, card: EvictionCard, *, for_staff: bool) -> Self:
         row, lost = card.eviction, None if card.ended_at is None else card.lost
         reason = EvictionReason(row.reason)
-        message, message_zh = explain_eviction(reason, Money(row.price_micros), Money(row.for_price_micros), lost)
+        other_price = None if row.for_price_micros is None else Money(row.for_price_micros)
+        message, message_zh = explain_eviction(reason, Money(row.price_micros), other_price, lost)
         return cls(
             id=row.id,
             run_id=row.run_id,
@@ -64,8 +67,8 @@ class EvictionOut(BaseModel):
             for_job_id=row.for_job_id if for_staff else None,
             for_contract_id=row.for_contract_id if for_staff else None,
             price=MoneyOut.of_micros(row.price_micros),
-            other_price=MoneyOut.of_micros(row.for_price_micros),
-            expected_loss=MoneyOut.of_micros(row.lost_micros) if for_staff else None,
+            other_price=None if other_price is None else MoneyOut.of(other_price),
+            expected_loss=MoneyOut.of_micros(row.lost_micros) if for_staff and row.lost_micros is not None else None,
             lost_gpu_seconds=None if lost is None else lost.gpu_seconds,
             lost_tokens=None if lost is None else lost.tokens,
             paid_by=_name_payer(lost),

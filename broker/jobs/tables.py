@@ -236,10 +236,11 @@ class LostWorkRecord(Base):
 
 
 class Eviction(Base):
-    """A run that was told to make room for another job: a record. It has the customer of the job that was evicted.
+    """A run that was told to make way: a record. It has the customer of the job that was evicted.
 
-    `kept_gpus` of the node are kept for the other job. `price_micros` is what a GPU-hour costs the job that was
-    evicted, `for_price_micros` the other one; `lost_micros` what its stop was expected to lose. Units: micro-yuan.
+    `kept_gpus` of the node are kept for the other job; with a lowered quota there is none. `price_micros` is what a
+    GPU-hour costs the job that was evicted, `for_price_micros` the other one; `lost_micros` what its stop was expected
+    to lose. Units: micro-yuan.
     """
 
     __tablename__ = "evictions"
@@ -249,15 +250,15 @@ class Eviction(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
     reason: Mapped[str]
-    for_job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
-    for_contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
+    for_job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    for_contract_id: Mapped[str | None] = mapped_column(ForeignKey("contracts.id"))
     pool: Mapped[str]
-    node: Mapped[str]
+    node: Mapped[str | None]
     gpus: Mapped[int]
     kept_gpus: Mapped[int]
     price_micros: Mapped[int]
-    for_price_micros: Mapped[int]
-    lost_micros: Mapped[int]
+    for_price_micros: Mapped[int | None]
+    lost_micros: Mapped[int | None]
     created_at: Mapped[datetime] = moment_column(index=True)
 
 

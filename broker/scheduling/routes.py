@@ -14,10 +14,10 @@ async def change_queue(work: OpsWork, name: str, body: QueuePatch) -> TunedQueue
     """Tune a queue: its state, priority and weight, how long its jobs wait at most, how much of it runs, and where.
 
     What is left out stays; null takes a limit away. The next cycle plans by it. A warning names the jobs that wait and
-    can never start under its limits.
+    can never start under its limits. Where more runs than a lowered limit allows, the runs that began last save and
+    stop: their jobs wait in the queue again, and what they lost is borne.
     """
-    queue, stranded = await tuning.tune_queue(work, name, body.list_changes())
-    return TunedQueueOut.of(queue, stranded)
+    return TunedQueueOut.of_tuned(await tuning.tune_queue(work, name, body.list_changes()))
 
 
 @router.post("/simulations", status_code=202)

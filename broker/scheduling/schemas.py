@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.capacity.readiness import JudgedPool
 from broker.capacity.schemas import PoolOut, QueueOut
-from broker.capacity.service import Queue
 from broker.http.shapes import Moment, RequestBody, created_at_field
+from broker.scheduling.tuning import TunedQueue
 
 MOST_NAMED_IN_TEXT, MOST_STRANDED_TOLD = 5, 100
 
@@ -63,11 +63,16 @@ class StrandedOut(BaseModel):
 
 class TunedQueueOut(QueueOut):
     warnings: list[StrandedOut] = Field(description="What the change does to jobs that wait.", examples=[[]])
+    stopping: list[str] = Field(
+        description="The jobs beyond a limit that was lowered: they save, stop, and wait in the queue again.",
+        examples=[["job_01k"]],
+    )
 
     @classmethod
-    def of(cls, queue: Queue, stranded: Sequence[str]) -> "TunedQueueOut":
-        shown = QueueOut.model_validate(queue).model_dump()
-        return cls(**shown, warnings=[_warn_of(queue.name, stranded)] if stranded else [])
+    def of_tuned(cls, tuned: TunedQueue) -> "TunedQueueOut":
+        shown = QueueOut.model_validate(tuned.queue).model_dump()
+        warnings = [_warn_of(tuned.queue.name, tuned.stranded)] if tuned.stranded else []
+        return cls(**shown, warnings=warnings, stopping=list(tuned.stopping))
 
 
 class TunedPoolOut(PoolOut):

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.http.shapes import MOST, MoneyOut, RequestBody, Whole
+from broker.jobs.rules.model import StopReason
 from broker.metering.events.model import UsageCloudEvent
 from broker.metering.schemas import QUARANTINED, QuarantinedIntervalOut
 from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE
@@ -147,9 +148,7 @@ class HeartbeatIn(RequestBody):
 
 class HeartbeatOut(BaseModel):
     command: Literal["continue", "stop"] = Field(description="What the run must do.", examples=["continue"])
-    reason: Literal["cancel", "pause", "limit", "balance", "budget", "contract_ended", "preempt"] | None = Field(
-        description="Why it must stop.", examples=["pause"]
-    )
+    reason: StopReason | None = Field(description="Why it must stop.", examples=["pause"])
     acknowledged_sequence: int = Field(description="Every interval up to this one is kept; -1: none.", examples=[4])
     quarantined: list[QuarantinedIntervalOut] = QUARANTINED
     cost_so_far: MoneyOut = Field(
@@ -159,10 +158,9 @@ class HeartbeatOut(BaseModel):
 
     @classmethod
     def of(cls, instruction: Instruction) -> "HeartbeatOut":
-        reason = instruction.stop_reason
         return cls(
-            command="continue" if reason is None else "stop",
-            reason=None if reason is None else reason.value,
+            command="continue" if instruction.stop_reason is None else "stop",
+            reason=instruction.stop_reason,
             acknowledged_sequence=instruction.acknowledged_sequence,
             quarantined=QuarantinedIntervalOut.list_of(instruction.quarantined),
             cost_so_far=MoneyOut.of(instruction.cost),

@@ -28,6 +28,7 @@ STOPS = {
     "budget": "pausing: the month's budget is gone",
     "contract_ended": "pausing: the contract has ended",
     "preempt": "saving to make room for another job; it goes on by itself",
+    "quota": "saving, since operations lowered the limit of its queue; it goes on by itself",
 }
 PAUSES = {
     "pause": "paused on request; resume it when you like",

@@ -63,18 +63,22 @@ async def list_evictions(work: Work, job_id: str) -> Sequence[EvictionCard]:
 
 
 async def list_late_evictions(work: Work, since: datetime) -> list[LateEviction]:
-    """List the evictions of all pools since a moment, the earliest first."""
+    """List the evictions for other jobs since a moment, of all pools, the earliest first."""
     columns = (
         Eviction.job_id,
         Eviction.run_id,
-        Eviction.for_job_id,
+        func.coalesce(Eviction.for_job_id, ""),
         Eviction.pool,
-        Eviction.node,
+        func.coalesce(Eviction.node, Eviction.pool),
         Eviction.kept_gpus,
         Eviction.created_at,
         Run.ended_at,
     )
-    query = select(*columns).join(Run, Run.id == Eviction.run_id).where(Eviction.created_at >= since)
+    query = (
+        select(*columns)
+        .join(Run, Run.id == Eviction.run_id)
+        .where(Eviction.created_at >= since, Eviction.for_job_id.is_not(None))
+    )
     return [LateEviction(*row) for row in await work.session.execute(query.order_by(Eviction.id))]
 
 

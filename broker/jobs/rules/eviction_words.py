@@ -7,6 +7,7 @@ from pricing.usage import Usage
 BY = {
     EvictionReason.GUARANTEE: ("a guaranteed contract", "一个有保障的合同"),
     EvictionReason.DISCIPLINE: ("a job that goes first by the discipline of its pool", "按资源池规则应先运行的作业"),
+    EvictionReason.QUOTA: ("a lower limit of its queue, which operations set", "运维下调的队列上限"),
 }
 
 
@@ -15,15 +16,18 @@ def name_evictor(reason: EvictionReason) -> str:
     return BY[reason][0]
 
 
-def explain_eviction(reason: EvictionReason, price: Money, other_price: Money, lost: Usage | None) -> tuple[str, str]:
+def explain_eviction(
+    reason: EvictionReason, price: Money, other_price: Money | None, lost: Usage | None
+) -> tuple[str, str]:
     """Explain an eviction in English and Chinese: for whom, at which prices of a GPU-hour, what was lost, who paid.
 
-    `lost` None: its run still saves.
+    `other_price` None: no other job needed the room. `lost` None: its run still saves.
     """
-    who, who_zh = BY[reason]
+    (who, who_zh), (told, told_zh) = BY[reason], _tell_loss(lost)
+    if other_price is None:
+        return f"It made way for {who}. {told}", f"因{who_zh}而让出资源。{told_zh}"
     prices = f"which pays {other_price.format_amount()} yuan a GPU-hour (this job: {price.format_amount()})"
     prices_zh = f"对方每 GPU 时 {other_price.format_amount()} 元（本作业 {price.format_amount()} 元）"
-    told, told_zh = _tell_loss(lost)
     return f"It made room for {who}, {prices}. {told}", f"已为{who_zh}让出资源；{prices_zh}。{told_zh}"
 
 

@@ -32,7 +32,8 @@ class RunStatus(StrEnum):
 
 class StopReason(StrEnum):
     """Why a run is told to stop: somebody asked, or the job's own limit is reached, or the contract's hours or the
-    month's budget are gone, or the contract itself has ended; or it makes room for another job, and goes on later.
+    month's budget are gone, or the contract itself has ended; or it makes way for another job, or since ops has lowered
+    a quota, and waits in its queue again.
     """
 
     CANCEL = "cancel"
@@ -42,13 +43,21 @@ class StopReason(StrEnum):
     BUDGET = "budget"
     CONTRACT_ENDED = "contract_ended"
     PREEMPT = "preempt"
+    QUOTA = "quota"
+
+
+# Stops that are our doing, at a moment of our choice: the run saves, and its job waits in its queue again.
+MAKES_WAY = frozenset({StopReason.PREEMPT, StopReason.QUOTA})
 
 
 class EvictionReason(StrEnum):
-    """For what a run makes room: what was lent of a guarantee comes back, or others go first by the discipline."""
+    """For what a run makes way: what was lent of a guarantee comes back, others go first by the discipline, or a quota
+    of its queue was lowered.
+    """
 
     GUARANTEE = "guarantee"
     DISCIPLINE = "discipline"
+    QUOTA = "quota"
 
 
 STOP_CAUSES = {
@@ -59,6 +68,7 @@ STOP_CAUSES = {
     StopReason.BUDGET: Cause.BUDGET,
     StopReason.CONTRACT_ENDED: Cause.CONTRACT_ENDED,
     StopReason.PREEMPT: Cause.PREEMPTED,
+    StopReason.QUOTA: Cause.QUOTA,
 }
 # The codes of a failure that a worker reports (docs/worker-protocol.md) and that are causes; any other is our fault, an
 # internal error: one that is unknown, and a base model whose files are missing.
@@ -147,18 +157,18 @@ def decide_cause(
     return next((cause for cause in FAILURE_CAUSES if cause == error_code), Cause.INTERNAL_ERROR)
 
 
-def is_counted(cause: Cause, *, uncounted: int, made_room: bool = False) -> bool:
+def is_counted(cause: Cause, *, uncounted: int, made_way: bool = False) -> bool:
     """Tell whether a run that ended so counts as one of its job's attempts; so many before it did not.
 
     What a machine does before training has begun, or an agent that leaves, says nothing of the job. There is a bound,
-    so that no job is started for ever; none for runs that made room for other jobs, which went on for a while.
+    so that no job is started for ever; none for runs that made way, which went on for a while.
     """
-    return not made_room and (cause not in UNCOUNTED_CAUSES or uncounted >= MOST_UNCOUNTED_ATTEMPTS)
+    return not made_way and (cause not in UNCOUNTED_CAUSES or uncounted >= MOST_UNCOUNTED_ATTEMPTS)
 
 
 def goes_first_after(cause: Cause, stop_requested: StopReason | None) -> bool:
-    """Tell whether a job goes first that is queued again after such an end: not before those it made room for."""
-    return cause in GOES_FIRST_AFTER and stop_requested != StopReason.PREEMPT
+    """Tell whether a job goes first that is queued again after such an end: not before those for whom it made way."""
+    return cause in GOES_FIRST_AFTER and stop_requested not in MAKES_WAY
 
 
 @dataclass(frozen=True)
@@ -174,8 +184,8 @@ def decide_after_run(
 ) -> AfterRun:
     """Decide what becomes of a job whose run has ended.
 
-    A lost or preempted run is tried again, unless the job was to stop or has had all its attempts. One that made room
-    for another goes on however often it did: its attempts are not the job's fault.
+    A lost or preempted run is tried again, unless the job was to stop or has had all its attempts. One that made way
+    goes on however often it did: its attempts are not the job's fault.
     """
     assert outcome in RUN_ENDS
     if outcome == RunStatus.SUCCEEDED:
@@ -184,8 +194,9 @@ def decide_after_run(
         return AfterRun(JobStatus.CANCELLED, "cancelled on request")
     if outcome == RunStatus.FAILED:
         return AfterRun(JobStatus.FAILED, "training failed")
-    if stop_requested == StopReason.PREEMPT:
-        return AfterRun(JobStatus.QUEUED, "it made room for another job; goes on from the last checkpoint")
+    if stop_requested in MAKES_WAY:
+        why = "made room for another job" if stop_requested == StopReason.PREEMPT else "is beyond a lowered quota"
+        return AfterRun(JobStatus.QUEUED, f"it {why}; goes on from the last checkpoint")
     if stop_requested is not None:
         return AfterRun(JobStatus.PAUSED, f"paused: {stop_requested.value}")
     return _decide_after_loss(outcome, attempts, max_attempts)

@@ -1,16 +1,15 @@
-"""Evictions: a run is told to stop so that another may start; it is recorded for whom, why, and at which prices.
+"""Evictions: a run is told to save and stop by our doing; it is recorded why, for whom, and at which prices.
 
 Its job is queued again with its age, from its last checkpoint; what it did after that is borne by the house.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 
 from broker.contracts import service as contracts
-from broker.contracts.terms.model import ContractTerms
-from broker.jobs.rules.model import HOLDS_DEVICES, EvictionReason, StopReason
+from broker.jobs.rules.model import HOLDS_DEVICES, MAKES_WAY, EvictionReason, StopReason
 from broker.jobs.running.control import request_stop
 from broker.jobs.service import find_active_run
 from broker.jobs.tables import Eviction, Job, Run
@@ -20,7 +19,7 @@ from pricing.money import MICROS_PER_UNIT
 
 @dataclass(frozen=True)
 class NewEviction:
-    """A run that is to stop, and for which job; `kept_gpus` of the node are kept for that.
+    """A run that is to stop for another job; `kept_gpus` of the node are kept for that.
 
     `lost_micros` is what its lost work and its restart were expected to be worth. Units: whole GPUs, micro-yuan.
     """
@@ -39,50 +38,68 @@ async def evict_run(work: Work, new: NewEviction) -> bool:
 
     It is not where the job is locked elsewhere, runs no more, or is stopping for something else.
     """
-    held = select(Job).where(Job.id == new.job_id, Job.status.in_([status.value for status in HOLDS_DEVICES]))
-    locked = held.with_for_update(key_share=True, skip_locked=True).execution_options(populate_existing=True)
-    job = (await work.session.scalars(locked)).one_or_none()
-    for_job = await work.session.get(Job, new.for_job_id)
-    if job is None or for_job is None or job.stop_requested is not None:
+    job, for_job = await _lock_running(work, new.job_id), await work.session.get(Job, new.for_job_id)
+    if job is None or for_job is None:
         return False
-    run = await find_active_run(work, job.id)
-    assert run is not None, "a job that holds devices has an active run"
-    await _record(work, job, run, for_job, new)
+    run = await _get_run(work, job)
+    own_price = await _price_hour(work, job.contract_id, run)
+    facts = {
+        "for_job_id": for_job.id,
+        "for_contract_id": for_job.contract_id,
+        "node": new.node,
+        "kept_gpus": new.kept_gpus,
+        "for_price_micros": await _price_hour(work, for_job.contract_id, run),
+        "lost_micros": new.lost_micros,
+    }
+    _record(work, job, run, reason=new.reason.value, pool=new.pool, price_micros=own_price, **facts)
     await request_stop(work, job, StopReason.PREEMPT)
     return True
 
 
-async def _record(work: Work, job: Job, run: Run, for_job: Job, new: NewEviction) -> None:
-    terms = await contracts.load_terms(work, {job.contract_id, for_job.contract_id})
-    work.session.add(
-        Eviction(
-            id=work.new_id("evi"),
-            customer_id=job.customer_id,
-            job_id=job.id,
-            run_id=run.id,
-            reason=new.reason.value,
-            for_job_id=for_job.id,
-            for_contract_id=for_job.contract_id,
-            pool=new.pool,
-            node=new.node,
-            gpus=run.gpus,
-            kept_gpus=new.kept_gpus,
-            price_micros=_price_hour(terms[job.contract_id], run, work.now),
-            for_price_micros=_price_hour(terms[for_job.contract_id], run, work.now),
-            lost_micros=new.lost_micros,
-            created_at=work.now,
-        )
-    )
+async def stop_beyond_quota(work: Work, job_id: str) -> bool:
+    """Tell the run of a job to save and stop, since a quota of its queue was lowered; tells whether it was told.
+
+    It is not where the job is locked elsewhere, runs no more, or is stopping for something else.
+    """
+    job = await _lock_running(work, job_id)
+    if job is None:
+        return False
+    run = await _get_run(work, job)
+    price = await _price_hour(work, job.contract_id, run)
+    _record(work, job, run, reason=EvictionReason.QUOTA.value, pool=run.pool, price_micros=price, kept_gpus=0)
+    await request_stop(work, job, StopReason.QUOTA)
+    return True
 
 
-def _price_hour(terms: ContractTerms, run: Run, moment: datetime) -> int:
+async def _lock_running(work: Work, job_id: str) -> Job | None:
+    """Lock a job that holds devices and is not stopping; None where it is not so, or it is locked elsewhere."""
+    held = select(Job).where(Job.id == job_id, Job.status.in_([status.value for status in HOLDS_DEVICES]))
+    locked = held.where(Job.stop_requested.is_(None)).with_for_update(key_share=True, skip_locked=True)
+    return (await work.session.scalars(locked.execution_options(populate_existing=True))).one_or_none()
+
+
+async def _get_run(work: Work, job: Job) -> Run:
+    run = await find_active_run(work, job.id)
+    assert run is not None, "a job that holds devices has an active run"
+    return run
+
+
+def _record(work: Work, job: Job, run: Run, **facts: Any) -> None:
+    own = {"customer_id": job.customer_id, "job_id": job.id, "run_id": run.id, "gpus": run.gpus}
+    work.session.add(Eviction(id=work.new_id("evi"), created_at=work.now, **own, **facts))
+
+
+async def _price_hour(work: Work, contract_id: str, run: Run) -> int:
     """Price a GPU-hour of a run's type under a contract. Units: micro-yuan."""
-    return round(terms.prices_at(moment, run.gpu_type).per_gpu_hour * MICROS_PER_UNIT)
+    terms = await contracts.get_contract(work, contract_id)
+    return round(terms.prices_at(work.now, run.gpu_type).per_gpu_hour * MICROS_PER_UNIT)
 
 
 async def find_grace(work: Work, run_id: str) -> float:
-    """Find how long a run that is to stop has for its checkpoint, by why it is. Units: seconds."""
+    """Find how long a run that is to stop has for its checkpoint: no work is lost to haste at a moment of our choice.
+
+    Units: seconds.
+    """
     query = select(Job.stop_requested).join(Run, Run.job_id == Job.id).where(Run.id == run_id)
     reason = await work.session.scalar(query.where(Run.attempt == Job.attempts))
-    is_ours = reason == StopReason.PREEMPT
-    return work.settings.preemption_grace_seconds if is_ours else work.settings.stop_grace_seconds
+    return work.settings.preemption_grace_seconds if reason in MAKES_WAY else work.settings.stop_grace_seconds

@@ -10,6 +10,7 @@ from sqlalchemy import or_, select
 from broker.capacity.readiness import note_failed_start, note_good_start
 from broker.jobs.events import record_event
 from broker.jobs.rules.model import (
+    MAKES_WAY,
     RUN_ENDS,
     TERMINAL,
     AfterRun,
@@ -92,7 +93,7 @@ def decide_ending(work: Work, locked: LockedRun, outcome: RunStatus, error: dict
     cause = decide_cause(
         outcome, stop, was_claimed=run.claimed_at is not None, error_code=None if error is None else error["code"]
     )
-    counted = is_counted(cause, uncounted=job.uncounted_attempts, made_room=stop == StopReason.PREEMPT)
+    counted = is_counted(cause, uncounted=job.uncounted_attempts, made_way=stop in MAKES_WAY)
     attempts = job.attempts - job.uncounted_attempts - (0 if counted else 1)
     after = decide_after_run(outcome, stop, attempts=attempts, max_attempts=work.settings.max_attempts)
     check_job_transition(job.id, JobStatus(job.status), after.status)

@@ -29,6 +29,7 @@ class Cause(StrEnum):
     LAUNCH_FAILED = "launch_failed"
     MACHINE_LOST = "machine_lost"
     PREEMPTED = "preempted"
+    QUOTA = "quota"
     SHUTDOWN = "shutdown"
     NODE_DOWN = "node_down"
 
@@ -46,6 +47,7 @@ OUR_DOING = frozenset(
         Cause.LAUNCH_FAILED,
         Cause.MACHINE_LOST,
         Cause.PREEMPTED,
+        Cause.QUOTA,
         Cause.SHUTDOWN,
         Cause.NODE_DOWN,
     }

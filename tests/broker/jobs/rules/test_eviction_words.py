@@ -25,5 +25,11 @@ def test_eviction_tells_both_prices_what_was_lost_and_who_pays(lost: Usage | Non
     assert "4.00 元（本作业 6.80 元）" in chinese
 
 
+def test_lowered_quota_names_operations_and_no_other_price() -> None:
+    english, chinese = explain_eviction(EvictionReason.QUOTA, Money(6_800_000), None, Usage())
+    assert english == "It made way for a lower limit of its queue, which operations set. Nothing was lost."
+    assert "运维下调" in chinese
+
+
 def test_every_reason_has_a_name_for_who_needed_the_room() -> None:
     assert len({name_evictor(reason) for reason in EvictionReason}) == len(EvictionReason)

@@ -57,7 +57,9 @@ succeeded  budget          yes        succeeded
 succeeded  contract_ended  yes        succeeded
 succeeded  limit           yes        succeeded
 succeeded  preempt         yes        succeeded
+succeeded  quota           yes        succeeded
 succeeded  preempt         no         succeeded
+succeeded  quota           no         succeeded
 succeeded  budget          no         succeeded
 succeeded  contract_ended  no         succeeded
 succeeded  limit           no         succeeded
@@ -73,7 +75,9 @@ failed     budget          yes        failed
 failed     contract_ended  yes        failed
 failed     limit           yes        failed
 failed     preempt         yes        failed
+failed     quota           yes        failed
 failed     preempt         no         failed
+failed     quota           no         failed
 failed     budget          no         failed
 failed     contract_ended  no         failed
 failed     limit           no         failed
@@ -89,7 +93,9 @@ stopped    budget          yes        paused
 stopped    contract_ended  yes        paused
 stopped    limit           yes        paused
 stopped    preempt         yes        queued
+stopped    quota           yes        queued
 stopped    preempt         no         queued
+stopped    quota           no         queued
 stopped    budget          no         paused
 stopped    contract_ended  no         paused
 stopped    limit           no         paused
@@ -105,7 +111,9 @@ preempted  budget          yes        paused
 preempted  contract_ended  yes        paused
 preempted  limit           yes        paused
 preempted  preempt         yes        queued
+preempted  quota           yes        queued
 preempted  preempt         no         queued
+preempted  quota           no         queued
 preempted  budget          no         paused
 preempted  contract_ended  no         paused
 preempted  limit           no         paused
@@ -121,7 +129,9 @@ lost       budget          yes        paused
 lost       contract_ended  yes        paused
 lost       limit           yes        paused
 lost       preempt         yes        queued
+lost       quota           yes        queued
 lost       preempt         no         queued
+lost       quota           no         queued
 lost       budget          no         paused
 lost       contract_ended  no         paused
 lost       limit           no         paused
@@ -139,6 +149,7 @@ stopped    balance  yes      none                balance
 stopped    budget   yes      none                budget
 stopped    contract_ended yes none               contract_ended
 stopped    preempt  yes      none                preempted
+stopped    quota    yes      none                quota
 stopped    none     yes      none                internal_error
 preempted  none     yes      none                preempted
 preempted  pause    yes      none                paused
@@ -255,7 +266,7 @@ def test_ended_jobs_and_runs_stay_as_they_are() -> None:
 
 
 def test_who_made_room_for_another_goes_on_however_often_and_not_before_it() -> None:
-    assert not is_counted(Cause.PREEMPTED, uncounted=MOST_UNCOUNTED_ATTEMPTS, made_room=True)
+    assert not is_counted(Cause.PREEMPTED, uncounted=MOST_UNCOUNTED_ATTEMPTS, made_way=True)
     assert is_counted(Cause.PREEMPTED, uncounted=MOST_UNCOUNTED_ATTEMPTS)
     assert goes_first_after(Cause.PREEMPTED, None)
     assert not goes_first_after(Cause.PREEMPTED, StopReason.PREEMPT)

@@ -9,13 +9,16 @@ from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import text
 
 from broker.jobs.reading.evictions import LateEviction
+from broker.jobs.reading.queueing import DeviceHolder
 from broker.jobs.reading.stoppable import StopFacts
 from broker.jobs.running.evictions import find_grace
 from broker.scheduling.cycle.live import run_cycle
 from broker.scheduling.cycle.metrics import QueueCollector, QueueReading
+from broker.scheduling.cycle.quotas import choose_beyond, is_lower
 from broker.scheduling.cycle.stops import bound_stops, list_freed, weigh_run
 from broker.scheduling.planning.values.jobs import RunningJob
 from broker.scheduling.planning.values.pools import PoolState
+from broker.scheduling.planning.values.queues import QueueLimits
 from broker.scheduling.planning.values.snapshot import Kept
 from broker.system import System
 from tests.broker.conftest import ManualClock
@@ -138,6 +141,60 @@ async def test_guarantee_takes_back_what_was_lent_and_the_card_tells_it(
     await reading.refresh(system)
     registry.register(QueueCollector(reading))
     assert b'broker_evictions_total{cause="preempted",reason="guarantee"} 1.0' in generate_latest(registry)
+
+
+def holds(number: int, gpus: int = 1) -> DeviceHolder:
+    began = NOW + timedelta(minutes=number)
+    return DeviceHolder(f"job_{number}", "con_1", "one", None, gpus, began, 60, queue="standard")
+
+
+@pytest.mark.parametrize(
+    ("limits", "stopped"),
+    [
+        (QueueLimits(), []),
+        (QueueLimits(jobs=2), ["job_3"]),
+        (QueueLimits(gpus=5), ["job_2"]),
+        (QueueLimits(gpus=4), ["job_3", "job_2"]),
+        (QueueLimits(jobs=1, gpus=99), ["job_3", "job_2"]),
+    ],
+)
+def test_who_began_last_stops_where_more_runs_than_a_lowered_quota_allows(
+    limits: QueueLimits, stopped: list[str]
+) -> None:
+    running = [holds(3), holds(1, gpus=4), holds(2, gpus=2)]
+    assert [each.job_id for each in choose_beyond(running, limits)] == stopped
+
+
+def test_quota_is_lowered_where_there_was_none_or_a_higher_one() -> None:
+    assert is_lower(QueueLimits(jobs=2), QueueLimits())
+    assert is_lower(QueueLimits(gpus=2), QueueLimits(jobs=1, gpus=3))
+    assert not is_lower(QueueLimits(jobs=2), QueueLimits(jobs=2))
+    assert not is_lower(QueueLimits(), QueueLimits(jobs=2))
+
+
+async def test_lowered_quota_has_a_job_save_and_wait_and_the_house_pays_what_it_lost(
+    api: Api, app: FastAPI, system: System
+) -> None:
+    await serve_pool(system)
+    customer = await make_ready_customer(api)
+    first, last = [await submit(api, customer) for _number in range(2)]
+    await cycle(system)
+    lowered = (await api.call("PATCH", "/queues/standard", expect=200, json={"max_jobs": 1})).json()
+    again = (await api.call("PATCH", "/queues/standard", expect=200, json={"max_jobs": 1})).json()
+    (stopping,) = lowered["stopping"]
+    assert (stopping in {first, last}, again["stopping"]) == (True, [])
+    async with worker_of(api, app, system, stopping) as worker:
+        await worker.claim()
+        assert (await worker.beat(7))["reason"] == "quota"
+        await worker.finish("stopped")
+    job = await api.get(f"/jobs/{stopping}")
+    assert (job["status"], job["borne_gpu_seconds"], job["cost"]["amount"]) == ("queued", 7, "0.00")
+    (card,) = job["evictions"]
+    assert (card["reason"], card["other_price"], card["paid_by"]) == ("quota", None, "house")
+    assert card["by"] == "a lower limit of its queue, which operations set"
+    await cycle(system)
+    assert (await api.get(f"/jobs/{stopping}"))["pending_reason"]["code"] == "queue_limit"
+    assert await broken_rules(system) == {}
 
 
 async def test_lending_limit_leaves_the_rest_of_a_guarantee_idle(api: Api, system: System) -> None:
