@@ -48,7 +48,9 @@ COMMANDS = {
         "Show what of a contract is available, held by live jobs, and used.",
     ),
     "usage": Place("broker.cli.remote.usage:app", "Usage: added up, and exported."),
-    "reports": Place("broker.cli.remote.reports:app", "Reports: what a month has cost, and which plan to sign next."),
+    "reports": Place(
+        "broker.cli.remote.reports:app", "Reports: what a month has cost, what is owed, which plan to sign next."
+    ),
     "admin-key": Place(
         "broker.cli.local.admin_key:admin_key",
         "Make an administrator's key where the others are lost; needs none.",

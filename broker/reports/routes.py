@@ -18,6 +18,8 @@ from broker.reports.margin import report_margin
 from broker.reports.margin_schemas import MarginReportOut, write_margin_csv
 from broker.reports.plan_advice import advise_customer
 from broker.reports.plan_advice_schemas import PlanAdviceOut, write_advice_csv
+from broker.reports.receivables import report_receivables
+from broker.reports.receivables_schemas import ReceivablesOut, write_receivables_csv
 from broker.reports.reconciliation import reconcile_books
 from broker.reports.reconciliation_schemas import ReconciliationOut
 from broker.reports.schemas import MonthlyCostOut, write_csv
@@ -69,6 +71,21 @@ async def plan_advice(
     wanted = identity.resolve_customer(work, customer_id)
     advice = PlanAdviceOut.of(await advise_customer(work, wanted, most_months=months), work.now)
     return advice if as_format == "json" else _answer_csv(write_advice_csv(advice), f"plan-advice-{wanted}.csv")
+
+
+@router.get(
+    "/receivables",
+    response_model=ReceivablesOut,
+    responses={200: {"content": {"text/csv": {}}, "description": "The report, as JSON or CSV."}},
+)
+async def receivables(
+    work: BillingReader, customer_id: OfCustomer = None, as_format: Format = "json"
+) -> ReceivablesOut | Response:
+    """Report what is owed of final invoices now, by how long it is overdue; a customer sees its own."""
+    report = ReceivablesOut.of(await report_receivables(work, customer_id=customer_id), work.now)
+    if as_format == "json":
+        return report
+    return _answer_csv(write_receivables_csv(report), f"receivables-{work.now:%Y-%m-%d}.csv")
 
 
 @router.get(

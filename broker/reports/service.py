@@ -10,6 +10,7 @@ from broker.billing.lines.tiers import tier_lines
 from broker.billing.model import sum_lines
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms
+from broker.identity import service as identity
 from broker.identity.tables import Customer, Project
 from broker.jobs.tables import Job
 from broker.ledger import service as ledger
@@ -63,7 +64,14 @@ class JobPlace:
 async def report_monthly_cost(
     work: Work, month: str, *, customer_id: str | None = None, contract_id: str | None = None
 ) -> list[CostRow]:
-    """Report the contracts' cost of a billing month (in the contract's time zone), by project: of all, or of one."""
+    """Report the contracts' cost of a billing month (in the contract's time zone), by project: of all, or of one.
+
+    Raises: NotFound, for a customer or a contract that there is not.
+    """
+    if customer_id is not None:
+        await identity.get_customer(work, customer_id)
+    if contract_id is not None:
+        await contracts.get_contract(work, contract_id)
     sums = await ledger.list_captured_usage(work, month, contract_id=contract_id)
     sums += await ledger.list_corrections(work, month, contract_id=contract_id)
     terms = await contracts.load_terms(work, {row.contract_id for row in sums})

@@ -1,4 +1,4 @@
-"""`broker reports`: what a month has cost, and which plan to sign next."""
+"""`broker reports`: what a month has cost, what is owed, and which plan to sign next."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from broker.cli.remote.lists import write_table
 from broker.cli.texts.columns import Column
 from broker.client.rest import Client
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Reports: a month's cost, plan advice.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Reports: a month's cost, debts, plan advice.")
 
 Customer = Annotated[str | None, typer.Option("--customer", help="The customer's id; a customer sees its own.")]
 Output = Annotated[
@@ -24,6 +24,14 @@ COSTS = (
     Column("plan"),
     *(Column(name, right=True) for name in ("jobs", "GPU-hours", "tokens", "cost", "due")),
 )
+AGES = {
+    "not_due": "not due",
+    "days_1_to_30": "1 to 30 days",
+    "days_31_to_60": "31 to 60",
+    "days_61_to_90": "61 to 90",
+    "days_over_90": "over 90",
+}
+DEBTS = (Column("customer"), *(Column(name, right=True) for name in ("due", *AGES.values())))
 OPTIONS = (
     Column("plan"),
     *(
@@ -58,6 +66,24 @@ def _make_cost_row(row: dict[str, Any]) -> list[str]:
     names = [one_line(row["customer"]), one_line(row["project"] or "-"), row["plan"]]
     counts = [str(row["jobs"]), row["gpu_hours"], f"{row['tokens']:,}"]
     return [*names, *counts, row["cost"]["amount"], row["due"]["amount"]]
+
+
+@app.command("receivables")
+def show_receivables(
+    customer_id: Customer = None, output: Output = None, as_json: AsJson = False, url: Url = None, key: Key = None
+) -> None:
+    """Show what is owed of final invoices now, by how long it is overdue."""
+    asked = {"customer_id": customer_id}
+    with connect(url, key) as client:
+        if output is not None:
+            _save(client, "receivables", asked, output)
+        else:
+            write_table(client.get("/reports/receivables", **asked), DEBTS, _make_debt_row, as_json=as_json)
+
+
+def _make_debt_row(owed: dict[str, Any]) -> list[str]:
+    amounts = [owed["due"], *(owed["by_age"][age] for age in AGES)]
+    return [one_line(owed["customer"]), *(each["amount"] for each in amounts)]
 
 
 @app.command("plan-advice")

@@ -231,6 +231,7 @@ SHORT_ARRAYS = {
     "GET /v1/reports/monthly-cost data": "one document: a month's report, exported as a whole",
     "GET /v1/reports/plan-advice months": "at most 36",
     "GET /v1/reports/plan-advice data": "a few options of each plan",
+    "GET /v1/reports/receivables data": "one document: who owes something now, exported as a whole",
     "GET /v1/reports/margin data": "one document: a month's report, exported as a whole",
     "GET /v1/reports/journal data": "one document: a month's report, exported as a whole",
     "GET /v1/reports/reconciliation data": "one for each link",

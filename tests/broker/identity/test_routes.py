@@ -223,6 +223,7 @@ WHO_MAY = {
     "POST /v1/invoices/{invoice_id}/pay": {"admin", "finance"},
     "GET /v1/reports/monthly-cost": {"admin", "customer", "finance"},
     "GET /v1/reports/plan-advice": {"admin", "customer", "finance"},
+    "GET /v1/reports/receivables": {"admin", "customer", "finance"},
     "GET /v1/reports/margin": {"admin", "finance"},
     "GET /v1/reports/journal": {"admin", "finance"},
     "GET /v1/reports/reconciliation": {"admin", "finance"},

@@ -42,3 +42,13 @@ def test_plan_advice_is_shown_with_what_each_plan_would_have_cost(
     assert [row["plan"] for row in rows if row["advised"] == "True"] == ["on_demand"]
     refused = customer_run("reports", "plan-advice", "--customer", customer["id"])
     assert refused.exit_code == ExitCode.REFUSED
+
+
+def test_receivables_are_shown_by_age(run: Run, admin: BrokerClient) -> None:
+    customer = admin.post("/customers", {"name": "Prepaid Tea"})
+    admin.post("/contracts", {"customer_id": customer["id"], "plan": "prepaid", "committed_gpu_hours": 500})
+    shown = run("reports", "receivables", "--customer", customer["id"], COLUMNS="120")
+    assert shown.exit_code == 0, shown.output
+    heads, row = shown.stdout.splitlines()
+    assert "over 90" in heads
+    assert row.split() == ["Prepaid", "Tea", "2600.00", "2600.00", "0.00", "0.00", "0.00", "0.00"]
