@@ -7,7 +7,6 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from broker import errors
 from broker.clock import local_day, next_month
 from broker.contracts import service as contracts
 from broker.contracts.terms.model import ContractTerms
@@ -17,6 +16,7 @@ from broker.ledger.tables import Capture
 from broker.work import Work
 from pricing.plan_advice.advice import PlanAdvice, advise_plan
 from pricing.plan_advice.costs import TERM_MONTHS, MonthUsage, PlanOption
+from pricing.rate_card import RateCard
 from pricing.usage import Unit
 
 DAYS_PER_MONTH = 365.25 / TERM_MONTHS
@@ -24,32 +24,34 @@ DAYS_PER_MONTH = 365.25 / TERM_MONTHS
 
 @dataclass(frozen=True)
 class CustomerAdvice:
-    """The advice for a customer, the billing months that it is from ("2026-11"), and what the customer has now."""
+    """The advice for a customer, the billing months that it is from ("2026-11"), and what the customer has now.
+
+    Without a whole month there is no advice yet. `card` is the one whose prices it is by.
+    """
 
     customer_id: str
     customer: str
     months: Sequence[str]
     usage: Sequence[MonthUsage]
     present: Collection[PlanOption]
-    advice: PlanAdvice
+    card: RateCard
+    advice: PlanAdvice | None
 
 
 async def advise_customer(work: Work, customer_id: str, *, most_months: int) -> CustomerAdvice:
     """Advise a customer by the last whole months that it has had a contract, so many at most.
 
-    Raises: NotFound; InvalidRequest, where no whole month has ended yet; pricing.rate_card.NoPriceInForce.
+    Raises: NotFound; pricing.rate_card.NoPriceInForce.
     """
     customer = await identity.get_customer(work, customer_id)
     rows = (await work.session.scalars(contracts.select_contracts(customer_id=customer_id))).all()
     signed = [terms for terms in await contracts.load_rows(work, rows) if terms.cancelled_at is None]
     months = choose_months(signed, work.now, most_months)
-    if not months:
-        why = "has had a contract for no whole month yet; ask again when one has ended"
-        raise errors.invalid_field("customer_id", why)
     usage = await _read_usage(work, customer_id, months)
     present = [describe_present(terms, work.now) for terms in signed if terms.covers(work.now)]
     card = await contracts.rate_card_on(work, local_day(work.now, work.settings.time_zone))
-    return CustomerAdvice(customer_id, customer.name, months, usage, present, advise_plan(card, usage, present))
+    advice = advise_plan(card, usage, present) if usage else None
+    return CustomerAdvice(customer_id, customer.name, months, usage, present, card, advice)
 
 
 def choose_months(signed: Sequence[ContractTerms], now: datetime, most: int) -> list[str]:
@@ -81,6 +83,8 @@ def describe_present(terms: ContractTerms, now: datetime) -> PlanOption:
 
 async def _read_usage(work: Work, customer_id: str, months: Sequence[str]) -> list[MonthUsage]:
     """Read what a customer was charged for, month by month: what the house bore is no usage of it."""
+    if not months:
+        return []
     query = (
         select(Capture.used_month, Capture.unit, Run.gpu_type, func.sum(Capture.quantity))
         .outerjoin(Run, Run.id == Capture.run_id)

@@ -1,6 +1,6 @@
 """API shapes of plan advice."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 from broker.http.shapes import MoneyOut, as_hours
 from broker.reports.csv_table import write_table
 from broker.reports.plan_advice import CustomerAdvice
-from pricing.plan_advice.advice import JudgedOption, Scenario
-from pricing.plan_advice.costs import MonthUsage, PlanCost
+from pricing.plan_advice.advice import JudgedOption, PlanAdvice, Scenario
+from pricing.plan_advice.costs import MonthUsage, PlanCost, PlanOption
 from pricing.plans import PlanName
 
 HUNDREDTH = Decimal("0.01")
@@ -68,13 +68,13 @@ class PlanOptionOut(BaseModel):
     )
 
     @classmethod
-    def of(cls, judged: JudgedOption, found: CustomerAdvice) -> "PlanOptionOut":
-        break_even = found.advice.break_even.get(judged.option)
+    def of(cls, judged: JudgedOption, advice: PlanAdvice, present: Collection[PlanOption]) -> "PlanOptionOut":
+        break_even = advice.break_even.get(judged.option)
         return cls(
             plan=judged.option.plan,
             committed_gpu_hours=judged.option.committed_gpu_hours,
-            advised=judged is found.advice.advised,
-            present=judged.option in found.present,
+            advised=judged is advice.advised,
+            present=judged.option in present,
             cost=PlanCostOut.of(judged.cost),
             saving=MoneyOut.of(judged.saving),
             worst_case=MoneyOut.of(judged.worst_case),
@@ -110,7 +110,8 @@ class PlanAdviceOut(BaseModel):
         description="The whole months that it is from, the oldest first.", examples=[[{"month": "2026-10"}]]
     )
     data: list[PlanOptionOut] = Field(
-        description="The options by regret, the advised one first.", examples=[[{"plan": "long_term"}]]
+        description="The options by regret, the advised one first; none before a whole month is over.",
+        examples=[[{"plan": "long_term"}]],
     )
 
     @classmethod
@@ -119,10 +120,14 @@ class PlanAdviceOut(BaseModel):
             customer_id=found.customer_id,
             customer=found.customer,
             as_of=as_of,
-            rate_card_version=found.advice.card.version,
+            rate_card_version=found.card.version,
             months=[MonthUsageOut.of(*each) for each in zip(found.months, found.usage, strict=True)],
-            data=[PlanOptionOut.of(judged, found) for judged in found.advice.options],
+            data=[] if found.advice is None else _list_options(found.advice, found.present),
         )
+
+
+def _list_options(advice: PlanAdvice, present: Collection[PlanOption]) -> list[PlanOptionOut]:
+    return [PlanOptionOut.of(judged, advice, present) for judged in advice.options]
 
 
 def _write_hours(hours: Fraction) -> str:
@@ -160,8 +165,8 @@ def write_advice_csv(advice: PlanAdviceOut) -> bytes:
 
 def _list_rows(advice: PlanAdviceOut) -> Iterable[dict[str, object]]:
     of_customer = {"customer_id": advice.customer_id, "customer": advice.customer}
-    window = {"first_month": advice.months[0].month, "last_month": advice.months[-1].month}
     for option in advice.data:
+        window = {"first_month": advice.months[0].month, "last_month": advice.months[-1].month}
         own = option.model_dump(exclude={"cost"})
         cost = option.cost.model_dump()
         yield of_customer | window | own | cost | {"currency": option.saving.currency}

@@ -105,7 +105,10 @@ def show_plan_advice(
         if output is not None:
             _save(client, "plan-advice", asked, output)
         else:
-            write_table(client.get("/reports/plan-advice", **asked), OPTIONS, _make_option_row, as_json=as_json)
+            advice = client.get("/reports/plan-advice", **asked)
+            write_table(advice, OPTIONS, _make_option_row, as_json=as_json)
+            if not (advice["data"] or as_json):
+                make_console().print("No whole month under a contract is over yet.")
 
 
 def _make_option_row(option: dict[str, Any]) -> list[str]:
