@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from broker.clock import local_day
 from broker.contracts.terms.model import ContractTerms
@@ -70,7 +71,8 @@ class DraftLine:
 
     What bills no quantity of a meter at one price, such as tax, has none of the four; a tier settlement and what the
     house bears have no price. `used_month` is the month that usage is of. A correction is of a closed one; its quantity
-    is below zero where it takes back. `billable` is false where a line follows that takes it off again.
+    is below zero where it takes back. `billable` is false where a line follows that takes it off again. `basis` is what
+    it rests on beside its own month's usage, as evidence tells it.
     """
 
     kind: LineKind
@@ -84,6 +86,7 @@ class DraftLine:
     used_month: str | None = None
     billable: bool = True
     details: LineDetails = NO_DETAILS
+    basis: Mapping[str, Any] | None = None
 
 
 def sum_lines(lines: Iterable[DraftLine]) -> Money:

@@ -1,10 +1,12 @@
 """Invoices."""
 
+from asyncio import to_thread
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Query, Response
 
 from broker.billing import service
+from broker.billing.evidence import read_evidence, write_evidence
 from broker.billing.model import InvoiceKind, InvoiceStatus
 from broker.billing.schemas import (
     LIKE_A_MONTH,
@@ -18,7 +20,7 @@ from broker.billing.schemas import (
 from broker.billing.tables import Invoice
 from broker.billing.upcoming import list_upcoming
 from broker.contracts import service as contracts
-from broker.http.edge import BillingReader, FinanceWork, feature_router
+from broker.http.edge import BillingCaller, BillingReader, FinanceWork, feature_router
 from broker.http.paging import fetch_page
 from broker.http.shapes import Cursor, Limit, OfContract, OfCustomer, Page
 from broker.work import Work
@@ -95,6 +97,18 @@ async def list_upcoming_invoices(
 @router.get("/{invoice_id}")
 async def get_invoice(work: BillingReader, invoice_id: str) -> InvoiceWithLinesOut:
     return await _with_lines(work, await service.get_invoice(work, invoice_id))
+
+
+@router.get(
+    "/{invoice_id}/evidence",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {}}, "description": "The evidence, sealed."}},
+)
+async def get_evidence(caller: BillingCaller, invoice_id: str) -> Response:
+    """Get the evidence of a final invoice: what `broker invoices verify` works its total out anew from, offline."""
+    async with caller.look() as work:
+        evidence = await read_evidence(work, invoice_id)
+    return Response(await to_thread(write_evidence, evidence), media_type="application/json")
 
 
 @router.post("/{invoice_id}/finalize")

@@ -22,6 +22,7 @@ def make_rows(lines: Sequence[DraftLine]) -> list[InvoiceLine]:
             rate_card_version=line.rate_card_version,
             used_month=line.used_month,
             amount_micros=line.amount.micros,
+            basis=line.basis,
             **_write_details(line.details),
         )
         for position, line in enumerate(lines, start=1)

@@ -1,5 +1,6 @@
 """API shapes of invoices."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -44,7 +45,7 @@ class InvoiceLineOut(BaseModel):
     kind: LineKind = Field(
         description="Hours in advance, usage, the part of it that an advance has paid, what the month's volume tiers "
         "take off, tax on top, a correction (usage that is late for a closed month, or, below zero, what is taken back "
-        "of its final invoice), or usage that costs nothing, since the house bears it.",
+        "of its final invoice), or usage that the house bears.",
         examples=["usage"],
     )
     description: str = Field(description="The line for people.", examples=["GPU-hours, job job_01k"])
@@ -163,10 +164,24 @@ class InvoiceOut(BaseModel):
 
 class InvoiceWithLinesOut(InvoiceOut):
     lines: list[InvoiceLineOut] = Field(description="In their order.", examples=[[{"kind": "usage"}]])
+    borne: list[InvoiceLineOut] = Field(
+        description="Usage that costs nothing, since the house bears it: work lost by our doing, or beyond a promise.",
+        examples=[[]],
+    )
 
     @classmethod
     def with_lines(cls, row: Invoice, lines: list[InvoiceLine]) -> "InvoiceWithLinesOut":
-        return cls(**InvoiceOut.of(row).model_dump(), lines=[InvoiceLineOut.of(line) for line in lines])
+        return cls(**InvoiceOut.of(row).model_dump(), lines=list_billed(lines), borne=list_borne(lines))
+
+
+def list_billed(lines: Iterable[InvoiceLine]) -> list[InvoiceLineOut]:
+    """List the lines that add up to the total."""
+    return [InvoiceLineOut.of(line) for line in lines if line.kind != LineKind.BORNE]
+
+
+def list_borne(lines: Iterable[InvoiceLine]) -> list[InvoiceLineOut]:
+    """List the lines of what the house bears."""
+    return [InvoiceLineOut.of(line) for line in lines if line.kind == LineKind.BORNE]
 
 
 class UpcomingInvoiceOut(BaseModel):
@@ -187,10 +202,11 @@ class UpcomingInvoiceOut(BaseModel):
     total: MoneyOut = Field(description="Sum of the lines.", examples=[{"amount": "26.00", "currency": "CNY"}])
     tax: MoneyOut = Field(description="The tax in the total.", examples=[{"amount": "0.00", "currency": "CNY"}])
     lines: list[InvoiceLineOut] = Field(description="As an invoice would have them now.", examples=[[]])
+    borne: list[InvoiceLineOut] = Field(description="Usage that costs nothing: the house bears it.", examples=[[]])
 
     @classmethod
     def of(cls, upcoming: UpcomingInvoice, now: datetime) -> "UpcomingInvoiceOut":
-        terms, month = upcoming.terms, upcoming.month
+        terms, month, rows = upcoming.terms, upcoming.month, make_rows(upcoming.lines)
         return cls(
             customer_id=terms.customer_id,
             contract_id=terms.id,
@@ -202,5 +218,6 @@ class UpcomingInvoiceOut(BaseModel):
             as_of=now,
             total=MoneyOut.of(sum_lines(upcoming.lines)),
             tax=MoneyOut.of(upcoming.tax),
-            lines=[InvoiceLineOut.of(row) for row in make_rows(upcoming.lines)],
+            lines=list_billed(rows),
+            borne=list_borne(rows),
         )

@@ -18,7 +18,8 @@ class Invoice(Base):
     written off and paid of it comes off what is due.
     `due_on` is the last day, in its contract's time zone, on which it is paid in time: as many days after that of its
     number as the contract gave then.
-    Contract number and purchase order are those of its contract when it was written.
+    Contract number and purchase order are those of its contract when it was written; `issuer` and `buyer` are who
+    issued it and to whom, as they were when it got its number: its documents never change. Those of before do not say.
     One with `expires_at` is an order: unpaid by then, it is void. A void one with `paid_at` was paid too late, and what
     came is the customer's credit.
     """
@@ -34,6 +35,8 @@ class Invoice(Base):
     contract_id: Mapped[str] = mapped_column(ForeignKey("contracts.id"))
     contract_number: Mapped[str] = mapped_column(index=True)
     purchase_order: Mapped[str | None]
+    issuer: Mapped[dict[str, Any] | None]
+    buyer: Mapped[dict[str, Any] | None]
     grant_id: Mapped[str | None] = mapped_column(ForeignKey("grants.id"))
     kind: Mapped[str]
     month: Mapped[str | None]
@@ -77,8 +80,8 @@ class InvoiceLine(Base):
     """`quantity` is in GPU-seconds or tokens; `unit_price` in yuan per GPU-hour or per token.
 
     A line that bills no meter, such as tax, has neither. `list_price` and `list_amount_micros` are what its usage costs
-    without a contract; `grants` which grants paid for how much of it, `overage` how much none covers. Lines of before
-    0.2 do not tell these.
+    without a contract; `grants` which grants paid for how much of it, `overage` how much none covers; `basis` is what
+    it rests on beside its own month's usage. Lines of before 0.2 do not tell these.
     """
 
     __tablename__ = "invoice_lines"
@@ -101,6 +104,7 @@ class InvoiceLine(Base):
     list_amount_micros: Mapped[int | None]
     grants: Mapped[list[Any]]
     overage: Mapped[int]
+    basis: Mapped[dict[str, Any] | None]
     amount_micros: Mapped[int]
 
 

@@ -26,7 +26,7 @@ async def list_upcoming(work: Work, contract_ids: Sequence[str]) -> list[Upcomin
     """List what the months under way of contracts come to, in the order of these ids.
 
     What was charged by now is in it. Commitments are trued up where their period is over: what may still be used of
-    one is asked for by nobody.
+    one is asked for by nobody. Guaranteed GPUs cost their share of the month that is over.
     """
     terms = await contracts.load_terms(work, set(contract_ids))
     return [await _compose(work, terms[contract_id]) for contract_id in contract_ids]
@@ -34,5 +34,5 @@ async def list_upcoming(work: Work, contract_ids: Sequence[str]) -> list[Upcomin
 
 async def _compose(work: Work, terms: ContractTerms) -> UpcomingInvoice:
     month = terms.billing_month(work.now)
-    lines = await compose_lines(work, terms, month)
+    lines = await compose_lines(work, terms, month, until=work.now)
     return UpcomingInvoice(terms, month, lines, sum_tax(terms.of_month(month).tax, lines))

@@ -78,6 +78,8 @@ from broker.ledger.limits.budget_changes import amend_budget
 from broker.ledger.limits.credit_limits import has_use
 from broker.ledger.rating.charge_limit import Promise
 from broker.ledger.rating.line_parts import LinePart, list_line_parts
+from broker.ledger.rating.month_charges import MonthCharge, list_leading_lines, list_month_charges
+from broker.ledger.rating.rate_corrections import Return, list_returns
 from broker.ledger.rating.usage import (
     BorneUsage,
     CapturedUsage,
@@ -112,11 +114,13 @@ __all__ = [
     "LostWork",
     "Mark",
     "MeterCoverage",
+    "MonthCharge",
     "MonthsInvoice",
     "NewHold",
     "NewLeg",
     "Promise",
     "Reserves",
+    "Return",
     "Shortage",
     "TrueUp",
     "UsageInterval",
@@ -165,8 +169,11 @@ __all__ = [
     "list_grants_to_warn_of",
     "list_holds_due_for_renewal",
     "list_holds_to_compensate",
+    "list_leading_lines",
     "list_line_parts",
+    "list_month_charges",
     "list_months",
+    "list_returns",
     "list_stranded_compensations",
     "list_true_up_months",
     "list_volumes",

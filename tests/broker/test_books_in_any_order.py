@@ -24,6 +24,7 @@ from broker.ledger import service as ledger
 from broker.reports.reconciliation import reconcile_books
 from broker.work import Work
 from pricing.usage import METERS, Unit, Usage
+from tests.broker.billing.proving import find_unproven
 from tests.broker.books_walk import Walk
 from tests.broker.conftest import START, ManualClock
 from tests.broker.databases import Contents, LentDatabase, read_contents
@@ -106,6 +107,10 @@ class BooksMachine(RuleBasedStateMachine):
     def every_segment_is_its_exact_price_rounded_once(self) -> None:
         faults = self.world.run(find_wrong_segments(self.world))
         assert faults == [], (faults, self.walk.done)
+
+    def teardown(self) -> None:
+        unproven = self.world.run(find_unproven(self.world.system))
+        assert unproven == [], (unproven, self.walk.done)
 
     async def _read(self) -> tuple[dict[str, Any], dict[str, "Books"]]:
         async with self.world.system.work() as work:

@@ -169,6 +169,7 @@ ANSWERS = {
     "GET /v1/invoices": Ask(404, params={"contract_id": "{contract_id}"}),
     "GET /v1/invoices/upcoming": Ask(404, params={"contract_id": "{contract_id}"}),
     "GET /v1/invoices/{invoice_id}": NOT_FOUND,
+    "GET /v1/invoices/{invoice_id}/evidence": NOT_FOUND,
     "POST /v1/invoices/{invoice_id}/finalize": FORBIDDEN,
     "POST /v1/invoices/{invoice_id}/pay": FORBIDDEN,
     "GET /v1/reports/monthly-cost": Ask(404, params={"month": "2026-11", "contract_id": "{contract_id}"}),

@@ -39,4 +39,5 @@ def _draft(group: CapturedUsage, origin: str) -> DraftLine:
         quantity=group.quantity,
         rate_card_version=group.rate_card_version,
         used_month=group.used_month,
+        basis={"cause": group.cause.value},
     )

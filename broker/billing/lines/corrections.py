@@ -1,8 +1,9 @@
 """The part of a draft that concerns closed months: what came too late for them, and what is taken back of them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import select
 
@@ -43,11 +44,31 @@ async def correction_lines(work: Work, terms: ContractTerms, month: str) -> list
     late = (group for group in charged if group.used_month != month)
     lines = [line for group in late for line in _draft_late(group, describe_origin(group, sources))]
     taken = await ledger.list_corrections(work, month, contract_id=terms.id)
+    returns = await ledger.list_returns(work, terms.id, month) if taken else []
     for closed in sorted({group.corrects for group in taken if group.corrects is not None}):
         places = await _find_places(work, terms.id, closed)
-        own = (group for group in taken if group.corrects == closed)
-        lines += [line for group in own for line in _draft_taken(group, places, describe_origin(group, sources))]
+        for group in (each for each in taken if each.corrects == closed):
+            first, *taken_off = _draft_taken(group, places, describe_origin(group, sources))
+            lines += [replace(first, basis=describe_basis(group, returns)), *taken_off]
     return lines
+
+
+def describe_basis(group: CapturedUsage, returns: Iterable[ledger.Return]) -> dict[str, Any]:
+    """Describe the closed month's line that a line takes back of, and each time that it did. Pure."""
+    own = [each for each in returns if _is_of(each, group)]
+    return {
+        "closed_month": group.corrects,
+        "line_quantity": own[0].line.quantity,
+        "line_amount": own[0].line.amount.format_amount(),
+        "returns": [
+            {"before": each.before, "quantity": each.quantity, "amount": each.amount.format_amount()} for each in own
+        ],
+    }
+
+
+def _is_of(each: ledger.Return, group: CapturedUsage) -> bool:
+    names = ("job_id", "meter", "unit_price", "billable", "used_month", "rate_card_version")
+    return each.corrected_month == group.corrects and all(getattr(each, n) == getattr(group, n) for n in names)
 
 
 def _draft_late(group: CapturedUsage, origin: str) -> list[DraftLine]:

@@ -1,23 +1,22 @@
 """The part of a draft that charges for guaranteed GPUs: of each type and price the part of the month that it held."""
 
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from broker.billing.model import DraftLine, LineKind
-from broker.contracts.terms.guarantees import GuaranteedPeriod, compute_charge, list_guaranteed_periods
+from broker.contracts.terms.guarantees import MICROSECOND, GuaranteedPeriod, compute_charge, list_guaranteed_periods
 from broker.contracts.terms.model import ContractTerms
-from broker.work import Work
 from pricing.money import Money
 
 
-async def guarantee_lines(_work: Work, terms: ContractTerms, month: str) -> list[DraftLine]:
-    """Draft the lines of a month's guaranteed GPUs, known as soon as the month is: an amendment alone changes them."""
-    return draft_guarantees(terms, month)
+def draft_guarantees(terms: ContractTerms, month: str, until: datetime | None = None) -> list[DraftLine]:
+    """Draft one line for each time in which as many GPUs of a type were guaranteed at one price.
 
-
-def draft_guarantees(terms: ContractTerms, month: str) -> list[DraftLine]:
-    """Draft one line for each time in which as many GPUs of a type were guaranteed at one price."""
-    periods = list_guaranteed_periods(terms, terms.month_start(month), terms.month_end(month))
+    They are known as soon as the month is: an amendment alone changes them. `until`: of the time by then.
+    """
+    end = terms.month_end(month) if until is None else min(until, terms.month_end(month))
+    periods = list_guaranteed_periods(terms, terms.month_start(month), end)
     return [_draft(period, terms, month) for period in periods]
 
 
@@ -27,7 +26,21 @@ def _draft(period: GuaranteedPeriod, terms: ContractTerms, month: str) -> DraftL
     price = Money(guaranteed.price_micros).format_amount()
     term = f"{_write(period.begins_at, zone)} to {_write(period.ends_at, zone)}"
     what = f"{guaranteed.gpus} guaranteed {guaranteed.gpu_type} at {price} a month each, {term}"
-    return DraftLine(LineKind.GUARANTEE, what, compute_charge(period, terms, month))
+    amount = compute_charge(period, terms, month)
+    return DraftLine(LineKind.GUARANTEE, what, amount, basis=_describe_basis(period, terms, month))
+
+
+def _describe_basis(period: GuaranteedPeriod, terms: ContractTerms, month: str) -> dict[str, Any]:
+    assert period.ends_at is not None, "a month has an end"
+    guaranteed, whole = period.guaranteed, terms.calendar.whole_end(month) - terms.month_start(month)
+    return {
+        "guarantee": {
+            "gpus": guaranteed.gpus,
+            "price": Money(guaranteed.price_micros).format_amount(),
+            "microseconds": (period.ends_at - period.begins_at) // MICROSECOND,
+            "of_microseconds": whole // MICROSECOND,
+        }
+    }
 
 
 def _write(moment: datetime, zone: str) -> str:

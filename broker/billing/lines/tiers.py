@@ -1,7 +1,7 @@
 """The part of a draft that settles volume tiers: what they take off the month's charges, one line a meter."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broker.billing.lines.usage import METER_NAMES
 from broker.billing.model import DraftLine, LineKind
@@ -79,7 +79,8 @@ def draft_return(
         own = _of(meter, taken_back)
         amount = return_settlement([tariff.price(volume) for volume in own], _count(_of(meter, settled)))
         text = f"volume tiers of {_describe(meter, -_count(own))} taken back of {closed}"
-        lines += _draft(own, tariff, text, amount)
+        basis = {"closed_month": closed, "settled_quantity": _count(_of(meter, settled))}
+        lines += [replace(line, basis=basis) for line in _draft(own, tariff, text, amount)]
     return lines
 
 

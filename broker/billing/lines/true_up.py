@@ -1,5 +1,7 @@
 """The part of a draft that charges for committed hours which nobody has used: the true-up of a period that is over."""
 
+from typing import Any
+
 from sqlalchemy import func, select
 
 from broker.billing.lines.still_asked import BilledTrueUp, compute_given_up, compute_more
@@ -23,11 +25,28 @@ async def true_up_lines(work: Work, terms: ContractTerms, month: str) -> list[Dr
         return []
     billed = await _read_billed(work, terms.id)
     asked = sum((each.amount for each in billed), Money.zero())
-    more = compute_more(true_up.owed, asked, sum(map(compute_given_up, billed), Money.zero()))
+    given_up = sum(map(compute_given_up, billed), Money.zero())
+    more = compute_more(true_up.owed, asked, given_up)
     if not more.micros:
         return []
     text = describe_true_up(true_up, is_first=not asked.micros, is_late=month != true_up.last_month)
-    return [DraftLine(kind=LineKind.TRUE_UP, description=text, amount=more)]
+    basis = describe_basis(true_up, asked, given_up)
+    return [DraftLine(kind=LineKind.TRUE_UP, description=text, amount=more, basis=basis)]
+
+
+def describe_basis(true_up: ledger.TrueUp, asked: Money, given_up: Money) -> dict[str, Any]:
+    """Describe what a true-up is owed of, and what was asked for before, as evidence tells it. Pure."""
+    return {
+        "commitments": [
+            [
+                {"committed": year.committed, "used": year.used, "unit_price": format(year.unit_price.normalize(), "f")}
+                for year in years
+            ]
+            for years in true_up.commitments
+        ],
+        "asked_before": asked.format_amount(),
+        "given_up": given_up.format_amount(),
+    }
 
 
 def describe_true_up(true_up: ledger.TrueUp, *, is_first: bool, is_late: bool) -> str:

@@ -80,12 +80,13 @@ class TokenCommitment:
 class TrueUp:
     """What all periods of a contract that are over owe for unused hours. Units: GPU-seconds.
 
-    `last_month` bills the latest of them.
+    `last_month` bills the latest of them. `commitments` are what it is owed of, each with its years.
     """
 
     owed: Money
     unused: int
     last_month: str
+    commitments: tuple[tuple[Attainment, ...], ...] = ()
 
 
 async def read_commitment(work: Work, contract_id: str) -> Commitment:
@@ -142,7 +143,8 @@ async def find_true_up(work: Work, terms: ContractTerms, month: str) -> TrueUp |
         return None
     commitments = group_by_commitment(await _judge_over(work, terms))
     owed = sum((compute_owed(own) for own in commitments), Money.zero())
-    return TrueUp(owed, sum(count_unused(own) for own in commitments), over[-1].last_month)
+    unused = sum(count_unused(own) for own in commitments)
+    return TrueUp(owed, unused, over[-1].last_month, tuple(map(tuple, commitments)))
 
 
 async def list_true_up_months(work: Work) -> list[tuple[str, str]]:

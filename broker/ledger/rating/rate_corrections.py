@@ -1,5 +1,9 @@
 """Corrections of closed months: what is taken back of a line that a final invoice has, on a later month's invoice."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
 from sqlalchemy import func, insert, select
 
 from broker.ledger.rating.usage import CapturedUsage, list_captured_usage
@@ -33,7 +37,7 @@ async def _find_line(work: Work, capture: Capture) -> InvoicedLine:
     return InvoicedLine(line.quantity, line.amount, await _count_taken_back(work, capture))
 
 
-def _has(line: CapturedUsage, capture: Capture) -> bool:
+def _has(line: CapturedUsage, capture: Capture | RateCorrection) -> bool:
     described = (capture.job_id, capture.used_month, Unit(capture.unit), capture.unit_price, capture.billable)
     return (line.job_id, line.used_month, line.meter, line.unit_price, line.billable) == described
 
@@ -45,6 +49,57 @@ async def _count_taken_back(work: Work, capture: Capture) -> int:
         *(getattr(RateCorrection, name) == getattr(capture, name) for name in CORRECTED_LINE),
     )
     return int(await work.session.scalar(query) or 0)
+
+
+@dataclass(frozen=True)
+class Return:
+    """So many units of a closed month's line that came back at once; `before`: those that had come back by then.
+
+    Units: GPU-seconds or tokens. `line` is how that month's invoice has the line.
+    """
+
+    job_id: str
+    meter: Unit
+    unit_price: Decimal
+    billable: bool
+    used_month: str
+    rate_card_version: str
+    corrected_month: str
+    before: int
+    quantity: int
+    amount: Money
+    line: InvoicedLine
+
+
+async def list_returns(work: Work, contract_id: str, month: str) -> list[Return]:
+    """List what a month takes back of closed ones, each time by itself, in the order in which it came."""
+    own = [RateCorrection.job_id, RateCorrection.corrected_month, *(getattr(RateCorrection, n) for n in CORRECTED_LINE)]
+    earlier = func.sum(RateCorrection.quantity).over(partition_by=own, order_by=RateCorrection.id, rows=(None, -1))
+    counted = select(RateCorrection, func.coalesce(earlier, 0).label("before")).where(
+        RateCorrection.contract_id == contract_id
+    )
+    rows = (await work.session.execute(counted.order_by(RateCorrection.id))).all()
+    own_rows = [(row, int(before)) for row, before in rows if row.month == month]
+    closed = {row.corrected_month for row, _before in own_rows}
+    lines = {each: await list_captured_usage(work, each, contract_id=contract_id) for each in sorted(closed)}
+    return [_to_return(row, before, lines[row.corrected_month]) for row, before in own_rows]
+
+
+def _to_return(row: RateCorrection, before: int, lines: Sequence[CapturedUsage]) -> Return:
+    line = next(line for line in lines if _has(line, row))
+    return Return(
+        job_id=row.job_id,
+        meter=Unit(row.unit),
+        unit_price=row.unit_price,
+        billable=row.billable,
+        used_month=row.used_month,
+        rate_card_version=row.rate_card_version,
+        corrected_month=row.corrected_month,
+        before=before,
+        quantity=row.quantity,
+        amount=Money(row.amount_micros),
+        line=InvoicedLine(line.quantity, line.amount),
+    )
 
 
 async def read_corrected(work: Work, contract_id: str, month: str | None = None) -> Money:

@@ -219,6 +219,7 @@ WHO_MAY = {
     "GET /v1/invoices": {"admin", "customer", "finance"},
     "GET /v1/invoices/upcoming": {"admin", "customer", "finance"},
     "GET /v1/invoices/{invoice_id}": {"admin", "customer", "finance"},
+    "GET /v1/invoices/{invoice_id}/evidence": {"admin", "customer", "finance"},
     "POST /v1/invoices/{invoice_id}/finalize": {"admin", "finance"},
     "POST /v1/invoices/{invoice_id}/pay": {"admin", "finance"},
     "GET /v1/reports/monthly-cost": {"admin", "customer", "finance"},

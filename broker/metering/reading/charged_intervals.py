@@ -1,0 +1,45 @@
+"""Reading the intervals under charges: those of runs and streams from one number to another, with what amends them."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from sqlalchemy import ARRAY, Text, any_, literal, select
+
+from broker.metering.tables import UsageEvent
+from broker.work import Work
+
+
+@dataclass(frozen=True)
+class ChargedInterval:
+    """One interval as it was reported. Units: GPU-seconds and tokens, below zero where it amends an earlier one."""
+
+    run_id: str
+    sequence: int
+    source: str
+    event_id: str
+    corrects: str | None
+    started_at: datetime
+    ended_at: datetime
+    gpu_seconds: int
+    tokens: int
+    labels: Mapping[str, str]
+
+
+async def list_charged_intervals(
+    work: Work, wanted: Mapping[str, Collection[int]], *, until: datetime
+) -> dict[str, list[ChargedInterval]]:
+    """List the intervals of runs with these numbers, in order; what amended them by a moment after each.
+
+    What was received later belongs to a later invoice.
+    """
+    found: defaultdict[str, list[ChargedInterval]] = defaultdict(list)
+    columns = [getattr(UsageEvent, each.name) for each in fields(ChargedInterval)]
+    run_ids = literal(sorted(wanted), ARRAY(Text))
+    query = select(*columns).where(UsageEvent.run_id == any_(run_ids), UsageEvent.received_at <= until)
+    order = (UsageEvent.run_id, UsageEvent.sequence, UsageEvent.received_at, UsageEvent.event_id)
+    for row in await work.session.execute(query.order_by(*order)):
+        if row.sequence in wanted[row.run_id]:
+            found[row.run_id].append(ChargedInterval(*row))
+    return dict(found)

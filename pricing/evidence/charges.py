@@ -1,0 +1,101 @@
+"""Whether the charges of an invoice are those of its intervals, at the prices of its cards and grants. Pure."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pricing.evidence.document import ChargeRecord, Evidence, GrantRecord, IntervalRecord, RunRecord, Where
+from pricing.plans import PlanName
+from pricing.rate_card import RateCard
+from pricing.usage import METERS, Unit
+
+Span = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class Prices:
+    """By what charges are priced: cards by version, grants by id, and the GPU types of runs."""
+
+    cards: Mapping[str, RateCard]
+    grants: Mapping[str, GrantRecord]
+    gpu_types: Mapping[str, str | None]
+
+
+def check_charges(evidence: Evidence, prices: Prices) -> Iterator[Where]:
+    """Check every charge: its intervals are there and come to it, and its price is that of its card or grant."""
+    runs = {run.run_id: run for run in evidence.runs}
+    first_charges: defaultdict[Span, Counter[Unit]] = defaultdict(Counter)
+    added: defaultdict[tuple[str, str], Counter[Unit]] = defaultdict(Counter)
+    for index, charge in enumerate(evidence.charges):
+        yield from _check_charge(f"charges[{index}]", charge, runs, prices)
+        if charge.corrects is not None:
+            continue
+        if charge.added_by is None:
+            first_charges[charge.run_id, charge.first, charge.last][charge.meter] += charge.quantity
+        else:
+            added[charge.run_id, charge.added_by][charge.meter] += charge.quantity
+    yield from _check_intervals(first_charges, runs)
+    yield from _check_added(added, runs)
+
+
+def _check_charge(where: str, charge: ChargeRecord, runs: Mapping[str, RunRecord], prices: Prices) -> Iterator[Where]:
+    run = runs.get(charge.run_id)
+    if run is None or run.job_id != charge.job_id:
+        yield where, f"run {charge.run_id} of {charge.job_id} is not in the file"
+    if charge.corrects is None and charge.quantity <= 0:
+        yield where, "takes back, but names no charge that it corrects"
+    if charge.cause is not None or charge.corrects is not None:
+        return  # what is borne or taken back has the price at which it was charged before
+    if charge.grant_id is not None:
+        grant = prices.grants.get(charge.grant_id)
+        if grant is None or (grant.unit_price, grant.meter) != (charge.unit_price, charge.meter):
+            yield where, f"{charge.unit_price} is not the price of grant {charge.grant_id}"
+        return
+    yield from _check_card_price(where, charge, prices)
+
+
+def _check_card_price(where: str, charge: ChargeRecord, prices: Prices) -> Iterator[Where]:
+    card = prices.cards.get(charge.rate_card_version)
+    if card is None:
+        yield where, f"rate card {charge.rate_card_version} is not in the file"
+        return
+    plans = list(PlanName) if charge.plan is None else [charge.plan]
+    gpu_type = prices.gpu_types.get(charge.run_id)
+    listed = {plan: card.prices(plan, gpu_type).of(charge.meter) for plan in plans}
+    if charge.unit_price not in listed.values():
+        told = ", ".join(f"{price} on {plan.value}" for plan, price in listed.items())
+        yield where, f"{charge.unit_price} is not the price by card {card.version}: that is {told}"
+
+
+def _check_intervals(charges: Mapping[Span, Counter[Unit]], runs: Mapping[str, RunRecord]) -> Iterator[Where]:
+    by_number = {run_id: _index(run) for run_id, run in runs.items()}
+    for (run_id, first, last), charged in charges.items():
+        where, known = f"run {run_id}, intervals {first} to {last}", by_number.get(run_id, {})
+        told = [each for number in range(first, last + 1) for each in known.get(number, ())]
+        if len(told) != last - first + 1 or len({each.sequence for each in told}) != len(told):
+            yield where, "are charged, but are not all in the file, each once"
+            continue
+        yield from _compare(where, charged, told)
+
+
+def _index(run: RunRecord) -> dict[int, list[IntervalRecord]]:
+    """Find the intervals of a run by their numbers, without what amends them."""
+    by_number: defaultdict[int, list[IntervalRecord]] = defaultdict(list)
+    for interval in run.intervals:
+        if interval.corrects is None:
+            by_number[interval.sequence].append(interval)
+    return by_number
+
+
+def _check_added(charges: Mapping[tuple[str, str], Counter[Unit]], runs: Mapping[str, RunRecord]) -> Iterator[Where]:
+    for (run_id, event_id), charged in charges.items():
+        intervals = () if run_id not in runs else runs[run_id].intervals
+        told = [each for each in intervals if each.event_id == event_id and each.corrects is not None]
+        yield from _compare(f"run {run_id}, correction {event_id}", charged, told[:1])
+
+
+def _compare(where: str, charged: Counter[Unit], told: Sequence[IntervalRecord]) -> Iterator[Where]:
+    for meter in METERS:
+        measured = sum(max(0, each.count(meter)) for each in told)
+        if measured != charged[meter]:
+            yield where, f"come to {measured} {meter.value}; {charged[meter]} are charged or borne"
