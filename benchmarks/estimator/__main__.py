@@ -14,18 +14,21 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.estimator.bars import judge_apart, judge_held_out
+from benchmarks.estimator.doubts import fit_doubts
 from benchmarks.estimator.fit import PreparedRow, fit_memory, fit_time, prepare
 from benchmarks.estimator.held_out import (
     Error,
     HeldOut,
     hold_apart,
     hold_out_each,
+    list_doubtful,
     list_programs,
     measure_calibrated_errors,
 )
 from benchmarks.estimator.public_runs import read_public_runs
 from benchmarks.estimator.published import UNSLOTH, read_published
 from benchmarks.estimator.report import build_group_table, build_row_table
+from benchmarks.estimator.shares import count_shares
 from benchmarks.estimator.widths import measure_widths
 from benchmarks.machine import describe_machine
 from benchmarks.run import build_table, write_results
@@ -58,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(build_table(judged, describe_machine()))
     write_results(RESULTS, judged, describe_machine())
     if chosen.write:
-        ship(fitted, apart)
+        ship(fitted, kept, apart)
         console.print(f"wrote {SHIPPED}")
     return 0 if all(row.holds for row in judged) else 1
 
@@ -76,7 +79,7 @@ def read_tables(paths: Sequence[Path], console: Console) -> list[PreparedRow]:
     return rows
 
 
-def ship(rows: Sequence[PreparedRow], apart: HeldOut) -> None:
+def ship(rows: Sequence[PreparedRow], kept: Sequence[PreparedRow], apart: HeldOut) -> None:
     """Ship the constants of all rows, and the spread of all errors: how far off a stranger's run may be.
 
     These are the errors of the rows, each program held out, and of those that are kept apart: a new program is to the
@@ -88,7 +91,11 @@ def ship(rows: Sequence[PreparedRow], apart: HeldOut) -> None:
     shipped["time"] = _rounded(asdict(fit_time(learnt_from)))
     shipped["memory"]["published"] = _rounded(asdict(fit_memory(learnt_from)))
     shipped["log_spread"] = _describe_widths([*found.time, *apart.time])
-    shipped["memory_spread"] = _describe_widths([*found.memory, *apart.memory])
+    shipped["doubts"] = {
+        "time": _rounded(fit_doubts(list_doubtful([*found.time, *apart.time], "time"), "time")),
+        "memory": _rounded(fit_doubts(list_doubtful([*found.memory, *apart.memory], "memory"), "memory")),
+    }
+    shipped["shares"] = _rounded(count_shares([row.row for row in (*rows, *kept)]))
     shipped["source"] = f"make bench-estimator ARGS=--write, {len(learnt_from)} published rows"
     SHIPPED.write_text(json.dumps(shipped, indent=2) + "\n", encoding="utf-8")  # type: ignore[attr-defined]
 

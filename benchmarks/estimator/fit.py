@@ -4,8 +4,10 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from benchmarks.estimator.published import PublishedRow
+from pricing.estimate.doubt import list_memory_doubts, list_time_doubts
 from pricing.estimate.requested_run import Middle, RequestedRun, Way, describe_requested_run
 from pricing.resources.fitting import Prior, fit_constants
 from pricing.resources.memory import (
@@ -17,6 +19,7 @@ from pricing.resources.memory import (
     weigh_contents_in_use,
 )
 from pricing.resources.peak_contents import PeakContents
+from pricing.resources.shipped_constants import Measured
 from pricing.resources.time import TIME_PRIORS, TimeConstants, compute_micro_batch_seconds
 
 # How far a figure of another program is expected to lie off, and one of the same program that has been calibrated.
@@ -45,6 +48,14 @@ class PreparedRow:
         if self.row.memory_gib is None:
             raise ValueError(f"{self.row.source} has no peak in this row")
         return self.row.memory_gib
+
+    @cached_property
+    def _doubts(self) -> dict[Measured, dict[str, float]]:
+        return {"time": list_time_doubts(self.run), "memory": list_memory_doubts(self.run)}
+
+    def list_doubts(self, measured: Measured) -> dict[str, float]:
+        """List what is doubtful of the row's time or of its peak."""
+        return self._doubts[measured]
 
     def estimate_seconds(self, constants: TimeConstants) -> Middle:
         """Estimate the seconds of an optimizer step, and how far the ways to run it lie apart."""

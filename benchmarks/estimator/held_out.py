@@ -2,17 +2,19 @@
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from benchmarks.estimator.doubts import DoubtfulError, fit_doubts
 from benchmarks.estimator.fit import SCALE_OF_ONE_SOURCE, PreparedRow, fit_memory, fit_time
 from benchmarks.estimator.published import UNSLOTH
-from benchmarks.estimator.widths import Widths, measure_widths
 from pricing.calibration.learning import LOOSENESS
 from pricing.calibration.width import Z_90, combine_spreads
+from pricing.estimate.doubt import widen
 from pricing.estimate.requested_run import Middle
 from pricing.resources.fitting import Prior
+from pricing.resources.shipped_constants import Measured
 from pricing.resources.time import TIME_PRIORS, TimeConstants
 
 ROWS_TO_CALIBRATE = 5
@@ -53,8 +55,8 @@ def list_programs(rows: Sequence[PreparedRow]) -> list[str]:
 def hold_out_each(rows: Sequence[PreparedRow]) -> HeldOut:
     """Estimate each program's rows under constants fitted to all the others, with intervals of the others' errors."""
     plain = [_estimate(_of(rows, program), _without(rows, program)) for program in list_programs(rows)]
-    time = _cover([error for found in plain for error in found.time])
-    memory = _cover([error for found in plain for error in found.memory])
+    time = _cover([error for found in plain for error in found.time], "time")
+    memory = _cover([error for found in plain for error in found.memory], "memory")
     return HeldOut(time, memory, [row for found in plain for row in found.wrong])
 
 
@@ -66,8 +68,8 @@ def hold_apart(fitted: Sequence[PreparedRow], kept: Sequence[PreparedRow]) -> He
     """
     seen = hold_out_each(fitted)
     found = [_estimate(_of(kept, program), _without(fitted, program)) for program in list_programs(kept)]
-    time = _cover([error for each in found for error in each.time], beside=seen.time)
-    memory = _cover([error for each in found for error in each.memory], beside=seen.memory)
+    time = _cover([error for each in found for error in each.time], "time", beside=seen.time)
+    memory = _cover([error for each in found for error in each.memory], "memory", beside=seen.memory)
     return HeldOut(time, memory, [row for each in found for row in each.wrong])
 
 
@@ -85,25 +87,29 @@ def _compare(row: PreparedRow, estimated: Middle, published: float) -> Error:
     return Error(row, estimated.value / published, estimated.log_spread)
 
 
-def _cover(errors: Sequence[Error], *, beside: Sequence[Error] = ()) -> list[Error]:
+def _cover(errors: Sequence[Error], measured: Measured, *, beside: Sequence[Error] = ()) -> list[Error]:
     """Judge each program's rows by intervals as wide as the errors of the other programs ask for, and those beside."""
-    programs = sorted({error.row.row.program for error in errors})
+    found = []
+    for program in sorted({error.row.row.program for error in errors}):
+        others = (error for error in (*beside, *errors) if error.row.row.program != program)
+        factors = fit_doubts(list_doubtful(others, measured), measured)
+        found += [_judge(error, measured, factors) for error in errors if error.row.row.program == program]
+    return found
+
+
+def _judge(error: Error, measured: Measured, factors: Mapping[str, float]) -> Error:
+    own = widen(factors, error.row.row.interval_kind, error.row.list_doubts(measured))
+    return replace(error, is_covered=error.ratio * math.exp(Z_90 * combine_spreads(own, error.log_spread)) >= 1)
+
+
+def list_doubtful(errors: Iterable[Error], measured: Measured) -> list[DoubtfulError]:
+    """List errors with what was doubtful of their rows."""
     return [
-        _judge(error, widths)
-        for program in programs
-        for widths in [measure_widths(_logs(error for error in (*beside, *errors) if error.row.row.program != program))]
+        DoubtfulError(
+            error.row.row.program, error.row.row.interval_kind, math.log(error.ratio), error.row.list_doubts(measured)
+        )
         for error in errors
-        if error.row.row.program == program
     ]
-
-
-def _judge(error: Error, widths: Widths) -> Error:
-    spread = combine_spreads(widths.get_log_spread(error.row.row.interval_kind), error.log_spread)
-    return replace(error, is_covered=error.ratio * math.exp(Z_90 * spread) >= 1)
-
-
-def _logs(errors: Iterator[Error] | Sequence[Error]) -> list[tuple[str, str, float]]:
-    return [(error.row.row.interval_kind, error.row.row.program, error.ratio) for error in errors]
 
 
 def measure_calibrated_errors(rows: Sequence[PreparedRow]) -> list[Error]:

@@ -58,11 +58,11 @@ def _find_factor(errors: Sequence[tuple[str, float]]) -> float:
     for program, ratio in sorted(errors, key=lambda error: error[1], reverse=True):
         covered += 1 / counts[program]
         if covered >= wanted - 1e-9:
-            return max(1.0, 1 / ratio) ** _widen_for_few(len(counts))
+            return max(1.0, 1 / ratio) ** widen_for_few(len(counts))
     return math.inf
 
 
-def _widen_for_few(programs: int) -> float:
+def widen_for_few(programs: int) -> float:
     """Find what the logarithm of a width is multiplied by, as the quantile of few programs is itself uncertain.
 
     Source: the prediction interval of a normal distribution of unknown spread, √(1 + 1/n) · t / z, where what is known

@@ -9,13 +9,14 @@ from pydantic import BaseModel, Field
 
 from pricing.calibration.calibration import Calibration, Interval, RunKind
 from pricing.calibration.width import Z_90, combine_spreads
+from pricing.estimate.doubt import find_spread
 from pricing.estimate.prediction_request import MeasuredSeconds, PredictionRequest
 from pricing.estimate.requested_run import RequestedRun, Way, describe_requested_run
 from pricing.estimate.uncertainty import name_uncertainties
 from pricing.resources.memory import FitJudgement, PeakMemory, compute_usable_gib, estimate_peak
 from pricing.resources.peak_contents import PeakContents
 from pricing.resources.run_work import RunWork
-from pricing.resources.shipped_constants import load_memory_constants, load_memory_spread
+from pricing.resources.shipped_constants import load_memory_constants
 
 SECONDS_PER_HOUR = 3600
 PUBLISHED: Final = "published"
@@ -109,17 +110,21 @@ def _plan(run: RequestedRun, way: Way) -> tuple[RunKind, RunWork]:
 
 
 def _find_interval(run: RequestedRun, estimate: Callable[[Way], Interval]) -> Interval:
-    """Find the interval over all ways: its middle is theirs, and it is as much wider as they lie apart."""
+    """Find the interval over all ways: its middle is theirs, and it is as much wider as they lie apart.
+
+    Its own width is what finished runs taught, or as much as is doubtful of such a run.
+    """
     intervals = {id(way): estimate(way) for way in run.ways}
     likeliest = intervals[id(run.likeliest)]
     middle = run.find_middle(lambda way: intervals[id(way)].p50)
-    spread = combine_spreads(math.log(likeliest.p90 / likeliest.p50) / Z_90, middle.log_spread)
+    learnt = math.log(likeliest.p90 / likeliest.p50) / Z_90 if likeliest.has_learnt_width else find_spread("time", run)
+    spread = combine_spreads(learnt, middle.log_spread)
     return Interval(middle.value, middle.value * math.exp(Z_90 * spread), likeliest.runs)
 
 
 def _predict_peak(run: RequestedRun) -> Range:
     middle = run.find_middle_peak(lambda contents: _estimate_peak(contents).gib)
-    spread = combine_spreads(load_memory_spread(run.profile.family), middle.log_spread)
+    spread = combine_spreads(find_spread("memory", run), middle.log_spread)
     return Range(p50=middle.value, p90=middle.value * math.exp(Z_90 * spread))
 
 

@@ -15,20 +15,23 @@ from pricing.resources.run_work import RUN_PRIORS, DeviceConstants
 from pricing.resources.time import TIME_PRIORS
 
 Kind = Literal["text", "pictures"]
+Measured = Literal["time", "memory"]
 
 FILE = CATALOG / "estimator.json"
 
 
 class Shipped(BaseModel):
-    """Constants by name, those that no run says anything about left out; `log_spread` and
-    `memory_spread` are those of strangers' figures, by kind of job.
+    """Constants by name, those that no run says anything about left out.
+
+    `log_spread` is that of strangers' times, by kind of job; `doubts` say how wide errors of strangers' figures are
+    where nothing is doubtful, and what widens them; `shares` how often programs do what a request may leave unsaid.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     time: dict[str, float] = {}
     memory: dict[Literal["published", "trainer"], dict[str, float]] = {}
     log_spread: dict[Kind, float]
-    memory_spread: dict[Kind, float]
+    doubts: dict[Measured, dict[str, float]]
     shares: dict[str, float]
     source: str
 
@@ -52,6 +55,11 @@ def load_memory_constants(program: Literal["published", "trainer"]) -> MemoryCon
     return MemoryConstants(**(priors | load_shipped().memory.get(program, {})))
 
 
+def load_doubts(measured: Measured) -> dict[str, float]:
+    """Load the spread of each kind of job where nothing is doubtful, and by what each doubt widens it."""
+    return load_shipped().doubts[measured]
+
+
 def load_share(name: str) -> float:
     """Load how often programs do what a request left unsaid. Raises: KeyError for what nobody counted."""
     return load_shipped().shares[name]
@@ -59,13 +67,9 @@ def load_share(name: str) -> float:
 
 def load_log_spread(family: str) -> float:
     """Load the standard deviation of log(actual / estimated) seconds for a program of which no run was seen."""
-    return load_shipped().log_spread[_find_kind(family)]
+    return load_shipped().log_spread[find_kind(family)]
 
 
-def load_memory_spread(family: str) -> float:
-    """Load the standard deviation of log(actual / estimated) peaks for a program of which no run was seen."""
-    return load_shipped().memory_spread[_find_kind(family)]
-
-
-def _find_kind(family: str) -> Kind:
+def find_kind(family: str) -> Kind:
+    """Find the kind of job of a family, whose errors make its interval."""
     return "text" if family in TEXT_FAMILIES else "pictures"

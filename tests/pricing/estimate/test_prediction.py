@@ -224,7 +224,7 @@ def test_rows_of_like_length_are_padded_less_and_what_was_not_said_lies_between(
     short = LLAMA | {"gradient_checkpointing": True, "mean_tokens": 300}
     padded, unsaid, grouped = (answer(short, grouped=said) for said in (False, None, True))
     assert grouped.seconds_per_step.p50 < unsaid.seconds_per_step.p50 < padded.seconds_per_step.p50
-    assert grouped.peak_vram == unsaid.peak_vram == padded.peak_vram
+    assert grouped.peak_vram_gib == pytest.approx(unsaid.peak_vram_gib) == padded.peak_vram_gib
     assert width(unsaid.seconds_per_step) > width(padded.seconds_per_step)
     assert any("padding not stated" in line for line in unsaid.uncertain)
     assert answer(short, micro_batch=1, grouped=True) == answer(short, micro_batch=1)
@@ -235,3 +235,38 @@ def test_checkpoints_in_the_host_s_memory_leave_the_card_a_layer():
     here, away = answer(long), answer(long, offloaded=True)
     checkpoints = 32 * 4096 * 2 * 16384 / 2**30
     assert here.peak_vram_gib - away.peak_vram_gib == pytest.approx(checkpoints, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("certain", "doubtful", "named"),
+    [
+        ({"sequence_length": 4096}, {"sequence_length": 32768}, "length"),
+        ({"gpus": 1}, {"gpus": 4, "sharded": False}, "several devices"),
+        ({"gpu": "RTX3090"}, {"gpu": "RTX3090Ti"}, "no published figure"),
+        ({"mean_tokens": 2048, "grouped": False}, {"mean_tokens": 512, "grouped": False}, None),
+    ],
+)
+def test_what_lies_farther_from_what_was_measured_is_wider_and_named(certain, doubtful, named):
+    base = LLAMA | {"gradient_checkpointing": True, "micro_batch": 2}
+    sure, unsure = answer(base, **certain), answer(base, **doubtful)
+    assert width(unsure.seconds_per_step) > width(sure.seconds_per_step)
+    if named:
+        assert any(named in line for line in unsure.uncertain)
+        assert not any(named in line for line in sure.uncertain)
+
+
+def test_a_peak_of_several_devices_or_a_long_row_is_less_certain():
+    base = LLAMA | {"gradient_checkpointing": True, "attention": "flash", "loss": "whole", "weight_bits": 16}
+    usual = width(answer(base).peak_vram)
+    assert width(answer(base, gpus=4).peak_vram) > usual
+    assert width(answer(base, sequence_length=65536, micro_batch=1).peak_vram) > 1.2 * usual
+
+
+def test_a_width_that_finished_runs_taught_is_not_widened_by_doubts():
+    taught = Calibration(residuals={("a100-80g",): (0.1,) * 20})
+    base = LLAMA | {"gradient_checkpointing": True, "micro_batch": 1}
+    short, long = (
+        predict(PredictionRequest.model_validate(base | {"sequence_length": length}), taught)
+        for length in (2048, 65536)
+    )
+    assert width(long.seconds_per_step) == pytest.approx(width(short.seconds_per_step))

@@ -1,0 +1,67 @@
+import math
+
+import pytest
+
+from benchmarks.estimator.doubts import PRIORS, DoubtfulError, fit_doubts
+from pricing.calibration.width import Z_90
+from pricing.estimate.doubt import widen
+from pricing.resources.shipped_constants import load_shipped
+
+# Ten sizes of a normal error, each as likely as the others, low estimates and high ones.
+SIZES = [-1.64, -1.04, -0.67, -0.39, -0.13, 0.13, 0.39, 0.67, 1.04, 1.64]
+
+
+def errors_of(program, spread, kind="text", **doubts):
+    return [DoubtfulError(program, kind, spread * size, doubts) for size in SIZES]
+
+
+def p90_of(factors, kind="text", **doubts):
+    return Z_90 * widen(factors, kind, doubts)
+
+
+def test_what_was_seen_to_be_less_certain_is_wider_and_the_rest_narrower():
+    programs = [f"plain {number}" for number in range(12)], [f"several {number}" for number in range(12)]
+    errors = [error for name in programs[0] for error in errors_of(name, 0.1)]
+    errors += [error for name in programs[1] for error in errors_of(name, 0.3, several=1.0)]
+    factors = fit_doubts(errors, "time")
+    assert p90_of(factors) < 0.25
+    assert p90_of(factors, several=1.0) > 1.5 * p90_of(factors)
+
+
+def test_a_doubt_that_no_row_speaks_for_widens_as_it_is_believed_to():
+    factors = fit_doubts([error for name in "abcdef" for error in errors_of(name, 0.2)], "time")
+    assert factors["long"] == pytest.approx(PRIORS["time"]["long"].value)
+    assert p90_of(factors, long=2.0) == pytest.approx(p90_of(factors) * factors["long"] ** 2)
+
+
+def test_nine_tenths_of_the_rows_lie_within_p90_and_a_program_counts_as_four_rows_at_most():
+    usual = [error for name in "abcdefghijklmnopqrst" for error in errors_of(name, 0.2)]
+    slow = [DoubtfulError("slow", "text", -1.0, {})] * 400
+    factors = fit_doubts([*usual, *slow], "time")
+    covered = sum(-error.log_ratio <= p90_of(factors) for error in usual) / len(usual)
+    assert covered >= 0.9
+    assert p90_of(factors) < 1.0
+
+
+def test_kinds_share_what_is_learnt_of_how_far_errors_reach():
+    errors = [error for name in "abcdefgh" for error in errors_of(name, 0.1)]
+    errors += [error for name in "ijkl" for error in errors_of(name, 0.4, kind="pictures")]
+    factors = fit_doubts(errors, "memory")
+    assert factors["pictures"] > 2 * factors["text"]
+
+
+def test_estimates_that_were_never_too_low_have_no_width():
+    assert p90_of(fit_doubts([DoubtfulError("a", "text", 0.5, {})], "time")) == 0
+
+
+def test_without_errors_there_is_no_width():
+    with pytest.raises(ValueError, match="no width"):
+        fit_doubts([], "time")
+
+
+def test_every_doubt_is_shipped_and_none_makes_surer():
+    for measured, priors in PRIORS.items():
+        shipped = load_shipped().doubts[measured]
+        assert shipped.keys() == priors.keys()
+        assert all(factor > 0.95 for name, factor in shipped.items() if name not in {"text", "pictures"})
+        assert 0 < shipped["text"] < math.log(2)
