@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -28,7 +29,8 @@ from broker.persistence.faults import find_fault
 from broker.persistence.pool import without_driver
 from broker.quotes.counts.token_counter import TokenCounter
 from broker.retention import service as retention
-from broker.scheduling.cycle.live import has_free_devices, run_cycle
+from broker.scheduling.cycle.live import CycleResult, has_free_devices, run_cycle
+from broker.scheduling.cycle.memory import CycleMemory
 from broker.scheduling.cycle.pace import Pace, compute_rest
 from broker.scheduling.cycle.recorder import CycleRecorder
 from broker.scheduling.cycle.usage import UsageReading
@@ -62,6 +64,7 @@ class Daemon:
     recorder: CycleRecorder = field(default_factory=CycleRecorder)
     usage: UsageReading = field(default_factory=UsageReading)
     shortfalls: ShortfallWatch = field(default_factory=ShortfallWatch)
+    memory: CycleMemory = field(default_factory=lambda: CycleMemory(secrets.token_hex(8)))
     scheduler: AsyncIOScheduler = field(default_factory=lambda: AsyncIOScheduler(timezone="UTC"))
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     swept_at: datetime | None = None
@@ -179,12 +182,24 @@ class Daemon:
         """Run one scheduling cycle if it is due, then have relayed to the engine what is due."""
         if self.plans and await self._is_cycle_due():
             began = time.monotonic()
-            async with self.system.work() as work:
-                result = await run_cycle(work, self.usage, self._find_recorder())
-            self.pace.note_cycle(began, time.monotonic(), starts_more=result.starts_more)
+            tells = self.pace.tells(began)
+            result = await self._run_cycle(tells=tells)
+            ended = time.monotonic()
+            self.pace.note_cycle(began, ended, starts_more=result.starts_more)
+            if tells:
+                self.pace.note_told(began, ended, waiting=result.waiting)
             self.has_started = result.started > 0
         if self.agent is not None:
             await self.agent.begin_relay()
+
+    async def _run_cycle(self, *, tells: bool) -> CycleResult:
+        """Run a cycle with what this process remembers; where it is not committed, that is begun anew."""
+        try:
+            async with self.system.work() as work:
+                return await run_cycle(work, self.usage, self._find_recorder(), self.memory, tells=tells)
+        except BaseException:
+            self.memory.forget()
+            raise
 
     def _find_recorder(self) -> CycleRecorder | None:
         """Find what records cycles; None where they are kept for no time at all."""
@@ -195,7 +210,7 @@ class Daemon:
         if self.pace.is_due(time.monotonic()):
             return True
         async with self.system.work() as work:
-            return await has_free_devices(work)
+            return await has_free_devices(work, self.memory)
 
     async def simulate_proposals(self) -> None:
         """Work out the simulations that ops asked for, one after the other."""

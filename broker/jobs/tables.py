@@ -42,7 +42,8 @@ class Job(Base):
     that its runs used; `cost_micros` is what the customer is charged for it, `borne_…` what the house bears of it.
     `remaining` estimates what is left. `labels` are those that its usage is told apart by.
     `expedited_at`: since when it goes first, since it lost its machine by our doing; until it runs again, or pauses.
-    `adapter_id` is what it has made; null again once that adapter is deleted.
+    `adapter_id` is what it has made; null again once that adapter is deleted. `changed_in` is the transaction that
+    changed last what the planner reads of it, written by the database; null in jobs of before.
     """
 
     __tablename__ = "jobs"
@@ -99,6 +100,7 @@ class Job(Base):
     uncounted_attempts: Mapped[int] = mapped_column(default=0)
     started_at: Mapped[datetime | None] = moment_column(nullable=True)
     finished_at: Mapped[datetime | None] = moment_column(nullable=True)
+    changed_in: Mapped[int | None] = mapped_column(index=True)
     created_at: Mapped[datetime] = moment_column()
 
     @property

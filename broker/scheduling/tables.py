@@ -24,6 +24,16 @@ class RecordedCycle(Base):
     created_at: Mapped[datetime] = moment_column(index=True)
 
 
+class PlanningLeader(Base):
+    """The process that keeps the line in memory: no other plans before `leads_until`. There is one row."""
+
+    __tablename__ = "planning_leaders"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    process_id: Mapped[str]
+    leads_until: Mapped[datetime] = moment_column()
+
+
 class QueueSimulation(Base):
     """A recorded window under what is proposed: asked for by ops, worked out in the background.
 

@@ -57,6 +57,7 @@ SHARED_TABLES = {
     "installation",
     "invoice_numbers",
     "outbox",
+    "planning_leaders",
     "pools",
     "queue_simulations",
     "rate_cards",

@@ -56,9 +56,9 @@ def test_tables_are_those_of_the_migrations(urls: DatabaseUrls) -> None:
 def test_a_difference_would_be_found(urls: DatabaseUrls) -> None:
     """So that the test above can fail."""
     with owner_connection(urls) as connection:
-        connection.execute("ALTER TABLE jobs DROP COLUMN gpus")
+        connection.execute("ALTER TABLE jobs DROP COLUMN name")
     assert urls.owner is not None
-    with pytest.raises(Exception, match="gpus"):
+    with pytest.raises(Exception, match="name"):
         command.check(alembic_config(urls.owner))
 
 

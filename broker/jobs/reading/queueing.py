@@ -116,32 +116,57 @@ class WaitNotice:
     latest_start: datetime | None = None
 
 
+# What the planner needs of a job that waits, and what that was told last.
+QUEUED = (
+    Job.id,
+    Job.contract_id,
+    Job.queue,
+    Job.gpus,
+    Job.created_at,
+    LEFT_GPU_SECONDS,
+    WHOLE_GPU_SECONDS,
+    cast(Job.gpu_types, Text),
+    Job.prefer,
+    Job.finish_by,
+    Job.batch_id,
+    Job.batch_at_once,
+    Job.pending_reason,
+    Job.expected_start,
+    Job.expedited_at,
+    Job.priority,
+    Job.used_gpu_seconds,
+)
+# All transactions below it have ended: what they changed is seen by every statement that comes later.
+OLDEST_UNDER_WAY = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
+
+
 async def list_waiting(work: Work) -> list[QueuedJob]:
     """List the jobs that wait, the earliest first; one of whom something cannot be read has a `fault`."""
-    query = (
-        select(
-            Job.id,
-            Job.contract_id,
-            Job.queue,
-            Job.gpus,
-            Job.created_at,
-            LEFT_GPU_SECONDS,
-            WHOLE_GPU_SECONDS,
-            cast(Job.gpu_types, Text),
-            Job.prefer,
-            Job.finish_by,
-            Job.batch_id,
-            Job.batch_at_once,
-            Job.pending_reason,
-            Job.expected_start,
-            Job.expedited_at,
-            Job.priority,
-            Job.used_gpu_seconds,
-        )
-        .where(Job.status == JobStatus.QUEUED.value)
-        .order_by(Job.created_at, Job.id)
-    )
+    query = select(*QUEUED).where(Job.status == JobStatus.QUEUED.value).order_by(Job.created_at, Job.id)
     return [_read_queued(*row) for row in await work.session.execute(query)]
+
+
+@dataclass(frozen=True)
+class LineChanges:
+    """The jobs that wait or have changed, and those of them that wait no longer; all is there for who reads on later.
+
+    `read_from` is where to read on from: some of these are found once more then.
+    """
+
+    read_from: int
+    waiting: Sequence[QueuedJob]
+    gone: Sequence[str] = ()
+
+
+async def read_line(work: Work, since: int | None) -> LineChanges:
+    """Read what has changed of the jobs that wait since an earlier reading; None: all that wait."""
+    read_from: int = (await work.session.execute(OLDEST_UNDER_WAY)).scalar_one()
+    if since is None:
+        return LineChanges(read_from, await list_waiting(work))
+    query = select(Job.status, *QUEUED).where(Job.changed_in >= since)
+    rows = (await work.session.execute(query)).all()
+    waiting = [_read_queued(*row[1:]) for row in rows if row[0] == JobStatus.QUEUED]
+    return LineChanges(read_from, waiting, [row[1] for row in rows if row[0] != JobStatus.QUEUED])
 
 
 def _read_queued(
@@ -258,6 +283,7 @@ async def list_device_holders(work: Work) -> list[DeviceHolder]:
         select(*columns, EXPECTED_GPU_SECONDS, Job.queue, LATE_GPU_SECONDS, Run.node)
         .join(Run, (Run.job_id == Job.id) & (Run.attempt == Job.attempts))
         .where(Job.status.in_([status.value for status in HOLDS_DEVICES]))
+        .where(Run.status.in_(("starting", "running")))  # as few as devices, and found by an index
     )
     stopping = (
         select(*columns, Run.node, Run.id)
@@ -301,8 +327,11 @@ def _read_holder(
     return DeviceHolder(job_id, contract_id, pool, agent_id, gpus, since, expected, queue, late_seconds, node)
 
 
-async def write_waits(work: Work, waits: Sequence[WaitNotice]) -> None:
-    """Tell jobs why they wait; one that waits no longer, or is locked elsewhere, is left as it is."""
+async def write_waits(work: Work, waits: Sequence[WaitNotice]) -> set[str]:
+    """Tell jobs why they wait; one that waits no longer, or is locked elsewhere, is left as it is.
+
+    Returns those that were told.
+    """
     ids = literal([wait.job_id for wait in waits], ARRAY(Text))  # one parameter: a statement has at most 65,535
     lock = (
         select(Job.id)
@@ -323,3 +352,4 @@ async def write_waits(work: Work, waits: Sequence[WaitNotice]) -> None:
     if rows:
         connection = await work.session.connection()
         await connection.execute(WRITE_WAIT, rows)
+    return free

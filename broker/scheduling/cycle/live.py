@@ -9,17 +9,20 @@ from datetime import datetime
 from broker.capacity import readiness
 from broker.capacity.start_forecasts import publish_starts
 from broker.jobs.reading import queueing
-from broker.jobs.reading.queueing import QueuedJob
-from broker.jobs.running.starts import StartPlace, start_runs
+from broker.jobs.running.starts import StartedRuns, StartPlace, start_runs
 from broker.scheduling.cycle import batches, waits
+from broker.scheduling.cycle.leading import Lead, find_lead, keep_lead
+from broker.scheduling.cycle.memory import CycleMemory
 from broker.scheduling.cycle.places import find_node
 from broker.scheduling.cycle.recorder import CycleRecorder
-from broker.scheduling.cycle.snapshot import have_free, read_pools, read_snapshot
+from broker.scheduling.cycle.snapshot import have_free, read_conditions, read_pools
 from broker.scheduling.cycle.stops import stop_for_others
 from broker.scheduling.cycle.usage import UsageReading
-from broker.scheduling.planning.plan import plan_cycle
+from broker.scheduling.planning.rounds.round import Plan
 from broker.scheduling.planning.values.answers import CyclePlan, Wait
+from broker.scheduling.planning.values.jobs import WaitingJob
 from broker.scheduling.planning.values.snapshot import Batch, ClusterSnapshot
+from broker.scheduling.planning.waits.line import list_waits
 from broker.scheduling.planning.waits.newcomers import NewcomerStart, forecast_newcomers
 from broker.work import Work
 
@@ -45,11 +48,14 @@ class CycleResult:
 class CycleState:
     """What a cycle has come to so far: the jobs that it started, those that it set aside, each with its fault.
 
-    `waits` are those of all others, the ones behind others of their batch included.
+    `waits` are those of all others, the ones behind others of their batch included; they are worked out where it
+    `tells`.
     """
 
+    memory: CycleMemory
     usage: UsageReading
     recorder: CycleRecorder | None = None
+    tells: bool = True
     started: set[str] = field(default_factory=set)
     aside: dict[str, str] = field(default_factory=dict)
     waits: tuple[Wait, ...] = ()
@@ -57,98 +63,171 @@ class CycleState:
 
 
 async def run_cycle(
-    work: Work, usage: UsageReading | None = None, recorder: CycleRecorder | None = None
+    work: Work,
+    usage: UsageReading | None = None,
+    recorder: CycleRecorder | None = None,
+    memory: CycleMemory | None = None,
+    *,
+    tells: bool = True,
 ) -> CycleResult:
     """Run one cycle in the caller's transaction. Processes take turns: each plans on what the one before committed.
 
-    A job that cannot be read or started is set aside, is told so, and is planned again by the next cycle. `usage` is
-    kept from one cycle to the next; None: it is read. So is `recorder`; None: nothing is recorded.
+    A job that cannot be read or started is set aside, is told so, and is planned again by the next cycle. `usage` and
+    `memory` are kept from one cycle to the next, unless one is not committed; None: all is read. So is `recorder`;
+    None: nothing is recorded. Without `tells` those who wait are told nothing new: that takes as long as the line is.
     """
-    usage = usage or UsageReading()
+    memory, usage = memory or CycleMemory(), usage or UsageReading()
     await work.take_turn(CYCLE_LOCK)
-    waiting = await queueing.list_waiting(work)
-    if not waiting:
-        idle = await read_snapshot(work, waiting, usage)
-        await publish_starts(work, forecast_newcomers(idle, CyclePlan((), ()), now=work.now))
-        await _record(work, recorder, idle, ())
+    if memory.process_id is None:
+        return await _run(work, CycleState(memory, usage, recorder, tells))
+    lead, began = await find_lead(work, memory.process_id), work.now
+    if lead is Lead.OTHERS:
         return CycleResult(0, 0)
-    state = CycleState(usage, recorder, aside=await _find_unreadable(work, waiting))
+    if lead is Lead.TAKEN:
+        memory.forget()
+    result = await _run(work, CycleState(memory, usage, recorder, tells))
+    await keep_lead(work, memory.process_id, since=began)
+    return result
+
+
+async def _run(work: Work, state: CycleState) -> CycleResult:
+    memory = state.memory
+    await memory.catch_up(work)
+    if not memory.jobs:
+        return await _run_idle(work, state)
+    before = set(memory.aside)
+    state.aside = await _find_unreadable(work, memory)
     for _round in range(MOST_ROUNDS):
-        if not await _plan_and_start(work, waiting, state):
+        if not await _plan_and_start(work, state):
             break
-    told = [*map(waits.notice_wait, state.waits), *waits.notice_set_aside(state.aside, behind=len(state.waits))]
-    waits.log_set_aside(waiting, state.aside)
-    await queueing.write_waits(work, waits.list_changed(waiting, told))
-    left = len(state.waits) + len(state.aside)
-    return CycleResult(len(state.started), left, len(state.aside), state.starts_more)
+    waits.log_set_aside(before, state.aside)
+    memory.aside = set(state.aside)
+    await _tell(work, state, before)
+    waiting = len(state.waits) + len(state.aside) if state.tells else len(memory.jobs)
+    return CycleResult(len(state.started), waiting, len(state.aside), state.starts_more)
 
 
-async def has_free_devices(work: Work) -> bool:
-    """Tell whether an open pool has devices that nobody holds, as far as can be seen without a lock."""
+async def _run_idle(work: Work, state: CycleState) -> CycleResult:
+    """Publish that who comes starts at once, as far as there is room; nobody waits."""
+    conditions = await read_conditions(work, state.memory, state.usage)
+    changed = state.memory.tell_planner(())
+    state.memory.following.follow(conditions, changed)
+    await publish_starts(work, forecast_newcomers(conditions, CyclePlan((), ()), now=work.now))
+    await _record(work, state, conditions, (), changed)
+    return CycleResult(0, 0)
+
+
+async def _tell(work: Work, state: CycleState, before: AbstractSet[str]) -> None:
+    """Tell those who wait why, if that has changed; those who are set aside in any case."""
+    told = [*map(waits.notice_wait, state.waits)]
+    if state.tells or state.aside.keys() != before:
+        told += waits.notice_set_aside(state.aside, behind=len(state.waits))
+    changed = waits.list_changed(state.memory.jobs, told, work.now)
+    state.memory.note_told(changed, await queueing.write_waits(work, changed))
+
+
+async def has_free_devices(work: Work, memory: CycleMemory) -> bool:
+    """Tell whether an open pool has devices that nobody holds, as far as can be seen without a lock.
+
+    Whoever leads goes on to lead: where none are free it plans at leisure.
+    """
+    if memory.process_id is not None and await find_lead(work, memory.process_id) is Lead.OURS:
+        await keep_lead(work, memory.process_id)
     pools, _holders = await read_pools(work, await readiness.list_pools(work))
     return have_free(pools, ())
 
 
-async def _find_unreadable(work: Work, waiting: Sequence[QueuedJob]) -> dict[str, str]:
+async def _find_unreadable(work: Work, memory: CycleMemory) -> dict[str, str]:
     """Find the jobs that cannot be planned with: what the planner needs of all, the rest of those set aside before."""
-    found = {job.id: job.fault for job in waiting if job.fault is not None}
-    return found | await queueing.list_faults(work, waits.list_set_aside(waiting) - found.keys())
+    found = {job.id: job.fault for job in memory.faulty.values() if job.fault is not None}
+    return found | await queueing.list_faults(work, (memory.aside & memory.jobs.keys()) - found.keys())
 
 
-async def _read_line(
-    work: Work, waiting: Sequence[QueuedJob], passed_over: AbstractSet[str]
-) -> tuple[list[QueuedJob], tuple[Batch, ...]]:
-    """Read which jobs may be planned, and the batches that hold others back; neither has those passed over."""
-    named = {job.batch.id: job.batch.at_once for job in waiting if job.batch is not None}
-    running = await queueing.list_running_of(work, named)
+async def _read_batches(
+    work: Work, memory: CycleMemory, passed_over: AbstractSet[str]
+) -> tuple[set[str], tuple[Batch, ...]]:
+    """Read which jobs their batches hold back, and what the planner is to know of these; none of those passed over."""
+    waiting = sorted(memory.limited.values(), key=lambda job: (job.created_at, job.id))
+    running = await queueing.list_running_of(work, {job.batch.id for job in waiting if job.batch is not None})
     held = batches.hold_back(waiting, running, passed_over)
     out = passed_over | {job.id for job in held}
     ready = [job for job in waiting if job.id not in out]
-    return ready, batches.describe_batches(held, ready, running)
+    return {job.id for job in held}, batches.describe_batches(held, ready, running)
 
 
-async def _plan_and_start(work: Work, waiting: Sequence[QueuedJob], state: CycleState) -> bool:
+async def _plan_and_start(work: Work, state: CycleState) -> bool:
     """Plan for the jobs that are neither started nor set aside, and start what fits.
 
     Tells whether one had to be set aside: then what it would have had is free for the others, who are planned anew.
     """
-    ready, held_back = await _read_line(work, waiting, state.started | state.aside.keys())
-    snapshot = replace(await read_snapshot(work, ready, state.usage), batches=held_back)
-    plan, starts = await asyncio.to_thread(_plan, snapshot, work.now)  # a third of a second where 5000 wait
-    failed = await _apply_starts(work, snapshot, plan, state.started)
-    await publish_starts(work, starts)
-    await _record(work, recorder=state.recorder, snapshot=snapshot, starts=_list_started(plan, state))
-    state.waits, state.starts_more = plan.waits, have_free(snapshot.pools, plan.starts)
-    state.aside |= failed
-    if failed:
-        state.aside |= await queueing.list_faults(work, {job.id for job in ready} - state.started)
+    memory, aside = state.memory, state.aside.keys()
+    held, held_back = await _read_batches(work, memory, aside)
+    conditions = replace(await read_conditions(work, memory, state.usage), batches=held_back)
+    changed = memory.tell_planner(aside | held)
+    planned = await asyncio.to_thread(_plan, memory, conditions, changed, work.now, tells=state.tells)
+    outcome = await _apply_starts(work, conditions, planned.plan)
+    if planned.newcomers is not None:
+        await publish_starts(work, planned.newcomers)
+    started = [start.job_id for start in planned.plan.starts if start.job_id in outcome.started]
+    await _record(work, state, conditions, started, changed)
+    memory.note_started(started)
+    state.started |= outcome.started
+    state.waits, state.starts_more = planned.waits, have_free(conditions.pools, planned.plan.starts)
+    state.aside |= outcome.failed
+    if outcome.failed:
+        state.aside |= await queueing.list_faults(work, memory.jobs.keys() - aside)
     else:
-        await stop_for_others(work, plan.preemptions)
-    return bool(failed)
+        await stop_for_others(work, planned.plan.preemptions)
+    return bool(outcome.failed)
 
 
-def _plan(snapshot: ClusterSnapshot, now: datetime) -> tuple[CyclePlan, list[NewcomerStart]]:
+@dataclass(frozen=True)
+class Planned:
+    """A plan, whom it leaves waiting, and when jobs that came after it would start; None: that was not asked for."""
+
+    plan: Plan
+    waits: tuple[Wait, ...] = ()
+    newcomers: Sequence[NewcomerStart] | None = None
+
+
+def _plan(
+    memory: CycleMemory,
+    conditions: ClusterSnapshot,
+    changed: Mapping[str, WaitingJob | None],
+    now: datetime,
+    *,
+    tells: bool,
+) -> Planned:
     """Plan a cycle, and forecast when jobs that came after it would start, for quotes and for those who ask a date."""
-    plan = plan_cycle(snapshot, now=now)
-    return plan, forecast_newcomers(snapshot, plan, now=now)
+    following = memory.following
+    following.follow(conditions, changed)
+    plan = following.planner.plan(now)
+    if not tells:
+        return Planned(plan)
+    told = CyclePlan(plan.starts, list_waits(following.planner, plan, conditions.batches), plan.preemptions)
+    snapshot = replace(conditions, waiting=tuple(following.waiting.values()))
+    return Planned(plan, told.waits, forecast_newcomers(snapshot, told, now=now))
 
 
-def _list_started(plan: CyclePlan, state: CycleState) -> list[str]:
-    return [start.job_id for start in plan.starts if start.job_id in state.started]
+async def _record(
+    work: Work,
+    state: CycleState,
+    conditions: ClusterSnapshot,
+    starts: Sequence[str],
+    changed: Mapping[str, WaitingJob | None],
+) -> None:
+    if state.recorder is not None:
+        memory = state.memory
+        await state.recorder.record(
+            work, conditions, starts, memory.following.waiting, None if memory.is_new else changed
+        )
 
 
-async def _record(work: Work, recorder: CycleRecorder | None, snapshot: ClusterSnapshot, starts: Sequence[str]) -> None:
-    if recorder is not None:
-        await recorder.record(work, snapshot, starts)
-
-
-async def _apply_starts(work: Work, snapshot: ClusterSnapshot, plan: CyclePlan, started: set[str]) -> Mapping[str, str]:
+async def _apply_starts(work: Work, conditions: ClusterSnapshot, plan: Plan) -> StartedRuns:
     """Start what is still queued; a job that is locked elsewhere waits for the next cycle.
 
-    One that cannot start keeps nobody else from starting. Returns why, by job.
+    One that cannot start keeps nobody else from starting.
     """
-    pools = {pool.name: pool for pool in snapshot.pools}
+    pools = {pool.name: pool for pool in conditions.pools}
     places = [StartPlace(start.job_id, start.pool, find_node(start, pools[start.pool])) for start in plan.starts]
-    outcome = await start_runs(work, places)
-    started |= outcome.started
-    return outcome.failed
+    return await start_runs(work, places)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 RESTS, RESTS_AFTER_STARTS, LONGEST_REST_SECONDS = 3, 1, 5.0
 # Where all devices are held, a cycle starts nothing and explains all: then a twentieth of one core is enough.
 RESTS_AT_LEISURE = 19
+# A line of no more jobs is told by each cycle; a longer one with a twentieth of one core, too.
+SHORT_LINE, LONGEST_SILENCE_SECONDS = 500, 120.0
 
 
 def compute_rest(cycle_seconds: float, *, has_started: bool = False) -> float:
@@ -20,6 +22,7 @@ class Pace:
     """When jobs that come are planned next, as the last cycle left the devices. Units: seconds of one running clock."""
 
     at_leisure_until: float = 0.0
+    silent_until: float = 0.0
 
     def note_cycle(self, began: float, ended: float, *, starts_more: bool) -> None:
         """Note a cycle; `starts_more`: it has left devices on which a job that comes could start."""
@@ -29,3 +32,12 @@ class Pace:
     def is_due(self, now: float) -> bool:
         """Tell whether jobs that come are planned now."""
         return now >= self.at_leisure_until
+
+    def note_told(self, began: float, ended: float, *, waiting: int) -> None:
+        """Note a cycle that has told all who wait why: it takes as long as the line is."""
+        rest = 0.0 if waiting <= SHORT_LINE else min(RESTS_AT_LEISURE * (ended - began), LONGEST_SILENCE_SECONDS)
+        self.silent_until = ended + rest
+
+    def tells(self, now: float) -> bool:
+        """Tell whether those who wait are told by now what has changed for them."""
+        return now >= self.silent_until

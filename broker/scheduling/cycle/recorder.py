@@ -1,15 +1,16 @@
 """Records what cycles were planned from, so that a window can be replayed; reads and sweeps these records."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import TypeAdapter
 from sqlalchemy import delete, func, select
 
+from broker.scheduling.planning.values.jobs import WaitingJob
 from broker.scheduling.planning.values.snapshot import ClusterSnapshot
-from broker.scheduling.simulation.recording import CycleRecord, RecordedState, record_cycle
+from broker.scheduling.simulation.recording import CycleRecord, RecordedState, record_changes, record_cycle
 from broker.scheduling.tables import RecordedCycle
 from broker.work import Work
 
@@ -31,19 +32,41 @@ class CycleRecorder:
     last_id: int | None = None
     since_baseline: int = 0
 
-    async def record(self, work: Work, snapshot: ClusterSnapshot, started: Sequence[str]) -> None:
-        """Record a cycle in its own transaction, if it has anything to say beside the one before."""
+    async def record(
+        self,
+        work: Work,
+        conditions: ClusterSnapshot,
+        started: Sequence[str],
+        waiting: Mapping[str, WaitingJob],
+        changed: Mapping[str, WaitingJob | None] | None = None,
+    ) -> None:
+        """Record a cycle in its own transaction, if it has anything to say beside the one before.
+
+        `waiting` are those who waited, `changed` what changed of them since that; None: any of them may have.
+        """
         newest = await work.session.scalar(select(func.max(RecordedCycle.id)))
         if newest != self.last_id:
             await self._catch_up(work)
         if self.since_baseline >= BASELINE_EVERY:
             self.state = None
-        record = record_cycle(self.state, snapshot, started, work.now)
+        record = self._write(conditions, started, waiting, changed, work.now)
         if record.says_something:
             self.last_id = await write_record(work, record)
             self.since_baseline = 0 if record.is_baseline else self.since_baseline + 1
         self.state = self.state or RecordedState()
         self.state.take(record)
+
+    def _write(
+        self,
+        conditions: ClusterSnapshot,
+        started: Sequence[str],
+        waiting: Mapping[str, WaitingJob],
+        changed: Mapping[str, WaitingJob | None] | None,
+        at: datetime,
+    ) -> CycleRecord:
+        if self.state is None or changed is None:
+            return record_cycle(self.state, replace(conditions, waiting=tuple(waiting.values())), started, at)
+        return record_changes(self.state, conditions, started, changed, at)
 
     async def _catch_up(self, work: Work) -> None:
         """Take what others have recorded since, if what this process recorded last is there."""

@@ -1,10 +1,11 @@
 """What a cycle plans from, read from the database: pools, queues, waiting and running jobs."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Protocol
 
 from broker.capacity import agents, readiness
 from broker.capacity import service as capacity
@@ -29,26 +30,38 @@ from pricing.catalog import find_gpu
 KEPT_FOR = timedelta(minutes=2)
 
 
-async def read_snapshot(work: Work, waiting: Sequence[QueuedJob], usage: UsageReading) -> ClusterSnapshot:
-    """Read what the planner plans from: pools, queues, waiting and running jobs, what contracts used lately."""
+class Line(Protocol):
+    """Who waits, as far as conditions depend on that."""
+
+    @property
+    def jobs(self) -> Mapping[str, QueuedJob]: ...
+
+    @property
+    def expedited(self) -> Mapping[str, QueuedJob]: ...
+
+    @property
+    def contracts(self) -> Mapping[str, int]: ...
+
+
+async def read_conditions(work: Work, line: Line, usage: UsageReading) -> ClusterSnapshot:
+    """Read what jobs are planned on: pools, queues, running jobs, what contracts used lately. Nobody waits in it."""
     pools, holders = await read_pools(work, await readiness.list_pools(work, locked=True))
     queues = await capacity.list_queues(work)
     guaranteed = await read_guarantees(work, queues, pools)
-    running = _list_running(holders, {job.id for job in waiting}, work.now)
     snapshot = ClusterSnapshot(
         pools=pools,
         queues=tuple(map(describe_queue, queues)),
-        waiting=tuple(map(describe_waiting, waiting)),
-        running=running,
-        shares=await _read_shares(work, waiting, usage, guaranteed),
-        kept=await _read_kept(work, waiting),
+        waiting=(),
+        running=_list_running(holders, line.jobs, work.now),
+        shares=await _read_shares(work, line, usage, guaranteed),
+        kept=await _read_kept(work, line),
     )
-    return await add_stops(work, snapshot) if may_stop_others(snapshot) else snapshot
+    return await add_stops(work, snapshot, line.jobs) if may_stop_others(snapshot) else snapshot
 
 
-async def _read_kept(work: Work, waiting: Sequence[QueuedJob]) -> tuple[Kept, ...]:
+async def _read_kept(work: Work, line: Line) -> tuple[Kept, ...]:
     """Read which GPUs are kept for the jobs that lost them a short while ago."""
-    until = {job.id: job.expedited_at + KEPT_FOR for job in waiting if job.expedited_at is not None}
+    until = {job.id: job.expedited_at + KEPT_FOR for job in line.expedited.values() if job.expedited_at is not None}
     lately = {job_id for job_id, end in until.items() if end > work.now}
     return tuple(
         Kept(place.job_id, place.pool, place.node or place.pool, place.gpus, until[place.job_id])
@@ -57,18 +70,17 @@ async def _read_kept(work: Work, waiting: Sequence[QueuedJob]) -> tuple[Kept, ..
 
 
 async def _read_shares(
-    work: Work, waiting: Sequence[QueuedJob], usage: UsageReading, guaranteed: Mapping[str, tuple[Guarantee, ...]]
+    work: Work, line: Line, usage: UsageReading, guaranteed: Mapping[str, tuple[Guarantee, ...]]
 ) -> tuple[ContractShare, ...]:
     """Read what the contracts used lately whose jobs wait, and what is guaranteed to contracts, whoever waits.
 
     Where jobs of one contract alone wait, its use is compared with nobody's.
     """
-    compared = {job.contract_id for job in waiting}
-    used = await usage.read(work) if len(compared) > 1 else {}
-    named = guaranteed.keys() | (compared if len(compared) > 1 else set())
+    compared = set(line.contracts) if len(line.contracts) > 1 else set()
+    used = await usage.read(work) if compared else {}
     return tuple(
         ContractShare(contract_id, usage=used.get(contract_id, 0), guarantees=guaranteed.get(contract_id, ()))
-        for contract_id in sorted(named)
+        for contract_id in sorted(guaranteed.keys() | compared)
     )
 
 
@@ -163,13 +175,15 @@ def _make_shape(gpus: int, placement: Placement) -> Shape:
     return Shape(gpus, options, Preference(placement.prefer), placement.finish_by)
 
 
-def _list_running(holders: Sequence[DeviceHolder], waiting: set[str], now: datetime) -> tuple[RunningJob, ...]:
+def _list_running(holders: Sequence[DeviceHolder], waiting: Container[str], now: datetime) -> tuple[RunningJob, ...]:
     """List what runs. A run that is still being stopped while its job waits or runs again goes by its own id."""
-    present = waiting | {holder.job_id for holder in holders if holder.run_id is None}
-    return tuple(
-        _running_job(holder, holder.run_id if holder.run_id and holder.job_id in present else holder.job_id, now)
-        for holder in holders
-    )
+    running = {holder.job_id for holder in holders if holder.run_id is None}
+
+    def name(holder: DeviceHolder) -> str:
+        is_present = holder.job_id in running or holder.job_id in waiting
+        return holder.run_id if holder.run_id and is_present else holder.job_id
+
+    return tuple(_running_job(holder, name(holder), now) for holder in holders)
 
 
 def _running_job(holder: DeviceHolder, name: str, now: datetime) -> RunningJob:

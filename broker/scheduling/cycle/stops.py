@@ -1,7 +1,7 @@
 """Stopping runs so that others may start: what was stopped of late bounds what may be, and what it leaves is kept."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -30,14 +30,16 @@ def may_stop_others(snapshot: ClusterSnapshot) -> bool:
     return is_guaranteed or any(pool.discipline in BY_SERVICE for pool in snapshot.pools)
 
 
-async def add_stops(work: Work, snapshot: ClusterSnapshot) -> ClusterSnapshot:
-    """Add to a snapshot what stops depend on: what runs would lose, what pools may still stop, what is being freed."""
+async def add_stops(work: Work, snapshot: ClusterSnapshot, waiting: Container[str]) -> ClusterSnapshot:
+    """Add to a snapshot what stops depend on: what runs would lose, what pools may still stop, what is being freed.
+
+    `waiting` are the jobs that wait, by their ids.
+    """
     late = await list_late_evictions(work, work.now - LOOKED_BACK)
     facts = await list_stop_facts(work, {run.job_id for run in snapshot.running})
     settings = work.settings
     least_run = timedelta(seconds=settings.preemption_least_run_seconds)
     grace = timedelta(seconds=settings.preemption_grace_seconds)
-    waiting = {job.job_id for job in snapshot.waiting}
     freed = list_freed(late, waiting, {run.job_id for run in snapshot.running}, grace)
     kept = {each.job_id: each for each in (*snapshot.kept, *freed)}
     return replace(
@@ -75,7 +77,7 @@ def weigh_run(run: RunningJob, facts: Mapping[str, StopFacts]) -> RunningJob:
 
 
 def list_freed(
-    late: Iterable[LateEviction], waiting: Collection[str], running: Collection[str], grace: timedelta
+    late: Iterable[LateEviction], waiting: Container[str], running: Collection[str], grace: timedelta
 ) -> list[Kept]:
     """List what is kept for those who wait for what victims leave: until the last has gone, and a start's time. Pure.
 

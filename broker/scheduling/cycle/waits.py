@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from broker.jobs.reading import queueing
 from broker.jobs.reading.queueing import QueuedJob, WaitNotice
-from broker.scheduling.planning.values.answers import Wait
+from broker.scheduling.planning.values.answers import ReasonCode, Wait
 
 log = logging.getLogger(__name__)
 
@@ -17,17 +18,41 @@ SET_ASIDE_MESSAGE = (
 SET_ASIDE_MESSAGE_ZH = "已搁置：系统无法读取它所需的内容，或无法启动它。运维已收到通知，修复后会自动重新排队。"
 # A forecast that moved by less is not written again: otherwise every cycle would write every waiting job.
 FORECAST_TOLERANCE = timedelta(seconds=10)
+# So many places of a line are told exactly; further behind a twentieth more or less is not told anew.
+EXACT_PLACES = 20
+BEHIND = ReasonCode.BEHIND_EARLIER_JOBS.value
 
 
-def list_changed(waiting: Sequence[QueuedJob], waits: Sequence[WaitNotice]) -> list[WaitNotice]:
-    """List the reasons to write: those that differ from what their job was told last."""
-    told = {job.id: job for job in waiting}
-    return [
-        wait
-        for wait in waits
-        if told[wait.job_id].pending_reason != wait.reason
-        or _has_moved(told[wait.job_id].expected_start, wait.expected_start)
-    ]
+def list_changed(known: Mapping[str, QueuedJob], waits: Sequence[WaitNotice], now: datetime) -> list[WaitNotice]:
+    """List the reasons to write, of jobs that are known: those that differ from what their job was told last.
+
+    Far behind in a line each start of another moves everybody up a little, and the date too: there a place and a date
+    are told again once they differ by a twentieth. So a start has a few hundred jobs written however many wait.
+    """
+    return [wait for wait in waits if wait.job_id in known and _differs(known[wait.job_id], wait, now)]
+
+
+def _differs(job: QueuedJob, wait: WaitNotice, now: datetime) -> bool:
+    before = job.pending_reason
+    if before is None:
+        return True
+    is_far = min(before.get("position", 0), wait.reason["position"]) > EXACT_PLACES
+    if before != wait.reason and not (is_far and _is_much_the_same(before, wait.reason)):
+        return True
+    return _has_moved(job.expected_start, wait.expected_start, now if is_far else None)
+
+
+def _is_much_the_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Tell whether a job far behind in a line is told the same but for how many are ahead of it."""
+    moved: int = abs(before["position"] - after["position"])
+    return {before["code"], after["code"]} == {BEHIND} and moved * 20 <= int(after["position"])
+
+
+def _has_moved(before: datetime | None, after: datetime | None, now: datetime | None) -> bool:
+    """Tell whether a date has moved; of a job far behind in line, by a twentieth of the time from `now` until then."""
+    if before is None or after is None:
+        return before is not after
+    return abs(after - before) >= max(FORECAST_TOLERANCE, timedelta() if now is None else (after - now) / 20)
 
 
 def notice_wait(wait: Wait) -> WaitNotice:
@@ -52,22 +77,11 @@ def notice_set_aside(aside: Collection[str], *, behind: int) -> list[WaitNotice]
     return [WaitNotice(job_id, {**reason, "position": place}, None) for place, job_id in places]
 
 
-def log_set_aside(waiting: Sequence[QueuedJob], aside: Mapping[str, str]) -> None:
+def log_set_aside(before: Collection[str], aside: Mapping[str, str]) -> None:
     """Log which jobs are set aside from now on, and which are planned again; not in every cycle anew."""
-    before = list_set_aside(waiting)
     for job_id, fault in aside.items():
         if job_id not in before:
             log.error("job %s is set aside, and planned again once this is mended: %s", job_id, fault)
-    for job_id in before - aside.keys():
-        log.info("job %s is planned again", job_id)
-
-
-def _has_moved(before: datetime | None, after: datetime | None) -> bool:
-    if before is None or after is None:
-        return before is not after
-    return abs(after - before) >= FORECAST_TOLERANCE
-
-
-def list_set_aside(waiting: Sequence[QueuedJob]) -> set[str]:
-    """List the waiting jobs that were told last that they are set aside."""
-    return {job.id for job in waiting if (job.pending_reason or {}).get("code") == queueing.SET_ASIDE}
+    for job_id in before:
+        if job_id not in aside:
+            log.info("job %s is planned again", job_id)

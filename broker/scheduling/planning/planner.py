@@ -67,6 +67,10 @@ class Planner:
         self._end_run(job_id)
         self.books.kept.pop(job_id, None)
 
+    def release(self, job_id: str) -> None:
+        """Forget that GPUs are kept for a job."""
+        self.books.kept.pop(job_id, None)
+
     def change(self, told: PoolState | QueueState | ContractShare | Kept) -> None:
         """Take a pool, a queue, a contract's share or kept GPUs as they are from now on."""
         match told:

@@ -93,19 +93,35 @@ def record_cycle(
 
     What is free of a pool is not recorded as such: it follows from who runs.
     """
-    conditions = Conditions(_without_free(snapshot), snapshot.queues, snapshot.kept)
     known = before or RecordedState()
-    still_waiting = {job_id: job for job_id, job in known.waiting.items() if job_id not in known.started}
-    waiting, no_longer_waiting = _compare(still_waiting, snapshot.waiting)
-    running, no_longer_running = _compare(known.running, snapshot.running)
+    still_waiting = known.waiting.keys() - known.started
+    present = {job.job_id: job for job in snapshot.waiting}
+    changed = {job_id: present.get(job_id) for job_id in [*present, *(still_waiting - present.keys())]}
+    record = record_changes(known, snapshot, started, changed, at)
+    if before is not None:
+        return record
+    return replace(record, is_baseline=True, conditions=record.conditions or Conditions())
+
+
+def record_changes(
+    known: RecordedState,
+    conditions: ClusterSnapshot,
+    started: Sequence[str],
+    changed: Mapping[str, WaitingJob | None],
+    at: datetime,
+) -> CycleRecord:
+    """Record a cycle by what changed of those who wait, None: waits no longer; who waits in `conditions` is ignored."""
+    told = Conditions(_without_free(conditions), conditions.queues, conditions.kept)
+    gone = set(known.started)
+    waiting_before = {job_id: job for job_id in changed if job_id not in gone and (job := known.waiting.get(job_id))}
+    running, no_longer_running = _compare(known.running, conditions.running)
     return CycleRecord(
         at=at,
-        is_baseline=before is None,
-        conditions=None if before is not None and before.conditions == conditions else conditions,
-        shares=tuple(share for share in snapshot.shares if known.shares.get(share.contract_id) != share),
-        waiting=waiting,
+        conditions=None if known.conditions == told else told,
+        shares=tuple(share for share in conditions.shares if known.shares.get(share.contract_id) != share),
+        waiting=tuple(job for job_id, job in changed.items() if job and waiting_before.get(job_id) != job),
         running=running,
-        no_longer_waiting=no_longer_waiting,
+        no_longer_waiting=tuple(job_id for job_id, job in changed.items() if job is None and job_id in waiting_before),
         no_longer_running=no_longer_running,
         started=tuple(started),
     )

@@ -19,7 +19,8 @@ from broker.metering.reading.decayed import add_up_decayed
 from broker.persistence.outbox import OutboxMessage
 from broker.processes.boot import DatabaseUrls
 from broker.scheduling.cycle.live import CycleResult, run_cycle
-from broker.scheduling.cycle.snapshot import KEPT_FOR, read_snapshot
+from broker.scheduling.cycle.memory import CycleMemory
+from broker.scheduling.cycle.snapshot import KEPT_FOR, read_conditions
 from broker.scheduling.cycle.usage import UsageReading
 from broker.scheduling.planning.values.snapshot import Kept
 from broker.system import System
@@ -41,9 +42,25 @@ async def set_pool(system: System, gpus: int, name: str = "test") -> None:
         await register_pool(work, name=name, sku="cpu", engine="local", total_gpus=gpus)
 
 
-async def cycle_once(system: System) -> CycleResult:
+@pytest.fixture(autouse=True)
+def kept_memory() -> CycleMemory:
+    """Keep one memory for all cycles of a test, as a leading process does."""
+    MEMORIES[:] = [CycleMemory("test")]
+    return MEMORIES[0]
+
+
+MEMORIES: list[CycleMemory] = []
+
+
+async def cycle_once(system: System, memory: CycleMemory | None = None) -> CycleResult:
     async with system.work() as work:
-        return await run_cycle(work)
+        return await run_cycle(work, memory=memory or MEMORIES[0])
+
+
+async def read_memory(work: Work) -> CycleMemory:
+    memory = CycleMemory()
+    await memory.catch_up(work)
+    return memory
 
 
 async def submit(api: Api, customer: Customer, **fields: Any) -> str:
@@ -234,7 +251,7 @@ async def test_jobs_paused_cancelled_or_ended_are_not_planned(
 async def test_two_cycles_at_once_never_oversell_a_pool(api: Api, system: System, customer: Customer) -> None:
     await copy_job(system, await submit(api, customer), 19)
     await set_pool(system, 3)
-    results = await asyncio.gather(*(cycle_once(system) for _ in range(4)))
+    results = await asyncio.gather(*(cycle_once(system, CycleMemory()) for _ in range(4)))
     assert sum(result.started for result in results) == 3
     async with system.work() as work:
         active = select(func.count()).select_from(Run).where(Run.status == "starting")
@@ -275,14 +292,13 @@ async def test_job_that_lost_its_machine_goes_first_and_its_devices_are_kept_a_s
     async with system.work() as work:
         await work.session.execute(text("UPDATE outbox SET done_at = now() WHERE kind = 'stop'"))
     async with system.work() as work:
-        waiting = await queueing.list_waiting(work)
-        kept = (await read_snapshot(work, waiting, UsageReading())).kept
+        kept = (await read_conditions(work, await read_memory(work), UsageReading())).kept
     assert kept == (Kept(job_id, "test", "test", 1, clock.now + KEPT_FOR),)
     assert await cycle_once(system) == CycleResult(started=1, waiting=1)
     assert (await read_job(api, job_id))["status"] == "dispatched"
     clock.advance(seconds=KEPT_FOR.total_seconds())
     async with system.work() as work:
-        assert (await read_snapshot(work, waiting, UsageReading())).kept == ()
+        assert (await read_conditions(work, await read_memory(work), UsageReading())).kept == ()
 
 
 async def test_job_that_was_paused_since_it_lost_its_machine_takes_its_turn(
@@ -368,8 +384,9 @@ async def test_unchanged_reasons_are_not_written_again(
 ) -> None:
     written: list[WaitNotice] = []
 
-    async def write_waits(_work: Any, waits: list[WaitNotice]) -> None:
+    async def write_waits(_work: Any, waits: list[WaitNotice]) -> set[str]:
         written.extend(waits)
+        return {wait.job_id for wait in waits}
 
     await copy_job(system, await submit(api, customer), 4)
     await set_pool(system, 1)

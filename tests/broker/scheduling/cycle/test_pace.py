@@ -26,3 +26,13 @@ def test_jobs_that_could_start_are_planned_at_once() -> None:
 
 def test_a_cycle_that_started_jobs_is_followed_by_the_next_after_as_long_as_it_took() -> None:
     assert compute_rest(0.25, has_started=True) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("waiting", "cycle", "silence"), [(500, 100.0, 0.0), (501, 0.25, 4.75), (100_000, 100.0, 120.0)]
+)
+def test_a_long_line_is_told_with_a_twentieth_of_a_core(waiting: int, cycle: float, silence: float) -> None:
+    pace = Pace()
+    pace.note_told(100.0, 100.0 + cycle, waiting=waiting)
+    assert pace.tells(100.0 + cycle + silence)
+    assert not pace.tells(100.0 + cycle + silence - 0.125) or silence == 0

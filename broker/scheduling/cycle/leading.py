@@ -1,0 +1,43 @@
+"""Which process plans: the one that keeps the line in memory, for as long as it comes back before its lead is over.
+
+Others stand by. One that takes over begins with an empty memory, since it has not seen what the other has told jobs.
+"""
+
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from sqlalchemy.dialects.postgresql import insert
+
+from broker.scheduling.tables import PlanningLeader
+from broker.work import Work
+
+PLANNER = "planner"
+LEAD = timedelta(seconds=3)
+
+
+class Lead(Enum):
+    """OURS: this process has planned last. TAKEN: another had, whose lead is over. OTHERS: another plans."""
+
+    OURS = auto()
+    TAKEN = auto()
+    OTHERS = auto()
+
+
+async def find_lead(work: Work, process_id: str) -> Lead:
+    """Find who leads; it must be asked in turn."""
+    leader = await work.session.get(PlanningLeader, PLANNER, populate_existing=True)
+    if leader is not None and leader.process_id == process_id:
+        return Lead.OURS
+    return Lead.TAKEN if leader is None or leader.leads_until <= work.now else Lead.OTHERS
+
+
+async def keep_lead(work: Work, process_id: str, *, since: datetime | None = None) -> None:
+    """Keep the lead for another while, or take it; for longer after a cycle that began at `since` and took long.
+
+    Where it is young enough nothing is written.
+    """
+    until = work.now + LEAD + 2 * (work.now - (since or work.now))
+    told = {"process_id": process_id, "leads_until": until}
+    kept = insert(PlanningLeader).values(name=PLANNER, **told)
+    is_old = (PlanningLeader.leads_until < until - LEAD / 3) | (PlanningLeader.process_id != process_id)
+    await work.session.execute(kept.on_conflict_do_update(index_elements=["name"], set_=told, where=is_old))

@@ -1,0 +1,100 @@
+"""What a process remembers of the line is what the database has, in whatever order changes are committed."""
+
+import random
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from broker.jobs.reading.queueing import list_waiting
+from broker.jobs.service import lock_job
+from broker.scheduling.cycle.live import CycleResult, run_cycle
+from broker.scheduling.cycle.memory import CycleMemory
+from broker.scheduling.cycle.snapshot import describe_waiting, read_conditions
+from broker.scheduling.cycle.usage import UsageReading
+from broker.scheduling.planning.books.nodes import name_nodes
+from broker.scheduling.planning.planner import Planner
+from broker.system import System
+from tests.broker.conftest import ManualClock
+from tests.broker.factories import Api, make_ready_customer, submit_job
+from tests.broker.pools import register_pool
+
+SEED = random.randrange(2**32)
+
+
+async def catch_up(system: System, memory: CycleMemory) -> set[str]:
+    async with system.work() as work:
+        await memory.catch_up(work)
+        return set(memory.jobs)
+
+
+async def cycle(system: System, memory: CycleMemory) -> CycleResult:
+    async with system.work() as work:
+        return await run_cycle(work, memory=memory)
+
+
+async def set_pool(system: System, gpus: int) -> None:
+    async with system.work() as work:
+        await register_pool(work, name="test", total_gpus=gpus)
+
+
+async def test_a_change_that_is_committed_after_a_later_one_is_not_missed(api: Api, system: System) -> None:
+    customer = await make_ready_customer(api)
+    early, late = [(await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"] for _ in range(2)]
+    memory = CycleMemory()
+    async with system.work() as slow:  # it draws its number first, and is committed last
+        (await lock_job(slow, early)).finish_by = slow.now + timedelta(days=1)
+        await slow.session.flush()
+        async with system.work() as fast:
+            (await lock_job(fast, late)).finish_by = fast.now + timedelta(days=2)
+        assert await catch_up(system, memory) == {early, late}
+        assert memory.jobs[early].placement.finish_by is None
+    await catch_up(system, memory)
+    found = [memory.jobs[job_id].placement.finish_by for job_id in (early, late)]
+    now = system.services.clock()
+    assert found == [now + timedelta(days=1), now + timedelta(days=2)]
+
+
+async def test_one_process_plans_and_another_takes_over_once_its_lead_is_over(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    customer = await make_ready_customer(api)
+    await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    leading, standing_by = CycleMemory("one"), CycleMemory("two")
+    assert (await cycle(system, leading)).waiting == 1
+    assert (await cycle(system, standing_by)).waiting == 0
+    clock.advance(seconds=4)
+    assert (await cycle(system, standing_by)).waiting == 1
+    assert (await cycle(system, leading)).waiting == 0
+
+
+async def test_after_random_changes_the_memory_plans_as_one_that_has_just_begun(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    print(f"seed {SEED}")  # noqa: T201 (shown when it fails)
+    draws = random.Random(SEED)
+    customers = [await make_ready_customer(api) for _ in range(2)]
+    memory, jobs = CycleMemory("test"), list[str]()
+
+    async def change() -> Any:
+        clock.advance(seconds=draws.randrange(9))
+        match draws.randrange(5):
+            case 0 | 1:
+                customer = draws.choice(customers)
+                jobs.append((await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"])
+            case 2:
+                await set_pool(system, draws.randrange(1, 4))
+            case 3 if jobs:
+                await api.call("POST", f"/jobs/{draws.choice(jobs)}/{draws.choice(['pause', 'resume', 'cancel'])}")
+            case _:
+                await cycle(system, memory)
+
+    for _step in range(25):
+        await change()
+    async with system.work() as work:
+        await memory.catch_up(work)
+        waiting = tuple(map(describe_waiting, await list_waiting(work)))
+        conditions = await read_conditions(work, memory, UsageReading())
+        memory.following.follow(conditions, memory.tell_planner(()))
+    snapshot = replace(conditions, waiting=waiting, pools=name_nodes(conditions))
+    assert memory.following.waiting == {job.job_id: job for job in waiting}
+    assert memory.following.planner.plan(clock.now) == Planner.of(snapshot).plan(clock.now)
