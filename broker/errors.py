@@ -351,3 +351,11 @@ class TokensBeingCounted(DomainError):
     Large data is counted once for each tokenizer, beside everything else. `rows` and `counted_rows` say how far it is;
     ask again after `Retry-After` seconds, or follow `token_counts` of the data set.
     """
+
+
+class FontMissing(DomainError):
+    """The broker has no font for PDF documents.
+
+    It comes where an invoice is asked for as PDF on a machine without Noto Sans CJK. Install the package
+    `fonts-noto-cjk` there, or name its folder in BROKER_FONT_DIR; CSV and XLSX need no font.
+    """

@@ -1,11 +1,20 @@
 """Invoices."""
 
 from asyncio import to_thread
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import Query, Response
+from fastapi import Header, Query, Response
 
 from broker.billing import service
+from broker.billing.documents.service import (
+    MEDIA_TYPES,
+    WORKBOOK,
+    DocumentFormat,
+    choose_format,
+    read_document,
+    write_document,
+)
+from broker.billing.documents.words import Language
 from broker.billing.evidence import read_evidence, write_evidence
 from broker.billing.model import InvoiceKind, InvoiceStatus
 from broker.billing.schemas import (
@@ -94,9 +103,38 @@ async def list_upcoming_invoices(
     return Page(data=shown, next_cursor=after)
 
 
-@router.get("/{invoice_id}")
-async def get_invoice(work: BillingReader, invoice_id: str) -> InvoiceWithLinesOut:
-    return await _with_lines(work, await service.get_invoice(work, invoice_id))
+@router.get(
+    "/{invoice_id}",
+    response_model=InvoiceWithLinesOut,
+    responses={
+        200: {
+            "content": {"application/pdf": {}, "text/csv": {}, WORKBOOK: {}},
+            "description": "The invoice, as JSON or as a document.",
+        }
+    },
+)
+async def get_invoice(
+    caller: BillingCaller,
+    invoice_id: str,
+    as_format: Annotated[
+        Literal["json", "pdf", "csv", "xlsx"] | None,
+        Query(alias="format", description="json, pdf, csv or xlsx; default: what `Accept` names.", examples=["pdf"]),
+    ] = None,
+    language: Annotated[Language, Query(description="Of a PDF.", examples=["zh"])] = Language.ZH,
+    accept: Annotated[str, Header(description="The media type of a format.", examples=["application/pdf"])] = "*/*",
+) -> InvoiceWithLinesOut | Response:
+    """Get an invoice with its lines, or the document of a final one: PDF with its evidence inside, CSV or XLSX."""
+    wanted = as_format or choose_format(accept)
+    if wanted == "json":
+        async with caller.look() as work:
+            return await _with_lines(work, await service.get_invoice(work, invoice_id))
+    document_format = DocumentFormat(wanted)
+    async with caller.look() as work:
+        made_of = await read_document(work, invoice_id, document_format)
+    font_dir = caller.services.settings.font_dir
+    content = await to_thread(write_document, made_of, document_format, language, font_dir)
+    headers = {"Content-Disposition": f'attachment; filename="{made_of.number}.{wanted}"'}
+    return Response(content, media_type=MEDIA_TYPES[document_format], headers=headers)
 
 
 @router.get(

@@ -20,12 +20,14 @@ from broker.billing.model import (
 )
 from broker.billing.numbers import Series, next_number
 from broker.billing.orders import is_order_over, keep_late_payment, void_order
+from broker.billing.parties import Buyer, Issuer
 from broker.billing.rows import make_rows
 from broker.billing.tables import Invoice, InvoiceLine
 from broker.contracts import service as contracts
 from broker.contracts.keeping.events import ContractEventKind, record_contract_event
 from broker.contracts.terms.guarantees import list_guaranteed_months
 from broker.contracts.terms.model import ContractTerms, GrantTerms
+from broker.identity import service as identity
 from broker.ledger import service as ledger
 from broker.persistence.database import narrow
 from broker.work import Work
@@ -168,6 +170,8 @@ async def _finalize(work: Work, terms: ContractTerms, invoice: Invoice) -> None:
     invoice.number = await next_number(work, Series.INVOICE)
     invoice.status, invoice.finalized_at = InvoiceStatus.OPEN.value, work.now
     invoice.due_on = compute_due_day(terms, work.now, invoice.expires_at)
+    customer = await identity.get_customer(work, invoice.customer_id)
+    invoice.issuer, invoice.buyer = Issuer.of(work.settings).to_json(), Buyer(customer.name).to_json()
 
 
 async def pay_invoice(work: Work, invoice_id: str, *, from_credit: bool = False) -> Invoice:

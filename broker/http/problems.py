@@ -58,6 +58,7 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.TookTooLong: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.TokensBeingCounted: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.FontMissing: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 # What nginx and others write for a client that hung up; no number of the standard means it.

@@ -102,6 +102,11 @@ async def load_projects(work: Work, project_ids: Collection[str]) -> Sequence[Pr
     return (await work.session.scalars(select(Project).where(Project.id.in_(project_ids)))).all()
 
 
+async def list_project_names(work: Work, project_ids: Collection[str]) -> dict[str, str]:
+    """List the names of some projects that the actor sees, by their ids."""
+    return {project.id: project.name for project in await load_projects(work, project_ids)}
+
+
 def find_projects(project_ids: Collection[str], *, seen_by: Collection[str] | None) -> Command:
     """Make the command that finds whose projects these are: its rows are pairs of project and customer."""
     return Command(FIND_PROJECTS, {"ids": sorted(project_ids), "seen_by": seen_by}, finds_nothing=not project_ids)

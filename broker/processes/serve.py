@@ -13,6 +13,7 @@ from types import FrameType
 from uvicorn.loops.auto import auto_loop_factory
 
 from broker.app import create_app
+from broker.billing.documents.fonts import explain_missing
 from broker.client_file import local_url, named_to_clients
 from broker.config import Settings
 from broker.daemon import Daemon
@@ -85,6 +86,9 @@ async def _serve(settings: Settings, urls: DatabaseUrls, listener: socket.socket
         keeping = asyncio.create_task(keep_database(settings))
         try:
             with named_to_clients(settings.data_dir, url, beside_another=stands_by):
+                missing = explain_missing(settings.font_dir)
+                if missing is not None:
+                    log.warning(missing)
                 async with daemon.system.work() as work:
                     log.info("API at %s/docs; %s", settings.worker_url, await describe_key(work))
                 async with further_processes(settings.workers - 1, order):

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from broker.http.csv_table import write_table
 from broker.http.shapes import MoneyOut
 from broker.ledger.reading.journal import JournalLine
-from broker.reports.csv_table import write_table
 from pricing.money import Money
 
 NOTHING = {"amount": "0.00", "currency": "CNY"}

@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.http.csv_table import write_table
 from broker.http.shapes import MoneyOut
 from broker.ledger import service as ledger
-from broker.reports.csv_table import write_table
 from broker.reports.margin import MarginRow
 from pricing.money import Money
 

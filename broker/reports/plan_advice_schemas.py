@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from broker.http.csv_table import write_table
 from broker.http.shapes import MoneyOut, as_hours
-from broker.reports.csv_table import write_table
 from broker.reports.plan_advice import CustomerAdvice
 from pricing.plan_advice.advice import JudgedOption, PlanAdvice, Scenario
 from pricing.plan_advice.costs import MonthUsage, PlanCost, PlanOption

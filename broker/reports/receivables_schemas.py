@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.billing.model import InvoiceKind
+from broker.http.csv_table import write_table
 from broker.http.shapes import MoneyOut
-from broker.reports.csv_table import write_table
 from broker.reports.receivables import Age, OpenInvoice, Receivable, sum_by_age
 from pricing.money import Money
 

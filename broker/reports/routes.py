@@ -7,12 +7,12 @@ from fastapi import Query, Response
 from broker.billing.schemas import LIKE_A_MONTH, MONTH_PATTERN
 from broker.estimator.accuracy import judge_estimates
 from broker.estimator.schemas import EstimatorAccuracyOut
+from broker.http.csv_table import MEDIA_TYPE
 from broker.http.edge import BillingReader, FinanceWork, OpsWork, feature_router
 from broker.http.shapes import OfContract, OfCustomer, Whole
 from broker.identity import service as identity
 from broker.ledger.reading.journal import list_journal
 from broker.reports import service
-from broker.reports.csv_table import MEDIA_TYPE
 from broker.reports.journal_schemas import JournalOut, write_journal_csv
 from broker.reports.margin import report_margin
 from broker.reports.margin_schemas import MarginReportOut, write_margin_csv

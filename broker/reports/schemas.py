@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from broker.http.csv_table import write_table
 from broker.http.shapes import MoneyOut, as_hours
-from broker.reports.csv_table import write_table
 from broker.reports.service import CostRow
 from pricing.money import Money
 

@@ -7,10 +7,10 @@ from fastapi import Query
 from fastapi.responses import StreamingResponse
 
 from broker import errors
+from broker.http.csv_table import MEDIA_TYPE, write_table
 from broker.http.edge import AnyCaller, feature_router
 from broker.http.shapes import Moment, OfContract, OfCustomer
 from broker.metering.reading.export import COLUMNS, Export, Looks, flatten, read_pieces, write_line
-from broker.reports.csv_table import MEDIA_TYPE, write_table
 
 router = feature_router("/usage-events", "metering")
 

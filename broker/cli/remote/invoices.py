@@ -97,14 +97,17 @@ def _make_line(line: dict[str, Any]) -> list[str]:
 @app.command("download")
 def download_invoice(
     invoice_id: InvoiceId,
-    as_format: Annotated[str, typer.Option("--format", help="evidence.")] = "evidence",
+    as_format: Annotated[str, typer.Option("--format", help="pdf, csv, xlsx, or evidence.")] = "pdf",
+    language: Annotated[str, typer.Option(help="Of a PDF: zh or en.")] = "zh",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; default: its number.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Download a final invoice's evidence, for `broker invoices verify`."""
+    """Download a final invoice as a document, or its evidence for `broker invoices verify`."""
+    if language not in {"zh", "en"}:
+        raise typer.BadParameter("write zh or en", param_hint="--language")
     if as_format not in FILES:
         raise typer.BadParameter(f"write one of {', '.join(FILES)}", param_hint="--format")
     path, ending = FILES[as_format]
@@ -114,14 +117,19 @@ def download_invoice(
         if target.exists() and not force:
             raise typer.BadParameter(f"{target} is there; add --force to replace it", param_hint="--output")
         try:
-            client.download(path.format(id=invoice["id"]), target)
+            client.download(path.format(id=invoice["id"], language=language), target)
         except OSError as error:
             raise CommandFailed(f"{target} cannot be written: {error.strerror or error}") from error
     write_answer({"path": str(target), "invoice_id": invoice["id"]}, str(target), as_json=as_json)
 
 
 # By format: where the API has it, and how the file's name ends.
-FILES = {"evidence": ("/invoices/{id}/evidence", ".evidence.json")}
+FILES = {
+    "pdf": ("/invoices/{id}?format=pdf&language={language}", ".pdf"),
+    "csv": ("/invoices/{id}?format=csv", ".csv"),
+    "xlsx": ("/invoices/{id}?format=xlsx", ".xlsx"),
+    "evidence": ("/invoices/{id}/evidence", ".evidence.json"),
+}
 
 
 @app.command("verify")

@@ -1,4 +1,4 @@
-"""Reports as CSV: money as plain decimals beside its currency, names that no spreadsheet takes for a formula.
+"""Tables as CSV: money as plain decimals beside its currency, names that no spreadsheet takes for a formula.
 
 No other place writes CSV. It is UTF-8 with a byte order mark: without one Excel takes it for its locale's own encoding,
 and Chinese names are mojibake.
