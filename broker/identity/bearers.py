@@ -6,28 +6,28 @@ from functools import partial
 from typing import NamedTuple
 
 from cachetools import LRUCache
-from sqlalchemy import text
+from sqlalchemy import ARRAY, DateTime, Text, bindparam, func, text
 
 from broker import errors
 from broker.http.supposed import Supposed
 from broker.identity.model import hash_key, read_run_token
 from broker.persistence.batches import Batches, refuse_busy
 from broker.persistence.database import Database
-from broker.persistence.driver import Command, Row, Statement
+from broker.persistence.driver import Command, Row, Statement, require
 from broker.work import Actor, Role, Services
 
-# The database function sees the keys for as long as it runs, in a scope of its own (migration 0042).
+# The database function sees the keys for as long as it runs, in a scope of its own (migration 0080).
 FIND_KEYS = Statement(
     text(
         "SELECT key_hash, id, role, customer_id, expires_at, revoked_at FROM find_api_keys(CAST(:key_hashes AS text[]))"
     )
 )
-CONFIRM_KEYS = Statement(
-    text(
-        """SELECT require_supposed(count(*) = cardinality(CAST(:told AS text[])))
-           FROM find_api_keys(CAST(:key_hashes AS text[]))
-           WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > CAST(:moment AS timestamptz))
-             AND concat_ws(' ', key_hash, id, role, customer_id) = ANY (CAST(:told AS text[]))"""
+# Each of these keys is there, as it is told, and good at the moment (migration 0080).
+CONFIRM_KEYS = require(
+    func.are_bearers(
+        bindparam("key_hashes", type_=ARRAY(Text)),
+        bindparam("told", type_=ARRAY(Text)),
+        bindparam("moment", type_=DateTime(timezone=True)),
     )
 )
 # So many tokens are remembered with whose they were.

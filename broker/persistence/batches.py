@@ -20,6 +20,8 @@ Call = TypeVar("Call")
 Answer = TypeVar("Answer")
 
 MOST_AT_ONCE = 64
+# A batch of so many tells that more will come at once: their clients send again as soon as they are answered.
+SEVERAL = 3
 
 
 def refuse_own(seconds: float) -> errors.DomainError:
@@ -48,15 +50,19 @@ class Batches(Generic[Key, Call, Answer]):
 
     `decide` opens the transaction and commits it. It returns, call by call, the answer or the error of that call alone;
     what it raises instead is nobody's own fault, has left nothing behind, and answers every call of the batch.
+    After a batch of several, `gather_seconds` pass before the next one is taken: those who were just answered send
+    again meanwhile, and what a batch costs by itself is shared by all of them instead of half.
     `refuse` says what a call gets whose turn has not come within `wait_seconds`.
     """
 
     decide: Callable[[Key, Sequence[Call]], Awaitable[Sequence[Answer | Exception]]]
     wait_seconds: float
     most: int = MOST_AT_ONCE
+    gather_seconds: float = 0.0
     refuse: Callable[[float], errors.DomainError] = refuse_own
     _queues: dict[Key, deque[Waiting[Call, Answer]]] = field(default_factory=dict, init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _last_size: int = field(default=0, init=False)
 
     async def ask(self, key: Key, call: Call) -> Answer:
         """Have a call decided in the next batch of its key.
@@ -88,7 +94,11 @@ class Batches(Generic[Key, Call, Answer]):
         """Decide batch after batch until nobody waits. A call that comes later starts anew."""
         try:
             while queue:
-                await self._decide_batch(key, self._take(queue))
+                if self._last_size >= SEVERAL and self.gather_seconds:
+                    await asyncio.sleep(self.gather_seconds)
+                batch = self._take(queue)
+                self._last_size = len(batch)
+                await self._decide_batch(key, batch)
         finally:
             del self._queues[key]
             for waiting in queue:

@@ -32,6 +32,8 @@ from broker.quotes.counts.count_needs import meet_count_needs
 from broker.quotes.service import Quote
 from broker.work import Actor, Role
 
+# After a batch of several so long passes until the next one: answers are written and requests read meanwhile.
+GATHER_SECONDS = 0.002
 # What ends the message of a batch that was decided by heart where something is not as it was supposed to be: another
 # version, less of a balance, a key that was used before, a project that is gone.
 NOT_SO = (AssertFailure, CheckViolation, UniqueViolation, ForeignKeyViolation)
@@ -50,7 +52,11 @@ class Submissions:
     def __init__(self, wait_seconds: float) -> None:
         self.remembered = Remembered()
         self.batches = JointBatches[Turn, Submission, Decided](
-            self._decide_together, self._decide_apart, wait_seconds, expected=(UniqueViolation,)
+            self._decide_together,
+            self._decide_apart,
+            wait_seconds,
+            expected=(UniqueViolation,),
+            gather_seconds=GATHER_SECONDS,
         )
 
     async def submit(self, caller: Caller, request: JobRequest, made: Quote | None) -> Response:

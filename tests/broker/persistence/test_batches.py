@@ -160,3 +160,20 @@ async def test_nothing_is_kept_of_a_key_that_nobody_asks_for() -> None:
     await let_run()
     assert batches._queues == {}
     assert batches._tasks == set()
+
+
+async def test_after_a_batch_of_several_those_who_send_again_share_the_next_one() -> None:
+    purse = Purse(100)
+    batches = Batches(purse.spend, 600, gather_seconds=0.01)
+
+    async def ask_twice(each: int) -> None:
+        for _ in range(2):
+            await batches.ask("a", each)
+
+    clients = [asyncio.create_task(ask_twice(each)) for each in (1, 2, 3)]
+    await let_run()
+    clients.append(asyncio.create_task(batches.ask("a", 4)))
+    await let_run()
+    purse.gate.set()
+    await asyncio.gather(*clients)
+    assert purse.batches == [[1, 2, 3], [4, 1, 2, 3]]
