@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
-from broker.scheduling.planning.rules.layout import Nodes, Places
 from broker.scheduling.simulation.cluster import Cluster
 from broker.scheduling.simulation.expected_ends import ExpectedEnds
 from broker.scheduling.simulation.job import SimulatedJob
+from broker.scheduling.simulation.layout import Nodes, Places
 from broker.scheduling.simulation.line import Line, by_estimate
 
 

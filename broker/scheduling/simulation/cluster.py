@@ -1,7 +1,7 @@
 """What runs where at a moment of the simulation; policies start and stop jobs on it. Pure."""
 
-from broker.scheduling.planning.rules.layout import Nodes, Places
 from broker.scheduling.simulation.job import SimulatedJob
+from broker.scheduling.simulation.layout import Nodes, Places
 
 
 class Cluster:

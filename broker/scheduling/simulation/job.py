@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from broker.scheduling.planning.rules.layout import Places
+from broker.scheduling.simulation.layout import Places
 
 
 @dataclass(slots=True, eq=False)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from broker.scheduling.planning.rules.deadlines import TOLERANCE
+from broker.scheduling.simulation.deadlines import TOLERANCE
 
 # Slowdowns count a job as if it ran at least this long: otherwise jobs of a second decide the mean.
 # Source: Feitelson, Rudolph: Metrics and Benchmarking for Parallel Job Scheduling, 1998; the bound that papers use.

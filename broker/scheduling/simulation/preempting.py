@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from broker.scheduling.planning.rules.ageing import age_rank
-from broker.scheduling.planning.rules.deadlines import DatedJob, meet_all, place_dated
-from broker.scheduling.planning.rules.layout import Contender, Places, place_in_order
 from broker.scheduling.planning.rules.least_attained import find_level, find_seconds_to_next_level
-from broker.scheduling.planning.rules.shortest_remaining import compute_remaining_service
+from broker.scheduling.simulation.ageing import age_rank
 from broker.scheduling.simulation.cluster import Cluster
 from broker.scheduling.simulation.corrections import expect_left
+from broker.scheduling.simulation.deadlines import DatedJob, meet_all, place_dated
 from broker.scheduling.simulation.job import SimulatedJob
+from broker.scheduling.simulation.layout import Contender, Places, place_in_order
+from broker.scheduling.simulation.shortest_remaining import compute_remaining_service
 
 
 class Order(Protocol):

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from broker.scheduling.planning.rules.layout import Nodes
 from broker.scheduling.planning.values.pools import Discipline
 from broker.scheduling.simulation.backfilling import Backfilling
 from broker.scheduling.simulation.cluster import Cluster
 from broker.scheduling.simulation.estimates import Estimates, PerfectEstimates, PredictedEstimates, UserEstimates
+from broker.scheduling.simulation.layout import Nodes
 from broker.scheduling.simulation.line import Line, Rank, by_estimate, by_service, by_submission
 from broker.scheduling.simulation.measures import EndedJob
 from broker.scheduling.simulation.policy import Backfill, Deadlines, PolicySettings

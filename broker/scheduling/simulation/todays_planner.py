@@ -4,12 +4,12 @@ import math
 from datetime import UTC, datetime, timedelta
 
 from broker.scheduling.planning.planner import Planner
-from broker.scheduling.planning.rules.layout import Nodes, Places
 from broker.scheduling.planning.values.jobs import Place, RunningJob, Shape, WaitingJob
 from broker.scheduling.planning.values.pools import Discipline, Node, PoolState
 from broker.scheduling.planning.values.queues import QueueState
 from broker.scheduling.simulation.cluster import Cluster
 from broker.scheduling.simulation.job import SimulatedJob
+from broker.scheduling.simulation.layout import Nodes, Places
 
 BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
 POOL = "simulated"

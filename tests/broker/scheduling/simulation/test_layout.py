@@ -1,6 +1,6 @@
 import pytest
 
-from broker.scheduling.planning.rules.layout import Contender, Nodes, place_in_order
+from broker.scheduling.simulation.layout import Contender, Nodes, place_in_order
 
 
 def test_gpus_come_from_the_fullest_node_that_fits():

@@ -1,7 +1,7 @@
 import pytest
 
-from broker.scheduling.planning.rules.deadlines import DatedJob, meet_all
-from broker.scheduling.planning.rules.layout import Nodes
+from broker.scheduling.simulation.deadlines import DatedJob, meet_all
+from broker.scheduling.simulation.layout import Nodes
 
 
 def dated(number, *, gpus=8, left=100.0, due=100.0, places=None, restart=0.0):

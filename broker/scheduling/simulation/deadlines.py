@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from broker.scheduling.planning.rules.layout import Contender, Nodes, Places, place_in_order
+from broker.scheduling.simulation.layout import Contender, Nodes, Places, place_in_order
 
 # Seconds: ends are sums of many floats, and a promise is not broken by their last digits.
 TOLERANCE = 1e-6
