@@ -143,6 +143,9 @@ class Settings(BaseSettings):
     recorded_cycle_days: float = Field(
         default=30.0, ge=0, description="What cycles were planned from stays so long, to be replayed; 0 records none."
     )
+    recorded_cycle_mib: int = Field(
+        default=2048, ge=64, description="Most MiB that they may take, as JSON; the oldest go first."
+    )
     done_message_days: float = Field(default=7.0, ge=0, description="Done messages to engines stay so long.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = Field(default="text", description="One line for each event, on stderr.")

@@ -5,13 +5,16 @@ from datetime import datetime, timedelta
 
 from broker.config import Settings
 
+MIB = 1024 * 1024
+
 
 @dataclass(frozen=True)
 class Rules:
     """What is older than its moment goes. Of each job the `kept_checkpoints` most advanced stay until it is over.
 
     `ended_jobs`: their checkpoints; `orphans`: files that no row names, and what broke off; `run_work`, `run_logs`: of
-    runs that have ended; `messages`: of the outbox, once they are done; `recorded_cycles`: what they were planned from.
+    runs that have ended; `messages`: of the outbox, once they are done; `recorded_cycles`: what they were planned from,
+    of which at most `recorded_bytes` stay.
     """
 
     kept_checkpoints: int
@@ -21,6 +24,7 @@ class Rules:
     run_logs: datetime
     messages: datetime
     recorded_cycles: datetime
+    recorded_bytes: int
 
     @classmethod
     def of(cls, settings: Settings, now: datetime) -> "Rules":
@@ -32,4 +36,5 @@ class Rules:
             run_logs=now - timedelta(days=settings.run_log_days),
             messages=now - timedelta(days=settings.done_message_days),
             recorded_cycles=now - timedelta(days=settings.recorded_cycle_days),
+            recorded_bytes=settings.recorded_cycle_mib * MIB,
         )

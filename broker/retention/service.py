@@ -38,7 +38,7 @@ async def sweep(system: System) -> None:
         return await outbox.forget_done(work.session, before=rules.messages, limit=BATCH)
 
     async def forget_cycles(work: Work) -> int:
-        return await forget_records(work, before=rules.recorded_cycles, limit=BATCH)
+        return await forget_records(work, before=rules.recorded_cycles, most_bytes=rules.recorded_bytes, limit=BATCH)
 
     await _note(system, "checkpoints", Removed(await _in_batches(system, mark_checkpoints)))
     await _note(system, "messages", Removed(await _in_batches(system, forget_messages)))

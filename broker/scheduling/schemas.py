@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from broker.capacity.readiness import JudgedPool
 from broker.capacity.schemas import PoolOut, QueueOut
-from broker.http.shapes import Moment, RequestBody, created_at_field
+from broker.http.shapes import Moment, MoneyOut, RequestBody, created_at_field
 from broker.scheduling.tuning import TunedQueue
 
 MOST_NAMED_IN_TEXT, MOST_STRANDED_TOLD = 5, 100
@@ -26,8 +26,15 @@ MEASURES_EXAMPLE = {
     "p90_wait_s": 310.0,
     "avg_bounded_slowdown": 1.8,
     "gpu_seconds": 86400.0,
+    "utilisation": 0.62,
+    "cost": {"amount": "163.20", "currency": "CNY"},
+    "preemptions": 0,
     "deadlines_missed": 0,
+    "guarantees_missed": 0,
+    "guarantee_gpu_seconds_missed": 0.0,
 }
+POOL_MEASURES_EXAMPLE = {"gpu_seconds": 86400.0, "utilisation": 0.62}
+POOL_EXAMPLE = {"pool": "a100", "today": POOL_MEASURES_EXAMPLE, "proposed": POOL_MEASURES_EXAMPLE}
 GROUP_EXAMPLE = {
     "contract_id": "con_01k",
     "queue": "standard",
@@ -45,6 +52,7 @@ RESULT_EXAMPLE = {
     "jobs": 123,
     "starts_reproduced": 1.0,
     "groups": [GROUP_EXAMPLE],
+    "pools": [POOL_EXAMPLE],
     "later_count": 1,
     "later": [LATER_EXAMPLE],
 }
@@ -112,7 +120,38 @@ class GroupMeasuresOut(BaseModel):
         description="Time until the end over run time, which counts at least 10 s; mean.", examples=[1.8]
     )
     gpu_seconds: float = Field(description="GPU-seconds held within the window.", examples=[86400.0])
+    utilisation: float = Field(description="The same as a share of what all pools had.", examples=[0.62])
+    cost: MoneyOut = Field(
+        description="What the work done within the window comes to, as the jobs were quoted, by the GPU types that they"
+        " ran on.",
+        examples=[{"amount": "163.20", "currency": "CNY"}],
+    )
+    preemptions: int = Field(description="Runs that were stopped for others, in this replay.", examples=[0])
     deadlines_missed: int = Field(description="Dates that passed before the job had ended.", examples=[0])
+    guarantees_missed: int = Field(
+        description="Times in which the contract had less than it is guaranteed while jobs of its own queue waited, for"
+        " over a minute.",
+        examples=[0],
+    )
+    guarantee_gpu_seconds_missed: float = Field(description="What it lacked then.", examples=[0.0])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _show_cost(cls, measured: dict[str, Any]) -> dict[str, Any]:
+        if "cost_micros" not in measured:
+            return measured
+        return {**measured, "cost": MoneyOut.of_micros(measured["cost_micros"])}
+
+
+class PoolMeasuresOut(BaseModel):
+    gpu_seconds: float = Field(description="GPU-seconds held within the window.", examples=[86400.0])
+    utilisation: float = Field(description="The same as a share of what the pool had.", examples=[0.62])
+
+
+class PoolComparisonOut(BaseModel):
+    pool: str = Field(description="The pool.", examples=["a100"])
+    today: PoolMeasuresOut = Field(description="As it was.", examples=[POOL_MEASURES_EXAMPLE])
+    proposed: PoolMeasuresOut = Field(description="As it would have been.", examples=[POOL_MEASURES_EXAMPLE])
 
 
 class GroupComparisonOut(BaseModel):
@@ -140,6 +179,7 @@ class ComparisonOut(BaseModel):
     groups: list[GroupComparisonOut] = Field(
         description="By contract and queue, today beside proposed.", examples=[[GROUP_EXAMPLE]]
     )
+    pools: list[PoolComparisonOut] = Field(description="By pool, today beside proposed.", examples=[[POOL_EXAMPLE]])
     later_count: int = Field(
         description="Jobs that would have started over a minute later, or not at all.", examples=[2]
     )
@@ -158,6 +198,7 @@ class SimulationOut(BaseModel):
     status: Literal["queued", "running", "done", "failed"] = Field(
         description="Ask again until it is done or failed.", examples=["done"]
     )
+    progress: float = Field(description="Share of the work that is done.", examples=[1.0])
     proposal: dict[str, Any] = Field(description="What was proposed.", examples=[PROPOSAL_EXAMPLE])
     begins_at: datetime = Field(description="Begin of the window.", examples=["2026-11-28T00:00:00Z"])
     ends_at: datetime = Field(description="Its end.", examples=["2026-11-29T00:00:00Z"])

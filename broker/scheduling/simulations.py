@@ -1,7 +1,8 @@
 """Simulations that ops asked for: a recorded window under what is proposed, worked out in the background."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,18 +12,22 @@ from sqlalchemy import and_, or_, select
 from broker.errors import NotFound, invalid_field
 from broker.scheduling.cycle.recorder import read_records
 from broker.scheduling.simulation.comparison import Comparison, compare_replays
-from broker.scheduling.simulation.proposal import BadProposal, read_proposal
+from broker.scheduling.simulation.played import PlayedTurn
+from broker.scheduling.simulation.proposal import read_proposal
+from broker.scheduling.simulation.proposal_fields import BadProposal
 from broker.scheduling.simulation.recording import CycleRecord
 from broker.scheduling.simulation.window import EmptyWindow, read_window
-from broker.scheduling.simulation.window_replay import PlayedTurn, replay_window
+from broker.scheduling.simulation.window_replay import replay_window
 from broker.scheduling.tables import QueueSimulation
 from broker.system import System
 from broker.work import Work
 
 QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
 LONGEST_WINDOW = timedelta(days=31)
-# One that runs for longer is taken over: its process has ended.
-ABANDONED_AFTER = timedelta(minutes=15)
+# One of which nothing is heard for longer is taken over: its process has ended.
+ABANDONED_AFTER = timedelta(minutes=5)
+PROGRESS_SECONDS = 2.0
+REPLAYS = 2
 MOST_LATER_TOLD = 1_000
 COMPARISON: TypeAdapter[Comparison] = TypeAdapter(Comparison)
 
@@ -48,6 +53,7 @@ async def request_simulation(
         ends_at=ends_at,
         result=None,
         fault=None,
+        progress=0.0,
         began_at=None,
         created_at=work.now,
     )
@@ -71,14 +77,26 @@ async def run_next_simulation(system: System) -> bool:
             return False
         simulation_id, proposal = row.id, row.proposal
         records = await read_records(work, row.begins_at, row.ends_at)
+    progress = Progress()
+    working = asyncio.create_task(asyncio.to_thread(simulate_proposal, records, proposal, progress))
+    while not (await asyncio.wait({working}, timeout=PROGRESS_SECONDS))[0]:
+        await _tell_progress(system, simulation_id, progress.share)
     try:
-        result, fault = await asyncio.to_thread(simulate_proposal, records, proposal), None
+        result, fault = working.result(), None
     except (BadProposal, EmptyWindow) as error:
         result, fault = None, str(error)
     async with system.work() as work:
         row = await get_simulation(work, simulation_id)
         row.status, row.result, row.fault = FAILED if result is None else DONE, result, fault
+        row.progress = 1.0
     return True
+
+
+async def _tell_progress(system: System, simulation_id: str, share: float) -> None:
+    """Write down how far a simulation is, and that somebody is at it."""
+    async with system.work() as work:
+        row = await get_simulation(work, simulation_id)
+        row.progress, row.began_at = share, work.now
 
 
 async def _claim(work: Work) -> QueueSimulation | None:
@@ -87,20 +105,39 @@ async def _claim(work: Work) -> QueueSimulation | None:
     first = waiting.order_by(QueueSimulation.created_at, QueueSimulation.id).limit(1).with_for_update(skip_locked=True)
     row = (await work.session.scalars(first)).one_or_none()
     if row is not None:
-        row.status, row.began_at = RUNNING, work.now
+        row.status, row.progress, row.began_at = RUNNING, 0.0, work.now
     return row
 
 
-def simulate_proposal(records: Sequence[CycleRecord], document: Mapping[str, Any]) -> dict[str, Any]:
-    """Replay a window as it was and as proposed, and compare. Pure. Raises: BadProposal, EmptyWindow."""
+@dataclass
+class Progress:
+    """Which share of a simulation's work is done; another thread looks at it."""
+
+    share: float = 0.0
+
+    def of_replay(self, number: int) -> Callable[[float], None]:
+        """Return what one of the replays tells its own share to."""
+
+        def tell(share: float) -> None:
+            self.share = (number + share) / REPLAYS
+
+        return tell
+
+
+def simulate_proposal(
+    records: Sequence[CycleRecord], document: Mapping[str, Any], progress: Progress
+) -> dict[str, Any]:
+    """Replay a window as it was and as proposed, and compare. Raises: BadProposal, EmptyWindow."""
     window, changes = read_window(records), read_proposal(document)
-    changes.check_names([conditions for _, conditions in window.conditions], window.list_contracts())
-    today, proposed = replay_window(window), replay_window(window, changes.as_proposal())
-    comparison = compare_replays(today, proposed, window.ends_at)
-    told = Comparison(comparison.groups, comparison.later[:MOST_LATER_TOLD])
+    conditions = [told for _at, told in window.conditions]
+    changes.check(conditions, window.list_contracts())
+    today = replay_window(window, progressed=progress.of_replay(0))
+    proposed = replay_window(window, changes.as_proposal(conditions), progress.of_replay(1))
+    comparison = compare_replays(today, proposed)
+    told = replace(comparison, later=comparison.later[:MOST_LATER_TOLD])
     return {
         "jobs": len(window.turns),
-        "starts_reproduced": _measure_reproduced(today),
+        "starts_reproduced": _measure_reproduced(today.turns),
         "later_count": len(comparison.later),
         **COMPARISON.dump_python(told, mode="json"),
     }

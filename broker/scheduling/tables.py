@@ -37,7 +37,8 @@ class PlanningLeader(Base):
 class QueueSimulation(Base):
     """A recorded window under what is proposed: asked for by ops, worked out in the background.
 
-    `result` is there once `status` is done, `fault` once it is failed. `began_at`: when a process took it up last.
+    `result` is there once `status` is done, `fault` once it is failed. `progress` is the share that is done, as of
+    `began_at`, when a process took it up or told of it last.
     """
 
     __tablename__ = "queue_simulations"
@@ -49,5 +50,6 @@ class QueueSimulation(Base):
     ends_at: Mapped[datetime] = moment_column()
     result: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     fault: Mapped[str | None]
+    progress: Mapped[float]
     began_at: Mapped[datetime | None] = moment_column(nullable=True)
     created_at: Mapped[datetime] = moment_column()

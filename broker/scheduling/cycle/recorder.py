@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 
 from broker.scheduling.planning.values.jobs import WaitingJob
 from broker.scheduling.planning.values.snapshot import ClusterSnapshot
@@ -39,10 +39,12 @@ class CycleRecorder:
         started: Sequence[str],
         waiting: Mapping[str, WaitingJob],
         changed: Mapping[str, WaitingJob | None] | None = None,
+        withheld: Sequence[str] = (),
     ) -> None:
         """Record a cycle in its own transaction, if it has anything to say beside the one before.
 
         `waiting` are those who waited, `changed` what changed of them since that; None: any of them may have.
+        `withheld` were planned to start, and did not.
         """
         newest = await work.session.scalar(select(func.max(RecordedCycle.id)))
         if newest != self.last_id:
@@ -50,6 +52,7 @@ class CycleRecorder:
         if self.since_baseline >= BASELINE_EVERY:
             self.state = None
         record = self._write(conditions, started, waiting, changed, work.now)
+        record = replace(record, withheld=tuple(withheld))
         if record.says_something:
             self.last_id = await write_record(work, record)
             self.since_baseline = 0 if record.is_baseline else self.since_baseline + 1
@@ -112,9 +115,17 @@ async def measure_records(work: Work) -> tuple[int, int]:
     return int(count), int(size)
 
 
-async def forget_records(work: Work, *, before: datetime, limit: int) -> int:
-    """Forget the oldest records; returns how many."""
-    old = select(RecordedCycle.id).where(RecordedCycle.created_at < before).order_by(RecordedCycle.id).limit(limit)
+async def forget_records(work: Work, *, before: datetime, most_bytes: int, limit: int) -> int:
+    """Forget the oldest records: those of before a moment, and those beyond what all may take; returns how many.
+
+    The newest stays, whatever it takes.
+    """
+    newer = func.sum(RecordedCycle.size_bytes).over(order_by=RecordedCycle.id.desc()) - RecordedCycle.size_bytes
+    ranked = select(
+        RecordedCycle.id, RecordedCycle.created_at, RecordedCycle.size_bytes, newer.label("newer")
+    ).subquery()
+    is_beyond = (ranked.c.newer > 0) & (ranked.c.newer + ranked.c.size_bytes > most_bytes)
+    old = select(ranked.c.id).where(or_(ranked.c.created_at < before, is_beyond)).order_by(ranked.c.id).limit(limit)
     gone = await work.session.execute(
         delete(RecordedCycle).where(RecordedCycle.id.in_(old.scalar_subquery())).returning(RecordedCycle.id)
     )

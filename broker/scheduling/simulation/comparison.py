@@ -4,28 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from broker.scheduling.simulation.measures import BOUND_SECONDS, find_percentile
-from broker.scheduling.simulation.window_replay import PlayedTurn
+from broker.scheduling.simulation.group_measures import (
+    Group,
+    GroupMeasures,
+    PoolMeasures,
+    group_turns,
+    measure_group,
+    measure_pools,
+)
+from broker.scheduling.simulation.played import MissedGuarantee, PlayedTurn, Replayed
 
 # A start is told as later where it is by more than this: less is the rhythm of cycles.
 LATER_BY = timedelta(seconds=60)
-
-
-@dataclass(frozen=True)
-class GroupMeasures:
-    """How the jobs of one contract in one queue fared. Units: seconds, GPU-seconds.
-
-    Waits are of those that started within the window; `still_waiting` did not. Missed are dates that passed before the
-    job had ended.
-    """
-
-    started: int
-    still_waiting: int
-    avg_wait_s: float | None
-    p90_wait_s: float | None
-    avg_bounded_slowdown: float | None
-    gpu_seconds: float
-    deadlines_missed: int
+NOTHING_OFFERED = PoolMeasures(0.0, 0.0)
+NOTHING_MISSED = MissedGuarantee()
 
 
 @dataclass(frozen=True)
@@ -34,6 +26,13 @@ class GroupComparison:
     queue: str
     today: GroupMeasures
     proposed: GroupMeasures
+
+
+@dataclass(frozen=True)
+class PoolComparison:
+    pool: str
+    today: PoolMeasures
+    proposed: PoolMeasures
 
 
 @dataclass(frozen=True)
@@ -52,53 +51,37 @@ class Comparison:
     """`later` is in order of how much later, those that would not have started at all first."""
 
     groups: tuple[GroupComparison, ...]
+    pools: tuple[PoolComparison, ...]
     later: tuple[LaterStart, ...]
 
 
-def compare_replays(today: Sequence[PlayedTurn], proposed: Sequence[PlayedTurn], until: datetime) -> Comparison:
-    """Compare two replays of one window, which ends at `until`."""
-    ours, theirs = _group(today), _group(proposed)
+def compare_replays(today: Replayed, proposed: Replayed) -> Comparison:
+    """Compare two replays of one window."""
+    ours, theirs = group_turns(today), group_turns(proposed)
     groups = [
-        GroupComparison(*key, _measure(turns, until), _measure(theirs[key], until))
-        for key, turns in sorted(ours.items())
+        GroupComparison(
+            *key,
+            measure_group(ours.get(key, Group()), today, today.missed.get(key, NOTHING_MISSED)),
+            measure_group(theirs.get(key, Group()), proposed, proposed.missed.get(key, NOTHING_MISSED)),
+        )
+        for key in sorted(ours.keys() | theirs.keys())
     ]
+    now, then = measure_pools(today), measure_pools(proposed)
+    pools = [
+        PoolComparison(pool, now.get(pool, NOTHING_OFFERED), then.get(pool, NOTHING_OFFERED))
+        for pool in sorted(now.keys() | then.keys())
+    ]
+    return Comparison(tuple(groups), tuple(pools), tuple(_list_later(today.turns, proposed.turns)))
+
+
+def _list_later(today: Sequence[PlayedTurn], proposed: Sequence[PlayedTurn]) -> list[LaterStart]:
     later = [
         LaterStart(one.turn.job.job_id, one.turn.job.contract_id, one.turn.job.queue, one.started_at, other.started_at)
         for one, other in zip(today, proposed, strict=True)
         if one.started_at is not None and (other.started_at is None or other.started_at - one.started_at > LATER_BY)
     ]
-    later.sort(key=_rank_later)
-    return Comparison(tuple(groups), tuple(later))
+    return sorted(later, key=_rank_later)
 
 
 def _rank_later(job: LaterStart) -> tuple[bool, timedelta, str]:
     return job.proposed is not None, job.today - (job.proposed or job.today), job.job_id
-
-
-def _group(played: Sequence[PlayedTurn]) -> dict[tuple[str, str], list[PlayedTurn]]:
-    groups: dict[tuple[str, str], list[PlayedTurn]] = {}
-    for one in played:
-        groups.setdefault((one.turn.job.contract_id, one.turn.job.queue), []).append(one)
-    return groups
-
-
-def _measure(turns: Sequence[PlayedTurn], until: datetime) -> GroupMeasures:
-    waits, slowdowns, gpu_seconds, missed = [], [], 0.0, 0
-    for one in turns:
-        due = one.turn.job.shape.finish_by
-        missed += due is not None and due < (one.ended_at or until)
-        if one.started_at is None or one.ended_at is None:
-            continue
-        wait, run = (one.started_at - one.came_at).total_seconds(), (one.ended_at - one.started_at).total_seconds()
-        waits.append(wait)
-        slowdowns.append(max((wait + run) / max(run, BOUND_SECONDS), 1.0))
-        gpu_seconds += one.turn.job.gpus * max((min(one.ended_at, until) - one.started_at).total_seconds(), 0.0)
-    return GroupMeasures(
-        started=len(waits),
-        still_waiting=sum(one.started_at is None and one.turn.left_at is None for one in turns),
-        avg_wait_s=sum(waits) / len(waits) if waits else None,
-        p90_wait_s=find_percentile(sorted(waits), 90) if waits else None,
-        avg_bounded_slowdown=sum(slowdowns) / len(slowdowns) if slowdowns else None,
-        gpu_seconds=gpu_seconds,
-        deadlines_missed=missed,
-    )

@@ -3,84 +3,19 @@
 `docs/simulation.md` has the format, with an example.
 """
 
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from enum import StrEnum
 from typing import Any
 
-from broker.scheduling.planning.values.pools import Discipline, PoolState
-from broker.scheduling.planning.values.queues import ContractShare, QueueMode, QueueState
+from broker.scheduling.planning.values.pools import PoolState
+from broker.scheduling.planning.values.queues import ContractShare
+from broker.scheduling.simulation.proposal_fields import LENDING, PARTS, BadProposal, Field, lend
 from broker.scheduling.simulation.recording import Conditions
 from broker.scheduling.simulation.window_replay import Proposal
 
-Reader = Callable[[str, Any], Any]
-MOST = 10**9
-
-
-class BadProposal(ValueError):
-    """A proposal that cannot be; the message names the field and what it must be."""
-
-
-def _read_whole(least: int) -> Reader:
-    def read(field: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
-            raise BadProposal(f"{field} must be a whole number of at least {least}, and is {value!r}")
-        return value
-
-    return read
-
-
-def _read_flag(field: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise BadProposal(f"{field} must be true or false, and is {value!r}")
-    return value
-
-
-def _read_choice(choices: type[StrEnum]) -> Reader:
-    def read(field: str, value: Any) -> StrEnum:
-        known = [choice.value for choice in choices]
-        if value not in known:
-            raise BadProposal(f"{field} must be one of {', '.join(known)}, and is {value!r}")
-        return choices(value)
-
-    return read
-
-
-def _read_wait(field: str, value: Any) -> timedelta | None:
-    if value is None:
-        return None
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not (0 < value <= MOST and math.isfinite(value))
-    ):
-        raise BadProposal(f"{field} must be a number of seconds above 0, or null, and is {value!r}")
-    return timedelta(seconds=value)
-
-
-# Fields of a proposal: what they set, and how they are read.
-QUEUE_FIELDS: Mapping[str, tuple[str, Reader]] = {
-    "priority": ("priority", _read_whole(0)),
-    "open": ("open", _read_flag),
-    "mode": ("mode", _read_choice(QueueMode)),
-    "max_wait_s": ("max_wait", _read_wait),
-    "weight": ("weight", _read_whole(1)),
-}
-POOL_FIELDS: Mapping[str, tuple[str, Reader]] = {
-    "total_gpus": ("total_gpus", _read_whole(0)),
-    "open": ("open", _read_flag),
-    "discipline": ("discipline", _read_choice(Discipline)),
-}
-CONTRACT_FIELDS: Mapping[str, tuple[str, Reader]] = {
-    "weight": ("weight", _read_whole(1)),
-    "most_gpus": ("most_gpus", _read_whole(0)),
-}
-PARTS = {"queues": QUEUE_FIELDS, "pools": POOL_FIELDS, "contracts": CONTRACT_FIELDS}
-
-# By name, what is set of it.
+# By name, what is set of it: fields and their values.
 Changes = Mapping[str, Mapping[str, Any]]
+NEEDED_OF_NEW_POOL = ("sku", "total_gpus")
 
 
 @dataclass(frozen=True)
@@ -91,37 +26,87 @@ class ProposedChanges:
     pools: Changes
     contracts: Changes
 
-    def as_proposal(self) -> Proposal:
-        return Proposal(self._change_conditions, self._change_share)
+    def as_proposal(self, conditions: Sequence[Conditions] = ()) -> Proposal:
+        """Make it a proposal for a window on these conditions; they say whose own a queue is."""
+        owners = _list_owners(conditions)
+        lent = {owners[name]: changed[LENDING] for name, changed in self.queues.items() if LENDING in changed}
 
-    def check_names(self, conditions: Sequence[Conditions], contracts: Collection[str]) -> None:
+        def change_share(share: ContractShare) -> ContractShare:
+            changed = _apply("contracts", share, self.contracts.get(share.contract_id, {}))
+            return lend(changed, lent[share.contract_id]) if share.contract_id in lent else changed
+
+        named = sorted(self.contracts.keys() | lent.keys())
+        shares = tuple(change_share(ContractShare(contract_id)) for contract_id in named)
+        return Proposal(self._change_conditions, change_share, shares)
+
+    def check(self, conditions: Sequence[Conditions], contracts: Collection[str]) -> None:
         """Check that what is named was there in the window, where `contracts` had jobs. Raises: BadProposal."""
         queues = {queue.name for told in conditions for queue in told.queues}
         pools = {pool.name for told in conditions for pool in told.pools}
-        for part, changed, known in (
-            ("queues", self.queues, queues),
-            ("pools", self.pools, pools),
-            ("contracts", self.contracts, contracts),
-        ):
-            for name in changed:
-                if name not in known:
-                    there = ", ".join(sorted(known)) or "none"
-                    raise BadProposal(f"{part}.{name} was not there in this window; there were {there}")
+        new = {name for name, changed in self.pools.items() if all(field in changed for field in NEEDED_OF_NEW_POOL)}
+        _check_there("queues", self.queues, queues)
+        _check_there("pools", self.pools, pools, new, "; a new one needs sku and total_gpus")
+        _check_there("contracts", self.contracts, set(contracts))
+        self._check_guarantees(conditions, _list_owners(conditions))
+        for name, changed in self.queues.items():
+            for pool in changed.get("allowed_pools") or ():
+                if pool not in pools | new:
+                    raise BadProposal(f"queues.{name}.allowed_pools names {pool}, which is no pool of this window")
+        for told in conditions:
+            self._change_conditions(told)
+
+    def _check_guarantees(self, conditions: Sequence[Conditions], owners: Mapping[str, str]) -> None:
+        for name, changed in self.queues.items():
+            if LENDING in changed and name not in owners:
+                raise BadProposal(f"queues.{name}.{LENDING} is for a contract's own queue, and this one is everybody's")
+        offered: dict[str, int] = {}
+        for told in map(self._change_conditions, conditions):
+            by_sku: dict[str, int] = {}
+            for pool in told.pools:
+                by_sku[pool.sku] = by_sku.get(pool.sku, 0) + pool.total_gpus
+            offered = {sku: max(offered.get(sku, 0), by_sku.get(sku, 0)) for sku in offered.keys() | by_sku.keys()}
+        for contract_id, changed in self.contracts.items():
+            field = f"contracts.{contract_id}.guaranteed_gpus"
+            if "guaranteed_gpus" in changed and contract_id not in owners.values():
+                raise BadProposal(f"{field} serves the contract's own queue, and it has none in this window")
+            for sku, gpus in changed.get("guaranteed_gpus", {}).items():
+                if gpus > offered.get(sku, 0):
+                    raise BadProposal(
+                        f"{field}.{sku} is {gpus}, above the {offered.get(sku, 0)} of all pools; add some"
+                    )
 
     def _change_conditions(self, told: Conditions) -> Conditions:
-        queues = tuple(self._change_queue(queue) for queue in told.queues)
-        return replace(told, queues=queues, pools=tuple(self._change_pool(pool) for pool in told.pools))
+        there = {pool.name for pool in told.pools}
+        new = [PoolState(name, "", 0, 0) for name in sorted(self.pools.keys() - there) if self._is_new(name)]
+        return replace(
+            told,
+            queues=tuple(_apply("queues", queue, self.queues.get(queue.name, {})) for queue in told.queues),
+            pools=tuple(_apply("pools", pool, self.pools.get(pool.name, {})) for pool in (*told.pools, *new)),
+        )
 
-    def _change_queue(self, queue: QueueState) -> QueueState:
-        return replace(queue, **self.queues.get(queue.name, {}))
+    def _is_new(self, pool: str) -> bool:
+        return all(field in self.pools[pool] for field in NEEDED_OF_NEW_POOL)
 
-    def _change_pool(self, pool: PoolState) -> PoolState:
-        changed = replace(pool, **self.pools.get(pool.name, {}))
-        more = changed.total_gpus - pool.total_gpus
-        return replace(changed, free_gpus=max(pool.free_gpus + more, 0), nodes=() if more else pool.nodes)
 
-    def _change_share(self, share: ContractShare) -> ContractShare:
-        return replace(share, **self.contracts.get(share.contract_id, {}))
+def _apply(part: str, state: Any, changed: Mapping[str, Any]) -> Any:
+    for name, value in changed.items():
+        state = PARTS[part][name].apply(state, value)
+    return state
+
+
+def _list_owners(conditions: Sequence[Conditions]) -> dict[str, str]:
+    """List the contracts' own queues, with whose they are."""
+    told = (queue for each in conditions for queue in each.queues)
+    return {queue.name: queue.contract_id for queue in told if queue.contract_id is not None}
+
+
+def _check_there(
+    part: str, changed: Changes, known: Collection[str], new: Collection[str] = (), cure: str = ""
+) -> None:
+    for name in changed:
+        if name not in known and name not in new:
+            there = ", ".join(sorted(known)) or "none"
+            raise BadProposal(f"{part}.{name} was not there in this window; there were {there}{cure}")
 
 
 def read_proposal(document: object) -> ProposedChanges:
@@ -141,13 +126,12 @@ def _read_part(part: str, named: object) -> dict[str, dict[str, Any]]:
     return {str(name): _read_changes(f"{part}.{name}", changes, PARTS[part]) for name, changes in named.items()}
 
 
-def _read_changes(path: str, changes: object, known: Mapping[str, tuple[str, Reader]]) -> dict[str, Any]:
+def _read_changes(path: str, changes: object, known: Mapping[str, Field]) -> dict[str, Any]:
     if not isinstance(changes, Mapping) or not changes:
         raise BadProposal(f"{path} must hold fields: {', '.join(known)}")
     read: dict[str, Any] = {}
     for name, value in changes.items():
         if name not in known:
             raise BadProposal(f"{path}.{name} is unknown; the fields are {', '.join(known)}")
-        target, reader = known[name]
-        read[target] = reader(f"{path}.{name}", value)
+        read[name] = known[name].read(f"{path}.{name}", value)
     return read

@@ -31,7 +31,7 @@ class CycleRecord:
     """What changed until the cycle at `at`: jobs that wait and that run, by what they are now; and who no longer does.
 
     `conditions` None: as before; `shares` are those that changed. `started` are the jobs that this cycle started, which
-    the next finds running.
+    the next finds running; `withheld` those that it planned to start and did not, since they were busy otherwise.
     """
 
     at: datetime
@@ -43,6 +43,7 @@ class CycleRecord:
     no_longer_waiting: tuple[str, ...] = ()
     no_longer_running: tuple[str, ...] = ()
     started: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
 
     @property
     def says_something(self) -> bool:

@@ -17,7 +17,8 @@ from broker.scheduling.simulation.recording import Conditions, CycleRecord, Reco
 class Turn:
     """A job that came to wait; moments are those of the cycles that saw it. None: not within the window.
 
-    `run` is what its run was planned with. `left_at`: it went without having run.
+    `run` is what its run was planned with. `left_at`: it went without having run. `lingering`: what was left of its run
+    once its job had ended or waited again, and held the GPUs until it was stopped, for as long as it `lingered`.
     """
 
     job: WaitingJob
@@ -27,11 +28,16 @@ class Turn:
     left_at: datetime | None = None
     run: RunningJob | None = None
     returned_after: timedelta | None = None
+    lingering: RunningJob | None = None
+    lingered: timedelta | None = None
 
 
 @dataclass
 class Window:
-    """What was recorded, as a workload. `running` ran when the window began, each with its end if it was seen."""
+    """What was recorded, as a workload. `running` ran when the window began, each with its end if it was seen.
+
+    `cycles` are the moments that were recorded, `withheld` the jobs that were planned to start in one and did not.
+    """
 
     begins_at: datetime
     ends_at: datetime
@@ -39,6 +45,8 @@ class Window:
     shares: list[tuple[datetime, ContractShare]] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     running: list[tuple[RunningJob, datetime | None]] = field(default_factory=list)
+    cycles: list[datetime] = field(default_factory=list)
+    withheld: set[tuple[datetime, str]] = field(default_factory=set)
 
     def list_contracts(self) -> set[str]:
         """List the contracts whose jobs waited or ran."""
@@ -67,12 +75,15 @@ class _Reader:
         self.last_end: dict[str, datetime] = {}
         self.first_runs: dict[str, RunningJob] = {}
         self.first_ends: dict[str, datetime] = {}
+        self.lingering: dict[str, tuple[Turn, datetime]] = {}
 
     def read(self, records: Iterable[CycleRecord]) -> Window:
         for number, record in enumerate(records):
             self.state.take(record)
             if number == 0:
                 self.first_runs = dict(self.state.running)
+            self.window.cycles.append(record.at)
+            self.window.withheld.update((record.at, job_id) for job_id in record.withheld)
             self._read_conditions(record)
             self._read_runs(record.at)
             self._read_line(record.at)
@@ -88,13 +99,26 @@ class _Reader:
 
     def _read_runs(self, at: datetime) -> None:
         """Note who no longer runs: also who was started by the cycle before, and was never seen running."""
+        for job_id in [job_id for job_id in self.lingering if job_id not in self.state.running]:
+            turn, since = self.lingering.pop(job_id)
+            turn.lingered = at - since
         for job_id, turn in list(self.running.items()):
             turn.run = turn.run or self.state.running.get(job_id)
             if job_id not in self.state.running:
                 del self.running[job_id]
                 turn.ended_at = self.last_end[job_id] = at
+                self._read_lingering(turn, at)
         for job_id in self.first_runs.keys() - self.first_ends.keys() - self.state.running.keys():
             self.first_ends[job_id] = self.last_end[job_id] = at
+
+    def _read_lingering(self, turn: Turn, at: datetime) -> None:
+        """Note what is left of a run that is being stopped while its job waits or runs again: it goes by its own id."""
+        mark = turn.started_at, turn.job.contract_id, turn.job.gpus
+        known = self.running.keys() | self.first_runs.keys() | self.lingering.keys()
+        for job_id, other in self.state.running.items():
+            if job_id not in known and (other.started_at, other.contract_id, other.gpus) == mark:
+                turn.lingering, self.lingering[job_id] = other, (turn, at)
+                return
 
     def _read_line(self, at: datetime) -> None:
         """Note who came to wait, and who went without having been started."""

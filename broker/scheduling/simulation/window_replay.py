@@ -1,124 +1,152 @@
 """A recorded window, replayed by the planner that plans live: as it was, or on conditions that are proposed. Pure."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import IntEnum
-from heapq import heappop, heappush
 from typing import Any
 
 from broker.scheduling.planning.books.nodes import name_node
 from broker.scheduling.planning.planner import Planner
-from broker.scheduling.planning.values.answers import Start
+from broker.scheduling.planning.rounds.round import Plan
+from broker.scheduling.planning.values.answers import Preemption, Start
+from broker.scheduling.planning.values.jobs import RunningJob
 from broker.scheduling.planning.values.pools import PoolState
 from broker.scheduling.planning.values.queues import ContractShare
 from broker.scheduling.planning.values.snapshot import Kept
+from broker.scheduling.simulation.guarantee_watch import GuaranteeWatch
+from broker.scheduling.simulation.happenings import Happening, Happenings
+from broker.scheduling.simulation.offered import Offered
+from broker.scheduling.simulation.played import PlayedTurn, Replayed, Stint
 from broker.scheduling.simulation.recording import Conditions
 from broker.scheduling.simulation.window import Turn, Window
-from broker.scheduling.simulation.window_runs import Lengths, make_run
+from broker.scheduling.simulation.window_runs import Lengths, Progress, make_lingering, make_run
+
+Progressed = Callable[[float], None]
+# Moments between two words of progress.
+TELL_EVERY = 200
+# What a run that was preempted takes to go on: a process, its base model and its checkpoint.
+RESTART = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """What is made of the conditions, and of each contract's share, that were recorded."""
+    """What is made of the conditions, and of each contract's share, that were recorded.
+
+    `shares` are told first, of contracts that have none on record.
+    """
 
     change_conditions: Callable[[Conditions], Conditions]
     change_share: Callable[[ContractShare], ContractShare]
+    shares: tuple[ContractShare, ...] = ()
 
 
 AS_IT_WAS = Proposal(lambda conditions: conditions, lambda share: share)
 
 
-@dataclass(slots=True)
-class PlayedTurn:
-    """A turn as it was replayed; moments are None where it did not come to that by the end of the window."""
-
-    turn: Turn
-    came_at: datetime
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    pool: str | None = None
+def say_nothing(_share: float) -> None:
+    """Tell nobody how far it is."""
 
 
-class Happening(IntEnum):
-    """What happens, in the order in which a cycle that sees all of it takes it."""
-
-    CONDITIONS = 0
-    SHARE = 1
-    END = 2
-    LEAVE = 3
-    COME = 4
-
-
-def replay_window(window: Window, proposal: Proposal = AS_IT_WAS) -> list[PlayedTurn]:
-    """Replay a window; returns its turns in the order in which they were recorded to come.
+def replay_window(window: Window, proposal: Proposal = AS_IT_WAS, progressed: Progressed = say_nothing) -> Replayed:
+    """Replay a window; its turns come out in the order in which they were recorded to come.
 
     A run takes as long as it was recorded to, on another GPU type longer or shorter as its estimates are. One that was
-    not recorded to its end takes its p50, or as long as it was seen where that is longer.
+    not recorded to its end takes its p50, or as long as it was seen where that is longer. Whom a plan stops for others
+    ends within the grace, keeps its work, and waits again; as it was, recorded ends say that. `progressed` is told now
+    and then which share of the window is done.
     """
-    return _WindowReplay(window, proposal).run()
+    return _WindowReplay(window, proposal, progressed).run()
 
 
 class _WindowReplay:
-    def __init__(self, window: Window, proposal: Proposal) -> None:
+    def __init__(self, window: Window, proposal: Proposal, progressed: Progressed) -> None:
         self.window = window
         self.proposal = proposal
+        self.progressed = progressed
+        self.stops_runs = proposal is not AS_IT_WAS
         self.planner = Planner()
         self.pools: dict[str, PoolState] = {}
         self.lengths = Lengths(window)
         self.queues: set[str] = set()
         self.kept: tuple[Kept, ...] = ()
-        self.events: list[tuple[datetime, Happening, int, Any]] = []
-        self.scheduled = 0
+        self.coming = Happenings()
         self.waiting: dict[str, int] = {}
+        self.running: dict[str, Progress] = {}
+        self.before: dict[str, tuple[RunningJob, datetime]] = {}
         self.played = [PlayedTurn(turn, turn.came_at) for turn in window.turns]
         self.next_of = _find_next_turns(window.turns)
+        self.offered = Offered(window.begins_at)
+        self.watch = GuaranteeWatch()
 
-    def run(self) -> list[PlayedTurn]:
+    def run(self) -> Replayed:
         self._schedule_window()
-        while self.events and self.events[0][0] <= self.window.ends_at:
-            now = self.events[0][0]
-            while self.events and self.events[0][0] == now:
-                _at, happening, _number, of = heappop(self.events)
-                self._take(happening, of, now)
-            for kept in self.kept:  # the end of the run that was lost has the planner forget it
-                self.planner.change(kept)
-            for start in self.planner.plan(now).starts:
-                self._start(start, now)
-        return self.played
+        begins_at, ends_at = self.window.begins_at, self.window.ends_at
+        moments = 0
+        while (now := self.coming.find_next()) is not None and now <= ends_at:
+            self._go_on(now)
+            moments += 1
+            if moments % TELL_EVERY == 0:
+                self.progressed((now - begins_at) / (ends_at - begins_at))
+        self.offered.count_to(ends_at)
+        missed, before = self.watch.close(ends_at), list(self.before.values())
+        return Replayed(begins_at, ends_at, self.played, before, self.offered.gpu_seconds, missed)
 
-    def _schedule(self, at: datetime, happening: Happening, of: Any) -> None:
-        self.scheduled += 1
-        heappush(self.events, (at, happening, self.scheduled, of))
+    def _go_on(self, now: datetime) -> None:
+        """Take all that happens at a moment, and do what the plan then says."""
+        for happening, of in self.coming.take(now):
+            self._take(happening, of, now)
+        for kept in self.kept:  # the end of the run that was lost has the planner forget it
+            if kept.job_id in self.waiting:
+                self.planner.change(kept)
+        plan = self.planner.plan(now)
+        for start in plan.starts:
+            if (now, start.job_id) not in self.window.withheld:
+                self._start(start, now)
+        self._stop_for_others(plan, now)
+        self.watch.look(now)
 
     def _schedule_window(self) -> None:
         """Schedule what no plan changes: conditions, the ends of those that ran before, and who comes of himself."""
+        for share in self.proposal.shares:
+            self._share(share)
         for at, conditions in self.window.conditions:
-            self._schedule(at, Happening.CONDITIONS, conditions)
+            self.coming.add(at, Happening.CONDITIONS, conditions)
         for at, share in self.window.shares:
-            self._schedule(at, Happening.SHARE, share)
-        for run, ends_at in self.window.running:
+            self.coming.add(at, Happening.SHARE, self.proposal.change_share(share))
+        if self.window.conditions:
+            self.watch.tell_queues(self.proposal.change_conditions(self.window.conditions[0][1]).queues)
+        for run, seen_to_end in self.window.running:
+            ends_at = seen_to_end or max(run.p50_end, self.window.ends_at)
             self.planner.start(run)
-            self._schedule(ends_at or max(run.p50_end, self.window.ends_at), Happening.END, run.job_id)
+            self.before[run.job_id] = run, ends_at
+            self.watch.hold(run.contract_id, run.queue, self.lengths.find_sku(run.pool), run.gpus)
+            self.coming.add(ends_at, Happening.END, (run.job_id, None))
+        for at in self.window.cycles:
+            self.coming.add(at, Happening.NOTHING, None)
         following = set(self.next_of.values())
         for number, turn in enumerate(self.window.turns):
             if number not in following:
-                self._schedule(turn.came_at, Happening.COME, number)
+                self.coming.add(turn.came_at, Happening.COME, number)
 
     def _take(self, happening: Happening, of: Any, now: datetime) -> None:
         match happening:
             case Happening.CONDITIONS:
-                self._tell(self.proposal.change_conditions(of))
+                self._tell(self.proposal.change_conditions(of), now)
             case Happening.SHARE:
-                self.planner.change(self.proposal.change_share(of))
+                self._share(of)
             case Happening.END:
-                self.planner.end(of)
+                job_id, stint = of
+                self._end(job_id, stint, now)
             case Happening.LEAVE:
                 self._leave(of)
             case Happening.COME:
                 self._come(of, now)
 
-    def _tell(self, conditions: Conditions) -> None:
+    def _share(self, share: ContractShare) -> None:
+        self.planner.change(share)
+        self.watch.tell_share(share)
+
+    def _tell(self, conditions: Conditions, now: datetime) -> None:
         """Tell the planner of pools and queues as they are from now on."""
         pools = {pool.name: name_node(pool, 0) for pool in conditions.pools}
         for name in self.pools.keys() - pools.keys():
@@ -130,32 +158,105 @@ class _WindowReplay:
             for told in values:
                 self.planner.change(told)
         self.pools, self.queues, self.kept = pools, queues, conditions.kept
+        self.offered.change(pools.values(), now)
+        self.watch.tell_queues(conditions.queues)
 
     def _come(self, number: int, now: datetime) -> None:
         turn = self.window.turns[number]
         self.played[number].came_at = now
         self.waiting[turn.job.job_id] = number
         self.planner.submit(turn.job)
+        self.watch.come(turn.job)
         if turn.left_at is not None:
-            self._schedule(max(turn.left_at, now), Happening.LEAVE, number)
+            self.coming.add(max(turn.left_at, now), Happening.LEAVE, number)
 
     def _leave(self, number: int) -> None:
         job_id = self.window.turns[number].job.job_id
         if self.waiting.get(job_id) == number:
             del self.waiting[job_id]
             self.planner.end(job_id)
+            self.watch.leave(job_id)
 
     def _start(self, start: Start, now: datetime) -> None:
         number = self.waiting.pop(start.job_id)
-        played = self.played[number]
-        seconds = self.lengths.find(played.turn, self.pools[start.pool].sku)
-        played.started_at, played.ended_at, played.pool = now, now + seconds, start.pool
-        self.planner.start(make_run(played.turn, start, self.pools[start.pool].sku, now))
-        self._schedule(played.ended_at, Happening.END, start.job_id)
-        following = self.next_of.get(number)
+        self.watch.leave(start.job_id)
+        played, sku = self.played[number], self.pools[start.pool].sku
+        done = self.lengths.find_done(played)
+        restart = RESTART if played.waits_again else timedelta(0)
+        length = self.lengths.find(played.turn, sku)
+        stint = Stint(start.pool, sku, now, now + length * (1 - done) + restart, restart)
+        played.stints.append(stint)
+        played.waits_again = False
+        run = make_run(played.turn, start, sku, now, done)
+        self.planner.start(run)
+        self.running[start.job_id] = Progress(number, run)
+        self.watch.hold(run.contract_id, run.queue, sku, run.gpus)
+        self.coming.add(stint.ended_at, Happening.END, (start.job_id, stint))
+
+    def _end(self, job_id: str, stint: Stint | None, now: datetime) -> None:
+        """End a run, unless it was stopped before; whoever is to follow it comes after a while."""
+        progress = self.running.get(job_id)
+        if stint is None:
+            self._let_go_of_earlier(job_id)
+        elif progress is not None and self.played[progress.number].stints[-1] is stint and stint.ended_at == now:
+            del self.running[job_id]
+            self.planner.end(job_id)
+            self._let_go(progress.run, stint.sku)
+            if progress.stopped:
+                self._wait_again(progress.number)
+            else:
+                self._follow(progress, stint, now)
+
+    def _let_go_of_earlier(self, job_id: str) -> None:
+        """End what ran when the window began, or what lingers of a run that has ended."""
+        self.planner.end(job_id)
+        if job_id in self.before:
+            run, _ends_at = self.before[job_id]
+            self._let_go(run, self.lengths.find_sku(run.pool))
+
+    def _let_go(self, run: RunningJob, sku: str) -> None:
+        self.watch.hold(run.contract_id, run.queue, sku, -run.gpus)
+
+    def _follow(self, progress: Progress, stint: Stint, now: datetime) -> None:
+        """Have what lingers of a run hold its GPUs for as long as it did, and its job come back if it did."""
+        turn = self.window.turns[progress.number]
+        if turn.lingering is not None and turn.lingered is not None:
+            lingering = make_lingering(turn.lingering, progress.run)
+            self.planner.start(lingering)
+            self.coming.add(now + turn.lingered, Happening.END, (lingering.job_id, None))
+        following = self.next_of.get(progress.number)
         if following is not None:
             after = self.window.turns[following].returned_after or timedelta(0)
-            self._schedule(played.ended_at + after, Happening.COME, following)
+            self.coming.add(stint.ended_at + after, Happening.COME, following)
+
+    def _stop_for_others(self, plan: Plan, now: datetime) -> None:
+        for preemption in plan.preemptions:
+            self._stop(preemption, now)
+        for kept in plan.kept if self.stops_runs else ():  # as it was, it is on record
+            self.planner.change(kept)
+
+    def _stop(self, preemption: Preemption, now: datetime) -> None:
+        """Have a run save and end within its grace; what is recorded to end sooner ends as it did."""
+        progress = self.running.get(preemption.job_id)
+        if progress is None:
+            return
+        stint = self.played[progress.number].stints[-1]
+        saved_at = now + timedelta(seconds=preemption.grace_seconds)
+        progress.run = replace(progress.run, is_stopping=True)
+        self.planner.start(progress.run)
+        if self.stops_runs and saved_at < stint.ended_at:
+            progress.stopped = True
+            stint.ended_at = saved_at
+            self.coming.add(saved_at, Happening.END, (preemption.job_id, stint))
+
+    def _wait_again(self, number: int) -> None:
+        """Have a job that was stopped wait again, at its age, for what is left of its work."""
+        played = self.played[number]
+        played.waits_again = True
+        job = self.lengths.make_rest(played)
+        self.waiting[job.job_id] = number
+        self.planner.submit(job)
+        self.watch.come(job)
 
 
 def _find_next_turns(turns: Sequence[Turn]) -> dict[int, int]:

@@ -33,12 +33,15 @@ async def test_a_proposal_is_compared_with_the_recorded_window_by_contract_and_q
     assert await run_next_simulation(system)
     assert not await run_next_simulation(system)
     done = await api.get(f"/queues/simulations/{asked['id']}")
-    assert (done["status"], done["fault"]) == ("done", None)
+    assert (done["status"], done["fault"], done["progress"]) == ("done", None, 1)
     result = done["result"]
     assert (result["jobs"], result["starts_reproduced"], result["later_count"]) == (2, 1, 1)
     (group,) = result["groups"]
     assert (group["contract_id"], group["queue"]) == (customer.contract["id"], "standard")
     assert [group[side]["started"] for side in ("today", "proposed")] == [1, 0]
+    assert [group[side]["gpu_seconds"] for side in ("today", "proposed")] == [1, 0]
+    assert float(group["today"]["cost"]["amount"]) > float(group["proposed"]["cost"]["amount"]) == 0
+    assert [(pool["pool"], pool["today"]["utilisation"]) for pool in result["pools"]] == [("test", 1)]
     assert result["later"][0]["proposed"] is None
 
 

@@ -87,7 +87,7 @@ async def test_jobs_on_two_slots_start_in_the_replay_in_the_very_cycles_in_which
     starts = await list_starts(system)
     assert len(starts) == JOBS
     assert len({at for at, _job_id in starts}) > JOBS / 2, "the proof is one of waiting"
-    played = replay_window(read_window(await read_all(system)))
+    played = replay_window(read_window(await read_all(system))).turns
     assert sorted((turn.started_at, turn.turn.job.job_id) for turn in played if turn.started_at) == starts
     assert all(turn.turn.ended_at == turn.ended_at for turn in played)
 
@@ -133,7 +133,22 @@ async def test_old_records_are_forgotten_and_young_ones_stay(system: System, clo
     clock.advance(days=40)
     await cycle(system, CycleRecorder())
     async with system.work() as work:
-        assert await forget_records(work, before=work.now - timedelta(days=30), limit=10) == 1
+        before = work.now - timedelta(days=30)
+        assert await forget_records(work, before=before, most_bytes=10**6, limit=10) == 1
+        assert (await measure_records(work))[0] == 1
+
+
+async def test_records_beyond_what_all_may_take_are_forgotten_from_the_oldest_on(system: System) -> None:
+    for _ in range(4):
+        await cycle(system, CycleRecorder())
+    async with system.work() as work:
+        count, size = await measure_records(work)
+        assert count == 4
+        long_ago = work.now - timedelta(days=30)
+        assert await forget_records(work, before=long_ago, most_bytes=size, limit=10) == 0
+        assert await forget_records(work, before=long_ago, most_bytes=size // 2, limit=1) == 1
+        assert await forget_records(work, before=long_ago, most_bytes=size // 2, limit=10) == 1
+        assert await forget_records(work, before=long_ago, most_bytes=1, limit=10) == 1
         assert (await measure_records(work))[0] == 1
 
 

@@ -78,4 +78,4 @@ def test_a_proposal_that_cannot_be_is_refused_by_its_field(document, told):
 def test_what_was_not_there_in_the_window_is_refused_with_what_was(part, changes, there):
     proposal = read_proposal({part: {"x": changes}})
     with pytest.raises(BadProposal, match=f"{part}.x was not there in this window; there were {there}"):
-        proposal.check_names([CONDITIONS], {"con_a"})
+        proposal.check([CONDITIONS], {"con_a"})

@@ -1,101 +1,22 @@
 """A broker in small that plans, records and forgets: what it recorded is replayed to the very cycle of each start."""
 
-import random
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from broker.scheduling.planning.plan import plan_cycle
-from broker.scheduling.planning.values.jobs import RunningJob, Shape, TypeOption, WaitingJob
 from broker.scheduling.planning.values.pools import PoolState
-from broker.scheduling.planning.values.queues import QueueState
-from broker.scheduling.planning.values.snapshot import ClusterSnapshot
 from broker.scheduling.simulation.recording import CycleRecord, RecordedState, record_cycle
 from broker.scheduling.simulation.window import EmptyWindow, read_window
 from broker.scheduling.simulation.window_replay import Proposal, replay_window
-
-BEGAN = datetime(2026, 11, 29, tzinfo=UTC)
-QUEUES = (QueueState("standard", 100), QueueState("priority", 200))
-
-
-def moment(seconds: float) -> datetime:
-    return BEGAN + timedelta(seconds=seconds)
-
-
-class SmallBroker:
-    """Jobs come, cycles run a while after what woke them, runs end, one in ten is lost and comes back."""
-
-    def __init__(self, seed: int, *, gpus: int = 2, lost_share: float = 0.1) -> None:
-        self.random = random.Random(seed)
-        self.pools = (PoolState("one", "a100", gpus, gpus),)
-        self.queues = QUEUES
-        self.lost_share = lost_share
-        self.jobs: dict[str, WaitingJob] = {}
-        self.waiting: dict[str, WaitingJob] = {}
-        self.running: dict[str, RunningJob] = {}
-        self.ends: dict[str, float] = {}
-        self.state: RecordedState | None = None
-        self.records: list[CycleRecord] = []
-        self.snapshots: list[ClusterSnapshot] = []
-        self.starts: list[tuple[datetime, str]] = []
-        self.came = 0
-
-    def submit(self, seconds: float) -> None:
-        self.came += 1
-        job_id = f"job_{self.came:04}"
-        length = self.random.randint(5, 300)
-        shape = Shape(1, (TypeOption("a100", length, 2 * length), TypeOption("l40s", 2 * length, 4 * length)))
-        contract = self.random.choice(("con_a", "con_b", "con_c"))
-        queue = self.random.choice(QUEUES).name
-        self.jobs[job_id] = self.waiting[job_id] = WaitingJob(job_id, contract, queue, shape, moment(seconds))
-
-    def cycle(self, seconds: float) -> None:
-        for job_id in [job_id for job_id, end in self.ends.items() if end <= seconds]:
-            del self.running[job_id], self.ends[job_id]
-            if self.random.random() < self.lost_share:
-                self.waiting[job_id] = self.jobs[job_id]
-        held = len(self.running)
-        pools = tuple(replace(pool, free_gpus=pool.total_gpus - held) for pool in self.pools)
-        snapshot = ClusterSnapshot(pools, self.queues, tuple(self.waiting.values()), tuple(self.running.values()))
-        plan = plan_cycle(snapshot, now=moment(seconds))
-        for start in plan.starts:
-            self._start(start.job_id, seconds)
-        record = record_cycle(self.state, snapshot, [start.job_id for start in plan.starts], moment(seconds))
-        self.state = self.state or RecordedState()
-        self.state.take(record)
-        if record.says_something:
-            self.records.append(record)
-            self.snapshots.append(snapshot)
-        self.starts += [(moment(seconds), start.job_id) for start in plan.starts]
-
-    def _start(self, job_id: str, seconds: float) -> None:
-        job = self.waiting.pop(job_id)
-        expected = job.shape.p50_seconds
-        self.running[job_id] = RunningJob(
-            job_id, job.contract_id, "one", 1, moment(seconds), p50_end=moment(seconds + expected)
-        )
-        self.ends[job_id] = seconds + expected * self.random.uniform(0.5, 1.5)
-
-
-def run_broker(seed: int, jobs: int = 200) -> SmallBroker:
-    """Run until all jobs are done: a job every 80 s, a cycle a moment after each submission and end."""
-    broker = SmallBroker(seed)
-    now = 0.0
-    while broker.came < jobs or broker.waiting or broker.running:
-        coming = now + broker.random.expovariate(1 / 80) if broker.came < jobs else float("inf")
-        now = min(coming, *broker.ends.values(), now + 60)
-        if now == coming:
-            broker.submit(now)
-        now += broker.random.uniform(0.001, 0.3)
-        broker.cycle(now)
-    return broker
+from tests.broker.scheduling.simulation.small_broker import BEGAN, Faults, SmallBroker, run_broker
 
 
 def played_starts(broker: SmallBroker, **proposal) -> list[tuple[datetime, str]]:
-    played = replay_window(read_window(broker.records), **proposal)
+    played = replay_window(read_window(broker.records), **proposal).turns
     return sorted((turn.started_at, turn.turn.job.job_id) for turn in played if turn.started_at is not None)
 
 
@@ -135,7 +56,7 @@ def test_another_priority_changes_who_waits_and_more_slots_shorten_the_wait() ->
     broker = run_broker(11, jobs=100)
 
     def wait(**proposal) -> float:
-        turns = replay_window(read_window(broker.records), **proposal)
+        turns = replay_window(read_window(broker.records), **proposal).turns
         waits = [(turn.started_at - turn.came_at).total_seconds() for turn in turns if turn.started_at is not None]
         return sum(waits) / len(waits)
 
@@ -146,7 +67,7 @@ def test_another_priority_changes_who_waits_and_more_slots_shorten_the_wait() ->
 
 
 def test_a_job_that_left_without_having_run_leaves_in_the_replay() -> None:
-    broker = SmallBroker(1, gpus=1, lost_share=0)
+    broker = SmallBroker(1, (PoolState("one", "a100", 1, 1),), faults=Faults(lost=0))
     for seconds in (0, 1, 2):
         broker.submit(seconds)
         broker.cycle(seconds + 0.5)
@@ -155,7 +76,7 @@ def test_a_job_that_left_without_having_run_leaves_in_the_replay() -> None:
     broker.cycle(4)
     while broker.ends:
         broker.cycle(min(broker.ends.values()) + 0.1)
-    played = {turn.turn.job.job_id: turn.started_at for turn in replay_window(read_window(broker.records))}
+    played = {turn.turn.job.job_id: turn.started_at for turn in replay_window(read_window(broker.records)).turns}
     assert played[gone] is None
     assert played_starts(broker) == sorted(broker.starts)
 
