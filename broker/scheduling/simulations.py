@@ -16,6 +16,7 @@ from broker.scheduling.simulation.played import PlayedTurn
 from broker.scheduling.simulation.proposal import read_proposal
 from broker.scheduling.simulation.proposal_fields import BadProposal
 from broker.scheduling.simulation.recording import CycleRecord
+from broker.scheduling.simulation.stop_count import StopRules
 from broker.scheduling.simulation.window import EmptyWindow, read_window
 from broker.scheduling.simulation.window_replay import replay_window
 from broker.scheduling.tables import QueueSimulation
@@ -77,8 +78,9 @@ async def run_next_simulation(system: System) -> bool:
             return False
         simulation_id, proposal = row.id, row.proposal
         records = await read_records(work, row.begins_at, row.ends_at)
-    progress = Progress()
-    working = asyncio.create_task(asyncio.to_thread(simulate_proposal, records, proposal, progress))
+    progress, settings = Progress(), system.services.settings
+    stops = StopRules(settings.preemptions_per_hour, timedelta(seconds=settings.preemption_least_run_seconds))
+    working = asyncio.create_task(asyncio.to_thread(simulate_proposal, records, proposal, stops, progress))
     while not (await asyncio.wait({working}, timeout=PROGRESS_SECONDS))[0]:
         await _tell_progress(system, simulation_id, progress.share)
     try:
@@ -125,14 +127,17 @@ class Progress:
 
 
 def simulate_proposal(
-    records: Sequence[CycleRecord], document: Mapping[str, Any], progress: Progress
+    records: Sequence[CycleRecord], document: Mapping[str, Any], stops: StopRules, progress: Progress
 ) -> dict[str, Any]:
-    """Replay a window as it was and as proposed, and compare. Raises: BadProposal, EmptyWindow."""
+    """Replay a window as it was and as proposed, where `stops` bounds preemptions, and compare.
+
+    Raises: BadProposal, EmptyWindow.
+    """
     window, changes = read_window(records), read_proposal(document)
     conditions = [told for _at, told in window.conditions]
     changes.check(conditions, window.list_contracts())
     today = replay_window(window, progressed=progress.of_replay(0))
-    proposed = replay_window(window, changes.as_proposal(conditions), progress.of_replay(1))
+    proposed = replay_window(window, changes.as_proposal(conditions, stops), progress.of_replay(1))
     comparison = compare_replays(today, proposed)
     told = replace(comparison, later=comparison.later[:MOST_LATER_TOLD])
     return {

@@ -168,8 +168,10 @@ async def _plan_and_start(work: Work, state: CycleState) -> bool:
     outcome = await _apply_starts(work, conditions, planned.plan)
     if planned.newcomers is not None:
         await publish_starts(work, planned.newcomers)
-    started = [start.job_id for start in planned.plan.starts if start.job_id in outcome.started]
-    await _record(work, state, conditions, started, changed)
+    starts = [start.job_id for start in planned.plan.starts]
+    started = [job_id for job_id in starts if job_id in outcome.started]
+    withheld = [job_id for job_id in starts if job_id not in outcome.started]
+    await _record(work, state, conditions, started, changed, withheld)
     memory.note_started(started)
     state.started |= outcome.started
     state.waits, state.starts_more = planned.waits, have_free(conditions.pools, planned.plan.starts)
@@ -215,12 +217,12 @@ async def _record(
     conditions: ClusterSnapshot,
     starts: Sequence[str],
     changed: Mapping[str, WaitingJob | None],
+    withheld: Sequence[str] = (),
 ) -> None:
     if state.recorder is not None:
         memory = state.memory
-        await state.recorder.record(
-            work, conditions, starts, memory.following.waiting, None if memory.is_new else changed
-        )
+        told = None if memory.is_new else changed
+        await state.recorder.record(work, conditions, starts, memory.following.waiting, told, withheld)
 
 
 async def _apply_starts(work: Work, conditions: ClusterSnapshot, plan: Plan) -> StartedRuns:

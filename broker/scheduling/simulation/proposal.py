@@ -11,6 +11,7 @@ from broker.scheduling.planning.values.pools import PoolState
 from broker.scheduling.planning.values.queues import ContractShare
 from broker.scheduling.simulation.proposal_fields import LENDING, PARTS, BadProposal, Field, lend
 from broker.scheduling.simulation.recording import Conditions
+from broker.scheduling.simulation.stop_count import StopRules
 from broker.scheduling.simulation.window_replay import Proposal
 
 # By name, what is set of it: fields and their values.
@@ -26,7 +27,7 @@ class ProposedChanges:
     pools: Changes
     contracts: Changes
 
-    def as_proposal(self, conditions: Sequence[Conditions] = ()) -> Proposal:
+    def as_proposal(self, conditions: Sequence[Conditions] = (), stops: StopRules | None = None) -> Proposal:
         """Make it a proposal for a window on these conditions; they say whose own a queue is."""
         owners = _list_owners(conditions)
         lent = {owners[name]: changed[LENDING] for name, changed in self.queues.items() if LENDING in changed}
@@ -37,7 +38,7 @@ class ProposedChanges:
 
         named = sorted(self.contracts.keys() | lent.keys())
         shares = tuple(change_share(ContractShare(contract_id)) for contract_id in named)
-        return Proposal(self._change_conditions, change_share, shares)
+        return Proposal(self._change_conditions, change_share, shares, stops)
 
     def check(self, conditions: Sequence[Conditions], contracts: Collection[str]) -> None:
         """Check that what is named was there in the window, where `contracts` had jobs. Raises: BadProposal."""

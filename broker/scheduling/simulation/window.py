@@ -83,7 +83,8 @@ class _Reader:
             if number == 0:
                 self.first_runs = dict(self.state.running)
             self.window.cycles.append(record.at)
-            self.window.withheld.update((record.at, job_id) for job_id in record.withheld)
+            self.window.withheld |= {(record.at, job_id) for job_id in record.withheld}
+            self.window.withheld -= {(record.at, job_id) for job_id in record.started}  # by another round of the cycle
             self._read_conditions(record)
             self._read_runs(record.at)
             self._read_line(record.at)

@@ -18,6 +18,7 @@ from broker.scheduling.simulation.happenings import Happening, Happenings
 from broker.scheduling.simulation.offered import Offered
 from broker.scheduling.simulation.played import PlayedTurn, Replayed, Stint
 from broker.scheduling.simulation.recording import Conditions
+from broker.scheduling.simulation.stop_count import StopCount, StopRules
 from broker.scheduling.simulation.window import Turn, Window
 from broker.scheduling.simulation.window_runs import Lengths, Progress, make_lingering, make_run
 
@@ -32,12 +33,14 @@ RESTART = timedelta(seconds=30)
 class Proposal:
     """What is made of the conditions, and of each contract's share, that were recorded.
 
-    `shares` are told first, of contracts that have none on record.
+    `shares` are told first, of contracts that have none on record. `stops` bounds how many runs a pool may stop for
+    others; None: as it is recorded.
     """
 
     change_conditions: Callable[[Conditions], Conditions]
     change_share: Callable[[ContractShare], ContractShare]
     shares: tuple[ContractShare, ...] = ()
+    stops: StopRules | None = None
 
 
 AS_IT_WAS = Proposal(lambda conditions: conditions, lambda share: share)
@@ -77,6 +80,7 @@ class _WindowReplay:
         self.next_of = _find_next_turns(window.turns)
         self.offered = Offered(window.begins_at)
         self.watch = GuaranteeWatch()
+        self.stops = StopCount(proposal.stops)
 
     def run(self) -> Replayed:
         self._schedule_window()
@@ -95,6 +99,8 @@ class _WindowReplay:
         """Take all that happens at a moment, and do what the plan then says."""
         for happening, of in self.coming.take(now):
             self._take(happening, of, now)
+        for name in self.stops.list_changed(now):
+            self.planner.change(self.stops.bound(self.pools[name]))
         for kept in self.kept:  # the end of the run that was lost has the planner forget it
             if kept.job_id in self.waiting:
                 self.planner.change(kept)
@@ -154,9 +160,10 @@ class _WindowReplay:
         queues = {queue.name for queue in conditions.queues}
         for name in self.queues - queues:
             self.planner.forget_queue(name)
-        for values in (pools.values(), conditions.queues):
-            for told in values:
-                self.planner.change(told)
+        for pool in pools.values():
+            self.planner.change(self.stops.bound(pool))
+        for queue in conditions.queues:
+            self.planner.change(queue)
         self.pools, self.queues, self.kept = pools, queues, conditions.kept
         self.offered.change(pools.values(), now)
         self.watch.tell_queues(conditions.queues)
@@ -246,6 +253,7 @@ class _WindowReplay:
         self.planner.start(progress.run)
         if self.stops_runs and saved_at < stint.ended_at:
             progress.stopped = True
+            self.stops.count(preemption.pool, now)
             stint.ended_at = saved_at
             self.coming.add(saved_at, Happening.END, (preemption.job_id, stint))
 

@@ -6,8 +6,8 @@ Answers of before lack what is compared now: they are told to have failed, and c
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0074"
-down_revision = "0073"
+revision = "0077"
+down_revision = "0076"
 branch_labels = None
 depends_on = None
 
