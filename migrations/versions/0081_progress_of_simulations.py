@@ -6,8 +6,8 @@ Answers of before lack what is compared now: they are told to have failed, and c
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0078"
-down_revision = "0077"
+revision = "0081"
+down_revision = "0080"
 branch_labels = None
 depends_on = None
 
