@@ -24,7 +24,7 @@ from broker.ledger.books.money_books import (
     read_deferred,
 )
 from broker.ledger.capturing.captures import Captured, capture_usage, charge_usage, count_captured
-from broker.ledger.capturing.shortage import Shortage, find_shortage, is_exhausted
+from broker.ledger.capturing.shortage import Shortage, find_shortage, find_shortage_ahead, is_exhausted
 from broker.ledger.correcting.compensation_sweep import (
     compensate_hold,
     list_holds_to_compensate,
@@ -74,7 +74,7 @@ from broker.ledger.holding.legs import NewLeg, read_available
 from broker.ledger.holding.reserves import UNPAID, HoldNeed, Reserves
 from broker.ledger.holding.standing import open_standing_hold
 from broker.ledger.holding.wide_holds import plan_wide_hold
-from broker.ledger.limits.budget_changes import amend_budget
+from broker.ledger.limits.budget_changes import amend_budget, list_nearly_spent
 from broker.ledger.limits.credit_limits import has_use
 from broker.ledger.rating.charge_limit import Promise
 from broker.ledger.rating.line_parts import LinePart, list_line_parts
@@ -154,6 +154,7 @@ __all__ = [
     "extend_holds",
     "find_kept",
     "find_shortage",
+    "find_shortage_ahead",
     "find_surplus",
     "find_true_up",
     "get_hold",
@@ -173,6 +174,7 @@ __all__ = [
     "list_line_parts",
     "list_month_charges",
     "list_months",
+    "list_nearly_spent",
     "list_returns",
     "list_stranded_compensations",
     "list_true_up_months",

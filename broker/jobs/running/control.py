@@ -1,5 +1,7 @@
 """Stopping jobs: cancelled or paused by their customer or ops, or told to stop by the broker."""
 
+from collections.abc import Mapping
+
 from sqlalchemy import select
 
 from broker import errors
@@ -75,6 +77,30 @@ async def pause_without_contract(work: Work, job_id: str) -> None:
     job = await lock_job(work, job_id)
     if job.status == JobStatus.QUEUED:
         _take_out_of_queue(work, job, StopReason.CONTRACT_ENDED)
+
+
+async def pause_beyond_budget(work: Work, contract_of: Mapping[str, str]) -> set[str]:
+    """Take out of their queues those of some jobs, by their contracts, for which nothing of the month's budget is left.
+
+    What they hold is of an earlier month: they would begin, and be told to stop at once. Returns them.
+    """
+    nearly_spent = await ledger.list_nearly_spent(work, set(contract_of.values()))
+    concerned = [job_id for job_id, contract_id in contract_of.items() if contract_id in nearly_spent]
+    return {job_id for job_id in concerned if await _pause_if_beyond(work, job_id)}
+
+
+async def _pause_if_beyond(work: Work, job_id: str) -> bool:
+    waiting = select(Job).where(Job.id == job_id, Job.status == JobStatus.QUEUED.value)
+    locked = waiting.with_for_update(key_share=True, skip_locked=True).execution_options(populate_existing=True)
+    job = (await work.session.scalars(locked)).one_or_none()
+    if job is None:
+        return False
+    hold = await ledger.get_hold(work, job.id)
+    if await ledger.find_shortage_ahead(work, hold, promise=job.promise) != ledger.Shortage.BUDGET:
+        return False
+    _take_out_of_queue(work, job, StopReason.BUDGET)
+    await wake_dispatcher(work.session)
+    return True
 
 
 async def request_stop(work: Work, job: Job, reason: StopReason) -> None:

@@ -38,6 +38,11 @@ async def find_shortage(work: Work, view: HoldView, *, promise: Promise = NOTHIN
     return await _find_end(view, promise, work.now)
 
 
+async def find_shortage_ahead(work: Work, view: HoldView, *, promise: Promise = NOTHING_PROMISED) -> Shortage | None:
+    """Find why a job that began now would have to stop at once; None where it may begin."""
+    return await _find_end(view, promise, work.now)
+
+
 async def is_exhausted(work: Work, view: HoldView, used_at: datetime) -> bool:
     """Tell whether the contract pays for no more usage of this moment, whoever has used up what there was."""
     return await _find_end(view, NOTHING_PROMISED, min(used_at, work.now)) is not None

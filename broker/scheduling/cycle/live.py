@@ -9,6 +9,7 @@ from datetime import datetime
 from broker.capacity import readiness
 from broker.capacity.start_forecasts import publish_starts
 from broker.jobs.reading import queueing
+from broker.jobs.running.control import pause_beyond_budget
 from broker.jobs.running.starts import StartedRuns, StartPlace, start_runs
 from broker.scheduling.cycle import batches, waits
 from broker.scheduling.cycle.leading import Lead, find_lead, keep_lead
@@ -165,7 +166,7 @@ async def _plan_and_start(work: Work, state: CycleState) -> bool:
     conditions = replace(await read_conditions(work, memory, state.usage), batches=held_back)
     changed = memory.tell_planner(aside | held)
     planned = await asyncio.to_thread(_plan, memory, conditions, changed, work.now, tells=state.tells)
-    outcome = await _apply_starts(work, conditions, planned.plan)
+    outcome = await _apply_starts(work, memory, conditions, planned.plan)
     if planned.newcomers is not None:
         await publish_starts(work, planned.newcomers)
     starts = [start.job_id for start in planned.plan.starts]
@@ -225,11 +226,14 @@ async def _record(
         await state.recorder.record(work, conditions, starts, memory.following.waiting, told, withheld)
 
 
-async def _apply_starts(work: Work, conditions: ClusterSnapshot, plan: Plan) -> StartedRuns:
+async def _apply_starts(work: Work, memory: CycleMemory, conditions: ClusterSnapshot, plan: Plan) -> StartedRuns:
     """Start what is still queued; a job that is locked elsewhere waits for the next cycle.
 
     One that cannot start keeps nobody else from starting.
     """
     pools = {pool.name: pool for pool in conditions.pools}
-    places = [StartPlace(start.job_id, start.pool, find_node(start, pools[start.pool])) for start in plan.starts]
+    contract_of = {start.job_id: memory.jobs[start.job_id].contract_id for start in plan.starts}
+    unpaid = await pause_beyond_budget(work, contract_of)
+    starts = [start for start in plan.starts if start.job_id not in unpaid]
+    places = [StartPlace(start.job_id, start.pool, find_node(start, pools[start.pool])) for start in starts]
     return await start_runs(work, places)

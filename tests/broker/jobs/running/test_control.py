@@ -10,8 +10,9 @@ from sqlalchemy import select
 from broker.jobs.rules.model import JobStatus
 from broker.persistence.outbox import OutboxMessage
 from broker.system import System
+from tests.broker.conftest import ManualClock
 from tests.broker.factories import Api, Customer, dispatch, make_ready_customer, submit_job
-from tests.broker.running_jobs import broken_rules
+from tests.broker.running_jobs import ENOUGH_DEVICES, broken_rules, report_usage, start_job
 from tests.broker.worker_calls import dispatched_worker, worker_of
 
 # status, action, answer, status after, what the run is told
@@ -192,6 +193,21 @@ async def test_job_at_its_max_cost_pauses_and_is_not_resumed(api: Api, app: Fast
     assert (job["status"], job["cost"]["amount"][:4]) == ("paused", "0.99"), "never more than was promised"
     problem = await api.post(f"/jobs/{job['id']}/resume", expect=402)
     assert problem["type"] == "/problems/max-cost-exceeded"
+
+
+async def test_waiting_job_pauses_where_another_has_used_the_budget_of_the_month_in_which_it_would_start(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    """It held some of the budget of the month before: it was started, and told to stop by its first heartbeat."""
+    customer = await make_ready_customer(api, monthly_budget="1.00")
+    waiting = await submit_job(api, customer.dataset["id"], customer_id=customer.id)
+    clock.advance(days=32)
+    running = await start_job(system, customer, gpu_seconds=500, tokens=0)
+    await report_usage(system, running, gpu_seconds=600)
+    await dispatch(system, gpus=ENOUGH_DEVICES + 1)
+    left = await api.get(f"/jobs/{waiting['id']}")
+    assert (left["status"], left["pause_reason"], left["attempts"]) == ("paused", "budget", 0)
+    assert await broken_rules(system) == {}
 
 
 async def test_job_beyond_its_budget_pauses_and_is_not_resumed_while_nothing_is_left(
