@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from broker import __version__, errors
 from broker.base_models import service as base_models
@@ -73,10 +74,11 @@ class OfferPrices:
     available: Sequence[str]
 
     def price(self, offers: Sequence[Offer]) -> list[PricedOffer]:
+        list_prices = cache(self._list_prices)
         return [
             PricedOffer(
                 offer=offer,
-                prices=price_on_every_plan(self._list_prices(offer.run.sku), offer.run.gpu_seconds, self.tokens),
+                prices=price_on_every_plan(list_prices(offer.run.sku), offer.run.gpu_seconds, self.tokens),
                 available=offer.run.sku in self.available,
             )
             for offer in offers

@@ -10,9 +10,11 @@ PowerClass = Literal["low_power", "dense", "full"]
 
 # From here its tensor cores are more than its power limit lets work at once.
 DENSE_TERAFLOPS_PER_WATT = 1.0
-# Up to here a card is made for a slot without cables, and from some teraflops a watt on it falls to little more than
-# its base clock in long products.
-SLOT_WATTS, LOW_POWER_TERAFLOPS_PER_WATT = 165, 0.8
+# What a slot gives a card without cables, which then falls to little more than its base clock in long products.
+# Source: PCI Express Card Electromechanical Specification 3.0, section 4.2 (75 W); a T4 holds 24 of 65 teraflops in a
+# product of 4,096, "due to power capping" (forums.developer.nvidia.com/t/264462); Jia et al. 2019, "Dissecting the
+# NVidia Turing T4 GPU", on its throttling.
+SLOT_WATTS = 75
 # Chips of this generation need about twice the energy for a product: their limit binds at fewer teraflops a watt.
 # Source: NVIDIA GA102 whitepaper: 8 nm of Samsung, where the A100 before and Ada after it are of TSMC's 7 and 4 nm.
 THIRSTY_GENERATION, DENSE_TERAFLOPS_PER_WATT_OF_THIRSTY = 8.6, 0.4
@@ -75,9 +77,9 @@ class GpuProfile(BaseModel):
         """
         if self.watts is None:
             return "full"
-        density = self.teraflops / self.watts
-        if self.watts <= SLOT_WATTS and density >= LOW_POWER_TERAFLOPS_PER_WATT:
+        if self.watts <= SLOT_WATTS:
             return "low_power"
+        density = self.teraflops / self.watts
         is_thirsty = self.compute_capability == THIRSTY_GENERATION
         dense = DENSE_TERAFLOPS_PER_WATT_OF_THIRSTY if is_thirsty else DENSE_TERAFLOPS_PER_WATT
         return "dense" if density >= dense else "full"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import NamedTuple
 
 from pricing.calibration.calibration import Calibration
@@ -88,7 +88,15 @@ class OfferedJob:
     def _measure_memory(self, config: TrainingConfig) -> Callable[[Precision], TrainerMemory]:
         """Count the work of a configuration, and answer its memory in each precision: once, whatever the GPU type."""
         workload = self.workload if config is self.config else self.plan(config)
-        return cache(lambda precision: TrainerMemory(self.profile, config, workload, precision))
+        found: dict[Precision, TrainerMemory] = {}
+
+        def measure(precision: Precision) -> TrainerMemory:
+            memory = found.get(precision)
+            if memory is None:
+                memory = found[precision] = TrainerMemory(self.profile, config, workload, precision)
+            return memory
+
+        return measure
 
     def _estimate(self, memory: TrainerMemory, chosen: MethodMemory, gpu: GpuProfile) -> RunEstimate:
         return estimate_method(memory, chosen, gpu, self.calibration, trainer_version=self.trainer_version)
