@@ -15,6 +15,7 @@ from broker.ledger import tables as ledger
 from broker.metering import tables as metering
 from broker.persistence.database import Base
 from broker.persistence.installation import Installation
+from broker.persistence.marks import ServiceMark
 from broker.persistence.outbox import OutboxMessage
 from broker.quotes import tables as quotes
 from broker.retention import tables as retention
@@ -25,6 +26,7 @@ __all__ = [
     "IdempotencyKey",
     "Installation",
     "OutboxMessage",
+    "ServiceMark",
     "adapters",
     "audit",
     "base_models",

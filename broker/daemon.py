@@ -26,9 +26,12 @@ from broker.ledger import service as ledger
 from broker.metering.keeping.months import open_months_ahead
 from broker.persistence.database import SUBMITTED, WAKE_CHANNEL
 from broker.persistence.faults import find_fault
+from broker.persistence.marks import PLANNED, VERIFIED, note_mark, read_marks
 from broker.persistence.pool import without_driver
 from broker.quotes.counts.token_counter import TokenCounter
+from broker.reports.verify import verify_ledger
 from broker.retention import service as retention
+from broker.scheduling.cycle.leading import Lead, find_lead
 from broker.scheduling.cycle.live import CycleResult, has_free_devices, run_cycle
 from broker.scheduling.cycle.memory import CycleMemory
 from broker.scheduling.cycle.pace import Pace, compute_rest
@@ -48,6 +51,7 @@ log = logging.getLogger(__name__)
 RECONNECT_SECONDS = 1.0
 LISTENING = "listening for work"
 WATCH_SECONDS = 0.5
+NOTED_EVERY, VERIFIED_EVERY = timedelta(seconds=1), timedelta(minutes=50)
 SHORTFALL_SECONDS = 15.0
 
 
@@ -69,7 +73,13 @@ class Daemon:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     swept_at: datetime | None = None
     heard_since: datetime | None = None
+    noted_at: datetime | None = None
     has_started: bool = False
+
+    @property
+    def name(self) -> str:
+        """Tell by which name this process is known to others."""
+        return self.memory.process_id or ""
 
     async def start(self) -> None:
         if self.agent is not None:
@@ -92,6 +102,7 @@ class Daemon:
             self._at(self.close_months, minute=5)
             self._at(self.warn_of_expiry, minute=10)
             self._at(self.attend_to_ends, minute=20)
+            self._at(self.verify_books, minute=40)
             self._at(self.forget_idempotency_keys, hour=3)
             self._at(self.open_usage_months, hour=4)
             self._every(settings.retention_seconds, self.sweep_leftovers)
@@ -196,10 +207,19 @@ class Daemon:
         """Run a cycle with what this process remembers; where it is not committed, that is begun anew."""
         try:
             async with self.system.work() as work:
-                return await run_cycle(work, self.usage, self._find_recorder(), self.memory, tells=tells)
+                result = await run_cycle(work, self.usage, self._find_recorder(), self.memory, tells=tells)
+                await self._note_cycle(work)
+                return result
         except BaseException:
             self.memory.forget()
             raise
+
+    async def _note_cycle(self, work: Work) -> None:
+        """Note for alarms that cycles are planned, once a second at most, by who leads."""
+        if self.noted_at is None or not timedelta() <= work.now - self.noted_at < NOTED_EVERY:
+            self.noted_at = work.now
+            if await find_lead(work, self.name) is Lead.OURS:
+                await note_mark(work.session, PLANNED, by=self.name, now=work.now)
 
     def _find_recorder(self) -> CycleRecorder | None:
         """Find what records cycles; None where they are kept for no time at all."""
@@ -318,6 +338,18 @@ class Daemon:
         async with self.system.work() as work:
             ending = await contracts.list_ending(work)
         await self.system.work_on(ending, attend_to_end)
+
+    async def verify_books(self) -> None:
+        """Verify the books for alarms, where no other process has within the hour; the log names what is broken."""
+        async with self.system.work() as work:
+            last = (await read_marks(work.session)).get(VERIFIED)
+            if last is not None and timedelta() <= work.now - last.noted_at < VERIFIED_EVERY:
+                return
+            broken = [result for result in await verify_ledger(work.session) if result.broken]
+            rows = sum(len(result.broken) for result in broken)
+            await note_mark(work.session, VERIFIED, by=self.name, now=work.now, value=rows)
+        for result in broken:
+            log.error("the books break a rule, run `broker ledger verify`: %s (%s)", result.rule, result.broken[0])
 
     async def forget_idempotency_keys(self) -> None:
         forgotten = 1

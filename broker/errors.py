@@ -261,6 +261,13 @@ class ChangedSince(DomainError):
     """
 
 
+class ProtocolMismatch(DomainError):
+    """Trainer and broker do not speak the same worker protocol.
+
+    Install the release of the broker where the trainer runs; the job waits and is started again. Nothing is charged.
+    """
+
+
 class IdempotencyConflict(DomainError):
     """The Idempotency-Key was used for another request.
 

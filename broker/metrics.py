@@ -14,6 +14,7 @@ from broker.capacity.metrics import CapacityCollector, CapacityReading
 from broker.estimator.metrics import EstimatorCollector
 from broker.estimator.watch import AccuracyReading
 from broker.metering.reading.metrics import QuarantineCollector, QuarantineReading
+from broker.operations.metrics import ServiceCollector, ServiceReading
 from broker.persistence.faults import find_fault
 from broker.retention.metrics import SweepCollector, SweepReading
 from broker.scheduling.cycle.metrics import QueueCollector, QueueReading
@@ -39,6 +40,7 @@ class Metrics:
     capacity: CapacityReading = field(default_factory=CapacityReading)
     swept: SweepReading = field(default_factory=SweepReading)
     quarantine: QuarantineReading = field(default_factory=QuarantineReading)
+    service: ServiceReading = field(default_factory=ServiceReading)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     read_at: datetime | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -49,6 +51,7 @@ class Metrics:
         self.registry.register(CapacityCollector(self.capacity))
         self.registry.register(SweepCollector(self.swept))
         self.registry.register(QuarantineCollector(self.quarantine))
+        self.registry.register(ServiceCollector(self.service))
 
     async def refresh(self) -> None:
         """Read the database, for one scrape at a time. A reading that fails leaves the others, and its own last one."""
@@ -60,6 +63,7 @@ class Metrics:
                 await self._read("agents and pools", self.capacity)
                 await self._read("what was swept", self.swept)
                 await self._read("usage in quarantine", self.quarantine)
+                await self._read("cycles, books and outbox", self.service)
                 self.read_at = now
 
     async def _read(self, name: str, reading: Reading) -> None:

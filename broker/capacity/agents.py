@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 import broker
 from broker import errors
-from broker.capacity.model import CLUSTERS, PRESENT, AgentState, Discipline, NodeCapacity, judge_agent
+from broker.capacity.model import AGENT_PROTOCOL, CLUSTERS, PRESENT, AgentState, Discipline, NodeCapacity, judge_agent
 from broker.capacity.tables import Agent, Pool, write_nodes
 from broker.persistence.database import wake_dispatcher
 from broker.work import Work
@@ -48,6 +48,7 @@ async def register_agent(work: Work, card: AgentCard) -> None:
     _check_is_free(work, card, serving)
     row = {name: value for name, value in vars(card).items() if name != "nodes"}
     row |= {"nodes_told": write_nodes(card.nodes), "version": broker.__version__, "state": AgentState.LIVE.value}
+    row |= {"protocol": AGENT_PROTOCOL}
     row |= {"started_at": work.now, "last_seen_at": work.now, "ended_at": None}
     new = insert(Agent).values(row | {"created_at": work.now})
     await work.session.execute(new.on_conflict_do_update(index_elements=[Agent.id], set_=row))

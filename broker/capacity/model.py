@@ -7,6 +7,8 @@ from enum import StrEnum
 
 FIRST_REST = timedelta(seconds=5)
 LONGEST_REST = timedelta(minutes=10)
+# How brokers and agents speak to each other through the database and the outbox; raised where that changes.
+AGENT_PROTOCOL, OLDEST_AGENT_PROTOCOL = 1, 1
 MOST_FAILED_STARTS = 8  # in a row; after them a pool waits for ops: 5 s, 10 s, 20 s … 320 s lie between
 
 
@@ -98,6 +100,7 @@ class Readiness(StrEnum):
     SILENT = "silent"
     RESTING = "resting"
     NODES_CLOSED = "nodes_closed"
+    OUTDATED = "outdated"
 
 
 UNREADY = {
@@ -134,7 +137,7 @@ def plan_rest(failed_starts: int, *, now: datetime) -> Rest:
 class PoolFacts:
     """All that decides whether a pool takes jobs. `is_open` is the word of ops, `rest` None: no start has failed.
 
-    `nodes`: those of a cluster; none where the pool is one machine.
+    `nodes`: those of a cluster; none where the pool is one machine. `protocol`: the one that its agent speaks.
     """
 
     name: str
@@ -143,6 +146,7 @@ class PoolFacts:
     last_seen_at: datetime | None
     rest: Rest | None
     nodes: tuple[NodeCapacity, ...] = ()
+    protocol: int = AGENT_PROTOCOL
 
 
 def judge_pool(facts: PoolFacts, *, now: datetime) -> tuple[Readiness, str | None]:
@@ -151,6 +155,8 @@ def judge_pool(facts: PoolFacts, *, now: datetime) -> tuple[Readiness, str | Non
         return Readiness.CLOSED, f"Pool {facts.name} is closed."
     if facts.agent != AgentState.LIVE:
         return UNREADY[facts.agent], _explain_absence(facts)
+    if not OLDEST_AGENT_PROTOCOL <= facts.protocol <= AGENT_PROTOCOL:
+        return Readiness.OUTDATED, _explain_protocol(facts)
     states = {node.state for node in facts.nodes}
     if states and NodeState.OPEN not in states:
         why = "answers" if states == {NodeState.DOWN} else "takes starts"
@@ -160,6 +166,18 @@ def judge_pool(facts: PoolFacts, *, now: datetime) -> tuple[Readiness, str | Non
     until = "ops opens it" if facts.rest.until is None else _write(facts.rest.until)
     starts = "the last start" if facts.rest.failed_starts == 1 else f"the last {facts.rest.failed_starts} starts"
     return Readiness.RESTING, f"Pool {facts.name} rests until {until}: {starts} on it failed."
+
+
+def _explain_protocol(facts: PoolFacts) -> str:
+    spoken = (
+        str(AGENT_PROTOCOL)
+        if OLDEST_AGENT_PROTOCOL == AGENT_PROTOCOL
+        else f"{OLDEST_AGENT_PROTOCOL} to {AGENT_PROTOCOL}"
+    )
+    return (
+        f"Pool {facts.name} starts nothing new: its agent speaks protocol {facts.protocol}, this broker {spoken};"
+        " operations has to restart one of them on the other's release."
+    )
 
 
 def _explain_absence(facts: PoolFacts) -> str:

@@ -8,6 +8,7 @@ from sqlalchemy import Select, select
 from broker import errors
 from broker.capacity import agents
 from broker.capacity.model import (
+    AGENT_PROTOCOL,
     SIMULATED,
     NodeCapacity,
     NodeState,
@@ -85,6 +86,7 @@ def _judge(work: Work, pool: Pool, agent: Agent | None) -> JudgedPool:
         agent=None if agent is None else agents.judge(work, agent),
         last_seen_at=None if agent is None else agent.last_seen_at,
         nodes=_list_nodes(pool, agent),
+        protocol=AGENT_PROTOCOL if agent is None else agent.protocol,
         rest=None if pool.rest_reason is None else Rest(pool.failed_starts, pool.rests_until),
     )
     return JudgedPool(pool, agent, *judge_pool(facts, now=work.now))

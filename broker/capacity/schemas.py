@@ -136,7 +136,7 @@ class PoolOut(BaseModel):
     state: Readiness = Field(
         description="Whether it takes jobs now (`open`), or why not: `closed` by ops, `unserved` (no agent), `silent`"
         " or `draining` (its agent is), `resting` after failed starts, `nodes_closed`: none of its"
-        " cluster's takes starts.",
+        " cluster's takes starts; `outdated`: its agent speaks another protocol than this broker.",
         examples=["open"],
     )
     state_reason: str | None = Field(description="The same as a sentence; null: it is open.", examples=[None])
@@ -239,6 +239,7 @@ class AgentOut(BaseModel):
     sku: str = Field(description="Type of its devices.", examples=["rtx-3090"])
     gpus: int = Field(description="All its devices (or CPU slots), busy ones included.", examples=[2])
     version: str = Field(description="Version of the software.", examples=["0.1.0"])
+    protocol: int = Field(description="The protocol that it speaks with brokers.", examples=[1])
     machine_load: float | None = Field(
         description="Processes that wanted to run on its machine in the last minute, for each core.", examples=[0.25]
     )

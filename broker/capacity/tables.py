@@ -54,10 +54,10 @@ class Queue(Base):
 class Agent(Base):
     """A process that serves a pool, known by its data directory: it stays the same over its restarts.
 
-    `state` is what it has said of itself; that it is silent is judged by `last_seen_at`. `boot_id` tells its machine,
-    since it was started last. `gpus` are all its devices (or CPU slots). `machine_load` is that of its machine for each
-    core when it was seen last; None where it has not told. `nodes_told` are the machines that its engine knows, as
-    JSON; `nodes` reads them.
+    `protocol` is how it speaks with brokers. `state` is what it has said of itself; that it is silent is judged by
+    `last_seen_at`. `boot_id` tells its machine, since it was started last. `gpus` are all its devices (or CPU
+    slots). `machine_load` is that of its machine for each core when it was seen last; None where it has not told.
+    `nodes_told` are the machines that its engine knows, as JSON; `nodes` reads them.
     """
 
     __tablename__ = "agents"
@@ -72,6 +72,7 @@ class Agent(Base):
     sku: Mapped[str]
     gpus: Mapped[int]
     version: Mapped[str]
+    protocol: Mapped[int] = mapped_column(server_default=text("1"))
     nodes_told: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
     machine_load: Mapped[float | None]
     state: Mapped[str]

@@ -28,18 +28,17 @@ class EstimatorCollector(Collector):
             "Latest runs that the estimates are judged by.",
             accuracy.runs if accuracy else 0,
         )
-        if accuracy is None:
-            return
         coverage = GaugeMetricFamily(
             "broker_estimator_coverage_ratio",
             "Share of the judged runs that stayed at or below the quantile of their estimate.",
             labels=["quantile"],
         )
-        coverage.add_metric(["0.5"], accuracy.p50.share)
-        coverage.add_metric(["0.9"], accuracy.p90.share)
+        if accuracy is not None:
+            coverage.add_metric(["0.5"], accuracy.p50.share)
+            coverage.add_metric(["0.9"], accuracy.p90.share)
         yield coverage
         yield GaugeMetricFamily(
             "broker_estimator_median_absolute_error_ratio",
             "Median of |estimate at p50 - actual| / actual of the judged runs.",
-            accuracy.median_error,
+            None if accuracy is None else accuracy.median_error,
         )

@@ -46,6 +46,7 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.QueueDraining: HTTPStatus.CONFLICT,
     errors.NotUndoable: HTTPStatus.CONFLICT,
     errors.ChangedSince: HTTPStatus.CONFLICT,
+    errors.ProtocolMismatch: HTTPStatus.UPGRADE_REQUIRED,
     errors.IdempotencyConflict: HTTPStatus.CONFLICT,
     errors.EventConflict: HTTPStatus.CONFLICT,
     errors.IllegalTransition: HTTPStatus.CONFLICT,

@@ -171,6 +171,7 @@ class Run(Base):
         CheckConstraint(f"({ACTIVE_RUN}) = (cause IS NULL)", name="ended_for_a_cause"),
         Index("uq_runs_one_active_per_job", "job_id", unique=True, postgresql_where=text(ACTIVE_RUN)),
         Index("ix_runs_active_agent", "agent_id", postgresql_where=text(ACTIVE_RUN)),
+        Index("ix_runs_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

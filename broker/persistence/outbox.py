@@ -86,6 +86,21 @@ async def list_pending(
     return [PendingMessage(row.id, row.kind, row.run_id, row.failures) for row in rows]
 
 
+@dataclass(frozen=True)
+class Pending:
+    """How many messages are not delivered yet, and since when the oldest waits."""
+
+    count: int = 0
+    oldest_at: datetime | None = None
+
+
+async def add_up_pending(session: AsyncSession) -> Pending:
+    """Add up what is not delivered yet, whoever it is for."""
+    query = select(func.count(), func.min(OutboxMessage.created_at)).where(OutboxMessage.done_at.is_(None))
+    count, oldest_at = (await session.execute(query)).one()
+    return Pending(count, oldest_at)
+
+
 async def list_unlaunched(session: AsyncSession, recipients: Collection[str]) -> set[str]:
     """List the runs of these recipients whose launch has not been relayed yet."""
     query = select(OutboxMessage.run_id).where(

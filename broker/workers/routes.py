@@ -20,6 +20,7 @@ from broker.workers.assignment import claim_assignment, get_checkpoint_key, get_
 from broker.workers.finishing import Finish, send_finish
 from broker.workers.heartbeat import Beat
 from broker.workers.heartbeat_batches import send_heartbeat
+from broker.workers.protocol import SpokenProtocol, check_protocol
 from broker.workers.schemas import (
     ChunksOut,
     ClaimIn,
@@ -74,9 +75,10 @@ async def check_may_report(caller: Caller, run_id: str, fence_token: int) -> Non
 
 
 @router.post("/claim")
-async def claim(work: RunWork, run_id: str, body: ClaimIn) -> RunAssignmentOut:
+async def claim(work: RunWork, run_id: str, body: ClaimIn, spoken: SpokenProtocol = 1) -> RunAssignmentOut:
     """Claim the run for a worker that holds its devices; returns what to train, from what."""
     check_own_run(work, run_id)
+    check_protocol(spoken)
     return RunAssignmentOut.of(await claim_assignment(work, run_id, body.fence_token))
 
 

@@ -11,6 +11,7 @@ from broker.metering.events.model import UsageCloudEvent
 from broker.metering.schemas import QUARANTINED, QuarantinedIntervalOut
 from broker.quotes.shapes.config_schemas import CONFIG_EXAMPLE
 from broker.workers.model import Assignment, Instruction, Report, RunEnd, Sample, Validation
+from broker.workers.protocol import PROTOCOL
 
 MAX_STEP = 10**12
 MAX_PICTURE_CHARACTERS = 100_000
@@ -36,6 +37,7 @@ class RunAssignmentOut(BaseModel):
     object: Literal["run_assignment"] = Field(
         default="run_assignment", description="Kind of object.", examples=["run_assignment"]
     )
+    protocol: int = Field(default=PROTOCOL, description="The worker protocol that this broker speaks.", examples=[1])
     run_id: str = Field(description="The run.", examples=["run_01k"])
     job_id: str = Field(description="Its job.", examples=["job_01k"])
     attempt: int = Field(description="Which attempt of the job this is, from 1.", examples=[1])

@@ -62,6 +62,7 @@ SHARED_TABLES = {
     "queue_simulations",
     "rate_cards",
     "recorded_cycles",
+    "service_marks",
     "start_forecasts",
     "swept",
 }

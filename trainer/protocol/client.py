@@ -20,6 +20,8 @@ CHUNK_BYTES = 8 * 1024 * 1024
 HEARTBEAT_TIMEOUT = httpx2.Timeout(10.0)
 TEMPORARY_STATUSES = frozenset({408, 425, 429})
 STALE_FENCE = "stale-fence-token"
+# Which worker protocol this trainer speaks, and the oldest broker that it can work for (docs/worker-protocol.md).
+PROTOCOL, OLDEST_PROTOCOL = 1, 1
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Outcome = Literal["succeeded", "failed", "stopped", "preempted"]
@@ -65,9 +67,11 @@ class RemoteCheckpoint(RemoteFile):
 class RunAssignment(BaseModel):
     """The answer to a claim: what to train, on how many devices, from where.
 
-    `base_model` is the profile of one that the broker's operator added; None where the catalogue's is meant.
+    `base_model` is the profile of one that the broker's operator added; None where the catalogue's is meant. Brokers of
+    before say no `protocol`, and speak the first.
     """
 
+    protocol: int = 1
     run_id: str
     job_id: str
     attempt: int
@@ -125,7 +129,10 @@ class BrokerClient:
         self._run = f"/v1/runs/{environment.run_id}"
         self._http = httpx2.Client(
             base_url=environment.broker_url,
-            headers={"Authorization": f"Bearer {environment.run_token}"},
+            headers={
+                "Authorization": f"Bearer {environment.run_token}",
+                "X-Worker-Protocol": str(PROTOCOL),
+            },
             timeout=TIMEOUT,
         )
 
@@ -133,7 +140,11 @@ class BrokerClient:
         self._http.close()
 
     def claim(self) -> RunAssignment:
-        return parse_answer(RunAssignment, self._post("claim", {}))
+        assignment = parse_answer(RunAssignment, self._post("claim", {}))
+        if assignment.protocol < OLDEST_PROTOCOL:
+            told = f"the broker speaks worker protocol {assignment.protocol}, this trainer {OLDEST_PROTOCOL} or later"
+            raise BrokerRefused(f"{told}: update the broker first")
+        return assignment
 
     def send_heartbeat(
         self, progress: dict[str, Any] | None, usage: list[dict[str, Any]], observations: Observations | None = None

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from broker.capacity.model import (
+    AGENT_PROTOCOL,
     LONGEST_REST,
     MOST_FAILED_STARTS,
     AgentState,
@@ -51,6 +52,8 @@ def test_pool_of_a_live_agent_takes_jobs() -> None:
         ({"nodes": (DOWN, DOWN)}, Readiness.NODES_CLOSED, "none of its nodes answers."),
         ({"nodes": (DOWN, DRAINING)}, Readiness.NODES_CLOSED, "none of its nodes takes starts."),
         ({"nodes": (DOWN, NodeCapacity("n1", 4))}, Readiness.OPEN, None),
+        ({"protocol": AGENT_PROTOCOL + 1}, Readiness.OUTDATED, f"speaks protocol {AGENT_PROTOCOL + 1}, this broker"),
+        ({"protocol": 0, "agent": AgentState.SILENT}, Readiness.SILENT, "silent"),
     ],
 )
 def test_pool_says_why_it_takes_no_jobs(changed: dict[str, object], readiness: Readiness, told: str | None) -> None:

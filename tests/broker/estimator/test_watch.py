@@ -141,7 +141,7 @@ async def test_metrics_tell_coverage_and_calibration_in_every_process(
     after = [await scrape(app) for app in (learning, answering)]
     for text in before:
         assert "broker_estimator_judged_runs 0.0" in text
-        assert "broker_estimator_coverage_ratio" not in text
+        assert "broker_estimator_coverage_ratio{" not in text
     for text in after:
         assert "broker_estimator_calibration_version 1.0" in text
         assert "broker_estimator_judged_runs 1.0" in text

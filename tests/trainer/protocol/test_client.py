@@ -54,6 +54,20 @@ def test_another_refusal_and_an_answer_of_another_shape_are_final(client, broker
         client.claim()
 
 
+def test_a_broker_of_another_protocol_is_told_by_what_to_update(client, broker) -> None:
+    assert client.claim().protocol == 1, "a broker of before says none"
+    said = b'{"type": "/problems/protocol-mismatch", "detail": "the trainer is older than the broker"}'
+    broker.on_claim = lambda _said: (426, said)
+    with pytest.raises(BrokerRefused, match="426 the trainer is older than the broker"):
+        client.claim()
+
+
+def test_a_broker_too_old_for_this_trainer_is_refused(client, monkeypatch) -> None:
+    monkeypatch.setattr("trainer.protocol.client.OLDEST_PROTOCOL", 2)
+    with pytest.raises(BrokerRefused, match="speaks worker protocol 1, this trainer 2 or later: update the broker"):
+        client.claim()
+
+
 def test_a_missing_file_is_refused_with_its_path(client, broker, tmp_path) -> None:
     broker.answer = lambda *_: (404, b"{}")
     with pytest.raises(BrokerRefused, match="/v1/runs/run_1/dataset: 404"):

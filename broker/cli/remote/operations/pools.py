@@ -119,8 +119,7 @@ def _tell(pool: Pool, *, as_json: bool) -> None:
         write_json(pool)
         return
     console = make_console()
-    why = f": {pool['state_reason']}" if pool["state_reason"] else "."
-    console.print(f"{pool['name']} is {pool['state']}{why}", soft_wrap=True)
+    console.print(pool["state_reason"] or f"Pool {pool['name']} is {pool['state']}.", soft_wrap=True)
     for each in pool["nodes"] or ():
         console.print(f"  {each['name']} is {each['state']}", soft_wrap=True)
     for window in pool["maintenance"]:

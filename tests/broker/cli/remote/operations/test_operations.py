@@ -46,8 +46,8 @@ def test_what_cannot_be_is_refused_by_its_field(run: Run, arguments: list[str], 
 
 
 def test_pool_is_drained_worked_on_and_resumed(run: Run) -> None:
-    assert run("drain", "local").stdout == "local is closed: Pool local is closed.\n"
-    assert run("pools", "resume", "local").stdout == "local is open.\n"
+    assert run("drain", "local").stdout == "Pool local is closed.\n"
+    assert run("pools", "resume", "local").stdout == "Pool local is open.\n"
     node = json.loads(run("pools", "drain", "local", "--node", "local", "--json").stdout)
     assert (node["state"], node["nodes"][0]["state"]) == ("nodes_closed", "draining")
     run("pools", "resume", "local", "--node", "local")
