@@ -179,7 +179,7 @@ class PendingReason(TypedDict):
 
 
 class Queue(TypedDict):
-    """A queue as it is set; changed ones bring `warnings` of what that does to jobs that wait."""
+    """A queue as it is set; changed ones bring `warnings` of what that does to jobs that wait, and who stops for it."""
 
     name: str
     priority: int
@@ -189,8 +189,10 @@ class Queue(TypedDict):
     max_jobs: int | None
     max_gpus: int | None
     allowed_pools: list[str] | None
+    lending_limit: NotRequired[int | None]
     contract_id: str | None
     warnings: NotRequired[list[dict[str, Any]]]
+    stopping: NotRequired[list[str]]
 
 
 class QueueView(Queue):

@@ -86,6 +86,8 @@ CAUSES: dict[Cause, tuple[str, str]] = {
     Cause.LAUNCH_FAILED: ("启动失败", "the run could not be started"),
     Cause.MACHINE_LOST: ("机器故障", "a machine was lost"),
     Cause.PREEMPTED: ("被抢占", "the run was preempted"),
+    Cause.NODE_DOWN: ("机器停用", "a machine was taken down"),
+    Cause.QUOTA: ("配额下调", "a quota was lowered"),
     Cause.SHUTDOWN: ("平台停机", "the broker was shut down"),
     Cause.CHECKPOINT_LOST: ("检查点未保存", "a checkpoint was not saved"),
     Cause.OVER_PROMISE: ("超出报价承诺", "beyond what was promised"),

@@ -76,11 +76,13 @@ def make_plain_queue_row(queue: Queue) -> list[str]:
 
 def describe_limits(queue: Queue) -> str:
     """Describe what limits a queue: how much of it runs, where, and how long its jobs wait at most."""
+    lends = queue.get("lending_limit")  # a broker of before tells none
     told = [
         None if queue["max_jobs"] is None else describe_count(queue["max_jobs"], "job"),
         None if queue["max_gpus"] is None else describe_count(queue["max_gpus"], "GPU"),
         None if queue["allowed_pools"] is None else f"only {', '.join(map(one_line, queue['allowed_pools']))}",
         None if queue["max_wait_seconds"] is None else f"first after {describe_duration(queue['max_wait_seconds'])}",
+        None if lends is None else f"lends {describe_count(lends, 'GPU')} of a type",
     ]
     return "; ".join(part for part in told if part) or "none"
 

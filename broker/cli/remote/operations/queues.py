@@ -83,6 +83,10 @@ def set_queue(
     max_wait: Annotated[
         str | None, typer.Option(metavar="SECONDS|none", help="A job that has waited so long goes before all.")
     ] = None,
+    lending_limit: Annotated[
+        str | None,
+        typer.Option(metavar="N|none", help="Most GPUs of a type that others use of an idle guarantee."),
+    ] = None,
     pool: Annotated[
         list[str] | None, typer.Option("--pool", help="The only pools to use: repeat it; none: all.")
     ] = None,
@@ -90,8 +94,16 @@ def set_queue(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Change a queue, from the next cycle on; what is not named stays. `broker audit undo` takes it back."""
-    numbers = {"max_jobs": max_jobs, "max_gpus": max_gpus, "max_wait_seconds": max_wait}
+    """Change a queue, from the next cycle on; what is not named stays. `broker audit undo` takes it back.
+
+    Where more runs than a lowered limit allows, the runs that began last save and wait again.
+    """
+    numbers = {
+        "max_jobs": max_jobs,
+        "max_gpus": max_gpus,
+        "max_wait_seconds": max_wait,
+        "lending_limit": lending_limit,
+    }
     changes: dict[str, Any] = {"state": state, "priority": priority, "weight": weight}
     changes = {name: value for name, value in changes.items() if value is not None}
     changes |= {name: _read_number(name, typed) for name, typed in numbers.items() if typed is not None}
@@ -117,6 +129,10 @@ def _read_number(name: str, typed: str) -> int | None:
 def _tell_changed(queue: Queue, *, as_json: bool) -> None:
     for warning in queue.get("warnings", ()):
         make_console(stderr=True).print(f"Warning: {warning['message']}", soft_wrap=True)
+    stopping = queue.get("stopping", [])
+    if stopping:
+        told = f"Beyond the lowered limit, these save and wait again: {', '.join(stopping)}."
+        make_console(stderr=True).print(told, soft_wrap=True)
     if as_json:
         write_json(queue)
         return

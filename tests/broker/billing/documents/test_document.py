@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from broker.billing.documents.document import make_document, write_capitals, write_quantity
 from broker.billing.documents.reference import is_reference, make_reference
 from broker.billing.documents.service import choose_format
-from broker.billing.documents.words import KINDS, WORDS, Language, name_cause
+from broker.billing.documents.words import CAUSES, KINDS, WORDS, Language, name_cause
 from broker.billing.model import LineKind
+from broker.ledger.books.causes import OUR_DOING, Cause
 from pricing.money import Money
 from tests.broker.billing.documents.invoices import make_source
 
@@ -92,3 +93,8 @@ def test_a_slip_of_the_pen_in_a_reference_is_found(number: int, place: int, chan
 )
 def test_the_format_is_what_a_client_accepts_first(accept: str, chosen: str) -> None:
     assert choose_format(accept) == chosen
+
+
+def test_every_cause_for_which_the_house_bears_work_has_words() -> None:
+    """One that a release adds would stand on an invoice as the program writes it."""
+    assert (OUR_DOING | {Cause.CHECKPOINT_LOST, Cause.OVER_PROMISE}) == CAUSES.keys()

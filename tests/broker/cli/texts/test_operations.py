@@ -66,6 +66,7 @@ def test_limits_are_told_or_none() -> None:
     assert describe_limits(queue()) == "none"
     told = describe_limits(queue(max_jobs=1, max_gpus=8, allowed_pools=["a", "b"], max_wait_seconds=86400))
     assert told == "1 job; 8 GPUs; only a, b; first after 1 day"
+    assert describe_limits(queue(lending_limit=0)) == "lends 0 GPUs of a type"
 
 
 def test_what_may_be_taken_back_is_told_where_something_is_borrowed() -> None:

@@ -33,6 +33,7 @@ def test_queue_is_set_listed_and_put_back(run: Run, customer_run: Run) -> None:
         (["queues", "set", "standard", "--max-gpus", "many"], ExitCode.USAGE, "--max-gpus"),
         (["queues", "set", "standard", "--weight", "0"], ExitCode.REFUSED, "weight"),
         (["queues", "set", "nobody", "--weight", "5"], ExitCode.REFUSED, "nobody"),
+        (["queues", "set", "standard", "--lending-limit", "1"], ExitCode.REFUSED, "dedicated queue"),
         (["queues", "set", "standard", "--pool", "nowhere"], ExitCode.REFUSED, "there is no pool nowhere"),
         (["pools", "drain", "local", "--node", "n9"], ExitCode.REFUSED, "there is no node n9; there are: local"),
         (["pools", "down", "local"], ExitCode.USAGE, "--yes"),
