@@ -15,6 +15,7 @@ from pricing.calibration.coverage_level import WANTED
 from pricing.calibration.support import choose_width
 from pricing.calibration.width import Z_90
 from pricing.catalog.gpu import GpuProfile
+from pricing.plain_tuples import make
 from pricing.resources.run_work import DeviceConstants, RunWork, compute_run_seconds
 from pricing.resources.shipped_constants import load_device_constants, load_log_spread
 from pricing.resources.time import compute_micro_batch_seconds
@@ -105,7 +106,7 @@ class Calibration:
         if residuals and has_learnt_width(len(residuals)):
             place = (len(residuals) + 1) * self.levels.get(kind.sku, WANTED)
             width = choose_width(residuals, place, width)
-        return Interval(expected, expected * math.exp(width), len(residuals))
+        return make(Interval, (expected, expected * math.exp(width), len(residuals)))
 
     def get_ratio(self, kind: RunKind) -> Ratio:
         for key in reversed(kind.list_keys()):

@@ -9,6 +9,7 @@ from pricing.calibration.calibration import Calibration
 from pricing.catalog.gpu import GpuProfile, Precision
 from pricing.catalog.profile import BaseModelProfile
 from pricing.estimate.run_estimate import RunEstimate, estimate_method
+from pricing.plain_tuples import make
 from pricing.resources.exclusions import find_exclusion
 from pricing.resources.memory import FitJudgement, compute_usable_gib
 from pricing.resources.method import Method, resolve_precision
@@ -58,7 +59,7 @@ class OfferedJob:
             memory = memory_in(resolve_precision(config, gpu.auto_precision))
             run = self._estimate(memory, memory.choose(compute_usable_gib(gpu), on_cpu=gpu.is_cpu), gpu)
             if run.fit is not FitJudgement.DOES_NOT_FIT:
-                offers.append(Offer(config, run))
+                offers.append(make(Offer, (config, run)))
         return offers
 
     def list_variants(self, gpus: Sequence[GpuProfile]) -> list[Offer]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from pricing.calibration.calibration import Calibration, RunKind
 from pricing.catalog.gpu import GpuProfile
 from pricing.catalog.profile import BaseModelProfile
+from pricing.plain_tuples import make
 from pricing.resources.memory import FitJudgement, compute_usable_gib
 from pricing.resources.method import resolve_precision
 from pricing.resources.run_work import RunWork
@@ -77,10 +78,9 @@ def estimate_method(
     """Estimate a run of a job by one of its methods, whose peak is taken along and not worked out again."""
     method = chosen.method
     work = job.get_work(chosen)
-    kind = RunKind(gpu.sku, job.profile.family, method.precision, method.checkpointing, trainer_version)
+    kind = make(RunKind, (gpu.sku, job.profile.family, method.precision, method.checkpointing, trainer_version))
     weighed = work.weigh(calibration.get_constants(gpu.sku))
     interval = calibration.widen(kind, weighed.compute_seconds(gpu))
-    seconds = GpuSeconds(math.ceil(interval.p50) or 1, math.ceil(interval.p90) or 1)
-    return RunEstimate(
-        kind, work.counted, seconds, chosen, chosen.peak.judge_fit(gpu), calibration.version, interval.runs
-    )
+    seconds = make(GpuSeconds, (math.ceil(interval.p50) or 1, math.ceil(interval.p90) or 1))
+    fit = chosen.peak.judge_fit(gpu)
+    return make(RunEstimate, (kind, work.counted, seconds, chosen, fit, calibration.version, interval.runs))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from broker.contracts.reading.prices import BeyondGrants, PlanPrices
 from pricing.estimate.run_estimate import GpuSeconds
 from pricing.money import Money, round_quotient_to_fen
+from pricing.plain_tuples import make
 from pricing.plans import PlanName
 from pricing.rate_card import UnitPrices
 from pricing.rating import divide_price
@@ -83,12 +84,9 @@ def price_on_plan(charged: PlanPrices, gpu_seconds: GpuSeconds, tokens: int) -> 
         return PlanQuote(charged, cost, cost_p90, usage.price_meter(Unit.TOKENS, tokens))
     (dividend, divisor), currency = prices.per_gpu_second, prices.currency
     p50, p90 = gpu_seconds
-    return PlanQuote(
-        charged,
-        round_quotient_to_fen(p50 * dividend, divisor, currency),
-        round_quotient_to_fen(p90 * dividend, divisor, currency),
-        _price_tokens(tokens, prices.per_token, currency),
-    )
+    cost = round_quotient_to_fen(p50 * dividend, divisor, currency)
+    cost_p90 = round_quotient_to_fen(p90 * dividend, divisor, currency)
+    return make(PlanQuote, (charged, cost, cost_p90, _price_tokens(tokens, prices.per_token, currency)))
 
 
 @lru_cache(maxsize=64)  # the tokens of a job are the same on every GPU type
