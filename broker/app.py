@@ -47,6 +47,8 @@ from broker.operations.routes import router as operations
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
 from broker.reports.usage_export import router as usage_export
+from broker.scheduling.routes import contracts as tuned_contracts
+from broker.scheduling.routes import jobs as tuned_jobs
 from broker.scheduling.routes import pools as tuned_pools
 from broker.scheduling.routes import router as simulations
 from broker.signing.amendment_routes import router as amendments
@@ -65,6 +67,8 @@ ROUTERS = (
     identity,
     simulations,
     tuned_pools,
+    tuned_contracts,
+    tuned_jobs,
     audit,
     operations,
     rate_cards,

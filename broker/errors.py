@@ -247,6 +247,21 @@ class QueueDraining(DomainError):
         )
 
 
+class TooLargeForLimit(DomainError):
+    """The job has more GPUs than its queue or its contract may hold at one time.
+
+    Waiting would not end that. Submit it with fewer GPUs or, where its queue is the limit, to another queue that its
+    contract may enter; or ask operations to raise the limit.
+    """
+
+    def __init__(self, whose: str, gpus: int, most: int) -> None:
+        super().__init__(
+            f"{whose} may hold {most} GPUs at one time; the job needs {gpus}. Submit it with fewer.",
+            errors=[FieldError("gpus", f"{whose} may hold {most} at one time")],
+            most_gpus=most,
+        )
+
+
 class NotUndoable(DomainError):
     """The decision cannot be undone.
 

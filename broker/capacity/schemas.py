@@ -10,11 +10,19 @@ from broker.capacity.pool_changes import PoolChanges
 from broker.capacity.readiness import JudgedPool
 from broker.capacity.tables import Agent
 from broker.http.plain_text import PlainText
-from broker.http.shapes import Moment, RequestBody, created_at_field
+from broker.http.shapes import Moment, Reason, RequestBody, created_at_field
 
 QueuePool = Annotated[str, Field(min_length=1, max_length=200)]
 NodeName = Annotated[PlainText, Field(min_length=1, max_length=200)]
-REMOVABLE = ("max_wait_seconds", "max_jobs", "max_gpus", "allowed_pools", "lending_limit")
+REMOVABLE = (
+    "max_wait_seconds",
+    "max_jobs",
+    "max_gpus",
+    "max_gpu_hours",
+    "window_hours",
+    "allowed_pools",
+    "lending_limit",
+)
 
 
 class QueueOut(BaseModel):
@@ -37,6 +45,10 @@ class QueueOut(BaseModel):
     )
     max_jobs: int | None = Field(description="Most jobs of it that run at one time; null: no limit.", examples=[8])
     max_gpus: int | None = Field(description="Most GPUs that they hold at one time; null: no limit.", examples=[16])
+    max_gpu_hours: int | None = Field(
+        description="Most GPU-hours of it within any `window_hours`; null: no limit.", examples=[500]
+    )
+    window_hours: int | None = Field(description="How long that window is, up to now.", examples=[24])
     allowed_pools: list[str] | None = Field(description="The only pools that it uses; null: all.", examples=[["a100"]])
     lending_limit: int | None = Field(
         description="Most GPUs that others may use of each type that is guaranteed to its contract and that it leaves"
@@ -72,6 +84,17 @@ class QueuePatch(RequestBody):
     )
     max_gpus: int | None = Field(
         default=None, ge=1, le=1_000_000, description="Most GPUs held at one time; null: no limit.", examples=[16]
+    )
+    max_gpu_hours: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000_000,
+        description="Most GPU-hours within any `window_hours`: what runs counts with all that is expected of it; null: "
+        "no limit.",
+        examples=[500],
+    )
+    window_hours: int | None = Field(
+        default=None, ge=1, le=8784, description="How long that window is, up to now; null with it.", examples=[24]
     )
     allowed_pools: list[QueuePool] | None = Field(
         default=None, min_length=1, max_length=100, description="The only pools to use; null: all.", examples=[["a100"]]
@@ -252,3 +275,35 @@ class AgentOut(BaseModel):
     def of(cls, agent: Agent, state: AgentState) -> "AgentOut":
         own = {name: getattr(agent, name) for name in cls.model_fields if name not in {"object", "state"}}
         return cls(**own, state=state)
+
+
+class ContractQuotaOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    object: Literal["contract_quota"] = Field(
+        default="contract_quota", description="Kind of object.", examples=["contract_quota"]
+    )
+    contract_id: str = Field(description="The contract.", examples=["con_01k"])
+    weight: int = Field(description="In hundredths: 200 is due twice as much as 100 is.", examples=[100])
+    max_gpus: int | None = Field(description="Most GPUs that its jobs hold at one time; null: no quota.", examples=[8])
+    max_jobs: int | None = Field(description="Most jobs of it that run at one time; null: no quota.", examples=[4])
+    reason: str = Field(description="Why it was set last; empty: nothing was.", examples=["Trial period"])
+    updated_at: datetime = Field(description="When it was set last (UTC).", examples=["2026-11-24T10:00:00Z"])
+
+
+class ContractQuotaPatch(RequestBody):
+    weight: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="In hundredths: 200 is due twice as much as 100.", examples=[200]
+    )
+    max_gpus: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Most GPUs held at one time; null: no quota.", examples=[8]
+    )
+    max_jobs: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Most jobs that run at one time; null: no quota.", examples=[4]
+    )
+    reason: Reason
+
+    def list_changes(self) -> dict[str, Any]:
+        """List what is to change; null takes a quota away, and leaves the weight."""
+        sent = self.model_dump(include=self.model_fields_set - {"reason"})
+        return {name: value for name, value in sent.items() if value is not None or name != "weight"}

@@ -1,16 +1,30 @@
 """Queues, and the types of device that pools have: what ops sees and tunes, and what admission and quotes ask for."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, ColumnElement, ScalarSelect, Text, any_, bindparam, exists, func, literal_column, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Integer,
+    ScalarSelect,
+    Text,
+    bindparam,
+    column,
+    exists,
+    false,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from broker import errors
 from broker.capacity.model import QueueState
-from broker.capacity.tables import Agent, Pool, Queue
+from broker.capacity.tables import Agent, ContractQuota, Pool, Queue
 from broker.contracts.terms.model import ContractTerms, dedicated_queue_name
 from broker.persistence.database import wake_dispatcher
 from broker.persistence.driver import Command, Statement, require
@@ -19,8 +33,10 @@ from pricing.catalog import find_gpu, get_gpu
 from pricing.catalog.gpu import GpuProfile
 
 __all__ = [
-    "DRAINING_QUEUES",
+    "ENTRY_BOUNDS",
     "STANDARD_QUEUE",
+    "Entry",
+    "EntryBounds",
     "Pool",
     "PoolType",
     "Queue",
@@ -31,23 +47,54 @@ __all__ = [
     "list_queues",
     "list_skus",
     "provide_dedicated_queue",
+    "read_entry_bounds",
     "read_pool_types",
-    "require_taking",
+    "require_room",
     "resolve_queue",
     "select_pool_types",
 ]
 
 STANDARD_QUEUE = "standard"
 DEDICATED_PRIORITY = 300
-# The names of the queues that take no jobs, as one of several questions; few or none.
-ARE_DRAINING = Queue.state == literal_column("'draining'")
-DRAINING_QUEUES = Statement(select(Queue.name).where(ARE_DRAINING))
-REQUIRE_TAKING = require(~exists().where(ARE_DRAINING, Queue.name == any_(bindparam("names", type_=ARRAY(Text)))))
+# What keeps jobs out at the door, as one of several questions: few queues and contracts, or none.
+IS_DRAINING = Queue.state == literal_column("'draining'")
+ENTRY_BOUNDS = Statement(
+    union_all(
+        select(Queue.name, IS_DRAINING, Queue.max_gpus).where(IS_DRAINING | Queue.max_gpus.is_not(None)),
+        select(ContractQuota.contract_id, false(), ContractQuota.max_gpus).where(ContractQuota.max_gpus.is_not(None)),
+    )
+)
+ENTERED = func.unnest(
+    *(bindparam(name, type_=ARRAY(kind)) for name, kind in (("queues", Text), ("contracts", Text), ("gpus", Integer)))
+).table_valued(column("queue", Text), column("contract_id", Text), column("gpus", Integer), name="entered")
+REQUIRE_ROOM = require(
+    ~exists().where(
+        (Queue.name == ENTERED.c.queue)
+        & (IS_DRAINING | Queue.max_gpus.is_not(None))
+        & (IS_DRAINING | (Queue.max_gpus < ENTERED.c.gpus))
+    )
+    & ~exists().where(ContractQuota.contract_id == ENTERED.c.contract_id, ContractQuota.max_gpus < ENTERED.c.gpus)
+)
 
 
-def require_taking(queue_names: Collection[str]) -> Command:
-    """Make the command that ends its message where one of these queues takes no jobs."""
-    return Command(REQUIRE_TAKING, {"names": sorted(queue_names)})
+class Entry(NamedTuple):
+    """A job of so many GPUs of a contract that enters a queue."""
+
+    queue: str
+    contract_id: str
+    gpus: int
+
+
+def require_room(entries: Collection[Entry]) -> Command:
+    """Make the command that ends its message where something at the door keeps one of these jobs out."""
+    return Command(
+        REQUIRE_ROOM,
+        {
+            "queues": [entry.queue for entry in entries],
+            "contracts": [entry.contract_id for entry in entries],
+            "gpus": [entry.gpus for entry in entries],
+        },
+    )
 
 
 async def provide_dedicated_queue(work: Work, terms: ContractTerms) -> Queue:
@@ -79,6 +126,33 @@ def resolve_queue(terms: ContractTerms, wanted: str | None) -> str:
     if wanted != STANDARD_QUEUE:
         raise errors.invalid_field("queue", f"this contract's jobs may enter {home} or {STANDARD_QUEUE}")
     return wanted
+
+
+@dataclass(frozen=True)
+class EntryBounds:
+    """Which queues take no jobs, and how many GPUs a job may have, by queue or contract; where none is said, any."""
+
+    draining: frozenset[str] = frozenset()
+    most_gpus: Mapping[str, int] = field(default_factory=dict)
+
+    def require_room(self, queue: str, contract_id: str, gpus: int) -> None:
+        """Refuse a job that its queue does not take, or that is larger than what ever runs of its queue or contract.
+
+        Raises: QueueDraining, TooLargeForLimit.
+        """
+        if queue in self.draining:
+            raise errors.QueueDraining(queue)
+        for whose, name in ((f"queue {queue}", queue), (f"contract {contract_id}", contract_id)):
+            most = self.most_gpus.get(name)
+            if most is not None and gpus > most:
+                raise errors.TooLargeForLimit(whose, gpus, most)
+
+
+def read_entry_bounds(rows: Iterable[Sequence[Any]]) -> EntryBounds:
+    """Read what `ENTRY_BOUNDS` found."""
+    found = list(rows)
+    most_gpus = {name: most for name, _is_draining, most in found if most is not None}
+    return EntryBounds(frozenset(name for name, is_draining, _most in found if is_draining), most_gpus)
 
 
 @dataclass(frozen=True)
@@ -174,9 +248,10 @@ async def change_queue(work: Work, name: str, changes: Mapping[str, Any]) -> Que
     allowed = changes.get("allowed_pools")
     if allowed is not None:
         await _check_pools(work, allowed)
-    before = {column: getattr(queue, column) for column in changes}
-    for column, value in changes.items():
-        setattr(queue, column, value)
+    changes = _complete_window(queue, changes)
+    before = {name_of: getattr(queue, name_of) for name_of in changes}
+    for name_of, value in changes.items():
+        setattr(queue, name_of, value)
     work.note_change("queue", name, before, changes)
     await wake_dispatcher(work.session)
     return queue
@@ -187,6 +262,20 @@ async def _lock_queue(work: Work, name: str) -> Queue:
     if queue is None:
         raise errors.NotFound("queue", name)
     return queue
+
+
+def _complete_window(queue: Queue, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Have GPU-hours and their window go together: without the one there is no other. Raises: InvalidRequest."""
+    names = ("max_gpu_hours", "window_hours")
+    if not changes.keys() & set(names):
+        return changes
+    after = {name: changes.get(name, getattr(queue, name)) for name in names}
+    if None not in after.values() or set(after.values()) == {None}:
+        return changes
+    if any(name in changes and changes[name] is None for name in names):
+        return {**changes, **dict.fromkeys(names)}
+    missing = next(name for name in names if after[name] is None)
+    raise errors.invalid_field(missing, "is needed with the other: GPU-hours are counted within a window")
 
 
 def _name_state(changes: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -26,11 +26,15 @@ class Queue(Base):
     __table_args__ = (
         CheckConstraint("state IN ('open', 'holding', 'draining')", name="state_known"),
         Index("ix_queues_draining", "name", postgresql_where=text("state = 'draining'")),
+        Index("ix_queues_bounded", "name", postgresql_where=text("state = 'draining' OR max_gpus IS NOT NULL")),
         CheckConstraint("weight > 0", name="weight_positive"),
         CheckConstraint("max_wait_seconds > 0", name="max_wait_seconds_positive"),
         CheckConstraint("max_jobs > 0", name="max_jobs_positive"),
         CheckConstraint("max_gpus > 0", name="max_gpus_positive"),
         CheckConstraint("lending_limit >= 0", name="lending_limit_not_negative"),
+        CheckConstraint("max_gpu_hours > 0", name="max_gpu_hours_positive"),
+        CheckConstraint("window_hours > 0", name="window_hours_positive"),
+        CheckConstraint("(max_gpu_hours IS NULL) = (window_hours IS NULL)", name="window_whole"),
     )
 
     name: Mapped[str] = mapped_column(primary_key=True)
@@ -42,6 +46,8 @@ class Queue(Base):
     max_wait_seconds: Mapped[int | None]
     max_jobs: Mapped[int | None]
     max_gpus: Mapped[int | None]
+    max_gpu_hours: Mapped[int | None]
+    window_hours: Mapped[int | None]
     allowed_pools: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     lending_limit: Mapped[int | None]
     created_at: Mapped[datetime] = moment_column()
@@ -49,6 +55,30 @@ class Queue(Base):
     @property
     def open(self) -> bool:
         return QueueState(self.state).starts_jobs
+
+
+class ContractQuota(Base):
+    """What ops sets of a contract: how much it is due beside others, and how much it may run at one time.
+
+    `weight` is in hundredths. `max_gpus` and `max_jobs` null: no quota. `reason` is why it was set last.
+    """
+
+    __tablename__ = "contract_quotas"
+    __table_args__ = (
+        ForeignKeyConstraint(["contract_id", "customer_id"], ["contracts.id", "contracts.customer_id"]),
+        CheckConstraint("weight > 0", name="weight_positive"),
+        CheckConstraint("max_gpus > 0", name="max_gpus_positive"),
+        CheckConstraint("max_jobs > 0", name="max_jobs_positive"),
+    )
+
+    contract_id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    weight: Mapped[int]
+    max_gpus: Mapped[int | None]
+    max_jobs: Mapped[int | None]
+    reason: Mapped[str]
+    updated_at: Mapped[datetime] = moment_column()
+    created_at: Mapped[datetime] = moment_column()
 
 
 class Agent(Base):

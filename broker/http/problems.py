@@ -44,6 +44,7 @@ STATUS_OF: dict[type[errors.DomainError], HTTPStatus] = {
     errors.MaxCostExceeded: HTTPStatus.PAYMENT_REQUIRED,
     errors.DeadlineUnreachable: HTTPStatus.CONFLICT,
     errors.QueueDraining: HTTPStatus.CONFLICT,
+    errors.TooLargeForLimit: HTTPStatus.CONFLICT,
     errors.NotUndoable: HTTPStatus.CONFLICT,
     errors.ChangedSince: HTTPStatus.CONFLICT,
     errors.ProtocolMismatch: HTTPStatus.UPGRADE_REQUIRED,

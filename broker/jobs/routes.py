@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
 
-from broker import errors
 from broker.http.edge import AnyKey, CustomerInBatch, JobControl, feature_router
 from broker.http.event_stream import QUIET, STREAM_RESPONSE, LastEventId, StreamWanted, answer_stream, write_event
 from broker.http.labels import WithLabel, read_label
@@ -24,13 +23,12 @@ from broker.http.shapes import (
 )
 from broker.identity.service import resolve_customer_of
 from broker.jobs import events, service
-from broker.jobs.admitting import changed_types
 from broker.jobs.admitting.request import BatchPlace, JobRequest
 from broker.jobs.admitting.submissions import Submissions, make_quote_for, make_quotes_for
 from broker.jobs.batch_schemas import JobBatchOut
 from broker.jobs.eviction_schemas import EvictionOut
 from broker.jobs.lost_work_schemas import JobDetailOut
-from broker.jobs.order_schemas import LONGEST_NAME, JobBatchIn, JobIn, JobPatch, JobResumeIn, OrderIn
+from broker.jobs.order_schemas import LONGEST_NAME, JobBatchIn, JobIn, JobResumeIn, OrderIn
 from broker.jobs.reading.event_feed import EventFeed
 from broker.jobs.reading.evictions import list_evictions
 from broker.jobs.rules.model import TERMINAL
@@ -155,22 +153,6 @@ async def get_job(work: AnyKey, job_id: str) -> JobDetailOut:
     cards = await list_evictions(work, job_id)
     evictions = [EvictionOut.of(card, for_staff=work.actor.role in STAFF) for card in cards]
     return JobDetailOut.of_job(JobOut.of(job, work.now), await read_who_pays(work, job), evictions)
-
-
-@router.patch("/{job_id}", responses=PAYMENT_RESPONSES)
-async def change_job(work: JobControl, job_id: str, body: JobPatch) -> JobOut:
-    """Change the GPU types of a waiting job; or, for ops, put it before or behind others by a priority of its own.
-
-    A type that comes in is quoted at the prices of now, and the job's limit and hold cover it, too; what its contract
-    cannot pay for is refused. The reason of a priority is told to the customer.
-    """
-    if "priority" in body.model_fields_set and work.actor.role not in STAFF:
-        raise errors.Forbidden("Operations alone changes the priority of a job.")
-    if body.gpu_types is not None:
-        await changed_types.change_types(work, job_id, body.gpu_types)
-    if "priority" in body.model_fields_set:
-        await control.set_priority(work, job_id, body.priority, body.reason or "")
-    return JobOut.of(await service.get_job(work, job_id), work.now)
 
 
 @router.post("/{job_id}/cancel")

@@ -5,7 +5,7 @@ from typing import Any
 
 from broker import errors
 from broker.audit import service as audit
-from broker.capacity import pool_changes
+from broker.capacity import pool_changes, quotas
 from broker.capacity import service as capacity
 from broker.jobs import service as jobs
 from broker.jobs.running import control
@@ -69,10 +69,20 @@ async def _put_back_job(work: Work, done: Change) -> None:
     await control.set_priority(work, done.object_id, done.before["priority"], TAKEN_BACK)
 
 
+async def _read_quota(work: Work, done: Change) -> Values:
+    quota = await quotas.get_quota(work, done.object_id)
+    return {name: getattr(quota, name) for name in done.after}
+
+
+async def _put_back_quota(work: Work, done: Change) -> None:
+    await tuning.set_quota(work, done.object_id, done.before, TAKEN_BACK)
+
+
 TAKEN_BACK = "operations took back an earlier decision"
 # By kind of object: how it is now, and how it is put back.
 DOORS: Mapping[str, tuple[Callable[[Work, Change], Awaitable[Values]], Callable[[Work, Change], Awaitable[None]]]] = {
     "queue": (_read_queue, _put_back_queue),
     "pool": (_read_pool, _put_back_pool),
     "job": (_read_job, _put_back_job),
+    "contract_quota": (_read_quota, _put_back_quota),
 }

@@ -1,23 +1,38 @@
 """Queues and pools as ops tunes them, and simulations of what is proposed: they name all customers' jobs."""
 
-from broker.capacity.schemas import PoolPatch, QueuePatch
-from broker.http.edge import OpsWork, feature_router
+from broker import errors
+from broker.capacity import quotas
+from broker.capacity.schemas import ContractQuotaOut, ContractQuotaPatch, PoolPatch, QueuePatch
+from broker.http.edge import JobControl, OpsWork, feature_router
+from broker.http.shapes import PAYMENT_RESPONSES
+from broker.jobs.order_schemas import JobPatch
 from broker.scheduling import simulations, tuning
-from broker.scheduling.schemas import SimulationIn, SimulationOut, TunedPoolOut, TunedQueueOut
+from broker.scheduling.schemas import (
+    SimulationIn,
+    SimulationOut,
+    TunedJobOut,
+    TunedPoolOut,
+    TunedQueueOut,
+    TunedQuotaOut,
+)
+from broker.work import STAFF
 
 router = feature_router("/queues", "capacity")
 pools = feature_router("/pools", "capacity")
+contracts = feature_router("/contracts", "contracts")
+jobs = feature_router("/jobs", "jobs")
 
 
 @router.patch("/{name}")
 async def change_queue(work: OpsWork, name: str, body: QueuePatch) -> TunedQueueOut:
     """Tune a queue: its state, priority and weight, how long its jobs wait at most, how much of it runs, and where.
 
-    What is left out stays; null takes a limit away. The next cycle plans by it. A warning names the jobs that wait and
-    can never start under its limits. Where more runs than a lowered limit allows, the runs that began last save and
-    stop: their jobs wait in the queue again, and what they lost is borne.
+    What is left out stays; null takes a limit away. The next cycle plans by it: `frees` tells how many waiting jobs it
+    starts then. A warning names the jobs that wait and can never start under its limits. Where more runs than a lowered
+    limit allows, the runs that began last save and stop: their jobs wait in the queue again, and what they lost is
+    borne.
     """
-    return TunedQueueOut.of_tuned(await tuning.tune_queue(work, name, body.list_changes()))
+    return TunedQueueOut.of_tuned(*await tuning.tune_queue(work, name, body.list_changes()))
 
 
 @router.post("/simulations", status_code=202)
@@ -43,5 +58,36 @@ async def change_pool(work: OpsWork, name: str, body: PoolPatch) -> TunedPoolOut
     What runs on it runs on, except on machines that are down: those runs are lost, what they lost is borne, and their
     jobs go first. Opened, a pool rests no longer after failed starts. The next cycle plans by it.
     """
-    pool, lost = await tuning.tune_pool(work, name, body.read_changes())
-    return TunedPoolOut.of_tuned(pool, lost)
+    return TunedPoolOut.of_tuned(*await tuning.tune_pool(work, name, body.read_changes()))
+
+
+@contracts.get("/{contract_id}/quota")
+async def get_quota(work: JobControl, contract_id: str) -> ContractQuotaOut:
+    """Get what a contract is due beside others, and how much it may run at one time."""
+    return ContractQuotaOut.model_validate(await quotas.get_quota(work, contract_id))
+
+
+@contracts.patch("/{contract_id}/quota")
+async def change_quota(work: OpsWork, contract_id: str, body: ContractQuotaPatch) -> TunedQuotaOut:
+    """Set what a contract is due beside others, and how much it may run at one time, with a reason.
+
+    What is left out stays; null takes a quota away. A job that is larger is refused at submission; others wait. Where
+    more runs than a lowered quota allows, the runs that began last save and stop: their jobs wait again, and what they
+    lost is borne. The next cycle plans by it.
+    """
+    return TunedQuotaOut.of_tuned(*await tuning.set_quota(work, contract_id, body.list_changes(), body.reason))
+
+
+@jobs.patch("/{job_id}", responses=PAYMENT_RESPONSES)
+async def change_job(work: JobControl, job_id: str, body: JobPatch) -> TunedJobOut:
+    """Change the GPU types of a waiting job; or, for ops, put it before or behind others by a priority of its own.
+
+    A type that comes in is quoted at the prices of now, and the job's limit and hold cover it, too; what its contract
+    cannot pay for is refused. The reason of a priority is told to the customer. `frees` tells how many waiting jobs the
+    next cycle starts for it.
+    """
+    has_priority = "priority" in body.model_fields_set
+    if has_priority and work.actor.role not in STAFF:
+        raise errors.Forbidden("Operations alone changes the priority of a job.")
+    changes = tuning.JobChanges(body.gpu_types, has_priority, body.priority, body.reason or "")
+    return TunedJobOut.of_tuned(*await tuning.tune_job(work, job_id, changes), work.now)

@@ -6,12 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from broker.capacity.readiness import JudgedPool
-from broker.capacity.schemas import PoolOut, QueueOut
+from broker.capacity.schemas import ContractQuotaOut, PoolOut, QueueOut
 from broker.http.shapes import Moment, MoneyOut, RequestBody, created_at_field
-from broker.scheduling.tuning import TunedQueue
+from broker.jobs.schemas import JobOut
+from broker.jobs.service import Job
+from broker.scheduling.cycle.outlook import Effects
+from broker.scheduling.tuning import TunedPool, TunedQueue, TunedQuota
 
 MOST_NAMED_IN_TEXT, MOST_STRANDED_TOLD = 5, 100
+QUEUE_CURE = "raise max_gpus or max_gpu_hours, or allow a pool that has the GPUs"
+QUOTA_CURE = "raise max_gpus"
+POOL_CURE = "open a machine that is large enough, or have them submitted anew"
+JOB_CURE = "name a GPU type that a pool has"
 
 PROPOSAL_EXAMPLE = {
     "queues": {"standard": {"priority": 150, "max_wait_s": 86400}},
@@ -65,40 +71,77 @@ class StrandedOut(BaseModel):
     message: str = Field(
         description="What it is about, and the cure.", examples=["1 waiting job can never start: job_01k"]
     )
-    count: int = Field(description="How many jobs wait and can never start under the queue's limits.", examples=[1])
+    count: int = Field(description="How many jobs wait and can never start.", examples=[1])
     job_ids: list[str] = Field(description="The hundred that have waited longest.", examples=[["job_01k"]])
 
 
-class TunedQueueOut(QueueOut):
-    warnings: list[StrandedOut] = Field(description="What the change does to jobs that wait.", examples=[[]])
+class EffectsOut(BaseModel):
+    frees: int = Field(
+        description="How many waiting jobs can start now that could not before; the next cycle starts them.",
+        examples=[2],
+    )
+    freed_job_ids: list[str] = Field(description="The first hundred of them.", examples=[["job_01k"]])
+    warnings: list[StrandedOut] = Field(description="Jobs that wait and can never start.", examples=[[]])
+
+    @classmethod
+    def tell(cls, effects: Effects, whose: str, cure: str) -> dict[str, Any]:
+        """Tell the effects of a change as fields of its answer; `cure` is what helps those it strands."""
+        stranded = [job.job_id for job in effects.stranded]
+        return {
+            "frees": len(effects.freed),
+            "freed_job_ids": effects.freed[:MOST_STRANDED_TOLD],
+            "warnings": [_warn_of(whose, cure, stranded)] if stranded else [],
+        }
+
+
+class TunedQueueOut(QueueOut, EffectsOut):
     stopping: list[str] = Field(
         description="The jobs beyond a limit that was lowered: they save, stop, and wait in the queue again.",
         examples=[["job_01k"]],
     )
 
     @classmethod
-    def of_tuned(cls, tuned: TunedQueue) -> "TunedQueueOut":
+    def of_tuned(cls, tuned: TunedQueue, effects: Effects) -> "TunedQueueOut":
         shown = QueueOut.model_validate(tuned.queue).model_dump()
-        warnings = [_warn_of(tuned.queue.name, tuned.stranded)] if tuned.stranded else []
-        return cls(**shown, warnings=warnings, stopping=list(tuned.stopping))
+        told = cls.tell(effects, f"of queue {tuned.queue.name}", QUEUE_CURE)
+        return cls(**shown, **told, stopping=list(tuned.stopping))
 
 
-class TunedPoolOut(PoolOut):
+class TunedPoolOut(PoolOut, EffectsOut):
     lost_runs: list[str] = Field(
         description="The runs that were lost with machines which are down; their jobs are queued again, and go first.",
         examples=[["run_01k"]],
     )
 
     @classmethod
-    def of_tuned(cls, pool: JudgedPool, lost: Sequence[str]) -> "TunedPoolOut":
-        return cls(**PoolOut.of(pool, for_staff=True).model_dump(), lost_runs=list(lost))
+    def of_tuned(cls, tuned: TunedPool, effects: Effects) -> "TunedPoolOut":
+        shown = PoolOut.of(tuned.pool, for_staff=True).model_dump()
+        return cls(**shown, **cls.tell(effects, "", POOL_CURE), lost_runs=list(tuned.lost_runs))
 
 
-def _warn_of(queue: str, stranded: Sequence[str]) -> StrandedOut:
+class TunedQuotaOut(ContractQuotaOut, EffectsOut):
+    stopping: list[str] = Field(
+        description="The jobs beyond a quota that was lowered: they save, stop, and wait in their queue again.",
+        examples=[["job_01k"]],
+    )
+
+    @classmethod
+    def of_tuned(cls, tuned: TunedQuota, effects: Effects) -> "TunedQuotaOut":
+        shown = ContractQuotaOut.model_validate(tuned.quota).model_dump()
+        told = cls.tell(effects, f"of contract {tuned.quota.contract_id}", QUOTA_CURE)
+        return cls(**shown, **told, stopping=list(tuned.stopping))
+
+
+class TunedJobOut(JobOut, EffectsOut):
+    @classmethod
+    def of_tuned(cls, job: Job, effects: Effects, now: datetime) -> "TunedJobOut":
+        return cls(**JobOut.of(job, now).model_dump(), **cls.tell(effects, "", JOB_CURE))
+
+
+def _warn_of(whose: str, cure: str, stranded: Sequence[str]) -> StrandedOut:
     named = ", ".join(stranded[:MOST_NAMED_IN_TEXT]) + (", …" if len(stranded) > MOST_NAMED_IN_TEXT else "")
     many = "1 waiting job" if len(stranded) == 1 else f"{len(stranded)} waiting jobs"
-    cure = "raise max_gpus, or allow a pool that has the GPUs"
-    message = f"{many} of queue {queue} can never start under its limits: {named}; {cure}"
+    message = f"{' '.join(filter(None, (many, whose)))} can never start as things are: {named}; {cure}"
     return StrandedOut(message=message, count=len(stranded), job_ids=list(stranded[:MOST_STRANDED_TOLD]))
 
 

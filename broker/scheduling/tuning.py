@@ -1,59 +1,94 @@
-"""What ops sets about queues and pools, and whom that strikes: jobs that limits strand, runs on nodes that are down."""
+"""What is changed of queues, pools, contracts and jobs, and whom that strikes: who starts, never will, or is lost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from broker.capacity import readiness
 from broker.capacity.model import NodeState
 from broker.capacity.pool_changes import PoolChanges, change_pool
+from broker.capacity.quotas import ContractQuota, change_quota, get_quota
 from broker.capacity.readiness import JudgedPool
 from broker.capacity.service import Queue, change_queue, get_queue
-from broker.jobs.reading import queueing
+from broker.jobs.admitting.changed_types import change_types
+from broker.jobs.running.control import set_priority
 from broker.jobs.running.runs import list_runs_on, lose_run
+from broker.jobs.service import Job, get_job
 from broker.ledger.books.causes import Cause
 from broker.scheduling.cycle.live import CYCLE_LOCK
-from broker.scheduling.cycle.quotas import is_lower, stop_beyond
-from broker.scheduling.cycle.snapshot import describe_queue, describe_waiting, read_pools
-from broker.scheduling.planning.waits.stranded import list_stranded
-from broker.work import Work
+from broker.scheduling.cycle.outlook import Effects, measure_effects
+from broker.scheduling.cycle.quotas import is_lower, stop_beyond, stop_beyond_contract
+from broker.scheduling.cycle.snapshot import describe_queue
+from broker.scheduling.planning.values.queues import QueueLimits
+from broker.work import STAFF, Work
 
 NODE_DOWN = "operations declared its machine down"
 
 
 @dataclass(frozen=True)
 class TunedQueue:
-    """A queue as it was changed, and whom that strikes.
-
-    `stranded` wait in it and can never start under its limits, the oldest first; `stopping` are beyond a limit that was
-    lowered: they save, and wait in it again.
-    """
+    """A queue as it was changed; the jobs `stopping` are beyond a limit that was lowered: they save, and wait again."""
 
     queue: Queue
-    stranded: Sequence[str]
     stopping: Sequence[str]
 
 
-async def tune_queue(work: Work, name: str, changes: Mapping[str, Any]) -> TunedQueue:
-    """Change a queue. Raises: NotFound, InvalidRequest."""
+async def tune_queue(work: Work, name: str, changes: Mapping[str, Any]) -> tuple[TunedQueue, Effects]:
+    """Change a queue; returns it, and whom that lets start or strands: of its own jobs, those that never start now.
+
+    Raises: NotFound, InvalidRequest.
+    """
     before = describe_queue(await get_queue(work, name)).limits
-    queue = await change_queue(work, name, changes)
-    stopping = await stop_beyond(work, queue) if is_lower(describe_queue(queue).limits, before) else []
-    return TunedQueue(queue, await _list_stranded(work, queue), stopping)
+    async with measure_effects(work) as effects:
+        queue = await change_queue(work, name, changes)
+        stopping = await stop_beyond(work, queue) if is_lower(describe_queue(queue).limits, before) else []
+    effects.stranded = [job for job in effects.stranded if job.queue == name and _binds(queue)]
+    return TunedQueue(queue, stopping), effects
 
 
-async def _list_stranded(work: Work, queue: Queue) -> list[str]:
-    if queue.max_gpus is None and queue.allowed_pools is None:
-        return []
-    pools, _holders = await read_pools(work, await readiness.list_pools(work))
-    waiting = [describe_waiting(job) for job in await queueing.list_waiting(work) if job.fault is None]
-    return [job.job_id for job in list_stranded(describe_queue(queue), waiting, pools)]
+def _binds(queue: Queue) -> bool:
+    """Tell whether a queue has a limit that may strand a job."""
+    return (queue.max_gpus, queue.max_gpu_hours, queue.allowed_pools) != (None, None, None)
 
 
-async def tune_pool(work: Work, name: str, changes: PoolChanges) -> tuple[JudgedPool, Sequence[str]]:
-    """Change a pool; returns it, and the runs that were lost with nodes which are down from now on.
+@dataclass(frozen=True)
+class TunedQuota:
+    """A contract's quota as it was set; the jobs `stopping` are beyond it: they save, and wait again."""
 
-    Their jobs are queued again and go first. Jobs are locked before the pool is, and no cycle plans meanwhile.
+    quota: ContractQuota
+    stopping: Sequence[str]
+
+
+async def set_quota(
+    work: Work, contract_id: str, changes: Mapping[str, Any], reason: str
+) -> tuple[TunedQuota, Effects]:
+    """Set the share and quota of a contract; returns them, and which jobs that lets start, or strands of its own.
+
+    Raises: NotFound.
+    """
+    before = await get_quota(work, contract_id)
+    limits = QueueLimits(before.max_jobs, before.max_gpus)
+    async with measure_effects(work) as effects:
+        quota = await change_quota(work, contract_id, changes, reason)
+        lowered = is_lower(QueueLimits(quota.max_jobs, quota.max_gpus), limits)
+        stopping = await stop_beyond_contract(work, quota) if lowered else []
+    has_quota = quota.max_gpus is not None
+    effects.stranded = [job for job in effects.stranded if job.contract_id == contract_id and has_quota]
+    return TunedQuota(quota, stopping), effects
+
+
+@dataclass(frozen=True)
+class TunedPool:
+    """A pool that was changed, and the runs that were lost with nodes which are down from now on."""
+
+    pool: JudgedPool
+    lost_runs: Sequence[str]
+
+
+async def tune_pool(work: Work, name: str, changes: PoolChanges) -> tuple[TunedPool, Effects]:
+    """Change a pool; returns it with the runs that were lost, and which jobs that lets start or strands.
+
+    The jobs of lost runs are queued again and go first. Jobs are locked before the pool is, and no cycle plans
+    meanwhile.
 
     Raises: NotFound, InvalidRequest.
     """
@@ -61,7 +96,42 @@ async def tune_pool(work: Work, name: str, changes: PoolChanges) -> tuple[Judged
     lost: Sequence[str] = ()
     if down:
         await work.take_turn(CYCLE_LOCK)
-        lost = await list_runs_on(work, name, down)
-        for run_id in lost:
-            await lose_run(work, run_id, NODE_DOWN, code=Cause.NODE_DOWN.value)
-    return await change_pool(work, name, changes), lost
+    async with measure_effects(work) as effects:
+        if down:
+            lost = await list_runs_on(work, name, down)
+            for run_id in lost:
+                await lose_run(work, run_id, NODE_DOWN, code=Cause.NODE_DOWN.value)
+        pool = await change_pool(work, name, changes)
+    effects.stranded = [job for job in effects.stranded if job.job_id not in effects.already]
+    return TunedPool(pool, lost), effects
+
+
+@dataclass(frozen=True)
+class JobChanges:
+    """What of a waiting job is changed: the GPU types that it may run on, or its own priority, for a reason."""
+
+    gpu_types: Sequence[str] | None = None
+    changes_priority: bool = False
+    priority: int | None = None
+    reason: str = ""
+
+
+async def tune_job(work: Work, job_id: str, changes: JobChanges) -> tuple[Job, Effects]:
+    """Change a waiting job; returns it, and which jobs that lets start: staff alone sees the line.
+
+    Raises: as `change_types` and `set_priority` do.
+    """
+    if work.actor.role not in STAFF:
+        await _change_job(work, job_id, changes)
+        return await get_job(work, job_id), Effects()
+    async with measure_effects(work) as effects:
+        await _change_job(work, job_id, changes)
+    effects.stranded = [job for job in effects.stranded if job.job_id == job_id]
+    return await get_job(work, job_id), effects
+
+
+async def _change_job(work: Work, job_id: str, changes: JobChanges) -> None:
+    if changes.gpu_types is not None:
+        await change_types(work, job_id, changes.gpu_types)
+    if changes.changes_priority:
+        await set_priority(work, job_id, changes.priority, changes.reason)

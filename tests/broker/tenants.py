@@ -153,6 +153,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         adapter = (await own.get("/adapters"))["data"][0]["id"]
     grant = (await api.get("/grants", contract_id=contract))["data"][0]["id"]
     purchase = (await api.post("/purchases", {"contract_id": contract, "gpu_hours": "10"}, expect=201))["id"]
+    await api.call("PATCH", f"/contracts/{contract}/quota", json={"weight": 100, "reason": "as usual"}, expect=200)
     await api.post(f"/contracts/{contract}/top-up", {"threshold_gpu_hours": 1, "purchase_gpu_hours": 50})
     await keep_count(system, dataset)
     await report_from_outside(api, customer, contract)

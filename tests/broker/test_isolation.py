@@ -186,6 +186,8 @@ ANSWERS = {
     "GET /v1/queues": LIST,
     "GET /v1/queues/{queue}": NOT_FOUND,
     "PATCH /v1/queues/{queue}": FORBIDDEN,
+    "GET /v1/contracts/{contract_id}/quota": NOT_FOUND,
+    "PATCH /v1/contracts/{contract_id}/quota": FORBIDDEN,
     "GET /v1/pools": LIST,
     "GET /v1/pools/{pool}": SHARED,
     "PATCH /v1/pools/{pool}": FORBIDDEN,

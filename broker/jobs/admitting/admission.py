@@ -4,11 +4,12 @@ Orders are decided one after the other from one snapshot, each upon what those b
 and written by it stands in `admission_batch`.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from broker import errors
+from broker.capacity.service import EntryBounds
 from broker.capacity.start_forecasts import ExpectedStarts
 from broker.contracts import service as contracts
 from broker.contracts.reading.candidates import list_candidates
@@ -46,8 +47,8 @@ class Order:
 class AdmissionSnapshot:
     """All that orders of one customer are decided from; its contracts are locked, and its data sets kept.
 
-    `ordered`: the jobs of holds that were placed before under the names of these orders. `draining`: the queues that
-    take no new jobs.
+    `ordered`: the jobs of holds that were placed before under the names of these orders. `bounds`: what keeps jobs
+    out at the door.
     """
 
     moment: datetime
@@ -58,7 +59,7 @@ class AdmissionSnapshot:
     contracts: Mapping[str, tuple[ContractTerms, Sequence[GrantTerms]]]
     holds: HoldSnapshot
     ordered: Mapping[str, Job]
-    draining: Collection[str] = frozenset()
+    bounds: EntryBounds = field(default_factory=EntryBounds)
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class AdmissionPlan:
 
         Raises: InvalidTrainingConfig, NotFound, QuoteExpired, QuoteMismatch, QuoteStale, NoContractInForce,
         MaxCostExceeded, DeadlineUnreachable, InsufficientBalance, BudgetExceeded, IdempotencyConflict, InvalidRequest,
-        QueueDraining.
+        QueueDraining, TooLargeForLimit.
         """
         request, snapshot = order.request, self.snapshot
         quote = self._find_quote(order)
@@ -105,8 +106,7 @@ class AdmissionPlan:
         if earlier is not None:
             return _require_same(snapshot.ordered[earlier], quote, request.dataset_id)
         planned = plan_terms(request, quote, self.reserves[terms.id], snapshot.moment, order.starts)
-        if planned.queue in snapshot.draining:
-            raise errors.QueueDraining(planned.queue)
+        snapshot.bounds.require_room(planned.queue, terms.id, quote.estimate.gpus)
         self.reserves[terms.id] = self.reserves[terms.id].less(planned.legs)
         job = self._make_job(request, quote, terms, planned)
         hold = NewHold(job.id, order.hold_key or job.id, planned.need, planned.legs)

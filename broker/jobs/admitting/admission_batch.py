@@ -52,7 +52,7 @@ def read_orders(
         quotes.find_quotes(named - known.keys(), seen_by=seen_by),
         identity.find_projects(projects, seen_by=seen_by),
         Command(base_models.OFFER_VERSION),
-        Command(capacity.DRAINING_QUEUES),
+        Command(capacity.ENTRY_BOUNDS),
     ]
 
 
@@ -68,7 +68,7 @@ class FoundRows(NamedTuple):
     quotes: Sequence[Row]
     projects: Sequence[Row]
     offer: Sequence[Row]
-    draining: Sequence[Row]
+    bounds: Sequence[Row]
 
 
 async def read_admission_snapshots(
@@ -94,7 +94,7 @@ async def read_admission_snapshots(
             projects={key: owner for key, owner in found.projects if work.sees(owner)},
             contracts=own,
             holds=holds,
-            draining={name for (name,) in found.draining},
+            bounds=capacity.read_entry_bounds(found.bounds),
             ordered={job_id: await get_job(work, job_id) for job_id in holds.earlier.values()},
         )
     return snapshots

@@ -80,10 +80,10 @@ class Supposition:
     projects: Mapping[str, str]
     quotes: Mapping[str, Quote]
 
-    def require(self, queue_names: Collection[str]) -> list[Command]:
+    def require(self, entries: Collection[capacity.Entry]) -> list[Command]:
         """Make the commands that lock, and end their message where anything is not as supposed.
 
-        That jobs have entered these queues is one of the things to be looked at.
+        That these jobs have entered their queues is one of the things to be looked at.
         """
         books = {key: each.books for key, each in self.contracts.items()}
         return [
@@ -91,7 +91,7 @@ class Supposition:
             *lock_remembered(self.places, self.moment, self.common.cards),
             ledger.require_versions(self.places, self.moment, books),
             base_models.require_offer(self.common.offer_version),
-            capacity.require_taking(queue_names),
+            capacity.require_room(entries),
         ]
 
     def imagine(self) -> dict[str, AdmissionSnapshot]:

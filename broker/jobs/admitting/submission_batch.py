@@ -11,6 +11,7 @@ from typing import Self
 from fastapi import Response
 
 from broker import errors
+from broker.capacity.service import Entry
 from broker.contracts.reading.candidates import Place
 from broker.http.caller import Caller
 from broker.http.idempotency import Claim, EarlierAnswer, find_answers, keep_answers, name_principal, read_answers
@@ -131,8 +132,9 @@ class Batch:
             given = [answers.answer(submission) for submission in self.submissions]
         except errors.DomainError:
             return None
-        queues = {each.job.queue for plan in plans.values() for each in plan.admitted}
-        return SupposedBatch(plans, given, [*supposition.require(queues), *answers.write(services)])
+        jobs = [each.job for plan in plans.values() for each in plan.admitted]
+        entries = {Entry(job.queue, job.contract_id, job.gpus) for job in jobs}
+        return SupposedBatch(plans, given, [*supposition.require(entries), *answers.write(services)])
 
     async def decide(
         self, works: Mapping[str, Work], found: Sequence[Sequence[Row]], remembered: Remembered

@@ -4,6 +4,7 @@ Thousands may wait: they are read as few columns in one query, and written in on
 """
 
 import json
+import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -229,6 +230,13 @@ async def list_running_of(work: Work, batch_ids: Collection[str]) -> dict[str, l
     query = select(Job.batch_id, func.array_agg(Job.id)).where(Job.batch_id == any_(ids), holding)
     rows = await work.session.execute(query.group_by(Job.batch_id))
     return {batch_id: list(running) for batch_id, running in rows if batch_id is not None}
+
+
+async def add_up_ended(work: Work, queue: str, since: datetime) -> int:
+    """Add up the GPU-seconds for which runs of a queue's jobs that have ended held devices since a moment."""
+    held = func.extract("epoch", Run.ended_at - func.greatest(Run.created_at, since)) * Run.gpus
+    query = select(func.coalesce(func.sum(held), 0)).join(Job, Job.id == Run.job_id)
+    return math.ceil(await work.session.scalar(query.where(Run.ended_at > since, Job.queue == queue)) or 0)
 
 
 @dataclass(frozen=True)

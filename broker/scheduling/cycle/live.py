@@ -11,8 +11,9 @@ from broker.capacity.start_forecasts import publish_starts
 from broker.jobs.reading import queueing
 from broker.jobs.running.control import pause_beyond_budget
 from broker.jobs.running.starts import StartedRuns, StartPlace, start_runs
-from broker.scheduling.cycle import batches, waits
+from broker.scheduling.cycle import waits
 from broker.scheduling.cycle.leading import Lead, find_lead, keep_lead
+from broker.scheduling.cycle.line_reading import read_batches
 from broker.scheduling.cycle.memory import CycleMemory
 from broker.scheduling.cycle.places import find_node
 from broker.scheduling.cycle.recorder import CycleRecorder
@@ -22,7 +23,7 @@ from broker.scheduling.cycle.usage import UsageReading
 from broker.scheduling.planning.rounds.round import Plan
 from broker.scheduling.planning.values.answers import CyclePlan, Wait
 from broker.scheduling.planning.values.jobs import WaitingJob
-from broker.scheduling.planning.values.snapshot import Batch, ClusterSnapshot
+from broker.scheduling.planning.values.snapshot import ClusterSnapshot
 from broker.scheduling.planning.waits.line import list_waits
 from broker.scheduling.planning.waits.newcomers import NewcomerStart, forecast_newcomers
 from broker.work import Work
@@ -144,25 +145,13 @@ async def _find_unreadable(work: Work, memory: CycleMemory) -> dict[str, str]:
     return found | await queueing.list_faults(work, (memory.aside & memory.jobs.keys()) - found.keys())
 
 
-async def _read_batches(
-    work: Work, memory: CycleMemory, passed_over: AbstractSet[str]
-) -> tuple[set[str], tuple[Batch, ...]]:
-    """Read which jobs their batches hold back, and what the planner is to know of these; none of those passed over."""
-    waiting = sorted(memory.limited.values(), key=lambda job: (job.created_at, job.id))
-    running = await queueing.list_running_of(work, {job.batch.id for job in waiting if job.batch is not None})
-    held = batches.hold_back(waiting, running, passed_over)
-    out = passed_over | {job.id for job in held}
-    ready = [job for job in waiting if job.id not in out]
-    return {job.id for job in held}, batches.describe_batches(held, ready, running)
-
-
 async def _plan_and_start(work: Work, state: CycleState) -> bool:
     """Plan for the jobs that are neither started nor set aside, and start what fits.
 
     Tells whether one had to be set aside: then what it would have had is free for the others, who are planned anew.
     """
     memory, aside = state.memory, state.aside.keys()
-    held, held_back = await _read_batches(work, memory, aside)
+    held, held_back = await read_batches(work, memory.limited.values(), aside)
     conditions = replace(await read_conditions(work, memory, state.usage), batches=held_back)
     changed = memory.tell_planner(aside | held)
     planned = await asyncio.to_thread(_plan, memory, conditions, changed, work.now, tells=state.tells)

@@ -1,7 +1,8 @@
 """Quotas that ops lowers below what runs: who began last saves and stops, and waits in the queue again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from broker.capacity.quotas import ContractQuota
 from broker.capacity.service import Queue
 from broker.jobs.reading import queueing
 from broker.jobs.reading.queueing import DeviceHolder
@@ -18,12 +19,21 @@ def is_lower(now: QueueLimits, before: QueueLimits) -> bool:
 
 async def stop_beyond(work: Work, queue: Queue) -> list[str]:
     """Tell the runs of a queue that are beyond its limits to save and stop; returns their jobs."""
-    running = [
-        holder
-        for holder in await queueing.list_device_holders(work)
-        if holder.queue == queue.name and holder.expected_seconds is not None
-    ]
-    beyond = choose_beyond(running, QueueLimits(queue.max_jobs, queue.max_gpus))
+    running = [holder for holder in await _list_running(work) if holder.queue == queue.name]
+    return await _stop(work, choose_beyond(running, QueueLimits(queue.max_jobs, queue.max_gpus)))
+
+
+async def stop_beyond_contract(work: Work, quota: ContractQuota) -> list[str]:
+    """Tell the runs of a contract that are beyond its quota to save and stop; returns their jobs."""
+    running = [holder for holder in await _list_running(work) if holder.contract_id == quota.contract_id]
+    return await _stop(work, choose_beyond(running, QueueLimits(quota.max_jobs, quota.max_gpus)))
+
+
+async def _list_running(work: Work) -> list[DeviceHolder]:
+    return [each for each in await queueing.list_device_holders(work) if each.expected_seconds is not None]
+
+
+async def _stop(work: Work, beyond: Sequence[DeviceHolder]) -> list[str]:
     return [holder.job_id for holder in beyond if await stop_beyond_quota(work, holder.job_id)]
 
 

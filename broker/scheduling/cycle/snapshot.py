@@ -1,13 +1,14 @@
 """What a cycle plans from, read from the database: pools, queues, waiting and running jobs."""
 
+import math
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
 
-from broker.capacity import agents, readiness
+from broker.capacity import agents, quotas, readiness
 from broker.capacity import service as capacity
 from broker.capacity.readiness import JudgedPool
 from broker.capacity.service import Queue
@@ -43,14 +44,17 @@ class Line(Protocol):
     def contracts(self) -> Mapping[str, int]: ...
 
 
-async def read_conditions(work: Work, line: Line, usage: UsageReading) -> ClusterSnapshot:
-    """Read what jobs are planned on: pools, queues, running jobs, what contracts used lately. Nobody waits in it."""
-    pools, holders = await read_pools(work, await readiness.list_pools(work, locked=True))
+async def read_conditions(work: Work, line: Line, usage: UsageReading, *, locked: bool = True) -> ClusterSnapshot:
+    """Read what jobs are planned on: pools, queues, running jobs, what contracts used lately. Nobody waits in it.
+
+    `locked`: the pools are, as before starts.
+    """
+    pools, holders = await read_pools(work, await readiness.list_pools(work, locked=locked))
     queues = await capacity.list_queues(work)
     guaranteed = await read_guarantees(work, queues, pools)
     snapshot = ClusterSnapshot(
         pools=pools,
-        queues=tuple(map(describe_queue, queues)),
+        queues=await _describe_queues(work, queues, holders),
         waiting=(),
         running=_list_running(holders, line.jobs, work.now),
         shares=await _read_shares(work, line, usage, guaranteed),
@@ -78,10 +82,22 @@ async def _read_shares(
     """
     compared = set(line.contracts) if len(line.contracts) > 1 else set()
     used = await usage.read(work) if compared else {}
+    set_by_ops = await quotas.list_quotas(work, set(line.contracts))
     return tuple(
-        ContractShare(contract_id, usage=used.get(contract_id, 0), guarantees=guaranteed.get(contract_id, ()))
-        for contract_id in sorted(guaranteed.keys() | compared)
+        _describe_share(
+            contract_id, used.get(contract_id, 0), guaranteed.get(contract_id, ()), set_by_ops.get(contract_id)
+        )
+        for contract_id in sorted(guaranteed.keys() | compared | set_by_ops.keys())
     )
+
+
+def _describe_share(
+    contract_id: str, used: int, guarantees: tuple[Guarantee, ...], quota: quotas.ContractQuota | None
+) -> ContractShare:
+    share = ContractShare(contract_id, usage=used, guarantees=guarantees)
+    if quota is None:
+        return share
+    return replace(share, weight=quota.weight, most_gpus=quota.max_gpus, most_jobs=quota.max_jobs)
 
 
 async def read_pools(work: Work, pools: Sequence[JudgedPool]) -> tuple[tuple[PoolState, ...], Sequence[DeviceHolder]]:
@@ -131,14 +147,46 @@ def _pool_state(judged: JudgedPool, holders: Sequence[DeviceHolder]) -> PoolStat
     )
 
 
-def describe_queue(row: Queue) -> QueueState:
+async def _describe_queues(
+    work: Work, queues: Sequence[Queue], holders: Sequence[DeviceHolder]
+) -> tuple[QueueState, ...]:
+    """Describe the queues as the planner knows them, with what is left of the GPU-hours of their windows."""
+    described = []
+    for row in queues:
+        left = None
+        if row.max_gpu_hours is not None and row.window_hours is not None:
+            since = work.now - timedelta(hours=row.window_hours)
+            ended = await queueing.add_up_ended(work, row.name, since)
+            left = 3600 * row.max_gpu_hours - ended - count_running(row.name, holders, since, work.now)
+        described.append(describe_queue(row, left))
+    return tuple(described)
+
+
+def count_running(queue: str, holders: Iterable[DeviceHolder], since: datetime, now: datetime) -> int:
+    """Count the GPU-seconds within a window of the runs of a queue, with what is expected of them still. Pure."""
+    counted = 0
+    for holder in holders:
+        if holder.queue == queue and holder.expected_seconds is not None:
+            end = max(now, holder.started_at + timedelta(seconds=holder.expected_seconds))
+            counted += holder.gpus * math.ceil((end - max(holder.started_at, since)).total_seconds())
+    return counted
+
+
+def describe_queue(row: Queue, gpu_seconds_left: int | None = None) -> QueueState:
     """Describe a queue as the planner knows it."""
+    limits = QueueLimits(
+        row.max_jobs,
+        row.max_gpus,
+        gpu_seconds_left,
+        None if row.max_gpu_hours is None else 3600 * row.max_gpu_hours,
+        None if row.window_hours is None else timedelta(hours=row.window_hours),
+    )
     return QueueState(
         name=row.name,
         priority=row.priority,
         mode=QueueMode(row.state),
         max_wait=None if row.max_wait_seconds is None else timedelta(seconds=row.max_wait_seconds),
-        limits=QueueLimits(row.max_jobs, row.max_gpus),
+        limits=limits,
         allowed_pools=None if row.allowed_pools is None else frozenset(row.allowed_pools),
         contract_id=row.contract_id,
         weight=row.weight,

@@ -197,6 +197,8 @@ WHO_MAY = {
     "POST /v1/jobs/batch": {"admin", "customer"},
     "GET /v1/jobs": {"admin", "customer", "finance", "ops"},
     "GET /v1/jobs/{job_id}": {"admin", "customer", "finance", "ops"},
+    "GET /v1/contracts/{contract_id}/quota": {"admin", "customer", "ops"},
+    "PATCH /v1/contracts/{contract_id}/quota": {"admin", "ops"},
     "PATCH /v1/jobs/{job_id}": {"admin", "customer", "ops"},
     "POST /v1/jobs/{job_id}/cancel": {"admin", "customer", "ops"},
     "POST /v1/jobs/{job_id}/pause": {"admin", "customer", "ops"},

@@ -24,7 +24,7 @@ def explain_held_back(job: WaitingJob, queue: QueueBook, share: ContractShare, p
         return say(ReasonCode.QUEUE_UNKNOWN, queue=job.queue)
     named = [pool for name, pool in sorted(pools.items()) if job.pool in (None, name)]
     typed = [pool for pool in named if job.shape.find_option(pool.state.sku) is not None]
-    hopeless = _explain_misfit(job, named, typed) or explain_hopeless(job, queue.state, share, typed)
+    hopeless = explain_misfit(job, named, typed) or explain_hopeless(job, queue.state, share, typed)
     if hopeless is not None:
         return hopeless
     if not queue.state.starts_jobs:
@@ -32,7 +32,7 @@ def explain_held_back(job: WaitingJob, queue: QueueBook, share: ContractShare, p
     return _explain_closure(job, queue, typed, pools.values())
 
 
-def _explain_misfit(job: WaitingJob, named: list[PoolBook], typed: list[PoolBook]) -> Reason | None:
+def explain_misfit(job: WaitingJob, named: list[PoolBook], typed: list[PoolBook]) -> Reason | None:
     """Explain that no pool there is could ever take a job."""
     if job.pool is not None and not named:
         return say(ReasonCode.POOL_UNKNOWN, pool=job.pool)

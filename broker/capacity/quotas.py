@@ -1,0 +1,57 @@
+"""What ops sets of a contract beside others: its weight in the fair share, and how much it may run at one time."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from broker.capacity.tables import ContractQuota
+from broker.contracts import service as contracts
+from broker.persistence.database import wake_dispatcher
+from broker.work import Work
+
+__all__ = ["ContractQuota", "change_quota", "get_quota", "list_quotas"]
+
+USUAL_WEIGHT = 100
+SET_BY_OPS = ("weight", "max_gpus", "max_jobs")
+
+
+async def get_quota(work: Work, contract_id: str) -> ContractQuota:
+    """Get the quota of a contract, or one of a contract for which ops has set nothing. Raises: NotFound."""
+    found = await work.session.get(ContractQuota, contract_id)
+    return found or _make_usual(work, contract_id, (await contracts.get_contract(work, contract_id)).customer_id)
+
+
+async def list_quotas(work: Work, contract_ids: Collection[str]) -> dict[str, ContractQuota]:
+    """List what ops has set of contracts, by contract; most have nothing."""
+    query = select(ContractQuota).where(ContractQuota.contract_id.in_(contract_ids))
+    return {quota.contract_id: quota for quota in await work.session.scalars(query)} if contract_ids else {}
+
+
+async def change_quota(work: Work, contract_id: str, changes: Mapping[str, Any], reason: str) -> ContractQuota:
+    """Change what is set of a contract, and have the next cycle planned at once. Raises: NotFound."""
+    terms = await contracts.get_contract(work, contract_id)
+    quota = await work.session.get(ContractQuota, contract_id, with_for_update={"key_share": True})
+    if quota is None:
+        quota = _make_usual(work, contract_id, terms.customer_id)
+        work.session.add(quota)
+    before = {name: getattr(quota, name) for name in SET_BY_OPS}
+    for name, value in changes.items():
+        setattr(quota, name, value)
+    quota.reason, quota.updated_at = reason, work.now
+    work.note_change("contract_quota", contract_id, before, changes)
+    await wake_dispatcher(work.session)
+    return quota
+
+
+def _make_usual(work: Work, contract_id: str, customer_id: str) -> ContractQuota:
+    return ContractQuota(
+        contract_id=contract_id,
+        customer_id=customer_id,
+        weight=USUAL_WEIGHT,
+        max_gpus=None,
+        max_jobs=None,
+        reason="",
+        updated_at=work.now,
+        created_at=work.now,
+    )
