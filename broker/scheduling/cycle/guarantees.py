@@ -42,6 +42,16 @@ def describe_guarantees(
     return found
 
 
+def add_up_guarantees(guarantees: Iterable[Guarantee]) -> dict[str, tuple[int, int]]:
+    """Add up by type what is guaranteed, and what of it is there. Pure."""
+    sums: dict[str, tuple[int, int]] = {}
+    for each in guarantees:
+        promised, there = sums.get(each.sku, (0, 0))
+        own = each.gpus if each.promised is None else each.promised
+        sums[each.sku] = promised + own, there + each.gpus
+    return sums
+
+
 def count_usable(pools: Iterable[PoolState], sku: str) -> int:
     """Count the GPUs of a type on which something may start, busy ones included. Pure."""
     return sum(_count_usable(pool) for pool in pools if pool.open and pool.sku == sku)

@@ -7,22 +7,33 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from broker.capacity import readiness
+from broker.capacity import service as capacity
 from broker.jobs.reading.evictions import count_evictions
 from broker.jobs.reading.queueing import SET_ASIDE, count_waiting
+from broker.scheduling.cycle.guarantees import add_up_guarantees, read_guarantees
+from broker.scheduling.cycle.snapshot import read_pools
 from broker.system import System
 
 
 @dataclass
 class QueueReading:
-    """How many jobs wait for which reason, as last read; None: not read yet. And how many runs ever made room."""
+    """How many jobs wait for which reason, as last read; None: not read yet. And how many runs ever made room.
+
+    `guaranteed`: how many GPUs of each type are guaranteed, and how many of these are there.
+    """
 
     waiting: dict[str, int] | None = None
     evictions: dict[tuple[str, str], int] = field(default_factory=dict)
+    guaranteed: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     async def refresh(self, system: System) -> None:
         async with system.work() as work:
             self.waiting = await count_waiting(work)
             self.evictions = await count_evictions(work)
+            pools, _holders = await read_pools(work, await readiness.list_pools(work))
+            guarantees = await read_guarantees(work, await capacity.list_queues(work), pools)
+            self.guaranteed = add_up_guarantees(each for own in guarantees.values() for each in own)
 
 
 class QueueCollector(Collector):
@@ -51,3 +62,14 @@ class QueueCollector(Collector):
         for (reason, cause), number in sorted(self.reading.evictions.items()):
             evicted.add_metric([reason, cause], number)
         yield evicted
+        yield from self._collect_guarantees()
+
+    def _collect_guarantees(self) -> Iterator[Metric]:
+        sold = GaugeMetricFamily("broker_guaranteed_gpus", "GPUs guaranteed to contracts now.", labels=["gpu_type"])
+        there = GaugeMetricFamily(
+            "broker_guaranteed_gpus_available", "Those of them that take starts.", labels=["gpu_type"]
+        )
+        for gpu_type, (promised, available) in sorted(self.reading.guaranteed.items()):
+            sold.add_metric([gpu_type], promised)
+            there.add_metric([gpu_type], available)
+        yield from (sold, there)

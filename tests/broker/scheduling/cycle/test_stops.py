@@ -22,7 +22,7 @@ from broker.scheduling.planning.values.queues import QueueLimits
 from broker.scheduling.planning.values.snapshot import Kept
 from broker.system import System
 from tests.broker.conftest import ManualClock
-from tests.broker.factories import Api, Customer, customer_api, make_ready_customer, submit_job
+from tests.broker.factories import CONFIG, Api, Customer, customer_api, make_ready_customer, submit_job
 from tests.broker.pools import register_pool
 from tests.broker.running_jobs import broken_rules
 from tests.broker.worker_calls import stop_at_a_checkpoint, worker_of
@@ -209,3 +209,24 @@ async def test_lending_limit_leaves_the_rest_of_a_guarantee_idle(api: Api, syste
     assert sorted(job["status"] for job in jobs) == ["dispatched", "queued"]
     reasons = [job["pending_reason"]["code"] for job in jobs if job["pending_reason"]]
     assert reasons == ["guaranteed_to_others"]
+
+
+async def test_pool_by_remaining_service_stops_who_needs_twice_as_much_and_tells_both(
+    api: Api, system: System, clock: ManualClock
+) -> None:
+    await serve_pool(system)
+    await api.call("PATCH", "/pools/test", expect=200, json={"discipline": "shortest-remaining-service"})
+    customer = await make_ready_customer(api)
+
+    async def submit_epochs(epochs: int) -> str:
+        config = {**CONFIG, "epochs": epochs}
+        return str((await submit_job(api, customer.dataset["id"], customer_id=customer.id, config=config))["id"])
+
+    long = [await submit_epochs(400) for _number in range(2)]
+    await cycle(system)
+    clock.advance(seconds=700)
+    short = await submit_epochs(1)
+    await cycle(system)
+    stopping = [job for job in [await api.get(f"/jobs/{job_id}") for job_id in long] if job["stop_requested"]]
+    assert [(job["stop_requested"], job["evictions"][0]["reason"]) for job in stopping] == [("preempt", "discipline")]
+    assert (await api.get(f"/jobs/{short}"))["pending_reason"]["code"] == "making_room"
