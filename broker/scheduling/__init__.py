@@ -1,6 +1,7 @@
-"""Who may start now, and why each other job waits: read a snapshot, plan, apply under lock.
+"""Who may start now, and why each other job waits: read what has changed, plan, apply under lock.
 
-Owns the tables `recorded_cycles`, what cycles were planned from, and `queue_simulations`, what ops asked about them.
+Owns the tables `recorded_cycles`, what cycles were planned from, `planning_leaders`, which process plans, and
+`queue_simulations`, what ops asked about recorded cycles.
 Ops tunes queues through `tuning.py`, which names the jobs that a limit strands; `shortfalls.py`
 tells contracts what machines that failed leave of their guarantees.
 The daemon runs a cycle when something changed, as often as `pace` allows. Processes take turns by an advisory lock.
