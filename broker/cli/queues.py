@@ -12,8 +12,8 @@ COMMANDS = {
         f"{REMOTE}:show_standing", "Show what a contract is due, holds, borrows and lends, and why it waits."
     ),
     "simulate": Place(
-        "broker.cli.local.simulate:simulate_trace",
-        "Replay a trace of jobs under a policy, and measure waits, slowdown and deadlines met.",
+        "broker.cli.simulate:simulate_queue",
+        "Replay a trace under a policy, or what the broker recorded under what you propose (ops).",
     ),
 }
 

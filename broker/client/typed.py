@@ -27,6 +27,7 @@ from broker.client.objects import (
     Project,
     Purchase,
     Queue,
+    QueueSimulation,
     Quote,
     QuoteAnswer,
     RateCard,
@@ -177,6 +178,15 @@ class BrokerClient(Client):
     def get_overview(self) -> Overview:
         """Get what ops sees at one moment."""
         return cast("Overview", self.get("/operations/overview"))
+
+    def request_simulation(self, proposal: dict[str, Any], begins_at: str, ends_at: str | None) -> QueueSimulation:
+        """Ask what a recorded window would have been; `ends_at` None: until now."""
+        body = {"proposal": proposal, "begins_at": begins_at, "ends_at": ends_at}
+        return cast("QueueSimulation", self.post("/queues/simulations", body))
+
+    def get_simulation(self, simulation_id: str) -> QueueSimulation:
+        """Get a simulation: how far it is, and what came out."""
+        return cast("QueueSimulation", self.get(f"/queues/simulations/{simulation_id}"))
 
     def get_standing(self, contract_id: str) -> Standing:
         """Get how a contract stands among others, by GPU type."""

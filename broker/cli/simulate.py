@@ -1,4 +1,4 @@
-"""`broker queues simulate`: a trace of jobs, replayed under a policy on a virtual clock."""
+"""`broker queues simulate`: a trace of jobs under a policy, here; or what a broker recorded, under what is proposed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
@@ -11,6 +11,8 @@ from rich.text import Text
 
 from broker.cli.local.trace_files import load_policy, load_trace
 from broker.cli.output import make_console, one_line, write_json, write_lines
+from broker.cli.remote.connection import Key, Url
+from broker.cli.remote.operations.simulations import simulate_window
 from broker.scheduling.simulation.csv_trace import CsvColumns, TimeColumn, TimeUnit, read_csv
 from broker.scheduling.simulation.measures import Measures, measure_run
 from broker.scheduling.simulation.simulate import BeyondCalendar, EstimateKind, Outcome, Setup, simulate
@@ -26,10 +28,24 @@ class TraceFormat(StrEnum):
     CSV = "csv"
 
 
-def simulate_trace(
-    trace: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The jobs; may be compressed by gzip.")],
-    format_: Annotated[TraceFormat, typer.Option("--format", help="Standard Workload Format, or CSV.")],
-    slots: Annotated[int, typer.Option(min=1, max=MOST_SLOTS, help="GPUs in all.")],
+def simulate_queue(
+    trace: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The jobs; may be compressed by gzip.")
+    ] = None,
+    window: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="FROM TO", help="What the broker recorded between two moments (ISO 8601; TO: or now)."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME.FIELD=VALUE",
+            help="With --window: what changes of a queue, pool or contract, such as standard.priority=150.",
+        ),
+    ] = None,
+    format_: Annotated[TraceFormat | None, typer.Option("--format", help="Standard Workload Format, or CSV.")] = None,
+    slots: Annotated[int | None, typer.Option(min=1, max=MOST_SLOTS, help="GPUs in all.")] = None,
     node_size: Annotated[
         int, typer.Option(min=1, max=MOST_SLOTS, help="GPUs of a node; 1: any GPU goes with any other.")
     ] = 8,
@@ -54,8 +70,24 @@ def simulate_trace(
     owner_column: Annotated[str | None, typer.Option(help="CSV: whose it is: a contract, a user.")] = None,
     kind_column: Annotated[str | None, typer.Option(help="CSV: what it trains.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The measures as one JSON object.")] = False,
+    url: Url = None,
+    key: Key = None,
 ) -> None:
-    """Replay a trace of jobs under a policy, and measure waits, slowdown and deadlines met."""
+    """Replay a trace of jobs under a policy; or a recorded window under what is proposed: today beside it.
+
+    A trace (--trace, --format, --slots) needs no broker. A window (--window, --set) is worked out by the broker, which
+    is waited for; nothing is applied.
+    """
+    if window is not None:
+        _check_alone(trace, format_, slots, policy)
+        simulate_window(window, changes or [], as_json=as_json, url=url, key=key)
+        return
+    if changes:
+        raise typer.BadParameter("needs the window that it is for (--window FROM TO)", param_hint="--set")
+    if trace is None or format_ is None or slots is None:
+        lacking = [name for name, value in (("trace", trace), ("format", format_), ("slots", slots)) if value is None]
+        hint = f"--{lacking[0]}"
+        raise typer.BadParameter("is needed, or --window FROM TO for what the broker recorded", param_hint=hint)
     columns = CsvColumns(
         submit=TimeColumn(submit_column, submit_unit),
         duration=TimeColumn(duration_column, duration_unit),
@@ -76,6 +108,14 @@ def simulate_trace(
     if not outcome.ended:
         raise typer.BadParameter("every job is larger than the cluster; raise it", param_hint="--slots")
     write_measures(measure_run(outcome.ended, slots), as_json=as_json)
+
+
+def _check_alone(*of_traces: object) -> None:
+    """Check that nothing of a trace is said. Raises: typer.BadParameter."""
+    if any(value is not None for value in of_traces):
+        raise typer.BadParameter(
+            "the broker's own record needs no trace, format, slots or policy; leave those out", param_hint="--window"
+        )
 
 
 def _name_column(option: str, name: str | None, unit: TimeUnit | None, usual: TimeUnit) -> TimeColumn | None:
