@@ -29,6 +29,7 @@ from broker.http.problem_pages import add_problem_pages
 from broker.http.problems import install_problem_handlers
 from broker.http.route_table import install_route_table
 from broker.http.shapes import PROBLEM_RESPONSES
+from broker.http.shared_reads import SharedReads
 from broker.http.shares import Turnstile
 from broker.identity.bearers import Bearers
 from broker.identity.routes import router as identity
@@ -44,6 +45,7 @@ from broker.metering.source_routes import router as usage_sources
 from broker.metrics import Metrics, add_metrics_route
 from broker.operations.overview import OverviewReading
 from broker.operations.routes import router as operations
+from broker.persistence.database import TimeLimits
 from broker.quotes.routes import router as quotes
 from broker.reports.routes import router as reports
 from broker.reports.usage_export import router as usage_export
@@ -159,6 +161,8 @@ def hand_over(app: FastAPI, system: System) -> None:
     app.state.heartbeats = collect_heartbeats(settings.turn_seconds)
     app.state.finishes = collect_finishes(settings.turn_seconds)
     app.state.turnstile = Turnstile(settings.process_pool_size, wait_seconds=settings.turn_seconds)
+    limits = TimeLimits(settings.lock_seconds, settings.statement_seconds)
+    app.state.reads = SharedReads(system.database, app.state.turnstile, limits)
     app.state.submissions = Submissions(settings.turn_seconds)
 
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 
 from fastapi import Response
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from broker import errors
 from broker.http.idempotency import Claim, claim_key, find_answer, keep_answer
+from broker.http.shared_reads import Read, SharedReads
 from broker.http.shares import Turnstile
 from broker.http.supposed import Supposed, add_question, take_answer
 from broker.persistence.database import Database, Scope, TimeLimits
@@ -43,6 +45,7 @@ class Caller:
     stack: AsyncExitStack
     record: Callable[[Work, Response], Awaitable[None]]
     supposed: Supposed | None = None
+    reads: SharedReads | None = None
     work: Work | None = field(default=None, init=False)
 
     def require_role(self, roles: tuple[Role, ...]) -> None:
@@ -102,11 +105,17 @@ class Caller:
         async with self.turnstile.pass_through(self.actor), opening as (session, rows):
             yield self._make_work(session), take_answer(unconfirmed, rows)
 
-    async def read(self, commands: Sequence[Command]) -> list[list[Row]]:
+    async def read(self, commands: Sequence[Command]) -> Sequence[Sequence[Row]]:
         """Read by statements in one message, which is the whole transaction; returns the rows of each.
 
-        Raises: Busy, TooManyAtOnce.
+        Customers share one with others that read at the moment. Raises: Unauthenticated, Busy, TooManyAtOnce.
         """
+        if self.reads is None or self.actor.role != Role.CUSTOMER:
+            return await self._read_alone(commands)
+        read_alone = partial(self._read_alone, commands)
+        return await self.reads.read(Read(self.actor, self.unconfirmed, commands, read_alone))
+
+    async def _read_alone(self, commands: Sequence[Command]) -> Sequence[Sequence[Row]]:
         unconfirmed = self.unconfirmed
         asked = add_question(unconfirmed, commands)
         async with self.turnstile.pass_through(self.actor):
@@ -184,8 +193,7 @@ async def open_together(
 ) -> AsyncIterator[tuple[Mapping[str, Work], list[list[Row]]]]:
     """Open one transaction of several tenants, as `Caller.open_with` does: it sees the rows of all of them.
 
-    Yields for each tenant, by
-    its id, a unit of work that sees its own rows only. Raises: Busy.
+    Yields for each tenant, by its id, a unit of work that sees its own rows only. Raises: Busy.
     """
     of_tenants = {caller.actor.customer_id: caller for caller in callers if caller.actor.customer_id is not None}
     first, scope = next(iter(of_tenants.values())), ",".join(sorted(of_tenants))

@@ -92,7 +92,7 @@ async def _receive_caller(request: Request, actor: Actor, supposed: Supposed | N
     state = request.app.state
     claim = await read_claim(request)
     record = partial(_record_decision, request, actor)
-    caller = Caller(actor, state.services, state.database, state.turnstile, claim, stack, record, supposed)
+    caller = Caller(actor, state.services, state.database, state.turnstile, claim, stack, record, supposed, state.reads)
     request.state.caller = caller
     return caller
 

@@ -16,7 +16,7 @@ from broker.persistence.database import Database
 from broker.persistence.driver import Command, Row, Statement, require
 from broker.work import Actor, Role, Services
 
-# The database function sees the keys for as long as it runs, in a scope of its own (migration 0080).
+# The database function sees the keys for as long as it runs, in a scope of its own (migration 0042).
 FIND_KEYS = Statement(
     text(
         "SELECT key_hash, id, role, customer_id, expires_at, revoked_at FROM find_api_keys(CAST(:key_hashes AS text[]))"
