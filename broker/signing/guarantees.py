@@ -1,6 +1,7 @@
 """Whether there are enough GPUs for what a contract is to be guaranteed, besides what is guaranteed to others."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from broker import errors
 from broker.capacity import readiness
@@ -25,8 +26,19 @@ async def require_capacity(work: Work, terms: ContractTerms, before: ContractTer
         return
     await work.take_turn(GUARANTEE_TURN)
     others = [each for each in await contracts.list_guaranteed(work) if each.id != terms.id]
-    sold = [period for each in others for period in list_guaranteed_periods(each, work.now, None)]
+    sold = [
+        period for each in foresee_renewals(others, terms) for period in list_guaranteed_periods(each, work.now, None)
+    ]
     check_capacity(own, sold, await readiness.count_gpus(work))
+
+
+def foresee_renewals(others: Sequence[ContractTerms], own: ContractTerms) -> list[ContractTerms]:
+    """Foresee that contracts which renew themselves go on: what they are guaranteed is not sold from their end on.
+
+    Pure. One that is renewed already ends with its term: what follows it is among the others, or is the own one.
+    """
+    renewed = {each.renewed_from_id for each in (*others, own)}
+    return [replace(each, ends_at=None) if each.auto_renew and each.id not in renewed else each for each in others]
 
 
 def check_capacity(own: Iterable[GuaranteedPeriod], sold: Iterable[GuaranteedPeriod], there: dict[str, int]) -> None:

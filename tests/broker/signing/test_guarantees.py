@@ -1,5 +1,6 @@
 """GPUs are guaranteed at signing and by amendment, never more than there are; the month's invoice charges for them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +10,11 @@ from broker import errors
 from broker.billing.service import list_undrafted_months
 from broker.contracts.terms.agreed import GuaranteedGpus
 from broker.contracts.terms.guarantees import GuaranteedPeriod
-from broker.signing.guarantees import check_capacity
+from broker.signing.guarantees import check_capacity, foresee_renewals
 from broker.system import System
+from pricing.plans import PlanName
 from tests.broker.conftest import ManualClock
+from tests.broker.contract_terms import make_terms
 from tests.broker.factories import Api, amend_contract, make_customer, sign_contract
 from tests.broker.pools import register_pool
 from tests.broker.running_jobs import broken_rules
@@ -50,6 +53,16 @@ def test_guarantee_above_capacity_is_refused_with_what_is_left(
 def test_what_others_are_guaranteed_before_or_after_leaves_room() -> None:
     check_capacity([period(8, ends_at=DECEMBER)], [period(8, DECEMBER)], {"cpu": 8})
     check_capacity([period(4)], [period(4, ends_at=DECEMBER), period(4, DECEMBER)], {"cpu": 8})
+
+
+def test_what_renews_itself_is_not_sold_from_its_end_on() -> None:
+    """Sold, its renewal would have been refused a week before its end, and nobody would have noticed."""
+    one = make_terms(id="con_1", plan=PlanName.LONG_TERM, ends_at=DECEMBER, auto_renew=True)
+    plain, own = replace(one, id="con_2", auto_renew=False), make_terms(id="con_3")
+    assert [each.ends_at for each in foresee_renewals([one, plain], own)] == [None, DECEMBER]
+    following = replace(one, id="con_4", starts_at=DECEMBER, ends_at=None, renewed_from_id="con_1")
+    assert [each.ends_at for each in foresee_renewals([one, following], own)] == [DECEMBER, None]
+    assert [each.ends_at for each in foresee_renewals([one], following)] == [DECEMBER], "it is being renewed"
 
 
 def ask(gpus: int, price: str = "900.00", gpu_type: str = "cpu") -> list[dict[str, Any]]:
