@@ -177,6 +177,20 @@ def read_maintenance(written: dict[str, Any]) -> Maintenance:
     return Maintenance(begins_at, ends_at, None if written["nodes"] is None else tuple(written["nodes"]))
 
 
+class Announcement(Base):
+    """What ops tells customers from a moment on; `pool` null: it concerns all, `ends_at` null: it has no end yet."""
+
+    __tablename__ = "announcements"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    message: Mapped[str]
+    message_zh: Mapped[str | None]
+    pool: Mapped[str | None] = mapped_column(ForeignKey("pools.name"))
+    begins_at: Mapped[datetime] = moment_column()
+    ends_at: Mapped[datetime | None] = moment_column(nullable=True)
+    created_at: Mapped[datetime] = moment_column()
+
+
 class StartForecast(Base):
     """When a job that came now would be expected to start, in a queue of a priority and on a GPU type.
 

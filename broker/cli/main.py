@@ -65,6 +65,9 @@ COMMANDS = {
         "broker.cli.remote.operations.pools:drain_pool", "Start nothing new on a pool, or on machines of it (ops)."
     ),
     "top": Place("broker.cli.remote.operations.top:show_top", "Show all that ops sees, redrawn every second (ops)."),
+    "announcements": Place(
+        "broker.cli.remote.operations.announcements:app", "Announcements to customers: list; create, end (ops)."
+    ),
     "audit": Place("broker.cli.remote.operations.audit:app", "Decisions of staff: list, undo (ops)."),
     "models": Place("broker.cli.local.models:app", "Base models that customers may name: add, list, remove."),
     "estimator": Place("broker.cli.local.estimator:app", "Predictions, and how good the estimates were."),

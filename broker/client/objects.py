@@ -308,6 +308,18 @@ class Overview(TypedDict):
     idle_guaranteed_gpus: dict[str, int]
 
 
+class Notice(TypedDict):
+    """What customers are told: an announcement, or that a pool is worked on."""
+
+    id: str
+    kind: Literal["announcement", "maintenance"]
+    message: str
+    message_zh: str | None
+    pool: str | None
+    begins_at: str
+    ends_at: str | None
+
+
 class Changed(TypedDict):
     """What a decision changed, by field."""
 
@@ -435,6 +447,7 @@ class JobDetail(Job):
     borne_by_cause: dict[str, dict[str, Any]]
     lost_work: list[LostWork]
     evictions: list[Eviction]
+    notices: list[Notice]
 
 
 class JobEvent(TypedDict):

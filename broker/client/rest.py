@@ -68,9 +68,10 @@ class Client:
         """Change an object."""
         return self._send(lambda: self.http.patch(f"/v1{path}", json=dict(body))).json()
 
-    def delete(self, path: str) -> None:
-        """Delete an object."""
-        self._send(lambda: self.http.delete(f"/v1{path}"))
+    def delete(self, path: str) -> Any:
+        """Delete an object; returns what is answered, if anything."""
+        response = self._send(lambda: self.http.delete(f"/v1{path}"))
+        return response.json() if response.content else None
 
     def post_files(self, path: str, files: Sequence[Path], fields: Mapping[str, str]) -> Any:
         """Post files as a form, read piece by piece. Raises also: OSError."""

@@ -21,6 +21,7 @@ from broker.client.objects import (
     JobBatch,
     JobDetail,
     JobEvent,
+    Notice,
     Overview,
     Page,
     Pool,
@@ -207,6 +208,14 @@ class BrokerClient(Client):
     def change_pool(self, name: str, changes: Mapping[str, Any]) -> Pool:
         """Change a pool: `open`, `discipline`, `nodes` by name, all its `maintenance`."""
         return cast("Pool", self.patch(f"/pools/{quote(name, safe='')}", changes))
+
+    def announce(self, message: str, **more: str | None) -> Notice:
+        """Announce something to customers: `message_zh`, `pool`, `begins_at`, `ends_at`."""
+        return cast("Notice", self.post("/announcements", _known({"message": message, **more})))
+
+    def end_announcement(self, announcement_id: str) -> Notice:
+        """End an announcement: it is listed no longer."""
+        return cast("Notice", self.delete(f"/announcements/{quote(announcement_id, safe='')}"))
 
     def list_audit(self, **wanted: Any) -> Page[AuditEntry]:
         """List what staff decided, the newest first: a page of `limit`, from `cursor` on, by `object_id`, `action`."""

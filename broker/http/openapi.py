@@ -33,6 +33,7 @@ PATH_IDS = {
     "adjustment_id": ("The adjustment.", "adj_01k"),
     "grant_id": ("The grant.", "gra_01k"),
     "purchase_id": ("The purchase.", "pur_01k"),
+    "announcement_id": ("The announcement.", "ann_01k"),
     "entry_id": ("The entry of the record.", "aud_01k"),
     "base_model": ("Name of the base model.", "smollm2-135m-instruct"),
     "version": ("Version of the rate card.", "2026-01-01"),

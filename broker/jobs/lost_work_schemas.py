@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel, Field
 
+from broker.capacity.notice_schemas import NoticeOut
 from broker.http.shapes import MoneyOut
 from broker.jobs.eviction_schemas import EvictionOut
 from broker.jobs.rules.lost_work_words import explain_lost_work
@@ -67,8 +68,15 @@ class JobDetailOut(JobOut):
         description="For whom its runs made room, the earliest first; at most the last hundred.", examples=[[]]
     )
 
+    notices: list[NoticeOut] = Field(
+        description="What is announced and concerns it: to all, and, while it runs, of its pool.", examples=[[]]
+    )
+
     @classmethod
-    def of_job(cls, out: JobOut, who: WhoPays, evictions: Sequence[EvictionOut]) -> Self:
+    def of_job(
+        cls, out: JobOut, who: WhoPays, evictions: Sequence[EvictionOut], notices: Sequence[NoticeOut] = ()
+    ) -> Self:
         borne = {cause: BorneOut.of(each) for cause, each in who.borne.items()}
         lost = [LostWorkOut.of(each) for each in who.lost]
-        return cls(**out.model_dump(), borne_by_cause=borne, lost_work=lost, evictions=list(evictions))
+        told = {"borne_by_cause": borne, "lost_work": lost, "evictions": list(evictions), "notices": list(notices)}
+        return cls(**out.model_dump(), **told)

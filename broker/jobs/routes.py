@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
 
+from broker.capacity.announcements import list_notices_for
+from broker.capacity.notice_schemas import NoticeOut
 from broker.http.edge import AnyKey, CustomerInBatch, JobControl, feature_router
 from broker.http.event_stream import QUIET, STREAM_RESPONSE, LastEventId, StreamWanted, answer_stream, write_event
 from broker.http.labels import WithLabel, read_label
@@ -31,7 +33,7 @@ from broker.jobs.lost_work_schemas import JobDetailOut
 from broker.jobs.order_schemas import LONGEST_NAME, JobBatchIn, JobIn, JobResumeIn, OrderIn
 from broker.jobs.reading.event_feed import EventFeed
 from broker.jobs.reading.evictions import list_evictions
-from broker.jobs.rules.model import TERMINAL
+from broker.jobs.rules.model import HOLDS_DEVICES, TERMINAL
 from broker.jobs.running import checkpoints, control, resume
 from broker.jobs.running.lost_work import read_who_pays
 from broker.jobs.schemas import (
@@ -152,7 +154,10 @@ async def get_job(work: AnyKey, job_id: str) -> JobDetailOut:
     job = await service.get_job(work, job_id)
     cards = await list_evictions(work, job_id)
     evictions = [EvictionOut.of(card, for_staff=work.actor.role in STAFF) for card in cards]
-    return JobDetailOut.of_job(JobOut.of(job, work.now), await read_who_pays(work, job), evictions)
+    run = await service.find_active_run(work, job_id) if job.status in HOLDS_DEVICES else None
+    concerned = await list_notices_for(work, None if run is None else run.pool, None if run is None else run.node)
+    notices = [NoticeOut.model_validate(notice) for notice in concerned]
+    return JobDetailOut.of_job(JobOut.of(job, work.now), await read_who_pays(work, job), evictions, notices)
 
 
 @router.post("/{job_id}/cancel")

@@ -1,11 +1,16 @@
-"""What ops sees at one moment, and takes back; and how a contract stands among others."""
+"""What ops sees at one moment, announces, and takes back; and how a contract stands among others."""
 
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from broker.capacity import announcements
+from broker.capacity.notice_schemas import AnnouncementIn, NoticeOut
 from broker.contracts import service as contracts
 from broker.http.edge import AnyKey, OpsWork, feature_router
+from broker.http.paging import cut_page
+from broker.http.shapes import Limit, NameCursor, Page
+from broker.operations.announcing import announce
 from broker.operations.overview import OverviewReading
 from broker.operations.schemas import OverviewOut, StandingOut, UndoneOut
 from broker.operations.undoing import undo_decision
@@ -36,6 +41,26 @@ async def get_contract_standing(work: AnyKey, reading: Reading, contract_id: str
     """
     await contracts.get_contract(work, contract_id)
     return show_standing(await reading.read(), contract_id)
+
+
+@router.get("/announcements")
+async def list_announcements(work: AnyKey, limit: Limit = 100, cursor: NameCursor = None) -> Page[NoticeOut]:
+    """List what customers should know and is not over, the earliest first: of ops, and when pools are worked on."""
+    notices = await announcements.list_notices(work)
+    page, after = cut_page(notices, lambda notice: notice.id, limit=limit, cursor=cursor)
+    return Page(data=[NoticeOut.model_validate(notice) for notice in page], next_cursor=after)
+
+
+@router.post("/announcements", status_code=201)
+async def create_announcement(work: OpsWork, body: AnnouncementIn) -> NoticeOut:
+    """Announce something to customers: listed until it ends, on jobs' pages, and an event of jobs on its pool."""
+    return NoticeOut.model_validate(await announce(work, body.read_new()))
+
+
+@router.delete("/announcements/{announcement_id}")
+async def end_announcement(work: OpsWork, announcement_id: str) -> NoticeOut:
+    """End an announcement: it is listed no longer."""
+    return NoticeOut.model_validate(await announcements.end_announcement(work, announcement_id))
 
 
 @router.post("/audit/{entry_id}/undo")

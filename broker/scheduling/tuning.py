@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from broker.capacity.model import NodeState
+from broker.capacity.announcements import list_maintenance
+from broker.capacity.model import Maintenance, NodeState
 from broker.capacity.pool_changes import PoolChanges, change_pool
 from broker.capacity.quotas import ContractQuota, change_quota, get_quota
-from broker.capacity.readiness import JudgedPool
+from broker.capacity.readiness import JudgedPool, get_pool
 from broker.capacity.service import Queue, change_queue, get_queue
 from broker.jobs.admitting.changed_types import change_types
 from broker.jobs.running.control import set_priority
+from broker.jobs.running.notices import tell_jobs_on
 from broker.jobs.running.runs import list_runs_on, lose_run
 from broker.jobs.service import Job, get_job
 from broker.ledger.books.causes import Cause
@@ -87,8 +89,8 @@ class TunedPool:
 async def tune_pool(work: Work, name: str, changes: PoolChanges) -> tuple[TunedPool, Effects]:
     """Change a pool; returns it with the runs that were lost, and which jobs that lets start or strands.
 
-    The jobs of lost runs are queued again and go first. Jobs are locked before the pool is, and no cycle plans
-    meanwhile.
+    The jobs of lost runs are queued again and go first; those that run where maintenance is planned anew are told. Jobs
+    are locked before the pool is, and no cycle plans meanwhile.
 
     Raises: NotFound, InvalidRequest.
     """
@@ -101,6 +103,8 @@ async def tune_pool(work: Work, name: str, changes: PoolChanges) -> tuple[TunedP
             lost = await list_runs_on(work, name, down)
             for run_id in lost:
                 await lose_run(work, run_id, NODE_DOWN, code=Cause.NODE_DOWN.value)
+        for window in await _find_new_windows(work, name, changes):
+            await _tell_maintenance(work, name, window)
         pool = await change_pool(work, name, changes)
     effects.stranded = [job for job in effects.stranded if job.job_id not in effects.already]
     return TunedPool(pool, lost), effects
@@ -135,3 +139,18 @@ async def _change_job(work: Work, job_id: str, changes: JobChanges) -> None:
         await change_types(work, job_id, changes.gpu_types)
     if changes.changes_priority:
         await set_priority(work, job_id, changes.priority, changes.reason)
+
+
+async def _find_new_windows(work: Work, name: str, changes: PoolChanges) -> list[Maintenance]:
+    """Find the times of maintenance that were not planned yet: the jobs that run there are told of these."""
+    if not changes.maintenance:
+        return []
+    planned = (await get_pool(work, name)).pool.maintenance
+    return [window for window in changes.maintenance if window not in planned]
+
+
+async def _tell_maintenance(work: Work, name: str, window: Maintenance) -> None:
+    told = {"pool": name, "begins_at": window.begins_at.isoformat(), "ends_at": window.ends_at.isoformat()}
+    for notice in list_maintenance(name, [window], work.now):
+        told |= {"message": notice.message, "message_zh": notice.message_zh or ""}
+        await tell_jobs_on(work, name, window.nodes, "maintenance_announced", told)

@@ -52,6 +52,7 @@ RECORDS = (
 SHARED_TABLES = {
     "agents",
     "alembic_version",
+    "announcements",
     "base_models",
     "calibrations",
     "installation",
@@ -193,6 +194,9 @@ ANSWERS = {
     "PATCH /v1/pools/{pool}": FORBIDDEN,
     "GET /v1/operations/overview": FORBIDDEN,
     "GET /v1/contracts/{contract_id}/standing": NOT_FOUND,
+    "GET /v1/announcements": LIST,
+    "POST /v1/announcements": FORBIDDEN,
+    "DELETE /v1/announcements/{announcement_id}": FORBIDDEN,
     "GET /v1/audit": FORBIDDEN,
     "GET /v1/audit/{entry_id}": FORBIDDEN,
     "POST /v1/audit/{entry_id}/undo": FORBIDDEN,
@@ -211,6 +215,7 @@ ANSWERS = {
     "PUT /v1/runs/{run_id}/adapter": FORBIDDEN,
 }
 NAMES_NO_TENANT = {
+    "GET /v1/announcements",
     "GET /v1/plan-comparison",
     "GET /v1/pools",
     "GET /v1/adapters/{adapter_id}/download",
@@ -322,6 +327,7 @@ def fill(value: Any, own: Tenant, other: Tenant) -> Any:
             "source_id": "src_test",
             "quarantine_id": "qua_test",
             "entry_id": "aud_test",
+            "announcement_id": "ann_test",
             "base_model": "sd-1.5",
             "version": "2026-01-01",
             "step": "1",

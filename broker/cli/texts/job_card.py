@@ -6,7 +6,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from broker.cli.output import clean, one_line
+from broker.cli.output import clean, one_line, speak
 from broker.cli.texts.columns import GAP, fold, make_card
 from broker.cli.texts.job_words import (
     STYLE_OF,
@@ -105,6 +105,7 @@ def _tell_parts(view: JobView, now: datetime) -> list[tuple[str, str]]:
     plan = f" ({contract['plan']})" if contract else ""
     estimate, finish_by = job["estimate"], job.get("finish_by")  # a broker of before has no date
     return [
+        ("Notice", "\n".join(one_line(speak(each["message"], each["message_zh"])) for each in job.get("notices", ()))),
         ("Attempts", "; ".join(_describe_run(run, now) for run in view.runs)),
         ("Model", f"{estimate['base_model']} on {estimate['sku']}" if estimate else ""),
         ("May run on", _describe_types(job)),
@@ -112,11 +113,16 @@ def _tell_parts(view: JobView, now: datetime) -> list[tuple[str, str]]:
         ("Settings", describe_settings(job["config"])),
         ("Data", job["dataset_id"]),
         ("Contract", f"{job['contract_id']}{plan}"),
-        ("Queue", job["queue"]),
+        ("Queue", job["queue"] + _describe_priority(job)),
         ("Project", job["project_id"] or ""),
         ("Labels", ", ".join(f"{name}={value}" for name, value in sorted(job["labels"].items()))),
         ("Adapter", job["adapter_id"] or ""),
     ]
+
+
+def _describe_priority(job: Job) -> str:
+    own = job.get("priority")  # a broker of before has none
+    return "" if own is None else f", with a priority of its own: {own}"
 
 
 def _describe_types(job: Job) -> str:

@@ -236,6 +236,7 @@ SHORT_ARRAYS = {
     "GET /v1/reports/journal data": "one document: a month's report, exported as a whole",
     "GET /v1/reports/reconciliation data": "one for each link",
     "GET /v1/pools/{name} maintenance": "at most a hundred times that ops has planned",
+    "GET /v1/jobs/{job_id} notices": "twenty at most, the earliest",
     "GET /v1/operations/overview queues": "two hundred at most, and how many there are",
     "GET /v1/operations/overview pools": "two hundred at most, and how many there are",
     "GET /v1/operations/overview contracts": "a hundred at most, and how many there are",

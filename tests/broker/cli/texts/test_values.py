@@ -17,7 +17,7 @@ from broker.cli.texts.values import (
     describe_size,
     describe_wait,
 )
-from broker.jobs.rules.model import StopReason
+from broker.jobs.rules.model import MAKES_WAY, StopReason
 from tests.broker.cli import objects
 from tests.broker.cli.objects import NOW
 
@@ -87,7 +87,7 @@ def test_columns_stand_under_each_other_with_chinese_in_them() -> None:
 @pytest.mark.parametrize("reason", StopReason)
 def test_every_reason_to_stop_has_its_words(reason: StopReason) -> None:
     assert describe_why(objects.running(stop_requested=reason.value), NOW) == STOPS[reason.value]
-    if reason != StopReason.CANCEL:
+    if reason not in {StopReason.CANCEL, *MAKES_WAY}:  # that ends the job, these queue it again
         assert describe_why(objects.job(status="paused", pause_reason=reason.value), NOW) == PAUSES[reason.value]
 
 

@@ -78,6 +78,14 @@ async def test_why_a_job_waits_what_helps_and_how_its_contract_stands(
     admin.cancel_job(job_id)
 
 
+def test_announcement_is_made_listed_and_ended(run: Run, customer_run: Run) -> None:
+    made = json.loads(run("announcements", "create", "The API is away.", "--zh", "API 将暂停。", "--json").stdout)
+    assert "The API is away." in customer_run("announcements", "list", LC_ALL="C").stdout
+    assert "API 将暂停。" in customer_run("announcements", "list", LC_ALL="zh_CN.UTF-8").stdout
+    assert run("announcements", "end", made["id"]).stdout == f"{made['id']} is ended.\n"
+    assert json.loads(customer_run("announcements", "list", "--json").stdout)["data"] == []
+
+
 def test_page_redraws_itself_in_a_terminal_until_it_is_interrupted(broker: ServedBroker) -> None:
     terminal = Terminal.start(["top", "--interval", "0.5"], reach(broker))
     terminal.wait_for("standard")
