@@ -126,4 +126,4 @@ def _tell(pool: Pool, *, as_json: bool) -> None:
         console.print(f"  maintenance from {window['begins_at']} to {window['ends_at']}", soft_wrap=True)
     if pool["lost_runs"]:
         lost = describe_count(len(pool["lost_runs"]), "run")
-        console.print(f"  lost: {lost}; their jobs are queued again and go first", soft_wrap=True)
+        console.print(f"  lost: {lost}; what they did goes on elsewhere, first in line", soft_wrap=True)
