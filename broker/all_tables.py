@@ -8,6 +8,7 @@ from broker.calibrations import tables as calibrations
 from broker.capacity import tables as capacity
 from broker.contracts import tables as contracts
 from broker.datasets import tables as datasets
+from broker.fapiao import tables as fapiao
 from broker.http.idempotency import IdempotencyKey
 from broker.identity import tables as identity
 from broker.jobs import tables as jobs
@@ -35,6 +36,7 @@ __all__ = [
     "capacity",
     "contracts",
     "datasets",
+    "fapiao",
     "identity",
     "jobs",
     "ledger",

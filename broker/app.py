@@ -21,6 +21,7 @@ from broker.contracts.rate_card_routes import router as rate_cards
 from broker.contracts.routes import router as contracts
 from broker.daemon import Daemon
 from broker.datasets.routes import router as datasets
+from broker.fapiao.routes import router as fapiao
 from broker.http.access import AccessLog
 from broker.http.docs_pages import add_docs_pages
 from broker.http.head import HeadAsGet
@@ -93,6 +94,7 @@ ROUTERS = (
     billing,
     credit_notes,
     adjustments,
+    fapiao,
     reports,
     usage_export,
     capacity,

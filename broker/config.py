@@ -5,6 +5,7 @@ import os
 import secrets
 import shlex
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -155,6 +156,14 @@ class Settings(BaseSettings):
     issuer_phone: str = Field(default="", max_length=40, description="Its telephone.")
     issuer_bank: str = Field(default="", max_length=200, description="The bank that customers pay to (开户行).")
     issuer_bank_account: str = Field(default="", max_length=60, description="The account there (账号).")
+    fapiao_item: str = Field(default="", max_length=100, description="What fapiao are for (项目名称); needed for them.")
+    fapiao_tax_code: str = Field(
+        default="", pattern=r"^(\d{19})?$", description="Its tax code (税收分类编码), 19 digits; needed for fapiao."
+    )
+    fapiao_tax_rate: Decimal | None = Field(
+        default=None, ge=0, lt=1, decimal_places=4, description="Its tax rate, such as 0.06; needed for fapiao."
+    )
+    fapiao_unit: str = Field(default="项", max_length=20, description="The unit on fapiao (单位).")
     font_dir: Path | None = Field(
         default=None, description="Folder of Noto Sans CJK, for invoices as PDF; unset: where the system has it."
     )

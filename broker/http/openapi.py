@@ -30,6 +30,7 @@ PATH_IDS = {
     "quarantine_id": ("The usage in quarantine.", "qua_01k"),
     "invoice_id": ("The invoice.", "inv_01k"),
     "credit_note_id": ("The credit note.", "crn_01k"),
+    "fapiao_id": ("The fapiao.", "fap_01k"),
     "adjustment_id": ("The adjustment.", "adj_01k"),
     "grant_id": ("The grant.", "gra_01k"),
     "purchase_id": ("The purchase.", "pur_01k"),

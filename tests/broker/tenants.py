@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from broker.datasets import token_counts
@@ -52,6 +53,7 @@ class Tenant:
     credited_invoice_id: str
     credit_note_id: str
     adjustment_id: str
+    fapiao_id: str
     grant_id: str
     purchase_id: str
     amendment_id: str
@@ -68,6 +70,19 @@ async def _withdraw_amendment(api: Api, contract_id: str) -> str:
     amended = await amend_contract(api, contract_id, purchase_order="PO-4712", effective_at=at.isoformat())
     await api.post(f"/contracts/{contract_id}/amendments/{amended['id']}/withdraw", {})
     return str(amended["id"])
+
+
+async def issue_fapiao(api: Api, customer_id: str) -> str:
+    """Request a fapiao of what was paid ahead, and issue it with a file; its id."""
+    settings = api.app.state.services.settings
+    settings.fapiao_item, settings.fapiao_tax_code, settings.fapiao_tax_rate = "*服务*算力", "3" * 19, Decimal("0.06")
+    asked = {"customer_id": customer_id, "kind": "normal", "title": {"name": "Tea"}, "amount": "10.00"}
+    fapiao = await api.post("/fapiao", asked, expect=201)
+    number = str(int(hashlib.sha256(customer_id.encode()).hexdigest(), 16))[:20]
+    await api.post(f"/fapiao/{fapiao['id']}/issue", {"number": number, "issued_on": "2026-11-09"})
+    files, fields = {"file": ("fapiao.pdf", b"%PDF-1.7")}, {"format": "pdf"}
+    await api.call("POST", f"/fapiao/{fapiao['id']}/files", expect=201, files=files, data=fields)
+    return str(fapiao["id"])
 
 
 async def put_bytes(worker: Api, path: str, content: bytes, *, expect: int = 201, fence: int = 1) -> Any:
@@ -184,6 +199,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         credited_invoice_id=note["invoice_id"],
         credit_note_id=credit_note,
         adjustment_id=adjustment,
+        fapiao_id=await issue_fapiao(api, customer),
         grant_id=grant,
         purchase_id=purchase,
         amendment_id=amendment,
