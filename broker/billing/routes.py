@@ -20,6 +20,7 @@ from broker.billing.model import InvoiceKind, InvoiceStatus
 from broker.billing.schemas import (
     LIKE_A_MONTH,
     MONTH_PATTERN,
+    BreakdownOut,
     InvoiceDraftIn,
     InvoiceOut,
     InvoiceWithLinesOut,
@@ -147,6 +148,18 @@ async def get_evidence(caller: BillingCaller, invoice_id: str) -> Response:
     async with caller.look() as work:
         evidence = await read_evidence(work, invoice_id)
     return Response(await to_thread(write_evidence, evidence), media_type="application/json")
+
+
+@router.get("/{invoice_id}/breakdown")
+async def break_invoice_down(
+    caller: BillingCaller,
+    invoice_id: str,
+    label: Annotated[str, Query(min_length=1, max_length=200, description="By this label.", examples=["team"])],
+) -> BreakdownOut:
+    """Break a final invoice down by the values of a label; the amounts add up to its total, and no price changes."""
+    async with caller.look() as work:
+        evidence = await read_evidence(work, invoice_id)
+    return await to_thread(BreakdownOut.of, evidence, label)
 
 
 @router.post("/{invoice_id}/finalize")

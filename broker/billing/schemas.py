@@ -3,15 +3,18 @@
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from broker.billing.label_shares import share_by_label
 from broker.billing.model import InvoiceStatus, LineKind, sum_lines
+from broker.billing.reference import make_reference
 from broker.billing.rows import make_rows
 from broker.billing.tables import Invoice, InvoiceLine
 from broker.billing.upcoming import UpcomingInvoice
 from broker.http.shapes import MoneyOut, RequestBody, as_hours, created_at_field, written_like
+from pricing.evidence.document import read_evidence as parse_evidence
 from pricing.money import Money
 from pricing.usage import Unit
 
@@ -116,6 +119,10 @@ class InvoiceOut(BaseModel):
     id: str = Field(description="Invoice id.", examples=["inv_01k"])
     object: Literal["invoice"] = Field(default="invoice", description="Kind of object.", examples=["invoice"])
     number: str | None = Field(description="Given when it is finalized, without gaps.", examples=["INV-2026-000001"])
+    payment_reference: str | None = Field(
+        description="To be written into a bank transfer, so that it is matched (汇款附言); a draft has none.",
+        examples=["RF94INV2026000001"],
+    )
     customer_id: str = Field(description="Who pays.", examples=["cus_01k"])
     contract_id: str = Field(description="The contract.", examples=["con_01k"])
     contract_number: str = Field(
@@ -158,6 +165,7 @@ class InvoiceOut(BaseModel):
     @classmethod
     def of(cls, row: Invoice) -> "InvoiceOut":
         own = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        own["payment_reference"] = None if row.number is None else make_reference(row.number)
         sums = {"total": row.total, "tax": row.tax, "credited": Money(row.credited_micros), "due": row.due}
         return cls.model_validate(own | {name: MoneyOut.of(money) for name, money in sums.items()})
 
@@ -220,4 +228,39 @@ class UpcomingInvoiceOut(BaseModel):
             tax=MoneyOut.of(upcoming.tax),
             lines=list_billed(rows),
             borne=list_borne(rows),
+        )
+
+
+class LabelShareOut(BaseModel):
+    value: str | None = Field(description="Value of the label; null: usage without it.", examples=["search"])
+    amount: MoneyOut = Field(
+        description="What its usage costs, less what grants paid of it.",
+        examples=[{"amount": "3.02", "currency": "CNY"}],
+    )
+
+
+class BreakdownOut(BaseModel):
+    object: Literal["invoice_breakdown"] = Field(
+        default="invoice_breakdown", description="Kind of object.", examples=["invoice_breakdown"]
+    )
+    invoice_id: str = Field(description="The invoice.", examples=["inv_01k"])
+    label: str = Field(description="By which label.", examples=["team"])
+    data: list[LabelShareOut] = Field(description="By value, usage without the label last.", examples=[[]])
+    undivided: MoneyOut = Field(
+        description="What is of no usage of the month: tax on top, true-ups, tiers, corrections of closed months.",
+        examples=[{"amount": "0.58", "currency": "CNY"}],
+    )
+    total: MoneyOut = Field(description="All of it.", examples=[{"amount": "10.17", "currency": "CNY"}])
+
+    @classmethod
+    def of(cls, document: dict[str, Any], label: str) -> "BreakdownOut":
+        evidence = parse_evidence(document)
+        shares = share_by_label(evidence, label)
+        order = sorted(shares.amounts, key=lambda value: (value is None, value or ""))
+        return cls(
+            invoice_id=evidence.invoice.id,
+            label=label,
+            data=[LabelShareOut(value=value, amount=MoneyOut.of(shares.amounts[value])) for value in order],
+            undivided=MoneyOut.of(shares.undivided),
+            total=MoneyOut.of(evidence.invoice.total),
         )

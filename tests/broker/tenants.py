@@ -80,7 +80,7 @@ async def issue_fapiao(api: Api, customer_id: str) -> str:
     fapiao = await api.post("/fapiao", asked, expect=201)
     number = str(int(hashlib.sha256(customer_id.encode()).hexdigest(), 16))[:20]
     await api.post(f"/fapiao/{fapiao['id']}/issue", {"number": number, "issued_on": "2026-11-09"})
-    files, fields = {"file": ("fapiao.pdf", b"%PDF-1.7")}, {"format": "pdf"}
+    files, fields = {"file": ("fapiao.pdf", f"%PDF-1.7 {customer_id}".encode())}, {"format": "pdf"}
     await api.call("POST", f"/fapiao/{fapiao['id']}/files", expect=201, files=files, data=fields)
     return str(fapiao["id"])
 
@@ -180,7 +180,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
     adjustment = (await api.post("/adjustments", credit, expect=201))["id"]
     past = await api.post("/invoices", {"contract_id": contract, "month": "2026-10"}, expect=201)
     await api.post(f"/invoices/{past['id']}/finalize")
-    invoice = (await api.post("/invoices", {"contract_id": contract, "month": "2026-11"}, expect=201))["id"]
+    await api.post("/invoices", {"contract_id": contract, "month": "2026-11"}, expect=201)
     await keep_lost_work(system, run)
     return Tenant(
         customer_id=customer,
@@ -195,7 +195,7 @@ async def make_tenant(api: Api, system: System) -> Tenant:
         run_id=run,
         live_run_id=live_run,
         adapter_id=adapter,
-        invoice_id=invoice,
+        invoice_id=past["id"],
         credited_invoice_id=note["invoice_id"],
         credit_note_id=credit_note,
         adjustment_id=adjustment,

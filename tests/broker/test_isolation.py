@@ -184,6 +184,7 @@ ANSWERS = {
     "GET /v1/invoices": Ask(404, params={"contract_id": "{contract_id}"}),
     "GET /v1/invoices/upcoming": Ask(404, params={"contract_id": "{contract_id}"}),
     "GET /v1/invoices/{invoice_id}": NOT_FOUND,
+    "GET /v1/invoices/{invoice_id}/breakdown": Ask(404, params={"label": "team"}),
     "GET /v1/invoices/{invoice_id}/evidence": NOT_FOUND,
     "POST /v1/invoices/{invoice_id}/finalize": FORBIDDEN,
     "POST /v1/invoices/{invoice_id}/pay": FORBIDDEN,

@@ -11,10 +11,10 @@ from fractions import Fraction
 
 import cn2an
 
-from broker.billing.documents.reference import make_reference
 from broker.billing.documents.words import Language, list_words, name_cause, name_line
 from broker.billing.model import LineKind
 from broker.billing.parties import Issuer
+from broker.billing.reference import make_reference
 from broker.billing.tables import Invoice, InvoiceLine
 from broker.clock import local_day
 from pricing.money import Money

@@ -34,6 +34,9 @@ async def test_an_invoice_is_proven_by_its_intervals_and_the_rate_card(
         invoice["total"]["amount"],
     )
     assert verdict.intervals == 4
+    shares = await api.get(f"/invoices/{invoice['id']}/breakdown", label="team")
+    assert (shares["total"], shares["undivided"]["amount"]) == (invoice["total"], "0.00")
+    assert shares["data"] == [{"value": None, "amount": invoice["total"]}]
     clock.advance(days=10)
     assert (await api.http.get(path)).content == content
     assert await find_unproven(system) == []

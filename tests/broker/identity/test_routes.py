@@ -230,6 +230,7 @@ WHO_MAY = {
     "GET /v1/invoices": {"admin", "customer", "finance"},
     "GET /v1/invoices/upcoming": {"admin", "customer", "finance"},
     "GET /v1/invoices/{invoice_id}": {"admin", "customer", "finance"},
+    "GET /v1/invoices/{invoice_id}/breakdown": {"admin", "customer", "finance"},
     "GET /v1/invoices/{invoice_id}/evidence": {"admin", "customer", "finance"},
     "POST /v1/invoices/{invoice_id}/finalize": {"admin", "finance"},
     "POST /v1/invoices/{invoice_id}/pay": {"admin", "finance"},

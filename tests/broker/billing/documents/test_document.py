@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.billing.documents.document import make_document, write_capitals, write_quantity
-from broker.billing.documents.reference import is_reference, make_reference
 from broker.billing.documents.service import choose_format
 from broker.billing.documents.words import CAUSES, KINDS, WORDS, Language, name_cause
 from broker.billing.model import LineKind
+from broker.billing.reference import is_reference, make_reference
 from broker.ledger.books.causes import OUR_DOING, Cause
 from pricing.money import Money
 from tests.broker.billing.documents.invoices import make_source
