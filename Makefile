@@ -98,7 +98,7 @@ $(BROKER_READY): $(VENV_MADE) pyproject.toml constraints.txt
 
 # The font of invoices as PDF is of the system: installed where we may, and asked for where not.
 $(FONT_READY): | $(VENV_MADE)
-	@if ls $(FONTS) >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && apt-get install --yes --no-install-recommends fonts-noto-cjk; }; \
+	@if ls $(FONTS) 2>/dev/null | grep -q . || { [ "$$(id -u)" = 0 ] && apt-get install --yes --no-install-recommends fonts-noto-cjk; }; \
 	then touch $@; else echo "No Noto Sans CJK here: invoices have no PDF. Install the package fonts-noto-cjk."; fi
 
 $(TRAINER_READY): $(VENV_MADE) pyproject.toml constraints.txt | $(FONT_READY)

@@ -45,6 +45,8 @@ class ListPrices:
 
 async def add_details(work: Work, terms: ContractTerms, month: str, lines: Sequence[DraftLine]) -> list[DraftLine]:
     """Add to the lines of a month's usage what they tell beside their price; no amount changes."""
+    if not any(line.job_id for line in lines):
+        return list(lines)
     parts = await ledger.list_line_parts(work, terms.id, month)
     origins = await _read_origins(work, terms, lines, parts)
     versions = sorted({part.rate_card_version for part in parts})
