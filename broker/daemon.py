@@ -31,7 +31,7 @@ from broker.persistence.pool import without_driver
 from broker.quotes.counts.token_counter import TokenCounter
 from broker.reports.verify import verify_ledger
 from broker.retention import service as retention
-from broker.scheduling.cycle.leading import Lead, find_lead
+from broker.scheduling.cycle.leading import Lead, find_lead, give_up_lead
 from broker.scheduling.cycle.live import CycleResult, has_free_devices, run_cycle
 from broker.scheduling.cycle.memory import CycleMemory
 from broker.scheduling.cycle.pace import Pace, compute_rest
@@ -152,8 +152,15 @@ class Daemon:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        if self.plans:
+            await self.attempt("giving up the lead", self._give_up_lead)
         if self.agent is not None:
             await self.agent.close()
+
+    async def _give_up_lead(self) -> None:
+        if self.memory.process_id is not None:
+            async with self.system.work() as work:
+                await give_up_lead(work, self.memory.process_id)
 
     async def _tick(self) -> None:
         self.wake.set()

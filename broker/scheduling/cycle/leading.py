@@ -6,13 +6,14 @@ Others stand by. One that takes over begins with an empty memory, since it has n
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 
 from broker.scheduling.tables import PlanningLeader
 from broker.work import Work
 
 PLANNER = "planner"
-LEAD = timedelta(seconds=3)
+LEAD, LONGEST_LEAD = timedelta(seconds=3), timedelta(seconds=30)
 
 
 class Lead(Enum):
@@ -36,8 +37,14 @@ async def keep_lead(work: Work, process_id: str, *, since: datetime | None = Non
 
     Where it is young enough nothing is written.
     """
-    until = work.now + LEAD + 2 * (work.now - (since or work.now))
+    until = work.now + min(LEAD + 2 * (work.now - (since or work.now)), LONGEST_LEAD)
     told = {"process_id": process_id, "leads_until": until}
     kept = insert(PlanningLeader).values(name=PLANNER, **told)
     is_old = (PlanningLeader.leads_until < until - LEAD / 3) | (PlanningLeader.process_id != process_id)
     await work.session.execute(kept.on_conflict_do_update(index_elements=["name"], set_=told, where=is_old))
+
+
+async def give_up_lead(work: Work, process_id: str) -> None:
+    """Give the lead up, where it is this process's: another takes it over at once."""
+    ours = (PlanningLeader.name == PLANNER) & (PlanningLeader.process_id == process_id)
+    await work.session.execute(update(PlanningLeader).where(ours).values(leads_until=work.now))

@@ -7,6 +7,7 @@ from typing import Any
 
 from broker.jobs.reading.queueing import list_waiting
 from broker.jobs.service import lock_job
+from broker.scheduling.cycle.leading import give_up_lead
 from broker.scheduling.cycle.live import CycleResult, run_cycle
 from broker.scheduling.cycle.memory import CycleMemory
 from broker.scheduling.cycle.snapshot import describe_waiting, read_conditions
@@ -65,6 +66,9 @@ async def test_one_process_plans_and_another_takes_over_once_its_lead_is_over(
     clock.advance(seconds=4)
     assert (await cycle(system, standing_by)).waiting == 1
     assert (await cycle(system, leading)).waiting == 0
+    async with system.work() as work:  # it stops
+        await give_up_lead(work, "two")
+    assert (await cycle(system, leading)).waiting == 1
 
 
 async def test_after_random_changes_the_memory_plans_as_one_that_has_just_begun(
