@@ -13,10 +13,15 @@ from broker.operations.peers import Head
 from broker.scheduling.planning.rules.order import EXPEDITED, GUARANTEED, ORDINARY, OVERDUE
 from broker.scheduling.planning.values.pools import PoolState
 
+USUAL_WEIGHT = 100
+
 
 @dataclass(frozen=True)
 class Facts:
-    """What is read at one moment. `guaranteed`: GPUs by contract and type; `used`: decayed, by contract."""
+    """What is read at one moment. `guaranteed`: GPUs by contract and type; `used`: decayed, by contract.
+
+    `weights` are those that ops gave contracts, in hundredths; of others it is 100.
+    """
 
     now: datetime
     pools: Sequence[PoolState]
@@ -25,6 +30,7 @@ class Facts:
     waiting: Sequence[WaitingSum]
     guaranteed: Mapping[tuple[str, str], int] = field(default_factory=dict)
     used: Mapping[str, int] = field(default_factory=dict)
+    weights: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def capacity(self) -> dict[str, int]:
@@ -48,17 +54,17 @@ def list_claims(facts: Facts) -> dict[str, list[Claim]]:
     skus = {pool.name: pool.sku for pool in facts.pools}
     tallies: defaultdict[tuple[str, str], _Tally] = defaultdict(_Tally)
     for key in facts.guaranteed:
-        tallies[key].weight = 100
+        tallies[key].weight = facts.weights.get(key[0], USUAL_WEIGHT)
     for holder in facts.holders:
         if holder.pool in skus:
             tally = tallies[holder.contract_id, skus[holder.pool]]
             tally.held += holder.gpus
             tally.held_dedicated += holder.gpus if _is_own(facts, holder.queue, holder.contract_id) else 0
-            tally.weight = max(tally.weight, _weigh(facts, holder.queue))
+            tally.weight = max(tally.weight, _weigh(facts, holder.contract_id, holder.queue))
     for each in facts.waiting:
         tally = tallies[each.contract_id, find_type(facts, each)]
         tally.waiting += each.gpus
-        tally.weight = max(tally.weight, _weigh(facts, each.queue))
+        tally.weight = max(tally.weight, _weigh(facts, each.contract_id, each.queue))
     claims: dict[str, list[Claim]] = {sku: [] for sku in facts.capacity}
     for (contract_id, sku), tally in sorted(tallies.items()):
         guaranteed = facts.guaranteed.get((contract_id, sku), 0)
@@ -89,7 +95,7 @@ def find_type(facts: Facts, waiting: WaitingSum) -> str:
 def _make_head(facts: Facts, each: WaitingSum, claim: Claim) -> Head:
     queue = facts.queues.get(each.queue)
     priority = each.priority if each.priority is not None else 0 if queue is None else queue.priority
-    weight, used = _weigh(facts, each.queue), facts.used.get(each.contract_id, 0)
+    weight, used = _weigh(facts, each.contract_id, each.queue), facts.used.get(each.contract_id, 0)
     tier = _find_tier(facts, each, claim, queue)
     moment = each.oldest_at
     return Head(each.contract_id, tier, priority, used, claim.held, weight, moment)
@@ -110,9 +116,11 @@ def _is_own(facts: Facts, queue: str, contract_id: str) -> bool:
     return known is not None and known.contract_id == contract_id
 
 
-def _weigh(facts: Facts, queue: str) -> int:
+def _weigh(facts: Facts, contract_id: str, queue: str) -> int:
+    """Weigh the jobs of a contract in a queue, as the planner does: by both, in hundredths."""
     known = facts.queues.get(queue)
-    return 100 if known is None else known.weight
+    of_queue = USUAL_WEIGHT if known is None else known.weight
+    return max(1, facts.weights.get(contract_id, USUAL_WEIGHT) * of_queue // USUAL_WEIGHT)
 
 
 def sum_jobs(waiting: Iterable[WaitingSum]) -> dict[str, int]:

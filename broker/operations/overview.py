@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from broker.capacity import readiness
+from broker.capacity import quotas, readiness
 from broker.capacity import service as capacity
 from broker.capacity.readiness import JudgedPool
 from broker.contracts import service as contracts
@@ -72,7 +72,10 @@ async def read_overview(work: Work, usage: UsageReading) -> Overview:
         if terms.covers(now)
         for each in terms.at(now).guaranteed_gpus
     }
-    facts = Facts(now, states, queues, holders, waiting, guaranteed, await usage.read(work))
+    concerned = {each.contract_id for each in waiting} | {each.contract_id for each in holders}
+    concerned |= {contract_id for contract_id, _sku in guaranteed}
+    weights = {name: quota.weight for name, quota in (await quotas.list_quotas(work, concerned)).items()}
+    facts = Facts(now, states, queues, holders, waiting, guaranteed, await usage.read(work), weights)
     claims = list_claims(facts)
     standings = [
         standing
