@@ -441,13 +441,24 @@ class Eviction(TypedDict):
     created_at: str
 
 
+class SoonerStart(TypedDict):
+    """A GPU type on which a waiting job would start sooner, and what more that costs."""
+
+    sku: str
+    starts_at: str
+    extra: Money
+    message: str
+    message_zh: str
+
+
 class JobDetail(Job):
-    """A job asked for by its id: what the house bears by cause, what its runs lost, for whom they made room."""
+    """A job asked for by its id: what is borne and lost of it, for whom it made room, what would start it sooner."""
 
     borne_by_cause: dict[str, dict[str, Any]]
     lost_work: list[LostWork]
     evictions: list[Eviction]
     notices: list[Notice]
+    sooner: list[SoonerStart]
 
 
 class JobEvent(TypedDict):

@@ -9,8 +9,10 @@ from broker.capacity.notice_schemas import NoticeOut
 from broker.http.shapes import MoneyOut
 from broker.jobs.eviction_schemas import EvictionOut
 from broker.jobs.rules.lost_work_words import explain_lost_work
+from broker.jobs.rules.sooner import SoonerStart
 from broker.jobs.running.lost_work import LostOfRun, WhoPays
 from broker.jobs.schemas import JobOut
+from broker.jobs.sooner_schemas import SoonerStartOut
 from broker.ledger.books.causes import Cause
 from broker.ledger.service import BorneUsage
 
@@ -67,6 +69,11 @@ class JobDetailOut(JobOut):
     evictions: list[EvictionOut] = Field(
         description="For whom its runs made room, the earliest first; at most the last hundred.", examples=[[]]
     )
+    sooner: list[SoonerStartOut] = Field(
+        description="On which quoted GPU types that it does not accept a waiting job would start sooner, and what more "
+        "that costs; the soonest first.",
+        examples=[[{"sku": "rtx-4090", "message": "on rtx-4090 now: +12.40 CNY"}]],
+    )
 
     notices: list[NoticeOut] = Field(
         description="What is announced and concerns it: to all, and, while it runs, of its pool.", examples=[[]]
@@ -74,9 +81,18 @@ class JobDetailOut(JobOut):
 
     @classmethod
     def of_job(
-        cls, out: JobOut, who: WhoPays, evictions: Sequence[EvictionOut], notices: Sequence[NoticeOut] = ()
+        cls,
+        out: JobOut,
+        who: WhoPays,
+        evictions: Sequence[EvictionOut],
+        notices: Sequence[NoticeOut] = (),
+        sooner: Sequence[SoonerStart] = (),
     ) -> Self:
-        borne = {cause: BorneOut.of(each) for cause, each in who.borne.items()}
-        lost = [LostWorkOut.of(each) for each in who.lost]
-        told = {"borne_by_cause": borne, "lost_work": lost, "evictions": list(evictions), "notices": list(notices)}
+        told = {
+            "borne_by_cause": {cause: BorneOut.of(each) for cause, each in who.borne.items()},
+            "lost_work": [LostWorkOut.of(each) for each in who.lost],
+            "evictions": list(evictions),
+            "notices": list(notices),
+            "sooner": [SoonerStartOut.of(each) for each in sooner],
+        }
         return cls(**out.model_dump(), **told)

@@ -33,6 +33,7 @@ from broker.jobs.lost_work_schemas import JobDetailOut
 from broker.jobs.order_schemas import LONGEST_NAME, JobBatchIn, JobIn, JobResumeIn, OrderIn
 from broker.jobs.reading.event_feed import EventFeed
 from broker.jobs.reading.evictions import list_evictions
+from broker.jobs.reading.sooner import list_sooner
 from broker.jobs.rules.model import HOLDS_DEVICES, TERMINAL
 from broker.jobs.running import checkpoints, control, resume
 from broker.jobs.running.lost_work import read_who_pays
@@ -150,14 +151,15 @@ async def list_jobs(
 
 @router.get("/{job_id}")
 async def get_job(work: AnyKey, job_id: str) -> JobDetailOut:
-    """Get a job, who pays for its usage (trained is charged and borne), and for whom it made room."""
+    """Get a job: who pays for its usage, for whom it made room, and what would start it sooner."""
     job = await service.get_job(work, job_id)
     cards = await list_evictions(work, job_id)
     evictions = [EvictionOut.of(card, for_staff=work.actor.role in STAFF) for card in cards]
     run = await service.find_active_run(work, job_id) if job.status in HOLDS_DEVICES else None
     concerned = await list_notices_for(work, None if run is None else run.pool, None if run is None else run.node)
     notices = [NoticeOut.model_validate(notice) for notice in concerned]
-    return JobDetailOut.of_job(JobOut.of(job, work.now), await read_who_pays(work, job), evictions, notices)
+    shown, who = JobOut.of(job, work.now), await read_who_pays(work, job)
+    return JobDetailOut.of_job(shown, who, evictions, notices, await list_sooner(work, job))
 
 
 @router.post("/{job_id}/cancel")

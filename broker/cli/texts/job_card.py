@@ -14,6 +14,7 @@ from broker.cli.texts.job_words import (
     describe_evictions,
     describe_limit,
     describe_settings,
+    describe_sooner,
     describe_state,
     describe_why,
     list_next_commands,
@@ -52,10 +53,11 @@ def _make_title(job: Job) -> Text:
     return Text(job["id"], "bold").append(f"  {name}" if name else "", "")
 
 
-def _make_status(job: Job, now: datetime, width: int) -> list[Text]:
+def _make_status(job: JobDetail, now: datetime, width: int) -> list[Text]:
     state = Text(job["status"], STYLE_OF.get(job["status"], "")).append(f" {describe_state(job, now)}", "")
     why = describe_why(job, now)
-    return [state, *(Text(line) for line in (fold(why, width) if why else []))]
+    sooner = describe_sooner(job).splitlines()
+    return [state, *(Text(line) for line in (fold(why, width) if why else [])), *(Text(f"  {line}") for line in sooner)]
 
 
 def _tell_progress(job: Job) -> list[tuple[str, str]]:

@@ -63,6 +63,12 @@ def describe_evictions(job: JobDetail) -> str:
     return f"{evictions[-1]['created_at'][:16]}Z: {one_line(evictions[-1]['message'])}{often}"
 
 
+def describe_sooner(job: JobDetail) -> str:
+    """Describe what would start a waiting job sooner and for how much, a GPU type on each line; empty: nothing."""
+    sooner = job.get("sooner") or []  # a broker of before tells none
+    return "\n".join(speak(each["message"], each["message_zh"]) for each in sooner)
+
+
 def describe_queueing(job: Job, now: datetime) -> str:
     """Describe why a queued job waits, and when it is expected to start."""
     pending = job["pending_reason"]

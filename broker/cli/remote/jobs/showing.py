@@ -12,7 +12,7 @@ from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.jobs.options import JobId
 from broker.cli.texts.columns import make_card
 from broker.cli.texts.job_card import JobView, make_job_card
-from broker.cli.texts.job_words import describe_evictions, describe_limit, describe_why
+from broker.cli.texts.job_words import describe_evictions, describe_limit, describe_sooner, describe_why
 from broker.client.errors import ApiError
 from broker.client.objects import Job, JobDetail, PlanPrice
 from broker.client.typed import BrokerClient
@@ -23,7 +23,9 @@ WHY = (
     "status",
     "pending_reason",
     "expected_start",
+    "latest_start",
     "expected_end",
+    "sooner",
     "stop_requested",
     "pause_reason",
     "error",
@@ -58,6 +60,7 @@ def explain_job(job_id: JobId, as_json: AsJson = False, url: Url = None, key: Ke
         ("Why", why),
         ("Against", against),
         ("Helps", speak(place["next_step"] or "", place["next_step_zh"]) if place else ""),
+        ("Sooner", describe_sooner(job)),
         ("Place", f"{place['position']} in the planner's order, queue {job['queue']}" if place else ""),
         ("Made room", describe_evictions(job)),
         ("Limit", describe_limit(job)),

@@ -1,6 +1,7 @@
 """The GPU types of a waiting job: all that are known where no pool is open, those that open later, those named anew."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -124,6 +125,23 @@ async def test_types_are_added_and_taken_from_a_waiting_job_and_its_hold_and_lim
     late = await patch(api, job, "rtx-4090", expect=409)
     assert "waiting" in late["detail"]
     assert await broken_rules(system) == {}
+
+
+async def test_a_waiting_job_is_told_what_starts_it_sooner_and_for_how_much(
+    api: Api, system: System, customer: Customer
+) -> None:
+    await open_pools(system, a="rtx-4090", b="h100-80g")
+    made = await quote(api, customer.dataset["id"])
+    busy, job = [await submit(api, customer, quote_id=made["id"], gpu_types=["rtx-4090"]) for _ in range(2)]
+    await plan(system)
+    assert (await api.get(f"/jobs/{busy['id']}"))["sooner"] == []
+    (sooner,) = (await api.get(f"/jobs/{job['id']}"))["sooner"]
+    prices = {each["sku"]: Decimal(each["prices"][0]["total_p90"]["amount"]) for each in made["gpu_types"]}
+    extra = prices["h100-80g"] - prices["rtx-4090"]
+    assert abs(Decimal(sooner["extra"]["amount"]) - extra) <= Decimal("0.01")
+    assert sooner["message"].startswith("on h100-80g now: ")
+    added = await patch(api, job, "rtx-4090", "h100-80g", expect=200 if extra <= 0 else 403)
+    assert added
 
 
 async def test_ops_cannot_raise_what_a_job_may_cost_and_what_cannot_be_paid_changes_nothing(
