@@ -86,6 +86,8 @@ FAILURE_CAUSES = frozenset(
 
 UNCOUNTED_CAUSES = frozenset({Cause.LAUNCH_FAILED, Cause.PREEMPTED, Cause.SHUTDOWN, Cause.NODE_DOWN})
 MOST_UNCOUNTED_ATTEMPTS = 50
+# What a worker reports of a failure that may be over by now: what it needed was away; nothing is wrong with the job.
+TRANSIENT_FAILURES = frozenset({"broker_away"})
 # After these a job goes first: by our doing it has no machine any more. (A failed start says nothing of that.)
 GOES_FIRST_AFTER = frozenset({Cause.MACHINE_LOST, Cause.PREEMPTED, Cause.SHUTDOWN, Cause.NODE_DOWN})
 
@@ -180,19 +182,25 @@ class AfterRun:
 
 
 def decide_after_run(
-    outcome: RunStatus, stop_requested: StopReason | None, *, attempts: int, max_attempts: int
+    outcome: RunStatus,
+    stop_requested: StopReason | None,
+    *,
+    attempts: int,
+    max_attempts: int,
+    error_code: str | None = None,
 ) -> AfterRun:
     """Decide what becomes of a job whose run has ended.
 
-    A lost or preempted run is tried again, unless the job was to stop or has had all its attempts. One that made way
-    goes on however often it did: its attempts are not the job's fault.
+    A lost or preempted run is tried again, unless the job was to stop or has had all its attempts; so is one that
+    failed for want of what was away just then, and no other failure. One that made way goes on however often it did:
+    its attempts are not the job's fault.
     """
     assert outcome in RUN_ENDS
     if outcome == RunStatus.SUCCEEDED:
         return AfterRun(JobStatus.SUCCEEDED, "training finished")
     if stop_requested == StopReason.CANCEL:
         return AfterRun(JobStatus.CANCELLED, "cancelled on request")
-    if outcome == RunStatus.FAILED:
+    if outcome == RunStatus.FAILED and error_code not in TRANSIENT_FAILURES:
         return AfterRun(JobStatus.FAILED, "training failed")
     if stop_requested in MAKES_WAY:
         why = "made room for another job" if stop_requested == StopReason.PREEMPT else "is beyond a lowered quota"

@@ -90,12 +90,12 @@ def decide_ending(work: Work, locked: LockedRun, outcome: RunStatus, error: dict
     run, job = locked.run, locked.job
     check_run_transition(run.id, RunStatus(run.status), outcome)
     stop = StopReason(job.stop_requested) if job.stop_requested else None
-    cause = decide_cause(
-        outcome, stop, was_claimed=run.claimed_at is not None, error_code=None if error is None else error["code"]
-    )
+    code = None if error is None else error["code"]
+    cause = decide_cause(outcome, stop, was_claimed=run.claimed_at is not None, error_code=code)
     counted = is_counted(cause, uncounted=job.uncounted_attempts, made_way=stop in MAKES_WAY)
     attempts = job.attempts - job.uncounted_attempts - (0 if counted else 1)
-    after = decide_after_run(outcome, stop, attempts=attempts, max_attempts=work.settings.max_attempts)
+    most = work.settings.max_attempts
+    after = decide_after_run(outcome, stop, attempts=attempts, max_attempts=most, error_code=code)
     check_job_transition(job.id, JobStatus(job.status), after.status)
     return Ending(cause, counted, after)
 

@@ -58,6 +58,22 @@ async def test_a_sweep_runs_in_its_order_so_many_at_one_time(api: Api, app: Fast
     assert await broken_rules(system) == {}
 
 
+async def test_a_sweep_tries_again_what_looks_transient_at_the_same_place_and_not_for_ever(
+    api: Api, app: FastAPI, system: System
+) -> None:
+    customer = await make_ready_customer(api)
+    batch = await submit(api, customer, sweep(4, 8), at_once=1)
+    for _attempt in range(system.services.settings.max_attempts):
+        await plan(system)
+        assert await list_states(api, batch) == ["dispatched", "queued"]
+        async with worker_of(api, app, system, batch["data"][0]["id"]) as worker:
+            await worker.claim()
+            await worker.finish("failed", error={"code": "broker_away", "message": "no answer"})
+    await plan(system)
+    assert await list_states(api, batch) == ["failed", "dispatched"]
+    assert await broken_rules(system) == {}
+
+
 async def test_one_that_is_refused_refuses_all_and_is_named(api: Api, system: System) -> None:
     customer = await make_ready_customer(api)
     wrong = await submit(api, customer, [*sweep(4, 8), {**CONFIG, "lora_rank": -1}], expect=422)

@@ -232,6 +232,15 @@ def test_job_becomes_what_its_run_s_end_asks_for(outcome: str, stop: str, again:
     assert decided.status == after
 
 
+@pytest.mark.parametrize(("code", "again"), [("broker_away", True), ("out_of_memory", False), (None, False)])
+def test_only_a_failure_that_looks_transient_is_tried_again_and_not_for_ever(code: str | None, again: bool) -> None:
+    ends = [
+        decide_after_run(RunStatus.FAILED, None, attempts=attempts, max_attempts=3, error_code=code).status
+        for attempts in (1, 2, 3)
+    ]
+    assert ends == (["queued", "queued", "failed"] if again else ["failed"] * 3)
+
+
 @pytest.mark.parametrize(
     ("outcome", "stop", "claimed", "code", "cause"), [line.split() for line in CAUSES.strip().splitlines()[1:]]
 )
