@@ -21,6 +21,7 @@ from broker.http.idempotency import forget_old_answers
 from broker.jobs.admitting.changed_types import list_jobs_to_offer, offer_new_types
 from broker.jobs.running.control import list_queued_without_contract, pause_without_contract
 from broker.jobs.running.runs import list_silent_runs, lose_silent_run
+from broker.jobs.running.start_promises import keep_start_promises
 from broker.jobs.service import is_live, list_live
 from broker.ledger import service as ledger
 from broker.metering.keeping.months import open_months_ahead
@@ -93,6 +94,7 @@ class Daemon:
             self._every(SHORTFALL_SECONDS, self.watch_guarantees)
             self._every(settings.sweep_seconds, self.sweep_holds)
             self._every(settings.sweep_seconds, self.offer_new_types)
+            self._every(settings.sweep_seconds, self.keep_start_promises)
             self._every(settings.sweep_seconds, self.pause_jobs_of_ended_contracts)
             self._every(settings.sweep_seconds, self.expire_grants)
             self._every(settings.sweep_seconds, self.sweep_purchases)
@@ -301,6 +303,11 @@ class Daemon:
         async with self.system.work() as work:
             stranded = await ledger.list_stranded_compensations(work)
         await self.system.work_on(stranded, carry_compensation)
+
+    async def keep_start_promises(self) -> None:
+        """Keep what waiting jobs were told about their start, and tell those of whom it has slipped."""
+        async with self.system.work() as work:
+            await keep_start_promises(work)
 
     async def offer_new_types(self) -> None:
         """Let waiting jobs that accept whatever fits run on the types of pools that have opened since."""

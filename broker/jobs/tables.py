@@ -206,6 +206,34 @@ class Run(Base):
         return self.agent_id or self.pool
 
 
+class StartPromise(Base):
+    """What a waiting job was told first about its start, and what became of it.
+
+    Half of such jobs have started by p50, nine of ten by p90. `latest` is what its customer was told last, after so
+    many `slips`; null: that nobody knows. `closed_at`: since when it waits no longer; `started_at` null: it left its
+    queue otherwise.
+    """
+
+    __tablename__ = "start_promises"
+    __table_args__ = (
+        Index("uq_start_promises_one_open", "job_id", unique=True, postgresql_where=text("closed_at IS NULL")),
+        Index("ix_start_promises_told_at", "told_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    queue: Mapped[str]
+    gpus: Mapped[int]
+    told_at: Mapped[datetime] = moment_column()
+    p50: Mapped[datetime] = moment_column()
+    p90: Mapped[datetime] = moment_column()
+    latest: Mapped[datetime | None] = moment_column(nullable=True)
+    slips: Mapped[int]
+    started_at: Mapped[datetime | None] = moment_column(nullable=True)
+    closed_at: Mapped[datetime | None] = moment_column(nullable=True)
+
+
 class CheckpointMark(Base):
     """An interval of a run that ends where the run wrote the checkpoint of a step, durable or not."""
 

@@ -23,6 +23,8 @@ from broker.reports.receivables_schemas import ReceivablesOut, write_receivables
 from broker.reports.reconciliation import reconcile_books
 from broker.reports.reconciliation_schemas import ReconciliationOut
 from broker.reports.schemas import MonthlyCostOut, write_csv
+from broker.reports.start_accuracy import judge_starts
+from broker.reports.start_accuracy_schemas import StartAccuracyOut
 from pricing.plan_advice.costs import TERM_MONTHS
 
 MOST_MONTHS = 36
@@ -97,6 +99,16 @@ async def margin(work: FinanceWork, month: Month, as_format: Format = "json") ->
     """Report what the house has borne of jobs beyond their cap or limit in a billing month, job by job."""
     report = MarginReportOut.of(month, await report_margin(work, month), work.now)
     return report if as_format == "json" else _answer_csv(write_margin_csv(report), f"margin-{month}.csv")
+
+
+@router.get("/start-accuracy")
+async def start_accuracy(
+    work: OpsWork,
+    weeks: Annotated[Whole, Query(ge=1, le=104, description="So many weeks, this one included.", examples=[8])] = 8,
+    queue: Annotated[str | None, Query(description="Only jobs of this queue.", examples=["standard"])] = None,
+) -> StartAccuracyOut:
+    """Report how good the starts were that waiting jobs were told, by the week in which they were told first."""
+    return StartAccuracyOut.of(await judge_starts(work, weeks, queue), work.now)
 
 
 @router.get("/estimator-accuracy")

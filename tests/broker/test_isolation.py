@@ -195,6 +195,7 @@ ANSWERS = {
     "GET /v1/reports/journal": FORBIDDEN,
     "GET /v1/reports/reconciliation": FORBIDDEN,
     "GET /v1/reports/estimator-accuracy": FORBIDDEN,
+    "GET /v1/reports/start-accuracy": FORBIDDEN,
     "GET /v1/base-models": SHARED,
     "GET /v1/base-models/{base_model}": SHARED,
     "GET /v1/queues": LIST,

@@ -226,6 +226,7 @@ SHORT_ARRAYS = {
     "GET /v1/contracts/{contract_id}/coverage meters": "one for each meter",
     "GET /v1/jobs/{job_id} evictions": "at most the last hundred",
     "GET /v1/jobs/{job_id} sooner": "quoted GPU types, of which the catalogue has a few dozen",
+    "GET /v1/reports/start-accuracy weeks": "one row a week, 104 at most",
     "GET /v1/jobs/{job_id} lost_work": "at most a few for each attempt",
     "GET /v1/invoices/{invoice_id} lines": "one document: it is printed and signed as a whole",
     "GET /v1/credit-notes/{credit_note_id} lines": "one document: a part of its invoice's lines",

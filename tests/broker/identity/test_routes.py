@@ -241,6 +241,7 @@ WHO_MAY = {
     "GET /v1/reports/journal": {"admin", "finance"},
     "GET /v1/reports/reconciliation": {"admin", "finance"},
     "GET /v1/reports/estimator-accuracy": {"admin", "ops"},
+    "GET /v1/reports/start-accuracy": {"admin", "ops"},
     "GET /v1/base-models": {"admin", "customer", "finance", "ops"},
     "GET /v1/base-models/{base_model}": {"admin", "customer", "finance", "ops"},
     "GET /v1/queues": {"admin", "customer", "finance", "ops"},
