@@ -55,7 +55,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "The metered evidence is attached to this file; it proves the total offline: broker invoices verify",
     ),
     "seal": ("凭据校验值", "Seal"),
-    "no_fapiao": ("本账单不是发票，发票另行开具。", "This invoice is no fapiao; that is issued by itself."),
+    "no_fapiao": ("本账单不是发票，发票另行开具。", "This invoice is no fapiao; a fapiao is issued separately."),
     "hours": ("GPU 小时", "GPU-hour"),
     "tokens": ("Token", "token"),
     "job": ("任务", "Job"),
