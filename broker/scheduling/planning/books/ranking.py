@@ -5,10 +5,13 @@ member is entered again only where it moves to the front; one that moves back is
 """
 
 from collections.abc import Callable
-from heapq import heappop, heappush, heapreplace
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import Generic, Protocol, TypeVar
 
 from broker.scheduling.planning.rules.order import Key
+
+# So many entries that no longer count are left in a ranking before it is cleared of them.
+MOST_LEFT_OVER = 16
 
 
 class Ranked(Protocol):
@@ -26,16 +29,24 @@ class Ranking(Generic[Member]):
     Who is put back is noted in `fallen_behind`: a plan under way makes some fall behind for its own time only.
     """
 
-    __slots__ = ("entries", "fallen_behind", "key_of")
+    __slots__ = ("entries", "fallen_behind", "key_of", "stands_at")
 
     def __init__(self, key_of: Callable[[Member], Key | None], fallen_behind: list[object]) -> None:
         self.key_of = key_of
         self.fallen_behind = fallen_behind
         self.entries: list[tuple[Key, Member]] = []
+        # The one entry of a member that counts, never behind its present key; its others are left over.
+        self.stands_at: dict[Member, Key] = {}
 
     def enter(self, key: Key, member: Member) -> bool:
         """Enter a member; tells whether it is first now. It must be done whenever its key has become smaller."""
-        heappush(self.entries, (key, member))
+        known = self.stands_at.get(member)
+        if known is None or key < known:
+            self.stands_at[member] = key
+            heappush(self.entries, (key, member))
+            if len(self.entries) > MOST_LEFT_OVER + 2 * len(self.stands_at):
+                self.entries[:] = [(at, each) for each, at in self.stands_at.items()]
+                heapify(self.entries)
         return self.entries[0][1] is member
 
     def find_first(self) -> tuple[Key, Member] | None:
@@ -43,12 +54,18 @@ class Ranking(Generic[Member]):
         entries = self.entries
         while entries:
             entry = entries[0]
+            if self.stands_at.get(entry[1]) != entry[0]:  # it was entered again further ahead
+                heappop(entries)
+                continue
             key = self.key_of(entry[1])
             if key == entry[0]:
                 return entry
-            if key is None or key < entry[0]:  # left out, or entered again further ahead
+            if key is None:
                 heappop(entries)
-            else:
-                heapreplace(entries, (key, entry[1]))
+                del self.stands_at[entry[1]]
+                continue
+            if key > entry[0]:
                 self.fallen_behind.append(entry[1])
+            self.stands_at[entry[1]] = key
+            heapreplace(entries, (key, entry[1]))
         return None
