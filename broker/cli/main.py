@@ -42,7 +42,7 @@ COMMANDS = {
     "contracts": Place("broker.cli.remote.contracts:app", "Contracts: list, show, change, end."),
     "grants": Place("broker.cli.remote.grants:app", "Grants: list, show, give, void, refund."),
     "invoices": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, verify."),
-    "invoice": Place("broker.cli.remote.invoices:app", "The same as `invoices`."),
+    "invoice": Place("broker.cli.remote.invoices:app", "Invoices: list, show, download, verify."),
     "purchases": Place("broker.cli.remote.purchases:app", "Purchases of hours and tokens: list, order, cancel, pay."),
     "rate-cards": Place("broker.cli.remote.rate_cards:app", "Rate cards: list, show, publish."),
     "balance": Place(
