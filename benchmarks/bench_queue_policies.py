@@ -27,7 +27,8 @@ FIRST_COME = PolicySettings(Discipline.FIRST_COME, Backfill.NONE)
 EASY = PolicySettings(Discipline.FIRST_COME, Backfill.FIRST_COME)
 SHORTEST_BACKFILLED = PolicySettings(Discipline.FIRST_COME, Backfill.SHORTEST_FIRST)  # EASY++, once runs are predicted
 FAIR = PolicySettings()
-SHORTEST = PolicySettings(Discipline.SHORTEST_REMAINING, max_wait_s=3 * DAY)  # by the planner that plans live, as FAIR
+# By the planner that plans live, as FAIR is.
+SHORTEST = PolicySettings(Discipline.SHORTEST_REMAINING, max_wait_seconds=3 * DAY)
 SHORTEST_PREEMPTIVE = PolicySettings(Discipline.SHORTEST_REMAINING, preempt=True)
 ATTAINED = PolicySettings(Discipline.LEAST_ATTAINED, preempt=True, aging_slowdown=100.0)
 PROMISING = PolicySettings(Discipline.SHORTEST_REMAINING, preempt=True, deadlines=Deadlines.PROMISE)

@@ -20,7 +20,7 @@ POOL_CURE = "open a machine that is large enough, or have them submitted anew"
 JOB_CURE = "name a GPU type that a pool has"
 
 PROPOSAL_EXAMPLE = {
-    "queues": {"standard": {"priority": 150, "max_wait_s": 86400}},
+    "queues": {"standard": {"priority": 150, "max_wait_seconds": 86400}},
     "pools": {"a100": {"total_gpus": 16}},
 }
 

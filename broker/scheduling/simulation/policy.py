@@ -49,7 +49,7 @@ class PolicySettings:
     backfill: Backfill = Backfill.PLANNER
     preempt: bool = False
     deadlines: Deadlines = Deadlines.IGNORE
-    max_wait_s: float = math.inf
+    max_wait_seconds: float = math.inf
     aging_slowdown: float = AGING_SLOWDOWN
     restart_s: float = 30.0
     levels_gpu_s: tuple[float, ...] = DEFAULT_LEVELS
@@ -59,6 +59,7 @@ def read_policy(document: object) -> PolicySettings:
     """Read the settings out of a parsed file. Raises: BadPolicy."""
     if not isinstance(document, Mapping):
         raise BadPolicy("must hold fields with values, such as `discipline: first-come`")
+    document = _rename(document)
     known = [field.name for field in fields(PolicySettings)]
     for name in document:
         if name not in known:
@@ -70,13 +71,22 @@ def read_policy(document: object) -> PolicySettings:
         backfill=_read_choice(document, "backfill", Backfill, Backfill.PLANNER),
         preempt=_read_flag(document, "preempt"),
         deadlines=_read_choice(document, "deadlines", Deadlines, Deadlines.IGNORE),
-        max_wait_s=_read_number(document, "max_wait_s", "a number of seconds above 0"),
+        max_wait_seconds=_read_number(document, "max_wait_seconds", "a number of seconds above 0"),
         aging_slowdown=_read_number(document, "aging_slowdown", "a number of at least 1", least=1.0, default=aging),
         restart_s=_read_number(document, "restart_s", "a number of seconds of at least 0", least=0.0, default=30.0),
         levels_gpu_s=_read_levels(document),
     )
     _check_together(settings, document)
     return settings
+
+
+def _rename(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Read a field by the name that it had before, too. Raises: BadPolicy, where it has both."""
+    if "max_wait_s" not in document:
+        return document
+    if "max_wait_seconds" in document:
+        raise BadPolicy("max_wait_s is called max_wait_seconds now: name one of them")
+    return {"max_wait_seconds" if name == "max_wait_s" else name: value for name, value in document.items()}
 
 
 def _read_choice(document: Mapping[str, Any], name: str, choices: type[StrEnum], default: StrEnum) -> Any:
@@ -125,8 +135,8 @@ def _check_together(settings: PolicySettings, document: Mapping[str, Any]) -> No
         raise BadPolicy("backfill must be planner with discipline fair, which only today's planner has")
     if settings.preempt and settings.backfill is not Backfill.PLANNER:
         raise BadPolicy("backfill must be left out with preempt: true: who should run does, and all others fill up")
-    if settings.preempt and settings.max_wait_s < math.inf:
-        raise BadPolicy("max_wait_s must be left out with preempt: true; aging_slowdown keeps jobs from starving there")
+    if settings.preempt and settings.max_wait_seconds < math.inf:
+        raise BadPolicy("max_wait_seconds must be left out with preempt: true; there aging_slowdown keeps jobs going")
     if "levels_gpu_s" in document and settings.discipline is not Discipline.LEAST_ATTAINED:
         raise BadPolicy("levels_gpu_s must be left out: only discipline least-attained-service has levels")
     if not settings.preempt:
@@ -139,6 +149,6 @@ def _check_without_preemption(settings: PolicySettings, document: Mapping[str, A
     if settings.deadlines is Deadlines.PROMISE:
         raise BadPolicy("deadlines: promise needs preempt: true; jobs without a promise must yield")
     if "aging_slowdown" in document:
-        raise BadPolicy("aging_slowdown needs preempt: true; without, max_wait_s keeps jobs from starving")
+        raise BadPolicy("aging_slowdown needs preempt: true; without, max_wait_seconds keeps jobs from starving")
     if "restart_s" in document:
         raise BadPolicy("restart_s needs preempt: true; without, nothing is started again")

@@ -136,7 +136,8 @@ QUEUE_FIELDS: Mapping[str, Field] = {
     "priority": Field(_read_whole(0), _set("priority")),
     "open": Field(_read_flag, _set("open")),
     "mode": Field(_read_choice(QueueMode), _set("mode")),
-    "max_wait_s": Field(_read_wait, _set("max_wait")),
+    "max_wait_seconds": Field(_read_wait, _set("max_wait")),
+    "max_wait_s": Field(_read_wait, _set("max_wait")),  # as it was called before
     "weight": Field(_read_whole(1), _set("weight")),
     "max_jobs": Field(_or_none(_read_whole(1)), _set_limit("jobs")),
     "max_gpus": Field(_or_none(_read_whole(1)), _set_limit("gpus")),

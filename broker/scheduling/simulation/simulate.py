@@ -90,9 +90,9 @@ def make_policy(settings: PolicySettings, nodes: Nodes) -> Policy:
     if settings.preempt:
         return Preempting(make_order(settings), promises=settings.deadlines is Deadlines.PROMISE)
     if settings.backfill is Backfill.PLANNER:
-        return TodaysPlanner(nodes, settings.discipline, max_wait_s=settings.max_wait_s)
+        return TodaysPlanner(nodes, settings.discipline, max_wait_seconds=settings.max_wait_seconds)
     passing = BACKFILL_RANKS[settings.backfill]
-    return Backfilling(Line(RANKS[settings.discipline], passing=passing, most_wait_seconds=settings.max_wait_s))
+    return Backfilling(Line(RANKS[settings.discipline], passing=passing, most_wait_seconds=settings.max_wait_seconds))
 
 
 def make_order(settings: PolicySettings) -> Order:

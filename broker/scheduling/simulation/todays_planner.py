@@ -19,10 +19,12 @@ QUEUE = "standard"
 class TodaysPlanner:
     """One queue and one pool; an owner is a contract. The planner is told what happens, as in a live cycle."""
 
-    def __init__(self, nodes: Nodes, discipline: Discipline = Discipline.FAIR, *, max_wait_s: float = math.inf) -> None:
+    def __init__(
+        self, nodes: Nodes, discipline: Discipline = Discipline.FAIR, *, max_wait_seconds: float = math.inf
+    ) -> None:
         self.planner = Planner()
         self.planner.change(_describe_pool(nodes, discipline))
-        max_wait = None if max_wait_s == math.inf else timedelta(seconds=max_wait_s)
+        max_wait = None if max_wait_seconds == math.inf else timedelta(seconds=max_wait_seconds)
         self.planner.change(QueueState(QUEUE, 100, max_wait=max_wait))
         self.waiting: dict[str, SimulatedJob] = {}
 

@@ -18,7 +18,7 @@ def change(document):
 
 
 def test_what_is_named_changes_and_all_else_stays():
-    queue = {"priority": 300, "mode": "holding", "max_wait_s": 3600, "weight": 250, "open": False}
+    queue = {"priority": 300, "mode": "holding", "max_wait_seconds": 3600, "weight": 250, "open": False}
     changed = change({"queues": {"standard": queue}})
     assert changed.queues[0] == QueueState(
         "standard", 300, open=False, mode=QueueMode.HOLDING, max_wait=timedelta(hours=1), weight=250
@@ -56,7 +56,10 @@ def test_a_contract_has_another_weight():
         ({"queues": {"standard": {"priority": True}}}, "queues.standard.priority must be a whole number"),
         ({"queues": {"standard": {"weight": 0}}}, "queues.standard.weight must be a whole number of at least 1"),
         ({"queues": {"standard": {"mode": "shut"}}}, "queues.standard.mode must be one of open, holding, draining"),
-        ({"queues": {"standard": {"max_wait_s": float("nan")}}}, "queues.standard.max_wait_s must be a number"),
+        (
+            {"queues": {"standard": {"max_wait_seconds": float("nan")}}},
+            "max_wait_seconds must be a number",
+        ),
         ({"queues": {"standard": {"open": "no"}}}, "queues.standard.open must be true or false"),
         ({"pools": {"one": {"total_gpus": 10**12}}}, "pools.one.total_gpus must be a whole number"),
         ({"contracts": {"con_a": {"weight": -5}}}, "contracts.con_a.weight must be a whole number of at least 1"),

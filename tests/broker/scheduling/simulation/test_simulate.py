@@ -75,7 +75,7 @@ def test_a_job_that_waited_too_long_goes_first():
     short = [job(f"s{n}", came=n * 90, run=100, gpus=4) for n in range(40)]
     long = job("long", came=1, run=400, gpus=4)
     line = sorted([*short, long], key=lambda one: one.submitted_at)
-    bounded = PolicySettings(Discipline.SHORTEST_REMAINING, Backfill.SHORTEST_FIRST, max_wait_s=500)
+    bounded = PolicySettings(Discipline.SHORTEST_REMAINING, Backfill.SHORTEST_FIRST, max_wait_seconds=500)
     assert starts(*line, policy=SHORTEST)["long"] == 4000
     assert starts(*line, policy=bounded)["long"] == 600
 
