@@ -29,18 +29,18 @@ COUNT_ONCE = "SELECT count(*) FROM runs WHERE used_gpu_seconds = 1 AND attempt =
 
 @asynccontextmanager
 async def open_broker(
-    server: EmbeddedServer, folder: Path, *, slots: int, jobs: int
+    server: EmbeddedServer, folder: Path, *, slots: int, jobs: int, kind: type[InstantEngine] = InstantEngine
 ) -> AsyncIterator[tuple[System, Daemon]]:
     """Open a broker of one process on an embedded server, with a pool of so many slots whose runs end at once.
 
-    So many `jobs` are to run on it.
+    So many `jobs` are to run on it, by this kind of engine.
     """
     urls = DatabaseUrls(server.app_url(), server.owner_url())
     migrate_database(urls)
     settings = Settings(_env_file=None, data_dir=folder, local_slots=0)
     system = await prepare(settings, urls)
     identity = load_identity(folder, system.services.new_id)
-    agent = PoolAgent(system, POOL, InstantEngine(system, slots, jobs), identity, Membership(system))
+    agent = PoolAgent(system, POOL, kind(system, slots, jobs), identity, Membership(system))
     await agent.register()
     try:
         yield system, Daemon(system, agent)

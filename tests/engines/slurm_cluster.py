@@ -53,8 +53,8 @@ ReturnToService=2
 MessageTimeout={answer}
 SlurmdTimeout={silent}
 SlurmdParameters=config_overrides
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=16 Gres=gpu:{gpus}
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=16 Gres=gpu:{gpus}
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs={cpus} Gres=gpu:{gpus}
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs={cpus} Gres=gpu:{gpus}
 PartitionName=train Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 NO_ACCOUNTING = "AccountingStorageType=accounting_storage/none"
@@ -146,8 +146,10 @@ class SlurmCluster:
 
 
 @contextmanager
-def slurm_cluster(folder: Path, account: Callable[[SlurmCluster], str] | None = None) -> Iterator[SlurmCluster]:
-    """Start a cluster below a folder; its daemons and what they run end with the block.
+def slurm_cluster(
+    folder: Path, account: Callable[[SlurmCluster], str] | None = None, *, gpus: int = GPUS_PER_NODE
+) -> Iterator[SlurmCluster]:
+    """Start a cluster below a folder, with so many GPUs a node; its daemons and what they run end with the block.
 
     `account` starts what keeps its accounts, and returns the lines of slurm.conf for it.
     """
@@ -155,7 +157,7 @@ def slurm_cluster(folder: Path, account: Callable[[SlurmCluster], str] | None = 
         cluster = SlurmCluster(folder, kept)
         _write_key(cluster)
         cluster.start_munged()
-        _write_files(cluster, NO_ACCOUNTING if account is None else account(cluster))
+        _write_files(cluster, NO_ACCOUNTING if account is None else account(cluster), gpus)
         cluster.start_controller()
         for node in NODES:
             cluster.start_node(node)
@@ -169,24 +171,25 @@ def _write_key(cluster: SlurmCluster) -> None:
     key.write_bytes(secrets.token_bytes(128))
 
 
-def _write_files(cluster: SlurmCluster, accounting: str) -> None:
+def _write_files(cluster: SlurmCluster, accounting: str, gpus: int) -> None:
     folder = cluster.folder
     for name in ("state", "devices", *(f"spool.{node}" for node in NODES)):
         (folder / name).mkdir(parents=True)
-    for number in range(GPUS_PER_NODE):
+    for number in range(gpus):
         (folder / "devices" / f"gpu{number}").symlink_to("/dev/null")
     fields = {"folder": folder, "host": socket.gethostname(), "user": os.environ.get("USER", "root")}
     cluster.conf.write_text(
         SLURM_CONF.format(
             **fields,
             ports=find_ports(3),
-            gpus=GPUS_PER_NODE,
+            gpus=gpus,
+            cpus=max(16, gpus),
             silent=NODE_SILENT_SECONDS,
             answer=MESSAGE_SECONDS,
             accounting=accounting,
         )
     )
-    devices = folder / "devices" / f"gpu[0-{GPUS_PER_NODE - 1}]"
+    devices = folder / "devices" / f"gpu[0-{gpus - 1}]"
     (folder / "gres.conf").write_text(f"NodeName=n[1-2] Name=gpu File={devices}\n")
 
 
