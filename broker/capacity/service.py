@@ -64,9 +64,16 @@ ENTRY_BOUNDS = Statement(
         select(ContractQuota.contract_id, false(), ContractQuota.max_gpus).where(ContractQuota.max_gpus.is_not(None)),
     )
 )
-ENTERED = func.unnest(
-    *(bindparam(name, type_=ARRAY(kind)) for name, kind in (("queues", Text), ("contracts", Text), ("gpus", Integer)))
-).table_valued(column("queue", Text), column("contract_id", Text), column("gpus", Integer), name="entered")
+ENTERED = (
+    func.unnest(
+        *(
+            bindparam(name, type_=ARRAY(kind))
+            for name, kind in (("queues", Text), ("contracts", Text), ("gpus", Integer))
+        )
+    )
+    .table_valued(column("queue", Text), column("contract_id", Text), column("gpus", Integer), name="entered")
+    .render_derived()
+)
 REQUIRE_ROOM = require(
     ~exists().where(
         (Queue.name == ENTERED.c.queue)
