@@ -57,19 +57,27 @@ COMMANDS = {
         "broker.cli.local.admin_key:admin_key",
         "Make an administrator's key where the others are lost; needs none.",
     ),
-    "queues": Place("broker.cli.queues:app", "Queues: list, change, how contracts stand in them, simulate."),
+    "queues": Place(
+        "broker.cli.queues:app", "Queues: list, change, how contracts stand in them, what another policy would do."
+    ),
     "pools": Place(
         "broker.cli.remote.operations.pools:app", "Pools: list, drain, resume, declare down, plan maintenance."
     ),
-    "why": Place("broker.cli.remote.jobs.showing:explain_job", "Say why a job does not run, and what helps."),
+    "why": Place(
+        "broker.cli.remote.jobs.showing:explain_job", "Say why a job does not run, or when it will have ended."
+    ),
     "drain": Place(
-        "broker.cli.remote.operations.pools:drain_pool", "Start nothing new on a pool, or on machines of it (ops)."
+        "broker.cli.remote.operations.pools:drain_pool",
+        "Start nothing new on a pool, or on machines of it; what runs there ends by itself.",
     ),
-    "top": Place("broker.cli.remote.operations.top:show_top", "Show all that ops sees, redrawn every second (ops)."),
+    "top": Place(
+        "broker.cli.remote.operations.top:show_top",
+        "Show queues, pools, contracts and why jobs wait, redrawn every second; on a pipe once, as plain text.",
+    ),
     "announcements": Place(
-        "broker.cli.remote.operations.announcements:app", "Announcements to customers: list; create, end (ops)."
+        "broker.cli.remote.operations.announcements:app", "Announcements to customers: list, create, end."
     ),
-    "audit": Place("broker.cli.remote.operations.audit:app", "Decisions of staff: list, undo (ops)."),
+    "audit": Place("broker.cli.remote.operations.audit:app", "Decisions of staff: list, undo."),
     "models": Place("broker.cli.local.models:app", "Base models that customers may name: add, list, remove."),
     "estimator": Place("broker.cli.local.estimator:app", "Predictions, and how good the estimates were."),
     "ledger": Place("broker.cli.local.ledger:app", "The double-entry ledger."),

@@ -12,7 +12,11 @@ from broker.cli.remote.lists import write_table
 from broker.cli.texts.columns import Column
 from broker.client.rest import Client
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Reports: a month's cost, debts, plan advice.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Reports: what a month has cost, what is owed, which plan to sign next.",
+)
 
 Customer = Annotated[str | None, typer.Option("--customer", help="The customer's id; a customer sees its own.")]
 Output = Annotated[

@@ -43,7 +43,9 @@ COMMANDS = {
     "cancel": Place(
         f"{HERE}.control:cancel_job", "Cancel a job; what it has used is billed, the rest of its hold is released."
     ),
-    "set": Place(f"{HERE}.control:set_job", "Put a job before or behind others by a priority of its own (ops)."),
+    "set": Place(
+        f"{HERE}.control:set_job", "Put a job before or behind others by a priority of its own, from the next cycle on."
+    ),
     "download": Place(
         f"{HERE}.download:download_adapter_of_job",
         "Download the adapter that a job has made, as one .safetensors file.",

@@ -23,10 +23,7 @@ def show_top(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Show queues, pools, contracts and why jobs wait, redrawn every second by one request; Ctrl-C ends it.
-
-    On a pipe the page is written once, as plain text.
-    """
+    """Show queues, pools, contracts and why jobs wait, redrawn every second; on a pipe once, as plain text."""
     console = make_console()
     with connect(url, key) as client:
         if as_json:
