@@ -1,7 +1,7 @@
 """Whether the charges of an invoice are those of its intervals, at the prices of its cards and grants. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pricing.evidence.document import ChargeRecord, Evidence, GrantRecord, IntervalRecord, RunRecord, Where
@@ -36,6 +36,7 @@ def check_charges(evidence: Evidence, prices: Prices) -> Iterator[Where]:
             added[charge.run_id, charge.added_by][charge.meter] += charge.quantity
     yield from _check_intervals(first_charges, runs)
     yield from _check_added(added, runs)
+    yield from _check_corrections(evidence)
 
 
 def _check_charge(where: str, charge: ChargeRecord, runs: Mapping[str, RunRecord], prices: Prices) -> Iterator[Where]:
@@ -69,9 +70,14 @@ def _check_card_price(where: str, charge: ChargeRecord, prices: Prices) -> Itera
 
 def _check_intervals(charges: Mapping[Span, Counter[Unit]], runs: Mapping[str, RunRecord]) -> Iterator[Where]:
     by_number = {run_id: _index(run) for run_id, run in runs.items()}
-    for (run_id, first, last), charged in charges.items():
+    reached: dict[str, int] = {}
+    for (run_id, first, last), charged in sorted(charges.items(), key=lambda item: item[0]):
         where, known = f"run {run_id}, intervals {first} to {last}", by_number.get(run_id, {})
-        told = [each for number in range(first, last + 1) for each in known.get(number, ())]
+        if first <= reached.get(run_id, first - 1):
+            yield where, "are charged, but some of them are charged with others, too"
+        reached[run_id] = max(last, reached.get(run_id, last))
+        is_there = 0 <= last - first < len(known)
+        told = [each for number in range(first, last + 1) for each in known.get(number, ())] if is_there else []
         if len(told) != last - first + 1 or len({each.sequence for each in told}) != len(told):
             yield where, "are charged, but are not all in the file, each once"
             continue
@@ -99,3 +105,32 @@ def _compare(where: str, charged: Counter[Unit], told: Sequence[IntervalRecord])
         measured = sum(max(0, each.count(meter)) for each in told)
         if measured != charged[meter]:
             yield where, f"come to {measured} {meter.value}; {charged[meter]} are charged or borne"
+
+
+def _check_corrections(evidence: Evidence) -> Iterator[Where]:
+    """Check that what corrects a charge takes back of that one alone, and no more than it charged."""
+    charges = {charge.id: charge for charge in evidence.charges}
+    left = Counter({charge.id: charge.quantity for charge in evidence.charges})
+    for index, charge in enumerate(evidence.charges):
+        if charge.corrects is None:
+            continue
+        where, corrected = f"charges[{index}]", charges.get(charge.corrects)
+        if charge.quantity >= 0 and charge.cause is None:
+            yield where, f"charges more, as a correction of charge {charge.corrects}: of no interval of its own"
+        if charge.corrects_month in {None, evidence.invoice.month} and not _is_of(charge, corrected):
+            yield where, f"corrects charge {charge.corrects}, which is not in the file, or is of other usage"
+        left[charge.corrects] += min(0, charge.quantity)
+        if corrected is not None and left[charge.corrects] < 0:
+            yield where, f"takes back more than charge {charge.corrects} has charged"
+
+
+def _is_of(charge: ChargeRecord, corrected: ChargeRecord | None) -> bool:
+    """Tell whether a correction is of another charge's usage and price, and takes back what that one is."""
+    if corrected is None or _describe_usage(charge) != _describe_usage(corrected):
+        return False
+    return charge.quantity >= 0 or (charge.cause, charge.billable) == (corrected.cause, corrected.billable)
+
+
+def _describe_usage(charge: ChargeRecord) -> Hashable:
+    span = charge.job_id, charge.run_id, charge.first, charge.last
+    return span, charge.meter, charge.unit_price, charge.used_month

@@ -74,7 +74,7 @@ class InvoiceRecord(Hashed):
     plan: Plan
     currency: str
     tax_mode: Annotated[TaxMode, Field(strict=False)]
-    tax_rate: Exact | None
+    tax_rate: Annotated[Exact, Field(ge=0)] | None
     tax: Amount
     total: Amount
     finalized_at: str
@@ -105,8 +105,8 @@ class GrantRecord(Hashed):
 class ReturnRecord(Record):
     """So many units of a closed month's line that came back at once; `before`: those that had come back by then."""
 
-    before: int
-    quantity: int
+    before: int = Field(ge=0)
+    quantity: int = Field(gt=0)
     amount: Amount
 
 
@@ -119,9 +119,9 @@ class YearRecord(Record):
 class GuaranteeRecord(Record):
     """So many GPUs guaranteed at a price each for a whole month, for so much of it."""
 
-    gpus: int
+    gpus: int = Field(gt=0)
     price: Amount
-    microseconds: int
+    microseconds: int = Field(ge=0)
     of_microseconds: int = Field(gt=0)
 
 
@@ -245,11 +245,15 @@ class Evidence(Record):
 
 
 def parse_json(content: bytes) -> dict[str, Any]:
-    """Parse the file: one object, no key twice, no number with a fraction. Raises: EvidenceUnreadable."""
+    """Parse the file: one object, no key twice, no number with a fraction, texts that can be written again.
+
+    Raises: EvidenceUnreadable.
+    """
     try:
         raw = json.loads(
             content.decode("utf-8-sig"), object_pairs_hook=_refuse_twice, parse_float=_refuse, parse_constant=_refuse
         )
+        json.dumps(raw, ensure_ascii=False).encode()  # half a character of two is no text
     except (ValueError, RecursionError) as error:
         raise EvidenceUnreadable([("file", f"is no JSON as evidence has it: {error}")]) from error
     if not isinstance(raw, dict):

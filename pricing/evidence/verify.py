@@ -1,5 +1,6 @@
 """Verifying evidence: the invoice worked out anew, offline, from its intervals and the rate card alone. Pure."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -74,6 +75,7 @@ def _read_cards(evidence: Evidence, known: Mapping[str, RateCard], cards: dict[s
 def _find_faults(evidence: Evidence, cards: Mapping[str, RateCard]) -> Iterator[Where]:
     if evidence.invoice.currency != "CNY":
         yield "invoice.currency", "is not CNY"
+    yield from _find_twice(evidence)
     prices = Prices(
         cards,
         {grant.id: grant for grant in evidence.grants},
@@ -84,3 +86,15 @@ def _find_faults(evidence: Evidence, cards: Mapping[str, RateCard]) -> Iterator[
         yield from check_used(evidence)
     yield from check_other_lines(evidence, cards)
     yield from check_total(evidence)
+
+
+def _find_twice(evidence: Evidence) -> Iterator[Where]:
+    """Find records that have the name of another one: what rests on that name could rest on either."""
+    names: dict[str, list[str]] = {
+        "rate_cards": [str(record.card.get("version")) for record in evidence.rate_cards],
+        "grants": [grant.id for grant in evidence.grants],
+        "charges": [str(charge.id) for charge in evidence.charges],
+        "runs": [run.run_id for run in evidence.runs],
+    }
+    for section, known in names.items():
+        yield from ((section, f"{name} is told twice") for name, count in Counter(known).items() if count > 1)

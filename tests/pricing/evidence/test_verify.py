@@ -71,6 +71,7 @@ def find_places(change: Callable[[dict[str, Any]], object]) -> set[str]:
         (lambda d: d["lines"][0].update(quantity="3600"), "lines[0].quantity"),
         (lambda d: d["lines"][0].pop("amount"), "lines[0].amount"),
         (lambda d: d["lines"][0].update(amount="NaN"), "lines[0].amount"),
+        (lambda d: d["invoice"].update(tax_rate="-1"), "invoice.tax_rate"),
     ],
 )
 def test_what_was_changed_is_named(change: Callable[[dict[str, Any]], object], place: str) -> None:
@@ -124,6 +125,17 @@ FORGED: list[tuple[Callable[[dict[str, Any]], object], str]] = [
         "cor_1: come to 0 gpu_seconds; 60",
     ),
     (lambda d: d["lines"].pop(2), "lines: none bills 3600 units"),
+    (lambda d: d["charges"].append(charge(9, 1, 1, 3200)), "intervals 1 to 1: are charged, but some of them"),
+    (change_charge(1, last=10**15), "intervals 0 to 1000000000000000: are charged, but are not all"),
+    (
+        lambda d: d["charges"].append(charge(9, 0, 1, 3600, corrects=2, corrects_month="2026-11")),
+        "charges[6]: charges more, as a correction of charge 2",
+    ),
+    (change_charge(4, corrects=99), "charges[4]: corrects charge 99, which is not in the file"),
+    (change_charge(4, corrects=2), "charges[4]: corrects charge 2, which is not in the file, or is of other usage"),
+    (change_charge(4, quantity=-1201), "charges[4]: takes back more than charge 4 has charged"),
+    (lambda d: d["runs"].append({**d["runs"][0], "intervals": []}), "runs: run_1 is told twice"),
+    (change_charge(2, id=2), "charges: 2 is told twice"),
 ]
 
 
@@ -248,6 +260,7 @@ def test_hours_in_advance_are_proven_by_the_card_alone() -> None:
         (b'{"format": NaN}', "NaN is no whole number"),
         (b"\xff", "is no JSON"),
         (b"[" * 100_000, "is no JSON"),
+        (b'{"format": "\\ud800"}', "is no JSON"),
     ],
 )
 def test_what_is_no_evidence_is_refused_with_a_word(content: bytes, told: str) -> None:
