@@ -12,7 +12,7 @@ from typing import Any
 from broker import errors
 from broker.adapters import service as adapters
 from broker.http.caller import Caller
-from broker.jobs.rules.model import JobStatus, RunStatus
+from broker.jobs.rules.model import JobStatus, RunStatus, StopReason
 from broker.jobs.running.locked_run import (
     LockedRun,
     LockedRuns,
@@ -150,7 +150,13 @@ def _find_refusal(
         ending = decide_ending(work, locked, finish.outcome, finish.error)
     except errors.DomainError as refusal:
         return refusal
-    return None if is_for_good(ending) else EndsAlone()
+    return None if is_for_good(ending) and is_certain(locked, finish.outcome) else EndsAlone()
+
+
+def is_certain(locked: LockedRun, outcome: RunStatus) -> bool:
+    """Tell whether an end stays what it is, whatever stop the last usage of its run leads to. Pure."""
+    has_failed = outcome == RunStatus.FAILED and locked.run.claimed_at is not None
+    return outcome == RunStatus.SUCCEEDED or locked.job.stop_requested == StopReason.CANCEL or has_failed
 
 
 async def _end_together(runs: LockedRuns, taken: Sequence[tuple[Work, LockedRun, Finish]]) -> list[RunEnd]:

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,13 +12,14 @@ from sqlalchemy import update
 
 from broker import errors
 from broker.contracts.tables import Grant
-from broker.jobs.rules.model import RunStatus
-from broker.jobs.running.locked_run import lock_runs
+from broker.jobs.rules.model import RunStatus, StopReason
+from broker.jobs.running.locked_run import LockedRun, lock_runs
 from broker.jobs.service import get_job
+from broker.jobs.tables import Job, Run
 from broker.system import System
-from broker.workers.finishing import EndsAlone, Finish, take_finishes
+from broker.workers.finishing import EndsAlone, Finish, is_certain, take_finishes
 from broker.workers.model import Report, RunEnd
-from tests.broker.conftest import ManualClock
+from tests.broker.conftest import START, ManualClock
 from tests.broker.factories import Api, Customer, make_ready_customer, worker_api
 from tests.broker.running_jobs import RunningJob, broken_rules, read_hold, start_job
 from tests.broker.workers.test_heartbeat_batches import make_beat, start_jobs
@@ -101,6 +102,19 @@ async def test_end_that_may_not_be_keeps_no_other_from_it(api: Api, system: Syst
     async with system.work() as work:
         assert [(await get_job(work, job.id)).status for job in (one, alone)] == ["failed", "running"]
     assert await broken_rules(system) == {}
+
+
+def test_an_end_that_its_last_usage_may_change_is_taken_alone() -> None:
+    """A run that stopped by itself pauses its job where the last of its usage reaches a limit: it is not over then."""
+
+    def judge(outcome: RunStatus, stop: StopReason | None = None, claimed_at: datetime | None = START) -> bool:
+        return is_certain(LockedRun(Run(claimed_at=claimed_at), Job(stop_requested=stop)), outcome)
+
+    assert judge(RunStatus.SUCCEEDED)
+    assert judge(RunStatus.FAILED)
+    assert judge(RunStatus.STOPPED, StopReason.CANCEL)
+    assert not judge(RunStatus.STOPPED)
+    assert not judge(RunStatus.FAILED, claimed_at=None)
 
 
 async def test_ends_come_together_over_http_and_a_second_telling_changes_nothing(
