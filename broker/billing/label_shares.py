@@ -35,9 +35,9 @@ def share_by_label(evidence: Evidence, label: str) -> LabelShares:
     amounts: defaultdict[str | None, Money] = defaultdict(Money.zero)
     undivided, before = Money.zero(), dict[str | None, Fraction]()
     for line in evidence.lines:
-        if line.is_used:
-            before = _weigh(charges[_key_of(line)], line, intervals, label)
-        shares = _share(line.amount, before if line.is_used or line.kind == "advance" else {})
+        if line.kind != "advance":
+            before = _weigh(charges[_key_of(line)], line, intervals, label) if line.is_used else {}
+        shares = _share(line.amount, before)
         for value, amount in shares.items():
             amounts[value] += amount
         undivided += line.amount - sum(shares.values(), Money.zero())
