@@ -31,7 +31,8 @@ async def list_quotas(work: Work, contract_ids: Collection[str]) -> dict[str, Co
 async def change_quota(work: Work, contract_id: str, changes: Mapping[str, Any], reason: str) -> ContractQuota:
     """Change what is set of a contract, and have the next cycle planned at once. Raises: NotFound."""
     terms = await contracts.get_contract(work, contract_id)
-    quota = await work.session.get(ContractQuota, contract_id, with_for_update={"key_share": True})
+    lock = {"key_share": True}
+    quota = await work.session.get(ContractQuota, contract_id, with_for_update=lock, populate_existing=True)
     if quota is None:
         quota = _make_usual(work, contract_id, terms.customer_id)
         work.session.add(quota)

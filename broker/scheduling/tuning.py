@@ -37,14 +37,21 @@ class TunedQueue:
 async def tune_queue(work: Work, name: str, changes: Mapping[str, Any]) -> tuple[TunedQueue, Effects]:
     """Change a queue; returns it, and whom that lets start or strands: of its own jobs, those that never start now.
 
-    Raises: NotFound, InvalidRequest.
+    Where it may stop runs, no cycle starts others meanwhile. Raises: NotFound, InvalidRequest.
     """
+    if may_lower(changes):
+        await work.take_turn(CYCLE_LOCK)
     before = describe_queue(await get_queue(work, name)).limits
     async with measure_effects(work) as effects:
         queue = await change_queue(work, name, changes)
         stopping = await stop_beyond(work, queue) if is_lower(describe_queue(queue).limits, before) else []
     effects.stranded = [job for job in effects.stranded if job.queue == name and _binds(queue)]
     return TunedQueue(queue, stopping), effects
+
+
+def may_lower(changes: Mapping[str, Any]) -> bool:
+    """Tell whether changes set a limit of what runs at one time, which may be lower than before. Pure."""
+    return any(changes.get(name) is not None for name in ("max_jobs", "max_gpus"))
 
 
 def _binds(queue: Queue) -> bool:
@@ -65,8 +72,10 @@ async def set_quota(
 ) -> tuple[TunedQuota, Effects]:
     """Set the share and quota of a contract; returns them, and which jobs that lets start, or strands of its own.
 
-    Raises: NotFound.
+    Where it may stop runs, no cycle starts others meanwhile. Raises: NotFound.
     """
+    if may_lower(changes):
+        await work.take_turn(CYCLE_LOCK)
     before = await get_quota(work, contract_id)
     limits = QueueLimits(before.max_jobs, before.max_gpus)
     async with measure_effects(work) as effects:

@@ -137,8 +137,12 @@ QUEUED = (
     Job.priority,
     Job.used_gpu_seconds,
 )
-# All transactions below it have ended: what they changed is seen by every statement that comes later.
-OLDEST_UNDER_WAY = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
+# All transactions below the first number have ended: what they changed is seen by every statement that comes later.
+# From the second on none had ended yet; rows with such a number come from a dump of a database that was further on.
+UNDER_WAY = text(
+    "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint),"
+    " CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"
+)
 
 
 async def list_waiting(work: Work) -> list[QueuedJob]:
@@ -151,20 +155,24 @@ async def list_waiting(work: Work) -> list[QueuedJob]:
 class LineChanges:
     """The jobs that wait or have changed, and those of them that wait no longer; all is there for who reads on later.
 
-    `read_from` is where to read on from: some of these are found once more then.
+    `read_from` is where to read on from: some of these are found once more then. `is_whole`: all that wait are there.
     """
 
     read_from: int
     waiting: Sequence[QueuedJob]
     gone: Sequence[str] = ()
+    is_whole: bool = False
 
 
 async def read_line(work: Work, since: int | None) -> LineChanges:
-    """Read what has changed of the jobs that wait since an earlier reading; None: all that wait."""
-    read_from: int = (await work.session.execute(OLDEST_UNDER_WAY)).scalar_one()
-    if since is None:
-        return LineChanges(read_from, await list_waiting(work))
-    query = select(Job.status, *QUEUED).where(Job.changed_in >= since)
+    """Read what has changed of the jobs that wait since an earlier reading; None: all that wait.
+
+    All are read, too, where that reading was of a database that was further on: this one was restored since.
+    """
+    read_from, not_begun = (await work.session.execute(UNDER_WAY)).one()
+    if since is None or since > read_from:
+        return LineChanges(read_from, await list_waiting(work), is_whole=True)
+    query = select(Job.status, *QUEUED).where(Job.changed_in >= since, Job.changed_in < not_begun)
     rows = (await work.session.execute(query)).all()
     waiting = [_read_queued(*row[1:]) for row in rows if row[0] == JobStatus.QUEUED]
     return LineChanges(read_from, waiting, [row[1] for row in rows if row[0] != JobStatus.QUEUED])

@@ -59,9 +59,10 @@ async def evict_run(work: Work, new: NewEviction) -> bool:
 async def stop_beyond_quota(work: Work, job_id: str) -> bool:
     """Tell the run of a job to save and stop, since a quota of its queue was lowered; tells whether it was told.
 
-    It is not where the job is locked elsewhere, runs no more, or is stopping for something else.
+    It is not where the job runs no more, or is stopping for something else. One that is locked elsewhere is waited for:
+    nobody comes back to it.
     """
-    job = await _lock_running(work, job_id)
+    job = await _lock_running(work, job_id, waits=True)
     if job is None:
         return False
     run = await _get_run(work, job)
@@ -71,10 +72,10 @@ async def stop_beyond_quota(work: Work, job_id: str) -> bool:
     return True
 
 
-async def _lock_running(work: Work, job_id: str) -> Job | None:
-    """Lock a job that holds devices and is not stopping; None where it is not so, or it is locked elsewhere."""
+async def _lock_running(work: Work, job_id: str, *, waits: bool = False) -> Job | None:
+    """Lock a job that holds devices and is not stopping; None where it is not so, or nobody waits for its lock."""
     held = select(Job).where(Job.id == job_id, Job.status.in_([status.value for status in HOLDS_DEVICES]))
-    locked = held.where(Job.stop_requested.is_(None)).with_for_update(key_share=True, skip_locked=True)
+    locked = held.where(Job.stop_requested.is_(None)).with_for_update(key_share=True, skip_locked=not waits)
     return (await work.session.scalars(locked.execution_options(populate_existing=True))).one_or_none()
 
 

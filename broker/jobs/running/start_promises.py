@@ -14,6 +14,7 @@ from broker.jobs.rules.model import JobStatus
 from broker.jobs.tables import Job, Run, StartPromise
 from broker.work import Work
 
+PROMISES_TURN = 7_203_120
 # A start that is expected later by less is no news.
 SLACK = timedelta(minutes=5)
 WAITS = Job.status == JobStatus.QUEUED.value
@@ -23,8 +24,9 @@ IS_OPEN = StartPromise.closed_at.is_(None)
 async def keep_start_promises(work: Work) -> int:
     """Close the promises of jobs that wait no longer, tell whose start has slipped, and open those of new ones.
 
-    Returns how many have slipped.
+    Processes take turns: a slip is told once. Returns how many have slipped.
     """
+    await work.take_turn(PROMISES_TURN)
     await _close(work)
     slipped = await _tell_slipped(work)
     await _open(work)

@@ -35,13 +35,21 @@ async def find_lead(work: Work, process_id: str) -> Lead:
 async def keep_lead(work: Work, process_id: str, *, since: datetime | None = None) -> None:
     """Keep the lead for another while, or take it; for longer after a cycle that began at `since` and took long.
 
-    Where it is young enough nothing is written.
+    It must be done in the turn in which it was found. Where it is young enough nothing is written.
     """
     until = work.now + min(LEAD + 2 * (work.now - (since or work.now)), LONGEST_LEAD)
     told = {"process_id": process_id, "leads_until": until}
     kept = insert(PlanningLeader).values(name=PLANNER, **told)
     is_old = (PlanningLeader.leads_until < until - LEAD / 3) | (PlanningLeader.process_id != process_id)
     await work.session.execute(kept.on_conflict_do_update(index_elements=["name"], set_=told, where=is_old))
+
+
+async def renew_lead(work: Work, process_id: str) -> None:
+    """Keep the lead for another while, outside a turn, where it is still this process's: another's is never taken."""
+    until = work.now + LEAD
+    ours = (PlanningLeader.name == PLANNER) & (PlanningLeader.process_id == process_id)
+    is_old = PlanningLeader.leads_until < until - LEAD / 3
+    await work.session.execute(update(PlanningLeader).where(ours, is_old).values(leads_until=until))
 
 
 async def give_up_lead(work: Work, process_id: str) -> None:

@@ -12,7 +12,7 @@ from broker.jobs.reading import queueing
 from broker.jobs.running.control import pause_beyond_budget
 from broker.jobs.running.starts import StartedRuns, StartPlace, start_runs
 from broker.scheduling.cycle import waits
-from broker.scheduling.cycle.leading import Lead, find_lead, keep_lead
+from broker.scheduling.cycle.leading import Lead, find_lead, keep_lead, renew_lead
 from broker.scheduling.cycle.line_reading import read_batches
 from broker.scheduling.cycle.memory import CycleMemory
 from broker.scheduling.cycle.places import find_node
@@ -133,8 +133,8 @@ async def has_free_devices(work: Work, memory: CycleMemory) -> bool:
 
     Whoever leads goes on to lead: where none are free it plans at leisure.
     """
-    if memory.process_id is not None and await find_lead(work, memory.process_id) is Lead.OURS:
-        await keep_lead(work, memory.process_id)
+    if memory.process_id is not None:
+        await renew_lead(work, memory.process_id)
     pools, _holders = await read_pools(work, await readiness.list_pools(work))
     return have_free(pools, ())
 

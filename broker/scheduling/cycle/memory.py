@@ -41,11 +41,13 @@ class CycleMemory:
     is_new: bool = True
 
     async def catch_up(self, work: Work) -> None:
-        """Read what has changed of the line; all of it where nothing is known, or where time went back."""
+        """Read what has changed of the line; all of it where nothing is known, or time or the database went back."""
         if self.planned_at is not None and work.now < self.planned_at:
             self.forget()
-        self.planned_at, self.is_new = work.now, self.read_from is None
         changes = await queueing.read_line(work, self.read_from)
+        if changes.is_whole:
+            self.forget()
+        self.planned_at, self.is_new = work.now, changes.is_whole
         for job_id in changes.gone:
             self._take_out(job_id)
         for job in changes.waiting:
@@ -106,7 +108,9 @@ class CycleMemory:
             return
         for kept in (self.limited, self.expedited, self.faulty):
             kept.pop(job_id, None)
-        self.contracts -= Counter({job.contract_id: 1})
+        self.contracts[job.contract_id] -= 1
+        if not self.contracts[job.contract_id]:
+            del self.contracts[job.contract_id]
         self.changed.add(job_id)
 
 

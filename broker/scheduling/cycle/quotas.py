@@ -6,6 +6,7 @@ from broker.capacity.quotas import ContractQuota
 from broker.capacity.service import Queue
 from broker.jobs.reading import queueing
 from broker.jobs.reading.queueing import DeviceHolder
+from broker.jobs.reading.stoppable import list_stop_facts
 from broker.jobs.running.evictions import stop_beyond_quota
 from broker.scheduling.planning.values.queues import QueueLimits
 from broker.work import Work
@@ -30,11 +31,16 @@ async def stop_beyond_contract(work: Work, quota: ContractQuota) -> list[str]:
 
 
 async def _list_running(work: Work) -> list[DeviceHolder]:
-    return [each for each in await queueing.list_device_holders(work) if each.expected_seconds is not None]
+    """List what runs and goes on: whoever is stopping anyway makes room by that."""
+    running = [each for each in await queueing.list_device_holders(work) if each.expected_seconds is not None]
+    facts = await list_stop_facts(work, {each.job_id for each in running})
+    return [each for each in running if each.job_id in facts and not facts[each.job_id].is_stopping]
 
 
 async def _stop(work: Work, beyond: Sequence[DeviceHolder]) -> list[str]:
-    return [holder.job_id for holder in beyond if await stop_beyond_quota(work, holder.job_id)]
+    """Stop runs; their jobs are locked by id, as by all who lock several."""
+    told = {job_id for job_id in sorted(each.job_id for each in beyond) if await stop_beyond_quota(work, job_id)}
+    return [each.job_id for each in beyond if each.job_id in told]
 
 
 def choose_beyond(running: Iterable[DeviceHolder], limits: QueueLimits) -> list[DeviceHolder]:

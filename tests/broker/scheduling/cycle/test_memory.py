@@ -5,9 +5,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from broker.jobs.reading.queueing import list_waiting
+from sqlalchemy import text
+
+from broker.jobs.reading.queueing import list_waiting, read_line
 from broker.jobs.service import lock_job
-from broker.scheduling.cycle.leading import give_up_lead
+from broker.scheduling.cycle.leading import Lead, find_lead, give_up_lead, renew_lead
 from broker.scheduling.cycle.live import CycleResult, run_cycle
 from broker.scheduling.cycle.memory import CycleMemory
 from broker.scheduling.cycle.snapshot import describe_waiting, read_conditions
@@ -53,6 +55,30 @@ async def test_a_change_that_is_committed_after_a_later_one_is_not_missed(api: A
     found = [memory.jobs[job_id].placement.finish_by for job_id in (early, late)]
     now = system.services.clock()
     assert found == [now + timedelta(days=1), now + timedelta(days=2)]
+
+
+async def test_after_a_restore_the_line_is_read_anew_and_old_rows_are_not_read_by_each_cycle(
+    api: Api, system: System
+) -> None:
+    customer = await make_ready_customer(api)
+    job_id = (await submit_job(api, customer.dataset["id"], customer_id=customer.id))["id"]
+    memory, further_on = CycleMemory(read_from=10**15), text("UPDATE jobs SET changed_in = 1000000000000000")
+    async with system.work() as work:
+        await work.session.execute(further_on)
+    assert await catch_up(system, memory) == {job_id}
+    async with system.work() as work:
+        assert not (await read_line(work, memory.read_from)).waiting
+    await api.call("POST", f"/jobs/{job_id}/pause")
+    assert await catch_up(system, memory) == set()
+
+
+async def test_a_lead_that_another_has_taken_is_not_renewed(api: Api, system: System, clock: ManualClock) -> None:
+    await cycle(system, CycleMemory("one"))
+    clock.advance(seconds=4)
+    await cycle(system, CycleMemory("two"))
+    async with system.work() as work:
+        await renew_lead(work, "one")
+        assert await find_lead(work, "two") is Lead.OURS
 
 
 async def test_one_process_plans_and_another_takes_over_once_its_lead_is_over(

@@ -1,5 +1,6 @@
 """Runs that make room for a guarantee: told once, queued again with their age; what they leave is kept, and told."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,8 @@ from sqlalchemy import text
 from broker.jobs.reading.evictions import LateEviction
 from broker.jobs.reading.queueing import DeviceHolder
 from broker.jobs.reading.stoppable import StopFacts
-from broker.jobs.running.evictions import find_grace
+from broker.jobs.running.evictions import find_grace, stop_beyond_quota
+from broker.jobs.service import lock_job
 from broker.scheduling.cycle.live import run_cycle
 from broker.scheduling.cycle.metrics import QueueCollector, QueueReading
 from broker.scheduling.cycle.quotas import choose_beyond, is_lower
@@ -195,6 +197,34 @@ async def test_lowered_quota_has_a_job_save_and_wait_and_the_house_pays_what_it_
     await cycle(system)
     assert (await api.get(f"/jobs/{stopping}"))["pending_reason"]["code"] == "queue_limit"
     assert await broken_rules(system) == {}
+
+
+async def test_run_whose_job_is_locked_for_a_moment_is_waited_for_when_a_quota_is_lowered(
+    api: Api, system: System
+) -> None:
+    await serve_pool(system)
+    customer = await make_ready_customer(api)
+    job_id = await submit(api, customer)
+    await cycle(system)
+
+    async def stop() -> bool:
+        async with system.work() as work:
+            return await stop_beyond_quota(work, job_id)
+
+    async with system.work() as work:
+        await lock_job(work, job_id)
+        stopping = asyncio.create_task(stop())
+        assert not (await asyncio.wait({stopping}, timeout=0.1))[0], "nobody would come back to it"
+    assert await stopping
+
+
+async def test_who_is_stopping_anyway_has_nobody_else_stop_for_a_lowered_quota(api: Api, system: System) -> None:
+    await serve_pool(system)
+    customer = await make_ready_customer(api)
+    jobs = [await submit(api, customer) for _number in range(2)]
+    await cycle(system)
+    await api.call("POST", f"/jobs/{min(jobs)}/cancel")
+    assert (await api.call("PATCH", "/queues/standard", expect=200, json={"max_jobs": 1})).json()["stopping"] == []
 
 
 async def test_lending_limit_leaves_the_rest_of_a_guarantee_idle(api: Api, system: System) -> None:
