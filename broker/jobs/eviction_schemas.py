@@ -14,14 +14,14 @@ from pricing.usage import Usage
 
 
 class EvictionOut(BaseModel):
-    """A run that made way: for another job, or since a limit of its queue was lowered."""
+    """A run that made way: for another job, or since a limit of its queue or contract was lowered."""
 
     id: str = Field(description="Eviction id.", examples=["evi_01k"])
     object: Literal["eviction"] = Field(default="eviction", description="Kind of object.", examples=["eviction"])
     run_id: str = Field(description="The run that was told to save and stop.", examples=["run_01k"])
     reason: EvictionReason = Field(
         description="`guarantee`: what was lent of one came back; `discipline`: another goes first in its pool;"
-        " `quota`: operations lowered a limit of its queue.",
+        " `quota`: operations lowered a limit of its queue or contract.",
         examples=["guarantee"],
     )
     by: str = Field(description="Who needed the room; no other customer is named.", examples=["a guaranteed contract"])

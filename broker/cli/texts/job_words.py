@@ -28,7 +28,7 @@ STOPS = {
     "budget": "pausing: the month's budget is gone",
     "contract_ended": "pausing: the contract has ended",
     "preempt": "saving to make room for another job; it goes on by itself",
-    "quota": "saving, since operations lowered the limit of its queue; it goes on by itself",
+    "quota": "saving, since operations lowered a limit of its queue or contract; it goes on by itself",
 }
 PAUSES = {
     "pause": "paused on request; resume it when you like",
@@ -60,7 +60,8 @@ def describe_evictions(job: JobDetail) -> str:
     if not evictions:
         return ""
     often = "" if len(evictions) == 1 else f" ({len(evictions)} times in all)"
-    return f"{evictions[-1]['created_at'][:16]}Z: {one_line(evictions[-1]['message'])}{often}"
+    last = evictions[-1]
+    return f"{last['created_at'][:16]}Z: {one_line(speak(last['message'], last['message_zh']))}{often}"
 
 
 def describe_sooner(job: JobDetail) -> str:

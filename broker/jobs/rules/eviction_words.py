@@ -7,7 +7,10 @@ from pricing.usage import Usage
 BY = {
     EvictionReason.GUARANTEE: ("a guaranteed contract", "一个有保障的合同"),
     EvictionReason.DISCIPLINE: ("a job that goes first by the discipline of its pool", "按资源池规则应先运行的作业"),
-    EvictionReason.QUOTA: ("a lower limit of its queue, which operations set", "运维下调的队列上限"),
+    EvictionReason.QUOTA: (
+        "a lowered limit of its queue or contract, which operations set",
+        "运维下调的队列或合同上限",
+    ),
 }
 
 

@@ -13,7 +13,7 @@ REASONS: Mapping[Cause, str] = {
     Cause.LAUNCH_FAILED: "it could not be started",
     Cause.MACHINE_LOST: "the machine was lost",
     Cause.PREEMPTED: "it had to make room",
-    Cause.QUOTA: "operations lowered the limit of its queue",
+    Cause.QUOTA: "operations lowered a limit of its queue or contract",
     Cause.SHUTDOWN: "the machine was shut down",
     Cause.NODE_DOWN: "the machine is down",
     Cause.CHECKPOINT_LOST: "its last checkpoint did not reach us",

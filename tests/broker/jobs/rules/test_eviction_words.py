@@ -27,7 +27,9 @@ def test_eviction_tells_both_prices_what_was_lost_and_who_pays(lost: Usage | Non
 
 def test_lowered_quota_names_operations_and_no_other_price() -> None:
     english, chinese = explain_eviction(EvictionReason.QUOTA, Money(6_800_000), None, Usage())
-    assert english == "It made way for a lower limit of its queue, which operations set. Nothing was lost."
+    assert (
+        english == "It made way for a lowered limit of its queue or contract, which operations set. Nothing was lost."
+    )
     assert "运维下调" in chinese
 
 
