@@ -51,7 +51,8 @@ COMMANDS = {
     ),
     "usage": Place("broker.cli.remote.usage:app", "Usage: added up, and exported."),
     "reports": Place(
-        "broker.cli.remote.reports:app", "Reports: what a month has cost, what is owed, which plan to sign next."
+        "broker.cli.remote.reports:app",
+        "Reports: what a month has cost, what is owed, which plan to sign next, how good expected starts were.",
     ),
     "admin-key": Place(
         "broker.cli.local.admin_key:admin_key",

@@ -178,8 +178,17 @@ class PendingReason(TypedDict):
     position: int
 
 
-class Queue(TypedDict):
-    """A queue as it is set; changed ones bring `warnings` of what that does to jobs that wait, and who stops for it."""
+class Effects(TypedDict):
+    """What a change of ops does to jobs: how many it lets start, whom it strands, and who stops for it."""
+
+    frees: NotRequired[int]
+    freed_job_ids: NotRequired[list[str]]
+    warnings: NotRequired[list[dict[str, Any]]]
+    stopping: NotRequired[list[str]]
+
+
+class Queue(Effects):
+    """A queue as it is set; effects are told of one that was changed."""
 
     name: str
     priority: int
@@ -189,10 +198,10 @@ class Queue(TypedDict):
     max_jobs: int | None
     max_gpus: int | None
     allowed_pools: list[str] | None
+    max_gpu_hours: NotRequired[int | None]
+    window_hours: NotRequired[int | None]
     lending_limit: NotRequired[int | None]
     contract_id: str | None
-    warnings: NotRequired[list[dict[str, Any]]]
-    stopping: NotRequired[list[str]]
 
 
 class QueueView(Queue):
@@ -221,7 +230,18 @@ class Maintenance(TypedDict):
     nodes: list[str] | None
 
 
-class Pool(TypedDict):
+class ContractQuota(Effects):
+    """What a contract is due beside others, and how much of it may run at one time; effects as with a queue."""
+
+    contract_id: str
+    weight: int
+    max_gpus: int | None
+    max_jobs: int | None
+    reason: str
+    updated_at: str
+
+
+class Pool(Effects):
     """A pool; `nodes` are told to staff, `lost_runs` where machines were declared down."""
 
     name: str
@@ -400,6 +420,10 @@ class Job(TypedDict):
     started_at: str | None
     finished_at: str | None
     created_at: str
+
+
+class ChangedJob(Job, Effects):
+    """A job that was changed, and what that does to others."""
 
 
 class LostWork(TypedDict):

@@ -12,8 +12,10 @@ from broker.client.objects import (
     AuditEntry,
     Balance,
     BaseModel,
+    ChangedJob,
     Checkpoint,
     Contract,
+    ContractQuota,
     Dataset,
     Grant,
     Identity,
@@ -172,9 +174,13 @@ class BrokerClient(Client):
         """Queue a paused job again, under a new limit where one is given."""
         return cast("Job", self.post(f"/jobs/{job_id}/resume", _known({"max_cost": max_cost})))
 
-    def set_priority(self, job_id: str, priority: int | None, reason: str) -> Job:
+    def set_priority(self, job_id: str, priority: int | None, reason: str) -> ChangedJob:
         """Give a job a priority of its own, or with None that of its queue again; its customer reads the reason."""
-        return cast("Job", self.patch(f"/jobs/{job_id}", {"priority": priority, "reason": reason}))
+        return self.change_job(job_id, {"priority": priority, "reason": reason})
+
+    def change_job(self, job_id: str, changes: Mapping[str, Any]) -> ChangedJob:
+        """Change a waiting job's `gpu_types`, or for ops its `priority` with a `reason`; its effects are told."""
+        return cast("ChangedJob", self.patch(f"/jobs/{job_id}", changes))
 
     def get_overview(self) -> Overview:
         """Get what ops sees at one moment."""
@@ -192,6 +198,14 @@ class BrokerClient(Client):
     def get_standing(self, contract_id: str) -> Standing:
         """Get how a contract stands among others, by GPU type."""
         return cast("Standing", self.get(f"/contracts/{contract_id}/standing"))
+
+    def get_quota(self, contract_id: str) -> ContractQuota:
+        """Get what a contract is due beside others, and how much of it may run at one time."""
+        return cast("ContractQuota", self.get(f"/contracts/{contract_id}/quota"))
+
+    def change_quota(self, contract_id: str, changes: Mapping[str, Any]) -> ContractQuota:
+        """Set a contract's quota, with a `reason`; None takes a limit away, what is left out stays."""
+        return cast("ContractQuota", self.patch(f"/contracts/{contract_id}/quota", changes))
 
     def list_queues(self, **wanted: Any) -> Page[Queue]:
         """List the queues in the planner's order: a page of `limit`, from `cursor` on."""

@@ -8,6 +8,7 @@ import typer
 from rich.text import Text
 
 from broker.cli.output import make_console, write_json, write_lines
+from broker.cli.remote import contract_quotas
 from broker.cli.remote.connection import AsJson, Customer, Key, Url, connect
 from broker.cli.remote.contract_changes import add_to
 from broker.cli.remote.ids import resolve_id
@@ -19,6 +20,7 @@ from broker.client.objects import Balance, Contract, GuaranteedGpus
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Contracts: list, show, change, end.")
 add_to(app)
+app.add_typer(contract_quotas.app, name="quota")
 
 ContractId = Annotated[str, typer.Argument(metavar="CONTRACT", help="The contract's id, or the beginning of it.")]
 COLUMNS = (

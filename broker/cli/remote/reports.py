@@ -1,21 +1,22 @@
-"""`broker reports`: what a month has cost, what is owed, and which plan to sign next."""
+"""`broker reports`: what a month has cost, what is owed, which plan to sign next, how good expected starts were."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import typer
 
-from broker.cli.output import make_console, one_line
+from broker.cli.output import make_console, one_line, write_json
 from broker.cli.remote.connection import AsJson, Key, Url, connect
-from broker.cli.remote.lists import write_table
+from broker.cli.remote.lists import collect_page, write_table
 from broker.cli.texts.columns import Column
 from broker.client.rest import Client
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Reports: what a month has cost, what is owed, which plan to sign next.",
+    help="Reports: what a month has cost, what is owed, which plan to sign next, how good expected starts were.",
 )
 
 Customer = Annotated[str | None, typer.Option("--customer", help="The customer's id; a customer sees its own.")]
@@ -43,6 +44,10 @@ OPTIONS = (
         for name in ("hours a year", "cost", "of it unused", "saving", "worst case", "regret", "pays from")
     ),
     Column(""),
+)
+STARTS = (
+    Column("week"),
+    *(Column(name, right=True) for name in ("told", "judged", "by p50", "by p90", "later told", "median error")),
 )
 SAVINGS = ("saving", "worst_case", "regret")
 PAYS_FROM = "break_even_gpu_hours"
@@ -120,6 +125,40 @@ def _make_option_row(option: dict[str, Any]) -> list[str]:
     marks = [name for name in ("advised", "present") if option[name]]
     hours = f"{option['committed_gpu_hours']:,}"
     return [option["plan"], hours, *(each["amount"] for each in amounts), option[PAYS_FROM] or "-", ", ".join(marks)]
+
+
+@app.command("start-accuracy")
+def show_start_accuracy(
+    weeks: Annotated[int, typer.Option("--weeks", help="So many weeks, this one included.")] = 8,
+    queue: Annotated[str | None, typer.Option("--queue", help="Only jobs of this queue.")] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Show how good the starts were that waiting jobs were told, by week (ops).
+
+    Judged are those that have started, or wait beyond their p90: a half should start by p50, nine tenths by p90.
+    """
+    with connect(url, key) as client:
+        report = client.get("/reports/start-accuracy", weeks=weeks, queue=queue)
+    if as_json:
+        write_json(report)
+        return
+    write_table(collect_page(report["weeks"]), STARTS, make_week_row, as_json=False)
+    if not report["weeks"]:
+        make_console().print("No job that waited was told a start in these weeks.")
+
+
+def make_week_row(week: dict[str, Any]) -> list[str]:
+    """Make the row of a week: what was told, and how much of it held."""
+    error = week["median_error_seconds"]
+    late = "-" if error is None else f"{error:+,} s"
+    shares = [_describe_share(week[f"by_{name}"], week[f"coverage_{name}"]) for name in ("p50", "p90")]
+    return [week["week"], str(week["promised"]), str(week["decided"]), *shares, str(week["slipped"]), late]
+
+
+def _describe_share(count: int, coverage: str | None) -> str:
+    return str(count) if coverage is None else f"{count} ({Decimal(coverage):.0%})"
 
 
 def _save(client: Client, report: str, asked: dict[str, Any], output: Path) -> None:

@@ -15,7 +15,16 @@ from broker.cli.texts.values import (
     describe_local,
     parse_moment,
 )
-from broker.client.objects import ContractStanding, Overview, Pair, PoolView, Queue, QueueView, TypeStanding
+from broker.client.objects import (
+    ContractQuota,
+    ContractStanding,
+    Overview,
+    Pair,
+    PoolView,
+    Queue,
+    QueueView,
+    TypeStanding,
+)
 
 QUEUE_COLUMNS = (
     Column("queue"),
@@ -76,15 +85,29 @@ def make_plain_queue_row(queue: Queue) -> list[str]:
 
 def describe_limits(queue: Queue) -> str:
     """Describe what limits a queue: how much of it runs, where, and how long its jobs wait at most."""
-    lends = queue.get("lending_limit")  # a broker of before tells none
+    lends, hours = queue.get("lending_limit"), queue.get("max_gpu_hours")  # a broker of before tells none
     told = [
         None if queue["max_jobs"] is None else describe_count(queue["max_jobs"], "job"),
         None if queue["max_gpus"] is None else describe_count(queue["max_gpus"], "GPU"),
+        None if hours is None else f"{describe_count(hours, 'GPU-hour')} within {_describe_window(queue)}",
         None if queue["allowed_pools"] is None else f"only {', '.join(map(one_line, queue['allowed_pools']))}",
         None if queue["max_wait_seconds"] is None else f"first after {describe_duration(queue['max_wait_seconds'])}",
         None if lends is None else f"lends {describe_count(lends, 'GPU')} of a type",
     ]
     return "; ".join(part for part in told if part) or "none"
+
+
+def _describe_window(queue: Queue) -> str:
+    return describe_count(queue.get("window_hours") or 0, "hour")
+
+
+def describe_quota(quota: ContractQuota) -> str:
+    """Describe how much of a contract may run at one time."""
+    told = [
+        None if quota["max_jobs"] is None else describe_count(quota["max_jobs"], "job"),
+        None if quota["max_gpus"] is None else describe_count(quota["max_gpus"], "GPU"),
+    ]
+    return ", ".join(part for part in told if part) or "no limit"
 
 
 def make_pool_table(pools: Sequence[PoolView], now: datetime) -> list[Text]:

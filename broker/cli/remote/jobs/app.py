@@ -44,7 +44,8 @@ COMMANDS = {
         f"{HERE}.control:cancel_job", "Cancel a job; what it has used is billed, the rest of its hold is released."
     ),
     "set": Place(
-        f"{HERE}.control:set_job", "Put a job before or behind others by a priority of its own, from the next cycle on."
+        f"{HERE}.control:set_job",
+        "Change the GPU types of a waiting job; or put it before or behind others by a priority of its own (ops).",
     ),
     "download": Place(
         f"{HERE}.download:download_adapter_of_job",

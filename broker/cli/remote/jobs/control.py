@@ -1,6 +1,7 @@
 """`broker jobs cancel`, `pause`, `resume` and `set`."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -8,7 +9,9 @@ from broker.cli.output import make_console, write_json
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.jobs.options import JobId
+from broker.cli.remote.operations.changes import write_changed
 from broker.cli.texts.job_words import STOPS
+from broker.cli.texts.values import describe_money
 from broker.client.objects import Job
 
 
@@ -40,25 +43,54 @@ def resume_job(
 
 def set_job(
     job_id: JobId,
+    gpu_types: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--gpu-type",
+            help="A type that it may run on from now on: repeat it for all. One that comes in is quoted, and held for.",
+        ),
+    ] = None,
     priority: Annotated[
-        str, typer.Option(metavar="N|queue", help="The higher goes first; `queue`: that of its queue again.")
-    ],
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; its customer reads it.")],
+        str | None,
+        typer.Option(metavar="N|queue", help="The higher goes first; `queue`: that of its queue again (ops)."),
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Why its priority changes; its customer reads it.")
+    ] = None,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Put a job before or behind others by a priority of its own, from the next cycle on."""
-    if priority != "queue" and not priority.lstrip("-").isdigit():
-        raise typer.BadParameter(f"{priority!r} is no whole number; say one, or queue", param_hint="--priority")
+    """Change the GPU types of a waiting job; or put it before or behind others by a priority of its own (ops)."""
+    changes: dict[str, Any] = {"gpu_types": gpu_types} if gpu_types else {}
+    if priority is not None:
+        changes |= {"priority": _read_priority(priority), "reason": _need_reason(reason)}
+    if not changes:
+        raise typer.BadParameter("say what to change: --gpu-type, or --priority with --reason", param_hint="JOB")
     with connect(url, key) as client:
-        number = None if priority == "queue" else int(priority)
-        job = client.set_priority(resolve_id(client, "job", job_id), number, reason)
-    if as_json:
-        write_json(job)
-        return
-    told = "the priority of its queue" if job["priority"] is None else f"priority {job['priority']}"
-    make_console().print(f"{job['id']} has {told}.", soft_wrap=True)
+        job = client.change_job(resolve_id(client, "job", job_id), changes)
+    write_changed(job, _tell_set(job, changes), as_json=as_json)
+
+
+def _read_priority(typed: str) -> int | None:
+    if typed == "queue":
+        return None
+    if not typed.lstrip("-").isdigit():
+        raise typer.BadParameter(f"{typed!r} is no whole number; say one, or queue", param_hint="--priority")
+    return int(typed)
+
+
+def _need_reason(reason: str | None) -> str:
+    if reason is None:
+        raise typer.BadParameter("is needed with --priority: its customer reads it", param_hint="--reason")
+    return reason
+
+
+def _tell_set(job: Job, changes: Mapping[str, Any]) -> str:
+    types = ", ".join(f"{each['sku']} ({describe_money(each['price'])})" for each in job["gpu_types"] or ())
+    priority = "the priority of its queue" if job["priority"] is None else f"priority {job['priority']}"
+    told = [f"may run on {types}" if "gpu_types" in changes else "", f"has {priority}" if "priority" in changes else ""]
+    return f"{job['id']} {' and '.join(part for part in told if part)}."
 
 
 def _tell(job: Job, *, as_json: bool) -> None:

@@ -51,7 +51,7 @@ def undo_decision(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Put back what a decision changed of a queue, a pool or a job's priority, where nobody has changed it since."""
+    """Put back what a decision changed of a queue, a pool, a quota or a priority, where nobody has changed it since."""
     with connect(url, key) as client:
         undone = client.undo_decision(entry)
     if as_json:

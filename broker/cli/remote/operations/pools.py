@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from broker.cli.output import ConfirmAtOnce, ask, make_console, one_line, write_json
+from broker.cli.output import ConfirmAtOnce, ask, one_line, write_json
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.lists import collect_page, write_table
+from broker.cli.remote.operations.changes import write_changed
 from broker.cli.texts.columns import Column
 from broker.cli.texts.values import DASH, describe_count
 from broker.client.objects import Pool
@@ -93,7 +94,7 @@ def plan_maintenance(
         if not clear:
             planned.append({"begins_at": begins_at, "ends_at": ends_at, "nodes": node})
         changed = client.change_pool(pool, {"maintenance": [_known(each) for each in planned]})
-    _tell(changed, as_json=as_json)
+    write_changed(changed, _tell(changed), as_json=as_json)
 
 
 def _copy(window: Any) -> dict[str, Any]:
@@ -111,19 +112,14 @@ def _say(nodes: list[str], state: str) -> dict[str, Any]:
 def _change(pool: str, changes: dict[str, Any], *, as_json: bool, url: str | None, key: str | None) -> None:
     with connect(url, key) as client:
         changed = client.change_pool(pool, changes)
-    _tell(changed, as_json=as_json)
+    write_changed(changed, _tell(changed), as_json=as_json)
 
 
-def _tell(pool: Pool, *, as_json: bool) -> None:
-    if as_json:
-        write_json(pool)
-        return
-    console = make_console()
-    console.print(pool["state_reason"] or f"Pool {pool['name']} is {pool['state']}.", soft_wrap=True)
-    for each in pool["nodes"] or ():
-        console.print(f"  {each['name']} is {each['state']}", soft_wrap=True)
-    for window in pool["maintenance"]:
-        console.print(f"  maintenance from {window['begins_at']} to {window['ends_at']}", soft_wrap=True)
+def _tell(pool: Pool) -> str:
+    lines = [pool["state_reason"] or f"Pool {pool['name']} is {pool['state']}."]
+    lines += [f"  {each['name']} is {each['state']}" for each in pool["nodes"] or ()]
+    lines += [f"  maintenance from {window['begins_at']} to {window['ends_at']}" for window in pool["maintenance"]]
     if pool["lost_runs"]:
         lost = describe_count(len(pool["lost_runs"]), "run")
-        console.print(f"  lost: {lost}; what they did goes on elsewhere, first in line", soft_wrap=True)
+        lines.append(f"  lost: {lost}; what they did goes on elsewhere, first in line")
+    return "\n".join(lines)

@@ -10,6 +10,7 @@ from broker.cli.output import make_console, speak, speaks_chinese, write_json, w
 from broker.cli.remote.connection import AsJson, Key, Url, connect
 from broker.cli.remote.ids import resolve_id
 from broker.cli.remote.lists import collect_page, write_table
+from broker.cli.remote.operations.changes import NONE, read_numbers, write_changed
 from broker.cli.texts.columns import Column, make_table
 from broker.cli.texts.operations import (
     PLAIN_COLUMNS,
@@ -27,7 +28,6 @@ from broker.client.objects import Overview, Queue, Standing
 from broker.client.typed import BrokerClient
 
 FORBIDDEN = 403
-NONE = "none"
 NOTHING = "It holds nothing, waits for nothing, and nothing is guaranteed to it."
 NOTHING_ZH = "没有占用、等待或保障的 GPU。"
 
@@ -80,6 +80,10 @@ def set_queue(
     weight: Annotated[int | None, typer.Option(help="In hundredths: 200 is due twice as much as 100.")] = None,
     max_jobs: Annotated[str | None, typer.Option(metavar="N|none", help="Most jobs that run at one time.")] = None,
     max_gpus: Annotated[str | None, typer.Option(metavar="N|none", help="Most GPUs held at one time.")] = None,
+    max_gpu_hours: Annotated[
+        str | None, typer.Option(metavar="N|none", help="Most GPU-hours within any --window-hours.")
+    ] = None,
+    window_hours: Annotated[str | None, typer.Option(metavar="N", help="How long that window is.")] = None,
     max_wait: Annotated[
         str | None, typer.Option(metavar="SECONDS|none", help="A job that has waited so long goes before all.")
     ] = None,
@@ -101,43 +105,26 @@ def set_queue(
     numbers = {
         "max_jobs": max_jobs,
         "max_gpus": max_gpus,
+        "max_gpu_hours": max_gpu_hours,
+        "window_hours": window_hours,
         "max_wait_seconds": max_wait,
         "lending_limit": lending_limit,
     }
     changes: dict[str, Any] = {"state": state, "priority": priority, "weight": weight}
     changes = {name: value for name, value in changes.items() if value is not None}
-    changes |= {name: _read_number(name, typed) for name, typed in numbers.items() if typed is not None}
+    changes |= read_numbers(numbers)
     if pool:
         changes["allowed_pools"] = None if pool == [NONE] else pool
     if not changes:
         raise typer.BadParameter("say what to change, such as --weight 200", param_hint="QUEUE")
     with connect(url, key) as client:
         changed = client.change_queue(queue, changes)
-    _tell_changed(changed, as_json=as_json)
+    write_changed(changed, _tell(changed), as_json=as_json)
 
 
-def _read_number(name: str, typed: str) -> int | None:
-    if typed == NONE:
-        return None
-    try:
-        return int(typed)
-    except ValueError as error:
-        option = "--" + name.removesuffix("_seconds").replace("_", "-")
-        raise typer.BadParameter(f"{typed!r} is no whole number; say one, or none", param_hint=option) from error
-
-
-def _tell_changed(queue: Queue, *, as_json: bool) -> None:
-    for warning in queue.get("warnings", ()):
-        make_console(stderr=True).print(f"Warning: {warning['message']}", soft_wrap=True)
-    stopping = queue.get("stopping", [])
-    if stopping:
-        told = f"Beyond the lowered limit, these save and wait again: {', '.join(stopping)}."
-        make_console(stderr=True).print(told, soft_wrap=True)
-    if as_json:
-        write_json(queue)
-        return
+def _tell(queue: Queue) -> str:
     told = f"priority {queue['priority']}, weight {queue['weight']}, limits: {describe_limits(queue)}"
-    make_console().print(f"{queue['name']} is {queue['state']}: {told}.", soft_wrap=True)
+    return f"{queue['name']} is {queue['state']}: {told}."
 
 
 def show_standing(

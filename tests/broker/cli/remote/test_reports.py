@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from broker.cli.failures import ExitCode
+from broker.cli.remote.reports import make_week_row
 from broker.client.typed import BrokerClient
 from tests.broker.cli.conftest import Run
 from tests.broker.served import Buyer
@@ -52,3 +53,17 @@ def test_receivables_are_shown_by_age(run: Run, admin: BrokerClient) -> None:
     heads, row = shown.stdout.splitlines()
     assert "over 90" in heads
     assert row.split() == ["Prepaid", "Tea", "2600.00", "2600.00", "0.00", "0.00", "0.00", "0.00"]
+
+
+def test_starts_that_were_told_are_judged_by_week() -> None:
+    week = {"week": "2026-11-23", "promised": 12, "decided": 10, "by_p50": 5, "by_p90": 9, "slipped": 1}
+    judged = {**week, "coverage_p50": "0.5000", "coverage_p90": "0.9000", "median_error_seconds": -35}
+    assert make_week_row(judged) == ["2026-11-23", "12", "10", "5 (50%)", "9 (90%)", "1", "-35 s"]
+    nothing = dict.fromkeys(("coverage_p50", "coverage_p90", "median_error_seconds"))
+    assert make_week_row({**week, **nothing})[-1] == "-"
+
+
+def test_no_start_was_told_in_these_weeks(run: Run, customer_run: Run) -> None:
+    assert "No job that waited" in run("reports", "start-accuracy", "--queue", "priority").stdout
+    assert json.loads(run("reports", "start-accuracy", "--json").stdout)["object"] == "start_accuracy"
+    assert customer_run("reports", "start-accuracy").exit_code == ExitCode.REFUSED

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from broker.cli.texts.operations import (
     describe_limits,
+    describe_quota,
     describe_reclaim,
     make_contract_table,
     make_page,
@@ -74,3 +75,14 @@ def test_what_may_be_taken_back_is_told_where_something_is_borrowed() -> None:
     told = describe_reclaim(standing(borrowed_gpus=3, reclaimed_gpus=2), chinese=False)
     assert told == "a100: 3 of its GPUs are borrowed and may be taken back; their owners wait for 2 of them now."
     assert "借用 3 张" in describe_reclaim(standing(borrowed_gpus=3), chinese=True)
+
+
+def test_limits_of_a_queue_tell_the_gpu_hours_of_its_window() -> None:
+    assert describe_limits(queue(max_gpu_hours=500, window_hours=24)) == "500 GPU-hours within 24 hours"
+    assert describe_limits(queue()) == "none"
+
+
+def test_quota_tells_what_may_run_at_one_time() -> None:
+    quota: Any = {"max_jobs": 1, "max_gpus": 8}
+    assert describe_quota(quota) == "1 job, 8 GPUs"
+    assert describe_quota({**quota, "max_jobs": None, "max_gpus": None}) == "no limit"

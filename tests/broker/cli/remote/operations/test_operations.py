@@ -39,11 +39,33 @@ def test_queue_is_set_listed_and_put_back(run: Run, customer_run: Run) -> None:
         (["pools", "down", "local"], ExitCode.USAGE, "--yes"),
         (["pools", "maintenance", "local"], ExitCode.USAGE, "--from and --until"),
         (["jobs", "set", "job_x", "--priority", "high", "--reason", "x"], ExitCode.USAGE, "--priority"),
+        (["jobs", "set", "job_x", "--priority", "7"], ExitCode.USAGE, "--reason"),
+        (["jobs", "set", "job_x"], ExitCode.USAGE, "--gpu-type"),
+        (["queues", "set", "standard", "--max-gpu-hours", "5"], ExitCode.REFUSED, "window_hours"),
+        (["contracts", "quota", "set", "con_x", "--reason", "x"], ExitCode.USAGE, "--max-gpus 8"),
+        (["contracts", "quota", "set", "con_x", "--max-gpus", "few", "--reason", "x"], ExitCode.USAGE, "--max-gpus"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_field(run: Run, arguments: list[str], code: ExitCode, told: str) -> None:
     result = run(*arguments)
     assert (result.exit_code, told in result.stderr) == (code, True), result.output
+
+
+def test_gpu_hours_of_a_window_limit_a_queue_until_they_are_taken_away(run: Run) -> None:
+    told = run("queues", "set", "standard", "--max-gpu-hours", "500", "--window-hours", "24")
+    assert "limits: 500 GPU-hours within 24 hours." in told.stdout
+    assert "500" not in run("queues", "set", "standard", "--max-gpu-hours", "none").stdout
+
+
+def test_quota_of_a_contract_is_set_by_ops_and_read_by_its_customer(run: Run, customer_run: Run, buyer: Buyer) -> None:
+    quota = ("contracts", "quota")
+    set_up = ("--weight", "150", "--max-gpus", "8", "--reason", "their trial")
+    told = run(*quota, "set", buyer.contract_id, *set_up)
+    assert told.stdout == f"{buyer.contract_id}: weight 150, at one time: 8 GPUs (their trial).\n"
+    assert customer_run(*quota, "show", buyer.contract_id).stdout == told.stdout
+    assert customer_run(*quota, "set", buyer.contract_id, *set_up).exit_code == ExitCode.REFUSED
+    taken = run(*quota, "set", buyer.contract_id, "--weight", "100", "--max-gpus", "none", "--reason", "over", "--json")
+    assert json.loads(taken.stdout)["max_gpus"] is None
 
 
 def test_pool_is_drained_worked_on_and_resumed(run: Run) -> None:
@@ -70,6 +92,10 @@ async def test_why_a_job_waits_what_helps_and_how_its_contract_stands(
     assert "资源池" in customer_run("why", job_id, LC_ALL="zh_CN.UTF-8").stdout
     put = run("jobs", "set", job_id, "--priority", "700", "--reason", "their fair is tomorrow")
     assert put.stdout == f"{job_id} has priority 700.\n"
+    (own,) = admin.get_job(job_id)["gpu_types"] or ()
+    assert f"may run on {own['sku']} (" in customer_run("jobs", "set", job_id, "--gpu-type", own["sku"]).stdout
+    refused = customer_run("jobs", "set", job_id, "--gpu-type", "h100-80g")
+    assert (refused.exit_code, "gpu_types" in refused.stderr) == (ExitCode.REFUSED, True)
     assert "priority changed: their fair is tomorrow" in customer_run("jobs", "events", job_id).stdout
     standing = customer_run("queues", "standing", buyer.contract_id)
     assert [line.split()[-1] for line in standing.stdout.splitlines()] == ["waiting", "1"]

@@ -1,0 +1,19 @@
+"""What a change of a queue, a pool, a contract or a job does to jobs, in sentences. Pure."""
+
+from broker.cli.output import one_line
+from broker.cli.texts.values import describe_count
+from broker.client.objects import Effects
+
+MOST_NAMED = 5
+
+
+def describe_effects(changed: Effects) -> list[str]:
+    """Describe whom a change lets start, whom it strands, and who stops for it; a broker of before tells none."""
+    freed, frees, stopping = changed.get("freed_job_ids", []), changed.get("frees", 0), changed.get("stopping", [])
+    told = [f"Warning: {one_line(warning['message'])}" for warning in changed.get("warnings", [])]
+    if stopping:
+        told.append(f"Beyond the lowered limit, these save and wait again: {', '.join(stopping)}.")
+    if frees:
+        named = ", ".join(freed[:MOST_NAMED]) + (", …" if frees > MOST_NAMED else "")
+        told.append(f"{describe_count(frees, 'waiting job')} can start now: {named}.")
+    return told
