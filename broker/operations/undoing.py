@@ -13,13 +13,17 @@ from broker.scheduling import tuning
 from broker.work import Change, Work
 
 Values = Mapping[str, Any]
+UNDO_TURN = 7_203_121
 
 
 async def undo_decision(work: Work, entry_id: str) -> Change:
     """Put back what a decision changed; returns what that changed. Undoing that is doing it again.
 
+    Of two who undo the same at one time the second finds it undone.
+
     Raises: NotFound, NotUndoable, ChangedSince, InvalidRequest, IllegalTransition.
     """
+    await work.take_turn(UNDO_TURN)
     entry = await audit.get_entry(work, entry_id)
     done = audit.read_change(entry)
     undoing = await audit.find_undoing(work, entry_id)

@@ -72,10 +72,9 @@ async def set_quota(
 ) -> tuple[TunedQuota, Effects]:
     """Set the share and quota of a contract; returns them, and which jobs that lets start, or strands of its own.
 
-    Where it may stop runs, no cycle starts others meanwhile. Raises: NotFound.
+    No cycle starts others meanwhile, and nobody else sets the first of a contract. Raises: NotFound.
     """
-    if may_lower(changes):
-        await work.take_turn(CYCLE_LOCK)
+    await work.take_turn(CYCLE_LOCK)
     before = await get_quota(work, contract_id)
     limits = QueueLimits(before.max_jobs, before.max_gpus)
     async with measure_effects(work) as effects:

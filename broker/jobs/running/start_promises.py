@@ -28,6 +28,7 @@ async def keep_start_promises(work: Work) -> int:
     """
     await work.take_turn(PROMISES_TURN)
     await _close(work)
+    await _date_anew(work)
     slipped = await _tell_slipped(work)
     await _open(work)
     return slipped
@@ -41,6 +42,14 @@ async def _close(work: Work) -> None:
     closing = update(StartPromise).where(IS_OPEN, or_(left, started.is_not(None)))
     values = {"started_at": started, "closed_at": work.now}
     await work.session.execute(closing.values(values).execution_options(synchronize_session=False))
+
+
+async def _date_anew(work: Work) -> None:
+    """Take as told last the date of those of whom nobody knew one for a while: from there on a start slips again."""
+    dated = (Job.id == StartPromise.job_id) & WAITS & Job.expected_start.is_not(None)
+    undated = update(StartPromise).where(IS_OPEN, StartPromise.latest.is_(None), dated)
+    latest = func.greatest(Job.expected_start, Job.latest_start)
+    await work.session.execute(undated.values(latest=latest).execution_options(synchronize_session=False))
 
 
 async def _tell_slipped(work: Work) -> int:

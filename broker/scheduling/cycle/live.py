@@ -167,10 +167,22 @@ async def _plan_and_start(work: Work, state: CycleState) -> bool:
     state.waits, state.starts_more = planned.waits, have_free(conditions.pools, planned.plan.starts)
     state.aside |= outcome.failed
     if outcome.failed:
-        state.aside |= await queueing.list_faults(work, memory.jobs.keys() - aside)
+        state.aside |= await _find_alike(work, memory, outcome.failed.keys(), aside)
     else:
         await stop_for_others(work, planned.plan.preemptions)
     return bool(outcome.failed)
+
+
+async def _find_alike(
+    work: Work, memory: CycleMemory, failed: AbstractSet[str], aside: AbstractSet[str]
+) -> dict[str, str]:
+    """Find which others cannot be read, where that is why one could not start: not to find out one by one.
+
+    Whatever else kept one from starting is no reason to read all of a long line.
+    """
+    if not await queueing.list_faults(work, failed):
+        return {}
+    return await queueing.list_faults(work, memory.jobs.keys() - aside)
 
 
 @dataclass(frozen=True)

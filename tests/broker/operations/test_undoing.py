@@ -1,5 +1,6 @@
 """What ops decided is taken back through the same door, unless it was changed since."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -30,6 +31,13 @@ async def test_change_of_a_queue_is_put_back_once_and_undoing_that_has_it_again(
     assert (refused["type"], undoing["id"] in refused["detail"]) == ("/problems/not-undoable", True)
     await api.post(f"/audit/{undoing['id']}/undo")
     assert (await api.get("/queues/standard"))["weight"] == 300
+
+
+async def test_of_two_who_undo_the_same_at_one_time_the_second_finds_it_undone(api: Api) -> None:
+    entry = await change(api, "/queues/standard", weight=300)
+    both = await asyncio.gather(*(api.http.post(f"/v1/audit/{entry}/undo") for _ in range(2)))
+    assert sorted(each.status_code for each in both) == [200, 409]
+    assert (await api.get("/queues/standard"))["weight"] == 100
 
 
 async def test_what_was_changed_since_stays_and_is_named_and_a_later_change_of_something_else_is_no_matter(

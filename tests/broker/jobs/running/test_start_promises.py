@@ -1,5 +1,6 @@
 """What waiting jobs were told about their start: kept week by week, and told anew where it slips."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -65,6 +66,25 @@ async def test_starts_are_judged_by_what_was_told_first_and_a_slip_is_an_event(
     assert (week["started"], week["by_p90"], week["coverage_p90"], week["slipped"]) == (1, 0, "0.0000", 1)
     assert week["median_error_seconds"] > 9000
     assert await judge(api, queue="priority") == []
+
+
+async def test_start_slips_again_once_a_date_is_known_anew(
+    api: Api, system: System, urls: DatabaseUrls, customer: Customer, clock: ManualClock
+) -> None:
+    job_id = await submit(api, customer)
+
+    async def sweep(expected: datetime | None) -> int:
+        with owner_connection(urls) as connection:
+            connection.execute("UPDATE jobs SET expected_start = %s WHERE id = %s", [expected, job_id])
+        await Daemon(system, None).keep_start_promises()
+        events = (await api.get(f"/jobs/{job_id}/events"))["data"]
+        return sum(event["kind"] == "start_slipped" for event in events)
+
+    assert await sweep(clock.now + timedelta(minutes=1)) == 0
+    clock.advance(hours=1)
+    assert await sweep(None) == 1, "nobody knows"
+    assert await sweep(clock.now + timedelta(hours=1)) == 1, "known again: told on its page, no slip"
+    assert await sweep(clock.now + timedelta(hours=2)) == 2
 
 
 async def test_one_that_waits_beyond_its_p90_counts_as_missed_and_one_that_leaves_is_not_judged(
