@@ -35,7 +35,7 @@ from broker.retention import service as retention
 from broker.scheduling.cycle.leading import Lead, find_lead, give_up_lead
 from broker.scheduling.cycle.live import CycleResult, has_free_devices, run_cycle
 from broker.scheduling.cycle.memory import CycleMemory
-from broker.scheduling.cycle.pace import Pace, compute_rest
+from broker.scheduling.cycle.pace import Pace, compute_rest, rest_at_leisure
 from broker.scheduling.cycle.recorder import CycleRecorder
 from broker.scheduling.cycle.usage import UsageReading
 from broker.scheduling.shortfalls import ShortfallWatch, tell_shortfalls
@@ -75,6 +75,7 @@ class Daemon:
     swept_at: datetime | None = None
     heard_since: datetime | None = None
     noted_at: datetime | None = None
+    promises_rest_until: float = 0.0
     has_started: bool = False
 
     @property
@@ -305,9 +306,17 @@ class Daemon:
         await self.system.work_on(stranded, carry_compensation)
 
     async def keep_start_promises(self) -> None:
-        """Keep what waiting jobs were told about their start, and tell those of whom it has slipped."""
+        """Keep what waiting jobs were told about their start, and tell those of whom it has slipped.
+
+        It looks at all that wait: where they are many it takes a twentieth of one core, too.
+        """
+        began = time.monotonic()
+        if began < self.promises_rest_until:
+            return
         async with self.system.work() as work:
             await keep_start_promises(work)
+        ended = time.monotonic()
+        self.promises_rest_until = ended + rest_at_leisure(ended - began)
 
     async def offer_new_types(self) -> None:
         """Let waiting jobs that accept whatever fits run on the types of pools that have opened since."""

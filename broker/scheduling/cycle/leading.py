@@ -24,6 +24,12 @@ class Lead(Enum):
     OTHERS = auto()
 
 
+def compute_lead(cycle_seconds: float, took: timedelta = timedelta()) -> timedelta:
+    """Compute for how long a lead holds after a cycle that took so long: three looks at least. Pure."""
+    least = max(LEAD, timedelta(seconds=3 * cycle_seconds))
+    return max(least, min(least + 2 * took, LONGEST_LEAD))
+
+
 async def find_lead(work: Work, process_id: str) -> Lead:
     """Find who leads; it must be asked in turn."""
     leader = await work.session.get(PlanningLeader, PLANNER, populate_existing=True)
@@ -37,7 +43,7 @@ async def keep_lead(work: Work, process_id: str, *, since: datetime | None = Non
 
     It must be done in the turn in which it was found. Where it is young enough nothing is written.
     """
-    until = work.now + min(LEAD + 2 * (work.now - (since or work.now)), LONGEST_LEAD)
+    until = work.now + compute_lead(work.settings.cycle_seconds, work.now - (since or work.now))
     told = {"process_id": process_id, "leads_until": until}
     kept = insert(PlanningLeader).values(name=PLANNER, **told)
     is_old = (PlanningLeader.leads_until < until - LEAD / 3) | (PlanningLeader.process_id != process_id)
@@ -46,7 +52,7 @@ async def keep_lead(work: Work, process_id: str, *, since: datetime | None = Non
 
 async def renew_lead(work: Work, process_id: str) -> None:
     """Keep the lead for another while, outside a turn, where it is still this process's: another's is never taken."""
-    until = work.now + LEAD
+    until = work.now + compute_lead(work.settings.cycle_seconds)
     ours = (PlanningLeader.name == PLANNER) & (PlanningLeader.process_id == process_id)
     is_old = PlanningLeader.leads_until < until - LEAD / 3
     await work.session.execute(update(PlanningLeader).where(ours, is_old).values(leads_until=until))

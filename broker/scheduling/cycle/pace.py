@@ -17,6 +17,11 @@ def compute_rest(cycle_seconds: float, *, has_started: bool = False) -> float:
     return min((RESTS_AFTER_STARTS if has_started else RESTS) * cycle_seconds, LONGEST_REST_SECONDS)
 
 
+def rest_at_leisure(took: float) -> float:
+    """Compute for how long what grows with the line rests after it took so long. Units: seconds. Pure."""
+    return min(RESTS_AT_LEISURE * took, LONGEST_SILENCE_SECONDS)
+
+
 @dataclass
 class Pace:
     """When jobs that come are planned next, as the last cycle left the devices. Units: seconds of one running clock."""
@@ -35,8 +40,7 @@ class Pace:
 
     def note_told(self, began: float, ended: float, *, waiting: int) -> None:
         """Note a cycle that has told all who wait why: it takes as long as the line is."""
-        rest = 0.0 if waiting <= SHORT_LINE else min(RESTS_AT_LEISURE * (ended - began), LONGEST_SILENCE_SECONDS)
-        self.silent_until = ended + rest
+        self.silent_until = ended + (0.0 if waiting <= SHORT_LINE else rest_at_leisure(ended - began))
 
     def tells(self, now: float) -> bool:
         """Tell whether those who wait are told by now what has changed for them."""

@@ -5,11 +5,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from broker.jobs.reading.queueing import list_waiting, read_line
 from broker.jobs.service import lock_job
-from broker.scheduling.cycle.leading import Lead, find_lead, give_up_lead, renew_lead
+from broker.scheduling.cycle.leading import Lead, compute_lead, find_lead, give_up_lead, renew_lead
 from broker.scheduling.cycle.live import CycleResult, run_cycle
 from broker.scheduling.cycle.memory import CycleMemory
 from broker.scheduling.cycle.snapshot import describe_waiting, read_conditions
@@ -79,6 +80,11 @@ async def test_a_lead_that_another_has_taken_is_not_renewed(api: Api, system: Sy
     async with system.work() as work:
         await renew_lead(work, "one")
         assert await find_lead(work, "two") is Lead.OURS
+
+
+@pytest.mark.parametrize(("cycle", "took", "lead"), [(1.0, 0, 3), (1.0, 5, 13), (1.0, 99, 30), (60.0, 5, 180)])
+def test_lead_holds_until_its_process_has_looked_again(cycle: float, took: int, lead: int) -> None:
+    assert compute_lead(cycle, timedelta(seconds=took)) == timedelta(seconds=lead)
 
 
 async def test_one_process_plans_and_another_takes_over_once_its_lead_is_over(
