@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 import cn2an
 from stdnum.cn import uscc
@@ -103,6 +103,20 @@ class FapiaoLine:
             "tax": self.tax.format_amount(),
         }
 
+    @classmethod
+    def read(cls, kept: dict[str, str]) -> Self:
+        """Read a line as `to_json` wrote it."""
+        return cls(
+            item=kept["item"],
+            tax_code=kept["tax_code"],
+            unit=kept["unit"],
+            quantity=Decimal(kept["quantity"]),
+            unit_price=Decimal(kept["unit_price"]),
+            net=Money.from_decimal(kept["net"]),
+            tax_rate=Decimal(kept["tax_rate"]),
+            tax=Money.from_decimal(kept["tax"]),
+        )
+
 
 def make_line(amount: Money, terms: IssuingTerms, quantity: Decimal = Decimal(1)) -> FapiaoLine:
     """Make the line of an amount with its tax in it. The unit price is what is left by the quantity, to 13 places.
@@ -116,8 +130,27 @@ def make_line(amount: Money, terms: IssuingTerms, quantity: Decimal = Decimal(1)
         )
     tax = Tax(TaxMode.INCLUDED, terms.tax_rate).compute(amount)
     net = amount - tax
-    price = WIDE.quantize(WIDE.divide(net.to_decimal(), quantity), PRICE_STEP)
+    price = _price(net, quantity)
     return FapiaoLine(terms.item, terms.tax_code, terms.unit, quantity, price, net, terms.tax_rate, tax)
+
+
+def make_red_line(line: FapiaoLine, amount: Money, left: Money) -> FapiaoLine:
+    """Make the line of a red one, below zero, that takes back an amount of what is left of a fapiao's line.
+
+    Its tax is what that of the rest is less: so that red ones that take back all take back all of the tax, to the fen.
+    Quantity: its share of the line's, to 13 places.
+    """
+    rule = Tax(TaxMode.INCLUDED, line.tax_rate)
+    tax = rule.compute(left) - rule.compute(left - amount)
+    net = amount - tax
+    whole = (line.net + line.tax).to_decimal()
+    shared = WIDE.quantize(line.quantity * amount.to_decimal() / whole, PRICE_STEP)
+    quantity = line.quantity if shared == line.quantity else max(PRICE_STEP, shared.normalize(WIDE))
+    return replace(line, quantity=-quantity, unit_price=_price(net, quantity), net=-net, tax=-tax)
+
+
+def _price(net: Money, quantity: Decimal) -> Decimal:
+    return WIDE.quantize(WIDE.divide(net.to_decimal(), quantity), PRICE_STEP)
 
 
 def write_capitals(amount: Money) -> str:

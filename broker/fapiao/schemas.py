@@ -75,13 +75,13 @@ class FapiaoLineOut(BaseModel):
     item: str = Field(description="项目名称.", examples=["*信息技术服务*算力服务费"])
     tax_code: str = Field(description="税收分类编码.", examples=["3040203000000000000"])
     unit: str = Field(description="单位.", examples=["项"])
-    quantity: str = Field(description="数量.", examples=["1"])
+    quantity: str = Field(description="数量; of a red one below zero.", examples=["1"])
     unit_price: str = Field(
         description="单价: net amount by quantity, to 13 places; the amounts lead.", examples=["2452.8301886792453"]
     )
-    net: str = Field(description="金额, without tax.", examples=["2452.83"])
+    net: str = Field(description="金额, without tax; of a red one below zero.", examples=["2452.83"])
     tax_rate: str = Field(description="税率.", examples=["0.06"])
-    tax: str = Field(description="税额.", examples=["147.17"])
+    tax: str = Field(description="税额; of a red one below zero.", examples=["147.17"])
 
 
 class FapiaoOut(BaseModel):

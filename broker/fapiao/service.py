@@ -13,6 +13,7 @@ from broker.clock import local_day
 from broker.fapiao.model import (
     NUMBER,
     FapiaoKind,
+    FapiaoLine,
     FapiaoStatus,
     Invoiceable,
     IssuingTerms,
@@ -22,6 +23,7 @@ from broker.fapiao.model import (
     check_red,
     find_title_faults,
     make_line,
+    make_red_line,
     write_capitals,
 )
 from broker.fapiao.tables import Fapiao, FapiaoFile
@@ -136,8 +138,11 @@ async def take_back(work: Work, fapiao_id: str, red: RedFapiao) -> Fapiao:
     if row.red_of_id is not None:
         raise errors.IllegalTransition(f"Fapiao {row.number} is a red one; name the one that it takes back of.")
     await _check_number(work, red.number, red.issued_on)
-    amount = check_red(red.amount, await read_left(work, row))
-    line = make_line(amount, _terms_of(row))
+    if row.issued_on is not None and red.issued_on < row.issued_on:
+        raise errors.invalid_field("issued_on", f"is before {row.issued_on}, the day of the fapiao that it takes back")
+    left = await read_left(work, row)
+    amount = check_red(red.amount, left)
+    line = make_red_line(FapiaoLine.read(row.lines[0]), amount, left)
     made = Fapiao(
         id=work.new_id("fap"),
         customer_id=row.customer_id,
@@ -146,7 +151,7 @@ async def take_back(work: Work, fapiao_id: str, red: RedFapiao) -> Fapiao:
         title=row.title,
         amount_micros=-amount.micros,
         tax_rate=row.tax_rate,
-        tax_micros=-line.tax.micros,
+        tax_micros=line.tax.micros,
         lines=[line.to_json()],
         capitals=write_capitals(-amount),
         number=red.number,
@@ -160,12 +165,6 @@ async def take_back(work: Work, fapiao_id: str, red: RedFapiao) -> Fapiao:
     work.session.add(made)
     await work.session.flush()
     return made
-
-
-def _terms_of(row: Fapiao) -> IssuingTerms:
-    """Tell the terms of a fapiao's line: a red one has those of its own, not those of today."""
-    line = row.lines[0]
-    return IssuingTerms(line["item"], line["tax_code"], row.tax_rate, line["unit"])
 
 
 async def read_left(work: Work, row: Fapiao) -> Money:

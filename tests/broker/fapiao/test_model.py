@@ -1,5 +1,6 @@
 """What fapiao say and what may be asked for. Pure."""
 
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from broker import errors
 from broker.fapiao.model import (
     FapiaoKind,
+    FapiaoLine,
     Invoiceable,
     IssuingTerms,
     Title,
@@ -17,6 +19,7 @@ from broker.fapiao.model import (
     check_red,
     find_title_faults,
     make_line,
+    make_red_line,
     write_capitals,
 )
 from pricing.money import Money
@@ -94,6 +97,37 @@ def test_a_red_one_takes_back_no_more_than_is_left() -> None:
         check_red(yuan("5.01"), yuan("5.00"))
     with pytest.raises(errors.InvalidRequest, match="above zero"):
         check_red(None, yuan("0"))
+
+
+@given(
+    st.integers(1, 10**9), st.lists(st.integers(1, 10**9), max_size=5), st.sampled_from(["0", "0.01", "0.06", "0.13"])
+)
+def test_red_ones_that_take_back_all_take_back_all_of_the_tax(fen: int, parts: list[int], rate: str) -> None:
+    terms = replace(TERMS, tax_rate=Decimal(rate))
+    line, left = make_line(Money(fen * 10_000), terms, Decimal(3)), fen
+    sums = [line.net, line.tax]
+    for part in [*parts, fen]:
+        taken = min(part, left)
+        if taken:
+            red = make_red_line(FapiaoLine.read(line.to_json()), Money(taken * 10_000), Money(left * 10_000))
+            assert red.net + red.tax == Money(-taken * 10_000)
+            assert red.net.micros <= 0
+            assert red.tax.micros <= 0
+            sums, left = [sums[0] + red.net, sums[1] + red.tax], left - taken
+    assert sums == [Money.zero(), Money.zero()]
+
+
+def test_a_red_one_takes_back_its_share_of_the_quantity_at_the_same_price() -> None:
+    line = make_line(yuan("2600.00"), TERMS, Decimal(500))
+    half = make_red_line(line, yuan("1300.00"), yuan("2600.00")).to_json()
+    assert (half["quantity"], half["unit_price"], half["net"], half["tax"]) == (
+        "-250",
+        "4.9056400000000",
+        "-1226.41",
+        "-73.59",
+    )
+    third = make_red_line(line, yuan("0.01"), yuan("1300.00"))
+    assert third.quantity == Decimal("-0.0019230769231")
 
 
 def test_the_total_is_written_in_capitals() -> None:

@@ -87,7 +87,10 @@ async def test_a_credit_after_a_fapiao_is_a_debt_until_its_red_one(api: Api) -> 
     path, red = f"/fapiao/{fapiao['id']}/red", {"number": OTHER, "reason": "04", **ISSUED}
     too_much = await api.post(path, {**red, "amount": "2600.01"}, expect=422)
     assert too_much["errors"][0]["field"] == "amount"
+    early = await api.post(path, {**red, "issued_on": "2026-11-09"}, expect=422)
+    assert early["errors"][0]["field"] == "issued_on"
     made = await api.post(path, {**red, "amount": "600.00"}, expect=201)
+    assert (made["lines"][0]["net"], made["lines"][0]["tax"]) == ("-566.04", made["tax"]["amount"])
     assert (made["amount"]["amount"], made["red_of_id"], made["red_reason"]) == ("-600.00", fapiao["id"], "04")
     assert (await api.get("/fapiao/invoiceable", customer_id=customer))["debt"]["amount"] == "0.00"
     rest = await api.post(path, {"number": THIRD, "reason": "03", **ISSUED}, expect=201)
