@@ -200,8 +200,8 @@ def _list_notes(line: InvoiceLine, kind: LineKind, language: Language) -> Iterab
     if "cause" in basis:
         yield name_cause(basis["cause"], language)
     if "commitments" in basis:
-        unused = sum(year["committed"] - year["used"] for years in basis["commitments"] for year in years)
-        yield f"{words['unused']} {write_quantity(max(0, unused), in_hours=True)} {words['hours']}"
+        unused = sum(map(_count_unused, basis["commitments"]))
+        yield f"{words['unused']} {write_quantity(unused, in_hours=True)} {words['hours']}"
     if "guarantee" in basis:
         held = basis["guarantee"]
         yield f"{held['gpus']} × {held['price']} × {Fraction(held['microseconds'], held['of_microseconds'])}"
@@ -209,6 +209,11 @@ def _list_notes(line: InvoiceLine, kind: LineKind, language: Language) -> Iterab
         yield f"{words['grant']} {grant['grant_id']}"
     if line.overage:
         yield f"{words['overage']} {write_quantity(line.overage, in_hours=True)}"
+
+
+def _count_unused(years: Iterable[Mapping[str, int]]) -> int:
+    """Count what one commitment is short of: what another was used beyond its own makes up for nothing of it."""
+    return max(0, sum(year["committed"] - year["used"] for year in years))
 
 
 def write_quantity(quantity: int, *, in_hours: bool) -> str:

@@ -58,7 +58,7 @@ def use(position: int, job: int, **fields: Any) -> InvoiceLine:
 
 def make_source(jobs: int = 40) -> Source:
     lines = [use(number, number) for number in range(1, jobs + 1)]
-    years = [[{"committed": 7200, "used": 3600, "unit_price": "4"}]]
+    years = [[{"committed": 7200, "used": used, "unit_price": "4"}] for used in (3600, 9000)]
     more: list[tuple[str, dict[str, Any]]] = [
         ("-120.00", {"kind": "advance", "job_id": "job_01", "project_id": "prj_1", "meter": "gpu_seconds"}),
         ("3.00", {"job_id": "str_1", "meter": "tokens", "quantity": 50_000, "unit_price": Decimal("0.00006")}),
