@@ -43,7 +43,10 @@ class JudgedOption:
 
 @dataclass(frozen=True)
 class PlanAdvice:
-    """Options in the order of regret, the advised one first. `break_even` is by option: see `compute_break_even`."""
+    """Options in the order of regret, the advised one first. `break_even` is by option: see `compute_break_even`.
+
+    An option that commits to nothing has none; nor has any where hours on demand cost nothing.
+    """
 
     card: RateCard
     options: Sequence[JudgedOption]
@@ -72,7 +75,9 @@ def advise_plan(card: RateCard, months: Sequence[MonthUsage], present: Sequence[
     }
     judged = [_judge(option, costs) for option in options]
     judged.sort(key=lambda each: (each.regret, each.cost.total, each.option.committed_gpu_hours, each.option.plan))
-    break_even = {option: compute_break_even(card, option) for option in options if option.committed_gpu_hours}
+    is_priced = card.terms(PlanName.ON_DEMAND).per_gpu_hour > 0
+    committing = [option for option in options if option.committed_gpu_hours and is_priced]
+    break_even = {option: compute_break_even(card, option) for option in committing}
     return PlanAdvice(card, judged, break_even)
 
 

@@ -79,6 +79,14 @@ def test_what_is_signed_already_is_judged_as_it_is() -> None:
     assert advice.break_even[present] == Fraction(800 * 52, 68)
 
 
+def test_where_hours_on_demand_cost_nothing_no_commitment_ever_pays() -> None:
+    told = CARD.to_json_dict()
+    told["plans"]["on_demand"] |= {"per_gpu_hour": "0"}
+    advice = advise_plan(RateCard.from_json_dict(told), [month(600)])
+    assert advice.advised.option == ON_DEMAND
+    assert advice.break_even == {}
+
+
 def test_a_plan_paid_ahead_is_tried_with_the_hours_that_it_can_pay_for() -> None:
     card = RateCard.from_json_dict(CARD.to_json_dict() | {"gpu_multipliers": {"h100-80g": "2.5", "a100-80g": "2"}})
     advice = advise_plan(card, [MonthUsage({"h100-80g": 50 * 3600, None: 300 * 3600, "a100-80g": 3600}, 0)])
